@@ -1,0 +1,4 @@
+//! The rules.
+
+/// x
+pub struct HistoryNode;

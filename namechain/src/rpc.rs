@@ -1,0 +1,295 @@
+//! What the HTTP API says, as plain data: shared by the node that serves it and by those who ask.
+//!
+//! Every field is stable: fields are added, never renamed or given another meaning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Hash, Name, Network, PublicKey, Record, Reserved};
+
+#[cfg(feature = "node")]
+use utoipa::ToSchema;
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct Status {
+    /// The version of the software.
+    pub version: String,
+    /// The network.
+    #[cfg_attr(feature = "node", schema(value_type = String, example = "dev"))]
+    pub network: Network,
+    /// The height of the tip.
+    pub height: u32,
+    /// The id of the tip.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub tip: Hash,
+    /// The time that the tip's header states, in seconds of Unix time.
+    pub tip_time: u64,
+    /// The summed work of the chain in expected hashes, in decimal.
+    pub work: String,
+    /// How many blocks below the tip names are served from.
+    pub serve_depth: u32,
+    /// The height from which names are served.
+    pub served_height: u32,
+    /// Whether the node believes that it is at the tip; names are not served before.
+    pub synced: bool,
+    /// Operations that wait to be recorded.
+    pub mempool_operations: usize,
+    /// Their bytes.
+    pub mempool_bytes: usize,
+    /// `off`, `on-demand` or `always`.
+    pub mining: String,
+    /// Hashes of the work function tried for the block in hand.
+    pub mining_hashes: u64,
+}
+
+/// `GET /v1/price`: what to work for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct Price {
+    /// The network.
+    #[cfg_attr(feature = "node", schema(value_type = String, example = "dev"))]
+    pub network: Network,
+    /// The tip: the block to anchor a stamp to.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub anchor: Hash,
+    /// Its height.
+    pub height: u32,
+    /// The price multiplier for the next block, in 1/1024.
+    pub multiplier: u32,
+    /// The work of registering an ordinary name now (six letters or more), in expected hashes.
+    pub register: u64,
+    /// The work of registering a name of five letters.
+    pub register_5: u64,
+    /// The work of registering a name of four letters.
+    pub register_4: u64,
+    /// The work of registering a name of three letters.
+    pub register_3: u64,
+    /// The work of an update with few records.
+    pub update: u64,
+}
+
+/// Where a name stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub enum Standing {
+    /// Nobody can register it.
+    Reserved,
+    /// Nobody has it: it can be registered.
+    Available,
+    /// It has an owner and resolves.
+    Active,
+    /// Its lease is over: it does not resolve, and only its keys can renew it.
+    Grace,
+}
+
+/// `GET /v1/names/{name}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct NameInfo {
+    /// The name.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub name: Name,
+    /// Where it stands at `height`.
+    pub standing: Standing,
+    /// Why it is reserved, if it is.
+    #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
+    pub reserved: Option<Reserved>,
+    /// The height that the answer is for.
+    pub height: u32,
+    /// The sequence number that the next operation on the name must have.
+    pub next_sequence: u32,
+    /// Its entry in the state, if it is or was registered.
+    pub entry: Option<NameEntryInfo>,
+    /// Whether an operation on it waits to be recorded.
+    pub pending: bool,
+}
+
+/// The entry of a registered name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct NameEntryInfo {
+    /// The owner.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub owner: PublicKey,
+    /// The recovery key.
+    #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
+    pub recovery: Option<PublicKey>,
+    /// The sequence number of the last operation.
+    pub sequence: u32,
+    /// The height at which it was registered.
+    pub registered: u32,
+    /// The height of the last operation on it.
+    pub updated: u32,
+    /// The first height at which the lease is over.
+    pub expires: u32,
+    /// Its records.
+    pub records: Vec<RecordInfo>,
+}
+
+/// One record in wire form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct RecordInfo {
+    /// The relative owner in wire form, hexadecimal.
+    pub owner: String,
+    /// The type's number.
+    #[serde(rename = "type")]
+    pub rtype: u16,
+    /// Seconds.
+    pub ttl: u32,
+    /// The data in wire form, hexadecimal.
+    pub rdata: String,
+}
+
+impl From<&Record> for RecordInfo {
+    fn from(record: &Record) -> Self {
+        RecordInfo {
+            owner: hex::encode(&record.owner),
+            rtype: record.rtype,
+            ttl: record.ttl,
+            rdata: hex::encode(&record.rdata),
+        }
+    }
+}
+
+impl TryFrom<&RecordInfo> for Record {
+    type Error = hex::FromHexError;
+
+    fn try_from(info: &RecordInfo) -> Result<Self, hex::FromHexError> {
+        Ok(Record {
+            owner: hex::decode(&info.owner)?,
+            rtype: info.rtype,
+            ttl: info.ttl,
+            rdata: hex::decode(&info.rdata)?,
+        })
+    }
+}
+
+/// `GET /v1/names/{name}/proof`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct ProofInfo {
+    /// The name.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub name: Name,
+    /// The height that the proof is for.
+    pub height: u32,
+    /// The id of the block there.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub block: Hash,
+    /// Its header, in hexadecimal; the state root in it is what the proof leads to.
+    pub header: String,
+    /// The proof (`docs/protocol.md`, "Proofs"), in hexadecimal.
+    pub proof: String,
+    /// The encoded entry of the name in hexadecimal; absent if the proof is of absence.
+    pub entry: Option<String>,
+}
+
+/// `GET /v1/commitments/{commitment}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct CommitmentInfo {
+    /// The commitment.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub commitment: Hash,
+    /// The height of the tip.
+    pub height: u32,
+    /// The height that recorded it; absent if it is not open.
+    pub recorded: Option<u32>,
+    /// The first height of a block that can open it.
+    pub opens: Option<u32>,
+    /// The last height of a block that can open it.
+    pub lapses: Option<u32>,
+    /// The work that it proved, in expected hashes.
+    pub work: Option<u64>,
+    /// The price multiplier that was in force, in 1/1024.
+    pub price: Option<u32>,
+    /// Whether it waits to be recorded.
+    pub pending: bool,
+}
+
+/// The body of `POST /v1/ops`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// The encoded operation, in hexadecimal.
+    pub operation: String,
+}
+
+/// The answer to `POST /v1/ops`: the operation waits to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct Submitted {
+    /// The operation's id.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub id: Hash,
+    /// The height of the tip when it was taken.
+    pub height: u32,
+}
+
+/// `GET /v1/blocks/{id or height}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct BlockInfo {
+    /// The block's id.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub id: Hash,
+    /// Its height.
+    pub height: u32,
+    /// Whether it is on the best chain.
+    pub active: bool,
+    /// The id of the block before.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub previous: Hash,
+    /// The time that its header states, in seconds of Unix time.
+    pub time: u64,
+    /// Its compact target.
+    pub target: u32,
+    /// The price multiplier after it, in 1/1024.
+    pub price: u32,
+    /// The root of the state after it.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub state_root: Hash,
+    /// Its operations.
+    pub operations: Vec<OperationInfo>,
+    /// The encoded block, in hexadecimal.
+    pub bytes: String,
+}
+
+/// An operation in a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct OperationInfo {
+    /// The operation's id.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub id: Hash,
+    /// What it does: `commit`, `register`, `update`.
+    pub kind: String,
+    /// The name, unless it is a commit.
+    #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
+    pub name: Option<Name>,
+    /// The sequence number, unless it is a commit.
+    pub sequence: Option<u32>,
+    /// The commitment, if it is a commit.
+    #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
+    pub commitment: Option<Hash>,
+    /// The work that its stamp proves, in expected hashes.
+    pub work: u64,
+}
+
+/// What every refusal says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct Refusal {
+    /// A stable code: `bad-request`, `not-found`, `rule`, `conflict`, `full`, `unavailable`, `too-large`, `forbidden`.
+    pub code: String,
+    /// The id of the consensus rule, if one was broken (`docs/protocol.md`, "Rules").
+    pub rule: Option<String>,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What to do about it, if that is known.
+    pub hint: Option<String>,
+}
