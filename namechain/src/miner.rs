@@ -1,1 +1,1 @@
-//! x
+//! Searching for work: stamps for operations, nonces for headers.

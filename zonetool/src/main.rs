@@ -1,2 +1,2 @@
 //! z
-fn main(){}
+fn main() {}

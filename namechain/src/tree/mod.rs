@@ -24,10 +24,20 @@ pub struct Tree {
 
 #[derive(Debug)]
 enum Node {
-    Leaf { key: Hash, value: Hash, hash: OnceLock<Hash> },
+    Leaf {
+        key: Hash,
+        value: Hash,
+        hash: OnceLock<Hash>,
+    },
     /// All keys below agree on the bits before `bit`; those with a zero there are in `zero`. `sample` is one of them,
     /// so that where a new key departs is known without going down.
-    Inner { bit: u8, sample: Hash, zero: Arc<Node>, one: Arc<Node>, hash: OnceLock<Hash> },
+    Inner {
+        bit: u8,
+        sample: Hash,
+        zero: Arc<Node>,
+        one: Arc<Node>,
+        hash: OnceLock<Hash>,
+    },
 }
 
 impl Node {

@@ -55,6 +55,9 @@ impl FromStr for Network {
     type Err = UnknownNetwork;
 
     fn from_str(text: &str) -> Result<Self, UnknownNetwork> {
-        Self::ALL.into_iter().find(|network| network.as_str() == text).ok_or_else(|| UnknownNetwork(text.into()))
+        Self::ALL
+            .into_iter()
+            .find(|network| network.as_str() == text)
+            .ok_or_else(|| UnknownNetwork(text.into()))
     }
 }

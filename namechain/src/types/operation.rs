@@ -89,7 +89,14 @@ impl Action {
 
 impl Named {
     /// Builds and signs an operation; its stamp is still to be worked.
-    pub fn sign(network: Network, name: Name, sequence: u32, action: Action, key: &SecretKey, stamp: Stamp) -> Self {
+    pub fn sign(
+        network: Network,
+        name: Name,
+        sequence: u32,
+        action: Action,
+        key: &SecretKey,
+        stamp: Stamp,
+    ) -> Self {
         let signature = Signature([0; 64]);
         let mut named = Named { name, sequence, signer: key.public(), action, signature, stamp };
         named.signature = key.sign(&named.signing_message(network));
@@ -181,7 +188,10 @@ impl Decode for Operation {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let kind = reader.u8()?;
         if kind == COMMIT {
-            return Ok(Operation::Commit { commitment: Hash::decode(reader)?, stamp: Stamp::decode(reader)? });
+            return Ok(Operation::Commit {
+                commitment: Hash::decode(reader)?,
+                stamp: Stamp::decode(reader)?,
+            });
         }
         if !matches!(kind, REGISTER | UPDATE) {
             return Err(DecodeError::Invalid("an operation is of no known kind"));

@@ -73,7 +73,10 @@ pub enum RecordError {
 impl Record {
     fn check(&self) -> Result<(), RecordError> {
         check_owner(&self.owner)?;
-        if REFUSED_TYPES.contains(&self.rtype) || self.rtype == 0 || self.rtype == 41 || (128..=255).contains(&self.rtype)
+        if REFUSED_TYPES.contains(&self.rtype)
+            || self.rtype == 0
+            || self.rtype == 41
+            || (128..=255).contains(&self.rtype)
         {
             return Err(RecordError::Type(self.rtype));
         }
@@ -174,7 +177,11 @@ impl Decode for Record {
             reader.take(len)?;
             let length = reader.offset() - start;
             if length > MAX_OWNER_BYTES {
-                return Err(DecodeError::OverCap { what: "a record's owner", found: length, cap: MAX_OWNER_BYTES });
+                return Err(DecodeError::OverCap {
+                    what: "a record's owner",
+                    found: length,
+                    cap: MAX_OWNER_BYTES,
+                });
             }
             if len == 0 {
                 break;
@@ -202,7 +209,11 @@ impl Decode for RecordSet {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let len = usize::from(reader.u16()?);
         if len > MAX_RECORDS_BYTES {
-            return Err(DecodeError::OverCap { what: "the records' length", found: len, cap: MAX_RECORDS_BYTES });
+            return Err(DecodeError::OverCap {
+                what: "the records' length",
+                found: len,
+                cap: MAX_RECORDS_BYTES,
+            });
         }
         let mut inner = Reader::new(reader.take(len)?);
         let mut records = Vec::new();
@@ -211,7 +222,9 @@ impl Decode for RecordSet {
         }
         let set = RecordSet(records);
         set.check().map_err(|error| match error {
-            RecordError::Owner => DecodeError::Invalid("a record's owner is not a relative name in lower case"),
+            RecordError::Owner => {
+                DecodeError::Invalid("a record's owner is not a relative name in lower case")
+            }
             RecordError::OwnerTooLong(_) => DecodeError::Invalid("a record's owner is too long"),
             RecordError::Type(_) => DecodeError::Invalid("a record has a type that no name may hold"),
             RecordError::Ttl(_) => DecodeError::Invalid("a record's TTL is over 2147483647"),
@@ -262,7 +275,10 @@ mod tests {
             RecordSet::new(vec![record(b"\0", 1, &[1]), Record { ttl: 9, ..record(b"\0", 1, &[2]) }]),
             Err(RecordError::MixedTtl)
         );
-        assert!(matches!(RecordSet::new(vec![record(b"\0", 16, &[0; 4_096])]), Err(RecordError::TooLarge(_))));
+        assert!(matches!(
+            RecordSet::new(vec![record(b"\0", 16, &[0; 4_096])]),
+            Err(RecordError::TooLarge(_))
+        ));
     }
 
     #[test]

@@ -38,9 +38,13 @@ impl Reserved {
         if label.len() < super::MIN_NAME_BYTES {
             return Some(Reserved::Short);
         }
-        [(TLDS, Reserved::TopLevelDomain), (SPECIAL_USE, Reserved::SpecialUse), (COLLISIONS, Reserved::Collision)]
-            .into_iter()
-            .find_map(|(list, why)| contains(list, label).then_some(why))
+        [
+            (TLDS, Reserved::TopLevelDomain),
+            (SPECIAL_USE, Reserved::SpecialUse),
+            (COLLISIONS, Reserved::Collision),
+        ]
+        .into_iter()
+        .find_map(|(list, why)| contains(list, label).then_some(why))
     }
 }
 
@@ -107,7 +111,11 @@ mod tests {
     /// A list that changes by accident would fork the chain.
     #[test]
     fn the_lists_are_pinned() {
-        let digest = hash(Network::Main, Domain::Value, &[TLDS.as_bytes(), SPECIAL_USE.as_bytes(), COLLISIONS.as_bytes()]);
+        let digest = hash(
+            Network::Main,
+            Domain::Value,
+            &[TLDS.as_bytes(), SPECIAL_USE.as_bytes(), COLLISIONS.as_bytes()],
+        );
         assert_eq!(digest.to_string(), "0922edd07a01a97d1e85dff5874fcfb44e6786a8d2b180ee17ec414bc8488f7c");
     }
 }

@@ -1,0 +1,262 @@
+//! The rules of operations against the state, and what they do to it.
+
+use super::{RuleViolation, price};
+use crate::{
+    params::Params,
+    types::{
+        Action, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Named, Operation, PublicKey,
+        RecordSet, commitment,
+    },
+};
+
+/// The state as an operation sees it, and changes it.
+pub trait State {
+    /// Why the state could not be read. Never a broken rule.
+    type Error;
+    /// The entry under `key`.
+    fn get(&self, key: &Hash) -> Result<Option<Entry>, Self::Error>;
+    /// Sets or removes the entry under `key`.
+    fn set(&mut self, key: Hash, entry: Option<Entry>);
+}
+
+/// Why something could not be applied: a rule, or the state.
+#[derive(Debug)]
+pub enum Failure<E> {
+    /// It breaks a rule.
+    Rule(RuleViolation),
+    /// The state can't be read.
+    State(E),
+}
+
+impl<E> From<RuleViolation> for Failure<E> {
+    fn from(violation: RuleViolation) -> Self {
+        Failure::Rule(violation)
+    }
+}
+
+/// How a registered name stands at a height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It resolves, and its owner can change it.
+    Active,
+    /// Its lease is over; only its keys can renew it.
+    Grace,
+    /// Lease and grace are over: it can be registered again.
+    Released,
+}
+
+/// How the name with this entry stands at `height`.
+pub fn standing(params: &Params, entry: &NameEntry, height: u32) -> Standing {
+    if height < entry.expires {
+        Standing::Active
+    } else if height < entry.expires.saturating_add(params.grace) {
+        Standing::Grace
+    } else {
+        Standing::Released
+    }
+}
+
+/// Where an operation is recorded: the height of its block, and the price multiplier of the block before.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The height of the block.
+    pub height: u32,
+    /// The multiplier in force, in 1/1024.
+    pub price: u32,
+}
+
+impl Place {
+    /// The place after `parent`.
+    pub fn after(parent: &Header) -> Self {
+        Place { height: parent.height + 1, price: parent.price }
+    }
+}
+
+/// Applies a block's operations in their order, after the commitments in `lapsing` (those that the block
+/// [`lapsing_height`] recorded) are gone. Returns the price multiplier after the block.
+pub fn apply_block<S: State>(
+    params: &Params,
+    place: Place,
+    lapsing: &[Hash],
+    operations: &[Operation],
+    state: &mut S,
+) -> Result<u32, Failure<S::Error>> {
+    lapse_commitments(params, place.height, lapsing, state)?;
+    for operation in operations {
+        apply_operation(params, place, operation, state)?;
+    }
+    let commits = operations.iter().filter(|op| matches!(op, Operation::Commit { .. })).count();
+    Ok(price::next_multiplier(place.price, commits))
+}
+
+/// What a header must say of the state after its block.
+pub fn check_block_outcome(header: &Header, state_root: Hash, price: u32) -> Result<(), RuleViolation> {
+    if header.price != price {
+        return Err(RuleViolation::Price { expected: price, found: header.price });
+    }
+    if header.state_root != state_root {
+        return Err(RuleViolation::StateRoot);
+    }
+    Ok(())
+}
+
+/// The height of the block whose commitments lapse in the block at `height`, if there is one.
+pub fn lapsing_height(params: &Params, height: u32) -> Option<u32> {
+    height.checked_sub(params.commit_max_age + 1)
+}
+
+/// Removes the commitments that were recorded at [`lapsing_height`] and are still open.
+pub fn lapse_commitments<S: State>(
+    params: &Params,
+    height: u32,
+    lapsing: &[Hash],
+    state: &mut S,
+) -> Result<(), Failure<S::Error>> {
+    for commitment in lapsing {
+        let key = CommitmentEntry::key(params.network, commitment);
+        // It may have been opened, and even recorded anew, since.
+        if let Some(Entry::Commitment(entry)) = state.get(&key).map_err(Failure::State)?
+            && Some(entry.height) == lapsing_height(params, height)
+        {
+            state.set(key, None);
+        }
+    }
+    Ok(())
+}
+
+/// Applies one operation that is fine by itself. Nothing changes unless all of its rules hold.
+pub fn apply_operation<S: State>(
+    params: &Params,
+    place: Place,
+    operation: &Operation,
+    state: &mut S,
+) -> Result<(), Failure<S::Error>> {
+    match operation {
+        Operation::Commit { commitment, stamp } => commit(params, place, commitment, stamp.work, state),
+        Operation::Named(named) => match &named.action {
+            Action::Register { recovery, salt, records } => {
+                register(params, place, named, *recovery, salt, records, state)
+            }
+            Action::Update { records } => update(params, place, named, records, state),
+        },
+    }
+}
+
+fn commit<S: State>(
+    params: &Params,
+    place: Place,
+    commitment: &Hash,
+    work: u64,
+    state: &mut S,
+) -> Result<(), Failure<S::Error>> {
+    check_paid(price::commitment(params, place.price), work)?;
+    let key = CommitmentEntry::key(params.network, commitment);
+    if state.get(&key).map_err(Failure::State)?.is_some() {
+        return Err(RuleViolation::CommitmentOpen.into());
+    }
+    let entry = CommitmentEntry { commitment: *commitment, height: place.height, work, price: place.price };
+    state.set(key, Some(Entry::Commitment(entry)));
+    Ok(())
+}
+
+fn register<S: State>(
+    params: &Params,
+    place: Place,
+    named: &Named,
+    recovery: Option<PublicKey>,
+    salt: &[u8; 32],
+    records: &RecordSet,
+    state: &mut S,
+) -> Result<(), Failure<S::Error>> {
+    let name = &named.name;
+    let before = name_entry(params, name, state)?;
+    if let Some(entry) = &before
+        && standing(params, entry, place.height) != Standing::Released
+    {
+        return Err(RuleViolation::NameTaken(name.clone()).into());
+    }
+    check_sequence(named, before.as_ref())?;
+    let key = CommitmentEntry::key(params.network, &commitment(params.network, name, &named.signer, salt));
+    let Some(Entry::Commitment(opened)) = state.get(&key).map_err(Failure::State)? else {
+        return Err(RuleViolation::CommitmentUnknown(name.clone()).into());
+    };
+    let opens = opened.height.saturating_add(params.commit_min_age);
+    if place.height < opens {
+        return Err(RuleViolation::CommitmentYoung(opens).into());
+    }
+    let price = price::registration(params, name, opened.price);
+    if opened.work < price {
+        return Err(RuleViolation::CommitmentUnderpaid { price, paid: opened.work }.into());
+    }
+    check_paid(price::records(params, records.byte_len(), place.price), named.stamp.work)?;
+    state.set(key, None);
+    let entry = NameEntry {
+        name: name.clone(),
+        owner: named.signer,
+        recovery,
+        sequence: named.sequence,
+        registered: place.height,
+        updated: place.height,
+        expires: place.height.saturating_add(params.lease),
+        records: records.clone(),
+    };
+    state.set(name.key(params.network), Some(Entry::Name(entry)));
+    Ok(())
+}
+
+fn update<S: State>(
+    params: &Params,
+    place: Place,
+    named: &Named,
+    records: &RecordSet,
+    state: &mut S,
+) -> Result<(), Failure<S::Error>> {
+    let name = &named.name;
+    let Some(entry) = name_entry(params, name, state)? else {
+        return Err(RuleViolation::NameUnregistered(name.clone()).into());
+    };
+    match standing(params, &entry, place.height) {
+        Standing::Active => {}
+        Standing::Grace => return Err(RuleViolation::NameInGrace(name.clone()).into()),
+        Standing::Released => return Err(RuleViolation::NameUnregistered(name.clone()).into()),
+    }
+    check_sequence(named, Some(&entry))?;
+    if named.signer != entry.owner {
+        return Err(RuleViolation::NotOwner(name.clone()).into());
+    }
+    check_paid(price::records(params, records.byte_len(), place.price), named.stamp.work)?;
+    let entry =
+        NameEntry { sequence: named.sequence, updated: place.height, records: records.clone(), ..entry };
+    state.set(name.key(params.network), Some(Entry::Name(entry)));
+    Ok(())
+}
+
+fn name_entry<S: State>(
+    params: &Params,
+    name: &Name,
+    state: &S,
+) -> Result<Option<NameEntry>, Failure<S::Error>> {
+    Ok(match state.get(&name.key(params.network)).map_err(Failure::State)? {
+        Some(Entry::Name(entry)) => Some(entry),
+        _ => None,
+    })
+}
+
+/// The sequence number of a name never goes back, not even when it is released: an old operation can't be replayed.
+fn check_sequence(named: &Named, before: Option<&NameEntry>) -> Result<(), RuleViolation> {
+    let expected = next_sequence(before);
+    if named.sequence == expected {
+        Ok(())
+    } else {
+        Err(RuleViolation::Sequence { expected, found: named.sequence })
+    }
+}
+
+/// The sequence number that the next operation on a name must have: 0 if it was never registered.
+pub fn next_sequence(entry: Option<&NameEntry>) -> u32 {
+    entry.map_or(0, |entry| entry.sequence.saturating_add(1))
+}
+
+fn check_paid(price: u64, paid: u64) -> Result<(), RuleViolation> {
+    if paid >= price { Ok(()) } else { Err(RuleViolation::Underpaid { price, paid }) }
+}

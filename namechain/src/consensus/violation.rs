@@ -1,0 +1,228 @@
+//! The list of rules: one variant each, nothing is refused for an unnamed reason.
+
+use thiserror::Error;
+
+use crate::{
+    codec::DecodeError,
+    types::{BlockError, Hash, Name, Reserved},
+};
+
+/// A broken rule: the fault of whoever made the block or the operation. [`RuleViolation::id`] is the rule's id in
+/// `docs/protocol.md`.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RuleViolation {
+    /// Bytes that are not the one encoding of a block or an operation.
+    #[error("not a valid encoding: {0}")]
+    Encoding(DecodeError),
+    /// A block over the size limit.
+    #[error("the block has {0} bytes, over the limit")]
+    BlockSize(usize),
+
+    /// A header of another version.
+    #[error("the header's version is {0}")]
+    HeaderVersion(u32),
+    /// The work function's value is over the target.
+    #[error("the header's work does not reach its target")]
+    HeaderWork,
+    /// A height that is not the parent's plus one.
+    #[error("the height is {found}, after the parent it must be {expected}")]
+    HeaderHeight {
+        /// What the parent demands.
+        expected: u32,
+        /// What the header says.
+        found: u32,
+    },
+    /// A time not after the median of the last eleven.
+    #[error("the time {found} is not after {median}, the median of the headers before")]
+    HeaderTime {
+        /// The median, in seconds of Unix time.
+        median: u64,
+        /// What the header says.
+        found: u64,
+    },
+    /// A target other than the schedule's.
+    #[error("the target is {found:#010x}, the schedule demands {expected:#010x}")]
+    HeaderTarget {
+        /// What the schedule demands, compact.
+        expected: u32,
+        /// What the header says, compact.
+        found: u32,
+    },
+    /// A history root that is not that of the headers before.
+    #[error("the history root is not that of the headers before")]
+    HistoryRoot,
+
+    /// An ops root that is not that of the operations.
+    #[error("the ops root is not that of the operations")]
+    OpsRoot,
+    /// A state root that is not that of the state after the block.
+    #[error("the state root is not that of the state after the block")]
+    StateRoot,
+    /// A price that does not follow from the parent's and the number of commitments.
+    #[error("the price multiplier is {found}, after the parent it must be {expected}")]
+    Price {
+        /// What the parent's price and this block's commitments demand.
+        expected: u32,
+        /// What the header says.
+        found: u32,
+    },
+
+    /// The name is reserved.
+    #[error("{name} is reserved: {reserved}")]
+    NameReserved {
+        /// The name.
+        name: Name,
+        /// Why.
+        reserved: Reserved,
+    },
+    /// The signature is not the signer's over this operation on this network.
+    #[error("the signature is not the signer's")]
+    Signature,
+    /// The stamp's nonce does not have the work that the stamp claims.
+    #[error("the stamp does not have the work that it claims")]
+    StampWork,
+    /// The stamp's anchor is not one of the last 720 blocks before.
+    #[error("the stamp's anchor {0} is not one of the last 720 blocks before")]
+    StampAnchor(Hash),
+    /// The stamp claims less work than the operation costs.
+    #[error("the stamp claims {paid} expected hashes of work, the operation costs {price}")]
+    Underpaid {
+        /// The price, in expected hashes.
+        price: u64,
+        /// What the stamp claims.
+        paid: u64,
+    },
+    /// The commitment is open already.
+    #[error("the commitment is open already")]
+    CommitmentOpen,
+    /// There is no open commitment to this name by this key with this salt.
+    #[error("there is no open commitment to {0} by this key and salt")]
+    CommitmentUnknown(Name),
+    /// The commitment has not waited long enough.
+    #[error("the commitment can be opened from height {0}")]
+    CommitmentYoung(u32),
+    /// The commitment carries less work than the registration costs.
+    #[error("the commitment carries {paid} expected hashes of work, registering this name costs {price}")]
+    CommitmentUnderpaid {
+        /// The price of the registration when the commitment was recorded, in expected hashes.
+        price: u64,
+        /// What the commitment carries.
+        paid: u64,
+    },
+    /// Somebody owns the name.
+    #[error("{0} is taken")]
+    NameTaken(Name),
+    /// Nobody owns the name.
+    #[error("{0} is not registered")]
+    NameUnregistered(Name),
+    /// The name's lease is over.
+    #[error("the lease of {0} is over: it must be renewed first")]
+    NameInGrace(Name),
+    /// The sequence number is not the next one.
+    #[error("the sequence number is {found}, the next one is {expected}")]
+    Sequence {
+        /// The next one.
+        expected: u32,
+        /// What the operation says.
+        found: u32,
+    },
+    /// The signer is not the owner.
+    #[error("the signer does not own {0}")]
+    NotOwner(Name),
+}
+
+impl RuleViolation {
+    /// The id of every rule, in the order of `docs/protocol.md`.
+    pub const IDS: [&'static str; 25] = [
+        "encoding",
+        "block-size",
+        "header-version",
+        "header-work",
+        "header-height",
+        "header-time",
+        "header-target",
+        "history-root",
+        "ops-root",
+        "state-root",
+        "price",
+        "name-reserved",
+        "signature",
+        "stamp-work",
+        "stamp-anchor",
+        "underpaid",
+        "commitment-open",
+        "commitment-unknown",
+        "commitment-young",
+        "commitment-underpaid",
+        "name-taken",
+        "name-unregistered",
+        "name-in-grace",
+        "sequence",
+        "not-owner",
+    ];
+
+    /// The rule's id.
+    pub fn id(&self) -> &'static str {
+        match self {
+            RuleViolation::Encoding(_) => "encoding",
+            RuleViolation::BlockSize(_) => "block-size",
+            RuleViolation::HeaderVersion(_) => "header-version",
+            RuleViolation::HeaderWork => "header-work",
+            RuleViolation::HeaderHeight { .. } => "header-height",
+            RuleViolation::HeaderTime { .. } => "header-time",
+            RuleViolation::HeaderTarget { .. } => "header-target",
+            RuleViolation::HistoryRoot => "history-root",
+            RuleViolation::OpsRoot => "ops-root",
+            RuleViolation::StateRoot => "state-root",
+            RuleViolation::Price { .. } => "price",
+            RuleViolation::NameReserved { .. } => "name-reserved",
+            RuleViolation::Signature => "signature",
+            RuleViolation::StampWork => "stamp-work",
+            RuleViolation::StampAnchor(_) => "stamp-anchor",
+            RuleViolation::Underpaid { .. } => "underpaid",
+            RuleViolation::CommitmentOpen => "commitment-open",
+            RuleViolation::CommitmentUnknown(_) => "commitment-unknown",
+            RuleViolation::CommitmentYoung(_) => "commitment-young",
+            RuleViolation::CommitmentUnderpaid { .. } => "commitment-underpaid",
+            RuleViolation::NameTaken(_) => "name-taken",
+            RuleViolation::NameUnregistered(_) => "name-unregistered",
+            RuleViolation::NameInGrace(_) => "name-in-grace",
+            RuleViolation::Sequence { .. } => "sequence",
+            RuleViolation::NotOwner(_) => "not-owner",
+        }
+    }
+
+    /// What whoever made the operation can do about it; `None` for the rules of blocks, where nothing can be done.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            RuleViolation::NameReserved { .. } => "choose another name",
+            RuleViolation::Signature => "sign again with the key that the operation names, for this network",
+            RuleViolation::StampWork => "work the stamp again over exactly these bytes",
+            RuleViolation::StampAnchor(_) => "work a new stamp anchored to the tip",
+            RuleViolation::Underpaid { .. } => "work a new stamp for the price that /v1/price gives",
+            RuleViolation::CommitmentOpen => "use the open commitment: register",
+            RuleViolation::CommitmentUnknown(_) => "commit first, and register before 720 blocks have passed",
+            RuleViolation::CommitmentYoung(_) => "wait for the block that it can be opened in",
+            RuleViolation::CommitmentUnderpaid { .. } => {
+                "commit again with the whole price of this name's length"
+            }
+            RuleViolation::NameTaken(_) => "choose another name, or wait for its lease and grace to end",
+            RuleViolation::NameUnregistered(_) => "register it first",
+            RuleViolation::NameInGrace(_) => "renew it with its owner or recovery key",
+            RuleViolation::Sequence { .. } => {
+                "ask the node for the name again and use its next sequence number"
+            }
+            RuleViolation::NotOwner(_) => "sign with the owner's key",
+            _ => return None,
+        })
+    }
+}
+
+impl From<BlockError> for RuleViolation {
+    fn from(error: BlockError) -> Self {
+        match error {
+            BlockError::TooLarge(bytes) => RuleViolation::BlockSize(bytes),
+            BlockError::Encoding(error) => RuleViolation::Encoding(error),
+        }
+    }
+}
