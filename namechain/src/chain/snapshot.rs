@@ -7,8 +7,10 @@ use thiserror::Error;
 use super::storage::{Storage, StorageError};
 use crate::{
     codec::Decode,
+    consensus::{Standing, standing},
+    params::MAX_REORG_DEPTH,
     tree::{Proof, Tree},
-    types::{Entry, Hash, Header, Name, NameEntry, Network},
+    types::{CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
 };
 
 /// The state after one block: a tree root in memory, and where the values are read. Never locks the chain.
@@ -21,7 +23,6 @@ pub struct Snapshot {
     /// The block's header.
     pub header: Header,
     pub(super) tree: Tree,
-    pub(super) tip_height: u32,
     pub(super) storage: Arc<dyn Storage>,
 }
 
@@ -32,8 +33,13 @@ pub enum ReadError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The value is gone, or is not the one in the tree: the chain reorganised since, or the store is damaged.
-    #[error("the entry of {0} can't be read at height {1}: take a newer snapshot")]
-    Gone(Name, u32),
+    #[error("the entry under {key} can't be read at height {height}: take a newer snapshot")]
+    Gone {
+        /// The entry's key.
+        key: Hash,
+        /// The snapshot's height.
+        height: u32,
+    },
 }
 
 /// How a name stands at a snapshot's height, for whoever resolves it.
@@ -68,36 +74,38 @@ impl Snapshot {
         self.tree.prove(key)
     }
 
-    /// The encoded entry under the name's key: the value is checked against the tree.
-    pub fn name_bytes(&self, name: &Name) -> Result<Option<Vec<u8>>, ReadError> {
-        let key = name.key(self.network);
-        let Some(expected) = self.tree.get(&key) else { return Ok(None) };
+    /// The encoded entry under `key`: the value is checked against the tree.
+    pub fn bytes_under(&self, key: &Hash) -> Result<Option<Vec<u8>>, ReadError> {
+        let Some(expected) = self.tree.get(key) else { return Ok(None) };
         let matches = |bytes: &Vec<u8>| Entry::value_hash(self.network, bytes) == expected;
-        if let Some(bytes) = self.storage.entry(&key)?.filter(matches) {
+        if let Some(bytes) = self.storage.entry(key)?.filter(matches) {
             return Ok(Some(bytes));
         }
-        // A later block has changed it: the first change after our block has what we want. Blocks may have come since
-        // the snapshot was made, so this looks until undo ends.
-        let mut height = self.header.height + 1;
-        let mut last = self.tip_height;
-        while height <= last {
-            if let Some(old) = self.storage.undo(height, &key)? {
-                return match old.filter(matches) {
-                    Some(bytes) => Ok(Some(bytes)),
-                    None => Err(ReadError::Gone(name.clone(), self.header.height)),
-                };
+        // A later block has changed it: the first change after our block tells what stood there before.
+        let gone = ReadError::Gone { key: *key, height: self.height() };
+        for height in self.height() + 1..=self.height().saturating_add(MAX_REORG_DEPTH) {
+            if let Some(old) = self.storage.undo(height, key)? {
+                return old.filter(matches).map(Some).ok_or(gone);
             }
-            if height == last && self.storage.active(last + 1)?.is_some() {
-                last += 1;
+            if self.storage.active(height)?.is_none() {
+                break;
             }
-            height += 1;
         }
-        Err(ReadError::Gone(name.clone(), self.header.height))
+        Err(gone)
+    }
+
+    /// The open commitment, if it is one.
+    pub fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
+        let Some(bytes) = self.bytes_under(&CommitmentEntry::key(self.network, commitment))? else { return Ok(None) };
+        match Entry::from_bytes(&bytes) {
+            Ok(Entry::Commitment(entry)) => Ok(Some(entry)),
+            _ => Err(StorageError::Damaged(format!("the entry of commitment {commitment} is not one")).into()),
+        }
     }
 
     /// The name's entry, whatever its standing.
     pub fn entry(&self, name: &Name) -> Result<Option<NameEntry>, ReadError> {
-        let Some(bytes) = self.name_bytes(name)? else { return Ok(None) };
+        let Some(bytes) = self.bytes_under(&name.key(self.network))? else { return Ok(None) };
         match Entry::from_bytes(&bytes) {
             Ok(Entry::Name(entry)) if entry.name == *name => Ok(Some(entry)),
             _ => Err(StorageError::Damaged(format!("the entry of {name} is not a name's")).into()),
@@ -114,10 +122,10 @@ impl Snapshot {
 
     /// How a name with this entry stands at this height.
     pub fn status(&self, entry: NameEntry) -> NameStatus {
-        match crate::consensus::standing(self.network.params(), &entry, self.header.height) {
-            crate::consensus::Standing::Active => NameStatus::Active(entry),
-            crate::consensus::Standing::Grace => NameStatus::Grace(entry),
-            crate::consensus::Standing::Released => NameStatus::Unregistered,
+        match standing(self.network.params(), &entry, self.header.height) {
+            Standing::Active => NameStatus::Active(entry),
+            Standing::Grace => NameStatus::Grace(entry),
+            Standing::Released => NameStatus::Unregistered,
         }
     }
 }

@@ -54,6 +54,9 @@ pub enum Change {
     Tip(Hash),
 }
 
+/// A key, and the entry that stood under it before a block changed it.
+pub type Before = (Hash, Option<Vec<u8>>);
+
 /// Why the store failed: the disk's fault, not a peer's.
 #[derive(Debug, Error)]
 pub enum StorageError {
@@ -96,10 +99,9 @@ pub trait Storage: Send + Sync + 'static {
     /// Calls `each` with every entry of the tip's state, in any order.
     fn entries(&self, each: &mut dyn FnMut(Hash, &[u8])) -> Result<(), StorageError>;
     /// What the block at `height` found under `key`, if it changed it and its undo is kept.
-    #[expect(clippy::option_option, reason = "not changed, changed from nothing, changed from something")]
     fn undo(&self, height: u32, key: &Hash) -> Result<Option<Option<Vec<u8>>>, StorageError>;
     /// All that the block at `height` changed, with what it found.
-    fn undo_of(&self, height: u32) -> Result<Vec<(Hash, Option<Vec<u8>>)>, StorageError>;
+    fn undo_of(&self, height: u32) -> Result<Vec<Before>, StorageError>;
     /// The node of the history range at `position`.
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError>;
 }

@@ -81,7 +81,7 @@ pub fn apply_block<S: State>(
     operations: &[Operation],
     state: &mut S,
 ) -> Result<u32, Failure<S::Error>> {
-    lapse_commitments(params, place.height, lapsing, state)?;
+    lapse_commitments(params, place.height, lapsing, state).map_err(Failure::State)?;
     for operation in operations {
         apply_operation(params, place, operation, state)?;
     }
@@ -111,11 +111,11 @@ pub fn lapse_commitments<S: State>(
     height: u32,
     lapsing: &[Hash],
     state: &mut S,
-) -> Result<(), Failure<S::Error>> {
+) -> Result<(), S::Error> {
     for commitment in lapsing {
         let key = CommitmentEntry::key(params.network, commitment);
         // It may have been opened, and even recorded anew, since.
-        if let Some(Entry::Commitment(entry)) = state.get(&key).map_err(Failure::State)?
+        if let Some(Entry::Commitment(entry)) = state.get(&key)?
             && Some(entry.height) == lapsing_height(params, height)
         {
             state.set(key, None);
