@@ -3,7 +3,7 @@
 use super::{
     Accepted, Chain, ChainError, Recent, Refused, TipChange,
     headers::HEADERS_KEPT,
-    storage::{Change, StorageError, StoredHeader},
+    storage::{Change, StorageError, StoredHeader, read_block},
     view::{BlockView, Changed, Overlay},
 };
 use crate::{
@@ -34,7 +34,12 @@ struct Move {
 impl Chain {
     /// Moves the tip to `target`, whose header `new` is not written yet and which sums more work than the tip. If a block
     /// on the way breaks a rule nothing moves: what came before it sums less work, or it would have been the tip.
-    pub(super) fn move_tip(&mut self, target: Hash, new: StoredHeader, durable: bool) -> Result<Accepted, ChainError> {
+    pub(super) fn move_tip(
+        &mut self,
+        target: Hash,
+        new: StoredHeader,
+        durable: bool,
+    ) -> Result<Accepted, ChainError> {
         let mut next = match self.plan(target) {
             Ok(next) => next,
             Err(error) => {
@@ -116,7 +121,8 @@ impl Chain {
         }
         check_operations(params.network, &block.operations, &mut self.worker)?;
 
-        let parent = self.headers.get(&block.header.previous).ok_or(ChainError::Orphan(block.header.previous))?;
+        let parent =
+            self.headers.get(&block.header.previous).ok_or(ChainError::Orphan(block.header.previous))?;
         let mut view = BlockView::new(&next.overlay);
         let lapsing = self.lapsing(next, height)?;
         let price = apply_block(params, Place::after(&parent.header), &lapsing, &block.operations, &mut view)
@@ -216,16 +222,22 @@ impl Chain {
         let at = match self.headers.get(id) {
             Some(known) => known.at,
             None => {
-                self.storage.header(id)?.ok_or_else(|| StorageError::Damaged(format!("block {id} is missing")))?.at
+                self.storage
+                    .header(id)?
+                    .ok_or_else(|| StorageError::Damaged(format!("block {id} is missing")))?
+                    .at
             }
         };
-        Block::parse(&self.storage.block(at)?)
-            .map_err(|error| StorageError::Damaged(format!("block {id} does not decode: {error}")))
+        read_block(self.params.network, &*self.storage, at)
     }
 }
 
 /// Checks signatures and stamps, which is where a block's time goes: on all cores if there are many.
-fn check_operations(network: Network, operations: &[Operation], worker: &mut Worker) -> Result<(), RuleViolation> {
+fn check_operations(
+    network: Network,
+    operations: &[Operation],
+    worker: &mut Worker,
+) -> Result<(), RuleViolation> {
     let check = |operations: &[Operation], worker: &mut Worker| {
         operations.iter().try_for_each(|operation| check_operation_alone(network, operation, worker))
     };

@@ -22,6 +22,7 @@ struct Maps {
     entries: BTreeMap<Hash, Vec<u8>>,
     undo: BTreeMap<(u32, Hash), Option<Vec<u8>>>,
     history: BTreeMap<u64, HistoryNode>,
+    pending: BTreeMap<Hash, Vec<u8>>,
 }
 
 impl MemoryStorage {
@@ -59,6 +60,8 @@ impl Storage for MemoryStorage {
                 Change::DropUndo(height) => maps.undo.retain(|(at, _), _| *at != height),
                 Change::History(position, node) => _ = maps.history.insert(position, node),
                 Change::Tip(id) => maps.tip = Some(id),
+                Change::Pending(id, Some(operation)) => _ = maps.pending.insert(id, operation),
+                Change::Pending(id, None) => _ = maps.pending.remove(&id),
             }
         }
         Ok(())
@@ -104,5 +107,9 @@ impl Storage for MemoryStorage {
 
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {
         Ok(self.maps().history.get(&position).copied())
+    }
+
+    fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError> {
+        Ok(self.maps().pending.values().cloned().collect())
     }
 }

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 pub use memory::MemoryStorage;
 pub use snapshot::{NameStatus, ReadError, Snapshot};
-pub use storage::{Before, BlockAt, Change, Storage, StorageError, StoredHeader};
+pub use storage::{Before, BlockAt, Change, Storage, StorageError, StoredHeader, read_block};
 
 use crate::{
     codec::Encode,
@@ -192,7 +192,8 @@ impl Chain {
             None => self.storage.append(&block.to_bytes())?,
         };
         // `check_new` has found the parent.
-        let parent = self.headers.get(&block.header.previous).ok_or(ChainError::Orphan(block.header.previous))?;
+        let parent =
+            self.headers.get(&block.header.previous).ok_or(ChainError::Orphan(block.header.previous))?;
         let known = parent.child(self.params.network, &id, block.header.clone(), at);
         let (work, stored) = (known.work, known.stored(id));
         self.headers.insert(id, known);

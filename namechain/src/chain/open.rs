@@ -5,10 +5,9 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Chain, Recent,
     headers::{HEADERS_KEPT, Headers, Known},
-    storage::{Change, Storage, StorageError, StoredHeader},
+    storage::{BlockAt, Change, Storage, StorageError, StoredHeader},
 };
 use crate::{
-    codec::Encode,
     consensus::{History, header::genesis, work::Worker},
     params::MAX_REORG_DEPTH,
     tree::Tree,
@@ -25,9 +24,13 @@ impl Chain {
             None => begin(network, &*storage)?,
         };
         if storage.active(0)? != Some(genesis_id) {
-            return Err(StorageError::Refused(format!("the store holds another chain than that of network {network}")));
+            return Err(StorageError::Refused(format!(
+                "the store holds another chain than that of network {network}"
+            )));
         }
-        let tip = storage.header(&tip)?.ok_or_else(|| StorageError::Damaged("the tip's header is missing".into()))?;
+        let tip = storage
+            .header(&tip)?
+            .ok_or_else(|| StorageError::Damaged("the tip's header is missing".into()))?;
         let headers = load_headers(network, &*storage, tip.header.height)?;
         if headers.get(&tip.id).is_none() {
             return Err(StorageError::Damaged("the tip is not on a chain of headers".into()));
@@ -43,10 +46,12 @@ fn begin(network: Network, storage: &dyn Storage) -> Result<Hash, StorageError> 
     let block = genesis(network);
     let id = block.header.id(network);
     let work = block.header.target.work();
-    let at = storage.append(&block.to_bytes())?;
-    let mut changes: Vec<Change> =
-        History::default().push(network, &id, work).into_iter().map(|(at, node)| Change::History(at, node)).collect();
-    let stored = StoredHeader { id, header: block.header, work, at, failed: false };
+    let mut changes: Vec<Change> = History::default()
+        .push(network, &id, work)
+        .into_iter()
+        .map(|(position, node)| Change::History(position, node))
+        .collect();
+    let stored = StoredHeader { id, header: block.header, work, at: BlockAt::GENESIS, failed: false };
     changes.extend([Change::Header(stored), Change::Active(0, Some(id)), Change::Tip(id)]);
     storage.commit(changes, true)?;
     Ok(id)
@@ -58,9 +63,12 @@ fn load_headers(network: Network, storage: &dyn Storage, tip_height: u32) -> Res
     let damaged = |what: &str| StorageError::Damaged(what.into());
     let peaks = History::peak_positions(u64::from(base))
         .into_iter()
-        .map(|position| storage.history(position)?.ok_or_else(|| damaged("a node of the history range is missing")))
+        .map(|position| {
+            storage.history(position)?.ok_or_else(|| damaged("a node of the history range is missing"))
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    let before = History::from_peaks(u64::from(base), peaks).ok_or_else(|| damaged("the history range is broken"))?;
+    let before =
+        History::from_peaks(u64::from(base), peaks).ok_or_else(|| damaged("the history range is broken"))?;
     let base_id = storage.active(base)?;
     let mut headers = Headers::default();
     for stored in storage.headers_from(base)? {
@@ -92,7 +100,10 @@ fn load_recent(
     let mut id = tip.id;
     while let Some(known) = headers.get(&id) {
         if tree.root() != known.header.state_root {
-            return Err(StorageError::Damaged(format!("the state at height {} has another root", known.header.height)));
+            return Err(StorageError::Damaged(format!(
+                "the state at height {} has another root",
+                known.header.height
+            )));
         }
         recent.push_front(Recent { id, tree: tree.clone() });
         if known.header.height == 0 || recent.len() > MAX_REORG_DEPTH as usize {

@@ -96,10 +96,14 @@ impl Snapshot {
 
     /// The open commitment, if it is one.
     pub fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
-        let Some(bytes) = self.bytes_under(&CommitmentEntry::key(self.network, commitment))? else { return Ok(None) };
+        let Some(bytes) = self.bytes_under(&CommitmentEntry::key(self.network, commitment))? else {
+            return Ok(None);
+        };
         match Entry::from_bytes(&bytes) {
             Ok(Entry::Commitment(entry)) => Ok(Some(entry)),
-            _ => Err(StorageError::Damaged(format!("the entry of commitment {commitment} is not one")).into()),
+            _ => {
+                Err(StorageError::Damaged(format!("the entry of commitment {commitment} is not one")).into())
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::io;
 use thiserror::Error;
 
 use crate::{
-    consensus::HistoryNode,
-    types::{Hash, Header},
+    consensus::{HistoryNode, header::genesis},
+    types::{Block, Hash, Header, Network},
 };
 
 /// Where a block stands in the block log: for the store to know.
@@ -18,6 +18,11 @@ pub struct BlockAt {
     pub offset: u64,
     /// The length of the block, in bytes.
     pub len: u32,
+}
+
+impl BlockAt {
+    /// The genesis block is in no log: it is written in the source.
+    pub const GENESIS: BlockAt = BlockAt { file: 0, offset: 0, len: 0 };
 }
 
 /// A header whose block is kept, on the best chain or beside it.
@@ -52,6 +57,8 @@ pub enum Change {
     History(u64, HistoryNode),
     /// The tip.
     Tip(Hash),
+    /// An operation that waits to be recorded, by its id; `None` if it does not wait any more.
+    Pending(Hash, Option<Vec<u8>>),
 }
 
 /// A key, and the entry that stood under it before a block changed it.
@@ -104,4 +111,15 @@ pub trait Storage: Send + Sync + 'static {
     fn undo_of(&self, height: u32) -> Result<Vec<Before>, StorageError>;
     /// The node of the history range at `position`.
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError>;
+    /// The operations that waited to be recorded.
+    fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError>;
+}
+
+/// Reads a block from where its header says that it is.
+pub fn read_block(network: Network, storage: &dyn Storage, at: BlockAt) -> Result<Block, StorageError> {
+    if at == BlockAt::GENESIS {
+        return Ok(genesis(network));
+    }
+    Block::parse(&storage.block(at)?)
+        .map_err(|error| StorageError::Damaged(format!("the block at {at:?} does not decode: {error}")))
 }

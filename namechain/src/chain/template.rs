@@ -20,7 +20,11 @@ use crate::{
 impl Chain {
     /// Whether the next block could record `operation` after those in `before`, which concern the same name. Signature
     /// and work are not looked at.
-    pub fn try_operation(&self, before: &[&Operation], operation: &Operation) -> Result<(), Failure<StorageError>> {
+    pub fn try_operation(
+        &self,
+        before: &[&Operation],
+        operation: &Operation,
+    ) -> Result<(), Failure<StorageError>> {
         let overlay = Overlay::new(self.storage.clone());
         let mut view = BlockView::new(&overlay);
         let place = Place::after(self.tip_header());
@@ -51,7 +55,8 @@ impl Chain {
         let mut bytes = HEADER_BYTES + 4;
         for operation in candidates {
             let size = operation.to_bytes().len();
-            let anchored = check_anchor(operation.stamp(), self.anchor_height(&operation.stamp().anchor), place.height);
+            let anchored =
+                check_anchor(operation.stamp(), self.anchor_height(&operation.stamp().anchor), place.height);
             if bytes + size > MAX_BLOCK_BYTES || anchored.is_err() {
                 continue;
             }

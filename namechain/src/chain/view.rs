@@ -1,9 +1,6 @@
 //! The state while blocks are undone and connected, before anything is written.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::storage::{Storage, StorageError};
 use crate::{
@@ -88,8 +85,9 @@ impl State for BlockView<'_> {
             return Ok(entry.clone());
         }
         let Some(bytes) = self.overlay.get(key)? else { return Ok(None) };
-        let entry = Entry::from_bytes(&bytes)
-            .map_err(|error| StorageError::Damaged(format!("the entry under {key} does not decode: {error}")))?;
+        let entry = Entry::from_bytes(&bytes).map_err(|error| {
+            StorageError::Damaged(format!("the entry under {key} does not decode: {error}"))
+        })?;
         Ok(Some(entry))
     }
 
