@@ -253,3 +253,6 @@ impl From<StorageError> for Refused {
         Refused::Other(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests;
