@@ -1,1 +1,4 @@
 //! placeholder
+pub mod cache;
+pub mod forward;
+pub mod os;
