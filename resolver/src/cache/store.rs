@@ -25,7 +25,7 @@ const LARGEST_SHARE: usize = 4;
 /// How often an entry counts as asked. Each is one more round in the main queue.
 const MAX_ASKED: u8 = 3;
 /// After so many entries were spared in a row one goes all the same, so that no insertion takes long.
-const MAX_SPARED: usize = 64;
+const MAX_SPARED: usize = 1024;
 /// The fewest hashes that the ghost remembers.
 const MIN_GHOSTS: usize = 64;
 
@@ -111,6 +111,10 @@ impl Store {
         }
         if let Some(&at) = self.index.get(key) {
             self.replace(at, Some(held), cost);
+            if let Some(slot) = self.slots[at as usize].as_mut() {
+                // It was asked for again, or it would not be fetched again.
+                slot.asked = (slot.asked + 1).min(MAX_ASKED);
+            }
             self.make_room(0, now);
             return;
         }
@@ -144,6 +148,20 @@ impl Store {
     /// Entries held.
     pub fn len(&self) -> usize {
         self.index.len()
+    }
+
+    /// Recounts everything. For tests.
+    #[cfg(test)]
+    pub fn audit(&self) {
+        let slots = || self.slots.iter().flatten();
+        assert_eq!(self.bytes, slots().map(|slot| slot.cost).sum::<usize>());
+        assert_eq!(
+            self.small_bytes,
+            slots().filter(|slot| !slot.in_main).map(|slot| slot.cost).sum::<usize>()
+        );
+        assert_eq!(self.small.len() + self.main.len(), slots().count());
+        assert_eq!(self.index.len(), slots().count());
+        assert!(self.is_ghost.len() <= self.ghosts.len());
     }
 
     fn place(&mut self, slot: Slot) -> u32 {
