@@ -115,10 +115,10 @@ impl Store {
                 // It was asked for again, or it would not be fetched again.
                 slot.asked = (slot.asked + 1).min(MAX_ASKED);
             }
-            self.make_room(0, now);
+            self.make_room(0, Some(at), now);
             return;
         }
-        self.make_room(cost, now);
+        self.make_room(cost, None, now);
         let in_main = self.is_ghost.remove(&self.hasher.hash_one(key));
         let key: Arc<[u8]> = key.into();
         let slot = Slot { key: key.clone(), held: Some(held), cost, asked: 0, in_main };
@@ -183,7 +183,8 @@ impl Store {
         (slot.held, slot.cost) = (held, cost);
     }
 
-    fn make_room(&mut self, cost: usize, now: u64) {
+    /// Evicts until `cost` bytes more have room, but never `kept`.
+    fn make_room(&mut self, cost: usize, kept: Option<u32>, now: u64) {
         let mut spared = 0;
         while self.bytes + cost > self.limit {
             let from_small = self.small_bytes > self.limit / SMALL_SHARE || self.main.is_empty();
@@ -191,13 +192,14 @@ impl Store {
             let Some(at) = queue.pop_front() else { return };
             let Some(slot) = self.slots[at as usize].as_mut() else { continue };
             let alive = slot.held.as_ref().is_some_and(|held| now < held.until);
-            if alive && slot.asked > 0 && spared < MAX_SPARED {
+            // The kept one takes a quarter at most, so there is always another to evict and the loop ends.
+            if kept == Some(at) || (alive && slot.asked > 0 && spared < MAX_SPARED) {
                 spared += 1;
                 if from_small {
                     self.small_bytes -= slot.cost;
                     (slot.in_main, slot.asked) = (true, 0);
                 } else {
-                    slot.asked -= 1;
+                    slot.asked = slot.asked.saturating_sub(1);
                 }
                 self.main.push_back(at);
                 continue;

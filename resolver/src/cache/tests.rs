@@ -164,6 +164,8 @@ fn an_answer_that_grows_is_not_its_own_victim() {
     let held = |size| Held { known: Known::Answer(answer(0, size)), since: 0, until: 1 };
     (0..8u8).for_each(|key| store.insert(&[key], held(0), 0));
     assert_eq!(store.bytes(), 8 * one);
+    // All are in use alike.
+    assert!((0..8u8).all(|key| store.get(&[key], 0).is_some()));
     store.insert(&[0], held(one), 0);
     assert!(store.get(&[0], 0).is_some());
     store.audit();
