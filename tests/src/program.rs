@@ -243,6 +243,16 @@ impl User {
         command.output().expect("zonetool runs").into()
     }
 
+    /// As [`User::zonetool`], without `--json`: the output as people see it.
+    ///
+    /// # Panics
+    /// If it can't be run.
+    pub fn zonetool_text(&self, args: &[&str]) -> Outcome {
+        let mut command = command("zonetool", self.home());
+        command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys()).args(args);
+        command.output().expect("zonetool runs").into()
+    }
+
     /// Registers `name` with the zone in `file` and waits until it resolves.
     ///
     /// # Panics
