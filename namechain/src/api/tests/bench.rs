@@ -98,7 +98,8 @@ impl Node {
             Action::Register { recovery: None, salt: owner().salt(NETWORK, name), records: records() };
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         let named = Named::sign(NETWORK, name.clone(), 0, action, &owner(), stamp);
-        self.stamped(Operation::Named(named), 4_096)
+        let multiplier = self.chain.lock().unwrap().tip_header().price;
+        self.stamped(Operation::Named(named), price::commitment(NETWORK.params(), multiplier))
     }
 
     pub(super) fn record(&self, operation: Operation) {
