@@ -1,4 +1,17 @@
-//! placeholder
+//! A DNS server for localhost: names on the chain are answered from the chain, everything else from legacy DNS.
+//!
+//! ```text
+//! UDP, TCP -> listen, serve, tcp -> query -> pipeline -> route -> special | chain + zone | forward -> answer
+//! ```
+
+pub mod answer;
 pub mod cache;
+pub mod chain;
+mod delegate;
 pub mod forward;
 pub mod os;
+pub mod pipeline;
+pub mod query;
+pub mod route;
+pub mod special;
+pub mod zone;
