@@ -51,9 +51,9 @@ pub enum ForwardError {
     /// A value of [`super::LegacyConfig`] that can't work.
     #[error("legacy DNS can't be set up: {0}")]
     Config(&'static str),
-    /// The operating system gave no random numbers, without which a query would be guessable.
-    #[error("no random numbers from the operating system: {0}")]
-    Random(String),
+    /// A checked answer could not be read again. A bug, not the network.
+    #[error("the answer can't be read: {0}")]
+    Unreadable(&'static str),
     /// The task that asked ended without a result. A bug, not the network.
     #[error("the query was abandoned before it had a result")]
     Abandoned,
@@ -68,7 +68,7 @@ impl ForwardError {
             Self::AllFailed { .. } => EDE_NO_REACHABLE_AUTHORITY,
             Self::Busy { .. } => EDE_NOT_READY,
             Self::NotForwardable(_) => EDE_NOT_SUPPORTED,
-            Self::Config(_) | Self::Random(_) | Self::Abandoned => EDE_OTHER,
+            Self::Config(_) | Self::Unreadable(_) | Self::Abandoned => EDE_OTHER,
         };
         (code, self.to_string())
     }

@@ -20,6 +20,22 @@ pub struct LegacyQuestion {
     pub checking_disabled: bool,
 }
 
+impl LegacyQuestion {
+    /// QNAME without compression, QTYPE and QCLASS, in the client's spelling.
+    pub(super) fn wire(&self) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(self.name.len() + 5);
+        for label in self.name.iter() {
+            // A label has at most 63 bytes; hickory's names hold no other.
+            wire.push(label.len() as u8);
+            wire.extend_from_slice(label);
+        }
+        wire.push(0);
+        wire.extend_from_slice(&u16::from(self.qtype).to_be_bytes());
+        wire.extend_from_slice(&u16::from(self.class).to_be_bytes());
+        wire
+    }
+}
+
 /// What legacy DNS said, complete: all sections, any type, any RCODE.
 #[derive(Debug, Clone)]
 pub struct Reply {
