@@ -132,7 +132,7 @@ impl Store {
     /// follows them is still handed out.
     pub fn replay<E: From<StorageError>>(
         &self,
-        each: &mut dyn FnMut(BlockAt, &[u8]) -> Result<(), E>,
+        mut each: impl FnMut(BlockAt, &[u8]) -> Result<(), E>,
     ) -> Result<Replayed, E> {
         let start = position_after(self.mark().as_ref());
         let mut replayed = Replayed { blocks: 0, damaged: 0 };

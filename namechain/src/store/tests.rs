@@ -88,14 +88,14 @@ pub(super) fn open(dir: &Path) -> Opened {
 /// Replays as the chain would, with every block committed; the heights that were handed out, and the damage.
 pub(super) fn replay(store: &Store) -> (Vec<u32>, u64) {
     let mut heights = Vec::new();
-    let replayed = store.replay::<StorageError>(&mut |at, bytes| {
+    let replayed = store.replay(|at, bytes| {
         let header = Header::from_bytes(&bytes[..160]).unwrap();
         assert_eq!(bytes, block(header.height), "a block is handed out as it was appended");
         assert_eq!(store.block(at)?, bytes);
         heights.push(header.height);
         store.commit(changes(header.height, at), false)
     });
-    let replayed = replayed.unwrap();
+    let replayed: Replayed = replayed.unwrap();
     assert_eq!(replayed.blocks, heights.len() as u64);
     (heights, replayed.damaged)
 }

@@ -65,10 +65,10 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     for round in 0..12u32 {
         let mut child =
             start("store::tests::crash::kill_9_loses_nothing_that_was_acknowledged", dir.path(), None);
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut seen = 0;
         // The rest is read after the kill: what was said before it counts.
-        while let Some(line) = lines.next() {
+        for line in lines {
             if let Some(height) = line.unwrap().strip_prefix("durable ") {
                 acknowledged = height.parse().unwrap();
                 seen += 1;

@@ -179,7 +179,7 @@ fn replaying_goes_on_where_it_was_interrupted() {
     let (dir, _) = filled(20, SMALL);
     let opened = Store::open_with(dir.path(), NETWORK, Options { reindex: true, ..SMALL }).unwrap();
     let mut height = 0;
-    let stopped = opened.store.replay::<StorageError>(&mut |at, _| {
+    let stopped = opened.store.replay(|at, _| {
         if height == 8 {
             return Err(StorageError::Refused("stop".into()));
         }
