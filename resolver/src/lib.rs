@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod cache;
 pub mod chain;
+pub mod config;
 mod delegate;
 pub mod forward;
 pub mod listen;
