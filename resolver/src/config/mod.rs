@@ -147,7 +147,11 @@ where
     T: FromStr,
 {
     let value = value.trim();
-    value.parse().map_err(|_| ConfigError::Value { place: place.into(), value: value.into(), why: hint.into() })
+    value.parse().map_err(|_| ConfigError::Value {
+        place: place.into(),
+        value: value.into(),
+        why: hint.into(),
+    })
 }
 
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
@@ -186,9 +190,11 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
             let key = "NAMECHAIN_API";
             cli.api = text(key)?.map(|value| read(key, &value, ADDRESS)).transpose()?;
         }
-        cli.data_dir = cli.data_dir.or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
+        cli.data_dir =
+            cli.data_dir.or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
     }
-    cli.config = cli.config.or_else(|| env("NAMECHAIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
+    cli.config =
+        cli.config.or_else(|| env("NAMECHAIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
     if cli.mount_root.is_none() {
         let key = "NAMECHAIN_MOUNT_ROOT";
         cli.mount_root = text(key)?.map(|value| switch(key, &value)).transpose()?;
@@ -343,11 +349,14 @@ mod tests {
         assert_eq!(config.listen, [address("127.0.0.1:5300")]);
         assert_eq!(config.upstreams, None, "the machine's own");
         assert_eq!(config.mounts, Mounts { root: true, alt: true });
-        assert_eq!(config.chain, ChainFrom::Embedded {
-            network: Network::Dev,
-            api: address("127.0.0.1:7380"),
-            data_dir: "/home/user/.local/share/namechain/dev".into(),
-        });
+        assert_eq!(
+            config.chain,
+            ChainFrom::Embedded {
+                network: Network::Dev,
+                api: address("127.0.0.1:7380"),
+                data_dir: "/home/user/.local/share/namechain/dev".into(),
+            }
+        );
         let main = load("", &[("XDG_DATA_HOME", "/data")], None).unwrap();
         assert!(
             matches!(main.chain, ChainFrom::Embedded { network: Network::Main, data_dir, .. } if data_dir == Path::new("/data/namechain/main"))
@@ -357,7 +366,8 @@ mod tests {
 
     #[test]
     fn flags_over_environment_over_file() {
-        let file = "listen = ['127.0.0.1:1']\nupstream = ['192.0.2.1']\nmount-root = false\ncache-bytes = 5\n";
+        let file =
+            "listen = ['127.0.0.1:1']\nupstream = ['192.0.2.1']\nmount-root = false\ncache-bytes = 5\n";
         let env = [("NAMECHAIN_LISTEN", "127.0.0.1:2, 127.0.0.1:3"), ("NAMECHAIN_MOUNT_ROOT", "on")];
         let all = load("--dev --listen 127.0.0.1:4 --listen [::1]:4", &env, Some(file)).unwrap();
         assert_eq!(all.listen, [address("127.0.0.1:4"), address("[::1]:4")]);

@@ -149,8 +149,7 @@ impl Mounted {
     fn records(&self, name: &Name, set: &RrSet) -> Vec<Record> {
         let code = RecordType::from(set.rtype);
         let record = |data: &Box<[u8]>| {
-            let rdata = RData::Unknown { code, rdata: NULL::with(self.data(set.rtype, data)) };
-            Record::from_rdata(name.clone(), set.ttl, rdata)
+            Record::from_rdata(name.clone(), set.ttl, opaque(code, self.data(set.rtype, data)))
         };
         set.data.iter().map(record).collect()
     }
@@ -198,7 +197,7 @@ impl Mounted {
             record.name = wire::to_name(&moved)?;
         }
         let data = plain_rdata(&record.data)?;
-        record.data = RData::Unknown { code, rdata: NULL::with(self.data(code.into(), &data)) };
+        record.data = opaque(code, self.data(code.into(), &data));
         Some(record)
     }
 
@@ -212,6 +211,12 @@ impl Mounted {
                 .unwrap_or(name),
         }
     }
+}
+
+/// Data that goes into messages byte by byte.
+fn opaque(code: RecordType, data: Vec<u8>) -> RData {
+    // hickory's own way of having no data; its NULL must not be empty.
+    if data.is_empty() { RData::Update0(code) } else { RData::Unknown { code, rdata: NULL::with(data) } }
 }
 
 /// The data in wire form, without compression.
