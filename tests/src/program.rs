@@ -76,14 +76,22 @@ impl Daemon {
     /// # Panics
     /// If it ends instead, with what it said.
     pub fn start(program: &str, args: &[&str], home: &Path) -> Daemon {
+        let mut command = command(program, home);
+        command.args(args);
+        Daemon::from_command(command, home)
+    }
+
+    /// As [`Daemon::start`], of a command that is ready but for its output.
+    ///
+    /// # Panics
+    /// If it ends instead, with what it said.
+    pub fn from_command(mut command: Command, home: &Path) -> Daemon {
+        let program =
+            Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = home.join(format!("{program}.log"));
         let stderr = fs::File::options().create(true).append(true).open(&log).expect("a log file");
-        let mut child = command(program, home)
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        command.stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
         let stdout = child.stdout.take().expect("piped");
         let (lines, first) = mpsc::channel();
         // Reads on, so that the program never blocks on a full pipe; ends when it closes its output.
@@ -91,13 +99,12 @@ impl Daemon {
             BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)))
         });
         let mut daemon = Daemon { child, log, line: Value::Null };
-        let first =
-            wait::until(&format!("the first line of {program} {args:?}"), || match first.try_recv() {
-                Ok(line) => Some(Ok(line)),
-                Err(mpsc::TryRecvError::Empty) => None,
-                Err(mpsc::TryRecvError::Disconnected) => Some(Err(())),
-            });
-        let Ok(first) = first else { panic!("{program} {args:?} ended at the start: {}", daemon.log()) };
+        let first = wait::until(&format!("the first line of {command:?}"), || match first.try_recv() {
+            Ok(line) => Some(Ok(line)),
+            Err(mpsc::TryRecvError::Empty) => None,
+            Err(mpsc::TryRecvError::Disconnected) => Some(Err(())),
+        });
+        let Ok(first) = first else { panic!("{command:?} ended at the start: {}", daemon.log()) };
         daemon.line =
             serde_json::from_str(&first).unwrap_or_else(|error| panic!("{program}: '{first}': {error}"));
         daemon
