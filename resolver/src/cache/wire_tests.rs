@@ -11,7 +11,10 @@ fn refusal(bytes: &[u8]) -> &'static str {
     Packet::parse(bytes).expect_err("should be refused").0
 }
 
-fn expanded(bytes: &[u8]) -> Vec<(Section, Vec<u8>, u16, u32, Vec<u8>)> {
+/// Section, owner, type, TTL, RDATA.
+type Expanded = (Section, Vec<u8>, u16, u32, Vec<u8>);
+
+fn expanded(bytes: &[u8]) -> Vec<Expanded> {
     let packet = Packet::parse(bytes).unwrap();
     let read = |record: &super::wire::RecordAt| {
         let (mut owner, mut rdata) = (Vec::new(), Vec::new());

@@ -7,7 +7,10 @@ use super::decode::decode;
 use crate::cache::testing::{AT_QUESTION, Build, name, question};
 use crate::cache::wire::{Packet, Section};
 
-fn records(bytes: &[u8]) -> Vec<(Section, Vec<u8>, u16, u16, u32, Vec<u8>)> {
+/// Section, owner, type, class, TTL, RDATA.
+type Expanded = (Section, Vec<u8>, u16, u16, u32, Vec<u8>);
+
+fn records(bytes: &[u8]) -> Vec<Expanded> {
     let packet = Packet::parse(bytes).unwrap();
     let read = |at: &crate::cache::wire::RecordAt| {
         let (mut owner, mut rdata) = (Vec::new(), Vec::new());

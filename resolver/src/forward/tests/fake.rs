@@ -7,6 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
+/// Datagrams to send, and to whom.
+pub type Sent = Vec<(Vec<u8>, SocketAddr)>;
+
 /// How a query came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
@@ -44,9 +47,7 @@ pub struct Fake {
 impl Fake {
     /// Starts one on a free port. `script` gets all queries so far, the last being the one to answer, and says what to send
     /// to whom; over TCP only the bytes count, and only the first.
-    pub async fn start(
-        script: impl Fn(&[Seen]) -> Vec<(Vec<u8>, SocketAddr)> + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn start(script: impl Fn(&[Seen]) -> Sent + Send + Sync + 'static) -> Self {
         let (udp, tcp) = both_sockets().await;
         let mut fake = Self::udp_only(udp, script);
         let (seen, script) = (fake.seen.clone(), fake.script.clone());
@@ -69,9 +70,7 @@ impl Fake {
     }
 
     /// One without TCP.
-    pub async fn start_without_tcp(
-        script: impl Fn(&[Seen]) -> Vec<(Vec<u8>, SocketAddr)> + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn start_without_tcp(script: impl Fn(&[Seen]) -> Sent + Send + Sync + 'static) -> Self {
         let (udp, tcp) = both_sockets().await;
         drop(tcp);
         Self::udp_only(udp, script).fake
@@ -87,10 +86,7 @@ impl Fake {
         Self::start(|_| Vec::new()).await
     }
 
-    fn udp_only(
-        udp: UdpSocket,
-        script: impl Fn(&[Seen]) -> Vec<(Vec<u8>, SocketAddr)> + Send + Sync + 'static,
-    ) -> Started {
+    fn udp_only(udp: UdpSocket, script: impl Fn(&[Seen]) -> Sent + Send + Sync + 'static) -> Started {
         let (seen, script): (_, Script) = (Arc::<Mutex<Vec<Seen>>>::default(), Arc::new(script));
         let address = udp.local_addr().unwrap();
         let (heard, says) = (seen.clone(), script.clone());
@@ -126,7 +122,7 @@ impl Drop for Fake {
     }
 }
 
-type Script = Arc<dyn Fn(&[Seen]) -> Vec<(Vec<u8>, SocketAddr)> + Send + Sync>;
+type Script = Arc<dyn Fn(&[Seen]) -> Sent + Send + Sync>;
 
 struct Started {
     fake: Fake,
@@ -134,11 +130,7 @@ struct Started {
     script: Script,
 }
 
-fn hear(
-    seen: &Mutex<Vec<Seen>>,
-    query: Seen,
-    script: &(dyn Fn(&[Seen]) -> Vec<(Vec<u8>, SocketAddr)> + Send + Sync),
-) -> Vec<(Vec<u8>, SocketAddr)> {
+fn hear(seen: &Mutex<Vec<Seen>>, query: Seen, script: &(dyn Fn(&[Seen]) -> Sent + Send + Sync)) -> Sent {
     let mut seen = seen.lock().unwrap();
     seen.push(query);
     script(&seen)
