@@ -1,2 +1,3 @@
 //! z
+mod zone;
 fn main() {}
