@@ -1,3 +1,6 @@
 //! z
+mod clock;
+mod keys;
+mod ui;
 mod zone;
 fn main() {}
