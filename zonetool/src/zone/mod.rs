@@ -10,8 +10,8 @@ mod read;
 mod tests;
 mod write;
 
-pub use read::{MAX_ZONE_FILE_BYTES, Zone, ZoneError, load, read};
-pub use write::{RecordText, master_file, record_texts};
+pub use read::{ZoneError, load};
+pub use write::{master_file, record_texts};
 
 /// Where every name also stands, below its own label (RFC 9476 §2).
 pub const ALTERNATIVE_SUFFIX: &str = "namechain.alt.";

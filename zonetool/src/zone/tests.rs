@@ -3,7 +3,7 @@
 use namechain::types::{MAX_OWNER_BYTES, MAX_RECORDS_BYTES, Name, REFUSED_TYPES, Record, RecordSet};
 use proptest::prelude::*;
 
-use super::*;
+use super::{master_file, read::read};
 
 fn alice() -> Name {
     Name::parse("alice").unwrap()
