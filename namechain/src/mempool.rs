@@ -3,7 +3,7 @@
 //! Bounded in operations and bytes; one operation for each name and sequence number, one commit for each commitment;
 //! replaced only by one that carries a quarter more work; ordered by work per byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
@@ -107,6 +107,11 @@ impl Mempool {
     /// How many bytes they have.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The ids of the operations that wait.
+    pub fn ids(&self) -> BTreeSet<Hash> {
+        self.pending.values().map(|pending| pending.id).collect()
     }
 
     /// Whether an operation on `name` waits.

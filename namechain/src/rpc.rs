@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Hash, Name, Network, PublicKey, Record, Reserved};
+use crate::{
+    params::Params,
+    types::{Hash, Name, NameEntry, Network, PublicKey, Record, Reserved},
+};
 
 #[cfg(feature = "node")]
 use utoipa::ToSchema;
@@ -82,6 +85,8 @@ pub enum Standing {
     Active,
     /// Its lease is over: it does not resolve, and only its keys can renew it.
     Grace,
+    /// It was revoked: it does not resolve, and is nobody's until its lease ends.
+    Revoked,
 }
 
 /// `GET /v1/names/{name}`.
@@ -124,8 +129,43 @@ pub struct NameEntryInfo {
     pub updated: u32,
     /// The first height at which the lease is over.
     pub expires: u32,
+    /// A transfer that has not been accepted yet.
+    pub transfer: Option<TransferInfo>,
     /// Its records.
     pub records: Vec<RecordInfo>,
+}
+
+/// A transfer that waits for the new owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct TransferInfo {
+    /// The key that may accept.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub to: PublicKey,
+    /// The height that recorded it.
+    pub height: u32,
+    /// The first height of a block that can accept it.
+    pub opens: u32,
+}
+
+impl NameEntryInfo {
+    /// What is told of an entry.
+    pub fn of(params: &Params, entry: &NameEntry) -> Self {
+        NameEntryInfo {
+            owner: entry.owner,
+            recovery: entry.recovery,
+            sequence: entry.sequence,
+            registered: entry.registered,
+            updated: entry.updated,
+            expires: entry.expires,
+            transfer: entry.transfer.map(|transfer| TransferInfo {
+                to: transfer.to,
+                height: transfer.height,
+                opens: transfer.height.saturating_add(params.transfer_delay),
+            }),
+            records: entry.records.records().iter().map(RecordInfo::from).collect(),
+        }
+    }
 }
 
 /// One record in wire form.
@@ -266,7 +306,7 @@ pub struct OperationInfo {
     /// The operation's id.
     #[cfg_attr(feature = "node", schema(value_type = String))]
     pub id: Hash,
-    /// What it does: `commit`, `register`, `update`.
+    /// What it does: `commit`, `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`.
     pub kind: String,
     /// The name, unless it is a commit.
     #[cfg_attr(feature = "node", schema(value_type = Option<String>))]

@@ -1,1 +1,22 @@
-//! placeholder
+//! A DNS server for localhost: names on the chain are answered from the chain, everything else from legacy DNS.
+//!
+//! ```text
+//! UDP, TCP -> listen, serve, tcp -> query -> pipeline -> route -> special | chain + zone | forward -> answer
+//! ```
+
+pub mod answer;
+pub mod cache;
+pub mod chain;
+pub mod config;
+mod delegate;
+pub mod forward;
+pub mod listen;
+pub mod os;
+pub mod pipeline;
+pub mod query;
+pub mod respond;
+pub mod route;
+mod serve;
+pub mod special;
+mod tcp;
+pub mod zone;

@@ -51,6 +51,8 @@ pub enum NameStatus {
     Active(NameEntry),
     /// Its lease is over, and its grace is not: it does not resolve.
     Grace(NameEntry),
+    /// It was revoked, and its lease is not over: it does not resolve.
+    Revoked(NameEntry),
 }
 
 impl Snapshot {
@@ -129,6 +131,7 @@ impl Snapshot {
         match standing(self.network.params(), &entry, self.header.height) {
             Standing::Active => NameStatus::Active(entry),
             Standing::Grace => NameStatus::Grace(entry),
+            Standing::Revoked => NameStatus::Revoked(entry),
             Standing::Released => NameStatus::Unregistered,
         }
     }

@@ -29,6 +29,21 @@ pub fn records(params: &Params, bytes: usize, multiplier: u32) -> u64 {
     scaled(params.base_price.saturating_mul(parts) / 16, multiplier)
 }
 
+/// The price of a renewal: a sixteenth of the name's registration.
+pub fn renewal(params: &Params, name: &Name, multiplier: u32) -> u64 {
+    (registration(params, name, multiplier) / 16).max(1)
+}
+
+/// The price of Transfer and Accept: a sixteenth of the base.
+pub fn transfer(params: &Params, multiplier: u32) -> u64 {
+    records(params, 0, multiplier)
+}
+
+/// The price of Cancel, Recover and Revoke, which somebody may need in a hurry: a sixty-fourth of the base.
+pub fn rescue(params: &Params, multiplier: u32) -> u64 {
+    scaled(params.base_price / 64, multiplier)
+}
+
 /// A base price under a multiplier of 1/1024: rounded up, at least 1, at most `u64::MAX`.
 fn scaled(base: u64, multiplier: u32) -> u64 {
     let price = (u128::from(base) * u128::from(multiplier)).div_ceil(u128::from(PRICE_UNIT));

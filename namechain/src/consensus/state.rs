@@ -4,8 +4,8 @@ use super::{RuleViolation, price};
 use crate::{
     params::Params,
     types::{
-        Action, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Named, Operation, PublicKey,
-        RecordSet, commitment,
+        Action, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Named, Operation, PendingTransfer,
+        PublicKey, RecordSet, commitment,
     },
 };
 
@@ -41,14 +41,18 @@ pub enum Standing {
     Active,
     /// Its lease is over; only its keys can renew it.
     Grace,
-    /// Lease and grace are over: it can be registered again.
+    /// It was revoked, and its lease is not over: nobody can do anything with it.
+    Revoked,
+    /// Lease and grace are over, or the lease of a revoked name is: it can be registered again.
     Released,
 }
 
 /// How the name with this entry stands at `height`.
 pub fn standing(params: &Params, entry: &NameEntry, height: u32) -> Standing {
     if height < entry.expires {
-        Standing::Active
+        if entry.revoked { Standing::Revoked } else { Standing::Active }
+    } else if entry.revoked {
+        Standing::Released
     } else if height < entry.expires.saturating_add(params.grace) {
         Standing::Grace
     } else {
@@ -137,7 +141,7 @@ pub fn apply_operation<S: State>(
             Action::Register { recovery, salt, records } => {
                 register(params, place, named, *recovery, salt, records, state)
             }
-            Action::Update { records } => update(params, place, named, records, state),
+            _ => change(params, place, named, state),
         },
     }
 }
@@ -198,37 +202,126 @@ fn register<S: State>(
         registered: place.height,
         updated: place.height,
         expires: place.height.saturating_add(params.lease),
+        revoked: false,
+        transfer: None,
         records: records.clone(),
     };
     state.set(name.key(params.network), Some(Entry::Name(entry)));
     Ok(())
 }
 
-fn update<S: State>(
+/// Applies an operation to a name that is somebody's.
+fn change<S: State>(
     params: &Params,
     place: Place,
     named: &Named,
-    records: &RecordSet,
     state: &mut S,
 ) -> Result<(), Failure<S::Error>> {
     let name = &named.name;
     let Some(entry) = name_entry(params, name, state)? else {
         return Err(RuleViolation::NameUnregistered(name.clone()).into());
     };
-    match standing(params, &entry, place.height) {
-        Standing::Active => {}
-        Standing::Grace => return Err(RuleViolation::NameInGrace(name.clone()).into()),
-        Standing::Released => return Err(RuleViolation::NameUnregistered(name.clone()).into()),
-    }
+    check_changeable(params, place, &named.action, &entry)?;
     check_sequence(named, Some(&entry))?;
-    if named.signer != entry.owner {
-        return Err(RuleViolation::NotOwner(name.clone()).into());
-    }
-    check_paid(price::records(params, records.byte_len(), place.price), named.stamp.work)?;
-    let entry =
-        NameEntry { sequence: named.sequence, updated: place.height, records: records.clone(), ..entry };
+    check_signer(named, &entry)?;
+    check_paid(price_of_change(params, place, named), named.stamp.work)?;
+    let entry = changed(params, place, named, entry)?;
     state.set(name.key(params.network), Some(Entry::Name(entry)));
     Ok(())
+}
+
+/// A name can be changed while it is active. In the grace its keys can still renew it, recover it, revoke it, and
+/// withdraw an offer.
+fn check_changeable(
+    params: &Params,
+    place: Place,
+    action: &Action,
+    entry: &NameEntry,
+) -> Result<(), RuleViolation> {
+    let in_grace = matches!(action, Action::Renew | Action::Cancel | Action::Recover { .. } | Action::Revoke);
+    match standing(params, entry, place.height) {
+        Standing::Active => Ok(()),
+        Standing::Grace if in_grace => Ok(()),
+        Standing::Grace => Err(RuleViolation::NameInGrace(entry.name.clone())),
+        Standing::Revoked => Err(RuleViolation::NameRevoked(entry.name.clone())),
+        Standing::Released => Err(RuleViolation::NameUnregistered(entry.name.clone())),
+    }
+}
+
+/// Who must have signed an operation on a name that is somebody's.
+fn check_signer(named: &Named, entry: &NameEntry) -> Result<(), RuleViolation> {
+    let is_owner = named.signer == entry.owner;
+    let is_recovery = entry.recovery == Some(named.signer);
+    let name = || entry.name.clone();
+    match &named.action {
+        Action::Update { .. } | Action::Transfer { .. } if !is_owner => Err(RuleViolation::NotOwner(name())),
+        Action::Renew | Action::Cancel | Action::Revoke if !is_owner && !is_recovery => {
+            Err(RuleViolation::NotKeyholder(name()))
+        }
+        Action::Recover { .. } if !is_recovery => Err(RuleViolation::NotRecovery(name())),
+        Action::Accept { .. } => match &entry.transfer {
+            None => Err(RuleViolation::TransferMissing(name())),
+            Some(transfer) if transfer.to != named.signer => Err(RuleViolation::NotRecipient(name())),
+            Some(_) => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn price_of_change(params: &Params, place: Place, named: &Named) -> u64 {
+    match &named.action {
+        Action::Register { records, .. } | Action::Update { records } => {
+            price::records(params, records.byte_len(), place.price)
+        }
+        Action::Renew => price::renewal(params, &named.name, place.price),
+        Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, place.price),
+        Action::Cancel | Action::Recover { .. } | Action::Revoke => price::rescue(params, place.price),
+    }
+}
+
+/// The entry after an operation that its signer may make, if the name is in the right phase for it.
+fn changed(
+    params: &Params,
+    place: Place,
+    named: &Named,
+    before: NameEntry,
+) -> Result<NameEntry, RuleViolation> {
+    let mut entry = NameEntry { sequence: named.sequence, updated: place.height, ..before };
+    match &named.action {
+        Action::Register { .. } => return Err(RuleViolation::NameTaken(entry.name)),
+        Action::Update { records } => entry.records = records.clone(),
+        Action::Renew => {
+            let from = entry.expires.saturating_sub(params.lease / 4);
+            if place.height < from {
+                return Err(RuleViolation::RenewEarly(from));
+            }
+            entry.expires = entry.expires.saturating_add(params.lease);
+        }
+        Action::Transfer { .. } if entry.transfer.is_some() => {
+            return Err(RuleViolation::TransferPending(entry.name));
+        }
+        Action::Transfer { to } => entry.transfer = Some(PendingTransfer { to: *to, height: place.height }),
+        Action::Accept { recovery } => {
+            let offered = entry.transfer.map_or(place.height, |transfer| transfer.height);
+            let from = offered.saturating_add(params.transfer_delay);
+            if place.height < from {
+                return Err(RuleViolation::TransferYoung(from));
+            }
+            // A buyer never inherits what the seller published.
+            (entry.owner, entry.recovery, entry.transfer) = (named.signer, *recovery, None);
+            entry.records = RecordSet::default();
+        }
+        Action::Cancel if entry.transfer.is_none() => return Err(RuleViolation::TransferMissing(entry.name)),
+        Action::Cancel => entry.transfer = None,
+        Action::Recover { owner, recovery } => {
+            (entry.owner, entry.recovery, entry.transfer) = (*owner, *recovery, None);
+        }
+        Action::Revoke => {
+            (entry.revoked, entry.transfer) = (true, None);
+            entry.records = RecordSet::default();
+        }
+    }
+    Ok(entry)
 }
 
 fn name_entry<S: State>(
@@ -260,3 +353,6 @@ pub fn next_sequence(entry: Option<&NameEntry>) -> u32 {
 fn check_paid(price: u64, paid: u64) -> Result<(), RuleViolation> {
     if paid >= price { Ok(()) } else { Err(RuleViolation::Underpaid { price, paid }) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,14 +126,38 @@ pub enum RuleViolation {
         /// What the operation says.
         found: u32,
     },
+    /// The name was revoked.
+    #[error("{0} was revoked: it is nobody's until its lease ends")]
+    NameRevoked(Name),
     /// The signer is not the owner.
     #[error("the signer does not own {0}")]
     NotOwner(Name),
+    /// The signer is neither the owner nor the recovery key.
+    #[error("the signer is neither the owner nor the recovery key of {0}")]
+    NotKeyholder(Name),
+    /// The signer is not the recovery key.
+    #[error("the signer is not the recovery key of {0}")]
+    NotRecovery(Name),
+    /// A renewal before the last quarter of the lease.
+    #[error("the name can be renewed from height {0}")]
+    RenewEarly(u32),
+    /// A transfer of a name that is offered already.
+    #[error("{0} is offered to another key already")]
+    TransferPending(Name),
+    /// No transfer waits.
+    #[error("no transfer of {0} waits")]
+    TransferMissing(Name),
+    /// The transfer has not waited long enough.
+    #[error("the transfer can be accepted from height {0}")]
+    TransferYoung(u32),
+    /// The signer is not the one the name is offered to.
+    #[error("{0} is not offered to the signer")]
+    NotRecipient(Name),
 }
 
 impl RuleViolation {
     /// The id of every rule, in the order of `docs/protocol.md`.
-    pub const IDS: [&'static str; 25] = [
+    pub const IDS: [&'static str; 33] = [
         "encoding",
         "block-size",
         "header-version",
@@ -158,7 +182,15 @@ impl RuleViolation {
         "name-unregistered",
         "name-in-grace",
         "sequence",
+        "name-revoked",
         "not-owner",
+        "not-keyholder",
+        "not-recovery",
+        "renew-early",
+        "transfer-pending",
+        "transfer-missing",
+        "transfer-young",
+        "not-recipient",
     ];
 
     /// The rule's id.
@@ -188,7 +220,15 @@ impl RuleViolation {
             RuleViolation::NameUnregistered(_) => "name-unregistered",
             RuleViolation::NameInGrace(_) => "name-in-grace",
             RuleViolation::Sequence { .. } => "sequence",
+            RuleViolation::NameRevoked(_) => "name-revoked",
             RuleViolation::NotOwner(_) => "not-owner",
+            RuleViolation::NotKeyholder(_) => "not-keyholder",
+            RuleViolation::NotRecovery(_) => "not-recovery",
+            RuleViolation::RenewEarly(_) => "renew-early",
+            RuleViolation::TransferPending(_) => "transfer-pending",
+            RuleViolation::TransferMissing(_) => "transfer-missing",
+            RuleViolation::TransferYoung(_) => "transfer-young",
+            RuleViolation::NotRecipient(_) => "not-recipient",
         }
     }
 
@@ -212,7 +252,15 @@ impl RuleViolation {
             RuleViolation::Sequence { .. } => {
                 "ask the node for the name again and use its next sequence number"
             }
+            RuleViolation::NameRevoked(_) => "nothing can be done with it before its lease ends",
             RuleViolation::NotOwner(_) => "sign with the owner's key",
+            RuleViolation::NotKeyholder(_) => "sign with the owner's or the recovery key",
+            RuleViolation::NotRecovery(_) => "sign with the recovery key",
+            RuleViolation::RenewEarly(_) => "renew in the last quarter of the lease",
+            RuleViolation::TransferPending(_) => "cancel the transfer that waits first",
+            RuleViolation::TransferMissing(_) => "ask the owner to transfer the name to your key first",
+            RuleViolation::TransferYoung(_) => "wait for the block that it can be accepted in",
+            RuleViolation::NotRecipient(_) => "accept with the key that the name is offered to",
             _ => return None,
         })
     }
@@ -224,5 +272,24 @@ impl From<BlockError> for RuleViolation {
             BlockError::TooLarge(bytes) => RuleViolation::BlockSize(bytes),
             BlockError::Encoding(error) => RuleViolation::Encoding(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every rule has its row in the table of the protocol's page, in the same order, and every row its rule.
+    #[test]
+    fn the_protocol_page_lists_the_rules() {
+        let page = include_str!("../../../docs/protocol.md");
+        let (_, rules) = page.split_once("## 7. Rules").unwrap();
+        let (rules, _) = rules.split_once("## 8.").unwrap();
+        let rows: Vec<&str> = rules
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(id, _)| id)
+            .collect();
+        assert_eq!(rows, RuleViolation::IDS);
     }
 }

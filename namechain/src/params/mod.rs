@@ -36,6 +36,8 @@ pub struct Params {
     pub lease: u32,
     /// Blocks after the lease in which only its keys can renew the name.
     pub grace: u32,
+    /// Blocks that a transfer must wait before it can be accepted.
+    pub transfer_delay: u32,
     /// How many blocks below the tip names are served from.
     pub serve_depth: u32,
 }

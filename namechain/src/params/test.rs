@@ -17,5 +17,6 @@ pub(super) const PARAMS: Params = Params {
     commit_max_age: 720,
     lease: 262_800,
     grace: 21_600,
+    transfer_delay: 720,
     serve_depth: 6,
 };

@@ -21,7 +21,8 @@ pub enum Entry {
 ///
 /// ```text
 /// | kind = 1 | name | owner 32 | recovery: 0, or 1 and 32 | sequence u32 |
-/// | registered u32 | updated u32 | expires u32 | records |
+/// | registered u32 | updated u32 | expires u32 | revoked: 0 or 1 |
+/// | transfer: 0, or 1, to 32, height u32 | records |
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameEntry {
@@ -39,8 +40,21 @@ pub struct NameEntry {
     pub updated: u32,
     /// The first height at which the lease is over.
     pub expires: u32,
+    /// Whether it was revoked: it does not resolve, and is nobody's until the lease is over.
+    pub revoked: bool,
+    /// A transfer that has not been accepted yet.
+    pub transfer: Option<PendingTransfer>,
     /// Its records.
     pub records: RecordSet,
+}
+
+/// A transfer that waits for the new owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingTransfer {
+    /// The key that may accept.
+    pub to: PublicKey,
+    /// The height that recorded it.
+    pub height: u32,
 }
 
 /// An open commitment.
@@ -82,6 +96,19 @@ impl Entry {
     }
 }
 
+impl Encode for PendingTransfer {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.to.encode(out);
+        out.extend_from_slice(&self.height.to_be_bytes());
+    }
+}
+
+impl Decode for PendingTransfer {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(PendingTransfer { to: PublicKey::decode(reader)?, height: reader.u32()? })
+    }
+}
+
 impl Encode for Entry {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -93,6 +120,8 @@ impl Encode for Entry {
                 for number in [entry.sequence, entry.registered, entry.updated, entry.expires] {
                     out.extend_from_slice(&number.to_be_bytes());
                 }
+                out.push(u8::from(entry.revoked));
+                entry.transfer.encode(out);
                 entry.records.encode(out);
             }
             Entry::Commitment(entry) => {
@@ -117,6 +146,12 @@ impl Decode for Entry {
                 registered: reader.u32()?,
                 updated: reader.u32()?,
                 expires: reader.u32()?,
+                revoked: match reader.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(DecodeError::Invalid("a name is neither revoked nor not")),
+                },
+                transfer: Option::decode(reader)?,
                 records: RecordSet::decode(reader)?,
             })),
             COMMITMENT => Ok(Entry::Commitment(CommitmentEntry {

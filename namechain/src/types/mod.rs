@@ -13,7 +13,7 @@ mod reserved;
 mod stamp;
 
 pub use block::{Block, BlockError, MAX_BLOCK_BYTES, MIN_OPERATION_BYTES, ops_root};
-pub use entry::{CommitmentEntry, Entry, NameEntry};
+pub use entry::{CommitmentEntry, Entry, NameEntry, PendingTransfer};
 pub use hash::{Domain, Hash, HashError, hash, tag};
 pub use header::{HEADER_BYTES, HEADER_VERSION, Header, Target};
 pub use key::{KeyError, PublicKey, SecretKey, Signature};
@@ -23,3 +23,6 @@ pub use operation::{Action, Named, Operation, commitment};
 pub use records::{MAX_OWNER_BYTES, MAX_RECORDS_BYTES, REFUSED_TYPES, Record, RecordError, RecordSet};
 pub use reserved::{RESERVED_AS_OF, Reserved};
 pub use stamp::{STAMP_BYTES, Stamp};
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,16 @@ use crate::{
     types::{Domain, Hash, Name, Network, PublicKey, RecordSet, SecretKey, Signature, Stamp, hash, tag},
 };
 
-/// The kinds, the first byte of an operation. 4 to 9 are kept for Renew, Transfer, Accept, Cancel, Recover, Revoke.
+/// The kinds: the first byte of an operation.
 const COMMIT: u8 = 1;
 const REGISTER: u8 = 2;
 const UPDATE: u8 = 3;
+const RENEW: u8 = 4;
+const TRANSFER: u8 = 5;
+const ACCEPT: u8 = 6;
+const CANCEL: u8 = 7;
+const RECOVER: u8 = 8;
+const REVOKE: u8 = 9;
 
 /// An operation.
 ///
@@ -63,6 +69,31 @@ pub enum Action {
         /// The name's new records.
         records: RecordSet,
     },
+    /// Adds a lease, in the last quarter of the lease or in the grace. Signed by the owner or the recovery key.
+    Renew,
+    /// Offers the name to another key. Fields: to (key). Signed by the owner.
+    Transfer {
+        /// The key that may accept.
+        to: PublicKey,
+    },
+    /// Takes a name that was offered, without its records. Fields: recovery (optional key). Signed by the new owner.
+    Accept {
+        /// The new owner's recovery key, if any.
+        recovery: Option<PublicKey>,
+    },
+    /// Withdraws an offer. Signed by the owner or the recovery key.
+    Cancel,
+    /// Replaces the owner, and the recovery key itself. Fields: owner (key), recovery (optional key). Signed by the
+    /// recovery key.
+    Recover {
+        /// The new owner.
+        owner: PublicKey,
+        /// The recovery key from now on, if any.
+        recovery: Option<PublicKey>,
+    },
+    /// Ends the name: it stops resolving at once, and is nobody's until its lease would have ended. Signed by the owner
+    /// or the recovery key.
+    Revoke,
 }
 
 /// The commitment to register `name` for `owner`: `H(commitment, name ‖ owner ‖ salt)`, the name with its length.
@@ -75,6 +106,12 @@ impl Action {
         match self {
             Action::Register { .. } => REGISTER,
             Action::Update { .. } => UPDATE,
+            Action::Renew => RENEW,
+            Action::Transfer { .. } => TRANSFER,
+            Action::Accept { .. } => ACCEPT,
+            Action::Cancel => CANCEL,
+            Action::Recover { .. } => RECOVER,
+            Action::Revoke => REVOKE,
         }
     }
 
@@ -83,6 +120,12 @@ impl Action {
         match self {
             Action::Register { .. } => "register",
             Action::Update { .. } => "update",
+            Action::Renew => "renew",
+            Action::Transfer { .. } => "transfer",
+            Action::Accept { .. } => "accept",
+            Action::Cancel => "cancel",
+            Action::Recover { .. } => "recover",
+            Action::Revoke => "revoke",
         }
     }
 }
@@ -122,6 +165,13 @@ impl Named {
                 records.encode(out);
             }
             Action::Update { records } => records.encode(out),
+            Action::Transfer { to } => to.encode(out),
+            Action::Accept { recovery } => recovery.encode(out),
+            Action::Recover { owner, recovery } => {
+                owner.encode(out);
+                recovery.encode(out);
+            }
+            Action::Renew | Action::Cancel | Action::Revoke => {}
         }
     }
 }
@@ -193,7 +243,7 @@ impl Decode for Operation {
                 stamp: Stamp::decode(reader)?,
             });
         }
-        if !matches!(kind, REGISTER | UPDATE) {
+        if !(REGISTER..=REVOKE).contains(&kind) {
             return Err(DecodeError::Invalid("an operation is of no known kind"));
         }
         let name = Name::decode(reader)?;
@@ -205,7 +255,15 @@ impl Decode for Operation {
                 salt: reader.array()?,
                 records: RecordSet::decode(reader)?,
             },
-            _ => Action::Update { records: RecordSet::decode(reader)? },
+            UPDATE => Action::Update { records: RecordSet::decode(reader)? },
+            RENEW => Action::Renew,
+            TRANSFER => Action::Transfer { to: PublicKey::decode(reader)? },
+            ACCEPT => Action::Accept { recovery: Option::decode(reader)? },
+            CANCEL => Action::Cancel,
+            RECOVER => {
+                Action::Recover { owner: PublicKey::decode(reader)?, recovery: Option::decode(reader)? }
+            }
+            _ => Action::Revoke,
         };
         let signature = Signature::decode(reader)?;
         let stamp = Stamp::decode(reader)?;
