@@ -98,6 +98,9 @@ pub enum CommandError {
     /// The lease is over.
     #[error("the lease of {0} is over: it neither resolves nor can it be updated")]
     Grace(Name),
+    /// The name was revoked.
+    #[error("{0} was revoked: it is nobody's until its lease ends")]
+    Revoked(Name),
     /// The name is somebody else's.
     #[error("{name} belongs to {owner}, your key is {ours}")]
     NotOwner {
@@ -148,6 +151,7 @@ impl CommandError {
             | CommandError::Taken(..)
             | CommandError::Ours(_)
             | CommandError::Grace(_)
+            | CommandError::Revoked(_)
             | CommandError::CommitmentUnderpaid { .. }
             | CommandError::Dropped(_) => Exit::Conflict,
             CommandError::Timeout(..) => Exit::Timeout,
@@ -168,7 +172,7 @@ impl CommandError {
                 "give the label alone, in ASCII: an internationalized name in its xn-- form".into()
             }
             CommandError::NotRegistered(name) => format!("it can be had: zonetool register {name} --zone FILE"),
-            CommandError::Reserved(..) | CommandError::Taken(..) => "choose another name".into(),
+            CommandError::Reserved(..) | CommandError::Taken(..) | CommandError::Revoked(_) => "choose another name".into(),
             CommandError::Ours(name) => format!("to change its zone: zonetool update {name} --zone FILE"),
             CommandError::Grace(_) => "only its owner or recovery key can renew it now".into(),
             CommandError::NotOwner { .. } => "use the key that registered it: --keys DIR".into(),
@@ -195,13 +199,16 @@ fn client_exit(error: &ClientError) -> Exit {
             Exit::Unreachable
         }
         ClientError::Refused(refusal) => match (refusal.rule.as_deref(), refusal.code.as_str()) {
-            (Some("not-owner" | "signature"), _) => Exit::Key,
+            (Some("not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature"), _) => {
+                Exit::Key
+            }
             (Some("name-unregistered"), _) => Exit::NotFound,
             (
                 Some(
                     "name-taken"
                     | "name-reserved"
                     | "name-in-grace"
+                    | "name-revoked"
                     | "sequence"
                     | "commitment-open"
                     | "commitment-unknown"

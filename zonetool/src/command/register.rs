@@ -94,6 +94,7 @@ fn check_free(info: &NameInfo, ours: &PublicKey) -> Result<(), CommandError> {
         }
         (Standing::Active, _) => Err(CommandError::Ours(name)),
         (Standing::Grace, _) => Err(CommandError::Grace(name)),
+        (Standing::Revoked, _) => Err(CommandError::Revoked(name)),
     }
 }
 

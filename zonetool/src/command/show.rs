@@ -46,7 +46,7 @@ pub fn registered(client: &Client, text: &str) -> Result<(NameInfo, RecordSet), 
     let name = parse_name(text)?;
     let info = client.name(&name)?;
     match (info.standing, &info.entry) {
-        (Standing::Active | Standing::Grace, Some(_)) => {
+        (Standing::Active | Standing::Grace | Standing::Revoked, Some(_)) => {
             let records = records_of(&info)?;
             Ok((info, records))
         }
@@ -81,6 +81,7 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
 fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
     let standing = match shown.standing {
         Standing::Active => "active".to_owned(),
+        Standing::Revoked => "revoked: it does not resolve, and is nobody's until its lease ends".to_owned(),
         _ => "its lease is over: it does not resolve until its owner or recovery key renews it".to_owned(),
     };
     let recovery = shown.recovery.map_or("none".to_owned(), |key| key.to_string());

@@ -20,6 +20,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
     let entry = match (info.standing, &info.entry) {
         (Standing::Active, Some(entry)) => entry,
         (Standing::Grace, Some(_)) => return Err(CommandError::Grace(name)),
+        (Standing::Revoked, Some(_)) => return Err(CommandError::Revoked(name)),
         _ => return Err(CommandError::NotRegistered(name)),
     };
     if entry.owner != file.owner {

@@ -36,7 +36,7 @@ impl Passphrases {
 
     /// The passphrase of a key file that exists.
     pub fn known(&self) -> Result<SecretString, KeyError> {
-        let Some(path) = &self.file else { return secret(&*self.ask("Passphrase")?) };
+        let Some(path) = &self.file else { return secret(&self.ask("Passphrase")?) };
         let file_error = |source| KeyError::File { path: path.clone(), source };
         let mut text = Zeroizing::new(String::new());
         std::fs::File::open(path)

@@ -38,11 +38,9 @@ impl Lines {
                     }
                 }
                 _ if comment => {}
-                b'\\' => {
-                    // The next byte means itself. A line feed still ends the line.
-                    if text.get(at + 1) != Some(&b'\n') {
-                        bytes.next();
-                    }
+                // The next byte means itself. A line feed still ends the line.
+                b'\\' if text.get(at + 1) != Some(&b'\n') => {
+                    bytes.next();
                 }
                 b'"' => quote = if quote.is_some() { None } else { Some(line) },
                 _ if quote.is_some() => {}
