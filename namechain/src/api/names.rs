@@ -159,7 +159,7 @@ fn parse_name(text: &str) -> Result<Name, Refused> {
 
 /// Reads from the state at `height`, or from the usual one. The chain may reorganise under a snapshot: then the state
 /// is fetched anew, a few times.
-fn read<T>(
+pub(super) fn read<T>(
     backend: &dyn Backend,
     height: Option<u32>,
     usual: impl Fn(&dyn Backend) -> Arc<Snapshot>,

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::rejection::{PathRejection, QueryRejection},
-    http::{Method, StatusCode, Uri},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 
@@ -92,12 +92,12 @@ impl IntoResponse for Refused {
 }
 
 /// Where there is nothing.
-pub(super) async fn no_route(_: Uri) -> Refused {
+pub(super) async fn no_route() -> Refused {
     Refused::not_found("there is nothing under this path", "/openapi.json lists what there is")
 }
 
 /// Where there is something, but not for this method. The header `Allow` (RFC 9110 §10.2.1) is the router's.
-pub(super) async fn no_method(_: Method) -> Refused {
+pub(super) async fn no_method() -> Refused {
     let hint = "the header Allow and /openapi.json say which one it is";
     Refused::new(StatusCode::METHOD_NOT_ALLOWED, "bad-request", "this path is for another method", hint)
 }
