@@ -2,74 +2,19 @@
 
 use hickory_proto::{
     op::{Edns, Message, Metadata, Query, ResponseCode},
-    rr::{Name, RData, Record, rdata::SOA, rdata::opt::EdnsOption},
+    rr::{Name, RData, Record, rdata::SOA},
 };
 
-use crate::query::{Client, Transport};
+use crate::{
+    ede::Ede,
+    query::{Client, Transport},
+};
 
 /// The most bytes of an answer over UDP, whatever the client can take: what crosses every path unfragmented
 /// (DNS flag day 2020), and what our own EDNS says.
 pub const MAX_UDP_BYTES: u16 = 1_232;
 /// The most bytes over UDP to a client without EDNS (RFC 1035 §4.2.1).
 pub const PLAIN_UDP_BYTES: u16 = 512;
-/// The longest text of an extended error, in bytes.
-const MAX_EDE_TEXT: usize = 200;
-
-/// An extended DNS error (RFC 8914).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ede {
-    /// The code.
-    pub code: u16,
-    /// For people.
-    pub text: String,
-}
-
-impl Ede {
-    /// None of the registered codes fits.
-    pub const OTHER: u16 = 0;
-    /// The server is not ready to answer, here: the chain's state can't be read, or is not at the tip.
-    pub const NOT_READY: u16 = 14;
-    /// The client may not ask.
-    pub const PROHIBITED: u16 = 18;
-    /// We are not the authority, and were asked not to ask one.
-    pub const NOT_AUTHORITATIVE: u16 = 20;
-    /// The operation is not supported.
-    pub const NOT_SUPPORTED: u16 = 21;
-    /// No authority of a delegated zone answered.
-    pub const NO_REACHABLE_AUTHORITY: u16 = 22;
-
-    /// An error with a text, which is cut where it is too long.
-    pub fn new(code: u16, text: impl Into<String>) -> Self {
-        let mut text: String = text.into();
-        if let Some((end, _)) = text.char_indices().find(|(at, c)| at + c.len_utf8() > MAX_EDE_TEXT) {
-            text.truncate(end);
-        }
-        Ede { code, text }
-    }
-
-    fn option(&self) -> EdnsOption {
-        let mut bytes = self.code.to_be_bytes().to_vec();
-        bytes.extend_from_slice(self.text.as_bytes());
-        EdnsOption::Unknown(EDE_OPTION, bytes)
-    }
-
-    /// The extended errors that a message carries.
-    pub fn of(message: &Message) -> Vec<Ede> {
-        let Some(edns) = &message.edns else { return Vec::new() };
-        let read = |option: &EdnsOption| match option {
-            EdnsOption::Unknown(EDE_OPTION, bytes) if bytes.len() >= 2 => {
-                Some(Ede::new(u16::from_be_bytes([bytes[0], bytes[1]]), String::from_utf8_lossy(&bytes[2..])))
-            }
-            _ => None,
-        };
-        edns.options().as_ref().iter().filter_map(|(_, option)| read(option)).take(MAX_EDES).collect()
-    }
-}
-
-/// The EDNS option number of extended errors.
-const EDE_OPTION: u16 = 15;
-/// How many extended errors of an upstream are passed on.
-const MAX_EDES: usize = 4;
 
 /// An answer, before it is a message.
 #[derive(Clone, Debug, Default)]
@@ -186,7 +131,13 @@ pub fn soa(zone: Name, serial: u32, negative_ttl: u32) -> Record {
 mod tests {
     use hickory_proto::{
         op::{MessageType, OpCode},
-        rr::{RecordType, rdata::A},
+        rr::{
+            RecordType,
+            rdata::{
+                A,
+                opt::{EdnsCode, EdnsOption},
+            },
+        },
     };
 
     use super::*;
@@ -270,14 +221,11 @@ mod tests {
         assert!(!message(answer.clone(), None, elsewhere).metadata.authentic_data);
         assert!(message(answer.clone(), None, LOCAL).edns.is_none());
         let with = message(answer, Some(4096), LOCAL);
-        assert_eq!(Ede::of(&with), [Ede::new(14, "not yet")]);
-        assert_eq!(with.edns.unwrap().max_payload(), MAX_UDP_BYTES);
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        let ede = Ede::new(0, "é".repeat(150));
-        assert_eq!(ede.text.len(), 200);
-        assert!(ede.text.chars().all(|c| c == 'é'));
+        let edns = with.edns.unwrap();
+        assert_eq!(
+            edns.option(EdnsCode::from(15)),
+            Some(&EdnsOption::Unknown(15, b"\0\x0enot yet".to_vec()))
+        );
+        assert_eq!(edns.max_payload(), MAX_UDP_BYTES);
     }
 }

@@ -114,12 +114,6 @@ impl Server {
     }
 }
 
-/// Returns when the server is to stop.
-pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says that the sender is gone: the same.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

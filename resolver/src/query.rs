@@ -7,7 +7,7 @@ use hickory_proto::{
     rr::{DNSClass, Name, RecordType},
 };
 
-use crate::answer::Ede;
+use crate::ede::Ede;
 
 /// How a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

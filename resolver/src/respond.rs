@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::{
-    answer::{Answer, Ede},
+    answer::Answer,
+    ede::Ede,
     pipeline::Pipeline,
     query::{self, Client},
 };

@@ -16,7 +16,6 @@ use hickory_server::{
 use tokio::sync::watch;
 
 use crate::{
-    listen::stopped,
     query::{Client, Transport},
     respond::Responder,
 };
@@ -53,7 +52,7 @@ impl RequestHandler for Handler {
     }
 }
 
-/// Answers what comes in at `socket` until `stop` is true or its sender is gone. The server is started again if it ends
+/// Answers what comes in at `socket` until `stop` changes or its sender is gone. The server is started again if it ends
 /// by itself, on the same socket: the port is never free for others.
 pub async fn udp(
     socket: UdpSocket,
@@ -65,7 +64,7 @@ pub async fn udp(
         let mut server = Server::new(Handler(responder.clone()));
         server.register_socket(tokio::net::UdpSocket::from_std(socket.try_clone()?)?);
         tokio::select! {
-            () = stopped(&mut stop) => {
+            _ = stop.changed() => {
                 // What is on its way is dropped: a client over UDP asks again.
                 let _ = server.shutdown_gracefully().await;
                 return Ok(());

@@ -16,7 +16,7 @@ use hickory_proto::{
     },
 };
 
-use crate::{answer::Answer, query::Question, zone::wire};
+use crate::{answer::Answer, query::Question, wire};
 
 /// One special-use name.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ use tokio::{
 };
 
 use crate::{
-    listen::stopped,
     query::{Client, Transport},
     respond::Responder,
 };
@@ -28,7 +27,7 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait when no connection can be taken, as when there are no file descriptors left.
 const ACCEPT_DELAY: Duration = Duration::from_millis(50);
 
-/// Answers what comes in at `listener` until `stop` is true or its sender is gone. No error ends it.
+/// Answers what comes in at `listener` until `stop` changes or its sender is gone. No error ends it.
 pub async fn serve(
     listener: net::TcpListener,
     responder: Arc<Responder>,
@@ -45,7 +44,7 @@ pub async fn serve(
             (listener.accept().await, permit)
         };
         let (accepted, permit) = tokio::select! {
-            () = stopped(&mut stop) => return Ok(()),
+            _ = stop.changed() => return Ok(()),
             next = next => next,
         };
         match accepted {

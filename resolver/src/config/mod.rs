@@ -13,12 +13,15 @@ use std::{
 };
 
 use ipnet::IpNet;
-use namechain::types::{Network, UnknownNetwork};
+use namechain::{
+    node::default_data_dir,
+    types::{Network, UnknownNetwork},
+};
 use thiserror::Error;
 
 pub use cli::{Cli, Switch};
 
-use crate::{pipeline::Delegation, route::Mounts};
+use crate::{mount::Mounts, pipeline::Delegation};
 
 /// Where DNS is answered unless it is said otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
@@ -127,7 +130,7 @@ impl Config {
             Some(path) => read_file(path)?,
             None => file::File::default(),
         };
-        Merge { cli, file }.config(&env)
+        Merge { cli, file }.config()
     }
 }
 
@@ -220,9 +223,9 @@ struct Merge {
 }
 
 impl Merge {
-    fn config(self, env: &impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
+    fn config(self) -> Result<Config, ConfigError> {
         let network = self.network()?;
-        let chain = self.chain(network, env)?;
+        let chain = self.chain(network)?;
         let Merge { cli, file } = self;
         let mut listen = cli.listen;
         if listen.is_empty() {
@@ -281,11 +284,7 @@ impl Merge {
         self.file.network.as_ref().map(parse).transpose()
     }
 
-    fn chain(
-        &self,
-        network: Option<Network>,
-        env: &impl Fn(&str) -> Option<OsString>,
-    ) -> Result<ChainFrom, ConfigError> {
+    fn chain(&self, network: Option<Network>) -> Result<ChainFrom, ConfigError> {
         let embedded_by_flag = self.cli.api.is_some() || self.cli.data_dir.is_some();
         let node = self.cli.node.clone().or_else(|| self.file.node.clone().filter(|_| !embedded_by_flag));
         if let Some(url) = node {
@@ -302,17 +301,10 @@ impl Merge {
         };
         let data_dir = match self.cli.data_dir.clone().or_else(|| self.file.data_dir.clone()) {
             Some(dir) => dir,
-            None => default_data_dir(env)?.join(network.as_str()),
+            None => default_data_dir(network).ok_or(ConfigError::NoHome)?,
         };
         Ok(ChainFrom::Embedded { network, api, data_dir })
     }
-}
-
-/// `$XDG_DATA_HOME/namechain`, or what that stands for when it is not set (XDG Base Directory Specification).
-fn default_data_dir(env: &impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, ConfigError> {
-    let absolute = |key| env(key).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-    Ok(base.ok_or(ConfigError::NoHome)?.join("namechain"))
 }
 
 #[cfg(test)]
@@ -334,8 +326,7 @@ mod tests {
         }
         let cli = Cli::try_parse_from(std::iter::once("resolver".to_owned()).chain(flags))
             .map_err(|error| error.to_string())?;
-        let mut map: HashMap<&str, &str> = env.iter().copied().collect();
-        map.entry("HOME").or_insert("/home/user");
+        let map: HashMap<&str, &str> = env.iter().copied().collect();
         Config::load(cli, |key| map.get(key).map(OsString::from)).map_err(|error| error.to_string())
     }
 
@@ -349,18 +340,11 @@ mod tests {
         assert_eq!(config.listen, [address("127.0.0.1:5300")]);
         assert_eq!(config.upstreams, None, "the machine's own");
         assert_eq!(config.mounts, Mounts { root: true, alt: true });
-        assert_eq!(
-            config.chain,
-            ChainFrom::Embedded {
-                network: Network::Dev,
-                api: address("127.0.0.1:7380"),
-                data_dir: "/home/user/.local/share/namechain/dev".into(),
-            }
-        );
-        let main = load("", &[("XDG_DATA_HOME", "/data")], None).unwrap();
-        assert!(
-            matches!(main.chain, ChainFrom::Embedded { network: Network::Main, data_dir, .. } if data_dir == Path::new("/data/namechain/main"))
-        );
+        let ChainFrom::Embedded { network, api, .. } = config.chain else { panic!("a node of its own") };
+        assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
+        let main = load("--data-dir /data", &[], None).unwrap();
+        let expected = ChainFrom::Embedded { network: Network::Main, api, data_dir: "/data".into() };
+        assert_eq!(main.chain, expected);
         assert!(config.delegation.loopback && !main.delegation.loopback);
     }
 
@@ -402,7 +386,6 @@ mod tests {
             ("--node http://x --api 127.0.0.1:1", vec![], None, "cannot be used with"),
             ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
             ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
-            ("", vec![("HOME", "")], None, "--data-dir DIR"),
             ("", vec![], Some("\nupstreams = []"), "line 2: unknown key `upstreams`, expected one of"),
             ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
             ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),

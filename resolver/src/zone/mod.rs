@@ -6,13 +6,14 @@
 
 mod mounted;
 pub mod rdata;
-pub mod wire;
 
 use std::collections::HashMap;
 
 use namechain::types::{Name, NameEntry, RecordSet};
 
-pub use mounted::{Cut, Mounted, NEGATIVE_TTL, Said};
+use crate::wire;
+
+pub use mounted::{Cut, Mounted, NEGATIVE_TTL, NameServer, Said};
 
 const NS: u16 = 2;
 const CNAME: u16 = 5;

@@ -16,10 +16,11 @@ use hickory_proto::{
     serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
 };
 
-use super::{Found, RrSet, Zone, rdata, wire};
+use super::{Found, RrSet, Zone, rdata};
 use crate::{
     answer::{Answer, soa},
-    route::{ALT_LABELS, Mount},
+    mount::{ALT_LABELS, Mount},
+    wire,
 };
 
 /// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of the chain change when
@@ -58,8 +59,17 @@ pub struct Cut {
     pub ns: Vec<Record>,
     /// The servers' addresses in the zone, for the same clients.
     pub glue: Vec<Record>,
-    /// The servers: names as at the root, with the addresses that the zone itself has for them.
-    pub servers: Vec<(Name, Vec<IpAddr>)>,
+    /// The servers, with the addresses that the zone itself has for them.
+    pub servers: Vec<NameServer>,
+}
+
+/// A server that a zone is delegated to.
+#[derive(Debug)]
+pub struct NameServer {
+    /// Its name, as at the root.
+    pub name: Name,
+    /// Where it is, as far as the delegation says.
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Mounted {
@@ -124,10 +134,10 @@ impl Mounted {
         if let Some(at) = wire::below(owner, &self.apex) {
             cut.ns = self.records(&at, ns);
         }
-        for server in ns.data.iter().filter_map(|data| wire::to_name(data)) {
+        for name in ns.data.iter().filter_map(|data| wire::to_name(data)) {
             let mut addresses = Vec::new();
-            if self.root_apex().zone_of(&server) {
-                let relative = wire::relative(&server, 1);
+            if self.root_apex().zone_of(&name) {
+                let relative = wire::relative(&name, 1);
                 for set in [A, AAAA].into_iter().filter_map(|rtype| self.zone.set(&relative, rtype)) {
                     addresses.extend(set.data.iter().filter_map(|data| wire::address(data)));
                     if let Some(at) = wire::below(&relative, &self.apex) {
@@ -135,7 +145,7 @@ impl Mounted {
                     }
                 }
             }
-            cut.servers.push((server, addresses));
+            cut.servers.push(NameServer { name, addresses });
         }
         cut
     }
@@ -148,10 +158,9 @@ impl Mounted {
     /// A set's records with the owner `name`.
     fn records(&self, name: &Name, set: &RrSet) -> Vec<Record> {
         let code = RecordType::from(set.rtype);
-        let record = |data: &Box<[u8]>| {
-            Record::from_rdata(name.clone(), set.ttl, opaque(code, self.data(set.rtype, data)))
-        };
-        set.data.iter().map(record).collect()
+        let record =
+            |data: &[u8]| Record::from_rdata(name.clone(), set.ttl, opaque(code, self.data(set.rtype, data)));
+        set.data.iter().map(|data| record(data)).collect()
     }
 
     /// Data with the names of the zone as they are at this mount.

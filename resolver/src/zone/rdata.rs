@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::wire;
+use crate::wire;
 
 /// One field of RDATA, as far as names are concerned.
 enum Field {

@@ -27,10 +27,11 @@ use resolver::{
     chain::{ChainError, ChainSource, Lapse, Standing},
     forward::{Legacy, LegacyConfig},
     listen::{Bound, Server, bind},
+    mount::Mounts,
     pipeline::{Delegation, Pipeline},
     respond::{Clients, Responder},
-    route::Mounts,
-    zone::{Zone, wire},
+    wire,
+    zone::Zone,
 };
 
 /// How long a test waits for an answer that must come.

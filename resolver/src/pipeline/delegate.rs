@@ -11,11 +11,13 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType},
 };
 
+use super::{Pipeline, Step, failed, follow, legacy_question};
 use crate::{
-    answer::{Answer, Ede},
-    pipeline::{Pipeline, Step, failed, follow, legacy_question},
+    answer::Answer,
+    ede::Ede,
     query::Question,
-    zone::{Cut, Mounted, wire},
+    wire,
+    zone::{Cut, Mounted, NameServer},
 };
 
 /// How many addresses of delegated servers are asked.
@@ -27,7 +29,7 @@ const MAX_REFERRALS: usize = 6;
 
 impl Pipeline {
     /// The answer of the servers that a zone delegates to.
-    pub(crate) async fn delegated(
+    pub(super) async fn delegated(
         &self,
         question: &Question,
         name: &Name,
@@ -61,17 +63,20 @@ impl Pipeline {
     }
 
     /// Where the servers can be asked.
-    async fn reachable(&self, servers: Vec<(Name, Vec<IpAddr>)>, steps: &mut u8) -> Vec<SocketAddr> {
+    async fn reachable(&self, servers: Vec<NameServer>, steps: &mut u8) -> Vec<SocketAddr> {
         let mut addresses: Vec<IpAddr> =
-            servers.iter().flat_map(|(_, addresses)| addresses).copied().collect();
+            servers.iter().flat_map(|server| &server.addresses).copied().collect();
         addresses.retain(|address| self.may_ask(*address));
-        let without = servers.iter().filter(|(_, addresses)| addresses.is_empty()).take(MAX_LOOKUPS);
-        for (server, _) in without {
+        let without = servers.iter().filter(|server| server.addresses.is_empty()).take(MAX_LOOKUPS);
+        for server in without {
             if !addresses.is_empty() {
                 break;
             }
             addresses.extend(
-                self.addresses(server, steps).await.into_iter().filter(|address| self.may_ask(*address)),
+                self.addresses(&server.name, steps)
+                    .await
+                    .into_iter()
+                    .filter(|address| self.may_ask(*address)),
             );
         }
         addresses.truncate(MAX_SERVERS);
@@ -90,7 +95,7 @@ impl Pipeline {
 }
 
 /// The zone and the servers that a reply sends us to: closer to the name than `below`, or it would lead in circles.
-fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<(Name, Vec<IpAddr>)>)> {
+fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<NameServer>)> {
     if reply.metadata.response_code != ResponseCode::NoError
         || reply.metadata.authoritative
         || !reply.answers.is_empty()
@@ -109,7 +114,7 @@ fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<(N
         let RData::NS(server) = &record.data else { continue };
         let glue =
             reply.additionals.iter().filter(|record| below.zone_of(&server.0) && record.name == server.0);
-        servers.push((server.0.clone(), glue.filter_map(address).collect()));
+        servers.push(NameServer { name: server.0.clone(), addresses: glue.filter_map(address).collect() });
     }
     Some((zone, servers))
 }
@@ -135,7 +140,7 @@ fn given_on(reply: Message, below: &Name, asked: &Name, qtype: RecordType, zone:
 }
 
 /// The address in an A or AAAA record.
-pub(crate) fn address(record: &Record) -> Option<IpAddr> {
+pub(super) fn address(record: &Record) -> Option<IpAddr> {
     match &record.data {
         RData::A(address) => Some(address.0.into()),
         RData::AAAA(address) => Some(address.0.into()),

@@ -5,6 +5,8 @@
 //!               ^________ an alias leads on ________|
 //! ```
 
+mod delegate;
+
 use std::{net::IpAddr, sync::Arc};
 
 use hickory_proto::{
@@ -14,11 +16,13 @@ use hickory_proto::{
 use namechain::types::Name as ChainName;
 
 use crate::{
-    answer::{Answer, Ede, soa},
+    answer::{Answer, soa},
     chain::{ChainError, ChainSource, Standing},
+    ede::Ede,
     forward::{ForwardError, Legacy, LegacyQuestion},
+    mount::{ALT_LABELS, Mount, Mounts},
     query::Question,
-    route::{ALT_LABELS, Mount, Mounts, Route, route},
+    route::{Route, route},
     special,
     zone::{Mounted, NEGATIVE_TTL, Said},
 };
@@ -51,7 +55,7 @@ pub struct Delegation {
 
 /// A part of an answer, and where the rest is.
 #[derive(Debug, Default)]
-pub(crate) struct Step {
+struct Step {
     pub answer: Answer,
     pub next: Option<Name>,
 }
@@ -69,7 +73,7 @@ impl Pipeline {
     }
 
     /// Answers a question in at most `steps` steps, which it counts down.
-    pub(crate) async fn resolve(&self, question: &Question, steps: &mut u8) -> Answer {
+    async fn resolve(&self, question: &Question, steps: &mut u8) -> Answer {
         let mut name = question.name.clone();
         let mut records: Vec<Record> = Vec::new();
         let mut authoritative = None;
@@ -154,7 +158,7 @@ impl Pipeline {
     }
 
     /// The addresses of a server that is not in the zone that names it.
-    pub(crate) async fn addresses(&self, server: &Name, steps: &mut u8) -> Vec<IpAddr> {
+    async fn addresses(&self, server: &Name, steps: &mut u8) -> Vec<IpAddr> {
         let mut found = Vec::new();
         for qtype in [RecordType::A, RecordType::AAAA] {
             let question = Question {
@@ -166,7 +170,7 @@ impl Pipeline {
                 recursion_desired: true,
             };
             let answer = Box::pin(self.resolve(&question, steps)).await;
-            found.extend(answer.answers.iter().filter_map(crate::delegate::address));
+            found.extend(answer.answers.iter().filter_map(delegate::address));
             if !found.is_empty() {
                 break;
             }
@@ -176,7 +180,7 @@ impl Pipeline {
 }
 
 /// The question to legacy DNS.
-pub(crate) fn legacy_question(question: &Question, name: &Name) -> LegacyQuestion {
+fn legacy_question(question: &Question, name: &Name) -> LegacyQuestion {
     LegacyQuestion {
         name: name.clone(),
         qtype: question.qtype,
@@ -188,12 +192,7 @@ pub(crate) fn legacy_question(question: &Question, name: &Name) -> LegacyQuestio
 
 /// Keeps of an answer what its giver may say: the aliases from `name` on as long as they lead to names for which
 /// `believed` says so. The first that leads elsewhere, or of which nothing more is said, is where the rest is.
-pub(crate) fn follow(
-    mut answer: Answer,
-    name: &Name,
-    qtype: RecordType,
-    believed: impl Fn(&Name) -> bool,
-) -> Step {
+fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(&Name) -> bool) -> Step {
     if matches!(qtype, RecordType::CNAME | RecordType::ANY) {
         return answer.into();
     }
@@ -242,7 +241,7 @@ fn not_ready(label: &ChainName, error: &ChainError) -> Answer {
 }
 
 /// The answer when nobody could be asked.
-pub(crate) fn failed(error: &ForwardError) -> Answer {
+fn failed(error: &ForwardError) -> Answer {
     let (code, text) = error.ede();
     Answer::failure(ResponseCode::ServFail, Ede::new(code, text))
 }
