@@ -3,9 +3,15 @@
 
 use std::{fs, path::PathBuf};
 
+use namechain::{
+    codec::Encode,
+    consensus::work::Worker,
+    types::{Network, Operation, PublicKey, SecretKey, Stamp, commitment},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
+    http,
     program::{Daemon, Outcome, User},
     zones,
 };
@@ -65,6 +71,29 @@ fn refused(outcome: Outcome, exit: i32, words: &[&str]) {
         assert!(said.contains(word), "'{word}' in {said}");
     }
     assert_eq!(error["exit"], exit);
+}
+
+/// Commits to `name` as `zonetool register` does before it goes on.
+fn commit(world: &World, user: &User, name: &str) {
+    let file = fs::read_to_string(user.keys().join("owner.key")).expect("the key file");
+    let file: Value = serde_json::from_str(&file).expect("JSON");
+    // Its first half is the owner's seed, written as a key is.
+    let PublicKey(seed) = file["secret"].as_str().expect("a secret")[..64].parse().expect("32 bytes");
+    let key = SecretKey::from_seed(&seed);
+    let (network, name) = (Network::Dev, name.parse().expect("a name"));
+    let api = world.node.addr("api");
+    let price = http::get(api, "/v1/price").json();
+    let anchor = price["anchor"].as_str().expect("an id").parse().expect("an id");
+    let stamp = Stamp { anchor, work: price["register"].as_u64().expect("a price"), nonce: 0 };
+    let commitment = commitment(network, &name, &key.public(), &key.salt(network, &name));
+    let mut operation = Operation::Commit { commitment, stamp };
+    let subject = operation.stamp_subject(network);
+    *operation.stamp_mut() =
+        Worker::new(network).search_stamp(&subject, stamp, u64::MAX).expect("a nonce that has the work");
+    let bytes: String = operation.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let body = serde_json::json!({ "operation": bytes });
+    let taken = http::post(api, "/v1/ops", &body.to_string());
+    assert!((200..300).contains(&taken.status), "{taken:?}");
 }
 
 fn kinds(user: &User, name: &str) -> Vec<String> {
@@ -154,12 +183,12 @@ fn the_words_recover_a_name() {
     let words = words.to_str().expect("UTF-8");
     let thiefs_words = thiefs_words.to_str().expect("UTF-8");
     let recover = ["recover", "alice", "--owner", "mine"];
-    let with = |more: &[&str]| [&recover, more].concat();
-    refused(fresh.zonetool(&with(&["--words-file", words])), 2, &["--yes"]);
-    refused(thief.zonetool(&with(&["--yes", "--words-file", thiefs_words])), 4, &["not-recovery"]);
-    let dry = fresh.zonetool(&with(&["--dry-run"])).ok().json();
+    let run = |user: &User, more: &[&str]| user.zonetool(&[&recover, more].concat());
+    refused(run(&fresh, &["--words-file", words]), 2, &["--yes"]);
+    refused(run(&thief, &["--yes", "--words-file", thiefs_words]), 4, &["not-recovery"]);
+    let dry = run(&fresh, &["--dry-run"]).ok().json();
     assert_eq!((dry["signed_as"].as_str(), dry["sequence"].as_u64()), (Some("recovery"), Some(2)));
-    let done = fresh.zonetool(&with(&["--yes", "--wait", "--words-file", words])).ok().json();
+    let done = run(&fresh, &["--yes", "--wait", "--words-file", words]).ok().json();
     assert_eq!(done["owner"], owner(&fresh).as_str());
     let shown = fresh.zonetool(&["show", "alice"]).ok().json();
     assert_eq!((&shown["owner"], &shown["transfer"]), (&done["owner"], &Value::Null));
@@ -293,14 +322,7 @@ fn a_restored_key_finds_its_names() {
     friend.zonetool(&["transfer", "for-alice", "--to", &owner(&user), "--yes", "--wait"]).ok();
     user.zonetool(&["revoke", "revoked-one", "--yes", "--wait"]).ok();
     friend.zonetool(&["accept", "given-away", "--yes", "--wait"]).ok();
-    // A commitment whose registration never came: the wait for its block is cut off.
-    let zone = zones::path("minimal");
-    let zone = zone.to_str().expect("UTF-8");
-    refused(
-        user.zonetool(&["register", "only-committed", "--zone", zone, "--timeout", "0"]),
-        6,
-        &["gave up"],
-    );
+    commit(&world, &user, "only-committed");
 
     let restored = User::without_key(world.node.addr("api"));
     let mut command = tests::program::command("zonetool", restored.home());

@@ -186,7 +186,11 @@ pub fn given_header(text: &str) -> Result<Header, ProofError> {
 }
 
 fn read_header(text: &str) -> Result<Header, String> {
-    Header::from_bytes(&unhex(text, HEADER_BYTES)?).map_err(|error| error.to_string())
+    let bytes = unhex(text, HEADER_BYTES)?;
+    if bytes.len() < HEADER_BYTES {
+        return Err(format!("it has {} bytes, not {HEADER_BYTES}", bytes.len()));
+    }
+    Header::from_bytes(&bytes).map_err(|error| error.to_string())
 }
 
 /// At most `max` bytes in hexadecimal.

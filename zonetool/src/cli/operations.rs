@@ -15,7 +15,7 @@ pub struct Operate {
     /// Show what would be signed, and sign and send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask before what can't be undone
+    /// Agree beforehand: transfer, accept, recover and revoke ask otherwise, as they can't be undone
     #[arg(long)]
     pub yes: bool,
     /// Waiting.

@@ -82,3 +82,107 @@ pub fn entry_of(info: &NameInfo) -> Result<NameEntry, CommandError> {
         records: records_of(info)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use namechain::{
+        params::PRICE_UNIT,
+        types::{Action, Name, Network, PublicKey, RecordSet, Signature},
+    };
+
+    use super::*;
+    use crate::command::publish::{UNWORKED, cost_of};
+
+    const OWNER: PublicKey = PublicKey([1; 32]);
+    const RECOVERY: PublicKey = PublicKey([2; 32]);
+    const BUYER: PublicKey = PublicKey([3; 32]);
+
+    fn entry() -> NameEntry {
+        NameEntry {
+            name: Name::parse("alice").unwrap(),
+            owner: OWNER,
+            recovery: Some(RECOVERY),
+            sequence: 4,
+            registered: 10,
+            updated: 20,
+            expires: 300_000,
+            revoked: false,
+            transfer: None,
+            records: RecordSet::default(),
+        }
+    }
+
+    fn offered() -> NameEntry {
+        NameEntry { transfer: Some(PendingTransfer { to: BUYER, height: 100 }), ..entry() }
+    }
+
+    fn next(
+        before: &NameEntry,
+        height: u32,
+        signer: PublicKey,
+        action: Action,
+    ) -> Result<NameEntry, &'static str> {
+        let params = Network::Main.params();
+        let work = cost_of(params, &before.name, &action, PRICE_UNIT);
+        let named = Named {
+            name: before.name.clone(),
+            sequence: before.sequence + 1,
+            signer,
+            action,
+            signature: Signature([0; 64]),
+            stamp: namechain::types::Stamp { work, ..UNWORKED },
+        };
+        let at = Place { height, price: PRICE_UNIT };
+        // What it costs is what it is taken for, and no less.
+        let short = Named { stamp: namechain::types::Stamp { work: work - 1, ..UNWORKED }, ..named.clone() };
+        let result = foresee(params, at, before, &named).map_err(|violation| violation.id());
+        if result.is_ok() {
+            let violation = foresee(params, at, before, &short).unwrap_err();
+            assert_eq!(violation.id(), "underpaid", "{:?}", named.action);
+        }
+        result
+    }
+
+    #[test]
+    fn what_the_next_block_takes() {
+        let accept = || Action::Accept { recovery: None };
+        let recover = || Action::Recover { owner: BUYER, recovery: None };
+        let taken = next(&entry(), 200, OWNER, Action::Transfer { to: BUYER }).unwrap();
+        assert_eq!(taken.transfer, Some(PendingTransfer { to: BUYER, height: 200 }));
+        assert_eq!(next(&offered(), 820, BUYER, accept()).unwrap().owner, BUYER);
+        for signer in [OWNER, RECOVERY] {
+            assert_eq!(next(&offered(), 200, signer, Action::Cancel).unwrap().transfer, None);
+            assert!(next(&entry(), 200, signer, Action::Revoke).unwrap().revoked);
+            assert_eq!(next(&entry(), 234_300, signer, Action::Renew).unwrap().expires, 562_800);
+        }
+        let after = next(&offered(), 200, RECOVERY, recover()).unwrap();
+        assert_eq!((after.owner, after.recovery, after.transfer), (BUYER, None, None));
+    }
+
+    #[test]
+    fn what_the_next_block_refuses() {
+        let accept = || Action::Accept { recovery: None };
+        let recover = || Action::Recover { owner: BUYER, recovery: None };
+        let transfer = || Action::Transfer { to: BUYER };
+        let revoked = NameEntry { revoked: true, ..entry() };
+        for (before, height, signer, action, rule) in [
+            (entry(), 234_299, OWNER, Action::Renew, "renew-early"),
+            (entry(), 234_300, BUYER, Action::Renew, "not-keyholder"),
+            (entry(), 200, RECOVERY, transfer(), "not-owner"),
+            (offered(), 200, OWNER, transfer(), "transfer-pending"),
+            (offered(), 819, BUYER, accept(), "transfer-young"),
+            (offered(), 820, OWNER, accept(), "not-recipient"),
+            (entry(), 820, BUYER, accept(), "transfer-missing"),
+            (entry(), 200, OWNER, Action::Cancel, "transfer-missing"),
+            (entry(), 200, OWNER, recover(), "not-recovery"),
+            (entry(), 300_000, OWNER, transfer(), "name-in-grace"),
+            (revoked.clone(), 200, OWNER, Action::Revoke, "name-revoked"),
+            // Its lease ends with this block: nobody's from there on.
+            (revoked, 300_000, OWNER, Action::Renew, "name-unregistered"),
+            (entry(), 321_600, OWNER, Action::Renew, "name-unregistered"),
+        ] {
+            let label = action.label();
+            assert_eq!(next(&before, height, signer, action).err(), Some(rule), "{label} at {height}");
+        }
+    }
+}

@@ -103,7 +103,7 @@ fn describe(history: &History) -> String {
         // Writing to a String never fails.
         let _ = match (past.to, past.records) {
             (Some(to), _) => write!(details, ", to {to}"),
-            (_, Some(records)) => write!(details, ", {records} records"),
+            (_, Some(records)) => write!(details, ", records: {records}"),
             _ => Ok(()),
         };
         let (height, time, sequence, kind) = (past.height, utc(past.time), past.sequence, past.kind);

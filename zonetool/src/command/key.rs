@@ -71,8 +71,12 @@ fn restore(
     let found = match args.scan {
         false => None,
         true => {
-            ui.note(&format!("the key is restored: {}", file.path().display()));
-            Some(look(ui, &client()?, &words.keys().owner(), &file, &args.range)?)
+            let owner = words.keys().owner();
+            // The recovery key with them: a walk takes its time.
+            drop(words);
+            let path = file.path().display();
+            ui.note(&format!("the key is restored: {path}; to look for its names again: zonetool key scan"));
+            Some(look(ui, &client()?, &owner, &file, &args.range)?)
         }
     };
     show(ui, &file, None, found);

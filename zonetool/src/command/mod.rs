@@ -160,7 +160,7 @@ pub enum CommandError {
         next: u32,
     },
     /// An agreement is needed, and there is no terminal.
-    #[error("this can't be undone, and there is no terminal to ask on whether you want it")]
+    #[error("this takes your agreement, and there is no terminal to ask for it")]
     NobodyToAsk,
     /// The question was answered with no.
     #[error("not agreed: nothing was signed or sent")]

@@ -140,13 +140,14 @@ impl Walk {
             }
             self.operations(&block.operations, height >= oldest_open);
             let names = self.candidates.len();
-            let fraction = f64::from(height - from) / f64::from((status.height - from).max(1));
+            let fraction = f64::from(height.saturating_sub(from)) / f64::from((status.height - from).max(1));
             progress.show(
                 Some(fraction),
                 &format!("block {height} of {}, {names} names to look at", status.height),
             );
             last = Some(block.header.id(status.network));
-            height += 1;
+            let Some(next) = height.checked_add(1) else { break };
+            height = next;
         }
         progress.done(&format!("read the blocks from {from} to {}", status.height));
         if self.seen.len() >= MAX_NAMES_SEEN {
