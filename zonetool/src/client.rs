@@ -5,7 +5,8 @@ use std::{fmt::Display, time::Duration};
 use namechain::{
     codec::Encode,
     rpc::{
-        BlockInfo, CommitmentInfo, History, NameInfo, Price, ProofInfo, Refusal, Status, Submit, Submitted,
+        BlockInfo, CommitmentInfo, History, NameInfo, PlaceInfo, Price, ProofInfo, Refusal, Status, Submit,
+        Submitted,
     },
     types::{Hash, Name, Operation},
 };
@@ -124,6 +125,11 @@ impl Client {
     /// `GET /v1/blocks/{block}`: by height or id.
     pub fn block(&self, block: impl Display) -> Result<BlockInfo, ClientError> {
         self.get(&format!("v1/blocks/{block}"))
+    }
+
+    /// `GET /v1/blocks/{block}/proof`: that the block at `against` was built on this one.
+    pub fn place(&self, block: &Hash, against: u32) -> Result<PlaceInfo, ClientError> {
+        self.get(&format!("v1/blocks/{block}/proof?against={against}"))
     }
 
     /// The error that what the node answered can't be.

@@ -7,7 +7,11 @@
 //!   "name": "alice",
 //!   "header": "<160 bytes in hex>",            the block whose state root the proof leads to
 //!   "proof": "<the proof in hex>",             docs/protocol.md, section 5
-//!   "entry": "<the name's entry in hex>"       or null, if the proof is of absence
+//!   "entry": "<the name's entry in hex>",      or null, if the proof is of absence
+//!   "place": {                                 only if asked for
+//!     "against": "<160 bytes in hex>",         a later header
+//!     "proof": "<the proof in hex>"            that its block was built on the first: section 4
+//!   }
 //! }
 //! ```
 
@@ -18,8 +22,8 @@ use std::{
 
 use namechain::{
     codec::{Decode, DecodeError},
-    consensus::{header::genesis, work::Worker},
-    rpc::ProofInfo,
+    consensus::{HistoryProof, HistoryProofError, header::genesis, work::Worker},
+    rpc::{PlaceInfo, ProofInfo},
     tree::{self, MAX_PROOF_BYTES, Proof, Proven},
     types::{Entry, HEADER_BYTES, Header, Name, NameEntry, Network},
 };
@@ -28,10 +32,12 @@ use thiserror::Error;
 
 /// What this program writes and reads.
 const VERSION: u32 = 1;
-/// The most bytes of a proof file: twice a header, the longest proof and an entry with 4,096 bytes of records are 27 KB.
+/// The most bytes of a proof file: twice a header, the longest proofs and an entry with 4,096 bytes of records are 39 KB.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// More than any entry of a name has: 4,096 bytes of records and the rest.
 const MAX_ENTRY_BYTES: usize = 8 * 1024;
+/// The longest proof of a header's place: two numbers, and fewer than 128 nodes of 48 bytes.
+const MAX_PLACE_BYTES: usize = 16 + 128 * 48;
 
 /// A proof file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +51,16 @@ pub struct ProofFile {
     header: String,
     proof: String,
     entry: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<Place>,
+}
+
+/// The proof that a later block was built on the header's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    against: String,
+    proof: String,
 }
 
 /// Why a proof file proves nothing.
@@ -76,6 +92,9 @@ pub enum ProofError {
     /// It leads elsewhere.
     #[error("the proof does not verify: {0}")]
     Tree(#[from] tree::ProofError),
+    /// The later header was not built on the first one.
+    #[error("the proof does not verify: the later header was not built on this one: {0}")]
+    Place(#[from] HistoryProofError),
     /// It proves absence, and there is an entry, or the other way round.
     #[error("the proof does not verify: it proves that the name is {0}, and the file says otherwise")]
     Presence(&'static str),
@@ -118,7 +137,7 @@ impl ProofFile {
     /// The file of what a node says; nothing of it is checked.
     pub fn of(network: Network, info: ProofInfo) -> Self {
         let ProofInfo { name, header, proof, entry, .. } = info;
-        ProofFile { version: VERSION, network, name, header, proof, entry }
+        ProofFile { version: VERSION, network, name, header, proof, entry, place: None }
     }
 
     /// Reads a file; `-` is standard input.
@@ -146,6 +165,27 @@ impl ProofFile {
     /// The header in the file.
     pub fn header(&self) -> Result<Header, ProofError> {
         read_header(&self.header).map_err(|why| ProofError::Field("header", why))
+    }
+
+    /// Adds what a node says of a later block; nothing of it is checked.
+    pub fn with_place(self, info: PlaceInfo) -> Self {
+        ProofFile { place: Some(Place { against: info.against, proof: info.proof }), ..self }
+    }
+
+    /// The later header in the file, if there is one.
+    pub fn against(&self) -> Result<Option<Header>, ProofError> {
+        let read = |place: &Place| read_header(&place.against);
+        self.place.as_ref().map(read).transpose().map_err(|why| ProofError::Field("later header", why))
+    }
+
+    /// Whether the block of `against` was built on that of `header`, as the file says.
+    pub fn verify_place(&self, header: &Header, against: &Header) -> Result<(), ProofError> {
+        let place = self.place.as_ref().ok_or(HistoryProofError::Index)?;
+        let field = |why| ProofError::Field("proof of the header's place", why);
+        let proof = unhex(&place.proof, MAX_PLACE_BYTES).map_err(field)?;
+        let proof = HistoryProof::from_bytes(&proof).map_err(|error| field(error.to_string()))?;
+        let id = header.id(self.network);
+        Ok(proof.verify(self.network, &against.history_root, &id, header.height, header.target.work())?)
     }
 
     /// What the file proves of its name in the state after `header`: its entry, or `None` if nothing stands under it.
@@ -203,8 +243,11 @@ fn unhex(text: &str, max: usize) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use namechain::{
         codec::Encode,
+        consensus::History,
         tree::Tree,
         types::{Hash, PublicKey, RecordSet},
     };
@@ -246,6 +289,7 @@ mod tests {
             header: hex::encode(header.to_bytes()),
             proof: hex::encode(tree.prove(&name.key(NETWORK)).to_bytes()),
             entry: found,
+            place: None,
             name,
         };
         (file, header)
@@ -301,6 +345,31 @@ mod tests {
         let elsewhere = Header { state_root: Hash([1; 32]), ..header.clone() };
         assert!(matches!(alice.verify(&elsewhere), Err(ProofError::Tree(tree::ProofError::Root))));
         assert!(ProofFile { network: Network::Test, ..alice }.verify(&header).is_err());
+    }
+
+    #[test]
+    fn a_later_header_is_built_on_this_one() {
+        let (file, header) = proof_of("alice");
+        let (mut history, mut nodes) = (History::default(), HashMap::new());
+        let headers: Vec<Header> = (0..5).map(|height| Header { height, ..header.clone() }).collect();
+        for header in &headers {
+            nodes.extend(history.push(NETWORK, &header.id(NETWORK), header.target.work()));
+        }
+        let against = Header { height: 5, history_root: history.root(NETWORK), ..header.clone() };
+        let node = |at| nodes.get(&at).copied();
+        let proof = hex::encode(HistoryProof::make(3, 5, node).unwrap().to_bytes());
+        let place = Place { against: hex::encode(against.to_bytes()), proof };
+        let file = ProofFile { place: Some(place.clone()), ..file };
+        assert_eq!(file.against().unwrap(), Some(against.clone()));
+        file.verify_place(&headers[3], &against).unwrap();
+        assert!(file.verify_place(&headers[2], &against).is_err());
+        assert!(file.verify_place(&headers[3], &headers[4]).is_err());
+        for at in 0..place.proof.len() {
+            let place = Some(Place { proof: changed(&place.proof, at), ..place.clone() });
+            let changed = ProofFile { place, ..file.clone() };
+            assert!(changed.verify_place(&headers[3], &against).is_err(), "{at}");
+        }
+        assert!(ProofFile { place: None, ..file }.verify_place(&headers[3], &against).is_err());
     }
 
     #[test]

@@ -37,6 +37,14 @@ struct Verified<'a> {
     header_work: String,
     /// How many blocks lie above it on the node's best chain, if a node was asked.
     depth: Option<u32>,
+    /// A later block that is proven to be built on it, if the file has one.
+    built_on_by: Option<Later>,
+}
+
+#[derive(Debug, Serialize)]
+struct Later {
+    height: u32,
+    block: Hash,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,13 +76,19 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
         return Err(ProofError::OtherName { expected, found: file.name }.into());
     }
     let network = file.network;
-    let (header, mut known) = match given {
-        Some(header) => (header, "given"),
-        None => (file.header()?, if args.trust_file_header { "trusted" } else { "work-only" }),
+    let mut known = match (&given, args.trust_file_header) {
+        (Some(_), _) => "given",
+        (None, true) => "trusted",
+        (None, false) => "work-only",
     };
+    let (header, against) = headers(&file, given.as_ref())?;
     let entry = file.verify(&header)?;
-    if args.header.is_none() {
+    if let Some(against) = &against {
+        file.verify_place(&header, against)?;
+    }
+    if given.is_none() {
         check_work(network, &header)?;
+        against.iter().try_for_each(|against| check_work(network, against))?;
     }
     let depth = node.map(|node| depth(node, network, &header)).transpose()?;
     if depth.is_some() {
@@ -91,6 +105,7 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
         header: known,
         header_work: header.target.work().to_string(),
         depth,
+        built_on_by: against.map(|against| Later { height: against.height, block: against.id(network) }),
     };
     if known == "work-only" {
         ui.note(&format!(
@@ -101,6 +116,20 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
     }
     ui.result(&describe(&verified), &verified);
     Ok(())
+}
+
+/// The header whose state it is about, and the later one that was built on it. The one that was given may be either; if
+/// the file has a later one, a header that is not the file's first takes its place.
+fn headers(file: &ProofFile, given: Option<&Header>) -> Result<(Header, Option<Header>), ProofError> {
+    match (given, file.against()?) {
+        (None, against) => Ok((file.header()?, against)),
+        (Some(given), None) => Ok((given.clone(), None)),
+        (Some(given), Some(_)) => {
+            let header = file.header()?;
+            let against = Some(given.clone()).filter(|given| *given != header);
+            Ok((header, against))
+        }
+    }
 }
 
 /// How deep the header's block lies on the node's best chain.
@@ -157,6 +186,9 @@ fn describe(verified: &Verified<'_>) -> String {
         ("header", header),
         ("proven", verified.proven.to_owned()),
     ];
+    if let Some(later) = &verified.built_on_by {
+        rows.push(("built on", format!("by block {} at height {}", later.block, later.height)));
+    }
     if let Some(entry) = &verified.entry {
         rows.extend([
             ("standing", entry.standing.to_owned()),
