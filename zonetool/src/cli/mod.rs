@@ -8,14 +8,14 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use namechain::types::PublicKey;
 
-pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, SignWith, Transfer, WordsFrom};
+pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
 pub use proofs::{Prove, Verify};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the node refuses for another reason than those below
-  2  wrong usage, a bad name, a bad zone file
+  2  wrong usage, a bad name, a bad zone file, or an agreement that was needed and not given
   3  not found: the name is not registered
   4  key: missing, wrong, wrong passphrase, readable by others, not one that may sign this
   5  no node answers

@@ -45,22 +45,10 @@ pub struct WordsFrom {
     pub words_file: Option<PathBuf>,
 }
 
-/// Which key signs.
-#[derive(Clone, Copy, Debug)]
-pub enum SignWith<'a> {
-    /// The one in the key file.
-    Owner,
-    /// The one that the words make.
-    Recovery(&'a WordsFrom),
-}
-
 impl Keyholder {
-    /// Which key signs. Words that are given are meant to be used.
-    pub fn sign_with(&self) -> SignWith<'_> {
-        match self.with_recovery || self.words.words_file.is_some() {
-            true => SignWith::Recovery(&self.words),
-            false => SignWith::Owner,
-        }
+    /// Where the recovery key's words are, if it signs. Words that are given are meant to be used.
+    pub fn recovery_words(&self) -> Option<&WordsFrom> {
+        (self.with_recovery || self.words.words_file.is_some()).then_some(&self.words)
     }
 }
 

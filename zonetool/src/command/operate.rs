@@ -17,7 +17,7 @@ use super::{
     words,
 };
 use crate::{
-    cli::{Accept, Keyholder, NewOwner, Operate, Recover, Recovery, SignWith, Transfer, WordsFrom},
+    cli::{Accept, Keyholder, NewOwner, Operate, Recover, Recovery, Transfer, WordsFrom},
     client::Client,
     keys::{self, KeyError, KeyFile},
     ui::Ui,
@@ -35,15 +35,6 @@ struct Request<'a> {
 enum Signer<'a> {
     File(KeyFile),
     Words(&'a WordsFrom),
-}
-
-impl<'a> Signer<'a> {
-    fn of(place: &KeyPlace, with: SignWith<'a>) -> Result<Self, KeyError> {
-        Ok(match with {
-            SignWith::Owner => Signer::File(keys::load(&place.directory)?),
-            SignWith::Recovery(words) => Signer::Words(words),
-        })
-    }
 }
 
 /// The result.
@@ -79,7 +70,10 @@ pub fn keyholder(
 ) -> Result<(), CommandError> {
     let asks = action == Action::Revoke;
     check_can_ask(ui, &args.operate, asks)?;
-    let signer = Signer::of(place, args.sign_with())?;
+    let signer = match args.recovery_words() {
+        Some(words) => Signer::Words(words),
+        None => Signer::File(keys::load(&place.directory)?),
+    };
     let request = Request { args: &args.operate, signer, asks, action: Box::new(|_| action) };
     run(ui, client, place, request)
 }
@@ -87,7 +81,7 @@ pub fn keyholder(
 /// `transfer`.
 pub fn transfer(ui: Ui, client: Client, place: &KeyPlace, args: &Transfer) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, true)?;
-    let signer = Signer::of(place, SignWith::Owner)?;
+    let signer = Signer::File(keys::load(&place.directory)?);
     let action = Box::new(|_: &NameEntry| Action::Transfer { to: args.to });
     run(ui, client, place, Request { args: &args.operate, signer, asks: true, action })
 }
