@@ -22,7 +22,7 @@ standard output has exactly one JSON document: the result, or
 {\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed.";
 
 const EXAMPLES: &str = "\
-First steps, with a node running (cargo run --release --bin resolver -- --dev):
+Examples, with a node running (cargo run --release --bin resolver -- --dev):
   zonetool key new
   zonetool register alice --zone alice.zone --wait
   zonetool show alice";

@@ -2,14 +2,19 @@
 
 use axum::{
     Json,
-    extract::{Path, State, rejection::PathRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
 };
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{App, refuse::Refused};
 use crate::{
     chain::StoredHeader,
     codec::Encode,
-    rpc::{self, BlockInfo, OperationInfo},
+    rpc::{self, BlockInfo, OperationInfo, PlaceInfo},
     types::{Block, Hash, Network, Operation},
 };
 
@@ -43,6 +48,53 @@ pub(super) async fn block(
             Refused::not_found("there is no such block", "/v1/status has the height and the id of the last")
         })?;
         Ok(Json(block_info(network, &stored, &block, active)))
+    })
+    .await?
+}
+
+/// Which later block the proof is against.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Against {
+    /// The height of the later block; the tip's by default.
+    against: Option<u32>,
+}
+
+/// The proof that a later block was built on one of the best chain.
+#[utoipa::path(get, path = "/v1/blocks/{block}/proof",
+    params(("block" = String, Path, description = "An id in hexadecimal, or a height"), Against),
+    responses(
+        (status = 200, body = PlaceInfo),
+        (status = 400, description = "neither an id nor a height", body = rpc::Refusal),
+        (status = 404, description = "not below that block on the best chain", body = rpc::Refusal),
+        (status = 503, description = "the range can't be read", body = rpc::Refusal),
+    ))]
+pub(super) async fn place(
+    State(app): State<App>,
+    block: Result<Path<String>, PathRejection>,
+    against: Result<Query<Against>, QueryRejection>,
+) -> Result<Json<PlaceInfo>, Refused> {
+    let (which, against) = (parse(&block?)?, against?.against);
+    app.ask(move |backend| {
+        let found = match which {
+            Which::Height(height) => backend.block_at(height),
+            Which::Id(id) => backend.block(&id),
+        }?;
+        let against = backend.block_at(against.unwrap_or_else(|| backend.snapshot().height()))?;
+        let missing = || {
+            Refused::not_found("these are not two blocks of the best chain, the first below the second", "")
+        };
+        let ((below, _, true), (above, _, _)) = (found.ok_or_else(missing)?, against.ok_or_else(missing)?)
+        else {
+            return Err(missing());
+        };
+        let proof = backend.place(below.header.height, above.header.height)?.ok_or_else(missing)?;
+        Ok(Json(PlaceInfo {
+            header: hex::encode(below.header.to_bytes()),
+            against: hex::encode(above.header.to_bytes()),
+            proof: hex::encode(proof.to_bytes()),
+        }))
     })
     .await?
 }

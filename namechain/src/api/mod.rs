@@ -29,6 +29,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     chain::{ReadError, Snapshot, StorageError, StoredHeader},
+    consensus::HistoryProof,
     rpc,
     types::{Block, CommitmentEntry, Hash, Name, Operation},
 };
@@ -61,6 +62,10 @@ pub trait Backend: Send + Sync + 'static {
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
     /// The best chain's block at a height.
     fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
+    /// The heights of the best chain's blocks that have operations on a name, in order.
+    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError>;
+    /// The proof that the best chain's block at `against` was built on that at `height`, which must be lower.
+    fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal>;
 }
@@ -94,15 +99,17 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 11] {
+fn routes() -> [(&'static str, MethodRouter<App>); 13] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/price", get(node::price)),
         ("/v1/names/{name}", get(names::name)),
         ("/v1/names/{name}/proof", get(names::proof)),
+        ("/v1/names/{name}/history", get(names::history)),
         ("/v1/commitments/{commitment}", get(names::commitment)),
         ("/v1/ops", post(ops::submit)),
         ("/v1/blocks/{block}", get(blocks::block)),
+        ("/v1/blocks/{block}/proof", get(blocks::place)),
         ("/healthz", get(node::healthz)),
         ("/readyz", get(node::readyz)),
         ("/metrics", get(metrics::metrics)),

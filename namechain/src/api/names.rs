@@ -17,8 +17,8 @@ use crate::{
     chain::{NameStatus, ReadError, Snapshot},
     codec::Encode,
     consensus::state::next_sequence,
-    rpc::{self, CommitmentInfo, NameEntryInfo, NameInfo, ProofInfo, Standing},
-    types::{Hash, Name},
+    rpc::{self, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, ProofInfo, Standing},
+    types::{Hash, Name, Operation},
 };
 
 /// How often a question is asked again because the chain moved on in between.
@@ -116,6 +116,59 @@ pub(super) async fn proof(
     })
     .await?
     .map(Json)
+}
+
+/// The most blocks whose operations one page of a history has.
+const HISTORY_PAGE: usize = 100;
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct From {
+    /// The height to begin at.
+    #[serde(default)]
+    from: u32,
+}
+
+/// Every operation on a name on the best chain, a page at a time.
+#[utoipa::path(get, path = "/v1/names/{name}/history", params(("name" = String, Path, description = "The name"), From),
+    responses(
+        (status = 200, body = History),
+        (status = 400, description = "it can't be a name", body = rpc::Refusal),
+        (status = 503, description = "the blocks can't be read", body = rpc::Refusal),
+    ))]
+pub(super) async fn history(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    from: Result<Query<From>, QueryRejection>,
+) -> Result<Json<History>, Refused> {
+    let (name, from) = (parse_name(&name?)?, from?.from);
+    app.ask(move |backend| {
+        let network = backend.snapshot().network;
+        let mut heights = backend.touched(&name)?.into_iter().filter(|height| *height >= from);
+        let mut operations = Vec::new();
+        for height in heights.by_ref().take(HISTORY_PAGE) {
+            let Some((stored, block, _)) = backend.block_at(height)? else { continue };
+            for operation in &block.operations {
+                if let Operation::Named(named) = operation
+                    && named.name == name
+                {
+                    operations.push(PastOperation {
+                        height,
+                        time: stored.header.time,
+                        id: operation.id(network),
+                        kind: operation.label().into(),
+                        sequence: named.sequence,
+                        signer: named.signer,
+                        operation: hex::encode(operation.to_bytes()),
+                    });
+                }
+            }
+        }
+        Ok(Json(History { next: heights.next(), name, operations }))
+    })
+    .await?
 }
 
 /// Where a commitment stands at the tip.

@@ -68,6 +68,34 @@ async fn a_proof_leads_to_the_state_root_of_its_header() {
 }
 
 #[tokio::test]
+async fn a_history_has_every_operation_on_the_name() {
+    let bench = Bench::start().await;
+    let history: rpc::History = bench.get("/v1/names/alice/history").await.json();
+    let [register] = &history.operations[..] else { panic!("{history:?}") };
+    assert_eq!((register.height, register.kind.as_str(), register.signer), (2, "register", owner().public()));
+    let operation = Operation::from_bytes(&hex::decode(&register.operation).unwrap()).unwrap();
+    assert_eq!(operation.id(NETWORK), register.id);
+    assert_eq!(bench.get("/v1/names/alice/history?from=3").await.json::<rpc::History>().operations, []);
+    assert_eq!(bench.get("/v1/names/nobody/history").await.json::<rpc::History>().operations, []);
+    bench.get("/v1/names/-/history").await.refuses(400, "bad-request");
+}
+
+#[tokio::test]
+async fn a_later_block_proves_that_it_was_built_on_an_earlier_one() {
+    let bench = Bench::start().await;
+    for height in 0..2u32 {
+        let info: rpc::PlaceInfo = bench.get(&format!("/v1/blocks/{height}/proof?against=2")).await.json();
+        let header = |bytes: &str| Header::from_bytes(&hex::decode(bytes).unwrap()).unwrap();
+        let (below, above) = (header(&info.header), header(&info.against));
+        let proof = HistoryProof::from_bytes(&hex::decode(&info.proof).unwrap()).unwrap();
+        let work = below.target.work();
+        assert_eq!(proof.verify(NETWORK, &above.history_root, &below.id(NETWORK), height, work), Ok(()));
+    }
+    bench.get("/v1/blocks/2/proof").await.refuses(404, "not-found");
+    bench.get("/v1/blocks/0/proof?against=9").await.refuses(404, "not-found");
+}
+
+#[tokio::test]
 async fn a_commitment_is_told_while_it_is_open() {
     let bench = Bench::start().await;
     let bob = name("bobby");

@@ -12,7 +12,7 @@ use super::{MineMode, NodeConfig, mining::Workshop, thread::Command};
 use crate::{
     api::Backend,
     chain::{Chain, ReadError, Snapshot, Storage, StorageError, StoredHeader, read_block},
-    consensus::{RuleViolation, block::check_operation_alone, price, work::Worker},
+    consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
     mempool::{Mempool, MempoolError},
     params::Params,
     rpc,
@@ -251,6 +251,22 @@ impl Backend for NodeHandle {
             Some(id) => self.block(&id),
             None => Ok(None),
         }
+    }
+
+    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(&name.key(self.network))
+    }
+
+    fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {
+        let failed = std::cell::Cell::new(None);
+        let node = |position| {
+            self.storage.history(position).unwrap_or_else(|error| {
+                failed.set(Some(error));
+                None
+            })
+        };
+        let proof = HistoryProof::make(u64::from(height), u64::from(against), node);
+        failed.take().map_or(Ok(proof), Err)
     }
 
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {

@@ -7,7 +7,13 @@ mod answer;
 mod key;
 mod lifetime;
 mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod wire;
+#[cfg(test)]
+mod wire_tests;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +45,7 @@ pub enum Hit {
 /// What a cache holds and how it did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheStats {
-    /// Answers held, positive and negative.
+    /// Answers held, positive and negative; those that have run out leave when their room is needed.
     pub entries: u64,
     /// Bytes held, bookkeeping included.
     pub bytes: u64,

@@ -3,7 +3,7 @@
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding};
 
 use crate::cache::wire::{Malformed, Packet, RecordAt, Section};
 
@@ -69,5 +69,7 @@ fn read_record(packet: &Packet<'_>, at: &RecordAt) -> Result<Record, Malformed> 
 
 fn encodes_to(record: &Record, wire: &[u8]) -> bool {
     let mut bytes = Vec::with_capacity(wire.len());
-    record.emit(&mut BinEncoder::new(&mut bytes)).is_ok() && bytes == wire
+    let mut encoder = BinEncoder::new(&mut bytes);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    record.emit(&mut encoder).is_ok() && bytes == wire
 }

@@ -6,6 +6,8 @@
 
 mod clock;
 mod decode;
+#[cfg(test)]
+mod decode_tests;
 mod error;
 mod exchange;
 mod flight;
@@ -13,6 +15,8 @@ mod query;
 mod question;
 mod race;
 mod servers;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -111,8 +111,7 @@ impl Race {
                     }
                 },
                 () = tokio::time::sleep(patience), if started.is_some() || seen.said.is_some() => {
-                    let Some(server) = started else { return None };
-                    self.servers().slow(server, patience, self.clock.now());
+                    self.servers().slow(started?, patience, self.clock.now());
                     patience *= 2;
                 }
             }

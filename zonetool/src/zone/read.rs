@@ -273,7 +273,13 @@ fn explain(error: &str, text: &[u8], lines: &Lines) -> ZoneError {
         "trailing tokens" => "the record is complete, and there is more on the line".into(),
         "unexpected end of entry" | "short buffer" => "the record ends before its data does".into(),
         "bad name" => "this is not a domain name: labels have at most 63 bytes, names 255".into(),
+        "generic data has incorrect length" => {
+            "the data is longer or shorter than the LENGTH before it says".into()
+        }
         "unbalanced parens" => "a parenthesis is closed that was not opened".into(),
+        bad if bad.starts_with("bad symbol") => {
+            "a byte or an escape is none that a zone file can have: write bytes as \\DDD, in decimal".into()
+        }
         _ => match (message.strip_prefix("unknown control: "), message.strip_prefix("different class: ")) {
             (Some(control), _) => format!("{control} is not known: $ORIGIN and $TTL are"),
             (_, Some(_)) => "only records of class IN can be held".into(),

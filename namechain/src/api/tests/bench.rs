@@ -183,6 +183,15 @@ impl Backend for Node {
         self.storage.active(height)?.map_or(Ok(None), |id| self.block(&id))
     }
 
+    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(&name.key(NETWORK))
+    }
+
+    fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {
+        let node = |position| self.storage.history(position).unwrap();
+        Ok(HistoryProof::make(u64::from(height), u64::from(against), node))
+    }
+
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
         if let Some(arrived) = self.arrived.lock().unwrap().take() {
             arrived.send(()).unwrap();
