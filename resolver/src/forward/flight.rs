@@ -100,3 +100,42 @@ pub async fn landing(mut receiver: watch::Receiver<Option<Landed>>) -> Landed {
         Err(_) => Err(ForwardError::Abandoned),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Scope;
+
+    fn key() -> Key {
+        Key::new(b"\x01a\0\0\x01\0\x01", false, false, Scope::Upstreams)
+    }
+
+    #[tokio::test]
+    async fn a_pilot_that_never_lands_leaves_no_one_waiting() {
+        let flights = Flights::new(1);
+        let (receiver, pilot) = flights.join(&key()).unwrap();
+        drop(pilot);
+        assert_eq!(landing(receiver).await, Err(ForwardError::Abandoned));
+        assert!(flights.join(&key()).unwrap().1.is_some(), "the next one flies anew");
+    }
+
+    #[tokio::test]
+    async fn landing_does_not_end_the_flight_that_follows() {
+        let flights = Flights::new(1);
+        let (first, pilot) = flights.join(&key()).unwrap();
+        pilot.unwrap().land(Err(ForwardError::NoUpstream));
+        assert_eq!(landing(first).await, Err(ForwardError::NoUpstream));
+        let (_second, pilot) = flights.join(&key()).unwrap();
+        assert!(pilot.is_some());
+        assert!(flights.join(&key()).unwrap().1.is_none(), "the third joins the second");
+    }
+
+    #[test]
+    fn no_more_wait_than_allowed() {
+        let flights = Flights::new(1);
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| flights.join(&key()).unwrap()).collect();
+        assert_eq!(flights.join(&key()).unwrap_err(), ForwardError::Busy { limit: MAX_WAITING });
+        waiting.pop();
+        assert!(flights.join(&key()).is_ok());
+    }
+}
