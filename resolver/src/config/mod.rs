@@ -21,7 +21,11 @@ use thiserror::Error;
 
 pub use cli::{Cli, Switch};
 
-use crate::{mount::Mounts, pipeline::Delegation};
+use crate::{
+    chain::{Remote, RemoteError},
+    mount::Mounts,
+    pipeline::Delegation,
+};
 
 /// Where DNS is answered unless it is said otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
@@ -58,6 +62,9 @@ pub enum ConfigError {
     /// Two things that exclude each other.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The node's URL can't be used.
+    #[error(transparent)]
+    Node(#[from] RemoteError),
     /// There is no place for the data.
     #[error("there is no home directory to keep the chain in: say where with --data-dir DIR")]
     NoHome,
@@ -292,6 +299,7 @@ impl Merge {
                 let why = "node excludes api and data-dir: those belong to a node of the resolver's own";
                 return Err(ConfigError::Conflict(why));
             }
+            Remote::check_url(&url)?;
             return Ok(ChainFrom::Remote { url, network });
         }
         let network = network.unwrap_or(Network::Main);
@@ -379,11 +387,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_in_one_line() {
         for (flags, env, file, expected) in [
-            ("--listen localhost", vec![], None, "invalid value 'localhost'"),
+            ("--listen localhost", vec![], None, "is not IP:PORT, as in 127.0.0.1:5300"),
             ("--upstream dns.example", vec![], None, "as in 9.9.9.9"),
             ("--network live", vec![], None, "use main, test or dev"),
             ("--dev --network main", vec![], None, "cannot be used with"),
             ("--node http://x --api 127.0.0.1:1", vec![], None, "cannot be used with"),
+            ("--node http://node.example", vec![], None, "give the node's IP address"),
             ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
             ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
             ("", vec![], Some("\nupstreams = []"), "line 2: unknown key `upstreams`, expected one of"),
@@ -393,7 +402,7 @@ mod tests {
             ("", vec![], Some("listen = 5"), "line 1:"),
             ("", vec![], Some("network = 'live'"), "use main, test or dev"),
             ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
-            ("", vec![], Some("node = 'http://x'\napi = '127.0.0.1:1'"), "node excludes api"),
+            ("", vec![], Some("node = 'http://127.0.0.1'\napi = '127.0.0.1:1'"), "node excludes api"),
             ("--config /does/not/exist", vec![], None, "/does/not/exist can't be read"),
         ] {
             let error = load(flags, &env, file).unwrap_err();
