@@ -29,7 +29,7 @@ pub struct Flights {
 pub struct Pilot {
     flights: Arc<Flights>,
     key: Key,
-    landed: bool,
+    result: Option<Landed>,
 }
 
 impl Flights {
@@ -58,7 +58,7 @@ impl Flights {
         }
         let (sender, receiver) = watch::channel(None);
         board.insert(key.clone(), sender);
-        Ok((receiver, Some(Pilot { flights: self.clone(), key: key.clone(), landed: false })))
+        Ok((receiver, Some(Pilot { flights: self.clone(), key: key.clone(), result: None })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {
@@ -74,18 +74,16 @@ impl Pilot {
 
     /// Gives the result to all who wait. Who asks from now on asks anew.
     pub fn land(mut self, result: Landed) {
-        self.landed = true;
-        if let Some(flight) = self.flights.lock().remove(&self.key) {
-            flight.send_replace(Some(result));
-        }
+        self.result = Some(result);
     }
 }
 
 impl Drop for Pilot {
     /// A pilot that never landed leaves no one waiting: the channel closes.
     fn drop(&mut self) {
-        if !self.landed {
-            self.flights.lock().remove(&self.key);
+        let flight = self.flights.lock().remove(&self.key);
+        if let (Some(flight), Some(result)) = (flight, self.result.take()) {
+            flight.send_replace(Some(result));
         }
     }
 }
@@ -120,14 +118,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn landing_does_not_end_the_flight_that_follows() {
+    async fn who_comes_after_the_landing_asks_anew() {
         let flights = Flights::new(1);
         let (first, pilot) = flights.join(&key()).unwrap();
+        assert!(flights.join(&key()).unwrap().1.is_none(), "the second joins the first");
         pilot.unwrap().land(Err(ForwardError::NoUpstream));
         assert_eq!(landing(first).await, Err(ForwardError::NoUpstream));
-        let (_second, pilot) = flights.join(&key()).unwrap();
-        assert!(pilot.is_some());
-        assert!(flights.join(&key()).unwrap().1.is_none(), "the third joins the second");
+        assert!(flights.join(&key()).unwrap().1.is_some());
     }
 
     #[test]
