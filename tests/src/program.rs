@@ -61,6 +61,9 @@ pub fn command(program: &str, home: &Path) -> Command {
     command
 }
 
+/// Lines of a program's log that a test that fails shows.
+const LOG_SHOWN: usize = 40;
+
 /// A program that keeps running, killed when it is dropped.
 pub struct Daemon {
     child: Child,
@@ -149,7 +152,10 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- {}\n{}", self.log.display(), self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines[lines.len().saturating_sub(LOG_SHOWN)..].join("\n");
+            eprintln!("--- the end of {}\n{end}", self.log.display());
         }
     }
 }

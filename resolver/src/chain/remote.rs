@@ -99,20 +99,28 @@ struct Known {
 }
 
 impl Remote {
-    /// A node at `url`: `http://` or `https://`, an IP address or `localhost`, a port if it is not the usual one. A host
-    /// name would have to be resolved, perhaps by this very resolver.
-    pub fn new(url: &str, expected: Option<Network>) -> Result<Self, RemoteError> {
-        let refuse = |why| RemoteError::Url { url: url.to_owned(), why };
-        let parsed = reqwest::Url::parse(url).map_err(|_| refuse("write it like http://127.0.0.1:7380"))?;
+    /// Whether `url` can be a node's: `http://` or `https://`, an IP address or `localhost`, a port if it is not the usual
+    /// one. A host name would have to be resolved, perhaps by this very resolver.
+    pub fn check_url(url: &str) -> Result<(), RemoteError> {
+        let refuse = |why| Err(RemoteError::Url { url: url.to_owned(), why });
+        let Ok(parsed) = reqwest::Url::parse(url) else {
+            return refuse("write it like http://127.0.0.1:7380");
+        };
         if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(refuse("it begins with neither http:// nor https://"));
+            return refuse("it begins with neither http:// nor https://");
         }
         let host = parsed.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         if host != "localhost" && host.parse::<IpAddr>().is_err() {
-            return Err(refuse(
+            return refuse(
                 "give the node's IP address: a resolver can't resolve host names before it has a node",
-            ));
+            );
         }
+        Ok(())
+    }
+
+    /// A node at `url`, which must be on the network `expected` if that is given.
+    pub fn new(url: &str, expected: Option<Network>) -> Result<Self, RemoteError> {
+        Self::check_url(url)?;
         // Another part of the process may have chosen one already; either is good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
