@@ -320,6 +320,53 @@ pub struct OperationInfo {
     pub work: u64,
 }
 
+/// `GET /v1/names/{name}/history`: every operation on a name on the best chain, the first one first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct History {
+    /// The name.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub name: Name,
+    /// The operations of this page.
+    pub operations: Vec<PastOperation>,
+    /// The height to go on with as `?from=`, if there is more.
+    pub next: Option<u32>,
+}
+
+/// An operation on a name that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct PastOperation {
+    /// The height of the block that recorded it.
+    pub height: u32,
+    /// The time that the block's header states, in seconds of Unix time.
+    pub time: u64,
+    /// The operation's id.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub id: Hash,
+    /// What it does: `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`.
+    pub kind: String,
+    /// Its sequence number.
+    pub sequence: u32,
+    /// The key that signed it.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub signer: PublicKey,
+    /// The encoded operation, in hexadecimal.
+    pub operation: String,
+}
+
+/// `GET /v1/blocks/{id or height}/proof`: that a later block was built on this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct PlaceInfo {
+    /// The header, in hexadecimal.
+    pub header: String,
+    /// The header whose history root the proof leads to, in hexadecimal.
+    pub against: String,
+    /// The proof (`docs/protocol.md`, "Proof of a header's place"), in hexadecimal.
+    pub proof: String,
+}
+
 /// What every refusal says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "node", derive(ToSchema))]

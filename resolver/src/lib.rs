@@ -1,1 +1,25 @@
-//! placeholder
+//! A DNS server for localhost: names on the chain are answered from the chain, everything else from legacy DNS.
+//!
+//! ```text
+//! UDP, TCP -> listen, serve, tcp -> query -> pipeline -> route -> special | chain + zone | forward -> answer
+//! ```
+
+pub mod answer;
+pub mod cache;
+pub mod chain;
+pub mod config;
+pub mod ede;
+pub mod forward;
+pub mod listen;
+pub mod mount;
+pub mod os;
+pub mod pipeline;
+pub mod query;
+pub mod respond;
+pub mod route;
+mod serve;
+pub mod special;
+pub mod start;
+mod tcp;
+pub mod wire;
+pub mod zone;

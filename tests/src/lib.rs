@@ -1,1 +1,14 @@
-//! placeholder
+//! What the end-to-end tests and the tests of the repository share: starting the real programs, asking them with tools
+//! that nobody here wrote, and reading the source tree. Everything stays on loopback, on ports that the system picks.
+
+pub mod compare;
+pub mod dig;
+pub mod http;
+pub mod machine;
+pub mod nsd;
+pub mod program;
+pub mod source;
+pub mod tools;
+pub mod upstream;
+pub mod wait;
+pub mod zones;

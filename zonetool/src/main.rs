@@ -1,2 +1,39 @@
-//! z
-fn main() {}
+//! `zonetool`: keys, registering, updating, zone files, against a node's HTTP API.
+//!
+//! `cli -> command -> keys, zone, client, work -> ui`: the command line is taken apart, one command runs, and all that
+//! is printed goes through [`ui`].
+
+mod cli;
+mod client;
+mod clock;
+mod command;
+mod keys;
+mod ui;
+mod work;
+mod zone;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{cli::Cli, ui::Ui};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            Ui::usage(&error);
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let ui = Ui::new(cli.global.json);
+    match command::run(cli, ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let report = error.report();
+            let code = report.exit;
+            ui.error(report);
+            ExitCode::from(code)
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::{
     },
     params::MAX_REORG_DEPTH,
     tree::Tree,
-    types::{Block, Hash, Network, Operation},
+    types::{Block, Hash, Name, Network, Operation},
 };
 
 /// From this many operations on, a block's signatures and stamps are checked on all cores.
@@ -77,7 +77,11 @@ impl Chain {
             }
             changes.extend([Change::DropUndo(height), Change::Active(height, None)]);
             if let Some(recent) = self.recent_at(height) {
-                outcome.undone.push(self.read_block(&recent.id)?);
+                let block = self.read_block(&recent.id)?;
+                changes.extend(
+                    names(&block).map(|name| Change::Touched(name.key(self.params.network), height, false)),
+                );
+                outcome.undone.push(block);
             }
         }
         Ok(Move { fork, overlay, recent: Vec::new(), changes, outcome })
@@ -141,6 +145,8 @@ impl Chain {
             next.changes.push(Change::Undo(height, key, before));
             next.overlay.set(key, after);
         }
+        next.changes
+            .extend(names(&block).map(|name| Change::Touched(name.key(params.network), height, true)));
         next.changes.push(Change::Active(height, Some(id)));
         if let Some(old) = height.checked_sub(HEADERS_KEPT) {
             next.changes.push(Change::DropUndo(old));
@@ -230,6 +236,14 @@ impl Chain {
         };
         read_block(self.params.network, &*self.storage, at)
     }
+}
+
+/// The names that a block's operations are on.
+fn names(block: &Block) -> impl Iterator<Item = &Name> {
+    block.operations.iter().filter_map(|operation| match operation {
+        Operation::Named(named) => Some(&named.name),
+        Operation::Commit { .. } => None,
+    })
 }
 
 /// Checks signatures and stamps, which is where a block's time goes: on all cores if there are many.

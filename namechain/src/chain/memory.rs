@@ -1,7 +1,7 @@
 //! A store in plain maps, for tests, simulations and tools that keep nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,6 +21,7 @@ struct Maps {
     heights: BTreeMap<Hash, u32>,
     entries: BTreeMap<Hash, Vec<u8>>,
     undo: BTreeMap<(u32, Hash), Option<Vec<u8>>>,
+    touched: BTreeSet<(Hash, u32)>,
     history: BTreeMap<u64, HistoryNode>,
     pending: BTreeMap<Hash, Vec<u8>>,
 }
@@ -58,6 +59,8 @@ impl Storage for MemoryStorage {
                 Change::Entry(key, None) => _ = maps.entries.remove(&key),
                 Change::Undo(height, key, old) => _ = maps.undo.insert((height, key), old),
                 Change::DropUndo(height) => maps.undo.retain(|(at, _), _| *at != height),
+                Change::Touched(key, height, true) => _ = maps.touched.insert((key, height)),
+                Change::Touched(key, height, false) => _ = maps.touched.remove(&(key, height)),
                 Change::History(position, node) => _ = maps.history.insert(position, node),
                 Change::Tip(id) => maps.tip = Some(id),
                 Change::Pending(id, Some(operation)) => _ = maps.pending.insert(id, operation),
@@ -103,6 +106,10 @@ impl Storage for MemoryStorage {
         let maps = self.maps();
         let range = (height, Hash::ZERO)..=(height, Hash([0xff; 32]));
         Ok(maps.undo.range(range).map(|((_, key), old)| (*key, old.clone())).collect())
+    }
+
+    fn touched(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
+        Ok(self.maps().touched.range((*key, 0)..=(*key, u32::MAX)).map(|(_, height)| *height).collect())
     }
 
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {

@@ -287,6 +287,7 @@ fn the_branch_with_more_work_decides_who_owns() {
     for block in &branch {
         assert!(matches!(a.take(block), Accepted::Side), "the first seen wins a tie");
     }
+    assert_eq!(a.storage.touched(&alice.key(NETWORK)).unwrap(), [2]);
     assert_eq!(a.owner(&alice), Some(key(1).public()));
     let third = b.extend(&[]);
     let Accepted::Tip(change) = a.take(&third) else { panic!("more work must win") };
@@ -294,6 +295,7 @@ fn the_branch_with_more_work_decides_who_owns() {
     assert_eq!(change.undone[0].header.height, 2, "the old tip is undone first");
     assert_eq!(a.owner(&alice), Some(key(2).public()));
     assert_eq!(a.chain.tip().tree.root(), b.chain.tip().tree.root());
+    assert_eq!(a.storage.touched(&alice.key(NETWORK)).unwrap(), [2]);
     a.reopened();
 
     // The other way round: undoing everything and connecting the first branch again gives the same state.

@@ -3,6 +3,10 @@
 //! Nodes are numbered in the order in which they come to be, children before their parent. A range of n leaves has
 //! `2n - popcount(n)` nodes and one peak for each one bit of n, the largest first.
 
+mod proof;
+
+pub use proof::{HistoryProof, HistoryProofError};
+
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
     types::{Domain, Hash, Network, hash},

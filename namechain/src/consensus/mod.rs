@@ -22,6 +22,6 @@ pub mod state;
 mod violation;
 pub mod work;
 
-pub use history::{History, HistoryNode};
+pub use history::{History, HistoryNode, HistoryProof, HistoryProofError};
 pub use state::{Standing, standing};
 pub use violation::RuleViolation;

@@ -106,6 +106,9 @@ impl Index {
                     rows.put(layout::undo_key(height, &key), Some(layout::undo_value(old.as_deref())));
                 }
                 Change::DropUndo(height) => self.drop_undo(&mut rows, height)?,
+                Change::Touched(key, height, touched) => {
+                    rows.put(layout::touched_key(&key, height), touched.then(Vec::new));
+                }
                 Change::History(position, node) => {
                     rows.put(layout::history_key(position), Some(node.to_bytes()));
                 }
@@ -201,6 +204,11 @@ impl Index {
             Ok((layout::key_hash(&key)?, layout::undo(&value)?))
         })
         .collect()
+    }
+
+    pub(super) fn touched(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
+        let rows = self.db.scan_prefix(layout::touched_prefix(key)).keys();
+        rows.map(|key| layout::touched_height(&key.map_err(|error| self.failed(error))?)).collect()
     }
 
     pub(super) fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {

@@ -10,6 +10,7 @@
 //! | height  | `i` id 32                | height u32                                                     |
 //! | entry   | `e` key 32               | the entry's bytes                                              |
 //! | undo    | `u` height u32, key 32   | 0, or 1 and the entry's bytes                                  |
+//! | touched | `c` key 32, height u32 | nothing                                                        |
 //! | history | `n` position u64         | hash 32, work u128                                             |
 //! | pending | `p` id 32                | the operation's bytes                                          |
 //!
@@ -68,6 +69,21 @@ pub(super) fn undo_key(height: u32, entry: &Hash) -> Vec<u8> {
 /// What all undo keys of a height begin with.
 pub(super) fn undo_prefix(height: u32) -> Vec<u8> {
     key(b'u', &[&height.to_be_bytes()])
+}
+
+pub(super) fn touched_key(name: &Hash, height: u32) -> Vec<u8> {
+    key(b'c', &[&name.0, &height.to_be_bytes()])
+}
+
+/// What all touched keys of a name begin with.
+pub(super) fn touched_prefix(name: &Hash) -> Vec<u8> {
+    key(b'c', &[&name.0])
+}
+
+/// The height that ends a touched key.
+pub(super) fn touched_height(key: &[u8]) -> Result<u32, StorageError> {
+    let bytes = key.last_chunk().ok_or_else(|| damaged("a key", "it is too short"))?;
+    Ok(u32::from_be_bytes(*bytes))
 }
 
 pub(super) fn history_key(position: u64) -> Vec<u8> {

@@ -272,6 +272,10 @@ impl Storage for Store {
         self.index.undo_of(height)
     }
 
+    fn touched(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
+        self.index.touched(key)
+    }
+
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {
         self.index.history(position)
     }

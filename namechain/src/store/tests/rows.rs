@@ -44,6 +44,7 @@ fn the_bytes_of_every_row() {
             "00000007".into(),
         ),
         ("entry", layout::entry_key(&id), vec![1], &format!("65{hash}"), "01".into()),
+        ("touched", layout::touched_key(&id, 7), vec![], &format!("63{hash}00000007"), String::new()),
         (
             "undo of something",
             layout::undo_key(7, &id),

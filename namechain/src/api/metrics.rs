@@ -1,0 +1,78 @@
+//! Metrics in Prometheus' text format, of everything in this process that counts with the crate `metrics`.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::header,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::{App, refuse::Refused};
+use crate::rpc;
+
+const REQUESTS: &str = "namechain_api_requests_total";
+const TIP_HEIGHT: &str = "namechain_tip_height";
+const TIP_TIME: &str = "namechain_tip_time_seconds";
+const SYNCED: &str = "namechain_synced";
+const MEMPOOL_OPERATIONS: &str = "namechain_mempool_operations";
+const MEMPOOL_BYTES: &str = "namechain_mempool_bytes";
+
+/// The content type of the text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+/// Setting the gauges and rendering them is one step: several nodes in one process don't mix theirs.
+static RENDERING: Mutex<()> = Mutex::new(());
+
+/// Makes this process' metrics go to `/metrics`, once; [`super::serve`] does it too. What was counted before is lost,
+/// so a program that counts from its start calls it first. False if something else records the process' metrics.
+pub fn install() -> bool {
+    recorder().is_some()
+}
+
+fn recorder() -> Option<&'static PrometheusHandle> {
+    let recorder = RECORDER.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).ok()?;
+        describe_counter!(REQUESTS, "Requests to the API, by route and status.");
+        describe_gauge!(TIP_HEIGHT, "The height of the tip.");
+        describe_gauge!(TIP_TIME, "The time that the tip's header states, in seconds of Unix time.");
+        describe_gauge!(SYNCED, "Whether names are served.");
+        describe_gauge!(MEMPOOL_OPERATIONS, "Operations that wait to be recorded.");
+        describe_gauge!(MEMPOOL_BYTES, "The bytes of the operations that wait to be recorded.");
+        Some(handle)
+    });
+    recorder.as_ref()
+}
+
+/// Counts requests by the route that matched, not by path: the number of counters is bounded.
+pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
+    counter!(REQUESTS, "route" => route, "status" => response.status().as_u16().to_string()).increment(1);
+    response
+}
+
+/// The node's metrics.
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
+    (status = 503, description = "something else records the process' metrics", body = rpc::Refusal),
+))]
+pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
+    let recorder = recorder()
+        .ok_or_else(|| Refused::unavailable("something else records the metrics of this process", ""))?;
+    let status = app.ask(|backend| backend.status()).await?;
+    let _rendering = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
+    gauge!(TIP_HEIGHT).set(status.height);
+    gauge!(TIP_TIME).set(status.tip_time as f64);
+    gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
+    gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
+    gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
+    recorder.run_upkeep();
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render()).into_response())
+}

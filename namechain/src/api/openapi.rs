@@ -1,0 +1,40 @@
+//! The description of the API.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::{blocks, metrics, names, node, ops};
+
+/// The document, made from the handlers and the types.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "namechain node",
+        description = "What a node of the naming chain tells and takes. Every refusal is a `Refusal`.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    paths(
+        node::status,
+        node::price,
+        names::name,
+        names::proof,
+        names::history,
+        names::commitment,
+        ops::submit,
+        blocks::block,
+        blocks::place,
+        node::healthz,
+        node::readyz,
+        metrics::metrics,
+        openapi,
+    )
+)]
+pub(super) struct Document;
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", responses(
+    (status = 200, description = "an OpenAPI document", body = Object, content_type = "application/json"),
+))]
+pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}

@@ -1,0 +1,275 @@
+//! What others hold of a running node: published snapshots, and a way to ask the chain thread.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::Ordering,
+    mpsc::{SyncSender, sync_channel},
+};
+
+use tokio::sync::watch;
+
+use super::{MineMode, NodeConfig, mining::Workshop, thread::Command};
+use crate::{
+    api::Backend,
+    chain::{Chain, ReadError, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
+    mempool::{Mempool, MempoolError},
+    params::Params,
+    rpc,
+    types::{Block, CommitmentEntry, Hash, Name, Network, Operation},
+};
+
+/// Workers that are kept for the next operation's check: each holds a mebibyte.
+const IDLE_WORKERS: usize = 4;
+
+/// The state of the node as of its last change.
+pub(super) struct Published {
+    pub tip: Arc<Snapshot>,
+    pub served: Arc<Snapshot>,
+    pub work: u128,
+    pub mempool_operations: usize,
+    pub mempool_bytes: usize,
+    pub failed: Option<String>,
+}
+
+impl Published {
+    pub fn of(chain: &Chain, mempool: &Mempool) -> Self {
+        let height = chain.tip_header().height;
+        let served = height.saturating_sub(chain.network().params().serve_depth);
+        let snapshot =
+            |height| Arc::new(chain.snapshot_at(height).expect("the last 720 blocks have snapshots"));
+        Published {
+            tip: snapshot(height),
+            served: snapshot(served),
+            work: chain.work(),
+            mempool_operations: mempool.len(),
+            mempool_bytes: mempool.bytes(),
+            failed: None,
+        }
+    }
+}
+
+/// A handle to a running node. Cloning is cheap; reading a snapshot never waits for the chain.
+#[derive(Clone)]
+pub struct NodeHandle {
+    network: Network,
+    mine: MineMode,
+    commands: SyncSender<Command>,
+    published: watch::Receiver<Arc<Published>>,
+    storage: Arc<dyn Storage>,
+    workshop: Arc<Workshop>,
+    workers: Arc<Mutex<Vec<Worker>>>,
+}
+
+/// Why a running node has stopped working.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss(pub String);
+
+impl NodeHandle {
+    pub(super) fn new(
+        config: &NodeConfig,
+        commands: SyncSender<Command>,
+        published: watch::Receiver<Arc<Published>>,
+        storage: Arc<dyn Storage>,
+        workshop: Arc<Workshop>,
+    ) -> Self {
+        let (network, mine) = (config.network, config.mine);
+        NodeHandle { network, mine, commands, published, storage, workshop, workers: Arc::default() }
+    }
+
+    fn now(&self) -> Arc<Published> {
+        self.published.borrow().clone()
+    }
+
+    fn params(&self) -> &'static Params {
+        self.network.params()
+    }
+
+    /// The network.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    /// The state at the tip.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.now().tip.clone()
+    }
+
+    /// The state at the depth that names are served from.
+    pub fn served(&self) -> Arc<Snapshot> {
+        self.now().served.clone()
+    }
+
+    /// The published state, to wait for its changes.
+    #[cfg(test)]
+    pub(super) fn published(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.clone()
+    }
+
+    /// Waits until the node has stopped working by itself: its store failed. Pending as long as all is well.
+    pub async fn lost(&self) -> Loss {
+        let mut published = self.published.clone();
+        match published.wait_for(|now| now.failed.is_some()).await {
+            Ok(now) => Loss(now.failed.clone().unwrap_or_default()),
+            Err(_) => Loss("the chain thread is gone".into()),
+        }
+    }
+
+    /// Asks the chain thread; `None` if it has ended.
+    fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = sync_channel(1);
+        self.commands.send(command(reply)).ok()?;
+        answer.recv().ok()
+    }
+
+    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for a few milliseconds.
+    pub fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
+        let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut worker = worker.unwrap_or_else(|| Worker::new(self.network));
+        let checked = check_operation_alone(self.network, &operation, &mut worker);
+        let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_WORKERS {
+            idle.push(worker);
+        }
+        drop(idle);
+        checked.map_err(|violation| refusal(MempoolError::Rule(violation)))?;
+        match self.ask(|reply| Command::Submit(Box::new(operation), reply)) {
+            Some(Ok(id)) => Ok(rpc::Submitted { id, height: self.snapshot().height() }),
+            Some(Err(error)) => Err(refusal(error)),
+            None => Err(rpc::Refusal {
+                code: "unavailable".into(),
+                rule: None,
+                message: "the chain has stopped".into(),
+                hint: Some("see the node's log".into()),
+            }),
+        }
+    }
+
+    fn find(
+        &self,
+        stored: Option<StoredHeader>,
+    ) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
+        let Some(stored) = stored else { return Ok(None) };
+        let block = read_block(self.network, &*self.storage, stored.at)?;
+        let active = self.storage.active(stored.header.height)? == Some(stored.id);
+        Ok(Some((stored, block, active)))
+    }
+}
+
+/// What a refused operation's maker is told.
+fn refusal(error: MempoolError) -> rpc::Refusal {
+    let message = error.to_string();
+    let (code, rule, hint) = match &error {
+        MempoolError::Rule(violation) => {
+            let conflict = matches!(
+                violation,
+                RuleViolation::NameTaken(_)
+                    | RuleViolation::NameReserved { .. }
+                    | RuleViolation::Sequence { .. }
+                    | RuleViolation::CommitmentOpen
+            );
+            (if conflict { "conflict" } else { "rule" }, Some(violation.id().to_owned()), violation.hint())
+        }
+        MempoolError::Occupied(_) => {
+            ("conflict", None, Some("wait for the other operation, or pay more work"))
+        }
+        MempoolError::NameFull => ("full", None, Some("wait until some are recorded")),
+        MempoolError::Full(_) => ("full", None, Some("wait, or pay more work")),
+        MempoolError::Storage(_) => ("unavailable", None, Some("see the node's log")),
+    };
+    rpc::Refusal { code: code.into(), rule, message, hint: hint.map(str::to_owned) }
+}
+
+impl Backend for NodeHandle {
+    fn status(&self) -> rpc::Status {
+        let now = self.now();
+        rpc::Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            network: self.network,
+            height: now.tip.height(),
+            tip: now.tip.id,
+            tip_time: now.tip.header.time,
+            work: now.work.to_string(),
+            serve_depth: self.params().serve_depth,
+            served_height: now.served.height(),
+            synced: now.failed.is_none(),
+            mempool_operations: now.mempool_operations,
+            mempool_bytes: now.mempool_bytes,
+            mining: self.mine.as_str().into(),
+            mining_hashes: self.workshop.hashes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn price(&self) -> rpc::Price {
+        let (tip, params) = (self.snapshot(), self.params());
+        let multiplier = tip.header.price;
+        let of =
+            |text: &str| Name::parse(text).map_or(0, |name| price::registration(params, &name, multiplier));
+        rpc::Price {
+            network: self.network,
+            anchor: tip.id,
+            height: tip.height(),
+            multiplier,
+            register: of("aaaaaa"),
+            register_5: of("aaaaa"),
+            register_4: of("aaaa"),
+            register_3: of("aaa"),
+            update: price::records(params, 1, multiplier),
+        }
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        NodeHandle::snapshot(self)
+    }
+
+    fn served(&self) -> Arc<Snapshot> {
+        NodeHandle::served(self)
+    }
+
+    fn snapshot_at(&self, height: u32) -> Option<Arc<Snapshot>> {
+        self.ask(|reply| Command::SnapshotAt(height, reply)).flatten().map(Arc::new)
+    }
+
+    fn pending_name(&self, name: &Name) -> bool {
+        self.ask(|reply| Command::NamePending(name.clone(), reply)).unwrap_or(false)
+    }
+
+    fn pending_commitment(&self, commitment: &Hash) -> bool {
+        self.ask(|reply| Command::CommitmentPending(*commitment, reply)).unwrap_or(false)
+    }
+
+    fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
+        self.snapshot().commitment(commitment)
+    }
+
+    fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
+        self.find(self.storage.header(id)?)
+    }
+
+    fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
+        match self.storage.active(height)? {
+            Some(id) => self.block(&id),
+            None => Ok(None),
+        }
+    }
+
+    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(&name.key(self.network))
+    }
+
+    fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {
+        let failed = std::cell::Cell::new(None);
+        let node = |position| {
+            self.storage.history(position).unwrap_or_else(|error| {
+                failed.set(Some(error));
+                None
+            })
+        };
+        let proof = HistoryProof::make(u64::from(height), u64::from(against), node);
+        failed.take().map_or(Ok(proof), Err)
+    }
+
+    fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
+        NodeHandle::submit(self, operation)
+    }
+}

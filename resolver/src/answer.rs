@@ -1,0 +1,231 @@
+//! What is answered: one plain type that every source of answers makes, and the one place that turns it into a message.
+
+use hickory_proto::{
+    op::{Edns, Message, Metadata, Query, ResponseCode},
+    rr::{Name, RData, Record, rdata::SOA},
+};
+
+use crate::{
+    ede::Ede,
+    query::{Client, Transport},
+};
+
+/// The most bytes of an answer over UDP, whatever the client can take: what crosses every path unfragmented
+/// (DNS flag day 2020), and what our own EDNS says.
+pub const MAX_UDP_BYTES: u16 = 1_232;
+/// The most bytes over UDP to a client without EDNS (RFC 1035 §4.2.1).
+pub const PLAIN_UDP_BYTES: u16 = 512;
+
+/// An answer, before it is a message.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// The response code.
+    pub rcode: ResponseCode,
+    /// AA: the first owner in the answer section is a name whose records we hold (RFC 1034 §6.2).
+    pub authoritative: bool,
+    /// AD: whoever gave us the answer has validated it.
+    pub authentic: bool,
+    /// The answer section.
+    pub answers: Vec<Record>,
+    /// The authority section.
+    pub authorities: Vec<Record>,
+    /// The additional section, without the OPT record.
+    pub additionals: Vec<Record>,
+    /// Extended errors.
+    pub ede: Vec<Ede>,
+}
+
+impl Answer {
+    /// A failure that says why.
+    pub fn failure(rcode: ResponseCode, ede: Ede) -> Self {
+        Answer { rcode, ede: vec![ede], ..Answer::default() }
+    }
+
+    /// A negative answer of ours with its SOA: NODATA with `NoError`, or NXDOMAIN.
+    pub fn negative(rcode: ResponseCode, soa: Record) -> Self {
+        Answer { rcode, authoritative: true, authorities: vec![soa], ..Answer::default() }
+    }
+
+    /// An answer of ours.
+    pub fn records(answers: Vec<Record>) -> Self {
+        Answer { authoritative: true, answers, ..Answer::default() }
+    }
+
+    /// The message that answers `metadata` and `queries`, no longer than the client takes.
+    ///
+    /// RA is always set. AD goes to loopback clients only: nobody else can know that the path to us is clean.
+    pub fn into_message(
+        self,
+        metadata: &Metadata,
+        queries: &[Query],
+        edns: Option<&Edns>,
+        client: Client,
+        wants_ad: bool,
+    ) -> Message {
+        let mut response = Metadata::response_from_request(metadata);
+        response.recursion_available = true;
+        response.authoritative = self.authoritative;
+        response.authentic_data = self.authentic && wants_ad && client.address.is_loopback();
+        response.response_code = self.rcode;
+        let mut message = Message::response(response.id, response.op_code);
+        message.metadata = response;
+        message.add_queries(queries.iter().cloned());
+        message.insert_answers(self.answers);
+        message.insert_authorities(self.authorities);
+        message.insert_additionals(self.additionals);
+        if let Some(asked) = edns {
+            let mut ours = Edns::new();
+            ours.set_max_payload(MAX_UDP_BYTES).set_version(0).set_dnssec_ok(asked.flags().dnssec_ok);
+            for ede in &self.ede {
+                ours.options_mut().insert(ede.option());
+            }
+            message.set_edns(ours);
+        }
+        fit(&mut message, limit(edns, client.transport));
+        message
+    }
+}
+
+/// The most bytes that the answer to this client may have.
+fn limit(edns: Option<&Edns>, transport: Transport) -> usize {
+    usize::from(match (transport, edns) {
+        (Transport::Tcp, _) => u16::MAX,
+        (Transport::Udp, None) => PLAIN_UDP_BYTES,
+        // Sizes below 512 are treated as 512 (RFC 6891 §6.2.3).
+        (Transport::Udp, Some(edns)) => edns.max_payload().clamp(PLAIN_UDP_BYTES, MAX_UDP_BYTES),
+    })
+}
+
+/// Makes the message fit into `limit` bytes: the additional section goes first, which is no truncation (RFC 2181 §9);
+/// then everything, and TC is set. What can't be encoded at all counts as too long.
+fn fit(message: &mut Message, limit: usize) {
+    // The encoder stops at 65,535 bytes by itself and sets TC in what it wrote, so its flag has to be looked at.
+    let fits = |message: &Message| {
+        message
+            .to_vec()
+            .is_ok_and(|bytes| bytes.len() <= limit && (bytes[2] & 0x02 == 0 || message.metadata.truncation))
+    };
+    if fits(message) {
+        return;
+    }
+    if !message.answers.is_empty() {
+        message.additionals.clear();
+        if fits(message) {
+            return;
+        }
+    }
+    message.answers.clear();
+    message.authorities.clear();
+    message.additionals.clear();
+    message.metadata.truncation = true;
+}
+
+/// The SOA of a zone that exists only here. The primary server is the zone itself, the mailbox `hostmaster` in it.
+pub fn soa(zone: Name, serial: u32, negative_ttl: u32) -> Record {
+    let mailbox = zone.prepend_label("hostmaster").unwrap_or_else(|_| zone.clone());
+    let data = SOA::new(zone.clone(), mailbox, serial, 3_600, 600, 604_800, negative_ttl);
+    Record::from_rdata(zone, negative_ttl, RData::SOA(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::{
+        op::{MessageType, OpCode},
+        rr::{
+            RecordType,
+            rdata::{
+                A,
+                opt::{EdnsCode, EdnsOption},
+            },
+        },
+    };
+
+    use super::*;
+
+    const LOCAL: Client =
+        Client { address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), transport: Transport::Udp };
+
+    fn message(answer: Answer, edns: Option<u16>, client: Client) -> Message {
+        let metadata = Metadata::new(7, MessageType::Query, OpCode::Query);
+        let query = Query::query(name(), RecordType::A);
+        let edns = edns.map(|size| {
+            let mut edns = Edns::new();
+            edns.set_max_payload(size);
+            edns
+        });
+        answer.into_message(&metadata, &[query], edns.as_ref(), client, true)
+    }
+
+    fn name() -> Name {
+        Name::from_ascii("www.alice.").unwrap()
+    }
+
+    fn addresses(count: u8) -> Vec<Record> {
+        (0..count).map(|n| Record::from_rdata(name(), 60, RData::A(A::new(192, 0, 2, n)))).collect()
+    }
+
+    /// A header, a question of 15 bytes, and 16 bytes an address; an OPT record has 11.
+    #[test]
+    fn the_size_is_the_smaller_of_the_clients_and_ours() {
+        for (count, edns, truncated) in [
+            (30, None, false),
+            (31, None, true),
+            (29, Some(100), false),
+            (30, Some(100), true),
+            (41, Some(700), false),
+            (42, Some(700), true),
+            (74, Some(4096), false),
+            (75, Some(4096), true),
+        ] {
+            let message = message(Answer::records(addresses(count)), edns, LOCAL);
+            assert_eq!(message.metadata.truncation, truncated, "{count} addresses, {edns:?}");
+            assert_eq!(message.answers.len(), if truncated { 0 } else { usize::from(count) });
+            let size = usize::from(edns.unwrap_or(512).clamp(512, 1232));
+            assert!(message.to_vec().unwrap().len() <= size);
+        }
+        let over_tcp =
+            message(Answer::records(addresses(200)), None, Client { transport: Transport::Tcp, ..LOCAL });
+        assert_eq!(over_tcp.answers.len(), 200);
+    }
+
+    #[test]
+    fn an_additional_section_is_left_out_before_anything_is_truncated() {
+        let answer = Answer { additionals: addresses(40), ..Answer::records(addresses(20)) };
+        let message = message(answer, None, LOCAL);
+        assert_eq!((message.answers.len(), message.additionals.len()), (20, 0));
+        assert!(!message.metadata.truncation);
+    }
+
+    #[test]
+    fn more_than_a_stream_message_holds_is_truncated() {
+        let text = |n: u8| {
+            Record::from_rdata(
+                name(),
+                60,
+                RData::Unknown {
+                    code: RecordType::from(65_280),
+                    rdata: hickory_proto::rr::rdata::NULL::with(vec![n; 4_000]),
+                },
+            )
+        };
+        let answer = Answer::records((0..20).map(text).collect());
+        let message = message(answer, None, Client { transport: Transport::Tcp, ..LOCAL });
+        assert!(message.metadata.truncation && message.answers.is_empty());
+    }
+
+    #[test]
+    fn ad_is_for_loopback_and_ede_for_those_with_edns() {
+        let answer = Answer { authentic: true, ede: vec![Ede::new(14, "not yet")], ..Answer::default() };
+        let elsewhere = Client { address: [192, 0, 2, 1].into(), ..LOCAL };
+        assert!(message(answer.clone(), None, LOCAL).metadata.authentic_data);
+        assert!(!message(answer.clone(), None, elsewhere).metadata.authentic_data);
+        assert!(message(answer.clone(), None, LOCAL).edns.is_none());
+        let with = message(answer, Some(4096), LOCAL);
+        let edns = with.edns.unwrap();
+        assert_eq!(
+            edns.option(EdnsCode::from(15)),
+            Some(&EdnsOption::Unknown(15, b"\0\x0enot yet".to_vec()))
+        );
+        assert_eq!(edns.max_payload(), MAX_UDP_BYTES);
+    }
+}

@@ -1,0 +1,197 @@
+//! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
+
+use std::{
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use namechain::{
+    api::Backend,
+    node::{MineMode, Node, NodeConfig},
+};
+use resolver::{
+    chain::{ChainSource, Embedded, Remote, Served},
+    config::{ChainFrom, Cli, Config},
+    forward::{Legacy, LegacyConfig},
+    listen::{Bound, Server, bind},
+    os,
+    pipeline::Pipeline,
+    respond::{Clients, Responder},
+    start::Started,
+};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info.
+const LOG: &str = "warn,resolver=info,namechain=info";
+
+fn main() -> ExitCode {
+    let config = match Config::load(Cli::parse(), |key| std::env::var_os(key)) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("resolver: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let said = std::env::var("NAMECHAIN_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok());
+    tracing_subscriber::fmt()
+        .with_env_filter(said.unwrap_or_else(|| EnvFilter::new(LOG)))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("resolver: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    // Before anything else: once we are the machine's resolver, nobody else can tell us.
+    let (upstreams, system_upstreams) = upstreams(&config);
+    let bound = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<Bound>, _>>()?;
+    let dns: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
+    let upstreams = without_ourselves(upstreams, &dns);
+    let stop = stop_signal().context("signals can't be watched")?;
+    let legacy = Legacy::new(LegacyConfig {
+        upstreams: upstreams.clone(),
+        cache_bytes: config.cache_bytes,
+        timeout: config.upstream_timeout,
+        ..LegacyConfig::default()
+    })?;
+    let (chain, node) = chain(&config.chain).await?;
+    let started = Started {
+        dns,
+        api: node.as_ref().and_then(Node::api_addr),
+        node: match &config.chain {
+            ChainFrom::Remote { url, .. } => Some(url.clone()),
+            ChainFrom::Embedded { .. } => None,
+        },
+        network: chain.network(),
+        upstreams,
+        data_dir: match &config.chain {
+            ChainFrom::Embedded { data_dir, .. } => Some(data_dir.clone()),
+            ChainFrom::Remote { .. } => None,
+        },
+        system_upstreams,
+        at_root: config.mounts.root,
+        zonetool: if std::env::var_os("CARGO").is_some() {
+            "cargo run --release --bin zonetool --"
+        } else {
+            "zonetool"
+        },
+    };
+    let pipeline = Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation };
+    let mut server = Server::start(bound, Responder::new(pipeline, Clients::local_and(config.allow)));
+    announce(&started, config.json);
+    let failure = tokio::select! {
+        () = stop => None,
+        error = server.failed() => Some(anyhow::Error::from(error).context("DNS can't be answered any more")),
+        loss = lost(node.as_ref()) => Some(anyhow::anyhow!("the node has stopped: {loss}")),
+    };
+    server.stop().await;
+    if let Some(node) = node {
+        node.stop().await;
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// The upstreams, and whether they are the machine's own.
+fn upstreams(config: &Config) -> (Vec<SocketAddr>, bool) {
+    if let Some(upstreams) = &config.upstreams {
+        return (upstreams.clone(), false);
+    }
+    let servers = os::system_dns().map(|dns| dns.servers).unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        Vec::new()
+    });
+    (servers, true)
+}
+
+/// An upstream that is one of our own addresses would be asked for ever.
+fn without_ourselves(mut upstreams: Vec<SocketAddr>, dns: &[SocketAddr]) -> Vec<SocketAddr> {
+    upstreams.retain(|upstream| {
+        let ours = |address: &SocketAddr| {
+            address.port() == upstream.port()
+                && (address.ip() == upstream.ip()
+                    || (address.ip().is_unspecified() && upstream.ip().is_loopback()))
+        };
+        let ourselves = dns.iter().any(ours);
+        if ourselves {
+            tracing::warn!("the upstream {upstream} is this resolver itself and is left out");
+        }
+        !ourselves
+    });
+    upstreams
+}
+
+/// The chain, and the node in this process if there is one.
+async fn chain(from: &ChainFrom) -> anyhow::Result<(Arc<dyn ChainSource>, Option<Node>)> {
+    match from {
+        ChainFrom::Embedded { network, api, data_dir } => {
+            let node = Node::start(NodeConfig {
+                network: *network,
+                data_dir: data_dir.clone(),
+                api: Some(*api),
+                mine: MineMode::default_of(*network),
+                mine_threads: 1,
+                reindex: false,
+            })
+            .await?;
+            let handle = node.handle();
+            let served = move || Served { snapshot: handle.served(), synced: handle.status().synced };
+            Ok((Arc::new(Embedded::new(*network, served)), Some(node)))
+        }
+        ChainFrom::Remote { url, network } => {
+            let remote = Remote::new(url, *network)?;
+            if let Err(error) = remote.status().await {
+                tracing::warn!("{error}; names of the chain fail until it answers");
+            }
+            Ok((Arc::new(remote), None))
+        }
+    }
+}
+
+/// One line of JSON, or the text for people. Whoever started us may have closed the pipe: that is no reason to stop.
+fn announce(started: &Started, json: bool) {
+    let mut out = std::io::stdout();
+    let said = match serde_json::to_string(started) {
+        Ok(line) if json => writeln!(out, "{line}"),
+        _ => writeln!(out, "{started}"),
+    };
+    if said.and_then(|()| out.flush()).is_err() {
+        tracing::debug!("the start could not be told");
+    }
+}
+
+/// Why the node has stopped by itself; never, if there is none.
+async fn lost(node: Option<&Node>) -> String {
+    match node {
+        Some(node) => node.handle().lost().await.0,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes at SIGINT or SIGTERM.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

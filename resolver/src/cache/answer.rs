@@ -1,0 +1,132 @@
+//! One answer as it is kept: wire bytes, with the places of its TTLs.
+
+use super::wire::{HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rtype};
+
+/// A pointer to the name of the question, which always stands behind the header.
+const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER as u8];
+/// AD in the fourth byte of the header (RFC 4035 §3.2.3).
+const AD: u8 = 0x20;
+
+/// An answer without what belongs to one hop: id 0, question in lower case, no OPT and no TSIG, in all else what the
+/// server sent, byte for byte.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    wire: Box<[u8]>,
+    ttl_at: Box<[u16]>,
+}
+
+impl Answer {
+    /// Takes over a reply. `sent` is the question as it was sent, whose random upper case goes out again.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the message has grown too long by losing an OPT from its middle.
+    pub fn new(packet: &Packet<'_>, sent: &[u8], keep_ad: bool) -> Result<Self, Malformed> {
+        let mut wire = without_hop_records(packet)?;
+        wire[..2].fill(0);
+        if !keep_ad {
+            wire[3] &= !AD;
+        }
+        let question_end = HEADER + packet.question().len();
+        wire[HEADER..question_end - 4].make_ascii_lowercase();
+        let sent_name = &sent[..sent.len().saturating_sub(4)];
+        let mut ttl_at = Vec::new();
+        for record in lower_case_copies(&mut wire, sent_name)? {
+            // A TTL with the highest bit set means 0 (RFC 2181 §8), and so it goes on.
+            wire[record.ttl_at..record.ttl_at + 4].copy_from_slice(&record.ttl.to_be_bytes());
+            ttl_at.push(u16::try_from(record.ttl_at).map_err(|_| TOO_LONG)?);
+        }
+        Ok(Self { wire: wire.into(), ttl_at: ttl_at.into() })
+    }
+
+    /// Appends the answer to `out`: with this id, this question (the same name, in the client's spelling), and every
+    /// TTL less `age` seconds.
+    pub fn write(&self, age: u32, id: u16, question: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.wire);
+        let wire = &mut out[start..];
+        wire[..2].copy_from_slice(&id.to_be_bytes());
+        let name = &question[..question.len().saturating_sub(4)];
+        if let Some(place) = wire.get_mut(HEADER..HEADER + name.len())
+            && place.eq_ignore_ascii_case(name)
+        {
+            place.copy_from_slice(name);
+        }
+        for &at in &self.ttl_at {
+            if let Some(place) = wire.get_mut(usize::from(at)..usize::from(at) + 4) {
+                let ttl = u32::from_be_bytes([place[0], place[1], place[2], place[3]]);
+                place.copy_from_slice(&ttl.saturating_sub(age).to_be_bytes());
+            }
+        }
+    }
+
+    /// The bytes as they are kept.
+    pub fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+
+    /// The RCODE.
+    pub fn rcode(&self) -> u8 {
+        self.wire[3] & 0x0f
+    }
+
+    /// How many bytes it takes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        self.wire.len() + self.ttl_at.len() * size_of::<u16>()
+    }
+}
+
+const TOO_LONG: Malformed = Malformed("longer than 65535 bytes");
+
+fn is_hop_record(record: &RecordAt) -> bool {
+    matches!(record.rtype, rtype::OPT | rtype::TSIG)
+}
+
+/// The message without OPT and TSIG. They are the last records as a rule, and cutting them off is enough. What comes behind
+/// one is written anew without compression, as its pointers would lead astray.
+fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
+    let records = packet.records();
+    let Some(first) = records.iter().position(is_hop_record) else {
+        return Ok(packet.bytes().to_vec());
+    };
+    let mut wire = packet.bytes()[..records[first].start].to_vec();
+    let mut dropped = 0u16;
+    let mut name = Vec::new();
+    for record in &records[first..] {
+        if record.section != Section::Additional {
+            return Err(Malformed("an OPT or TSIG outside the additional section"));
+        }
+        if is_hop_record(record) {
+            dropped = dropped.saturating_add(1);
+            continue;
+        }
+        name.clear();
+        packet.owner(record, &mut name)?;
+        let question_name = &packet.question()[..packet.question().len() - 4];
+        wire.extend_from_slice(if name == question_name { &QUESTION_POINTER } else { &name });
+        wire.extend_from_slice(&packet.bytes()[record.data - 10..record.data - 2]);
+        let length_at = wire.len();
+        wire.extend_from_slice(&[0, 0]);
+        packet.rdata(record, &mut wire)?;
+        let length = u16::try_from(wire.len() - length_at - 2).map_err(|_| TOO_LONG)?;
+        wire[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+    if wire.len() > MAX_MESSAGE {
+        return Err(TOO_LONG);
+    }
+    let additional = packet.section(Section::Additional).count();
+    let left = u16::try_from(additional).unwrap_or(u16::MAX).saturating_sub(dropped);
+    wire[10..12].copy_from_slice(&left.to_be_bytes());
+    Ok(wire)
+}
+
+/// A server that does not compress repeats the random case of the question in the owner names: back to lower case.
+fn lower_case_copies(wire: &mut [u8], sent_name: &[u8]) -> Result<Vec<RecordAt>, Malformed> {
+    let records = Packet::parse(wire)?.records().to_vec();
+    for record in &records {
+        let owner = &mut wire[record.start..record.ttl_at - 4];
+        if owner == sent_name {
+            owner.make_ascii_lowercase();
+        }
+    }
+    Ok(records)
+}

@@ -1,0 +1,314 @@
+//! A DNS message as bytes: where its records are, and how its names expand.
+//!
+//! ```text
+//!   0  id        2  QR opcode AA TC RD | RA Z AD CD RCODE     4 QDCOUNT  6 ANCOUNT  8 NSCOUNT  10 ARCOUNT      (RFC 1035 §4.1.1)
+//!  12  question: QNAME, QTYPE (2), QCLASS (2)                                                                  (§4.1.2)
+//!      record:   NAME, TYPE (2), CLASS (2), TTL (4), RDLENGTH (2), RDATA                                       (§4.1.3)
+//! ```
+//!
+//! Nothing is copied and nothing is believed: every length and every compression pointer is checked once, here.
+
+/// Length of the header in bytes.
+pub const HEADER: usize = 12;
+/// The longest message there is: TCP's length field has two bytes (RFC 1035 §4.2.2).
+pub const MAX_MESSAGE: usize = 65_535;
+/// The longest name in bytes, with the root label (RFC 1035 §2.3.4).
+const MAX_NAME: usize = 255;
+/// Bytes of a record between its name and its RDATA.
+const RECORD_FIXED: usize = 10;
+
+/// Types that are read here. All others are carried as they are.
+pub mod rtype {
+    /// RFC 1035 §3.3.11.
+    pub const NS: u16 = 2;
+    /// RFC 1035 §3.3.1.
+    pub const CNAME: u16 = 5;
+    /// RFC 1035 §3.3.13.
+    pub const SOA: u16 = 6;
+    /// RFC 6672.
+    pub const DNAME: u16 = 39;
+    /// RFC 6891.
+    pub const OPT: u16 = 41;
+    /// RFC 8945.
+    pub const TSIG: u16 = 250;
+    /// RFC 1035 §3.2.3, every type.
+    pub const ANY: u16 = 255;
+}
+
+/// The RCODEs that are treated one by one (RFC 1035 §4.1.1).
+pub mod rcode {
+    /// No error.
+    pub const NOERROR: u8 = 0;
+    /// The server could not read the query.
+    pub const FORMERR: u8 = 1;
+    /// The server failed.
+    pub const SERVFAIL: u8 = 2;
+    /// The name does not exist.
+    pub const NXDOMAIN: u8 = 3;
+    /// The server does not do that.
+    pub const NOTIMP: u8 = 4;
+    /// The server does not want to.
+    pub const REFUSED: u8 = 5;
+    /// A name that a DNAME makes too long (RFC 6672 §2.2).
+    pub const YXDOMAIN: u8 = 6;
+}
+
+/// A message that breaks the format; says the first thing that was wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub &'static str);
+
+/// The section a record stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// The answer.
+    Answer,
+    /// The authority.
+    Authority,
+    /// The additional records.
+    Additional,
+}
+
+/// Where one record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordAt {
+    /// Its section.
+    pub section: Section,
+    /// Its type.
+    pub rtype: u16,
+    /// Its class.
+    pub class: u16,
+    /// Its TTL in seconds; one with the highest bit set counts as 0 (RFC 2181 §8).
+    pub ttl: u32,
+    /// Where its name begins.
+    pub start: usize,
+    /// Where its TTL stands.
+    pub ttl_at: usize,
+    /// Where its RDATA begins.
+    pub data: usize,
+    /// Where its RDATA ends.
+    pub end: usize,
+}
+
+/// A message with one question whose every record was found and checked.
+#[derive(Debug)]
+pub struct Packet<'a> {
+    bytes: &'a [u8],
+    question_end: usize,
+    records: Vec<RecordAt>,
+}
+
+impl<'a> Packet<'a> {
+    /// Reads a message. Bytes behind its last record are left out.
+    ///
+    /// # Errors
+    /// [`Malformed`] if a count, length or pointer does not hold, or if there is not exactly one question.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if bytes.len() < HEADER {
+            return Err(Malformed("shorter than a header"));
+        }
+        if u16_at(bytes, 4)? != 1 {
+            return Err(Malformed("not exactly one question"));
+        }
+        let question_end = skip_name(bytes, HEADER)? + 4;
+        if question_end > bytes.len() {
+            return Err(Malformed("the question ends early"));
+        }
+        let mut records = Vec::new();
+        let mut at = question_end;
+        for (section, count_at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
+        {
+            for _ in 0..u16_at(bytes, count_at)? {
+                let record = read_record(bytes, at, section)?;
+                at = record.end;
+                records.push(record);
+            }
+        }
+        Ok(Self { bytes: &bytes[..at], question_end, records })
+    }
+
+    /// The message, without what followed its last record.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The question: name, type, class.
+    pub fn question(&self) -> &'a [u8] {
+        &self.bytes[HEADER..self.question_end]
+    }
+
+    /// The type that was asked.
+    pub fn qtype(&self) -> u16 {
+        u16::from_be_bytes([self.bytes[self.question_end - 4], self.bytes[self.question_end - 3]])
+    }
+
+    /// All records in order.
+    pub fn records(&self) -> &[RecordAt] {
+        &self.records
+    }
+
+    /// The records of one section.
+    pub fn section(&self, section: Section) -> impl Iterator<Item = &RecordAt> {
+        self.records.iter().filter(move |record| record.section == section)
+    }
+
+    /// The RCODE of the header, without the bits that EDNS adds.
+    pub fn rcode(&self) -> u8 {
+        self.bytes[3] & 0x0f
+    }
+
+    /// A record's name, written out.
+    ///
+    /// # Errors
+    /// None on a record of this packet.
+    pub fn owner(&self, record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        expand_name(self.bytes, record.start, out).map(|_| ())
+    }
+
+    /// A record's RDATA with every name in it written out, as it has to be once it stands in another message.
+    ///
+    /// # Errors
+    /// None on a record of this packet.
+    pub fn rdata(&self, record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        expand_rdata(self.bytes, record, out)
+    }
+}
+
+/// Reads two bytes.
+///
+/// # Errors
+/// [`Malformed`] if they are not there.
+pub fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Malformed> {
+    match bytes.get(at..at + 2) {
+        Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
+        _ => Err(Malformed("ends early")),
+    }
+}
+
+/// Reads four bytes.
+///
+/// # Errors
+/// [`Malformed`] if they are not there.
+pub fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Malformed> {
+    match bytes.get(at..at + 4) {
+        Some(&[a, b, c, d]) => Ok(u32::from_be_bytes([a, b, c, d])),
+        _ => Err(Malformed("ends early")),
+    }
+}
+
+fn read_record(bytes: &[u8], start: usize, section: Section) -> Result<RecordAt, Malformed> {
+    let fixed = skip_name(bytes, start)?;
+    let data = fixed + RECORD_FIXED;
+    let end = data + usize::from(u16_at(bytes, fixed + 8)?);
+    if end > bytes.len() {
+        return Err(Malformed("a record ends behind the message"));
+    }
+    let ttl = u32_at(bytes, fixed + 4)?;
+    let record = RecordAt {
+        section,
+        rtype: u16_at(bytes, fixed)?,
+        class: u16_at(bytes, fixed + 2)?,
+        ttl: if ttl > i32::MAX as u32 { 0 } else { ttl },
+        start,
+        ttl_at: fixed + 4,
+        data,
+        end,
+    };
+    expand_rdata(bytes, &record, &mut Vec::new())?;
+    Ok(record)
+}
+
+/// The position behind a name, all of whose pointers hold.
+fn skip_name(bytes: &[u8], at: usize) -> Result<usize, Malformed> {
+    let mut name = [0; MAX_NAME];
+    walk_name(bytes, at, &mut name).map(|(end, _)| end)
+}
+
+/// Appends a name without compression; returns the position behind it.
+fn expand_name(bytes: &[u8], at: usize, out: &mut Vec<u8>) -> Result<usize, Malformed> {
+    let mut name = [0; MAX_NAME];
+    let (end, length) = walk_name(bytes, at, &mut name)?;
+    out.extend_from_slice(&name[..length]);
+    Ok(end)
+}
+
+/// Follows a name. A pointer has to lead to before the labels that it continues, so the walk ends (RFC 1035 §4.1.4).
+fn walk_name(bytes: &[u8], at: usize, name: &mut [u8; MAX_NAME]) -> Result<(usize, usize), Malformed> {
+    let (mut at, mut run, mut length, mut end) = (at, at, 0, None);
+    loop {
+        let octet = *bytes.get(at).ok_or(Malformed("a name ends early"))?;
+        match octet & 0xc0 {
+            0x00 => {
+                let next = at + 1 + usize::from(octet);
+                let label = bytes.get(at..next).ok_or(Malformed("a label ends early"))?;
+                let place = name.get_mut(length..length + label.len());
+                place.ok_or(Malformed("a name is longer than 255 bytes"))?.copy_from_slice(label);
+                length += label.len();
+                at = next;
+                if octet == 0 {
+                    return Ok((end.unwrap_or(at), length));
+                }
+            }
+            0xc0 => {
+                let target = usize::from(u16_at(bytes, at)? & 0x3fff);
+                if target >= run || target < HEADER {
+                    return Err(Malformed("a compression pointer does not lead back"));
+                }
+                end = end.or(Some(at + 2));
+                (at, run) = (target, target);
+            }
+            _ => return Err(Malformed("an unknown kind of label")),
+        }
+    }
+}
+
+/// A part of an RDATA, as far as it takes to find the names in it.
+enum Part {
+    /// So many bytes.
+    Bytes(usize),
+    /// A length byte and so many bytes.
+    Text,
+    /// A name that some server may have compressed.
+    Name,
+}
+
+/// The types whose RDATA may hold compressed names: RFC 1035's own and those for which RFC 3597 §4 asks receivers to
+/// expand them. What comes after the last part is plain bytes.
+fn parts(rtype: u16) -> &'static [Part] {
+    use Part::{Bytes, Name, Text};
+    match rtype {
+        rtype::NS | 3 | 4 | rtype::CNAME | 7 | 8 | 9 | 12 | rtype::DNAME => &[Name], // MD MF MB MG MR PTR
+        rtype::SOA => &[Name, Name, Bytes(20)],
+        14 | 17 => &[Name, Name],                  // MINFO RP
+        15 | 18 | 21 | 36 => &[Bytes(2), Name],    // MX AFSDB RT KX
+        26 => &[Bytes(2), Name, Name],             // PX
+        24 | 46 => &[Bytes(18), Name],             // SIG RRSIG
+        30 | 47 => &[Name],                        // NXT NSEC
+        33 => &[Bytes(6), Name],                   // SRV
+        35 => &[Bytes(4), Text, Text, Text, Name], // NAPTR
+        _ => &[],
+    }
+}
+
+fn expand_rdata(bytes: &[u8], record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    const SHORT: Malformed = Malformed("an RDATA is shorter than its type needs");
+    let mut at = record.data;
+    // Nothing in an empty RDATA to expand: it is carried as it is.
+    let parts = if record.data == record.end { &[] } else { parts(record.rtype) };
+    for part in parts {
+        let start = at;
+        at = match part {
+            Part::Bytes(count) => start + count,
+            Part::Text => start + 1 + usize::from(*bytes.get(start).ok_or(SHORT)?),
+            Part::Name => expand_name(bytes, start, out)?,
+        };
+        if at > record.end {
+            return Err(SHORT);
+        }
+        if !matches!(part, Part::Name) {
+            out.extend_from_slice(&bytes[start..at]);
+        }
+    }
+    out.extend_from_slice(&bytes[at..record.end]);
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! What the chain says of a name: from the node in this process, or from another one over its API.
+//!
+//! "Nobody has registered it" is knowledge. Whatever stands between us and that knowledge is an error, and an error is
+//! never taken for it.
+
+mod embedded;
+mod remote;
+mod zones;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use namechain::{
+    chain::ReadError,
+    types::{Name, Network},
+};
+use thiserror::Error;
+
+pub use embedded::{Embedded, Served};
+pub use remote::{Remote, RemoteError};
+pub use zones::ZoneCache;
+
+use crate::zone::Zone;
+
+/// How a name stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Nobody has it, and the chain knows that.
+    Unregistered,
+    /// It resolves.
+    Active(Arc<Zone>),
+    /// Somebody had it and it does not resolve. The zone is the one that it had.
+    Lapsed(Arc<Zone>, Lapse),
+}
+
+/// Why a registered name does not resolve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lapse {
+    /// Its lease is over, and only its keys can renew it.
+    Grace {
+        /// The first height at which the lease was over.
+        ended: u32,
+        /// The first height at which anybody can register it.
+        released: u32,
+    },
+    /// It was revoked.
+    Revoked {
+        /// The first height at which anybody can register it.
+        released: u32,
+    },
+}
+
+impl fmt::Display for Lapse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lapse::Grace { ended, released } => {
+                write!(f, "its lease ended at height {ended}; until {released} only its keys can renew it")
+            }
+            Lapse::Revoked { released } => {
+                write!(f, "it was revoked; nobody can have it before height {released}")
+            }
+        }
+    }
+}
+
+/// Why the chain can't say how a name stands.
+#[derive(Debug, Error)]
+pub enum ChainError {
+    /// The node does not believe that it is at the tip.
+    #[error("the node has not caught up with the chain: it is at height {height}")]
+    NotSynced {
+        /// The height it has reached.
+        height: u32,
+    },
+    /// The state can't be read.
+    #[error("the chain's state can't be read: {0}")]
+    Read(#[from] ReadError),
+    /// The node's answer can't be had, or can't be believed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+}
+
+/// Whatever knows the state of the chain.
+#[async_trait]
+pub trait ChainSource: Send + Sync + 'static {
+    /// How `name` stands at the height that names are served from.
+    async fn lookup(&self, name: &Name) -> Result<Standing, ChainError>;
+
+    /// The network, once it is known.
+    fn network(&self) -> Option<Network>;
+}

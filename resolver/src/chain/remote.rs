@@ -1,0 +1,285 @@
+//! A node elsewhere, asked over its HTTP API (`--node URL`).
+//!
+//! Every answer comes with a proof against the state root in a header, which is checked here. Which header is the tip is
+//! the node's word: run your own, or one that you trust for that.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use namechain::{
+    codec::{Decode, DecodeError},
+    rpc::{ProofInfo, Refusal, Status},
+    tree::{Proof, ProofError, Proven},
+    types::{Entry, Hash, Header, Name, Network},
+};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::{
+    sync::{Mutex as AsyncMutex, Semaphore},
+    time::Instant,
+};
+
+use super::{ChainError, ChainSource, Standing, zones::Compiled};
+
+/// How long a request may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the node is taken to be where it was: a change is seen this much later.
+const STATUS_AGE: Duration = Duration::from_millis(100);
+/// How long a node that did not answer is left in peace.
+const FAILURE_AGE: Duration = Duration::from_secs(1);
+/// The longest body that is read, in bytes: an entry and its proof in hexadecimal are below 32 KiB.
+const MAX_BODY: usize = 64 << 10;
+/// How many names are remembered at one tip.
+const MAX_NAMES: usize = 4_096;
+/// How many requests may be on their way.
+const MAX_REQUESTS: usize = 32;
+
+/// Why a node elsewhere is of no help.
+#[derive(Clone, Debug, Error)]
+pub enum RemoteError {
+    /// The URL can't be used.
+    #[error("'{url}' can't be a node's URL: {why}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The HTTP client can't be made.
+    #[error("no HTTP client: {0}")]
+    Client(String),
+    /// It can't be reached, or is too slow.
+    #[error("the node at {0} can't be reached: {1}")]
+    Unreachable(String, String),
+    /// It refused.
+    #[error("the node at {0} refused: {1}")]
+    Refused(String, String),
+    /// What it said is no answer.
+    #[error("the node at {0} gave an answer that can't be used: {1}")]
+    Garbled(String, String),
+    /// It is on another network.
+    #[error("the node at {url} is on the network {found}, not {expected}")]
+    Network {
+        /// The URL.
+        url: String,
+        /// The network asked for.
+        expected: Network,
+        /// Its own.
+        found: Network,
+    },
+    /// The proof is none.
+    #[error("the node at {0} gave a proof that proves nothing: {1}")]
+    Proof(String, ProofError),
+    /// What it says stands in the state is not what the proof is for.
+    #[error("the node at {0} gave an entry of {1} that is not the one in the state")]
+    Entry(String, Name),
+}
+
+/// The chain of a node elsewhere.
+pub struct Remote {
+    url: String,
+    client: reqwest::Client,
+    expected: Option<Network>,
+    network: OnceLock<Network>,
+    status: AsyncMutex<Option<(Instant, Result<Status, RemoteError>)>>,
+    known: Mutex<Known>,
+    requests: Semaphore,
+}
+
+/// What has been proven at one tip.
+#[derive(Default)]
+struct Known {
+    tip: Option<Hash>,
+    names: HashMap<Name, Standing>,
+}
+
+impl Remote {
+    /// A node at `url`: `http://` or `https://`, an IP address or `localhost`, a port if it is not the usual one. A host
+    /// name would have to be resolved, perhaps by this very resolver.
+    pub fn new(url: &str, expected: Option<Network>) -> Result<Self, RemoteError> {
+        let refuse = |why| RemoteError::Url { url: url.to_owned(), why };
+        let parsed = reqwest::Url::parse(url).map_err(|_| refuse("write it like http://127.0.0.1:7380"))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(refuse("it begins with neither http:// nor https://"));
+        }
+        let host = parsed.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        if host != "localhost" && host.parse::<IpAddr>().is_err() {
+            return Err(refuse(
+                "give the node's IP address: a resolver can't resolve host names before it has a node",
+            ));
+        }
+        // Another part of the process may have chosen one already; either is good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .resolve("localhost", ([127, 0, 0, 1], 0).into())
+            .build()
+            .map_err(|error| RemoteError::Client(error.to_string()))?;
+        Ok(Remote {
+            url: url.trim_end_matches('/').to_owned(),
+            client,
+            expected,
+            network: expected.map_or_else(OnceLock::new, OnceLock::from),
+            status: AsyncMutex::default(),
+            known: Mutex::default(),
+            requests: Semaphore::new(MAX_REQUESTS),
+        })
+    }
+
+    /// The node's status, not older than [`STATUS_AGE`]; a failure not older than [`FAILURE_AGE`].
+    pub async fn status(&self) -> Result<Status, RemoteError> {
+        // Whoever comes while it is being asked waits here, and takes what the first one got.
+        let mut last = self.status.lock().await;
+        if let Some((at, result)) = last.as_ref() {
+            let age = if result.is_ok() { STATUS_AGE } else { FAILURE_AGE };
+            if at.elapsed() < age {
+                return result.clone();
+            }
+        }
+        let result = self.get::<Status>("/v1/status").await.and_then(|status| self.check(status));
+        *last = Some((now(), result.clone()));
+        result
+    }
+
+    fn check(&self, status: Status) -> Result<Status, RemoteError> {
+        let expected = *self.network.get_or_init(|| status.network);
+        if status.network != expected {
+            let found = status.network;
+            return Err(RemoteError::Network { url: self.url.clone(), expected, found });
+        }
+        Ok(status)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
+        let unreachable = |error: reqwest::Error| {
+            let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(&error) };
+            RemoteError::Unreachable(self.url.clone(), why)
+        };
+        let garbled = |why: String| RemoteError::Garbled(self.url.clone(), why);
+        let _permit = self.requests.acquire().await.map_err(|error| garbled(error.to_string()))?;
+        let mut response =
+            self.client.get(format!("{}{path}", self.url)).send().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(garbled(format!("more than {MAX_BODY} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if !response.status().is_success() {
+            let why = serde_json::from_slice::<Refusal>(&body)
+                .map_or_else(|_| response.status().to_string(), |refusal| refusal.message);
+            return Err(RemoteError::Refused(
+                self.url.clone(),
+                why.chars().filter(|c| !c.is_control()).collect(),
+            ));
+        }
+        serde_json::from_slice(&body).map_err(|error| garbled(error.to_string()))
+    }
+
+    /// How the name stands by the node's proof, and the height that it is for.
+    async fn prove(&self, name: &Name, network: Network) -> Result<(Standing, u32), RemoteError> {
+        let info: ProofInfo = self.get(&format!("/v1/names/{name}/proof")).await?;
+        verify(&info, name, network).map_err(|why| match why {
+            Unproven::Bytes(why) => RemoteError::Garbled(self.url.clone(), why),
+            Unproven::Proof(error) => RemoteError::Proof(self.url.clone(), error),
+            Unproven::Entry => RemoteError::Entry(self.url.clone(), name.clone()),
+        })
+    }
+}
+
+/// Why an answer proves nothing.
+#[derive(Debug)]
+enum Unproven {
+    Bytes(String),
+    Proof(ProofError),
+    Entry,
+}
+
+impl From<DecodeError> for Unproven {
+    fn from(error: DecodeError) -> Self {
+        Unproven::Bytes(error.to_string())
+    }
+}
+
+impl From<hex::FromHexError> for Unproven {
+    fn from(error: hex::FromHexError) -> Self {
+        Unproven::Bytes(error.to_string())
+    }
+}
+
+/// Checks that the header leads to the proof, the proof to the entry, and the entry to the name.
+fn verify(info: &ProofInfo, name: &Name, network: Network) -> Result<(Standing, u32), Unproven> {
+    let header = Header::from_bytes(&hex::decode(&info.header)?)?;
+    let proof = Proof::from_bytes(&hex::decode(&info.proof)?)?;
+    let proven = proof.verify(network, &header.state_root, &name.key(network)).map_err(Unproven::Proof)?;
+    let standing = match (proven, &info.entry) {
+        (Proven::Absent, _) => Standing::Unregistered,
+        (Proven::Present(hash), Some(entry)) => {
+            let bytes = hex::decode(entry)?;
+            if Entry::value_hash(network, &bytes) != hash {
+                return Err(Unproven::Entry);
+            }
+            match Entry::from_bytes(&bytes)? {
+                Entry::Name(entry) if entry.name == *name => {
+                    Compiled::new(entry).standing(network.params(), header.height)
+                }
+                _ => return Err(Unproven::Entry),
+            }
+        }
+        (Proven::Present(_), None) => return Err(Unproven::Entry),
+    };
+    Ok((standing, header.height))
+}
+
+/// The clock by which the node's last word ages.
+#[expect(clippy::disallowed_methods, reason = "how long ago a node was asked is the shell's matter")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// What went wrong at the bottom: "connection refused", and not that a request failed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+#[async_trait]
+impl ChainSource for Remote {
+    async fn lookup(&self, name: &Name) -> Result<Standing, ChainError> {
+        let status = self.status().await?;
+        if !status.synced {
+            return Err(ChainError::NotSynced { height: status.height });
+        }
+        {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.tip != Some(status.tip) {
+                *known = Known { tip: Some(status.tip), names: HashMap::new() };
+            }
+            if let Some(standing) = known.names.get(name) {
+                return Ok(standing.clone());
+            }
+        }
+        let (standing, height) = self.prove(name, status.network).await?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // The node may have moved on meanwhile: then the answer is good, but not for this tip.
+        if known.tip == Some(status.tip) && height == status.served_height && known.names.len() < MAX_NAMES {
+            known.names.insert(name.clone(), standing.clone());
+        }
+        Ok(standing)
+    }
+
+    fn network(&self) -> Option<Network> {
+        self.expected.or_else(|| self.network.get().copied())
+    }
+}

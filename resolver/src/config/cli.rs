@@ -1,0 +1,76 @@
+//! The flags, and what `--help` teaches.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{ArgAction, Parser, ValueEnum};
+use namechain::types::Network;
+
+use super::Upstream;
+
+const EXAMPLES: &str = "\
+Examples:
+  resolver --dev                                    a private chain on this machine, to try things out
+  resolver --dev --listen 127.0.0.1:0 --json        on a free port, told in one line of JSON
+  resolver --upstream 9.9.9.9 --upstream 1.1.1.1    these upstreams instead of the machine's own
+  resolver --node http://127.0.0.1:7380             against a node that runs already
+  dig @127.0.0.1 -p 5300 www.alice                  ask it
+
+A flag counts more than its environment variable, and that more than the file. In the environment, values that can be
+given several times stand behind each other with commas. Only the file has: mount-alt, allow, cache-bytes,
+upstream-timeout-ms, [delegation] port and loopback. NAMECHAIN_LOG chooses what is logged (info, debug, resolver=debug).
+
+Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
+
+/// A DNS server for this machine: names on the chain are answered from the chain, everything else from legacy DNS.
+#[derive(Debug, Default, Parser)]
+#[command(name = "resolver", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// The dev network: short for --network dev
+    #[arg(long, conflicts_with = "network")]
+    pub dev: bool,
+
+    /// The network: main, test or dev [default: main]
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Option<Network>,
+
+    /// Answer DNS here, UDP and TCP; can be given several times [default: 127.0.0.1:5300]
+    #[arg(long, value_name = "IP:PORT", action = ArgAction::Append)]
+    pub listen: Vec<SocketAddr>,
+
+    /// Serve the node's HTTP API here [default: 127.0.0.1:7380]
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "node")]
+    pub api: Option<SocketAddr>,
+
+    /// Ask this server for everything that is not on the chain; can be given several times [default: the machine's own]
+    #[arg(long, value_name = "IP[:PORT]", action = ArgAction::Append)]
+    pub upstream: Vec<Upstream>,
+
+    /// Keep the chain here [default: namechain/NETWORK in the user's data directory]
+    #[arg(long, value_name = "DIR", conflicts_with = "node")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Read this TOML file; its keys are the names of the flags
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Use a node that runs elsewhere instead of one of our own
+    #[arg(long, value_name = "URL")]
+    pub node: Option<String>,
+
+    /// Whether names of the chain stand at the root too (alice.), not only in alice.namechain.alt. [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub mount_root: Option<Switch>,
+
+    /// Say where it listens in one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}

@@ -1,0 +1,177 @@
+//! Asking one server: over UDP, and over TCP where UDP is not enough.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+use super::error::ExchangeError;
+use super::query::{Asking, Heard, Manners, QUERY_RANDOM, Query};
+use crate::cache::Answer;
+use crate::cache::wire::{Malformed, Packet};
+
+/// Larger than any datagram that a server may send us; one that fills it was cut by the kernel and is asked for over TCP.
+const UDP_BUFFER: usize = 4096;
+/// After so many datagrams that do not match somebody is guessing, and the query goes over TCP, where guessing is harder.
+const MAX_STRAYS: usize = 16;
+/// Random ports that are tried before the kernel chooses.
+const PORT_TRIES: usize = 4;
+/// The lowest port that is chosen. Below are the ports of services.
+const FIRST_PORT: u16 = 10_000;
+/// UDP, then without EDNS, then TCP, then without mixed case: no server makes us ask it more often.
+const MAX_STEPS: usize = 4;
+/// How much is allocated for a TCP reply before its bytes are there.
+const TCP_CHUNK: u64 = 4096;
+
+/// A reply that may be believed.
+#[derive(Debug)]
+pub struct Replied {
+    /// The message, checked by [`Packet::parse`].
+    pub message: Vec<u8>,
+    /// The question as it was sent.
+    pub sent: Vec<u8>,
+    /// What the server turned out to take.
+    pub manners: Manners,
+}
+
+impl Replied {
+    /// The reply's records and what is kept of it.
+    ///
+    /// # Errors
+    /// [`Malformed`], which the check of the exchange has ruled out but for messages that are too long to rewrite.
+    pub fn read(&self, keep_ad: bool) -> Result<(Packet<'_>, Answer), Malformed> {
+        let packet = Packet::parse(&self.message)?;
+        let answer = Answer::new(&packet, &self.sent, keep_ad)?;
+        Ok((packet, answer))
+    }
+}
+
+/// What came of one query over one transport.
+enum Outcome {
+    Reply(Vec<u8>),
+    /// Over TCP there is more, or it is safer.
+    TryTcp,
+    OtherCase,
+    NoEdns,
+}
+
+/// Asks one server until it gives a reply that may be believed, or can't.
+///
+/// # Errors
+/// [`ExchangeError`]; never [`ExchangeError::Silent`]: how long to wait is the caller's to say.
+pub async fn exchange(
+    server: SocketAddr,
+    question: &[u8],
+    asking: Asking,
+    mut manners: Manners,
+) -> Result<Replied, ExchangeError> {
+    let (mut tcp, mut case_in_doubt) = (false, false);
+    for _ in 0..MAX_STEPS {
+        let random = random::<QUERY_RANDOM>()?;
+        let query = Query::new(question, asking, manners, server, &random);
+        let outcome = if tcp { over_tcp(server, &query).await } else { over_udp(server, &query).await };
+        match outcome {
+            Ok(Outcome::Reply(message)) => {
+                let sent = query.question().to_vec();
+                // A server that changes the case over TCP too is one that does so, not a forger.
+                let kept = message.get(12..12 + sent.len()) == Some(&sent);
+                manners.mixed_case &= kept;
+                return Ok(Replied { message, sent, manners });
+            }
+            Ok(Outcome::TryTcp) => tcp = true,
+            Ok(Outcome::OtherCase) => (tcp, case_in_doubt) = (true, true),
+            Ok(Outcome::NoEdns) => manners.edns = false,
+            // It has no TCP and changes the case: what is left is a fresh id and port without it.
+            Err(ExchangeError::Network { .. }) if tcp && case_in_doubt => {
+                (tcp, case_in_doubt, manners.mixed_case) = (false, false, false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ExchangeError::Malformed { server, what: "no two replies of one kind" })
+}
+
+async fn over_udp(server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
+    let network = |error: io::Error| network(server, &error);
+    let socket = random_socket(server).await?;
+    socket.connect(server).await.map_err(network)?;
+    socket.send(query.bytes()).await.map_err(network)?;
+    let mut buffer = [0; UDP_BUFFER];
+    for _ in 0..MAX_STRAYS {
+        let length = socket.recv(&mut buffer).await.map_err(network)?;
+        if let Some(outcome) = outcome(server, query, &buffer[..length], true)? {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::TryTcp)
+}
+
+async fn over_tcp(server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
+    let message = tcp_round(server, query.bytes()).await.map_err(|error| network(server, &error))?;
+    let stray = ExchangeError::Malformed { server, what: "a reply to another query over TCP" };
+    outcome(server, query, &message, false)?.ok_or(stray)
+}
+
+async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
+    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+    let mut framed = length.to_be_bytes().to_vec();
+    framed.extend_from_slice(query);
+    stream.write_all(&framed).await?;
+    let length = stream.read_u16().await?;
+    let mut message = Vec::with_capacity(usize::from(length).min(TCP_CHUNK as usize));
+    (&mut stream).take(u64::from(length)).read_to_end(&mut message).await?;
+    if message.len() < usize::from(length) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(message)
+}
+
+/// What a message means for the exchange; `None` if it is to be ignored.
+fn outcome(
+    server: SocketAddr,
+    query: &Query,
+    message: &[u8],
+    udp: bool,
+) -> Result<Option<Outcome>, ExchangeError> {
+    let malformed = |what| ExchangeError::Malformed { server, what };
+    Ok(Some(match query.judge(message, udp) {
+        Heard::Stray => return Ok(None),
+        Heard::OtherCase => Outcome::OtherCase,
+        Heard::Truncated => Outcome::TryTcp,
+        Heard::Malformed(_) if message.len() == UDP_BUFFER && udp => Outcome::TryTcp,
+        Heard::NoEdns => Outcome::NoEdns,
+        Heard::Answer => Outcome::Reply(message.to_vec()),
+        Heard::Bare(_) => return Err(malformed("a refusal without a question")),
+        Heard::OddRcode => return Err(malformed("an extended RCODE that was not asked for")),
+        Heard::Malformed(Malformed(what)) => return Err(malformed(what)),
+    }))
+}
+
+/// A socket on a port that can't be guessed (RFC 5452 §9.2, RFC 6056).
+async fn random_socket(server: SocketAddr) -> Result<UdpSocket, ExchangeError> {
+    let any = |port| match server {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+    };
+    for pair in random::<{ 2 * PORT_TRIES }>()?.chunks_exact(2) {
+        let port = u16::from_be_bytes([pair[0], pair[1]]);
+        if port >= FIRST_PORT
+            && let Ok(socket) = UdpSocket::bind(any(port)).await
+        {
+            return Ok(socket);
+        }
+    }
+    UdpSocket::bind(any(0)).await.map_err(|error| network(server, &error))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], ExchangeError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| ExchangeError::Random(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn network(server: SocketAddr, error: &io::Error) -> ExchangeError {
+    ExchangeError::Network { server, what: error.to_string() }
+}

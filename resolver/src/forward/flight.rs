@@ -1,0 +1,102 @@
+//! One upstream query for however many identical questions wait for it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::error::ForwardError;
+use crate::cache::{Answer, Key};
+
+/// How many questions may wait for one query.
+pub const MAX_WAITING: usize = 1024;
+
+/// What a flight brings back.
+pub type Landed = Result<(Arc<Answer>, SocketAddr), ForwardError>;
+
+type Board = HashMap<Key, watch::Sender<Option<Landed>>>;
+
+/// The queries on their way.
+#[derive(Debug)]
+pub struct Flights {
+    limit: usize,
+    board: Mutex<Board>,
+}
+
+/// The right, and the duty, to fly a query and bring its result.
+#[derive(Debug)]
+pub struct Pilot {
+    flights: Arc<Flights>,
+    key: Key,
+    landed: bool,
+}
+
+impl Flights {
+    /// None on their way yet; never more than `limit`.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, board: Mutex::default() })
+    }
+
+    /// Joins the query for a key, or starts it: then there is a [`Pilot`] too.
+    ///
+    /// # Errors
+    /// [`ForwardError::Busy`] if too many are on their way, or wait for this one.
+    pub fn join(
+        self: &Arc<Self>,
+        key: &Key,
+    ) -> Result<(watch::Receiver<Option<Landed>>, Option<Pilot>), ForwardError> {
+        let mut board = self.lock();
+        if let Some(flight) = board.get(key) {
+            if flight.receiver_count() >= MAX_WAITING {
+                return Err(ForwardError::Busy { limit: MAX_WAITING });
+            }
+            return Ok((flight.subscribe(), None));
+        }
+        if board.len() >= self.limit {
+            return Err(ForwardError::Busy { limit: self.limit });
+        }
+        let (sender, receiver) = watch::channel(None);
+        board.insert(key.clone(), sender);
+        Ok((receiver, Some(Pilot { flights: self.clone(), key: key.clone(), landed: false })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pilot {
+    /// The key that the query is flown for.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Gives the result to all who wait. Who asks from now on asks anew.
+    pub fn land(mut self, result: Landed) {
+        self.landed = true;
+        if let Some(flight) = self.flights.lock().remove(&self.key) {
+            flight.send_replace(Some(result));
+        }
+    }
+}
+
+impl Drop for Pilot {
+    /// A pilot that never landed leaves no one waiting: the channel closes.
+    fn drop(&mut self) {
+        if !self.landed {
+            self.flights.lock().remove(&self.key);
+        }
+    }
+}
+
+/// Waits for the result.
+///
+/// # Errors
+/// The flight's own, or [`ForwardError::Abandoned`] if it never lands.
+pub async fn landing(mut receiver: watch::Receiver<Option<Landed>>) -> Landed {
+    match receiver.wait_for(Option::is_some).await {
+        Ok(landed) => landed.clone().unwrap_or(Err(ForwardError::Abandoned)),
+        Err(_) => Err(ForwardError::Abandoned),
+    }
+}

@@ -1,0 +1,176 @@
+//! A query as it goes out, and the judgement on what comes back (RFC 5452 §9).
+
+use std::net::SocketAddr;
+
+use crate::cache::wire::{HEADER, Malformed, Packet, rcode, rtype, u16_at};
+
+/// What a server may send over UDP, in bytes (DNS flag day 2020).
+const UDP_PAYLOAD: u16 = 1232;
+const RD: u8 = 0x01;
+const AD: u8 = 0x20;
+const CD: u8 = 0x10;
+const DO: u16 = 0x8000;
+const QR_AND_OPCODE: u8 = 0xf8;
+const QR: u8 = 0x80;
+const TC: u8 = 0x02;
+
+/// What a query carries beside its question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asking {
+    /// RD: a recursive server is asked.
+    pub recursive: bool,
+    /// DO, if there is EDNS to carry it.
+    pub dnssec_ok: bool,
+    /// CD.
+    pub checking_disabled: bool,
+}
+
+/// What a server can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manners {
+    /// EDNS (RFC 6891).
+    pub edns: bool,
+    /// A question in mixed case comes back unchanged (draft-vixie-dnsext-dns0x20).
+    pub mixed_case: bool,
+}
+
+/// One query, ready to send.
+#[derive(Debug)]
+pub struct Query {
+    bytes: Vec<u8>,
+    question_end: usize,
+    edns: bool,
+}
+
+/// Random bytes that one query takes: two for the id, a bit for each byte of the name.
+pub const QUERY_RANDOM: usize = 2 + 32;
+
+/// What a message that came back is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing to do with the query: a forgery, or late.
+    Stray,
+    /// The answer but for the case of its question: from a server that does not preserve it, or a forgery.
+    OtherCase,
+    /// The beginning of the answer; the whole is to be had over TCP.
+    Truncated,
+    /// The server does not understand EDNS.
+    NoEdns,
+    /// A refusal without a question.
+    Bare(u8),
+    /// The answer has an RCODE that only EDNS can carry, and which no query of ours asks for.
+    OddRcode,
+    /// To the query, but broken.
+    Malformed(Malformed),
+    /// The answer.
+    Answer,
+}
+
+impl Query {
+    /// Builds a query. `question` is QNAME without compression, QTYPE and QCLASS.
+    pub fn new(
+        question: &[u8],
+        asking: Asking,
+        manners: Manners,
+        server: SocketAddr,
+        random: &[u8; QUERY_RANDOM],
+    ) -> Self {
+        let mut bytes = Vec::with_capacity(HEADER + question.len() + 11);
+        bytes.extend_from_slice(&random[..2]);
+        bytes.push(if asking.recursive { RD } else { 0 });
+        // AD asks for AD (RFC 6840 §5.7), which is believed only of a server on this machine.
+        let ad = if asking.recursive && server.ip().is_loopback() { AD } else { 0 };
+        bytes.push(ad | if asking.checking_disabled { CD } else { 0 });
+        bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(manners.edns)]);
+        bytes.extend_from_slice(question);
+        let question_end = bytes.len();
+        if manners.mixed_case {
+            mix_case(&mut bytes[HEADER..question_end - 4], &random[2..]);
+        }
+        if manners.edns {
+            let flags = if asking.dnssec_ok { DO } else { 0 };
+            bytes.push(0);
+            for field in [rtype::OPT, UDP_PAYLOAD, 0, flags, 0] {
+                bytes.extend_from_slice(&field.to_be_bytes());
+            }
+        }
+        Self { bytes, question_end, edns: manners.edns }
+    }
+
+    /// The bytes to send.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The question in the case in which it is sent.
+    pub fn question(&self) -> &[u8] {
+        &self.bytes[HEADER..self.question_end]
+    }
+
+    /// Judges a message that came from the server, over UDP or TCP.
+    pub fn judge(&self, reply: &[u8], udp: bool) -> Heard {
+        if reply.len() < HEADER || reply[..2] != self.bytes[..2] || reply[2] & QR_AND_OPCODE != QR {
+            return Heard::Stray;
+        }
+        let code = reply[3] & 0x0f;
+        if u16_at(reply, 4) == Ok(0) {
+            return self.judge_bare(code);
+        }
+        let end = self.question_end;
+        let Some(question) = reply.get(HEADER..end).filter(|_| u16_at(reply, 4) == Ok(1)) else {
+            return Heard::Stray;
+        };
+        let (name, rest) = question.split_at(question.len() - 4);
+        let (sent_name, sent_rest) = self.question().split_at(question.len() - 4);
+        if rest != sent_rest || !name.eq_ignore_ascii_case(sent_name) {
+            return Heard::Stray;
+        }
+        if udp && name != sent_name {
+            return Heard::OtherCase;
+        }
+        if udp && reply[2] & TC != 0 {
+            return Heard::Truncated;
+        }
+        self.judge_body(reply, code)
+    }
+
+    /// Old servers give nothing but a header back to what they can't read.
+    fn judge_bare(&self, code: u8) -> Heard {
+        match code {
+            rcode::FORMERR | rcode::NOTIMP if self.edns => Heard::NoEdns,
+            rcode::FORMERR | rcode::SERVFAIL | rcode::NOTIMP | rcode::REFUSED => Heard::Bare(code),
+            _ => Heard::Stray,
+        }
+    }
+
+    fn judge_body(&self, reply: &[u8], code: u8) -> Heard {
+        let packet = match Packet::parse(reply) {
+            Ok(packet) => packet,
+            Err(malformed) => return Heard::Malformed(malformed),
+        };
+        if reply[2] & TC != 0 {
+            return Heard::Malformed(Malformed("truncated over TCP"));
+        }
+        let mut opts = packet.records().iter().filter(|record| record.rtype == rtype::OPT);
+        let opt = opts.next();
+        if opts.next().is_some() {
+            return Heard::Malformed(Malformed("more than one OPT"));
+        }
+        // The upper bits of the RCODE are the first byte of the OPT's TTL field (RFC 6891 §6.1.3).
+        let high = opt.map_or(0, |opt| reply[opt.ttl_at]);
+        match (high, code) {
+            (0, rcode::FORMERR | rcode::NOTIMP) if self.edns && opt.is_none() => Heard::NoEdns,
+            (1, 0) if self.edns => Heard::NoEdns, // BADVERS
+            (0, _) => Heard::Answer,
+            _ => Heard::OddRcode,
+        }
+    }
+}
+
+/// Gives every letter the case that its bit says. Label lengths are below `A` and stay as they are.
+fn mix_case(name: &mut [u8], random: &[u8]) {
+    for (at, byte) in name.iter_mut().enumerate() {
+        let upper = random[(at / 8) % random.len()] >> (at % 8) & 1 == 1;
+        *byte = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+    }
+}

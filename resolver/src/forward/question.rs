@@ -1,0 +1,56 @@
+//! What legacy DNS is asked, and what it says.
+
+use std::net::SocketAddr;
+
+use hickory_proto::op::Message;
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+
+/// A question to legacy DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegacyQuestion {
+    /// The name, in the client's spelling (upper and lower case come back as they were asked).
+    pub name: Name,
+    /// The type.
+    pub qtype: RecordType,
+    /// The class, almost always IN.
+    pub class: DNSClass,
+    /// DO: the client wants DNSSEC records (RFC 3225).
+    pub dnssec_ok: bool,
+    /// CD: the client checks signatures itself (RFC 4035 §3.2.2).
+    pub checking_disabled: bool,
+}
+
+impl LegacyQuestion {
+    /// QNAME without compression, QTYPE and QCLASS, in the client's spelling.
+    pub(super) fn wire(&self) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(self.name.len() + 5);
+        for label in self.name.iter() {
+            // A label has at most 63 bytes; hickory's names hold no other.
+            wire.push(label.len() as u8);
+            wire.extend_from_slice(label);
+        }
+        wire.push(0);
+        wire.extend_from_slice(&u16::from(self.qtype).to_be_bytes());
+        wire.extend_from_slice(&u16::from(self.class).to_be_bytes());
+        wire
+    }
+}
+
+/// What legacy DNS said, complete: all sections, any type, any RCODE.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The reply. The id is 0, for the caller to set; the question is as asked; the TTLs are aged; there is no EDNS, which
+    /// belongs to one hop. AD is set only by a server on the loopback interface.
+    pub message: Message,
+    /// Where it comes from.
+    pub source: ReplySource,
+}
+
+/// Where a reply comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplySource {
+    /// Out of the cache.
+    Cache,
+    /// Fresh from this server.
+    Server(SocketAddr),
+}

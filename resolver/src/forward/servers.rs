@@ -1,0 +1,108 @@
+//! What is known about the servers: how fast they are and what they can't take.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::query::Manners;
+
+/// Servers that are remembered. The oldest goes; all that is lost is a measurement.
+const MAX_KNOWN: usize = 1024;
+/// A server that was not asked is thought of as twice as fast after this time, so that each is measured again now and
+/// then, and one that failed comes back.
+const HALF_LIFE: Duration = Duration::from_secs(30);
+/// What a failure counts as. Nine half-lives make it 20 ms.
+const FAILED: Duration = Duration::from_secs(10);
+/// How long it is remembered that a server lacks something. It may be replaced by a better one.
+const REMEMBER_LACK: Duration = Duration::from_secs(15 * 60);
+
+#[derive(Debug, Clone, Copy)]
+struct Server {
+    latency: Duration,
+    failing: bool,
+    used: Duration,
+    no_edns_until: Duration,
+    no_case_until: Duration,
+}
+
+/// The table. Times are since any fixed moment.
+#[derive(Debug, Default)]
+pub struct Servers {
+    known: HashMap<SocketAddr, Server>,
+    arrived: VecDeque<SocketAddr>,
+}
+
+impl Servers {
+    /// The servers, the fastest first; those never asked come before all, in the order they are given in.
+    pub fn in_order(&self, servers: &[SocketAddr], now: Duration) -> Vec<SocketAddr> {
+        let mut order = Vec::with_capacity(servers.len());
+        for server in servers {
+            if !order.contains(server) {
+                order.push(*server);
+            }
+        }
+        order.sort_by_key(|server| self.expected(*server, now).unwrap_or_default());
+        order
+    }
+
+    /// The latency that a server is thought to have.
+    pub fn expected(&self, server: SocketAddr, now: Duration) -> Option<Duration> {
+        let known = self.known.get(&server)?;
+        let idle = now.saturating_sub(known.used).as_secs() / HALF_LIFE.as_secs();
+        Some(known.latency / 2u32.saturating_pow(u32::try_from(idle).unwrap_or(u32::MAX)))
+    }
+
+    /// What a server takes, as far as is known.
+    pub fn manners(&self, server: SocketAddr, now: Duration) -> Manners {
+        let known = self.known.get(&server);
+        Manners {
+            edns: known.is_none_or(|known| now >= known.no_edns_until),
+            mixed_case: known.is_none_or(|known| now >= known.no_case_until),
+        }
+    }
+
+    /// A server replied after this time, and takes this.
+    pub fn replied(&mut self, server: SocketAddr, latency: Duration, manners: Manners, now: Duration) {
+        let before = self.manners(server, now);
+        let known = self.entry(server, latency);
+        known.latency = if known.failing { latency } else { (known.latency * 7 + latency) / 8 };
+        (known.failing, known.used) = (false, now);
+        if before.edns && !manners.edns {
+            known.no_edns_until = now + REMEMBER_LACK;
+        }
+        if before.mixed_case && !manners.mixed_case {
+            known.no_case_until = now + REMEMBER_LACK;
+        }
+    }
+
+    /// A server let us wait this long without a reply.
+    pub fn slow(&mut self, server: SocketAddr, waited: Duration, now: Duration) {
+        let known = self.entry(server, waited);
+        known.latency = (known.latency * 2).max(waited).min(FAILED);
+        (known.failing, known.used) = (true, now);
+    }
+
+    /// A server can't be reached, or refuses everything.
+    pub fn failed(&mut self, server: SocketAddr, now: Duration) {
+        let known = self.entry(server, FAILED);
+        (known.latency, known.failing, known.used) = (FAILED, true, now);
+    }
+
+    fn entry(&mut self, server: SocketAddr, latency: Duration) -> &mut Server {
+        if !self.known.contains_key(&server) {
+            if self.arrived.len() >= MAX_KNOWN
+                && let Some(oldest) = self.arrived.pop_front()
+            {
+                self.known.remove(&oldest);
+            }
+            self.arrived.push_back(server);
+        }
+        self.known.entry(server).or_insert(Server {
+            latency,
+            failing: false,
+            used: Duration::ZERO,
+            no_edns_until: Duration::ZERO,
+            no_case_until: Duration::ZERO,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! What the operating system says about DNS.
+
+mod resolv_conf;
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+
+pub use resolv_conf::{Skipped, SystemDns, Why, parse};
+
+/// Where Unix systems name their DNS servers (resolv.conf(5)).
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// No more of that file is read, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// The system's own DNS servers, in its order; empty if it names none or can't be read. [`system_dns`] tells more.
+pub fn system_upstreams() -> Vec<SocketAddr> {
+    system_dns().map(|dns| dns.servers).unwrap_or_default()
+}
+
+/// The system's own DNS servers, and the lines that name one which can't be used.
+///
+/// # Errors
+/// [`OsError`] if the system does not tell.
+pub fn system_dns() -> Result<SystemDns, OsError> {
+    system_dns_from(Path::new(RESOLV_CONF))
+}
+
+/// The DNS servers that a file in the format of resolv.conf names.
+///
+/// # Errors
+/// [`OsError`] if it can't be read.
+pub fn system_dns_from(path: &Path) -> Result<SystemDns, OsError> {
+    let read = || -> io::Result<String> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text =
+        read().map_err(|error| OsError { path: path.display().to_string(), error: error.to_string() })?;
+    Ok(parse(&text, interface_index))
+}
+
+/// The system does not tell its DNS servers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("can't read the system's DNS servers from {path}: {error}; name them with --upstream IP[:PORT]")]
+pub struct OsError {
+    /// The file that was to be read.
+    pub path: String,
+    /// What the system said.
+    pub error: String,
+}
+
+/// The number of a network interface, which is what a link-local address needs (RFC 4007 §11.2).
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "if_nametoindex has no safe face in the standard library")]
+fn interface_index(name: &str) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: if_nametoindex only reads the C string, which lives until after the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => None,
+        index => Some(index),
+    }
+}
+
+/// Without a way to ask, only interfaces given by number can be used.
+#[cfg(not(unix))]
+fn interface_index(_name: &str) -> Option<u32> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_file_and_says_which_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("resolv.conf");
+        std::fs::write(&file, "nameserver 192.0.2.53\nnameserver fe80::1%lo\n").unwrap();
+        let dns = system_dns_from(&file).unwrap();
+        assert_eq!(dns.servers[0], "192.0.2.53:53".parse().unwrap());
+        let missing = system_dns_from(&dir.path().join("none")).unwrap_err();
+        assert!(missing.to_string().contains("none"), "{missing}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn knows_the_loopback_interface_by_its_name() {
+        assert!(interface_index("lo").is_some());
+        assert_eq!(interface_index("no-such-interface"), None);
+    }
+}

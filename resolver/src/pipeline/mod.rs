@@ -1,0 +1,247 @@
+//! From a question to its answer: the whole way on one screen.
+//!
+//! ```text
+//! Question -> route -> special | chain | legacy -> Answer
+//!               ^________ an alias leads on ________|
+//! ```
+
+mod delegate;
+
+use std::{net::IpAddr, sync::Arc};
+
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{DNSClass, Name, Record, RecordType},
+};
+use namechain::types::Name as ChainName;
+
+use crate::{
+    answer::{Answer, soa},
+    chain::{ChainError, ChainSource, Standing},
+    ede::Ede,
+    forward::{ForwardError, Legacy, LegacyQuestion},
+    mount::{ALT_LABELS, Mount, Mounts},
+    query::Question,
+    route::{Route, route},
+    special,
+    zone::{Mounted, NEGATIVE_TTL, Said},
+};
+
+/// How many questions one question of a client may become: aliases, and the addresses of delegated servers.
+pub const MAX_STEPS: u8 = 24;
+/// How long "nobody has registered it" may be kept, in seconds: the next block can change it.
+const UNREGISTERED_TTL: u32 = 30;
+
+/// Everything that answers are made from.
+pub struct Pipeline {
+    /// Where the chain's names stand.
+    pub mounts: Mounts,
+    /// The chain.
+    pub chain: Arc<dyn ChainSource>,
+    /// Legacy DNS.
+    pub legacy: Legacy,
+    /// How delegated servers are asked.
+    pub delegation: Delegation,
+}
+
+/// How the servers are asked to which names delegate their zones.
+#[derive(Clone, Copy, Debug)]
+pub struct Delegation {
+    /// Their port.
+    pub port: u16,
+    /// Whether loopback addresses may be asked: anybody can write any address into a name's records.
+    pub loopback: bool,
+}
+
+/// A part of an answer, and where the rest is.
+#[derive(Debug, Default)]
+struct Step {
+    pub answer: Answer,
+    pub next: Option<Name>,
+}
+
+impl From<Answer> for Step {
+    fn from(answer: Answer) -> Self {
+        Step { answer, next: None }
+    }
+}
+
+impl Pipeline {
+    /// Answers a question. Never fails: what goes wrong is an answer that says so.
+    pub async fn answer(&self, question: &Question) -> Answer {
+        self.resolve(question, &mut { MAX_STEPS }).await
+    }
+
+    /// Answers a question in at most `steps` steps, which it counts down.
+    async fn resolve(&self, question: &Question, steps: &mut u8) -> Answer {
+        let mut name = question.name.clone();
+        let mut records: Vec<Record> = Vec::new();
+        let mut authoritative = None;
+        while *steps > 0 {
+            *steps -= 1;
+            let step = match route(&name, self.mounts) {
+                Route::Special(special) => special::answer(special, question, &name).into(),
+                Route::MountPoint => mount_point(question.qtype).into(),
+                Route::NoSuchName => Answer::negative(ResponseCode::NXDomain, mount_soa()).into(),
+                Route::Chain(label, mount) => self.chain(question, &name, label, mount, steps).await,
+                Route::Legacy => self.legacy(question, &name).await,
+            };
+            // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
+            let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
+            let alone = records.is_empty();
+            records.extend(step.answer.answers);
+            match step.next {
+                Some(target) => name = target,
+                None if step.answer.rcode == ResponseCode::ServFail => {
+                    return Answer { answers: Vec::new(), ..step.answer };
+                }
+                None => {
+                    let authentic = step.answer.authentic && alone;
+                    return Answer { authoritative, authentic, answers: records, ..step.answer };
+                }
+            }
+        }
+        let why = format!("{} leads through more than {MAX_STEPS} names", question.name);
+        Answer::failure(ResponseCode::ServFail, Ede::new(Ede::OTHER, why))
+    }
+
+    /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
+    async fn chain(
+        &self,
+        question: &Question,
+        name: &Name,
+        label: ChainName,
+        mount: Mount,
+        steps: &mut u8,
+    ) -> Step {
+        let zone = match (self.chain.lookup(&label).await, mount) {
+            (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
+            (Ok(Standing::Unregistered), Mount::Root) => return self.legacy(question, name).await,
+            (Ok(Standing::Unregistered), Mount::Alt) => {
+                return Answer::negative(ResponseCode::NXDomain, mount_soa()).into();
+            }
+            (Ok(Standing::Lapsed(zone, why)), _) => {
+                let soa = Mounted::new(zone, mount, name).soa();
+                let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
+                return Answer { ede, ..Answer::negative(ResponseCode::NXDomain, soa) }.into();
+            }
+            (Err(error), _) => return not_ready(&label, &error).into(),
+        };
+        match zone.answer(name, question.qtype) {
+            Said::All(answer) => answer.into(),
+            Said::Follow(records, target) => Step { answer: Answer::records(records), next: Some(target) },
+            Said::Delegated(cut) => self.delegated(question, name, &zone, cut, steps).await,
+        }
+    }
+
+    /// Asks the upstreams. Without RD nobody is asked, which also ends a loop through a server that asks us.
+    async fn legacy(&self, question: &Question, name: &Name) -> Step {
+        if !question.recursion_desired {
+            let why = "not a name of the chain, and the question is not to ask others";
+            return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why)).into();
+        }
+        let reply = match self.legacy.resolve(&legacy_question(question, name)).await {
+            Ok(reply) => reply.message,
+            Err(error) => return failed(&error).into(),
+        };
+        let answer = Answer {
+            rcode: reply.metadata.response_code,
+            authoritative: false,
+            authentic: reply.metadata.authentic_data,
+            answers: reply.answers,
+            authorities: reply.authorities,
+            additionals: reply.additionals,
+            ede: Vec::new(),
+        };
+        // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours.
+        follow(answer, name, question.qtype, |target| route(target, self.mounts) == Route::Legacy)
+    }
+
+    /// The addresses of a server that is not in the zone that names it.
+    async fn addresses(&self, server: &Name, steps: &mut u8) -> Vec<IpAddr> {
+        let mut found = Vec::new();
+        for qtype in [RecordType::A, RecordType::AAAA] {
+            let question = Question {
+                name: server.clone(),
+                qtype,
+                dnssec_ok: false,
+                wants_ad: false,
+                checking_disabled: false,
+                recursion_desired: true,
+            };
+            let answer = Box::pin(self.resolve(&question, steps)).await;
+            found.extend(answer.answers.iter().filter_map(delegate::address));
+            if !found.is_empty() {
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// The question to legacy DNS.
+fn legacy_question(question: &Question, name: &Name) -> LegacyQuestion {
+    LegacyQuestion {
+        name: name.clone(),
+        qtype: question.qtype,
+        class: DNSClass::IN,
+        dnssec_ok: question.dnssec_ok,
+        checking_disabled: question.checking_disabled,
+    }
+}
+
+/// Keeps of an answer what its giver may say: the aliases from `name` on as long as they lead to names for which
+/// `believed` says so. The first that leads elsewhere, or of which nothing more is said, is where the rest is.
+fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(&Name) -> bool) -> Step {
+    if matches!(qtype, RecordType::CNAME | RecordType::ANY) {
+        return answer.into();
+    }
+    let mut at = name.clone();
+    // Every record is an alias at most once.
+    for _ in 0..answer.answers.len() {
+        let Some(target) = answer.answers.iter().find_map(|record| alias(record, &at)) else { break };
+        at = target;
+        if !believed(&at) {
+            answer.answers.retain(|record| believed(&record.name));
+            let answer = Answer { authorities: Vec::new(), additionals: Vec::new(), ..answer };
+            return Step { answer, next: Some(at) };
+        }
+    }
+    let ends = answer.rcode != ResponseCode::NoError
+        || answer.answers.iter().any(|record| record.name == at)
+        || answer.authorities.iter().any(|record| record.record_type() == RecordType::SOA);
+    let next = (at != *name && !ends).then_some(at);
+    Step { answer, next }
+}
+
+/// The target of the record, if it is an alias for `name`.
+fn alias(record: &Record, name: &Name) -> Option<Name> {
+    match &record.data {
+        hickory_proto::rr::RData::CNAME(target) if record.name == *name => Some(target.0.clone()),
+        _ => None,
+    }
+}
+
+/// The answer for `namechain.alt.` itself.
+fn mount_point(qtype: RecordType) -> Answer {
+    match qtype {
+        RecordType::SOA => Answer::records(vec![mount_soa()]),
+        _ => Answer::negative(ResponseCode::NoError, mount_soa()),
+    }
+}
+
+fn mount_soa() -> Record {
+    let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
+    soa(zone, 1, UNREGISTERED_TTL.min(NEGATIVE_TTL))
+}
+
+fn not_ready(label: &ChainName, error: &ChainError) -> Answer {
+    tracing::debug!(name = %label, %error, "the chain can't be asked");
+    Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NOT_READY, error.to_string()))
+}
+
+/// The answer when nobody could be asked.
+fn failed(error: &ForwardError) -> Answer {
+    let (code, text) = error.ede();
+    Answer::failure(ResponseCode::ServFail, Ede::new(code, text))
+}

@@ -1,0 +1,114 @@
+//! From a message to the message that answers it: who may ask, how much at a time, and for how long.
+
+use std::{net::IpAddr, time::Duration};
+
+use hickory_proto::{
+    op::{Edns, Header, Message, MessageType, Metadata, Query, ResponseCode},
+    serialize::binary::{BinDecodable, BinDecoder},
+};
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+
+use crate::{
+    answer::Answer,
+    ede::Ede,
+    pipeline::Pipeline,
+    query::{self, Client},
+};
+
+/// How many questions may be in work at a time, over all transports. One that comes when there are so many gets SERVFAIL
+/// at once: it costs nothing then, and the client asks somebody else or again.
+pub const MAX_IN_FLIGHT: usize = 2_048;
+/// How long a question may take in all: stubs have given up by then.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// Who may ask.
+#[derive(Clone, Debug, Default)]
+pub struct Clients(Vec<IpNet>);
+
+impl Clients {
+    /// This machine, and the networks in `allowed`.
+    pub fn local_and(allowed: Vec<IpNet>) -> Self {
+        Clients(allowed)
+    }
+
+    fn admit(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.0.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Answers messages.
+pub struct Responder {
+    pipeline: Pipeline,
+    clients: Clients,
+    in_flight: Semaphore,
+}
+
+impl Responder {
+    /// Answers `clients` from `pipeline`.
+    pub fn new(pipeline: Pipeline, clients: Clients) -> Self {
+        Responder { pipeline, clients, in_flight: Semaphore::new(MAX_IN_FLIGHT) }
+    }
+
+    /// The answer to the message with this header, these questions and this EDNS.
+    pub async fn respond(
+        &self,
+        metadata: &Metadata,
+        queries: &[Query],
+        edns: Option<&Edns>,
+        client: Client,
+    ) -> Message {
+        let (answer, wants_ad) = self.answer(metadata, queries, edns, client).await;
+        answer.into_message(metadata, queries, edns, client, wants_ad)
+    }
+
+    async fn answer(
+        &self,
+        metadata: &Metadata,
+        queries: &[Query],
+        edns: Option<&Edns>,
+        client: Client,
+    ) -> (Answer, bool) {
+        let fail = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
+        if !self.clients.admit(client.address) {
+            return fail(
+                ResponseCode::Refused,
+                Ede::PROHIBITED,
+                "this resolver does not answer your network",
+            );
+        }
+        let question = match query::read(metadata, queries, edns) {
+            Ok(question) => question,
+            Err(refusal) => {
+                let ede = refusal.ede.into_iter().collect();
+                return (Answer { rcode: refusal.rcode, ede, ..Answer::default() }, false);
+            }
+        };
+        let Ok(_permit) = self.in_flight.try_acquire() else {
+            return fail(ResponseCode::ServFail, Ede::OTHER, "too many questions at a time");
+        };
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.pipeline.answer(&question)).await {
+            Ok(answer) => (answer, question.wants_ad),
+            Err(_) => fail(ResponseCode::ServFail, Ede::NO_REACHABLE_AUTHORITY, "no answer in time"),
+        }
+    }
+
+    /// The answer to a message in wire form; `None` for what gets none: what is too short for a header, and answers,
+    /// which would make two servers talk to each other for ever.
+    pub async fn respond_to_bytes(&self, bytes: &[u8], client: Client) -> Option<Vec<u8>> {
+        let header = Header::read(&mut BinDecoder::new(bytes)).ok()?;
+        if header.message_type != MessageType::Query {
+            return None;
+        }
+        let answer = match Message::from_vec(bytes) {
+            Ok(message) => {
+                self.respond(&message.metadata, &message.queries, message.edns.as_ref(), client).await
+            }
+            Err(_) => {
+                let answer = Answer { rcode: ResponseCode::FormErr, ..Answer::default() };
+                answer.into_message(&header.metadata, &[], None, client, false)
+            }
+        };
+        answer.to_vec().ok()
+    }
+}

@@ -1,0 +1,145 @@
+//! What is said when the resolver has started: where it listens, whom it asks, and what to try next.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use namechain::types::Network;
+use serde::Serialize;
+
+/// The resolver as it has started. Its JSON form is stable: keys are added, never renamed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Started {
+    /// Where DNS is answered, over UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// Where the API of the node in this process is served.
+    pub api: Option<SocketAddr>,
+    /// The URL of the node elsewhere.
+    pub node: Option<String>,
+    /// The network; `None` while the node elsewhere has not said it.
+    pub network: Option<Network>,
+    /// Who is asked for everything that is not on the chain.
+    pub upstreams: Vec<SocketAddr>,
+    /// Where the chain is kept.
+    pub data_dir: Option<PathBuf>,
+    /// Whether the upstreams are the machine's own.
+    #[serde(skip)]
+    pub system_upstreams: bool,
+    /// Whether names stand at the root.
+    #[serde(skip)]
+    pub at_root: bool,
+    /// How zonetool is called.
+    #[serde(skip)]
+    pub zonetool: &'static str,
+}
+
+/// A loopback address in place of "all addresses", to be asked at.
+fn askable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let network = self.network.map_or("not known yet", Network::as_str);
+        writeln!(f, "resolver {}, network {network}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(f, "  DNS        {} (UDP and TCP)", list(&self.dns))?;
+        let node = match (&self.node, self.api) {
+            (Some(url), _) => {
+                writeln!(f, "  node       {url}")?;
+                url.clone()
+            }
+            (None, Some(api)) => {
+                writeln!(f, "  API        http://{api}")?;
+                format!("http://{}", askable(api))
+            }
+            (None, None) => String::new(),
+        };
+        if let Some(dir) = &self.data_dir {
+            writeln!(f, "  data       {}", dir.display())?;
+        }
+        match (self.upstreams.as_slice(), self.system_upstreams) {
+            ([], true) => writeln!(
+                f,
+                "  upstreams  none: this machine names no DNS server, so names outside the chain fail; give --upstream IP"
+            )?,
+            ([], false) => writeln!(f, "  upstreams  none, as configured: names outside the chain fail")?,
+            (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", list(some))?,
+            (some, false) => writeln!(f, "  upstreams  {}", list(some))?,
+        }
+        let mut zonetool = self.zonetool.to_owned();
+        if node != "http://127.0.0.1:7380" {
+            zonetool = format!("{zonetool} --node {node}");
+        }
+        writeln!(f, "Try next:")?;
+        writeln!(f, "  {zonetool} key new")?;
+        writeln!(f, "  {zonetool} register alice --zone testdata/zones/alice.zone --wait")?;
+        if let Some(dns) = self.dns.first().map(|address| askable(*address)) {
+            let name = if self.at_root { "www.alice" } else { "www.alice.namechain.alt" };
+            writeln!(f, "  dig @{} -p {} {name}", dns.ip(), dns.port())?;
+        }
+        write!(f, "Ctrl-C stops it.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started() -> Started {
+        Started {
+            dns: vec!["0.0.0.0:5300".parse().unwrap(), "[::1]:5300".parse().unwrap()],
+            api: Some("127.0.0.1:7380".parse().unwrap()),
+            node: None,
+            network: Some(Network::Dev),
+            upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+            data_dir: Some("/data".into()),
+            system_upstreams: true,
+            at_root: true,
+            zonetool: "zonetool",
+        }
+    }
+
+    #[test]
+    fn what_a_person_reads() {
+        let text = started().to_string();
+        for line in [
+            "  DNS        0.0.0.0:5300, [::1]:5300 (UDP and TCP)",
+            "  API        http://127.0.0.1:7380",
+            "  upstreams  192.0.2.1:53 (this machine's own)",
+            "  zonetool key new",
+            "  dig @127.0.0.1 -p 5300 www.alice",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        let other = Started {
+            api: Some("127.0.0.1:9".parse().unwrap()),
+            upstreams: vec![],
+            at_root: false,
+            ..started()
+        };
+        let text = other.to_string();
+        assert!(text.contains("zonetool --node http://127.0.0.1:9 key new"), "{text}");
+        assert!(text.contains("none: this machine names no DNS server"), "{text}");
+        assert!(text.contains("www.alice.namechain.alt"), "{text}");
+    }
+
+    #[test]
+    fn what_a_program_reads() {
+        let json: serde_json::Value = serde_json::to_value(started()).unwrap();
+        let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["api", "data_dir", "dns", "network", "node", "upstreams"]);
+        assert_eq!(json["dns"][0], "0.0.0.0:5300");
+        assert_eq!(json["network"], "dev");
+    }
+}

@@ -1,0 +1,108 @@
+//! Names as bytes (RFC 1035 §3.1), between the chain's form and hickory's.
+
+use std::net::IpAddr;
+
+use hickory_proto::rr::Name;
+
+/// The longest name in wire form, in bytes.
+const MAX_NAME: usize = 255;
+
+/// The length of the uncompressed name at the front of `bytes`, its closing zero included.
+pub fn name_len(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *bytes.get(at)? {
+            0 => return (at < MAX_NAME).then_some(at + 1),
+            len @ 1..=63 => at += 1 + usize::from(len),
+            _ => return None,
+        }
+    }
+}
+
+/// The places where the labels of an uncompressed name begin, the closing zero's last.
+pub fn label_starts(name: &[u8]) -> Vec<usize> {
+    let (mut starts, mut at) = (Vec::new(), 0);
+    while let Some(&len) = name.get(at) {
+        starts.push(at);
+        if len == 0 {
+            break;
+        }
+        at += 1 + usize::from(len);
+    }
+    starts
+}
+
+/// Labels in wire form and lower case, with a closing zero.
+pub fn from_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for label in labels {
+        out.push(label.len() as u8);
+        out.extend(label.iter().map(u8::to_ascii_lowercase));
+    }
+    out.push(0);
+    out
+}
+
+/// The name as hickory has it; `None` if it is not a name, or too long.
+pub fn to_name(bytes: &[u8]) -> Option<Name> {
+    (name_len(bytes)? == bytes.len()).then_some(())?;
+    let starts = label_starts(bytes);
+    let labels = starts.windows(2).map(|pair| &bytes[pair[0] + 1..pair[1]]);
+    Name::from_labels(labels).ok()
+}
+
+/// `relative`, in wire form, below `origin`; `None` if that is too long.
+pub fn below(relative: &[u8], origin: &Name) -> Option<Name> {
+    let starts = label_starts(relative);
+    let labels = starts.windows(2).map(|pair| &relative[pair[0] + 1..pair[1]]);
+    Name::from_labels(labels.chain(origin.iter())).ok()
+}
+
+/// The labels of `name` before its last `origin_labels`, in wire form and lower case.
+pub fn relative(name: &Name, origin_labels: usize) -> Vec<u8> {
+    from_labels(name.iter().take(name.iter().count().saturating_sub(origin_labels)))
+}
+
+/// A name without its last labels.
+pub fn without_last(name: &Name, labels: usize) -> Name {
+    let keep = name.iter().count().saturating_sub(labels);
+    Name::from_labels(name.iter().take(keep)).unwrap_or_default()
+}
+
+/// An address from the data of an A or AAAA record.
+pub fn address(data: &[u8]) -> Option<IpAddr> {
+    if let Ok(bytes) = <[u8; 4]>::try_from(data) {
+        return Some(bytes.into());
+    }
+    <[u8; 16]>::try_from(data).ok().map(IpAddr::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back() {
+        let name = Name::from_ascii("WWW.Alice.namechain.alt.").unwrap();
+        assert_eq!(relative(&name, 3), b"\x03www\0");
+        assert_eq!(relative(&name, 4), b"\0");
+        assert_eq!(
+            below(b"\x03www\0", &name.base_name()),
+            Some(Name::from_ascii("www.alice.namechain.alt.").unwrap())
+        );
+        assert_eq!(to_name(b"\x03www\x05alice\0"), Some(Name::from_ascii("www.alice.").unwrap()));
+        assert_eq!(to_name(b"\x03www\x05alice\0x"), None);
+        assert_eq!(to_name(b"\0"), Some(Name::root()));
+    }
+
+    #[test]
+    fn lengths() {
+        assert_eq!(name_len(b"\x01a\0rest"), Some(3));
+        assert_eq!(name_len(b"\x01a"), None);
+        assert_eq!(name_len(b"\xc0\x0c"), None, "no pointers");
+        let longest = [&[63u8; 64][..], &[63; 64], &[63; 64], &[61; 62], &[0]].concat();
+        assert_eq!(name_len(&longest), Some(255));
+        let longer = [&[63u8; 64][..], &[63; 64], &[63; 64], &[62; 63], &[0]].concat();
+        assert_eq!(name_len(&longer), None);
+    }
+}

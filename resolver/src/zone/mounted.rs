@@ -1,0 +1,238 @@
+//! A zone as it is seen from the place where it is mounted: the same records, with the names that lie in the zone given
+//! as names of that place.
+//!
+//! In the records a name of the zone is always written as if it were mounted at the root (`www.alice.`). Asked for under
+//! `namechain.alt.`, owners and the names in the data are given there too (`www.alice.namechain.alt.`), so that an
+//! answer never sends a client to a mount that may be off.
+
+use std::{net::IpAddr, sync::Arc};
+
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{
+        Name, RData, Record, RecordType,
+        rdata::{CNAME, NULL},
+    },
+    serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
+};
+
+use super::{Found, RrSet, Zone, rdata};
+use crate::{
+    answer::{Answer, soa},
+    mount::{ALT_LABELS, Mount},
+    wire,
+};
+
+/// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of the chain change when
+/// their owners say so, and the next block is not far.
+pub const NEGATIVE_TTL: u32 = 300;
+
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+/// A zone at one of its places.
+#[derive(Clone, Debug)]
+pub struct Mounted {
+    zone: Arc<Zone>,
+    mount: Mount,
+    /// The zone's name at the mount.
+    apex: Name,
+}
+
+/// What the zone says to a question.
+#[derive(Debug)]
+pub enum Said {
+    /// The whole answer.
+    All(Answer),
+    /// The records so far, and the name that the rest of the answer is for.
+    Follow(Vec<Record>, Name),
+    /// Others have the answer.
+    Delegated(Cut),
+}
+
+/// Where a part of the zone is handed to others.
+#[derive(Debug)]
+pub struct Cut {
+    /// The cut, as a name at the root.
+    pub zone: Name,
+    /// The NS records, for clients that ask without recursion.
+    pub ns: Vec<Record>,
+    /// The servers' addresses in the zone, for the same clients.
+    pub glue: Vec<Record>,
+    /// The servers, with the addresses that the zone itself has for them.
+    pub servers: Vec<NameServer>,
+}
+
+/// A server that a zone is delegated to.
+#[derive(Debug)]
+pub struct NameServer {
+    /// Its name, as at the root.
+    pub name: Name,
+    /// Where it is, as far as the delegation says.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Mounted {
+    /// The zone of `name`, which lies at or below the zone's name at `mount`.
+    pub fn new(zone: Arc<Zone>, mount: Mount, name: &Name) -> Self {
+        let apex = name.trim_to(mount.labels() + 1).to_lowercase();
+        Mounted { zone, mount, apex }
+    }
+
+    /// The SOA that the zone would have.
+    pub fn soa(&self) -> Record {
+        soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL)
+    }
+
+    /// Answers a question for `name`, which keeps the client's spelling.
+    pub fn answer(&self, name: &Name, qtype: RecordType) -> Said {
+        let owner = wire::relative(name, self.apex.iter().count());
+        let negative = |rcode| Said::All(Answer::negative(rcode, self.soa()));
+        match self.zone.lookup(&owner, qtype.into()) {
+            Found::Records(set) => Said::All(Answer::records(self.records(name, set))),
+            Found::NoData if qtype == RecordType::SOA && owner == [0] => {
+                Said::All(Answer::records(vec![self.soa()]))
+            }
+            Found::NoData => negative(ResponseCode::NoError),
+            Found::NoName => negative(ResponseCode::NXDomain),
+            Found::Alias(set) => match self.target(set) {
+                Some(target) => Said::Follow(self.records(name, set).into_iter().take(1).collect(), target),
+                None => negative(ResponseCode::NoError),
+            },
+            Found::AliasBelow(start, set) => self.alias_below(name, &owner, start, set),
+            Found::Delegated(start, ns) => Said::Delegated(self.cut(&owner[start..], ns)),
+        }
+    }
+
+    /// The answer below a DNAME: the record, and the CNAME that it stands for (RFC 6672 §3.1).
+    fn alias_below(&self, name: &Name, owner: &[u8], start: usize, set: &RrSet) -> Said {
+        let mut records = match wire::below(&owner[start..], &self.apex) {
+            Some(above) => self.records(&above, set),
+            None => Vec::new(),
+        };
+        records.truncate(1);
+        let Some(target) = self.target(set) else {
+            return Said::All(Answer::negative(ResponseCode::NoError, self.soa()));
+        };
+        let prefix = [&owner[..start], &[0]].concat();
+        let Some(target) = wire::below(&prefix, &target) else {
+            // The substituted name is too long for one (RFC 6672 §2.2).
+            return Said::All(Answer { rcode: ResponseCode::YXDomain, ..Answer::records(records) });
+        };
+        records.push(Record::from_rdata(name.clone(), set.ttl, RData::CNAME(CNAME(target.clone()))));
+        Said::Follow(records, target)
+    }
+
+    /// The name that an alias leads to, at this mount.
+    fn target(&self, alias: &RrSet) -> Option<Name> {
+        wire::to_name(&self.data(alias.rtype, alias.data.first()?))
+    }
+
+    fn cut(&self, owner: &[u8], ns: &RrSet) -> Cut {
+        let mut cut = Cut { zone: Name::root(), ns: Vec::new(), glue: Vec::new(), servers: Vec::new() };
+        cut.zone = wire::below(owner, &self.root_apex()).unwrap_or_else(|| self.root_apex());
+        if let Some(at) = wire::below(owner, &self.apex) {
+            cut.ns = self.records(&at, ns);
+        }
+        for name in ns.data.iter().filter_map(|data| wire::to_name(data)) {
+            let mut addresses = Vec::new();
+            if self.root_apex().zone_of(&name) {
+                let relative = wire::relative(&name, 1);
+                for set in [A, AAAA].into_iter().filter_map(|rtype| self.zone.set(&relative, rtype)) {
+                    addresses.extend(set.data.iter().filter_map(|data| wire::address(data)));
+                    if let Some(at) = wire::below(&relative, &self.apex) {
+                        cut.glue.extend(self.records(&at, set));
+                    }
+                }
+            }
+            cut.servers.push(NameServer { name, addresses });
+        }
+        cut
+    }
+
+    /// The zone's name at the root.
+    fn root_apex(&self) -> Name {
+        wire::without_last(&self.apex, self.mount.labels())
+    }
+
+    /// A set's records with the owner `name`.
+    fn records(&self, name: &Name, set: &RrSet) -> Vec<Record> {
+        let code = RecordType::from(set.rtype);
+        let record =
+            |data: &[u8]| Record::from_rdata(name.clone(), set.ttl, opaque(code, self.data(set.rtype, data)));
+        set.data.iter().map(|data| record(data)).collect()
+    }
+
+    /// Data with the names of the zone as they are at this mount.
+    fn data(&self, rtype: u16, data: &[u8]) -> Vec<u8> {
+        match self.mount {
+            Mount::Root => data.to_vec(),
+            Mount::Alt => {
+                rdata::map_names(rtype, data, |name| self.at_mount(name)).unwrap_or_else(|| data.to_vec())
+            }
+        }
+    }
+
+    /// A name of the zone, written as at the root, in wire form, as it is below `namechain.alt.`; `None` for other names
+    /// and those that would be too long.
+    fn at_mount(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let [.., last, end] = wire::label_starts(name)[..] else { return None };
+        let label = &name[last + 1..end];
+        if !label.eq_ignore_ascii_case(self.zone.name().as_str().as_bytes()) {
+            return None;
+        }
+        let mut out = name[..end].to_vec();
+        out.extend(wire::from_labels(ALT_LABELS.iter().map(|label| label.as_bytes())));
+        wire::name_len(&out).map(|_| out)
+    }
+
+    /// A name at this mount as it is at the root: what delegated servers are asked for.
+    pub fn to_root(&self, name: &Name) -> Name {
+        wire::without_last(name, self.mount.labels())
+    }
+
+    /// A record of a delegated server, in which names are as at the root, as it is at this mount. `None` for what can't
+    /// be moved: signatures are over the names.
+    pub fn from_root(&self, mut record: Record) -> Option<Record> {
+        if self.mount == Mount::Root {
+            return Some(record);
+        }
+        let code = record.record_type();
+        if matches!(code, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3) {
+            return None;
+        }
+        let owner = wire::relative(&record.name, 0);
+        if let Some(moved) = self.at_mount(&owner) {
+            record.name = wire::to_name(&moved)?;
+        }
+        let data = plain_rdata(&record.data)?;
+        record.data = opaque(code, self.data(code.into(), &data));
+        Some(record)
+    }
+
+    /// A name that a delegated server gave, as it is at this mount.
+    pub fn name_from_root(&self, name: Name) -> Name {
+        match self.mount {
+            Mount::Root => name,
+            Mount::Alt => self
+                .at_mount(&wire::relative(&name, 0))
+                .and_then(|moved| wire::to_name(&moved))
+                .unwrap_or(name),
+        }
+    }
+}
+
+/// Data that goes into messages byte by byte.
+fn opaque(code: RecordType, data: Vec<u8>) -> RData {
+    // hickory's own way of having no data; its NULL must not be empty.
+    if data.is_empty() { RData::Update0(code) } else { RData::Unknown { code, rdata: NULL::with(data) } }
+}
+
+/// The data in wire form, without compression.
+fn plain_rdata(data: &RData) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = BinEncoder::new(&mut bytes);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    data.emit(&mut encoder).ok()?;
+    Some(bytes)
+}

@@ -1,0 +1,187 @@
+//! The chain as the resolver sees it: a node in the process, and one behind an API that may lie or be gone.
+
+#[path = "common/bench.rs"]
+mod bench;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use bench::{Bench, NETWORK, name, records};
+use namechain::{rpc::ProofInfo, types::Network};
+use resolver::{
+    chain::{ChainError, ChainSource, Embedded, Remote, RemoteError, Served, Standing},
+    zone::Found,
+};
+
+/// The last byte of the address at the name, or how it stands.
+fn seen(standing: Result<Standing, ChainError>) -> String {
+    match standing {
+        Ok(Standing::Active(zone)) => match zone.lookup(&[0], 1) {
+            Found::Records(set) => set.data[0][3].to_string(),
+            other => format!("{other:?}"),
+        },
+        Ok(Standing::Unregistered) => "unregistered".into(),
+        Ok(Standing::Lapsed(_, why)) => why.to_string(),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_seen_with_the_next_snapshot() {
+    let mut bench = Bench::new();
+    bench.register("alice", records(1));
+    let served = Arc::new(Mutex::new(bench.snapshot()));
+    let synced = Arc::new(AtomicBool::new(true));
+    let chain = {
+        let (served, synced) = (served.clone(), synced.clone());
+        Embedded::new(NETWORK, move || Served {
+            snapshot: served.lock().unwrap().clone(),
+            synced: synced.load(Ordering::SeqCst),
+        })
+    };
+    let look = async |text: &str| seen(chain.lookup(&name(text)).await);
+    assert_eq!(look("alice").await, "1");
+    assert_eq!(look("nobody").await, "unregistered");
+    bench.update("alice", 1, records(2));
+    bench.register("nobody", records(3));
+    assert_eq!(look("alice").await, "1", "the old snapshot is still the one that is served");
+    *served.lock().unwrap() = bench.snapshot();
+    assert_eq!(look("alice").await, "2");
+    assert_eq!(look("nobody").await, "3");
+    synced.store(false, Ordering::SeqCst);
+    assert!(look("alice").await.starts_with("error: the node has not caught up"));
+    assert!(look("free").await.starts_with("error"), "what is not known is not unregistered");
+}
+
+/// A node's API with a chain behind it.
+struct Node {
+    address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Node {
+    /// Serves the chain in `bench`; `alter` makes of a proof what a liar would say.
+    fn start(bench: Arc<Mutex<Bench>>, alter: impl Fn(&mut ProofInfo) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = requests.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let Some(first) = lines.next() else { continue };
+                lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
+                let path = first.split(' ').nth(1).unwrap().to_owned();
+                let bench = bench.lock().unwrap();
+                let body = match path.strip_prefix("/v1/names/") {
+                    None => serde_json::to_string(&bench.status()).unwrap(),
+                    Some(rest) => {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        let mut proof = bench.proof(&name(rest.strip_suffix("/proof").unwrap()));
+                        alter(&mut proof);
+                        serde_json::to_string(&proof).unwrap()
+                    }
+                };
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+                );
+                stream.write_all((head + &body).as_bytes()).unwrap();
+            }
+        });
+        Node { address, requests }
+    }
+
+    fn chain(&self) -> Remote {
+        Remote::new(&format!("http://{}/", self.address), None).unwrap()
+    }
+}
+
+fn bench() -> Arc<Mutex<Bench>> {
+    let mut bench = Bench::new();
+    bench.register("alice", records(1));
+    bench.register("bobby", records(2));
+    Arc::new(Mutex::new(bench))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_elsewhere() {
+    let bench = bench();
+    let node = Node::start(bench.clone(), |_| ());
+    let chain = node.chain();
+    assert_eq!(chain.network(), None);
+    for (text, expected) in [("alice", "1"), ("bobby", "2"), ("nobody", "unregistered"), ("alice", "1")] {
+        assert_eq!(seen(chain.lookup(&name(text)).await), expected, "{text}");
+    }
+    assert_eq!(chain.network(), Some(NETWORK));
+    assert_eq!(node.requests.load(Ordering::SeqCst), 3, "what is known at this tip is not asked for again");
+    bench.lock().unwrap().update("alice", 1, records(9));
+    let changed = async {
+        while seen(chain.lookup(&name("alice")).await) != "9" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), changed).await.expect("the change is seen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lies() {
+    let bench = bench();
+    let other = bench.lock().unwrap().proof(&name("bobby"));
+    let nobody = bench.lock().unwrap().proof(&name("nobody"));
+    type Lie = Box<dyn Fn(&mut ProofInfo) + Send>;
+    let lies: Vec<(&str, Lie)> = vec![
+        ("not the one in the state", Box::new(|info| info.entry = None)),
+        (
+            "not the one in the state",
+            Box::new({
+                let other = other.clone();
+                move |info| info.entry = other.entry.clone()
+            }),
+        ),
+        ("proves nothing", Box::new(move |info| info.proof = other.proof.clone())),
+        ("proves nothing", Box::new(move |info| info.proof = nobody.proof.clone())),
+        ("proves nothing", Box::new(|info| info.proof = "000000".into())),
+        ("can't be used", Box::new(|info| info.proof = "0".into())),
+        ("can't be used", Box::new(|info| info.header.truncate(10))),
+        ("can't be used", Box::new(|info| info.entry = Some("x".repeat(100_000)))),
+    ];
+    for (number, (expected, lie)) in lies.into_iter().enumerate() {
+        let node = Node::start(bench.clone(), lie);
+        let said = seen(node.chain().lookup(&name("alice")).await);
+        assert!(said.starts_with("error: ") && said.contains(expected), "lie {number}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_gone() {
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let chain = Remote::new(&format!("http://{address}"), None).unwrap();
+    let said = seen(chain.lookup(&name("alice")).await);
+    assert!(said.contains("can't be reached"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_another_network() {
+    let node = Node::start(bench(), |_| ());
+    let chain = Remote::new(&format!("http://{}", node.address), Some(Network::Main)).unwrap();
+    let said = seen(chain.lookup(&name("alice")).await);
+    assert!(said.contains("on the network dev, not main"), "{said}");
+}
+
+#[test]
+fn urls() {
+    for good in ["http://127.0.0.1:7380", "https://[::1]:7380/", "http://localhost:7380"] {
+        assert!(Remote::new(good, None).is_ok(), "{good}");
+    }
+    for bad in ["127.0.0.1:7380", "ftp://127.0.0.1", "http://node.example:7380", "http://", ""] {
+        assert!(matches!(Remote::new(bad, None), Err(RemoteError::Url { .. })), "{bad}");
+    }
+}

@@ -1,0 +1,271 @@
+//! The project's own programs, as real processes.
+//!
+//! Cargo tells an integration test only where the binaries of its own package are, and these are of three others. So
+//! they are built once for each test executable, into the directory that the executable itself came from; when they are
+//! fresh, that is a look at a few timestamps. With `NAMECHAIN_BIN_DIR` set, the programs there are taken instead: that is how release
+//! or installed programs are tested.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{OnceLock, mpsc},
+    thread,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{source, wait};
+
+/// Where the programs are, built if they were not.
+fn bin_dir() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        if let Some(dir) = env::var_os("NAMECHAIN_BIN_DIR") {
+            return PathBuf::from(dir);
+        }
+        // .../target/<profile>/deps/<this executable>
+        let this = env::current_exe().expect("the test's own path");
+        let dir = this.ancestors().nth(2).expect("target/<profile>").to_owned();
+        let profile = dir.file_name().and_then(|name| name.to_str()).expect("a profile").to_owned();
+        let profile = if profile == "debug" { "dev" } else { profile.as_str() };
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--locked",
+                "--quiet",
+                "--workspace",
+                "--bins",
+                "--profile",
+                profile,
+                "--target-dir",
+            ])
+            .arg(dir.parent().expect("target"))
+            .current_dir(source::root())
+            .status()
+            .expect("cargo runs");
+        assert!(built.success(), "the programs do not build");
+        dir
+    })
+}
+
+/// A command that runs one of the programs in an environment without anything of the user's: nothing there changes a
+/// test, and no test touches a user's keys or chain.
+pub fn command(program: &str, home: &Path) -> Command {
+    let mut command = Command::new(bin_dir().join(program));
+    command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("HOME", home);
+    command.current_dir(source::root()).stdin(Stdio::null());
+    command
+}
+
+/// A program that keeps running, killed when it is dropped.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+    /// The line that it printed at the start.
+    pub line: Value,
+}
+
+impl Daemon {
+    /// Starts `program` and waits for its line at the start, which `--json` must be among `args` for. Its standard
+    /// error goes to a file in `home`.
+    ///
+    /// # Panics
+    /// If it ends instead, with what it said.
+    pub fn start(program: &str, args: &[&str], home: &Path) -> Daemon {
+        let mut command = command(program, home);
+        command.args(args);
+        Daemon::from_command(command, home)
+    }
+
+    /// As [`Daemon::start`], of a command that is ready but for its output.
+    ///
+    /// # Panics
+    /// If it ends instead, with what it said.
+    pub fn from_command(mut command: Command, home: &Path) -> Daemon {
+        let program =
+            Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let log = home.join(format!("{program}.log"));
+        let stderr = fs::File::options().create(true).append(true).open(&log).expect("a log file");
+        command.stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let stdout = child.stdout.take().expect("piped");
+        let (lines, first) = mpsc::channel();
+        // Reads on, so that the program never blocks on a full pipe; ends when it closes its output.
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)))
+        });
+        let mut daemon = Daemon { child, log, line: Value::Null };
+        let first = wait::until(&format!("the first line of {command:?}"), || match first.try_recv() {
+            Ok(line) => Some(Ok(line)),
+            Err(mpsc::TryRecvError::Empty) => None,
+            Err(mpsc::TryRecvError::Disconnected) => Some(Err(())),
+        });
+        let Ok(first) = first else { panic!("{command:?} ended at the start: {}", daemon.log()) };
+        daemon.line =
+            serde_json::from_str(&first).unwrap_or_else(|error| panic!("{program}: '{first}': {error}"));
+        daemon
+    }
+
+    /// The address under `key` in the line at the start; the first one if there are several.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn addr(&self, key: &str) -> SocketAddr {
+        let value = &self.line[key];
+        let text = value.get(0).unwrap_or(value).as_str().unwrap_or_default();
+        text.parse().unwrap_or_else(|error| panic!("'{key}' in {}: {error}", self.line))
+    }
+
+    /// What it has written to standard error.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// kill -9: no chance to say goodbye.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it ran");
+        self.child.wait().expect("it can be waited for");
+    }
+
+    /// Ctrl-C, then waits for its end.
+    pub fn interrupt(mut self) -> ExitStatus {
+        signal("INT", &self.child.id().to_string());
+        wait::until("an end after Ctrl-C", || self.child.try_wait().expect("it can be waited for"))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
+    }
+}
+
+/// Sends a signal by name to a process, or to a group if `target` is negative.
+pub(crate) fn signal(name: &str, target: &str) {
+    let sent = Command::new("sh").args(["-c", "kill -s \"$0\" -- \"$1\"", name, target]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "signal {name} to {target}");
+}
+
+/// A home of its own, a node to talk to, and `zonetool` between them.
+pub struct User {
+    home: TempDir,
+    node: String,
+}
+
+/// What `zonetool` did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its exit code.
+    pub code: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// The standard output as JSON.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Itself, if the exit code was 0.
+    ///
+    /// # Panics
+    /// If it was another.
+    pub fn ok(self) -> Outcome {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
+    }
+}
+
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Outcome {
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl User {
+    /// A user with a new key, without a passphrase, who talks to the node whose API is at `node`.
+    ///
+    /// # Panics
+    /// If no key can be made.
+    pub fn new(node: SocketAddr) -> User {
+        let user = User::without_key(node);
+        user.zonetool(&["key", "new", "--no-passphrase"]).ok();
+        user
+    }
+
+    /// A user who has made no key yet.
+    ///
+    /// # Panics
+    /// If there is no room for a home.
+    pub fn without_key(node: SocketAddr) -> User {
+        User { home: tempfile::tempdir().expect("a home"), node: format!("http://{node}") }
+    }
+
+    /// Talks to another node from now on.
+    pub fn move_to(&mut self, node: SocketAddr) {
+        self.node = format!("http://{node}");
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Where the user's keys are.
+    pub fn keys(&self) -> PathBuf {
+        self.home.path().join("keys")
+    }
+
+    /// Runs `zonetool` with `--node`, `--keys` and `--json` before `args`.
+    ///
+    /// # Panics
+    /// If it can't be run.
+    pub fn zonetool(&self, args: &[&str]) -> Outcome {
+        let mut command = command("zonetool", self.home());
+        command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys()).arg("--json").args(args);
+        command.output().expect("zonetool runs").into()
+    }
+
+    /// As [`User::zonetool`], without `--json`: the output as people see it.
+    ///
+    /// # Panics
+    /// If it can't be run.
+    pub fn zonetool_text(&self, args: &[&str]) -> Outcome {
+        let mut command = command("zonetool", self.home());
+        command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys()).args(args);
+        command.output().expect("zonetool runs").into()
+    }
+
+    /// Registers `name` with the zone in `file` and waits until it resolves.
+    ///
+    /// # Panics
+    /// If it does not work.
+    pub fn register(&self, name: &str, file: &Path) {
+        let file = file.to_str().expect("a path in UTF-8");
+        self.zonetool(&["register", name, "--zone", file, "--wait"]).ok();
+    }
+}

@@ -1,0 +1,94 @@
+//! Upstreams that a test owns: one that counts what it is asked, and DNS messages by hand.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+/// An upstream that answers every question with an A record of 203.0.113.99, over UDP, and keeps what it was asked.
+pub struct Counting {
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Where it answers.
+    pub addr: SocketAddr,
+}
+
+impl Counting {
+    /// Starts it on a free port; it ends with the process.
+    ///
+    /// # Panics
+    /// If it can't listen.
+    pub fn start() -> Counting {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let addr = socket.local_addr().expect("an address");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        thread::spawn(move || {
+            let mut packet = [0; 4_096];
+            while let Ok((len, from)) = socket.recv_from(&mut packet) {
+                let Some((name, end)) = question(&packet[..len]) else { continue };
+                kept.lock().expect("nobody panics with it").push(name);
+                let mut answer = packet[..end].to_vec();
+                // A response, recursion available, one question, one answer; the EDNS of the question is left out.
+                answer[2] = 0x80 | (answer[2] & 0x01);
+                answer[3] = 0x80;
+                answer[6..12].copy_from_slice(&[0, 1, 0, 0, 0, 0]);
+                answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 203, 0, 113, 99]);
+                // The asker may be gone.
+                let _ = socket.send_to(&answer, from);
+            }
+        });
+        Counting { asked, addr }
+    }
+
+    /// The names that it was asked for so far, in lower case, with their final dot.
+    ///
+    /// # Panics
+    /// If its thread did.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("nobody panics with it").clone()
+    }
+}
+
+/// The name of the first question, and where the question ends.
+fn question(packet: &[u8]) -> Option<(String, usize)> {
+    let mut at = 12;
+    let mut name = String::new();
+    loop {
+        let len = usize::from(*packet.get(at)?);
+        if len == 0 {
+            break;
+        }
+        name.push_str(&String::from_utf8_lossy(packet.get(at + 1..at + 1 + len)?).to_ascii_lowercase());
+        name.push('.');
+        at += 1 + len;
+    }
+    let end = at + 5;
+    (end <= packet.len()).then(|| (if name.is_empty() { ".".to_owned() } else { name }, end))
+}
+
+/// A query: recursion desired, class IN, no EDNS. `name` has no escapes.
+pub fn query(id: u16, name: &str, rtype: u16) -> Vec<u8> {
+    let mut packet = id.to_be_bytes().to_vec();
+    packet.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        packet.push(label.len() as u8);
+        packet.extend_from_slice(label.as_bytes());
+    }
+    packet.push(0);
+    packet.extend_from_slice(&rtype.to_be_bytes());
+    packet.extend_from_slice(&[0, 1]);
+    packet
+}
+
+/// Whether `server` answers a question for the SOA of `name` over UDP within half a second.
+pub fn probe(server: SocketAddr, name: &str) -> bool {
+    let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) else { return false };
+    let mut answer = [0; 512];
+    socket.set_read_timeout(Some(Duration::from_millis(500))).is_ok()
+        && socket.send_to(&query(0x7e57, name, 6), server).is_ok()
+        && socket
+            .recv_from(&mut answer)
+            .is_ok_and(|(len, from)| from == server && len >= 12 && answer[..2] == [0x7e, 0x57])
+}

@@ -1,0 +1,210 @@
+//! The repository keeps its own promises: arrows between rooms, sizes of files, who may name what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use namechain::{
+    consensus::RuleViolation,
+    types::{Name, Reserved},
+};
+use tests::{
+    source::{self, RustFile},
+    zones,
+};
+
+const PACKAGES: [&str; 3] = ["namechain", "resolver", "zonetool"];
+/// The rooms of namechain's core: no IO, no clock, no threads, nothing asynchronous.
+const CORE: [&str; 9] = ["codec", "types", "params", "tree", "consensus", "chain", "mempool", "miner", "rpc"];
+const NOT_IN_CORE: [&str; 10] = [
+    "tokio",
+    "axum",
+    "sled",
+    "tracing",
+    "metrics",
+    "getrandom",
+    "std::fs",
+    "std::net",
+    "thread::spawn",
+    "std::time",
+];
+const MAX_LINES: usize = 600;
+
+/// The files that may read the clock, each behind an `expect` with its reason.
+const CLOCKS: [&str; 0] = [];
+
+/// The block ` ```arrows PACKAGE ` of docs/architecture.md: in each line a room and, behind a colon, the rooms it uses.
+fn documented(package: &str) -> Vec<(String, BTreeSet<String>)> {
+    let page = source::read("docs/architecture.md");
+    let start = format!("```arrows {package}\n");
+    let (_, block) = page.split_once(&start).unwrap_or_else(|| panic!("docs/architecture.md has no {start}"));
+    let (block, _) = block.split_once("```").expect("the block ends");
+    let rooms = block.lines().map(|line| {
+        let (room, uses) = line.split_once(':').unwrap_or_else(|| panic!("no colon in '{line}'"));
+        (room.trim().to_owned(), uses.split_whitespace().map(str::to_owned).collect())
+    });
+    rooms.collect()
+}
+
+/// What the page says is what the code does: no arrow more, no arrow less. And every arrow points to a room that stands
+/// further up, so there is no way around in a circle.
+#[test]
+fn arrows_between_rooms_are_the_documented_ones() {
+    for package in PACKAGES {
+        let documented = documented(package);
+        let as_map: BTreeMap<String, BTreeSet<String>> = documented.iter().cloned().collect();
+        assert_eq!(source::arrows(package), as_map, "{package}: left the code, right docs/architecture.md");
+        let mut above = BTreeSet::new();
+        for (room, uses) in &documented {
+            assert!(
+                uses.is_subset(&above),
+                "{package}: {room} uses {uses:?}, and above it there is only {above:?}"
+            );
+            above.insert(room.clone());
+        }
+    }
+}
+
+#[test]
+fn the_core_knows_no_shell() {
+    let arrows = source::arrows("namechain");
+    for room in CORE {
+        let uses = arrows.get(room).unwrap_or_else(|| panic!("namechain has no room '{room}'"));
+        let outside: Vec<&String> = uses.iter().filter(|used| !CORE.contains(&used.as_str())).collect();
+        assert!(outside.is_empty(), "the core's room {room} uses {outside:?}");
+    }
+    for file in shipped("namechain").filter(|file| file.room().is_some_and(|room| CORE.contains(&room))) {
+        for word in NOT_IN_CORE {
+            assert!(!names(&file.code(), word), "{} names {word}", file.path);
+        }
+    }
+}
+
+fn shipped(package: &str) -> impl Iterator<Item = RustFile> {
+    source::rust_files(&format!("{package}/src")).into_iter().filter(|file| !file.is_test())
+}
+
+/// Whether the code has `path` as a whole word.
+fn names(code: &str, path: &str) -> bool {
+    let inside = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(path).any(|(at, _)| {
+        let before = code[..at].chars().next_back().is_some_and(inside);
+        let after = code[at + path.len()..].chars().next().is_some_and(inside);
+        !before && !after
+    })
+}
+
+fn rooms_that_name(package: &str, path: &str) -> BTreeSet<String> {
+    let files = shipped(package).filter(|file| names(&file.code(), path));
+    files.map(|file| file.room().unwrap_or("the crate's root").to_owned()).collect()
+}
+
+#[test]
+fn one_room_knows_each_engine() {
+    assert_eq!(rooms_that_name("namechain", "sled"), BTreeSet::from(["store".to_owned()]));
+    assert_eq!(rooms_that_name("namechain", "axum"), BTreeSet::from(["api".to_owned()]));
+    let hickory = rooms_that_name("resolver", "hickory_server");
+    assert_eq!(hickory.len(), 1, "rooms of the resolver that name hickory_server: {hickory:?}");
+    for package in ["resolver", "zonetool"] {
+        assert_eq!(rooms_that_name(package, "sled"), BTreeSet::new(), "{package}");
+    }
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let mut long = Vec::new();
+    for package in PACKAGES.iter().chain(&["tests"]) {
+        for file in source::rust_files(package) {
+            let lines = file.text.lines().count();
+            if lines > MAX_LINES {
+                long.push(format!("{} has {lines} lines", file.path));
+            }
+        }
+    }
+    assert!(long.is_empty(), "over {MAX_LINES} lines, so two rooms: {long:#?}");
+}
+
+/// Clippy refuses the clock without an `expect`; this says which files may have one.
+#[test]
+fn few_files_own_a_clock() {
+    let mut found = BTreeSet::new();
+    for file in PACKAGES.iter().flat_map(|package| shipped(package)) {
+        if names(&file.code(), "SystemTime::now") || names(&file.code(), "Instant::now") {
+            found.insert(file.path);
+        }
+    }
+    assert_eq!(found, CLOCKS.map(str::to_owned).into());
+    assert!(source::read("clippy.toml").contains("std::time::Instant::now"));
+}
+
+/// The command line works against a node's API: it is built without the node.
+#[test]
+fn the_command_line_has_no_node_in_it() {
+    let workspace = source::read("Cargo.toml");
+    let core =
+        workspace.lines().find(|line| line.starts_with("namechain = ")).expect("namechain in the workspace");
+    assert!(core.contains("default-features = false"), "{core}");
+    let zonetool = source::read("zonetool/Cargo.toml");
+    let line = zonetool.lines().find(|line| line.starts_with("namechain")).expect("zonetool uses namechain");
+    assert_eq!(line, "namechain.workspace = true");
+}
+
+/// A rule that no test breaks is a rule that nobody knows to hold. Id and sentence are paired beside the rules.
+#[test]
+fn every_rule_is_broken_by_a_test() {
+    let mut tests = String::new();
+    for file in source::rust_files("namechain") {
+        if file.is_test() {
+            tests.push_str(&file.text);
+        } else {
+            tests.push_str(file.text.split_once("#[cfg(test)]\nmod tests {").map_or("", |(_, tests)| tests));
+        }
+    }
+    let untested: Vec<&str> = RuleViolation::IDS
+        .into_iter()
+        .filter(|id| !names(&tests, &variant(id)) && !tests.contains(&format!("\"{id}\"")))
+        .collect();
+    assert!(untested.is_empty(), "rules that no test breaks: {untested:?}");
+}
+
+/// `name-taken` -> `NameTaken`.
+fn variant(id: &str) -> String {
+    let words = id.split('-').filter_map(|word| word.split_at_checked(1));
+    words.map(|(first, rest)| first.to_uppercase() + rest).collect()
+}
+
+#[test]
+fn zone_files_are_of_names_that_can_be_registered() {
+    let kept = zones::kept();
+    assert!(kept.len() >= 12, "only {}", kept.len());
+    for zone in kept {
+        let name = Name::parse(&zone.name).unwrap_or_else(|error| panic!("{}: {error}", zone.name));
+        assert_eq!(name.reserved(), None::<Reserved>, "{name}");
+        let text = std::fs::read_to_string(&zone.path).expect("a zone file");
+        assert!(text.starts_with("; "), "{name}: a zone file says first what it is for");
+    }
+}
+
+/// Documents point at files that are there.
+#[test]
+fn paths_in_documents_exist() {
+    let mut pages: Vec<String> = vec!["README.md".into()];
+    for dir in ["docs", "docs/decisions"] {
+        let entries = std::fs::read_dir(source::root().join(dir)).expect("documents");
+        let files =
+            entries.map(|entry| format!("{dir}/{}", entry.expect("an entry").file_name().to_string_lossy()));
+        pages.extend(files.filter(|file| file.ends_with(".md")));
+    }
+    for page in pages {
+        let text = source::read(&page);
+        let dir = page.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        for link in links.filter(|link| !link.contains("://")) {
+            let target = link.split('#').next().unwrap_or_default();
+            assert!(source::root().join(dir).join(target).exists(), "{page} points at {link}");
+        }
+        let tops = ["docs/", "tests/", "testdata/", "docker/", ".ci/"];
+        for quoted in text.split('`').filter(|quoted| tops.iter().any(|top| quoted.starts_with(top))) {
+            let placeholder = quoted.contains(|c: char| c.is_whitespace() || "*<{".contains(c));
+            assert!(placeholder || source::root().join(quoted).exists(), "{page} names {quoted}");
+        }
+    }
+}

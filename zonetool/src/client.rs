@@ -1,0 +1,255 @@
+//! The node's HTTP API as plain calls: bounded in time and in bytes, every failure with what to do about it.
+
+use std::time::Duration;
+
+use namechain::{
+    codec::Encode,
+    rpc::{CommitmentInfo, NameInfo, Price, Refusal, Status, Submit, Submitted},
+    types::{Hash, Name, Operation},
+};
+use reqwest::{StatusCode, Url, redirect};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// How long connecting to the node may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one question to the node may take in all.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// The most bytes of an answer that are read. The largest that is asked for is a name with 4,096 bytes of records.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// A node's API.
+#[derive(Debug)]
+pub struct Client {
+    runtime: tokio::runtime::Runtime,
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// Why there is no answer to use.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// `--node` is no URL.
+    #[error("'{0}' is not the URL of a node: {1}")]
+    BadUrl(String, String),
+    /// This machine can't even ask.
+    #[error("can't set up a connection: {0}")]
+    Setup(String),
+    /// Nothing answers, or not in time.
+    #[error("no node answers at {node}: {why}")]
+    Unreachable {
+        /// The node's URL.
+        node: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// Something answers that is no node of this version.
+    #[error("what answers at {node} is not a node that this program understands: {why}")]
+    NotANode {
+        /// The node's URL.
+        node: String,
+        /// What was wrong with the answer.
+        why: String,
+    },
+    /// The node refuses.
+    #[error("the node refuses: {}{}", .0.message, .0.rule.as_ref().map(|rule| format!(" [rule {rule}]")).unwrap_or_default())]
+    Refused(Refusal),
+}
+
+impl Client {
+    /// A client of the node at `node`, an `http` or `https` URL.
+    pub fn new(node: &str) -> Result<Self, ClientError> {
+        let bad = |why: String| ClientError::BadUrl(node.to_owned(), why);
+        let mut base = Url::parse(node).map_err(|error| bad(error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(bad("it begins with http:// or https://".into()));
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        // An error says that there is a provider already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let setup = |error: String| ClientError::Setup(error);
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            // The node is asked itself: a proxy would see every name.
+            .no_proxy()
+            .build()
+            .map_err(|error| setup(chain_of(&error)))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| setup(error.to_string()))?;
+        Ok(Client { runtime, http, base })
+    }
+
+    /// `GET /v1/status`.
+    pub fn status(&self) -> Result<Status, ClientError> {
+        self.get("v1/status")
+    }
+
+    /// `GET /v1/price`.
+    pub fn price(&self) -> Result<Price, ClientError> {
+        self.get("v1/price")
+    }
+
+    /// `GET /v1/names/{name}`.
+    pub fn name(&self, name: &Name) -> Result<NameInfo, ClientError> {
+        self.get(&format!("v1/names/{name}"))
+    }
+
+    /// `GET /v1/commitments/{commitment}`.
+    pub fn commitment(&self, commitment: &Hash) -> Result<CommitmentInfo, ClientError> {
+        self.get(&format!("v1/commitments/{commitment}"))
+    }
+
+    /// `POST /v1/ops`.
+    pub fn submit(&self, operation: &Operation) -> Result<Submitted, ClientError> {
+        let body = Submit { operation: hex::encode(operation.to_bytes()) };
+        self.ask(self.http.post(self.url("v1/ops")?).json(&body))
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.ask(self.http.get(self.url(path)?))
+    }
+
+    fn url(&self, path: &str) -> Result<Url, ClientError> {
+        self.base.join(path).map_err(|error| ClientError::BadUrl(self.base.to_string(), error.to_string()))
+    }
+
+    fn ask<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, ClientError> {
+        let (status, body) = self.runtime.block_on(self.exchange(request))?;
+        let not_a_node = |why: String| ClientError::NotANode { node: self.node(), why };
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| not_a_node(error.to_string()));
+        }
+        match serde_json::from_slice(&body) {
+            Ok(refusal) => Err(ClientError::Refused(refusal)),
+            Err(_) => Err(not_a_node(format!("it says {status}"))),
+        }
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let unreachable =
+            |error: reqwest::Error| ClientError::Unreachable { node: self.node(), why: chain_of(&error) };
+        let mut response = request.send().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                let why = format!("its answer is over {MAX_ANSWER_BYTES} bytes");
+                return Err(ClientError::NotANode { node: self.node(), why });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((response.status(), body))
+    }
+
+    /// The node's URL, for messages.
+    fn node(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+/// The innermost cause of an error: reqwest says what happened there, and repeats the URL before.
+fn chain_of(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it takes too long".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    /// A server that gives one fixed answer to one connection and ends; returns its URL.
+    fn serving(answer: Vec<u8>) -> (String, thread::JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = vec![0; 4_096];
+            let len = stream.read(&mut request).unwrap();
+            // The client may hang up on an answer that it does not want.
+            let _ = stream.write_all(&answer);
+            request.truncate(len);
+            request
+        });
+        (url, server)
+    }
+
+    fn http(status: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+            .into_bytes()
+    }
+
+    fn asked(answer: Vec<u8>) -> Result<Status, ClientError> {
+        let (url, server) = serving(answer);
+        let result = Client::new(&url).unwrap().status();
+        let request = String::from_utf8(server.join().unwrap()).unwrap();
+        assert!(request.starts_with("GET /v1/status HTTP/1.1\r\n"), "{request}");
+        result
+    }
+
+    #[test]
+    fn an_answer_is_taken_apart() {
+        let body = r#"{"version":"0.1.0","network":"dev","height":3,"tip":"0000000000000000000000000000000000000000000000000000000000000000","tip_time":1,"work":"9","serve_depth":0,"served_height":3,"synced":true,"mempool_operations":0,"mempool_bytes":0,"mining":"on-demand","mining_hashes":0,"a_field_of_tomorrow":1}"#;
+        assert_eq!(asked(http("200 OK", body)).unwrap().height, 3);
+    }
+
+    #[test]
+    fn refusals_keep_their_rule_and_hint() {
+        let body =
+            r#"{"code":"rule","rule":"name-taken","message":"alice is taken","hint":"choose another name"}"#;
+        let error = asked(http("409 Conflict", body)).unwrap_err();
+        assert_eq!(error.to_string(), "the node refuses: alice is taken [rule name-taken]");
+        assert!(
+            matches!(error, ClientError::Refused(Refusal { hint: Some(hint), .. }) if hint == "choose another name")
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_node_is_told() {
+        let not_a_node = |answer| matches!(asked(answer), Err(ClientError::NotANode { .. }));
+        assert!(not_a_node(http("200 OK", "<html>hello</html>")));
+        assert!(not_a_node(http("404 Not Found", "nothing here")));
+        assert!(not_a_node(http("302 Found\r\nlocation: http://127.0.0.1:1/", "")));
+        assert!(not_a_node(http("200 OK", &" ".repeat(MAX_ANSWER_BYTES + 1))));
+        assert!(matches!(asked(b"SSH-2.0-x\r\n".to_vec()), Err(ClientError::Unreachable { .. })));
+        assert!(matches!(asked(Vec::new()), Err(ClientError::Unreachable { .. })));
+    }
+
+    #[test]
+    fn nothing_there_and_bad_urls() {
+        let closed = {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            format!("http://{}", listener.local_addr().unwrap())
+        };
+        let error = Client::new(&closed).unwrap().status().unwrap_err();
+        assert!(matches!(&error, ClientError::Unreachable { node, .. } if *node == closed), "{error}");
+        for bad in ["", "127.0.0.1:7380", "ftp://127.0.0.1", "http://", "/v1"] {
+            assert!(matches!(Client::new(bad), Err(ClientError::BadUrl(..))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_before_the_api_is_kept() {
+        let (url, server) = serving(http("200 OK", "{}"));
+        let _ = Client::new(&format!("{url}/nodes/a?x=1")).unwrap().status();
+        assert!(server.join().unwrap().starts_with(b"GET /nodes/a/v1/status HTTP/1.1\r\n"));
+    }
+}

@@ -1,0 +1,166 @@
+//! `register NAME --zone FILE`: commit, wait until the commitment can be opened, register.
+
+use namechain::{
+    consensus::price,
+    rpc::{CommitmentInfo, NameInfo, Standing},
+    types::{Action, Name, Operation, PublicKey, RecordSet, SecretKey, commitment},
+};
+
+use super::{
+    CommandError, KeyPlace, load_zone, parse_name,
+    publish::{Published, Publisher, UNWORKED},
+    records_of,
+    wait::Look,
+};
+use crate::{
+    cli::{Recovery, Register},
+    client::Client,
+    keys,
+    ui::Ui,
+};
+
+/// Runs the command. Everything that can be refused without work is looked at before any.
+pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<(), CommandError> {
+    let name = parse_name(&args.publish.name)?;
+    if let Some(why) = name.reserved() {
+        return Err(CommandError::Reserved(name, why));
+    }
+    let records = load_zone(ui, &name, &args.publish.zone)?;
+    let file = keys::load(&place.directory)?;
+    let mut publisher = Publisher::connect(ui, client, &args.publish)?;
+
+    let mut info = publisher.client.name(&name)?;
+    if info.pending {
+        info = publisher.settled(&name)?;
+        if let Some(result) = registered_earlier(&mut publisher, &info, &file.owner, &records)? {
+            return finish(ui, &result);
+        }
+    }
+    check_free(&info, &file.owner)?;
+
+    let key = file.unlock(&place.passphrases)?;
+    let recovery = match args.recovery {
+        None => Some(file.recovery),
+        Some(Recovery::Key(key)) => Some(key),
+        Some(Recovery::None) => None,
+    };
+    commit(&mut publisher, &name, &key)?;
+    let salt = key.salt(publisher.network, &name);
+    let action = Action::Register { recovery, salt, records: records.clone() };
+    let submitted = publisher.submit_named(&key, &name, info.next_sequence, action, &records)?;
+    let mut result = Published {
+        name: name.clone(),
+        network: publisher.network,
+        state: "submitted",
+        owner: key.public(),
+        operation: Some(submitted.id),
+        sequence: info.next_sequence,
+        recorded: None,
+        expires: None,
+    };
+    if args.publish.wait {
+        let entry = publisher.resolved(&name, key.public(), info.next_sequence)?;
+        result.state = "active";
+        result.recorded = Some(entry.registered);
+        result.expires = Some(entry.expires);
+    }
+    finish(ui, &result)
+}
+
+fn finish(ui: Ui, result: &Published) -> Result<(), CommandError> {
+    let name = &result.name;
+    let text = match (result.recorded, result.expires) {
+        (Some(recorded), Some(expires)) => {
+            format!(
+                "{name} is yours: registered at height {recorded}, it resolves, its lease ends at height {expires}"
+            )
+        }
+        _ => format!("{name}: the registration waits for the next block; see: zonetool show {name}"),
+    };
+    ui.result(&text, result);
+    Ok(())
+}
+
+/// Whether nobody has the name.
+fn check_free(info: &NameInfo, ours: &PublicKey) -> Result<(), CommandError> {
+    let name = info.name.clone();
+    match (info.standing, &info.entry) {
+        (Standing::Available, _) => Ok(()),
+        (Standing::Reserved, _) => Err(info
+            .reserved
+            .map_or(CommandError::NotRegistered(name.clone()), |why| CommandError::Reserved(name, why))),
+        (Standing::Active | Standing::Grace, Some(entry)) if entry.owner != *ours => {
+            Err(CommandError::Taken(name, entry.owner))
+        }
+        (Standing::Active, _) => Err(CommandError::Ours(name)),
+        (Standing::Grace, _) => Err(CommandError::Grace(name)),
+        (Standing::Revoked, _) => Err(CommandError::Revoked(name)),
+    }
+}
+
+/// A registration by an earlier run of this command, just recorded, with the records that are wanted now.
+fn registered_earlier(
+    publisher: &mut Publisher,
+    info: &NameInfo,
+    ours: &PublicKey,
+    records: &RecordSet,
+) -> Result<Option<Published>, CommandError> {
+    let Some(entry) = info.entry.as_ref().filter(|entry| entry.owner == *ours) else { return Ok(None) };
+    if info.standing != Standing::Active || entry.updated != entry.registered || records_of(info)? != *records
+    {
+        return Ok(None);
+    }
+    publisher.served(&info.name, entry.registered)?;
+    Ok(Some(Published {
+        name: info.name.clone(),
+        network: publisher.network,
+        state: "active",
+        owner: entry.owner,
+        operation: None,
+        sequence: entry.sequence,
+        recorded: Some(entry.registered),
+        expires: Some(entry.expires),
+    }))
+}
+
+/// Makes sure of a commitment of ours that the next block can open: one that is there is used, not paid again.
+fn commit(publisher: &mut Publisher, name: &Name, key: &SecretKey) -> Result<(), CommandError> {
+    let (network, params) = (publisher.network, publisher.params());
+    let commitment = commitment(network, name, &key.public(), &key.salt(network, name));
+    let info = publisher.client.commitment(&commitment)?;
+    if info.recorded.is_none() && !info.pending {
+        let operation = Operation::Commit { commitment, stamp: UNWORKED };
+        publisher.submit(operation, |multiplier| price::registration(params, name, multiplier))?;
+        publisher.ui.note(&format!("committed to {name}: commitment {commitment}"));
+    } else {
+        publisher.ui.note(&format!("going on with the commitment to {name} that is there: {commitment}"));
+    }
+    let client = &publisher.client;
+    let open = publisher.waiter.until("the commitment", || {
+        let info = client.commitment(&commitment)?;
+        Ok(match info {
+            CommitmentInfo { opens: Some(opens), height, .. } if height.saturating_add(1) >= opens => {
+                Look::Done(info)
+            }
+            CommitmentInfo { opens: Some(opens), height, .. } => Look::NotYet(format!(
+                "the commitment can be opened from height {opens}, {} blocks to go",
+                opens - height - 1
+            )),
+            CommitmentInfo { pending: true, height, .. } => {
+                Look::NotYet(format!("the commitment waits for the block after {height}"))
+            }
+            _ => Look::Missing,
+        })
+    })?;
+    match (open.work, open.price) {
+        (Some(paid), Some(multiplier)) if paid < price::registration(params, name, multiplier) => {
+            Err(CommandError::CommitmentUnderpaid {
+                name: name.clone(),
+                paid,
+                price: price::registration(params, name, multiplier),
+                lapses: open.lapses.unwrap_or(open.height),
+            })
+        }
+        _ => Ok(()),
+    }
+}

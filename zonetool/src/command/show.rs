@@ -1,0 +1,103 @@
+//! `show NAME`: who owns it, since when and until when, and its records.
+
+use std::fmt::Write as _;
+
+use namechain::{
+    rpc::{NameInfo, Standing},
+    types::{Name, PublicKey, RecordSet},
+};
+use serde::Serialize;
+
+use super::{CommandError, parse_name, records_of};
+use crate::{
+    cli::OfName,
+    client::Client,
+    ui::Ui,
+    zone::{master_file, record_texts},
+};
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    name: &'a Name,
+    standing: Standing,
+    height: u32,
+    owner: PublicKey,
+    recovery: Option<PublicKey>,
+    sequence: u32,
+    registered: u32,
+    updated: u32,
+    expires: u32,
+    pending: bool,
+    records: Vec<ShownRecord>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownRecord {
+    owner: String,
+    ttl: u32,
+    #[serde(rename = "type")]
+    rtype: String,
+    data: String,
+}
+
+/// A registered name, with its records.
+pub fn registered(client: &Client, text: &str) -> Result<(NameInfo, RecordSet), CommandError> {
+    let name = parse_name(text)?;
+    let info = client.name(&name)?;
+    match (info.standing, &info.entry) {
+        (Standing::Active | Standing::Grace | Standing::Revoked, Some(_)) => {
+            let records = records_of(&info)?;
+            Ok((info, records))
+        }
+        _ => Err(CommandError::NotRegistered(name)),
+    }
+}
+
+/// Runs the command.
+pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
+    let (info, records) = registered(client, &args.name)?;
+    let Some(entry) = &info.entry else { return Err(CommandError::NotRegistered(info.name)) };
+    let shown = Shown {
+        name: &info.name,
+        standing: info.standing,
+        height: info.height,
+        owner: entry.owner,
+        recovery: entry.recovery,
+        sequence: entry.sequence,
+        registered: entry.registered,
+        updated: entry.updated,
+        expires: entry.expires,
+        pending: info.pending,
+        records: record_texts(&info.name, &records)
+            .into_iter()
+            .map(|text| ShownRecord { owner: text.owner, ttl: text.ttl, rtype: text.rtype, data: text.data })
+            .collect(),
+    };
+    ui.result(&describe(&shown, &records), &shown);
+    Ok(())
+}
+
+fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
+    let standing = match shown.standing {
+        Standing::Active => "active".to_owned(),
+        Standing::Revoked => "revoked: it does not resolve, and is nobody's until its lease ends".to_owned(),
+        _ => "its lease is over: it does not resolve until its owner or recovery key renews it".to_owned(),
+    };
+    let recovery = shown.recovery.map_or("none".to_owned(), |key| key.to_string());
+    let mut text = String::new();
+    for (label, value) in [
+        ("name", shown.name.to_string()),
+        ("standing", standing),
+        ("owner", shown.owner.to_string()),
+        ("recovery", recovery),
+        ("registered", format!("at height {}", shown.registered)),
+        ("updated", format!("at height {}, sequence number {}", shown.updated, shown.sequence)),
+        ("lease", format!("until height {}, now {}", shown.expires, shown.height)),
+        ("pending", if shown.pending { "an operation waits to be recorded" } else { "nothing" }.to_owned()),
+    ] {
+        // Writing to a String never fails.
+        let _ = writeln!(text, "{label:<11} {value}");
+    }
+    text + "\n" + &master_file(shown.name, records)
+}

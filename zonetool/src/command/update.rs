@@ -1,0 +1,64 @@
+//! `update NAME --zone FILE`: replace the records of a name that is ours.
+
+use namechain::{rpc::Standing, types::Action};
+
+use super::{
+    CommandError, KeyPlace, load_zone, parse_name,
+    publish::{Published, Publisher},
+    records_of,
+};
+use crate::{cli::Update, client::Client, keys, ui::Ui};
+
+/// Runs the command.
+pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<(), CommandError> {
+    let name = parse_name(&args.publish.name)?;
+    let records = load_zone(ui, &name, &args.publish.zone)?;
+    let file = keys::load(&place.directory)?;
+    let mut publisher = Publisher::connect(ui, client, &args.publish)?;
+
+    let info = publisher.settled(&name)?;
+    let entry = match (info.standing, &info.entry) {
+        (Standing::Active, Some(entry)) => entry,
+        (Standing::Grace, Some(_)) => return Err(CommandError::Grace(name)),
+        (Standing::Revoked, Some(_)) => return Err(CommandError::Revoked(name)),
+        _ => return Err(CommandError::NotRegistered(name)),
+    };
+    if entry.owner != file.owner {
+        return Err(CommandError::NotOwner { name, owner: entry.owner, ours: file.owner });
+    }
+    let mut result = Published {
+        name: name.clone(),
+        network: publisher.network,
+        state: "unchanged",
+        owner: entry.owner,
+        operation: None,
+        sequence: entry.sequence,
+        recorded: Some(entry.updated),
+        expires: Some(entry.expires),
+    };
+    if records_of(&info)? == records {
+        ui.result(&format!("{name} has these records already: nothing to do"), &result);
+        return Ok(());
+    }
+    let key = file.unlock(&place.passphrases)?;
+    let action = Action::Update { records: records.clone() };
+    let submitted = publisher.submit_named(&key, &name, info.next_sequence, action, &records)?;
+    result = Published {
+        state: "submitted",
+        operation: Some(submitted.id),
+        sequence: info.next_sequence,
+        recorded: None,
+        ..result
+    };
+    if args.publish.wait {
+        let entry = publisher.resolved(&name, key.public(), info.next_sequence)?;
+        result.state = "active";
+        result.recorded = Some(entry.updated);
+    }
+    let text = match result.recorded {
+        Some(height) => format!("{name} is updated: recorded at height {height}, it resolves"),
+        None => format!("{name}: the update waits for the next block; see: zonetool show {name}"),
+    };
+    ui.result(&text, &result);
+    Ok(())
+}

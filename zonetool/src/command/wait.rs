@@ -1,0 +1,123 @@
+//! Waiting for blocks: asking the node again and again, within a bound.
+
+use std::time::Duration;
+
+use super::CommandError;
+use crate::{
+    client::ClientError,
+    clock,
+    ui::{Ui, duration},
+};
+
+/// The first pause between two looks; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// How many looks in a row may find no node (it may be starting again) or find nothing of what was submitted (a block
+/// may be on its way from the mempool into the state).
+pub const MAX_MISSES: u32 = 10;
+
+/// What a look says.
+pub enum Look<T> {
+    /// It has come.
+    Done(T),
+    /// It has not; where it stands, in words.
+    NotYet(String),
+    /// Nothing is there to wait for.
+    Missing,
+}
+
+/// Waits, as long as the user said in all.
+#[derive(Debug)]
+pub struct Waiter {
+    ui: Ui,
+    timeout: Duration,
+    waited: Duration,
+}
+
+impl Waiter {
+    /// A waiter that gives up after `timeout`.
+    pub fn new(ui: Ui, timeout: Duration) -> Self {
+        Waiter { ui, timeout, waited: Duration::ZERO }
+    }
+
+    /// Looks until it has come. `what` is waited for.
+    pub fn until<T>(
+        &mut self,
+        what: &str,
+        mut look: impl FnMut() -> Result<Look<T>, CommandError>,
+    ) -> Result<T, CommandError> {
+        let mut pause = FIRST_PAUSE;
+        let mut misses = 0;
+        let mut progress = None;
+        loop {
+            let stands = match look() {
+                Ok(Look::Done(value)) => return Ok(value),
+                Ok(Look::NotYet(stands)) => {
+                    misses = 0;
+                    stands
+                }
+                Ok(Look::Missing) if misses >= MAX_MISSES => return Err(CommandError::Dropped(what.into())),
+                Err(CommandError::Client(ClientError::Unreachable { why, .. })) if misses < MAX_MISSES => {
+                    misses += 1;
+                    format!("the node does not answer: {why}")
+                }
+                Ok(Look::Missing) => {
+                    misses += 1;
+                    format!("{what} is not with the node")
+                }
+                Err(error) => return Err(error),
+            };
+            if self.waited >= self.timeout {
+                return Err(CommandError::Timeout(duration(self.timeout), stands));
+            }
+            progress.get_or_insert_with(|| self.ui.progress()).show(None, &stands);
+            let pausing = pause.min(self.timeout - self.waited);
+            clock::sleep(pausing);
+            self.waited += pausing;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiter(millis: u64) -> Waiter {
+        Waiter::new(Ui::new(true), Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn it_ends_when_it_has_come() {
+        let mut looks = 0;
+        let found = waiter(60_000).until("it", || {
+            looks += 1;
+            Ok(if looks == 3 { Look::Done(looks) } else { Look::NotYet("soon".into()) })
+        });
+        assert_eq!(found.unwrap(), 3);
+    }
+
+    #[test]
+    fn it_ends_in_time_and_says_where_it_stood() {
+        let mut waiter = waiter(1);
+        for _ in 0..2 {
+            let ended = waiter.until::<()>("it", || Ok(Look::NotYet("block 3 of 10".into())));
+            assert!(matches!(ended, Err(CommandError::Timeout(_, stands)) if stands == "block 3 of 10"));
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_away_for_a_moment_is_waited_for() {
+        let gone =
+            || CommandError::Client(ClientError::Unreachable { node: "n".into(), why: "refused".into() });
+        let mut looks = 0;
+        let found = waiter(60_000).until("it", || {
+            looks += 1;
+            if looks <= 2 { Err(gone()) } else { Ok(Look::Done(())) }
+        });
+        assert!(found.is_ok());
+        let refused = waiter(60_000).until::<()>("it", || Err(CommandError::NotSynced(1)));
+        assert!(matches!(refused, Err(CommandError::NotSynced(1))));
+    }
+}

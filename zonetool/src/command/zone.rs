@@ -1,0 +1,19 @@
+//! `zone NAME`: the zone as a master file that `register --zone` takes again.
+
+use serde::Serialize;
+
+use super::{CommandError, show::registered};
+use crate::{cli::OfName, client::Client, ui::Ui, zone::master_file};
+
+/// Runs the command.
+pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        name: &'a str,
+        zone: &'a str,
+    }
+    let (info, records) = registered(client, &args.name)?;
+    let zone = master_file(&info.name, &records);
+    ui.result(&zone, &Document { name: info.name.as_str(), zone: &zone });
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! The key file: `owner.key` in the directory of keys, mode 0600.
+//!
+//! ```text
+//! {
+//!   "format": 1,
+//!   "owner": "<public key>",
+//!   "recovery": "<public key>",
+//!   "secret": "<owner's seed and the recovery key's public half, 64 bytes in hex>"     without a passphrase, or
+//!   "encrypted": "-----BEGIN AGE ENCRYPTED FILE-----..."                               the same, by age's scrypt
+//! }
+//! ```
+//!
+//! What is outside of the encryption can be shown without the passphrase; it is compared with what is inside before
+//! anything is signed.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use age::{DecryptError, scrypt, secrecy::SecretString};
+use namechain::types::{PublicKey, SecretKey};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{KeyError, Keys, Passphrases};
+
+/// The key file's name in the directory of keys.
+pub const KEY_FILE: &str = "owner.key";
+
+const FORMAT: u32 = 1;
+/// A key file is about a kilobyte.
+const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
+/// How many replaced key files are kept beside the key file.
+const MAX_OLD_FILES: u32 = 1_000;
+
+/// How the owner's key is kept.
+pub enum Protection {
+    /// Encrypted with a passphrase.
+    Passphrase(SecretString),
+    /// As it is: whoever reads the file has the key.
+    None,
+}
+
+/// A key file as it is read: the secret may still be encrypted.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyFile {
+    format: u32,
+    /// The owner's public key.
+    pub owner: PublicKey,
+    /// The recovery key's public half.
+    pub recovery: PublicKey,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<Zeroizing<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted: Option<String>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyFile(of {})", self.owner)
+    }
+}
+
+impl KeyFile {
+    fn seal(keys: &Keys, protection: &Protection, path: PathBuf) -> Result<Self, KeyError> {
+        let plain = Zeroizing::new([keys.owner_seed.as_slice(), &keys.recovery.0].concat());
+        let (secret, encrypted) = match protection {
+            Protection::None => (Some(Zeroizing::new(hex::encode(plain.as_slice()))), None),
+            Protection::Passphrase(passphrase) => {
+                let recipient = scrypt::Recipient::new(passphrase.clone());
+                let sealed = age::encrypt_and_armor(&recipient, &plain)
+                    .map_err(|error| KeyError::Cipher(error.to_string()))?;
+                (None, Some(sealed))
+            }
+        };
+        let owner = keys.owner().public();
+        Ok(KeyFile { format: FORMAT, owner, recovery: keys.recovery, secret, encrypted, path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it takes a passphrase to use it.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted.is_some()
+    }
+
+    /// The owner's key; asks for the passphrase if it takes one.
+    pub fn unlock(&self, passphrases: &Passphrases) -> Result<SecretKey, KeyError> {
+        let malformed = |why: &str| KeyError::Malformed { path: self.path.clone(), why: why.into() };
+        let plain = match (&self.secret, &self.encrypted) {
+            (Some(secret), None) => Zeroizing::new(
+                hex::decode(secret.as_bytes()).map_err(|_| malformed("its secret is not hexadecimal"))?,
+            ),
+            (None, Some(sealed)) => decrypt(sealed, passphrases.known()?)?,
+            _ => return Err(malformed("it has either a secret or an encrypted one")),
+        };
+        let (seed, recovery) =
+            plain.split_first_chunk::<32>().ok_or_else(|| malformed("its secret is too short"))?;
+        let key = SecretKey::from_seed(seed);
+        if key.public() != self.owner || recovery != self.recovery.0 {
+            return Err(malformed("its secret belongs to other public keys than it says"));
+        }
+        Ok(key)
+    }
+}
+
+fn decrypt(sealed: &str, passphrase: SecretString) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    age::decrypt(&scrypt::Identity::new(passphrase), sealed.as_bytes()).map(Zeroizing::new).map_err(|error| {
+        match error {
+            DecryptError::DecryptionFailed
+            | DecryptError::KeyDecryptionFailed
+            | DecryptError::NoMatchingKeys => KeyError::WrongPassphrase,
+            other => KeyError::Cipher(other.to_string()),
+        }
+    })
+}
+
+/// Reads the key file of `directory`, refusing one that others can read or write.
+pub fn load(directory: &Path) -> Result<KeyFile, KeyError> {
+    let path = directory.join(KEY_FILE);
+    let file_error = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => KeyError::Missing(directory.to_owned()),
+        _ => KeyError::File { path: path.clone(), source },
+    };
+    let file = File::open(&path).map_err(file_error)?;
+    let mode = file.metadata().map_err(file_error)?.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Exposed { path, mode });
+    }
+    let mut text = Zeroizing::new(Vec::new());
+    file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut text).map_err(file_error)?;
+    let malformed = |why: String| KeyError::Malformed { path: path.clone(), why };
+    let key: KeyFile = serde_json::from_slice(&text)
+        // serde's message could repeat the secret.
+        .map_err(|error| malformed(format!("line {} is not as this program writes it", error.line())))?;
+    if key.format != FORMAT {
+        return Err(malformed(format!("its format is {}, this program knows {FORMAT}", key.format)));
+    }
+    Ok(KeyFile { path, ..key })
+}
+
+/// Writes the key file of `directory`: created beside it, synced, renamed over it, the directory synced. With
+/// `replace`, a file that is there is kept under another name; without, it is an error.
+pub fn store(
+    directory: &Path,
+    keys: &Keys,
+    protection: &Protection,
+    replace: bool,
+) -> Result<KeyFile, KeyError> {
+    let path = directory.join(KEY_FILE);
+    create_directory(directory)?;
+    let exists = path.symlink_metadata().is_ok();
+    if exists && !replace {
+        return Err(KeyError::Exists(path));
+    }
+    let key = KeyFile::seal(keys, protection, path)?;
+    let path = &key.path;
+    let file_error = |source| KeyError::File { path: path.clone(), source };
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE_BYTES as usize));
+    serde_json::to_writer_pretty(&mut *text, &key).map_err(|error| file_error(error.into()))?;
+    text.push(b'\n');
+    if exists {
+        keep_old(path).map_err(file_error)?;
+    }
+    write_durably(directory, path, &text).map_err(file_error)?;
+    Ok(key)
+}
+
+fn create_directory(directory: &Path) -> Result<(), KeyError> {
+    let file_error = |source| KeyError::File { path: directory.to_owned(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(file_error)?;
+    let mode = directory.metadata().map_err(file_error)?.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(KeyError::ExposedDirectory { path: directory.to_owned(), mode });
+    }
+    Ok(())
+}
+
+fn keep_old(path: &Path) -> io::Result<()> {
+    for number in 1..=MAX_OLD_FILES {
+        match fs::hard_link(path, path.with_extension(format!("key.old-{number}"))) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result,
+        }
+    }
+    Err(io::Error::other("there are too many old key files beside it"))
+}
+
+fn write_durably(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("key.new-{}", std::process::id()));
+    let result = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));
+    if result.is_err() {
+        // Whatever came of it is no key file; the error that is reported is the first.
+        let _ = fs::remove_file(&temporary);
+    }
+    result?;
+    File::open(directory)?.sync_all()
+}
+
+fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Whatever the umask took away.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{keys::Words, ui::Ui};
+
+    fn passphrases(file: Option<PathBuf>) -> Passphrases {
+        Passphrases { file, ui: Ui::new(false) }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_key_is_stored_for_its_owner_alone_and_loaded() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = base.path().join("a/keys");
+        let keys = Words::random().unwrap().keys();
+        store(&directory, &keys, &Protection::None, false).unwrap();
+        assert_eq!((mode(&directory), mode(&directory.join(KEY_FILE))), (0o700, 0o600));
+        let file = load(&directory).unwrap();
+        assert_eq!(file.unlock(&passphrases(None)).unwrap().public(), keys.owner().public());
+        assert_eq!((file.owner, file.recovery), (keys.owner().public(), keys.recovery));
+        assert!(!file.is_encrypted());
+    }
+
+    #[test]
+    fn a_passphrase_is_asked_for_and_checked() {
+        let base = tempfile::tempdir().unwrap();
+        let keys = Words::random().unwrap().keys();
+        let protection = Protection::Passphrase(SecretString::from("correct horse".to_owned()));
+        store(base.path(), &keys, &protection, false).unwrap();
+        let text = fs::read_to_string(base.path().join(KEY_FILE)).unwrap();
+        assert!(!text.contains(&hex::encode(*keys.owner_seed)));
+        let file = load(base.path()).unwrap();
+        let unlock = |passphrase: &str| {
+            let path = base.path().join("passphrase");
+            fs::write(&path, passphrase).unwrap();
+            file.unlock(&passphrases(Some(path)))
+        };
+        assert_eq!(unlock("correct horse\nsecond line\n").unwrap().public(), keys.owner().public());
+        assert!(matches!(unlock("wrong horse"), Err(KeyError::WrongPassphrase)));
+        assert!(matches!(unlock("\n"), Err(KeyError::EmptyPassphrase)));
+    }
+
+    #[test]
+    fn a_key_is_replaced_only_when_told_and_the_old_one_kept() {
+        let base = tempfile::tempdir().unwrap();
+        let [first, second, third] = [(); 3].map(|()| Words::random().unwrap().keys());
+        store(base.path(), &first, &Protection::None, false).unwrap();
+        assert!(matches!(store(base.path(), &second, &Protection::None, false), Err(KeyError::Exists(_))));
+        assert_eq!(load(base.path()).unwrap().owner, first.owner().public());
+        store(base.path(), &second, &Protection::None, true).unwrap();
+        store(base.path(), &third, &Protection::None, true).unwrap();
+        assert_eq!(load(base.path()).unwrap().owner, third.owner().public());
+        for (name, keys) in [("owner.key.old-1", first), ("owner.key.old-2", second)] {
+            let text = fs::read_to_string(base.path().join(name)).unwrap();
+            assert!(text.contains(&keys.owner().public().to_string()), "{name}");
+        }
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 3, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_is_open_to_others_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let keys = Words::random().unwrap().keys();
+        store(base.path(), &keys, &Protection::None, false).unwrap();
+        let path = base.path().join(KEY_FILE);
+        for bits in [0o640, 0o604, 0o620, 0o666] {
+            fs::set_permissions(&path, Permissions::from_mode(bits)).unwrap();
+            assert!(matches!(load(base.path()), Err(KeyError::Exposed { mode, .. }) if mode == bits));
+        }
+        fs::set_permissions(base.path(), Permissions::from_mode(0o777)).unwrap();
+        let refused = store(base.path(), &keys, &Protection::None, true);
+        assert!(matches!(refused, Err(KeyError::ExposedDirectory { mode: 0o777, .. })));
+    }
+
+    #[test]
+    fn a_file_that_was_changed_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let keys = Words::random().unwrap().keys();
+        store(base.path(), &keys, &Protection::None, false).unwrap();
+        let path = base.path().join(KEY_FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        let other = Words::random().unwrap().keys();
+        for (from, to) in [
+            (keys.owner().public().to_string(), other.owner().public().to_string()),
+            (hex::encode(keys.recovery.0), hex::encode(other.recovery.0)),
+        ] {
+            fs::write(&path, text.replacen(&from, &to, 1)).unwrap();
+            let refused = load(base.path()).unwrap().unlock(&passphrases(None));
+            assert!(matches!(refused, Err(KeyError::Malformed { .. })), "{from}");
+        }
+        for bad in
+            ["", "{}", &text.replace("\"format\": 1", "\"format\": 2"), &text.replace("secret", "secrets")]
+        {
+            fs::write(&path, bad).unwrap();
+            let error = load(base.path()).unwrap_err();
+            assert!(matches!(error, KeyError::Malformed { .. }), "{error}");
+            assert!(!error.to_string().contains(&hex::encode(*keys.owner_seed)));
+        }
+        assert!(matches!(load(&base.path().join("none")), Err(KeyError::Missing(_))));
+    }
+}

@@ -1,0 +1,252 @@
+//! All the rules of output, in one file.
+//!
+//! - Standard output has results and nothing else. With `--json` it has exactly one JSON document: the result, or
+//!   `{"error": {"code", "exit", "message", "hint"}}`.
+//! - Standard error has progress, notes and, without `--json`, errors.
+//! - No colour anywhere. A moving bar only when standard error is a terminal; otherwise a line now and then.
+//! - Nothing that came from a record, a name or a peer reaches the terminal as a control character: every string that
+//!   is printed goes through [`harmless`], and what came from outside goes through [`one_line`] first, so that it can't
+//!   begin a line either.
+
+use std::{
+    fmt::Write as _,
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::clock;
+
+/// How often progress makes a line when standard error is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Where output goes, and in which form.
+#[derive(Clone, Copy, Debug)]
+pub struct Ui {
+    json: bool,
+}
+
+/// What `--json` prints for an error.
+#[derive(Debug, Serialize)]
+pub struct ErrorReport {
+    /// A stable word: the exit code's name.
+    pub code: &'static str,
+    /// The exit code.
+    pub exit: u8,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Whether a terminal could take `c` as something other than a character to draw: C0 and C1 controls, and those that
+/// change the direction of the text around them (Unicode Bidirectional Algorithm, UAX #9) or end a line.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `text` with every harmful character but the line feed escaped.
+pub fn harmless(text: &str) -> String {
+    text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` with every harmful character escaped, line feeds too.
+pub fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Writing to a String never fails.
+        let _ = match c {
+            c if !is_harmful(c) => write!(out, "{c}"),
+            c if c.is_ascii() => write!(out, "\\x{:02x}", u32::from(c)),
+            c => write!(out, "\\u{{{:x}}}", u32::from(c)),
+        };
+    }
+    out
+}
+
+/// A JSON document whose strings hold nothing harmful either. serde_json escapes what is below 0x20; the rest can only
+/// stand inside of strings, where `\uXXXX` means the same.
+fn harmless_json(value: &impl Serialize) -> String {
+    let text =
+        serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Writing to a String never fails. All of them are below 0x10000.
+        let _ = match c {
+            '\n' => write!(out, "{c}"),
+            c if is_harmful(c) => write!(out, "\\u{:04x}", u32::from(c)),
+            c => write!(out, "{c}"),
+        };
+    }
+    out
+}
+
+impl Ui {
+    /// Output as text, or as JSON.
+    pub fn new(json: bool) -> Self {
+        Ui { json }
+    }
+
+    /// The result: `text` for people, `value` for scripts. A closed pipe is no error.
+    pub fn result(self, text: &str, value: &impl Serialize) {
+        let out = if self.json { harmless_json(value) } else { harmless(text) };
+        let _ = writeln!(std::io::stdout(), "{}", out.trim_end_matches('\n'));
+    }
+
+    /// Something worth knowing beside the result.
+    pub fn note(self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{}", harmless(text));
+    }
+
+    /// The error that ends the command.
+    pub fn error(self, report: ErrorReport) {
+        if self.json {
+            #[derive(Serialize)]
+            struct Document {
+                error: ErrorReport,
+            }
+            let _ = writeln!(std::io::stdout(), "{}", harmless_json(&Document { error: report }));
+            return;
+        }
+        let mut text = format!("zonetool: {}", report.message);
+        if let Some(hint) = report.hint {
+            let _ = write!(text, "\nhint: {hint}");
+        }
+        let _ = writeln!(std::io::stderr(), "{}", harmless(&text));
+    }
+
+    /// The text of clap: help and version to standard output, refusals to standard error.
+    pub fn usage(error: &clap::Error) {
+        let text = harmless(&error.render().to_string());
+        let _ = match error.use_stderr() {
+            true => write!(std::io::stderr(), "{text}"),
+            false => write!(std::io::stdout(), "{text}"),
+        };
+    }
+
+    /// Asks for a secret on the terminal, without echo. `None` if there is no terminal to ask on.
+    pub fn ask_secret(self, question: &str) -> std::io::Result<Option<String>> {
+        if !std::io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        rpassword::prompt_password(format!("{question}: ")).map(Some)
+    }
+
+    /// Begins to show the progress of something.
+    pub fn progress(self) -> Progress {
+        if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            // The template is constant; the default serves if it were refused.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                bar.set_style(style);
+            }
+            Progress::Bar(bar)
+        } else {
+            Progress::Lines { next: clock::now() }
+        }
+    }
+}
+
+/// The progress of one thing: a line that is drawn again on a terminal, a line now and then elsewhere.
+#[derive(Debug)]
+pub enum Progress {
+    /// On a terminal.
+    Bar(ProgressBar),
+    /// Elsewhere.
+    Lines {
+        /// When the next line is due.
+        next: Instant,
+    },
+}
+
+impl Progress {
+    /// Says where it stands. `fraction` draws a bar before the text.
+    pub fn show(&mut self, fraction: Option<f64>, text: &str) {
+        match self {
+            Progress::Bar(bar) => {
+                bar.set_message(format!("{}{}", fraction.map(bar_of).unwrap_or_default(), one_line(text)));
+                bar.tick();
+            }
+            Progress::Lines { next } => {
+                let now = clock::now();
+                if now >= *next {
+                    *next = now + LINE_EVERY;
+                    let _ = writeln!(std::io::stderr(), "{}", one_line(text));
+                }
+            }
+        }
+    }
+
+    /// Ends it with a line that stays.
+    pub fn done(self, text: &str) {
+        if let Progress::Bar(bar) = &self {
+            bar.finish_and_clear();
+        }
+        let _ = writeln!(std::io::stderr(), "{}", one_line(text));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Progress::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar_of(fraction: f64) -> String {
+    const CELLS: usize = 24;
+    let full = (fraction.clamp(0.0, 1.0) * CELLS as f64) as usize;
+    format!("[{}{}] ", "#".repeat(full), "-".repeat(CELLS - full))
+}
+
+/// A duration in the largest unit that says enough.
+pub fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        secs @ ..=119 => format!("{secs} s"),
+        secs @ ..=7_199 => format!("{} min", secs.div_ceil(60)),
+        secs => format!("{} h", secs.div_ceil(3_600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_harmful_is_left() {
+        let evil = "a\u{1b}[2J\u{7}\u{7f}\u{9b}31m\u{202e}x\u{2066}\u{200f}\u{61c}\r\nb\tü漢";
+        assert_eq!(
+            harmless(evil),
+            "a\\x1b[2J\\x07\\x7f\\u{9b}31m\\u{202e}x\\u{2066}\\u{200f}\\u{61c}\\x0d\nb\\x09ü漢"
+        );
+        assert_eq!(one_line("a\nb"), "a\\x0ab");
+        for code in 0..=0x2_ffff {
+            let Some(c) = char::from_u32(code) else { continue };
+            let shown = one_line(&c.to_string());
+            assert!(!shown.chars().any(is_harmful), "{code:x}");
+            assert_eq!(shown.len() == c.len_utf8(), !is_harmful(c), "{code:x}");
+        }
+    }
+
+    #[test]
+    fn json_says_the_same_without_them() {
+        let evil = "a\u{1b}[2J\u{7f}\u{9b}\u{202e}\n\"\\ü";
+        let text = harmless_json(&serde_json::json!({ "key\u{85}": evil }));
+        assert!(!text.chars().any(|c| is_harmful(c) && c != '\n'), "{text}");
+        let back: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(back["key\u{85}"], evil);
+    }
+
+    #[test]
+    fn bars_and_durations() {
+        assert_eq!(bar_of(0.5), format!("[{}{}] ", "#".repeat(12), "-".repeat(12)));
+        assert_eq!(bar_of(7.0), format!("[{}] ", "#".repeat(24)));
+        assert_eq!(duration(Duration::from_secs(119)), "119 s");
+        assert_eq!(duration(Duration::from_secs(120)), "2 min");
+        assert_eq!(duration(Duration::from_secs(7_201)), "3 h");
+    }
+}
