@@ -142,11 +142,17 @@ class Chain:
     """A branch from the genesis block on, with the state after its last block."""
 
     def __init__(self, net):
-        self.net, self.headers, self.state = net, [p.genesis(net)], {}
+        self.net, self.headers, self.leaves, self.state = net, [], [], {}
+        self.append(p.genesis(net))
 
-    def leaves(self):
-        net = self.net
-        return [p.range_leaf(net, p.header_id(net, x), p.target_work(x.target)) for x in self.headers]
+    def append(self, header):
+        self.headers.append(header)
+        work = p.target_work(header.target)
+        self.leaves.append(p.range_leaf(self.net, p.header_id(self.net, header), work))
+
+    def anchors(self):
+        """The ids of the blocks that a stamp in the next block may be anchored to."""
+        return {p.header_id(self.net, x) for x in self.headers[-p.ANCHOR_DEPTH :]}
 
     def check(self, data, now):
         """The header and the state after the block, or Refused."""
@@ -160,11 +166,11 @@ class Chain:
         need(header.time > times[len(times) // 2], "header-time")
         need(header.time <= now + p.MAX_AHEAD, "(postponed)")
         need(header.target == next_target(net, parent.height, parent.time), "header-target")
-        need(header.history_root == p.history_root(net, self.leaves()), "history-root")
+        need(header.history_root == p.history_root(net, self.leaves), "history-root")
         need(header.ops_root == p.ops_root(net, [op.data for op in operations]), "ops-root")
         state = dict(self.state)
         remove_expired(net, state, header.height)
-        anchors = {p.header_id(net, x) for x in self.headers[-p.ANCHOR_DEPTH :]}
+        anchors = self.anchors()
         for op in operations:
             need(op.anchor in anchors, "stamp-anchor")
             apply(net, state, op, header.height, parent.price)
@@ -176,7 +182,15 @@ class Chain:
 
     def connect(self, data, now):
         header, self.state = self.check(data, now)
-        self.headers.append(header)
+        self.append(header)
+
+    def judge(self, data):
+        """Whether the next block could record an operation after no other: Refused if not."""
+        op, tip = p.decode_operation(data), self.headers[-1]
+        state = dict(self.state)
+        remove_expired(self.net, state, tip.height + 1)
+        need(op.anchor in self.anchors(), "stamp-anchor")
+        apply(self.net, state, op, tip.height + 1, tip.price)
 
 
 # 8. Schedule

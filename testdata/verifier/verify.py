@@ -2,6 +2,10 @@
 protocol.py and rules.py have it, which were written from that page without a look at the Rust code.
 
     python3 testdata/verifier/verify.py [testdata]
+    python3 testdata/verifier/verify.py --story FILE
+
+A story is a chain of the dev network as it grew, a JSON object a line: {"operation": hex, "refused": false, true
+or the id of the one rule that it breaks} for what the next block could or could not record, {"block": hex} for that block.
 
 It needs Python 3.10 and argon2-cffi (Debian: python3-argon2), prints what fails and `N passed, N failed`, and ends with 1 if anything
 failed."""
@@ -221,7 +225,28 @@ def load(path):
     return json.loads(path.read_text())
 
 
+def story(path):
+    """Follows a chain of the dev network, and judges what was offered to it on the way."""
+    chain = rules.Chain(p.NETWORKS["dev"])
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        event = json.loads(line)
+        if "block" in event:
+            check(f"line {number}", refusal(chain.connect, unhex(event["block"]), NOW), None)
+        else:
+            broken, wanted = refusal(chain.judge, unhex(event["operation"])), event["refused"]
+            check(f"line {number} ({broken})", broken if isinstance(wanted, str) else broken is not None, wanted)
+
+
 def main():
+    if sys.argv[1:2] == ["--story"]:
+        story(pathlib.Path(sys.argv[2]))
+    else:
+        vectors()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def vectors():
     here = pathlib.Path(__file__).resolve().parent.parent
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else here
     digest = p.h(p.NETWORKS["main"], "value", p.reserved_bytes()).hex()
@@ -232,8 +257,6 @@ def main():
         rule(load(path))
     all_rules(folder)
     signatures(folder / "ed25519")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":
