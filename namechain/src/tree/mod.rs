@@ -10,7 +10,7 @@ mod proof;
 
 use std::sync::{Arc, OnceLock};
 
-pub use proof::{MAX_PROOF_BYTES, Proof, ProofError, Proven};
+pub use proof::{MAX_PROOF_BYTES, Proof, ProofError};
 
 use crate::types::{Domain, Hash, Network, hash};
 
@@ -261,18 +261,19 @@ mod tests {
             let bytes = proof.to_bytes();
             prop_assert!(bytes.len() <= MAX_PROOF_BYTES);
             prop_assert_eq!(&Proof::from_bytes(&bytes).unwrap(), &proof);
-            let expected = match model.get(&probe) {
-                Some(value) => Proven::Present(*value),
-                None => Proven::Absent,
-            };
-            prop_assert_eq!(proof.verify(Network::Dev, &tree.root(), &probe), Ok(expected));
+            let value = model.get(&probe);
+            prop_assert_eq!(proof.verify(Network::Dev, &tree.root(), &probe, value), Ok(()));
+            let other = Hash([0xee; 32]);
+            let lie = if value.is_some() { None } else { Some(&other) };
+            prop_assert!(proof.verify(Network::Dev, &tree.root(), &probe, lie).is_err());
+            prop_assert!(proof.verify(Network::Dev, &tree.root(), &probe, Some(&other)).is_err());
 
             let mut mutated = bytes.clone();
             let at = usize::from(flip.0) % mutated.len();
             mutated[at] ^= flip.1.max(1);
             if let Ok(other) = Proof::from_bytes(&mutated) {
-                let verdict = other.verify(Network::Dev, &tree.root(), &probe);
-                prop_assert!(verdict.is_err(), "{:?} verifies as {:?}", other, verdict);
+                prop_assert!(other.verify(Network::Dev, &tree.root(), &probe, value).is_err(), "{:?}", other);
+                prop_assert!(other.verify(Network::Dev, &tree.root(), &probe, lie).is_err(), "{:?}", other);
             }
         }
     }

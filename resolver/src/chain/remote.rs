@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use namechain::{
     codec::{Decode, DecodeError},
     rpc::{ProofInfo, Refusal, Status},
-    tree::{Proof, ProofError, Proven},
+    tree::{Proof, ProofError},
     types::{Entry, Hash, Header, Name, Network},
 };
 use serde::de::DeserializeOwned;
@@ -227,22 +227,15 @@ impl From<hex::FromHexError> for Unproven {
 fn verify(info: &ProofInfo, name: &Name, network: Network) -> Result<(Standing, u32), Unproven> {
     let header = Header::from_bytes(&hex::decode(&info.header)?)?;
     let proof = Proof::from_bytes(&hex::decode(&info.proof)?)?;
-    let proven = proof.verify(network, &header.state_root, &name.key(network)).map_err(Unproven::Proof)?;
-    let standing = match (proven, &info.entry) {
-        (Proven::Absent, _) => Standing::Unregistered,
-        (Proven::Present(hash), Some(entry)) => {
-            let bytes = hex::decode(entry)?;
-            if Entry::value_hash(network, &bytes) != hash {
-                return Err(Unproven::Entry);
-            }
-            match Entry::from_bytes(&bytes)? {
-                Entry::Name(entry) if entry.name == *name => {
-                    Compiled::new(entry).standing(network.params(), header.height)
-                }
-                _ => return Err(Unproven::Entry),
-            }
+    let entry = info.entry.as_ref().map(hex::decode).transpose()?;
+    let value = entry.as_ref().map(|bytes| Entry::value_hash(network, bytes));
+    proof.verify(network, &header.state_root, &name.key(network), value.as_ref()).map_err(Unproven::Proof)?;
+    let standing = match entry.map(|bytes| Entry::from_bytes(&bytes)).transpose()? {
+        None => Standing::Unregistered,
+        Some(Entry::Name(entry)) if entry.name == *name => {
+            Compiled::new(entry).standing(network.params(), header.height)
         }
-        (Proven::Present(_), None) => return Err(Unproven::Entry),
+        Some(_) => return Err(Unproven::Entry),
     };
     Ok((standing, header.height))
 }
