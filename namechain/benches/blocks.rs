@@ -1,5 +1,5 @@
 //! Blocks, states and stores, each beside its bound in the same run. `cargo bench -p namechain --bench blocks`; with
-//! `NAMECHAIN_BENCH_MILLION=1` at a million names too.
+//! `NAMECHAIN_BENCH_MILLION=1` at a million names too; with `-- memory`, `disk`, `long`, `log` or `rebuild` only these parts.
 
 mod common;
 
@@ -34,6 +34,8 @@ const READS: u32 = 20_000;
 /// The chain whose index is made anew: its names, and then its blocks of one update of each.
 const REBUILT_NAMES: u32 = 20;
 const REBUILT_BLOCKS: u32 = 400;
+/// Blocks between two durable commits, as the node has it.
+const REBUILT_SYNC_EVERY: u32 = 100;
 /// Appends to the log.
 const APPENDS: usize = 30;
 
@@ -42,18 +44,27 @@ fn main() {
     if let Some(at) = arguments.iter().position(|argument| argument == "--open") {
         return opened(Path::new(&arguments[at + 1]), arguments[at + 2].parse().expect("a number"));
     }
+    // `cargo bench` adds flags of its own; words are the parts to run.
+    let only: Vec<_> = arguments[1..].iter().filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| only.is_empty() || only.iter().any(|only| *only == part);
     println!("load of the machine at the start: {}", fs::read_to_string("/proc/loadavg").unwrap_or_default());
     let million = env::var_os("NAMECHAIN_BENCH_MILLION").is_some_and(|value| value == "1");
     let sizes: &[u32] = if million { &[10_000, 100_000, 1_000_000] } else { &[10_000, 100_000] };
-    for names in sizes {
-        full_blocks_in_memory(*names);
+    if wanted("memory") {
+        sizes.iter().for_each(|names| full_blocks_in_memory(*names));
     }
-    for names in sizes {
-        a_store_of(*names);
+    if wanted("disk") {
+        sizes.iter().for_each(|names| a_store_of(*names));
     }
-    long_chain(100_000);
-    appends();
-    rebuild();
+    if wanted("long") {
+        long_chain(100_000);
+    }
+    if wanted("log") {
+        appends();
+    }
+    if wanted("rebuild") {
+        rebuild();
+    }
 }
 
 fn row(what: &str, took: Took) {
@@ -149,7 +160,8 @@ fn long_chain(blocks: u32) {
 /// So that what this process holds is not counted.
 fn open_in_a_process_of_its_own(dir: &Path, names: u32) {
     let this = env::current_exe().expect("this program");
-    let status = Command::new(this).arg("--open").arg(dir).arg(names.to_string()).status().expect("a process");
+    let status =
+        Command::new(this).arg("--open").arg(dir).arg(names.to_string()).status().expect("a process");
     assert!(status.success());
 }
 
@@ -185,7 +197,9 @@ fn appends() {
     let (mut plain, mut log) = (Vec::new(), Vec::new());
     for _ in 0..APPENDS {
         plain.push(timed(|| file.write_all(&block).and_then(|()| file.sync_data()).expect("a write")).1);
-        log.push(timed(|| store.append(&block).and_then(|_| store.commit(Vec::new(), true)).expect("a commit")).1);
+        log.push(
+            timed(|| store.append(&block).and_then(|_| store.commit(Vec::new(), true)).expect("a commit")).1,
+        );
     }
     let (plain, log) = (median(plain), median(log));
     row("  bound: 256 KiB to a plain file, fdatasync", plain);
@@ -199,17 +213,17 @@ fn rebuild() {
     let dir = tempfile::tempdir().expect("a directory");
     let blocks = worked_chain(dir.path());
     let bounds: Vec<Took> = blocks.iter().map(bound).collect();
-    let sum = bounds.iter().fold(Took::default(), |sum, took| Took {
-        wall: sum.wall + took.wall,
-        cpu: sum.cpu + took.cpu,
-    });
+    let sum = bounds
+        .iter()
+        .fold(Took::default(), |sum, took| Took { wall: sum.wall + took.wall, cpu: sum.cpu + took.cpu });
     let (height, took) = timed(|| {
         let options = Options { reindex: true, ..Options::default() };
         let store = Arc::new(Store::open_with(dir.path(), NETWORK, options).expect("a store").store);
         let mut chain = Chain::open(NETWORK, store.clone()).expect("a chain");
         let each = |at: BlockAt, bytes: &[u8]| -> Result<(), StorageError> {
             let block = Block::parse(bytes).expect("a block");
-            chain.accept_at(&block, Some(at), u64::MAX, false).expect("a good block");
+            let durable = (block.header.height % REBUILT_SYNC_EVERY) == 0;
+            chain.accept_at(&block, Some(at), u64::MAX, durable).expect("a good block");
             Ok(())
         };
         store.replay(each).expect("a log");

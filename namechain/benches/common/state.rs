@@ -153,8 +153,7 @@ pub fn stamp_all(operations: &mut [Operation]) {
                 let mut worker = Worker::new(NETWORK);
                 for operation in part {
                     let (subject, stamp) = (operation.stamp_subject(NETWORK), *operation.stamp());
-                    *operation.stamp_mut() =
-                        worker.search_stamp(&subject, stamp, u64::MAX).expect("a stamp");
+                    *operation.stamp_mut() = worker.search_stamp(&subject, stamp, u64::MAX).expect("a stamp");
                 }
             });
         }
