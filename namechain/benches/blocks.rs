@@ -20,7 +20,6 @@ use common::{
 };
 use namechain::{
     chain::{Accepted, BlockAt, Chain, MemoryStorage, Storage, StorageError},
-    codec::Encode,
     consensus::{block::check_operation_alone, price, work::Worker},
     miner::mine,
     store::{Options, Store},
