@@ -221,7 +221,7 @@ fn rebuild() {
         let mut chain = Chain::open(NETWORK, store.clone()).expect("a chain");
         let each = |at: BlockAt, bytes: &[u8]| -> Result<(), StorageError> {
             let block = Block::parse(bytes).expect("a block");
-            let durable = (block.header.height % REBUILT_SYNC_EVERY) == 0;
+            let durable = block.header.height.is_multiple_of(REBUILT_SYNC_EVERY);
             chain.accept_at(&block, Some(at), u64::MAX, durable).expect("a good block");
             Ok(())
         };
