@@ -9,10 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::{
-    api::Backend,
-    node::{MineMode, Node, NodeConfig},
-};
+use namechain::node::{MineMode, Node, NodeConfig};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::{ChainFrom, Cli, Config},
@@ -163,7 +160,7 @@ async fn chain(from: &ChainFrom) -> anyhow::Result<(Arc<dyn ChainSource>, Option
             })
             .await?;
             let handle = node.handle();
-            let served = move || Served { snapshot: handle.served(), synced: handle.status().synced };
+            let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
             Ok((Arc::new(Embedded::new(*network, served)), Some(node)))
         }
         ChainFrom::Remote { url, network } => {
