@@ -7,40 +7,19 @@
 //!
 //! `NAMECHAIN_ROUNDS` sets how long a history is (default 60), `NAMECHAIN_SEED` the first of three seeds.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
-};
+mod common;
 
+use std::collections::BTreeMap;
+
+use common::{Miner, NETWORK, NOW, Random, number_from_env, records};
 use namechain::{
-    chain::{Accepted, Chain, MemoryStorage},
-    consensus::{state::Failure, work::Worker},
-    miner::mine,
-    types::{
-        Action, Block, Hash, Name, Named, Network, Operation, Record, RecordSet, SecretKey, Stamp, commitment,
-    },
+    chain::Chain,
+    consensus::state::Failure,
+    types::{Action, Block, Hash, Name, Named, Operation, SecretKey, Stamp, commitment},
 };
 
-const NETWORK: Network = Network::Dev;
-const NOW: u64 = 1_800_000_000;
 /// What every operation pays: more than any costs, while the multiplier stays low.
 const WORK: u64 = 80;
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
 
 /// A name, as the model has it: keys by their numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,16 +138,13 @@ impl Model {
 const KEYS: u64 = 4;
 const NAMES: u64 = 6;
 
+/// Keys and names by the model's numbers, which begin at 0.
 fn key(number: u8) -> SecretKey {
-    SecretKey::from_seed(&[number + 1; 32])
+    common::key(number + 1)
 }
 
 fn name(number: u8) -> Name {
-    Name::parse(&format!("some-name-{number}")).unwrap()
-}
-
-fn records(number: u8) -> RecordSet {
-    RecordSet::new(vec![Record { owner: vec![0], rtype: 1, ttl: 60, rdata: vec![10, 0, 0, number] }]).unwrap()
+    common::name(&format!("some-name-{number}"))
 }
 
 fn random_attempt(random: &mut Random, model: &Model) -> Attempt {
@@ -193,18 +169,9 @@ fn random_attempt(random: &mut Random, model: &Model) -> Attempt {
     Attempt { name, key: key(random), sequence, what }
 }
 
-struct Miner {
-    chain: Chain,
-    storage: Arc<MemoryStorage>,
-    worker: Worker,
-}
+struct Player(Miner);
 
-impl Miner {
-    fn new() -> Self {
-        let storage = Arc::new(MemoryStorage::default());
-        Miner { chain: Chain::open(NETWORK, storage.clone()).unwrap(), storage, worker: Worker::new(NETWORK) }
-    }
-
+impl Player {
     fn operation(&mut self, attempt: Attempt) -> Operation {
         let (name, key) = (name(attempt.name), key(attempt.key));
         let salt = key.salt(NETWORK, &name);
@@ -224,16 +191,14 @@ impl Miner {
             }
             What::Revoke => Some(Action::Revoke),
         };
-        let stamp = Stamp { anchor: self.chain.tip_id(), work: WORK, nonce: 0 };
-        let mut operation = match action {
+        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+        let operation = match action {
             None => Operation::Commit { commitment: commitment(NETWORK, &name, &key.public(), &salt), stamp },
             Some(action) => {
                 Operation::Named(Named::sign(NETWORK, name, attempt.sequence, action, &key, stamp))
             }
         };
-        let subject = operation.stamp_subject(NETWORK);
-        *operation.stamp_mut() = self.worker.search_stamp(&subject, stamp, u64::MAX).unwrap();
-        operation
+        self.0.stamped(operation, WORK)
     }
 
     /// Mines a block of a few random attempts, each of which the chain must judge as the model does.
@@ -243,7 +208,7 @@ impl Miner {
         random: &mut Random,
         judged: &mut BTreeMap<&'static str, u32>,
     ) -> Block {
-        let height = self.chain.tip_header().height + 1;
+        let height = self.0.chain.tip_header().height + 1;
         let mut taken: Vec<Operation> = Vec::new();
         for _ in 0..random.below(5) {
             let attempt = random_attempt(random, model);
@@ -251,7 +216,7 @@ impl Miner {
             let expected = model.attempt(attempt, height);
             let operation = self.operation(attempt);
             let before: Vec<&Operation> = taken.iter().collect();
-            let found = match self.chain.try_operation(&before, &operation) {
+            let found = match self.0.chain.try_operation(&before, &operation) {
                 Ok(()) => Ok(()),
                 Err(Failure::Rule(violation)) => Err(violation.id()),
                 Err(Failure::State(error)) => panic!("{error}"),
@@ -262,18 +227,14 @@ impl Miner {
                 taken.push(operation);
             }
         }
-        let mut block = self.chain.assemble(taken.iter(), NOW).unwrap();
-        assert_eq!(block.operations.len(), taken.len());
-        block.header = mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
-        assert!(matches!(self.chain.accept(&block, NOW, true), Ok(Accepted::Tip(_))));
-        block
+        self.0.mine(&taken)
     }
 
     /// The chain's state is the model's, and so is what a reopened one reads.
     fn agrees(&self, model: &Model) {
-        let reopened = Chain::open(NETWORK, self.storage.clone()).unwrap();
-        assert_eq!(reopened.tip_id(), self.chain.tip_id());
-        let snapshot = self.chain.snapshot_at(self.chain.tip_header().height).unwrap();
+        let reopened = Chain::open(NETWORK, self.0.storage.clone()).unwrap();
+        assert_eq!(reopened.tip_id(), self.0.chain.tip_id());
+        let snapshot = self.0.chain.snapshot_at(self.0.chain.tip_header().height).unwrap();
         for number in 0..NAMES as u8 {
             let found = snapshot.entry(&name(number)).unwrap().map(|entry| {
                 let number_of =
@@ -299,10 +260,6 @@ impl Miner {
     }
 }
 
-fn number_from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
-}
-
 #[test]
 fn the_chain_behaves_as_its_model() {
     let rounds = number_from_env("NAMECHAIN_ROUNDS", 60);
@@ -317,8 +274,8 @@ fn the_chain_behaves_as_its_model() {
 }
 
 fn history(random: &mut Random, rounds: u64, judged: &mut BTreeMap<&'static str, u32>) {
-    let mut miners = [Miner::new(), Miner::new()];
-    let mut witness = Miner::new();
+    let mut miners = [Player(Miner::new()), Player(Miner::new())];
+    let mut witness = Player(Miner::new());
     let mut model = Model::default();
     let mut tips: Vec<Hash> = Vec::new();
     for _ in 0..rounds {
@@ -331,21 +288,21 @@ fn history(random: &mut Random, rounds: u64, judged: &mut BTreeMap<&'static str,
             branches.push((own, blocks));
         }
         for block in branches.iter().flat_map(|(_, blocks)| blocks) {
-            witness.chain.accept(block, NOW, true).unwrap();
+            witness.0.chain.accept(block, NOW, true).unwrap();
         }
         for (miner, (_, theirs)) in miners.iter_mut().zip(branches.iter().rev()) {
             for block in theirs {
-                miner.chain.accept(block, NOW, true).unwrap();
+                miner.0.chain.accept(block, NOW, true).unwrap();
             }
         }
         let winner = if counts[0] > counts[1] { 0 } else { 1 };
         model = branches.swap_remove(winner).0;
-        tips.push(witness.chain.tip_id());
-        assert!(miners.iter().all(|miner| miner.chain.tip_id() == witness.chain.tip_id()));
+        tips.push(witness.0.chain.tip_id());
+        assert!(miners.iter().all(|miner| miner.0.chain.tip_id() == witness.0.chain.tip_id()));
     }
     for miner in miners.iter().chain([&witness]) {
         miner.agrees(&model);
     }
-    let height = witness.chain.tip_header().height;
+    let height = witness.0.chain.tip_header().height;
     assert!(u64::from(height) >= rounds && tips.len() as u64 == rounds);
 }

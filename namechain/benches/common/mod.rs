@@ -1,0 +1,4 @@
+//! What the benchmarks share: clocks, and states of many names.
+
+pub mod measure;
+pub mod state;
