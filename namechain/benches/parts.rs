@@ -115,6 +115,8 @@ fn proof_made(bencher: Bencher, size: u32) {
 #[divan::bench(args = SIZES)]
 fn proof_verified(bencher: Bencher, size: u32) {
     let (tree, key) = (tree_of(size), key(5));
-    let (root, proof) = (tree.root(), tree.prove(&key));
-    bencher.bench(|| black_box(&proof).verify(NETWORK, &root, black_box(&key)).expect("a good proof"));
+    let (root, proof, value) = (tree.root(), tree.prove(&key), tree.get(&key));
+    bencher.bench(|| {
+        black_box(&proof).verify(NETWORK, &root, black_box(&key), value.as_ref()).expect("a good proof")
+    });
 }

@@ -8,49 +8,25 @@
 
 #![cfg(feature = "node")]
 
+mod common;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::Arc,
 };
 
+use common::{Miner, NETWORK, NOW, Random, key, name, number_from_env};
 use namechain::{
     api::Backend,
-    chain::{Accepted, BlockAt, Chain, ChainError, MemoryStorage},
+    chain::{BlockAt, Chain, ChainError, MemoryStorage},
     codec::Encode,
-    consensus::{price, work::Worker},
-    miner::mine,
     node::{MineMode, Node, NodeConfig},
     store::Store,
-    types::{
-        Action, Block, Hash, Name, Named, Network, Operation, Record, RecordSet, SecretKey, Stamp, commitment,
-    },
+    types::{Block, Hash, Operation, SecretKey},
 };
-
-const NETWORK: Network = Network::Dev;
-const NOW: u64 = 1_800_000_000;
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
-
-fn number_from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
-}
 
 /// The blocks in the order in which they arrive, with the tip after each.
 struct Story {
@@ -58,51 +34,27 @@ struct Story {
     tips: Vec<Hash>,
 }
 
-/// Two miners, each on a chain of its own until it hears of the other's longer one.
-struct Miner {
-    chain: Chain,
-    worker: Worker,
+/// One of two miners, each on a chain of its own until it hears of the other's longer one.
+struct Player {
+    miner: Miner,
     key: SecretKey,
     registered: u32,
 }
 
-impl Miner {
-    fn new(seed: u8) -> Self {
-        let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
-        Miner { chain, worker: Worker::new(NETWORK), key: SecretKey::from_seed(&[seed; 32]), registered: 0 }
-    }
-
-    fn name(&self) -> Name {
-        Name::parse(&format!("{}-{}", &self.key.public().to_string()[..8], self.registered)).unwrap()
-    }
-
-    fn stamped(&mut self, mut operation: Operation) -> Operation {
-        let work = price::commitment(NETWORK.params(), self.chain.tip_header().price);
-        let stamp = Stamp { anchor: self.chain.tip_id(), work, nonce: 0 };
-        let subject = operation.stamp_subject(NETWORK);
-        *operation.stamp_mut() = self.worker.search_stamp(&subject, stamp, u64::MAX).unwrap();
-        operation
+impl Player {
+    fn new(number: u8) -> Self {
+        Player { miner: Miner::new(), key: key(number), registered: 0 }
     }
 
     /// The next block: a commitment to a name, or its registration if it can be opened.
     fn mine(&mut self) -> Block {
-        let (name, key) = (self.name(), self.key.clone());
-        let salt = key.salt(NETWORK, &name);
-        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-        let records =
-            RecordSet::new(vec![Record { owner: vec![0], rtype: 16, ttl: 60, rdata: b"\x02hi".to_vec() }])
-                .unwrap();
-        let register = Action::Register { recovery: None, salt, records };
-        let register = Named::sign(NETWORK, name.clone(), 0, register, &key, stamp);
-        let register = self.stamped(Operation::Named(register));
-        let commit = commitment(NETWORK, &name, &key.public(), &salt);
-        let commit = self.stamped(Operation::Commit { commitment: commit, stamp });
-        let mut block = self.chain.assemble([&register, &commit].into_iter(), NOW).unwrap();
+        let name = name(&format!("{}-{}", &self.key.public().to_string()[..8], self.registered));
+        let register = self.miner.register(&name, &self.key, 1);
+        let commit = self.miner.commit(&name, &self.key);
+        let block = self.miner.try_mine(&[register, commit]);
         if block.operations.iter().any(|operation| matches!(operation, Operation::Named(_))) {
             self.registered += 1;
         }
-        block.header = mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
-        assert!(matches!(self.chain.accept(&block, NOW, true), Ok(Accepted::Tip(_))));
         block
     }
 }
@@ -111,29 +63,27 @@ impl Story {
     /// Rounds in which two miners each find some blocks alone, which then arrive in turn: most rounds end with a
     /// reorganisation.
     fn tell(random: &mut Random, rounds: u32) -> Story {
-        let mut miners = [Miner::new(1), Miner::new(2)];
+        let mut players = [Player::new(1), Player::new(2)];
         let mut story = Story { blocks: Vec::new(), tips: Vec::new() };
         let mut witness = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
         for _ in 0..rounds {
             // The second finds more, so that the tip moves to its branch while the first's is undone.
             let first = 1 + random.below(4);
             let second = first + 1 + random.below(2);
-            let alone: Vec<Vec<Block>> = miners
+            let alone: Vec<Vec<Block>> = players
                 .iter_mut()
                 .zip([first, second])
-                .map(|(miner, count)| (0..count).map(|_| miner.mine()).collect())
+                .map(|(player, count)| (0..count).map(|_| player.mine()).collect())
                 .collect();
             for block in alone.iter().flatten() {
                 witness.accept(block, NOW, true).unwrap();
                 story.blocks.push(block.to_bytes());
                 story.tips.push(witness.tip_id());
             }
-            for (miner, theirs) in miners.iter_mut().zip(alone.iter().rev()) {
-                for block in theirs {
-                    miner.chain.accept(block, NOW, true).unwrap();
-                }
+            for (player, theirs) in players.iter_mut().zip(alone.iter().rev()) {
+                player.miner.take(theirs);
+                assert_eq!(player.miner.chain.tip_id(), witness.tip_id());
             }
-            assert_eq!(miners[0].chain.tip_id(), miners[1].chain.tip_id());
         }
         story
     }

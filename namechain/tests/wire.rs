@@ -1,12 +1,12 @@
 //! The worked examples of `docs/protocol.md`: bytes, hashes and works in `testdata/wire/`, one subject a file, for readers
 //! in any language. With `NAMECHAIN_BLESS=1` this test writes them anew; without, it compares.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use namechain::{
     codec::{Decode, Encode},
-    consensus::{History, difficulty::next_target, header::genesis, price, work::Worker},
-    tree::{Proof, Proven, Tree},
+    consensus::{History, HistoryProof, difficulty::next_target, header::genesis, price, work::Worker},
+    tree::{Proof, Tree},
     types::{
         Action, Block, CommitmentEntry, Domain, Entry, Hash, Header, Name, NameEntry, Named, Network,
         Operation, PendingTransfer, PublicKey, Record, RecordSet, SecretKey, Stamp, Target, commitment, hash,
@@ -167,11 +167,8 @@ fn tree_examples() -> Value {
             let proof = tree.prove(&key(number));
             let bytes = proof.to_bytes();
             assert_eq!(Proof::from_bytes(&bytes).as_ref(), Ok(&proof));
-            let proven = proof.verify(NETWORK, &tree.root(), &key(number)).unwrap();
-            let value = match proven {
-                Proven::Present(value) => json!(value),
-                Proven::Absent => Value::Null,
-            };
+            let value = tree.get(&key(number));
+            assert_eq!(proof.verify(NETWORK, &tree.root(), &key(number), value.as_ref()), Ok(()));
             json!({ "key": key(number), "value_hash": value, "proof": hex::encode(bytes) })
         })
         .collect();
@@ -187,14 +184,24 @@ fn tree_examples() -> Value {
 fn history_examples() -> Value {
     let mut history = History::default();
     let mut roots = vec![json!({ "leaves": 0, "root": history.root(NETWORK) })];
+    let mut nodes = BTreeMap::new();
     for leaf in 0..8u8 {
-        history.push(NETWORK, &Hash([leaf; 32]), u128::from(leaf) + 1);
+        nodes.extend(history.push(NETWORK, &Hash([leaf; 32]), u128::from(leaf) + 1));
         roots.push(json!({ "leaves": leaf + 1, "root": history.root(NETWORK) }));
     }
+    let proofs: Vec<Value> = [(0u64, 1u64), (0, 5), (4, 5), (2, 7), (5, 7), (6, 7), (3, 8)]
+        .into_iter()
+        .map(|(index, leaves)| {
+            let proof = HistoryProof::make(index, leaves, |position| nodes.get(&position).copied()).unwrap();
+            json!({ "index": index, "leaves": leaves, "proof": hex::encode(proof.to_bytes()) })
+        })
+        .collect();
     json!({
-        "about": "The history range over headers with the ids 32 times 00 to 32 times 07 and the works 1 to 8: the root after each.",
+        "about": "The history range over headers with the ids 32 times 00 to 32 times 07 and the works 1 to 8: the root after each, and \
+                  proofs of a header's place in some of these ranges.",
         "network": NETWORK,
         "roots": roots,
+        "proofs": proofs,
     })
 }
 

@@ -343,6 +343,22 @@ async fn a_referral_in_circles_ends() {
     resolver.server.stop().await;
 }
 
+/// Each name's server is a name in the other's zone: nobody can be found, and the search for them ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_need_each_other_are_given_up() {
+    let names = Names::default()
+        .with(
+            "left",
+            &[("", 2, dname("ns1.right")), ("", 2, dname("ns2.right")), ("", 2, dname("ns3.right"))],
+        )
+        .with("right", &[("", 2, dname("ns1.left")), ("", 2, dname("ns2.left")), ("", 2, dname("ns3.left"))]);
+    let resolver = Setup::default().start(names);
+    let answer = resolver.ask("www.left.", 1);
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(ede(&answer).unwrap().0, 22);
+    resolver.server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_is_truncated_and_whole_over_tcp() {
     let resolver = Setup::default().start(alice());

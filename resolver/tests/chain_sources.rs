@@ -138,9 +138,9 @@ async fn a_node_that_lies() {
     let nobody = bench.lock().unwrap().proof(&name("nobody"));
     type Lie = Box<dyn Fn(&mut ProofInfo) + Send>;
     let lies: Vec<(&str, Lie)> = vec![
-        ("not the one in the state", Box::new(|info| info.entry = None)),
+        ("proves nothing", Box::new(|info| info.entry = None)),
         (
-            "not the one in the state",
+            "proves nothing",
             Box::new({
                 let other = other.clone();
                 move |info| info.entry = other.entry.clone()
@@ -148,7 +148,7 @@ async fn a_node_that_lies() {
         ),
         ("proves nothing", Box::new(move |info| info.proof = other.proof.clone())),
         ("proves nothing", Box::new(move |info| info.proof = nobody.proof.clone())),
-        ("proves nothing", Box::new(|info| info.proof = "000000".into())),
+        ("proves nothing", Box::new(|info| info.proof = "0000".into())),
         ("can't be used", Box::new(|info| info.proof = "0".into())),
         ("can't be used", Box::new(|info| info.header.truncate(10))),
         ("can't be used", Box::new(|info| info.entry = Some("x".repeat(100_000)))),

@@ -457,32 +457,26 @@ def tree_node(net, items):
     return h(net, "tree-node", bytes([bit]), tree_node(net, items[:split]), tree_node(net, items[split:]))
 
 
-def verify_tree_proof(net, root, key, proof):
-    """(True, value hash) or (True, None) for what a good proof shows, (False, None) for one that is not good."""
+def verify_tree_proof(net, root, key, value, proof):
+    """Whether the proof shows this value hash under the key, or, if it is None, that nothing stands there."""
     try:
         reader = Reader(proof)
         terminal = reader.number(1)
         need(terminal <= 2, "encoding")
-        leaf_key = reader.take(32) if terminal == 2 else key
-        value = reader.take(32) if terminal else None
-        steps = [(reader.number(1), reader.take(32)) for _ in range(check_count(reader.number(2)))]
+        leaf_key, leaf_value = (reader.take(32), reader.take(32)) if terminal == 2 else (key, value)
+        steps = [(reader.number(1), reader.take(32)) for _ in range(reader.number(1))]
         reader.end()
     except Refused:
-        return False, None
+        return False
     bits = [bit for bit, _ in steps]
-    if any(a <= b for a, b in zip(bits, bits[1:])):
-        return False, None
+    if any(a <= b for a, b in zip(bits, bits[1:])) or (terminal == 1) != (value is not None):
+        return False
     if terminal == 0:
-        return (not steps and root == bytes(32)), None
+        return not steps and root == bytes(32)
     if terminal == 2 and (leaf_key == key or any(bit_of(leaf_key, bit) != bit_of(key, bit) for bit in bits)):
-        return False, None
-    node = h(net, "tree-leaf", leaf_key, value)
+        return False
+    node = h(net, "tree-leaf", leaf_key, leaf_value)
     for bit, sibling in steps:
         pair = (sibling, node) if bit_of(key, bit) else (node, sibling)
         node = h(net, "tree-node", bytes([bit]), *pair)
-    return node == root, (value if terminal == 1 and node == root else None)
-
-
-def check_count(steps):
-    need(steps <= 256, "encoding")
-    return steps
+    return node == root

@@ -72,19 +72,25 @@ pub fn ask_all(server: SocketAddr, questions: &[(String, String)], options: &str
     let mut batch = String::new();
     for (name, rtype) in questions {
         // `-q` and `-t`: a name or a type that looks like something else is not taken for it.
-        writeln!(batch, "@{} -p {} {DEFAULTS} {options} -q {name} -t {rtype}", server.ip(), server.port())
-            .expect("writing to a string");
+        writeln!(batch, "-q {name} -t {rtype}").expect("writing to a string");
     }
     let mut file = NamedTempFile::new().expect("a file for the questions");
     file.write_all(batch.as_bytes()).expect("room for the questions");
-    let output = Command::new("dig").arg("-r").arg("-f").arg(file.path()).output().expect("dig runs");
+    // What stands before `-f` holds for every line of the file.
+    let output = Command::new("dig")
+        .args(["-r", &format!("@{}", server.ip()), "-p", &server.port().to_string()])
+        .args(DEFAULTS.iter().copied().chain(options.split_whitespace()))
+        .arg("-f")
+        .arg(file.path())
+        .output()
+        .expect("dig runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let replies = parse(&text);
-    assert_eq!(replies.len(), questions.len(), "an answer to each question, but dig says:\n{text}");
+    assert_eq!(replies.len(), questions.len(), "an answer to each question, but dig says: {text}");
     replies
 }
 
-const DEFAULTS: &str = "+tries=2 +time=20 +nocookie +noshowsearch +noidnin +noidnout";
+const DEFAULTS: [&str; 6] = ["+tries=2", "+time=20", "+nocookie", "+noshowsearch", "+noidnin", "+noidnout"];
 
 /// The whole zone by AXFR, without the SOA.
 ///

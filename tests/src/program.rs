@@ -11,7 +11,11 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{OnceLock, mpsc},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
 };
 
@@ -60,6 +64,9 @@ pub fn command(program: &str, home: &Path) -> Command {
     command.current_dir(source::root()).stdin(Stdio::null());
     command
 }
+
+/// Lines of a program's log that a test that fails shows.
+const LOG_SHOWN: usize = 40;
 
 /// A program that keeps running, killed when it is dropped.
 pub struct Daemon {
@@ -149,7 +156,10 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- {}\n{}", self.log.display(), self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines[lines.len().saturating_sub(LOG_SHOWN)..].join("\n");
+            eprintln!("--- the end of {}\n{end}", self.log.display());
         }
     }
 }
@@ -245,9 +255,35 @@ impl User {
     /// # Panics
     /// If it can't be run.
     pub fn zonetool(&self, args: &[&str]) -> Outcome {
+        self.command().arg("--json").args(args).output().expect("zonetool runs").into()
+    }
+
+    /// Runs `zonetool` with `args` and without output, until it ends or `over` is set, when it is killed. Whether it
+    /// ended well.
+    ///
+    /// # Panics
+    /// If it can't be run.
+    pub fn zonetool_until(&self, over: &AtomicBool, args: &[&str]) -> bool {
+        let mut command = self.command();
+        let mut child =
+            command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("zonetool runs");
+        let ended =
+            wait::until("an end of zonetool", || match child.try_wait().expect("it can be waited for") {
+                None if over.load(Ordering::SeqCst) => Some(None),
+                None => None,
+                ended => Some(ended),
+            });
+        if ended.is_none() {
+            child.kill().expect("it ran");
+            child.wait().expect("it can be waited for");
+        }
+        ended.is_some_and(|status| status.success())
+    }
+
+    fn command(&self) -> Command {
         let mut command = command("zonetool", self.home());
-        command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys()).arg("--json").args(args);
-        command.output().expect("zonetool runs").into()
+        command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys());
+        command
     }
 
     /// As [`User::zonetool`], without `--json`: the output as people see it.
@@ -255,9 +291,7 @@ impl User {
     /// # Panics
     /// If it can't be run.
     pub fn zonetool_text(&self, args: &[&str]) -> Outcome {
-        let mut command = command("zonetool", self.home());
-        command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys()).args(args);
-        command.output().expect("zonetool runs").into()
+        self.command().args(args).output().expect("zonetool runs").into()
     }
 
     /// Registers `name` with the zone in `file` and waits until it resolves.

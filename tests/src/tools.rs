@@ -1,4 +1,4 @@
-//! The tools from outside: dig, kdig, drill, delv, nsd.
+//! The tools from outside: dig, kdig, drill, the tools of ldns, nsd.
 
 use std::{env, io::Write, path::PathBuf};
 

@@ -139,7 +139,7 @@ fn kdig_and_drill_read_the_answers_too() {
         ("alice", "AAAA", "2001:db8::10"),
         ("alice", "MX", "10 mail.alice."),
         ("_xmpp-client._tcp.alice", "SRV", "5 0 5222 www.alice."),
-        ("unknown-types", "TYPE65280", "\\# 4 0a000001"),
+        ("unknown-types", "TYPE65280", "\\# 4 0A000001"),
         ("a.unknown-types", "A", "192.0.2.70"),
     ] {
         for tcp in [false, true] {
@@ -147,6 +147,8 @@ fn kdig_and_drill_read_the_answers_too() {
             assert!(kdig.contains(expected) && kdig.contains("status: NOERROR"), "{name} {rtype}: {kdig}");
             assert!(!kdig.contains("WARNING"), "{name} {rtype}: {kdig}");
             let drill = drill(dns, name, rtype, tcp);
+            // Hexadecimal digits in drill's own case.
+            let drill = drill.replace("0a000001", "0A000001");
             assert!(drill.contains(expected) && drill.contains("rcode: NOERROR"), "{name} {rtype}: {drill}");
         }
     }

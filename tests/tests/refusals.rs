@@ -47,8 +47,8 @@ fn zonetool_says_what_it_will_not_do() {
         |user: &User, name: &str, zone: &str| user.zonetool(&["register", name, "--zone", zone, "--wait"]);
     register(&user, "alice", minimal).ok();
 
-    refused(register(&user, "wpad", minimal), USAGE, &["reserved"]);
-    refused(register(&user, "com", minimal), USAGE, &["reserved"]);
+    refused(register(&user, "wpad", minimal), CONFLICT, &["reserved"]);
+    refused(register(&user, "com", minimal), CONFLICT, &["reserved"]);
     refused(register(&user, "Ab", minimal), USAGE, &[]);
     refused(register(&user, "under_score", minimal), USAGE, &[]);
     refused(register(&user, "bob", "testdata/zones/there-is-none.zone"), USAGE, &["there-is-none.zone"]);
@@ -63,7 +63,7 @@ fn zonetool_says_what_it_will_not_do() {
     let nowhere = User::new("127.0.0.1:1".parse().expect("an address"));
     refused(nowhere.zonetool(&["status"]), UNREACHABLE, &["127.0.0.1:1"]);
     // None of this has changed anything.
-    assert_eq!(http::get(api, "/v1/names/alice").json()["next_sequence"], 2);
+    assert_eq!(http::get(api, "/v1/names/alice").json()["next_sequence"], 1);
     user.zonetool(&["show", "alice"]).ok();
 }
 
@@ -91,19 +91,16 @@ fn a_malformed_zone_is_refused_with_its_line() {
     );
 }
 
-/// An operation on `alice`, signed by a key that the node has never seen, with a stamp that is worked for `work`.
-fn operation(api: SocketAddr, work: u64, change: impl FnOnce(&mut Named)) -> Operation {
+/// A stamp over the tip, still to be worked.
+fn stamp(api: SocketAddr, work: u64) -> Stamp {
     let price = http::get(api, "/v1/price").json();
-    let anchor: Hash = price["anchor"].as_str().expect("an anchor").parse().expect("an id");
-    let stamp = Stamp { anchor, work, nonce: 0 };
-    let (key, name) = (SecretKey::from_seed(&[7; 32]), Name::parse("alice").expect("a name"));
-    let action = Action::Update { records: RecordSet::default() };
-    let mut named = Named::sign(Network::Dev, name, 2, action, &key, stamp);
-    change(&mut named);
-    let mut operation = Operation::Named(named);
-    let subject = operation.stamp_subject(Network::Dev);
-    *operation.stamp_mut() =
-        Worker::new(Network::Dev).search_stamp(&subject, stamp, 1 << 16).expect("so little work is found");
+    Stamp { anchor: price["anchor"].as_str().expect("an anchor").parse().expect("an id"), work, nonce: 0 }
+}
+
+fn worked(mut operation: Operation) -> Operation {
+    let (subject, stamp) = (operation.stamp_subject(Network::Dev), *operation.stamp());
+    let found = Worker::new(Network::Dev).search_stamp(&subject, stamp, 1 << 16);
+    *operation.stamp_mut() = found.expect("so little work is found");
     operation
 }
 
@@ -113,30 +110,32 @@ fn the_node_names_the_rule_that_an_operation_breaks() {
     let (resolver, user) = machine.start();
     let api = resolver.addr("api");
     user.register("alice", &zones::path("minimal"));
-    let enough = http::get(api, "/v1/price").json()["update"].as_u64().expect("a price");
-    let resign = |named: &mut Named, sequence| {
-        let key = SecretKey::from_seed(&[7; 32]);
-        *named =
-            Named::sign(Network::Dev, named.name.clone(), sequence, named.action.clone(), &key, named.stamp);
-    };
-    let refuse = |operation: &Operation, rule: &str| {
+    let refuse = |operation: Operation, rule: &str| {
         let body = json!({ "operation": hex(&operation.to_bytes()) }).to_string();
         let answer = http::post(api, "/v1/ops", &body);
         assert_eq!(answer.json()["rule"], rule, "{answer:?}");
         assert!((400..500).contains(&answer.status), "{answer:?}");
         assert_ne!(answer.json()["message"], "", "{answer:?}");
     };
-    refuse(&operation(api, enough, |_| ()), "not-owner");
-    refuse(&operation(api, enough, |named| resign(named, 1)), "sequence");
-    refuse(&operation(api, enough, |named| resign(named, 3)), "sequence");
-    refuse(&operation(api, enough, |named| named.signature.0[0] ^= 1), "signature");
-    refuse(&operation(api, 1, |_| ()), "underpaid");
-    let mut unworked = operation(api, enough, |_| ());
-    unworked.stamp_mut().work = u64::MAX;
-    refuse(&unworked, "stamp-work");
-    let mut elsewhere = operation(api, enough, |_| ());
-    elsewhere.stamp_mut().anchor = Hash([9; 32]);
-    refuse(&elsewhere, "stamp-anchor");
+    // Updates of alice by a key that does not have her.
+    let prices = http::get(api, "/v1/price").json();
+    let price = |what: &str| prices[what].as_u64().expect("a price");
+    let update = |sequence, change: fn(&mut Named)| {
+        let (key, name) = (SecretKey::from_seed(&[7; 32]), Name::parse("alice").expect("a name"));
+        let action = Action::Update { records: RecordSet::default() };
+        let mut named = Named::sign(Network::Dev, name, sequence, action, &key, stamp(api, price("update")));
+        change(&mut named);
+        worked(Operation::Named(named))
+    };
+    refuse(update(1, |_| ()), "not-owner");
+    refuse(update(0, |_| ()), "sequence");
+    refuse(update(2, |_| ()), "sequence");
+    refuse(update(1, |named| named.signature.0[0] ^= 1), "signature");
+    // Commitments, which anybody can make: with too little work, with less than they claim, with work for another chain.
+    let commit = |stamp| Operation::Commit { commitment: Hash([8; 32]), stamp };
+    refuse(worked(commit(stamp(api, price("register") - 1))), "underpaid");
+    refuse(commit(stamp(api, u64::MAX)), "stamp-work");
+    refuse(worked(commit(Stamp { anchor: Hash([9; 32]), ..stamp(api, price("register")) })), "stamp-anchor");
     assert_eq!(http::get(api, "/v1/status").json()["mempool_operations"], 0);
 }
 

@@ -182,6 +182,6 @@ fn help_has_examples_and_version_a_number() {
         };
         assert!(run("--version").stdout.contains(env!("CARGO_PKG_VERSION")));
         let help = run("--help").stdout;
-        assert!(help.contains("Example") && help.contains("xit code"), "{help}");
+        assert!(help.contains(&format!("{program} ")) && help.contains("Exit codes:"), "{help}");
     }
 }

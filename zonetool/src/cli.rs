@@ -27,6 +27,9 @@ Examples, with a node running (cargo run --release --bin resolver -- --dev):
   zonetool register alice --zone alice.zone --wait
   zonetool show alice";
 
+/// The heading of the options that every command takes.
+const EVERY: &str = "Options of every command";
+
 /// Keys, names and zone files of the naming chain.
 ///
 /// A name belongs to the key that registered it first; its records are a small DNS zone. This program
@@ -50,6 +53,7 @@ pub struct Global {
     /// The node's HTTP API. Which network it is on is asked of it, and every signature is bound to it
     #[arg(
         long,
+        help_heading = EVERY,
         global = true,
         value_name = "URL",
         env = "NAMECHAIN_NODE",
@@ -57,13 +61,13 @@ pub struct Global {
     )]
     pub node: String,
     /// The directory that holds your key [default: $XDG_DATA_HOME/namechain/keys]
-    #[arg(long, global = true, value_name = "DIR", env = "NAMECHAIN_KEYS")]
+    #[arg(long, help_heading = EVERY, global = true, value_name = "DIR", env = "NAMECHAIN_KEYS")]
     pub keys: Option<PathBuf>,
     /// The file whose first line is the key's passphrase, instead of asking for it
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, help_heading = EVERY, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// One JSON document on standard output
-    #[arg(long, global = true)]
+    #[arg(long, help_heading = EVERY, global = true)]
     pub json: bool,
 }
 
@@ -83,7 +87,7 @@ pub enum Command {
     Update(Update),
     /// Show who owns a name, since when and until when, and its records
     Show(OfName),
-    /// Print the zone of a name as a master file, which `register --zone` and `update --zone` take again
+    /// Print the zone of a name as a master file, ready for --zone
     Zone(OfName),
     /// Show where the node stands
     Status,

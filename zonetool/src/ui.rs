@@ -98,7 +98,7 @@ impl Ui {
 
     /// Something worth knowing beside the result.
     pub fn note(self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{}", harmless(text));
+        let _ = writeln!(std::io::stderr(), "{}", one_line(text));
     }
 
     /// The error that ends the command.
@@ -111,11 +111,11 @@ impl Ui {
             let _ = writeln!(std::io::stdout(), "{}", harmless_json(&Document { error: report }));
             return;
         }
-        let mut text = format!("zonetool: {}", report.message);
+        let mut text = format!("zonetool: {}", one_line(&report.message));
         if let Some(hint) = report.hint {
-            let _ = write!(text, "\nhint: {hint}");
+            let _ = write!(text, "\nhint: {}", one_line(&hint));
         }
-        let _ = writeln!(std::io::stderr(), "{}", harmless(&text));
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 
     /// The text of clap: help and version to standard output, refusals to standard error.
@@ -206,6 +206,7 @@ fn bar_of(fraction: f64) -> String {
 /// A duration in the largest unit that says enough.
 pub fn duration(time: Duration) -> String {
     match time.as_secs() {
+        0 => "less than a second".into(),
         secs @ ..=119 => format!("{secs} s"),
         secs @ ..=7_199 => format!("{} min", secs.div_ceil(60)),
         secs => format!("{} h", secs.div_ceil(3_600)),

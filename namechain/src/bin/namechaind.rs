@@ -129,7 +129,9 @@ async fn run(cli: Cli) -> Result<(), String> {
     node.stop().await;
     match lost {
         None => Ok(()),
-        Some(loss) => Err(format!("the node has stopped: {}", loss.0)),
+        Some(loss) => {
+            Err(format!("the node has stopped: {}; nothing is lost, see to it and start again", loss.0))
+        }
     }
 }
 

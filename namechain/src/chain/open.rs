@@ -94,8 +94,11 @@ fn load_recent(
     headers: &Headers,
     tip: &StoredHeader,
 ) -> Result<VecDeque<Recent>, StorageError> {
-    let mut tree = Tree::new(network);
-    storage.entries(&mut |key, bytes| tree.insert(key, Entry::value_hash(network, bytes)))?;
+    let mut entries = Vec::new();
+    storage.entries(&mut |key, bytes| entries.push((key, Entry::value_hash(network, bytes))))?;
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    let mut tree = Tree::from_sorted(network, &entries);
+    drop(entries);
     let mut recent = VecDeque::new();
     let mut id = tip.id;
     while let Some(known) = headers.get(&id) {

@@ -106,6 +106,11 @@ impl NodeHandle {
         self.published.clone()
     }
 
+    /// Whether names can be served: the node works, and believes that it is at the tip.
+    pub fn synced(&self) -> bool {
+        self.published.borrow().failed.is_none()
+    }
+
     /// Waits until the node has stopped working by itself: its store failed. Pending as long as all is well.
     pub async fn lost(&self) -> Loss {
         let mut published = self.published.clone();
@@ -192,7 +197,7 @@ impl Backend for NodeHandle {
             work: now.work.to_string(),
             serve_depth: self.params().serve_depth,
             served_height: now.served.height(),
-            synced: now.failed.is_none(),
+            synced: self.synced(),
             mempool_operations: now.mempool_operations,
             mempool_bytes: now.mempool_bytes,
             mining: self.mine.as_str().into(),

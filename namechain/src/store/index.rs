@@ -290,7 +290,8 @@ fn wait_until_free(path: &Path) -> Result<(), StorageError> {
 
 fn failed(path: &Path, error: sled::Error) -> StorageError {
     match error {
-        sled::Error::Io(source) => io_error("using the index", path, source),
+        // sled's own words are those of a debugger.
+        sled::Error::Io(source) => io_error("using the index", path, io::Error::from(source.kind())),
         error => StorageError::Damaged(format!("the index {}: {error}", path.display())),
     }
 }

@@ -10,7 +10,7 @@ mod proof;
 
 use std::sync::{Arc, OnceLock};
 
-pub use proof::{MAX_PROOF_BYTES, Proof, ProofError, Proven};
+pub use proof::{MAX_PROOF_BYTES, Proof, ProofError};
 
 use crate::types::{Domain, Hash, Network, hash};
 
@@ -22,7 +22,7 @@ pub struct Tree {
     len: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Node {
     Leaf {
         key: Hash,
@@ -112,26 +112,33 @@ impl Tree {
         }
     }
 
+    /// The tree of these keys, which must be sorted and differ: made from the bottom up, without going down for each.
+    pub fn from_sorted(network: Network, entries: &[(Hash, Hash)]) -> Self {
+        debug_assert!(entries.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, without duplicates");
+        Tree { network, root: subtree(entries), len: entries.len() }
+    }
+
     /// Sets the value hash of `key`.
     pub fn insert(&mut self, key: Hash, value: Hash) {
-        self.root = Some(match self.root.take() {
+        let added = match &mut self.root {
             None => {
-                self.len += 1;
-                Node::leaf(key, value)
+                self.root = Some(Node::leaf(key, value));
+                true
             }
-            Some(root) => {
-                let (root, added) = insert(root, key, value);
-                self.len += usize::from(added);
-                root
-            }
-        });
+            Some(root) => insert(root, key, value),
+        };
+        self.len += usize::from(added);
     }
 
     /// Removes `key`, if it is there.
     pub fn remove(&mut self, key: &Hash) {
-        if self.get(key).is_some() {
-            self.len -= 1;
-            self.root = self.root.take().and_then(|root| remove(root, key));
+        if self.get(key).is_none() {
+            return;
+        }
+        self.len -= 1;
+        match &mut self.root {
+            Some(root) if matches!(&**root, Node::Inner { .. }) => remove(root, key),
+            _ => self.root = None,
         }
     }
 
@@ -141,64 +148,49 @@ impl Tree {
     }
 }
 
-/// The node with `key` set below it, and whether the key is new. A node that nobody else holds is changed in place:
-/// during a block of many operations the upper nodes are copied once.
-fn insert(node: Arc<Node>, key: Hash, value: Hash) -> (Arc<Node>, bool) {
+/// The node over sorted keys.
+fn subtree(entries: &[(Hash, Hash)]) -> Option<Arc<Node>> {
+    let ((first, value), (last, _)) = (entries.first()?, entries.last()?);
+    let Some(bit) = first_difference(first, last) else { return Some(Node::leaf(*first, *value)) };
+    let (zero, one) = entries.split_at(entries.partition_point(|(key, _)| !key.bit(bit)));
+    Some(Node::inner(bit, *first, subtree(zero)?, subtree(one)?))
+}
+
+/// Sets `key` at or below `node`; whether it is new. `make_mut` copies what an older tree shares and changes in place
+/// what nobody else holds: during a block of many operations the upper nodes are copied once.
+fn insert(node: &mut Arc<Node>, key: Hash, value: Hash) -> bool {
     let departs = first_difference(node.sample(), &key);
-    match &*node {
-        Node::Leaf { .. } => match departs {
-            None => (Node::leaf(key, value), false),
-            Some(bit) => (join(bit, node, Node::leaf(key, value), &key), true),
-        },
-        Node::Inner { bit, .. } => match departs {
-            Some(departs) if departs < *bit => (join(departs, node, Node::leaf(key, value), &key), true),
-            _ => {
-                let (bit, sample, zero, one) = take_inner(node);
-                let ((zero, one), added) = if key.bit(bit) {
-                    let (one, added) = insert(one, key, value);
-                    ((zero, one), added)
-                } else {
-                    let (zero, added) = insert(zero, key, value);
-                    ((zero, one), added)
-                };
-                (Node::inner(bit, sample, zero, one), added)
-            }
-        },
-    }
-}
-
-fn join(bit: u8, node: Arc<Node>, leaf: Arc<Node>, key: &Hash) -> Arc<Node> {
-    if key.bit(bit) { Node::inner(bit, *key, node, leaf) } else { Node::inner(bit, *key, leaf, node) }
-}
-
-/// The parts of an inner node, moved out if nobody else holds it.
-fn take_inner(node: Arc<Node>) -> (u8, Hash, Arc<Node>, Arc<Node>) {
-    match Arc::try_unwrap(node) {
-        Ok(Node::Inner { bit, sample, zero, one, .. }) => (bit, sample, zero, one),
-        Ok(Node::Leaf { .. }) => unreachable!("the caller matched an inner node"),
-        Err(shared) => match &*shared {
-            Node::Inner { bit, sample, zero, one, .. } => (*bit, *sample, zero.clone(), one.clone()),
-            Node::Leaf { .. } => unreachable!("the caller matched an inner node"),
-        },
-    }
-}
-
-/// The node without `key`, which must be below it. `None` if nothing is left.
-fn remove(node: Arc<Node>, key: &Hash) -> Option<Arc<Node>> {
-    if matches!(&*node, Node::Leaf { .. }) {
-        return None;
-    }
-    let (bit, _, zero, one) = take_inner(node);
-    let (kept, changed) = if key.bit(bit) { (zero, one) } else { (one, zero) };
-    Some(match remove(changed, key) {
-        None => kept,
-        Some(changed) => {
-            // The sample must be a key that is still there: take it from the side that did not change.
-            let sample = *kept.sample();
-            let (zero, one) = if key.bit(bit) { (kept, changed) } else { (changed, kept) };
-            Node::inner(bit, sample, zero, one)
+    let below = match (&**node, departs) {
+        (Node::Leaf { .. }, None) => {
+            *node = Node::leaf(key, value);
+            return false;
         }
-    })
+        (Node::Leaf { .. }, Some(_)) => false,
+        (Node::Inner { bit, .. }, departs) => departs.is_none_or(|departs| departs >= *bit),
+    };
+    if let (false, Some(bit)) = (below, departs) {
+        let (old, leaf) = (node.clone(), Node::leaf(key, value));
+        let (zero, one) = if key.bit(bit) { (old, leaf) } else { (leaf, old) };
+        *node = Node::inner(bit, key, zero, one);
+        return true;
+    }
+    let Node::Inner { bit, zero, one, hash, .. } = Arc::make_mut(node) else { return false };
+    *hash = OnceLock::new();
+    insert(if key.bit(*bit) { one } else { zero }, key, value)
+}
+
+/// Removes `key` from below an inner node: the caller knows that it is there.
+fn remove(node: &mut Arc<Node>, key: &Hash) {
+    let Node::Inner { bit, sample, zero, one, hash } = Arc::make_mut(node) else { return };
+    let (changed, kept) = if key.bit(*bit) { (one, zero) } else { (zero, one) };
+    if matches!(&**changed, Node::Leaf { .. }) {
+        *node = kept.clone();
+        return;
+    }
+    remove(changed, key);
+    // The sample must be a key that is still there: take it from the side that did not change.
+    *sample = *kept.sample();
+    *hash = OnceLock::new();
 }
 
 #[cfg(test)]
@@ -248,6 +240,8 @@ mod tests {
                 }
                 prop_assert_eq!(tree.len(), model.len());
                 prop_assert_eq!(tree.root(), model_tree(&model).root());
+                let sorted: Vec<(Hash, Hash)> = model.iter().map(|(key, value)| (*key, *value)).collect();
+                prop_assert_eq!(tree.root(), Tree::from_sorted(Network::Dev, &sorted).root());
                 prop_assert_eq!(before.0.root(), before.1, "an older tree stays as it was");
                 for probe in model.keys().chain([&key]) {
                     prop_assert_eq!(tree.get(probe), model.get(probe).copied());
@@ -267,18 +261,19 @@ mod tests {
             let bytes = proof.to_bytes();
             prop_assert!(bytes.len() <= MAX_PROOF_BYTES);
             prop_assert_eq!(&Proof::from_bytes(&bytes).unwrap(), &proof);
-            let expected = match model.get(&probe) {
-                Some(value) => Proven::Present(*value),
-                None => Proven::Absent,
-            };
-            prop_assert_eq!(proof.verify(Network::Dev, &tree.root(), &probe), Ok(expected));
+            let value = model.get(&probe);
+            prop_assert_eq!(proof.verify(Network::Dev, &tree.root(), &probe, value), Ok(()));
+            let other = Hash([0xee; 32]);
+            let lie = if value.is_some() { None } else { Some(&other) };
+            prop_assert!(proof.verify(Network::Dev, &tree.root(), &probe, lie).is_err());
+            prop_assert!(proof.verify(Network::Dev, &tree.root(), &probe, Some(&other)).is_err());
 
             let mut mutated = bytes.clone();
             let at = usize::from(flip.0) % mutated.len();
             mutated[at] ^= flip.1.max(1);
             if let Ok(other) = Proof::from_bytes(&mutated) {
-                let verdict = other.verify(Network::Dev, &tree.root(), &probe);
-                prop_assert!(verdict.is_err(), "{:?} verifies as {:?}", other, verdict);
+                prop_assert!(other.verify(Network::Dev, &tree.root(), &probe, value).is_err(), "{:?}", other);
+                prop_assert!(other.verify(Network::Dev, &tree.root(), &probe, lie).is_err(), "{:?}", other);
             }
         }
     }

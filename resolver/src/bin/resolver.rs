@@ -9,10 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::{
-    api::Backend,
-    node::{MineMode, Node, NodeConfig},
-};
+use namechain::node::{MineMode, Node, NodeConfig};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::{ChainFrom, Cli, Config},
@@ -29,16 +26,15 @@ use tracing_subscriber::EnvFilter;
 const LOG: &str = "warn,resolver=info,namechain=info";
 
 fn main() -> ExitCode {
-    let config = match Config::load(Cli::parse(), |key| std::env::var_os(key)) {
-        Ok(config) => config,
+    let (config, filter) = match asked_for() {
+        Ok(asked) => asked,
         Err(error) => {
             eprintln!("resolver: {error}");
             return ExitCode::from(2);
         }
     };
-    let said = std::env::var("NAMECHAIN_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok());
     tracing_subscriber::fmt()
-        .with_env_filter(said.unwrap_or_else(|| EnvFilter::new(LOG)))
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
@@ -51,6 +47,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// What the flags, the environment and the file ask for. Every error is the user's.
+fn asked_for() -> anyhow::Result<(Config, EnvFilter)> {
+    let config = Config::load(Cli::parse(), |key| std::env::var_os(key))?;
+    if let ChainFrom::Remote { url, .. } = &config.chain {
+        Remote::check_url(url)?;
+    }
+    let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| LOG.into());
+    let filter = EnvFilter::try_new(&filter).with_context(|| {
+        format!("NAMECHAIN_LOG: '{filter}' is no filter, use a level as in info or debug")
+    })?;
+    Ok((config, filter))
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
@@ -151,7 +160,7 @@ async fn chain(from: &ChainFrom) -> anyhow::Result<(Arc<dyn ChainSource>, Option
             })
             .await?;
             let handle = node.handle();
-            let served = move || Served { snapshot: handle.served(), synced: handle.status().synced };
+            let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
             Ok((Arc::new(Embedded::new(*network, served)), Some(node)))
         }
         ChainFrom::Remote { url, network } => {

@@ -33,6 +33,9 @@ const MIN_SHARD: usize = 1 << 20;
 /// The negative answers' share of the bytes: one part in so many.
 const NEGATIVE_SHARE: usize = 4;
 
+/// How large a cache is unless somebody says otherwise, in bytes: some 60,000 ordinary answers.
+pub const DEFAULT_BYTES: usize = 32 << 20;
+
 /// Something that was found.
 #[derive(Debug, Clone)]
 pub enum Hit {

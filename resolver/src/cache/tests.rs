@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::store::{Held, Known, Store};
 use super::testing::{Build, question};
 use super::wire::Packet;
-use super::{Answer, Cache, ENTRY_OVERHEAD, Hit, Key, Kind, NO_REPLY, Scope};
+use super::{Answer, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, Kind, NO_REPLY, Scope};
 
 const AT_START: Duration = Duration::ZERO;
 
@@ -151,7 +151,7 @@ fn a_cache_of_no_bytes_holds_nothing() {
 
 #[test]
 fn the_longest_answer_finds_room_in_the_default_cache() {
-    let cache = Cache::new(crate::forward::LegacyConfig::default().cache_bytes);
+    let cache = Cache::new(DEFAULT_BYTES);
     cache.insert(&key("a.example"), answer(1, 65_000), Kind::Positive, seconds(9), AT_START);
     cache.insert(&key("b.example"), answer(1, 65_000), Kind::Negative, seconds(9), AT_START);
     assert!(found(&cache, "a.example", AT_START) && found(&cache, "b.example", AT_START));

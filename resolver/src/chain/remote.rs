@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use namechain::{
     codec::{Decode, DecodeError},
     rpc::{ProofInfo, Refusal, Status},
-    tree::{Proof, ProofError, Proven},
+    tree::{Proof, ProofError},
     types::{Entry, Hash, Header, Name, Network},
 };
 use serde::de::DeserializeOwned;
@@ -99,20 +99,28 @@ struct Known {
 }
 
 impl Remote {
-    /// A node at `url`: `http://` or `https://`, an IP address or `localhost`, a port if it is not the usual one. A host
-    /// name would have to be resolved, perhaps by this very resolver.
-    pub fn new(url: &str, expected: Option<Network>) -> Result<Self, RemoteError> {
-        let refuse = |why| RemoteError::Url { url: url.to_owned(), why };
-        let parsed = reqwest::Url::parse(url).map_err(|_| refuse("write it like http://127.0.0.1:7380"))?;
+    /// Whether `url` can be a node's: `http://` or `https://`, an IP address or `localhost`, a port if it is not the usual
+    /// one. A host name would have to be resolved, perhaps by this very resolver.
+    pub fn check_url(url: &str) -> Result<(), RemoteError> {
+        let refuse = |why| Err(RemoteError::Url { url: url.to_owned(), why });
+        let Ok(parsed) = reqwest::Url::parse(url) else {
+            return refuse("write it like http://127.0.0.1:7380");
+        };
         if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(refuse("it begins with neither http:// nor https://"));
+            return refuse("it begins with neither http:// nor https://");
         }
         let host = parsed.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         if host != "localhost" && host.parse::<IpAddr>().is_err() {
-            return Err(refuse(
+            return refuse(
                 "give the node's IP address: a resolver can't resolve host names before it has a node",
-            ));
+            );
         }
+        Ok(())
+    }
+
+    /// A node at `url`, which must be on the network `expected` if that is given.
+    pub fn new(url: &str, expected: Option<Network>) -> Result<Self, RemoteError> {
+        Self::check_url(url)?;
         // Another part of the process may have chosen one already; either is good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -219,22 +227,15 @@ impl From<hex::FromHexError> for Unproven {
 fn verify(info: &ProofInfo, name: &Name, network: Network) -> Result<(Standing, u32), Unproven> {
     let header = Header::from_bytes(&hex::decode(&info.header)?)?;
     let proof = Proof::from_bytes(&hex::decode(&info.proof)?)?;
-    let proven = proof.verify(network, &header.state_root, &name.key(network)).map_err(Unproven::Proof)?;
-    let standing = match (proven, &info.entry) {
-        (Proven::Absent, _) => Standing::Unregistered,
-        (Proven::Present(hash), Some(entry)) => {
-            let bytes = hex::decode(entry)?;
-            if Entry::value_hash(network, &bytes) != hash {
-                return Err(Unproven::Entry);
-            }
-            match Entry::from_bytes(&bytes)? {
-                Entry::Name(entry) if entry.name == *name => {
-                    Compiled::new(entry).standing(network.params(), header.height)
-                }
-                _ => return Err(Unproven::Entry),
-            }
+    let entry = info.entry.as_ref().map(hex::decode).transpose()?;
+    let value = entry.as_ref().map(|bytes| Entry::value_hash(network, bytes));
+    proof.verify(network, &header.state_root, &name.key(network), value.as_ref()).map_err(Unproven::Proof)?;
+    let standing = match entry.map(|bytes| Entry::from_bytes(&bytes)).transpose()? {
+        None => Standing::Unregistered,
+        Some(Entry::Name(entry)) if entry.name == *name => {
+            Compiled::new(entry).standing(network.params(), header.height)
         }
-        (Proven::Present(_), None) => return Err(Unproven::Entry),
+        Some(_) => return Err(Unproven::Entry),
     };
     Ok((standing, header.height))
 }

@@ -5,25 +5,34 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{ArgAction, Parser, ValueEnum};
 use namechain::types::Network;
 
-use super::Upstream;
+use super::{ADDRESS, Upstream};
 
-const EXAMPLES: &str = "\
+const MORE: &str = "\
 Examples:
-  resolver --dev                                    a private chain on this machine, to try things out
-  resolver --dev --listen 127.0.0.1:0 --json        on a free port, told in one line of JSON
-  resolver --upstream 9.9.9.9 --upstream 1.1.1.1    these upstreams instead of the machine's own
-  resolver --node http://127.0.0.1:7380             against a node that runs already
-  dig @127.0.0.1 -p 5300 www.alice                  ask it
+  resolver --dev
+      a private chain on this machine, to try things out
+  resolver --dev --listen 127.0.0.1:0 --json
+      on a free port, told in one line of JSON
+  resolver --upstream 9.9.9.9 --upstream 1.1.1.1
+      these upstreams instead of the machine's own
+  resolver --node http://127.0.0.1:7380
+      with a node that runs already
+  dig @127.0.0.1 -p 5300 www.alice
+      ask it
 
-A flag counts more than its environment variable, and that more than the file. In the environment, values that can be
-given several times stand behind each other with commas. Only the file has: mount-alt, allow, cache-bytes,
-upstream-timeout-ms, [delegation] port and loopback. NAMECHAIN_LOG chooses what is logged (info, debug, resolver=debug).
+Environment: NAMECHAIN_NETWORK, _LISTEN, _API, _UPSTREAM, _DATA_DIR, _CONFIG, _NODE, _MOUNT_ROOT;
+several addresses with commas between. A flag counts more than the environment, the environment
+more than the file. NAMECHAIN_LOG says what is logged: error, warn, info, debug, resolver=debug.
+
+Only the file has: mount-alt = true, allow = [\"192.168.0.0/16\"] (who may ask beside this machine),
+cache-bytes, upstream-timeout-ms, upstream = [] (ask nobody), and for names that delegate their zone
+[delegation] port = 53, loopback = false.
 
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 
 /// A DNS server for this machine: names on the chain are answered from the chain, everything else from legacy DNS.
 #[derive(Debug, Default, Parser)]
-#[command(name = "resolver", version, after_help = EXAMPLES)]
+#[command(name = "resolver", version, max_term_width = 100, after_help = MORE)]
 pub struct Cli {
     /// The dev network: short for --network dev
     #[arg(long, conflicts_with = "network")]
@@ -34,11 +43,11 @@ pub struct Cli {
     pub network: Option<Network>,
 
     /// Answer DNS here, UDP and TCP; can be given several times [default: 127.0.0.1:5300]
-    #[arg(long, value_name = "IP:PORT", action = ArgAction::Append)]
+    #[arg(long, value_name = "IP:PORT", action = ArgAction::Append, value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
     /// Serve the node's HTTP API here [default: 127.0.0.1:7380]
-    #[arg(long, value_name = "IP:PORT", conflicts_with = "node")]
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "node", value_parser = address)]
     pub api: Option<SocketAddr>,
 
     /// Ask this server for everything that is not on the chain; can be given several times [default: the machine's own]
@@ -58,12 +67,16 @@ pub struct Cli {
     pub node: Option<String>,
 
     /// Whether names of the chain stand at the root too (alice.), not only in alice.namechain.alt. [default: on]
-    #[arg(long, value_name = "on|off")]
+    #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub mount_root: Option<Switch>,
 
     /// Say where it listens in one line of JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| ADDRESS)
 }
 
 /// On or off.

@@ -33,8 +33,9 @@ const DNS_PORT: u16 = 53;
 const MAX_FILE: u64 = 1 << 20;
 /// Memory for legacy answers, in bytes.
 const CACHE_BYTES: usize = 32 << 20;
-/// How long a question to the upstreams may take.
-const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a question to the upstreams may take: less than the 5 seconds after which stubs stop listening, so that they
+/// hear why there is no answer.
+const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What is wrong with what was asked for.
 #[derive(Debug, Error)]
@@ -379,7 +380,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_in_one_line() {
         for (flags, env, file, expected) in [
-            ("--listen localhost", vec![], None, "invalid value 'localhost'"),
+            ("--listen localhost", vec![], None, "is not IP:PORT, as in 127.0.0.1:5300"),
             ("--upstream dns.example", vec![], None, "as in 9.9.9.9"),
             ("--network live", vec![], None, "use main, test or dev"),
             ("--dev --network main", vec![], None, "cannot be used with"),
@@ -393,7 +394,7 @@ mod tests {
             ("", vec![], Some("listen = 5"), "line 1:"),
             ("", vec![], Some("network = 'live'"), "use main, test or dev"),
             ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
-            ("", vec![], Some("node = 'http://x'\napi = '127.0.0.1:1'"), "node excludes api"),
+            ("", vec![], Some("node = 'http://127.0.0.1'\napi = '127.0.0.1:1'"), "node excludes api"),
             ("--config /does/not/exist", vec![], None, "/does/not/exist can't be read"),
         ] {
             let error = load(flags, &env, file).unwrap_err();

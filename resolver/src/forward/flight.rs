@@ -29,7 +29,7 @@ pub struct Flights {
 pub struct Pilot {
     flights: Arc<Flights>,
     key: Key,
-    landed: bool,
+    result: Option<Landed>,
 }
 
 impl Flights {
@@ -58,7 +58,7 @@ impl Flights {
         }
         let (sender, receiver) = watch::channel(None);
         board.insert(key.clone(), sender);
-        Ok((receiver, Some(Pilot { flights: self.clone(), key: key.clone(), landed: false })))
+        Ok((receiver, Some(Pilot { flights: self.clone(), key: key.clone(), result: None })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {
@@ -74,18 +74,16 @@ impl Pilot {
 
     /// Gives the result to all who wait. Who asks from now on asks anew.
     pub fn land(mut self, result: Landed) {
-        self.landed = true;
-        if let Some(flight) = self.flights.lock().remove(&self.key) {
-            flight.send_replace(Some(result));
-        }
+        self.result = Some(result);
     }
 }
 
 impl Drop for Pilot {
     /// A pilot that never landed leaves no one waiting: the channel closes.
     fn drop(&mut self) {
-        if !self.landed {
-            self.flights.lock().remove(&self.key);
+        let flight = self.flights.lock().remove(&self.key);
+        if let (Some(flight), Some(result)) = (flight, self.result.take()) {
+            flight.send_replace(Some(result));
         }
     }
 }
@@ -98,5 +96,43 @@ pub async fn landing(mut receiver: watch::Receiver<Option<Landed>>) -> Landed {
     match receiver.wait_for(Option::is_some).await {
         Ok(landed) => landed.clone().unwrap_or(Err(ForwardError::Abandoned)),
         Err(_) => Err(ForwardError::Abandoned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Scope;
+
+    fn key() -> Key {
+        Key::new(b"\x01a\0\0\x01\0\x01", false, false, Scope::Upstreams)
+    }
+
+    #[tokio::test]
+    async fn a_pilot_that_never_lands_leaves_no_one_waiting() {
+        let flights = Flights::new(1);
+        let (receiver, pilot) = flights.join(&key()).unwrap();
+        drop(pilot);
+        assert_eq!(landing(receiver).await, Err(ForwardError::Abandoned));
+        assert!(flights.join(&key()).unwrap().1.is_some(), "the next one flies anew");
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_the_landing_asks_anew() {
+        let flights = Flights::new(1);
+        let (first, pilot) = flights.join(&key()).unwrap();
+        assert!(flights.join(&key()).unwrap().1.is_none(), "the second joins the first");
+        pilot.unwrap().land(Err(ForwardError::NoUpstream));
+        assert_eq!(landing(first).await, Err(ForwardError::NoUpstream));
+        assert!(flights.join(&key()).unwrap().1.is_some());
+    }
+
+    #[test]
+    fn no_more_wait_than_allowed() {
+        let flights = Flights::new(1);
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| flights.join(&key()).unwrap()).collect();
+        assert_eq!(flights.join(&key()).unwrap_err(), ForwardError::Busy { limit: MAX_WAITING });
+        waiting.pop();
+        assert!(flights.join(&key()).is_ok());
     }
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
-use crate::cache::{Answer, Cache, Hit, Key, Scope};
+use crate::cache::{Answer, Cache, DEFAULT_BYTES, Hit, Key, Scope};
 use clock::Clock;
 use flight::{Flights, Landed, Pilot, landing};
 use query::Asking;
@@ -55,7 +55,7 @@ impl Default for LegacyConfig {
     fn default() -> Self {
         Self {
             upstreams: Vec::new(),
-            cache_bytes: 32 << 20,
+            cache_bytes: DEFAULT_BYTES,
             timeout: Duration::from_secs(5),
             first_retry: Duration::from_millis(400),
             max_in_flight: 1024,

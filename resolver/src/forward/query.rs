@@ -174,3 +174,61 @@ fn mix_case(name: &mut [u8], random: &[u8]) {
         *byte = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cache::testing::{Build, question};
+
+    fn query(edns: bool) -> Query {
+        let asking = Asking { recursive: true, dnssec_ok: false, checking_disabled: false };
+        let manners = Manners { edns, mixed_case: true };
+        let server = "192.0.2.1:53".parse().unwrap();
+        Query::new(&question("www.example.com", 1), asking, manners, server, &[0xa5; QUERY_RANDOM])
+    }
+
+    #[test]
+    fn only_a_server_on_this_machine_is_asked_for_ad() {
+        assert_eq!(query(true).bytes()[2..4], [1, 0]);
+    }
+
+    #[test]
+    fn a_bare_refusal_is_none_of_edns_when_none_was_sent() {
+        let mut reply = query(false).bytes()[..HEADER].to_vec();
+        reply[2..].copy_from_slice(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(query(false).judge(&reply, true), Heard::Bare(1));
+        assert_eq!(query(true).judge(&reply, true), Heard::NoEdns);
+        reply[3] = 0;
+        assert_eq!(query(true).judge(&reply, true), Heard::Stray, "no refusal either");
+    }
+
+    proptest! {
+        /// Whatever is changed in a right answer: no panic, and what passes has the query's id, question and case.
+        #[test]
+        fn what_passes_matches(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in any::<prop::sample::Index>(),
+            udp in any::<bool>(),
+        ) {
+            let query = query(true);
+            let mut reply = Build::reply(query.bytes()).a(60, [192, 0, 2, 1]).opt().done();
+            prop_assert_eq!(query.judge(&reply, udp), Heard::Answer);
+            for (at, byte) in &flips {
+                let at = at.index(reply.len());
+                reply[at] = *byte;
+            }
+            if flips.len() == 3 {
+                reply.truncate(cut.index(reply.len()));
+            }
+            if query.judge(&reply, udp) == Heard::Answer {
+                prop_assert_eq!(&reply[..2], &query.bytes()[..2]);
+                let question = &reply[HEADER..HEADER + query.question().len()];
+                prop_assert!(question.eq_ignore_ascii_case(query.question()));
+                prop_assert!(!udp || question == query.question());
+                prop_assert!(Packet::parse(&reply).is_ok());
+            }
+        }
+    }
+}

@@ -106,3 +106,68 @@ impl Servers {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: Manners = Manners { edns: true, mixed_case: true };
+
+    fn server(n: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], n))
+    }
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn the_fastest_comes_first_and_the_unknown_before_it() {
+        let mut servers = Servers::default();
+        let all = [server(1), server(2), server(3), server(1)];
+        assert_eq!(servers.in_order(&all, ms(0)), all[..3], "as given, each once");
+        servers.replied(server(1), ms(30), WELL, ms(0));
+        servers.replied(server(2), ms(20), WELL, ms(0));
+        assert_eq!(servers.in_order(&all, ms(0)), [server(3), server(2), server(1)]);
+    }
+
+    #[test]
+    fn a_failed_server_goes_last_comes_back_in_time_and_recovers_at_once() {
+        let mut servers = Servers::default();
+        let both = [server(1), server(2)];
+        for (at, fail) in
+            [Servers::failed, |s: &mut Servers, server, now| s.slow(server, ms(400), now)].iter().enumerate()
+        {
+            let start = ms(at as u64 * 10_000_000);
+            servers.replied(server(1), ms(10), WELL, start);
+            servers.replied(server(2), ms(20), WELL, start);
+            fail(&mut servers, server(1), start);
+            assert_eq!(servers.in_order(&both, start), [server(2), server(1)]);
+            let later = start + 12 * HALF_LIFE;
+            servers.replied(server(2), ms(20), WELL, later);
+            assert_eq!(servers.in_order(&both, later), both, "it is tried again");
+            servers.replied(server(1), ms(5), WELL, later);
+            assert_eq!(servers.expected(server(1), later), Some(ms(5)));
+        }
+    }
+
+    #[test]
+    fn what_a_server_lacks_is_remembered_for_a_while() {
+        let mut servers = Servers::default();
+        let lacking = Manners { edns: false, mixed_case: false };
+        assert_eq!(servers.manners(server(1), ms(0)), WELL);
+        servers.replied(server(1), ms(1), lacking, ms(0));
+        // Asked without, it says nothing of what it can: that must not prolong the time.
+        servers.replied(server(1), ms(1), lacking, REMEMBER_LACK - ms(1));
+        assert_eq!(servers.manners(server(1), REMEMBER_LACK - ms(1)), lacking);
+        assert_eq!(servers.manners(server(1), REMEMBER_LACK), WELL);
+    }
+
+    #[test]
+    fn it_remembers_no_more_than_its_bound() {
+        let mut servers = Servers::default();
+        (0..2 * MAX_KNOWN as u16).for_each(|n| servers.replied(server(n), ms(1), WELL, ms(0)));
+        assert_eq!((servers.known.len(), servers.arrived.len()), (MAX_KNOWN, MAX_KNOWN));
+        assert_eq!(servers.expected(server(0), ms(0)), None, "the oldest went");
+    }
+}

@@ -24,7 +24,7 @@ use crate::{
     query::Question,
     route::{Route, route},
     special,
-    zone::{Mounted, NEGATIVE_TTL, Said},
+    zone::{Mounted, Said},
 };
 
 /// How many questions one question of a client may become: aliases, and the addresses of delegated servers.
@@ -232,7 +232,7 @@ fn mount_point(qtype: RecordType) -> Answer {
 
 fn mount_soa() -> Record {
     let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
-    soa(zone, 1, UNREGISTERED_TTL.min(NEGATIVE_TTL))
+    soa(zone, 1, UNREGISTERED_TTL)
 }
 
 fn not_ready(label: &ChainName, error: &ChainError) -> Answer {

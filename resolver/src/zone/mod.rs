@@ -13,7 +13,7 @@ use namechain::types::{Name, NameEntry, RecordSet};
 
 use crate::wire;
 
-pub use mounted::{Cut, Mounted, NEGATIVE_TTL, NameServer, Said};
+pub use mounted::{Cut, Mounted, NameServer, Said};
 
 const NS: u16 = 2;
 const CNAME: u16 = 5;

@@ -25,7 +25,7 @@ use crate::{
 
 /// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of the chain change when
 /// their owners say so, and the next block is not far.
-pub const NEGATIVE_TTL: u32 = 300;
+const NEGATIVE_TTL: u32 = 300;
 
 const A: u16 = 1;
 const AAAA: u16 = 28;
@@ -235,4 +235,92 @@ fn plain_rdata(data: &RData) -> Option<Vec<u8>> {
     encoder.set_name_encoding(NameEncoding::Uncompressed);
     data.emit(&mut encoder).ok()?;
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use namechain::types::{Name as ChainName, Record as ChainRecord, RecordSet};
+
+    use super::*;
+
+    fn mounted(mount: Mount, rtype: u16, rdata: Vec<u8>) -> Mounted {
+        let record = ChainRecord { owner: b"\x01x\0".to_vec(), rtype, ttl: 60, rdata };
+        let records = RecordSet::new(vec![record]).unwrap();
+        let zone = Arc::new(Zone::of(ChainName::parse("alice").unwrap(), 7, &records));
+        let apex = match mount {
+            Mount::Root => "alice.",
+            Mount::Alt => "Alice.namechain.ALT.",
+        };
+        Mounted::new(zone, mount, &Name::from_ascii(apex).unwrap())
+    }
+
+    /// A name in wire form with so many bytes, the last label `alice`.
+    fn long(len: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut left = len - b"\x05alice\0".len();
+        while left > 0 {
+            let label = match left {
+                1..=64 => left - 1,
+                65 => 62,
+                _ => 63,
+            };
+            out.push(label as u8);
+            out.resize(out.len() + label, b'a');
+            left -= label + 1;
+        }
+        out.extend_from_slice(b"\x05alice\0");
+        out
+    }
+
+    fn target(mounted: &Mounted, name: &str) -> Option<Name> {
+        match mounted.answer(&Name::from_ascii(name).unwrap(), RecordType::A) {
+            Said::Follow(_, target) => Some(target),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn targets_move_with_the_mount_as_long_as_they_fit() {
+        for (len, moved) in [(20, true), (241, true), (242, false), (255, false)] {
+            let target = target(&mounted(Mount::Alt, 5, long(len)), "x.alice.namechain.alt.").unwrap();
+            let last = target.iter().next_back().unwrap();
+            assert_eq!(last == b"alt", moved, "a target of {len} bytes");
+            let at_root = super::tests::target(&mounted(Mount::Root, 5, long(len)), "x.alice.").unwrap();
+            assert_eq!(at_root.iter().next_back(), Some(&b"alice"[..]));
+        }
+    }
+
+    #[test]
+    fn names_of_others_stay() {
+        let other =
+            target(&mounted(Mount::Alt, 5, b"\x03www\x06malice\0".to_vec()), "x.alice.namechain.alt.");
+        assert_eq!(other, Some(Name::from_ascii("www.malice.").unwrap()));
+        let root = target(&mounted(Mount::Alt, 5, b"\0".to_vec()), "x.alice.namechain.alt.");
+        assert_eq!(root, Some(Name::root()));
+    }
+
+    #[test]
+    fn a_name_that_a_dname_makes_too_long() {
+        let name = Name::from_ascii(format!("{}.x.alice.", "b".repeat(60))).unwrap();
+        let said = mounted(Mount::Root, 39, long(220)).answer(&name, RecordType::A);
+        let Said::All(answer) = said else { panic!("{said:?}") };
+        assert_eq!(answer.rcode, ResponseCode::YXDomain);
+        assert_eq!(answer.answers.len(), 1, "with the DNAME that says why");
+    }
+
+    #[test]
+    fn what_delegated_servers_say_moves_too() {
+        let mounted = mounted(Mount::Alt, 1, vec![1, 2, 3, 4]);
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let record = soa(name("alice."), 5, 6);
+        let moved = mounted.from_root(record).unwrap();
+        assert_eq!(moved.name, name("alice.namechain.alt."));
+        let RData::Unknown { rdata, .. } = &moved.data else { panic!("{moved}") };
+        let names = rdata::names(6, &rdata.anything).unwrap();
+        let mailbox = wire::to_name(&rdata.anything[names[1].clone()]);
+        assert_eq!(mailbox, Some(name("hostmaster.alice.namechain.alt.")));
+        assert_eq!(mounted.to_root(&name("www.alice.namechain.alt.")), name("www.alice."));
+        assert_eq!(mounted.name_from_root(name("www.alice.")), name("www.alice.namechain.alt."));
+        assert_eq!(mounted.name_from_root(name("www.example.")), name("www.example."));
+    }
 }

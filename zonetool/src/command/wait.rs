@@ -13,9 +13,10 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// How many looks in a row may find no node (it may be starting again) or find nothing of what was submitted (a block
-/// may be on its way from the mempool into the state).
-pub const MAX_MISSES: u32 = 10;
+/// How many looks in a row may find no node: it may be starting again.
+const MAX_AWAY: u32 = 10;
+/// How many looks in a row may find nothing of what was submitted: a block may be on its way into the state.
+const MAX_MISSING: u32 = 4;
 
 /// What a look says.
 pub enum Look<T> {
@@ -48,23 +49,23 @@ impl Waiter {
         mut look: impl FnMut() -> Result<Look<T>, CommandError>,
     ) -> Result<T, CommandError> {
         let mut pause = FIRST_PAUSE;
-        let mut misses = 0;
+        let (mut away, mut missing) = (0, 0);
         let mut progress = None;
         loop {
             let stands = match look() {
                 Ok(Look::Done(value)) => return Ok(value),
                 Ok(Look::NotYet(stands)) => {
-                    misses = 0;
+                    (away, missing) = (0, 0);
                     stands
                 }
-                Ok(Look::Missing) if misses >= MAX_MISSES => return Err(CommandError::Dropped(what.into())),
-                Err(CommandError::Client(ClientError::Unreachable { why, .. })) if misses < MAX_MISSES => {
-                    misses += 1;
-                    format!("the node does not answer: {why}")
-                }
-                Ok(Look::Missing) => {
-                    misses += 1;
+                Ok(Look::Missing) if missing < MAX_MISSING => {
+                    missing += 1;
                     format!("{what} is not with the node")
+                }
+                Ok(Look::Missing) => return Err(CommandError::Dropped(what.into())),
+                Err(CommandError::Client(ClientError::Unreachable { why, .. })) if away < MAX_AWAY => {
+                    away += 1;
+                    format!("the node does not answer: {why}")
                 }
                 Err(error) => return Err(error),
             };

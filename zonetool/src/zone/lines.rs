@@ -1,12 +1,23 @@
-//! Where the entries of a master file begin, so that an error about a whole record can name its line.
+//! Where the entries of a master file begin, so that an error about a whole record can name its line, and which of them
+//! have a free-standing `@` in their data, which the library takes for a label.
 //!
 //! Only quotes, comments and parentheses are looked at (RFC 1035 §5.1); the library does the reading.
 
 /// The entries of a file by where they begin.
 #[derive(Debug)]
 pub struct Lines {
-    /// Byte offset and line number (from 1) of each line on which an entry can begin, in order.
-    starts: Vec<(usize, usize)>,
+    entries: Vec<Entry>,
+}
+
+/// A line on which an entry can begin, with those that belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The byte offset.
+    start: usize,
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// Whether a free-standing `@` comes after the owner: the origin (RFC 1035 §5.1).
+    pub has_at: bool,
 }
 
 /// A parenthesis or a quote that is never closed, and its line.
@@ -21,7 +32,8 @@ pub struct Unclosed {
 impl Lines {
     /// Finds the lines outside of any parenthesis or quote.
     pub fn of(text: &[u8]) -> Result<Self, Unclosed> {
-        let mut starts = vec![(0, 1)];
+        let mut entries = Vec::new();
+        let mut entry = Entry { start: 0, line: 1, has_at: false };
         let mut line = 1;
         // Lines of the parentheses and of the quote that are open.
         let mut parentheses: Vec<usize> = Vec::new();
@@ -34,7 +46,8 @@ impl Lines {
                     line += 1;
                     comment = false;
                     if parentheses.is_empty() && quote.is_none() {
-                        starts.push((at + 1, line));
+                        entries.push(entry);
+                        entry = Entry { start: at + 1, line, has_at: false };
                     }
                 }
                 _ if comment => {}
@@ -45,6 +58,7 @@ impl Lines {
                 b'"' => quote = if quote.is_some() { None } else { Some(line) },
                 _ if quote.is_some() => {}
                 b';' => comment = true,
+                b'@' if at > entry.start && stands_free(text, at) => entry.has_at = true,
                 b'(' => parentheses.push(line),
                 b')' => {
                     parentheses.pop();
@@ -55,15 +69,24 @@ impl Lines {
         match (quote, parentheses.first()) {
             (Some(line), _) => Err(Unclosed { line, what: "quote" }),
             (None, Some(line)) => Err(Unclosed { line: *line, what: "parenthesis" }),
-            (None, None) => Ok(Lines { starts }),
+            (None, None) => {
+                entries.push(entry);
+                Ok(Lines { entries })
+            }
         }
     }
 
-    /// The line on which the entry that covers byte `offset` begins.
-    pub fn of_entry_at(&self, offset: usize) -> usize {
-        let after = self.starts.partition_point(|(start, _)| *start <= offset);
-        self.starts[after.saturating_sub(1)].1
+    /// The entry that covers byte `offset`.
+    pub fn entry_at(&self, offset: usize) -> Entry {
+        let after = self.entries.partition_point(|entry| entry.start <= offset);
+        self.entries[after.saturating_sub(1)]
     }
+}
+
+/// Whether the byte at `at` is a token of its own.
+fn stands_free(text: &[u8], at: usize) -> bool {
+    let ends = |byte: Option<&u8>| byte.is_none_or(|byte| b" \t\r\n();\"".contains(byte));
+    ends(at.checked_sub(1).and_then(|before| text.get(before))) && ends(text.get(at + 1))
 }
 
 #[cfg(test)]
@@ -74,8 +97,25 @@ mod tests {
     fn an_entry_in_parentheses_begins_on_its_first_line() {
         let text = b"a A 1.2.3.4\nb TXT ( \"x ;)\n\" ; )\n y\n)\nc A 1.2.3.4\n";
         let lines = Lines::of(text).unwrap();
-        let at = |needle: u8| lines.of_entry_at(text.iter().position(|byte| *byte == needle).unwrap());
+        let at = |needle: u8| lines.entry_at(text.iter().position(|byte| *byte == needle).unwrap()).line;
         assert_eq!((at(b'a'), at(b'b'), at(b'y'), at(b'c')), (1, 2, 2, 6));
+    }
+
+    #[test]
+    fn an_at_in_the_data_is_seen() {
+        for (entry, has_at) in [
+            ("@ A 1.2.3.4", false),
+            ("a CNAME @", true),
+            ("a CNAME @;x", true),
+            ("  CNAME @", true),
+            ("a CNAME (\n@\n)", true),
+            ("a CNAME \\@", false),
+            ("a CNAME @.b", false),
+            ("a CNAME b@", false),
+            ("a TXT \" @ \" ; @", false),
+        ] {
+            assert_eq!(Lines::of(entry.as_bytes()).unwrap().entry_at(0).has_at, has_at, "{entry}");
+        }
     }
 
     #[test]

@@ -31,17 +31,22 @@ impl Origins {
         Some(relative)
     }
 
-    /// `name`, an absolute name in wire form, moved from `NAME.namechain.alt.` to `NAME.` if it lies there.
-    fn moved(&self, name: &[u8]) -> Vec<u8> {
+    /// `name`, an absolute name in wire form, moved from `NAME.namechain.alt.` to `NAME.` if it lies there. Where `at` is
+    /// given, the label `@` before it was meant to be it.
+    fn moved(&self, name: &[u8], at: Option<&[u8]>) -> Vec<u8> {
+        let name = match (name, at) {
+            ([1, b'@', rest @ ..], Some(origin)) if rest.eq_ignore_ascii_case(origin) => rest,
+            _ => name,
+        };
         match below(&name.to_ascii_lowercase(), &self.alternative) {
             Some(inside) => [&name[..inside], &self.root].concat(),
             None => name.to_vec(),
         }
     }
 
-    /// Record data with every name in it moved to where the chain keeps the zone. Data that is too short for its type
-    /// comes back as it is.
-    pub fn move_names(&self, rtype: u16, rdata: &[u8]) -> Vec<u8> {
+    /// Record data with every name in it moved to where the chain keeps the zone. `at` is the current origin where the
+    /// record has a free-standing `@`. Data that is too short for its type comes back as it is.
+    pub fn move_names(&self, rtype: u16, rdata: &[u8], at: Option<&[u8]>) -> Vec<u8> {
         let mut out = Vec::with_capacity(rdata.len());
         let mut rest = rdata;
         for part in layout(rtype, rdata) {
@@ -52,7 +57,7 @@ impl Origins {
                 }
                 Part::Name => {
                     let Some(len) = name_len(rest) else { return rdata.to_vec() };
-                    out.extend(self.moved(&rest[..len]));
+                    out.extend(self.moved(&rest[..len], at));
                     rest = &rest[len..];
                 }
                 Part::Bytes(_) => return rdata.to_vec(),
@@ -160,21 +165,30 @@ mod tests {
     #[test]
     fn names_in_data_move() {
         let before = [&[0, 10][..], &absolute("Mail.alice.namechain.alt.")].concat();
-        assert_eq!(alice().move_names(15, &before), [&[0, 10][..], &absolute("Mail.alice.")].concat());
+        assert_eq!(alice().move_names(15, &before, None), [&[0, 10][..], &absolute("Mail.alice.")].concat());
         let naptr = |name| [&[0, 1, 0, 2, 1, b'u', 0, 1, b'x'][..], &absolute(name)].concat();
-        assert_eq!(alice().move_names(35, &naptr("a.alice.namechain.alt.")), naptr("a.alice."));
+        assert_eq!(alice().move_names(35, &naptr("a.alice.namechain.alt."), None), naptr("a.alice."));
         let rp = |a, b| [absolute(a), absolute(b)].concat();
         assert_eq!(
-            alice().move_names(17, &rp("x.alice.namechain.alt.", "alice.namechain.alt.")),
+            alice().move_names(17, &rp("x.alice.namechain.alt.", "alice.namechain.alt."), None),
             rp("x.alice.", "alice.")
         );
         let elsewhere = absolute("www.bob.namechain.alt.");
-        assert_eq!(alice().move_names(5, &elsewhere), elsewhere);
+        assert_eq!(alice().move_names(5, &elsewhere, None), elsewhere);
         // Not a name, and not names at all.
-        assert_eq!(alice().move_names(15, &[1]), [1]);
+        assert_eq!(alice().move_names(15, &[1], None), [1]);
         assert_eq!(
-            alice().move_names(16, &absolute("alice.namechain.alt.")),
+            alice().move_names(16, &absolute("alice.namechain.alt."), None),
             absolute("alice.namechain.alt.")
         );
+    }
+
+    #[test]
+    fn an_at_is_the_origin() {
+        let at = |text, origin: &str| alice().move_names(5, &absolute(text), Some(&absolute(origin)));
+        assert_eq!(at("@.alice.", "alice."), absolute("alice."));
+        assert_eq!(at("@.Sub.alice.namechain.alt.", "sub.alice.namechain.alt."), absolute("Sub.alice."));
+        assert_eq!(at("@.alice.", "sub.alice."), absolute("@.alice."));
+        assert_eq!(alice().move_names(5, &absolute("@.alice."), None), absolute("@.alice."));
     }
 }

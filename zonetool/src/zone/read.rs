@@ -106,14 +106,17 @@ pub fn read(name: &Name, text: &[u8]) -> Result<Zone, ZoneError> {
     loop {
         match file.next_entry().map_err(|error| explain(&error.to_string(), text, &lines))? {
             None => break,
-            Some(Entry::Include { .. }) => {
+            Some(entry) => {
                 // The library's buffer begins with a byte of its own.
-                let line = lines.of_entry_at(file.current_offset().saturating_sub(1));
-                return Err(at(line, "$INCLUDE is not followed: put the records into this file"));
-            }
-            Some(Entry::Record(record)) => {
-                let line = lines.of_entry_at(file.current_offset().saturating_sub(1));
-                reading.add(&record, line)?;
+                let place = lines.entry_at(file.current_offset().saturating_sub(1));
+                let Entry::Record(record) = entry else {
+                    return Err(at(place.line, "$INCLUDE is not followed: put the records into this file"));
+                };
+                let origin = file.origin().map_err(|error| at(place.line, error.to_string()))?;
+                if origin.as_slice().starts_with(b"\x01@") {
+                    return Err(at(place.line, "$ORIGIN takes a name: @ before this line is none"));
+                }
+                reading.add(&record, place.line, place.has_at.then_some(origin.as_slice()))?;
             }
         }
     }
@@ -129,7 +132,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn add(&mut self, record: &ScannedRecord, line: usize) -> Result<(), ZoneError> {
+    fn add(&mut self, record: &ScannedRecord, line: usize, at_sign: Option<&[u8]>) -> Result<(), ZoneError> {
         let owner = record.owner().to_vec();
         let rtype = record.rtype();
         if name_len(owner.as_slice()) != Some(owner.as_slice().len()) {
@@ -155,7 +158,7 @@ impl Reading<'_> {
             self.notes.push(format!("line {line}: {rtype} left out: {why}"));
             return Ok(());
         }
-        let rdata = self.data(record.data(), rtype, line)?;
+        let rdata = self.data(record.data(), rtype, line, at_sign)?;
         let record = Record { owner: relative, rtype: rtype.to_int(), ttl: ttl(record.ttl(), line)?, rdata };
         // Checked one by one for the sake of the line number.
         match RecordSet::new(vec![record.clone()]) {
@@ -166,9 +169,15 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The data in wire form. Data given in the form of RFC 3597 is kept as it is, if it is well-formed where the type
+    /// The data in wire form; `at_sign` is what a free-standing `@` stands for, if there is one. Data given in the form of RFC 3597 is kept as it is, if it is well-formed where the type
     /// is known.
-    fn data(&self, data: &ScannedRecordData, rtype: Rtype, line: usize) -> Result<Vec<u8>, ZoneError> {
+    fn data(
+        &self,
+        data: &ScannedRecordData,
+        rtype: Rtype,
+        line: usize,
+        at_sign: Option<&[u8]>,
+    ) -> Result<Vec<u8>, ZoneError> {
         let rdata = compose(data);
         match (data, parse(rtype, &rdata)) {
             (ZoneRecordData::Unknown(_), Some(_)) => Ok(rdata),
@@ -176,7 +185,7 @@ impl Reading<'_> {
                 line,
                 format!("these {} bytes are not the data of a record of type {rtype}", rdata.len()),
             )),
-            (_, Some(_)) => Ok(self.origins.move_names(rtype.to_int(), &rdata)),
+            (_, Some(_)) => Ok(self.origins.move_names(rtype.to_int(), &rdata, at_sign)),
             // The library lets an empty label through.
             (_, None) => Err(at(
                 line,
@@ -286,7 +295,7 @@ fn explain(error: &str, text: &[u8], lines: &Lines) -> ZoneError {
             _ => message.to_owned(),
         },
     };
-    at(lines.of_entry_at(offset), what)
+    at(lines.entry_at(offset).line, what)
 }
 
 /// The byte offset at which line `line` (from 1) begins.

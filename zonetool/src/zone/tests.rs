@@ -34,6 +34,12 @@ fn types_have_their_wire_form() {
         ("@ A 192.0.2.1", "1 c0000201"),
         ("@ NS ns", "2 026e7305616c69636500"),
         ("@ CNAME .", "5 00"),
+        ("a CNAME @", "5 05616c69636500"),
+        ("a MX 10 ( ; @\n@ )", "15 000a05616c69636500"),
+        ("a CNAME \\@", "5 014005616c69636500"),
+        ("a CNAME @.alice.", "5 014005616c69636500"),
+        ("a TXT @", "16 0140"),
+        ("$ORIGIN s.alice.namechain.alt.\n@ MX 1 @", "15 0001017305616c69636500"),
         ("@ PTR a.example.", "12 0161076578616d706c6500"),
         ("@ MX 10 mail", "15 000a046d61696c05616c69636500"),
         ("@ TXT \"a b\" c \"\\\"\\065\"", "16 036120620163022241"),
@@ -141,6 +147,7 @@ fn errors_name_the_line_and_what_to_do() {
         ("$INCLUDE other.zone\n", "line 1: $INCLUDE is not followed"),
         ("@ A 192.0.2.1\n$INCLUDE other.zone\n", "line 2: $INCLUDE is not followed"),
         ("@ A 192.0.2.1\n$GENERATE 1-9 a$ A 192.0.2.$\n", "line 2: $GENERATE is not supported"),
+        ("$ORIGIN @\n\na A 192.0.2.1\n", "line 3: $ORIGIN takes a name"),
         ("$NONSENSE 1\n", "line 1: $NONSENSE is not known"),
         ("@ 1h A 192.0.2.1\n", "line 1: expected a record type"),
         ("@ CH A 192.0.2.1\n", "line 1: only records of class IN"),
@@ -192,6 +199,7 @@ fn odd_data_is_written_in_the_unknown_form() {
         },
         Record { owner: b"\0".to_vec(), rtype: 16, ttl: 2, rdata: b"\x03\x1b[2\0".to_vec() },
         Record { owner: b"\0".to_vec(), rtype: 65280, ttl: 3, rdata: vec![] },
+        Record { owner: b"\0".to_vec(), rtype: 65281, ttl: 3, rdata: vec![1, 2, 171] },
         Record { owner: b"\0".to_vec(), rtype: 1, ttl: 4, rdata: vec![1] },
     ])
     .unwrap();
@@ -201,6 +209,7 @@ fn odd_data_is_written_in_the_unknown_form() {
          @ 4 IN A \\# 1 01\n\
          @ 2 IN TXT \"\\027[2\" \"\"\n\
          @ 3 IN TYPE65280 \\# 0\n\
+         @ 3 IN TYPE65281 \\# 3 0102ab\n\
          \\064\\036 1 IN CNAME \\# 23 017805616c696365096e616d65636861696e03616c7400\n"
     );
 }

@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
-use domain::base::{
-    iana::Rtype,
-    zonefile_fmt::{DisplayKind, ZonefileFmt},
+use domain::{
+    base::{
+        iana::Rtype,
+        zonefile_fmt::{DisplayKind, ZonefileFmt},
+    },
+    rdata::ZoneRecordData,
 };
 use namechain::types::{Name, Record, RecordSet};
 
@@ -56,7 +59,8 @@ fn record_text(name: &Name, record: &Record) -> RecordText {
 }
 
 fn presentation(rtype: Rtype, rdata: &[u8]) -> Option<String> {
-    let text = parse(rtype, rdata)?.display_zonefile(DisplayKind::Simple).to_string();
+    let data = parse(rtype, rdata).filter(|data| !matches!(data, ZoneRecordData::Unknown(_)))?;
+    let text = data.display_zonefile(DisplayKind::Simple).to_string();
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')).then_some(text)
 }
 

@@ -12,16 +12,12 @@ fn failing_with(code: u8) -> impl Fn(&Seen) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_passed_and_then_avoided() {
+async fn a_silent_server_is_passed() {
     let (silent, good) = (Fake::silent().await, Fake::answering(one_a).await);
     let legacy = legacy_with(&[silent.address, good.address], |config| config.first_retry = SOON);
     let reply = legacy.resolve(&a("a.example.")).await.unwrap();
     assert_eq!(reply.source, ReplySource::Server(good.address));
-    let asked = silent.counts();
-    assert_eq!(asked, (1, 0));
-    legacy.resolve(&a("b.example.")).await.unwrap();
-    assert_eq!(good.seen().len(), 2);
-    assert_eq!(silent.counts(), asked, "the one that answers comes first now");
+    assert!(silent.counts().0 > 0, "it was first in the list");
 }
 
 #[tokio::test]
@@ -109,7 +105,7 @@ async fn when_all_fail_the_client_gets_what_the_last_one_said() {
         assert_eq!(reply.message.metadata.response_code, ResponseCode::ServFail);
         assert_eq!(reply.source, source, "a SERVFAIL is kept for seconds");
     }
-    assert_eq!((one.counts(), two.counts()), ((1, 0), (1, 0)));
+    assert_eq!((one.counts(), two.counts()), ((1, 0), (1, 0)), "who has spoken is not asked again");
 }
 
 #[tokio::test]
@@ -118,7 +114,6 @@ async fn a_failure_is_given_out_when_the_others_stay_silent() {
     let legacy = legacy_with(&[bad.address, silent.address], |config| config.first_retry = SOON);
     let reply = legacy.resolve(&a("a.example.")).await.unwrap();
     assert_eq!(reply.message.metadata.response_code, ResponseCode::ServFail);
-    assert_eq!(bad.counts(), (1, 0), "who has spoken is not asked again");
 }
 
 #[tokio::test]

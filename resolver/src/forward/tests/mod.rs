@@ -282,6 +282,20 @@ async fn delegated_servers_are_asked_without_rd_and_kept_apart() {
 }
 
 #[tokio::test]
+async fn an_alias_without_its_target_is_an_answer_only_of_a_delegated_server() {
+    let reply = |seen: &Seen| {
+        Build::reply(&seen.bytes).record(Section::Answer, &AT_QUESTION, 5, 60, &name("b.example"))
+    };
+    let fake = Fake::answering(move |seen| reply(seen).done()).await;
+    let legacy = legacy(&[fake.address]);
+    for source in [ReplySource::Server(fake.address), ReplySource::Cache] {
+        assert_eq!(legacy.ask(&[fake.address], &a("www.alice.")).await.unwrap().source, source);
+        let of_upstream = legacy.resolve(&a("www.alice.")).await.unwrap().source;
+        assert_eq!(of_upstream, ReplySource::Server(fake.address));
+    }
+}
+
+#[tokio::test]
 async fn after_a_flush_everything_is_asked_anew() {
     let fake = Fake::answering(one_a).await;
     let legacy = legacy(&[fake.address]);

@@ -1,0 +1,241 @@
+//! Registering and updating against a node that makes blocks as it is asked, and against nodes that refuse, forget and
+//! lie. The real node is spoken to in the workspace's end-to-end tests.
+
+mod node;
+
+use std::{path::Path, process::Command};
+
+use namechain::{
+    rpc::Refusal,
+    types::{Action, Hash, Name, Named, PublicKey, Record, RecordSet, SecretKey, Stamp, commitment},
+};
+use node::{NETWORK, Node, State, entry_of};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const ZONE: &str = "@ 300 A 192.0.2.1\n";
+
+/// A user with a key, whose secret the test knows too.
+struct User {
+    home: TempDir,
+    key: SecretKey,
+}
+
+struct Outcome {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Outcome {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
+    }
+}
+
+impl User {
+    fn new() -> User {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("alice.zone"), ZONE).unwrap();
+        let made = run(home.path(), "http://127.0.0.1:1", &["key", "new", "--no-passphrase"]);
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        let file: Value =
+            serde_json::from_slice(&std::fs::read(home.path().join("keys/owner.key")).unwrap()).unwrap();
+        let secret = hex::decode(file["secret"].as_str().unwrap()).unwrap();
+        User { home, key: SecretKey::from_seed(secret.first_chunk().unwrap()) }
+    }
+
+    fn run(&self, node: &Node, args: &[&str]) -> Outcome {
+        run(self.home.path(), &node.url, args)
+    }
+
+    fn register(&self, node: &Node, more: &[&str]) -> Outcome {
+        self.run(node, &[&["register", "alice", "--zone", "alice.zone"], more].concat())
+    }
+}
+
+fn run(home: &Path, node: &str, args: &[&str]) -> Outcome {
+    let done = Command::new(env!("CARGO_BIN_EXE_zonetool"))
+        .args(["--node", node, "--keys", "keys", "--json"])
+        .args(args)
+        .current_dir(home)
+        .output()
+        .unwrap();
+    Outcome {
+        code: done.status.code().unwrap(),
+        stdout: String::from_utf8(done.stdout).unwrap(),
+        stderr: String::from_utf8(done.stderr).unwrap(),
+    }
+}
+
+fn alice() -> Name {
+    Name::parse("alice").unwrap()
+}
+
+fn records() -> RecordSet {
+    RecordSet::new(vec![Record { owner: vec![0], rtype: 1, ttl: 300, rdata: vec![192, 0, 2, 1] }]).unwrap()
+}
+
+fn blocks() -> State {
+    State { height: 100, blocks_a_look: 3, version: "0.1.0".into(), ..State::default() }
+}
+
+#[test]
+fn registering_commits_waits_and_registers() {
+    let (node, user) = (Node::start(blocks()), User::new());
+    let done = user.register(&node, &["--wait"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let result = done.json();
+    assert_eq!(result["state"], "active");
+    assert_eq!(result["owner"], user.key.public().to_string());
+    let state = node.state();
+    assert_eq!(state.submitted, ["commit", "register"]);
+    let (_, entry) = state.entry.as_ref().unwrap();
+    assert_eq!(result["recorded"], entry.registered);
+    assert!(state.height - 6 >= entry.registered, "it waited until the name is served");
+    for words in ["commit: worked", "register: worked", "names are served 6 blocks deep"] {
+        assert!(done.stderr.contains(words), "'{words}' in {}", done.stderr);
+    }
+}
+
+#[test]
+fn without_wait_it_ends_with_the_submission() {
+    let (node, user) = (Node::start(blocks()), User::new());
+    let done = user.register(&node, &[]);
+    assert_eq!((done.code, done.json()["state"].as_str()), (0, Some("submitted")), "{}", done.stderr);
+    assert!(node.state().pending.is_some());
+}
+
+/// The salt is made of key and name: a second run finds the commitment of the first and pays nothing twice.
+#[test]
+fn an_interrupted_registration_goes_on() {
+    let (node, user) = (Node::start(State { blocks_a_look: 0, ..blocks() }), User::new());
+    let interrupted = user.register(&node, &["--wait", "--timeout", "0"]);
+    assert_eq!((interrupted.code, interrupted.json()["error"]["code"].as_str()), (6, Some("timeout")));
+    node.state().blocks_a_look = 20;
+    let done = user.register(&node, &["--wait"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(node.state().submitted, ["commit", "register"]);
+}
+
+/// An operation that waits at the start is waited for: here it is the registration of an earlier run.
+#[test]
+fn a_registration_that_waits_is_waited_for() {
+    let user = User::new();
+    let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+    let action = Action::Register { recovery: None, salt: [0; 32], records: records() };
+    let waits = |key: &SecretKey| {
+        let named = Named::sign(NETWORK, alice(), 0, action.clone(), key, stamp);
+        Node::start(State { pending: Some(named), ..blocks() })
+    };
+    let node = waits(&user.key);
+    let done = user.register(&node, &["--wait"]);
+    assert_eq!((done.code, done.json()["state"].as_str()), (0, Some("active")), "{}", done.stderr);
+    assert!(node.state().submitted.is_empty());
+    // Somebody else's.
+    let done = user.register(&waits(&SecretKey::from_seed(&[1; 32])), &["--wait"]);
+    assert_eq!(done.code, 7, "{}", done.stderr);
+}
+
+#[test]
+fn what_is_refused_before_any_work() {
+    let user = User::new();
+    let stranger = PublicKey([5; 32]);
+    let poor = commitment(NETWORK, &alice(), &user.key.public(), &user.key.salt(NETWORK, &alice()));
+    let with_entry = |owner| State { entry: Some((alice(), entry_of(owner, &[]))), ..blocks() };
+    for (state, command, code, words) in [
+        (State { syncing: true, ..blocks() }, "register", 8, "not synced"),
+        (with_entry(stranger), "register", 7, "alice is taken, by 0505"),
+        (with_entry(user.key.public()), "register", 7, "alice is yours already"),
+        (with_entry(stranger), "update", 4, "alice belongs to 0505"),
+        (blocks(), "update", 3, "alice is not registered"),
+        (
+            State { commitments: [(poor, (1, Some(50)))].into(), ..blocks() },
+            "register",
+            7,
+            "carries 1 hashes",
+        ),
+    ] {
+        let node = Node::start(state);
+        let done = user.run(&node, &[command, "alice", "--zone", "alice.zone", "--wait"]);
+        assert_eq!(done.code, code, "{words}: {}{}", done.stdout, done.stderr);
+        let error = done.json()["error"].clone();
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+        assert_eq!(error["exit"], code);
+        assert!(node.state().submitted.is_empty(), "{words}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_node_is_shown_with_rule_and_hint() {
+    let user = User::new();
+    for (code, rule, exit) in [
+        ("rule", Some("sequence"), 7),
+        ("rule", Some("name-taken"), 7),
+        ("rule", Some("not-owner"), 4),
+        ("rule", Some("name-unregistered"), 3),
+        ("rule", Some("underpaid"), 1),
+        ("conflict", None, 7),
+        ("unavailable", None, 8),
+        ("full", None, 1),
+    ] {
+        let refusal = Refusal {
+            code: code.into(),
+            rule: rule.map(str::to_owned),
+            message: "no\u{1b}[2J\nnever".into(),
+            hint: Some("try\u{202e} later".into()),
+        };
+        let node = Node::start(State { refusal: Some(refusal), ..blocks() });
+        let done = user.register(&node, &[]);
+        assert_eq!(done.code, exit, "{code} {rule:?}: {}", done.stderr);
+        let error = done.json()["error"].clone();
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with("the node refuses: no"), "{message}");
+        assert_eq!(rule.is_some_and(|rule| message.ends_with(&format!("[rule {rule}]"))), rule.is_some());
+        assert_eq!(error["hint"], "try\u{202e} later");
+        assert!(!done.stdout.contains(['\u{1b}', '\u{202e}']), "{}", done.stdout);
+    }
+}
+
+#[test]
+fn a_node_that_forgets_is_told_from_one_that_is_slow() {
+    let (node, user) = (Node::start(State { forgetful: true, ..blocks() }), User::new());
+    let done = user.register(&node, &["--wait"]);
+    assert_eq!(done.code, 7, "{}", done.stderr);
+    assert!(done.json()["error"]["message"].as_str().unwrap().contains("dropped the commitment"));
+}
+
+#[test]
+fn updating_replaces_and_does_nothing_twice() {
+    let user = User::new();
+    let node = Node::start(State { entry: Some((alice(), entry_of(user.key.public(), &[]))), ..blocks() });
+    let update = || user.run(&node, &["update", "alice", "--zone", "alice.zone", "--wait"]);
+    let done = update();
+    assert_eq!((done.code, done.json()["state"].as_str()), (0, Some("active")), "{}", done.stderr);
+    assert_eq!(done.json()["sequence"], 1);
+    let again = update();
+    assert_eq!((again.code, again.json()["state"].as_str()), (0, Some("unchanged")), "{}", again.stderr);
+    assert_eq!(node.state().submitted, ["update"]);
+    let shown = user.run(&node, &["show", "alice"]).json();
+    assert_eq!(shown["records"][0]["data"], "192.0.2.1");
+    let zone = user.run(&node, &["zone", "alice"]).json();
+    assert_eq!(zone["zone"], "$ORIGIN alice.\n@ 300 IN A 192.0.2.1\n");
+}
+
+#[test]
+fn a_node_that_lies_does_no_harm() {
+    let user = User::new();
+    let mut entry = entry_of(PublicKey([5; 32]), records().records());
+    entry.records[0].owner = "zz".into();
+    let state =
+        State { entry: Some((alice(), entry)), version: "\u{1b}]0;x\u{7}\u{9b}\n".into(), ..blocks() };
+    let node = Node::start(state);
+    let shown = user.run(&node, &["show", "alice"]);
+    assert_eq!(shown.code, 5, "{}", shown.stdout);
+    let done = user.run(&node, &["status"]);
+    assert_eq!(done.code, 0);
+    let control = |c: char| c.is_control() && c != '\n';
+    assert!(!done.stdout.contains(control), "{}", done.stdout);
+    assert_eq!(done.json()["version"], "\u{1b}]0;x\u{7}\u{9b}\n");
+}

@@ -1,0 +1,273 @@
+//! A node for tests: it keeps one name and a few commitments, checks the work and the signature of what it is given,
+//! and makes blocks when it is asked something. The rules are the real node's matter; this one can be told to misbehave.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, MutexGuard},
+    thread,
+};
+
+use namechain::{
+    codec::Decode,
+    consensus::{price, work::Worker},
+    rpc::{
+        CommitmentInfo, NameEntryInfo, NameInfo, Price, RecordInfo, Refusal, Standing, Status, Submit,
+        Submitted,
+    },
+    types::{Action, Hash, Name, Named, Network, Operation, PublicKey, Record, commitment},
+};
+use serde_json::{Value, json};
+
+/// The network whose work is quick.
+pub const NETWORK: Network = Network::Dev;
+/// Blocks that a commitment waits.
+const MIN_AGE: u32 = 10;
+/// Blocks that names are served below the tip.
+const SERVE_DEPTH: u32 = 6;
+
+/// What the node knows, and how it behaves.
+#[derive(Default)]
+pub struct State {
+    /// The height of the tip.
+    pub height: u32,
+    /// Blocks that pass whenever it is asked where something stands.
+    pub blocks_a_look: u32,
+    /// The work of each commitment and the height that recorded it; none while it waits.
+    pub commitments: HashMap<Hash, (u64, Option<u32>)>,
+    /// The name that is registered.
+    pub entry: Option<(Name, NameEntryInfo)>,
+    /// The operation on a name that waits.
+    pub pending: Option<Named>,
+    /// What it was given, by label.
+    pub submitted: Vec<&'static str>,
+    /// It is not synced.
+    pub syncing: bool,
+    /// It forgets what it takes.
+    pub forgetful: bool,
+    /// It refuses what it is given.
+    pub refusal: Option<Refusal>,
+    /// What it says its version is.
+    pub version: String,
+}
+
+/// A running node.
+pub struct Node {
+    state: Arc<Mutex<State>>,
+    /// Its URL.
+    pub url: String,
+}
+
+impl Node {
+    /// Starts one with this state, on any free port, until the test ends.
+    pub fn start(state: State) -> Node {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &mut shared.lock().unwrap());
+            }
+        });
+        Node { state, url }
+    }
+
+    /// What it knows.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+/// An entry that `owner` registered at height 1, with these records.
+pub fn entry_of(owner: PublicKey, records: &[Record]) -> NameEntryInfo {
+    NameEntryInfo {
+        owner,
+        recovery: None,
+        sequence: 0,
+        registered: 1,
+        updated: 1,
+        expires: 1_000,
+        transfer: None,
+        records: records.iter().map(RecordInfo::from).collect(),
+    }
+}
+
+fn answer(stream: TcpStream, state: &mut State) {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut length) = (String::new(), 0);
+    reader.read_line(&mut line).unwrap();
+    loop {
+        let mut header = String::new();
+        if reader.read_line(&mut header).unwrap() == 0 || header == "\r\n" {
+            break;
+        }
+        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let (status, value) = match state.asked(line.split(' ').nth(1).unwrap_or(""), &body) {
+        Ok(value) => ("200 OK", value),
+        Err(refusal) => ("422 Unprocessable Content", json!(refusal)),
+    };
+    let text = value.to_string();
+    // The client may be gone.
+    let _ = write!(
+        reader.get_mut(),
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+        text.len()
+    );
+}
+
+impl State {
+    fn asked(&mut self, path: &str, body: &[u8]) -> Result<Value, Refusal> {
+        let parts: Vec<&str> = path.split('/').skip(2).collect();
+        match parts[..] {
+            ["status"] => {
+                let status = self.status();
+                if self.pending.is_none() {
+                    self.pass();
+                }
+                Ok(json!(status))
+            }
+            ["price"] => Ok(json!(self.price())),
+            ["names", name] => {
+                let info = self.name(name.parse().unwrap());
+                self.pass();
+                Ok(json!(info))
+            }
+            ["commitments", commitment] => {
+                let info = self.commitment(commitment.parse().unwrap());
+                self.pass();
+                Ok(json!(info))
+            }
+            ["ops"] => {
+                let submit: Submit = serde_json::from_slice(body).unwrap();
+                self.submit(Operation::from_bytes(&hex::decode(submit.operation).unwrap()).unwrap())
+            }
+            _ => panic!("asked for {path}"),
+        }
+    }
+
+    /// Some blocks, which record what waits.
+    fn pass(&mut self) {
+        if self.blocks_a_look == 0 {
+            return;
+        }
+        for (_, recorded) in self.commitments.values_mut() {
+            recorded.get_or_insert(self.height + 1);
+        }
+        if let Some(named) = self.pending.take() {
+            let (Action::Register { records, .. } | Action::Update { records }) = &named.action else {
+                panic!("{named:?}")
+            };
+            let mut entry = entry_of(named.signer, records.records());
+            entry.sequence = named.sequence;
+            entry.updated = self.height + 1;
+            entry.registered = match (&named.action, &self.entry) {
+                (Action::Update { .. }, Some((_, before))) => before.registered,
+                _ => entry.updated,
+            };
+            self.entry = Some((named.name, entry));
+        }
+        self.height += self.blocks_a_look;
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: self.version.clone(),
+            network: NETWORK,
+            height: self.height,
+            tip: Hash::ZERO,
+            tip_time: 0,
+            work: "1".into(),
+            serve_depth: SERVE_DEPTH,
+            served_height: self.height.saturating_sub(SERVE_DEPTH),
+            synced: !self.syncing,
+            mempool_operations: 0,
+            mempool_bytes: 0,
+            mining: "off".into(),
+            mining_hashes: 0,
+        }
+    }
+
+    fn price(&self) -> Price {
+        Price {
+            network: NETWORK,
+            anchor: Hash([9; 32]),
+            height: self.height,
+            multiplier: 1_024,
+            register: 0,
+            register_5: 0,
+            register_4: 0,
+            register_3: 0,
+            update: 0,
+        }
+    }
+
+    fn name(&self, name: Name) -> NameInfo {
+        let entry = self.entry.as_ref().filter(|(there, _)| *there == name).map(|(_, entry)| entry.clone());
+        NameInfo {
+            standing: if entry.is_some() { Standing::Active } else { Standing::Available },
+            reserved: None,
+            height: self.height,
+            next_sequence: entry.as_ref().map_or(0, |entry| entry.sequence + 1),
+            pending: self.pending.as_ref().is_some_and(|named| named.name == name),
+            entry,
+            name,
+        }
+    }
+
+    fn commitment(&self, commitment: Hash) -> CommitmentInfo {
+        let there = self.commitments.get(&commitment);
+        let recorded = there.and_then(|(_, recorded)| *recorded);
+        CommitmentInfo {
+            commitment,
+            height: self.height,
+            recorded,
+            opens: recorded.map(|height| height + MIN_AGE),
+            lapses: recorded.map(|height| height + 720),
+            work: recorded.and(there).map(|(work, _)| *work),
+            price: recorded.map(|_| 1_024),
+            pending: there.is_some() && recorded.is_none(),
+        }
+    }
+
+    /// Takes an operation whose stamp and signature hold and that is paid for.
+    fn submit(&mut self, operation: Operation) -> Result<Value, Refusal> {
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
+        let params = NETWORK.params();
+        assert!(Worker::new(NETWORK).operation_is_worked(&operation), "the stamp has its work");
+        assert_eq!(operation.stamp().anchor, Hash([9; 32]));
+        self.submitted.push(operation.label());
+        let (id, paid) = (operation.id(NETWORK), operation.stamp().work);
+        match operation {
+            Operation::Commit { commitment, .. } => {
+                let expected = price::registration(params, &"alice".parse().unwrap(), 1_024);
+                assert_eq!(paid, expected + expected / 4, "a quarter more than the price");
+                if !self.forgetful {
+                    self.commitments.insert(commitment, (paid, None));
+                }
+            }
+            Operation::Named(named) => {
+                assert!(named.signer.verify(&named.signing_message(NETWORK), &named.signature));
+                if let Action::Register { salt, .. } = &named.action {
+                    let opened = commitment(NETWORK, &named.name, &named.signer, salt);
+                    let recorded = self.commitments[&opened].1.unwrap();
+                    assert!(self.height + 1 >= recorded + MIN_AGE, "the commitment can be opened");
+                }
+                let (Action::Register { records, .. } | Action::Update { records }) = &named.action else {
+                    panic!("{named:?}")
+                };
+                assert!(paid >= price::records(params, records.byte_len(), 1_024));
+                self.pending = Some(named).filter(|_| !self.forgetful);
+            }
+        }
+        Ok(json!(Submitted { id, height: self.height }))
+    }
+}
