@@ -1,5 +1,5 @@
 //! Blocks, states and stores, each beside its bound in the same run. `cargo bench -p namechain --bench blocks`; with
-//! `NAMECHAIN_BENCH_MILLION=1` at a million names too; with `-- memory`, `disk`, `long`, `log` or `rebuild` only these parts.
+//! `NAMECHAIN_BENCH_MILLION=1` at a million names too; with `-- memory`, `disk`, `long`, `log` or `rebuild` that part alone.
 
 mod common;
 
@@ -30,6 +30,9 @@ use namechain::{
 const FULL_BLOCKS: u32 = 5;
 /// Reads of a name.
 const READS: u32 = 20_000;
+/// The chain that is long, and its names.
+const LONG_CHAIN: u32 = 100_000;
+const LONG_CHAIN_NAMES: u32 = 1_000;
 /// The chain whose index is made anew: its names, and then its blocks of one update of each.
 const REBUILT_NAMES: u32 = 20;
 const REBUILT_BLOCKS: u32 = 400;
@@ -38,32 +41,46 @@ const REBUILT_SYNC_EVERY: u32 = 100;
 /// Appends to the log.
 const APPENDS: usize = 30;
 
+/// The parts, in the order in which they are run. Each has a process of its own: what one leaves of the heap would be
+/// measured in the next.
+const PARTS: [&str; 5] = ["memory", "disk", "long", "log", "rebuild"];
+
 fn main() {
-    let arguments: Vec<String> = env::args().collect();
-    if let Some(at) = arguments.iter().position(|argument| argument == "--open") {
-        return opened(Path::new(&arguments[at + 1]), arguments[at + 2].parse().expect("a number"));
+    // `cargo bench` adds flags of its own, which say nothing here.
+    let words: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => PARTS.iter().for_each(|part| run(&[part])),
+        ["fill", dir, names, blocks] => fill(&*store(dir), number(names), number(blocks)),
+        ["accept", dir, names] => accept_on_disk(dir, number(names)),
+        ["open", dir, names] => opened(dir, number(names)),
+        ["memory", names] => full_blocks_in_memory(number(names)),
+        ["memory"] => sizes().iter().for_each(|names| run(&["memory", &names.to_string()])),
+        ["disk"] => sizes().iter().for_each(|names| a_store_of(*names)),
+        ["long"] => long_chain(),
+        ["log"] => appends(),
+        ["rebuild"] => rebuild(),
+        _ => println!("the parts are {}", PARTS.join(", ")),
     }
-    // `cargo bench` adds flags of its own; words are the parts to run.
-    let only: Vec<_> = arguments[1..].iter().filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |part: &str| only.is_empty() || only.iter().any(|only| *only == part);
-    println!("load of the machine at the start: {}", fs::read_to_string("/proc/loadavg").unwrap_or_default());
+}
+
+fn sizes() -> &'static [u32] {
     let million = env::var_os("NAMECHAIN_BENCH_MILLION").is_some_and(|value| value == "1");
-    let sizes: &[u32] = if million { &[10_000, 100_000, 1_000_000] } else { &[10_000, 100_000] };
-    if wanted("memory") {
-        sizes.iter().for_each(|names| full_blocks_in_memory(*names));
-    }
-    if wanted("disk") {
-        sizes.iter().for_each(|names| a_store_of(*names));
-    }
-    if wanted("long") {
-        long_chain(100_000);
-    }
-    if wanted("log") {
-        appends();
-    }
-    if wanted("rebuild") {
-        rebuild();
-    }
+    if million { &[10_000, 100_000, 1_000_000] } else { &[10_000, 100_000] }
+}
+
+fn number(word: &str) -> u32 {
+    word.parse().expect("a number")
+}
+
+/// Runs this program with other words.
+fn run(words: &[&str]) {
+    let this = env::current_exe().expect("this program");
+    let status = Command::new(this).args(words).status().expect("a process");
+    assert!(status.success(), "{words:?} failed");
+}
+
+fn store(dir: impl AsRef<Path>) -> Arc<Store> {
+    Arc::new(Store::open(dir.as_ref(), NETWORK).expect("a store").store)
 }
 
 fn row(what: &str, took: Took) {
@@ -140,33 +157,28 @@ fn report_full_blocks(chain: &mut Chain, names: u32, durable: bool) {
 fn a_store_of(names: u32) {
     println!("\n== {names} names on disk");
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Arc::new(Store::open(dir.path(), NETWORK).expect("a store").store);
-    let ((), took) = timed(|| fill(&*store, names, EMPTY_BLOCKS));
-    row("  (filling the store)", took);
-    let mut chain = Chain::open(NETWORK, store.clone()).expect("a chain");
+    let (dir, names) = (dir.path().to_str().expect("a path"), names.to_string());
+    run(&["fill", dir, &names, &EMPTY_BLOCKS.to_string()]);
+    run(&["open", dir, &names]);
+    run(&["accept", dir, &names]);
+}
+
+fn accept_on_disk(dir: &str, names: u32) {
+    let mut chain = Chain::open(NETWORK, store(dir)).expect("a chain");
     report_full_blocks(&mut chain, names, true);
-    drop((chain, store));
-    open_in_a_process_of_its_own(dir.path(), names);
 }
 
-fn long_chain(blocks: u32) {
-    println!("\n== {blocks} blocks and 1000 names on disk");
+fn long_chain() {
+    println!("\n== {LONG_CHAIN} blocks and {LONG_CHAIN_NAMES} names on disk");
     let dir = tempfile::tempdir().expect("a directory");
-    fill(&Store::open(dir.path(), NETWORK).expect("a store").store, 1_000, blocks);
-    open_in_a_process_of_its_own(dir.path(), 1_000);
-}
-
-/// So that what this process holds is not counted.
-fn open_in_a_process_of_its_own(dir: &Path, names: u32) {
-    let this = env::current_exe().expect("this program");
-    let status =
-        Command::new(this).arg("--open").arg(dir).arg(names.to_string()).status().expect("a process");
-    assert!(status.success());
+    let (dir, names) = (dir.path().to_str().expect("a path"), LONG_CHAIN_NAMES.to_string());
+    run(&["fill", dir, &names, &LONG_CHAIN.to_string()]);
+    run(&["open", dir, &names]);
 }
 
 /// Opens the store and the chain, and reads names.
-fn opened(dir: &Path, names: u32) {
-    let (store, took) = timed(|| Arc::new(Store::open(dir, NETWORK).expect("a store").store));
+fn opened(dir: &str, names: u32) {
+    let (store, took) = timed(|| store(dir));
     row("  opening the store", took);
     let (chain, took) = timed(|| Chain::open(NETWORK, store.clone()).expect("a chain"));
     row("  opening the chain in it: reading all, building the tree", took);
@@ -190,7 +202,7 @@ fn opened(dir: &Path, names: u32) {
 fn appends() {
     println!("\n== the block log");
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Store::open(dir.path(), NETWORK).expect("a store").store;
+    let store = store(&dir);
     let block = vec![7; namechain::types::MAX_BLOCK_BYTES];
     let mut file = fs::File::create(dir.path().join("plain")).expect("a file");
     let (mut plain, mut log) = (Vec::new(), Vec::new());
@@ -238,8 +250,7 @@ fn rebuild() {
 
 /// A chain in a store, all of it worked for. Its blocks.
 fn worked_chain(dir: &Path) -> Vec<Block> {
-    let store = Arc::new(Store::open(dir, NETWORK).expect("a store").store);
-    let mut chain = Chain::open(NETWORK, store).expect("a chain");
+    let mut chain = Chain::open(NETWORK, store(dir)).expect("a chain");
     let mut blocks = Vec::new();
     let names: Vec<Name> = (0..REBUILT_NAMES).map(name).collect();
     let stamp = |chain: &Chain, work| Stamp { anchor: chain.tip_id(), work, nonce: 0 };
