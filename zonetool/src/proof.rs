@@ -24,7 +24,7 @@ use namechain::{
     codec::{Decode, DecodeError},
     consensus::{HistoryProof, HistoryProofError, header::genesis, work::Worker},
     rpc::{PlaceInfo, ProofInfo},
-    tree::{self, MAX_PROOF_BYTES, Proof, Proven},
+    tree::{self, MAX_PROOF_BYTES, Proof},
     types::{Entry, HEADER_BYTES, Header, Name, NameEntry, Network},
 };
 use serde::{Deserialize, Serialize};
@@ -95,11 +95,8 @@ pub enum ProofError {
     /// The later header was not built on the first one.
     #[error("the proof does not verify: the later header was not built on this one: {0}")]
     Place(#[from] HistoryProofError),
-    /// It proves absence, and there is an entry, or the other way round.
-    #[error("the proof does not verify: it proves that the name is {0}, and the file says otherwise")]
-    Presence(&'static str),
-    /// Another entry than the proven one.
-    #[error("the proof does not verify: the entry is not the one that it proves")]
+    /// The proven entry is not of the name.
+    #[error("the proof does not verify: the entry is not of this name")]
     Entry,
     /// Of another name.
     #[error("the proof is of {found}, not of {expected}")]
@@ -126,7 +123,7 @@ impl ProofError {
             ProofError::File { .. } => return None,
             ProofError::GivenHeader(_) => "give the block's 160 bytes in hexadecimal",
             ProofError::Tree(tree::ProofError::Root) => {
-                "it was changed, or made for another header than this one: get another with zonetool prove NAME"
+                "proof or entry was changed, or it was made for another header than this one: get another with zonetool prove NAME"
             }
             _ => "get another with zonetool prove NAME > FILE",
         })
@@ -193,21 +190,14 @@ impl ProofFile {
         let field = |what, why: DecodeError| ProofError::Field(what, why.to_string());
         let proof = unhex(&self.proof, MAX_PROOF_BYTES).map_err(|why| ProofError::Field("proof", why))?;
         let proof = Proof::from_bytes(&proof).map_err(|error| field("proof", error))?;
-        let proven = proof.verify(self.network, &header.state_root, &self.name.key(self.network))?;
-        match (proven, &self.entry) {
-            (Proven::Absent, None) => Ok(None),
-            (Proven::Absent, Some(_)) => Err(ProofError::Presence("not there")),
-            (Proven::Present(_), None) => Err(ProofError::Presence("there")),
-            (Proven::Present(value), Some(text)) => {
-                let bytes = unhex(text, MAX_ENTRY_BYTES).map_err(|why| ProofError::Field("entry", why))?;
-                if Entry::value_hash(self.network, &bytes) != value {
-                    return Err(ProofError::Entry);
-                }
-                match Entry::from_bytes(&bytes).map_err(|error| field("entry", error))? {
-                    Entry::Name(entry) if entry.name == self.name => Ok(Some(entry)),
-                    _ => Err(ProofError::Entry),
-                }
-            }
+        let entry = self.entry.as_deref().map(|text| unhex(text, MAX_ENTRY_BYTES)).transpose();
+        let entry = entry.map_err(|why| ProofError::Field("entry", why))?;
+        let value = entry.as_ref().map(|bytes| Entry::value_hash(self.network, bytes));
+        proof.verify(self.network, &header.state_root, &self.name.key(self.network), value.as_ref())?;
+        let Some(bytes) = entry else { return Ok(None) };
+        match Entry::from_bytes(&bytes).map_err(|error| field("entry", error))? {
+            Entry::Name(entry) if entry.name == self.name => Ok(Some(entry)),
+            _ => Err(ProofError::Entry),
         }
     }
 }
@@ -319,7 +309,7 @@ mod tests {
             for at in 0..entry.len() {
                 let entry = Some(changed(&entry, at));
                 let changed = ProofFile { entry, ..file.clone() }.verify(&header);
-                assert!(matches!(changed, Err(ProofError::Entry)), "{at}");
+                assert!(matches!(changed, Err(ProofError::Tree(tree::ProofError::Root))), "{at}");
             }
         }
     }
@@ -336,12 +326,12 @@ mod tests {
         let renamed = ProofFile { name: bob.name.clone(), ..alice.clone() };
         assert!(renamed.verify(&header).is_err());
         let others = ProofFile { entry: bob.entry.clone(), ..alice.clone() };
-        assert!(matches!(others.verify(&header), Err(ProofError::Entry)));
+        assert!(matches!(others.verify(&header), Err(ProofError::Tree(tree::ProofError::Root))));
         let without = ProofFile { entry: None, ..alice.clone() };
-        assert!(matches!(without.verify(&header), Err(ProofError::Presence("there"))));
+        assert!(matches!(without.verify(&header), Err(ProofError::Tree(tree::ProofError::Claim(true)))));
         let (absent, _) = proof_of("nobody");
         let with = ProofFile { entry: alice.entry.clone(), ..absent };
-        assert!(matches!(with.verify(&header), Err(ProofError::Presence("not there"))));
+        assert!(matches!(with.verify(&header), Err(ProofError::Tree(tree::ProofError::Claim(false)))));
         let elsewhere = Header { state_root: Hash([1; 32]), ..header.clone() };
         assert!(matches!(alice.verify(&elsewhere), Err(ProofError::Tree(tree::ProofError::Root))));
         assert!(ProofFile { network: Network::Test, ..alice }.verify(&header).is_err());

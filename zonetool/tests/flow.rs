@@ -298,3 +298,19 @@ fn a_history_of_nonsense_is_refused() {
     node.state().history[0].operation = "\u{1b}".into();
     assert_eq!(user.run(&node, &["history", "alice"]).code, 5);
 }
+
+#[test]
+fn a_scan_that_breaks_off_says_where_to_go_on() {
+    let user = User::new();
+    let node = Node::start(owned_by(&user));
+    let scan = user.run(&node, &["key", "scan", "--from", "5", "--name", "alice"]);
+    assert_eq!(scan.code, 3, "{}", scan.stderr);
+    assert!(scan.stderr.contains("zonetool key scan --from 5 --name alice"), "{}", scan.stderr);
+    // Past the tip there are no blocks to read: what is given is looked at all the same.
+    let scan = user.run(&node, &["key", "scan", "--from", "1000", "--name", "alice", "--name", "bob"]);
+    assert_eq!(scan.code, 0, "{}", scan.stderr);
+    let found = scan.json()["found"].clone();
+    assert_eq!((&found["names"][0]["name"], found["names"].as_array().unwrap().len()), (&"alice".into(), 1));
+    let syncing = Node::start(State { syncing: true, ..owned_by(&user) });
+    assert_eq!(user.run(&syncing, &["key", "scan"]).code, 8);
+}

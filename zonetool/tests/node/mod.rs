@@ -155,6 +155,13 @@ impl State {
                 self.pass();
                 Ok(json!(info))
             }
+            // It keeps none.
+            ["blocks", _] => Err(Refusal {
+                code: "not-found".into(),
+                rule: None,
+                message: "there is no such block".into(),
+                hint: None,
+            }),
             ["ops"] => {
                 let submit: Submit = serde_json::from_slice(body).unwrap();
                 self.submit(Operation::from_bytes(&hex::decode(submit.operation).unwrap()).unwrap())
