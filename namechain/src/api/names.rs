@@ -120,6 +120,8 @@ pub(super) async fn proof(
 
 /// The most blocks whose operations one page of a history has.
 const HISTORY_PAGE: usize = 100;
+/// From this many bytes of operations on, a page of a history ends with its block.
+const HISTORY_PAGE_BYTES: usize = 512 * 1024;
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
@@ -147,13 +149,15 @@ pub(super) async fn history(
     app.ask(move |backend| {
         let network = backend.snapshot().network;
         let mut heights = backend.touched(&name)?.into_iter().filter(|height| *height >= from);
-        let mut operations = Vec::new();
+        let (mut operations, mut bytes) = (Vec::new(), 0);
         for height in heights.by_ref().take(HISTORY_PAGE) {
             let Some((stored, block, _)) = backend.block_at(height)? else { continue };
             for operation in &block.operations {
                 if let Operation::Named(named) = operation
                     && named.name == name
                 {
+                    let encoded = operation.to_bytes();
+                    bytes += encoded.len();
                     operations.push(PastOperation {
                         height,
                         time: stored.header.time,
@@ -161,9 +165,12 @@ pub(super) async fn history(
                         kind: operation.label().into(),
                         sequence: named.sequence,
                         signer: named.signer,
-                        operation: hex::encode(operation.to_bytes()),
+                        operation: hex::encode(encoded),
                     });
                 }
+            }
+            if bytes >= HISTORY_PAGE_BYTES {
+                break;
             }
         }
         Ok(Json(History { next: heights.next(), name, operations }))
