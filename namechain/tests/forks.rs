@@ -5,8 +5,11 @@ mod common;
 
 use common::{Miner, NETWORK, key, name};
 use namechain::{
-    chain::{Chain, ChainError},
-    types::{Action, Block},
+    chain::{Chain, ChainError, Change, NameStatus, Storage, StoredHeader},
+    codec::Encode,
+    consensus::History,
+    tree::Tree,
+    types::{Action, Block, Entry, Header, NameEntry},
 };
 
 /// Two who know the same chain.
@@ -163,4 +166,96 @@ fn no_more_than_720_blocks_are_undone() {
     // It goes on by itself.
     let next = shorter.mine(&[]);
     assert!(settled.take(&[next]).is_some());
+}
+
+/// Two who begin at height 1 with `alice` owned by key 1 and a lease that is over at height 6: written straight to the
+/// store, for nobody can mine the 262,800 blocks of a lease.
+fn two_near_the_end_of_a_lease() -> (Miner, Miner) {
+    let alice = Entry::Name(NameEntry {
+        name: name("alice"),
+        owner: key(1).public(),
+        recovery: None,
+        sequence: 0,
+        registered: 1,
+        updated: 1,
+        expires: 6,
+        revoked: false,
+        transfer: None,
+        records: common::records(1),
+    });
+    let begun = || {
+        let mut miner = Miner::new();
+        let genesis = miner.chain.tip_header().clone();
+        let mut tree = Tree::new(NETWORK);
+        let (entry_key, bytes) = (alice.key(NETWORK), alice.to_bytes());
+        tree.insert(entry_key, Entry::value_hash(NETWORK, &bytes));
+        let mut history = History::default();
+        history.push(NETWORK, &genesis.id(NETWORK), genesis.target.work());
+        let history_root = history.root(NETWORK);
+        let (previous, state_root) = (genesis.id(NETWORK), tree.root());
+        let header =
+            Header { height: 1, previous, state_root, history_root, time: genesis.time + 1, ..genesis };
+        let id = header.id(NETWORK);
+        let nodes = history.push(NETWORK, &id, header.target.work());
+        let block = Block { header: header.clone(), operations: Vec::new() };
+        let at = miner.storage.append(&block.to_bytes()).unwrap();
+        let mut changes: Vec<Change> =
+            nodes.into_iter().map(|(at, node)| Change::History(at, node)).collect();
+        changes.extend([
+            Change::Header(StoredHeader {
+                id,
+                work: miner.chain.work() + header.target.work(),
+                header,
+                at,
+                failed: false,
+            }),
+            Change::Active(1, Some(id)),
+            Change::Entry(entry_key, Some(bytes)),
+            Change::Undo(1, entry_key, None),
+            Change::Tip(id),
+        ]);
+        miner.storage.commit(changes, true).unwrap();
+        miner.chain = Chain::open(NETWORK, miner.storage.clone()).unwrap();
+        miner
+    };
+    (begun(), begun())
+}
+
+/// ```text
+///         /- 2 renew(alice) - 3 - ... - 7
+/// 0 - 1 -+                                       the lease ends at 6
+///         \- 2' - 3' - ... - 8' - 9' renew(alice)
+/// ```
+#[test]
+fn a_lease_across_a_reorganisation() {
+    let (mut a, mut b) = two_near_the_end_of_a_lease();
+    let (alice, owner) = (name("alice"), key(1));
+    let status = |miner: &Miner| {
+        miner.chain.snapshot_at(miner.chain.tip_header().height).unwrap().lookup(&alice).unwrap()
+    };
+    let renew = a.act(&alice, 1, Action::Renew, &owner);
+    a.mine(&[renew]);
+    while a.chain.tip_header().height < 7 {
+        a.mine(&[]);
+    }
+    assert!(matches!(status(&a), NameStatus::Active(entry) if entry.expires == 6 + 262_800));
+
+    let mut branch = Vec::new();
+    while b.chain.tip_header().height < 8 {
+        branch.push(b.mine(&[]));
+    }
+    a.take(&branch);
+    assert!(
+        matches!(status(&a), NameStatus::Grace(entry) if entry.expires == 6),
+        "on this branch nobody renewed"
+    );
+    let late = a.update(&alice, 1, &owner, 2);
+    assert!(a.chain.try_operation(&[], &late).is_err(), "in the grace there is no update");
+    let renew = b.act(&alice, 1, Action::Renew, &owner);
+    let renewed = b.mine(&[renew]);
+    a.take(&[renewed]);
+    assert!(
+        matches!(status(&a), NameStatus::Active(entry) if entry.expires == 6 + 262_800 && entry.updated == 9)
+    );
+    assert_eq!(a.state_root(), b.state_root());
 }
