@@ -1,10 +1,13 @@
 //! The node's HTTP API as plain calls: bounded in time and in bytes, every failure with what to do about it.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use namechain::{
     codec::Encode,
-    rpc::{CommitmentInfo, NameInfo, Price, Refusal, Status, Submit, Submitted},
+    rpc::{
+        BlockInfo, CommitmentInfo, History, NameInfo, PlaceInfo, Price, ProofInfo, Refusal, Status, Submit,
+        Submitted,
+    },
     types::{Hash, Name, Operation},
 };
 use reqwest::{StatusCode, Url, redirect};
@@ -15,8 +18,9 @@ use thiserror::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one question to the node may take in all.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// The most bytes of an answer that are read. The largest that is asked for is a name with 4,096 bytes of records.
-const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// The most bytes of an answer that are read. The largest answers are a block in hexadecimal with its operations listed
+/// beside, about 1.5 MB, and a page of a history: 100 operations with 4,096 bytes of records each are 1 MB.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// A node's API.
 #[derive(Debug)]
@@ -105,6 +109,32 @@ impl Client {
     /// `GET /v1/commitments/{commitment}`.
     pub fn commitment(&self, commitment: &Hash) -> Result<CommitmentInfo, ClientError> {
         self.get(&format!("v1/commitments/{commitment}"))
+    }
+
+    /// `GET /v1/names/{name}/history`: one page.
+    pub fn history(&self, name: &Name, from: u32) -> Result<History, ClientError> {
+        self.get(&format!("v1/names/{name}/history?from={from}"))
+    }
+
+    /// `GET /v1/names/{name}/proof`: at `height`, or at the one that names are served from.
+    pub fn proof(&self, name: &Name, height: Option<u32>) -> Result<ProofInfo, ClientError> {
+        let query = height.map(|height| format!("?height={height}")).unwrap_or_default();
+        self.get(&format!("v1/names/{name}/proof{query}"))
+    }
+
+    /// `GET /v1/blocks/{block}`: by height or id.
+    pub fn block(&self, block: impl Display) -> Result<BlockInfo, ClientError> {
+        self.get(&format!("v1/blocks/{block}"))
+    }
+
+    /// `GET /v1/blocks/{block}/proof`: that the block at `against` was built on this one.
+    pub fn place(&self, block: &Hash, against: u32) -> Result<PlaceInfo, ClientError> {
+        self.get(&format!("v1/blocks/{block}/proof?against={against}"))
+    }
+
+    /// The error that what the node answered can't be.
+    pub fn nonsense(&self, why: impl Into<String>) -> ClientError {
+        ClientError::NotANode { node: self.node(), why: why.into() }
     }
 
     /// `POST /v1/ops`.

@@ -1,6 +1,6 @@
-//! `zonetool`: keys, registering, updating, zone files, against a node's HTTP API.
+//! `zonetool`: keys, operations on names, zone files, proofs, against a node's HTTP API.
 //!
-//! `cli -> command -> keys, zone, client, work -> ui`: the command line is taken apart, one command runs, and all that
+//! `cli -> command -> keys, zone, proof, client, work -> ui`: the command line is taken apart, one command runs, and all that
 //! is printed goes through [`ui`].
 
 mod cli;
@@ -8,18 +8,17 @@ mod client;
 mod clock;
 mod command;
 mod keys;
+mod proof;
 mod ui;
 mod work;
 mod zone;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::{cli::Cli, ui::Ui};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             Ui::usage(&error);

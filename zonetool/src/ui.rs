@@ -10,7 +10,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{IsTerminal, Write},
+    io::{BufRead, IsTerminal, Read, Write},
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,9 @@ use crate::clock;
 
 /// How often progress makes a line when standard error is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// The most bytes of an answer to a question that are read.
+const MAX_ANSWER_BYTES: u64 = 100;
 
 /// Where output goes, and in which form.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +138,19 @@ impl Ui {
         rpassword::prompt_password(format!("{question}: ")).map(Some)
     }
 
+    /// Whether there is somebody to ask.
+    pub fn can_ask(self) -> bool {
+        std::io::stdin().is_terminal()
+    }
+
+    /// Asks a question on the terminal that only `y` or `yes` agrees to.
+    pub fn agrees(self, question: &str) -> std::io::Result<bool> {
+        write!(std::io::stderr(), "{} [y/N] ", one_line(question))?;
+        let mut answer = String::new();
+        std::io::stdin().lock().take(MAX_ANSWER_BYTES).read_line(&mut answer)?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// Begins to show the progress of something.
     pub fn progress(self) -> Progress {
         if std::io::stderr().is_terminal() {
@@ -213,6 +229,25 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// A time of Unix time as `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339); as it is, if it is after the year 9999.
+pub fn utc(seconds: u64) -> String {
+    const YEAR_10000: u64 = 253_402_300_800;
+    if seconds >= YEAR_10000 {
+        return format!("second {seconds}");
+    }
+    // Days in years that begin on 1 March, so that the leap day is the last; eras of 400 years have 146,097 days.
+    let days = seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carried) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + carried;
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +275,22 @@ mod tests {
         assert!(!text.chars().any(|c| is_harmful(c) && c != '\n'), "{text}");
         let back: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(back["key\u{85}"], evil);
+    }
+
+    /// Compared with `date -u`.
+    #[test]
+    fn times() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_046_400, "2026-11-19T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (u64::MAX, "second 18446744073709551615"),
+        ] {
+            assert_eq!(utc(seconds), text);
+        }
     }
 
     #[test]

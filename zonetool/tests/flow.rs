@@ -6,8 +6,11 @@ mod node;
 use std::{path::Path, process::Command};
 
 use namechain::{
+    codec::Decode,
     rpc::Refusal,
-    types::{Action, Hash, Name, Named, PublicKey, Record, RecordSet, SecretKey, Stamp, commitment},
+    types::{
+        Action, Hash, Name, Named, Operation, PublicKey, Record, RecordSet, SecretKey, Stamp, commitment,
+    },
 };
 use node::{NETWORK, Node, State, entry_of};
 use serde_json::Value;
@@ -238,4 +241,76 @@ fn a_node_that_lies_does_no_harm() {
     let control = |c: char| c.is_control() && c != '\n';
     assert!(!done.stdout.contains(control), "{}", done.stdout);
     assert_eq!(done.json()["version"], "\u{1b}]0;x\u{7}\u{9b}\n");
+}
+
+fn owned_by(user: &User) -> State {
+    State { entry: Some((alice(), entry_of(user.key.public(), records().records()))), ..blocks() }
+}
+
+#[test]
+fn a_dry_run_shows_what_is_signed_and_sends_nothing() {
+    let user = User::new();
+    let (node, to) = (Node::start(owned_by(&user)), PublicKey([5; 32]));
+    let args = ["transfer", "alice", "--to", &to.to_string()];
+    let dry = user.run(&node, &[&args[..], &["--dry-run"]].concat());
+    assert_eq!(dry.code, 0, "{}", dry.stderr);
+    assert!(node.state().submitted.is_empty() && !dry.stderr.contains("worked"), "{}", dry.stderr);
+    let shown = dry.json();
+    assert_eq!((&shown["action"], &shown["signed_as"]), (&"transfer".into(), &"owner".into()));
+    assert_eq!((&shown["sequence"], &shown["price"], &shown["work"]), (&1.into(), &4.into(), &5.into()));
+    assert_eq!(shown["fields"], serde_json::json!([{ "field": "to", "value": to }]));
+    // Exactly this is signed then.
+    let done = user.run(&node, &[&args[..], &["--yes", "--wait"]].concat());
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let bytes = hex::decode(&node.state().history[0].operation).unwrap();
+    let Operation::Named(named) = Operation::from_bytes(&bytes).unwrap() else { panic!("no name") };
+    assert_eq!(shown["message"], hex::encode(named.signing_message(NETWORK)));
+    assert_eq!(done.json()["recorded"], node.state().history[0].height);
+}
+
+/// The same sequence number, recorded for another operation: nobody is told that theirs was.
+#[test]
+fn an_operation_that_was_overtaken_is_told() {
+    let user = User::new();
+    let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+    let other = Named::sign(NETWORK, alice(), 1, Action::Update { records: records() }, &user.key, stamp);
+    let node = Node::start(State { overtaken_by: Some(other), ..owned_by(&user) });
+    let to = PublicKey([5; 32]).to_string();
+    let done = user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]);
+    assert_eq!(done.code, 7, "{}", done.stderr);
+    let message = done.json()["error"]["message"].clone();
+    assert_eq!(message, "another operation on alice was recorded instead: update [rule sequence]");
+}
+
+#[test]
+fn a_history_of_nonsense_is_refused() {
+    let user = User::new();
+    let node = Node::start(owned_by(&user));
+    let to = PublicKey([5; 32]).to_string();
+    assert_eq!(user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]).code, 0);
+    let history = user.run(&node, &["history", "alice"]);
+    assert_eq!((history.code, &history.json()["operations"][0]["to"]), (0, &to.into()), "{}", history.stderr);
+    // Of another name; in a circle; no operation at all.
+    assert_eq!(user.run(&node, &["history", "bob"]).code, 5);
+    node.state().next = Some(0);
+    assert_eq!(user.run(&node, &["history", "alice"]).code, 5);
+    node.state().next = None;
+    node.state().history[0].operation = "\u{1b}".into();
+    assert_eq!(user.run(&node, &["history", "alice"]).code, 5);
+}
+
+#[test]
+fn a_scan_that_breaks_off_says_where_to_go_on() {
+    let user = User::new();
+    let node = Node::start(owned_by(&user));
+    let scan = user.run(&node, &["key", "scan", "--from", "5", "--name", "alice"]);
+    assert_eq!(scan.code, 3, "{}", scan.stderr);
+    assert!(scan.stderr.contains("zonetool key scan --from 5 --name alice"), "{}", scan.stderr);
+    // Past the tip there are no blocks to read: what is given is looked at all the same.
+    let scan = user.run(&node, &["key", "scan", "--from", "1000", "--name", "alice", "--name", "bob"]);
+    assert_eq!(scan.code, 0, "{}", scan.stderr);
+    let found = scan.json()["found"].clone();
+    assert_eq!((&found["names"][0]["name"], found["names"].as_array().unwrap().len()), (&"alice".into(), 1));
+    let syncing = Node::start(State { syncing: true, ..owned_by(&user) });
+    assert_eq!(user.run(&syncing, &["key", "scan"]).code, 8);
 }

@@ -1,23 +1,21 @@
-//! `key new`, `key show`, `key restore`.
+//! `key new`, `key show`, `key restore`, `key scan`.
 
-use std::{
-    fmt::Write as _,
-    io::{IsTerminal, Read},
-};
+use std::fmt::Write as _;
 
-use namechain::types::PublicKey;
+use namechain::types::{PublicKey, SecretKey};
 use serde::Serialize;
-use zeroize::Zeroizing;
 
-use super::{CommandError, KeyPlace};
+use super::{
+    CommandError, KeyPlace,
+    scan::{Found, Keys, given_names, scan},
+    words,
+};
 use crate::{
-    cli::{KeyCommand, NewKey},
+    cli::{KeyCommand, NewKey, Restore, Scan},
+    client::{Client, ClientError},
     keys::{self, KeyError, KeyFile, Protection, Words},
     ui::Ui,
 };
-
-/// The most bytes of words that are read from standard input: 24 words have at most 215.
-const MAX_WORDS_BYTES: u64 = 4 * 1024;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -28,23 +26,71 @@ struct Shown {
     encrypted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<Found>,
 }
 
-/// Runs the command.
-pub fn run(ui: Ui, place: &KeyPlace, command: &KeyCommand) -> Result<(), CommandError> {
+/// Runs the command; only scanning takes a node.
+pub fn run(
+    ui: Ui,
+    client: impl FnOnce() -> Result<Client, ClientError>,
+    place: &KeyPlace,
+    command: &KeyCommand,
+) -> Result<(), CommandError> {
     match command {
         KeyCommand::New(args) => {
             let words = Words::random()?;
             let file = store(place, &words, args)?;
-            show(ui, &file, Some(words.list()));
+            show(ui, &file, Some(words.list()), None);
         }
-        KeyCommand::Restore(args) => {
-            let words = read_words(ui)?;
-            show(ui, &store(place, &words, args)?, None);
+        KeyCommand::Restore(args) => restore(ui, client, place, args)?,
+        KeyCommand::Scan(args) => {
+            given_names(args)?;
+            let file = keys::load(&place.directory)?;
+            let owner = file.unlock(&place.passphrases)?;
+            let found = look(ui, &client()?, &owner, &file, args)?;
+            show(ui, &file, None, Some(found));
         }
-        KeyCommand::Show => show(ui, &keys::load(&place.directory)?, None),
+        KeyCommand::Show => show(ui, &keys::load(&place.directory)?, None, None),
     }
     Ok(())
+}
+
+fn restore(
+    ui: Ui,
+    client: impl FnOnce() -> Result<Client, ClientError>,
+    place: &KeyPlace,
+    args: &Restore,
+) -> Result<(), CommandError> {
+    given_names(&args.range)?;
+    if !args.scan && (args.range.from > 0 || !args.range.names.is_empty()) {
+        return Err(CommandError::Usage("--from and --name go with --scan"));
+    }
+    let words = words::read(ui, None)?;
+    let file = store(place, &words, &args.keep)?;
+    let found = match args.scan {
+        false => None,
+        true => {
+            let owner = words.keys().owner();
+            // The recovery key with them: a walk takes its time.
+            drop(words);
+            let path = file.path().display();
+            ui.note(&format!("the key is restored: {path}; to look for its names again: zonetool key scan"));
+            Some(look(ui, &client()?, &owner, &file, &args.range)?)
+        }
+    };
+    show(ui, &file, None, found);
+    Ok(())
+}
+
+fn look(
+    ui: Ui,
+    client: &Client,
+    owner: &SecretKey,
+    file: &KeyFile,
+    args: &Scan,
+) -> Result<Found, CommandError> {
+    scan(ui, client, &Keys { owner, recovery: file.recovery }, args)
 }
 
 fn store(place: &KeyPlace, words: &Words, args: &NewKey) -> Result<KeyFile, CommandError> {
@@ -63,24 +109,14 @@ fn store(place: &KeyPlace, words: &Words, args: &NewKey) -> Result<KeyFile, Comm
     Ok(keys::store(&place.directory, &words.keys(), &protection, args.replace)?)
 }
 
-fn read_words(ui: Ui) -> Result<Words, CommandError> {
-    let input = |source| KeyError::File { path: "standard input".into(), source };
-    let mut text = Zeroizing::new(String::new());
-    if std::io::stdin().is_terminal() {
-        *text = ui.ask_secret("The 24 words").map_err(input)?.unwrap_or_default();
-    } else {
-        std::io::stdin().take(MAX_WORDS_BYTES).read_to_string(&mut text).map_err(input)?;
-    }
-    Ok(Words::parse(&text)?)
-}
-
-fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>) {
+fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>, found: Option<Found>) {
     let shown = Shown {
         owner: file.owner,
         recovery: file.recovery,
         file: file.path().display().to_string(),
         encrypted: file.is_encrypted(),
         words,
+        found,
     };
     let mut text = String::new();
     // Writing to a String never fails.
@@ -101,5 +137,8 @@ fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>) {
     let protection = if shown.encrypted { "encrypted with a passphrase" } else { "not encrypted" };
     let _ = writeln!(text, "owner     {}\nrecovery  {}", shown.owner, shown.recovery);
     let _ = write!(text, "file      {} ({protection})", shown.file);
+    if let Some(found) = &shown.found {
+        let _ = write!(text, "\n\n{}", found.describe());
+    }
     ui.result(&text, &shown);
 }

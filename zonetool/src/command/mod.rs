@@ -1,19 +1,28 @@
 //! One file a command, and what they share: the error with its exit code, and waiting.
 
+mod dry_run;
+mod foresee;
+mod history;
 mod key;
+mod operate;
+mod prove;
 mod publish;
 mod register;
+mod scan;
 mod show;
 mod status;
 mod update;
+mod verify;
 mod wait;
+mod words;
 mod zone;
 
 use std::path::{Path, PathBuf};
 
 use namechain::{
+    consensus::RuleViolation,
     rpc::NameInfo,
-    types::{Name, NameError, PublicKey, Record, RecordError, RecordSet, Reserved},
+    types::{Action, Name, NameError, PublicKey, Record, RecordError, RecordSet, Reserved},
 };
 use thiserror::Error;
 
@@ -21,6 +30,7 @@ use crate::{
     cli::{Cli, Command},
     client::{Client, ClientError},
     keys::{self, KeyError, Passphrases},
+    proof::ProofError,
     ui::{ErrorReport, Ui},
     zone::ZoneError,
 };
@@ -45,6 +55,8 @@ pub enum Exit {
     Conflict = 7,
     /// The node is not synced.
     NotSynced = 8,
+    /// A proof does not verify.
+    Unproven = 9,
 }
 
 impl Exit {
@@ -58,6 +70,7 @@ impl Exit {
             Exit::Timeout => "timeout",
             Exit::Conflict => "conflict",
             Exit::NotSynced => "not-synced",
+            Exit::Unproven => "unproven",
         }
     }
 }
@@ -102,7 +115,7 @@ pub enum CommandError {
     #[error("{0} was revoked: it is nobody's until its lease ends")]
     Revoked(Name),
     /// The name is somebody else's.
-    #[error("{name} belongs to {owner}, your key is {ours}")]
+    #[error("{name} belongs to {owner}, your key is {ours} [rule {rule}]")]
     NotOwner {
         /// The name.
         name: Name,
@@ -110,7 +123,62 @@ pub enum CommandError {
         owner: PublicKey,
         /// The public key of the key file.
         ours: PublicKey,
+        /// The rule that asks for it.
+        rule: &'static str,
     },
+    /// The name is offered to somebody else.
+    #[error("{name} is offered to {to}, your key is {ours} [rule not-recipient]")]
+    NotRecipient {
+        /// The name.
+        name: Name,
+        /// Who can accept it.
+        to: PublicKey,
+        /// The public key of the key file.
+        ours: PublicKey,
+    },
+    /// The name has no recovery key.
+    #[error("{0} has no recovery key")]
+    NoRecovery(Name),
+    /// Words of another recovery key.
+    #[error("the words make the recovery key {found}, that of {name} is {needed} [rule not-recovery]")]
+    OtherWords {
+        /// The name.
+        name: Name,
+        /// Its recovery key.
+        needed: PublicKey,
+        /// What the words make.
+        found: PublicKey,
+    },
+    /// The next block would refuse it.
+    #[error("{violation}{} [rule {}]", next_block(.violation, *.next), .violation.id())]
+    Rule {
+        /// The name.
+        name: Name,
+        /// The rule that it would break.
+        violation: RuleViolation,
+        /// The height of the next block.
+        next: u32,
+    },
+    /// An agreement is needed, and there is no terminal.
+    #[error("this takes your agreement, and there is no terminal to ask for it")]
+    NobodyToAsk,
+    /// The question was answered with no.
+    #[error("not agreed: nothing was signed or sent")]
+    NotAgreed,
+    /// Another operation was recorded with the same sequence number.
+    #[error("another operation on {name} was recorded instead: {kind} [rule sequence]")]
+    Overtaken {
+        /// The name.
+        name: Name,
+        /// What it is.
+        kind: String,
+    },
+    /// A proof that proves nothing.
+    #[error("{0}")]
+    Proof(#[from] ProofError),
+    /// A proof whose block is not where it says.
+    #[error("the header proves nothing about the chain: {0}")]
+    NotOnChain(String),
     /// A commitment of ours that is worth less than the name costs.
     #[error(
         "your commitment to {name} carries {paid} hashes of work, the name costs {price}; it lapses at height {lapses}"
@@ -142,8 +210,19 @@ impl CommandError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            CommandError::Usage(_) | CommandError::Name(..) | CommandError::Zone(..) => Exit::Usage,
-            CommandError::Key(_) | CommandError::NotOwner { .. } => Exit::Key,
+            CommandError::Usage(_)
+            | CommandError::Name(..)
+            | CommandError::Zone(..)
+            | CommandError::NobodyToAsk
+            | CommandError::NotAgreed => Exit::Usage,
+            CommandError::Key(_)
+            | CommandError::NotOwner { .. }
+            | CommandError::NotRecipient { .. }
+            | CommandError::NoRecovery(_)
+            | CommandError::OtherWords { .. } => Exit::Key,
+            CommandError::Rule { violation, .. } => rule_exit(violation.id()).unwrap_or(Exit::Refused),
+            CommandError::Proof(error) if error.is_usage() => Exit::Usage,
+            CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
             CommandError::Client(error) => client_exit(error),
             CommandError::Records(_) => Exit::Unreachable,
             CommandError::NotRegistered(_) => Exit::NotFound,
@@ -153,6 +232,7 @@ impl CommandError {
             | CommandError::Grace(_)
             | CommandError::Revoked(_)
             | CommandError::CommitmentUnderpaid { .. }
+            | CommandError::Overtaken { .. }
             | CommandError::Dropped(_) => Exit::Conflict,
             CommandError::Timeout(..) => Exit::Timeout,
             CommandError::NotSynced(_) => Exit::NotSynced,
@@ -174,8 +254,16 @@ impl CommandError {
             CommandError::NotRegistered(name) => format!("it can be had: zonetool register {name} --zone FILE"),
             CommandError::Reserved(..) | CommandError::Taken(..) | CommandError::Revoked(_) => "choose another name".into(),
             CommandError::Ours(name) => format!("to change its zone: zonetool update {name} --zone FILE"),
-            CommandError::Grace(_) => "only its owner or recovery key can renew it now".into(),
-            CommandError::NotOwner { .. } => "use the key that registered it: --keys DIR".into(),
+            CommandError::Grace(name) => format!("its owner or recovery key can renew it: zonetool renew {name}"),
+            CommandError::NotOwner { .. } => "use the owner's key: --keys DIR".into(),
+            CommandError::NotRecipient { .. } => "use the key that it is offered to: --keys DIR".into(),
+            CommandError::NoRecovery(_) => "only its owner's key can sign for it".into(),
+            CommandError::OtherWords { .. } => "give the 24 words that were written down with that key".into(),
+            CommandError::Rule { name, violation, .. } => return hint_to_rule(name, violation),
+            CommandError::NobodyToAsk => "give --yes, or look first with --dry-run".into(),
+            CommandError::Overtaken { name, .. } => format!("see what it did: zonetool history {name}"),
+            CommandError::Proof(error) => return error.hint().map(str::to_owned),
+            CommandError::NotOnChain(_) => "get another proof: zonetool prove NAME".into(),
             CommandError::CommitmentUnderpaid { .. } => "run the same command again after that height".into(),
             CommandError::Dropped(_) | CommandError::Timeout(..) => {
                 "run the same command again: it goes on where it was".into()
@@ -198,31 +286,61 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Setup(_) | ClientError::Unreachable { .. } | ClientError::NotANode { .. } => {
             Exit::Unreachable
         }
-        ClientError::Refused(refusal) => match (refusal.rule.as_deref(), refusal.code.as_str()) {
-            (Some("not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature"), _) => {
-                Exit::Key
+        ClientError::Refused(refusal) => {
+            match (refusal.rule.as_deref().and_then(rule_exit), refusal.code.as_str()) {
+                (Some(exit), _) => exit,
+                (_, "not-found") => Exit::NotFound,
+                (_, "conflict") => Exit::Conflict,
+                (_, "unavailable") => Exit::NotSynced,
+                _ => Exit::Refused,
             }
-            (Some("name-unregistered"), _) => Exit::NotFound,
-            (
-                Some(
-                    "name-taken"
-                    | "name-reserved"
-                    | "name-in-grace"
-                    | "name-revoked"
-                    | "sequence"
-                    | "commitment-open"
-                    | "commitment-unknown"
-                    | "commitment-young"
-                    | "commitment-underpaid",
-                ),
-                _,
-            ) => Exit::Conflict,
-            (_, "not-found") => Exit::NotFound,
-            (_, "conflict") => Exit::Conflict,
-            (_, "unavailable") => Exit::NotSynced,
-            _ => Exit::Refused,
-        },
+        }
     }
+}
+
+/// The exit code of a broken rule, for those that have one.
+fn rule_exit(rule: &str) -> Option<Exit> {
+    Some(match rule {
+        "not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature" => Exit::Key,
+        "name-unregistered" => Exit::NotFound,
+        "name-taken"
+        | "name-reserved"
+        | "name-in-grace"
+        | "name-revoked"
+        | "sequence"
+        | "commitment-open"
+        | "commitment-unknown"
+        | "commitment-young"
+        | "commitment-underpaid"
+        | "renew-early"
+        | "transfer-pending"
+        | "transfer-missing"
+        | "transfer-young" => Exit::Conflict,
+        _ => return None,
+    })
+}
+
+/// Where the chain is, for the rules that say from where on something is possible.
+fn next_block(violation: &RuleViolation, next: u32) -> String {
+    match violation {
+        RuleViolation::RenewEarly(_) | RuleViolation::TransferYoung(_) => {
+            format!(", the next block is {next}")
+        }
+        _ => String::new(),
+    }
+}
+
+fn hint_to_rule(name: &Name, violation: &RuleViolation) -> Option<String> {
+    Some(match violation {
+        RuleViolation::RenewEarly(from) => format!("run the same command again when height {from} is next"),
+        RuleViolation::TransferYoung(from) => {
+            format!("run the same command again when height {from} is next")
+        }
+        RuleViolation::TransferPending(_) => format!("withdraw that offer first: zonetool cancel {name}"),
+        RuleViolation::TransferMissing(_) => format!("see where it stands: zonetool show {name}"),
+        RuleViolation::NameInGrace(_) => format!("renew it first: zonetool renew {name}"),
+        other => return other.hint().map(str::to_owned),
+    })
 }
 
 /// Where keys are and how to open them.
@@ -244,9 +362,21 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Ok::<_, KeyError>(KeyPlace { directory, passphrases })
     };
     match cli.command {
-        Command::Key(command) => key::run(ui, &keys()?, &command),
+        Command::Key(command) => key::run(ui, client, &keys()?, &command),
         Command::Register(args) => register::run(ui, client()?, &keys()?, &args),
         Command::Update(args) => update::run(ui, client()?, &keys()?, &args),
+        Command::Renew(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Renew),
+        Command::Transfer(args) => operate::transfer(ui, client()?, &keys()?, &args),
+        Command::Accept(args) => operate::accept(ui, client()?, &keys()?, &args),
+        Command::Cancel(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Cancel),
+        Command::Recover(args) => operate::recover(ui, client()?, &keys()?, &args),
+        Command::Revoke(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Revoke),
+        Command::History(args) => history::run(ui, &client()?, &args),
+        Command::Prove(args) => prove::run(ui, &client()?, &args),
+        Command::Verify(args) => {
+            let node = if global.node_given { Some(client()?) } else { None };
+            verify::run(ui, node.as_ref(), &args)
+        }
         Command::Show(args) => show::run(ui, &client()?, &args),
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status => status::run(ui, &client()?),

@@ -1,11 +1,13 @@
-//! What registering and updating share: a node that is synced, a stamp at the price of the moment, and waiting until
+//! What everything shares that is put on the chain: a node that is synced, a stamp at the price of the moment, and waiting until
 //! what was submitted is recorded and served.
+
+use std::time::Duration;
 
 use namechain::{
     consensus::price,
     params::Params,
     rpc::{NameEntryInfo, NameInfo, Submitted},
-    types::{Action, Hash, Name, Named, Network, Operation, PublicKey, RecordSet, SecretKey, Stamp},
+    types::{Action, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, Stamp},
 };
 use serde::Serialize;
 
@@ -13,7 +15,7 @@ use super::{
     CommandError,
     wait::{Look, Waiter},
 };
-use crate::{cli::Publish, client::Client, ui::Ui, work};
+use crate::{client::Client, ui::Ui, work};
 
 /// A stamp that is still to be worked.
 pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
@@ -49,12 +51,12 @@ pub struct Published {
 
 impl Publisher {
     /// Asks the node which network it is on, and whether it is synced.
-    pub fn connect(ui: Ui, client: Client, args: &Publish) -> Result<Self, CommandError> {
+    pub fn connect(ui: Ui, client: Client, timeout: Duration) -> Result<Self, CommandError> {
         let status = client.status()?;
         if !status.synced {
             return Err(CommandError::NotSynced(status.height));
         }
-        Ok(Publisher { ui, client, network: status.network, waiter: Waiter::new(ui, args.timeout) })
+        Ok(Publisher { ui, client, network: status.network, waiter: Waiter::new(ui, timeout) })
     }
 
     /// The network's parameters.
@@ -86,19 +88,18 @@ impl Publisher {
         Ok(self.client.submit(&operation)?)
     }
 
-    /// Signs, works and submits an operation that carries records.
+    /// Signs, works and submits an operation on a name.
     pub fn submit_named(
         &self,
         key: &SecretKey,
         name: &Name,
         sequence: u32,
         action: Action,
-        records: &RecordSet,
     ) -> Result<Submitted, CommandError> {
-        let named = Named::sign(self.network, name.clone(), sequence, action, key, UNWORKED);
-        let bytes = records.byte_len();
-        let submitted = self
-            .submit(Operation::Named(named), |multiplier| price::records(self.params(), bytes, multiplier))?;
+        let named = Named::sign(self.network, name.clone(), sequence, action.clone(), key, UNWORKED);
+        let submitted = self.submit(Operation::Named(named), |multiplier| {
+            cost_of(self.params(), name, &action, multiplier)
+        })?;
         self.ui.note(&format!("submitted: operation {}", submitted.id));
         Ok(submitted)
     }
@@ -110,20 +111,46 @@ impl Publisher {
         owner: PublicKey,
         sequence: u32,
     ) -> Result<NameEntryInfo, CommandError> {
+        let entry = self.reached(name, sequence)?;
+        if entry.owner != owner {
+            return Err(CommandError::Taken(name.clone(), entry.owner));
+        }
+        self.served(name, entry.updated)?;
+        Ok(entry)
+    }
+
+    /// Waits until what was submitted with this sequence number is recorded and the name served from there on. Gives the
+    /// height that recorded it, and the name's entry.
+    pub fn recorded(
+        &mut self,
+        name: &Name,
+        submitted: &Submitted,
+        sequence: u32,
+    ) -> Result<(u32, NameEntryInfo), CommandError> {
+        let entry = self.reached(name, sequence)?;
+        let history = self.client.history(name, submitted.height)?;
+        let height = match history.operations.iter().find(|past| past.sequence == sequence) {
+            Some(past) if past.id != submitted.id => {
+                return Err(CommandError::Overtaken { name: name.clone(), kind: past.kind.clone() });
+            }
+            Some(past) => past.height,
+            None => entry.updated,
+        };
+        self.served(name, height)?;
+        Ok((height, entry))
+    }
+
+    /// Waits until an operation with this sequence number is recorded.
+    fn reached(&mut self, name: &Name, sequence: u32) -> Result<NameEntryInfo, CommandError> {
         let client = &self.client;
-        let entry = self.waiter.until("the operation", || {
+        self.waiter.until("the operation", || {
             let info = client.name(name)?;
             Ok(match info.entry {
-                Some(entry) if entry.sequence >= sequence && entry.owner != owner => {
-                    return Err(CommandError::Taken(name.clone(), entry.owner));
-                }
                 Some(entry) if entry.sequence >= sequence => Look::Done(entry),
                 _ if info.pending => Look::NotYet(format!("waiting for the block after {}", info.height)),
                 _ => Look::Missing,
             })
-        })?;
-        self.served(name, entry.updated)?;
-        Ok(entry)
+        })
     }
 
     /// Waits until names are served from `height` on.
@@ -139,5 +166,17 @@ impl Publisher {
                 )),
             })
         })
+    }
+}
+
+/// What an operation on `name` costs under a multiplier (`docs/protocol.md`, section 6), in expected hashes.
+pub fn cost_of(params: &Params, name: &Name, action: &Action, multiplier: u32) -> u64 {
+    match action {
+        Action::Register { records, .. } | Action::Update { records } => {
+            price::records(params, records.byte_len(), multiplier)
+        }
+        Action::Renew => price::renewal(params, name, multiplier),
+        Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, multiplier),
+        Action::Cancel | Action::Recover { .. } | Action::Revoke => price::rescue(params, multiplier),
     }
 }

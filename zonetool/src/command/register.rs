@@ -27,7 +27,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
     }
     let records = load_zone(ui, &name, &args.publish.zone)?;
     let file = keys::load(&place.directory)?;
-    let mut publisher = Publisher::connect(ui, client, &args.publish)?;
+    let mut publisher = Publisher::connect(ui, client, args.publish.waiting.timeout)?;
 
     let mut info = publisher.client.name(&name)?;
     if info.pending {
@@ -39,15 +39,11 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
     check_free(&info, &file.owner)?;
 
     let key = file.unlock(&place.passphrases)?;
-    let recovery = match args.recovery {
-        None => Some(file.recovery),
-        Some(Recovery::Key(key)) => Some(key),
-        Some(Recovery::None) => None,
-    };
+    let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
     commit(&mut publisher, &name, &key)?;
     let salt = key.salt(publisher.network, &name);
-    let action = Action::Register { recovery, salt, records: records.clone() };
-    let submitted = publisher.submit_named(&key, &name, info.next_sequence, action, &records)?;
+    let action = Action::Register { recovery, salt, records };
+    let submitted = publisher.submit_named(&key, &name, info.next_sequence, action)?;
     let mut result = Published {
         name: name.clone(),
         network: publisher.network,
@@ -58,7 +54,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
         recorded: None,
         expires: None,
     };
-    if args.publish.wait {
+    if args.publish.waiting.wait {
         let entry = publisher.resolved(&name, key.public(), info.next_sequence)?;
         result.state = "active";
         result.recorded = Some(entry.registered);

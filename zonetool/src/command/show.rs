@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use namechain::{
-    rpc::{NameInfo, Standing},
+    rpc::{NameInfo, Standing, TransferInfo},
     types::{Name, PublicKey, RecordSet},
 };
 use serde::Serialize;
@@ -28,6 +28,7 @@ struct Shown<'a> {
     registered: u32,
     updated: u32,
     expires: u32,
+    transfer: Option<&'a TransferInfo>,
     pending: bool,
     records: Vec<ShownRecord>,
 }
@@ -68,6 +69,7 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
         registered: entry.registered,
         updated: entry.updated,
         expires: entry.expires,
+        transfer: entry.transfer.as_ref(),
         pending: info.pending,
         records: record_texts(&info.name, &records)
             .into_iter()
@@ -85,6 +87,12 @@ fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
         _ => "its lease is over: it does not resolve until its owner or recovery key renews it".to_owned(),
     };
     let recovery = shown.recovery.map_or("none".to_owned(), |key| key.to_string());
+    let transfer = shown.transfer.map_or("none".to_owned(), |transfer| {
+        format!(
+            "offered to {} at height {}, which can accept it from height {}",
+            transfer.to, transfer.height, transfer.opens
+        )
+    });
     let mut text = String::new();
     for (label, value) in [
         ("name", shown.name.to_string()),
@@ -94,6 +102,7 @@ fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
         ("registered", format!("at height {}", shown.registered)),
         ("updated", format!("at height {}, sequence number {}", shown.updated, shown.sequence)),
         ("lease", format!("until height {}, now {}", shown.expires, shown.height)),
+        ("transfer", transfer),
         ("pending", if shown.pending { "an operation waits to be recorded" } else { "nothing" }.to_owned()),
     ] {
         // Writing to a String never fails.

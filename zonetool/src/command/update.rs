@@ -14,7 +14,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
     let name = parse_name(&args.publish.name)?;
     let records = load_zone(ui, &name, &args.publish.zone)?;
     let file = keys::load(&place.directory)?;
-    let mut publisher = Publisher::connect(ui, client, &args.publish)?;
+    let mut publisher = Publisher::connect(ui, client, args.publish.waiting.timeout)?;
 
     let info = publisher.settled(&name)?;
     let entry = match (info.standing, &info.entry) {
@@ -24,7 +24,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
         _ => return Err(CommandError::NotRegistered(name)),
     };
     if entry.owner != file.owner {
-        return Err(CommandError::NotOwner { name, owner: entry.owner, ours: file.owner });
+        return Err(CommandError::NotOwner { name, owner: entry.owner, ours: file.owner, rule: "not-owner" });
     }
     let mut result = Published {
         name: name.clone(),
@@ -41,8 +41,8 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
         return Ok(());
     }
     let key = file.unlock(&place.passphrases)?;
-    let action = Action::Update { records: records.clone() };
-    let submitted = publisher.submit_named(&key, &name, info.next_sequence, action, &records)?;
+    let action = Action::Update { records };
+    let submitted = publisher.submit_named(&key, &name, info.next_sequence, action)?;
     result = Published {
         state: "submitted",
         operation: Some(submitted.id),
@@ -50,7 +50,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
         recorded: None,
         ..result
     };
-    if args.publish.wait {
+    if args.publish.waiting.wait {
         let entry = publisher.resolved(&name, key.public(), info.next_sequence)?;
         result.state = "active";
         result.recorded = Some(entry.updated);

@@ -71,9 +71,14 @@ impl Words {
     /// The keys.
     pub fn keys(&self) -> Keys {
         let seed = Zeroizing::new(self.0.to_seed_normalized(""));
-        let derive = |path: &[u32]| Zeroizing::new(derive_ed25519_private_key(seed.as_slice(), path));
-        let recovery = SecretKey::from_seed(&derive(&RECOVERY_PATH)).public();
-        Keys { owner_seed: derive(&OWNER_PATH), recovery }
+        let owner_seed = Zeroizing::new(derive_ed25519_private_key(seed.as_slice(), &OWNER_PATH));
+        Keys { owner_seed, recovery: self.recovery().public() }
+    }
+
+    /// The recovery key, whose secret is kept nowhere: for one signature.
+    pub fn recovery(&self) -> SecretKey {
+        let seed = Zeroizing::new(self.0.to_seed_normalized(""));
+        SecretKey::from_seed(&Zeroizing::new(derive_ed25519_private_key(seed.as_slice(), &RECOVERY_PATH)))
     }
 }
 

@@ -10,11 +10,11 @@ use std::{
 };
 
 use namechain::{
-    codec::Decode,
+    codec::{Decode, Encode},
     consensus::{price, work::Worker},
     rpc::{
-        CommitmentInfo, NameEntryInfo, NameInfo, Price, RecordInfo, Refusal, Standing, Status, Submit,
-        Submitted,
+        CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, Price, RecordInfo, Refusal,
+        Standing, Status, Submit, Submitted, TransferInfo,
     },
     types::{Action, Hash, Name, Named, Network, Operation, PublicKey, Record, commitment},
 };
@@ -40,8 +40,14 @@ pub struct State {
     pub entry: Option<(Name, NameEntryInfo)>,
     /// The operation on a name that waits.
     pub pending: Option<Named>,
+    /// The operations on the name that were recorded.
+    pub history: Vec<PastOperation>,
+    /// What it records in place of the next operation on the name.
+    pub overtaken_by: Option<Named>,
     /// What it was given, by label.
     pub submitted: Vec<&'static str>,
+    /// Where it says that the history goes on.
+    pub next: Option<u32>,
     /// It is not synced.
     pub syncing: bool,
     /// It forgets what it takes.
@@ -139,11 +145,23 @@ impl State {
                 self.pass();
                 Ok(json!(info))
             }
+            ["names", name, query] if query.starts_with("history?from=") => Ok(json!(History {
+                name: name.parse().unwrap(),
+                operations: self.history.clone(),
+                next: self.next
+            })),
             ["commitments", commitment] => {
                 let info = self.commitment(commitment.parse().unwrap());
                 self.pass();
                 Ok(json!(info))
             }
+            // It keeps none.
+            ["blocks", _] => Err(Refusal {
+                code: "not-found".into(),
+                rule: None,
+                message: "there is no such block".into(),
+                hint: None,
+            }),
             ["ops"] => {
                 let submit: Submit = serde_json::from_slice(body).unwrap();
                 self.submit(Operation::from_bytes(&hex::decode(submit.operation).unwrap()).unwrap())
@@ -161,19 +179,39 @@ impl State {
             recorded.get_or_insert(self.height + 1);
         }
         if let Some(named) = self.pending.take() {
-            let (Action::Register { records, .. } | Action::Update { records }) = &named.action else {
-                panic!("{named:?}")
-            };
-            let mut entry = entry_of(named.signer, records.records());
-            entry.sequence = named.sequence;
-            entry.updated = self.height + 1;
-            entry.registered = match (&named.action, &self.entry) {
-                (Action::Update { .. }, Some((_, before))) => before.registered,
-                _ => entry.updated,
-            };
-            self.entry = Some((named.name, entry));
+            self.record(self.overtaken_by.clone().unwrap_or(named));
         }
         self.height += self.blocks_a_look;
+    }
+
+    fn record(&mut self, named: Named) {
+        let height = self.height + 1;
+        let mut entry =
+            self.entry.as_ref().map_or_else(|| entry_of(named.signer, &[]), |(_, entry)| entry.clone());
+        match &named.action {
+            Action::Register { records, .. } => {
+                entry = entry_of(named.signer, records.records());
+                entry.registered = height;
+            }
+            Action::Update { records } => entry.records = entry_of(named.signer, records.records()).records,
+            Action::Transfer { to } => {
+                entry.transfer = Some(TransferInfo { to: *to, height, opens: height + 720 });
+            }
+            Action::Cancel => entry.transfer = None,
+            other => panic!("{other:?}"),
+        }
+        (entry.sequence, entry.updated) = (named.sequence, height);
+        let operation = Operation::Named(named.clone());
+        self.history.push(PastOperation {
+            height,
+            time: 1_795_046_400,
+            id: operation.id(NETWORK),
+            kind: operation.label().into(),
+            sequence: named.sequence,
+            signer: named.signer,
+            operation: hex::encode(operation.to_bytes()),
+        });
+        self.entry = Some((named.name, entry));
     }
 
     fn status(&self) -> Status {
@@ -261,10 +299,15 @@ impl State {
                     let recorded = self.commitments[&opened].1.unwrap();
                     assert!(self.height + 1 >= recorded + MIN_AGE, "the commitment can be opened");
                 }
-                let (Action::Register { records, .. } | Action::Update { records }) = &named.action else {
-                    panic!("{named:?}")
+                let price = match &named.action {
+                    Action::Register { records, .. } | Action::Update { records } => {
+                        price::records(params, records.byte_len(), 1_024)
+                    }
+                    Action::Transfer { .. } => price::transfer(params, 1_024),
+                    Action::Cancel => price::rescue(params, 1_024),
+                    other => panic!("{other:?}"),
                 };
-                assert!(paid >= price::records(params, records.byte_len(), 1_024));
+                assert_eq!(paid, price + price.div_ceil(4), "a quarter more than the price");
                 self.pending = Some(named).filter(|_| !self.forgetful);
             }
         }

@@ -1,21 +1,29 @@
 //! The command line's shape, and what its help teaches.
 
+mod operations;
+mod proofs;
+
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use namechain::types::PublicKey;
+
+pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
+pub use proofs::{Prove, Verify};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the node refuses for another reason than those below
-  2  wrong usage, a bad name, a bad zone file
+  2  wrong usage, a bad name, a bad zone file, or an agreement that was needed and not given
   3  not found: the name is not registered
-  4  key: missing, wrong, wrong passphrase, readable by others, not the owner's
+  4  key: missing, wrong, wrong passphrase, readable by others, not one that may sign this
   5  no node answers
   6  timeout while waiting; run the same command again to go on
-  7  conflict: the name is taken, reserved or yours already, or a sequence number is stale
+  7  conflict: the name is taken, reserved, yours already or in another phase (it is too early to
+     renew or accept, a transfer waits or does not), or a sequence number is stale
   8  the node is not synced yet
+  9  a proof does not verify, or its block is not on the node's best chain
 
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
@@ -47,6 +55,16 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Takes the command line apart.
+    pub fn read() -> Result<Self, clap::Error> {
+        let matches = Cli::command().try_get_matches()?;
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.global.node_given = matches.value_source("node") == Some(ValueSource::CommandLine);
+        Ok(cli)
+    }
+}
+
 /// What every command takes.
 #[derive(Debug, Args)]
 pub struct Global {
@@ -60,6 +78,9 @@ pub struct Global {
         default_value = "http://127.0.0.1:7380"
     )]
     pub node: String,
+    /// Whether `--node` itself is on the command line: verifying asks a node only then.
+    #[arg(skip)]
+    pub node_given: bool,
     /// The directory that holds your key [default: $XDG_DATA_HOME/namechain/keys]
     #[arg(long, help_heading = EVERY, global = true, value_name = "DIR", env = "NAMECHAIN_KEYS")]
     pub keys: Option<PathBuf>,
@@ -85,6 +106,36 @@ pub enum Command {
     Register(Register),
     /// Replace the zone of a name that is yours
     Update(Update),
+    /// Renew a name for another lease, in the last quarter of its lease or after it
+    Renew(Keyholder),
+    /// Offer a name to another key, which can accept it some time later
+    ///
+    /// The key becomes the owner when it accepts: on the main network that is possible 720 blocks, a
+    /// day, after the offer is recorded. Until it has, you are the owner and can cancel.
+    Transfer(Transfer),
+    /// Take a name that is offered to your key, without its records
+    Accept(Accept),
+    /// Withdraw the offer of a name
+    Cancel(Keyholder),
+    /// Give a name another owner, with the recovery key: for a key that is lost or stolen
+    ///
+    /// It is signed with the recovery key, which is kept nowhere but in the 24 words: they are asked for
+    /// on the terminal, or read from standard input or --words-file, and forgotten afterwards. It also
+    /// ends a transfer that waits. For a stolen key, make another one first: zonetool key new --keys DIR.
+    Recover(Recover),
+    /// End a name: it stops resolving, and is nobody's until its lease would have ended
+    Revoke(Keyholder),
+    /// List every operation on a name
+    History(History),
+    /// Print a proof of what stands under a name, or that nothing does: prove NAME > NAME.proof
+    Prove(Prove),
+    /// Check a proof that prove has printed; needs no node
+    ///
+    /// The proof leads to the state root in a header. A header that you know to be on the chain is
+    /// given with --header. Without, the one in the file is taken: its work is checked, which says only
+    /// that it cost that much to make. With --node, that node is asked whether the header's block is on
+    /// its best chain, and how deep.
+    Verify(Verify),
     /// Show who owns a name, since when and until when, and its records
     Show(OfName),
     /// Print the zone of a name as a master file, ready for --zone
@@ -105,7 +156,40 @@ pub enum KeyCommand {
     /// Show the public keys, and how the file is protected
     Show,
     /// Bring a key back from its 24 words, typed or on standard input
-    Restore(NewKey),
+    Restore(Restore),
+    /// Find every name of your key on the chain
+    ///
+    /// Walks all blocks of the node's best chain for names that your key has or that are offered to it,
+    /// names that your recovery key can recover, and commitments that can still be opened. A commitment
+    /// tells nobody which name it is to, not even you: it is found for names that are on the chain and
+    /// for those given with --name. One to a name that nobody ever registered and that you do not give
+    /// can't be found.
+    Scan(Scan),
+}
+
+/// `key restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// How to keep the key.
+    #[command(flatten)]
+    pub keep: NewKey,
+    /// Then find every name of the key on the chain, as key scan does; that can be repeated by itself
+    #[arg(long)]
+    pub scan: bool,
+    /// Where to look.
+    #[command(flatten)]
+    pub range: Scan,
+}
+
+/// `key scan`.
+#[derive(Debug, Args)]
+pub struct Scan {
+    /// The height to begin at: an interrupted scan says where to go on
+    #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
+    pub from: u32,
+    /// A name that you may have committed to or own; can be given again and again
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 /// How to keep a new key.
@@ -134,7 +218,15 @@ pub struct Publish {
     /// The zone: an RFC 1035 master file, relative to NAME. (or with $ORIGIN NAME.namechain.alt.); - is standard input
     #[arg(long, value_name = "FILE")]
     pub zone: PathBuf,
-    /// Wait until the name resolves
+    /// Waiting.
+    #[command(flatten)]
+    pub waiting: Waiting,
+}
+
+/// Whether to wait for blocks, and how long.
+#[derive(Debug, Args)]
+pub struct Waiting {
+    /// Wait until it is recorded, and the node serves the name as it is then
     #[arg(long)]
     pub wait: bool,
     /// How long to wait for blocks in all, work not counted
@@ -170,6 +262,17 @@ pub enum Recovery {
     Key(PublicKey),
 }
 
+impl Recovery {
+    /// The key that was asked for, or `default` if nothing was.
+    pub fn key_or(asked: Option<Recovery>, default: Option<PublicKey>) -> Option<PublicKey> {
+        match asked {
+            None => default,
+            Some(Recovery::Key(key)) => Some(key),
+            Some(Recovery::None) => None,
+        }
+    }
+}
+
 impl FromStr for Recovery {
     type Err = &'static str;
 
@@ -189,8 +292,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -203,5 +304,10 @@ mod tests {
         assert_eq!("none".parse(), Ok(Recovery::None));
         assert_eq!("11".repeat(32).parse(), Ok(Recovery::Key(PublicKey([0x11; 32]))));
         assert!("11".parse::<Recovery>().is_err());
+        let key = PublicKey([2; 32]);
+        assert_eq!(Recovery::key_or(None, Some(key)), Some(key));
+        assert_eq!(Recovery::key_or(Some(Recovery::None), Some(key)), None);
+        assert_eq!("mine".parse(), Ok(NewOwner::Mine));
+        assert!("none".parse::<NewOwner>().is_err(), "a name always has an owner");
     }
 }

@@ -1,0 +1,113 @@
+//! `history NAME`: every operation on a name, page by page.
+
+use std::fmt::Write as _;
+
+use namechain::{
+    codec::Decode,
+    rpc::PastOperation,
+    types::{Action, Hash, Name, Named, Operation, PublicKey},
+};
+use serde::Serialize;
+
+use super::{CommandError, parse_name};
+use crate::{
+    cli,
+    client::Client,
+    ui::{Ui, utc},
+};
+
+/// The most operations that are listed in one run.
+const MAX_OPERATIONS: usize = 10_000;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct History {
+    name: Name,
+    operations: Vec<Past>,
+    /// The height to go on at with `--from`, if there is more than is listed.
+    next: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Past {
+    height: u32,
+    /// The time that the block's header states, in seconds of Unix time.
+    time: u64,
+    kind: &'static str,
+    sequence: u32,
+    signer: PublicKey,
+    id: Hash,
+    /// Transfer: the key that it is offered to. Recover: the new owner.
+    to: Option<PublicKey>,
+    /// Register, Accept, Recover: the recovery key from then on.
+    recovery: Option<PublicKey>,
+    /// Register, Update: how many records.
+    records: Option<usize>,
+}
+
+/// Runs the command.
+pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandError> {
+    let name = parse_name(&args.name)?;
+    let mut history = History { name, operations: Vec::new(), next: Some(args.from) };
+    while let Some(from) = history.next
+        && history.operations.len() < MAX_OPERATIONS
+    {
+        let page = client.history(&history.name, from)?;
+        if page.next.is_some_and(|next| next <= from) {
+            return Err(client.nonsense("its history goes in a circle").into());
+        }
+        for past in &page.operations {
+            history.operations.push(read(client, &history.name, past)?);
+        }
+        history.next = page.next;
+    }
+    if history.operations.is_empty() && args.from == 0 {
+        return Err(CommandError::NotRegistered(history.name));
+    }
+    if let Some(next) = history.next {
+        ui.note(&format!("there is more: zonetool history {} --from {next}", history.name));
+    }
+    ui.result(&describe(&history), &history);
+    Ok(())
+}
+
+/// What the operation's own bytes say: of the node, only height and time are taken.
+fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Past, CommandError> {
+    let nonsense = || CommandError::from(client.nonsense("its history has what is no operation on the name"));
+    let bytes = hex::decode(&past.operation).map_err(|_| nonsense())?;
+    let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else { return Err(nonsense()) };
+    if named.name != *name {
+        return Err(nonsense());
+    }
+    Ok(past_of(past.height, past.time, past.id, &named))
+}
+
+fn past_of(height: u32, time: u64, id: Hash, named: &Named) -> Past {
+    let (to, recovery, records) = match &named.action {
+        Action::Register { recovery, records, .. } => (None, *recovery, Some(records.records().len())),
+        Action::Update { records } => (None, None, Some(records.records().len())),
+        Action::Transfer { to } => (Some(*to), None, None),
+        Action::Accept { recovery } => (None, *recovery, None),
+        Action::Recover { owner, recovery } => (Some(*owner), *recovery, None),
+        Action::Renew | Action::Cancel | Action::Revoke => (None, None, None),
+    };
+    let (kind, sequence, signer) = (named.action.label(), named.sequence, named.signer);
+    Past { height, time, kind, sequence, signer, id, to, recovery, records }
+}
+
+fn describe(history: &History) -> String {
+    let mut text =
+        format!("{:>8}  {:<20}  {:>4}  {:<9} details\n", "height", "time (UTC)", "seq", "operation");
+    for past in &history.operations {
+        let mut details = format!("signed by {}", past.signer);
+        // Writing to a String never fails.
+        let _ = match (past.to, past.records) {
+            (Some(to), _) => write!(details, ", to {to}"),
+            (_, Some(records)) => write!(details, ", records: {records}"),
+            _ => Ok(()),
+        };
+        let (height, time, sequence, kind) = (past.height, utc(past.time), past.sequence, past.kind);
+        let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>4}  {kind:<9} {details}");
+    }
+    text
+}

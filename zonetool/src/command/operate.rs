@@ -1,0 +1,273 @@
+//! `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`: one signed operation on a name that is somebody's.
+//!
+//! Look at the name, foresee what the next block would say, ask, only then open the key, work and submit.
+
+use namechain::{
+    consensus::{RuleViolation, state::Place},
+    rpc::{NameInfo, TransferInfo},
+    types::{Action, Hash, Name, NameEntry, Named, Network, PublicKey, SecretKey, Signature, Stamp},
+};
+use serde::Serialize;
+
+use super::{
+    CommandError, KeyPlace, dry_run,
+    foresee::{entry_of, foresee},
+    parse_name,
+    publish::{Publisher, UNWORKED, cost_of},
+    words,
+};
+use crate::{
+    cli::{Accept, Keyholder, NewOwner, Operate, Recover, Recovery, Transfer, WordsFrom},
+    client::Client,
+    keys::{self, KeyError, KeyFile},
+    ui::Ui,
+};
+
+/// What is to be done with which key.
+struct Request<'a> {
+    args: &'a Operate,
+    signer: Signer<'a>,
+    /// Whether it takes an agreement: what it does can't be undone.
+    asks: bool,
+    action: Box<dyn FnOnce(&NameEntry) -> Action + 'a>,
+}
+
+enum Signer<'a> {
+    File(KeyFile),
+    Words(&'a WordsFrom),
+}
+
+/// The result.
+#[derive(Debug, Serialize)]
+struct Operated {
+    name: Name,
+    network: Network,
+    /// `renew`, `transfer`, `accept`, `cancel`, `recover` or `revoke`.
+    action: &'static str,
+    /// `submitted` or `recorded`.
+    state: &'static str,
+    signer: PublicKey,
+    /// The owner after it.
+    owner: PublicKey,
+    /// The operation's id.
+    operation: Hash,
+    sequence: u32,
+    /// The height that recorded it, once known.
+    recorded: Option<u32>,
+    /// The height at which the lease is over after it.
+    expires: u32,
+    /// The offer that waits after it, once recorded.
+    transfer: Option<TransferInfo>,
+}
+
+/// `renew`, `cancel` and `revoke`.
+pub fn keyholder(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    args: &Keyholder,
+    action: Action,
+) -> Result<(), CommandError> {
+    let asks = action == Action::Revoke;
+    check_can_ask(ui, &args.operate, asks)?;
+    let signer = match args.recovery_words() {
+        Some(words) => Signer::Words(words),
+        None => Signer::File(keys::load(&place.directory)?),
+    };
+    let request = Request { args: &args.operate, signer, asks, action: Box::new(|_| action) };
+    run(ui, client, place, request)
+}
+
+/// `transfer`.
+pub fn transfer(ui: Ui, client: Client, place: &KeyPlace, args: &Transfer) -> Result<(), CommandError> {
+    check_can_ask(ui, &args.operate, true)?;
+    let signer = Signer::File(keys::load(&place.directory)?);
+    let action = Box::new(|_: &NameEntry| Action::Transfer { to: args.to });
+    run(ui, client, place, Request { args: &args.operate, signer, asks: true, action })
+}
+
+/// `accept`.
+pub fn accept(ui: Ui, client: Client, place: &KeyPlace, args: &Accept) -> Result<(), CommandError> {
+    check_can_ask(ui, &args.operate, true)?;
+    let file = keys::load(&place.directory)?;
+    let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
+    let action = Box::new(move |_: &NameEntry| Action::Accept { recovery });
+    run(ui, client, place, Request { args: &args.operate, signer: Signer::File(file), asks: true, action })
+}
+
+/// `recover`.
+pub fn recover(ui: Ui, client: Client, place: &KeyPlace, args: &Recover) -> Result<(), CommandError> {
+    check_can_ask(ui, &args.operate, true)?;
+    let owner = match args.owner {
+        NewOwner::Key(key) => key,
+        NewOwner::Mine => keys::load(&place.directory)?.owner,
+    };
+    let action = Box::new(move |before: &NameEntry| Action::Recover {
+        owner,
+        recovery: Recovery::key_or(args.recovery, before.recovery),
+    });
+    let signer = Signer::Words(&args.words);
+    run(ui, client, place, Request { args: &args.operate, signer, asks: true, action })
+}
+
+/// Before anything else: a script that can't answer learns at once that it must say so.
+fn check_can_ask(ui: Ui, args: &Operate, asks: bool) -> Result<(), CommandError> {
+    if asks && !args.yes && !args.dry_run && !ui.can_ask() {
+        return Err(CommandError::NobodyToAsk);
+    }
+    Ok(())
+}
+
+fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result<(), CommandError> {
+    let args = request.args;
+    let name = parse_name(&args.name)?;
+    let mut publisher = Publisher::connect(ui, client, args.waiting.timeout)?;
+    let info = look(&mut publisher, &name, args.dry_run)?;
+    let before = entry_of(&info)?;
+    let signer = match &request.signer {
+        Signer::File(file) => file.owner,
+        Signer::Words(_) => before.recovery.ok_or_else(|| CommandError::NoRecovery(name.clone()))?,
+    };
+    let action = (request.action)(&before);
+    let price = publisher.client.price()?;
+    let at = Place { height: price.height.max(info.height).saturating_add(1), price: price.multiplier };
+    let work = cost_of(publisher.params(), &name, &action, at.price);
+    let sequence = info.next_sequence;
+    let named = Named {
+        name: name.clone(),
+        sequence,
+        signer,
+        action,
+        signature: Signature([0; 64]),
+        stamp: Stamp { work, ..UNWORKED },
+    };
+    let after = foresee(publisher.params(), at, &before, &named)
+        .map_err(|violation| explained(violation, &before, signer, at.height))?;
+    if args.dry_run {
+        dry_run::show(ui, publisher.network, &named, &before, &after, at.height);
+        return Ok(());
+    }
+    if request.asks && !args.yes {
+        ask(ui, publisher.params().transfer_delay, &named, &before)?;
+    }
+    let key = open(ui, place, &request.signer, &name, signer)?;
+    let submitted = publisher.submit_named(&key, &name, sequence, named.action.clone())?;
+    drop(key);
+    let mut result = Operated {
+        action: named.action.label(),
+        state: "submitted",
+        network: publisher.network,
+        signer,
+        owner: after.owner,
+        operation: submitted.id,
+        sequence,
+        recorded: None,
+        expires: after.expires,
+        transfer: None,
+        name,
+    };
+    if args.waiting.wait {
+        let (height, entry) = publisher.recorded(&result.name, &submitted, sequence)?;
+        result.state = "recorded";
+        (result.recorded, result.owner) = (Some(height), entry.owner);
+        (result.expires, result.transfer) = (entry.expires, entry.transfer);
+    }
+    ui.result(&describe(&result), &result);
+    Ok(())
+}
+
+/// Where the name stands; an operation that waits comes first, unless nothing is going to be signed.
+fn look(publisher: &mut Publisher, name: &Name, dry_run: bool) -> Result<NameInfo, CommandError> {
+    if !dry_run {
+        return publisher.settled(name);
+    }
+    let info = publisher.client.name(name)?;
+    if info.pending {
+        publisher.ui.note(&format!(
+            "an operation on {name} waits to be recorded: after it, the sequence number is another"
+        ));
+    }
+    Ok(info)
+}
+
+/// The key that signs: the one that the name asks for, or none.
+fn open(
+    ui: Ui,
+    place: &KeyPlace,
+    signer: &Signer<'_>,
+    name: &Name,
+    needed: PublicKey,
+) -> Result<SecretKey, CommandError> {
+    let key = match signer {
+        Signer::File(file) => file.unlock(&place.passphrases)?,
+        Signer::Words(from) => words::read(ui, from.words_file.as_deref())?.recovery(),
+    };
+    match key.public() {
+        found if found == needed => Ok(key),
+        found => Err(CommandError::OtherWords { name: name.clone(), needed, found }),
+    }
+}
+
+/// A broken rule, with whose key it is that would be needed.
+fn explained(violation: RuleViolation, entry: &NameEntry, ours: PublicKey, next: u32) -> CommandError {
+    let (name, rule) = (entry.name.clone(), violation.id());
+    match (&violation, entry.transfer) {
+        (RuleViolation::NotOwner(_) | RuleViolation::NotKeyholder(_), _) => {
+            CommandError::NotOwner { name, owner: entry.owner, ours, rule }
+        }
+        (RuleViolation::NotRecipient(_), Some(transfer)) => {
+            CommandError::NotRecipient { name, to: transfer.to, ours }
+        }
+        _ => CommandError::Rule { name, violation, next },
+    }
+}
+
+fn ask(ui: Ui, delay: u32, named: &Named, before: &NameEntry) -> Result<(), CommandError> {
+    let name = &named.name;
+    let question = match &named.action {
+        Action::Transfer { to } => format!(
+            "Offer {name} to {to}? From {delay} blocks on it can take the name, unless you cancel before."
+        ),
+        Action::Accept { .. } => format!(
+            "Take {name} from {}? Its records ({}) are gone then.",
+            before.owner,
+            before.records.records().len()
+        ),
+        Action::Recover { owner, recovery } => format!(
+            "Give {name} to {owner}, with the recovery key {}?",
+            recovery.map_or("none".to_owned(), |key| key.to_string())
+        ),
+        Action::Revoke => format!(
+            "Revoke {name}? It stops resolving, and nobody can have it before height {}. Nothing undoes it.",
+            before.expires
+        ),
+        other => format!("{} {name}?", other.label()),
+    };
+    let agreed =
+        ui.agrees(&question).map_err(|source| KeyError::File { path: "the terminal".into(), source });
+    if agreed? { Ok(()) } else { Err(CommandError::NotAgreed) }
+}
+
+fn describe(result: &Operated) -> String {
+    let (name, expires) = (&result.name, result.expires);
+    let Some(height) = result.recorded else {
+        return format!("{name}: the {} waits for the next block; see: zonetool show {name}", result.action);
+    };
+    match result.action {
+        "renew" => {
+            format!("{name} is renewed: recorded at height {height}, its lease ends at height {expires}")
+        }
+        "transfer" => {
+            let offered = result.transfer.as_ref().map_or_else(String::new, |transfer| {
+                format!(" to {}, which can accept it from height {}", transfer.to, transfer.opens)
+            });
+            format!("{name} is offered{offered}; until it has: zonetool cancel {name}")
+        }
+        "accept" => format!(
+            "{name} is yours: recorded at height {height}; it has no records: zonetool update {name} --zone FILE"
+        ),
+        "cancel" => format!("{name} is no longer offered: recorded at height {height}"),
+        "recover" => format!("{name} belongs to {}: recorded at height {height}", result.owner),
+        _ => format!("{name} is revoked: recorded at height {height}, it is nobody's until height {expires}"),
+    }
+}

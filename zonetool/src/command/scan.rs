@@ -1,0 +1,346 @@
+//! Finding every name of a key: all blocks of the best chain are read once, what they name is asked for as it stands.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt::Write as _,
+    time::Duration,
+};
+
+use namechain::{
+    params::MAX_REORG_DEPTH,
+    rpc::{NameInfo, Standing, Status},
+    types::{Action, Block, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, commitment},
+};
+use serde::Serialize;
+
+use super::{
+    CommandError, parse_name,
+    wait::{Look, Waiter},
+};
+use crate::{cli::Scan, client::Client, ui::Ui};
+
+/// How long blocks may take in all that the node does not give at once.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How many names are remembered to look for commitments to them: about 100 MB.
+const MAX_NAMES_SEEN: usize = 1_000_000;
+/// How often the chain may be reorganised under the walk.
+const MAX_REORGANISATIONS: u32 = 8;
+
+/// Whose names are looked for.
+pub struct Keys<'a> {
+    /// The owner's key: its commitments take the secret.
+    pub owner: &'a SecretKey,
+    /// The recovery key.
+    pub recovery: PublicKey,
+}
+
+/// What was found.
+#[derive(Debug, Default, Serialize)]
+pub struct Found {
+    /// The first height that was looked at.
+    from: u32,
+    /// The last one.
+    to: u32,
+    names: Vec<FoundName>,
+    commitments: Vec<FoundCommitment>,
+}
+
+#[derive(Debug, Serialize)]
+struct FoundName {
+    name: Name,
+    /// `owner`; `recipient`: it is offered to the owner's key; `recovery`: the recovery key can recover it.
+    key_is: &'static str,
+    standing: Standing,
+    owner: PublicKey,
+    expires: u32,
+    /// The height from which it can be accepted, if it is offered to the key.
+    opens: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct FoundCommitment {
+    name: Name,
+    commitment: Hash,
+    /// The height that recorded it; none while it waits.
+    recorded: Option<u32>,
+    /// The heights between which the name can be registered.
+    opens: Option<u32>,
+    lapses: Option<u32>,
+}
+
+/// What the walk gathers.
+struct Walk {
+    ours: PublicKey,
+    recovery: PublicKey,
+    /// Names that an operation gave or offered to the key, or that it signed for.
+    candidates: BTreeSet<Name>,
+    /// Every name that was seen, up to a bound.
+    seen: HashSet<Name>,
+    /// Commitments that were recorded recently enough to be open.
+    commitments: HashSet<Hash>,
+}
+
+/// Parses the names of `--name`, before anything else is done.
+pub fn given_names(args: &Scan) -> Result<BTreeSet<Name>, CommandError> {
+    args.names.iter().map(|name| parse_name(name)).collect()
+}
+
+/// Looks from `args.from` to the tip.
+pub fn scan(ui: Ui, client: &Client, keys: &Keys<'_>, args: &Scan) -> Result<Found, CommandError> {
+    let given = given_names(args)?;
+    let status = client.status()?;
+    if !status.synced {
+        return Err(CommandError::NotSynced(status.height));
+    }
+    let mut walk = Walk {
+        ours: keys.owner.public(),
+        recovery: keys.recovery,
+        candidates: given.clone(),
+        seen: HashSet::new(),
+        commitments: HashSet::new(),
+    };
+    walk.blocks(ui, client, &status, args.from)?;
+    let mut found = Found { from: args.from, to: status.height, ..Found::default() };
+    for name in &walk.candidates {
+        found.names.extend(found_name(client.name(name)?, walk.ours, walk.recovery));
+    }
+    walk.seen.extend(given.iter().cloned());
+    for name in &walk.seen {
+        let hash = commitment_of(status.network, keys.owner, name);
+        if given.contains(name) || walk.commitments.contains(&hash) {
+            found.commitments.extend(found_commitment(client, name, hash)?);
+        }
+    }
+    found.commitments.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+impl Walk {
+    /// Reads the blocks from `from` to the tip that `status` has. An error says on standard error where to go on.
+    fn blocks(&mut self, ui: Ui, client: &Client, status: &Status, from: u32) -> Result<(), CommandError> {
+        let mut waiter = Waiter::new(ui, PATIENCE);
+        let mut progress = ui.progress();
+        let oldest_open = status.height.saturating_sub(status.network.params().commit_max_age);
+        let (mut height, mut last, mut reorganisations) = (from, None::<Hash>, 0);
+        while height <= status.height {
+            let block = match waiter.until("the block", || block_at(client, height).map(Look::Done)) {
+                Ok(block) => block,
+                Err(error) => {
+                    ui.note(&self.go_on(height));
+                    return Err(error);
+                }
+            };
+            if last.is_some_and(|last| last != block.header.previous) {
+                reorganisations += 1;
+                if reorganisations > MAX_REORGANISATIONS {
+                    return Err(client.nonsense("its best chain is another one all the time").into());
+                }
+                (height, last) = (height.saturating_sub(MAX_REORG_DEPTH), None);
+                continue;
+            }
+            self.operations(&block.operations, height >= oldest_open);
+            let names = self.candidates.len();
+            let fraction = f64::from(height.saturating_sub(from)) / f64::from((status.height - from).max(1));
+            progress.show(
+                Some(fraction),
+                &format!("block {height} of {}, {names} names to look at", status.height),
+            );
+            last = Some(block.header.id(status.network));
+            let Some(next) = height.checked_add(1) else { break };
+            height = next;
+        }
+        progress.done(&format!("read the blocks from {from} to {}", status.height));
+        if self.seen.len() >= MAX_NAMES_SEEN {
+            ui.note("there are more names than are remembered: give those that you may have committed to with --name");
+        }
+        Ok(())
+    }
+
+    fn operations(&mut self, operations: &[Operation], recent: bool) {
+        for operation in operations {
+            match operation {
+                Operation::Commit { commitment, .. } if recent => drop(self.commitments.insert(*commitment)),
+                Operation::Commit { .. } => {}
+                Operation::Named(named) => {
+                    if self.concerns(named) {
+                        self.candidates.insert(named.name.clone());
+                    }
+                    if self.seen.len() < MAX_NAMES_SEEN {
+                        self.seen.insert(named.name.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the name may be one of the keys' after this.
+    fn concerns(&self, named: &Named) -> bool {
+        let given_to = match &named.action {
+            Action::Register { recovery, .. } | Action::Accept { recovery } => [None, *recovery],
+            Action::Transfer { to } => [Some(*to), None],
+            Action::Recover { owner, recovery } => [Some(*owner), *recovery],
+            Action::Update { .. } | Action::Renew | Action::Cancel | Action::Revoke => [None, None],
+        };
+        let is_ours = |key: &PublicKey| *key == self.ours || *key == self.recovery;
+        is_ours(&named.signer) || given_to.iter().flatten().any(is_ours)
+    }
+
+    /// The command that goes on at `height` without losing what was found.
+    fn go_on(&self, height: u32) -> String {
+        let mut text =
+            format!("read up to height {height}; to go on there: zonetool key scan --from {height}");
+        for name in &self.candidates {
+            // Writing to a String never fails.
+            let _ = write!(text, " --name {name}");
+        }
+        text
+    }
+}
+
+/// The block at `height` of the best chain, from its bytes.
+fn block_at(client: &Client, height: u32) -> Result<Block, CommandError> {
+    let info = client.block(height)?;
+    let block = hex::decode(&info.bytes).ok().and_then(|bytes| Block::parse(&bytes).ok());
+    match block {
+        Some(block) if block.header.height == height => Ok(block),
+        _ => Err(client.nonsense(format!("what it gives at height {height} is not the block there")).into()),
+    }
+}
+
+fn commitment_of(network: Network, owner: &SecretKey, name: &Name) -> Hash {
+    commitment(network, name, &owner.public(), &owner.salt(network, name))
+}
+
+/// What one of the keys is to a name now; none if it is nothing to it.
+fn found_name(info: NameInfo, ours: PublicKey, recovery: PublicKey) -> Option<FoundName> {
+    let entry = info.entry?;
+    if matches!(info.standing, Standing::Available | Standing::Reserved) {
+        return None;
+    }
+    let offered = entry.transfer.filter(|transfer| transfer.to == ours);
+    let key_is = match () {
+        () if entry.owner == ours => "owner",
+        () if offered.is_some() => "recipient",
+        () if entry.recovery == Some(recovery) => "recovery",
+        () => return None,
+    };
+    Some(FoundName {
+        name: info.name,
+        key_is,
+        standing: info.standing,
+        owner: entry.owner,
+        expires: entry.expires,
+        opens: offered.map(|transfer| transfer.opens),
+    })
+}
+
+/// A commitment that is open or waits to be recorded.
+fn found_commitment(
+    client: &Client,
+    name: &Name,
+    commitment: Hash,
+) -> Result<Option<FoundCommitment>, CommandError> {
+    let info = client.commitment(&commitment)?;
+    let there = info.recorded.is_some() || info.pending;
+    Ok(there.then(|| FoundCommitment {
+        name: name.clone(),
+        commitment,
+        recorded: info.recorded,
+        opens: info.opens,
+        lapses: info.lapses,
+    }))
+}
+
+impl Found {
+    /// For people.
+    pub fn describe(&self) -> String {
+        let mut text = format!("looked at the blocks from {} to {}\n", self.from, self.to);
+        for name in &self.names {
+            let standing = match (name.key_is, name.standing) {
+                ("owner", Standing::Active) => format!("yours until height {}", name.expires),
+                ("owner", Standing::Revoked) => format!("yours, revoked until height {}", name.expires),
+                ("owner", _) => format!("yours, its lease is over: zonetool renew {}", name.name),
+                ("recipient", _) => match name.opens {
+                    Some(opens) => {
+                        format!("offered to you, from height {opens} on: zonetool accept {}", name.name)
+                    }
+                    None => "offered to you".to_owned(),
+                },
+                _ => format!("of {}; your recovery key can recover it", name.owner),
+            };
+            // Writing to a String never fails.
+            let _ = writeln!(text, "{}: {standing}", name.name);
+        }
+        for commitment in &self.commitments {
+            let name = &commitment.name;
+            let _ = match (commitment.opens, commitment.lapses) {
+                (Some(opens), Some(lapses)) => writeln!(
+                    text,
+                    "{name}: committed, to be registered from height {opens} to {lapses}: zonetool register {name} --zone FILE"
+                ),
+                _ => writeln!(text, "{name}: a commitment waits to be recorded"),
+            };
+        }
+        if self.names.is_empty() && self.commitments.is_empty() {
+            text.push_str("no name of this key was found\n");
+        }
+        text + "A commitment to a name that is not on the chain is found only if the name is given: --name NAME"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use namechain::types::Stamp;
+
+    use super::*;
+
+    fn walk(key: &SecretKey) -> Walk {
+        Walk {
+            ours: key.public(),
+            recovery: PublicKey([8; 32]),
+            candidates: BTreeSet::new(),
+            seen: HashSet::new(),
+            commitments: HashSet::new(),
+        }
+    }
+
+    #[test]
+    fn names_that_an_operation_gives_or_offers_to_the_keys() {
+        let (ours, other) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+        let (key, stranger) = (ours.public(), PublicKey([9; 32]));
+        let records = namechain::types::RecordSet::default();
+        let register = |recovery| Action::Register { recovery, salt: [0; 32], records: records.clone() };
+        for (signer, action, concerns) in [
+            (&ours, register(None), true),
+            (&other, register(None), false),
+            (&other, register(Some(PublicKey([8; 32]))), true),
+            (&ours, Action::Renew, true),
+            (&other, Action::Renew, false),
+            (&other, Action::Transfer { to: key }, true),
+            (&other, Action::Transfer { to: stranger }, false),
+            (&ours, Action::Accept { recovery: None }, true),
+            (&other, Action::Accept { recovery: Some(stranger) }, false),
+            (&other, Action::Recover { owner: key, recovery: None }, true),
+            (&other, Action::Recover { owner: stranger, recovery: None }, false),
+        ] {
+            let mut walk = walk(&ours);
+            let named = Named::sign(Network::Dev, "alice".parse().unwrap(), 0, action.clone(), signer, stamp);
+            walk.operations(&[Operation::Named(named)], true);
+            assert_eq!(walk.candidates.len(), usize::from(concerns), "{action:?}");
+            assert_eq!(walk.seen.len(), 1);
+            assert_eq!(walk.go_on(7).ends_with("--from 7 --name alice"), concerns);
+        }
+    }
+
+    #[test]
+    fn only_commitments_that_can_be_open_are_kept() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let mut walk = walk(&key);
+        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+        for (byte, recent) in [(1, true), (2, false)] {
+            walk.operations(&[Operation::Commit { commitment: Hash([byte; 32]), stamp }], recent);
+        }
+        assert_eq!(walk.commitments, HashSet::from([Hash([1; 32])]));
+    }
+}

@@ -1,0 +1,210 @@
+//! `verify FILE`: what a proof file proves, and how much that says about the chain.
+
+use std::fmt::Write as _;
+
+use namechain::{
+    codec::Encode,
+    consensus::{Standing, standing},
+    rpc::Refusal,
+    types::{Domain, Hash, Header, Name, NameEntry, Network, PublicKey, hash},
+};
+use serde::Serialize;
+
+use super::{CommandError, parse_name};
+use crate::{
+    cli::Verify,
+    client::{Client, ClientError},
+    proof::{ProofError, ProofFile, check_work, given_header},
+    ui::{Ui, utc},
+};
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Verified<'a> {
+    name: &'a Name,
+    network: Network,
+    /// The height and the id of the block in whose state it is proven.
+    height: u32,
+    block: Hash,
+    /// The time that the header states, in seconds of Unix time.
+    time: u64,
+    /// `present` or `absent`.
+    proven: &'static str,
+    entry: Option<ProvenEntry>,
+    /// What is known of the header: `given`, `work-only`, `trusted`, `on-chain`.
+    header: &'static str,
+    /// The work that the header's target asks for, in expected hashes, in decimal.
+    header_work: String,
+    /// How many blocks lie above it on the node's best chain, if a node was asked.
+    depth: Option<u32>,
+    /// A later block that is proven to be built on it, if the file has one.
+    built_on_by: Option<Later>,
+}
+
+#[derive(Debug, Serialize)]
+struct Later {
+    height: u32,
+    block: Hash,
+}
+
+#[derive(Debug, Serialize)]
+struct ProvenEntry {
+    /// `active`, `grace`, `revoked` or `released`, at that height.
+    standing: &'static str,
+    owner: PublicKey,
+    recovery: Option<PublicKey>,
+    sequence: u32,
+    registered: u32,
+    updated: u32,
+    expires: u32,
+    /// Who can accept it, if it is offered.
+    offered_to: Option<PublicKey>,
+    /// How many records it has.
+    records: usize,
+    /// `H("value", records)`, the records as they are encoded in the entry.
+    records_digest: Hash,
+}
+
+/// Runs the command; asks `node` about the header if there is one.
+pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandError> {
+    let expected = args.name.as_deref().map(parse_name).transpose()?;
+    let given = args.header.as_deref().map(given_header).transpose()?;
+    let file = ProofFile::load(&args.file)?;
+    if let Some(expected) = expected
+        && expected != file.name
+    {
+        return Err(ProofError::OtherName { expected, found: file.name }.into());
+    }
+    let network = file.network;
+    let mut known = match (&given, args.trust_file_header) {
+        (Some(_), _) => "given",
+        (None, true) => "trusted",
+        (None, false) => "work-only",
+    };
+    let (header, against) = headers(&file, given.as_ref())?;
+    let entry = file.verify(&header)?;
+    if let Some(against) = &against {
+        file.verify_place(&header, against)?;
+    }
+    if given.is_none() {
+        check_work(network, &header)?;
+        against.iter().try_for_each(|against| check_work(network, against))?;
+    }
+    let depth = node.map(|node| depth(node, network, &header)).transpose()?;
+    if depth.is_some() {
+        known = "on-chain";
+    }
+    let verified = Verified {
+        name: &file.name,
+        network,
+        height: header.height,
+        block: header.id(network),
+        time: header.time,
+        proven: if entry.is_some() { "present" } else { "absent" },
+        entry: entry.map(|entry| proven(network, header.height, &entry)),
+        header: known,
+        header_work: header.target.work().to_string(),
+        depth,
+        built_on_by: against.map(|against| Later { height: against.height, block: against.id(network) }),
+    };
+    if known == "work-only" {
+        ui.note(&format!(
+            "the header was not checked, except that it has its work ({} expected hashes): whether it is on the chain, \
+             only a header that you trust (--header) or a node that you trust (--node) can tell",
+            verified.header_work
+        ));
+    }
+    ui.result(&describe(&verified), &verified);
+    Ok(())
+}
+
+/// The header whose state it is about, and the later one that was built on it. The one that was given may be either; if
+/// the file has a later one, a header that is not the file's first takes its place.
+fn headers(file: &ProofFile, given: Option<&Header>) -> Result<(Header, Option<Header>), ProofError> {
+    match (given, file.against()?) {
+        (None, against) => Ok((file.header()?, against)),
+        (Some(given), None) => Ok((given.clone(), None)),
+        (Some(given), Some(_)) => {
+            let header = file.header()?;
+            let against = Some(given.clone()).filter(|given| *given != header);
+            Ok((header, against))
+        }
+    }
+}
+
+/// How deep the header's block lies on the node's best chain.
+fn depth(node: &Client, network: Network, header: &Header) -> Result<u32, CommandError> {
+    let not_there = |why: String| Err(CommandError::NotOnChain(why));
+    let status = node.status()?;
+    if status.network != network {
+        return not_there(format!("it is of {network}, the node is on {}", status.network));
+    }
+    let id = header.id(network);
+    match node.block(id) {
+        Ok(block) if block.id == id && block.active => Ok(status.height.saturating_sub(header.height)),
+        Ok(_) => not_there(format!("block {id} is not on the node's best chain")),
+        Err(ClientError::Refused(Refusal { code, .. })) if code == "not-found" => {
+            not_there(format!("the node does not know block {id} at height {}", header.height))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
+    ProvenEntry {
+        standing: match standing(network.params(), entry, height) {
+            Standing::Active => "active",
+            Standing::Grace => "grace",
+            Standing::Revoked => "revoked",
+            Standing::Released => "released",
+        },
+        owner: entry.owner,
+        recovery: entry.recovery,
+        sequence: entry.sequence,
+        registered: entry.registered,
+        updated: entry.updated,
+        expires: entry.expires,
+        offered_to: entry.transfer.map(|transfer| transfer.to),
+        records: entry.records.records().len(),
+        records_digest: hash(network, Domain::Value, &[&entry.records.to_bytes()]),
+    }
+}
+
+fn describe(verified: &Verified<'_>) -> String {
+    let header = match (verified.depth, verified.header) {
+        (Some(depth), _) => format!("on the node's best chain, {depth} blocks deep"),
+        (None, "given") => "the one that was given".to_owned(),
+        (None, "trusted") => "from the file, trusted as you say".to_owned(),
+        _ => "from the file, not checked except its work".to_owned(),
+    };
+    let key = |key: Option<PublicKey>| key.map_or("none".to_owned(), |key| key.to_string());
+    let mut rows = vec![
+        ("name", verified.name.to_string()),
+        ("network", verified.network.to_string()),
+        ("height", format!("{}, made at {}", verified.height, utc(verified.time))),
+        ("block", verified.block.to_string()),
+        ("header", header),
+        ("proven", verified.proven.to_owned()),
+    ];
+    if let Some(later) = &verified.built_on_by {
+        rows.push(("built on", format!("by block {} at height {}", later.block, later.height)));
+    }
+    if let Some(entry) = &verified.entry {
+        rows.extend([
+            ("standing", entry.standing.to_owned()),
+            ("owner", entry.owner.to_string()),
+            ("recovery", key(entry.recovery)),
+            ("registered", format!("at height {}", entry.registered)),
+            ("updated", format!("at height {}, sequence number {}", entry.updated, entry.sequence)),
+            ("lease", format!("until height {}", entry.expires)),
+            ("offered to", key(entry.offered_to)),
+            ("records", format!("{}, digest {}", entry.records, entry.records_digest)),
+        ]);
+    }
+    let mut text = String::new();
+    for (label, value) in rows {
+        // Writing to a String never fails.
+        let _ = writeln!(text, "{label:<11} {value}");
+    }
+    text
+}
