@@ -31,8 +31,8 @@ pub struct SecretKey(SigningKey);
 pub struct KeyError;
 
 impl PublicKey {
-    /// Whether `signature` is this key's over `message`, by `verify_strict` of ed25519-dalek: the key and R must be
-    /// canonical points of large order, S must be reduced, and the equation holds without the cofactor.
+    /// Whether `signature` is this key's over `message`, by `verify_strict` of ed25519-dalek: neither the key nor R is of
+    /// small order, S is reduced, R is canonical, and the equation holds without the cofactor (`docs/protocol.md` §1).
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
             key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
