@@ -111,7 +111,8 @@ async fn run(cli: Cli) -> Result<(), String> {
         mine_threads: usize::from(cli.mine_threads),
         reindex: cli.reindex,
     };
-    let stop = stop_signal().map_err(|error| format!("signals can't be watched: {error}"))?;
+    let stop =
+        namechain::node::stop_signal().map_err(|error| format!("signals can't be watched: {error}"))?;
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let api = node.api_addr().map(|addr| addr.to_string());
     if cli.json {
@@ -133,16 +134,4 @@ async fn run(cli: Cli) -> Result<(), String> {
             Err(format!("the node has stopped: {}; nothing is lost, see to it and start again", loss.0))
         }
     }
-}
-
-/// Completes at SIGINT or SIGTERM.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

@@ -10,6 +10,7 @@ mod clock;
 mod handle;
 mod mining;
 mod open;
+mod signal;
 mod thread;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -19,6 +20,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::warn;
 
 pub use handle::{Loss, NodeHandle};
+pub use signal::stop_signal;
 
 use crate::{api, chain::StorageError, types::Network};
 

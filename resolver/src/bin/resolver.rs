@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::node::{MineMode, Node, NodeConfig};
+use namechain::node::{MineMode, Node, NodeConfig, stop_signal};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::{ChainFrom, Cli, Config},
@@ -191,16 +191,4 @@ async fn lost(node: Option<&Node>) -> String {
         Some(node) => node.handle().lost().await.0,
         None => std::future::pending().await,
     }
-}
-
-/// Completes at SIGINT or SIGTERM.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }
