@@ -14,8 +14,13 @@ use crate::{
         price::next_multiplier,
         state::{Failure, Place, apply_operation, lapse_commitments, lapsing_height},
     },
-    types::{Block, HEADER_BYTES, HEADER_VERSION, Hash, Header, MAX_BLOCK_BYTES, Operation, ops_root},
+    types::{
+        Action, Block, HEADER_BYTES, HEADER_VERSION, Hash, Header, MAX_BLOCK_BYTES, Operation, ops_root,
+    },
 };
+
+/// How many blocks are mined on demand, at most, for somebody who waits for a height.
+const PATIENCE: u32 = 16;
 
 impl Chain {
     /// Whether the next block could record `operation` after those in `before`, which concern the same name. Signature
@@ -87,12 +92,26 @@ impl Chain {
         median_time(self.headers.ancestors(self.tip_known()).times)
     }
 
-    /// Whether a commitment among the last blocks is still too young to be opened: somebody waits for more blocks.
-    pub fn has_young_commitments(&self) -> Result<bool, StorageError> {
-        let tip = self.tip_header().height;
-        for height in (tip + 2).saturating_sub(self.params.commit_min_age).max(1)..=tip {
+    /// Whether somebody who has committed or offered a name waits for a height that is at most [`PATIENCE`] blocks away: a
+    /// reason to mine though no operation waits.
+    pub fn somebody_waits(&self) -> Result<bool, StorageError> {
+        let next = self.tip_header().height + 1;
+        for height in next.saturating_sub(PATIENCE).max(1)..next {
             let id: Option<Hash> = self.recent_at(height).map(|recent| recent.id);
-            if !self.commitments_of(id)?.is_empty() {
+            let id =
+                id.ok_or_else(|| StorageError::Damaged("a block of the best chain is missing".into()))?;
+            let waits = |operation: &Operation| {
+                let delay = match operation {
+                    Operation::Commit { .. } => self.params.commit_min_age,
+                    Operation::Named(named) if matches!(named.action, Action::Transfer { .. }) => {
+                        self.params.transfer_delay
+                    }
+                    Operation::Named(_) => 0,
+                };
+                let opens = height.saturating_add(delay);
+                opens > next && opens - next < PATIENCE
+            };
+            if self.read_block(&id)?.operations.iter().any(waits) {
                 return Ok(true);
             }
         }

@@ -368,6 +368,22 @@ fn commitments_lapse() {
 }
 
 #[test]
+fn somebody_waits_for_a_height_that_is_near() {
+    let mut bench = Bench::new();
+    let (alice, owner) = (name("alice"), key(1));
+    let commit = bench.commit(&alice, &owner);
+    bench.extend(&[commit]);
+    assert!(!bench.chain.somebody_waits().unwrap(), "on dev the next block can open it");
+    let register = bench.register(&alice, &owner, records(1));
+    bench.extend(&[register]);
+    let offer = bench.named(&alice, 1, Action::Transfer { to: key(2).public() }, &owner);
+    bench.extend(&[offer]);
+    assert!(bench.chain.somebody_waits().unwrap(), "the next block can't accept it");
+    bench.extend(&[]);
+    assert!(!bench.chain.somebody_waits().unwrap());
+}
+
+#[test]
 fn a_mempool_follows_the_chain() {
     let (mut a, mut b) = (Bench::new(), Bench::new());
     let mut mempool = Mempool::new(NETWORK);

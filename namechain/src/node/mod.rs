@@ -29,7 +29,7 @@ use crate::{api, chain::StorageError, types::Network};
 pub enum MineMode {
     /// Never.
     Off,
-    /// While operations wait, or a commitment is still too young to be opened.
+    /// While operations wait, or somebody who has committed or offered a name waits for a height that is near.
     OnDemand,
     /// Always.
     Always,

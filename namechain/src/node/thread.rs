@@ -192,7 +192,7 @@ impl ChainThread {
         let wanted = match self.mine {
             MineMode::Off => false,
             MineMode::Always => true,
-            MineMode::OnDemand => !self.mempool.is_empty() || self.chain.has_young_commitments()?,
+            MineMode::OnDemand => !self.mempool.is_empty() || self.chain.somebody_waits()?,
         };
         if !wanted {
             if tip_moved && self.workshop.is_busy() {
@@ -204,10 +204,7 @@ impl ChainThread {
             return Ok(());
         }
         let block = self.chain.assemble(self.mempool.by_rate().into_iter(), clock::now())?;
-        if self.mine == MineMode::OnDemand
-            && block.operations.is_empty()
-            && !self.chain.has_young_commitments()?
-        {
+        if self.mine == MineMode::OnDemand && block.operations.is_empty() && !self.chain.somebody_waits()? {
             // What waits can't be recorded yet, and no block would change that.
             return Ok(());
         }
