@@ -44,6 +44,11 @@ pub struct Status {
     pub mining: String,
     /// Hashes of the work function tried for the block in hand.
     pub mining_hashes: u64,
+    /// The tip of a chain of more work that departs more than 720 blocks below ours: it is not followed, and the operator
+    /// has to find out which of them others are on.
+    #[serde(default)]
+    #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
+    pub held_back: Option<Hash>,
 }
 
 /// `GET /v1/price`: what to work for.

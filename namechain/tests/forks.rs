@@ -1,13 +1,20 @@
 //! Forks, each drawn above the test that builds it. Constants of the rules are written out again here, so that one
 //! changed by accident fails.
 
+#![cfg(feature = "node")]
+
 mod common;
+
+use std::sync::Arc;
 
 use common::{Miner, NETWORK, key, name};
 use namechain::{
+    api::Backend,
     chain::{Chain, ChainError, Change, NameStatus, Storage, StoredHeader},
     codec::Encode,
     consensus::History,
+    node::{MineMode, Node, NodeConfig},
+    store::Store,
     tree::Tree,
     types::{Action, Block, Entry, Header, NameEntry},
 };
@@ -163,9 +170,48 @@ fn no_more_than_720_blocks_are_undone() {
     assert!(matches!(error, ChainError::TooDeep { depth: 721, .. }), "{error}");
     assert!(error.to_string().contains("find out which chain others are on"));
     assert_eq!(settled.chain.tip_id(), shorter.chain.tip_id());
-    // It goes on by itself.
-    let next = shorter.mine(&[]);
-    assert!(settled.take(&[next]).is_some());
+    assert_eq!(settled.chain.held_back(), Some(longer.chain.tip_id()));
+    let again = Chain::open(NETWORK, settled.storage.clone()).unwrap();
+    assert_eq!(again.held_back(), Some(longer.chain.tip_id()), "a restart does not forget it");
+    // It goes on by itself, and with two more blocks ours is the one of more work.
+    let next = [shorter.mine(&[]), shorter.mine(&[])];
+    assert!(settled.take(&next).is_some());
+    assert_eq!(settled.chain.held_back(), None);
+
+    a_node_says_so(&trunk, &branch, deeper);
+}
+
+/// The same on disk: the node starts, stays where it is, and tells the other chain's tip.
+fn a_node_says_so(trunk: &[Block], branch: &[Block], deeper: Block) {
+    let dir = tempfile::tempdir().unwrap();
+    let other = deeper.header.id(NETWORK);
+    {
+        let store = Arc::new(Store::open(dir.path(), NETWORK).unwrap().store);
+        let mut chain = Chain::open(NETWORK, store).unwrap();
+        // One more of ours, as above: the branch is then too deep.
+        let mut ours = Miner::new();
+        ours.take(trunk);
+        let last = ours.mine(&[]);
+        for block in trunk.iter().chain([&last]).chain(branch) {
+            chain.accept(block, common::NOW, false).unwrap();
+        }
+        assert!(matches!(chain.accept(&deeper, common::NOW, true), Err(ChainError::TooDeep { .. })));
+    }
+    let config = NodeConfig {
+        network: NETWORK,
+        data_dir: dir.path().into(),
+        api: None,
+        mine: MineMode::Off,
+        mine_threads: 1,
+        reindex: false,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let node = Node::start(config).await.unwrap();
+        let status = node.handle().status();
+        assert_eq!((status.height, status.held_back), (721, Some(other)));
+        node.stop().await;
+    });
 }
 
 /// Two who begin at height 1 with `alice` owned by key 1 and a lease that is over at height 6: written straight to the

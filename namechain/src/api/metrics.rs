@@ -18,6 +18,7 @@ const REQUESTS: &str = "namechain_api_requests_total";
 const TIP_HEIGHT: &str = "namechain_tip_height";
 const TIP_TIME: &str = "namechain_tip_time_seconds";
 const SYNCED: &str = "namechain_synced";
+const HELD_BACK: &str = "namechain_fork_held_back";
 const MEMPOOL_OPERATIONS: &str = "namechain_mempool_operations";
 const MEMPOOL_BYTES: &str = "namechain_mempool_bytes";
 
@@ -43,6 +44,7 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         describe_gauge!(TIP_HEIGHT, "The height of the tip.");
         describe_gauge!(TIP_TIME, "The time that the tip's header states, in seconds of Unix time.");
         describe_gauge!(SYNCED, "Whether names are served.");
+        describe_gauge!(HELD_BACK, "Whether a chain of more work departs too deep to be followed.");
         describe_gauge!(MEMPOOL_OPERATIONS, "Operations that wait to be recorded.");
         describe_gauge!(MEMPOOL_BYTES, "The bytes of the operations that wait to be recorded.");
         Some(handle)
@@ -71,6 +73,7 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused>
     gauge!(TIP_HEIGHT).set(status.height);
     gauge!(TIP_TIME).set(status.tip_time as f64);
     gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
+    gauge!(HELD_BACK).set(if status.held_back.is_some() { 1.0 } else { 0.0 });
     gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
     gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     recorder.run_upkeep();

@@ -43,6 +43,9 @@ impl Chain {
         let mut next = match self.plan(target) {
             Ok(next) => next,
             Err(error) => {
+                if let ChainError::TooDeep { tip, .. } = error {
+                    self.held_back = Some(tip);
+                }
                 self.storage.commit(vec![Change::Header(new)], durable)?;
                 return Err(error);
             }
@@ -184,6 +187,10 @@ impl Chain {
             self.recent.pop_front();
         }
         self.headers.prune(self.tip_header().height);
+        if self.held_back.is_some() {
+            self.held_back =
+                self.headers.heaviest().filter(|(_, work)| *work > self.work()).map(|(id, _)| id);
+        }
         Ok(outcome)
     }
 

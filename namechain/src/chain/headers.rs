@@ -52,6 +52,12 @@ impl Headers {
         Some(known.stored(*id))
     }
 
+    /// The header of most summed work that broke no rule, and its work.
+    pub fn heaviest(&self) -> Option<(Hash, u128)> {
+        let sound = self.known.iter().filter(|(_, known)| !known.failed).map(|(id, known)| (*id, known.work));
+        sound.max_by_key(|(id, work)| (*work, *id))
+    }
+
     /// Forgets what is too far below `tip_height` to be extended.
     pub fn prune(&mut self, tip_height: u32) {
         let keep = tip_height.saturating_sub(HEADERS_KEPT);

@@ -41,6 +41,8 @@ pub struct Chain {
     headers: Headers,
     /// The last blocks of the best chain, the tip at the back: as many as a reorganisation may undo, and one.
     recent: VecDeque<Recent>,
+    /// The tip of a chain of more work that departs too deep to be followed.
+    held_back: Option<Hash>,
     worker: Worker,
 }
 
@@ -131,6 +133,12 @@ impl Chain {
     /// The summed work of the best chain, in expected hashes.
     pub fn work(&self) -> u128 {
         self.tip_known().work
+    }
+
+    /// The tip of a chain of more work that departs more than 720 blocks below ours, if one is known: the operator has to
+    /// find out which of them others are on.
+    pub fn held_back(&self) -> Option<Hash> {
+        self.held_back
     }
 
     fn tip(&self) -> &Recent {

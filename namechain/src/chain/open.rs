@@ -37,7 +37,9 @@ impl Chain {
         }
         let recent = load_recent(network, &*storage, &headers, &tip)?;
         let worker = Worker::new(network);
-        Ok(Chain { params: network.params(), storage, headers, recent, worker })
+        // While a chain works, the tip is of the most work: another can only have been held back.
+        let held_back = headers.heaviest().filter(|(_, work)| *work > tip.work).map(|(id, _)| id);
+        Ok(Chain { params: network.params(), storage, headers, recent, held_back, worker })
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Published {
     pub work: u128,
     pub mempool_operations: usize,
     pub mempool_bytes: usize,
+    pub held_back: Option<Hash>,
     pub failed: Option<String>,
 }
 
@@ -44,6 +45,7 @@ impl Published {
             work: chain.work(),
             mempool_operations: mempool.len(),
             mempool_bytes: mempool.bytes(),
+            held_back: chain.held_back(),
             failed: None,
         }
     }
@@ -202,6 +204,7 @@ impl Backend for NodeHandle {
             mempool_bytes: now.mempool_bytes,
             mining: self.mine.as_str().into(),
             mining_hashes: self.workshop.hashes.load(Ordering::Relaxed),
+            held_back: now.held_back,
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     chain::{BlockAt, Chain, ChainError, Change, Storage, StorageError, TipChange},
     codec::Decode,
     consensus::{block::check_operation_alone, work::Worker},
     mempool::Mempool,
+    params::MAX_REORG_DEPTH,
     store::{Options, Store},
     types::{Block, Network, Operation},
 };
@@ -32,6 +33,12 @@ pub(super) fn open(
         }
         opened => opened?,
     };
+    if let Some(other) = chain.held_back() {
+        error!(
+            "a chain of more work, with tip {other}, departs more than {MAX_REORG_DEPTH} blocks below ours and is not \
+             followed: find out which chain others are on"
+        );
+    }
     let mempool = restore_pending(&chain, &*store)?;
     info!(
         height = chain.tip_header().height,

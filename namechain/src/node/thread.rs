@@ -161,6 +161,11 @@ impl ChainThread {
             // Somebody else's block came first.
             Ok(Accepted::Known | Accepted::Side) => Ok(()),
             Err(ChainError::Storage(error)) => Err(error),
+            Err(error @ ChainError::TooDeep { .. }) => {
+                error!("{error}");
+                self.publish(None);
+                Ok(())
+            }
             Err(error) => {
                 error!("a block of our own making was refused, which is a bug: {error}");
                 Ok(())

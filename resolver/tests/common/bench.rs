@@ -101,6 +101,7 @@ impl Bench {
             mempool_bytes: 0,
             mining: "off".into(),
             mining_hashes: 0,
+            held_back: None,
         }
     }
 

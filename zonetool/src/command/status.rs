@@ -28,6 +28,13 @@ pub fn run(ui: Ui, client: &Client) -> Result<(), CommandError> {
         // Writing to a String never fails.
         let _ = writeln!(text, "{label:<8} {value}");
     }
+    if let Some(other) = status.held_back {
+        let _ = writeln!(
+            text,
+            "warning  a chain of more work, with tip {other}, departs too deep below the tip and is not followed: find out which \
+             chain others are on"
+        );
+    }
     ui.result(&text, &status);
     Ok(())
 }

@@ -229,6 +229,7 @@ impl State {
             mempool_bytes: 0,
             mining: "off".into(),
             mining_hashes: 0,
+            held_back: None,
         }
     }
 

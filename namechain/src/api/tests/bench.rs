@@ -130,6 +130,7 @@ impl Backend for Node {
             mempool_bytes: 456,
             mining: "off".into(),
             mining_hashes: 0,
+            held_back: None,
         }
     }
 
