@@ -335,14 +335,12 @@ fn name_entry<S: State>(
     })
 }
 
-/// The sequence number of a name never goes back, not even when it is released: an old operation can't be replayed.
+/// The sequence number of a name never goes back, not even when it is released: an old operation can't be replayed. After
+/// the last number that fits there is no next one.
 fn check_sequence(named: &Named, before: Option<&NameEntry>) -> Result<(), RuleViolation> {
     let expected = next_sequence(before);
-    if named.sequence == expected {
-        Ok(())
-    } else {
-        Err(RuleViolation::Sequence { expected, found: named.sequence })
-    }
+    let is_next = before.is_none_or(|entry| entry.sequence < u32::MAX) && named.sequence == expected;
+    if is_next { Ok(()) } else { Err(RuleViolation::Sequence { expected, found: named.sequence }) }
 }
 
 /// The sequence number that the next operation on a name must have: 0 if it was never registered.

@@ -205,3 +205,25 @@ fn nothing_changes_when_a_rule_is_broken() {
         assert_eq!(story.state.0, before);
     }
 }
+
+#[test]
+fn after_the_last_sequence_number_there_is_no_next_one() {
+    let mut story = Story::new();
+    let entry = NameEntry { sequence: u32::MAX - 1, ..story.entry() };
+    story.state.0.insert(story.name.key(NETWORK), Entry::Name(entry));
+    story.sequence = u32::MAX;
+    let update = || Action::Update { records: RecordSet::default() };
+    let operation = |story: &Story| {
+        Operation::Named(Named {
+            name: story.name.clone(),
+            sequence: u32::MAX,
+            signer: key(1),
+            action: update(),
+            signature: Signature([0; 64]),
+            stamp: stamp(story.params.base_price),
+        })
+    };
+    let last = operation(&story);
+    assert_eq!(story.apply(200, &last), Ok(()));
+    assert_eq!(story.apply(201, &last), Err("sequence"), "the last one can't be repeated");
+}
