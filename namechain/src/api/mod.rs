@@ -28,10 +28,10 @@ use axum::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    chain::{ReadError, Snapshot, StorageError, StoredHeader},
+    chain::{Snapshot, StorageError, StoredHeader},
     consensus::HistoryProof,
     rpc,
-    types::{Block, CommitmentEntry, Hash, Name, Operation},
+    types::{Block, Hash, Name, Operation},
 };
 pub use metrics::install as install_metrics;
 use refuse::Refused;
@@ -56,8 +56,6 @@ pub trait Backend: Send + Sync + 'static {
     fn pending_name(&self, name: &Name) -> bool;
     /// Whether the commitment waits.
     fn pending_commitment(&self, commitment: &Hash) -> bool;
-    /// The commitment, if it is open at the tip.
-    fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError>;
     /// The block with an id, and whether it is on the best chain.
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
     /// The best chain's block at a height.

@@ -195,22 +195,29 @@ pub(super) async fn commitment(
         .map_err(|error| Refused::bad_request(format!("this is not a commitment: {error}"), ""))?;
     app.ask(move |backend| {
         let pending = backend.pending_commitment(&commitment);
-        let snapshot = backend.snapshot();
-        let params = snapshot.network.params();
-        let entry = backend.commitment(&commitment)?;
-        let recorded = entry.as_ref().map(|entry| entry.height);
-        Ok(Json(CommitmentInfo {
-            commitment,
-            height: snapshot.height(),
-            recorded,
-            opens: recorded.map(|height| height.saturating_add(params.commit_min_age)),
-            lapses: recorded.map(|height| height.saturating_add(params.commit_max_age)),
-            work: entry.as_ref().map(|entry| entry.work),
-            price: entry.as_ref().map(|entry| entry.price),
-            pending,
-        }))
+        read(
+            backend,
+            None,
+            |backend| backend.snapshot(),
+            |snapshot| {
+                let params = snapshot.network.params();
+                let entry = snapshot.commitment(&commitment)?;
+                let recorded = entry.as_ref().map(|entry| entry.height);
+                Ok(CommitmentInfo {
+                    commitment,
+                    height: snapshot.height(),
+                    recorded,
+                    opens: recorded.map(|height| height.saturating_add(params.commit_min_age)),
+                    lapses: recorded.map(|height| height.saturating_add(params.commit_max_age)),
+                    work: entry.as_ref().map(|entry| entry.work),
+                    price: entry.as_ref().map(|entry| entry.price),
+                    pending,
+                })
+            },
+        )
     })
     .await?
+    .map(Json)
 }
 
 fn parse_name(text: &str) -> Result<Name, Refused> {

@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use super::{MineMode, NodeConfig, mining::Workshop, thread::Command};
 use crate::{
     api::Backend,
-    chain::{Chain, ReadError, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    chain::{Chain, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
     mempool::{Mempool, MempoolError},
     params::Params,
     rpc,
-    types::{Block, CommitmentEntry, Hash, Name, Network, Operation},
+    types::{Block, Hash, Name, Network, Operation},
 };
 
 /// Workers that are kept for the next operation's check: each holds a mebibyte.
@@ -244,10 +244,6 @@ impl Backend for NodeHandle {
 
     fn pending_commitment(&self, commitment: &Hash) -> bool {
         self.ask(|reply| Command::CommitmentPending(*commitment, reply)).unwrap_or(false)
-    }
-
-    fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
-        self.snapshot().commitment(commitment)
     }
 
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {

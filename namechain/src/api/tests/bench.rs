@@ -170,10 +170,6 @@ impl Backend for Node {
         *commitment == commitment_of(&name("waiting"))
     }
 
-    fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
-        self.snapshot().commitment(commitment)
-    }
-
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
         let Some(stored) = self.storage.header(id)? else { return Ok(None) };
         let block = read_block(NETWORK, &*self.storage, stored.at)?;

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{bench::read_to_end, *};
-use crate::codec::Encode;
+use crate::{chain::ReadError, codec::Encode};
 
 #[tokio::test]
 async fn what_can_not_be_asked_for() {
