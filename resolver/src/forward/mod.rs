@@ -127,9 +127,9 @@ impl Legacy {
         self.cache.stats()
     }
 
-    /// Forgets every answer.
-    pub fn flush(&self) {
-        self.cache.flush();
+    /// Forgets every answer; how many went.
+    pub fn flush(&self) -> u64 {
+        self.cache.flush()
     }
 
     async fn answer(
@@ -145,7 +145,7 @@ impl Legacy {
         let wire = question.wire();
         let key = Key::new(&wire, question.dnssec_ok, question.checking_disabled, scope);
         match self.cache.get(&key, self.race.clock.now()) {
-            Some(Hit::Answer(answer, age)) => return reply(&answer, age, &wire, ReplySource::Cache),
+            Some(Hit::Answer(answer, age, _due)) => return reply(&answer, age, &wire, ReplySource::Cache),
             Some(Hit::NoReply) => return Err(ForwardError::FailedRecently),
             None => {}
         }
