@@ -254,7 +254,7 @@ impl Slot {
     }
 
     fn count(&mut self, asked: u8, wanted: u8) {
-        self.counts = asked | wanted << 2;
+        self.counts = asked | (wanted << 2);
     }
 
     /// Whether it was asked for since its last round in the queues.

@@ -100,6 +100,7 @@ impl Store {
     }
 
     /// Drops what is held under a key.
+    #[cfg(test)]
     pub fn forget(&mut self, hash: u64, probe: &Probe<'_>) {
         self.position(hash, probe).into_iter().for_each(|at| self.remove(at));
     }

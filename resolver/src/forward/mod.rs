@@ -122,6 +122,16 @@ impl Legacy {
         self.answer(servers, Scope::Servers(servers), question).await
     }
 
+    /// The answers that are kept.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The time by which answers age: since legacy DNS was set up.
+    pub fn now(&self) -> Duration {
+        self.race.clock.now()
+    }
+
     /// What the cache holds and how it did.
     pub fn cache_stats(&self) -> CacheStats {
         self.cache.stats()
