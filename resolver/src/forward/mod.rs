@@ -11,6 +11,7 @@ mod decode_tests;
 mod error;
 mod exchange;
 mod flight;
+mod plain;
 mod query;
 mod question;
 mod race;
@@ -33,6 +34,7 @@ use servers::Servers;
 
 pub use crate::cache::CacheStats;
 pub use error::{ExchangeError, ForwardError};
+pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
 
 /// How legacy DNS is asked. Every field is a bound or a place.
@@ -210,8 +212,9 @@ fn reply(answer: &Answer, age: u32, question: &[u8], source: ReplySource) -> Res
 
 /// Transfers need a connection of their own, and OPT, TSIG and their like are no data (RFC 6895 §3.1).
 fn refuse_pseudo_types(qtype: RecordType) -> Result<(), ForwardError> {
-    match u16::from(qtype) {
-        0 | 41 | 249..=252 => Err(ForwardError::NotForwardable(qtype)),
-        _ => Ok(()),
-    }
+    if is_pseudo_type(qtype.into()) { Err(ForwardError::NotForwardable(qtype)) } else { Ok(()) }
+}
+
+fn is_pseudo_type(qtype: u16) -> bool {
+    matches!(qtype, 0 | 41 | 249..=252)
 }
