@@ -113,7 +113,8 @@ impl Setup {
         let bound: Bound = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = bound.address();
         let timeout = Duration::from_secs(3);
-        let legacy = LegacyConfig { upstreams: self.upstreams, timeout, ..LegacyConfig::default() };
+        let upstreams = self.upstreams.into_iter().map(Into::into).collect();
+        let legacy = LegacyConfig { upstreams, timeout, ..LegacyConfig::default() };
         let pipeline = Pipeline {
             mounts: self.mounts,
             chain: Arc::new(chain),
