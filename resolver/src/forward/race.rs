@@ -126,7 +126,7 @@ impl Race {
 
     async fn run_until_won(self: &Arc<Self>, order: &[Target], job: &Job, seen: &mut Seen) -> Option<Won> {
         let rounds = std::iter::repeat_n(order, MAX_ROUNDS).flatten();
-        let mut plan: VecDeque<Target> = rounds.cloned().take(MAX_TRIES.max(order.len())).collect();
+        let mut plan: VecDeque<Target> = rounds.take(MAX_TRIES.max(order.len())).cloned().collect();
         let mut tries: Vec<(Target, Try)> = Vec::new();
         let mut patience = self.patience(plan.front()?);
         let mut turned_back = self.turned_back.subscribe();

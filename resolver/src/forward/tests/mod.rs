@@ -4,6 +4,9 @@ mod failing;
 mod fake;
 mod matching;
 mod plain;
+mod secure;
+mod secure_fake;
+mod stale;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
