@@ -13,7 +13,7 @@ use namechain::node::{MineMode, Node, NodeConfig, stop_signal};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::{ChainFrom, Cli, Config},
-    forward::{Legacy, LegacyConfig},
+    forward::{Legacy, Upstream},
     listen::{Bound, Server, bind},
     os,
     pipeline::Pipeline,
@@ -22,8 +22,9 @@ use resolver::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info.
-const LOG: &str = "warn,resolver=info,namechain=info";
+/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info, and its
+/// recursive resolver one at warn for each name that fails.
+const LOG: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
 
 fn main() -> ExitCode {
     let (config, filter) = match asked_for() {
@@ -74,12 +75,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let dns: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
     let upstreams = without_ourselves(upstreams, &dns);
     let stop = stop_signal().context("signals can't be watched")?;
-    let legacy = Legacy::new(LegacyConfig {
-        upstreams: upstreams.clone(),
-        cache_bytes: config.cache_bytes,
-        timeout: config.upstream_timeout,
-        ..LegacyConfig::default()
-    })?;
+    let names = upstreams.iter().map(Upstream::to_string).collect();
+    let legacy = Legacy::new(config.legacy(upstreams))?;
     let (chain, node) = chain(&config.chain).await?;
     let started = Started {
         dns,
@@ -89,7 +86,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
             ChainFrom::Embedded { .. } => None,
         },
         network: chain.network(),
-        upstreams,
+        upstreams: names,
         data_dir: match &config.chain {
             ChainFrom::Embedded { data_dir, .. } => Some(data_dir.clone()),
             ChainFrom::Remote { .. } => None,
@@ -119,7 +116,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// The upstreams, and whether they are the machine's own.
-fn upstreams(config: &Config) -> (Vec<SocketAddr>, bool) {
+fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
     if let Some(upstreams) = &config.upstreams {
         return (upstreams.clone(), false);
     }
@@ -127,16 +124,17 @@ fn upstreams(config: &Config) -> (Vec<SocketAddr>, bool) {
         tracing::warn!("{error}");
         Vec::new()
     });
-    (servers, true)
+    (servers.into_iter().map(Upstream::Plain).collect(), true)
 }
 
-/// An upstream that is one of our own addresses would be asked for ever.
-fn without_ourselves(mut upstreams: Vec<SocketAddr>, dns: &[SocketAddr]) -> Vec<SocketAddr> {
+/// An upstream that is one of our own addresses would be asked for ever. One that leads back to us in another way is found
+/// out when it does not answer.
+fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
     upstreams.retain(|upstream| {
+        let (Upstream::Plain(asked) | Upstream::Tcp(asked)) = upstream else { return true };
         let ours = |address: &SocketAddr| {
-            address.port() == upstream.port()
-                && (address.ip() == upstream.ip()
-                    || (address.ip().is_unspecified() && upstream.ip().is_loopback()))
+            address.port() == asked.port()
+                && (address.ip() == asked.ip() || (address.ip().is_unspecified() && asked.ip().is_loopback()))
         };
         let ourselves = dns.iter().any(ours);
         if ourselves {
