@@ -6,7 +6,7 @@
 
 mod file;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use blake2::{Blake2b, Digest, digest::consts::U8};
 use libp2p::PeerId;
@@ -279,7 +279,11 @@ fn source_bytes(source: Source) -> Vec<u8> {
 }
 
 fn entry_bytes((peer, address): &Entry) -> Vec<u8> {
-    format!("{} {peer}", address.multiaddr()).into_bytes()
+    let ip = match address.ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    [&ip[..], &address.port.to_be_bytes(), &[address.carrier as u8], &peer.to_bytes()].concat()
 }
 
 #[cfg(test)]

@@ -179,19 +179,9 @@ impl Dialer {
         self.outbound.remove(peer);
     }
 
-    /// What the book gave us for a peer that we dialled.
-    pub fn entry(&self, peer: &PeerId) -> Option<Entry> {
-        self.outbound.get(peer).copied().flatten()
-    }
-
     /// Whether a slot is free: more peers are wanted.
     pub fn wants_more(&self) -> bool {
         self.outbound.len() < self.slots
-    }
-
-    /// Whether the user named a peer.
-    pub fn is_named(&self, peer: &PeerId) -> bool {
-        self.named.iter().any(|named| named.peer == Some(*peer))
     }
 }
 

@@ -8,6 +8,7 @@ pub(super) struct Random(u64);
 
 impl Random {
     /// From a seed: the same choices again.
+    #[cfg(test)]
     pub fn seeded(seed: u64) -> Self {
         Random(seed)
     }

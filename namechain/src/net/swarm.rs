@@ -37,6 +37,7 @@ use crate::{
 };
 
 /// What the task is told.
+#[expect(clippy::large_enum_variant, reason = "all but the last are actions")]
 pub(super) enum Order {
     /// Carry an action out.
     Act(Action),
