@@ -37,8 +37,8 @@ pub(super) struct Target {
 pub(super) enum Outcome {
     /// Nobody answered, or somebody else did.
     Failed,
-    /// We are connected with it already.
-    Duplicate,
+    /// We are connected already with the one who is there.
+    Duplicate(Option<PeerId>),
     /// It is us.
     Ourselves,
 }
@@ -55,6 +55,14 @@ struct Named {
     next: Duration,
     dialling: bool,
     ourselves: bool,
+}
+
+impl Named {
+    /// Not again before some time, longer each time until it has proved good.
+    fn wait(&mut self, now: Duration) {
+        self.next = now + AGAIN_MOST.min(AGAIN_FIRST * (1 << self.failures.min(6)));
+        self.failures = self.failures.saturating_add(1);
+    }
 }
 
 /// The plan.
@@ -150,11 +158,16 @@ impl Dialer {
     pub fn established(&mut self, connection: ConnectionId, peer: PeerId, now: Duration) -> Option<Target> {
         let target = self.dialling.remove(&connection)?;
         if let Some(named) = target.named.and_then(|at| self.named.get_mut(at)) {
-            (named.peer, named.dialling, named.failures) = (Some(peer), false, 0);
-            named.next = now + AGAIN_FIRST;
+            (named.peer, named.dialling) = (Some(peer), false);
+            named.wait(now);
         }
         self.outbound.insert(peer, target.entry);
         Some(target)
+    }
+
+    /// A peer has answered as one of ours does.
+    pub fn good(&mut self, peer: &PeerId) {
+        self.named.iter_mut().filter(|named| named.peer == Some(*peer)).for_each(|named| named.failures = 0);
     }
 
     /// A dial did not come through: what it was, for the book.
@@ -164,12 +177,10 @@ impl Dialer {
             // Behind a name there may be another one by now.
             (named.dialling, named.peer) = (false, named.pinned);
             named.ourselves |= outcome == Outcome::Ourselves;
-            let wait = match outcome {
-                Outcome::Duplicate => AGAIN_MOST,
-                _ => AGAIN_MOST.min(AGAIN_FIRST * (1 << named.failures.min(6))),
-            };
-            named.failures = named.failures.saturating_add(1);
-            named.next = now + wait;
+            named.wait(now);
+            if let Outcome::Duplicate(peer) = outcome {
+                (named.peer, named.next) = (peer.or(named.pinned), now + AGAIN_MOST);
+            }
         }
         Some(target)
     }

@@ -46,6 +46,8 @@ impl Shell {
         if outbound && let Some((_, address)) = dial::entry_of(peer_id, &dialled) {
             self.swarm.behaviour_mut().finder.add(&peer_id, address.multiaddr());
         }
+        // Whom does it know?
+        self.look_at = self.look_at.min(self.clock.elapsed() + limits::LOOK_AFTER);
     }
 
     /// A connected peer knows of another one.
@@ -84,6 +86,7 @@ impl Shell {
     pub(super) fn is_good(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
         peer.greeted = true;
+        self.dialer.good(id);
         let (outbound, address, ip) = (peer.outbound, peer.address.clone(), peer.ip);
         if outbound && let (Some(entry), Some(ip)) = (dial::entry_of(*id, &address), ip) {
             self.book.good(entry, Source::Peer(address::group(ip)), clock::unix_now());
@@ -95,11 +98,11 @@ impl Shell {
     pub(super) fn is_elsewhere(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
         let number = peer.number;
-        debug!("{id} is on another network");
+        info!("{id} is on another network: it is refused for {} s", limits::ELSEWHERE_REFUSED_SECONDS);
         counters::refused("other_network");
-        self.book.forget(id);
         self.tell(Event::Misbehaved { peer: number, offence: Offence::OtherNetwork });
-        self.hang_up(id);
+        // There may be one of ours at the same address.
+        self.refuse(*id, None, limits::ELSEWHERE_REFUSED_SECONDS);
     }
 
     /// The anchors of the next run are those whom we dialled and know to be good, the longest first.
@@ -133,19 +136,19 @@ impl Shell {
             self.dialer.begun(id, target);
             self.swarm.behaviour_mut().gate.order(id);
             if let Err(error) = self.swarm.dial(options) {
-                self.not_dialled(id, &error);
+                self.not_dialled(id, None, &error);
             }
         }
     }
 
     /// A dial came to nothing.
-    pub(super) fn not_dialled(&mut self, id: ConnectionId, error: &DialError) {
+    pub(super) fn not_dialled(&mut self, id: ConnectionId, peer: Option<PeerId>, error: &DialError) {
         let outcome = match error {
             DialError::LocalPeerId { .. } => Outcome::Ourselves,
             DialError::Denied { cause } if cause.downcast_ref() == Some(&Refusal::Duplicate) => {
-                Outcome::Duplicate
+                Outcome::Duplicate(peer)
             }
-            DialError::DialPeerConditionFalse(_) => Outcome::Duplicate,
+            DialError::DialPeerConditionFalse(_) => Outcome::Duplicate(peer),
             _ => Outcome::Failed,
         };
         let Some(target) = self.dialer.failed(id, outcome, self.clock.elapsed()) else { return };
@@ -167,7 +170,7 @@ impl Shell {
         match outcome {
             Outcome::Failed => self.book.failed(entry, clock::unix_now()),
             Outcome::Ourselves => self.book.forget(&entry.0),
-            Outcome::Duplicate => {}
+            Outcome::Duplicate(_) => {}
         }
     }
 
@@ -195,6 +198,9 @@ impl Shell {
             return;
         }
         let wanted = self.dialer.wants_more();
+        if self.peers.counts() == (0, 0) {
+            return;
+        }
         self.look_at = now + if wanted { limits::LOOK_EVERY } else { limits::LOOK_SELDOM };
         self.swarm.behaviour_mut().finder.look();
         let (known, tried) = self.book.len();

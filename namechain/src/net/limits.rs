@@ -69,6 +69,8 @@ pub const GOSSIP_BLOCK_TOKENS: u32 = 10;
 pub const GOSSIP_OVER: u32 = 500;
 /// For how long a peer that flooded us is refused, in seconds.
 pub const FLOOD_REFUSED_SECONDS: u64 = 600;
+/// For how long an identity on another network is refused, in seconds.
+pub const ELSEWHERE_REFUSED_SECONDS: u64 = 600;
 
 /// The most bytes of a message to everybody: a compact block of as many operations as there can be, and the envelope.
 pub const GOSSIP_BYTES: usize = HEADER_BYTES + 4 + 8 * MAX_BLOCK_OPERATIONS + 1024;
@@ -93,6 +95,8 @@ pub const ADDRESSES_PER_PEER: usize = 4;
 
 /// Addresses that are taken up at once from the local network.
 pub const DISCOVERED_AT_ONCE: usize = 32;
+/// How soon others are asked for peers once there is a new one.
+pub const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How often others are asked for peers while a slot is free.
 pub const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often they are asked otherwise.

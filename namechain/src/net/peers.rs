@@ -62,8 +62,8 @@ pub(super) struct Arrival {
 }
 
 impl Peers {
-    /// A peer is there, under a number of its own; the number of the connection that it replaces, if there is one.
-    pub fn arrive(&mut self, arrival: Arrival) -> (Peer, Option<Peer>) {
+    /// A peer is there, under a number of its own; what it replaces, if it was connected already.
+    pub fn arrive(&mut self, arrival: Arrival) -> (Peer, Option<Connected>) {
         let Arrival { id, connection, address, ip, outbound, now, unix } = arrival;
         let number = Peer(self.next);
         self.next += 1;
@@ -84,9 +84,9 @@ impl Peers {
             answering: Arc::new(()),
             asked: 0,
         };
-        let replaced = self.by_id.insert(id, connected).map(|old| old.number);
-        if let Some(old) = replaced {
-            self.by_number.remove(&old);
+        let replaced = self.by_id.insert(id, connected);
+        if let Some(old) = &replaced {
+            self.by_number.remove(&old.number);
         }
         self.by_number.insert(number, id);
         (number, replaced)

@@ -126,8 +126,8 @@ impl Shell {
                 self.arrived(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => self.left(&peer_id, connection_id),
-            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                self.not_dialled(connection_id, &error);
+            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+                self.not_dialled(connection_id, peer_id, &error);
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.listening(&address);
@@ -174,8 +174,11 @@ impl Shell {
         );
         let arrival = Arrival { id, connection, address, ip, outbound, now, unix: clock::unix_now() };
         let (peer, replaced) = self.peers.arrive(arrival);
-        if let Some(peer) = replaced {
-            self.tell(Event::PeerDisconnected { peer });
+        if let Some(old) = replaced {
+            if old.outbound && !outbound {
+                self.dialer.closed(&id);
+            }
+            self.tell(Event::PeerDisconnected { peer: old.number });
         }
         self.tell(Event::PeerConnected { peer, ip, outbound });
     }
@@ -206,7 +209,7 @@ impl Shell {
         self.refuse(*id, ip, limits::FLOOD_REFUSED_SECONDS);
     }
 
-    fn refuse(&mut self, id: PeerId, ip: Option<IpAddr>, seconds: u64) {
+    pub(super) fn refuse(&mut self, id: PeerId, ip: Option<IpAddr>, seconds: u64) {
         self.book.forget(&id);
         let behaviour = self.swarm.behaviour_mut();
         behaviour.finder.remove(&id);
