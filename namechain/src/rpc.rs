@@ -93,6 +93,8 @@ pub struct SyncInfo {
     pub blocks_per_second: u64,
     /// How many seconds it will take at that rate, if there is one.
     pub seconds_left: Option<u64>,
+    /// By how many seconds most peers' clocks are ahead of this node's, if that is too much to be right.
+    pub clock_off: Option<i64>,
 }
 
 /// The end of a chain that is not the best one.
@@ -135,7 +137,7 @@ pub struct PeerInfo {
     /// The summed work that it says its chain has, in decimal; absent until it has said so.
     pub work: Option<String>,
     /// How it has behaved: 0 is fine, and it is banned at -100.
-    pub score: i32,
+    pub score: i64,
     /// What it says its software is.
     pub agent: String,
     /// What it is asked for right now, in words.

@@ -53,7 +53,9 @@ pub enum NetError {
         source: io::Error,
     },
     /// An address to listen on.
-    #[error("can't listen for peers on {0}: {1}. Is another node running? Choose another address with --listen")]
+    #[error(
+        "can't listen for peers on {0}: {1}. Is another node running? Choose another address with --listen"
+    )]
     Listen(Multiaddr, String),
     /// An address that is of no use.
     #[error("{0} is not the address of a peer: {1}")]
