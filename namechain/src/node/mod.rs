@@ -272,8 +272,9 @@ async fn connect(
         alone_is_synced: p2p.as_ref().is_none_or(knows_nobody),
         ever_synced: network::ever_synced(data_dir),
     });
-    let (published, watching) =
-        watch::channel(Arc::new(handle::Published::of(&chain, &mempool, sync.standing())));
+    let standing = sync.standing(&chain);
+    let was_synced = standing.synced;
+    let (published, watching) = watch::channel(Arc::new(handle::Published::of(&chain, &mempool, standing)));
     let net = match p2p {
         None => None,
         Some(p2p) => {
@@ -289,13 +290,13 @@ async fn connect(
                 listen: p2p.listen,
                 peers: p2p.peers,
                 mdns: p2p.mdns,
-                max_inbound: p2p.max_inbound,
+                limits: net::Limits { inbound: p2p.max_inbound, ..net::Limits::default() },
             };
             Some(net::start(net_config, commands.clone(), Arc::new(server)).await?)
         }
     };
     let checks = checks::Checks::start(network, &commands).map_err(NodeError::Thread)?;
-    let link = network::Link::new(sync, net, checks, data_dir);
+    let link = network::Link::new(sync, net, checks, data_dir, was_synced);
     Ok(thread::Parts { storage, chain, mempool, link, published, commands, inbox })
 }
 

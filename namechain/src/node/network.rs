@@ -42,8 +42,6 @@ pub(super) struct Link {
     /// The file that says that the node was synced once, until it is there.
     mark: Option<PathBuf>,
     failed: VecDeque<(Hash, RuleViolation)>,
-    /// The tip of a chain of more work that departs too deep, known by its headers alone.
-    held_back: Option<Hash>,
     published: Since,
     peers: usize,
     logged: Since,
@@ -58,10 +56,15 @@ pub(super) fn ever_synced(data_dir: &std::path::Path) -> bool {
 }
 
 impl Link {
-    pub fn new(sync: Sync, net: Option<NetHandle>, checks: Checks, data_dir: &std::path::Path) -> Self {
+    pub fn new(
+        sync: Sync,
+        net: Option<NetHandle>,
+        checks: Checks,
+        data_dir: &std::path::Path,
+        was_synced: bool,
+    ) -> Self {
         let mark = data_dir.join(EVER_SYNCED);
         let mark = (net.is_some() && !mark.exists()).then_some(mark);
-        let was_synced = sync.standing().synced;
         Link {
             sync,
             net,
@@ -69,7 +72,6 @@ impl Link {
             started: Since::now(),
             mark,
             failed: VecDeque::new(),
-            held_back: None,
             published: Since::now(),
             peers: 0,
             logged: Since::now(),
@@ -84,11 +86,6 @@ impl Link {
         self.net.clone()
     }
 
-    /// How far the node is.
-    pub fn standing(&self) -> Standing {
-        self.sync.standing()
-    }
-
     /// Whether anybody is connected.
     pub fn has_peers(&self) -> bool {
         self.peers > 0
@@ -97,11 +94,6 @@ impl Link {
     /// Who is connected.
     pub fn peers(&self) -> Vec<PeerStatus> {
         self.sync.peers()
-    }
-
-    /// The tip of a chain that is held back, as its headers show it.
-    pub fn held_back(&self) -> Option<Hash> {
-        self.held_back
     }
 
     /// Whether the node was at the tip when it last looked.
@@ -172,7 +164,7 @@ impl ChainThread {
                 let outcome = self.take_offered(*operation)?;
                 return Ok(Some(Event::Submitted { id, outcome }));
             }
-            Action::HoldBack { tip, depth } => self.hold_back(tip, depth),
+            Action::HoldBack { tip, work, depth } => self.hold_back(tip, work, depth),
             action => {
                 if let Action::Ban { offence, seconds, .. } = &action {
                     debug!("a peer is banned for {seconds} s: {offence:?}");
@@ -239,21 +231,27 @@ impl ChainThread {
         }
     }
 
-    fn hold_back(&mut self, tip: Hash, depth: u32) {
-        if self.link.held_back == Some(tip) {
+    /// A chain of more work is known by its headers, and departs too deep to be followed.
+    fn hold_back(&mut self, tip: Hash, work: u128, depth: u32) {
+        if self.chain.held_back() == Some(tip) {
             return;
         }
         error!(
             "a chain of more work, with tip {tip}, would undo {depth} blocks; more than {MAX_REORG_DEPTH} are not undone by \
              themselves: find out which chain others are on"
         );
-        self.link.held_back = Some(tip);
+        self.chain.hold_back(tip, work);
         self.publish(None);
+    }
+
+    /// How far the node is.
+    pub(super) fn standing(&self) -> Standing {
+        self.link.sync.standing(&self.chain)
     }
 
     /// Notices when the node has reached the tip, or has been left behind; says now and then how far it is.
     fn look_at_standing(&mut self) {
-        let standing = self.link.sync.standing();
+        let standing = self.standing();
         if standing.synced && !self.link.was_synced {
             info!(height = self.chain.tip_header().height, "synced: {}", standing.why);
             self.link.was_synced = true;
@@ -301,7 +299,7 @@ impl ChainThread {
     }
 
     fn log_progress(&self) {
-        let standing = self.link.sync.standing();
+        let standing = self.standing();
         let height = self.chain.tip_header().height;
         let progress = super::progress::Progress::of(&standing, height);
         info!(peers = self.link.sync.peers().len(), "catching up: {progress}");

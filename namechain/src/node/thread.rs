@@ -342,13 +342,10 @@ impl ChainThread {
 
     /// Makes the state what others see.
     pub(super) fn publish(&self, failed: Option<String>) {
-        let standing = self.link.standing();
-        let held_back = self.chain.held_back().or_else(|| self.link.held_back());
         self.published.send_replace(Arc::new(Published {
             failed,
-            held_back,
             peers: self.link.peers(),
-            ..Published::of(&self.chain, &self.mempool, standing)
+            ..Published::of(&self.chain, &self.mempool, self.standing())
         }));
     }
 }
