@@ -8,21 +8,62 @@
 //!      `------- Event (bounded: the task waits) --------'    `-- Serve: answers, on a bounded pool
 //! ```
 
+mod address;
+mod bans;
+mod behaviour;
+mod book;
+mod clock;
+mod codec;
+mod counters;
+mod dial;
+mod discover;
+mod files;
+mod finder;
+mod gate;
+mod gossip;
 pub mod limits;
+mod meter;
+mod peers;
+mod random;
+mod requests;
+mod start;
+mod swarm;
 
-use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 pub use libp2p::Multiaddr;
+pub use start::start;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     sync::{
-        Action, Event, Peer,
+        Action, Peer,
         message::{Hello, Request, Response},
     },
     types::Network,
 };
+use limits::Limits;
+use meter::Bytes;
+use swarm::Order;
+
+/// The address book's file in the data directory.
+const BOOK_FILE: &str = "peers";
+
+/// What to add to a filter of the log (the syntax of tracing's `EnvFilter`): the engine's parts warn of what any peer
+/// can bring about, as often as it likes, so only their errors are let through. What matters of it, this room says.
+pub const LOG_FILTER: &str = "libp2p=error,libp2p_core=error,libp2p_dns=error,libp2p_gossipsub=error,libp2p_identify=error,\
+    libp2p_kad=error,libp2p_mdns=error,libp2p_noise=error,libp2p_ping=error,libp2p_quic=error,libp2p_request_response=error,\
+    libp2p_swarm=error,libp2p_tcp=error,libp2p_tls=error,libp2p_yamux=error,multistream_select=error,netlink_proto=error,\
+    netlink_packet_route=error,yamux=error,quinn=error,quinn_proto=error,hickory_proto=error,hickory_resolver=error,hickory_net=error";
 
 /// How to take part in the network.
 #[derive(Clone, Debug)]
@@ -37,6 +78,22 @@ pub struct NetConfig {
     pub peers: Vec<Multiaddr>,
     /// Whether to look for peers on the local network.
     pub mdns: bool,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+impl NetConfig {
+    /// Listens nowhere, knows nobody, looks around on the local network.
+    pub fn new(network: Network, data_dir: PathBuf) -> Self {
+        NetConfig {
+            network,
+            data_dir,
+            listen: Vec::new(),
+            peers: Vec::new(),
+            mdns: true,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// Why the network did not start.
@@ -53,9 +110,7 @@ pub enum NetError {
         source: io::Error,
     },
     /// An address to listen on.
-    #[error(
-        "can't listen for peers on {0}: {1}. Is another node running? Choose another address with --listen"
-    )]
+    #[error("can't listen for peers on {0}: {1}. Is another node running? Choose another address")]
     Listen(Multiaddr, String),
     /// An address that is of no use.
     #[error("{0} is not the address of a peer: {1}")]
@@ -92,12 +147,12 @@ pub struct PeerInfo {
     pub gossip_score: f64,
 }
 
-/// How much went over the wire since the start.
+/// How much went over the wire since the start, and with how many peers we are connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Bytes received.
+    /// Bytes received, within streams.
     pub bytes_in: u64,
-    /// Bytes sent.
+    /// Bytes sent, within streams.
     pub bytes_out: u64,
     /// Peers that dialled us.
     pub inbound: usize,
@@ -105,60 +160,111 @@ pub struct Traffic {
     pub outbound: usize,
 }
 
-/// What others hold of the network. It runs until [`NetHandle::stop`] or until the last handle is gone.
+/// What the task shows.
+#[derive(Debug, Default)]
+struct Shared {
+    bytes: Arc<Bytes>,
+    inbound: AtomicUsize,
+    outbound: AtomicUsize,
+    peers: RwLock<Arc<Vec<PeerInfo>>>,
+    addresses: RwLock<Vec<Multiaddr>>,
+}
+
+impl Shared {
+    fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_in: self.bytes.received(),
+            bytes_out: self.bytes.sent(),
+            inbound: self.inbound.load(Ordering::Relaxed),
+            outbound: self.outbound.load(Ordering::Relaxed),
+        }
+    }
+
+    fn set_peers(&self, peers: Vec<PeerInfo>, inbound: usize, outbound: usize) {
+        self.inbound.store(inbound, Ordering::Relaxed);
+        self.outbound.store(outbound, Ordering::Relaxed);
+        *self.peers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(peers);
+    }
+
+    fn set_addresses(&self, addresses: Vec<Multiaddr>) {
+        *self.addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+}
+
+/// What others hold of the network. It runs until [`NetHandle::stop`], or until the last handle is gone.
 #[derive(Clone, Debug)]
 pub struct NetHandle {
-    actions: mpsc::Sender<Action>,
+    orders: mpsc::Sender<Order>,
+    shared: Arc<Shared>,
+    id: Arc<str>,
+}
+
+/// Whether the network carries an action out.
+fn is_ours(action: &Action) -> bool {
+    match action {
+        Action::Ask { .. }
+        | Action::Judge { .. }
+        | Action::Announce(_)
+        | Action::Offer(_)
+        | Action::Disconnect { .. }
+        | Action::Ban { .. } => true,
+        Action::Check { .. } | Action::Connect { .. } | Action::Submit(_) | Action::HoldBack { .. } => false,
+    }
 }
 
 impl NetHandle {
     /// Carries an action out, and hands back one that is not the network's ([`Action::Check`], `Connect`, `Submit`,
-    /// `HoldBack`). Waits for room in the queue: for threads, not for tasks. Does nothing once the network has stopped.
-    pub fn send(&self, _action: Action) -> Option<Action> {
-        unimplemented!()
+    /// `HoldBack`). Does nothing once the network has stopped. Waits for room in the queue: for threads.
+    ///
+    /// # Panics
+    /// In an asynchronous task, which uses [`NetHandle::post`].
+    pub fn send(&self, action: Action) -> Option<Action> {
+        if !is_ours(&action) {
+            return Some(action);
+        }
+        // An error: the network has stopped.
+        let _ = self.orders.blocking_send(Order::Act(action));
+        None
     }
 
-    /// The same for tasks.
-    pub async fn post(&self, _action: Action) -> Option<Action> {
-        unimplemented!()
+    /// The same, for tasks.
+    pub async fn post(&self, action: Action) -> Option<Action> {
+        if !is_ours(&action) {
+            return Some(action);
+        }
+        let _ = self.orders.send(Order::Act(action)).await;
+        None
     }
 
     /// Our own identity, in base58.
     pub fn id(&self) -> &str {
-        unimplemented!()
+        &self.id
     }
 
-    /// Where we listen, with the ports that we got.
+    /// Where we listen, with the ports that we got and our identity: what others dial.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        unimplemented!()
+        self.shared.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Who is connected, at most a second old.
+    /// Who is connected, at most a second old, by number.
     pub fn peers(&self) -> Arc<Vec<PeerInfo>> {
-        unimplemented!()
+        self.shared.peers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What went over the wire.
     pub fn traffic(&self) -> Traffic {
-        unimplemented!()
+        self.shared.traffic()
     }
 
-    /// Says goodbye, keeps the address book and ends the task.
+    /// Says goodbye, keeps the address book, and ends the network. Returns when it has ended.
     pub async fn stop(&self) {
-        unimplemented!()
+        let (done, ended) = oneshot::channel();
+        if self.orders.send(Order::Stop(done)).await.is_ok() {
+            // An error is what it ends with.
+            let _ = ended.await;
+        }
     }
 }
 
-/// Starts the network. Its events go to `events`, wrapped as whatever that channel carries; while the channel is full,
-/// the network waits. Must be called in a tokio runtime. Returns once it listens.
-pub async fn start<C>(
-    config: NetConfig,
-    events: mpsc::Sender<C>,
-    server: Arc<dyn Serve>,
-) -> Result<NetHandle, NetError>
-where
-    C: From<Event> + Send + 'static,
-{
-    let _ = (config, events, server, &IpAddr::is_loopback);
-    unimplemented!()
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Finding peers, and finding them again.
