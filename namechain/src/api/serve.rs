@@ -38,13 +38,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(
     listener: TcpListener,
     backend: Arc<dyn Backend>,
-    names: &[String],
+    names: Vec<String>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     if !metrics::install() {
         tracing::warn!("/metrics is not served: something else records the metrics of this process");
     }
-    let router = router(backend, listener.local_addr()?.ip(), names);
+    let router = router(backend, listener.local_addr()?.ip(), &names);
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);

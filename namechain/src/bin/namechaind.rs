@@ -10,8 +10,8 @@ use std::{
 use clap::{ArgAction, Parser, ValueEnum};
 use namechain::{
     node::{
-        DEFAULT_INBOUND, LogOutput, MULTIADDR, MineMode, Multiaddr, Node, NodeConfig, P2P_PORT, P2p,
-        show_progress,
+        DEFAULT_INBOUND, LOG_FILTER, LogOutput, MULTIADDR, MineMode, Multiaddr, Node, NodeConfig, P2P_PORT,
+        P2p, show_progress,
     },
     types::Network,
 };
@@ -131,7 +131,9 @@ fn listen_everywhere() -> Vec<Multiaddr> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("NAMECHAIN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| "info".into());
+    let filter = EnvFilter::try_new(format!("{LOG_FILTER},{asked}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("{LOG_FILTER},info")));
     let colour = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -132,11 +132,10 @@ impl NodeHandle {
         (!now.standing.synced).then(|| Progress::of(&now.standing, now.tip.height()))
     }
 
-    /// Where other nodes reach this one: for their `--peer`. Addresses that stand for all of the machine's are left to whoever
-    /// knows which of them others see.
+    /// Where other nodes reach this one, with its identity: for their `--peer`.
     pub fn p2p(&self) -> Vec<String> {
-        let Some(net) = &self.net else { return Vec::new() };
-        net.addresses().iter().map(|address| format!("{address}/p2p/{}", net.id())).collect()
+        let addresses = self.net.as_ref().map(NetHandle::addresses).unwrap_or_default();
+        addresses.iter().map(ToString::to_string).collect()
     }
 
     /// Waits until the node has stopped working by itself: its store failed. Pending as long as all is well.

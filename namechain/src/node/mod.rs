@@ -31,7 +31,7 @@ use tokio::{
 };
 use tracing::warn;
 
-pub use crate::net::Multiaddr;
+pub use crate::net::{LOG_FILTER, Multiaddr};
 pub use handle::{Loss, NodeHandle};
 pub use progress::{LogOutput, Progress, show_progress};
 pub use signal::stop_signal;
@@ -40,7 +40,10 @@ use crate::{
     api,
     chain::{Chain, Storage, StorageError},
     mempool::Mempool,
-    net::{self, NetConfig, NetError, NetHandle},
+    net::{
+        self, NetConfig, NetError, NetHandle,
+        limits::{INBOUND, Limits},
+    },
     sync::{Sync, SyncConfig, serve::Identity},
     types::Network,
 };
@@ -136,7 +139,7 @@ impl P2p {
 }
 
 /// The most peers that may dial a node, unless it is told.
-pub const DEFAULT_INBOUND: usize = net::limits::INBOUND;
+pub const DEFAULT_INBOUND: usize = INBOUND;
 /// The port for peers.
 pub const P2P_PORT: u16 = 7379;
 
@@ -210,7 +213,7 @@ impl Node {
                 // An error means that the node is gone: a reason to stop as well.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            tokio::spawn(async move { api::serve(listener, handle, &config.allow_hosts, shutdown).await })
+            tokio::spawn(api::serve(listener, handle, config.allow_hosts, shutdown))
         });
         Ok(Node { handle, api_addr, threads, net, ticker, api, stop_api })
     }
@@ -290,7 +293,7 @@ async fn connect(
                 listen: p2p.listen,
                 peers: p2p.peers,
                 mdns: p2p.mdns,
-                limits: net::Limits { inbound: p2p.max_inbound, ..net::Limits::default() },
+                limits: Limits { inbound: p2p.max_inbound, ..Limits::default() },
             };
             Some(net::start(net_config, commands.clone(), Arc::new(server)).await?)
         }

@@ -104,8 +104,8 @@ impl Bench {
             held_back: None,
             tip_age: 0,
             mining_rate: 0,
-            peers: rpc::PeerCounts::default(),
-            sync: rpc::SyncInfo::default(),
+            peers: PeerCounts::default(),
+            sync: SyncInfo::default(),
             second_best: None,
             p2p: Vec::new(),
         }
