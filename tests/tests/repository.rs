@@ -13,7 +13,8 @@ use tests::{
 
 const PACKAGES: [&str; 3] = ["namechain", "resolver", "zonetool"];
 /// The rooms of namechain's core: no IO, no clock, no threads, nothing asynchronous.
-const CORE: [&str; 9] = ["codec", "types", "params", "tree", "consensus", "chain", "mempool", "miner", "rpc"];
+const CORE: [&str; 10] =
+    ["codec", "types", "params", "tree", "consensus", "chain", "mempool", "miner", "sync", "rpc"];
 const NOT_IN_CORE: [&str; 10] = [
     "tokio",
     "axum",

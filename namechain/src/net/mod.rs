@@ -32,7 +32,7 @@ mod swarm;
 use std::{
     io,
     net::IpAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
@@ -264,6 +264,12 @@ impl NetHandle {
             let _ = ended.await;
         }
     }
+}
+
+/// Whether an earlier run in this data directory has left somebody to dial.
+pub fn knows_peers(data_dir: &Path) -> bool {
+    let book = files::read(&data_dir.join(BOOK_FILE)).ok().flatten();
+    book.and_then(|bytes| book::Book::from_bytes(&bytes).ok()).is_some_and(|book| book.len() != (0, 0))
 }
 
 #[cfg(test)]

@@ -235,6 +235,8 @@ impl Shell {
                 if let Some((id, ip)) = self.peers.numbered(peer).map(|peer| (peer.id, peer.ip)) {
                     info!("{id} is refused for {seconds} s: {offence:?}");
                     counters::refused("banned_now");
+                    // Behind an address may be a node of each network.
+                    let ip = ip.filter(|_| offence != Offence::OtherNetwork);
                     self.refuse(id, ip, seconds);
                 }
             }

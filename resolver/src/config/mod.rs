@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     fs,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU16,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -14,7 +15,7 @@ use std::{
 
 use ipnet::IpNet;
 use namechain::{
-    node::default_data_dir,
+    node::{DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, default_data_dir},
     types::{Network, UnknownNetwork},
 };
 use thiserror::Error;
@@ -90,6 +91,8 @@ pub enum ChainFrom {
         api: SocketAddr,
         /// Where the chain is kept.
         data_dir: PathBuf,
+        /// What else its node does.
+        node: NodeOptions,
     },
     /// Behind a node's API.
     Remote {
@@ -98,6 +101,19 @@ pub enum ChainFrom {
         /// The network that it must be on, if that was said.
         network: Option<Network>,
     },
+}
+
+/// How the node in this process mines, takes part in the network, and is addressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeOptions {
+    /// How it takes part in the network; `None`: it is alone.
+    pub p2p: Option<P2p>,
+    /// When it mines.
+    pub mine: MineMode,
+    /// Threads that mine.
+    pub mine_threads: u16,
+    /// Names by which the API may be addressed.
+    pub allow_hosts: Vec<String>,
 }
 
 /// The whole configuration.
@@ -160,6 +176,8 @@ where
 
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
 const UPSTREAM: &str = "is not IP or IP:PORT, as in 9.9.9.9 or [2620:fe::fe]:53";
+const MINE: &str = "is neither off nor on-demand nor always";
+const THREADS: &str = "is not a number from 1 to 1024";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
@@ -196,6 +214,29 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
         }
         cli.data_dir =
             cli.data_dir.or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
+        if cli.p2p_listen.is_empty() {
+            let key = "NAMECHAIN_P2P_LISTEN";
+            cli.p2p_listen =
+                list(key)?.iter().map(|value| read(key, value, MULTIADDR)).collect::<Result<_, _>>()?;
+        }
+        if cli.peer.is_empty() {
+            let key = "NAMECHAIN_PEER";
+            cli.peer =
+                list(key)?.iter().map(|value| read(key, value, MULTIADDR)).collect::<Result<_, _>>()?;
+        }
+        if cli.mine.is_none() {
+            let key = "NAMECHAIN_MINE";
+            cli.mine = text(key)?.map(|value| read(key, &value, MINE)).transpose()?;
+        }
+        if cli.mine_threads.is_none() {
+            let key = "NAMECHAIN_MINE_THREADS";
+            let given: Option<NonZeroU16> = text(key)?.map(|value| read(key, &value, THREADS)).transpose()?;
+            cli.mine_threads = given.map(NonZeroU16::get);
+        }
+        if cli.allow_host.is_empty() {
+            cli.allow_host = list("NAMECHAIN_ALLOW_HOST")?;
+        }
+        cli.no_mdns = cli.no_mdns || text("NAMECHAIN_NO_MDNS")?.is_some_and(|value| value != "false");
     }
     cli.config =
         cli.config.or_else(|| env("NAMECHAIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
@@ -293,6 +334,14 @@ impl Merge {
                 let why = "node excludes api and data-dir: those belong to a node of the resolver's own";
                 return Err(ConfigError::Conflict(why));
             }
+            let file = &self.file;
+            if self.cli.node.is_none()
+                && (file.p2p_listen.is_some() || file.peer.is_some() || file.mine.is_some())
+            {
+                let why =
+                    "node excludes p2p-listen, peer and mine: those belong to a node of the resolver's own";
+                return Err(ConfigError::Conflict(why));
+            }
             return Ok(ChainFrom::Remote { url, network });
         }
         let network = network.unwrap_or(Network::Main);
@@ -304,7 +353,39 @@ impl Merge {
             Some(dir) => dir,
             None => default_data_dir(network).ok_or(ConfigError::NoHome)?,
         };
-        Ok(ChainFrom::Embedded { network, api, data_dir })
+        Ok(ChainFrom::Embedded { network, api, data_dir, node: self.node(network)? })
+    }
+
+    /// What the node in this process does. By default it dials others and takes no connections; on dev it is alone unless it
+    /// is told of another node, or where to listen.
+    fn node(&self, network: Network) -> Result<NodeOptions, ConfigError> {
+        let (cli, file) = (&self.cli, &self.file);
+        let addresses = |flags: &Vec<Multiaddr>, key: &str, file: &Option<Vec<String>>| match flags.is_empty()
+        {
+            false => Ok(flags.clone()),
+            true => file.iter().flatten().map(|text| read(key, text, MULTIADDR)).collect(),
+        };
+        let listen = addresses(&cli.p2p_listen, "p2p-listen", &file.p2p_listen)?;
+        let peers = addresses(&cli.peer, "peer", &file.peer)?;
+        let dev = network == Network::Dev;
+        let mdns = !dev && !cli.no_mdns && file.mdns.unwrap_or(true);
+        let alone = dev && listen.is_empty() && peers.is_empty();
+        let mine = match (cli.mine, &file.mine) {
+            (Some(mine), _) => mine,
+            (None, Some(text)) => read("mine", text, MINE)?,
+            (None, None) => MineMode::default_of(network),
+        };
+        let mine_threads = cli.mine_threads.or(file.mine_threads).unwrap_or(1);
+        if !(1..=1_024).contains(&mine_threads) {
+            let (place, value) = ("mine-threads".into(), mine_threads.to_string());
+            return Err(ConfigError::Value { place, value, why: THREADS.into() });
+        }
+        let allow_hosts = match cli.allow_host.is_empty() {
+            false => cli.allow_host.clone(),
+            true => file.allow_host.clone().unwrap_or_default(),
+        };
+        let p2p = (!alone).then_some(P2p { listen, peers, mdns, max_inbound: DEFAULT_INBOUND });
+        Ok(NodeOptions { p2p, mine, mine_threads, allow_hosts })
     }
 }
 
@@ -344,9 +425,45 @@ mod tests {
         let ChainFrom::Embedded { network, api, .. } = config.chain else { panic!("a node of its own") };
         assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
         let main = load("--data-dir /data", &[], None).unwrap();
-        let expected = ChainFrom::Embedded { network: Network::Main, api, data_dir: "/data".into() };
-        assert_eq!(main.chain, expected);
+        let ChainFrom::Embedded { network, api, data_dir, node } = main.chain else {
+            panic!("a node of its own")
+        };
+        assert_eq!((network, api), (Network::Main, address("127.0.0.1:7380")));
+        assert_eq!((data_dir, node.mine), (PathBuf::from("/data"), MineMode::Off));
+        let p2p = node.p2p.unwrap();
+        assert!(p2p.listen.is_empty() && p2p.peers.is_empty() && p2p.mdns, "{p2p:?}");
         assert!(config.delegation.loopback && !main.delegation.loopback);
+    }
+
+    fn node(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> NodeOptions {
+        match load(flags, env, file).unwrap().chain {
+            ChainFrom::Embedded { node, .. } => node,
+            ChainFrom::Remote { .. } => panic!("a node of its own"),
+        }
+    }
+
+    #[test]
+    fn a_node_on_dev_is_alone_unless_it_is_told() {
+        assert_eq!(node("--dev", &[], None).p2p, None);
+        assert_eq!(node("--dev", &[], None).mine, MineMode::OnDemand);
+        let file = "peer = ['/ip4/192.0.2.1/tcp/7379']\nmine = 'always'\nmine-threads = 3\nmdns = true\n\
+                    allow-host = ['file']\n";
+        let told = node("--dev", &[("NAMECHAIN_ALLOW_HOST", "node-1,node-2")], Some(file));
+        let p2p = told.p2p.unwrap();
+        assert_eq!(p2p.peers, ["/ip4/192.0.2.1/tcp/7379".parse().unwrap()]);
+        assert!(!p2p.mdns, "other people's dev networks are none of ours");
+        assert_eq!((told.mine, told.mine_threads), (MineMode::Always, 3));
+        assert_eq!(told.allow_hosts, ["node-1", "node-2"]);
+        let env = [
+            ("NAMECHAIN_PEER", "/ip4/192.0.2.2/tcp/1, /dns/a.example/udp/1/quic-v1"),
+            ("NAMECHAIN_MINE", "off"),
+        ];
+        let told = node("--mine-threads 2 --p2p-listen /ip4/127.0.0.1/tcp/0", &env, Some(file));
+        let p2p = told.p2p.unwrap();
+        assert_eq!(
+            (p2p.listen.len(), p2p.peers.len(), told.mine, told.mine_threads),
+            (1, 2, MineMode::Off, 2)
+        );
     }
 
     #[test]
@@ -395,6 +512,22 @@ mod tests {
             ("", vec![], Some("network = 'live'"), "use main, test or dev"),
             ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
             ("", vec![], Some("node = 'http://127.0.0.1'\napi = '127.0.0.1:1'"), "node excludes api"),
+            ("--peer 192.0.2.1:7379", vec![], None, "is not a multiaddr, as in /ip4/192.0.2.1/tcp/7379"),
+            ("--p2p-listen /ip4/192.0.2.1/tcp/x", vec![], None, "is not a multiaddr"),
+            ("--mine now", vec![], None, "neither off nor on-demand nor always"),
+            ("--mine-threads 0", vec![], None, "0 is not in 1..=1024"),
+            ("--node http://x --peer /ip4/192.0.2.1/tcp/1", vec![], None, "cannot be used with"),
+            ("", vec![("NAMECHAIN_PEER", "x")], None, "NAMECHAIN_PEER: 'x' is not a multiaddr"),
+            (
+                "",
+                vec![("NAMECHAIN_MINE_THREADS", "0")],
+                None,
+                "NAMECHAIN_MINE_THREADS: '0' is not a number from 1",
+            ),
+            ("", vec![], Some("peer = ['x']"), "peer: 'x' is not a multiaddr"),
+            ("", vec![], Some("mine = 'now'"), "mine: 'now' is neither off"),
+            ("", vec![], Some("mine-threads = 2000"), "mine-threads: '2000' is not a number from 1 to 1024"),
+            ("", vec![], Some("node = 'http://127.0.0.1'\npeer = []"), "node excludes p2p-listen"),
             ("--config /does/not/exist", vec![], None, "/does/not/exist can't be read"),
         ] {
             let error = load(flags, &env, file).unwrap_err();
