@@ -123,7 +123,7 @@ async fn nothing_is_passed_on_before_its_verdict() {
 #[tokio::test]
 async fn what_is_not_the_networks_is_handed_back() {
     let node = Node::start().await;
-    let action = Action::HoldBack { tip: Hash::ZERO, depth: 721 };
+    let action = Action::HoldBack { tip: Hash::ZERO, work: 1, depth: 721 };
     assert!(matches!(node.net.post(action).await, Some(Action::HoldBack { depth: 721, .. })));
 }
 
