@@ -33,11 +33,15 @@ pub(super) struct Published {
     pub held_back: Option<Hash>,
     pub failed: Option<String>,
     pub standing: Standing,
+    pub second_best: Option<(Hash, u32, u128)>,
     pub peers: Vec<PeerStatus>,
 }
 
 impl Published {
     pub fn of(chain: &Chain, mempool: &Mempool, standing: Standing) -> Self {
+        let shown = standing.second_best.filter(|(id, ..)| *id != chain.tip_id());
+        let second_best =
+            [chain.second_best(), shown].into_iter().flatten().max_by_key(|(id, _, work)| (*work, *id));
         let height = chain.tip_header().height;
         let served = height.saturating_sub(chain.network().params().serve_depth);
         let snapshot =
@@ -51,6 +55,7 @@ impl Published {
             held_back: chain.held_back(),
             failed: None,
             standing,
+            second_best,
             peers: Vec::new(),
         }
     }
@@ -235,7 +240,7 @@ impl Backend for NodeHandle {
             mining_rate: self.workshop.rate.load(Ordering::Relaxed),
             peers: self.peer_counts(),
             sync: Progress::of(&now.standing, now.tip.height()).info(),
-            second_best: now.standing.second_best.map(|(id, height, work)| rpc::OtherTip {
+            second_best: now.second_best.map(|(id, height, work)| rpc::OtherTip {
                 id,
                 height,
                 work: work.to_string(),

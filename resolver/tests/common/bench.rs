@@ -10,7 +10,7 @@ use namechain::{
     codec::Encode,
     consensus::{price, work::Worker},
     miner::mine,
-    rpc::{ProofInfo, Status},
+    rpc::{PeerCounts, ProofInfo, Status, SyncInfo},
     types::{
         Action, Block, Hash, Name, Named, Network, Operation, Record, RecordSet, SecretKey, Stamp, commitment,
     },

@@ -68,7 +68,11 @@ fn what_one_registers_all_know() {
     assert_eq!(watched["synced"], true, "{watched}");
     knows(&sites[2], &third, "alice", &owner);
     knows(&sites[2], &third, "bobby", &other);
-    let peers = sites[2].ask(third.addr("api"), &["peers"]).ok().json();
+    // The list is as of the last second.
+    let peers = wait::until("a peer that has said hello", || {
+        let peers = sites[2].ask(third.addr("api"), &["peers"]).ok().json();
+        peers["peers"][0]["height"].is_u64().then_some(peers)
+    });
     let peer = &peers["peers"][0];
     assert_eq!((&peer["direction"], &peer["score"]), (&"out".into(), &0.into()), "{peers}");
     assert!(peer["agent"].as_str().is_some_and(|agent| agent.starts_with("namechain/")), "{peers}");
