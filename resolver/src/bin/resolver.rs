@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::node::{MineMode, Node, NodeConfig, stop_signal};
+use namechain::node::{LogOutput, Node, NodeConfig, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::{ChainFrom, Cli, Config},
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(LogOutput::default)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
@@ -85,6 +85,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
             ChainFrom::Remote { url, .. } => Some(url.clone()),
             ChainFrom::Embedded { .. } => None,
         },
+        p2p: node.as_ref().map(|node| node.handle().p2p()).unwrap_or_default(),
         network: chain.network(),
         upstreams: names,
         data_dir: match &config.chain {
@@ -103,12 +104,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let mut server =
         Server::start_with(bound, Responder::new(pipeline, Clients::local_and(config.allow)), config.udp);
     announce(&started, config.json);
+    let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));
     let failure = tokio::select! {
         () = stop => None,
         error = server.failed() => Some(anyhow::Error::from(error).context("DNS can't be answered any more")),
         loss = lost(node.as_ref()) => Some(anyhow::anyhow!("the node has stopped: {loss}")),
     };
     server.stop().await;
+    if let Some(drawing) = drawing {
+        drawing.abort();
+    }
     if let Some(node) = node {
         node.stop().await;
     }
@@ -148,13 +153,15 @@ fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Up
 /// The chain, and the node in this process if there is one.
 async fn chain(from: &ChainFrom) -> anyhow::Result<(Arc<dyn ChainSource>, Option<Node>)> {
     match from {
-        ChainFrom::Embedded { network, api, data_dir } => {
+        ChainFrom::Embedded { network, api, data_dir, node: options } => {
             let node = Node::start(NodeConfig {
                 network: *network,
                 data_dir: data_dir.clone(),
                 api: Some(*api),
-                mine: MineMode::default_of(*network),
-                mine_threads: 1,
+                allow_hosts: options.allow_hosts.clone(),
+                p2p: options.p2p.clone(),
+                mine: options.mine,
+                mine_threads: usize::from(options.mine_threads),
                 reindex: false,
             })
             .await?;
