@@ -100,7 +100,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
         },
     };
     let pipeline = Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation };
-    let mut server = Server::start(bound, Responder::new(pipeline, Clients::local_and(config.allow)));
+    let mut server =
+        Server::start_with(bound, Responder::new(pipeline, Clients::local_and(config.allow)), config.udp);
     announce(&started, config.json);
     let failure = tokio::select! {
         () = stop => None,

@@ -175,7 +175,10 @@ struct In {
 impl In {
     fn new(key: u8) -> Self {
         // Few buckets are used, so that their lists are.
-        Self { question: question(&format!("k{key}"), 1), hash: u64::from(key) % 7 | u64::from(key) << 40 }
+        Self {
+            question: question(&format!("k{key}"), 1),
+            hash: (u64::from(key) % 7) | (u64::from(key) << 40),
+        }
     }
 
     fn probe(&self) -> Probe<'_> {

@@ -50,6 +50,10 @@ pub struct File {
     pub min_ttl_seconds: Option<u64>,
     /// How long a legacy answer is kept at most, in seconds.
     pub max_ttl_seconds: Option<u64>,
+    /// Whether UDP is served by the fast path.
+    pub fast_path: Option<bool>,
+    /// Threads of the fast path at each address.
+    pub workers: Option<usize>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,

@@ -41,6 +41,7 @@ use zones::{MAX_ZONES, Zone, Zones};
 
 pub use crate::cache::CacheStats;
 pub use channel::{ChannelError, RecursiveConfig};
+pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
 pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
@@ -121,11 +122,16 @@ impl Legacy {
     }
 
     /// The same answers with other settings, of which `cache_bytes` and how long stale answers are kept stay as they are.
+    /// What is kept for names that are asked of others now is forgotten.
     ///
     /// # Errors
-    /// As [`Legacy::new`].
+    /// As [`Legacy::new`]; nothing is forgotten then.
     pub fn reconfigured(&self, config: LegacyConfig) -> Result<Self, ForwardError> {
-        Self::with_cache(config, self.cache.clone(), self.race.clock.clone())
+        let new = Self::with_cache(config, self.cache.clone(), self.race.clock.clone())?;
+        for zone in new.zones.other_than(&self.zones).chain(self.zones.other_than(&new.zones)) {
+            self.cache.flush_zone(zone.name());
+        }
+        Ok(new)
     }
 
     fn with_cache(config: LegacyConfig, cache: Arc<Cache>, clock: Arc<Clock>) -> Result<Self, ForwardError> {
