@@ -9,6 +9,7 @@ pub mod nsd;
 pub mod program;
 pub mod source;
 pub mod tools;
+pub mod unbound;
 pub mod upstream;
 pub mod wait;
 pub mod zones;
