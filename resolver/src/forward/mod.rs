@@ -163,11 +163,6 @@ impl Legacy {
         })
     }
 
-    /// Everybody who may be asked, as they are called; those of all names first.
-    pub fn upstreams(&self) -> Vec<String> {
-        self.zones.targets().iter().map(Target::to_string).collect()
-    }
-
     /// Whether a name is in a zone with upstreams of its own.
     pub fn has_zone(&self, name: &Name) -> bool {
         !self.zones.of(&question::name_wire(name)).is_rest()
