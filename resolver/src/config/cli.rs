@@ -30,8 +30,9 @@ several addresses with commas between. A flag counts more than the environment, 
 more than the file. NAMECHAIN_LOG says what is logged: error, warn, info, debug, resolver=debug.
 
 Only the file has: mount-alt = true, allow = [\"192.168.0.0/16\"] (who may ask beside this machine),
-cache-bytes, workers (threads that answer over UDP), fast-path = false, upstream-timeout-ms, hedge-ms,
-serve-stale-seconds, min-ttl-seconds, max-ttl-seconds, upstream = [] (ask nobody), and the tables
+cache-bytes, workers (threads that answer over UDP), fast-path = false, upstream-timeout-ms,
+hedge-ms, serve-stale-seconds, min-ttl-seconds, max-ttl-seconds,
+upstream = [] (ask nobody), and the tables
   [[forward]] zone = \"corp.example\", upstream = [\"10.0.0.53\"]: other upstreams for some names
   [[upstreams]] url, bootstrap, ca, pin: an encrypted upstream and whom its certificate is from
   [recursive] root-hints, trust-anchor, validate, port, loopback

@@ -42,6 +42,10 @@ pub struct File {
     pub cache_bytes: Option<usize>,
     /// How long a question to the upstreams may take, in milliseconds.
     pub upstream_timeout_ms: Option<u64>,
+    /// Whether UDP is served by the fast path.
+    pub fast_path: Option<bool>,
+    /// Threads of the fast path at each address.
+    pub workers: Option<usize>,
     /// How long to wait for the first upstream before another is asked beside it, to begin with, in milliseconds.
     pub hedge_ms: Option<u64>,
     /// For how long an answer that has run out is given when no upstream replies, in seconds; 0: never.
@@ -50,10 +54,6 @@ pub struct File {
     pub min_ttl_seconds: Option<u64>,
     /// How long a legacy answer is kept at most, in seconds.
     pub max_ttl_seconds: Option<u64>,
-    /// Whether UDP is served by the fast path.
-    pub fast_path: Option<bool>,
-    /// Threads of the fast path at each address.
-    pub workers: Option<usize>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,

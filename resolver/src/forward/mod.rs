@@ -193,22 +193,6 @@ impl Legacy {
     pub fn flush(&self) -> u64 {
         self.cache.flush()
     }
-
-    /// Forgets the answers for a name; how many went.
-    pub fn flush_name(&self, name: &Name) -> u64 {
-        self.cache.flush_name(&lower_wire(name))
-    }
-
-    /// Forgets the answers for a name and everything below it; how many went.
-    pub fn flush_zone(&self, zone: &Name) -> u64 {
-        self.cache.flush_zone(&lower_wire(zone))
-    }
-}
-
-fn lower_wire(name: &Name) -> Vec<u8> {
-    let mut wire = question::name_wire(name);
-    wire.make_ascii_lowercase();
-    wire
 }
 
 fn is_pseudo_type(qtype: u16) -> bool {
