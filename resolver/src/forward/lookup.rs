@@ -7,13 +7,14 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use super::decode::decode;
 use super::error::ForwardError;
 use super::flight::{Landed, Pilot, landing};
 use super::query::Asking;
 use super::question::{LegacyQuestion, Reply, ReplySource};
 use super::race::{Job, MAX_SERVERS, Race, is_final};
 use super::target::Target;
-use super::{Legacy, decode, is_pseudo_type, loops};
+use super::{Legacy, is_pseudo_type, loops};
 use crate::cache::{Answer, Cache, Hit, Key, Scope};
 use crate::ede::Ede;
 
@@ -184,7 +185,7 @@ async fn fly(race: &Arc<Race>, cache: &Cache, job: &Job, pilot: Pilot) {
 fn reply(answer: &Answer, age: u32, question: &[u8], source: ReplySource) -> Result<Reply, ForwardError> {
     let mut wire = Vec::new();
     answer.write(age, 0, question, &mut wire);
-    let message = decode::decode(&wire).map_err(|malformed| ForwardError::Unreadable(malformed.0))?;
+    let message = decode(&wire).map_err(|malformed| ForwardError::Unreadable(malformed.0))?;
     Ok(Reply { message, ede: Ede::read_all(answer.options()), source })
 }
 

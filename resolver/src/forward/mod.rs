@@ -122,11 +122,16 @@ impl Legacy {
     }
 
     /// The same answers with other settings, of which `cache_bytes` and how long stale answers are kept stay as they are.
+    /// What is kept for names that are asked of others now is forgotten.
     ///
     /// # Errors
-    /// As [`Legacy::new`].
+    /// As [`Legacy::new`]; nothing is forgotten then.
     pub fn reconfigured(&self, config: LegacyConfig) -> Result<Self, ForwardError> {
-        Self::with_cache(config, self.cache.clone(), self.race.clock.clone())
+        let new = Self::with_cache(config, self.cache.clone(), self.race.clock.clone())?;
+        for zone in new.zones.other_than(&self.zones).chain(self.zones.other_than(&new.zones)) {
+            self.cache.flush_zone(zone.name());
+        }
+        Ok(new)
     }
 
     fn with_cache(config: LegacyConfig, cache: Arc<Cache>, clock: Arc<Clock>) -> Result<Self, ForwardError> {
@@ -156,11 +161,6 @@ impl Legacy {
             race: Arc::new(Race::new(clock, config.timeout, config.first_retry, ttl)),
             serve_stale: !config.serve_stale.is_zero(),
         })
-    }
-
-    /// Everybody who may be asked, as they are called; those of all names first.
-    pub fn upstreams(&self) -> Vec<String> {
-        self.zones.targets().iter().map(Target::to_string).collect()
     }
 
     /// Whether a name is in a zone with upstreams of its own.
@@ -193,22 +193,6 @@ impl Legacy {
     pub fn flush(&self) -> u64 {
         self.cache.flush()
     }
-
-    /// Forgets the answers for a name; how many went.
-    pub fn flush_name(&self, name: &Name) -> u64 {
-        self.cache.flush_name(&lower_wire(name))
-    }
-
-    /// Forgets the answers for a name and everything below it; how many went.
-    pub fn flush_zone(&self, zone: &Name) -> u64 {
-        self.cache.flush_zone(&lower_wire(zone))
-    }
-}
-
-fn lower_wire(name: &Name) -> Vec<u8> {
-    let mut wire = question::name_wire(name);
-    wire.make_ascii_lowercase();
-    wire
 }
 
 fn is_pseudo_type(qtype: u16) -> bool {

@@ -15,7 +15,7 @@ use super::loops;
 use super::query::{Asking, Heard, Manners, QUERY_RANDOM, Query};
 use super::{Legacy, is_pseudo_type};
 use crate::cache::wire::{Packet, rcode, rtype, u16_at};
-use crate::cache::{Answer, Key, lifetime};
+use crate::cache::{Answer, Key, Scope, lifetime};
 
 /// How many random bytes a [`PlainTry`] takes. They decide its id and the case of its name: from the system's generator or
 /// one that is seeded from it and can't be predicted.
@@ -69,10 +69,12 @@ pub enum PlainReply {
 }
 
 impl Legacy {
-    /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case). `None` if there is none
-    /// or the one that would be asked first speaks something else.
+    /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case). `None` if there is none,
+    /// if the one that would be asked first speaks something else, or if the name is in a zone with upstreams of its own.
     pub fn plain_upstream(&self, name: &[u8]) -> Option<SocketAddr> {
-        self.race.fastest(self.zones.of(name).targets())?.plain()
+        let zone = self.zones.of(name);
+        let fastest = zone.is_rest().then(|| self.race.fastest(zone.targets()))??;
+        fastest.plain()
     }
 
     /// How long to wait for an upstream before somebody else is asked.
@@ -93,14 +95,13 @@ impl Legacy {
         if is_pseudo_type(qtype) || loops::token(question).is_some() {
             return None;
         }
-        let zone = self.zones.of(question);
-        let server = self.race.fastest(zone.targets())?.plain()?;
+        let server = self.plain_upstream(question)?;
         let manners = self.race.manners(&server.into());
         let asking = Asking { recursive: true, dnssec_ok, checking_disabled };
         Some(PlainTry {
             server,
             query: Query::new(question, asking, manners, server.ip().is_loopback(), random),
-            key: Key::new(question, dnssec_ok, checking_disabled, zone.scope()),
+            key: Key::new(question, dnssec_ok, checking_disabled, Scope::Upstreams),
             manners,
         })
     }

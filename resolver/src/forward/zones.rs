@@ -76,15 +76,12 @@ impl Zones {
         self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
     }
 
-    /// All who may be asked, each once.
-    pub fn targets(&self) -> Vec<Target> {
-        let mut all: Vec<Target> = Vec::new();
-        for target in self.0.iter().rev().flat_map(Zone::targets) {
-            if !all.contains(target) {
-                all.push(target.clone());
-            }
-        }
-        all
+    /// The zones with upstreams of their own that others do not have, or not with the same upstreams.
+    pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Zone> {
+        let shown = |zone: &Zone| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
+        let same = move |one: &Zone, other: &Zone| one.name == other.name && shown(one) == shown(other);
+        let own = self.0.iter().filter(|zone| !zone.is_rest());
+        own.filter(move |zone| !others.0.iter().any(|other| same(zone, other)))
     }
 }
 

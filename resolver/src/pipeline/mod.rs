@@ -247,8 +247,8 @@ fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(
 }
 
 /// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no alias in it leads to a
-/// name of ours, or to one of which it says nothing.
-pub fn is_whole(message: &[u8], mounts: Mounts) -> bool {
+/// name of ours or of other upstreams, or to one of which it says nothing.
+pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Legacy) -> bool {
     let Ok(message) = forward::decode(message) else { return false };
     let [query] = message.queries.as_slice() else { return false };
     let (name, qtype) = (query.name().clone(), query.query_type());
@@ -259,7 +259,10 @@ pub fn is_whole(message: &[u8], mounts: Mounts) -> bool {
         authorities: message.authorities,
         ..Answer::default()
     };
-    let step = follow(answer, &name, qtype, |target| route(target, mounts) == Route::Legacy);
+    let believed = |target: &Name| {
+        legacy.same_zone(&name, target) && (legacy.has_zone(target) || route(target, mounts) == Route::Legacy)
+    };
+    let step = follow(answer, &name, qtype, believed);
     step.next.is_none() && step.answer.answers.len() == count
 }
 
