@@ -24,6 +24,8 @@ pub struct Asked<'a> {
     pub shape: Shape,
     /// The question with its name in lower case.
     pub lower: &'a [u8],
+    /// The hash of what the answer is kept under.
+    pub hash: u64,
     /// Whether the client is on this machine.
     pub local: bool,
 }
@@ -55,7 +57,7 @@ pub enum Outcome {
 impl Asked<'_> {
     /// Under what the answer is kept.
     pub fn probe(&self) -> Probe<'_> {
-        Probe::of_upstreams(self.lower, self.shape.dnssec_ok, self.shape.checking_disabled)
+        probe(&self.shape, self.lower)
     }
 
     fn write(&self, kept: &Kept<'_>, out: &mut [u8; ROOM]) -> Outcome {
@@ -78,11 +80,16 @@ impl Asked<'_> {
     }
 }
 
+/// Under what the answer to a question of this shape is kept; its name is in lower case.
+pub fn probe<'a>(shape: &Shape, lower: &'a [u8]) -> Probe<'a> {
+    Probe::of_upstreams(lower, shape.dnssec_ok, shape.checking_disabled)
+}
+
 impl Moment<'_> {
     /// The reply to a query, if it is known.
     pub fn answer(&self, asked: &Asked<'_>, out: &mut [u8; ROOM]) -> Outcome {
         let cache = self.pipeline.legacy.cache();
-        let outcome = cache.look(&asked.probe(), self.now, |slot| match slot.nature() {
+        let outcome = cache.look(&asked.probe(), asked.hash, self.now, |slot| match slot.nature() {
             Nature::Legacy => self.legacy(asked, slot, out),
             Nature::Ours => self.ours(asked, slot, out),
             Nature::NoReply => Some(Outcome::Slow),

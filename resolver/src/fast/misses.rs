@@ -39,16 +39,24 @@ pub struct Waiter {
     /// The query.
     pub datagram: Box<[u8]>,
     /// Its shape.
-    pub shape: Shape,
+    shape: Shape,
     /// Who asks.
     pub peer: Peer,
+    /// The hash of what the answer is kept under.
+    hash: u64,
     /// Whether that is on this machine.
-    pub local: bool,
+    local: bool,
 }
 
 impl Waiter {
     fn new(asked: &Asked<'_>, peer: &Peer) -> Self {
-        Self { datagram: asked.datagram.into(), shape: asked.shape, peer: *peer, local: asked.local }
+        Self {
+            datagram: asked.datagram.into(),
+            shape: asked.shape,
+            peer: *peer,
+            hash: asked.hash,
+            local: asked.local,
+        }
     }
 
     /// The query again. Its shape was read before, so it has one.
@@ -58,6 +66,7 @@ impl Waiter {
             datagram: &self.datagram,
             shape: self.shape,
             lower: &lower[..self.shape.question],
+            hash: self.hash,
             local: self.local,
         }
     }

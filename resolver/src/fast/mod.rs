@@ -5,6 +5,7 @@
 //! if a plain-DNS upstream is the one to ask. What is odd in any way is [`Responder`]'s. Linux only; elsewhere, and where it
 //! is turned off, [`crate::serve`] answers.
 
+mod batch;
 mod hit;
 mod misses;
 mod ports;

@@ -26,10 +26,11 @@ use nix::{
 use tokio::runtime::Handle;
 
 use super::{
+    batch::Batch,
     hit::{Asked, Moment, Outcome},
     misses::{Landed, Misses},
-    shape::{MAX_QUESTION, Shape},
-    socket::{BATCH, Inbox, Outbox, Peer, send_one},
+    shape::MAX_QUESTION,
+    socket::{Outbox, Peer, send_one},
 };
 use crate::{
     query::{Client, Transport},
@@ -85,7 +86,7 @@ impl Worker {
         // The slow path's timers and tasks are the runtime's.
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
-        let mut inbox = Inbox::new(&self.socket)?;
+        let mut batch = Batch::new(&self.socket)?;
         let mut events = [EpollEvent::empty(); EVENTS];
         loop {
             let count = match self.epoll.wait(&mut events, self.patience()) {
@@ -105,7 +106,7 @@ impl Worker {
                 self.expire();
             }
             if queries {
-                self.queries(&mut inbox)?;
+                self.queries(&mut batch)?;
             }
         }
     }
@@ -121,13 +122,14 @@ impl Worker {
         self.responder.pipeline().legacy.now()
     }
 
-    fn queries(&mut self, inbox: &mut Inbox) -> io::Result<()> {
+    fn queries(&mut self, batch: &mut Batch) -> io::Result<()> {
         for _ in 0..MAX_BATCHES {
-            let full = inbox.receive(&self.socket)? == BATCH;
+            let full = batch.receive(&self.socket)?;
             let responder = self.responder.clone();
+            batch.read(&responder);
             let moment = moment(&responder, self.now());
-            for (datagram, peer) in inbox.datagrams() {
-                self.query(&moment, datagram, peer);
+            for (datagram, peer, asked) in batch.queries() {
+                self.query(&moment, datagram, peer, asked.as_ref());
             }
             self.outbox.send(&self.socket);
             if !full {
@@ -137,20 +139,16 @@ impl Worker {
         Ok(())
     }
 
-    fn query(&mut self, moment: &Moment<'_>, datagram: &[u8], peer: &Peer) {
-        let Some(ip) = peer.ip() else { return };
-        let mut lower = [0; MAX_QUESTION];
-        let shape = Shape::read(datagram, &mut lower).filter(|_| self.responder.admits(ip));
-        let Some(shape) = shape else { return self.slow(datagram, peer) };
-        let asked = Asked { datagram, shape, lower: &lower[..shape.question], local: ip.is_loopback() };
-        match moment.answer(&asked, self.outbox.next(&self.socket)) {
+    fn query(&mut self, moment: &Moment<'_>, datagram: &[u8], peer: &Peer, asked: Option<&Asked<'_>>) {
+        let Some(asked) = asked else { return self.slow(datagram, peer) };
+        match moment.answer(asked, self.outbox.next(&self.socket)) {
             Outcome::Reply(length) => self.outbox.push(length, peer),
             Outcome::ReplyAndFetch(length) => {
                 self.outbox.push(length, peer);
-                self.forward(moment, &asked, None);
+                self.forward(moment, asked, None);
             }
             Outcome::Forward => {
-                if !self.forward(moment, &asked, Some(peer)) {
+                if !self.forward(moment, asked, Some(peer)) {
                     self.slow(datagram, peer);
                 }
             }
