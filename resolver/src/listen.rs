@@ -91,9 +91,10 @@ impl Server {
         let responder = Arc::new(responder);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let streams = tcp::Streams::default();
         for Bound { udp, tcp, .. } in bound {
             tasks.spawn(serve::udp(udp, responder.clone(), stopped.clone()));
-            tasks.spawn(tcp::serve(tcp, responder.clone(), stopped.clone()));
+            tasks.spawn(tcp::serve(tcp, responder.clone(), streams.clone(), stopped.clone()));
         }
         Server { stop, tasks }
     }
