@@ -93,7 +93,7 @@ pub fn dnsperf(server: &Running, file: &Path, how: Hardness) -> Result<Run, Stri
     let mut command = pinned(CLIENT_CORE, &program);
     let (ip, port) = (server.address.ip().to_string(), server.address.port().to_string());
     command
-        .args(["-s", &ip, "-p", &port, "-c", "8", "-T", "1", "-t", "3", "-b", "4096", "-W", "-d"])
+        .args(["-s", &ip, "-p", &port, "-c", "16", "-T", "2", "-t", "3", "-b", "4096", "-W", "-d"])
         .arg(file);
     command.args(["-q", &how.outstanding.to_string(), "-l", &how.seconds.to_string()]);
     if !how.repeat {

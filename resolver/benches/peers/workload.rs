@@ -21,7 +21,7 @@ const SERVERS: [&str; 7] = ["bound", "ours", "unbound", "dnsdist", "kresd", "nsd
 /// Names that are asked again and again, and names on the chain.
 const NAMES: u32 = 10_000;
 /// Questions on their way in a saturated run: more than a server takes in one batch, less than its buffer holds.
-const OUTSTANDING: u32 = 400;
+const OUTSTANDING: u32 = 500;
 /// More questions than any server answers in a second of a run.
 const MOST_A_SECOND: u64 = 350_000;
 /// As many answers are cached as there are names.
