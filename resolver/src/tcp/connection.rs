@@ -14,12 +14,10 @@ use tokio::{
 };
 
 use super::{GRACE, Streams};
-use crate::{query::Client, respond::Responder};
+use crate::{answer::STREAM_IDLE, query::Client, respond::Responder};
 
 /// How many questions of one connection may be in work; the next is read when one of them is answered.
 const MAX_PIPELINED: usize = 32;
-/// How long a connection may be without a whole message, and an answer without being taken (RFC 7766 §6.2.3).
-const IDLE: Duration = Duration::from_secs(10);
 /// The same while more than half of the connections are taken.
 const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(2);
 /// A question up to here is what questions are; a longer one counts among the bytes that are kept.
@@ -39,7 +37,7 @@ impl Drop for Place {
 
 impl Place {
     fn patience(&self) -> Duration {
-        if self.streams.table().is_crowded() { IDLE_WHEN_CROWDED } else { IDLE }
+        if self.streams.table().is_crowded() { IDLE_WHEN_CROWDED } else { STREAM_IDLE }
     }
 }
 
@@ -148,5 +146,5 @@ async fn read(reader: &mut OwnedReadHalf, place: &Place) -> io::Result<Vec<u8>> 
 async fn write(writer: &Mutex<OwnedWriteHalf>, message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     let whole = [&length.to_be_bytes(), message].concat();
-    timeout(IDLE, async { writer.lock().await.write_all(&whole).await }).await?
+    timeout(STREAM_IDLE, async { writer.lock().await.write_all(&whole).await }).await?
 }

@@ -206,7 +206,8 @@ mod tests {
         admit(&mut table, v6("2001:db8::2"));
         assert_eq!(admit(&mut table, v6("2001:db8::ffff:3")).1, Some(c));
         assert_eq!(admit(&mut table, v6("2001:db8:0:1::1")).1, None);
-        assert_eq!(admit(&mut table, v6("::1")).1, Some(first), "full: the oldest of all");
+        assert_eq!(admit(&mut table, v6("::1")).1, None);
+        assert_eq!(admit(&mut table, here()).1, Some(first), "full: the oldest of all");
     }
 
     #[test]
