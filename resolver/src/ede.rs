@@ -39,6 +39,15 @@ impl Ede {
         Ede { code, text }
     }
 
+    /// The option in wire form (RFC 6891 §6.1.2): code, length, data.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&OPTION.to_be_bytes());
+        // The text is at most MAX_TEXT bytes.
+        out.extend_from_slice(&(2 + self.text.len() as u16).to_be_bytes());
+        out.extend_from_slice(&self.code.to_be_bytes());
+        out.extend_from_slice(self.text.as_bytes());
+    }
+
     /// As it goes into a message.
     pub fn option(&self) -> EdnsOption {
         let mut bytes = self.code.to_be_bytes().to_vec();

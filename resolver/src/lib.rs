@@ -5,6 +5,7 @@
 //! ```
 
 pub mod answer;
+pub mod basis;
 pub mod cache;
 pub mod chain;
 pub mod config;

@@ -38,6 +38,23 @@ impl Answer {
         Ok(Self { wire: wire.into(), ttl_at: ttl_at.into() })
     }
 
+    /// What [`Answer::wire`] and [`Answer::ttl_places`] gave.
+    pub(super) fn from_parts(wire: Box<[u8]>, ttl_at: Box<[u16]>) -> Self {
+        Self { wire, ttl_at }
+    }
+
+    /// A message of our own whose TTLs do not age: its id becomes 0 and its question is put in lower case.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not a message with one question.
+    pub fn constant(message: &[u8]) -> Result<Self, Malformed> {
+        let packet = Packet::parse(message)?;
+        let mut wire = without_hop_records(&packet)?;
+        wire[..2].fill(0);
+        wire[HEADER..HEADER + packet.question().len() - 4].make_ascii_lowercase();
+        Ok(Self { wire: wire.into(), ttl_at: Box::default() })
+    }
+
     /// Appends the answer to `out`: with this id, this question (the same name, in the client's spelling), and every
     /// TTL less `age` seconds.
     pub fn write(&self, age: u32, id: u16, question: &[u8], out: &mut Vec<u8>) {
@@ -62,6 +79,11 @@ impl Answer {
     /// The bytes as they are kept.
     pub fn wire(&self) -> &[u8] {
         &self.wire
+    }
+
+    /// Where the TTLs are.
+    pub fn ttl_places(&self) -> &[u16] {
+        &self.ttl_at
     }
 
     /// The RCODE.

@@ -11,6 +11,7 @@ mod decode_tests;
 mod error;
 mod exchange;
 mod flight;
+mod plain;
 mod query;
 mod question;
 mod race;
@@ -33,6 +34,7 @@ use servers::Servers;
 
 pub use crate::cache::CacheStats;
 pub use error::{ExchangeError, ForwardError};
+pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
 
 /// How legacy DNS is asked. Every field is a bound or a place.
@@ -122,14 +124,24 @@ impl Legacy {
         self.answer(servers, Scope::Servers(servers), question).await
     }
 
+    /// The answers that are kept.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The time by which answers age: since legacy DNS was set up.
+    pub fn now(&self) -> Duration {
+        self.race.clock.now()
+    }
+
     /// What the cache holds and how it did.
     pub fn cache_stats(&self) -> CacheStats {
         self.cache.stats()
     }
 
-    /// Forgets every answer.
-    pub fn flush(&self) {
-        self.cache.flush();
+    /// Forgets every answer; how many went.
+    pub fn flush(&self) -> u64 {
+        self.cache.flush()
     }
 
     async fn answer(
@@ -145,7 +157,7 @@ impl Legacy {
         let wire = question.wire();
         let key = Key::new(&wire, question.dnssec_ok, question.checking_disabled, scope);
         match self.cache.get(&key, self.race.clock.now()) {
-            Some(Hit::Answer(answer, age)) => return reply(&answer, age, &wire, ReplySource::Cache),
+            Some(Hit::Answer(answer, age, _due)) => return reply(&answer, age, &wire, ReplySource::Cache),
             Some(Hit::NoReply) => return Err(ForwardError::FailedRecently),
             None => {}
         }
@@ -200,8 +212,9 @@ fn reply(answer: &Answer, age: u32, question: &[u8], source: ReplySource) -> Res
 
 /// Transfers need a connection of their own, and OPT, TSIG and their like are no data (RFC 6895 §3.1).
 fn refuse_pseudo_types(qtype: RecordType) -> Result<(), ForwardError> {
-    match u16::from(qtype) {
-        0 | 41 | 249..=252 => Err(ForwardError::NotForwardable(qtype)),
-        _ => Ok(()),
-    }
+    if is_pseudo_type(qtype.into()) { Err(ForwardError::NotForwardable(qtype)) } else { Ok(()) }
+}
+
+fn is_pseudo_type(qtype: u16) -> bool {
+    matches!(qtype, 0 | 41 | 249..=252)
 }

@@ -102,6 +102,11 @@ impl Query {
         &self.bytes
     }
 
+    /// The id.
+    pub fn id(&self) -> u16 {
+        u16::from_be_bytes([self.bytes[0], self.bytes[1]])
+    }
+
     /// The question in the case in which it is sent.
     pub fn question(&self) -> &[u8] {
         &self.bytes[HEADER..self.question_end]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::error::{ExchangeError, ForwardError};
 use super::exchange::{Replied, exchange};
-use super::query::Asking;
+use super::query::{Asking, Manners};
 use super::servers::Servers;
 use crate::cache::wire::rcode;
 use crate::cache::{Answer, Kind, lifetime};
@@ -155,6 +155,26 @@ impl Race {
             Some(expected) => (expected * 3).clamp(self.first_retry / 2, self.first_retry * 2),
             None => self.first_retry,
         }
+    }
+
+    /// The server that would be asked first now.
+    pub fn fastest(&self, servers: &[SocketAddr]) -> Option<SocketAddr> {
+        self.servers().fastest(servers, self.clock.now())
+    }
+
+    /// What a server takes, as far as is known.
+    pub fn manners(&self, server: SocketAddr) -> Manners {
+        self.servers().manners(server, self.clock.now())
+    }
+
+    /// A server was asked elsewhere and replied after this time.
+    pub fn replied(&self, server: SocketAddr, latency: Duration, manners: Manners) {
+        self.servers().replied(server, latency, manners, self.clock.now());
+    }
+
+    /// A server was asked elsewhere and did not reply within this time.
+    pub fn slow(&self, server: SocketAddr, waited: Duration) {
+        self.servers().slow(server, waited, self.clock.now());
     }
 
     fn servers(&self) -> std::sync::MutexGuard<'_, Servers> {

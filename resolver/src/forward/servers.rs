@@ -45,6 +45,11 @@ impl Servers {
         order
     }
 
+    /// The first of [`Servers::in_order`].
+    pub fn fastest(&self, servers: &[SocketAddr], now: Duration) -> Option<SocketAddr> {
+        servers.iter().copied().min_by_key(|server| self.expected(*server, now).unwrap_or_default())
+    }
+
     /// The latency that a server is thought to have.
     pub fn expected(&self, server: SocketAddr, now: Duration) -> Option<Duration> {
         let known = self.known.get(&server)?;

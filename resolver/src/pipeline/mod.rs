@@ -17,6 +17,7 @@ use namechain::types::Name as ChainName;
 
 use crate::{
     answer::{Answer, soa},
+    basis::Ground,
     chain::{ChainError, ChainSource, Standing},
     ede::Ede,
     forward::{ForwardError, Legacy, LegacyQuestion},
@@ -77,14 +78,20 @@ impl Pipeline {
         let mut name = question.name.clone();
         let mut records: Vec<Record> = Vec::new();
         let mut authoritative = None;
+        let mut grounds = Some(Vec::new());
         while *steps > 0 {
             *steps -= 1;
             let step = match route(&name, self.mounts) {
                 Route::Special(special) => special::answer(special, question, &name).into(),
                 Route::MountPoint => mount_point(question.qtype).into(),
                 Route::NoSuchName => Answer::negative(ResponseCode::NXDomain, mount_soa()).into(),
-                Route::Chain(label, mount) => self.chain(question, &name, label, mount, steps).await,
-                Route::Legacy => self.legacy(question, &name).await,
+                Route::Chain(label, mount) => {
+                    self.chain(question, &name, label, mount, steps, &mut grounds).await
+                }
+                Route::Legacy => {
+                    grounds = None;
+                    self.legacy(question, &name).await
+                }
             };
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
@@ -97,7 +104,7 @@ impl Pipeline {
                 }
                 None => {
                     let authentic = step.answer.authentic && alone;
-                    return Answer { authoritative, authentic, answers: records, ..step.answer };
+                    return Answer { authoritative, authentic, answers: records, grounds, ..step.answer };
                 }
             }
         }
@@ -113,10 +120,21 @@ impl Pipeline {
         label: ChainName,
         mount: Mount,
         steps: &mut u8,
+        grounds: &mut Option<Vec<Ground>>,
     ) -> Step {
-        let zone = match (self.chain.lookup(&label).await, mount) {
+        let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
+            match (grounds.as_mut(), ground) {
+                (Some(grounds), Some(ground)) => grounds.push(ground),
+                _ => *grounds = None,
+            }
+            standing
+        });
+        let zone = match (looked, mount) {
             (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
-            (Ok(Standing::Unregistered), Mount::Root) => return self.legacy(question, name).await,
+            (Ok(Standing::Unregistered), Mount::Root) => {
+                *grounds = None;
+                return self.legacy(question, name).await;
+            }
             (Ok(Standing::Unregistered), Mount::Alt) => {
                 return Answer::negative(ResponseCode::NXDomain, mount_soa()).into();
             }
@@ -125,12 +143,18 @@ impl Pipeline {
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
                 return Answer { ede, ..Answer::negative(ResponseCode::NXDomain, soa) }.into();
             }
-            (Err(error), _) => return not_ready(&label, &error).into(),
+            (Err(error), _) => {
+                *grounds = None;
+                return not_ready(&label, &error).into();
+            }
         };
         match zone.answer(name, question.qtype) {
             Said::All(answer) => answer.into(),
             Said::Follow(records, target) => Step { answer: Answer::records(records), next: Some(target) },
-            Said::Delegated(cut) => self.delegated(question, name, &zone, cut, steps).await,
+            Said::Delegated(cut) => {
+                *grounds = None;
+                self.delegated(question, name, &zone, cut, steps).await
+            }
         }
     }
 
@@ -152,6 +176,7 @@ impl Pipeline {
             authorities: reply.authorities,
             additionals: reply.additionals,
             ede: Vec::new(),
+            grounds: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours.
         follow(answer, name, question.qtype, |target| route(target, self.mounts) == Route::Legacy)

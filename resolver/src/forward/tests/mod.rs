@@ -3,6 +3,7 @@
 mod failing;
 mod fake;
 mod matching;
+mod plain;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
