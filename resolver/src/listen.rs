@@ -3,13 +3,12 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
-    sync::Arc,
 };
 
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
 
-use crate::{respond::Responder, serve, tcp};
+use crate::{current::Current, os, serve, systemd::Pair, tcp};
 
 /// How many free ports are tried until one is free for UDP and TCP.
 const FREE_PORT_TRIES: usize = 32;
@@ -41,6 +40,13 @@ pub struct Bound {
     address: SocketAddr,
     udp: UdpSocket,
     tcp: TcpListener,
+}
+
+impl From<Pair> for Bound {
+    /// Sockets that somebody else has bound.
+    fn from((address, udp, tcp): Pair) -> Self {
+        Bound { address, udp, tcp }
+    }
 }
 
 impl Bound {
@@ -87,14 +93,14 @@ pub struct Server {
 
 impl Server {
     /// Serves what is bound. Must be called inside a tokio runtime.
-    pub fn start(bound: Vec<Bound>, responder: Responder) -> Self {
-        let responder = Arc::new(responder);
+    pub fn start(bound: Vec<Bound>, responder: impl Into<Current>) -> Self {
+        let current = responder.into();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let streams = tcp::Streams::default();
+        let streams = tcp::Streams::new(os::descriptors());
         for Bound { udp, tcp, .. } in bound {
-            tasks.spawn(serve::udp(udp, responder.clone(), stopped.clone()));
-            tasks.spawn(tcp::serve(tcp, responder.clone(), streams.clone(), stopped.clone()));
+            tasks.spawn(serve::udp(udp, current.clone(), stopped.clone()));
+            tasks.spawn(tcp::serve(tcp, current.clone(), streams.clone(), stopped.clone()));
         }
         Server { stop, tasks }
     }

@@ -31,7 +31,7 @@ cache-bytes, upstream-timeout-ms, upstream = [] (ask nobody), and for names that
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 
 /// A DNS server for this machine: names on the chain are answered from the chain, everything else from legacy DNS.
-#[derive(Debug, Default, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(name = "resolver", version, max_term_width = 100, after_help = MORE)]
 pub struct Cli {
     /// The dev network: short for --network dev

@@ -1,5 +1,6 @@
 //! What the resolver is to do: flags over environment over file, checked once.
 
+mod changes;
 mod cli;
 mod file;
 
@@ -19,6 +20,7 @@ use namechain::{
 };
 use thiserror::Error;
 
+pub use changes::Changes;
 pub use cli::{Cli, Switch};
 
 use crate::{mount::Mounts, pipeline::Delegation};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Time since it was made; never goes back.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Clock(Instant);
 
 impl Clock {

@@ -20,7 +20,7 @@ mod servers;
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
@@ -30,7 +30,6 @@ use clock::Clock;
 use flight::{Flights, Landed, Pilot, landing};
 use query::Asking;
 use race::{MAX_SERVERS, Race};
-use servers::Servers;
 
 pub use crate::cache::CacheStats;
 pub use error::{ExchangeError, ForwardError};
@@ -90,7 +89,7 @@ impl Legacy {
         }
         let race = Race {
             clock: Clock::start(),
-            servers: Mutex::new(Servers::default()),
+            servers: Arc::default(),
             timeout: config.timeout,
             first_retry: config.first_retry,
         };
@@ -98,6 +97,27 @@ impl Legacy {
             upstreams: config.upstreams,
             cache: Arc::new(Cache::new(config.cache_bytes)),
             flights: Flights::new(config.max_in_flight),
+            race: Arc::new(race),
+        })
+    }
+
+    /// Legacy DNS with other upstreams and times, and with what this one knows: its answers, which keep their room, what
+    /// is on its way, and how its servers did.
+    ///
+    /// # Errors
+    /// As [`Legacy::new`].
+    pub fn reconfigured(&self, config: LegacyConfig) -> Result<Self, ForwardError> {
+        let fresh = Self::new(LegacyConfig { cache_bytes: 0, ..config })?;
+        let race = Race {
+            clock: self.race.clock,
+            servers: self.race.servers.clone(),
+            timeout: fresh.race.timeout,
+            first_retry: fresh.race.first_retry,
+        };
+        Ok(Self {
+            upstreams: fresh.upstreams,
+            cache: self.cache.clone(),
+            flights: self.flights.clone(),
             race: Arc::new(race),
         })
     }

@@ -35,7 +35,7 @@ pub struct Won {
 #[derive(Debug)]
 pub struct Race {
     pub clock: Clock,
-    pub servers: Mutex<Servers>,
+    pub servers: Arc<Mutex<Servers>>,
     pub timeout: Duration,
     pub first_retry: Duration,
 }

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{GRACE, Streams};
-use crate::{answer::STREAM_IDLE, query::Client, respond::Responder};
+use crate::{answer::STREAM_IDLE, current::Current, query::Client};
 
 /// How many questions of one connection may be in work; the next is read when one of them is answered.
 const MAX_PIPELINED: usize = 32;
@@ -86,7 +86,7 @@ impl Drop for Held {
 pub(super) async fn converse(
     stream: TcpStream,
     client: Client,
-    responder: Arc<Responder>,
+    current: Current,
     place: Place,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -103,7 +103,7 @@ pub(super) async fn converse(
         };
         let Ok(Ok(message)) = read else { break };
         let work = Work::begin(&place);
-        let (responder, writer) = (responder.clone(), writer.clone());
+        let (responder, writer) = (current.get(), writer.clone());
         answers.spawn(async move {
             let _permit = permit;
             match responder.respond_to_bytes(&message, client).await {

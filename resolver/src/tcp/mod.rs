@@ -1,7 +1,7 @@
 //! DNS over TCP (RFC 7766): messages behind their lengths, several at a time on one connection, answers as they come.
 //!
 //! ```text
-//! listener -> serve -> table: is there room? who goes? -> connection -> Responder
+//! listener -> serve -> table: is there room? who goes? -> connection -> the current responder
 //! ```
 //!
 //! Whoever comes is let in. When everything is taken, the connection goes that has been without a whole question for
@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use crate::{
+    current::Current,
     query::{Client, Transport},
-    respond::Responder,
 };
 use table::Table;
 
@@ -45,13 +45,14 @@ pub const GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Streams(Arc<Mutex<Table<AbortHandle>>>);
 
-impl Default for Streams {
-    fn default() -> Self {
-        Streams(Arc::new(Mutex::new(Table::new(MAX_CONNECTIONS, MAX_HELD_BYTES))))
-    }
-}
-
 impl Streams {
+    /// Room for [`MAX_CONNECTIONS`], and for no more than half of the file descriptors that there are: upstreams, the
+    /// store and the node's peers need some too.
+    pub fn new(descriptors: u64) -> Self {
+        let room = MAX_CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX)).max(1);
+        Streams(Arc::new(Mutex::new(Table::new(room, MAX_HELD_BYTES))))
+    }
+
     fn table(&self) -> MutexGuard<'_, Table<AbortHandle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,7 +65,7 @@ impl Streams {
 /// If the listener can't be made asynchronous.
 pub async fn serve(
     listener: net::TcpListener,
-    responder: Arc<Responder>,
+    current: Current,
     streams: Streams,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -82,7 +83,7 @@ pub async fn serve(
                 let mut table = streams.table();
                 let (id, leaves) = table.admit(client.address);
                 let place = connection::Place { streams: streams.clone(), id };
-                let task = connection::converse(stream, client, responder.clone(), place, stop.clone());
+                let task = connection::converse(stream, client, current.clone(), place, stop.clone());
                 table.attach(id, connections.spawn(task));
                 drop(table);
                 leaves.inspect(AbortHandle::abort);

@@ -1,8 +1,12 @@
 //! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
 
+mod reload;
+mod watched;
+
 use std::{
     io::{IsTerminal, Write},
     net::SocketAddr,
+    pin::pin,
     process::ExitCode,
     sync::Arc,
 };
@@ -13,53 +17,80 @@ use namechain::node::{MineMode, Node, NodeConfig, stop_signal};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::{ChainFrom, Cli, Config},
+    current::Current,
     forward::{Legacy, LegacyConfig},
     listen::{Bound, Server, bind},
     os,
     pipeline::Pipeline,
     respond::{Clients, Responder},
     start::Started,
+    systemd::{self, Pair},
 };
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+use reload::Reload;
 
 /// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info.
 const LOG: &str = "warn,resolver=info,namechain=info";
 
 fn main() -> ExitCode {
-    let (config, filter) = match asked_for() {
+    let asked = match asked_for() {
         Ok(asked) => asked,
         Err(error) => {
             eprintln!("resolver: {error}");
             return ExitCode::from(2);
         }
     };
+    // Before there are threads: the environment is changed.
+    let passed = match systemd::sockets() {
+        Ok(passed) => passed,
+        Err(error) => return fail(&error.into()),
+    };
+    let filter = asked.filter.clone();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+    os::raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(run(config)) {
+    match runtime.block_on(run(asked, passed)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
+/// What the user wants.
+struct Asked {
+    /// The command line, which stays as it is when the configuration is read again.
+    cli: Cli,
+    config: Config,
+    filter: EnvFilter,
+}
+
 /// What the flags, the environment and the file ask for. Every error is the user's.
-fn asked_for() -> anyhow::Result<(Config, EnvFilter)> {
-    let config = Config::load(Cli::parse(), |key| std::env::var_os(key))?;
-    if let ChainFrom::Remote { url, .. } = &config.chain {
-        Remote::check_url(url)?;
-    }
+fn asked_for() -> anyhow::Result<Asked> {
+    let cli = Cli::parse();
+    let config = load(&cli)?;
     let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| LOG.into());
     let filter = EnvFilter::try_new(&filter).with_context(|| {
         format!("NAMECHAIN_LOG: '{filter}' is no filter, use a level as in info or debug")
     })?;
-    Ok((config, filter))
+    Ok(Asked { cli, config, filter })
+}
+
+/// The configuration as it is now.
+fn load(cli: &Cli) -> anyhow::Result<Config> {
+    let config = Config::load(cli.clone(), |key| std::env::var_os(key))?;
+    if let ChainFrom::Remote { url, .. } = &config.chain {
+        Remote::check_url(url)?;
+    }
+    Ok(config)
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
@@ -67,22 +98,23 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
+    let Asked { cli, config, .. } = asked;
     // Before anything else: once we are the machine's resolver, nobody else can tell us.
     let (upstreams, system_upstreams) = upstreams(&config);
-    let bound = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<Bound>, _>>()?;
+    let bound = if passed.is_empty() {
+        config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<Bound>, _>>()?
+    } else {
+        passed.into_iter().map(Bound::from).collect()
+    };
     let dns: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
     let upstreams = without_ourselves(upstreams, &dns);
     let stop = stop_signal().context("signals can't be watched")?;
-    let legacy = Legacy::new(LegacyConfig {
-        upstreams: upstreams.clone(),
-        cache_bytes: config.cache_bytes,
-        timeout: config.upstream_timeout,
-        ..LegacyConfig::default()
-    })?;
+    let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
+    let legacy = Legacy::new(legacy_config(&config, upstreams.clone()))?;
     let (chain, node) = chain(&config.chain).await?;
     let started = Started {
-        dns,
+        dns: dns.clone(),
         api: node.as_ref().and_then(Node::api_addr),
         node: match &config.chain {
             ChainFrom::Remote { url, .. } => Some(url.clone()),
@@ -102,14 +134,26 @@ async fn run(config: Config) -> anyhow::Result<()> {
             "zonetool"
         },
     };
-    let pipeline = Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation };
-    let mut server = Server::start(bound, Responder::new(pipeline, Clients::local_and(config.allow)));
+    let pipeline = pipeline(&config, chain, legacy);
+    let current = Current::from(Responder::new(pipeline, Clients::local_and(config.allow.clone())));
+    let mut server = Server::start(bound, current.clone());
     announce(&started, config.json);
-    let failure = tokio::select! {
-        () = stop => None,
-        error = server.failed() => Some(anyhow::Error::from(error).context("DNS can't be answered any more")),
-        loss = lost(node.as_ref()) => Some(anyhow::anyhow!("the node has stopped: {loss}")),
+    systemd::ready();
+    let alive = tokio::spawn(watched::report(dns.clone()));
+    let mut reload = Reload { cli, config, current, dns };
+    let mut stop = pin!(stop);
+    let failure = loop {
+        tokio::select! {
+            () = &mut stop => break None,
+            error = server.failed() => {
+                break Some(anyhow::Error::from(error).context("DNS can't be answered any more"));
+            }
+            loss = lost(node.as_ref()) => break Some(anyhow::anyhow!("the node has stopped: {loss}")),
+            Some(()) = hangup.recv() => reload.again(),
+        }
     };
+    systemd::stopping();
+    alive.abort();
     server.stop().await;
     if let Some(node) = node {
         node.stop().await;
@@ -127,6 +171,20 @@ fn upstreams(config: &Config) -> (Vec<SocketAddr>, bool) {
         Vec::new()
     });
     (servers, true)
+}
+
+/// How legacy DNS is asked.
+fn legacy_config(config: &Config, upstreams: Vec<SocketAddr>) -> LegacyConfig {
+    LegacyConfig {
+        upstreams,
+        cache_bytes: config.cache_bytes,
+        timeout: config.upstream_timeout,
+        ..LegacyConfig::default()
+    }
+}
+
+fn pipeline(config: &Config, chain: Arc<dyn ChainSource>, legacy: Legacy) -> Pipeline {
+    Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation }
 }
 
 /// An upstream that is one of our own addresses would be asked for ever.
