@@ -11,6 +11,7 @@ pub mod chain;
 pub mod config;
 pub mod current;
 pub mod ede;
+pub mod flush;
 pub mod forward;
 pub mod listen;
 pub mod mount;

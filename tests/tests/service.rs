@@ -14,7 +14,7 @@ use std::{
 use tempfile::TempDir;
 use tests::{
     dig, http,
-    program::{self, Daemon},
+    program::{self, Daemon, User},
     tools,
     upstream::{self, Counting},
     wait,
@@ -244,4 +244,65 @@ fn sockets_that_are_passed_are_answered_at() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && said.contains(expected), "{kinds}: {output:?}");
     }
+}
+
+/// How many answers of these names the upstream was asked for since.
+fn asked_again(dns: SocketAddr, upstream: &Counting, names: &[&str]) -> Vec<usize> {
+    let before: Vec<usize> = names.iter().map(|name| asked(upstream, name)).collect();
+    names.iter().for_each(|name| assert_eq!(dig::ask(dns, name, "A", "").rdata("A"), ["203.0.113.99"]));
+    names.iter().zip(before).map(|(name, before)| asked(upstream, name) - before).collect()
+}
+
+#[test]
+fn answers_are_forgotten_when_somebody_asks_for_it() {
+    if !tools::available("answers_are_forgotten_when_somebody_asks_for_it", &["dig"]) {
+        return;
+    }
+    let upstream = Counting::start();
+    let service = Service::new(&format!("upstream = ['{}']\n", upstream.addr));
+    let with_node = service.start();
+    // The other kind: the node runs elsewhere, and the resolver has a small API of its own.
+    let beside = Service::new("");
+    let node = format!("http://{}", with_node.addr("api"));
+    let toml = format!("upstream = ['{}']\nnode = '{node}'\n", upstream.addr);
+    beside.configure(&toml);
+    let file = beside.file().to_str().expect("a path in UTF-8").to_owned();
+    let without_node = Daemon::start("resolver", &["--json", "--config", &file], beside.home.path());
+    for resolver in [&with_node, &without_node] {
+        forgets(resolver, &upstream);
+    }
+    let api = without_node.addr("api");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(http::get(api, path).body, "ok\n", "{path}");
+    }
+    assert_eq!(http::get(api, "/metrics").status, 200);
+    drop(with_node);
+    wait::until("the node is missed", || (http::get(api, "/readyz").status == 503).then_some(()));
+    assert_eq!(http::get(api, "/healthz").body, "ok\n");
+    assert_eq!(
+        asked_again(without_node.addr("dns"), &upstream, &["a.x.example."]),
+        [0],
+        "legacy answers stay"
+    );
+}
+
+fn forgets(resolver: &Daemon, upstream: &Counting) {
+    let user = User::without_key(resolver.addr("api"));
+    let names = ["a.x.example.", "b.a.x.example.", "x.example.", "y.example.", "xx.example."];
+    let dns = resolver.addr("dns");
+    assert_eq!(asked_again(dns, upstream, &names), [1; 5]);
+    assert_eq!(asked_again(dns, upstream, &names), [0; 5]);
+    let flush =
+        |args: &[&str]| user.zonetool(&[&["cache", "flush"], args].concat()).ok().json()["flushed"].clone();
+    assert_eq!(flush(&["A.X.example"]), 1);
+    assert_eq!(asked_again(dns, upstream, &names), [1, 0, 0, 0, 0]);
+    assert_eq!(flush(&["--zone", "x.example."]), 3);
+    assert_eq!(asked_again(dns, upstream, &names), [1, 1, 1, 0, 0]);
+    assert_eq!(flush(&["nowhere.example"]), 0);
+    assert_eq!(flush(&[]), 5);
+    assert_eq!(asked_again(dns, upstream, &names), [1; 5]);
+    assert_eq!(user.zonetool_text(&["cache", "flush", "y.example"]).ok().stdout, "1 answer forgotten\n");
+    let bad = user.zonetool(&["cache", "flush", "a..b"]);
+    assert_eq!((bad.code, bad.json()["error"]["code"].as_str()), (2, Some("usage")), "{bad:?}");
+    assert_eq!(asked_again(dns, upstream, &names), [0, 0, 0, 1, 0]);
 }

@@ -66,16 +66,22 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
     (status = 503, description = "something else records the process' metrics", body = rpc::Refusal),
 ))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
+    render(Some(app.ask(|backend| backend.status()).await?))
+}
+
+/// What has been counted, with the node's state if there is a node.
+pub(super) fn render(status: Option<rpc::Status>) -> Result<Response, Refused> {
     let recorder = recorder()
         .ok_or_else(|| Refused::unavailable("something else records the metrics of this process", ""))?;
-    let status = app.ask(|backend| backend.status()).await?;
     let _rendering = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
-    gauge!(TIP_HEIGHT).set(status.height);
-    gauge!(TIP_TIME).set(status.tip_time as f64);
-    gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
-    gauge!(HELD_BACK).set(if status.held_back.is_some() { 1.0 } else { 0.0 });
-    gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
-    gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
+    if let Some(status) = status {
+        gauge!(TIP_HEIGHT).set(status.height);
+        gauge!(TIP_TIME).set(status.tip_time as f64);
+        gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
+        gauge!(HELD_BACK).set(if status.held_back.is_some() { 1.0 } else { 0.0 });
+        gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
+        gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
+    }
     recorder.run_upkeep();
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render()).into_response())
 }

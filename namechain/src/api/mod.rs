@@ -7,7 +7,9 @@
 //! Everything that is refused is refused with an [`rpc::Refusal`], by the router as well as by the handlers; only what
 //! is no HTTP at all gets hyper's bare 400.
 
+mod aside;
 mod blocks;
+mod cache;
 mod guard;
 mod metrics;
 mod names;
@@ -33,6 +35,8 @@ use crate::{
     rpc,
     types::{Block, Hash, Name, Operation},
 };
+pub use aside::{Aside, ReadyHook, serve_aside};
+pub use cache::{FlushHook, no_answers_kept};
 pub use metrics::install as install_metrics;
 use refuse::Refused;
 pub use serve::serve;
@@ -66,6 +70,10 @@ pub trait Backend: Send + Sync + 'static {
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal>;
+    /// Forgets answers of DNS, if somebody in this process keeps some.
+    fn flush(&self, _what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
+        Err(no_answers_kept())
+    }
 }
 
 /// What every handler has.
@@ -97,7 +105,7 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 13] {
+fn routes() -> [(&'static str, MethodRouter<App>); 14] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/price", get(node::price)),
@@ -108,6 +116,7 @@ fn routes() -> [(&'static str, MethodRouter<App>); 13] {
         ("/v1/ops", post(ops::submit)),
         ("/v1/blocks/{block}", get(blocks::block)),
         ("/v1/blocks/{block}/proof", get(blocks::place)),
+        ("/v1/cache/flush", post(cache::flush)),
         ("/healthz", get(node::healthz)),
         ("/readyz", get(node::readyz)),
         ("/metrics", get(metrics::metrics)),
@@ -121,10 +130,14 @@ fn router(backend: Arc<dyn Backend>, ip: IpAddr) -> Router {
     for (path, methods) in routes() {
         router = router.route(path, methods);
     }
+    finish(router, ip).with_state(App::new(backend))
+}
+
+/// What every router has, of a server that listens on `ip`.
+fn finish<S: Clone + Send + Sync + 'static>(router: Router<S>, ip: IpAddr) -> Router<S> {
     router
         .fallback(refuse::no_route)
         .method_not_allowed_fallback(refuse::no_method)
         .layer(middleware::from_fn_with_state(guard::Guard::new(ip), guard::guard))
         .layer(middleware::from_fn(metrics::count))
-        .with_state(App::new(backend))
 }

@@ -1,7 +1,7 @@
 //! What others hold of a running node: published snapshots, and a way to ask the chain thread.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::Ordering,
     mpsc::{SyncSender, sync_channel},
 };
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{MineMode, NodeConfig, mining::Workshop, thread::Command};
 use crate::{
-    api::Backend,
+    api::{Backend, FlushHook, no_answers_kept},
     chain::{Chain, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
     mempool::{Mempool, MempoolError},
@@ -61,6 +61,7 @@ pub struct NodeHandle {
     storage: Arc<dyn Storage>,
     workshop: Arc<Workshop>,
     workers: Arc<Mutex<Vec<Worker>>>,
+    flush: Arc<OnceLock<FlushHook>>,
 }
 
 /// Why a running node has stopped working.
@@ -76,7 +77,16 @@ impl NodeHandle {
         workshop: Arc<Workshop>,
     ) -> Self {
         let (network, mine) = (config.network, config.mine);
-        NodeHandle { network, mine, commands, published, storage, workshop, workers: Arc::default() }
+        NodeHandle {
+            network,
+            mine,
+            commands,
+            published,
+            storage,
+            workshop,
+            workers: Arc::default(),
+            flush: Arc::default(),
+        }
     }
 
     fn now(&self) -> Arc<Published> {
@@ -100,6 +110,12 @@ impl NodeHandle {
     /// The state at the depth that names are served from.
     pub fn served(&self) -> Arc<Snapshot> {
         self.now().served.clone()
+    }
+
+    /// Says who keeps answers of DNS in this process: `POST /v1/cache/flush` is handed on. The first one counts.
+    pub fn answers_are_kept_by(&self, hook: FlushHook) {
+        // A second one is a program's mistake that does no harm.
+        let _ = self.flush.set(hook);
     }
 
     /// The published state, to wait for its changes.
@@ -275,5 +291,9 @@ impl Backend for NodeHandle {
 
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
         NodeHandle::submit(self, operation)
+    }
+
+    fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
+        self.flush.get().map_or_else(|| Err(no_answers_kept()), |hook| hook(what))
     }
 }

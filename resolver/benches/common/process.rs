@@ -75,7 +75,7 @@ impl Running {
         probe: &str,
         dir: &Path,
     ) -> Result<Running, String> {
-        let log = dir.join(format!("{name}.log"));
+        let log = dir.join(format!("{name}-{}.log", address.port()));
         let out = fs::File::create(&log).map_err(|error| error.to_string())?;
         let again = out.try_clone().map_err(|error| error.to_string())?;
         command.process_group(0).stdin(Stdio::null()).stdout(out).stderr(again);

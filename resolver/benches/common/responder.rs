@@ -76,7 +76,7 @@ fn send(socket: &UdpSocket, answers: &[Vec<u8>], clients: &[Option<SockaddrStora
 }
 
 /// Makes the answer to a question; false, if it is none.
-fn answer(question: &[u8], answer: &mut Vec<u8>) -> bool {
+pub fn answer(question: &[u8], answer: &mut Vec<u8>) -> bool {
     if question.len() < 17 || question[2] & 0x80 != 0 {
         return false;
     }

@@ -62,40 +62,88 @@ pub struct Ours {
     pub config: String,
     /// The core that it is on.
     pub core: usize,
+    /// The API of the node that it uses; one of its own, if there is none.
+    pub node: Option<String>,
+    /// More of its environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Ours {
+    /// On the core of the servers, with a node of its own and nothing in its file.
+    pub fn new(data: PathBuf, upstreams: Vec<SocketAddr>) -> Self {
+        Ours {
+            data,
+            upstreams,
+            config: String::new(),
+            core: SERVER_CORE,
+            node: None,
+            environment: Vec::new(),
+        }
+    }
 }
 
 /// Starts the resolver of this package.
 pub fn ours(ours: &Ours, dir: &Path) -> Result<Running, Missing> {
-    let address = free_port();
-    let config = written(dir, "resolver.toml", &ours.config);
+    start_ours(ours, free_port(), dir)
+}
+
+/// As [`ours`], at this address.
+pub fn start_ours(ours: &Ours, address: SocketAddr, dir: &Path) -> Result<Running, Missing> {
+    let config = written(dir, &format!("resolver-{}.toml", address.port()), &ours.config);
     let mut command = pinned(ours.core, Path::new(env!("CARGO_BIN_EXE_resolver")));
     command.args(["--dev", "--listen", &address.to_string(), "--api", "127.0.0.1:0", "--config"]).arg(config);
-    command.arg("--data-dir").arg(&ours.data).env_clear().env("HOME", dir);
+    match &ours.node {
+        Some(url) => command.args(["--node", url]),
+        None => command.arg("--data-dir").arg(&ours.data),
+    };
+    command.env_clear().env("HOME", dir).envs(ours.environment.iter().cloned());
     for upstream in &ours.upstreams {
         command.args(["--upstream", &upstream.to_string()]);
     }
     Running::start("ours", command, address, PROBE, dir)
 }
 
+/// Where the resolver says that its API is.
+pub fn api(ours: &Running) -> Option<String> {
+    let log = ours.log();
+    let line = log.lines().find_map(|line| line.trim().strip_prefix("API"))?;
+    line.split_whitespace().next().map(str::to_owned)
+}
+
 /// unbound, which forwards to `upstream`, with `cache` bytes for messages and as many for records.
 pub fn unbound(upstream: SocketAddr, cache: usize, dir: &Path) -> Result<Running, Missing> {
+    let asked = format!("forward-zone:\n name: \".\"\n forward-addr: {}@{}", upstream.ip(), upstream.port());
+    unbound_that(&asked, "yes", PROBE, cache, dir)
+}
+
+/// unbound, which asks the authoritative server of `zone`.
+pub fn unbound_at(zone: &str, server: SocketAddr, dir: &Path) -> Result<Running, Missing> {
+    let asked = format!("stub-zone:\n name: \"{zone}\"\n stub-addr: {}@{}", server.ip(), server.port());
+    unbound_that(&asked, "no", zone, 64 << 20, dir)
+}
+
+fn unbound_that(
+    asked: &str,
+    minimal: &str,
+    probe: &str,
+    cache: usize,
+    dir: &Path,
+) -> Result<Running, Missing> {
     let address = free_port();
     let path = dir.display();
     let config = format!(
         "server:\n interface: {ip}@{port}\n num-threads: 1\n so-reuseport: yes\n so-rcvbuf: 4m\n so-sndbuf: 4m\n username: \"\"\n \
          chroot: \"\"\n directory: \"{path}\"\n pidfile: \"\"\n use-syslog: no\n do-daemonize: no\n verbosity: 0\n \
          module-config: \"iterator\"\n access-control: 127.0.0.0/8 allow\n do-not-query-localhost: no\n \
-         msg-cache-size: {cache}\n rrset-cache-size: {cache}\n minimal-responses: yes\n prefetch: no\n \
+         msg-cache-size: {cache}\n rrset-cache-size: {cache}\n minimal-responses: {minimal}\n prefetch: no\n \
          outgoing-range: 8192\n num-queries-per-thread: 4096\n local-zone: \"alt.\" nodefault\n\
-         forward-zone:\n name: \".\"\n forward-addr: {up_ip}@{up_port}\nremote-control:\n control-enable: no\n",
+         {asked}\nremote-control:\n control-enable: no\n",
         ip = address.ip(),
         port = address.port(),
-        up_ip = upstream.ip(),
-        up_port = upstream.port(),
     );
     let mut command = pinned(SERVER_CORE, &program("unbound")?);
     command.args(["-d", "-c"]).arg(written(dir, "unbound.conf", &config));
-    Running::start("unbound", command, address, PROBE, dir)
+    Running::start("unbound", command, address, probe, dir)
 }
 
 /// dnsdist with its packet cache, in front of `upstream`.
@@ -132,19 +180,24 @@ pub fn kresd(upstream: SocketAddr, dir: &Path) -> Result<Running, Missing> {
 
 /// NSD with the zone in `file`.
 pub fn nsd(file: &Path, dir: &Path) -> Result<Running, Missing> {
+    nsd_of(ZONE, file, dir)
+}
+
+/// NSD with any zone.
+pub fn nsd_of(zone: &str, file: &Path, dir: &Path) -> Result<Running, Missing> {
     let address = free_port();
     let path = dir.display();
     let config = format!(
         "server:\n ip-address: {ip}@{port}\n server-count: 1\n reuseport: yes\n username: \"\"\n chroot: \"\"\n zonesdir: \"{path}\"\n \
          database: \"\"\n xfrdfile: \"\"\n xfrdir: \"{path}\"\n zonelistfile: \"{path}/zone.list\"\n pidfile: \"\"\n \
-         rrl-ratelimit: 0\nremote-control:\n control-enable: no\nzone:\n name: \"{ZONE}\"\n zonefile: \"{file}\"\n",
+         rrl-ratelimit: 0\nremote-control:\n control-enable: no\nzone:\n name: \"{zone}\"\n zonefile: \"{file}\"\n",
         ip = address.ip(),
         port = address.port(),
         file = file.display(),
     );
     let mut command = pinned(SERVER_CORE, &program("nsd")?);
     command.args(["-d", "-c"]).arg(written(dir, "nsd.conf", &config));
-    Running::start("nsd", command, address, ZONE, dir)
+    Running::start("nsd", command, address, zone, dir)
 }
 
 /// Knot DNS with the zone in `file`.

@@ -3,7 +3,7 @@
 use crate::{
     common::{
         load::{self, Hardness, Run, dnsperf},
-        process::{Running, SERVER_CORE},
+        process::Running,
         servers::{self, Ours},
     },
     report::{Measured, table},
@@ -21,7 +21,7 @@ const FILLING: Hardness = Hardness { seconds: 240, outstanding: 100, repeat: fal
 
 fn ours(dir: &std::path::Path, data: std::path::PathBuf, upstream: &Running) -> Result<Running, String> {
     let config = format!("cache-bytes = {CACHE_BYTES}\n");
-    servers::ours(&Ours { data, upstreams: vec![upstream.address], config, core: SERVER_CORE }, dir)
+    servers::ours(&Ours { config, ..Ours::new(data, vec![upstream.address]) }, dir)
 }
 
 /// In an order in which no two neighbours were stored beside each other.

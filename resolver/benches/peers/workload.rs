@@ -8,7 +8,7 @@ use crate::{
     common::{
         clock::median,
         load::{self, Hardness, dnsperf},
-        process::{Running, SERVER_CORE},
+        process::Running,
         servers::{self, Missing, Ours},
         state,
     },
@@ -146,7 +146,7 @@ fn contenders(
     let local = matches!(workload, "chain" | "nxdomain");
     let ours = |data: PathBuf| {
         let config = format!("cache-bytes = {CACHE_BYTES}\n");
-        servers::ours(&Ours { data, upstreams: vec![asked], config, core: SERVER_CORE }, path)
+        servers::ours(&Ours { config, ..Ours::new(data, vec![asked]) }, path)
     };
     if local {
         let (data, zone) = (chain(path, NAMES)?, servers::zone_file(path, NAMES));

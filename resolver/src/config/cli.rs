@@ -46,8 +46,8 @@ pub struct Cli {
     #[arg(long, value_name = "IP:PORT", action = ArgAction::Append, value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
-    /// Serve the node's HTTP API here [default: 127.0.0.1:7380]
-    #[arg(long, value_name = "IP:PORT", conflicts_with = "node", value_parser = address)]
+    /// Serve the HTTP API here [default: 127.0.0.1:7380; with --node a small one, at 127.0.0.1:7381]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub api: Option<SocketAddr>,
 
     /// Ask this server for everything that is not on the chain; can be given several times [default: the machine's own]

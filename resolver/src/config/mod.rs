@@ -29,6 +29,8 @@ use crate::{mount::Mounts, pipeline::Delegation};
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
 /// Where the API is served unless it is said otherwise.
 pub const DEFAULT_API: &str = "127.0.0.1:7380";
+/// Where the small API of a resolver that uses another's node is served unless it is said otherwise: beside the node's.
+pub const DEFAULT_ASIDE: &str = "127.0.0.1:7381";
 /// The port of an upstream for which none is given.
 const DNS_PORT: u16 = 53;
 /// The longest configuration file that is read, in bytes.
@@ -99,6 +101,8 @@ pub enum ChainFrom {
         url: String,
         /// The network that it must be on, if that was said.
         network: Option<Network>,
+        /// Where the resolver's own small API is served, if that was said; else at [`DEFAULT_ASIDE`], if that is free.
+        api: Option<SocketAddr>,
     },
 }
 
@@ -188,14 +192,14 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
         cli.upstream = list(key)?.iter().map(|value| read(key, value, UPSTREAM)).collect::<Result<_, _>>()?;
     }
     // What belongs to one kind of node is not taken over for the other.
-    if cli.node.is_none() && cli.api.is_none() && cli.data_dir.is_none() {
+    if cli.node.is_none() && cli.data_dir.is_none() {
         cli.node = text("NAMECHAIN_NODE")?;
     }
+    if cli.api.is_none() {
+        let key = "NAMECHAIN_API";
+        cli.api = text(key)?.map(|value| read(key, &value, ADDRESS)).transpose()?;
+    }
     if cli.node.is_none() {
-        if cli.api.is_none() {
-            let key = "NAMECHAIN_API";
-            cli.api = text(key)?.map(|value| read(key, &value, ADDRESS)).transpose()?;
-        }
         cli.data_dir =
             cli.data_dir.or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
     }
@@ -288,20 +292,22 @@ impl Merge {
     }
 
     fn chain(&self, network: Option<Network>) -> Result<ChainFrom, ConfigError> {
-        let embedded_by_flag = self.cli.api.is_some() || self.cli.data_dir.is_some();
+        let embedded_by_flag = self.cli.data_dir.is_some();
+        let api = match (self.cli.api, &self.file.api) {
+            (Some(api), _) => Some(api),
+            (None, Some(given)) => Some(read("api", given, ADDRESS)?),
+            (None, None) => None,
+        };
         let node = self.cli.node.clone().or_else(|| self.file.node.clone().filter(|_| !embedded_by_flag));
         if let Some(url) = node {
-            if self.cli.node.is_none() && (self.file.api.is_some() || self.file.data_dir.is_some()) {
-                let why = "node excludes api and data-dir: those belong to a node of the resolver's own";
+            if self.cli.node.is_none() && self.file.data_dir.is_some() {
+                let why = "node excludes data-dir: that belongs to a node of the resolver's own";
                 return Err(ConfigError::Conflict(why));
             }
-            return Ok(ChainFrom::Remote { url, network });
+            return Ok(ChainFrom::Remote { url, network, api });
         }
         let network = network.unwrap_or(Network::Main);
-        let api = match (self.cli.api, &self.file.api) {
-            (Some(api), _) => api,
-            (None, given) => read("api", given.as_deref().unwrap_or(DEFAULT_API), ADDRESS)?,
-        };
+        let api = api.map_or_else(|| read("api", DEFAULT_API, ADDRESS), Ok)?;
         let data_dir = match self.cli.data_dir.clone().or_else(|| self.file.data_dir.clone()) {
             Some(dir) => dir,
             None => default_data_dir(network).ok_or(ConfigError::NoHome)?,
@@ -374,8 +380,9 @@ mod tests {
         let config = load("--dev", &[("NAMECHAIN_NETWORK", "main")], None).unwrap();
         assert!(matches!(config.chain, ChainFrom::Embedded { network: Network::Dev, .. }));
         let config = load("--node http://127.0.0.1:1", &[("NAMECHAIN_API", "127.0.0.1:2")], None).unwrap();
-        assert!(matches!(config.chain, ChainFrom::Remote { .. }));
-        let config = load("--api 127.0.0.1:2", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
+        let aside = Some(address("127.0.0.1:2"));
+        assert!(matches!(config.chain, ChainFrom::Remote { api, .. } if api == aside));
+        let config = load("--data-dir /data", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
         assert!(matches!(config.chain, ChainFrom::Embedded { .. }));
     }
 
@@ -386,7 +393,7 @@ mod tests {
             ("--upstream dns.example", vec![], None, "as in 9.9.9.9"),
             ("--network live", vec![], None, "use main, test or dev"),
             ("--dev --network main", vec![], None, "cannot be used with"),
-            ("--node http://x --api 127.0.0.1:1", vec![], None, "cannot be used with"),
+            ("--node http://x --data-dir /data", vec![], None, "cannot be used with"),
             ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
             ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
             ("", vec![], Some("\nupstreams = []"), "line 2: unknown key `upstreams`, expected one of"),
@@ -396,7 +403,7 @@ mod tests {
             ("", vec![], Some("listen = 5"), "line 1:"),
             ("", vec![], Some("network = 'live'"), "use main, test or dev"),
             ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
-            ("", vec![], Some("node = 'http://127.0.0.1'\napi = '127.0.0.1:1'"), "node excludes api"),
+            ("", vec![], Some("node = 'http://127.0.0.1'\ndata-dir = '/data'"), "node excludes data-dir"),
             ("--config /does/not/exist", vec![], None, "/does/not/exist can't be read"),
         ] {
             let error = load(flags, &env, file).unwrap_err();

@@ -1,5 +1,6 @@
 //! One file a command, and what they share: the error with its exit code, and waiting.
 
+mod cache;
 mod dry_run;
 mod foresee;
 mod history;
@@ -292,6 +293,7 @@ fn client_exit(error: &ClientError) -> Exit {
                 (_, "not-found") => Exit::NotFound,
                 (_, "conflict") => Exit::Conflict,
                 (_, "unavailable") => Exit::NotSynced,
+                (_, "bad-request") => Exit::Usage,
                 _ => Exit::Refused,
             }
         }
@@ -380,6 +382,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Show(args) => show::run(ui, &client()?, &args),
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status => status::run(ui, &client()?),
+        Command::Cache(command) => cache::run(ui, &client()?, &command),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
 
+mod aside;
+mod chain;
 mod reload;
 mod watched;
 
@@ -13,11 +15,12 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::node::{MineMode, Node, NodeConfig, stop_signal};
+use namechain::node::{Node, stop_signal};
 use resolver::{
-    chain::{ChainSource, Embedded, Remote, Served},
+    chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config},
     current::Current,
+    flush::Flusher,
     forward::{Legacy, LegacyConfig},
     listen::{Bound, Server, bind},
     os,
@@ -29,6 +32,8 @@ use resolver::{
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use aside::Aside;
+use chain::{Chain, chain};
 use reload::Reload;
 
 /// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info.
@@ -112,10 +117,11 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let stop = stop_signal().context("signals can't be watched")?;
     let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
     let legacy = Legacy::new(legacy_config(&config, upstreams.clone()))?;
-    let (chain, node) = chain(&config.chain).await?;
+    let flusher = Flusher::default();
+    let Chain { source: chain, node, aside } = chain(&config.chain, &flusher).await?;
     let started = Started {
         dns: dns.clone(),
-        api: node.as_ref().and_then(Node::api_addr),
+        api: node.as_ref().and_then(Node::api_addr).or(aside.as_ref().map(Aside::address)),
         node: match &config.chain {
             ChainFrom::Remote { url, .. } => Some(url.clone()),
             ChainFrom::Embedded { .. } => None,
@@ -136,6 +142,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     };
     let pipeline = pipeline(&config, chain, legacy);
     let current = Current::from(Responder::new(pipeline, Clients::local_and(config.allow.clone())));
+    flusher.serves(&current);
     let mut server = Server::start(bound, current.clone());
     announce(&started, config.json);
     systemd::ready();
@@ -155,6 +162,9 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     systemd::stopping();
     alive.abort();
     server.stop().await;
+    if let Some(aside) = aside {
+        aside.stop().await;
+    }
     if let Some(node) = node {
         node.stop().await;
     }
@@ -202,33 +212,6 @@ fn without_ourselves(mut upstreams: Vec<SocketAddr>, dns: &[SocketAddr]) -> Vec<
         !ourselves
     });
     upstreams
-}
-
-/// The chain, and the node in this process if there is one.
-async fn chain(from: &ChainFrom) -> anyhow::Result<(Arc<dyn ChainSource>, Option<Node>)> {
-    match from {
-        ChainFrom::Embedded { network, api, data_dir } => {
-            let node = Node::start(NodeConfig {
-                network: *network,
-                data_dir: data_dir.clone(),
-                api: Some(*api),
-                mine: MineMode::default_of(*network),
-                mine_threads: 1,
-                reindex: false,
-            })
-            .await?;
-            let handle = node.handle();
-            let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
-            Ok((Arc::new(Embedded::new(*network, served)), Some(node)))
-        }
-        ChainFrom::Remote { url, network } => {
-            let remote = Remote::new(url, *network)?;
-            if let Err(error) = remote.status().await {
-                tracing::warn!("{error}; names of the chain fail until it answers");
-            }
-            Ok((Arc::new(remote), None))
-        }
-    }
 }
 
 /// One line of JSON, or the text for people. Whoever started us may have closed the pipe: that is no reason to stop.
