@@ -1,6 +1,8 @@
 //! A DNS server for localhost: names on the chain are answered from the chain, everything else from legacy DNS.
 //!
 //! ```text
+//! UDP -> listen -> fast (what is known, as bytes) -> reply
+//!                 | what is not
 //! UDP, TCP -> listen, serve, tcp -> query -> pipeline -> route -> special | chain + zone | forward -> answer
 //! ```
 
@@ -11,6 +13,8 @@ pub mod chain;
 pub mod config;
 pub mod current;
 pub mod ede;
+#[cfg(target_os = "linux")]
+mod fast;
 pub mod flush;
 pub mod forward;
 pub mod listen;

@@ -238,11 +238,20 @@ impl Slot {
     /// Counts one who asked; whether that is the one who should fetch the answer again: true once, for a popular entry
     /// near its end.
     pub fn ask(&mut self, now: u64) -> bool {
-        let popular = if self.wanted() < POPULAR { self.wanted() + 1 } else { self.wanted() };
-        let near = || self.until().saturating_sub(now) < u64::from(self.life / DUE_PART);
-        let due = popular == POPULAR && self.nature == Nature::Legacy && near() && !self.is_failure();
-        self.count((self.asked() + 1).min(MAX_ASKED), if due { TOLD } else { popular });
+        let due = self.is_due(now);
+        let wanted = if due { TOLD } else { self.next_wanted() };
+        self.count((self.asked() + 1).min(MAX_ASKED), wanted);
         due
+    }
+
+    /// Whether who asks next is the one who should fetch the answer again.
+    pub fn is_due(&self, now: u64) -> bool {
+        let near = || self.until().saturating_sub(now) < u64::from(self.life / DUE_PART);
+        self.next_wanted() == POPULAR && self.nature == Nature::Legacy && near() && !self.is_failure()
+    }
+
+    fn next_wanted(&self) -> u8 {
+        if self.wanted() < POPULAR { self.wanted() + 1 } else { self.wanted() }
     }
 
     fn asked(&self) -> u8 {

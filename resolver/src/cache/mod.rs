@@ -33,6 +33,12 @@ use wire::{HEADER, rcode};
 const MAX_SHARDS: usize = 16;
 /// A shard is at least this large in bytes, so that long answers find room.
 const MIN_SHARD: usize = 1 << 20;
+/// How many entries are brought into the processor's cache at a time.
+const MAX_WARM: usize = 32;
+/// A line of the processor's cache, in bytes.
+const LINE: usize = 64;
+/// How many lines of an answer are brought in; what comes behind them follows by itself.
+const MAX_LINES: usize = 4;
 /// The negative answers' share of the bytes: one part in so many.
 const NEGATIVE_SHARE: usize = 4;
 
@@ -140,20 +146,47 @@ impl Cache {
         there.then(|| (Arc::new(slot.answer()), slot.age(now)))
     }
 
-    /// Looks at the entry under a key that has not run out, whatever it is, without copying it. The key's shard is locked
-    /// as long as `look` takes. Whoever gives the answer out calls [`Slot::ask`], and returns something.
+    /// Looks at the entry under a key that has not run out, whatever it is, without copying it. `hash` is the key's
+    /// [`Cache::hash`]. The key's shard is locked as long as `look` takes. Whoever gives the answer out calls [`Slot::ask`],
+    /// and returns something.
     pub fn look<R>(
         &self,
         probe: &Probe<'_>,
+        hash: u64,
         now: Duration,
         look: impl FnOnce(&mut Slot) -> Option<R>,
     ) -> Option<R> {
-        let hash = self.hash(probe);
         let mut shard = self.shard(hash);
         let slot = shard.store.find(hash, probe)?;
         let seen = slot.is_fresh(millis(now)).then(|| look(slot))??;
         shard.hits += 1;
         Some(seen)
+    }
+
+    /// Brings what will be looked at into the processor's cache: the entries of up to 32 hashes, all at the same time
+    /// instead of one after the other. A shard that somebody else has locked is left out.
+    pub fn warm(&self, hashes: &[u64]) {
+        let hashes = &hashes[..hashes.len().min(MAX_WARM)];
+        // A locked shard waits for all loads before it, so all locks come first.
+        let mut shards: [Option<MutexGuard<'_, Shard>>; MAX_SHARDS] = Default::default();
+        for (guard, shard) in shards.iter_mut().zip(&self.shards) {
+            *guard = shard.try_lock().ok();
+        }
+        let store = |hash: u64| shards[self.shard_of(hash)].as_ref().map(|shard| &shard.store);
+        let mut places = [entry::NONE; MAX_WARM];
+        for (place, &hash) in places.iter_mut().zip(hashes) {
+            *place = store(hash).map_or(entry::NONE, |store| store.first(hash));
+        }
+        let slots = |at: &usize| store(hashes[*at])?.place(places[*at]);
+        let mut touched = 0;
+        for slot in (0..hashes.len()).filter_map(|at| slots(&at)) {
+            touched ^= slot.hash;
+        }
+        for slot in (0..hashes.len()).filter_map(|at| slots(&at)) {
+            let bytes = slot.blob.iter().step_by(LINE).take(MAX_LINES);
+            touched ^= bytes.fold(0, |all, byte| all ^ u64::from(*byte));
+        }
+        std::hint::black_box(touched);
     }
 
     /// Counts a look-up that found nothing, for those who [`Cache::look`].
@@ -258,7 +291,8 @@ impl Cache {
         self.shard(hash).store.insert(hash, probe, entry, now);
     }
 
-    fn hash(&self, probe: &Probe<'_>) -> u64 {
+    /// The hash of a key in this cache.
+    pub fn hash(&self, probe: &Probe<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(probe.question);
         hasher.write_u8(probe.flags);
@@ -267,8 +301,12 @@ impl Cache {
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[self.shard_of(hash)])
+    }
+
+    fn shard_of(&self, hash: u64) -> usize {
         // The low bits choose the bucket.
-        lock(&self.shards[(hash >> 48) as usize % self.shards.len()])
+        (hash >> 48) as usize % self.shards.len()
     }
 }
 

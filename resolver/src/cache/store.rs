@@ -77,6 +77,16 @@ impl Store {
         self.slots[at as usize].as_mut()
     }
 
+    /// Where the entries of a hash begin.
+    pub fn first(&self, hash: u64) -> u32 {
+        self.buckets[self.bucket(hash)]
+    }
+
+    /// What is in a place.
+    pub fn place(&self, at: u32) -> Option<&Slot> {
+        self.slots.get(at as usize)?.as_ref()
+    }
+
     /// Puts something in, in the place of what was there. What is too large for its bound is not taken.
     pub fn insert(&mut self, hash: u64, probe: &Probe<'_>, entry: Entry, now: u64) {
         let lane = entry.lane;

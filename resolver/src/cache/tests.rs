@@ -175,7 +175,10 @@ struct In {
 impl In {
     fn new(key: u8) -> Self {
         // Few buckets are used, so that their lists are.
-        Self { question: question(&format!("k{key}"), 1), hash: u64::from(key) % 7 | u64::from(key) << 40 }
+        Self {
+            question: question(&format!("k{key}"), 1),
+            hash: (u64::from(key) % 7) | (u64::from(key) << 40),
+        }
     }
 
     fn probe(&self) -> Probe<'_> {
@@ -287,12 +290,25 @@ fn an_answer_of_ours_is_for_those_who_know_it() {
     cache.insert_ours(&probe, &ours, Kind::Positive, b"why", 7);
     assert!(cache.get(&key("alice"), seconds(1)).is_none());
     assert!(cache.get_stale(&key("alice"), seconds(1)).is_none());
-    let seen = cache.look(&probe, 100 * MAX_STALE, |slot| {
+    let seen = cache.look(&probe, cache.hash(&probe), 100 * MAX_STALE, |slot| {
         Some((slot.nature(), slot.mark(), slot.extra().to_vec(), slot.answer()))
     });
     assert_eq!(seen, Some((Nature::Ours, 7, b"why".to_vec(), ours)));
     put(&cache, "alice", Kind::Positive);
     assert!(found(&cache, "alice", seconds(1)), "nobody has the name any more");
+}
+
+#[test]
+fn bringing_entries_in_changes_nothing() {
+    let cache = Cache::new(4 << 20);
+    (0..100).for_each(|n| put(&cache, &format!("a{n}.example"), Kind::Positive));
+    let hashes: Vec<u64> =
+        (0..64).map(|n| cache.hash(&key(&format!("a{}.example", 3 * n)).probe())).collect();
+    let before = cache.stats();
+    cache.warm(&hashes);
+    cache.warm(&[]);
+    assert_eq!(cache.stats(), before);
+    assert!((0..100).all(|n| found(&cache, &format!("a{n}.example"), seconds(1))));
 }
 
 #[derive(Debug, Clone)]

@@ -25,13 +25,9 @@ impl Changes {
         let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
         restart("network, node, api or data-dir", old.chain == new.chain);
         restart("listen", old.listen == new.listen);
+        restart("workers or fast-path", old.udp == new.udp);
         restart("cache-bytes", old.cache_bytes == new.cache_bytes);
         changes
-    }
-
-    /// Whether answers that are kept may be wrong now: the same name may belong to somebody else.
-    pub fn owners_changed(&self) -> bool {
-        self.live.iter().any(|key| key.starts_with("mount-"))
     }
 }
 

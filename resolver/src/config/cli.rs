@@ -25,8 +25,9 @@ several addresses with commas between. A flag counts more than the environment, 
 more than the file. NAMECHAIN_LOG says what is logged: error, warn, info, debug, resolver=debug.
 
 Only the file has: mount-alt = true, allow = [\"192.168.0.0/16\"] (who may ask beside this machine),
-cache-bytes, upstream-timeout-ms, upstream = [] (ask nobody), and for names that delegate their zone
-[delegation] port = 53, loopback = false.
+cache-bytes, workers (threads that answer over UDP), fast-path = false, upstream-timeout-ms,
+upstream = [] (ask nobody), and for names that delegate their zone [delegation] port = 53,
+loopback = false.
 
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 

@@ -30,6 +30,10 @@ pub struct File {
     pub cache_bytes: Option<usize>,
     /// How long a question to the upstreams may take, in milliseconds.
     pub upstream_timeout_ms: Option<u64>,
+    /// Whether UDP is served by the fast path.
+    pub fast_path: Option<bool>,
+    /// Threads of the fast path at each address.
+    pub workers: Option<usize>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,

@@ -23,7 +23,11 @@ use thiserror::Error;
 pub use changes::Changes;
 pub use cli::{Cli, Switch};
 
-use crate::{mount::Mounts, pipeline::Delegation};
+use crate::{
+    listen::{MAX_WORKERS, Udp},
+    mount::Mounts,
+    pipeline::Delegation,
+};
 
 /// Where DNS is answered unless it is said otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
@@ -125,6 +129,8 @@ pub struct Config {
     pub upstream_timeout: Duration,
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// How queries over UDP are served.
+    pub udp: Udp,
     /// Whether the start is told as JSON.
     pub json: bool,
 }
@@ -257,6 +263,12 @@ impl Merge {
         let allow = file.allow.unwrap_or_default();
         let allow = allow.iter().map(|text| read("allow", text, hint)).collect::<Result<_, _>>()?;
         let root = cli.mount_root.map_or(file.mount_root.unwrap_or(true), |switch| switch == Switch::On);
+        let udp = match (file.fast_path, file.workers) {
+            (Some(false), _) => Udp::Plain,
+            (_, None) => Udp::default(),
+            (_, Some(workers @ 1..=MAX_WORKERS)) => Udp::Fast(workers),
+            _ => return Err(ConfigError::Conflict("workers: there can be 1 to 256 at each address")),
+        };
         let on_dev = network == Some(Network::Dev);
         Ok(Config {
             chain,
@@ -270,6 +282,7 @@ impl Merge {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
+            udp,
             json: cli.json,
         })
     }
@@ -367,6 +380,9 @@ mod tests {
         assert_eq!(all.upstreams, Some(vec![address("192.0.2.1:53")]));
         assert!(all.mounts.root);
         assert_eq!(all.cache_bytes, 5);
+        assert_eq!(all.udp, Udp::default());
+        assert_eq!(load("", &[], Some("workers = 3")).unwrap().udp, Udp::Fast(3));
+        assert_eq!(load("", &[], Some("fast-path = false")).unwrap().udp, Udp::Plain);
         let env_and_file = load("", &env, Some(file)).unwrap();
         assert_eq!(env_and_file.listen, [address("127.0.0.1:2"), address("127.0.0.1:3")]);
         let only_file = load("", &[], Some(file)).unwrap();
@@ -402,6 +418,7 @@ mod tests {
             ("", vec![], Some("listen = []"), "an empty list"),
             ("", vec![], Some("listen = 5"), "line 1:"),
             ("", vec![], Some("network = 'live'"), "use main, test or dev"),
+            ("", vec![], Some("workers = 0"), "there can be 1 to 256"),
             ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
             ("", vec![], Some("node = 'http://127.0.0.1'\ndata-dir = '/data'"), "node excludes data-dir"),
             ("--config /does/not/exist", vec![], None, "/does/not/exist can't be read"),

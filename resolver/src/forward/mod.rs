@@ -32,6 +32,7 @@ use query::Asking;
 use race::{MAX_SERVERS, Race};
 
 pub use crate::cache::CacheStats;
+pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
 pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
@@ -226,7 +227,7 @@ async fn fly(
 fn reply(answer: &Answer, age: u32, question: &[u8], source: ReplySource) -> Result<Reply, ForwardError> {
     let mut wire = Vec::new();
     answer.write(age, 0, question, &mut wire);
-    let message = decode::decode(&wire).map_err(|malformed| ForwardError::Unreadable(malformed.0))?;
+    let message = decode(&wire).map_err(|malformed| ForwardError::Unreadable(malformed.0))?;
     Ok(Reply { message, source })
 }
 

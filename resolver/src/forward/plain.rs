@@ -71,6 +71,11 @@ impl Legacy {
         self.race.fastest(&self.upstreams)
     }
 
+    /// How long to wait for an upstream before somebody else is asked.
+    pub fn plain_patience(&self, server: SocketAddr) -> Duration {
+        self.race.patience(server)
+    }
+
     /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the upstream that would be asked
     /// first. `None` if that is for [`Legacy::resolve`] to do.
     pub fn plain_try(

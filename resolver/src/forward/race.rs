@@ -150,7 +150,7 @@ impl Race {
     }
 
     /// How long to wait for a server before the next is asked beside it.
-    fn patience(&self, server: SocketAddr) -> Duration {
+    pub fn patience(&self, server: SocketAddr) -> Duration {
         match self.servers().expected(server, self.clock.now()) {
             Some(expected) => (expected * 3).clamp(self.first_retry / 2, self.first_retry * 2),
             None => self.first_retry,

@@ -20,7 +20,7 @@ use crate::{
     basis::Ground,
     chain::{ChainError, ChainSource, Standing},
     ede::Ede,
-    forward::{ForwardError, Legacy, LegacyQuestion},
+    forward::{self, ForwardError, Legacy, LegacyQuestion},
     mount::{ALT_LABELS, Mount, Mounts},
     query::Question,
     route::{Route, route},
@@ -237,6 +237,23 @@ fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(
         || answer.authorities.iter().any(|record| record.record_type() == RecordType::SOA);
     let next = (at != *name && !ends).then_some(at);
     Step { answer, next }
+}
+
+/// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no alias in it leads to a
+/// name of ours, or to one of which it says nothing.
+pub fn is_whole(message: &[u8], mounts: Mounts) -> bool {
+    let Ok(message) = forward::decode(message) else { return false };
+    let [query] = message.queries.as_slice() else { return false };
+    let (name, qtype) = (query.name().clone(), query.query_type());
+    let count = message.answers.len();
+    let answer = Answer {
+        rcode: message.metadata.response_code,
+        answers: message.answers,
+        authorities: message.authorities,
+        ..Answer::default()
+    };
+    let step = follow(answer, &name, qtype, |target| route(target, mounts) == Route::Legacy);
+    step.next.is_none() && step.answer.answers.len() == count
 }
 
 /// The target of the record, if it is an alias for `name`.

@@ -143,7 +143,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let pipeline = pipeline(&config, chain, legacy);
     let current = Current::from(Responder::new(pipeline, Clients::local_and(config.allow.clone())));
     flusher.serves(&current);
-    let mut server = Server::start(bound, current.clone());
+    let mut server = Server::start_with(bound, current.clone(), config.udp);
     announce(&started, config.json);
     systemd::ready();
     let alive = tokio::spawn(watched::report(dns.clone()));

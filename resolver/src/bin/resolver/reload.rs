@@ -43,6 +43,7 @@ impl Reload {
             chain: self.config.chain.clone(),
             listen: self.config.listen.clone(),
             cache_bytes: self.config.cache_bytes,
+            udp: self.config.udp,
             json: self.config.json,
             ..config
         };
@@ -53,9 +54,6 @@ impl Reload {
         let legacy = legacy.context("the upstreams can't be used")?;
         let pipeline = pipeline(&config, before.pipeline().chain.clone(), legacy);
         self.current.replace(before.successor(pipeline, Clients::local_and(config.allow.clone())));
-        if changes.owners_changed() {
-            self.current.get().pipeline().legacy.flush();
-        }
         self.config = config;
         Ok(changes)
     }
