@@ -11,6 +11,7 @@ pub mod mempool;
 pub mod miner;
 pub mod params;
 pub mod rpc;
+pub mod sync;
 pub mod tree;
 pub mod types;
 

@@ -20,8 +20,8 @@ pub struct Started {
     pub node: Option<String>,
     /// The network; `None` while the node elsewhere has not said it.
     pub network: Option<Network>,
-    /// Who is asked for everything that is not on the chain.
-    pub upstreams: Vec<SocketAddr>,
+    /// Who is asked for everything that is not on the chain: `IP:PORT`, or a URL for what is not plain DNS.
+    pub upstreams: Vec<String>,
     /// Where the chain is kept.
     pub data_dir: Option<PathBuf>,
     /// Whether the upstreams are the machine's own.
@@ -77,8 +77,8 @@ impl fmt::Display for Started {
                 "  upstreams  none: this machine names no DNS server, so names outside the chain fail; give --upstream IP"
             )?,
             ([], false) => writeln!(f, "  upstreams  none, as configured: names outside the chain fail")?,
-            (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", list(some))?,
-            (some, false) => writeln!(f, "  upstreams  {}", list(some))?,
+            (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", some.join(", "))?,
+            (some, false) => writeln!(f, "  upstreams  {}", some.join(", "))?,
         }
         let mut zonetool = self.zonetool.to_owned();
         if node != "http://127.0.0.1:7380" {
@@ -105,7 +105,7 @@ mod tests {
             api: Some("127.0.0.1:7380".parse().unwrap()),
             node: None,
             network: Some(Network::Dev),
-            upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+            upstreams: vec!["192.0.2.1:53".to_owned()],
             data_dir: Some("/data".into()),
             system_upstreams: true,
             at_root: true,

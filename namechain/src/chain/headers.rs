@@ -25,6 +25,8 @@ pub(super) struct Known {
     pub at: BlockAt,
     /// Whether the block broke a rule when it was connected.
     pub failed: bool,
+    /// Whether the signatures and stamps of its block were checked since the chain was opened.
+    pub checked: bool,
     /// The range up to and with this header.
     pub history: Arc<History>,
 }
@@ -94,6 +96,13 @@ impl Known {
         let mut history = (*self.history).clone();
         let work = header.target.work();
         history.push(network, id, work);
-        Known { header, work: self.work.saturating_add(work), at, failed: false, history: Arc::new(history) }
+        Known {
+            header,
+            work: self.work.saturating_add(work),
+            at,
+            failed: false,
+            checked: false,
+            history: Arc::new(history),
+        }
     }
 }

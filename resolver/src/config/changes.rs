@@ -17,6 +17,10 @@ impl Changes {
         let mut changes = Changes::default();
         let mut live = |key, same: bool| changes.live.extend((!same).then_some(key));
         live("upstream", old.upstreams == new.upstreams);
+        live("forward", old.zones == new.zones);
+        live("recursive", old.recursive == new.recursive);
+        live("hedge-ms", old.hedge == new.hedge);
+        live("min-ttl-seconds or max-ttl-seconds", old.ttl == new.ttl);
         live("mount-root", old.mounts.root == new.mounts.root);
         live("mount-alt", old.mounts.alt == new.mounts.alt);
         live("allow", old.allow == new.allow);
@@ -26,6 +30,7 @@ impl Changes {
         restart("network, node, api or data-dir", old.chain == new.chain);
         restart("listen", old.listen == new.listen);
         restart("workers or fast-path", old.udp == new.udp);
+        restart("serve-stale-seconds", old.serve_stale == new.serve_stale);
         restart("cache-bytes", old.cache_bytes == new.cache_bytes);
         changes
     }

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{ArgAction, Parser, ValueEnum};
 use namechain::types::Network;
 
-use super::{ADDRESS, Upstream};
+use super::ADDRESS;
+use crate::forward::Upstream;
 
 const MORE: &str = "\
 Examples:
@@ -15,6 +16,10 @@ Examples:
       on a free port, told in one line of JSON
   resolver --upstream 9.9.9.9 --upstream 1.1.1.1
       these upstreams instead of the machine's own
+  resolver --upstream tls://9.9.9.9#dns.quad9.net
+      encrypted; so are https://NAME/dns-query?bootstrap=IP and quic://NAME?bootstrap=IP
+  resolver --upstream recursive
+      no upstream: the servers of each name are asked, from the root on
   resolver --node http://127.0.0.1:7380
       with a node that runs already
   dig @127.0.0.1 -p 5300 www.alice
@@ -25,9 +30,12 @@ several addresses with commas between. A flag counts more than the environment, 
 more than the file. NAMECHAIN_LOG says what is logged: error, warn, info, debug, resolver=debug.
 
 Only the file has: mount-alt = true, allow = [\"192.168.0.0/16\"] (who may ask beside this machine),
-cache-bytes, workers (threads that answer over UDP), fast-path = false, upstream-timeout-ms,
-upstream = [] (ask nobody), and for names that delegate their zone [delegation] port = 53,
-loopback = false.
+cache-bytes, workers (threads that answer over UDP), fast-path = false, upstream-timeout-ms, hedge-ms,
+serve-stale-seconds, min-ttl-seconds, max-ttl-seconds, upstream = [] (ask nobody), and the tables
+  [[forward]] zone = \"corp.example\", upstream = [\"10.0.0.53\"]: other upstreams for some names
+  [[upstreams]] url, bootstrap, ca, pin: an encrypted upstream and whom its certificate is from
+  [recursive] root-hints, trust-anchor, validate, port, loopback
+  [delegation] port = 53, loopback = false: names that delegate their zone.
 
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 
@@ -52,7 +60,7 @@ pub struct Cli {
     pub api: Option<SocketAddr>,
 
     /// Ask this server for everything that is not on the chain; can be given several times [default: the machine's own]
-    #[arg(long, value_name = "IP[:PORT]", action = ArgAction::Append)]
+    #[arg(long, value_name = "IP[:PORT]|URL", action = ArgAction::Append)]
     pub upstream: Vec<Upstream>,
 
     /// Keep the chain here [default: namechain/NETWORK in the user's data directory]

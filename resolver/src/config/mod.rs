@@ -3,11 +3,12 @@
 mod changes;
 mod cli;
 mod file;
+mod upstreams;
 
 use std::{
     ffi::OsString,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -24,6 +25,7 @@ pub use changes::Changes;
 pub use cli::{Cli, Switch};
 
 use crate::{
+    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
@@ -35,7 +37,7 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
 pub const DEFAULT_API: &str = "127.0.0.1:7380";
 /// Where the small API of a resolver that uses another's node is served unless it is said otherwise: beside the node's.
 pub const DEFAULT_ASIDE: &str = "127.0.0.1:7381";
-/// The port of an upstream for which none is given.
+/// The port of the servers that a name delegates to.
 const DNS_PORT: u16 = 53;
 /// The longest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -72,21 +74,6 @@ pub enum ConfigError {
     NoHome,
 }
 
-/// An upstream: an IP address with or without a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upstream(pub SocketAddr);
-
-impl FromStr for Upstream {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<SocketAddr>()
-            .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)))
-            .map(Upstream)
-            .map_err(|_| "is not IP or IP:PORT, as in 9.9.9.9 or [2620:fe::fe]:53")
-    }
-}
-
 /// Where the chain is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChainFrom {
@@ -118,7 +105,11 @@ pub struct Config {
     /// Where DNS is answered.
     pub listen: Vec<SocketAddr>,
     /// The upstreams; `None`: the machine's own.
-    pub upstreams: Option<Vec<SocketAddr>>,
+    pub upstreams: Option<Vec<Upstream>>,
+    /// Zones with upstreams of their own.
+    pub zones: Vec<ForwardZone>,
+    /// How the recursive resolver works, where it is an upstream.
+    pub recursive: RecursiveConfig,
     /// Where the chain's names stand.
     pub mounts: Mounts,
     /// Who may ask beside this machine.
@@ -127,6 +118,12 @@ pub struct Config {
     pub cache_bytes: usize,
     /// How long a question to the upstreams may take.
     pub upstream_timeout: Duration,
+    /// How long to wait for one upstream before another is asked beside it, to begin with.
+    pub hedge: Duration,
+    /// For how long an answer that has run out is given when no upstream replies; zero: never.
+    pub serve_stale: Duration,
+    /// How long a legacy answer is kept at least and at most.
+    pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
     /// How queries over UDP are served.
@@ -144,6 +141,22 @@ impl Config {
             None => file::File::default(),
         };
         Merge { cli, file }.config()
+    }
+
+    /// How legacy DNS is asked, with these upstreams.
+    pub fn legacy(&self, upstreams: Vec<Upstream>) -> LegacyConfig {
+        LegacyConfig {
+            upstreams,
+            zones: self.zones.clone(),
+            recursive: self.recursive.clone(),
+            cache_bytes: self.cache_bytes,
+            min_ttl: self.ttl.0,
+            max_ttl: self.ttl.1,
+            serve_stale: self.serve_stale,
+            timeout: self.upstream_timeout,
+            first_retry: self.hedge,
+            ..LegacyConfig::default()
+        }
     }
 }
 
@@ -171,7 +184,6 @@ where
 }
 
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
-const UPSTREAM: &str = "is not IP or IP:PORT, as in 9.9.9.9 or [2620:fe::fe]:53";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
@@ -195,7 +207,14 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
     }
     if cli.upstream.is_empty() {
         let key = "NAMECHAIN_UPSTREAM";
-        cli.upstream = list(key)?.iter().map(|value| read(key, value, UPSTREAM)).collect::<Result<_, _>>()?;
+        let read = |text: &String| {
+            text.parse().map_err(|error: UpstreamError| ConfigError::Value {
+                place: key.into(),
+                value: text.clone(),
+                why: error.to_string(),
+            })
+        };
+        cli.upstream = list(key)?.iter().map(read).collect::<Result<_, _>>()?;
     }
     // What belongs to one kind of node is not taken over for the other.
     if cli.node.is_none() && cli.data_dir.is_none() {
@@ -249,16 +268,16 @@ impl Merge {
         if listen.is_empty() {
             return Err(ConfigError::Conflict("listen: an empty list leaves nothing to do: give an IP:PORT"));
         }
-        let upstreams = match (cli.upstream.is_empty(), file.upstream) {
-            (false, _) => Some(cli.upstream.into_iter().map(|upstream| upstream.0).collect()),
-            (true, Some(given)) => Some(
-                given
-                    .iter()
-                    .map(|text| read("upstream", text, UPSTREAM).map(|upstream: Upstream| upstream.0))
-                    .collect::<Result<_, _>>()?,
-            ),
-            (true, None) => None,
-        };
+        let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
+        let defaults = LegacyConfig::default();
+        let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
+        let ttl = (
+            seconds(file.min_ttl_seconds, defaults.min_ttl),
+            seconds(file.max_ttl_seconds, defaults.max_ttl),
+        );
+        if ttl.0 > ttl.1 {
+            return Err(ConfigError::Conflict("min-ttl-seconds is more than max-ttl-seconds"));
+        }
         let hint = "is not a network, as in 192.168.0.0/16";
         let allow = file.allow.unwrap_or_default();
         let allow = allow.iter().map(|text| read("allow", text, hint)).collect::<Result<_, _>>()?;
@@ -274,6 +293,11 @@ impl Merge {
             chain,
             listen,
             upstreams,
+            zones: upstreams::zones(&file.forward)?,
+            recursive: upstreams::recursive(file.recursive),
+            hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
+            serve_stale: seconds(file.serve_stale_seconds, defaults.serve_stale),
+            ttl,
             mounts: Mounts { root, alt: file.mount_alt.unwrap_or(true) },
             allow,
             cache_bytes: file.cache_bytes.unwrap_or(CACHE_BYTES),
@@ -377,7 +401,7 @@ mod tests {
         let env = [("NAMECHAIN_LISTEN", "127.0.0.1:2, 127.0.0.1:3"), ("NAMECHAIN_MOUNT_ROOT", "on")];
         let all = load("--dev --listen 127.0.0.1:4 --listen [::1]:4", &env, Some(file)).unwrap();
         assert_eq!(all.listen, [address("127.0.0.1:4"), address("[::1]:4")]);
-        assert_eq!(all.upstreams, Some(vec![address("192.0.2.1:53")]));
+        assert_eq!(all.upstreams, Some(vec![Upstream::Plain(address("192.0.2.1:53"))]));
         assert!(all.mounts.root);
         assert_eq!(all.cache_bytes, 5);
         assert_eq!(all.udp, Udp::default());
@@ -389,6 +413,34 @@ mod tests {
         assert_eq!(only_file.listen, [address("127.0.0.1:1")]);
         assert!(!only_file.mounts.root);
         assert_eq!(load("", &[], Some("upstream = []")).unwrap().upstreams, Some(vec![]), "none at all");
+    }
+
+    #[test]
+    fn upstreams_of_every_kind() {
+        let file = "upstream = ['9.9.9.9', 'tls://1.1.1.1#one.one.one.one', 'recursive']\n\
+                    serve-stale-seconds = 0\nhedge-ms = 100\nmin-ttl-seconds = 5\n\
+                    [[upstreams]]\nurl = 'https://dns.example/q'\nbootstrap = ['192.0.2.1', '2001:db8::1']\nca = '/ca.pem'\n\
+                    [[forward]]\nzone = 'Corp.Example'\nupstream = ['192.0.2.53']\n\
+                    [[forward]]\nzone = '10.in-addr.arpa.'\nupstream = 'tcp://192.0.2.53'\n\
+                    [recursive]\nroot-hints = '/hints'\nvalidate = false\nport = 5353\n";
+        let config = load("--dev", &[], Some(file)).unwrap();
+        let shown: Vec<String> = config.upstreams.clone().unwrap().iter().map(ToString::to_string).collect();
+        let expected = [
+            "9.9.9.9:53",
+            "tls://1.1.1.1:853#one.one.one.one",
+            "recursive",
+            "https://192.0.2.1:443/q#dns.example",
+        ];
+        assert_eq!(shown, expected);
+        let legacy = config.legacy(Vec::new());
+        let zones: Vec<String> = legacy.zones.iter().map(|zone| zone.zone.to_string()).collect();
+        assert_eq!(zones, ["corp.example.", "10.in-addr.arpa."]);
+        assert_eq!(legacy.zones[1].upstreams[0].to_string(), "tcp://192.0.2.53:53");
+        assert_eq!((legacy.serve_stale, legacy.min_ttl), (Duration::ZERO, Duration::from_secs(5)));
+        assert_eq!(legacy.first_retry, Duration::from_millis(100));
+        assert!(!legacy.recursive.validate && legacy.recursive.port == 5353);
+        let one = load("--dev --upstream recursive", &[], Some(file)).unwrap();
+        assert_eq!(one.upstreams, Some(vec![Upstream::Recursive]), "a flag counts more");
     }
 
     #[test]
@@ -412,7 +464,39 @@ mod tests {
             ("--node http://x --data-dir /data", vec![], None, "cannot be used with"),
             ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
             ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
-            ("", vec![], Some("\nupstreams = []"), "line 2: unknown key `upstreams`, expected one of"),
+            ("", vec![], Some("\nupstrem = []"), "line 2: unknown key `upstrem`, expected one of"),
+            ("", vec![], Some("upstream = 5"), "line 1:"),
+            (
+                "",
+                vec![],
+                Some("upstream = 'dns.example'"),
+                "upstream: 'dns.example' is not an upstream: write IP",
+            ),
+            ("", vec![], Some("upstream = ['tls://dns.example']"), "write ?bootstrap=IP behind it"),
+            ("", vec![("NAMECHAIN_UPSTREAM", "here")], None, "NAMECHAIN_UPSTREAM: 'here' is not an upstream"),
+            (
+                "",
+                vec![],
+                Some("[[upstreams]]\nurl = 'tls://a.example'\nboot = []"),
+                "line 3: unknown key `boot`",
+            ),
+            (
+                "",
+                vec![],
+                Some("[[forward]]\nzone = 'a..b'\nupstream = '9.9.9.9'"),
+                "is not the name of a zone",
+            ),
+            (
+                "",
+                vec![],
+                Some("[[forward]]\nzone = '.'\nupstream = '9.9.9.9'"),
+                "write its upstreams as upstream",
+            ),
+            ("", vec![], Some("[[forward]]\nzone = 'alt'\nupstream = '9.9.9.9'"), "names of the chain"),
+            ("", vec![], Some("[[forward]]\nzone = 'a.namechain.alt'\nupstream = '9.9.9.9'"), "of the chain"),
+            ("", vec![], Some("[[forward]]\nzone = 'corp'\nupstream = []"), "has no upstream"),
+            ("", vec![], Some("[[forward]]\nzone = 'corp'"), "missing field `upstream`"),
+            ("", vec![], Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"), "is more than max-ttl-seconds"),
             ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
             ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),
             ("", vec![], Some("listen = []"), "an empty list"),

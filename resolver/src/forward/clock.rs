@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Time since it was made; never goes back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Clock(Instant);
 
 impl Clock {
@@ -11,6 +11,19 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the shell of legacy DNS owns its clock")]
     pub fn start() -> Self {
         Self(Instant::now())
+    }
+
+    /// One that has run for this long, for tests.
+    #[cfg(test)]
+    #[expect(clippy::disallowed_methods, reason = "the shell of legacy DNS owns its clock")]
+    pub fn running_for(time: Duration) -> Self {
+        Self(Instant::now().checked_sub(time).unwrap_or_else(Instant::now))
+    }
+
+    /// Now, for those who count by the machine's clock themselves.
+    #[expect(clippy::disallowed_methods, reason = "the shell of legacy DNS owns its clock")]
+    pub fn instant(&self) -> Instant {
+        Instant::now()
     }
 
     /// The time since the start.

@@ -21,7 +21,7 @@ use resolver::{
     config::{ChainFrom, Cli, Config},
     current::Current,
     flush::Flusher,
-    forward::{Legacy, LegacyConfig},
+    forward::{Legacy, Upstream},
     listen::{Bound, Server, bind},
     os,
     pipeline::Pipeline,
@@ -36,8 +36,9 @@ use aside::Aside;
 use chain::{Chain, chain};
 use reload::Reload;
 
-/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info.
-const LOG: &str = "warn,resolver=info,namechain=info";
+/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info, and its
+/// recursive resolver one at warn for each name that fails.
+const LOG: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
 
 fn main() -> ExitCode {
     let asked = match asked_for() {
@@ -116,7 +117,8 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let upstreams = without_ourselves(upstreams, &dns);
     let stop = stop_signal().context("signals can't be watched")?;
     let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
-    let legacy = Legacy::new(legacy_config(&config, upstreams.clone()))?;
+    let names = upstreams.iter().map(Upstream::to_string).collect();
+    let legacy = Legacy::new(config.legacy(upstreams))?;
     let flusher = Flusher::default();
     let Chain { source: chain, node, aside } = chain(&config.chain, &flusher).await?;
     let started = Started {
@@ -127,7 +129,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
             ChainFrom::Embedded { .. } => None,
         },
         network: chain.network(),
-        upstreams,
+        upstreams: names,
         data_dir: match &config.chain {
             ChainFrom::Embedded { data_dir, .. } => Some(data_dir.clone()),
             ChainFrom::Remote { .. } => None,
@@ -172,7 +174,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
 }
 
 /// The upstreams, and whether they are the machine's own.
-fn upstreams(config: &Config) -> (Vec<SocketAddr>, bool) {
+fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
     if let Some(upstreams) = &config.upstreams {
         return (upstreams.clone(), false);
     }
@@ -180,30 +182,21 @@ fn upstreams(config: &Config) -> (Vec<SocketAddr>, bool) {
         tracing::warn!("{error}");
         Vec::new()
     });
-    (servers, true)
-}
-
-/// How legacy DNS is asked.
-fn legacy_config(config: &Config, upstreams: Vec<SocketAddr>) -> LegacyConfig {
-    LegacyConfig {
-        upstreams,
-        cache_bytes: config.cache_bytes,
-        timeout: config.upstream_timeout,
-        ..LegacyConfig::default()
-    }
+    (servers.into_iter().map(Upstream::Plain).collect(), true)
 }
 
 fn pipeline(config: &Config, chain: Arc<dyn ChainSource>, legacy: Legacy) -> Pipeline {
     Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation }
 }
 
-/// An upstream that is one of our own addresses would be asked for ever.
-fn without_ourselves(mut upstreams: Vec<SocketAddr>, dns: &[SocketAddr]) -> Vec<SocketAddr> {
+/// An upstream that is one of our own addresses would be asked for ever. One that leads back to us in another way is found
+/// out when it does not answer.
+fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
     upstreams.retain(|upstream| {
+        let (Upstream::Plain(asked) | Upstream::Tcp(asked)) = upstream else { return true };
         let ours = |address: &SocketAddr| {
-            address.port() == upstream.port()
-                && (address.ip() == upstream.ip()
-                    || (address.ip().is_unspecified() && upstream.ip().is_loopback()))
+            address.port() == asked.port()
+                && (address.ip() == asked.ip() || (address.ip().is_unspecified() && asked.ip().is_loopback()))
         };
         let ourselves = dns.iter().any(ours);
         if ourselves {

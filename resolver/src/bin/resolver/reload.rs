@@ -10,7 +10,7 @@ use resolver::{
     systemd,
 };
 
-use super::{legacy_config, load, pipeline, upstreams, without_ourselves};
+use super::{load, pipeline, upstreams, without_ourselves};
 
 /// What a resolver that runs is made from.
 pub struct Reload {
@@ -43,6 +43,7 @@ impl Reload {
             chain: self.config.chain.clone(),
             listen: self.config.listen.clone(),
             cache_bytes: self.config.cache_bytes,
+            serve_stale: self.config.serve_stale,
             udp: self.config.udp,
             json: self.config.json,
             ..config
@@ -50,7 +51,7 @@ impl Reload {
         let (upstreams, _) = upstreams(&config);
         let upstreams = without_ourselves(upstreams, &self.dns);
         let before = self.current.get();
-        let legacy = before.pipeline().legacy.reconfigured(legacy_config(&config, upstreams));
+        let legacy = before.pipeline().legacy.reconfigured(config.legacy(upstreams));
         let legacy = legacy.context("the upstreams can't be used")?;
         let pipeline = pipeline(&config, before.pipeline().chain.clone(), legacy);
         self.current.replace(before.successor(pipeline, Clients::local_and(config.allow.clone())));
