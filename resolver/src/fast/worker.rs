@@ -23,7 +23,7 @@ use nix::{
         eventfd::EventFd,
     },
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 use super::{
     batch::Batch,
@@ -33,6 +33,7 @@ use super::{
     socket::{Outbox, Peer, send_one},
 };
 use crate::{
+    current::Current,
     query::{Client, Transport},
     respond::Responder,
 };
@@ -44,11 +45,21 @@ const FIRST_PORT: u64 = 2;
 const EVENTS: usize = 32;
 /// How many full batches are taken before the upstreams' replies have their turn.
 const MAX_BATCHES: usize = 8;
+/// How long what has come in has to be answered when the end is near.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What a worker needs.
 pub struct Worker {
     socket: Arc<UdpSocket>,
+    current: Current,
+    /// The responder that was current when [`Current::version`] was this.
     responder: Arc<Responder>,
+    version: u64,
+    /// When the worker ends, once it has been told to.
+    end: Option<Duration>,
+    /// Held by every slow answer on its way.
+    working: mpsc::Sender<()>,
+    done: mpsc::Receiver<()>,
     runtime: Handle,
     epoll: Epoll,
     outbox: Outbox,
@@ -58,19 +69,21 @@ pub struct Worker {
 
 impl Worker {
     /// A worker on a socket, which ends when `stop` is written to.
-    pub fn new(
-        socket: UdpSocket,
-        responder: Arc<Responder>,
-        runtime: Handle,
-        stop: &EventFd,
-    ) -> io::Result<Self> {
+    pub fn new(socket: UdpSocket, current: Current, runtime: Handle, stop: &EventFd) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
+        let (working, done) = mpsc::channel(1);
+        let (version, responder) = (current.version(), current.get());
         Ok(Self {
             outbox: Outbox::new(&socket)?,
             socket: Arc::new(socket),
+            current,
             responder,
+            version,
+            end: None,
+            working,
+            done,
             runtime,
             epoll,
             misses: Misses::new(FIRST_PORT),
@@ -78,11 +91,11 @@ impl Worker {
         })
     }
 
-    /// Answers until it is told to stop.
+    /// Answers until it is told to stop; then what has come in is answered, for at most [`GRACE`].
     ///
     /// # Errors
     /// What the system says when it can't be waited or received any more.
-    pub fn run(mut self) -> io::Result<()> {
+    pub fn run(mut self, stop: &EventFd) -> io::Result<()> {
         // The slow path's timers and tasks are the runtime's.
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
@@ -94,10 +107,16 @@ impl Worker {
                 Err(Errno::EINTR) => 0,
                 Err(error) => return Err(error.into()),
             };
+            self.look_up();
             let mut queries = false;
             for event in &events[..count] {
                 match event.data() {
-                    STOP => return Ok(()),
+                    STOP => {
+                        self.end = Some(self.now() + GRACE);
+                        self.epoll.delete(stop)?;
+                        self.epoll.delete(&*self.socket)?;
+                        queries = true;
+                    }
                     QUERIES => queries = true,
                     port => self.upstream(port),
                 }
@@ -108,12 +127,31 @@ impl Worker {
             if queries {
                 self.queries(&mut batch)?;
             }
+            if let Some(end) = self.end
+                && (self.misses.deadline().is_none() || self.now() >= end)
+            {
+                let left = end.saturating_sub(self.now());
+                drop(self.working);
+                // Nobody sends: it is over when the last sender is gone.
+                let _ = runtime.block_on(async { timeout(left, self.done.recv()).await });
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the responder that is current.
+    fn look_up(&mut self) {
+        let version = self.current.version();
+        if version != self.version {
+            (self.version, self.responder) = (version, self.current.get());
         }
     }
 
     /// How long there is nothing to do by itself.
     fn patience(&self) -> EpollTimeout {
-        let Some(deadline) = self.misses.deadline() else { return EpollTimeout::NONE };
+        let Some(deadline) = self.misses.deadline().into_iter().chain(self.end).min() else {
+            return EpollTimeout::NONE;
+        };
         let left = deadline.saturating_sub(self.now()) + Duration::from_millis(1);
         EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
     }
@@ -217,11 +255,12 @@ impl Worker {
             Poll::Ready(None) => {}
             // How many there are at a time is the responder's to say: above that it does not wait.
             Poll::Pending => {
-                let (socket, peer) = (self.socket.clone(), *peer);
+                let (socket, peer, working) = (self.socket.clone(), *peer, self.working.clone());
                 self.runtime.spawn(async move {
                     if let Some(reply) = answer.await {
                         send_one(&socket, &reply, &peer);
                     }
+                    drop(working);
                 });
             }
         }
