@@ -50,7 +50,7 @@ impl Sync {
         let able = |(peer, state): &(&Peer, &PeerState)| {
             Some(**peer) != not
                 && state.block_requests < state.block_requests_most
-                && !state.is_quiet(self.now)
+                && state.gives_blocks(self.now)
                 && self.has_shown(state, id, height)
         };
         let peers = self.peers.iter().filter(able);
@@ -114,6 +114,7 @@ impl Sync {
                 .zip(ids)
                 .all(|(body, id)| header_of(body).is_some_and(|it| it.id(self.config.network) == *id));
         if let Some(state) = self.peers.get_mut(&peer).filter(|_| came > 0) {
+            (state.no_blocks, state.no_blocks_until) = (0, 0);
             let pace = self.now.saturating_sub(since) as f64 / came as f64;
             state.pace = if state.pace == 0.0 { pace } else { (state.pace * 3.0 + pace) / 4.0 };
             // Who keeps up may be asked for more.
@@ -147,10 +148,16 @@ impl Sync {
 
     pub(super) fn blocks_failed(&mut self, peer: Peer, request: RequestId, first: u32, count: usize) {
         self.request_over(peer);
-        if let Some(state) = self.peers.get_mut(&peer) {
+        let now = self.now;
+        let last = self.peers.get_mut(&peer).is_some_and(|state| {
             state.block_requests_most = 1;
-        }
+            state.gave_none(now)
+        });
         (first..).take(count).for_each(|height| self.window.not_coming(height, request));
+        self.look_for_target = true;
+        if last {
+            self.hang_up(peer, "it does not give the blocks whose headers it shows");
+        }
     }
 
     fn request_over(&mut self, peer: Peer) {

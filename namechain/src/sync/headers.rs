@@ -602,7 +602,7 @@ impl Sync {
         let able = on.worked_at(first).is_some_and(|id| {
             self.peers
                 .values()
-                .any(|state| !state.is_quiet(self.now) && self.has_shown(state, &id.id(), first))
+                .any(|state| state.gives_blocks(self.now) && self.has_shown(state, &id.id(), first))
         });
         Ok(able.then_some(work))
     }

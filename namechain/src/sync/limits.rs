@@ -52,6 +52,10 @@ pub const BLOCKS_AIMED_AT: usize = 512 * 1024;
 pub const BLOCKS_TIME: u64 = 2_000;
 /// From the end of the window, nothing is asked for before so many blocks are to be had at once.
 pub const BLOCKS_AT_ONCE: usize = 16;
+/// How long a peer that did not give blocks it was asked for is not asked for any; doubled each time in a row.
+pub const NO_BLOCKS: u64 = 5_000;
+/// So many times in a row, and the peer is hung up on.
+pub const NO_BLOCKS_MOST: u32 = 4;
 /// When the lowest missing block is so late, somebody else is asked for it as well.
 pub const STALL: u64 = 3_000;
 /// How many blocks are in the hands of the checks.

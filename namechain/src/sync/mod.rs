@@ -211,6 +211,8 @@ pub enum Job {
         header: Worked,
         /// The block.
         block: Block,
+        /// Which of its operations waited in our mempool, and so were checked before.
+        known: Vec<bool>,
     },
     /// An operation's signature and stamp.
     Operation(Box<Operation>),

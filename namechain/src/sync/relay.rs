@@ -33,7 +33,7 @@ enum Stage {
     /// Its header's work is being checked.
     Work,
     /// Operations are missing: what is there, in the block's order.
-    Parts(Worked, Vec<Option<Arc<Operation>>>),
+    Parts { header: Worked, parts: Vec<Option<Arc<Operation>>>, known: Vec<bool> },
     /// All of it was asked for.
     Whole(Worked),
     /// It is being checked. Whether it was put together from parts, by short ids that may mislead.
@@ -190,7 +190,8 @@ impl Sync {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let parts = known_parts(self.config.network, mempool, &id, &arrival.short_ids);
         let (all, missing) = (parts.len(), parts.iter().filter(|part| part.is_none()).count());
-        arrival.stage = Stage::Parts(worked, parts);
+        let known = parts.iter().map(Option::is_some).collect();
+        arrival.stage = Stage::Parts { header: worked, parts, known };
         if missing == 0 {
             self.put_together(id);
         } else if missing * 2 > all {
@@ -208,12 +209,12 @@ impl Sync {
             return;
         };
         let request = match &arrival.stage {
-            Stage::Parts(_, parts) if !whole => {
+            Stage::Parts { parts, .. } if !whole => {
                 let missing = (0u16..).zip(parts).filter(|(_, part)| part.is_none());
                 Request::BlockOperations { block: id, indexes: missing.map(|(index, _)| index).collect() }
             }
-            Stage::Parts(worked, _) | Stage::Checking(worked, _) | Stage::Whole(worked) => {
-                arrival.stage = Stage::Whole(*worked);
+            Stage::Parts { header, .. } | Stage::Checking(header, _) | Stage::Whole(header) => {
+                arrival.stage = Stage::Whole(*header);
                 Request::Blocks { ids: vec![id] }
             }
             Stage::Work | Stage::Connecting => return,
@@ -226,7 +227,7 @@ impl Sync {
     pub(super) fn arrival_operations(&mut self, peer: Peer, id: Hash, operations: Vec<Operation>) {
         let network = self.config.network;
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
-        let Stage::Parts(_, parts) = &mut arrival.stage else { return };
+        let Stage::Parts { parts, .. } = &mut arrival.stage else { return };
         let gaps = parts.iter_mut().zip(&arrival.short_ids).filter(|(part, _)| part.is_none());
         let mut coming = operations.into_iter();
         for (gap, short) in gaps {
@@ -255,12 +256,12 @@ impl Sync {
 
     fn put_together(&mut self, id: Hash) {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
-        let Stage::Parts(worked, parts) = &arrival.stage else { return };
-        let header = *worked;
+        let Stage::Parts { header, parts, known } = &mut arrival.stage else { return };
+        let (header, known) = (*header, std::mem::take(known));
         let operations = parts.iter().flatten().map(|operation| (**operation).clone()).collect();
         let block = Block { header: arrival.header.clone(), operations };
         arrival.stage = Stage::Checking(header, true);
-        self.check(Job::Assembled { header, block }, Task::Arrival(id));
+        self.check(Job::Assembled { header, block, known }, Task::Arrival(id));
     }
 
     /// An announced block was checked by itself.
@@ -346,7 +347,7 @@ impl Sync {
         let now = self.now;
         let old = |arrival: &Arrival| {
             now >= arrival.since + 2 * REQUEST_DEADLINE
-                && matches!(arrival.stage, Stage::Parts(..) | Stage::Whole(_))
+                && matches!(arrival.stage, Stage::Parts { .. } | Stage::Whole(_))
         };
         let late: Vec<Hash> =
             self.arrivals.0.iter().filter(|(_, arrival)| old(arrival)).map(|(id, _)| *id).collect();
