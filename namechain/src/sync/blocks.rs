@@ -170,22 +170,40 @@ impl Sync {
     pub(super) fn check_blocks(&mut self) {
         while self.window.checking() < BLOCK_JOBS {
             let Some((height, header, bytes, from)) = self.window.next_body() else { return };
-            if self.arrivals.is_checking(&header.id()) {
-                // The same block was announced: it is checked once, for both.
-                continue;
-            }
-            self.check(Job::Block { header, bytes }, Task::Block { height, id: header.id(), from });
+            self.check_block(height, header.id(), Some(from), || Job::Block { header, bytes });
         }
     }
 
-    /// A block of the window was checked by itself.
-    pub(super) fn block_checked(&mut self, height: u32, id: Hash, from: Peer, outcome: Checked) {
+    /// Gives a block to the checks, unless they have it: what comes of it is for all who want to know.
+    pub(super) fn check_block(
+        &mut self,
+        height: u32,
+        id: Hash,
+        from: Option<Peer>,
+        job: impl FnOnce() -> Job,
+    ) {
+        if self.checking.insert(id) {
+            self.check(job(), Task::Block { height, id, from });
+        }
+    }
+
+    /// A block was checked by itself.
+    pub(super) fn block_checked(&mut self, height: u32, id: Hash, from: Option<Peer>, outcome: Checked) {
+        self.checking.remove(&id);
         match outcome {
-            Checked::Block(block) => self.window.checked(height, block),
+            Checked::Block(block) => {
+                if self.window.wants(height, &id) {
+                    self.window.checked(height, block.clone());
+                }
+                self.arrival_checked(id, block);
+            }
             // Other operations than the header's, or none: the block may be fine, the one who gave it is not.
             Checked::Bad(RuleViolation::OpsRoot) | Checked::Unreadable => {
                 self.window.not_it(height, &id);
-                self.offend(from, Offence::BrokenRule);
+                self.arrival_misled(id, from.is_none());
+                if let Some(from) = from {
+                    self.offend(from, Offence::BrokenRule);
+                }
             }
             _ => self.fail(id),
         }

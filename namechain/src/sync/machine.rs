@@ -30,7 +30,7 @@
 //! for headers. Everything asked for has a deadline, everything given up has a next one to ask, or is dropped; nobody
 //! is asked the same thing again before some time has passed or something has changed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     Action, Checked, Connected, Event, Failure, Job, JobId, Kept, Offence, Peer, RequestId, Submitted,
@@ -88,16 +88,14 @@ pub(super) enum Task {
         batch: u64,
         part: usize,
     },
-    /// A block of the window.
+    /// A block: of the window, with who gave it, or an announced one.
     Block {
         height: u32,
         id: Hash,
-        from: Peer,
+        from: Option<Peer>,
     },
     /// The work of an announced block's header.
     ArrivalWork(Hash),
-    /// An announced block.
-    Arrival(Hash),
     Operation(Hash),
 }
 
@@ -119,6 +117,8 @@ pub struct Sync {
     pub(super) candidates: Candidates,
     pub(super) window: Window,
     pub(super) arrivals: Arrivals,
+    /// The blocks that are in the hands of the checks: none twice at a time, whoever wants to know.
+    pub(super) checking: BTreeSet<Hash>,
     pub(super) early: Vec<(Peer, CompactBlock)>,
     pub(super) submissions: Submissions,
     /// Blocks that break a rule.
@@ -152,6 +152,7 @@ impl Sync {
             candidates: Candidates::default(),
             window: Window::default(),
             arrivals: Arrivals::default(),
+            checking: BTreeSet::new(),
             early: Vec::new(),
             submissions: Submissions::default(),
             failed: Remembered::new(FAILED),
@@ -397,10 +398,6 @@ impl Sync {
             }
             Some(Task::ArrivalWork(id)) => {
                 self.arrival_worked(mempool, id, outcome);
-                Ok(())
-            }
-            Some(Task::Arrival(id)) => {
-                self.arrival_checked(id, outcome);
                 Ok(())
             }
             Some(Task::Operation(id)) => {

@@ -21,8 +21,8 @@ use super::{
     peers::Claim,
 };
 use crate::{
-    chain::{Chain, StorageError, Worked},
-    consensus::{RuleViolation, header::is_early},
+    chain::{Chain, CheckedBlock, StorageError, Worked},
+    consensus::header::is_early,
     mempool::Mempool,
     types::{Block, Hash, Header, Network, Operation},
 };
@@ -63,11 +63,6 @@ pub(super) struct Arrivals(BTreeMap<Hash, Arrival>);
 impl Arrivals {
     pub fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// Whether the block's body is being checked, or was.
-    pub fn is_checking(&self, id: &Hash) -> bool {
-        self.0.get(id).is_some_and(|arrival| matches!(arrival.stage, Stage::Checking(..) | Stage::Connecting))
     }
 }
 
@@ -251,7 +246,8 @@ impl Sync {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let Stage::Whole(header) = arrival.stage else { return };
         arrival.stage = Stage::Checking(header, false);
-        self.check(Job::Block { header, bytes: body }, Task::Arrival(id));
+        let height = arrival.header.height;
+        self.check_block(height, id, None, || Job::Block { header, bytes: body });
     }
 
     fn put_together(&mut self, id: Hash) {
@@ -261,29 +257,30 @@ impl Sync {
         let operations = parts.iter().flatten().map(|operation| (**operation).clone()).collect();
         let block = Block { header: arrival.header.clone(), operations };
         arrival.stage = Stage::Checking(header, true);
-        self.check(Job::Assembled { header, block, known }, Task::Arrival(id));
+        let height = arrival.header.height;
+        self.check_block(height, id, None, || Job::Assembled { header, block, known });
     }
 
-    /// An announced block was checked by itself.
-    pub(super) fn arrival_checked(&mut self, id: Hash, outcome: Checked) {
+    /// An announced block is fine by itself.
+    pub(super) fn arrival_checked(&mut self, id: Hash, block: Box<CheckedBlock>) {
+        let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
+        // However it was found out: it may still have been waiting for parts.
+        if !matches!(arrival.stage, Stage::Connecting) {
+            arrival.stage = Stage::Connecting;
+            self.act(Action::Connect { block, durable: true });
+        }
+    }
+
+    /// What was checked was not the block that was announced. `ours`: it is what the announcement led to.
+    pub(super) fn arrival_misled(&mut self, id: Hash, ours: bool) {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let Stage::Checking(_, from_parts) = arrival.stage else { return };
-        match outcome {
-            Checked::Block(block) => {
-                arrival.stage = Stage::Connecting;
-                self.act(Action::Connect { block, durable: true });
-            }
-            // Two operations may share a short id: only the whole block tells.
-            Checked::Bad(RuleViolation::OpsRoot) if from_parts => self.ask_for_arrival(id, true),
-            Checked::Bad(RuleViolation::OpsRoot) | Checked::Unreadable => {
-                if let Some(peer) = arrival.sources.first().copied() {
-                    arrival.sources.remove(0);
-                    self.offend(peer, Offence::BrokenRule);
-                }
-                self.ask_for_arrival(id, true);
-            }
-            _ => self.fail(id),
+        // Two operations may share a short id: only the whole block tells.
+        if ours && !from_parts && !arrival.sources.is_empty() {
+            let peer = arrival.sources.remove(0);
+            self.offend(peer, Offence::BrokenRule);
         }
+        self.ask_for_arrival(id, true);
     }
 
     /// Who was asked does not give what is missing: the next one is asked.
@@ -320,8 +317,6 @@ impl Sync {
         for gossip in arrival.gossips {
             self.judge(Some(gossip), verdict);
         }
-        // The target may have been waiting for this check.
-        self.window.not_it(arrival.header.height, id);
         arrival.sources
     }
 

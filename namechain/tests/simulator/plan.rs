@@ -84,6 +84,8 @@ fn busy(world: &mut World, random: &mut Random, seconds: u64, tenths: u64, crash
 
 /// A tie is decided by the next block; then there is nothing left to do.
 fn settle(world: &mut World, blocks: &mut u64) {
+    world.evil_rests = true;
+    world.run(20_000);
     let best = world.honest().max_by_key(|(at, node)| (node.chain.work(), usize::MAX - at)).map(|(at, _)| at);
     world.mine(best.expect("somebody is honest"));
     *blocks += 1;

@@ -115,6 +115,8 @@ pub struct World {
     /// Who has banned whom until when.
     banned: BTreeMap<(usize, usize), u64>,
     pub bans: u64,
+    /// Whether the dishonest make nothing new any more: some of them make sound blocks too, up to the last moment.
+    pub evil_rests: bool,
     /// How many links each member wants to have dialled.
     pub dials: usize,
     trace: bool,
@@ -147,6 +149,7 @@ impl World {
             next_gossip: 0,
             banned: BTreeMap::new(),
             bans: 0,
+            evil_rests: false,
             dials: 2,
             trace,
             digest: seed,
@@ -458,6 +461,9 @@ impl World {
     }
 
     fn evil_act(&mut self, member: usize) {
+        if self.evil_rests {
+            return;
+        }
         let after = 3_000 + self.random.below(6_000);
         self.at(after, Happening::EvilAct(member));
         let honest: Vec<usize> = self.honest().map(|(at, _)| at).collect();
