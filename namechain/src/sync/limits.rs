@@ -29,6 +29,9 @@ pub const CANDIDATE_IDS: usize = 4 * 1024 * 1024;
 pub const CANDIDATE_KEPT: u64 = 600_000;
 /// How many answers' headers of one candidate may be in the hands of the checks before more are asked for.
 pub const BATCHES: usize = 2;
+/// Before many blocks are fetched, for so long at most, whoever claims a chain of even more work is heard out: what would be connected
+/// meanwhile can't be undone beyond 720 blocks.
+pub const HEAR_OUT: u64 = 30_000;
 /// How many headers are one job: about 100 ms of a core.
 pub const HEADERS_A_JOB: usize = 250;
 /// The most ends of candidates with what it takes to go on from there, for each candidate: a locator names no others.

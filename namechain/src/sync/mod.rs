@@ -24,6 +24,7 @@ mod relay;
 mod remember;
 pub mod serve;
 mod standing;
+mod target;
 
 pub use machine::Sync;
 pub use standing::{Doing, Kept, PeerStatus, Standing, SyncConfig, Why};

@@ -7,6 +7,7 @@
 mod common;
 
 mod cache;
+mod cases;
 mod disk;
 mod evil;
 mod node;

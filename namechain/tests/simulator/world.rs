@@ -94,6 +94,13 @@ pub struct Weather {
     pub sides: Option<Vec<bool>>,
 }
 
+/// How many requests a member has had.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Served {
+    pub headers: u32,
+    pub blocks: u32,
+}
+
 pub struct World {
     pub random: Random,
     pub now: u64,
@@ -119,6 +126,8 @@ pub struct World {
     pub evil_rests: bool,
     /// How many links each member wants to have dialled.
     pub dials: usize,
+    /// By member: what it was asked for.
+    pub served: Vec<Served>,
     trace: bool,
     /// A digest of everything that has happened: the same seed gives the same.
     pub digest: u64,
@@ -151,6 +160,7 @@ impl World {
             bans: 0,
             evil_rests: false,
             dials: 2,
+            served: vec![Served::default(); count],
             trace,
             digest: seed,
         };
@@ -387,6 +397,8 @@ impl World {
         if !self.up[node] {
             return;
         }
+        self.served[node].headers += u32::from(matches!(request, Request::Headers { .. }));
+        self.served[node].blocks += u32::from(matches!(request, Request::Blocks { .. }));
         let clock = self.clock();
         let response = match &self.members[node] {
             Member::Honest(honest) => Some(honest.serve(&request, clock.unix)),
