@@ -146,12 +146,20 @@ impl Sync {
         self.offend(peer, Offence::Lied);
     }
 
-    pub(super) fn blocks_failed(&mut self, peer: Peer, request: RequestId, first: u32, count: usize) {
+    /// A request for blocks has failed; `silent`: by the peer's silence.
+    pub(super) fn blocks_failed(
+        &mut self,
+        peer: Peer,
+        request: RequestId,
+        first: u32,
+        count: usize,
+        silent: bool,
+    ) {
         self.request_over(peer);
         let now = self.now;
         let last = self.peers.get_mut(&peer).is_some_and(|state| {
             state.block_requests_most = 1;
-            state.gave_none(now)
+            silent && state.gave_none(now)
         });
         (first..).take(count).for_each(|height| self.window.not_coming(height, request));
         self.look_for_target = true;

@@ -68,7 +68,8 @@ impl Sync {
                     let on =
                         spot.and_then(|spot| Some((spot.candidate, self.candidates.get(spot.candidate)?)));
                     let candidate = match on {
-                        Some((_, on)) if on.extender.is_some() || on.unworked() >= BATCHES => continue,
+                        // Somebody is at it, or what was shown last is with the checks.
+                        Some((_, on)) if on.extender.is_some() || on.unworked() > 0 => continue,
                         Some((number, _)) => Some(number),
                         None if walks >= WALKS => continue,
                         None => None,

@@ -230,6 +230,7 @@ impl Sync {
         }
         if std::mem::take(&mut self.look_for_target) {
             self.choose_target(chain)?;
+            self.note_standing(chain);
         }
         self.fetch_blocks();
         self.check_blocks();
@@ -268,7 +269,6 @@ impl Sync {
         self.expire_candidates();
         self.ask_what_waits();
         self.ask_around_stall();
-        self.note_standing(chain);
         (self.look_for_headers, self.look_for_target) = (true, true);
         Ok(())
     }
@@ -359,7 +359,9 @@ impl Sync {
                 }
             }
             Asked::Headers(walk) => self.walk_failed(peer, &walk),
-            Asked::Blocks { first, ids } => self.blocks_failed(peer, request, first, ids.len()),
+            Asked::Blocks { first, ids } => {
+                self.blocks_failed(peer, request, first, ids.len(), failure == Failure::Timeout);
+            }
             Asked::Arrival { block, .. } => self.arrival_failed(peer, block),
             Asked::Pending | Asked::Operations(_) => self.fetch_failed(peer),
         }
@@ -413,9 +415,7 @@ impl Sync {
         match outcome {
             Connected::Taken => {
                 self.arrival_connected(chain, id)?;
-                self.window_connected(chain, id)?;
-                self.note_standing(chain);
-                Ok(())
+                self.window_connected(chain, id)
             }
             Connected::Bad(_) => {
                 self.fail(id);
@@ -490,7 +490,9 @@ impl Sync {
         for request in its {
             let Some(InFlight { what, .. }) = self.requests.remove(&request) else { continue };
             match what {
-                Asked::Blocks { first, ids } => self.blocks_failed(peer, request, first, ids.len()),
+                Asked::Blocks { first, ids } => {
+                    self.blocks_failed(peer, request, first, ids.len(), false);
+                }
                 Asked::Arrival { block, .. } => self.arrival_source_lost(peer, block),
                 _ => {}
             }

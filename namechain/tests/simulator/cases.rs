@@ -138,7 +138,7 @@ fn a_fresh_node_follows_no_poorer_chain_first() {
 /// break: it is not held up.
 #[test]
 fn whoever_was_away_catches_up() {
-    let mut world = still(3, &[Wrong::WithholdsSilently, Wrong::WrongBody]);
+    let mut world = still(3, &[Wrong::WithholdsSilently, Wrong::OtherBody]);
     mine(&mut world, 1, 1_200, 0);
     copy(&mut world, 1, 2);
     for other in 1..5 {

@@ -34,7 +34,7 @@ pub enum Wrong {
     /// Has blocks with work and an operation without.
     BadOperation,
     /// Gives other operations than the header's.
-    WrongBody,
+    OtherBody,
     /// Shows headers of sound blocks and gives none of them.
     Withholds,
     /// The same, and does not even answer.
@@ -62,7 +62,7 @@ impl Wrong {
         Wrong::NoWork,
         Wrong::BadState,
         Wrong::BadOperation,
-        Wrong::WrongBody,
+        Wrong::OtherBody,
         Wrong::Withholds,
         Wrong::WithholdsSilently,
         Wrong::Silent,
@@ -137,7 +137,7 @@ impl Evil {
                 let spoil = |block: &mut Block, _: u32| block.header.time += 7_200;
                 self.build(2, spoil, |cache, header| cache.mine(header), cache, clock)
             }
-            Wrong::WrongBody | Wrong::Withholds | Wrong::WithholdsSilently | Wrong::Teases => {
+            Wrong::OtherBody | Wrong::Withholds | Wrong::WithholdsSilently | Wrong::Teases => {
                 // Once in a while: its chain is then better than the honest ones'.
                 if self.count % 3 != 1 {
                     return Vec::new();
@@ -241,7 +241,7 @@ impl Evil {
             (Wrong::Withholds, Request::Blocks { .. }, _) => Response::Blocks(Vec::new()),
             (Wrong::WithholdsSilently, Request::Blocks { .. }, _) => return None,
             (Wrong::Teases, Request::Blocks { .. } | Request::BlockOperations { .. }, _) => return None,
-            (Wrong::WrongBody, Request::Blocks { .. }, Response::Blocks(blocks)) => {
+            (Wrong::OtherBody, Request::Blocks { .. }, Response::Blocks(blocks)) => {
                 let spoil = |mut bytes: Vec<u8>| {
                     // One operation, after the same header.
                     bytes.truncate(160);
