@@ -221,6 +221,16 @@ impl Chain {
         }
     }
 
+    /// The block of most summed work beside the best chain, of those recent ones that are kept and not known to break a rule: its id,
+    /// height and summed work.
+    pub fn second_best(&self) -> Option<(Hash, u32, u128)> {
+        let (id, known) = self.headers.heaviest_of(|id, known| {
+            self.recent_at(known.header.height).is_none_or(|recent| recent.id != *id)
+                && known.header.height >= self.recent_base()
+        })?;
+        Some((id, known.header.height, known.work))
+    }
+
     /// Whether the block `id` is kept, on the best chain or beside it, whatever became of it.
     ///
     /// # Errors
