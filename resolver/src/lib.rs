@@ -20,6 +20,7 @@ pub mod mount;
 pub mod os;
 pub mod pipeline;
 pub mod query;
+mod random;
 pub mod respond;
 pub mod route;
 mod serve;

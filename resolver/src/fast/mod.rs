@@ -8,7 +8,6 @@
 mod hit;
 mod misses;
 mod ports;
-mod random;
 mod reply;
 mod shape;
 mod socket;
