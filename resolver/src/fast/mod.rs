@@ -9,7 +9,6 @@ mod batch;
 mod hit;
 mod misses;
 mod ports;
-mod random;
 mod reply;
 mod shape;
 mod socket;
