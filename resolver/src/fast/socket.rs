@@ -4,6 +4,7 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, SocketAddr, SocketAddrV4, UdpSocket},
     os::fd::AsRawFd,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use nix::{
@@ -117,12 +118,15 @@ impl Inbox {
         })
     }
 
-    /// Takes what is there, without waiting; how many came. Fewer than [`BATCH`]: there are no more.
-    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    /// Takes what is there; how many came. Fewer than [`BATCH`]: there are no more. With `wait` it waits for the first,
+    /// as long as the socket's timeout allows. Nothing comes once `stopped` is true.
+    pub fn receive(&mut self, socket: &UdpSocket, wait: bool, stopped: &AtomicBool) -> io::Result<usize> {
         self.came.clear();
         let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
-        let flags = MsgFlags::MSG_DONTWAIT;
+        let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
         match recvmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), flags, None) {
+            // What a socket gives that was shut down are no datagrams.
+            Ok(_) if stopped.load(Ordering::Acquire) => {}
             Ok(results) => {
                 for result in results {
                     // Without an address there is nobody to reply to: an empty datagram is no query.
