@@ -41,7 +41,7 @@ impl Batch {
 
     /// Takes what is there, as [`Inbox::receive`]; whether there may be more.
     pub fn receive(&mut self, socket: &UdpSocket, wait: bool, stopped: &AtomicBool) -> io::Result<bool> {
-        Ok(self.inbox.receive(socket, wait, stopped)? == BATCH)
+        self.inbox.receive(socket, wait, stopped)
     }
 
     /// Reads the queries, and has what they ask for brought into the processor's cache.

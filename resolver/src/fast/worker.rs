@@ -98,7 +98,7 @@ impl Worker {
         epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
         Ok(Self {
-            outbox: Outbox::new(&socket)?,
+            outbox: Outbox::default(),
             socket: Arc::new(socket),
             responder,
             runtime,
