@@ -259,6 +259,11 @@ impl Misses {
         }
     }
 
+    /// Whether nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.by_question.is_empty()
+    }
+
     /// When the next one is given up.
     pub fn deadline(&self) -> Option<Duration> {
         self.deadlines.front().map(|(deadline, ..)| *deadline)

@@ -159,7 +159,7 @@ impl Paths {
         let lower = &lower[..shape.question];
         let hash = pipeline.legacy.cache().hash(&probe(&shape, lower));
         let asked = Asked { datagram: query, shape, lower, hash, local: true };
-        let moment = Moment { pipeline, now: pipeline.legacy.now(), epoch: pipeline.chain.epoch() };
+        let moment = Moment::new(pipeline);
         let mut out = [0; ROOM];
         match moment.answer(&asked, &mut out) {
             Outcome::Reply(length) | Outcome::ReplyAndFetch(length) => Ok(out[..length].to_vec()),
