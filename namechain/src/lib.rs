@@ -11,11 +11,14 @@ pub mod mempool;
 pub mod miner;
 pub mod params;
 pub mod rpc;
+pub mod sync;
 pub mod tree;
 pub mod types;
 
 #[cfg(feature = "node")]
 pub mod api;
+#[cfg(feature = "node")]
+pub mod net;
 #[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]

@@ -44,7 +44,7 @@ impl Chain {
             Ok(next) => next,
             Err(error) => {
                 if let ChainError::TooDeep { tip, .. } = error {
-                    self.held_back = Some(tip);
+                    self.held_back = Some((tip, new.work));
                 }
                 self.storage.commit(vec![Change::Header(new)], durable)?;
                 return Err(error);
@@ -91,7 +91,7 @@ impl Chain {
     }
 
     /// The height of the highest block of the best chain that `target` is or descends from.
-    fn fork_height(&self, target: &Hash) -> Option<u32> {
+    pub(super) fn fork_height(&self, target: &Hash) -> Option<u32> {
         let mut id = *target;
         loop {
             let height = self.headers.get(&id)?.header.height;
@@ -126,7 +126,9 @@ impl Chain {
             let stamp = operation.stamp();
             check_anchor(stamp, self.height_on(next, &stamp.anchor), height)?;
         }
-        check_operations(params.network, &block.operations, &mut self.worker)?;
+        if !self.headers.get(&id).is_some_and(|known| known.checked) {
+            check_operations(params.network, &block.operations, &mut self.worker)?;
+        }
 
         let parent =
             self.headers.get(&block.header.previous).ok_or(ChainError::Orphan(block.header.previous))?;
@@ -188,8 +190,10 @@ impl Chain {
         }
         self.headers.prune(self.tip_header().height);
         if self.held_back.is_some() {
-            self.held_back =
-                self.headers.heaviest().filter(|(_, work)| *work > self.work()).map(|(id, _)| id);
+            // The heaviest that is known, be it kept here or only said to exist.
+            let known = [self.held_back, self.headers.heaviest()].into_iter().flatten();
+            let other = known.max_by_key(|(id, work)| (*work, *id));
+            self.held_back = other.filter(|(_, work)| *work > self.work());
         }
         Ok(outcome)
     }

@@ -25,6 +25,8 @@ pub(super) struct Known {
     pub at: BlockAt,
     /// Whether the block broke a rule when it was connected.
     pub failed: bool,
+    /// Whether the signatures and stamps of its block were checked since the chain was opened.
+    pub checked: bool,
     /// The range up to and with this header.
     pub history: Arc<History>,
 }
@@ -54,8 +56,13 @@ impl Headers {
 
     /// The header of most summed work that broke no rule, and its work.
     pub fn heaviest(&self) -> Option<(Hash, u128)> {
-        let sound = self.known.iter().filter(|(_, known)| !known.failed).map(|(id, known)| (*id, known.work));
-        sound.max_by_key(|(id, work)| (*work, *id))
+        self.heaviest_of(|_, _| true).map(|(id, known)| (id, known.work))
+    }
+
+    /// The header of most summed work that broke no rule, of those that are `wanted`.
+    pub fn heaviest_of(&self, wanted: impl Fn(&Hash, &Known) -> bool) -> Option<(Hash, &Known)> {
+        let sound = self.known.iter().filter(|(id, known)| !known.failed && wanted(id, known));
+        sound.max_by_key(|(id, known)| (known.work, **id)).map(|(id, known)| (*id, known))
     }
 
     /// Forgets what is too far below `tip_height` to be extended.
@@ -94,6 +101,13 @@ impl Known {
         let mut history = (*self.history).clone();
         let work = header.target.work();
         history.push(network, id, work);
-        Known { header, work: self.work.saturating_add(work), at, failed: false, history: Arc::new(history) }
+        Known {
+            header,
+            work: self.work.saturating_add(work),
+            at,
+            failed: false,
+            checked: false,
+            history: Arc::new(history),
+        }
     }
 }

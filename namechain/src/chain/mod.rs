@@ -3,6 +3,8 @@
 //! One thread owns a [`Chain`]; it takes blocks and time as arguments and does no IO but through [`Storage`]. A move of
 //! the tip, however many blocks it undoes and connects, is worked out first and then written in one commit.
 
+mod ancestry;
+mod checked;
 mod connect;
 mod headers;
 mod memory;
@@ -16,6 +18,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use thiserror::Error;
 
+pub use ancestry::{Ancestry, Worked, WorkedHeader};
+pub use checked::CheckedBlock;
 pub use memory::MemoryStorage;
 pub use snapshot::{NameStatus, ReadError, Snapshot};
 pub use storage::{Before, BlockAt, Change, Storage, StorageError, StoredHeader, read_block};
@@ -41,8 +45,8 @@ pub struct Chain {
     headers: Headers,
     /// The last blocks of the best chain, the tip at the back: as many as a reorganisation may undo, and one.
     recent: VecDeque<Recent>,
-    /// The tip of a chain of more work that departs too deep to be followed.
-    held_back: Option<Hash>,
+    /// The tip of a chain of more work that departs too deep to be followed, and its summed work.
+    held_back: Option<(Hash, u128)>,
     worker: Worker,
 }
 
@@ -138,7 +142,15 @@ impl Chain {
     /// The tip of a chain of more work that departs more than 720 blocks below ours, if one is known: the operator has to
     /// find out which of them others are on.
     pub fn held_back(&self) -> Option<Hash> {
-        self.held_back
+        self.held_back.map(|(tip, _)| tip)
+    }
+
+    /// Says that a chain of more work, `work` expected hashes up to `tip`, departs too deep below ours to be followed, and that its
+    /// blocks have therefore not even been fetched. Forgotten when our chain has as much.
+    pub fn hold_back(&mut self, tip: Hash, work: u128) {
+        if work > self.held_back.map_or(self.work(), |(_, other)| other) {
+            self.held_back = Some((tip, work));
+        }
     }
 
     fn tip(&self) -> &Recent {
@@ -191,30 +203,42 @@ impl Chain {
         durable: bool,
     ) -> Result<Accepted, ChainError> {
         let id = block.header.id(self.params.network);
-        if let Some(known) = self.headers.get(&id) {
-            return if known.failed { Err(ChainError::OnFailed(id)) } else { Ok(Accepted::Known) };
+        if let Some(known) = self.already(&id) {
+            return known;
         }
-        self.check_new(block, now).map_err(|error| error.of(id))?;
-        let at = match at {
-            Some(at) => at,
-            None => self.storage.append(&block.to_bytes())?,
+        let check = |chain: &mut Self| -> Result<(), Refused> {
+            chain.check_place(&block.header, now)?;
+            check_block_alone(chain.params.network, block)?;
+            check_header_alone(&block.header, &mut chain.worker)?;
+            Ok(())
         };
-        // `check_new` has found the parent.
-        let parent =
-            self.headers.get(&block.header.previous).ok_or(ChainError::Orphan(block.header.previous))?;
-        let known = parent.child(self.params.network, &id, block.header.clone(), at);
-        let (work, stored) = (known.work, known.stored(id));
-        self.headers.insert(id, known);
-        if work > self.work() {
-            return self.move_tip(id, stored, durable);
-        }
-        self.storage.commit(vec![Change::Header(stored)], durable)?;
-        Ok(Accepted::Side)
+        check(self).map_err(|error| error.of(id))?;
+        self.keep(id, block, false, at, durable)
     }
 
-    /// All checks that need no state, from the cheapest to the header's work.
-    fn check_new(&mut self, block: &Block, now: u64) -> Result<(), Refused> {
-        let header = &block.header;
+    /// As [`Chain::accept`], for a block that was checked as far as it can be by itself, elsewhere.
+    pub fn accept_checked(
+        &mut self,
+        checked: &CheckedBlock,
+        now: u64,
+        durable: bool,
+    ) -> Result<Accepted, ChainError> {
+        let (id, block) = (checked.id(), checked.block());
+        if let Some(known) = self.already(&id) {
+            return known;
+        }
+        self.check_place(&block.header, now).map_err(|error| error.of(id))?;
+        self.keep(id, block, true, None, durable)
+    }
+
+    /// What is to be said of a block that is here already.
+    fn already(&self, id: &Hash) -> Option<Result<Accepted, ChainError>> {
+        let known = self.headers.get(id)?;
+        Some(if known.failed { Err(ChainError::OnFailed(*id)) } else { Ok(Accepted::Known) })
+    }
+
+    /// What a header must be after those before it, and by the clock.
+    fn check_place(&self, header: &Header, now: u64) -> Result<(), Refused> {
         let parent = self.headers.get(&header.previous).ok_or(ChainError::Orphan(header.previous))?;
         if parent.failed {
             return Err(ChainError::OnFailed(header.previous).into());
@@ -223,9 +247,34 @@ impl Chain {
         if is_early(header, now) {
             return Err(ChainError::Early { time: header.time, now }.into());
         }
-        check_block_alone(self.params.network, block)?;
-        check_header_alone(header, &mut self.worker)?;
         Ok(())
+    }
+
+    /// Keeps a block that needs no more checks but those of its operations' signatures and stamps, unless these are
+    /// `checked` too, and those with the state; and moves the tip if it now ends the chain of most work.
+    fn keep(
+        &mut self,
+        id: Hash,
+        block: &Block,
+        checked: bool,
+        at: Option<BlockAt>,
+        durable: bool,
+    ) -> Result<Accepted, ChainError> {
+        let at = match at {
+            Some(at) => at,
+            None => self.storage.append(&block.to_bytes())?,
+        };
+        // `check_place` has found the parent.
+        let parent =
+            self.headers.get(&block.header.previous).ok_or(ChainError::Orphan(block.header.previous))?;
+        let known = Known { checked, ..parent.child(self.params.network, &id, block.header.clone(), at) };
+        let (work, stored) = (known.work, known.stored(id));
+        self.headers.insert(id, known);
+        if work > self.work() {
+            return self.move_tip(id, stored, durable);
+        }
+        self.storage.commit(vec![Change::Header(stored)], durable)?;
+        Ok(Accepted::Side)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Chain, Recent,
+    ancestry::best_history,
     headers::{HEADERS_KEPT, Headers, Known},
     storage::{BlockAt, Change, Storage, StorageError, StoredHeader},
 };
@@ -38,7 +39,7 @@ impl Chain {
         let recent = load_recent(network, &*storage, &headers, &tip)?;
         let worker = Worker::new(network);
         // While a chain works, the tip is of the most work: another can only have been held back.
-        let held_back = headers.heaviest().filter(|(_, work)| *work > tip.work).map(|(id, _)| id);
+        let held_back = headers.heaviest().filter(|(_, work)| *work > tip.work);
         Ok(Chain { params: network.params(), storage, headers, recent, held_back, worker })
     }
 }
@@ -62,15 +63,7 @@ fn begin(network: Network, storage: &dyn Storage) -> Result<Hash, StorageError> 
 /// The headers that a block may still build on, with the history range up to each.
 fn load_headers(network: Network, storage: &dyn Storage, tip_height: u32) -> Result<Headers, StorageError> {
     let base = tip_height.saturating_sub(HEADERS_KEPT);
-    let damaged = |what: &str| StorageError::Damaged(what.into());
-    let peaks = History::peak_positions(u64::from(base))
-        .into_iter()
-        .map(|position| {
-            storage.history(position)?.ok_or_else(|| damaged("a node of the history range is missing"))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let before =
-        History::from_peaks(u64::from(base), peaks).ok_or_else(|| damaged("the history range is broken"))?;
+    let before = best_history(storage, u64::from(base))?;
     let base_id = storage.active(base)?;
     let mut headers = Headers::default();
     for stored in storage.headers_from(base)? {
@@ -84,7 +77,7 @@ fn load_headers(network: Network, storage: &dyn Storage, tip_height: u32) -> Res
         };
         let mut history = (*history).clone();
         history.push(network, &id, header.target.work());
-        headers.insert(id, Known { header, work, at, failed, history: Arc::new(history) });
+        headers.insert(id, Known { header, work, at, failed, checked: false, history: Arc::new(history) });
     }
     Ok(headers)
 }

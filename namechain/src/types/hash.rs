@@ -59,6 +59,8 @@ pub enum Domain {
     StampWork,
     /// Header bytes -> password of the header's work.
     HeaderWork,
+    /// Block id and operation id -> the operation's short id in a compact block (no rule depends on it).
+    ShortId,
     /// Owner's secret and name -> salt of a commitment (kept by wallets; no rule depends on it).
     Salt,
 }
@@ -84,6 +86,7 @@ impl Domain {
             Domain::StampSubject => "stamp-op",
             Domain::StampWork => "work-stamp",
             Domain::HeaderWork => "work-header",
+            Domain::ShortId => "short-id",
             Domain::Salt => "salt",
         }
     }

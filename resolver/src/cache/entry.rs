@@ -197,7 +197,7 @@ impl Slot {
         &self.blob[start..start + 2 * usize::from(self.ttls)]
     }
 
-    /// What was given with the answer.
+    /// What was given with the answer: of one of legacy DNS, its extended errors as EDNS options.
     pub fn extra(&self) -> &[u8] {
         let start = usize::from(self.wire_len) + 2 * usize::from(self.ttls);
         &self.blob[start..self.blob.len() - usize::from(self.suffix)]
@@ -206,12 +206,13 @@ impl Slot {
     /// The answer, taken out.
     pub fn answer(&self) -> Answer {
         let places = self.ttl_places().chunks_exact(2).map(|at| u16::from_le_bytes([at[0], at[1]]));
-        Answer::from_parts(self.wire().into(), places.collect())
+        let options = if self.nature == Nature::Legacy { self.extra().into() } else { Box::default() };
+        Answer::from_parts(self.wire().into(), places.collect(), options)
     }
 
     /// Whether it says that the servers failed.
     pub fn is_failure(&self) -> bool {
-        self.wire()[3] & 0x0f == rcode::SERVFAIL
+        matches!(self.wire()[3] & 0x0f, rcode::SERVFAIL | rcode::REFUSED)
     }
 
     /// Whether it has not run out.

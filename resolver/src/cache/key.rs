@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Scope<'a> {
     /// The configured upstreams, which are taken to be of one mind.
     Upstreams,
+    /// The upstreams of a zone that has its own; its name in wire form, in lower case.
+    Zone(&'a [u8]),
     /// These servers; their order does not matter.
     Servers(&'a [SocketAddr]),
 }
@@ -18,6 +20,7 @@ const CHECKING_DISABLED: u8 = 2;
 ///
 /// ```text
 /// QNAME, QTYPE, QCLASS in lower case | flags (1): DO, CD | for each server: 4 or 6, address, port, IPv6 scope id (4)
+///                                                                | or of a zone: 0, its name
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -32,7 +35,7 @@ pub struct Probe<'a> {
     pub question: &'a [u8],
     /// DO and CD, as [`flags`] has them.
     pub flags: u8,
-    /// The servers; nothing for the configured upstreams.
+    /// The servers or the zone; nothing for the configured upstreams.
     pub suffix: &'a [u8],
 }
 
@@ -56,11 +59,18 @@ impl Key {
         let mut key = question.to_vec();
         key[..name].make_ascii_lowercase();
         key.push(flags(dnssec_ok, checking_disabled));
-        if let Scope::Servers(servers) = scope {
-            let mut servers = servers.to_vec();
-            servers.sort_unstable();
-            servers.dedup();
-            servers.iter().for_each(|server| push_server(&mut key, server));
+        match scope {
+            Scope::Upstreams => {}
+            Scope::Zone(name) => {
+                key.push(0);
+                key.extend_from_slice(name);
+            }
+            Scope::Servers(servers) => {
+                let mut servers = servers.to_vec();
+                servers.sort_unstable();
+                servers.dedup();
+                servers.iter().for_each(|server| push_server(&mut key, server));
+            }
         }
         Self { bytes: key.into(), question: question.len() }
     }

@@ -194,10 +194,11 @@ impl Cache {
         self.shard(self.hash(probe)).misses += 1;
     }
 
-    /// Keeps an answer for a time that [`lifetime`] found, in the place of any that was there. A SERVFAIL does not take the
+    /// Keeps an answer for a time that [`lifetime`] found, in the place of any that was there. A failure does not take the
     /// place of something better: it is only kept in mind beside it.
     pub fn insert(&self, key: &Key, answer: Arc<Answer>, kind: Kind, lifetime: Duration, now: Duration) {
-        if answer.rcode() == rcode::SERVFAIL && self.failed(key, lifetime, now) {
+        let failure = matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED);
+        if failure && self.failed(key, lifetime, now) {
             return;
         }
         self.keep(&key.probe(), Nature::Legacy, Some(&answer), kind, lifetime, now);
@@ -281,7 +282,8 @@ impl Cache {
         now: Duration,
     ) {
         let now = millis(now);
-        let Some(entry) = Entry::new(probe, nature, answer, &[]) else { return };
+        let options = answer.map(Answer::options).unwrap_or_default();
+        let Some(entry) = Entry::new(probe, nature, answer, options) else { return };
         let life = u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX);
         self.put(probe, Entry { lane: lane(kind), since: now, life, ..entry }, now);
     }

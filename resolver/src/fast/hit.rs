@@ -64,7 +64,7 @@ impl Asked<'_> {
 
     /// The reply out of an answer of legacy DNS that has just come.
     pub fn reply_from(&self, answer: &Answer, moment: &Moment<'_>, out: &mut [u8; ROOM]) -> Outcome {
-        let whole = match Verdict::of(answer.wire(), moment.pipeline.mounts) {
+        let whole = match Verdict::of(answer.wire(), moment.pipeline) {
             Verdict::Whole => true,
             Verdict::WholeIfUnregistered => moment.is_unregistered(self.lower),
             Verdict::Unclear => false,
@@ -72,7 +72,8 @@ impl Asked<'_> {
         if !whole {
             return Outcome::Slow;
         }
-        let kept = Kept { wire: answer.wire(), ttl_places: &[], age: 0, options: &[], ours: false };
+        let kept =
+            Kept { wire: answer.wire(), ttl_places: &[], age: 0, options: answer.options(), ours: false };
         self.write(&kept, out)
     }
 }
@@ -108,7 +109,7 @@ impl<'a> Moment<'a> {
         if !asked.shape.recursion_desired || slot.is_failure() {
             return Some(Outcome::Slow);
         }
-        let whole = match Verdict::in_slot(slot, self.pipeline.mounts) {
+        let whole = match Verdict::in_slot(slot, self.pipeline) {
             Verdict::Whole => true,
             Verdict::WholeIfUnregistered => self.is_unregistered(asked.lower),
             Verdict::Unclear => false,
@@ -121,7 +122,7 @@ impl<'a> Moment<'a> {
             wire: slot.wire(),
             ttl_places: slot.ttl_places(),
             age: slot.age(self.millis()),
-            options: &[],
+            options: slot.extra(),
             ours: false,
         };
         let outcome = asked.write(&kept, out);

@@ -14,13 +14,13 @@ use nix::sys::epoll::Epoll;
 use super::{
     hit::Asked,
     ports::Ports,
-    random::Random,
     shape::{MAX_QUESTION, Shape},
     socket::Peer,
 };
 use crate::{
     cache::Answer,
     forward::{Legacy, PLAIN_RANDOM, PlainReply, PlainTry},
+    random::Random,
 };
 use std::sync::Arc;
 

@@ -2,14 +2,13 @@
 //!
 //! One socket and one thread a core; the kernel spreads the clients over them. What is known is given out of the cache with
 //! the id, the question's case, the TTLs and the OPT patched in; what is not and belongs to legacy DNS is asked from here,
-//! if a plain-DNS upstream is the one to ask. What is odd in any way is [`Responder`]'s. Linux only; elsewhere, and where it
+//! if a plain-DNS upstream is the one to ask. What is odd in any way is [`Responder`](crate::respond::Responder)'s. Linux only; elsewhere, and where it
 //! is turned off, [`crate::serve`] answers.
 
 mod batch;
 mod hit;
 mod misses;
 mod ports;
-mod random;
 mod reply;
 mod shape;
 mod socket;
@@ -27,7 +26,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::respond::Responder;
+use crate::current::Current;
 use worker::{Stop, Worker};
 
 /// What the kernel may hold of queries that nobody has taken yet, in bytes, if it allows so much.
@@ -45,14 +44,14 @@ const RESTART_DELAY: Duration = Duration::from_millis(200);
 pub async fn serve(
     socket: UdpSocket,
     workers: usize,
-    responder: Arc<Responder>,
+    current: Current,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let sockets = sockets(socket, workers)?;
     let stopped = Arc::new(Stop::new()?);
     let mut running = JoinSet::new();
     for at in 0..sockets.len() {
-        start(at, &sockets, &responder, &stopped, &mut running)?;
+        start(at, &sockets, &current, &stopped, &mut running)?;
     }
     loop {
         tokio::select! {
@@ -69,7 +68,7 @@ pub async fn serve(
                 };
                 tracing::warn!(%why, "a thread that answers DNS over UDP ended by itself and is started again");
                 tokio::time::sleep(RESTART_DELAY).await;
-                start(at, &sockets, &responder, &stopped, &mut running)?;
+                start(at, &sockets, &current, &stopped, &mut running)?;
             }
         }
     }
@@ -80,15 +79,15 @@ type Ended = (usize, Result<io::Result<()>, oneshot::error::RecvError>);
 fn start(
     at: usize,
     sockets: &[UdpSocket],
-    responder: &Arc<Responder>,
+    current: &Current,
     stopped: &Arc<Stop>,
     running: &mut JoinSet<Ended>,
 ) -> io::Result<()> {
-    let (socket, responder, stopped) = (sockets[at].try_clone()?, responder.clone(), stopped.clone());
+    let (socket, current, stopped) = (sockets[at].try_clone()?, current.clone(), stopped.clone());
     let runtime = Handle::current();
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name(format!("dns-{at}")).spawn(move || {
-        let result = Worker::new(socket, responder, runtime, stopped).and_then(Worker::run);
+        let result = Worker::new(socket, current, runtime, stopped).and_then(Worker::run);
         // Nobody listens any more only if the server is gone.
         let _ = ended.send(result);
     })?;

@@ -414,7 +414,7 @@ fn mounts_that_are_off_make_other_answers() {
         assert_same(&paths.fast(&query).unwrap(), &slow);
     }
     let message = Build::answer(&question("nobody", 1)).rcode(rcode::NXDOMAIN).done();
-    let verdict = |mounts| Verdict::of(&message, mounts);
+    let verdict = |mounts| Verdict::of(&message, furnished(mounts).responder.pipeline());
     assert_eq!(verdict(BOTH), Verdict::WholeIfUnregistered);
     assert_eq!(verdict(Mounts { root: false, alt: true }), Verdict::Whole);
 }

@@ -8,7 +8,7 @@ use crate::{
         wire::{Packet, Section, rcode, rtype},
     },
     mount::{Mount, Mounts},
-    pipeline,
+    pipeline::{self, Pipeline},
     route::{Route, route},
     wire,
 };
@@ -49,13 +49,14 @@ pub enum Verdict {
 
 impl Verdict {
     /// Judges the message that is kept under a question.
-    pub fn of(message: &[u8], mounts: Mounts) -> Self {
+    pub fn of(message: &[u8], pipeline: &Pipeline) -> Self {
+        let mounts = pipeline.mounts;
         let Ok(packet) = Packet::parse(message) else { return Verdict::Unclear };
         if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {
             return Verdict::Unclear;
         }
         let aliases = packet.section(Section::Answer).any(|record| record.rtype == rtype::CNAME);
-        if aliases && !pipeline::is_whole(message, mounts) {
+        if aliases && !pipeline::is_whole(message, mounts, &pipeline.legacy) {
             return Verdict::Unclear;
         }
         match owner(packet.question(), mounts) {
@@ -66,14 +67,15 @@ impl Verdict {
     }
 
     /// The judgement of what is in a slot: remembered, or made now.
-    pub fn in_slot(slot: &mut Slot, mounts: Mounts) -> Self {
+    pub fn in_slot(slot: &mut Slot, pipeline: &Pipeline) -> Self {
+        let mounts = pipeline.mounts;
         let shift = 2 * (u8::from(mounts.root) | (u8::from(mounts.alt) << 1));
         match (slot.verdict >> shift) & 0b11 {
             1 => Verdict::Whole,
             2 => Verdict::WholeIfUnregistered,
             3 => Verdict::Unclear,
             _ => {
-                let verdict = Verdict::of(slot.wire(), mounts);
+                let verdict = Verdict::of(slot.wire(), pipeline);
                 slot.verdict |= (verdict as u8) << shift;
                 verdict
             }

@@ -27,7 +27,7 @@ use nix::{
     },
 };
 use socket2::SockRef;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 use super::{
     batch::Batch,
@@ -37,6 +37,7 @@ use super::{
     socket::{Outbox, Peer, send_one},
 };
 use crate::{
+    current::Current,
     query::{Client, Transport},
     respond::Responder,
 };
@@ -48,6 +49,8 @@ const FIRST_PORT: u64 = 2;
 const EVENTS: usize = 32;
 /// How many full batches are taken before the upstreams' replies have their turn.
 const MAX_BATCHES: usize = 8;
+/// How long what has come in has to be answered when the end is near.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// How workers are told to end.
 pub struct Stop {
@@ -77,7 +80,13 @@ impl Stop {
 /// What a worker needs.
 pub struct Worker {
     socket: Arc<UdpSocket>,
+    current: Current,
+    /// The responder that was current when [`Current::version`] was this.
     responder: Arc<Responder>,
+    version: u64,
+    /// Held by every slow answer on its way.
+    working: mpsc::Sender<()>,
+    done: mpsc::Receiver<()>,
     runtime: Handle,
     stop: Arc<Stop>,
     epoll: Epoll,
@@ -88,19 +97,20 @@ pub struct Worker {
 
 impl Worker {
     /// A worker on a socket, which blocks.
-    pub fn new(
-        socket: UdpSocket,
-        responder: Arc<Responder>,
-        runtime: Handle,
-        stop: Arc<Stop>,
-    ) -> io::Result<Self> {
+    pub fn new(socket: UdpSocket, current: Current, runtime: Handle, stop: Arc<Stop>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
+        let (working, done) = mpsc::channel(1);
+        let (version, responder) = (current.version(), current.get());
         Ok(Self {
             outbox: Outbox::default(),
             socket: Arc::new(socket),
+            current,
             responder,
+            version,
+            working,
+            done,
             runtime,
             stop,
             epoll,
@@ -109,7 +119,7 @@ impl Worker {
         })
     }
 
-    /// Answers until it is told to stop.
+    /// Answers until it is told to stop; then what has come in is answered, for at most [`GRACE`].
     ///
     /// # Errors
     /// What the system says when it can't be waited or received any more.
@@ -117,28 +127,49 @@ impl Worker {
         // The slow path's timers and tasks are the runtime's.
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
-        let responder = self.responder.clone();
         let mut batch = Batch::new(&self.socket)?;
         while !self.stop.flag.load(Ordering::Acquire) {
             // With nobody else to wait for it waits in the call that brings the query, which is one call less.
-            let queries = self.misses.is_idle() || self.events(&responder)?;
-            if queries {
-                self.queries(&responder, &mut batch)?;
+            let wait = self.misses.is_idle();
+            if wait || self.events(None)? {
+                self.queries(&mut batch, wait)?;
             }
         }
+        let end = self.now() + GRACE;
+        self.epoll.delete(&self.stop.event)?;
+        self.epoll.delete(&*self.socket)?;
+        while self.queries(&mut batch, false)? && self.now() < end {}
+        while !self.misses.is_idle() && self.now() < end {
+            self.events(Some(end))?;
+        }
+        let left = end.saturating_sub(self.now());
+        drop(self.working);
+        // Nobody sends: it is over when the last sender is gone.
+        let _ = runtime.block_on(async { timeout(left, self.done.recv()).await });
         Ok(())
     }
 
-    /// Waits until there is something to do, and does what upstreams have left to do; whether there are queries.
-    fn events(&mut self, responder: &Responder) -> io::Result<bool> {
-        let legacy = &responder.pipeline().legacy;
+    /// Takes the responder that is current.
+    fn look_up(&mut self) {
+        let version = self.current.version();
+        if version != self.version {
+            (self.version, self.responder) = (version, self.current.get());
+        }
+    }
+
+    /// Waits until there is something to do, at most until `end`, and does what upstreams have left to do; whether there
+    /// are queries.
+    fn events(&mut self, end: Option<Duration>) -> io::Result<bool> {
         let mut events = [EpollEvent::empty(); EVENTS];
-        let count = match self.epoll.wait(&mut events, self.patience(legacy.now())) {
+        let count = match self.epoll.wait(&mut events, self.patience(end)) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
         };
-        let (mut queries, now) = (false, legacy.now());
+        self.look_up();
+        let responder = self.responder.clone();
+        let (legacy, now) = (&responder.pipeline().legacy, self.now());
+        let mut queries = false;
         for event in &events[..count] {
             match event.data() {
                 STOP => {}
@@ -147,32 +178,40 @@ impl Worker {
             }
         }
         self.misses.expire(legacy, now, &mut self.landed);
-        self.give_out(responder);
+        self.give_out(&responder);
         Ok(queries)
     }
 
     /// How long there is nothing to do by itself.
-    fn patience(&self, now: Duration) -> EpollTimeout {
-        let Some(deadline) = self.misses.deadline() else { return EpollTimeout::NONE };
-        let left = deadline.saturating_sub(now) + Duration::from_millis(1);
+    fn patience(&self, end: Option<Duration>) -> EpollTimeout {
+        let Some(deadline) = self.misses.deadline().into_iter().chain(end).min() else {
+            return EpollTimeout::NONE;
+        };
+        let left = deadline.saturating_sub(self.now()) + Duration::from_millis(1);
         EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
     }
 
-    fn queries(&mut self, responder: &Responder, batch: &mut Batch) -> io::Result<()> {
+    fn now(&self) -> Duration {
+        self.responder.pipeline().legacy.now()
+    }
+
+    /// Takes queries and answers them; whether there may be more. With `wait` it waits for the first.
+    fn queries(&mut self, batch: &mut Batch, wait: bool) -> io::Result<bool> {
         for at in 0..MAX_BATCHES {
-            let wait = at == 0 && self.misses.is_idle();
-            let full = batch.receive(&self.socket, wait, &self.stop.flag)?;
-            batch.read(responder);
+            let full = batch.receive(&self.socket, wait && at == 0, &self.stop.flag)?;
+            self.look_up();
+            let responder = self.responder.clone();
+            batch.read(&responder);
             let moment = Moment::new(responder.pipeline());
             for (datagram, peer, asked) in batch.queries() {
                 self.query(&moment, datagram, peer, asked.as_ref());
             }
             self.outbox.send(&self.socket);
             if !full {
-                break;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn query(&mut self, moment: &Moment<'_>, datagram: &[u8], peer: &Peer, asked: Option<&Asked<'_>>) {
@@ -239,11 +278,12 @@ impl Worker {
             Poll::Ready(None) => {}
             // How many there are at a time is the responder's to say: above that it does not wait.
             Poll::Pending => {
-                let (socket, peer) = (self.socket.clone(), *peer);
+                let (socket, peer, working) = (self.socket.clone(), *peer, self.working.clone());
                 self.runtime.spawn(async move {
                     if let Some(reply) = answer.await {
                         send_one(&socket, &reply, &peer);
                     }
+                    drop(working);
                 });
             }
         }

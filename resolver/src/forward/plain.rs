@@ -3,11 +3,15 @@
 //! The three steps are [`Legacy::plain_try`], which makes the bytes to send; [`Legacy::plain_reply`], which judges what comes
 //! back as every other reply is judged and keeps it; and [`Legacy::plain_failed`]. Whatever is not a whole, good answer goes
 //! the long way ([`Legacy::resolve`]), where the other upstreams, TCP and the rest of the tries are.
+//!
+//! Of two tries with one [`PlainTry::key`] the second has to wait for the first: were both sent, two resolvers that ask each
+//! other would do nothing else.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::loops;
 use super::query::{Asking, Heard, Manners, QUERY_RANDOM, Query};
 use super::{Legacy, is_pseudo_type};
 use crate::cache::wire::{Packet, rcode, rtype, u16_at};
@@ -65,15 +69,17 @@ pub enum PlainReply {
 }
 
 impl Legacy {
-    /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case). `None` if there is none
-    /// or the one that would be asked first speaks something else.
-    pub fn plain_upstream(&self, _name: &[u8]) -> Option<SocketAddr> {
-        self.race.fastest(&self.upstreams)
+    /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case). `None` if there is none,
+    /// if the one that would be asked first speaks something else, or if the name is in a zone with upstreams of its own.
+    pub fn plain_upstream(&self, name: &[u8]) -> Option<SocketAddr> {
+        let zone = self.zones.of(name);
+        let fastest = zone.is_rest().then(|| self.race.fastest(zone.targets()))??;
+        fastest.plain()
     }
 
     /// How long to wait for an upstream before somebody else is asked.
     pub fn plain_patience(&self, server: SocketAddr) -> Duration {
-        self.race.patience(server)
+        self.race.patience(&server.into())
     }
 
     /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the upstream that would be asked
@@ -86,15 +92,15 @@ impl Legacy {
         random: &[u8; PLAIN_RANDOM],
     ) -> Option<PlainTry> {
         let qtype = u16_at(question, question.len().checked_sub(4)?).ok()?;
-        if is_pseudo_type(qtype) {
+        if is_pseudo_type(qtype) || loops::token(question).is_some() {
             return None;
         }
         let server = self.plain_upstream(question)?;
-        let manners = self.race.manners(server);
+        let manners = self.race.manners(&server.into());
         let asking = Asking { recursive: true, dnssec_ok, checking_disabled };
         Some(PlainTry {
             server,
-            query: Query::new(question, asking, manners, server, random),
+            query: Query::new(question, asking, manners, server.ip().is_loopback(), random),
             key: Key::new(question, dnssec_ok, checking_disabled, Scope::Upstreams),
             manners,
         })
@@ -124,9 +130,10 @@ impl Legacy {
         let Ok(answer) = Answer::new(&packet, asked.query.question(), from.ip().is_loopback()) else {
             return PlainReply::Other;
         };
-        self.race.replied(from, rtt, asked.manners);
+        self.race.replied(&from.into(), rtt, asked.manners);
         let answer = Arc::new(answer);
         if let Some((kind, lifetime)) = lifetime(&packet, false) {
+            let lifetime = self.race.bounded(&answer, lifetime);
             self.cache.insert(&asked.key, answer.clone(), kind, lifetime, self.race.clock.now());
         }
         let alias = packet.records().iter().any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
@@ -135,6 +142,6 @@ impl Legacy {
 
     /// No answer came within `waited`: the upstream is thought of as slow from now on.
     pub fn plain_failed(&self, server: SocketAddr, waited: Duration) {
-        self.race.slow(server, waited);
+        self.race.slow(&server.into(), waited);
     }
 }

@@ -46,7 +46,7 @@ pub struct Pipeline {
 }
 
 /// How the servers are asked to which names delegate their zones.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delegation {
     /// Their port.
     pub port: u16,
@@ -81,7 +81,7 @@ impl Pipeline {
         let mut grounds = Some(Vec::new());
         while *steps > 0 {
             *steps -= 1;
-            let step = match route(&name, self.mounts) {
+            let step = match self.route(&name) {
                 Route::Special(special) => special::answer(special, question, &name).into(),
                 Route::MountPoint => mount_point(question.qtype).into(),
                 Route::NoSuchName => Answer::negative(ResponseCode::NXDomain, mount_soa()).into(),
@@ -110,6 +110,11 @@ impl Pipeline {
         }
         let why = format!("{} leads through more than {MAX_STEPS} names", question.name);
         Answer::failure(ResponseCode::ServFail, Ede::new(Ede::OTHER, why))
+    }
+
+    /// Whose name it is. A zone with upstreams of its own is theirs, be it special or not: whoever wrote it down knows.
+    fn route(&self, name: &Name) -> Route {
+        if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
     }
 
     /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
@@ -164,8 +169,8 @@ impl Pipeline {
             let why = "not a name of the chain, and the question is not to ask others";
             return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why)).into();
         }
-        let reply = match self.legacy.resolve(&legacy_question(question, name)).await {
-            Ok(reply) => reply.message,
+        let (reply, ede) = match self.legacy.resolve(&legacy_question(question, name)).await {
+            Ok(reply) => (reply.message, reply.ede),
             Err(error) => return failed(&error).into(),
         };
         let answer = Answer {
@@ -175,11 +180,13 @@ impl Pipeline {
             answers: reply.answers,
             authorities: reply.authorities,
             additionals: reply.additionals,
-            ede: Vec::new(),
+            ede,
             grounds: None,
         };
-        // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours.
-        follow(answer, name, question.qtype, |target| route(target, self.mounts) == Route::Legacy)
+        // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of other upstreams.
+        follow(answer, name, question.qtype, |target| {
+            self.route(target) == Route::Legacy && self.legacy.same_zone(name, target)
+        })
     }
 
     /// The addresses of a server that is not in the zone that names it.
@@ -240,8 +247,8 @@ fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(
 }
 
 /// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no alias in it leads to a
-/// name of ours, or to one of which it says nothing.
-pub fn is_whole(message: &[u8], mounts: Mounts) -> bool {
+/// name of ours or of other upstreams, or to one of which it says nothing.
+pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Legacy) -> bool {
     let Ok(message) = forward::decode(message) else { return false };
     let [query] = message.queries.as_slice() else { return false };
     let (name, qtype) = (query.name().clone(), query.query_type());
@@ -252,7 +259,10 @@ pub fn is_whole(message: &[u8], mounts: Mounts) -> bool {
         authorities: message.authorities,
         ..Answer::default()
     };
-    let step = follow(answer, &name, qtype, |target| route(target, mounts) == Route::Legacy);
+    let believed = |target: &Name| {
+        legacy.same_zone(&name, target) && (legacy.has_zone(target) || route(target, mounts) == Route::Legacy)
+    };
+    let step = follow(answer, &name, qtype, believed);
     step.next.is_none() && step.answer.answers.len() == count
 }
 
@@ -284,6 +294,5 @@ fn not_ready(label: &ChainName, error: &ChainError) -> Answer {
 
 /// The answer when nobody could be asked.
 fn failed(error: &ForwardError) -> Answer {
-    let (code, text) = error.ede();
-    Answer::failure(ResponseCode::ServFail, Ede::new(code, text))
+    Answer::failure(ResponseCode::ServFail, error.ede())
 }

@@ -37,6 +37,8 @@ pub(super) struct Node {
     pub(super) panics: AtomicBool,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
     pub(super) refusal: Mutex<Option<rpc::Refusal>>,
+    /// Who keeps answers of DNS.
+    pub(super) flush: Mutex<Option<FlushHook>>,
     /// Waited for before an operation is answered.
     pub(super) gate: Mutex<Option<oneshot::Receiver<()>>>,
     /// Told when an operation has arrived.
@@ -69,6 +71,7 @@ impl Node {
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
             refusal: Mutex::default(),
+            flush: Mutex::default(),
             gate: Mutex::default(),
             arrived: Mutex::default(),
         };
@@ -131,7 +134,32 @@ impl Backend for Node {
             mining: "off".into(),
             mining_hashes: 0,
             held_back: None,
+            tip_age: 0,
+            mining_rate: 0,
+            peers: rpc::PeerCounts::default(),
+            sync: rpc::SyncInfo::default(),
+            second_best: None,
+            p2p: Vec::new(),
         }
+    }
+
+    fn peers(&self) -> rpc::Peers {
+        let peer = rpc::PeerInfo {
+            id: "12D3KooW".into(),
+            address: "/ip4/192.0.2.1/tcp/7379".into(),
+            direction: "out".into(),
+            seconds: 5,
+            height: Some(2),
+            work: Some("6".into()),
+            score: -3,
+            agent: "namechain/0".into(),
+            doing: "nothing".into(),
+        };
+        rpc::Peers { addresses: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into()], peers: vec![peer] }
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { received: 700, sent: 70 }
     }
 
     fn price(&self) -> rpc::Price {
@@ -201,6 +229,13 @@ impl Backend for Node {
             None => Ok(rpc::Submitted { id: operation.id(NETWORK), height: self.snapshot().height() }),
         }
     }
+
+    fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
+        match &*self.flush.lock().unwrap() {
+            Some(hook) => hook(what),
+            None => Err(no_answers_kept()),
+        }
+    }
 }
 
 /// A server on a free port of loopback, with a node behind it.
@@ -243,7 +278,7 @@ impl Bench {
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap() };
-        let server = tokio::spawn(serve(listener, node.clone(), shutdown));
+        let server = tokio::spawn(serve(listener, node.clone(), vec!["node-1".to_owned()], shutdown));
         Bench { node, addr, stop, server }
     }
 
@@ -279,7 +314,13 @@ async fn raw(addr: SocketAddr, request: &[u8]) -> Answer {
     read_to_end(stream).await
 }
 
-async fn request(addr: SocketAddr, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
+pub(super) async fn request(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> Answer {
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n");
     for header in headers {
         head += &format!("{header}\r\n");
