@@ -18,6 +18,8 @@ pub struct Started {
     pub api: Option<SocketAddr>,
     /// The URL of the node elsewhere.
     pub node: Option<String>,
+    /// Where other nodes reach the node in this process.
+    pub p2p: Vec<String>,
     /// The network; `None` while the node elsewhere has not said it.
     pub network: Option<Network>,
     /// Who is asked for everything that is not on the chain: `IP:PORT`, or a URL for what is not plain DNS.
@@ -68,6 +70,10 @@ impl fmt::Display for Started {
             }
             (None, None) => String::new(),
         };
+        for (nth, address) in self.p2p.iter().enumerate() {
+            let label = if nth == 0 { "peers" } else { "" };
+            writeln!(f, "  {label:<10} {address}")?;
+        }
         if let Some(dir) = &self.data_dir {
             writeln!(f, "  data       {}", dir.display())?;
         }
@@ -104,6 +110,7 @@ mod tests {
             dns: vec!["0.0.0.0:5300".parse().unwrap(), "[::1]:5300".parse().unwrap()],
             api: Some("127.0.0.1:7380".parse().unwrap()),
             node: None,
+            p2p: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into(), "/ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3".into()],
             network: Some(Network::Dev),
             upstreams: vec!["192.0.2.1:53".to_owned()],
             data_dir: Some("/data".into()),
@@ -120,6 +127,8 @@ mod tests {
             "  DNS        0.0.0.0:5300, [::1]:5300 (UDP and TCP)",
             "  API        http://127.0.0.1:7380",
             "  upstreams  192.0.2.1:53 (this machine's own)",
+            "  peers      /ip4/127.0.0.1/tcp/1/p2p/12D3",
+            "             /ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3",
             "  zonetool key new",
             "  dig @127.0.0.1 -p 5300 www.alice",
         ] {
@@ -141,7 +150,7 @@ mod tests {
     fn what_a_program_reads() {
         let json: serde_json::Value = serde_json::to_value(started()).unwrap();
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["api", "data_dir", "dns", "network", "node", "upstreams"]);
+        assert_eq!(keys, ["api", "data_dir", "dns", "network", "node", "p2p", "upstreams"]);
         assert_eq!(json["dns"][0], "0.0.0.0:5300");
         assert_eq!(json["network"], "dev");
     }

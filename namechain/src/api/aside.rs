@@ -78,6 +78,6 @@ pub async fn serve_aside(
         .route("/readyz", get(readyz))
         .route("/metrics", get(counted))
         .route("/openapi.json", get(openapi));
-    let router = finish(router, listener.local_addr()?.ip()).with_state(aside);
+    let router = finish(router, listener.local_addr()?.ip(), &[]).with_state(aside);
     serve::serve_router(listener, router, shutdown).await
 }

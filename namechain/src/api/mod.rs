@@ -48,6 +48,10 @@ const MAX_ASKING: usize = 32;
 pub trait Backend: Send + Sync + 'static {
     /// How the node is.
     fn status(&self) -> rpc::Status;
+    /// The peers that are connected.
+    fn peers(&self) -> rpc::Peers;
+    /// What has come and gone between this node and its peers since it started.
+    fn traffic(&self) -> Traffic;
     /// What to work for.
     fn price(&self) -> rpc::Price;
     /// The state at the tip.
@@ -74,6 +78,15 @@ pub trait Backend: Send + Sync + 'static {
     fn flush(&self, _what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
         Err(no_answers_kept())
     }
+}
+
+/// Bytes between a node and its peers since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes sent.
+    pub sent: u64,
 }
 
 /// What every handler has.
@@ -105,9 +118,10 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 14] {
+fn routes() -> [(&'static str, MethodRouter<App>); 15] {
     [
         ("/v1/status", get(node::status)),
+        ("/v1/peers", get(node::peers)),
         ("/v1/price", get(node::price)),
         ("/v1/names/{name}", get(names::name)),
         ("/v1/names/{name}/proof", get(names::proof)),
@@ -124,20 +138,20 @@ fn routes() -> [(&'static str, MethodRouter<App>); 14] {
     ]
 }
 
-/// The router of a server that listens on `ip`.
-fn router(backend: Arc<dyn Backend>, ip: IpAddr) -> Router {
+/// The router of a server that listens on `ip` and is known by `names` too.
+fn router(backend: Arc<dyn Backend>, ip: IpAddr, names: &[String]) -> Router {
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods);
     }
-    finish(router, ip).with_state(App::new(backend))
+    finish(router, ip, names).with_state(App::new(backend))
 }
 
-/// What every router has, of a server that listens on `ip`.
-fn finish<S: Clone + Send + Sync + 'static>(router: Router<S>, ip: IpAddr) -> Router<S> {
+/// What every router has, of a server that listens on `ip` and is called by these names too.
+fn finish<S: Clone + Send + Sync + 'static>(router: Router<S>, ip: IpAddr, names: &[String]) -> Router<S> {
     router
         .fallback(refuse::no_route)
         .method_not_allowed_fallback(refuse::no_method)
-        .layer(middleware::from_fn_with_state(guard::Guard::new(ip), guard::guard))
+        .layer(middleware::from_fn_with_state(guard::Guard::new(ip, names), guard::guard))
         .layer(middleware::from_fn(metrics::count))
 }

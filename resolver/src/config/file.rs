@@ -32,6 +32,18 @@ pub struct File {
     pub data_dir: Option<PathBuf>,
     /// URL of a node elsewhere.
     pub node: Option<String>,
+    /// Where other nodes can connect.
+    pub p2p_listen: Option<Vec<String>>,
+    /// Nodes to stay connected to.
+    pub peer: Option<Vec<String>>,
+    /// Whether to look for nodes on the local network.
+    pub mdns: Option<bool>,
+    /// `off`, `on-demand` or `always`.
+    pub mine: Option<String>,
+    /// Threads that mine.
+    pub mine_threads: Option<u16>,
+    /// Names by which the API may be addressed.
+    pub allow_host: Option<Vec<String>>,
     /// Names at the root.
     pub mount_root: Option<bool>,
     /// Names under `namechain.alt.`.

@@ -9,6 +9,7 @@ use std::{
     ffi::OsString,
     fs,
     net::SocketAddr,
+    num::NonZeroU16,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -16,7 +17,7 @@ use std::{
 
 use ipnet::IpNet;
 use namechain::{
-    node::default_data_dir,
+    node::{DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, default_data_dir},
     types::{Network, UnknownNetwork},
 };
 use thiserror::Error;
@@ -85,6 +86,8 @@ pub enum ChainFrom {
         api: SocketAddr,
         /// Where the chain is kept.
         data_dir: PathBuf,
+        /// What else its node does.
+        node: NodeOptions,
     },
     /// Behind a node's API.
     Remote {
@@ -95,6 +98,19 @@ pub enum ChainFrom {
         /// Where the resolver's own small API is served, if that was said; else at [`DEFAULT_ASIDE`], if that is free.
         api: Option<SocketAddr>,
     },
+}
+
+/// How the node in this process mines, takes part in the network, and is addressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeOptions {
+    /// How it takes part in the network; `None`: it is alone.
+    pub p2p: Option<P2p>,
+    /// When it mines.
+    pub mine: MineMode,
+    /// Threads that mine.
+    pub mine_threads: u16,
+    /// Names by which the API may be addressed.
+    pub allow_hosts: Vec<String>,
 }
 
 /// The whole configuration.
@@ -184,6 +200,8 @@ where
 }
 
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
+const MINE: &str = "is neither off nor on-demand nor always";
+const THREADS: &str = "is not a number from 1 to 1024";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
@@ -227,6 +245,29 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
     if cli.node.is_none() {
         cli.data_dir =
             cli.data_dir.or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
+        if cli.p2p_listen.is_empty() {
+            let key = "NAMECHAIN_P2P_LISTEN";
+            cli.p2p_listen =
+                list(key)?.iter().map(|value| read(key, value, MULTIADDR)).collect::<Result<_, _>>()?;
+        }
+        if cli.peer.is_empty() {
+            let key = "NAMECHAIN_PEER";
+            cli.peer =
+                list(key)?.iter().map(|value| read(key, value, MULTIADDR)).collect::<Result<_, _>>()?;
+        }
+        if cli.mine.is_none() {
+            let key = "NAMECHAIN_MINE";
+            cli.mine = text(key)?.map(|value| read(key, &value, MINE)).transpose()?;
+        }
+        if cli.mine_threads.is_none() {
+            let key = "NAMECHAIN_MINE_THREADS";
+            let given: Option<NonZeroU16> = text(key)?.map(|value| read(key, &value, THREADS)).transpose()?;
+            cli.mine_threads = given.map(NonZeroU16::get);
+        }
+        if cli.allow_host.is_empty() {
+            cli.allow_host = list("NAMECHAIN_ALLOW_HOST")?;
+        }
+        cli.no_mdns = cli.no_mdns || text("NAMECHAIN_NO_MDNS")?.is_some_and(|value| value != "false");
     }
     cli.config =
         cli.config.or_else(|| env("NAMECHAIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
@@ -341,6 +382,14 @@ impl Merge {
                 let why = "node excludes data-dir: that belongs to a node of the resolver's own";
                 return Err(ConfigError::Conflict(why));
             }
+            let file = &self.file;
+            if self.cli.node.is_none()
+                && (file.p2p_listen.is_some() || file.peer.is_some() || file.mine.is_some())
+            {
+                let why =
+                    "node excludes p2p-listen, peer and mine: those belong to a node of the resolver's own";
+                return Err(ConfigError::Conflict(why));
+            }
             return Ok(ChainFrom::Remote { url, network, api });
         }
         let network = network.unwrap_or(Network::Main);
@@ -349,168 +398,41 @@ impl Merge {
             Some(dir) => dir,
             None => default_data_dir(network).ok_or(ConfigError::NoHome)?,
         };
-        Ok(ChainFrom::Embedded { network, api, data_dir })
+        Ok(ChainFrom::Embedded { network, api, data_dir, node: self.node(network)? })
+    }
+
+    /// What the node in this process does. By default it dials others and takes no connections; on dev it is alone unless it
+    /// is told of another node, or where to listen.
+    fn node(&self, network: Network) -> Result<NodeOptions, ConfigError> {
+        let (cli, file) = (&self.cli, &self.file);
+        let addresses = |flags: &Vec<Multiaddr>, key: &str, file: &Option<Vec<String>>| match flags.is_empty()
+        {
+            false => Ok(flags.clone()),
+            true => file.iter().flatten().map(|text| read(key, text, MULTIADDR)).collect(),
+        };
+        let listen = addresses(&cli.p2p_listen, "p2p-listen", &file.p2p_listen)?;
+        let peers = addresses(&cli.peer, "peer", &file.peer)?;
+        let dev = network == Network::Dev;
+        let mdns = !dev && !cli.no_mdns && file.mdns.unwrap_or(true);
+        let alone = dev && listen.is_empty() && peers.is_empty();
+        let mine = match (cli.mine, &file.mine) {
+            (Some(mine), _) => mine,
+            (None, Some(text)) => read("mine", text, MINE)?,
+            (None, None) => MineMode::default_of(network),
+        };
+        let mine_threads = cli.mine_threads.or(file.mine_threads).unwrap_or(1);
+        if !(1..=1_024).contains(&mine_threads) {
+            let (place, value) = ("mine-threads".into(), mine_threads.to_string());
+            return Err(ConfigError::Value { place, value, why: THREADS.into() });
+        }
+        let allow_hosts = match cli.allow_host.is_empty() {
+            false => cli.allow_host.clone(),
+            true => file.allow_host.clone().unwrap_or_default(),
+        };
+        let p2p = (!alone).then_some(P2p { listen, peers, mdns, max_inbound: DEFAULT_INBOUND });
+        Ok(NodeOptions { p2p, mine, mine_threads, allow_hosts })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use clap::Parser;
-
-    use super::*;
-
-    /// The configuration of a command line, environment and file.
-    fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
-        let mut flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
-        let dir = tempfile::tempdir().unwrap();
-        if let Some(text) = file {
-            let path = dir.path().join("resolver.toml");
-            fs::write(&path, text).unwrap();
-            flags.extend(["--config".to_owned(), path.to_str().unwrap().to_owned()]);
-        }
-        let cli = Cli::try_parse_from(std::iter::once("resolver".to_owned()).chain(flags))
-            .map_err(|error| error.to_string())?;
-        let map: HashMap<&str, &str> = env.iter().copied().collect();
-        Config::load(cli, |key| map.get(key).map(OsString::from)).map_err(|error| error.to_string())
-    }
-
-    fn address(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_defaults() {
-        let config = load("--dev", &[], None).unwrap();
-        assert_eq!(config.listen, [address("127.0.0.1:5300")]);
-        assert_eq!(config.upstreams, None, "the machine's own");
-        assert_eq!(config.mounts, Mounts { root: true, alt: true });
-        let ChainFrom::Embedded { network, api, .. } = config.chain else { panic!("a node of its own") };
-        assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
-        let main = load("--data-dir /data", &[], None).unwrap();
-        let expected = ChainFrom::Embedded { network: Network::Main, api, data_dir: "/data".into() };
-        assert_eq!(main.chain, expected);
-        assert!(config.delegation.loopback && !main.delegation.loopback);
-    }
-
-    #[test]
-    fn flags_over_environment_over_file() {
-        let file =
-            "listen = ['127.0.0.1:1']\nupstream = ['192.0.2.1']\nmount-root = false\ncache-bytes = 5\n";
-        let env = [("NAMECHAIN_LISTEN", "127.0.0.1:2, 127.0.0.1:3"), ("NAMECHAIN_MOUNT_ROOT", "on")];
-        let all = load("--dev --listen 127.0.0.1:4 --listen [::1]:4", &env, Some(file)).unwrap();
-        assert_eq!(all.listen, [address("127.0.0.1:4"), address("[::1]:4")]);
-        assert_eq!(all.upstreams, Some(vec![Upstream::Plain(address("192.0.2.1:53"))]));
-        assert!(all.mounts.root);
-        assert_eq!(all.cache_bytes, 5);
-        assert_eq!(all.udp, Udp::default());
-        assert_eq!(load("", &[], Some("workers = 3")).unwrap().udp, Udp::Fast(3));
-        assert_eq!(load("", &[], Some("fast-path = false")).unwrap().udp, Udp::Plain);
-        let env_and_file = load("", &env, Some(file)).unwrap();
-        assert_eq!(env_and_file.listen, [address("127.0.0.1:2"), address("127.0.0.1:3")]);
-        let only_file = load("", &[], Some(file)).unwrap();
-        assert_eq!(only_file.listen, [address("127.0.0.1:1")]);
-        assert!(!only_file.mounts.root);
-        assert_eq!(load("", &[], Some("upstream = []")).unwrap().upstreams, Some(vec![]), "none at all");
-    }
-
-    #[test]
-    fn upstreams_of_every_kind() {
-        let file = "upstream = ['9.9.9.9', 'tls://1.1.1.1#one.one.one.one', 'recursive']\n\
-                    serve-stale-seconds = 0\nhedge-ms = 100\nmin-ttl-seconds = 5\n\
-                    [[upstreams]]\nurl = 'https://dns.example/q'\nbootstrap = ['192.0.2.1', '2001:db8::1']\nca = '/ca.pem'\n\
-                    [[forward]]\nzone = 'Corp.Example'\nupstream = ['192.0.2.53']\n\
-                    [[forward]]\nzone = '10.in-addr.arpa.'\nupstream = 'tcp://192.0.2.53'\n\
-                    [recursive]\nroot-hints = '/hints'\nvalidate = false\nport = 5353\n";
-        let config = load("--dev", &[], Some(file)).unwrap();
-        let shown: Vec<String> = config.upstreams.clone().unwrap().iter().map(ToString::to_string).collect();
-        let expected = [
-            "9.9.9.9:53",
-            "tls://1.1.1.1:853#one.one.one.one",
-            "recursive",
-            "https://192.0.2.1:443/q#dns.example",
-        ];
-        assert_eq!(shown, expected);
-        let legacy = config.legacy(Vec::new());
-        let zones: Vec<String> = legacy.zones.iter().map(|zone| zone.zone.to_string()).collect();
-        assert_eq!(zones, ["corp.example.", "10.in-addr.arpa."]);
-        assert_eq!(legacy.zones[1].upstreams[0].to_string(), "tcp://192.0.2.53:53");
-        assert_eq!((legacy.serve_stale, legacy.min_ttl), (Duration::ZERO, Duration::from_secs(5)));
-        assert_eq!(legacy.first_retry, Duration::from_millis(100));
-        assert!(!legacy.recursive.validate && legacy.recursive.port == 5353);
-        let one = load("--dev --upstream recursive", &[], Some(file)).unwrap();
-        assert_eq!(one.upstreams, Some(vec![Upstream::Recursive]), "a flag counts more");
-    }
-
-    #[test]
-    fn a_flag_counts_more_than_the_environment() {
-        let config = load("--dev", &[("NAMECHAIN_NETWORK", "main")], None).unwrap();
-        assert!(matches!(config.chain, ChainFrom::Embedded { network: Network::Dev, .. }));
-        let config = load("--node http://127.0.0.1:1", &[("NAMECHAIN_API", "127.0.0.1:2")], None).unwrap();
-        let aside = Some(address("127.0.0.1:2"));
-        assert!(matches!(config.chain, ChainFrom::Remote { api, .. } if api == aside));
-        let config = load("--data-dir /data", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
-        assert!(matches!(config.chain, ChainFrom::Embedded { .. }));
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_in_one_line() {
-        for (flags, env, file, expected) in [
-            ("--listen localhost", vec![], None, "is not IP:PORT, as in 127.0.0.1:5300"),
-            ("--upstream dns.example", vec![], None, "as in 9.9.9.9"),
-            ("--network live", vec![], None, "use main, test or dev"),
-            ("--dev --network main", vec![], None, "cannot be used with"),
-            ("--node http://x --data-dir /data", vec![], None, "cannot be used with"),
-            ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
-            ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
-            ("", vec![], Some("\nupstrem = []"), "line 2: unknown key `upstrem`, expected one of"),
-            ("", vec![], Some("upstream = 5"), "line 1:"),
-            (
-                "",
-                vec![],
-                Some("upstream = 'dns.example'"),
-                "upstream: 'dns.example' is not an upstream: write IP",
-            ),
-            ("", vec![], Some("upstream = ['tls://dns.example']"), "write ?bootstrap=IP behind it"),
-            ("", vec![("NAMECHAIN_UPSTREAM", "here")], None, "NAMECHAIN_UPSTREAM: 'here' is not an upstream"),
-            (
-                "",
-                vec![],
-                Some("[[upstreams]]\nurl = 'tls://a.example'\nboot = []"),
-                "line 3: unknown key `boot`",
-            ),
-            (
-                "",
-                vec![],
-                Some("[[forward]]\nzone = 'a..b'\nupstream = '9.9.9.9'"),
-                "is not the name of a zone",
-            ),
-            (
-                "",
-                vec![],
-                Some("[[forward]]\nzone = '.'\nupstream = '9.9.9.9'"),
-                "write its upstreams as upstream",
-            ),
-            ("", vec![], Some("[[forward]]\nzone = 'alt'\nupstream = '9.9.9.9'"), "names of the chain"),
-            ("", vec![], Some("[[forward]]\nzone = 'a.namechain.alt'\nupstream = '9.9.9.9'"), "of the chain"),
-            ("", vec![], Some("[[forward]]\nzone = 'corp'\nupstream = []"), "has no upstream"),
-            ("", vec![], Some("[[forward]]\nzone = 'corp'"), "missing field `upstream`"),
-            ("", vec![], Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"), "is more than max-ttl-seconds"),
-            ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
-            ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),
-            ("", vec![], Some("listen = []"), "an empty list"),
-            ("", vec![], Some("listen = 5"), "line 1:"),
-            ("", vec![], Some("network = 'live'"), "use main, test or dev"),
-            ("", vec![], Some("workers = 0"), "there can be 1 to 256"),
-            ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
-            ("", vec![], Some("node = 'http://127.0.0.1'\ndata-dir = '/data'"), "node excludes data-dir"),
-            ("--config /does/not/exist", vec![], None, "/does/not/exist can't be read"),
-        ] {
-            let error = load(flags, &env, file).unwrap_err();
-            assert!(error.contains(expected), "{flags} {file:?}: {error}");
-            let first = error.lines().next().unwrap();
-            assert!(first.len() < 400 && (file.is_none() || error.lines().count() == 1), "{error}");
-        }
-    }
-}
+mod tests;

@@ -163,11 +163,6 @@ impl Legacy {
         })
     }
 
-    /// Everybody who may be asked, as they are called; those of all names first.
-    pub fn upstreams(&self) -> Vec<String> {
-        self.zones.targets().iter().map(Target::to_string).collect()
-    }
-
     /// Whether a name is in a zone with upstreams of its own.
     pub fn has_zone(&self, name: &Name) -> bool {
         !self.zones.of(&question::name_wire(name)).is_rest()
@@ -198,22 +193,6 @@ impl Legacy {
     pub fn flush(&self) -> u64 {
         self.cache.flush()
     }
-
-    /// Forgets the answers for a name; how many went.
-    pub fn flush_name(&self, name: &Name) -> u64 {
-        self.cache.flush_name(&lower_wire(name))
-    }
-
-    /// Forgets the answers for a name and everything below it; how many went.
-    pub fn flush_zone(&self, zone: &Name) -> u64 {
-        self.cache.flush_zone(&lower_wire(zone))
-    }
-}
-
-fn lower_wire(name: &Name) -> Vec<u8> {
-    let mut wire = question::name_wire(name);
-    wire.make_ascii_lowercase();
-    wire
 }
 
 fn is_pseudo_type(qtype: u16) -> bool {

@@ -83,17 +83,6 @@ impl Zones {
         let own = self.0.iter().filter(|zone| !zone.is_rest());
         own.filter(move |zone| !others.0.iter().any(|other| same(zone, other)))
     }
-
-    /// All who may be asked, each once.
-    pub fn targets(&self) -> Vec<Target> {
-        let mut all: Vec<Target> = Vec::new();
-        for target in self.0.iter().rev().flat_map(Zone::targets) {
-            if !all.contains(target) {
-                all.push(target.clone());
-            }
-        }
-        all
-    }
 }
 
 #[cfg(test)]

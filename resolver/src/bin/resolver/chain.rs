@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use namechain::node::{MineMode, Node, NodeConfig};
+use namechain::node::{Node, NodeConfig};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::ChainFrom,
@@ -24,13 +24,15 @@ pub struct Chain {
 /// Starts the node, or finds the one elsewhere.
 pub async fn chain(from: &ChainFrom, flusher: &Flusher) -> anyhow::Result<Chain> {
     match from {
-        ChainFrom::Embedded { network, api, data_dir } => {
+        ChainFrom::Embedded { network, api, data_dir, node: options } => {
             let node = Node::start(NodeConfig {
                 network: *network,
                 data_dir: data_dir.clone(),
                 api: Some(*api),
-                mine: MineMode::default_of(*network),
-                mine_threads: 1,
+                allow_hosts: options.allow_hosts.clone(),
+                p2p: options.p2p.clone(),
+                mine: options.mine,
+                mine_threads: usize::from(options.mine_threads),
                 reindex: false,
             })
             .await?;

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::node::{Node, stop_signal};
+use namechain::node::{LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config},
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     let filter = asked.filter.clone();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(LogOutput::default)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
@@ -128,6 +128,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
             ChainFrom::Remote { url, .. } => Some(url.clone()),
             ChainFrom::Embedded { .. } => None,
         },
+        p2p: node.as_ref().map(|node| node.handle().p2p()).unwrap_or_default(),
         network: chain.network(),
         upstreams: names,
         data_dir: match &config.chain {
@@ -147,6 +148,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     flusher.serves(&current);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
     announce(&started, config.json);
+    let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));
     systemd::ready();
     let alive = tokio::spawn(watched::report(dns.clone()));
     let mut reload = Reload { cli, config, current, dns };
@@ -164,6 +166,9 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     systemd::stopping();
     alive.abort();
     server.stop().await;
+    if let Some(drawing) = drawing {
+        drawing.abort();
+    }
     if let Some(aside) = aside {
         aside.stop().await;
     }

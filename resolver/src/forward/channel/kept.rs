@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::forward::clock::Clock;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// After a failure nobody tries to connect for so long; who asks meanwhile gets the same error.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// A connection on which nothing came for so long after a query is given up: the network may have changed under it, and
-/// then nobody tells.
+/// A connection that was kept and on which nothing comes for so long after a query is given up for a fresh one: the network
+/// may have changed under it, and then nobody tells.
 const SILENCE: Duration = Duration::from_millis(1_500);
 
 /// Why an exchange over a connection failed.
@@ -98,7 +99,15 @@ impl<T: Transport> Kept<T> {
         loop {
             let (open, fresh) = self.connection().await?;
             let waiting = Waiting::new(&open.health, &self.clock);
-            match self.transport.ask(&open.connection, query).await {
+            let mut asked = pin!(self.transport.ask(&open.connection, query));
+            let result = match timeout(SILENCE, &mut asked).await {
+                Ok(result) => result,
+                Err(_) if !fresh && !waiting.was_heard() => {
+                    Err(Failure::Lost(format!("nothing came within {SILENCE:?}")))
+                }
+                Err(_) => asked.await,
+            };
+            match result {
                 Ok(reply) => {
                     waiting.heard();
                     return Ok(reply);
@@ -178,6 +187,11 @@ impl<'a> Waiting<'a> {
         Self { health, clock, since: clock.now() }
     }
 
+    /// Whether anything came for anybody since.
+    fn was_heard(&self) -> bool {
+        self.health.heard.load(Ordering::Relaxed) > millis(self.since)
+    }
+
     fn heard(&self) {
         self.health.heard.store(millis(self.clock.now()).max(1), Ordering::Relaxed);
     }
@@ -185,8 +199,7 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let heard_since = self.health.heard.load(Ordering::Relaxed) > millis(self.since);
-        if !heard_since && self.clock.now().saturating_sub(self.since) >= SILENCE {
+        if !self.was_heard() && self.clock.now().saturating_sub(self.since) >= SILENCE {
             self.health.given_up.store(true, Ordering::Relaxed);
         }
     }

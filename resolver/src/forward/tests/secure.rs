@@ -197,7 +197,7 @@ async fn web_servers_that_serve_no_dns_are_passed() {
 }
 
 #[tokio::test]
-async fn one_that_says_nothing_is_passed_and_its_connection_given_up() {
+async fn one_that_says_nothing_is_passed() {
     let authority = Authority::new();
     let honest = Fake::answering(one_a).await;
     for protocol in ALL {
@@ -209,6 +209,27 @@ async fn one_that_says_nothing_is_passed_and_its_connection_given_up() {
         let legacy = Legacy::new(config).unwrap();
         let reply = legacy.resolve(&a("a.example.")).await.unwrap();
         assert_eq!(reply.source, ReplySource::Server(honest.address.into()), "{protocol:?}");
+    }
+}
+
+/// As after a laptop has slept: the connection is there, and nothing comes through it any more.
+#[tokio::test]
+async fn a_connection_that_has_gone_silent_is_given_up_for_a_fresh_one() {
+    let authority = Authority::new();
+    for protocol in ALL {
+        let fake = SecureFake::start_counting(protocol, &authority, |connection, query| {
+            let first = query[12..].starts_with(b"\x05first");
+            if connection == 1 && !first { Says::Nothing } else { good(query) }
+        })
+        .await;
+        let legacy = secured(fake.secure(trusting(&authority)));
+        legacy.resolve(&a("first.example.")).await.unwrap();
+        let reply = legacy.resolve(&a("second.example.")).await.unwrap();
+        assert_eq!(
+            (addresses(&reply), fake.connections()),
+            (vec!["192.0.2.1".to_owned()], 2),
+            "{protocol:?}"
+        );
     }
 }
 

@@ -34,7 +34,8 @@ pub enum Says {
     OtherType,
 }
 
-type Script = Arc<dyn Fn(&[u8]) -> Says + Send + Sync>;
+/// Gets the number of the connection, from 1, and the query.
+type Script = Arc<dyn Fn(usize, &[u8]) -> Says + Send + Sync>;
 
 /// An authority, a server's certificate from it, and files with the authority's.
 pub struct Authority {
@@ -105,11 +106,20 @@ impl SecureFake {
         authority: &Authority,
         script: impl Fn(&[u8]) -> Says + Send + Sync + 'static,
     ) -> Self {
+        Self::start_counting(protocol, authority, move |_, query| script(query)).await
+    }
+
+    /// As [`SecureFake::start`]; `script` gets the number of the connection too, from 1.
+    pub async fn start_counting(
+        protocol: Protocol,
+        authority: &Authority,
+        script: impl Fn(usize, &[u8]) -> Says + Send + Sync + 'static,
+    ) -> Self {
         let (connections, seen) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<Vec<u8>>>>::default());
         let heard = seen.clone();
-        let script: Script = Arc::new(move |query: &[u8]| {
+        let script: Script = Arc::new(move |connection, query: &[u8]| {
             heard.lock().unwrap().push(query.to_vec());
-            script(query)
+            script(connection, query)
         });
         let (address, task) = match protocol {
             Protocol::Quic => quic(authority, script, connections.clone()),
@@ -151,13 +161,13 @@ async fn over_tcp(
     let address = listener.local_addr().unwrap();
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            connections.fetch_add(1, Ordering::SeqCst);
+            let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
             let (acceptor, script) = (acceptor.clone(), script.clone());
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 match protocol {
-                    Protocol::Https => serve_https(stream, script).await,
-                    _ => serve_stream(stream, script).await,
+                    Protocol::Https => serve_https(stream, number, script).await,
+                    _ => serve_stream(stream, number, script).await,
                 }
             });
         }
@@ -166,7 +176,7 @@ async fn over_tcp(
 }
 
 /// DNS over TCP or TLS. Queries that come together are answered in the opposite order.
-pub async fn serve_stream(stream: impl AsyncRead + AsyncWrite, script: Script) {
+async fn serve_stream(stream: impl AsyncRead + AsyncWrite, number: usize, script: Script) {
     let (mut reader, mut writer) = tokio::io::split(stream);
     loop {
         let mut batch = Vec::new();
@@ -185,7 +195,7 @@ pub async fn serve_stream(stream: impl AsyncRead + AsyncWrite, script: Script) {
             return;
         }
         for query in batch.iter().rev() {
-            match script(query) {
+            match script(number, query) {
                 Says::Reply(reply) => {
                     let framed = [&(reply.len() as u16).to_be_bytes(), &reply[..]].concat();
                     if writer.write_all(&framed).await.is_err() || writer.flush().await.is_err() {
@@ -205,16 +215,16 @@ pub async fn tcp_only(
 ) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let script: Script = Arc::new(script);
+    let script: Script = Arc::new(move |_, query: &[u8]| script(query));
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve_stream(stream, script.clone()));
+            tokio::spawn(serve_stream(stream, 1, script.clone()));
         }
     });
     (address, task)
 }
 
-async fn serve_https(stream: tokio_rustls::server::TlsStream<TcpStream>, script: Script) {
+async fn serve_https(stream: tokio_rustls::server::TlsStream<TcpStream>, number: usize, script: Script) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         assert_eq!(request.method(), http::Method::POST);
@@ -224,17 +234,13 @@ async fn serve_https(stream: tokio_rustls::server::TlsStream<TcpStream>, script:
         let script = script.clone();
         let mut body = request.into_body();
         // A body comes while the connection is polled, which `accept` does: so beside it.
-        let (close, closed) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
             let mut query = Vec::new();
             while let Some(Ok(chunk)) = body.data().await {
                 query.extend_from_slice(&chunk);
             }
-            let says = script(&query);
-            let _ = close.send(matches!(says, Says::Close));
-            answer_https(respond, says);
+            answer_https(respond, script(number, &query));
         });
-        drop(closed);
     }
 }
 
@@ -274,13 +280,13 @@ fn quic(
     let address = endpoint.local_addr().unwrap();
     let task = tokio::spawn(async move {
         while let Some(incoming) = endpoint.accept().await {
-            connections.fetch_add(1, Ordering::SeqCst);
+            let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
             let script = script.clone();
             tokio::spawn(async move {
                 let Ok(connection) = incoming.await else { return };
                 while let Ok((mut send, mut receive)) = connection.accept_bi().await {
                     let Ok(framed) = receive.read_to_end(70_000).await else { return };
-                    match script(&framed[2..]) {
+                    match script(number, &framed[2..]) {
                         Says::Reply(reply) => {
                             let framed = [&(reply.len() as u16).to_be_bytes(), &reply[..]].concat();
                             let _ = send.write_all(&framed).await;
