@@ -3,14 +3,17 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
-    sync::Arc,
 };
 
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
 
-use crate::{respond::Responder, serve, tcp};
+#[cfg(target_os = "linux")]
+use crate::fast;
+use crate::{current::Current, os, serve, systemd::Pair, tcp};
 
+/// The most threads that answer over UDP at one address.
+pub const MAX_WORKERS: usize = 256;
 /// How many free ports are tried until one is free for UDP and TCP.
 const FREE_PORT_TRIES: usize = 32;
 
@@ -41,6 +44,13 @@ pub struct Bound {
     address: SocketAddr,
     udp: UdpSocket,
     tcp: TcpListener,
+}
+
+impl From<Pair> for Bound {
+    /// Sockets that somebody else has bound.
+    fn from((address, udp, tcp): Pair) -> Self {
+        Bound { address, udp, tcp }
+    }
 }
 
 impl Bound {
@@ -85,15 +95,50 @@ pub struct Server {
     tasks: JoinSet<io::Result<()>>,
 }
 
+/// How queries over UDP are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Udp {
+    /// By so many threads at each address, from bytes as far as that goes. The same as `Plain` where that is not to be had.
+    Fast(usize),
+    /// By the runtime, one task a query.
+    Plain,
+}
+
+impl Default for Udp {
+    /// A thread for each core.
+    fn default() -> Self {
+        Udp::Fast(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
 impl Server {
+    /// Serves what is bound as it is by default. Must be called inside a tokio runtime.
+    pub fn start(bound: Vec<Bound>, responder: impl Into<Current>) -> Self {
+        Self::start_with(bound, responder, Udp::default())
+    }
+
     /// Serves what is bound. Must be called inside a tokio runtime.
-    pub fn start(bound: Vec<Bound>, responder: Responder) -> Self {
-        let responder = Arc::new(responder);
+    pub fn start_with(bound: Vec<Bound>, responder: impl Into<Current>, how: Udp) -> Self {
+        let current = responder.into();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let streams = tcp::Streams::new(os::descriptors());
         for Bound { udp, tcp, .. } in bound {
-            tasks.spawn(serve::udp(udp, responder.clone(), stopped.clone()));
-            tasks.spawn(tcp::serve(tcp, responder.clone(), stopped.clone()));
+            match how {
+                #[cfg(target_os = "linux")]
+                Udp::Fast(workers) => {
+                    tasks.spawn(fast::serve(
+                        udp,
+                        workers.clamp(1, MAX_WORKERS),
+                        current.clone(),
+                        stopped.clone(),
+                    ));
+                }
+                _ => {
+                    tasks.spawn(serve::udp(udp, current.clone(), stopped.clone()));
+                }
+            }
+            tasks.spawn(tcp::serve(tcp, current.clone(), streams.clone(), stopped.clone()));
         }
         Server { stop, tasks }
     }

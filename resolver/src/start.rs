@@ -14,7 +14,7 @@ use serde::Serialize;
 pub struct Started {
     /// Where DNS is answered, over UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// Where the API of the node in this process is served.
+    /// Where the API is served: that of the node in this process, or the small one of a resolver without a node.
     pub api: Option<SocketAddr>,
     /// The URL of the node elsewhere.
     pub node: Option<String>,
@@ -22,8 +22,8 @@ pub struct Started {
     pub p2p: Vec<String>,
     /// The network; `None` while the node elsewhere has not said it.
     pub network: Option<Network>,
-    /// Who is asked for everything that is not on the chain.
-    pub upstreams: Vec<SocketAddr>,
+    /// Who is asked for everything that is not on the chain: `IP:PORT`, or a URL for what is not plain DNS.
+    pub upstreams: Vec<String>,
     /// Where the chain is kept.
     pub data_dir: Option<PathBuf>,
     /// Whether the upstreams are the machine's own.
@@ -57,8 +57,11 @@ impl fmt::Display for Started {
         writeln!(f, "resolver {}, network {network}", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  DNS        {} (UDP and TCP)", list(&self.dns))?;
         let node = match (&self.node, self.api) {
-            (Some(url), _) => {
+            (Some(url), api) => {
                 writeln!(f, "  node       {url}")?;
+                if let Some(api) = api {
+                    writeln!(f, "  API        http://{api} (of the resolver)")?;
+                }
                 url.clone()
             }
             (None, Some(api)) => {
@@ -80,8 +83,8 @@ impl fmt::Display for Started {
                 "  upstreams  none: this machine names no DNS server, so names outside the chain fail; give --upstream IP"
             )?,
             ([], false) => writeln!(f, "  upstreams  none, as configured: names outside the chain fail")?,
-            (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", list(some))?,
-            (some, false) => writeln!(f, "  upstreams  {}", list(some))?,
+            (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", some.join(", "))?,
+            (some, false) => writeln!(f, "  upstreams  {}", some.join(", "))?,
         }
         let mut zonetool = self.zonetool.to_owned();
         if node != "http://127.0.0.1:7380" {
@@ -109,7 +112,7 @@ mod tests {
             node: None,
             p2p: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into(), "/ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3".into()],
             network: Some(Network::Dev),
-            upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+            upstreams: vec!["192.0.2.1:53".to_owned()],
             data_dir: Some("/data".into()),
             system_upstreams: true,
             at_root: true,

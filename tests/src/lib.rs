@@ -12,6 +12,7 @@ pub mod program;
 pub mod site;
 pub mod source;
 pub mod tools;
+pub mod unbound;
 pub mod upstream;
 pub mod wait;
 pub mod zones;

@@ -56,6 +56,11 @@ fn bin_dir() -> &'static Path {
     })
 }
 
+/// Where one of the programs is.
+pub fn path(program: &str) -> PathBuf {
+    bin_dir().join(program)
+}
+
 /// A command that runs one of the programs in an environment without anything of the user's: nothing there changes a
 /// test, and no test touches a user's keys or chain.
 pub fn command(program: &str, home: &Path) -> Command {
@@ -153,6 +158,16 @@ impl Daemon {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         line.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        signal(name, &self.child.id().to_string());
     }
 
     /// Whether it still runs.

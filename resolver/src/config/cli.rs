@@ -8,7 +8,8 @@ use namechain::{
     types::Network,
 };
 
-use super::{ADDRESS, Upstream};
+use super::ADDRESS;
+use crate::forward::Upstream;
 
 const MORE: &str = "\
 Examples:
@@ -18,6 +19,10 @@ Examples:
       on a free port, told in one line of JSON
   resolver --upstream 9.9.9.9 --upstream 1.1.1.1
       these upstreams instead of the machine's own
+  resolver --upstream tls://9.9.9.9#dns.quad9.net
+      encrypted; so are https://NAME/dns-query?bootstrap=IP and quic://NAME?bootstrap=IP
+  resolver --upstream recursive
+      no upstream: the servers of each name are asked, from the root on
   resolver --node http://127.0.0.1:7380
       with a node that runs already
   resolver --network test --peer /ip4/192.0.2.1/tcp/7379
@@ -30,13 +35,18 @@ _P2P_LISTEN, _PEER, _MINE, _MINE_THREADS, _NO_MDNS, _ALLOW_HOST; several values 
 more than the file. NAMECHAIN_LOG says what is logged: error, warn, info, debug, resolver=debug.
 
 Only the file has: mount-alt = true, allow = [\"192.168.0.0/16\"] (who may ask beside this machine),
-cache-bytes, upstream-timeout-ms, upstream = [] (ask nobody), and for names that delegate their zone
-[delegation] port = 53, loopback = false.
+cache-bytes, workers (threads that answer over UDP), fast-path = false, upstream-timeout-ms,
+hedge-ms, serve-stale-seconds, min-ttl-seconds, max-ttl-seconds,
+upstream = [] (ask nobody), and the tables
+  [[forward]] zone = \"corp.example\", upstream = [\"10.0.0.53\"]: other upstreams for some names
+  [[upstreams]] url, bootstrap, ca, pin: an encrypted upstream and whom its certificate is from
+  [recursive] root-hints, trust-anchor, validate, port, loopback
+  [delegation] port = 53, loopback = false: names that delegate their zone.
 
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 
 /// A DNS server for this machine: names on the chain are answered from the chain, everything else from legacy DNS.
-#[derive(Debug, Default, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(name = "resolver", version, max_term_width = 100, after_help = MORE)]
 pub struct Cli {
     /// The dev network: short for --network dev
@@ -51,12 +61,12 @@ pub struct Cli {
     #[arg(long, value_name = "IP:PORT", action = ArgAction::Append, value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
-    /// Serve the node's HTTP API here [default: 127.0.0.1:7380]
-    #[arg(long, value_name = "IP:PORT", conflicts_with = "node", value_parser = address)]
+    /// Serve the HTTP API here [default: 127.0.0.1:7380; with --node a small one, at 127.0.0.1:7381]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub api: Option<SocketAddr>,
 
     /// Ask this server for everything that is not on the chain; can be given several times [default: the machine's own]
-    #[arg(long, value_name = "IP[:PORT]", action = ArgAction::Append)]
+    #[arg(long, value_name = "IP[:PORT]|URL", action = ArgAction::Append)]
     pub upstream: Vec<Upstream>,
 
     /// Keep the chain here [default: namechain/NETWORK in the user's data directory]
