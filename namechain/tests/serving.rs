@@ -40,7 +40,7 @@ fn headers_follow_the_first_id_that_is_known() {
     let commit = other.commit(&name("alice-example"), &key(1));
     let side = other.mine(&[commit]);
     (0..5).for_each(|_| _ = miner.mine(&[]));
-    miner.take(&[side.clone()]);
+    miner.take(std::slice::from_ref(&side));
     let heights = |locator: Vec<Hash>| headers(&miner, locator).iter().map(|h| h.height).collect::<Vec<_>>();
     assert_eq!(heights(vec![at(&miner, 3), at(&miner, 1)]), [4, 5]);
     assert_eq!(heights(vec![Hash([1; 32]), at(&miner, 4)]), [5]);
@@ -77,7 +77,7 @@ fn blocks_end_at_the_first_that_is_missing() {
 /// Blocks are sent as long as they fit; the first one always is.
 #[test]
 fn blocks_end_before_they_are_too_many_bytes() {
-    let mut miner = Miner::new();
+    let miner = Miner::new();
     // Blocks of a few hundred operations: bytes are what counts here, so nothing is stamped or mined. They are written to the
     // store as they are.
     let header = miner.chain.tip_header().clone();
