@@ -71,6 +71,8 @@ pub const BLOCKS_PER_TWO_SECONDS: u32 = 1;
 pub const BLOCKS_AT_ONCE: u32 = 30;
 /// Messages over what a peer may bring until it is hung up on: more than an honest one ever has to pass on at once.
 pub const GOSSIP_OVER: u32 = 10_000;
+/// What a block over that counts for: they are rarer, and larger.
+pub const BLOCK_OVER: u32 = 20;
 /// For how long a peer that flooded us is refused, in seconds.
 pub const FLOOD_REFUSED_SECONDS: u64 = 600;
 /// For how long an identity on another network is refused, in seconds.

@@ -270,7 +270,7 @@ impl Shell {
         let number = peer.number;
         let may = if is_block { peer.blocks.take(2, now) } else { peer.operations.take(1, now) };
         if !may {
-            peer.gossip_over += 1;
+            peer.gossip_over += if is_block { limits::BLOCK_OVER } else { 1 };
             let over = peer.gossip_over;
             counters::gossip(what, "over");
             self.report(&message_id, &from, Verdict::Ignore);
