@@ -111,16 +111,9 @@ impl Deep {
             if self.names.contains_key(&name) {
                 continue;
             }
-            let shown = place.site.ask(place.api(), &["show", &name]);
-            if shown.code != 0 {
-                continue;
-            }
-            let shown = shown.json();
-            let (Some(height), Some(at)) = (status["height"].as_u64(), shown["registered"].as_u64()) else {
-                continue;
-            };
-            if height >= at + DEPTH {
-                self.names.insert(name, shown["owner"].as_str().expect("an owner").to_owned());
+            let Some((owner, at)) = place.site.owner(place.api(), &name) else { continue };
+            if status["height"].as_u64().is_some_and(|height| height >= at + DEPTH) {
+                self.names.insert(name, owner);
             }
         }
         self.names.len()

@@ -22,7 +22,7 @@ impl Placed {
     }
 
     fn owner(&self, name: &str) -> Option<String> {
-        self.site.owner(self.node.addr("api"), name)
+        self.site.owner(self.node.addr("api"), name).map(|(owner, _)| owner)
     }
 
     fn user(&self) -> User {
