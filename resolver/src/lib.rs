@@ -22,6 +22,7 @@ pub mod mount;
 pub mod os;
 pub mod pipeline;
 pub mod query;
+mod random;
 pub mod respond;
 pub mod route;
 mod serve;

@@ -147,7 +147,7 @@ fn router(backend: Arc<dyn Backend>, ip: IpAddr, names: &[String]) -> Router {
     finish(router, ip, names).with_state(App::new(backend))
 }
 
-/// What every router has, of a server that listens on `ip` and is called by these names too.
+/// What every router has, of a server that listens on `ip` and is known by `names` too.
 fn finish<S: Clone + Send + Sync + 'static>(router: Router<S>, ip: IpAddr, names: &[String]) -> Router<S> {
     router
         .fallback(refuse::no_route)

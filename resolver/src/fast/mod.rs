@@ -2,14 +2,13 @@
 //!
 //! One socket and one thread a core; the kernel spreads the clients over them. What is known is given out of the cache with
 //! the id, the question's case, the TTLs and the OPT patched in; what is not and belongs to legacy DNS is asked from here,
-//! if a plain-DNS upstream is the one to ask. What is odd in any way is [`Responder`](crate::respond::Responder)'s. Linux only; elsewhere, and where it
+//! if a plain-DNS upstream is the one to ask. What is odd in any way is [`Responder`]'s. Linux only; elsewhere, and where it
 //! is turned off, [`crate::serve`] answers.
 
 mod batch;
 mod hit;
 mod misses;
 mod ports;
-mod random;
 mod reply;
 mod shape;
 mod socket;
@@ -20,7 +19,6 @@ mod worker;
 
 use std::{io, net::UdpSocket, sync::Arc, thread, time::Duration};
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{
     runtime::Handle,
@@ -29,10 +27,12 @@ use tokio::{
 };
 
 use crate::current::Current;
-use worker::Worker;
+use worker::{Stop, Worker};
 
 /// What the kernel may hold of queries that nobody has taken yet, in bytes, if it allows so much.
 const RECEIVE_BYTES: usize = 4 << 20;
+/// After so long without a query a worker looks whether it should stop.
+const WAIT: Duration = Duration::from_secs(10);
 /// How long to wait before a worker that ended by itself is started again.
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 
@@ -48,7 +48,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let sockets = sockets(socket, workers)?;
-    let stopped = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+    let stopped = Arc::new(Stop::new()?);
     let mut running = JoinSet::new();
     for at in 0..sockets.len() {
         start(at, &sockets, &current, &stopped, &mut running)?;
@@ -56,7 +56,7 @@ pub async fn serve(
     loop {
         tokio::select! {
             _ = stop.changed() => {
-                stopped.write(1)?;
+                stopped.stop(&sockets)?;
                 while running.join_next().await.is_some() {}
                 return Ok(());
             }
@@ -80,14 +80,14 @@ fn start(
     at: usize,
     sockets: &[UdpSocket],
     current: &Current,
-    stopped: &Arc<EventFd>,
+    stopped: &Arc<Stop>,
     running: &mut JoinSet<Ended>,
 ) -> io::Result<()> {
     let (socket, current, stopped) = (sockets[at].try_clone()?, current.clone(), stopped.clone());
     let runtime = Handle::current();
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name(format!("dns-{at}")).spawn(move || {
-        let result = Worker::new(socket, current, runtime, &stopped).and_then(|worker| worker.run(&stopped));
+        let result = Worker::new(socket, current, runtime, stopped).and_then(Worker::run);
         // Nobody listens any more only if the server is gone.
         let _ = ended.send(result);
     })?;
@@ -122,7 +122,9 @@ fn sockets(first: UdpSocket, count: usize) -> io::Result<Vec<UdpSocket>> {
     for socket in &sockets {
         // As much as the kernel allows is enough.
         let _ = SockRef::from(socket).set_recv_buffer_size(RECEIVE_BYTES);
-        socket.set_nonblocking(true)?;
+        // A worker waits in the kernel for its queries. How long decides nothing: a stop wakes it.
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(WAIT))?;
         socket::prepare(socket)?;
     }
     Ok(sockets)

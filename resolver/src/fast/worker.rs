@@ -1,7 +1,7 @@
 //! One thread, one socket: the loop that answers.
 //!
 //! ```text
-//! wait -> take a batch -> each: shape -> cache -> reply | upstream | slow path -> send the batch -> take the next, if it was full
+//! wait for a batch -> each: shape -> cache -> reply | upstream | slow path -> send the batch -> take the next, if it was full
 //! ```
 //!
 //! It waits only when nothing is there, and a batch is what is there: one query alone is answered at once.
@@ -9,9 +9,12 @@
 use std::{
     future::Future,
     io,
-    net::UdpSocket,
+    net::{Shutdown, UdpSocket},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -20,9 +23,10 @@ use nix::{
     errno::Errno,
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        eventfd::EventFd,
+        eventfd::{EfdFlags, EventFd},
     },
 };
+use socket2::SockRef;
 use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 use super::{
@@ -48,6 +52,31 @@ const MAX_BATCHES: usize = 8;
 /// How long what has come in has to be answered when the end is near.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How workers are told to end.
+pub struct Stop {
+    flag: AtomicBool,
+    event: EventFd,
+}
+
+impl Stop {
+    /// Not yet.
+    pub fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { flag: AtomicBool::new(false), event })
+    }
+
+    /// Tells the workers on these sockets to end. A worker that waits in the kernel for a query wakes up when its socket is
+    /// shut down; the kernel calls that an error on a socket without a peer, and does it all the same.
+    pub fn stop(&self, sockets: &[UdpSocket]) -> io::Result<()> {
+        self.flag.store(true, Ordering::Release);
+        self.event.write(1)?;
+        for socket in sockets {
+            let _ = SockRef::from(socket).shutdown(Shutdown::Read);
+        }
+        Ok(())
+    }
+}
+
 /// What a worker needs.
 pub struct Worker {
     socket: Arc<UdpSocket>,
@@ -55,12 +84,11 @@ pub struct Worker {
     /// The responder that was current when [`Current::version`] was this.
     responder: Arc<Responder>,
     version: u64,
-    /// When the worker ends, once it has been told to.
-    end: Option<Duration>,
     /// Held by every slow answer on its way.
     working: mpsc::Sender<()>,
     done: mpsc::Receiver<()>,
     runtime: Handle,
+    stop: Arc<Stop>,
     epoll: Epoll,
     outbox: Outbox,
     misses: Misses,
@@ -68,23 +96,23 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on a socket, which ends when `stop` is written to.
-    pub fn new(socket: UdpSocket, current: Current, runtime: Handle, stop: &EventFd) -> io::Result<Self> {
+    /// A worker on a socket, which blocks.
+    pub fn new(socket: UdpSocket, current: Current, runtime: Handle, stop: Arc<Stop>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
         let (working, done) = mpsc::channel(1);
         let (version, responder) = (current.version(), current.get());
         Ok(Self {
-            outbox: Outbox::new(&socket)?,
+            outbox: Outbox::default(),
             socket: Arc::new(socket),
             current,
             responder,
             version,
-            end: None,
             working,
             done,
             runtime,
+            stop,
             epoll,
             misses: Misses::new(FIRST_PORT),
             landed: Vec::new(),
@@ -95,48 +123,30 @@ impl Worker {
     ///
     /// # Errors
     /// What the system says when it can't be waited or received any more.
-    pub fn run(mut self, stop: &EventFd) -> io::Result<()> {
+    pub fn run(mut self) -> io::Result<()> {
         // The slow path's timers and tasks are the runtime's.
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
         let mut batch = Batch::new(&self.socket)?;
-        let mut events = [EpollEvent::empty(); EVENTS];
-        loop {
-            let count = match self.epoll.wait(&mut events, self.patience()) {
-                Ok(count) => count,
-                Err(Errno::EINTR) => 0,
-                Err(error) => return Err(error.into()),
-            };
-            self.look_up();
-            let mut queries = false;
-            for event in &events[..count] {
-                match event.data() {
-                    STOP => {
-                        self.end = Some(self.now() + GRACE);
-                        self.epoll.delete(stop)?;
-                        self.epoll.delete(&*self.socket)?;
-                        queries = true;
-                    }
-                    QUERIES => queries = true,
-                    port => self.upstream(port),
-                }
-            }
-            if self.misses.deadline().is_some() {
-                self.expire();
-            }
-            if queries {
-                self.queries(&mut batch)?;
-            }
-            if let Some(end) = self.end
-                && (self.misses.deadline().is_none() || self.now() >= end)
-            {
-                let left = end.saturating_sub(self.now());
-                drop(self.working);
-                // Nobody sends: it is over when the last sender is gone.
-                let _ = runtime.block_on(async { timeout(left, self.done.recv()).await });
-                return Ok(());
+        while !self.stop.flag.load(Ordering::Acquire) {
+            // With nobody else to wait for it waits in the call that brings the query, which is one call less.
+            let wait = self.misses.is_idle();
+            if wait || self.events(None)? {
+                self.queries(&mut batch, wait)?;
             }
         }
+        let end = self.now() + GRACE;
+        self.epoll.delete(&self.stop.event)?;
+        self.epoll.delete(&*self.socket)?;
+        while self.queries(&mut batch, false)? && self.now() < end {}
+        while !self.misses.is_idle() && self.now() < end {
+            self.events(Some(end))?;
+        }
+        let left = end.saturating_sub(self.now());
+        drop(self.working);
+        // Nobody sends: it is over when the last sender is gone.
+        let _ = runtime.block_on(async { timeout(left, self.done.recv()).await });
+        Ok(())
     }
 
     /// Takes the responder that is current.
@@ -147,9 +157,34 @@ impl Worker {
         }
     }
 
+    /// Waits until there is something to do, at most until `end`, and does what upstreams have left to do; whether there
+    /// are queries.
+    fn events(&mut self, end: Option<Duration>) -> io::Result<bool> {
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let count = match self.epoll.wait(&mut events, self.patience(end)) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        self.look_up();
+        let responder = self.responder.clone();
+        let (legacy, now) = (&responder.pipeline().legacy, self.now());
+        let mut queries = false;
+        for event in &events[..count] {
+            match event.data() {
+                STOP => {}
+                QUERIES => queries = true,
+                port => self.misses.readable(port, legacy, now, &mut self.landed),
+            }
+        }
+        self.misses.expire(legacy, now, &mut self.landed);
+        self.give_out(&responder);
+        Ok(queries)
+    }
+
     /// How long there is nothing to do by itself.
-    fn patience(&self) -> EpollTimeout {
-        let Some(deadline) = self.misses.deadline().into_iter().chain(self.end).min() else {
+    fn patience(&self, end: Option<Duration>) -> EpollTimeout {
+        let Some(deadline) = self.misses.deadline().into_iter().chain(end).min() else {
             return EpollTimeout::NONE;
         };
         let left = deadline.saturating_sub(self.now()) + Duration::from_millis(1);
@@ -160,21 +195,23 @@ impl Worker {
         self.responder.pipeline().legacy.now()
     }
 
-    fn queries(&mut self, batch: &mut Batch) -> io::Result<()> {
-        for _ in 0..MAX_BATCHES {
-            let full = batch.receive(&self.socket)?;
+    /// Takes queries and answers them; whether there may be more. With `wait` it waits for the first.
+    fn queries(&mut self, batch: &mut Batch, wait: bool) -> io::Result<bool> {
+        for at in 0..MAX_BATCHES {
+            let full = batch.receive(&self.socket, wait && at == 0, &self.stop.flag)?;
+            self.look_up();
             let responder = self.responder.clone();
             batch.read(&responder);
-            let moment = moment(&responder, self.now());
+            let moment = Moment::new(responder.pipeline());
             for (datagram, peer, asked) in batch.queries() {
                 self.query(&moment, datagram, peer, asked.as_ref());
             }
             self.outbox.send(&self.socket);
             if !full {
-                break;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn query(&mut self, moment: &Moment<'_>, datagram: &[u8], peer: &Peer, asked: Option<&Asked<'_>>) {
@@ -203,26 +240,12 @@ impl Worker {
         started
     }
 
-    /// What upstreams have said.
-    fn upstream(&mut self, event: u64) {
-        let (responder, now) = (self.responder.clone(), self.now());
-        self.misses.readable(event, &responder.pipeline().legacy, now, &mut self.landed);
-        self.give_out();
-    }
-
-    fn expire(&mut self) {
-        let (responder, now) = (self.responder.clone(), self.now());
-        self.misses.expire(&responder.pipeline().legacy, now, &mut self.landed);
-        self.give_out();
-    }
-
     /// Gives those who waited what there is for them.
-    fn give_out(&mut self) {
+    fn give_out(&mut self, responder: &Responder) {
         if self.landed.is_empty() {
             return;
         }
-        let responder = self.responder.clone();
-        let moment = moment(&responder, self.now());
+        let moment = Moment::new(responder.pipeline());
         let mut lower = [0; MAX_QUESTION];
         for landed in std::mem::take(&mut self.landed) {
             let (answer, waiters) = match landed {
@@ -265,9 +288,4 @@ impl Worker {
             }
         }
     }
-}
-
-fn moment(responder: &Responder, now: Duration) -> Moment<'_> {
-    let pipeline = responder.pipeline();
-    Moment { pipeline, now, epoch: pipeline.chain.epoch() }
 }
