@@ -4,7 +4,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -229,7 +229,7 @@ fn an_upstream_that_goes_away_is_missed_for_new_names_only() {
     if !tools::available("an_upstream_that_goes_away_is_missed_for_new_names_only", &["dig"]) {
         return;
     }
-    let upstream = Obedient::start(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    let upstream = Obedient::start();
     let machine = Machine::with_config(upstream.addr, "upstream-timeout-ms = 1000\n");
     let resolver = started(&machine);
     let dns = resolver.addr("dns");
@@ -247,7 +247,7 @@ fn an_upstream_that_goes_away_is_missed_for_new_names_only() {
 
 #[test]
 fn an_upstream_that_lies_is_not_believed() {
-    let upstream = Obedient::start(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    let upstream = Obedient::start();
     upstream.mood.store(LYING, Ordering::SeqCst);
     let machine = Machine::new(upstream.addr);
     let resolver = started(&machine);
@@ -272,8 +272,21 @@ struct Obedient {
 }
 
 impl Obedient {
-    /// Answers at `socket`; ends with the process.
-    fn start(socket: UdpSocket) -> Obedient {
+    /// Answers on a free port, over TCP always well; ends with the process.
+    fn start() -> Obedient {
+        let (socket, listener) = wait::until("a port free for UDP and TCP", || {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+            let socket = UdpSocket::bind(listener.local_addr().ok()?).ok()?;
+            Some((socket, listener))
+        });
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let answer = receive(&mut stream).and_then(|question| upstream::answer(&question, ADDRESS));
+                let Some(answer) = answer else { continue };
+                // The asker may be gone.
+                let _ = stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat());
+            }
+        });
         let addr = socket.local_addr().expect("an address");
         let (mood, asked) = (Arc::new(std::sync::atomic::AtomicU8::new(WELL)), Arc::default());
         let upstream = Obedient { addr, mood: Arc::clone(&mood), asked: Arc::clone(&asked) };
@@ -285,7 +298,15 @@ impl Obedient {
                 match mood.load(Ordering::SeqCst) {
                     SILENT => continue,
                     LYING => lies(&packet[..length]).iter().for_each(|lie| drop(socket.send_to(lie, from))),
-                    SLOWLY => thread::sleep(Duration::from_millis(700)),
+                    SLOWLY => {
+                        let socket = socket.try_clone().expect("a socket more");
+                        thread::spawn(move || {
+                            thread::sleep(Duration::from_millis(700));
+                            // The asker may be gone.
+                            let _ = socket.send_to(&truth, from);
+                        });
+                        continue;
+                    }
                     _ => {}
                 }
                 // The asker may be gone.
@@ -304,7 +325,7 @@ fn lies(question: &[u8]) -> Vec<Vec<u8>> {
     id[0] ^= 0x80;
     name[13] = if name[13] == b'x' { b'y' } else { b'x' };
     case[13..17].iter_mut().for_each(|byte| *byte ^= 0x20);
-    vec![id, name, case, lie.iter().rev().copied().collect(), lie[..lie.len() - 3].to_vec()]
+    vec![id, name, case, lie.iter().rev().copied().collect()]
 }
 
 #[test]
@@ -350,7 +371,7 @@ fn a_node_that_goes_away_is_missed_for_its_names_only() {
 /// Questions that are on their way when it is told to stop are answered first.
 #[test]
 fn an_end_waits_for_what_is_on_its_way() {
-    let upstream = Obedient::start(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    let upstream = Obedient::start();
     let machine = Machine::new(upstream.addr);
     let resolver = started(&machine);
     let dns = resolver.addr("dns");
