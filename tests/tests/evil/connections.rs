@@ -38,7 +38,7 @@ async fn no_more_connect_than_may() {
     let honest = polite(Network::Test);
     honest.connect(victim.id, &victim.address);
     greet(&honest, &victim, Network::Test);
-    victim.is_unharmed("a flood of connections");
+    victim.must_be_unharmed("a flood of connections");
 }
 
 /// Connections that never say a word: few are waited for, and not for long.
@@ -68,7 +68,7 @@ async fn connections_that_say_nothing_keep_nobody_out() {
     let honest = polite(Network::Test);
     honest.connect(victim.id, &victim.address);
     greet(&honest, &victim, Network::Test);
-    victim.is_unharmed("connections that say nothing");
+    victim.must_be_unharmed("connections that say nothing");
 }
 
 /// Noise that is none: whatever is sent instead of the handshake.
@@ -94,5 +94,5 @@ async fn what_is_no_handshake_is_hung_up_on() {
     let honest = polite(Network::Test);
     honest.connect(victim.id, &victim.address);
     greet(&honest, &victim, Network::Test);
-    victim.is_unharmed("what is no handshake");
+    victim.must_be_unharmed("what is no handshake");
 }

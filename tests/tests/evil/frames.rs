@@ -33,7 +33,7 @@ async fn oversized_requests_are_refused_unread_and_end_in_a_ban() {
     evil.is_banned_by(victim.id, &victim.address);
     let bytes = victim.metric("namechain_net_bytes_total", &["direction=\"in\""]);
     assert!(bytes < 4 << 20, "{bytes} bytes were read of 32 MiB");
-    victim.is_unharmed("oversized requests");
+    victim.must_be_unharmed("oversized requests");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -48,7 +48,7 @@ async fn truncated_requests_end_in_a_ban() {
         evil.ask(victim.id, cut.clone());
     }
     evil.is_banned_by(victim.id, &victim.address);
-    victim.is_unharmed("truncated requests");
+    victim.must_be_unharmed("truncated requests");
 }
 
 /// The node dials nobody by itself here, so it asks only after it was greeted: with a hello of its own that promises
@@ -95,7 +95,7 @@ async fn an_oversized_answer_is_refused_unread_and_ends_in_a_ban() {
     until_banned(&evil, &victim);
     let bytes = victim.metric("namechain_net_bytes_total", &["direction=\"in\""]);
     assert!(bytes < 4 << 20, "{bytes} bytes were read");
-    victim.is_unharmed("oversized answers");
+    victim.must_be_unharmed("oversized answers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -107,7 +107,7 @@ async fn a_truncated_answer_ends_in_a_ban() {
     });
     evil.connect(victim.id, &victim.address);
     until_banned(&evil, &victim);
-    victim.is_unharmed("truncated answers");
+    victim.must_be_unharmed("truncated answers");
 }
 
 /// More streams than a peer may have, each a byte at a time: others are served, and in the end the node gives up on them.
@@ -129,7 +129,7 @@ async fn frames_a_byte_at_a_time_are_given_up() {
     let slow = victim.metric("namechain_net_requests_total", &["outcome=\"slow\""]);
     assert!((8..=64).contains(&slow), "{slow} were waited for");
     evil.is_banned_by(victim.id, &victim.address);
-    victim.is_unharmed("frames a byte at a time");
+    victim.must_be_unharmed("frames a byte at a time");
 }
 
 /// It answers nothing at all, hello neither.
@@ -139,7 +139,7 @@ async fn who_is_silent_after_connecting_is_hung_up_on() {
     let evil = Evil::new(Manners { network: Network::Test, answers: Box::new(|_| None) });
     evil.connect(victim.id, &victim.address);
     evil.is_hung_up_on();
-    victim.is_unharmed("silence");
+    victim.must_be_unharmed("silence");
 }
 
 /// A hello that is no hello.
@@ -149,5 +149,5 @@ async fn a_hello_that_is_another_answer_is_no_hello() {
     let evil = answering_hello_with(Raw::frame(&Response::Pending(Vec::new())));
     evil.connect(victim.id, &victim.address);
     evil.is_hung_up_on();
-    victim.is_unharmed("a hello that is none");
+    victim.must_be_unharmed("a hello that is none");
 }

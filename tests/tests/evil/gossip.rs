@@ -62,7 +62,7 @@ async fn operations_without_work_end_in_a_ban() {
     victim.logs(&["is refused", "BrokenRule"]);
     eprintln!("{told} operations were sent until it was hung up on");
     assert!(victim.metric("namechain_net_gossip_total", &["outcome=\"accepted\""]) == 0);
-    victim.is_unharmed("operations without work");
+    victim.must_be_unharmed("operations without work");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -76,7 +76,7 @@ async fn blocks_without_work_end_in_a_ban() {
     evil.is_banned_by(victim.id, &victim.address);
     victim.logs(&["is refused", "BrokenRule"]);
     eprintln!("{told} blocks were sent until it was hung up on");
-    victim.is_unharmed("blocks without work");
+    victim.must_be_unharmed("blocks without work");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -86,7 +86,7 @@ async fn messages_that_can_not_be_read_end_in_a_ban() {
     flood(&evil, "operations", |number| number.to_be_bytes().repeat(100));
     evil.is_banned_by(victim.id, &victim.address);
     victim.logs(&["is refused", "Malformed"]);
-    victim.is_unharmed("messages that can't be read");
+    victim.must_be_unharmed("messages that can't be read");
 }
 
 /// Blocks of which nothing is known, each with as many operations as can be: nothing of them is kept.
@@ -102,7 +102,7 @@ async fn a_flood_of_blocks_without_a_parent_is_passed_over_and_then_refused() {
     });
     evil.is_banned_by(victim.id, &victim.address);
     eprintln!("{told} blocks were sent until it was hung up on");
-    victim.is_unharmed("a flood of blocks without a parent");
+    victim.must_be_unharmed("a flood of blocks without a parent");
 }
 
 /// Messages longer than any may be, and of topics that nobody has.
@@ -117,5 +117,5 @@ async fn oversized_messages_are_not_taken() {
     let honest = gossiping(&victim);
     wait::until("the honest one", || victim.peer(honest.id));
     assert_eq!(victim.metric("namechain_net_gossip_total", &["outcome=\"heard\""]), 0);
-    victim.is_unharmed("oversized messages");
+    victim.must_be_unharmed("oversized messages");
 }

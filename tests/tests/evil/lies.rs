@@ -46,7 +46,7 @@ async fn who_has_another_genesis_block_is_refused() {
     let evil = claiming(Hello { genesis: Hash([5; 32]), ..honest_hello() }, &victim, |_| None);
     evil.is_banned_by(victim.id, &victim.address);
     victim.logs(&["is refused", "OtherNetwork"]);
-    victim.is_unharmed("another genesis block");
+    victim.must_be_unharmed("another genesis block");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -56,7 +56,7 @@ async fn who_is_on_another_network_is_refused() {
     evil.connect(victim.id, &victim.address);
     evil.is_banned_by(victim.id, &victim.address);
     victim.logs(&["is on another network"]);
-    victim.is_unharmed("another network");
+    victim.must_be_unharmed("another network");
 }
 
 /// It claims a million blocks and shows none of them, again and again.
@@ -80,7 +80,7 @@ async fn who_lies_about_its_height_is_banned_and_not_believed() {
     victim.logs(&["is refused", "Lied"]);
     let status = victim.status();
     assert_eq!(status["sync"]["target"], 0, "{status}");
-    victim.is_unharmed("a lie about the height");
+    victim.must_be_unharmed("a lie about the height");
 }
 
 /// Headers as many as an answer holds, each with everything but work.
@@ -110,7 +110,7 @@ async fn a_flood_of_headers_without_work_ends_in_a_ban() {
     evil.is_banned_by(victim.id, &victim.address);
     victim.logs(&["is refused", "BrokenRule"]);
     assert!(evil.asked().iter().any(|asked| matches!(asked, Request::Headers { .. })));
-    victim.is_unharmed("headers without work");
+    victim.must_be_unharmed("headers without work");
 }
 
 /// A clock a year ahead: nobody's fault, and nothing changes.
@@ -128,5 +128,5 @@ async fn a_clock_far_off_moves_nothing() {
     honest.connect(victim.id, &victim.address);
     greet(&honest, &victim, NETWORK);
     assert_eq!(evil.closed(), 0);
-    victim.is_unharmed("a clock far off");
+    victim.must_be_unharmed("a clock far off");
 }

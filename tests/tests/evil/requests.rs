@@ -54,7 +54,7 @@ async fn a_flood_of_requests_is_answered_so_far_and_then_refused() {
     assert!(answered <= 2_000, "{answered} were answered");
     victim.logs(&["floods us"]);
     assert!(victim.metric("namechain_net_requests_total", &["outcome=\"over\""]) >= 300);
-    victim.is_unharmed("a flood of requests");
+    victim.must_be_unharmed("a flood of requests");
 }
 
 /// Those that cost the node most, side by side, by several.
@@ -89,7 +89,7 @@ async fn a_flood_of_costly_requests_by_many_leaves_time_for_others() {
             (evil.answers().len() + evil.busy() + evil.failed() >= 3_000 || evil.closed() > 0).then_some(())
         });
     }
-    victim.is_unharmed("a flood of costly requests");
+    victim.must_be_unharmed("a flood of costly requests");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -103,5 +103,5 @@ async fn requests_that_can_not_be_read_end_in_a_ban() {
     }
     evil.is_banned_by(victim.id, &victim.address);
     victim.logs(&["is refused", "Malformed"]);
-    victim.is_unharmed("requests that can't be read");
+    victim.must_be_unharmed("requests that can't be read");
 }

@@ -85,7 +85,7 @@ impl Victim {
     }
 
     /// It runs, answers, is at no other height than it was, and never took more memory than it may.
-    pub fn is_unharmed(mut self, what: &str) {
+    pub fn must_be_unharmed(mut self, what: &str) {
         assert!(self.daemon.runs(), "{what}: the node has ended");
         let status = self.status();
         assert_eq!(
