@@ -178,6 +178,8 @@ pub(super) struct Waiting {
     pub message: MessageId,
     /// Who brought it.
     pub from: PeerId,
+    /// Whether it is a block.
+    pub is_block: bool,
     until: Duration,
 }
 
@@ -190,13 +192,19 @@ pub(super) struct Verdicts {
 
 impl Verdicts {
     /// Takes a message up; `None` if too many wait.
-    pub fn open(&mut self, message: MessageId, from: PeerId, now: Duration) -> Option<GossipId> {
+    pub fn open(
+        &mut self,
+        message: MessageId,
+        from: PeerId,
+        is_block: bool,
+        now: Duration,
+    ) -> Option<GossipId> {
         if self.waiting.len() >= limits::GOSSIP_WAITING {
             return None;
         }
         let id = GossipId(self.next);
         self.next += 1;
-        self.waiting.insert(id, Waiting { message, from, until: now + limits::GOSSIP_WITHIN });
+        self.waiting.insert(id, Waiting { message, from, is_block, until: now + limits::GOSSIP_WITHIN });
         Some(id)
     }
 
@@ -261,9 +269,9 @@ mod tests {
         let (mut verdicts, start, from) = (Verdicts::default(), Duration::ZERO, PeerId::random());
         let message = MessageId::new(b"m");
         for _ in 0..limits::GOSSIP_WAITING {
-            verdicts.open(message.clone(), from, start).expect("room");
+            verdicts.open(message.clone(), from, true, start).expect("room");
         }
-        assert!(verdicts.open(message.clone(), from, start).is_none());
+        assert!(verdicts.open(message.clone(), from, true, start).is_none());
         assert!(verdicts.close(GossipId(7)).is_some() && verdicts.close(GossipId(7)).is_none(), "once");
         assert!(verdicts.overdue(limits::GOSSIP_WITHIN - Duration::from_millis(1)).is_none());
         let mut overdue = 0;

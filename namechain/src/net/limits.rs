@@ -69,7 +69,8 @@ pub const REQUESTS_OVER: u32 = 500;
 pub const OPERATIONS_PER_SECOND: u32 = 45;
 /// Operations that a peer that was quiet may bring at once.
 pub const OPERATIONS_AT_ONCE: u32 = 500;
-/// Blocks that a peer may bring: so many in two seconds. As with operations, a little less than is checked.
+/// Blocks that a peer may bring: so many in two seconds. As with operations, a little less than is checked. Those that become
+/// our chain's do not count.
 pub const BLOCKS_PER_TWO_SECONDS: u32 = 1;
 /// Blocks that a peer that was quiet may bring at once.
 pub const BLOCKS_AT_ONCE: u32 = 30;
@@ -227,6 +228,11 @@ impl Bucket {
             self.tokens -= cost;
         }
         enough
+    }
+
+    /// Gives tokens back that were taken for what turned out to be of use.
+    pub fn give_back(&mut self, cost: u32) {
+        self.tokens = self.most.min(self.tokens + u64::from(cost) * 1000);
     }
 }
 

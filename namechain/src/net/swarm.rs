@@ -36,6 +36,9 @@ use crate::{
     types::Network,
 };
 
+/// What a block takes of its bucket, which counts in halves.
+const A_BLOCK: u32 = 2;
+
 /// What the task is told.
 #[expect(clippy::large_enum_variant, reason = "all but the last are actions")]
 pub(super) enum Order {
@@ -287,7 +290,7 @@ impl Shell {
             return self.report(&message_id, &from, Verdict::Ignore);
         };
         let number = peer.number;
-        let may = if is_block { peer.blocks.take(2, now) } else { peer.operations.take(1, now) };
+        let may = if is_block { peer.blocks.take(A_BLOCK, now) } else { peer.operations.take(1, now) };
         if !may {
             peer.gossip_over += if is_block { limits::BLOCK_OVER } else { 1 };
             let over = peer.gossip_over;
@@ -307,7 +310,7 @@ impl Shell {
                 return self.tell(Event::Misbehaved { peer: number, offence: Offence::Malformed });
             }
         };
-        let Some(gossip) = self.verdicts.open(message_id.clone(), from, now) else {
+        let Some(gossip) = self.verdicts.open(message_id.clone(), from, is_block, now) else {
             counters::gossip(what, "too_many");
             return self.report(&message_id, &from, Verdict::Ignore);
         };
@@ -320,6 +323,13 @@ impl Shell {
 
     fn judge(&mut self, gossip: GossipId, verdict: Verdict) {
         if let Some(waiting) = self.verdicts.close(gossip) {
+            // Blocks of our chain may come as fast as they are made.
+            if verdict == Verdict::Accept
+                && waiting.is_block
+                && let Some(peer) = self.peers.get(&waiting.from)
+            {
+                peer.blocks.give_back(A_BLOCK);
+            }
             self.report(&waiting.message, &waiting.from, verdict);
         }
     }
