@@ -258,6 +258,8 @@ mod tests {
             revoked: false,
             transfer: None,
             records: RecordSet::default(),
+            messaging: None,
+            messaging_sequence: 0,
         }
     }
 

@@ -5,6 +5,7 @@ mod entry;
 mod hash;
 mod header;
 mod key;
+mod messaging;
 mod name;
 mod network;
 mod operation;
@@ -17,6 +18,10 @@ pub use entry::{CommitmentEntry, Entry, NameEntry, PendingTransfer};
 pub use hash::{Domain, Hash, HashError, hash, tag};
 pub use header::{HEADER_BYTES, HEADER_VERSION, Header, Target};
 pub use key::{KeyError, PublicKey, SecretKey, Signature};
+pub use messaging::{
+    LocatorError, Locators, MAX_LOCATOR_BYTES, MAX_LOCATORS, MESSAGING_VERSION, MessagingEntry,
+    MessagingLink, MessagingPolicy, MessagingRecord, SignedMessagingRecord, next_key_hash,
+};
 pub use name::{MAX_NAME_BYTES, MIN_NAME_BYTES, Name, NameError};
 pub use network::{Network, UnknownNetwork};
 pub use operation::{Action, Named, Operation, commitment};

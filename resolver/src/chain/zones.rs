@@ -94,6 +94,8 @@ mod tests {
             revoked,
             transfer: None,
             records: RecordSet::default(),
+            messaging: None,
+            messaging_sequence: 0,
         }
     }
 

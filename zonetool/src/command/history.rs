@@ -43,6 +43,10 @@ struct Past {
     recovery: Option<PublicKey>,
     /// Register, Update: how many records.
     records: Option<usize>,
+    /// Publish: the identity key from then on.
+    identity: Option<PublicKey>,
+    /// Publish: the identity key before, where it vouches for the new one.
+    linked_by: Option<PublicKey>,
 }
 
 /// Runs the command.
@@ -83,16 +87,24 @@ fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Past, Comm
 }
 
 fn past_of(height: u32, time: u64, id: Hash, named: &Named) -> Past {
-    let (to, recovery, records) = match &named.action {
-        Action::Register { recovery, records, .. } => (None, *recovery, Some(records.records().len())),
-        Action::Update { records } => (None, None, Some(records.records().len())),
-        Action::Transfer { to } => (Some(*to), None, None),
-        Action::Accept { recovery } => (None, *recovery, None),
-        Action::Recover { owner, recovery } => (Some(*owner), *recovery, None),
-        Action::Renew | Action::Cancel | Action::Revoke => (None, None, None),
-    };
     let (kind, sequence, signer) = (named.action.label(), named.sequence, named.signer);
-    Past { height, time, kind, sequence, signer, id, to, recovery, records }
+    let (to, recovery, records, identity, linked_by) = (None, None, None, None, None);
+    let past = Past { height, time, kind, sequence, signer, id, to, recovery, records, identity, linked_by };
+    match &named.action {
+        Action::Register { recovery, records, .. } => {
+            Past { recovery: *recovery, records: Some(records.records().len()), ..past }
+        }
+        Action::Update { records } => Past { records: Some(records.records().len()), ..past },
+        Action::Transfer { to } => Past { to: Some(*to), ..past },
+        Action::Accept { recovery } => Past { recovery: *recovery, ..past },
+        Action::Recover { owner, recovery } => Past { to: Some(*owner), recovery: *recovery, ..past },
+        Action::Publish { record: Some(signed) } => Past {
+            identity: Some(signed.record.identity),
+            linked_by: signed.link.map(|link| link.identity),
+            ..past
+        },
+        Action::Publish { record: None } | Action::Renew | Action::Cancel | Action::Revoke => past,
+    }
 }
 
 fn describe(history: &History) -> String {
@@ -101,9 +113,14 @@ fn describe(history: &History) -> String {
     for past in &history.operations {
         let mut details = format!("signed by {}", past.signer);
         // Writing to a String never fails.
-        let _ = match (past.to, past.records) {
-            (Some(to), _) => write!(details, ", to {to}"),
-            (_, Some(records)) => write!(details, ", records: {records}"),
+        let _ = match (past.to, past.records, past.identity) {
+            (Some(to), _, _) => write!(details, ", to {to}"),
+            (_, Some(records), _) => write!(details, ", records: {records}"),
+            (_, _, Some(identity)) if past.linked_by.is_some() => {
+                write!(details, ", identity {identity}, linked")
+            }
+            (_, _, Some(identity)) => write!(details, ", identity {identity}"),
+            _ if past.kind == "publish" => write!(details, ", withdrawn"),
             _ => Ok(()),
         };
         let (height, time, sequence, kind) = (past.height, utc(past.time), past.sequence, past.kind);

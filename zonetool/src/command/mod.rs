@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 use namechain::{
     consensus::RuleViolation,
-    rpc::NameInfo,
-    types::{Action, Name, NameError, PublicKey, Record, RecordError, RecordSet, Reserved},
+    rpc::{MessagingInfo, NameEntryInfo, NameInfo},
+    types::{Action, MessagingEntry, Name, NameError, PublicKey, Record, RecordError, RecordSet, Reserved},
 };
 use thiserror::Error;
 
@@ -96,6 +96,9 @@ pub enum CommandError {
     /// The node says something about a name that can't be.
     #[error("the node gives records that no name can hold: {0}")]
     Records(String),
+    /// The node says that a name has a messaging record that can't be.
+    #[error("the node gives a messaging record that no name can have: {0}")]
+    Messaging(String),
     /// Nobody has the name.
     #[error("{0} is not registered")]
     NotRegistered(Name),
@@ -224,7 +227,7 @@ impl CommandError {
             CommandError::Proof(error) if error.is_usage() => Exit::Usage,
             CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
             CommandError::Client(error) => client_exit(error),
-            CommandError::Records(_) => Exit::Unreachable,
+            CommandError::Records(_) | CommandError::Messaging(_) => Exit::Unreachable,
             CommandError::NotRegistered(_) => Exit::NotFound,
             CommandError::Reserved(..)
             | CommandError::Taken(..)
@@ -301,7 +304,8 @@ fn client_exit(error: &ClientError) -> Exit {
 /// The exit code of a broken rule, for those that have one.
 fn rule_exit(rule: &str) -> Option<Exit> {
     Some(match rule {
-        "not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature" => Exit::Key,
+        "not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature" | "possession"
+        | "link-signature" | "link-identity" | "link-announced" => Exit::Key,
         "name-unregistered" => Exit::NotFound,
         "name-taken"
         | "name-reserved"
@@ -315,7 +319,9 @@ fn rule_exit(rule: &str) -> Option<Exit> {
         | "renew-early"
         | "transfer-pending"
         | "transfer-missing"
-        | "transfer-young" => Exit::Conflict,
+        | "transfer-young"
+        | "messaging-sequence"
+        | "messaging-previous" => Exit::Conflict,
         _ => return None,
     })
 }
@@ -397,6 +403,12 @@ fn load_zone(ui: Ui, name: &Name, path: &Path) -> Result<RecordSet, CommandError
         ui.note(&format!("{}: no records: the name will exist and hold nothing", path.display()));
     }
     Ok(zone.records)
+}
+
+/// The messaging record that a node gives for a name, from its bytes.
+fn messaging_of(entry: &NameEntryInfo) -> Result<Option<MessagingEntry>, CommandError> {
+    let entry = entry.messaging.as_ref().map(MessagingInfo::entry).transpose();
+    entry.map_err(|error| CommandError::Messaging(error.to_string()))
 }
 
 /// The records that a node gives for a name.
