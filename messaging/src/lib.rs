@@ -3,6 +3,9 @@
 
 pub mod bundle;
 pub mod discover;
+pub mod envelope;
+#[cfg(all(feature = "std-files", unix))]
+pub mod files;
 pub mod kem;
 pub mod pin;
 pub mod record;
@@ -10,10 +13,15 @@ pub mod record;
 mod random;
 mod tag;
 
+#[cfg(test)]
+mod testing;
 
 pub use bundle::{Bundle, BundleError, Device, SignedBundle, VerifiedBundle};
 pub use discover::{
     Absence, Anchor, Evidence, Finding, PeerError, ProofError, VerifiedPeer, examine, resolve_peer,
+};
+pub use envelope::{
+    Draft, Inbox, Letter, OpenError, Opened, Prekey, Recipient, Replays, SealError, Seen, Sender, seal,
 };
 pub use kem::{Kem, WingPublic, WingSecret, X25519Public, X25519Secret};
 pub use pin::{Accept, Pin, PinError, Pins, Verdict};
