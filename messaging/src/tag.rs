@@ -5,6 +5,7 @@ use blake2::{Blake2b, Digest, digest::consts::U32};
 use namechain::types::{Hash, Network};
 
 /// What bytes are for. No two uses share a tag, so that none can stand in for another.
+#[cfg_attr(not(all(feature = "std-files", unix)), allow(dead_code, reason = "two are those of files"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     /// The info string of an envelope's HPKE.

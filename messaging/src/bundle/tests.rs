@@ -1,7 +1,11 @@
 use namechain::types::Hash;
 
 use super::*;
-use crate::testing::{DAY, NETWORK, NOW, Pair, Person, World, name};
+use crate::testing::{
+    DAY, NETWORK, NOW, Pair, Person, World,
+    mutation::{Mutator, count},
+    name,
+};
 
 fn setup() -> (Person, VerifiedPeer) {
     let Pair { bob, bob_peer, .. } = Pair::new();
@@ -114,4 +118,24 @@ fn the_largest_bundle_fits_and_counts_are_capped() {
         matches!(refused, Err(BundleError::Malformed(DecodeError::Invalid(_)))),
         "a coefficient over the modulus"
     );
+}
+
+/// A bundle that somebody changed is not believed, and nothing panics.
+#[test]
+fn a_changed_bundle_is_refused() {
+    let (bob, peer) = setup();
+    let good = bob.bundle(1).sign(NETWORK, &bob.identity(0)).unwrap().to_bytes();
+    let other = Bundle { expires: NOW + 2 * DAY, ..bob.bundle(1) };
+    let other = other.sign(NETWORK, &bob.identity(0)).unwrap().to_bytes();
+    let (mut mutator, mut forged) = (Mutator::new(4), 0);
+    for _ in 0..2 * count() {
+        let changed = mutator.change(&good, &other);
+        if changed == good || changed == other {
+            continue;
+        }
+        let verdict = SignedBundle::read(&changed).and_then(|bundle| bundle.verify(&peer, NOW));
+        forged += u32::from(verdict == Err(BundleError::BadSignature));
+        assert!(verdict.is_err(), "accepted: {}", hex::encode(&changed));
+    }
+    assert!(forged > 0, "none came as far as the signature");
 }

@@ -1,7 +1,11 @@
 use namechain::types::{Hash, Network};
 
 use super::*;
-use crate::testing::{NETWORK, Person, World, name};
+use crate::testing::{
+    NETWORK, Person, World,
+    mutation::{Mutator, count},
+    name,
+};
 
 fn world() -> (World, Person) {
     let (mut world, alice) = (World::new(), Person::new("alice", 1));
@@ -134,4 +138,32 @@ fn evidence_is_bounded_and_has_one_encoding() {
     assert!(matches!(read(&header[1..], &proof, &entry, &place), ProofError::Malformed("header", _)));
     assert!(matches!(read(&header, &proof[1..], &entry, &place), ProofError::Malformed("proof", _)));
     assert!(matches!(read(&header, &proof, &entry, &place[1..]), ProofError::Malformed(_, _)));
+}
+
+/// Evidence that somebody changed: it proves nothing, of any name, and nothing panics.
+#[test]
+fn changed_evidence_proves_nothing() {
+    let (mut world, alice) = world();
+    let (at, tip) = (world.block(), world.block());
+    let names = [alice.name.clone(), name("carol"), name("nobody")];
+    let good: Vec<Vec<u8>> = names.iter().map(|name| world.placed(name, at, tip).to_bytes()).collect();
+    let (anchor, mut mutator) = (world.anchor(tip), Mutator::new(3));
+    let (mut read, mut damaged) = (0, 0);
+    for round in 0..10 * count() {
+        let changed = mutator.change(&good[round % 3], &good[(round + 1) % 3]);
+        if good.contains(&changed) {
+            continue;
+        }
+        match Evidence::from_bytes(&changed) {
+            Err(_) => damaged += 1,
+            Ok(evidence) => {
+                read += 1;
+                for name in &names {
+                    let verdict = examine(&anchor, name, &evidence);
+                    assert!(verdict.is_err(), "{name}: {verdict:?} by {}", hex::encode(&changed));
+                }
+            }
+        }
+    }
+    assert!(read > count() && damaged > count(), "{read} were read, {damaged} were not");
 }

@@ -1,7 +1,11 @@
 use namechain::types::MessagingRecord;
 
 use super::*;
-use crate::testing::{DAY, NETWORK, NOW, Person, World, name};
+use crate::testing::{
+    DAY, NETWORK, NOW, Person, World,
+    mutation::{Mutator, count},
+    name,
+};
 
 fn setup() -> (World, Person, Pins) {
     let (mut world, alice) = (World::new(), Person::new("alice", 1));
@@ -205,4 +209,47 @@ fn pins_are_of_one_network_and_have_one_encoding() {
     assert!(matches!(other.note(&peer, &[], Accept::Change), Err(PinError::OtherNetwork { .. })));
     assert!(pins.forget(&alice.name).is_some());
     assert_eq!(pins.note(&peer, &[], Accept::Nothing), Ok(Verdict::First));
+}
+
+/// A record between that somebody changed links nothing, and nothing panics.
+#[test]
+fn a_changed_record_links_nothing() {
+    let (mut world, alice, mut pins) = setup();
+    let first = world.resolve(&alice.name);
+    pins.note(&first, &[], Accept::Nothing).unwrap();
+    let second = alice.record(1, 2, first.record_hash());
+    let third = alice.record(2, 3, second.hash(NETWORK));
+    let steps = [alice.signed(second, 1, true), alice.signed(third.clone(), 2, true)];
+    world.publish(&alice.name, third, true);
+    let peer = Finding::Peer(Box::new(world.resolve(&alice.name)));
+    assert_eq!(pins.judge(&peer, &steps), Verdict::Rotated);
+    let good: Vec<Vec<u8>> = steps.iter().map(Encode::to_bytes).collect();
+    let (mut mutator, mut read) = (Mutator::new(5), 0);
+    for round in 0..5 * count() {
+        let (at, other) = (round % 2, (round + 1) % 2);
+        let changed = mutator.change(&good[at], &good[other]);
+        let Ok(step) = SignedMessagingRecord::from_bytes(&changed) else { continue };
+        if step == steps[at] {
+            continue;
+        }
+        read += 1;
+        let mut steps = steps.clone();
+        steps[at] = step;
+        assert_eq!(pins.judge(&peer, &steps), Verdict::Unlinked, "{}", hex::encode(&changed));
+    }
+    assert!(read > count(), "only {read} were read");
+}
+
+/// A file of pins that somebody changed is read as what it says, or not at all; nothing panics.
+#[test]
+fn changed_pins_are_read_or_not() {
+    let (mut world, alice, mut pins) = setup();
+    pins.note(&world.resolve(&alice.name), &[], Accept::Nothing).unwrap();
+    let (good, mut mutator) = (pins.to_bytes(), Mutator::new(6));
+    for _ in 0..10 * count() {
+        let changed = mutator.change(&good, &good);
+        if let Ok(pins) = Pins::from_bytes(&changed) {
+            assert_eq!(pins.to_bytes(), changed);
+        }
+    }
 }
