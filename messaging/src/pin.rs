@@ -1,6 +1,6 @@
 //! Pins: what this user saw of each name, so that a changed key is noticed, and an old one is never believed again.
 //!
-//! This is the state machine; [`crate::files`] keeps it in a file.
+//! This is the state machine; the room `files` keeps it in a file.
 
 use std::{collections::BTreeMap, fmt};
 
