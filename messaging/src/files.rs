@@ -156,7 +156,10 @@ impl<T: Kept> Stored<T> {
 impl Replays for Stored<Seen> {
     fn note(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError> {
         self.value.note(letter, expires, now)?;
-        self.save().map_err(|_| ReplayError::NoRoom)
+        self.save().map_err(|_| {
+            self.value.forget(&letter);
+            ReplayError::NotKept
+        })
     }
 }
 
@@ -308,6 +311,8 @@ mod tests {
         let mut gone = Stored::<Seen>::open(&path, NETWORK).unwrap();
         fs::remove_dir_all(base.path()).unwrap();
         let another = LetterId { id: [3; 16], ..letter };
-        assert_eq!(gone.note(another, 100, 50), Err(ReplayError::NoRoom), "it can't be written");
+        for _ in 0..2 {
+            assert_eq!(gone.note(another, 100, 50), Err(ReplayError::NotKept), "it can't be written");
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 /// | recipient name | recipient's identity 32 |
 /// | id 16 | created u64 | expires u64 | body: length u16, bytes | signature 64 |
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Parts<'a> {
     pub sender: Name,
     pub sender_identity: PublicKey,

@@ -226,6 +226,9 @@ pub enum OpenError {
     /// There is no room to remember it.
     #[error("there is no room to remember another letter of this sender: it is not accepted")]
     NoRoom,
+    /// It could not be written down that it was opened.
+    #[error("it can't be written down that the letter was opened: it is not accepted")]
+    NotKept,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Opening: first the seal, then the letter, then its sender.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use namechain::types::{Name, Network, PublicKey};
 use zeroize::Zeroizing;
@@ -18,7 +18,6 @@ use crate::{
 
 /// A letter that was opened: its signature is that of the key which it names, and it was written to this inbox. Whether
 /// that key is the sender's, the chain must say: [`Opened::verify`]. Until then nobody sees the text.
-#[derive(Debug)]
 pub struct Opened {
     network: Network,
     recipient: Name,
@@ -36,7 +35,6 @@ pub struct Opened {
 }
 
 /// A letter from the name that it says it is from.
-#[derive(Debug)]
 pub struct Letter {
     /// Who sent it.
     pub sender: Name,
@@ -62,6 +60,20 @@ impl Letter {
     /// The text, wiped from memory when the letter is dropped.
     pub fn body(&self) -> &[u8] {
         &self.plain[self.body.clone()]
+    }
+}
+
+/// Without the text, which is nobody's before the letter is verified.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opened({} bytes, not verified to be from {})", self.body.len(), self.sender)
+    }
+}
+
+/// Without the text: it is for its reader, not for a log.
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Letter({} bytes from {})", self.body.len(), self.sender)
     }
 }
 
@@ -161,7 +173,7 @@ impl Opened {
     ///
     /// # Errors
     /// [`OpenError::UnknownSender`], [`OpenError::OtherSender`], [`OpenError::ReplacedKey`], [`OpenError::NewerKey`],
-    /// [`OpenError::WrongKey`], [`OpenError::Replayed`], [`OpenError::NoRoom`]; [`OpenError::NotForUs`] if `inbox` is
+    /// [`OpenError::WrongKey`], [`OpenError::Replayed`], [`OpenError::NoRoom`], [`OpenError::NotKept`]; [`OpenError::NotForUs`] if `inbox` is
     /// not the one that opened it, or another letter has used up its one-time prekey since.
     pub fn verify(
         self,
@@ -178,6 +190,7 @@ impl Opened {
         replays.note(letter, self.expires, self.now).map_err(|error| match error {
             ReplayError::Seen => OpenError::Replayed,
             ReplayError::NoRoom => OpenError::NoRoom,
+            ReplayError::NotKept => OpenError::NotKept,
         })?;
         Ok(Letter {
             sender: self.sender,

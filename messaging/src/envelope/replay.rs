@@ -31,6 +31,9 @@ pub enum ReplayError {
     /// It could not be remembered, so that it could be read twice.
     #[error("there is no room to remember another letter")]
     NoRoom,
+    /// The memory could not be stored.
+    #[error("it can't be written down that the letter was opened")]
+    NotKept,
 }
 
 /// A memory of letters. It must outlive the program: a letter that is forgotten before it expires can be read twice.
@@ -38,7 +41,8 @@ pub trait Replays {
     /// Remembers a letter until `expires`; `now` and `expires` are seconds of Unix time.
     ///
     /// # Errors
-    /// [`ReplayError::Seen`] if it is remembered already, [`ReplayError::NoRoom`] if it can't be.
+    /// [`ReplayError::Seen`] if it is remembered already, [`ReplayError::NoRoom`] or
+    /// [`ReplayError::NotKept`] if it can't be; then it is not remembered.
     fn note(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError>;
 }
 
@@ -69,6 +73,12 @@ impl Seen {
     /// Forgets the letters that nobody opens any more: those that expired at `now`.
     pub fn forget_expired(&mut self, now: u64) {
         self.letters.retain(|_, expires| *expires > now);
+    }
+
+    /// Forgets one letter: it could not be stored.
+    #[cfg(all(feature = "std-files", unix))]
+    pub(crate) fn forget(&mut self, letter: &LetterId) {
+        self.letters.remove(letter);
     }
 
     fn of(&self, sender: PublicKey) -> usize {

@@ -1,5 +1,7 @@
 //! Sealing: first the signature, then the seal.
 
+use std::fmt;
+
 use namechain::types::{Name, Network, PublicKey, SecretKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -29,7 +31,7 @@ pub struct Sender<'a> {
 }
 
 /// What is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Draft<'a> {
     /// The text: any bytes.
     pub body: &'a [u8],
@@ -92,6 +94,13 @@ pub enum SealError {
     /// It would be good for no time, or for too long.
     #[error("a letter is good for 1 second to 30 days")]
     Lifetime,
+}
+
+/// Without the text.
+impl fmt::Debug for Draft<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft({} bytes, from {} to {})", self.body.len(), self.created, self.expires)
+    }
 }
 
 impl<'a> Recipient<'a> {

@@ -182,15 +182,19 @@ fn opened_before() {
         let envelope = seal_parts(&pair, &twice, &pair.alice_key);
         assert_eq!(read(&pair, &mut inbox, &mut seen, &envelope).err(), expected);
     }
-    struct Full;
-    impl Replays for Full {
+    struct Fails(ReplayError);
+    impl Replays for Fails {
         fn note(&mut self, _: LetterId, _: u64, _: u64) -> Result<(), ReplayError> {
-            Err(ReplayError::NoRoom)
+            Err(self.0)
         }
     }
-    let opened = inbox.open(&good, NOW).unwrap();
-    let refused = opened.verify(Some(&pair.alice_peer), &mut inbox, &mut Full);
-    assert_eq!(refused.err(), Some(OpenError::NoRoom));
+    for (error, expected) in
+        [(ReplayError::NoRoom, OpenError::NoRoom), (ReplayError::NotKept, OpenError::NotKept)]
+    {
+        let opened = inbox.open(&good, NOW).unwrap();
+        let refused = opened.verify(Some(&pair.alice_peer), &mut inbox, &mut Fails(error));
+        assert_eq!(refused.err(), Some(expected));
+    }
 }
 
 #[test]
@@ -227,4 +231,18 @@ fn an_inbox_has_a_bound() {
     }
     assert_eq!(inbox.add_wing(3, pair.bob.device()), Err(InboxError::Label(3)));
     assert_eq!(inbox.add_wing(1_000, pair.bob.device()), Err(InboxError::TooMany));
+}
+
+/// Whatever is logged of a letter, the text is not in it.
+#[test]
+fn the_text_is_in_no_debug_output() {
+    let pair = Pair::new();
+    let mut inbox = pair.bob.inbox();
+    let opened = inbox.open(&envelope(&pair), NOW).unwrap();
+    let mut said = format!("{opened:?} {:?} {:?}", draft(TEXT), random(1));
+    let letter = opened.verify(Some(&pair.alice_peer), &mut inbox, &mut Seen::new()).unwrap();
+    said += &format!("{letter:?} {inbox:?}");
+    assert!(said.contains("alice") && said.contains("30 bytes"), "{said}");
+    let numbers: Vec<String> = TEXT.iter().map(u8::to_string).collect();
+    assert!(!said.contains("river") && !said.contains(&numbers[..4].join(", ")), "{said}");
 }

@@ -1,3 +1,5 @@
+mod substituted;
+
 use namechain::types::MessagingRecord;
 
 use super::*;
