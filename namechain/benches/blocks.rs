@@ -1,6 +1,7 @@
 //! Blocks, states and stores, each beside its bound in the same run. `cargo bench -p namechain --bench blocks`; with
 //! `NAMECHAIN_BENCH_MILLION=1` at a million names too; with `-- memory`, `disk`, `long`, `log` or `rebuild` that part alone.
 
+#[allow(dead_code, reason = "each benchmark uses its part")]
 mod common;
 
 use std::{

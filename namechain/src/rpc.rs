@@ -50,6 +50,99 @@ pub struct Status {
     #[serde(default)]
     #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
     pub held_back: Option<Hash>,
+    /// How long ago the time is that the tip's header states, in seconds; 0 if it lies ahead.
+    #[serde(default)]
+    pub tip_age: u64,
+    /// Hashes of the work function that the miner tries in a second, as of late.
+    #[serde(default)]
+    pub mining_rate: u64,
+    /// How many peers are connected.
+    #[serde(default)]
+    pub peers: PeerCounts,
+    /// How far the node has caught up, and why it believes that it has or has not.
+    #[serde(default)]
+    pub sync: SyncInfo,
+    /// The tip of the chain of most work beside ours, of those that are known and sound.
+    #[serde(default)]
+    pub second_best: Option<OtherTip>,
+    /// Where other nodes reach this one: for their `--peer`. Empty if it takes no connections.
+    #[serde(default)]
+    pub p2p: Vec<String>,
+}
+
+/// How many peers are connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct PeerCounts {
+    /// Those who dialled us.
+    pub inbound: usize,
+    /// Those whom we dialled.
+    pub outbound: usize,
+}
+
+/// How far a node has caught up with its peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct SyncInfo {
+    /// Why the node believes that it is at the tip, or does not.
+    pub why: String,
+    /// The height that it goes for: that of its own tip if no peer shows more work.
+    pub target: u32,
+    /// The height up to which headers have been checked, of the chain that it goes for.
+    pub headers: u32,
+    /// Blocks taken in a second, as of late.
+    pub blocks_per_second: u64,
+    /// How many seconds it will take at that rate, if there is one.
+    pub seconds_left: Option<u64>,
+    /// By how many seconds most peers' clocks are ahead of this node's, if that is too much to be right.
+    pub clock_off: Option<i64>,
+}
+
+/// The end of a chain that is not the best one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct OtherTip {
+    /// The id of its last block.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub id: Hash,
+    /// Its height.
+    pub height: u32,
+    /// Its summed work in expected hashes, in decimal.
+    pub work: String,
+}
+
+/// `GET /v1/peers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct Peers {
+    /// Where other nodes reach this one.
+    pub addresses: Vec<String>,
+    /// The peers that are connected, those who have been for longest first.
+    pub peers: Vec<PeerInfo>,
+}
+
+/// A peer that is connected. What it says of itself is marked so: nothing of that is to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct PeerInfo {
+    /// Its identity: the hash of the key that the connection is encrypted for.
+    pub id: String,
+    /// Where it is.
+    pub address: String,
+    /// `in`: it dialled us. `out`: we dialled it.
+    pub direction: String,
+    /// For how many seconds it has been connected.
+    pub seconds: u64,
+    /// The height that it says it is at; absent until it has said so.
+    pub height: Option<u32>,
+    /// The summed work that it says its chain has, in decimal; absent until it has said so.
+    pub work: Option<String>,
+    /// How it has behaved: 0 is fine, and it is banned at -100.
+    pub score: i64,
+    /// What it says its software is.
+    pub agent: String,
+    /// What it is asked for right now, in words.
+    pub doing: String,
 }
 
 /// `GET /v1/price`: what to work for.

@@ -247,6 +247,8 @@ fn damaged_files_are_noticed() {
             network: NETWORK,
             data_dir: damaged.clone(),
             api: None,
+            allow_hosts: Vec::new(),
+            p2p: None,
             mine: MineMode::Off,
             mine_threads: 1,
             reindex: false,

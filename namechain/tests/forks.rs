@@ -204,6 +204,8 @@ fn a_node_says_so(trunk: &[Block], branch: &[Block], deeper: Block) {
         mine: MineMode::Off,
         mine_threads: 1,
         reindex: false,
+        allow_hosts: Vec::new(),
+        p2p: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

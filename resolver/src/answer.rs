@@ -6,6 +6,7 @@ use hickory_proto::{
 };
 
 use crate::{
+    basis::Ground,
     ede::Ede,
     query::{Client, Transport},
 };
@@ -33,6 +34,8 @@ pub struct Answer {
     pub additionals: Vec<Record>,
     /// Extended errors.
     pub ede: Vec<Ede>,
+    /// What it rests on, if it comes from the chain and from rules alone: it is true as long as these hold.
+    pub grounds: Option<Vec<Ground>>,
 }
 
 impl Answer {

@@ -19,16 +19,24 @@ pub struct Ede {
 impl Ede {
     /// None of the registered codes fits.
     pub const OTHER: u16 = 0;
+    /// The answer has run out, and nobody gave a newer one.
+    pub const STALE_ANSWER: u16 = 3;
+    /// Signatures do not hold.
+    pub const DNSSEC_BOGUS: u16 = 6;
     /// The server is not ready to answer, here: the chain's state can't be read, or is not at the tip.
     pub const NOT_READY: u16 = 14;
     /// The client may not ask.
     pub const PROHIBITED: u16 = 18;
+    /// As [`Ede::STALE_ANSWER`], for an NXDOMAIN.
+    pub const STALE_NXDOMAIN: u16 = 19;
     /// We are not the authority, and were asked not to ask one.
     pub const NOT_AUTHORITATIVE: u16 = 20;
     /// The operation is not supported.
     pub const NOT_SUPPORTED: u16 = 21;
     /// No authority of a delegated zone answered.
     pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+    /// The network refused.
+    pub const NETWORK_ERROR: u16 = 23;
 
     /// An error with a text, which is cut where it is too long.
     pub fn new(code: u16, text: impl Into<String>) -> Self {
@@ -37,6 +45,34 @@ impl Ede {
             text.truncate(end);
         }
         Ede { code, text }
+    }
+
+    /// The option in wire form (RFC 6891 §6.1.2): code, length, data.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&OPTION.to_be_bytes());
+        // The text is at most MAX_TEXT bytes.
+        out.extend_from_slice(&(2 + self.text.len() as u16).to_be_bytes());
+        out.extend_from_slice(&self.code.to_be_bytes());
+        out.extend_from_slice(self.text.as_bytes());
+    }
+
+    /// The extended errors among EDNS options in wire form; texts are made safe to show.
+    pub fn read_all(options: &[u8]) -> Vec<Self> {
+        let mut found = Vec::new();
+        let mut rest = options;
+        while let Some(([a, b, c, d], after)) = rest.split_first_chunk::<4>() {
+            let length = usize::from(u16::from_be_bytes([*c, *d]));
+            let Some((data, after)) = after.split_at_checked(length) else { break };
+            if u16::from_be_bytes([*a, *b]) == OPTION
+                && let Some((code, text)) = data.split_first_chunk::<2>()
+            {
+                let text = String::from_utf8_lossy(text);
+                let shown: String = text.chars().filter(|c| !c.is_control()).collect();
+                found.push(Self::new(u16::from_be_bytes(*code), shown));
+            }
+            rest = after;
+        }
+        found
     }
 
     /// As it goes into a message.
@@ -50,6 +86,15 @@ impl Ede {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_cut_off_is_not() {
+        let both = [Ede::new(15, "blocked\u{1b}[31m"), Ede::new(22, "")];
+        let mut bytes = vec![0, 12, 0, 1, 0];
+        both.iter().for_each(|ede| ede.write(&mut bytes));
+        assert_eq!(Ede::read_all(&bytes), [Ede::new(15, "blocked[31m"), Ede::new(22, "")]);
+        assert_eq!(Ede::read_all(&bytes[..bytes.len() - 1]).len(), 1);
+    }
 
     #[test]
     fn a_long_text_is_cut_between_characters() {

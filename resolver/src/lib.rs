@@ -1,14 +1,19 @@
 //! A DNS server for localhost: names on the chain are answered from the chain, everything else from legacy DNS.
 //!
 //! ```text
+//! UDP -> listen -> fast (what is known, as bytes) -> reply
+//!                 | what is not
 //! UDP, TCP -> listen, serve, tcp -> query -> pipeline -> route -> special | chain + zone | forward -> answer
 //! ```
 
 pub mod answer;
+pub mod basis;
 pub mod cache;
 pub mod chain;
 pub mod config;
 pub mod ede;
+#[cfg(target_os = "linux")]
+mod fast;
 pub mod forward;
 pub mod listen;
 pub mod mount;

@@ -9,8 +9,12 @@ use std::{
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
 
+#[cfg(target_os = "linux")]
+use crate::fast;
 use crate::{respond::Responder, serve, tcp};
 
+/// The most threads that answer over UDP at one address.
+pub const MAX_WORKERS: usize = 256;
 /// How many free ports are tried until one is free for UDP and TCP.
 const FREE_PORT_TRIES: usize = 32;
 
@@ -85,14 +89,48 @@ pub struct Server {
     tasks: JoinSet<io::Result<()>>,
 }
 
+/// How queries over UDP are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Udp {
+    /// By so many threads at each address, from bytes as far as that goes. The same as `Plain` where that is not to be had.
+    Fast(usize),
+    /// By the runtime, one task a query.
+    Plain,
+}
+
+impl Default for Udp {
+    /// A thread for each core.
+    fn default() -> Self {
+        Udp::Fast(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
 impl Server {
-    /// Serves what is bound. Must be called inside a tokio runtime.
+    /// Serves what is bound as it is by default. Must be called inside a tokio runtime.
     pub fn start(bound: Vec<Bound>, responder: Responder) -> Self {
+        Self::start_with(bound, responder, Udp::default())
+    }
+
+    /// Serves what is bound. Must be called inside a tokio runtime.
+    pub fn start_with(bound: Vec<Bound>, responder: Responder, how: Udp) -> Self {
         let responder = Arc::new(responder);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for Bound { udp, tcp, .. } in bound {
-            tasks.spawn(serve::udp(udp, responder.clone(), stopped.clone()));
+            match how {
+                #[cfg(target_os = "linux")]
+                Udp::Fast(workers) => {
+                    tasks.spawn(fast::serve(
+                        udp,
+                        workers.clamp(1, MAX_WORKERS),
+                        responder.clone(),
+                        stopped.clone(),
+                    ));
+                }
+                _ => {
+                    tasks.spawn(serve::udp(udp, responder.clone(), stopped.clone()));
+                }
+            }
             tasks.spawn(tcp::serve(tcp, responder.clone(), stopped.clone()));
         }
         Server { stop, tasks }

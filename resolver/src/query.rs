@@ -44,6 +44,22 @@ pub struct Question {
     pub recursion_desired: bool,
 }
 
+impl Question {
+    /// QNAME without compression, QTYPE and QCLASS, in the client's spelling.
+    pub fn wire(&self) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(self.name.len() + 5);
+        for label in self.name.iter() {
+            // A label has at most 63 bytes; hickory's names hold no other.
+            wire.push(label.len() as u8);
+            wire.extend_from_slice(label);
+        }
+        wire.push(0);
+        wire.extend_from_slice(&u16::from(self.qtype).to_be_bytes());
+        wire.extend_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
+        wire
+    }
+}
+
 /// A message that is answered without looking anything up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -1,9 +1,12 @@
 //! From a message to the message that answers it: who may ask, how much at a time, and for how long.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use hickory_proto::{
-    op::{Edns, Header, Message, MessageType, Metadata, Query, ResponseCode},
+    op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode},
     serialize::binary::{BinDecodable, BinDecoder},
 };
 use ipnet::IpNet;
@@ -11,9 +14,11 @@ use tokio::sync::Semaphore;
 
 use crate::{
     answer::Answer,
+    basis::Basis,
+    cache::{self, Kind, Probe},
     ede::Ede,
     pipeline::Pipeline,
-    query::{self, Client},
+    query::{self, Client, Question, Transport},
 };
 
 /// How many questions may be in work at a time, over all transports. One that comes when there are so many gets SERVFAIL
@@ -87,10 +92,63 @@ impl Responder {
         let Ok(_permit) = self.in_flight.try_acquire() else {
             return fail(ResponseCode::ServFail, Ede::OTHER, "too many questions at a time");
         };
-        match tokio::time::timeout(ANSWER_TIMEOUT, self.pipeline.answer(&question)).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.answer_and_keep(&question)).await {
             Ok(answer) => (answer, question.wants_ad),
             Err(_) => fail(ResponseCode::ServFail, Ede::NO_REACHABLE_AUTHORITY, "no answer in time"),
         }
+    }
+
+    async fn answer_and_keep(&self, question: &Question) -> Answer {
+        let answer = self.pipeline.answer(question).await;
+        if answer.grounds.is_some() {
+            let lower = question.name.to_lowercase();
+            if question.name.iter().eq(lower.iter()) {
+                self.keep(question, answer.clone());
+            } else {
+                // What is kept is in lower case throughout.
+                let question = Question { name: lower, ..question.clone() };
+                self.keep(&question, self.pipeline.answer(&question).await);
+            }
+        }
+        answer
+    }
+
+    /// Keeps an answer of ours for those who ask the same before what it rests on has changed.
+    fn keep(&self, question: &Question, answer: Answer) {
+        let kind = match (answer.rcode, answer.answers.is_empty()) {
+            (ResponseCode::NoError, false) => Kind::Positive,
+            (ResponseCode::NoError | ResponseCode::NXDomain, _) => Kind::Negative,
+            _ => return,
+        };
+        let Some(grounds) = &answer.grounds else { return };
+        let mut options = Vec::new();
+        answer.ede.iter().for_each(|ede| ede.write(&mut options));
+        let Some((basis, epoch)) = Basis::encode(self.pipeline.mounts, &options, grounds) else { return };
+        // Whole, and without what belongs to one client.
+        let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
+        let query = Query::query(question.name.clone(), question.qtype);
+        let asked = Metadata::new(0, MessageType::Query, OpCode::Query);
+        let message = answer.into_message(&asked, &[query], None, client, false);
+        if message.metadata.truncation {
+            return;
+        }
+        if let Ok(bytes) = message.to_vec()
+            && let Ok(kept) = cache::Answer::constant(&bytes)
+        {
+            let wire = question.wire();
+            let probe = Probe::of_upstreams(&wire, question.dnssec_ok, question.checking_disabled);
+            self.pipeline.legacy.cache().insert_ours(&probe, &kept, kind, &basis, epoch);
+        }
+    }
+
+    /// Whether somebody at this address may ask.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        self.clients.admit(address)
+    }
+
+    /// What answers are made from.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
     }
 
     /// The answer to a message in wire form; `None` for what gets none: what is too short for a header, and answers,

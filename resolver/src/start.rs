@@ -18,10 +18,12 @@ pub struct Started {
     pub api: Option<SocketAddr>,
     /// The URL of the node elsewhere.
     pub node: Option<String>,
+    /// Where other nodes reach the node in this process.
+    pub p2p: Vec<String>,
     /// The network; `None` while the node elsewhere has not said it.
     pub network: Option<Network>,
-    /// Who is asked for everything that is not on the chain.
-    pub upstreams: Vec<SocketAddr>,
+    /// Who is asked for everything that is not on the chain: `IP:PORT`, or a URL for what is not plain DNS.
+    pub upstreams: Vec<String>,
     /// Where the chain is kept.
     pub data_dir: Option<PathBuf>,
     /// Whether the upstreams are the machine's own.
@@ -65,6 +67,10 @@ impl fmt::Display for Started {
             }
             (None, None) => String::new(),
         };
+        for (nth, address) in self.p2p.iter().enumerate() {
+            let label = if nth == 0 { "peers" } else { "" };
+            writeln!(f, "  {label:<10} {address}")?;
+        }
         if let Some(dir) = &self.data_dir {
             writeln!(f, "  data       {}", dir.display())?;
         }
@@ -74,8 +80,8 @@ impl fmt::Display for Started {
                 "  upstreams  none: this machine names no DNS server, so names outside the chain fail; give --upstream IP"
             )?,
             ([], false) => writeln!(f, "  upstreams  none, as configured: names outside the chain fail")?,
-            (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", list(some))?,
-            (some, false) => writeln!(f, "  upstreams  {}", list(some))?,
+            (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", some.join(", "))?,
+            (some, false) => writeln!(f, "  upstreams  {}", some.join(", "))?,
         }
         let mut zonetool = self.zonetool.to_owned();
         if node != "http://127.0.0.1:7380" {
@@ -101,8 +107,9 @@ mod tests {
             dns: vec!["0.0.0.0:5300".parse().unwrap(), "[::1]:5300".parse().unwrap()],
             api: Some("127.0.0.1:7380".parse().unwrap()),
             node: None,
+            p2p: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into(), "/ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3".into()],
             network: Some(Network::Dev),
-            upstreams: vec!["192.0.2.1:53".parse().unwrap()],
+            upstreams: vec!["192.0.2.1:53".to_owned()],
             data_dir: Some("/data".into()),
             system_upstreams: true,
             at_root: true,
@@ -117,6 +124,8 @@ mod tests {
             "  DNS        0.0.0.0:5300, [::1]:5300 (UDP and TCP)",
             "  API        http://127.0.0.1:7380",
             "  upstreams  192.0.2.1:53 (this machine's own)",
+            "  peers      /ip4/127.0.0.1/tcp/1/p2p/12D3",
+            "             /ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3",
             "  zonetool key new",
             "  dig @127.0.0.1 -p 5300 www.alice",
         ] {
@@ -138,7 +147,7 @@ mod tests {
     fn what_a_program_reads() {
         let json: serde_json::Value = serde_json::to_value(started()).unwrap();
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["api", "data_dir", "dns", "network", "node", "upstreams"]);
+        assert_eq!(keys, ["api", "data_dir", "dns", "network", "node", "p2p", "upstreams"]);
         assert_eq!(json["dns"][0], "0.0.0.0:5300");
         assert_eq!(json["network"], "dev");
     }

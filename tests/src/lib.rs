@@ -1,14 +1,18 @@
 //! What the end-to-end tests and the tests of the repository share: starting the real programs, asking them with tools
-//! that nobody here wrote, and reading the source tree. Everything stays on loopback, on ports that the system picks.
+//! that nobody here wrote, and reading the source tree. Everything stays on loopback, on ports that the system picks, or in
+//! network namespaces that a test makes for itself.
 
 pub mod compare;
 pub mod dig;
 pub mod http;
 pub mod machine;
+pub mod netns;
 pub mod nsd;
 pub mod program;
+pub mod site;
 pub mod source;
 pub mod tools;
+pub mod unbound;
 pub mod upstream;
 pub mod wait;
 pub mod zones;

@@ -95,8 +95,11 @@ fn write_zones(dir: &Path, addr: SocketAddr, zones: &[(String, String)]) -> Path
     file
 }
 
-/// A port that was free for UDP and TCP a moment ago.
-fn free_port() -> u16 {
+/// A port of 127.0.0.1 that was free for UDP and TCP a moment ago.
+///
+/// # Panics
+/// If there is none for long.
+pub fn free_port() -> u16 {
     wait::until("a port free for UDP and TCP", || {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
         let port = tcp.local_addr().ok()?.port();

@@ -65,6 +65,16 @@ pub fn command(program: &str, home: &Path) -> Command {
     command
 }
 
+/// As [`command`], in a network namespace.
+pub fn command_in(namespace: &str, program: &str, home: &Path) -> Command {
+    let inner = command(program, home);
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(inner.get_program());
+    command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("HOME", home);
+    command.current_dir(source::root()).stdin(Stdio::null());
+    command
+}
+
 /// Lines of a program's log that a test that fails shows.
 const LOG_SHOWN: usize = 40;
 
@@ -115,6 +125,12 @@ impl Daemon {
         daemon.line =
             serde_json::from_str(&first).unwrap_or_else(|error| panic!("{program}: '{first}': {error}"));
         daemon
+    }
+
+    /// The addresses of peers that it printed at the start, for another's `--peer`.
+    pub fn p2p(&self) -> Vec<String> {
+        let list = self.line["p2p"].as_array().cloned().unwrap_or_default();
+        list.iter().filter_map(|address| address.as_str().map(str::to_owned)).collect()
     }
 
     /// The address under `key` in the line at the start; the first one if there are several.
@@ -174,6 +190,7 @@ pub(crate) fn signal(name: &str, target: &str) {
 pub struct User {
     home: TempDir,
     node: String,
+    namespace: Option<String>,
 }
 
 /// What `zonetool` did.
@@ -232,7 +249,17 @@ impl User {
     /// # Panics
     /// If there is no room for a home.
     pub fn without_key(node: SocketAddr) -> User {
-        User { home: tempfile::tempdir().expect("a home"), node: format!("http://{node}") }
+        User { home: tempfile::tempdir().expect("a home"), node: format!("http://{node}"), namespace: None }
+    }
+
+    /// As [`User::new`], in a network namespace.
+    ///
+    /// # Panics
+    /// If no key can be made.
+    pub fn new_in(namespace: &str, node: SocketAddr) -> User {
+        let user = User { namespace: Some(namespace.to_owned()), ..User::without_key(node) };
+        user.zonetool(&["key", "new", "--no-passphrase"]).ok();
+        user
     }
 
     /// Talks to another node from now on.
@@ -281,7 +308,10 @@ impl User {
     }
 
     fn command(&self) -> Command {
-        let mut command = command("zonetool", self.home());
+        let mut command = match &self.namespace {
+            Some(namespace) => command_in(namespace, "zonetool", self.home()),
+            None => command("zonetool", self.home()),
+        };
         command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys());
         command
     }

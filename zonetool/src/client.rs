@@ -5,8 +5,8 @@ use std::{fmt::Display, time::Duration};
 use namechain::{
     codec::Encode,
     rpc::{
-        BlockInfo, CommitmentInfo, History, NameInfo, PlaceInfo, Price, ProofInfo, Refusal, Status, Submit,
-        Submitted,
+        BlockInfo, CommitmentInfo, History, NameInfo, Peers, PlaceInfo, Price, ProofInfo, Refusal, Status,
+        Submit, Submitted,
     },
     types::{Hash, Name, Operation},
 };
@@ -94,6 +94,11 @@ impl Client {
     /// `GET /v1/status`.
     pub fn status(&self) -> Result<Status, ClientError> {
         self.get("v1/status")
+    }
+
+    /// `GET /v1/peers`.
+    pub fn peers(&self) -> Result<Peers, ClientError> {
+        self.get("v1/peers")
     }
 
     /// `GET /v1/price`.

@@ -4,7 +4,7 @@
 //! Origin and are refused; those of a page whose own name was made to point here (DNS rebinding) carry that name as
 //! Host and are refused too. There is no CORS.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -19,19 +19,22 @@ use super::refuse::Refused;
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(20);
 
 /// What is checked before a handler sees a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Guard {
     ip: IpAddr,
+    names: Arc<[String]>,
 }
 
 impl Guard {
-    /// For a server that listens on `ip`.
-    pub(super) fn new(ip: IpAddr) -> Self {
-        Guard { ip }
+    /// For a server that listens on `ip`, and that its operator has given `names` too: those by which a container is known to
+    /// others, say.
+    pub(super) fn new(ip: IpAddr, names: &[String]) -> Self {
+        Guard { ip, names: names.into() }
     }
 
-    fn check(self, headers: &HeaderMap) -> Result<(), Refused> {
-        let hint = "address the API by the IP address that it listens on, or as localhost";
+    fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let hint = "address the API by the IP address that it listens on, or as localhost; its operator can allow a name with \
+                    --allow-host NAME";
         let host = single(headers, header::HOST)?
             .ok_or_else(|| Refused::bad_request("the request has no Host header", hint))?;
         if !self.is_us(host) {
@@ -47,15 +50,17 @@ impl Guard {
         }
     }
 
-    /// Whether a Host header is one of those of this server: `localhost`, a loopback address, or the address that it
-    /// listens on. If it listens on all, any address: only names can be made to point elsewhere.
-    fn is_us(self, host: &str) -> bool {
+    /// Whether a Host header is one of those of this server: `localhost`, a loopback address, the address that it listens on,
+    /// or a name that its operator has given it. If it listens on all, any address: only names can be made to point elsewhere.
+    fn is_us(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         if authority.as_str().contains('@') {
             return false;
         }
         let name = authority.host();
-        if name.eq_ignore_ascii_case("localhost") {
+        if name.eq_ignore_ascii_case("localhost")
+            || self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+        {
             return true;
         }
         let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -95,7 +100,7 @@ mod tests {
 
     #[test]
     fn hosts_that_are_us() {
-        let listening = |ip: &str| Guard::new(ip.parse().unwrap());
+        let listening = |ip: &str| Guard::new(ip.parse().unwrap(), &["node-1".to_owned()]);
         for (ip, host, us) in [
             ("127.0.0.1", "localhost", true),
             ("127.0.0.1", "LocalHost:7380", true),
@@ -112,6 +117,9 @@ mod tests {
             ("2001:db8::1", "[2001:db8::1]:7380", true),
             ("0.0.0.0", "192.0.2.7:7380", true),
             ("0.0.0.0", "attacker.example", false),
+            ("0.0.0.0", "Node-1:7380", true),
+            ("0.0.0.0", "node-1.attacker.example", false),
+            ("0.0.0.0", "node-2", false),
         ] {
             assert_eq!(listening(ip).is_us(host), us, "{host} at {ip}");
         }

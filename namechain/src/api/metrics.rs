@@ -19,6 +19,14 @@ const TIP_HEIGHT: &str = "namechain_tip_height";
 const TIP_TIME: &str = "namechain_tip_time_seconds";
 const SYNCED: &str = "namechain_synced";
 const HELD_BACK: &str = "namechain_fork_held_back";
+const TIP_AGE: &str = "namechain_tip_age_seconds";
+const SECOND_BEST: &str = "namechain_second_best_height";
+const TARGET_HEIGHT: &str = "namechain_target_height";
+const PEERS: &str = "namechain_peers";
+const RECEIVED: &str = "namechain_p2p_received_bytes_total";
+const SENT: &str = "namechain_p2p_sent_bytes_total";
+const HASHES: &str = "namechain_mining_hashes_total";
+const HASH_RATE: &str = "namechain_mining_hashes_per_second";
 const MEMPOOL_OPERATIONS: &str = "namechain_mempool_operations";
 const MEMPOOL_BYTES: &str = "namechain_mempool_bytes";
 
@@ -45,6 +53,23 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         describe_gauge!(TIP_TIME, "The time that the tip's header states, in seconds of Unix time.");
         describe_gauge!(SYNCED, "Whether names are served.");
         describe_gauge!(HELD_BACK, "Whether a chain of more work departs too deep to be followed.");
+        describe_gauge!(TIP_AGE, "How long ago the time is that the tip's header states, in seconds.");
+        describe_gauge!(
+            SECOND_BEST,
+            "The height of the chain of most work beside the best; 0 if there is none."
+        );
+        describe_gauge!(
+            TARGET_HEIGHT,
+            "The height that the node goes for; that of the tip once it is there."
+        );
+        describe_gauge!(PEERS, "Peers that are connected, by who dialled: direction in or out.");
+        describe_counter!(RECEIVED, "Bytes received from peers.");
+        describe_counter!(SENT, "Bytes sent to peers.");
+        describe_counter!(HASHES, "Hashes of the work function that the miner has tried.");
+        describe_gauge!(
+            HASH_RATE,
+            "Hashes of the work function that the miner tries in a second, as of late."
+        );
         describe_gauge!(MEMPOOL_OPERATIONS, "Operations that wait to be recorded.");
         describe_gauge!(MEMPOOL_BYTES, "The bytes of the operations that wait to be recorded.");
         Some(handle)
@@ -68,12 +93,21 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
     let recorder = recorder()
         .ok_or_else(|| Refused::unavailable("something else records the metrics of this process", ""))?;
-    let status = app.ask(|backend| backend.status()).await?;
+    let (status, traffic) = app.ask(|backend| (backend.status(), backend.traffic())).await?;
     let _rendering = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
     gauge!(TIP_HEIGHT).set(status.height);
     gauge!(TIP_TIME).set(status.tip_time as f64);
     gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
     gauge!(HELD_BACK).set(if status.held_back.is_some() { 1.0 } else { 0.0 });
+    gauge!(TIP_AGE).set(status.tip_age as f64);
+    gauge!(SECOND_BEST).set(status.second_best.as_ref().map_or(0, |other| other.height));
+    gauge!(TARGET_HEIGHT).set(status.sync.target);
+    gauge!(PEERS, "direction" => "in").set(status.peers.inbound as f64);
+    gauge!(PEERS, "direction" => "out").set(status.peers.outbound as f64);
+    counter!(RECEIVED).absolute(traffic.received);
+    counter!(SENT).absolute(traffic.sent);
+    counter!(HASHES).absolute(status.mining_hashes);
+    gauge!(HASH_RATE).set(status.mining_rate as f64);
     gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
     gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     recorder.run_upkeep();

@@ -44,6 +44,10 @@ const MAX_ASKING: usize = 32;
 pub trait Backend: Send + Sync + 'static {
     /// How the node is.
     fn status(&self) -> rpc::Status;
+    /// The peers that are connected.
+    fn peers(&self) -> rpc::Peers;
+    /// What has come and gone between this node and its peers since it started.
+    fn traffic(&self) -> Traffic;
     /// What to work for.
     fn price(&self) -> rpc::Price;
     /// The state at the tip.
@@ -66,6 +70,15 @@ pub trait Backend: Send + Sync + 'static {
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal>;
+}
+
+/// Bytes between a node and its peers since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes sent.
+    pub sent: u64,
 }
 
 /// What every handler has.
@@ -97,9 +110,10 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 13] {
+fn routes() -> [(&'static str, MethodRouter<App>); 14] {
     [
         ("/v1/status", get(node::status)),
+        ("/v1/peers", get(node::peers)),
         ("/v1/price", get(node::price)),
         ("/v1/names/{name}", get(names::name)),
         ("/v1/names/{name}/proof", get(names::proof)),
@@ -115,8 +129,8 @@ fn routes() -> [(&'static str, MethodRouter<App>); 13] {
     ]
 }
 
-/// The router of a server that listens on `ip`.
-fn router(backend: Arc<dyn Backend>, ip: IpAddr) -> Router {
+/// The router of a server that listens on `ip` and is known by `names` too.
+fn router(backend: Arc<dyn Backend>, ip: IpAddr, names: &[String]) -> Router {
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods);
@@ -124,7 +138,7 @@ fn router(backend: Arc<dyn Backend>, ip: IpAddr) -> Router {
     router
         .fallback(refuse::no_route)
         .method_not_allowed_fallback(refuse::no_method)
-        .layer(middleware::from_fn_with_state(guard::Guard::new(ip), guard::guard))
+        .layer(middleware::from_fn_with_state(guard::Guard::new(ip, names), guard::guard))
         .layer(middleware::from_fn(metrics::count))
         .with_state(App::new(backend))
 }

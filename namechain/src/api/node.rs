@@ -11,6 +11,12 @@ pub(super) async fn status(State(app): State<App>) -> Result<Json<rpc::Status>, 
     app.ask(|backend| backend.status()).await.map(Json)
 }
 
+/// Who is connected.
+#[utoipa::path(get, path = "/v1/peers", responses((status = 200, body = rpc::Peers)))]
+pub(super) async fn peers(State(app): State<App>) -> Result<Json<rpc::Peers>, Refused> {
+    app.ask(|backend| backend.peers()).await.map(Json)
+}
+
 /// What to work for.
 #[utoipa::path(get, path = "/v1/price", responses((status = 200, body = rpc::Price)))]
 pub(super) async fn price(State(app): State<App>) -> Result<Json<rpc::Price>, Refused> {
@@ -33,6 +39,9 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str, Refus
     if status.synced {
         return Ok("ok\n");
     }
-    let message = format!("the node is at height {} and not at the tip: names are not served", status.height);
+    let message = match status.sync.why.as_str() {
+        "" => format!("the node is at height {} and not at the tip: names are not served", status.height),
+        why => format!("the node is at height {}, and names are not served: {why}", status.height),
+    };
     Err(Refused::unavailable(message, "wait until it has caught up; if it does not, see the node's log"))
 }

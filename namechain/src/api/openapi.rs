@@ -15,6 +15,7 @@ use super::{blocks, metrics, names, node, ops};
     ),
     paths(
         node::status,
+        node::peers,
         node::price,
         names::name,
         names::proof,

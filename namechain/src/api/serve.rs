@@ -30,19 +30,21 @@ pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// The pause after the operating system refused a connection, for want of file descriptors, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the API on `listener` until `shutdown` is done; then answers what has been asked, and returns.
+/// Serves the API on `listener` until `shutdown` is done; then answers what has been asked, and returns. A request's Host
+/// may be one of `names` too, beside the address and loopback.
 ///
 /// # Errors
 /// If the listener has no address.
 pub async fn serve(
     listener: TcpListener,
     backend: Arc<dyn Backend>,
+    names: Vec<String>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     if !metrics::install() {
         tracing::warn!("/metrics is not served: something else records the metrics of this process");
     }
-    let router = router(backend, listener.local_addr()?.ip());
+    let router = router(backend, listener.local_addr()?.ip(), &names);
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);

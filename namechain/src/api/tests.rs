@@ -22,6 +22,7 @@ async fn status_and_price() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json::<rpc::Status>(), bench.node.status());
     assert_eq!(bench.get("/v1/price").await.json::<rpc::Price>(), bench.node.price());
+    assert_eq!(bench.get("/v1/peers").await.json::<rpc::Peers>(), bench.node.peers());
 }
 
 #[tokio::test]
@@ -168,6 +169,10 @@ async fn metrics_tell_the_node_and_count_requests_by_route() {
     has("namechain_tip_time_seconds 1");
     has("namechain_synced 1");
     has("namechain_mempool_operations 3");
+    has("namechain_p2p_received_bytes_total 700");
+    has("namechain_p2p_sent_bytes_total 70");
+    has(r#"namechain_peers{direction="in"} 0"#);
+    has(r#"namechain_peers{direction="out"} 0"#);
     has("namechain_mempool_bytes 456");
     // Other tests count too: the number is theirs as well.
     has(r#"namechain_api_requests_total{route="/v1/names/{name}",status="200"} "#);

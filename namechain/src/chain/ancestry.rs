@@ -109,15 +109,24 @@ impl Ancestry {
     /// # Errors
     /// The rule that it breaks; the end stays where it is.
     pub fn extend(&mut self, next: &WorkedHeader) -> Result<(), RuleViolation> {
-        self.check(&next.header)?;
-        let work = next.header.target.work();
-        self.history.push(self.params.network, &next.id, work);
+        self.extend_unworked(next.id, &next.header)
+    }
+
+    /// As [`Ancestry::extend`], for a header with this id whose work is being looked at: nothing that follows from this end may
+    /// be believed before that has come out well. So the next headers can be asked for meanwhile.
+    ///
+    /// # Errors
+    /// The rule that it breaks; the end stays where it is.
+    pub fn extend_unworked(&mut self, id: Hash, next: &Header) -> Result<(), RuleViolation> {
+        self.check(next)?;
+        let work = next.target.work();
+        self.history.push(self.params.network, &id, work);
         self.work = self.work.saturating_add(work);
         if self.times.len() == MEDIAN_TIME_SPAN {
             self.times.pop_front();
         }
-        self.times.push_back(next.header.time);
-        (self.id, self.header) = (next.id, next.header.clone());
+        self.times.push_back(next.time);
+        (self.id, self.header) = (id, next.clone());
         Ok(())
     }
 
@@ -182,6 +191,39 @@ impl Chain {
         let Some(stored) = self.storage.header(id)? else { return Ok(None) };
         let height = stored.header.height;
         Ok((self.storage.active(height)? == Some(*id)).then_some(height))
+    }
+
+    /// The summed work up to and with the block `id`, if it is kept and is not known to break a rule.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn work_of(&self, id: &Hash) -> Result<Option<u128>, StorageError> {
+        if let Some(known) = self.headers.get(id) {
+            return Ok((!known.failed).then_some(known.work));
+        }
+        Ok(self.storage.header(id)?.filter(|stored| !stored.failed).map(|stored| stored.work))
+    }
+
+    /// The height of the best chain's block from which the chain that ends with the kept block `id` departs: its own if
+    /// it is on the best chain. `None` if that lies too deep to be known.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn departs_at(&self, id: &Hash) -> Result<Option<u32>, StorageError> {
+        match self.fork_height(id) {
+            Some(height) => Ok(Some(height)),
+            None => self.best_height_of(id),
+        }
+    }
+
+    /// The block of most summed work beside the best chain, of those recent ones that are kept and not known to break a rule: its id,
+    /// height and summed work.
+    pub fn second_best(&self) -> Option<(Hash, u32, u128)> {
+        let (id, known) = self.headers.heaviest_of(|id, known| {
+            self.recent_at(known.header.height).is_none_or(|recent| recent.id != *id)
+                && known.header.height >= self.recent_base()
+        })?;
+        Some((id, known.header.height, known.work))
     }
 
     /// Whether the block `id` is kept, on the best chain or beside it, whatever became of it.

@@ -44,7 +44,7 @@ impl Chain {
             Ok(next) => next,
             Err(error) => {
                 if let ChainError::TooDeep { tip, .. } = error {
-                    self.held_back = Some(tip);
+                    self.held_back = Some((tip, new.work));
                 }
                 self.storage.commit(vec![Change::Header(new)], durable)?;
                 return Err(error);
@@ -91,7 +91,7 @@ impl Chain {
     }
 
     /// The height of the highest block of the best chain that `target` is or descends from.
-    fn fork_height(&self, target: &Hash) -> Option<u32> {
+    pub(super) fn fork_height(&self, target: &Hash) -> Option<u32> {
         let mut id = *target;
         loop {
             let height = self.headers.get(&id)?.header.height;
@@ -190,8 +190,10 @@ impl Chain {
         }
         self.headers.prune(self.tip_header().height);
         if self.held_back.is_some() {
-            self.held_back =
-                self.headers.heaviest().filter(|(_, work)| *work > self.work()).map(|(id, _)| id);
+            // The heaviest that is known, be it kept here or only said to exist.
+            let known = [self.held_back, self.headers.heaviest()].into_iter().flatten();
+            let other = known.max_by_key(|(id, work)| (*work, *id));
+            self.held_back = other.filter(|(_, work)| *work > self.work());
         }
         Ok(outcome)
     }

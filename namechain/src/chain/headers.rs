@@ -56,8 +56,13 @@ impl Headers {
 
     /// The header of most summed work that broke no rule, and its work.
     pub fn heaviest(&self) -> Option<(Hash, u128)> {
-        let sound = self.known.iter().filter(|(_, known)| !known.failed).map(|(id, known)| (*id, known.work));
-        sound.max_by_key(|(id, work)| (*work, *id))
+        self.heaviest_of(|_, _| true).map(|(id, known)| (id, known.work))
+    }
+
+    /// The header of most summed work that broke no rule, of those that are `wanted`.
+    pub fn heaviest_of(&self, wanted: impl Fn(&Hash, &Known) -> bool) -> Option<(Hash, &Known)> {
+        let sound = self.known.iter().filter(|(id, known)| !known.failed && wanted(id, known));
+        sound.max_by_key(|(id, known)| (known.work, **id)).map(|(id, known)| (*id, known))
     }
 
     /// Forgets what is too far below `tip_height` to be extended.

@@ -58,7 +58,11 @@ impl Storage for MemoryStorage {
                 Change::Entry(key, Some(entry)) => _ = maps.entries.insert(key, entry),
                 Change::Entry(key, None) => _ = maps.entries.remove(&key),
                 Change::Undo(height, key, old) => _ = maps.undo.insert((height, key), old),
-                Change::DropUndo(height) => maps.undo.retain(|(at, _), _| *at != height),
+                Change::DropUndo(height) => {
+                    let range = (height, Hash::ZERO)..=(height, Hash([0xff; 32]));
+                    let keys: Vec<_> = maps.undo.range(range).map(|(key, _)| *key).collect();
+                    keys.iter().for_each(|key| _ = maps.undo.remove(key));
+                }
                 Change::Touched(key, height, true) => _ = maps.touched.insert((key, height)),
                 Change::Touched(key, height, false) => _ = maps.touched.remove(&(key, height)),
                 Change::History(position, node) => _ = maps.history.insert(position, node),

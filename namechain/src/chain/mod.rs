@@ -45,8 +45,8 @@ pub struct Chain {
     headers: Headers,
     /// The last blocks of the best chain, the tip at the back: as many as a reorganisation may undo, and one.
     recent: VecDeque<Recent>,
-    /// The tip of a chain of more work that departs too deep to be followed.
-    held_back: Option<Hash>,
+    /// The tip of a chain of more work that departs too deep to be followed, and its summed work.
+    held_back: Option<(Hash, u128)>,
     worker: Worker,
 }
 
@@ -142,7 +142,15 @@ impl Chain {
     /// The tip of a chain of more work that departs more than 720 blocks below ours, if one is known: the operator has to
     /// find out which of them others are on.
     pub fn held_back(&self) -> Option<Hash> {
-        self.held_back
+        self.held_back.map(|(tip, _)| tip)
+    }
+
+    /// Says that a chain of more work, `work` expected hashes up to `tip`, departs too deep below ours to be followed, and that its
+    /// blocks have therefore not even been fetched. Forgotten when our chain has as much.
+    pub fn hold_back(&mut self, tip: Hash, work: u128) {
+        if work > self.held_back.map_or(self.work(), |(_, other)| other) {
+            self.held_back = Some((tip, work));
+        }
     }
 
     fn tip(&self) -> &Recent {

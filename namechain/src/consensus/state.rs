@@ -272,6 +272,15 @@ fn check_signer(named: &Named, entry: &NameEntry) -> Result<(), RuleViolation> {
     }
 }
 
+/// The least work that an operation's stamp must have at a place, as far as the operation itself tells: a registration's
+/// commitment may have had to carry more.
+pub fn price_of(params: &Params, place: Place, operation: &Operation) -> u64 {
+    match operation {
+        Operation::Commit { .. } => price::commitment(params, place.price),
+        Operation::Named(named) => price_of_change(params, place, named),
+    }
+}
+
 fn price_of_change(params: &Params, place: Place, named: &Named) -> u64 {
     match &named.action {
         Action::Register { records, .. } | Action::Update { records } => {

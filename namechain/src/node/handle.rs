@@ -1,21 +1,22 @@
 //! What others hold of a running node: published snapshots, and a way to ask the chain thread.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::Ordering,
-    mpsc::{SyncSender, sync_channel},
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{MineMode, NodeConfig, mining::Workshop, thread::Command};
+use super::{MineMode, NodeConfig, clock, mining::Workshop, progress::Progress, thread::Command};
 use crate::{
-    api::Backend,
+    api::{Backend, Traffic},
     chain::{Chain, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
     mempool::{Mempool, MempoolError},
+    net::NetHandle,
     params::Params,
     rpc,
+    sync::{Peer, PeerStatus, Standing},
     types::{Block, Hash, Name, Network, Operation},
 };
 
@@ -31,10 +32,16 @@ pub(super) struct Published {
     pub mempool_bytes: usize,
     pub held_back: Option<Hash>,
     pub failed: Option<String>,
+    pub standing: Standing,
+    pub second_best: Option<(Hash, u32, u128)>,
+    pub peers: Vec<PeerStatus>,
 }
 
 impl Published {
-    pub fn of(chain: &Chain, mempool: &Mempool) -> Self {
+    pub fn of(chain: &Chain, mempool: &Mempool, standing: Standing) -> Self {
+        let shown = standing.second_best.filter(|(id, ..)| *id != chain.tip_id());
+        let second_best =
+            [chain.second_best(), shown].into_iter().flatten().max_by_key(|(id, _, work)| (*work, *id));
         let height = chain.tip_header().height;
         let served = height.saturating_sub(chain.network().params().serve_depth);
         let snapshot =
@@ -47,6 +54,9 @@ impl Published {
             mempool_bytes: mempool.bytes(),
             held_back: chain.held_back(),
             failed: None,
+            standing,
+            second_best,
+            peers: Vec::new(),
         }
     }
 }
@@ -56,9 +66,10 @@ impl Published {
 pub struct NodeHandle {
     network: Network,
     mine: MineMode,
-    commands: SyncSender<Command>,
+    commands: mpsc::Sender<Command>,
     published: watch::Receiver<Arc<Published>>,
     storage: Arc<dyn Storage>,
+    net: Option<NetHandle>,
     workshop: Arc<Workshop>,
     workers: Arc<Mutex<Vec<Worker>>>,
 }
@@ -70,13 +81,19 @@ pub struct Loss(pub String);
 impl NodeHandle {
     pub(super) fn new(
         config: &NodeConfig,
-        commands: SyncSender<Command>,
+        commands: mpsc::Sender<Command>,
         published: watch::Receiver<Arc<Published>>,
         storage: Arc<dyn Storage>,
+        net: Option<NetHandle>,
         workshop: Arc<Workshop>,
     ) -> Self {
         let (network, mine) = (config.network, config.mine);
-        NodeHandle { network, mine, commands, published, storage, workshop, workers: Arc::default() }
+        NodeHandle { network, mine, commands, published, storage, net, workshop, workers: Arc::default() }
+    }
+
+    fn peer_counts(&self) -> rpc::PeerCounts {
+        let traffic = self.net.as_ref().map(NetHandle::traffic).unwrap_or_default();
+        rpc::PeerCounts { inbound: traffic.inbound, outbound: traffic.outbound }
     }
 
     fn now(&self) -> Arc<Published> {
@@ -110,7 +127,20 @@ impl NodeHandle {
 
     /// Whether names can be served: the node works, and believes that it is at the tip.
     pub fn synced(&self) -> bool {
-        self.published.borrow().failed.is_none()
+        let now = self.published.borrow();
+        now.failed.is_none() && now.standing.synced
+    }
+
+    /// How far the node is, while it is not synced.
+    pub fn progress(&self) -> Option<Progress> {
+        let now = self.published.borrow();
+        (!now.standing.synced).then(|| Progress::of(&now.standing, now.tip.height()))
+    }
+
+    /// Where other nodes reach this one, with its identity: for their `--peer`.
+    pub fn p2p(&self) -> Vec<String> {
+        let addresses = self.net.as_ref().map(NetHandle::addresses).unwrap_or_default();
+        addresses.iter().map(ToString::to_string).collect()
     }
 
     /// Waits until the node has stopped working by itself: its store failed. Pending as long as all is well.
@@ -123,13 +153,14 @@ impl NodeHandle {
     }
 
     /// Asks the chain thread; `None` if it has ended.
-    fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {
-        let (reply, answer) = sync_channel(1);
-        self.commands.send(command(reply)).ok()?;
-        answer.recv().ok()
+    fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.blocking_send(command(reply)).ok()?;
+        answer.blocking_recv().ok()
     }
 
-    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for a few milliseconds.
+    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for a few milliseconds: not to be
+    /// called by a task.
     pub fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| Worker::new(self.network));
@@ -205,7 +236,50 @@ impl Backend for NodeHandle {
             mining: self.mine.as_str().into(),
             mining_hashes: self.workshop.hashes.load(Ordering::Relaxed),
             held_back: now.held_back,
+            tip_age: clock::now().saturating_sub(now.tip.header.time),
+            mining_rate: self.workshop.rate.load(Ordering::Relaxed),
+            peers: self.peer_counts(),
+            sync: Progress::of(&now.standing, now.tip.height()).info(),
+            second_best: now.second_best.map(|(id, height, work)| rpc::OtherTip {
+                id,
+                height,
+                work: work.to_string(),
+            }),
+            p2p: self.p2p(),
         }
+    }
+
+    fn peers(&self) -> rpc::Peers {
+        let Some(net) = &self.net else { return rpc::Peers::default() };
+        let now = self.now();
+        let known: HashMap<Peer, &PeerStatus> =
+            now.peers.iter().map(|status| (status.peer, status)).collect();
+        let clock = clock::now();
+        let mut peers: Vec<rpc::PeerInfo> = net
+            .peers()
+            .iter()
+            .map(|peer| {
+                let status = known.get(&peer.peer);
+                rpc::PeerInfo {
+                    id: peer.id.clone(),
+                    address: peer.address.clone(),
+                    direction: if peer.outbound { "out" } else { "in" }.into(),
+                    seconds: clock.saturating_sub(peer.since),
+                    height: status.and_then(|status| status.height),
+                    work: status.and_then(|status| status.work).map(|work| work.to_string()),
+                    score: status.map_or(0, |status| status.score),
+                    agent: status.map_or_else(String::new, |status| status.agent.clone()),
+                    doing: status.map_or_else(String::new, |status| status.doing.to_string()),
+                }
+            })
+            .collect();
+        peers.sort_by(|a, b| b.seconds.cmp(&a.seconds).then_with(|| a.id.cmp(&b.id)));
+        rpc::Peers { addresses: self.p2p(), peers }
+    }
+
+    fn traffic(&self) -> Traffic {
+        let traffic = self.net.as_ref().map(NetHandle::traffic).unwrap_or_default();
+        Traffic { received: traffic.bytes_in, sent: traffic.bytes_out }
     }
 
     fn price(&self) -> rpc::Price {

@@ -1,16 +1,19 @@
 //! The miner thread: takes the newest block in the making, and hands it back with its nonce.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     io,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::SyncSender,
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
-use super::thread::Command;
+use tokio::sync::mpsc;
+
+use super::{clock::Since, thread::Command};
 use crate::{
     miner,
     types::{Block, Network},
@@ -23,6 +26,78 @@ pub(super) struct Workshop {
     changed: Condvar,
     /// Hashes tried since the node started.
     pub hashes: AtomicU64,
+    /// Hashes tried in a second, as of late.
+    pub rate: AtomicU64,
+}
+
+/// Whose turn it is to mine what waits, among nodes that all mine on demand.
+///
+/// Where work is trivial they would all find a block at once for every operation, and have as many chains of equal work. So a
+/// node mines at once what its own user submitted, and leaves the rest to others for a moment that is another one each time.
+#[derive(Default)]
+pub(super) struct Turn {
+    waiting: Option<(Since, Duration)>,
+    random: RandomState,
+    count: u64,
+}
+
+/// The shortest and the longest moment: longer than a block takes through the network, shorter than anybody minds.
+const LEFT_TO_OTHERS: (u64, u64) = (100, 400);
+
+impl Turn {
+    /// Whether to leave it to others for now, as there is something to mine; `own`: of our own user.
+    pub fn is_others(&mut self, own: bool, has_peers: bool) -> bool {
+        if own || !has_peers {
+            return false;
+        }
+        let (shortest, longest) = LEFT_TO_OTHERS;
+        self.count += 1;
+        let moment = shortest + self.random.hash_one(self.count) % (longest - shortest);
+        let (since, moment) =
+            self.waiting.get_or_insert_with(|| (Since::now(), Duration::from_millis(moment)));
+        since.elapsed() < *moment
+    }
+
+    /// Whether something was left to others, and their time is over.
+    pub fn has_come(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|(since, moment)| since.elapsed() >= *moment)
+    }
+
+    /// What there was to mine is being mined.
+    pub fn taken(&mut self) {
+        self.waiting = None;
+    }
+}
+
+/// Over how long the hash rate is measured.
+const RATE_OVER: Duration = Duration::from_secs(5);
+
+/// Measures how fast the miner is.
+pub(super) struct HashRate {
+    since: Since,
+    hashes: u64,
+}
+
+impl Default for HashRate {
+    fn default() -> Self {
+        HashRate { since: Since::now(), hashes: 0 }
+    }
+}
+
+impl HashRate {
+    /// Looks at the count, and every few seconds says how fast it has risen.
+    pub fn measure(&mut self, workshop: &Workshop) {
+        let passed = self.since.elapsed();
+        if passed < RATE_OVER {
+            return;
+        }
+        let hashes = workshop.hashes.load(Ordering::Relaxed);
+        let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).max(1);
+        workshop
+            .rate
+            .store(hashes.saturating_sub(self.hashes).saturating_mul(1_000) / millis, Ordering::Relaxed);
+        (self.since, self.hashes) = (Since::now(), hashes);
+    }
 }
 
 #[derive(Default)]
@@ -83,12 +158,12 @@ pub(super) fn start(
     network: Network,
     threads: usize,
     workshop: Arc<Workshop>,
-    found: SyncSender<Command>,
+    found: mpsc::Sender<Command>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("miner".into()).spawn(move || {
         while let Some((block, stop)) = workshop.take() {
             if let Some(header) = miner::mine(network, &block.header, threads, &stop, &workshop.hashes)
-                && found.send(Command::Mined(Box::new(Block { header, ..block }))).is_err()
+                && found.blocking_send(Command::Mined(Box::new(Block { header, ..block }))).is_err()
             {
                 return;
             }

@@ -13,9 +13,22 @@ const NETWORK: Network = Network::Dev;
 
 async fn start(dir: &Path, mine: MineMode, reindex: bool) -> Node {
     let data_dir = dir.to_owned();
-    Node::start(NodeConfig { network: NETWORK, data_dir, api: None, mine, mine_threads: 1, reindex })
-        .await
-        .unwrap()
+    let config = NodeConfig {
+        network: NETWORK,
+        data_dir,
+        api: None,
+        allow_hosts: Vec::new(),
+        p2p: None,
+        mine,
+        mine_threads: 1,
+        reindex,
+    };
+    Node::start(config).await.unwrap()
+}
+
+/// As from a thread that may wait.
+fn submit(handle: &NodeHandle, operation: Operation) -> Result<crate::rpc::Submitted, crate::rpc::Refusal> {
+    tokio::task::block_in_place(|| handle.submit(operation))
 }
 
 fn stamped(handle: &NodeHandle, mut operation: Operation) -> Operation {
@@ -63,18 +76,18 @@ async fn what_is_acknowledged_is_recorded_and_survives() {
     // Nobody mines: the commit waits, over a restart too.
     let node = start(dir.path(), MineMode::Off, false).await;
     let waiting = commit(&node.handle(), &key);
-    let submitted = node.handle().submit(waiting.clone()).unwrap();
+    let submitted = submit(&node.handle(), waiting.clone()).unwrap();
     assert_eq!(submitted.id, waiting.id(NETWORK));
     node.stop().await;
 
     let node = start(dir.path(), MineMode::OnDemand, false).await;
     let handle = node.handle();
     reach(&handle, 1).await;
-    handle.submit(register(&handle, &key)).unwrap();
+    submit(&handle, register(&handle, &key)).unwrap();
     reach(&handle, 2).await;
     let entry = handle.served().entry(&name()).unwrap().unwrap();
     assert_eq!(entry.owner, key.public());
-    let taken = handle.submit(register(&handle, &key)).unwrap_err();
+    let taken = submit(&handle, register(&handle, &key)).unwrap_err();
     assert_eq!((taken.code.as_str(), taken.rule.as_deref()), ("conflict", Some("name-taken")));
     assert_eq!(handle.status().mempool_operations, 0);
     let (tip, root) = (handle.snapshot().id, handle.snapshot().state_root());

@@ -5,7 +5,7 @@
 
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
-    types::{Domain, Hash, Header, MAX_BLOCK_BYTES, MIN_OPERATION_BYTES, Network, Operation, hash},
+    types::{Block, Domain, Hash, Header, MAX_BLOCK_BYTES, MIN_OPERATION_BYTES, Network, Operation, hash},
 };
 
 /// The version of this protocol.
@@ -126,6 +126,15 @@ impl ShortId {
         let mut short = [0; 8];
         short.copy_from_slice(&whole.0[..8]);
         ShortId(short)
+    }
+}
+
+impl CompactBlock {
+    /// The compact form of a block.
+    pub fn of(network: Network, block: &Block) -> Self {
+        let id = block.header.id(network);
+        let short = |operation: &Operation| ShortId::of(network, &id, &operation.id(network));
+        CompactBlock { header: block.header.clone(), short_ids: block.operations.iter().map(short).collect() }
     }
 }
 

@@ -10,9 +10,25 @@
 //!                      +-- Event::Connected <-'
 //! ```
 
+mod blocks;
+mod candidates;
+mod download;
+mod headers;
+mod job;
+pub mod limits;
+mod machine;
 pub mod message;
+mod operations;
+mod peers;
+mod relay;
+mod remember;
+pub mod serve;
+mod standing;
 
-use std::net::IpAddr;
+pub use machine::Sync;
+pub use standing::{Doing, Kept, PeerStatus, Standing, SyncConfig, Why};
+
+use core::net::IpAddr;
 
 use crate::{
     chain::{CheckedBlock, Worked, WorkedHeader},
@@ -281,6 +297,8 @@ pub enum Action {
         tip: Hash,
         /// How many blocks would be undone.
         depth: u32,
+        /// Its summed work, in expected hashes.
+        work: u128,
     },
 }
 

@@ -9,11 +9,11 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::node::{MineMode, Node, NodeConfig, stop_signal};
+use namechain::node::{LogOutput, Node, NodeConfig, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::{ChainFrom, Cli, Config},
-    forward::{Legacy, LegacyConfig},
+    forward::{Legacy, Upstream},
     listen::{Bound, Server, bind},
     os,
     pipeline::Pipeline,
@@ -22,8 +22,9 @@ use resolver::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info.
-const LOG: &str = "warn,resolver=info,namechain=info";
+/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info, and its
+/// recursive resolver one at warn for each name that fails.
+const LOG: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
 
 fn main() -> ExitCode {
     let (config, filter) = match asked_for() {
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(LogOutput::default)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
@@ -74,12 +75,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let dns: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
     let upstreams = without_ourselves(upstreams, &dns);
     let stop = stop_signal().context("signals can't be watched")?;
-    let legacy = Legacy::new(LegacyConfig {
-        upstreams: upstreams.clone(),
-        cache_bytes: config.cache_bytes,
-        timeout: config.upstream_timeout,
-        ..LegacyConfig::default()
-    })?;
+    let names = upstreams.iter().map(Upstream::to_string).collect();
+    let legacy = Legacy::new(config.legacy(upstreams))?;
     let (chain, node) = chain(&config.chain).await?;
     let started = Started {
         dns,
@@ -88,8 +85,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
             ChainFrom::Remote { url, .. } => Some(url.clone()),
             ChainFrom::Embedded { .. } => None,
         },
+        p2p: node.as_ref().map(|node| node.handle().p2p()).unwrap_or_default(),
         network: chain.network(),
-        upstreams,
+        upstreams: names,
         data_dir: match &config.chain {
             ChainFrom::Embedded { data_dir, .. } => Some(data_dir.clone()),
             ChainFrom::Remote { .. } => None,
@@ -103,14 +101,19 @@ async fn run(config: Config) -> anyhow::Result<()> {
         },
     };
     let pipeline = Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation };
-    let mut server = Server::start(bound, Responder::new(pipeline, Clients::local_and(config.allow)));
+    let mut server =
+        Server::start_with(bound, Responder::new(pipeline, Clients::local_and(config.allow)), config.udp);
     announce(&started, config.json);
+    let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));
     let failure = tokio::select! {
         () = stop => None,
         error = server.failed() => Some(anyhow::Error::from(error).context("DNS can't be answered any more")),
         loss = lost(node.as_ref()) => Some(anyhow::anyhow!("the node has stopped: {loss}")),
     };
     server.stop().await;
+    if let Some(drawing) = drawing {
+        drawing.abort();
+    }
     if let Some(node) = node {
         node.stop().await;
     }
@@ -118,7 +121,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// The upstreams, and whether they are the machine's own.
-fn upstreams(config: &Config) -> (Vec<SocketAddr>, bool) {
+fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
     if let Some(upstreams) = &config.upstreams {
         return (upstreams.clone(), false);
     }
@@ -126,16 +129,17 @@ fn upstreams(config: &Config) -> (Vec<SocketAddr>, bool) {
         tracing::warn!("{error}");
         Vec::new()
     });
-    (servers, true)
+    (servers.into_iter().map(Upstream::Plain).collect(), true)
 }
 
-/// An upstream that is one of our own addresses would be asked for ever.
-fn without_ourselves(mut upstreams: Vec<SocketAddr>, dns: &[SocketAddr]) -> Vec<SocketAddr> {
+/// An upstream that is one of our own addresses would be asked for ever. One that leads back to us in another way is found
+/// out when it does not answer.
+fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
     upstreams.retain(|upstream| {
+        let (Upstream::Plain(asked) | Upstream::Tcp(asked)) = upstream else { return true };
         let ours = |address: &SocketAddr| {
-            address.port() == upstream.port()
-                && (address.ip() == upstream.ip()
-                    || (address.ip().is_unspecified() && upstream.ip().is_loopback()))
+            address.port() == asked.port()
+                && (address.ip() == asked.ip() || (address.ip().is_unspecified() && asked.ip().is_loopback()))
         };
         let ourselves = dns.iter().any(ours);
         if ourselves {
@@ -149,13 +153,15 @@ fn without_ourselves(mut upstreams: Vec<SocketAddr>, dns: &[SocketAddr]) -> Vec<
 /// The chain, and the node in this process if there is one.
 async fn chain(from: &ChainFrom) -> anyhow::Result<(Arc<dyn ChainSource>, Option<Node>)> {
     match from {
-        ChainFrom::Embedded { network, api, data_dir } => {
+        ChainFrom::Embedded { network, api, data_dir, node: options } => {
             let node = Node::start(NodeConfig {
                 network: *network,
                 data_dir: data_dir.clone(),
                 api: Some(*api),
-                mine: MineMode::default_of(*network),
-                mine_threads: 1,
+                allow_hosts: options.allow_hosts.clone(),
+                p2p: options.p2p.clone(),
+                mine: options.mine,
+                mine_threads: usize::from(options.mine_threads),
                 reindex: false,
             })
             .await?;

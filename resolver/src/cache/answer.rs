@@ -4,6 +4,10 @@ use super::wire::{HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rty
 
 /// A pointer to the name of the question, which always stands behind the header.
 const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER as u8];
+/// The number of the EDNS option Extended DNS Error (RFC 8914 §2).
+const EXTENDED_ERROR: u16 = 15;
+/// The most bytes of extended errors that are kept with an answer.
+const MAX_OPTIONS: usize = 512;
 /// AD in the fourth byte of the header (RFC 4035 §3.2.3).
 const AD: u8 = 0x20;
 
@@ -13,6 +17,7 @@ const AD: u8 = 0x20;
 pub struct Answer {
     wire: Box<[u8]>,
     ttl_at: Box<[u16]>,
+    options: Box<[u8]>,
 }
 
 impl Answer {
@@ -35,7 +40,24 @@ impl Answer {
             wire[record.ttl_at..record.ttl_at + 4].copy_from_slice(&record.ttl.to_be_bytes());
             ttl_at.push(u16::try_from(record.ttl_at).map_err(|_| TOO_LONG)?);
         }
-        Ok(Self { wire: wire.into(), ttl_at: ttl_at.into() })
+        Ok(Self { wire: wire.into(), ttl_at: ttl_at.into(), options: extended_errors(packet) })
+    }
+
+    /// What [`Answer::wire`], [`Answer::ttl_places`] and [`Answer::options`] gave.
+    pub(super) fn from_parts(wire: Box<[u8]>, ttl_at: Box<[u16]>, options: Box<[u8]>) -> Self {
+        Self { wire, ttl_at, options }
+    }
+
+    /// A message of our own whose TTLs do not age: its id becomes 0 and its question is put in lower case.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not a message with one question.
+    pub fn constant(message: &[u8]) -> Result<Self, Malformed> {
+        let packet = Packet::parse(message)?;
+        let mut wire = without_hop_records(&packet)?;
+        wire[..2].fill(0);
+        wire[HEADER..HEADER + packet.question().len() - 4].make_ascii_lowercase();
+        Ok(Self { wire: wire.into(), ttl_at: Box::default(), options: Box::default() })
     }
 
     /// Appends the answer to `out`: with this id, this question (the same name, in the client's spelling), and every
@@ -64,6 +86,16 @@ impl Answer {
         &self.wire
     }
 
+    /// Where the TTLs are.
+    pub fn ttl_places(&self) -> &[u16] {
+        &self.ttl_at
+    }
+
+    /// The extended errors (RFC 8914) that the server gave with the answer: EDNS options in wire form.
+    pub fn options(&self) -> &[u8] {
+        &self.options
+    }
+
     /// The RCODE.
     pub fn rcode(&self) -> u8 {
         self.wire[3] & 0x0f
@@ -71,8 +103,27 @@ impl Answer {
 
     /// How many bytes it takes on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.wire.len() + self.ttl_at.len() * size_of::<u16>()
+        self.wire.len() + self.ttl_at.len() * size_of::<u16>() + self.options.len()
     }
+}
+
+/// The extended errors in the OPT of a reply, as far as they have room.
+fn extended_errors(packet: &Packet<'_>) -> Box<[u8]> {
+    let mut kept = Vec::new();
+    let opt = packet.records().iter().find(|record| record.rtype == rtype::OPT);
+    let mut rest = opt.map_or(&[][..], |opt| &packet.bytes()[opt.data..opt.end]);
+    while let Some((&[a, b, c, d], after)) = rest.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_be_bytes([c, d]));
+        if length > after.len() {
+            break;
+        }
+        let (option, after) = rest.split_at(4 + length);
+        if u16::from_be_bytes([a, b]) == EXTENDED_ERROR && kept.len() + option.len() <= MAX_OPTIONS {
+            kept.extend_from_slice(option);
+        }
+        rest = after;
+    }
+    kept.into()
 }
 
 const TOO_LONG: Malformed = Malformed("longer than 65535 bytes");

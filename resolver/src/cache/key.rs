@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Scope<'a> {
     /// The configured upstreams, which are taken to be of one mind.
     Upstreams,
+    /// The upstreams of a zone that has its own; its name in wire form, in lower case.
+    Zone(&'a [u8]),
     /// These servers; their order does not matter.
     Servers(&'a [SocketAddr]),
 }
@@ -18,9 +20,36 @@ const CHECKING_DISABLED: u8 = 2;
 ///
 /// ```text
 /// QNAME, QTYPE, QCLASS in lower case | flags (1): DO, CD | for each server: 4 or 6, address, port, IPv6 scope id (4)
+///                                                                | or of a zone: 0, its name
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key(Box<[u8]>);
+pub struct Key {
+    bytes: Box<[u8]>,
+    question: usize,
+}
+
+/// A key in parts, to look for.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe<'a> {
+    /// QNAME in lower case, QTYPE, QCLASS.
+    pub question: &'a [u8],
+    /// DO and CD, as [`flags`] has them.
+    pub flags: u8,
+    /// The servers or the zone; nothing for the configured upstreams.
+    pub suffix: &'a [u8],
+}
+
+impl<'a> Probe<'a> {
+    /// What the upstreams' answer to a question is kept under, whose name is in lower case already.
+    pub fn of_upstreams(question: &'a [u8], dnssec_ok: bool, checking_disabled: bool) -> Self {
+        Self { question, flags: flags(dnssec_ok, checking_disabled), suffix: &[] }
+    }
+}
+
+/// DO and CD in one octet.
+fn flags(dnssec_ok: bool, checking_disabled: bool) -> u8 {
+    (u8::from(dnssec_ok) * DNSSEC_OK) | (u8::from(checking_disabled) * CHECKING_DISABLED)
+}
 
 impl Key {
     /// Makes a key. `question` is QNAME without compression, QTYPE and QCLASS. The name is lower-cased as flat bytes, which
@@ -29,19 +58,36 @@ impl Key {
         let name = question.len().saturating_sub(4);
         let mut key = question.to_vec();
         key[..name].make_ascii_lowercase();
-        key.push((u8::from(dnssec_ok) * DNSSEC_OK) | (u8::from(checking_disabled) * CHECKING_DISABLED));
-        if let Scope::Servers(servers) = scope {
-            let mut servers = servers.to_vec();
-            servers.sort_unstable();
-            servers.dedup();
-            servers.iter().for_each(|server| push_server(&mut key, server));
+        key.push(flags(dnssec_ok, checking_disabled));
+        match scope {
+            Scope::Upstreams => {}
+            Scope::Zone(name) => {
+                key.push(0);
+                key.extend_from_slice(name);
+            }
+            Scope::Servers(servers) => {
+                let mut servers = servers.to_vec();
+                servers.sort_unstable();
+                servers.dedup();
+                servers.iter().for_each(|server| push_server(&mut key, server));
+            }
         }
-        Self(key.into())
+        Self { bytes: key.into(), question: question.len() }
+    }
+
+    /// The key in parts.
+    pub fn probe(&self) -> Probe<'_> {
+        let (question, rest) = self.bytes.split_at(self.question);
+        Probe {
+            question,
+            flags: rest.first().copied().unwrap_or_default(),
+            suffix: rest.get(1..).unwrap_or_default(),
+        }
     }
 
     /// The key as bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 

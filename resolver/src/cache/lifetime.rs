@@ -8,7 +8,7 @@ use super::wire::{Packet, RecordAt, Section, rcode, rtype, u32_at};
 pub const MAX_POSITIVE: Duration = Duration::from_secs(86_400);
 /// No negative answer is kept longer (RFC 2308 §5 recommends one to three hours).
 pub const MAX_NEGATIVE: Duration = Duration::from_secs(3 * 3600);
-/// How long a SERVFAIL is kept (RFC 9520 §3.2: at least a second, at most five minutes).
+/// How long a SERVFAIL or a REFUSED is kept (RFC 9520 §3.2: at least a second, at most five minutes).
 pub const SERVFAIL: Duration = Duration::from_secs(5);
 /// How long it is kept that nobody replied. Shorter: a network comes back.
 pub const NO_REPLY: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(Kind, Duration)
         return None;
     }
     match packet.rcode() {
-        rcode::SERVFAIL => return Some((Kind::Negative, SERVFAIL)),
+        rcode::SERVFAIL | rcode::REFUSED => return Some((Kind::Negative, SERVFAIL)),
         rcode::NOERROR | rcode::NXDOMAIN => {}
         _ => return None,
     }

@@ -1,4 +1,5 @@
-//! A map that is bounded in bytes and evicts in constant time: S3-FIFO (Yang et al., SOSP 2023).
+//! A map that is bounded in bytes and evicts in constant time: S3-FIFO (Yang et al., SOSP 2023), once for positive and once
+//! for negative answers.
 //!
 //! ```text
 //!  new ---------> small (a tenth) --asked again--> main --asked since its last round--> main again
@@ -7,234 +8,348 @@
 //!                 ghost (hashes only) ----new and in ghost----> main
 //! ```
 //!
-//! What is asked for only once leaves through the small queue and never displaces what is in use.
+//! What is asked for only once leaves through the small queue and never displaces what is in use. The index, the queues and
+//! the free places are lists through the slots: an entry costs no allocation but that of its bytes.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use super::entry::{Entry, Lane, NONE, Slot};
+use super::key::Probe;
 
-use super::answer::Answer;
-
-/// What an entry costs beside its key and its answer: slot, index, queues, ghost, and the allocator's share. Measured
-/// on glibc: 100,000 entries, and a million through a full cache; rounded up.
-pub const ENTRY_OVERHEAD: usize = 368;
+/// What an entry costs beside its bytes: slot, bucket, ghost, and the allocator's share. Measured on glibc with 100,000
+/// and a million entries; rounded up.
+pub const ENTRY_OVERHEAD: usize = 112;
 /// The share of the bytes that the small queue may take before it has to give.
 const SMALL_SHARE: usize = 10;
 /// No entry may take more than this share of the bytes.
 const LARGEST_SHARE: usize = 4;
-/// How often an entry counts as asked. Each is one more round in the main queue.
-const MAX_ASKED: u8 = 3;
 /// After so many entries were spared in a row one goes all the same, so that no insertion takes long.
 const MAX_SPARED: usize = 1024;
-/// The fewest hashes that the ghost remembers.
-const MIN_GHOSTS: usize = 64;
+/// The fewest buckets and ghosts.
+const MIN_BUCKETS: usize = 64;
 
-/// What is known about a question.
-#[derive(Debug, Clone)]
-pub enum Known {
-    /// An answer.
-    Answer(Arc<Answer>),
-    /// Nobody replied.
-    NoReply,
+/// A list of slots, the oldest first.
+#[derive(Debug, Clone, Copy)]
+struct Queue {
+    oldest: u32,
+    newest: u32,
 }
 
-/// What is known, and from when until when, in milliseconds of the caller's clock.
-#[derive(Debug, Clone)]
-pub struct Held {
-    /// What is known.
-    pub known: Known,
-    /// When it came.
-    pub since: u64,
-    /// When it has run out.
-    pub until: u64,
-}
+const EMPTY: Queue = Queue { oldest: NONE, newest: NONE };
 
+/// The entries that share one bound.
 #[derive(Debug)]
-struct Slot {
-    key: Arc<[u8]>,
-    /// None once another answer has taken its place elsewhere; the slot leaves with its turn in the queue.
-    held: Option<Held>,
-    cost: usize,
-    asked: u8,
-    in_main: bool,
+struct Queues {
+    limit: usize,
+    bytes: usize,
+    small_bytes: usize,
+    small: Queue,
+    main: Queue,
 }
 
 /// The map.
 #[derive(Debug)]
 pub struct Store {
-    limit: usize,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    index: HashMap<Arc<[u8]>, u32>,
-    small: VecDeque<u32>,
-    main: VecDeque<u32>,
-    ghosts: VecDeque<u64>,
-    is_ghost: HashSet<u64>,
-    hasher: RandomState,
-    bytes: usize,
-    small_bytes: usize,
+    buckets: Vec<u32>,
+    /// Parts of the hashes of what left the small queue, each at the place of its bucket; 0 is none.
+    ghosts: Vec<u32>,
+    lanes: [Queues; 2],
+    len: usize,
 }
 
 impl Store {
-    /// An empty store that never holds more than `limit` bytes.
-    pub fn new(limit: usize) -> Self {
+    /// An empty store that never holds more than these bytes of positive and of negative answers.
+    pub fn new(positive: usize, negative: usize) -> Self {
+        let queues = |limit| Queues { limit, bytes: 0, small_bytes: 0, small: EMPTY, main: EMPTY };
         Self {
-            limit,
             slots: Vec::new(),
             free: Vec::new(),
-            index: HashMap::new(),
-            small: VecDeque::new(),
-            main: VecDeque::new(),
-            ghosts: VecDeque::new(),
-            is_ghost: HashSet::new(),
-            hasher: RandomState::new(),
-            bytes: 0,
-            small_bytes: 0,
+            buckets: vec![NONE; MIN_BUCKETS],
+            ghosts: vec![0; MIN_BUCKETS],
+            lanes: [queues(positive), queues(negative)],
+            len: 0,
         }
     }
 
-    /// What is held under a key and has not run out.
-    pub fn get(&mut self, key: &[u8], now: u64) -> Option<Held> {
-        let &at = self.index.get(key)?;
-        let slot = self.slots.get_mut(at as usize)?.as_mut()?;
-        let held = slot.held.as_ref().filter(|held| now < held.until)?;
-        slot.asked = (slot.asked + 1).min(MAX_ASKED);
-        Some(held.clone())
+    /// The entry under a key, run out or not. Does not count as asked.
+    pub fn find(&mut self, hash: u64, probe: &Probe<'_>) -> Option<&mut Slot> {
+        let at = self.position(hash, probe)?;
+        self.slots[at as usize].as_mut()
     }
 
-    /// Puts something in, in the place of what was there. What is too large for this store is not taken.
-    pub fn insert(&mut self, key: &[u8], held: Held, now: u64) {
-        let cost = cost(key, Some(&held));
-        if cost > self.limit / LARGEST_SHARE {
-            self.forget(key);
+    /// Where the entries of a hash begin.
+    pub fn first(&self, hash: u64) -> u32 {
+        self.buckets[self.bucket(hash)]
+    }
+
+    /// What is in a place.
+    pub fn place(&self, at: u32) -> Option<&Slot> {
+        self.slots.get(at as usize)?.as_ref()
+    }
+
+    /// Puts something in, in the place of what was there. What is too large for its bound is not taken.
+    pub fn insert(&mut self, hash: u64, probe: &Probe<'_>, entry: Entry, now: u64) {
+        let lane = entry.lane;
+        let cost = ENTRY_OVERHEAD + entry.blob.len();
+        let there = self.position(hash, probe);
+        if cost > self.lanes[lane as usize].limit / LARGEST_SHARE {
+            there.into_iter().for_each(|at| self.remove(at));
             return;
         }
-        if let Some(&at) = self.index.get(key) {
-            self.replace(at, Some(held), cost);
-            if let Some(slot) = self.slots[at as usize].as_mut() {
-                // It was asked for again, or it would not be fetched again.
-                slot.asked = (slot.asked + 1).min(MAX_ASKED);
+        match there {
+            Some(at) if self.slots[at as usize].as_ref().is_some_and(|slot| slot.lane == lane) => {
+                self.replace(at, entry, cost);
+                self.make_room(lane, 0, Some(at), now);
             }
-            self.make_room(0, Some(at), now);
-            return;
-        }
-        self.make_room(cost, None, now);
-        let in_main = self.is_ghost.remove(&self.hasher.hash_one(key));
-        let key: Arc<[u8]> = key.into();
-        let slot = Slot { key: key.clone(), held: Some(held), cost, asked: 0, in_main };
-        let at = self.place(slot);
-        self.index.insert(key, at);
-        self.bytes += cost;
-        if in_main {
-            self.main.push_back(at);
-        } else {
-            self.small.push_back(at);
-            self.small_bytes += cost;
+            other => {
+                other.into_iter().for_each(|at| self.remove(at));
+                self.make_room(lane, cost, None, now);
+                self.add(Slot::new(entry, hash));
+            }
         }
     }
 
     /// Drops what is held under a key.
-    pub fn forget(&mut self, key: &[u8]) {
-        if let Some(&at) = self.index.get(key) {
-            self.replace(at, None, cost(key, None));
+    #[cfg(test)]
+    pub fn forget(&mut self, hash: u64, probe: &Probe<'_>) {
+        self.position(hash, probe).into_iter().for_each(|at| self.remove(at));
+    }
+
+    /// Drops every entry of which `goes` is true; how many went.
+    pub fn forget_where(&mut self, goes: impl Fn(&Slot) -> bool) -> u64 {
+        let mut gone = 0;
+        for at in 0..self.slots.len() {
+            if self.slots[at].as_ref().is_some_and(&goes) {
+                self.remove(at as u32);
+                gone += 1;
+            }
         }
+        gone
     }
 
     /// Bytes held, bookkeeping included.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.lanes.iter().map(|lane| lane.bytes).sum()
     }
 
     /// Entries held.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.len
+    }
+
+    fn position(&self, hash: u64, probe: &Probe<'_>) -> Option<u32> {
+        let mut at = self.buckets[self.bucket(hash)];
+        while let Some(slot) = self.slots.get(at as usize)?.as_ref() {
+            if slot.is(hash, probe) {
+                return Some(at);
+            }
+            at = slot.in_bucket;
+        }
+        None
+    }
+
+    fn bucket(&self, hash: u64) -> usize {
+        hash as usize & (self.buckets.len() - 1)
+    }
+
+    fn add(&mut self, mut slot: Slot) {
+        if self.len == self.buckets.len() {
+            self.grow();
+        }
+        let bucket = self.bucket(slot.hash);
+        if self.ghosts[bucket] == ghost(slot.hash) {
+            self.ghosts[bucket] = 0;
+            slot.in_main = true;
+        }
+        slot.in_bucket = self.buckets[bucket];
+        let queues = &mut self.lanes[slot.lane as usize];
+        queues.count(&slot);
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.slots[at as usize] = Some(slot);
+                at
+            }
+            None => {
+                self.slots.push(Some(slot));
+                // Every slot costs ENTRY_OVERHEAD of the limit, so their number fits by far.
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.buckets[bucket] = at;
+        self.len += 1;
+        self.push(at);
+    }
+
+    fn replace(&mut self, at: u32, entry: Entry, cost: usize) {
+        let Some(slot) = self.slots[at as usize].as_mut() else { return };
+        let queues = &mut self.lanes[slot.lane as usize];
+        queues.discount(slot);
+        slot.replace(entry);
+        debug_assert_eq!(cost, slot_cost(slot));
+        queues.count(slot);
+    }
+
+    fn remove(&mut self, at: u32) {
+        self.unqueue(at);
+        let Some(slot) = self.slots[at as usize].take() else { return };
+        self.lanes[slot.lane as usize].discount(&slot);
+        self.free.push(at);
+        self.len -= 1;
+        let bucket = self.bucket(slot.hash);
+        let mut link = self.buckets[bucket];
+        if link == at {
+            self.buckets[bucket] = slot.in_bucket;
+            return;
+        }
+        while let Some(other) = self.slots.get_mut(link as usize).and_then(Option::as_mut) {
+            link = other.in_bucket;
+            if link == at {
+                other.in_bucket = slot.in_bucket;
+                return;
+            }
+        }
+    }
+
+    /// Twice as many buckets. A ghost may be in either of the two that its own becomes.
+    fn grow(&mut self) {
+        let count = self.buckets.len() * 2;
+        self.ghosts.extend_from_within(..);
+        self.buckets = vec![NONE; count];
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            let Some(slot) = slot else { continue };
+            let bucket = &mut self.buckets[slot.hash as usize & (count - 1)];
+            slot.in_bucket = *bucket;
+            *bucket = at as u32;
+        }
+    }
+
+    /// Evicts until `cost` bytes more have room in the lane, but never `kept`.
+    fn make_room(&mut self, lane: Lane, cost: usize, kept: Option<u32>, now: u64) {
+        let mut spared = 0;
+        loop {
+            let queues = &self.lanes[lane as usize];
+            if queues.bytes + cost <= queues.limit {
+                return;
+            }
+            let from_small = queues.small_bytes > queues.limit / SMALL_SHARE || queues.main.oldest == NONE;
+            let at = if from_small { queues.small.oldest } else { queues.main.oldest };
+            let Some(slot) = self.slots.get_mut(at as usize).and_then(Option::as_mut) else { return };
+            let alive = slot.is_fresh(now);
+            // The kept one takes a quarter at most, so there is always another to evict and the loop ends.
+            if kept == Some(at) || (alive && slot.was_asked() && spared < MAX_SPARED) {
+                spared += 1;
+                self.next_round(at);
+                continue;
+            }
+            if from_small && alive {
+                let hash = slot.hash;
+                let bucket = self.bucket(hash);
+                self.ghosts[bucket] = ghost(hash);
+            }
+            self.remove(at);
+        }
+    }
+
+    fn next_round(&mut self, at: u32) {
+        self.unqueue(at);
+        if let Some(slot) = self.slots[at as usize].as_mut() {
+            let queues = &mut self.lanes[slot.lane as usize];
+            queues.discount(slot);
+            slot.next_round();
+            queues.count(slot);
+        }
+        self.push(at);
+    }
+
+    /// Puts a slot at the end of its queue.
+    fn push(&mut self, at: u32) {
+        let Some(slot) = self.slots[at as usize].as_mut() else { return };
+        let queue = self.lanes[slot.lane as usize].queue(slot.in_main);
+        let before = std::mem::replace(&mut queue.newest, at);
+        (slot.older, slot.newer) = (before, NONE);
+        match self.slots.get_mut(before as usize).and_then(Option::as_mut) {
+            Some(before) => before.newer = at,
+            None => queue.oldest = at,
+        }
+    }
+
+    /// Takes a slot out of its queue.
+    fn unqueue(&mut self, at: u32) {
+        let Some(slot) = self.slots[at as usize].as_ref() else { return };
+        let (older, newer) = (slot.older, slot.newer);
+        let queue = self.lanes[slot.lane as usize].queue(slot.in_main);
+        match self.slots.get_mut(older as usize).and_then(Option::as_mut) {
+            Some(slot) => slot.newer = newer,
+            None => queue.oldest = newer,
+        }
+        match self.slots.get_mut(newer as usize).and_then(Option::as_mut) {
+            Some(slot) => slot.older = older,
+            None => queue.newest = older,
+        }
     }
 
     /// Recounts everything. For tests.
     #[cfg(test)]
     pub fn audit(&self) {
-        let slots = || self.slots.iter().flatten();
-        assert_eq!(self.bytes, slots().map(|slot| slot.cost).sum::<usize>());
-        assert_eq!(
-            self.small_bytes,
-            slots().filter(|slot| !slot.in_main).map(|slot| slot.cost).sum::<usize>()
-        );
-        assert_eq!(self.small.len() + self.main.len(), slots().count());
-        assert_eq!(self.index.len(), slots().count());
-        assert!(self.is_ghost.len() <= self.ghosts.len());
-    }
-
-    fn place(&mut self, slot: Slot) -> u32 {
-        if let Some(at) = self.free.pop() {
-            self.slots[at as usize] = Some(slot);
-            return at;
-        }
-        self.slots.push(Some(slot));
-        // Every slot costs ENTRY_OVERHEAD of the limit, so their number fits by far.
-        (self.slots.len() - 1) as u32
-    }
-
-    fn replace(&mut self, at: u32, held: Option<Held>, cost: usize) {
-        let Some(slot) = self.slots[at as usize].as_mut() else { return };
-        self.bytes = self.bytes - slot.cost + cost;
-        if !slot.in_main {
-            self.small_bytes = self.small_bytes - slot.cost + cost;
-        }
-        (slot.held, slot.cost) = (held, cost);
-    }
-
-    /// Evicts until `cost` bytes more have room, but never `kept`.
-    fn make_room(&mut self, cost: usize, kept: Option<u32>, now: u64) {
-        let mut spared = 0;
-        while self.bytes + cost > self.limit {
-            let from_small = self.small_bytes > self.limit / SMALL_SHARE || self.main.is_empty();
-            let queue = if from_small { &mut self.small } else { &mut self.main };
-            let Some(at) = queue.pop_front() else { return };
-            let Some(slot) = self.slots[at as usize].as_mut() else { continue };
-            let alive = slot.held.as_ref().is_some_and(|held| now < held.until);
-            // The kept one takes a quarter at most, so there is always another to evict and the loop ends.
-            if kept == Some(at) || (alive && slot.asked > 0 && spared < MAX_SPARED) {
-                spared += 1;
-                if from_small {
-                    self.small_bytes -= slot.cost;
-                    (slot.in_main, slot.asked) = (true, 0);
-                } else {
-                    slot.asked = slot.asked.saturating_sub(1);
+        let all = || self.slots.iter().flatten();
+        assert_eq!(self.len, all().count());
+        assert_eq!(self.slots.len(), self.len + self.free.len());
+        for lane in [Lane::Positive, Lane::Negative] {
+            let queues = &self.lanes[lane as usize];
+            assert!(queues.bytes <= queues.limit);
+            let slots = || all().filter(|slot| slot.lane == lane);
+            assert_eq!(queues.bytes, slots().map(slot_cost).sum::<usize>());
+            let small = slots().filter(|slot| !slot.in_main);
+            assert_eq!(queues.small_bytes, small.map(slot_cost).sum::<usize>());
+            for (queue, in_main) in [(queues.small, false), (queues.main, true)] {
+                let (mut at, mut before, mut count) = (queue.oldest, NONE, 0);
+                while at != NONE {
+                    let slot = self.slots[at as usize].as_ref().unwrap();
+                    assert_eq!((slot.older, slot.in_main, slot.lane), (before, in_main, lane));
+                    (before, at, count) = (at, slot.newer, count + 1);
                 }
-                self.main.push_back(at);
-                continue;
+                assert_eq!(queue.newest, before);
+                assert_eq!(count, slots().filter(|slot| slot.in_main == in_main).count());
             }
-            self.evict(at, from_small && alive);
+        }
+        let mut indexed = 0;
+        for (bucket, &first) in self.buckets.iter().enumerate() {
+            let mut at = first;
+            while at != NONE {
+                let slot = self.slots[at as usize].as_ref().unwrap();
+                assert_eq!(self.bucket(slot.hash), bucket);
+                (at, indexed) = (slot.in_bucket, indexed + 1);
+            }
+        }
+        assert_eq!(indexed, self.len);
+    }
+}
+
+impl Queues {
+    fn queue(&mut self, main: bool) -> &mut Queue {
+        if main { &mut self.main } else { &mut self.small }
+    }
+
+    fn count(&mut self, slot: &Slot) {
+        self.bytes += slot_cost(slot);
+        if !slot.in_main {
+            self.small_bytes += slot_cost(slot);
         }
     }
 
-    fn evict(&mut self, at: u32, remember: bool) {
-        let Some(slot) = self.slots[at as usize].take() else { return };
-        self.free.push(at);
-        self.index.remove(&slot.key);
-        self.bytes -= slot.cost;
+    fn discount(&mut self, slot: &Slot) {
+        self.bytes -= slot_cost(slot);
         if !slot.in_main {
-            self.small_bytes -= slot.cost;
-        }
-        if !remember {
-            return;
-        }
-        let hash = self.hasher.hash_one(&*slot.key);
-        if self.is_ghost.insert(hash) {
-            self.ghosts.push_back(hash);
-        }
-        while self.ghosts.len() > self.slots.len().max(MIN_GHOSTS) {
-            if let Some(oldest) = self.ghosts.pop_front() {
-                self.is_ghost.remove(&oldest);
-            }
+            self.small_bytes -= slot_cost(slot);
         }
     }
 }
 
-fn cost(key: &[u8], held: Option<&Held>) -> usize {
-    let answer = match held {
-        Some(Held { known: Known::Answer(answer), .. }) => answer.heap_bytes(),
-        _ => 0,
-    };
-    ENTRY_OVERHEAD + key.len() + answer
+fn slot_cost(slot: &Slot) -> usize {
+    ENTRY_OVERHEAD + slot.blob.len()
+}
+
+/// What is remembered of a hash, which its bucket does not say already.
+fn ghost(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
 }

@@ -99,7 +99,12 @@ impl Build {
 
     /// Appends an OPT with an option, such as servers send.
     pub fn opt(self) -> Self {
-        self.record_of_class(Section::Additional, &[0], 41, 1232, 0, &[0, 15, 0, 2, 0, 3])
+        self.opt_with(&[0, 15, 0, 2, 0, 3])
+    }
+
+    /// Appends an OPT with these options.
+    pub fn opt_with(self, options: &[u8]) -> Self {
+        self.record_of_class(Section::Additional, &[0], 41, 1232, 0, options)
     }
 
     /// Where the next record will stand.

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::store::{Held, Known, Store};
-use super::testing::{Build, question};
-use super::wire::Packet;
-use super::{Answer, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, Kind, NO_REPLY, Scope};
+use super::entry::{Entry, Lane, Nature};
+use super::store::Store;
+use super::testing::{Build, name, question};
+use super::wire::{Packet, rcode};
+use super::{
+    Answer, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, Kind, MAX_STALE, NO_REPLY, Probe, SERVFAIL, Scope,
+};
 
 const AT_START: Duration = Duration::ZERO;
 
@@ -17,9 +20,9 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// An answer whose text tells it from others, `size` bytes longer than the shortest.
-fn answer(mark: u32, size: usize) -> Arc<Answer> {
-    let q = question("x.example", 10);
+/// An answer for a name whose text tells it from others, `size` bytes longer than the shortest.
+fn answer(name: &str, mark: u32, size: usize) -> Arc<Answer> {
+    let q = question(name, 1);
     let rdata = [&mark.to_be_bytes()[..], &vec![b'.'; size]].concat();
     let message = Build::answer(&q).record(super::wire::Section::Answer, &[0xc0, 12], 10, 300, &rdata).done();
     Arc::new(Answer::new(&Packet::parse(&message).unwrap(), &q, false).unwrap())
@@ -34,17 +37,17 @@ fn found(cache: &Cache, name: &str, now: Duration) -> bool {
 }
 
 fn put(cache: &Cache, name: &str, kind: Kind) {
-    cache.insert(&key(name), answer(0, 40), kind, seconds(300), AT_START);
+    cache.insert(&key(name), answer(name, 0, 40), kind, seconds(300), AT_START);
 }
 
 #[test]
 fn an_answer_ages_and_is_gone_when_it_has_run_out() {
     let cache = Cache::new(1 << 20);
-    let kept = answer(1, 0);
+    let kept = answer("a.example", 1, 0);
     cache.insert(&key("a.example"), kept.clone(), Kind::Positive, seconds(10), seconds(5));
     for (at, age) in [(5_000, 0), (5_999, 0), (6_000, 1), (14_999, 9)] {
         match cache.get(&key("a.example"), Duration::from_millis(at)) {
-            Some(Hit::Answer(answer, found)) => {
+            Some(Hit::Answer(answer, found, _)) => {
                 assert_eq!((answer, found), (kept.clone(), age), "at {at} ms")
             }
             other => panic!("at {at} ms: {other:?}"),
@@ -111,9 +114,15 @@ fn what_is_asked_for_once_does_not_push_out_what_is_in_use() {
 fn a_name_that_appears_or_vanishes_has_one_answer() {
     let cache = Cache::new(1 << 20);
     for (mark, kind) in [(1, Kind::Negative), (2, Kind::Positive), (3, Kind::Negative)] {
-        cache.insert(&key("a.example"), answer(mark, 0), kind, seconds(100 / u64::from(mark)), AT_START);
+        cache.insert(
+            &key("a.example"),
+            answer("a.example", mark, 0),
+            kind,
+            seconds(100 / u64::from(mark)),
+            AT_START,
+        );
         match cache.get(&key("a.example"), seconds(1)) {
-            Some(Hit::Answer(found, _)) => assert_eq!(found, answer(mark, 0)),
+            Some(Hit::Answer(found, ..)) => assert_eq!(found, answer("a.example", mark, 0)),
             other => panic!("{other:?}"),
         }
     }
@@ -137,7 +146,7 @@ fn flushing_forgets_everything() {
     let cache = Cache::new(1 << 20);
     put(&cache, "a.example", Kind::Positive);
     put(&cache, "b.example", Kind::Negative);
-    cache.flush();
+    assert_eq!(cache.flush(), 2);
     assert_eq!((cache.stats().entries, cache.stats().bytes), (0, 0));
     assert!(!found(&cache, "a.example", AT_START) && !found(&cache, "b.example", AT_START));
 }
@@ -152,40 +161,174 @@ fn a_cache_of_no_bytes_holds_nothing() {
 #[test]
 fn the_longest_answer_finds_room_in_the_default_cache() {
     let cache = Cache::new(DEFAULT_BYTES);
-    cache.insert(&key("a.example"), answer(1, 65_000), Kind::Positive, seconds(9), AT_START);
-    cache.insert(&key("b.example"), answer(1, 65_000), Kind::Negative, seconds(9), AT_START);
+    cache.insert(&key("a.example"), answer("a.example", 1, 65_000), Kind::Positive, seconds(9), AT_START);
+    cache.insert(&key("b.example"), answer("b.example", 1, 65_000), Kind::Negative, seconds(9), AT_START);
     assert!(found(&cache, "a.example", AT_START) && found(&cache, "b.example", AT_START));
+}
+
+/// The store's own view of a key: a name of one letter.
+struct In {
+    question: Vec<u8>,
+    hash: u64,
+}
+
+impl In {
+    fn new(key: u8) -> Self {
+        // Few buckets are used, so that their lists are.
+        Self {
+            question: question(&format!("k{key}"), 1),
+            hash: (u64::from(key) % 7) | (u64::from(key) << 40),
+        }
+    }
+
+    fn probe(&self) -> Probe<'_> {
+        Probe::of_upstreams(&self.question, false, false)
+    }
+
+    fn entry(&self, key: u8, mark: u32, size: usize, lane: Lane, since: u64, life: u32) -> Entry {
+        let answer = answer(&format!("k{key}"), mark, size);
+        Entry { lane, since, life, ..Entry::new(&self.probe(), Nature::Legacy, Some(&answer), &[]).unwrap() }
+    }
+
+    fn cost(&self, size: usize) -> usize {
+        ENTRY_OVERHEAD + self.entry(self.question[2] - b'0', 0, size, Lane::Positive, 0, 1).blob.len()
+    }
+}
+
+fn get(store: &mut Store, key: u8, now: u64) -> Option<u32> {
+    let at = In::new(key);
+    let slot = store.find(at.hash, &at.probe()).filter(|slot| slot.is_fresh(now))?;
+    slot.ask(now);
+    // The mark is the text's first four bytes, behind the question, the pointer and the fixed part of the record.
+    let text = &slot.wire()[12 + at.question.len() + 12..];
+    Some(u32::from_be_bytes(text[..4].try_into().unwrap()))
 }
 
 #[test]
 fn an_answer_that_grows_is_not_its_own_victim() {
-    let one = ENTRY_OVERHEAD + 1 + answer(0, 0).heap_bytes();
-    let mut store = Store::new(8 * one);
-    let held = |size| Held { known: Known::Answer(answer(0, size)), since: 0, until: 1 };
-    (0..8u8).for_each(|key| store.insert(&[key], held(0), 0));
+    let one = In::new(0).cost(0);
+    let mut store = Store::new(8 * one, 0);
+    let put = |store: &mut Store, key, size| {
+        let at = In::new(key);
+        store.insert(at.hash, &at.probe(), at.entry(key, 1, size, Lane::Positive, 0, 1), 0);
+    };
+    (0..8u8).for_each(|key| put(&mut store, key, 0));
     assert_eq!(store.bytes(), 8 * one);
     // All are in use alike.
-    assert!((0..8u8).all(|key| store.get(&[key], 0).is_some()));
-    store.insert(&[0], held(one), 0);
-    assert!(store.get(&[0], 0).is_some());
+    assert!((0..8u8).all(|key| get(&mut store, key, 0).is_some()));
+    put(&mut store, 0, one);
+    assert!(get(&mut store, 0, 0).is_some());
     store.audit();
+}
+
+#[test]
+fn what_has_run_out_is_at_hand_for_a_while_and_a_failure_does_not_push_it_out() {
+    let cache = Cache::new(1 << 20);
+    let key = key("a.example");
+    let kept = answer("a.example", 1, 0);
+    cache.insert(&key, kept.clone(), Kind::Positive, seconds(10), AT_START);
+    let stale = |at| cache.get_stale(&key, at);
+    assert!(cache.get(&key, seconds(10)).is_none());
+    assert_eq!(stale(seconds(12)), Some((kept.clone(), 12)));
+    cache.insert_no_reply(&key, seconds(12));
+    assert!(matches!(cache.get(&key, seconds(13)), Some(Hit::NoReply)));
+    assert_eq!(stale(seconds(13)), Some((kept.clone(), 13)));
+    assert!(cache.get(&key, seconds(12) + NO_REPLY).is_none());
+    let failure = Build::answer(&question("a.example", 1)).rcode(rcode::SERVFAIL).done();
+    let failure = Answer::new(&Packet::parse(&failure).unwrap(), &question("a.example", 1), false).unwrap();
+    cache.insert(&key, Arc::new(failure), Kind::Negative, SERVFAIL, seconds(20));
+    assert!(matches!(cache.get(&key, seconds(24)), Some(Hit::NoReply)));
+    assert_eq!(stale(seconds(24)), Some((kept.clone(), 24)));
+    assert!(stale(seconds(9) + MAX_STALE).is_some());
+    assert!(stale(seconds(10) + MAX_STALE).is_none());
+    let without = Cache::with_stale(1 << 20, Duration::ZERO);
+    without.insert(&key, kept, Kind::Positive, seconds(10), AT_START);
+    assert!(without.get_stale(&key, seconds(10)).is_none());
+}
+
+#[test]
+fn one_who_asks_for_a_popular_answer_near_its_end_is_told_to_fetch_it() {
+    let cache = Cache::new(1 << 20);
+    let due = |at| match cache.get(&key("a.example"), Duration::from_millis(at)) {
+        Some(Hit::Answer(_, _, due)) => due,
+        other => panic!("{other:?}"),
+    };
+    put(&cache, "a.example", Kind::Positive);
+    assert!(!due(299_000), "asked for once: nobody may ask again");
+    assert!(due(299_100));
+    assert!(!due(299_200), "somebody is on it");
+    put(&cache, "a.example", Kind::Positive);
+    assert!(![0, 1, 200_000, 269_999].map(due).contains(&true), "there is time");
+    assert!(due(270_001));
+}
+
+#[test]
+fn a_name_and_a_zone_can_be_forgotten() {
+    let cache = Cache::new(1 << 20);
+    for name in ["example", "a.example", "b.a.example", "aexample", "example.org"] {
+        put(&cache, name, Kind::Positive);
+    }
+    let typed = Key::new(&question("a.example", 28), false, false, Scope::Upstreams);
+    let message = Build::answer(&question("a.example", 28)).soa("example", 60, 60).done();
+    let answer = Answer::new(&Packet::parse(&message).unwrap(), &question("a.example", 28), false).unwrap();
+    cache.insert(&typed, Arc::new(answer), Kind::Negative, seconds(60), AT_START);
+    assert_eq!(cache.flush_name(&name("a.example")), 2, "of every type");
+    assert!(found(&cache, "b.a.example", AT_START));
+    assert_eq!(cache.flush_zone(&name("example")), 2);
+    assert!(found(&cache, "aexample", AT_START) && found(&cache, "example.org", AT_START));
+    assert_eq!(cache.flush_zone(&name("")), 2, "everything is below the root");
+    assert_eq!((cache.stats().entries, cache.stats().bytes), (0, 0));
+}
+
+#[test]
+fn an_answer_of_ours_is_for_those_who_know_it() {
+    let cache = Cache::new(1 << 20);
+    let q = question("Alice", 1);
+    let lower = question("alice", 1);
+    let ours = Answer::constant(&Build::answer(&q).a(60, [192, 0, 2, 1]).done()).unwrap();
+    let probe = Probe::of_upstreams(&lower, false, false);
+    cache.insert_ours(&probe, &ours, Kind::Positive, b"why", 7);
+    assert!(cache.get(&key("alice"), seconds(1)).is_none());
+    assert!(cache.get_stale(&key("alice"), seconds(1)).is_none());
+    let seen = cache.look(&probe, cache.hash(&probe), 100 * MAX_STALE, |slot| {
+        Some((slot.nature(), slot.mark(), slot.extra().to_vec(), slot.answer()))
+    });
+    assert_eq!(seen, Some((Nature::Ours, 7, b"why".to_vec(), ours)));
+    put(&cache, "alice", Kind::Positive);
+    assert!(found(&cache, "alice", seconds(1)), "nobody has the name any more");
+}
+
+#[test]
+fn bringing_entries_in_changes_nothing() {
+    let cache = Cache::new(4 << 20);
+    (0..100).for_each(|n| put(&cache, &format!("a{n}.example"), Kind::Positive));
+    let hashes: Vec<u64> =
+        (0..64).map(|n| cache.hash(&key(&format!("a{}.example", 3 * n)).probe())).collect();
+    let before = cache.stats();
+    cache.warm(&hashes);
+    cache.warm(&[]);
+    assert_eq!(cache.stats(), before);
+    assert!((0..100).all(|n| found(&cache, &format!("a{n}.example"), seconds(1))));
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    Insert { key: u8, size: usize, life: u64 },
+    Insert { key: u8, size: usize, life: u32, negative: bool },
     Get { key: u8 },
     Forget { key: u8 },
+    ForgetSome { part: u8 },
     Wait { millis: u64 },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let key = 0..40u8;
+    let key = 0..100u8;
     let step = prop_oneof![
-        4 => (key.clone(), 0..1500usize, 1..5000u64).prop_map(|(key, size, life)| Step::Insert { key, size, life }),
-        4 => key.clone().prop_map(|key| Step::Get { key }),
-        1 => key.prop_map(|key| Step::Forget { key }),
-        1 => (0..2000u64).prop_map(|millis| Step::Wait { millis }),
+        8 => (key.clone(), 0..1500usize, 1..5000u32, any::<bool>())
+            .prop_map(|(key, size, life, negative)| Step::Insert { key, size, life, negative }),
+        8 => key.clone().prop_map(|key| Step::Get { key }),
+        2 => key.prop_map(|key| Step::Forget { key }),
+        1 => (0..8u8).prop_map(|part| Step::ForgetSome { part }),
+        2 => (0..2000u64).prop_map(|millis| Step::Wait { millis }),
     ];
     prop::collection::vec(step, 0..300)
 }
@@ -193,38 +336,45 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     /// Never more bytes than allowed; never anything but the last value of a key; never one that has run out.
     #[test]
-    fn the_store_agrees_with_a_map(steps in steps(), limit in 0..20_000usize) {
-        let mut store = Store::new(limit);
+    fn the_store_agrees_with_a_map(steps in steps(), limits in (0..60_000usize, 0..20_000usize)) {
+        let mut store = Store::new(limits.0, limits.1);
         let mut model: HashMap<u8, (u32, u64)> = HashMap::new();
         let (mut now, mut mark) = (0, 0);
         for step in steps {
             match step {
-                Step::Insert { key, size, life } => {
+                Step::Insert { key, size, life, negative } => {
                     mark += 1;
-                    let held = Held { known: Known::Answer(answer(mark, size)), since: now, until: now + life };
-                    store.insert(&[key], held, now);
-                    model.insert(key, (mark, now + life));
+                    let at = In::new(key);
+                    let (lane, limit) =
+                        if negative { (Lane::Negative, limits.1) } else { (Lane::Positive, limits.0) };
+                    let entry = at.entry(key, mark, size, lane, now, life);
                     // What fits is there right after it came.
-                    let fits = ENTRY_OVERHEAD + 1 + answer(mark, size).heap_bytes() <= limit / 4;
-                    prop_assert_eq!(store.get(&[key], now).is_some(), fits);
+                    let fits = ENTRY_OVERHEAD + entry.blob.len() <= limit / 4;
+                    store.insert(at.hash, &at.probe(), entry, now);
+                    model.insert(key, (mark, now + u64::from(life)));
+                    prop_assert_eq!(get(&mut store, key, now).is_some(), fits);
                 }
                 Step::Get { key } => {
-                    let got = store.get(&[key], now);
-                    let allowed = model.get(&key).filter(|(_, until)| now < *until);
-                    if let Some(Held { known: Known::Answer(got), .. }) = got {
-                        let (mark, _) = allowed.expect("the model holds nothing");
-                        // Header, question (x.example, type, class), pointer and fixed part of the record come before.
-                        prop_assert_eq!(&got.wire()[12 + 15 + 12..][..4], &mark.to_be_bytes());
+                    let allowed = model.get(&key).filter(|(_, until)| now < *until).map(|(mark, _)| *mark);
+                    if let Some(got) = get(&mut store, key, now) {
+                        prop_assert_eq!(Some(got), allowed);
                     }
                 }
                 Step::Forget { key } => {
-                    store.forget(&[key]);
+                    let at = In::new(key);
+                    store.forget(at.hash, &at.probe());
                     model.remove(&key);
-                    prop_assert!(store.get(&[key], now).is_none());
+                    prop_assert!(get(&mut store, key, now).is_none());
+                }
+                Step::ForgetSome { part } => {
+                    let before = store.len() as u64;
+                    let gone = store.forget_where(|slot| slot.hash as u8 % 8 == part);
+                    prop_assert_eq!(before - gone, store.len() as u64);
+                    model.retain(|key, _| In::new(*key).hash as u8 % 8 != part);
                 }
                 Step::Wait { millis } => now += millis,
             }
-            prop_assert!(store.bytes() <= limit, "{} of {}", store.bytes(), limit);
+            prop_assert!(store.bytes() <= limits.0 + limits.1);
             store.audit();
         }
     }

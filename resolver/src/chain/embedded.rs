@@ -1,6 +1,6 @@
 //! The node in this process: a snapshot is a pointer, and most names are answered without reading the store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use namechain::{
@@ -9,6 +9,7 @@ use namechain::{
 };
 
 use super::{ChainError, ChainSource, Standing, ZoneCache, zones::Compiled};
+use crate::basis::Ground;
 
 /// What the node serves names from at this moment.
 pub struct Served {
@@ -23,42 +24,80 @@ pub struct Embedded {
     network: Network,
     served: Box<dyn Fn() -> Served + Send + Sync>,
     zones: ZoneCache,
+    /// The snapshot that was served last, and how many there were until then.
+    last: Mutex<(Option<Arc<Snapshot>>, u32)>,
 }
 
 impl Embedded {
     /// The chain of `network`, as `served` has it at each call.
     pub fn new(network: Network, served: impl Fn() -> Served + Send + Sync + 'static) -> Self {
-        Embedded { network, served: Box::new(served), zones: ZoneCache::default() }
+        Embedded { network, served: Box::new(served), zones: ZoneCache::default(), last: Mutex::default() }
     }
 
-    fn look(&self, name: &Name, snapshot: &Snapshot) -> Result<Standing, ReadError> {
+    /// The number of a snapshot. As long as it is the last one it is held here, so no other can have its address.
+    fn number(&self, snapshot: &Arc<Snapshot>) -> u32 {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = last.0.as_ref().is_some_and(|held| Arc::ptr_eq(held, snapshot));
+        if !same {
+            *last = (Some(snapshot.clone()), last.1.wrapping_add(1).max(1));
+        }
+        last.1
+    }
+
+    fn look(&self, name: &Name, snapshot: &Arc<Snapshot>) -> Result<(Standing, Ground), ReadError> {
+        let (params, height) = (self.network.params(), snapshot.height());
         let key = name.key(self.network);
-        let Some(value) = snapshot.value_hash(&key) else { return Ok(Standing::Unregistered) };
+        let ground = |value, (from, until)| Ground {
+            name: name.clone(),
+            value,
+            from,
+            until,
+            epoch: self.number(snapshot),
+        };
+        let nothing = || Ok((Standing::Unregistered, ground(None, (0, u32::MAX))));
+        let Some(value) = snapshot.value_hash(&key) else { return nothing() };
         let compiled = match self.zones.get(&key, &value) {
             Some(compiled) => compiled,
             None => {
-                let Some(entry) = snapshot.entry(name)? else { return Ok(Standing::Unregistered) };
+                let Some(entry) = snapshot.entry(name)? else { return nothing() };
                 let compiled = Compiled::new(entry);
                 self.zones.put(key, value, compiled.clone());
                 compiled
             }
         };
-        Ok(compiled.standing(self.network.params(), snapshot.height()))
+        let bounds = compiled.bounds(params, height);
+        Ok((compiled.standing(params, height), ground(Some(value), bounds)))
     }
 }
 
 #[async_trait]
 impl ChainSource for Embedded {
     async fn lookup(&self, name: &Name) -> Result<Standing, ChainError> {
+        Ok(self.lookup_with_ground(name).await?.0)
+    }
+
+    async fn lookup_with_ground(&self, name: &Name) -> Result<(Standing, Option<Ground>), ChainError> {
         let served = (self.served)();
         if !served.synced {
             return Err(ChainError::NotSynced { height: served.snapshot.height() });
         }
-        match self.look(name, &served.snapshot) {
+        let (standing, ground) = match self.look(name, &served.snapshot) {
             // The chain may have moved on so far that the snapshot's values are gone. A fresh one has them.
-            Err(_) => Ok(self.look(name, &(self.served)().snapshot)?),
-            Ok(standing) => Ok(standing),
-        }
+            Err(_) => self.look(name, &(self.served)().snapshot)?,
+            Ok(found) => found,
+        };
+        Ok((standing, Some(ground)))
+    }
+
+    fn epoch(&self) -> Option<u32> {
+        let served = (self.served)();
+        served.synced.then(|| self.number(&served.snapshot))
+    }
+
+    fn bears_out(&self, ground: &Ground) -> bool {
+        let served = (self.served)();
+        let value = served.snapshot.value_hash(&ground.name.key(self.network));
+        served.synced && ground.is_borne_out(value.as_ref(), served.snapshot.height())
     }
 
     fn network(&self) -> Option<Network> {

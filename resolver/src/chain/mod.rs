@@ -20,7 +20,7 @@ pub use embedded::{Embedded, Served};
 pub use remote::{Remote, RemoteError};
 pub use zones::ZoneCache;
 
-use crate::zone::Zone;
+use crate::{basis::Ground, zone::Zone};
 
 /// How a name stands.
 #[derive(Clone, Debug)]
@@ -85,6 +85,23 @@ pub enum ChainError {
 pub trait ChainSource: Send + Sync + 'static {
     /// How `name` stands at the height that names are served from.
     async fn lookup(&self, name: &Name) -> Result<Standing, ChainError>;
+
+    /// As [`ChainSource::lookup`], with what the answer rests on, if that can be said.
+    async fn lookup_with_ground(&self, name: &Name) -> Result<(Standing, Option<Ground>), ChainError> {
+        Ok((self.lookup(name).await?, None))
+    }
+
+    /// The number of the state that names are served from now, at least 1; another one for every other state. `None` if
+    /// nothing may be said at the moment. Costs next to nothing.
+    fn epoch(&self) -> Option<u32> {
+        None
+    }
+
+    /// Whether the state that names are served from bears this out. `false` if that can't be said at once.
+    fn bears_out(&self, ground: &Ground) -> bool {
+        let _ = ground;
+        false
+    }
 
     /// The network, once it is known.
     fn network(&self) -> Option<Network>;

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::{ChainError, ChainSource, Standing, zones::Compiled};
+use crate::basis::Ground;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -95,6 +96,8 @@ pub struct Remote {
 #[derive(Default)]
 struct Known {
     tip: Option<Hash>,
+    /// How many tips there were until this one.
+    epoch: u32,
     names: HashMap<Name, Standing>,
 }
 
@@ -163,6 +166,20 @@ impl Remote {
             return Err(RemoteError::Network { url: self.url.clone(), expected, found });
         }
         Ok(status)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the tip in a status that is the last one. What was known of another tip is forgotten.
+    fn epoch_of(&self, status: &Status) -> u32 {
+        let mut known = self.known();
+        if known.tip != Some(status.tip) {
+            let epoch = known.epoch.wrapping_add(1).max(1);
+            *known = Known { tip: Some(status.tip), epoch, names: HashMap::new() };
+        }
+        known.epoch
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
@@ -240,6 +257,11 @@ fn verify(info: &ProofInfo, name: &Name, network: Network) -> Result<(Standing, 
     Ok((standing, header.height))
 }
 
+/// What a proof at a tip is good for: the time in which that is the tip. What the next one says has to be asked.
+fn ground(name: &Name, epoch: u32) -> Ground {
+    Ground { name: name.clone(), value: None, from: 0, until: u32::MAX, epoch }
+}
+
 /// The clock by which the node's last word ages.
 #[expect(clippy::disallowed_methods, reason = "how long ago a node was asked is the shell's matter")]
 fn now() -> Instant {
@@ -258,26 +280,35 @@ fn innermost(error: &dyn std::error::Error) -> String {
 #[async_trait]
 impl ChainSource for Remote {
     async fn lookup(&self, name: &Name) -> Result<Standing, ChainError> {
+        Ok(self.lookup_with_ground(name).await?.0)
+    }
+
+    async fn lookup_with_ground(&self, name: &Name) -> Result<(Standing, Option<Ground>), ChainError> {
         let status = self.status().await?;
         if !status.synced {
             return Err(ChainError::NotSynced { height: status.height });
         }
-        {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.tip != Some(status.tip) {
-                *known = Known { tip: Some(status.tip), names: HashMap::new() };
-            }
-            if let Some(standing) = known.names.get(name) {
-                return Ok(standing.clone());
-            }
+        let epoch = self.epoch_of(&status);
+        if let Some(standing) = self.known().names.get(name) {
+            return Ok((standing.clone(), Some(ground(name, epoch))));
         }
         let (standing, height) = self.prove(name, status.network).await?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         // The node may have moved on meanwhile: then the answer is good, but not for this tip.
-        if known.tip == Some(status.tip) && height == status.served_height && known.names.len() < MAX_NAMES {
+        if known.epoch != epoch || height != status.served_height {
+            return Ok((standing, None));
+        }
+        if known.names.len() < MAX_NAMES {
             known.names.insert(name.clone(), standing.clone());
         }
-        Ok(standing)
+        Ok((standing, Some(ground(name, epoch))))
+    }
+
+    fn epoch(&self) -> Option<u32> {
+        // Somebody who asks the node holds the lock: what it says will be known in a moment.
+        let last = self.status.try_lock().ok()?;
+        let (at, Ok(status)) = last.as_ref()? else { return None };
+        (status.synced && at.elapsed() < STATUS_AGE).then(|| self.epoch_of(status))
     }
 
     fn network(&self) -> Option<Network> {

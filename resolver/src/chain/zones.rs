@@ -49,6 +49,14 @@ impl Compiled {
             consensus::Standing::Released => Standing::Unregistered,
         }
     }
+
+    /// The heights around `height` between which the name stands as it does there: the first, and the first behind them.
+    pub fn bounds(&self, params: &Params, height: u32) -> (u32, u32) {
+        let ends = [self.entry.expires, self.entry.expires.saturating_add(params.grace)];
+        let from = ends.into_iter().filter(|end| *end <= height).max().unwrap_or(0);
+        let until = ends.into_iter().filter(|end| *end > height).min().unwrap_or(u32::MAX);
+        (from, until)
+    }
 }
 
 /// The cache.
@@ -143,6 +151,10 @@ mod tests {
                 Standing::Unregistered => "unregistered",
             };
             assert_eq!(standing, expected, "revoked {revoked}, height {height}");
+            let (from, until) = Compiled::new(entry(revoked)).bounds(params, height);
+            assert!((from..until).contains(&height), "{from} {height} {until}");
+            assert!(from == 0 || from == 100 || from == released, "{from}");
+            assert!(until == u32::MAX || until == 100 || until == released, "{until}");
         }
     }
 }

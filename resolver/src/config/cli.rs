@@ -3,9 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Parser, ValueEnum};
-use namechain::types::Network;
+use namechain::{
+    node::{MULTIADDR, MineMode, Multiaddr},
+    types::Network,
+};
 
-use super::{ADDRESS, Upstream};
+use super::ADDRESS;
+use crate::forward::Upstream;
 
 const MORE: &str = "\
 Examples:
@@ -15,18 +19,29 @@ Examples:
       on a free port, told in one line of JSON
   resolver --upstream 9.9.9.9 --upstream 1.1.1.1
       these upstreams instead of the machine's own
+  resolver --upstream tls://9.9.9.9#dns.quad9.net
+      encrypted; so are https://NAME/dns-query?bootstrap=IP and quic://NAME?bootstrap=IP
+  resolver --upstream recursive
+      no upstream: the servers of each name are asked, from the root on
   resolver --node http://127.0.0.1:7380
       with a node that runs already
+  resolver --network test --peer /ip4/192.0.2.1/tcp/7379
+      on the test network, with a node that it knows to begin with
   dig @127.0.0.1 -p 5300 www.alice
       ask it
 
-Environment: NAMECHAIN_NETWORK, _LISTEN, _API, _UPSTREAM, _DATA_DIR, _CONFIG, _NODE, _MOUNT_ROOT;
-several addresses with commas between. A flag counts more than the environment, the environment
+Environment: NAMECHAIN_NETWORK, _LISTEN, _API, _UPSTREAM, _DATA_DIR, _CONFIG, _NODE, _MOUNT_ROOT,
+_P2P_LISTEN, _PEER, _MINE, _MINE_THREADS, _NO_MDNS, _ALLOW_HOST; several values with commas between. A flag counts more than the environment, the environment
 more than the file. NAMECHAIN_LOG says what is logged: error, warn, info, debug, resolver=debug.
 
 Only the file has: mount-alt = true, allow = [\"192.168.0.0/16\"] (who may ask beside this machine),
-cache-bytes, upstream-timeout-ms, upstream = [] (ask nobody), and for names that delegate their zone
-[delegation] port = 53, loopback = false.
+cache-bytes, workers (threads that answer over UDP), fast-path = false, upstream-timeout-ms,
+hedge-ms, serve-stale-seconds, min-ttl-seconds, max-ttl-seconds,
+upstream = [] (ask nobody), and the tables
+  [[forward]] zone = \"corp.example\", upstream = [\"10.0.0.53\"]: other upstreams for some names
+  [[upstreams]] url, bootstrap, ca, pin: an encrypted upstream and whom its certificate is from
+  [recursive] root-hints, trust-anchor, validate, port, loopback
+  [delegation] port = 53, loopback = false: names that delegate their zone.
 
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 
@@ -51,7 +66,7 @@ pub struct Cli {
     pub api: Option<SocketAddr>,
 
     /// Ask this server for everything that is not on the chain; can be given several times [default: the machine's own]
-    #[arg(long, value_name = "IP[:PORT]", action = ArgAction::Append)]
+    #[arg(long, value_name = "IP[:PORT]|URL", action = ArgAction::Append)]
     pub upstream: Vec<Upstream>,
 
     /// Keep the chain here [default: namechain/NETWORK in the user's data directory]
@@ -61,6 +76,30 @@ pub struct Cli {
     /// Read this TOML file; its keys are the names of the flags
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+
+    /// Take connections of other nodes here; can be given several times [default: nowhere]
+    #[arg(long, value_name = "MULTIADDR", action = ArgAction::Append, conflicts_with = "node", value_parser = multiaddr)]
+    pub p2p_listen: Vec<Multiaddr>,
+
+    /// Stay connected to this node; can be given several times. Others are found through it, and remembered
+    #[arg(long, value_name = "MULTIADDR", action = ArgAction::Append, conflicts_with = "node", value_parser = multiaddr)]
+    pub peer: Vec<Multiaddr>,
+
+    /// Do not look for nodes on the local network (multicast DNS)
+    #[arg(long)]
+    pub no_mdns: bool,
+
+    /// When to mine [default: on-demand on dev, off elsewhere]
+    #[arg(long, value_name = "off|on-demand|always", conflicts_with = "node", value_parser = mine)]
+    pub mine: Option<MineMode>,
+
+    /// Threads that mine [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "node", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub mine_threads: Option<u16>,
+
+    /// A name by which the API may be addressed, beside its address and localhost; can be given several times
+    #[arg(long, value_name = "NAME", action = ArgAction::Append, conflicts_with = "node")]
+    pub allow_host: Vec<String>,
 
     /// Use a node that runs elsewhere instead of one of our own
     #[arg(long, value_name = "URL")]
@@ -77,6 +116,14 @@ pub struct Cli {
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| ADDRESS)
+}
+
+fn multiaddr(text: &str) -> Result<Multiaddr, &'static str> {
+    text.parse().map_err(|_| MULTIADDR)
+}
+
+fn mine(text: &str) -> Result<MineMode, &'static str> {
+    text.parse().map_err(|_| super::MINE)
 }
 
 /// On or off.

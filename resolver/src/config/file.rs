@@ -1,8 +1,11 @@
 //! The configuration file: TOML, every key known.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, SeqAccess, Visitor},
+};
 
 /// What the file can say. All keys are optional.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -15,11 +18,32 @@ pub struct File {
     /// Address of the node's API.
     pub api: Option<String>,
     /// Upstreams; an empty list says that there are none.
-    pub upstream: Option<Vec<String>>,
+    pub upstream: Option<OneOrMany>,
+    /// More upstreams, each in a table of its own.
+    #[serde(default)]
+    pub upstreams: Vec<UpstreamTable>,
+    /// Zones with upstreams of their own.
+    #[serde(default)]
+    pub forward: Vec<ForwardTable>,
+    /// How `upstream = "recursive"` works.
+    #[serde(default)]
+    pub recursive: Recursive,
     /// Where the chain is kept.
     pub data_dir: Option<PathBuf>,
     /// URL of a node elsewhere.
     pub node: Option<String>,
+    /// Where other nodes can connect.
+    pub p2p_listen: Option<Vec<String>>,
+    /// Nodes to stay connected to.
+    pub peer: Option<Vec<String>>,
+    /// Whether to look for nodes on the local network.
+    pub mdns: Option<bool>,
+    /// `off`, `on-demand` or `always`.
+    pub mine: Option<String>,
+    /// Threads that mine.
+    pub mine_threads: Option<u16>,
+    /// Names by which the API may be addressed.
+    pub allow_host: Option<Vec<String>>,
     /// Names at the root.
     pub mount_root: Option<bool>,
     /// Names under `namechain.alt.`.
@@ -30,9 +54,92 @@ pub struct File {
     pub cache_bytes: Option<usize>,
     /// How long a question to the upstreams may take, in milliseconds.
     pub upstream_timeout_ms: Option<u64>,
+    /// Whether UDP is served by the fast path.
+    pub fast_path: Option<bool>,
+    /// Threads of the fast path at each address.
+    pub workers: Option<usize>,
+    /// How long to wait for the first upstream before another is asked beside it, to begin with, in milliseconds.
+    pub hedge_ms: Option<u64>,
+    /// For how long an answer that has run out is given when no upstream replies, in seconds; 0: never.
+    pub serve_stale_seconds: Option<u64>,
+    /// How long a legacy answer is kept at least, in seconds.
+    pub min_ttl_seconds: Option<u64>,
+    /// How long a legacy answer is kept at most, in seconds.
+    pub max_ttl_seconds: Option<u64>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,
+}
+
+/// One text, or a list of them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct OneOrMany(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text in quotes or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
+                let mut all = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    all.push(text);
+                }
+                Ok(OneOrMany(all))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// A table of `upstreams`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UpstreamTable {
+    /// As in the list `upstream`.
+    pub url: String,
+    /// The addresses of its name.
+    #[serde(default)]
+    pub bootstrap: Vec<String>,
+    /// The authorities that its certificate must be from.
+    pub ca: Option<PathBuf>,
+    /// The keys that it may have.
+    pub pin: Option<OneOrMany>,
+}
+
+/// A table of `forward`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ForwardTable {
+    /// The zone.
+    pub zone: String,
+    /// Its upstreams.
+    pub upstream: OneOrMany,
+}
+
+/// The table `recursive`.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recursive {
+    /// A file with the root servers' addresses.
+    pub root_hints: Option<PathBuf>,
+    /// A file with the root's keys.
+    pub trust_anchor: Option<PathBuf>,
+    /// Whether signatures are checked.
+    pub validate: Option<bool>,
+    /// The port of all servers.
+    pub port: Option<u16>,
+    /// Whether servers on this machine may be asked.
+    pub loopback: Option<bool>,
 }
 
 /// The table `delegation`.

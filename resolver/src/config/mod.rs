@@ -2,11 +2,13 @@
 
 mod cli;
 mod file;
+mod upstreams;
 
 use std::{
     ffi::OsString,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
+    num::NonZeroU16,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -14,20 +16,25 @@ use std::{
 
 use ipnet::IpNet;
 use namechain::{
-    node::default_data_dir,
+    node::{DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, default_data_dir},
     types::{Network, UnknownNetwork},
 };
 use thiserror::Error;
 
 pub use cli::{Cli, Switch};
 
-use crate::{mount::Mounts, pipeline::Delegation};
+use crate::{
+    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
+    listen::{MAX_WORKERS, Udp},
+    mount::Mounts,
+    pipeline::Delegation,
+};
 
 /// Where DNS is answered unless it is said otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
 /// Where the API is served unless it is said otherwise.
 pub const DEFAULT_API: &str = "127.0.0.1:7380";
-/// The port of an upstream for which none is given.
+/// The port of the servers that a name delegates to.
 const DNS_PORT: u16 = 53;
 /// The longest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -64,21 +71,6 @@ pub enum ConfigError {
     NoHome,
 }
 
-/// An upstream: an IP address with or without a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upstream(pub SocketAddr);
-
-impl FromStr for Upstream {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<SocketAddr>()
-            .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)))
-            .map(Upstream)
-            .map_err(|_| "is not IP or IP:PORT, as in 9.9.9.9 or [2620:fe::fe]:53")
-    }
-}
-
 /// Where the chain is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChainFrom {
@@ -90,6 +82,8 @@ pub enum ChainFrom {
         api: SocketAddr,
         /// Where the chain is kept.
         data_dir: PathBuf,
+        /// What else its node does.
+        node: NodeOptions,
     },
     /// Behind a node's API.
     Remote {
@@ -100,6 +94,19 @@ pub enum ChainFrom {
     },
 }
 
+/// How the node in this process mines, takes part in the network, and is addressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeOptions {
+    /// How it takes part in the network; `None`: it is alone.
+    pub p2p: Option<P2p>,
+    /// When it mines.
+    pub mine: MineMode,
+    /// Threads that mine.
+    pub mine_threads: u16,
+    /// Names by which the API may be addressed.
+    pub allow_hosts: Vec<String>,
+}
+
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -108,7 +115,11 @@ pub struct Config {
     /// Where DNS is answered.
     pub listen: Vec<SocketAddr>,
     /// The upstreams; `None`: the machine's own.
-    pub upstreams: Option<Vec<SocketAddr>>,
+    pub upstreams: Option<Vec<Upstream>>,
+    /// Zones with upstreams of their own.
+    pub zones: Vec<ForwardZone>,
+    /// How the recursive resolver works, where it is an upstream.
+    pub recursive: RecursiveConfig,
     /// Where the chain's names stand.
     pub mounts: Mounts,
     /// Who may ask beside this machine.
@@ -117,8 +128,16 @@ pub struct Config {
     pub cache_bytes: usize,
     /// How long a question to the upstreams may take.
     pub upstream_timeout: Duration,
+    /// How long to wait for one upstream before another is asked beside it, to begin with.
+    pub hedge: Duration,
+    /// For how long an answer that has run out is given when no upstream replies; zero: never.
+    pub serve_stale: Duration,
+    /// How long a legacy answer is kept at least and at most.
+    pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// How queries over UDP are served.
+    pub udp: Udp,
     /// Whether the start is told as JSON.
     pub json: bool,
 }
@@ -132,6 +151,22 @@ impl Config {
             None => file::File::default(),
         };
         Merge { cli, file }.config()
+    }
+
+    /// How legacy DNS is asked, with these upstreams.
+    pub fn legacy(&self, upstreams: Vec<Upstream>) -> LegacyConfig {
+        LegacyConfig {
+            upstreams,
+            zones: self.zones.clone(),
+            recursive: self.recursive.clone(),
+            cache_bytes: self.cache_bytes,
+            min_ttl: self.ttl.0,
+            max_ttl: self.ttl.1,
+            serve_stale: self.serve_stale,
+            timeout: self.upstream_timeout,
+            first_retry: self.hedge,
+            ..LegacyConfig::default()
+        }
     }
 }
 
@@ -159,7 +194,8 @@ where
 }
 
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
-const UPSTREAM: &str = "is not IP or IP:PORT, as in 9.9.9.9 or [2620:fe::fe]:53";
+const MINE: &str = "is neither off nor on-demand nor always";
+const THREADS: &str = "is not a number from 1 to 1024";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
@@ -183,7 +219,14 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
     }
     if cli.upstream.is_empty() {
         let key = "NAMECHAIN_UPSTREAM";
-        cli.upstream = list(key)?.iter().map(|value| read(key, value, UPSTREAM)).collect::<Result<_, _>>()?;
+        let read = |text: &String| {
+            text.parse().map_err(|error: UpstreamError| ConfigError::Value {
+                place: key.into(),
+                value: text.clone(),
+                why: error.to_string(),
+            })
+        };
+        cli.upstream = list(key)?.iter().map(read).collect::<Result<_, _>>()?;
     }
     // What belongs to one kind of node is not taken over for the other.
     if cli.node.is_none() && cli.api.is_none() && cli.data_dir.is_none() {
@@ -196,6 +239,29 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
         }
         cli.data_dir =
             cli.data_dir.or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
+        if cli.p2p_listen.is_empty() {
+            let key = "NAMECHAIN_P2P_LISTEN";
+            cli.p2p_listen =
+                list(key)?.iter().map(|value| read(key, value, MULTIADDR)).collect::<Result<_, _>>()?;
+        }
+        if cli.peer.is_empty() {
+            let key = "NAMECHAIN_PEER";
+            cli.peer =
+                list(key)?.iter().map(|value| read(key, value, MULTIADDR)).collect::<Result<_, _>>()?;
+        }
+        if cli.mine.is_none() {
+            let key = "NAMECHAIN_MINE";
+            cli.mine = text(key)?.map(|value| read(key, &value, MINE)).transpose()?;
+        }
+        if cli.mine_threads.is_none() {
+            let key = "NAMECHAIN_MINE_THREADS";
+            let given: Option<NonZeroU16> = text(key)?.map(|value| read(key, &value, THREADS)).transpose()?;
+            cli.mine_threads = given.map(NonZeroU16::get);
+        }
+        if cli.allow_host.is_empty() {
+            cli.allow_host = list("NAMECHAIN_ALLOW_HOST")?;
+        }
+        cli.no_mdns = cli.no_mdns || text("NAMECHAIN_NO_MDNS")?.is_some_and(|value| value != "false");
     }
     cli.config =
         cli.config.or_else(|| env("NAMECHAIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
@@ -237,25 +303,36 @@ impl Merge {
         if listen.is_empty() {
             return Err(ConfigError::Conflict("listen: an empty list leaves nothing to do: give an IP:PORT"));
         }
-        let upstreams = match (cli.upstream.is_empty(), file.upstream) {
-            (false, _) => Some(cli.upstream.into_iter().map(|upstream| upstream.0).collect()),
-            (true, Some(given)) => Some(
-                given
-                    .iter()
-                    .map(|text| read("upstream", text, UPSTREAM).map(|upstream: Upstream| upstream.0))
-                    .collect::<Result<_, _>>()?,
-            ),
-            (true, None) => None,
-        };
+        let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
+        let defaults = LegacyConfig::default();
+        let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
+        let ttl = (
+            seconds(file.min_ttl_seconds, defaults.min_ttl),
+            seconds(file.max_ttl_seconds, defaults.max_ttl),
+        );
+        if ttl.0 > ttl.1 {
+            return Err(ConfigError::Conflict("min-ttl-seconds is more than max-ttl-seconds"));
+        }
         let hint = "is not a network, as in 192.168.0.0/16";
         let allow = file.allow.unwrap_or_default();
         let allow = allow.iter().map(|text| read("allow", text, hint)).collect::<Result<_, _>>()?;
         let root = cli.mount_root.map_or(file.mount_root.unwrap_or(true), |switch| switch == Switch::On);
+        let udp = match (file.fast_path, file.workers) {
+            (Some(false), _) => Udp::Plain,
+            (_, None) => Udp::default(),
+            (_, Some(workers @ 1..=MAX_WORKERS)) => Udp::Fast(workers),
+            _ => return Err(ConfigError::Conflict("workers: there can be 1 to 256 at each address")),
+        };
         let on_dev = network == Some(Network::Dev);
         Ok(Config {
             chain,
             listen,
             upstreams,
+            zones: upstreams::zones(&file.forward)?,
+            recursive: upstreams::recursive(file.recursive),
+            hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
+            serve_stale: seconds(file.serve_stale_seconds, defaults.serve_stale),
+            ttl,
             mounts: Mounts { root, alt: file.mount_alt.unwrap_or(true) },
             allow,
             cache_bytes: file.cache_bytes.unwrap_or(CACHE_BYTES),
@@ -264,6 +341,7 @@ impl Merge {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
+            udp,
             json: cli.json,
         })
     }
@@ -293,6 +371,14 @@ impl Merge {
                 let why = "node excludes api and data-dir: those belong to a node of the resolver's own";
                 return Err(ConfigError::Conflict(why));
             }
+            let file = &self.file;
+            if self.cli.node.is_none()
+                && (file.p2p_listen.is_some() || file.peer.is_some() || file.mine.is_some())
+            {
+                let why =
+                    "node excludes p2p-listen, peer and mine: those belong to a node of the resolver's own";
+                return Err(ConfigError::Conflict(why));
+            }
             return Ok(ChainFrom::Remote { url, network });
         }
         let network = network.unwrap_or(Network::Main);
@@ -304,103 +390,41 @@ impl Merge {
             Some(dir) => dir,
             None => default_data_dir(network).ok_or(ConfigError::NoHome)?,
         };
-        Ok(ChainFrom::Embedded { network, api, data_dir })
+        Ok(ChainFrom::Embedded { network, api, data_dir, node: self.node(network)? })
+    }
+
+    /// What the node in this process does. By default it dials others and takes no connections; on dev it is alone unless it
+    /// is told of another node, or where to listen.
+    fn node(&self, network: Network) -> Result<NodeOptions, ConfigError> {
+        let (cli, file) = (&self.cli, &self.file);
+        let addresses = |flags: &Vec<Multiaddr>, key: &str, file: &Option<Vec<String>>| match flags.is_empty()
+        {
+            false => Ok(flags.clone()),
+            true => file.iter().flatten().map(|text| read(key, text, MULTIADDR)).collect(),
+        };
+        let listen = addresses(&cli.p2p_listen, "p2p-listen", &file.p2p_listen)?;
+        let peers = addresses(&cli.peer, "peer", &file.peer)?;
+        let dev = network == Network::Dev;
+        let mdns = !dev && !cli.no_mdns && file.mdns.unwrap_or(true);
+        let alone = dev && listen.is_empty() && peers.is_empty();
+        let mine = match (cli.mine, &file.mine) {
+            (Some(mine), _) => mine,
+            (None, Some(text)) => read("mine", text, MINE)?,
+            (None, None) => MineMode::default_of(network),
+        };
+        let mine_threads = cli.mine_threads.or(file.mine_threads).unwrap_or(1);
+        if !(1..=1_024).contains(&mine_threads) {
+            let (place, value) = ("mine-threads".into(), mine_threads.to_string());
+            return Err(ConfigError::Value { place, value, why: THREADS.into() });
+        }
+        let allow_hosts = match cli.allow_host.is_empty() {
+            false => cli.allow_host.clone(),
+            true => file.allow_host.clone().unwrap_or_default(),
+        };
+        let p2p = (!alone).then_some(P2p { listen, peers, mdns, max_inbound: DEFAULT_INBOUND });
+        Ok(NodeOptions { p2p, mine, mine_threads, allow_hosts })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use clap::Parser;
-
-    use super::*;
-
-    /// The configuration of a command line, environment and file.
-    fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
-        let mut flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
-        let dir = tempfile::tempdir().unwrap();
-        if let Some(text) = file {
-            let path = dir.path().join("resolver.toml");
-            fs::write(&path, text).unwrap();
-            flags.extend(["--config".to_owned(), path.to_str().unwrap().to_owned()]);
-        }
-        let cli = Cli::try_parse_from(std::iter::once("resolver".to_owned()).chain(flags))
-            .map_err(|error| error.to_string())?;
-        let map: HashMap<&str, &str> = env.iter().copied().collect();
-        Config::load(cli, |key| map.get(key).map(OsString::from)).map_err(|error| error.to_string())
-    }
-
-    fn address(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_defaults() {
-        let config = load("--dev", &[], None).unwrap();
-        assert_eq!(config.listen, [address("127.0.0.1:5300")]);
-        assert_eq!(config.upstreams, None, "the machine's own");
-        assert_eq!(config.mounts, Mounts { root: true, alt: true });
-        let ChainFrom::Embedded { network, api, .. } = config.chain else { panic!("a node of its own") };
-        assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
-        let main = load("--data-dir /data", &[], None).unwrap();
-        let expected = ChainFrom::Embedded { network: Network::Main, api, data_dir: "/data".into() };
-        assert_eq!(main.chain, expected);
-        assert!(config.delegation.loopback && !main.delegation.loopback);
-    }
-
-    #[test]
-    fn flags_over_environment_over_file() {
-        let file =
-            "listen = ['127.0.0.1:1']\nupstream = ['192.0.2.1']\nmount-root = false\ncache-bytes = 5\n";
-        let env = [("NAMECHAIN_LISTEN", "127.0.0.1:2, 127.0.0.1:3"), ("NAMECHAIN_MOUNT_ROOT", "on")];
-        let all = load("--dev --listen 127.0.0.1:4 --listen [::1]:4", &env, Some(file)).unwrap();
-        assert_eq!(all.listen, [address("127.0.0.1:4"), address("[::1]:4")]);
-        assert_eq!(all.upstreams, Some(vec![address("192.0.2.1:53")]));
-        assert!(all.mounts.root);
-        assert_eq!(all.cache_bytes, 5);
-        let env_and_file = load("", &env, Some(file)).unwrap();
-        assert_eq!(env_and_file.listen, [address("127.0.0.1:2"), address("127.0.0.1:3")]);
-        let only_file = load("", &[], Some(file)).unwrap();
-        assert_eq!(only_file.listen, [address("127.0.0.1:1")]);
-        assert!(!only_file.mounts.root);
-        assert_eq!(load("", &[], Some("upstream = []")).unwrap().upstreams, Some(vec![]), "none at all");
-    }
-
-    #[test]
-    fn a_flag_counts_more_than_the_environment() {
-        let config = load("--dev", &[("NAMECHAIN_NETWORK", "main")], None).unwrap();
-        assert!(matches!(config.chain, ChainFrom::Embedded { network: Network::Dev, .. }));
-        let config = load("--node http://127.0.0.1:1", &[("NAMECHAIN_API", "127.0.0.1:2")], None).unwrap();
-        assert!(matches!(config.chain, ChainFrom::Remote { .. }));
-        let config = load("--api 127.0.0.1:2", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
-        assert!(matches!(config.chain, ChainFrom::Embedded { .. }));
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_in_one_line() {
-        for (flags, env, file, expected) in [
-            ("--listen localhost", vec![], None, "is not IP:PORT, as in 127.0.0.1:5300"),
-            ("--upstream dns.example", vec![], None, "as in 9.9.9.9"),
-            ("--network live", vec![], None, "use main, test or dev"),
-            ("--dev --network main", vec![], None, "cannot be used with"),
-            ("--node http://x --api 127.0.0.1:1", vec![], None, "cannot be used with"),
-            ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
-            ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
-            ("", vec![], Some("\nupstreams = []"), "line 2: unknown key `upstreams`, expected one of"),
-            ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
-            ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),
-            ("", vec![], Some("listen = []"), "an empty list"),
-            ("", vec![], Some("listen = 5"), "line 1:"),
-            ("", vec![], Some("network = 'live'"), "use main, test or dev"),
-            ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
-            ("", vec![], Some("node = 'http://127.0.0.1'\napi = '127.0.0.1:1'"), "node excludes api"),
-            ("--config /does/not/exist", vec![], None, "/does/not/exist can't be read"),
-        ] {
-            let error = load(flags, &env, file).unwrap_err();
-            assert!(error.contains(expected), "{flags} {file:?}: {error}");
-            let first = error.lines().next().unwrap();
-            assert!(first.len() < 400 && (file.is_none() || error.lines().count() == 1), "{error}");
-        }
-    }
-}
+mod tests;

@@ -1,20 +1,12 @@
 //! Why a question to legacy DNS got no answer, and the extended error (RFC 8914) that tells the client so.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
-/// RFC 8914 §4.14: the server is not ready to serve.
-const EDE_NOT_READY: u16 = 14;
-/// RFC 8914 §4.22: the server is not supported for this question.
-const EDE_NOT_SUPPORTED: u16 = 21;
-/// RFC 8914 §4.23: no authority could be reached.
-const EDE_NO_REACHABLE_AUTHORITY: u16 = 22;
-/// RFC 8914 §4.24: an unrecoverable network error.
-const EDE_NETWORK_ERROR: u16 = 23;
-/// RFC 8914 §4.1: nothing more fitting.
-const EDE_OTHER: u16 = 0;
+use super::channel::ChannelError;
+use super::target::Target;
+use crate::ede::Ede;
 
 /// A question to legacy DNS that stays without an answer.
 ///
@@ -28,12 +20,21 @@ pub enum ForwardError {
     #[error("no reply from {} within {timeout:?}; last: {}", tried(.servers), .last)]
     AllFailed {
         /// Who was asked, in this order, each once.
-        servers: Vec<SocketAddr>,
+        servers: Vec<Target>,
         /// How long the question was allowed to take.
         timeout: Duration,
         /// What happened to the last try.
         last: ExchangeError,
     },
+    /// All who could be asked ask us in turn, or somebody who does.
+    #[error("{} {} back to this resolver, and nobody else can be asked", tried(.servers), lead(.servers))]
+    LeadsBack {
+        /// Who they are.
+        servers: Vec<Target>,
+    },
+    /// A question that we sent has come back to us.
+    #[error("a question of this resolver's own, which shows that its upstream {0} leads back to it")]
+    CameBack(Target),
     /// The same question failed a moment ago, and the servers are not asked again yet (RFC 9520 §3.2).
     #[error(
         "the upstream DNS servers did not reply to this question a moment ago; asked again in a few seconds"
@@ -51,6 +52,9 @@ pub enum ForwardError {
     /// A value of [`super::LegacyConfig`] that can't work.
     #[error("legacy DNS can't be set up: {0}")]
     Config(&'static str),
+    /// An upstream that can't be set up.
+    #[error("{0}")]
+    Upstream(#[from] ChannelError),
     /// A checked answer could not be read again. A bug, not the network.
     #[error("the answer can't be read: {0}")]
     Unreadable(&'static str),
@@ -60,17 +64,20 @@ pub enum ForwardError {
 }
 
 impl ForwardError {
-    /// The extended DNS error that goes with the SERVFAIL: its INFO-CODE and EXTRA-TEXT (RFC 8914 §2).
-    pub fn ede(&self) -> (u16, String) {
+    /// The extended DNS error that goes with the SERVFAIL (RFC 8914).
+    pub fn ede(&self) -> Ede {
         let code = match self {
-            Self::NoUpstream | Self::FailedRecently => EDE_NO_REACHABLE_AUTHORITY,
-            Self::AllFailed { last, .. } if last.is_network() => EDE_NETWORK_ERROR,
-            Self::AllFailed { .. } => EDE_NO_REACHABLE_AUTHORITY,
-            Self::Busy { .. } => EDE_NOT_READY,
-            Self::NotForwardable(_) => EDE_NOT_SUPPORTED,
-            Self::Config(_) | Self::Unreadable(_) | Self::Abandoned => EDE_OTHER,
+            Self::NoUpstream | Self::FailedRecently | Self::LeadsBack { .. } | Self::CameBack(_) => {
+                Ede::NO_REACHABLE_AUTHORITY
+            }
+            Self::AllFailed { last: ExchangeError::Network { .. }, .. } => Ede::NETWORK_ERROR,
+            Self::AllFailed { last: ExchangeError::Bogus { .. }, .. } => Ede::DNSSEC_BOGUS,
+            Self::AllFailed { .. } => Ede::NO_REACHABLE_AUTHORITY,
+            Self::Busy { .. } => Ede::NOT_READY,
+            Self::NotForwardable(_) => Ede::NOT_SUPPORTED,
+            Self::Config(_) | Self::Upstream(_) | Self::Unreadable(_) | Self::Abandoned => Ede::OTHER,
         };
-        (code, self.to_string())
+        Ede::new(code, self.to_string())
     }
 }
 
@@ -79,12 +86,15 @@ impl ForwardError {
 pub enum ExchangeError {
     /// Nothing that may be believed came in time.
     #[error("{0} did not reply in time")]
-    Silent(SocketAddr),
+    Silent(Target),
+    /// It asks us in turn.
+    #[error("{0} leads back to this resolver")]
+    LeadsBack(Target),
     /// The network refused (no route, port closed, connection reset).
     #[error("{server}: {what}")]
     Network {
         /// Who was asked.
-        server: SocketAddr,
+        server: Target,
         /// What the operating system said.
         what: String,
     },
@@ -92,22 +102,25 @@ pub enum ExchangeError {
     #[error("{server} sent a malformed reply: {what}")]
     Malformed {
         /// Who was asked.
-        server: SocketAddr,
+        server: Target,
         /// The first thing that was wrong.
         what: &'static str,
+    },
+    /// The answer is not what its zone has signed.
+    #[error("{server}: DNSSEC: the signatures of the answer do not hold")]
+    Bogus {
+        /// Who was asked.
+        server: Target,
     },
     /// The operating system gave no random numbers.
     #[error("no random numbers from the operating system: {0}")]
     Random(String),
 }
 
-impl ExchangeError {
-    /// Whether the network said no, in contrast to a server that said nothing or nonsense.
-    fn is_network(&self) -> bool {
-        matches!(self, Self::Network { .. })
-    }
+fn tried(servers: &[Target]) -> String {
+    servers.iter().map(Target::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn tried(servers: &[SocketAddr]) -> String {
-    servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+fn lead(servers: &[Target]) -> &'static str {
+    if servers.len() == 1 { "leads" } else { "lead" }
 }

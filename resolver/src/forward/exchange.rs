@@ -1,24 +1,25 @@
-//! Asking one server: over UDP, and over TCP where UDP is not enough.
+//! Asking one server: over UDP, and over TCP where UDP is not enough; or over the connection that is kept to it.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
 
+use super::channel::{BOGUS, Channel};
+use super::clock::Clock;
 use super::error::ExchangeError;
 use super::query::{Asking, Heard, Manners, QUERY_RANDOM, Query};
+use super::sockets::Sockets;
+use super::target::Target;
 use crate::cache::Answer;
-use crate::cache::wire::{Malformed, Packet};
+use crate::cache::wire::{HEADER, Malformed, Packet};
 
 /// Larger than any datagram that a server may send us; one that fills it was cut by the kernel and is asked for over TCP.
 const UDP_BUFFER: usize = 4096;
 /// After so many datagrams that do not match somebody is guessing, and the query goes over TCP, where guessing is harder.
 const MAX_STRAYS: usize = 16;
-/// Random ports that are tried before the kernel chooses.
-const PORT_TRIES: usize = 4;
-/// The lowest port that is chosen. Below are the ports of services.
-const FIRST_PORT: u16 = 10_000;
 /// UDP, then without EDNS, then TCP, then without mixed case: no server makes us ask it more often.
 const MAX_STEPS: usize = 4;
 /// How much is allocated for a TCP reply before its bytes are there.
@@ -56,61 +57,134 @@ enum Outcome {
     NoEdns,
 }
 
-/// Asks one server until it gives a reply that may be believed, or can't.
-///
-/// # Errors
-/// [`ExchangeError`]; never [`ExchangeError::Silent`]: how long to wait is the caller's to say.
-pub async fn exchange(
-    server: SocketAddr,
+/// How servers are asked.
+#[derive(Debug)]
+pub struct Exchange {
+    clock: Arc<Clock>,
+    sockets: Sockets,
+}
+
+impl Exchange {
+    /// Nobody was asked yet.
+    pub fn new(clock: Arc<Clock>) -> Self {
+        Self { clock, sockets: Sockets::default() }
+    }
+
+    /// Asks one server until it gives a reply that may be believed, or can't.
+    ///
+    /// # Errors
+    /// [`ExchangeError`]; never [`ExchangeError::Silent`]: how long to wait is the caller's to say.
+    pub async fn ask(
+        &self,
+        target: &Target,
+        question: &[u8],
+        asking: Asking,
+        manners: Manners,
+    ) -> Result<Replied, ExchangeError> {
+        match target {
+            Target::Plain(server) => self.ask_plain(*server, question, asking, manners).await,
+            Target::Channel(channel) => ask_channel(channel, target, question, asking, manners).await,
+        }
+    }
+
+    /// Forgets what is open to a server: it may be open to nowhere.
+    pub fn forget(&self, target: &Target) {
+        if let Target::Plain(server) = target {
+            self.sockets.forget(*server);
+        }
+    }
+
+    async fn ask_plain(
+        &self,
+        server: SocketAddr,
+        question: &[u8],
+        asking: Asking,
+        mut manners: Manners,
+    ) -> Result<Replied, ExchangeError> {
+        let (mut tcp, mut case_in_doubt) = (false, false);
+        for _ in 0..MAX_STEPS {
+            let random = random::<QUERY_RANDOM>()?;
+            let query = Query::new(question, asking, manners, server.ip().is_loopback(), &random);
+            let outcome =
+                if tcp { over_tcp(server, &query).await } else { self.over_udp(server, &query).await };
+            match outcome {
+                Ok(Outcome::Reply(message)) => {
+                    let sent = query.question().to_vec();
+                    // A server that changes the case over TCP too is one that does so, not a forger.
+                    let kept = message.get(HEADER..HEADER + sent.len()) == Some(&sent);
+                    manners.mixed_case &= kept;
+                    return Ok(Replied { message, sent, manners });
+                }
+                Ok(Outcome::TryTcp) => tcp = true,
+                Ok(Outcome::OtherCase) => (tcp, case_in_doubt) = (true, true),
+                Ok(Outcome::NoEdns) => manners.edns = false,
+                // It has no TCP and changes the case: what is left is a fresh id and port without it.
+                Err(ExchangeError::Network { .. }) if tcp && case_in_doubt => {
+                    (tcp, case_in_doubt, manners.mixed_case) = (false, false, false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ExchangeError::Malformed { server: server.into(), what: "no two replies of one kind" })
+    }
+
+    async fn over_udp(&self, server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
+        let network = |error: io::Error| network(server, &error);
+        let connected = self.sockets.take(server, self.clock.now()).await.map_err(network)?;
+        connected.socket.send(query.bytes()).await.map_err(network)?;
+        let mut buffer = [0; UDP_BUFFER];
+        for _ in 0..MAX_STRAYS {
+            let length = connected.socket.recv(&mut buffer).await.map_err(network)?;
+            if let Some(outcome) = outcome(&server.into(), query, &buffer[..length], true)? {
+                if matches!(outcome, Outcome::Reply(_)) {
+                    self.sockets.give_back(connected, self.clock.now());
+                }
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::TryTcp)
+    }
+}
+
+async fn ask_channel(
+    channel: &Channel,
+    target: &Target,
     question: &[u8],
     asking: Asking,
     mut manners: Manners,
 ) -> Result<Replied, ExchangeError> {
-    let (mut tcp, mut case_in_doubt) = (false, false);
+    let failed = |what: String| ExchangeError::Network { server: target.clone(), what };
+    if let Some(recursive) = channel.recursive() {
+        let message = recursive.answer(question, asking).await.map_err(|what| match what {
+            what if what == BOGUS => ExchangeError::Bogus { server: target.clone() },
+            what => failed(what),
+        })?;
+        return Ok(Replied { message, sent: question.to_vec(), manners });
+    }
+    // Nobody can forge a reply in there: nothing is won by mixing the case.
     for _ in 0..MAX_STEPS {
-        let random = random::<QUERY_RANDOM>()?;
-        let query = Query::new(question, asking, manners, server, &random);
-        let outcome = if tcp { over_tcp(server, &query).await } else { over_udp(server, &query).await };
-        match outcome {
-            Ok(Outcome::Reply(message)) => {
-                let sent = query.question().to_vec();
-                // A server that changes the case over TCP too is one that does so, not a forger.
-                let kept = message.get(12..12 + sent.len()) == Some(&sent);
-                manners.mixed_case &= kept;
-                return Ok(Replied { message, sent, manners });
+        let manners_now = Manners { mixed_case: false, ..manners };
+        let query = Query::new(question, asking, manners_now, target.is_near(), &random()?);
+        let query = if channel.is_encrypted() { query.padded() } else { query };
+        let message = channel.ask(query.bytes()).await.map_err(failed)?;
+        match outcome(target, &query, &message, false)? {
+            Some(Outcome::Reply(message)) => {
+                return Ok(Replied { message, sent: query.question().to_vec(), manners });
             }
-            Ok(Outcome::TryTcp) => tcp = true,
-            Ok(Outcome::OtherCase) => (tcp, case_in_doubt) = (true, true),
-            Ok(Outcome::NoEdns) => manners.edns = false,
-            // It has no TCP and changes the case: what is left is a fresh id and port without it.
-            Err(ExchangeError::Network { .. }) if tcp && case_in_doubt => {
-                (tcp, case_in_doubt, manners.mixed_case) = (false, false, false);
+            Some(Outcome::NoEdns) => manners.edns = false,
+            _ => {
+                let what = "a reply to another query";
+                return Err(ExchangeError::Malformed { server: target.clone(), what });
             }
-            Err(error) => return Err(error),
         }
     }
-    Err(ExchangeError::Malformed { server, what: "no two replies of one kind" })
-}
-
-async fn over_udp(server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
-    let network = |error: io::Error| network(server, &error);
-    let socket = random_socket(server).await?;
-    socket.connect(server).await.map_err(network)?;
-    socket.send(query.bytes()).await.map_err(network)?;
-    let mut buffer = [0; UDP_BUFFER];
-    for _ in 0..MAX_STRAYS {
-        let length = socket.recv(&mut buffer).await.map_err(network)?;
-        if let Some(outcome) = outcome(server, query, &buffer[..length], true)? {
-            return Ok(outcome);
-        }
-    }
-    Ok(Outcome::TryTcp)
+    Err(ExchangeError::Malformed { server: target.clone(), what: "no two replies of one kind" })
 }
 
 async fn over_tcp(server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
     let message = tcp_round(server, query.bytes()).await.map_err(|error| network(server, &error))?;
-    let stray = ExchangeError::Malformed { server, what: "a reply to another query over TCP" };
-    outcome(server, query, &message, false)?.ok_or(stray)
+    let stray = ExchangeError::Malformed { server: server.into(), what: "a reply to another query over TCP" };
+    outcome(&server.into(), query, &message, false)?.ok_or(stray)
 }
 
 async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
@@ -130,12 +204,12 @@ async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
 
 /// What a message means for the exchange; `None` if it is to be ignored.
 fn outcome(
-    server: SocketAddr,
+    target: &Target,
     query: &Query,
     message: &[u8],
     udp: bool,
 ) -> Result<Option<Outcome>, ExchangeError> {
-    let malformed = |what| ExchangeError::Malformed { server, what };
+    let malformed = |what| ExchangeError::Malformed { server: target.clone(), what };
     Ok(Some(match query.judge(message, udp) {
         Heard::Stray => return Ok(None),
         Heard::OtherCase => Outcome::OtherCase,
@@ -149,23 +223,6 @@ fn outcome(
     }))
 }
 
-/// A socket on a port that can't be guessed (RFC 5452 §9.2, RFC 6056).
-async fn random_socket(server: SocketAddr) -> Result<UdpSocket, ExchangeError> {
-    let any = |port| match server {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-    };
-    for pair in random::<{ 2 * PORT_TRIES }>()?.chunks_exact(2) {
-        let port = u16::from_be_bytes([pair[0], pair[1]]);
-        if port >= FIRST_PORT
-            && let Ok(socket) = UdpSocket::bind(any(port)).await
-        {
-            return Ok(socket);
-        }
-    }
-    UdpSocket::bind(any(0)).await.map_err(|error| network(server, &error))
-}
-
 fn random<const N: usize>() -> Result<[u8; N], ExchangeError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| ExchangeError::Random(error.to_string()))?;
@@ -173,5 +230,5 @@ fn random<const N: usize>() -> Result<[u8; N], ExchangeError> {
 }
 
 fn network(server: SocketAddr, error: &io::Error) -> ExchangeError {
-    ExchangeError::Network { server, what: error.to_string() }
+    ExchangeError::Network { server: server.into(), what: error.to_string() }
 }

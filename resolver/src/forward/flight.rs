@@ -1,19 +1,19 @@
 //! One upstream query for however many identical questions wait for it.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use super::error::ForwardError;
+use super::target::Target;
 use crate::cache::{Answer, Key};
 
 /// How many questions may wait for one query.
 pub const MAX_WAITING: usize = 1024;
 
 /// What a flight brings back.
-pub type Landed = Result<(Arc<Answer>, SocketAddr), ForwardError>;
+pub type Landed = Result<(Arc<Answer>, Target), ForwardError>;
 
 type Board = HashMap<Key, watch::Sender<Option<Landed>>>;
 
@@ -59,6 +59,11 @@ impl Flights {
         let (sender, receiver) = watch::channel(None);
         board.insert(key.clone(), sender);
         Ok((receiver, Some(Pilot { flights: self.clone(), key: key.clone(), result: None })))
+    }
+
+    /// Whether so many are on their way that none should be added which nobody waits for.
+    pub fn is_busy(&self) -> bool {
+        self.lock().len() >= self.limit.div_ceil(2)
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {

@@ -1,9 +1,11 @@
 //! Legacy DNS: the upstreams' answers through the cache.
 //!
 //! ```text
-//! LegacyQuestion -> cache -> one flight per question -> servers in order of latency -> UDP, TCP -> check -> cache -> Reply
+//! LegacyQuestion -> zone -> cache -> one flight per question -> servers in order of latency -> exchange -> check -> cache -> Reply
+//!                                                        exchange: UDP, TCP | channel: TCP, TLS, HTTPS, QUIC, recursive
 //! ```
 
+mod channel;
 mod clock;
 mod decode;
 #[cfg(test)]
@@ -11,37 +13,58 @@ mod decode_tests;
 mod error;
 mod exchange;
 mod flight;
+mod lookup;
+mod loops;
+mod plain;
 mod query;
 mod question;
 mod race;
 mod servers;
+mod sockets;
+mod target;
 #[cfg(test)]
 mod tests;
+mod upstream;
+mod zones;
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::Name;
 
-use crate::cache::{Answer, Cache, DEFAULT_BYTES, Hit, Key, Scope};
+use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE, MAX_STALE};
 use clock::Clock;
-use flight::{Flights, Landed, Pilot, landing};
-use query::Asking;
+use flight::Flights;
 use race::{MAX_SERVERS, Race};
-use servers::Servers;
+use target::Targets;
+use zones::{MAX_ZONES, Zone, Zones};
 
 pub use crate::cache::CacheStats;
+pub use channel::{ChannelError, RecursiveConfig};
+pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
+pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
+pub use target::Target;
+pub use upstream::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
 
 /// How legacy DNS is asked. Every field is a bound or a place.
 #[derive(Debug, Clone)]
 pub struct LegacyConfig {
-    /// The recursive servers to ask. Empty: every question is [`ForwardError::NoUpstream`].
-    pub upstreams: Vec<SocketAddr>,
+    /// Who is asked. Nobody: every question is [`ForwardError::NoUpstream`].
+    pub upstreams: Vec<Upstream>,
+    /// Zones with upstreams of their own.
+    pub zones: Vec<ForwardZone>,
+    /// How [`Upstream::Recursive`] works.
+    pub recursive: RecursiveConfig,
     /// Memory for answers, in bytes, bookkeeping included.
     pub cache_bytes: usize,
+    /// How long an answer is kept at least, whatever its TTL; a TTL of 0 is kept by nobody.
+    pub min_ttl: Duration,
+    /// How long an answer is kept at most.
+    pub max_ttl: Duration,
+    /// For how long an answer that has run out may be given when nobody gives a newer one (RFC 8767); zero: never.
+    pub serve_stale: Duration,
     /// How long one question may take in all, over all servers and tries.
     pub timeout: Duration,
     /// How long to wait for the first server before a second try is started beside it. It adapts to the measured
@@ -51,11 +74,25 @@ pub struct LegacyConfig {
     pub max_in_flight: usize,
 }
 
+/// A zone with upstreams of its own. Its names are never asked of anybody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardZone {
+    /// Its name.
+    pub zone: Name,
+    /// Who is asked.
+    pub upstreams: Vec<Upstream>,
+}
+
 impl Default for LegacyConfig {
     fn default() -> Self {
         Self {
             upstreams: Vec::new(),
+            zones: Vec::new(),
+            recursive: RecursiveConfig::default(),
             cache_bytes: DEFAULT_BYTES,
+            min_ttl: Duration::ZERO,
+            max_ttl: MAX_POSITIVE,
+            serve_stale: MAX_STALE,
             timeout: Duration::from_secs(5),
             first_retry: Duration::from_millis(400),
             max_in_flight: 1024,
@@ -66,60 +103,85 @@ impl Default for LegacyConfig {
 /// Legacy DNS. Its questions are asked from within a tokio runtime.
 #[derive(Debug)]
 pub struct Legacy {
-    upstreams: Vec<SocketAddr>,
+    zones: Zones,
     cache: Arc<Cache>,
     flights: Arc<Flights>,
     race: Arc<Race>,
+    serve_stale: bool,
 }
 
 impl Legacy {
     /// Sets it up. Asks nobody yet.
     ///
     /// # Errors
-    /// [`ForwardError::Config`] if a bound is zero or there are more upstreams than are ever asked.
+    /// [`ForwardError::Config`] if a bound is zero or there are more upstreams than are ever asked,
+    /// [`ForwardError::Upstream`] if one can't be set up.
     pub fn new(config: LegacyConfig) -> Result<Self, ForwardError> {
+        let cache = Arc::new(Cache::with_stale(config.cache_bytes, config.serve_stale));
+        Self::with_cache(config, cache, Arc::new(Clock::start()))
+    }
+
+    /// The same answers with other settings, of which `cache_bytes` and how long stale answers are kept stay as they are.
+    /// What is kept for names that are asked of others now is forgotten.
+    ///
+    /// # Errors
+    /// As [`Legacy::new`]; nothing is forgotten then.
+    pub fn reconfigured(&self, config: LegacyConfig) -> Result<Self, ForwardError> {
+        let new = Self::with_cache(config, self.cache.clone(), self.race.clock.clone())?;
+        for zone in new.zones.other_than(&self.zones).chain(self.zones.other_than(&new.zones)) {
+            self.cache.flush_zone(zone.name());
+        }
+        Ok(new)
+    }
+
+    fn with_cache(config: LegacyConfig, cache: Arc<Cache>, clock: Arc<Clock>) -> Result<Self, ForwardError> {
         if config.timeout.is_zero() || config.first_retry.is_zero() || config.max_in_flight == 0 {
             return Err(ForwardError::Config(
                 "timeout, first_retry and max_in_flight must be more than zero",
             ));
         }
-        if config.upstreams.len() > MAX_SERVERS {
+        let too_many = |upstreams: &[Upstream]| upstreams.len() > MAX_SERVERS;
+        if too_many(&config.upstreams) || config.zones.iter().any(|zone| too_many(&zone.upstreams)) {
             return Err(ForwardError::Config("more than 16 upstreams"));
         }
-        let race = Race {
-            clock: Clock::start(),
-            servers: Mutex::new(Servers::default()),
-            timeout: config.timeout,
-            first_retry: config.first_retry,
-        };
+        if config.zones.len() > MAX_ZONES {
+            return Err(ForwardError::Config("more than 256 zones with upstreams of their own"));
+        }
+        let mut targets = Targets::new(&config.recursive, &clock);
+        let rest = targets.of(&config.upstreams)?;
+        let mut zones = Vec::new();
+        for zone in &config.zones {
+            zones.push(Zone::new(question::name_wire(&zone.zone), targets.of(&zone.upstreams)?));
+        }
+        let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
         Ok(Self {
-            upstreams: config.upstreams,
-            cache: Arc::new(Cache::new(config.cache_bytes)),
+            zones: Zones::new(zones, rest),
+            cache,
             flights: Flights::new(config.max_in_flight),
-            race: Arc::new(race),
+            race: Arc::new(Race::new(clock, config.timeout, config.first_retry, ttl)),
+            serve_stale: !config.serve_stale.is_zero(),
         })
     }
 
-    /// The answer of the upstreams (RD=1), out of the cache if it is there.
-    ///
-    /// # Errors
-    /// [`ForwardError`], when there is no answer at all.
-    pub async fn resolve(&self, question: &LegacyQuestion) -> Result<Reply, ForwardError> {
-        self.answer(&self.upstreams, Scope::Upstreams, question).await
+    /// Whether a name is in a zone with upstreams of its own.
+    pub fn has_zone(&self, name: &Name) -> bool {
+        !self.zones.of(&question::name_wire(name)).is_rest()
     }
 
-    /// The answer of these servers (RD=0), for names that the chain delegates. Cached apart from the upstreams' answers
-    /// and from those of other servers. Of a long list the first 16 are asked.
-    ///
-    /// # Errors
-    /// [`ForwardError`], when there is no answer at all.
-    pub async fn ask(
-        &self,
-        servers: &[SocketAddr],
-        question: &LegacyQuestion,
-    ) -> Result<Reply, ForwardError> {
-        let servers = &servers[..servers.len().min(MAX_SERVERS)];
-        self.answer(servers, Scope::Servers(servers), question).await
+    /// Whether the same upstreams are asked for both names: only then may one's answer speak of the other.
+    pub fn same_zone(&self, one: &Name, other: &Name) -> bool {
+        let zone = |name: &Name| self.zones.of(&question::name_wire(name)).name();
+        zone(one) == zone(other)
+    }
+
+    /// The answers that are kept.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The time by which answers age: since legacy DNS was set up.
+    pub fn now(&self) -> Duration {
+        self.race.clock.now()
     }
 
     /// What the cache holds and how it did.
@@ -127,81 +189,12 @@ impl Legacy {
         self.cache.stats()
     }
 
-    /// Forgets every answer.
-    pub fn flush(&self) {
-        self.cache.flush();
-    }
-
-    async fn answer(
-        &self,
-        servers: &[SocketAddr],
-        scope: Scope<'_>,
-        question: &LegacyQuestion,
-    ) -> Result<Reply, ForwardError> {
-        refuse_pseudo_types(question.qtype)?;
-        if servers.is_empty() {
-            return Err(ForwardError::NoUpstream);
-        }
-        let wire = question.wire();
-        let key = Key::new(&wire, question.dnssec_ok, question.checking_disabled, scope);
-        match self.cache.get(&key, self.race.clock.now()) {
-            Some(Hit::Answer(answer, age)) => return reply(&answer, age, &wire, ReplySource::Cache),
-            Some(Hit::NoReply) => return Err(ForwardError::FailedRecently),
-            None => {}
-        }
-        let (receiver, pilot) = self.flights.join(&key)?;
-        if let Some(pilot) = pilot {
-            let asking = Asking {
-                recursive: scope == Scope::Upstreams,
-                dnssec_ok: question.dnssec_ok,
-                checking_disabled: question.checking_disabled,
-            };
-            // A task of its own: whoever asked first may go away while others wait.
-            let (race, cache, servers) = (self.race.clone(), self.cache.clone(), servers.to_vec());
-            let wire: Arc<[u8]> = wire.as_slice().into();
-            tokio::spawn(async move { fly(&race, &cache, &servers, &wire, asking, pilot).await });
-        }
-        let (answer, server) = landing(receiver).await?;
-        reply(&answer, 0, &wire, ReplySource::Server(server))
+    /// Forgets every answer; how many went.
+    pub fn flush(&self) -> u64 {
+        self.cache.flush()
     }
 }
 
-async fn fly(
-    race: &Arc<Race>,
-    cache: &Cache,
-    servers: &[SocketAddr],
-    wire: &Arc<[u8]>,
-    asking: Asking,
-    pilot: Pilot,
-) {
-    let result: Landed = match race.run(servers, wire, asking).await {
-        Ok(won) => {
-            if let Some((kind, lifetime)) = won.keep {
-                cache.insert(pilot.key(), won.answer.clone(), kind, lifetime, race.clock.now());
-            }
-            Ok((won.answer, won.server))
-        }
-        Err(error) => {
-            if matches!(error, ForwardError::AllFailed { .. }) {
-                cache.insert_no_reply(pilot.key(), race.clock.now());
-            }
-            Err(error)
-        }
-    };
-    pilot.land(result);
-}
-
-fn reply(answer: &Answer, age: u32, question: &[u8], source: ReplySource) -> Result<Reply, ForwardError> {
-    let mut wire = Vec::new();
-    answer.write(age, 0, question, &mut wire);
-    let message = decode::decode(&wire).map_err(|malformed| ForwardError::Unreadable(malformed.0))?;
-    Ok(Reply { message, source })
-}
-
-/// Transfers need a connection of their own, and OPT, TSIG and their like are no data (RFC 6895 §3.1).
-fn refuse_pseudo_types(qtype: RecordType) -> Result<(), ForwardError> {
-    match u16::from(qtype) {
-        0 | 41 | 249..=252 => Err(ForwardError::NotForwardable(qtype)),
-        _ => Ok(()),
-    }
+fn is_pseudo_type(qtype: u16) -> bool {
+    matches!(qtype, 0 | 41 | 249..=252)
 }

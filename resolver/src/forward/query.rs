@@ -1,7 +1,5 @@
 //! A query as it goes out, and the judgement on what comes back (RFC 5452 §9).
 
-use std::net::SocketAddr;
-
 use crate::cache::wire::{HEADER, Malformed, Packet, rcode, rtype, u16_at};
 
 /// What a server may send over UDP, in bytes (DNS flag day 2020).
@@ -10,6 +8,12 @@ const RD: u8 = 0x01;
 const AD: u8 = 0x20;
 const CD: u8 = 0x10;
 const DO: u16 = 0x8000;
+/// The number of the EDNS option Padding (RFC 7830 §3).
+const PADDING: u16 = 12;
+/// Encrypted queries are multiples of so many bytes long (RFC 8467 §4.1).
+const PADDING_BLOCK: usize = 128;
+/// An EDNS option's number and length, in bytes.
+const OPTION_HEADER: usize = 4;
 const QR_AND_OPCODE: u8 = 0xf8;
 const QR: u8 = 0x80;
 const TC: u8 = 0x02;
@@ -67,19 +71,20 @@ pub enum Heard {
 }
 
 impl Query {
-    /// Builds a query. `question` is QNAME without compression, QTYPE and QCLASS.
+    /// Builds a query. `question` is QNAME without compression, QTYPE and QCLASS. `near`: nobody on the way could change
+    /// what the server says of itself.
     pub fn new(
         question: &[u8],
         asking: Asking,
         manners: Manners,
-        server: SocketAddr,
+        near: bool,
         random: &[u8; QUERY_RANDOM],
     ) -> Self {
         let mut bytes = Vec::with_capacity(HEADER + question.len() + 11);
         bytes.extend_from_slice(&random[..2]);
         bytes.push(if asking.recursive { RD } else { 0 });
-        // AD asks for AD (RFC 6840 §5.7), which is believed only of a server on this machine.
-        let ad = if asking.recursive && server.ip().is_loopback() { AD } else { 0 };
+        // AD asks for AD (RFC 6840 §5.7), which is believed only where nobody is between.
+        let ad = if asking.recursive && near { AD } else { 0 };
         bytes.push(ad | if asking.checking_disabled { CD } else { 0 });
         bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(manners.edns)]);
         bytes.extend_from_slice(question);
@@ -97,9 +102,29 @@ impl Query {
         Self { bytes, question_end, edns: manners.edns }
     }
 
+    /// Pads the query, so that its length says little of its name once it is encrypted (RFC 8467 §4.1).
+    pub fn padded(mut self) -> Self {
+        if self.edns {
+            let over = (self.bytes.len() + OPTION_HEADER) % PADDING_BLOCK;
+            let padding = if over == 0 { 0 } else { PADDING_BLOCK - over };
+            // The OPT record is the last, and has no options yet. Both numbers are far below 65,536.
+            let length_at = self.bytes.len() - 2;
+            self.bytes[length_at..].copy_from_slice(&((OPTION_HEADER + padding) as u16).to_be_bytes());
+            self.bytes.extend_from_slice(&PADDING.to_be_bytes());
+            self.bytes.extend_from_slice(&(padding as u16).to_be_bytes());
+            self.bytes.resize(self.bytes.len() + padding, 0);
+        }
+        self
+    }
+
     /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The id.
+    pub fn id(&self) -> u16 {
+        u16::from_be_bytes([self.bytes[0], self.bytes[1]])
     }
 
     /// The question in the case in which it is sent.
@@ -185,13 +210,26 @@ mod tests {
     fn query(edns: bool) -> Query {
         let asking = Asking { recursive: true, dnssec_ok: false, checking_disabled: false };
         let manners = Manners { edns, mixed_case: true };
-        let server = "192.0.2.1:53".parse().unwrap();
-        Query::new(&question("www.example.com", 1), asking, manners, server, &[0xa5; QUERY_RANDOM])
+        Query::new(&question("www.example.com", 1), asking, manners, false, &[0xa5; QUERY_RANDOM])
     }
 
     #[test]
-    fn only_a_server_on_this_machine_is_asked_for_ad() {
+    fn only_a_server_that_is_near_is_asked_for_ad() {
         assert_eq!(query(true).bytes()[2..4], [1, 0]);
+    }
+
+    #[test]
+    fn what_is_encrypted_is_padded_to_whole_blocks() {
+        for labels in 1..30 {
+            let name = "abcdefg.".repeat(labels);
+            let asking = Asking { recursive: true, dnssec_ok: true, checking_disabled: false };
+            let manners = Manners { edns: true, mixed_case: false };
+            let query = Query::new(&question(&name, 1), asking, manners, true, &[0; QUERY_RANDOM]).padded();
+            assert_eq!(query.bytes().len() % 128, 0, "{labels}");
+            let packet = Packet::parse(query.bytes()).unwrap();
+            assert_eq!(packet.bytes().len(), query.bytes().len(), "{labels}: the option is within the OPT");
+        }
+        assert_eq!(query(false).padded().bytes().len(), HEADER + question("www.example.com", 1).len());
     }
 
     #[test]

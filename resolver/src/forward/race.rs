@@ -2,17 +2,20 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::clock::Clock;
 use super::error::{ExchangeError, ForwardError};
-use super::exchange::{Replied, exchange};
-use super::query::Asking;
-use super::servers::Servers;
+use super::exchange::{Exchange, Replied};
+use super::loops::{self, Loops, Token};
+use super::query::{Asking, Manners};
+use super::servers::{Servers, TEST_AGAIN};
+use super::target::Target;
 use crate::cache::wire::rcode;
 use crate::cache::{Answer, Kind, lifetime};
 
@@ -22,53 +25,98 @@ const MAX_TRIES: usize = 6;
 const MAX_ROUNDS: usize = 3;
 /// How many servers of a list are considered.
 pub const MAX_SERVERS: usize = 16;
+/// How long a question whether a server leads back to us may take.
+const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An answer, who gave it, and for how long it may be kept.
 #[derive(Debug)]
 pub struct Won {
     pub answer: Arc<Answer>,
-    pub server: SocketAddr,
+    pub server: Target,
     pub keep: Option<(Kind, Duration)>,
 }
 
-/// How a question is put to the servers.
-#[derive(Debug)]
-pub struct Race {
-    pub clock: Clock,
-    pub servers: Mutex<Servers>,
-    pub timeout: Duration,
-    pub first_retry: Duration,
+/// A question, and who may be asked.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// QNAME without compression, QTYPE and QCLASS.
+    pub question: Arc<[u8]>,
+    pub asking: Asking,
+    pub servers: Vec<Target>,
+    /// The zone, in wire form, that the servers are asked for.
+    pub zone: Arc<[u8]>,
+    /// The question is another resolver's look-out for circles: whoever leads back to us is asked too.
+    pub passes_through: bool,
 }
 
-type Try = Pin<Box<dyn Future<Output = (SocketAddr, Result<Won, ExchangeError>)> + Send>>;
+/// How questions are put to servers.
+#[derive(Debug)]
+pub struct Race {
+    pub clock: Arc<Clock>,
+    pub exchange: Exchange,
+    pub loops: Loops,
+    pub timeout: Duration,
+    pub first_retry: Duration,
+    /// How long an answer is kept at least and at most.
+    pub ttl: (Duration, Duration),
+    servers: Mutex<Servers>,
+    /// Changes whenever somebody is found to lead back to us.
+    turned_back: watch::Sender<()>,
+}
+
+type Try = Pin<Box<dyn Future<Output = Result<Won, ExchangeError>> + Send>>;
 
 /// What has come in so far.
 #[derive(Default)]
 struct Seen {
-    asked: Vec<SocketAddr>,
+    asked: Vec<Target>,
     said: Option<Won>,
     last: Option<ExchangeError>,
 }
 
 impl Race {
+    /// Nobody was asked yet.
+    pub fn new(
+        clock: Arc<Clock>,
+        timeout: Duration,
+        first_retry: Duration,
+        ttl: (Duration, Duration),
+    ) -> Self {
+        Self {
+            exchange: Exchange::new(clock.clone()),
+            clock,
+            loops: Loops::default(),
+            timeout,
+            first_retry,
+            ttl,
+            servers: Mutex::default(),
+            turned_back: watch::Sender::new(()),
+        }
+    }
+
     /// Asks the servers, the fastest first. The next is asked when one fails, and beside it when one takes long; an earlier
     /// one's late reply still counts. What is no answer but a refusal (SERVFAIL, REFUSED, ...) is given back only when
     /// nobody said better.
     ///
     /// # Errors
-    /// [`ForwardError::AllFailed`] if nobody gave a reply that may be believed.
-    pub async fn run(
-        self: &Arc<Self>,
-        servers: &[SocketAddr],
-        question: &Arc<[u8]>,
-        asking: Asking,
-    ) -> Result<Won, ForwardError> {
+    /// [`ForwardError::AllFailed`] if nobody gave a reply that may be believed, [`ForwardError::LeadsBack`] if nobody is
+    /// left to ask.
+    pub async fn run(self: &Arc<Self>, job: &Job) -> Result<Won, ForwardError> {
+        self.test_those_in_doubt(job);
+        let order = if job.passes_through {
+            job.servers.clone()
+        } else {
+            self.servers().in_order(&job.servers, self.clock.now())
+        };
+        if order.is_empty() && !job.servers.is_empty() {
+            return Err(ForwardError::LeadsBack { servers: job.servers.clone() });
+        }
         let mut seen = Seen::default();
-        let race = self.run_until_won(servers, question, asking, &mut seen);
+        let race = self.run_until_won(&order, job, &mut seen);
         let won = tokio::time::timeout(self.timeout, race).await.ok().flatten();
         let Seen { asked, said, last } = seen;
         won.or(said).ok_or_else(|| {
-            let silent = asked.last().map(|server| ExchangeError::Silent(*server));
+            let silent = asked.last().map(|server| ExchangeError::Silent(server.clone()));
             match last.or(silent) {
                 Some(last) => ForwardError::AllFailed { servers: asked, timeout: self.timeout, last },
                 None => ForwardError::NoUpstream,
@@ -76,107 +124,191 @@ impl Race {
         })
     }
 
-    async fn run_until_won(
-        self: &Arc<Self>,
-        servers: &[SocketAddr],
-        question: &Arc<[u8]>,
-        asking: Asking,
-        seen: &mut Seen,
-    ) -> Option<Won> {
-        let order = self.servers().in_order(servers, self.clock.now());
-        let rounds = std::iter::repeat_n(&order, MAX_ROUNDS).flatten();
-        let mut plan: VecDeque<SocketAddr> = rounds.copied().take(MAX_TRIES.max(order.len())).collect();
-        let mut tries: Vec<Try> = Vec::new();
-        let mut patience = self.patience(*plan.front()?);
+    async fn run_until_won(self: &Arc<Self>, order: &[Target], job: &Job, seen: &mut Seen) -> Option<Won> {
+        let rounds = std::iter::repeat_n(order, MAX_ROUNDS).flatten();
+        let mut plan: VecDeque<Target> = rounds.take(MAX_TRIES.max(order.len())).cloned().collect();
+        let mut tries: Vec<(Target, Try)> = Vec::new();
+        let mut patience = self.patience(plan.front()?);
+        let mut turned_back = self.turned_back.subscribe();
         loop {
             let started = plan.pop_front();
-            if let Some(server) = started {
-                if !seen.asked.contains(&server) {
-                    seen.asked.push(server);
+            if let Some(server) = &started {
+                if !seen.asked.contains(server) {
+                    seen.asked.push(server.clone());
                 }
-                tries.push(Box::pin(self.clone().one_try(server, question.clone(), asking)));
+                tries.push((server.clone(), Box::pin(self.clone().one_try(server.clone(), job.clone()))));
             } else if tries.is_empty() {
                 return None;
             }
+            let under_way: Vec<Target> = tries.iter().map(|(server, _)| server.clone()).collect();
             tokio::select! {
-                (server, result) = first_of(&mut tries) => match result {
-                    Ok(won) if is_final(won.answer.rcode()) => return Some(won),
-                    Ok(won) => {
-                        plan.retain(|next| *next != server);
-                        seen.said = Some(won);
-                    }
-                    Err(error) => {
-                        plan.retain(|next| *next != server);
-                        seen.last = Some(error);
+                (server, result) = first_of(&mut tries) => {
+                    plan.retain(|next| *next != server);
+                    match result {
+                        Ok(won) if is_final(won.answer.rcode()) => return Some(won),
+                        Ok(won) => seen.said = Some(won),
+                        Err(error) => seen.last = Some(error),
                     }
                 },
                 () = tokio::time::sleep(patience), if started.is_some() || seen.said.is_some() => {
-                    self.servers().slow(started?, patience, self.clock.now());
+                    self.slow(&started?, patience);
+                    self.test_those_in_doubt(job);
                     patience *= 2;
+                }
+                () = self.turn_back(&mut turned_back, &under_way), if !job.passes_through => {
+                    let servers = self.servers();
+                    tries.retain(|(server, _)| !servers.leads_back(server));
+                    plan.retain(|server| !servers.leads_back(server));
+                    let back = seen.asked.iter().find(|server| servers.leads_back(server));
+                    seen.last = back.map(|server| ExchangeError::LeadsBack(server.clone()));
                 }
             }
         }
     }
 
-    async fn one_try(
-        self: Arc<Self>,
-        server: SocketAddr,
-        question: Arc<[u8]>,
-        asking: Asking,
-    ) -> (SocketAddr, Result<Won, ExchangeError>) {
+    /// Waits until one of those that are being asked is found to lead back to us.
+    async fn turn_back(&self, news: &mut watch::Receiver<()>, under_way: &[Target]) {
+        // The sender lives as long as the race.
+        while news.changed().await.is_ok() {
+            if under_way.iter().any(|server| self.servers().leads_back(server)) {
+                return;
+            }
+        }
+        pending().await
+    }
+
+    async fn one_try(self: Arc<Self>, server: Target, job: Job) -> Result<Won, ExchangeError> {
         let started = self.clock.now();
-        let manners = self.servers().manners(server, started);
-        let result = exchange(server, &question, asking, manners).await.and_then(|replied| {
-            let won = self.judge(server, asking, &replied)?;
+        let manners = self.servers().manners(&server, started);
+        let result = self.exchange.ask(&server, &job.question, job.asking, manners).await;
+        let result = result.and_then(|replied| {
+            let won = self.judge(&server, job.asking, &replied)?;
             let now = self.clock.now();
             match won.answer.rcode() {
-                rcode::REFUSED | rcode::NOTIMP => self.servers().failed(server, now),
-                _ => self.servers().replied(server, now.saturating_sub(started), replied.manners, now),
+                rcode::REFUSED | rcode::NOTIMP => self.servers().failed(&server, now),
+                _ => self.servers().replied(&server, now.saturating_sub(started), replied.manners, now),
             }
             Ok(won)
         });
         if result.is_err() {
-            self.servers().failed(server, self.clock.now());
+            self.servers().failed(&server, self.clock.now());
+            self.exchange.forget(&server);
         }
-        (server, result)
+        result
     }
 
-    fn judge(&self, server: SocketAddr, asking: Asking, replied: &Replied) -> Result<Won, ExchangeError> {
-        let keep_ad = asking.recursive && server.ip().is_loopback();
-        let (packet, answer) = replied
-            .read(keep_ad)
-            .map_err(|malformed| ExchangeError::Malformed { server, what: malformed.0 })?;
-        Ok(Won { keep: lifetime(&packet, !asking.recursive), answer: Arc::new(answer), server })
+    fn judge(&self, server: &Target, asking: Asking, replied: &Replied) -> Result<Won, ExchangeError> {
+        let keep_ad = asking.recursive && server.is_near();
+        let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
+        let (packet, answer) = replied.read(keep_ad).map_err(|error| malformed(error.0))?;
+        let keep =
+            lifetime(&packet, !asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        Ok(Won { keep, answer: Arc::new(answer), server: server.clone() })
+    }
+
+    /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.
+    pub fn bounded(&self, answer: &Answer, life: Duration) -> Duration {
+        let (least, most) = self.ttl;
+        if matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED) {
+            life
+        } else {
+            life.max(least).min(most)
+        }
     }
 
     /// How long to wait for a server before the next is asked beside it.
-    fn patience(&self, server: SocketAddr) -> Duration {
+    pub fn patience(&self, server: &Target) -> Duration {
         match self.servers().expected(server, self.clock.now()) {
             Some(expected) => (expected * 3).clamp(self.first_retry / 2, self.first_retry * 2),
             None => self.first_retry,
         }
     }
 
-    fn servers(&self) -> std::sync::MutexGuard<'_, Servers> {
+    /// The server that would be asked first now.
+    pub fn fastest<'a>(&self, servers: &'a [Target]) -> Option<&'a Target> {
+        self.servers().fastest(servers, self.clock.now())
+    }
+
+    /// What a server takes, as far as is known.
+    pub fn manners(&self, server: &Target) -> Manners {
+        self.servers().manners(server, self.clock.now())
+    }
+
+    /// A server was asked elsewhere and replied after this time.
+    pub fn replied(&self, server: &Target, latency: Duration, manners: Manners) {
+        self.servers().replied(server, latency, manners, self.clock.now());
+    }
+
+    /// A server did not reply within this time.
+    pub fn slow(&self, server: &Target, waited: Duration) {
+        self.servers().slow(server, waited, self.clock.now());
+        self.exchange.forget(server);
+    }
+
+    /// A question came in with which somebody looks out for a circle: the server that it was sent to, if it was us.
+    pub fn came_in(&self, token: &Token) -> Option<Target> {
+        let server = self.loops.came_in(token)?;
+        if self.servers().found(&server, true) {
+            let again = TEST_AGAIN.as_secs();
+            tracing::warn!(
+                "the upstream {server} leads back to this resolver: it is left out, and tested again every {again} s"
+            );
+            self.turned_back.send_replace(());
+        }
+        Some(server)
+    }
+
+    /// Tests those that kept us waiting, and those that led back to us some time ago.
+    fn test_those_in_doubt(self: &Arc<Self>, job: &Job) {
+        if !job.asking.recursive || job.passes_through {
+            return;
+        }
+        let now = self.clock.now();
+        for server in &job.servers {
+            if !server.is_recursive() && self.servers().take_test(server, now) {
+                tokio::spawn(self.clone().test(server.clone(), job.zone.clone()));
+            }
+        }
+    }
+
+    /// Sends a server a question that only we know, and looks whether it comes in.
+    async fn test(self: Arc<Self>, server: Target, zone: Arc<[u8]>) {
+        let mut token = Token::default();
+        if getrandom::fill(&mut token).is_err() || !self.loops.expect(token, &server) {
+            return;
+        }
+        let question = loops::question(&token, &zone);
+        let asking = Asking { recursive: true, dnssec_ok: false, checking_disabled: false };
+        let manners = self.manners(&server);
+        let asked = self.exchange.ask(&server, &question, asking, manners);
+        // What it says is of no interest.
+        let _ = tokio::time::timeout(TEST_TIMEOUT, asked).await;
+        let came_back = self.loops.end(&token);
+        if !came_back && self.servers().leads_back(&server) && self.servers().found(&server, false) {
+            tracing::info!("the upstream {server} does not lead back to this resolver any more");
+        }
+    }
+
+    fn servers(&self) -> MutexGuard<'_, Servers> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// An RCODE that says something about the name, and not about the server.
-fn is_final(code: u8) -> bool {
+pub fn is_final(code: u8) -> bool {
     matches!(code, rcode::NOERROR | rcode::NXDOMAIN | rcode::YXDOMAIN)
 }
 
 /// Waits until one of the tries has ended and takes it out.
-async fn first_of(tries: &mut Vec<Try>) -> (SocketAddr, Result<Won, ExchangeError>) {
+async fn first_of(tries: &mut Vec<(Target, Try)>) -> (Target, Result<Won, ExchangeError>) {
     if tries.is_empty() {
         return pending().await;
     }
     poll_fn(|context| {
         for at in 0..tries.len() {
-            if let Poll::Ready(ended) = tries[at].as_mut().poll(context) {
-                drop(tries.swap_remove(at));
-                return Poll::Ready(ended);
+            if let Poll::Ready(ended) = tries[at].1.as_mut().poll(context) {
+                let (server, _) = tries.swap_remove(at);
+                return Poll::Ready((server, ended));
             }
         }
         Poll::Pending

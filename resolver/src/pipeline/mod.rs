@@ -17,9 +17,10 @@ use namechain::types::Name as ChainName;
 
 use crate::{
     answer::{Answer, soa},
+    basis::Ground,
     chain::{ChainError, ChainSource, Standing},
     ede::Ede,
-    forward::{ForwardError, Legacy, LegacyQuestion},
+    forward::{self, ForwardError, Legacy, LegacyQuestion},
     mount::{ALT_LABELS, Mount, Mounts},
     query::Question,
     route::{Route, route},
@@ -77,14 +78,20 @@ impl Pipeline {
         let mut name = question.name.clone();
         let mut records: Vec<Record> = Vec::new();
         let mut authoritative = None;
+        let mut grounds = Some(Vec::new());
         while *steps > 0 {
             *steps -= 1;
-            let step = match route(&name, self.mounts) {
+            let step = match self.route(&name) {
                 Route::Special(special) => special::answer(special, question, &name).into(),
                 Route::MountPoint => mount_point(question.qtype).into(),
                 Route::NoSuchName => Answer::negative(ResponseCode::NXDomain, mount_soa()).into(),
-                Route::Chain(label, mount) => self.chain(question, &name, label, mount, steps).await,
-                Route::Legacy => self.legacy(question, &name).await,
+                Route::Chain(label, mount) => {
+                    self.chain(question, &name, label, mount, steps, &mut grounds).await
+                }
+                Route::Legacy => {
+                    grounds = None;
+                    self.legacy(question, &name).await
+                }
             };
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
@@ -97,12 +104,17 @@ impl Pipeline {
                 }
                 None => {
                     let authentic = step.answer.authentic && alone;
-                    return Answer { authoritative, authentic, answers: records, ..step.answer };
+                    return Answer { authoritative, authentic, answers: records, grounds, ..step.answer };
                 }
             }
         }
         let why = format!("{} leads through more than {MAX_STEPS} names", question.name);
         Answer::failure(ResponseCode::ServFail, Ede::new(Ede::OTHER, why))
+    }
+
+    /// Whose name it is. A zone with upstreams of its own is theirs, be it special or not: whoever wrote it down knows.
+    fn route(&self, name: &Name) -> Route {
+        if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
     }
 
     /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
@@ -113,10 +125,21 @@ impl Pipeline {
         label: ChainName,
         mount: Mount,
         steps: &mut u8,
+        grounds: &mut Option<Vec<Ground>>,
     ) -> Step {
-        let zone = match (self.chain.lookup(&label).await, mount) {
+        let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
+            match (grounds.as_mut(), ground) {
+                (Some(grounds), Some(ground)) => grounds.push(ground),
+                _ => *grounds = None,
+            }
+            standing
+        });
+        let zone = match (looked, mount) {
             (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
-            (Ok(Standing::Unregistered), Mount::Root) => return self.legacy(question, name).await,
+            (Ok(Standing::Unregistered), Mount::Root) => {
+                *grounds = None;
+                return self.legacy(question, name).await;
+            }
             (Ok(Standing::Unregistered), Mount::Alt) => {
                 return Answer::negative(ResponseCode::NXDomain, mount_soa()).into();
             }
@@ -125,12 +148,18 @@ impl Pipeline {
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
                 return Answer { ede, ..Answer::negative(ResponseCode::NXDomain, soa) }.into();
             }
-            (Err(error), _) => return not_ready(&label, &error).into(),
+            (Err(error), _) => {
+                *grounds = None;
+                return not_ready(&label, &error).into();
+            }
         };
         match zone.answer(name, question.qtype) {
             Said::All(answer) => answer.into(),
             Said::Follow(records, target) => Step { answer: Answer::records(records), next: Some(target) },
-            Said::Delegated(cut) => self.delegated(question, name, &zone, cut, steps).await,
+            Said::Delegated(cut) => {
+                *grounds = None;
+                self.delegated(question, name, &zone, cut, steps).await
+            }
         }
     }
 
@@ -140,8 +169,8 @@ impl Pipeline {
             let why = "not a name of the chain, and the question is not to ask others";
             return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why)).into();
         }
-        let reply = match self.legacy.resolve(&legacy_question(question, name)).await {
-            Ok(reply) => reply.message,
+        let (reply, ede) = match self.legacy.resolve(&legacy_question(question, name)).await {
+            Ok(reply) => (reply.message, reply.ede),
             Err(error) => return failed(&error).into(),
         };
         let answer = Answer {
@@ -151,10 +180,13 @@ impl Pipeline {
             answers: reply.answers,
             authorities: reply.authorities,
             additionals: reply.additionals,
-            ede: Vec::new(),
+            ede,
+            grounds: None,
         };
-        // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours.
-        follow(answer, name, question.qtype, |target| route(target, self.mounts) == Route::Legacy)
+        // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of other upstreams.
+        follow(answer, name, question.qtype, |target| {
+            self.route(target) == Route::Legacy && self.legacy.same_zone(name, target)
+        })
     }
 
     /// The addresses of a server that is not in the zone that names it.
@@ -214,6 +246,26 @@ fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(
     Step { answer, next }
 }
 
+/// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no alias in it leads to a
+/// name of ours or of other upstreams, or to one of which it says nothing.
+pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Legacy) -> bool {
+    let Ok(message) = forward::decode(message) else { return false };
+    let [query] = message.queries.as_slice() else { return false };
+    let (name, qtype) = (query.name().clone(), query.query_type());
+    let count = message.answers.len();
+    let answer = Answer {
+        rcode: message.metadata.response_code,
+        answers: message.answers,
+        authorities: message.authorities,
+        ..Answer::default()
+    };
+    let believed = |target: &Name| {
+        legacy.same_zone(&name, target) && (legacy.has_zone(target) || route(target, mounts) == Route::Legacy)
+    };
+    let step = follow(answer, &name, qtype, believed);
+    step.next.is_none() && step.answer.answers.len() == count
+}
+
 /// The target of the record, if it is an alias for `name`.
 fn alias(record: &Record, name: &Name) -> Option<Name> {
     match &record.data {
@@ -242,6 +294,5 @@ fn not_ready(label: &ChainName, error: &ChainError) -> Answer {
 
 /// The answer when nobody could be asked.
 fn failed(error: &ForwardError) -> Answer {
-    let (code, text) = error.ede();
-    Answer::failure(ResponseCode::ServFail, Ede::new(code, text))
+    Answer::failure(ResponseCode::ServFail, error.ede())
 }

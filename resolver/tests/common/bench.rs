@@ -10,7 +10,7 @@ use namechain::{
     codec::Encode,
     consensus::{price, work::Worker},
     miner::mine,
-    rpc::{ProofInfo, Status},
+    rpc::{PeerCounts, ProofInfo, Status, SyncInfo},
     types::{
         Action, Block, Hash, Name, Named, Network, Operation, Record, RecordSet, SecretKey, Stamp, commitment,
     },
@@ -102,6 +102,12 @@ impl Bench {
             mining: "off".into(),
             mining_hashes: 0,
             held_back: None,
+            tip_age: 0,
+            mining_rate: 0,
+            peers: PeerCounts::default(),
+            sync: SyncInfo::default(),
+            second_best: None,
+            p2p: Vec::new(),
         }
     }
 

@@ -113,7 +113,8 @@ impl Setup {
         let bound: Bound = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = bound.address();
         let timeout = Duration::from_secs(3);
-        let legacy = LegacyConfig { upstreams: self.upstreams, timeout, ..LegacyConfig::default() };
+        let upstreams = self.upstreams.into_iter().map(Into::into).collect();
+        let legacy = LegacyConfig { upstreams, timeout, ..LegacyConfig::default() };
         let pipeline = Pipeline {
             mounts: self.mounts,
             chain: Arc::new(chain),
@@ -134,6 +135,14 @@ pub struct Upstream {
 impl Upstream {
     /// Starts it. `reply` gets the answer prepared: id and question are in place.
     pub fn start(reply: impl Fn(&Query, &mut Message) + Send + 'static) -> Self {
+        Self::start_where_answered(move |query, answer| {
+            reply(query, answer);
+            true
+        })
+    }
+
+    /// As [`Upstream::start`], but where `reply` says no, there is none.
+    pub fn start_where_answered(reply: impl Fn(&Query, &mut Message) -> bool + Send + 'static) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -147,8 +156,9 @@ impl Upstream {
                 answer.metadata = Metadata::response_from_request(&request.metadata);
                 answer.metadata.recursion_available = true;
                 answer.add_queries(request.queries.clone());
-                reply(&request.queries[0], &mut answer);
-                socket.send_to(&answer.to_vec().unwrap(), from).unwrap();
+                if reply(&request.queries[0], &mut answer) {
+                    socket.send_to(&answer.to_vec().unwrap(), from).unwrap();
+                }
             }
         });
         Upstream { address, asked }

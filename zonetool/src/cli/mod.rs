@@ -140,8 +140,10 @@ pub enum Command {
     Show(OfName),
     /// Print the zone of a name as a master file, ready for --zone
     Zone(OfName),
-    /// Show where the node stands
-    Status,
+    /// Show where the node stands, and how far it has caught up
+    Status(Status),
+    /// Show who the node's peers are
+    Peers,
 }
 
 /// `key`.
@@ -231,6 +233,27 @@ pub struct Waiting {
     pub wait: bool,
     /// How long to wait for blocks in all, work not counted
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Wait until this many blocks have been built on it: what a reorganisation would have to undo
+    #[arg(long, value_name = "BLOCKS", requires = "wait")]
+    pub depth: Option<u32>,
+}
+
+impl Waiting {
+    /// How many blocks have to be built on it.
+    pub fn depth(&self) -> u32 {
+        self.depth.unwrap_or(0)
+    }
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Go on showing how far the node is until it is synced
+    #[arg(long)]
+    pub watch: bool,
+    /// How long to watch at most
+    #[arg(long, value_name = "SECONDS", default_value = "86400", requires = "watch", value_parser = seconds)]
     pub timeout: Duration,
 }
 

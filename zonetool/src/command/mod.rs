@@ -5,6 +5,7 @@ mod foresee;
 mod history;
 mod key;
 mod operate;
+mod peers;
 mod prove;
 mod publish;
 mod register;
@@ -201,6 +202,16 @@ pub enum CommandError {
         "the node has dropped {0}: it was pushed out by operations with more work, or overtaken by another"
     )]
     Dropped(String),
+    /// What was recorded is neither recorded any more nor waits.
+    #[error(
+        "a reorganisation has undone what was recorded for {name} at height {height}, and it does not wait to be recorded again"
+    )]
+    Undone {
+        /// The name.
+        name: Name,
+        /// Where it was recorded.
+        height: u32,
+    },
     /// Waiting took too long.
     #[error("gave up after {0} of waiting: {1}")]
     Timeout(String, String),
@@ -236,6 +247,7 @@ impl CommandError {
             | CommandError::Revoked(_)
             | CommandError::CommitmentUnderpaid { .. }
             | CommandError::Overtaken { .. }
+            | CommandError::Undone { .. }
             | CommandError::Dropped(_) => Exit::Conflict,
             CommandError::Timeout(..) => Exit::Timeout,
             CommandError::NotSynced(_) => Exit::NotSynced,
@@ -268,7 +280,7 @@ impl CommandError {
             CommandError::Proof(error) => return error.hint().map(str::to_owned),
             CommandError::NotOnChain(_) => "get another proof: zonetool prove NAME".into(),
             CommandError::CommitmentUnderpaid { .. } => "run the same command again after that height".into(),
-            CommandError::Dropped(_) | CommandError::Timeout(..) => {
+            CommandError::Dropped(_) | CommandError::Undone { .. } | CommandError::Timeout(..) => {
                 "run the same command again: it goes on where it was".into()
             }
             CommandError::NotSynced(_) => "zonetool status shows how far it is; try again later".into(),
@@ -385,7 +397,8 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         }
         Command::Show(args) => show::run(ui, &client()?, &args),
         Command::Zone(args) => zone::run(ui, &client()?, &args),
-        Command::Status => status::run(ui, &client()?),
+        Command::Status(args) => status::run(ui, &client()?, &args),
+        Command::Peers => peers::run(ui, &client()?),
     }
 }
 

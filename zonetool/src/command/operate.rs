@@ -54,6 +54,8 @@ struct Operated {
     sequence: u32,
     /// The height that recorded it, once known.
     recorded: Option<u32>,
+    /// How many blocks had been built on that when the command ended.
+    depth: Option<u32>,
     /// The height at which the lease is over after it.
     expires: u32,
     /// The offer that waits after it, once recorded.
@@ -162,15 +164,17 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
         operation: submitted.id,
         sequence,
         recorded: None,
+        depth: None,
         expires: after.expires,
         transfer: None,
         name,
     };
     if args.waiting.wait {
-        let (height, entry) = publisher.recorded(&result.name, &submitted, sequence)?;
+        let recorded = publisher.recorded(&result.name, &submitted, sequence, args.waiting.depth())?;
         result.state = "recorded";
-        (result.recorded, result.owner) = (Some(height), entry.owner);
-        (result.expires, result.transfer) = (entry.expires, entry.transfer);
+        (result.recorded, result.depth) = (Some(recorded.height), Some(recorded.depth));
+        let entry = recorded.entry;
+        (result.owner, result.expires, result.transfer) = (entry.owner, entry.expires, entry.transfer);
     }
     ui.result(&describe(&result), &result);
     Ok(())

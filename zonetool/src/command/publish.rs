@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use namechain::{
     consensus::price,
-    params::Params,
-    rpc::{NameEntryInfo, NameInfo, Submitted},
+    params::{MAX_REORG_DEPTH, Params},
+    rpc::{NameEntryInfo, NameInfo, PeerCounts, Submitted},
     types::{Action, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, Stamp},
 };
 use serde::Serialize;
@@ -19,6 +19,9 @@ use crate::{client::Client, ui::Ui, work};
 
 /// A stamp that is still to be worked.
 pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+
+/// From this depth on nobody is told that a reorganisation may undo what was recorded: names are served from there on main.
+const SAFE_DEPTH: u32 = 6;
 
 /// The node, on the network that it says it is on.
 pub struct Publisher {
@@ -45,6 +48,8 @@ pub struct Published {
     pub sequence: u32,
     /// The height that recorded it, once known.
     pub recorded: Option<u32>,
+    /// How many blocks had been built on that when the command ended: what a reorganisation would have to undo.
+    pub depth: Option<u32>,
     /// The height at which the lease is over, once known.
     pub expires: Option<u32>,
 }
@@ -104,53 +109,106 @@ impl Publisher {
         Ok(submitted)
     }
 
-    /// Waits until an operation of `owner` with this sequence number is recorded and the name served from there on.
+    /// Waits until an operation of `owner` with this sequence number is recorded, and stays: see [`Publisher::kept`].
     pub fn resolved(
         &mut self,
         name: &Name,
         owner: PublicKey,
         sequence: u32,
-    ) -> Result<NameEntryInfo, CommandError> {
-        let entry = self.reached(name, sequence)?;
-        if entry.owner != owner {
-            return Err(CommandError::Taken(name.clone(), entry.owner));
-        }
-        self.served(name, entry.updated)?;
-        Ok(entry)
+        depth: u32,
+    ) -> Result<Recorded, CommandError> {
+        self.kept(name, sequence, depth, |_, entry| match entry.owner {
+            found if found == owner => Ok(entry.updated),
+            other => Err(CommandError::Taken(name.clone(), other)),
+        })
     }
 
-    /// Waits until what was submitted with this sequence number is recorded and the name served from there on. Gives the
-    /// height that recorded it, and the name's entry.
+    /// Waits until what was submitted with this sequence number is recorded, and stays: see [`Publisher::kept`].
     pub fn recorded(
         &mut self,
         name: &Name,
         submitted: &Submitted,
         sequence: u32,
-    ) -> Result<(u32, NameEntryInfo), CommandError> {
-        let entry = self.reached(name, sequence)?;
-        let history = self.client.history(name, submitted.height)?;
-        let height = match history.operations.iter().find(|past| past.sequence == sequence) {
-            Some(past) if past.id != submitted.id => {
-                return Err(CommandError::Overtaken { name: name.clone(), kind: past.kind.clone() });
+        depth: u32,
+    ) -> Result<Recorded, CommandError> {
+        // A reorganisation may record it lower than where the tip was when it was submitted.
+        let from = submitted.height.saturating_sub(MAX_REORG_DEPTH);
+        self.kept(name, sequence, depth, |client, entry| {
+            let mut from = Some(from);
+            while let Some(height) = from {
+                let history = client.history(name, height)?;
+                if let Some(past) = history.operations.iter().find(|past| past.sequence == sequence) {
+                    let overtaken =
+                        || CommandError::Overtaken { name: name.clone(), kind: past.kind.clone() };
+                    return if past.id == submitted.id { Ok(past.height) } else { Err(overtaken()) };
+                }
+                from = history.next.filter(|next| *next > height);
             }
-            Some(past) => past.height,
-            None => entry.updated,
-        };
-        self.served(name, height)?;
-        Ok((height, entry))
+            Ok(entry.updated)
+        })
     }
 
-    /// Waits until an operation with this sequence number is recorded.
-    fn reached(&mut self, name: &Name, sequence: u32) -> Result<NameEntryInfo, CommandError> {
+    /// Waits until an operation with this sequence number is recorded, the name served from there on, and `depth` blocks
+    /// built on it. All the while a reorganisation may undo it, and record another in its place: `place` says at which
+    /// height ours is, or whose it is that is there instead.
+    fn kept(
+        &mut self,
+        name: &Name,
+        sequence: u32,
+        depth: u32,
+        place: impl Fn(&Client, &NameEntryInfo) -> Result<u32, CommandError>,
+    ) -> Result<Recorded, CommandError> {
         let client = &self.client;
-        self.waiter.until("the operation", || {
+        let mut was_at = None;
+        let waited = self.waiter.until("the operation", || {
             let info = client.name(name)?;
-            Ok(match info.entry {
-                Some(entry) if entry.sequence >= sequence => Look::Done(entry),
-                _ if info.pending => Look::NotYet(format!("waiting for the block after {}", info.height)),
-                _ => Look::Missing,
-            })
-        })
+            let entry = match info.entry {
+                Some(entry) if entry.sequence >= sequence => entry,
+                _ if info.pending => {
+                    let again = was_at.map_or("", |_| "undone by a reorganisation, it waits again: ");
+                    return Ok(Look::NotYet(format!("{again}waiting for the block after {}", info.height)));
+                }
+                _ => return Ok(Look::Missing),
+            };
+            let height = place(client, &entry)?;
+            was_at = Some(height);
+            let status = client.status()?;
+            let deep = status.height.saturating_sub(height);
+            if status.served_height < height {
+                return Ok(Look::NotYet(format!(
+                    "{name} is recorded at height {height}; names are served {} blocks deep, {} to go",
+                    status.serve_depth,
+                    height - status.served_height
+                )));
+            }
+            if deep < depth {
+                let to_go = depth - deep;
+                return Ok(Look::NotYet(format!(
+                    "{name} is recorded at height {height}, {deep} blocks deep, {to_go} to go"
+                )));
+            }
+            Ok(Look::Done(Recorded {
+                height,
+                depth: deep,
+                has_peers: status.peers != PeerCounts::default(),
+                entry,
+            }))
+        });
+        match (waited, was_at) {
+            (Err(CommandError::Dropped(_)), Some(height)) => {
+                Err(CommandError::Undone { name: name.clone(), height })
+            }
+            (Ok(recorded), _) => {
+                if recorded.has_peers && depth == 0 && recorded.depth < SAFE_DEPTH {
+                    self.ui.note(&format!(
+                        "{} deep: a reorganisation can still undo it; --depth {SAFE_DEPTH} waits until that is unlikely",
+                        blocks(recorded.depth)
+                    ));
+                }
+                Ok(recorded)
+            }
+            (error, _) => error,
+        }
     }
 
     /// Waits until names are served from `height` on.
@@ -167,6 +225,24 @@ impl Publisher {
             })
         })
     }
+}
+
+/// Where an operation was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The height that recorded it.
+    pub height: u32,
+    /// How many blocks have been built on that.
+    pub depth: u32,
+    /// The name's entry at the tip.
+    pub entry: NameEntryInfo,
+    /// Whether there are others who may have another chain.
+    has_peers: bool,
+}
+
+/// A number of blocks, in words.
+fn blocks(count: u32) -> String {
+    if count == 1 { "1 block".into() } else { format!("{count} blocks") }
 }
 
 /// What an operation on `name` costs under a multiplier (`docs/protocol.md`, section 6), in expected hashes.

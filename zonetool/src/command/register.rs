@@ -52,13 +52,16 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
         operation: Some(submitted.id),
         sequence: info.next_sequence,
         recorded: None,
+        depth: None,
         expires: None,
     };
     if args.publish.waiting.wait {
-        let entry = publisher.resolved(&name, key.public(), info.next_sequence)?;
+        let waiting = &args.publish.waiting;
+        let recorded = publisher.resolved(&name, key.public(), info.next_sequence, waiting.depth())?;
         result.state = "active";
-        result.recorded = Some(entry.registered);
-        result.expires = Some(entry.expires);
+        result.recorded = Some(recorded.entry.registered);
+        result.depth = Some(recorded.depth);
+        result.expires = Some(recorded.entry.expires);
     }
     finish(ui, &result)
 }
@@ -115,6 +118,7 @@ fn registered_earlier(
         operation: None,
         sequence: entry.sequence,
         recorded: Some(entry.registered),
+        depth: None,
         expires: Some(entry.expires),
     }))
 }

@@ -34,6 +34,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
         operation: None,
         sequence: entry.sequence,
         recorded: Some(entry.updated),
+        depth: None,
         expires: Some(entry.expires),
     };
     if records_of(&info)? == records {
@@ -51,9 +52,11 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
         ..result
     };
     if args.publish.waiting.wait {
-        let entry = publisher.resolved(&name, key.public(), info.next_sequence)?;
+        let waiting = &args.publish.waiting;
+        let recorded = publisher.resolved(&name, key.public(), info.next_sequence, waiting.depth())?;
         result.state = "active";
-        result.recorded = Some(entry.updated);
+        result.recorded = Some(recorded.height);
+        result.depth = Some(recorded.depth);
     }
     let text = match result.recorded {
         Some(height) => format!("{name} is updated: recorded at height {height}, it resolves"),

@@ -13,8 +13,8 @@ use namechain::{
     codec::{Decode, Encode},
     consensus::{price, work::Worker},
     rpc::{
-        CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, Price, RecordInfo, Refusal,
-        Standing, Status, Submit, Submitted, TransferInfo,
+        CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts, Price, RecordInfo,
+        Refusal, Standing, Status, Submit, Submitted, SyncInfo, TransferInfo,
     },
     types::{Action, Hash, Name, Named, Network, Operation, PublicKey, Record, commitment},
 };
@@ -232,6 +232,12 @@ impl State {
             mining: "off".into(),
             mining_hashes: 0,
             held_back: None,
+            tip_age: 0,
+            mining_rate: 0,
+            peers: PeerCounts::default(),
+            sync: SyncInfo::default(),
+            second_best: None,
+            p2p: Vec::new(),
         }
     }
 

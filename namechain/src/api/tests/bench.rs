@@ -131,7 +131,32 @@ impl Backend for Node {
             mining: "off".into(),
             mining_hashes: 0,
             held_back: None,
+            tip_age: 0,
+            mining_rate: 0,
+            peers: rpc::PeerCounts::default(),
+            sync: rpc::SyncInfo::default(),
+            second_best: None,
+            p2p: Vec::new(),
         }
+    }
+
+    fn peers(&self) -> rpc::Peers {
+        let peer = rpc::PeerInfo {
+            id: "12D3KooW".into(),
+            address: "/ip4/192.0.2.1/tcp/7379".into(),
+            direction: "out".into(),
+            seconds: 5,
+            height: Some(2),
+            work: Some("6".into()),
+            score: -3,
+            agent: "namechain/0".into(),
+            doing: "nothing".into(),
+        };
+        rpc::Peers { addresses: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into()], peers: vec![peer] }
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { received: 700, sent: 70 }
     }
 
     fn price(&self) -> rpc::Price {
@@ -243,7 +268,7 @@ impl Bench {
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap() };
-        let server = tokio::spawn(serve(listener, node.clone(), shutdown));
+        let server = tokio::spawn(serve(listener, node.clone(), vec!["node-1".to_owned()], shutdown));
         Bench { node, addr, stop, server }
     }
 

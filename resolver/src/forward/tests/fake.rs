@@ -32,6 +32,11 @@ impl Seen {
         &self.bytes[12..end]
     }
 
+    /// Whether it is no client's question but one to find out whether this upstream leads back.
+    pub fn looks_for_a_circle(&self) -> bool {
+        crate::forward::loops::token(self.question()).is_some()
+    }
+
     pub fn has_edns(&self) -> bool {
         self.bytes[11] == 1
     }

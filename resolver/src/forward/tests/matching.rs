@@ -164,7 +164,7 @@ async fn a_broken_reply_sends_the_question_to_the_next_server() {
     for broken in breaks {
         let (bad, good) = (Fake::answering(broken).await, Fake::answering(one_a).await);
         let reply = legacy(&[bad.address, good.address]).resolve(&a("a.example.")).await.unwrap();
-        assert_eq!(reply.source, ReplySource::Server(good.address));
+        assert_eq!(reply.source, ReplySource::Server(good.address.into()));
         assert_eq!((bad.counts(), good.counts()), ((1, 0), (1, 0)));
     }
 }

@@ -3,15 +3,27 @@
 //! Bounded in operations and bytes; one operation for each name and sequence number, one commit for each commitment;
 //! replaced only by one that carries a quarter more work; ordered by work per byte.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod waiting;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ops::Bound,
+    sync::Arc,
+};
 
 use thiserror::Error;
+
+pub use waiting::Waiting;
 
 use crate::{
     chain::{Chain, StorageError, TipChange},
     codec::Encode,
-    consensus::{RuleViolation, state::Failure},
-    types::{Hash, Name, Network, Operation},
+    consensus::{
+        RuleViolation,
+        block::check_anchor,
+        state::{Failure, Place, price_of},
+    },
+    types::{Action, Hash, Name, Network, Operation, commitment},
 };
 
 /// The most operations that wait.
@@ -20,6 +32,9 @@ pub const MAX_OPERATIONS: usize = 8_192;
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The most operations on one name that wait.
 pub const MAX_PER_NAME: usize = 16;
+/// How many operations are tried again at each move of the tip though nothing shows that they are affected: leases end and
+/// commitments lapse by height alone. Until their turn comes they cost room, nothing else: a block leaves them out.
+const TRIED_AGAIN: usize = 64;
 
 /// What two operations can't both be about. Sorts by name, then sequence number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,9 +54,11 @@ impl Slot {
 
 #[derive(Debug)]
 struct Pending {
-    operation: Operation,
+    operation: Arc<Operation>,
     id: Hash,
     bytes: usize,
+    /// The commitment that it makes or opens.
+    commitment: Option<Hash>,
 }
 
 impl Pending {
@@ -56,7 +73,12 @@ impl Pending {
 pub struct Mempool {
     network: Network,
     pending: BTreeMap<Slot, Pending>,
+    /// The same by work per byte, the least first.
+    by_rate: BTreeSet<(u64, Slot)>,
+    waiting: Waiting,
     bytes: usize,
+    /// Where trying again goes on.
+    tried: Option<Slot>,
 }
 
 /// Why an operation is not taken.
@@ -91,7 +113,14 @@ impl From<Failure<StorageError>> for MempoolError {
 impl Mempool {
     /// An empty mempool.
     pub fn new(network: Network) -> Self {
-        Mempool { network, pending: BTreeMap::new(), bytes: 0 }
+        Mempool {
+            network,
+            pending: BTreeMap::new(),
+            by_rate: BTreeSet::new(),
+            waiting: Waiting::default(),
+            bytes: 0,
+            tried: None,
+        }
     }
 
     /// How many operations wait.
@@ -112,6 +141,26 @@ impl Mempool {
     /// The ids of the operations that wait.
     pub fn ids(&self) -> BTreeSet<Hash> {
         self.pending.values().map(|pending| pending.id).collect()
+    }
+
+    /// The operation with this id, if it waits.
+    pub fn get(&self, id: &Hash) -> Option<Arc<Operation>> {
+        self.waiting.get(id)
+    }
+
+    /// Whether the operation with this id waits.
+    pub fn has(&self, id: &Hash) -> bool {
+        self.waiting.has(id)
+    }
+
+    /// All that wait, with their ids.
+    pub fn all(&self) -> impl Iterator<Item = (&Hash, &Arc<Operation>)> {
+        self.pending.values().map(|pending| (&pending.id, &pending.operation))
+    }
+
+    /// What waits, for other threads to look at: kept up to date.
+    pub fn waiting(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     /// Whether an operation on `name` waits.
@@ -146,68 +195,74 @@ impl Mempool {
         let before: Vec<&Operation> = match &slot {
             Slot::Commit(_) => Vec::new(),
             Slot::Name(name, sequence) => {
-                let earlier = |pending: &&Pending| match &pending.operation {
-                    Operation::Named(named) => named.sequence < *sequence,
-                    Operation::Commit { .. } => false,
-                };
-                self.on_name(name).filter(earlier).map(|pending| &pending.operation).collect()
+                let earlier = Slot::Name(name.clone(), 0)..Slot::Name(name.clone(), *sequence);
+                self.pending.range(earlier).map(|(_, pending)| &*pending.operation).collect()
             }
         };
         if before.len() >= MAX_PER_NAME {
             return Err(MempoolError::NameFull);
         }
         chain.try_operation(&before, &operation)?;
-        let pending = Pending { bytes: operation.to_bytes().len(), operation, id };
+        let pending = Pending {
+            bytes: operation.to_bytes().len(),
+            commitment: commitment_of(self.network, &operation),
+            operation: Arc::new(operation),
+            id,
+        };
         self.make_room(&slot, &pending)?;
+        self.remove(&slot);
         self.bytes += pending.bytes;
-        if let Some(replaced) = self.pending.insert(slot, pending) {
-            self.bytes -= replaced.bytes;
-        }
+        self.by_rate.insert((pending.rate(), slot.clone()));
+        self.waiting.insert(id, pending.rate(), pending.operation.clone());
+        self.pending.insert(slot, pending);
         Ok(id)
     }
 
     /// Drops what carries the least work a byte until `new` fits, unless that is `new` itself.
     fn make_room(&mut self, slot: &Slot, new: &Pending) -> Result<(), MempoolError> {
         while self.pending.len() >= MAX_OPERATIONS || self.bytes + new.bytes > MAX_BYTES {
-            let others = self.pending.iter().filter(|(other, _)| *other != slot);
-            let Some((poorest, rate)) =
-                others.map(|(slot, pending)| (slot, pending.rate())).min_by_key(|(_, rate)| *rate)
-            else {
+            let Some((rate, poorest)) = self.by_rate.iter().find(|(_, other)| other != slot).cloned() else {
                 return Ok(());
             };
             if rate >= new.rate() {
                 return Err(MempoolError::Full(rate));
             }
-            let poorest = poorest.clone();
             self.remove(&poorest);
         }
         Ok(())
     }
 
-    fn remove(&mut self, slot: &Slot) {
-        if let Some(removed) = self.pending.remove(slot) {
-            self.bytes -= removed.bytes;
-        }
+    fn remove(&mut self, slot: &Slot) -> Option<Pending> {
+        let removed = self.pending.remove(slot)?;
+        self.bytes -= removed.bytes;
+        self.by_rate.remove(&(removed.rate(), slot.clone()));
+        self.waiting.remove(&removed.id);
+        Some(removed)
     }
 
     /// Follows the chain: what was recorded goes, what was undone waits again, and what can't be recorded any more
     /// goes. Returns the ids of those that went without being recorded.
+    ///
+    /// Tried again is what the move can have changed something for: names and commitments of the blocks on both sides,
+    /// stamps whose anchor has left the chain, work that the price has overtaken; and a few others in turn.
     pub fn follow(&mut self, chain: &Chain, change: &TipChange) -> Result<Vec<Hash>, StorageError> {
         for operation in change.connected.iter().flat_map(|block| &block.operations) {
-            let id = operation.id(self.network);
             let slot = Slot::of(operation);
-            if self.pending.get(&slot).is_some_and(|pending| pending.id == id) {
+            if let Some(pending) = self.pending.get(&slot)
+                && pending.id == operation.id(self.network)
+            {
                 self.remove(&slot);
             }
         }
-        let mut all: Vec<Operation> =
-            std::mem::take(&mut self.pending).into_values().map(|p| p.operation).collect();
-        self.bytes = 0;
-        all.extend(change.undone.iter().flat_map(|block| block.operations.iter().cloned()));
+        let mut again: Vec<Operation> = Vec::new();
+        for slot in self.suspects(chain, change) {
+            again.extend(self.remove(&slot).map(|pending| Arc::unwrap_or_clone(pending.operation)));
+        }
+        again.extend(change.undone.iter().flat_map(|block| block.operations.iter().cloned()));
         // By slot, so that the operations on a name come in the order of their sequence numbers.
-        all.sort_by_cached_key(Slot::of);
+        again.sort_by_cached_key(Slot::of);
         let mut dropped = Vec::new();
-        for operation in all {
+        for operation in again {
             let id = operation.id(self.network);
             match self.insert(chain, operation) {
                 Ok(_) => {}
@@ -216,6 +271,54 @@ impl Mempool {
             }
         }
         Ok(dropped)
+    }
+
+    /// The slots of the operations that may not be recordable after the move, and of all that follow them on their names.
+    fn suspects(&mut self, chain: &Chain, change: &TipChange) -> BTreeSet<Slot> {
+        let (mut names, mut commitments) = (HashSet::new(), HashSet::new());
+        let moved = change.connected.iter().chain(&change.undone).flat_map(|block| &block.operations);
+        for operation in moved {
+            commitments.extend(commitment_of(self.network, operation));
+            if let Operation::Named(named) = operation {
+                names.insert(named.name.clone());
+            }
+        }
+        let (params, place) = (self.network.params(), Place::after(chain.tip_header()));
+        let affected = |slot: &Slot, pending: &Pending| {
+            let stamp = pending.operation.stamp();
+            matches!(slot, Slot::Name(name, _) if names.contains(name))
+                || pending.commitment.is_some_and(|commitment| commitments.contains(&commitment))
+                || check_anchor(stamp, chain.anchor_height(&stamp.anchor), place.height).is_err()
+                || price_of(params, place, &pending.operation) > stamp.work
+        };
+        let mut suspects: BTreeSet<Slot> = BTreeSet::new();
+        for (slot, pending) in &self.pending {
+            let follows =
+                |last: &Slot| matches!((last, slot), (Slot::Name(a, _), Slot::Name(b, _)) if a == b);
+            if suspects.last().is_some_and(follows) || affected(slot, pending) {
+                suspects.insert(slot.clone());
+            }
+        }
+        self.in_turn(&mut suspects);
+        suspects
+    }
+
+    /// Adds those whose turn it is, each with all that follow it on its name.
+    fn in_turn(&mut self, suspects: &mut BTreeSet<Slot>) {
+        let from = self.tried.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut last: Option<&Slot> = None;
+        let mut more = false;
+        for (count, (slot, _)) in self.pending.range((from, Bound::Unbounded)).enumerate() {
+            let same = matches!((last, slot), (Some(Slot::Name(a, _)), Slot::Name(b, _)) if a == b);
+            if count >= TRIED_AGAIN && !same {
+                more = true;
+                break;
+            }
+            suspects.insert(slot.clone());
+            last = Some(slot);
+        }
+        // At the end of the list the next turn begins at its start.
+        self.tried = last.filter(|_| more).cloned();
     }
 
     /// The operations in the order in which a block should try them: by work per byte, except that those on one name
@@ -233,6 +336,17 @@ impl Mempool {
             ordered.push((rate, slot, pending));
         }
         ordered.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        ordered.into_iter().map(|(_, _, pending)| &pending.operation).collect()
+        ordered.into_iter().map(|(_, _, pending)| &*pending.operation).collect()
+    }
+}
+
+/// The commitment that an operation makes or opens.
+fn commitment_of(network: Network, operation: &Operation) -> Option<Hash> {
+    match operation {
+        Operation::Commit { commitment, .. } => Some(*commitment),
+        Operation::Named(named) => match &named.action {
+            Action::Register { salt, .. } => Some(commitment(network, &named.name, &named.signer, salt)),
+            _ => None,
+        },
     }
 }

@@ -1,0 +1,5 @@
+//! Whole networks on loopback: real sockets, a fake chain behind them.
+
+mod common;
+mod finding;
+mod talking;

@@ -1,0 +1,87 @@
+//! Who is asked for what is not on the chain, as the flags and the file say it.
+
+use hickory_proto::rr::Name;
+
+use super::{ConfigError, file};
+use crate::forward::{ForwardZone, Options, RecursiveConfig, Upstream};
+use crate::mount::ALT_LABELS;
+
+/// The upstreams: those of the flags, or else those of the file; `None` if neither says anything.
+pub fn upstreams(
+    flags: Vec<Upstream>,
+    list: Option<file::OneOrMany>,
+    tables: &[file::UpstreamTable],
+) -> Result<Option<Vec<Upstream>>, ConfigError> {
+    if !flags.is_empty() {
+        return Ok(Some(flags));
+    }
+    if list.is_none() && tables.is_empty() {
+        return Ok(None);
+    }
+    let mut all = read_list("upstream", list.as_ref())?;
+    for table in tables {
+        let options = Options {
+            bootstrap: table.bootstrap.clone(),
+            ca: table.ca.clone(),
+            pins: table.pin.as_ref().map(|pins| pins.0.clone()).unwrap_or_default(),
+        };
+        let upstream = Upstream::parse(&table.url, options);
+        all.push(upstream.map_err(|error| value("upstreams", &table.url, error.to_string()))?);
+    }
+    Ok(Some(all))
+}
+
+/// The zones with upstreams of their own.
+pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigError> {
+    let mut zones: Vec<ForwardZone> = Vec::new();
+    for table in tables {
+        let wrong = |why: &str| value("forward", &table.zone, why.to_owned());
+        let zone = read_zone(&table.zone).map_err(wrong)?;
+        let upstreams = read_list("forward", Some(&table.upstream))?;
+        if upstreams.is_empty() {
+            return Err(wrong("has no upstream: nobody could be asked for its names"));
+        }
+        if zones.iter().any(|other| other.zone == zone) {
+            return Err(wrong("stands there twice: write all its upstreams into one list"));
+        }
+        zones.push(ForwardZone { zone, upstreams });
+    }
+    Ok(zones)
+}
+
+/// How the recursive resolver works.
+pub fn recursive(table: file::Recursive) -> RecursiveConfig {
+    let default = RecursiveConfig::default();
+    RecursiveConfig {
+        root_hints: table.root_hints,
+        trust_anchor: table.trust_anchor,
+        validate: table.validate.unwrap_or(default.validate),
+        port: table.port.unwrap_or(default.port),
+        loopback: table.loopback.unwrap_or(default.loopback),
+    }
+}
+
+fn read_list(place: &str, list: Option<&file::OneOrMany>) -> Result<Vec<Upstream>, ConfigError> {
+    let texts = list.map(|list| list.0.as_slice()).unwrap_or_default();
+    let read =
+        |text: &String| text.parse::<Upstream>().map_err(|error| value(place, text, error.to_string()));
+    texts.iter().map(read).collect()
+}
+
+fn read_zone(text: &str) -> Result<Name, &'static str> {
+    const WHAT: &str = "is not the name of a zone, as in corp.example";
+    let mut zone = Name::from_utf8(text.trim()).map_err(|_| WHAT)?.to_lowercase();
+    zone.set_fqdn(true);
+    if zone.is_root() {
+        return Err("is every name: write its upstreams as upstream = [...]");
+    }
+    let mount = Name::from_labels(ALT_LABELS.map(str::as_bytes)).map_err(|_| WHAT)?;
+    if zone.zone_of(&mount) || mount.zone_of(&zone) {
+        return Err("holds names of the chain, which are asked of nobody");
+    }
+    Ok(zone)
+}
+
+fn value(place: &str, value: &str, why: String) -> ConfigError {
+    ConfigError::Value { place: place.into(), value: value.into(), why }
+}

@@ -1,0 +1,176 @@
+//! What is known already: the reply out of the cache, or whose the question is.
+
+use std::time::Duration;
+
+use namechain::types::Name;
+
+use super::{
+    reply::{Kept, ROOM},
+    shape::Shape,
+    verdict::{Owner, Verdict, owner},
+};
+use crate::{
+    basis::{Basis, Ground},
+    cache::{Answer, Nature, Probe, Slot},
+    pipeline::Pipeline,
+};
+
+/// One query, read.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The datagram.
+    pub datagram: &'a [u8],
+    /// Its shape.
+    pub shape: Shape,
+    /// The question with its name in lower case.
+    pub lower: &'a [u8],
+    /// The hash of what the answer is kept under.
+    pub hash: u64,
+    /// Whether the client is on this machine.
+    pub local: bool,
+}
+
+/// What is known of the world while a batch is worked on.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// Everything that answers are made from.
+    pub pipeline: &'a Pipeline,
+    /// The time by which answers age.
+    pub now: Duration,
+    /// The number of the chain's state; `None` if nothing may be said of the chain.
+    pub epoch: Option<u32>,
+}
+
+/// What becomes of a query.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reply is written, and has so many bytes.
+    Reply(usize),
+    /// As `Reply`, and somebody should fetch the answer again.
+    ReplyAndFetch(usize),
+    /// Nothing is known, and it is for legacy DNS to say.
+    Forward,
+    /// The slow path.
+    Slow,
+}
+
+impl Asked<'_> {
+    /// Under what the answer is kept.
+    pub fn probe(&self) -> Probe<'_> {
+        probe(&self.shape, self.lower)
+    }
+
+    fn write(&self, kept: &Kept<'_>, out: &mut [u8; ROOM]) -> Outcome {
+        kept.write(self.datagram, &self.shape, self.local, out).map_or(Outcome::Slow, Outcome::Reply)
+    }
+
+    /// The reply out of an answer of legacy DNS that has just come.
+    pub fn reply_from(&self, answer: &Answer, moment: &Moment<'_>, out: &mut [u8; ROOM]) -> Outcome {
+        let whole = match Verdict::of(answer.wire(), moment.pipeline) {
+            Verdict::Whole => true,
+            Verdict::WholeIfUnregistered => moment.is_unregistered(self.lower),
+            Verdict::Unclear => false,
+        };
+        if !whole {
+            return Outcome::Slow;
+        }
+        let kept =
+            Kept { wire: answer.wire(), ttl_places: &[], age: 0, options: answer.options(), ours: false };
+        self.write(&kept, out)
+    }
+}
+
+/// Under what the answer to a question of this shape is kept; its name is in lower case.
+pub fn probe<'a>(shape: &Shape, lower: &'a [u8]) -> Probe<'a> {
+    Probe::of_upstreams(lower, shape.dnssec_ok, shape.checking_disabled)
+}
+
+impl Moment<'_> {
+    /// The reply to a query, if it is known.
+    pub fn answer(&self, asked: &Asked<'_>, out: &mut [u8; ROOM]) -> Outcome {
+        let cache = self.pipeline.legacy.cache();
+        let outcome = cache.look(&asked.probe(), asked.hash, self.now, |slot| match slot.nature() {
+            Nature::Legacy => self.legacy(asked, slot, out),
+            Nature::Ours => self.ours(asked, slot, out),
+            Nature::NoReply => Some(Outcome::Slow),
+        });
+        outcome.unwrap_or_else(|| self.unknown(asked))
+    }
+
+    fn legacy(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
+        if !asked.shape.recursion_desired || slot.is_failure() {
+            return Some(Outcome::Slow);
+        }
+        let whole = match Verdict::in_slot(slot, self.pipeline) {
+            Verdict::Whole => true,
+            Verdict::WholeIfUnregistered => self.is_unregistered(asked.lower),
+            Verdict::Unclear => false,
+        };
+        // If it is due and there is no plain upstream, the slow path is told so.
+        if !whole || (slot.is_due(self.millis()) && !self.may_forward(asked)) {
+            return Some(Outcome::Slow);
+        }
+        let kept = Kept {
+            wire: slot.wire(),
+            ttl_places: slot.ttl_places(),
+            age: slot.age(self.millis()),
+            options: slot.extra(),
+            ours: false,
+        };
+        let outcome = asked.write(&kept, out);
+        Some(match outcome {
+            Outcome::Reply(length) if slot.ask(self.millis()) => Outcome::ReplyAndFetch(length),
+            outcome => outcome,
+        })
+    }
+
+    /// An answer of ours is true in the state in which it was last found true; in another one that is found out anew.
+    fn ours(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
+        let basis = Basis::read(slot.extra())?;
+        if !basis.is_for(self.pipeline.mounts) {
+            return None;
+        }
+        let mut mark = slot.mark();
+        if mark != Basis::CONSTANT && Some(mark) != self.epoch {
+            mark = self
+                .epoch
+                .filter(|_| basis.grounds().all(|ground| self.pipeline.chain.bears_out(&ground)))?;
+        }
+        let kept = Kept { wire: slot.wire(), ttl_places: &[], age: 0, options: basis.options(), ours: true };
+        let outcome = asked.write(&kept, out);
+        slot.set_mark(mark);
+        slot.ask(self.millis());
+        Some(outcome)
+    }
+
+    fn unknown(&self, asked: &Asked<'_>) -> Outcome {
+        let legacy = asked.shape.recursion_desired
+            && match owner(asked.lower, self.pipeline.mounts) {
+                Owner::Legacy => true,
+                Owner::Unregistered(label) => self.knows_nobody_has(label),
+                Owner::Other => false,
+            };
+        if legacy && self.may_forward(asked) { Outcome::Forward } else { Outcome::Slow }
+    }
+
+    fn may_forward(&self, asked: &Asked<'_>) -> bool {
+        self.pipeline.legacy.plain_upstream(asked.lower).is_some()
+    }
+
+    fn is_unregistered(&self, question: &[u8]) -> bool {
+        match owner(question, self.pipeline.mounts) {
+            Owner::Unregistered(label) => self.knows_nobody_has(label),
+            _ => false,
+        }
+    }
+
+    /// Whether the chain knows at once that nobody has the name; that its entry was released is for the slow path to see.
+    fn knows_nobody_has(&self, name: Name) -> bool {
+        let nothing = Ground { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
+        self.epoch.is_some() && self.pipeline.chain.bears_out(&nothing)
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,121 @@
+//! Zones with upstreams of their own, through the whole resolver.
+
+mod common;
+
+use std::{sync::Arc, time::Duration};
+
+use common::{Names, Resolver, Upstream, dname, shown};
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{
+        Name, RData, Record,
+        rdata::{A, CNAME},
+    },
+};
+use resolver::{
+    forward::{ForwardZone, Legacy, LegacyConfig},
+    listen::{Server, bind},
+    mount::Mounts,
+    pipeline::{Delegation, Pipeline},
+    respond::{Clients, Responder},
+};
+
+fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver {
+    let bound = bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = bound.address();
+    let zones = zones.iter().map(|(zone, upstream)| ForwardZone {
+        zone: Name::from_ascii(zone).unwrap(),
+        upstreams: vec![upstream.address.into()],
+    });
+    let config = LegacyConfig {
+        upstreams: vec![rest.address.into()],
+        zones: zones.collect(),
+        timeout: Duration::from_secs(3),
+        ..LegacyConfig::default()
+    };
+    let pipeline = Pipeline {
+        mounts: Mounts { root: true, alt: true },
+        chain: Arc::new(names),
+        legacy: Legacy::new(config).unwrap(),
+        delegation: Delegation { port: 53, loopback: true },
+    };
+    Resolver { address, server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())) }
+}
+
+fn saying(last: u8) -> Upstream {
+    Upstream::start(move |query, answer| {
+        answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A::new(192, 0, 2, last))));
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_was_written_down_counts_more_than_what_its_name_is() {
+    let (rest, corp) = (saying(1), saying(2));
+    let names = Names::default().with("alice", &[("www", 1, vec![192, 0, 2, 9])]);
+    let zones = [
+        ("home.arpa.", &corp),
+        ("10.in-addr.arpa.", &corp),
+        ("corp.example.", &corp),
+        ("intranet.", &corp),
+        ("other.alt.", &corp),
+    ];
+    let resolver = start(names, &rest, &zones);
+    for _ in 0..2 {
+        for (name, expected) in [
+            ("nas.home.arpa.", Some("192.0.2.2")),
+            ("1.0.0.10.in-addr.arpa.", Some("192.0.2.2")),
+            ("www.corp.example.", Some("192.0.2.2")),
+            // It could be registered on the chain; here it means the company's.
+            ("wiki.intranet.", Some("192.0.2.2")),
+            ("x.other.alt.", Some("192.0.2.2")),
+            ("www.example.", Some("192.0.2.1")),
+            ("www.alice.", Some("192.0.2.9")),
+            ("www.alice.namechain.alt.", Some("192.0.2.9")),
+            ("third.alt.", None),
+            ("4.3.168.192.in-addr.arpa.", None),
+        ] {
+            let answer = resolver.ask(name, 1);
+            let expected: Vec<String> =
+                expected.map(|address| format!("{name} A {address}")).into_iter().collect();
+            assert_eq!(shown(&answer), expected, "{name}");
+            if expected.is_empty() {
+                assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain, "{name}");
+            }
+        }
+    }
+    assert_eq!(rest.asked(), 1, "www.example. once, and nothing else");
+    resolver.server.stop().await;
+}
+
+/// What one upstream says of the other's names is not believed: they are asked for where they belong.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_that_leaves_its_zone_is_followed() {
+    let aliases = |from: &'static str, to: &'static str, last: u8| {
+        Upstream::start(move |query, answer| {
+            let name = query.name().clone();
+            let owner = if name.to_string().to_lowercase() == from {
+                let target = Name::from_ascii(to).unwrap();
+                answer.add_answer(Record::from_rdata(name, 60, RData::CNAME(CNAME(target.clone()))));
+                target
+            } else {
+                name
+            };
+            answer.add_answer(Record::from_rdata(owner, 60, RData::A(A::new(192, 0, 2, last))));
+        })
+    };
+    let rest = aliases("in.example.", "www.corp.example.", 66);
+    let corp = aliases("out.corp.example.", "www.example.", 77);
+    let names = Names::default().with("alice", &[("corp", 5, dname("www.corp.example"))]);
+    let resolver = start(names, &rest, &[("corp.example.", &corp)]);
+    for _ in 0..2 {
+        for (name, target, last) in [
+            ("in.example.", "www.corp.example.", 77),
+            ("out.corp.example.", "www.example.", 66),
+            ("corp.alice.", "www.corp.example.", 77),
+        ] {
+            let expected = [format!("{name} CNAME {target}"), format!("{target} A 192.0.2.{last}")];
+            assert_eq!(shown(&resolver.ask(name, 1)), expected, "{name}");
+        }
+    }
+    resolver.server.stop().await;
+}

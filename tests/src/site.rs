@@ -1,0 +1,98 @@
+//! A node of a network: `namechaind` with data that outlive it, on loopback or in a network namespace.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    program::{Daemon, Outcome, User, command, command_in},
+    wait,
+};
+
+/// Where a node is run, once or again and again.
+pub struct Site {
+    home: TempDir,
+    namespace: Option<String>,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Site::new()
+    }
+}
+
+impl Site {
+    /// On loopback.
+    ///
+    /// # Panics
+    /// If there is no room for a home.
+    pub fn new() -> Site {
+        Site { home: tempfile::tempdir().expect("a home"), namespace: None }
+    }
+
+    /// In a namespace.
+    pub fn in_namespace(namespace: &str) -> Site {
+        Site { namespace: Some(namespace.to_owned()), ..Site::new() }
+    }
+
+    /// Starts a node of the dev network with the data that an earlier one left.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn node(&self, args: &[&str]) -> Daemon {
+        let mut command = self.command("namechaind");
+        command.args(["--network", "dev", "--api", "127.0.0.1:0", "--json", "--data-dir"]);
+        command.arg(self.home.path().join("data")).args(args);
+        Daemon::from_command(command, self.home.path())
+    }
+
+    fn command(&self, program: &str) -> std::process::Command {
+        match &self.namespace {
+            Some(namespace) => command_in(namespace, program, self.home.path()),
+            None => command(program, self.home.path()),
+        }
+    }
+
+    /// A user with a new key at the node.
+    pub fn user(&self, node: &Daemon) -> User {
+        match &self.namespace {
+            Some(namespace) => User::new_in(namespace, node.addr("api")),
+            None => User::new(node.addr("api")),
+        }
+    }
+
+    /// Asks the node whose API is at `api` with `zonetool --json`, without a key.
+    ///
+    /// # Panics
+    /// If it can't be run.
+    pub fn ask(&self, api: SocketAddr, args: &[&str]) -> Outcome {
+        let mut command = self.command("zonetool");
+        command.args(["--node", &format!("http://{api}"), "--json"]).args(args);
+        command.output().expect("zonetool runs").into()
+    }
+
+    /// `zonetool status` at the node; null if it does not answer.
+    pub fn status(&self, api: SocketAddr) -> Value {
+        let outcome = self.ask(api, &["status"]);
+        if outcome.code == 0 { outcome.json() } else { Value::Null }
+    }
+
+    /// The owner of a name as the node has it; `None` if it is nobody's.
+    pub fn owner(&self, api: SocketAddr, name: &str) -> Option<String> {
+        let outcome = self.ask(api, &["show", name]);
+        outcome.json()["owner"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until the node has as many peers.
+    ///
+    /// # Panics
+    /// If it never has.
+    pub fn has_peers(&self, api: SocketAddr, count: u64) {
+        wait::until(&format!("{count} peers"), || {
+            let peers = &self.status(api)["peers"];
+            let sum = peers["inbound"].as_u64()? + peers["outbound"].as_u64()?;
+            (sum >= count).then_some(())
+        });
+    }
+}

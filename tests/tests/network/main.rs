@@ -1,0 +1,6 @@
+//! Networks of real processes: on loopback, and in network namespaces whose cables are pulled.
+
+mod meet;
+mod restarts;
+mod scripts;
+mod split;

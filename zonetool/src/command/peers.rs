@@ -1,0 +1,47 @@
+//! `peers`: who is connected to the node.
+
+use std::{fmt::Write as _, time::Duration};
+
+use namechain::rpc::PeerInfo;
+
+use super::CommandError;
+use crate::{
+    client::Client,
+    ui::{Ui, duration, one_line},
+};
+
+/// Runs the command. `--json` prints what the node's `/v1/peers` says.
+pub fn run(ui: Ui, client: &Client) -> Result<(), CommandError> {
+    let peers = client.peers()?;
+    let mut text = String::new();
+    // Writing to a String never fails.
+    let _ = match peers.peers.len() {
+        0 => writeln!(text, "no peers"),
+        1 => writeln!(text, "1 peer"),
+        count => writeln!(text, "{count} peers"),
+    };
+    for peer in &peers.peers {
+        text.push_str(&line(peer));
+    }
+    for (nth, address) in peers.addresses.iter().enumerate() {
+        let label = if nth == 0 { "others reach this node with --peer" } else { "or" };
+        let _ = writeln!(text, "{label} {}", one_line(address));
+    }
+    ui.result(&text, &peers);
+    Ok(())
+}
+
+/// What there is to say of a peer. All of it comes from outside.
+fn line(peer: &PeerInfo) -> String {
+    let height = peer.height.map_or_else(|| "says no height".to_owned(), |height| format!("height {height}"));
+    format!(
+        "{:<3} {}  for {}, {height}, score {}, {}, {}\n    {}\n",
+        one_line(&peer.direction),
+        one_line(&peer.address),
+        duration(Duration::from_secs(peer.seconds)),
+        peer.score,
+        one_line(&peer.agent),
+        one_line(&peer.doing),
+        one_line(&peer.id),
+    )
+}
