@@ -1,6 +1,7 @@
 //! The command line's shape, and what its help teaches.
 
 mod operations;
+mod peer;
 mod proofs;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -9,6 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::Val
 use namechain::types::PublicKey;
 
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
+pub use peer::{PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
 pub use proofs::{Prove, Verify};
 
 const EXIT_CODES: &str = "\
@@ -125,6 +127,9 @@ pub enum Command {
     Recover(Recover),
     /// End a name: it stops resolving, and is nobody's until its lease would have ended
     Revoke(Keyholder),
+    /// The key that speaks for a name: publish, rotate, revoke, show, list
+    #[command(subcommand)]
+    Peer(PeerCommand),
     /// List every operation on a name
     History(History),
     /// Print a proof of what stands under a name, or that nothing does: prove NAME > NAME.proof
@@ -226,7 +231,7 @@ pub struct Publish {
 }
 
 /// Whether to wait for blocks, and how long.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub struct Waiting {
     /// Wait until it is recorded, and the node serves the name as it is then
     #[arg(long)]
