@@ -1,5 +1,6 @@
 //! The command line's shape, and what its help teaches.
 
+mod cache;
 mod operations;
 mod peer;
 mod proofs;
@@ -9,6 +10,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use namechain::types::PublicKey;
 
+pub use cache::{CacheCommand, Flush};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
 pub use peer::{PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
 pub use proofs::{Prove, Verify};
@@ -149,6 +151,9 @@ pub enum Command {
     Status(Status),
     /// Show who the node's peers are
     Peers,
+    /// Make a resolver forget answers that it keeps
+    #[command(subcommand)]
+    Cache(CacheCommand),
 }
 
 /// `key`.

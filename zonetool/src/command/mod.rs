@@ -1,5 +1,6 @@
 //! One file a command, and what they share: the error with its exit code, and waiting.
 
+mod cache;
 mod dry_run;
 mod foresee;
 mod history;
@@ -351,6 +352,7 @@ fn client_exit(error: &ClientError) -> Exit {
                 (_, "not-found") => Exit::NotFound,
                 (_, "conflict") => Exit::Conflict,
                 (_, "unavailable") => Exit::NotSynced,
+                (_, "bad-request") => Exit::Usage,
                 _ => Exit::Refused,
             }
         }
@@ -444,6 +446,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status(args) => status::run(ui, &client()?, &args),
         Command::Peers => peers::run(ui, &client()?),
+        Command::Cache(command) => cache::run(ui, &client()?, &command),
     }
 }
 
