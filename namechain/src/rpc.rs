@@ -145,6 +145,28 @@ pub struct PeerInfo {
     pub doing: String,
 }
 
+/// `POST /v1/cache/flush`: which answers of DNS to forget. With neither field: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Flush {
+    /// Those to questions for this name, of any type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "node", schema(example = "www.example.com"))]
+    pub name: Option<String>,
+    /// Those to questions for this name and every name below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+/// What [`Flush`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct Flushed {
+    /// How many answers went.
+    pub flushed: u64,
+}
+
 /// `GET /v1/price`: what to work for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "node", derive(ToSchema))]

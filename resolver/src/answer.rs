@@ -1,8 +1,16 @@
 //! What is answered: one plain type that every source of answers makes, and the one place that turns it into a message.
 
+use std::time::Duration;
+
 use hickory_proto::{
     op::{Edns, Message, Metadata, Query, ResponseCode},
-    rr::{Name, RData, Record, rdata::SOA},
+    rr::{
+        Name, RData, Record,
+        rdata::{
+            SOA,
+            opt::{EdnsCode, EdnsOption},
+        },
+    },
 };
 
 use crate::{
@@ -16,6 +24,9 @@ use crate::{
 pub const MAX_UDP_BYTES: u16 = 1_232;
 /// The most bytes over UDP to a client without EDNS (RFC 1035 §4.2.1).
 pub const PLAIN_UDP_BYTES: u16 = 512;
+
+/// How long a stream may be without a question, and an answer on it without being taken (RFC 7766 §6.2.3).
+pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 
 /// An answer, before it is a message.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +90,9 @@ impl Answer {
         if let Some(asked) = edns {
             let mut ours = Edns::new();
             ours.set_max_payload(MAX_UDP_BYTES).set_version(0).set_dnssec_ok(asked.flags().dnssec_ok);
+            if client.transport == Transport::Tcp && asked.option(EdnsCode::Keepalive).is_some() {
+                ours.options_mut().insert(keepalive());
+            }
             for ede in &self.ede {
                 ours.options_mut().insert(ede.option());
             }
@@ -87,6 +101,12 @@ impl Answer {
         fit(&mut message, limit(edns, client.transport));
         message
     }
+}
+
+/// How long a stream stays open without a question, in units of 100 ms (RFC 7828 §3.1).
+fn keepalive() -> EdnsOption {
+    let units = u16::try_from(STREAM_IDLE.as_millis() / 100).unwrap_or(u16::MAX);
+    EdnsOption::Unknown(u16::from(EdnsCode::Keepalive), units.to_be_bytes().into())
 }
 
 /// The most bytes that the answer to this client may have.
@@ -134,13 +154,7 @@ pub fn soa(zone: Name, serial: u32, negative_ttl: u32) -> Record {
 mod tests {
     use hickory_proto::{
         op::{MessageType, OpCode},
-        rr::{
-            RecordType,
-            rdata::{
-                A,
-                opt::{EdnsCode, EdnsOption},
-            },
-        },
+        rr::{RecordType, rdata::A},
     };
 
     use super::*;
@@ -214,6 +228,21 @@ mod tests {
         let answer = Answer::records((0..20).map(text).collect());
         let message = message(answer, None, Client { transport: Transport::Tcp, ..LOCAL });
         assert!(message.metadata.truncation && message.answers.is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_asks_is_told_how_long_it_stays_open() {
+        let metadata = Metadata::new(7, MessageType::Query, OpCode::Query);
+        let mut asked = Edns::new();
+        let keepalive = |asked: &Edns, transport| {
+            let client = Client { transport, ..LOCAL };
+            let message = Answer::default().into_message(&metadata, &[], Some(asked), client, false);
+            message.edns.unwrap().option(EdnsCode::Keepalive).cloned()
+        };
+        assert_eq!(keepalive(&asked, Transport::Tcp), None);
+        asked.options_mut().insert(EdnsOption::Unknown(11, vec![]));
+        assert_eq!(keepalive(&asked, Transport::Udp), None, "RFC 7828 §3.2.1");
+        assert_eq!(keepalive(&asked, Transport::Tcp), Some(EdnsOption::Unknown(11, vec![0, 100])));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
-    sync::Arc,
 };
 
 use thiserror::Error;
@@ -11,7 +10,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 #[cfg(target_os = "linux")]
 use crate::fast;
-use crate::{respond::Responder, serve, tcp};
+use crate::{current::Current, os, serve, systemd::Pair, tcp};
 
 /// The most threads that answer over UDP at one address.
 pub const MAX_WORKERS: usize = 256;
@@ -45,6 +44,13 @@ pub struct Bound {
     address: SocketAddr,
     udp: UdpSocket,
     tcp: TcpListener,
+}
+
+impl From<Pair> for Bound {
+    /// Sockets that somebody else has bound.
+    fn from((address, udp, tcp): Pair) -> Self {
+        Bound { address, udp, tcp }
+    }
 }
 
 impl Bound {
@@ -107,15 +113,16 @@ impl Default for Udp {
 
 impl Server {
     /// Serves what is bound as it is by default. Must be called inside a tokio runtime.
-    pub fn start(bound: Vec<Bound>, responder: Responder) -> Self {
+    pub fn start(bound: Vec<Bound>, responder: impl Into<Current>) -> Self {
         Self::start_with(bound, responder, Udp::default())
     }
 
     /// Serves what is bound. Must be called inside a tokio runtime.
-    pub fn start_with(bound: Vec<Bound>, responder: Responder, how: Udp) -> Self {
-        let responder = Arc::new(responder);
+    pub fn start_with(bound: Vec<Bound>, responder: impl Into<Current>, how: Udp) -> Self {
+        let current = responder.into();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let streams = tcp::Streams::new(os::descriptors());
         for Bound { udp, tcp, .. } in bound {
             match how {
                 #[cfg(target_os = "linux")]
@@ -123,15 +130,15 @@ impl Server {
                     tasks.spawn(fast::serve(
                         udp,
                         workers.clamp(1, MAX_WORKERS),
-                        responder.clone(),
+                        current.clone(),
                         stopped.clone(),
                     ));
                 }
                 _ => {
-                    tasks.spawn(serve::udp(udp, responder.clone(), stopped.clone()));
+                    tasks.spawn(serve::udp(udp, current.clone(), stopped.clone()));
                 }
             }
-            tasks.spawn(tcp::serve(tcp, responder.clone(), stopped.clone()));
+            tasks.spawn(tcp::serve(tcp, current.clone(), streams.clone(), stopped.clone()));
         }
         Server { stop, tasks }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -46,13 +47,18 @@ impl Clients {
 pub struct Responder {
     pipeline: Pipeline,
     clients: Clients,
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
 }
 
 impl Responder {
     /// Answers `clients` from `pipeline`.
     pub fn new(pipeline: Pipeline, clients: Clients) -> Self {
-        Responder { pipeline, clients, in_flight: Semaphore::new(MAX_IN_FLIGHT) }
+        Responder { pipeline, clients, in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
+    }
+
+    /// One that takes this one's place: what both have in work counts together.
+    pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
+        Responder { pipeline, clients, in_flight: self.in_flight.clone() }
     }
 
     /// The answer to the message with this header, these questions and this EDNS.

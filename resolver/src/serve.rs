@@ -4,7 +4,7 @@
 //! before it is accepted, spins when there are no file descriptors left, can't be told how many connections to take, and
 //! keeps a thousand answers for a client that does not read them; none of that can be changed from outside.
 
-use std::{io, net::UdpSocket, sync::Arc, time::Duration};
+use std::{io, net::UdpSocket, time::Duration};
 
 use async_trait::async_trait;
 use hickory_proto::op::{Header, HeaderCounts, Metadata, Query};
@@ -16,14 +16,14 @@ use hickory_server::{
 use tokio::sync::watch;
 
 use crate::{
+    current::Current,
     query::{Client, Transport},
-    respond::Responder,
 };
 
 /// How long to wait before a server that ended by itself is started again.
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 
-struct Handler(Arc<Responder>);
+struct Handler(Current);
 
 #[async_trait]
 impl RequestHandler for Handler {
@@ -35,7 +35,7 @@ impl RequestHandler for Handler {
         let client = Client { address: request.src().ip().to_canonical(), transport: Transport::Udp };
         let queries: Vec<Query> =
             request.queries.queries().iter().map(|query| query.original().clone()).collect();
-        let message = self.0.respond(&request.metadata, &queries, request.edns.as_ref(), client).await;
+        let message = self.0.get().respond(&request.metadata, &queries, request.edns.as_ref(), client).await;
         let metadata: Metadata = message.metadata;
         let mut builder = MessageResponseBuilder::from_message_request(request);
         if let Some(edns) = &message.edns {
@@ -54,14 +54,10 @@ impl RequestHandler for Handler {
 
 /// Answers what comes in at `socket` until `stop` changes or its sender is gone. The server is started again if it ends
 /// by itself, on the same socket: the port is never free for others.
-pub async fn udp(
-    socket: UdpSocket,
-    responder: Arc<Responder>,
-    mut stop: watch::Receiver<bool>,
-) -> io::Result<()> {
+pub async fn udp(socket: UdpSocket, current: Current, mut stop: watch::Receiver<bool>) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     loop {
-        let mut server = Server::new(Handler(responder.clone()));
+        let mut server = Server::new(Handler(current.clone()));
         server.register_socket(tokio::net::UdpSocket::from_std(socket.try_clone()?)?);
         tokio::select! {
             _ = stop.changed() => {

@@ -14,7 +14,7 @@ use serde::Serialize;
 pub struct Started {
     /// Where DNS is answered, over UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// Where the API of the node in this process is served.
+    /// Where the API is served: that of the node in this process, or the small one of a resolver without a node.
     pub api: Option<SocketAddr>,
     /// The URL of the node elsewhere.
     pub node: Option<String>,
@@ -57,8 +57,11 @@ impl fmt::Display for Started {
         writeln!(f, "resolver {}, network {network}", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  DNS        {} (UDP and TCP)", list(&self.dns))?;
         let node = match (&self.node, self.api) {
-            (Some(url), _) => {
+            (Some(url), api) => {
                 writeln!(f, "  node       {url}")?;
+                if let Some(api) = api {
+                    writeln!(f, "  API        http://{api} (of the resolver)")?;
+                }
                 url.clone()
             }
             (None, Some(api)) => {

@@ -56,6 +56,11 @@ fn bin_dir() -> &'static Path {
     })
 }
 
+/// Where one of the programs is.
+pub fn path(program: &str) -> PathBuf {
+    bin_dir().join(program)
+}
+
 /// A command that runs one of the programs in an environment without anything of the user's: nothing there changes a
 /// test, and no test touches a user's keys or chain.
 pub fn command(program: &str, home: &Path) -> Command {
@@ -146,6 +151,16 @@ impl Daemon {
     /// What it has written to standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        signal(name, &self.child.id().to_string());
     }
 
     /// Whether it still runs.

@@ -82,6 +82,22 @@ pub fn query(id: u16, name: &str, rtype: u16) -> Vec<u8> {
     packet
 }
 
+/// Asks `server` for the A records of `name` over UDP, once; the answer, if one comes within five seconds.
+pub fn ask(server: SocketAddr, name: &str) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+    socket.connect(server).ok()?;
+    socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    socket.send(&query(0x4a5b, name, 1)).ok()?;
+    let mut answer = vec![0; 4_096];
+    loop {
+        let length = socket.recv(&mut answer).ok()?;
+        if length >= 12 && answer[..2] == [0x4a, 0x5b] {
+            answer.truncate(length);
+            return Some(answer);
+        }
+    }
+}
+
 /// Whether `server` answers a question for the SOA of `name` over UDP within half a second.
 pub fn probe(server: SocketAddr, name: &str) -> bool {
     let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) else { return false };

@@ -5,8 +5,8 @@ use std::{fmt::Display, time::Duration};
 use namechain::{
     codec::Encode,
     rpc::{
-        BlockInfo, CommitmentInfo, History, NameInfo, Peers, PlaceInfo, Price, ProofInfo, Refusal, Status,
-        Submit, Submitted,
+        BlockInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo, Price, ProofInfo,
+        Refusal, Status, Submit, Submitted,
     },
     types::{Hash, Name, Operation},
 };
@@ -146,6 +146,11 @@ impl Client {
     pub fn submit(&self, operation: &Operation) -> Result<Submitted, ClientError> {
         let body = Submit { operation: hex::encode(operation.to_bytes()) };
         self.ask(self.http.post(self.url("v1/ops")?).json(&body))
+    }
+
+    /// `POST /v1/cache/flush`.
+    pub fn flush(&self, what: &Flush) -> Result<Flushed, ClientError> {
+        self.ask(self.http.post(self.url("v1/cache/flush")?).json(what))
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -11,7 +11,7 @@ use axum::{
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use super::{App, refuse::Refused};
+use super::{App, Traffic, refuse::Refused};
 use crate::rpc;
 
 const REQUESTS: &str = "namechain_api_requests_total";
@@ -91,25 +91,31 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
     (status = 503, description = "something else records the process' metrics", body = rpc::Refusal),
 ))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
+    render(Some(app.ask(|backend| (backend.status(), backend.traffic())).await?))
+}
+
+/// What has been counted, with the node's state if there is a node.
+pub(super) fn render(node: Option<(rpc::Status, Traffic)>) -> Result<Response, Refused> {
     let recorder = recorder()
         .ok_or_else(|| Refused::unavailable("something else records the metrics of this process", ""))?;
-    let (status, traffic) = app.ask(|backend| (backend.status(), backend.traffic())).await?;
     let _rendering = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
-    gauge!(TIP_HEIGHT).set(status.height);
-    gauge!(TIP_TIME).set(status.tip_time as f64);
-    gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
-    gauge!(HELD_BACK).set(if status.held_back.is_some() { 1.0 } else { 0.0 });
-    gauge!(TIP_AGE).set(status.tip_age as f64);
-    gauge!(SECOND_BEST).set(status.second_best.as_ref().map_or(0, |other| other.height));
-    gauge!(TARGET_HEIGHT).set(status.sync.target);
-    gauge!(PEERS, "direction" => "in").set(status.peers.inbound as f64);
-    gauge!(PEERS, "direction" => "out").set(status.peers.outbound as f64);
-    counter!(RECEIVED).absolute(traffic.received);
-    counter!(SENT).absolute(traffic.sent);
-    counter!(HASHES).absolute(status.mining_hashes);
-    gauge!(HASH_RATE).set(status.mining_rate as f64);
-    gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
-    gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
+    if let Some((status, traffic)) = node {
+        gauge!(TIP_HEIGHT).set(status.height);
+        gauge!(TIP_TIME).set(status.tip_time as f64);
+        gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
+        gauge!(HELD_BACK).set(if status.held_back.is_some() { 1.0 } else { 0.0 });
+        gauge!(TIP_AGE).set(status.tip_age as f64);
+        gauge!(SECOND_BEST).set(status.second_best.as_ref().map_or(0, |other| other.height));
+        gauge!(TARGET_HEIGHT).set(status.sync.target);
+        gauge!(PEERS, "direction" => "in").set(status.peers.inbound as f64);
+        gauge!(PEERS, "direction" => "out").set(status.peers.outbound as f64);
+        counter!(RECEIVED).absolute(traffic.received);
+        counter!(SENT).absolute(traffic.sent);
+        counter!(HASHES).absolute(status.mining_hashes);
+        gauge!(HASH_RATE).set(status.mining_rate as f64);
+        gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
+        gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
+    }
     recorder.run_upkeep();
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render()).into_response())
 }

@@ -7,7 +7,9 @@
 //! Everything that is refused is refused with an [`rpc::Refusal`], by the router as well as by the handlers; only what
 //! is no HTTP at all gets hyper's bare 400.
 
+mod aside;
 mod blocks;
+mod cache;
 mod guard;
 mod metrics;
 mod names;
@@ -33,6 +35,8 @@ use crate::{
     rpc,
     types::{Block, Hash, Name, Operation},
 };
+pub use aside::{Aside, ReadyHook, serve_aside};
+pub use cache::{FlushHook, no_answers_kept};
 pub use metrics::install as install_metrics;
 use refuse::Refused;
 pub use serve::serve;
@@ -70,6 +74,10 @@ pub trait Backend: Send + Sync + 'static {
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal>;
+    /// Forgets answers of DNS, if somebody in this process keeps some.
+    fn flush(&self, _what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
+        Err(no_answers_kept())
+    }
 }
 
 /// Bytes between a node and its peers since it started.
@@ -110,7 +118,7 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 14] {
+fn routes() -> [(&'static str, MethodRouter<App>); 15] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/peers", get(node::peers)),
@@ -122,6 +130,7 @@ fn routes() -> [(&'static str, MethodRouter<App>); 14] {
         ("/v1/ops", post(ops::submit)),
         ("/v1/blocks/{block}", get(blocks::block)),
         ("/v1/blocks/{block}/proof", get(blocks::place)),
+        ("/v1/cache/flush", post(cache::flush)),
         ("/healthz", get(node::healthz)),
         ("/readyz", get(node::readyz)),
         ("/metrics", get(metrics::metrics)),
@@ -135,10 +144,14 @@ fn router(backend: Arc<dyn Backend>, ip: IpAddr, names: &[String]) -> Router {
     for (path, methods) in routes() {
         router = router.route(path, methods);
     }
+    finish(router, ip, names).with_state(App::new(backend))
+}
+
+/// What every router has, of a server that listens on `ip` and is known by `names` too.
+fn finish<S: Clone + Send + Sync + 'static>(router: Router<S>, ip: IpAddr, names: &[String]) -> Router<S> {
     router
         .fallback(refuse::no_route)
         .method_not_allowed_fallback(refuse::no_method)
         .layer(middleware::from_fn_with_state(guard::Guard::new(ip, names), guard::guard))
         .layer(middleware::from_fn(metrics::count))
-        .with_state(App::new(backend))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{blocks, metrics, names, node, ops};
+use super::{blocks, cache, metrics, names, node, ops};
 
 /// The document, made from the handlers and the types.
 #[derive(OpenApi)]
@@ -24,6 +24,7 @@ use super::{blocks, metrics, names, node, ops};
         ops::submit,
         blocks::block,
         blocks::place,
+        cache::flush,
         node::healthz,
         node::readyz,
         metrics::metrics,

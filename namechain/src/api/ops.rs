@@ -38,16 +38,20 @@ pub(super) async fn submit(
     let is_json = is_json(request.headers());
     let body = read_body(request.into_body()).await?;
     if !is_json {
-        let hint = "send it with Content-Type: application/json";
-        let message = "the body is not said to be JSON";
-        return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-request", message, hint));
+        return Err(not_json());
     }
     let operation = parse(&body)?;
     let submitted = app.ask(move |backend| backend.submit(operation)).await??;
     Ok((StatusCode::ACCEPTED, Json(submitted)))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn not_json() -> Refused {
+    let hint = "send it with Content-Type: application/json";
+    let message = "the body is not said to be JSON";
+    Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-request", message, hint)
+}
+
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json")
 }
@@ -65,7 +69,7 @@ fn parse(body: &[u8]) -> Result<Operation, Refused> {
     })
 }
 
-async fn read_body(mut body: Body) -> Result<Vec<u8>, Refused> {
+pub(super) async fn read_body(mut body: Body) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     let mut dropped = 0;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

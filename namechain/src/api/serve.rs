@@ -41,10 +41,19 @@ pub async fn serve(
     names: Vec<String>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let router = router(backend, listener.local_addr()?.ip(), &names);
+    serve_router(listener, router, shutdown).await
+}
+
+/// Serves any router, as [`serve`] does.
+pub(super) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     if !metrics::install() {
         tracing::warn!("/metrics is not served: something else records the metrics of this process");
     }
-    let router = router(backend, listener.local_addr()?.ip(), &names);
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);

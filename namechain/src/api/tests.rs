@@ -13,6 +13,7 @@ use crate::{
 use bench::{Bench, NETWORK, commitment_of, name, owner, records};
 
 mod bench;
+mod cache;
 mod refusals;
 
 #[tokio::test]

@@ -91,6 +91,11 @@ impl Ancestry {
         self.work
     }
 
+    /// The root of the history range over all headers up to and with the last: what the next one has to carry.
+    pub fn history_root(&self) -> Hash {
+        self.history.root(self.params.network)
+    }
+
     /// Whether `header` may follow: its place, time, target and history, not its work. Cheap: look at this before the work.
     ///
     /// # Errors

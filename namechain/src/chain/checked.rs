@@ -27,7 +27,7 @@ impl CheckedBlock {
     pub fn check(network: Network, block: Block, worker: &mut Worker) -> Result<Self, RuleViolation> {
         check_block_alone(network, &block)?;
         check_header_alone(&block.header, worker)?;
-        Self::check_operations(network, block, worker)
+        Self::check_operations(network, block, &[], worker)
     }
 
     /// As [`CheckedBlock::check`], for a block whose header was checked before: its work is not looked at again. A block
@@ -41,18 +41,37 @@ impl CheckedBlock {
         block: Block,
         worker: &mut Worker,
     ) -> Result<Self, RuleViolation> {
+        Self::check_rest(network, header, block, &[], worker)
+    }
+
+    /// As [`CheckedBlock::check_below`], for a block some of whose operations were checked by themselves before, as those in
+    /// the mempool were: where `known` says so, their signatures and stamps are not looked at again.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn check_rest(
+        network: Network,
+        header: Worked,
+        block: Block,
+        known: &[bool],
+        worker: &mut Worker,
+    ) -> Result<Self, RuleViolation> {
         if block.header.id(network) != header.id() {
             return Self::check(network, block, worker);
         }
         check_block_alone(network, &block)?;
-        Self::check_operations(network, block, worker)
+        Self::check_operations(network, block, known, worker)
     }
 
-    fn check_operations(network: Network, block: Block, worker: &mut Worker) -> Result<Self, RuleViolation> {
-        block
-            .operations
-            .iter()
-            .try_for_each(|operation| check_operation_alone(network, operation, worker))?;
+    fn check_operations(
+        network: Network,
+        block: Block,
+        known: &[bool],
+        worker: &mut Worker,
+    ) -> Result<Self, RuleViolation> {
+        let known = known.iter().copied().chain(std::iter::repeat(false));
+        let mut rest = block.operations.iter().zip(known).filter(|(_, known)| !known);
+        rest.try_for_each(|(operation, _)| check_operation_alone(network, operation, worker))?;
         Ok(CheckedBlock { id: block.header.id(network), block })
     }
 

@@ -112,7 +112,7 @@ impl Dialer {
 
     fn next_named(&mut self, view: &View<'_>) -> Option<Target> {
         let at = self.named.iter().position(|named| {
-            let taken = named.peer.is_some_and(|peer| (view.taken)(&peer));
+            let taken = named.peer.is_some_and(|peer| (view.taken)(&peer) || self.is_dialling(&peer));
             !taken && !named.dialling && !named.ourselves && named.next <= view.now
         })?;
         let named = &mut self.named[at];
@@ -125,7 +125,12 @@ impl Dialer {
             return None;
         }
         let groups = self.groups();
-        let free = |(peer, address): &Entry| !groups.contains(&address.group()) && !(view.taken)(peer);
+        // A peer that is being dialled is not dialled at another of its addresses too: the engine refuses that at once, and the
+        // loop that asks here would never end.
+        let busy: Vec<PeerId> = self.dialling.values().filter_map(|target| target.peer).collect();
+        let free = |(peer, address): &Entry| {
+            !groups.contains(&address.group()) && !(view.taken)(peer) && !busy.contains(peer)
+        };
         let anchor = loop {
             match self.anchors.pop() {
                 Some(anchor) if free(&anchor) => break Some(anchor),
@@ -135,6 +140,10 @@ impl Dialer {
         };
         let entry = anchor.or_else(|| view.book.pick(random, view.unix, free))?;
         Some(Target { address: entry.1.multiaddr(), peer: Some(entry.0), entry: Some(entry), named: None })
+    }
+
+    fn is_dialling(&self, peer: &PeerId) -> bool {
+        self.dialling.values().any(|target| target.peer == Some(*peer))
     }
 
     /// The groups in which we have a connection that the book gave us, or are about to.

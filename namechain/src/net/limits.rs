@@ -39,9 +39,9 @@ pub const STREAMS: usize = 64;
 /// Streams on a connection whose protocol is not agreed on yet.
 pub const STREAMS_NEGOTIATING: usize = 16;
 /// Requests under way on a connection, both ways together.
-pub const REQUESTS_PER_PEER: usize = 24;
+pub const REQUESTS_PER_PEER: usize = 32;
 /// Requests of ours that a peer has not answered yet.
-pub const ASKED_PER_PEER: usize = 8;
+pub const ASKED_PER_PEER: usize = 20;
 /// Requests of a peer that are being answered; one more is answered with `Busy`.
 pub const ANSWERED_PER_PEER: usize = 8;
 /// Requests that are being answered at once, by as many threads.
@@ -59,14 +59,18 @@ pub const REQUEST_TOKENS_PER_SECOND: u32 = 400;
 pub const REQUEST_TOKENS: u32 = 4_000;
 /// Requests over what a peer may ask for, each answered with `Busy`, until it is hung up on.
 pub const REQUESTS_OVER: u32 = 500;
-/// Messages to everybody that a peer may bring: tokens a second. An operation is one, a block ten.
-pub const GOSSIP_TOKENS_PER_SECOND: u32 = 200;
-/// What a peer that was quiet may bring at once, in tokens.
-pub const GOSSIP_TOKENS: u32 = 2_000;
-/// The tokens that a block takes.
-pub const GOSSIP_BLOCK_TOKENS: u32 = 10;
-/// Messages over what a peer may bring, each passed over, until it is hung up on.
-pub const GOSSIP_OVER: u32 = 500;
+/// Operations that a peer may bring to everybody: so many a second. A little less than [`crate::sync`] has checked for one
+/// peer, so that whoever passes on what an honest user made in a hurry is not to blame: what is over is passed over, and
+/// found again by asking what waits.
+pub const OPERATIONS_PER_SECOND: u32 = 45;
+/// Operations that a peer that was quiet may bring at once.
+pub const OPERATIONS_AT_ONCE: u32 = 500;
+/// Blocks that a peer may bring: so many in two seconds. As with operations, a little less than is checked.
+pub const BLOCKS_PER_TWO_SECONDS: u32 = 1;
+/// Blocks that a peer that was quiet may bring at once.
+pub const BLOCKS_AT_ONCE: u32 = 30;
+/// Messages over what a peer may bring until it is hung up on: more than an honest one ever has to pass on at once.
+pub const GOSSIP_OVER: u32 = 10_000;
 /// For how long a peer that flooded us is refused, in seconds.
 pub const FLOOD_REFUSED_SECONDS: u64 = 600;
 /// For how long an identity on another network is refused, in seconds.
@@ -188,12 +192,8 @@ impl Bucket {
     /// A full one.
     pub fn new(most: u32, per_second: u32, now: Duration) -> Self {
         // In thousandths, so that a millisecond counts.
-        Bucket {
-            tokens: u64::from(most) * 1000,
-            most: u64::from(most) * 1000,
-            per_second: per_second.into(),
-            at: now,
-        }
+        let most = u64::from(most) * 1000;
+        Bucket { tokens: most, most, per_second: per_second.into(), at: now }
     }
 
     /// Takes `cost` tokens; false if there are not as many.

@@ -32,8 +32,10 @@ pub(super) struct Connected {
     pub requests: Bucket,
     /// Requests over that.
     pub requests_over: u32,
-    /// What it may bring.
-    pub gossip: Bucket,
+    /// The blocks that it may bring, in halves.
+    pub blocks: Bucket,
+    /// The operations that it may bring.
+    pub operations: Bucket,
     /// Messages over that.
     pub gossip_over: u32,
     /// Shared with each answer to it that is under way.
@@ -79,7 +81,8 @@ impl Peers {
             greeted: false,
             requests: Bucket::new(limits::REQUEST_TOKENS, limits::REQUEST_TOKENS_PER_SECOND, now),
             requests_over: 0,
-            gossip: Bucket::new(limits::GOSSIP_TOKENS, limits::GOSSIP_TOKENS_PER_SECOND, now),
+            blocks: Bucket::new(2 * limits::BLOCKS_AT_ONCE, limits::BLOCKS_PER_TWO_SECONDS, now),
+            operations: Bucket::new(limits::OPERATIONS_AT_ONCE, limits::OPERATIONS_PER_SECOND, now),
             gossip_over: 0,
             answering: Arc::new(()),
             asked: 0,

@@ -263,12 +263,13 @@ impl Shell {
         };
         let now = self.clock.elapsed();
         let is_block = message.topic == self.topics.blocks.hash();
-        let (what, cost) = if is_block { ("block", limits::GOSSIP_BLOCK_TOKENS) } else { ("operation", 1) };
+        let what = if is_block { "block" } else { "operation" };
         let Some(peer) = self.peers.get(&from) else {
             return self.report(&message_id, &from, Verdict::Ignore);
         };
         let number = peer.number;
-        if !peer.gossip.take(cost, now) {
+        let may = if is_block { peer.blocks.take(2, now) } else { peer.operations.take(1, now) };
+        if !may {
             peer.gossip_over += 1;
             let over = peer.gossip_over;
             counters::gossip(what, "over");

@@ -2,14 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{MineMode, NodeConfig, clock, mining::Workshop, progress::Progress, thread::Command};
 use crate::{
-    api::{Backend, Traffic},
+    api::{Backend, FlushHook, Traffic, no_answers_kept},
     chain::{Chain, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
     mempool::{Mempool, MempoolError},
@@ -72,6 +72,7 @@ pub struct NodeHandle {
     net: Option<NetHandle>,
     workshop: Arc<Workshop>,
     workers: Arc<Mutex<Vec<Worker>>>,
+    flush: Arc<OnceLock<FlushHook>>,
 }
 
 /// Why a running node has stopped working.
@@ -88,7 +89,17 @@ impl NodeHandle {
         workshop: Arc<Workshop>,
     ) -> Self {
         let (network, mine) = (config.network, config.mine);
-        NodeHandle { network, mine, commands, published, storage, net, workshop, workers: Arc::default() }
+        NodeHandle {
+            network,
+            mine,
+            commands,
+            published,
+            storage,
+            net,
+            workshop,
+            workers: Arc::default(),
+            flush: Arc::default(),
+        }
     }
 
     fn peer_counts(&self) -> rpc::PeerCounts {
@@ -117,6 +128,12 @@ impl NodeHandle {
     /// The state at the depth that names are served from.
     pub fn served(&self) -> Arc<Snapshot> {
         self.now().served.clone()
+    }
+
+    /// Says who keeps answers of DNS in this process: `POST /v1/cache/flush` is handed on. The first one counts.
+    pub fn answers_are_kept_by(&self, hook: FlushHook) {
+        // A second one is a program's mistake that does no harm.
+        let _ = self.flush.set(hook);
     }
 
     /// The published state, to wait for its changes.
@@ -349,5 +366,9 @@ impl Backend for NodeHandle {
 
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
         NodeHandle::submit(self, operation)
+    }
+
+    fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
+        self.flush.get().map_or_else(|| Err(no_answers_kept()), |hook| hook(what))
     }
 }

@@ -50,7 +50,7 @@ impl Sync {
         let able = |(peer, state): &(&Peer, &PeerState)| {
             Some(**peer) != not
                 && state.block_requests < state.block_requests_most
-                && !state.is_quiet(self.now)
+                && state.gives_blocks(self.now)
                 && self.has_shown(state, id, height)
         };
         let peers = self.peers.iter().filter(able);
@@ -114,6 +114,7 @@ impl Sync {
                 .zip(ids)
                 .all(|(body, id)| header_of(body).is_some_and(|it| it.id(self.config.network) == *id));
         if let Some(state) = self.peers.get_mut(&peer).filter(|_| came > 0) {
+            (state.no_blocks, state.no_blocks_until) = (0, 0);
             let pace = self.now.saturating_sub(since) as f64 / came as f64;
             state.pace = if state.pace == 0.0 { pace } else { (state.pace * 3.0 + pace) / 4.0 };
             // Who keeps up may be asked for more.
@@ -145,12 +146,26 @@ impl Sync {
         self.offend(peer, Offence::Lied);
     }
 
-    pub(super) fn blocks_failed(&mut self, peer: Peer, request: RequestId, first: u32, count: usize) {
+    /// A request for blocks has failed; `silent`: by the peer's silence.
+    pub(super) fn blocks_failed(
+        &mut self,
+        peer: Peer,
+        request: RequestId,
+        first: u32,
+        count: usize,
+        silent: bool,
+    ) {
         self.request_over(peer);
-        if let Some(state) = self.peers.get_mut(&peer) {
+        let now = self.now;
+        let last = self.peers.get_mut(&peer).is_some_and(|state| {
             state.block_requests_most = 1;
-        }
+            silent && state.gave_none(now)
+        });
         (first..).take(count).for_each(|height| self.window.not_coming(height, request));
+        self.look_for_target = true;
+        if last {
+            self.hang_up(peer, "it does not give the blocks whose headers it shows");
+        }
     }
 
     fn request_over(&mut self, peer: Peer) {
@@ -163,22 +178,40 @@ impl Sync {
     pub(super) fn check_blocks(&mut self) {
         while self.window.checking() < BLOCK_JOBS {
             let Some((height, header, bytes, from)) = self.window.next_body() else { return };
-            if self.arrivals.is_checking(&header.id()) {
-                // The same block was announced: it is checked once, for both.
-                continue;
-            }
-            self.check(Job::Block { header, bytes }, Task::Block { height, id: header.id(), from });
+            self.check_block(height, header.id(), Some(from), || Job::Block { header, bytes });
         }
     }
 
-    /// A block of the window was checked by itself.
-    pub(super) fn block_checked(&mut self, height: u32, id: Hash, from: Peer, outcome: Checked) {
+    /// Gives a block to the checks, unless they have it: what comes of it is for all who want to know.
+    pub(super) fn check_block(
+        &mut self,
+        height: u32,
+        id: Hash,
+        from: Option<Peer>,
+        job: impl FnOnce() -> Job,
+    ) {
+        if self.checking.insert(id) {
+            self.check(job(), Task::Block { height, id, from });
+        }
+    }
+
+    /// A block was checked by itself.
+    pub(super) fn block_checked(&mut self, height: u32, id: Hash, from: Option<Peer>, outcome: Checked) {
+        self.checking.remove(&id);
         match outcome {
-            Checked::Block(block) => self.window.checked(height, block),
+            Checked::Block(block) => {
+                if self.window.wants(height, &id) {
+                    self.window.checked(height, block.clone());
+                }
+                self.arrival_checked(id, block);
+            }
             // Other operations than the header's, or none: the block may be fine, the one who gave it is not.
             Checked::Bad(RuleViolation::OpsRoot) | Checked::Unreadable => {
                 self.window.not_it(height, &id);
-                self.offend(from, Offence::BrokenRule);
+                self.arrival_misled(id, from.is_none());
+                if let Some(from) = from {
+                    self.offend(from, Offence::BrokenRule);
+                }
             }
             _ => self.fail(id),
         }

@@ -45,6 +45,8 @@ pub(super) struct Candidate {
     checkpoints: VecDeque<Ancestry>,
     /// Whether somebody showed it to its end.
     pub complete: bool,
+    /// Since when its blocks could be fetched.
+    pub usable_since: Option<u64>,
     /// Who is asked for what comes next.
     pub extender: Option<Peer>,
     /// Since when no peer has it.
@@ -73,6 +75,7 @@ impl Candidate {
             first_batch: 0,
             checkpoints: VecDeque::from([base]),
             complete: false,
+            usable_since: None,
             extender: None,
             lonely_since: None,
             told: false,
@@ -97,6 +100,7 @@ impl Candidate {
             first_batch: 0,
             checkpoints,
             complete: false,
+            usable_since: None,
             extender: None,
             lonely_since: None,
             told: false,

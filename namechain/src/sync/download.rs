@@ -215,6 +215,14 @@ impl Window {
         Some((height, id, bytes, from))
     }
 
+    /// Whether a block is there that is not known to be fine.
+    pub fn wants(&self, height: u32, id: &Hash) -> bool {
+        let at = height.checked_sub(self.first).and_then(|at| self.slots.get(at as usize));
+        at.is_some_and(|slot| {
+            slot.id.id() == *id && !matches!(slot.state, State::Ready(_) | State::Connecting)
+        })
+    }
+
     /// A block is fine by itself, whoever found out.
     pub fn checked(&mut self, height: u32, block: Box<CheckedBlock>) {
         let id = block.id();

@@ -25,8 +25,8 @@ impl Job {
                 let Ok(block) = Block::parse(&bytes) else { return Checked::Unreadable };
                 of_block(CheckedBlock::check_below(network, header, block, worker))
             }
-            Job::Assembled { header, block } => {
-                of_block(CheckedBlock::check_below(network, header, block, worker))
+            Job::Assembled { header, block, known } => {
+                of_block(CheckedBlock::check_rest(network, header, block, &known, worker))
             }
             Job::Operation(operation) => match check_operation_alone(network, &operation, worker) {
                 Ok(()) => Checked::Operation(operation),

@@ -29,6 +29,9 @@ pub const CANDIDATE_IDS: usize = 4 * 1024 * 1024;
 pub const CANDIDATE_KEPT: u64 = 600_000;
 /// How many answers' headers of one candidate may be in the hands of the checks before more are asked for.
 pub const BATCHES: usize = 2;
+/// Before many blocks are fetched, for so long at most, whoever claims a chain of even more work is heard out: what would be connected
+/// meanwhile can't be undone beyond 720 blocks.
+pub const HEAR_OUT: u64 = 30_000;
 /// How many headers are one job: about 100 ms of a core.
 pub const HEADERS_A_JOB: usize = 250;
 /// The most ends of candidates with what it takes to go on from there, for each candidate: a locator names no others.
@@ -52,6 +55,10 @@ pub const BLOCKS_AIMED_AT: usize = 512 * 1024;
 pub const BLOCKS_TIME: u64 = 2_000;
 /// From the end of the window, nothing is asked for before so many blocks are to be had at once.
 pub const BLOCKS_AT_ONCE: usize = 16;
+/// How long a peer that did not give blocks it was asked for is not asked for any; doubled each time in a row.
+pub const NO_BLOCKS: u64 = 5_000;
+/// So many times in a row, and the peer is hung up on.
+pub const NO_BLOCKS_MOST: u32 = 4;
 /// When the lowest missing block is so late, somebody else is asked for it as well.
 pub const STALL: u64 = 3_000;
 /// How many blocks are in the hands of the checks.

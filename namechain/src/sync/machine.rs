@@ -30,7 +30,7 @@
 //! for headers. Everything asked for has a deadline, everything given up has a next one to ask, or is dropped; nobody
 //! is asked the same thing again before some time has passed or something has changed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     Action, Checked, Connected, Event, Failure, Job, JobId, Kept, Offence, Peer, RequestId, Submitted,
@@ -88,16 +88,14 @@ pub(super) enum Task {
         batch: u64,
         part: usize,
     },
-    /// A block of the window.
+    /// A block: of the window, with who gave it, or an announced one.
     Block {
         height: u32,
         id: Hash,
-        from: Peer,
+        from: Option<Peer>,
     },
     /// The work of an announced block's header.
     ArrivalWork(Hash),
-    /// An announced block.
-    Arrival(Hash),
     Operation(Hash),
 }
 
@@ -119,6 +117,8 @@ pub struct Sync {
     pub(super) candidates: Candidates,
     pub(super) window: Window,
     pub(super) arrivals: Arrivals,
+    /// The blocks that are in the hands of the checks: none twice at a time, whoever wants to know.
+    pub(super) checking: BTreeSet<Hash>,
     pub(super) early: Vec<(Peer, CompactBlock)>,
     pub(super) submissions: Submissions,
     /// Blocks that break a rule.
@@ -152,6 +152,7 @@ impl Sync {
             candidates: Candidates::default(),
             window: Window::default(),
             arrivals: Arrivals::default(),
+            checking: BTreeSet::new(),
             early: Vec::new(),
             submissions: Submissions::default(),
             failed: Remembered::new(FAILED),
@@ -229,6 +230,7 @@ impl Sync {
         }
         if std::mem::take(&mut self.look_for_target) {
             self.choose_target(chain)?;
+            self.note_standing(chain);
         }
         self.fetch_blocks();
         self.check_blocks();
@@ -267,7 +269,6 @@ impl Sync {
         self.expire_candidates();
         self.ask_what_waits();
         self.ask_around_stall();
-        self.note_standing(chain);
         (self.look_for_headers, self.look_for_target) = (true, true);
         Ok(())
     }
@@ -358,7 +359,9 @@ impl Sync {
                 }
             }
             Asked::Headers(walk) => self.walk_failed(peer, &walk),
-            Asked::Blocks { first, ids } => self.blocks_failed(peer, request, first, ids.len()),
+            Asked::Blocks { first, ids } => {
+                self.blocks_failed(peer, request, first, ids.len(), failure == Failure::Timeout);
+            }
             Asked::Arrival { block, .. } => self.arrival_failed(peer, block),
             Asked::Pending | Asked::Operations(_) => self.fetch_failed(peer),
         }
@@ -399,10 +402,6 @@ impl Sync {
                 self.arrival_worked(mempool, id, outcome);
                 Ok(())
             }
-            Some(Task::Arrival(id)) => {
-                self.arrival_checked(id, outcome);
-                Ok(())
-            }
             Some(Task::Operation(id)) => {
                 self.operation_checked(id, outcome);
                 Ok(())
@@ -416,9 +415,7 @@ impl Sync {
         match outcome {
             Connected::Taken => {
                 self.arrival_connected(chain, id)?;
-                self.window_connected(chain, id)?;
-                self.note_standing(chain);
-                Ok(())
+                self.window_connected(chain, id)
             }
             Connected::Bad(_) => {
                 self.fail(id);
@@ -493,7 +490,9 @@ impl Sync {
         for request in its {
             let Some(InFlight { what, .. }) = self.requests.remove(&request) else { continue };
             match what {
-                Asked::Blocks { first, ids } => self.blocks_failed(peer, request, first, ids.len()),
+                Asked::Blocks { first, ids } => {
+                    self.blocks_failed(peer, request, first, ids.len(), false);
+                }
                 Asked::Arrival { block, .. } => self.arrival_source_lost(peer, block),
                 _ => {}
             }

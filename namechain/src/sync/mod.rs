@@ -24,6 +24,7 @@ mod relay;
 mod remember;
 pub mod serve;
 mod standing;
+mod target;
 
 pub use machine::Sync;
 pub use standing::{Doing, Kept, PeerStatus, Standing, SyncConfig, Why};
@@ -211,6 +212,8 @@ pub enum Job {
         header: Worked,
         /// The block.
         block: Block,
+        /// Which of its operations waited in our mempool, and so were checked before.
+        known: Vec<bool>,
     },
     /// An operation's signature and stamp.
     Operation(Box<Operation>),

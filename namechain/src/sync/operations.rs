@@ -128,7 +128,8 @@ impl Sync {
         let now = self.now;
         let mut due: Vec<(u64, Peer)> = Vec::new();
         for (peer, state) in &self.peers {
-            if state.claim.is_some() && !fetching(&state.fetch) && now >= state.next_pending {
+            let free = !fetching(&state.fetch) && !state.is_quiet(now);
+            if state.claim.is_some() && free && now >= state.next_pending {
                 due.push((state.next_pending, *peer));
             }
         }

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use super::{
     Doing, Offence, Peer, PeerStatus, RequestId,
     limits::{
-        ANNOUNCED_BURST, ANNOUNCED_REFILL, BANNED_AT, FORGIVEN_EVERY, OPERATION_BURST, OPERATION_REFILL,
-        QUIET, QUIET_MOST, penalty,
+        ANNOUNCED_BURST, ANNOUNCED_REFILL, BANNED_AT, FORGIVEN_EVERY, NO_BLOCKS, NO_BLOCKS_MOST,
+        OPERATION_BURST, OPERATION_REFILL, QUIET, QUIET_MOST, penalty,
     },
     message::Hello,
 };
@@ -88,6 +88,9 @@ pub(super) struct PeerState {
     pub block_requests_most: u8,
     /// Milliseconds per block that it took, smoothed; 0 before the first.
     pub pace: f64,
+    /// Requests for blocks in a row that brought none, and until when no more are made.
+    pub no_blocks: u32,
+    pub no_blocks_until: u64,
     pub fetch: Fetch,
     pub next_pending: u64,
     /// Requests in a row without an answer in time.
@@ -119,6 +122,8 @@ impl PeerState {
             block_requests: 0,
             block_requests_most: 2,
             pace: 0.0,
+            no_blocks: 0,
+            no_blocks_until: 0,
             fetch: Fetch::default(),
             next_pending: now,
             silences: 0,
@@ -157,6 +162,18 @@ impl PeerState {
     pub fn be_quiet(&mut self, now: u64) {
         self.quiet_until = now + self.quiet;
         self.quiet = (self.quiet * 2).min(QUIET_MOST);
+    }
+
+    /// Whether it may be asked for blocks now.
+    pub fn gives_blocks(&self, now: u64) -> bool {
+        !self.is_quiet(now) && now >= self.no_blocks_until
+    }
+
+    /// It gave no blocks when it was asked for some. Whether that was the last time.
+    pub fn gave_none(&mut self, now: u64) -> bool {
+        self.no_blocks_until = now + (NO_BLOCKS << self.no_blocks.min(8));
+        self.no_blocks += 1;
+        self.no_blocks >= NO_BLOCKS_MOST
     }
 
     /// It answered with what was asked for.

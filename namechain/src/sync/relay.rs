@@ -21,8 +21,8 @@ use super::{
     peers::Claim,
 };
 use crate::{
-    chain::{Chain, StorageError, Worked},
-    consensus::{RuleViolation, header::is_early},
+    chain::{Chain, CheckedBlock, StorageError, Worked},
+    consensus::header::is_early,
     mempool::Mempool,
     types::{Block, Hash, Header, Network, Operation},
 };
@@ -33,7 +33,7 @@ enum Stage {
     /// Its header's work is being checked.
     Work,
     /// Operations are missing: what is there, in the block's order.
-    Parts(Worked, Vec<Option<Arc<Operation>>>),
+    Parts { header: Worked, parts: Vec<Option<Arc<Operation>>>, known: Vec<bool> },
     /// All of it was asked for.
     Whole(Worked),
     /// It is being checked. Whether it was put together from parts, by short ids that may mislead.
@@ -63,11 +63,6 @@ pub(super) struct Arrivals(BTreeMap<Hash, Arrival>);
 impl Arrivals {
     pub fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// Whether the block's body is being checked, or was.
-    pub fn is_checking(&self, id: &Hash) -> bool {
-        self.0.get(id).is_some_and(|arrival| matches!(arrival.stage, Stage::Checking(..) | Stage::Connecting))
     }
 }
 
@@ -190,7 +185,8 @@ impl Sync {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let parts = known_parts(self.config.network, mempool, &id, &arrival.short_ids);
         let (all, missing) = (parts.len(), parts.iter().filter(|part| part.is_none()).count());
-        arrival.stage = Stage::Parts(worked, parts);
+        let known = parts.iter().map(Option::is_some).collect();
+        arrival.stage = Stage::Parts { header: worked, parts, known };
         if missing == 0 {
             self.put_together(id);
         } else if missing * 2 > all {
@@ -208,12 +204,12 @@ impl Sync {
             return;
         };
         let request = match &arrival.stage {
-            Stage::Parts(_, parts) if !whole => {
+            Stage::Parts { parts, .. } if !whole => {
                 let missing = (0u16..).zip(parts).filter(|(_, part)| part.is_none());
                 Request::BlockOperations { block: id, indexes: missing.map(|(index, _)| index).collect() }
             }
-            Stage::Parts(worked, _) | Stage::Checking(worked, _) | Stage::Whole(worked) => {
-                arrival.stage = Stage::Whole(*worked);
+            Stage::Parts { header, .. } | Stage::Checking(header, _) | Stage::Whole(header) => {
+                arrival.stage = Stage::Whole(*header);
                 Request::Blocks { ids: vec![id] }
             }
             Stage::Work | Stage::Connecting => return,
@@ -226,7 +222,7 @@ impl Sync {
     pub(super) fn arrival_operations(&mut self, peer: Peer, id: Hash, operations: Vec<Operation>) {
         let network = self.config.network;
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
-        let Stage::Parts(_, parts) = &mut arrival.stage else { return };
+        let Stage::Parts { parts, .. } = &mut arrival.stage else { return };
         let gaps = parts.iter_mut().zip(&arrival.short_ids).filter(|(part, _)| part.is_none());
         let mut coming = operations.into_iter();
         for (gap, short) in gaps {
@@ -250,39 +246,41 @@ impl Sync {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let Stage::Whole(header) = arrival.stage else { return };
         arrival.stage = Stage::Checking(header, false);
-        self.check(Job::Block { header, bytes: body }, Task::Arrival(id));
+        let height = arrival.header.height;
+        self.check_block(height, id, None, || Job::Block { header, bytes: body });
     }
 
     fn put_together(&mut self, id: Hash) {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
-        let Stage::Parts(worked, parts) = &arrival.stage else { return };
-        let header = *worked;
+        let Stage::Parts { header, parts, known } = &mut arrival.stage else { return };
+        let (header, known) = (*header, std::mem::take(known));
         let operations = parts.iter().flatten().map(|operation| (**operation).clone()).collect();
         let block = Block { header: arrival.header.clone(), operations };
         arrival.stage = Stage::Checking(header, true);
-        self.check(Job::Assembled { header, block }, Task::Arrival(id));
+        let height = arrival.header.height;
+        self.check_block(height, id, None, || Job::Assembled { header, block, known });
     }
 
-    /// An announced block was checked by itself.
-    pub(super) fn arrival_checked(&mut self, id: Hash, outcome: Checked) {
+    /// An announced block is fine by itself.
+    pub(super) fn arrival_checked(&mut self, id: Hash, block: Box<CheckedBlock>) {
+        let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
+        // However it was found out: it may still have been waiting for parts.
+        if !matches!(arrival.stage, Stage::Connecting) {
+            arrival.stage = Stage::Connecting;
+            self.act(Action::Connect { block, durable: true });
+        }
+    }
+
+    /// What was checked was not the block that was announced. `ours`: it is what the announcement led to.
+    pub(super) fn arrival_misled(&mut self, id: Hash, ours: bool) {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let Stage::Checking(_, from_parts) = arrival.stage else { return };
-        match outcome {
-            Checked::Block(block) => {
-                arrival.stage = Stage::Connecting;
-                self.act(Action::Connect { block, durable: true });
-            }
-            // Two operations may share a short id: only the whole block tells.
-            Checked::Bad(RuleViolation::OpsRoot) if from_parts => self.ask_for_arrival(id, true),
-            Checked::Bad(RuleViolation::OpsRoot) | Checked::Unreadable => {
-                if let Some(peer) = arrival.sources.first().copied() {
-                    arrival.sources.remove(0);
-                    self.offend(peer, Offence::BrokenRule);
-                }
-                self.ask_for_arrival(id, true);
-            }
-            _ => self.fail(id),
+        // Two operations may share a short id: only the whole block tells.
+        if ours && !from_parts && !arrival.sources.is_empty() {
+            let peer = arrival.sources.remove(0);
+            self.offend(peer, Offence::BrokenRule);
         }
+        self.ask_for_arrival(id, true);
     }
 
     /// Who was asked does not give what is missing: the next one is asked.
@@ -319,8 +317,6 @@ impl Sync {
         for gossip in arrival.gossips {
             self.judge(Some(gossip), verdict);
         }
-        // The target may have been waiting for this check.
-        self.window.not_it(arrival.header.height, id);
         arrival.sources
     }
 
@@ -346,7 +342,7 @@ impl Sync {
         let now = self.now;
         let old = |arrival: &Arrival| {
             now >= arrival.since + 2 * REQUEST_DEADLINE
-                && matches!(arrival.stage, Stage::Parts(..) | Stage::Whole(_))
+                && matches!(arrival.stage, Stage::Parts { .. } | Stage::Whole(_))
         };
         let late: Vec<Hash> =
             self.arrivals.0.iter().filter(|(_, arrival)| old(arrival)).map(|(id, _)| *id).collect();

@@ -46,7 +46,7 @@ upstream = [] (ask nobody), and the tables
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 
 /// A DNS server for this machine: names on the chain are answered from the chain, everything else from legacy DNS.
-#[derive(Debug, Default, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(name = "resolver", version, max_term_width = 100, after_help = MORE)]
 pub struct Cli {
     /// The dev network: short for --network dev
@@ -61,8 +61,8 @@ pub struct Cli {
     #[arg(long, value_name = "IP:PORT", action = ArgAction::Append, value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
-    /// Serve the node's HTTP API here [default: 127.0.0.1:7380]
-    #[arg(long, value_name = "IP:PORT", conflicts_with = "node", value_parser = address)]
+    /// Serve the HTTP API here [default: 127.0.0.1:7380; with --node a small one, at 127.0.0.1:7381]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub api: Option<SocketAddr>,
 
     /// Ask this server for everything that is not on the chain; can be given several times [default: the machine's own]

@@ -1,5 +1,6 @@
 //! What the resolver is to do: flags over environment over file, checked once.
 
+mod changes;
 mod cli;
 mod file;
 mod upstreams;
@@ -21,6 +22,7 @@ use namechain::{
 };
 use thiserror::Error;
 
+pub use changes::Changes;
 pub use cli::{Cli, Switch};
 
 use crate::{
@@ -34,6 +36,8 @@ use crate::{
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
 /// Where the API is served unless it is said otherwise.
 pub const DEFAULT_API: &str = "127.0.0.1:7380";
+/// Where the small API of a resolver that uses another's node is served unless it is said otherwise: beside the node's.
+pub const DEFAULT_ASIDE: &str = "127.0.0.1:7381";
 /// The port of the servers that a name delegates to.
 const DNS_PORT: u16 = 53;
 /// The longest configuration file that is read, in bytes.
@@ -91,6 +95,8 @@ pub enum ChainFrom {
         url: String,
         /// The network that it must be on, if that was said.
         network: Option<Network>,
+        /// Where the resolver's own small API is served, if that was said; else at [`DEFAULT_ASIDE`], if that is free.
+        api: Option<SocketAddr>,
     },
 }
 
@@ -229,14 +235,14 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
         cli.upstream = list(key)?.iter().map(read).collect::<Result<_, _>>()?;
     }
     // What belongs to one kind of node is not taken over for the other.
-    if cli.node.is_none() && cli.api.is_none() && cli.data_dir.is_none() {
+    if cli.node.is_none() && cli.data_dir.is_none() {
         cli.node = text("NAMECHAIN_NODE")?;
     }
+    if cli.api.is_none() {
+        let key = "NAMECHAIN_API";
+        cli.api = text(key)?.map(|value| read(key, &value, ADDRESS)).transpose()?;
+    }
     if cli.node.is_none() {
-        if cli.api.is_none() {
-            let key = "NAMECHAIN_API";
-            cli.api = text(key)?.map(|value| read(key, &value, ADDRESS)).transpose()?;
-        }
         cli.data_dir =
             cli.data_dir.or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
         if cli.p2p_listen.is_empty() {
@@ -364,11 +370,16 @@ impl Merge {
     }
 
     fn chain(&self, network: Option<Network>) -> Result<ChainFrom, ConfigError> {
-        let embedded_by_flag = self.cli.api.is_some() || self.cli.data_dir.is_some();
+        let embedded_by_flag = self.cli.data_dir.is_some();
+        let api = match (self.cli.api, &self.file.api) {
+            (Some(api), _) => Some(api),
+            (None, Some(given)) => Some(read("api", given, ADDRESS)?),
+            (None, None) => None,
+        };
         let node = self.cli.node.clone().or_else(|| self.file.node.clone().filter(|_| !embedded_by_flag));
         if let Some(url) = node {
-            if self.cli.node.is_none() && (self.file.api.is_some() || self.file.data_dir.is_some()) {
-                let why = "node excludes api and data-dir: those belong to a node of the resolver's own";
+            if self.cli.node.is_none() && self.file.data_dir.is_some() {
+                let why = "node excludes data-dir: that belongs to a node of the resolver's own";
                 return Err(ConfigError::Conflict(why));
             }
             let file = &self.file;
@@ -379,13 +390,10 @@ impl Merge {
                     "node excludes p2p-listen, peer and mine: those belong to a node of the resolver's own";
                 return Err(ConfigError::Conflict(why));
             }
-            return Ok(ChainFrom::Remote { url, network });
+            return Ok(ChainFrom::Remote { url, network, api });
         }
         let network = network.unwrap_or(Network::Main);
-        let api = match (self.cli.api, &self.file.api) {
-            (Some(api), _) => api,
-            (None, given) => read("api", given.as_deref().unwrap_or(DEFAULT_API), ADDRESS)?,
-        };
+        let api = api.map_or_else(|| read("api", DEFAULT_API, ADDRESS), Ok)?;
         let data_dir = match self.cli.data_dir.clone().or_else(|| self.file.data_dir.clone()) {
             Some(dir) => dir,
             None => default_data_dir(network).ok_or(ConfigError::NoHome)?,

@@ -121,8 +121,9 @@ fn a_flag_counts_more_than_the_environment() {
     let config = load("--dev", &[("NAMECHAIN_NETWORK", "main")], None).unwrap();
     assert!(matches!(config.chain, ChainFrom::Embedded { network: Network::Dev, .. }));
     let config = load("--node http://127.0.0.1:1", &[("NAMECHAIN_API", "127.0.0.1:2")], None).unwrap();
-    assert!(matches!(config.chain, ChainFrom::Remote { .. }));
-    let config = load("--api 127.0.0.1:2", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
+    let aside = Some(address("127.0.0.1:2"));
+    assert!(matches!(config.chain, ChainFrom::Remote { api, .. } if api == aside));
+    let config = load("--data-dir /data", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
     assert!(matches!(config.chain, ChainFrom::Embedded { .. }));
 }
 
@@ -133,7 +134,7 @@ fn what_is_wrong_is_said_in_one_line() {
         ("--upstream dns.example", vec![], None, "as in 9.9.9.9"),
         ("--network live", vec![], None, "use main, test or dev"),
         ("--dev --network main", vec![], None, "cannot be used with"),
-        ("--node http://x --api 127.0.0.1:1", vec![], None, "cannot be used with"),
+        ("--node http://x --data-dir /data", vec![], None, "cannot be used with"),
         ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
         ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
         ("", vec![], Some("\nupstrem = []"), "line 2: unknown key `upstrem`, expected one of"),
@@ -166,7 +167,7 @@ fn what_is_wrong_is_said_in_one_line() {
         ("", vec![], Some("network = 'live'"), "use main, test or dev"),
         ("", vec![], Some("workers = 0"), "there can be 1 to 256"),
         ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
-        ("", vec![], Some("node = 'http://127.0.0.1'\napi = '127.0.0.1:1'"), "node excludes api"),
+        ("", vec![], Some("node = 'http://127.0.0.1'\ndata-dir = '/data'"), "node excludes data-dir"),
         ("--peer 192.0.2.1:7379", vec![], None, "is not a multiaddr, as in /ip4/192.0.2.1/tcp/7379"),
         ("--p2p-listen /ip4/192.0.2.1/tcp/x", vec![], None, "is not a multiaddr"),
         ("--mine now", vec![], None, "neither off nor on-demand nor always"),

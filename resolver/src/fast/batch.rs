@@ -1,6 +1,6 @@
 //! A batch of queries: taken together, read together, and what they ask for brought in together.
 
-use std::{io, net::UdpSocket};
+use std::{io, net::UdpSocket, sync::atomic::AtomicBool};
 
 use super::{
     hit::{Asked, probe},
@@ -39,9 +39,9 @@ impl Batch {
         })
     }
 
-    /// Takes what is there, without waiting; whether there may be more.
-    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<bool> {
-        Ok(self.inbox.receive(socket)? == BATCH)
+    /// Takes what is there, as [`Inbox::receive`]; whether there may be more.
+    pub fn receive(&mut self, socket: &UdpSocket, wait: bool, stopped: &AtomicBool) -> io::Result<bool> {
+        self.inbox.receive(socket, wait, stopped)
     }
 
     /// Reads the queries, and has what they ask for brought into the processor's cache.

@@ -1,6 +1,6 @@
 //! What is known already: the reply out of the cache, or whose the question is.
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
 use namechain::types::Name;
 
@@ -31,14 +31,12 @@ pub struct Asked<'a> {
 }
 
 /// What is known of the world while a batch is worked on.
-#[derive(Clone, Copy)]
 pub struct Moment<'a> {
     /// Everything that answers are made from.
     pub pipeline: &'a Pipeline,
     /// The time by which answers age.
     pub now: Duration,
-    /// The number of the chain's state; `None` if nothing may be said of the chain.
-    pub epoch: Option<u32>,
+    epoch: OnceCell<Option<u32>>,
 }
 
 /// What becomes of a query.
@@ -85,7 +83,17 @@ pub fn probe<'a>(shape: &Shape, lower: &'a [u8]) -> Probe<'a> {
     Probe::of_upstreams(lower, shape.dnssec_ok, shape.checking_disabled)
 }
 
-impl Moment<'_> {
+impl<'a> Moment<'a> {
+    /// This moment.
+    pub fn new(pipeline: &'a Pipeline) -> Self {
+        Moment { pipeline, now: pipeline.legacy.now(), epoch: OnceCell::new() }
+    }
+
+    /// The number of the chain's state; `None` if nothing may be said of the chain. Asked for once, when it is needed.
+    fn epoch(&self) -> Option<u32> {
+        *self.epoch.get_or_init(|| self.pipeline.chain.epoch())
+    }
+
     /// The reply to a query, if it is known.
     pub fn answer(&self, asked: &Asked<'_>, out: &mut [u8; ROOM]) -> Outcome {
         let cache = self.pipeline.legacy.cache();
@@ -131,9 +139,9 @@ impl Moment<'_> {
             return None;
         }
         let mut mark = slot.mark();
-        if mark != Basis::CONSTANT && Some(mark) != self.epoch {
+        if mark != Basis::CONSTANT && Some(mark) != self.epoch() {
             mark = self
-                .epoch
+                .epoch()
                 .filter(|_| basis.grounds().all(|ground| self.pipeline.chain.bears_out(&ground)))?;
         }
         let kept = Kept { wire: slot.wire(), ttl_places: &[], age: 0, options: basis.options(), ours: true };
@@ -167,7 +175,7 @@ impl Moment<'_> {
     /// Whether the chain knows at once that nobody has the name; that its entry was released is for the slow path to see.
     fn knows_nobody_has(&self, name: Name) -> bool {
         let nothing = Ground { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
-        self.epoch.is_some() && self.pipeline.chain.bears_out(&nothing)
+        self.epoch().is_some() && self.pipeline.chain.bears_out(&nothing)
     }
 
     fn millis(&self) -> u64 {

@@ -14,13 +14,13 @@ use nix::sys::epoll::Epoll;
 use super::{
     hit::Asked,
     ports::Ports,
-    random::Random,
     shape::{MAX_QUESTION, Shape},
     socket::Peer,
 };
 use crate::{
     cache::Answer,
     forward::{Legacy, PLAIN_RANDOM, PlainReply, PlainTry},
+    random::Random,
 };
 use std::sync::Arc;
 
@@ -257,6 +257,11 @@ impl Misses {
                 landed.extend(self.land(at).map(Landed::Slow));
             }
         }
+    }
+
+    /// Whether nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.by_question.is_empty()
     }
 
     /// When the next one is given up.

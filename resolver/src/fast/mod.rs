@@ -9,7 +9,6 @@ mod batch;
 mod hit;
 mod misses;
 mod ports;
-mod random;
 mod reply;
 mod shape;
 mod socket;
@@ -20,7 +19,6 @@ mod worker;
 
 use std::{io, net::UdpSocket, sync::Arc, thread, time::Duration};
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{
     runtime::Handle,
@@ -28,11 +26,13 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::respond::Responder;
-use worker::Worker;
+use crate::current::Current;
+use worker::{Stop, Worker};
 
 /// What the kernel may hold of queries that nobody has taken yet, in bytes, if it allows so much.
 const RECEIVE_BYTES: usize = 4 << 20;
+/// After so long without a query a worker looks whether it should stop.
+const WAIT: Duration = Duration::from_secs(10);
 /// How long to wait before a worker that ended by itself is started again.
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 
@@ -44,19 +44,19 @@ const RESTART_DELAY: Duration = Duration::from_millis(200);
 pub async fn serve(
     socket: UdpSocket,
     workers: usize,
-    responder: Arc<Responder>,
+    current: Current,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let sockets = sockets(socket, workers)?;
-    let stopped = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+    let stopped = Arc::new(Stop::new()?);
     let mut running = JoinSet::new();
     for at in 0..sockets.len() {
-        start(at, &sockets, &responder, &stopped, &mut running)?;
+        start(at, &sockets, &current, &stopped, &mut running)?;
     }
     loop {
         tokio::select! {
             _ = stop.changed() => {
-                stopped.write(1)?;
+                stopped.stop(&sockets)?;
                 while running.join_next().await.is_some() {}
                 return Ok(());
             }
@@ -68,7 +68,7 @@ pub async fn serve(
                 };
                 tracing::warn!(%why, "a thread that answers DNS over UDP ended by itself and is started again");
                 tokio::time::sleep(RESTART_DELAY).await;
-                start(at, &sockets, &responder, &stopped, &mut running)?;
+                start(at, &sockets, &current, &stopped, &mut running)?;
             }
         }
     }
@@ -79,15 +79,15 @@ type Ended = (usize, Result<io::Result<()>, oneshot::error::RecvError>);
 fn start(
     at: usize,
     sockets: &[UdpSocket],
-    responder: &Arc<Responder>,
-    stopped: &Arc<EventFd>,
+    current: &Current,
+    stopped: &Arc<Stop>,
     running: &mut JoinSet<Ended>,
 ) -> io::Result<()> {
-    let (socket, responder, stopped) = (sockets[at].try_clone()?, responder.clone(), stopped.clone());
+    let (socket, current, stopped) = (sockets[at].try_clone()?, current.clone(), stopped.clone());
     let runtime = Handle::current();
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name(format!("dns-{at}")).spawn(move || {
-        let result = Worker::new(socket, responder, runtime, &stopped).and_then(Worker::run);
+        let result = Worker::new(socket, current, runtime, stopped).and_then(Worker::run);
         // Nobody listens any more only if the server is gone.
         let _ = ended.send(result);
     })?;
@@ -122,7 +122,9 @@ fn sockets(first: UdpSocket, count: usize) -> io::Result<Vec<UdpSocket>> {
     for socket in &sockets {
         // As much as the kernel allows is enough.
         let _ = SockRef::from(socket).set_recv_buffer_size(RECEIVE_BYTES);
-        socket.set_nonblocking(true)?;
+        // A worker waits in the kernel for its queries. How long decides nothing: a stop wakes it.
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(WAIT))?;
         socket::prepare(socket)?;
     }
     Ok(sockets)

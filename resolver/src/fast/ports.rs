@@ -9,7 +9,7 @@ use std::{
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
-use super::random::Random;
+use crate::random::Random;
 
 /// After so many queries a socket is given up.
 const QUERIES: usize = 32;

@@ -2,8 +2,9 @@
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    net::{IpAddr, SocketAddr, SocketAddrV4, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use nix::{
@@ -11,15 +12,18 @@ use nix::{
     errno::Errno,
     libc::{in_addr, in_pktinfo, in6_pktinfo},
     sys::socket::{
-        ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
-        sendmsg, setsockopt, sockopt,
+        ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmsg,
+        setsockopt, sockopt,
     },
 };
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg, sendto};
 
 use super::reply::ROOM;
 
 /// How many datagrams are taken and sent at a time: more is no faster, and what comes first waits for what comes last.
 pub const BATCH: usize = 32;
+/// How many are made room for while they come one by one.
+const FEW: usize = 4;
 /// Room for a query. One that is longer is cut and no query then. An odd number of lines of the processor's cache.
 const QUERY_ROOM: usize = 23 * 64;
 
@@ -42,37 +46,29 @@ impl Local {
             Local::V6(info) => Some(ControlMessage::Ipv6PacketInfo(info)),
         }
     }
-
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Local::Socket, Local::Socket) => true,
-            (Local::V4(a), Local::V4(b)) => a.ipi_spec_dst.s_addr == b.ipi_spec_dst.s_addr,
-            (Local::V6(a), Local::V6(b)) => {
-                a.ipi6_addr.s6_addr == b.ipi6_addr.s6_addr && a.ipi6_ifindex == b.ipi6_ifindex
-            }
-            _ => false,
-        }
-    }
 }
 
 /// Where a datagram came from, and to where.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     /// The other side.
-    pub address: SockaddrStorage,
+    pub address: SocketAddr,
     /// Our side.
     pub local: Local,
 }
 
 impl Peer {
+    fn new(address: Option<SockaddrStorage>, local: Local) -> Self {
+        let v4 = |address: &SockaddrStorage| address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+        let v6 = |address: &SockaddrStorage| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into()));
+        let address = address.and_then(|address| v4(&address).or_else(|| v6(&address)));
+        Peer { address: address.unwrap_or(SocketAddr::new([0, 0, 0, 0].into(), 0)), local }
+    }
+
     /// The other side's address; IPv4 addresses in their own form. `None` where no reply can go.
     pub fn ip(&self) -> Option<IpAddr> {
-        let (ip, port) = match (self.address.as_sockaddr_in(), self.address.as_sockaddr_in6()) {
-            (Some(v4), _) => (IpAddr::V4(v4.ip()), v4.port()),
-            (_, Some(v6)) => (IpAddr::V6(v6.ip()).to_canonical(), v6.port()),
-            _ => return None,
-        };
-        (port != 0 && !ip.is_unspecified()).then_some(ip)
+        let ip = self.address.ip().to_canonical();
+        (self.address.port() != 0 && !ip.is_unspecified()).then_some(ip)
     }
 }
 
@@ -105,6 +101,7 @@ pub struct Inbox {
     room: Box<[[u8; QUERY_ROOM]; BATCH]>,
     headers: MultiHeaders<SockaddrStorage>,
     came: Vec<(usize, Peer)>,
+    many: bool,
 }
 
 impl Inbox {
@@ -114,33 +111,34 @@ impl Inbox {
             room: Box::new([[0; QUERY_ROOM]; BATCH]),
             headers: MultiHeaders::preallocate(BATCH, control(socket)?),
             came: Vec::with_capacity(BATCH),
+            many: false,
         })
     }
 
-    /// Takes what is there, without waiting; how many came. Fewer than [`BATCH`]: there are no more.
-    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    /// Takes what is there; whether there may be more. With `wait` it waits for the first, as long as the socket's timeout
+    /// allows. Nothing comes once `stopped` is true.
+    pub fn receive(&mut self, socket: &UdpSocket, wait: bool, stopped: &AtomicBool) -> io::Result<bool> {
         self.came.clear();
-        let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
-        let flags = MsgFlags::MSG_DONTWAIT;
-        match recvmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), flags, None) {
-            Ok(results) => {
-                for result in results {
-                    // Without an address there is nobody to reply to: an empty datagram is no query.
-                    let peer =
-                        result.address.map(|address| Peer { address, local: local_of(result.cmsgs()) });
-                    let nobody = Peer {
-                        address: SocketAddrV4::new([0, 0, 0, 0].into(), 0).into(),
-                        local: Local::Socket,
-                    };
-                    self.came.push((result.bytes, peer.unwrap_or(nobody)));
-                }
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // An ICMP error of an earlier reply: nothing that is known here.
-            Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => return Ok(BATCH),
-            Err(error) => return Err(error.into()),
+        let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
+        // One query alone, after a while, finds nothing in the processor's cache: what is made ready for others costs it time.
+        let room = if self.many { BATCH } else { FEW };
+        let result = if self.many {
+            let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
+            take(socket, &mut self.headers, &mut slices, flags, stopped, &mut self.came)
+        } else {
+            let Some((few, _)) = self.room.split_first_chunk_mut::<FEW>() else { return Ok(false) };
+            let mut slices = few.each_mut().map(|room| [IoSliceMut::new(room)]);
+            take(socket, &mut self.headers, &mut slices, flags, stopped, &mut self.came)
+        };
+        let full = self.came.len() == room;
+        self.many = full || self.came.len() >= FEW;
+        match result {
+            Ok(()) => Ok(full),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
+            // An ICMP error to an earlier reply: nothing that is known here.
+            Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => Ok(true),
+            Err(error) => Err(error.into()),
         }
-        Ok(self.came.len())
     }
 
     /// What came.
@@ -150,6 +148,24 @@ impl Inbox {
             .zip(self.room.iter())
             .map(|((length, peer), room)| (&room[..(*length).min(QUERY_ROOM)], peer))
     }
+}
+
+fn take<'a>(
+    socket: &UdpSocket,
+    headers: &'a mut MultiHeaders<SockaddrStorage>,
+    slices: &'a mut [[IoSliceMut<'a>; 1]],
+    flags: MsgFlags,
+    stopped: &AtomicBool,
+    came: &mut Vec<(usize, Peer)>,
+) -> nix::Result<()> {
+    let results = recvmmsg(socket.as_raw_fd(), headers, slices, flags, None)?;
+    // What a socket gives that was shut down are no datagrams.
+    if !stopped.load(Ordering::Acquire) {
+        came.extend(
+            results.map(|result| (result.bytes, Peer::new(result.address, local_of(result.cmsgs())))),
+        );
+    }
+    Ok(())
 }
 
 fn local_of(messages: nix::Result<nix::sys::socket::CmsgIterator<'_>>) -> Local {
@@ -179,83 +195,73 @@ fn local_of(messages: nix::Result<nix::sys::socket::CmsgIterator<'_>>) -> Local 
 /// A batch of replies on their way.
 pub struct Outbox {
     room: Box<[[u8; ROOM]; BATCH]>,
-    lengths: [usize; BATCH],
-    to: Vec<Option<SockaddrStorage>>,
-    from: Vec<Local>,
-    headers: MultiHeaders<SockaddrStorage>,
-    plain: MultiHeaders<SockaddrStorage>,
+    waiting: Vec<(usize, Peer)>,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { room: Box::new([[0; ROOM]; BATCH]), waiting: Vec::with_capacity(BATCH) }
+    }
 }
 
 impl Outbox {
-    /// An empty one for a socket.
-    pub fn new(socket: &UdpSocket) -> io::Result<Self> {
-        Ok(Self {
-            room: Box::new([[0; ROOM]; BATCH]),
-            lengths: [0; BATCH],
-            to: Vec::with_capacity(BATCH),
-            from: Vec::with_capacity(BATCH),
-            headers: MultiHeaders::preallocate(BATCH, control(socket)?),
-            plain: MultiHeaders::preallocate(BATCH, None),
-        })
-    }
-
     /// Room for the next reply; it is part of the batch once it is [`Outbox::push`]ed. What is there is sent if there is
     /// none left.
     pub fn next(&mut self, socket: &UdpSocket) -> &mut [u8; ROOM] {
-        if self.to.len() == BATCH {
+        if self.waiting.len() == BATCH {
             self.send(socket);
         }
-        &mut self.room[self.to.len()]
+        &mut self.room[self.waiting.len()]
     }
 
     /// Takes the reply that was written to [`Outbox::next`]'s room.
     pub fn push(&mut self, length: usize, to: &Peer) {
-        self.lengths[self.to.len()] = length;
-        self.to.push(Some(to.address));
-        self.from.push(to.local);
+        self.waiting.push((length, *to));
     }
 
     /// Sends what is there. What the kernel doesn't take is lost, as any datagram may be.
     pub fn send(&mut self, socket: &UdpSocket) {
-        let mut at = 0;
-        while at < self.to.len() {
-            let same = self.from[at..].iter().take_while(|local| local.is(&self.from[at])).count();
-            let sent = self.send_some(socket, at, at + same);
-            // The first that is not taken is left out, as its address may be one that can't be reached.
-            at += if sent == 0 { 1 } else { sent };
+        let mut replies =
+            self.waiting.iter().zip(self.room.iter()).map(|((length, to), room)| (&room[..*length], to));
+        // Which of our addresses a reply leaves from can be said for one at a time.
+        if self.waiting.len() < 2 || self.waiting.iter().any(|(_, to)| !matches!(to.local, Local::Socket)) {
+            replies.for_each(|(reply, to)| send_one(socket, reply, to));
+        } else {
+            send_many(socket, &mut replies);
         }
-        self.to.clear();
-        self.from.clear();
+        self.waiting.clear();
     }
+}
 
-    fn send_some(&mut self, socket: &UdpSocket, start: usize, end: usize) -> usize {
-        let mut at = start;
-        let slices: [[IoSlice<'_>; 1]; BATCH] = std::array::from_fn(|_| {
-            let slice = IoSlice::new(&self.room[at % BATCH][..self.lengths[at % BATCH]]);
-            at += 1;
-            [slice]
+fn send_many<'a>(socket: &UdpSocket, replies: &mut dyn Iterator<Item = (&'a [u8], &'a Peer)>) {
+    let (slices, addresses): (Vec<_>, Vec<_>) =
+        replies.map(|(reply, to)| ([IoSlice::new(reply)], SocketAddrAny::from(to.address))).unzip();
+    let mut control: Vec<_> = slices.iter().map(|_| SendAncillaryBuffer::default()).collect();
+    let parts = slices.iter().zip(&addresses).zip(&mut control);
+    let mut messages: Vec<_> =
+        parts.map(|((slice, address), control)| MMsgHdr::new_with_addr(address, slice, control)).collect();
+    let mut left = messages.as_mut_slice();
+    while !left.is_empty() {
+        let sent = sendmmsg(socket, left, SendFlags::DONTWAIT).unwrap_or_else(|error| {
+            tracing::debug!(%error, "an answer could not be sent");
+            // The first that is not taken is left out: its address may be one that can't be reached.
+            1
         });
-        let (slices, to) = (&slices[..end - start], &self.to[start..end]);
-        let fd = socket.as_raw_fd();
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let sent = match self.from[start].as_message() {
-            None => sendmmsg(fd, &mut self.plain, slices, to, [], flags),
-            Some(message) => sendmmsg(fd, &mut self.headers, slices, to, [message], flags),
-        };
-        sent.map_or(0, Iterator::count)
+        left = &mut left[sent.max(1)..];
     }
 }
 
 /// Sends one reply.
 pub fn send_one(socket: &UdpSocket, reply: &[u8], to: &Peer) {
-    let message = to.local.as_message();
-    let sent = sendmsg(
-        socket.as_raw_fd(),
-        &[IoSlice::new(reply)],
-        message.as_slice(),
-        MsgFlags::MSG_DONTWAIT,
-        Some(&to.address),
-    );
+    let sent = match to.local.as_message() {
+        None => sendto(socket, reply, SendFlags::DONTWAIT, &to.address).map_err(io::Error::from),
+        Some(message) => {
+            let address = SockaddrStorage::from(to.address);
+            let slices = [IoSlice::new(reply)];
+            sendmsg(socket.as_raw_fd(), &slices, &[message], MsgFlags::MSG_DONTWAIT, Some(&address))
+                .map_err(io::Error::from)
+        }
+    };
     if let Err(error) = sent {
         tracing::debug!(%error, "an answer could not be sent");
     }

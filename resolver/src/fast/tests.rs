@@ -159,7 +159,7 @@ impl Paths {
         let lower = &lower[..shape.question];
         let hash = pipeline.legacy.cache().hash(&probe(&shape, lower));
         let asked = Asked { datagram: query, shape, lower, hash, local: true };
-        let moment = Moment { pipeline, now: pipeline.legacy.now(), epoch: pipeline.chain.epoch() };
+        let moment = Moment::new(pipeline);
         let mut out = [0; ROOM];
         match moment.answer(&asked, &mut out) {
             Outcome::Reply(length) | Outcome::ReplyAndFetch(length) => Ok(out[..length].to_vec()),
@@ -390,7 +390,7 @@ fn mounts_that_are_off_make_other_answers() {
         assert_same(&paths.fast(&query).unwrap(), &slow);
     }
     let message = Build::answer(&question("nobody", 1)).rcode(rcode::NXDOMAIN).done();
-    let verdict = |mounts| Verdict::of(&message, mounts);
+    let verdict = |mounts| Verdict::of(&message, furnished(mounts).responder.pipeline());
     assert_eq!(verdict(BOTH), Verdict::WholeIfUnregistered);
     assert_eq!(verdict(Mounts { root: false, alt: true }), Verdict::Whole);
 }

@@ -1,7 +1,7 @@
 //! One thread, one socket: the loop that answers.
 //!
 //! ```text
-//! wait -> take a batch -> each: shape -> cache -> reply | upstream | slow path -> send the batch -> take the next, if it was full
+//! wait for a batch -> each: shape -> cache -> reply | upstream | slow path -> send the batch -> take the next, if it was full
 //! ```
 //!
 //! It waits only when nothing is there, and a batch is what is there: one query alone is answered at once.
@@ -9,9 +9,12 @@
 use std::{
     future::Future,
     io,
-    net::UdpSocket,
+    net::{Shutdown, UdpSocket},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -20,10 +23,11 @@ use nix::{
     errno::Errno,
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        eventfd::EventFd,
+        eventfd::{EfdFlags, EventFd},
     },
 };
-use tokio::runtime::Handle;
+use socket2::SockRef;
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 use super::{
     batch::Batch,
@@ -33,6 +37,7 @@ use super::{
     socket::{Outbox, Peer, send_one},
 };
 use crate::{
+    current::Current,
     query::{Client, Transport},
     respond::Responder,
 };
@@ -44,12 +49,48 @@ const FIRST_PORT: u64 = 2;
 const EVENTS: usize = 32;
 /// How many full batches are taken before the upstreams' replies have their turn.
 const MAX_BATCHES: usize = 8;
+/// How long what has come in has to be answered when the end is near.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How workers are told to end.
+pub struct Stop {
+    flag: AtomicBool,
+    event: EventFd,
+}
+
+impl Stop {
+    /// Not yet.
+    pub fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { flag: AtomicBool::new(false), event })
+    }
+
+    /// Tells the workers on these sockets to end. A worker that waits in the kernel for a query wakes up when its socket is
+    /// shut down; the kernel calls that an error on a socket without a peer, and does it all the same.
+    pub fn stop(&self, sockets: &[UdpSocket]) -> io::Result<()> {
+        self.flag.store(true, Ordering::Release);
+        self.event.write(1)?;
+        for socket in sockets {
+            let _ = SockRef::from(socket).shutdown(Shutdown::Read);
+        }
+        Ok(())
+    }
+}
 
 /// What a worker needs.
 pub struct Worker {
     socket: Arc<UdpSocket>,
+    current: Current,
+    /// The responder that was current when [`Current::version`] was this.
     responder: Arc<Responder>,
+    version: u64,
+    /// When the worker ends, once it has been told to.
+    end: Option<Duration>,
+    /// Held by every slow answer on its way.
+    working: mpsc::Sender<()>,
+    done: mpsc::Receiver<()>,
     runtime: Handle,
+    stop: Arc<Stop>,
     epoll: Epoll,
     outbox: Outbox,
     misses: Misses,
@@ -57,28 +98,31 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on a socket, which ends when `stop` is written to.
-    pub fn new(
-        socket: UdpSocket,
-        responder: Arc<Responder>,
-        runtime: Handle,
-        stop: &EventFd,
-    ) -> io::Result<Self> {
+    /// A worker on a socket, which blocks.
+    pub fn new(socket: UdpSocket, current: Current, runtime: Handle, stop: Arc<Stop>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
+        let (working, done) = mpsc::channel(1);
+        let (version, responder) = (current.version(), current.get());
         Ok(Self {
-            outbox: Outbox::new(&socket)?,
+            outbox: Outbox::default(),
             socket: Arc::new(socket),
+            current,
             responder,
+            version,
+            end: None,
+            working,
+            done,
             runtime,
+            stop,
             epoll,
             misses: Misses::new(FIRST_PORT),
             landed: Vec::new(),
         })
     }
 
-    /// Answers until it is told to stop.
+    /// Answers until it is told to stop, and then what has come in, for a moment.
     ///
     /// # Errors
     /// What the system says when it can't be waited or received any more.
@@ -87,47 +131,84 @@ impl Worker {
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
         let mut batch = Batch::new(&self.socket)?;
-        let mut events = [EpollEvent::empty(); EVENTS];
-        loop {
-            let count = match self.epoll.wait(&mut events, self.patience()) {
-                Ok(count) => count,
-                Err(Errno::EINTR) => 0,
-                Err(error) => return Err(error.into()),
-            };
-            let mut queries = false;
-            for event in &events[..count] {
-                match event.data() {
-                    STOP => return Ok(()),
-                    QUERIES => queries = true,
-                    port => self.upstream(port),
-                }
-            }
-            if self.misses.deadline().is_some() {
-                self.expire();
-            }
+        while !self.stopped() {
+            // With nobody else to wait for it waits in the call that brings the query, which is one call less.
+            let queries = self.misses.is_idle() || self.events()?;
             if queries {
                 self.queries(&mut batch)?;
             }
         }
+        self.epoll.delete(&self.stop.event)?;
+        self.epoll.delete(&*self.socket)?;
+        self.queries(&mut batch)?;
+        let end = self.now() + GRACE;
+        self.end = Some(end);
+        while !self.misses.is_idle() && self.now() < end {
+            self.events()?;
+        }
+        let left = end.saturating_sub(self.now());
+        drop(self.working);
+        // Nobody sends: it is over when the last sender is gone.
+        let _ = runtime.block_on(async { timeout(left, self.done.recv()).await });
+        Ok(())
     }
 
-    /// How long there is nothing to do by itself.
-    fn patience(&self) -> EpollTimeout {
-        let Some(deadline) = self.misses.deadline() else { return EpollTimeout::NONE };
-        let left = deadline.saturating_sub(self.now()) + Duration::from_millis(1);
-        EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
+    fn stopped(&self) -> bool {
+        self.stop.flag.load(Ordering::Acquire)
     }
 
     fn now(&self) -> Duration {
         self.responder.pipeline().legacy.now()
     }
 
+    /// The responder that is current.
+    fn responder(&mut self) -> Arc<Responder> {
+        let version = self.current.version();
+        if version != self.version {
+            (self.version, self.responder) = (version, self.current.get());
+        }
+        self.responder.clone()
+    }
+
+    /// Waits until there is something to do, and does what upstreams have left to do; whether there are queries.
+    fn events(&mut self) -> io::Result<bool> {
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let count = match self.epoll.wait(&mut events, self.patience()) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        let responder = self.responder();
+        let legacy = &responder.pipeline().legacy;
+        let (mut queries, now) = (false, legacy.now());
+        for event in &events[..count] {
+            match event.data() {
+                STOP => {}
+                QUERIES => queries = true,
+                port => self.misses.readable(port, legacy, now, &mut self.landed),
+            }
+        }
+        self.misses.expire(legacy, now, &mut self.landed);
+        self.give_out(&responder);
+        Ok(queries)
+    }
+
+    /// How long there is nothing to do by itself.
+    fn patience(&self) -> EpollTimeout {
+        let Some(deadline) = self.misses.deadline().into_iter().chain(self.end).min() else {
+            return EpollTimeout::NONE;
+        };
+        let left = deadline.saturating_sub(self.now()) + Duration::from_millis(1);
+        EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
+    }
+
     fn queries(&mut self, batch: &mut Batch) -> io::Result<()> {
-        for _ in 0..MAX_BATCHES {
-            let full = batch.receive(&self.socket)?;
-            let responder = self.responder.clone();
+        for at in 0..MAX_BATCHES {
+            let wait = at == 0 && self.misses.is_idle() && !self.stopped();
+            let full = batch.receive(&self.socket, wait, &self.stop.flag)?;
+            let responder = self.responder();
             batch.read(&responder);
-            let moment = moment(&responder, self.now());
+            let moment = Moment::new(responder.pipeline());
             for (datagram, peer, asked) in batch.queries() {
                 self.query(&moment, datagram, peer, asked.as_ref());
             }
@@ -165,26 +246,12 @@ impl Worker {
         started
     }
 
-    /// What upstreams have said.
-    fn upstream(&mut self, event: u64) {
-        let (responder, now) = (self.responder.clone(), self.now());
-        self.misses.readable(event, &responder.pipeline().legacy, now, &mut self.landed);
-        self.give_out();
-    }
-
-    fn expire(&mut self) {
-        let (responder, now) = (self.responder.clone(), self.now());
-        self.misses.expire(&responder.pipeline().legacy, now, &mut self.landed);
-        self.give_out();
-    }
-
     /// Gives those who waited what there is for them.
-    fn give_out(&mut self) {
+    fn give_out(&mut self, responder: &Responder) {
         if self.landed.is_empty() {
             return;
         }
-        let responder = self.responder.clone();
-        let moment = moment(&responder, self.now());
+        let moment = Moment::new(responder.pipeline());
         let mut lower = [0; MAX_QUESTION];
         for landed in std::mem::take(&mut self.landed) {
             let (answer, waiters) = match landed {
@@ -217,18 +284,14 @@ impl Worker {
             Poll::Ready(None) => {}
             // How many there are at a time is the responder's to say: above that it does not wait.
             Poll::Pending => {
-                let (socket, peer) = (self.socket.clone(), *peer);
+                let (socket, peer, working) = (self.socket.clone(), *peer, self.working.clone());
                 self.runtime.spawn(async move {
                     if let Some(reply) = answer.await {
                         send_one(&socket, &reply, &peer);
                     }
+                    drop(working);
                 });
             }
         }
     }
-}
-
-fn moment(responder: &Responder, now: Duration) -> Moment<'_> {
-    let pipeline = responder.pipeline();
-    Moment { pipeline, now, epoch: pipeline.chain.epoch() }
 }

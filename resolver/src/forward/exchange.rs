@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,6 +15,7 @@ use super::sockets::Sockets;
 use super::target::Target;
 use crate::cache::Answer;
 use crate::cache::wire::{HEADER, Malformed, Packet};
+use crate::random::Random;
 
 /// Larger than any datagram that a server may send us; one that fills it was cut by the kernel and is asked for over TCP.
 const UDP_BUFFER: usize = 4096;
@@ -62,12 +63,13 @@ enum Outcome {
 pub struct Exchange {
     clock: Arc<Clock>,
     sockets: Sockets,
+    random: Mutex<Random>,
 }
 
 impl Exchange {
     /// Nobody was asked yet.
     pub fn new(clock: Arc<Clock>) -> Self {
-        Self { clock, sockets: Sockets::default() }
+        Self { clock, sockets: Sockets::default(), random: Mutex::default() }
     }
 
     /// Asks one server until it gives a reply that may be believed, or can't.
@@ -83,7 +85,7 @@ impl Exchange {
     ) -> Result<Replied, ExchangeError> {
         match target {
             Target::Plain(server) => self.ask_plain(*server, question, asking, manners).await,
-            Target::Channel(channel) => ask_channel(channel, target, question, asking, manners).await,
+            Target::Channel(channel) => self.ask_channel(channel, target, question, asking, manners).await,
         }
     }
 
@@ -92,6 +94,12 @@ impl Exchange {
         if let Target::Plain(server) = target {
             self.sockets.forget(*server);
         }
+    }
+
+    fn random(&self) -> Result<[u8; QUERY_RANDOM], ExchangeError> {
+        // Its bytes are taken after they are counted: a panic under this lock would give none twice.
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        random.take().map_err(|error| ExchangeError::Random(error.to_string()))
     }
 
     async fn ask_plain(
@@ -103,7 +111,7 @@ impl Exchange {
     ) -> Result<Replied, ExchangeError> {
         let (mut tcp, mut case_in_doubt) = (false, false);
         for _ in 0..MAX_STEPS {
-            let random = random::<QUERY_RANDOM>()?;
+            let random = self.random()?;
             let query = Query::new(question, asking, manners, server.ip().is_loopback(), &random);
             let outcome =
                 if tcp { over_tcp(server, &query).await } else { self.over_udp(server, &query).await };
@@ -144,41 +152,42 @@ impl Exchange {
         }
         Ok(Outcome::TryTcp)
     }
-}
 
-async fn ask_channel(
-    channel: &Channel,
-    target: &Target,
-    question: &[u8],
-    asking: Asking,
-    mut manners: Manners,
-) -> Result<Replied, ExchangeError> {
-    let failed = |what: String| ExchangeError::Network { server: target.clone(), what };
-    if let Some(recursive) = channel.recursive() {
-        let message = recursive.answer(question, asking).await.map_err(|what| match what {
-            what if what == BOGUS => ExchangeError::Bogus { server: target.clone() },
-            what => failed(what),
-        })?;
-        return Ok(Replied { message, sent: question.to_vec(), manners });
-    }
-    // Nobody can forge a reply in there: nothing is won by mixing the case.
-    for _ in 0..MAX_STEPS {
-        let manners_now = Manners { mixed_case: false, ..manners };
-        let query = Query::new(question, asking, manners_now, target.is_near(), &random()?);
-        let query = if channel.is_encrypted() { query.padded() } else { query };
-        let message = channel.ask(query.bytes()).await.map_err(failed)?;
-        match outcome(target, &query, &message, false)? {
-            Some(Outcome::Reply(message)) => {
-                return Ok(Replied { message, sent: query.question().to_vec(), manners });
-            }
-            Some(Outcome::NoEdns) => manners.edns = false,
-            _ => {
-                let what = "a reply to another query";
-                return Err(ExchangeError::Malformed { server: target.clone(), what });
+    async fn ask_channel(
+        &self,
+        channel: &Channel,
+        target: &Target,
+        question: &[u8],
+        asking: Asking,
+        mut manners: Manners,
+    ) -> Result<Replied, ExchangeError> {
+        let failed = |what: String| ExchangeError::Network { server: target.clone(), what };
+        if let Some(recursive) = channel.recursive() {
+            let message = recursive.answer(question, asking).await.map_err(|what| match what {
+                what if what == BOGUS => ExchangeError::Bogus { server: target.clone() },
+                what => failed(what),
+            })?;
+            return Ok(Replied { message, sent: question.to_vec(), manners });
+        }
+        // Nobody can forge a reply in there: nothing is won by mixing the case.
+        for _ in 0..MAX_STEPS {
+            let manners_now = Manners { mixed_case: false, ..manners };
+            let query = Query::new(question, asking, manners_now, target.is_near(), &self.random()?);
+            let query = if channel.is_encrypted() { query.padded() } else { query };
+            let message = channel.ask(query.bytes()).await.map_err(failed)?;
+            match outcome(target, &query, &message, false)? {
+                Some(Outcome::Reply(message)) => {
+                    return Ok(Replied { message, sent: query.question().to_vec(), manners });
+                }
+                Some(Outcome::NoEdns) => manners.edns = false,
+                _ => {
+                    let what = "a reply to another query";
+                    return Err(ExchangeError::Malformed { server: target.clone(), what });
+                }
             }
         }
+        Err(ExchangeError::Malformed { server: target.clone(), what: "no two replies of one kind" })
     }
-    Err(ExchangeError::Malformed { server: target.clone(), what: "no two replies of one kind" })
 }
 
 async fn over_tcp(server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
@@ -221,12 +230,6 @@ fn outcome(
         Heard::OddRcode => return Err(malformed("an extended RCODE that was not asked for")),
         Heard::Malformed(Malformed(what)) => return Err(malformed(what)),
     }))
-}
-
-fn random<const N: usize>() -> Result<[u8; N], ExchangeError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| ExchangeError::Random(error.to_string()))?;
-    Ok(bytes)
 }
 
 fn network(server: SocketAddr, error: &io::Error) -> ExchangeError {

@@ -116,6 +116,9 @@ impl Race {
         let won = tokio::time::timeout(self.timeout, race).await.ok().flatten();
         let Seen { asked, said, last } = seen;
         won.or(said).ok_or_else(|| {
+            if !asked.is_empty() && asked.iter().all(|server| self.servers().leads_back(server)) {
+                return ForwardError::LeadsBack { servers: asked };
+            }
             let silent = asked.last().map(|server| ExchangeError::Silent(server.clone()));
             match last.or(silent) {
                 Some(last) => ForwardError::AllFailed { servers: asked, timeout: self.timeout, last },

@@ -1,11 +1,13 @@
 //! What the operating system says about DNS.
 
+mod limits;
 mod resolv_conf;
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 
+pub use limits::{descriptors, raise_descriptors};
 pub use resolv_conf::{Skipped, SystemDns, Why, parse};
 
 /// Where Unix systems name their DNS servers (resolv.conf(5)).

@@ -46,7 +46,7 @@ pub struct Pipeline {
 }
 
 /// How the servers are asked to which names delegate their zones.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delegation {
     /// Their port.
     pub port: u16,

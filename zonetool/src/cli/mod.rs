@@ -1,6 +1,8 @@
 //! The command line's shape, and what its help teaches.
 
+mod cache;
 mod operations;
+mod peer;
 mod proofs;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -8,7 +10,9 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use namechain::types::PublicKey;
 
+pub use cache::{CacheCommand, Flush};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
+pub use peer::{PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
 pub use proofs::{Prove, Verify};
 
 const EXIT_CODES: &str = "\
@@ -125,6 +129,9 @@ pub enum Command {
     Recover(Recover),
     /// End a name: it stops resolving, and is nobody's until its lease would have ended
     Revoke(Keyholder),
+    /// The key that speaks for a name: publish, rotate, revoke, show, list
+    #[command(subcommand)]
+    Peer(PeerCommand),
     /// List every operation on a name
     History(History),
     /// Print a proof of what stands under a name, or that nothing does: prove NAME > NAME.proof
@@ -144,6 +151,9 @@ pub enum Command {
     Status(Status),
     /// Show who the node's peers are
     Peers,
+    /// Make a resolver forget answers that it keeps
+    #[command(subcommand)]
+    Cache(CacheCommand),
 }
 
 /// `key`.
@@ -226,7 +236,7 @@ pub struct Publish {
 }
 
 /// Whether to wait for blocks, and how long.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub struct Waiting {
     /// Wait until it is recorded, and the node serves the name as it is then
     #[arg(long)]

@@ -52,19 +52,10 @@ struct Past {
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
-    let mut history = History { name, operations: Vec::new(), next: Some(args.from) };
-    while let Some(from) = history.next
-        && history.operations.len() < MAX_OPERATIONS
-    {
-        let page = client.history(&history.name, from)?;
-        if page.next.is_some_and(|next| next <= from) {
-            return Err(client.nonsense("its history goes in a circle").into());
-        }
-        for past in &page.operations {
-            history.operations.push(read(client, &history.name, past)?);
-        }
-        history.next = page.next;
-    }
+    let (operations, next) = operations(client, &name, args.from)?;
+    let operations =
+        operations.iter().map(|(past, named)| past_of(past.height, past.time, past.id, named)).collect();
+    let history = History { name, operations, next };
     if history.operations.is_empty() && args.from == 0 {
         return Err(CommandError::NotRegistered(history.name));
     }
@@ -75,15 +66,38 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
     Ok(())
 }
 
+/// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which there are more.
+pub fn operations(
+    client: &Client,
+    name: &Name,
+    from: u32,
+) -> Result<(Vec<(PastOperation, Named)>, Option<u32>), CommandError> {
+    let (mut operations, mut next) = (Vec::new(), Some(from));
+    while let Some(from) = next
+        && operations.len() < MAX_OPERATIONS
+    {
+        let page = client.history(name, from)?;
+        if page.next.is_some_and(|next| next <= from) {
+            return Err(client.nonsense("its history goes in a circle").into());
+        }
+        for past in page.operations {
+            let named = read(client, name, &past)?;
+            operations.push((past, named));
+        }
+        next = page.next;
+    }
+    Ok((operations, next))
+}
+
 /// What the operation's own bytes say: of the node, only height and time are taken.
-fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Past, CommandError> {
+fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Named, CommandError> {
     let nonsense = || CommandError::from(client.nonsense("its history has what is no operation on the name"));
     let bytes = hex::decode(&past.operation).map_err(|_| nonsense())?;
     let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else { return Err(nonsense()) };
     if named.name != *name {
         return Err(nonsense());
     }
-    Ok(past_of(past.height, past.time, past.id, &named))
+    Ok(named)
 }
 
 fn past_of(height: u32, time: u64, id: Hash, named: &Named) -> Past {

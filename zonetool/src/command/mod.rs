@@ -1,10 +1,12 @@
 //! One file a command, and what they share: the error with its exit code, and waiting.
 
+mod cache;
 mod dry_run;
 mod foresee;
 mod history;
 mod key;
 mod operate;
+mod peer;
 mod peers;
 mod prove;
 mod publish;
@@ -23,7 +25,10 @@ use std::path::{Path, PathBuf};
 use namechain::{
     consensus::RuleViolation,
     rpc::{MessagingInfo, NameEntryInfo, NameInfo},
-    types::{Action, MessagingEntry, Name, NameError, PublicKey, Record, RecordError, RecordSet, Reserved},
+    types::{
+        Action, LocatorError, MessagingEntry, Name, NameError, PublicKey, Record, RecordError, RecordSet,
+        Reserved,
+    },
 };
 use thiserror::Error;
 
@@ -169,6 +174,34 @@ pub enum CommandError {
     /// The question was answered with no.
     #[error("not agreed: nothing was signed or sent")]
     NotAgreed,
+    /// Words of another key.
+    #[error("the words make the owner's key {found}, yours is {ours}")]
+    ForeignWords {
+        /// The owner's key in the key file.
+        ours: PublicKey,
+        /// What the words make.
+        found: PublicKey,
+    },
+    /// Somebody else's identity key speaks for the name.
+    #[error("{identity}, which speaks for {name}, is none of the identity keys of your words")]
+    ForeignIdentity {
+        /// The name.
+        name: Name,
+        /// The identity key that stands.
+        identity: PublicKey,
+    },
+    /// No key speaks for the name.
+    #[error("no key speaks for {0}")]
+    NoMessaging(Name),
+    /// Nothing would change.
+    #[error("this is recorded for {0} already")]
+    Unchanged(Name),
+    /// Not locators.
+    #[error(transparent)]
+    Locators(#[from] LocatorError),
+    /// The last identity key of the words stands.
+    #[error("the words have no identity keys any more: {0} were used")]
+    NoMoreKeys(u32),
     /// Another operation was recorded with the same sequence number.
     #[error("another operation on {name} was recorded instead: {kind} [rule sequence]")]
     Overtaken {
@@ -228,23 +261,28 @@ impl CommandError {
             | CommandError::Name(..)
             | CommandError::Zone(..)
             | CommandError::NobodyToAsk
-            | CommandError::NotAgreed => Exit::Usage,
+            | CommandError::NotAgreed
+            | CommandError::Locators(_) => Exit::Usage,
             CommandError::Key(_)
             | CommandError::NotOwner { .. }
             | CommandError::NotRecipient { .. }
             | CommandError::NoRecovery(_)
-            | CommandError::OtherWords { .. } => Exit::Key,
+            | CommandError::OtherWords { .. }
+            | CommandError::ForeignWords { .. }
+            | CommandError::ForeignIdentity { .. }
+            | CommandError::NoMoreKeys(_) => Exit::Key,
             CommandError::Rule { violation, .. } => rule_exit(violation.id()).unwrap_or(Exit::Refused),
             CommandError::Proof(error) if error.is_usage() => Exit::Usage,
             CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
             CommandError::Client(error) => client_exit(error),
             CommandError::Records(_) | CommandError::Messaging(_) => Exit::Unreachable,
-            CommandError::NotRegistered(_) => Exit::NotFound,
+            CommandError::NotRegistered(_) | CommandError::NoMessaging(_) => Exit::NotFound,
             CommandError::Reserved(..)
             | CommandError::Taken(..)
             | CommandError::Ours(_)
             | CommandError::Grace(_)
             | CommandError::Revoked(_)
+            | CommandError::Unchanged(_)
             | CommandError::CommitmentUnderpaid { .. }
             | CommandError::Overtaken { .. }
             | CommandError::Undone { .. }
@@ -273,7 +311,14 @@ impl CommandError {
             CommandError::NotOwner { .. } => "use the owner's key: --keys DIR".into(),
             CommandError::NotRecipient { .. } => "use the key that it is offered to: --keys DIR".into(),
             CommandError::NoRecovery(_) => "only its owner's key can sign for it".into(),
-            CommandError::OtherWords { .. } => "give the 24 words that were written down with that key".into(),
+            CommandError::OtherWords { .. } | CommandError::ForeignWords { .. } => {
+                "give the 24 words that were written down with that key".into()
+            }
+            CommandError::ForeignIdentity { name, .. } => {
+                format!("to put yours in its place, without a link: zonetool peer publish {name} --index 0")
+            }
+            CommandError::NoMessaging(name) => format!("its owner can publish one: zonetool peer publish {name}"),
+            CommandError::NoMoreKeys(_) => "publish one of the first again, without a link: --index 0".into(),
             CommandError::Rule { name, violation, .. } => return hint_to_rule(name, violation),
             CommandError::NobodyToAsk => "give --yes, or look first with --dry-run".into(),
             CommandError::Overtaken { name, .. } => format!("see what it did: zonetool history {name}"),
@@ -307,6 +352,7 @@ fn client_exit(error: &ClientError) -> Exit {
                 (_, "not-found") => Exit::NotFound,
                 (_, "conflict") => Exit::Conflict,
                 (_, "unavailable") => Exit::NotSynced,
+                (_, "bad-request") => Exit::Usage,
                 _ => Exit::Refused,
             }
         }
@@ -376,7 +422,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
             Some(directory) => directory.clone(),
             None => keys::default_directory()?,
         };
-        let passphrases = Passphrases { file: global.passphrase_file.clone(), ui };
+        let passphrases = Passphrases::new(global.passphrase_file.clone(), ui);
         Ok::<_, KeyError>(KeyPlace { directory, passphrases })
     };
     match cli.command {
@@ -389,6 +435,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Cancel(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Cancel),
         Command::Recover(args) => operate::recover(ui, client()?, &keys()?, &args),
         Command::Revoke(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Revoke),
+        Command::Peer(command) => peer::run(ui, client()?, &keys()?, &command),
         Command::History(args) => history::run(ui, &client()?, &args),
         Command::Prove(args) => prove::run(ui, &client()?, &args),
         Command::Verify(args) => {
@@ -399,6 +446,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status(args) => status::run(ui, &client()?, &args),
         Command::Peers => peers::run(ui, &client()?),
+        Command::Cache(command) => cache::run(ui, &client()?, &command),
     }
 }
 

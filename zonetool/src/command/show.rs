@@ -38,19 +38,24 @@ struct Shown<'a> {
 /// A messaging record.
 #[derive(Debug, Serialize)]
 pub struct ShownMessaging {
-    sequence: u32,
-    identity: PublicKey,
+    /// Its sequence number.
+    pub sequence: u32,
+    /// The identity key.
+    pub identity: PublicKey,
     /// The hash of the identity key that is to follow.
-    next: Option<Hash>,
-    /// In hexadecimal.
-    x25519: String,
-    bundle: Option<Hash>,
-    locators: Vec<String>,
-    x25519_alone: bool,
+    pub next: Option<Hash>,
+    /// The X25519 key in hexadecimal.
+    pub x25519: String,
+    /// The hash of the bundle.
+    pub bundle: Option<Hash>,
+    /// Where the name is reached.
+    pub locators: Vec<String>,
+    /// Whether letters may be sealed without a post-quantum key.
+    pub x25519_alone: bool,
     /// Whether the identity key before vouched for this one.
-    linked: bool,
+    pub linked: bool,
     /// The height that recorded it.
-    height: u32,
+    pub height: u32,
 }
 
 impl From<&MessagingEntry> for ShownMessaging {

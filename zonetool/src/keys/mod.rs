@@ -6,22 +6,28 @@
 //! ```text
 //! m / 7380' / 0' / 0'    the owner's key: signs registrations and updates, kept in the file
 //! m / 7380' / 1' / 0'    the recovery key: outranks the owner's, kept nowhere but in the words
+//! m / 7380' / 2' / N'    the identity keys, one after the other: speak for names, the one in use kept in a file
+//! m / 7380' / 3' / N'    the X25519 keys beside them: kept in the same files
 //! ```
 //!
 //! Hardened steps lead only downward: whoever steals the file has the owner's key and learns nothing about the
-//! recovery key. That is why the file does not hold the words.
+//! recovery key, nor about the identity key that is to follow. That is why no file holds the words.
 
 mod file;
+mod identity;
 mod passphrase;
+mod sealed;
 mod words;
 
 use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-pub use file::{KEY_FILE, KeyFile, Protection, load, store};
+pub use file::{KEY_FILE, KeyFile, load, store};
+pub use identity::{IdentityFile, MAX_IDENTITIES, load_all as identities};
 pub use passphrase::Passphrases;
-pub use words::{Keys, Words};
+pub use sealed::Protection;
+pub use words::{IdentityBranch, Keys, Words};
 
 /// What can go wrong with keys.
 #[derive(Debug, Error)]

@@ -37,6 +37,8 @@ pub(super) struct Node {
     pub(super) panics: AtomicBool,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
     pub(super) refusal: Mutex<Option<rpc::Refusal>>,
+    /// Who keeps answers of DNS.
+    pub(super) flush: Mutex<Option<FlushHook>>,
     /// Waited for before an operation is answered.
     pub(super) gate: Mutex<Option<oneshot::Receiver<()>>>,
     /// Told when an operation has arrived.
@@ -69,6 +71,7 @@ impl Node {
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
             refusal: Mutex::default(),
+            flush: Mutex::default(),
             gate: Mutex::default(),
             arrived: Mutex::default(),
         };
@@ -226,6 +229,13 @@ impl Backend for Node {
             None => Ok(rpc::Submitted { id: operation.id(NETWORK), height: self.snapshot().height() }),
         }
     }
+
+    fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
+        match &*self.flush.lock().unwrap() {
+            Some(hook) => hook(what),
+            None => Err(no_answers_kept()),
+        }
+    }
 }
 
 /// A server on a free port of loopback, with a node behind it.
@@ -304,7 +314,13 @@ async fn raw(addr: SocketAddr, request: &[u8]) -> Answer {
     read_to_end(stream).await
 }
 
-async fn request(addr: SocketAddr, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
+pub(super) async fn request(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> Answer {
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n");
     for header in headers {
         head += &format!("{header}\r\n");

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
-    net::{self, Multiaddr, NetConfig, NetHandle, Serve, limits::Limits},
+    net::{self, Multiaddr, NetConfig, NetHandle, Serve},
     sync::{
         Action, Event, Peer, RequestId,
         message::{Hello, PROTOCOL_VERSION, Request, Response},
@@ -79,10 +79,6 @@ impl Node {
     pub async fn joining(others: &[&Node]) -> Node {
         let peers: Vec<Multiaddr> = others.iter().map(|other| other.address()).collect();
         Node::with(|config| config.peers = peers).await
-    }
-
-    pub async fn limited(limits: Limits) -> Node {
-        Node::with(|config| config.limits = limits).await
     }
 
     pub async fn with(change: impl FnOnce(&mut NetConfig)) -> Node {

@@ -24,7 +24,7 @@ async fn peers(node: &Node, count: usize) {
 async fn a_good_peer_is_found_again_without_being_named() {
     let mut a = Node::start().await;
     let mut b = Node::joining(&[&a]).await;
-    (a.greet().await, b.greet().await);
+    tokio::join!(a.greet(), b.greet());
     let dir = b.dir.clone();
     b.net.stop().await;
     let mut again = Node::in_dir(dir.clone(), |_| {}).await;
@@ -40,7 +40,7 @@ async fn a_good_peer_is_found_again_without_being_named() {
 async fn a_good_peer_is_found_again_after_a_crash() {
     let mut a = Node::start().await;
     let mut b = Node::joining(&[&a]).await;
-    (a.greet().await, b.greet().await);
+    tokio::join!(a.greet(), b.greet());
     let dir = b.dir.clone();
     let written = async {
         while !dir.path().join("peers").exists() {
@@ -63,7 +63,11 @@ async fn those_who_know_one_node_find_each_other() {
     let mut a = Node::start().await;
     let mut b = Node::joining(&[&a]).await;
     let mut c = Node::joining(&[&a]).await;
-    (a.greet().await, a.greet().await, b.greet().await, c.greet().await);
+    for node in [&mut b, &mut c] {
+        node.greet().await;
+    }
+    a.greet().await;
+    a.greet().await;
     peers(&b, 2).await;
     peers(&c, 2).await;
     assert!(b.net.peers().iter().any(|peer| peer.id == c.net.id()));
@@ -76,7 +80,7 @@ async fn a_peer_is_reached_by_name_and_without_its_identity() {
     let port = text.split('/').nth(4).expect("a port").to_owned();
     let named: Multiaddr = format!("/dns4/localhost/tcp/{port}").parse().expect("an address");
     let mut b = Node::with(|config| config.peers = vec![named]).await;
-    (a.greet().await, b.greet().await);
+    tokio::join!(a.greet(), b.greet());
 }
 
 #[tokio::test]

@@ -101,7 +101,8 @@ async fn nothing_is_passed_on_before_its_verdict() {
     let mut a = Node::start().await;
     let mut b = Node::joining(&[&a]).await;
     let mut c = Node::joining(&[&b]).await;
-    (a.greet().await, b.greet().await, b.greet().await, c.greet().await);
+    tokio::join!(a.greet(), b.greet());
+    tokio::join!(b.greet(), c.greet());
     joined(&a, &mut b).await;
     joined(&b, &mut c).await;
     let (_, rejected) = announced(&a, &mut b, 1).await;

@@ -1,66 +1,102 @@
 //! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
 
+mod aside;
+mod chain;
+mod reload;
+mod watched;
+
 use std::{
     io::{IsTerminal, Write},
     net::SocketAddr,
+    pin::pin,
     process::ExitCode,
     sync::Arc,
 };
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::node::{LogOutput, Node, NodeConfig, show_progress, stop_signal};
+use namechain::node::{LogOutput, Node, show_progress, stop_signal};
 use resolver::{
-    chain::{ChainSource, Embedded, Remote, Served},
+    chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config},
+    current::Current,
+    flush::Flusher,
     forward::{Legacy, Upstream},
     listen::{Bound, Server, bind},
     os,
     pipeline::Pipeline,
     respond::{Clients, Responder},
     start::Started,
+    systemd::{self, Pair},
 };
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+use aside::Aside;
+use chain::{Chain, chain};
+use reload::Reload;
 
 /// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info, and its
 /// recursive resolver one at warn for each name that fails.
 const LOG: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
 
 fn main() -> ExitCode {
-    let (config, filter) = match asked_for() {
+    let asked = match asked_for() {
         Ok(asked) => asked,
         Err(error) => {
             eprintln!("resolver: {error}");
             return ExitCode::from(2);
         }
     };
+    // Before there are threads: the environment is changed.
+    let passed = match systemd::sockets() {
+        Ok(passed) => passed,
+        Err(error) => return fail(&error.into()),
+    };
+    let filter = asked.filter.clone();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(LogOutput::default)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+    os::raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(run(config)) {
+    match runtime.block_on(run(asked, passed)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
+/// What the user wants.
+struct Asked {
+    /// The command line, which stays as it is when the configuration is read again.
+    cli: Cli,
+    config: Config,
+    filter: EnvFilter,
+}
+
 /// What the flags, the environment and the file ask for. Every error is the user's.
-fn asked_for() -> anyhow::Result<(Config, EnvFilter)> {
-    let config = Config::load(Cli::parse(), |key| std::env::var_os(key))?;
-    if let ChainFrom::Remote { url, .. } = &config.chain {
-        Remote::check_url(url)?;
-    }
+fn asked_for() -> anyhow::Result<Asked> {
+    let cli = Cli::parse();
+    let config = load(&cli)?;
     let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| LOG.into());
     let filter = EnvFilter::try_new(&filter).with_context(|| {
         format!("NAMECHAIN_LOG: '{filter}' is no filter, use a level as in info or debug")
     })?;
-    Ok((config, filter))
+    Ok(Asked { cli, config, filter })
+}
+
+/// The configuration as it is now.
+fn load(cli: &Cli) -> anyhow::Result<Config> {
+    let config = Config::load(cli.clone(), |key| std::env::var_os(key))?;
+    if let ChainFrom::Remote { url, .. } = &config.chain {
+        Remote::check_url(url)?;
+    }
+    Ok(config)
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
@@ -68,19 +104,26 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
+    let Asked { cli, config, .. } = asked;
     // Before anything else: once we are the machine's resolver, nobody else can tell us.
     let (upstreams, system_upstreams) = upstreams(&config);
-    let bound = config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<Bound>, _>>()?;
+    let bound = if passed.is_empty() {
+        config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<Bound>, _>>()?
+    } else {
+        passed.into_iter().map(Bound::from).collect()
+    };
     let dns: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
     let upstreams = without_ourselves(upstreams, &dns);
     let stop = stop_signal().context("signals can't be watched")?;
+    let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
     let names = upstreams.iter().map(Upstream::to_string).collect();
     let legacy = Legacy::new(config.legacy(upstreams))?;
-    let (chain, node) = chain(&config.chain).await?;
+    let flusher = Flusher::default();
+    let Chain { source: chain, node, aside } = chain(&config.chain, &flusher).await?;
     let started = Started {
-        dns,
-        api: node.as_ref().and_then(Node::api_addr),
+        dns: dns.clone(),
+        api: node.as_ref().and_then(Node::api_addr).or(aside.as_ref().map(Aside::address)),
         node: match &config.chain {
             ChainFrom::Remote { url, .. } => Some(url.clone()),
             ChainFrom::Embedded { .. } => None,
@@ -100,19 +143,34 @@ async fn run(config: Config) -> anyhow::Result<()> {
             "zonetool"
         },
     };
-    let pipeline = Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation };
-    let mut server =
-        Server::start_with(bound, Responder::new(pipeline, Clients::local_and(config.allow)), config.udp);
+    let pipeline = pipeline(&config, chain, legacy);
+    let current = Current::from(Responder::new(pipeline, Clients::local_and(config.allow.clone())));
+    flusher.serves(&current);
+    let mut server = Server::start_with(bound, current.clone(), config.udp);
     announce(&started, config.json);
     let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));
-    let failure = tokio::select! {
-        () = stop => None,
-        error = server.failed() => Some(anyhow::Error::from(error).context("DNS can't be answered any more")),
-        loss = lost(node.as_ref()) => Some(anyhow::anyhow!("the node has stopped: {loss}")),
+    systemd::ready();
+    let alive = tokio::spawn(watched::report(dns.clone()));
+    let mut reload = Reload { cli, config, current, dns };
+    let mut stop = pin!(stop);
+    let failure = loop {
+        tokio::select! {
+            () = &mut stop => break None,
+            error = server.failed() => {
+                break Some(anyhow::Error::from(error).context("DNS can't be answered any more"));
+            }
+            loss = lost(node.as_ref()) => break Some(anyhow::anyhow!("the node has stopped: {loss}")),
+            Some(()) = hangup.recv() => reload.again(),
+        }
     };
+    systemd::stopping();
+    alive.abort();
     server.stop().await;
     if let Some(drawing) = drawing {
         drawing.abort();
+    }
+    if let Some(aside) = aside {
+        aside.stop().await;
     }
     if let Some(node) = node {
         node.stop().await;
@@ -132,6 +190,10 @@ fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
     (servers.into_iter().map(Upstream::Plain).collect(), true)
 }
 
+fn pipeline(config: &Config, chain: Arc<dyn ChainSource>, legacy: Legacy) -> Pipeline {
+    Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation }
+}
+
 /// An upstream that is one of our own addresses would be asked for ever. One that leads back to us in another way is found
 /// out when it does not answer.
 fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
@@ -148,35 +210,6 @@ fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Up
         !ourselves
     });
     upstreams
-}
-
-/// The chain, and the node in this process if there is one.
-async fn chain(from: &ChainFrom) -> anyhow::Result<(Arc<dyn ChainSource>, Option<Node>)> {
-    match from {
-        ChainFrom::Embedded { network, api, data_dir, node: options } => {
-            let node = Node::start(NodeConfig {
-                network: *network,
-                data_dir: data_dir.clone(),
-                api: Some(*api),
-                allow_hosts: options.allow_hosts.clone(),
-                p2p: options.p2p.clone(),
-                mine: options.mine,
-                mine_threads: usize::from(options.mine_threads),
-                reindex: false,
-            })
-            .await?;
-            let handle = node.handle();
-            let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
-            Ok((Arc::new(Embedded::new(*network, served)), Some(node)))
-        }
-        ChainFrom::Remote { url, network } => {
-            let remote = Remote::new(url, *network)?;
-            if let Err(error) = remote.status().await {
-                tracing::warn!("{error}; names of the chain fail until it answers");
-            }
-            Ok((Arc::new(remote), None))
-        }
-    }
 }
 
 /// One line of JSON, or the text for people. Whoever started us may have closed the pipe: that is no reason to stop.

@@ -1,0 +1,52 @@
+//! What differs between two configurations, and what of it a running resolver can take over.
+
+use super::Config;
+
+/// The keys whose values differ.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Those that are taken over at once.
+    pub live: Vec<&'static str>,
+    /// Those that take a restart.
+    pub restart: Vec<&'static str>,
+}
+
+impl Changes {
+    /// What differs in `new` from `old`.
+    pub fn between(old: &Config, new: &Config) -> Changes {
+        let mut changes = Changes::default();
+        let mut live = |key, same: bool| changes.live.extend((!same).then_some(key));
+        live("upstream", old.upstreams == new.upstreams);
+        live("forward", old.zones == new.zones);
+        live("recursive", old.recursive == new.recursive);
+        live("hedge-ms", old.hedge == new.hedge);
+        live("min-ttl-seconds or max-ttl-seconds", old.ttl == new.ttl);
+        live("mount-root", old.mounts.root == new.mounts.root);
+        live("mount-alt", old.mounts.alt == new.mounts.alt);
+        live("allow", old.allow == new.allow);
+        live("upstream-timeout-ms", old.upstream_timeout == new.upstream_timeout);
+        live("delegation", old.delegation == new.delegation);
+        let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
+        restart("network, node, api or data-dir", old.chain == new.chain);
+        restart("listen", old.listen == new.listen);
+        restart("workers or fast-path", old.udp == new.udp);
+        restart("serve-stale-seconds", old.serve_stale == new.serve_stale);
+        restart("cache-bytes", old.cache_bytes == new.cache_bytes);
+        changes
+    }
+}
+
+impl std::fmt::Display for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.live.as_slice(), self.restart.as_slice()) {
+            ([], []) => f.write_str("nothing has changed"),
+            (live, []) => write!(f, "changed: {}", live.join(", ")),
+            ([], restart) => {
+                write!(f, "nothing changes before a restart, which {} takes", restart.join(", "))
+            }
+            (live, restart) => {
+                write!(f, "changed: {}; not before a restart: {}", live.join(", "), restart.join(", "))
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The keys that speak for a name.
+
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+use namechain::types::Hash;
+
+use super::{OfName, Operate, Waiting, WordsFrom};
+/// `peer`.
+#[derive(Debug, Subcommand)]
+pub enum PeerCommand {
+    /// Record the key that speaks for a name, or change what is recorded beside it
+    ///
+    /// The identity key comes from the 24 words (m/7380'/2'/N'), and is kept in DIR/identity-N.key. The
+    /// words are asked for when no file has it: on the terminal, on standard input, or in --words-file.
+    /// The record announces the next identity key, which stays in the words alone. What is not given
+    /// stays as it stands.
+    Publish(PeerPublish),
+    /// Replace the identity key by the one that it announced, which it signs for
+    ///
+    /// It takes the 24 words. Whoever knows the present key sees that the new one follows from it.
+    /// What the bundle was is gone: it was the old key's.
+    Rotate(PeerRotate),
+    /// Withdraw the key: nobody speaks for the name until another is published
+    ///
+    /// The next one can't be linked to it any more; the same key can be published again.
+    Revoke(PeerOperate),
+    /// Show the key that speaks for a name
+    Show(OfName),
+    /// List every key that spoke for a name, since when, and how it came after the one before
+    History(OfName),
+}
+
+/// What operations share.
+#[derive(Debug, Args)]
+pub struct PeerOperate {
+    /// The name: one label, such as alice
+    pub name: String,
+    /// Show what would be signed, and sign and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Waiting.
+    #[command(flatten)]
+    pub waiting: Waiting,
+}
+
+/// `peer publish`.
+#[derive(Debug, Args)]
+pub struct PeerPublish {
+    /// What operations share.
+    #[command(flatten)]
+    pub operate: PeerOperate,
+    /// Use this identity key of the words, counted from 0; if another stands, without a link [default: the one
+    /// that stands, else the last one that a file has, else 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..256))]
+    pub index: Option<u32>,
+    /// Where the words are.
+    #[command(flatten)]
+    pub words: WordsFrom,
+    /// What is recorded.
+    #[command(flatten)]
+    pub record: PeerRecord,
+}
+
+/// `peer rotate`.
+#[derive(Debug, Args)]
+pub struct PeerRotate {
+    /// What operations share.
+    #[command(flatten)]
+    pub operate: PeerOperate,
+    /// Where the words are.
+    #[command(flatten)]
+    pub words: WordsFrom,
+    /// What is recorded.
+    #[command(flatten)]
+    pub record: PeerRecord,
+}
+
+/// What is recorded beside the keys.
+#[derive(Debug, Args)]
+pub struct PeerRecord {
+    /// Where the name is reached, a multiaddress or a URL; up to three, the best first
+    #[arg(long = "locator", value_name = "WHERE", conflicts_with = "no_locators")]
+    pub locators: Vec<String>,
+    /// Nowhere
+    #[arg(long)]
+    pub no_locators: bool,
+    /// The hash of the bundle, 64 hexadecimal digits, or none
+    #[arg(long, value_name = "HASH|none")]
+    pub bundle: Option<Bundle>,
+    /// Whether letters may be sealed without a post-quantum key, where the bundle has none [default for a first record: no]
+    #[arg(long, value_name = "yes|no")]
+    pub x25519_alone: Option<Answer>,
+}
+
+/// `--bundle`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bundle(pub Hash);
+
+/// yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer(pub bool);
+
+impl PeerOperate {
+    /// As other operations have it; none of these asks.
+    pub fn operate(&self) -> Operate {
+        Operate { name: self.name.clone(), dry_run: self.dry_run, yes: true, waiting: self.waiting }
+    }
+}
+
+impl FromStr for Bundle {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Bundle(Hash::ZERO)),
+            hash => hash.parse().map(Bundle).map_err(|_| "expected 64 hexadecimal digits, or none"),
+        }
+    }
+}
+
+impl FromStr for Answer {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "yes" => Ok(Answer(true)),
+            "no" => Ok(Answer(false)),
+            _ => Err("expected yes or no"),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `cache`: what a resolver keeps.
+
+use namechain::rpc;
+
+use super::CommandError;
+use crate::{
+    cli::{CacheCommand, Flush},
+    client::Client,
+    ui::Ui,
+};
+
+/// Runs the command. `--json` prints what `/v1/cache/flush` says.
+pub fn run(ui: Ui, client: &Client, command: &CacheCommand) -> Result<(), CommandError> {
+    let CacheCommand::Flush(Flush { name, zone }) = command;
+    let flushed = client.flush(&rpc::Flush { name: name.clone(), zone: zone.clone() })?;
+    let answers = if flushed.flushed == 1 { "answer" } else { "answers" };
+    ui.result(&format!("{} {answers} forgotten", flushed.flushed), &flushed);
+    Ok(())
+}
