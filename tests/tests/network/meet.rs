@@ -15,9 +15,7 @@ const ANY_QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 /// Waits until the node knows the name as this owner's.
 fn knows(site: &Site, node: &Daemon, name: &str, owner: &str) {
     let api = node.addr("api");
-    wait::until(&format!("{name} at {api}"), || {
-        (site.owner(api, name).as_deref() == Some(owner)).then_some(())
-    });
+    wait::until(&format!("{name} at {api}"), || site.owner(api, name).filter(|(found, _)| found == owner));
 }
 
 fn alice() -> String {
