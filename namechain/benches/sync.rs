@@ -22,7 +22,6 @@ use common::{
     state::{NETWORK, name, owner, records, stamp_all},
 };
 use namechain::{
-    chain::Storage,
     consensus::price,
     node::{MineMode, Node, NodeConfig, NodeHandle, P2p},
     store::{Options, Store},

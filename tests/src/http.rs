@@ -46,32 +46,48 @@ pub fn post(node: SocketAddr, path: &str, body: &str) -> Response {
     send(node, "POST", path, "Content-Type: application/json\r\n", body)
 }
 
+/// The JSON at `path`; `None` if the node does not answer, or not with that.
+pub fn look(node: SocketAddr, path: &str) -> Option<Value> {
+    let answer = exchange(node, "GET", path, "", "").ok().filter(|answer| answer.status == 200)?;
+    serde_json::from_str(&answer.body).ok()
+}
+
 /// Any request, with more header lines (each ends with CR LF).
 ///
 /// # Panics
 /// If the node does not answer.
 pub fn send(node: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Response {
+    exchange(node, method, path, headers, body)
+        .unwrap_or_else(|error| panic!("{node}: {method} {path}: {error}"))
+}
+
+fn exchange(
+    node: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Result<Response, String> {
     // A header line of the caller comes first, so that it can say another Host.
     let host = if headers.starts_with("Host:") { String::new() } else { format!("Host: {node}\r\n") };
     let head = format!(
         "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    let mut stream = TcpStream::connect(node).unwrap_or_else(|error| panic!("{node}: {error}"));
-    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
-    stream.write_all(head.as_bytes()).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+    let mut stream = TcpStream::connect(node).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(|error| error.to_string())?;
+    stream.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
     // A node that refuses a long body may close before it has read it.
     let _ = stream.write_all(body.as_bytes());
     let mut answer = Vec::new();
     // What came before a reset is the answer.
     let _ = stream.take(MAX_RESPONSE).read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer);
-    let (head, body) =
-        text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: no answer: {text}"));
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {text}"))?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("no status line")?;
     let head = head.to_ascii_lowercase();
     let body = if head.contains("transfer-encoding: chunked") { unchunk(body) } else { body.to_owned() };
-    Response { status, head, body }
+    Ok(Response { status, head, body })
 }
 
 fn unchunk(mut rest: &str) -> String {

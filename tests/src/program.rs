@@ -153,6 +153,13 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Its memory in KiB, by a name of `/proc/PID/status`: `VmRSS` now, `VmHWM` at the most. `None` where there is no such file.
+    pub fn memory_kib(&self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

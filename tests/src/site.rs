@@ -6,6 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    http,
     program::{Daemon, Outcome, User, command, command_in},
     wait,
 };
@@ -72,16 +73,22 @@ impl Site {
         command.output().expect("zonetool runs").into()
     }
 
-    /// `zonetool status` at the node; null if it does not answer.
+    /// How the node is; null if it does not answer.
     pub fn status(&self, api: SocketAddr) -> Value {
+        if self.namespace.is_none() {
+            return http::look(api, "/v1/status").unwrap_or_default();
+        }
         let outcome = self.ask(api, &["status"]);
         if outcome.code == 0 { outcome.json() } else { Value::Null }
     }
 
-    /// The owner of a name as the node has it; `None` if it is nobody's.
-    pub fn owner(&self, api: SocketAddr, name: &str) -> Option<String> {
-        let outcome = self.ask(api, &["show", name]);
-        outcome.json()["owner"].as_str().map(str::to_owned)
+    /// The owner of a name and the height that registered it, as the node has it; `None` if it is nobody's.
+    pub fn owner(&self, api: SocketAddr, name: &str) -> Option<(String, u64)> {
+        let entry = match self.namespace {
+            None => http::look(api, &format!("/v1/names/{name}"))?["entry"].take(),
+            Some(_) => self.ask(api, &["show", name]).json(),
+        };
+        Some((entry["owner"].as_str()?.to_owned(), entry["registered"].as_u64()?))
     }
 
     /// Waits until the node has as many peers.

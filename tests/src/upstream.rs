@@ -27,14 +27,9 @@ impl Counting {
         thread::spawn(move || {
             let mut packet = [0; 4_096];
             while let Ok((len, from)) = socket.recv_from(&mut packet) {
-                let Some((name, end)) = question(&packet[..len]) else { continue };
+                let Some((name, _)) = question(&packet[..len]) else { continue };
+                let Some(answer) = answer(&packet[..len], [203, 0, 113, 99]) else { continue };
                 kept.lock().expect("nobody panics with it").push(name);
-                let mut answer = packet[..end].to_vec();
-                // A response, recursion available, one question, one answer; the EDNS of the question is left out.
-                answer[2] = 0x80 | (answer[2] & 0x01);
-                answer[3] = 0x80;
-                answer[6..12].copy_from_slice(&[0, 1, 0, 0, 0, 0]);
-                answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 203, 0, 113, 99]);
                 // The asker may be gone.
                 let _ = socket.send_to(&answer, from);
             }
@@ -49,6 +44,19 @@ impl Counting {
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("nobody panics with it").clone()
     }
+}
+
+/// The answer to a question: this address, for a minute.
+pub fn answer(packet: &[u8], address: [u8; 4]) -> Option<Vec<u8>> {
+    let (_, end) = question(packet)?;
+    let mut answer = packet[..end].to_vec();
+    // A response, recursion available, one question, one answer; the EDNS of the question is left out.
+    answer[2] = 0x80 | (answer[2] & 0x01);
+    answer[3] = 0x80;
+    answer[6..12].copy_from_slice(&[0, 1, 0, 0, 0, 0]);
+    answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+    answer.extend_from_slice(&address);
+    Some(answer)
 }
 
 /// The name of the first question, and where the question ends.

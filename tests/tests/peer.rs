@@ -119,7 +119,8 @@ fn only_the_owner_publishes_and_a_buyer_inherits_nothing() {
     refused(friend.zonetool(&["peer", "publish", "alice", "--words-file", &other_words]), 4, "belongs to");
     refused(user.zonetool(&["peer", "publish", "alice", "--words-file", &other_words]), 4, "the words make");
     refused(user.zonetool(&["peer", "publish", "alice", "--locator", "a b"]), 2, "printable ASCII");
-    let published = user.zonetool(&["peer", "publish", "alice", "--words-file", &words, "--wait"]).ok().json();
+    let published =
+        user.zonetool(&["peer", "publish", "alice", "--words-file", &words, "--wait"]).ok().json();
     let sellers = published["messaging"]["identity"].clone();
 
     let owner = friend.zonetool(&["key", "show"]).ok().json()["owner"].as_str().expect("a key").to_owned();

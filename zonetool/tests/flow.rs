@@ -110,6 +110,66 @@ fn without_wait_it_ends_with_the_submission() {
     assert!(node.state().pending.is_some());
 }
 
+#[test]
+fn it_waits_until_it_is_as_deep_as_it_should_be() {
+    let (node, user) = (Node::start(blocks()), User::new());
+    let done = user.register(&node, &["--wait", "--depth", "20"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let result = done.json();
+    assert!(result["depth"].as_u64().unwrap() >= 20, "{result}");
+    // Progress has a line at once, and then one every ten seconds: of what the last waiting was for there is the first.
+    assert!(done.stderr.contains("alice is recorded at height"), "{}", done.stderr);
+    let without_wait = user.register(&node, &["--depth", "20"]);
+    assert_eq!(without_wait.code, 2, "{}", without_wait.stderr);
+}
+
+/// A reorganisation while it waits: another has the name, or nobody.
+#[test]
+fn what_a_reorganisation_undoes_is_told() {
+    let user = User::new();
+    let other = PublicKey([5; 32]);
+    for (undone, words) in [(Some(other), "alice is taken, by 0505"), (None, "a reorganisation has undone")] {
+        let node = Node::start(State { undone: Some(undone), ..blocks() });
+        let done = user.register(&node, &["--wait", "--depth", "20"]);
+        assert_eq!(done.code, 7, "{}{}", done.stdout, done.stderr);
+        let error = done.json()["error"].clone();
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn status_is_watched_until_the_node_is_synced() {
+    let user = User::new();
+    let node = Node::start(State { catching_up: 3, ..blocks() });
+    let done = user.run(&node, &["status", "--watch"]);
+    assert_eq!((done.code, &done.json()["synced"]), (0, &true.into()), "{}", done.stderr);
+    assert!(done.stderr.contains("blocks 100 of 3100, 100 a second, 10 s left"), "{}", done.stderr);
+    let node = Node::start(State { syncing: true, ..blocks() });
+    let late = user.run(&node, &["status", "--watch", "--timeout", "0"]);
+    assert_eq!(late.code, 6, "{}", late.stderr);
+}
+
+#[test]
+fn peers_are_listed_and_can_not_write_to_the_terminal() {
+    let (node, user) = (Node::start(blocks()), User::new());
+    let listed = user.run(&node, &["peers"]);
+    assert_eq!(
+        (listed.code, &listed.json()["peers"][0]["score"]),
+        (0, &Value::from(-20)),
+        "{}",
+        listed.stderr
+    );
+    let done =
+        Command::new(env!("CARGO_BIN_EXE_zonetool")).args(["--node", &node.url, "peers"]).output().unwrap();
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    assert!(
+        text.starts_with("1 peer\nin  /ip4/192.0.2.1/tcp/7379  for 61 s, height 7, score -20, evil/1"),
+        "{text}"
+    );
+    assert!(!text.contains("\nforged"), "{text}");
+}
+
 /// The salt is made of key and name: a second run finds the commitment of the first and pays nothing twice.
 #[test]
 fn an_interrupted_registration_goes_on() {

@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use waiting::Waiting;
 
 use crate::{
-    chain::{Chain, Change, StorageError, TipChange},
+    chain::{Chain, StorageError, TipChange},
     codec::Encode,
     consensus::{
         RuleViolation,
@@ -271,21 +271,6 @@ impl Mempool {
             }
         }
         Ok(dropped)
-    }
-
-    /// What the store is to write after [`Mempool::follow`], so that what waits survives a restart: what was recorded or
-    /// dropped is forgotten, what was undone and waits again is kept.
-    pub fn rows_after(&self, change: &TipChange, dropped: &[Hash]) -> Vec<Change> {
-        let recorded = change.connected.iter().flat_map(|block| &block.operations);
-        let gone = recorded.map(|operation| operation.id(self.network)).chain(dropped.iter().copied());
-        let mut rows: Vec<Change> = gone.map(|id| Change::Pending(id, None)).collect();
-        for operation in change.undone.iter().flat_map(|block| &block.operations) {
-            let id = operation.id(self.network);
-            if self.has(&id) {
-                rows.push(Change::Pending(id, Some(operation.to_bytes())));
-            }
-        }
-        rows
     }
 
     /// The slots of the operations that may not be recordable after the move, and of all that follow them on their names.

@@ -75,6 +75,8 @@ fn behaviour(config: &NetConfig, keypair: &Keypair, topics: &Topics) -> Result<B
         .with_agent_version(AGENT.to_owned())
         .with_push_listen_addr_updates(true)
         .with_cache_size(0);
+    // Half of the time to ask, half to be answered.
+    let codec = Codec { request_within: limits.request_within / 2 };
     let requests = request_response::Config::default()
         .with_request_timeout(limits.request_within)
         .with_max_concurrent_streams(limits::REQUESTS_PER_PEER);
@@ -94,7 +96,7 @@ fn behaviour(config: &NetConfig, keypair: &Keypair, topics: &Topics) -> Result<B
         mdns: Toggle::from(mdns),
         gossip: gossip::behaviour(network, topics)?,
         requests: request_response::Behaviour::with_codec(
-            Codec,
+            codec,
             [(protocol, ProtocolSupport::Full)],
             requests,
         ),

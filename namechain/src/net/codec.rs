@@ -1,11 +1,11 @@
 //! Frames: four bytes of length, big-endian, then the message. A length over its cap is refused unread, and memory is
 //! taken as bytes arrive, not as they are promised.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::{StreamProtocol, request_response};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
     codec::{Decode, Encode},
@@ -30,21 +30,39 @@ pub(super) enum Reply {
     Sent(Vec<u8>, Room),
 }
 
+/// A request: one that goes, or one that came. What can't be read comes too: the engine would drop it without a word.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// It goes, or it came and was read.
+    Read(Request),
+    /// It came, and can't be read, is longer than it may be, or is cut off.
+    Malformed,
+    /// It did not come in time.
+    Slow,
+}
+
 /// Reads and writes frames.
 #[derive(Clone, Debug)]
-pub(super) struct Codec;
+pub(super) struct Codec {
+    /// How long a request may take to arrive, from its first byte to its last.
+    pub request_within: Duration,
+}
 
 impl request_response::Codec for Codec {
     type Protocol = StreamProtocol;
-    type Request = Request;
+    type Request = Wanted;
     type Response = Reply;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Request>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Wanted>
     where
         T: AsyncRead + Unpin + Send,
     {
-        let bytes = read_frame(io, MAX_REQUEST_BYTES).await?;
-        Request::from_bytes(&bytes).map_err(malformed)
+        match timeout(self.request_within, read_frame(io, MAX_REQUEST_BYTES)).await {
+            Err(_) => Ok(Wanted::Slow),
+            Ok(Ok(bytes)) => Ok(Request::from_bytes(&bytes).map_or(Wanted::Malformed, Wanted::Read)),
+            Ok(Err(error)) if is_malformed(&error) => Ok(Wanted::Malformed),
+            Ok(Err(error)) => Err(error),
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Reply>
@@ -55,11 +73,14 @@ impl request_response::Codec for Codec {
         Response::from_bytes(&bytes).map(Reply::Received).map_err(malformed)
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Request) -> io::Result<()>
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, wanted: Wanted) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write_frame(io, &request.to_bytes()).await
+        match wanted {
+            Wanted::Read(request) => write_frame(io, &request.to_bytes()).await,
+            Wanted::Malformed | Wanted::Slow => Err(malformed("nothing to ask")),
+        }
     }
 
     async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, reply: Reply) -> io::Result<()>

@@ -2,6 +2,7 @@
 //! it would dial is told, for the address book to judge, and its query goes on with those who are connected.
 
 use std::{
+    collections::HashMap,
     num::NonZeroUsize,
     task::{Context, Poll},
     time::Duration,
@@ -17,7 +18,11 @@ use libp2p::{
     },
 };
 
-use super::{NetError, gate::Refusal};
+use super::{
+    NetError,
+    gate::Refusal,
+    limits::{self, Bucket},
+};
 use crate::types::Network;
 
 /// The most bytes of a Kademlia message: twenty peers with a few addresses each.
@@ -35,6 +40,9 @@ pub(super) struct Found {
 /// The behaviour.
 pub(super) struct Finder {
     inner: kad::Behaviour<MemoryStore>,
+    /// What each connected peer has left of messages that are looked at.
+    buckets: HashMap<PeerId, Bucket>,
+    now: Duration,
 }
 
 impl Finder {
@@ -63,7 +71,12 @@ impl Finder {
         };
         let mut inner = kad::Behaviour::with_config(us, MemoryStore::with_config(us, store), config);
         inner.set_mode(Some(kad::Mode::Server));
-        Ok(Finder { inner })
+        Ok(Finder { inner, buckets: HashMap::new(), now: Duration::ZERO })
+    }
+
+    /// Tells the time.
+    pub fn tick(&mut self, now: Duration) {
+        self.now = now;
     }
 
     /// Takes a connected peer into the table from which others are told, under an address that we believe.
@@ -121,6 +134,11 @@ impl NetworkBehaviour for Finder {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::ConnectionClosed(closed) = &event
+            && closed.remaining_established == 0
+        {
+            self.buckets.remove(&closed.peer_id);
+        }
         self.inner.on_swarm_event(event);
     }
 
@@ -130,7 +148,11 @@ impl NetworkBehaviour for Finder {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        self.inner.on_connection_handler_event(peer, connection, event);
+        let fresh = || Bucket::new(limits::SEARCHES_AT_ONCE, limits::SEARCHES_PER_SECOND, self.now);
+        // One over what it may: its stream waits for an answer that never comes, and it has few streams.
+        if self.buckets.entry(peer).or_insert_with(fresh).take(1, self.now) {
+            self.inner.on_connection_handler_event(peer, connection, event);
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Found, THandlerInEvent<Self>>> {

@@ -24,7 +24,7 @@ use libp2p::{
 use super::{
     address::{self, Group},
     bans::Bans,
-    limits::{self, Limits},
+    limits::{self, Bucket, Limits},
 };
 
 /// Why a connection is refused.
@@ -36,6 +36,8 @@ pub(super) enum Refusal {
     Full,
     /// There are too many from its group.
     GroupFull,
+    /// Its group comes too often.
+    TooOften,
     /// There is one with this peer.
     Duplicate,
     /// Nobody ordered this dial.
@@ -49,6 +51,7 @@ impl Refusal {
             Refusal::Banned => "banned",
             Refusal::Full => "full",
             Refusal::GroupFull => "group_full",
+            Refusal::TooOften => "too_often",
             Refusal::Duplicate => "duplicate",
             Refusal::NotOrdered => "not_ordered",
         }
@@ -81,6 +84,8 @@ pub(super) struct Gate {
     bans: Bans,
     ordered: HashSet<ConnectionId>,
     pending: HashMap<ConnectionId, Option<Group>>,
+    /// What each group has left of connections that may begin; one that is full again is not kept.
+    knocks: HashMap<Group, Bucket>,
     links: HashMap<ConnectionId, Link>,
     close: VecDeque<(PeerId, CloseConnection)>,
     waker: Option<Waker>,
@@ -96,6 +101,7 @@ impl Gate {
             bans: Bans::default(),
             ordered: HashSet::new(),
             pending: HashMap::new(),
+            knocks: HashMap::new(),
             links: HashMap::new(),
             close: VecDeque::new(),
             waker: None,
@@ -106,6 +112,7 @@ impl Gate {
     pub fn tick(&mut self, now: Duration) {
         self.now = now;
         self.bans.tick(now);
+        self.knocks.retain(|_, bucket| !bucket.is_full(now));
     }
 
     /// Lets one dial through.
@@ -140,7 +147,7 @@ impl Gate {
     }
 
     /// Whether a connection from `ip` may begin.
-    fn knock(&self, group: Option<Group>, ip: Option<IpAddr>) -> Result<(), Refusal> {
+    fn knock(&mut self, group: Option<Group>, ip: Option<IpAddr>) -> Result<(), Refusal> {
         if ip.is_some_and(|ip| self.bans.has_ip(ip)) {
             return Err(Refusal::Banned);
         }
@@ -148,6 +155,12 @@ impl Gate {
             return Err(Refusal::Full);
         }
         let own = matches!(group, Some(Group::Loopback(_)));
+        if let Some(group) = group.filter(|_| !own) {
+            let fresh = || Bucket::new(limits::KNOCKS_AT_ONCE, limits::KNOCKS_PER_SECOND, self.now);
+            if !self.knocks.entry(group).or_insert_with(fresh).take(1, self.now) {
+                return Err(Refusal::TooOften);
+            }
+        }
         let pending = self.pending.values().filter(|pending| **pending == group).count();
         let crowded = pending >= self.limits.inbound_pending_per_group
             || self.inbound_of(group) >= self.limits.inbound_per_group;

@@ -19,6 +19,10 @@ pub const INBOUND_PER_GROUP: usize = 8;
 pub const INBOUND_PENDING: usize = 32;
 /// The same, from one group: one host must not keep the door shut.
 pub const INBOUND_PENDING_PER_GROUP: usize = 8;
+/// Connections that may begin at once from one group; that of this machine is not counted.
+pub const KNOCKS_AT_ONCE: u32 = 40;
+/// The same, in a second: each costs a handshake's cryptography.
+pub const KNOCKS_PER_SECOND: u32 = 4;
 /// How long a connection may take until the other side has proved who it is.
 pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a peer may take, once it is connected, until it has said hello or answered ours.
@@ -71,6 +75,16 @@ pub const BLOCKS_PER_TWO_SECONDS: u32 = 1;
 pub const BLOCKS_AT_ONCE: u32 = 30;
 /// Messages over what a peer may bring until it is hung up on: more than an honest one ever has to pass on at once.
 pub const GOSSIP_OVER: u32 = 10_000;
+/// What a block over that counts for: they are rarer, and larger.
+pub const BLOCK_OVER: u32 = 20;
+/// What else a peer may tell of itself at once: who it is, which topics it wants.
+pub const SIGNALS_AT_ONCE: u32 = 100;
+/// The same, in a second.
+pub const SIGNALS_PER_SECOND: u32 = 2;
+/// Messages of Kademlia that a peer may send at once; one more is not looked at.
+pub const SEARCHES_AT_ONCE: u32 = 200;
+/// The same, in a second.
+pub const SEARCHES_PER_SECOND: u32 = 10;
 /// For how long a peer that flooded us is refused, in seconds.
 pub const FLOOD_REFUSED_SECONDS: u64 = 600;
 /// For how long an identity on another network is refused, in seconds.
@@ -196,6 +210,12 @@ impl Bucket {
         Bucket { tokens: most, most, per_second: per_second.into(), at: now }
     }
 
+    /// Whether it is full, or will be without anybody taking from it.
+    pub fn is_full(&self, now: Duration) -> bool {
+        let millis = now.saturating_sub(self.at).as_millis() as u64;
+        self.tokens.saturating_add(millis.saturating_mul(self.per_second)) >= self.most
+    }
+
     /// Takes `cost` tokens; false if there are not as many.
     pub fn take(&mut self, cost: u32, now: Duration) -> bool {
         let millis = now.saturating_sub(self.at).as_millis() as u64;
@@ -223,6 +243,7 @@ mod tests {
         assert!(bucket.take(1, start + Duration::from_millis(250)), "no millisecond is lost");
         let later = start + Duration::from_secs(3600);
         assert!(bucket.take(10, later) && !bucket.take(1, later), "no fuller than full");
+        assert!(!bucket.is_full(later) && bucket.is_full(later + Duration::from_millis(2_500)));
         assert!(!bucket.take(1, start), "a clock that goes back gives nothing");
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Connected {
     pub operations: Bucket,
     /// Messages over that.
     pub gossip_over: u32,
+    /// What it may tell of itself.
+    pub signals: Bucket,
     /// Shared with each answer to it that is under way.
     pub answering: Arc<()>,
     /// Requests of ours that it has not answered.
@@ -84,6 +86,7 @@ impl Peers {
             blocks: Bucket::new(2 * limits::BLOCKS_AT_ONCE, limits::BLOCKS_PER_TWO_SECONDS, now),
             operations: Bucket::new(limits::OPERATIONS_AT_ONCE, limits::OPERATIONS_PER_SECOND, now),
             gossip_over: 0,
+            signals: Bucket::new(limits::SIGNALS_AT_ONCE, limits::SIGNALS_PER_SECOND, now),
             answering: Arc::new(()),
             asked: 0,
         };

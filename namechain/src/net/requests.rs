@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::{
     Serve,
-    codec::{Reply, Room, is_malformed},
+    codec::{Reply, Room, Wanted, is_malformed},
     counters, limits,
     swarm::Shell,
 };
@@ -80,10 +80,14 @@ fn small(response: &Response, peer: &Arc<()>) -> Reply {
 
 impl Shell {
     /// Something happened to a request.
-    pub(super) fn on_request(&mut self, event: Engine<Request, Reply>) {
+    pub(super) fn on_request(&mut self, event: Engine<Wanted, Reply>) {
         match event {
             Engine::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
-                self.asked_by(peer, request_id, request, channel);
+                match request {
+                    Wanted::Read(request) => self.asked_by(peer, request_id, request, channel),
+                    Wanted::Malformed => self.asked_badly(&peer, Offence::Malformed),
+                    Wanted::Slow => self.asked_badly(&peer, Offence::Silent),
+                }
             }
             Engine::Message { peer, message: Message::Response { request_id, response }, .. } => {
                 self.answered(peer, request_id, response);
@@ -93,7 +97,7 @@ impl Shell {
             }
             Engine::InboundFailure { peer, request_id, error, .. } => {
                 let our_fault = self.desk.owed.remove(&request_id);
-                self.not_taken(peer, &error, our_fault);
+                self.not_taken(&peer, &error, our_fault);
             }
             Engine::ResponseSent { .. } => {}
         }
@@ -182,22 +186,20 @@ impl Shell {
         let _ = self.swarm.behaviour_mut().requests.send_response(channel, reply);
     }
 
-    /// A request of a peer came to nothing.
-    fn not_taken(&mut self, id: PeerId, error: &InboundFailure, our_fault: bool) {
-        let Some(peer) = self.peers.get(&id) else { return };
+    /// A peer asked what can't be read, or did not ask to the end: the stream is closed.
+    fn asked_badly(&mut self, id: &PeerId, offence: Offence) {
+        let Some(peer) = self.peers.get(id) else { return };
         let peer = peer.number;
-        match error {
-            InboundFailure::Io(error) if is_malformed(error) => {
-                debug!("{id} sent a request that can't be read");
-                counters::request("in", "unread", "malformed");
-                self.tell(Event::Misbehaved { peer, offence: Offence::Malformed });
-            }
-            InboundFailure::Timeout if !our_fault => {
-                debug!("{id} was too slow in asking, or in taking its answer");
-                counters::request("in", "unread", "slow");
-                self.tell(Event::Misbehaved { peer, offence: Offence::Silent });
-            }
-            _ => {}
+        let outcome = if offence == Offence::Malformed { "malformed" } else { "slow" };
+        debug!("{id} sent a request that can't be read: {outcome}");
+        counters::request("in", "unread", outcome);
+        self.tell(Event::Misbehaved { peer, offence });
+    }
+
+    /// A peer did not take its answer.
+    fn not_taken(&mut self, id: &PeerId, error: &InboundFailure, our_fault: bool) {
+        if matches!(error, InboundFailure::Timeout) && !our_fault {
+            self.asked_badly(id, Offence::Silent);
         }
     }
 
@@ -212,7 +214,7 @@ impl Shell {
         };
         connected.asked += 1;
         let to = connected.id;
-        let engine = self.swarm.behaviour_mut().requests.send_request(&to, request);
+        let engine = self.swarm.behaviour_mut().requests.send_request(&to, Wanted::Read(request));
         self.desk.asked.insert(engine, Asked { peer, id, kind });
     }
 

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use libp2p::{
     PeerId, Swarm,
     core::ConnectedPoint,
-    gossipsub,
+    gossipsub, identify,
     swarm::{ConnectionId, SwarmEvent},
 };
 use tokio::{
@@ -153,7 +153,12 @@ impl Shell {
                     self.swarm.close_connection(event.connection);
                 }
             }
-            BehaviourEvent::Identify(event) => self.on_identify(event),
+            BehaviourEvent::Identify(event) => {
+                if let identify::Event::Received { peer_id, .. } = &event {
+                    self.signalled(*peer_id);
+                }
+                self.on_identify(event);
+            }
             BehaviourEvent::Finder(found) => self.on_found(found),
             BehaviourEvent::Mdns(event) => self.on_mdns(event),
             BehaviourEvent::Gossip(event) => self.on_gossip(event),
@@ -209,6 +214,14 @@ impl Shell {
         self.refuse(*id, ip, limits::FLOOD_REFUSED_SECONDS);
     }
 
+    /// A peer told something of itself, which an honest one seldom does.
+    fn signalled(&mut self, id: PeerId) {
+        let now = self.clock.elapsed();
+        if self.peers.get(&id).is_some_and(|peer| !peer.signals.take(1, now)) {
+            self.flooded(&id);
+        }
+    }
+
     pub(super) fn refuse(&mut self, id: PeerId, ip: Option<IpAddr>, seconds: u64) {
         self.book.forget(&id);
         let behaviour = self.swarm.behaviour_mut();
@@ -258,8 +271,14 @@ impl Shell {
     }
 
     fn on_gossip(&mut self, event: gossipsub::Event) {
-        let gossipsub::Event::Message { propagation_source: from, message_id, message } = event else {
-            return;
+        let (from, message_id, message) = match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                (propagation_source, message_id, message)
+            }
+            gossipsub::Event::Subscribed { peer_id, .. } | gossipsub::Event::Unsubscribed { peer_id, .. } => {
+                return self.signalled(peer_id);
+            }
+            _ => return,
         };
         let now = self.clock.elapsed();
         let is_block = message.topic == self.topics.blocks.hash();
@@ -270,7 +289,7 @@ impl Shell {
         let number = peer.number;
         let may = if is_block { peer.blocks.take(2, now) } else { peer.operations.take(1, now) };
         if !may {
-            peer.gossip_over += 1;
+            peer.gossip_over += if is_block { limits::BLOCK_OVER } else { 1 };
             let over = peer.gossip_over;
             counters::gossip(what, "over");
             self.report(&message_id, &from, Verdict::Ignore);
@@ -320,7 +339,9 @@ impl Shell {
 
     fn tick(&mut self) {
         let now = self.clock.elapsed();
-        self.swarm.behaviour_mut().gate.tick(now);
+        let behaviour = self.swarm.behaviour_mut();
+        behaviour.gate.tick(now);
+        behaviour.finder.tick(now);
         while let Some(waiting) = self.verdicts.overdue(now) {
             counters::gossip("verdict", "overdue");
             self.report(&waiting.message, &waiting.from, Verdict::Ignore);

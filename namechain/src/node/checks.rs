@@ -134,7 +134,7 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
             Checked::Unreadable => counter!(REJECTED, "what" => kind, "rule" => "encoding").increment(1),
             Checked::Headers(_) | Checked::Block(_) | Checked::Operation(_) => {}
         }
-        if done.blocking_send(Command::Heard(Event::Checked { job, outcome })).is_err() {
+        if done.blocking_send(Event::Checked { job, outcome }.into()).is_err() {
             return;
         }
     }

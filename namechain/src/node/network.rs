@@ -273,10 +273,9 @@ impl ChainThread {
         if standing.synced
             && standing.why == Why::AtTip
             && let Some(mark) = self.link.mark.take()
+            && let Err(error) = fs::write(&mark, b"")
         {
-            if let Err(error) = fs::write(&mark, b"") {
-                warn!("{}: {error}", mark.display());
-            }
+            warn!("{}: {error}", mark.display());
         }
     }
 

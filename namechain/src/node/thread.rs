@@ -46,7 +46,7 @@ pub(super) enum Command {
     /// Whether a commit waits.
     CommitmentPending(Hash, oneshot::Sender<bool>),
     /// Something happened in the network.
-    Heard(Event),
+    Heard(Box<Event>),
     /// Time has passed.
     Tick,
     /// End.
@@ -55,7 +55,7 @@ pub(super) enum Command {
 
 impl From<Event> for Command {
     fn from(event: Event) -> Self {
-        Command::Heard(event)
+        Command::Heard(Box::new(event))
     }
 }
 
@@ -163,7 +163,7 @@ impl ChainThread {
                 Command::SnapshotAt(height, reply) => _ = reply.send(self.chain.snapshot_at(height)),
                 Command::NamePending(name, reply) => _ = reply.send(self.mempool.has_name(&name)),
                 Command::CommitmentPending(hash, reply) => _ = reply.send(self.mempool.has_commitment(&hash)),
-                Command::Heard(event) => self.heard(event)?,
+                Command::Heard(event) => self.heard(*event)?,
                 Command::Tick => self.tick()?,
                 Command::Stop => break,
             }

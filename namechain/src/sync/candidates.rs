@@ -51,8 +51,8 @@ pub(super) struct Candidate {
     pub extender: Option<Peer>,
     /// Since when no peer has it.
     pub lonely_since: Option<u64>,
-    /// Whether it was said that it departs too deep.
-    pub told: bool,
+    /// The end of which it was said that it departs too deep.
+    pub told: Option<Hash>,
 }
 
 /// Where a header that a peer showed is found.
@@ -78,7 +78,7 @@ impl Candidate {
             usable_since: None,
             extender: None,
             lonely_since: None,
-            told: false,
+            told: None,
         }
     }
 
@@ -103,7 +103,7 @@ impl Candidate {
             usable_since: None,
             extender: None,
             lonely_since: None,
-            told: false,
+            told: None,
         }
     }
 
@@ -309,9 +309,24 @@ impl Candidates {
             .find_map(|(number, candidate)| Some((number, candidate.find(id, height)?)))
     }
 
-    /// The candidate that ends with `header`'s parent, or has it.
-    pub fn find_parent(&self, header: &Header) -> Option<(u64, Found)> {
-        self.find_above(&header.previous, header.height.checked_sub(1)?)
+    /// The candidate that goes along with these headers the furthest, and how many of them it has; at least one.
+    pub fn longest(&self, headers: &[Header], ids: &[Hash]) -> Option<(u64, usize)> {
+        let along = |on: &Candidate| {
+            // Who has one of them has those before it.
+            let both: Vec<(&Hash, u32)> =
+                ids.iter().zip(headers.iter().map(|header| header.height)).collect();
+            both.partition_point(|(id, height)| *height > on.base_height && on.find(id, *height).is_some())
+        };
+        let all = self.iter().map(|(number, on)| (number, along(on))).filter(|(_, count)| *count > 0);
+        all.max_by_key(|(number, count)| (*count, u64::MAX - number))
+    }
+
+    /// The candidate that ends with `header`'s parent, or else one that has it.
+    pub fn find_parent(&self, header: &Header) -> Option<u64> {
+        let ends = self.iter().find(|(_, on)| on.ahead().id() == header.previous && !on.is_done());
+        let has =
+            || self.find_above(&header.previous, header.height.checked_sub(1)?).map(|(number, _)| number);
+        ends.map(|(number, _)| number).or_else(has)
     }
 
     /// How many ids all of them hold.

@@ -314,9 +314,9 @@ impl Sync {
         ids: &[Hash],
         known: usize,
     ) -> Result<Option<(u64, usize)>, StorageError> {
-        let there = self.candidates.find_above(&ids[known], headers[known].height);
-        let parent = if known == 0 { self.candidates.find_parent(&headers[0]) } else { None };
-        let Some((number, _)) = there.or(parent) else {
+        let along = self.candidates.longest(&headers[known..], &ids[known..]);
+        let parent = || self.candidates.find_parent(&headers[0]).filter(|_| known == 0).map(|on| (on, 0));
+        let Some((number, along)) = along.or_else(parent) else {
             // Nobody has shown these before.
             let Some(base) = chain.ancestry(&headers[known].previous)? else {
                 return Ok(self.cannot_place(peer));
@@ -325,16 +325,14 @@ impl Sync {
             return Ok(added.map_or_else(|| self.cannot_place(peer), |number| Some((number, known))));
         };
         let Some(on) = self.candidates.get(number) else { return Ok(None) };
-        let mut new = known;
-        while new < ids.len() && on.find(&ids[new], headers[new].height).is_some() {
-            new += 1;
-        }
+        let new = known + along;
         if new == ids.len() || on.ahead().id() == headers[new].previous {
             return Ok(Some((number, new)));
         }
         // They part from this candidate: another one, which shares the ids below. Those must have been checked.
         let (before, height) = (headers[new].previous, headers[new].height.saturating_sub(1));
-        if on.find(&before, height) != Some(Found::Worked) {
+        let shared = height.saturating_sub(on.base_height) as usize;
+        if on.find(&before, height) != Some(Found::Worked) || self.candidates.is_full(shared + MAX_HEADERS) {
             return Ok(self.cannot_place(peer));
         }
         let Some(end) = self.run_along(chain, on, walk, &headers[known..new], &ids[known..new], &before)?

@@ -65,7 +65,7 @@ impl Sync {
         let depth = chain.tip_header().height.saturating_sub(parts);
         if depth > MAX_REORG_DEPTH {
             let (tip, work) = (on.end().id(), on.work());
-            if !std::mem::replace(&mut on.told, true) {
+            if on.told.replace(tip) != Some(tip) {
                 self.act(Action::HoldBack { tip, depth, work });
             }
             return Ok(None);

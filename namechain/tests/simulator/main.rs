@@ -10,6 +10,7 @@ mod cache;
 mod cases;
 mod disk;
 mod evil;
+mod gossip;
 mod node;
 mod plan;
 mod world;

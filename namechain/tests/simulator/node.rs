@@ -113,7 +113,17 @@ impl Node {
     fn follow(&mut self, change: &TipChange) {
         self.deepest = self.deepest.max(change.undone.len());
         let dropped = self.mempool.follow(&self.chain, change).unwrap();
-        self.storage.commit(self.mempool.rows_after(change, &dropped), false).unwrap();
+        let recorded = change.connected.iter().flat_map(|block| &block.operations);
+        let gone = recorded.map(|operation| operation.id(NETWORK)).chain(dropped);
+        let mut rows: Vec<Change> = gone.map(|id| Change::Pending(id, None)).collect();
+        // What was undone waits again, and survives a crash again.
+        for operation in change.undone.iter().flat_map(|block| &block.operations) {
+            let id = operation.id(NETWORK);
+            if self.mempool.has(&id) {
+                rows.push(Change::Pending(id, Some(operation.to_bytes())));
+            }
+        }
+        self.storage.commit(rows, false).unwrap();
     }
 
     fn submit(&mut self, operation: Operation) -> Event {

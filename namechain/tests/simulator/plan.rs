@@ -47,7 +47,7 @@ pub fn live(seed: u64, trace: bool) -> Story {
         let sides: Vec<bool> = world.members.iter().map(|_| random.below(2) == 0).collect();
         let noticed = random.below(2) == 0;
         world.split(sides, noticed);
-        let rate = [2, 3, 5, 30][random.below(4) as usize];
+        let rate = [2, 3, 5, 8, 15, 30, 50][random.below(7) as usize];
         let crashes = random.below(2) == 0;
         busy(&mut world, &mut random, 40, rate, crashes, &mut blocks);
     }

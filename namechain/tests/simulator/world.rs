@@ -8,10 +8,10 @@ use std::{
 use namechain::{
     consensus::header::genesis,
     sync::{
-        Action, Event, Failure, GossipId, Job, JobId, Kept, Peer, RequestId, Verdict, limits,
-        message::{CompactBlock, Request, Response},
+        Action, Event, Failure, GossipId, Job, JobId, Kept, Peer, RequestId, limits,
+        message::{Request, Response},
     },
-    types::{Hash, Operation},
+    types::Hash,
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     common::{NETWORK, NOW, Random},
     disk::Disk,
     evil::{Evil, Told, Wrong},
+    gossip::Message,
     node::{Clock, Node},
 };
 
@@ -27,20 +28,14 @@ pub enum Member {
     Evil(Box<Evil>),
 }
 
-/// What is told to everybody.
-enum Message {
-    Block(CompactBlock),
-    Operation(Operation),
-}
-
 /// A connection: which members, and by which numbers they know each other.
-struct Link {
-    ends: [usize; 2],
-    peers: [Peer; 2],
+pub struct Link {
+    pub ends: [usize; 2],
+    pub peers: [Peer; 2],
 }
 
 /// Something that is going to happen.
-enum Happening {
+pub enum Happening {
     Tick(usize),
     Dial(usize, usize),
     /// A request arrives at an end of a link.
@@ -108,17 +103,17 @@ pub struct World {
     pub members: Vec<Member>,
     pub weather: Weather,
     genesis: Hash,
-    up: Vec<bool>,
+    pub up: Vec<bool>,
     lives: Vec<u32>,
     queue: BTreeMap<(u64, u64), Happening>,
     happened: u64,
-    links: BTreeMap<u64, Link>,
+    pub links: BTreeMap<u64, Link>,
     next_link: u64,
     next_peer: u64,
     /// By member: the ids of messages that it has seen, and those that it has to judge.
-    seen: Vec<BTreeSet<Hash>>,
-    judging: BTreeMap<(usize, GossipId), (u64, Arc<Message>)>,
-    next_gossip: u64,
+    pub seen: Vec<BTreeSet<Hash>>,
+    pub judging: BTreeMap<(usize, GossipId), (u64, Arc<Message>)>,
+    pub next_gossip: u64,
     /// Who has banned whom until when.
     banned: BTreeMap<(usize, usize), u64>,
     pub bans: u64,
@@ -312,7 +307,7 @@ impl World {
     }
 
     /// Puts a message on a link, or loses it.
-    fn send(&mut self, link: u64, happening: impl FnOnce() -> Happening) {
+    pub fn send(&mut self, link: u64, happening: impl FnOnce() -> Happening) {
         let Some(Link { ends: [a, b], .. }) = self.links.get(&link) else { return };
         let cut = self.cut(*a, *b);
         if !cut && self.random.below(1_000) >= self.weather.lost {
@@ -322,7 +317,7 @@ impl World {
     }
 
     /// Gives an event to a member, and does what it wants to be done.
-    fn event(&mut self, node: usize, event: Event) {
+    pub fn event(&mut self, node: usize, event: Event) {
         let clock = self.clock();
         if !self.up[node] {
             return;
@@ -413,62 +408,6 @@ impl World {
                 self.send(link, || Happening::Response { link, end: 1 - end, id, response: again });
             }
             self.send(link, || Happening::Response { link, end: 1 - end, id, response });
-        }
-    }
-
-    fn publish(&mut self, node: usize, message: Message) {
-        let message = Arc::new(message);
-        // What the transport has seen it does not send again.
-        if self.seen[node].insert(message_id(&message)) {
-            self.flood(node, &message, None);
-        }
-    }
-
-    fn flood(&mut self, node: usize, message: &Arc<Message>, but: Option<u64>) {
-        let links: Vec<(u64, usize)> = self
-            .links
-            .iter()
-            .filter(|(link, _)| Some(**link) != but)
-            .filter_map(|(link, Link { ends, .. })| Some((*link, (0..2).find(|end| ends[*end] == node)?)))
-            .collect();
-        for (link, end) in links {
-            let message = message.clone();
-            self.send(link, || Happening::Told { link, end: 1 - end, message });
-        }
-    }
-
-    fn told(&mut self, link: u64, end: usize, message: &Arc<Message>) {
-        let Some(Link { ends, peers }) = self.links.get(&link) else { return };
-        let (node, peer) = (ends[end], peers[end]);
-        let twice = self.random.below(1_000) < self.weather.twice;
-        if !self.up[node] || !self.seen[node].insert(message_id(message)) && !twice {
-            return;
-        }
-        if !matches!(self.members[node], Member::Honest(_)) {
-            return;
-        }
-        self.next_gossip += 1;
-        let gossip = GossipId(self.next_gossip);
-        self.judging.insert((node, gossip), (link, message.clone()));
-        let event = match &**message {
-            Message::Block(block) => Event::Announced { peer, gossip, block: block.clone() },
-            Message::Operation(operation) => Event::Offered { peer, gossip, operation: operation.clone() },
-        };
-        self.event(node, event);
-    }
-
-    fn judged(&mut self, node: usize, gossip: GossipId, verdict: Verdict) {
-        let (link, message) = self.judging.remove(&(node, gossip)).expect("everything is judged once");
-        match verdict {
-            Verdict::Accept => self.flood(node, &message, Some(link)),
-            Verdict::Ignore => {}
-            Verdict::Reject => {
-                // The link may be gone with a ban that came of the same.
-                let Some(Link { ends, .. }) = self.links.get(&link) else { return };
-                let other = if ends[0] == node { ends[1] } else { ends[0] };
-                let evil = matches!(self.members[other], Member::Evil(_));
-                assert!(evil, "{node} rejects what the honest {other} told it");
-            }
         }
     }
 
@@ -585,13 +524,6 @@ impl World {
             let actions = honest.act(&mut self.cache, &mut self.random, genesis, clock);
             self.perform(node, actions);
         }
-    }
-}
-
-fn message_id(message: &Message) -> Hash {
-    match message {
-        Message::Block(block) => block.header.id(NETWORK),
-        Message::Operation(operation) => operation.id(NETWORK),
     }
 }
 

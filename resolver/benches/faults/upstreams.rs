@@ -1,8 +1,8 @@
 //! Upstreams that are slow, or lie.
 
 use std::{
-    io,
-    net::{SocketAddr, UdpSocket},
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     thread,
     time::Duration,
 };
@@ -42,6 +42,13 @@ pub fn slow(address: SocketAddr) -> io::Result<()> {
 /// but noise; each with an address that is not so. And the same from another port.
 pub fn lying(address: SocketAddr) -> io::Result<()> {
     let socket = UdpSocket::bind(address)?;
+    let listener = TcpListener::bind(address)?;
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // Whoever asks over TCP, where nobody can put a word in, hears the truth.
+            let _ = tell(&mut stream);
+        }
+    });
     let elsewhere = UdpSocket::bind((address.ip(), 0))?;
     let mut question = [0; 4_096];
     loop {
@@ -69,4 +76,18 @@ pub fn lying(address: SocketAddr) -> io::Result<()> {
         let _ = elsewhere.send_to(&lie, client);
         let _ = socket.send_to(&truth, client);
     }
+}
+
+fn tell(stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut question)?;
+    let mut truth = Vec::new();
+    if answer(&question, &mut truth) {
+        let length = u16::try_from(truth.len()).map_err(io::Error::other)?;
+        stream.write_all(&[&length.to_be_bytes()[..], &truth].concat())?;
+    }
+    Ok(())
 }

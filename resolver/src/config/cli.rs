@@ -43,6 +43,9 @@ upstream = [] (ask nobody), and the tables
   [recursive] root-hints, trust-anchor, validate, port, loopback
   [delegation] port = 53, loopback = false: names that delegate their zone.
 
+SIGHUP reads the file again, and says what has changed or what is wrong with it. Sockets that a service
+manager passes (LISTEN_FDS) are answered at in place of --listen.
+
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 
 /// A DNS server for this machine: names on the chain are answered from the chain, everything else from legacy DNS.

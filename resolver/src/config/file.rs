@@ -54,10 +54,6 @@ pub struct File {
     pub cache_bytes: Option<usize>,
     /// How long a question to the upstreams may take, in milliseconds.
     pub upstream_timeout_ms: Option<u64>,
-    /// Whether UDP is served by the fast path.
-    pub fast_path: Option<bool>,
-    /// Threads of the fast path at each address.
-    pub workers: Option<usize>,
     /// How long to wait for the first upstream before another is asked beside it, to begin with, in milliseconds.
     pub hedge_ms: Option<u64>,
     /// For how long an answer that has run out is given when no upstream replies, in seconds; 0: never.
@@ -66,6 +62,10 @@ pub struct File {
     pub min_ttl_seconds: Option<u64>,
     /// How long a legacy answer is kept at most, in seconds.
     pub max_ttl_seconds: Option<u64>,
+    /// Whether UDP is served by the fast path.
+    pub fast_path: Option<bool>,
+    /// Threads of the fast path at each address.
+    pub workers: Option<usize>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,
@@ -157,6 +157,30 @@ pub fn parse(text: &str) -> Result<File, String> {
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         let message = error.message().replace("unknown field", "unknown key").replace('\n', " ");
+        let message = suggestion(&message).unwrap_or(message);
         if line == 0 { message } else { format!("line {line}: {message}") }
     })
+}
+
+/// Instead of all keys that there are, the one that was meant, if the unknown one is nearly it.
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = quoted.next().filter(|_| message.starts_with("unknown key"))?;
+    let (distance, nearest) = quoted.map(|known| (distance(unknown, known), known)).min()?;
+    (distance <= 2).then(|| format!("unknown key `{unknown}`, did you mean `{nearest}`?"))
+}
+
+/// In how many characters two words differ: added, left out or changed (Levenshtein 1966).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[row.len() - 1]
 }

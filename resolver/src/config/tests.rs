@@ -137,7 +137,13 @@ fn what_is_wrong_is_said_in_one_line() {
         ("--node http://x --data-dir /data", vec![], None, "cannot be used with"),
         ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
         ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
-        ("", vec![], Some("\nupstrem = []"), "line 2: unknown key `upstrem`, expected one of"),
+        ("", vec![], Some("\nupstrem = []"), "line 2: unknown key `upstrem`, did you mean `upstream`?"),
+        (
+            "",
+            vec![],
+            Some("[delegation]\nfoo = 1"),
+            "line 2: unknown key `foo`, expected `port` or `loopback`",
+        ),
         ("", vec![], Some("upstream = 5"), "line 1:"),
         (
             "",

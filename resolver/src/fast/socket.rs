@@ -102,6 +102,8 @@ pub struct Inbox {
     headers: MultiHeaders<SockaddrStorage>,
     came: Vec<(usize, Peer)>,
     many: bool,
+    /// Whether there ever was a datagram.
+    heard: bool,
 }
 
 impl Inbox {
@@ -112,6 +114,7 @@ impl Inbox {
             headers: MultiHeaders::preallocate(BATCH, control(socket)?),
             came: Vec::with_capacity(BATCH),
             many: false,
+            heard: false,
         })
     }
 
@@ -124,11 +127,11 @@ impl Inbox {
         let room = if self.many { BATCH } else { FEW };
         let result = if self.many {
             let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
-            take(socket, &mut self.headers, &mut slices, flags, stopped, &mut self.came)
+            take(socket, &mut self.headers, &mut slices, flags, stopped, &mut self.heard, &mut self.came)
         } else {
             let Some((few, _)) = self.room.split_first_chunk_mut::<FEW>() else { return Ok(false) };
             let mut slices = few.each_mut().map(|room| [IoSliceMut::new(room)]);
-            take(socket, &mut self.headers, &mut slices, flags, stopped, &mut self.came)
+            take(socket, &mut self.headers, &mut slices, flags, stopped, &mut self.heard, &mut self.came)
         };
         let full = self.came.len() == room;
         self.many = full || self.came.len() >= FEW;
@@ -156,15 +159,18 @@ fn take<'a>(
     slices: &'a mut [[IoSliceMut<'a>; 1]],
     flags: MsgFlags,
     stopped: &AtomicBool,
+    heard: &mut bool,
     came: &mut Vec<(usize, Peer)>,
 ) -> nix::Result<()> {
     let results = recvmmsg(socket.as_raw_fd(), headers, slices, flags, None)?;
-    // What a socket gives that was shut down are no datagrams.
-    if !stopped.load(Ordering::Acquire) {
-        came.extend(
-            results.map(|result| (result.bytes, Peer::new(result.address, local_of(result.cmsgs())))),
-        );
+    // Whoever waits at a socket that is shut down gets an empty datagram without an address, which is then the last one's.
+    let empty = stopped.load(Ordering::Acquire) && flags.contains(MsgFlags::MSG_WAITFORONE);
+    if empty && !*heard {
+        return Ok(());
     }
+    *heard = true;
+    let datagrams = results.filter(|result| result.bytes > 0 || !empty);
+    came.extend(datagrams.map(|result| (result.bytes, Peer::new(result.address, local_of(result.cmsgs())))));
     Ok(())
 }
 

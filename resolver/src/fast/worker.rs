@@ -84,8 +84,6 @@ pub struct Worker {
     /// The responder that was current when [`Current::version`] was this.
     responder: Arc<Responder>,
     version: u64,
-    /// When the worker ends, once it has been told to.
-    end: Option<Duration>,
     /// Held by every slow answer on its way.
     working: mpsc::Sender<()>,
     done: mpsc::Receiver<()>,
@@ -111,7 +109,6 @@ impl Worker {
             current,
             responder,
             version,
-            end: None,
             working,
             done,
             runtime,
@@ -122,7 +119,7 @@ impl Worker {
         })
     }
 
-    /// Answers until it is told to stop, and then what has come in, for a moment.
+    /// Answers until it is told to stop; then what has come in is answered, for at most [`GRACE`].
     ///
     /// # Errors
     /// What the system says when it can't be waited or received any more.
@@ -131,20 +128,19 @@ impl Worker {
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
         let mut batch = Batch::new(&self.socket)?;
-        while !self.stopped() {
+        while !self.stop.flag.load(Ordering::Acquire) {
             // With nobody else to wait for it waits in the call that brings the query, which is one call less.
-            let queries = self.misses.is_idle() || self.events()?;
-            if queries {
-                self.queries(&mut batch)?;
+            let wait = self.misses.is_idle();
+            if wait || self.events(None)? {
+                self.queries(&mut batch, wait)?;
             }
         }
+        let end = self.now() + GRACE;
         self.epoll.delete(&self.stop.event)?;
         self.epoll.delete(&*self.socket)?;
-        self.queries(&mut batch)?;
-        let end = self.now() + GRACE;
-        self.end = Some(end);
+        while self.queries(&mut batch, false)? && self.now() < end {}
         while !self.misses.is_idle() && self.now() < end {
-            self.events()?;
+            self.events(Some(end))?;
         }
         let left = end.saturating_sub(self.now());
         drop(self.working);
@@ -153,34 +149,27 @@ impl Worker {
         Ok(())
     }
 
-    fn stopped(&self) -> bool {
-        self.stop.flag.load(Ordering::Acquire)
-    }
-
-    fn now(&self) -> Duration {
-        self.responder.pipeline().legacy.now()
-    }
-
-    /// The responder that is current.
-    fn responder(&mut self) -> Arc<Responder> {
+    /// Takes the responder that is current.
+    fn look_up(&mut self) {
         let version = self.current.version();
         if version != self.version {
             (self.version, self.responder) = (version, self.current.get());
         }
-        self.responder.clone()
     }
 
-    /// Waits until there is something to do, and does what upstreams have left to do; whether there are queries.
-    fn events(&mut self) -> io::Result<bool> {
+    /// Waits until there is something to do, at most until `end`, and does what upstreams have left to do; whether there
+    /// are queries.
+    fn events(&mut self, end: Option<Duration>) -> io::Result<bool> {
         let mut events = [EpollEvent::empty(); EVENTS];
-        let count = match self.epoll.wait(&mut events, self.patience()) {
+        let count = match self.epoll.wait(&mut events, self.patience(end)) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
         };
-        let responder = self.responder();
-        let legacy = &responder.pipeline().legacy;
-        let (mut queries, now) = (false, legacy.now());
+        self.look_up();
+        let responder = self.responder.clone();
+        let (legacy, now) = (&responder.pipeline().legacy, self.now());
+        let mut queries = false;
         for event in &events[..count] {
             match event.data() {
                 STOP => {}
@@ -194,19 +183,24 @@ impl Worker {
     }
 
     /// How long there is nothing to do by itself.
-    fn patience(&self) -> EpollTimeout {
-        let Some(deadline) = self.misses.deadline().into_iter().chain(self.end).min() else {
+    fn patience(&self, end: Option<Duration>) -> EpollTimeout {
+        let Some(deadline) = self.misses.deadline().into_iter().chain(end).min() else {
             return EpollTimeout::NONE;
         };
         let left = deadline.saturating_sub(self.now()) + Duration::from_millis(1);
         EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
     }
 
-    fn queries(&mut self, batch: &mut Batch) -> io::Result<()> {
+    fn now(&self) -> Duration {
+        self.responder.pipeline().legacy.now()
+    }
+
+    /// Takes queries and answers them; whether there may be more. With `wait` it waits for the first.
+    fn queries(&mut self, batch: &mut Batch, wait: bool) -> io::Result<bool> {
         for at in 0..MAX_BATCHES {
-            let wait = at == 0 && self.misses.is_idle() && !self.stopped();
-            let full = batch.receive(&self.socket, wait, &self.stop.flag)?;
-            let responder = self.responder();
+            let full = batch.receive(&self.socket, wait && at == 0, &self.stop.flag)?;
+            self.look_up();
+            let responder = self.responder.clone();
             batch.read(&responder);
             let moment = Moment::new(responder.pipeline());
             for (datagram, peer, asked) in batch.queries() {
@@ -214,10 +208,10 @@ impl Worker {
             }
             self.outbox.send(&self.socket);
             if !full {
-                break;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn query(&mut self, moment: &Moment<'_>, datagram: &[u8], peer: &Peer, asked: Option<&Asked<'_>>) {

@@ -26,7 +26,7 @@ use namechain::{
 use resolver::{
     chain::{ChainError, ChainSource, Lapse, Standing},
     forward::{Legacy, LegacyConfig},
-    listen::{Bound, Server, bind},
+    listen::{Bound, Server, Udp, bind},
     mount::Mounts,
     pipeline::{Delegation, Pipeline},
     respond::{Clients, Responder},
@@ -99,18 +99,29 @@ pub struct Setup {
     pub upstreams: Vec<SocketAddr>,
     pub mounts: Mounts,
     pub delegation_port: u16,
+    /// Threads of the fast path; as many as there are cores if it is not said.
+    pub workers: Option<usize>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { upstreams: Vec::new(), mounts: Mounts { root: true, alt: true }, delegation_port: 53 }
+        Setup {
+            upstreams: Vec::new(),
+            mounts: Mounts { root: true, alt: true },
+            delegation_port: 53,
+            workers: None,
+        }
     }
 }
 
 impl Setup {
-    /// Starts a resolver over `chain`.
+    /// Starts a resolver over `chain` at a free port.
     pub fn start(self, chain: impl ChainSource) -> Resolver {
-        let bound: Bound = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        self.start_at(bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap(), chain)
+    }
+
+    /// Starts a resolver over `chain`.
+    pub fn start_at(self, bound: Bound, chain: impl ChainSource) -> Resolver {
         let address = bound.address();
         let timeout = Duration::from_secs(3);
         let upstreams = self.upstreams.into_iter().map(Into::into).collect();
@@ -121,7 +132,8 @@ impl Setup {
             legacy: Legacy::new(legacy).unwrap(),
             delegation: Delegation { port: self.delegation_port, loopback: true },
         };
-        let server = Server::start(vec![bound], Responder::new(pipeline, Clients::default()));
+        let udp = self.workers.map_or_else(Udp::default, Udp::Fast);
+        let server = Server::start_with(vec![bound], Responder::new(pipeline, Clients::default()), udp);
         Resolver { address, server }
     }
 }

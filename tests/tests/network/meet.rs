@@ -1,7 +1,7 @@
 //! Nodes that find each other: what is registered at one is known to all.
 
 use tests::{
-    dig,
+    dig, http,
     program::{Daemon, User, command},
     site::Site,
     tools,
@@ -15,9 +15,7 @@ const ANY_QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 /// Waits until the node knows the name as this owner's.
 fn knows(site: &Site, node: &Daemon, name: &str, owner: &str) {
     let api = node.addr("api");
-    wait::until(&format!("{name} at {api}"), || {
-        (site.owner(api, name).as_deref() == Some(owner)).then_some(())
-    });
+    wait::until(&format!("{name} at {api}"), || site.owner(api, name).filter(|(found, _)| found == owner));
 }
 
 fn alice() -> String {
@@ -32,12 +30,17 @@ fn register(user: &User, name: &str) -> String {
 #[test]
 fn a_node_without_a_network_says_so() {
     let site = Site::new();
-    let node = site.node(&[]);
+    let node = site.node(&["--allow-host", "node-1"]);
     assert_eq!(node.p2p(), Vec::<String>::new());
     let status = site.status(node.addr("api"));
     assert_eq!((&status["synced"], &status["peers"]["outbound"]), (&true.into(), &0.into()), "{status}");
     let peers = site.ask(node.addr("api"), &["peers"]).ok().json();
     assert_eq!(peers["peers"].as_array().map(Vec::len), Some(0));
+    // Its API is addressed by a name only if that was allowed.
+    for (host, status) in [("node-1", 200), ("node-1:7380", 200), ("node-2", 403)] {
+        let answer = http::send(node.addr("api"), "GET", "/v1/status", &format!("Host: {host}\r\n"), "");
+        assert_eq!(answer.status, status, "{host}: {answer:?}");
+    }
     assert_eq!(node.interrupt().code(), Some(0));
 }
 
@@ -76,6 +79,16 @@ fn what_one_registers_all_know() {
     let peer = &peers["peers"][0];
     assert_eq!((&peer["direction"], &peer["score"]), (&"out".into(), &0.into()), "{peers}");
     assert!(peer["agent"].as_str().is_some_and(|agent| agent.starts_with("namechain/")), "{peers}");
+
+    let metrics = http::get(third.addr("api"), "/metrics").body;
+    let metric = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {name} in {metrics}"))
+    };
+    assert!(metric("namechain_peers{direction=\"out\"}") >= 1.0);
+    assert!(metric("namechain_p2p_received_bytes_total") > 1_000.0);
+    assert!(metric("namechain_checks_total{what=\"block\"}") >= 4.0);
+    assert_eq!(metric("namechain_synced"), 1.0);
 
     // Stopped and started again without a word about peers, it finds them by itself.
     assert_eq!(third.interrupt().code(), Some(0));

@@ -22,7 +22,7 @@ impl Placed {
     }
 
     fn owner(&self, name: &str) -> Option<String> {
-        self.site.owner(self.node.addr("api"), name)
+        self.site.owner(self.node.addr("api"), name).map(|(owner, _)| owner)
     }
 
     fn user(&self) -> User {
@@ -39,7 +39,7 @@ fn six(switches: &mut Switches) -> Vec<Placed> {
         let listen = format!("/ip4/{ip}/tcp/7379");
         let mut args = vec!["--listen", &listen];
         // The first on each side mines.
-        args.extend(["--mine", if placed.len() % 3 == 0 { "on-demand" } else { "off" }]);
+        args.extend(["--mine", if placed.len().is_multiple_of(3) { "on-demand" } else { "off" }]);
         // Two of the others are known to begin with, of which one is on the same side.
         let known = [addresses.last(), addresses.first()];
         args.extend(known.into_iter().flatten().flat_map(|address| ["--peer", address.as_str()]));

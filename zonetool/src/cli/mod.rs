@@ -20,7 +20,7 @@ Exit codes:
   0  done
   1  the node refuses for another reason than those below
   2  wrong usage, a bad name, a bad zone file, or an agreement that was needed and not given
-  3  not found: the name is not registered
+  3  not found: the name is not registered, or no key speaks for it
   4  key: missing, wrong, wrong passphrase, readable by others, not one that may sign this
   5  no node answers
   6  timeout while waiting; run the same command again to go on

@@ -106,5 +106,8 @@ fn describe(shown: &Shown<'_>) -> String {
         // Writing to a String never fails.
         let _ = writeln!(text, "{label:<9} {value}");
     }
-    text + "\nNothing is signed, worked or sent."
+    text + match shown.action {
+        "publish" => "\nThe operation is neither signed, worked nor sent.",
+        _ => "\nNothing is signed, worked or sent.",
+    }
 }

@@ -66,12 +66,15 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
     Ok(())
 }
 
+/// Where an operation was recorded, as the node says, and what its bytes are.
+pub type Recorded = (PastOperation, Named);
+
 /// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which there are more.
 pub fn operations(
     client: &Client,
     name: &Name,
     from: u32,
-) -> Result<(Vec<(PastOperation, Named)>, Option<u32>), CommandError> {
+) -> Result<(Vec<Recorded>, Option<u32>), CommandError> {
     let (mut operations, mut next) = (Vec::new(), Some(from));
     while let Some(from) = next
         && operations.len() < MAX_OPERATIONS

@@ -171,11 +171,11 @@ impl Publisher {
                 _ => return Ok(Look::Missing),
             };
             let height = place(client, &entry)?;
-            was_at = Some(height);
+            let here = if was_at.replace(height) == Some(height) { Look::NotYet } else { Look::Nearer };
             let status = client.status()?;
             let deep = status.height.saturating_sub(height);
             if status.served_height < height {
-                return Ok(Look::NotYet(format!(
+                return Ok(here(format!(
                     "{name} is recorded at height {height}; names are served {} blocks deep, {} to go",
                     status.serve_depth,
                     height - status.served_height
@@ -183,7 +183,7 @@ impl Publisher {
             }
             if deep < depth {
                 let to_go = depth - deep;
-                return Ok(Look::NotYet(format!(
+                return Ok(here(format!(
                     "{name} is recorded at height {height}, {deep} blocks deep, {to_go} to go"
                 )));
             }
@@ -209,21 +209,6 @@ impl Publisher {
             }
             (error, _) => error,
         }
-    }
-
-    /// Waits until names are served from `height` on.
-    pub fn served(&mut self, name: &Name, height: u32) -> Result<(), CommandError> {
-        let client = &self.client;
-        self.waiter.until("the block", || {
-            let status = client.status()?;
-            Ok(match height.checked_sub(status.served_height) {
-                None | Some(0) => Look::Done(()),
-                Some(left) => Look::NotYet(format!(
-                    "{name} is recorded at height {height}; names are served {} blocks deep, {left} to go",
-                    status.serve_depth
-                )),
-            })
-        })
     }
 }
 

@@ -32,7 +32,9 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
     let mut info = publisher.client.name(&name)?;
     if info.pending {
         info = publisher.settled(&name)?;
-        if let Some(result) = registered_earlier(&mut publisher, &info, &file.owner, &records)? {
+        if let Some(result) =
+            registered_earlier(&mut publisher, &info, &file.owner, &records, args.publish.waiting.depth())?
+        {
             return finish(ui, &result);
         }
     }
@@ -103,13 +105,14 @@ fn registered_earlier(
     info: &NameInfo,
     ours: &PublicKey,
     records: &RecordSet,
+    depth: u32,
 ) -> Result<Option<Published>, CommandError> {
     let Some(entry) = info.entry.as_ref().filter(|entry| entry.owner == *ours) else { return Ok(None) };
     if info.standing != Standing::Active || entry.updated != entry.registered || records_of(info)? != *records
     {
         return Ok(None);
     }
-    publisher.served(&info.name, entry.registered)?;
+    let recorded = publisher.resolved(&info.name, entry.owner, entry.sequence, depth)?;
     Ok(Some(Published {
         name: info.name.clone(),
         network: publisher.network,
@@ -117,8 +120,8 @@ fn registered_earlier(
         owner: entry.owner,
         operation: None,
         sequence: entry.sequence,
-        recorded: Some(entry.registered),
-        depth: None,
+        recorded: Some(recorded.entry.registered),
+        depth: Some(recorded.depth),
         expires: Some(entry.expires),
     }))
 }

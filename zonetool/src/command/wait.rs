@@ -24,6 +24,8 @@ pub enum Look<T> {
     Done(T),
     /// It has not; where it stands, in words.
     NotYet(String),
+    /// It has not, but it has come nearer; where it stands, in words that are told at once.
+    Nearer(String),
     /// Nothing is there to wait for.
     Missing,
 }
@@ -56,6 +58,10 @@ impl Waiter {
                 Ok(Look::Done(value)) => return Ok(value),
                 Ok(Look::NotYet(stands)) => {
                     (away, missing) = (0, 0);
+                    stands
+                }
+                Ok(Look::Nearer(stands)) => {
+                    (away, missing, progress) = (0, 0, None);
                     stands
                 }
                 Ok(Look::Missing) if missing < MAX_MISSING => {

@@ -13,8 +13,8 @@ use namechain::{
     codec::{Decode, Encode},
     consensus::{price, work::Worker},
     rpc::{
-        CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts, Price, RecordInfo,
-        Refusal, Standing, Status, Submit, Submitted, SyncInfo, TransferInfo,
+        CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts, PeerInfo, Peers, Price,
+        RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo, TransferInfo,
     },
     types::{Action, Hash, Name, Named, Network, Operation, PublicKey, Record, commitment},
 };
@@ -50,6 +50,12 @@ pub struct State {
     pub next: Option<u32>,
     /// It is not synced.
     pub syncing: bool,
+    /// At the second look at a name that is recorded, a reorganisation has undone that: it is this one's then, or nobody's.
+    pub undone: Option<Option<PublicKey>>,
+    /// Looks at a name that is recorded.
+    pub looks: u32,
+    /// How many looks at its status it is still catching up.
+    pub catching_up: u32,
     /// It forgets what it takes.
     pub forgetful: bool,
     /// It refuses what it is given.
@@ -130,19 +136,38 @@ fn answer(stream: TcpStream, state: &mut State) {
     );
 }
 
+/// A peer that says what it should not.
+fn peers() -> Peers {
+    let peer = PeerInfo {
+        id: "12D3KooW".into(),
+        address: "/ip4/192.0.2.1/tcp/7379".into(),
+        direction: "in".into(),
+        seconds: 61,
+        height: Some(7),
+        work: Some("14".into()),
+        score: -20,
+        agent: "evil/1 \u{1b}]0;x\u{7}\nforged line".into(),
+        doing: "idle".into(),
+    };
+    Peers { addresses: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into()], peers: vec![peer] }
+}
+
 impl State {
     fn asked(&mut self, path: &str, body: &[u8]) -> Result<Value, Refusal> {
         let parts: Vec<&str> = path.split('/').skip(2).collect();
         match parts[..] {
             ["status"] => {
                 let status = self.status();
+                self.catching_up = self.catching_up.saturating_sub(1);
                 if self.pending.is_none() {
                     self.pass();
                 }
                 Ok(json!(status))
             }
+            ["peers"] => Ok(json!(peers())),
             ["price"] => Ok(json!(self.price())),
             ["names", name] => {
+                self.look();
                 let info = self.name(name.parse().unwrap());
                 self.pass();
                 Ok(json!(info))
@@ -169,6 +194,19 @@ impl State {
                 self.submit(Operation::from_bytes(&hex::decode(submit.operation).unwrap()).unwrap())
             }
             _ => panic!("asked for {path}"),
+        }
+    }
+
+    fn look(&mut self) {
+        self.looks += u32::from(self.entry.is_some());
+        if self.looks == 2
+            && let Some(owner) = self.undone.take()
+        {
+            self.entry = self
+                .entry
+                .take()
+                .zip(owner)
+                .map(|((name, entry), owner)| (name, NameEntryInfo { owner, ..entry }));
         }
     }
 
@@ -226,7 +264,7 @@ impl State {
             work: "1".into(),
             serve_depth: SERVE_DEPTH,
             served_height: self.height.saturating_sub(SERVE_DEPTH),
-            synced: !self.syncing,
+            synced: !self.syncing && self.catching_up == 0,
             mempool_operations: 0,
             mempool_bytes: 0,
             mining: "off".into(),
@@ -234,8 +272,15 @@ impl State {
             held_back: None,
             tip_age: 0,
             mining_rate: 0,
-            peers: PeerCounts::default(),
-            sync: SyncInfo::default(),
+            peers: PeerCounts { inbound: 1, outbound: 0 },
+            sync: SyncInfo {
+                why: "fetching \u{1b}[2Jblocks".into(),
+                target: self.height + 1_000 * self.catching_up,
+                headers: self.height + 1_000 * self.catching_up,
+                blocks_per_second: 100,
+                seconds_left: Some(10),
+                clock_off: None,
+            },
             second_best: None,
             p2p: Vec::new(),
         }

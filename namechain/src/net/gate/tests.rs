@@ -84,7 +84,8 @@ fn a_subnet_gets_so_many_and_others_still_come_in() {
     let mut door = Door::new(Limits::default());
     let from_one: Vec<_> = (0..200).map(|host| door.comes(any(), &format!("203.0.{host}.1"))).collect();
     assert_eq!(from_one.iter().filter(|came| came.is_ok()).count(), limits::INBOUND_PER_GROUP);
-    assert_eq!(from_one.last(), Some(&Err(Refusal::GroupFull)));
+    assert_eq!(from_one[20], Err(Refusal::GroupFull));
+    assert_eq!(from_one.last(), Some(&Err(Refusal::TooOften)));
     assert!(door.comes(any(), "198.51.100.1").is_ok());
 }
 
@@ -96,6 +97,24 @@ fn connections_that_only_begin_are_bounded() {
     let begun = (0..200).filter(|group| door.begins(&format!("198.{group}.0.1")).is_ok()).count();
     assert_eq!(begun, limits::INBOUND_PENDING - limits::INBOUND_PENDING_PER_GROUP, "from all");
     assert_eq!(door.begins("192.0.2.1").err(), Some(Refusal::Full));
+}
+
+#[test]
+fn a_group_that_comes_and_goes_is_let_in_so_often() {
+    let mut door = Door::new(Limits::default());
+    let mut came = 0;
+    for second in 0..60 {
+        door.gate.tick(Duration::from_secs(second));
+        for host in 0..100 {
+            if let Ok(id) = door.comes(any(), &format!("203.0.113.{host}")) {
+                came += 1;
+                door.gate.links.remove(&id);
+            }
+        }
+    }
+    assert_eq!(came, limits::KNOCKS_AT_ONCE + 59 * limits::KNOCKS_PER_SECOND);
+    door.gate.tick(Duration::from_secs(600));
+    assert!(door.gate.knocks.is_empty(), "who stays away is forgotten");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use namechain::node::{LogOutput, Node, show_progress, stop_signal};
+use namechain::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config},
@@ -84,7 +84,7 @@ fn asked_for() -> anyhow::Result<Asked> {
     let cli = Cli::parse();
     let config = load(&cli)?;
     let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| LOG.into());
-    let filter = EnvFilter::try_new(&filter).with_context(|| {
+    let filter = EnvFilter::try_new(format!("{LOG_FILTER},{filter}")).with_context(|| {
         format!("NAMECHAIN_LOG: '{filter}' is no filter, use a level as in info or debug")
     })?;
     Ok(Asked { cli, config, filter })
