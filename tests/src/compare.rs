@@ -101,5 +101,12 @@ fn show(reply: &Reply) -> String {
         rows.join(" | ")
     };
     let (answer, authority) = (rows(&reply.answer), rows(&reply.authority));
-    format!("{} [{answer}] [{authority}] [{}]", reply.status, rows(&reply.additional))
+    format!(
+        "{} [{answer}] [{authority}] [{}] flags {}, EDE {:?}, {} bytes",
+        reply.status,
+        rows(&reply.additional),
+        reply.flags.join(" "),
+        reply.ede,
+        reply.size
+    )
 }

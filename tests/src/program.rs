@@ -24,6 +24,15 @@ use tempfile::TempDir;
 
 use crate::{source, wait};
 
+/// What else cargo sets for a package.
+const PACKAGE: [&str; 5] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_CRATE_NAME",
+    "CARGO_PRIMARY_PACKAGE",
+];
+
 /// Where the programs are, built if they were not.
 fn bin_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
@@ -36,7 +45,17 @@ fn bin_dir() -> &'static Path {
         let dir = this.ancestors().nth(2).expect("target/<profile>").to_owned();
         let profile = dir.file_name().and_then(|name| name.to_str()).expect("a profile").to_owned();
         let profile = if profile == "debug" { "dev" } else { profile.as_str() };
-        let built = Command::new(env!("CARGO"))
+        let mut build = Command::new(env!("CARGO"));
+        // What cargo tells this executable about its own package is no word on how to build others: some build scripts
+        // look at it, and would build their packages anew, here and in the next build outside.
+        for (name, _) in env::vars_os() {
+            let ours =
+                name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || PACKAGE.contains(&name));
+            if ours {
+                build.env_remove(name);
+            }
+        }
+        let built = build
             .args([
                 "build",
                 "--locked",

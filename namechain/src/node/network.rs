@@ -27,6 +27,9 @@ const EVER_SYNCED: &str = "synced";
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 /// How often the state is published while the node catches up, when names are not served.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+/// After so long without anybody to compare tips with a node mines alone. Before that it would most likely make blocks that
+/// are thrown away, and names in them with them: it has only just started, or its peers have.
+const MINES_ALONE_AFTER: Duration = Duration::from_secs(20);
 /// How often the state machine hears that time passes.
 const TICK_EVERY: Duration = Duration::from_millis(500);
 /// Blocks whose broken rule is remembered, for peers who bring them or their children again.
@@ -47,6 +50,11 @@ pub(super) struct Link {
     logged: Since,
     ticked: Since,
     was_synced: bool,
+    /// Whether somebody has shown, since the last time that nobody was there, that we are at the tip.
+    compared: bool,
+    /// Since when nobody has.
+    alone: Since,
+    may_mine: bool,
     warned_of_clock: bool,
 }
 
@@ -77,6 +85,9 @@ impl Link {
             logged: Since::now(),
             ticked: Since::now(),
             was_synced,
+            compared: false,
+            alone: Since::now(),
+            may_mine: false,
             warned_of_clock: false,
         }
     }
@@ -101,6 +112,11 @@ impl Link {
         self.was_synced
     }
 
+    /// Whether a block made here is likely to be one that others build on.
+    pub fn may_mine(&self) -> bool {
+        self.may_mine
+    }
+
     /// Milliseconds since the node started: the state machine's clock.
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -122,7 +138,7 @@ impl Link {
 impl ChainThread {
     /// Puts an event into the state machine, and does what it says until it says no more.
     pub(super) fn heard(&mut self, event: Event) -> Result<(), StorageError> {
-        let (tip, waiting) = (self.chain.tip_id(), self.mempool_changes);
+        let (tip, waiting, may_mine) = (self.chain.tip_id(), self.mempool_changes, self.link.may_mine);
         match &event {
             Event::PeerConnected { .. } => self.link.peers += 1,
             Event::PeerDisconnected { .. } => self.link.peers = self.link.peers.saturating_sub(1),
@@ -137,7 +153,7 @@ impl ChainThread {
             }
         }
         self.look_at_standing();
-        if self.chain.tip_id() != tip {
+        if self.chain.tip_id() != tip || self.link.may_mine != may_mine {
             self.offer_work(true)?;
         } else if self.mempool_changes != waiting {
             self.offer_work(false)?;
@@ -261,6 +277,15 @@ impl ChainThread {
             self.link.was_synced = false;
             self.publish(None);
         }
+        match standing.why {
+            Why::AtTip | Why::Alone => self.link.compared = true,
+            Why::NoPeers if self.link.compared => {
+                (self.link.compared, self.link.alone) = (false, Since::now());
+            }
+            _ => {}
+        }
+        self.link.may_mine =
+            standing.synced && (self.link.compared || self.link.alone.elapsed() >= MINES_ALONE_AFTER);
         if let Some(off) = standing.clock_off
             && !self.link.warned_of_clock
         {

@@ -299,7 +299,7 @@ impl ChainThread {
     pub(super) fn offer_work(&mut self, tip_moved: bool) -> Result<(), StorageError> {
         let wanted = match self.mine {
             // What is mined below the tip is for nothing.
-            _ if !self.link.is_synced() => false,
+            _ if !self.link.may_mine() => false,
             MineMode::Off => false,
             MineMode::Always => true,
             MineMode::OnDemand => {

@@ -17,7 +17,13 @@ mod tests;
 mod verdict;
 mod worker;
 
-use std::{io, net::UdpSocket, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{
@@ -26,7 +32,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::current::Current;
+use crate::{current::Current, os::is_given_to_anybody};
 use worker::{Stop, Worker};
 
 /// What the kernel may hold of queries that nobody has taken yet, in bytes, if it allows so much.
@@ -96,27 +102,25 @@ fn start(
 }
 
 /// The socket, and as many more on its address. It was bound alone, so no other program has the port; from now on only
-/// programs of this user that ask for it could share it. Where no more sockets can be had the one is shared.
+/// programs of this user that ask for it could share it, and get a part of the queries. Many do ask when they want any port,
+/// dig among them: of a port that the system gives to those there is one socket, which the workers share. So they do where
+/// no more sockets can be had.
 fn sockets(first: UdpSocket, count: usize) -> io::Result<Vec<UdpSocket>> {
     let address = first.local_addr()?;
-    if count > 1 {
+    let spread = count > 1 && !is_given_to_anybody(address.port());
+    if spread {
         SockRef::from(&first).set_reuse_port(true)?;
     }
     let mut sockets = vec![first];
     while sockets.len() < count {
-        let more = || -> io::Result<UdpSocket> {
-            let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), None)?;
-            if address.is_ipv6() {
-                socket.set_only_v6(SockRef::from(&sockets[0]).only_v6()?)?;
+        let socket = match spread.then(|| another(&sockets[0], address)) {
+            Some(Ok(socket)) => socket,
+            Some(Err(error)) => {
+                tracing::debug!(%address, %error, "one socket is shared by several threads");
+                sockets[0].try_clone()?
             }
-            socket.set_reuse_port(true)?;
-            socket.bind(&address.into())?;
-            Ok(socket.into())
+            None => sockets[0].try_clone()?,
         };
-        let socket = more().or_else(|error| {
-            tracing::debug!(%address, %error, "one socket is shared by several threads");
-            sockets[0].try_clone()
-        })?;
         sockets.push(socket);
     }
     for socket in &sockets {
@@ -128,4 +132,15 @@ fn sockets(first: UdpSocket, count: usize) -> io::Result<Vec<UdpSocket>> {
         socket::prepare(socket)?;
     }
     Ok(sockets)
+}
+
+/// One more socket on the address of the first.
+fn another(first: &UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(SockRef::from(first).only_v6()?)?;
+    }
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }

@@ -1,6 +1,7 @@
 //! What the operating system says about DNS.
 
 mod limits;
+mod ports;
 mod resolv_conf;
 
 use std::io::{self, Read};
@@ -8,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 pub use limits::{descriptors, raise_descriptors};
+pub use ports::is_given_to_anybody;
 pub use resolv_conf::{Skipped, SystemDns, Why, parse};
 
 /// Where Unix systems name their DNS servers (resolv.conf(5)).
