@@ -32,6 +32,8 @@ use namechain::{
 };
 use thiserror::Error;
 
+use peer::PeerError;
+
 use crate::{
     cli::{Cli, Command},
     client::{Client, ClientError},
@@ -63,6 +65,24 @@ pub enum Exit {
     NotSynced = 8,
     /// A proof does not verify.
     Unproven = 9,
+    /// A name's keys are not those that were seen before.
+    Changed = 10,
+    /// A letter that was changed, or is none.
+    Damaged = 11,
+    /// A letter for somebody else.
+    NotForUs = 12,
+    /// A letter that was written to somebody else.
+    Readdressed = 13,
+    /// A letter out of its time.
+    Expired = 14,
+    /// A letter that came before.
+    Replayed = 15,
+    /// A letter that is not from whom it says.
+    Sender = 16,
+    /// Pins, or letters seen, can't be used.
+    Memory = 17,
+    /// There is no bundle to seal to, or a bad one.
+    Bundle = 18,
 }
 
 impl Exit {
@@ -77,6 +97,15 @@ impl Exit {
             Exit::Conflict => "conflict",
             Exit::NotSynced => "not-synced",
             Exit::Unproven => "unproven",
+            Exit::Changed => "changed",
+            Exit::Damaged => "damaged",
+            Exit::NotForUs => "not-for-us",
+            Exit::Readdressed => "readdressed",
+            Exit::Expired => "expired",
+            Exit::Replayed => "replayed",
+            Exit::Sender => "sender",
+            Exit::Memory => "memory",
+            Exit::Bundle => "bundle",
         }
     }
 }
@@ -210,6 +239,9 @@ pub enum CommandError {
         /// What it is.
         kind: String,
     },
+    /// Other names and letters.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// A proof that proves nothing.
     #[error("{0}")]
     Proof(#[from] ProofError),
@@ -272,6 +304,7 @@ impl CommandError {
             | CommandError::ForeignIdentity { .. }
             | CommandError::NoMoreKeys(_) => Exit::Key,
             CommandError::Rule { violation, .. } => rule_exit(violation.id()).unwrap_or(Exit::Refused),
+            CommandError::Peer(error) => error.exit(),
             CommandError::Proof(error) if error.is_usage() => Exit::Usage,
             CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
             CommandError::Client(error) => client_exit(error),
@@ -295,6 +328,7 @@ impl CommandError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             CommandError::Key(error) => return error.hint(),
+            CommandError::Peer(error) => return error.hint(),
             CommandError::Client(ClientError::Refused(refusal)) => return refusal.hint.clone(),
             CommandError::Client(ClientError::Unreachable { .. }) => {
                 "is it running? start it with: cargo run --release --bin resolver -- --dev, or give --node URL".into()

@@ -1,12 +1,20 @@
 //! `peer`: the keys that speak for a name.
 
+mod bundle;
+mod error;
 mod history;
+mod lookup;
+mod open;
 mod publish;
+mod resolve;
+mod seal;
 
 use std::fmt::Write as _;
 
 use namechain::{rpc::Standing, types::Name};
 use serde::Serialize;
+
+pub use error::PeerError;
 
 use super::{
     CommandError, KeyPlace, messaging_of,
@@ -38,6 +46,10 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, command: &PeerCommand) -> R
         PeerCommand::Revoke(args) => publish::withdraw(ui, client, place, args),
         PeerCommand::Show(args) => show(ui, &client, place, args),
         PeerCommand::History(args) => history::run(ui, &client, args),
+        PeerCommand::Resolve(args) => resolve::run(ui, &client, args),
+        PeerCommand::Seal(args) => seal::run(ui, &client, place, args),
+        PeerCommand::Open(args) => open::run(ui, &client, place, args),
+        PeerCommand::Bundle(command) => bundle::run(ui, &client, place, command),
     }
 }
 
