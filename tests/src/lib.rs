@@ -8,6 +8,7 @@ pub mod http;
 pub mod machine;
 pub mod netns;
 pub mod nsd;
+pub mod people;
 pub mod program;
 pub mod site;
 pub mod source;

@@ -1,6 +1,7 @@
 //! The command line's shape, and what its help teaches.
 
 mod cache;
+mod dane;
 mod letters;
 mod operations;
 mod peer;
@@ -12,6 +13,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::Val
 use namechain::types::PublicKey;
 
 pub use cache::{CacheCommand, Flush};
+pub use dane::DaneCommand;
 pub use letters::{BundleCommand, BundleFile, Lookup, Open, Resolve, Seal};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
 pub use peer::{Bundle, PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};

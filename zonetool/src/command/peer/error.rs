@@ -9,6 +9,7 @@ use namechain::types::Name;
 use thiserror::Error;
 
 use super::super::Exit;
+use crate::dane::DaneError;
 
 /// Why a peer is not resolved, a letter not sealed or not opened.
 #[derive(Debug, Error)]
@@ -52,6 +53,12 @@ pub enum PeerError {
     /// Bytes that are not for eyes.
     #[error("{0} is not for a terminal")]
     Terminal(&'static str),
+    /// No line for a zone.
+    #[error(transparent)]
+    Dane(DaneError),
+    /// No locators in the record.
+    #[error("the record of {0} has no locators")]
+    NoLocators(Name),
     /// Standard input, or a file.
     #[error("{}: {source}", path.display())]
     File {
@@ -93,9 +100,11 @@ impl PeerError {
             PeerError::Pin(_) | PeerError::Memory(_) => Exit::Memory,
             PeerError::NoAnchor => Exit::Unproven,
             PeerError::Open(error) => open_exit(error),
+            PeerError::NoName(_) => Exit::NotForUs,
+            PeerError::NoLocators(_) => Exit::NotFound,
             PeerError::Seal(SealError::TooLong { .. } | SealError::Lifetime)
             | PeerError::Terminal(_)
-            | PeerError::NoName(_)
+            | PeerError::Dane(_)
             | PeerError::File { .. } => Exit::Usage,
             PeerError::Seal(_) | PeerError::Bundle(_) | PeerError::NoBundle(_) => Exit::Bundle,
             PeerError::Inbox(_) | PeerError::NotOurs(_) | PeerError::Random(_) => Exit::Key,
@@ -134,6 +143,9 @@ impl PeerError {
                 "its owner can make another: zonetool peer bundle make NAME".into()
             }
             PeerError::NoName(_) => "say which of your names it is for: --to NAME".into(),
+            PeerError::NoLocators(name) => {
+                format!("its owner records them: zonetool peer publish {name} --locator WHERE")
+            }
             PeerError::NotOurs(name) => format!("publish one: zonetool peer publish {name}"),
             PeerError::Terminal(_) => "send it to a file: > FILE".into(),
             _ => return None,
