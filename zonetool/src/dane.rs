@@ -48,13 +48,14 @@ pub fn tlsa(certificate: &[u8], host: &str, port: u16, protocol: &str) -> Result
 /// # Errors
 /// [`DaneError::LocalPart`], [`DaneError::NoOpenPgp`].
 pub fn openpgpkey(local: &str, key: &[u8]) -> Result<String, DaneError> {
+    let owner = owner(local)?;
     let begin = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
     let packets =
         if key.starts_with(begin) { armored(key).ok_or(DaneError::NoOpenPgp)? } else { key.to_vec() };
     // A packet's first byte has the top bit set; tag 6, a public key, in the old or the new form (RFC 9580 section 4.2).
     match packets.first() {
         Some(first) if first & 0xfc == 0x98 || *first == 0xc6 => {
-            Ok(format!("{}._openpgpkey {}", owner(local)?, generic(61, &packets)))
+            Ok(format!("{owner}._openpgpkey {}", generic(61, &packets)))
         }
         _ => Err(DaneError::NoOpenPgp),
     }
@@ -66,11 +67,12 @@ pub fn openpgpkey(local: &str, key: &[u8]) -> Result<String, DaneError> {
 /// # Errors
 /// [`DaneError::LocalPart`], [`DaneError::NoCertificate`].
 pub fn smimea(local: &str, certificate: &[u8]) -> Result<String, DaneError> {
+    let owner = owner(local)?;
     let der = certificate_of(certificate)?;
     public_key(&der).ok_or(DaneError::NoCertificate)?;
     // Selector 0: the certificate; matching type 0: itself.
     let rdata = [&[END_ENTITY, 0, 0], der.as_slice()].concat();
-    Ok(format!("{}._smimecert {}", owner(local)?, generic(53, &rdata)))
+    Ok(format!("{owner}._smimecert {}", generic(53, &rdata)))
 }
 
 /// The label of a local part: the first 28 bytes of its SHA2-256, in hexadecimal. Its case counts, as RFC 7929 section 3 has it.

@@ -185,3 +185,53 @@ pub fn absent(name: Name, why: Absence, verdict: Verdict, was_seen: bool) -> sup
         _ => PeerError::Verdict(name, verdict).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each way in which a letter is refused says so by its exit code.
+    #[test]
+    fn letters_that_are_refused_have_their_exit_codes() {
+        let name = || "alice".parse::<Name>().unwrap();
+        let malformed = || namechain::codec::DecodeError::Trailing(1);
+        for (error, exit) in [
+            (OpenError::Truncated { expected: 2, found: 1 }, Exit::Damaged),
+            (OpenError::TooLong { expected: 1, found: 2 }, Exit::Damaged),
+            (OpenError::Version(9), Exit::Damaged),
+            (OpenError::Kem(9), Exit::Damaged),
+            (OpenError::Class(9), Exit::Damaged),
+            (OpenError::Malformed(malformed()), Exit::Damaged),
+            (OpenError::Padding, Exit::Damaged),
+            (OpenError::OtherZone, Exit::NotForUs),
+            (OpenError::NotForUs, Exit::NotForUs),
+            (OpenError::Readdressed(name()), Exit::Readdressed),
+            (OpenError::OtherIdentity, Exit::Readdressed),
+            (OpenError::Lifetime, Exit::Expired),
+            (OpenError::FromTheFuture { created: 1 }, Exit::Expired),
+            (OpenError::Expired { expired: 1 }, Exit::Expired),
+            (OpenError::Replayed, Exit::Replayed),
+            (OpenError::BadSignature, Exit::Sender),
+            (OpenError::UnknownSender(name()), Exit::Sender),
+            (OpenError::OtherSender { claimed: name(), given: name() }, Exit::Sender),
+            (OpenError::ReplacedKey(name()), Exit::Sender),
+            (OpenError::NewerKey(name()), Exit::Sender),
+            (OpenError::WrongKey(name()), Exit::Sender),
+            (OpenError::NoRoom, Exit::Memory),
+            (OpenError::NotKept, Exit::Memory),
+        ] {
+            assert_eq!(PeerError::Open(error.clone()).exit(), exit, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_can_be_accepted_says_how() {
+        use Verdict::{Forked, Gone, Older, Revoked, Transferred, Unlinked};
+        for verdict in [Unlinked, Transferred, Forked, Older, Revoked, Gone] {
+            let error = PeerError::Verdict("alice".parse().unwrap(), verdict);
+            let hint = error.hint().unwrap();
+            assert_eq!(hint.contains(&format!("--accept {verdict}")), verdict.can_be_accepted(), "{hint}");
+            assert_eq!((error.exit(), error.to_string().contains("alice")), (Exit::Changed, true));
+        }
+    }
+}
