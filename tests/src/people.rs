@@ -16,9 +16,8 @@ use crate::{
 
 /// A node of the dev network.
 pub struct World {
-    _home: TempDir,
-    /// Where its chain is kept.
-    pub data: PathBuf,
+    home: TempDir,
+    data: PathBuf,
     /// The node.
     pub node: Daemon,
 }
@@ -48,7 +47,18 @@ impl World {
         let home = tempfile::tempdir().expect("a home");
         let data = home.path().join("node");
         let node = node(home.path(), &data);
-        World { _home: home, data, node }
+        World { home, data, node }
+    }
+
+    /// The same chain after Ctrl-C and another start. Users must be told where the node is now.
+    ///
+    /// # Panics
+    /// If it does not start again.
+    pub fn restarted(self) -> World {
+        let World { home, data, node: before } = self;
+        before.interrupt();
+        let node = node(home.path(), &data);
+        World { home, data, node }
     }
 
     /// A user with a new key, and the file that holds its 24 words.

@@ -88,8 +88,8 @@ fn generic(rtype: u16, rdata: &[u8]) -> String {
     format!("TYPE{rtype} \\# {} {}", rdata.len(), hex::encode(rdata))
 }
 
-/// Where a name is reached, by its locators: an SVCB for each multiaddress that says a host and a port, and a TXT for
-/// programs that do not know SVCB. `identity` is the key that answers there, in hexadecimal.
+/// Where a name is reached, by its locators: an SVCB for each multiaddress of QUIC, and of every locator a TXT, for programs
+/// that do not know SVCB and for other transports. `identity` is the key that answers there, in hexadecimal.
 pub fn endpoint(identity: &str, locators: &[String]) -> Vec<String> {
     const OWNER: &str = "_namechain-peer";
     let mut lines = Vec::new();
@@ -111,8 +111,9 @@ pub fn endpoint(identity: &str, locators: &[String]) -> Vec<String> {
 
 /// Host and port of `/ip4/192.0.2.1/udp/7381/quic-v1` and the like.
 fn place(locator: &str) -> Option<(&str, u16)> {
-    let mut parts = locator.strip_prefix('/')?.split('/');
-    let (kind, host, _, port) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
+    let parts: Vec<&str> = locator.strip_prefix('/')?.split('/').collect();
+    let [kind, host, "udp", port, "quic-v1"] = parts[..] else { return None };
+    let port = port.parse().ok()?;
     let fits = match kind {
         "ip4" => matches!(host.parse(), Ok(IpAddr::V4(_))),
         "ip6" => matches!(host.parse(), Ok(IpAddr::V6(_))),
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn endpoints_follow_the_locators() {
         let locators =
-            ["/ip4/192.0.2.1/udp/7381/quic-v1", "/dns/p.example/tcp/443/tls", "https://a.example/\"x"];
+            ["/ip4/192.0.2.1/udp/7381/quic-v1", "/dns/p.example/udp/443/quic-v1", "https://a.example/\"x"];
         let lines = endpoint("ab", &locators.map(str::to_owned));
         assert_eq!(
             lines,
@@ -248,11 +249,17 @@ mod tests {
                 "_namechain-peer SVCB 1 . alpn=namechain/1 port=7381 ipv4hint=192.0.2.1",
                 "_namechain-peer TXT \"v=namechain1\" \"id=ab\" \"at=/ip4/192.0.2.1/udp/7381/quic-v1\"",
                 "_namechain-peer SVCB 2 p.example. alpn=namechain/1 port=443",
-                "_namechain-peer TXT \"v=namechain1\" \"id=ab\" \"at=/dns/p.example/tcp/443/tls\"",
+                "_namechain-peer TXT \"v=namechain1\" \"id=ab\" \"at=/dns/p.example/udp/443/quic-v1\"",
                 "_namechain-peer TXT \"v=namechain1\" \"id=ab\" \"at=https://a.example/\\\"x\"",
             ]
         );
-        for bad in ["/ip4/::1/udp/1/quic-v1", "/ip4/192.0.2.1/udp/0/quic-v1", "/dns/a b/tcp/1", "/ip4", "x"] {
+        for bad in [
+            "/ip4/::1/udp/1/quic-v1",
+            "/ip4/192.0.2.1/udp/0/quic-v1",
+            "/dns/a b/udp/1/quic-v1",
+            "/ip4/192.0.2.1/tcp/1/tls",
+            "x",
+        ] {
             assert_eq!(place(bad), None, "{bad}");
         }
     }
