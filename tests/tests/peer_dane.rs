@@ -1,5 +1,5 @@
-//! Keys in standard form: lines that `zonetool peer dane` makes, put into a zone, asked for with dig, and used by OpenSSL to tell
-//! the right self-signed server from another one.
+//! Keys in standard form: lines that `zonetool peer dane` makes, put into a zone, asked for with dig, and used by OpenSSL and
+//! GnuTLS to tell the right self-signed server from another one.
 
 use std::{
     fs,
@@ -8,7 +8,14 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use tests::{dig, machine::Machine, program::User, tools, upstream::Counting};
+use tests::{
+    dig,
+    machine::Machine,
+    netns::{Side, Switches},
+    program::{Daemon, User, command_in},
+    tools,
+    upstream::Counting,
+};
 
 /// A self-signed web server of OpenSSL's on a free port.
 struct Server {
@@ -18,7 +25,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(dir: &Path, name: &str) -> Server {
+    /// Starts it, with `before` in front of the command.
+    fn start(before: &[&str], dir: &Path, name: &str) -> Server {
         let file = |end: &str| dir.join(format!("{name}.{end}"));
         let (key, certificate) = (file("key"), file("pem"));
         let made = Command::new("openssl")
@@ -41,7 +49,9 @@ impl Server {
             .output()
             .expect("openssl runs");
         assert!(made.status.success(), "{made:?}");
-        let mut child = Command::new("openssl")
+        let words = [before, &["openssl"]].concat();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .args(["s_server", "-accept", "127.0.0.1:0", "-www", "-cert"])
             .arg(&certificate)
             .arg("-key")
@@ -88,7 +98,8 @@ fn a_self_signed_server_is_told_from_another_by_the_chain() {
     }
     let machine = Machine::new(Counting::start().addr);
     let (resolver, alice) = machine.start();
-    let (right, wrong) = (Server::start(machine.home(), "right"), Server::start(machine.home(), "wrong"));
+    let (right, wrong) =
+        (Server::start(&[], machine.home(), "right"), Server::start(&[], machine.home(), "wrong"));
     let certificate = right.certificate.to_str().expect("UTF-8");
     let zone = machine.home().join("alice.zone");
     let tlsa = line(&alice, &["tlsa", certificate, "--host", "www", "--port", "443"]);
@@ -109,6 +120,53 @@ fn a_self_signed_server_is_told_from_another_by_the_chain() {
     assert!(!refused.status.success() && told.contains("no matching DANE TLSA records"), "{told}");
 }
 
+/// danetool asks the DNS server that /etc/resolv.conf names, on port 53: so it has a machine of its own here, whose file names our
+/// resolver. It is told not to ask for DNSSEC, which names of the chain do not have.
+#[test]
+fn gnutls_asks_our_resolver_itself() {
+    const TEST: &str = "gnutls_asks_our_resolver_itself";
+    if !tools::available(TEST, &["danetool", "openssl", "mount"]) {
+        return;
+    }
+    let Some(mut switches) = Switches::new(TEST) else { return };
+    let (machine, _) = switches.machine(Side::Left);
+    let home = tempfile::tempdir().expect("a home");
+    let mut command = command_in(&machine, "resolver", home.path());
+    command.args(["--dev", "--listen", "127.0.0.1:53", "--api", "127.0.0.1:0", "--json", "--data-dir"]);
+    command.arg(home.path().join("data")).args(["--upstream", "127.0.0.1:1"]);
+    let resolver = Daemon::from_command(command, home.path());
+    let alice = User::new_in(&machine, resolver.addr("api"));
+    let inside = ["ip", "netns", "exec", machine.as_str()];
+    let (right, wrong) =
+        (Server::start(&inside, home.path(), "right"), Server::start(&inside, home.path(), "wrong"));
+    let certificate = right.certificate.to_str().expect("UTF-8");
+    let lines = [&right.port, &wrong.port]
+        .map(|port| line(&alice, &["tlsa", certificate, "--host", "www", "--port", port]))
+        .concat();
+    let zone = home.path().join("alice.zone");
+    fs::write(&zone, format!("www A 127.0.0.1\n{lines}")).expect("room");
+    alice.register("alice", &zone);
+    let resolv = home.path().join("resolv.conf");
+    fs::write(&resolv, "nameserver 127.0.0.1\n").expect("room");
+    let check = |server: &Server| {
+        // `ip netns exec` gives what it runs mounts of its own.
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec danetool --check www.alice --port \"$1\" \
+                      --proto tcp --insecure --local-dns";
+        let words = [&inside[1..], &["sh", "-c", script]].concat();
+        let mut command = Command::new(inside[0]);
+        let output = command.args(words).arg(&resolv).arg(&server.port).stdin(Stdio::null()).output();
+        let output = output.expect("danetool runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (accepted, told) = check(&right);
+    assert!(accepted && told.contains("Verification: Certificate matches."), "{told}");
+    let (accepted, told) = check(&wrong);
+    assert!(
+        !accepted && told.contains("Verification: Verification failed. The certificate differs."),
+        "{told}"
+    );
+}
+
 #[test]
 fn keys_of_addresses_and_endpoints_are_found_with_dig() {
     if !tools::available("keys_of_addresses_and_endpoints_are_found_with_dig", &["dig", "openssl"]) {
@@ -116,7 +174,7 @@ fn keys_of_addresses_and_endpoints_are_found_with_dig() {
     }
     let machine = Machine::new(Counting::start().addr);
     let (resolver, alice) = machine.start();
-    let server = Server::start(machine.home(), "right");
+    let server = Server::start(&[], machine.home(), "right");
     let certificate = server.certificate.to_str().expect("UTF-8");
     // The beginning of an OpenPGP key: what is behind it, DNS does not read.
     let key = machine.home().join("hugh.pgp");
