@@ -91,6 +91,8 @@
 //! Both are on by default. Without them the crate is arithmetic on bytes, and so are the parts of `namechain` that it uses.
 
 pub mod bundle;
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod discover;
 pub mod envelope;
 #[cfg(all(feature = "std-files", unix))]
