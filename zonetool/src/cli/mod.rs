@@ -1,6 +1,7 @@
 //! The command line's shape, and what its help teaches.
 
 mod cache;
+mod channel;
 mod operations;
 mod peer;
 mod proofs;
@@ -11,6 +12,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::Val
 use namechain::types::PublicKey;
 
 pub use cache::{CacheCommand, Flush};
+pub use channel::{Carried, PeerDial, PeerListen};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
 pub use peer::{PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
 pub use proofs::{Prove, Verify};
@@ -28,10 +30,15 @@ Exit codes:
      renew or accept, a transfer waits or does not), or a sequence number is stale
   8  the node is not synced yet
   9  a proof does not verify, or its block is not on the node's best chain
+  30  who answers a call is not the name that was called: another key, or one that was replaced
+  31  who answers is the name that was called, and refuses this caller
+  32  no channel: nobody answers, or it broke before its end
 
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
-{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed.";
+{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed. While peer listen
+and peer dial run, standard output is what the other side says: their documents, one a line, go to
+standard error.";
 
 const EXAMPLES: &str = "\
 Examples, with a node running (cargo run --release --bin resolver -- --dev):
@@ -177,6 +184,13 @@ pub enum KeyCommand {
     /// for those given with --name. One to a name that nobody ever registered and that you do not give
     /// can't be found.
     Scan(Scan),
+}
+
+impl Command {
+    /// Whether standard output is somebody else's while it runs.
+    pub fn is_pipe(&self) -> bool {
+        matches!(self, Command::Peer(command) if command.is_pipe())
+    }
 }
 
 /// `key restore`.

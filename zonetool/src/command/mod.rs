@@ -63,6 +63,12 @@ pub enum Exit {
     NotSynced = 8,
     /// A proof does not verify.
     Unproven = 9,
+    /// Somebody else answers a call.
+    OtherPeer = 30,
+    /// The other side refuses.
+    TurnedAway = 31,
+    /// Nobody answers a call, or it broke.
+    NoChannel = 32,
 }
 
 impl Exit {
@@ -77,6 +83,9 @@ impl Exit {
             Exit::Conflict => "conflict",
             Exit::NotSynced => "not-synced",
             Exit::Unproven => "unproven",
+            Exit::OtherPeer => "other-peer",
+            Exit::TurnedAway => "turned-away",
+            Exit::NoChannel => "no-channel",
         }
     }
 }
@@ -245,6 +254,12 @@ pub enum CommandError {
         /// Where it was recorded.
         height: u32,
     },
+    /// A proof of keys that proves nothing.
+    #[error(transparent)]
+    Evidence(messaging::ProofError),
+    /// A channel.
+    #[error(transparent)]
+    Channel(#[from] peer::ChannelFailure),
     /// Waiting took too long.
     #[error("gave up after {0} of waiting: {1}")]
     Timeout(String, String),
@@ -273,7 +288,10 @@ impl CommandError {
             | CommandError::NoMoreKeys(_) => Exit::Key,
             CommandError::Rule { violation, .. } => rule_exit(violation.id()).unwrap_or(Exit::Refused),
             CommandError::Proof(error) if error.is_usage() => Exit::Usage,
-            CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
+            CommandError::Proof(_) | CommandError::NotOnChain(_) | CommandError::Evidence(_) => {
+                Exit::Unproven
+            }
+            CommandError::Channel(error) => error.exit(),
             CommandError::Client(error) => client_exit(error),
             CommandError::Records(_) | CommandError::Messaging(_) => Exit::Unreachable,
             CommandError::NotRegistered(_) | CommandError::NoMessaging(_) => Exit::NotFound,
@@ -295,6 +313,7 @@ impl CommandError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             CommandError::Key(error) => return error.hint(),
+            CommandError::Channel(error) => return error.hint(),
             CommandError::Client(ClientError::Refused(refusal)) => return refusal.hint.clone(),
             CommandError::Client(ClientError::Unreachable { .. }) => {
                 "is it running? start it with: cargo run --release --bin resolver -- --dev, or give --node URL".into()

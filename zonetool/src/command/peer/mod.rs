@@ -1,7 +1,9 @@
 //! `peer`: the keys that speak for a name.
 
+mod channel;
 mod history;
 mod publish;
+mod verified;
 
 use std::fmt::Write as _;
 
@@ -18,6 +20,8 @@ use crate::{
     keys,
     ui::Ui,
 };
+
+pub use channel::ChannelFailure;
 
 /// What `peer show --json` prints.
 #[derive(Debug, Serialize)]
@@ -38,6 +42,8 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, command: &PeerCommand) -> R
         PeerCommand::Revoke(args) => publish::withdraw(ui, client, place, args),
         PeerCommand::Show(args) => show(ui, &client, place, args),
         PeerCommand::History(args) => history::run(ui, &client, args),
+        PeerCommand::Listen(args) => channel::listen(ui, client, place, args),
+        PeerCommand::Dial(args) => channel::dial(ui, client, place, args),
     }
 }
 
