@@ -190,6 +190,11 @@ impl SignedBundle {
         }
     }
 
+    /// What is in it, and is not believed yet.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
     /// The hash that stands in the record.
     pub fn hash(&self, network: Network) -> Hash {
         hash(network, Use::Bundle, &[&self.to_bytes()])

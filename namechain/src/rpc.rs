@@ -2,7 +2,11 @@
 //!
 //! Every field is stable: fields are added, never renamed or given another meaning.
 
+mod bundles;
+
 use serde::{Deserialize, Serialize};
+
+pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
 
 use crate::{
     codec::{Decode, DecodeError, Encode},

@@ -5,8 +5,8 @@ use std::{fmt::Display, time::Duration};
 use namechain::{
     codec::Encode,
     rpc::{
-        BlockInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo, Price, ProofInfo,
-        Refusal, Status, Submit, Submitted,
+        BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo,
+        PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted,
     },
     types::{Hash, Name, Operation},
 };
@@ -135,6 +135,35 @@ impl Client {
     /// `GET /v1/blocks/{block}/proof`: that the block at `against` was built on this one.
     pub fn place(&self, block: &Hash, against: u32) -> Result<PlaceInfo, ClientError> {
         self.get(&format!("v1/blocks/{block}/proof?against={against}"))
+    }
+
+    /// `GET /v1/bundles/{name}`: none if the node has none.
+    pub fn bundle(&self, name: &Name) -> Result<Option<BundleInfo>, ClientError> {
+        match self.get(&format!("v1/bundles/{name}")) {
+            Err(ClientError::Refused(Refusal { code, .. })) if code == "not-found" => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    /// `PUT /v1/bundles/{name}`: `bundle` as it is encoded, and whether the node gives its one-time prekeys away.
+    pub fn put_bundle(
+        &self,
+        name: &Name,
+        bundle: &[u8],
+        gives_one_time: bool,
+    ) -> Result<BundleInfo, ClientError> {
+        let body = PutBundle { bundle: hex::encode(bundle), gives_one_time };
+        self.ask(self.http.put(self.url(&format!("v1/bundles/{name}"))?).json(&body))
+    }
+
+    /// `POST /v1/bundles/{name}/prekey`.
+    pub fn take_prekey(&self, name: &Name) -> Result<PrekeyInfo, ClientError> {
+        self.ask(self.http.post(self.url(&format!("v1/bundles/{name}/prekey"))?))
+    }
+
+    /// Another client of the same node.
+    pub fn again(&self) -> Result<Self, ClientError> {
+        Client::new(self.base.as_str())
     }
 
     /// The error that what the node answered can't be.

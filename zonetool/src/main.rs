@@ -1,6 +1,6 @@
 //! `zonetool`: keys, operations on names, zone files, proofs, against a node's HTTP API.
 //!
-//! `cli -> command -> keys, zone, proof, client, work -> ui`: the command line is taken apart, one command runs, and all that
+//! `cli -> command -> peers, keys, zone, proof, client, work -> ui`: the command line is taken apart, one command runs, and all that
 //! is printed goes through [`ui`].
 
 mod cli;
@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod command;
 mod keys;
+mod peers;
 mod proof;
 mod ui;
 mod work;

@@ -113,6 +113,11 @@ impl Ui {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 
+    /// Whether standard output is to have one JSON document.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
     /// The result: `text` for people, `value` for scripts. A closed pipe is no error.
     pub fn result(self, text: &str, value: &impl Serialize) {
         let out = if self.json { harmless_json(value) } else { harmless(text) };

@@ -59,9 +59,9 @@ pub enum NoPeer {
     /// It can't be told at present.
     #[error("{0}")]
     Unresolved(String),
-    /// It has keys, and is not to be spoken with.
-    #[error("the name is not wanted here")]
-    Unwanted,
+    /// It has keys, and is not to be spoken with, for a reason that the caller is not told.
+    #[error("{0}")]
+    Unwanted(String),
 }
 
 /// Somebody who called and was turned away.
@@ -74,8 +74,8 @@ pub struct TurnedAway {
     /// Why.
     #[source]
     pub error: ChannelError,
-    /// Why the caller could not be looked up, if that was it.
-    pub unresolved: Option<String>,
+    /// What the look-up says beside that.
+    pub detail: Option<String>,
 }
 
 impl fmt::Display for TurnedAway {
@@ -85,13 +85,13 @@ impl fmt::Display for TurnedAway {
             write!(f, ", who says to be {claimed}")?;
         }
         write!(f, ": {}", self.error)?;
-        self.unresolved.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+        self.detail.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
     }
 }
 
 impl TurnedAway {
     fn early(remote: SocketAddr, error: ChannelError) -> Box<Self> {
-        Box::new(TurnedAway { remote, claimed: None, error, unresolved: None })
+        Box::new(TurnedAway { remote, claimed: None, error, detail: None })
     }
 }
 
@@ -351,9 +351,12 @@ impl<R: Resolve> Desk<R> {
             Ok(peer) if peer.name() == name && peer.network() == self.local.network => Ok(peer),
             Ok(_) => Err(Refusal::Unresolved),
             Err(NoPeer::Absent(why)) => Err(Refusal::Absent(why)),
-            Err(NoPeer::Unwanted) => Err(Refusal::Unwanted),
+            Err(NoPeer::Unwanted(why)) => {
+                turned.detail = Some(why);
+                Err(Refusal::Unwanted)
+            }
             Err(NoPeer::Unresolved(why)) => {
-                turned.unresolved = Some(why);
+                turned.detail = Some(why);
                 Err(Refusal::Unresolved)
             }
         }

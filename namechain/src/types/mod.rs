@@ -1,6 +1,7 @@
 //! What the chain is made of: names, keys, records, operations, headers, blocks, and the entries of the state.
 
 mod block;
+mod bundle;
 mod entry;
 mod hash;
 mod header;
@@ -14,6 +15,7 @@ mod reserved;
 mod stamp;
 
 pub use block::{Block, BlockError, MAX_BLOCK_BYTES, MIN_OPERATION_BYTES, ops_root};
+pub use bundle::{BundleHead, MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME};
 pub use entry::{CommitmentEntry, Entry, NameEntry, PendingTransfer};
 pub use hash::{Domain, Hash, HashError, hash, tag};
 pub use header::{HEADER_BYTES, HEADER_VERSION, Header, Target};

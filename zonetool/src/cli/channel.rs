@@ -4,6 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use clap::Args;
 
+use super::Lookup;
+
 /// `peer listen`.
 #[derive(Debug, Args)]
 pub struct PeerListen {
@@ -18,6 +20,9 @@ pub struct PeerListen {
     /// Take calls of this name alone; may be given more than once [default: of everybody who has a key]
     #[arg(long = "only", value_name = "NAME")]
     pub only: Vec<String>,
+    /// How many blocks below the node's tip the proof of a caller's keys may be made
+    #[arg(long, value_name = "BLOCKS", default_value_t = messaging::discover::DEFAULT_MAX_DEPTH)]
+    pub max_depth: u32,
     /// What carries it.
     #[command(flatten)]
     pub carried: Carried,
@@ -34,6 +39,9 @@ pub struct PeerDial {
     /// Where it is, HOST:PORT [default: the locators in its record, the best first]
     #[arg(long, value_name = "ADDR")]
     pub address: Option<String>,
+    /// Where the proof comes from, and what is accepted.
+    #[command(flatten)]
+    pub lookup: Lookup,
     /// What carries it.
     #[command(flatten)]
     pub carried: Carried,

@@ -2,6 +2,7 @@
 
 mod cache;
 mod channel;
+mod letters;
 mod operations;
 mod peer;
 mod proofs;
@@ -13,8 +14,9 @@ use namechain::types::PublicKey;
 
 pub use cache::{CacheCommand, Flush};
 pub use channel::{Carried, PeerDial, PeerListen};
+pub use letters::{BundleCommand, BundleFile, Lookup, Open, Resolve, Seal};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
-pub use peer::{PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
+pub use peer::{Bundle, PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
 pub use proofs::{Prove, Verify};
 
 const EXIT_CODES: &str = "\
@@ -30,9 +32,18 @@ Exit codes:
      renew or accept, a transfer waits or does not), or a sequence number is stale
   8  the node is not synced yet
   9  a proof does not verify, or its block is not on the node's best chain
-  30  who answers a call is not the name that was called: another key, or one that was replaced
-  31  who answers is the name that was called, and refuses this caller
-  32  no channel: nobody answers, or it broke before its end
+  10 a name's keys are not those seen before
+  11 the letter is cut off, too long, or none
+  12 the letter is for somebody else, or for a key that was used up
+  13 the letter was written to somebody else and passed on
+  14 the letter has expired, or comes from the future
+  15 the letter was opened before
+  16 the letter is not from whom it says, or the chain has no key for its sender
+  17 what was seen of names and letters can't be read, kept or added to
+  18 there is no bundle, or not one that is good
+  19 who answers a call is not the name that was called: another key, or one that was replaced
+  20 who answers is the name that was called, and refuses this caller
+  21 no channel: nobody answers, or it broke before its end
 
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
@@ -136,7 +147,7 @@ pub enum Command {
     Recover(Recover),
     /// End a name: it stops resolving, and is nobody's until its lease would have ended
     Revoke(Keyholder),
-    /// The key that speaks for a name: publish, rotate, revoke, show, list
+    /// The key that speaks for a name, those of others, and sealed letters
     #[command(subcommand)]
     Peer(PeerCommand),
     /// List every operation on a name

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use namechain::types::Hash;
 
-use super::{OfName, Operate, PeerDial, PeerListen, Waiting, WordsFrom};
+use super::{BundleCommand, OfName, Open, Operate, PeerDial, PeerListen, Resolve, Seal, Waiting, WordsFrom};
+
 /// `peer`.
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
@@ -19,7 +20,7 @@ pub enum PeerCommand {
     /// Replace the identity key by the one that it announced, which it signs for
     ///
     /// It takes the 24 words. Whoever knows the present key sees that the new one follows from it.
-    /// What the bundle was is gone: it was the old key's.
+    /// It has a bundle of its own, if the old one had one.
     Rotate(PeerRotate),
     /// Withdraw the key: nobody speaks for the name until another is published
     ///
@@ -41,6 +42,24 @@ pub enum PeerCommand {
     /// As peer listen, from the other end. Who answers with another key than the name's learns
     /// nothing of you.
     Dial(PeerDial),
+    /// Look up the keys that the chain proves to be a name's, and compare them with those seen before
+    ///
+    /// The proof is checked here, against the header of the node's tip, or one that is given. Another
+    /// key than the one seen before is an error, unless that one vouches for it or --accept says so.
+    Resolve(Resolve),
+    /// Seal a letter to a name: seal NAME --from ME < TEXT > FILE
+    ///
+    /// It is signed, and sealed to the post-quantum key of the recipient's bundle, or to the X25519 key
+    /// on the chain if the recipient allows that. Its text is read from standard input, 64 KB at most.
+    Seal(Seal),
+    /// Open a letter, once its sender is verified: open < FILE
+    ///
+    /// Letters that were changed, are for somebody else, were passed on, have expired, came before, or
+    /// are not signed by the key that speaks for their sender are refused, each with its own exit code.
+    Open(Open),
+    /// The keys of a name that are too large or too short-lived for the chain: make, put, export, import
+    #[command(subcommand)]
+    Bundle(BundleCommand),
 }
 
 impl PeerCommand {
@@ -104,8 +123,8 @@ pub struct PeerRecord {
     /// Nowhere
     #[arg(long)]
     pub no_locators: bool,
-    /// The hash of the bundle, 64 hexadecimal digits, or none
-    #[arg(long, value_name = "HASH|none")]
+    /// A new bundle, none, or the hash of one that was made elsewhere [default: new, but none if none stands]
+    #[arg(long, value_name = "new|none|HASH")]
     pub bundle: Option<Bundle>,
     /// Whether letters may be sealed without a post-quantum key, where the bundle has none [default for a first record: no]
     #[arg(long, value_name = "yes|no")]
@@ -114,7 +133,12 @@ pub struct PeerRecord {
 
 /// `--bundle`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bundle(pub Hash);
+pub enum Bundle {
+    /// One that is made now.
+    New,
+    /// The one with this hash; zeros for none.
+    Hash(Hash),
+}
 
 /// yes or no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,8 +156,9 @@ impl FromStr for Bundle {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "none" => Ok(Bundle(Hash::ZERO)),
-            hash => hash.parse().map(Bundle).map_err(|_| "expected 64 hexadecimal digits, or none"),
+            "new" => Ok(Bundle::New),
+            "none" => Ok(Bundle::Hash(Hash::ZERO)),
+            hash => hash.parse().map(Bundle::Hash).map_err(|_| "expected 64 hexadecimal digits, new or none"),
         }
     }
 }

@@ -32,6 +32,8 @@ use namechain::{
 };
 use thiserror::Error;
 
+use peer::PeerError;
+
 use crate::{
     cli::{Cli, Command},
     client::{Client, ClientError},
@@ -63,12 +65,30 @@ pub enum Exit {
     NotSynced = 8,
     /// A proof does not verify.
     Unproven = 9,
+    /// A name's keys are not those that were seen before.
+    Changed = 10,
+    /// A letter that was changed, or is none.
+    Damaged = 11,
+    /// A letter for somebody else.
+    NotForUs = 12,
+    /// A letter that was written to somebody else.
+    Readdressed = 13,
+    /// A letter out of its time.
+    Expired = 14,
+    /// A letter that came before.
+    Replayed = 15,
+    /// A letter that is not from whom it says.
+    Sender = 16,
+    /// Pins, or letters seen, can't be used.
+    Memory = 17,
+    /// There is no bundle to seal to, or a bad one.
+    Bundle = 18,
     /// Somebody else answers a call.
-    OtherPeer = 30,
+    OtherPeer = 19,
     /// The other side refuses.
-    TurnedAway = 31,
+    TurnedAway = 20,
     /// Nobody answers a call, or it broke.
-    NoChannel = 32,
+    NoChannel = 21,
 }
 
 impl Exit {
@@ -83,6 +103,15 @@ impl Exit {
             Exit::Conflict => "conflict",
             Exit::NotSynced => "not-synced",
             Exit::Unproven => "unproven",
+            Exit::Changed => "changed",
+            Exit::Damaged => "damaged",
+            Exit::NotForUs => "not-for-us",
+            Exit::Readdressed => "readdressed",
+            Exit::Expired => "expired",
+            Exit::Replayed => "replayed",
+            Exit::Sender => "sender",
+            Exit::Memory => "memory",
+            Exit::Bundle => "bundle",
             Exit::OtherPeer => "other-peer",
             Exit::TurnedAway => "turned-away",
             Exit::NoChannel => "no-channel",
@@ -219,6 +248,9 @@ pub enum CommandError {
         /// What it is.
         kind: String,
     },
+    /// Other names and letters.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// A proof that proves nothing.
     #[error("{0}")]
     Proof(#[from] ProofError),
@@ -254,9 +286,6 @@ pub enum CommandError {
         /// Where it was recorded.
         height: u32,
     },
-    /// A proof of keys that proves nothing.
-    #[error(transparent)]
-    Evidence(messaging::ProofError),
     /// A channel.
     #[error(transparent)]
     Channel(#[from] peer::ChannelFailure),
@@ -287,10 +316,9 @@ impl CommandError {
             | CommandError::ForeignIdentity { .. }
             | CommandError::NoMoreKeys(_) => Exit::Key,
             CommandError::Rule { violation, .. } => rule_exit(violation.id()).unwrap_or(Exit::Refused),
+            CommandError::Peer(error) => error.exit(),
             CommandError::Proof(error) if error.is_usage() => Exit::Usage,
-            CommandError::Proof(_) | CommandError::NotOnChain(_) | CommandError::Evidence(_) => {
-                Exit::Unproven
-            }
+            CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
             CommandError::Channel(error) => error.exit(),
             CommandError::Client(error) => client_exit(error),
             CommandError::Records(_) | CommandError::Messaging(_) => Exit::Unreachable,
@@ -314,6 +342,7 @@ impl CommandError {
         Some(match self {
             CommandError::Key(error) => return error.hint(),
             CommandError::Channel(error) => return error.hint(),
+            CommandError::Peer(error) => return error.hint(),
             CommandError::Client(ClientError::Refused(refusal)) => return refusal.hint.clone(),
             CommandError::Client(ClientError::Unreachable { .. }) => {
                 "is it running? start it with: cargo run --release --bin resolver -- --dev, or give --node URL".into()

@@ -97,17 +97,25 @@ impl IdentityFile {
 
     /// The identity key; asks for the passphrase if it takes one.
     pub fn unlock(&self, passphrases: &Passphrases) -> Result<SecretKey, KeyError> {
+        self.unlock_both(passphrases).map(|(identity, _)| identity)
+    }
+
+    /// The identity key, and the secret half of the X25519 key; asks for the passphrase if it takes one.
+    pub fn unlock_both(
+        &self,
+        passphrases: &Passphrases,
+    ) -> Result<(SecretKey, Zeroizing<[u8; 32]>), KeyError> {
         let plain = sealed::open(&self.path, self.secret.as_ref(), self.encrypted.as_ref(), passphrases)?;
         let halves =
-            plain.split_first_chunk::<32>().and_then(|(seed, x25519)| Some((seed, x25519.try_into().ok()?)));
-        let Some((seed, x25519)) = halves else {
+            plain.split_first_chunk::<32>().and_then(|(seed, x25519)| Some((seed, x25519.first_chunk()?)));
+        let Some((seed, x25519)) = halves.filter(|_| plain.len() == 64) else {
             return Err(self.malformed("its secret has another length"));
         };
         let key = SecretKey::from_seed(seed);
         if key.public() != self.identity || x25519_public(x25519) != self.x25519 {
             return Err(self.malformed("its secret belongs to other public keys than it says"));
         }
-        Ok(key)
+        Ok((key, Zeroizing::new(*x25519)))
     }
 
     fn malformed(&self, why: &str) -> KeyError {

@@ -16,6 +16,7 @@
 mod file;
 mod identity;
 mod passphrase;
+mod prekeys;
 mod sealed;
 mod words;
 
@@ -26,6 +27,7 @@ use thiserror::Error;
 pub use file::{KEY_FILE, KeyFile, load, store};
 pub use identity::{IdentityFile, MAX_IDENTITIES, load_all as identities};
 pub use passphrase::Passphrases;
+pub use prekeys::{BundleKeys, Prekeys, load_bundle, names as prekey_names, store_bundle};
 pub use sealed::Protection;
 pub use words::{IdentityBranch, Keys, Words};
 
@@ -128,9 +130,14 @@ impl KeyError {
 
 /// Where keys are kept unless `--keys` says otherwise (XDG Base Directory Specification).
 pub fn default_directory() -> Result<PathBuf, KeyError> {
+    Ok(data_directory()?.join("keys"))
+}
+
+/// The user's directory of data: that of keys is in it, and what was seen of other names.
+pub fn data_directory() -> Result<PathBuf, KeyError> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-        .map(|data| data.join("namechain").join("keys"))
+        .map(|data| data.join("namechain"))
         .ok_or(KeyError::NoHome)
 }

@@ -180,7 +180,10 @@ async fn a_caller_who_is_not_who_he_says() {
             let refusal = both.refused(carrier, &bob, Err(NoPeer::Absent(why))).await;
             assert_eq!(refusal, Refusal::Absent(why));
         }
-        assert_eq!(both.refused(carrier, &bob, Err(NoPeer::Unwanted)).await, Refusal::Unwanted);
+        assert_eq!(
+            both.refused(carrier, &bob, Err(NoPeer::Unwanted("not on the list".into()))).await,
+            Refusal::Unwanted
+        );
         let unresolved = NoPeer::Unresolved("no node".into());
         assert_eq!(both.refused(carrier, &bob, Err(unresolved)).await, Refusal::Unresolved);
         let mixed_up = both.refused(carrier, &bob, Ok(stranger.clone())).await;

@@ -1,14 +1,21 @@
 //! `peer`: the keys that speak for a name.
 
+mod bundle;
 mod channel;
+mod error;
 mod history;
+mod lookup;
+mod open;
 mod publish;
-mod verified;
+mod resolve;
+mod seal;
 
 use std::fmt::Write as _;
 
 use namechain::{rpc::Standing, types::Name};
 use serde::Serialize;
+
+pub use error::PeerError;
 
 use super::{
     CommandError, KeyPlace, messaging_of,
@@ -44,6 +51,10 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, command: &PeerCommand) -> R
         PeerCommand::History(args) => history::run(ui, &client, args),
         PeerCommand::Listen(args) => channel::listen(ui, client, place, args),
         PeerCommand::Dial(args) => channel::dial(ui, client, place, args),
+        PeerCommand::Resolve(args) => resolve::run(ui, &client, args),
+        PeerCommand::Seal(args) => seal::run(ui, &client, place, args),
+        PeerCommand::Open(args) => open::run(ui, &client, place, args),
+        PeerCommand::Bundle(command) => bundle::run(ui, &client, place, command),
     }
 }
 

@@ -5,9 +5,12 @@ use namechain::types::{
     SignedMessagingRecord, next_key_hash,
 };
 
-use super::super::{CommandError, KeyPlace, operate, words};
+use super::{
+    super::{CommandError, KeyPlace, operate, parse_name, words},
+    bundle,
+};
 use crate::{
-    cli::{PeerOperate, PeerPublish, PeerRecord, PeerRotate, WordsFrom},
+    cli::{Bundle, PeerOperate, PeerPublish, PeerRecord, PeerRotate, WordsFrom},
     client::Client,
     keys::{self, IdentityBranch, IdentityFile, KeyFile, MAX_IDENTITIES},
     ui::Ui,
@@ -76,26 +79,62 @@ fn of_words(branch: &IdentityBranch, before: &NameEntry, stands: &PublicKey) -> 
 pub fn publish(ui: Ui, client: Client, place: &KeyPlace, args: &PeerPublish) -> Result<(), CommandError> {
     let (file, locators) = (keys::load(&place.directory)?, locators(&args.record)?);
     let (owner, dry_run) = (file.owner, args.operate.dry_run);
-    let own = keys::load(&place.directory)?;
+    let (own, again) = (keys::load(&place.directory)?, client.again()?);
+    let mut made = None;
     let decide = |network: Network, before: &NameEntry| {
         check_owner(before, owner)?;
         let source = Source { ui, place, owner, words: &args.words, file: &own, dry_run };
         let identity = source.choose(args.index, before)?;
-        let record = record(network, before, &identity, &args.record, locators);
-        if is_unchanged(before, &record) {
+        let mut record = record(network, before, &identity, &args.record, locators);
+        if is_unchanged(before, &record) && args.record.bundle != Some(Bundle::New) {
             return Err(CommandError::Unchanged(before.name.clone()));
         }
         let key = identity.unlock(&place.passphrases)?;
+        if makes_bundle(&args.record, before) {
+            let (name, sequence) = (&before.name, record.sequence);
+            record.bundle = bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
+            made = Some(identity);
+        }
         Ok(signed(network, before, record, &key, None))
     };
-    operate::owner(ui, client, place, &args.operate.operate(), file, Box::new(decide))
+    operate::owner(ui, client, place, &args.operate.operate(), file, Box::new(decide))?;
+    hand_in(ui, &again, place, &args.operate, made)
+}
+
+/// Gives the node the bundle that was made, once its record is recorded.
+fn hand_in(
+    ui: Ui,
+    client: &Client,
+    place: &KeyPlace,
+    args: &PeerOperate,
+    made: Option<IdentityFile>,
+) -> Result<(), CommandError> {
+    let name = parse_name(&args.name)?;
+    match made.filter(|_| !args.dry_run) {
+        Some(identity) if args.waiting.wait => bundle::put_after(ui, client, place, &name, &identity),
+        Some(_) => {
+            ui.note(&format!("once that is recorded, hand its bundle in: zonetool peer bundle put {name}"))
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Whether a new bundle goes with the record: unless it is said otherwise, for the first one, and where there was one.
+fn makes_bundle(args: &PeerRecord, before: &NameEntry) -> bool {
+    let stands = before.messaging.as_ref().map(|entry| &entry.record);
+    match args.bundle {
+        Some(chosen) => chosen == Bundle::New,
+        None => stands.is_none_or(|record| record.bundle != Hash::ZERO),
+    }
 }
 
 /// `peer rotate`.
 pub fn rotate(ui: Ui, client: Client, place: &KeyPlace, args: &PeerRotate) -> Result<(), CommandError> {
     let (file, locators) = (keys::load(&place.directory)?, locators(&args.record)?);
     let (owner, dry_run) = (file.owner, args.operate.dry_run);
-    let own = keys::load(&place.directory)?;
+    let (own, again) = (keys::load(&place.directory)?, client.again()?);
+    let mut made = None;
     let decide = |network: Network, before: &NameEntry| {
         check_owner(before, owner)?;
         let stands = before.messaging.as_ref().map(|entry| entry.record.identity);
@@ -108,11 +147,26 @@ pub fn rotate(ui: Ui, client: Client, place: &KeyPlace, args: &PeerRotate) -> Re
         }
         let identity = source.make(&branch, index + 1)?;
         let mut record = record(network, before, &identity, &args.record, locators);
+        let key = branch.key(index + 1);
         // What stands was signed by the old key.
-        record.bundle = args.record.bundle.map_or(Hash::ZERO, |bundle| bundle.0);
-        Ok(signed(network, before, record, &branch.key(index + 1), Some(&branch.key(index))))
+        record.bundle = given(&args.record).unwrap_or_default();
+        if makes_bundle(&args.record, before) {
+            let (name, sequence) = (&before.name, record.sequence);
+            record.bundle = bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
+            made = Some(identity);
+        }
+        Ok(signed(network, before, record, &key, Some(&branch.key(index))))
     };
-    operate::owner(ui, client, place, &args.operate.operate(), file, Box::new(decide))
+    operate::owner(ui, client, place, &args.operate.operate(), file, Box::new(decide))?;
+    hand_in(ui, &again, place, &args.operate, made)
+}
+
+/// The hash of a bundle that was given.
+fn given(args: &PeerRecord) -> Option<Hash> {
+    match args.bundle {
+        Some(Bundle::Hash(hash)) => Some(hash),
+        _ => None,
+    }
 }
 
 /// `peer revoke`.
@@ -156,11 +210,7 @@ fn record(
         identity: identity.identity,
         next: next_key_hash(network, &identity.next),
         x25519: identity.x25519,
-        bundle: args
-            .bundle
-            .map(|bundle| bundle.0)
-            .or_else(|| stays.map(|record| record.bundle))
-            .unwrap_or_default(),
+        bundle: given(args).or_else(|| stays.map(|record| record.bundle)).unwrap_or_default(),
         locators: locators.or_else(|| stands.map(|record| record.locators.clone())).unwrap_or_default(),
         policy: MessagingPolicy {
             x25519_alone: args

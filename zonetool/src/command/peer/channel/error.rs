@@ -42,14 +42,6 @@ pub enum ChannelFailure {
     /// The port is taken, or the address is not this machine's.
     #[error("can't listen at {0}: {1}")]
     Bind(String, io::Error),
-    /// The key that speaks for the name is none of ours.
-    #[error("no identity key in your directory of keys is {identity}, which speaks for {name}")]
-    NotOurs {
-        /// The name.
-        name: Name,
-        /// The key.
-        identity: PublicKey,
-    },
     /// The channel broke.
     #[error("the channel to {0} broke before its end: {1}")]
     Broken(Name, io::Error),
@@ -78,7 +70,6 @@ impl ChannelFailure {
             ChannelFailure::Replaced { .. } => Exit::OtherPeer,
             ChannelFailure::NoAddress(..) => Exit::NotFound,
             ChannelFailure::Address(..) | ChannelFailure::Bind(..) => Exit::Usage,
-            ChannelFailure::NotOurs { .. } => Exit::Key,
             ChannelFailure::Broken(..) | ChannelFailure::Setup(_) => Exit::NoChannel,
             ChannelFailure::Pipe(..) => Exit::Refused,
         }
@@ -109,11 +100,6 @@ impl ChannelFailure {
                 format!("{name} must listen with the present key: zonetool peer history {name}")
             }
             ChannelFailure::NoAddress(..) => "say where: --address HOST:PORT".into(),
-            ChannelFailure::NotOurs { name, .. } => {
-                format!(
-                    "give the directory that has it with --keys DIR, or put it there: zonetool peer publish {name}"
-                )
-            }
             _ => return None,
         })
     }

@@ -9,7 +9,7 @@ mod pipe;
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use messaging::{
-    PeerError, VerifiedPeer,
+    Absence, Verdict, VerifiedPeer,
     channel::{Carrier, Channel, ChannelError, Limits, Listener, Local, NoPeer, TurnedAway, dial as call},
 };
 use namechain::types::{Name, PublicKey};
@@ -19,13 +19,14 @@ use tokio::runtime::Runtime;
 use self::address::{Place, of_argument, of_locator};
 use super::{
     super::{CommandError, KeyPlace, parse_name},
+    error::PeerError,
     history::spoke_until,
-    verified::{find, verified},
+    lookup::{look_up_peer, peek},
+    seal::ours,
 };
 use crate::{
-    cli::{Carried, PeerDial, PeerListen},
+    cli::{Carried, Lookup, PeerDial, PeerListen},
     client::Client,
-    keys,
     ui::Ui,
 };
 
@@ -47,10 +48,12 @@ enum Event {
         remote: SocketAddr,
         claimed: Option<Name>,
         why: String,
+        detail: Option<String>,
     },
     Connected {
         name: Name,
         identity: PublicKey,
+        verdict: &'static str,
         sequence: u32,
         height: u32,
         remote: SocketAddr,
@@ -75,29 +78,25 @@ fn shown(carrier: Carrier) -> &'static str {
     }
 }
 
-fn connected(ui: Ui, channel: &Channel, carrier: Carrier) {
+fn connected(ui: Ui, channel: &Channel, carrier: Carrier, verdict: Verdict) {
     let (peer, remote) = (channel.peer(), channel.remote());
     let (name, identity) = (peer.name().clone(), peer.identity());
     let (sequence, height, carrier) = (peer.sequence(), peer.height(), shown(carrier));
     let text = format!(
-        "{name} is there, at {remote} over {carrier}: identity {identity}, record {sequence}, proven at height {height}"
+        "{name} is there, at {remote} over {carrier}: identity {identity}, record {sequence}, proven at height {height}, {verdict}"
     );
-    ui.event(&text, &Event::Connected { name, identity, sequence, height, remote, carrier });
+    ui.event(
+        &text,
+        &Event::Connected { name, identity, verdict: verdict.as_str(), sequence, height, remote, carrier },
+    );
 }
 
-/// One of our names with the key that the chain says speaks for it.
+/// One of our names with the key that speaks for it.
 fn own(client: &Client, place: &KeyPlace, name: &str) -> Result<Local, CommandError> {
-    let peer = verified(client, &parse_name(name)?)?;
-    let files = keys::identities(&place.directory)?;
-    let file = files.iter().find(|file| file.identity == peer.identity());
-    let file =
-        file.ok_or_else(|| ChannelFailure::NotOurs { name: peer.name().clone(), identity: peer.identity() })?;
-    Ok(Local {
-        network: peer.network(),
-        name: peer.name().clone(),
-        sequence: peer.sequence(),
-        identity: file.unlock(&place.passphrases)?,
-    })
+    let name = parse_name(name)?;
+    let (file, sequence) = ours(client, place, &name)?;
+    let identity = file.unlock(&place.passphrases)?;
+    Ok(Local { network: client.status()?.network, name, sequence, identity })
 }
 
 fn runtime() -> Result<Runtime, CommandError> {
@@ -112,77 +111,104 @@ fn run(runtime: Runtime, end: impl Future<Output = Result<(), CommandError>>) ->
     end
 }
 
+/// How callers are looked up.
+fn lookup_of(args: &PeerListen) -> Lookup {
+    Lookup { max_depth: args.max_depth, ..Lookup::default() }
+}
+
 /// `peer listen`: the first caller who is who he says, and nobody after him.
 pub fn listen(ui: Ui, client: Client, place: &KeyPlace, args: &PeerListen) -> Result<(), CommandError> {
     let local = own(&client, place, &args.name)?;
     let only = args.only.iter().map(|name| parse_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
-    let (name, carrier) = (local.name.clone(), args.carried.carrier());
-    let (limits, at) = (args.carried.limits(), SocketAddr::new(args.listen, args.port));
-    let client = Arc::new(client);
-    let resolve = {
-        let client = client.clone();
-        move |name: Name| {
-            let wanted = only.is_empty() || only.contains(&name);
-            let client = client.clone();
-            async move { if wanted { look_up(client, name).await } else { Err(NoPeer::Unwanted) } }
-        }
-    };
-    let end = run(runtime()?, async {
-        let bound = Listener::bind(carrier, at, local, limits, resolve).await;
-        let mut listener = bound.map_err(|error| ChannelFailure::Bind(at.to_string(), error))?;
-        let address = listener.address();
-        let text = format!("listening as {name} at {address} over {}", shown(carrier));
-        ui.event(&text, &Event::Listening { name, address, carrier: shown(carrier) });
-        let channel = loop {
-            match listener.accept().await {
-                Ok(channel) => break channel,
-                Err(turned) => turned_away(ui, *turned),
-            }
-        };
-        listener.stop();
-        connected(ui, &channel, carrier);
-        let piped = pipe::pipe(channel).await;
-        listener.close().await;
-        Ok(piped?)
-    });
+    let desk = Arc::new(Desk { client, lookup: lookup_of(args), only });
+    let end = run(runtime()?, answer(ui, desk.clone(), local, args));
     // Its runtime must not end within another.
-    drop(client);
+    drop(desk);
     end
 }
 
-/// The node is asked anew for every caller: what it says is never older than it is.
-async fn look_up(client: Arc<Client>, name: Name) -> Result<VerifiedPeer, NoPeer> {
-    let unresolved = |why: String| NoPeer::Unresolved(why);
-    let found = tokio::task::spawn_blocking(move || {
-        let found = find(&client, &name);
-        drop(client);
-        found
-    });
-    match found.await.map_err(|error| unresolved(error.to_string()))? {
-        Ok(Ok(peer)) => Ok(peer),
-        Ok(Err(PeerError::Absent(why))) => Err(NoPeer::Absent(why)),
-        Ok(Err(PeerError::Proof(why))) => Err(unresolved(why.to_string())),
-        Err(error) => Err(unresolved(error.to_string())),
+/// What it takes to look callers up.
+struct Desk {
+    client: Client,
+    lookup: Lookup,
+    only: BTreeSet<Name>,
+}
+
+impl Desk {
+    /// Runs what waits for the node where waiting disturbs nobody.
+    async fn ask<T: Send + 'static>(
+        self: Arc<Self>,
+        question: impl FnOnce(&Desk) -> Result<T, CommandError> + Send + 'static,
+    ) -> Result<T, CommandError> {
+        let asked = tokio::task::spawn_blocking(move || question(&self));
+        asked.await.map_err(|error| ChannelFailure::Setup(error.into()))?
     }
+
+    /// The node is asked anew for every caller: what it says is never older than it is. Nothing is remembered: the name
+    /// is only what the caller says.
+    async fn resolve(self: Arc<Self>, name: Name) -> Result<VerifiedPeer, NoPeer> {
+        if !self.only.is_empty() && !self.only.contains(&name) {
+            return Err(NoPeer::Unwanted("it is not among those with --only".into()));
+        }
+        let found = self.ask(move |desk| peek(&desk.client, &desk.lookup, &name)).await;
+        found.map_err(|error| match error {
+            CommandError::NotRegistered(_) => Absence::Unregistered.into(),
+            CommandError::NoMessaging(_) | CommandError::Peer(PeerError::Verdict(_, Verdict::Gone)) => {
+                Absence::NoRecord.into()
+            }
+            CommandError::Grace(_) => Absence::Grace.into(),
+            CommandError::Peer(PeerError::Verdict(_, Verdict::Revoked)) => Absence::Revoked.into(),
+            CommandError::Peer(error @ PeerError::Verdict(..)) => NoPeer::Unwanted(error.to_string()),
+            error => NoPeer::Unresolved(error.to_string()),
+        })
+    }
+}
+
+async fn answer(ui: Ui, desk: Arc<Desk>, local: Local, args: &PeerListen) -> Result<(), CommandError> {
+    let (name, carrier) = (local.name.clone(), args.carried.carrier());
+    let (limits, at) = (args.carried.limits(), SocketAddr::new(args.listen, args.port));
+    let resolve = {
+        let desk = desk.clone();
+        move |name| desk.clone().resolve(name)
+    };
+    let bound = Listener::bind(carrier, at, local, limits, resolve).await;
+    let mut listener = bound.map_err(|error| ChannelFailure::Bind(at.to_string(), error))?;
+    let address = listener.address();
+    let text = format!("listening as {name} at {address} over {}", shown(carrier));
+    ui.event(&text, &Event::Listening { name, address, carrier: shown(carrier) });
+    let channel = loop {
+        match listener.accept().await {
+            Ok(channel) => break channel,
+            Err(turned) => turned_away(ui, *turned),
+        }
+    };
+    listener.stop();
+    let caller = channel.peer().name().clone();
+    // Now that he has the key, he is remembered.
+    let (_, verdict) = desk.ask(move |desk| look_up_peer(&desk.client, &desk.lookup, &caller)).await?;
+    connected(ui, &channel, carrier, verdict);
+    pipe::pipe(channel).await?;
+    listener.close().await;
+    Ok(())
 }
 
 fn turned_away(ui: Ui, turned: TurnedAway) {
     let text = format!("turned away: {turned}");
-    let mut why = turned.error.to_string();
-    if let Some(unresolved) = &turned.unresolved {
-        why = format!("{why}: {unresolved}");
-    }
-    ui.event(&text, &Event::TurnedAway { remote: turned.remote, claimed: turned.claimed, why });
+    let why = turned.error.to_string();
+    ui.event(
+        &text,
+        &Event::TurnedAway { remote: turned.remote, claimed: turned.claimed, why, detail: turned.detail },
+    );
 }
 
 /// `peer dial`.
 pub fn dial(ui: Ui, client: Client, place: &KeyPlace, args: &PeerDial) -> Result<(), CommandError> {
-    let peer = verified(&client, &parse_name(&args.name)?)?;
+    let (peer, verdict) = look_up_peer(&client, &args.lookup, &parse_name(&args.name)?)?;
     let places = places(&peer, args)?;
     let local = own(&client, place, &args.from)?;
     let dialled = run(runtime()?, async {
         let (channel, carrier) = reach(&places, &local, &peer, &args.carried.limits()).await?;
-        connected(ui, &channel, carrier);
+        connected(ui, &channel, carrier, verdict);
         Ok(pipe::pipe(channel).await?)
     });
     dialled.map_err(|error| match error {
