@@ -8,6 +8,8 @@ pub mod http;
 pub mod machine;
 pub mod netns;
 pub mod nsd;
+pub mod peers;
+pub mod pipe;
 pub mod program;
 pub mod site;
 pub mod source;

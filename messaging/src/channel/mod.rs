@@ -208,6 +208,11 @@ impl Channel {
     pub async fn close(self) -> io::Result<()> {
         self.stream.close().await
     }
+
+    /// Ends it at once: the other side sees it break. As dropping it, but when this returns the other side was told.
+    pub async fn abandon(self) {
+        self.stream.abandon().await;
+    }
 }
 
 impl AsyncRead for Channel {

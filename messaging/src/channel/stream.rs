@@ -149,6 +149,19 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Breaks it.
+    pub async fn abandon(self) {
+        if let Stream::Quic(mut quic) = self {
+            let endpoint = quic.endpoint.take();
+            drop(quic);
+            if let Some(endpoint) = endpoint {
+                let _ = timeout(LINGER, endpoint.wait_idle()).await;
+            }
+        }
+    }
+}
+
 /// A stream that is dropped must not look to the other side as one that has come to its end.
 impl Drop for Quic {
     fn drop(&mut self) {

@@ -45,6 +45,9 @@ pub enum ChannelFailure {
     /// The channel broke.
     #[error("the channel to {0} broke before its end: {1}")]
     Broken(Name, io::Error),
+    /// Ctrl-C.
+    #[error("interrupted: the other side sees the channel break")]
+    Interrupted,
     /// Standard input or output.
     #[error("{0}: {1}")]
     Pipe(&'static str, io::Error),
@@ -70,7 +73,9 @@ impl ChannelFailure {
             ChannelFailure::Replaced { .. } => Exit::OtherPeer,
             ChannelFailure::NoAddress(..) => Exit::NotFound,
             ChannelFailure::Address(..) | ChannelFailure::Bind(..) => Exit::Usage,
-            ChannelFailure::Broken(..) | ChannelFailure::Setup(_) => Exit::NoChannel,
+            ChannelFailure::Broken(..) | ChannelFailure::Interrupted | ChannelFailure::Setup(_) => {
+                Exit::NoChannel
+            }
             ChannelFailure::Pipe(..) => Exit::Refused,
         }
     }

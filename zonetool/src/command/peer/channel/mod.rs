@@ -187,9 +187,9 @@ async fn answer(ui: Ui, desk: Arc<Desk>, local: Local, args: &PeerListen) -> Res
     // Now that he has the key, he is remembered.
     let (_, verdict) = desk.ask(move |desk| look_up_peer(&desk.client, &desk.lookup, &caller)).await?;
     connected(ui, &channel, carrier, verdict);
-    pipe::pipe(channel).await?;
+    let piped = pipe::pipe(channel).await;
     listener.close().await;
-    Ok(())
+    Ok(piped?)
 }
 
 fn turned_away(ui: Ui, turned: TurnedAway) {

@@ -20,8 +20,19 @@ pub async fn pipe(mut channel: Channel) -> Result<(), ChannelFailure> {
     let name = channel.peer().name().clone();
     let broken = |error| ChannelFailure::Broken(name.clone(), error);
     let (mut from, mut to) = tokio::io::split(&mut channel);
-    tokio::try_join!(outwards(&mut to, &broken), inwards(&mut from, &broken))?;
-    channel.close().await.map_err(broken)
+    let carried = async { tokio::try_join!(outwards(&mut to, &broken), inwards(&mut from, &broken)) };
+    let carried = tokio::select! {
+        carried = carried => carried.map(drop),
+        // Without a handler the program would be gone before the other side is told.
+        _ = tokio::signal::ctrl_c() => Err(ChannelFailure::Interrupted),
+    };
+    match carried {
+        Ok(()) => channel.close().await.map_err(broken),
+        Err(error) => {
+            channel.abandon().await;
+            Err(error)
+        }
+    }
 }
 
 /// Standard input, and then its end. What can't be read to its end does not look as if it had been.
