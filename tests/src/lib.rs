@@ -9,6 +9,7 @@ pub mod machine;
 pub mod netns;
 pub mod nsd;
 pub mod peers;
+pub mod people;
 pub mod pipe;
 pub mod program;
 pub mod site;

@@ -1,22 +1,10 @@
-//! Users whose names have keys, on one node.
+//! Users who call each other by their names.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::{
-    pipe::Pipe,
-    program::{Daemon, User},
-    zones,
-};
-
-/// A node of the dev network.
-pub struct Town {
-    _home: TempDir,
-    /// The node.
-    pub node: Daemon,
-}
+use crate::{people::World, pipe::Pipe, program::User, zones};
 
 /// Somebody with a name that a key speaks for.
 pub struct Citizen {
@@ -25,30 +13,16 @@ pub struct Citizen {
     /// The name.
     pub name: String,
     /// The file that has the 24 words.
-    pub words: PathBuf,
+    pub words: String,
 }
 
-impl Town {
-    /// A new node.
-    ///
-    /// # Panics
-    /// If it does not start.
-    #[expect(clippy::new_without_default, reason = "it starts a process")]
-    pub fn new() -> Town {
-        let home = tempfile::tempdir().expect("a home");
-        let data = home.path().join("node");
-        let data = data.to_str().expect("UTF-8");
-        let args = ["--network", "dev", "--api", "127.0.0.1:0", "--data-dir", data, "--json"];
-        let node = Daemon::start("namechaind", &args, home.path());
-        Town { _home: home, node }
-    }
-
+impl Citizen {
     /// Somebody who registers `name`, and publishes a key for it.
     ///
     /// # Panics
     /// If it does not work.
-    pub fn citizen(&self, name: &str) -> Citizen {
-        let citizen = self.without_key(name);
+    pub fn of(world: &World, name: &str) -> Citizen {
+        let citizen = Citizen::without_key(world, name);
         citizen.publish(&[]);
         citizen
     }
@@ -57,22 +31,14 @@ impl Town {
     ///
     /// # Panics
     /// If it does not work.
-    pub fn without_key(&self, name: &str) -> Citizen {
-        let user = User::without_key(self.node.addr("api"));
-        let made = user.zonetool(&["key", "new", "--no-passphrase"]).ok().json();
-        let text: Vec<&str> =
-            made["words"].as_array().expect("words").iter().filter_map(Value::as_str).collect();
-        let words = user.home().join("words");
-        fs::write(&words, text.join(" ")).expect("room for the words");
+    pub fn without_key(world: &World, name: &str) -> Citizen {
+        let (user, words) = world.user();
         user.register(name, &zones::path("minimal"));
         Citizen { user, name: name.to_owned(), words }
     }
-}
 
-impl Citizen {
     fn peer(&self, what: &str, more: &[&str]) {
-        let words = self.words.to_str().expect("UTF-8");
-        let args = ["peer", what, self.name.as_str(), "--words-file", words, "--wait"];
+        let args = ["peer", what, self.name.as_str(), "--words-file", &self.words, "--wait"];
         self.user.zonetool(&[&args[..], more].concat()).ok();
     }
 

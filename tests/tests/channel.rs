@@ -16,7 +16,8 @@ use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 use serde_json::Value;
 use tests::{
     http,
-    peers::{Citizen, Town},
+    peers::Citizen,
+    people::World,
     pipe::{End, Pipe},
     wait,
 };
@@ -28,8 +29,8 @@ fn name(text: &str) -> Name {
 }
 
 /// What the node's chain proves of a name.
-fn proven(town: &Town, text: &str) -> VerifiedPeer {
-    let said = http::get(town.node.addr("api"), &format!("/v1/names/{text}/proof")).json();
+fn proven(world: &World, text: &str) -> VerifiedPeer {
+    let said = http::get(world.node.addr("api"), &format!("/v1/names/{text}/proof")).json();
     let bytes = |field: &str| hex::decode(said[field].as_str().expect("hexadecimal")).expect("hexadecimal");
     let evidence = Evidence::read(&bytes("header"), &bytes("proof"), Some(&bytes("entry")), None);
     let anchor = Anchor::from_bytes(Network::Dev, &bytes("header")).expect("a header");
@@ -67,8 +68,8 @@ fn failed(end: &End, code: i32, words: &str) {
 
 #[test]
 fn a_pipe_between_two_names() {
-    let town = Town::new();
-    let (alice, bob) = (town.citizen("alice"), town.citizen("bobby"));
+    let world = World::new();
+    let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
     for (from, to) in [(&bob, &alice), (&alice, &bob)] {
         for (carrier, flags) in CARRIERS {
             let mut listener = to.listen(flags);
@@ -98,8 +99,8 @@ fn a_pipe_between_two_names() {
 /// A question up to its end, and then the answer: as `ssh` would do it.
 #[test]
 fn each_way_ends_by_itself() {
-    let town = Town::new();
-    let (alice, bob) = (town.citizen("alice"), town.citizen("bobby"));
+    let world = World::new();
+    let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
     for (_, flags) in CARRIERS {
         let mut listener = alice.listen(flags);
         let mut dialler = call(&bob, "alice", listener.address(), flags);
@@ -133,8 +134,8 @@ fn each_way_ends_by_itself() {
 /// The record says where to call.
 #[test]
 fn a_name_is_called_where_its_record_says() {
-    let town = Town::new();
-    let (alice, bob) = (town.citizen("alice"), town.citizen("bobby"));
+    let world = World::new();
+    let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
     failed(&bob.dial("alice", &[]).end(), 3, "no locator that says where");
     let mut listener = alice.listen(&[]);
     let port = listener.address().port();
@@ -151,8 +152,8 @@ fn a_name_is_called_where_its_record_says() {
 
 #[test]
 fn who_has_no_key_is_not_called_and_does_not_call() {
-    let town = Town::new();
-    let (alice, bob) = (town.citizen("alice"), town.without_key("bobby"));
+    let world = World::new();
+    let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::without_key(&world, "bobby"));
     let nowhere = ["--address", "127.0.0.1:9", "--tcp"];
     failed(&alice.dial("nobody", &nowhere).end(), 3, "not registered");
     failed(&alice.dial("bobby", &nowhere).end(), 3, "no key speaks for bobby");
@@ -168,8 +169,9 @@ fn who_has_no_key_is_not_called_and_does_not_call() {
 
 #[test]
 fn who_answers_with_another_key_is_not_spoken_with() {
-    let town = Town::new();
-    let (alice, bob, mallory) = (town.citizen("alice"), town.citizen("bobby"), town.citizen("mallory"));
+    let world = World::new();
+    let (alice, bob, mallory) =
+        (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"), Citizen::of(&world, "mallory"));
     for (_, flags) in CARRIERS {
         let mut listener = mallory.listen(flags);
         let mut dialler = call(&bob, "alice", listener.address(), flags);
@@ -201,9 +203,9 @@ fn who_answers_with_another_key_is_not_spoken_with() {
 /// Callers that the command line would not let call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_with_another_key_is_turned_away() {
-    let town = Town::new();
-    let (alice, bob) = (town.citizen("alice"), town.citizen("bobby"));
-    let peer = proven(&town, "alice");
+    let world = World::new();
+    let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
+    let peer = proven(&world, "alice");
     let mut listeners = CARRIERS.map(|(carrier, flags)| {
         let mut listener = alice.listen(flags);
         (carrier, listener.address(), listener)
@@ -234,9 +236,9 @@ async fn a_caller_with_another_key_is_turned_away() {
 }
 
 /// TLS with bobby's key to a listener, by hand.
-fn tls(town: &Town, bob: &Citizen, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+fn tls(world: &World, bob: &Citizen, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
     let identity = SecretKey::from_seed(&bob.seed(0));
-    let config = client_config(&identity, proven(town, "alice").identity()).expect("a configuration");
+    let config = client_config(&identity, proven(world, "alice").identity()).expect("a configuration");
     let name = ServerName::try_from("namechain.invalid").expect("a name");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
     StreamOwned::new(connection, TcpStream::connect(address).expect("it listens"))
@@ -245,8 +247,8 @@ fn tls(town: &Town, bob: &Citizen, address: SocketAddr) -> StreamOwned<ClientCon
 /// Whatever is said instead of a HELLO, or before it, reaches nobody; and the listener goes on.
 #[test]
 fn noise_silence_and_words_out_of_turn() {
-    let town = Town::new();
-    let (alice, bob) = (town.citizen("alice"), town.citizen("bobby"));
+    let world = World::new();
+    let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
     let mut listener = alice.listen(&["--tcp", "--handshake-timeout", "2"]);
     let address = listener.address();
     let turned = |listener: &mut Pipe, words: &str| {
@@ -262,7 +264,7 @@ fn noise_silence_and_words_out_of_turn() {
     drop(silent);
     // Through TLS, with a key that the chain knows, and then out of turn.
     for said in [&b"let me in\n"[..], &[0, 255, 1, 1], &[0, 0], &vec![0xff; 200_000]] {
-        let mut stream = tls(&town, &bob, address);
+        let mut stream = tls(&world, &bob, address);
         // It may hang up while there is still something to say.
         let _ = stream.write_all(said);
         let mut told = Vec::new();
@@ -271,7 +273,7 @@ fn noise_silence_and_words_out_of_turn() {
         let words = if said.len() == 4 { "nothing came of it" } else { "no HELLO" };
         turned(&mut listener, words);
     }
-    let mut silent = tls(&town, &bob, address);
+    let mut silent = tls(&world, &bob, address);
     silent.flush().expect("a handshake");
     turned(&mut listener, "nothing came of it within 2 s");
     // More at a time than there may be, from one address: each is cut off in its time.
@@ -292,8 +294,9 @@ fn noise_silence_and_words_out_of_turn() {
 
 #[test]
 fn only_those_who_are_wanted() {
-    let town = Town::new();
-    let (alice, bob, carol) = (town.citizen("alice"), town.citizen("bobby"), town.citizen("carol"));
+    let world = World::new();
+    let (alice, bob, carol) =
+        (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"), Citizen::of(&world, "carol"));
     let mut listener = alice.listen(&["--only", "carol"]);
     let address = listener.address();
     failed(

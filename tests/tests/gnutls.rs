@@ -14,11 +14,7 @@ use std::{
 use messaging::channel::{client_config, server_config};
 use namechain::types::{Network, PublicKey, SecretKey, Signature};
 use rustls::{ClientConnection, ServerConnection, StreamOwned, pki_types::ServerName};
-use tests::{
-    peers::{Citizen, Town},
-    pipe::Pipe,
-    tools, wait,
-};
+use tests::{peers::Citizen, people::World, pipe::Pipe, tools, wait};
 
 const PRIORITY: &str = "NORMAL:+CTYPE-CLI-RAWPK:+CTYPE-SRV-RAWPK";
 const MAGIC: [u8; 4] = Network::Dev.magic();
@@ -167,19 +163,19 @@ fn hello(exporter: &[u8], from: &str, to: &str, sequence: u32, key: &SecretKey) 
     [(body.len() as u16).to_be_bytes().as_slice(), &body].concat()
 }
 
-fn citizens() -> Option<(Town, Citizen, Citizen)> {
+fn citizens() -> Option<(World, Citizen, Citizen)> {
     if !tools::available("gnutls", &["gnutls-cli", "gnutls-serv", "stdbuf"]) {
         return None;
     }
-    let town = Town::new();
-    let (alice, bob) = (town.citizen("alice"), town.citizen("bobby"));
-    Some((town, alice, bob))
+    let world = World::new();
+    let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
+    Some((world, alice, bob))
 }
 
 /// A channel whose dialler is GnuTLS: TLS, the exporter, the signatures and the bytes are what the documents say.
 #[test]
 fn gnutls_calls_a_name_and_is_believed() {
-    let Some((_town, alice, bob)) = citizens() else { return };
+    let Some((_world, alice, bob)) = citizens() else { return };
     let key = SecretKey::from_seed(&bob.seed(0));
     let mut listener = alice.listen(&["--tcp"]);
     let mut dialler = Dialler::start(bob.seed(0), listener.address());
@@ -207,7 +203,7 @@ fn gnutls_calls_a_name_and_is_believed() {
 /// The same callers with a key that is not bobby's, with words for another connection, and with none.
 #[test]
 fn gnutls_calls_a_name_and_is_not_believed() {
-    let Some((_town, alice, bob)) = citizens() else { return };
+    let Some((_world, alice, bob)) = citizens() else { return };
     let mut listener = alice.listen(&["--tcp"]);
     let address = listener.address();
     let other = [9; 32];
@@ -238,7 +234,7 @@ fn gnutls_calls_a_name_and_is_not_believed() {
 /// TLS alone, with the library's own configuration: one key is taken, another is not.
 #[test]
 fn a_listener_tells_gnutls_keys_apart() {
-    let Some((_town, alice, bob)) = citizens() else { return };
+    let Some((_world, alice, bob)) = citizens() else { return };
     let wanted = SecretKey::from_seed(&bob.seed(0)).public();
     for (seed, believed) in [(bob.seed(0), true), ([9; 32], false)] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -303,7 +299,7 @@ fn serve(seed: [u8; 32]) -> (Server, SocketAddr) {
 
 #[test]
 fn gnutls_is_called() {
-    let Some((_town, alice, bob)) = citizens() else { return };
+    let Some((_world, alice, bob)) = citizens() else { return };
     let bobs = SecretKey::from_seed(&bob.seed(0));
     let alices = SecretKey::from_seed(&alice.seed(0)).public();
     for (seed, believed) in [(alice.seed(0), true), ([9; 32], false)] {

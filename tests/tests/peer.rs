@@ -1,47 +1,13 @@
 //! The keys that speak for a name: `zonetool peer` against a real node of the dev network.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use serde_json::Value;
-use tempfile::TempDir;
 use tests::{
-    program::{Daemon, Outcome, User},
+    people::{World, refused},
+    program::User,
     zones,
 };
-
-struct World {
-    _home: TempDir,
-    node: Daemon,
-}
-
-impl World {
-    fn new() -> World {
-        let home = tempfile::tempdir().expect("a home");
-        let data = home.path().join("node");
-        let data = data.to_str().expect("UTF-8");
-        let args = ["--network", "dev", "--api", "127.0.0.1:0", "--data-dir", data, "--json"];
-        let node = Daemon::start("namechaind", &args, home.path());
-        World { _home: home, node }
-    }
-
-    /// A user with a new key, and the file that holds its 24 words.
-    fn user(&self) -> (User, String) {
-        let user = User::without_key(self.node.addr("api"));
-        let made = user.zonetool(&["key", "new", "--no-passphrase"]).ok().json();
-        let words: Vec<&str> =
-            made["words"].as_array().expect("words").iter().filter_map(Value::as_str).collect();
-        let file: PathBuf = user.home().join("words");
-        fs::write(&file, words.join(" ")).expect("room for the words");
-        let file = file.to_str().expect("UTF-8").to_owned();
-        (user, file)
-    }
-}
-
-fn refused(outcome: Outcome, code: i32, words: &str) {
-    assert_eq!(outcome.code, code, "{outcome:?}");
-    let error = outcome.json()["error"].to_string();
-    assert!(error.contains(words), "'{words}' in {error}");
-}
 
 fn steps(user: &User) -> Vec<(String, Option<u64>)> {
     let history = user.zonetool(&["peer", "history", "alice"]).ok().json();

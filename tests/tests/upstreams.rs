@@ -15,6 +15,7 @@ use tests::{
     nsd::{self, Nsd},
     tools,
     unbound::{self, Unbound},
+    zones,
 };
 
 fn big() -> Vec<String> {
@@ -117,7 +118,7 @@ impl Hierarchy {
     fn start() -> Hierarchy {
         let dir = tempfile::tempdir().expect("a directory");
         let at = dir.path();
-        let rest = "www IN A 192.0.2.1\nalias IN CNAME www.example.\nmany IN TXT a\nmany IN TXT b\n";
+        let rest = "www IN A 192.0.2.1\nalias IN CNAME www.example.\nours IN CNAME www.alice.\nmany IN TXT a\nmany IN TXT b\n";
         let good = zone("good.example.", "ns.good.example.", LEAF, rest);
         let (good, good_ds, _) = sign(at, "good.example.", &good);
         let bad = zone("bad.example.", "ns.bad.example.", LEAF, rest);
@@ -172,8 +173,9 @@ fn from_the_root_on() {
     let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, nsd::free_port()));
     for upstream in ["'recursive'".to_owned(), format!("['{nobody}', 'recursive']")] {
         let machine = Machine::with_upstreams(&hierarchy.config(&upstream));
-        let resolver = machine.resolver();
+        let (resolver, user) = machine.start();
         let dns = resolver.addr("dns");
+        user.register("alice", &zones::path("alice"));
         for pass in ["from the servers", "from the cache"] {
             for (name, rtype, status, answers, authentic) in [
                 ("www.good.example", "A", "NOERROR", vec!["192.0.2.1"], true),
@@ -185,6 +187,10 @@ fn from_the_root_on() {
                 ("www.good.example", "AAAA", "NOERROR", vec![], true),
                 ("www.bad.example", "A", "SERVFAIL", vec![], false),
                 ("www.nothing-at-all.example", "A", "NXDOMAIN", vec![], true),
+                // An alias of legacy DNS that leads to a name of the chain, of which the root knows nothing.
+                ("ours.good.example", "A", "NOERROR", vec!["192.0.2.10"], false),
+                ("ours.plain.example", "A", "NOERROR", vec!["192.0.2.10"], false),
+                ("www.nobodys-label-at-all", "A", "NXDOMAIN", vec![], true),
             ] {
                 let reply = dig::ask(dns, name, rtype, "+adflag");
                 assert_eq!(

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod clock;
 mod command;
+mod dane;
 mod keys;
 mod peers;
 mod proof;

@@ -1,4 +1,4 @@
-use namechain::types::Hash;
+use namechain::types::{self, BundleHead, Hash};
 
 use super::*;
 use crate::testing::{
@@ -27,6 +27,29 @@ fn a_bundle_is_verified() {
         namechain::types::MessagingRecord { bundle: signed.hash(NETWORK), ..bob.record(0, 1, Hash::ZERO) };
     world.publish(&bob.name, record, false);
     assert!(signed.verify(&world.resolve(&bob.name), NOW).unwrap().is_recorded());
+}
+
+/// A node looks at the beginning and the signature alone, and reads the same there.
+#[test]
+fn a_node_reads_the_same() {
+    let (bob, _) = setup();
+    let bundle = bob.bundle(1);
+    let signed = bundle.clone().sign(NETWORK, &bob.identity(0)).unwrap();
+    let mut bytes = signed.to_bytes();
+    let head = BundleHead::read(NETWORK, &bytes).unwrap();
+    assert_eq!((head.name, head.identity), (bundle.name, bundle.identity));
+    assert_eq!(
+        (head.sequence, head.created, head.expires),
+        (bundle.sequence, bundle.created, bundle.expires)
+    );
+    assert_eq!(usize::from(head.one_time), bundle.one_time.len());
+    assert_eq!(
+        (types::MAX_BUNDLE_BYTES, types::MAX_BUNDLE_LIFETIME),
+        (MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME)
+    );
+    assert!(BundleHead::read(Network::Test, &bytes).is_err());
+    bytes[100] ^= 1;
+    assert!(BundleHead::read(NETWORK, &bytes).is_err());
 }
 
 #[test]

@@ -1,9 +1,15 @@
 //! Starting the network: the key, the book, the engine, the listeners, the task.
 
-use std::{collections::VecDeque, fs, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    fs, io,
+    net::{IpAddr, TcpListener, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt;
-use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, swarm::SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol, swarm::SwarmEvent};
 use tokio::{sync::mpsc, time::timeout};
 use tracing::warn;
 
@@ -96,10 +102,28 @@ fn open_book(config: &NetConfig, random: &mut Random) -> Result<Book, NetError> 
     }))
 }
 
+/// The engine listens with SO_REUSEPORT, which lets two nodes of one user have the same port and a part of its peers each. So
+/// the port is tried without.
+fn must_be_free(address: &Multiaddr) -> io::Result<()> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        // Of all addresses the standard library takes those of IPv4, too, which may be our own other listener's.
+        Some(Protocol::Ip6(ip)) if !ip.is_unspecified() => ip.into(),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) => TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) => UdpSocket::bind((ip, port)).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// Listens on all of `addresses`; returns once each has a port.
 async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result<(), NetError> {
     let mut waiting: Vec<(ListenerId, &Multiaddr)> = Vec::new();
     for address in addresses {
+        must_be_free(address).map_err(|error| NetError::Listen(address.clone(), error.to_string()))?;
         let listener = swarm
             .listen_on(address.clone())
             .map_err(|error| NetError::Listen(address.clone(), error.to_string()))?;

@@ -20,7 +20,7 @@ use crate::{
 
 /// The most bundles that are kept.
 const MAX_BUNDLES: usize = 1_024;
-/// The most bytes that they have together. One of zonetool's has 11,200.
+/// The most bytes that they have together. One of zonetool's has some 11,100.
 const MAX_BYTES: usize = 16 * 1_024 * 1_024;
 /// How far ahead of our clock the maker's may be, in seconds.
 const MAX_SKEW: u64 = 600;

@@ -6,6 +6,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
 };
 
 use sled::{Batch, Db, IVec, Mode};
@@ -24,12 +25,26 @@ use crate::{
 /// What sled may keep of the rows in memory, in bytes. The state's tree is in memory anyway, so few rows are hot.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// How many rows may wait to be written together, and how many bytes of them. Blocks that are fetched by the thousand each
+/// touch a few rows; sled syncs what it writes whether it is asked to or not, and takes a batch of thousands as fast as one.
+const WAITING_ROWS: usize = 4_096;
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
+
 /// The index of one store.
 pub(super) struct Index {
     path: PathBuf,
     db: Db,
+    waiting: RwLock<Waiting>,
     /// sled's own file once more, to sync it: see [`Index::sync`].
     file: File,
+}
+
+/// Rows of commits that need not be durable, which sled does not have yet: they go to it as one batch, so that a crash
+/// undoes the last commits and never a part of one.
+#[derive(Default)]
+struct Waiting {
+    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    bytes: usize,
 }
 
 /// What one commit writes and removes.
@@ -68,7 +83,7 @@ impl Index {
             .write(true)
             .open(&file_path)
             .map_err(|source| io_error("opening", &file_path, source))?;
-        let index = Index { path: path.into(), db, file };
+        let index = Index { path: path.into(), db, waiting: RwLock::default(), file };
         index.check_format(network)?;
         Ok(index)
     }
@@ -125,13 +140,38 @@ impl Index {
         for key in self.db.scan_prefix(&prefix).keys() {
             rows.put(key.map_err(|error| self.failed(error))?.to_vec(), None);
         }
+        let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, _) in waiting.rows.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
+            rows.put(key.clone(), None);
+        }
         Ok(())
     }
 
-    /// Writes the rows: all of them, or none.
+    /// Takes the rows, all of them or none: they are there for all who read. sled has them after [`Index::settle`].
     pub(super) fn apply(&self, rows: Rows) -> Result<(), StorageError> {
-        let mut batch = Batch::default();
+        let mut waiting = self.waiting.write().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in rows.writes {
+            waiting.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            waiting.rows.insert(key, value);
+        }
+        if waiting.rows.len() < WAITING_ROWS && waiting.bytes < WAITING_BYTES {
+            return Ok(());
+        }
+        self.write(&mut waiting)
+    }
+
+    /// Has sled take what waits.
+    pub(super) fn settle(&self) -> Result<(), StorageError> {
+        self.write(&mut self.waiting.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, waiting: &mut Waiting) -> Result<(), StorageError> {
+        let Waiting { rows, .. } = std::mem::take(waiting);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        for (key, value) in rows {
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
@@ -140,10 +180,15 @@ impl Index {
         self.db.apply_batch(batch).map_err(|error| self.failed(error))
     }
 
+    /// What sled has, with what waited: for those who go through many rows.
+    fn settled(&self) -> Result<&Db, StorageError> {
+        self.settle().map(|()| &self.db)
+    }
+
     /// Returns once all rows are on the disk. sled 0.34 asks Linux only to write the pages back (`sync_file_range`),
     /// which leaves out the file's size and the disk's cache: hence the second step.
     pub(super) fn sync(&self) -> Result<(), StorageError> {
-        self.db.flush().map_err(|error| self.failed(error))?;
+        self.settled()?.flush().map_err(|error| self.failed(error))?;
         self.file.sync_data().map_err(|source| io_error("syncing", &self.path, source))
     }
 
@@ -173,7 +218,7 @@ impl Index {
     }
 
     pub(super) fn headers_from(&self, height: u32) -> Result<Vec<StoredHeader>, StorageError> {
-        let rows = self.db.range(layout::headers_key(height)..layout::HEADERS_END.to_vec());
+        let rows = self.settled()?.range(layout::headers_key(height)..layout::HEADERS_END.to_vec());
         rows.map(|row| {
             let (key, value) = row.map_err(|error| self.failed(error))?;
             layout::stored_header(&key, &value)
@@ -186,7 +231,7 @@ impl Index {
     }
 
     pub(super) fn entries(&self, each: &mut dyn FnMut(Hash, &[u8])) -> Result<(), StorageError> {
-        for row in self.db.scan_prefix(layout::ENTRIES) {
+        for row in self.settled()?.scan_prefix(layout::ENTRIES) {
             let (key, entry) = row.map_err(|error| self.failed(error))?;
             each(layout::key_hash(&key)?, &entry);
         }
@@ -198,7 +243,7 @@ impl Index {
     }
 
     pub(super) fn undo_of(&self, height: u32) -> Result<Vec<Before>, StorageError> {
-        let rows = self.db.scan_prefix(layout::undo_prefix(height));
+        let rows = self.settled()?.scan_prefix(layout::undo_prefix(height));
         rows.map(|row| {
             let (key, value) = row.map_err(|error| self.failed(error))?;
             Ok((layout::key_hash(&key)?, layout::undo(&value)?))
@@ -207,7 +252,7 @@ impl Index {
     }
 
     pub(super) fn touched(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
-        let rows = self.db.scan_prefix(layout::touched_prefix(key)).keys();
+        let rows = self.settled()?.scan_prefix(layout::touched_prefix(key)).keys();
         rows.map(|key| layout::touched_height(&key.map_err(|error| self.failed(error))?)).collect()
     }
 
@@ -216,11 +261,16 @@ impl Index {
     }
 
     pub(super) fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError> {
-        let rows = self.db.scan_prefix(layout::PENDING).values();
+        let rows = self.settled()?.scan_prefix(layout::PENDING).values();
         rows.map(|row| Ok(row.map_err(|error| self.failed(error))?.to_vec())).collect()
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<IVec>, StorageError> {
+        let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = waiting.rows.get(key) {
+            return Ok(row.as_deref().map(IVec::from));
+        }
+        // Still under the lock: what waits must not be on its way.
         self.db.get(key).map_err(|error| self.failed(error))
     }
 

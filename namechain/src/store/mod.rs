@@ -203,10 +203,14 @@ fn io_error(doing: &str, path: &Path, source: io::Error) -> StorageError {
 }
 
 impl Drop for Store {
-    /// The index writes what it still holds when it is dropped: the log must not be behind it.
+    /// What the index still holds is written: the log must not be behind it.
     fn drop(&mut self) {
         if let Err(error) = self.log.sync() {
             tracing::error!("the block log could not be synced: {error}");
+        } else if !self.broken.load(Ordering::Acquire)
+            && let Err(error) = self.index.settle()
+        {
+            tracing::error!("the index could not be written: {error}");
         }
     }
 }

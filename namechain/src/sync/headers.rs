@@ -199,6 +199,10 @@ impl Sync {
     ) -> Result<(), StorageError> {
         self.walk_failed(peer, &walk);
         let Some(first) = headers.first() else {
+            // What was shown before was the end: it happened to fill an answer.
+            if let Some(on) = walk.candidate.and_then(|number| self.candidates.get_mut(number)) {
+                on.complete = true;
+            }
             self.end_walk(peer, walk.claim, walk.ceiling);
             return Ok(());
         };

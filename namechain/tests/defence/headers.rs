@@ -3,7 +3,7 @@
 use namechain::{
     sync::{
         Offence, limits,
-        message::{Hello, MAX_LOCATOR, Request, Response},
+        message::{Hello, MAX_HEADERS, MAX_LOCATOR, Request, Response},
     },
     types::{Hash, Header},
 };
@@ -203,4 +203,25 @@ fn headers_in_circles_end() {
         bench.tick();
     }
     assert!(requests <= 2, "{requests}");
+}
+
+/// A chain whose headers fill an answer to the last place ends with an answer without any.
+#[test]
+fn a_chain_as_long_as_an_answer_is_followed_to_its_end() {
+    let mut chain = chain_of(MAX_HEADERS as u32 - 1);
+    for _ in 0..3 {
+        let mut bench = Bench::new();
+        let peer = bench.peer(1, &chain);
+        for _ in 0..4 {
+            bench.serve(peer, &chain);
+            bench.tick();
+        }
+        assert_eq!(
+            bench.miner.chain.tip_id(),
+            chain.chain.tip_id(),
+            "{}",
+            bench.miner.chain.tip_header().height
+        );
+        chain.mine(&[]);
+    }
 }

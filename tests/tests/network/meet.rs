@@ -160,3 +160,20 @@ fn addresses_that_are_none_are_refused() {
         assert!(!said.contains("panicked"), "{said}");
     }
 }
+
+/// Two nodes at one address would have a part of its peers each.
+#[test]
+fn an_address_has_one_node() {
+    for address in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+        let first = Site::new().node(&["--listen", address]);
+        let taken = first.p2p().first().expect("it listens").clone();
+        let (taken, _) = taken.split_once("/p2p/").expect("with an identity");
+        let home = tempfile::tempdir().expect("a home");
+        let mut second = command("namechaind", home.path());
+        second.args(["--network", "dev", "--api", "127.0.0.1:0", "--listen", taken, "--data-dir"]);
+        let output = second.arg(home.path().join("data")).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{taken}: {said}");
+        assert!(said.contains("Is another node running?"), "{taken}: {said}");
+    }
+}

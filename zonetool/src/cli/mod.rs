@@ -2,6 +2,7 @@
 
 mod cache;
 mod channel;
+mod dane;
 mod letters;
 mod operations;
 mod peer;
@@ -14,6 +15,7 @@ use namechain::types::PublicKey;
 
 pub use cache::{CacheCommand, Flush};
 pub use channel::{Carried, PeerDial, PeerListen};
+pub use dane::DaneCommand;
 pub use letters::{BundleCommand, BundleFile, Lookup, Open, Resolve, Seal};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
 pub use peer::{Bundle, PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};

@@ -5,7 +5,10 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use namechain::types::Hash;
 
-use super::{BundleCommand, OfName, Open, Operate, PeerDial, PeerListen, Resolve, Seal, Waiting, WordsFrom};
+use super::{
+    BundleCommand, DaneCommand, OfName, Open, Operate, PeerDial, PeerListen, Resolve, Seal, Waiting,
+    WordsFrom,
+};
 
 /// `peer`.
 #[derive(Debug, Subcommand)]
@@ -60,6 +63,9 @@ pub enum PeerCommand {
     /// The keys of a name that are too large or too short-lived for the chain: make, put, export, import
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Lines for a zone file, by which standard programs find keys: tlsa, openpgpkey, smimea, endpoint
+    #[command(subcommand)]
+    Dane(DaneCommand),
 }
 
 impl PeerCommand {

@@ -27,7 +27,9 @@ use thiserror::Error;
 pub use file::{KEY_FILE, KeyFile, load, store};
 pub use identity::{IdentityFile, MAX_IDENTITIES, load_all as identities};
 pub use passphrase::Passphrases;
-pub use prekeys::{BundleKeys, Prekeys, load_bundle, names as prekey_names, store_bundle};
+pub use prekeys::{
+    BundleKeys, Prekeys, load_bundle, lock as lock_prekeys, names as prekey_names, store_bundle,
+};
 pub use sealed::Protection;
 pub use words::{IdentityBranch, Keys, Words};
 

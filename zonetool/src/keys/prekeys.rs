@@ -12,7 +12,11 @@
 //! They come from no words: what is deleted can't be made again. A bundle's keys are kept for thirty days after its end, as
 //! long as a letter that was sealed to them can be opened.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 use namechain::{
     codec::{DecodeError, Reader},
@@ -199,10 +203,15 @@ impl Prekeys {
         })
     }
 
+    /// The seed of the key that is called so.
+    pub fn seed(&self, label: u32) -> Option<&[u8; 32]> {
+        self.keys().find(|key| key.label == label).map(|key| key.seed)
+    }
+
     /// Deletes a one-time prekey.
-    pub fn spend(&mut self, label: u32) {
-        if let Some(bundle) = self.bundles.get_mut((label / LABELS) as usize) {
-            bundle.one_time.retain(|(place, _)| label % LABELS != 1 + u32::from(*place));
+    pub fn spend(&mut self, seed: &[u8; 32]) {
+        for bundle in &mut self.bundles {
+            bundle.one_time.retain(|(_, other)| **other != *seed);
         }
     }
 }
@@ -217,6 +226,15 @@ fn decode(plain: &[u8]) -> Result<Vec<BundleKeys>, DecodeError> {
         bundles.push(BundleKeys::decode(&mut reader)?);
     }
     Ok(bundles)
+}
+
+/// Waits until nobody else changes prekeys in `directory`: nobody does until what is returned is dropped. What is changed is read
+/// after that, so that of two changes none is lost.
+pub fn lock(directory: &Path) -> Result<std::fs::File, KeyError> {
+    create_directory(directory)?;
+    let path = directory.join("prekeys.lock");
+    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    open.and_then(|file| file.lock().map(|()| file)).map_err(|source| KeyError::File { path, source })
 }
 
 fn path_of_bundle(directory: &Path, index: u32, name: &Name) -> PathBuf {
@@ -281,10 +299,10 @@ mod tests {
         assert_eq!(seeds(&back).len(), 2 * (1 + usize::from(ONE_TIME)));
         let (label, once, seed) = seeds(&back)[1 + usize::from(ONE_TIME) + 3];
         assert!(once);
-        back.spend(label);
+        assert_eq!(back.seed(label), Some(&seed));
+        back.spend(&seed);
         assert!(!seeds(&back).iter().any(|(_, _, found)| *found == seed), "it is deleted");
-        let last = seeds(&back)[0];
-        back.spend(last.0);
+        back.spend(&seeds(&back)[0].2);
         assert_eq!(seeds(&back).len(), 17, "the key of last resort stays");
         assert_eq!(names(base.path()).unwrap(), [alice()]);
         back.add(BundleKeys::random(2, 300, 400).unwrap(), 200 + LETTER_TIME);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hickory_proto::dnssec::TrustAnchors;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::Record;
+use hickory_proto::rr::{Name, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use hickory_resolver::config::ConnectionConfig;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -136,7 +136,10 @@ impl Recursive {
         let found = self.recursor.resolve(query.clone(), self.clock.instant(), asking.dnssec_ok).await;
         let (rcode, mut message) = match found {
             Ok(message) => (ResponseCode::NoError, message),
-            Err(error) => negative(error)?,
+            Err(error) => match negative(error)? {
+                none if leads_on(&none.1, &query) => self.alias(&query, asking).await.unwrap_or(none),
+                none => none,
+            },
         };
         let records = || message.all_sections();
         if !asking.checking_disabled && self.validates && records().any(|record| record.proof.is_bogus()) {
@@ -156,6 +159,22 @@ impl Recursive {
         reply.insert_authorities(std::mem::take(&mut message.authorities));
         reply.to_vec().map_err(|error| error.to_string())
     }
+
+    /// The alias that stands at the name, without what it leads to.
+    async fn alias(&self, query: &Query, asking: Asking) -> Option<(ResponseCode, Message)> {
+        let query = Query::query(query.name().clone(), RecordType::CNAME);
+        let found = self.recursor.resolve(query, self.clock.instant(), asking.dnssec_ok).await.ok()?;
+        (!found.answers.is_empty()).then_some((ResponseCode::NoError, found))
+    }
+}
+
+/// Whether a negative answer may be that to an alias: its SOA is not that of a zone in which the name could be. hickory
+/// follows aliases by itself, and does not tell of them if there is nothing at their end; but there a name of the chain
+/// may stand.
+fn leads_on(none: &Message, query: &Query) -> bool {
+    let mut zones = none.authorities.iter().filter(|record| record.record_type() == RecordType::SOA);
+    let elsewhere = |zone: &Name| zone.is_root() || !zone.zone_of(query.name());
+    query.query_type() != RecordType::CNAME && zones.any(|soa| elsewhere(&soa.name))
 }
 
 /// What is said of an answer whose signatures do not hold.

@@ -91,6 +91,7 @@ pub fn make(
     if store {
         let directory = &place.directory;
         let protection = keys::load(directory)?.protection(&place.passphrases)?;
+        let _lock = keys::lock_prekeys(directory)?;
         let kept = Prekeys::load(directory, file.index, name, &place.passphrases)?;
         let mut kept = kept.unwrap_or_else(|| Prekeys::new(file.index, name.clone()));
         kept.add(secrets, now);

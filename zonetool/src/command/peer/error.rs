@@ -9,6 +9,7 @@ use namechain::types::Name;
 use thiserror::Error;
 
 use super::super::Exit;
+use crate::dane::DaneError;
 
 /// Why a peer is not resolved, a letter not sealed or not opened.
 #[derive(Debug, Error)]
@@ -52,6 +53,12 @@ pub enum PeerError {
     /// Bytes that are not for eyes.
     #[error("{0} is not for a terminal")]
     Terminal(&'static str),
+    /// No line for a zone.
+    #[error(transparent)]
+    Dane(DaneError),
+    /// No locators in the record.
+    #[error("the record of {0} has no locators")]
+    NoLocators(Name),
     /// Standard input, or a file.
     #[error("{}: {source}", path.display())]
     File {
@@ -93,9 +100,11 @@ impl PeerError {
             PeerError::Pin(_) | PeerError::Memory(_) => Exit::Memory,
             PeerError::NoAnchor => Exit::Unproven,
             PeerError::Open(error) => open_exit(error),
+            PeerError::NoName(_) => Exit::NotForUs,
+            PeerError::NoLocators(_) => Exit::NotFound,
             PeerError::Seal(SealError::TooLong { .. } | SealError::Lifetime)
             | PeerError::Terminal(_)
-            | PeerError::NoName(_)
+            | PeerError::Dane(_)
             | PeerError::File { .. } => Exit::Usage,
             PeerError::Seal(_) | PeerError::Bundle(_) | PeerError::NoBundle(_) => Exit::Bundle,
             PeerError::Inbox(_) | PeerError::NotOurs(_) | PeerError::Random(_) => Exit::Key,
@@ -134,6 +143,9 @@ impl PeerError {
                 "its owner can make another: zonetool peer bundle make NAME".into()
             }
             PeerError::NoName(_) => "say which of your names it is for: --to NAME".into(),
+            PeerError::NoLocators(name) => {
+                format!("its owner records them: zonetool peer publish {name} --locator WHERE")
+            }
             PeerError::NotOurs(name) => format!("publish one: zonetool peer publish {name}"),
             PeerError::Terminal(_) => "send it to a file: > FILE".into(),
             _ => return None,
@@ -171,5 +183,55 @@ pub fn absent(name: Name, why: Absence, verdict: Verdict, was_seen: bool) -> sup
         (Absence::Grace, _) => super::super::CommandError::Grace(name),
         (Absence::NoRecord, false) => super::super::CommandError::NoMessaging(name),
         _ => PeerError::Verdict(name, verdict).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each way in which a letter is refused says so by its exit code.
+    #[test]
+    fn letters_that_are_refused_have_their_exit_codes() {
+        let name = || "alice".parse::<Name>().unwrap();
+        let malformed = || namechain::codec::DecodeError::Trailing(1);
+        for (error, exit) in [
+            (OpenError::Truncated { expected: 2, found: 1 }, Exit::Damaged),
+            (OpenError::TooLong { expected: 1, found: 2 }, Exit::Damaged),
+            (OpenError::Version(9), Exit::Damaged),
+            (OpenError::Kem(9), Exit::Damaged),
+            (OpenError::Class(9), Exit::Damaged),
+            (OpenError::Malformed(malformed()), Exit::Damaged),
+            (OpenError::Padding, Exit::Damaged),
+            (OpenError::OtherZone, Exit::NotForUs),
+            (OpenError::NotForUs, Exit::NotForUs),
+            (OpenError::Readdressed(name()), Exit::Readdressed),
+            (OpenError::OtherIdentity, Exit::Readdressed),
+            (OpenError::Lifetime, Exit::Expired),
+            (OpenError::FromTheFuture { created: 1 }, Exit::Expired),
+            (OpenError::Expired { expired: 1 }, Exit::Expired),
+            (OpenError::Replayed, Exit::Replayed),
+            (OpenError::BadSignature, Exit::Sender),
+            (OpenError::UnknownSender(name()), Exit::Sender),
+            (OpenError::OtherSender { claimed: name(), given: name() }, Exit::Sender),
+            (OpenError::ReplacedKey(name()), Exit::Sender),
+            (OpenError::NewerKey(name()), Exit::Sender),
+            (OpenError::WrongKey(name()), Exit::Sender),
+            (OpenError::NoRoom, Exit::Memory),
+            (OpenError::NotKept, Exit::Memory),
+        ] {
+            assert_eq!(PeerError::Open(error.clone()).exit(), exit, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_can_be_accepted_says_how() {
+        use Verdict::{Forked, Gone, Older, Revoked, Transferred, Unlinked};
+        for verdict in [Unlinked, Transferred, Forked, Older, Revoked, Gone] {
+            let error = PeerError::Verdict("alice".parse().unwrap(), verdict);
+            let hint = error.hint().unwrap();
+            assert_eq!(hint.contains(&format!("--accept {verdict}")), verdict.can_be_accepted(), "{hint}");
+            assert_eq!((error.exit(), error.to_string().contains("alice")), (Exit::Changed, true));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod channel;
+mod dane;
 mod error;
 mod history;
 mod lookup;
@@ -54,6 +55,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, command: &PeerCommand) -> R
         PeerCommand::Resolve(args) => resolve::run(ui, &client, args),
         PeerCommand::Seal(args) => seal::run(ui, &client, place, args),
         PeerCommand::Open(args) => open::run(ui, &client, place, args),
+        PeerCommand::Dane(command) => dane::run(ui, &client, command),
         PeerCommand::Bundle(command) => bundle::run(ui, &client, place, command),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use messaging::{
     Inbox, Letter, OpenError, Opened, WingSecret, X25519Secret,
-    envelope::{Outside, zone},
+    envelope::{Label, Outside, zone},
 };
 use namechain::types::{Name, Network, PublicKey};
 use serde::Serialize;
@@ -53,9 +53,10 @@ struct Shown<'a> {
     body: String,
 }
 
-/// An inbox, and the file that its prekeys are from.
+/// An inbox, the index of its identity key, and its prekeys.
 struct Found {
     inbox: Inbox,
+    index: u32,
     prekeys: Option<Prekeys>,
 }
 
@@ -81,12 +82,8 @@ pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Open) -> Result<(),
     // What is not stored before the letter is shown happens twice.
     seen.value = noted;
     seen.save().map_err(PeerError::Memory)?;
-    if letter.spent
-        && let Some(prekeys) = &mut found.prekeys
-    {
-        prekeys.spend(letter.used);
-        let protection = keys::load(&place.directory)?.protection(&place.passphrases)?;
-        prekeys.store(&place.directory, &protection)?;
+    if letter.spent {
+        forget(place, &found, letter.used)?;
     }
     show(ui, &found, &letter, verdict)
 }
@@ -168,7 +165,22 @@ fn inbox(
         let (_, secret) = file.unlock_both(&place.passphrases)?;
         inbox.add_x25519(X25519_LABEL, X25519Secret::from_bytes(&secret)).map_err(PeerError::Inbox)?;
     }
-    Ok(Found { inbox, prekeys })
+    Ok(Found { inbox, index: file.index, prekeys })
+}
+
+/// Deletes a one-time prekey from its file.
+fn forget(place: &KeyPlace, found: &Found, label: Label) -> Result<(), CommandError> {
+    let seed = found.prekeys.as_ref().and_then(|prekeys| prekeys.seed(label));
+    let Some(seed) = seed else { return Ok(()) };
+    let directory = &place.directory;
+    let protection = keys::load(directory)?.protection(&place.passphrases)?;
+    let _lock = keys::lock_prekeys(directory)?;
+    let now = Prekeys::load(directory, found.index, found.inbox.name(), &place.passphrases)?;
+    if let Some(mut prekeys) = now {
+        prekeys.spend(seed);
+        prekeys.store(directory, &protection)?;
+    }
+    Ok(())
 }
 
 fn show(ui: Ui, found: &Found, letter: &Letter, verdict: &'static str) -> Result<(), CommandError> {
