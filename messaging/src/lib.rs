@@ -87,10 +87,14 @@
 //! |---|---|
 //! | `getrandom` | `Randomness::fresh`, from the operating system |
 //! | `std-files` | the room `files`: pins and letters seen in files, 0600, under a lock (Unix) |
+//! | `channel` | the room `channel`: a connection that two names authenticate to each other (with tokio, quinn and rustls) |
 //!
-//! Both are on by default. Without them the crate is arithmetic on bytes, and so are the parts of `namechain` that it uses.
+//! The first two are on by default. Without any the crate is arithmetic on bytes, and so are the parts of `namechain` that
+//! it uses.
 
 pub mod bundle;
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod discover;
 pub mod envelope;
 #[cfg(all(feature = "std-files", unix))]

@@ -6,6 +6,7 @@ use namechain::types::{Hash, Network};
 
 /// What bytes are for. No two uses share a tag, so that none can stand in for another.
 #[cfg_attr(not(all(feature = "std-files", unix)), allow(dead_code, reason = "two are those of files"))]
+#[cfg_attr(not(feature = "channel"), allow(dead_code, reason = "one is that of the channel"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     /// The info string of an envelope's HPKE.
@@ -24,6 +25,8 @@ pub(crate) enum Use {
     Pins,
     /// Letters seen -> the checksum of their file.
     Seen,
+    /// What both ends of a channel sign.
+    SignHello,
 }
 
 impl Use {
@@ -37,6 +40,7 @@ impl Use {
             Use::Random => "m:random",
             Use::Pins => "m:pins",
             Use::Seen => "m:seen",
+            Use::SignHello => "m:sign-hel",
         }
     }
 }
@@ -77,6 +81,7 @@ mod tests {
             Use::Random,
             Use::Pins,
             Use::Seen,
+            Use::SignHello,
         ];
         let mut tags = BTreeSet::new();
         for network in Network::ALL {

@@ -24,7 +24,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{source, wait};
+use crate::{pipe::Pipe, source, wait};
 
 /// What else cargo sets for a package.
 const PACKAGE: [&str; 5] = [
@@ -375,6 +375,16 @@ impl User {
         };
         command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys());
         command
+    }
+
+    /// `zonetool` with `args`, as a pipe to somebody else.
+    ///
+    /// # Panics
+    /// If it can't be run.
+    pub fn pipe(&self, args: &[&str]) -> Pipe {
+        let mut command = self.command();
+        command.args(args);
+        Pipe::start(command)
     }
 
     /// As [`User::zonetool`], without `--json`: the output as people see it.

@@ -112,6 +112,9 @@ fn one_room_knows_each_engine() {
     let hickory = rooms_that_name("resolver", "hickory_server");
     assert_eq!(hickory.len(), 1, "rooms of the resolver that name hickory_server: {hickory:?}");
     assert_eq!(rooms_that_name("messaging", "hpke"), BTreeSet::from(["kem".to_owned()]));
+    for engine in ["quinn", "rustls", "tokio"] {
+        assert_eq!(rooms_that_name("messaging", engine), BTreeSet::from(["channel".to_owned()]), "{engine}");
+    }
     for package in ["resolver", "zonetool", "messaging"] {
         assert_eq!(rooms_that_name(package, "sled"), BTreeSet::new(), "{package}");
     }

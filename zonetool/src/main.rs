@@ -27,7 +27,10 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let ui = Ui::new(cli.global.json);
+    let ui = match cli.command.is_pipe() {
+        true => Ui::new(cli.global.json).beside_a_pipe(),
+        false => Ui::new(cli.global.json),
+    };
     match command::run(cli, ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

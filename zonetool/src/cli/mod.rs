@@ -1,6 +1,7 @@
 //! The command line's shape, and what its help teaches.
 
 mod cache;
+mod channel;
 mod dane;
 mod letters;
 mod operations;
@@ -13,6 +14,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::Val
 use namechain::types::PublicKey;
 
 pub use cache::{CacheCommand, Flush};
+pub use channel::{Carried, PeerDial, PeerListen};
 pub use dane::DaneCommand;
 pub use letters::{BundleCommand, BundleFile, Lookup, Open, Resolve, Seal};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
@@ -41,10 +43,15 @@ Exit codes:
   16 the letter is not from whom it says, or the chain has no key for its sender
   17 what was seen of names and letters can't be read, kept or added to
   18 there is no bundle, or not one that is good
+  19 who answers a call is not the name that was called: another key, or one that was replaced
+  20 who answers is the name that was called, and refuses this caller
+  21 no channel: nobody answers, or it broke before its end
 
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
-{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed.";
+{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed. While peer listen
+and peer dial run, standard output is what the other side says: their documents, one a line, go to
+standard error.";
 
 const EXAMPLES: &str = "\
 Examples, with a node running (cargo run --release --bin resolver -- --dev):
@@ -190,6 +197,13 @@ pub enum KeyCommand {
     /// for those given with --name. One to a name that nobody ever registered and that you do not give
     /// can't be found.
     Scan(Scan),
+}
+
+impl Command {
+    /// Whether standard output is somebody else's while it runs.
+    pub fn is_pipe(&self) -> bool {
+        matches!(self, Command::Peer(command) if command.is_pipe())
+    }
 }
 
 /// `key restore`.

@@ -5,7 +5,10 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use namechain::types::Hash;
 
-use super::{BundleCommand, DaneCommand, OfName, Open, Operate, Resolve, Seal, Waiting, WordsFrom};
+use super::{
+    BundleCommand, DaneCommand, OfName, Open, Operate, PeerDial, PeerListen, Resolve, Seal, Waiting,
+    WordsFrom,
+};
 
 /// `peer`.
 #[derive(Debug, Subcommand)]
@@ -30,6 +33,18 @@ pub enum PeerCommand {
     Show(OfName),
     /// List every key that spoke for a name, since when, and how it came after the one before
     History(OfName),
+    /// Wait for a call to one of your names, and be a pipe to who calls
+    ///
+    /// Both sides prove that they hold the keys which the chain says speak for their names, before a
+    /// byte goes through. Standard input goes to the caller and what he says to standard output, each
+    /// up to its end; who it is, is said on standard error. One call is taken; who is not who he says is
+    /// turned away, and the next may come.
+    Listen(PeerListen),
+    /// Call a name, and be a pipe to it
+    ///
+    /// As peer listen, from the other end. Who answers with another key than the name's learns
+    /// nothing of you.
+    Dial(PeerDial),
     /// Look up the keys that the chain proves to be a name's, and compare them with those seen before
     ///
     /// The proof is checked here, against the header of the node's tip, or one that is given. Another
@@ -51,6 +66,13 @@ pub enum PeerCommand {
     /// Lines for a zone file, by which standard programs find keys: tlsa, openpgpkey, smimea, endpoint
     #[command(subcommand)]
     Dane(DaneCommand),
+}
+
+impl PeerCommand {
+    /// Whether standard output is the other side's.
+    pub fn is_pipe(&self) -> bool {
+        matches!(self, PeerCommand::Listen(_) | PeerCommand::Dial(_))
+    }
 }
 
 /// What operations share.

@@ -83,6 +83,12 @@ pub enum Exit {
     Memory = 17,
     /// There is no bundle to seal to, or a bad one.
     Bundle = 18,
+    /// Somebody else answers a call.
+    OtherPeer = 19,
+    /// The other side refuses.
+    TurnedAway = 20,
+    /// Nobody answers a call, or it broke.
+    NoChannel = 21,
 }
 
 impl Exit {
@@ -106,6 +112,9 @@ impl Exit {
             Exit::Sender => "sender",
             Exit::Memory => "memory",
             Exit::Bundle => "bundle",
+            Exit::OtherPeer => "other-peer",
+            Exit::TurnedAway => "turned-away",
+            Exit::NoChannel => "no-channel",
         }
     }
 }
@@ -277,6 +286,9 @@ pub enum CommandError {
         /// Where it was recorded.
         height: u32,
     },
+    /// A channel.
+    #[error(transparent)]
+    Channel(#[from] peer::ChannelFailure),
     /// Waiting took too long.
     #[error("gave up after {0} of waiting: {1}")]
     Timeout(String, String),
@@ -307,6 +319,7 @@ impl CommandError {
             CommandError::Peer(error) => error.exit(),
             CommandError::Proof(error) if error.is_usage() => Exit::Usage,
             CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
+            CommandError::Channel(error) => error.exit(),
             CommandError::Client(error) => client_exit(error),
             CommandError::Records(_) | CommandError::Messaging(_) => Exit::Unreachable,
             CommandError::NotRegistered(_) | CommandError::NoMessaging(_) => Exit::NotFound,
@@ -328,6 +341,7 @@ impl CommandError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             CommandError::Key(error) => return error.hint(),
+            CommandError::Channel(error) => return error.hint(),
             CommandError::Peer(error) => return error.hint(),
             CommandError::Client(ClientError::Refused(refusal)) => return refusal.hint.clone(),
             CommandError::Client(ClientError::Unreachable { .. }) => {

@@ -45,9 +45,36 @@ struct Step {
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
+    let (steps, next) = steps(client, &name)?;
+    if steps.is_empty() {
+        return Err(CommandError::NoMessaging(name));
+    }
+    let history = History { name, steps, next };
+    if let Some(next) = history.next {
+        ui.note(&format!("there is more, from height {next} on"));
+    }
+    ui.result(&describe(&history), &history);
+    Ok(())
+}
+
+/// The height at which `key` ceased to speak for a name, if it ever spoke for it and does no more.
+pub fn spoke_until(client: &Client, name: &Name, key: &PublicKey) -> Result<Option<u32>, CommandError> {
+    let (steps, _) = steps(client, name)?;
+    Ok(last_of(&steps, key))
+}
+
+fn last_of(steps: &[Step], key: &PublicKey) -> Option<u32> {
+    let pairs = steps.windows(2).rev();
+    let mut ends = pairs.filter(|pair| pair[0].identity == Some(*key) && pair[1].identity != Some(*key));
+    let stands = steps.last().is_some_and(|step| step.identity == Some(*key));
+    ends.next().filter(|_| !stands).map(|pair| pair[1].height)
+}
+
+/// Every change of who speaks for a name, and the height from which the node has more.
+fn steps(client: &Client, name: &Name) -> Result<(Vec<Step>, Option<u32>), CommandError> {
     let network = client.status()?.network;
-    let (operations, next) = operations(client, &name, 0)?;
-    let mut entry = blank(&name);
+    let (operations, next) = operations(client, name, 0)?;
+    let mut entry = blank(name);
     let mut steps = Vec::new();
     for (past, named) in &operations {
         let judged = step(network, past.height, named, &mut entry);
@@ -67,17 +94,9 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
         });
     }
     if operations.is_empty() {
-        return Err(CommandError::NotRegistered(name));
+        return Err(CommandError::NotRegistered(name.clone()));
     }
-    if steps.is_empty() {
-        return Err(CommandError::NoMessaging(name));
-    }
-    let history = History { name, steps, next };
-    if let Some(next) = history.next {
-        ui.note(&format!("there is more, from height {next} on"));
-    }
-    ui.result(&describe(&history), &history);
-    Ok(())
+    Ok((steps, next))
 }
 
 /// A name before anything was published under it. Only what messaging records need is followed.
@@ -228,6 +247,26 @@ mod tests {
                 "released"
             ]
         );
+    }
+
+    #[test]
+    fn until_when_a_key_spoke() {
+        let at = |height: u32, identity: Option<u8>| Step {
+            height,
+            time: 0,
+            id: Hash::ZERO,
+            how: "first",
+            sequence: None,
+            identity: identity.map(|identity| key(identity).public()),
+        };
+        let steps =
+            [at(1, Some(7)), at(2, Some(7)), at(3, Some(8)), at(4, None), at(5, Some(7)), at(6, Some(9))];
+        let until = |steps: &[Step], number| last_of(steps, &key(number).public());
+        assert_eq!(until(&steps, 7), Some(6));
+        assert_eq!(until(&steps, 8), Some(4));
+        assert_eq!((until(&steps, 9), until(&steps, 10)), (None, None));
+        assert_eq!(until(&steps[..5], 7), None, "it speaks again");
+        assert_eq!(until(&[], 7), None);
     }
 
     #[test]

@@ -48,6 +48,16 @@ struct Gathered {
 
 /// Looks a name up, compares it with what was seen before, and remembers it. Asks `client` unless there is a file.
 pub fn look_up(client: &Client, args: &Lookup, name: &Name) -> Result<Looked, CommandError> {
+    look(client, args, name, true)
+}
+
+/// The same of a name that somebody says to have, by which nothing is remembered.
+pub fn peek(client: &Client, args: &Lookup, name: &Name) -> Result<VerifiedPeer, CommandError> {
+    let Looked { peer, verdict, .. } = look(client, args, name, false)?;
+    peer.ok_or_else(|| PeerError::Verdict(name.clone(), verdict).into())
+}
+
+fn look(client: &Client, args: &Lookup, name: &Name, remember: bool) -> Result<Looked, CommandError> {
     let mut tries = 1;
     let (gathered, finding) = loop {
         let gathered = gather(client, args, name)?;
@@ -67,7 +77,7 @@ pub fn look_up(client: &Client, args: &Lookup, name: &Name) -> Result<Looked, Co
     let asked = args.offline.is_none().then_some(client);
     let steps = between(asked, name, before.as_ref(), &finding)?;
     let accept = args.accept.map(|accept| accept.verdict());
-    let (verdict, peer, height) = settle(&mut pins, name, finding, &steps, accept)?;
+    let (verdict, peer, height) = settle(&mut pins, name, finding, &steps, (accept, remember))?;
     Ok(Looked { peer, verdict, before, anchor: gathered.header, height, file: gathered.file })
 }
 
@@ -157,17 +167,20 @@ fn between(
     Ok(published.filter(|signed| wanted.contains(&signed.record.sequence)).collect())
 }
 
-/// The verdict, if it is one that can be used or is accepted; what was found is remembered then.
+/// The verdict, if it is one that can be used or is accepted; what was found is remembered then, if it is to be.
 fn settle(
     pins: &mut Stored<Pins>,
     name: &Name,
     finding: Finding,
     steps: &[SignedMessagingRecord],
-    accept: Option<Verdict>,
+    (accept, remember): (Option<Verdict>, bool),
 ) -> Result<(Verdict, Option<VerifiedPeer>, u32), CommandError> {
     let verdict = pins.value.judge(&finding, steps);
     let accepted = accept == Some(verdict);
-    let save = |pins: &Stored<Pins>| pins.save().map_err(PeerError::Memory);
+    let save = |pins: &Stored<Pins>| match remember {
+        true => pins.save().map_err(PeerError::Memory),
+        false => Ok(()),
+    };
     match finding {
         Finding::Peer(peer) => {
             let accept = if accepted { Accept::Change } else { Accept::Nothing };

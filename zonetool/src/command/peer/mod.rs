@@ -1,6 +1,7 @@
 //! `peer`: the keys that speak for a name.
 
 mod bundle;
+mod channel;
 mod dane;
 mod error;
 mod history;
@@ -28,6 +29,8 @@ use crate::{
     ui::Ui,
 };
 
+pub use channel::ChannelFailure;
+
 /// What `peer show --json` prints.
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -47,6 +50,8 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, command: &PeerCommand) -> R
         PeerCommand::Revoke(args) => publish::withdraw(ui, client, place, args),
         PeerCommand::Show(args) => show(ui, &client, place, args),
         PeerCommand::History(args) => history::run(ui, &client, args),
+        PeerCommand::Listen(args) => channel::listen(ui, client, place, args),
+        PeerCommand::Dial(args) => channel::dial(ui, client, place, args),
         PeerCommand::Resolve(args) => resolve::run(ui, &client, args),
         PeerCommand::Seal(args) => seal::run(ui, &client, place, args),
         PeerCommand::Open(args) => open::run(ui, &client, place, args),
