@@ -6,7 +6,7 @@ use std::{
 };
 
 use messaging::{
-    Inbox, Letter, OpenError, Opened, WingSecret, X25519Secret,
+    Inbox, Letter, OpenError, Opened, Verdict, WingSecret, X25519Secret,
     envelope::{Label, Outside, zone},
 };
 use namechain::types::{Name, Network, PublicKey};
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     super::{CommandError, KeyPlace, parse_name},
     error::PeerError,
-    lookup::{Looked, look_up},
+    lookup::{look_up_peer, peek},
     seal::record_of,
 };
 use crate::{
@@ -67,9 +67,10 @@ pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Open) -> Result<(),
     let network = client.status()?.network;
     let names = names(network, place, args, outside)?;
     let (mut found, opened) = open_any(network, client, place, &names, &envelope)?;
-    let (sender, verdict) = match look_up(client, &args.lookup, opened.claimed_sender()) {
-        Ok(Looked { peer, verdict, .. }) => (peer, verdict.as_str()),
-        Err(CommandError::NotRegistered(_) | CommandError::NoMessaging(_)) => (None, "unknown"),
+    // By a letter that may be forged nothing is remembered.
+    let sender = match peek(client, &args.lookup, opened.claimed_sender()) {
+        Ok(peer) => Some(peer),
+        Err(CommandError::NotRegistered(_) | CommandError::NoMessaging(_)) => None,
         Err(error) => return Err(error),
     };
     let mut seen = Memory::of(network)?.seen().map_err(PeerError::Memory)?;
@@ -79,13 +80,24 @@ pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Open) -> Result<(),
     if !ui.is_json() && text.is_none() && io::stdout().is_terminal() {
         return Err(PeerError::Terminal("a letter that is not text").into());
     }
+    let verdict = remember(client, args, &letter)?;
     // What is not stored before the letter is shown happens twice.
     seen.value = noted;
     seen.save().map_err(PeerError::Memory)?;
     if letter.spent {
         forget(place, &found, letter.used)?;
     }
-    show(ui, &found, &letter, verdict)
+    show(ui, &found, &letter, verdict.as_str())
+}
+
+/// Pins the sender, now that the letter is known to be his.
+fn remember(client: &Client, args: &Open, letter: &Letter) -> Result<Verdict, CommandError> {
+    let (sender, verdict) = look_up_peer(client, &args.lookup, &letter.sender)?;
+    match sender.identity() == letter.identity {
+        true => Ok(verdict),
+        // It was replaced this very moment.
+        false => Err(PeerError::Open(OpenError::ReplacedKey(letter.sender.clone())).into()),
+    }
 }
 
 fn read_envelope() -> Result<Vec<u8>, CommandError> {
