@@ -312,3 +312,19 @@ fn only_those_who_are_wanted() {
     let listened = listener.end();
     assert_eq!((listened.code, dialler.end().code), (0, 0));
 }
+
+/// X25519MLKEM768 against the one of aws-lc, both ways round.
+#[test]
+fn the_key_exchange_is_that_of_others() {
+    let [one, other] = [1, 2].map(|seed| SecretKey::from_seed(&[seed; 32]));
+    let config = client_config(&one, other.public()).expect("a configuration");
+    let ours = config.crypto_provider().kx_groups[0];
+    let theirs = rustls::crypto::aws_lc_rs::kx_group::X25519MLKEM768;
+    assert_eq!(ours.name(), theirs.name());
+    for (dialler, listener) in [(ours, theirs), (theirs, ours)] {
+        let started = dialler.start().expect("a share");
+        let answer = listener.start_and_complete(started.pub_key()).expect("an answer");
+        let secret = started.complete(&answer.pub_key).expect("a secret");
+        assert_eq!(secret.secret_bytes(), answer.secret.secret_bytes());
+    }
+}

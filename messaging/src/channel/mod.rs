@@ -53,13 +53,14 @@
 //! # What it is worth
 //!
 //! A key is looked up when a channel is made; a channel that stands is not ended by a rotation or a revocation. The keys of
-//! a session are fresh (X25519), so that who steals an identity key later can't read what was said before; who records the channel and has a
-//! quantum computer one day can. On the way one sees addresses, times, amounts, and that it is this protocol. Who calls the listener with any
+//! a session are fresh, so that who steals an identity key later can't read what was said before; made with X25519 and ML-KEM-768 together, so
+//! that a quantum computer can't either. On the way one sees addresses, times, amounts, and that it is this protocol. Who calls the listener with any
 //! key learns the listener's key, and so its name; the dialler's key is seen by the listener alone.
 
 mod dial;
 mod error;
 mod hello;
+mod kx;
 mod listen;
 mod slots;
 mod stream;

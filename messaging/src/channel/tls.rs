@@ -23,6 +23,8 @@ use rustls::{
     version::TLS13,
 };
 
+use super::kx::Hybrid;
+
 /// What both sides say they speak (ALPN, RFC 7301).
 pub const ALPN: &[u8] = b"namechain/1";
 /// The label of the keying material that a HELLO is bound to (RFC 8446 section 7.5).
@@ -44,7 +46,8 @@ pub(super) fn key_of(spki: &[u8]) -> Option<PublicKey> {
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites.retain(|suite| suite.version() == &TLS13);
-    provider.kx_groups.retain(|group| group.name() == rustls::NamedGroup::X25519);
+    // X25519 alone for those who don't know the other, such as GnuTLS of Debian 12.
+    provider.kx_groups = vec![&Hybrid, ring::kx_group::X25519];
     Arc::new(provider)
 }
 

@@ -26,7 +26,10 @@ async fn tls(both: &Both, address: SocketAddr) -> TlsStream<TcpStream> {
     let config = client(&both.bob.identity(0), Wanted::Any).unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("namechain.invalid").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let group = stream.get_ref().1.negotiated_key_exchange_group().unwrap();
+    assert_eq!(group.name(), rustls::NamedGroup::X25519MLKEM768);
+    stream
 }
 
 /// Over TLS, what says `bytes` first is told, and what the listener says of it.
