@@ -64,7 +64,7 @@ pub const STALL: u64 = 3_000;
 /// How many blocks are in the hands of the checks.
 pub const BLOCK_JOBS: usize = 32;
 /// Every so many blocks one is made durable while catching up.
-pub const DURABLE_EVERY: u32 = 100;
+pub const DURABLE_EVERY: u32 = 1_000;
 
 /// The most announced blocks in the works.
 pub const ARRIVALS: usize = 32;
@@ -72,7 +72,8 @@ pub const ARRIVALS: usize = 32;
 pub const ARRIVAL_SOURCES: usize = 8;
 /// The most announced blocks that wait for their time to come.
 pub const EARLY: usize = 16;
-/// How many announced blocks' works a peer may have us check at once, and one more for each [`ANNOUNCED_REFILL`].
+/// How many announced blocks' works a peer may have us check at once, and one more for each [`ANNOUNCED_REFILL`]. Those that
+/// become our chain's do not count.
 pub const ANNOUNCED_BURST: u32 = 32;
 /// See [`ANNOUNCED_BURST`].
 pub const ANNOUNCED_REFILL: u64 = 1_000;

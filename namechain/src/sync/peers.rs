@@ -51,6 +51,10 @@ impl Bucket {
         self.left -= u32::from(taken);
         taken
     }
+
+    fn give_back(&mut self) {
+        self.left = self.burst.min(self.left + 1);
+    }
 }
 
 /// Operations that a peer says wait there, and that are to be fetched from it.
@@ -184,6 +188,11 @@ impl PeerState {
     /// Whether another of its announced headers may be checked.
     pub fn may_announce(&mut self, now: u64) -> bool {
         self.announced.take(now)
+    }
+
+    /// What it announced is a block of our chain now, and does not count.
+    pub fn announced_well(&mut self) {
+        self.announced.give_back();
     }
 
     /// Whether another of its operations may be checked.

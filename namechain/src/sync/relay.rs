@@ -302,7 +302,14 @@ impl Sync {
         // A block beside our chain has not been checked against its state, and is nobody's tip.
         let verdict = if chain.best_height_of(&id)?.is_some() { Verdict::Accept } else { Verdict::Ignore };
         let claim = self.arrivals.0.get(&id).map(|arrival| (arrival.header.height, arrival.work));
-        for peer in self.drop_arrival(&id, verdict) {
+        let sources = self.drop_arrival(&id, verdict);
+        // Blocks of our own chain may come as fast as they are made.
+        if verdict == Verdict::Accept
+            && let Some(state) = sources.first().and_then(|first| self.peers.get_mut(first))
+        {
+            state.announced_well();
+        }
+        for peer in sources {
             if let Some((height, work)) = claim {
                 self.claims(peer, id, height, work);
             }

@@ -42,6 +42,21 @@ fn a_known_block_travels_compactly() {
     assert!(!bench.asked.iter().any(|(_, _, what)| asked(what)));
 }
 
+/// Who makes blocks quickly, as a network without much work does, is not taken for a flood.
+#[test]
+fn blocks_of_our_chain_may_come_quickly() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let peer = bench.peer(1, &other);
+    for _ in 0..3 * limits::ANNOUNCED_BURST {
+        let block = other.mine(&[]);
+        bench.announce(peer, compact(&block));
+        bench.check_all();
+        assert_eq!(bench.miner.chain.tip_id(), other.chain.tip_id());
+    }
+    assert_eq!(bench.score(peer), Some(0));
+}
+
 /// What is missing is asked of the announcer; if it gives something else, the whole block; then the next announcer.
 #[test]
 fn missing_operations_are_asked_for() {
