@@ -80,6 +80,8 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(redirect::Policy::none())
+            // Between two questions somebody may look for a passphrase, or a stamp is worked: the node has hung up by then.
+            .pool_max_idle_per_host(0)
             // The node is asked itself: a proxy would see every name.
             .no_proxy()
             .build()
