@@ -80,6 +80,8 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(redirect::Policy::none())
+            // Between two questions somebody may look for a passphrase, or a stamp is worked: the node has hung up by then.
+            .pool_max_idle_per_host(0)
             // The node is asked itself: a proxy would see every name.
             .no_proxy()
             .build()
@@ -313,6 +315,27 @@ mod tests {
         for bad in ["", "127.0.0.1:7380", "ftp://127.0.0.1", "http://", "/v1"] {
             assert!(matches!(Client::new(bad), Err(ClientError::BadUrl(..))), "{bad}");
         }
+    }
+
+    /// The node hangs up on whoever is silent for 15 seconds: what was open before is not used again.
+    #[test]
+    fn every_question_has_a_connection_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let server = thread::spawn(move || {
+            let answered = |_| {
+                let (mut stream, _) = listener.accept().unwrap();
+                assert!(stream.read(&mut [0; 4_096]).unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+                stream
+            };
+            // Both stay open until the end.
+            (0..2).map(answered).collect::<Vec<_>>()
+        });
+        for _ in 0..2 {
+            assert!(matches!(client.status(), Err(ClientError::NotANode { .. })));
+        }
+        assert_eq!(server.join().unwrap().len(), 2);
     }
 
     #[test]
