@@ -214,12 +214,13 @@ async fn serve_quic<R: Resolve>(desk: Arc<Desk<R>>, endpoint: Endpoint) {
     let mut calls = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while calls.try_join_next().is_some() {}
-        if desk.slots.is_half_full() && !incoming.remote_address_validated() && incoming.may_retry() {
+        let remote = incoming.remote_address();
+        let proven = incoming.remote_address_validated() || !incoming.may_retry();
+        if !proven && desk.slots.is_half_full(remote.ip()) {
             // It can: that was just asked.
             let _ = incoming.retry();
             continue;
         }
-        let remote = incoming.remote_address();
         match desk.slots.take(remote.ip()) {
             Some(slot) => drop(calls.spawn(answer_quic(desk.clone(), incoming, remote, slot))),
             None => {

@@ -40,9 +40,12 @@ impl Slots {
         Some(Slot { slots: self.clone(), address })
     }
 
-    /// Whether half of the places are taken: from then on addresses have to be proven (RFC 9000 section 8.1).
-    pub fn is_half_full(&self) -> bool {
-        self.lock().0 * 2 >= self.most
+    /// Whether half of the places are taken, in all or by who says to be at this address: from then on addresses have to be proven
+    /// (RFC 9000 section 8.1), so that nobody fills the places of somebody else.
+    pub fn is_half_full(&self, address: IpAddr) -> bool {
+        let guard = self.lock();
+        let there = guard.1.get(&address.to_canonical()).copied().unwrap_or(0);
+        guard.0 * 2 >= self.most || there * 2 >= self.per_address
     }
 
     fn lock(&self) -> MutexGuard<'_, (usize, HashMap<IpAddr, usize>)> {
@@ -69,16 +72,17 @@ mod tests {
 
     #[test]
     fn places_are_counted_and_given_back() {
-        let slots = Slots::new(3, 2);
+        let slots = Slots::new(4, 2);
         let (one, other): (IpAddr, IpAddr) = ("127.0.0.1".parse().unwrap(), "::1".parse().unwrap());
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
+        assert!(!slots.is_half_full(one));
         let first = slots.take(one).unwrap();
-        assert!(!slots.is_half_full());
+        assert!(slots.is_half_full(mapped) && !slots.is_half_full(other));
         let second = slots.take(mapped).unwrap();
-        assert!(slots.is_half_full());
+        assert!(slots.is_half_full(other));
         assert!(slots.take(one).is_none(), "two of the same address");
-        let _third = slots.take(other).unwrap();
-        assert!(slots.take(other).is_none(), "three in all");
+        let _others = [slots.take(other).unwrap(), slots.take(other).unwrap()];
+        assert!(slots.take("::2".parse().unwrap()).is_none(), "four in all");
         drop((first, second));
         assert_eq!(slots.lock().1.len(), 1);
         assert!(slots.take(one).is_some());
