@@ -80,6 +80,15 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
+    /// A byte that is 0 or 1; `otherwise` says what is wrong with any other.
+    pub fn flag(&mut self, otherwise: &'static str) -> Result<bool, DecodeError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(DecodeError::Invalid(otherwise)),
+        }
+    }
+
     /// A 16-bit integer.
     pub fn u16(&mut self) -> Result<u16, DecodeError> {
         Ok(u16::from_be_bytes(self.array()?))
@@ -156,6 +165,18 @@ impl<T: Decode> Decode for Option<T> {
             1 => Ok(Some(T::decode(reader)?)),
             _ => Err(DecodeError::Invalid("an optional field begins with neither 0 nor 1")),
         }
+    }
+}
+
+impl<T: Encode> Encode for Box<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (**self).encode(out);
+    }
+}
+
+impl<T: Decode> Decode for Box<T> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        T::decode(reader).map(Box::new)
     }
 }
 

@@ -2,11 +2,16 @@
 //!
 //! Every field is stable: fields are added, never renamed or given another meaning.
 
+mod bundles;
+
 use serde::{Deserialize, Serialize};
 
+pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
+
 use crate::{
+    codec::{Decode, DecodeError, Encode},
     params::Params,
-    types::{Hash, Name, NameEntry, Network, PublicKey, Record, Reserved},
+    types::{Hash, MessagingEntry, Name, NameEntry, Network, PublicKey, Record, Reserved},
 };
 
 #[cfg(feature = "node")]
@@ -253,6 +258,74 @@ pub struct NameEntryInfo {
     pub transfer: Option<TransferInfo>,
     /// Its records.
     pub records: Vec<RecordInfo>,
+    /// Its messaging record, if one stands.
+    #[serde(default)]
+    pub messaging: Option<MessagingInfo>,
+    /// The sequence number of the last messaging record under the name, whether it stands or not; 0 if there never was one.
+    #[serde(default)]
+    pub messaging_sequence: u32,
+}
+
+/// The messaging record of a name (`docs/protocol.md`, "Messaging record").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(ToSchema))]
+pub struct MessagingInfo {
+    /// Its sequence number.
+    pub sequence: u32,
+    /// The hash that the record which follows it must name as its previous one.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub hash: Hash,
+    /// The identity key, Ed25519.
+    #[cfg_attr(feature = "node", schema(value_type = String))]
+    pub identity: PublicKey,
+    /// The hash of the identity key that is to follow, if one is announced.
+    #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
+    pub next: Option<Hash>,
+    /// The X25519 public key, in hexadecimal.
+    pub x25519: String,
+    /// The hash of the bundle off the chain, if there is one.
+    #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
+    pub bundle: Option<Hash>,
+    /// Where the name is reached, the best first: up to three multiaddresses or URLs.
+    pub locators: Vec<String>,
+    /// Whether envelopes may be sealed with X25519 alone.
+    pub x25519_alone: bool,
+    /// Whether the identity key was announced and signed by the one that stood before it.
+    pub linked: bool,
+    /// The height that recorded it.
+    pub height: u32,
+    /// All of this as it stands in the name's entry, encoded, in hexadecimal.
+    pub bytes: String,
+}
+
+impl MessagingInfo {
+    /// What is told of a messaging record.
+    pub fn of(network: Network, entry: &MessagingEntry) -> Self {
+        let record = &entry.record;
+        let unless_zero = |hash: Hash| (hash != Hash::ZERO).then_some(hash);
+        MessagingInfo {
+            sequence: record.sequence,
+            hash: record.hash(network),
+            identity: record.identity,
+            next: unless_zero(record.next),
+            x25519: hex::encode(record.x25519),
+            bundle: unless_zero(record.bundle),
+            locators: record.locators.as_slice().to_vec(),
+            x25519_alone: record.policy.x25519_alone,
+            linked: entry.linked,
+            height: entry.height,
+            bytes: hex::encode(entry.to_bytes()),
+        }
+    }
+
+    /// The messaging record from its bytes alone, whatever the other fields say.
+    ///
+    /// # Errors
+    /// If they are not the encoding of one.
+    pub fn entry(&self) -> Result<MessagingEntry, DecodeError> {
+        let bytes = hex::decode(&self.bytes).map_err(|_| DecodeError::Invalid("not hexadecimal"))?;
+        MessagingEntry::from_bytes(&bytes)
+    }
 }
 
 /// A transfer that waits for the new owner.
@@ -284,6 +357,8 @@ impl NameEntryInfo {
                 opens: transfer.height.saturating_add(params.transfer_delay),
             }),
             records: entry.records.records().iter().map(RecordInfo::from).collect(),
+            messaging: entry.messaging.as_ref().map(|entry| MessagingInfo::of(params.network, entry)),
+            messaging_sequence: entry.messaging_sequence,
         }
     }
 }
@@ -426,7 +501,8 @@ pub struct OperationInfo {
     /// The operation's id.
     #[cfg_attr(feature = "node", schema(value_type = String))]
     pub id: Hash,
-    /// What it does: `commit`, `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`.
+    /// What it does: `commit`, `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`,
+    /// `publish`.
     pub kind: String,
     /// The name, unless it is a commit.
     #[cfg_attr(feature = "node", schema(value_type = Option<String>))]
@@ -464,7 +540,7 @@ pub struct PastOperation {
     /// The operation's id.
     #[cfg_attr(feature = "node", schema(value_type = String))]
     pub id: Hash,
-    /// What it does: `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`.
+    /// What it does: `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`, `publish`.
     pub kind: String,
     /// Its sequence number.
     pub sequence: u32,

@@ -230,6 +230,8 @@ fn two_near_the_end_of_a_lease() -> (Miner, Miner) {
         revoked: false,
         transfer: None,
         records: common::records(1),
+        messaging: None,
+        messaging_sequence: 0,
     });
     let begun = || {
         let mut miner = Miner::new();

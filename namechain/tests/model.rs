@@ -15,7 +15,10 @@ use common::{Miner, NETWORK, NOW, Random, number_from_env, records};
 use namechain::{
     chain::Chain,
     consensus::state::Failure,
-    types::{Action, Block, Hash, Name, Named, Operation, SecretKey, Stamp, commitment},
+    types::{
+        Action, Block, Hash, Locators, MessagingPolicy, MessagingRecord, Name, Named, Operation, SecretKey,
+        SignedMessagingRecord, Stamp, commitment, next_key_hash,
+    },
 };
 
 /// What every operation pays: more than any costs, while the multiplier stays low.
@@ -30,6 +33,28 @@ struct ModelName {
     revoked: bool,
     offered: Option<(u8, u32)>,
     record: Option<u8>,
+    messaging: Option<ModelMessaging>,
+    messaging_sequence: u32,
+}
+
+/// What stands under a name.
+#[derive(Clone, Debug, PartialEq)]
+struct ModelMessaging {
+    hash: Hash,
+    identity: u8,
+    next: Option<u8>,
+    linked: bool,
+    height: u32,
+}
+
+/// A messaging record that somebody publishes: keys by their numbers.
+#[derive(Clone, Copy, Debug)]
+struct Draft {
+    sequence: u32,
+    previous: Hash,
+    identity: u8,
+    next: Option<u8>,
+    link: Option<u8>,
 }
 
 /// The whole state: names by number, commitments by name and key with the height that recorded them.
@@ -59,6 +84,64 @@ enum What {
     Cancel,
     Recover(u8, Option<u8>),
     Revoke,
+    Withdraw,
+    Publish(Draft),
+}
+
+impl Draft {
+    fn record(self) -> MessagingRecord {
+        let next = self.next.map(|next| next_key_hash(NETWORK, &key(next).public()));
+        MessagingRecord {
+            sequence: self.sequence,
+            previous: self.previous,
+            identity: key(self.identity).public(),
+            next: next.unwrap_or_default(),
+            x25519: [0; 32],
+            bundle: Hash::ZERO,
+            locators: Locators::default(),
+            policy: MessagingPolicy::default(),
+        }
+    }
+
+    /// The draft that follows what stands under a name, but for an error now and then.
+    fn random(random: &mut Random, entry: Option<&ModelName>) -> Self {
+        let maybe = |random: &mut Random| (random.below(3) > 0).then(|| random.below(KEYS) as u8);
+        let stands = entry.and_then(|entry| entry.messaging.as_ref());
+        let announced = stands.and_then(|stands| stands.next);
+        let next = entry.map_or(0, |entry| entry.messaging_sequence) + 1;
+        Draft {
+            sequence: if random.below(12) == 0 { next - 1 } else { next },
+            previous: stands.filter(|_| random.below(12) > 0).map(|stands| stands.hash).unwrap_or_default(),
+            identity: announced.filter(|_| random.below(2) == 0).unwrap_or(random.below(KEYS) as u8),
+            next: maybe(random),
+            link: stands.filter(|_| random.below(2) == 0).map(|stands| stands.identity).or(maybe(random)),
+        }
+    }
+
+    /// What stands after it, or the rule that refuses it.
+    fn published(self, entry: &ModelName, height: u32) -> Result<ModelMessaging, &'static str> {
+        let stands = entry.messaging.as_ref();
+        if self.sequence != entry.messaging_sequence + 1 {
+            return Err("messaging-sequence");
+        }
+        if self.previous != stands.map(|stands| stands.hash).unwrap_or_default() {
+            return Err("messaging-previous");
+        }
+        if self.link.is_some() && self.link != stands.map(|stands| stands.identity) {
+            return Err("link-identity");
+        }
+        if self.link.is_some() && stands.and_then(|stands| stands.next) != Some(self.identity) {
+            return Err("link-announced");
+        }
+        let same = stands.filter(|stands| stands.identity == self.identity);
+        Ok(ModelMessaging {
+            hash: self.record().hash(NETWORK),
+            identity: self.identity,
+            next: self.next,
+            linked: same.map_or(self.link.is_some(), |same| same.linked),
+            height,
+        })
+    }
 }
 
 impl Model {
@@ -86,9 +169,19 @@ impl Model {
                 self.commitments.remove(&(name, key));
                 let offered = None;
                 let record = Some(record);
+                let (messaging, messaging_sequence) = (None, 0);
                 self.names.insert(
                     name,
-                    ModelName { owner: key, recovery, sequence, revoked: false, offered, record },
+                    ModelName {
+                        owner: key,
+                        recovery,
+                        sequence,
+                        revoked: false,
+                        offered,
+                        record,
+                        messaging,
+                        messaging_sequence,
+                    },
                 );
                 return Ok(());
             }
@@ -103,7 +196,9 @@ impl Model {
         }
         let (owner, recovery) = (key == entry.owner, Some(key) == entry.recovery);
         match what {
-            What::Update(_) | What::Transfer(_) if !owner => return Err("not-owner"),
+            What::Update(_) | What::Transfer(_) | What::Withdraw | What::Publish(_) if !owner => {
+                return Err("not-owner");
+            }
             What::Renew | What::Cancel | What::Revoke if !owner && !recovery => return Err("not-keyholder"),
             What::Recover(..) if !recovery => return Err("not-recovery"),
             What::Accept(_) => match entry.offered {
@@ -116,20 +211,37 @@ impl Model {
             What::Cancel if entry.offered.is_none() => return Err("transfer-missing"),
             // A lease is far longer than these histories.
             What::Renew => return Err("renew-early"),
+            What::Publish(draft) => {
+                entry.messaging = Some(draft.published(entry, height)?);
+                entry.messaging_sequence = draft.sequence;
+            }
             _ => {}
         }
         entry.sequence = sequence;
         match what {
+            What::Publish(_) => {}
+            What::Withdraw => entry.messaging = None,
             What::Update(record) => entry.record = Some(record),
             What::Transfer(to) => entry.offered = Some((to, height)),
             What::Accept(recovery) => {
-                *entry = ModelName { owner: key, recovery, offered: None, record: None, ..entry.clone() };
+                let of_seller = entry.clone();
+                *entry = ModelName {
+                    owner: key,
+                    recovery,
+                    offered: None,
+                    record: None,
+                    messaging: None,
+                    ..of_seller
+                };
             }
             What::Cancel => entry.offered = None,
             What::Recover(owner, recovery) => {
-                *entry = ModelName { owner, recovery, offered: None, ..entry.clone() };
+                *entry = ModelName { owner, recovery, offered: None, messaging: None, ..entry.clone() };
             }
-            _ => *entry = ModelName { revoked: true, offered: None, record: None, ..entry.clone() },
+            _ => {
+                let before = entry.clone();
+                *entry = ModelName { revoked: true, offered: None, record: None, messaging: None, ..before };
+            }
         }
         Ok(())
     }
@@ -151,7 +263,7 @@ fn random_attempt(random: &mut Random, model: &Model) -> Attempt {
     let key = |random: &mut Random| random.below(KEYS) as u8;
     let maybe = |random: &mut Random| (random.below(3) > 0).then(|| random.below(KEYS) as u8);
     let name = random.below(NAMES) as u8;
-    let what = match random.below(16) {
+    let what = match random.below(22) {
         0..=2 => What::Commit,
         3..=5 => What::Register(maybe(random), random.below(250) as u8),
         6..=7 => What::Update(random.below(250) as u8),
@@ -160,13 +272,18 @@ fn random_attempt(random: &mut Random, model: &Model) -> Attempt {
         11..=12 => What::Accept(maybe(random)),
         13 => What::Cancel,
         14 => What::Recover(key(random), maybe(random)),
-        _ if random.below(6) == 0 => What::Revoke,
-        _ => What::Commit,
+        15 if random.below(6) == 0 => What::Revoke,
+        15 => What::Commit,
+        16 => What::Withdraw,
+        _ => What::Publish(Draft::random(random, model.names.get(&name))),
     };
     let next = model.names.get(&name).map_or(0, |entry| entry.sequence + 1);
     // Mostly the next one.
     let sequence = if random.below(12) == 0 { next + 1 } else { next };
-    Attempt { name, key: key(random), sequence, what }
+    // Records are published by owners, mostly.
+    let owner = model.names.get(&name).map(|entry| entry.owner);
+    let owner = owner.filter(|_| matches!(what, What::Publish(_)) && random.below(4) > 0);
+    Attempt { name, key: owner.unwrap_or(key(random)), sequence, what }
 }
 
 struct Player(Miner);
@@ -190,6 +307,13 @@ impl Player {
                 Some(Action::Recover { owner: public(owner), recovery: recovery.map(public) })
             }
             What::Revoke => Some(Action::Revoke),
+            What::Withdraw => Some(Action::Publish { record: None }),
+            What::Publish(draft) => {
+                let (record, identity, link) =
+                    (draft.record(), self::key(draft.identity), draft.link.map(self::key));
+                let signed = SignedMessagingRecord::sign(NETWORK, &name, record, &identity, link.as_ref());
+                Some(Action::Publish { record: Some(Box::new(signed)) })
+            }
         };
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         let operation = match action {
@@ -246,6 +370,16 @@ impl Player {
                     revoked: entry.revoked,
                     offered: entry.transfer.map(|transfer| (number_of(transfer.to), transfer.height)),
                     record: entry.records.records().first().map(|record| record.rdata[3]),
+                    messaging: entry.messaging.map(|entry| ModelMessaging {
+                        hash: entry.record.hash(NETWORK),
+                        identity: number_of(entry.record.identity),
+                        next: (0..KEYS as u8).find(|number| {
+                            next_key_hash(NETWORK, &key(*number).public()) == entry.record.next
+                        }),
+                        linked: entry.linked,
+                        height: entry.height,
+                    }),
+                    messaging_sequence: entry.messaging_sequence,
                 }
             });
             assert_eq!(found.as_ref(), model.names.get(&number), "name {number}");
@@ -270,7 +404,7 @@ fn the_chain_behaves_as_its_model() {
         history(&mut Random(seed), rounds, &mut judged);
     }
     println!("judgements: {judged:?}");
-    assert!(judged.len() > 12, "most rules are met: {judged:?}");
+    assert!(judged.len() > 16, "most rules are met: {judged:?}");
 }
 
 fn history(random: &mut Random, rounds: u64, judged: &mut BTreeMap<&'static str, u32>) {

@@ -8,9 +8,10 @@ use namechain::{
     consensus::{History, HistoryProof, difficulty::next_target, header::genesis, price, work::Worker},
     tree::{Proof, Tree},
     types::{
-        Action, Block, CommitmentEntry, Domain, Entry, Hash, Header, Name, NameEntry, Named, Network,
-        Operation, PendingTransfer, PublicKey, Record, RecordSet, SecretKey, Stamp, Target, commitment, hash,
-        ops_root, tag,
+        Action, Block, CommitmentEntry, Domain, Entry, Hash, Header, Locators, MessagingEntry,
+        MessagingPolicy, MessagingRecord, Name, NameEntry, Named, Network, Operation, PendingTransfer,
+        PublicKey, Record, RecordSet, SecretKey, SignedMessagingRecord, Stamp, Target, commitment, hash,
+        next_key_hash, ops_root, tag,
     },
 };
 use serde_json::{Value, json};
@@ -43,6 +44,66 @@ fn records() -> RecordSet {
     RecordSet::new(vec![record(b"\x03www\0", 1, &[192, 0, 2, 1]), record(b"\0", 16, b"\x05hello")]).unwrap()
 }
 
+fn identity(number: u8) -> SecretKey {
+    SecretKey::from_seed(&[number; 32])
+}
+
+/// Two records, the second of which follows the first with a new identity key.
+fn messaging() -> [SignedMessagingRecord; 2] {
+    let record = |sequence, previous, number: u8| MessagingRecord {
+        sequence,
+        previous,
+        identity: identity(number).public(),
+        next: next_key_hash(NETWORK, &identity(number + 1).public()),
+        x25519: [number; 32],
+        bundle: Hash([number; 32]),
+        locators: Locators::default(),
+        policy: MessagingPolicy { x25519_alone: false },
+    };
+    let first = SignedMessagingRecord::sign(NETWORK, &name(), record(1, Hash::ZERO, 20), &identity(20), None);
+    let locators = ["/dns4/alice.example/udp/7379/quic-v1", "https://alice.example/inbox"];
+    let second = MessagingRecord {
+        locators: Locators::new(locators.map(String::from).into()).unwrap(),
+        policy: MessagingPolicy { x25519_alone: true },
+        ..record(2, first.record.hash(NETWORK), 21)
+    };
+    let linked = SignedMessagingRecord::sign(NETWORK, &name(), second, &identity(21), Some(&identity(20)));
+    [first, linked]
+}
+
+fn messaging_examples() -> Value {
+    let examples: Vec<Value> = messaging()
+        .iter()
+        .map(|signed| {
+            assert_eq!(SignedMessagingRecord::from_bytes(&signed.to_bytes()).as_ref(), Ok(signed));
+            let record = &signed.record;
+            let mut example = json!({
+                "bytes": hex::encode(signed.to_bytes()),
+                "record": hex::encode(record.to_bytes()),
+                "hash": record.hash(NETWORK),
+                "identity_seed": hex::encode([19 + record.sequence as u8; 32]),
+                "identity": record.identity,
+                "next": record.next,
+                "possession_message": hex::encode(record.possession_message(NETWORK, &name())),
+                "possession": hex::encode(signed.possession.0),
+            });
+            if let Some(link) = &signed.link {
+                example["link_identity"] = json!(link.identity);
+                example["link_message"] = hex::encode(record.link_message(NETWORK, &name())).into();
+                example["link_signature"] = hex::encode(link.signature.0).into();
+            }
+            example
+        })
+        .collect();
+    json!({
+        "about": "Two messaging records of alice-example, the second linked to the first. The seeds of the identity keys are 32 times 14 and \
+                  32 times 15; the one that the second announces has the seed 32 times 16.",
+        "network": NETWORK,
+        "name": name(),
+        "records": examples,
+    })
+}
+
 fn operations() -> Vec<Operation> {
     let salt = [3; 32];
     let commitment = commitment(NETWORK, &name(), &key().public(), &salt);
@@ -55,6 +116,7 @@ fn operations() -> Vec<Operation> {
         Action::Cancel,
         Action::Recover { owner: other(), recovery: Some(key().public()) },
         Action::Revoke,
+        Action::Publish { record: Some(Box::new(messaging()[1].clone())) },
     ];
     let named = actions.into_iter().zip(0..).map(|(action, sequence)| {
         Operation::Named(Named::sign(NETWORK, name(), sequence, action, &key(), stamp()))
@@ -122,6 +184,7 @@ fn block_examples() -> Value {
 }
 
 fn state_examples() -> Value {
+    let entry = MessagingEntry { record: messaging()[1].record.clone(), linked: true, height: 200 };
     let entries = [
         Entry::Name(NameEntry {
             name: name(),
@@ -134,6 +197,8 @@ fn state_examples() -> Value {
             revoked: false,
             transfer: Some(PendingTransfer { to: other(), height: 150 }),
             records: records(),
+            messaging: Some(Box::new(entry)),
+            messaging_sequence: 2,
         }),
         Entry::Commitment(CommitmentEntry {
             commitment: Hash([5; 32]),
@@ -267,6 +332,7 @@ fn the_worked_examples_are_right() {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/wire");
     for (file, expected) in [
         ("hashes", hash_examples()),
+        ("messaging", messaging_examples()),
         ("operations", operation_examples()),
         ("blocks", block_examples()),
         ("state", state_examples()),

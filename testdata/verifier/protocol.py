@@ -161,9 +161,74 @@ def encode_records(records):
     return len(records).to_bytes(2, "big") + records
 
 
+# 2. Messaging records
+
+
+@dataclass
+class Messaging:
+    data: bytes
+    sequence: int
+    previous: bytes
+    identity: bytes
+    next: bytes
+
+
+@dataclass
+class SignedMessaging:
+    data: bytes
+    record: Messaging
+    possession: bytes
+    link: tuple | None
+
+
+def read_messaging(reader):
+    start = reader.at
+    need(reader.number(1) == 1 and reader.number(1) == 0, "encoding")
+    fields = [reader.number(4), reader.take(32), reader.take(32), reader.take(32)]
+    reader.take(64)
+    count = reader.number(1)
+    need(count <= 3, "encoding")
+    for _ in range(count):
+        size = reader.number(1)
+        need(1 <= size <= 128, "encoding")
+        need(all(0x21 <= c <= 0x7E for c in reader.take(size)), "encoding")
+    need(reader.number(1) in (0, 1), "encoding")
+    return Messaging(reader.data[start : reader.at], *fields)
+
+
+def read_signed_messaging(reader):
+    start = reader.at
+    record, possession = read_messaging(reader), reader.take(64)
+    link = reader.optional(lambda: (reader.take(32), reader.take(64)))
+    return SignedMessaging(reader.data[start : reader.at], record, possession, link)
+
+
+def messaging_hash(net, record):
+    return h(net, "messaging", record.data)
+
+
+def next_key_hash(net, identity):
+    return h(net, "next-key", identity)
+
+
+def messaging_message(net, domain, name, record):
+    return tag(net, domain) + encode_name(name) + record.data
+
+
 # 3. Operations
 
-KINDS = {1: "commit", 2: "register", 3: "update", 4: "renew", 5: "transfer", 6: "accept", 7: "cancel", 8: "recover", 9: "revoke"}
+KINDS = {
+    1: "commit",
+    2: "register",
+    3: "update",
+    4: "renew",
+    5: "transfer",
+    6: "accept",
+    7: "cancel",
+    8: "recover",
+    9: "revoke",
+    10: "publish",
+}
 
 
 @dataclass
@@ -185,6 +250,7 @@ class Operation:
     records: bytes = b""
     to: bytes = b""
     owner: bytes = b""
+    messaging: SignedMessaging | None = None
 
 
 def read_operation(reader):
@@ -206,6 +272,8 @@ def read_operation(reader):
             op.records = read_records(reader)
         if kind == "transfer":
             op.to = reader.take(32)
+        if kind == "publish":
+            op.messaging = reader.optional(lambda: read_signed_messaging(reader))
         op.signed = reader.at - start
         op.signature = reader.take(64)
     op.stamped = reader.at - start
@@ -386,6 +454,8 @@ class Name:
     revoked: int
     transfer: tuple | None
     records: bytes
+    messaging: tuple | None  # the record, linked, the height
+    messaging_sequence: int
 
     def key(self, net):
         return h(net, "name-key", self.name)
@@ -394,7 +464,9 @@ class Name:
         n = lambda value: value.to_bytes(4, "big")  # noqa: E731
         data = b"\1" + encode_name(self.name) + self.owner + encode_optional(self.recovery) + n(self.sequence)
         data += n(self.registered) + n(self.updated) + n(self.expires) + bytes([self.revoked])
-        return data + encode_optional(self.transfer and self.transfer[0] + n(self.transfer[1])) + encode_records(self.records)
+        data += encode_optional(self.transfer and self.transfer[0] + n(self.transfer[1])) + encode_records(self.records)
+        standing = self.messaging and self.messaging[0].data + bytes([self.messaging[1]]) + n(self.messaging[2])
+        return data + encode_optional(standing) + n(self.messaging_sequence)
 
     def standing(self, net, height):
         if self.revoked:
@@ -428,7 +500,10 @@ def decode_entry(data):
         revoked = reader.number(1)
         need(revoked in (0, 1), "encoding")
         transfer = reader.optional(lambda: (reader.take(32), reader.number(4)))
-        entry = Name(name, owner, recovery, *numbers, revoked, transfer, read_records(reader))
+        records = read_records(reader)
+        messaging = reader.optional(lambda: (read_messaging(reader), reader.number(1), reader.number(4)))
+        need(messaging is None or messaging[1] in (0, 1), "encoding")
+        entry = Name(name, owner, recovery, *numbers, revoked, transfer, records, messaging, reader.number(4))
     else:
         need(kind == 2, "encoding")
         entry = Commitment(reader.take(32), reader.number(4), reader.number(8), reader.number(4))

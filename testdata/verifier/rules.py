@@ -38,6 +38,8 @@ def cost(net, op, price):
         return scaled(net.base, price)
     if op.kind in ("register", "update"):
         return records_price(net, len(op.records), price)
+    if op.kind == "publish":
+        return records_price(net, len(op.messaging.data) if op.messaging else 0, price)
     if op.kind == "renew":
         return renewal(net, op.name, price)
     if op.kind in ("transfer", "accept"):
@@ -57,8 +59,18 @@ def next_price(price, commits):
 def check_stamp(net, op, price):
     if op.kind != "commit":
         need(ed25519.verify(op.signer, p.signing_message(net, op), op.signature), "signature")
+    if op.messaging:
+        check_messaging(net, op.name, op.messaging)
     need(op.work >= cost(net, op, price), "underpaid")
     need(p.stamp_value(net, op) <= (2**128 - 1) // op.work, "stamp-work")
+
+
+def check_messaging(net, name, signed):
+    record, message = signed.record, lambda domain: p.messaging_message(net, domain, name, signed.record)
+    need(ed25519.verify(record.identity, message("possession"), signed.possession), "possession")
+    if signed.link:
+        key, signature = signed.link
+        need(ed25519.verify(key, message("link"), signature), "link-signature")
 
 
 def apply(net, state, op, height, price):
@@ -86,8 +98,9 @@ def register(net, state, op, height):
     need(commitment.height + net.min_age <= height, "commitment-young")
     need(commitment.work >= registration(net, op.name, commitment.price), "commitment-underpaid")
     del state[commitment_key]
-    expires = height + net.lease
-    state[key] = p.Name(op.name, op.signer, op.recovery, op.sequence, height, height, expires, 0, None, op.records)
+    last = old.messaging_sequence if old else 0
+    numbers = (op.sequence, height, height, height + net.lease)
+    state[key] = p.Name(op.name, op.signer, op.recovery, *numbers, 0, None, op.records, None, last)
 
 
 def change(net, state, op, height):
@@ -100,7 +113,7 @@ def change(net, state, op, height):
     need(op.sequence == old.sequence + 1, "sequence")
     new = replace(old, sequence=op.sequence, updated=height)
     keys = {old.owner} | ({old.recovery} if old.recovery else set())
-    if op.kind in ("update", "transfer"):
+    if op.kind in ("update", "transfer", "publish"):
         need(op.signer == old.owner, "not-owner")
     if op.kind in ("renew", "cancel", "revoke"):
         need(op.signer in keys, "not-keyholder")
@@ -116,16 +129,34 @@ def change(net, state, op, height):
         need(old.transfer is not None, "transfer-missing")
         need(op.signer == old.transfer[0], "not-recipient")
         need(height >= old.transfer[1] + net.transfer_delay, "transfer-young")
-        new = replace(new, owner=op.signer, recovery=op.recovery, transfer=None, records=b"")
+        new = replace(new, owner=op.signer, recovery=op.recovery, transfer=None, records=b"", messaging=None)
     elif op.kind == "cancel":
         need(old.transfer is not None, "transfer-missing")
         new.transfer = None
     elif op.kind == "recover":
         need(old.recovery is not None and op.signer == old.recovery, "not-recovery")
-        new = replace(new, owner=op.owner, recovery=op.recovery, transfer=None)
+        new = replace(new, owner=op.owner, recovery=op.recovery, transfer=None, messaging=None)
     elif op.kind == "revoke":
-        new = replace(new, revoked=1, transfer=None, records=b"")
+        new = replace(new, revoked=1, transfer=None, records=b"", messaging=None)
+    elif op.kind == "publish":
+        publish(net, old, new, op.messaging, height)
     state[key] = new
+
+
+def publish(net, old, new, signed, height):
+    new.messaging = None
+    if signed is None:
+        return
+    record, standing = signed.record, old.messaging and old.messaging[0]
+    need(record.sequence == old.messaging_sequence + 1, "messaging-sequence")
+    need(record.previous == (p.messaging_hash(net, standing) if standing else bytes(32)), "messaging-previous")
+    if signed.link:
+        need(standing is not None and signed.link[0] == standing.identity, "link-identity")
+        need(standing.next == p.next_key_hash(net, record.identity), "link-announced")
+    linked = int(signed.link is not None)
+    if standing and standing.identity == record.identity:
+        linked = old.messaging[1]
+    new.messaging, new.messaging_sequence = (record, linked, height), record.sequence
 
 
 def remove_expired(net, state, height):

@@ -85,6 +85,41 @@ def operations(data):
     check("a vector of each kind", kinds, list(p.KINDS.values()))
 
 
+def messaging(data):
+    net, name = p.NETWORKS[data["network"]], data["name"].encode()
+    before = None
+    for example in data["records"]:
+        raw = unhex(example["bytes"])
+        reader = p.Reader(raw)
+        signed = p.read_signed_messaging(reader)
+        reader.end()
+        record, what = signed.record, f"messaging record {signed.record.sequence}"
+        check(f"{what} alone", record.data.hex(), example["record"])
+        check(f"hash of {what}", p.messaging_hash(net, record).hex(), example["hash"])
+        check(f"identity of {what}", record.identity.hex(), example["identity"])
+        check(f"next of {what}", record.next.hex(), example["next"])
+        possession = p.messaging_message(net, "possession", name, record)
+        check(f"possession of {what}", possession.hex(), example["possession_message"])
+        check(f"possession of {what} verifies", ed25519.verify(record.identity, possession, signed.possession))
+        if before:
+            key, signature = signed.link
+            link = p.messaging_message(net, "link", name, record)
+            check(f"link of {what}", link.hex(), example["link_message"])
+            check(f"link of {what} verifies", ed25519.verify(key, link, signature))
+            check(f"{what} is linked by the one before", key, before.identity)
+            check(f"{what} is the announced one", before.next, p.next_key_hash(net, record.identity))
+            check(f"{what} follows", record.previous, p.messaging_hash(net, before))
+        for length in range(len(raw)):
+            check(f"{what} cut to {length}", refusal(whole_messaging, raw[:length]), "encoding")
+        before = record
+
+
+def whole_messaging(raw):
+    reader = p.Reader(raw)
+    p.read_signed_messaging(reader)
+    reader.end()
+
+
 def blocks(data):
     for example in data["genesis"]:
         net = p.NETWORKS[example["network"]]
@@ -161,7 +196,7 @@ def numbers(data):
         check(f"target's work {x}", p.target_work(x["target"]), int(x["work"]))
 
 
-WIRE = {f.__name__: f for f in (hashes, operations, blocks, state, tree, history, numbers)}
+WIRE = {f.__name__: f for f in (hashes, operations, messaging, blocks, state, tree, history, numbers)}
 
 
 # testdata/consensus

@@ -6,8 +6,10 @@
 //! or installed programs are tested.
 
 use std::{
-    env, fs,
-    io::{BufRead, BufReader},
+    env,
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -22,7 +24,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{source, wait};
+use crate::{pipe::Pipe, source, wait};
 
 /// What else cargo sets for a package.
 const PACKAGE: [&str; 5] = [
@@ -348,6 +350,24 @@ impl User {
         ended.is_some_and(|status| status.success())
     }
 
+    /// Runs `zonetool` with `args`, `input` on its standard input, and `before` in front of it: `faketime` and a time, say. Its
+    /// output is bytes.
+    ///
+    /// # Panics
+    /// If it can't be run.
+    pub fn fed(&self, before: &[&str], args: &[&str], input: &[u8]) -> Output {
+        let inner = self.command();
+        let mut words = before.iter().map(|word| OsStr::new(*word)).chain([inner.get_program()]);
+        let mut command = Command::new(words.next().expect("zonetool at least"));
+        command.args(words).args(inner.get_args()).args(args).env_clear();
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("zonetool runs");
+        // It may end without reading all of it.
+        let _ = child.stdin.take().expect("piped").write_all(input);
+        child.wait_with_output().expect("it ends")
+    }
+
     fn command(&self) -> Command {
         let mut command = match &self.namespace {
             Some(namespace) => command_in(namespace, "zonetool", self.home()),
@@ -355,6 +375,16 @@ impl User {
         };
         command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys());
         command
+    }
+
+    /// `zonetool` with `args`, as a pipe to somebody else.
+    ///
+    /// # Panics
+    /// If it can't be run.
+    pub fn pipe(&self, args: &[&str]) -> Pipe {
+        let mut command = self.command();
+        command.args(args);
+        Pipe::start(command)
     }
 
     /// As [`User::zonetool`], without `--json`: the output as people see it.

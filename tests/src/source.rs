@@ -64,7 +64,7 @@ impl RustFile {
     pub fn is_test(&self) -> bool {
         let parts = self.in_src();
         parts.is_empty()
-            || parts.iter().any(|part| *part == "tests" || *part == "tests.rs" || *part == "testing.rs")
+            || parts.iter().any(|part| matches!(*part, "tests" | "tests.rs" | "testing" | "testing.rs"))
     }
 
     /// The room: the top module that it belongs to; `None` for the crate's root and for binaries.
@@ -131,7 +131,8 @@ fn heads(path: &str) -> Vec<String> {
 /// If a file can't be read.
 pub fn arrows(package: &str) -> BTreeMap<String, BTreeSet<String>> {
     let files = rust_files(&format!("{package}/src"));
-    let rooms: BTreeSet<String> = files.iter().filter_map(|file| file.room()).map(str::to_owned).collect();
+    let shipped = files.iter().filter(|file| !file.is_test());
+    let rooms: BTreeSet<String> = shipped.filter_map(|file| file.room()).map(str::to_owned).collect();
     let mut arrows: BTreeMap<String, BTreeSet<String>> =
         rooms.iter().map(|room| (room.clone(), BTreeSet::new())).collect();
     for file in files.iter().filter(|file| !file.is_test()) {

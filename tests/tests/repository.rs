@@ -11,7 +11,7 @@ use tests::{
     zones,
 };
 
-const PACKAGES: [&str; 3] = ["namechain", "resolver", "zonetool"];
+const PACKAGES: [&str; 4] = ["namechain", "resolver", "zonetool", "messaging"];
 /// The rooms of namechain's core: no IO, no clock, no threads, nothing asynchronous.
 const CORE: [&str; 10] =
     ["codec", "types", "params", "tree", "consensus", "chain", "mempool", "miner", "sync", "rpc"];
@@ -111,7 +111,11 @@ fn one_room_knows_each_engine() {
     assert_eq!(rooms_that_name("namechain", "libp2p"), BTreeSet::from(["net".to_owned()]));
     let hickory = rooms_that_name("resolver", "hickory_server");
     assert_eq!(hickory.len(), 1, "rooms of the resolver that name hickory_server: {hickory:?}");
-    for package in ["resolver", "zonetool"] {
+    assert_eq!(rooms_that_name("messaging", "hpke"), BTreeSet::from(["kem".to_owned()]));
+    for engine in ["quinn", "rustls", "tokio"] {
+        assert_eq!(rooms_that_name("messaging", engine), BTreeSet::from(["channel".to_owned()]), "{engine}");
+    }
+    for package in ["resolver", "zonetool", "messaging"] {
         assert_eq!(rooms_that_name(package, "sled"), BTreeSet::new(), "{package}");
     }
 }

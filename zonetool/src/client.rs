@@ -5,8 +5,8 @@ use std::{fmt::Display, time::Duration};
 use namechain::{
     codec::Encode,
     rpc::{
-        BlockInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo, Price, ProofInfo,
-        Refusal, Status, Submit, Submitted,
+        BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo,
+        PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted,
     },
     types::{Hash, Name, Operation},
 };
@@ -80,6 +80,8 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(redirect::Policy::none())
+            // Between two questions somebody may look for a passphrase, or a stamp is worked: the node has hung up by then.
+            .pool_max_idle_per_host(0)
             // The node is asked itself: a proxy would see every name.
             .no_proxy()
             .build()
@@ -135,6 +137,35 @@ impl Client {
     /// `GET /v1/blocks/{block}/proof`: that the block at `against` was built on this one.
     pub fn place(&self, block: &Hash, against: u32) -> Result<PlaceInfo, ClientError> {
         self.get(&format!("v1/blocks/{block}/proof?against={against}"))
+    }
+
+    /// `GET /v1/bundles/{name}`: none if the node has none.
+    pub fn bundle(&self, name: &Name) -> Result<Option<BundleInfo>, ClientError> {
+        match self.get(&format!("v1/bundles/{name}")) {
+            Err(ClientError::Refused(Refusal { code, .. })) if code == "not-found" => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    /// `PUT /v1/bundles/{name}`: `bundle` as it is encoded, and whether the node gives its one-time prekeys away.
+    pub fn put_bundle(
+        &self,
+        name: &Name,
+        bundle: &[u8],
+        gives_one_time: bool,
+    ) -> Result<BundleInfo, ClientError> {
+        let body = PutBundle { bundle: hex::encode(bundle), gives_one_time };
+        self.ask(self.http.put(self.url(&format!("v1/bundles/{name}"))?).json(&body))
+    }
+
+    /// `POST /v1/bundles/{name}/prekey`.
+    pub fn take_prekey(&self, name: &Name) -> Result<PrekeyInfo, ClientError> {
+        self.ask(self.http.post(self.url(&format!("v1/bundles/{name}/prekey"))?))
+    }
+
+    /// Another client of the same node.
+    pub fn again(&self) -> Result<Self, ClientError> {
+        Client::new(self.base.as_str())
     }
 
     /// The error that what the node answered can't be.
@@ -284,6 +315,27 @@ mod tests {
         for bad in ["", "127.0.0.1:7380", "ftp://127.0.0.1", "http://", "/v1"] {
             assert!(matches!(Client::new(bad), Err(ClientError::BadUrl(..))), "{bad}");
         }
+    }
+
+    /// The node hangs up on whoever is silent for 15 seconds: what was open before is not used again.
+    #[test]
+    fn every_question_has_a_connection_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let server = thread::spawn(move || {
+            let answered = |_| {
+                let (mut stream, _) = listener.accept().unwrap();
+                assert!(stream.read(&mut [0; 4_096]).unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+                stream
+            };
+            // Both stay open until the end.
+            (0..2).map(answered).collect::<Vec<_>>()
+        });
+        for _ in 0..2 {
+            assert!(matches!(client.status(), Err(ClientError::NotANode { .. })));
+        }
+        assert_eq!(server.join().unwrap().len(), 2);
     }
 
     #[test]

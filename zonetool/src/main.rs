@@ -1,13 +1,15 @@
 //! `zonetool`: keys, operations on names, zone files, proofs, against a node's HTTP API.
 //!
-//! `cli -> command -> keys, zone, proof, client, work -> ui`: the command line is taken apart, one command runs, and all that
+//! `cli -> command -> peers, keys, zone, proof, client, work -> ui`: the command line is taken apart, one command runs, and all that
 //! is printed goes through [`ui`].
 
 mod cli;
 mod client;
 mod clock;
 mod command;
+mod dane;
 mod keys;
+mod peers;
 mod proof;
 mod ui;
 mod work;
@@ -25,7 +27,10 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let ui = Ui::new(cli.global.json);
+    let ui = match cli.command.is_pipe() {
+        true => Ui::new(cli.global.json).beside_a_pipe(),
+        false => Ui::new(cli.global.json),
+    };
     match command::run(cli, ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

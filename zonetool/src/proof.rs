@@ -20,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use messaging::Evidence;
 use namechain::{
     codec::{Decode, DecodeError},
     consensus::{HistoryProof, HistoryProofError, header::genesis, work::Worker},
@@ -106,6 +107,9 @@ pub enum ProofError {
         /// The name in the file.
         found: Name,
     },
+    /// What the crate that verifies peers says.
+    #[error(transparent)]
+    Evidence(#[from] messaging::ProofError),
     /// A header that nobody worked for.
     #[error("the proof's header has not the work that it claims")]
     Work,
@@ -157,6 +161,17 @@ impl ProofFile {
         let file: ProofFile =
             serde_json::from_slice(bytes).map_err(|error| ProofError::NotAProof(error.to_string()))?;
         if file.version == VERSION { Ok(file) } else { Err(ProofError::Version(file.version)) }
+    }
+
+    /// The same for the crate that verifies peers; nothing of it is checked.
+    pub fn evidence(&self) -> Result<Evidence, ProofError> {
+        let read = |what, text: &str, max| unhex(text, max).map_err(|why| ProofError::Field(what, why));
+        let header = read("header", &self.header, HEADER_BYTES)?;
+        let proof = read("proof", &self.proof, MAX_PROOF_BYTES)?;
+        let entry = self.entry.as_deref().map(|text| read("entry", text, MAX_ENTRY_BYTES)).transpose()?;
+        let place = self.place.as_ref();
+        let place = place.map(|place| read("proof of the header's place", &place.proof, MAX_PLACE_BYTES));
+        Ok(Evidence::read(&header, &proof, entry.as_deref(), place.transpose()?.as_deref())?)
     }
 
     /// The header in the file.
@@ -258,6 +273,8 @@ mod tests {
             revoked: false,
             transfer: None,
             records: RecordSet::default(),
+            messaging: None,
+            messaging_sequence: 0,
         }
     }
 

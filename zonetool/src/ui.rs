@@ -2,6 +2,8 @@
 //!
 //! - Standard output has results and nothing else. With `--json` it has exactly one JSON document: the result, or
 //!   `{"error": {"code", "exit", "message", "hint"}}`.
+//! - While standard output is a pipe to somebody else, it is his alone: with `--json` the documents, one a line, go to standard
+//!   error.
 //! - Standard error has progress, notes and, without `--json`, errors.
 //! - No colour anywhere. A moving bar only when standard error is a terminal; otherwise a line now and then.
 //! - Nothing that came from a record, a name or a peer reaches the terminal as a control character: every string that
@@ -29,6 +31,8 @@ const MAX_ANSWER_BYTES: u64 = 100;
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
     json: bool,
+    /// Whether standard output is not ours.
+    piped: bool,
 }
 
 /// What `--json` prints for an error.
@@ -87,10 +91,31 @@ fn harmless_json(value: &impl Serialize) -> String {
     out
 }
 
+/// The same on one line: no string has a line feed in it, so every one is between two parts.
+fn json_line(value: &impl Serialize) -> String {
+    harmless_json(value).lines().map(str::trim_start).collect()
+}
+
 impl Ui {
     /// Output as text, or as JSON.
     pub fn new(json: bool) -> Self {
-        Ui { json }
+        Ui { json, piped: false }
+    }
+
+    /// Nothing of ours to standard output: it is somebody else's.
+    pub fn beside_a_pipe(self) -> Self {
+        Ui { piped: true, ..self }
+    }
+
+    /// Something that happened beside a pipe: `text` for people, `value` for scripts, on a line of standard error.
+    pub fn event(self, text: &str, value: &impl Serialize) {
+        let line = if self.json { json_line(value) } else { one_line(text) };
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    /// Whether standard output is to have one JSON document.
+    pub fn is_json(self) -> bool {
+        self.json
     }
 
     /// The result: `text` for people, `value` for scripts. A closed pipe is no error.
@@ -111,7 +136,11 @@ impl Ui {
             struct Document {
                 error: ErrorReport,
             }
-            let _ = writeln!(std::io::stdout(), "{}", harmless_json(&Document { error: report }));
+            let document = Document { error: report };
+            let _ = match self.piped {
+                true => writeln!(std::io::stderr(), "{}", json_line(&document)),
+                false => writeln!(std::io::stdout(), "{}", harmless_json(&document)),
+            };
             return;
         }
         let mut text = format!("zonetool: {}", one_line(&report.message));

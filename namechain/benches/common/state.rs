@@ -72,6 +72,8 @@ pub fn fill(storage: &dyn Storage, names: u32, blocks: u32) {
             revoked: false,
             transfer: None,
             records: records(number),
+            messaging: None,
+            messaging_sequence: 0,
         })
         .to_bytes();
         tree.insert(key, Entry::value_hash(NETWORK, &bytes));

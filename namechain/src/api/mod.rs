@@ -9,6 +9,7 @@
 
 mod aside;
 mod blocks;
+mod bundles;
 mod cache;
 mod guard;
 mod metrics;
@@ -36,6 +37,7 @@ use crate::{
     types::{Block, Hash, Name, Operation},
 };
 pub use aside::{Aside, ReadyHook, serve_aside};
+pub use bundles::no_bundle;
 pub use cache::{FlushHook, no_answers_kept};
 pub use metrics::install as install_metrics;
 use refuse::Refused;
@@ -74,6 +76,23 @@ pub trait Backend: Send + Sync + 'static {
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal>;
+    /// The messaging bundle of a name, if one is kept.
+    fn bundle(&self, _name: &Name) -> Result<rpc::BundleInfo, rpc::Refusal> {
+        Err(no_bundle())
+    }
+    /// Takes an encoded messaging bundle of a name, and says whether its one-time prekeys are given away here.
+    fn put_bundle(
+        &self,
+        _name: &Name,
+        _bundle: Vec<u8>,
+        _gives_one_time: bool,
+    ) -> Result<rpc::BundleInfo, rpc::Refusal> {
+        Err(no_bundle())
+    }
+    /// Gives away a one-time prekey of the bundle of a name.
+    fn take_prekey(&self, _name: &Name) -> Result<rpc::PrekeyInfo, rpc::Refusal> {
+        Err(no_bundle())
+    }
     /// Forgets answers of DNS, if somebody in this process keeps some.
     fn flush(&self, _what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
         Err(no_answers_kept())
@@ -118,7 +137,7 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 15] {
+fn routes() -> [(&'static str, MethodRouter<App>); 17] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/peers", get(node::peers)),
@@ -126,6 +145,8 @@ fn routes() -> [(&'static str, MethodRouter<App>); 15] {
         ("/v1/names/{name}", get(names::name)),
         ("/v1/names/{name}/proof", get(names::proof)),
         ("/v1/names/{name}/history", get(names::history)),
+        ("/v1/bundles/{name}", get(bundles::bundle).put(bundles::put)),
+        ("/v1/bundles/{name}/prekey", post(bundles::prekey)),
         ("/v1/commitments/{commitment}", get(names::commitment)),
         ("/v1/ops", post(ops::submit)),
         ("/v1/blocks/{block}", get(blocks::block)),

@@ -220,7 +220,7 @@ pub(super) async fn commitment(
     .map(Json)
 }
 
-fn parse_name(text: &str) -> Result<Name, Refused> {
+pub(super) fn parse_name(text: &str) -> Result<Name, Refused> {
     Name::parse(text).map_err(|error| Refused::bad_request(format!("this is not a name: {error}"), ""))
 }
 

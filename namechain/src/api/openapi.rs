@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{blocks, cache, metrics, names, node, ops};
+use super::{blocks, bundles, cache, metrics, names, node, ops};
 
 /// The document, made from the handlers and the types.
 #[derive(OpenApi)]
@@ -21,6 +21,9 @@ use super::{blocks, cache, metrics, names, node, ops};
         names::proof,
         names::history,
         names::commitment,
+        bundles::bundle,
+        bundles::put,
+        bundles::prekey,
         ops::submit,
         blocks::block,
         blocks::place,

@@ -69,13 +69,18 @@ fn parse(body: &[u8]) -> Result<Operation, Refused> {
     })
 }
 
-pub(super) async fn read_body(mut body: Body) -> Result<Vec<u8>, Refused> {
+pub(super) async fn read_body(body: Body) -> Result<Vec<u8>, Refused> {
+    read_body_of(body, MAX_BODY_BYTES, "one operation a request").await
+}
+
+/// A body of at most `max` bytes; of a larger one so much is read that its sender comes to read the refusal, with `hint`.
+pub(super) async fn read_body_of(mut body: Body, max: usize, hint: &str) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     let mut dropped = 0;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| Refused::bad_request("the body ends before it is complete", ""))?;
         let Ok(data) = frame.into_data() else { continue };
-        if dropped == 0 && bytes.len() + data.len() <= MAX_BODY_BYTES {
+        if dropped == 0 && bytes.len() + data.len() <= max {
             bytes.extend_from_slice(&data);
             continue;
         }
@@ -87,6 +92,6 @@ pub(super) async fn read_body(mut body: Body) -> Result<Vec<u8>, Refused> {
     if dropped == 0 {
         return Ok(bytes);
     }
-    let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
-    Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message, "one operation a request"))
+    let message = format!("the body is larger than {max} bytes");
+    Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message, hint))
 }

@@ -1,6 +1,6 @@
 //! The rules of blocks and operations that need no state.
 
-use super::{RuleViolation, work::Worker};
+use super::{RuleViolation, messaging, work::Worker};
 use crate::{
     params::MAX_ANCHOR_AGE,
     types::{Action, Block, Network, Operation, Stamp, ops_root},
@@ -28,6 +28,9 @@ pub fn check_operation_alone(
         }
         if !named.signer.verify(&named.signing_message(network), &named.signature) {
             return Err(RuleViolation::Signature);
+        }
+        if let Action::Publish { record: Some(record) } = &named.action {
+            messaging::check_signatures(network, &named.name, record)?;
         }
     }
     if !worker.operation_is_worked(operation) {

@@ -6,6 +6,7 @@
 //! a header and its ancestors header::check_header_with_ancestors
 //! a block alone              block::check_block_alone
 //! an operation alone         block::check_operation_alone   (signature and work: most of the time goes here)
+//! a messaging record alone   messaging::check_signatures      (part of the operation alone)
 //! a block and its ancestors  block::check_anchor
 //! a block and the state      state::apply_block, then state::check_block_outcome
 //! ```
@@ -17,6 +18,7 @@ pub mod block;
 pub mod difficulty;
 pub mod header;
 pub mod history;
+pub mod messaging;
 pub mod price;
 pub mod state;
 mod violation;

@@ -1,6 +1,6 @@
 //! The rules of operations against the state, and what they do to it.
 
-use super::{RuleViolation, price};
+use super::{RuleViolation, messaging, price};
 use crate::{
     params::Params,
     types::{
@@ -205,6 +205,8 @@ fn register<S: State>(
         revoked: false,
         transfer: None,
         records: records.clone(),
+        messaging: None,
+        messaging_sequence: before.map_or(0, |entry| entry.messaging_sequence),
     };
     state.set(name.key(params.network), Some(Entry::Name(entry)));
     Ok(())
@@ -254,7 +256,9 @@ fn check_signer(named: &Named, entry: &NameEntry) -> Result<(), RuleViolation> {
     let is_recovery = entry.recovery == Some(named.signer);
     let name = || entry.name.clone();
     match &named.action {
-        Action::Update { .. } | Action::Transfer { .. } if !is_owner => Err(RuleViolation::NotOwner(name())),
+        Action::Update { .. } | Action::Transfer { .. } | Action::Publish { .. } if !is_owner => {
+            Err(RuleViolation::NotOwner(name()))
+        }
         Action::Renew | Action::Cancel | Action::Revoke if !is_owner && !is_recovery => {
             Err(RuleViolation::NotKeyholder(name()))
         }
@@ -281,6 +285,10 @@ fn price_of_change(params: &Params, place: Place, named: &Named) -> u64 {
     match &named.action {
         Action::Register { records, .. } | Action::Update { records } => {
             price::records(params, records.byte_len(), place.price)
+        }
+        Action::Publish { record } => {
+            let bytes = record.as_ref().map_or(0, |record| record.byte_len());
+            price::records(params, bytes, place.price)
         }
         Action::Renew => price::renewal(params, &named.name, place.price),
         Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, place.price),
@@ -318,16 +326,24 @@ fn changed(
             }
             // A buyer never inherits what the seller published.
             (entry.owner, entry.recovery, entry.transfer) = (named.signer, *recovery, None);
-            entry.records = RecordSet::default();
+            (entry.records, entry.messaging) = (RecordSet::default(), None);
         }
         Action::Cancel if entry.transfer.is_none() => return Err(RuleViolation::TransferMissing(entry.name)),
         Action::Cancel => entry.transfer = None,
         Action::Recover { owner, recovery } => {
             (entry.owner, entry.recovery, entry.transfer) = (*owner, *recovery, None);
+            // Whoever had the owner's key may have published it.
+            entry.messaging = None;
         }
         Action::Revoke => {
             (entry.revoked, entry.transfer) = (true, None);
-            entry.records = RecordSet::default();
+            (entry.records, entry.messaging) = (RecordSet::default(), None);
+        }
+        Action::Publish { record: None } => entry.messaging = None,
+        Action::Publish { record: Some(signed) } => {
+            let published = messaging::published(params.network, place.height, &entry, signed)?;
+            entry.messaging_sequence = published.record.sequence;
+            entry.messaging = Some(Box::new(published));
         }
     }
     Ok(entry)

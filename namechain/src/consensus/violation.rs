@@ -78,6 +78,12 @@ pub enum RuleViolation {
     /// The signature is not the signer's over this operation on this network.
     #[error("the signature is not the signer's")]
     Signature,
+    /// The identity key has not signed the messaging record.
+    #[error("the messaging record is not signed by its identity key")]
+    Possession,
+    /// The link of a messaging record is not signed by the key that it names.
+    #[error("the link of the messaging record is not signed by the key that it names")]
+    LinkSignature,
     /// The stamp's nonce does not have the work that the stamp claims.
     #[error("the stamp does not have the work that it claims")]
     StampWork,
@@ -153,11 +159,28 @@ pub enum RuleViolation {
     /// The signer is not the one the name is offered to.
     #[error("{0} is not offered to the signer")]
     NotRecipient(Name),
+    /// The sequence number of the messaging record is not the next one.
+    #[error("the messaging record's sequence number is {found}, the next one is {expected}")]
+    MessagingSequence {
+        /// The next one.
+        expected: u32,
+        /// What the record says.
+        found: u32,
+    },
+    /// The messaging record follows another than the one that stands.
+    #[error("the messaging record does not follow the one that stands under {0}")]
+    MessagingPrevious(Name),
+    /// The link is not by the identity key that stands.
+    #[error("the link of the messaging record is not by the identity key that stands under {0}")]
+    LinkIdentity(Name),
+    /// The linked identity key is not the announced one.
+    #[error("the linked identity key is not the one that the messaging record of {0} announces")]
+    LinkAnnounced(Name),
 }
 
 impl RuleViolation {
     /// The id of every rule, in the order of `docs/protocol.md`.
-    pub const IDS: [&'static str; 33] = [
+    pub const IDS: [&'static str; 39] = [
         "encoding",
         "block-size",
         "header-version",
@@ -171,6 +194,8 @@ impl RuleViolation {
         "price",
         "name-reserved",
         "signature",
+        "possession",
+        "link-signature",
         "stamp-work",
         "stamp-anchor",
         "underpaid",
@@ -191,6 +216,10 @@ impl RuleViolation {
         "transfer-missing",
         "transfer-young",
         "not-recipient",
+        "messaging-sequence",
+        "messaging-previous",
+        "link-identity",
+        "link-announced",
     ];
 
     /// The rule's id.
@@ -209,6 +238,8 @@ impl RuleViolation {
             RuleViolation::Price { .. } => "price",
             RuleViolation::NameReserved { .. } => "name-reserved",
             RuleViolation::Signature => "signature",
+            RuleViolation::Possession => "possession",
+            RuleViolation::LinkSignature => "link-signature",
             RuleViolation::StampWork => "stamp-work",
             RuleViolation::StampAnchor(_) => "stamp-anchor",
             RuleViolation::Underpaid { .. } => "underpaid",
@@ -229,6 +260,10 @@ impl RuleViolation {
             RuleViolation::TransferMissing(_) => "transfer-missing",
             RuleViolation::TransferYoung(_) => "transfer-young",
             RuleViolation::NotRecipient(_) => "not-recipient",
+            RuleViolation::MessagingSequence { .. } => "messaging-sequence",
+            RuleViolation::MessagingPrevious(_) => "messaging-previous",
+            RuleViolation::LinkIdentity(_) => "link-identity",
+            RuleViolation::LinkAnnounced(_) => "link-announced",
         }
     }
 
@@ -237,6 +272,8 @@ impl RuleViolation {
         Some(match self {
             RuleViolation::NameReserved { .. } => "choose another name",
             RuleViolation::Signature => "sign again with the key that the operation names, for this network",
+            RuleViolation::Possession => "sign the record with its identity key, for this name and network",
+            RuleViolation::LinkSignature => "sign the link with the identity key that it names",
             RuleViolation::StampWork => "work the stamp again over exactly these bytes",
             RuleViolation::StampAnchor(_) => "work a new stamp anchored to the tip",
             RuleViolation::Underpaid { .. } => "work a new stamp for the price that /v1/price gives",
@@ -261,6 +298,13 @@ impl RuleViolation {
             RuleViolation::TransferMissing(_) => "ask the owner to transfer the name to your key first",
             RuleViolation::TransferYoung(_) => "wait for the block that it can be accepted in",
             RuleViolation::NotRecipient(_) => "accept with the key that the name is offered to",
+            RuleViolation::MessagingSequence { .. } | RuleViolation::MessagingPrevious(_) => {
+                "ask the node for the name again and follow the messaging record that stands"
+            }
+            RuleViolation::LinkIdentity(_) => {
+                "link with the identity key that stands, or publish without a link"
+            }
+            RuleViolation::LinkAnnounced(_) => "use the announced key, or publish without a link",
             _ => return None,
         })
     }

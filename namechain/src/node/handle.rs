@@ -7,10 +7,17 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{MineMode, NodeConfig, clock, mining::Workshop, progress::Progress, thread::Command};
+use super::{
+    MineMode, NodeConfig,
+    bundles::{Bundles, Stands},
+    clock,
+    mining::Workshop,
+    progress::Progress,
+    thread::Command,
+};
 use crate::{
     api::{Backend, FlushHook, Traffic, no_answers_kept},
-    chain::{Chain, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    chain::{Chain, NameStatus, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
     mempool::{Mempool, MempoolError},
     net::NetHandle,
@@ -73,6 +80,7 @@ pub struct NodeHandle {
     workshop: Arc<Workshop>,
     workers: Arc<Mutex<Vec<Worker>>>,
     flush: Arc<OnceLock<FlushHook>>,
+    bundles: Arc<Bundles>,
 }
 
 /// Why a running node has stopped working.
@@ -89,6 +97,7 @@ impl NodeHandle {
         workshop: Arc<Workshop>,
     ) -> Self {
         let (network, mine) = (config.network, config.mine);
+        let bundles = Arc::new(Bundles::open(network, &config.data_dir, clock::now()));
         NodeHandle {
             network,
             mine,
@@ -99,6 +108,7 @@ impl NodeHandle {
             workshop,
             workers: Arc::default(),
             flush: Arc::default(),
+            bundles,
         }
     }
 
@@ -198,6 +208,21 @@ impl NodeHandle {
                 hint: Some("see the node's log".into()),
             }),
         }
+    }
+
+    /// The identity key and the sequence number of the record that stands under a name at the tip.
+    fn stands(&self, name: &Name) -> Result<Stands, rpc::Refusal> {
+        let snapshot = self.snapshot();
+        let entry = snapshot.entry(name).map_err(|error| rpc::Refusal {
+            code: "unavailable".into(),
+            rule: None,
+            message: error.to_string(),
+            hint: Some("ask again".into()),
+        })?;
+        let Some(NameStatus::Active(entry)) = entry.map(|entry| snapshot.status(entry)) else {
+            return Ok(None);
+        };
+        Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
     }
 
     fn find(
@@ -366,6 +391,23 @@ impl Backend for NodeHandle {
 
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
         NodeHandle::submit(self, operation)
+    }
+
+    fn bundle(&self, name: &Name) -> Result<rpc::BundleInfo, rpc::Refusal> {
+        self.bundles.get(name, self.stands(name)?, clock::now())
+    }
+
+    fn put_bundle(
+        &self,
+        name: &Name,
+        bundle: Vec<u8>,
+        gives_one_time: bool,
+    ) -> Result<rpc::BundleInfo, rpc::Refusal> {
+        self.bundles.put(name, bundle, gives_one_time, self.stands(name)?, clock::now())
+    }
+
+    fn take_prekey(&self, name: &Name) -> Result<rpc::PrekeyInfo, rpc::Refusal> {
+        self.bundles.take(name, self.stands(name)?, clock::now())
     }
 
     fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {

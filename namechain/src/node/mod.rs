@@ -8,6 +8,7 @@
 //!                                       jobs, actions <---'  `-------- checking threads: outcomes
 //! ```
 
+mod bundles;
 mod checks;
 mod clock;
 mod handle;

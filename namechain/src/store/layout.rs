@@ -14,7 +14,8 @@
 //! | history | `n` position u64         | hash 32, work u128                                             |
 //! | pending | `p` id 32                | the operation's bytes                                          |
 //!
-//! Integers are big-endian, so that heights sort. Any change here is a new [`FORMAT`].
+//! Integers are big-endian, so that heights sort. Any change here, or of an entry's encoding, is a new [`FORMAT`]: an index of
+//! an older one is made again from the log.
 
 use crate::{
     chain::{BlockAt, StorageError, StoredHeader},
@@ -22,8 +23,8 @@ use crate::{
     types::{Hash, Header, Network},
 };
 
-/// The version of the index's rows and of the log's files.
-pub(super) const FORMAT: u32 = 1;
+/// The version of the index's rows.
+pub(super) const FORMAT: u32 = 2;
 
 pub(super) const FORMAT_KEY: &[u8] = b"f";
 pub(super) const TIP_KEY: &[u8] = b"t";

@@ -20,7 +20,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{io_error, layout::FORMAT};
+use super::io_error;
 use crate::{
     chain::{BlockAt, StorageError},
     codec::Decode,
@@ -28,6 +28,9 @@ use crate::{
 };
 use record::{FILE_HEADER_BYTES, FileHeader, RECORD_HEADER_BYTES};
 pub(super) use walk::{Step, Walk};
+
+/// The version of the log's files.
+const FORMAT: u32 = 1;
 
 /// A place between two records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
-    types::{Domain, Hash, Name, Network, PublicKey, RecordSet, hash},
+    types::{Domain, Hash, MessagingEntry, Name, Network, PublicKey, RecordSet, hash},
 };
 
 const NAME: u8 = 1;
@@ -23,6 +23,7 @@ pub enum Entry {
 /// | kind = 1 | name | owner 32 | recovery: 0, or 1 and 32 | sequence u32 |
 /// | registered u32 | updated u32 | expires u32 | revoked: 0 or 1 |
 /// | transfer: 0, or 1, to 32, height u32 | records |
+/// | messaging: 0, or 1 and the messaging entry | messaging sequence u32 |
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameEntry {
@@ -46,6 +47,11 @@ pub struct NameEntry {
     pub transfer: Option<PendingTransfer>,
     /// Its records.
     pub records: RecordSet,
+    /// Its messaging record, if one stands.
+    pub messaging: Option<Box<MessagingEntry>>,
+    /// The sequence number of the last messaging record that was published under the name; 0 if none ever was. It stays
+    /// when the record goes, the owner changes or the name is released.
+    pub messaging_sequence: u32,
 }
 
 /// A transfer that waits for the new owner.
@@ -123,6 +129,8 @@ impl Encode for Entry {
                 out.push(u8::from(entry.revoked));
                 entry.transfer.encode(out);
                 entry.records.encode(out);
+                entry.messaging.encode(out);
+                out.extend_from_slice(&entry.messaging_sequence.to_be_bytes());
             }
             Entry::Commitment(entry) => {
                 out.push(COMMITMENT);
@@ -146,13 +154,11 @@ impl Decode for Entry {
                 registered: reader.u32()?,
                 updated: reader.u32()?,
                 expires: reader.u32()?,
-                revoked: match reader.u8()? {
-                    0 => false,
-                    1 => true,
-                    _ => return Err(DecodeError::Invalid("a name is neither revoked nor not")),
-                },
+                revoked: reader.flag("a name is neither revoked nor not")?,
                 transfer: Option::decode(reader)?,
                 records: RecordSet::decode(reader)?,
+                messaging: Option::decode(reader)?,
+                messaging_sequence: reader.u32()?,
             })),
             COMMITMENT => Ok(Entry::Commitment(CommitmentEntry {
                 commitment: Hash::decode(reader)?,

@@ -53,6 +53,14 @@ pub enum Domain {
     HistoryRoot,
     /// The signed part of an operation -> message to sign.
     SignOperation,
+    /// Messaging record bytes -> hash of the record.
+    Messaging,
+    /// Identity key -> what the messaging record before it announces.
+    NextKey,
+    /// Name and messaging record -> message that the record's identity key signs.
+    Possession,
+    /// Name and messaging record -> message that the identity key before signs.
+    Link,
     /// The part of an operation that its stamp covers -> subject of the stamp.
     StampSubject,
     /// Subject, anchor, nonce -> password of the stamp's work.
@@ -83,6 +91,10 @@ impl Domain {
             Domain::HistoryNode => "hist-node",
             Domain::HistoryRoot => "hist-root",
             Domain::SignOperation => "sign-op",
+            Domain::Messaging => "messaging",
+            Domain::NextKey => "next-key",
+            Domain::Possession => "possession",
+            Domain::Link => "link",
             Domain::StampSubject => "stamp-op",
             Domain::StampWork => "work-stamp",
             Domain::HeaderWork => "work-header",

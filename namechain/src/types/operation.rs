@@ -2,7 +2,10 @@
 
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
-    types::{Domain, Hash, Name, Network, PublicKey, RecordSet, SecretKey, Signature, Stamp, hash, tag},
+    types::{
+        Domain, Hash, Name, Network, PublicKey, RecordSet, SecretKey, Signature, SignedMessagingRecord,
+        Stamp, hash, tag,
+    },
 };
 
 /// The kinds: the first byte of an operation.
@@ -15,6 +18,7 @@ const ACCEPT: u8 = 6;
 const CANCEL: u8 = 7;
 const RECOVER: u8 = 8;
 const REVOKE: u8 = 9;
+const PUBLISH: u8 = 10;
 
 /// An operation.
 ///
@@ -94,6 +98,12 @@ pub enum Action {
     /// Ends the name: it stops resolving at once, and is nobody's until its lease would have ended. Signed by the owner
     /// or the recovery key.
     Revoke,
+    /// Replaces the messaging record, or withdraws it. Fields: record (optional signed messaging record). Signed by the
+    /// owner.
+    Publish {
+        /// The record; none withdraws what stands.
+        record: Option<Box<SignedMessagingRecord>>,
+    },
 }
 
 /// The commitment to register `name` for `owner`: `H(commitment, name ‖ owner ‖ salt)`, the name with its length.
@@ -112,6 +122,7 @@ impl Action {
             Action::Cancel => CANCEL,
             Action::Recover { .. } => RECOVER,
             Action::Revoke => REVOKE,
+            Action::Publish { .. } => PUBLISH,
         }
     }
 
@@ -126,6 +137,7 @@ impl Action {
             Action::Cancel => "cancel",
             Action::Recover { .. } => "recover",
             Action::Revoke => "revoke",
+            Action::Publish { .. } => "publish",
         }
     }
 }
@@ -171,6 +183,7 @@ impl Named {
                 owner.encode(out);
                 recovery.encode(out);
             }
+            Action::Publish { record } => record.encode(out),
             Action::Renew | Action::Cancel | Action::Revoke => {}
         }
     }
@@ -243,7 +256,7 @@ impl Decode for Operation {
                 stamp: Stamp::decode(reader)?,
             });
         }
-        if !(REGISTER..=REVOKE).contains(&kind) {
+        if !(REGISTER..=PUBLISH).contains(&kind) {
             return Err(DecodeError::Invalid("an operation is of no known kind"));
         }
         let name = Name::decode(reader)?;
@@ -263,7 +276,8 @@ impl Decode for Operation {
             RECOVER => {
                 Action::Recover { owner: PublicKey::decode(reader)?, recovery: Option::decode(reader)? }
             }
-            _ => Action::Revoke,
+            REVOKE => Action::Revoke,
+            _ => Action::Publish { record: Option::decode(reader)? },
         };
         let signature = Signature::decode(reader)?;
         let stamp = Stamp::decode(reader)?;

@@ -41,6 +41,38 @@ fn record_sets() -> impl Strategy<Value = RecordSet> {
     vec(record, 0..12).prop_map(|records| RecordSet::new(records).unwrap())
 }
 
+fn messaging_records() -> impl Strategy<Value = MessagingRecord> {
+    let hashes = (hashes(), hashes(), hashes());
+    let locators = vec("[!-~]{1,128}", 0..=MAX_LOCATORS);
+    (any::<u32>(), hashes, keys(), any::<[u8; 32]>(), locators, any::<bool>()).prop_map(
+        |(sequence, (previous, next, bundle), identity, x25519, locators, x25519_alone)| MessagingRecord {
+            sequence,
+            previous,
+            identity,
+            next,
+            x25519,
+            bundle,
+            locators: Locators::new(locators).unwrap(),
+            policy: MessagingPolicy { x25519_alone },
+        },
+    )
+}
+
+fn signed_messaging_records() -> impl Strategy<Value = SignedMessagingRecord> {
+    let signatures = || any::<[u8; 64]>().prop_map(Signature);
+    let link = (keys(), signatures()).prop_map(|(identity, signature)| MessagingLink { identity, signature });
+    (messaging_records(), signatures(), option::of(link))
+        .prop_map(|(record, possession, link)| SignedMessagingRecord { record, possession, link })
+}
+
+fn messaging_entries() -> impl Strategy<Value = MessagingEntry> {
+    (messaging_records(), any::<bool>(), any::<u32>()).prop_map(|(record, linked, height)| MessagingEntry {
+        record,
+        linked,
+        height,
+    })
+}
+
 fn operations() -> impl Strategy<Value = Operation> {
     let action = prop_oneof![
         (option::of(keys()), any::<[u8; 32]>(), record_sets())
@@ -52,6 +84,8 @@ fn operations() -> impl Strategy<Value = Operation> {
         Just(Action::Cancel),
         (keys(), option::of(keys())).prop_map(|(owner, recovery)| Action::Recover { owner, recovery }),
         Just(Action::Revoke),
+        option::of(signed_messaging_records())
+            .prop_map(|record| Action::Publish { record: record.map(Box::new) }),
     ];
     let named = (names(), any::<u32>(), keys(), action, any::<[u8; 64]>(), stamps());
     prop_oneof![
@@ -90,20 +124,22 @@ fn entries() -> impl Strategy<Value = Entry> {
             names(),
             keys(),
             option::of(keys()),
-            any::<[u32; 5]>(),
+            any::<[u32; 6]>(),
             any::<bool>(),
             option::of(keys()),
-            record_sets()
+            record_sets(),
+            option::of(messaging_entries())
         )
             .prop_map(
                 |(
                     name,
                     owner,
                     recovery,
-                    [sequence, registered, updated, expires, height],
+                    [sequence, registered, updated, expires, height, messaging_sequence],
                     revoked,
                     to,
                     records,
+                    messaging,
                 )| {
                     let transfer = to.map(|to| PendingTransfer { to, height });
                     Entry::Name(NameEntry {
@@ -117,6 +153,8 @@ fn entries() -> impl Strategy<Value = Entry> {
                         revoked,
                         transfer,
                         records,
+                        messaging: messaging.map(Box::new),
+                        messaging_sequence,
                     })
                 }
             ),
@@ -182,6 +220,7 @@ proptest! {
         decodes_or_refuses::<Block>(&bytes)?;
         decodes_or_refuses::<Entry>(&bytes)?;
         decodes_or_refuses::<RecordSet>(&bytes)?;
+        decodes_or_refuses::<SignedMessagingRecord>(&bytes)?;
         decodes_or_refuses::<Proof>(&bytes)?;
         decodes_or_refuses::<HistoryNode>(&bytes)?;
     }

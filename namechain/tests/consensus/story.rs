@@ -1,5 +1,7 @@
 //! How the vectors are made: for each rule, the smallest story in which only it is broken.
 
+mod messaging;
+
 use std::{
     sync::Arc,
     sync::atomic::{AtomicBool, AtomicU64},
@@ -94,6 +96,8 @@ fn alice(expires: u32, change: impl FnOnce(&mut NameEntry)) -> Entry {
         revoked: false,
         transfer: None,
         records: records(),
+        messaging: None,
+        messaging_sequence: 0,
     };
     change(&mut entry);
     Entry::Name(entry)
@@ -342,5 +346,5 @@ fn block_vectors() -> Vec<Vector> {
 
 /// All vectors.
 pub fn vectors() -> Vec<Vector> {
-    operation_vectors().into_iter().chain(block_vectors()).collect()
+    operation_vectors().into_iter().chain(messaging::vectors()).chain(block_vectors()).collect()
 }

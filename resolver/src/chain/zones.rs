@@ -102,6 +102,8 @@ mod tests {
             revoked,
             transfer: None,
             records: RecordSet::default(),
+            messaging: None,
+            messaging_sequence: 0,
         }
     }
 

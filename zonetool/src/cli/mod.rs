@@ -1,7 +1,11 @@
 //! The command line's shape, and what its help teaches.
 
 mod cache;
+mod channel;
+mod dane;
+mod letters;
 mod operations;
+mod peer;
 mod proofs;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -10,7 +14,11 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::Val
 use namechain::types::PublicKey;
 
 pub use cache::{CacheCommand, Flush};
+pub use channel::{Carried, PeerDial, PeerListen};
+pub use dane::DaneCommand;
+pub use letters::{BundleCommand, BundleFile, Lookup, Open, Resolve, Seal};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
+pub use peer::{Bundle, PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
 pub use proofs::{Prove, Verify};
 
 const EXIT_CODES: &str = "\
@@ -18,7 +26,7 @@ Exit codes:
   0  done
   1  the node refuses for another reason than those below
   2  wrong usage, a bad name, a bad zone file, or an agreement that was needed and not given
-  3  not found: the name is not registered
+  3  not found: the name is not registered, or no key speaks for it
   4  key: missing, wrong, wrong passphrase, readable by others, not one that may sign this
   5  no node answers
   6  timeout while waiting; run the same command again to go on
@@ -26,10 +34,24 @@ Exit codes:
      renew or accept, a transfer waits or does not), or a sequence number is stale
   8  the node is not synced yet
   9  a proof does not verify, or its block is not on the node's best chain
+  10 a name's keys are not those seen before
+  11 the letter is cut off, too long, or none
+  12 the letter is for somebody else, or for a key that was used up
+  13 the letter was written to somebody else and passed on
+  14 the letter has expired, or comes from the future
+  15 the letter was opened before
+  16 the letter is not from whom it says, or the chain has no key for its sender
+  17 what was seen of names and letters can't be read, kept or added to
+  18 there is no bundle, or not one that is good
+  19 who answers a call is not the name that was called: another key, or one that was replaced
+  20 who answers is the name that was called, and refuses this caller
+  21 no channel: nobody answers, or it broke before its end
 
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
-{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed.";
+{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed. While peer listen
+and peer dial run, standard output is what the other side says: their documents, one a line, go to
+standard error.";
 
 const EXAMPLES: &str = "\
 Examples, with a node running (cargo run --release --bin resolver -- --dev):
@@ -127,6 +149,9 @@ pub enum Command {
     Recover(Recover),
     /// End a name: it stops resolving, and is nobody's until its lease would have ended
     Revoke(Keyholder),
+    /// The key that speaks for a name, those of others, and sealed letters
+    #[command(subcommand)]
+    Peer(PeerCommand),
     /// List every operation on a name
     History(History),
     /// Print a proof of what stands under a name, or that nothing does: prove NAME > NAME.proof
@@ -172,6 +197,13 @@ pub enum KeyCommand {
     /// for those given with --name. One to a name that nobody ever registered and that you do not give
     /// can't be found.
     Scan(Scan),
+}
+
+impl Command {
+    /// Whether standard output is somebody else's while it runs.
+    pub fn is_pipe(&self) -> bool {
+        matches!(self, Command::Peer(command) if command.is_pipe())
+    }
 }
 
 /// `key restore`.
@@ -231,7 +263,7 @@ pub struct Publish {
 }
 
 /// Whether to wait for blocks, and how long.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub struct Waiting {
     /// Wait until it is recorded, and the node serves the name as it is then
     #[arg(long)]

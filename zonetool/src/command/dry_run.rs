@@ -74,6 +74,14 @@ fn fields(action: &Action) -> Vec<Field> {
         Action::Recover { owner, recovery } => {
             vec![field("owner", Some(*owner)), field("recovery", *recovery)]
         }
+        Action::Publish { record } => {
+            let signed = record.as_deref();
+            let link = signed.and_then(|signed| signed.link);
+            vec![
+                field("identity", signed.map(|signed| signed.record.identity)),
+                field("linked by", link.map(|link| link.identity)),
+            ]
+        }
         _ => Vec::new(),
     }
 }
@@ -98,5 +106,8 @@ fn describe(shown: &Shown<'_>) -> String {
         // Writing to a String never fails.
         let _ = writeln!(text, "{label:<9} {value}");
     }
-    text + "\nNothing is signed, worked or sent."
+    text + match shown.action {
+        "publish" => "\nThe operation is neither signed, worked nor sent.",
+        _ => "\nNothing is signed, worked or sent.",
+    }
 }

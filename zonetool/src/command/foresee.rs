@@ -13,7 +13,7 @@ use namechain::{
     types::{Entry, Hash, NameEntry, Named, Operation, PendingTransfer},
 };
 
-use super::{CommandError, records_of};
+use super::{CommandError, messaging_of, records_of};
 
 /// A state of one name.
 struct OneName {
@@ -80,6 +80,8 @@ pub fn entry_of(info: &NameInfo) -> Result<NameEntry, CommandError> {
             .as_ref()
             .map(|transfer| PendingTransfer { to: transfer.to, height: transfer.height }),
         records: records_of(info)?,
+        messaging: messaging_of(entry)?.map(Box::new),
+        messaging_sequence: entry.messaging_sequence,
     })
 }
 
@@ -109,6 +111,8 @@ mod tests {
             revoked: false,
             transfer: None,
             records: RecordSet::default(),
+            messaging: None,
+            messaging_sequence: 0,
         }
     }
 

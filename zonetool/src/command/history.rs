@@ -43,24 +43,19 @@ struct Past {
     recovery: Option<PublicKey>,
     /// Register, Update: how many records.
     records: Option<usize>,
+    /// Publish: the identity key from then on.
+    identity: Option<PublicKey>,
+    /// Publish: the identity key before, where it vouches for the new one.
+    linked_by: Option<PublicKey>,
 }
 
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
-    let mut history = History { name, operations: Vec::new(), next: Some(args.from) };
-    while let Some(from) = history.next
-        && history.operations.len() < MAX_OPERATIONS
-    {
-        let page = client.history(&history.name, from)?;
-        if page.next.is_some_and(|next| next <= from) {
-            return Err(client.nonsense("its history goes in a circle").into());
-        }
-        for past in &page.operations {
-            history.operations.push(read(client, &history.name, past)?);
-        }
-        history.next = page.next;
-    }
+    let (operations, next) = operations(client, &name, args.from)?;
+    let operations =
+        operations.iter().map(|(past, named)| past_of(past.height, past.time, past.id, named)).collect();
+    let history = History { name, operations, next };
     if history.operations.is_empty() && args.from == 0 {
         return Err(CommandError::NotRegistered(history.name));
     }
@@ -71,28 +66,62 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
     Ok(())
 }
 
+/// Where an operation was recorded, as the node says, and what its bytes are.
+pub type Recorded = (PastOperation, Named);
+
+/// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which there are more.
+pub fn operations(
+    client: &Client,
+    name: &Name,
+    from: u32,
+) -> Result<(Vec<Recorded>, Option<u32>), CommandError> {
+    let (mut operations, mut next) = (Vec::new(), Some(from));
+    while let Some(from) = next
+        && operations.len() < MAX_OPERATIONS
+    {
+        let page = client.history(name, from)?;
+        if page.next.is_some_and(|next| next <= from) {
+            return Err(client.nonsense("its history goes in a circle").into());
+        }
+        for past in page.operations {
+            let named = read(client, name, &past)?;
+            operations.push((past, named));
+        }
+        next = page.next;
+    }
+    Ok((operations, next))
+}
+
 /// What the operation's own bytes say: of the node, only height and time are taken.
-fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Past, CommandError> {
+fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Named, CommandError> {
     let nonsense = || CommandError::from(client.nonsense("its history has what is no operation on the name"));
     let bytes = hex::decode(&past.operation).map_err(|_| nonsense())?;
     let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else { return Err(nonsense()) };
     if named.name != *name {
         return Err(nonsense());
     }
-    Ok(past_of(past.height, past.time, past.id, &named))
+    Ok(named)
 }
 
 fn past_of(height: u32, time: u64, id: Hash, named: &Named) -> Past {
-    let (to, recovery, records) = match &named.action {
-        Action::Register { recovery, records, .. } => (None, *recovery, Some(records.records().len())),
-        Action::Update { records } => (None, None, Some(records.records().len())),
-        Action::Transfer { to } => (Some(*to), None, None),
-        Action::Accept { recovery } => (None, *recovery, None),
-        Action::Recover { owner, recovery } => (Some(*owner), *recovery, None),
-        Action::Renew | Action::Cancel | Action::Revoke => (None, None, None),
-    };
     let (kind, sequence, signer) = (named.action.label(), named.sequence, named.signer);
-    Past { height, time, kind, sequence, signer, id, to, recovery, records }
+    let (to, recovery, records, identity, linked_by) = (None, None, None, None, None);
+    let past = Past { height, time, kind, sequence, signer, id, to, recovery, records, identity, linked_by };
+    match &named.action {
+        Action::Register { recovery, records, .. } => {
+            Past { recovery: *recovery, records: Some(records.records().len()), ..past }
+        }
+        Action::Update { records } => Past { records: Some(records.records().len()), ..past },
+        Action::Transfer { to } => Past { to: Some(*to), ..past },
+        Action::Accept { recovery } => Past { recovery: *recovery, ..past },
+        Action::Recover { owner, recovery } => Past { to: Some(*owner), recovery: *recovery, ..past },
+        Action::Publish { record: Some(signed) } => Past {
+            identity: Some(signed.record.identity),
+            linked_by: signed.link.map(|link| link.identity),
+            ..past
+        },
+        Action::Publish { record: None } | Action::Renew | Action::Cancel | Action::Revoke => past,
+    }
 }
 
 fn describe(history: &History) -> String {
@@ -101,9 +130,14 @@ fn describe(history: &History) -> String {
     for past in &history.operations {
         let mut details = format!("signed by {}", past.signer);
         // Writing to a String never fails.
-        let _ = match (past.to, past.records) {
-            (Some(to), _) => write!(details, ", to {to}"),
-            (_, Some(records)) => write!(details, ", records: {records}"),
+        let _ = match (past.to, past.records, past.identity) {
+            (Some(to), _, _) => write!(details, ", to {to}"),
+            (_, Some(records), _) => write!(details, ", records: {records}"),
+            (_, _, Some(identity)) if past.linked_by.is_some() => {
+                write!(details, ", identity {identity}, linked")
+            }
+            (_, _, Some(identity)) => write!(details, ", identity {identity}"),
+            _ if past.kind == "publish" => write!(details, ", withdrawn"),
             _ => Ok(()),
         };
         let (height, time, sequence, kind) = (past.height, utc(past.time), past.sequence, past.kind);

@@ -6,6 +6,7 @@ mod foresee;
 mod history;
 mod key;
 mod operate;
+mod peer;
 mod peers;
 mod prove;
 mod publish;
@@ -23,10 +24,15 @@ use std::path::{Path, PathBuf};
 
 use namechain::{
     consensus::RuleViolation,
-    rpc::NameInfo,
-    types::{Action, Name, NameError, PublicKey, Record, RecordError, RecordSet, Reserved},
+    rpc::{MessagingInfo, NameEntryInfo, NameInfo},
+    types::{
+        Action, LocatorError, MessagingEntry, Name, NameError, PublicKey, Record, RecordError, RecordSet,
+        Reserved,
+    },
 };
 use thiserror::Error;
+
+use peer::PeerError;
 
 use crate::{
     cli::{Cli, Command},
@@ -59,6 +65,30 @@ pub enum Exit {
     NotSynced = 8,
     /// A proof does not verify.
     Unproven = 9,
+    /// A name's keys are not those that were seen before.
+    Changed = 10,
+    /// A letter that was changed, or is none.
+    Damaged = 11,
+    /// A letter for somebody else.
+    NotForUs = 12,
+    /// A letter that was written to somebody else.
+    Readdressed = 13,
+    /// A letter out of its time.
+    Expired = 14,
+    /// A letter that came before.
+    Replayed = 15,
+    /// A letter that is not from whom it says.
+    Sender = 16,
+    /// Pins, or letters seen, can't be used.
+    Memory = 17,
+    /// There is no bundle to seal to, or a bad one.
+    Bundle = 18,
+    /// Somebody else answers a call.
+    OtherPeer = 19,
+    /// The other side refuses.
+    TurnedAway = 20,
+    /// Nobody answers a call, or it broke.
+    NoChannel = 21,
 }
 
 impl Exit {
@@ -73,6 +103,18 @@ impl Exit {
             Exit::Conflict => "conflict",
             Exit::NotSynced => "not-synced",
             Exit::Unproven => "unproven",
+            Exit::Changed => "changed",
+            Exit::Damaged => "damaged",
+            Exit::NotForUs => "not-for-us",
+            Exit::Readdressed => "readdressed",
+            Exit::Expired => "expired",
+            Exit::Replayed => "replayed",
+            Exit::Sender => "sender",
+            Exit::Memory => "memory",
+            Exit::Bundle => "bundle",
+            Exit::OtherPeer => "other-peer",
+            Exit::TurnedAway => "turned-away",
+            Exit::NoChannel => "no-channel",
         }
     }
 }
@@ -98,6 +140,9 @@ pub enum CommandError {
     /// The node says something about a name that can't be.
     #[error("the node gives records that no name can hold: {0}")]
     Records(String),
+    /// The node says that a name has a messaging record that can't be.
+    #[error("the node gives a messaging record that no name can have: {0}")]
+    Messaging(String),
     /// Nobody has the name.
     #[error("{0} is not registered")]
     NotRegistered(Name),
@@ -167,6 +212,34 @@ pub enum CommandError {
     /// The question was answered with no.
     #[error("not agreed: nothing was signed or sent")]
     NotAgreed,
+    /// Words of another key.
+    #[error("the words make the owner's key {found}, yours is {ours}")]
+    ForeignWords {
+        /// The owner's key in the key file.
+        ours: PublicKey,
+        /// What the words make.
+        found: PublicKey,
+    },
+    /// Somebody else's identity key speaks for the name.
+    #[error("{identity}, which speaks for {name}, is none of the identity keys of your words")]
+    ForeignIdentity {
+        /// The name.
+        name: Name,
+        /// The identity key that stands.
+        identity: PublicKey,
+    },
+    /// No key speaks for the name.
+    #[error("no key speaks for {0}")]
+    NoMessaging(Name),
+    /// Nothing would change.
+    #[error("this is recorded for {0} already")]
+    Unchanged(Name),
+    /// Not locators.
+    #[error(transparent)]
+    Locators(#[from] LocatorError),
+    /// The last identity key of the words stands.
+    #[error("the words have no identity keys any more: {0} were used")]
+    NoMoreKeys(u32),
     /// Another operation was recorded with the same sequence number.
     #[error("another operation on {name} was recorded instead: {kind} [rule sequence]")]
     Overtaken {
@@ -175,6 +248,9 @@ pub enum CommandError {
         /// What it is.
         kind: String,
     },
+    /// Other names and letters.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// A proof that proves nothing.
     #[error("{0}")]
     Proof(#[from] ProofError),
@@ -210,6 +286,9 @@ pub enum CommandError {
         /// Where it was recorded.
         height: u32,
     },
+    /// A channel.
+    #[error(transparent)]
+    Channel(#[from] peer::ChannelFailure),
     /// Waiting took too long.
     #[error("gave up after {0} of waiting: {1}")]
     Timeout(String, String),
@@ -226,23 +305,30 @@ impl CommandError {
             | CommandError::Name(..)
             | CommandError::Zone(..)
             | CommandError::NobodyToAsk
-            | CommandError::NotAgreed => Exit::Usage,
+            | CommandError::NotAgreed
+            | CommandError::Locators(_) => Exit::Usage,
             CommandError::Key(_)
             | CommandError::NotOwner { .. }
             | CommandError::NotRecipient { .. }
             | CommandError::NoRecovery(_)
-            | CommandError::OtherWords { .. } => Exit::Key,
+            | CommandError::OtherWords { .. }
+            | CommandError::ForeignWords { .. }
+            | CommandError::ForeignIdentity { .. }
+            | CommandError::NoMoreKeys(_) => Exit::Key,
             CommandError::Rule { violation, .. } => rule_exit(violation.id()).unwrap_or(Exit::Refused),
+            CommandError::Peer(error) => error.exit(),
             CommandError::Proof(error) if error.is_usage() => Exit::Usage,
             CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
+            CommandError::Channel(error) => error.exit(),
             CommandError::Client(error) => client_exit(error),
-            CommandError::Records(_) => Exit::Unreachable,
-            CommandError::NotRegistered(_) => Exit::NotFound,
+            CommandError::Records(_) | CommandError::Messaging(_) => Exit::Unreachable,
+            CommandError::NotRegistered(_) | CommandError::NoMessaging(_) => Exit::NotFound,
             CommandError::Reserved(..)
             | CommandError::Taken(..)
             | CommandError::Ours(_)
             | CommandError::Grace(_)
             | CommandError::Revoked(_)
+            | CommandError::Unchanged(_)
             | CommandError::CommitmentUnderpaid { .. }
             | CommandError::Overtaken { .. }
             | CommandError::Undone { .. }
@@ -255,6 +341,8 @@ impl CommandError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             CommandError::Key(error) => return error.hint(),
+            CommandError::Channel(error) => return error.hint(),
+            CommandError::Peer(error) => return error.hint(),
             CommandError::Client(ClientError::Refused(refusal)) => return refusal.hint.clone(),
             CommandError::Client(ClientError::Unreachable { .. }) => {
                 "is it running? start it with: cargo run --release --bin resolver -- --dev, or give --node URL".into()
@@ -271,7 +359,14 @@ impl CommandError {
             CommandError::NotOwner { .. } => "use the owner's key: --keys DIR".into(),
             CommandError::NotRecipient { .. } => "use the key that it is offered to: --keys DIR".into(),
             CommandError::NoRecovery(_) => "only its owner's key can sign for it".into(),
-            CommandError::OtherWords { .. } => "give the 24 words that were written down with that key".into(),
+            CommandError::OtherWords { .. } | CommandError::ForeignWords { .. } => {
+                "give the 24 words that were written down with that key".into()
+            }
+            CommandError::ForeignIdentity { name, .. } => {
+                format!("to put yours in its place, without a link: zonetool peer publish {name} --index 0")
+            }
+            CommandError::NoMessaging(name) => format!("its owner can publish one: zonetool peer publish {name}"),
+            CommandError::NoMoreKeys(_) => "publish one of the first again, without a link: --index 0".into(),
             CommandError::Rule { name, violation, .. } => return hint_to_rule(name, violation),
             CommandError::NobodyToAsk => "give --yes, or look first with --dry-run".into(),
             CommandError::Overtaken { name, .. } => format!("see what it did: zonetool history {name}"),
@@ -315,7 +410,8 @@ fn client_exit(error: &ClientError) -> Exit {
 /// The exit code of a broken rule, for those that have one.
 fn rule_exit(rule: &str) -> Option<Exit> {
     Some(match rule {
-        "not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature" => Exit::Key,
+        "not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature" | "possession"
+        | "link-signature" | "link-identity" | "link-announced" => Exit::Key,
         "name-unregistered" => Exit::NotFound,
         "name-taken"
         | "name-reserved"
@@ -329,7 +425,9 @@ fn rule_exit(rule: &str) -> Option<Exit> {
         | "renew-early"
         | "transfer-pending"
         | "transfer-missing"
-        | "transfer-young" => Exit::Conflict,
+        | "transfer-young"
+        | "messaging-sequence"
+        | "messaging-previous" => Exit::Conflict,
         _ => return None,
     })
 }
@@ -372,7 +470,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
             Some(directory) => directory.clone(),
             None => keys::default_directory()?,
         };
-        let passphrases = Passphrases { file: global.passphrase_file.clone(), ui };
+        let passphrases = Passphrases::new(global.passphrase_file.clone(), ui);
         Ok::<_, KeyError>(KeyPlace { directory, passphrases })
     };
     match cli.command {
@@ -385,6 +483,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Cancel(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Cancel),
         Command::Recover(args) => operate::recover(ui, client()?, &keys()?, &args),
         Command::Revoke(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Revoke),
+        Command::Peer(command) => peer::run(ui, client()?, &keys()?, &command),
         Command::History(args) => history::run(ui, &client()?, &args),
         Command::Prove(args) => prove::run(ui, &client()?, &args),
         Command::Verify(args) => {
@@ -413,6 +512,12 @@ fn load_zone(ui: Ui, name: &Name, path: &Path) -> Result<RecordSet, CommandError
         ui.note(&format!("{}: no records: the name will exist and hold nothing", path.display()));
     }
     Ok(zone.records)
+}
+
+/// The messaging record that a node gives for a name, from its bytes.
+fn messaging_of(entry: &NameEntryInfo) -> Result<Option<MessagingEntry>, CommandError> {
+    let entry = entry.messaging.as_ref().map(MessagingInfo::entry).transpose();
+    entry.map_err(|error| CommandError::Messaging(error.to_string()))
 }
 
 /// The records that a node gives for a name.

@@ -14,6 +14,7 @@ use super::{
     foresee::{entry_of, foresee},
     parse_name,
     publish::{Publisher, UNWORKED, cost_of},
+    show::ShownMessaging,
     words,
 };
 use crate::{
@@ -29,8 +30,11 @@ struct Request<'a> {
     signer: Signer<'a>,
     /// Whether it takes an agreement: what it does can't be undone.
     asks: bool,
-    action: Box<dyn FnOnce(&NameEntry) -> Action + 'a>,
+    action: Decide<'a>,
 }
+
+/// What to do with a name on a network, from its entry.
+pub type Decide<'a> = Box<dyn FnOnce(Network, &NameEntry) -> Result<Action, CommandError> + 'a>;
 
 enum Signer<'a> {
     File(KeyFile),
@@ -60,6 +64,8 @@ struct Operated {
     expires: u32,
     /// The offer that waits after it, once recorded.
     transfer: Option<TransferInfo>,
+    /// The messaging record that stands after it.
+    messaging: Option<ShownMessaging>,
 }
 
 /// `renew`, `cancel` and `revoke`.
@@ -76,7 +82,7 @@ pub fn keyholder(
         Some(words) => Signer::Words(words),
         None => Signer::File(keys::load(&place.directory)?),
     };
-    let request = Request { args: &args.operate, signer, asks, action: Box::new(|_| action) };
+    let request = Request { args: &args.operate, signer, asks, action: Box::new(|_, _| Ok(action)) };
     run(ui, client, place, request)
 }
 
@@ -84,7 +90,7 @@ pub fn keyholder(
 pub fn transfer(ui: Ui, client: Client, place: &KeyPlace, args: &Transfer) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, true)?;
     let signer = Signer::File(keys::load(&place.directory)?);
-    let action = Box::new(|_: &NameEntry| Action::Transfer { to: args.to });
+    let action = Box::new(|_, _: &NameEntry| Ok(Action::Transfer { to: args.to }));
     run(ui, client, place, Request { args: &args.operate, signer, asks: true, action })
 }
 
@@ -93,7 +99,7 @@ pub fn accept(ui: Ui, client: Client, place: &KeyPlace, args: &Accept) -> Result
     check_can_ask(ui, &args.operate, true)?;
     let file = keys::load(&place.directory)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
-    let action = Box::new(move |_: &NameEntry| Action::Accept { recovery });
+    let action = Box::new(move |_, _: &NameEntry| Ok(Action::Accept { recovery }));
     run(ui, client, place, Request { args: &args.operate, signer: Signer::File(file), asks: true, action })
 }
 
@@ -104,12 +110,23 @@ pub fn recover(ui: Ui, client: Client, place: &KeyPlace, args: &Recover) -> Resu
         NewOwner::Key(key) => key,
         NewOwner::Mine => keys::load(&place.directory)?.owner,
     };
-    let action = Box::new(move |before: &NameEntry| Action::Recover {
-        owner,
-        recovery: Recovery::key_or(args.recovery, before.recovery),
+    let action = Box::new(move |_, before: &NameEntry| {
+        Ok(Action::Recover { owner, recovery: Recovery::key_or(args.recovery, before.recovery) })
     });
     let signer = Signer::Words(&args.words);
     run(ui, client, place, Request { args: &args.operate, signer, asks: true, action })
+}
+
+/// What the owner does without being asked: `peer publish`, `rotate` and `revoke`.
+pub fn owner(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    args: &Operate,
+    file: KeyFile,
+    action: Decide<'_>,
+) -> Result<(), CommandError> {
+    run(ui, client, place, Request { args, signer: Signer::File(file), asks: false, action })
 }
 
 /// Before anything else: a script that can't answer learns at once that it must say so.
@@ -130,7 +147,7 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
         Signer::File(file) => file.owner,
         Signer::Words(_) => before.recovery.ok_or_else(|| CommandError::NoRecovery(name.clone()))?,
     };
-    let action = (request.action)(&before);
+    let action = (request.action)(publisher.network, &before)?;
     let price = publisher.client.price()?;
     let at = Place { height: price.height.max(info.height).saturating_add(1), price: price.multiplier };
     let work = cost_of(publisher.params(), &name, &action, at.price);
@@ -167,6 +184,7 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
         depth: None,
         expires: after.expires,
         transfer: None,
+        messaging: after.messaging.as_deref().map(ShownMessaging::from),
         name,
     };
     if args.waiting.wait {
@@ -258,6 +276,13 @@ fn describe(result: &Operated) -> String {
         return format!("{name}: the {} waits for the next block; see: zonetool show {name}", result.action);
     };
     match result.action {
+        "publish" => match &result.messaging {
+            Some(messaging) => format!(
+                "{} speaks for {name}: record {} at height {height}",
+                messaging.identity, messaging.sequence
+            ),
+            None => format!("nobody speaks for {name} any more: recorded at height {height}"),
+        },
         "renew" => {
             format!("{name} is renewed: recorded at height {height}, its lease ends at height {expires}")
         }

@@ -236,6 +236,9 @@ pub fn cost_of(params: &Params, name: &Name, action: &Action, multiplier: u32) -
         Action::Register { records, .. } | Action::Update { records } => {
             price::records(params, records.byte_len(), multiplier)
         }
+        Action::Publish { record } => {
+            price::records(params, record.as_ref().map_or(0, |record| record.byte_len()), multiplier)
+        }
         Action::Renew => price::renewal(params, name, multiplier),
         Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, multiplier),
         Action::Cancel | Action::Recover { .. } | Action::Revoke => price::rescue(params, multiplier),

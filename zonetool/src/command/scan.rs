@@ -179,7 +179,11 @@ impl Walk {
             Action::Register { recovery, .. } | Action::Accept { recovery } => [None, *recovery],
             Action::Transfer { to } => [Some(*to), None],
             Action::Recover { owner, recovery } => [Some(*owner), *recovery],
-            Action::Update { .. } | Action::Renew | Action::Cancel | Action::Revoke => [None, None],
+            Action::Update { .. }
+            | Action::Renew
+            | Action::Cancel
+            | Action::Revoke
+            | Action::Publish { .. } => [None, None],
         };
         let is_ours = |key: &PublicKey| *key == self.ours || *key == self.recovery;
         is_ours(&named.signer) || given_to.iter().flatten().any(is_ours)

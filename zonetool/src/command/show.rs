@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use namechain::{
     rpc::{NameInfo, Standing, TransferInfo},
-    types::{Name, PublicKey, RecordSet},
+    types::{Hash, MessagingEntry, Name, PublicKey, RecordSet},
 };
 use serde::Serialize;
 
-use super::{CommandError, parse_name, records_of};
+use super::{CommandError, messaging_of, parse_name, records_of};
 use crate::{
     cli::OfName,
     client::Client,
@@ -31,6 +31,57 @@ struct Shown<'a> {
     transfer: Option<&'a TransferInfo>,
     pending: bool,
     records: Vec<ShownRecord>,
+    messaging: Option<ShownMessaging>,
+    messaging_sequence: u32,
+}
+
+/// A messaging record.
+#[derive(Debug, Serialize)]
+pub struct ShownMessaging {
+    /// Its sequence number.
+    pub sequence: u32,
+    /// The identity key.
+    pub identity: PublicKey,
+    /// The hash of the identity key that is to follow.
+    pub next: Option<Hash>,
+    /// The X25519 key in hexadecimal.
+    pub x25519: String,
+    /// The hash of the bundle.
+    pub bundle: Option<Hash>,
+    /// Where the name is reached.
+    pub locators: Vec<String>,
+    /// Whether letters may be sealed without a post-quantum key.
+    pub x25519_alone: bool,
+    /// Whether the identity key before vouched for this one.
+    pub linked: bool,
+    /// The height that recorded it.
+    pub height: u32,
+}
+
+impl From<&MessagingEntry> for ShownMessaging {
+    fn from(entry: &MessagingEntry) -> Self {
+        let record = &entry.record;
+        let unless_zero = |hash: Hash| (hash != Hash::ZERO).then_some(hash);
+        ShownMessaging {
+            sequence: record.sequence,
+            identity: record.identity,
+            next: unless_zero(record.next),
+            x25519: hex::encode(record.x25519),
+            bundle: unless_zero(record.bundle),
+            locators: record.locators.as_slice().to_vec(),
+            x25519_alone: record.policy.x25519_alone,
+            linked: entry.linked,
+            height: entry.height,
+        }
+    }
+}
+
+/// The identity key in a line.
+pub fn describe_messaging(messaging: Option<&ShownMessaging>) -> String {
+    messaging.map_or("none".to_owned(), |it| {
+        let linked = if it.linked { ", linked" } else { "" };
+        format!("{}, record {} at height {}{linked}", it.identity, it.sequence, it.height)
+    })
 }
 
 #[derive(Debug, Serialize)]
@@ -75,6 +126,8 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
             .into_iter()
             .map(|text| ShownRecord { owner: text.owner, ttl: text.ttl, rtype: text.rtype, data: text.data })
             .collect(),
+        messaging: messaging_of(entry)?.as_ref().map(ShownMessaging::from),
+        messaging_sequence: entry.messaging_sequence,
     };
     ui.result(&describe(&shown, &records), &shown);
     Ok(())
@@ -103,6 +156,7 @@ fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
         ("updated", format!("at height {}, sequence number {}", shown.updated, shown.sequence)),
         ("lease", format!("until height {}, now {}", shown.expires, shown.height)),
         ("transfer", transfer),
+        ("identity", describe_messaging(shown.messaging.as_ref())),
         ("pending", if shown.pending { "an operation waits to be recorded" } else { "nothing" }.to_owned()),
     ] {
         // Writing to a String never fails.

@@ -10,7 +10,10 @@ use namechain::{
 };
 use serde::Serialize;
 
-use super::{CommandError, parse_name};
+use super::{
+    CommandError, parse_name,
+    show::{ShownMessaging, describe_messaging},
+};
 use crate::{
     cli::Verify,
     client::{Client, ClientError},
@@ -63,6 +66,8 @@ struct ProvenEntry {
     records: usize,
     /// `H("value", records)`, the records as they are encoded in the entry.
     records_digest: Hash,
+    messaging: Option<ShownMessaging>,
+    messaging_sequence: u32,
 }
 
 /// Runs the command; asks `node` about the header if there is one.
@@ -166,6 +171,8 @@ fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
         expires: entry.expires,
         offered_to: entry.transfer.map(|transfer| transfer.to),
         records: entry.records.records().len(),
+        messaging: entry.messaging.as_deref().map(ShownMessaging::from),
+        messaging_sequence: entry.messaging_sequence,
         records_digest: hash(network, Domain::Value, &[&entry.records.to_bytes()]),
     }
 }
@@ -198,6 +205,7 @@ fn describe(verified: &Verified<'_>) -> String {
             ("updated", format!("at height {}, sequence number {}", entry.updated, entry.sequence)),
             ("lease", format!("until height {}", entry.expires)),
             ("offered to", key(entry.offered_to)),
+            ("identity", describe_messaging(entry.messaging.as_ref())),
             ("records", format!("{}, digest {}", entry.records, entry.records_digest)),
         ]);
     }

@@ -14,36 +14,25 @@
 //! anything is signed.
 
 use std::{
-    fmt,
-    fs::{self, File, OpenOptions, Permissions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
-use age::{DecryptError, scrypt, secrecy::SecretString};
 use namechain::types::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{KeyError, Keys, Passphrases};
+use super::{
+    KeyError, Keys, Passphrases,
+    sealed::{self, MAX_FILE_BYTES, Protection, Sealed, create_directory, write_durably},
+};
 
 /// The key file's name in the directory of keys.
 pub const KEY_FILE: &str = "owner.key";
 
 const FORMAT: u32 = 1;
-/// A key file is about a kilobyte.
-const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
 /// How many replaced key files are kept beside the key file.
 const MAX_OLD_FILES: u32 = 1_000;
-
-/// How the owner's key is kept.
-pub enum Protection {
-    /// Encrypted with a passphrase.
-    Passphrase(SecretString),
-    /// As it is: whoever reads the file has the key.
-    None,
-}
 
 /// A key file as it is read: the secret may still be encrypted.
 #[derive(Serialize, Deserialize)]
@@ -71,15 +60,7 @@ impl fmt::Debug for KeyFile {
 impl KeyFile {
     fn seal(keys: &Keys, protection: &Protection, path: PathBuf) -> Result<Self, KeyError> {
         let plain = Zeroizing::new([keys.owner_seed.as_slice(), &keys.recovery.0].concat());
-        let (secret, encrypted) = match protection {
-            Protection::None => (Some(Zeroizing::new(hex::encode(plain.as_slice()))), None),
-            Protection::Passphrase(passphrase) => {
-                let recipient = scrypt::Recipient::new(passphrase.clone());
-                let sealed = age::encrypt_and_armor(&recipient, &plain)
-                    .map_err(|error| KeyError::Cipher(error.to_string()))?;
-                (None, Some(sealed))
-            }
-        };
+        let Sealed { secret, encrypted } = Sealed::new(&plain, protection)?;
         let owner = keys.owner().public();
         Ok(KeyFile { format: FORMAT, owner, recovery: keys.recovery, secret, encrypted, path })
     }
@@ -94,16 +75,15 @@ impl KeyFile {
         self.encrypted.is_some()
     }
 
+    /// How another secret beside it is kept: as this one is. Asks for the passphrase if it takes one.
+    pub fn protection(&self, passphrases: &Passphrases) -> Result<Protection, KeyError> {
+        Ok(if self.is_encrypted() { Protection::Passphrase(passphrases.known()?) } else { Protection::None })
+    }
+
     /// The owner's key; asks for the passphrase if it takes one.
     pub fn unlock(&self, passphrases: &Passphrases) -> Result<SecretKey, KeyError> {
         let malformed = |why: &str| KeyError::Malformed { path: self.path.clone(), why: why.into() };
-        let plain = match (&self.secret, &self.encrypted) {
-            (Some(secret), None) => Zeroizing::new(
-                hex::decode(secret.as_bytes()).map_err(|_| malformed("its secret is not hexadecimal"))?,
-            ),
-            (None, Some(sealed)) => decrypt(sealed, passphrases.known()?)?,
-            _ => return Err(malformed("it has either a secret or an encrypted one")),
-        };
+        let plain = sealed::open(&self.path, self.secret.as_ref(), self.encrypted.as_ref(), passphrases)?;
         let (seed, recovery) =
             plain.split_first_chunk::<32>().ok_or_else(|| malformed("its secret is too short"))?;
         let key = SecretKey::from_seed(seed);
@@ -114,31 +94,10 @@ impl KeyFile {
     }
 }
 
-fn decrypt(sealed: &str, passphrase: SecretString) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    age::decrypt(&scrypt::Identity::new(passphrase), sealed.as_bytes()).map(Zeroizing::new).map_err(|error| {
-        match error {
-            DecryptError::DecryptionFailed
-            | DecryptError::KeyDecryptionFailed
-            | DecryptError::NoMatchingKeys => KeyError::WrongPassphrase,
-            other => KeyError::Cipher(other.to_string()),
-        }
-    })
-}
-
 /// Reads the key file of `directory`, refusing one that others can read or write.
 pub fn load(directory: &Path) -> Result<KeyFile, KeyError> {
     let path = directory.join(KEY_FILE);
-    let file_error = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => KeyError::Missing(directory.to_owned()),
-        _ => KeyError::File { path: path.clone(), source },
-    };
-    let file = File::open(&path).map_err(file_error)?;
-    let mode = file.metadata().map_err(file_error)?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Exposed { path, mode });
-    }
-    let mut text = Zeroizing::new(Vec::new());
-    file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut text).map_err(file_error)?;
+    let text = sealed::read(&path)?.ok_or_else(|| KeyError::Missing(directory.to_owned()))?;
     let malformed = |why: String| KeyError::Malformed { path: path.clone(), why };
     let key: KeyFile = serde_json::from_slice(&text)
         // serde's message could repeat the secret.
@@ -166,7 +125,7 @@ pub fn store(
     let key = KeyFile::seal(keys, protection, path)?;
     let path = &key.path;
     let file_error = |source| KeyError::File { path: path.clone(), source };
-    let mut text = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE_BYTES as usize));
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize));
     serde_json::to_writer_pretty(&mut *text, &key).map_err(|error| file_error(error.into()))?;
     text.push(b'\n');
     if exists {
@@ -174,16 +133,6 @@ pub fn store(
     }
     write_durably(directory, path, &text).map_err(file_error)?;
     Ok(key)
-}
-
-fn create_directory(directory: &Path) -> Result<(), KeyError> {
-    let file_error = |source| KeyError::File { path: directory.to_owned(), source };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(file_error)?;
-    let mode = directory.metadata().map_err(file_error)?.mode() & 0o7777;
-    if mode & 0o022 != 0 {
-        return Err(KeyError::ExposedDirectory { path: directory.to_owned(), mode });
-    }
-    Ok(())
 }
 
 fn keep_old(path: &Path) -> io::Result<()> {
@@ -196,32 +145,20 @@ fn keep_old(path: &Path) -> io::Result<()> {
     Err(io::Error::other("there are too many old key files beside it"))
 }
 
-fn write_durably(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension(format!("key.new-{}", std::process::id()));
-    let result = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        // Whatever came of it is no key file; the error that is reported is the first.
-        let _ = fs::remove_file(&temporary);
-    }
-    result?;
-    File::open(directory)?.sync_all()
-}
-
-fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // Whatever the umask took away.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text)?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::Permissions,
+        os::unix::fs::{MetadataExt, PermissionsExt},
+    };
+
+    use age::secrecy::SecretString;
+
     use super::*;
     use crate::{keys::Words, ui::Ui};
 
     fn passphrases(file: Option<PathBuf>) -> Passphrases {
-        Passphrases { file, ui: Ui::new(false) }
+        Passphrases::new(file, Ui::new(false))
     }
 
     fn mode(path: &Path) -> u32 {

@@ -6,22 +6,32 @@
 //! ```text
 //! m / 7380' / 0' / 0'    the owner's key: signs registrations and updates, kept in the file
 //! m / 7380' / 1' / 0'    the recovery key: outranks the owner's, kept nowhere but in the words
+//! m / 7380' / 2' / N'    the identity keys, one after the other: speak for names, the one in use kept in a file
+//! m / 7380' / 3' / N'    the X25519 keys beside them: kept in the same files
 //! ```
 //!
 //! Hardened steps lead only downward: whoever steals the file has the owner's key and learns nothing about the
-//! recovery key. That is why the file does not hold the words.
+//! recovery key, nor about the identity key that is to follow. That is why no file holds the words.
 
 mod file;
+mod identity;
 mod passphrase;
+mod prekeys;
+mod sealed;
 mod words;
 
 use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-pub use file::{KEY_FILE, KeyFile, Protection, load, store};
+pub use file::{KEY_FILE, KeyFile, load, store};
+pub use identity::{IdentityFile, MAX_IDENTITIES, load_all as identities};
 pub use passphrase::Passphrases;
-pub use words::{Keys, Words};
+pub use prekeys::{
+    BundleKeys, Prekeys, load_bundle, lock as lock_prekeys, names as prekey_names, store_bundle,
+};
+pub use sealed::Protection;
+pub use words::{IdentityBranch, Keys, Words};
 
 /// What can go wrong with keys.
 #[derive(Debug, Error)]
@@ -122,9 +132,14 @@ impl KeyError {
 
 /// Where keys are kept unless `--keys` says otherwise (XDG Base Directory Specification).
 pub fn default_directory() -> Result<PathBuf, KeyError> {
+    Ok(data_directory()?.join("keys"))
+}
+
+/// The user's directory of data: that of keys is in it, and what was seen of other names.
+pub fn data_directory() -> Result<PathBuf, KeyError> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-        .map(|data| data.join("namechain").join("keys"))
+        .map(|data| data.join("namechain"))
         .ok_or(KeyError::NoHome)
 }

@@ -1,6 +1,6 @@
 //! Where a passphrase comes from: a file or the terminal, never the command line.
 
-use std::{io::Read, path::PathBuf};
+use std::{cell::OnceCell, io::Read, path::PathBuf};
 
 use age::secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -17,10 +17,17 @@ pub struct Passphrases {
     /// Its first line is the passphrase.
     pub file: Option<PathBuf>,
     /// Asks on the terminal otherwise.
-    pub ui: Ui,
+    ui: Ui,
+    /// What was typed: one passphrase opens all files of a command.
+    typed: OnceCell<SecretString>,
 }
 
 impl Passphrases {
+    /// From the first line of `file`, or from the terminal.
+    pub fn new(file: Option<PathBuf>, ui: Ui) -> Self {
+        Passphrases { file, ui, typed: OnceCell::new() }
+    }
+
     /// A passphrase for a new key file: asked for twice on a terminal.
     pub fn new_one(&self) -> Result<SecretString, KeyError> {
         if self.file.is_some() {
@@ -36,7 +43,13 @@ impl Passphrases {
 
     /// The passphrase of a key file that exists.
     pub fn known(&self) -> Result<SecretString, KeyError> {
-        let Some(path) = &self.file else { return secret(&self.ask("Passphrase")?) };
+        let Some(path) = &self.file else {
+            if let Some(typed) = self.typed.get() {
+                return Ok(typed.clone());
+            }
+            let typed = secret(&self.ask("Passphrase")?)?;
+            return Ok(self.typed.get_or_init(|| typed).clone());
+        };
         let file_error = |source| KeyError::File { path: path.clone(), source };
         let mut text = Zeroizing::new(String::new());
         std::fs::File::open(path)

@@ -5,7 +5,7 @@ use namechain::types::{PublicKey, SecretKey};
 use slip10_ed25519::derive_ed25519_private_key;
 use zeroize::Zeroizing;
 
-use super::KeyError;
+use super::{KeyError, identity::MAX_IDENTITIES};
 
 /// How many words: 256 bits and a checksum (BIP39).
 pub const WORD_COUNT: usize = 24;
@@ -16,6 +16,10 @@ const PURPOSE: u32 = 7_380;
 const OWNER_PATH: [u32; 3] = [PURPOSE, 0, 0];
 /// The recovery key.
 const RECOVERY_PATH: [u32; 3] = [PURPOSE, 1, 0];
+/// The identity keys, by their index.
+const IDENTITY: u32 = 2;
+/// The X25519 keys, by the index of the identity key that they stand beside.
+const X25519: u32 = 3;
 
 /// The 24 words.
 pub struct Words(Mnemonic);
@@ -80,6 +84,36 @@ impl Words {
         let seed = Zeroizing::new(self.0.to_seed_normalized(""));
         SecretKey::from_seed(&Zeroizing::new(derive_ed25519_private_key(seed.as_slice(), &RECOVERY_PATH)))
     }
+
+    /// The identity keys.
+    pub fn identities(&self) -> IdentityBranch {
+        IdentityBranch(Zeroizing::new(self.0.to_seed_normalized("")))
+    }
+}
+
+/// The identity keys of the words, and the X25519 keys beside them.
+pub struct IdentityBranch(Zeroizing<[u8; 64]>);
+
+impl IdentityBranch {
+    /// The seed of the identity key at `index` (RFC 8032 §5.1.5).
+    pub fn seed(&self, index: u32) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(derive_ed25519_private_key(self.0.as_slice(), &[PURPOSE, IDENTITY, index]))
+    }
+
+    /// The identity key at `index`.
+    pub fn key(&self, index: u32) -> SecretKey {
+        SecretKey::from_seed(&self.seed(index))
+    }
+
+    /// The X25519 key at `index`: SLIP-10's 32 bytes as they are, clamped when they are used (RFC 7748 §5).
+    pub fn x25519(&self, index: u32) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(derive_ed25519_private_key(self.0.as_slice(), &[PURPOSE, X25519, index]))
+    }
+
+    /// The index of an identity key, if it is one of these.
+    pub fn find(&self, identity: &PublicKey) -> Option<u32> {
+        (0..MAX_IDENTITIES).find(|index| self.key(*index).public() == *identity)
+    }
 }
 
 impl Keys {
@@ -112,6 +146,30 @@ mod tests {
             keys.recovery.to_string(),
             "7ae91178b6520774301d0037608658e62fa7ed559c72ce8a7a860c825461d850"
         );
+    }
+
+    /// As above.
+    #[test]
+    fn the_paths_of_identity_keys_are_pinned() {
+        let branch = Words::parse(ABANDON).unwrap().identities();
+        assert_eq!(
+            hex::encode(*branch.seed(0)),
+            "36a785f3b451e7f2060e9397c6bbdd10d409acc2114ccdcd11ec6db4a747aeb6"
+        );
+        assert_eq!(
+            hex::encode(*branch.seed(1)),
+            "9dafa49195b8346710616db9d7a88f741cf3d7d27a1aadecb81c2d32923703a4"
+        );
+        assert_eq!(
+            branch.key(0).public().to_string(),
+            "4312be088d6229c8488d1bcd9d0f1ef5c2dec2279ec3900a7abb20d13ccc6761"
+        );
+        assert_eq!(
+            hex::encode(*branch.x25519(0)),
+            "127049e51c543f84a65a57c28432bb411c3d9ef799786e65e6abc38cd8c10eb4"
+        );
+        assert_eq!(branch.find(&branch.key(17).public()), Some(17));
+        assert_eq!(branch.find(&PublicKey([1; 32])), None);
     }
 
     #[test]

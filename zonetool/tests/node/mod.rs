@@ -103,6 +103,8 @@ pub fn entry_of(owner: PublicKey, records: &[Record]) -> NameEntryInfo {
         expires: 1_000,
         transfer: None,
         records: records.iter().map(RecordInfo::from).collect(),
+        messaging: None,
+        messaging_sequence: 0,
     }
 }
 

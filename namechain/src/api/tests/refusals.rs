@@ -47,6 +47,26 @@ async fn what_is_not_there() {
 }
 
 #[tokio::test]
+async fn bundles_that_are_none() {
+    let bench = Bench::start().await;
+    let json = &["Content-Type: application/json"];
+    for body in ["", "{}", "[]", "{\"bundle\": \"xyz\"}", "{\"bundle\": \"00\", \"more\": 1}"] {
+        let answer = bench.request("PUT", "/v1/bundles/alice", json, body.as_bytes()).await;
+        answer.refuses(400, "bad-request");
+    }
+    let put = b"{\"bundle\": \"00\"}";
+    bench.request("PUT", "/v1/bundles/alice", &[], put).await.refuses(415, "bad-request");
+    let large = format!("{{\"bundle\": \"{}\"}}", "00".repeat(60_000));
+    bench.request("PUT", "/v1/bundles/alice", json, large.as_bytes()).await.refuses(413, "too-large");
+    // The backend of these tests keeps none.
+    bench.request("PUT", "/v1/bundles/alice", json, put).await.refuses(404, "not-found");
+    bench.get("/v1/bundles/alice").await.refuses(404, "not-found");
+    bench.get("/v1/bundles/-").await.refuses(400, "bad-request");
+    bench.request("POST", "/v1/bundles/alice/prekey", &[], b"").await.refuses(404, "not-found");
+    bench.get("/v1/bundles/alice/prekey").await.refuses(405, "bad-request");
+}
+
+#[tokio::test]
 async fn operations_that_are_none() {
     let bench = Bench::start().await;
     for body in [

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     params::PRICE_UNIT,
-    types::{Network, Record, Signature, Stamp},
+    types::{
+        Locators, MessagingPolicy, MessagingRecord, Network, Record, Signature, SignedMessagingRecord, Stamp,
+    },
 };
 
 const NETWORK: Network = Network::Main;
@@ -128,6 +130,70 @@ fn a_lease_its_renewal_grace_and_release() {
         (key(2), sequence),
         "the sequence number goes on"
     );
+}
+
+/// Whoever gets the name by another key than the owner's, or gets it anew, proves keys of their own.
+#[test]
+fn a_messaging_record_goes_with_its_owner_and_its_sequence_number_stays() {
+    let publish = |story: &Story, sequence: u32| {
+        let before = story.entry().messaging;
+        let record = MessagingRecord {
+            sequence,
+            previous: before.map(|entry| entry.record.hash(NETWORK)).unwrap_or_default(),
+            identity: key(20),
+            next: Hash::ZERO,
+            x25519: [0; 32],
+            bundle: Hash::ZERO,
+            locators: Locators::default(),
+            policy: MessagingPolicy::default(),
+        };
+        let signed = SignedMessagingRecord { record, possession: Signature([0; 64]), link: None };
+        Action::Publish { record: Some(Box::new(signed)) }
+    };
+    let stands = |story: &Story| {
+        let entry = story.entry();
+        (entry.messaging.map(|it| it.record.sequence), entry.messaging_sequence)
+    };
+    let mut story = Story::new();
+    assert_eq!(stands(&story), (None, 0));
+    let first = publish(&story, 1);
+    assert_eq!(story.act(200, 9, first.clone()), Err("not-owner"), "not even the recovery key");
+    assert_eq!(story.act(200, 1, publish(&story, 2)), Err("messaging-sequence"));
+    assert_eq!(story.act(200, 1, first), Ok(()));
+    for action in [
+        Action::Update { records: records() },
+        Action::Transfer { to: key(2) },
+        Action::Cancel,
+        Action::Transfer { to: key(2) },
+    ] {
+        assert_eq!(story.act(201, 1, action), Ok(()));
+        assert_eq!(stands(&story), (Some(1), 1));
+    }
+    let accepted = 201 + story.params.transfer_delay;
+    assert_eq!(story.act(accepted, 2, Action::Accept { recovery: Some(key(9)) }), Ok(()));
+    assert_eq!(stands(&story), (None, 1), "a buyer does not inherit the seller's keys");
+    assert_eq!(
+        story.act(2_000, 2, publish(&story, 1)),
+        Err("messaging-sequence"),
+        "nor can it be said again"
+    );
+    assert_eq!(story.act(2_000, 2, publish(&story, 2)), Ok(()));
+    assert_eq!(story.act(2_001, 9, Action::Recover { owner: key(3), recovery: Some(key(9)) }), Ok(()));
+    assert_eq!(stands(&story), (None, 2), "a thief's keys do not stay");
+    assert_eq!(story.act(2_002, 3, publish(&story, 3)), Ok(()));
+    assert_eq!(story.act(2_003, 3, Action::Publish { record: None }), Ok(()));
+    assert_eq!(stands(&story), (None, 3), "withdrawn");
+    assert_eq!(story.act(2_004, 3, publish(&story, 4)), Ok(()));
+    let end = story.entry().expires;
+    assert_eq!(story.act(end, 3, publish(&story, 5)), Err("name-in-grace"));
+    assert_eq!(story.act(end, 3, Action::Renew), Ok(()));
+    assert_eq!(stands(&story), (Some(4), 4));
+    assert_eq!(story.act(end + 1, 9, Action::Revoke), Ok(()));
+    assert_eq!(stands(&story), (None, 4));
+    let end = story.entry().expires;
+    assert_eq!(story.register(end, end + 10, 4), Ok(()));
+    assert_eq!(stands(&story), (None, 4), "and the next owner's first record is the fifth");
+    assert_eq!(story.act(end + 20, 4, publish(&story, 5)), Ok(()));
 }
 
 #[test]

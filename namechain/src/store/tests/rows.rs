@@ -15,7 +15,7 @@ fn the_bytes_of_every_row() {
             layout::FORMAT_KEY.to_vec(),
             layout::Format::of(NETWORK).to_bytes(),
             "66",
-            "000000014e436431".into(),
+            "000000024e436431".into(),
         ),
         ("the tip", layout::TIP_KEY.to_vec(), id.to_bytes(), "74", hash.clone()),
         (

@@ -1,0 +1,360 @@
+//! Pins: what this user saw of each name, so that a changed key is noticed, and an old one is never believed again.
+//!
+//! This is the state machine; the room `files` keeps it in a file.
+
+use std::{collections::BTreeMap, fmt};
+
+use namechain::{
+    codec::{Decode, DecodeError, Encode, Reader},
+    types::{Hash, Name, Network, PublicKey, SignedMessagingRecord},
+};
+use thiserror::Error;
+
+use crate::{
+    bundle::VerifiedBundle,
+    discover::{Absence, Finding, VerifiedPeer},
+    record::{Known, leads_to},
+};
+
+/// The most names that are pinned.
+pub const MAX_PINS: usize = 65_536;
+
+/// How what the chain says of a name compares with what this user saw before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The name was never seen.
+    First,
+    /// The identity key is the one that was seen.
+    Same,
+    /// The identity key is another one, and the old one vouches for it.
+    Rotated,
+    /// The identity key is another one, and nothing links it to the old one.
+    Unlinked,
+    /// The name has another owner's key, or was registered anew: whoever has it now may be somebody else.
+    Transferred,
+    /// Another record stands under the same sequence number than the one seen: the chain was reorganised, or somebody
+    /// shows another chain.
+    Forked,
+    /// The record is older than one that was seen, or was withdrawn since.
+    Older,
+    /// The name is revoked.
+    Revoked,
+    /// The name has no keys, or nobody has it.
+    Gone,
+}
+
+impl Verdict {
+    /// Whether the keys can be used without asking anybody.
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Verdict::First | Verdict::Same | Verdict::Rotated)
+    }
+
+    /// Whether the keys can be used if the user says so.
+    pub const fn can_be_accepted(self) -> bool {
+        self.is_safe() || matches!(self, Verdict::Unlinked | Verdict::Transferred | Verdict::Forked)
+    }
+
+    /// The verdict as a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Verdict::First => "first",
+            Verdict::Same => "same",
+            Verdict::Rotated => "rotated",
+            Verdict::Unlinked => "unlinked",
+            Verdict::Transferred => "transferred",
+            Verdict::Forked => "forked",
+            Verdict::Older => "older",
+            Verdict::Revoked => "revoked",
+            Verdict::Gone => "gone",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the user says to keys that are not those seen before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accept {
+    /// Nothing: they are refused.
+    #[default]
+    Nothing,
+    /// That they are this name's, as he knows otherwise. An older record is refused all the same.
+    Change,
+}
+
+/// Why a name is not pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PinError {
+    /// The keys are not those that were seen.
+    #[error("the keys of {name} are not to be used as they are: {verdict}")]
+    Refused {
+        /// The name.
+        name: Name,
+        /// Why.
+        verdict: Verdict,
+    },
+    /// The bundle is older than one that was seen.
+    #[error(
+        "the bundle of {name} was made at {found}, and one was seen that was made at {seen} (seconds of Unix time)"
+    )]
+    OlderBundle {
+        /// The name.
+        name: Name,
+        /// When the newest was made that was seen.
+        seen: u64,
+        /// When this one was made.
+        found: u64,
+    },
+    /// The keys are of another network.
+    #[error("the pins are of {expected}, the keys of {found}")]
+    OtherNetwork {
+        /// The network of the pins.
+        expected: Network,
+        /// The network of the keys.
+        found: Network,
+    },
+    /// There is no room for another name.
+    #[error("{MAX_PINS} names are pinned, and no more fit")]
+    Full,
+}
+
+/// What was seen of a name.
+///
+/// ```text
+/// | sequence u32 | record hash 32 | identity 32 | next 32 | owner 32 | registered u32 |
+/// | first seen u32 | last seen u32 | bundle made u64 | withdrawn: 0 or 1 |
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The sequence number of the record: none below is believed again.
+    pub sequence: u32,
+    /// The record.
+    pub known: Known,
+    /// The key that owned the name.
+    pub owner: PublicKey,
+    /// The height at which the name was registered.
+    pub registered: u32,
+    /// The height at which the name was seen first.
+    pub first_seen: u32,
+    /// The highest height at which it was seen.
+    pub last_seen: u32,
+    /// When the newest bundle was made that was seen, in seconds of Unix time; zero if none was.
+    pub bundle_made: u64,
+    /// Whether the record was seen to be withdrawn or revoked: then only a later one is believed.
+    pub withdrawn: bool,
+}
+
+/// What was seen of every name of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    network: Network,
+    pins: BTreeMap<Name, Pin>,
+}
+
+impl Pins {
+    /// Nothing was seen yet.
+    pub fn new(network: Network) -> Self {
+        Pins { network, pins: BTreeMap::new() }
+    }
+
+    /// The network.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    /// What was seen of a name.
+    pub fn get(&self, name: &Name) -> Option<&Pin> {
+        self.pins.get(name)
+    }
+
+    /// Every name that was seen, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Pin)> {
+        self.pins.iter()
+    }
+
+    /// Compares what the chain says of a name with what was seen, and changes nothing. `steps` are the records between the
+    /// one seen and the present one, in their order, the present one last: they are needed where more than one lies
+    /// between, and may be empty.
+    pub fn judge(&self, finding: &Finding, steps: &[SignedMessagingRecord]) -> Verdict {
+        match finding {
+            Finding::Peer(peer) => self.judge_peer(peer, steps),
+            Finding::Absent { why: Absence::Revoked, .. } => Verdict::Revoked,
+            Finding::Absent { .. } => Verdict::Gone,
+        }
+    }
+
+    fn judge_peer(&self, peer: &VerifiedPeer, steps: &[SignedMessagingRecord]) -> Verdict {
+        let Some(pin) = self.pins.get(peer.name()) else { return Verdict::First };
+        let sequence = peer.sequence();
+        if sequence < pin.sequence || (pin.withdrawn && sequence == pin.sequence) {
+            return Verdict::Older;
+        }
+        if peer.owner() != pin.owner || peer.registered() != pin.registered {
+            return Verdict::Transferred;
+        }
+        if sequence == pin.sequence {
+            return if peer.record_hash() == pin.known.hash { Verdict::Same } else { Verdict::Forked };
+        }
+        if peer.identity() == pin.known.identity {
+            return Verdict::Same;
+        }
+        // The chain says of a record's identity key whether the one before vouches for it; of more it takes the records.
+        let next = peer.entry().record.previous == pin.known.hash && peer.entry().linked;
+        match next || leads_to(self.network, peer.name(), &pin.known, steps, &peer.record_hash()) {
+            true => Verdict::Rotated,
+            false => Verdict::Unlinked,
+        }
+    }
+
+    /// Compares the keys of a name with those seen, and remembers them if they are the same, if the old ones vouch for
+    /// them, or if the user accepts them. `steps` as in [`Pins::judge`].
+    ///
+    /// # Errors
+    /// [`PinError::Refused`] with the verdict, [`PinError::OtherNetwork`], [`PinError::Full`]. Nothing is changed then.
+    pub fn note(
+        &mut self,
+        peer: &VerifiedPeer,
+        steps: &[SignedMessagingRecord],
+        accept: Accept,
+    ) -> Result<Verdict, PinError> {
+        if peer.network() != self.network {
+            return Err(PinError::OtherNetwork { expected: self.network, found: peer.network() });
+        }
+        let verdict = self.judge_peer(peer, steps);
+        let accepted = match accept {
+            Accept::Nothing => verdict.is_safe(),
+            Accept::Change => verdict.can_be_accepted(),
+        };
+        if !accepted {
+            return Err(PinError::Refused { name: peer.name().clone(), verdict });
+        }
+        if verdict == Verdict::First && self.pins.len() >= MAX_PINS {
+            return Err(PinError::Full);
+        }
+        let before = self.pins.get(peer.name());
+        let bundle = before.filter(|pin| pin.sequence == peer.sequence() && pin.known == peer.known());
+        let pin = Pin {
+            sequence: peer.sequence(),
+            known: peer.known(),
+            owner: peer.owner(),
+            registered: peer.registered(),
+            first_seen: before.map_or(peer.height(), |pin| pin.first_seen),
+            last_seen: before.map_or(peer.height(), |pin| pin.last_seen.max(peer.height())),
+            bundle_made: bundle.map_or(0, |pin| pin.bundle_made),
+            withdrawn: false,
+        };
+        self.pins.insert(peer.name().clone(), pin);
+        Ok(verdict)
+    }
+
+    /// Remembers that a name was seen without keys: those that were seen before are believed no more. What is older than
+    /// what was seen, and what is only a matter of the lease, changes nothing.
+    pub fn note_absence(&mut self, name: &Name, why: Absence, height: u32) {
+        if let Some(pin) = self.pins.get_mut(name)
+            && height >= pin.last_seen
+        {
+            pin.last_seen = height;
+            pin.withdrawn |= matches!(why, Absence::Revoked | Absence::NoRecord);
+        }
+    }
+
+    /// Remembers when a bundle was made. The name must be pinned already, as it is after [`Pins::note`].
+    ///
+    /// # Errors
+    /// [`PinError::OlderBundle`] if a newer one of the same record was seen, [`PinError::Refused`] if the record is not
+    /// the one that is pinned.
+    pub fn note_bundle(&mut self, bundle: &VerifiedBundle) -> Result<(), PinError> {
+        let bundle = bundle.bundle();
+        let name = || bundle.name.clone();
+        let pin = self.pins.get_mut(&bundle.name);
+        let pin = pin.filter(|pin| pin.sequence == bundle.sequence && pin.known.identity == bundle.identity);
+        let pin = pin.ok_or_else(|| PinError::Refused { name: name(), verdict: Verdict::Older })?;
+        if bundle.created < pin.bundle_made {
+            return Err(PinError::OlderBundle { name: name(), seen: pin.bundle_made, found: bundle.created });
+        }
+        pin.bundle_made = bundle.created;
+        Ok(())
+    }
+
+    /// Forgets a name: whatever comes next is the first.
+    pub fn forget(&mut self, name: &Name) -> Option<Pin> {
+        self.pins.remove(name)
+    }
+}
+
+impl Encode for Pin {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.sequence.to_be_bytes());
+        self.known.hash.encode(out);
+        self.known.identity.encode(out);
+        self.known.next.encode(out);
+        self.owner.encode(out);
+        for height in [self.registered, self.first_seen, self.last_seen] {
+            out.extend_from_slice(&height.to_be_bytes());
+        }
+        out.extend_from_slice(&self.bundle_made.to_be_bytes());
+        out.push(u8::from(self.withdrawn));
+    }
+}
+
+impl Decode for Pin {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Pin {
+            sequence: reader.u32()?,
+            known: Known {
+                hash: Hash::decode(reader)?,
+                identity: PublicKey::decode(reader)?,
+                next: Hash::decode(reader)?,
+            },
+            owner: PublicKey::decode(reader)?,
+            registered: reader.u32()?,
+            first_seen: reader.u32()?,
+            last_seen: reader.u32()?,
+            bundle_made: reader.u64()?,
+            withdrawn: match reader.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(DecodeError::Invalid("a pin is neither withdrawn nor not")),
+            },
+        })
+    }
+}
+
+/// The network's magic, a count u32, then each name with its pin, in the order of the names.
+impl Encode for Pins {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.network.magic());
+        out.extend_from_slice(&(self.pins.len() as u32).to_be_bytes());
+        for (name, pin) in &self.pins {
+            name.encode(out);
+            pin.encode(out);
+        }
+    }
+}
+
+impl Decode for Pins {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let magic = reader.array()?;
+        let network = Network::ALL.into_iter().find(|network| network.magic() == magic);
+        let mut pins = Pins::new(network.ok_or(DecodeError::Invalid("the pins are of no known network"))?);
+        let count = reader.u32()? as usize;
+        if count > MAX_PINS {
+            return Err(DecodeError::OverCap { what: "the number of pins", found: count, cap: MAX_PINS });
+        }
+        for _ in 0..count {
+            let name = Name::decode(reader)?;
+            if pins.pins.last_key_value().is_some_and(|(last, _)| *last >= name) {
+                return Err(DecodeError::Invalid("the pins are not in order"));
+            }
+            pins.pins.insert(name, Pin::decode(reader)?);
+        }
+        Ok(pins)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! Records of the past: whether one identity key follows from another.
+//!
+//! The chain proves which record stands. That an earlier one led to it is told by the records between: each names the
+//! hash of the one before it, and where the identity key changes, the old key announced the new one and signed for it.
+
+use namechain::types::{
+    Hash, MessagingRecord, Name, Network, PublicKey, SignedMessagingRecord, next_key_hash,
+};
+
+/// The most records between two that are looked at.
+pub const MAX_STEPS: usize = 64;
+
+/// A record that is known: what the next one is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The record's hash.
+    pub hash: Hash,
+    /// Its identity key.
+    pub identity: PublicKey,
+    /// The hash of the identity key that it announces.
+    pub next: Hash,
+}
+
+impl Known {
+    /// Of a record.
+    pub fn of(network: Network, record: &MessagingRecord) -> Self {
+        Known { hash: record.hash(network), identity: record.identity, next: record.next }
+    }
+}
+
+/// Whether `steps`, the records of `name` after `from` in their order, lead to the record with the hash `to`, and every
+/// change of the identity key on the way is linked. At most [`MAX_STEPS`] steps, of two signatures each, are checked.
+pub fn leads_to(
+    network: Network,
+    name: &Name,
+    from: &Known,
+    steps: &[SignedMessagingRecord],
+    to: &Hash,
+) -> bool {
+    if steps.len() > MAX_STEPS {
+        return false;
+    }
+    let end = steps.iter().try_fold(*from, |before, step| follows(network, name, &before, step));
+    end.is_some_and(|end| end.hash == *to)
+}
+
+/// The record of `step`, if it follows `before`.
+fn follows(network: Network, name: &Name, before: &Known, step: &SignedMessagingRecord) -> Option<Known> {
+    let record = &step.record;
+    let signed = record.identity.verify(&record.possession_message(network, name), &step.possession);
+    if !signed || record.previous != before.hash {
+        return None;
+    }
+    let linked = step.link.is_some_and(|link| {
+        link.identity == before.identity
+            && before.next == next_key_hash(network, &record.identity)
+            && link.identity.verify(&record.link_message(network, name), &link.signature)
+    });
+    (record.identity == before.identity || linked).then(|| Known::of(network, record))
+}

@@ -1,0 +1,237 @@
+//! What can go wrong with other names and with letters, each with its exit code.
+
+use std::{io, path::PathBuf};
+
+use messaging::{
+    Absence, BundleError, OpenError, PinError, SealError, Verdict, envelope::InboxError, files::FileError,
+};
+use namechain::types::Name;
+use thiserror::Error;
+
+use super::super::Exit;
+use crate::dane::DaneError;
+
+/// Why a peer is not resolved, a letter not sealed or not opened.
+#[derive(Debug, Error)]
+pub enum PeerError {
+    /// The keys are not those that were seen.
+    #[error("{}", refusal(.0, *.1))]
+    Verdict(Name, Verdict),
+    /// Pins that take no more, or of another network.
+    #[error(transparent)]
+    Pin(PinError),
+    /// The bundle is older than one that was seen.
+    #[error(transparent)]
+    OldBundle(PinError),
+    /// Pins, or letters seen, can't be read or written.
+    #[error(transparent)]
+    Memory(#[from] FileError),
+    /// A proof from a file proves nothing by itself.
+    #[error("the proof's header was not checked against anything")]
+    NoAnchor,
+    /// A letter that is not opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A letter that is not sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A bundle that is not believed.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// There is no bundle.
+    #[error("there is no bundle of {0}")]
+    NoBundle(Name),
+    /// More keys than an inbox holds.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+    /// None of our names is meant.
+    #[error("the letter is for none of your names that have a bundle here: {0}")]
+    NoName(String),
+    /// No identity key of ours speaks for the name.
+    #[error("no identity key in your directory of keys speaks for {0}")]
+    NotOurs(Name),
+    /// Bytes that are not for eyes.
+    #[error("{0} is not for a terminal")]
+    Terminal(&'static str),
+    /// No line for a zone.
+    #[error(transparent)]
+    Dane(DaneError),
+    /// No locators in the record.
+    #[error("the record of {0} has no locators")]
+    NoLocators(Name),
+    /// Standard input, or a file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Random(String),
+}
+
+fn refusal(name: &Name, verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Unlinked => {
+            format!(
+                "another key speaks for {name} than the one seen before, and nothing links it to that one"
+            )
+        }
+        Verdict::Transferred => {
+            format!("{name} has another owner than when it was seen, or was registered anew")
+        }
+        Verdict::Forked => {
+            format!("another record of the same number stands under {name} than the one seen before")
+        }
+        Verdict::Older => format!("the keys of {name} are older than what was seen of it"),
+        Verdict::Revoked => format!("{name} is revoked"),
+        Verdict::Gone => format!("no key speaks for {name} any more"),
+        Verdict::First | Verdict::Same | Verdict::Rotated => format!("the keys of {name} are refused"),
+    }
+}
+
+impl PeerError {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            PeerError::Verdict(..) | PeerError::OldBundle(_) => Exit::Changed,
+            PeerError::Pin(_) | PeerError::Memory(_) => Exit::Memory,
+            PeerError::NoAnchor => Exit::Unproven,
+            PeerError::Open(error) => open_exit(error),
+            PeerError::NoName(_) => Exit::NotForUs,
+            PeerError::NoLocators(_) => Exit::NotFound,
+            PeerError::Seal(SealError::TooLong { .. } | SealError::Lifetime)
+            | PeerError::Terminal(_)
+            | PeerError::Dane(_)
+            | PeerError::File { .. } => Exit::Usage,
+            PeerError::Seal(_) | PeerError::Bundle(_) | PeerError::NoBundle(_) => Exit::Bundle,
+            PeerError::Inbox(_) | PeerError::NotOurs(_) | PeerError::Random(_) => Exit::Key,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            PeerError::Verdict(name, Verdict::Older) => format!(
+                "the node may be behind, or somebody shows an old state; what was recorded: zonetool peer history {name}"
+            ),
+            PeerError::Verdict(_, verdict) if verdict.can_be_accepted() => {
+                format!("ask its owner by another way; if it is right: --accept {verdict}")
+            }
+            PeerError::Verdict(name, _) => {
+                format!("what was recorded: zonetool peer history {name}")
+            }
+            PeerError::NoAnchor => {
+                "give a header that you trust with --header HEX, or --trust-file-header if you wrote the file yourself"
+                    .into()
+            }
+            PeerError::Open(OpenError::Truncated { .. } | OpenError::TooLong { .. }) => {
+                "ask for it again: it was changed on its way".into()
+            }
+            PeerError::Open(OpenError::OtherZone | OpenError::NotForUs) => {
+                "a letter opens with the keys of its recipient alone, and with a one-time key only once".into()
+            }
+            PeerError::Open(OpenError::ReplacedKey(name)) => {
+                format!("ask {name} to write again with the present key")
+            }
+            PeerError::Seal(SealError::NeedsBundle(name)) | PeerError::NoBundle(name) => format!(
+                "its owner gives it away: zonetool peer bundle export {name} > FILE, then here: --bundle FILE"
+            ),
+            PeerError::Bundle(BundleError::Expired(_)) => {
+                "its owner can make another: zonetool peer bundle make NAME".into()
+            }
+            PeerError::NoName(_) => "say which of your names it is for: --to NAME".into(),
+            PeerError::NoLocators(name) => {
+                format!("its owner records them: zonetool peer publish {name} --locator WHERE")
+            }
+            PeerError::NotOurs(name) => format!("publish one: zonetool peer publish {name}"),
+            PeerError::Terminal(_) => "send it to a file: > FILE".into(),
+            _ => return None,
+        })
+    }
+}
+
+fn open_exit(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Truncated { .. }
+        | OpenError::TooLong { .. }
+        | OpenError::Version(_)
+        | OpenError::Kem(_)
+        | OpenError::Class(_)
+        | OpenError::Malformed(_)
+        | OpenError::Padding => Exit::Damaged,
+        OpenError::OtherZone | OpenError::NotForUs => Exit::NotForUs,
+        OpenError::Readdressed(_) | OpenError::OtherIdentity => Exit::Readdressed,
+        OpenError::Lifetime | OpenError::FromTheFuture { .. } | OpenError::Expired { .. } => Exit::Expired,
+        OpenError::Replayed => Exit::Replayed,
+        OpenError::BadSignature
+        | OpenError::UnknownSender(_)
+        | OpenError::OtherSender { .. }
+        | OpenError::ReplacedKey(_)
+        | OpenError::NewerKey(_)
+        | OpenError::WrongKey(_) => Exit::Sender,
+        OpenError::NoRoom | OpenError::NotKept => Exit::Memory,
+    }
+}
+
+/// A verdict's error for absence that nobody has seen keys before.
+pub fn absent(name: Name, why: Absence, verdict: Verdict, was_seen: bool) -> super::super::CommandError {
+    match (why, was_seen) {
+        (Absence::Unregistered | Absence::Released, false) => super::super::CommandError::NotRegistered(name),
+        (Absence::Grace, _) => super::super::CommandError::Grace(name),
+        (Absence::NoRecord, false) => super::super::CommandError::NoMessaging(name),
+        _ => PeerError::Verdict(name, verdict).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each way in which a letter is refused says so by its exit code.
+    #[test]
+    fn letters_that_are_refused_have_their_exit_codes() {
+        let name = || "alice".parse::<Name>().unwrap();
+        let malformed = || namechain::codec::DecodeError::Trailing(1);
+        for (error, exit) in [
+            (OpenError::Truncated { expected: 2, found: 1 }, Exit::Damaged),
+            (OpenError::TooLong { expected: 1, found: 2 }, Exit::Damaged),
+            (OpenError::Version(9), Exit::Damaged),
+            (OpenError::Kem(9), Exit::Damaged),
+            (OpenError::Class(9), Exit::Damaged),
+            (OpenError::Malformed(malformed()), Exit::Damaged),
+            (OpenError::Padding, Exit::Damaged),
+            (OpenError::OtherZone, Exit::NotForUs),
+            (OpenError::NotForUs, Exit::NotForUs),
+            (OpenError::Readdressed(name()), Exit::Readdressed),
+            (OpenError::OtherIdentity, Exit::Readdressed),
+            (OpenError::Lifetime, Exit::Expired),
+            (OpenError::FromTheFuture { created: 1 }, Exit::Expired),
+            (OpenError::Expired { expired: 1 }, Exit::Expired),
+            (OpenError::Replayed, Exit::Replayed),
+            (OpenError::BadSignature, Exit::Sender),
+            (OpenError::UnknownSender(name()), Exit::Sender),
+            (OpenError::OtherSender { claimed: name(), given: name() }, Exit::Sender),
+            (OpenError::ReplacedKey(name()), Exit::Sender),
+            (OpenError::NewerKey(name()), Exit::Sender),
+            (OpenError::WrongKey(name()), Exit::Sender),
+            (OpenError::NoRoom, Exit::Memory),
+            (OpenError::NotKept, Exit::Memory),
+        ] {
+            assert_eq!(PeerError::Open(error.clone()).exit(), exit, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_can_be_accepted_says_how() {
+        use Verdict::{Forked, Gone, Older, Revoked, Transferred, Unlinked};
+        for verdict in [Unlinked, Transferred, Forked, Older, Revoked, Gone] {
+            let error = PeerError::Verdict("alice".parse().unwrap(), verdict);
+            let hint = error.hint().unwrap();
+            assert_eq!(hint.contains(&format!("--accept {verdict}")), verdict.can_be_accepted(), "{hint}");
+            assert_eq!((error.exit(), error.to_string().contains("alice")), (Exit::Changed, true));
+        }
+    }
+}

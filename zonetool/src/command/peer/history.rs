@@ -1,0 +1,284 @@
+//! `peer history NAME`: every key that spoke for a name. The node says what was recorded; how one key came after the other is
+//! judged here, by the chain's own rules.
+
+use std::fmt::Write as _;
+
+use namechain::{
+    consensus::messaging::{check_signatures, published},
+    types::{Action, Hash, Name, NameEntry, Named, Network, PublicKey, RecordSet},
+};
+use serde::Serialize;
+
+use super::super::{CommandError, history::operations, parse_name};
+use crate::{
+    cli::OfName,
+    client::Client,
+    ui::{Ui, utc},
+};
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct History {
+    name: Name,
+    steps: Vec<Step>,
+    /// The height from which the node has more than is listed.
+    next: Option<u32>,
+}
+
+/// A change of who speaks for the name.
+#[derive(Debug, Serialize)]
+struct Step {
+    height: u32,
+    /// The time that the block's header states, in seconds of Unix time.
+    time: u64,
+    /// The operation's id.
+    id: Hash,
+    /// Of a record: `first` (none stood), `same` (the key stays), `linked` (by the key before), `unlinked`. Otherwise what ended
+    /// the one that stood: `withdrawn`, `transferred`, `recovered`, `revoked`, `released`.
+    how: &'static str,
+    /// The record's sequence number.
+    sequence: Option<u32>,
+    /// The identity key from then on.
+    identity: Option<PublicKey>,
+}
+
+/// Runs the command.
+pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
+    let name = parse_name(&args.name)?;
+    let (steps, next) = steps(client, &name)?;
+    if steps.is_empty() {
+        return Err(CommandError::NoMessaging(name));
+    }
+    let history = History { name, steps, next };
+    if let Some(next) = history.next {
+        ui.note(&format!("there is more, from height {next} on"));
+    }
+    ui.result(&describe(&history), &history);
+    Ok(())
+}
+
+/// The height at which `key` ceased to speak for a name, if it ever spoke for it and does no more.
+pub fn spoke_until(client: &Client, name: &Name, key: &PublicKey) -> Result<Option<u32>, CommandError> {
+    let (steps, _) = steps(client, name)?;
+    Ok(last_of(&steps, key))
+}
+
+fn last_of(steps: &[Step], key: &PublicKey) -> Option<u32> {
+    let pairs = steps.windows(2).rev();
+    let mut ends = pairs.filter(|pair| pair[0].identity == Some(*key) && pair[1].identity != Some(*key));
+    let stands = steps.last().is_some_and(|step| step.identity == Some(*key));
+    ends.next().filter(|_| !stands).map(|pair| pair[1].height)
+}
+
+/// Every change of who speaks for a name, and the height from which the node has more.
+fn steps(client: &Client, name: &Name) -> Result<(Vec<Step>, Option<u32>), CommandError> {
+    let network = client.status()?.network;
+    let (operations, next) = operations(client, name, 0)?;
+    let mut entry = blank(name);
+    let mut steps = Vec::new();
+    for (past, named) in &operations {
+        let judged = step(network, past.height, named, &mut entry);
+        let how = judged.map_err(|rule| {
+            let why = format!("its history has a messaging record that breaks the rule {rule}");
+            CommandError::from(client.nonsense(why))
+        })?;
+        let Some(how) = how else { continue };
+        let stands = entry.messaging.as_ref().map(|entry| &entry.record);
+        steps.push(Step {
+            height: past.height,
+            time: past.time,
+            id: past.id,
+            how,
+            sequence: stands.map(|record| record.sequence),
+            identity: stands.map(|record| record.identity),
+        });
+    }
+    if operations.is_empty() {
+        return Err(CommandError::NotRegistered(name.clone()));
+    }
+    Ok((steps, next))
+}
+
+/// A name before anything was published under it. Only what messaging records need is followed.
+fn blank(name: &Name) -> NameEntry {
+    NameEntry {
+        name: name.clone(),
+        owner: PublicKey([0; 32]),
+        recovery: None,
+        sequence: 0,
+        registered: 0,
+        updated: 0,
+        expires: 0,
+        revoked: false,
+        transfer: None,
+        records: RecordSet::default(),
+        messaging: None,
+        messaging_sequence: 0,
+    }
+}
+
+/// What an operation does to the messaging record, if anything; or the rule that it breaks.
+fn step(
+    network: Network,
+    height: u32,
+    named: &Named,
+    entry: &mut NameEntry,
+) -> Result<Option<&'static str>, &'static str> {
+    let ends = match &named.action {
+        Action::Publish { record: Some(signed) } => {
+            let new = check_signatures(network, &entry.name, signed)
+                .and_then(|()| published(network, height, entry, signed))
+                .map_err(|violation| violation.id())?;
+            let how = match &entry.messaging {
+                None => "first",
+                Some(before) if before.record.identity == new.record.identity => "same",
+                Some(_) if new.linked => "linked",
+                Some(_) => "unlinked",
+            };
+            entry.messaging_sequence = new.record.sequence;
+            entry.messaging = Some(Box::new(new));
+            return Ok(Some(how));
+        }
+        Action::Publish { record: None } => "withdrawn",
+        Action::Accept { .. } => "transferred",
+        Action::Recover { .. } => "recovered",
+        Action::Revoke => "revoked",
+        Action::Register { .. } => "released",
+        Action::Update { .. } | Action::Renew | Action::Transfer { .. } | Action::Cancel => return Ok(None),
+    };
+    Ok(entry.messaging.take().map(|_| ends))
+}
+
+fn describe(history: &History) -> String {
+    let mut text =
+        format!("{:>8}  {:<20}  {:>6}  {:<11} identity\n", "height", "time (UTC)", "record", "how");
+    for step in &history.steps {
+        let sequence = step.sequence.map_or_else(String::new, |sequence| sequence.to_string());
+        let identity = step.identity.map_or_else(|| "none".to_owned(), |identity| identity.to_string());
+        let (height, time, how) = (step.height, utc(step.time), step.how);
+        // Writing to a String never fails.
+        let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>6}  {how:<11} {identity}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use namechain::types::{
+        Locators, MessagingPolicy, MessagingRecord, SecretKey, Signature, SignedMessagingRecord, Stamp,
+        next_key_hash,
+    };
+
+    use super::*;
+
+    const NETWORK: Network = Network::Dev;
+
+    fn key(number: u8) -> SecretKey {
+        SecretKey::from_seed(&[number; 32])
+    }
+
+    fn named(action: Action) -> Named {
+        Named {
+            name: "alice".parse().unwrap(),
+            sequence: 0,
+            signer: key(1).public(),
+            action,
+            signature: Signature([0; 64]),
+            stamp: Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 },
+        }
+    }
+
+    /// A record of `identity`, announcing the key after it.
+    fn publish(entry: &NameEntry, identity: u8, link: Option<u8>) -> Named {
+        let record = MessagingRecord {
+            sequence: entry.messaging_sequence + 1,
+            previous: entry.messaging.as_ref().map(|it| it.record.hash(NETWORK)).unwrap_or_default(),
+            identity: key(identity).public(),
+            next: next_key_hash(NETWORK, &key(identity + 1).public()),
+            x25519: [0; 32],
+            bundle: Hash::ZERO,
+            locators: Locators::default(),
+            policy: MessagingPolicy::default(),
+        };
+        let link = link.map(key);
+        let signed = SignedMessagingRecord::sign(NETWORK, &entry.name, record, &key(identity), link.as_ref());
+        named(Action::Publish { record: Some(Box::new(signed)) })
+    }
+
+    #[test]
+    fn every_change_is_told_apart() {
+        let mut entry = blank(&"alice".parse().unwrap());
+        let mut told = Vec::new();
+        let mut take = |entry: &mut NameEntry, named: &Named| {
+            let how = step(NETWORK, 5, named, entry).unwrap();
+            told.push(how.unwrap_or("nothing"));
+        };
+        take(&mut entry, &named(Action::Renew));
+        take(&mut entry, &named(Action::Revoke));
+        for (identity, link) in [(10, None), (10, None), (11, Some(10)), (20, None)] {
+            let next = publish(&entry, identity, link);
+            take(&mut entry, &next);
+        }
+        take(&mut entry, &named(Action::Accept { recovery: None }));
+        for ends in [
+            Action::Publish { record: None },
+            Action::Recover { owner: key(1).public(), recovery: None },
+            Action::Register { recovery: None, salt: [0; 32], records: RecordSet::default() },
+        ] {
+            let next = publish(&entry, 10, None);
+            take(&mut entry, &next);
+            take(&mut entry, &named(ends));
+        }
+        assert_eq!(
+            told,
+            [
+                "nothing",
+                "nothing",
+                "first",
+                "same",
+                "linked",
+                "unlinked",
+                "transferred",
+                "first",
+                "withdrawn",
+                "first",
+                "recovered",
+                "first",
+                "released"
+            ]
+        );
+    }
+
+    #[test]
+    fn until_when_a_key_spoke() {
+        let at = |height: u32, identity: Option<u8>| Step {
+            height,
+            time: 0,
+            id: Hash::ZERO,
+            how: "first",
+            sequence: None,
+            identity: identity.map(|identity| key(identity).public()),
+        };
+        let steps =
+            [at(1, Some(7)), at(2, Some(7)), at(3, Some(8)), at(4, None), at(5, Some(7)), at(6, Some(9))];
+        let until = |steps: &[Step], number| last_of(steps, &key(number).public());
+        assert_eq!(until(&steps, 7), Some(6));
+        assert_eq!(until(&steps, 8), Some(4));
+        assert_eq!((until(&steps, 9), until(&steps, 10)), (None, None));
+        assert_eq!(until(&steps[..5], 7), None, "it speaks again");
+        assert_eq!(until(&[], 7), None);
+    }
+
+    #[test]
+    fn a_node_that_makes_one_up_is_found_out() {
+        let mut entry = blank(&"alice".parse().unwrap());
+        let first = publish(&entry, 10, None);
+        assert_eq!(step(NETWORK, 5, &first, &mut entry), Ok(Some("first")));
+        assert_eq!(step(NETWORK, 6, &first, &mut entry), Err("messaging-sequence"));
+        let mut forged = publish(&entry, 11, Some(10));
+        if let Action::Publish { record: Some(signed) } = &mut forged.action {
+            signed.link.as_mut().unwrap().signature.0[3] ^= 1;
+        }
+        assert_eq!(step(NETWORK, 6, &forged, &mut entry), Err("link-signature"));
+    }
+}

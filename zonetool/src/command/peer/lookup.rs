@@ -1,0 +1,206 @@
+//! From a name to its verified keys: the proof, the header that it is checked against, and what was seen before.
+
+use messaging::{
+    Accept, Anchor, Finding, Pin, PinError, Pins, ProofError as Unproven, Verdict, VerifiedPeer, examine,
+    files::Stored,
+};
+use namechain::{
+    codec::Decode,
+    types::{Action, HEADER_BYTES, Header, Name, Network, SignedMessagingRecord},
+};
+
+use super::{
+    super::{CommandError, history::operations},
+    error::{PeerError, absent},
+};
+use crate::{
+    cli::Lookup,
+    client::Client,
+    peers::Memory,
+    proof::{ProofFile, given_header},
+};
+
+/// How often a node is asked again because its chain moved on between two questions.
+const TRIES: usize = 3;
+
+/// A name as it is known after a look.
+pub struct Looked {
+    /// Its keys; none if it was accepted that there are none.
+    pub peer: Option<VerifiedPeer>,
+    /// How they compare with what was seen before.
+    pub verdict: Verdict,
+    /// What was seen before.
+    pub before: Option<Pin>,
+    /// The header that the proof was checked against, and where it is from: `node`, `given`, `file`.
+    pub anchor: (Header, &'static str),
+    /// The height in whose state it is proven.
+    pub height: u32,
+    /// The proof.
+    pub file: ProofFile,
+}
+
+/// What is said of a name, and what it is checked against.
+struct Gathered {
+    anchor: Anchor,
+    header: (Header, &'static str),
+    file: ProofFile,
+}
+
+/// Looks a name up, compares it with what was seen before, and remembers it. Asks `client` unless there is a file.
+pub fn look_up(client: &Client, args: &Lookup, name: &Name) -> Result<Looked, CommandError> {
+    look(client, args, name, true)
+}
+
+/// The same of a name that somebody says to have, by which nothing is remembered.
+pub fn peek(client: &Client, args: &Lookup, name: &Name) -> Result<VerifiedPeer, CommandError> {
+    let Looked { peer, verdict, .. } = look(client, args, name, false)?;
+    peer.ok_or_else(|| PeerError::Verdict(name.clone(), verdict).into())
+}
+
+fn look(client: &Client, args: &Lookup, name: &Name, remember: bool) -> Result<Looked, CommandError> {
+    let mut tries = 1;
+    let (gathered, finding) = loop {
+        let gathered = gather(client, args, name)?;
+        match examine(&gathered.anchor, name, &gathered.file.evidence()?) {
+            // The chain moved on between two questions.
+            Err(Unproven::OffChain(_) | Unproven::UnknownHeader)
+                if tries < TRIES && gathered.header.1 == "node" =>
+            {
+                tries += 1;
+            }
+            found => break (gathered, found.map_err(crate::proof::ProofError::Evidence)?),
+        }
+    };
+    let memory = Memory::of(gathered.anchor.network())?;
+    let mut pins = memory.pins().map_err(PeerError::Memory)?;
+    let before = pins.value.get(name).copied();
+    let asked = args.offline.is_none().then_some(client);
+    let steps = between(asked, name, before.as_ref(), &finding)?;
+    let accept = args.accept.map(|accept| accept.verdict());
+    let (verdict, peer, height) = settle(&mut pins, name, finding, &steps, (accept, remember))?;
+    Ok(Looked { peer, verdict, before, anchor: gathered.header, height, file: gathered.file })
+}
+
+/// The same, for a name that must have keys.
+pub fn look_up_peer(
+    client: &Client,
+    args: &Lookup,
+    name: &Name,
+) -> Result<(VerifiedPeer, Verdict), CommandError> {
+    let Looked { peer, verdict, .. } = look_up(client, args, name)?;
+    let peer = peer.ok_or_else(|| CommandError::from(PeerError::Verdict(name.clone(), verdict)))?;
+    Ok((peer, verdict))
+}
+
+fn gather(client: &Client, args: &Lookup, name: &Name) -> Result<Gathered, CommandError> {
+    let given = args.header.as_deref().map(given_header).transpose()?;
+    let (network, header, file) = match (&args.offline, given) {
+        (Some(path), given) => {
+            let file = ProofFile::load(path)?;
+            let header = match given {
+                Some(header) => (header, "given"),
+                None if args.trust_file_header => {
+                    (file.against()?.map_or_else(|| file.header(), Ok)?, "file")
+                }
+                None => return Err(PeerError::NoAnchor.into()),
+            };
+            (file.network, header, file)
+        }
+        (None, Some(header)) => {
+            let network = client.status()?.network;
+            let file = ProofFile::of(network, client.proof(name, Some(header.height))?);
+            (network, (header, "given"), file)
+        }
+        (None, None) => {
+            let (network, header) = tip(client)?;
+            let mut file = ProofFile::of(network, client.proof(name, None)?);
+            let proven = file.header()?;
+            if proven != header {
+                file = file.with_place(client.place(&proven.id(network), header.height)?);
+            }
+            (network, (header, "node"), file)
+        }
+    };
+    if file.name != *name {
+        return Err(crate::proof::ProofError::OtherName { expected: name.clone(), found: file.name }.into());
+    }
+    let anchor = Anchor::new(network, header.0.clone()).with_max_depth(args.max_depth);
+    Ok(Gathered { anchor, header, file })
+}
+
+/// The header of the node's tip: whoever runs the node vouches for it.
+fn tip(client: &Client) -> Result<(Network, Header), CommandError> {
+    let status = client.status()?;
+    if !status.synced {
+        return Err(CommandError::NotSynced(status.height));
+    }
+    let block = client.block(status.tip)?;
+    let header = block.bytes.get(..2 * HEADER_BYTES).and_then(|text| hex::decode(text).ok());
+    let header = header.and_then(|bytes| Header::from_bytes(&bytes).ok());
+    match header {
+        Some(header) if header.id(status.network) == status.tip => Ok((status.network, header)),
+        _ => Err(client.nonsense("its tip is another block than it says").into()),
+    }
+}
+
+/// The records between the one that was seen and the present one, if there are more than one, from the name's history. What
+/// they are worth is judged with the pins.
+fn between(
+    client: Option<&Client>,
+    name: &Name,
+    before: Option<&Pin>,
+    finding: &Finding,
+) -> Result<Vec<SignedMessagingRecord>, CommandError> {
+    let (Some(client), Some(pin), Finding::Peer(peer)) = (client, before, finding) else {
+        return Ok(Vec::new());
+    };
+    let skipped = peer.sequence() > pin.sequence.saturating_add(1);
+    if !skipped || peer.identity() == pin.known.identity {
+        return Ok(Vec::new());
+    }
+    let (recorded, _) = operations(client, name, pin.registered)?;
+    let published = recorded.into_iter().filter_map(|(_, named)| match named.action {
+        Action::Publish { record: Some(signed) } => Some(*signed),
+        _ => None,
+    });
+    let wanted = pin.sequence.saturating_add(1)..=peer.sequence();
+    Ok(published.filter(|signed| wanted.contains(&signed.record.sequence)).collect())
+}
+
+/// The verdict, if it is one that can be used or is accepted; what was found is remembered then, if it is to be.
+fn settle(
+    pins: &mut Stored<Pins>,
+    name: &Name,
+    finding: Finding,
+    steps: &[SignedMessagingRecord],
+    (accept, remember): (Option<Verdict>, bool),
+) -> Result<(Verdict, Option<VerifiedPeer>, u32), CommandError> {
+    let verdict = pins.value.judge(&finding, steps);
+    let accepted = accept == Some(verdict);
+    let save = |pins: &Stored<Pins>| match remember {
+        true => pins.save().map_err(PeerError::Memory),
+        false => Ok(()),
+    };
+    match finding {
+        Finding::Peer(peer) => {
+            let accept = if accepted { Accept::Change } else { Accept::Nothing };
+            pins.value.note(&peer, steps, accept).map_err(|error| match error {
+                PinError::Refused { name, verdict } => PeerError::Verdict(name, verdict),
+                other => PeerError::Pin(other),
+            })?;
+            save(pins)?;
+            Ok((verdict, Some(*peer.clone()), peer.height()))
+        }
+        Finding::Absent { why, height } => {
+            let was_seen = pins.value.get(name).is_some();
+            pins.value.note_absence(name, why, height);
+            if was_seen {
+                save(pins)?;
+            }
+            match accepted {
+                true => Ok((verdict, None, height)),
+                false => Err(absent(name.clone(), why, verdict, was_seen)),
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `peer`: the keys that speak for a name.
+
+mod bundle;
+mod channel;
+mod dane;
+mod error;
+mod history;
+mod lookup;
+mod open;
+mod publish;
+mod resolve;
+mod seal;
+
+use std::fmt::Write as _;
+
+use namechain::{rpc::Standing, types::Name};
+use serde::Serialize;
+
+pub use error::PeerError;
+
+use super::{
+    CommandError, KeyPlace, messaging_of,
+    show::{ShownMessaging, registered},
+};
+use crate::{
+    cli::{OfName, PeerCommand},
+    client::Client,
+    keys,
+    ui::Ui,
+};
+
+pub use channel::ChannelFailure;
+
+/// What `peer show --json` prints.
+#[derive(Debug, Serialize)]
+struct Shown {
+    name: Name,
+    standing: Standing,
+    height: u32,
+    messaging: ShownMessaging,
+    /// Which of your identity keys it is, if a file in the directory of keys has it.
+    index: Option<u32>,
+}
+
+/// Runs the command.
+pub fn run(ui: Ui, client: Client, place: &KeyPlace, command: &PeerCommand) -> Result<(), CommandError> {
+    match command {
+        PeerCommand::Publish(args) => publish::publish(ui, client, place, args),
+        PeerCommand::Rotate(args) => publish::rotate(ui, client, place, args),
+        PeerCommand::Revoke(args) => publish::withdraw(ui, client, place, args),
+        PeerCommand::Show(args) => show(ui, &client, place, args),
+        PeerCommand::History(args) => history::run(ui, &client, args),
+        PeerCommand::Listen(args) => channel::listen(ui, client, place, args),
+        PeerCommand::Dial(args) => channel::dial(ui, client, place, args),
+        PeerCommand::Resolve(args) => resolve::run(ui, &client, args),
+        PeerCommand::Seal(args) => seal::run(ui, &client, place, args),
+        PeerCommand::Open(args) => open::run(ui, &client, place, args),
+        PeerCommand::Dane(command) => dane::run(ui, &client, command),
+        PeerCommand::Bundle(command) => bundle::run(ui, &client, place, command),
+    }
+}
+
+fn show(ui: Ui, client: &Client, place: &KeyPlace, args: &OfName) -> Result<(), CommandError> {
+    let (info, _) = registered(client, &args.name)?;
+    let entry = info.entry.as_ref().map(messaging_of).transpose()?.flatten();
+    let Some(entry) = entry else { return Err(CommandError::NoMessaging(info.name)) };
+    let files = keys::identities(&place.directory)?;
+    let index = files.iter().find(|file| file.identity == entry.record.identity).map(|file| file.index);
+    let messaging = ShownMessaging::from(&entry);
+    let shown = Shown { name: info.name, standing: info.standing, height: info.height, messaging, index };
+    ui.result(&describe(&shown), &shown);
+    Ok(())
+}
+
+fn describe(shown: &Shown) -> String {
+    let it = &shown.messaging;
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+    let linked = if it.linked { "linked by the key before" } else { "not linked" };
+    let alone = if it.x25519_alone { "allowed" } else { "not allowed" };
+    let standing = match shown.standing {
+        Standing::Active => "active",
+        Standing::Revoked => "revoked: it does not resolve",
+        _ => "its lease is over: it does not resolve",
+    };
+    let mut rows = vec![
+        ("name", shown.name.to_string()),
+        ("standing", standing.to_owned()),
+        ("identity", it.identity.to_string()),
+        ("record", format!("{} at height {}, {linked}", it.sequence, it.height)),
+        ("next", or_none(it.next.map(|next| next.to_string()))),
+        ("x25519", it.x25519.clone()),
+        ("bundle", or_none(it.bundle.map(|bundle| bundle.to_string()))),
+        ("x25519 alone", alone.to_owned()),
+    ];
+    rows.extend(it.locators.iter().map(|locator| ("locator", locator.clone())));
+    let here = shown.index.map(|index| format!("yours, of index {index}"));
+    rows.push(("key", here.unwrap_or_else(|| "not in your directory of keys".to_owned())));
+    let mut text = String::new();
+    for (label, value) in rows {
+        // Writing to a String never fails.
+        let _ = writeln!(text, "{label:<12} {value}");
+    }
+    text
+}

@@ -1,0 +1,239 @@
+//! `peer publish`, `peer rotate`, `peer revoke`: a messaging record that follows the one that stands.
+
+use namechain::types::{
+    Action, Hash, Locators, MessagingPolicy, MessagingRecord, NameEntry, Network, PublicKey, SecretKey,
+    SignedMessagingRecord, next_key_hash,
+};
+
+use super::{
+    super::{CommandError, KeyPlace, operate, parse_name, words},
+    bundle,
+};
+use crate::{
+    cli::{Bundle, PeerOperate, PeerPublish, PeerRecord, PeerRotate, WordsFrom},
+    client::Client,
+    keys::{self, IdentityBranch, IdentityFile, KeyFile, MAX_IDENTITIES},
+    ui::Ui,
+};
+
+/// What makes identity keys: the key file's owner, and where the words are.
+struct Source<'a> {
+    ui: Ui,
+    place: &'a KeyPlace,
+    owner: PublicKey,
+    words: &'a WordsFrom,
+    /// How the owner's key is kept, and so the identity keys.
+    file: &'a KeyFile,
+    dry_run: bool,
+}
+
+impl Source<'_> {
+    /// The identity keys of the words, which must be those of the key file.
+    fn branch(&self) -> Result<IdentityBranch, CommandError> {
+        let words = words::read(self.ui, self.words.words_file.as_deref())?;
+        match words.keys().owner().public() {
+            found if found == self.owner => Ok(words.identities()),
+            found => Err(CommandError::ForeignWords { ours: self.owner, found }),
+        }
+    }
+
+    /// The identity key at `index` of the words, which has a file from now on.
+    fn make(&self, branch: &IdentityBranch, index: u32) -> Result<IdentityFile, CommandError> {
+        let protection = self.file.protection(&self.place.passphrases)?;
+        let made = IdentityFile::of(&self.place.directory, branch, index, &protection)?;
+        if !self.dry_run {
+            made.store(&self.place.directory)?;
+        }
+        Ok(made)
+    }
+
+    /// The identity key to publish for a name: the one asked for, the one that stands, or the last one used.
+    fn choose(&self, index: Option<u32>, before: &NameEntry) -> Result<IdentityFile, CommandError> {
+        let mut files = keys::identities(&self.place.directory)?;
+        let stands = before.messaging.as_ref().map(|entry| entry.record.identity);
+        let found = match (index, stands) {
+            (Some(index), _) => files.iter().position(|file| file.index == index),
+            (None, Some(stands)) => files.iter().position(|file| file.identity == stands),
+            (None, None) => files.len().checked_sub(1),
+        };
+        if let Some(found) = found {
+            return Ok(files.swap_remove(found));
+        }
+        let branch = self.branch()?;
+        let index = match (index, stands) {
+            (Some(index), _) => index,
+            (None, Some(stands)) => of_words(&branch, before, &stands)?,
+            (None, None) => 0,
+        };
+        self.make(&branch, index)
+    }
+}
+
+fn of_words(branch: &IdentityBranch, before: &NameEntry, stands: &PublicKey) -> Result<u32, CommandError> {
+    branch
+        .find(stands)
+        .ok_or_else(|| CommandError::ForeignIdentity { name: before.name.clone(), identity: *stands })
+}
+
+/// `peer publish`.
+pub fn publish(ui: Ui, client: Client, place: &KeyPlace, args: &PeerPublish) -> Result<(), CommandError> {
+    let (file, locators) = (keys::load(&place.directory)?, locators(&args.record)?);
+    let (owner, dry_run) = (file.owner, args.operate.dry_run);
+    let (own, again) = (keys::load(&place.directory)?, client.again()?);
+    let mut made = None;
+    let decide = |network: Network, before: &NameEntry| {
+        check_owner(before, owner)?;
+        let source = Source { ui, place, owner, words: &args.words, file: &own, dry_run };
+        let identity = source.choose(args.index, before)?;
+        let mut record = record(network, before, &identity, &args.record, locators);
+        if is_unchanged(before, &record) && args.record.bundle != Some(Bundle::New) {
+            return Err(CommandError::Unchanged(before.name.clone()));
+        }
+        let key = identity.unlock(&place.passphrases)?;
+        if makes_bundle(&args.record, before) {
+            let (name, sequence) = (&before.name, record.sequence);
+            record.bundle = bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
+            made = Some(identity);
+        }
+        Ok(signed(network, before, record, &key, None))
+    };
+    operate::owner(ui, client, place, &args.operate.operate(), file, Box::new(decide))?;
+    hand_in(ui, &again, place, &args.operate, made)
+}
+
+/// Gives the node the bundle that was made, once its record is recorded.
+fn hand_in(
+    ui: Ui,
+    client: &Client,
+    place: &KeyPlace,
+    args: &PeerOperate,
+    made: Option<IdentityFile>,
+) -> Result<(), CommandError> {
+    let name = parse_name(&args.name)?;
+    match made.filter(|_| !args.dry_run) {
+        Some(identity) if args.waiting.wait => bundle::put_after(ui, client, place, &name, &identity),
+        Some(_) => {
+            ui.note(&format!("once that is recorded, hand its bundle in: zonetool peer bundle put {name}"))
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Whether a new bundle goes with the record: unless it is said otherwise, for the first one, and where there was one.
+fn makes_bundle(args: &PeerRecord, before: &NameEntry) -> bool {
+    let stands = before.messaging.as_ref().map(|entry| &entry.record);
+    match args.bundle {
+        Some(chosen) => chosen == Bundle::New,
+        None => stands.is_none_or(|record| record.bundle != Hash::ZERO),
+    }
+}
+
+/// `peer rotate`.
+pub fn rotate(ui: Ui, client: Client, place: &KeyPlace, args: &PeerRotate) -> Result<(), CommandError> {
+    let (file, locators) = (keys::load(&place.directory)?, locators(&args.record)?);
+    let (owner, dry_run) = (file.owner, args.operate.dry_run);
+    let (own, again) = (keys::load(&place.directory)?, client.again()?);
+    let mut made = None;
+    let decide = |network: Network, before: &NameEntry| {
+        check_owner(before, owner)?;
+        let stands = before.messaging.as_ref().map(|entry| entry.record.identity);
+        let stands = stands.ok_or_else(|| CommandError::NoMessaging(before.name.clone()))?;
+        let source = Source { ui, place, owner, words: &args.words, file: &own, dry_run };
+        let branch = source.branch()?;
+        let index = of_words(&branch, before, &stands)?;
+        if index + 1 >= MAX_IDENTITIES {
+            return Err(CommandError::NoMoreKeys(MAX_IDENTITIES));
+        }
+        let identity = source.make(&branch, index + 1)?;
+        let mut record = record(network, before, &identity, &args.record, locators);
+        let key = branch.key(index + 1);
+        // What stands was signed by the old key.
+        record.bundle = given(&args.record).unwrap_or_default();
+        if makes_bundle(&args.record, before) {
+            let (name, sequence) = (&before.name, record.sequence);
+            record.bundle = bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
+            made = Some(identity);
+        }
+        Ok(signed(network, before, record, &key, Some(&branch.key(index))))
+    };
+    operate::owner(ui, client, place, &args.operate.operate(), file, Box::new(decide))?;
+    hand_in(ui, &again, place, &args.operate, made)
+}
+
+/// The hash of a bundle that was given.
+fn given(args: &PeerRecord) -> Option<Hash> {
+    match args.bundle {
+        Some(Bundle::Hash(hash)) => Some(hash),
+        _ => None,
+    }
+}
+
+/// `peer revoke`.
+pub fn withdraw(ui: Ui, client: Client, place: &KeyPlace, args: &PeerOperate) -> Result<(), CommandError> {
+    let file = keys::load(&place.directory)?;
+    let decide = |_: Network, before: &NameEntry| match before.messaging {
+        Some(_) => Ok(Action::Publish { record: None }),
+        None => Err(CommandError::NoMessaging(before.name.clone())),
+    };
+    operate::owner(ui, client, place, &args.operate(), file, Box::new(decide))
+}
+
+/// Before words or passphrases are asked for.
+fn check_owner(before: &NameEntry, ours: PublicKey) -> Result<(), CommandError> {
+    if before.owner == ours {
+        return Ok(());
+    }
+    let (name, owner) = (before.name.clone(), before.owner);
+    Err(CommandError::NotOwner { name, owner, ours, rule: "not-owner" })
+}
+
+/// The locators that were given, if any were: before anybody is asked for anything.
+fn locators(args: &PeerRecord) -> Result<Option<Locators>, CommandError> {
+    let given = args.no_locators || !args.locators.is_empty();
+    Ok(given.then(|| Locators::new(args.locators.clone())).transpose()?)
+}
+
+/// The record that follows what stands: what was not given stays.
+fn record(
+    network: Network,
+    before: &NameEntry,
+    identity: &IdentityFile,
+    args: &PeerRecord,
+    locators: Option<Locators>,
+) -> MessagingRecord {
+    let stands = before.messaging.as_ref().map(|entry| &entry.record);
+    let stays = stands.filter(|record| record.identity == identity.identity);
+    MessagingRecord {
+        sequence: before.messaging_sequence.saturating_add(1),
+        previous: stands.map(|record| record.hash(network)).unwrap_or_default(),
+        identity: identity.identity,
+        next: next_key_hash(network, &identity.next),
+        x25519: identity.x25519,
+        bundle: given(args).or_else(|| stays.map(|record| record.bundle)).unwrap_or_default(),
+        locators: locators.or_else(|| stands.map(|record| record.locators.clone())).unwrap_or_default(),
+        policy: MessagingPolicy {
+            x25519_alone: args
+                .x25519_alone
+                .map_or(stands.is_some_and(|record| record.policy.x25519_alone), |answer| answer.0),
+        },
+    }
+}
+
+fn is_unchanged(before: &NameEntry, record: &MessagingRecord) -> bool {
+    before.messaging.as_ref().is_some_and(|entry| {
+        let (sequence, previous) = (entry.record.sequence, entry.record.previous);
+        MessagingRecord { sequence, previous, ..record.clone() } == entry.record
+    })
+}
+
+fn signed(
+    network: Network,
+    before: &NameEntry,
+    record: MessagingRecord,
+    identity: &SecretKey,
+    link: Option<&SecretKey>,
+) -> Action {
+    let signed = SignedMessagingRecord::sign(network, &before.name, record, identity, link);
+    Action::Publish { record: Some(Box::new(signed)) }
+}

@@ -1,0 +1,126 @@
+//! `peer resolve NAME`: the keys that the chain proves to be a name's, and how they compare with what was seen before.
+
+use std::{fmt::Write as _, io, path::Path};
+
+use messaging::VerifiedPeer;
+use namechain::types::{Hash, Name, Network};
+use serde::Serialize;
+
+use super::{
+    super::{CommandError, parse_name, show::ShownMessaging},
+    error::PeerError,
+    lookup::{Looked, look_up},
+};
+use crate::{
+    cli::Resolve,
+    client::Client,
+    ui::{Ui, utc},
+};
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Resolved {
+    name: Name,
+    network: Network,
+    /// `first`, `same`, `rotated`, or what was accepted.
+    verdict: &'static str,
+    /// The record; none if it was accepted that there are no keys.
+    messaging: Option<ShownMessaging>,
+    /// The height of the block in whose state it is proven.
+    height: u32,
+    /// How many blocks below the trusted header that is.
+    depth: u32,
+    /// The trusted header's block, the time that it states, and where it is from: `node`, `given`, `file`.
+    trusted: Hash,
+    time: u64,
+    header: &'static str,
+    seen: Option<Before>,
+}
+
+/// What was seen before.
+#[derive(Debug, Serialize)]
+struct Before {
+    sequence: u32,
+    identity: String,
+    /// The first and the last height at which it was seen.
+    first: u32,
+    last: u32,
+}
+
+/// Runs the command.
+pub fn run(ui: Ui, client: &Client, args: &Resolve) -> Result<(), CommandError> {
+    let name = parse_name(&args.name)?;
+    let looked = look_up(client, &args.lookup, &name)?;
+    if let Some(path) = &args.save {
+        save(&looked, path)?;
+    }
+    let resolved = resolved(name, &looked);
+    ui.result(&describe(&resolved), &resolved);
+    Ok(())
+}
+
+fn save(looked: &Looked, path: &Path) -> Result<(), CommandError> {
+    let failed = |source| PeerError::File { path: path.to_owned(), source };
+    let text = serde_json::to_string_pretty(&looked.file).map_err(|error| failed(io::Error::from(error)))?;
+    Ok(std::fs::write(path, text + "\n").map_err(failed)?)
+}
+
+fn resolved(name: Name, looked: &Looked) -> Resolved {
+    let (network, (header, from)) = (looked.file.network, &looked.anchor);
+    Resolved {
+        name,
+        network,
+        verdict: looked.verdict.as_str(),
+        messaging: looked.peer.as_ref().map(VerifiedPeer::entry).map(ShownMessaging::from),
+        height: looked.height,
+        depth: header.height.saturating_sub(looked.height),
+        trusted: header.id(network),
+        time: header.time,
+        header: from,
+        seen: looked.before.map(|pin| Before {
+            sequence: pin.sequence,
+            identity: pin.known.identity.to_string(),
+            first: pin.first_seen,
+            last: pin.last_seen,
+        }),
+    }
+}
+
+fn describe(resolved: &Resolved) -> String {
+    let from = match resolved.header {
+        "node" => "the node's tip",
+        "given" => "the header that was given",
+        _ => "the header in the file, trusted as you say",
+    };
+    let seen = resolved.seen.as_ref().map_or_else(
+        || "never before".to_owned(),
+        |seen| {
+            let (first, last) = (seen.first, seen.last);
+            format!("from height {first} to {last}, record {} of {}", seen.sequence, seen.identity)
+        },
+    );
+    let mut rows = vec![("name", resolved.name.to_string()), ("verdict", resolved.verdict.to_owned())];
+    if let Some(it) = &resolved.messaging {
+        let linked = if it.linked { "linked by the key before" } else { "not linked" };
+        let alone = if it.x25519_alone { "allowed" } else { "not allowed" };
+        rows.extend([
+            ("identity", it.identity.to_string()),
+            ("record", format!("{} at height {}, {linked}", it.sequence, it.height)),
+            ("x25519", it.x25519.clone()),
+            ("bundle", it.bundle.map_or_else(|| "none".to_owned(), |bundle| bundle.to_string())),
+            ("x25519 alone", alone.to_owned()),
+        ]);
+        rows.extend(it.locators.iter().map(|locator| ("locator", locator.clone())));
+    }
+    rows.extend([
+        ("proven", format!("at height {}, {} blocks below {from}", resolved.height, resolved.depth)),
+        ("header", format!("{}, made at {}", resolved.trusted, utc(resolved.time))),
+        ("seen", seen),
+    ]);
+    let mut text = String::new();
+    for (label, value) in rows {
+        // Writing to a String never fails.
+        let _ = writeln!(text, "{label:<12} {value}");
+    }
+    text
+}
