@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    env, fs,
+    env, fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -179,4 +179,24 @@ fn status_kib(pid: u32, key: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(key));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// A program that takes half of a core and touches no memory, until it is dropped.
+pub struct Rival(Child);
+
+impl Rival {
+    /// On the servers' core: what is measured then has always more to do than it gets done, however fast it is, so that
+    /// each takes as many questions at a time as it can.
+    pub fn of_the_servers() -> io::Result<Rival> {
+        let mut command = pinned(SERVER_CORE, &PathBuf::from("sh"));
+        command.args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().map(Rival)
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

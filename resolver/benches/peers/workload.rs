@@ -8,7 +8,7 @@ use crate::{
     common::{
         clock::median,
         load::{self, Hardness, dnsperf},
-        process::Running,
+        process::{Rival, Running},
         servers::{self, Missing, Ours},
         state,
     },
@@ -178,6 +178,7 @@ pub fn saturated(workload: &str, choice: &Choice) -> Result<(), String> {
     for server in &servers {
         dnsperf(server, &known, Hardness { seconds: 30, outstanding: 50, repeat: false })?;
     }
+    let _rival = Rival::of_the_servers().map_err(|error| error.to_string())?;
     let mut measured: Vec<Measured> =
         servers.iter().map(|server| Measured { name: server.name.clone(), runs: Vec::new() }).collect();
     for round in 0..choice.rounds {

@@ -16,7 +16,10 @@ use nix::{
         setsockopt, sockopt,
     },
 };
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg, sendto};
+use rustix::net::{
+    MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg, sendto,
+    sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover},
+};
 
 use super::reply::ROOM;
 
@@ -72,8 +75,17 @@ impl Peer {
     }
 }
 
-/// Asks the kernel to say where datagrams are sent to, if the socket is bound to all addresses.
+/// Asks the kernel to say where datagrams are sent to, if the socket is bound to all addresses, and never to let a reply be
+/// cut into fragments, which others can put theirs among (RFC 9715 §3.1): replies are short enough for any path. It also
+/// spares the kernel to look for an identification that fragments would need.
 pub fn prepare(socket: &UdpSocket) -> io::Result<()> {
+    let whole = match socket.local_addr()? {
+        SocketAddr::V4(_) => set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE),
+        SocketAddr::V6(_) => set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::PROBE),
+    };
+    if let Err(error) = whole {
+        tracing::debug!(%error, "answers may be cut into fragments on their way");
+    }
     match socket.local_addr()? {
         SocketAddr::V4(address) if address.ip().is_unspecified() => {
             setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
