@@ -53,7 +53,7 @@ fn much(seed: u32) -> Vec<u8> {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
-    (0..5_000_000).map(|_| next()).collect()
+    (0..3_000_000).map(|_| next()).collect()
 }
 
 fn call(from: &Citizen, to: &str, address: SocketAddr, more: &[&str]) -> Pipe {
