@@ -31,11 +31,18 @@ pub fn ask_once(server: SocketAddr, name: &str, patience: Duration) -> Option<Ve
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     socket.connect(server).ok()?;
     socket.set_read_timeout(Some(patience)).ok()?;
-    socket.send(&query(0x1d1d, name)).ok()?;
+    let query = query(0x1d1d, name);
+    socket.send(&query).ok()?;
     let mut answer = vec![0; 4_096];
-    let length = socket.recv(&mut answer).ok()?;
-    answer.truncate(length);
-    (length >= 12 && answer[..2] == [0x1d, 0x1d]).then_some(answer)
+    // Some of the servers here say other things before.
+    for _ in 0..16 {
+        let length = socket.recv(&mut answer).ok()?;
+        if length >= query.len() && answer[..2] == query[..2] && answer[12..query.len()] == query[12..] {
+            answer.truncate(length);
+            return Some(answer);
+        }
+    }
+    None
 }
 
 /// A file of questions for dnsperf, a line each.

@@ -55,7 +55,7 @@ const KINDS: [(&str, &str, &[&str]); 24] = [
     (
         "LOC, HINFO, RP",
         "@ LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m\n@ HINFO \"c\" \"o\"\n@ RP a.@ b.@",
-        &["LOC", "HINFO", "RP"],
+        &["TYPE29", "HINFO", "TYPE17"],
     ),
     ("unknown type", "@ TYPE65280 \\# 4 0A000001", &["TYPE65280"]),
     ("alias", "@ CNAME t.@\nt.@ A 192.0.2.10", &["A", "CNAME", "TXT"]),
