@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use namechain::{
     chain::{ReadError, Snapshot},
-    types::{Name, Network},
+    types::{Hash, Name, Network},
 };
 
 use super::{ChainError, ChainSource, Standing, ZoneCache, zones::Compiled};
@@ -24,22 +24,27 @@ pub struct Embedded {
     network: Network,
     served: Box<dyn Fn() -> Served + Send + Sync>,
     zones: ZoneCache,
-    /// The snapshot that was served last, and how many there were until then.
-    last: Mutex<(Option<Arc<Snapshot>>, u32)>,
+    /// The block whose state was served last, and how many there were until then.
+    last: Mutex<(Hash, u32)>,
 }
 
 impl Embedded {
     /// The chain of `network`, as `served` has it at each call.
     pub fn new(network: Network, served: impl Fn() -> Served + Send + Sync + 'static) -> Self {
-        Embedded { network, served: Box::new(served), zones: ZoneCache::default(), last: Mutex::default() }
+        Embedded {
+            network,
+            served: Box::new(served),
+            zones: ZoneCache::default(),
+            last: Mutex::new((Hash::ZERO, 0)),
+        }
     }
 
-    /// The number of a snapshot. As long as it is the last one it is held here, so no other can have its address.
-    fn number(&self, snapshot: &Arc<Snapshot>) -> u32 {
+    /// The number of a snapshot: that of the block whose state it is. The node makes a new one of the same block now and then.
+    fn number(&self, snapshot: &Snapshot) -> u32 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = last.0.as_ref().is_some_and(|held| Arc::ptr_eq(held, snapshot));
-        if !same {
-            *last = (Some(snapshot.clone()), last.1.wrapping_add(1).max(1));
+        // 0 is no number.
+        if last.1 == 0 || last.0 != snapshot.id {
+            *last = (snapshot.id, last.1.wrapping_add(1).max(1));
         }
         last.1
     }
@@ -102,5 +107,39 @@ impl ChainSource for Embedded {
 
     fn network(&self) -> Option<Network> {
         Some(self.network)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64};
+
+    use namechain::{
+        chain::{Chain, MemoryStorage},
+        miner::mine,
+    };
+
+    use super::*;
+
+    const NETWORK: Network = Network::Dev;
+
+    /// The node publishes its state now and then, whether it has changed or not. Answers are looked into again only if it has.
+    #[test]
+    fn the_epoch_is_the_blocks_and_not_the_snapshots() {
+        let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
+        let now = chain.tip_header().time + 1;
+        let block = chain.assemble(std::iter::empty(), now).unwrap();
+        let chain = Arc::new(Mutex::new(chain));
+        let served = chain.clone();
+        let source = Embedded::new(NETWORK, move || {
+            let chain = served.lock().unwrap();
+            let snapshot = chain.snapshot_at(chain.tip_header().height).unwrap();
+            Served { snapshot: Arc::new(snapshot), synced: true }
+        });
+        let first = source.epoch().unwrap();
+        assert!((0..3).all(|_| source.epoch() == Some(first)));
+        let header = mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        chain.lock().unwrap().accept(&namechain::types::Block { header, ..block }, now, true).unwrap();
+        assert!(source.epoch().is_some_and(|epoch| epoch != first));
     }
 }
