@@ -136,10 +136,12 @@ impl Recursive {
         let found = self.recursor.resolve(query.clone(), self.clock.instant(), asking.dnssec_ok).await;
         let (rcode, mut message) = match found {
             Ok(message) => (ResponseCode::NoError, message),
-            Err(error) => match negative(error)? {
-                none if leads_on(&none.1, &query) => self.alias(&query, asking).await.unwrap_or(none),
-                none => none,
-            },
+            Err(error) => {
+                let none = negative(error);
+                let alias =
+                    if may_be_of_an_alias(&none, &query) { self.alias(&query, asking).await } else { None };
+                alias.map_or(none, Ok)?
+            }
         };
         let records = || message.all_sections();
         if !asking.checking_disabled && self.validates && records().any(|record| record.proof.is_bogus()) {
@@ -168,13 +170,19 @@ impl Recursive {
     }
 }
 
-/// Whether a negative answer may be that to an alias: its SOA is not that of a zone in which the name could be. hickory
-/// follows aliases by itself, and does not tell of them if there is nothing at their end; but there a name of the chain
-/// may stand.
-fn leads_on(none: &Message, query: &Query) -> bool {
-    let mut zones = none.authorities.iter().filter(|record| record.record_type() == RecordType::SOA);
-    let elsewhere = |zone: &Name| zone.is_root() || !zone.zone_of(query.name());
-    query.query_type() != RecordType::CNAME && zones.any(|soa| elsewhere(&soa.name))
+/// Whether "there is nothing" may be the word on what an alias leads to: its SOA is not that of a zone in which the name could
+/// be, or the proof of it is not one for the name. hickory follows aliases by itself and does not tell of them if there is
+/// nothing at their end; but there a name of the chain may stand.
+fn may_be_of_an_alias(none: &Result<(ResponseCode, Message), String>, query: &Query) -> bool {
+    let elsewhere = |record: &Record| {
+        record.record_type() == RecordType::SOA
+            && (record.name.is_root() || !record.name.zone_of(query.name()))
+    };
+    query.query_type() != RecordType::CNAME
+        && match none {
+            Ok((_, message)) => message.authorities.iter().any(elsewhere),
+            Err(why) => why == BOGUS,
+        }
 }
 
 /// What is said of an answer whose signatures do not hold.
