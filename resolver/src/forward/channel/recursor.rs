@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hickory_proto::dnssec::TrustAnchors;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{Name, Record, RecordType};
+use hickory_proto::rr::{Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use hickory_resolver::config::ConnectionConfig;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
