@@ -7,7 +7,10 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -59,6 +62,8 @@ struct Dialler {
     input: Option<ChildStdin>,
     /// What it printed: what it says of the connection up to [`MODE`], and then what the other side says.
     output: Arc<Mutex<Vec<u8>>>,
+    /// Whether that is all: nothing comes after the end of its output, which may be read after it is gone.
+    ended: Arc<AtomicBool>,
     /// How much of that was heard.
     heard: usize,
     _files: Files,
@@ -88,20 +93,22 @@ impl Dialler {
         let mut child = command.spawn().expect("gnutls-cli runs");
         let (input, mut stdout) = (child.stdin.take(), child.stdout.take().expect("piped"));
         let output = Arc::new(Mutex::new(Vec::new()));
-        let heard = output.clone();
+        let ended = Arc::new(AtomicBool::new(false));
+        let (heard, over) = (output.clone(), ended.clone());
         thread::spawn(move || {
             let mut block = [0; 4_096];
             while let Ok(read @ 1..) = stdout.read(&mut block) {
                 heard.lock().expect("nobody panics with it").extend(&block[..read]);
             }
+            over.store(true, Ordering::SeqCst);
         });
-        Dialler { child, input, output, heard: 0, _files: files }
+        Dialler { child, input, output, ended, heard: 0, _files: files }
     }
 
     /// Waits until what it printed and was not heard yet is `enough`.
     fn printed<T>(&mut self, what: &str, mut enough: impl FnMut(&[u8]) -> Option<T>) -> T {
         wait::until(what, || {
-            let ended = self.child.try_wait().expect("it can be waited for").is_some();
+            let ended = self.ended.load(Ordering::SeqCst);
             let output = self.output.lock().expect("nobody panics with it");
             let found = enough(&output[self.heard..]);
             assert!(found.is_some() || !ended, "gnutls-cli ended: {}", String::from_utf8_lossy(&output));
