@@ -137,10 +137,11 @@ impl Index {
     fn drop_undo(&self, rows: &mut Rows, height: u32) -> Result<(), StorageError> {
         let prefix = layout::undo_prefix(height);
         rows.writes.retain(|key, _| !key.starts_with(&prefix));
+        // Taken first: a reader may have what waits written, and a row that goes over meanwhile would be in neither place.
+        let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
         for key in self.db.scan_prefix(&prefix).keys() {
             rows.put(key.map_err(|error| self.failed(error))?.to_vec(), None);
         }
-        let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
         for (key, _) in waiting.rows.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
             rows.put(key.clone(), None);
         }

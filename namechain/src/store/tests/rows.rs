@@ -162,6 +162,33 @@ fn undo_is_kept_by_height_until_it_is_dropped() {
     assert_eq!(store.undo_of(257).unwrap(), vec![(key(1), Some(vec![3]))]);
 }
 
+/// Rows of commits that need not be durable wait in memory: they are read and dropped as if they did not, and an orderly end
+/// writes them.
+#[test]
+fn rows_that_wait_are_as_good_as_written() {
+    let (dir, _) = filled(0, SMALL);
+    let store = open(dir.path()).store;
+    let undo = |height, entry: u32| Change::Undo(height, key(entry), None);
+    let entry = |at: u32, byte: Option<u8>| Change::Entry(key(at), byte.map(|byte| vec![byte]));
+    store.commit(vec![undo(300, 1), undo(301, 1), entry(1, Some(1)), entry(2, Some(2))], true).unwrap();
+    store.commit(vec![undo(300, 2), undo(301, 2), entry(1, Some(9)), entry(2, None)], false).unwrap();
+    store.commit(vec![Change::DropUndo(300)], false).unwrap();
+    let check = |store: &Store| {
+        assert_eq!(store.undo(300, &key(1)).unwrap(), None);
+        assert_eq!(store.undo(300, &key(2)).unwrap(), None);
+        assert_eq!(store.undo(301, &key(2)).unwrap(), Some(None));
+        assert_eq!((store.entry(&key(1)).unwrap(), store.entry(&key(2)).unwrap()), (Some(vec![9]), None));
+    };
+    check(&store);
+    assert_eq!(store.undo_of(300).unwrap(), vec![]);
+    assert_eq!(store.undo_of(301).unwrap(), vec![(key(1), None), (key(2), None)]);
+    store.commit(vec![entry(3, Some(3))], false).unwrap();
+    drop(store);
+    let store = open(dir.path()).store;
+    check(&store);
+    assert_eq!(store.entry(&key(3)).unwrap(), Some(vec![3]));
+}
+
 /// A reorganisation is one commit, however deep it is.
 #[test]
 fn a_commit_may_be_large() {
