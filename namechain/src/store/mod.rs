@@ -13,7 +13,8 @@
 //! What survives a crash: a durable commit first syncs the log, then writes its batch to the index, then syncs the
 //! index. The index remembers the last block that it refers to (its *mark*); the blocks that the log holds beyond the
 //! mark are handed out again by [`Store::replay`], whatever happened to the index. The rows of commits that need not be
-//! durable wait in memory, some thousands at a time, and are written as one batch: a crash loses them and no block.
+//! durable wait in memory, some thousands at a time, and are written as one batch: if the program is killed they are made
+//! again from the log.
 
 mod index;
 mod layout;
