@@ -11,6 +11,7 @@ pub mod basis;
 pub mod cache;
 pub mod chain;
 pub mod config;
+pub mod cookie;
 pub mod current;
 pub mod ede;
 #[cfg(target_os = "linux")]

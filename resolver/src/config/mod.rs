@@ -1,5 +1,6 @@
 //! What the resolver is to do: flags over environment over file, checked once.
 
+mod answers;
 mod changes;
 mod cli;
 mod file;
@@ -26,6 +27,7 @@ pub use changes::Changes;
 pub use cli::{Cli, Switch};
 
 use crate::{
+    cookie::Policy,
     forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
@@ -142,6 +144,8 @@ pub struct Config {
     pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// Whether clients are given cookies.
+    pub cookies: Policy,
     /// How queries over UDP are served.
     pub udp: Udp,
     /// Whether the start is told as JSON.
@@ -347,6 +351,7 @@ impl Merge {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
+            cookies: answers::cookies(file.cookies.as_deref())?,
             udp,
             json: cli.json,
         })

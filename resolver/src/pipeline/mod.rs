@@ -182,6 +182,7 @@ impl Pipeline {
             additionals: reply.additionals,
             ede,
             grounds: None,
+            cookie: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of other upstreams.
         follow(answer, name, question.qtype, |target| {

@@ -144,7 +144,8 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
         },
     };
     let pipeline = pipeline(&config, chain, legacy);
-    let current = Current::from(Responder::new(pipeline, Clients::local_and(config.allow.clone())));
+    let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
+    let current = Current::from(responder.with_cookies(config.cookies));
     flusher.serves(&current);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
     announce(&started, config.json);

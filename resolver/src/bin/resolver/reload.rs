@@ -54,7 +54,8 @@ impl Reload {
         let legacy = before.pipeline().legacy.reconfigured(config.legacy(upstreams));
         let legacy = legacy.context("the upstreams can't be used")?;
         let pipeline = pipeline(&config, before.pipeline().chain.clone(), legacy);
-        self.current.replace(before.successor(pipeline, Clients::local_and(config.allow.clone())));
+        let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
+        self.current.replace(responder.with_cookies(config.cookies));
         self.config = config;
         Ok(changes)
     }
