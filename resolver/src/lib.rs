@@ -14,6 +14,7 @@ pub mod config;
 pub mod cookie;
 pub mod current;
 pub mod ede;
+pub mod encrypted;
 #[cfg(target_os = "linux")]
 mod fast;
 pub mod flush;

@@ -7,6 +7,7 @@ mod answer;
 mod entry;
 mod key;
 mod lifetime;
+mod minimal;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;

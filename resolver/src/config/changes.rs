@@ -25,11 +25,13 @@ impl Changes {
         live("mount-alt", old.mounts.alt == new.mounts.alt);
         live("allow", old.allow == new.allow);
         live("upstream-timeout-ms", old.upstream_timeout == new.upstream_timeout);
+        live("rebind-protection or rebind-allow", old.rebind == new.rebind);
         live("cookies", old.cookies == new.cookies);
         live("delegation", old.delegation == new.delegation);
         let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
         restart("network, node, api or data-dir", old.chain == new.chain);
         restart("listen", old.listen == new.listen);
+        restart("encrypted", old.encrypted == new.encrypted);
         restart("workers or fast-path", old.udp == new.udp);
         restart("serve-stale-seconds", old.serve_stale == new.serve_stale);
         restart("cache-bytes", old.cache_bytes == new.cache_bytes);

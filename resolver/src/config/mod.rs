@@ -3,6 +3,7 @@
 mod answers;
 mod changes;
 mod cli;
+mod encrypted;
 mod file;
 mod upstreams;
 
@@ -28,7 +29,8 @@ pub use cli::{Cli, Switch};
 
 use crate::{
     cookie::Policy,
-    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
+    encrypted::EncryptedConfig,
+    forward::{ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
@@ -144,8 +146,12 @@ pub struct Config {
     pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// Which names may not point at private addresses.
+    pub rebind: Rebind,
     /// Whether clients are given cookies.
     pub cookies: Policy,
+    /// Where encrypted DNS is answered.
+    pub encrypted: Option<EncryptedConfig>,
     /// How queries over UDP are served.
     pub udp: Udp,
     /// Whether the start is told as JSON.
@@ -175,6 +181,7 @@ impl Config {
             serve_stale: self.serve_stale,
             timeout: self.upstream_timeout,
             first_retry: self.hedge,
+            rebind: self.rebind.clone(),
             ..LegacyConfig::default()
         }
     }
@@ -351,7 +358,9 @@ impl Merge {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
+            rebind: answers::rebind(file.rebind_protection.as_deref(), file.rebind_allow.as_deref())?,
             cookies: answers::cookies(file.cookies.as_deref())?,
+            encrypted: encrypted::encrypted(&file.encrypted)?,
             udp,
             json: cli.json,
         })

@@ -19,6 +19,7 @@ mod plain;
 mod query;
 mod question;
 mod race;
+mod rebind;
 mod servers;
 mod sockets;
 mod target;
@@ -40,11 +41,12 @@ use target::Targets;
 use zones::{MAX_ZONES, Zone, Zones};
 
 pub use crate::cache::CacheStats;
-pub use channel::{ChannelError, RecursiveConfig};
+pub use channel::{ChannelError, RecursiveConfig, sha256};
 pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
 pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
+pub use rebind::{Rebind, RebindPolicy, error as rebind_error, private_among};
 pub use target::Target;
 pub use upstream::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
 
@@ -72,6 +74,8 @@ pub struct LegacyConfig {
     pub first_retry: Duration,
     /// How many different questions may be on their way to servers at a time.
     pub max_in_flight: usize,
+    /// Which names may not point at private addresses.
+    pub rebind: Rebind,
 }
 
 /// A zone with upstreams of its own. Its names are never asked of anybody else.
@@ -96,6 +100,7 @@ impl Default for LegacyConfig {
             timeout: Duration::from_secs(5),
             first_retry: Duration::from_millis(400),
             max_in_flight: 1024,
+            rebind: Rebind::default(),
         }
     }
 }
@@ -131,6 +136,10 @@ impl Legacy {
         for zone in new.zones.other_than(&self.zones).chain(self.zones.other_than(&new.zones)) {
             self.cache.flush_zone(zone.name());
         }
+        if new.race.rebind != self.race.rebind {
+            // What is kept was judged as it came.
+            self.cache.flush();
+        }
         Ok(new)
     }
 
@@ -147,6 +156,9 @@ impl Legacy {
         if config.zones.len() > MAX_ZONES {
             return Err(ForwardError::Config("more than 256 zones with upstreams of their own"));
         }
+        if config.rebind.allow.len() > rebind::MAX_ALLOWED {
+            return Err(ForwardError::Config("more than 256 zones in rebind-allow"));
+        }
         let mut targets = Targets::new(&config.recursive, &clock);
         let rest = targets.of(&config.upstreams)?;
         let mut zones = Vec::new();
@@ -158,7 +170,7 @@ impl Legacy {
             zones: Zones::new(zones, rest),
             cache,
             flights: Flights::new(config.max_in_flight),
-            race: Arc::new(Race::new(clock, config.timeout, config.first_retry, ttl)),
+            race: Arc::new(Race::new(clock, config.timeout, config.first_retry, ttl, config.rebind)),
             serve_stale: !config.serve_stale.is_zero(),
         })
     }
@@ -172,6 +184,11 @@ impl Legacy {
     pub fn same_zone(&self, one: &Name, other: &Name) -> bool {
         let zone = |name: &Name| self.zones.of(&question::name_wire(name)).name();
         zone(one) == zone(other)
+    }
+
+    /// Which names may not point at private addresses.
+    pub fn rebind(&self) -> &Rebind {
+        &self.race.rebind
     }
 
     /// The answers that are kept.

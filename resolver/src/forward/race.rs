@@ -14,6 +14,7 @@ use super::error::{ExchangeError, ForwardError};
 use super::exchange::{Exchange, Replied};
 use super::loops::{self, Loops, Token};
 use super::query::{Asking, Manners};
+use super::rebind::Rebind;
 use super::servers::{Servers, TEST_AGAIN};
 use super::target::Target;
 use crate::cache::wire::rcode;
@@ -59,6 +60,8 @@ pub struct Race {
     pub first_retry: Duration,
     /// How long an answer is kept at least and at most.
     pub ttl: (Duration, Duration),
+    /// Which names may not have private addresses.
+    pub rebind: Rebind,
     servers: Mutex<Servers>,
     /// Changes whenever somebody is found to lead back to us.
     turned_back: watch::Sender<()>,
@@ -81,6 +84,7 @@ impl Race {
         timeout: Duration,
         first_retry: Duration,
         ttl: (Duration, Duration),
+        rebind: Rebind,
     ) -> Self {
         Self {
             exchange: Exchange::new(clock.clone()),
@@ -89,6 +93,7 @@ impl Race {
             timeout,
             first_retry,
             ttl,
+            rebind,
             servers: Mutex::default(),
             turned_back: watch::Sender::new(()),
         }
@@ -185,7 +190,7 @@ impl Race {
         let manners = self.servers().manners(&server, started);
         let result = self.exchange.ask(&server, &job.question, job.asking, manners).await;
         let result = result.and_then(|replied| {
-            let won = self.judge(&server, job.asking, &replied)?;
+            let won = self.judge(&server, &job, &replied)?;
             let now = self.clock.now();
             match won.answer.rcode() {
                 rcode::REFUSED | rcode::NOTIMP => self.servers().failed(&server, now),
@@ -200,12 +205,21 @@ impl Race {
         result
     }
 
-    fn judge(&self, server: &Target, asking: Asking, replied: &Replied) -> Result<Won, ExchangeError> {
-        let keep_ad = asking.recursive && server.is_near();
+    fn judge(&self, server: &Target, job: &Job, replied: &Replied) -> Result<Won, ExchangeError> {
+        let recursive = job.asking.recursive;
+        let keep_ad = recursive && server.is_near();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
-        let (packet, answer) = replied.read(keep_ad).map_err(|error| malformed(error.0))?;
-        let keep =
-            lifetime(&packet, !asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        // A referral is nothing without its addresses.
+        let (packet, mut answer) = replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
+        let keep = lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        // A zone with upstreams of its own has its addresses from where its owner says, and what servers are asked for whom
+        // the chain names is judged by the name that the client has asked for.
+        if recursive
+            && *job.zone == [0]
+            && let Some(ede) = self.rebind.objects(&packet)
+        {
+            answer = Answer::nothing(&packet, &ede);
+        }
         Ok(Won { keep, answer: Arc::new(answer), server: server.clone() })
     }
 

@@ -1,11 +1,12 @@
 //! The configuration read again (SIGHUP): what can be taken over is, while questions are answered.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use resolver::{
     config::{Changes, Cli, Config},
     current::Current,
+    encrypted::Identity,
     respond::Clients,
     systemd,
 };
@@ -22,6 +23,8 @@ pub struct Reload {
     pub current: Current,
     /// Where DNS is answered.
     pub dns: Vec<SocketAddr>,
+    /// By what clients of encrypted DNS know us.
+    pub identity: Option<Arc<Identity>>,
 }
 
 impl Reload {
@@ -44,6 +47,7 @@ impl Reload {
             listen: self.config.listen.clone(),
             cache_bytes: self.config.cache_bytes,
             serve_stale: self.config.serve_stale,
+            encrypted: self.config.encrypted.clone(),
             udp: self.config.udp,
             json: self.config.json,
             ..config
@@ -53,6 +57,9 @@ impl Reload {
         let before = self.current.get();
         let legacy = before.pipeline().legacy.reconfigured(config.legacy(upstreams));
         let legacy = legacy.context("the upstreams can't be used")?;
+        if let Some(identity) = &self.identity {
+            identity.reload().context("the certificate can't be renewed")?;
+        }
         let pipeline = pipeline(&config, before.pipeline().chain.clone(), legacy);
         let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
         self.current.replace(responder.with_cookies(config.cookies));
