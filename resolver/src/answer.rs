@@ -17,6 +17,7 @@ use crate::{
     basis::Ground,
     ede::Ede,
     query::{Client, Transport},
+    seen::Origin,
 };
 
 /// The most bytes of an answer over UDP, whatever the client can take: what crosses every path unfragmented
@@ -45,6 +46,8 @@ pub struct Answer {
     pub additionals: Vec<Record>,
     /// Extended errors.
     pub ede: Vec<Ede>,
+    /// Who gave it.
+    pub origin: Origin,
     /// What it rests on, if it comes from the chain and from rules alone: it is true as long as these hold.
     pub grounds: Option<Vec<Ground>>,
 }

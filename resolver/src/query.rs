@@ -18,6 +18,19 @@ pub enum Transport {
     Tcp,
 }
 
+impl Transport {
+    /// All of them, in their order.
+    pub const ALL: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+
+    /// How it is called in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        }
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {

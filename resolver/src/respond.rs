@@ -20,6 +20,7 @@ use crate::{
     ede::Ede,
     pipeline::Pipeline,
     query::{self, Client, Question, Transport},
+    seen::{Origin, Seen},
 };
 
 /// How many questions may be in work at a time, over all transports. One that comes when there are so many gets SERVFAIL
@@ -48,17 +49,19 @@ pub struct Responder {
     pipeline: Pipeline,
     clients: Clients,
     in_flight: Arc<Semaphore>,
+    seen: Arc<Seen>,
 }
 
 impl Responder {
     /// Answers `clients` from `pipeline`.
     pub fn new(pipeline: Pipeline, clients: Clients) -> Self {
-        Responder { pipeline, clients, in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
+        let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        Responder { pipeline, clients, in_flight, seen: Arc::default() }
     }
 
-    /// One that takes this one's place: what both have in work counts together.
+    /// One that takes this one's place: what both have in work, and what they have answered, counts together.
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
-        Responder { pipeline, clients, in_flight: self.in_flight.clone() }
+        Responder { pipeline, clients, in_flight: self.in_flight.clone(), seen: self.seen.clone() }
     }
 
     /// The answer to the message with this header, these questions and this EDNS.
@@ -69,8 +72,13 @@ impl Responder {
         edns: Option<&Edns>,
         client: Client,
     ) -> Message {
+        let started = self.pipeline.legacy.now();
         let (answer, wants_ad) = self.answer(metadata, queries, edns, client).await;
-        answer.into_message(metadata, queries, edns, client, wants_ad)
+        let origin = answer.origin;
+        let message = answer.into_message(metadata, queries, edns, client, wants_ad);
+        let took = self.pipeline.legacy.now().saturating_sub(started);
+        self.seen.answered(client, queries, origin, &message, took);
+        message
     }
 
     async fn answer(
@@ -152,6 +160,16 @@ impl Responder {
         self.clients.admit(address)
     }
 
+    /// What is seen of its answers.
+    pub fn seen(&self) -> &Arc<Seen> {
+        &self.seen
+    }
+
+    /// How many questions are in work.
+    pub fn in_work(&self) -> usize {
+        MAX_IN_FLIGHT.saturating_sub(self.in_flight.available_permits())
+    }
+
     /// What answers are made from.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
@@ -170,7 +188,9 @@ impl Responder {
             }
             Err(_) => {
                 let answer = Answer { rcode: ResponseCode::FormErr, ..Answer::default() };
-                answer.into_message(&header.metadata, &[], None, client, false)
+                let message = answer.into_message(&header.metadata, &[], None, client, false);
+                self.seen.answered(client, &[], Origin::Refused, &message, Duration::ZERO);
+                message
             }
         };
         answer.to_vec().ok()

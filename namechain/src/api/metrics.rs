@@ -91,11 +91,13 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
     (status = 503, description = "something else records the process' metrics", body = rpc::Refusal),
 ))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
-    render(Some(app.ask(|backend| (backend.status(), backend.traffic())).await?))
+    let (status, traffic, dns) =
+        app.ask(|backend| (backend.status(), backend.traffic(), backend.dns())).await?;
+    render(Some((status, traffic)), &dns.map(|dns| dns.counts()).unwrap_or_default())
 }
 
-/// What has been counted, with the node's state if there is a node.
-pub(super) fn render(node: Option<(rpc::Status, Traffic)>) -> Result<Response, Refused> {
+/// What has been counted, with the node's state if there is a node, and what the DNS server counts by itself.
+pub(super) fn render(node: Option<(rpc::Status, Traffic)>, dns: &str) -> Result<Response, Refused> {
     let recorder = recorder()
         .ok_or_else(|| Refused::unavailable("something else records the metrics of this process", ""))?;
     let _rendering = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,5 +119,5 @@ pub(super) fn render(node: Option<(rpc::Status, Traffic)>) -> Result<Response, R
         gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     }
     recorder.run_upkeep();
-    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render()).into_response())
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + dns).into_response())
 }

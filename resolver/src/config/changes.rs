@@ -26,6 +26,7 @@ impl Changes {
         live("allow", old.allow == new.allow);
         live("upstream-timeout-ms", old.upstream_timeout == new.upstream_timeout);
         live("delegation", old.delegation == new.delegation);
+        live("query-log", old.query_log == new.query_log);
         let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
         restart("network, node, api or data-dir", old.chain == new.chain);
         restart("listen", old.listen == new.listen);

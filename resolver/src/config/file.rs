@@ -66,6 +66,8 @@ pub struct File {
     pub fast_path: Option<bool>,
     /// Threads of the fast path at each address.
     pub workers: Option<usize>,
+    /// `off`, `on` or `with-clients`.
+    pub query_log: Option<String>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,

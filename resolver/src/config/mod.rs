@@ -23,13 +23,14 @@ use namechain::{
 use thiserror::Error;
 
 pub use changes::Changes;
-pub use cli::{Cli, Switch};
+pub use cli::{Cli, Doctor, Instead, Switch};
 
 use crate::{
     forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
+    seen::Logged,
 };
 
 /// Where DNS is answered unless it is said otherwise.
@@ -144,6 +145,8 @@ pub struct Config {
     pub delegation: Delegation,
     /// How queries over UDP are served.
     pub udp: Udp,
+    /// What is logged of queries.
+    pub query_log: Logged,
     /// Whether the start is told as JSON.
     pub json: bool,
 }
@@ -202,6 +205,7 @@ where
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
 const MINE: &str = "is neither off nor on-demand nor always";
 const THREADS: &str = "is not a number from 1 to 1024";
+const LOGGED: &str = "is neither off nor on nor with-clients";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
@@ -329,6 +333,11 @@ impl Merge {
             (_, Some(workers @ 1..=MAX_WORKERS)) => Udp::Fast(workers),
             _ => return Err(ConfigError::Conflict("workers: there can be 1 to 256 at each address")),
         };
+        let query_log = match (cli.query_log, file.query_log) {
+            (Some(logged), _) => logged,
+            (None, Some(text)) => read("query-log", &text, LOGGED)?,
+            (None, None) => Logged::default(),
+        };
         let on_dev = network == Some(Network::Dev);
         Ok(Config {
             chain,
@@ -348,6 +357,7 @@ impl Merge {
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
             udp,
+            query_log,
             json: cli.json,
         })
     }

@@ -13,6 +13,7 @@ use crate::{
     basis::{Basis, Ground},
     cache::{Answer, Nature, Probe, Slot},
     pipeline::Pipeline,
+    seen::Origin,
 };
 
 /// One query, read.
@@ -43,9 +44,9 @@ pub struct Moment<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The reply is written, and has so many bytes.
-    Reply(usize),
+    Reply(usize, Origin),
     /// As `Reply`, and somebody should fetch the answer again.
-    ReplyAndFetch(usize),
+    ReplyAndFetch(usize, Origin),
     /// Nothing is known, and it is for legacy DNS to say.
     Forward,
     /// The slow path.
@@ -58,8 +59,9 @@ impl Asked<'_> {
         probe(&self.shape, self.lower)
     }
 
-    fn write(&self, kept: &Kept<'_>, out: &mut [u8; ROOM]) -> Outcome {
-        kept.write(self.datagram, &self.shape, self.local, out).map_or(Outcome::Slow, Outcome::Reply)
+    fn write(&self, kept: &Kept<'_>, origin: Origin, out: &mut [u8; ROOM]) -> Outcome {
+        let written = kept.write(self.datagram, &self.shape, self.local, out);
+        written.map_or(Outcome::Slow, |length| Outcome::Reply(length, origin))
     }
 
     /// The reply out of an answer of legacy DNS that has just come.
@@ -74,7 +76,7 @@ impl Asked<'_> {
         }
         let kept =
             Kept { wire: answer.wire(), ttl_places: &[], age: 0, options: answer.options(), ours: false };
-        self.write(&kept, out)
+        self.write(&kept, Origin::Legacy, out)
     }
 }
 
@@ -125,9 +127,11 @@ impl<'a> Moment<'a> {
             options: slot.extra(),
             ours: false,
         };
-        let outcome = asked.write(&kept, out);
+        let outcome = asked.write(&kept, Origin::LegacyKept, out);
         Some(match outcome {
-            Outcome::Reply(length) if slot.ask(self.millis()) => Outcome::ReplyAndFetch(length),
+            Outcome::Reply(length, origin) if slot.ask(self.millis()) => {
+                Outcome::ReplyAndFetch(length, origin)
+            }
             outcome => outcome,
         })
     }
@@ -145,7 +149,8 @@ impl<'a> Moment<'a> {
                 .filter(|_| basis.grounds().all(|ground| self.pipeline.chain.bears_out(&ground)))?;
         }
         let kept = Kept { wire: slot.wire(), ttl_places: &[], age: 0, options: basis.options(), ours: true };
-        let outcome = asked.write(&kept, out);
+        let origin = if mark == Basis::CONSTANT { Origin::Special } else { Origin::ChainKept };
+        let outcome = asked.write(&kept, origin, out);
         slot.set_mark(mark);
         slot.ask(self.millis());
         Some(outcome)

@@ -45,6 +45,7 @@ pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
 pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
+pub use race::UpstreamStanding;
 pub use target::Target;
 pub use upstream::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
 
@@ -172,6 +173,11 @@ impl Legacy {
     pub fn same_zone(&self, one: &Name, other: &Name) -> bool {
         let zone = |name: &Name| self.zones.of(&question::name_wire(name)).name();
         zone(one) == zone(other)
+    }
+
+    /// How the upstreams do, each once, those of zones of their own included.
+    pub fn upstreams(&self) -> Vec<UpstreamStanding> {
+        self.zones.targets().into_iter().map(|target| self.race.standing(target)).collect()
     }
 
     /// The answers that are kept.

@@ -76,6 +76,17 @@ impl Zones {
         self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
     }
 
+    /// Everybody who is asked, each once.
+    pub fn targets(&self) -> Vec<&Target> {
+        let mut all: Vec<&Target> = Vec::new();
+        for target in self.0.iter().rev().flat_map(Zone::targets) {
+            if !all.contains(&target) {
+                all.push(target);
+            }
+        }
+        all
+    }
+
     /// The zones with upstreams of their own that others do not have, or not with the same upstreams.
     pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Zone> {
         let shown = |zone: &Zone| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();

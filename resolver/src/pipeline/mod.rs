@@ -20,10 +20,12 @@ use crate::{
     basis::Ground,
     chain::{ChainError, ChainSource, Standing},
     ede::Ede,
-    forward::{self, ForwardError, Legacy, LegacyQuestion},
+    forward::{self, ForwardError, Legacy, LegacyQuestion, ReplySource},
     mount::{ALT_LABELS, Mount, Mounts},
+    notes::note,
     query::Question,
     route::{Route, route},
+    seen::Origin,
     special,
     zone::{Mounted, Said},
 };
@@ -79,9 +81,17 @@ impl Pipeline {
         let mut records: Vec<Record> = Vec::new();
         let mut authoritative = None;
         let mut grounds = Some(Vec::new());
+        let mut origin = None;
         while *steps > 0 {
             *steps -= 1;
-            let step = match self.route(&name) {
+            let route = self.route(&name);
+            note("route", || self.whose(&name, &route));
+            let by_route = match route {
+                Route::Special(_) => Origin::Special,
+                Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
+                Route::Legacy => Origin::Refused,
+            };
+            let step = match route {
                 Route::Special(special) => special::answer(special, question, &name).into(),
                 Route::MountPoint => mount_point(question.qtype).into(),
                 Route::NoSuchName => Answer::negative(ResponseCode::NXDomain, mount_soa()).into(),
@@ -93,18 +103,33 @@ impl Pipeline {
                     self.legacy(question, &name).await
                 }
             };
+            // Counted is whose name was asked for, not where its aliases lead.
+            let origin = *origin.get_or_insert(match step.answer.origin {
+                Origin::Refused => by_route,
+                other => other,
+            });
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
             let alone = records.is_empty();
             records.extend(step.answer.answers);
             match step.next {
-                Some(target) => name = target,
+                Some(target) => {
+                    note("route", || format!("{name} leads on to {target}"));
+                    name = target;
+                }
                 None if step.answer.rcode == ResponseCode::ServFail => {
-                    return Answer { answers: Vec::new(), ..step.answer };
+                    return Answer { answers: Vec::new(), origin, ..step.answer };
                 }
                 None => {
                     let authentic = step.answer.authentic && alone;
-                    return Answer { authoritative, authentic, answers: records, grounds, ..step.answer };
+                    return Answer {
+                        authoritative,
+                        authentic,
+                        answers: records,
+                        grounds,
+                        origin,
+                        ..step.answer
+                    };
                 }
             }
         }
@@ -115,6 +140,31 @@ impl Pipeline {
     /// Whose name it is. A zone with upstreams of its own is theirs, be it special or not: whoever wrote it down knows.
     fn route(&self, name: &Name) -> Route {
         if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
+    }
+
+    /// The same in words, for a trace.
+    fn whose(&self, name: &Name, route: &Route) -> String {
+        match route {
+            Route::Special(_) => format!("{name} is a special-use name: answered here, asked of nobody"),
+            Route::MountPoint => format!("{name} is where the names of the chain stand"),
+            Route::NoSuchName => {
+                format!("{name} is below namechain.alt., with a label that no name can have")
+            }
+            Route::Chain(label, Mount::Alt) => {
+                format!("{name} is for the chain: {label}, below namechain.alt.")
+            }
+            Route::Chain(label, Mount::Root) => {
+                format!(
+                    "{name} is for the chain: {label} at the root, and for legacy DNS if nobody has registered that"
+                )
+            }
+            Route::Legacy if self.legacy.has_zone(name) => {
+                format!("{name} is for legacy DNS: it is in a zone with upstreams of its own")
+            }
+            Route::Legacy => {
+                format!("{name} is for legacy DNS: its last label can't be registered on the chain")
+            }
+        }
     }
 
     /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
@@ -134,6 +184,7 @@ impl Pipeline {
             }
             standing
         });
+        note("chain", || looked_up(&label, &looked));
         let zone = match (looked, mount) {
             (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
             (Ok(Standing::Unregistered), Mount::Root) => {
@@ -153,7 +204,9 @@ impl Pipeline {
                 return not_ready(&label, &error).into();
             }
         };
-        match zone.answer(name, question.qtype) {
+        let said = zone.answer(name, question.qtype);
+        note("zone", || said.told(question.qtype));
+        match said {
             Said::All(answer) => answer.into(),
             Said::Follow(records, target) => Step { answer: Answer::records(records), next: Some(target) },
             Said::Delegated(cut) => {
@@ -169,9 +222,12 @@ impl Pipeline {
             let why = "not a name of the chain, and the question is not to ask others";
             return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why)).into();
         }
-        let (reply, ede) = match self.legacy.resolve(&legacy_question(question, name)).await {
-            Ok(reply) => (reply.message, reply.ede),
-            Err(error) => return failed(&error).into(),
+        let (reply, ede, origin) = match self.legacy.resolve(&legacy_question(question, name)).await {
+            Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
+            Err(error) => {
+                note("legacy", || format!("no answer: {error}"));
+                return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
+            }
         };
         let answer = Answer {
             rcode: reply.metadata.response_code,
@@ -181,6 +237,7 @@ impl Pipeline {
             authorities: reply.authorities,
             additionals: reply.additionals,
             ede,
+            origin,
             grounds: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of other upstreams.
@@ -208,6 +265,27 @@ impl Pipeline {
             }
         }
         found
+    }
+}
+
+/// What the chain said, in words.
+fn looked_up(label: &ChainName, looked: &Result<Standing, ChainError>) -> String {
+    match looked {
+        Ok(Standing::Active(zone)) => {
+            format!("{label} is registered, last changed at height {}", zone.serial())
+        }
+        Ok(Standing::Unregistered) => format!("nobody has registered {label}"),
+        Ok(Standing::Lapsed(_, why)) => format!("{label}: {why}"),
+        Err(error) => format!("{label} can't be looked up: {error}"),
+    }
+}
+
+/// From where a reply of legacy DNS came.
+fn origin(source: &ReplySource) -> Origin {
+    match source {
+        ReplySource::Server(_) => Origin::Legacy,
+        ReplySource::Cache => Origin::LegacyKept,
+        ReplySource::Stale => Origin::LegacyStale,
     }
 }
 

@@ -19,8 +19,8 @@ use namechain::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config},
+    control::Control,
     current::Current,
-    flush::Flusher,
     forward::{Legacy, Upstream},
     listen::{Bound, Server, bind},
     os,
@@ -119,8 +119,8 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
     let names = upstreams.iter().map(Upstream::to_string).collect();
     let legacy = Legacy::new(config.legacy(upstreams))?;
-    let flusher = Flusher::default();
-    let Chain { source: chain, node, aside } = chain(&config.chain, &flusher).await?;
+    let control = Control::default();
+    let Chain { source: chain, node, aside } = chain(&config.chain, &control).await?;
     let started = Started {
         dns: dns.clone(),
         api: node.as_ref().and_then(Node::api_addr).or(aside.as_ref().map(Aside::address)),
@@ -144,8 +144,10 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
         },
     };
     let pipeline = pipeline(&config, chain, legacy);
-    let current = Current::from(Responder::new(pipeline, Clients::local_and(config.allow.clone())));
-    flusher.serves(&current);
+    let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
+    responder.seen().log(config.query_log);
+    let current = Current::from(responder);
+    control.serves(&current);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
     announce(&started, config.json);
     let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));

@@ -54,6 +54,7 @@ impl Reload {
         let legacy = before.pipeline().legacy.reconfigured(config.legacy(upstreams));
         let legacy = legacy.context("the upstreams can't be used")?;
         let pipeline = pipeline(&config, before.pipeline().chain.clone(), legacy);
+        before.seen().log(config.query_log);
         self.current.replace(before.successor(pipeline, Clients::local_and(config.allow.clone())));
         self.config = config;
         Ok(changes)
