@@ -13,6 +13,7 @@ pub mod chain;
 pub mod config;
 pub mod control;
 pub mod current;
+pub mod doctor;
 pub mod ede;
 #[cfg(target_os = "linux")]
 mod fast;
@@ -32,5 +33,6 @@ pub mod special;
 pub mod start;
 pub mod systemd;
 mod tcp;
+pub mod wall;
 pub mod wire;
 pub mod zone;

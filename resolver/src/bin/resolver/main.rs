@@ -2,6 +2,7 @@
 
 mod aside;
 mod chain;
+mod instead;
 mod reload;
 mod watched;
 
@@ -14,7 +15,7 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::Parser;
+use clap::Parser as _;
 use namechain::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
@@ -41,13 +42,14 @@ use reload::Reload;
 const LOG: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
 
 fn main() -> ExitCode {
-    let asked = match asked_for() {
+    let cli = Cli::parse();
+    let asked = match asked_for(cli.clone()) {
         Ok(asked) => asked,
-        Err(error) => {
-            eprintln!("resolver: {error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return instead::refused(&cli, &error),
     };
+    if let Some(instead) = &cli.instead {
+        return instead::run(&cli, instead, &asked.config);
+    }
     // Before there are threads: the environment is changed.
     let passed = match systemd::sockets() {
         Ok(passed) => passed,
@@ -80,8 +82,7 @@ struct Asked {
 }
 
 /// What the flags, the environment and the file ask for. Every error is the user's.
-fn asked_for() -> anyhow::Result<Asked> {
-    let cli = Cli::parse();
+fn asked_for(cli: Cli) -> anyhow::Result<Asked> {
     let config = load(&cli)?;
     let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| LOG.into());
     let filter = EnvFilter::try_new(format!("{LOG_FILTER},{filter}")).with_context(|| {
@@ -200,12 +201,7 @@ fn pipeline(config: &Config, chain: Arc<dyn ChainSource>, legacy: Legacy) -> Pip
 /// out when it does not answer.
 fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
     upstreams.retain(|upstream| {
-        let (Upstream::Plain(asked) | Upstream::Tcp(asked)) = upstream else { return true };
-        let ours = |address: &SocketAddr| {
-            address.port() == asked.port()
-                && (address.ip() == asked.ip() || (address.ip().is_unspecified() && asked.ip().is_loopback()))
-        };
-        let ourselves = dns.iter().any(ours);
+        let ourselves = upstream.is_one_of(dns);
         if ourselves {
             tracing::warn!("the upstream {upstream} is this resolver itself and is left out");
         }
