@@ -30,5 +30,7 @@ pub mod special;
 pub mod start;
 pub mod systemd;
 mod tcp;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 pub mod wire;
 pub mod zone;
