@@ -33,6 +33,8 @@ pub mod special;
 pub mod start;
 pub mod systemd;
 mod tcp;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 pub mod wall;
 pub mod wire;
 pub mod zone;

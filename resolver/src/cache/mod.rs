@@ -8,7 +8,7 @@ mod entry;
 mod key;
 mod lifetime;
 mod store;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@ mod ports;
 mod reply;
 mod shape;
 mod socket;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod verdict;

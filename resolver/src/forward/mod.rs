@@ -22,6 +22,8 @@ mod race;
 mod servers;
 mod sockets;
 mod target;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod upstream;
