@@ -15,6 +15,7 @@ use hickory_proto::{
 
 use crate::{
     basis::Ground,
+    cookie,
     ede::Ede,
     query::{Client, Transport},
     seen::Origin,
@@ -50,6 +51,8 @@ pub struct Answer {
     pub origin: Origin,
     /// What it rests on, if it comes from the chain and from rules alone: it is true as long as these hold.
     pub grounds: Option<Vec<Ground>>,
+    /// The cookies that the client gets with it.
+    pub cookie: Option<cookie::Given>,
 }
 
 impl Answer {
@@ -93,16 +96,42 @@ impl Answer {
         if let Some(asked) = edns {
             let mut ours = Edns::new();
             ours.set_max_payload(MAX_UDP_BYTES).set_version(0).set_dnssec_ok(asked.flags().dnssec_ok);
-            if client.transport == Transport::Tcp && asked.option(EdnsCode::Keepalive).is_some() {
+            if client.transport.is_kept() && asked.option(EdnsCode::Keepalive).is_some() {
                 ours.options_mut().insert(keepalive());
             }
             for ede in &self.ede {
                 ours.options_mut().insert(ede.option());
             }
+            if let Some(cookie) = &self.cookie {
+                ours.options_mut().insert(EdnsOption::Unknown(cookie::OPTION, cookie.to_vec()));
+            }
             message.set_edns(ours);
         }
         fit(&mut message, limit(edns, client.transport));
+        if client.transport.is_encrypted()
+            && edns.is_some_and(|asked| asked.option(EdnsCode::Padding).is_some())
+        {
+            pad(&mut message);
+        }
         message
+    }
+}
+
+/// The number of the EDNS option Padding (RFC 7830 §3).
+const PADDING: u16 = 12;
+/// Answers over encrypted transports are multiples of so many bytes long (RFC 8467 §4.1).
+pub const PADDING_BLOCK: usize = 468;
+/// An EDNS option's number and length, in bytes.
+const OPTION_HEADER: usize = 4;
+
+/// Pads an answer, so that its length says little of what is in it.
+fn pad(message: &mut Message) {
+    let Ok(length) = message.to_vec().map(|bytes| bytes.len() + OPTION_HEADER) else { return };
+    let padded = length.next_multiple_of(PADDING_BLOCK);
+    if padded <= usize::from(u16::MAX)
+        && let Some(edns) = &mut message.edns
+    {
+        edns.options_mut().insert(EdnsOption::Unknown(PADDING, vec![0; padded - length]));
     }
 }
 
@@ -115,10 +144,10 @@ fn keepalive() -> EdnsOption {
 /// The most bytes that the answer to this client may have.
 fn limit(edns: Option<&Edns>, transport: Transport) -> usize {
     usize::from(match (transport, edns) {
-        (Transport::Tcp, _) => u16::MAX,
         (Transport::Udp, None) => PLAIN_UDP_BYTES,
         // Sizes below 512 are treated as 512 (RFC 6891 §6.2.3).
         (Transport::Udp, Some(edns)) => edns.max_payload().clamp(PLAIN_UDP_BYTES, MAX_UDP_BYTES),
+        _ => u16::MAX,
     })
 }
 

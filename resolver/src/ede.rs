@@ -60,6 +60,8 @@ impl Ede {
     pub const STALE_ANSWER: u16 = 3;
     /// Signatures do not hold.
     pub const DNSSEC_BOGUS: u16 = 6;
+    /// The operator of this resolver does not want it given.
+    pub const BLOCKED: u16 = 15;
     /// The server is not ready to answer, here: the chain's state can't be read, or is not at the tip.
     pub const NOT_READY: u16 = 14;
     /// The client may not ask.
@@ -74,6 +76,8 @@ impl Ede {
     pub const NO_REACHABLE_AUTHORITY: u16 = 22;
     /// The network refused.
     pub const NETWORK_ERROR: u16 = 23;
+    /// Nothing can have this type (RFC 9824 §10.1).
+    pub const INVALID_QUERY_TYPE: u16 = 30;
 
     /// An error with a text, which is cut where it is too long.
     pub fn new(code: u16, text: impl Into<String>) -> Self {

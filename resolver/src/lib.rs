@@ -12,6 +12,7 @@ pub mod cache;
 pub mod chain;
 pub mod config;
 pub mod control;
+pub mod cookie;
 pub mod current;
 pub mod doctor;
 pub mod ede;

@@ -68,6 +68,8 @@ pub struct File {
     pub workers: Option<usize>,
     /// `off`, `on` or `with-clients`.
     pub query_log: Option<String>,
+    /// `off`, `on` or `require`.
+    pub cookies: Option<String>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,

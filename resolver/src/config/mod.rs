@@ -1,5 +1,6 @@
 //! What the resolver is to do: flags over environment over file, checked once.
 
+mod answers;
 mod changes;
 mod cli;
 mod file;
@@ -26,6 +27,7 @@ pub use changes::Changes;
 pub use cli::{Cli, Doctor, Instead, Switch};
 
 use crate::{
+    cookie::Policy,
     forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
@@ -143,6 +145,8 @@ pub struct Config {
     pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// Whether clients are given cookies.
+    pub cookies: Policy,
     /// How queries over UDP are served.
     pub udp: Udp,
     /// What is logged of queries.
@@ -356,6 +360,7 @@ impl Merge {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
+            cookies: answers::cookies(file.cookies.as_deref())?,
             udp,
             query_log,
             json: cli.json,

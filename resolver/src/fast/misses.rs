@@ -6,6 +6,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io::{self, ErrorKind},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -44,8 +45,8 @@ pub struct Waiter {
     pub peer: Peer,
     /// The hash of what the answer is kept under.
     hash: u64,
-    /// Whether that is on this machine.
-    local: bool,
+    /// Where that is.
+    client: IpAddr,
     /// Since when.
     pub since: Duration,
 }
@@ -57,7 +58,7 @@ impl Waiter {
             shape: asked.shape,
             peer: *peer,
             hash: asked.hash,
-            local: asked.local,
+            client: asked.client,
             since,
         }
     }
@@ -70,7 +71,7 @@ impl Waiter {
             shape: self.shape,
             lower: &lower[..self.shape.question],
             hash: self.hash,
-            local: self.local,
+            client: self.client,
         }
     }
 }

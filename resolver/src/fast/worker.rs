@@ -206,7 +206,7 @@ impl Worker {
             self.look_up();
             let responder = self.responder.clone();
             batch.read(&responder);
-            let moment = Moment::new(responder.pipeline());
+            let moment = Moment::new(&responder);
             for (datagram, peer, asked) in batch.queries() {
                 self.query(&moment, datagram, peer, asked.as_ref());
             }
@@ -263,7 +263,7 @@ impl Worker {
         if self.landed.is_empty() {
             return;
         }
-        let moment = Moment::new(responder.pipeline());
+        let moment = Moment::new(responder);
         let mut lower = [0; MAX_QUESTION];
         for landed in std::mem::take(&mut self.landed) {
             let (answer, waiters) = match landed {

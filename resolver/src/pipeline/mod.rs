@@ -239,6 +239,7 @@ impl Pipeline {
             ede,
             origin,
             grounds: None,
+            cookie: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of other upstreams.
         follow(answer, name, question.qtype, |target| {

@@ -147,7 +147,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let pipeline = pipeline(&config, chain, legacy);
     let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
     responder.seen().log(config.query_log);
-    let current = Current::from(responder);
+    let current = Current::from(responder.with_cookies(config.cookies));
     control.serves(&current);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
     announce(&started, config.json);

@@ -55,7 +55,8 @@ impl Reload {
         let legacy = legacy.context("the upstreams can't be used")?;
         let pipeline = pipeline(&config, before.pipeline().chain.clone(), legacy);
         before.seen().log(config.query_log);
-        self.current.replace(before.successor(pipeline, Clients::local_and(config.allow.clone())));
+        let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
+        self.current.replace(responder.with_cookies(config.cookies));
         self.config = config;
         Ok(changes)
     }
