@@ -3,10 +3,12 @@
 //! Every field is stable: fields are added, never renamed or given another meaning.
 
 mod bundles;
+mod trust;
 
 use serde::{Deserialize, Serialize};
 
 pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
+pub use trust::TrustAnchor;
 
 use crate::{
     codec::{Decode, DecodeError, Encode},

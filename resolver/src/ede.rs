@@ -35,6 +35,8 @@ impl Ede {
     pub const NOT_SUPPORTED: u16 = 21;
     /// No authority of a delegated zone answered.
     pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+    /// The type is not one to ask for (RFC 9824 §9).
+    pub const INVALID_QUERY_TYPE: u16 = 30;
     /// The network refused.
     pub const NETWORK_ERROR: u16 = 23;
 

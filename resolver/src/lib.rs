@@ -26,6 +26,7 @@ mod random;
 pub mod respond;
 pub mod route;
 mod serve;
+pub mod sign;
 pub mod special;
 pub mod start;
 pub mod systemd;

@@ -9,6 +9,9 @@ use hickory_proto::{
 
 use crate::ede::Ede;
 
+/// CO among the flags of an OPT (RFC 9824 §5.1).
+pub const COMPACT_OK: u16 = 0x4000;
+
 /// How a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -36,6 +39,9 @@ pub struct Question {
     pub qtype: RecordType,
     /// DO (RFC 3225): the client wants the DNSSEC records.
     pub dnssec_ok: bool,
+    /// CO (RFC 9824 §5.1): the client knows that a name does not exist from NXNAME, and wants to see it in the response code
+    /// all the same.
+    pub compact_ok: bool,
     /// AD or DO in the query: the client understands AD in the answer (RFC 6840 §5.7).
     pub wants_ad: bool,
     /// CD: the client validates by itself.
@@ -100,6 +106,11 @@ pub fn read(metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> Resu
     match u16::from(query.query_type()) {
         // No such type; the OPT pseudo-record is not data.
         0 | 41 => return refuse(ResponseCode::FormErr),
+        // NXNAME stands in denials and nowhere else (RFC 9824 §3.5).
+        128 => {
+            let ede = Ede::new(Ede::INVALID_QUERY_TYPE, "NXNAME can't be asked for");
+            return Err(Refusal::because(ResponseCode::FormErr, Some(ede)));
+        }
         // TKEY and TSIG are operations, MAILB and MAILA obsolete (RFC 1035 §3.2.3).
         249 | 250 | 253 | 254 => return refuse(ResponseCode::NotImp),
         // IXFR and AXFR.
@@ -114,6 +125,7 @@ pub fn read(metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> Resu
         name: query.name().clone(),
         qtype: query.query_type(),
         dnssec_ok,
+        compact_ok: dnssec_ok && edns.is_some_and(|edns| edns.flags().z & COMPACT_OK != 0),
         wants_ad: dnssec_ok || metadata.authentic_data,
         checking_disabled: metadata.checking_disabled,
         recursion_desired: metadata.recursion_desired,
@@ -153,6 +165,7 @@ mod tests {
             (250, DNSClass::IN, Err(ResponseCode::NotImp)),
             (41, DNSClass::IN, Err(ResponseCode::FormErr)),
             (0, DNSClass::IN, Err(ResponseCode::FormErr)),
+            (128, DNSClass::IN, Err(ResponseCode::FormErr)),
             (255, DNSClass::IN, Ok(())),
             (65280, DNSClass::IN, Ok(())),
         ] {
@@ -170,6 +183,12 @@ mod tests {
         let question = read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap();
         assert!(question.recursion_desired && question.checking_disabled);
         assert!(question.dnssec_ok && question.wants_ad, "DO says that AD is understood");
+        assert!(!question.compact_ok);
+        edns.flags_mut().z = COMPACT_OK;
+        assert!(read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap().compact_ok);
+        edns.set_dnssec_ok(false);
+        assert!(!read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap().compact_ok);
+        edns.set_dnssec_ok(true);
         let question = read(&metadata, &[query(1, DNSClass::IN)], None).unwrap();
         assert!(!question.dnssec_ok && !question.wants_ad);
     }

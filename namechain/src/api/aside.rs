@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use utoipa::OpenApi;
 
 use super::{
+    anchor::{self, Anchor, AnchorHook},
     cache::{self, FlushHook, Flusher},
     finish, metrics, node,
     refuse::Refused,
@@ -26,6 +27,8 @@ pub type ReadyHook = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Stri
 pub struct Aside {
     /// What forgets answers.
     pub flush: FlushHook,
+    /// What says which key is signed with.
+    pub anchor: AnchorHook,
     /// What says whether names are served.
     pub ready: ReadyHook,
 }
@@ -33,6 +36,12 @@ pub struct Aside {
 impl FromRef<Aside> for Flusher {
     fn from_ref(aside: &Aside) -> Self {
         Flusher(aside.flush.clone())
+    }
+}
+
+impl FromRef<Aside> for Anchor {
+    fn from_ref(aside: &Aside) -> Self {
+        Anchor(aside.anchor.clone())
     }
 }
 
@@ -44,7 +53,7 @@ impl FromRef<Aside> for Flusher {
         description = "What a resolver without a node of its own tells and takes. Every refusal is a `Refusal`.",
         license(name = "MIT OR Apache-2.0")
     ),
-    paths(node::healthz, node::readyz, metrics::metrics, cache::flush, super::openapi::openapi)
+    paths(node::healthz, node::readyz, metrics::metrics, cache::flush, anchor::anchor, super::openapi::openapi)
 )]
 struct Document;
 
@@ -74,6 +83,7 @@ pub async fn serve_aside(
 ) -> io::Result<()> {
     let router = Router::new()
         .route("/v1/cache/flush", post(cache::flush))
+        .route("/v1/dnssec/anchor", get(anchor::anchor))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(counted))

@@ -7,6 +7,7 @@
 //! Everything that is refused is refused with an [`rpc::Refusal`], by the router as well as by the handlers; only what
 //! is no HTTP at all gets hyper's bare 400.
 
+mod anchor;
 mod aside;
 mod blocks;
 mod bundles;
@@ -36,6 +37,7 @@ use crate::{
     rpc,
     types::{Block, Hash, Name, Operation},
 };
+pub use anchor::{AnchorHook, nothing_signed};
 pub use aside::{Aside, ReadyHook, serve_aside};
 pub use bundles::no_bundle;
 pub use cache::{FlushHook, no_answers_kept};
@@ -97,6 +99,10 @@ pub trait Backend: Send + Sync + 'static {
     fn flush(&self, _what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
         Err(no_answers_kept())
     }
+    /// The key that names are signed with in DNS, if somebody in this process does.
+    fn trust_anchor(&self) -> Result<rpc::TrustAnchor, rpc::Refusal> {
+        Err(nothing_signed())
+    }
 }
 
 /// Bytes between a node and its peers since it started.
@@ -137,7 +143,7 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 17] {
+fn routes() -> [(&'static str, MethodRouter<App>); 18] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/peers", get(node::peers)),
@@ -152,6 +158,7 @@ fn routes() -> [(&'static str, MethodRouter<App>); 17] {
         ("/v1/blocks/{block}", get(blocks::block)),
         ("/v1/blocks/{block}/proof", get(blocks::place)),
         ("/v1/cache/flush", post(cache::flush)),
+        ("/v1/dnssec/anchor", get(anchor::anchor)),
         ("/healthz", get(node::healthz)),
         ("/readyz", get(node::readyz)),
         ("/metrics", get(metrics::metrics)),

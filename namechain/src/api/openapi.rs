@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{blocks, bundles, cache, metrics, names, node, ops};
+use super::{anchor, blocks, bundles, cache, metrics, names, node, ops};
 
 /// The document, made from the handlers and the types.
 #[derive(OpenApi)]
@@ -28,6 +28,7 @@ use super::{blocks, bundles, cache, metrics, names, node, ops};
         blocks::block,
         blocks::place,
         cache::flush,
+        anchor::anchor,
         node::healthz,
         node::readyz,
         metrics::metrics,

@@ -16,7 +16,7 @@ use super::{
     thread::Command,
 };
 use crate::{
-    api::{Backend, FlushHook, Traffic, no_answers_kept},
+    api::{AnchorHook, Backend, FlushHook, Traffic, no_answers_kept, nothing_signed},
     chain::{Chain, NameStatus, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
     mempool::{Mempool, MempoolError},
@@ -80,6 +80,7 @@ pub struct NodeHandle {
     workshop: Arc<Workshop>,
     workers: Arc<Mutex<Vec<Worker>>>,
     flush: Arc<OnceLock<FlushHook>>,
+    anchor: Arc<OnceLock<AnchorHook>>,
     bundles: Arc<Bundles>,
 }
 
@@ -108,6 +109,7 @@ impl NodeHandle {
             workshop,
             workers: Arc::default(),
             flush: Arc::default(),
+            anchor: Arc::default(),
             bundles,
         }
     }
@@ -144,6 +146,12 @@ impl NodeHandle {
     pub fn answers_are_kept_by(&self, hook: FlushHook) {
         // A second one is a program's mistake that does no harm.
         let _ = self.flush.set(hook);
+    }
+
+    /// Says who signs answers of DNS in this process: `GET /v1/dnssec/anchor` is handed on. The first one counts.
+    pub fn answers_are_signed_by(&self, hook: AnchorHook) {
+        // As above.
+        let _ = self.anchor.set(hook);
     }
 
     /// The published state, to wait for its changes.
@@ -412,5 +420,9 @@ impl Backend for NodeHandle {
 
     fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
         self.flush.get().map_or_else(|| Err(no_answers_kept()), |hook| hook(what))
+    }
+
+    fn trust_anchor(&self) -> Result<rpc::TrustAnchor, rpc::Refusal> {
+        self.anchor.get().map_or_else(|| Err(nothing_signed()), |hook| hook())
     }
 }

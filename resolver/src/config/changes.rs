@@ -28,6 +28,7 @@ impl Changes {
         live("delegation", old.delegation == new.delegation);
         let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
         restart("network, node, api or data-dir", old.chain == new.chain);
+        restart("sign", old.sign == new.sign);
         restart("listen", old.listen == new.listen);
         restart("workers or fast-path", old.udp == new.udp);
         restart("serve-stale-seconds", old.serve_stale == new.serve_stale);

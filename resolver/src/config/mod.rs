@@ -3,6 +3,7 @@
 mod changes;
 mod cli;
 mod file;
+mod sign;
 mod upstreams;
 
 use std::{
@@ -24,6 +25,7 @@ use thiserror::Error;
 
 pub use changes::Changes;
 pub use cli::{Cli, Switch};
+pub use sign::Sign;
 
 use crate::{
     forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
@@ -142,6 +144,8 @@ pub struct Config {
     pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// How the chain's names are signed; `None`: not at all.
+    pub sign: Option<Sign>,
     /// How queries over UDP are served.
     pub udp: Udp,
     /// Whether the start is told as JSON.
@@ -156,7 +160,7 @@ impl Config {
             Some(path) => read_file(path)?,
             None => file::File::default(),
         };
-        Merge { cli, file }.config()
+        Merge { cli, file }.config(env)
     }
 
     /// How legacy DNS is asked, with these upstreams.
@@ -296,7 +300,7 @@ struct Merge {
 }
 
 impl Merge {
-    fn config(self) -> Result<Config, ConfigError> {
+    fn config(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
         let network = self.network()?;
         let chain = self.chain(network)?;
         let Merge { cli, file } = self;
@@ -330,8 +334,10 @@ impl Merge {
             _ => return Err(ConfigError::Conflict("workers: there can be 1 to 256 at each address")),
         };
         let on_dev = network == Some(Network::Dev);
+        let sign = file.sign.read(&chain, env)?;
         Ok(Config {
             chain,
+            sign,
             listen,
             upstreams,
             zones: upstreams::zones(&file.forward)?,

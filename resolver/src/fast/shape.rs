@@ -109,7 +109,7 @@ const OPT: u8 = rtype::OPT as u8;
 fn is_answerable(rest: &[u8]) -> bool {
     let &[high, low, 0, 1] = rest else { return false };
     let qtype = u16::from_be_bytes([high, low]);
-    !matches!(qtype, 0 | rtype::OPT | 249..=254)
+    !matches!(qtype, 0 | rtype::OPT | 128 | 249..=254)
 }
 
 /// The length of a name without compression, its closing zero included.

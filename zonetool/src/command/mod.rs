@@ -14,6 +14,7 @@ mod register;
 mod scan;
 mod show;
 mod status;
+mod trust_anchor;
 mod update;
 mod verify;
 mod wait;
@@ -289,6 +290,9 @@ pub enum CommandError {
     /// A channel.
     #[error(transparent)]
     Channel(#[from] peer::ChannelFailure),
+    /// A file without a key that names are signed with.
+    #[error("{0}: {1}")]
+    AnchorFile(PathBuf, String),
     /// Waiting took too long.
     #[error("gave up after {0} of waiting: {1}")]
     Timeout(String, String),
@@ -308,6 +312,7 @@ impl CommandError {
             | CommandError::NotAgreed
             | CommandError::Locators(_) => Exit::Usage,
             CommandError::Key(_)
+            | CommandError::AnchorFile(..)
             | CommandError::NotOwner { .. }
             | CommandError::NotRecipient { .. }
             | CommandError::NoRecovery(_)
@@ -495,6 +500,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Status(args) => status::run(ui, &client()?, &args),
         Command::Peers => peers::run(ui, &client()?),
         Command::Cache(command) => cache::run(ui, &client()?, &command),
+        Command::TrustAnchor(args) => trust_anchor::run(ui, client, &args),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use namechain::api::{self, FlushHook, serve_aside};
+use namechain::api::{self, AnchorHook, FlushHook, serve_aside};
 use resolver::{chain::Remote, config::DEFAULT_ASIDE};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -20,6 +20,7 @@ impl Aside {
     pub async fn start(
         asked: Option<SocketAddr>,
         flush: FlushHook,
+        anchor: AnchorHook,
         remote: Arc<Remote>,
     ) -> anyhow::Result<Option<Aside>> {
         let at = asked.map_or_else(|| DEFAULT_ASIDE.parse().context("the default address"), Ok)?;
@@ -50,7 +51,7 @@ impl Aside {
         let (stop, stopped) = oneshot::channel();
         // An error means that nobody can stop it any more: a reason to stop as well.
         let shutdown = async move { drop(stopped.await) };
-        let aside = api::Aside { flush, ready: Arc::new(ready) };
+        let aside = api::Aside { flush, anchor, ready: Arc::new(ready) };
         let task = tokio::spawn(serve_aside(listener, aside, shutdown));
         Ok(Some(Aside { address, stop, task }))
     }

@@ -1,5 +1,6 @@
 //! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
 
+mod anchors;
 mod aside;
 mod chain;
 mod reload;
@@ -18,7 +19,7 @@ use clap::Parser;
 use namechain::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
-    config::{ChainFrom, Cli, Config},
+    config::{ChainFrom, Cli, Config, Sign},
     current::Current,
     flush::Flusher,
     forward::{Legacy, Upstream},
@@ -26,12 +27,14 @@ use resolver::{
     os,
     pipeline::Pipeline,
     respond::{Clients, Responder},
+    sign::{SignError, Signer},
     start::Started,
     systemd::{self, Pair},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use anchors::Anchors;
 use aside::Aside;
 use chain::{Chain, chain};
 use reload::Reload;
@@ -120,7 +123,11 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let names = upstreams.iter().map(Upstream::to_string).collect();
     let legacy = Legacy::new(config.legacy(upstreams))?;
     let flusher = Flusher::default();
-    let Chain { source: chain, node, aside } = chain(&config.chain, &flusher).await?;
+    let anchors = Anchors::default();
+    let Chain { source: chain, node, aside } = chain(&config.chain, &flusher, &anchors).await?;
+    // Where a node keeps its data nobody else has a key, once it has started.
+    let signer = config.sign.as_ref().map(signer).transpose()?.flatten();
+    anchors.are(signer.as_deref(), &dns);
     let started = Started {
         dns: dns.clone(),
         api: node.as_ref().and_then(Node::api_addr).or(aside.as_ref().map(Aside::address)),
@@ -143,7 +150,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
             "zonetool"
         },
     };
-    let pipeline = pipeline(&config, chain, legacy);
+    let pipeline = pipeline(&config, chain, legacy, signer);
     let current = Current::from(Responder::new(pipeline, Clients::local_and(config.allow.clone())));
     flusher.serves(&current);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
@@ -190,8 +197,25 @@ fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
     (servers.into_iter().map(Upstream::Plain).collect(), true)
 }
 
-fn pipeline(config: &Config, chain: Arc<dyn ChainSource>, legacy: Legacy) -> Pipeline {
-    Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation }
+fn pipeline(
+    config: &Config,
+    chain: Arc<dyn ChainSource>,
+    legacy: Legacy,
+    signer: Option<Arc<Signer>>,
+) -> Pipeline {
+    Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation, signer }
+}
+
+/// What signs. That there is no place for a key is no reason not to answer, if nobody asked for signatures.
+fn signer(sign: &Sign) -> anyhow::Result<Option<Arc<Signer>>> {
+    match Signer::open(&sign.key, sign.algorithm) {
+        Ok(signer) => Ok(Some(Arc::new(signer))),
+        Err(error @ SignError::Write(..)) if !sign.asked => {
+            tracing::warn!("nothing is signed: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// An upstream that is one of our own addresses would be asked for ever. One that leads back to us in another way is found
