@@ -57,12 +57,7 @@ impl<'a> Basis<'a> {
 
     /// The bytes, and the epoch in which all grounds were found (0 if in several); `None` for what is not worth it.
     /// `period` is the one in which it may be given, 0 if that does not matter.
-    pub fn encode(
-        mounts: Mounts,
-        period: u32,
-        options: &[u8],
-        grounds: &[Ground],
-    ) -> Option<(Vec<u8>, u32)> {
+    pub fn encode(mounts: Mounts, period: u32, options: &[u8], grounds: &[Ground]) -> Option<(Vec<u8>, u32)> {
         if grounds.len() > MAX_GROUNDS {
             return None;
         }

@@ -53,7 +53,14 @@ impl FromRef<Aside> for Anchor {
         description = "What a resolver without a node of its own tells and takes. Every refusal is a `Refusal`.",
         license(name = "MIT OR Apache-2.0")
     ),
-    paths(node::healthz, node::readyz, metrics::metrics, cache::flush, anchor::anchor, super::openapi::openapi)
+    paths(
+        node::healthz,
+        node::readyz,
+        metrics::metrics,
+        cache::flush,
+        anchor::anchor,
+        super::openapi::openapi
+    )
 )]
 struct Document;
 

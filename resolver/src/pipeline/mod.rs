@@ -127,7 +127,15 @@ impl Pipeline {
                     proofs.extend(std::mem::take(&mut step.answer.authorities));
                     let (answers, authorities) = (records, proofs);
                     let last = step.answer;
-                    return Answer { authoritative, authentic, signed, answers, authorities, grounds, ..last };
+                    return Answer {
+                        authoritative,
+                        authentic,
+                        signed,
+                        answers,
+                        authorities,
+                        grounds,
+                        ..last
+                    };
                 }
             }
         }

@@ -84,7 +84,7 @@ fn canonical_rdata(data: &RData) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::rr::{RecordType, rdata::NULL};
+    use hickory_proto::rr::RecordType;
 
     use super::*;
 
@@ -93,8 +93,7 @@ mod tests {
     }
 
     fn record(owner: &str, rtype: u16, data: &[u8]) -> Record {
-        let code = RecordType::from(rtype);
-        Record::from_rdata(name(owner), 300, RData::Unknown { code, rdata: NULL::with(data.to_vec()) })
+        Record::from_rdata(name(owner), 300, wire::opaque(RecordType::from(rtype), data.to_vec()))
     }
 
     /// The data of the records in the order and form in which they are signed.
@@ -115,7 +114,8 @@ mod tests {
     /// RFC 4034 §6.3: by the data as bytes, the shorter first, nothing twice.
     #[test]
     fn records_are_put_in_order() {
-        let set = [&b"\x02b\0"[..], b"\x01", b"\x01\0", b"", b"\xff", b"\x01"].map(|data| record("a.", 99, data));
+        let set =
+            [&b"\x02b\0"[..], b"\x01", b"\x01\0", b"", b"\xff", b"\x01"].map(|data| record("a.", 99, data));
         assert_eq!(data(&set), [&b""[..], b"\x01", b"\x01\0", b"\x02b\0", b"\xff"]);
     }
 
@@ -136,21 +136,32 @@ mod tests {
         ] {
             assert_eq!(data(&[record("WWW.Alice.", rtype, given)]), [signed], "type {rtype}");
         }
-        assert!(signed_data(&[], &[record("WWW.Alice.", 1, &[1, 2, 3, 4])]).unwrap().starts_with(b"\x03www\x05alice\0"));
+        assert!(
+            signed_data(&[], &[record("WWW.Alice.", 1, &[1, 2, 3, 4])])
+                .unwrap()
+                .starts_with(b"\x03www\x05alice\0")
+        );
     }
 
     /// RFC 4034 §3.1.3.
     #[test]
     fn labels_are_counted_without_a_star_in_front() {
-        for (owner, count) in [(".", 0), ("a.", 1), ("www.alice.namechain.alt.", 4), ("*.alice.", 1), ("a.*.alice.", 3)] {
+        for (owner, count) in
+            [(".", 0), ("a.", 1), ("www.alice.namechain.alt.", 4), ("*.alice.", 1), ("a.*.alice.", 3)]
+        {
             assert_eq!(labels(&name(owner)), count, "{owner}");
         }
     }
 
     #[test]
     fn the_fields_of_a_signature() {
-        let fields =
-            RrsigFields { algorithm: 13, expiration: 2, inception: 1, key_tag: 0x1234, signer: &name("Alt.") };
+        let fields = RrsigFields {
+            algorithm: 13,
+            expiration: 2,
+            inception: 1,
+            key_tag: 0x1234,
+            signer: &name("Alt."),
+        };
         let prefix = fields.prefix(&record("www.alice.", 1, &[1, 2, 3, 4]));
         assert_eq!(prefix, b"\0\x01\x0d\x02\0\0\x01\x2c\0\0\0\x02\0\0\0\x01\x12\x34\x03alt\0");
     }

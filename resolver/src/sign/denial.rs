@@ -121,8 +121,7 @@ mod tests {
     /// The example of RFC 4034 §4.3: A MX RRSIG NSEC TYPE1234.
     #[test]
     fn types_of_later_windows() {
-        let expected = b"\x00\x06\x40\x01\x00\x00\x00\x03\x04\x1b\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
-                         \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x20";
+        let expected = [&b"\x00\x06\x40\x01\x00\x00\x00\x03\x04\x1b"[..], &[0; 26], b"\x20"].concat();
         assert_eq!(bitmap(vec![1234, 1, 46, 15, 47, 1]), expected);
         assert_eq!(bitmap(vec![65_535]), [&[255, 32][..], &[0; 31], &[1]].concat());
         assert_eq!(bitmap(vec![256, 255]), [&[0, 32][..], &[0; 31], &[1], &[1, 1, 0x80]].concat());
@@ -138,7 +137,8 @@ mod tests {
     #[test]
     fn the_next_name() {
         let label = |byte: u8, len: usize| [&[len as u8][..], &vec![byte; len]].concat();
-        let long = |byte| [label(byte, 63), label(b'a', 63), label(b'a', 63), label(b'a', 61), vec![0]].concat();
+        let long =
+            |byte| [label(byte, 63), label(b'a', 63), label(b'a', 63), label(b'a', 61), vec![0]].concat();
         let mut bumped = long(b'b');
         bumped[63] = b'c';
         let full = |first: u8| [label(first, 63), b"\x03alt\0".to_vec()].concat();

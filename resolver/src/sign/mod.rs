@@ -43,16 +43,22 @@ pub enum SignError {
     #[error("the key for DNSSEC can't be read from {0}: {1}")]
     Read(PathBuf, io::Error),
     /// The file can't be made.
-    #[error("the key for DNSSEC can't be kept in {0}: {1}; say where with [sign] key = PATH, or turn signing off with enabled = false")]
+    #[error(
+        "the key for DNSSEC can't be kept in {0}: {1}; say where with [sign] key = PATH, or turn signing off with enabled = false"
+    )]
     Write(PathBuf, io::Error),
     /// Others can read the file.
-    #[error("the key for DNSSEC in {0} is not secret: others may read or write it (mode {1:o}); if nobody has, chmod 600 it")]
+    #[error(
+        "the key for DNSSEC in {0} is not secret: others may read or write it (mode {1:o}); if nobody has, chmod 600 it"
+    )]
     Open(PathBuf, u32),
     /// The file is not what it should be.
     #[error("the key for DNSSEC in {0} can't be used: {1}")]
     Malformed(PathBuf, &'static str),
     /// The key is for another algorithm.
-    #[error("the key for DNSSEC in {path} is for {found}, and [sign] algorithm asks for {asked}: name another file, or move this one away")]
+    #[error(
+        "the key for DNSSEC in {path} is for {found}, and [sign] algorithm asks for {asked}: name another file, or move this one away"
+    )]
     Algorithm {
         /// The file.
         path: PathBuf,

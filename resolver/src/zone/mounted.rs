@@ -164,8 +164,9 @@ impl Mounted {
     /// A set's records with the owner `name`.
     fn records(&self, name: &Name, set: &RrSet) -> Vec<Record> {
         let code = RecordType::from(set.rtype);
-        let record =
-            |data: &[u8]| Record::from_rdata(name.clone(), set.ttl, wire::opaque(code, self.data(set.rtype, data)));
+        let record = |data: &[u8]| {
+            Record::from_rdata(name.clone(), set.ttl, wire::opaque(code, self.data(set.rtype, data)))
+        };
         set.data.iter().map(|data| record(data)).collect()
     }
 

@@ -112,9 +112,9 @@ fn anchor_of(line: &str) -> Option<TrustAnchor> {
 
 /// The tag of a key (RFC 4034 appendix B).
 fn key_tag(dnskey: &[u8]) -> u16 {
-    let words = dnskey.chunks(2).map(|pair| {
-        u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or_default()]))
-    });
+    let words = dnskey
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or_default()])));
     let sum: u32 = words.sum();
     ((sum + (sum >> 16)) & 0xffff) as u16
 }
@@ -146,17 +146,12 @@ impl Said<'_> {
         let local = self.servers.iter().any(|server| server.ip().is_loopback());
         let local = if local { "\n    do-not-query-localhost: no" } else { "" };
         let TrustAnchor { zone, ds, .. } = self.anchor;
-        format!(
-            "server:{local}\n    trust-anchor: \"{ds}\"\nforward-zone:\n    name: \"{zone}\"{forward}"
-        )
+        format!("server:{local}\n    trust-anchor: \"{ds}\"\nforward-zone:\n    name: \"{zone}\"{forward}")
     }
 
     fn bind(&self) -> String {
-        let forwarders: String = self
-            .servers
-            .iter()
-            .map(|server| format!(" {} port {};", server.ip(), server.port()))
-            .collect();
+        let forwarders: String =
+            self.servers.iter().map(|server| format!(" {} port {};", server.ip(), server.port())).collect();
         let TrustAnchor { zone, key_tag, algorithm, ds, .. } = self.anchor;
         let digest = ds.rsplit(' ').next().unwrap_or_default();
         let name = zone.trim_end_matches('.');
