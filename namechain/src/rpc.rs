@@ -4,11 +4,13 @@
 
 mod bundles;
 mod dns;
+mod trust;
 
 use serde::{Deserialize, Serialize};
 
 pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
 pub use dns::{Flush, Flushed, Trace, TraceAnswer, TraceAsked, TraceStep};
+pub use trust::TrustAnchor;
 
 use crate::{
     codec::{Decode, DecodeError, Encode},

@@ -74,10 +74,10 @@ impl Ede {
     pub const NOT_SUPPORTED: u16 = 21;
     /// No authority of a delegated zone answered.
     pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+    /// The type is not one to ask for (RFC 9824 §9).
+    pub const INVALID_QUERY_TYPE: u16 = 30;
     /// The network refused.
     pub const NETWORK_ERROR: u16 = 23;
-    /// Nothing can have this type (RFC 9824 §10.1).
-    pub const INVALID_QUERY_TYPE: u16 = 30;
 
     /// An error with a text, which is cut where it is too long.
     pub fn new(code: u16, text: impl Into<String>) -> Self {

@@ -30,6 +30,7 @@ pub mod respond;
 pub mod route;
 pub mod seen;
 mod serve;
+pub mod sign;
 pub mod special;
 pub mod start;
 pub mod systemd;

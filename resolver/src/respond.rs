@@ -190,7 +190,8 @@ impl Responder {
 
     async fn answer_and_keep(&self, question: &Question) -> Answer {
         let answer = self.pipeline.answer(question).await;
-        if answer.grounds.is_some() {
+        // What is kept is for those without CO: it has no part in what answers are kept under.
+        if answer.grounds.is_some() && !question.compact_ok {
             let lower = question.name.to_lowercase();
             if question.name.iter().eq(lower.iter()) {
                 self.keep(question, answer.clone());
@@ -213,12 +214,15 @@ impl Responder {
         let Some(grounds) = &answer.grounds else { return };
         let mut options = Vec::new();
         answer.ede.iter().for_each(|ede| ede.write(&mut options));
-        let Some((basis, epoch)) = Basis::encode(self.pipeline.mounts, &options, grounds) else { return };
-        // Whole, and without what belongs to one client.
+        let Some((basis, epoch)) = Basis::encode(self.pipeline.mounts, answer.signed, &options, grounds)
+        else {
+            return;
+        };
+        // Whole, and without what belongs to one client; but with AD, which is taken away from those who don't get it.
         let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
         let query = Query::query(question.name.clone(), question.qtype);
         let asked = Metadata::new(0, MessageType::Query, OpCode::Query);
-        let message = answer.into_message(&asked, &[query], None, client, false);
+        let message = answer.into_message(&asked, &[query], None, client, true);
         if message.metadata.truncation {
             return;
         }

@@ -7,6 +7,7 @@ use namechain::{
     rpc::{
         BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo,
         PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted, Trace, TraceAsked,
+        TrustAnchor,
     },
     types::{Hash, Name, Operation},
 };
@@ -177,6 +178,11 @@ impl Client {
     pub fn submit(&self, operation: &Operation) -> Result<Submitted, ClientError> {
         let body = Submit { operation: hex::encode(operation.to_bytes()) };
         self.ask(self.http.post(self.url("v1/ops")?).json(&body))
+    }
+
+    /// `GET /v1/dnssec/anchor`.
+    pub fn trust_anchor(&self) -> Result<TrustAnchor, ClientError> {
+        self.get("v1/dnssec/anchor")
     }
 
     /// `POST /v1/cache/flush`.

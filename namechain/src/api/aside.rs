@@ -44,7 +44,15 @@ impl FromRef<Aside> for Dns {
         description = "What a resolver without a node of its own tells and takes. Every refusal is a `Refusal`.",
         license(name = "MIT OR Apache-2.0")
     ),
-    paths(node::healthz, node::readyz, metrics::metrics, dns::flush, dns::trace, super::openapi::openapi)
+    paths(
+        node::healthz,
+        node::readyz,
+        metrics::metrics,
+        dns::flush,
+        dns::trace,
+        dns::anchor,
+        super::openapi::openapi
+    )
 )]
 struct Document;
 
@@ -75,6 +83,7 @@ pub async fn serve_aside(
     let router = Router::new()
         .route("/v1/cache/flush", post(dns::flush))
         .route("/v1/trace", post(dns::trace))
+        .route("/v1/dnssec/anchor", get(dns::anchor))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(counted))

@@ -14,7 +14,7 @@ use super::{
     ops::{is_json, not_json, read_body},
     refuse::Refused,
 };
-use crate::rpc::{self, Flush, Flushed, Refusal, Trace, TraceAsked};
+use crate::rpc::{self, Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
 
 /// What comes of a question, some time later.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
@@ -25,6 +25,8 @@ pub trait DnsServer: Send + Sync + 'static {
     fn flush(&self, what: &Flush) -> Result<Flushed, Refusal>;
     /// Answers a question, and tells how that came about.
     fn trace(&self, asked: TraceAsked) -> Later<Trace>;
+    /// The key that it signs with, for those who are to trust it.
+    fn trust_anchor(&self) -> Result<TrustAnchor, Refusal>;
     /// What it counts, in Prometheus' text format.
     fn counts(&self) -> String;
 }
@@ -87,6 +89,16 @@ pub(super) async fn trace(State(dns): State<Dns>, request: Request) -> Result<Js
     const HINT: &str = r#"send {"name": "www.example.com", "rtype": "AAAA"}; fresh, dnssec and checking_disabled may be true"#;
     let asked = read(request, HINT).await?;
     Ok(dns.server()?.trace(asked).await.map(Json)?)
+}
+
+/// The key with which the names of the chain are signed, for those who are to trust it.
+#[utoipa::path(get, path = "/v1/dnssec/anchor", responses(
+    (status = 200, description = "the key", body = TrustAnchor),
+    (status = 404, description = "nothing is signed here", body = rpc::Refusal),
+    (status = 503, description = "it is starting", body = rpc::Refusal),
+))]
+pub(super) async fn anchor(State(dns): State<Dns>) -> Result<Json<TrustAnchor>, Refused> {
+    Ok(dns.server()?.trust_anchor().map(Json)?)
 }
 
 /// The body as an object of JSON. By way of a map: a list of nothing would be taken for one with nothing in it.

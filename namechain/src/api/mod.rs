@@ -137,7 +137,7 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 18] {
+fn routes() -> [(&'static str, MethodRouter<App>); 19] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/peers", get(node::peers)),
@@ -153,6 +153,7 @@ fn routes() -> [(&'static str, MethodRouter<App>); 18] {
         ("/v1/blocks/{block}/proof", get(blocks::place)),
         ("/v1/cache/flush", post(dns::flush)),
         ("/v1/trace", post(dns::trace)),
+        ("/v1/dnssec/anchor", get(dns::anchor)),
         ("/healthz", get(node::healthz)),
         ("/readyz", get(node::readyz)),
         ("/metrics", get(metrics::metrics)),

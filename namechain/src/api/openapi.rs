@@ -29,6 +29,7 @@ use super::{blocks, bundles, dns, metrics, names, node, ops};
         blocks::place,
         dns::flush,
         dns::trace,
+        dns::anchor,
         node::healthz,
         node::readyz,
         metrics::metrics,

@@ -73,6 +73,9 @@ pub struct File {
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,
+    /// Whether and how the chain's names are signed.
+    #[serde(default)]
+    pub sign: super::sign::Table,
 }
 
 /// One text, or a list of them.

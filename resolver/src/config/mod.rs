@@ -4,6 +4,7 @@ mod answers;
 mod changes;
 mod cli;
 mod file;
+mod sign;
 mod upstreams;
 
 use std::{
@@ -25,6 +26,7 @@ use thiserror::Error;
 
 pub use changes::Changes;
 pub use cli::{Cli, Doctor, Instead, Switch};
+pub use sign::Sign;
 
 use crate::{
     cookie::Policy,
@@ -147,6 +149,8 @@ pub struct Config {
     pub delegation: Delegation,
     /// Whether clients are given cookies.
     pub cookies: Policy,
+    /// How the chain's names are signed; `None`: not at all.
+    pub sign: Option<Sign>,
     /// How queries over UDP are served.
     pub udp: Udp,
     /// What is logged of queries.
@@ -163,7 +167,7 @@ impl Config {
             Some(path) => read_file(path)?,
             None => file::File::default(),
         };
-        Merge { cli, file }.config()
+        Merge { cli, file }.config(env)
     }
 
     /// How legacy DNS is asked, with these upstreams.
@@ -304,7 +308,7 @@ struct Merge {
 }
 
 impl Merge {
-    fn config(self) -> Result<Config, ConfigError> {
+    fn config(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
         let network = self.network()?;
         let chain = self.chain(network)?;
         let Merge { cli, file } = self;
@@ -343,8 +347,10 @@ impl Merge {
             (None, None) => Logged::default(),
         };
         let on_dev = network == Some(Network::Dev);
+        let sign = file.sign.read(&chain, env)?;
         Ok(Config {
             chain,
+            sign,
             listen,
             upstreams,
             zones: upstreams::zones(&file.forward)?,

@@ -1,33 +1,46 @@
-//! What the API asks of the DNS server: forget answers, tell what was counted, answer a question and tell how.
+//! What the API asks of the DNS server: forget answers, tell what was counted and which key it signs with, answer a question
+//! and tell how.
 
+mod anchor;
 mod counts;
 mod flush;
 mod trace;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use hickory_proto::rr::Name;
 use namechain::{
     api::{DnsServer, Later},
-    rpc::{Flush, Flushed, Refusal, Trace, TraceAsked},
+    rpc::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor},
 };
 
 use crate::{current::Current, respond::Responder};
 
 /// The DNS server as the API sees it. It is there before there is anything to ask: until then it says so.
 #[derive(Clone, Default)]
-pub struct Control(Arc<OnceLock<Current>>);
+pub struct Control(Arc<OnceLock<Server>>);
+
+struct Server {
+    current: Current,
+    addresses: Vec<SocketAddr>,
+}
 
 impl Control {
-    /// Says who answers from now on.
-    pub fn serves(&self, current: &Current) {
+    /// Says who answers from now on, and where.
+    pub fn serves(&self, current: &Current, addresses: &[SocketAddr]) {
         // A second one is a program's mistake that does no harm.
-        let _ = self.0.set(current.clone());
+        let _ = self.0.set(Server { current: current.clone(), addresses: addresses.to_vec() });
+    }
+
+    fn server(&self) -> Result<&Server, Refusal> {
+        self.0.get().ok_or_else(|| refusal("unavailable", "the resolver is starting", "ask again"))
     }
 
     fn responder(&self) -> Result<Arc<Responder>, Refusal> {
-        let current = self.0.get();
-        Ok(current.ok_or_else(|| refusal("unavailable", "the resolver is starting", "ask again"))?.get())
+        Ok(self.server()?.current.get())
     }
 }
 
@@ -39,6 +52,11 @@ impl DnsServer for Control {
     fn trace(&self, asked: TraceAsked) -> Later<Trace> {
         let control = self.clone();
         Box::pin(async move { trace::trace(control.responder()?, asked).await })
+    }
+
+    fn trust_anchor(&self) -> Result<TrustAnchor, Refusal> {
+        let server = self.server()?;
+        anchor::anchor(&server.current.get(), &server.addresses)
     }
 
     fn counts(&self) -> String {
@@ -68,6 +86,7 @@ mod tests {
         let control = Control::default();
         assert_eq!(control.flush(&Flush::default()).unwrap_err().code, "unavailable");
         assert_eq!(control.trace(TraceAsked::default()).await.unwrap_err().code, "unavailable");
+        assert_eq!(control.trust_anchor().unwrap_err().code, "unavailable");
         assert_eq!(control.counts(), "");
     }
 }

@@ -45,6 +45,7 @@ pub struct Moment<'a> {
     must_show: bool,
     /// Looked up once, when the first client sends one.
     secrets: OnceCell<(Secrets, u32)>,
+    period: OnceCell<u32>,
 }
 
 /// What becomes of a query.
@@ -105,6 +106,7 @@ impl<'a> Moment<'a> {
             jar: responder.cookies(),
             must_show: responder.requires_cookies(),
             secrets: OnceCell::new(),
+            period: OnceCell::new(),
         }
     }
 
@@ -122,6 +124,13 @@ impl<'a> Moment<'a> {
     /// The number of the chain's state; `None` if nothing may be said of the chain. Asked for once, when it is needed.
     fn epoch(&self) -> Option<u32> {
         *self.epoch.get_or_init(|| self.pipeline.chain.epoch())
+    }
+
+    /// The number of the period that signatures are made for; 0 if there is nobody who signs. Asked for once, when it is
+    /// needed.
+    fn period(&self) -> u32 {
+        let signer = self.pipeline.signer.as_ref();
+        *self.period.get_or_init(|| signer.map_or(0, |signer| signer.period().number()))
     }
 
     /// The reply to a query, if it is known.
@@ -173,7 +182,7 @@ impl<'a> Moment<'a> {
     /// An answer of ours is true in the state in which it was last found true; in another one that is found out anew.
     fn ours(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
         let basis = Basis::read(slot.extra())?;
-        if !basis.is_for(self.pipeline.mounts) {
+        if !basis.is_for(self.pipeline.mounts) || (basis.period() != 0 && basis.period() != self.period()) {
             return None;
         }
         let mut mark = slot.mark();

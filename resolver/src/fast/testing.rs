@@ -135,6 +135,7 @@ impl Paths {
             chain: Arc::new(chain.clone()),
             legacy: Legacy::new(legacy).unwrap(),
             delegation: Delegation { port: 53, loopback: false },
+            signer: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Paths { responder: Responder::new(pipeline, Clients::default()), chain, runtime }

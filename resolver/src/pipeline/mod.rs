@@ -6,6 +6,7 @@
 //! ```
 
 mod delegate;
+mod secure;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,24 +17,24 @@ use hickory_proto::{
 use namechain::types::Name as ChainName;
 
 use crate::{
-    answer::{Answer, soa},
+    answer::{Answer, alt_soa},
     basis::Ground,
     chain::{ChainError, ChainSource, Standing},
     ede::Ede,
     forward::{self, ForwardError, Legacy, LegacyQuestion, ReplySource},
-    mount::{ALT_LABELS, Mount, Mounts},
+    mount::{Mount, Mounts},
     notes::note,
     query::Question,
     route::{Route, route},
     seen::Origin,
+    sign::{Denial, Signer},
     special,
     zone::{Mounted, Said},
 };
+use secure::{Form, is_proof};
 
 /// How many questions one question of a client may become: aliases, and the addresses of delegated servers.
 pub const MAX_STEPS: u8 = 24;
-/// How long "nobody has registered it" may be kept, in seconds: the next block can change it.
-const UNREGISTERED_TTL: u32 = 30;
 
 /// Everything that answers are made from.
 pub struct Pipeline {
@@ -45,6 +46,8 @@ pub struct Pipeline {
     pub legacy: Legacy,
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// What signs the chain's answers.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// How the servers are asked to which names delegate their zones.
@@ -54,6 +57,15 @@ pub struct Delegation {
     pub port: u16,
     /// Whether loopback addresses may be asked: anybody can write any address into a name's records.
     pub loopback: bool,
+}
+
+/// A name of the chain that is asked for, and how it is answered.
+struct Place<'a> {
+    question: &'a Question,
+    name: &'a Name,
+    label: ChainName,
+    mount: Mount,
+    form: &'a Form<'a>,
 }
 
 /// A part of an answer, and where the rest is.
@@ -79,9 +91,11 @@ impl Pipeline {
     async fn resolve(&self, question: &Question, steps: &mut u8) -> Answer {
         let mut name = question.name.clone();
         let mut records: Vec<Record> = Vec::new();
-        let mut authoritative = None;
+        let (mut authoritative, mut authentic, mut signed) = (None, true, 0);
+        let mut proofs: Vec<Record> = Vec::new();
         let mut grounds = Some(Vec::new());
         let mut origin = None;
+        let form = self.form(question);
         while *steps > 0 {
             *steps -= 1;
             let route = self.route(&name);
@@ -91,12 +105,15 @@ impl Pipeline {
                 Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
                 Route::Legacy => Origin::Refused,
             };
-            let step = match route {
+            let mut step = match route {
                 Route::Special(special) => special::answer(special, question, &name).into(),
-                Route::MountPoint => mount_point(question.qtype).into(),
-                Route::NoSuchName => Answer::negative(ResponseCode::NXDomain, mount_soa()).into(),
+                Route::MountPoint => self.mount_point(question, &name, &form).into(),
+                Route::NoSuchName => {
+                    form.nothing(Mount::Alt, question, &name, Denial::Name, alt_soa()).into()
+                }
                 Route::Chain(label, mount) => {
-                    self.chain(question, &name, label, mount, steps, &mut grounds).await
+                    let place = Place { question, name: &name, label, mount, form: &form };
+                    self.chain(place, steps, &mut grounds).await
                 }
                 Route::Legacy => {
                     grounds = None;
@@ -110,25 +127,31 @@ impl Pipeline {
             });
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
-            let alone = records.is_empty();
-            records.extend(step.answer.answers);
+            authentic &= step.answer.authentic;
+            signed = signed.max(step.answer.signed);
+            records.extend(std::mem::take(&mut step.answer.answers));
             match step.next {
                 Some(target) => {
                     note("route", || format!("{name} leads on to {target}"));
+                    proofs.extend(step.answer.authorities.into_iter().filter(is_proof));
                     name = target;
                 }
                 None if step.answer.rcode == ResponseCode::ServFail => {
                     return Answer { answers: Vec::new(), origin, ..step.answer };
                 }
                 None => {
-                    let authentic = step.answer.authentic && alone;
+                    proofs.extend(std::mem::take(&mut step.answer.authorities));
+                    let (answers, authorities) = (records, proofs);
+                    let last = step.answer;
                     return Answer {
                         authoritative,
                         authentic,
-                        answers: records,
+                        signed,
+                        answers,
+                        authorities,
                         grounds,
                         origin,
-                        ..step.answer
+                        ..last
                     };
                 }
             }
@@ -168,15 +191,8 @@ impl Pipeline {
     }
 
     /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
-    async fn chain(
-        &self,
-        question: &Question,
-        name: &Name,
-        label: ChainName,
-        mount: Mount,
-        steps: &mut u8,
-        grounds: &mut Option<Vec<Ground>>,
-    ) -> Step {
+    async fn chain(&self, place: Place<'_>, steps: &mut u8, grounds: &mut Option<Vec<Ground>>) -> Step {
+        let Place { question, name, label, mount, form } = place;
         let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
             match (grounds.as_mut(), ground) {
                 (Some(grounds), Some(ground)) => grounds.push(ground),
@@ -192,23 +208,35 @@ impl Pipeline {
                 return self.legacy(question, name).await;
             }
             (Ok(Standing::Unregistered), Mount::Alt) => {
-                return Answer::negative(ResponseCode::NXDomain, mount_soa()).into();
+                return form.nothing(mount, question, name, Denial::Name, alt_soa()).into();
             }
             (Ok(Standing::Lapsed(zone, why)), _) => {
                 let soa = Mounted::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
-                return Answer { ede, ..Answer::negative(ResponseCode::NXDomain, soa) }.into();
+                return Answer { ede, ..form.nothing(mount, question, name, Denial::Name, soa) }.into();
             }
             (Err(error), _) => {
                 *grounds = None;
                 return not_ready(&label, &error).into();
             }
         };
+        let nothing = |denial| form.nothing(mount, question, name, denial, zone.soa()).into();
         let said = zone.answer(name, question.qtype);
         note("zone", || said.told(question.qtype));
         match said {
-            Said::All(answer) => answer.into(),
-            Said::Follow(records, target) => Step { answer: Answer::records(records), next: Some(target) },
+            Said::Records(records) => form.records(mount, records).into(),
+            Said::NoName => nothing(Denial::Name),
+            Said::NoData(types) => nothing(Denial::Data(types)),
+            Said::TooLong(records) => {
+                Answer { rcode: ResponseCode::YXDomain, ..form.records(mount, records) }.into()
+            }
+            Said::Follow(records, target) => {
+                Step { answer: form.records(mount, records), next: Some(target) }
+            }
+            Said::Delegated(cut) if !question.recursion_desired => {
+                *grounds = None;
+                form.referral(mount, cut).into()
+            }
             Said::Delegated(cut) => {
                 *grounds = None;
                 self.delegated(question, name, &zone, cut, steps).await
@@ -238,6 +266,7 @@ impl Pipeline {
             additionals: reply.additionals,
             ede,
             origin,
+            signed: 0,
             grounds: None,
             cookie: None,
         };
@@ -255,6 +284,7 @@ impl Pipeline {
                 name: server.clone(),
                 qtype,
                 dnssec_ok: false,
+                compact_ok: false,
                 wants_ad: false,
                 checking_disabled: false,
                 recursion_desired: true,
@@ -314,7 +344,9 @@ fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(
         at = target;
         if !believed(&at) {
             answer.answers.retain(|record| believed(&record.name));
-            let answer = Answer { authorities: Vec::new(), additionals: Vec::new(), ..answer };
+            // What proves that the aliases are what is there goes with them.
+            answer.authorities.retain(is_proof);
+            let answer = Answer { additionals: Vec::new(), ..answer };
             return Step { answer, next: Some(at) };
         }
     }
@@ -351,19 +383,6 @@ fn alias(record: &Record, name: &Name) -> Option<Name> {
         hickory_proto::rr::RData::CNAME(target) if record.name == *name => Some(target.0.clone()),
         _ => None,
     }
-}
-
-/// The answer for `namechain.alt.` itself.
-fn mount_point(qtype: RecordType) -> Answer {
-    match qtype {
-        RecordType::SOA => Answer::records(vec![mount_soa()]),
-        _ => Answer::negative(ResponseCode::NoError, mount_soa()),
-    }
-}
-
-fn mount_soa() -> Record {
-    let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
-    soa(zone, 1, UNREGISTERED_TTL)
 }
 
 fn not_ready(label: &ChainName, error: &ChainError) -> Answer {

@@ -8,6 +8,7 @@ mod operations;
 mod peer;
 mod proofs;
 mod trace;
+mod trust;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -22,6 +23,7 @@ pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Tra
 pub use peer::{Bundle, PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
 pub use proofs::{Prove, Verify};
 pub use trace::TraceArgs;
+pub use trust::{AnchorFormat, TrustAnchor};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -182,6 +184,12 @@ pub enum Command {
     /// Make a resolver forget answers that it keeps
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Print the key that a resolver signs with, and how others are told to trust it
+    ///
+    /// A resolver signs what the chain says under namechain.alt. for those who ask for it (DNSSEC). Whoever
+    /// has this anchor takes that for as true as the resolver is. The key is asked of the resolver whose
+    /// API is at --node: trust the way to it, or read the key's file with --key.
+    TrustAnchor(TrustAnchor),
 }
 
 /// `key`.

@@ -49,6 +49,17 @@ impl DnsServer for Seven {
         Box::pin(async move { known.map(|()| rpc::Trace { question, steps: vec![], cut: false, answer }) })
     }
 
+    fn trust_anchor(&self) -> Result<rpc::TrustAnchor, rpc::Refusal> {
+        Ok(rpc::TrustAnchor {
+            zone: "namechain.alt.".into(),
+            key_tag: 7,
+            algorithm: 13,
+            dnskey: String::new(),
+            ds: String::new(),
+            servers: vec![],
+        })
+    }
+
     fn counts(&self) -> String {
         "seven_total 7\n".into()
     }
@@ -98,6 +109,14 @@ async fn a_trace_is_handed_on_to_the_dns_server() {
     bench.request("POST", PATH, &foreign, asked).await.refuses(403, "forbidden");
     let metrics = bench.request("GET", "/metrics", &[], b"").await;
     assert!(metrics.body.ends_with("\nseven_total 7\n"), "{metrics:?}");
+}
+
+#[tokio::test]
+async fn the_key_that_is_signed_with_is_told() {
+    let bench = Bench::start().await;
+    bench.get("/v1/dnssec/anchor").await.refuses(404, "not-found");
+    *bench.node.dns.lock().unwrap() = Some(Arc::new(Seven::default()));
+    assert_eq!(bench.get("/v1/dnssec/anchor").await.json::<rpc::TrustAnchor>().key_tag, 7);
 }
 
 #[tokio::test]

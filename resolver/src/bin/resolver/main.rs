@@ -19,7 +19,7 @@ use clap::Parser as _;
 use namechain::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
-    config::{ChainFrom, Cli, Config},
+    config::{ChainFrom, Cli, Config, Sign},
     control::Control,
     current::Current,
     forward::{Legacy, Upstream},
@@ -27,6 +27,7 @@ use resolver::{
     os,
     pipeline::Pipeline,
     respond::{Clients, Responder},
+    sign::{SignError, Signer},
     start::Started,
     systemd::{self, Pair},
 };
@@ -122,6 +123,8 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let legacy = Legacy::new(config.legacy(upstreams))?;
     let control = Control::default();
     let Chain { source: chain, node, aside } = chain(&config.chain, &control).await?;
+    // Where a node keeps its data nobody else has a key, once it has started.
+    let signer = config.sign.as_ref().map(signer).transpose()?.flatten();
     let started = Started {
         dns: dns.clone(),
         api: node.as_ref().and_then(Node::api_addr).or(aside.as_ref().map(Aside::address)),
@@ -144,11 +147,11 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
             "zonetool"
         },
     };
-    let pipeline = pipeline(&config, chain, legacy);
+    let pipeline = pipeline(&config, chain, legacy, signer);
     let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
     responder.seen().log(config.query_log);
     let current = Current::from(responder.with_cookies(config.cookies));
-    control.serves(&current);
+    control.serves(&current, &dns);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
     announce(&started, config.json);
     let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));
@@ -193,8 +196,25 @@ fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
     (servers.into_iter().map(Upstream::Plain).collect(), true)
 }
 
-fn pipeline(config: &Config, chain: Arc<dyn ChainSource>, legacy: Legacy) -> Pipeline {
-    Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation }
+fn pipeline(
+    config: &Config,
+    chain: Arc<dyn ChainSource>,
+    legacy: Legacy,
+    signer: Option<Arc<Signer>>,
+) -> Pipeline {
+    Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation, signer }
+}
+
+/// What signs. That there is no place for a key is no reason not to answer, if nobody asked for signatures.
+fn signer(sign: &Sign) -> anyhow::Result<Option<Arc<Signer>>> {
+    match Signer::open(&sign.key, sign.algorithm) {
+        Ok(signer) => Ok(Some(Arc::new(signer))),
+        Err(error @ SignError::Write(..)) if !sign.asked => {
+            tracing::warn!("nothing is signed: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// An upstream that is one of our own addresses would be asked for ever. One that leads back to us in another way is found
