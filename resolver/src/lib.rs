@@ -12,6 +12,7 @@ pub mod cache;
 pub mod chain;
 pub mod config;
 pub mod current;
+pub mod dnssec;
 pub mod ede;
 #[cfg(target_os = "linux")]
 mod fast;

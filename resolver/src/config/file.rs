@@ -69,6 +69,9 @@ pub struct File {
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,
+    /// Which answers are validated.
+    #[serde(default)]
+    pub validate: super::validate::Table,
 }
 
 /// One text, or a list of them.
@@ -124,6 +127,8 @@ pub struct ForwardTable {
     pub zone: String,
     /// Its upstreams.
     pub upstream: OneOrMany,
+    /// Whether its answers are validated.
+    pub validate: Option<bool>,
 }
 
 /// The table `recursive`.

@@ -4,6 +4,7 @@ mod changes;
 mod cli;
 mod file;
 mod upstreams;
+mod validate;
 
 use std::{
     ffi::OsString,
@@ -26,7 +27,7 @@ pub use changes::Changes;
 pub use cli::{Cli, Switch};
 
 use crate::{
-    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
+    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError, ValidateConfig},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
@@ -126,6 +127,8 @@ pub struct Config {
     pub zones: Vec<ForwardZone>,
     /// How the recursive resolver works, where it is an upstream.
     pub recursive: RecursiveConfig,
+    /// Which answers of legacy DNS are validated, and by what.
+    pub validate: ValidateConfig,
     /// Where the chain's names stand.
     pub mounts: Mounts,
     /// Who may ask beside this machine.
@@ -165,6 +168,7 @@ impl Config {
             upstreams,
             zones: self.zones.clone(),
             recursive: self.recursive.clone(),
+            validate: self.validate.clone(),
             cache_bytes: self.cache_bytes,
             min_ttl: self.ttl.0,
             max_ttl: self.ttl.1,
@@ -336,6 +340,7 @@ impl Merge {
             upstreams,
             zones: upstreams::zones(&file.forward)?,
             recursive: upstreams::recursive(file.recursive),
+            validate: validate::config(&file.validate)?,
             hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
             serve_stale: seconds(file.serve_stale_seconds, defaults.serve_stale),
             ttl,

@@ -16,6 +16,7 @@ use super::loops::{self, Loops, Token};
 use super::query::{Asking, Manners};
 use super::servers::{Servers, TEST_AGAIN};
 use super::target::Target;
+use super::validate::Wish;
 use crate::cache::wire::rcode;
 use crate::cache::{Answer, Kind, lifetime};
 
@@ -34,6 +35,8 @@ pub struct Won {
     pub answer: Arc<Answer>,
     pub server: Target,
     pub keep: Option<(Kind, Duration)>,
+    /// It is a refusal of ours, as what came was bogus.
+    pub bogus: bool,
 }
 
 /// A question, and who may be asked.
@@ -47,6 +50,10 @@ pub struct Job {
     pub zone: Arc<[u8]>,
     /// The question is another resolver's look-out for circles: whoever leads back to us is asked too.
     pub passes_through: bool,
+    /// Whether AD is taken over from a server to which nobody is between.
+    pub believes_ad: bool,
+    /// Whether the answer is validated.
+    pub wish: Wish,
 }
 
 /// How questions are put to servers.
@@ -185,7 +192,7 @@ impl Race {
         let manners = self.servers().manners(&server, started);
         let result = self.exchange.ask(&server, &job.question, job.asking, manners).await;
         let result = result.and_then(|replied| {
-            let won = self.judge(&server, job.asking, &replied)?;
+            let won = self.judge(&server, &job, &replied)?;
             let now = self.clock.now();
             match won.answer.rcode() {
                 rcode::REFUSED | rcode::NOTIMP => self.servers().failed(&server, now),
@@ -200,13 +207,13 @@ impl Race {
         result
     }
 
-    fn judge(&self, server: &Target, asking: Asking, replied: &Replied) -> Result<Won, ExchangeError> {
-        let keep_ad = asking.recursive && server.is_near();
+    fn judge(&self, server: &Target, job: &Job, replied: &Replied) -> Result<Won, ExchangeError> {
+        let keep_ad = job.asking.recursive && job.believes_ad && server.is_near();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
         let (packet, answer) = replied.read(keep_ad).map_err(|error| malformed(error.0))?;
         let keep =
-            lifetime(&packet, !asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
-        Ok(Won { keep, answer: Arc::new(answer), server: server.clone() })
+            lifetime(&packet, !job.asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
     /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.
