@@ -65,7 +65,13 @@ impl World {
         let mut below = String::new();
         for zone in zones {
             let (text, ds) = make(dir.path(), zone);
-            below.push_str(&format!("{} IN NS ns.{}\nns.{} IN A 127.0.0.1\n{}\n", zone.label, zone.name(), zone.name(), (zone.ds)(ds)));
+            below.push_str(&format!(
+                "{} IN NS ns.{}\nns.{} IN A 127.0.0.1\n{}\n",
+                zone.label,
+                zone.name(),
+                zone.name(),
+                (zone.ds)(ds)
+            ));
             served.push((zone.name(), text));
         }
         below.push_str("www IN A 192.0.2.2\n");

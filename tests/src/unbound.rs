@@ -49,7 +49,9 @@ impl Unbound {
     /// If the server does not come up.
     pub fn recursing(zones: &[String], at: SocketAddr, anchor: Option<&Path>) -> Unbound {
         let modules = match anchor {
-            Some(file) => format!(" module-config: 'validator iterator'\n trust-anchor-file: {}\n", file.display()),
+            Some(file) => {
+                format!(" module-config: 'validator iterator'\n trust-anchor-file: {}\n", file.display())
+            }
             None => " module-config: 'iterator'\n".to_owned(),
         };
         let stub = |zone: &String| {

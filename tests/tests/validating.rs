@@ -36,15 +36,18 @@ fn zones() -> Vec<Zone> {
         Zone { algorithm: "ECDSAP384SHA384", ..zone("p384") },
         Zone { algorithm: "ED25519", ..zone("ed25519") },
         Zone { sign: None, ..zone("plain") },
-        Zone { change: |lines| lines.iter().map(|line| line.replace("192.0.2.1", "192.0.2.66")).collect(), ..zone("bit") },
+        Zone {
+            change: |lines| lines.iter().map(|line| line.replace("192.0.2.1", "192.0.2.66")).collect(),
+            ..zone("bit")
+        },
         Zone { sign: Some(&["-i", "20200101000000", "-e", "20210101000000"]), ..zone("expired") },
-        Zone { sign: Some(&["-i", "20900101000000", "-e", "21000101000000"]), ..zone("future") },
+        Zone { sign: Some(&["-i", "20600101000000", "-e", "20700101000000"]), ..zone("future") },
         Zone { change: |lines| without(lines, |line| line.contains("DNSKEY")), ..zone("nokey") },
         Zone { change: |lines| without(lines, |line| line.contains("RRSIG")), ..zone("nosig") },
         Zone { change: |lines| without(lines, |line| line.contains("NSEC")), ..zone("nonsec") },
         Zone { ds: |ds| ds.replace(" 13 2 ", " 250 2 "), ..zone("algorithm") },
         Zone { ds: |ds| ds.replace(" 13 2 ", " 13 250 "), ..zone("digest") },
-        Zone { ds: |ds| ds.replace(['a', 'b', 'c'], "d"), ..zone("wrongds") },
+        Zone { ds: |ds| ds.split_at(ds.len() - 8).0.to_owned() + "00000000", ..zone("wrongds") },
         Zone { sign: Some(&["-n", "-t", "200"]), ..zone("iterations") },
     ]
 }
@@ -73,7 +76,7 @@ const CASES: &[(&str, &str, &str, bool, &[u16])] = &[
     ("any.wild.nsec3.example", "TXT", "NOERROR", true, &[]),
     ("www.optout.example", "A", "NOERROR", true, &[]),
     ("none.optout.example", "A", "NXDOMAIN", false, &[]),
-    ("sub.optout.example", "DS", "NOERROR", false, &[]),
+    ("sub.optout.example", "DS", "NOERROR", true, &[]),
     ("www.rsa.example", "A", "NOERROR", true, &[]),
     ("www.sha1.example", "A", "NOERROR", true, &[]),
     ("none.sha1.example", "A", "NXDOMAIN", true, &[]),
@@ -121,20 +124,25 @@ fn every_case_has_its_verdict_and_unbound_agrees() {
         let resolver = machine.resolver();
         let dns = resolver.addr("dns");
         for pass in ["new", "kept"] {
-            for (name, rtype, status, authentic, ede) in CASES {
-                let reply = dig::ask(dns, name, rtype, "+adflag");
-                assert_eq!(
-                    (reply.status.as_str(), reply.has("ad"), reply.ede.as_slice()),
-                    (*status, *authentic, *ede),
-                    "{mode}, {pass}: {name} {rtype}: {reply:?}"
-                );
-                let right = dig::ask(judge.plain, name, rtype, "+adflag");
-                assert_eq!(
-                    (right.status.as_str(), right.has("ad")),
-                    (*status, *authentic),
-                    "unbound: {name} {rtype}: {right:?}"
-                );
+            let questions: Vec<(String, String)> =
+                CASES.iter().map(|(name, rtype, ..)| ((*name).to_owned(), (*rtype).to_owned())).collect();
+            let ours = dig::ask_all(dns, &questions, "+adflag");
+            let right = dig::ask_all(judge.plain, &questions, "+adflag");
+            let mut wrong = Vec::new();
+            for ((case, ours), right) in CASES.iter().zip(ours).zip(right) {
+                let (name, rtype, status, authentic, ede) = *case;
+                if (ours.status.as_str(), ours.has("ad"), ours.ede.as_slice()) != (status, authentic, ede) {
+                    wrong.push(format!("{name} {rtype}: {ours:?}"));
+                }
+                if (right.status.as_str(), right.has("ad")) != (status, authentic) {
+                    wrong.push(format!(
+                        "unbound says of {name} {rtype}: {} {}",
+                        right.status,
+                        right.has("ad")
+                    ));
+                }
             }
+            assert!(wrong.is_empty(), "{mode}, {pass}:\n{}", wrong.join("\n"));
         }
     }
 }

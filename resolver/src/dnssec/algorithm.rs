@@ -42,7 +42,9 @@ pub fn verifies(algorithm: u8, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
 fn rsa(parameters: &'static RsaParameters, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
     let split = || -> Option<(&[u8], &[u8])> {
         match key {
-            [0, high, low, rest @ ..] => rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low]))),
+            [0, high, low, rest @ ..] => {
+                rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))
+            }
             [length, rest @ ..] => rest.split_at_checked(usize::from(*length)),
             [] => None,
         }

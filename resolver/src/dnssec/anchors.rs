@@ -146,10 +146,14 @@ enum Value {
 }
 
 fn read_line(line: &str) -> Option<(Name, Value)> {
+    // A record may go over several lines between parentheses (RFC 1035 §5.1); here it may not.
+    if line.matches('(').count() != line.matches(')').count() {
+        return None;
+    }
     let fields: Vec<&str> = line.split_whitespace().filter(|field| !matches!(*field, "(" | ")")).collect();
-    let at = fields.iter().position(|field| {
-        field.eq_ignore_ascii_case("DS") || field.eq_ignore_ascii_case("DNSKEY")
-    })?;
+    let at = fields
+        .iter()
+        .position(|field| field.eq_ignore_ascii_case("DS") || field.eq_ignore_ascii_case("DNSKEY"))?;
     // Before the type stand the owner, and a TTL and a class in any order.
     let between = fields.get(1..at)?;
     let fine = |field: &&str| field.eq_ignore_ascii_case("IN") || field.bytes().all(|b| b.is_ascii_digit());
@@ -179,8 +183,8 @@ mod tests {
         Name::from_text(text).unwrap()
     }
 
-    const KEY: &str = "example. 300 IN DNSKEY 257 3 13 ( mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+
-        ";
+    const KEY: &str =
+        "example. 300 IN DNSKEY 257 3 13 ( mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+";
 
     #[test]
     fn the_roots_anchors_are_built_in() {
@@ -214,8 +218,14 @@ mod tests {
 
     #[test]
     fn what_is_no_anchor_is_refused() {
-        for line in ["example. IN A 192.0.2.1", ". IN DS 1 13", ". IN DS 1 13 2 xyz", ". CH DS 1 13 2 00", KEY, "DS 1 2 3 00"]
-        {
+        for line in [
+            "example. IN A 192.0.2.1",
+            ". IN DS 1 13",
+            ". IN DS 1 13 2 xyz",
+            ". CH DS 1 13 2 00",
+            KEY,
+            "DS 1 2 3 00",
+        ] {
             assert!(matches!(Anchors::with(line), Err(AnchorError::Line(_))), "{line}");
         }
         let key = "example. DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=";

@@ -209,7 +209,11 @@ impl Chain<'_> {
             Trust::Insecure(ede) => Ok(Err(ede)),
             Trust::Bogus(fault) => Err(fault.into()),
             Trust::Inside(zone) => {
-                let text = format!("{} is signed in the name of what is no zone, below {}", keys::said(set), zone.name);
+                let text = format!(
+                    "{} is signed in the name of what is no zone, below {}",
+                    keys::said(set),
+                    zone.name
+                );
                 Err(Fault::bogus(text).into())
             }
         }

@@ -113,7 +113,11 @@ impl<'a> Evidence<'a> {
     /// See [`Evidence::name_error`].
     pub fn no_closer(&self, name: &Name, labels: usize, work: &mut Work) -> Result<Denied, Fault> {
         let what = || format!("the wildcard stands for {name}");
-        self.judge(nsec::no_closer(&self.nsec, name, labels), |nsec3| nsec3.no_closer(name, labels, work), what)
+        self.judge(
+            nsec::no_closer(&self.nsec, name, labels),
+            |nsec3| nsec3.no_closer(name, labels, work),
+            what,
+        )
     }
 
     /// What the parent says of a name that has no DS; in the inner result why it counts as unsigned.

@@ -105,10 +105,12 @@ impl Ds {
 pub fn usable(all: &[Ds]) -> Result<Vec<&Ds>, Ede> {
     let known: Vec<&Ds> = all.iter().filter(|ds| algorithm::is_supported_digest(ds.kind)).collect();
     if known.is_empty() {
-        return Err(Ede::new(Ede::UNSUPPORTED_DIGEST, "the parent names the zone's keys by unknown digests only"));
+        return Err(Ede::new(
+            Ede::UNSUPPORTED_DIGEST,
+            "the parent names the zone's keys by unknown digests only",
+        ));
     }
-    let mut usable: Vec<&Ds> =
-        known.into_iter().filter(|ds| algorithm::is_supported(ds.algorithm)).collect();
+    let mut usable: Vec<&Ds> = known.into_iter().filter(|ds| algorithm::is_supported(ds.algorithm)).collect();
     if usable.is_empty() {
         return Err(Ede::new(Ede::UNSUPPORTED_ALGORITHM, "the zone is signed by unknown algorithms only"));
     }
@@ -187,7 +189,10 @@ fn try_keys(
             continue;
         }
         if *checks >= MAX_CHECKS_PER_SET {
-            return Err(Fault::bogus(format!("{} takes more checks than are allowed for one set", said(set))));
+            return Err(Fault::bogus(format!(
+                "{} takes more checks than are allowed for one set",
+                said(set)
+            )));
         }
         *checks += 1;
         work.check()?;

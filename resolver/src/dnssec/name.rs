@@ -198,8 +198,7 @@ mod tests {
     #[test]
     fn rfc4034_section_6_1_canonical_order() {
         let wire = |labels: &[&[u8]]| {
-            let mut wire: Vec<u8> =
-                labels.iter().flat_map(|l| [&[l.len() as u8], *l].concat()).collect();
+            let mut wire: Vec<u8> = labels.iter().flat_map(|l| [&[l.len() as u8], *l].concat()).collect();
             wire.push(0);
             Name::of(&wire)
         };

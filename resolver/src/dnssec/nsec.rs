@@ -41,11 +41,8 @@ impl<'a> Types<'a> {
     /// Whether this record proves of its own name that there is nothing of a type. DS is the parent's to deny, all else is
     /// not (RFC 6840 §4.1, §4.4).
     pub fn denies(&self, name: &Name, rtype: u16) -> bool {
-        let right_side = if rtype == rtype::DS {
-            !self.has(rtype::SOA) || name.is_root()
-        } else {
-            !self.is_cut()
-        };
+        let right_side =
+            if rtype == rtype::DS { !self.has(rtype::SOA) || name.is_root() } else { !self.is_cut() };
         right_side && !self.has(rtype) && !self.has(rtype::CNAME)
     }
 

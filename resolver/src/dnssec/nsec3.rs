@@ -230,9 +230,13 @@ mod tests {
     #[test]
     fn iterations_above_the_bounds_are_never_hashed() {
         let zone = name("example");
-        for (iterations, accepted, refused) in
-            [(0, true, false), (100, true, false), (101, false, false), (2_500, false, false), (2_501, false, true)]
-        {
+        for (iterations, accepted, refused) in [
+            (0, true, false),
+            (100, true, false),
+            (101, false, false),
+            (2_500, false, false),
+            (2_501, false, true),
+        ] {
             let value = value(iterations, 0);
             let made = Nsec3s::new(&zone, vec![read(&zone, &value).unwrap()]);
             assert_eq!((matches!(made, Ok(Ok(_))), made.is_err()), (accepted, refused), "{iterations}");

@@ -76,11 +76,8 @@ fn keep(packet: &Packet<'_>, record: &RecordAt, judged: &Judged, dnssec_ok: bool
 fn subject(packet: &Packet<'_>, record: &RecordAt) -> Option<(Name, u16)> {
     let mut owner = Vec::new();
     packet.owner(record, &mut owner).ok()?;
-    let rtype = if record.rtype == rtype::RRSIG {
-        u16_at(packet.bytes(), record.data).ok()?
-    } else {
-        record.rtype
-    };
+    let rtype =
+        if record.rtype == rtype::RRSIG { u16_at(packet.bytes(), record.data).ok()? } else { record.rtype };
     Some((Name::of(&owner), rtype))
 }
 

@@ -94,7 +94,9 @@ impl Validator {
         session.heard(probe, Ok(message));
         match session.step(&alone, now) {
             Step::Done(Judged { verdict: Verdict::Secure, .. }) => Ok(()),
-            Step::Done(Judged { verdict: Verdict::Bogus(ede) | Verdict::Undecided(ede), .. }) => Err(ede.text),
+            Step::Done(Judged { verdict: Verdict::Bogus(ede) | Verdict::Undecided(ede), .. }) => {
+                Err(ede.text)
+            }
             _ => Err("its keys could not be checked".into()),
         }
     }

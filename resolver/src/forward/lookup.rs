@@ -191,7 +191,9 @@ impl Desk {
             Ok(won) => {
                 match won.keep {
                     // It takes the place of whatever was there: nothing that has run out may be given for it.
-                    Some((_, life)) if won.bogus => self.cache.insert_bad(pilot.key(), won.answer.clone(), life, now),
+                    Some((_, life)) if won.bogus => {
+                        self.cache.insert_bad(pilot.key(), won.answer.clone(), life, now)
+                    }
                     Some((kind, life)) => self.cache.insert(pilot.key(), won.answer.clone(), kind, life, now),
                     None => {}
                 }

@@ -49,8 +49,8 @@ pub use error::{ExchangeError, ForwardError};
 pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
 pub use target::Target;
-pub use validate::{UpstreamDnssec, ValidateConfig, ValidateMode};
 pub use upstream::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
+pub use validate::{UpstreamDnssec, ValidateConfig, ValidateMode};
 
 /// How legacy DNS is asked. Every field is a bound or a place.
 #[derive(Debug, Clone)]
@@ -145,7 +145,9 @@ impl Legacy {
     /// As [`Legacy::new`]; nothing is forgotten then.
     pub fn reconfigured(&self, config: LegacyConfig) -> Result<Self, ForwardError> {
         let new = Self::with_cache(config, self.desk.cache.clone(), self.desk.race.clock.clone())?;
-        for zone in new.desk.zones.other_than(&self.desk.zones).chain(self.desk.zones.other_than(&new.desk.zones)) {
+        for zone in
+            new.desk.zones.other_than(&self.desk.zones).chain(self.desk.zones.other_than(&new.desk.zones))
+        {
             self.desk.cache.flush_zone(zone.name());
         }
         if new.validate != self.validate {

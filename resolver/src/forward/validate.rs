@@ -157,7 +157,8 @@ impl Validation {
                 let all = self.lock();
                 zone.targets().iter().any(|target| {
                     all.get(target).is_none_or(|seen| {
-                        seen.state == UpstreamDnssec::Validates || seen.again.is_some_and(|again| again <= now)
+                        seen.state == UpstreamDnssec::Validates
+                            || seen.again.is_some_and(|again| again <= now)
                     })
                 })
             }
@@ -188,7 +189,9 @@ impl Validation {
     /// Those that pass DNSSEC on, the others, and whether one of those is probed for the first time right now.
     fn sorted(&self, targets: &[Target]) -> (Vec<Target>, Vec<Target>, bool) {
         let all = self.lock();
-        let is = |target: &Target, state: &UpstreamDnssec| all.get(target).is_some_and(|seen| seen.state == *state);
+        let is = |target: &Target, state: &UpstreamDnssec| {
+            all.get(target).is_some_and(|seen| seen.state == *state)
+        };
         let waiting = targets.iter().any(|target| {
             all.get(target).is_some_and(|seen| seen.state == UpstreamDnssec::Unknown && seen.again.is_none())
         });
@@ -206,10 +209,14 @@ impl Validation {
         if before.as_ref().map(|seen| &seen.state) != Some(&state) {
             match &state {
                 UpstreamDnssec::Validates => {
-                    tracing::info!("the upstream {target} passes on DNSSEC: its answers are validated from now on");
+                    tracing::info!(
+                        "the upstream {target} passes on DNSSEC: its answers are validated from now on"
+                    );
                 }
                 UpstreamDnssec::Strips(why) => {
-                    tracing::warn!("the upstream {target} does not pass on DNSSEC: its answers are taken as they are ({why})");
+                    tracing::warn!(
+                        "the upstream {target} does not pass on DNSSEC: its answers are taken as they are ({why})"
+                    );
                 }
                 UpstreamDnssec::Unknown => {}
             }
@@ -298,7 +305,9 @@ impl Desk {
                 Ok(won) => return Ok(self.judged(job, won).await),
                 Err(error) if others.is_empty() => return Err(error),
                 Err(_) => {
-                    tracing::warn!("those upstreams do not reply that pass on DNSSEC: another is asked, and its answer taken as it is");
+                    tracing::warn!(
+                        "those upstreams do not reply that pass on DNSSEC: another is asked, and its answer taken as it is"
+                    );
                 }
             }
         }
@@ -403,7 +412,8 @@ fn finished(race: &Race, job: &Job, won: &Won, judged: &Judged) -> Option<Won> {
         Verdict::Bogus(_) => Some((Kind::Negative, BOGUS)),
         Verdict::Undecided(_) => Some((Kind::Negative, NO_REPLY)),
         Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
-            let most = judged.ttls.values().min().map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
+            let most =
+                judged.ttls.values().min().map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
             (kind, race.bounded(&answer, life).min(most.max(Duration::from_secs(1))))
         }),
     };

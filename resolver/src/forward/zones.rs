@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn the_longest_zone_has_it() {
         let zone = |text: &str| Zone::new(name(text), Vec::new(), Wish::None);
-        let zones = Zones::new(vec![zone("Example"), zone("corp.example"), zone("lab")], Vec::new(), Wish::None);
+        let zones =
+            Zones::new(vec![zone("Example"), zone("corp.example"), zone("lab")], Vec::new(), Wish::None);
         for (asked, expected) in [
             ("www.corp.example", "corp.example"),
             ("CORP.Example", "corp.example"),
