@@ -58,10 +58,28 @@ impl Ede {
     pub const OTHER: u16 = 0;
     /// The answer has run out, and nobody gave a newer one.
     pub const STALE_ANSWER: u16 = 3;
+    /// A zone is signed by algorithms that are not known here.
+    pub const UNSUPPORTED_ALGORITHM: u16 = 1;
+    /// A zone's keys are named by digests that are not known here.
+    pub const UNSUPPORTED_DIGEST: u16 = 2;
     /// Signatures do not hold.
     pub const DNSSEC_BOGUS: u16 = 6;
     /// The operator of this resolver does not want it given.
     pub const BLOCKED: u16 = 15;
+    /// All signatures have expired.
+    pub const SIGNATURE_EXPIRED: u16 = 7;
+    /// No signature holds yet.
+    pub const SIGNATURE_NOT_YET_VALID: u16 = 8;
+    /// The key that signs is not among the zone's.
+    pub const DNSKEY_MISSING: u16 = 9;
+    /// There are no signatures where there should be.
+    pub const RRSIGS_MISSING: u16 = 10;
+    /// The key that signs is not one for zones.
+    pub const NO_ZONE_KEY: u16 = 11;
+    /// What is not there is not proven not to be.
+    pub const NSEC_MISSING: u16 = 12;
+    /// NSEC3 with more iterations than are hashed here.
+    pub const NSEC3_ITERATIONS: u16 = 27;
     /// The server is not ready to answer, here: the chain's state can't be read, or is not at the tip.
     pub const NOT_READY: u16 = 14;
     /// The client may not ask.

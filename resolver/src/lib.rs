@@ -14,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod cookie;
 pub mod current;
+pub mod dnssec;
 pub mod doctor;
 pub mod ede;
 #[cfg(target_os = "linux")]

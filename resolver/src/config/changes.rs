@@ -19,6 +19,7 @@ impl Changes {
         live("upstream", old.upstreams == new.upstreams);
         live("forward", old.zones == new.zones);
         live("recursive", old.recursive == new.recursive);
+        live("validate", old.validate == new.validate);
         live("hedge-ms", old.hedge == new.hedge);
         live("min-ttl-seconds or max-ttl-seconds", old.ttl == new.ttl);
         live("mount-root", old.mounts.root == new.mounts.root);

@@ -46,6 +46,7 @@ hedge-ms, serve-stale-seconds, min-ttl-seconds, max-ttl-seconds,
 upstream = [] (ask nobody), and the tables
   [[forward]] zone = \"corp.example\", upstream = [\"10.0.0.53\"]: other upstreams for some names
   [[upstreams]] url, bootstrap, ca, pin: an encrypted upstream and whom its certificate is from
+  [validate] mode = \"auto\"|\"on\"|\"off\", trust-anchors, insecure: DNSSEC of legacy names
   [recursive] root-hints, trust-anchor, validate, port, loopback
   [delegation] port = 53, loopback = false: names that delegate their zone.
 

@@ -76,6 +76,9 @@ pub struct File {
     /// Whether and how the chain's names are signed.
     #[serde(default)]
     pub sign: super::sign::Table,
+    /// Which answers are validated.
+    #[serde(default)]
+    pub validate: super::validate::Table,
 }
 
 /// One text, or a list of them.
@@ -131,6 +134,8 @@ pub struct ForwardTable {
     pub zone: String,
     /// Its upstreams.
     pub upstream: OneOrMany,
+    /// Whether its answers are validated.
+    pub validate: Option<bool>,
 }
 
 /// The table `recursive`.

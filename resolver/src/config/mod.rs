@@ -6,6 +6,7 @@ mod cli;
 mod file;
 mod sign;
 mod upstreams;
+mod validate;
 
 use std::{
     ffi::OsString,
@@ -30,7 +31,7 @@ pub use sign::Sign;
 
 use crate::{
     cookie::Policy,
-    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
+    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError, ValidateConfig},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
@@ -131,6 +132,8 @@ pub struct Config {
     pub zones: Vec<ForwardZone>,
     /// How the recursive resolver works, where it is an upstream.
     pub recursive: RecursiveConfig,
+    /// Which answers of legacy DNS are validated, and by what.
+    pub validate: ValidateConfig,
     /// Where the chain's names stand.
     pub mounts: Mounts,
     /// Who may ask beside this machine.
@@ -176,6 +179,7 @@ impl Config {
             upstreams,
             zones: self.zones.clone(),
             recursive: self.recursive.clone(),
+            validate: self.validate.clone(),
             cache_bytes: self.cache_bytes,
             min_ttl: self.ttl.0,
             max_ttl: self.ttl.1,
@@ -355,6 +359,7 @@ impl Merge {
             upstreams,
             zones: upstreams::zones(&file.forward)?,
             recursive: upstreams::recursive(file.recursive),
+            validate: validate::config(&file.validate)?,
             hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
             serve_stale: seconds(file.serve_stale_seconds, defaults.serve_stale),
             ttl,

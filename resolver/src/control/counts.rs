@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use crate::{
+    forward::UpstreamDnssec,
     respond::{MAX_IN_FLIGHT, Responder},
     seen::{BUCKETS, Tally},
 };
@@ -41,6 +42,7 @@ pub fn text(responder: &Responder) -> String {
     text.one("namechain_dns_questions_in_work_limit", "gauge", most, MAX_IN_FLIGHT);
     cache(&mut text, responder);
     upstreams(&mut text, responder);
+    validation(&mut text, responder);
     text.0
 }
 
@@ -98,9 +100,49 @@ fn cache(text: &mut Text, responder: &Responder) {
     }
 }
 
+fn validation(text: &mut Text, responder: &Responder) {
+    let legacy = &responder.pipeline().legacy;
+    let counts = legacy.validation_counts();
+    const ANSWERS: &str = "namechain_dns_validated_total";
+    text.metric(ANSWERS, "counter", "Answers of legacy DNS that were validated, by verdict.");
+    for (verdict, count) in [
+        ("secure", counts.secure),
+        ("insecure", counts.insecure),
+        ("bogus", counts.bogus),
+        ("undecided", counts.undecided),
+    ] {
+        text.line(format_args!("{ANSWERS}{{verdict=\"{verdict}\"}} {count}"));
+    }
+    const WORK: &str = "namechain_dns_validation_work_total";
+    text.metric(WORK, "counter", "What validation took: signatures checked, NSEC3 hashes, questions asked.");
+    for (what, count) in
+        [("signatures", counts.checks), ("hashes", counts.hashes), ("questions", counts.queries)]
+    {
+        text.line(format_args!("{WORK}{{what=\"{what}\"}} {count}"));
+    }
+    const PASSES: &str = "namechain_dns_upstream_passes_dnssec";
+    text.metric(
+        PASSES,
+        "gauge",
+        "Whether an upstream passes on what validation takes; none before that is known.",
+    );
+    for (upstream, state) in legacy.upstream_dnssec() {
+        let passes = match state {
+            UpstreamDnssec::Unknown => continue,
+            UpstreamDnssec::Validates => 1,
+            UpstreamDnssec::Strips(_) => 0,
+        };
+        text.line(format_args!("{PASSES}{{upstream=\"{}\"}} {passes}", label(&upstream)));
+    }
+}
+
+/// A label's value.
+fn label(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " ")
+}
+
 fn upstreams(text: &mut Text, responder: &Responder) {
     let upstreams = responder.pipeline().legacy.upstreams();
-    let label = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " ");
     const TRIES: &str = "namechain_dns_upstream_tries_total";
     text.metric(TRIES, "counter", "Tries with an upstream, by result: replied, failed, slow.");
     for upstream in &upstreams {

@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -17,8 +18,10 @@ use super::loops::{self, Loops, Token};
 use super::query::{Asking, Manners};
 use super::servers::{Servers, TEST_AGAIN};
 use super::target::Target;
+use super::validate::Wish;
 use crate::cache::wire::rcode;
 use crate::cache::{Answer, Kind, lifetime};
+use crate::dnssec::Name;
 use crate::notes::note;
 
 /// How often a question is sent in all.
@@ -36,6 +39,8 @@ pub struct Won {
     pub answer: Arc<Answer>,
     pub server: Target,
     pub keep: Option<(Kind, Duration)>,
+    /// It is a refusal of ours, as what came was bogus.
+    pub bogus: bool,
 }
 
 /// A question, and who may be asked.
@@ -49,6 +54,10 @@ pub struct Job {
     pub zone: Arc<[u8]>,
     /// The question is another resolver's look-out for circles: whoever leads back to us is asked too.
     pub passes_through: bool,
+    /// Whether AD is taken over from a server to which nobody is between.
+    pub believes_ad: bool,
+    /// Whether the answer is validated.
+    pub wish: Wish,
 }
 
 /// How an upstream does.
@@ -203,11 +212,15 @@ impl Race {
         let started = self.clock.now();
         let manners = self.servers().manners(&server, started);
         note("upstream", || {
-            format!("{server} is asked{}", if job.asking.recursive { "" } else { ", without recursion" })
+            format!(
+                "{server} is asked for {}{}",
+                shown(&job.question),
+                if job.asking.recursive { "" } else { ", without recursion" }
+            )
         });
         let result = self.exchange.ask(&server, &job.question, job.asking, manners).await;
         let result = result.and_then(|replied| {
-            let won = self.judge(&server, job.asking, &replied)?;
+            let won = self.judge(&server, &job, &replied)?;
             let now = self.clock.now();
             match won.answer.rcode() {
                 rcode::REFUSED | rcode::NOTIMP => self.servers().failed(&server, now),
@@ -229,13 +242,13 @@ impl Race {
         result
     }
 
-    fn judge(&self, server: &Target, asking: Asking, replied: &Replied) -> Result<Won, ExchangeError> {
-        let keep_ad = asking.recursive && server.is_near();
+    fn judge(&self, server: &Target, job: &Job, replied: &Replied) -> Result<Won, ExchangeError> {
+        let keep_ad = job.asking.recursive && job.believes_ad && server.is_near();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
         let (packet, answer) = replied.read(keep_ad).map_err(|error| malformed(error.0))?;
         let keep =
-            lifetime(&packet, !asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
-        Ok(Won { keep, answer: Arc::new(answer), server: server.clone() })
+            lifetime(&packet, !job.asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
     /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.
@@ -338,6 +351,13 @@ impl Race {
     fn servers(&self) -> MutexGuard<'_, Servers> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A question in words.
+fn shown(question: &[u8]) -> String {
+    let (name, rest) = question.split_at(question.len().saturating_sub(4));
+    let rtype = rest.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    format!("{} {}", Name::of(name), RecordType::from(rtype))
 }
 
 /// What a reply says, in words.
