@@ -5,6 +5,7 @@
 use std::{
     fs,
     net::UdpSocket,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -258,7 +259,7 @@ fn the_upstream_shows_another_certificate() {
 fn the_upstream_passes_no_signatures() {
     let (patient, _upstream) = Patient::well("");
     let said = patient.doctor("an upstream that knows nothing of DNSSEC");
-    said.names("upstream", "warn", "passes no signatures", "name one that passes DNSSEC");
+    said.names("upstream", "warn", "passes on nothing that validates", "name an upstream that passes DNSSEC");
 }
 
 #[test]
@@ -335,4 +336,21 @@ fn nobody_runs_it() {
     let said = patient.doctor("it was not started");
     said.names("port 127.0.0.1", "warn", "nobody answers there", "start the resolver");
     said.names("chain", "warn", "there is none in", "start the resolver");
+}
+
+#[test]
+fn the_trust_anchor_is_missing() {
+    let (patient, _upstream) = Patient::well("[validate]\ntrust-anchors = '/nowhere/root.key'\n");
+    let said = patient.doctor("a trust anchor that is not there");
+    said.names("configuration", "bad", "/nowhere/root.key", "mend it");
+}
+
+#[test]
+fn the_key_that_is_signed_with_is_no_secret() {
+    let (patient, _upstream) = Patient::well("");
+    drop(patient.starts());
+    let key = patient.home().join("data/dnssec.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let said = patient.doctor("others may read the key");
+    said.names("signing", "bad", "dnssec.key", "chmod 600");
 }

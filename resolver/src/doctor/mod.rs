@@ -8,6 +8,7 @@ mod clock;
 mod owners;
 mod ports;
 mod running;
+mod signing;
 mod system;
 mod upstreams;
 
@@ -112,6 +113,7 @@ pub async fn examine(
     tell(findings);
     let (findings, status) = chain::look(&config.chain, running).await;
     tell(findings);
+    tell(vec![signing::look(config.sign.as_ref())]);
     tell(vec![clock::judge(now, &signed, status.as_ref().map(|status| status.tip_time))]);
     if running {
         tell(running::look(&config.listen, api(&config.chain)).await);

@@ -9,7 +9,10 @@ use hickory_proto::{
 use super::{Finding, PATIENCE, clock::Signed, running::question};
 use crate::{
     config::Config,
-    forward::{Legacy, LegacyConfig, LegacyQuestion, Upstream},
+    forward::{
+        ForwardError, Legacy, LegacyConfig, LegacyQuestion, Upstream, UpstreamDnssec, ValidateConfig,
+        ValidateMode,
+    },
 };
 
 /// Looks at all of them, those of zones of their own included; and the times of the signatures that they passed.
@@ -36,24 +39,22 @@ pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<
     (findings, signed)
 }
 
-/// Asks one for the servers of a zone, twice, and for the signed keys of it.
+/// Asks one for the servers of a zone and for its signed keys, and whether what it passes on validates.
 async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec<Signed>) {
     let about = "upstream";
     let named = if zone.is_root() { upstream.to_string() } else { format!("{upstream}, for {zone},") };
+    let alone = |finding| (finding, Vec::new());
     if upstream.is_one_of(&config.listen) {
         let found = format!("{named} is this resolver itself");
         let remedy = "name another with --upstream IP; the machine's own servers are asked if none is named, so that must not be this resolver alone";
-        return (Finding::bad(about, found, remedy), Vec::new());
+        return alone(Finding::bad(about, found, remedy));
     }
-    let legacy =
-        LegacyConfig { zones: Vec::new(), timeout: PATIENCE, ..config.legacy(vec![upstream.clone()]) };
-    let legacy = match Legacy::new(legacy) {
+    let off = ValidateConfig { mode: ValidateMode::Off, ..config.validate.clone() };
+    let legacy = match by_itself(config, upstream, off) {
         Ok(legacy) => legacy,
         Err(error) => {
-            return (
-                Finding::bad(about, format!("{named}: {error}"), "mend its line in the configuration"),
-                Vec::new(),
-            );
+            let found = format!("{named}: {error}");
+            return alone(Finding::bad(about, found, "mend its line in the configuration"));
         }
     };
     let started = legacy.now();
@@ -61,41 +62,69 @@ async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec
         Ok(reply) => reply,
         Err(error) => {
             let remedy = "look whether it runs and the network leads there; name another with --upstream, beside or instead";
-            return (Finding::bad(about, format!("{named} does not answer: {error}"), remedy), Vec::new());
+            return alone(Finding::bad(about, format!("{named} does not answer: {error}"), remedy));
         }
     };
     let took = legacy.now().saturating_sub(started).as_micros() as f64 / 1_000.0;
+    let named = format!("{named} answers in {took:.1} ms");
     let code = reply.message.metadata.response_code;
     if code != ResponseCode::NoError {
-        let found = format!(
-            "{named} answers in {took:.1} ms, and says {} for the servers of {zone}",
-            format!("{code:?}").to_uppercase()
-        );
-        return (
-            Finding::warn(about, found, "it may not serve this machine: ask its operator, or name another"),
-            Vec::new(),
-        );
+        let found =
+            format!("{named}, and says {} for the servers of {zone}", format!("{code:?}").to_uppercase());
+        let remedy = "it may not serve this machine: ask its operator, or name another";
+        return alone(Finding::warn(about, found, remedy));
     }
-    let keys = LegacyQuestion { dnssec_ok: true, ..question(zone.clone(), RecordType::DNSKEY) };
-    let signatures: Vec<Signed> = match legacy.resolve(&keys).await {
-        Ok(reply) => reply.message.answers.iter().filter_map(times).collect(),
-        Err(_) => Vec::new(),
-    };
-    let finding = match (signatures.is_empty(), zone.is_root()) {
-        (false, _) => {
-            Finding::ok(about, format!("{named} answers in {took:.1} ms, and passes signatures (DNSSEC)"))
+    let signatures = signatures(&legacy, zone).await;
+    if !zone.is_root() {
+        return (Finding::ok(about, named), signatures);
+    }
+    if config.validate.mode == ValidateMode::Off {
+        let found = format!("{named}; nothing is validated, as the configuration says");
+        return (Finding::ok(about, found), signatures);
+    }
+    let finding = match passes(config, upstream).await {
+        UpstreamDnssec::Validates => {
+            Finding::ok(about, format!("{named}, and what it passes on validates (DNSSEC)"))
         }
-        (true, false) => {
-            Finding::ok(about, format!("{named} answers in {took:.1} ms; its zone is not signed"))
+        UpstreamDnssec::Strips(why) => {
+            let found = format!("{named}, and passes on nothing that validates (DNSSEC): {why}");
+            let remedy = "look at the clock below; if that is right, name an upstream that passes DNSSEC, or --upstream recursive";
+            match config.validate.mode {
+                ValidateMode::On => Finding::bad(about, found, remedy),
+                _ => Finding::warn(about, found, remedy),
+            }
         }
-        (true, true) => {
-            let found = format!(
-                "{named} answers in {took:.1} ms, and passes no signatures: nothing can be validated through it"
-            );
-            Finding::warn(about, found, "name one that passes DNSSEC, or --upstream recursive")
+        UpstreamDnssec::Unknown => {
+            let found = format!("{named}, and not what validation asks for (DNSSEC)");
+            Finding::warn(about, found, "name an upstream that passes DNSSEC, or --upstream recursive")
         }
     };
     (finding, signatures)
+}
+
+/// This upstream alone, for everything.
+fn by_itself(config: &Config, upstream: &Upstream, validate: ValidateConfig) -> Result<Legacy, ForwardError> {
+    let zones = Vec::new();
+    Legacy::new(LegacyConfig { zones, validate, timeout: PATIENCE, ..config.legacy(vec![upstream.clone()]) })
+}
+
+/// The times of the signatures over a zone's keys, as it passes them on.
+async fn signatures(legacy: &Legacy, zone: &Name) -> Vec<Signed> {
+    let keys = question(zone.clone(), RecordType::DNSKEY);
+    let keys = LegacyQuestion { dnssec_ok: true, checking_disabled: true, ..keys };
+    match legacy.resolve(&keys).await {
+        Ok(reply) => reply.message.answers.iter().filter_map(times).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Whether what it passes on validates, by the anchors of the configuration.
+async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
+    let auto = ValidateConfig { mode: ValidateMode::Auto, ..config.validate.clone() };
+    let Ok(legacy) = by_itself(config, upstream, auto) else { return UpstreamDnssec::Unknown };
+    // What is answered is of no interest: the first question looks whether the upstream passes it on.
+    let _ = legacy.resolve(&question(Name::root(), RecordType::NS)).await;
+    legacy.upstream_dnssec().into_iter().next().map_or(UpstreamDnssec::Unknown, |(_, state)| state)
 }
 
 /// The times of a signature (RFC 4034 §3.1.5), which count seconds modulo 2^32: read as of this century.
