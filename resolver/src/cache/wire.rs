@@ -278,16 +278,20 @@ fn walk_name(
     fields: &Fields,
     name: &mut [u8; MAX_NAME],
 ) -> Result<(usize, usize), Malformed> {
-    let (mut at, mut run, mut length, mut end) = (at, at, 0, None);
+    // What a pointer leads to came before (RFC 1035 §4.1.4), so it ends before `limit`, where what has the pointer begins.
+    let (mut at, mut run, mut limit, mut length, mut end) = (at, at, usize::MAX, 0, None);
     loop {
         let octet = *bytes.get(at).ok_or(Malformed("a name ends early"))?;
         let taken = if octet & 0xc0 == 0 { 1 + usize::from(octet) } else { 2 };
+        if at + taken > limit {
+            return Err(Malformed("a name runs into itself"));
+        }
         if end.is_some() && !fields.spare(at, taken) {
             return Err(Malformed("a name lies across a TTL"));
         }
         match octet & 0xc0 {
             0x00 => {
-                let next = at + 1 + usize::from(octet);
+                let next = at + taken;
                 let label = bytes.get(at..next).ok_or(Malformed("a label ends early"))?;
                 let place = name.get_mut(length..length + label.len());
                 place.ok_or(Malformed("a name is longer than 255 bytes"))?.copy_from_slice(label);
@@ -306,7 +310,7 @@ fn walk_name(
                     return Err(Malformed("a compression pointer leads into a label of the question"));
                 }
                 end = end.or(Some(at + 2));
-                (at, run) = (target, target);
+                (at, run, limit) = (target, target, run);
             }
             _ => return Err(Malformed("an unknown kind of label")),
         }

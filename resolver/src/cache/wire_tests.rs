@@ -100,6 +100,18 @@ fn a_name_does_not_lie_across_what_is_written_over() {
     }
 }
 
+/// An owner that begins with a pointer to just before it, where a byte reads as the length of a label: the label would hold the
+/// pointer and the record's own TTL. Found by fuzzing.
+#[test]
+fn a_name_does_not_run_into_itself() {
+    let asked = question("a.example", 16);
+    let first = Build::answer(&asked).record(Section::Answer, &AT_QUESTION, 16, 9, b"\x0c");
+    let before = first.here() - 1;
+    let owner = [0xc0, before as u8];
+    let message = first.record(Section::Answer, &owner, 1, 0x8000_0001, &[0, 0, 0, 0]).done();
+    assert_eq!(refusal(&message), "a name runs into itself");
+}
+
 #[test]
 fn pointers_have_to_lead_back() {
     let at = Build::answer(&question("a.example", 1)).here();
