@@ -205,6 +205,11 @@ impl Cache {
         self.keep(&key.probe(), Nature::Legacy, Some(&answer), kind, lifetime, now);
     }
 
+    /// Keeps a failure in the place of whatever was there, be it better: it is not to be given any more.
+    pub fn insert_bad(&self, key: &Key, answer: Arc<Answer>, lifetime: Duration, now: Duration) {
+        self.keep(&key.probe(), Nature::Legacy, Some(&answer), Kind::Negative, lifetime, now);
+    }
+
     /// Keeps in mind for [`NO_REPLY`] that nobody replied (RFC 9520 §3.2).
     pub fn insert_no_reply(&self, key: &Key, now: Duration) {
         if !self.failed(key, NO_REPLY, now) {

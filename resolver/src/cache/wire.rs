@@ -61,7 +61,7 @@ pub mod rcode {
 pub struct Malformed(pub &'static str);
 
 /// The section a record stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// The answer.
     Answer,

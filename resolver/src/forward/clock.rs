@@ -1,12 +1,14 @@
 //! The one clock of legacy DNS. All else takes the time as an argument.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Time since it was made; never goes back.
+/// Time since it was made, which never goes back; and the time of day.
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
+    /// What the time of day was at the start, if it is not the machine's.
+    unix: Option<u64>,
     /// By how many milliseconds it was put forward.
     ahead: AtomicU64,
 }
@@ -15,7 +17,12 @@ impl Clock {
     /// Starts at zero.
     #[expect(clippy::disallowed_methods, reason = "the shell of legacy DNS owns its clock")]
     pub fn start() -> Self {
-        Self { start: Instant::now(), ahead: AtomicU64::new(0) }
+        Self { start: Instant::now(), unix: None, ahead: AtomicU64::new(0) }
+    }
+
+    /// Starts at zero, so many seconds after 1970.
+    pub fn at(unix: u64) -> Self {
+        Self { unix: Some(unix), ..Self::start() }
     }
 
     /// One that has run for this long, for tests.
@@ -33,6 +40,10 @@ impl Clock {
         self.ahead.fetch_add(millis, Ordering::Relaxed);
     }
 
+    fn ahead(&self) -> Duration {
+        Duration::from_millis(self.ahead.load(Ordering::Relaxed))
+    }
+
     /// Now, for those who count by the machine's clock themselves.
     #[expect(clippy::disallowed_methods, reason = "the shell of legacy DNS owns its clock")]
     pub fn instant(&self) -> Instant {
@@ -40,12 +51,20 @@ impl Clock {
         now.checked_add(self.ahead()).unwrap_or(now)
     }
 
-    fn ahead(&self) -> Duration {
-        Duration::from_millis(self.ahead.load(Ordering::Relaxed))
-    }
-
     /// The time since the start.
     pub fn now(&self) -> Duration {
         self.start.elapsed() + self.ahead()
+    }
+
+    /// The time of day, in seconds since 1970, by which signatures are judged.
+    #[expect(clippy::disallowed_methods, reason = "the shell of legacy DNS owns its clock")]
+    pub fn unix(&self) -> u64 {
+        match self.unix {
+            Some(start) => start + self.now().as_secs(),
+            None => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                (now + self.ahead()).as_secs()
+            }
+        }
     }
 }

@@ -46,7 +46,10 @@ pub fn zone(data: &[u8]) {
         let mounted = Mounted::new(zone.clone(), mount, &name);
         let qtype = RecordType::from(qtype);
         let answer = match mounted.answer(&name, qtype) {
-            Said::All(answer) => answer,
+            Said::Records(records) => Answer::records(records),
+            Said::NoName => Answer::negative(ResponseCode::NXDomain, mounted.soa()),
+            Said::NoData(_) => Answer::negative(ResponseCode::NoError, mounted.soa()),
+            Said::TooLong(records) => Answer { rcode: ResponseCode::YXDomain, ..Answer::records(records) },
             Said::Follow(records, _) => {
                 assert!(!records.is_empty(), "an alias is shown");
                 Answer::records(records)

@@ -131,6 +131,7 @@ impl Setup {
             chain: Arc::new(chain),
             legacy: Legacy::new(legacy).unwrap(),
             delegation: Delegation { port: self.delegation_port, loopback: true },
+            signer: None,
         };
         let udp = self.workers.map_or_else(Udp::default, Udp::Fast);
         let server = Server::start_with(vec![bound], Responder::new(pipeline, Clients::default()), udp);
