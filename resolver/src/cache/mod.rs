@@ -9,6 +9,7 @@ mod key;
 mod lifetime;
 mod store;
 #[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

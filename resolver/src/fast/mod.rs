@@ -13,6 +13,7 @@ mod reply;
 mod shape;
 mod socket;
 #[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;
