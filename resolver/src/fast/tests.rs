@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -31,6 +34,7 @@ use crate::{
     pipeline::{Delegation, Pipeline},
     query::{Client, Transport},
     respond::{Clients, Responder},
+    sign::{Algorithm, Key as SigningKey, Signer},
     wire,
     zone::Zone,
 };
@@ -105,6 +109,10 @@ impl ChainSource for Chain {
         ground.is_borne_out(state.names.get(ground.name.as_str()).map(|(value, _)| value), 1)
     }
 
+    fn is_trusted(&self) -> bool {
+        true
+    }
+
     fn network(&self) -> Option<Network> {
         Some(Network::Dev)
     }
@@ -113,6 +121,8 @@ impl ChainSource for Chain {
 /// Both paths over one cache and one chain.
 struct Paths {
     responder: Responder,
+    /// Seconds since 1970, by which signatures are dated.
+    wall: Arc<AtomicU64>,
     chain: Chain,
     runtime: tokio::runtime::Runtime,
 }
@@ -125,15 +135,19 @@ impl Paths {
         let upstreams = vec!["127.0.0.1:1".parse().unwrap()];
         let legacy =
             LegacyConfig { upstreams, timeout: Duration::from_millis(50), ..LegacyConfig::default() };
+        let wall = Arc::new(AtomicU64::new(1_800_000_000));
+        let clock = wall.clone();
+        let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
+        let key = SigningKey::from_pkcs8(&key).unwrap();
         let pipeline = Pipeline {
             mounts,
             chain: Arc::new(chain.clone()),
             legacy: Legacy::new(legacy).unwrap(),
             delegation: Delegation { port: 53, loopback: false },
-            signer: None,
+            signer: Some(Arc::new(Signer::new(key, move || clock.load(Ordering::Relaxed)))),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Paths { responder: Responder::new(pipeline, Clients::default()), chain, runtime }
+        Paths { responder: Responder::new(pipeline, Clients::default()), wall, chain, runtime }
     }
 
     /// Puts what an upstream said in the cache.
@@ -301,7 +315,7 @@ const NAMES: &[&str] = &[
     "1.0.0.127.in-addr.arpa",
     "other.alt",
 ];
-const TYPES: &[u16] = &[1, 28, 15, 16, 5, 2, 6, 12, 65, 255, 65280];
+const TYPES: &[u16] = &[1, 28, 15, 16, 5, 2, 6, 12, 43, 46, 47, 48, 65, 128, 255, 65280];
 
 fn mixed(name: &str, bits: u64) -> String {
     let upper = |(at, c): (usize, char)| {
@@ -427,6 +441,51 @@ fn a_client_hears_ad_if_it_may() {
         let reply = paths.fast(&query(flags, "a.example.com", 1, None)).unwrap();
         assert_eq!(reply[3] & 0x20, expected);
         assert_eq!(reply[2], 0x81, "AA is the upstream's, and not ours");
+    }
+}
+
+/// A signature that has been kept is given out in its own period and in no other: neither later, nor when the clock is
+/// put back.
+#[test]
+fn a_signed_answer_is_given_only_in_the_period_that_it_was_signed_in() {
+    let paths = furnished(BOTH);
+    let start = paths.wall.load(Ordering::Relaxed);
+    let signed = ["www.alice.namechain.alt", "nobody.namechain.alt", "com.namechain.alt", "namechain.alt"]
+        .map(|name| query([1, 0], name, 6, Some((1_232, true, false))));
+    let plain = query([1, 0], "www.alice.namechain.alt", 1, Some((1_232, false, false)));
+    paths.slow(&plain);
+    let mut before = Vec::new();
+    for hours in [0, 6, 12, 72, 6] {
+        paths.wall.store(start + hours * 3_600, Ordering::Relaxed);
+        for query in &signed {
+            assert_eq!(paths.fast(query), Err(Outcome::Slow), "of another time");
+            let slow = paths.slow(query);
+            assert_same(&paths.fast(query).unwrap(), &slow);
+            paths.wall.fetch_add(3_000, Ordering::Relaxed);
+            assert_same(&paths.fast(query).unwrap(), &slow);
+            paths.wall.fetch_sub(3_000, Ordering::Relaxed);
+            assert!(!before.contains(&slow) || hours == 6, "signed anew");
+            before.push(slow);
+        }
+        assert!(paths.fast(&plain).is_ok(), "what has no signature has no end");
+    }
+}
+
+/// AD of the chain's answers goes to those on this machine who understand it.
+#[test]
+fn what_the_chain_says_is_authentic() {
+    let paths = furnished(BOTH);
+    for name in ["www.alice", "no.alice", "www.alice.namechain.alt", "nobody.namechain.alt"] {
+        for (flags, opt, expected) in [
+            ([1, 0x20], None, 0x20),
+            ([1, 0], None, 0),
+            ([1, 0], Some((1_232, true, false)), 0x20),
+            ([1, 0], Some((1_232, false, false)), 0),
+        ] {
+            let query = query(flags, name, 1, opt);
+            assert_eq!(paths.slow(&query)[3] & 0x20, expected, "{name}");
+            assert_eq!(paths.fast(&query).unwrap()[3] & 0x20, expected, "{name}");
+        }
     }
 }
 
