@@ -6,10 +6,10 @@ mod common;
 use hickory_proto::{
     dnssec::{
         Verifier,
-        rdata::{DNSKEY, DNSSECRData, RRSIG},
+        rdata::{DNSKEY as Dnskey, DNSSECRData, RRSIG as Rrsig},
     },
     op::{Edns, Message, ResponseCode},
-    rr::{DNSClass, Name, RData, Record, RecordType},
+    rr::{DNSClass, Name, RData, Record},
 };
 use resolver::{
     chain::Lapse,
@@ -63,7 +63,7 @@ fn chain() -> Names {
 /// A resolver that signs, and its key as a DNSKEY record has it.
 struct Signed {
     resolver: Resolver,
-    dnskey: DNSKEY,
+    dnskey: Dnskey,
 }
 
 impl Signed {
@@ -71,8 +71,10 @@ impl Signed {
         let key = Key::from_pkcs8(&Key::generate(algorithm).unwrap()).unwrap();
         let signer = Some(Signer::new(key, || NOW));
         let resolver = Setup { signer, ..Setup::default() }.start(chain());
-        let said = resolver.exchange(&question("namechain.alt.", DNSKEY, None));
-        let RData::DNSSEC(DNSSECRData::DNSKEY(dnskey)) = said.answers[0].data.clone() else { panic!("{said}") };
+        let said = resolver.udp(&question("namechain.alt.", DNSKEY, None));
+        let RData::DNSSEC(DNSSECRData::DNSKEY(dnskey)) = said.answers[0].data.clone() else {
+            panic!("{said}")
+        };
         assert!(dnskey.zone_key() && dnskey.secure_entry_point() && !dnskey.revoke());
         Signed { resolver, dnskey }
     }
@@ -83,7 +85,7 @@ impl Signed {
         let mut message = question(name, qtype, None);
         message.set_edns(edns);
         change(&mut message);
-        self.resolver.exchange(&message)
+        self.resolver.udp(&message)
     }
 
     /// Asks with DO, and checks every signature of the answer.
@@ -97,7 +99,8 @@ impl Signed {
     fn verify(&self, section: &[Record]) {
         for (name, sig) in section.iter().filter_map(signature) {
             let input = sig.input();
-            let covered = |record: &&Record| record.name == *name && record.record_type() == input.type_covered;
+            let covered =
+                |record: &&Record| record.name == *name && record.record_type() == input.type_covered;
             let set: Vec<&Record> = section.iter().filter(covered).collect();
             assert!(!set.is_empty(), "{name} {input:?}");
             assert_eq!(input.signer_name, Name::from_ascii("namechain.alt.").unwrap());
@@ -111,7 +114,7 @@ impl Signed {
     }
 }
 
-fn signature(record: &Record) -> Option<(&Name, &RRSIG)> {
+fn signature(record: &Record) -> Option<(&Name, &Rrsig)> {
     match &record.data {
         RData::DNSSEC(DNSSECRData::RRSIG(sig)) => Some((&record.name, sig)),
         _ => None,
@@ -150,7 +153,7 @@ async fn an_answer_comes_with_its_signature() {
             ("alice.namechain.alt.", A, vec!["alice.@ A", "alice.@ RRSIG A"]),
             ("WWW.alice.namechain.ALT.", A, vec!["www.alice.@ A", "www.alice.@ A", "www.alice.@ RRSIG A"]),
             ("alice.namechain.alt.", MX, vec!["alice.@ MX", "alice.@ RRSIG MX"]),
-            ("alice.namechain.alt.", 65_280, vec!["alice.@ TYPE65280", "alice.@ RRSIG TYPE65280"]),
+            ("alice.namechain.alt.", 65_280, vec!["alice.@ Unknown", "alice.@ RRSIG Unknown"]),
             ("namechain.alt.", SOA, vec!["@ SOA", "@ RRSIG SOA"]),
             ("namechain.alt.", DNSKEY, vec!["@ DNSKEY", "@ RRSIG DNSKEY"]),
         ] {
@@ -194,7 +197,9 @@ async fn aliases_are_signed_one_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_is_signed_as_the_name_that_was_asked_for() {
     let signed = Signed::start(Algorithm::Ed25519);
-    for name in ["x.wild.alice.namechain.alt.", "x.y.wild.alice.namechain.alt.", "*.wild.alice.namechain.alt."] {
+    for name in
+        ["x.wild.alice.namechain.alt.", "x.y.wild.alice.namechain.alt.", "*.wild.alice.namechain.alt."]
+    {
         let answer = signed.ask(name, A);
         assert_eq!((answer.answers.len(), answer.authorities.len()), (2, 0), "{name}");
     }
@@ -232,8 +237,13 @@ async fn denials() {
         let answer = signed.ask(name, qtype);
         assert_eq!(answer.metadata.response_code, ResponseCode::NoError, "{name}: RFC 9824 §3.1");
         let at = name.replace("namechain.alt.", "@");
-        let expected = ["@ SOA".into(), "@ RRSIG SOA".into(), format!("{at} NSEC"), format!("{at} RRSIG NSEC")];
-        assert_eq!((outline(&answer.answers), outline(&answer.authorities)), (vec![], expected.into()), "{name}");
+        let expected =
+            ["@ SOA".into(), "@ RRSIG SOA".into(), format!("{at} NSEC"), format!("{at} RRSIG NSEC")];
+        assert_eq!(
+            (outline(&answer.answers), outline(&answer.authorities)),
+            (vec![], expected.into()),
+            "{name}"
+        );
         assert_eq!(nsec(&answer.authorities), (format!("\\000.{name}"), types), "{name} {qtype}");
     }
     signed.resolver.server.stop().await;
@@ -251,9 +261,15 @@ async fn cuts() {
         answer
     };
     let fenced = refer("www.fenced.alice.namechain.alt.");
-    assert_eq!(outline(&fenced.authorities), ["fenced.alice.@ NS", "fenced.alice.@ DS", "fenced.alice.@ RRSIG DS"]);
+    assert_eq!(
+        outline(&fenced.authorities),
+        ["fenced.alice.@ NS", "fenced.alice.@ DS", "fenced.alice.@ RRSIG DS"]
+    );
     let plain = refer("www.plain.alice.namechain.alt.");
-    assert_eq!(outline(&plain.authorities), ["plain.alice.@ NS", "plain.alice.@ NSEC", "plain.alice.@ RRSIG NSEC"]);
+    assert_eq!(
+        outline(&plain.authorities),
+        ["plain.alice.@ NS", "plain.alice.@ NSEC", "plain.alice.@ RRSIG NSEC"]
+    );
     // What is below the cut is not covered (RFC 9824 §3.2).
     let cut = ("plain\\000.alice.namechain.alt.".to_owned(), vec![NS, RRSIG, NSEC]);
     assert_eq!(nsec(&plain.authorities), cut);
@@ -268,7 +284,9 @@ async fn cuts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_for_the_proof_itself() {
     let signed = Signed::start(Algorithm::Ed25519);
-    for name in ["www.alice.namechain.alt.", "ent.alice.namechain.alt.", "nobody.namechain.alt.", "namechain.alt."] {
+    for name in
+        ["www.alice.namechain.alt.", "ent.alice.namechain.alt.", "nobody.namechain.alt.", "namechain.alt."]
+    {
         let at = name.replace("namechain.alt.", "@");
         let answer = signed.ask(name, NSEC);
         assert_eq!(outline(&answer.answers), [format!("{at} NSEC"), format!("{at} RRSIG NSEC")]);
@@ -313,7 +331,8 @@ async fn nothing_is_signed_for_others_or_at_the_root() {
     let signed = Signed::start(Algorithm::Ed25519);
     let unsigned = |message: &Message| {
         let all = message.answers.iter().chain(&message.authorities);
-        all.clone().count() > 0 && all.clone().all(|record| ![RRSIG, NSEC].contains(&u16::from(record.record_type())))
+        all.clone().count() > 0
+            && all.clone().all(|record| ![RRSIG, NSEC].contains(&u16::from(record.record_type())))
     };
     for (name, qtype) in [
         ("www.alice.namechain.alt.", A),
@@ -323,7 +342,7 @@ async fn nothing_is_signed_for_others_or_at_the_root() {
         ("nobody.namechain.alt.", A),
         ("namechain.alt.", DNSKEY),
     ] {
-        let plain = signed.resolver.exchange(&question(name, qtype, None));
+        let plain = signed.resolver.udp(&question(name, qtype, None));
         assert!(unsigned(&plain), "{name} {qtype}: {plain}");
     }
     for (name, qtype, rcode) in [
@@ -335,6 +354,5 @@ async fn nothing_is_signed_for_others_or_at_the_root() {
         assert!(unsigned(&root), "{name} {qtype}: {root}");
         assert_eq!(root.metadata.response_code, rcode);
     }
-    assert_eq!(RecordType::from(NSEC), RecordType::NSEC);
     signed.resolver.server.stop().await;
 }
