@@ -69,7 +69,9 @@ async fn responder(
             servers.push(open(Some(server.clone())).await?.into());
         }
         match wire::to_name(&zone.name) {
-            Some(name) if !name.is_root() => zones.push(ForwardZone { zone: name, upstreams: servers }),
+            Some(name) if !name.is_root() => {
+                zones.push(ForwardZone { zone: name, upstreams: servers, validate: None })
+            }
             _ => upstreams.extend(servers),
         }
     }
@@ -95,6 +97,7 @@ async fn responder(
         chain: Arc::new(Names::default()),
         legacy: Legacy::new(legacy).map_err(|error| error.to_string())?,
         delegation: Delegation { port: 53, loopback: false },
+        signer: None,
     };
     Ok(Responder::new(pipeline, Clients::default()))
 }
