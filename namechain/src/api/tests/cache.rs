@@ -25,6 +25,23 @@ fn seven(asked: Arc<Mutex<Vec<rpc::Flush>>>) -> FlushHook {
     })
 }
 
+fn anchor() -> rpc::TrustAnchor {
+    rpc::TrustAnchor {
+        zone: "namechain.alt.".into(),
+        key_tag: 1,
+        algorithm: 13,
+        dnskey: "namechain.alt. IN DNSKEY 257 3 13 AAAA".into(),
+        ds: "namechain.alt. IN DS 1 13 2 AA".into(),
+        servers: vec!["127.0.0.1:53".into()],
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_in_no_dns_server_signs_nothing() {
+    let bench = Bench::start().await;
+    bench.request("GET", "/v1/dnssec/anchor", &[], b"").await.refuses(404, "not-found");
+}
+
 #[tokio::test]
 async fn it_is_handed_on_to_whoever_keeps_answers() {
     let bench = Bench::start().await;
@@ -61,6 +78,7 @@ async fn a_server_without_a_node_has_a_small_api() {
     let is_ready = ready.clone();
     let aside = Aside {
         flush: seven(Arc::default()),
+        anchor: Arc::new(|| Ok(anchor())),
         ready: Arc::new(move || {
             let ready = is_ready.load(Ordering::SeqCst);
             Box::pin(async move { ready.then_some(()).ok_or_else(|| "the node is gone".into()) })
@@ -77,6 +95,7 @@ async fn a_server_without_a_node_has_a_small_api() {
     assert!(metrics.status == 200 && metrics.body.contains("namechain_api_requests_total"), "{metrics:?}");
     let flushed = request(addr, "POST", PATH, JSON, b"{}").await;
     assert_eq!(flushed.json::<rpc::Flushed>().flushed, 7);
+    assert_eq!(get("/v1/dnssec/anchor").await.json::<rpc::TrustAnchor>(), anchor());
     get("/v1/status").await.refuses(404, "not-found");
     let rebound = ["Host: attacker.example", "Content-Type: application/json"];
     request(addr, "POST", PATH, &rebound, b"{}").await.refuses(400, "bad-request");
