@@ -284,9 +284,13 @@ async fn cuts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_for_the_proof_itself() {
     let signed = Signed::start(Algorithm::Ed25519);
-    for name in
-        ["www.alice.namechain.alt.", "ent.alice.namechain.alt.", "nobody.namechain.alt.", "namechain.alt."]
-    {
+    for name in [
+        "www.alice.namechain.alt.",
+        "ftp.alice.namechain.alt.",
+        "ent.alice.namechain.alt.",
+        "nobody.namechain.alt.",
+        "namechain.alt.",
+    ] {
         let at = name.replace("namechain.alt.", "@");
         let answer = signed.ask(name, NSEC);
         assert_eq!(outline(&answer.answers), [format!("{at} NSEC"), format!("{at} RRSIG NSEC")]);

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use clap::Parser;
 
 use super::*;
+use crate::sign::Algorithm;
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -40,6 +41,18 @@ fn the_defaults() {
     let p2p = node.p2p.unwrap();
     assert!(p2p.listen.is_empty() && p2p.peers.is_empty() && p2p.mdns, "{p2p:?}");
     assert!(config.delegation.loopback && !main.delegation.loopback);
+}
+
+#[test]
+fn the_chains_names_are_signed_unless_somebody_says_no() {
+    let sign = |file: &str| load("--data-dir /data", &[], Some(file)).map(|config| config.sign);
+    let usual = Sign { algorithm: None, key: "/data/dnssec.key".into(), asked: false };
+    assert_eq!(sign(""), Ok(Some(usual)));
+    assert_eq!(sign("[sign]\nenabled = false\nalgorithm = 15"), Ok(None));
+    let all = Sign { algorithm: Some(Algorithm::Ed25519), key: "/key".into(), asked: true };
+    assert_eq!(sign("[sign]\nenabled = true\nalgorithm = 15\nkey = '/key'"), Ok(Some(all)));
+    assert!(sign("[sign]\nalgorithm = 14").unwrap_err().contains("neither 13"));
+    assert!(sign("[sign]\nalgorthm = 13").unwrap_err().contains("did you mean `algorithm`"));
 }
 
 fn node(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> NodeOptions {
