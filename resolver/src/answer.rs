@@ -17,7 +17,9 @@ use crate::{
     basis::Ground,
     cookie,
     ede::Ede,
-    query::{Client, Transport},
+    mount::ALT_LABELS,
+    query::{COMPACT_OK, Client, Transport},
+    seen::Origin,
 };
 
 /// The most bytes of an answer over UDP, whatever the client can take: what crosses every path unfragmented
@@ -46,6 +48,10 @@ pub struct Answer {
     pub additionals: Vec<Record>,
     /// Extended errors.
     pub ede: Vec<Ede>,
+    /// Who gave it.
+    pub origin: Origin,
+    /// The number of the period in which it may be given, if there are signatures of ours in it; 0 if there are none.
+    pub signed: u32,
     /// What it rests on, if it comes from the chain and from rules alone: it is true as long as these hold.
     pub grounds: Option<Vec<Ground>>,
     /// The cookies that the client gets with it.
@@ -93,6 +99,10 @@ impl Answer {
         if let Some(asked) = edns {
             let mut ours = Edns::new();
             ours.set_max_payload(MAX_UDP_BYTES).set_version(0).set_dnssec_ok(asked.flags().dnssec_ok);
+            if self.signed != 0 {
+                // RFC 9824 §5.1.
+                ours.flags_mut().z = asked.flags().z & COMPACT_OK;
+            }
             if client.transport.is_kept() && asked.option(EdnsCode::Keepalive).is_some() {
                 ours.options_mut().insert(keepalive());
             }
@@ -170,6 +180,16 @@ fn fit(message: &mut Message, limit: usize) {
     message.authorities.clear();
     message.additionals.clear();
     message.metadata.truncation = true;
+}
+
+/// How long "there is none" below `namechain.alt.` may be kept, in seconds: the next block can change it.
+const ALT_NEGATIVE_TTL: u32 = 30;
+
+/// The SOA of `namechain.alt.`. It says the same for all names in it, of which each changes in its own time; nobody
+/// transfers the zone, so nobody needs the serial.
+pub fn alt_soa() -> Record {
+    let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
+    soa(zone, 1, ALT_NEGATIVE_TTL)
 }
 
 /// The SOA of a zone that exists only here. The primary server is the zone itself, the mailbox `hostmaster` in it.

@@ -9,6 +9,9 @@ use hickory_proto::{
 
 use crate::{cookie, ede::Ede};
 
+/// CO among the flags of an OPT (RFC 9824 §5.1).
+pub const COMPACT_OK: u16 = 0x4000;
+
 /// How a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -35,6 +38,21 @@ impl Transport {
     pub fn is_kept(self) -> bool {
         matches!(self, Transport::Tcp | Transport::Tls)
     }
+
+    /// All of them, in their order.
+    pub const ALL: [Transport; 5] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
+
+    /// How it is called in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+            Transport::Quic => "quic",
+        }
+    }
 }
 
 /// Who asks.
@@ -55,6 +73,9 @@ pub struct Question {
     pub qtype: RecordType,
     /// DO (RFC 3225): the client wants the DNSSEC records.
     pub dnssec_ok: bool,
+    /// CO (RFC 9824 §5.1): the client knows that a name does not exist from NXNAME, and wants to see it in the response code
+    /// all the same.
+    pub compact_ok: bool,
     /// AD or DO in the query: the client understands AD in the answer (RFC 6840 §5.7).
     pub wants_ad: bool,
     /// CD: the client validates by itself.
@@ -146,6 +167,7 @@ pub fn read(metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> Resu
         name: query.name().clone(),
         qtype: query.query_type(),
         dnssec_ok,
+        compact_ok: dnssec_ok && edns.is_some_and(|edns| edns.flags().z & COMPACT_OK != 0),
         wants_ad: dnssec_ok || metadata.authentic_data,
         checking_disabled: metadata.checking_disabled,
         recursion_desired: metadata.recursion_desired,
@@ -204,6 +226,12 @@ mod tests {
         let question = read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap();
         assert!(question.recursion_desired && question.checking_disabled);
         assert!(question.dnssec_ok && question.wants_ad, "DO says that AD is understood");
+        assert!(!question.compact_ok);
+        edns.flags_mut().z = COMPACT_OK;
+        assert!(read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap().compact_ok);
+        edns.set_dnssec_ok(false);
+        assert!(!read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap().compact_ok);
+        edns.set_dnssec_ok(true);
         let question = read(&metadata, &[query(1, DNSClass::IN)], None).unwrap();
         assert!(!question.dnssec_ok && !question.wants_ad);
     }

@@ -21,6 +21,7 @@ use crate::{
     ede::Ede,
     pipeline::Pipeline,
     query::{self, Client, Question, Transport},
+    seen::{Origin, Seen},
 };
 
 /// How many questions may be in work at a time, over all transports. One that comes when there are so many gets SERVFAIL
@@ -50,6 +51,7 @@ pub struct Responder {
     clients: Clients,
     in_flight: Arc<Semaphore>,
     cookies: Cookies,
+    seen: Arc<Seen>,
 }
 
 /// The cookies of a server, which outlive its configuration.
@@ -78,13 +80,15 @@ impl Responder {
         let jar = Jar::new().map(Arc::new);
         let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };
-        Responder { pipeline, clients, in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)), cookies }
+        let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        Responder { pipeline, clients, in_flight, cookies, seen: Arc::default() }
     }
 
-    /// One that takes this one's place: what both have in work counts together, and the cookies given are taken.
+    /// One that takes this one's place: what both have in work, and what they have answered, counts together, and the
+    /// cookies given are taken.
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
-        Responder { pipeline, clients, in_flight, cookies }
+        Responder { pipeline, clients, in_flight, cookies, seen: self.seen.clone() }
     }
 
     /// The same with another policy for cookies.
@@ -134,6 +138,7 @@ impl Responder {
         edns: Option<&Edns>,
         client: Client,
     ) -> Message {
+        let started = self.pipeline.legacy.now();
         let shown = self.shown(edns, client);
         let refused = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
         let mut truncated = false;
@@ -157,8 +162,11 @@ impl Responder {
         if let Shown::Known(given) | Shown::Unknown(given) = shown {
             answer.cookie = Some(given);
         }
+        let origin = answer.origin;
         let mut message = answer.into_message(metadata, queries, edns, client, wants_ad);
         message.metadata.truncation |= truncated;
+        let took = self.pipeline.legacy.now().saturating_sub(started);
+        self.seen.answered(client, queries, origin, &message, took);
         message
     }
 
@@ -182,7 +190,8 @@ impl Responder {
 
     async fn answer_and_keep(&self, question: &Question) -> Answer {
         let answer = self.pipeline.answer(question).await;
-        if answer.grounds.is_some() {
+        // What is kept is for those without CO: it has no part in what answers are kept under.
+        if answer.grounds.is_some() && !question.compact_ok {
             let lower = question.name.to_lowercase();
             if question.name.iter().eq(lower.iter()) {
                 self.keep(question, answer.clone());
@@ -205,12 +214,15 @@ impl Responder {
         let Some(grounds) = &answer.grounds else { return };
         let mut options = Vec::new();
         answer.ede.iter().for_each(|ede| ede.write(&mut options));
-        let Some((basis, epoch)) = Basis::encode(self.pipeline.mounts, &options, grounds) else { return };
-        // Whole, and without what belongs to one client.
+        let Some((basis, epoch)) = Basis::encode(self.pipeline.mounts, answer.signed, &options, grounds)
+        else {
+            return;
+        };
+        // Whole, and without what belongs to one client; but with AD, which is taken away from those who don't get it.
         let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
         let query = Query::query(question.name.clone(), question.qtype);
         let asked = Metadata::new(0, MessageType::Query, OpCode::Query);
-        let message = answer.into_message(&asked, &[query], None, client, false);
+        let message = answer.into_message(&asked, &[query], None, client, true);
         if message.metadata.truncation {
             return;
         }
@@ -226,6 +238,16 @@ impl Responder {
     /// Whether somebody at this address may ask.
     pub fn admits(&self, address: IpAddr) -> bool {
         self.clients.admit(address)
+    }
+
+    /// What is seen of its answers.
+    pub fn seen(&self) -> &Arc<Seen> {
+        &self.seen
+    }
+
+    /// How many questions are in work.
+    pub fn in_work(&self) -> usize {
+        MAX_IN_FLIGHT.saturating_sub(self.in_flight.available_permits())
     }
 
     /// What answers are made from.
@@ -244,7 +266,11 @@ impl Responder {
             Ok(message) => {
                 self.respond(&message.metadata, &message.queries, message.edns.as_ref(), client).await
             }
-            Err(_) => self.unreadable(&header.metadata, bytes, client),
+            Err(_) => {
+                let message = self.unreadable(&header.metadata, bytes, client);
+                self.seen.answered(client, &[], Origin::Refused, &message, Duration::ZERO);
+                message
+            }
         };
         answer.to_vec().ok()
     }

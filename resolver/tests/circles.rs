@@ -38,6 +38,7 @@ fn start(bound: Bound, config: LegacyConfig) -> Resolver {
         chain: Arc::new(Names::default()),
         legacy: Legacy::new(config).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
+        signer: None,
     };
     Resolver { address, server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())) }
 }
@@ -175,6 +176,7 @@ async fn a_zones_server_that_asks_us_for_the_rest_is_no_circle() {
         zones: vec![ForwardZone {
             zone: "corp.example.".parse().unwrap(),
             upstreams: vec![corp.address.into()],
+            validate: None,
         }],
         ..asking(&[back.address])
     };

@@ -84,6 +84,7 @@ pub enum RemoteError {
 /// The chain of a node elsewhere.
 pub struct Remote {
     url: String,
+    on_loopback: bool,
     client: reqwest::Client,
     expected: Option<Network>,
     network: OnceLock<Network>,
@@ -135,6 +136,7 @@ impl Remote {
             .map_err(|error| RemoteError::Client(error.to_string()))?;
         Ok(Remote {
             url: url.trim_end_matches('/').to_owned(),
+            on_loopback: is_loopback(url),
             client,
             expected,
             network: expected.map_or_else(OnceLock::new, OnceLock::from),
@@ -218,6 +220,14 @@ impl Remote {
             Unproven::Entry => RemoteError::Entry(self.url.clone(), name.clone()),
         })
     }
+}
+
+/// Whether a node's URL leads to this machine.
+fn is_loopback(url: &str) -> bool {
+    let url = reqwest::Url::parse(url);
+    let host = url.as_ref().ok().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Why an answer proves nothing.
@@ -311,7 +321,34 @@ impl ChainSource for Remote {
         (status.synced && at.elapsed() < STATUS_AGE).then(|| self.epoch_of(status))
     }
 
+    fn is_trusted(&self) -> bool {
+        self.on_loopback
+    }
+
     fn network(&self) -> Option<Network> {
         self.expected.or_else(|| self.network.get().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only a node on this machine is believed as one in this process is.
+    #[test]
+    fn which_nodes_are_on_this_machine() {
+        for (url, expected) in [
+            ("http://127.0.0.1:7380", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:7380/", true),
+            ("http://localhost:7380", true),
+            ("https://192.0.2.1", false),
+            ("http://[2001:db8::1]:7380", false),
+            ("http://0.0.0.0:7380", false),
+            ("http://localhost.example:7380", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(url), expected, "{url}");
+        }
     }
 }

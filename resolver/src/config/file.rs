@@ -70,6 +70,8 @@ pub struct File {
     pub rebind_protection: Option<String>,
     /// Zones whose names may point at private addresses.
     pub rebind_allow: Option<Vec<String>>,
+    /// `off`, `on` or `with-clients`.
+    pub query_log: Option<String>,
     /// `off`, `on` or `require`.
     pub cookies: Option<String>,
     /// DNS over TLS, HTTPS and QUIC.
@@ -78,6 +80,12 @@ pub struct File {
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,
+    /// Whether and how the chain's names are signed.
+    #[serde(default)]
+    pub sign: super::sign::Table,
+    /// Which answers are validated.
+    #[serde(default)]
+    pub validate: super::validate::Table,
 }
 
 /// One text, or a list of them.
@@ -133,6 +141,8 @@ pub struct ForwardTable {
     pub zone: String,
     /// Its upstreams.
     pub upstream: OneOrMany,
+    /// Whether its answers are validated.
+    pub validate: Option<bool>,
 }
 
 /// The table `recursive`.

@@ -5,7 +5,9 @@ mod changes;
 mod cli;
 mod encrypted;
 mod file;
+mod sign;
 mod upstreams;
+mod validate;
 
 use std::{
     ffi::OsString,
@@ -25,15 +27,17 @@ use namechain::{
 use thiserror::Error;
 
 pub use changes::Changes;
-pub use cli::{Cli, Switch};
+pub use cli::{Cli, Doctor, Instead, Switch};
+pub use sign::Sign;
 
 use crate::{
     cookie::Policy,
     encrypted::EncryptedConfig,
-    forward::{ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError},
+    forward::{ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError, ValidateConfig},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
+    seen::Logged,
 };
 
 /// Where DNS is answered unless it is said otherwise.
@@ -130,6 +134,8 @@ pub struct Config {
     pub zones: Vec<ForwardZone>,
     /// How the recursive resolver works, where it is an upstream.
     pub recursive: RecursiveConfig,
+    /// Which answers of legacy DNS are validated, and by what.
+    pub validate: ValidateConfig,
     /// Where the chain's names stand.
     pub mounts: Mounts,
     /// Who may ask beside this machine.
@@ -152,8 +158,12 @@ pub struct Config {
     pub cookies: Policy,
     /// Where encrypted DNS is answered.
     pub encrypted: Option<EncryptedConfig>,
+    /// How the chain's names are signed; `None`: not at all.
+    pub sign: Option<Sign>,
     /// How queries over UDP are served.
     pub udp: Udp,
+    /// What is logged of queries.
+    pub query_log: Logged,
     /// Whether the start is told as JSON.
     pub json: bool,
 }
@@ -166,7 +176,7 @@ impl Config {
             Some(path) => read_file(path)?,
             None => file::File::default(),
         };
-        Merge { cli, file }.config()
+        Merge { cli, file }.config(env)
     }
 
     /// How legacy DNS is asked, with these upstreams.
@@ -175,6 +185,7 @@ impl Config {
             upstreams,
             zones: self.zones.clone(),
             recursive: self.recursive.clone(),
+            validate: self.validate.clone(),
             cache_bytes: self.cache_bytes,
             min_ttl: self.ttl.0,
             max_ttl: self.ttl.1,
@@ -213,6 +224,7 @@ where
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
 const MINE: &str = "is neither off nor on-demand nor always";
 const THREADS: &str = "is not a number from 1 to 1024";
+const LOGGED: &str = "is neither off nor on nor with-clients";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
@@ -307,7 +319,7 @@ struct Merge {
 }
 
 impl Merge {
-    fn config(self) -> Result<Config, ConfigError> {
+    fn config(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
         let network = self.network()?;
         let chain = self.chain(network)?;
         let Merge { cli, file } = self;
@@ -340,13 +352,21 @@ impl Merge {
             (_, Some(workers @ 1..=MAX_WORKERS)) => Udp::Fast(workers),
             _ => return Err(ConfigError::Conflict("workers: there can be 1 to 256 at each address")),
         };
+        let query_log = match (cli.query_log, file.query_log) {
+            (Some(logged), _) => logged,
+            (None, Some(text)) => read("query-log", &text, LOGGED)?,
+            (None, None) => Logged::default(),
+        };
         let on_dev = network == Some(Network::Dev);
+        let sign = file.sign.read(&chain, env)?;
         Ok(Config {
             chain,
+            sign,
             listen,
             upstreams,
             zones: upstreams::zones(&file.forward)?,
             recursive: upstreams::recursive(file.recursive),
+            validate: validate::config(&file.validate)?,
             hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
             serve_stale: seconds(file.serve_stale_seconds, defaults.serve_stale),
             ttl,
@@ -362,6 +382,7 @@ impl Merge {
             cookies: answers::cookies(file.cookies.as_deref())?,
             encrypted: encrypted::encrypted(&file.encrypted)?,
             udp,
+            query_log,
             json: cli.json,
         })
     }

@@ -4,6 +4,7 @@ use clap::Parser;
 
 use super::*;
 use crate::forward::RebindPolicy;
+use crate::sign::Algorithm;
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -73,6 +74,18 @@ fn what_clients_are_given_and_what_is_kept_from_them() {
         let error = load("--dev", &[], Some(wrong)).unwrap_err();
         assert!(error.contains(why), "{wrong}: {error}");
     }
+}
+
+#[test]
+fn the_chains_names_are_signed_unless_somebody_says_no() {
+    let sign = |file: &str| load("--data-dir /data", &[], Some(file)).map(|config| config.sign);
+    let usual = Sign { algorithm: None, key: "/data/dnssec.key".into(), asked: false };
+    assert_eq!(sign(""), Ok(Some(usual)));
+    assert_eq!(sign("[sign]\nenabled = false\nalgorithm = 15"), Ok(None));
+    let all = Sign { algorithm: Some(Algorithm::Ed25519), key: "/key".into(), asked: true };
+    assert_eq!(sign("[sign]\nenabled = true\nalgorithm = 15\nkey = '/key'"), Ok(Some(all)));
+    assert!(sign("[sign]\nalgorithm = 14").unwrap_err().contains("neither 13"));
+    assert!(sign("[sign]\nalgorthm = 13").unwrap_err().contains("did you mean `algorithm`"));
 }
 
 fn node(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> NodeOptions {

@@ -15,6 +15,7 @@ use crate::{
     cookie::{Given, Jar, Secrets},
     pipeline::Pipeline,
     respond::Responder,
+    seen::Origin,
 };
 
 /// One query, read.
@@ -44,15 +45,16 @@ pub struct Moment<'a> {
     must_show: bool,
     /// Looked up once, when the first client sends one.
     secrets: OnceCell<(Secrets, u32)>,
+    period: OnceCell<u32>,
 }
 
 /// What becomes of a query.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The reply is written, and has so many bytes.
-    Reply(usize),
+    Reply(usize, Origin),
     /// As `Reply`, and somebody should fetch the answer again.
-    ReplyAndFetch(usize),
+    ReplyAndFetch(usize, Origin),
     /// Nothing is known, and it is for legacy DNS to say.
     Forward,
     /// The slow path.
@@ -65,11 +67,11 @@ impl Asked<'_> {
         probe(&self.shape, self.lower)
     }
 
-    fn write(&self, kept: &Kept<'_>, moment: &Moment<'_>, out: &mut [u8; ROOM]) -> Outcome {
+    fn write(&self, kept: &Kept<'_>, origin: Origin, moment: &Moment<'_>, out: &mut [u8; ROOM]) -> Outcome {
         let local = self.client.is_loopback();
         let cookie = moment.cookie(self).map(|(given, _)| given);
         let written = kept.write(self.datagram, &self.shape, local, cookie.as_ref(), out);
-        written.map_or(Outcome::Slow, Outcome::Reply)
+        written.map_or(Outcome::Slow, |length| Outcome::Reply(length, origin))
     }
 
     /// The reply out of an answer of legacy DNS that has just come.
@@ -84,7 +86,7 @@ impl Asked<'_> {
         }
         let kept =
             Kept { wire: answer.wire(), ttl_places: &[], age: 0, options: answer.options(), ours: false };
-        self.write(&kept, moment, out)
+        self.write(&kept, Origin::Legacy, moment, out)
     }
 }
 
@@ -104,6 +106,7 @@ impl<'a> Moment<'a> {
             jar: responder.cookies(),
             must_show: responder.requires_cookies(),
             secrets: OnceCell::new(),
+            period: OnceCell::new(),
         }
     }
 
@@ -121,6 +124,13 @@ impl<'a> Moment<'a> {
     /// The number of the chain's state; `None` if nothing may be said of the chain. Asked for once, when it is needed.
     fn epoch(&self) -> Option<u32> {
         *self.epoch.get_or_init(|| self.pipeline.chain.epoch())
+    }
+
+    /// The number of the period that signatures are made for; 0 if there is nobody who signs. Asked for once, when it is
+    /// needed.
+    fn period(&self) -> u32 {
+        let signer = self.pipeline.signer.as_ref();
+        *self.period.get_or_init(|| signer.map_or(0, |signer| signer.period().number()))
     }
 
     /// The reply to a query, if it is known.
@@ -160,9 +170,11 @@ impl<'a> Moment<'a> {
             options: slot.extra(),
             ours: false,
         };
-        let outcome = asked.write(&kept, self, out);
+        let outcome = asked.write(&kept, Origin::LegacyKept, self, out);
         Some(match outcome {
-            Outcome::Reply(length) if slot.ask(self.millis()) => Outcome::ReplyAndFetch(length),
+            Outcome::Reply(length, origin) if slot.ask(self.millis()) => {
+                Outcome::ReplyAndFetch(length, origin)
+            }
             outcome => outcome,
         })
     }
@@ -170,7 +182,7 @@ impl<'a> Moment<'a> {
     /// An answer of ours is true in the state in which it was last found true; in another one that is found out anew.
     fn ours(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
         let basis = Basis::read(slot.extra())?;
-        if !basis.is_for(self.pipeline.mounts) {
+        if !basis.is_for(self.pipeline.mounts) || (basis.period() != 0 && basis.period() != self.period()) {
             return None;
         }
         let mut mark = slot.mark();
@@ -180,7 +192,8 @@ impl<'a> Moment<'a> {
                 .filter(|_| basis.grounds().all(|ground| self.pipeline.chain.bears_out(&ground)))?;
         }
         let kept = Kept { wire: slot.wire(), ttl_places: &[], age: 0, options: basis.options(), ours: true };
-        let outcome = asked.write(&kept, self, out);
+        let origin = if mark == Basis::CONSTANT { Origin::Special } else { Origin::ChainKept };
+        let outcome = asked.write(&kept, origin, self, out);
         slot.set_mark(mark);
         slot.ask(self.millis());
         Some(outcome)

@@ -47,16 +47,19 @@ pub struct Waiter {
     hash: u64,
     /// Where that is.
     client: IpAddr,
+    /// Since when.
+    pub since: Duration,
 }
 
 impl Waiter {
-    fn new(asked: &Asked<'_>, peer: &Peer) -> Self {
+    fn new(asked: &Asked<'_>, peer: &Peer, since: Duration) -> Self {
         Self {
             datagram: asked.datagram.into(),
             shape: asked.shape,
             peer: *peer,
             hash: asked.hash,
             client: asked.client,
+            since,
         }
     }
 
@@ -129,7 +132,7 @@ impl Misses {
         epoll: &Epoll,
         now: Duration,
     ) -> bool {
-        let waiter = |peer| Waiter::new(asked, peer);
+        let waiter = |peer| Waiter::new(asked, peer, now);
         let mut key = [0; MAX_QUESTION + 1];
         let key = key_of(asked, &mut key);
         if let Some(flight) = self.by_question.get(key).and_then(|at| self.flights[*at as usize].as_mut()) {

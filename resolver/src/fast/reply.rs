@@ -57,7 +57,7 @@ impl Kept<'_> {
         out[..2].copy_from_slice(&query[..2]);
         let (high, low) = (self.wire[2], self.wire[3]);
         out[2] = QR | (query[2] & RD) | if self.ours { high & AA } else { 0 };
-        let authentic = if local && shape.wants_ad && !self.ours { low & AD } else { 0 };
+        let authentic = if local && shape.wants_ad { low & AD } else { 0 };
         out[3] = RA | authentic | (query[3] & CD) | (low & RCODE);
         // The name in the client's spelling; type and class are the same.
         out[HEADER..HEADER + shape.question].copy_from_slice(&query[HEADER..HEADER + shape.question]);

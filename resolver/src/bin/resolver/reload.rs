@@ -7,6 +7,7 @@ use resolver::{
     config::{Changes, Cli, Config},
     current::Current,
     encrypted::Identity,
+    pipeline::Pipeline,
     respond::Clients,
     systemd,
 };
@@ -48,6 +49,7 @@ impl Reload {
             cache_bytes: self.config.cache_bytes,
             serve_stale: self.config.serve_stale,
             encrypted: self.config.encrypted.clone(),
+            sign: self.config.sign.clone(),
             udp: self.config.udp,
             json: self.config.json,
             ..config
@@ -60,7 +62,9 @@ impl Reload {
         if let Some(identity) = &self.identity {
             identity.reload().context("the certificate can't be renewed")?;
         }
-        let pipeline = pipeline(&config, before.pipeline().chain.clone(), legacy);
+        let Pipeline { chain, signer, .. } = before.pipeline();
+        let pipeline = pipeline(&config, chain.clone(), legacy, signer.clone());
+        before.seen().log(config.query_log);
         let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
         self.current.replace(responder.with_cookies(config.cookies));
         self.config = config;
