@@ -57,7 +57,11 @@ pub fn upstream(data: &[u8]) {
     assert!(!udp || reply[HEADER..end] == *query.question(), "its case, where anybody could have sent it");
     let replied = Replied { message: reply, sent: query.question().to_vec(), manners };
     // Only what loses an OPT from its middle can grow too long.
-    let Ok((packet, answer)) = replied.read(near, false) else { return };
+    let Ok((packet, answer)) = replied.read(near, true) else { return };
+    if let Ok((_, less)) = replied.read(near, false) {
+        let less = Packet::parse(less.wire()).expect("what is left of a message is one");
+        assert!(less.records().len() <= packet.records().len());
+    }
     kept_as_it_was(&packet, &answer, near);
     given_out(&packet, &answer, &asked);
     if let Some((kind, life)) = lifetime(&packet, !asking.recursive) {
