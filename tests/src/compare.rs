@@ -12,8 +12,10 @@ use crate::dig::{self, Reply, Row};
 pub enum Depth {
     /// The status, and the answers with their TTLs: for a zone of a name, where SOA and NS are our own.
     Answer,
-    /// The status and every section; a TTL may be lower by what has passed, or by a cap: for what is passed on.
+    /// The status and every section; a TTL may be lower by what has passed, or by a cap.
     Sections,
+    /// As `Sections`, but that there is no additional section: for what is passed on, which is what answers the question.
+    PassedOn,
 }
 
 /// The questions that a zone gives rise to: every owner with every type it has, with types that it may not have, and a
@@ -68,6 +70,9 @@ fn equal(expected: &Reply, found: &Reply, depth: Depth) -> bool {
     answers
         && match depth {
             Depth::Answer => true,
+            Depth::PassedOn => {
+                rows(&expected.authority, &found.authority, depth) && found.additional.is_empty()
+            }
             Depth::Sections => {
                 rows(&expected.authority, &found.authority, depth)
                     && rows(&expected.additional, &found.additional, depth)
@@ -89,7 +94,7 @@ fn rows(expected: &[Row], found: &[Row], depth: Depth) -> bool {
             let same = Row { ttl: expected.ttl, ..found.clone() } == *expected;
             same && match depth {
                 Depth::Answer => expected.ttl == found.ttl,
-                Depth::Sections => found.ttl <= expected.ttl,
+                Depth::Sections | Depth::PassedOn => found.ttl <= expected.ttl,
             }
         })
 }
