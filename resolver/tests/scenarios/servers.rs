@@ -70,7 +70,7 @@ impl Servers<'_> {
         let mut answers: Vec<Record> = Vec::new();
         let mut asked = asked.clone();
         loop {
-            let mut said = self.from_the_top(query, &asked, left)?;
+            let mut said = self.top_down(query, &asked, left)?;
             let end = end_of_aliases(&said.sections[0], &asked);
             answers.append(&mut said.sections[0]);
             match end {
@@ -84,7 +84,7 @@ impl Servers<'_> {
     }
 
     /// Asks from the configured servers down until there is an answer for this name.
-    fn from_the_top(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
+    fn top_down(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
         let above = |zone: &&Zone| is_below(&asked.name, &zone.name);
         let zones = self.settings.stubs.iter().chain(&self.settings.forward);
         let zone = zones.filter(above).max_by_key(|zone| zone.name.len())?;
