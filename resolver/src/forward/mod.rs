@@ -223,7 +223,7 @@ impl Legacy {
 
     /// Puts its clock forward: answers age, and servers that failed are forgiven. For whoever plays through what takes days.
     pub fn put_forward(&self, by: Duration) {
-        self.race.clock.put_forward(by);
+        self.desk.race.clock.put_forward(by);
     }
 
     /// How many different questions are on their way to servers.
