@@ -40,12 +40,13 @@ impl Ground {
 /// Under what an answer of ours may be given again, as bytes beside it.
 ///
 /// ```text
-/// mounts (1) | length of the EDNS options (2), the options | for each name: its length (1), the name, whether there is an
+/// mounts (1) | period of its signatures (4) | length of the EDNS options (2), the options | for each name: its length (1), the name, whether there is an
 /// entry (1), the beginning of its hash (16), from (4), until (4)
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Basis<'a> {
     mounts: u8,
+    period: u32,
     options: &'a [u8],
     grounds: &'a [u8],
 }
@@ -55,11 +56,13 @@ impl<'a> Basis<'a> {
     pub const CONSTANT: u32 = u32::MAX;
 
     /// The bytes, and the epoch in which all grounds were found (0 if in several); `None` for what is not worth it.
-    pub fn encode(mounts: Mounts, options: &[u8], grounds: &[Ground]) -> Option<(Vec<u8>, u32)> {
+    /// `period` is the one in which it may be given, 0 if that does not matter.
+    pub fn encode(mounts: Mounts, period: u32, options: &[u8], grounds: &[Ground]) -> Option<(Vec<u8>, u32)> {
         if grounds.len() > MAX_GROUNDS {
             return None;
         }
         let mut bytes = vec![pack(mounts)];
+        bytes.extend_from_slice(&period.to_be_bytes());
         bytes.extend_from_slice(&u16::try_from(options.len()).ok()?.to_be_bytes());
         bytes.extend_from_slice(options);
         for ground in grounds {
@@ -81,14 +84,21 @@ impl<'a> Basis<'a> {
 
     /// Reads what [`Basis::encode`] wrote.
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
-        let (&[mounts, high, low], rest) = bytes.split_first_chunk::<3>()?;
+        let (&[mounts], rest) = bytes.split_first_chunk::<1>()?;
+        let (period, rest) = rest.split_first_chunk::<4>()?;
+        let (&[high, low], rest) = rest.split_first_chunk::<2>()?;
         let (options, grounds) = rest.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
-        Some(Basis { mounts, options, grounds })
+        Some(Basis { mounts, period: u32::from_be_bytes(*period), options, grounds })
     }
 
     /// Whether the answer was made for these mounts.
     pub fn is_for(&self, mounts: Mounts) -> bool {
         self.mounts == pack(mounts)
+    }
+
+    /// The number of the period in which it may be given, because of its signatures; 0 if there are none.
+    pub fn period(&self) -> u32 {
+        self.period
     }
 
     /// The EDNS options that go with the answer, in wire form.
@@ -148,9 +158,9 @@ mod tests {
     #[test]
     fn there_and_back() {
         let all = [ground("alice", Some(1), 0), ground("nobody-at-all", None, 0)];
-        let (bytes, _) = Basis::encode(BOTH, b"options", &all).unwrap();
+        let (bytes, _) = Basis::encode(BOTH, 7, b"options", &all).unwrap();
         let basis = Basis::read(&bytes).unwrap();
-        assert_eq!(basis.options(), b"options");
+        assert_eq!((basis.options(), basis.period()), (&b"options"[..], 7));
         assert_eq!(basis.grounds().collect::<Vec<_>>(), all);
         assert!(basis.is_for(BOTH) && !basis.is_for(Mounts { root: false, alt: true }));
         for cut in 0..bytes.len() {
@@ -158,12 +168,12 @@ mod tests {
             let some = Basis::read(&bytes[..cut]).map_or(0, |basis| basis.grounds().count());
             assert!(some < 2);
         }
-        assert!(Basis::encode(BOTH, b"", &vec![all[0].clone(); MAX_GROUNDS + 1]).is_none());
+        assert!(Basis::encode(BOTH, 0, b"", &vec![all[0].clone(); MAX_GROUNDS + 1]).is_none());
     }
 
     #[test]
     fn the_epoch_is_the_one_that_all_agree_in() {
-        let epoch = |grounds: &[Ground]| Basis::encode(BOTH, b"", grounds).unwrap().1;
+        let epoch = |grounds: &[Ground]| Basis::encode(BOTH, 0, b"", grounds).unwrap().1;
         assert_eq!(epoch(&[]), Basis::CONSTANT);
         assert_eq!(epoch(&[ground("alice", None, 3), ground("carol", None, 3)]), 3);
         assert_eq!(epoch(&[ground("alice", None, 3), ground("carol", None, 4)]), 0);

@@ -1,11 +1,48 @@
 //! Extended DNS errors (RFC 8914): why an answer is what it is, for people and for clients that can use it.
 
-use hickory_proto::rr::rdata::opt::EdnsOption;
+use std::fmt;
+
+use hickory_proto::{op::Edns, rr::rdata::opt::EdnsOption};
 
 /// The EDNS option's number.
 const OPTION: u16 = 15;
 /// The longest text, in bytes: it must never be what makes an answer too long.
 const MAX_TEXT: usize = 200;
+
+/// The names of the codes, from 0 on.
+const NAMES: [&str; 31] = [
+    "Other",
+    "Unsupported DNSKEY Algorithm",
+    "Unsupported DS Digest Type",
+    "Stale Answer",
+    "Forged Answer",
+    "DNSSEC Indeterminate",
+    "DNSSEC Bogus",
+    "Signature Expired",
+    "Signature Not Yet Valid",
+    "DNSKEY Missing",
+    "RRSIGs Missing",
+    "No Zone Key Bit Set",
+    "NSEC Missing",
+    "Cached Error",
+    "Not Ready",
+    "Blocked",
+    "Censored",
+    "Filtered",
+    "Prohibited",
+    "Stale NXDomain Answer",
+    "Not Authoritative",
+    "Not Supported",
+    "No Reachable Authority",
+    "Network Error",
+    "Invalid Data",
+    "Signature Expired before Valid",
+    "Too Early",
+    "Unsupported NSEC3 Iterations Value",
+    "Unable to conform to policy",
+    "Synthesized",
+    "Invalid Query Type",
+];
 
 /// An extended DNS error (RFC 8914).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +64,8 @@ impl Ede {
     pub const UNSUPPORTED_DIGEST: u16 = 2;
     /// Signatures do not hold.
     pub const DNSSEC_BOGUS: u16 = 6;
+    /// The operator of this resolver does not want it given.
+    pub const BLOCKED: u16 = 15;
     /// All signatures have expired.
     pub const SIGNATURE_EXPIRED: u16 = 7;
     /// No signature holds yet.
@@ -53,6 +92,8 @@ impl Ede {
     pub const NOT_SUPPORTED: u16 = 21;
     /// No authority of a delegated zone answered.
     pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+    /// The type is not one to ask for (RFC 9824 §9).
+    pub const INVALID_QUERY_TYPE: u16 = 30;
     /// The network refused.
     pub const NETWORK_ERROR: u16 = 23;
 
@@ -93,11 +134,35 @@ impl Ede {
         found
     }
 
+    /// The extended errors of a message of ours.
+    pub fn all_of(edns: &Edns) -> Vec<Self> {
+        let read = |option: &EdnsOption| match option {
+            EdnsOption::Unknown(OPTION, data) => {
+                let (code, text) = data.split_first_chunk::<2>()?;
+                Some(Self::new(u16::from_be_bytes(*code), String::from_utf8_lossy(text)))
+            }
+            _ => None,
+        };
+        edns.options().as_ref().iter().filter_map(|(_, option)| read(option)).collect()
+    }
+
+    /// The name of the code in the registry that RFC 8914 §5.2 began.
+    pub fn name(&self) -> &'static str {
+        NAMES.get(usize::from(self.code)).copied().unwrap_or("unregistered")
+    }
+
     /// As it goes into a message.
     pub fn option(&self) -> EdnsOption {
         let mut bytes = self.code.to_be_bytes().to_vec();
         bytes.extend_from_slice(self.text.as_bytes());
         EdnsOption::Unknown(OPTION, bytes)
+    }
+}
+
+impl fmt::Display for Ede {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.code, self.name())?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
     }
 }
 

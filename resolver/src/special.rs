@@ -203,6 +203,7 @@ mod tests {
             name: name.clone(),
             qtype,
             dnssec_ok: false,
+            compact_ok: false,
             wants_ad: false,
             checking_disabled: false,
             recursion_desired: true,

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::rr::Name;
+use hickory_proto::{
+    rr::{Name, RData, RecordType, rdata::NULL},
+    serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
+};
 
 /// The longest name in wire form, in bytes.
 const MAX_NAME: usize = 255;
@@ -67,6 +70,21 @@ pub fn relative(name: &Name, origin_labels: usize) -> Vec<u8> {
 pub fn without_last(name: &Name, labels: usize) -> Name {
     let keep = name.iter().count().saturating_sub(labels);
     Name::from_labels(name.iter().take(keep)).unwrap_or_default()
+}
+
+/// Data that goes into messages byte by byte.
+pub fn opaque(code: RecordType, data: Vec<u8>) -> RData {
+    // hickory's own way of having no data; its NULL must not be empty.
+    if data.is_empty() { RData::Update0(code) } else { RData::Unknown { code, rdata: NULL::with(data) } }
+}
+
+/// The data in wire form, without compression.
+pub fn plain_rdata(data: &RData) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = BinEncoder::new(&mut bytes);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    data.emit(&mut encoder).ok()?;
+    Some(bytes)
 }
 
 /// An address from the data of an A or AAAA record.

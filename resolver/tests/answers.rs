@@ -99,7 +99,7 @@ async fn a_zone_of_the_chain() {
     for (name, soa) in [
         ("nobody.alice.", "alice."),
         ("a.b.alice.", "alice."),
-        ("nobody.alice.namechain.alt.", "alice.namechain.alt."),
+        ("nobody.alice.namechain.alt.", "namechain.alt."),
     ] {
         let answer = resolver.ask(name, 1);
         assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain, "{name}");
@@ -283,6 +283,9 @@ fn delegated(query: &hickory_proto::op::Query, answer: &mut Message) {
             answer.add_authority(Record::from_rdata(at("dele."), 60, RData::NS(NS(at("ns.dele.")))));
             answer.add_additional(Record::from_rdata(at("evil.example."), 60, RData::A(A::new(6, 6, 6, 6))));
         }
+        "www.own.namechain.alt." => {
+            answer.add_answer(Record::from_rdata(name, 60, RData::A(A::new(203, 0, 113, 2))));
+        }
         "alias.dele." => {
             answer.add_answer(Record::from_rdata(name, 60, RData::CNAME(CNAME(at("www.alice.")))));
             answer.add_answer(Record::from_rdata(at("www.alice."), 60, RData::A(A::new(6, 6, 6, 6))));
@@ -303,7 +306,8 @@ async fn delegated_servers_are_asked_and_believed_for_their_zone() {
     let server = Upstream::start(delegated);
     let ds = vec![0, 1, 8, 2, 0xaa, 0xbb];
     let names = alice()
-        .with("dele", &[("", 2, dname("ns.dele")), ("", 43, ds), ("ns", 1, vec![127, 0, 0, 1])])
+        .with("dele", &[("", 2, dname("ns.dele")), ("ns", 1, vec![127, 0, 0, 1])])
+        .with("own", &[("", 2, dname("ns.own")), ("", 43, ds), ("ns", 1, vec![127, 0, 0, 1])])
         .with("lost", &[("", 2, dname("ns.lost"))])
         .with("bad", &[("", 2, dname("ns.bad")), ("ns", 1, vec![0, 0, 0, 0])]);
     let resolver = Setup { delegation_port: server.address.port(), ..Setup::default() }.start(names);
@@ -319,8 +323,14 @@ async fn delegated_servers_are_asked_and_believed_for_their_zone() {
     let answer = resolver.ask("nothing.dele.namechain.alt.", 1);
     assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(answer.authorities[0].name.to_string(), "dele.namechain.alt.");
+    let answer = resolver.ask("www.own.namechain.alt.", 1);
+    assert_eq!(
+        shown(&answer),
+        ["www.own.namechain.alt. A 203.0.113.2"],
+        "a signed zone is not given another name"
+    );
     let before = server.asked();
-    let answer = resolver.ask("dele.", 43);
+    let answer = resolver.ask("own.", 43);
     assert_eq!(answer.answers.len(), 1, "the DS of the cut is ours");
     assert!(answer.metadata.authoritative);
     for name in ["www.lost.", "www.bad."] {

@@ -38,6 +38,7 @@ fn start(bound: Bound, config: LegacyConfig) -> Resolver {
         chain: Arc::new(Names::default()),
         legacy: Legacy::new(config).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
+        signer: None,
     };
     Resolver { address, server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())) }
 }

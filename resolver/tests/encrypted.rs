@@ -151,6 +151,7 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
         chain: Arc::new(Names::default()),
         legacy: Legacy::new(config).unwrap(),
         delegation: resolver::pipeline::Delegation { port: 53, loopback: true },
+        signer: None,
     };
     let responder = resolver::respond::Responder::new(pipeline, resolver::respond::Clients::default());
     let running =

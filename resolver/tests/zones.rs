@@ -39,6 +39,7 @@ fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver
         chain: Arc::new(names),
         legacy: Legacy::new(config).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
+        signer: None,
     };
     Resolver { address, server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())) }
 }

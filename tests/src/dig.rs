@@ -125,6 +125,7 @@ fn parse(text: &str) -> Vec<Reply> {
         } else if let Some(edns) = line.strip_prefix("; EDNS:") {
             reply.edns_size = edns.split("udp: ").nth(1).and_then(|size| size.trim().parse().ok());
         } else if let Some(ede) = line.strip_prefix("; EDE: ") {
+            // A code that dig does not know has a colon behind it.
             reply.ede.extend(ede.split([' ', ':']).next().and_then(|code| code.parse::<u16>().ok()));
         } else if let Some(name) = line.strip_prefix(";; ").and_then(|line| line.strip_suffix(" SECTION:")) {
             section = name.to_owned();

@@ -18,5 +18,6 @@ pub mod source;
 pub mod tools;
 pub mod unbound;
 pub mod upstream;
+pub mod validator;
 pub mod wait;
 pub mod zones;

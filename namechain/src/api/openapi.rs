@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{blocks, bundles, cache, metrics, names, node, ops};
+use super::{blocks, bundles, dns, metrics, names, node, ops};
 
 /// The document, made from the handlers and the types.
 #[derive(OpenApi)]
@@ -27,7 +27,9 @@ use super::{blocks, bundles, cache, metrics, names, node, ops};
         ops::submit,
         blocks::block,
         blocks::place,
-        cache::flush,
+        dns::flush,
+        dns::trace,
+        dns::anchor,
         node::healthz,
         node::readyz,
         metrics::metrics,

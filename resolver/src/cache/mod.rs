@@ -8,7 +8,8 @@ mod entry;
 mod key;
 mod lifetime;
 mod store;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

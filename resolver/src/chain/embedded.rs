@@ -105,6 +105,10 @@ impl ChainSource for Embedded {
         served.synced && ground.is_borne_out(value.as_ref(), served.snapshot.height())
     }
 
+    fn is_trusted(&self) -> bool {
+        true
+    }
+
     fn network(&self) -> Option<Network> {
         Some(self.network)
     }

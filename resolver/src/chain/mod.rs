@@ -103,6 +103,12 @@ pub trait ChainSource: Send + Sync + 'static {
         false
     }
 
+    /// Whether what it says was validated where nobody else can have changed it: by a node in this process, or by one on this
+    /// machine. Of another node the tip is only its word.
+    fn is_trusted(&self) -> bool {
+        false
+    }
+
     /// The network, once it is known.
     fn network(&self) -> Option<Network>;
 }

@@ -84,6 +84,7 @@ pub enum RemoteError {
 /// The chain of a node elsewhere.
 pub struct Remote {
     url: String,
+    on_loopback: bool,
     client: reqwest::Client,
     expected: Option<Network>,
     network: OnceLock<Network>,
@@ -135,6 +136,7 @@ impl Remote {
             .map_err(|error| RemoteError::Client(error.to_string()))?;
         Ok(Remote {
             url: url.trim_end_matches('/').to_owned(),
+            on_loopback: is_loopback(url),
             client,
             expected,
             network: expected.map_or_else(OnceLock::new, OnceLock::from),
@@ -218,6 +220,14 @@ impl Remote {
             Unproven::Entry => RemoteError::Entry(self.url.clone(), name.clone()),
         })
     }
+}
+
+/// Whether a node's URL leads to this machine.
+fn is_loopback(url: &str) -> bool {
+    let url = reqwest::Url::parse(url);
+    let host = url.as_ref().ok().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Why an answer proves nothing.
@@ -309,6 +319,10 @@ impl ChainSource for Remote {
         let last = self.status.try_lock().ok()?;
         let (at, Ok(status)) = last.as_ref()? else { return None };
         (status.synced && at.elapsed() < STATUS_AGE).then(|| self.epoch_of(status))
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.on_loopback
     }
 
     fn network(&self) -> Option<Network> {

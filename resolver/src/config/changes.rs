@@ -26,9 +26,12 @@ impl Changes {
         live("mount-alt", old.mounts.alt == new.mounts.alt);
         live("allow", old.allow == new.allow);
         live("upstream-timeout-ms", old.upstream_timeout == new.upstream_timeout);
+        live("cookies", old.cookies == new.cookies);
         live("delegation", old.delegation == new.delegation);
+        live("query-log", old.query_log == new.query_log);
         let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
         restart("network, node, api or data-dir", old.chain == new.chain);
+        restart("sign", old.sign == new.sign);
         restart("listen", old.listen == new.listen);
         restart("workers or fast-path", old.udp == new.udp);
         restart("serve-stale-seconds", old.serve_stale == new.serve_stale);

@@ -66,9 +66,16 @@ pub struct File {
     pub fast_path: Option<bool>,
     /// Threads of the fast path at each address.
     pub workers: Option<usize>,
+    /// `off`, `on` or `with-clients`.
+    pub query_log: Option<String>,
+    /// `off`, `on` or `require`.
+    pub cookies: Option<String>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,
+    /// Whether and how the chain's names are signed.
+    #[serde(default)]
+    pub sign: super::sign::Table,
     /// Which answers are validated.
     #[serde(default)]
     pub validate: super::validate::Table,

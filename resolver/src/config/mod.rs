@@ -1,8 +1,10 @@
 //! What the resolver is to do: flags over environment over file, checked once.
 
+mod answers;
 mod changes;
 mod cli;
 mod file;
+mod sign;
 mod upstreams;
 mod validate;
 
@@ -24,13 +26,16 @@ use namechain::{
 use thiserror::Error;
 
 pub use changes::Changes;
-pub use cli::{Cli, Switch};
+pub use cli::{Cli, Doctor, Instead, Switch};
+pub use sign::Sign;
 
 use crate::{
+    cookie::Policy,
     forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError, ValidateConfig},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
+    seen::Logged,
 };
 
 /// Where DNS is answered unless it is said otherwise.
@@ -145,8 +150,14 @@ pub struct Config {
     pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// Whether clients are given cookies.
+    pub cookies: Policy,
+    /// How the chain's names are signed; `None`: not at all.
+    pub sign: Option<Sign>,
     /// How queries over UDP are served.
     pub udp: Udp,
+    /// What is logged of queries.
+    pub query_log: Logged,
     /// Whether the start is told as JSON.
     pub json: bool,
 }
@@ -159,7 +170,7 @@ impl Config {
             Some(path) => read_file(path)?,
             None => file::File::default(),
         };
-        Merge { cli, file }.config()
+        Merge { cli, file }.config(env)
     }
 
     /// How legacy DNS is asked, with these upstreams.
@@ -206,6 +217,7 @@ where
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
 const MINE: &str = "is neither off nor on-demand nor always";
 const THREADS: &str = "is not a number from 1 to 1024";
+const LOGGED: &str = "is neither off nor on nor with-clients";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
@@ -300,7 +312,7 @@ struct Merge {
 }
 
 impl Merge {
-    fn config(self) -> Result<Config, ConfigError> {
+    fn config(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
         let network = self.network()?;
         let chain = self.chain(network)?;
         let Merge { cli, file } = self;
@@ -333,9 +345,16 @@ impl Merge {
             (_, Some(workers @ 1..=MAX_WORKERS)) => Udp::Fast(workers),
             _ => return Err(ConfigError::Conflict("workers: there can be 1 to 256 at each address")),
         };
+        let query_log = match (cli.query_log, file.query_log) {
+            (Some(logged), _) => logged,
+            (None, Some(text)) => read("query-log", &text, LOGGED)?,
+            (None, None) => Logged::default(),
+        };
         let on_dev = network == Some(Network::Dev);
+        let sign = file.sign.read(&chain, env)?;
         Ok(Config {
             chain,
+            sign,
             listen,
             upstreams,
             zones: upstreams::zones(&file.forward)?,
@@ -352,7 +371,9 @@ impl Merge {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
+            cookies: answers::cookies(file.cookies.as_deref())?,
             udp,
+            query_log,
             json: cli.json,
         })
     }

@@ -168,7 +168,12 @@ fn what_is_wrong_is_said_in_one_line() {
         ("", vec![], Some("[[forward]]\nzone = 'corp'"), "missing field `upstream`"),
         ("", vec![], Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"), "is more than max-ttl-seconds"),
         ("", vec![], Some("[validate]\nmode = 'yes'"), "validate.mode: 'yes' is neither auto nor on nor off"),
-        ("", vec![], Some("[validate]\ntrust-anchors = '. IN DS 1 8 2 xy'"), "is no DS or DNSKEY record, as in"),
+        (
+            "",
+            vec![],
+            Some("[validate]\ntrust-anchors = '. IN DS 1 8 2 xy'"),
+            "is no DS or DNSKEY record, as in",
+        ),
         ("", vec![], Some("[validate]\ntrust-anchors = '/nothing/here'"), "/nothing/here can't be read"),
         ("", vec![], Some("[validate]\ninsecure = 'a..b'"), "validate.insecure: 'a..b' is no name"),
         ("", vec![], Some("[validate]\nanchors = 1"), "line 2: unknown key `anchors`"),

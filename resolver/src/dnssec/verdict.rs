@@ -1,5 +1,7 @@
 //! What validation says, and why.
 
+use std::fmt;
+
 use crate::ede::Ede;
 
 /// What became of an answer (RFC 4033 §5).
@@ -13,6 +15,20 @@ pub enum Verdict {
     Bogus(Ede),
     /// What it takes to find out could not be had.
     Undecided(Ede),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Secure => f.write_str("secure: signed, from a trust anchor down"),
+            Verdict::Insecure(None) => {
+                f.write_str("insecure: it is proven, or configured, that it is not signed")
+            }
+            Verdict::Insecure(Some(ede)) => write!(f, "insecure: {}", ede.text),
+            Verdict::Bogus(ede) => write!(f, "bogus: {}", ede.text),
+            Verdict::Undecided(ede) => write!(f, "undecided: {}", ede.text),
+        }
+    }
 }
 
 /// Why something is bogus: a code of RFC 8914 and the text to it.

@@ -1,271 +1,21 @@
 //! What the fast path says is what the slow path says.
 
-use std::{
-    collections::HashMap,
-    net::Ipv4Addr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{net::Ipv4Addr, sync::atomic::Ordering, time::Duration};
 
-use async_trait::async_trait;
-use hickory_proto::{op::Message, rr::Record};
-use namechain::types::{Hash, Name as ChainName, Network, Record as ChainRecord, RecordSet};
 use proptest::prelude::*;
 
 use super::{
-    hit::{Asked, Moment, Outcome, probe},
-    reply::ROOM,
-    shape::{MAX_QUESTION, Shape},
+    hit::Outcome,
+    testing::{BOTH, assert_same, furnished, query},
     verdict::Verdict,
 };
 use crate::{
-    basis::Ground,
     cache::{
-        self, Key, Kind, Scope,
-        testing::{AT_QUESTION, Build, name, question},
-        wire::{Packet, Section, rcode},
+        testing::{Build, question},
+        wire::{Packet, rcode},
     },
-    chain::{ChainError, ChainSource, Lapse, Standing},
-    forward::{Legacy, LegacyConfig},
     mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    query::{Client, Transport},
-    respond::{Clients, Responder},
-    wire,
-    zone::Zone,
 };
-
-const BOTH: Mounts = Mounts { root: true, alt: true };
-const LOCAL: Client =
-    Client { address: std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
-
-/// A chain that the test moves on.
-#[derive(Clone, Default)]
-struct Chain(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    epoch: Option<u32>,
-    names: HashMap<String, (Hash, Standing)>,
-}
-
-impl Chain {
-    fn set(&self, name: &str, version: u8, records: &[(&str, u16, &[u8])]) {
-        let zone = zone(name, version, records);
-        self.0.lock().unwrap().names.insert(name.into(), (Hash([version; 32]), Standing::Active(zone)));
-    }
-
-    fn lapse(&self, name: &str) {
-        let why = Lapse::Grace { ended: 3, released: 9 };
-        let standing = Standing::Lapsed(zone(name, 1, &[]), why);
-        self.0.lock().unwrap().names.insert(name.into(), (Hash([9; 32]), standing));
-    }
-
-    fn at(&self, epoch: Option<u32>) {
-        self.0.lock().unwrap().epoch = epoch;
-    }
-}
-
-fn zone(name: &str, serial: u8, records: &[(&str, u16, &[u8])]) -> Arc<Zone> {
-    let labels = |dotted: &str| {
-        wire::from_labels(dotted.split('.').filter(|label| !label.is_empty()).map(str::as_bytes))
-    };
-    let records = records.iter().map(|(at, rtype, rdata)| ChainRecord {
-        owner: labels(at),
-        rtype: *rtype,
-        ttl: 60,
-        rdata: rdata.to_vec(),
-    });
-    let records = RecordSet::new(records.collect()).unwrap();
-    Arc::new(Zone::of(ChainName::parse(name).unwrap(), u32::from(serial), &records))
-}
-
-#[async_trait]
-impl ChainSource for Chain {
-    async fn lookup(&self, name: &ChainName) -> Result<Standing, ChainError> {
-        Ok(self.lookup_with_ground(name).await?.0)
-    }
-
-    async fn lookup_with_ground(&self, name: &ChainName) -> Result<(Standing, Option<Ground>), ChainError> {
-        let state = self.0.lock().unwrap();
-        let Some(epoch) = state.epoch else { return Err(ChainError::NotSynced { height: 1 }) };
-        let (value, standing) = match state.names.get(name.as_str()) {
-            Some((value, standing)) => (Some(*value), standing.clone()),
-            None => (None, Standing::Unregistered),
-        };
-        Ok((standing, Some(Ground { name: name.clone(), value, from: 0, until: 9, epoch })))
-    }
-
-    fn epoch(&self) -> Option<u32> {
-        self.0.lock().unwrap().epoch
-    }
-
-    fn bears_out(&self, ground: &Ground) -> bool {
-        let state = self.0.lock().unwrap();
-        ground.is_borne_out(state.names.get(ground.name.as_str()).map(|(value, _)| value), 1)
-    }
-
-    fn network(&self) -> Option<Network> {
-        Some(Network::Dev)
-    }
-}
-
-/// Both paths over one cache and one chain.
-struct Paths {
-    responder: Responder,
-    chain: Chain,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Paths {
-    fn new(mounts: Mounts) -> Self {
-        let chain = Chain::default();
-        chain.at(Some(1));
-        // Nobody is there: whatever is not in the cache fails, and that is no answer of the fast path.
-        let upstreams = vec!["127.0.0.1:1".parse().unwrap()];
-        let legacy =
-            LegacyConfig { upstreams, timeout: Duration::from_millis(50), ..LegacyConfig::default() };
-        let pipeline = Pipeline {
-            mounts,
-            chain: Arc::new(chain.clone()),
-            legacy: Legacy::new(legacy).unwrap(),
-            delegation: Delegation { port: 53, loopback: false },
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Paths { responder: Responder::new(pipeline, Clients::default()), chain, runtime }
-    }
-
-    /// Puts what an upstream said in the cache.
-    fn said(&self, question: &[u8], message: Vec<u8>) {
-        let packet = Packet::parse(&message).unwrap();
-        let legacy = &self.responder.pipeline().legacy;
-        let answer = Arc::new(cache::Answer::new(&packet, question, true).unwrap());
-        for (dnssec_ok, cd) in [(false, false), (true, false), (false, true), (true, true)] {
-            let key = Key::new(question, dnssec_ok, cd, Scope::Upstreams);
-            let life = Duration::from_secs(300);
-            legacy.cache().insert(&key, answer.clone(), Kind::Positive, life, legacy.now());
-        }
-    }
-
-    fn slow(&self, query: &[u8]) -> Vec<u8> {
-        self.runtime.block_on(self.responder.respond_to_bytes(query, LOCAL)).unwrap()
-    }
-
-    fn fast(&self, query: &[u8]) -> Result<Vec<u8>, Outcome> {
-        let (outcome, out) = self.outcome(query, Duration::ZERO);
-        match outcome {
-            Outcome::Reply(length) | Outcome::ReplyAndFetch(length) => Ok(out[..length].to_vec()),
-            outcome => Err(outcome),
-        }
-    }
-
-    /// What the fast path makes of a query so much later.
-    fn outcome(&self, query: &[u8], later: Duration) -> (Outcome, [u8; ROOM]) {
-        let mut out = [0; ROOM];
-        let _entered = self.runtime.enter();
-        let mut lower = [0; MAX_QUESTION];
-        let Some(shape) = Shape::read(query, &mut lower) else { return (Outcome::Slow, out) };
-        let pipeline = self.responder.pipeline();
-        let lower = &lower[..shape.question];
-        let hash = pipeline.legacy.cache().hash(&probe(&shape, lower));
-        let asked = Asked { datagram: query, shape, lower, hash, local: true };
-        let mut moment = Moment::new(pipeline);
-        moment.now += later;
-        (moment.answer(&asked, &mut out), out)
-    }
-}
-
-/// A query with RD and these other flags.
-fn query(flags: [u8; 2], name: &str, qtype: u16, opt: Option<(u16, bool, bool)>) -> Vec<u8> {
-    let additional = u8::from(opt.is_some());
-    let mut bytes = vec![0xab, 0xcd, flags[0], flags[1], 0, 1, 0, 0, 0, 0, 0, additional];
-    bytes.extend_from_slice(&question(name, qtype));
-    if let Some((size, dnssec_ok, cookie)) = opt {
-        bytes.extend_from_slice(&[0, 0, 41]);
-        bytes.extend_from_slice(&size.to_be_bytes());
-        bytes.extend_from_slice(&[0, 0, u8::from(dnssec_ok) << 7, 0, 0, u8::from(cookie) * 12]);
-        if cookie {
-            bytes.extend_from_slice(&[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
-        }
-    }
-    bytes
-}
-
-/// The same message: header, question byte for byte, records in their order, EDNS. A second may have passed.
-fn assert_same(fast: &[u8], slow: &[u8]) {
-    let (a, b) = (Message::from_vec(fast).unwrap(), Message::from_vec(slow).unwrap());
-    assert_eq!(a.metadata, b.metadata);
-    assert_eq!(fast[4..6], slow[4..6]);
-    let end = 12 + Packet::parse(slow).unwrap().question().len();
-    assert_eq!(fast[12..end], slow[12..end]);
-    for (a, b) in
-        [(&a.answers, &b.answers), (&a.authorities, &b.authorities), (&a.additionals, &b.additionals)]
-    {
-        assert_eq!(a.len(), b.len());
-        for (a, b) in a.iter().zip(b) {
-            assert!(a.ttl.abs_diff(b.ttl) <= 1, "{a} {b}");
-            let at = |record: &Record| Record::from_rdata(record.name.clone(), 0, record.data.clone());
-            assert_eq!((at(a), a.dns_class), (at(b), b.dns_class));
-        }
-    }
-    assert_eq!(a.edns, b.edns);
-}
-
-const CNAME: u16 = 5;
-
-/// Paths with all that legacy DNS can say, and a chain with all that it can.
-fn furnished(mounts: Mounts) -> Paths {
-    let paths = Paths::new(mounts);
-    let reply = |text: &str, qtype| (question(text, qtype), Build::answer(&question(text, qtype)));
-    let alias = |build: Build, to: &str| build.record(Section::Answer, &AT_QUESTION, CNAME, 300, &name(to));
-    let (q, build) = reply("a.example.com", 1);
-    paths.said(&q, build.flags(0x04, 0x20).a(300, [192, 0, 2, 1]).a(200, [192, 0, 2, 2]).done());
-    let (q, build) = reply("alias.example.com", 1);
-    let build = alias(build, "target.example.org");
-    let target = name("target.example.org");
-    paths.said(&q, build.record(Section::Answer, &target, 1, 100, &[192, 0, 2, 3]).done());
-    let (q, build) = reply("to-chain.example.com", 1);
-    let build = alias(build, "www.alice");
-    paths.said(&q, build.record(Section::Answer, &name("www.alice"), 1, 100, &[6, 6, 6, 6]).done());
-    let (q, build) = reply("nowhere.example.com", CNAME);
-    paths.said(&q, alias(build, "elsewhere.example.org").done());
-    let (q, build) = reply("none.example.com", 1);
-    paths.said(&q, build.rcode(rcode::NXDOMAIN).soa("example.com", 300, 60).done());
-    let (q, build) = reply("none.example.com", 28);
-    paths.said(&q, build.soa("example.com", 300, 60).opt().done());
-    let (q, build) = reply("mx.example.com", 15);
-    let build = build.record(Section::Answer, &AT_QUESTION, 15, 300, b"\0\x0a\x04mail\xc0\x0f");
-    let build = build.record(Section::Authority, &name("example.com"), 2, 300, &name("ns.example.com"));
-    paths.said(&q, build.record(Section::Additional, &name("mail.example.com"), 1, 9, &[1, 2, 3, 4]).done());
-    let (q, mut build) = reply("many.example.com", 1);
-    for n in 0..60 {
-        build = build.a(300, [192, 0, 2, n]);
-    }
-    paths.said(&q, build.done());
-    let (q, build) = reply("failing.example.com", 1);
-    paths.said(&q, build.rcode(rcode::SERVFAIL).done());
-    for label in ["nobody", "bob"] {
-        let (q, build) = reply(label, 1);
-        paths.said(&q, build.rcode(rcode::NXDOMAIN).soa("", 300, 60).done());
-    }
-    paths.chain.set(
-        "alice",
-        1,
-        &[
-            ("www", 1, &[192, 0, 2, 9]),
-            ("", 16, b"\x02hi"),
-            ("alias", CNAME, b"\x03www\x05alice\0"),
-            ("other", CNAME, b"\x03www\x05carol\0"),
-            ("out", CNAME, b"\x01a\x07example\x03com\0"),
-            ("*.wild", 1, &[192, 0, 2, 8]),
-            ("deep", 39, b"\x03new\x05alice\0"),
-            ("sub", 2, b"\x02ns\x07example\x03com\0"),
-        ],
-    );
-    paths.chain.set("carol", 1, &[("www", 1, &[192, 0, 2, 7])]);
-    paths.chain.lapse("lapsed");
-    paths
-}
 
 const NAMES: &[&str] = &[
     "a.example.com",
@@ -300,7 +50,7 @@ const NAMES: &[&str] = &[
     "1.0.0.127.in-addr.arpa",
     "other.alt",
 ];
-const TYPES: &[u16] = &[1, 28, 15, 16, 5, 2, 6, 12, 65, 255, 65280];
+const TYPES: &[u16] = &[1, 28, 15, 16, 5, 2, 6, 12, 43, 46, 47, 48, 65, 128, 255, 65280];
 
 fn mixed(name: &str, bits: u64) -> String {
     let upper = |(at, c): (usize, char)| {
@@ -393,7 +143,7 @@ fn what_is_popular_is_fetched_again_before_it_ends_and_ages_until_then() {
     let paths = furnished(BOTH);
     let ask = query([1, 0], "mx.example.com", 15, None);
     let at = |seconds| paths.outcome(&ask, Duration::from_secs(seconds)).0;
-    let fetches = |seconds| matches!(at(seconds), Outcome::ReplyAndFetch(_));
+    let fetches = |seconds| matches!(at(seconds), Outcome::ReplyAndFetch(..));
     assert!(!fetches(0) && !fetches(200));
     assert!(fetches(280));
     assert!(!fetches(281), "somebody does it");
@@ -426,6 +176,51 @@ fn a_client_hears_ad_if_it_may() {
         let reply = paths.fast(&query(flags, "a.example.com", 1, None)).unwrap();
         assert_eq!(reply[3] & 0x20, expected);
         assert_eq!(reply[2], 0x81, "AA is the upstream's, and not ours");
+    }
+}
+
+/// A signature that has been kept is given out in its own period and in no other: neither later, nor when the clock is
+/// put back.
+#[test]
+fn a_signed_answer_is_given_only_in_the_period_that_it_was_signed_in() {
+    let paths = furnished(BOTH);
+    let start = paths.wall.load(Ordering::Relaxed);
+    let signed = ["www.alice.namechain.alt", "nobody.namechain.alt", "com.namechain.alt", "namechain.alt"]
+        .map(|name| query([1, 0], name, 6, Some((1_232, true, false))));
+    let plain = query([1, 0], "www.alice.namechain.alt", 1, Some((1_232, false, false)));
+    paths.slow(&plain);
+    let mut before = Vec::new();
+    for hours in [0, 6, 12, 72, 6] {
+        paths.wall.store(start + hours * 3_600, Ordering::Relaxed);
+        for query in &signed {
+            assert_eq!(paths.fast(query), Err(Outcome::Slow), "of another time");
+            let slow = paths.slow(query);
+            assert_same(&paths.fast(query).unwrap(), &slow);
+            paths.wall.fetch_add(3_000, Ordering::Relaxed);
+            assert_same(&paths.fast(query).unwrap(), &slow);
+            paths.wall.fetch_sub(3_000, Ordering::Relaxed);
+            assert!(!before.contains(&slow) || hours == 6, "signed anew");
+            before.push(slow);
+        }
+        assert!(paths.fast(&plain).is_ok(), "what has no signature has no end");
+    }
+}
+
+/// AD of the chain's answers goes to those on this machine who understand it.
+#[test]
+fn what_the_chain_says_is_authentic() {
+    let paths = furnished(BOTH);
+    for name in ["www.alice", "no.alice", "www.alice.namechain.alt", "nobody.namechain.alt"] {
+        for (flags, opt, expected) in [
+            ([1, 0x20], None, 0x20),
+            ([1, 0], None, 0),
+            ([1, 0], Some((1_232, true, false)), 0x20),
+            ([1, 0], Some((1_232, false, false)), 0),
+        ] {
+            let query = query(flags, name, 1, opt);
+            assert_eq!(paths.slow(&query)[3] & 0x20, expected, "{name}");
+            assert_eq!(paths.fast(&query).unwrap()[3] & 0x20, expected, "{name}");
+        }
     }
 }
 

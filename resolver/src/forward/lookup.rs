@@ -19,6 +19,7 @@ use super::zones::{Zone, Zones};
 use super::{Legacy, is_pseudo_type, loops};
 use crate::cache::{Answer, Cache, Hit, Key, Scope};
 use crate::ede::Ede;
+use crate::notes::{carry, note};
 
 /// How long to wait for a newer answer before one that has run out is given (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1_800);
@@ -88,20 +89,30 @@ impl Legacy {
         let now = self.desk.race.clock.now();
         match self.desk.cache.get(&key, now) {
             Some(Hit::Answer(answer, age, due)) => {
+                note("cache", || {
+                    format!(
+                        "an answer is kept, {age} s old{}",
+                        if due { "; it is fetched again" } else { "" }
+                    )
+                });
                 if due {
                     self.fetch_again(&key, job);
                 }
                 return reply(&answer, age, &wire, ReplySource::Cache);
             }
-            Some(Hit::NoReply) => return self.stale_or(&key, &wire, ForwardError::FailedRecently),
-            None => {}
+            Some(Hit::NoReply) => {
+                note("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
+                return self.stale_or(&key, &wire, ForwardError::FailedRecently);
+            }
+            None => note("cache", || "nothing is kept".into()),
         }
         let (receiver, pilot) = match self.flights.join(&key) {
             Ok(joined) => joined,
             Err(error) => return self.stale_or(&key, &wire, error),
         };
-        if let Some(pilot) = pilot {
-            self.start(pilot, job);
+        match pilot {
+            Some(pilot) => self.start(pilot, job),
+            None => note("legacy", || "the same question is already on its way".into()),
         }
         let landed = match self.stale(&key) {
             Some(_) => tokio::time::timeout(STALE_AFTER, landing(receiver)).await,
@@ -142,13 +153,13 @@ impl Legacy {
     fn start(&self, pilot: Pilot, job: Job) {
         // A task of its own: whoever asked first may go away while others wait.
         let desk = self.desk.clone();
-        tokio::spawn(async move {
+        tokio::spawn(carry(async move {
             let won = match job.wish {
                 Wish::None => desk.race.run(&job).await,
                 Wish::WherePassed | Wish::Always => desk.validated(&job).await,
             };
             desk.land(pilot, won);
-        });
+        }));
     }
 
     fn job(&self, wire: Arc<[u8]>, question: &LegacyQuestion, zone: &Zone, passes_through: bool) -> Job {
@@ -173,7 +184,10 @@ impl Legacy {
     /// What has run out, if there is something (RFC 8767), or the error.
     fn stale_or(&self, key: &Key, question: &[u8], error: ForwardError) -> Result<Reply, ForwardError> {
         match self.stale(key) {
-            Some(stale) => stale_reply(&stale, question),
+            Some(stale) => {
+                note("cache", || format!("what has run out is given: {error}"));
+                stale_reply(&stale, question)
+            }
             None => Err(error),
         }
     }

@@ -22,6 +22,8 @@ mod race;
 mod servers;
 mod sockets;
 mod target;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -48,6 +50,7 @@ pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
 pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
+pub use race::UpstreamStanding;
 pub use target::Target;
 pub use upstream::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
 pub use validate::{UpstreamDnssec, ValidateConfig, ValidateMode};
@@ -203,6 +206,11 @@ impl Legacy {
         zone(one) == zone(other)
     }
 
+    /// How the upstreams do, each once, those of zones of their own included.
+    pub fn upstreams(&self) -> Vec<UpstreamStanding> {
+        self.desk.zones.targets().into_iter().map(|target| self.desk.race.standing(target)).collect()
+    }
+
     /// The answers that are kept.
     pub fn cache(&self) -> &Cache {
         &self.desk.cache
@@ -211,6 +219,16 @@ impl Legacy {
     /// The time by which answers age: since legacy DNS was set up.
     pub fn now(&self) -> Duration {
         self.desk.race.clock.now()
+    }
+
+    /// Puts its clock forward: answers age, and servers that failed are forgiven. For whoever plays through what takes days.
+    pub fn put_forward(&self, by: Duration) {
+        self.desk.race.clock.put_forward(by);
+    }
+
+    /// How many different questions are on their way to servers.
+    pub fn in_flight(&self) -> usize {
+        self.flights.count()
     }
 
     /// What the cache holds and how it did.

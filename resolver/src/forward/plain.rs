@@ -88,7 +88,9 @@ impl Legacy {
             _ if !zone.is_rest() => None,
             Plain::Later => None,
             Plain::AsItIs => self.desk.race.fastest(zone.targets())?.plain().map(|server| (server, false)),
-            Plain::Validated(passing) => self.desk.race.fastest(&passing)?.plain().map(|server| (server, true)),
+            Plain::Validated(passing) => {
+                self.desk.race.fastest(&passing)?.plain().map(|server| (server, true))
+            }
         }
     }
 

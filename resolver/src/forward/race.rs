@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -19,6 +21,8 @@ use super::target::Target;
 use super::validate::Wish;
 use crate::cache::wire::rcode;
 use crate::cache::{Answer, Kind, lifetime};
+use crate::dnssec::Name;
+use crate::notes::note;
 
 /// How often a question is sent in all.
 const MAX_TRIES: usize = 6;
@@ -54,6 +58,23 @@ pub struct Job {
     pub believes_ad: bool,
     /// Whether the answer is validated.
     pub wish: Wish,
+}
+
+/// How an upstream does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamStanding {
+    /// What it is.
+    pub name: String,
+    /// How often it replied.
+    pub replied: u64,
+    /// How often it could not be reached, refused, or made no sense.
+    pub failed: u64,
+    /// How often it let us wait, so that another was asked beside it.
+    pub slow: u64,
+    /// The latency that it is thought to have; `None`: it was not asked yet.
+    pub latency: Option<Duration>,
+    /// Whether it was found to lead back to us.
+    pub leads_back: bool,
 }
 
 /// How questions are put to servers.
@@ -190,6 +211,13 @@ impl Race {
     async fn one_try(self: Arc<Self>, server: Target, job: Job) -> Result<Won, ExchangeError> {
         let started = self.clock.now();
         let manners = self.servers().manners(&server, started);
+        note("upstream", || {
+            format!(
+                "{server} is asked for {}{}",
+                shown(&job.question),
+                if job.asking.recursive { "" } else { ", without recursion" }
+            )
+        });
         let result = self.exchange.ask(&server, &job.question, job.asking, manners).await;
         let result = result.and_then(|replied| {
             let won = self.judge(&server, &job, &replied)?;
@@ -199,6 +227,13 @@ impl Race {
                 _ => self.servers().replied(&server, now.saturating_sub(started), replied.manners, now),
             }
             Ok(won)
+        });
+        note("upstream", || {
+            let took = self.clock.now().saturating_sub(started).as_micros();
+            match &result {
+                Ok(won) => format!("{server} replied in {took} us: {}", said(&won.answer)),
+                Err(error) => format!("{error}, after {took} us"),
+            }
         });
         if result.is_err() {
             self.servers().failed(&server, self.clock.now());
@@ -299,8 +334,39 @@ impl Race {
         }
     }
 
+    /// What is known of a server.
+    pub fn standing(&self, server: &Target) -> UpstreamStanding {
+        let servers = self.servers();
+        let counts = servers.counts(server);
+        UpstreamStanding {
+            name: server.to_string(),
+            replied: counts.replied,
+            failed: counts.failed,
+            slow: counts.slow,
+            latency: servers.expected(server, self.clock.now()),
+            leads_back: servers.leads_back(server),
+        }
+    }
+
     fn servers(&self) -> MutexGuard<'_, Servers> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question in words.
+fn shown(question: &[u8]) -> String {
+    let (name, rest) = question.split_at(question.len().saturating_sub(4));
+    let rtype = rest.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    format!("{} {}", Name::of(name), RecordType::from(rtype))
+}
+
+/// What a reply says, in words.
+fn said(answer: &Answer) -> String {
+    let count = answer.wire().get(6..8).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    match answer.rcode() {
+        rcode::NOERROR => format!("{count} records"),
+        rcode::NXDOMAIN => "no such name".into(),
+        code => format!("{:?}", ResponseCode::from(0, code)).to_uppercase(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -25,6 +26,7 @@ use crate::cache::wire::{Malformed, Packet};
 use crate::cache::{Answer, Hit, Key, Kind, NO_REPLY, lifetime};
 use crate::dnssec::{Anchors, Ask, Counts, Judged, Name, Session, Step, Validator, Verdict, rewrite};
 use crate::ede::Ede;
+use crate::notes::{carry, note};
 
 /// How long the first questions wait to learn whether an upstream passes DNSSEC on. One round trip is what it takes; and
 /// an upstream that takes longer is asked without at first.
@@ -325,6 +327,11 @@ impl Desk {
     /// As [`Race::run`].
     pub async fn validated(self: &Arc<Self>, job: &Job) -> Result<Won, ForwardError> {
         let (passing, others) = self.who_passes(job).await;
+        if passing.is_empty() {
+            note("dnssec", || {
+                "no upstream passes on what validation takes: what they say is taken as it is".into()
+            });
+        }
         if !passing.is_empty() {
             let asking = proving(job.asking);
             let asked = Job { servers: passing, asking, believes_ad: false, ..job.clone() };
@@ -361,6 +368,7 @@ impl Desk {
                 Judged::of(Verdict::Undecided(Ede::new(Ede::NO_REACHABLE_AUTHORITY, why)))
             }
         };
+        note("dnssec", || judged.verdict.to_string());
         finished(&self.race, job.asking.dnssec_ok, &won, &judged).unwrap_or(won)
     }
 
@@ -368,7 +376,9 @@ impl Desk {
     pub fn judge_at_once(&self, message: &[u8]) -> Option<Judged> {
         let mut session = Session::begin(message).ok()?;
         match session.step(&self.validation.validator, self.race.clock.unix()) {
-            Step::Done(judged) if matches!(judged.verdict, Verdict::Secure | Verdict::Insecure(_)) => Some(judged),
+            Step::Done(judged) if matches!(judged.verdict, Verdict::Secure | Verdict::Insecure(_)) => {
+                Some(judged)
+            }
             _ => None,
         }
     }
@@ -382,7 +392,7 @@ impl Desk {
                     // As many as the session may ask, which is bounded.
                     let mut under_way = JoinSet::new();
                     for ask in asks {
-                        under_way.spawn(self.clone().fetch(ask));
+                        under_way.spawn(carry(self.clone().fetch(ask)));
                     }
                     while let Some(heard) = under_way.join_next().await {
                         let Ok((ask, heard)) = heard else { continue };
@@ -403,7 +413,10 @@ impl Desk {
         let key = Key::new(&job.question, true, true, zone.scope());
         let failed = |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
         match self.cache.get(&key, self.race.clock.now()) {
-            Some(Hit::Answer(answer, ..)) => return (ask, Ok(answer)),
+            Some(Hit::Answer(answer, ..)) => {
+                note("dnssec", || format!("{} is kept", asked(&ask)));
+                return (ask, Ok(answer));
+            }
             Some(Hit::NoReply) => {
                 let ede = failed(&ForwardError::FailedRecently);
                 return (ask, Err(ede));
@@ -414,12 +427,12 @@ impl Desk {
             Ok((receiver, pilot)) => {
                 if let Some(pilot) = pilot {
                     let desk = self.clone();
-                    tokio::spawn(async move {
+                    tokio::spawn(carry(async move {
                         let (passing, others, _) = desk.validation.sorted(&job.servers);
                         let servers = if passing.is_empty() { others } else { passing };
                         let won = desk.race.run(&Job { servers, ..job }).await;
                         desk.land(pilot, won);
-                    });
+                    }));
                 }
                 landing(receiver).await
             }
@@ -431,6 +444,10 @@ impl Desk {
 }
 
 const DS: u16 = 43;
+
+fn asked((name, rtype): &Ask) -> String {
+    format!("{name} {}", RecordType::from(*rtype))
+}
 
 /// What is given out and kept of an answer with this verdict; `None` if its message can't be written, which is none that
 /// was read.

@@ -83,6 +83,17 @@ impl Zones {
         self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
     }
 
+    /// Everybody who is asked, each once.
+    pub fn targets(&self) -> Vec<&Target> {
+        let mut all: Vec<&Target> = Vec::new();
+        for target in self.0.iter().rev().flat_map(Zone::targets) {
+            if !all.contains(&target) {
+                all.push(target);
+            }
+        }
+        all
+    }
+
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Zone> {
         self.0.iter()

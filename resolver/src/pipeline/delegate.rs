@@ -15,6 +15,7 @@ use super::{Pipeline, Step, failed, follow, legacy_question};
 use crate::{
     answer::Answer,
     ede::Ede,
+    notes::note,
     query::Question,
     wire,
     zone::{Cut, Mounted, NameServer},
@@ -37,11 +38,10 @@ impl Pipeline {
         cut: Cut,
         steps: &mut u8,
     ) -> Step {
-        if !question.recursion_desired {
-            return Answer { authorities: cut.ns, additionals: cut.glue, ..Answer::default() }.into();
-        }
-        let asked = zone.to_root(name);
-        let (mut below, mut servers) = (cut.zone, cut.servers);
+        // A signed zone is signed under one name, and signatures do not survive another: it is asked for as the client asks.
+        let moved = cut.ds.is_empty();
+        let (asked, at) = if moved { (zone.to_root(name), cut.zone) } else { (name.clone(), cut.at) };
+        let (mut below, mut servers) = (at, cut.servers);
         for _ in 0..=MAX_REFERRALS {
             let addresses = self.reachable(servers, steps).await;
             if addresses.is_empty() {
@@ -49,13 +49,19 @@ impl Pipeline {
                 return Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NO_REACHABLE_AUTHORITY, why))
                     .into();
             }
+            note("delegated", || {
+                format!(
+                    "{below} is asked of {}",
+                    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+                )
+            });
             let reply = match self.legacy.ask(&addresses, &legacy_question(question, &asked)).await {
                 Ok(reply) => reply.message,
                 Err(error) => return failed(&error).into(),
             };
             match referral(&reply, &below, &asked) {
                 Some((deeper, named)) => (below, servers) = (deeper, named),
-                None => return given_on(reply, &below, &asked, question.qtype, zone),
+                None => return given_on(reply, &below, &asked, question.qtype, Some(zone).filter(|_| moved)),
             }
         }
         let why = format!("{name} is referred on more than {MAX_REFERRALS} times");
@@ -119,8 +125,9 @@ fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<Na
     Some((zone, servers))
 }
 
-/// The reply as an answer of ours: what lies in the delegated zone, its names as they are at the mount.
-fn given_on(reply: Message, below: &Name, asked: &Name, qtype: RecordType, zone: &Mounted) -> Step {
+/// The reply as an answer of ours: what lies in the delegated zone, its names as they are at the mount of `moved`, if they are
+/// to be moved there.
+fn given_on(reply: Message, below: &Name, asked: &Name, qtype: RecordType, moved: Option<&Mounted>) -> Step {
     let inside = |record: &Record| below.zone_of(&record.name);
     let answer = Answer {
         rcode: reply.metadata.response_code,
@@ -130,6 +137,7 @@ fn given_on(reply: Message, below: &Name, asked: &Name, qtype: RecordType, zone:
         ..Answer::default()
     };
     let mut step = follow(answer, asked, qtype, |name| below.zone_of(name));
+    let Some(zone) = moved else { return step };
     let moved =
         |records: Vec<Record>| records.into_iter().filter_map(|record| zone.from_root(record)).collect();
     step.answer.answers = moved(step.answer.answers);

@@ -6,6 +6,7 @@
 //! ```
 
 mod delegate;
+mod secure;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,22 +17,24 @@ use hickory_proto::{
 use namechain::types::Name as ChainName;
 
 use crate::{
-    answer::{Answer, soa},
+    answer::{Answer, alt_soa},
     basis::Ground,
     chain::{ChainError, ChainSource, Standing},
     ede::Ede,
-    forward::{self, ForwardError, Legacy, LegacyQuestion},
-    mount::{ALT_LABELS, Mount, Mounts},
+    forward::{self, ForwardError, Legacy, LegacyQuestion, ReplySource},
+    mount::{Mount, Mounts},
+    notes::note,
     query::Question,
     route::{Route, route},
+    seen::Origin,
+    sign::{Denial, Signer},
     special,
     zone::{Mounted, Said},
 };
+use secure::{Form, is_proof};
 
 /// How many questions one question of a client may become: aliases, and the addresses of delegated servers.
 pub const MAX_STEPS: u8 = 24;
-/// How long "nobody has registered it" may be kept, in seconds: the next block can change it.
-const UNREGISTERED_TTL: u32 = 30;
 
 /// Everything that answers are made from.
 pub struct Pipeline {
@@ -43,6 +46,8 @@ pub struct Pipeline {
     pub legacy: Legacy,
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// What signs the chain's answers.
+    pub signer: Option<Arc<Signer>>,
 }
 
 /// How the servers are asked to which names delegate their zones.
@@ -52,6 +57,15 @@ pub struct Delegation {
     pub port: u16,
     /// Whether loopback addresses may be asked: anybody can write any address into a name's records.
     pub loopback: bool,
+}
+
+/// A name of the chain that is asked for, and how it is answered.
+struct Place<'a> {
+    question: &'a Question,
+    name: &'a Name,
+    label: ChainName,
+    mount: Mount,
+    form: &'a Form<'a>,
 }
 
 /// A part of an answer, and where the rest is.
@@ -77,34 +91,68 @@ impl Pipeline {
     async fn resolve(&self, question: &Question, steps: &mut u8) -> Answer {
         let mut name = question.name.clone();
         let mut records: Vec<Record> = Vec::new();
-        let mut authoritative = None;
+        let (mut authoritative, mut authentic, mut signed) = (None, true, 0);
+        let mut proofs: Vec<Record> = Vec::new();
         let mut grounds = Some(Vec::new());
+        let mut origin = None;
+        let form = self.form(question);
         while *steps > 0 {
             *steps -= 1;
-            let step = match self.route(&name) {
+            let route = self.route(&name);
+            note("route", || self.whose(&name, &route));
+            let by_route = match route {
+                Route::Special(_) => Origin::Special,
+                Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
+                Route::Legacy => Origin::Refused,
+            };
+            let mut step = match route {
                 Route::Special(special) => special::answer(special, question, &name).into(),
-                Route::MountPoint => mount_point(question.qtype).into(),
-                Route::NoSuchName => Answer::negative(ResponseCode::NXDomain, mount_soa()).into(),
+                Route::MountPoint => self.mount_point(question, &name, &form).into(),
+                Route::NoSuchName => {
+                    form.nothing(Mount::Alt, question, &name, Denial::Name, alt_soa()).into()
+                }
                 Route::Chain(label, mount) => {
-                    self.chain(question, &name, label, mount, steps, &mut grounds).await
+                    let place = Place { question, name: &name, label, mount, form: &form };
+                    self.chain(place, steps, &mut grounds).await
                 }
                 Route::Legacy => {
                     grounds = None;
                     self.legacy(question, &name).await
                 }
             };
+            // Counted is whose name was asked for, not where its aliases lead.
+            let origin = *origin.get_or_insert(match step.answer.origin {
+                Origin::Refused => by_route,
+                other => other,
+            });
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
-            let alone = records.is_empty();
-            records.extend(step.answer.answers);
+            authentic &= step.answer.authentic;
+            signed = signed.max(step.answer.signed);
+            records.extend(std::mem::take(&mut step.answer.answers));
             match step.next {
-                Some(target) => name = target,
+                Some(target) => {
+                    note("route", || format!("{name} leads on to {target}"));
+                    proofs.extend(step.answer.authorities.into_iter().filter(is_proof));
+                    name = target;
+                }
                 None if step.answer.rcode == ResponseCode::ServFail => {
-                    return Answer { answers: Vec::new(), ..step.answer };
+                    return Answer { answers: Vec::new(), origin, ..step.answer };
                 }
                 None => {
-                    let authentic = step.answer.authentic && alone;
-                    return Answer { authoritative, authentic, answers: records, grounds, ..step.answer };
+                    proofs.extend(std::mem::take(&mut step.answer.authorities));
+                    let (answers, authorities) = (records, proofs);
+                    let last = step.answer;
+                    return Answer {
+                        authoritative,
+                        authentic,
+                        signed,
+                        answers,
+                        authorities,
+                        grounds,
+                        origin,
+                        ..last
+                    };
                 }
             }
         }
@@ -117,16 +165,34 @@ impl Pipeline {
         if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
     }
 
+    /// The same in words, for a trace.
+    fn whose(&self, name: &Name, route: &Route) -> String {
+        match route {
+            Route::Special(_) => format!("{name} is a special-use name: answered here, asked of nobody"),
+            Route::MountPoint => format!("{name} is where the names of the chain stand"),
+            Route::NoSuchName => {
+                format!("{name} is below namechain.alt., with a label that no name can have")
+            }
+            Route::Chain(label, Mount::Alt) => {
+                format!("{name} is for the chain: {label}, below namechain.alt.")
+            }
+            Route::Chain(label, Mount::Root) => {
+                format!(
+                    "{name} is for the chain: {label} at the root, and for legacy DNS if nobody has registered that"
+                )
+            }
+            Route::Legacy if self.legacy.has_zone(name) => {
+                format!("{name} is for legacy DNS: it is in a zone with upstreams of its own")
+            }
+            Route::Legacy => {
+                format!("{name} is for legacy DNS: its last label can't be registered on the chain")
+            }
+        }
+    }
+
     /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
-    async fn chain(
-        &self,
-        question: &Question,
-        name: &Name,
-        label: ChainName,
-        mount: Mount,
-        steps: &mut u8,
-        grounds: &mut Option<Vec<Ground>>,
-    ) -> Step {
+    async fn chain(&self, place: Place<'_>, steps: &mut u8, grounds: &mut Option<Vec<Ground>>) -> Step {
+        let Place { question, name, label, mount, form } = place;
         let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
             match (grounds.as_mut(), ground) {
                 (Some(grounds), Some(ground)) => grounds.push(ground),
@@ -134,6 +200,7 @@ impl Pipeline {
             }
             standing
         });
+        note("chain", || looked_up(&label, &looked));
         let zone = match (looked, mount) {
             (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
             (Ok(Standing::Unregistered), Mount::Root) => {
@@ -141,21 +208,35 @@ impl Pipeline {
                 return self.legacy(question, name).await;
             }
             (Ok(Standing::Unregistered), Mount::Alt) => {
-                return Answer::negative(ResponseCode::NXDomain, mount_soa()).into();
+                return form.nothing(mount, question, name, Denial::Name, alt_soa()).into();
             }
             (Ok(Standing::Lapsed(zone, why)), _) => {
                 let soa = Mounted::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
-                return Answer { ede, ..Answer::negative(ResponseCode::NXDomain, soa) }.into();
+                return Answer { ede, ..form.nothing(mount, question, name, Denial::Name, soa) }.into();
             }
             (Err(error), _) => {
                 *grounds = None;
                 return not_ready(&label, &error).into();
             }
         };
-        match zone.answer(name, question.qtype) {
-            Said::All(answer) => answer.into(),
-            Said::Follow(records, target) => Step { answer: Answer::records(records), next: Some(target) },
+        let nothing = |denial| form.nothing(mount, question, name, denial, zone.soa()).into();
+        let said = zone.answer(name, question.qtype);
+        note("zone", || said.told(question.qtype));
+        match said {
+            Said::Records(records) => form.records(mount, records).into(),
+            Said::NoName => nothing(Denial::Name),
+            Said::NoData(types) => nothing(Denial::Data(types)),
+            Said::TooLong(records) => {
+                Answer { rcode: ResponseCode::YXDomain, ..form.records(mount, records) }.into()
+            }
+            Said::Follow(records, target) => {
+                Step { answer: form.records(mount, records), next: Some(target) }
+            }
+            Said::Delegated(cut) if !question.recursion_desired => {
+                *grounds = None;
+                form.referral(mount, cut).into()
+            }
             Said::Delegated(cut) => {
                 *grounds = None;
                 self.delegated(question, name, &zone, cut, steps).await
@@ -169,9 +250,12 @@ impl Pipeline {
             let why = "not a name of the chain, and the question is not to ask others";
             return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why)).into();
         }
-        let (reply, ede) = match self.legacy.resolve(&legacy_question(question, name)).await {
-            Ok(reply) => (reply.message, reply.ede),
-            Err(error) => return failed(&error).into(),
+        let (reply, ede, origin) = match self.legacy.resolve(&legacy_question(question, name)).await {
+            Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
+            Err(error) => {
+                note("legacy", || format!("no answer: {error}"));
+                return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
+            }
         };
         let answer = Answer {
             rcode: reply.metadata.response_code,
@@ -181,7 +265,10 @@ impl Pipeline {
             authorities: reply.authorities,
             additionals: reply.additionals,
             ede,
+            origin,
+            signed: 0,
             grounds: None,
+            cookie: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of other upstreams.
         follow(answer, name, question.qtype, |target| {
@@ -197,6 +284,7 @@ impl Pipeline {
                 name: server.clone(),
                 qtype,
                 dnssec_ok: false,
+                compact_ok: false,
                 wants_ad: false,
                 checking_disabled: false,
                 recursion_desired: true,
@@ -208,6 +296,27 @@ impl Pipeline {
             }
         }
         found
+    }
+}
+
+/// What the chain said, in words.
+fn looked_up(label: &ChainName, looked: &Result<Standing, ChainError>) -> String {
+    match looked {
+        Ok(Standing::Active(zone)) => {
+            format!("{label} is registered, last changed at height {}", zone.serial())
+        }
+        Ok(Standing::Unregistered) => format!("nobody has registered {label}"),
+        Ok(Standing::Lapsed(_, why)) => format!("{label}: {why}"),
+        Err(error) => format!("{label} can't be looked up: {error}"),
+    }
+}
+
+/// From where a reply of legacy DNS came.
+fn origin(source: &ReplySource) -> Origin {
+    match source {
+        ReplySource::Server(_) => Origin::Legacy,
+        ReplySource::Cache => Origin::LegacyKept,
+        ReplySource::Stale => Origin::LegacyStale,
     }
 }
 
@@ -235,7 +344,9 @@ fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(
         at = target;
         if !believed(&at) {
             answer.answers.retain(|record| believed(&record.name));
-            let answer = Answer { authorities: Vec::new(), additionals: Vec::new(), ..answer };
+            // What proves that the aliases are what is there goes with them.
+            answer.authorities.retain(is_proof);
+            let answer = Answer { additionals: Vec::new(), ..answer };
             return Step { answer, next: Some(at) };
         }
     }
@@ -272,19 +383,6 @@ fn alias(record: &Record, name: &Name) -> Option<Name> {
         hickory_proto::rr::RData::CNAME(target) if record.name == *name => Some(target.0.clone()),
         _ => None,
     }
-}
-
-/// The answer for `namechain.alt.` itself.
-fn mount_point(qtype: RecordType) -> Answer {
-    match qtype {
-        RecordType::SOA => Answer::records(vec![mount_soa()]),
-        _ => Answer::negative(ResponseCode::NoError, mount_soa()),
-    }
-}
-
-fn mount_soa() -> Record {
-    let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
-    soa(zone, 1, UNREGISTERED_TTL)
 }
 
 fn not_ready(label: &ChainName, error: &ChainError) -> Answer {

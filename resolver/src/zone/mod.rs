@@ -56,8 +56,8 @@ pub enum Found<'z> {
     Alias(&'z RrSet),
     /// An ancestor, this many bytes into the owner, is an alias with all that is below it.
     AliasBelow(usize, &'z RrSet),
-    /// The owner exists, with other types.
-    NoData,
+    /// The owner exists, with these types, which are other ones.
+    NoData(Vec<u16>),
     /// The owner does not exist.
     NoName,
     /// The owner lies in a zone that others serve; the zone begins this many bytes into the owner.
@@ -79,7 +79,25 @@ impl Node {
         }
         // One RRset is a full answer to ANY (RFC 8482 §4.1).
         let set = if qtype == ANY { self.sets.first() } else { self.set(qtype) };
-        set.map_or(Found::NoData, Found::Records)
+        set.map_or_else(|| Found::NoData(self.sets.iter().map(|set| set.rtype).collect()), Found::Records)
+    }
+
+    /// The answer at a wildcard, for a name that it stands for. The name is no cut, whatever the wildcard has
+    /// (RFC 4592 §4.2).
+    fn answer_as_wildcard(&self, qtype: u16) -> Found<'_> {
+        match self.answer(qtype) {
+            Found::NoData(mut types) => {
+                types.retain(|rtype| *rtype != NS);
+                Found::NoData(types)
+            }
+            found => found,
+        }
+    }
+
+    /// The answer at a cut as its parent gives it, to a question for DS (RFC 4035 §3.1.4.1): nothing else that stands
+    /// there is the parent's.
+    fn ds(&self) -> Found<'_> {
+        self.set(DS).map_or_else(|| Found::NoData(vec![NS]), Found::Records)
     }
 }
 
@@ -134,11 +152,8 @@ impl Zone {
         for &start in starts.iter().rev() {
             let Some(node) = self.nodes.get(&owner[start..]) else { break };
             encloser = Some(start);
-            // The DS of a cut is the parent's, which is we (RFC 4035 §3.1.4.1).
-            if let Some(ns) = node.set(NS)
-                && !(start == 0 && qtype == DS)
-            {
-                return Found::Delegated(start, ns);
+            if let Some(ns) = node.set(NS) {
+                return if start == 0 && qtype == DS { node.ds() } else { Found::Delegated(start, ns) };
             }
             if let Some(dname) = node.set(DNAME)
                 && start > 0
@@ -150,7 +165,7 @@ impl Zone {
             Some(0) => self.nodes.get(owner).map_or(Found::NoName, |node| node.answer(qtype)),
             Some(start) => {
                 let source = [b"\x01*", &owner[start..]].concat();
-                self.nodes.get(source.as_slice()).map_or(Found::NoName, |node| node.answer(qtype))
+                self.nodes.get(source.as_slice()).map_or(Found::NoName, |node| node.answer_as_wildcard(qtype))
             }
             None => Found::NoName,
         }
@@ -192,7 +207,7 @@ mod tests {
             Found::Records(set) => format!("records {}", shown(set)),
             Found::Alias(set) => format!("alias {}", shown(set)),
             Found::AliasBelow(start, _) => format!("alias below {start}"),
-            Found::NoData => "no data".into(),
+            Found::NoData(_) => "no data".into(),
             Found::NoName => "no name".into(),
             Found::Delegated(start, _) => format!("delegated at {start}"),
         }
@@ -287,6 +302,28 @@ mod tests {
             b"1111",
             "glue is there to be found"
         );
+    }
+
+    /// What a denial lists: of a cut only what the parent has (RFC 4035 §2.3), of an empty non-terminal nothing.
+    #[test]
+    fn the_types_beside_what_is_not_there() {
+        let zone = zone(&[
+            ("", A, b"1111"),
+            ("", 65_280, b"x"),
+            ("cut", NS, b"\x02ns\0"),
+            ("cut", TXT, b"occluded"),
+            ("*.wild", TXT, b"star"),
+            ("*.wild", NS, b"\x02ns\0"),
+            ("*.wild", 15, b"\0\x0a\x01a\0"),
+        ]);
+        for (at, qtype, types) in [
+            ("", TXT, vec![A, 65_280]),
+            ("cut", DS, vec![NS]),
+            ("wild", TXT, vec![]),
+            ("x.wild", A, vec![15, TXT]),
+        ] {
+            assert_eq!(zone.lookup(&owner(at), qtype), Found::NoData(types), "{at} {qtype}");
+        }
     }
 
     #[test]

@@ -7,18 +7,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use hickory_proto::{
-    op::ResponseCode,
-    rr::{
-        Name, RData, Record, RecordType,
-        rdata::{CNAME, NULL},
-    },
-    serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
-};
+use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::CNAME};
 
-use super::{Found, RrSet, Zone, rdata};
+use super::{DS, Found, RrSet, Zone, rdata};
 use crate::{
-    answer::{Answer, soa},
+    answer::{alt_soa, soa},
     mount::{ALT_LABELS, Mount},
     wire,
 };
@@ -43,8 +36,14 @@ pub struct Mounted {
 #[derive(Debug)]
 pub enum Said {
     /// The whole answer.
-    All(Answer),
-    /// The records so far, and the name that the rest of the answer is for.
+    Records(Vec<Record>),
+    /// The name does not exist.
+    NoName,
+    /// The name exists, and has data of these types only.
+    NoData(Vec<u16>),
+    /// The DNAME, by which the name becomes too long for one (RFC 6672 §2.2).
+    TooLong(Vec<Record>),
+    /// The records so far, and the name that the rest of the answer is for. The CNAME behind a DNAME is not in the zone.
     Follow(Vec<Record>, Name),
     /// Others have the answer.
     Delegated(Cut),
@@ -55,6 +54,10 @@ pub enum Said {
 pub struct Cut {
     /// The cut, as a name at the root.
     pub zone: Name,
+    /// The cut, as a name at the mount.
+    pub at: Name,
+    /// The DS records: the zone below is signed if there are some.
+    pub ds: Vec<Record>,
     /// The NS records, for clients that ask without recursion.
     pub ns: Vec<Record>,
     /// The servers' addresses in the zone, for the same clients.
@@ -72,6 +75,23 @@ pub struct NameServer {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Said {
+    /// What it is in words, for a trace.
+    pub fn told(&self, qtype: RecordType) -> String {
+        match self {
+            Said::NoName => "its records have no such name".into(),
+            Said::NoData(_) => format!("its records have the name, without {qtype}"),
+            Said::Records(records) => format!("its records have the answer: {} of them", records.len()),
+            Said::TooLong(_) => "its records make a name of this that is too long".into(),
+            Said::Follow(_, target) => format!("its records say that this is an alias of {target}"),
+            Said::Delegated(cut) => {
+                let servers: Vec<String> = cut.servers.iter().map(|server| server.name.to_string()).collect();
+                format!("its records delegate {} to {}", cut.zone, servers.join(", "))
+            }
+        }
+    }
+}
+
 impl Mounted {
     /// The zone of `name`, which lies at or below the zone's name at `mount`.
     pub fn new(zone: Arc<Zone>, mount: Mount, name: &Name) -> Self {
@@ -79,25 +99,28 @@ impl Mounted {
         Mounted { zone, mount, apex }
     }
 
-    /// The SOA that the zone would have.
+    /// The SOA of the zone that the name is in: at the root each name is one of its own, `namechain.alt.` is one with all
+    /// names in it.
     pub fn soa(&self) -> Record {
-        soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL)
+        match self.mount {
+            Mount::Root => soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL),
+            Mount::Alt => alt_soa(),
+        }
     }
 
     /// Answers a question for `name`, which keeps the client's spelling.
     pub fn answer(&self, name: &Name, qtype: RecordType) -> Said {
         let owner = wire::relative(name, self.apex.iter().count());
-        let negative = |rcode| Said::All(Answer::negative(rcode, self.soa()));
         match self.zone.lookup(&owner, qtype.into()) {
-            Found::Records(set) => Said::All(Answer::records(self.records(name, set))),
-            Found::NoData if qtype == RecordType::SOA && owner == [0] => {
-                Said::All(Answer::records(vec![self.soa()]))
+            Found::Records(set) => Said::Records(self.records(name, set)),
+            Found::NoData(_) if qtype == RecordType::SOA && owner == [0] && self.mount == Mount::Root => {
+                Said::Records(vec![self.soa()])
             }
-            Found::NoData => negative(ResponseCode::NoError),
-            Found::NoName => negative(ResponseCode::NXDomain),
+            Found::NoData(types) => Said::NoData(types),
+            Found::NoName => Said::NoName,
             Found::Alias(set) => match self.target(set) {
                 Some(target) => Said::Follow(self.records(name, set).into_iter().take(1).collect(), target),
-                None => negative(ResponseCode::NoError),
+                None => Said::NoData(Vec::new()),
             },
             Found::AliasBelow(start, set) => self.alias_below(name, &owner, start, set),
             Found::Delegated(start, ns) => Said::Delegated(self.cut(&owner[start..], ns)),
@@ -112,12 +135,11 @@ impl Mounted {
         };
         records.truncate(1);
         let Some(target) = self.target(set) else {
-            return Said::All(Answer::negative(ResponseCode::NoError, self.soa()));
+            return Said::NoData(Vec::new());
         };
         let prefix = [&owner[..start], &[0]].concat();
         let Some(target) = wire::below(&prefix, &target) else {
-            // The substituted name is too long for one (RFC 6672 §2.2).
-            return Said::All(Answer { rcode: ResponseCode::YXDomain, ..Answer::records(records) });
+            return Said::TooLong(records);
         };
         records.push(Record::from_rdata(name.clone(), set.ttl, RData::CNAME(CNAME(target.clone()))));
         Said::Follow(records, target)
@@ -129,11 +151,12 @@ impl Mounted {
     }
 
     fn cut(&self, owner: &[u8], ns: &RrSet) -> Cut {
-        let mut cut = Cut { zone: Name::root(), ns: Vec::new(), glue: Vec::new(), servers: Vec::new() };
-        cut.zone = wire::below(owner, &self.root_apex()).unwrap_or_else(|| self.root_apex());
-        if let Some(at) = wire::below(owner, &self.apex) {
-            cut.ns = self.records(&at, ns);
-        }
+        let zone = wire::below(owner, &self.root_apex()).unwrap_or_else(|| self.root_apex());
+        // The client's name is as long at least.
+        let at = wire::below(owner, &self.apex).unwrap_or_else(|| self.apex.clone());
+        let ds = self.zone.set(owner, DS).map_or_else(Vec::new, |set| self.records(&at, set));
+        let ns_records = self.records(&at, ns);
+        let mut cut = Cut { zone, at, ds, ns: ns_records, glue: Vec::new(), servers: Vec::new() };
         for name in ns.data.iter().filter_map(|data| wire::to_name(data)) {
             let mut addresses = Vec::new();
             if self.root_apex().zone_of(&name) {
@@ -158,8 +181,9 @@ impl Mounted {
     /// A set's records with the owner `name`.
     fn records(&self, name: &Name, set: &RrSet) -> Vec<Record> {
         let code = RecordType::from(set.rtype);
-        let record =
-            |data: &[u8]| Record::from_rdata(name.clone(), set.ttl, opaque(code, self.data(set.rtype, data)));
+        let record = |data: &[u8]| {
+            Record::from_rdata(name.clone(), set.ttl, wire::opaque(code, self.data(set.rtype, data)))
+        };
         set.data.iter().map(|data| record(data)).collect()
     }
 
@@ -205,8 +229,8 @@ impl Mounted {
         if let Some(moved) = self.at_mount(&owner) {
             record.name = wire::to_name(&moved)?;
         }
-        let data = plain_rdata(&record.data)?;
-        record.data = opaque(code, self.data(code.into(), &data));
+        let data = wire::plain_rdata(&record.data)?;
+        record.data = wire::opaque(code, self.data(code.into(), &data));
         Some(record)
     }
 
@@ -220,21 +244,6 @@ impl Mounted {
                 .unwrap_or(name),
         }
     }
-}
-
-/// Data that goes into messages byte by byte.
-fn opaque(code: RecordType, data: Vec<u8>) -> RData {
-    // hickory's own way of having no data; its NULL must not be empty.
-    if data.is_empty() { RData::Update0(code) } else { RData::Unknown { code, rdata: NULL::with(data) } }
-}
-
-/// The data in wire form, without compression.
-fn plain_rdata(data: &RData) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut encoder = BinEncoder::new(&mut bytes);
-    encoder.set_name_encoding(NameEncoding::Uncompressed);
-    data.emit(&mut encoder).ok()?;
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -303,9 +312,8 @@ mod tests {
     fn a_name_that_a_dname_makes_too_long() {
         let name = Name::from_ascii(format!("{}.x.alice.", "b".repeat(60))).unwrap();
         let said = mounted(Mount::Root, 39, long(220)).answer(&name, RecordType::A);
-        let Said::All(answer) = said else { panic!("{said:?}") };
-        assert_eq!(answer.rcode, ResponseCode::YXDomain);
-        assert_eq!(answer.answers.len(), 1, "with the DNAME that says why");
+        let Said::TooLong(records) = said else { panic!("{said:?}") };
+        assert_eq!(records.len(), 1, "with the DNAME that says why");
     }
 
     #[test]

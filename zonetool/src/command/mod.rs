@@ -14,6 +14,8 @@ mod register;
 mod scan;
 mod show;
 mod status;
+mod trace;
+mod trust_anchor;
 mod update;
 mod verify;
 mod wait;
@@ -289,6 +291,9 @@ pub enum CommandError {
     /// A channel.
     #[error(transparent)]
     Channel(#[from] peer::ChannelFailure),
+    /// A file without a key that names are signed with.
+    #[error("{0}: {1}")]
+    AnchorFile(PathBuf, String),
     /// Waiting took too long.
     #[error("gave up after {0} of waiting: {1}")]
     Timeout(String, String),
@@ -308,6 +313,7 @@ impl CommandError {
             | CommandError::NotAgreed
             | CommandError::Locators(_) => Exit::Usage,
             CommandError::Key(_)
+            | CommandError::AnchorFile(..)
             | CommandError::NotOwner { .. }
             | CommandError::NotRecipient { .. }
             | CommandError::NoRecovery(_)
@@ -494,7 +500,9 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status(args) => status::run(ui, &client()?, &args),
         Command::Peers => peers::run(ui, &client()?),
+        Command::Trace(args) => trace::run(ui, &client()?, &args),
         Command::Cache(command) => cache::run(ui, &client()?, &command),
+        Command::TrustAnchor(args) => trust_anchor::run(ui, client, &args),
     }
 }
 

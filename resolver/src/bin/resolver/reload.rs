@@ -6,6 +6,7 @@ use anyhow::Context;
 use resolver::{
     config::{Changes, Cli, Config},
     current::Current,
+    pipeline::Pipeline,
     respond::Clients,
     systemd,
 };
@@ -44,6 +45,7 @@ impl Reload {
             listen: self.config.listen.clone(),
             cache_bytes: self.config.cache_bytes,
             serve_stale: self.config.serve_stale,
+            sign: self.config.sign.clone(),
             udp: self.config.udp,
             json: self.config.json,
             ..config
@@ -53,8 +55,11 @@ impl Reload {
         let before = self.current.get();
         let legacy = before.pipeline().legacy.reconfigured(config.legacy(upstreams));
         let legacy = legacy.context("the upstreams can't be used")?;
-        let pipeline = pipeline(&config, before.pipeline().chain.clone(), legacy);
-        self.current.replace(before.successor(pipeline, Clients::local_and(config.allow.clone())));
+        let Pipeline { chain, signer, .. } = before.pipeline();
+        let pipeline = pipeline(&config, chain.clone(), legacy, signer.clone());
+        before.seen().log(config.query_log);
+        let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
+        self.current.replace(responder.with_cookies(config.cookies));
         self.config = config;
         Ok(changes)
     }
