@@ -29,6 +29,7 @@ fn the_defaults() {
     let config = load("--dev", &[], None).unwrap();
     assert_eq!(config.listen, [address("127.0.0.1:5300")]);
     assert_eq!(config.upstreams, None, "the machine's own");
+    assert_eq!(config.validate.mode, crate::forward::ValidateMode::Auto);
     assert_eq!(config.mounts, Mounts { root: true, alt: true });
     let ChainFrom::Embedded { network, api, .. } = config.chain else { panic!("a node of its own") };
     assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
@@ -211,6 +212,16 @@ fn what_is_wrong_is_said_in_one_line() {
         ("", vec![], Some("[[forward]]\nzone = 'corp'\nupstream = []"), "has no upstream"),
         ("", vec![], Some("[[forward]]\nzone = 'corp'"), "missing field `upstream`"),
         ("", vec![], Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"), "is more than max-ttl-seconds"),
+        ("", vec![], Some("[validate]\nmode = 'yes'"), "validate.mode: 'yes' is neither auto nor on nor off"),
+        (
+            "",
+            vec![],
+            Some("[validate]\ntrust-anchors = '. IN DS 1 8 2 xy'"),
+            "is no DS or DNSKEY record, as in",
+        ),
+        ("", vec![], Some("[validate]\ntrust-anchors = '/nothing/here'"), "/nothing/here can't be read"),
+        ("", vec![], Some("[validate]\ninsecure = 'a..b'"), "validate.insecure: 'a..b' is no name"),
+        ("", vec![], Some("[validate]\nanchors = 1"), "line 2: unknown key `anchors`"),
         ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
         ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),
         ("", vec![], Some("listen = []"), "an empty list"),

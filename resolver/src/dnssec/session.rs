@@ -71,9 +71,10 @@ impl Validator {
         Counts { secure, insecure, bogus, undecided, checks, hashes, queries, known }
     }
 
-    /// Forgets what it has found out.
-    pub fn forget(&self) {
-        self.known.clear();
+    /// What it has found out.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The question by whose answer one sees whether an upstream passes on what validation takes: for the keys of the topmost

@@ -257,20 +257,23 @@ impl Race {
         Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
-    /// The same, but without data if it is none that a name in a zone without upstreams of its own may have: a zone
-    /// with such has its addresses from where its owner says, and what servers are asked for whom the chain names is judged by the
-    /// name that the client has asked for. It is what validation has found that is judged.
+    /// What was won, without data if that is what rebinding protection says. A zone with upstreams of its own has its
+    /// addresses from where its owner says, and what servers are asked for whom the chain names is judged by the name that
+    /// the client has asked for.
     pub fn guarded(&self, job: &Job, won: Won) -> Won {
         if !job.asking.recursive || *job.zone != [0] {
             return won;
         }
-        let nothing = Packet::parse(won.answer.wire())
+        Won { answer: self.without_private(won.answer), ..won }
+    }
+
+    /// An answer for a name in no zone of its own; one without data in the place of one that points at private addresses. It
+    /// is judged after validation: what is left out then is no lie.
+    pub fn without_private(&self, answer: Arc<Answer>) -> Arc<Answer> {
+        let nothing = Packet::parse(answer.wire())
             .ok()
             .and_then(|packet| Some(Answer::nothing(&packet, &self.rebind.objects(&packet)?)));
-        match nothing {
-            Some(answer) => Won { answer: Arc::new(answer), ..won },
-            None => won,
-        }
+        nothing.map_or(answer, Arc::new)
     }
 
     /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.

@@ -56,6 +56,23 @@ pub enum ValidateMode {
     Off,
 }
 
+/// How a question is asked at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plain {
+    /// As if there were no DNSSEC.
+    AsItIs,
+    /// One of these, and what it says is validated.
+    Validated(Vec<Target>),
+    /// Not at all: first it has to be found out who passes DNSSEC on.
+    Later,
+}
+
+/// What is asked of those who pass DNSSEC on: with DO, and with CD so that they leave the judgement to us (RFC 6840 §5.9). Who
+/// asks with CD gets what it asked for.
+pub fn proving(asking: Asking) -> Asking {
+    Asking { dnssec_ok: asking.dnssec_ok || !asking.checking_disabled, checking_disabled: true, ..asking }
+}
+
 /// Which answers to the questions of one zone are validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
@@ -150,20 +167,30 @@ impl Validation {
         self.lock().get(target).map_or(UpstreamDnssec::Unknown, |seen| seen.state.clone())
     }
 
-    /// Whether questions in this zone have to go the long way: they are to be validated, or it has to be found out.
-    pub fn concerns(&self, zone: &Zone, now: Duration) -> bool {
+    /// How a question in this zone is asked by who does not wait for probes, and makes none.
+    pub fn plain(&self, zone: &Zone, now: Duration) -> Plain {
+        let all = self.lock();
+        let targets = || zone.targets().iter().filter(|target| !target.is_recursive());
         match zone.wish() {
-            Wish::None => false,
-            Wish::Always => true,
-            Wish::WherePassed => {
-                let all = self.lock();
-                zone.targets().iter().any(|target| {
-                    all.get(target).is_none_or(|seen| {
-                        seen.state == UpstreamDnssec::Validates
-                            || seen.again.is_some_and(|again| again <= now)
-                    })
-                })
-            }
+            Wish::None => return Plain::AsItIs,
+            Wish::Always => return Plain::Validated(targets().cloned().collect()),
+            Wish::WherePassed => {}
+        }
+        let seen = |target: &Target| all.get(target).map(|seen| (&seen.state, seen.again));
+        let passed = |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Validates, _)));
+        let due = |target: &Target| match seen(target) {
+            None => true,
+            Some((UpstreamDnssec::Validates, _)) => false,
+            Some((_, again)) => again.is_some_and(|again| again <= now),
+        };
+        let passing: Vec<Target> = targets().filter(passed).cloned().collect();
+        let unknown = |target: &Target| matches!(seen(target), Some((UpstreamDnssec::Unknown, _)));
+        if targets().any(due) || (passing.is_empty() && targets().any(unknown)) {
+            Plain::Later
+        } else if passing.is_empty() {
+            Plain::AsItIs
+        } else {
+            Plain::Validated(passing)
         }
     }
 
@@ -232,10 +259,11 @@ impl Desk {
     async fn who_passes(self: &Arc<Self>, job: &Job) -> (Vec<Target>, Vec<Target>) {
         let (validation, targets) = (&self.validation, &job.servers);
         if job.wish == Wish::Always {
-            return (targets.clone(), Vec::new());
+            return targets.iter().cloned().partition(|target| !target.is_recursive());
         }
         let started = self.race.clock.now();
-        for target in targets {
+        // The recursive resolver of our own sees to it by itself.
+        for target in targets.iter().filter(|target| !target.is_recursive()) {
             if validation.take_probe(target, started) {
                 tokio::spawn(self.clone().probe(target.clone()));
             }
@@ -305,7 +333,7 @@ impl Desk {
             });
         }
         if !passing.is_empty() {
-            let asking = Asking { dnssec_ok: true, checking_disabled: true, ..job.asking };
+            let asking = proving(job.asking);
             let asked = Job { servers: passing, asking, believes_ad: false, ..job.clone() };
             match self.race.run(&asked).await {
                 Ok(won) if job.asking.checking_disabled || !is_final(won.answer.rcode()) => return Ok(won),
@@ -318,7 +346,10 @@ impl Desk {
                 }
             }
         }
-        let unsure = others.iter().any(|target| self.validation.state(target) == UpstreamDnssec::Unknown);
+        let unknown = |target: &Target| {
+            !target.is_recursive() && self.validation.state(target) == UpstreamDnssec::Unknown
+        };
+        let unsure = others.iter().any(unknown);
         let mut won = self.race.run(&Job { servers: others, ..job.clone() }).await?;
         if unsure && let Some((_, life)) = &mut won.keep {
             *life = (*life).min(UNSURE);
@@ -338,7 +369,18 @@ impl Desk {
             }
         };
         note("dnssec", || judged.verdict.to_string());
-        finished(&self.race, job, &won, &judged).unwrap_or(won)
+        finished(&self.race, job.asking.dnssec_ok, &won, &judged).unwrap_or(won)
+    }
+
+    /// The judgement on an answer, if nothing has to be asked for it and it is good.
+    pub fn judge_at_once(&self, message: &[u8]) -> Option<Judged> {
+        let mut session = Session::begin(message).ok()?;
+        match session.step(&self.validation.validator, self.race.clock.unix()) {
+            Step::Done(judged) if matches!(judged.verdict, Verdict::Secure | Verdict::Insecure(_)) => {
+                Some(judged)
+            }
+            _ => None,
+        }
     }
 
     async fn judge(self: &Arc<Self>, message: &[u8]) -> Result<Judged, Malformed> {
@@ -409,11 +451,11 @@ fn asked((name, rtype): &Ask) -> String {
 
 /// What is given out and kept of an answer with this verdict; `None` if its message can't be written, which is none that
 /// was read.
-fn finished(race: &Race, job: &Job, won: &Won, judged: &Judged) -> Option<Won> {
+pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Judged) -> Option<Won> {
     let packet = Packet::parse(won.answer.wire()).ok()?;
     let bytes = match &judged.verdict {
         Verdict::Secure | Verdict::Insecure(_) => {
-            rewrite::answer(&packet, won.answer.options(), judged, job.asking.dnssec_ok)
+            rewrite::answer(&packet, won.answer.options(), judged, dnssec_ok)
         }
         Verdict::Bogus(ede) | Verdict::Undecided(ede) => {
             tracing::debug!(server = %won.server, why = %ede.text, "an answer is refused");
@@ -443,7 +485,12 @@ impl Legacy {
         let mut found: Vec<(String, UpstreamDnssec)> = Vec::new();
         for target in zones.flat_map(|zone| zone.targets()) {
             if !found.iter().any(|(label, _)| *label == target.to_string()) {
-                found.push((target.to_string(), self.desk.validation.state(target)));
+                let state = match target.validates() {
+                    Some(true) => UpstreamDnssec::Validates,
+                    Some(false) => UpstreamDnssec::Strips("it is told not to validate".into()),
+                    None => self.desk.validation.state(target),
+                };
+                found.push((target.to_string(), state));
             }
         }
         found
