@@ -17,7 +17,7 @@ use super::race::Won;
 use super::validate::{Plain, finished, proving};
 use super::{Legacy, is_pseudo_type};
 use crate::cache::wire::{Packet, rcode, rtype, u16_at};
-use crate::cache::{Answer, Key, Kind, Scope, lifetime};
+use crate::cache::{Answer, Key, Scope, lifetime};
 
 /// How many random bytes a [`PlainTry`] takes. They decide its id and the case of its name: from the system's generator or
 /// one that is seeded from it and can't be predicted.
@@ -152,34 +152,31 @@ impl Legacy {
             return PlainReply::Other;
         };
         self.desk.race.replied(&from.into(), rtt, asked.manners);
-        let Some((answer, keep)) = self.plain_judged(asked, from, &packet, answer) else {
+        let Some(won) = self.plain_judged(asked, from, &packet, answer) else {
             return PlainReply::Other;
         };
-        if let Some((kind, lifetime)) = keep {
-            self.desk.cache.insert(&asked.key, answer.clone(), kind, lifetime, self.desk.race.clock.now());
-        }
+        let answer = won.answer.clone();
+        self.desk.keep(&asked.key, &won);
         let alias = packet.records().iter().any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
         PlainReply::Answer { answer, alias }
     }
 
-    /// What is given out and kept; `None` if that takes more than is at hand, or is nothing good.
+    /// What is given out and kept; `None` if something has to be asked first.
     fn plain_judged(
         &self,
         asked: &PlainTry,
         from: SocketAddr,
         packet: &Packet<'_>,
         answer: Answer,
-    ) -> Option<(Arc<Answer>, Option<(Kind, Duration)>)> {
+    ) -> Option<Won> {
         let race = &self.desk.race;
-        let answer = Arc::new(answer);
-        if !asked.validates || asked.asking.checking_disabled {
-            let keep = lifetime(packet, false).map(|(kind, life)| (kind, race.bounded(&answer, life)));
-            return Some((answer, keep));
+        let mut won = Won { answer: Arc::new(answer), server: from.into(), keep: None, bogus: false };
+        if asked.validates && !asked.asking.checking_disabled {
+            let judged = self.desk.judge_at_once(won.answer.wire())?;
+            return finished(race, asked.asking.dnssec_ok, &won, &judged);
         }
-        let judged = self.desk.judge_at_once(answer.wire())?;
-        let won = Won { answer, server: from.into(), keep: None, bogus: false };
-        let won = finished(race, asked.asking.dnssec_ok, &won, &judged)?;
-        Some((won.answer, won.keep))
+        won.keep = lifetime(packet, false).map(|(kind, life)| (kind, race.bounded(&won.answer, life)));
+        Some(won)
     }
 
     /// No answer came within `waited`: the upstream is thought of as slow from now on.
