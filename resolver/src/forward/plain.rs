@@ -156,17 +156,16 @@ impl Legacy {
             return PlainReply::Other;
         };
         // Only names in no zone of their own are asked here.
-        let answer = self.desk.race.without_private(won.answer);
-        if let Some((kind, lifetime)) = won.keep {
-            self.desk.cache.insert(&asked.key, answer.clone(), kind, lifetime, self.desk.race.clock.now());
-        }
+        let won = Won { answer: self.desk.race.without_private(won.answer), ..won };
+        self.desk.keep(&asked.key, &won);
+        let answer = won.answer;
         let records = packet.section(Section::Answer);
         let alias = !answer.is_empty()
             && records.into_iter().any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
         PlainReply::Answer { answer, alias }
     }
 
-    /// What is given out and kept; `None` if that takes more than is at hand, or is nothing good.
+    /// What is given out and kept; `None` if something has to be asked first.
     fn plain_judged(
         &self,
         asked: &PlainTry,
@@ -175,13 +174,13 @@ impl Legacy {
         answer: Answer,
     ) -> Option<Won> {
         let race = &self.desk.race;
-        let won = Won { answer: Arc::new(answer), server: from.into(), keep: None, bogus: false };
-        if !asked.validates || asked.asking.checking_disabled {
-            let keep = lifetime(packet, false).map(|(kind, life)| (kind, race.bounded(&won.answer, life)));
-            return Some(Won { keep, ..won });
+        let mut won = Won { answer: Arc::new(answer), server: from.into(), keep: None, bogus: false };
+        if asked.validates && !asked.asking.checking_disabled {
+            let judged = self.desk.judge_at_once(won.answer.wire())?;
+            return finished(race, asked.asking.dnssec_ok, &won, &judged);
         }
-        let judged = self.desk.judge_at_once(won.answer.wire())?;
-        finished(race, asked.asking.dnssec_ok, &won, &judged)
+        won.keep = lifetime(packet, false).map(|(kind, life)| (kind, race.bounded(&won.answer, life)));
+        Some(won)
     }
 
     /// No answer came within `waited`: the upstream is thought of as slow from now on.

@@ -22,7 +22,7 @@ use super::race::{Job, Race, Won, is_final};
 use super::target::Target;
 use super::zones::Zone;
 use super::{ForwardZone, Legacy};
-use crate::cache::wire::{Malformed, Packet};
+use crate::cache::wire::{Malformed, Packet, rcode};
 use crate::cache::{Answer, Hit, Key, Kind, NO_REPLY, lifetime};
 use crate::dnssec::{Anchors, Ask, Counts, Judged, Name, Session, Step, Validator, Verdict, rewrite};
 use crate::ede::Ede;
@@ -139,6 +139,8 @@ struct Seen {
     state: UpstreamDnssec,
     /// When it is tried again; `None` while it is.
     again: Option<Duration>,
+    /// Whether that is what it is like, and not what a moment was like.
+    sure: bool,
 }
 
 /// Validation, and what it knows of the upstreams.
@@ -167,6 +169,11 @@ impl Validation {
         self.lock().get(target).map_or(UpstreamDnssec::Unknown, |seen| seen.state.clone())
     }
 
+    /// Whether it was found out what an upstream passes on, or need not be.
+    fn is_sure(&self, target: &Target) -> bool {
+        target.is_recursive() || self.lock().get(target).is_some_and(|seen| seen.sure)
+    }
+
     /// How a question in this zone is asked by who does not wait for probes, and makes none.
     pub fn plain(&self, zone: &Zone, now: Duration) -> Plain {
         let all = self.lock();
@@ -184,7 +191,7 @@ impl Validation {
             Some((_, again)) => again.is_some_and(|again| again <= now),
         };
         let passing: Vec<Target> = targets().filter(passed).cloned().collect();
-        let unknown = |target: &Target| matches!(seen(target), Some((UpstreamDnssec::Unknown, _)));
+        let unknown = |target: &Target| all.get(target).is_some_and(|seen| !seen.sure);
         if targets().any(due) || (passing.is_empty() && targets().any(unknown)) {
             Plain::Later
         } else if passing.is_empty() {
@@ -211,7 +218,7 @@ impl Validation {
         if all.len() >= MAX_KNOWN {
             return false;
         }
-        all.insert(target.clone(), Seen { state: UpstreamDnssec::Unknown, again: None });
+        all.insert(target.clone(), Seen { state: UpstreamDnssec::Unknown, again: None, sure: false });
         true
     }
 
@@ -229,12 +236,9 @@ impl Validation {
         (passing, others, waiting)
     }
 
-    fn learned(&self, target: &Target, state: UpstreamDnssec, now: Duration) {
-        let again = match state {
-            UpstreamDnssec::Unknown => now + PROBE_SOON,
-            _ => now + PROBE_AGAIN,
-        };
-        let before = self.lock().insert(target.clone(), Seen { state: state.clone(), again: Some(again) });
+    fn learned(&self, target: &Target, state: UpstreamDnssec, sure: bool, now: Duration) {
+        let again = Some(now + if sure { PROBE_AGAIN } else { PROBE_SOON });
+        let before = self.lock().insert(target.clone(), Seen { state: state.clone(), again, sure });
         if before.as_ref().map(|seen| &seen.state) != Some(&state) {
             match &state {
                 UpstreamDnssec::Validates => {
@@ -288,22 +292,31 @@ impl Desk {
     async fn probe(self: Arc<Self>, target: Target) {
         let Some((name, rtype)) = self.validation.validator.probe() else { return };
         let job = self.job_for(&name, rtype, vec![target.clone()]);
-        let state = match self.race.run(&job).await {
+        let (state, sure) = match self.race.run(&job).await {
             Ok(won) if is_final(won.answer.rcode()) => {
                 match self.validation.validator.passes(won.answer.wire(), self.race.clock.unix()) {
-                    Ok(()) => UpstreamDnssec::Validates,
-                    Err(why) => UpstreamDnssec::Strips(why),
+                    Ok(()) => (UpstreamDnssec::Validates, true),
+                    // A clock is wrong for a while after the start of many a machine.
+                    Err(ede) => {
+                        let in_time =
+                            !matches!(ede.code, Ede::SIGNATURE_EXPIRED | Ede::SIGNATURE_NOT_YET_VALID);
+                        (UpstreamDnssec::Strips(ede.text), in_time)
+                    }
                 }
             }
-            Ok(won) => UpstreamDnssec::Strips(format!("it answers with RCODE {}", won.answer.rcode())),
-            Err(_) => UpstreamDnssec::Unknown,
+            // It may have no network yet.
+            Ok(won) => {
+                let code = won.answer.rcode();
+                (UpstreamDnssec::Strips(format!("it answers with RCODE {code}")), code != rcode::SERVFAIL)
+            }
+            Err(_) => (UpstreamDnssec::Unknown, false),
         };
         let before = self.validation.state(&target);
         if state == UpstreamDnssec::Validates && before != UpstreamDnssec::Unknown {
             // What it gave before was not validated.
             self.cache.flush();
         }
-        self.validation.learned(&target, state, self.race.clock.now());
+        self.validation.learned(&target, state, sure, self.race.clock.now());
     }
 
     /// A question of validation's own. It passes through those who lead back to us if there is nobody else.
@@ -346,10 +359,7 @@ impl Desk {
                 }
             }
         }
-        let unknown = |target: &Target| {
-            !target.is_recursive() && self.validation.state(target) == UpstreamDnssec::Unknown
-        };
-        let unsure = others.iter().any(unknown);
+        let unsure = others.iter().any(|target| !self.validation.is_sure(target));
         let mut won = self.race.run(&Job { servers: others, ..job.clone() }).await?;
         if unsure && let Some((_, life)) = &mut won.keep {
             *life = (*life).min(UNSURE);
@@ -372,14 +382,12 @@ impl Desk {
         finished(&self.race, job.asking.dnssec_ok, &won, &judged).unwrap_or(won)
     }
 
-    /// The judgement on an answer, if nothing has to be asked for it and it is good.
+    /// The judgement on an answer, if nothing has to be asked for it.
     pub fn judge_at_once(&self, message: &[u8]) -> Option<Judged> {
         let mut session = Session::begin(message).ok()?;
         match session.step(&self.validation.validator, self.race.clock.unix()) {
-            Step::Done(judged) if matches!(judged.verdict, Verdict::Secure | Verdict::Insecure(_)) => {
-                Some(judged)
-            }
-            _ => None,
+            Step::Done(judged) => Some(judged),
+            Step::Ask(_) => None,
         }
     }
 

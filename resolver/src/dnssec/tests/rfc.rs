@@ -174,7 +174,11 @@ impl Case {
                 records[at].value[byte] ^= 1;
                 let verdict = self.judge(&records);
                 let spoilt = matches!(verdict, Verdict::Bogus(_) | Verdict::Undecided(_));
-                assert!(spoilt || !covered, "{} {byte}: {verdict:?}", Name::of(&changed.owner));
+                // A signature of something else is as good as none; see above.
+                let left_out = changed.rtype == rtype::RRSIG
+                    && self.verdict == "insecure"
+                    && verdict == Verdict::Insecure(None);
+                assert!(spoilt || left_out || !covered, "{} {byte}: {verdict:?}", Name::of(&changed.owner));
             }
         }
     }
