@@ -438,7 +438,8 @@ impl Desk {
                     tokio::spawn(carry(async move {
                         let (passing, others, _) = desk.validation.sorted(&job.servers);
                         let servers = if passing.is_empty() { others } else { passing };
-                        let won = desk.race.run(&Job { servers, ..job }).await;
+                        let job = Job { servers, ..job };
+                        let won = desk.race.run(&job).await;
                         desk.land(pilot, won);
                     }));
                 }

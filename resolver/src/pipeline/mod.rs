@@ -126,12 +126,12 @@ impl Pipeline {
                 Origin::Refused => by_route,
                 other => other,
             });
-            // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             // What we are the authority of is the chain's, or special.
             foreign |= !step.answer.authoritative;
             if let Some(ede) = self.objection(&question.name, &step.answer, foreign) {
-                return Answer { ede: vec![ede], grounds, ..Answer::default() };
+                return Answer { ede: vec![ede], grounds, origin, ..Answer::default() };
             }
+            // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
             authentic &= step.answer.authentic;
             signed = signed.max(step.answer.signed);
