@@ -286,6 +286,7 @@ fn delegated(query: &hickory_proto::op::Query, answer: &mut Message) {
         "www.own.namechain.alt." => {
             answer.add_answer(Record::from_rdata(name, 60, RData::A(A::new(203, 0, 113, 2))));
         }
+        "refused.own.namechain.alt." => answer.metadata.response_code = ResponseCode::Refused,
         "alias.dele." => {
             answer.add_answer(Record::from_rdata(name, 60, RData::CNAME(CNAME(at("www.alice.")))));
             answer.add_answer(Record::from_rdata(at("www.alice."), 60, RData::A(A::new(6, 6, 6, 6))));
@@ -329,6 +330,10 @@ async fn delegated_servers_are_asked_and_believed_for_their_zone() {
         ["www.own.namechain.alt. A 203.0.113.2"],
         "a signed zone is not given another name"
     );
+    let answer = resolver.ask("refused.own.namechain.alt.", 1);
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+    let (code, why) = ede(&answer).unwrap();
+    assert!(code == 22 && why.contains("own.namechain.alt., which has a DS"), "{why}");
     let before = server.asked();
     let answer = resolver.ask("own.", 43);
     assert_eq!(answer.answers.len(), 1, "the DS of the cut is ours");

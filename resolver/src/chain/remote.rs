@@ -329,3 +329,26 @@ impl ChainSource for Remote {
         self.expected.or_else(|| self.network.get().copied())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only a node on this machine is believed as one in this process is.
+    #[test]
+    fn which_nodes_are_on_this_machine() {
+        for (url, expected) in [
+            ("http://127.0.0.1:7380", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:7380/", true),
+            ("http://localhost:7380", true),
+            ("https://192.0.2.1", false),
+            ("http://[2001:db8::1]:7380", false),
+            ("http://0.0.0.0:7380", false),
+            ("http://localhost.example:7380", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(url), expected, "{url}");
+        }
+    }
+}

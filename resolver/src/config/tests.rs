@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use clap::Parser;
 
 use super::*;
+use crate::{forward::RebindPolicy, sign::Algorithm};
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -40,6 +41,50 @@ fn the_defaults() {
     let p2p = node.p2p.unwrap();
     assert!(p2p.listen.is_empty() && p2p.peers.is_empty() && p2p.mdns, "{p2p:?}");
     assert!(config.delegation.loopback && !main.delegation.loopback);
+}
+
+#[test]
+fn the_chains_names_are_signed_unless_somebody_says_no() {
+    let sign = |file: &str| load("--data-dir /data", &[], Some(file)).map(|config| config.sign);
+    let usual = Sign { algorithm: None, key: "/data/dnssec.key".into(), asked: false };
+    assert_eq!(sign(""), Ok(Some(usual)));
+    assert_eq!(sign("[sign]\nenabled = false\nalgorithm = 15"), Ok(None));
+    let all = Sign { algorithm: Some(Algorithm::Ed25519), key: "/key".into(), asked: true };
+    assert_eq!(sign("[sign]\nenabled = true\nalgorithm = 15\nkey = '/key'"), Ok(Some(all)));
+    assert!(sign("[sign]\nalgorithm = 14").unwrap_err().contains("neither 13"));
+    assert!(sign("[sign]\nalgorthm = 13").unwrap_err().contains("did you mean `algorithm`"));
+}
+
+#[test]
+fn what_clients_are_given_and_what_is_kept_from_them() {
+    let config = load("--dev", &[], None).unwrap();
+    assert_eq!((config.cookies, config.encrypted), (Policy::On, None));
+    assert_eq!(config.rebind, Rebind::default());
+    let file = "cookies = 'require'\nrebind-protection = 'all'\nrebind-allow = ['Fritz.Box', 'alice']\n[encrypted]\n\
+                listen-tls = ['127.0.0.1:853']\nlisten-quic = ['[::1]:853']\nraw-key = '/etc/resolver/tls.key'\n";
+    let config = load("--dev", &[], Some(file)).unwrap();
+    assert_eq!(config.cookies, Policy::Require);
+    let shown: Vec<String> = config.rebind.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (config.rebind.policy, shown),
+        (RebindPolicy::All, vec!["fritz.box.".into(), "alice.".into()])
+    );
+    let encrypted = config.encrypted.unwrap();
+    assert_eq!((encrypted.tls, encrypted.https), (vec![address("127.0.0.1:853")], vec![]));
+    assert_eq!(encrypted.quic, [address("[::1]:853")]);
+    for (wrong, why) in [
+        ("cookies = 'yes'", "neither off nor on nor require"),
+        ("rebind-protection = 'on'", "neither off nor legacy nor all"),
+        ("rebind-allow = ['.']", "is not the name of a zone"),
+        ("[encrypted]\nlisten-tls = ['127.0.0.1:853']", "give certificate and key, or raw-key"),
+        ("[encrypted]\nraw-key = '/k'", "give listen-tls"),
+        ("[encrypted]\ncertificate = '/c'", "belong together"),
+        ("[encrypted]\ncertificate = '/c'\nkey = '/k'\nraw-key = '/r'", "in the place of"),
+        ("[encrypted]\nlisten-tls = ['853']", "listen-tls"),
+    ] {
+        let error = load("--dev", &[], Some(wrong)).unwrap_err();
+        assert!(error.contains(why), "{wrong}: {error}");
+    }
 }
 
 fn node(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> NodeOptions {

@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,6 +39,7 @@ use crate::{
     pipeline::{Delegation, Pipeline},
     query::{Client, Transport},
     respond::{Clients, Responder},
+    sign::{Algorithm, Key as SigningKey, Signer},
     wire,
     zone::Zone,
 };
@@ -110,6 +114,10 @@ impl ChainSource for Chain {
         ground.is_borne_out(state.names.get(ground.name.as_str()).map(|(value, _)| value), 1)
     }
 
+    fn is_trusted(&self) -> bool {
+        true
+    }
+
     fn network(&self) -> Option<Network> {
         Some(Network::Dev)
     }
@@ -118,6 +126,8 @@ impl ChainSource for Chain {
 /// Both paths over one cache and one chain.
 pub struct Paths {
     pub responder: Responder,
+    /// Seconds since 1970, by which signatures are dated.
+    pub wall: Arc<AtomicU64>,
     pub chain: Chain,
     pub runtime: tokio::runtime::Runtime,
 }
@@ -130,15 +140,19 @@ impl Paths {
         let upstreams = vec!["127.0.0.1:1".parse().unwrap()];
         let legacy =
             LegacyConfig { upstreams, timeout: Duration::from_millis(50), ..LegacyConfig::default() };
+        let wall = Arc::new(AtomicU64::new(1_800_000_000));
+        let clock = wall.clone();
+        let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
+        let key = SigningKey::from_pkcs8(&key).unwrap();
         let pipeline = Pipeline {
             mounts,
             chain: Arc::new(chain.clone()),
             legacy: Legacy::new(legacy).unwrap(),
             delegation: Delegation { port: 53, loopback: false },
-            signer: None,
+            signer: Some(Arc::new(Signer::new(key, move || clock.load(Ordering::Relaxed)))),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Paths { responder: Responder::new(pipeline, Clients::default()), chain, runtime }
+        Paths { responder: Responder::new(pipeline, Clients::default()), wall, chain, runtime }
     }
 
     /// Puts what an upstream said in the cache.

@@ -1,6 +1,6 @@
 //! What the fast path says is what the slow path says.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::Ipv4Addr, sync::atomic::Ordering, time::Duration};
 
 use proptest::prelude::*;
 
@@ -50,7 +50,7 @@ const NAMES: &[&str] = &[
     "1.0.0.127.in-addr.arpa",
     "other.alt",
 ];
-const TYPES: &[u16] = &[1, 28, 15, 16, 5, 2, 6, 12, 65, 255, 65280];
+const TYPES: &[u16] = &[1, 28, 15, 16, 5, 2, 6, 12, 43, 46, 47, 48, 65, 128, 255, 65280];
 
 fn mixed(name: &str, bits: u64) -> String {
     let upper = |(at, c): (usize, char)| {
@@ -176,6 +176,51 @@ fn a_client_hears_ad_if_it_may() {
         let reply = paths.fast(&query(flags, "a.example.com", 1, None)).unwrap();
         assert_eq!(reply[3] & 0x20, expected);
         assert_eq!(reply[2], 0x81, "AA is the upstream's, and not ours");
+    }
+}
+
+/// A signature that has been kept is given out in its own period and in no other: neither later, nor when the clock is
+/// put back.
+#[test]
+fn a_signed_answer_is_given_only_in_the_period_that_it_was_signed_in() {
+    let paths = furnished(BOTH);
+    let start = paths.wall.load(Ordering::Relaxed);
+    let signed = ["www.alice.namechain.alt", "nobody.namechain.alt", "com.namechain.alt", "namechain.alt"]
+        .map(|name| query([1, 0], name, 6, Some((1_232, true, false))));
+    let plain = query([1, 0], "www.alice.namechain.alt", 1, Some((1_232, false, false)));
+    paths.slow(&plain);
+    let mut before = Vec::new();
+    for hours in [0, 6, 12, 72, 6] {
+        paths.wall.store(start + hours * 3_600, Ordering::Relaxed);
+        for query in &signed {
+            assert_eq!(paths.fast(query), Err(Outcome::Slow), "of another time");
+            let slow = paths.slow(query);
+            assert_same(&paths.fast(query).unwrap(), &slow);
+            paths.wall.fetch_add(3_000, Ordering::Relaxed);
+            assert_same(&paths.fast(query).unwrap(), &slow);
+            paths.wall.fetch_sub(3_000, Ordering::Relaxed);
+            assert!(!before.contains(&slow) || hours == 6, "signed anew");
+            before.push(slow);
+        }
+        assert!(paths.fast(&plain).is_ok(), "what has no signature has no end");
+    }
+}
+
+/// AD of the chain's answers goes to those on this machine who understand it.
+#[test]
+fn what_the_chain_says_is_authentic() {
+    let paths = furnished(BOTH);
+    for name in ["www.alice", "no.alice", "www.alice.namechain.alt", "nobody.namechain.alt"] {
+        for (flags, opt, expected) in [
+            ([1, 0x20], None, 0x20),
+            ([1, 0], None, 0),
+            ([1, 0], Some((1_232, true, false)), 0x20),
+            ([1, 0], Some((1_232, false, false)), 0),
+        ] {
+            let query = query(flags, name, 1, opt);
+            assert_eq!(paths.slow(&query)[3] & 0x20, expected, "{name}");
+            assert_eq!(paths.fast(&query).unwrap()[3] & 0x20, expected, "{name}");
+        }
     }
 }
 

@@ -158,7 +158,7 @@ impl Legacy {
                 Wish::None => desk.race.run(&job).await,
                 Wish::WherePassed | Wish::Always => desk.validated(&job).await,
             };
-            desk.land(pilot, won);
+            desk.land(pilot, won.map(|won| desk.race.guarded(&job, won)));
         }));
     }
 

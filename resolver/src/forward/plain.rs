@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::loops;
 use super::query::{Asking, Heard, Manners, QUERY_RANDOM, Query};
 use super::{Legacy, is_pseudo_type};
-use crate::cache::wire::{Packet, rcode, rtype, u16_at};
+use crate::cache::wire::{Packet, Section, rcode, rtype, u16_at};
 use crate::cache::{Answer, Key, Scope, lifetime};
 
 /// How many random bytes a [`PlainTry`] takes. They decide its id and the case of its name: from the system's generator or
@@ -131,16 +131,23 @@ impl Legacy {
         if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {
             return PlainReply::Other;
         }
-        let Ok(answer) = Answer::new(&packet, asked.query.question(), from.ip().is_loopback()) else {
+        let near = from.ip().is_loopback();
+        let Ok(mut answer) = Answer::minimal(&packet, asked.query.question(), near) else {
             return PlainReply::Other;
         };
+        // Only names in no zone of their own are asked here.
+        if let Some(ede) = self.desk.race.rebind.objects(&packet) {
+            answer = Answer::nothing(&packet, &ede);
+        }
         self.desk.race.replied(&from.into(), rtt, asked.manners);
         let answer = Arc::new(answer);
         if let Some((kind, lifetime)) = lifetime(&packet, false) {
             let lifetime = self.desk.race.bounded(&answer, lifetime);
             self.desk.cache.insert(&asked.key, answer.clone(), kind, lifetime, self.desk.race.clock.now());
         }
-        let alias = packet.records().iter().any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
+        let records = packet.section(Section::Answer);
+        let alias = !answer.is_empty()
+            && records.into_iter().any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
         PlainReply::Answer { answer, alias }
     }
 

@@ -16,10 +16,11 @@ use super::error::{ExchangeError, ForwardError};
 use super::exchange::{Exchange, Replied};
 use super::loops::{self, Loops, Token};
 use super::query::{Asking, Manners};
+use super::rebind::Rebind;
 use super::servers::{Servers, TEST_AGAIN};
 use super::target::Target;
 use super::validate::Wish;
-use crate::cache::wire::rcode;
+use crate::cache::wire::{Packet, rcode};
 use crate::cache::{Answer, Kind, lifetime};
 use crate::dnssec::Name;
 use crate::notes::note;
@@ -87,6 +88,8 @@ pub struct Race {
     pub first_retry: Duration,
     /// How long an answer is kept at least and at most.
     pub ttl: (Duration, Duration),
+    /// Which names may not have private addresses.
+    pub rebind: Rebind,
     servers: Mutex<Servers>,
     /// Changes whenever somebody is found to lead back to us.
     turned_back: watch::Sender<()>,
@@ -109,6 +112,7 @@ impl Race {
         timeout: Duration,
         first_retry: Duration,
         ttl: (Duration, Duration),
+        rebind: Rebind,
     ) -> Self {
         Self {
             exchange: Exchange::new(clock.clone()),
@@ -117,6 +121,7 @@ impl Race {
             timeout,
             first_retry,
             ttl,
+            rebind,
             servers: Mutex::default(),
             turned_back: watch::Sender::new(()),
         }
@@ -243,12 +248,29 @@ impl Race {
     }
 
     fn judge(&self, server: &Target, job: &Job, replied: &Replied) -> Result<Won, ExchangeError> {
-        let keep_ad = job.asking.recursive && job.believes_ad && server.is_near();
+        let recursive = job.asking.recursive;
+        let keep_ad = recursive && job.believes_ad && server.is_near();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
-        let (packet, answer) = replied.read(keep_ad).map_err(|error| malformed(error.0))?;
-        let keep =
-            lifetime(&packet, !job.asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        // A referral is nothing without its addresses.
+        let (packet, answer) = replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
+        let keep = lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
         Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
+    }
+
+    /// The same, but without data if it is none that a name in a zone without upstreams of its own may have: a zone
+    /// with such has its addresses from where its owner says, and what servers are asked for whom the chain names is judged by the
+    /// name that the client has asked for. It is what validation has found that is judged.
+    pub fn guarded(&self, job: &Job, won: Won) -> Won {
+        if !job.asking.recursive || *job.zone != [0] {
+            return won;
+        }
+        let nothing = Packet::parse(won.answer.wire())
+            .ok()
+            .and_then(|packet| Some(Answer::nothing(&packet, &self.rebind.objects(&packet)?)));
+        match nothing {
+            Some(answer) => Won { answer: Arc::new(answer), ..won },
+            None => won,
+        }
     }
 
     /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.

@@ -59,6 +59,12 @@ impl Pipeline {
                 Ok(reply) => reply.message,
                 Err(error) => return failed(&error).into(),
             };
+            if !moved && reply.metadata.response_code == ResponseCode::Refused {
+                let why =
+                    format!("the servers of {below}, which has a DS, refuse to answer for it by this name");
+                return Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NO_REACHABLE_AUTHORITY, why))
+                    .into();
+            }
             match referral(&reply, &below, &asked) {
                 Some((deeper, named)) => (below, servers) = (deeper, named),
                 None => return given_on(reply, &below, &asked, question.qtype, Some(zone).filter(|_| moved)),

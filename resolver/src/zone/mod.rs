@@ -19,6 +19,8 @@ const NS: u16 = 2;
 const CNAME: u16 = 5;
 const DNAME: u16 = 39;
 const DS: u16 = 43;
+const RRSIG: u16 = 46;
+const NSEC: u16 = 47;
 const ANY: u16 = 255;
 
 /// The records of one name, indexed.
@@ -69,10 +71,10 @@ impl Node {
         self.sets.iter().find(|set| set.rtype == rtype)
     }
 
-    /// The answer at an owner that exists. An alias has no other data (RFC 1034 §3.6.2), so it is looked for first.
+    /// The answer at an owner that exists. An alias has no other data (RFC 1034 §3.6.2), so it is looked for first; but for
+    /// its own proof (RFC 4035 §2.5).
     fn answer(&self, qtype: u16) -> Found<'_> {
-        if qtype != CNAME
-            && qtype != ANY
+        if !matches!(qtype, CNAME | ANY | RRSIG | NSEC)
             && let Some(alias) = self.set(CNAME)
         {
             return Found::Alias(alias);
@@ -264,6 +266,7 @@ mod tests {
                 ("www", A, "alias 5:\u{5}alice\0"),
                 ("www", CNAME, "records 5:\u{5}alice\0"),
                 ("www", ANY, "records 5:\u{5}alice\0"),
+                ("www", NSEC, "no data"),
                 ("x.y.any", A, "alias 5:\u{5}other\0"),
                 ("any", A, "no data"),
                 ("old", TXT, "records 16:here"),

@@ -30,6 +30,7 @@ use resolver::{
     mount::Mounts,
     pipeline::{Delegation, Pipeline},
     respond::{Clients, Responder},
+    sign::Signer,
     wire,
     zone::Zone,
 };
@@ -101,6 +102,8 @@ pub struct Setup {
     pub delegation_port: u16,
     /// Threads of the fast path; as many as there are cores if it is not said.
     pub workers: Option<usize>,
+    /// What signs.
+    pub signer: Option<Signer>,
 }
 
 impl Default for Setup {
@@ -110,6 +113,7 @@ impl Default for Setup {
             mounts: Mounts { root: true, alt: true },
             delegation_port: 53,
             workers: None,
+            signer: None,
         }
     }
 }
@@ -131,7 +135,7 @@ impl Setup {
             chain: Arc::new(chain),
             legacy: Legacy::new(legacy).unwrap(),
             delegation: Delegation { port: self.delegation_port, loopback: true },
-            signer: None,
+            signer: self.signer.map(Arc::new),
         };
         let udp = self.workers.map_or_else(Udp::default, Udp::Fast);
         let server = Server::start_with(vec![bound], Responder::new(pipeline, Clients::default()), udp);

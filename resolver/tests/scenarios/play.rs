@@ -8,7 +8,9 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use hickory_proto::rr::Name;
 use resolver::{
     dnssec::Anchors,
-    forward::{ForwardZone, Legacy, LegacyConfig, Upstream, ValidateConfig, ValidateMode},
+    forward::{
+        ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy, Upstream, ValidateConfig, ValidateMode,
+    },
     mount::Mounts,
     pipeline::{Delegation, Pipeline},
     query::{Client, Transport},
@@ -100,6 +102,8 @@ async fn responder(
         serve_stale: if settings.serve_expired { stale } else { Duration::ZERO },
         min_ttl: settings.min_ttl.map_or(defaults.min_ttl, Duration::from_secs),
         max_ttl: settings.max_ttl.map_or(defaults.max_ttl, Duration::from_secs),
+        // Their addresses are private ones.
+        rebind: Rebind { policy: RebindPolicy::Off, ..Rebind::default() },
         ..defaults
     };
     let pipeline = Pipeline {

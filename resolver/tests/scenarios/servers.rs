@@ -76,7 +76,7 @@ impl Servers<'_> {
         let mut answers: Vec<Record> = Vec::new();
         let mut asked = asked.clone();
         loop {
-            let mut said = self.from_the_top(query, &asked, left)?;
+            let mut said = self.top_down(query, &asked, left)?;
             if asked.qtype == DS && said.sections[0].is_empty() {
                 // Servers of old give it with the referral only.
                 let ds = |record: &Record| {
@@ -97,7 +97,7 @@ impl Servers<'_> {
     }
 
     /// Asks from the configured servers down until there is an answer for this name.
-    fn from_the_top(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
+    fn top_down(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
         let mut tops: Vec<(Vec<u8>, Vec<String>)> = self.tops(asked);
         tops.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.len()));
         tops.into_iter().find_map(|(at, servers)| self.descend(query, asked, at, servers, left))

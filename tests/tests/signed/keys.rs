@@ -88,6 +88,32 @@ fn the_key_outlives_the_resolver_and_its_anchor_is_what_others_compute() {
     }
 }
 
+/// A key that OpenSSL has made is as good.
+#[test]
+fn a_key_of_openssls_signs() {
+    if !tools::available("a_key_of_openssls_signs", &["delv", "openssl"]) {
+        return;
+    }
+    let kinds: [(&str, &[&str]); 2] = [("EC", &["-pkeyopt", "ec_paramgen_curve:P-256"]), ("ED25519", &[])];
+    for (kind, options) in kinds {
+        let home = tempfile::tempdir().expect("room");
+        let key = home.path().join("made.key");
+        let key = key.to_str().expect("UTF-8");
+        let made =
+            Command::new("openssl").args(["genpkey", "-algorithm", kind, "-out", key]).args(options).output();
+        let made = made.expect("openssl runs");
+        assert!(made.status.success(), "{made:?}");
+        fs::set_permissions(key, Permissions::from_mode(0o600)).expect("ours");
+        let config = format!("[sign]\nkey = '{key}'\n");
+        let machine = Machine::with_config(Counting::start().addr, &config);
+        let (resolver, user) = with_alice(&machine);
+        let anchors = Anchors::of(&user, None);
+        let (verdict, said) = anchors.delv(resolver.addr("dns"), "www.alice.namechain.alt.", "A");
+        assert_eq!(verdict, Verdict::Secure, "{kind}: {said}");
+        assert!(!key_file(&machine).exists());
+    }
+}
+
 #[test]
 fn a_key_that_is_no_secret_is_refused() {
     let machine = Machine::new(Counting::start().addr);
