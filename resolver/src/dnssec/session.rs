@@ -211,3 +211,43 @@ impl Session {
         Ok(asks)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::testing::{Build, name, question};
+    use crate::cache::wire::{Section, rcode};
+
+    /// The verdict where nobody says anything more.
+    fn alone(message: &[u8]) -> Verdict {
+        let validator = Validator::new(Anchors::default());
+        let mut session = Session::begin(message).unwrap();
+        loop {
+            match session.step(&validator, 1_700_000_000) {
+                Step::Done(judged) => return judged.verdict,
+                Step::Ask(asks) => {
+                    asks.into_iter().for_each(|ask| session.heard(ask, Err(Ede::new(Ede::OTHER, "nobody"))));
+                }
+            }
+        }
+    }
+
+    /// Found by fuzzing: YXDOMAIN was believed without the DNAME that makes a name too long, and so without a signature.
+    #[test]
+    fn nothing_is_secure_without_a_signature() {
+        for code in [rcode::NOERROR, rcode::NXDOMAIN, rcode::YXDOMAIN] {
+            for qtype in [1, 2, 5, 43, 46, 48, 255] {
+                let empty = || Build::answer(&question("x.example.com", qtype)).rcode(code);
+                let dname = name("example.com");
+                let target = name("example.org");
+                for message in [
+                    empty(),
+                    empty().soa("example.com", 300, 60),
+                    empty().record(Section::Answer, &dname, 39, 300, &target),
+                ] {
+                    assert_ne!(alone(&message.done()), Verdict::Secure, "rcode {code} type {qtype}");
+                }
+            }
+        }
+    }
+}

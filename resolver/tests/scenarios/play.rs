@@ -170,7 +170,7 @@ impl Player<'_> {
                 self.wait_for(|player| player.holds(entry).is_some() || player.is_over()).await?;
                 let at = self.holds(entry).ok_or("nobody waits for that reply")?;
                 let asked = self.held.swap_remove(at);
-                let said = adjusted(entry, &asked.query);
+                let said = Message { id: asked.query.id, ..adjusted(entry, &asked.query) };
                 asked.answer(&said).await;
             }
             What::Lost => {

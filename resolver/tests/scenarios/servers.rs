@@ -77,6 +77,13 @@ impl Servers<'_> {
         let mut asked = asked.clone();
         loop {
             let mut said = self.top_down(query, &asked, left)?;
+            if asked.qtype == DS && said.sections[0].is_empty() {
+                // Servers of old give it with the referral only.
+                let ds = |record: &Record| {
+                    record.covered() == DS && record.owner.eq_ignore_ascii_case(&asked.name)
+                };
+                said.sections[0] = said.sections[1].extract_if(.., |record| ds(record)).collect();
+            }
             let end = end_of_aliases(&said.sections[0], &asked);
             answers.append(&mut said.sections[0]);
             match end {

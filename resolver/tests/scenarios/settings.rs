@@ -88,8 +88,8 @@ impl Settings {
                 "forward-addr" => zones_of(&mut settings.forward).servers.push(address()),
                 "stub-addr" => zones_of(&mut settings.stubs).servers.push(address()),
                 "trust-anchor" => settings.trust_anchors.push(message::numbered(&value)),
-                // `-1`: dates are not looked at. In 2011 those signatures were good.
-                "val-override-date" if value == "-1" => settings.now = Some(1_300_000_000),
+                // `-1`: dates are not looked at. In November 2012 those signatures were good.
+                "val-override-date" if value == "-1" => settings.now = Some(1_351_771_200),
                 "val-override-date" => settings.now = Some(seconds(&value)?),
                 "val-override-timestamp" => settings.now = Some(number()?),
                 "cache-max-ttl" => settings.max_ttl = Some(number()?),
