@@ -3,11 +3,13 @@
 //! Every field is stable: fields are added, never renamed or given another meaning.
 
 mod bundles;
+mod dns;
 mod trust;
 
 use serde::{Deserialize, Serialize};
 
 pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
+pub use dns::{Flush, Flushed, Trace, TraceAnswer, TraceAsked, TraceStep};
 pub use trust::TrustAnchor;
 
 use crate::{
@@ -149,28 +151,6 @@ pub struct PeerInfo {
     pub agent: String,
     /// What it is asked for right now, in words.
     pub doing: String,
-}
-
-/// `POST /v1/cache/flush`: which answers of DNS to forget. With neither field: all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "node", derive(ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Flush {
-    /// Those to questions for this name, of any type.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "node", schema(example = "www.example.com"))]
-    pub name: Option<String>,
-    /// Those to questions for this name and every name below it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-}
-
-/// What [`Flush`] came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "node", derive(ToSchema))]
-pub struct Flushed {
-    /// How many answers went.
-    pub flushed: u64,
 }
 
 /// `GET /v1/price`: what to work for.

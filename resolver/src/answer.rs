@@ -15,9 +15,11 @@ use hickory_proto::{
 
 use crate::{
     basis::Ground,
+    cookie,
     ede::Ede,
     mount::ALT_LABELS,
     query::{COMPACT_OK, Client, Transport},
+    seen::Origin,
 };
 
 /// The most bytes of an answer over UDP, whatever the client can take: what crosses every path unfragmented
@@ -46,10 +48,14 @@ pub struct Answer {
     pub additionals: Vec<Record>,
     /// Extended errors.
     pub ede: Vec<Ede>,
+    /// Who gave it.
+    pub origin: Origin,
     /// The number of the period in which it may be given, if there are signatures of ours in it; 0 if there are none.
     pub signed: u32,
     /// What it rests on, if it comes from the chain and from rules alone: it is true as long as these hold.
     pub grounds: Option<Vec<Ground>>,
+    /// The cookies that the client gets with it.
+    pub cookie: Option<cookie::Given>,
 }
 
 impl Answer {
@@ -97,16 +103,42 @@ impl Answer {
                 // RFC 9824 §5.1.
                 ours.flags_mut().z = asked.flags().z & COMPACT_OK;
             }
-            if client.transport == Transport::Tcp && asked.option(EdnsCode::Keepalive).is_some() {
+            if client.transport.is_kept() && asked.option(EdnsCode::Keepalive).is_some() {
                 ours.options_mut().insert(keepalive());
             }
             for ede in &self.ede {
                 ours.options_mut().insert(ede.option());
             }
+            if let Some(cookie) = &self.cookie {
+                ours.options_mut().insert(EdnsOption::Unknown(cookie::OPTION, cookie.to_vec()));
+            }
             message.set_edns(ours);
         }
         fit(&mut message, limit(edns, client.transport));
+        if client.transport.is_encrypted()
+            && edns.is_some_and(|asked| asked.option(EdnsCode::Padding).is_some())
+        {
+            pad(&mut message);
+        }
         message
+    }
+}
+
+/// The number of the EDNS option Padding (RFC 7830 §3).
+const PADDING: u16 = 12;
+/// Answers over encrypted transports are multiples of so many bytes long (RFC 8467 §4.1).
+pub const PADDING_BLOCK: usize = 468;
+/// An EDNS option's number and length, in bytes.
+const OPTION_HEADER: usize = 4;
+
+/// Pads an answer, so that its length says little of what is in it.
+fn pad(message: &mut Message) {
+    let Ok(length) = message.to_vec().map(|bytes| bytes.len() + OPTION_HEADER) else { return };
+    let padded = length.next_multiple_of(PADDING_BLOCK);
+    if padded <= usize::from(u16::MAX)
+        && let Some(edns) = &mut message.edns
+    {
+        edns.options_mut().insert(EdnsOption::Unknown(PADDING, vec![0; padded - length]));
     }
 }
 
@@ -119,10 +151,10 @@ fn keepalive() -> EdnsOption {
 /// The most bytes that the answer to this client may have.
 fn limit(edns: Option<&Edns>, transport: Transport) -> usize {
     usize::from(match (transport, edns) {
-        (Transport::Tcp, _) => u16::MAX,
         (Transport::Udp, None) => PLAIN_UDP_BYTES,
         // Sizes below 512 are treated as 512 (RFC 6891 §6.2.3).
         (Transport::Udp, Some(edns)) => edns.max_payload().clamp(PLAIN_UDP_BYTES, MAX_UDP_BYTES),
+        _ => u16::MAX,
     })
 }
 

@@ -7,7 +7,7 @@ use hickory_proto::{
     rr::{DNSClass, Name, RecordType},
 };
 
-use crate::ede::Ede;
+use crate::{cookie, ede::Ede};
 
 /// CO among the flags of an OPT (RFC 9824 §5.1).
 pub const COMPACT_OK: u16 = 0x4000;
@@ -19,6 +19,40 @@ pub enum Transport {
     Udp,
     /// A stream: the answer may have 65,535 bytes.
     Tcp,
+    /// TLS over a stream (RFC 7858).
+    Tls,
+    /// A request over HTTPS (RFC 8484).
+    Https,
+    /// A stream of QUIC of its own (RFC 9250).
+    Quic,
+}
+
+impl Transport {
+    /// Whether nobody on the way can read the answer.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
+    }
+
+    /// Whether one connection carries question after question, and may be told for how long (RFC 7828; not with QUIC,
+    /// RFC 9250 §5.5.2, nor where HTTP keeps the connection).
+    pub fn is_kept(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+
+    /// All of them, in their order.
+    pub const ALL: [Transport; 5] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
+
+    /// How it is called in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+            Transport::Quic => "quic",
+        }
+    }
 }
 
 /// Who asks.
@@ -71,14 +105,20 @@ impl Question {
 pub struct Refusal {
     /// The response code.
     pub rcode: ResponseCode,
-    /// Why, for clients that can be told.
+    /// Why, for clients that can be told. There is none where nothing is refused.
     pub ede: Option<Ede>,
 }
 
 impl Refusal {
-    fn because(rcode: ResponseCode, ede: Option<Ede>) -> Self {
-        Refusal { rcode, ede }
+    fn because(rcode: ResponseCode, code: u16, why: &str) -> Self {
+        Refusal { rcode, ede: Some(Ede::new(code, why)) }
     }
+}
+
+/// Whether a type is data, or ANY: what can be looked up. TKEY and TSIG are operations, MAILB and MAILA obsolete, 128 to 248 are
+/// set apart for what is no data (RFC 6895 §3.1), NXNAME among them (RFC 9824 §3.4).
+pub fn is_looked_up(qtype: u16) -> bool {
+    !matches!(qtype, 0 | 41 | 128..=254)
 }
 
 /// Reads the question of a message.
@@ -86,37 +126,39 @@ impl Refusal {
 /// The order is that of RFC 6891 §6.1.3 and RFC 1035 §4.1.1: an EDNS version that is not ours says nothing else can be
 /// understood, then the operation, then the number of questions, then the question itself.
 pub fn read(metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> Result<Question, Refusal> {
-    let refuse = |rcode| Err(Refusal::because(rcode, None));
+    let refuse = |rcode, code, why| Err(Refusal::because(rcode, code, why));
     if edns.is_some_and(|edns| edns.version() != 0) {
-        return refuse(ResponseCode::BADVERS);
+        return refuse(ResponseCode::BADVERS, Ede::NOT_SUPPORTED, "only version 0 of EDNS");
     }
     if metadata.op_code != OpCode::Query {
-        return refuse(ResponseCode::NotImp);
+        return refuse(ResponseCode::NotImp, Ede::NOT_SUPPORTED, "only the operation QUERY");
     }
-    let [query] = queries else { return refuse(ResponseCode::FormErr) };
+    let [query] = queries else {
+        // A client may come for a cookie alone (RFC 7873 §5.4, RFC 9619 §4).
+        if queries.is_empty() && edns.is_some_and(|edns| edns.option(cookie::OPTION.into()).is_some()) {
+            return Err(Refusal { rcode: ResponseCode::NoError, ede: None });
+        }
+        return refuse(ResponseCode::FormErr, Ede::OTHER, "not exactly one question");
+    };
     if metadata.message_type != MessageType::Query {
-        return refuse(ResponseCode::FormErr);
+        return refuse(ResponseCode::FormErr, Ede::OTHER, "not a query");
     }
     if query.query_class() != DNSClass::IN {
-        return Err(Refusal::because(
-            ResponseCode::Refused,
-            Some(Ede::new(Ede::NOT_SUPPORTED, "only class IN")),
-        ));
+        return refuse(ResponseCode::Refused, Ede::NOT_SUPPORTED, "only class IN");
     }
-    match u16::from(query.query_type()) {
-        // No such type; the OPT pseudo-record is not data.
-        0 | 41 => return refuse(ResponseCode::FormErr),
-        // NXNAME stands in denials and nowhere else (RFC 9824 §3.5).
-        128 => {
-            let ede = Ede::new(Ede::INVALID_QUERY_TYPE, "NXNAME can't be asked for");
-            return Err(Refusal::because(ResponseCode::FormErr, Some(ede)));
+    let qtype = u16::from(query.query_type());
+    match qtype {
+        // Obsolete (RFC 1035 §3.2.3), or operations.
+        249 | 250 | 253 | 254 => {
+            return refuse(ResponseCode::NotImp, Ede::NOT_SUPPORTED, "not an operation of this resolver");
         }
-        // TKEY and TSIG are operations, MAILB and MAILA obsolete (RFC 1035 §3.2.3).
-        249 | 250 | 253 | 254 => return refuse(ResponseCode::NotImp),
         // IXFR and AXFR.
         251 | 252 => {
-            let ede = Ede::new(Ede::PROHIBITED, "zones are not handed out");
-            return Err(Refusal::because(ResponseCode::Refused, Some(ede)));
+            return refuse(ResponseCode::Refused, Ede::PROHIBITED, "zones are not handed out");
+        }
+        // The OPT pseudo-record, and what can't be the type of a record.
+        _ if !is_looked_up(qtype) => {
+            return refuse(ResponseCode::FormErr, Ede::INVALID_QUERY_TYPE, "no record can have this type");
         }
         _ => {}
     }
@@ -166,6 +208,7 @@ mod tests {
             (41, DNSClass::IN, Err(ResponseCode::FormErr)),
             (0, DNSClass::IN, Err(ResponseCode::FormErr)),
             (128, DNSClass::IN, Err(ResponseCode::FormErr)),
+            (248, DNSClass::IN, Err(ResponseCode::FormErr)),
             (255, DNSClass::IN, Ok(())),
             (65280, DNSClass::IN, Ok(())),
         ] {

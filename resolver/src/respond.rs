@@ -17,9 +17,11 @@ use crate::{
     answer::Answer,
     basis::Basis,
     cache::{self, Kind, Probe},
+    cookie::{self, Jar, Policy, Sent},
     ede::Ede,
     pipeline::Pipeline,
     query::{self, Client, Question, Transport},
+    seen::{Origin, Seen},
 };
 
 /// How many questions may be in work at a time, over all transports. One that comes when there are so many gets SERVFAIL
@@ -48,17 +50,84 @@ pub struct Responder {
     pipeline: Pipeline,
     clients: Clients,
     in_flight: Arc<Semaphore>,
+    cookies: Cookies,
+    seen: Arc<Seen>,
+}
+
+/// The cookies of a server, which outlive its configuration.
+#[derive(Clone)]
+struct Cookies {
+    policy: Policy,
+    /// None if the system had no random numbers to give.
+    jar: Option<Arc<Jar>>,
+}
+
+/// What a client's cookie says, and what it gets.
+enum Shown {
+    /// None came, or none are given.
+    Nothing,
+    /// It is where it says it is.
+    Known(cookie::Given),
+    /// It may be.
+    Unknown(cookie::Given),
+    /// What came is no cookie.
+    Malformed,
 }
 
 impl Responder {
     /// Answers `clients` from `pipeline`.
     pub fn new(pipeline: Pipeline, clients: Clients) -> Self {
-        Responder { pipeline, clients, in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
+        let jar = Jar::new().map(Arc::new);
+        let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
+        let cookies = Cookies { policy: Policy::default(), jar };
+        let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        Responder { pipeline, clients, in_flight, cookies, seen: Arc::default() }
     }
 
-    /// One that takes this one's place: what both have in work counts together.
+    /// One that takes this one's place: what both have in work, and what they have answered, counts together, and the
+    /// cookies given are taken.
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
-        Responder { pipeline, clients, in_flight: self.in_flight.clone() }
+        let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
+        Responder { pipeline, clients, in_flight, cookies, seen: self.seen.clone() }
+    }
+
+    /// The same with another policy for cookies.
+    pub fn with_cookies(mut self, policy: Policy) -> Self {
+        self.cookies.policy = policy;
+        self
+    }
+
+    /// Where the secrets of cookies are; `None` if none are given.
+    pub fn cookies(&self) -> Option<&Jar> {
+        self.cookies.jar.as_deref().filter(|_| self.cookies.policy != Policy::Off)
+    }
+
+    /// Whether who asks over UDP from another machine must always show a cookie.
+    pub fn requires_cookies(&self) -> bool {
+        self.cookies.policy == Policy::Require
+    }
+
+    fn shown(&self, edns: Option<&Edns>, client: Client) -> Shown {
+        let (Some(jar), Some(option)) = (self.cookies(), edns.and_then(|e| e.option(cookie::OPTION.into())))
+        else {
+            return Shown::Nothing;
+        };
+        let data = Vec::try_from(option).unwrap_or_default();
+        let Some(sent) = Sent::read(&data) else { return Shown::Malformed };
+        let now = jar.stamp(self.pipeline.legacy.now());
+        match jar.secrets(now).answer(&sent, client.address, now) {
+            (given, true) => Shown::Known(given),
+            (given, false) => Shown::Unknown(given),
+        }
+    }
+
+    /// Whether a client has to show a cookie before anything is done for it: anybody can write its address on a datagram.
+    fn must_show(&self, client: Client) -> bool {
+        let busy = || self.in_flight.available_permits() < MAX_IN_FLIGHT / 2;
+        client.transport == Transport::Udp
+            && !client.address.is_loopback()
+            && self.cookies().is_some()
+            && (self.requires_cookies() || busy())
     }
 
     /// The answer to the message with this header, these questions and this EDNS.
@@ -69,25 +138,40 @@ impl Responder {
         edns: Option<&Edns>,
         client: Client,
     ) -> Message {
-        let (answer, wants_ad) = self.answer(metadata, queries, edns, client).await;
-        answer.into_message(metadata, queries, edns, client, wants_ad)
+        let started = self.pipeline.legacy.now();
+        let shown = self.shown(edns, client);
+        let refused = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
+        let mut truncated = false;
+        let (mut answer, wants_ad) = match &shown {
+            _ if !self.clients.admit(client.address) => {
+                refused(ResponseCode::Refused, Ede::PROHIBITED, "this resolver does not answer your network")
+            }
+            Shown::Malformed => {
+                refused(ResponseCode::FormErr, Ede::OTHER, "no cookie has this length (RFC 7873)")
+            }
+            Shown::Unknown(_) if self.must_show(client) => {
+                refused(ResponseCode::BADCOOKIE, Ede::OTHER, "ask again with the cookie that comes with this")
+            }
+            Shown::Nothing if self.must_show(client) => {
+                // Over a stream its address is its own.
+                truncated = true;
+                (Answer::default(), false)
+            }
+            _ => self.answer(metadata, queries, edns).await,
+        };
+        if let Shown::Known(given) | Shown::Unknown(given) = shown {
+            answer.cookie = Some(given);
+        }
+        let origin = answer.origin;
+        let mut message = answer.into_message(metadata, queries, edns, client, wants_ad);
+        message.metadata.truncation |= truncated;
+        let took = self.pipeline.legacy.now().saturating_sub(started);
+        self.seen.answered(client, queries, origin, &message, took);
+        message
     }
 
-    async fn answer(
-        &self,
-        metadata: &Metadata,
-        queries: &[Query],
-        edns: Option<&Edns>,
-        client: Client,
-    ) -> (Answer, bool) {
+    async fn answer(&self, metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> (Answer, bool) {
         let fail = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
-        if !self.clients.admit(client.address) {
-            return fail(
-                ResponseCode::Refused,
-                Ede::PROHIBITED,
-                "this resolver does not answer your network",
-            );
-        }
         let question = match query::read(metadata, queries, edns) {
             Ok(question) => question,
             Err(refusal) => {
@@ -156,6 +240,16 @@ impl Responder {
         self.clients.admit(address)
     }
 
+    /// What is seen of its answers.
+    pub fn seen(&self) -> &Arc<Seen> {
+        &self.seen
+    }
+
+    /// How many questions are in work.
+    pub fn in_work(&self) -> usize {
+        MAX_IN_FLIGHT.saturating_sub(self.in_flight.available_permits())
+    }
+
     /// What answers are made from.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
@@ -173,10 +267,28 @@ impl Responder {
                 self.respond(&message.metadata, &message.queries, message.edns.as_ref(), client).await
             }
             Err(_) => {
-                let answer = Answer { rcode: ResponseCode::FormErr, ..Answer::default() };
-                answer.into_message(&header.metadata, &[], None, client, false)
+                let message = self.unreadable(&header.metadata, bytes, client);
+                self.seen.answered(client, &[], Origin::Refused, &message, Duration::ZERO);
+                message
             }
         };
         answer.to_vec().ok()
+    }
+
+    /// The answer to what can't be read. An operation that is not ours may have a form of its own.
+    fn unreadable(&self, metadata: &Metadata, bytes: &[u8], client: Client) -> Message {
+        let (rcode, code, why) = match metadata.op_code {
+            _ if !self.clients.admit(client.address) => {
+                (ResponseCode::Refused, Ede::PROHIBITED, "this resolver does not answer your network")
+            }
+            OpCode::Query => (ResponseCode::FormErr, Ede::OTHER, "the message can't be read"),
+            _ => (ResponseCode::NotImp, Ede::NOT_SUPPORTED, "only the operation QUERY"),
+        };
+        // What is wrong may be in the OPT's options: that there is one says that the client understands ours.
+        let records = cache::wire::Packet::parse(bytes).ok();
+        let has_edns = records
+            .is_some_and(|packet| packet.records().iter().any(|at| at.rtype == cache::wire::rtype::OPT));
+        let edns = has_edns.then(Edns::new);
+        Answer::failure(rcode, Ede::new(code, why)).into_message(metadata, &[], edns.as_ref(), client, false)
     }
 }

@@ -176,6 +176,7 @@ async fn a_zones_server_that_asks_us_for_the_rest_is_no_circle() {
         zones: vec![ForwardZone {
             zone: "corp.example.".parse().unwrap(),
             upstreams: vec![corp.address.into()],
+            validate: None,
         }],
         ..asking(&[back.address])
     };

@@ -26,6 +26,7 @@ fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver
     let zones = zones.iter().map(|(zone, upstream)| ForwardZone {
         zone: Name::from_ascii(zone).unwrap(),
         upstreams: vec![upstream.address.into()],
+        validate: None,
     });
     let config = LegacyConfig {
         upstreams: vec![rest.address.into()],

@@ -12,6 +12,7 @@ pub mod peers;
 pub mod people;
 pub mod pipe;
 pub mod program;
+pub mod signed;
 pub mod site;
 pub mod source;
 pub mod tools;

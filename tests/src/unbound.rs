@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
 };
@@ -38,12 +38,43 @@ impl Unbound {
     /// # Panics
     /// If the server does not come up.
     pub fn start(data: &[String]) -> Unbound {
+        let data: String = data.iter().map(|line| format!(" local-data: '{line}'\n")).collect();
+        Unbound::configured(&format!(" do-not-query-localhost: yes\n local-zone: '.' static\n{data}"))
+    }
+
+    /// Starts it as a recursive server of a world whose zones, the root among them, are all served at one address. With
+    /// `anchor` (a file of DNSKEY records) it validates, else it passes on what it gets.
+    ///
+    /// # Panics
+    /// If the server does not come up.
+    pub fn recursing(zones: &[String], at: SocketAddr, anchor: Option<&Path>) -> Unbound {
+        let modules = match anchor {
+            Some(file) => {
+                format!(" module-config: 'validator iterator'\n trust-anchor-file: {}\n", file.display())
+            }
+            None => " module-config: 'iterator'\n".to_owned(),
+        };
+        let stub = |zone: &String| {
+            format!("stub-zone:\n name: '{zone}'\n stub-addr: {}@{}\n stub-prime: no\n", at.ip(), at.port())
+        };
+        let stubs: String = zones.iter().map(stub).collect();
+        Unbound::configured(&format!(
+            " do-not-query-localhost: no\n qname-minimisation: no\n local-zone: 'example.' nodefault\n ede: yes\n{modules}{stubs}"
+        ))
+    }
+
+    fn configured(more: &str) -> Unbound {
         for _ in 0..TRIES {
-            if let Some(server) = Unbound::try_start(data) {
+            if let Some(server) = Unbound::try_start(more) {
                 return server;
             }
         }
         panic!("unbound did not come up");
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A file with the authority's certificate.
@@ -51,18 +82,16 @@ impl Unbound {
         self.dir.path().join("ca.pem")
     }
 
-    fn try_start(data: &[String]) -> Option<Unbound> {
+    fn try_start(more: &str) -> Option<Unbound> {
         let dir = tempfile::tempdir().expect("a directory for the server");
         certificates(&dir);
         let [plain, tls, https] = free_ports().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let path = dir.path().display();
         let listen = [plain, tls, https].map(|at| format!(" interface: 127.0.0.1@{}\n", at.port())).concat();
-        let data: String = data.iter().map(|line| format!(" local-data: '{line}'\n")).collect();
         let config = format!(
             "server:\n{listen} tls-port: {}\n https-port: {}\n tls-service-key: {path}/key.pem\n \
              tls-service-pem: {path}/chain.pem\n do-daemonize: no\n username: ''\n chroot: ''\n directory: {path}\n \
-             pidfile: ''\n use-syslog: no\n logfile: {path}/unbound.log\n num-threads: 1\n do-not-query-localhost: yes\n \
-             local-zone: '.' static\n{data}remote-control:\n control-enable: no\n",
+             pidfile: ''\n use-syslog: no\n logfile: {path}/unbound.log\n num-threads: 1\n{more}remote-control:\n control-enable: no\n",
             tls.port(),
             https.port()
         );

@@ -35,7 +35,7 @@ const CLOCKS: [&str; 6] = [
     "namechain/src/node/clock.rs",
     "resolver/src/chain/remote.rs",
     "resolver/src/forward/clock.rs",
-    "resolver/src/sign/clock.rs",
+    "resolver/src/wall.rs",
     "zonetool/src/clock.rs",
 ];
 

@@ -6,7 +6,8 @@ use namechain::{
     codec::Encode,
     rpc::{
         BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo,
-        PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted, TrustAnchor,
+        PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted, Trace, TraceAsked,
+        TrustAnchor,
     },
     types::{Hash, Name, Operation},
 };
@@ -187,6 +188,11 @@ impl Client {
     /// `POST /v1/cache/flush`.
     pub fn flush(&self, what: &Flush) -> Result<Flushed, ClientError> {
         self.ask(self.http.post(self.url("v1/cache/flush")?).json(what))
+    }
+
+    /// `POST /v1/trace`.
+    pub fn trace(&self, asked: &TraceAsked) -> Result<Trace, ClientError> {
+        self.ask(self.http.post(self.url("v1/trace")?).json(asked))
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -12,8 +12,7 @@ use tokio::net::TcpListener;
 use utoipa::OpenApi;
 
 use super::{
-    anchor::{self, Anchor, AnchorHook},
-    cache::{self, FlushHook, Flusher},
+    dns::{self, Dns, DnsServer},
     finish, metrics, node,
     refuse::Refused,
     serve,
@@ -25,23 +24,15 @@ pub type ReadyHook = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Stri
 /// What the small API asks.
 #[derive(Clone)]
 pub struct Aside {
-    /// What forgets answers.
-    pub flush: FlushHook,
-    /// What says which key is signed with.
-    pub anchor: AnchorHook,
+    /// The DNS server.
+    pub dns: Arc<dyn DnsServer>,
     /// What says whether names are served.
     pub ready: ReadyHook,
 }
 
-impl FromRef<Aside> for Flusher {
+impl FromRef<Aside> for Dns {
     fn from_ref(aside: &Aside) -> Self {
-        Flusher(aside.flush.clone())
-    }
-}
-
-impl FromRef<Aside> for Anchor {
-    fn from_ref(aside: &Aside) -> Self {
-        Anchor(aside.anchor.clone())
+        Dns(Some(aside.dns.clone()))
     }
 }
 
@@ -57,8 +48,9 @@ impl FromRef<Aside> for Anchor {
         node::healthz,
         node::readyz,
         metrics::metrics,
-        cache::flush,
-        anchor::anchor,
+        dns::flush,
+        dns::trace,
+        dns::anchor,
         super::openapi::openapi
     )
 )]
@@ -75,8 +67,8 @@ async fn readyz(State(aside): State<Aside>) -> Result<&'static str, Refused> {
         .map_err(|why| Refused::unavailable(why, "see the log of the resolver, and of the node that it asks"))
 }
 
-async fn counted() -> Result<Response, Refused> {
-    metrics::render(None)
+async fn counted(State(aside): State<Aside>) -> Result<Response, Refused> {
+    metrics::render(None, &aside.dns.counts())
 }
 
 /// Serves the small API on `listener` until `shutdown` is done; then answers what has been asked, and returns.
@@ -89,8 +81,9 @@ pub async fn serve_aside(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let router = Router::new()
-        .route("/v1/cache/flush", post(cache::flush))
-        .route("/v1/dnssec/anchor", get(anchor::anchor))
+        .route("/v1/cache/flush", post(dns::flush))
+        .route("/v1/trace", post(dns::trace))
+        .route("/v1/dnssec/anchor", get(dns::anchor))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(counted))

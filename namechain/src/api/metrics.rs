@@ -17,6 +17,8 @@ use crate::rpc;
 const REQUESTS: &str = "namechain_api_requests_total";
 const TIP_HEIGHT: &str = "namechain_tip_height";
 const TIP_TIME: &str = "namechain_tip_time_seconds";
+const SERVED_HEIGHT: &str = "namechain_served_height";
+const SERVE_DEPTH: &str = "namechain_serve_depth";
 const SYNCED: &str = "namechain_synced";
 const HELD_BACK: &str = "namechain_fork_held_back";
 const TIP_AGE: &str = "namechain_tip_age_seconds";
@@ -51,6 +53,8 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         describe_counter!(REQUESTS, "Requests to the API, by route and status.");
         describe_gauge!(TIP_HEIGHT, "The height of the tip.");
         describe_gauge!(TIP_TIME, "The time that the tip's header states, in seconds of Unix time.");
+        describe_gauge!(SERVED_HEIGHT, "The height that names are served from.");
+        describe_gauge!(SERVE_DEPTH, "How many blocks below the tip names are served from.");
         describe_gauge!(SYNCED, "Whether names are served.");
         describe_gauge!(HELD_BACK, "Whether a chain of more work departs too deep to be followed.");
         describe_gauge!(TIP_AGE, "How long ago the time is that the tip's header states, in seconds.");
@@ -91,17 +95,21 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
     (status = 503, description = "something else records the process' metrics", body = rpc::Refusal),
 ))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
-    render(Some(app.ask(|backend| (backend.status(), backend.traffic())).await?))
+    let (status, traffic, dns) =
+        app.ask(|backend| (backend.status(), backend.traffic(), backend.dns())).await?;
+    render(Some((status, traffic)), &dns.map(|dns| dns.counts()).unwrap_or_default())
 }
 
-/// What has been counted, with the node's state if there is a node.
-pub(super) fn render(node: Option<(rpc::Status, Traffic)>) -> Result<Response, Refused> {
+/// What has been counted, with the node's state if there is a node, and what the DNS server counts by itself.
+pub(super) fn render(node: Option<(rpc::Status, Traffic)>, dns: &str) -> Result<Response, Refused> {
     let recorder = recorder()
         .ok_or_else(|| Refused::unavailable("something else records the metrics of this process", ""))?;
     let _rendering = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((status, traffic)) = node {
         gauge!(TIP_HEIGHT).set(status.height);
         gauge!(TIP_TIME).set(status.tip_time as f64);
+        gauge!(SERVED_HEIGHT).set(status.served_height);
+        gauge!(SERVE_DEPTH).set(status.serve_depth);
         gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
         gauge!(HELD_BACK).set(if status.held_back.is_some() { 1.0 } else { 0.0 });
         gauge!(TIP_AGE).set(status.tip_age as f64);
@@ -117,5 +125,5 @@ pub(super) fn render(node: Option<(rpc::Status, Traffic)>) -> Result<Response, R
         gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     }
     recorder.run_upkeep();
-    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render()).into_response())
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + dns).into_response())
 }

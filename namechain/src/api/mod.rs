@@ -7,11 +7,10 @@
 //! Everything that is refused is refused with an [`rpc::Refusal`], by the router as well as by the handlers; only what
 //! is no HTTP at all gets hyper's bare 400.
 
-mod anchor;
 mod aside;
 mod blocks;
 mod bundles;
-mod cache;
+mod dns;
 mod guard;
 mod metrics;
 mod names;
@@ -37,10 +36,9 @@ use crate::{
     rpc,
     types::{Block, Hash, Name, Operation},
 };
-pub use anchor::{AnchorHook, nothing_signed};
 pub use aside::{Aside, ReadyHook, serve_aside};
 pub use bundles::no_bundle;
-pub use cache::{FlushHook, no_answers_kept};
+pub use dns::{DnsServer, Later};
 pub use metrics::install as install_metrics;
 use refuse::Refused;
 pub use serve::serve;
@@ -95,13 +93,9 @@ pub trait Backend: Send + Sync + 'static {
     fn take_prekey(&self, _name: &Name) -> Result<rpc::PrekeyInfo, rpc::Refusal> {
         Err(no_bundle())
     }
-    /// Forgets answers of DNS, if somebody in this process keeps some.
-    fn flush(&self, _what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
-        Err(no_answers_kept())
-    }
-    /// The key that names are signed with in DNS, if somebody in this process does.
-    fn trust_anchor(&self) -> Result<rpc::TrustAnchor, rpc::Refusal> {
-        Err(nothing_signed())
+    /// The DNS server in this process, if there is one.
+    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
+        None
     }
 }
 
@@ -143,7 +137,7 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 18] {
+fn routes() -> [(&'static str, MethodRouter<App>); 19] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/peers", get(node::peers)),
@@ -157,8 +151,9 @@ fn routes() -> [(&'static str, MethodRouter<App>); 18] {
         ("/v1/ops", post(ops::submit)),
         ("/v1/blocks/{block}", get(blocks::block)),
         ("/v1/blocks/{block}/proof", get(blocks::place)),
-        ("/v1/cache/flush", post(cache::flush)),
-        ("/v1/dnssec/anchor", get(anchor::anchor)),
+        ("/v1/cache/flush", post(dns::flush)),
+        ("/v1/trace", post(dns::trace)),
+        ("/v1/dnssec/anchor", get(dns::anchor)),
         ("/healthz", get(node::healthz)),
         ("/readyz", get(node::readyz)),
         ("/metrics", get(metrics::metrics)),

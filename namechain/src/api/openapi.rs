@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{anchor, blocks, bundles, cache, metrics, names, node, ops};
+use super::{blocks, bundles, dns, metrics, names, node, ops};
 
 /// The document, made from the handlers and the types.
 #[derive(OpenApi)]
@@ -27,8 +27,9 @@ use super::{anchor, blocks, bundles, cache, metrics, names, node, ops};
         ops::submit,
         blocks::block,
         blocks::place,
-        cache::flush,
-        anchor::anchor,
+        dns::flush,
+        dns::trace,
+        dns::anchor,
         node::healthz,
         node::readyz,
         metrics::metrics,

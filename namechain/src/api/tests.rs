@@ -13,7 +13,7 @@ use crate::{
 use bench::{Bench, NETWORK, commitment_of, name, owner, records};
 
 mod bench;
-mod cache;
+mod dns;
 mod refusals;
 
 #[tokio::test]

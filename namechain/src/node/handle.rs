@@ -16,7 +16,7 @@ use super::{
     thread::Command,
 };
 use crate::{
-    api::{AnchorHook, Backend, FlushHook, Traffic, no_answers_kept, nothing_signed},
+    api::{Backend, DnsServer, Traffic},
     chain::{Chain, NameStatus, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
     mempool::{Mempool, MempoolError},
@@ -79,8 +79,7 @@ pub struct NodeHandle {
     net: Option<NetHandle>,
     workshop: Arc<Workshop>,
     workers: Arc<Mutex<Vec<Worker>>>,
-    flush: Arc<OnceLock<FlushHook>>,
-    anchor: Arc<OnceLock<AnchorHook>>,
+    dns: Arc<OnceLock<Arc<dyn DnsServer>>>,
     bundles: Arc<Bundles>,
 }
 
@@ -108,8 +107,7 @@ impl NodeHandle {
             net,
             workshop,
             workers: Arc::default(),
-            flush: Arc::default(),
-            anchor: Arc::default(),
+            dns: Arc::default(),
             bundles,
         }
     }
@@ -142,16 +140,10 @@ impl NodeHandle {
         self.now().served.clone()
     }
 
-    /// Says who keeps answers of DNS in this process: `POST /v1/cache/flush` is handed on. The first one counts.
-    pub fn answers_are_kept_by(&self, hook: FlushHook) {
+    /// Says which DNS server is in this process: what the API is asked about DNS is handed on to it. The first one counts.
+    pub fn is_in(&self, dns: Arc<dyn DnsServer>) {
         // A second one is a program's mistake that does no harm.
-        let _ = self.flush.set(hook);
-    }
-
-    /// Says who signs answers of DNS in this process: `GET /v1/dnssec/anchor` is handed on. The first one counts.
-    pub fn answers_are_signed_by(&self, hook: AnchorHook) {
-        // As above.
-        let _ = self.anchor.set(hook);
+        let _ = self.dns.set(dns);
     }
 
     /// The published state, to wait for its changes.
@@ -418,11 +410,7 @@ impl Backend for NodeHandle {
         self.bundles.take(name, self.stands(name)?, clock::now())
     }
 
-    fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
-        self.flush.get().map_or_else(|| Err(no_answers_kept()), |hook| hook(what))
-    }
-
-    fn trust_anchor(&self) -> Result<rpc::TrustAnchor, rpc::Refusal> {
-        self.anchor.get().map_or_else(|| Err(nothing_signed()), |hook| hook())
+    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
+        self.dns.get().cloned()
     }
 }

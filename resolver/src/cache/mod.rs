@@ -8,7 +8,8 @@ mod entry;
 mod key;
 mod lifetime;
 mod store;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
@@ -202,6 +203,11 @@ impl Cache {
             return;
         }
         self.keep(&key.probe(), Nature::Legacy, Some(&answer), kind, lifetime, now);
+    }
+
+    /// Keeps a failure in the place of whatever was there, be it better: it is not to be given any more.
+    pub fn insert_bad(&self, key: &Key, answer: Arc<Answer>, lifetime: Duration, now: Duration) {
+        self.keep(&key.probe(), Nature::Legacy, Some(&answer), Kind::Negative, lifetime, now);
     }
 
     /// Keeps in mind for [`NO_REPLY`] that nobody replied (RFC 9520 §3.2).

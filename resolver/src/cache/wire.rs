@@ -8,6 +8,8 @@
 //!
 //! Nothing is copied and nothing is believed: every length and every compression pointer is checked once, here.
 
+use std::ops::Range;
+
 /// Length of the header in bytes.
 pub const HEADER: usize = 12;
 /// The longest message there is: TCP's length field has two bytes (RFC 1035 §4.2.2).
@@ -59,7 +61,7 @@ pub mod rcode {
 pub struct Malformed(pub &'static str);
 
 /// The section a record stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// The answer.
     Answer,
@@ -110,16 +112,17 @@ impl<'a> Packet<'a> {
         if u16_at(bytes, 4)? != 1 {
             return Err(Malformed("not exactly one question"));
         }
-        let question_end = skip_name(bytes, HEADER)? + 4;
+        let question_end = skip_name(bytes, HEADER, &Fields::default())? + 4;
         if question_end > bytes.len() {
             return Err(Malformed("the question ends early"));
         }
+        let mut fields = Fields { question: HEADER..question_end, ttls: Vec::new() };
         let mut records = Vec::new();
         let mut at = question_end;
         for (section, count_at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
         {
             for _ in 0..u16_at(bytes, count_at)? {
-                let record = read_record(bytes, at, section)?;
+                let record = read_record(bytes, at, section, &mut fields)?;
                 at = record.end;
                 records.push(record);
             }
@@ -162,7 +165,7 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// None on a record of this packet.
     pub fn owner(&self, record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        expand_name(self.bytes, record.start, out).map(|_| ())
+        expand_name(self.bytes, record.start, &Fields::default(), out).map(|_| ())
     }
 
     /// A record's RDATA with every name in it written out, as it has to be once it stands in another message.
@@ -170,7 +173,7 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// None on a record of this packet.
     pub fn rdata(&self, record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        expand_rdata(self.bytes, record, out)
+        expand_rdata(self.bytes, record, &Fields::default(), out)
     }
 }
 
@@ -196,8 +199,43 @@ pub fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Malformed> {
     }
 }
 
-fn read_record(bytes: &[u8], start: usize, section: Section) -> Result<RecordAt, Malformed> {
-    let fixed = skip_name(bytes, start)?;
+/// What of a message is written over when it is given out: no name may lie across it, or it would become another name, or
+/// none. Only a pointer leads there.
+#[derive(Debug, Default)]
+struct Fields {
+    /// Its name gets the client's spelling: a pointer into it leads to the beginning of a label.
+    question: Range<usize>,
+    /// Where the TTLs so far are, in order.
+    ttls: Vec<usize>,
+}
+
+impl Fields {
+    /// Whether so many bytes from `at` on are free of TTLs.
+    fn spare(&self, at: usize, length: usize) -> bool {
+        let first = self.ttls.partition_point(|ttl| ttl + 4 <= at);
+        self.ttls.get(first).is_none_or(|ttl| at + length <= *ttl)
+    }
+
+    /// Whether a pointer may lead to `target`.
+    fn may_lead_to(&self, bytes: &[u8], target: usize) -> bool {
+        if !self.question.contains(&target) {
+            return true;
+        }
+        let mut label = self.question.start;
+        while label < target {
+            label += 1 + usize::from(bytes[label]);
+        }
+        label == target
+    }
+}
+
+fn read_record(
+    bytes: &[u8],
+    start: usize,
+    section: Section,
+    fields: &mut Fields,
+) -> Result<RecordAt, Malformed> {
+    let fixed = skip_name(bytes, start, fields)?;
     let data = fixed + RECORD_FIXED;
     let end = data + usize::from(u16_at(bytes, fixed + 8)?);
     if end > bytes.len() {
@@ -214,32 +252,46 @@ fn read_record(bytes: &[u8], start: usize, section: Section) -> Result<RecordAt,
         data,
         end,
     };
-    expand_rdata(bytes, &record, &mut Vec::new())?;
+    fields.ttls.push(record.ttl_at);
+    expand_rdata(bytes, &record, fields, &mut Vec::new())?;
     Ok(record)
 }
 
 /// The position behind a name, all of whose pointers hold.
-fn skip_name(bytes: &[u8], at: usize) -> Result<usize, Malformed> {
+fn skip_name(bytes: &[u8], at: usize, fields: &Fields) -> Result<usize, Malformed> {
     let mut name = [0; MAX_NAME];
-    walk_name(bytes, at, &mut name).map(|(end, _)| end)
+    walk_name(bytes, at, fields, &mut name).map(|(end, _)| end)
 }
 
 /// Appends a name without compression; returns the position behind it.
-fn expand_name(bytes: &[u8], at: usize, out: &mut Vec<u8>) -> Result<usize, Malformed> {
+fn expand_name(bytes: &[u8], at: usize, fields: &Fields, out: &mut Vec<u8>) -> Result<usize, Malformed> {
     let mut name = [0; MAX_NAME];
-    let (end, length) = walk_name(bytes, at, &mut name)?;
+    let (end, length) = walk_name(bytes, at, fields, &mut name)?;
     out.extend_from_slice(&name[..length]);
     Ok(end)
 }
 
 /// Follows a name. A pointer has to lead to before the labels that it continues, so the walk ends (RFC 1035 §4.1.4).
-fn walk_name(bytes: &[u8], at: usize, name: &mut [u8; MAX_NAME]) -> Result<(usize, usize), Malformed> {
-    let (mut at, mut run, mut length, mut end) = (at, at, 0, None);
+fn walk_name(
+    bytes: &[u8],
+    at: usize,
+    fields: &Fields,
+    name: &mut [u8; MAX_NAME],
+) -> Result<(usize, usize), Malformed> {
+    // What a pointer leads to came before (RFC 1035 §4.1.4), so it ends before `limit`, where what has the pointer begins.
+    let (mut at, mut run, mut limit, mut length, mut end) = (at, at, usize::MAX, 0, None);
     loop {
         let octet = *bytes.get(at).ok_or(Malformed("a name ends early"))?;
+        let taken = if octet & 0xc0 == 0 { 1 + usize::from(octet) } else { 2 };
+        if at + taken > limit {
+            return Err(Malformed("a name runs into itself"));
+        }
+        if end.is_some() && !fields.spare(at, taken) {
+            return Err(Malformed("a name lies across a TTL"));
+        }
         match octet & 0xc0 {
             0x00 => {
-                let next = at + 1 + usize::from(octet);
+                let next = at + taken;
                 let label = bytes.get(at..next).ok_or(Malformed("a label ends early"))?;
                 let place = name.get_mut(length..length + label.len());
                 place.ok_or(Malformed("a name is longer than 255 bytes"))?.copy_from_slice(label);
@@ -254,8 +306,11 @@ fn walk_name(bytes: &[u8], at: usize, name: &mut [u8; MAX_NAME]) -> Result<(usiz
                 if target >= run || target < HEADER {
                     return Err(Malformed("a compression pointer does not lead back"));
                 }
+                if !fields.may_lead_to(bytes, target) {
+                    return Err(Malformed("a compression pointer leads into a label of the question"));
+                }
                 end = end.or(Some(at + 2));
-                (at, run) = (target, target);
+                (at, run, limit) = (target, target, run);
             }
             _ => return Err(Malformed("an unknown kind of label")),
         }
@@ -290,7 +345,12 @@ fn parts(rtype: u16) -> &'static [Part] {
     }
 }
 
-fn expand_rdata(bytes: &[u8], record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
+fn expand_rdata(
+    bytes: &[u8],
+    record: &RecordAt,
+    fields: &Fields,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
     const SHORT: Malformed = Malformed("an RDATA is shorter than its type needs");
     let mut at = record.data;
     // Nothing in an empty RDATA to expand: it is carried as it is.
@@ -300,7 +360,7 @@ fn expand_rdata(bytes: &[u8], record: &RecordAt, out: &mut Vec<u8>) -> Result<()
         at = match part {
             Part::Bytes(count) => start + count,
             Part::Text => start + 1 + usize::from(*bytes.get(start).ok_or(SHORT)?),
-            Part::Name => expand_name(bytes, start, out)?,
+            Part::Name => expand_name(bytes, start, fields, out)?,
         };
         if at > record.end {
             return Err(SHORT);

@@ -74,6 +74,44 @@ fn a_type_without_names_is_left_alone() {
     assert_eq!(expanded(&message.done())[0].4, rdata);
 }
 
+/// What is kept is given out with other TTLs and in the client's spelling: a name that lay across one of these would change with
+/// them. Found by fuzzing.
+#[test]
+fn a_name_does_not_lie_across_what_is_written_over() {
+    let asked = question("a.example", 1);
+    let ttl_at = Build::answer(&asked).here() + 2 + 4;
+    let to = |target: usize| vec![0xc0 | (target >> 8) as u8, target as u8];
+    // The first TTL reads as a label of one byte, a root and what follows.
+    let with = |target| {
+        let first = Build::answer(&asked).record(Section::Answer, &AT_QUESTION, 16, 0x0161_0000, b"\x01x\0");
+        first.record(Section::Answer, &to(target), 1, 60, &[192, 0, 2, 1]).done()
+    };
+    for (target, expected) in [
+        (ttl_at - 1, Some("a name lies across a TTL")),
+        (ttl_at, Some("a name lies across a TTL")),
+        (ttl_at + 3, Some("a name lies across a TTL")),
+        (ttl_at + 4 + 2, None),
+        (HEADER, None),
+        (HEADER + 1, Some("a compression pointer leads into a label of the question")),
+        (HEADER + 2, None),
+    ] {
+        let said = Packet::parse(&with(target)).err().map(|malformed| malformed.0);
+        assert_eq!(said, expected, "{target}");
+    }
+}
+
+/// An owner that begins with a pointer to just before it, where a byte reads as the length of a label: the label would hold the
+/// pointer and the record's own TTL. Found by fuzzing.
+#[test]
+fn a_name_does_not_run_into_itself() {
+    let asked = question("a.example", 16);
+    let first = Build::answer(&asked).record(Section::Answer, &AT_QUESTION, 16, 9, b"\x0c");
+    let before = first.here() - 1;
+    let owner = [0xc0, before as u8];
+    let message = first.record(Section::Answer, &owner, 1, 0x8000_0001, &[0, 0, 0, 0]).done();
+    assert_eq!(refusal(&message), "a name runs into itself");
+}
+
 #[test]
 fn pointers_have_to_lead_back() {
     let at = Build::answer(&question("a.example", 1)).here();

@@ -19,13 +19,16 @@ impl Changes {
         live("upstream", old.upstreams == new.upstreams);
         live("forward", old.zones == new.zones);
         live("recursive", old.recursive == new.recursive);
+        live("validate", old.validate == new.validate);
         live("hedge-ms", old.hedge == new.hedge);
         live("min-ttl-seconds or max-ttl-seconds", old.ttl == new.ttl);
         live("mount-root", old.mounts.root == new.mounts.root);
         live("mount-alt", old.mounts.alt == new.mounts.alt);
         live("allow", old.allow == new.allow);
         live("upstream-timeout-ms", old.upstream_timeout == new.upstream_timeout);
+        live("cookies", old.cookies == new.cookies);
         live("delegation", old.delegation == new.delegation);
+        live("query-log", old.query_log == new.query_log);
         let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
         restart("network, node, api or data-dir", old.chain == new.chain);
         restart("sign", old.sign == new.sign);

@@ -2,14 +2,18 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use namechain::{
     node::{MULTIADDR, MineMode, Multiaddr},
     types::Network,
 };
 
 use super::ADDRESS;
-use crate::forward::Upstream;
+use crate::{
+    forward::Upstream,
+    os::{NSSWITCH, RESOLV_CONF},
+    seen::{Logged, UnknownLogged},
+};
 
 const MORE: &str = "\
 Examples:
@@ -27,6 +31,8 @@ Examples:
       with a node that runs already
   resolver --network test --peer /ip4/192.0.2.1/tcp/7379
       on the test network, with a node that it knows to begin with
+  resolver --config resolver.toml doctor
+      why does it not work? Every line ends with what to do
   dig @127.0.0.1 -p 5300 www.alice
       ask it
 
@@ -40,6 +46,7 @@ hedge-ms, serve-stale-seconds, min-ttl-seconds, max-ttl-seconds,
 upstream = [] (ask nobody), and the tables
   [[forward]] zone = \"corp.example\", upstream = [\"10.0.0.53\"]: other upstreams for some names
   [[upstreams]] url, bootstrap, ca, pin: an encrypted upstream and whom its certificate is from
+  [validate] mode = \"auto\"|\"on\"|\"off\", trust-anchors, insecure: DNSSEC of legacy names
   [recursive] root-hints, trust-anchor, validate, port, loopback
   [delegation] port = 53, loopback = false: names that delegate their zone.
 
@@ -112,9 +119,17 @@ pub struct Cli {
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub mount_root: Option<Switch>,
 
-    /// Say where it listens in one line of JSON
-    #[arg(long)]
+    /// Log a line for each query: off, on, or with-clients (who asked, too) [default: off]
+    #[arg(long, value_name = "off|on|with-clients", value_parser = logged)]
+    pub query_log: Option<Logged>,
+
+    /// Say where it listens in one line of JSON; what doctor and check-config say, too
+    #[arg(long, global = true)]
     pub json: bool,
+
+    /// What to do instead of answering
+    #[command(subcommand)]
+    pub instead: Option<Instead>,
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
@@ -125,8 +140,39 @@ fn multiaddr(text: &str) -> Result<Multiaddr, &'static str> {
     text.parse().map_err(|_| MULTIADDR)
 }
 
+fn logged(text: &str) -> Result<Logged, UnknownLogged> {
+    text.parse()
+}
+
 fn mine(text: &str) -> Result<MineMode, &'static str> {
     text.parse().map_err(|_| super::MINE)
+}
+
+/// What the program does instead of answering.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Instead {
+    /// Say whether the configuration can be used, and what it comes to
+    ///
+    /// Nothing is started, asked or changed. The flags stand before it, as those of the resolver that it is about:
+    /// resolver --config FILE check-config. It ends with 0, or with 2 and what is wrong.
+    CheckConfig,
+    /// Look for what keeps names from being resolved, and say what to do about it
+    ///
+    /// The flags stand before it, as those of the resolver that it is about: resolver --config FILE doctor. It looks at
+    /// the ports and who has them, at what this machine asks for DNS, at each upstream, the clock, the chain, and the
+    /// resolver that runs, if one does. Nothing is changed. It ends with 0 if nothing is broken, otherwise with 1.
+    Doctor(Doctor),
+}
+
+/// `doctor`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doctor {
+    /// Take this for the file in which the machine names its DNS servers
+    #[arg(long, value_name = "FILE", default_value = RESOLV_CONF)]
+    pub resolv_conf: PathBuf,
+    /// Take this for the file in which the machine says how names are looked up
+    #[arg(long, value_name = "FILE", default_value = NSSWITCH)]
+    pub nsswitch: PathBuf,
 }
 
 /// On or off.

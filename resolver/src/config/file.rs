@@ -66,12 +66,19 @@ pub struct File {
     pub fast_path: Option<bool>,
     /// Threads of the fast path at each address.
     pub workers: Option<usize>,
+    /// `off`, `on` or `with-clients`.
+    pub query_log: Option<String>,
+    /// `off`, `on` or `require`.
+    pub cookies: Option<String>,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,
     /// Whether and how the chain's names are signed.
     #[serde(default)]
     pub sign: super::sign::Table,
+    /// Which answers are validated.
+    #[serde(default)]
+    pub validate: super::validate::Table,
 }
 
 /// One text, or a list of them.
@@ -127,6 +134,8 @@ pub struct ForwardTable {
     pub zone: String,
     /// Its upstreams.
     pub upstream: OneOrMany,
+    /// Whether its answers are validated.
+    pub validate: Option<bool>,
 }
 
 /// The table `recursive`.

@@ -1,10 +1,12 @@
 //! What the resolver is to do: flags over environment over file, checked once.
 
+mod answers;
 mod changes;
 mod cli;
 mod file;
 mod sign;
 mod upstreams;
+mod validate;
 
 use std::{
     ffi::OsString,
@@ -24,14 +26,16 @@ use namechain::{
 use thiserror::Error;
 
 pub use changes::Changes;
-pub use cli::{Cli, Switch};
+pub use cli::{Cli, Doctor, Instead, Switch};
 pub use sign::Sign;
 
 use crate::{
-    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError},
+    cookie::Policy,
+    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError, ValidateConfig},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
+    seen::Logged,
 };
 
 /// Where DNS is answered unless it is said otherwise.
@@ -128,6 +132,8 @@ pub struct Config {
     pub zones: Vec<ForwardZone>,
     /// How the recursive resolver works, where it is an upstream.
     pub recursive: RecursiveConfig,
+    /// Which answers of legacy DNS are validated, and by what.
+    pub validate: ValidateConfig,
     /// Where the chain's names stand.
     pub mounts: Mounts,
     /// Who may ask beside this machine.
@@ -144,10 +150,14 @@ pub struct Config {
     pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// Whether clients are given cookies.
+    pub cookies: Policy,
     /// How the chain's names are signed; `None`: not at all.
     pub sign: Option<Sign>,
     /// How queries over UDP are served.
     pub udp: Udp,
+    /// What is logged of queries.
+    pub query_log: Logged,
     /// Whether the start is told as JSON.
     pub json: bool,
 }
@@ -169,6 +179,7 @@ impl Config {
             upstreams,
             zones: self.zones.clone(),
             recursive: self.recursive.clone(),
+            validate: self.validate.clone(),
             cache_bytes: self.cache_bytes,
             min_ttl: self.ttl.0,
             max_ttl: self.ttl.1,
@@ -206,6 +217,7 @@ where
 const ADDRESS: &str = "is not IP:PORT, as in 127.0.0.1:5300";
 const MINE: &str = "is neither off nor on-demand nor always";
 const THREADS: &str = "is not a number from 1 to 1024";
+const LOGGED: &str = "is neither off nor on nor with-clients";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
@@ -333,6 +345,11 @@ impl Merge {
             (_, Some(workers @ 1..=MAX_WORKERS)) => Udp::Fast(workers),
             _ => return Err(ConfigError::Conflict("workers: there can be 1 to 256 at each address")),
         };
+        let query_log = match (cli.query_log, file.query_log) {
+            (Some(logged), _) => logged,
+            (None, Some(text)) => read("query-log", &text, LOGGED)?,
+            (None, None) => Logged::default(),
+        };
         let on_dev = network == Some(Network::Dev);
         let sign = file.sign.read(&chain, env)?;
         Ok(Config {
@@ -342,6 +359,7 @@ impl Merge {
             upstreams,
             zones: upstreams::zones(&file.forward)?,
             recursive: upstreams::recursive(file.recursive),
+            validate: validate::config(&file.validate)?,
             hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
             serve_stale: seconds(file.serve_stale_seconds, defaults.serve_stale),
             ttl,
@@ -353,7 +371,9 @@ impl Merge {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
+            cookies: answers::cookies(file.cookies.as_deref())?,
             udp,
+            query_log,
             json: cli.json,
         })
     }

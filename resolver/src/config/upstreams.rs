@@ -44,7 +44,7 @@ pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigEr
         if zones.iter().any(|other| other.zone == zone) {
             return Err(wrong("stands there twice: write all its upstreams into one list"));
         }
-        zones.push(ForwardZone { zone, upstreams });
+        zones.push(ForwardZone { zone, upstreams, validate: table.validate });
     }
     Ok(zones)
 }

@@ -1,6 +1,10 @@
 //! A batch of queries: taken together, read together, and what they ask for brought in together.
 
-use std::{io, net::UdpSocket, sync::atomic::AtomicBool};
+use std::{
+    io,
+    net::{IpAddr, UdpSocket},
+    sync::atomic::AtomicBool,
+};
 
 use super::{
     hit::{Asked, probe},
@@ -25,7 +29,7 @@ pub struct Batch {
 struct Read {
     shape: Shape,
     hash: u64,
-    local: bool,
+    client: IpAddr,
 }
 
 impl Batch {
@@ -55,7 +59,7 @@ impl Batch {
                 let shape = Shape::read(datagram, lower)?;
                 let hash = cache.hash(&probe(&shape, &lower[..shape.question]));
                 self.hashes.push(hash);
-                Some(Read { shape, hash, local: ip.is_loopback() })
+                Some(Read { shape, hash, client: ip })
             });
             self.read.push(read);
         }
@@ -73,7 +77,7 @@ impl Batch {
                 shape: read.shape,
                 lower: &lower[..read.shape.question],
                 hash: read.hash,
-                local: read.local,
+                client: read.client,
             });
             (datagram, peer, asked)
         })

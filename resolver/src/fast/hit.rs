@@ -1,6 +1,6 @@
 //! What is known already: the reply out of the cache, or whose the question is.
 
-use std::{cell::OnceCell, time::Duration};
+use std::{cell::OnceCell, net::IpAddr, time::Duration};
 
 use namechain::types::Name;
 
@@ -12,7 +12,10 @@ use super::{
 use crate::{
     basis::{Basis, Ground},
     cache::{Answer, Nature, Probe, Slot},
+    cookie::{Given, Jar, Secrets},
     pipeline::Pipeline,
+    respond::Responder,
+    seen::Origin,
 };
 
 /// One query, read.
@@ -26,8 +29,8 @@ pub struct Asked<'a> {
     pub lower: &'a [u8],
     /// The hash of what the answer is kept under.
     pub hash: u64,
-    /// Whether the client is on this machine.
-    pub local: bool,
+    /// Who asks.
+    pub client: IpAddr,
 }
 
 /// What is known of the world while a batch is worked on.
@@ -37,6 +40,11 @@ pub struct Moment<'a> {
     /// The time by which answers age.
     pub now: Duration,
     epoch: OnceCell<Option<u32>>,
+    /// Where cookies are from, if they are given, and whether they have to be shown from elsewhere.
+    jar: Option<&'a Jar>,
+    must_show: bool,
+    /// Looked up once, when the first client sends one.
+    secrets: OnceCell<(Secrets, u32)>,
     period: OnceCell<u32>,
 }
 
@@ -44,9 +52,9 @@ pub struct Moment<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The reply is written, and has so many bytes.
-    Reply(usize),
+    Reply(usize, Origin),
     /// As `Reply`, and somebody should fetch the answer again.
-    ReplyAndFetch(usize),
+    ReplyAndFetch(usize, Origin),
     /// Nothing is known, and it is for legacy DNS to say.
     Forward,
     /// The slow path.
@@ -59,8 +67,11 @@ impl Asked<'_> {
         probe(&self.shape, self.lower)
     }
 
-    fn write(&self, kept: &Kept<'_>, out: &mut [u8; ROOM]) -> Outcome {
-        kept.write(self.datagram, &self.shape, self.local, out).map_or(Outcome::Slow, Outcome::Reply)
+    fn write(&self, kept: &Kept<'_>, origin: Origin, moment: &Moment<'_>, out: &mut [u8; ROOM]) -> Outcome {
+        let local = self.client.is_loopback();
+        let cookie = moment.cookie(self).map(|(given, _)| given);
+        let written = kept.write(self.datagram, &self.shape, local, cookie.as_ref(), out);
+        written.map_or(Outcome::Slow, |length| Outcome::Reply(length, origin))
     }
 
     /// The reply out of an answer of legacy DNS that has just come.
@@ -75,7 +86,7 @@ impl Asked<'_> {
         }
         let kept =
             Kept { wire: answer.wire(), ttl_places: &[], age: 0, options: answer.options(), ours: false };
-        self.write(&kept, out)
+        self.write(&kept, Origin::Legacy, moment, out)
     }
 }
 
@@ -86,8 +97,28 @@ pub fn probe<'a>(shape: &Shape, lower: &'a [u8]) -> Probe<'a> {
 
 impl<'a> Moment<'a> {
     /// This moment.
-    pub fn new(pipeline: &'a Pipeline) -> Self {
-        Moment { pipeline, now: pipeline.legacy.now(), epoch: OnceCell::new(), period: OnceCell::new() }
+    pub fn new(responder: &'a Responder) -> Self {
+        let pipeline = responder.pipeline();
+        Moment {
+            pipeline,
+            now: pipeline.legacy.now(),
+            epoch: OnceCell::new(),
+            jar: responder.cookies(),
+            must_show: responder.requires_cookies(),
+            secrets: OnceCell::new(),
+            period: OnceCell::new(),
+        }
+    }
+
+    /// The cookies for a client that has sent one, and whether it has shown that it is where it says it is.
+    fn cookie(&self, asked: &Asked<'_>) -> Option<(Given, bool)> {
+        let sent = asked.shape.cookie(asked.datagram)?;
+        let jar = self.jar?;
+        let (secrets, stamp) = self.secrets.get_or_init(|| {
+            let stamp = jar.stamp(self.now);
+            (jar.secrets(stamp), stamp)
+        });
+        Some(secrets.answer(&sent, asked.client, *stamp))
     }
 
     /// The number of the chain's state; `None` if nothing may be said of the chain. Asked for once, when it is needed.
@@ -104,6 +135,12 @@ impl<'a> Moment<'a> {
 
     /// The reply to a query, if it is known.
     pub fn answer(&self, asked: &Asked<'_>, out: &mut [u8; ROOM]) -> Outcome {
+        if self.must_show
+            && !asked.client.is_loopback()
+            && !self.cookie(asked).is_some_and(|(_, known)| known)
+        {
+            return Outcome::Slow;
+        }
         let cache = self.pipeline.legacy.cache();
         let outcome = cache.look(&asked.probe(), asked.hash, self.now, |slot| match slot.nature() {
             Nature::Legacy => self.legacy(asked, slot, out),
@@ -133,9 +170,11 @@ impl<'a> Moment<'a> {
             options: slot.extra(),
             ours: false,
         };
-        let outcome = asked.write(&kept, out);
+        let outcome = asked.write(&kept, Origin::LegacyKept, self, out);
         Some(match outcome {
-            Outcome::Reply(length) if slot.ask(self.millis()) => Outcome::ReplyAndFetch(length),
+            Outcome::Reply(length, origin) if slot.ask(self.millis()) => {
+                Outcome::ReplyAndFetch(length, origin)
+            }
             outcome => outcome,
         })
     }
@@ -153,7 +192,8 @@ impl<'a> Moment<'a> {
                 .filter(|_| basis.grounds().all(|ground| self.pipeline.chain.bears_out(&ground)))?;
         }
         let kept = Kept { wire: slot.wire(), ttl_places: &[], age: 0, options: basis.options(), ours: true };
-        let outcome = asked.write(&kept, out);
+        let origin = if mark == Basis::CONSTANT { Origin::Special } else { Origin::ChainKept };
+        let outcome = asked.write(&kept, origin, self, out);
         slot.set_mark(mark);
         slot.ask(self.millis());
         Some(outcome)

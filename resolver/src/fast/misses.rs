@@ -6,6 +6,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io::{self, ErrorKind},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -44,18 +45,21 @@ pub struct Waiter {
     pub peer: Peer,
     /// The hash of what the answer is kept under.
     hash: u64,
-    /// Whether that is on this machine.
-    local: bool,
+    /// Where that is.
+    client: IpAddr,
+    /// Since when.
+    pub since: Duration,
 }
 
 impl Waiter {
-    fn new(asked: &Asked<'_>, peer: &Peer) -> Self {
+    fn new(asked: &Asked<'_>, peer: &Peer, since: Duration) -> Self {
         Self {
             datagram: asked.datagram.into(),
             shape: asked.shape,
             peer: *peer,
             hash: asked.hash,
-            local: asked.local,
+            client: asked.client,
+            since,
         }
     }
 
@@ -67,7 +71,7 @@ impl Waiter {
             shape: self.shape,
             lower: &lower[..self.shape.question],
             hash: self.hash,
-            local: self.local,
+            client: self.client,
         }
     }
 }
@@ -128,7 +132,7 @@ impl Misses {
         epoll: &Epoll,
         now: Duration,
     ) -> bool {
-        let waiter = |peer| Waiter::new(asked, peer);
+        let waiter = |peer| Waiter::new(asked, peer, now);
         let mut key = [0; MAX_QUESTION + 1];
         let key = key_of(asked, &mut key);
         if let Some(flight) = self.by_question.get(key).and_then(|at| self.flights[*at as usize].as_mut()) {

@@ -12,6 +12,9 @@ mod ports;
 mod reply;
 mod shape;
 mod socket;
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -4,6 +4,7 @@ use super::shape::Shape;
 use crate::{
     answer::MAX_UDP_BYTES,
     cache::wire::{HEADER, rtype},
+    cookie::{self, Given},
 };
 
 /// Room for a reply: the most bytes over UDP, and an odd number of lines of the processor's cache, so that the replies of
@@ -36,9 +37,17 @@ pub struct Kept<'a> {
 impl Kept<'_> {
     /// Writes the reply to a query of this shape; `None` if it is too long for the client. AD is given on to clients on this
     /// machine that understand it.
-    pub fn write(&self, query: &[u8], shape: &Shape, local: bool, out: &mut [u8; ROOM]) -> Option<usize> {
+    pub fn write(
+        &self,
+        query: &[u8],
+        shape: &Shape,
+        local: bool,
+        cookie: Option<&Given>,
+        out: &mut [u8; ROOM],
+    ) -> Option<usize> {
         let body = self.wire.len();
-        let opt = if shape.edns { 11 + self.options.len() } else { 0 };
+        let options = self.options.len() + cookie.map_or(0, |given| 4 + given.len());
+        let opt = if shape.edns { 11 + options } else { 0 };
         let length = body + opt;
         if length > shape.limit || query.len() < HEADER + shape.question || body < HEADER + shape.question {
             return None;
@@ -64,12 +73,18 @@ impl Kept<'_> {
             out[10..12].copy_from_slice(&additional.to_be_bytes());
             let flags = u16::from(shape.dnssec_ok) << 15;
             // The options fit, or the length would not.
-            let fields = [rtype::OPT, MAX_UDP_BYTES, 0, flags, self.options.len() as u16];
+            let fields = [rtype::OPT, MAX_UDP_BYTES, 0, flags, options as u16];
             out[body] = 0;
             for (place, field) in out[body + 1..].chunks_exact_mut(2).zip(fields) {
                 place.copy_from_slice(&field.to_be_bytes());
             }
-            out[body + 11..].copy_from_slice(self.options);
+            let (kept, own) = out[body + 11..].split_at_mut(self.options.len());
+            kept.copy_from_slice(self.options);
+            if let Some(given) = cookie {
+                own[..2].copy_from_slice(&cookie::OPTION.to_be_bytes());
+                own[2..4].copy_from_slice(&(given.len() as u16).to_be_bytes());
+                own[4..].copy_from_slice(given);
+            }
         }
         Some(length)
     }

@@ -9,6 +9,8 @@
 use crate::{
     answer::{MAX_UDP_BYTES, PLAIN_UDP_BYTES},
     cache::wire::{HEADER, rtype},
+    cookie::{self, Sent},
+    query::is_looked_up,
 };
 
 /// The longest question: a name, its type and class.
@@ -18,11 +20,12 @@ const AD: u8 = 0x20;
 const CD: u8 = 0x10;
 /// A root name, type, class, TTL, length.
 const OPT_FIXED: usize = 11;
+/// Options whose data are read: RFC 6975, RFC 5001, RFC 7871.
+const DAU: u16 = 5;
+const NSID: u16 = 3;
+const CLIENT_SUBNET: u16 = 8;
 /// DO in the third byte of the OPT's TTL.
 const DO: u8 = 0x80;
-/// Options that change nothing of what is answered: COOKIE (RFC 7873), of which we have none to give, and PADDING
-/// (RFC 7830), which only encrypted transports answer.
-const IGNORED_OPTIONS: [u16; 2] = [10, 12];
 
 /// What was asked, beside the question's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,9 @@ pub struct Shape {
     pub edns: bool,
     /// The most bytes that the answer may have.
     pub limit: usize,
+    /// Where the data of the first COOKIE option are in the datagram, and how many; none if there is no option, as its data
+    /// have 8 bytes at least.
+    cookie: (u16, u8),
 }
 
 impl Shape {
@@ -70,17 +76,25 @@ impl Shape {
             dnssec_ok: false,
             edns: additional == 1,
             limit: usize::from(PLAIN_UDP_BYTES),
+            cookie: (0, 0),
         };
         if shape.edns {
-            shape.read_opt(rest)?;
+            shape.read_opt(rest, HEADER + question)?;
         } else if !rest.is_empty() {
             return None;
         }
         Some(shape)
     }
 
-    /// The OPT has to be the last of the datagram, with nothing in it that needs work (RFC 6891 §6.1.2).
-    fn read_opt(&mut self, bytes: &[u8]) -> Option<()> {
+    /// What the client sent of cookies, in its datagram.
+    pub fn cookie<'a>(&self, datagram: &'a [u8]) -> Option<Sent<'a>> {
+        let (at, length) = (usize::from(self.cookie.0), usize::from(self.cookie.1));
+        Sent::read(datagram.get(at..at + length)?)
+    }
+
+    /// The OPT, which begins at `start`, has to be the last of the datagram (RFC 6891 §6.1.2). Of its options only COOKIE
+    /// counts: PADDING and keep-alive are nothing over UDP (RFC 7830 §6, RFC 7828 §3.2.1), and what is not known is ignored.
+    fn read_opt(&mut self, bytes: &[u8], start: usize) -> Option<()> {
         let (fixed, mut options) = bytes.split_first_chunk::<OPT_FIXED>()?;
         let &[0, 0, OPT, size_high, size_low, 0, 0, flags, 0, length_high, length_low] = fixed else {
             return None;
@@ -90,10 +104,19 @@ impl Shape {
         }
         while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk::<4>() {
             let length = usize::from(u16::from_be_bytes([l0, l1]));
-            if !IGNORED_OPTIONS.contains(&u16::from_be_bytes([c0, c1])) || length > rest.len() {
-                return None;
+            let (data, after) = rest.split_at_checked(length)?;
+            match u16::from_be_bytes([c0, c1]) {
+                cookie::OPTION if self.cookie.1 == 0 => {
+                    // One of a wrong length is not ours to refuse.
+                    Sent::read(data)?;
+                    let at = start + bytes.len() - rest.len();
+                    self.cookie = (u16::try_from(at).ok()?, u8::try_from(length).ok()?);
+                }
+                // These have a form, and the slow path says when it is broken.
+                DAU | NSID | CLIENT_SUBNET => return None,
+                _ => {}
             }
-            options = &rest[length..];
+            options = after;
         }
         self.dnssec_ok = flags & DO != 0;
         self.wants_ad |= self.dnssec_ok;
@@ -109,7 +132,7 @@ const OPT: u8 = rtype::OPT as u8;
 fn is_answerable(rest: &[u8]) -> bool {
     let &[high, low, 0, 1] = rest else { return false };
     let qtype = u16::from_be_bytes([high, low]);
-    !matches!(qtype, 0 | rtype::OPT | 128 | 249..=254)
+    is_looked_up(qtype)
 }
 
 /// The length of a name without compression, its closing zero included.
@@ -176,7 +199,13 @@ mod tests {
             opt[10] = 12;
             opt.extend_from_slice(&[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
         });
-        assert!(read(&cookie).is_some());
+        let (shape, _) = read(&cookie).unwrap();
+        assert_eq!(shape.cookie(&cookie), Sent::read(&[1, 2, 3, 4, 5, 6, 7, 8]));
+        let unknown = opt(|opt| {
+            opt[10] = 4;
+            opt.extend_from_slice(&[0, 100, 0, 0]);
+        });
+        assert_eq!(read(&unknown).unwrap().0.cookie(&unknown), None);
     }
 
     #[test]
@@ -219,12 +248,20 @@ mod tests {
             ("a flag nobody knows", opt(|opt| opt[7] = 0x40)),
             ("a length that is not there", opt(|opt| opt[10] = 1)),
             (
-                "an option that needs work",
+                "an option that is read",
                 opt(|opt| {
                     opt[10] = 4;
                     opt.extend_from_slice(&[0, 8, 0, 0]);
                 }),
             ),
+            (
+                "a cookie of no length that one can have",
+                opt(|opt| {
+                    opt[10] = 13;
+                    opt.extend_from_slice(&[0, 10, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+                }),
+            ),
+            ("a type that nothing can have", query([1, 0], "a.example", 128, &[])),
             (
                 "an option that ends early",
                 opt(|opt| {

@@ -40,6 +40,7 @@ use crate::{
     current::Current,
     query::{Client, Transport},
     respond::Responder,
+    seen::{Origin, Tally},
 };
 
 const STOP: u64 = 0;
@@ -93,6 +94,7 @@ pub struct Worker {
     outbox: Outbox,
     misses: Misses,
     landed: Vec<Landed>,
+    tally: Arc<Tally>,
 }
 
 impl Worker {
@@ -103,6 +105,7 @@ impl Worker {
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
         let (working, done) = mpsc::channel(1);
         let (version, responder) = (current.version(), current.get());
+        let tally = responder.seen().another_tally();
         Ok(Self {
             outbox: Outbox::default(),
             socket: Arc::new(socket),
@@ -116,6 +119,7 @@ impl Worker {
             epoll,
             misses: Misses::new(FIRST_PORT),
             landed: Vec::new(),
+            tally,
         })
     }
 
@@ -202,7 +206,7 @@ impl Worker {
             self.look_up();
             let responder = self.responder.clone();
             batch.read(&responder);
-            let moment = Moment::new(responder.pipeline());
+            let moment = Moment::new(&responder);
             for (datagram, peer, asked) in batch.queries() {
                 self.query(&moment, datagram, peer, asked.as_ref());
             }
@@ -217,9 +221,9 @@ impl Worker {
     fn query(&mut self, moment: &Moment<'_>, datagram: &[u8], peer: &Peer, asked: Option<&Asked<'_>>) {
         let Some(asked) = asked else { return self.slow(datagram, peer) };
         match moment.answer(asked, self.outbox.next(&self.socket)) {
-            Outcome::Reply(length) => self.outbox.push(length, peer),
-            Outcome::ReplyAndFetch(length) => {
-                self.outbox.push(length, peer);
+            Outcome::Reply(length, origin) => self.push(asked, origin, length, peer, None),
+            Outcome::ReplyAndFetch(length, origin) => {
+                self.push(asked, origin, length, peer, None);
                 self.forward(moment, asked, None);
             }
             Outcome::Forward => {
@@ -229,6 +233,20 @@ impl Worker {
             }
             Outcome::Slow => self.slow(datagram, peer),
         }
+    }
+
+    /// Sends the reply that is in the outbox's next place, and counts it.
+    fn push(
+        &mut self,
+        asked: &Asked<'_>,
+        origin: Origin,
+        length: usize,
+        peer: &Peer,
+        took: Option<Duration>,
+    ) {
+        let reply = &self.outbox.next(&self.socket)[..length];
+        self.responder.seen().gave(&self.tally, peer.ip(), asked.lower, origin, reply, took);
+        self.outbox.push(length, peer);
     }
 
     fn forward(&mut self, moment: &Moment<'_>, asked: &Asked<'_>, peer: Option<&Peer>) -> bool {
@@ -245,7 +263,7 @@ impl Worker {
         if self.landed.is_empty() {
             return;
         }
-        let moment = Moment::new(responder.pipeline());
+        let moment = Moment::new(responder);
         let mut lower = [0; MAX_QUESTION];
         for landed in std::mem::take(&mut self.landed) {
             let (answer, waiters) = match landed {
@@ -258,7 +276,10 @@ impl Worker {
                     .as_ref()
                     .map(|answer| asked.reply_from(answer, &moment, self.outbox.next(&self.socket)));
                 match outcome {
-                    Some(Outcome::Reply(length)) => self.outbox.push(length, &waiter.peer),
+                    Some(Outcome::Reply(length, origin)) => {
+                        let took = moment.now.saturating_sub(waiter.since);
+                        self.push(&asked, origin, length, &waiter.peer, Some(took));
+                    }
                     _ => self.slow(&waiter.datagram, &waiter.peer),
                 }
             }

@@ -61,6 +61,11 @@ impl Flights {
         Ok((receiver, Some(Pilot { flights: self.clone(), key: key.clone(), result: None })))
     }
 
+    /// How many are on their way.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Whether so many are on their way that none should be added which nobody waits for.
     pub fn is_busy(&self) -> bool {
         self.lock().len() >= self.limit.div_ceil(2)

@@ -12,16 +12,28 @@ use super::error::ForwardError;
 use super::flight::{Landed, Pilot, landing};
 use super::query::Asking;
 use super::question::{LegacyQuestion, Reply, ReplySource};
-use super::race::{Job, MAX_SERVERS, Race, is_final};
+use super::race::{Job, MAX_SERVERS, Race, Won, is_final};
 use super::target::Target;
+use super::validate::{Validation, Wish};
+use super::zones::{Zone, Zones};
 use super::{Legacy, is_pseudo_type, loops};
 use crate::cache::{Answer, Cache, Hit, Key, Scope};
 use crate::ede::Ede;
+use crate::notes::{carry, note};
 
 /// How long to wait for a newer answer before one that has run out is given (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1_800);
 /// The TTL of an answer that has run out, in seconds (RFC 8767 §4).
 const STALE_TTL: u32 = 30;
+
+/// What a flight needs on its way; it may outlive the settings that it began with.
+#[derive(Debug)]
+pub struct Desk {
+    pub zones: Zones,
+    pub cache: Arc<Cache>,
+    pub race: Arc<Race>,
+    pub validation: Validation,
+}
 
 impl Legacy {
     /// The answer of the upstreams (RD=1), out of the cache if it is there.
@@ -30,18 +42,12 @@ impl Legacy {
     /// [`ForwardError`], when there is no answer at all.
     pub async fn resolve(&self, question: &LegacyQuestion) -> Result<Reply, ForwardError> {
         let wire: Arc<[u8]> = question.wire().into();
-        let zone = self.zones.of(&wire);
+        let zone = self.desk.zones.of(&wire);
         let token = loops::token(&wire);
-        if let Some(server) = token.and_then(|token| self.race.came_in(&token)) {
+        if let Some(server) = token.and_then(|token| self.desk.race.came_in(&token)) {
             return Err(ForwardError::CameBack(server));
         }
-        let job = Job {
-            question: wire,
-            asking: asking(question, true),
-            servers: zone.targets().to_vec(),
-            zone: zone.name().into(),
-            passes_through: token.is_some(),
-        };
+        let job = self.job(wire, question, zone, token.is_some());
         self.answer(job, zone.scope(), question).await
     }
 
@@ -62,6 +68,8 @@ impl Legacy {
             servers: servers.iter().copied().map(Target::Plain).collect(),
             zone: [0].as_slice().into(),
             passes_through: false,
+            believes_ad: false,
+            wish: Wish::None,
         };
         self.answer(job, Scope::Servers(servers), question).await
     }
@@ -78,23 +86,33 @@ impl Legacy {
         }
         let wire = job.question.clone();
         let key = Key::new(&wire, question.dnssec_ok, question.checking_disabled, scope);
-        let now = self.race.clock.now();
-        match self.cache.get(&key, now) {
+        let now = self.desk.race.clock.now();
+        match self.desk.cache.get(&key, now) {
             Some(Hit::Answer(answer, age, due)) => {
+                note("cache", || {
+                    format!(
+                        "an answer is kept, {age} s old{}",
+                        if due { "; it is fetched again" } else { "" }
+                    )
+                });
                 if due {
                     self.fetch_again(&key, job);
                 }
                 return reply(&answer, age, &wire, ReplySource::Cache);
             }
-            Some(Hit::NoReply) => return self.stale_or(&key, &wire, ForwardError::FailedRecently),
-            None => {}
+            Some(Hit::NoReply) => {
+                note("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
+                return self.stale_or(&key, &wire, ForwardError::FailedRecently);
+            }
+            None => note("cache", || "nothing is kept".into()),
         }
         let (receiver, pilot) = match self.flights.join(&key) {
             Ok(joined) => joined,
             Err(error) => return self.stale_or(&key, &wire, error),
         };
-        if let Some(pilot) = pilot {
-            self.start(pilot, job);
+        match pilot {
+            Some(pilot) => self.start(pilot, job),
+            None => note("legacy", || "the same question is already on its way".into()),
         }
         let landed = match self.stale(&key) {
             Some(_) => tokio::time::timeout(STALE_AFTER, landing(receiver)).await,
@@ -123,38 +141,53 @@ impl Legacy {
     /// Fetches an answer anew, in the background, for whoever found out elsewhere that it is popular and near its end.
     pub fn refresh(&self, question: &LegacyQuestion) {
         let wire: Arc<[u8]> = question.wire().into();
-        let zone = self.zones.of(&wire);
+        let zone = self.desk.zones.of(&wire);
         if zone.targets().is_empty() || is_pseudo_type(question.qtype.into()) {
             return;
         }
         let key = Key::new(&wire, question.dnssec_ok, question.checking_disabled, zone.scope());
-        let job = Job {
-            question: wire,
-            asking: asking(question, true),
-            servers: zone.targets().to_vec(),
-            zone: zone.name().into(),
-            passes_through: false,
-        };
+        let job = self.job(wire, question, zone, false);
         self.fetch_again(&key, job);
     }
 
     fn start(&self, pilot: Pilot, job: Job) {
         // A task of its own: whoever asked first may go away while others wait.
-        let (race, cache) = (self.race.clone(), self.cache.clone());
-        tokio::spawn(async move { fly(&race, &cache, &job, pilot).await });
+        let desk = self.desk.clone();
+        tokio::spawn(carry(async move {
+            let won = match job.wish {
+                Wish::None => desk.race.run(&job).await,
+                Wish::WherePassed | Wish::Always => desk.validated(&job).await,
+            };
+            desk.land(pilot, won);
+        }));
+    }
+
+    fn job(&self, wire: Arc<[u8]>, question: &LegacyQuestion, zone: &Zone, passes_through: bool) -> Job {
+        Job {
+            question: wire,
+            asking: asking(question, true),
+            servers: zone.targets().to_vec(),
+            zone: zone.name().into(),
+            passes_through,
+            believes_ad: true,
+            wish: if passes_through { Wish::None } else { zone.wish() },
+        }
     }
 
     fn stale(&self, key: &Key) -> Option<Arc<Answer>> {
         if !self.serve_stale {
             return None;
         }
-        self.cache.get_stale(key, self.race.clock.now()).map(|(answer, _)| answer)
+        self.desk.cache.get_stale(key, self.desk.race.clock.now()).map(|(answer, _)| answer)
     }
 
     /// What has run out, if there is something (RFC 8767), or the error.
     fn stale_or(&self, key: &Key, question: &[u8], error: ForwardError) -> Result<Reply, ForwardError> {
         match self.stale(key) {
-            Some(stale) => stale_reply(&stale, question),
+            Some(stale) => {
+                note("cache", || format!("what has run out is given: {error}"));
+                stale_reply(&stale, question)
+            }
             None => Err(error),
         }
     }
@@ -164,22 +197,31 @@ fn asking(question: &LegacyQuestion, recursive: bool) -> Asking {
     Asking { recursive, dnssec_ok: question.dnssec_ok, checking_disabled: question.checking_disabled }
 }
 
-async fn fly(race: &Arc<Race>, cache: &Cache, job: &Job, pilot: Pilot) {
-    let result: Landed = match race.run(job).await {
-        Ok(won) => {
-            if let Some((kind, lifetime)) = won.keep {
-                cache.insert(pilot.key(), won.answer.clone(), kind, lifetime, race.clock.now());
+impl Desk {
+    /// Keeps what came, and gives it to all who wait.
+    pub fn land(&self, pilot: Pilot, won: Result<Won, ForwardError>) {
+        let now = self.race.clock.now();
+        let result: Landed = match won {
+            Ok(won) => {
+                match won.keep {
+                    // It takes the place of whatever was there: nothing that has run out may be given for it.
+                    Some((_, life)) if won.bogus => {
+                        self.cache.insert_bad(pilot.key(), won.answer.clone(), life, now)
+                    }
+                    Some((kind, life)) => self.cache.insert(pilot.key(), won.answer.clone(), kind, life, now),
+                    None => {}
+                }
+                Ok((won.answer, won.server))
             }
-            Ok((won.answer, won.server))
-        }
-        Err(error) => {
-            if matches!(error, ForwardError::AllFailed { .. }) {
-                cache.insert_no_reply(pilot.key(), race.clock.now());
+            Err(error) => {
+                if matches!(error, ForwardError::AllFailed { .. }) {
+                    self.cache.insert_no_reply(pilot.key(), now);
+                }
+                Err(error)
             }
-            Err(error)
-        }
-    };
-    pilot.land(result);
+        };
+        pilot.land(result);
+    }
 }
 
 fn reply(answer: &Answer, age: u32, question: &[u8], source: ReplySource) -> Result<Reply, ForwardError> {

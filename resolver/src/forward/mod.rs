@@ -1,7 +1,7 @@
-//! Legacy DNS: the upstreams' answers through the cache.
+//! Legacy DNS: the upstreams' answers, validated, through the cache.
 //!
 //! ```text
-//! LegacyQuestion -> zone -> cache -> one flight per question -> servers in order of latency -> exchange -> check -> cache -> Reply
+//! LegacyQuestion -> zone -> cache -> one flight per question -> servers in order of latency -> exchange -> check -> validate -> cache -> Reply
 //!                                                        exchange: UDP, TCP | channel: TCP, TLS, HTTPS, QUIC, recursive
 //! ```
 
@@ -22,9 +22,12 @@ mod race;
 mod servers;
 mod sockets;
 mod target;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod validate;
 mod zones;
 
 use std::sync::Arc;
@@ -35,8 +38,10 @@ use hickory_proto::rr::Name;
 use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE, MAX_STALE};
 use clock::Clock;
 use flight::Flights;
+use lookup::Desk;
 use race::{MAX_SERVERS, Race};
 use target::Targets;
+use validate::Validation;
 use zones::{MAX_ZONES, Zone, Zones};
 
 pub use crate::cache::CacheStats;
@@ -45,8 +50,10 @@ pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
 pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
+pub use race::UpstreamStanding;
 pub use target::Target;
 pub use upstream::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
+pub use validate::{UpstreamDnssec, ValidateConfig, ValidateMode};
 
 /// How legacy DNS is asked. Every field is a bound or a place.
 #[derive(Debug, Clone)]
@@ -72,6 +79,8 @@ pub struct LegacyConfig {
     pub first_retry: Duration,
     /// How many different questions may be on their way to servers at a time.
     pub max_in_flight: usize,
+    /// Which answers are validated, and by what.
+    pub validate: ValidateConfig,
 }
 
 /// A zone with upstreams of its own. Its names are never asked of anybody else.
@@ -81,6 +90,8 @@ pub struct ForwardZone {
     pub zone: Name,
     /// Who is asked.
     pub upstreams: Vec<Upstream>,
+    /// Whether its answers are validated as all others are; unless that is said, only below a trust anchor of its own.
+    pub validate: Option<bool>,
 }
 
 impl Default for LegacyConfig {
@@ -96,6 +107,7 @@ impl Default for LegacyConfig {
             timeout: Duration::from_secs(5),
             first_retry: Duration::from_millis(400),
             max_in_flight: 1024,
+            validate: ValidateConfig::default(),
         }
     }
 }
@@ -103,11 +115,10 @@ impl Default for LegacyConfig {
 /// Legacy DNS. Its questions are asked from within a tokio runtime.
 #[derive(Debug)]
 pub struct Legacy {
-    zones: Zones,
-    cache: Arc<Cache>,
+    desk: Arc<Desk>,
     flights: Arc<Flights>,
-    race: Arc<Race>,
     serve_stale: bool,
+    validate: ValidateConfig,
 }
 
 impl Legacy {
@@ -121,15 +132,29 @@ impl Legacy {
         Self::with_cache(config, cache, Arc::new(Clock::start()))
     }
 
+    /// As [`Legacy::new`], at another time of day: signatures are judged as if it were so many seconds after 1970 now.
+    ///
+    /// # Errors
+    /// As [`Legacy::new`].
+    pub fn at(config: LegacyConfig, unix: u64) -> Result<Self, ForwardError> {
+        let cache = Arc::new(Cache::with_stale(config.cache_bytes, config.serve_stale));
+        Self::with_cache(config, cache, Arc::new(Clock::at(unix)))
+    }
+
     /// The same answers with other settings, of which `cache_bytes` and how long stale answers are kept stay as they are.
     /// What is kept for names that are asked of others now is forgotten.
     ///
     /// # Errors
     /// As [`Legacy::new`]; nothing is forgotten then.
     pub fn reconfigured(&self, config: LegacyConfig) -> Result<Self, ForwardError> {
-        let new = Self::with_cache(config, self.cache.clone(), self.race.clock.clone())?;
-        for zone in new.zones.other_than(&self.zones).chain(self.zones.other_than(&new.zones)) {
-            self.cache.flush_zone(zone.name());
+        let new = Self::with_cache(config, self.desk.cache.clone(), self.desk.race.clock.clone())?;
+        for zone in
+            new.desk.zones.other_than(&self.desk.zones).chain(self.desk.zones.other_than(&new.desk.zones))
+        {
+            self.desk.cache.flush_zone(zone.name());
+        }
+        if new.validate != self.validate {
+            self.desk.cache.flush();
         }
         Ok(new)
     }
@@ -149,49 +174,71 @@ impl Legacy {
         }
         let mut targets = Targets::new(&config.recursive, &clock);
         let rest = targets.of(&config.upstreams)?;
+        let anchors = config.validate.anchors(&config.zones)?;
         let mut zones = Vec::new();
         for zone in &config.zones {
-            zones.push(Zone::new(question::name_wire(&zone.zone), targets.of(&zone.upstreams)?));
+            let name = question::name_wire(&zone.zone);
+            zones.push(Zone::new(name, targets.of(&zone.upstreams)?, config.validate.wish_of(zone)));
         }
         let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
-        Ok(Self {
-            zones: Zones::new(zones, rest),
+        let desk = Desk {
+            zones: Zones::new(zones, rest, config.validate.wish()),
             cache,
-            flights: Flights::new(config.max_in_flight),
             race: Arc::new(Race::new(clock, config.timeout, config.first_retry, ttl)),
+            validation: Validation::new(anchors, config.max_in_flight),
+        };
+        Ok(Self {
+            desk: Arc::new(desk),
+            flights: Flights::new(config.max_in_flight),
             serve_stale: !config.serve_stale.is_zero(),
+            validate: config.validate,
         })
     }
 
     /// Whether a name is in a zone with upstreams of its own.
     pub fn has_zone(&self, name: &Name) -> bool {
-        !self.zones.of(&question::name_wire(name)).is_rest()
+        !self.desk.zones.of(&question::name_wire(name)).is_rest()
     }
 
     /// Whether the same upstreams are asked for both names: only then may one's answer speak of the other.
     pub fn same_zone(&self, one: &Name, other: &Name) -> bool {
-        let zone = |name: &Name| self.zones.of(&question::name_wire(name)).name();
+        let zone = |name: &Name| self.desk.zones.of(&question::name_wire(name)).name();
         zone(one) == zone(other)
+    }
+
+    /// How the upstreams do, each once, those of zones of their own included.
+    pub fn upstreams(&self) -> Vec<UpstreamStanding> {
+        self.desk.zones.targets().into_iter().map(|target| self.desk.race.standing(target)).collect()
     }
 
     /// The answers that are kept.
     pub fn cache(&self) -> &Cache {
-        &self.cache
+        &self.desk.cache
     }
 
     /// The time by which answers age: since legacy DNS was set up.
     pub fn now(&self) -> Duration {
-        self.race.clock.now()
+        self.desk.race.clock.now()
+    }
+
+    /// Puts its clock forward: answers age, and servers that failed are forgiven. For whoever plays through what takes days.
+    pub fn put_forward(&self, by: Duration) {
+        self.desk.race.clock.put_forward(by);
+    }
+
+    /// How many different questions are on their way to servers.
+    pub fn in_flight(&self) -> usize {
+        self.flights.count()
     }
 
     /// What the cache holds and how it did.
     pub fn cache_stats(&self) -> CacheStats {
-        self.cache.stats()
+        self.desk.cache.stats()
     }
 
     /// Forgets every answer; how many went.
     pub fn flush(&self) -> u64 {
-        self.cache.flush()
+        self.desk.cache.flush()
     }
 }
 

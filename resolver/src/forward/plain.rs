@@ -70,16 +70,20 @@ pub enum PlainReply {
 
 impl Legacy {
     /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case). `None` if there is none,
-    /// if the one that would be asked first speaks something else, or if the name is in a zone with upstreams of its own.
+    /// if the one that would be asked first speaks something else, if the name is in a zone with upstreams of its own, or if the
+    /// answer is to be validated.
     pub fn plain_upstream(&self, name: &[u8]) -> Option<SocketAddr> {
-        let zone = self.zones.of(name);
-        let fastest = zone.is_rest().then(|| self.race.fastest(zone.targets()))??;
+        let zone = self.desk.zones.of(name);
+        if self.desk.validation.concerns(zone, self.now()) {
+            return None;
+        }
+        let fastest = zone.is_rest().then(|| self.desk.race.fastest(zone.targets()))??;
         fastest.plain()
     }
 
     /// How long to wait for an upstream before somebody else is asked.
     pub fn plain_patience(&self, server: SocketAddr) -> Duration {
-        self.race.patience(&server.into())
+        self.desk.race.patience(&server.into())
     }
 
     /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the upstream that would be asked
@@ -96,7 +100,7 @@ impl Legacy {
             return None;
         }
         let server = self.plain_upstream(question)?;
-        let manners = self.race.manners(&server.into());
+        let manners = self.desk.race.manners(&server.into());
         let asking = Asking { recursive: true, dnssec_ok, checking_disabled };
         Some(PlainTry {
             server,
@@ -130,11 +134,11 @@ impl Legacy {
         let Ok(answer) = Answer::new(&packet, asked.query.question(), from.ip().is_loopback()) else {
             return PlainReply::Other;
         };
-        self.race.replied(&from.into(), rtt, asked.manners);
+        self.desk.race.replied(&from.into(), rtt, asked.manners);
         let answer = Arc::new(answer);
         if let Some((kind, lifetime)) = lifetime(&packet, false) {
-            let lifetime = self.race.bounded(&answer, lifetime);
-            self.cache.insert(&asked.key, answer.clone(), kind, lifetime, self.race.clock.now());
+            let lifetime = self.desk.race.bounded(&answer, lifetime);
+            self.desk.cache.insert(&asked.key, answer.clone(), kind, lifetime, self.desk.race.clock.now());
         }
         let alias = packet.records().iter().any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
         PlainReply::Answer { answer, alias }
@@ -142,6 +146,6 @@ impl Legacy {
 
     /// No answer came within `waited`: the upstream is thought of as slow from now on.
     pub fn plain_failed(&self, server: SocketAddr, waited: Duration) {
-        self.race.slow(&server.into(), waited);
+        self.desk.race.slow(&server.into(), waited);
     }
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -16,8 +18,11 @@ use super::loops::{self, Loops, Token};
 use super::query::{Asking, Manners};
 use super::servers::{Servers, TEST_AGAIN};
 use super::target::Target;
+use super::validate::Wish;
 use crate::cache::wire::rcode;
 use crate::cache::{Answer, Kind, lifetime};
+use crate::dnssec::Name;
+use crate::notes::note;
 
 /// How often a question is sent in all.
 const MAX_TRIES: usize = 6;
@@ -34,6 +39,8 @@ pub struct Won {
     pub answer: Arc<Answer>,
     pub server: Target,
     pub keep: Option<(Kind, Duration)>,
+    /// It is a refusal of ours, as what came was bogus.
+    pub bogus: bool,
 }
 
 /// A question, and who may be asked.
@@ -47,6 +54,27 @@ pub struct Job {
     pub zone: Arc<[u8]>,
     /// The question is another resolver's look-out for circles: whoever leads back to us is asked too.
     pub passes_through: bool,
+    /// Whether AD is taken over from a server to which nobody is between.
+    pub believes_ad: bool,
+    /// Whether the answer is validated.
+    pub wish: Wish,
+}
+
+/// How an upstream does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamStanding {
+    /// What it is.
+    pub name: String,
+    /// How often it replied.
+    pub replied: u64,
+    /// How often it could not be reached, refused, or made no sense.
+    pub failed: u64,
+    /// How often it let us wait, so that another was asked beside it.
+    pub slow: u64,
+    /// The latency that it is thought to have; `None`: it was not asked yet.
+    pub latency: Option<Duration>,
+    /// Whether it was found to lead back to us.
+    pub leads_back: bool,
 }
 
 /// How questions are put to servers.
@@ -183,15 +211,29 @@ impl Race {
     async fn one_try(self: Arc<Self>, server: Target, job: Job) -> Result<Won, ExchangeError> {
         let started = self.clock.now();
         let manners = self.servers().manners(&server, started);
+        note("upstream", || {
+            format!(
+                "{server} is asked for {}{}",
+                shown(&job.question),
+                if job.asking.recursive { "" } else { ", without recursion" }
+            )
+        });
         let result = self.exchange.ask(&server, &job.question, job.asking, manners).await;
         let result = result.and_then(|replied| {
-            let won = self.judge(&server, job.asking, &replied)?;
+            let won = self.judge(&server, &job, &replied)?;
             let now = self.clock.now();
             match won.answer.rcode() {
                 rcode::REFUSED | rcode::NOTIMP => self.servers().failed(&server, now),
                 _ => self.servers().replied(&server, now.saturating_sub(started), replied.manners, now),
             }
             Ok(won)
+        });
+        note("upstream", || {
+            let took = self.clock.now().saturating_sub(started).as_micros();
+            match &result {
+                Ok(won) => format!("{server} replied in {took} us: {}", said(&won.answer)),
+                Err(error) => format!("{error}, after {took} us"),
+            }
         });
         if result.is_err() {
             self.servers().failed(&server, self.clock.now());
@@ -200,13 +242,13 @@ impl Race {
         result
     }
 
-    fn judge(&self, server: &Target, asking: Asking, replied: &Replied) -> Result<Won, ExchangeError> {
-        let keep_ad = asking.recursive && server.is_near();
+    fn judge(&self, server: &Target, job: &Job, replied: &Replied) -> Result<Won, ExchangeError> {
+        let keep_ad = job.asking.recursive && job.believes_ad && server.is_near();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
         let (packet, answer) = replied.read(keep_ad).map_err(|error| malformed(error.0))?;
         let keep =
-            lifetime(&packet, !asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
-        Ok(Won { keep, answer: Arc::new(answer), server: server.clone() })
+            lifetime(&packet, !job.asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
     /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.
@@ -292,8 +334,39 @@ impl Race {
         }
     }
 
+    /// What is known of a server.
+    pub fn standing(&self, server: &Target) -> UpstreamStanding {
+        let servers = self.servers();
+        let counts = servers.counts(server);
+        UpstreamStanding {
+            name: server.to_string(),
+            replied: counts.replied,
+            failed: counts.failed,
+            slow: counts.slow,
+            latency: servers.expected(server, self.clock.now()),
+            leads_back: servers.leads_back(server),
+        }
+    }
+
     fn servers(&self) -> MutexGuard<'_, Servers> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question in words.
+fn shown(question: &[u8]) -> String {
+    let (name, rest) = question.split_at(question.len().saturating_sub(4));
+    let rtype = rest.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    format!("{} {}", Name::of(name), RecordType::from(rtype))
+}
+
+/// What a reply says, in words.
+fn said(answer: &Answer) -> String {
+    let count = answer.wire().get(6..8).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    match answer.rcode() {
+        rcode::NOERROR => format!("{count} records"),
+        rcode::NXDOMAIN => "no such name".into(),
+        code => format!("{:?}", ResponseCode::from(0, code)).to_uppercase(),
     }
 }
 

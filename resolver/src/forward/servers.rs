@@ -30,6 +30,16 @@ struct Server {
     leads_back: bool,
     /// It kept somebody waiting, and was not tested since.
     suspect: bool,
+    /// How often it replied, could not be reached or refused, and let us wait.
+    counts: Counts,
+}
+
+/// How tries with a server ended, since it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub replied: u64,
+    pub failed: u64,
+    pub slow: u64,
 }
 
 /// The table. Times are since any fixed moment.
@@ -69,6 +79,11 @@ impl Servers {
         Some(known.latency / 2u32.saturating_pow(u32::try_from(idle).unwrap_or(u32::MAX)))
     }
 
+    /// How tries with a server ended.
+    pub fn counts(&self, server: &Target) -> Counts {
+        self.known.get(server).map(|known| known.counts).unwrap_or_default()
+    }
+
     /// What a server takes, as far as is known.
     pub fn manners(&self, server: &Target, now: Duration) -> Manners {
         let known = self.known.get(server);
@@ -84,6 +99,7 @@ impl Servers {
         let known = self.entry(server, latency);
         known.latency = if known.failing { latency } else { (known.latency * 7 + latency) / 8 };
         (known.failing, known.suspect, known.used) = (false, false, now);
+        known.counts.replied += 1;
         if before.edns && !manners.edns {
             known.no_edns_until = now + REMEMBER_LACK;
         }
@@ -97,12 +113,14 @@ impl Servers {
         let known = self.entry(server, waited);
         known.latency = (known.latency * 2).max(waited).min(FAILED);
         (known.failing, known.suspect, known.used) = (true, true, now);
+        known.counts.slow += 1;
     }
 
     /// A server can't be reached, or refuses everything.
     pub fn failed(&mut self, server: &Target, now: Duration) {
         let known = self.entry(server, FAILED);
         (known.latency, known.failing, known.used) = (FAILED, true, now);
+        known.counts.failed += 1;
     }
 
     /// Whether a server leads back to us, as far as is known.
@@ -146,6 +164,7 @@ impl Servers {
             tested: None,
             leads_back: false,
             suspect: false,
+            counts: Counts::default(),
         })
     }
 }

@@ -117,6 +117,15 @@ impl FromStr for Upstream {
 }
 
 impl Upstream {
+    /// Whether a server that listens on these addresses is itself this upstream.
+    pub fn is_one_of(&self, listen: &[SocketAddr]) -> bool {
+        let (Upstream::Plain(asked) | Upstream::Tcp(asked)) = self else { return false };
+        listen.iter().any(|own| {
+            own.port() == asked.port()
+                && (own.ip() == asked.ip() || (own.ip().is_unspecified() && asked.ip().is_loopback()))
+        })
+    }
+
     /// Reads an upstream, with what is said of it elsewhere.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Which upstreams a name is asked of: those of the longest zone that it is in, and of no others.
 
 use super::target::Target;
+use super::validate::Wish;
 use crate::cache::Scope;
 
 /// The most zones with upstreams of their own.
@@ -11,13 +12,19 @@ pub const MAX_ZONES: usize = 256;
 pub struct Zone {
     name: Vec<u8>,
     targets: Vec<Target>,
+    wish: Wish,
 }
 
 impl Zone {
     /// `name` in wire form.
-    pub fn new(mut name: Vec<u8>, targets: Vec<Target>) -> Self {
+    pub fn new(mut name: Vec<u8>, targets: Vec<Target>, wish: Wish) -> Self {
         name.make_ascii_lowercase();
-        Self { name, targets }
+        Self { name, targets, wish }
+    }
+
+    /// Which of its answers are validated.
+    pub fn wish(&self) -> Wish {
+        self.wish
     }
 
     /// Its name in wire form, in lower case.
@@ -62,10 +69,10 @@ pub struct Zones(Vec<Zone>);
 
 impl Zones {
     /// `rest` are the upstreams for everything that is in none of the zones.
-    pub fn new(mut zones: Vec<Zone>, rest: Vec<Target>) -> Self {
+    pub fn new(mut zones: Vec<Zone>, rest: Vec<Target>, wish: Wish) -> Self {
         // A longer name in wire form can't be a parent of a shorter one.
         zones.sort_by_key(|zone| std::cmp::Reverse(zone.name.len()));
-        zones.push(Zone::new(vec![0], rest));
+        zones.push(Zone::new(vec![0], rest, wish));
         Self(zones)
     }
 
@@ -74,6 +81,22 @@ impl Zones {
         // There is always the last one, which has every name.
         let last = self.0.len() - 1;
         self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
+    }
+
+    /// Everybody who is asked, each once.
+    pub fn targets(&self) -> Vec<&Target> {
+        let mut all: Vec<&Target> = Vec::new();
+        for target in self.0.iter().rev().flat_map(Zone::targets) {
+            if !all.contains(&target) {
+                all.push(target);
+            }
+        }
+        all
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Zone> {
+        self.0.iter()
     }
 
     /// The zones with upstreams of their own that others do not have, or not with the same upstreams.
@@ -92,8 +115,9 @@ mod tests {
 
     #[test]
     fn the_longest_zone_has_it() {
-        let zone = |text: &str| Zone::new(name(text), Vec::new());
-        let zones = Zones::new(vec![zone("Example"), zone("corp.example"), zone("lab")], Vec::new());
+        let zone = |text: &str| Zone::new(name(text), Vec::new(), Wish::None);
+        let zones =
+            Zones::new(vec![zone("Example"), zone("corp.example"), zone("lab")], Vec::new(), Wish::None);
         for (asked, expected) in [
             ("www.corp.example", "corp.example"),
             ("CORP.Example", "corp.example"),

@@ -14,6 +14,8 @@ pub use resolv_conf::{Skipped, SystemDns, Why, parse};
 
 /// Where Unix systems name their DNS servers (resolv.conf(5)).
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Where Unix systems say who is asked for the name of a host (nsswitch.conf(5)).
+pub const NSSWITCH: &str = "/etc/nsswitch.conf";
 /// No more of that file is read, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 

@@ -15,6 +15,7 @@ use super::{Pipeline, Step, failed, follow, legacy_question};
 use crate::{
     answer::Answer,
     ede::Ede,
+    notes::note,
     query::Question,
     wire,
     zone::{Cut, Mounted, NameServer},
@@ -48,6 +49,12 @@ impl Pipeline {
                 return Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NO_REACHABLE_AUTHORITY, why))
                     .into();
             }
+            note("delegated", || {
+                format!(
+                    "{below} is asked of {}",
+                    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+                )
+            });
             let reply = match self.legacy.ask(&addresses, &legacy_question(question, &asked)).await {
                 Ok(reply) => reply.message,
                 Err(error) => return failed(&error).into(),

@@ -21,10 +21,12 @@ use crate::{
     basis::Ground,
     chain::{ChainError, ChainSource, Standing},
     ede::Ede,
-    forward::{self, ForwardError, Legacy, LegacyQuestion},
+    forward::{self, ForwardError, Legacy, LegacyQuestion, ReplySource},
     mount::{Mount, Mounts},
+    notes::note,
     query::Question,
     route::{Route, route},
+    seen::Origin,
     sign::{Denial, Signer},
     special,
     zone::{Mounted, Said},
@@ -92,10 +94,18 @@ impl Pipeline {
         let (mut authoritative, mut authentic, mut signed) = (None, true, 0);
         let mut proofs: Vec<Record> = Vec::new();
         let mut grounds = Some(Vec::new());
+        let mut origin = None;
         let form = self.form(question);
         while *steps > 0 {
             *steps -= 1;
-            let mut step = match self.route(&name) {
+            let route = self.route(&name);
+            note("route", || self.whose(&name, &route));
+            let by_route = match route {
+                Route::Special(_) => Origin::Special,
+                Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
+                Route::Legacy => Origin::Refused,
+            };
+            let mut step = match route {
                 Route::Special(special) => special::answer(special, question, &name).into(),
                 Route::MountPoint => self.mount_point(question, &name, &form).into(),
                 Route::NoSuchName => {
@@ -110,6 +120,11 @@ impl Pipeline {
                     self.legacy(question, &name).await
                 }
             };
+            // Counted is whose name was asked for, not where its aliases lead.
+            let origin = *origin.get_or_insert(match step.answer.origin {
+                Origin::Refused => by_route,
+                other => other,
+            });
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
             authentic &= step.answer.authentic;
@@ -117,11 +132,12 @@ impl Pipeline {
             records.extend(std::mem::take(&mut step.answer.answers));
             match step.next {
                 Some(target) => {
+                    note("route", || format!("{name} leads on to {target}"));
                     proofs.extend(step.answer.authorities.into_iter().filter(is_proof));
                     name = target;
                 }
                 None if step.answer.rcode == ResponseCode::ServFail => {
-                    return Answer { answers: Vec::new(), ..step.answer };
+                    return Answer { answers: Vec::new(), origin, ..step.answer };
                 }
                 None => {
                     proofs.extend(std::mem::take(&mut step.answer.authorities));
@@ -134,6 +150,7 @@ impl Pipeline {
                         answers,
                         authorities,
                         grounds,
+                        origin,
                         ..last
                     };
                 }
@@ -148,6 +165,31 @@ impl Pipeline {
         if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
     }
 
+    /// The same in words, for a trace.
+    fn whose(&self, name: &Name, route: &Route) -> String {
+        match route {
+            Route::Special(_) => format!("{name} is a special-use name: answered here, asked of nobody"),
+            Route::MountPoint => format!("{name} is where the names of the chain stand"),
+            Route::NoSuchName => {
+                format!("{name} is below namechain.alt., with a label that no name can have")
+            }
+            Route::Chain(label, Mount::Alt) => {
+                format!("{name} is for the chain: {label}, below namechain.alt.")
+            }
+            Route::Chain(label, Mount::Root) => {
+                format!(
+                    "{name} is for the chain: {label} at the root, and for legacy DNS if nobody has registered that"
+                )
+            }
+            Route::Legacy if self.legacy.has_zone(name) => {
+                format!("{name} is for legacy DNS: it is in a zone with upstreams of its own")
+            }
+            Route::Legacy => {
+                format!("{name} is for legacy DNS: its last label can't be registered on the chain")
+            }
+        }
+    }
+
     /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
     async fn chain(&self, place: Place<'_>, steps: &mut u8, grounds: &mut Option<Vec<Ground>>) -> Step {
         let Place { question, name, label, mount, form } = place;
@@ -158,6 +200,7 @@ impl Pipeline {
             }
             standing
         });
+        note("chain", || looked_up(&label, &looked));
         let zone = match (looked, mount) {
             (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
             (Ok(Standing::Unregistered), Mount::Root) => {
@@ -178,7 +221,9 @@ impl Pipeline {
             }
         };
         let nothing = |denial| form.nothing(mount, question, name, denial, zone.soa()).into();
-        match zone.answer(name, question.qtype) {
+        let said = zone.answer(name, question.qtype);
+        note("zone", || said.told(question.qtype));
+        match said {
             Said::Records(records) => form.records(mount, records).into(),
             Said::NoName => nothing(Denial::Name),
             Said::NoData(types) => nothing(Denial::Data(types)),
@@ -205,9 +250,12 @@ impl Pipeline {
             let why = "not a name of the chain, and the question is not to ask others";
             return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why)).into();
         }
-        let (reply, ede) = match self.legacy.resolve(&legacy_question(question, name)).await {
-            Ok(reply) => (reply.message, reply.ede),
-            Err(error) => return failed(&error).into(),
+        let (reply, ede, origin) = match self.legacy.resolve(&legacy_question(question, name)).await {
+            Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
+            Err(error) => {
+                note("legacy", || format!("no answer: {error}"));
+                return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
+            }
         };
         let answer = Answer {
             rcode: reply.metadata.response_code,
@@ -217,8 +265,10 @@ impl Pipeline {
             authorities: reply.authorities,
             additionals: reply.additionals,
             ede,
+            origin,
             signed: 0,
             grounds: None,
+            cookie: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of other upstreams.
         follow(answer, name, question.qtype, |target| {
@@ -246,6 +296,27 @@ impl Pipeline {
             }
         }
         found
+    }
+}
+
+/// What the chain said, in words.
+fn looked_up(label: &ChainName, looked: &Result<Standing, ChainError>) -> String {
+    match looked {
+        Ok(Standing::Active(zone)) => {
+            format!("{label} is registered, last changed at height {}", zone.serial())
+        }
+        Ok(Standing::Unregistered) => format!("nobody has registered {label}"),
+        Ok(Standing::Lapsed(_, why)) => format!("{label}: {why}"),
+        Err(error) => format!("{label} can't be looked up: {error}"),
+    }
+}
+
+/// From where a reply of legacy DNS came.
+fn origin(source: &ReplySource) -> Origin {
+    match source {
+        ReplySource::Server(_) => Origin::Legacy,
+        ReplySource::Cache => Origin::LegacyKept,
+        ReplySource::Stale => Origin::LegacyStale,
     }
 }
 

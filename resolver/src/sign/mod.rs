@@ -8,7 +8,6 @@
 //! A signature says that this resolver has read the chain so. Those who trust its key trust that.
 
 mod canonical;
-mod clock;
 mod denial;
 mod file;
 mod key;
@@ -25,7 +24,7 @@ use data_encoding::{BASE64, HEXUPPER};
 use hickory_proto::rr::{Name, Record, RecordType};
 use thiserror::Error;
 
-use crate::{mount::ALT_LABELS, wire};
+use crate::{mount::ALT_LABELS, wall, wire};
 pub use canonical::{RrsigFields, signed_data};
 pub use denial::Denial;
 pub use key::{Algorithm, Key, ds_of, key_tag};
@@ -133,7 +132,7 @@ impl Signer {
     /// # Errors
     /// [`SignError`], if there is no key then.
     pub fn open(path: &Path, algorithm: Option<Algorithm>) -> Result<Self, SignError> {
-        Ok(Self::new(file::load_or_make(path, algorithm)?, clock::now))
+        Ok(Self::new(file::load_or_make(path, algorithm)?, wall::now))
     }
 
     /// With this key; `clock` says the seconds since 1970.

@@ -75,6 +75,23 @@ pub struct NameServer {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Said {
+    /// What it is in words, for a trace.
+    pub fn told(&self, qtype: RecordType) -> String {
+        match self {
+            Said::NoName => "its records have no such name".into(),
+            Said::NoData(_) => format!("its records have the name, without {qtype}"),
+            Said::Records(records) => format!("its records have the answer: {} of them", records.len()),
+            Said::TooLong(_) => "its records make a name of this that is too long".into(),
+            Said::Follow(_, target) => format!("its records say that this is an alias of {target}"),
+            Said::Delegated(cut) => {
+                let servers: Vec<String> = cut.servers.iter().map(|server| server.name.to_string()).collect();
+                format!("its records delegate {} to {}", cut.zone, servers.join(", "))
+            }
+        }
+    }
+}
+
 impl Mounted {
     /// The zone of `name`, which lies at or below the zone's name at `mount`.
     pub fn new(zone: Arc<Zone>, mount: Mount, name: &Name) -> Self {

@@ -38,6 +38,9 @@ fn layout(rtype: u16) -> Option<&'static [Field]> {
         33 => &[Skip(6), Name],
         // NAPTR (RFC 3403 §4.1).
         35 => &[Skip(4), Text, Text, Text, Name],
+        // SIG (RFC 2535 §4.1) and NXT (RFC 2535 §5.2): nobody asks for them, but whoever reads them looks for names.
+        24 => &[Skip(18), Name, Rest],
+        30 => &[Name, Rest],
         // SVCB and HTTPS (RFC 9460 §2.2).
         64 | 65 => &[Skip(2), Name, Rest],
         _ => return None,
@@ -123,6 +126,9 @@ mod tests {
             (15, b"\0\x0a"),
             (65, b"\0\x01"),
             (35, b"\0\x01\0\x02\x09u"),
+            // Found by fuzzing: with ANY it got into answers, which then nobody could read.
+            (24, b"\x34\x12\x0d\x03\x02hi\x02hhhh\0hhh\0hhh\0\xc0"),
+            (30, b"\x40"),
         ] {
             assert_eq!(names(rtype, bad), None, "type {rtype} {bad:?}");
         }

@@ -7,6 +7,7 @@ mod letters;
 mod operations;
 mod peer;
 mod proofs;
+mod trace;
 mod trust;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -21,6 +22,7 @@ pub use letters::{BundleCommand, BundleFile, Lookup, Open, Resolve, Seal};
 pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
 pub use peer::{Bundle, PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
 pub use proofs::{Prove, Verify};
+pub use trace::TraceArgs;
 pub use trust::{AnchorFormat, TrustAnchor};
 
 const EXIT_CODES: &str = "\
@@ -173,6 +175,12 @@ pub enum Command {
     Status(Status),
     /// Show who the node's peers are
     Peers,
+    /// Resolve a name, and tell how: whose it is, who was asked, why, and what came back
+    ///
+    /// The resolver whose API --node is answers the question as it would answer a program's, and tells
+    /// what happened on the way: whether the chain or legacy DNS has the name and why, what was kept,
+    /// which upstreams were asked and how long each took, whether signatures hold, where aliases lead.
+    Trace(TraceArgs),
     /// Make a resolver forget answers that it keeps
     #[command(subcommand)]
     Cache(CacheCommand),

@@ -29,6 +29,8 @@ pub enum AnchorFormat {
     Unbound,
     /// Statements for named.conf; BIND 9.16 and later
     Bind,
+    /// A file for delv -a FILE +root=namechain.alt
+    Delv,
     /// A file for /etc/dnssec-trust-anchors.d, which systemd-resolved reads
     Systemd,
 }

@@ -14,6 +14,7 @@ mod register;
 mod scan;
 mod show;
 mod status;
+mod trace;
 mod trust_anchor;
 mod update;
 mod verify;
@@ -499,6 +500,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status(args) => status::run(ui, &client()?, &args),
         Command::Peers => peers::run(ui, &client()?),
+        Command::Trace(args) => trace::run(ui, &client()?, &args),
         Command::Cache(command) => cache::run(ui, &client()?, &command),
         Command::TrustAnchor(args) => trust_anchor::run(ui, client, &args),
     }

@@ -58,6 +58,7 @@ pub fn run(
         Some(AnchorFormat::Dnskey) => anchor.dnskey.clone(),
         Some(AnchorFormat::Unbound) => said.unbound(),
         Some(AnchorFormat::Bind) => said.bind(),
+        Some(AnchorFormat::Delv) => said.delv(),
         Some(AnchorFormat::Systemd) => said.systemd(),
     };
     let (unbound, bind, systemd) = (said.unbound(), said.bind(), said.systemd());
@@ -152,12 +153,16 @@ impl Said<'_> {
     fn bind(&self) -> String {
         let forwarders: String =
             self.servers.iter().map(|server| format!(" {} port {};", server.ip(), server.port())).collect();
+        let name = self.anchor.zone.trim_end_matches('.');
+        let delv = self.delv();
+        format!("{delv}\nzone \"{name}\" {{ type forward; forward only; forwarders {{{forwarders} }}; }};")
+    }
+
+    fn delv(&self) -> String {
         let TrustAnchor { zone, key_tag, algorithm, ds, .. } = self.anchor;
         let digest = ds.rsplit(' ').next().unwrap_or_default();
-        let name = zone.trim_end_matches('.');
         format!(
-            "trust-anchors {{\n    \"{zone}\" static-ds {key_tag} {algorithm} {SHA256} \"{digest}\";\n}};\n\
-             zone \"{name}\" {{ type forward; forward only; forwarders {{{forwarders} }}; }};"
+            "trust-anchors {{\n    \"{zone}\" static-ds {key_tag} {algorithm} {SHA256} \"{digest}\";\n}};"
         )
     }
 
@@ -230,6 +235,7 @@ mod tests {
                 anchor.key_tag
             )
         );
+        assert_eq!(said.delv(), said.bind().rsplit_once("\nzone").unwrap().0);
         assert_eq!(said.systemd(), anchor.ds);
     }
 }

@@ -6,6 +6,8 @@
 mod lines;
 mod names;
 mod read;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod write;

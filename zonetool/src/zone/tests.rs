@@ -321,3 +321,17 @@ proptest! {
         }
     }
 }
+
+/// Every file that a fuzzer found worth keeping, and every finding.
+#[test]
+fn the_fuzzers_files() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/fuzz/zonefile");
+    let mut count = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        println!("{}", path.display());
+        super::testing::zonefile(&std::fs::read(&path).unwrap());
+        count += 1;
+    }
+    assert!(count >= 10, "only {count} files");
+}

@@ -37,8 +37,8 @@ pub(super) struct Node {
     pub(super) panics: AtomicBool,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
     pub(super) refusal: Mutex<Option<rpc::Refusal>>,
-    /// Who keeps answers of DNS.
-    pub(super) flush: Mutex<Option<FlushHook>>,
+    /// The DNS server in this process.
+    pub(super) dns: Mutex<Option<Arc<dyn DnsServer>>>,
     /// Waited for before an operation is answered.
     pub(super) gate: Mutex<Option<oneshot::Receiver<()>>>,
     /// Told when an operation has arrived.
@@ -71,7 +71,7 @@ impl Node {
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
             refusal: Mutex::default(),
-            flush: Mutex::default(),
+            dns: Mutex::default(),
             gate: Mutex::default(),
             arrived: Mutex::default(),
         };
@@ -230,11 +230,8 @@ impl Backend for Node {
         }
     }
 
-    fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
-        match &*self.flush.lock().unwrap() {
-            Some(hook) => hook(what),
-            None => Err(no_answers_kept()),
-        }
+    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
+        self.dns.lock().unwrap().clone()
     }
 }
 

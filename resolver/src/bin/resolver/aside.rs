@@ -3,8 +3,8 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use namechain::api::{self, AnchorHook, FlushHook, serve_aside};
-use resolver::{chain::Remote, config::DEFAULT_ASIDE};
+use namechain::api::{self, serve_aside};
+use resolver::{chain::Remote, config::DEFAULT_ASIDE, control::Control};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// The API while it is served.
@@ -19,8 +19,7 @@ impl Aside {
     /// is no API, and a warning.
     pub async fn start(
         asked: Option<SocketAddr>,
-        flush: FlushHook,
-        anchor: AnchorHook,
+        control: Control,
         remote: Arc<Remote>,
     ) -> anyhow::Result<Option<Aside>> {
         let at = asked.map_or_else(|| DEFAULT_ASIDE.parse().context("the default address"), Ok)?;
@@ -51,7 +50,7 @@ impl Aside {
         let (stop, stopped) = oneshot::channel();
         // An error means that nobody can stop it any more: a reason to stop as well.
         let shutdown = async move { drop(stopped.await) };
-        let aside = api::Aside { flush, anchor, ready: Arc::new(ready) };
+        let aside = api::Aside { dns: Arc::new(control), ready: Arc::new(ready) };
         let task = tokio::spawn(serve_aside(listener, aside, shutdown));
         Ok(Some(Aside { address, stop, task }))
     }

@@ -6,10 +6,10 @@ use namechain::node::{Node, NodeConfig};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::ChainFrom,
-    flush::Flusher,
+    control::Control,
 };
 
-use super::{anchors::Anchors, aside::Aside};
+use super::aside::Aside;
 
 /// The chain, and what serves it here.
 pub struct Chain {
@@ -22,7 +22,7 @@ pub struct Chain {
 }
 
 /// Starts the node, or finds the one elsewhere.
-pub async fn chain(from: &ChainFrom, flusher: &Flusher, anchors: &Anchors) -> anyhow::Result<Chain> {
+pub async fn chain(from: &ChainFrom, control: &Control) -> anyhow::Result<Chain> {
     match from {
         ChainFrom::Embedded { network, api, data_dir, node: options } => {
             let node = Node::start(NodeConfig {
@@ -37,15 +37,14 @@ pub async fn chain(from: &ChainFrom, flusher: &Flusher, anchors: &Anchors) -> an
             })
             .await?;
             let handle = node.handle();
-            handle.answers_are_kept_by(flusher.hook());
-            handle.answers_are_signed_by(anchors.hook());
+            handle.is_in(Arc::new(control.clone()));
             let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
             let source = Arc::new(Embedded::new(*network, served));
             Ok(Chain { source, node: Some(node), aside: None })
         }
         ChainFrom::Remote { url, network, api } => {
             let remote = Arc::new(Remote::new(url, *network)?);
-            let aside = Aside::start(*api, flusher.hook(), anchors.hook(), remote.clone()).await?;
+            let aside = Aside::start(*api, control.clone(), remote.clone()).await?;
             if let Err(error) = remote.status().await {
                 tracing::warn!("{error}; names of the chain fail until it answers");
             }

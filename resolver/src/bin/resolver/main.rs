@@ -1,8 +1,8 @@
 //! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
 
-mod anchors;
 mod aside;
 mod chain;
+mod instead;
 mod reload;
 mod watched;
 
@@ -15,13 +15,13 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::Parser;
+use clap::Parser as _;
 use namechain::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config, Sign},
+    control::Control,
     current::Current,
-    flush::Flusher,
     forward::{Legacy, Upstream},
     listen::{Bound, Server, bind},
     os,
@@ -34,7 +34,6 @@ use resolver::{
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use anchors::Anchors;
 use aside::Aside;
 use chain::{Chain, chain};
 use reload::Reload;
@@ -44,13 +43,14 @@ use reload::Reload;
 const LOG: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
 
 fn main() -> ExitCode {
-    let asked = match asked_for() {
+    let cli = Cli::parse();
+    let asked = match asked_for(cli.clone()) {
         Ok(asked) => asked,
-        Err(error) => {
-            eprintln!("resolver: {error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return instead::refused(&cli, &error),
     };
+    if let Some(instead) = &cli.instead {
+        return instead::run(&cli, instead, &asked.config);
+    }
     // Before there are threads: the environment is changed.
     let passed = match systemd::sockets() {
         Ok(passed) => passed,
@@ -83,8 +83,7 @@ struct Asked {
 }
 
 /// What the flags, the environment and the file ask for. Every error is the user's.
-fn asked_for() -> anyhow::Result<Asked> {
-    let cli = Cli::parse();
+fn asked_for(cli: Cli) -> anyhow::Result<Asked> {
     let config = load(&cli)?;
     let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| LOG.into());
     let filter = EnvFilter::try_new(format!("{LOG_FILTER},{filter}")).with_context(|| {
@@ -122,12 +121,10 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
     let names = upstreams.iter().map(Upstream::to_string).collect();
     let legacy = Legacy::new(config.legacy(upstreams))?;
-    let flusher = Flusher::default();
-    let anchors = Anchors::default();
-    let Chain { source: chain, node, aside } = chain(&config.chain, &flusher, &anchors).await?;
+    let control = Control::default();
+    let Chain { source: chain, node, aside } = chain(&config.chain, &control).await?;
     // Where a node keeps its data nobody else has a key, once it has started.
     let signer = config.sign.as_ref().map(signer).transpose()?.flatten();
-    anchors.are(signer.as_deref(), &dns);
     let started = Started {
         dns: dns.clone(),
         api: node.as_ref().and_then(Node::api_addr).or(aside.as_ref().map(Aside::address)),
@@ -151,8 +148,10 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
         },
     };
     let pipeline = pipeline(&config, chain, legacy, signer);
-    let current = Current::from(Responder::new(pipeline, Clients::local_and(config.allow.clone())));
-    flusher.serves(&current);
+    let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
+    responder.seen().log(config.query_log);
+    let current = Current::from(responder.with_cookies(config.cookies));
+    control.serves(&current, &dns);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
     announce(&started, config.json);
     let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));
@@ -222,12 +221,7 @@ fn signer(sign: &Sign) -> anyhow::Result<Option<Arc<Signer>>> {
 /// out when it does not answer.
 fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
     upstreams.retain(|upstream| {
-        let (Upstream::Plain(asked) | Upstream::Tcp(asked)) = upstream else { return true };
-        let ours = |address: &SocketAddr| {
-            address.port() == asked.port()
-                && (address.ip() == asked.ip() || (address.ip().is_unspecified() && asked.ip().is_loopback()))
-        };
-        let ourselves = dns.iter().any(ours);
+        let ourselves = upstream.is_one_of(dns);
         if ourselves {
             tracing::warn!("the upstream {upstream} is this resolver itself and is left out");
         }

@@ -57,7 +57,9 @@ impl Reload {
         let legacy = legacy.context("the upstreams can't be used")?;
         let Pipeline { chain, signer, .. } = before.pipeline();
         let pipeline = pipeline(&config, chain.clone(), legacy, signer.clone());
-        self.current.replace(before.successor(pipeline, Clients::local_and(config.allow.clone())));
+        before.seen().log(config.query_log);
+        let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
+        self.current.replace(responder.with_cookies(config.cookies));
         self.config = config;
         Ok(changes)
     }

@@ -7,6 +7,7 @@ fn zone(name: &str, upstreams: &[SocketAddr]) -> ForwardZone {
     ForwardZone {
         zone: Name::from_ascii(name).unwrap(),
         upstreams: upstreams.iter().copied().map(Into::into).collect(),
+        validate: None,
     }
 }
 

@@ -1,0 +1,36 @@
+//! The key that is signed with, for those who are to trust it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use namechain::rpc::{Refusal, TrustAnchor};
+
+use super::refusal;
+use crate::{respond::Responder, sign};
+
+/// The key of a server that answers there.
+pub fn anchor(responder: &Responder, addresses: &[SocketAddr]) -> Result<TrustAnchor, Refusal> {
+    let signer = responder.pipeline().signer.as_ref().ok_or_else(|| {
+        let hint =
+            "its configuration says [sign] enabled = false, or there was no place for a key: see its log";
+        refusal("not-found", "this resolver does not sign", hint)
+    })?;
+    let anchor = signer.anchor();
+    Ok(TrustAnchor {
+        zone: sign::zone().to_string(),
+        key_tag: anchor.tag,
+        algorithm: anchor.algorithm.number(),
+        dnskey: anchor.dnskey,
+        ds: anchor.ds,
+        servers: addresses.iter().map(|address| reachable(*address).to_string()).collect(),
+    })
+}
+
+/// An address by which this machine reaches a server that listens at all of them.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

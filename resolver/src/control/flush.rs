@@ -1,0 +1,39 @@
+//! Forgetting answers: all, those for a name, those for a zone.
+
+use namechain::rpc::{Flush, Flushed, Refusal};
+
+use super::name;
+use crate::{respond::Responder, wire};
+
+/// Does what is asked.
+pub fn flush(responder: &Responder, what: &Flush) -> Result<Flushed, Refusal> {
+    let cache = responder.pipeline().legacy.cache();
+    let flushed = match (&what.name, &what.zone) {
+        (Some(name), _) => cache.flush_name(&wire_form(name)?),
+        (None, Some(zone)) => cache.flush_zone(&wire_form(zone)?),
+        (None, None) => cache.flush(),
+    };
+    tracing::info!(name = what.name, zone = what.zone, flushed, "answers were forgotten as asked");
+    Ok(Flushed { flushed })
+}
+
+/// A name as people write it, with or without its final dot, in wire form and lower case.
+fn wire_form(text: &str) -> Result<Vec<u8>, Refusal> {
+    Ok(wire::from_labels(name(text)?.iter()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_as_people_write_them() {
+        assert_eq!(wire_form("WWW.example.com").unwrap(), b"\x03www\x07example\x03com\0");
+        assert_eq!(wire_form("example.com.").unwrap(), b"\x07example\x03com\0");
+        assert_eq!(wire_form(".").unwrap(), b"\0");
+        let long = format!("{}.example", "x".repeat(64));
+        for bad in ["", "a..b", "b\u{fc}cher.example", &long, &"a.".repeat(200)] {
+            assert_eq!(wire_form(bad).unwrap_err().code, "bad-request", "{bad}");
+        }
+    }
+}

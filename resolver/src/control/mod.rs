@@ -1,0 +1,92 @@
+//! What the API asks of the DNS server: forget answers, tell what was counted and which key it signs with, answer a question
+//! and tell how.
+
+mod anchor;
+mod counts;
+mod flush;
+mod trace;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+
+use hickory_proto::rr::Name;
+use namechain::{
+    api::{DnsServer, Later},
+    rpc::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor},
+};
+
+use crate::{current::Current, respond::Responder};
+
+/// The DNS server as the API sees it. It is there before there is anything to ask: until then it says so.
+#[derive(Clone, Default)]
+pub struct Control(Arc<OnceLock<Server>>);
+
+struct Server {
+    current: Current,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Control {
+    /// Says who answers from now on, and where.
+    pub fn serves(&self, current: &Current, addresses: &[SocketAddr]) {
+        // A second one is a program's mistake that does no harm.
+        let _ = self.0.set(Server { current: current.clone(), addresses: addresses.to_vec() });
+    }
+
+    fn server(&self) -> Result<&Server, Refusal> {
+        self.0.get().ok_or_else(|| refusal("unavailable", "the resolver is starting", "ask again"))
+    }
+
+    fn responder(&self) -> Result<Arc<Responder>, Refusal> {
+        Ok(self.server()?.current.get())
+    }
+}
+
+impl DnsServer for Control {
+    fn flush(&self, what: &Flush) -> Result<Flushed, Refusal> {
+        flush::flush(&*self.responder()?, what)
+    }
+
+    fn trace(&self, asked: TraceAsked) -> Later<Trace> {
+        let control = self.clone();
+        Box::pin(async move { trace::trace(control.responder()?, asked).await })
+    }
+
+    fn trust_anchor(&self) -> Result<TrustAnchor, Refusal> {
+        let server = self.server()?;
+        anchor::anchor(&server.current.get(), &server.addresses)
+    }
+
+    fn counts(&self) -> String {
+        self.responder().map(|responder| counts::text(&responder)).unwrap_or_default()
+    }
+}
+
+fn refusal(code: &str, message: &str, hint: &str) -> Refusal {
+    Refusal { code: code.into(), rule: None, message: message.into(), hint: Some(hint.into()) }
+}
+
+/// A name as people write it, with or without its final dot, in lower case.
+fn name(text: &str) -> Result<Name, Refusal> {
+    let hint = "write it like www.example.com, an internationalized name in its xn-- form";
+    let name = Name::from_ascii(text).ok().filter(|_| !text.is_empty());
+    let mut name = name.ok_or_else(|| refusal("bad-request", "this is not a DNS name", hint))?;
+    name.set_fqdn(true);
+    Ok(name.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn before_there_is_anything_it_says_so() {
+        let control = Control::default();
+        assert_eq!(control.flush(&Flush::default()).unwrap_err().code, "unavailable");
+        assert_eq!(control.trace(TraceAsked::default()).await.unwrap_err().code, "unavailable");
+        assert_eq!(control.trust_anchor().unwrap_err().code, "unavailable");
+        assert_eq!(control.counts(), "");
+    }
+}

@@ -1,0 +1,105 @@
+//! Answering a question and telling how that came about.
+
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+
+use hickory_proto::{
+    op::{Edns, Message, MessageType, Metadata, OpCode, Query},
+    rr::{Record, RecordType},
+};
+use namechain::rpc::{Refusal, Trace, TraceAnswer, TraceAsked, TraceStep};
+
+use super::{name, refusal};
+use crate::{
+    ede::Ede,
+    notes::{self, Note},
+    query::{Client, Transport},
+    respond::Responder,
+    wire,
+};
+
+/// Does what is asked.
+pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace, Refusal> {
+    let name = name(&asked.name)?;
+    let rtype = rtype(asked.rtype.as_deref().unwrap_or("A"))?;
+    if asked.fresh {
+        responder.pipeline().legacy.cache().flush_name(&wire::from_labels(name.iter()));
+    }
+    let query = Query::query(name.clone(), rtype);
+    let mut metadata = Metadata::new(0, MessageType::Query, OpCode::Query);
+    metadata.recursion_desired = true;
+    metadata.checking_disabled = asked.checking_disabled;
+    metadata.authentic_data = true;
+    let mut edns = Edns::new();
+    edns.set_dnssec_ok(asked.dnssec);
+    // It is asked by the API, which is for this machine, and over a stream: nothing of the answer is cut.
+    let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
+    let clock = responder.clone();
+    let started = clock.pipeline().legacy.now();
+    let now = move || clock.pipeline().legacy.now();
+    let answering = responder.respond(&metadata, std::slice::from_ref(&query), Some(&edns), client);
+    let (message, taken) = notes::listen(now, answering).await;
+    let took = responder.pipeline().legacy.now().saturating_sub(started);
+    Ok(Trace {
+        question: format!("{name} IN {rtype}"),
+        steps: taken.notes.into_iter().map(|note| step(note, started)).collect(),
+        cut: taken.cut,
+        answer: answer(&message, took),
+    })
+}
+
+/// A type by its name or, as RFC 3597 §5 has it, its number.
+fn rtype(text: &str) -> Result<RecordType, Refusal> {
+    let upper = text.to_ascii_uppercase();
+    let number = upper.strip_prefix("TYPE").and_then(|number| number.parse::<u16>().ok());
+    let known = number.map(RecordType::from).or_else(|| upper.parse().ok());
+    known.ok_or_else(|| {
+        let hint = "write it like A, AAAA, MX, TXT, or TYPE65280";
+        refusal("bad-request", "this is not a type of records", hint)
+    })
+}
+
+fn step(note: Note, started: Duration) -> TraceStep {
+    TraceStep { after_us: micros(note.at.saturating_sub(started)), who: note.who.into(), what: note.what }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn answer(message: &Message, took: Duration) -> TraceAnswer {
+    let of = &message.metadata;
+    let flags = [
+        (of.authoritative, "aa"),
+        (of.truncation, "tc"),
+        (of.recursion_desired, "rd"),
+        (of.recursion_available, "ra"),
+        (of.authentic_data, "ad"),
+        (of.checking_disabled, "cd"),
+    ];
+    let lines = |records: &[Record]| records.iter().map(Record::to_string).collect();
+    let edes = message.edns.iter().flat_map(Ede::all_of);
+    TraceAnswer {
+        rcode: format!("{:?}", of.response_code).to_uppercase(),
+        flags: flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned()).collect(),
+        took_us: micros(took),
+        answers: lines(&message.answers),
+        authorities: lines(&message.authorities),
+        additionals: lines(&message.additionals),
+        extended_errors: edes.map(|ede| ede.to_string()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_as_people_write_them() {
+        for (text, number) in [("A", 1), ("aaaa", 28), ("TYPE65280", 65_280), ("type1", 1), ("HTTPS", 65)] {
+            assert_eq!(u16::from(rtype(text).unwrap()), number, "{text}");
+        }
+        for bad in ["", "B", "TYPE", "TYPE65536", "TYPE-1"] {
+            assert_eq!(rtype(bad).unwrap_err().code, "bad-request", "{bad}");
+        }
+    }
+}

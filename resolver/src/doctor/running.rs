@@ -1,0 +1,118 @@
+//! The resolver that runs: whether it answers what only it can, and what it has noticed itself.
+
+use std::net::SocketAddr;
+
+use hickory_proto::rr::{Name, RecordType};
+
+use super::{Finding, PATIENCE};
+use crate::{
+    forward::{Legacy, LegacyConfig, LegacyQuestion, Upstream},
+    mount::ALT_LABELS,
+};
+
+/// What the metrics say of an upstream that leads back.
+const LEADS_BACK: &str = "namechain_dns_upstream_leads_back{upstream=\"";
+
+/// Looks at it.
+pub async fn look(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for address in listen {
+        let at =
+            if address.ip().is_unspecified() { ([127, 0, 0, 1], address.port()).into() } else { *address };
+        for (how, upstream) in [("UDP", Upstream::Plain(at)), ("TCP", Upstream::Tcp(at))] {
+            findings.push(answers(how, at, upstream).await);
+        }
+    }
+    if let Some(api) = api {
+        findings.extend(noticed(api).await);
+    }
+    findings
+}
+
+/// Asks it for what no other server has: the SOA of `namechain.alt.`, or at least for `localhost`.
+async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
+    let about = "resolver";
+    let config = LegacyConfig { upstreams: vec![upstream], timeout: PATIENCE, ..LegacyConfig::default() };
+    let remedy = "look at its log; restart it";
+    let legacy = match Legacy::new(config) {
+        Ok(legacy) => legacy,
+        Err(error) => return Finding::bad(about, error.to_string(), remedy),
+    };
+    let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
+    let started = legacy.now();
+    match legacy.resolve(&question(zone, RecordType::SOA)).await {
+        Ok(reply) if reply.message.metadata.authoritative || !reply.message.answers.is_empty() => {
+            let took = legacy.now().saturating_sub(started).as_micros();
+            Finding::ok(about, format!("{at} answers over {how} in {took} us"))
+        }
+        Ok(reply) => {
+            let found = format!(
+                "{at} answers over {how}, and does not know namechain.alt.: {:?}",
+                reply.message.metadata.response_code
+            );
+            Finding::warn(about, found, "mount-alt is off, or another program is there: see its port above")
+        }
+        Err(error) => Finding::bad(about, format!("{at} does not answer over {how}: {error}"), remedy),
+    }
+}
+
+/// The question for a name, as programs ask it.
+pub fn question(name: Name, qtype: RecordType) -> LegacyQuestion {
+    LegacyQuestion {
+        name,
+        qtype,
+        class: hickory_proto::rr::DNSClass::IN,
+        dnssec_ok: false,
+        checking_disabled: false,
+    }
+}
+
+/// What it tells in its metrics.
+async fn noticed(api: SocketAddr) -> Vec<Finding> {
+    let about = "metrics";
+    match metrics(api).await {
+        Ok(text) => {
+            let mut findings: Vec<Finding> = leading_back(&text)
+                .map(|upstream| {
+                    let found = format!("{upstream} leads back to this resolver");
+                    let remedy = format!(
+                        "let {upstream} ask somebody else than this resolver, or name another with --upstream"
+                    );
+                    Finding::bad("upstream", found, remedy)
+                })
+                .collect();
+            if findings.is_empty() {
+                findings.push(Finding::ok(about, format!("told at http://{api}/metrics")));
+            }
+            findings
+        }
+        Err(error) => vec![Finding::warn(
+            about,
+            format!("http://{api}/metrics: {error}"),
+            "choose another address for the API with --api IP:PORT",
+        )],
+    }
+}
+
+async fn metrics(api: SocketAddr) -> Result<String, reqwest::Error> {
+    // Another part of the process may have chosen one already; either is good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    client.get(format!("http://{api}/metrics")).send().await?.error_for_status()?.text().await
+}
+
+fn leading_back(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix(LEADS_BACK)?.strip_suffix("\"} 1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_tell_who_leads_back() {
+        let text = "namechain_dns_upstream_leads_back{upstream=\"192.0.2.1:53\"} 0\n\
+                    namechain_dns_upstream_leads_back{upstream=\"192.0.2.2:53\"} 1\n";
+        assert_eq!(leading_back(text).collect::<Vec<_>>(), ["192.0.2.2:53"]);
+    }
+}

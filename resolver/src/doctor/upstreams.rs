@@ -1,0 +1,135 @@
+//! Each upstream: whether it answers, how fast, and whether it passes what validation takes.
+
+use hickory_proto::{
+    dnssec::rdata::DNSSECRData,
+    op::ResponseCode,
+    rr::{Name, RData, Record, RecordType},
+};
+
+use super::{Finding, PATIENCE, clock::Signed, running::question};
+use crate::{
+    config::Config,
+    forward::{
+        ForwardError, Legacy, LegacyConfig, LegacyQuestion, Upstream, UpstreamDnssec, ValidateConfig,
+        ValidateMode,
+    },
+};
+
+/// Looks at all of them, those of zones of their own included; and the times of the signatures that they passed.
+pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<Signed>) {
+    if upstreams.is_empty() {
+        let remedy = "name one with --upstream IP, or --upstream recursive";
+        return (
+            vec![Finding::bad("upstream", "there is none: only names of the chain resolve", remedy)],
+            Vec::new(),
+        );
+    }
+    let mut findings = Vec::new();
+    let mut signed = Vec::new();
+    for upstream in upstreams {
+        let (finding, times) = one(config, upstream, &Name::root()).await;
+        findings.push(finding);
+        signed.extend(times);
+    }
+    for zone in &config.zones {
+        for upstream in &zone.upstreams {
+            findings.push(one(config, upstream, &zone.zone).await.0);
+        }
+    }
+    (findings, signed)
+}
+
+/// Asks one for the servers of a zone and for its signed keys, and whether what it passes on validates.
+async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec<Signed>) {
+    let about = "upstream";
+    let named = if zone.is_root() { upstream.to_string() } else { format!("{upstream}, for {zone},") };
+    let alone = |finding| (finding, Vec::new());
+    if upstream.is_one_of(&config.listen) {
+        let found = format!("{named} is this resolver itself");
+        let remedy = "name another with --upstream IP; the machine's own servers are asked if none is named, so that must not be this resolver alone";
+        return alone(Finding::bad(about, found, remedy));
+    }
+    let off = ValidateConfig { mode: ValidateMode::Off, ..config.validate.clone() };
+    let legacy = match by_itself(config, upstream, off) {
+        Ok(legacy) => legacy,
+        Err(error) => {
+            let found = format!("{named}: {error}");
+            return alone(Finding::bad(about, found, "mend its line in the configuration"));
+        }
+    };
+    let started = legacy.now();
+    let reply = match legacy.resolve(&question(zone.clone(), RecordType::NS)).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            let remedy = "look whether it runs and the network leads there; name another with --upstream, beside or instead";
+            return alone(Finding::bad(about, format!("{named} does not answer: {error}"), remedy));
+        }
+    };
+    let took = legacy.now().saturating_sub(started).as_micros() as f64 / 1_000.0;
+    let named = format!("{named} answers in {took:.1} ms");
+    let code = reply.message.metadata.response_code;
+    if code != ResponseCode::NoError {
+        let found =
+            format!("{named}, and says {} for the servers of {zone}", format!("{code:?}").to_uppercase());
+        let remedy = "it may not serve this machine: ask its operator, or name another";
+        return alone(Finding::warn(about, found, remedy));
+    }
+    let signatures = signatures(&legacy, zone).await;
+    if !zone.is_root() {
+        return (Finding::ok(about, named), signatures);
+    }
+    if config.validate.mode == ValidateMode::Off {
+        let found = format!("{named}; nothing is validated, as the configuration says");
+        return (Finding::ok(about, found), signatures);
+    }
+    let finding = match passes(config, upstream).await {
+        UpstreamDnssec::Validates => {
+            Finding::ok(about, format!("{named}, and what it passes on validates (DNSSEC)"))
+        }
+        UpstreamDnssec::Strips(why) => {
+            let found = format!("{named}, and passes on nothing that validates (DNSSEC): {why}");
+            let remedy = "look at the clock below; if that is right, name an upstream that passes DNSSEC, or --upstream recursive";
+            match config.validate.mode {
+                ValidateMode::On => Finding::bad(about, found, remedy),
+                _ => Finding::warn(about, found, remedy),
+            }
+        }
+        UpstreamDnssec::Unknown => {
+            let found = format!("{named}, and not what validation asks for (DNSSEC)");
+            Finding::warn(about, found, "name an upstream that passes DNSSEC, or --upstream recursive")
+        }
+    };
+    (finding, signatures)
+}
+
+/// This upstream alone, for everything.
+fn by_itself(config: &Config, upstream: &Upstream, validate: ValidateConfig) -> Result<Legacy, ForwardError> {
+    let zones = Vec::new();
+    Legacy::new(LegacyConfig { zones, validate, timeout: PATIENCE, ..config.legacy(vec![upstream.clone()]) })
+}
+
+/// The times of the signatures over a zone's keys, as it passes them on.
+async fn signatures(legacy: &Legacy, zone: &Name) -> Vec<Signed> {
+    let keys = question(zone.clone(), RecordType::DNSKEY);
+    let keys = LegacyQuestion { dnssec_ok: true, checking_disabled: true, ..keys };
+    match legacy.resolve(&keys).await {
+        Ok(reply) => reply.message.answers.iter().filter_map(times).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Whether what it passes on validates, by the anchors of the configuration.
+async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
+    let auto = ValidateConfig { mode: ValidateMode::Auto, ..config.validate.clone() };
+    let Ok(legacy) = by_itself(config, upstream, auto) else { return UpstreamDnssec::Unknown };
+    // What is answered is of no interest: the first question looks whether the upstream passes it on.
+    let _ = legacy.resolve(&question(Name::root(), RecordType::NS)).await;
+    legacy.upstream_dnssec().into_iter().next().map_or(UpstreamDnssec::Unknown, |(_, state)| state)
+}
+
+/// The times of a signature (RFC 4034 §3.1.5), which count seconds modulo 2^32: read as of this century.
+fn times(record: &Record) -> Option<Signed> {
+    let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return None };
+    let input = rrsig.input();
+    Some(Signed { from: u64::from(input.sig_inception.get()), until: u64::from(input.sig_expiration.get()) })
+}

@@ -1,0 +1,22 @@
+//! What the fuzz targets of `fuzz/` call: bytes in, and a panic if a promise is broken. `cargo test` calls them too, with every
+//! file of `testdata/fuzz/`. Not built otherwise.
+
+mod bytes;
+#[cfg(test)]
+mod corpora;
+mod key;
+mod zone;
+
+pub use key::key;
+pub use zone::zone;
+
+/// A datagram or a message over TCP, to both paths: see [`crate::fast::testing::packet`].
+#[cfg(target_os = "linux")]
+pub fn packet(data: &[u8]) {
+    crate::fast::testing::packet(data);
+}
+
+/// What a server says: see [`crate::forward::testing::upstream`].
+pub fn upstream(data: &[u8]) {
+    crate::forward::testing::upstream(data);
+}

@@ -1,0 +1,222 @@
+//! The servers of a scenario: what they answer in a step, and the recursive server that asks them for us.
+//!
+//! Most scenarios were written for resolvers that ask the servers of the names themselves, from the root on. We ask a recursive
+//! server, so one stands between: it follows the referrals and aliases of the scenario and hands on what it found, unchanged.
+
+use super::{
+    message::{AD, CD, Message, QR, Question, RA, RD, Record},
+    rpl::{Entry, Scenario},
+    settings::{Settings, Zone},
+};
+
+const NS: u16 = 2;
+const CNAME: u16 = 5;
+const SOA: u16 = 6;
+const DNAME: u16 = 39;
+const DS: u16 = 43;
+const ANY: u16 = 255;
+/// How often the recursive server asks for one question.
+const MAX_QUERIES: u32 = 60;
+
+/// How the files of a collection are to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Unbound's: each server answers at its address.
+    Unbound,
+    /// Stelline's client and validator: one server has all answers, whatever addresses the file names.
+    Stelline,
+}
+
+/// The servers in one step.
+pub struct Servers<'a> {
+    pub scenario: &'a Scenario,
+    pub settings: &'a Settings,
+    pub kind: Kind,
+    /// The step that comes next.
+    pub step: u32,
+}
+
+impl Servers<'_> {
+    /// What is said to a query that came for the upstream at `address`, or, without one, to the recursive server; `None` if nobody
+    /// says anything.
+    pub fn answer(&self, query: &Message, address: Option<&str>) -> Option<Message> {
+        if address.is_some() || self.kind == Kind::Stelline {
+            return self.said(query, address);
+        }
+        let mut left = MAX_QUERIES;
+        let mut found = self.resolve(query, query.question.as_ref()?, &mut left)?;
+        found.id = query.id;
+        found.question = query.question.clone();
+        found.flags = QR | RA | query.flags & (RD | CD);
+        found.edns =
+            query.edns.as_ref().map(|edns| super::message::Edns { options: Vec::new(), ..edns.clone() });
+        Some(found)
+    }
+
+    /// The entry of this step that answers the query at an address.
+    fn said(&self, query: &Message, address: Option<&str>) -> Option<Message> {
+        let here = |range: &&super::rpl::Range| {
+            let asked = address.is_none_or(|address| {
+                range.addresses.is_empty() || range.addresses.iter().any(|a| a == address)
+            });
+            (range.first..=range.last).contains(&self.step) && asked
+        };
+        let ranges = self.scenario.ranges.iter().filter(here);
+        let entry = ranges.flat_map(|range| &range.entries).find(|entry| is_asked(entry, query))?;
+        Some(adjusted(entry, query))
+    }
+
+    fn resolve(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
+        let mut answers: Vec<Record> = Vec::new();
+        let mut asked = asked.clone();
+        loop {
+            let mut said = self.from_the_top(query, &asked, left)?;
+            let end = end_of_aliases(&said.sections[0], &asked);
+            answers.append(&mut said.sections[0]);
+            match end {
+                Some(target) if said.rcode == 0 => asked.name = target,
+                _ => {
+                    said.sections[0] = answers;
+                    return Some(said);
+                }
+            }
+        }
+    }
+
+    /// Asks from the configured servers down until there is an answer for this name.
+    fn from_the_top(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
+        let above = |zone: &&Zone| is_below(&asked.name, &zone.name);
+        let zones = self.settings.stubs.iter().chain(&self.settings.forward);
+        let zone = zones.filter(above).max_by_key(|zone| zone.name.len())?;
+        let (mut at, mut servers) = (zone.name.clone(), zone.servers.clone());
+        'cut: loop {
+            let mut failed = None;
+            for server in &servers {
+                *left = left.checked_sub(1)?;
+                let down = Message { question: Some(asked.clone()), flags: CD, ..query.clone() };
+                let Some(said) = self.said(&down, Some(server)) else { continue };
+                if !matches!(said.rcode, 0 | 3 | 6) {
+                    failed = failed.or(Some(said));
+                    continue;
+                }
+                let Some(cut) = referral(&said, asked, &at) else { return Some(said) };
+                servers = self.servers(query, &said, &cut, left);
+                at = cut;
+                continue 'cut;
+            }
+            return failed;
+        }
+    }
+
+    /// The addresses of the servers that a referral names.
+    fn servers(&self, query: &Message, said: &Message, cut: &[u8], left: &mut u32) -> Vec<String> {
+        let ns = said.sections[1]
+            .iter()
+            .filter(|record| record.rtype == NS && record.owner.eq_ignore_ascii_case(cut));
+        let names: Vec<&Vec<u8>> = ns.map(|record| &record.data).collect();
+        let mut found: Vec<String> = Vec::new();
+        for name in &names {
+            let glue = said.sections[2].iter().filter(|record| record.owner.eq_ignore_ascii_case(name));
+            found.extend(glue.filter_map(address));
+        }
+        for name in names {
+            if !found.is_empty() {
+                break;
+            }
+            let asked = Question { name: name.clone(), qtype: 1, class: 1 };
+            if let Some(said) = self.resolve(query, &asked, left) {
+                found.extend(said.sections[0].iter().filter_map(address));
+            }
+        }
+        found
+    }
+}
+
+fn address(record: &Record) -> Option<String> {
+    match (record.rtype, record.data.as_slice()) {
+        (1, data) => <[u8; 4]>::try_from(data).ok().map(|ip| std::net::Ipv4Addr::from(ip).to_string()),
+        (28, data) => <[u8; 16]>::try_from(data).ok().map(|ip| std::net::Ipv6Addr::from(ip).to_string()),
+        _ => None,
+    }
+}
+
+/// The cut that a message refers to: below `at`, above the name, with nothing else said. The DS of a cut is asked of those above it.
+fn referral(said: &Message, asked: &Question, at: &[u8]) -> Option<Vec<u8>> {
+    let authority = &said.sections[1];
+    if !said.sections[0].is_empty() || said.rcode != 0 || authority.iter().any(|record| record.rtype == SOA) {
+        return None;
+    }
+    let below = |record: &&Record| {
+        record.rtype == NS
+            && record.owner.len() > at.len()
+            && is_below(&record.owner, at)
+            && is_below(&asked.name, &record.owner)
+            && !(asked.qtype == DS && record.owner.eq_ignore_ascii_case(&asked.name))
+    };
+    authority.iter().find(below).map(|record| record.owner.clone())
+}
+
+/// Where the aliases in an answer lead, if it does not say what is there.
+fn end_of_aliases(answers: &[Record], asked: &Question) -> Option<Vec<u8>> {
+    if matches!(asked.qtype, CNAME | ANY | DNAME) {
+        return None;
+    }
+    let mut at = asked.name.clone();
+    for _ in answers {
+        let alias =
+            answers.iter().find(|record| record.rtype == CNAME && record.owner.eq_ignore_ascii_case(&at));
+        match alias {
+            Some(alias) => at.clone_from(&alias.data),
+            None => break,
+        }
+    }
+    let there =
+        answers.iter().any(|record| record.rtype == asked.qtype && record.owner.eq_ignore_ascii_case(&at));
+    (!there && !at.eq_ignore_ascii_case(&asked.name)).then_some(at)
+}
+
+/// Whether a name is at or below another.
+pub fn is_below(name: &[u8], above: &[u8]) -> bool {
+    let mut at = 0;
+    while name.len() - at > above.len() {
+        at += 1 + usize::from(name[at]);
+    }
+    name.get(at..).is_some_and(|rest| rest.eq_ignore_ascii_case(above))
+}
+
+/// Whether an entry is for a query.
+pub fn is_asked(entry: &Entry, query: &Message) -> bool {
+    let (Some(mine), Some(asked)) = (&entry.message.question, &query.question) else {
+        return !entry.matches("qname") && !entry.matches("qtype");
+    };
+    let flag = |word: &str, bit: u16| !entry.matches(word) || query.flags & bit != 0;
+    (!entry.matches("opcode") || entry.message.opcode == query.opcode)
+        && (!entry.matches("qname") || mine.name.eq_ignore_ascii_case(&asked.name))
+        && (!entry.matches("qtype") || mine.qtype == asked.qtype)
+        && (!entry.matches("subdomain") || is_below(&asked.name, &mine.name))
+        && (!entry.matches("question")
+            || (mine.qtype == asked.qtype && mine.name.eq_ignore_ascii_case(&asked.name)))
+        && (!entry.matches("DO") || query.edns.as_ref().is_some_and(|edns| edns.dnssec_ok))
+        && (!entry.matches("noedns") || query.edns.is_none())
+        && flag("AD", AD)
+        && flag("CD", CD)
+        && flag("RD", RD)
+}
+
+/// An entry as the answer to a query.
+pub fn adjusted(entry: &Entry, query: &Message) -> Message {
+    let mut said = entry.message.clone();
+    said.flags |= QR;
+    if entry.adjusts("copy_id") {
+        said.id = query.id;
+    }
+    if entry.adjusts("copy_query") {
+        said.question.clone_from(&query.question);
+    } else if let (Some(mine), Some(asked)) = (&mut said.question, &query.question)
+        && mine.name.eq_ignore_ascii_case(&asked.name)
+    {
+        // Real servers repeat the question as it came, upper case and all.
+        mine.name.clone_from(&asked.name);
+    }
+    said
+}

@@ -1,0 +1,111 @@
+//! The configuration of a scenario, as far as it is ours to follow.
+
+use super::message;
+
+/// A zone and the addresses of its servers.
+#[derive(Debug, Default, Clone)]
+pub struct Zone {
+    pub name: Vec<u8>,
+    pub servers: Vec<String>,
+}
+
+/// What is configured. What is not named here is how unbound works, not what it answers.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Zones with upstreams.
+    pub forward: Vec<Zone>,
+    /// Zones whose servers are asked without recursion: where the recursive server that we ask begins.
+    pub stubs: Vec<Zone>,
+    pub trust_anchors: Vec<String>,
+    /// `YYYYMMDDHHMMSS`.
+    pub date: Option<String>,
+    pub max_ttl: Option<u64>,
+    pub min_ttl: Option<u64>,
+    pub serve_expired: bool,
+    /// For how long after its end an answer is given, in seconds.
+    pub serve_expired_ttl: Option<u64>,
+    /// What an answer that has run out gets for its TTLs.
+    pub expired_reply_ttl: u32,
+    /// Whether NS and addresses beside the answer are left out.
+    pub minimal: bool,
+}
+
+/// Keys and values; of a key without a value the value is empty.
+fn pairs(lines: &[String]) -> Vec<(String, String)> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for line in lines {
+        let mut rest = line.trim();
+        while !rest.is_empty() && !rest.starts_with(['#', ';']) {
+            if let Some(quoted) = rest.strip_prefix('"') {
+                let (text, after) = quoted.split_once('"').unwrap_or((quoted, ""));
+                if let Some((_, value)) = pairs.last_mut() {
+                    *value = text.to_owned();
+                }
+                rest = after.trim_start();
+                continue;
+            }
+            let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            match word.strip_suffix(':') {
+                Some(key) => pairs.push((key.to_owned(), String::new())),
+                None => {
+                    // `key:value`, or a value.
+                    if let Some((key, value)) = word.split_once(":\"") {
+                        pairs.push((key.to_owned(), value.trim_matches('"').to_owned()));
+                    } else if let Some((_, value)) = pairs.last_mut() {
+                        *value = format!("{value} {word}").trim().to_owned();
+                    }
+                }
+            }
+            rest = after.trim_start();
+        }
+    }
+    pairs
+}
+
+impl Settings {
+    /// Reads the lines of a configuration.
+    pub fn read(lines: &[String]) -> Result<Self, String> {
+        let mut settings = Self { expired_reply_ttl: 30, minimal: true, ..Self::default() };
+        let mut place = "server".to_owned();
+        let root = || Zone { name: vec![0], servers: Vec::new() };
+        for (key, value) in pairs(lines) {
+            let number = || value.parse::<u64>().map_err(|_| format!("{key}: {value}"));
+            let address = || value.split('@').next().unwrap_or_default().to_owned();
+            match key.as_str() {
+                "server" | "auth-zone" | "rpz" | "view" | "remote-control" => place = key,
+                "forward-zone" | "stub-zone" => {
+                    let zones = if key == "stub-zone" { &mut settings.stubs } else { &mut settings.forward };
+                    zones.push(root());
+                    place = key;
+                }
+                "name" if place == "forward-zone" || place == "stub-zone" => {
+                    let zones =
+                        if place == "stub-zone" { &mut settings.stubs } else { &mut settings.forward };
+                    if let Some(zone) = zones.last_mut() {
+                        zone.name = message::name(&value)?.to_ascii_lowercase();
+                    }
+                }
+                "forward-addr" => {
+                    settings.forward.last_mut().ok_or("an address alone")?.servers.push(address())
+                }
+                "stub-addr" => {
+                    // Stelline's files have comments where unbound's have the zone.
+                    if settings.stubs.is_empty() {
+                        settings.stubs.push(root());
+                    }
+                    settings.stubs.last_mut().ok_or("an address alone")?.servers.push(address());
+                }
+                "trust-anchor" => settings.trust_anchors.push(value),
+                "val-override-date" => settings.date = Some(value),
+                "cache-max-ttl" => settings.max_ttl = Some(number()?),
+                "cache-min-ttl" => settings.min_ttl = Some(number()?),
+                "serve-expired" => settings.serve_expired = value == "yes",
+                "serve-expired-ttl" => settings.serve_expired_ttl = Some(number()?),
+                "serve-expired-reply-ttl" => settings.expired_reply_ttl = number()? as u32,
+                "minimal-responses" => settings.minimal = value != "no",
+                _ => {}
+            }
+        }
+        Ok(settings)
+    }
+}

@@ -1,0 +1,148 @@
+//! Answers of legacy DNS are validated: zones from a real server, signed with the tools of ldns and then spoilt in every way that
+//! has a name; unbound with the same trust anchor says what is right.
+
+use std::net::SocketAddr;
+
+use tests::{
+    dig,
+    machine::Machine,
+    signed::{World, Zone},
+    tools,
+    unbound::Unbound,
+};
+
+const TOOLS: [&str; 6] = ["dig", "nsd", "unbound", "ldns-keygen", "ldns-signzone", "ldns-key2ds"];
+const RECORDS: &str = "www IN A 192.0.2.1\nalias IN CNAME www.example.\nover IN CNAME www.plain.example.\n*.wild IN A 192.0.2.9\n\
+                       moved IN DNAME good.example.\na.b.c IN A 192.0.2.3\n";
+
+/// Without the lines for which this holds.
+fn without(lines: Vec<String>, gone: impl Fn(&str) -> bool) -> Vec<String> {
+    lines.into_iter().filter(|line| !gone(line)).collect()
+}
+
+fn zones() -> Vec<Zone> {
+    let zone = |label| Zone::new(label, RECORDS);
+    let nsec3: &[&str] = &["-n", "-t", "0"];
+    vec![
+        zone("good"),
+        Zone { sign: Some(nsec3), ..zone("nsec3") },
+        Zone {
+            sign: Some(&["-n", "-p", "-t", "5", "-s", "aabb"]),
+            records: format!("{RECORDS}sub IN NS ns.elsewhere.test.\n"),
+            ..zone("optout")
+        },
+        Zone { algorithm: "RSASHA256", ..zone("rsa") },
+        Zone { algorithm: "RSASHA1_NSEC3", sign: Some(nsec3), ..zone("sha1") },
+        Zone { algorithm: "ECDSAP384SHA384", ..zone("p384") },
+        Zone { algorithm: "ED25519", ..zone("ed25519") },
+        Zone { sign: None, ..zone("plain") },
+        Zone {
+            change: |lines| lines.iter().map(|line| line.replace("192.0.2.1", "192.0.2.66")).collect(),
+            ..zone("bit")
+        },
+        Zone { sign: Some(&["-i", "20200101000000", "-e", "20210101000000"]), ..zone("expired") },
+        Zone { sign: Some(&["-i", "20600101000000", "-e", "20700101000000"]), ..zone("future") },
+        Zone { change: |lines| without(lines, |line| line.contains("DNSKEY")), ..zone("nokey") },
+        Zone { change: |lines| without(lines, |line| line.contains("RRSIG")), ..zone("nosig") },
+        Zone { change: |lines| without(lines, |line| line.contains("NSEC")), ..zone("nonsec") },
+        Zone { ds: |ds| ds.replace(" 13 2 ", " 250 2 "), ..zone("algorithm") },
+        Zone { ds: |ds| ds.replace(" 13 2 ", " 13 250 "), ..zone("digest") },
+        Zone { ds: |ds| ds.split_at(ds.len() - 8).0.to_owned() + "00000000", ..zone("wrongds") },
+        Zone { sign: Some(&["-n", "-t", "200"]), ..zone("iterations") },
+    ]
+}
+
+/// What is asked, and what is to come: status, AD, extended error.
+const CASES: &[(&str, &str, &str, bool, &[u16])] = &[
+    ("www.good.example", "A", "NOERROR", true, &[]),
+    ("good.example", "DNSKEY", "NOERROR", true, &[]),
+    ("good.example", "DS", "NOERROR", true, &[]),
+    ("good.example", "SOA", "NOERROR", true, &[]),
+    ("www.good.example", "AAAA", "NOERROR", true, &[]),
+    ("www.good.example", "DS", "NOERROR", true, &[]),
+    ("none.good.example", "A", "NXDOMAIN", true, &[]),
+    ("b.c.good.example", "A", "NOERROR", true, &[]),
+    ("any.wild.good.example", "A", "NOERROR", true, &[]),
+    ("any.wild.good.example", "AAAA", "NOERROR", true, &[]),
+    ("alias.good.example", "A", "NOERROR", true, &[]),
+    ("over.good.example", "A", "NOERROR", false, &[]),
+    ("www.moved.good.example", "A", "NOERROR", true, &[]),
+    ("none.moved.good.example", "A", "NXDOMAIN", true, &[]),
+    ("www.nsec3.example", "A", "NOERROR", true, &[]),
+    ("www.nsec3.example", "AAAA", "NOERROR", true, &[]),
+    ("none.nsec3.example", "A", "NXDOMAIN", true, &[]),
+    ("c.nsec3.example", "A", "NOERROR", true, &[]),
+    ("x.y.wild.nsec3.example", "A", "NOERROR", true, &[]),
+    ("any.wild.nsec3.example", "TXT", "NOERROR", true, &[]),
+    ("www.optout.example", "A", "NOERROR", true, &[]),
+    ("none.optout.example", "A", "NXDOMAIN", false, &[]),
+    ("sub.optout.example", "DS", "NOERROR", true, &[]),
+    ("www.rsa.example", "A", "NOERROR", true, &[]),
+    ("www.sha1.example", "A", "NOERROR", true, &[]),
+    ("none.sha1.example", "A", "NXDOMAIN", true, &[]),
+    ("www.p384.example", "A", "NOERROR", true, &[]),
+    ("www.ed25519.example", "A", "NOERROR", true, &[]),
+    ("www.plain.example", "A", "NOERROR", false, &[]),
+    ("none.plain.example", "A", "NXDOMAIN", false, &[]),
+    ("plain.example", "DS", "NOERROR", true, &[]),
+    ("www.bit.example", "A", "SERVFAIL", false, &[6]),
+    ("www.expired.example", "A", "SERVFAIL", false, &[7]),
+    ("www.future.example", "A", "SERVFAIL", false, &[8]),
+    ("www.nokey.example", "A", "SERVFAIL", false, &[9]),
+    ("www.nosig.example", "A", "SERVFAIL", false, &[10]),
+    ("www.nonsec.example", "A", "NOERROR", true, &[]),
+    ("none.nonsec.example", "A", "SERVFAIL", false, &[12]),
+    ("www.nonsec.example", "AAAA", "SERVFAIL", false, &[12]),
+    ("any.wild.nonsec.example", "A", "SERVFAIL", false, &[12]),
+    ("www.algorithm.example", "A", "NOERROR", false, &[1]),
+    ("www.digest.example", "A", "NOERROR", false, &[2]),
+    ("www.wrongds.example", "A", "SERVFAIL", false, &[9]),
+    ("www.iterations.example", "A", "NOERROR", true, &[]),
+    ("none.iterations.example", "A", "NXDOMAIN", false, &[27]),
+    ("www.example", "A", "NOERROR", true, &[]),
+    ("nothing-at-all.example", "A", "NXDOMAIN", true, &[]),
+    (".", "NS", "NOERROR", true, &[]),
+];
+
+fn config(upstream: SocketAddr, world: &World, mode: &str) -> String {
+    format!(
+        "upstream = '{upstream}'\n[validate]\nmode = '{mode}'\ntrust-anchors = '{}'\n",
+        world.anchor().display()
+    )
+}
+
+#[test]
+fn every_case_has_its_verdict_and_unbound_agrees() {
+    if !tools::available("every_case_has_its_verdict_and_unbound_agrees", &TOOLS) {
+        return;
+    }
+    let world = World::start(&zones());
+    let upstream = Unbound::recursing(&world.zones, world.nsd.addr, None);
+    let judge = Unbound::recursing(&world.zones, world.nsd.addr, Some(&world.anchor()));
+    for mode in ["auto", "on"] {
+        let machine = Machine::with_upstreams(&config(upstream.plain, &world, mode));
+        let resolver = machine.resolver();
+        let dns = resolver.addr("dns");
+        for pass in ["new", "kept"] {
+            let questions: Vec<(String, String)> =
+                CASES.iter().map(|(name, rtype, ..)| ((*name).to_owned(), (*rtype).to_owned())).collect();
+            let ours = dig::ask_all(dns, &questions, "+adflag");
+            let right = dig::ask_all(judge.plain, &questions, "+adflag");
+            let mut wrong = Vec::new();
+            for ((case, ours), right) in CASES.iter().zip(ours).zip(right) {
+                let (name, rtype, status, authentic, ede) = *case;
+                if (ours.status.as_str(), ours.has("ad"), ours.ede.as_slice()) != (status, authentic, ede) {
+                    wrong.push(format!("{name} {rtype}: {ours:?}"));
+                }
+                if (right.status.as_str(), right.has("ad")) != (status, authentic) {
+                    wrong.push(format!(
+                        "unbound says of {name} {rtype}: {} {}",
+                        right.status,
+                        right.has("ad")
+                    ));
+                }
+            }
+            assert!(wrong.is_empty(), "{mode}, {pass}:\n{}", wrong.join("\n"));
+        }
+    }
+}

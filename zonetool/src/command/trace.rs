@@ -1,0 +1,84 @@
+//! `trace`: whose a name is, who was asked, why, and what came back.
+
+use namechain::rpc::{Trace, TraceAsked};
+
+use super::CommandError;
+use crate::{
+    cli::TraceArgs,
+    client::Client,
+    ui::{Ui, one_line},
+};
+
+/// Runs the command. `--json` prints what `/v1/trace` says. A name that does not resolve is an answer, too: the command
+/// ends with 0.
+pub fn run(ui: Ui, client: &Client, args: &TraceArgs) -> Result<(), CommandError> {
+    let trace = client.trace(&TraceAsked {
+        name: args.name.clone(),
+        rtype: Some(args.rtype.clone()),
+        fresh: args.fresh,
+        dnssec: args.dnssec,
+        checking_disabled: args.cd,
+    })?;
+    ui.result(&text(&trace), &trace);
+    Ok(())
+}
+
+fn text(trace: &Trace) -> String {
+    let mut lines = vec![one_line(&trace.question)];
+    for step in &trace.steps {
+        let after = step.after_us as f64 / 1_000.0;
+        lines.push(format!("{after:>10.3} ms  {:<9}  {}", one_line(&step.who), one_line(&step.what)));
+    }
+    if trace.cut {
+        lines.push("               ...        more happened than is told".into());
+    }
+    let answer = &trace.answer;
+    let took = answer.took_us as f64 / 1_000.0;
+    lines.push(format!(
+        "{took:>10.3} ms  answer     {}, flags {}",
+        one_line(&answer.rcode),
+        answer.flags.join(" ")
+    ));
+    let mut say = |what: &str, all: &[String]| {
+        lines.extend(all.iter().map(|line| format!("               {what:<9}  {}", one_line(line))));
+    };
+    say("record", &answer.answers);
+    say("authority", &answer.authorities);
+    say("more", &answer.additionals);
+    say("because", &answer.extended_errors);
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use namechain::rpc::{TraceAnswer, TraceStep};
+
+    use super::*;
+
+    #[test]
+    fn a_line_for_each_thing_and_nothing_that_a_terminal_obeys() {
+        let trace = Trace {
+            question: "www.alice. IN A".into(),
+            steps: vec![TraceStep { after_us: 1_500, who: "route".into(), what: "whose\u{1b}[31m\n".into() }],
+            cut: true,
+            answer: TraceAnswer {
+                rcode: "SERVFAIL".into(),
+                flags: vec!["rd".into(), "ra".into()],
+                took_us: 2_000,
+                answers: vec!["www.alice. 60 IN A 192.0.2.1".into()],
+                authorities: vec![],
+                additionals: vec![],
+                extended_errors: vec!["14 (Not Ready): the node is not synced".into()],
+            },
+        };
+        let text = text(&trace);
+        let expected = "\
+www.alice. IN A
+     1.500 ms  route      whose\\u{1b}[31m\\u{a}
+               ...        more happened than is told
+     2.000 ms  answer     SERVFAIL, flags rd ra
+               record     www.alice. 60 IN A 192.0.2.1
+               because    14 (Not Ready): the node is not synced";
+        assert_eq!(text, expected);
+    }
+}
