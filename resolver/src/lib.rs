@@ -17,6 +17,7 @@ pub mod current;
 pub mod dnssec;
 pub mod doctor;
 pub mod ede;
+pub mod encrypted;
 #[cfg(target_os = "linux")]
 mod fast;
 pub mod forward;

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
+    sync::Arc,
 };
 
 use thiserror::Error;
@@ -10,7 +11,13 @@ use tokio::{sync::watch, task::JoinSet};
 
 #[cfg(target_os = "linux")]
 use crate::fast;
-use crate::{current::Current, os, serve, systemd::Pair, tcp};
+use crate::{
+    current::Current,
+    encrypted::{self, Door, EncryptedConfig, Identity},
+    os, serve,
+    systemd::Pair,
+    tcp,
+};
 
 /// The most threads that answer over UDP at one address.
 pub const MAX_WORKERS: usize = 256;
@@ -80,6 +87,18 @@ fn bind_once(address: SocketAddr) -> io::Result<Bound> {
     Ok(Bound { address, udp, tcp })
 }
 
+/// Binds the addresses of encrypted DNS.
+pub fn bind_encrypted(config: &EncryptedConfig) -> Result<Vec<Door>, ListenError> {
+    let bind = |addresses: &[SocketAddr], bind: fn(SocketAddr) -> io::Result<Door>| {
+        let doors = addresses.iter().map(|at| bind(*at).map_err(|error| explain(*at, error)));
+        doors.collect::<Result<Vec<Door>, ListenError>>()
+    };
+    let mut doors = bind(&config.tls, |at| TcpListener::bind(at).map(Door::Tls))?;
+    doors.extend(bind(&config.https, |at| TcpListener::bind(at).map(Door::Https))?);
+    doors.extend(bind(&config.quic, |at| UdpSocket::bind(at).map(Door::Quic))?);
+    Ok(doors)
+}
+
 fn explain(address: SocketAddr, error: io::Error) -> ListenError {
     match error.kind() {
         io::ErrorKind::AddrInUse => ListenError::Taken(address),
@@ -93,6 +112,8 @@ fn explain(address: SocketAddr, error: io::Error) -> ListenError {
 pub struct Server {
     stop: watch::Sender<bool>,
     tasks: JoinSet<io::Result<()>>,
+    streams: tcp::Streams,
+    current: Current,
 }
 
 /// How queries over UDP are served.
@@ -140,7 +161,16 @@ impl Server {
             }
             tasks.spawn(tcp::serve(tcp, current.clone(), streams.clone(), stopped.clone()));
         }
-        Server { stop, tasks }
+        Server { stop, tasks, streams, current }
+    }
+
+    /// Serves encrypted DNS as well, under this identity.
+    pub fn serve_encrypted(&mut self, doors: Vec<Door>, identity: &Arc<Identity>) {
+        for door in doors {
+            let (current, streams) = (self.current.clone(), self.streams.clone());
+            let stopped = self.stop.subscribe();
+            self.tasks.spawn(encrypted::serve(door, identity.clone(), current, streams, stopped));
+        }
     }
 
     /// Waits until a part of the server has failed for good. Without a failure it waits for ever.

@@ -14,6 +14,14 @@ use serde::Serialize;
 pub struct Started {
     /// Where DNS is answered, over UDP and TCP.
     pub dns: Vec<SocketAddr>,
+    /// Where DNS is answered over TLS.
+    pub dns_tls: Vec<SocketAddr>,
+    /// Where DNS is answered over HTTPS, at the path `/dns-query`.
+    pub dns_https: Vec<SocketAddr>,
+    /// Where DNS is answered over QUIC.
+    pub dns_quic: Vec<SocketAddr>,
+    /// The SHA-256 of the public key of the three, in hexadecimal.
+    pub dns_pin: Option<String>,
     /// Where the API is served: that of the node in this process, or the small one of a resolver without a node.
     pub api: Option<SocketAddr>,
     /// The URL of the node elsewhere.
@@ -56,6 +64,16 @@ impl fmt::Display for Started {
         let network = self.network.map_or("not known yet", Network::as_str);
         writeln!(f, "resolver {}, network {network}", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  DNS        {} (UDP and TCP)", list(&self.dns))?;
+        for (label, addresses) in
+            [("TLS", &self.dns_tls), ("HTTPS", &self.dns_https), ("QUIC", &self.dns_quic)]
+        {
+            if !addresses.is_empty() {
+                writeln!(f, "  {:<10} {}", format!("over {label}"), list(addresses))?;
+            }
+        }
+        if let Some(pin) = &self.dns_pin {
+            writeln!(f, "  key        {pin} (SHA-256; TLSA 3 1 1)")?;
+        }
         let node = match (&self.node, self.api) {
             (Some(url), api) => {
                 writeln!(f, "  node       {url}")?;
@@ -108,6 +126,10 @@ mod tests {
     fn started() -> Started {
         Started {
             dns: vec!["0.0.0.0:5300".parse().unwrap(), "[::1]:5300".parse().unwrap()],
+            dns_tls: Vec::new(),
+            dns_https: Vec::new(),
+            dns_quic: Vec::new(),
+            dns_pin: None,
             api: Some("127.0.0.1:7380".parse().unwrap()),
             node: None,
             p2p: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into(), "/ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3".into()],
@@ -150,7 +172,10 @@ mod tests {
     fn what_a_program_reads() {
         let json: serde_json::Value = serde_json::to_value(started()).unwrap();
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["api", "data_dir", "dns", "network", "node", "p2p", "upstreams"]);
+        let mut expected = vec!["api", "data_dir", "dns", "network", "node", "p2p", "upstreams"];
+        expected.extend(["dns_tls", "dns_https", "dns_quic", "dns_pin"]);
+        expected.sort_unstable();
+        assert_eq!(keys, expected);
         assert_eq!(json["dns"][0], "0.0.0.0:5300");
         assert_eq!(json["network"], "dev");
     }

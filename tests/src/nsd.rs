@@ -77,7 +77,7 @@ fn write_zones(dir: &Path, addr: SocketAddr, zones: &[(String, String)]) -> Path
     let mut config = format!(
         "server:\n ip-address: {}@{}\n server-count: 1\n username: \"\"\n chroot: \"\"\n zonesdir: \"{path}\"\n \
          database: \"\"\n xfrdfile: \"\"\n xfrdir: \"{path}\"\n zonelistfile: \"{path}/zone.list\"\n \
-         pidfile: \"{path}/nsd.pid\"\n logfile: \"{path}/nsd.log\"\n rrl-ratelimit: 0\n minimal-responses: no\n\
+         pidfile: \"{path}/nsd.pid\"\n logfile: \"{path}/nsd.log\"\n rrl-ratelimit: 0\n minimal-responses: yes\n\
          remote-control:\n control-enable: no\n",
         addr.ip(),
         addr.port()

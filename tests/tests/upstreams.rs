@@ -188,7 +188,8 @@ fn from_the_root_on() {
                 ("www.bad.example", "A", "SERVFAIL", vec![], false),
                 ("www.nothing-at-all.example", "A", "NXDOMAIN", vec![], true),
                 // An alias of legacy DNS that leads to a name of the chain, of which the root knows nothing.
-                ("ours.good.example", "A", "NOERROR", vec!["192.0.2.10"], false),
+                // Both parts are authentic.
+                ("ours.good.example", "A", "NOERROR", vec!["192.0.2.10"], true),
                 ("ours.plain.example", "A", "NOERROR", vec!["192.0.2.10"], false),
                 ("www.nobodys-label-at-all", "A", "NXDOMAIN", vec![], true),
             ] {

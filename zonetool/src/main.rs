@@ -11,6 +11,7 @@ mod dane;
 mod keys;
 mod peers;
 mod proof;
+mod spoken;
 mod ui;
 mod work;
 mod zone;

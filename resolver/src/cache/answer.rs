@@ -1,6 +1,8 @@
 //! One answer as it is kept: wire bytes, with the places of its TTLs.
 
+use super::minimal;
 use super::wire::{HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rtype};
+use crate::ede::Ede;
 
 /// A pointer to the name of the question, which always stands behind the header.
 const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER as u8];
@@ -41,6 +43,35 @@ impl Answer {
             ttl_at.push(u16::try_from(record.ttl_at).map_err(|_| TOO_LONG)?);
         }
         Ok(Self { wire: wire.into(), ttl_at: ttl_at.into(), options: extended_errors(packet) })
+    }
+
+    /// As [`Answer::new`], without what does not answer the question: see [`minimal`].
+    ///
+    /// # Errors
+    /// As [`Answer::new`].
+    pub fn minimal(packet: &Packet<'_>, sent: &[u8], keep_ad: bool) -> Result<Self, Malformed> {
+        match minimal::message(packet)? {
+            Some(less) => {
+                let answer = Self::new(&Packet::parse(&less)?, sent, keep_ad)?;
+                Ok(Self { options: extended_errors(packet), ..answer })
+            }
+            None => Self::new(packet, sent, keep_ad),
+        }
+    }
+
+    /// An answer without data to the question of a reply, in place of what the reply says.
+    pub fn nothing(packet: &Packet<'_>, ede: &Ede) -> Self {
+        const KEPT_FLAGS: [u8; 2] = [0x81, 0x80]; // QR and RD; RA
+        let mut wire = vec![0; HEADER];
+        wire[2] = packet.bytes()[2] & KEPT_FLAGS[0];
+        wire[3] = packet.bytes()[3] & KEPT_FLAGS[1];
+        wire[5] = 1;
+        let question = packet.question();
+        wire.extend(question[..question.len() - 4].iter().map(u8::to_ascii_lowercase));
+        wire.extend_from_slice(&question[question.len() - 4..]);
+        let mut options = Vec::new();
+        ede.write(&mut options);
+        Self { wire: wire.into(), ttl_at: Box::default(), options: options.into() }
     }
 
     /// What [`Answer::wire`], [`Answer::ttl_places`] and [`Answer::options`] gave.
@@ -96,6 +127,11 @@ impl Answer {
         &self.options
     }
 
+    /// Whether its answer section is empty.
+    pub fn is_empty(&self) -> bool {
+        self.wire[6..8] == [0, 0]
+    }
+
     /// The RCODE.
     pub fn rcode(&self) -> u8 {
         self.wire[3] & 0x0f
@@ -132,22 +168,28 @@ fn is_hop_record(record: &RecordAt) -> bool {
     matches!(record.rtype, rtype::OPT | rtype::TSIG)
 }
 
-/// The message without OPT and TSIG. They are the last records as a rule, and cutting them off is enough. What comes behind
-/// one is written anew without compression, as its pointers would lead astray.
+/// The message without OPT and TSIG. They are the last records as a rule, and cutting them off is enough.
 fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
+    if packet.records().iter().any(|at| is_hop_record(at) && at.section != Section::Additional) {
+        return Err(Malformed("an OPT or TSIG outside the additional section"));
+    }
+    without(packet, is_hop_record)
+}
+
+/// The message without some of its records. What comes before the first of them stays as it is; what comes behind is written
+/// anew without compression, as its pointers would lead astray.
+pub(super) fn without(
+    packet: &Packet<'_>,
+    dropped: impl Fn(&RecordAt) -> bool,
+) -> Result<Vec<u8>, Malformed> {
     let records = packet.records();
-    let Some(first) = records.iter().position(is_hop_record) else {
+    let Some(first) = records.iter().position(&dropped) else {
         return Ok(packet.bytes().to_vec());
     };
     let mut wire = packet.bytes()[..records[first].start].to_vec();
-    let mut dropped = 0u16;
     let mut name = Vec::new();
     for record in &records[first..] {
-        if record.section != Section::Additional {
-            return Err(Malformed("an OPT or TSIG outside the additional section"));
-        }
-        if is_hop_record(record) {
-            dropped = dropped.saturating_add(1);
+        if dropped(record) {
             continue;
         }
         name.clear();
@@ -164,9 +206,11 @@ fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
     if wire.len() > MAX_MESSAGE {
         return Err(TOO_LONG);
     }
-    let additional = packet.section(Section::Additional).count();
-    let left = u16::try_from(additional).unwrap_or(u16::MAX).saturating_sub(dropped);
-    wire[10..12].copy_from_slice(&left.to_be_bytes());
+    for (section, at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)] {
+        let left = packet.section(section).filter(|record| !dropped(record)).count();
+        // No more than the header said.
+        wire[at..at + 2].copy_from_slice(&(left as u16).to_be_bytes());
+    }
     Ok(wire)
 }
 

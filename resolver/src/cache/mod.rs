@@ -7,6 +7,7 @@ mod answer;
 mod entry;
 mod key;
 mod lifetime;
+mod minimal;
 mod store;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]

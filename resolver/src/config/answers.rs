@@ -1,10 +1,30 @@
 //! What clients are given, and what is kept from them.
 
+use hickory_proto::rr::Name;
+
 use super::{ConfigError, read};
-use crate::cookie::Policy;
+use crate::{cookie::Policy, forward::Rebind};
 
 /// Whether clients are given cookies.
 pub fn cookies(given: Option<&str>) -> Result<Policy, ConfigError> {
     let read = |text| read("cookies", text, "is neither off nor on nor require");
     given.map_or(Ok(Policy::default()), read)
+}
+
+/// Which names may not point at private addresses.
+pub fn rebind(policy: Option<&str>, allow: Option<&[String]>) -> Result<Rebind, ConfigError> {
+    let policy = policy.map(|text| read("rebind-protection", text, "is neither off nor legacy nor all"));
+    let zone = |text: &String| {
+        let name = Name::from_utf8(text.trim()).ok().filter(|name| !name.is_root());
+        let name = name.ok_or_else(|| ConfigError::Value {
+            place: "rebind-allow".into(),
+            value: text.clone(),
+            why: "is not the name of a zone, as in fritz.box".into(),
+        })?;
+        let mut name = name.to_lowercase();
+        name.set_fqdn(true);
+        Ok(name)
+    };
+    let allow = allow.unwrap_or_default().iter().map(zone).collect::<Result<_, ConfigError>>()?;
+    Ok(Rebind { policy: policy.transpose()?.unwrap_or_default(), allow })
 }

@@ -26,6 +26,7 @@ impl Changes {
         live("mount-alt", old.mounts.alt == new.mounts.alt);
         live("allow", old.allow == new.allow);
         live("upstream-timeout-ms", old.upstream_timeout == new.upstream_timeout);
+        live("rebind-protection or rebind-allow", old.rebind == new.rebind);
         live("cookies", old.cookies == new.cookies);
         live("delegation", old.delegation == new.delegation);
         live("query-log", old.query_log == new.query_log);
@@ -33,6 +34,7 @@ impl Changes {
         restart("network, node, api or data-dir", old.chain == new.chain);
         restart("sign", old.sign == new.sign);
         restart("listen", old.listen == new.listen);
+        restart("encrypted", old.encrypted == new.encrypted);
         restart("workers or fast-path", old.udp == new.udp);
         restart("serve-stale-seconds", old.serve_stale == new.serve_stale);
         restart("cache-bytes", old.cache_bytes == new.cache_bytes);

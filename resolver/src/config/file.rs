@@ -68,8 +68,15 @@ pub struct File {
     pub workers: Option<usize>,
     /// `off`, `on` or `with-clients`.
     pub query_log: Option<String>,
+    /// `off`, `legacy` or `all`.
+    pub rebind_protection: Option<String>,
+    /// Zones whose names may point at private addresses.
+    pub rebind_allow: Option<Vec<String>>,
     /// `off`, `on` or `require`.
     pub cookies: Option<String>,
+    /// DNS over TLS, HTTPS and QUIC.
+    #[serde(default)]
+    pub encrypted: super::encrypted::Table,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: Delegation,

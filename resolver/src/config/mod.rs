@@ -3,6 +3,7 @@
 mod answers;
 mod changes;
 mod cli;
+mod encrypted;
 mod file;
 mod sign;
 mod upstreams;
@@ -31,7 +32,8 @@ pub use sign::Sign;
 
 use crate::{
     cookie::Policy,
-    forward::{ForwardZone, LegacyConfig, RecursiveConfig, Upstream, UpstreamError, ValidateConfig},
+    encrypted::EncryptedConfig,
+    forward::{ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError, ValidateConfig},
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
@@ -150,10 +152,14 @@ pub struct Config {
     pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
+    /// Which names may not point at private addresses.
+    pub rebind: Rebind,
     /// Whether clients are given cookies.
     pub cookies: Policy,
     /// How the chain's names are signed; `None`: not at all.
     pub sign: Option<Sign>,
+    /// Where encrypted DNS is answered.
+    pub encrypted: Option<EncryptedConfig>,
     /// How queries over UDP are served.
     pub udp: Udp,
     /// What is logged of queries.
@@ -186,6 +192,7 @@ impl Config {
             serve_stale: self.serve_stale,
             timeout: self.upstream_timeout,
             first_retry: self.hedge,
+            rebind: self.rebind.clone(),
             ..LegacyConfig::default()
         }
     }
@@ -371,7 +378,9 @@ impl Merge {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
+            rebind: answers::rebind(file.rebind_protection.as_deref(), file.rebind_allow.as_deref())?,
             cookies: answers::cookies(file.cookies.as_deref())?,
+            encrypted: encrypted::encrypted(&file.encrypted)?,
             udp,
             query_log,
             json: cli.json,

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use clap::Parser;
 
 use super::*;
-use crate::sign::Algorithm;
+use crate::{forward::RebindPolicy, sign::Algorithm};
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -29,6 +29,7 @@ fn the_defaults() {
     let config = load("--dev", &[], None).unwrap();
     assert_eq!(config.listen, [address("127.0.0.1:5300")]);
     assert_eq!(config.upstreams, None, "the machine's own");
+    assert_eq!(config.validate.mode, crate::forward::ValidateMode::Auto);
     assert_eq!(config.mounts, Mounts { root: true, alt: true });
     let ChainFrom::Embedded { network, api, .. } = config.chain else { panic!("a node of its own") };
     assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
@@ -53,6 +54,38 @@ fn the_chains_names_are_signed_unless_somebody_says_no() {
     assert_eq!(sign("[sign]\nenabled = true\nalgorithm = 15\nkey = '/key'"), Ok(Some(all)));
     assert!(sign("[sign]\nalgorithm = 14").unwrap_err().contains("neither 13"));
     assert!(sign("[sign]\nalgorthm = 13").unwrap_err().contains("did you mean `algorithm`"));
+}
+
+#[test]
+fn what_clients_are_given_and_what_is_kept_from_them() {
+    let config = load("--dev", &[], None).unwrap();
+    assert_eq!((config.cookies, config.encrypted), (Policy::On, None));
+    assert_eq!(config.rebind, Rebind::default());
+    let file = "cookies = 'require'\nrebind-protection = 'all'\nrebind-allow = ['Fritz.Box', 'alice']\n[encrypted]\n\
+                listen-tls = ['127.0.0.1:853']\nlisten-quic = ['[::1]:853']\nraw-key = '/etc/resolver/tls.key'\n";
+    let config = load("--dev", &[], Some(file)).unwrap();
+    assert_eq!(config.cookies, Policy::Require);
+    let shown: Vec<String> = config.rebind.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (config.rebind.policy, shown),
+        (RebindPolicy::All, vec!["fritz.box.".into(), "alice.".into()])
+    );
+    let encrypted = config.encrypted.unwrap();
+    assert_eq!((encrypted.tls, encrypted.https), (vec![address("127.0.0.1:853")], vec![]));
+    assert_eq!(encrypted.quic, [address("[::1]:853")]);
+    for (wrong, why) in [
+        ("cookies = 'yes'", "neither off nor on nor require"),
+        ("rebind-protection = 'on'", "neither off nor legacy nor all"),
+        ("rebind-allow = ['.']", "is not the name of a zone"),
+        ("[encrypted]\nlisten-tls = ['127.0.0.1:853']", "give certificate and key, or raw-key"),
+        ("[encrypted]\nraw-key = '/k'", "give listen-tls"),
+        ("[encrypted]\ncertificate = '/c'", "belong together"),
+        ("[encrypted]\ncertificate = '/c'\nkey = '/k'\nraw-key = '/r'", "in the place of"),
+        ("[encrypted]\nlisten-tls = ['853']", "listen-tls"),
+    ] {
+        let error = load("--dev", &[], Some(wrong)).unwrap_err();
+        assert!(error.contains(why), "{wrong}: {error}");
+    }
 }
 
 fn node(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> NodeOptions {
@@ -179,6 +212,16 @@ fn what_is_wrong_is_said_in_one_line() {
         ("", vec![], Some("[[forward]]\nzone = 'corp'\nupstream = []"), "has no upstream"),
         ("", vec![], Some("[[forward]]\nzone = 'corp'"), "missing field `upstream`"),
         ("", vec![], Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"), "is more than max-ttl-seconds"),
+        ("", vec![], Some("[validate]\nmode = 'yes'"), "validate.mode: 'yes' is neither auto nor on nor off"),
+        (
+            "",
+            vec![],
+            Some("[validate]\ntrust-anchors = '. IN DS 1 8 2 xy'"),
+            "is no DS or DNSKEY record, as in",
+        ),
+        ("", vec![], Some("[validate]\ntrust-anchors = '/nothing/here'"), "/nothing/here can't be read"),
+        ("", vec![], Some("[validate]\ninsecure = 'a..b'"), "validate.insecure: 'a..b' is no name"),
+        ("", vec![], Some("[validate]\nanchors = 1"), "line 2: unknown key `anchors`"),
         ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
         ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),
         ("", vec![], Some("listen = []"), "an empty list"),

@@ -38,13 +38,14 @@ pub struct Replied {
 }
 
 impl Replied {
-    /// The reply's records and what is kept of it.
+    /// The reply's records and what is kept of it: all of it if it is `whole`, else what answers the question.
     ///
     /// # Errors
     /// [`Malformed`], which the check of the exchange has ruled out but for messages that are too long to rewrite.
-    pub fn read(&self, keep_ad: bool) -> Result<(Packet<'_>, Answer), Malformed> {
+    pub fn read(&self, keep_ad: bool, whole: bool) -> Result<(Packet<'_>, Answer), Malformed> {
         let packet = Packet::parse(&self.message)?;
-        let answer = Answer::new(&packet, &self.sent, keep_ad)?;
+        let make = if whole { Answer::new } else { Answer::minimal };
+        let answer = make(&packet, &self.sent, keep_ad)?;
         Ok((packet, answer))
     }
 }

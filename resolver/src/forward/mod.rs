@@ -19,6 +19,7 @@ mod plain;
 mod query;
 mod question;
 mod race;
+mod rebind;
 mod servers;
 mod sockets;
 mod target;
@@ -45,12 +46,13 @@ use validate::Validation;
 use zones::{MAX_ZONES, Zone, Zones};
 
 pub use crate::cache::CacheStats;
-pub use channel::{ChannelError, RecursiveConfig};
+pub use channel::{ChannelError, RecursiveConfig, sha256};
 pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
 pub use plain::{PLAIN_RANDOM, PlainReply, PlainTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
 pub use race::UpstreamStanding;
+pub use rebind::{Rebind, RebindPolicy, error as rebind_error, private_among};
 pub use target::Target;
 pub use upstream::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
 pub use validate::{UpstreamDnssec, ValidateConfig, ValidateMode};
@@ -81,6 +83,8 @@ pub struct LegacyConfig {
     pub max_in_flight: usize,
     /// Which answers are validated, and by what.
     pub validate: ValidateConfig,
+    /// Which names may not point at private addresses.
+    pub rebind: Rebind,
 }
 
 /// A zone with upstreams of its own. Its names are never asked of anybody else.
@@ -108,6 +112,7 @@ impl Default for LegacyConfig {
             first_retry: Duration::from_millis(400),
             max_in_flight: 1024,
             validate: ValidateConfig::default(),
+            rebind: Rebind::default(),
         }
     }
 }
@@ -153,7 +158,8 @@ impl Legacy {
         {
             self.desk.cache.flush_zone(zone.name());
         }
-        if new.validate != self.validate {
+        // What is kept was judged as it came.
+        if new.validate != self.validate || new.desk.race.rebind != self.desk.race.rebind {
             self.desk.cache.flush();
         }
         Ok(new)
@@ -172,6 +178,9 @@ impl Legacy {
         if config.zones.len() > MAX_ZONES {
             return Err(ForwardError::Config("more than 256 zones with upstreams of their own"));
         }
+        if config.rebind.allow.len() > rebind::MAX_ALLOWED {
+            return Err(ForwardError::Config("more than 256 zones in rebind-allow"));
+        }
         let mut targets = Targets::new(&config.recursive, &clock);
         let rest = targets.of(&config.upstreams)?;
         let anchors = config.validate.anchors(&config.zones)?;
@@ -184,7 +193,7 @@ impl Legacy {
         let desk = Desk {
             zones: Zones::new(zones, rest, config.validate.wish()),
             cache,
-            race: Arc::new(Race::new(clock, config.timeout, config.first_retry, ttl)),
+            race: Arc::new(Race::new(clock, config.timeout, config.first_retry, ttl, config.rebind)),
             validation: Validation::new(anchors, config.max_in_flight),
         };
         Ok(Self {
@@ -209,6 +218,11 @@ impl Legacy {
     /// How the upstreams do, each once, those of zones of their own included.
     pub fn upstreams(&self) -> Vec<UpstreamStanding> {
         self.desk.zones.targets().into_iter().map(|target| self.desk.race.standing(target)).collect()
+    }
+
+    /// Which names may not point at private addresses.
+    pub fn rebind(&self) -> &Rebind {
+        &self.desk.race.rebind
     }
 
     /// The answers that are kept.

@@ -16,10 +16,11 @@ use super::error::{ExchangeError, ForwardError};
 use super::exchange::{Exchange, Replied};
 use super::loops::{self, Loops, Token};
 use super::query::{Asking, Manners};
+use super::rebind::Rebind;
 use super::servers::{Servers, TEST_AGAIN};
 use super::target::Target;
 use super::validate::Wish;
-use crate::cache::wire::rcode;
+use crate::cache::wire::{Packet, rcode};
 use crate::cache::{Answer, Kind, lifetime};
 use crate::dnssec::Name;
 use crate::notes::note;
@@ -87,6 +88,8 @@ pub struct Race {
     pub first_retry: Duration,
     /// How long an answer is kept at least and at most.
     pub ttl: (Duration, Duration),
+    /// Which names may not have private addresses.
+    pub rebind: Rebind,
     servers: Mutex<Servers>,
     /// Changes whenever somebody is found to lead back to us.
     turned_back: watch::Sender<()>,
@@ -109,6 +112,7 @@ impl Race {
         timeout: Duration,
         first_retry: Duration,
         ttl: (Duration, Duration),
+        rebind: Rebind,
     ) -> Self {
         Self {
             exchange: Exchange::new(clock.clone()),
@@ -117,6 +121,7 @@ impl Race {
             timeout,
             first_retry,
             ttl,
+            rebind,
             servers: Mutex::default(),
             turned_back: watch::Sender::new(()),
         }
@@ -243,12 +248,32 @@ impl Race {
     }
 
     fn judge(&self, server: &Target, job: &Job, replied: &Replied) -> Result<Won, ExchangeError> {
-        let keep_ad = job.asking.recursive && job.believes_ad && server.is_near();
+        let recursive = job.asking.recursive;
+        let keep_ad = recursive && job.believes_ad && server.is_near();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
-        let (packet, answer) = replied.read(keep_ad).map_err(|error| malformed(error.0))?;
-        let keep =
-            lifetime(&packet, !job.asking.recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        // A referral is nothing without its addresses.
+        let (packet, answer) = replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
+        let keep = lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
         Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
+    }
+
+    /// What was won, without data if that is what rebinding protection says. A zone with upstreams of its own has its
+    /// addresses from where its owner says, and what servers are asked for whom the chain names is judged by the name that
+    /// the client has asked for.
+    pub fn guarded(&self, job: &Job, won: Won) -> Won {
+        if !job.asking.recursive || *job.zone != [0] {
+            return won;
+        }
+        Won { answer: self.without_private(won.answer), ..won }
+    }
+
+    /// An answer for a name in no zone of its own; one without data in the place of one that points at private addresses. It
+    /// is judged after validation: what is left out then is no lie.
+    pub fn without_private(&self, answer: Arc<Answer>) -> Arc<Answer> {
+        let nothing = Packet::parse(answer.wire())
+            .ok()
+            .and_then(|packet| Some(Answer::nothing(&packet, &self.rebind.objects(&packet)?)));
+        nothing.map_or(answer, Arc::new)
     }
 
     /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.

@@ -21,7 +21,7 @@ use crate::{
     basis::Ground,
     chain::{ChainError, ChainSource, Standing},
     ede::Ede,
-    forward::{self, ForwardError, Legacy, LegacyQuestion, ReplySource},
+    forward::{self, ForwardError, Legacy, LegacyQuestion, RebindPolicy, ReplySource},
     mount::{Mount, Mounts},
     notes::note,
     query::Question,
@@ -92,6 +92,7 @@ impl Pipeline {
         let mut name = question.name.clone();
         let mut records: Vec<Record> = Vec::new();
         let (mut authoritative, mut authentic, mut signed) = (None, true, 0);
+        let mut foreign = false;
         let mut proofs: Vec<Record> = Vec::new();
         let mut grounds = Some(Vec::new());
         let mut origin = None;
@@ -126,6 +127,11 @@ impl Pipeline {
                 other => other,
             });
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
+            // What we are the authority of is the chain's, or special.
+            foreign |= !step.answer.authoritative;
+            if let Some(ede) = self.objection(&question.name, &step.answer, foreign) {
+                return Answer { ede: vec![ede], grounds, ..Answer::default() };
+            }
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
             authentic &= step.answer.authentic;
             signed = signed.max(step.answer.signed);
@@ -158,6 +164,18 @@ impl Pipeline {
         }
         let why = format!("{} leads through more than {MAX_STEPS} names", question.name);
         Answer::failure(ResponseCode::ServFail, Ede::new(Ede::OTHER, why))
+    }
+
+    /// Why a step's answer is not given to who asked for `asked`: it points at a private address, and nobody has said that it
+    /// may. What legacy DNS says to the question itself was judged when it came; here it is what aliases lead to, this
+    /// machine and zones with upstreams of their own included, and the chain. `foreign`: others than the chain had a say.
+    fn objection(&self, asked: &Name, step: &Answer, foreign: bool) -> Option<Ede> {
+        let rebind = self.legacy.rebind();
+        let address = forward::private_among(&step.answers)?;
+        let judged = matches!(self.route(asked), Route::Legacy | Route::Chain(..))
+            && !self.legacy.has_zone(asked)
+            && (foreign || rebind.policy == RebindPolicy::All);
+        (judged && rebind.covers(asked)).then(|| forward::rebind_error(asked, address))
     }
 
     /// Whose name it is. A zone with upstreams of its own is theirs, be it special or not: whoever wrote it down knows.

@@ -2,8 +2,9 @@
 //! zone that is signed; as NXDOMAIN, or as a denial that is compact; with AD or without.
 
 use hickory_proto::{
+    dnssec::rdata::DNSSECRData,
     op::ResponseCode,
-    rr::{Name, Record, RecordType},
+    rr::{Name, RData, Record, RecordType},
 };
 
 use super::Pipeline;
@@ -152,5 +153,17 @@ fn unsigned(error: &SignError) -> Answer {
 
 /// Whether a record belongs to the proof that an alias, or that what stands for a wildcard, is what is there.
 pub(super) fn is_proof(record: &Record) -> bool {
-    matches!(record.record_type(), RecordType::NSEC | RecordType::NSEC3 | RecordType::RRSIG)
+    match &record.data {
+        RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) => is_denial(rrsig.input().type_covered),
+        // One of ours.
+        RData::Unknown { code: RecordType::RRSIG, rdata } => {
+            let covered = rdata.anything.first_chunk().map(|covered| u16::from_be_bytes(*covered));
+            covered.is_some_and(|covered| is_denial(covered.into()))
+        }
+        _ => is_denial(record.record_type()),
+    }
+}
+
+fn is_denial(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::NSEC | RecordType::NSEC3)
 }

@@ -3,11 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::{Mutex, Semaphore, watch},
     task::{AbortHandle, JoinSet},
     time::timeout,
@@ -17,16 +13,16 @@ use super::{GRACE, Streams};
 use crate::{answer::STREAM_IDLE, current::Current, query::Client};
 
 /// How many questions of one connection may be in work; the next is read when one of them is answered.
-const MAX_PIPELINED: usize = 32;
+pub const MAX_PIPELINED: usize = 32;
 /// The same while more than half of the connections are taken.
 const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(2);
 /// A question up to here is what questions are; a longer one counts among the bytes that are kept.
 const PLAIN_QUESTION: usize = 512;
 
 /// A connection's place in the table, given back when it ends however it ends.
-pub(super) struct Place {
-    pub streams: Streams,
-    pub id: u64,
+pub struct Place {
+    pub(super) streams: Streams,
+    pub(super) id: u64,
 }
 
 impl Drop for Place {
@@ -36,19 +32,21 @@ impl Drop for Place {
 }
 
 impl Place {
-    fn patience(&self) -> Duration {
+    /// How long the connection may be without a question.
+    pub fn patience(&self) -> Duration {
         if self.streams.table().is_crowded() { IDLE_WHEN_CROWDED } else { STREAM_IDLE }
     }
 }
 
 /// A question in work.
-struct Work {
+pub struct Work {
     streams: Streams,
     id: u64,
 }
 
 impl Work {
-    fn begin(place: &Place) -> Self {
+    /// A whole question has come over the connection.
+    pub fn begin(place: &Place) -> Self {
         place.streams.table().asked(place.id);
         Work { streams: place.streams.clone(), id: place.id }
     }
@@ -83,16 +81,17 @@ impl Drop for Held {
 
 /// Serves the connection until the client ends it, is silent for too long, or `stop` changes; what is in work then is
 /// still answered.
-pub(super) async fn converse(
-    stream: TcpStream,
+pub async fn converse<R, W>(
+    mut reader: R,
+    writer: W,
     client: Client,
     current: Current,
     place: Place,
     mut stop: watch::Receiver<bool>,
-) {
-    // Answers are whole messages: nothing is won by waiting for more.
-    let _ = stream.set_nodelay(true);
-    let (mut reader, writer) = stream.into_split();
+) where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
     let writer = Arc::new(Mutex::new(writer));
     let room = Arc::new(Semaphore::new(MAX_PIPELINED));
     let mut answers = JoinSet::new();
@@ -129,10 +128,12 @@ pub(super) async fn converse(
         // The client may have closed its side only: what it asked for is still answered.
         rest.await;
     }
+    // TLS says goodbye; whoever does not hear it is gone anyway.
+    let _ = timeout(GRACE, async { writer.lock().await.shutdown().await }).await;
 }
 
 /// One message. Memory is taken for what has come, not for what was promised.
-async fn read(reader: &mut OwnedReadHalf, place: &Place) -> io::Result<Vec<u8>> {
+async fn read(reader: &mut (impl AsyncRead + Unpin), place: &Place) -> io::Result<Vec<u8>> {
     let length = usize::from(reader.read_u16().await?);
     let _held = (length > PLAIN_QUESTION).then(|| Held::new(&place.streams, place.id, length));
     let mut message = Vec::with_capacity(length.min(PLAIN_QUESTION));
@@ -143,8 +144,14 @@ async fn read(reader: &mut OwnedReadHalf, place: &Place) -> io::Result<Vec<u8>> 
     Ok(message)
 }
 
-async fn write(writer: &Mutex<OwnedWriteHalf>, message: &[u8]) -> io::Result<()> {
+async fn write(writer: &Mutex<impl AsyncWrite + Unpin>, message: &[u8]) -> io::Result<()> {
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     let whole = [&length.to_be_bytes(), message].concat();
-    timeout(STREAM_IDLE, async { writer.lock().await.write_all(&whole).await }).await?
+    let written = async {
+        let mut writer = writer.lock().await;
+        writer.write_all(&whole).await?;
+        // TLS may keep some of it back until then.
+        writer.flush().await
+    };
+    timeout(STREAM_IDLE, written).await?
 }

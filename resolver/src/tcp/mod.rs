@@ -17,7 +17,7 @@ use std::{
 };
 
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::{AbortHandle, JoinSet},
     time::timeout,
@@ -29,13 +29,15 @@ use crate::{
 };
 use table::Table;
 
+pub use connection::{MAX_PIPELINED, Place, Work, converse};
+
 /// How many connections are open at a time, over all listening addresses.
 pub const MAX_CONNECTIONS: usize = 1_024;
 /// How many bytes may be kept for all connections: long questions that have not come in whole, and answers that have
 /// not been taken. When there are more, the connection goes that holds the most.
 pub const MAX_HELD_BYTES: usize = 16 << 20;
 /// How many connections may be on their way out while new ones come in.
-const MAX_LEAVING: usize = 64;
+pub const MAX_LEAVING: usize = 64;
 /// How long to wait when no connection can be taken, as when there are no file descriptors left.
 const ACCEPT_DELAY: Duration = Duration::from_millis(20);
 /// How long what is in work has to be answered when the server stops.
@@ -53,6 +55,20 @@ impl Streams {
         Streams(Arc::new(Mutex::new(Table::new(room, MAX_HELD_BYTES))))
     }
 
+    /// Lets a connection in, which `spawn` begins to serve; another one may have to go for it.
+    pub fn admit(&self, client: Client, spawn: impl FnOnce(Place) -> AbortHandle) {
+        let mut table = self.table();
+        let (id, leaves) = table.admit(client.address);
+        table.attach(id, spawn(Place { streams: self.clone(), id }));
+        drop(table);
+        leaves.inspect(AbortHandle::abort);
+    }
+
+    /// Whether more than half of the room is taken.
+    pub fn is_crowded(&self) -> bool {
+        self.table().is_crowded()
+    }
+
     fn table(&self) -> MutexGuard<'_, Table<AbortHandle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,8 +83,29 @@ pub async fn serve(
     listener: net::TcpListener,
     current: Current,
     streams: Streams,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let each = |stream: TcpStream, client, place, stop| {
+        let (reader, writer) = stream.into_split();
+        converse(reader, writer, client, current.clone(), place, stop)
+    };
+    accept(listener, Transport::Tcp, streams, stop, each).await
+}
+
+/// Takes the connections that come in at `listener`, each served by what `each` makes of it, as [`serve`] does.
+///
+/// # Errors
+/// If the listener can't be made asynchronous.
+pub async fn accept<F>(
+    listener: net::TcpListener,
+    transport: Transport,
+    streams: Streams,
+    mut stop: watch::Receiver<bool>,
+    each: impl Fn(TcpStream, Client, Place, watch::Receiver<bool>) -> F,
+) -> io::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
@@ -79,14 +116,10 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let client = Client { address: peer.ip().to_canonical(), transport: Transport::Tcp };
-                let mut table = streams.table();
-                let (id, leaves) = table.admit(client.address);
-                let place = connection::Place { streams: streams.clone(), id };
-                let task = connection::converse(stream, client, current.clone(), place, stop.clone());
-                table.attach(id, connections.spawn(task));
-                drop(table);
-                leaves.inspect(AbortHandle::abort);
+                // Answers are whole messages: nothing is won by waiting for more.
+                let _ = stream.set_nodelay(true);
+                let client = Client { address: peer.ip().to_canonical(), transport };
+                streams.admit(client, |place| connections.spawn(each(stream, client, place, stop.clone())));
             }
             // The client went away before it was its turn: that concerns nobody else.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -12,6 +12,7 @@ use super::{CommandError, messaging_of, parse_name, records_of};
 use crate::{
     cli::OfName,
     client::Client,
+    spoken,
     ui::Ui,
     zone::{master_file, record_texts},
 };
@@ -20,6 +21,9 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
     name: &'a Name,
+    /// What an `xn--` name stands for, where that can be mistaken for nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unicode: Option<String>,
     standing: Standing,
     height: u32,
     owner: PublicKey,
@@ -112,6 +116,7 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
     let Some(entry) = &info.entry else { return Err(CommandError::NotRegistered(info.name)) };
     let shown = Shown {
         name: &info.name,
+        unicode: spoken::of(info.name.as_str()),
         standing: info.standing,
         height: info.height,
         owner: entry.owner,
@@ -148,7 +153,7 @@ fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
     });
     let mut text = String::new();
     for (label, value) in [
-        ("name", shown.name.to_string()),
+        ("name", spoken::beside(shown.name.as_str())),
         ("standing", standing),
         ("owner", shown.owner.to_string()),
         ("recovery", recovery),

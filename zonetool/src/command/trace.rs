@@ -74,7 +74,7 @@ mod tests {
         let text = text(&trace);
         let expected = "\
 www.alice. IN A
-     1.500 ms  route      whose\\u{1b}[31m\\u{a}
+     1.500 ms  route      whose\\x1b[31m\\x0a
                ...        more happened than is told
      2.000 ms  answer     SERVFAIL, flags rd ra
                record     www.alice. 60 IN A 192.0.2.1

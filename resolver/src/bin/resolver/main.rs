@@ -2,6 +2,7 @@
 
 mod aside;
 mod chain;
+mod doors;
 mod instead;
 mod reload;
 mod watched;
@@ -26,6 +27,7 @@ use resolver::{
     listen::{Bound, Server, bind},
     os,
     pipeline::Pipeline,
+    query::Transport,
     respond::{Clients, Responder},
     sign::{SignError, Signer},
     start::Started,
@@ -36,6 +38,7 @@ use tracing_subscriber::EnvFilter;
 
 use aside::Aside;
 use chain::{Chain, chain};
+use doors::Doors;
 use reload::Reload;
 
 /// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info, and its
@@ -115,6 +118,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     } else {
         passed.into_iter().map(Bound::from).collect()
     };
+    let doors = Doors::open(&config)?;
     let dns: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
     let upstreams = without_ourselves(upstreams, &dns);
     let stop = stop_signal().context("signals can't be watched")?;
@@ -127,6 +131,10 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let signer = config.sign.as_ref().map(signer).transpose()?.flatten();
     let started = Started {
         dns: dns.clone(),
+        dns_tls: doors.at(Transport::Tls),
+        dns_https: doors.at(Transport::Https),
+        dns_quic: doors.at(Transport::Quic),
+        dns_pin: doors.pin(),
         api: node.as_ref().and_then(Node::api_addr).or(aside.as_ref().map(Aside::address)),
         node: match &config.chain {
             ChainFrom::Remote { url, .. } => Some(url.clone()),
@@ -153,11 +161,12 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let current = Current::from(responder.with_cookies(config.cookies));
     control.serves(&current, &dns);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
+    let identity = doors.serve(&mut server);
     announce(&started, config.json);
     let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));
     systemd::ready();
     let alive = tokio::spawn(watched::report(dns.clone()));
-    let mut reload = Reload { cli, config, current, dns };
+    let mut reload = Reload { cli, config, current, dns, identity };
     let mut stop = pin!(stop);
     let failure = loop {
         tokio::select! {

@@ -1,11 +1,12 @@
 //! The configuration read again (SIGHUP): what can be taken over is, while questions are answered.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use resolver::{
     config::{Changes, Cli, Config},
     current::Current,
+    encrypted::Identity,
     pipeline::Pipeline,
     respond::Clients,
     systemd,
@@ -23,6 +24,8 @@ pub struct Reload {
     pub current: Current,
     /// Where DNS is answered.
     pub dns: Vec<SocketAddr>,
+    /// By what clients of encrypted DNS know us.
+    pub identity: Option<Arc<Identity>>,
 }
 
 impl Reload {
@@ -46,6 +49,7 @@ impl Reload {
             cache_bytes: self.config.cache_bytes,
             serve_stale: self.config.serve_stale,
             sign: self.config.sign.clone(),
+            encrypted: self.config.encrypted.clone(),
             udp: self.config.udp,
             json: self.config.json,
             ..config
@@ -55,6 +59,9 @@ impl Reload {
         let before = self.current.get();
         let legacy = before.pipeline().legacy.reconfigured(config.legacy(upstreams));
         let legacy = legacy.context("the upstreams can't be used")?;
+        if let Some(identity) = &self.identity {
+            identity.reload().context("the certificate can't be renewed")?;
+        }
         let Pipeline { chain, signer, .. } = before.pipeline();
         let pipeline = pipeline(&config, chain.clone(), legacy, signer.clone());
         before.seen().log(config.query_log);

@@ -18,6 +18,7 @@ use quic::Quic;
 use stream::Stream;
 
 pub use recursor::{BOGUS, Recursive, RecursiveConfig};
+pub use tls::sha256;
 
 /// An upstream that is not asked by datagrams.
 #[derive(Debug)]

@@ -122,7 +122,7 @@ impl ServerCertVerifier for Pinned {
 }
 
 /// SHA-256, which the provider of TLS has anyway.
-fn sha256(bytes: &[u8]) -> Option<Vec<u8>> {
+pub fn sha256(bytes: &[u8]) -> Option<Vec<u8>> {
     let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13()?;
     Some(suite.common.hash_provider.hash(bytes).as_ref().to_vec())
 }

@@ -1,0 +1,133 @@
+//! What of a reply answers its question: the rest is not given on.
+//!
+//! Of a positive answer that is the answer section, with the proofs that DNSSEC needs beside it (RFC 4035 §3.1.3.3: that of a
+//! wildcard's is in the authority section); of a negative one the authority section, with its SOA and what proves it. Servers'
+//! names and the addresses of names are for whoever wants them to ask for. Of an answer to ANY it is one set of records
+//! (RFC 8482 §4.1) with its signatures.
+
+use super::answer::without;
+use super::wire::{Malformed, Packet, RecordAt, Section, rcode, rtype, u16_at};
+
+const RRSIG: u16 = 46;
+const NSEC: u16 = 47;
+const NSEC3: u16 = 50;
+
+/// The message without the rest; `None` if there is no rest but an OPT.
+pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
+    let one_set = one_set(packet)?;
+    let keeps_authority = keeps_authority(packet);
+    let unwanted = |record: &RecordAt| match record.section {
+        Section::Answer => one_set.as_ref().is_some_and(|set| !set.has(packet, record)),
+        Section::Authority => !keeps_authority,
+        Section::Additional => true,
+    };
+    let has_rest = packet.records().iter().any(|record| unwanted(record) && record.rtype != rtype::OPT);
+    has_rest.then(|| without(packet, unwanted)).transpose()
+}
+
+/// Without answers it is what is asked for; with answers it may say where they end (the SOA of what an alias leads to) or prove
+/// them.
+fn keeps_authority(packet: &Packet<'_>) -> bool {
+    packet.rcode() != rcode::NOERROR
+        || packet.section(Section::Answer).next().is_none()
+        || packet.section(Section::Authority).any(|record| matches!(record.rtype, rtype::SOA | NSEC | NSEC3))
+}
+
+/// A set of records: an owner in wire form and lower case, and a type.
+struct Set {
+    owner: Vec<u8>,
+    rtype: u16,
+}
+
+impl Set {
+    fn has(&self, packet: &Packet<'_>, record: &RecordAt) -> bool {
+        let covered = || u16_at(packet.bytes(), record.data).ok();
+        let of_type = record.rtype == self.rtype || (record.rtype == RRSIG && covered() == Some(self.rtype));
+        let mut owner = Vec::new();
+        of_type && packet.owner(record, &mut owner).is_ok() && owner.eq_ignore_ascii_case(&self.owner)
+    }
+}
+
+/// The set that answers ANY: the first that is no signature, if there is one.
+fn one_set(packet: &Packet<'_>) -> Result<Option<Set>, Malformed> {
+    if packet.qtype() != rtype::ANY {
+        return Ok(None);
+    }
+    let mut answers = packet.section(Section::Answer).peekable();
+    let first = answers.peek().copied();
+    let Some(first) = answers.find(|record| record.rtype != RRSIG).or(first) else { return Ok(None) };
+    let mut owner = Vec::new();
+    packet.owner(first, &mut owner)?;
+    Ok(Some(Set { owner, rtype: first.rtype }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Answer;
+    use crate::cache::testing::{AT_QUESTION, Build, name, question};
+
+    /// Section and type of what is left.
+    fn left(question: &[u8], reply: &[u8]) -> Vec<(Section, u16)> {
+        let packet = Packet::parse(reply).unwrap();
+        let answer = Answer::minimal(&packet, question, false).unwrap();
+        let packet = Packet::parse(answer.wire()).unwrap();
+        assert_eq!(packet.bytes().len(), answer.wire().len());
+        assert_eq!(packet.records().len(), answer.ttl_places().len());
+        packet.records().iter().map(|record| (record.section, record.rtype)).collect()
+    }
+
+    fn positive(qtype: u16) -> (Vec<u8>, Build) {
+        let question = question("www.example.com", qtype);
+        let build = Build::answer(&question).a(60, [192, 0, 2, 1]);
+        (question, build)
+    }
+
+    #[test]
+    fn a_positive_answer_is_its_answer_section_with_its_proofs() {
+        use Section::{Answer, Authority};
+        let zone = name("example.com");
+        let (q, build) = positive(1);
+        let build = build.record(Authority, &zone, rtype::NS, 60, &name("ns.example.com"));
+        let plain = build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
+        assert_eq!(left(&q, &plain.done()), [(Answer, 1)]);
+        let (q, build) = positive(1);
+        let build = build.record(Authority, &zone, NSEC, 60, &[0, 0, 1, 0x40]);
+        assert_eq!(left(&q, &build.opt().done()), [(Answer, 1), (Authority, NSEC)]);
+    }
+
+    #[test]
+    fn a_negative_answer_keeps_its_authority() {
+        let q = question("www.example.com", 28);
+        let build = Build::answer(&q).soa("example.com", 300, 60);
+        let build = build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
+        assert_eq!(left(&q, &build.done()), [(Section::Authority, rtype::SOA)]);
+    }
+
+    #[test]
+    fn any_is_answered_with_one_set_and_its_signatures() {
+        let signature = |covered: u16| [&covered.to_be_bytes()[..], &[0; 16], &[0], &[1, 2, 3]].concat();
+        let (q, build) = positive(rtype::ANY);
+        let build = build.record(Section::Answer, &AT_QUESTION, 16, 60, b"\x02hi");
+        let build = build.record(Section::Answer, &AT_QUESTION, RRSIG, 60, &signature(16));
+        let build = build.record(Section::Answer, &AT_QUESTION, RRSIG, 60, &signature(1));
+        let reply = build.a(60, [192, 0, 2, 2]).done();
+        let expected = [1, RRSIG, 1].map(|rtype| (Section::Answer, rtype));
+        assert_eq!(left(&q, &reply), expected);
+        let answer = Answer::minimal(&Packet::parse(&reply).unwrap(), &q, false).unwrap();
+        assert_eq!(answer.wire()[6..12], [0, 3, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_the_server_said_of_its_answer_stays_with_it() {
+        let (q, build) = positive(1);
+        let ede = [0, 15, 0, 3, 0, 3, b'x'];
+        let opt = [&[0u8, 0, 41, 4, 0, 0, 0, 0, 0, 0, 7][..], &ede].concat();
+        let build = build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
+        let mut reply = build.done();
+        reply.extend_from_slice(&opt);
+        reply[11] += 1;
+        let answer = Answer::minimal(&Packet::parse(&reply).unwrap(), &q, false).unwrap();
+        assert_eq!((answer.options(), answer.wire()[10..12].to_vec()), (&ede[..], vec![0, 0]));
+    }
+}
