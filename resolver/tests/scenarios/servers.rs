@@ -16,6 +16,8 @@ const CNAME: u16 = 5;
 const SOA: u16 = 6;
 const DNAME: u16 = 39;
 const DS: u16 = 43;
+const NSEC: u16 = 47;
+const NSEC3: u16 = 50;
 const ANY: u16 = 255;
 /// How often the recursive server asks for one question.
 const MAX_QUERIES: u32 = 60;
@@ -76,14 +78,9 @@ impl Servers<'_> {
         let mut answers: Vec<Record> = Vec::new();
         let mut asked = asked.clone();
         loop {
-            let mut said = self.top_down(query, &asked, left)?;
-            if asked.qtype == DS && said.sections[0].is_empty() {
-                // Servers of old give it with the referral only.
-                let ds = |record: &Record| {
-                    record.covered() == DS && record.owner.eq_ignore_ascii_case(&asked.name)
-                };
-                said.sections[0] = said.sections[1].extract_if(.., |record| ds(record)).collect();
-            }
+            let said = self.top_down(query, &asked, left);
+            let said = if asked.qtype == DS { self.with_ds(said, query, &asked) } else { said };
+            let mut said = said?;
             let end = end_of_aliases(&said.sections[0], &asked);
             answers.append(&mut said.sections[0]);
             match end {
@@ -94,6 +91,29 @@ impl Servers<'_> {
                 }
             }
         }
+    }
+
+    /// The DS of a name, which many scenarios have in a referral only, and there for another type than DS.
+    fn with_ds(&self, said: Option<Message>, query: &Message, asked: &Question) -> Option<Message> {
+        let is_proof = |record: &Record| matches!(record.rtype, NSEC | NSEC3);
+        if said
+            .as_ref()
+            .is_some_and(|said| !said.sections[0].is_empty() || said.sections[1].iter().any(is_proof))
+        {
+            return said;
+        }
+        let is_ds =
+            |record: &&Record| record.covered() == DS && record.owner.eq_ignore_ascii_case(&asked.name);
+        let now = self.scenario.ranges.iter().filter(|range| (range.first..=range.last).contains(&self.step));
+        let referral = now
+            .flat_map(|range| &range.entries)
+            .find(|entry| entry.message.sections[1].iter().any(|record| is_ds(&record)));
+        let Some(referral) = referral else { return said };
+        let mut found = adjusted(referral, query);
+        found.question = Some(asked.clone());
+        found.sections =
+            [referral.message.sections[1].iter().filter(is_ds).cloned().collect(), vec![], vec![]];
+        Some(found)
     }
 
     /// Asks from the configured servers down until there is an answer for this name.
