@@ -97,14 +97,14 @@ async fn a_resolver_that_is_its_own_upstream_says_so_and_stops() {
     let (code, text) = ede(&answer).unwrap();
     let why = format!("{} leads back to this resolver", relay.address);
     assert!(code == 22 && text.contains(&why), "{code} {text}");
-    let passed = relay.passed();
-    assert!(passed <= FEW, "{passed} datagrams");
-    for n in 0..20 {
+    for n in 0..2 * FEW {
         let answer = resolver.ask(&format!("www{n}.example.com."), 1);
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
         assert!(ede(&answer).unwrap().1.contains(&why));
     }
-    assert_eq!(relay.passed(), passed, "it is left out");
+    // One that was on its way may come late.
+    let passed = relay.passed();
+    assert!(passed <= FEW, "it is left out: {passed} datagrams");
     resolver.server.stop().await;
 }
 

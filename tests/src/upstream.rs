@@ -1,7 +1,8 @@
 //! Upstreams that a test owns: one that counts what it is asked, and DNS messages by hand.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -118,4 +119,73 @@ pub fn probe(server: SocketAddr, name: &str) -> bool {
         && socket
             .recv_from(&mut answer)
             .is_ok_and(|(len, from)| from == server && len >= 12 && answer[..2] == [0x7e, 0x57])
+}
+
+/// Something between a resolver and its upstream that passes datagrams on, to one server and later to another.
+pub struct Relay {
+    to: Arc<Mutex<SocketAddr>>,
+    /// Where it takes them.
+    pub addr: SocketAddr,
+}
+
+impl Relay {
+    /// Starts it on a free port; it ends with the process.
+    ///
+    /// # Panics
+    /// If it can't listen.
+    pub fn start(to: SocketAddr) -> Relay {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let addr = socket.local_addr().expect("an address");
+        let to = Arc::new(Mutex::new(to));
+        let target = Arc::clone(&to);
+        thread::spawn(move || {
+            let mut packet = [0; 4_096];
+            while let Ok((len, from)) = socket.recv_from(&mut packet) {
+                let (query, server) =
+                    (packet[..len].to_vec(), *target.lock().expect("nobody panics with it"));
+                let Ok(back) = socket.try_clone() else { continue };
+                thread::spawn(move || pass_on(&query, server, from, &back));
+            }
+        });
+        Relay { to, addr }
+    }
+
+    /// From now on to another server.
+    ///
+    /// # Panics
+    /// If its thread did.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *self.to.lock().expect("nobody panics with it") = server;
+    }
+}
+
+fn pass_on(query: &[u8], server: SocketAddr, from: SocketAddr, back: &UdpSocket) {
+    let mut answer = [0; 4_096];
+    let mut asked = || -> std::io::Result<usize> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.connect(server)?;
+        socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+        socket.send(query)?;
+        socket.recv(&mut answer)
+    };
+    if let Ok(length) = asked() {
+        // The asker may be gone.
+        let _ = back.send_to(&answer[..length], from);
+    }
+}
+
+/// Asks `server` over TCP as a validator does: RD, CD and DO. The answer, if one comes within five seconds.
+pub fn ask_for_proof(server: SocketAddr, question: &[u8]) -> Option<Vec<u8>> {
+    let mut query = vec![0x4a, 0x5b, 1, 0x10, 0, 1, 0, 0, 0, 0, 0, 1];
+    query.extend_from_slice(question);
+    query.extend_from_slice(&[0, 0, 41, 0x10, 0, 0, 0, 0x80, 0, 0, 0]);
+    let mut stream = TcpStream::connect(server).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let length = u16::try_from(query.len()).ok()?;
+    stream.write_all(&[&length.to_be_bytes(), query.as_slice()].concat()).ok()?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer).ok()?;
+    Some(answer)
 }

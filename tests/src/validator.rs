@@ -124,14 +124,11 @@ impl Anchors {
         let dir = tempfile::tempdir().expect("room");
         fs::write(dir.path().join("ds"), print("ds")).expect("room");
         fs::write(dir.path().join("dnskey"), print("dnskey")).expect("room");
-        let bind = print("bind");
-        // delv takes the anchors alone.
-        let anchors = bind.split("\nzone ").next().unwrap_or_default();
-        fs::write(dir.path().join("bind"), anchors).expect("room");
+        fs::write(dir.path().join("delv"), print("delv")).expect("room");
         Anchors { dir, unbound: print("unbound") }
     }
 
-    /// The file with one of `ds`, `dnskey` and `bind`.
+    /// The file with one of `ds`, `dnskey` and `delv`.
     pub fn file(&self, form: &str) -> String {
         self.dir.path().join(form).to_str().expect("UTF-8").to_owned()
     }
@@ -142,7 +139,7 @@ impl Anchors {
     /// If it can't be run.
     pub fn delv(&self, server: SocketAddr, name: &str, rtype: &str) -> (Verdict, String) {
         let output = Command::new("delv")
-            .args([&format!("@{}", server.ip()), "-p", &server.port().to_string(), "-a", &self.file("bind")])
+            .args([&format!("@{}", server.ip()), "-p", &server.port().to_string(), "-a", &self.file("delv")])
             .args(["+root=namechain.alt", "-q", name, "-t", rtype])
             .output()
             .expect("delv runs");

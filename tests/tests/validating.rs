@@ -9,6 +9,7 @@ use tests::{
     signed::{World, Zone},
     tools,
     unbound::Unbound,
+    upstream::Relay,
 };
 
 const TOOLS: [&str; 6] = ["dig", "nsd", "unbound", "ldns-keygen", "ldns-signzone", "ldns-key2ds"];
@@ -144,5 +145,112 @@ fn every_case_has_its_verdict_and_unbound_agrees() {
             }
             assert!(wrong.is_empty(), "{mode}, {pass}:\n{}", wrong.join("\n"));
         }
+    }
+}
+
+#[test]
+fn who_asks_gets_what_it_asked_for() {
+    if !tools::available("who_asks_gets_what_it_asked_for", &TOOLS) {
+        return;
+    }
+    let world = World::start(&zones());
+    let upstream = Unbound::recursing(&world.zones, world.nsd.addr, None);
+    let machine = Machine::with_upstreams(&config(upstream.plain, &world, "auto"));
+    let resolver = machine.resolver();
+    let dns = resolver.addr("dns");
+    for pass in ["new", "kept"] {
+        let plain = dig::ask(dns, "www.good.example", "A", "+noadflag");
+        assert!(!plain.has("ad") && plain.rdata("RRSIG").is_empty(), "{pass}: {plain:?}");
+        let signed = dig::ask(dns, "www.good.example", "A", "+dnssec");
+        assert!(signed.has("ad") && signed.rdata("RRSIG").len() == 1, "{pass}: {signed:?}");
+        let denied = dig::ask(dns, "none.nsec3.example", "A", "+dnssec");
+        let proofs = denied.authority.iter().filter(|row| row.rtype == "NSEC3").count();
+        assert!(denied.has("ad") && proofs > 0, "{pass}: {denied:?}");
+        let denied = dig::ask(dns, "none.nsec3.example", "A", "+adflag");
+        let types: Vec<&str> = denied.authority.iter().map(|row| row.rtype.as_str()).collect();
+        assert_eq!((denied.has("ad"), types), (true, vec!["SOA"]), "{pass}");
+        // Whoever checks by itself gets what there is, and no word of ours on it.
+        let unchecked = dig::ask(dns, "www.bit.example", "A", "+cdflag +adflag");
+        assert_eq!((unchecked.rdata("A"), unchecked.has("ad")), (vec!["192.0.2.66"], false), "{pass}");
+        let unchecked = dig::ask(dns, "www.good.example", "A", "+cdflag +adflag +dnssec");
+        assert_eq!((unchecked.rdata("RRSIG").len(), unchecked.has("ad")), (1, false), "{pass}");
+        let over_tcp = dig::ask(dns, "www.bit.example", "A", "+tcp");
+        assert_eq!((over_tcp.status.as_str(), over_tcp.ede.as_slice()), ("SERVFAIL", &[6][..]), "{pass}");
+    }
+}
+
+#[test]
+fn an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on() {
+    if !tools::available("an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on", &TOOLS) {
+        return;
+    }
+    let world = World::start(&[Zone::new("good", RECORDS)]);
+    let passes = Unbound::recursing(&world.zones, world.nsd.addr, None);
+    let names = ["www", "other", "third"].map(|name| format!("{name}.good.example. 300 IN A 192.0.2.77"));
+    let strips = Unbound::start(&names);
+    // Alone: it still resolves, which is said once.
+    let machine = Machine::with_upstreams(&config(strips.plain, &world, "auto"));
+    let resolver = machine.resolver();
+    for name in ["www.good.example", "other.good.example", "third.good.example"] {
+        let reply = dig::ask(resolver.addr("dns"), name, "A", "+adflag");
+        assert_eq!((reply.rdata("A"), reply.has("ad")), (vec!["192.0.2.77"], false));
+    }
+    assert_eq!(resolver.log().matches("does not pass on DNSSEC").count(), 1);
+    // Told to validate whatever comes, it refuses.
+    let machine = Machine::with_upstreams(&config(strips.plain, &world, "on"));
+    let strict = machine.resolver();
+    let refused = dig::ask(strict.addr("dns"), "www.good.example", "A", "");
+    assert_eq!(refused.status, "SERVFAIL");
+    assert!(refused.ede.iter().all(|code| (6..=12).contains(code)) && !refused.ede.is_empty(), "{refused:?}");
+    // Off, nobody looks.
+    let machine = Machine::with_upstreams(&config(strips.plain, &world, "off"));
+    let off = machine.resolver();
+    assert_eq!(dig::ask(off.addr("dns"), "www.good.example", "A", "").rdata("A"), ["192.0.2.77"]);
+    // One that has passed and then strips: nothing is taken from it unchecked.
+    let relay = Relay::start(passes.plain);
+    let machine = Machine::with_upstreams(&config(relay.addr, &world, "auto"));
+    let resolver = machine.resolver();
+    let dns = resolver.addr("dns");
+    assert!(dig::ask(dns, "alias.good.example", "CNAME", "+adflag").has("ad"));
+    relay.lead_to(strips.plain);
+    let forged = dig::ask(dns, "www.good.example", "A", "");
+    assert_eq!((forged.status.as_str(), forged.ede.as_slice()), ("SERVFAIL", &[10][..]), "{forged:?}");
+    // Beside one that passes, one that strips is not asked.
+    let both = format!("['{}', '{}']", strips.plain, passes.plain);
+    let machine = Machine::with_upstreams(&format!(
+        "upstream = {both}\n[validate]\ntrust-anchors = '{}'\n",
+        world.anchor().display()
+    ));
+    let resolver = machine.resolver();
+    for name in ["www.good.example", "a.b.c.good.example", "any.wild.good.example"] {
+        let reply = dig::ask(resolver.addr("dns"), name, "A", "+adflag");
+        assert!(reply.has("ad") && reply.rdata("A") != ["192.0.2.77"], "{reply:?}");
+    }
+}
+
+#[test]
+fn a_zone_that_is_told_to_be_unsigned_is_taken_as_it_is() {
+    if !tools::available("a_zone_that_is_told_to_be_unsigned_is_taken_as_it_is", &TOOLS) {
+        return;
+    }
+    let world = World::start(&zones());
+    let upstream = Unbound::recursing(&world.zones, world.nsd.addr, None);
+    let insecure = format!("{}insecure = ['bit.example']\n", config(upstream.plain, &world, "on"));
+    let machine = Machine::with_upstreams(&insecure);
+    let resolver = machine.resolver();
+    let reply = dig::ask(resolver.addr("dns"), "www.bit.example", "A", "+adflag");
+    assert_eq!((reply.rdata("A"), reply.has("ad")), (vec!["192.0.2.66"], false));
+    assert!(dig::ask(resolver.addr("dns"), "www.good.example", "A", "+adflag").has("ad"));
+    // A zone with upstreams of its own is validated if it says so.
+    for (validate, status) in [("", "NOERROR"), ("validate = true\n", "SERVFAIL")] {
+        let forward = format!(
+            "{}[[forward]]\nzone = 'bit.example'\nupstream = '{}'\n{validate}",
+            config(upstream.plain, &world, "auto"),
+            upstream.plain
+        );
+        let machine = Machine::with_upstreams(&forward);
+        let resolver = machine.resolver();
+        let reply = dig::ask(resolver.addr("dns"), "www.bit.example", "A", "");
+        assert_eq!(reply.status, status, "{validate}{reply:?}");
     }
 }

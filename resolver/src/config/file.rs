@@ -66,12 +66,12 @@ pub struct File {
     pub fast_path: Option<bool>,
     /// Threads of the fast path at each address.
     pub workers: Option<usize>,
+    /// `off`, `on` or `with-clients`.
+    pub query_log: Option<String>,
     /// `off`, `legacy` or `all`.
     pub rebind_protection: Option<String>,
     /// Zones whose names may point at private addresses.
     pub rebind_allow: Option<Vec<String>>,
-    /// `off`, `on` or `with-clients`.
-    pub query_log: Option<String>,
     /// `off`, `on` or `require`.
     pub cookies: Option<String>,
     /// DNS over TLS, HTTPS and QUIC.

@@ -156,10 +156,10 @@ pub struct Config {
     pub rebind: Rebind,
     /// Whether clients are given cookies.
     pub cookies: Policy,
-    /// Where encrypted DNS is answered.
-    pub encrypted: Option<EncryptedConfig>,
     /// How the chain's names are signed; `None`: not at all.
     pub sign: Option<Sign>,
+    /// Where encrypted DNS is answered.
+    pub encrypted: Option<EncryptedConfig>,
     /// How queries over UDP are served.
     pub udp: Udp,
     /// What is logged of queries.

@@ -3,8 +3,7 @@ use std::collections::HashMap;
 use clap::Parser;
 
 use super::*;
-use crate::forward::RebindPolicy;
-use crate::sign::Algorithm;
+use crate::{forward::RebindPolicy, sign::Algorithm};
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -30,6 +29,7 @@ fn the_defaults() {
     let config = load("--dev", &[], None).unwrap();
     assert_eq!(config.listen, [address("127.0.0.1:5300")]);
     assert_eq!(config.upstreams, None, "the machine's own");
+    assert_eq!(config.validate.mode, crate::forward::ValidateMode::Auto);
     assert_eq!(config.mounts, Mounts { root: true, alt: true });
     let ChainFrom::Embedded { network, api, .. } = config.chain else { panic!("a node of its own") };
     assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
@@ -42,6 +42,18 @@ fn the_defaults() {
     let p2p = node.p2p.unwrap();
     assert!(p2p.listen.is_empty() && p2p.peers.is_empty() && p2p.mdns, "{p2p:?}");
     assert!(config.delegation.loopback && !main.delegation.loopback);
+}
+
+#[test]
+fn the_chains_names_are_signed_unless_somebody_says_no() {
+    let sign = |file: &str| load("--data-dir /data", &[], Some(file)).map(|config| config.sign);
+    let usual = Sign { algorithm: None, key: "/data/dnssec.key".into(), asked: false };
+    assert_eq!(sign(""), Ok(Some(usual)));
+    assert_eq!(sign("[sign]\nenabled = false\nalgorithm = 15"), Ok(None));
+    let all = Sign { algorithm: Some(Algorithm::Ed25519), key: "/key".into(), asked: true };
+    assert_eq!(sign("[sign]\nenabled = true\nalgorithm = 15\nkey = '/key'"), Ok(Some(all)));
+    assert!(sign("[sign]\nalgorithm = 14").unwrap_err().contains("neither 13"));
+    assert!(sign("[sign]\nalgorthm = 13").unwrap_err().contains("did you mean `algorithm`"));
 }
 
 #[test]
@@ -74,18 +86,6 @@ fn what_clients_are_given_and_what_is_kept_from_them() {
         let error = load("--dev", &[], Some(wrong)).unwrap_err();
         assert!(error.contains(why), "{wrong}: {error}");
     }
-}
-
-#[test]
-fn the_chains_names_are_signed_unless_somebody_says_no() {
-    let sign = |file: &str| load("--data-dir /data", &[], Some(file)).map(|config| config.sign);
-    let usual = Sign { algorithm: None, key: "/data/dnssec.key".into(), asked: false };
-    assert_eq!(sign(""), Ok(Some(usual)));
-    assert_eq!(sign("[sign]\nenabled = false\nalgorithm = 15"), Ok(None));
-    let all = Sign { algorithm: Some(Algorithm::Ed25519), key: "/key".into(), asked: true };
-    assert_eq!(sign("[sign]\nenabled = true\nalgorithm = 15\nkey = '/key'"), Ok(Some(all)));
-    assert!(sign("[sign]\nalgorithm = 14").unwrap_err().contains("neither 13"));
-    assert!(sign("[sign]\nalgorthm = 13").unwrap_err().contains("did you mean `algorithm`"));
 }
 
 fn node(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> NodeOptions {
@@ -212,6 +212,16 @@ fn what_is_wrong_is_said_in_one_line() {
         ("", vec![], Some("[[forward]]\nzone = 'corp'\nupstream = []"), "has no upstream"),
         ("", vec![], Some("[[forward]]\nzone = 'corp'"), "missing field `upstream`"),
         ("", vec![], Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"), "is more than max-ttl-seconds"),
+        ("", vec![], Some("[validate]\nmode = 'yes'"), "validate.mode: 'yes' is neither auto nor on nor off"),
+        (
+            "",
+            vec![],
+            Some("[validate]\ntrust-anchors = '. IN DS 1 8 2 xy'"),
+            "is no DS or DNSKEY record, as in",
+        ),
+        ("", vec![], Some("[validate]\ntrust-anchors = '/nothing/here'"), "/nothing/here can't be read"),
+        ("", vec![], Some("[validate]\ninsecure = 'a..b'"), "validate.insecure: 'a..b' is no name"),
+        ("", vec![], Some("[validate]\nanchors = 1"), "line 2: unknown key `anchors`"),
         ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
         ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),
         ("", vec![], Some("listen = []"), "an empty list"),

@@ -155,8 +155,9 @@ impl Answer<'_> {
     fn is_there(&self, end: &Name) -> bool {
         match (self.message.rcode, self.rtype) {
             (rcode::NXDOMAIN, _) => false,
-            // What a DNAME makes too long; the DNAME is there.
-            (rcode::YXDOMAIN, _) | (_, rtype::RRSIG) => true,
+            // What a DNAME makes too long (RFC 6672 §2.2), if the DNAME is there.
+            (rcode::YXDOMAIN, _) => self.dname_above(end).is_some(),
+            (_, rtype::RRSIG) => true,
             (_, rtype::ANY) => self.message.section(Section::Answer).any(|set| set.owner == *end),
             (_, rtype) => self.message.answer(end, rtype).is_some(),
         }

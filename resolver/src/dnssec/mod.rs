@@ -23,6 +23,8 @@ mod nsec3;
 pub mod rewrite;
 mod rrset;
 mod session;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod verdict;
 

@@ -71,9 +71,10 @@ impl Validator {
         Counts { secure, insecure, bogus, undecided, checks, hashes, queries, known }
     }
 
-    /// Forgets what it has found out.
-    pub fn forget(&self) {
-        self.known.clear();
+    /// What it has found out.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The question by whose answer one sees whether an upstream passes on what validation takes: for the keys of the topmost
@@ -85,19 +86,18 @@ impl Validator {
     /// What is wrong with the answer to [`Validator::probe`], if it does not validate by itself.
     ///
     /// # Errors
-    /// That, for people.
-    pub fn passes(&self, message: &[u8], now: u64) -> Result<(), String> {
+    /// That.
+    pub fn passes(&self, message: &[u8], now: u64) -> Result<(), Ede> {
         // Of what is known already nothing is used: it may come from somebody else.
         let alone = Validator::new(self.anchors.clone());
-        let mut session = Session::begin(message).map_err(|malformed| malformed.0.to_owned())?;
-        let Some(probe) = self.probe() else { return Err("there is no trust anchor".into()) };
+        let other = |why: &str| Ede::new(Ede::OTHER, why);
+        let mut session = Session::begin(message).map_err(|malformed| other(malformed.0))?;
+        let Some(probe) = self.probe() else { return Err(other("there is no trust anchor")) };
         session.heard(probe, Ok(message));
         match session.step(&alone, now) {
             Step::Done(Judged { verdict: Verdict::Secure, .. }) => Ok(()),
-            Step::Done(Judged { verdict: Verdict::Bogus(ede) | Verdict::Undecided(ede), .. }) => {
-                Err(ede.text)
-            }
-            _ => Err("its keys could not be checked".into()),
+            Step::Done(Judged { verdict: Verdict::Bogus(ede) | Verdict::Undecided(ede), .. }) => Err(ede),
+            _ => Err(other("its keys could not be checked")),
         }
     }
 
@@ -209,5 +209,45 @@ impl Session {
             return Err(Fault::bogus("the validation does not get on"));
         }
         Ok(asks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::testing::{Build, name, question};
+    use crate::cache::wire::{Section, rcode};
+
+    /// The verdict where nobody says anything more.
+    fn alone(message: &[u8]) -> Verdict {
+        let validator = Validator::new(Anchors::default());
+        let mut session = Session::begin(message).unwrap();
+        loop {
+            match session.step(&validator, 1_700_000_000) {
+                Step::Done(judged) => return judged.verdict,
+                Step::Ask(asks) => {
+                    asks.into_iter().for_each(|ask| session.heard(ask, Err(Ede::new(Ede::OTHER, "nobody"))));
+                }
+            }
+        }
+    }
+
+    /// Found by fuzzing: YXDOMAIN was believed without the DNAME that makes a name too long, and so without a signature.
+    #[test]
+    fn nothing_is_secure_without_a_signature() {
+        for code in [rcode::NOERROR, rcode::NXDOMAIN, rcode::YXDOMAIN] {
+            for qtype in [1, 2, 5, 43, 46, 48, 255] {
+                let empty = || Build::answer(&question("x.example.com", qtype)).rcode(code);
+                let dname = name("example.com");
+                let target = name("example.org");
+                for message in [
+                    empty(),
+                    empty().soa("example.com", 300, 60),
+                    empty().record(Section::Answer, &dname, 39, 300, &target),
+                ] {
+                    assert_ne!(alone(&message.done()), Verdict::Secure, "rcode {code} type {qtype}");
+                }
+            }
+        }
     }
 }

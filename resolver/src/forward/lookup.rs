@@ -158,7 +158,7 @@ impl Legacy {
                 Wish::None => desk.race.run(&job).await,
                 Wish::WherePassed | Wish::Always => desk.validated(&job).await,
             };
-            desk.land(pilot, &job, won);
+            desk.land(pilot, won.map(|won| desk.race.guarded(&job, won)));
         }));
     }
 
@@ -198,24 +198,27 @@ fn asking(question: &LegacyQuestion, recursive: bool) -> Asking {
 }
 
 impl Desk {
-    /// Keeps what came, and gives it to all who wait.
-    pub fn land(&self, pilot: Pilot, job: &Job, won: Result<Won, ForwardError>) {
+    /// Keeps what came, if it may be kept.
+    pub fn keep(&self, key: &Key, won: &Won) {
         let now = self.race.clock.now();
-        let result: Landed = match won.map(|won| self.race.shielded(job, won)) {
+        match won.keep {
+            // It takes the place of whatever was there: nothing that has run out may be given for it.
+            Some((_, life)) if won.bogus => self.cache.insert_bad(key, won.answer.clone(), life, now),
+            Some((kind, life)) => self.cache.insert(key, won.answer.clone(), kind, life, now),
+            None => {}
+        }
+    }
+
+    /// Keeps what came, and gives it to all who wait.
+    pub fn land(&self, pilot: Pilot, won: Result<Won, ForwardError>) {
+        let result: Landed = match won {
             Ok(won) => {
-                match won.keep {
-                    // It takes the place of whatever was there: nothing that has run out may be given for it.
-                    Some((_, life)) if won.bogus => {
-                        self.cache.insert_bad(pilot.key(), won.answer.clone(), life, now)
-                    }
-                    Some((kind, life)) => self.cache.insert(pilot.key(), won.answer.clone(), kind, life, now),
-                    None => {}
-                }
+                self.keep(pilot.key(), &won);
                 Ok((won.answer, won.server))
             }
             Err(error) => {
                 if matches!(error, ForwardError::AllFailed { .. }) {
-                    self.cache.insert_no_reply(pilot.key(), now);
+                    self.cache.insert_no_reply(pilot.key(), self.race.clock.now());
                 }
                 Err(error)
             }

@@ -81,10 +81,10 @@ pub struct LegacyConfig {
     pub first_retry: Duration,
     /// How many different questions may be on their way to servers at a time.
     pub max_in_flight: usize,
-    /// Which names may not point at private addresses.
-    pub rebind: Rebind,
     /// Which answers are validated, and by what.
     pub validate: ValidateConfig,
+    /// Which names may not point at private addresses.
+    pub rebind: Rebind,
 }
 
 /// A zone with upstreams of its own. Its names are never asked of anybody else.
@@ -111,8 +111,8 @@ impl Default for LegacyConfig {
             timeout: Duration::from_secs(5),
             first_retry: Duration::from_millis(400),
             max_in_flight: 1024,
-            rebind: Rebind::default(),
             validate: ValidateConfig::default(),
+            rebind: Rebind::default(),
         }
     }
 }
@@ -158,11 +158,8 @@ impl Legacy {
         {
             self.desk.cache.flush_zone(zone.name());
         }
-        if new.validate != self.validate {
-            self.desk.cache.flush();
-        }
-        if new.desk.race.rebind != self.desk.race.rebind {
-            // What is kept was judged as it came.
+        // What is kept was judged as it came.
+        if new.validate != self.validate || new.desk.race.rebind != self.desk.race.rebind {
             self.desk.cache.flush();
         }
         Ok(new)
@@ -218,14 +215,14 @@ impl Legacy {
         zone(one) == zone(other)
     }
 
-    /// Which names may not point at private addresses.
-    pub fn rebind(&self) -> &Rebind {
-        &self.desk.race.rebind
-    }
-
     /// How the upstreams do, each once, those of zones of their own included.
     pub fn upstreams(&self) -> Vec<UpstreamStanding> {
         self.desk.zones.targets().into_iter().map(|target| self.desk.race.standing(target)).collect()
+    }
+
+    /// Which names may not point at private addresses.
+    pub fn rebind(&self) -> &Rebind {
+        &self.desk.race.rebind
     }
 
     /// The answers that are kept.

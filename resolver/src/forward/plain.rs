@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use super::loops;
 use super::query::{Asking, Heard, Manners, QUERY_RANDOM, Query};
+use super::race::Won;
+use super::validate::{Plain, finished, proving};
 use super::{Legacy, is_pseudo_type};
 use crate::cache::wire::{Packet, Section, rcode, rtype, u16_at};
 use crate::cache::{Answer, Key, Scope, lifetime};
@@ -28,6 +30,9 @@ pub struct PlainTry {
     query: Query,
     key: Key,
     manners: Manners,
+    /// Whether the answer is validated, or given to a client that does so; and whether that one wants what it takes.
+    validates: bool,
+    asking: Asking,
 }
 
 impl PlainTry {
@@ -70,15 +75,23 @@ pub enum PlainReply {
 
 impl Legacy {
     /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case). `None` if there is none,
-    /// if the one that would be asked first speaks something else, if the name is in a zone with upstreams of its own, or if the
-    /// answer is to be validated.
+    /// if the one that would be asked first speaks something else, if the name is in a zone with upstreams of its own, or if
+    /// nobody has found out yet whether the upstreams pass DNSSEC on.
     pub fn plain_upstream(&self, name: &[u8]) -> Option<SocketAddr> {
+        self.plain_target(name).map(|(server, _)| server)
+    }
+
+    /// As [`Legacy::plain_upstream`], and whether what it says is validated.
+    fn plain_target(&self, name: &[u8]) -> Option<(SocketAddr, bool)> {
         let zone = self.desk.zones.of(name);
-        if self.desk.validation.concerns(zone, self.now()) {
-            return None;
+        match self.desk.validation.plain(zone, self.now()) {
+            _ if !zone.is_rest() => None,
+            Plain::Later => None,
+            Plain::AsItIs => self.desk.race.fastest(zone.targets())?.plain().map(|server| (server, false)),
+            Plain::Validated(passing) => {
+                self.desk.race.fastest(&passing)?.plain().map(|server| (server, true))
+            }
         }
-        let fastest = zone.is_rest().then(|| self.desk.race.fastest(zone.targets()))??;
-        fastest.plain()
     }
 
     /// How long to wait for an upstream before somebody else is asked.
@@ -99,12 +112,15 @@ impl Legacy {
         if is_pseudo_type(qtype) || loops::token(question).is_some() {
             return None;
         }
-        let server = self.plain_upstream(question)?;
+        let (server, validates) = self.plain_target(question)?;
         let manners = self.desk.race.manners(&server.into());
         let asking = Asking { recursive: true, dnssec_ok, checking_disabled };
+        let asked = if validates { proving(asking) } else { asking };
         Some(PlainTry {
             server,
-            query: Query::new(question, asking, manners, server.ip().is_loopback(), random),
+            validates,
+            asking,
+            query: Query::new(question, asked, manners, server.ip().is_loopback(), random),
             key: Key::new(question, dnssec_ok, checking_disabled, Scope::Upstreams),
             manners,
         })
@@ -131,24 +147,40 @@ impl Legacy {
         if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {
             return PlainReply::Other;
         }
-        let near = from.ip().is_loopback();
-        let Ok(mut answer) = Answer::minimal(&packet, asked.query.question(), near) else {
+        let keep_ad = from.ip().is_loopback() && !asked.validates;
+        let Ok(answer) = Answer::minimal(&packet, asked.query.question(), keep_ad) else {
+            return PlainReply::Other;
+        };
+        self.desk.race.replied(&from.into(), rtt, asked.manners);
+        let Some(won) = self.plain_judged(asked, from, &packet, answer) else {
             return PlainReply::Other;
         };
         // Only names in no zone of their own are asked here.
-        if let Some(ede) = self.desk.race.rebind.objects(&packet) {
-            answer = Answer::nothing(&packet, &ede);
-        }
-        self.desk.race.replied(&from.into(), rtt, asked.manners);
-        let answer = Arc::new(answer);
-        if let Some((kind, lifetime)) = lifetime(&packet, false) {
-            let lifetime = self.desk.race.bounded(&answer, lifetime);
-            self.desk.cache.insert(&asked.key, answer.clone(), kind, lifetime, self.desk.race.clock.now());
-        }
+        let won = Won { answer: self.desk.race.without_private(won.answer), ..won };
+        self.desk.keep(&asked.key, &won);
+        let answer = won.answer;
         let records = packet.section(Section::Answer);
         let alias = !answer.is_empty()
             && records.into_iter().any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
         PlainReply::Answer { answer, alias }
+    }
+
+    /// What is given out and kept; `None` if something has to be asked first.
+    fn plain_judged(
+        &self,
+        asked: &PlainTry,
+        from: SocketAddr,
+        packet: &Packet<'_>,
+        answer: Answer,
+    ) -> Option<Won> {
+        let race = &self.desk.race;
+        let mut won = Won { answer: Arc::new(answer), server: from.into(), keep: None, bogus: false };
+        if asked.validates && !asked.asking.checking_disabled {
+            let judged = self.desk.judge_at_once(won.answer.wire())?;
+            return finished(race, asked.asking.dnssec_ok, &won, &judged);
+        }
+        won.keep = lifetime(packet, false).map(|(kind, life)| (kind, race.bounded(&won.answer, life)));
+        Some(won)
     }
 
     /// No answer came within `waited`: the upstream is thought of as slow from now on.

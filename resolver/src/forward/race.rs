@@ -257,21 +257,23 @@ impl Race {
         Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
-    /// The answer as it may be given: without data if it points where it may not. Only once its signatures are checked: nobody
-    /// has signed that there is nothing. A zone with upstreams of its own has its addresses from where its owner says, and
-    /// what servers are asked to which the chain delegates is judged by the name that the client has asked for.
-    pub fn shielded(&self, job: &Job, won: Won) -> Won {
-        if !job.asking.recursive || *job.zone != [0] || won.bogus {
+    /// What was won, without data if that is what rebinding protection says. A zone with upstreams of its own has its
+    /// addresses from where its owner says, and what servers are asked for whom the chain names is judged by the name that
+    /// the client has asked for.
+    pub fn guarded(&self, job: &Job, won: Won) -> Won {
+        if !job.asking.recursive || *job.zone != [0] {
             return won;
         }
-        let objected = Packet::parse(won.answer.wire()).ok().and_then(|packet| {
-            let ede = self.rebind.objects(&packet)?;
-            Some(Arc::new(Answer::nothing(&packet, &ede)))
-        });
-        match objected {
-            Some(answer) => Won { answer, ..won },
-            None => won,
-        }
+        Won { answer: self.without_private(won.answer), ..won }
+    }
+
+    /// An answer for a name in no zone of its own; one without data in the place of one that points at private addresses. It
+    /// is judged after validation: what is left out then is no lie.
+    pub fn without_private(&self, answer: Arc<Answer>) -> Arc<Answer> {
+        let nothing = Packet::parse(answer.wire())
+            .ok()
+            .and_then(|packet| Some(Answer::nothing(&packet, &self.rebind.objects(&packet)?)));
+        nothing.map_or(answer, Arc::new)
     }
 
     /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.

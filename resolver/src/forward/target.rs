@@ -24,6 +24,14 @@ impl Target {
         matches!(self, Self::Channel(channel) if channel.recursive().is_some())
     }
 
+    /// Whether the recursive resolver of our own validates, if it is that one: nobody else is asked to.
+    pub fn validates(&self) -> Option<bool> {
+        match self {
+            Self::Channel(channel) => channel.recursive().map(|recursive| recursive.validates()),
+            Self::Plain(_) => None,
+        }
+    }
+
     /// Its address, if it is asked by datagrams.
     pub fn plain(&self) -> Option<SocketAddr> {
         match self {

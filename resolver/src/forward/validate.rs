@@ -22,7 +22,7 @@ use super::race::{Job, Race, Won, is_final};
 use super::target::Target;
 use super::zones::Zone;
 use super::{ForwardZone, Legacy};
-use crate::cache::wire::{Malformed, Packet};
+use crate::cache::wire::{Malformed, Packet, rcode};
 use crate::cache::{Answer, Hit, Key, Kind, NO_REPLY, lifetime};
 use crate::dnssec::{Anchors, Ask, Counts, Judged, Name, Session, Step, Validator, Verdict, rewrite};
 use crate::ede::Ede;
@@ -54,6 +54,23 @@ pub enum ValidateMode {
     /// None.
     #[default]
     Off,
+}
+
+/// How a question is asked at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plain {
+    /// As if there were no DNSSEC.
+    AsItIs,
+    /// One of these, and what it says is validated.
+    Validated(Vec<Target>),
+    /// Not at all: first it has to be found out who passes DNSSEC on.
+    Later,
+}
+
+/// What is asked of those who pass DNSSEC on: with DO, and with CD so that they leave the judgement to us (RFC 6840 §5.9). Who
+/// asks with CD gets what it asked for.
+pub fn proving(asking: Asking) -> Asking {
+    Asking { dnssec_ok: asking.dnssec_ok || !asking.checking_disabled, checking_disabled: true, ..asking }
 }
 
 /// Which answers to the questions of one zone are validated.
@@ -122,6 +139,8 @@ struct Seen {
     state: UpstreamDnssec,
     /// When it is tried again; `None` while it is.
     again: Option<Duration>,
+    /// Whether that is what it is like, and not what a moment was like.
+    sure: bool,
 }
 
 /// Validation, and what it knows of the upstreams.
@@ -150,20 +169,35 @@ impl Validation {
         self.lock().get(target).map_or(UpstreamDnssec::Unknown, |seen| seen.state.clone())
     }
 
-    /// Whether questions in this zone have to go the long way: they are to be validated, or it has to be found out.
-    pub fn concerns(&self, zone: &Zone, now: Duration) -> bool {
+    /// Whether it was found out what an upstream passes on, or need not be.
+    fn is_sure(&self, target: &Target) -> bool {
+        target.is_recursive() || self.lock().get(target).is_some_and(|seen| seen.sure)
+    }
+
+    /// How a question in this zone is asked by who does not wait for probes, and makes none.
+    pub fn plain(&self, zone: &Zone, now: Duration) -> Plain {
+        let all = self.lock();
+        let targets = || zone.targets().iter().filter(|target| !target.is_recursive());
         match zone.wish() {
-            Wish::None => false,
-            Wish::Always => true,
-            Wish::WherePassed => {
-                let all = self.lock();
-                zone.targets().iter().any(|target| {
-                    all.get(target).is_none_or(|seen| {
-                        seen.state == UpstreamDnssec::Validates
-                            || seen.again.is_some_and(|again| again <= now)
-                    })
-                })
-            }
+            Wish::None => return Plain::AsItIs,
+            Wish::Always => return Plain::Validated(targets().cloned().collect()),
+            Wish::WherePassed => {}
+        }
+        let seen = |target: &Target| all.get(target).map(|seen| (&seen.state, seen.again));
+        let passed = |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Validates, _)));
+        let due = |target: &Target| match seen(target) {
+            None => true,
+            Some((UpstreamDnssec::Validates, _)) => false,
+            Some((_, again)) => again.is_some_and(|again| again <= now),
+        };
+        let passing: Vec<Target> = targets().filter(passed).cloned().collect();
+        let unknown = |target: &Target| all.get(target).is_some_and(|seen| !seen.sure);
+        if targets().any(due) || (passing.is_empty() && targets().any(unknown)) {
+            Plain::Later
+        } else if passing.is_empty() {
+            Plain::AsItIs
+        } else {
+            Plain::Validated(passing)
         }
     }
 
@@ -184,7 +218,7 @@ impl Validation {
         if all.len() >= MAX_KNOWN {
             return false;
         }
-        all.insert(target.clone(), Seen { state: UpstreamDnssec::Unknown, again: None });
+        all.insert(target.clone(), Seen { state: UpstreamDnssec::Unknown, again: None, sure: false });
         true
     }
 
@@ -202,12 +236,9 @@ impl Validation {
         (passing, others, waiting)
     }
 
-    fn learned(&self, target: &Target, state: UpstreamDnssec, now: Duration) {
-        let again = match state {
-            UpstreamDnssec::Unknown => now + PROBE_SOON,
-            _ => now + PROBE_AGAIN,
-        };
-        let before = self.lock().insert(target.clone(), Seen { state: state.clone(), again: Some(again) });
+    fn learned(&self, target: &Target, state: UpstreamDnssec, sure: bool, now: Duration) {
+        let again = Some(now + if sure { PROBE_AGAIN } else { PROBE_SOON });
+        let before = self.lock().insert(target.clone(), Seen { state: state.clone(), again, sure });
         if before.as_ref().map(|seen| &seen.state) != Some(&state) {
             match &state {
                 UpstreamDnssec::Validates => {
@@ -232,10 +263,11 @@ impl Desk {
     async fn who_passes(self: &Arc<Self>, job: &Job) -> (Vec<Target>, Vec<Target>) {
         let (validation, targets) = (&self.validation, &job.servers);
         if job.wish == Wish::Always {
-            return (targets.clone(), Vec::new());
+            return targets.iter().cloned().partition(|target| !target.is_recursive());
         }
         let started = self.race.clock.now();
-        for target in targets {
+        // The recursive resolver of our own sees to it by itself.
+        for target in targets.iter().filter(|target| !target.is_recursive()) {
             if validation.take_probe(target, started) {
                 tokio::spawn(self.clone().probe(target.clone()));
             }
@@ -260,22 +292,31 @@ impl Desk {
     async fn probe(self: Arc<Self>, target: Target) {
         let Some((name, rtype)) = self.validation.validator.probe() else { return };
         let job = self.job_for(&name, rtype, vec![target.clone()]);
-        let state = match self.race.run(&job).await {
+        let (state, sure) = match self.race.run(&job).await {
             Ok(won) if is_final(won.answer.rcode()) => {
                 match self.validation.validator.passes(won.answer.wire(), self.race.clock.unix()) {
-                    Ok(()) => UpstreamDnssec::Validates,
-                    Err(why) => UpstreamDnssec::Strips(why),
+                    Ok(()) => (UpstreamDnssec::Validates, true),
+                    // A clock is wrong for a while after the start of many a machine.
+                    Err(ede) => {
+                        let in_time =
+                            !matches!(ede.code, Ede::SIGNATURE_EXPIRED | Ede::SIGNATURE_NOT_YET_VALID);
+                        (UpstreamDnssec::Strips(ede.text), in_time)
+                    }
                 }
             }
-            Ok(won) => UpstreamDnssec::Strips(format!("it answers with RCODE {}", won.answer.rcode())),
-            Err(_) => UpstreamDnssec::Unknown,
+            // It may have no network yet.
+            Ok(won) => {
+                let code = won.answer.rcode();
+                (UpstreamDnssec::Strips(format!("it answers with RCODE {code}")), code != rcode::SERVFAIL)
+            }
+            Err(_) => (UpstreamDnssec::Unknown, false),
         };
         let before = self.validation.state(&target);
         if state == UpstreamDnssec::Validates && before != UpstreamDnssec::Unknown {
             // What it gave before was not validated.
             self.cache.flush();
         }
-        self.validation.learned(&target, state, self.race.clock.now());
+        self.validation.learned(&target, state, sure, self.race.clock.now());
     }
 
     /// A question of validation's own. It passes through those who lead back to us if there is nobody else.
@@ -305,7 +346,7 @@ impl Desk {
             });
         }
         if !passing.is_empty() {
-            let asking = Asking { dnssec_ok: true, checking_disabled: true, ..job.asking };
+            let asking = proving(job.asking);
             let asked = Job { servers: passing, asking, believes_ad: false, ..job.clone() };
             match self.race.run(&asked).await {
                 Ok(won) if job.asking.checking_disabled || !is_final(won.answer.rcode()) => return Ok(won),
@@ -318,7 +359,7 @@ impl Desk {
                 }
             }
         }
-        let unsure = others.iter().any(|target| self.validation.state(target) == UpstreamDnssec::Unknown);
+        let unsure = others.iter().any(|target| !self.validation.is_sure(target));
         let mut won = self.race.run(&Job { servers: others, ..job.clone() }).await?;
         if unsure && let Some((_, life)) = &mut won.keep {
             *life = (*life).min(UNSURE);
@@ -338,7 +379,16 @@ impl Desk {
             }
         };
         note("dnssec", || judged.verdict.to_string());
-        finished(&self.race, job, &won, &judged).unwrap_or(won)
+        finished(&self.race, job.asking.dnssec_ok, &won, &judged).unwrap_or(won)
+    }
+
+    /// The judgement on an answer, if nothing has to be asked for it.
+    pub fn judge_at_once(&self, message: &[u8]) -> Option<Judged> {
+        let mut session = Session::begin(message).ok()?;
+        match session.step(&self.validation.validator, self.race.clock.unix()) {
+            Step::Done(judged) => Some(judged),
+            Step::Ask(_) => None,
+        }
     }
 
     async fn judge(self: &Arc<Self>, message: &[u8]) -> Result<Judged, Malformed> {
@@ -390,7 +440,7 @@ impl Desk {
                         let servers = if passing.is_empty() { others } else { passing };
                         let job = Job { servers, ..job };
                         let won = desk.race.run(&job).await;
-                        desk.land(pilot, &job, won);
+                        desk.land(pilot, won);
                     }));
                 }
                 landing(receiver).await
@@ -410,11 +460,11 @@ fn asked((name, rtype): &Ask) -> String {
 
 /// What is given out and kept of an answer with this verdict; `None` if its message can't be written, which is none that
 /// was read.
-fn finished(race: &Race, job: &Job, won: &Won, judged: &Judged) -> Option<Won> {
+pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Judged) -> Option<Won> {
     let packet = Packet::parse(won.answer.wire()).ok()?;
     let bytes = match &judged.verdict {
         Verdict::Secure | Verdict::Insecure(_) => {
-            rewrite::answer(&packet, won.answer.options(), judged, job.asking.dnssec_ok)
+            rewrite::answer(&packet, won.answer.options(), judged, dnssec_ok)
         }
         Verdict::Bogus(ede) | Verdict::Undecided(ede) => {
             tracing::debug!(server = %won.server, why = %ede.text, "an answer is refused");
@@ -444,7 +494,12 @@ impl Legacy {
         let mut found: Vec<(String, UpstreamDnssec)> = Vec::new();
         for target in zones.flat_map(|zone| zone.targets()) {
             if !found.iter().any(|(label, _)| *label == target.to_string()) {
-                found.push((target.to_string(), self.desk.validation.state(target)));
+                let state = match target.validates() {
+                    Some(true) => UpstreamDnssec::Validates,
+                    Some(false) => UpstreamDnssec::Strips("it is told not to validate".into()),
+                    None => self.desk.validation.state(target),
+                };
+                found.push((target.to_string(), state));
             }
         }
         found

@@ -36,3 +36,8 @@ fn zones() {
 fn keys() {
     replay("key", super::key);
 }
+
+#[test]
+fn validators() {
+    replay("validator", super::validator);
+}

@@ -5,9 +5,11 @@ mod bytes;
 #[cfg(test)]
 mod corpora;
 mod key;
+mod validator;
 mod zone;
 
 pub use key::key;
+pub use validator::validator;
 pub use zone::zone;
 
 /// A datagram or a message over TCP, to both paths: see [`crate::fast::testing::packet`].

@@ -194,6 +194,18 @@ pub fn class(text: &str) -> Option<u16> {
     text.parse::<Class>().map(Class::to_int).ok()
 }
 
+/// The mnemonics of algorithms as numbers, which is all that the library reads of the old ones.
+pub fn numbered(line: &str) -> String {
+    let line = line.split(" ;").next().unwrap_or(line);
+    let word = |word: &str| match word {
+        "RSAMD5" => "1".to_owned(),
+        "DSA" => "3".to_owned(),
+        "RSASHA1" => "5".to_owned(),
+        other => other.to_owned(),
+    };
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// Records from the text of a zone file.
 pub fn records(text: &str, origin: &str) -> Result<Vec<Record>, String> {
     let mut file = Zonefile::with_capacity(text.len() + 1).allow_invalid();

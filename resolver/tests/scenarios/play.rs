@@ -3,10 +3,14 @@
 //! As in `testbound`, a query that a range answers is answered at once, unless the next step is to look at it; one that nothing
 //! answers is held until a step speaks of it. Before a step that does something else, all comes to rest. Time passes by putting clocks forward.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
+use hickory_proto::rr::Name;
 use resolver::{
-    forward::{ForwardZone, Legacy, LegacyConfig, Upstream},
+    dnssec::Anchors,
+    forward::{
+        ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy, Upstream, ValidateConfig, ValidateMode,
+    },
     mount::Mounts,
     pipeline::{Delegation, Pipeline},
     query::{Client, Transport},
@@ -20,7 +24,7 @@ use super::{
     common::{Names, PATIENCE},
     message::{self, Edns, Message},
     rpl::{Entry, Scenario, What},
-    servers::{Kind, Servers, adjusted, is_asked},
+    servers::{Kind, Servers, adjusted, is_asked, is_below},
     settings::Settings,
     upstream::{Asked, open},
 };
@@ -40,7 +44,7 @@ pub fn play(scenario: &Scenario, kind: Kind) -> Result<(), String> {
     runtime.block_on(async {
         let (sender, asked) = mpsc::unbounded_channel();
         let responder = responder(scenario, &settings, kind, &sender).await?;
-        let servers = Servers { scenario, settings: &settings, kind, step: 0 };
+        let servers = Servers { scenario, settings: &settings, kind, step: 0, cuts: RefCell::default() };
         let player = Player {
             responder: Arc::new(responder),
             servers,
@@ -78,11 +82,19 @@ async fn responder(
     if upstreams.is_empty() {
         upstreams.push(open(None).await?.into());
     }
+    // Special-use names are not asked of anybody unless somebody is named for them.
+    let test = Name::from_ascii("test.").map_err(|error| error.to_string())?;
+    if asks_below(scenario, b"\x04test\0") {
+        zones.push(ForwardZone { zone: test, upstreams: upstreams.clone(), validate: Some(true) });
+    }
     let lost = scenario.steps.iter().any(|step| matches!(step.what, What::Lost));
     let timeout = if lost { SHORT } else { LONG };
     let defaults = LegacyConfig::default();
     let stale = settings.serve_expired_ttl.map_or(defaults.serve_stale, Duration::from_secs);
+    let anchors = Anchors::only(&settings.trust_anchors.join("\n")).map_err(|error| error.to_string())?;
+    let mode = if settings.trust_anchors.is_empty() { ValidateMode::Off } else { ValidateMode::On };
     let legacy = LegacyConfig {
+        validate: ValidateConfig { mode, anchors },
         upstreams,
         zones,
         timeout,
@@ -90,16 +102,31 @@ async fn responder(
         serve_stale: if settings.serve_expired { stale } else { Duration::ZERO },
         min_ttl: settings.min_ttl.map_or(defaults.min_ttl, Duration::from_secs),
         max_ttl: settings.max_ttl.map_or(defaults.max_ttl, Duration::from_secs),
+        // Their addresses are private ones.
+        rebind: Rebind { policy: RebindPolicy::Off, ..Rebind::default() },
         ..defaults
     };
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
-        legacy: Legacy::new(legacy).map_err(|error| error.to_string())?,
+        legacy: match settings.now {
+            Some(now) => Legacy::at(legacy, now),
+            None => Legacy::new(legacy),
+        }
+        .map_err(|error| error.to_string())?,
         delegation: Delegation { port: 53, loopback: false },
         signer: None,
     };
     Ok(Responder::new(pipeline, Clients::default()))
+}
+
+fn asks_below(scenario: &Scenario, zone: &[u8]) -> bool {
+    scenario.steps.iter().any(|step| match &step.what {
+        What::Query(entry, _) => {
+            entry.message.question.as_ref().is_some_and(|asked| is_below(&asked.name, zone))
+        }
+        _ => false,
+    })
 }
 
 struct Player<'a> {
@@ -121,7 +148,9 @@ impl Player<'_> {
             for asked in std::mem::take(&mut self.held) {
                 self.take(asked).await;
             }
-            self.step(&step.what).await.map_err(|why| format!("step {}: {why}", step.number))?;
+            if let Err(why) = self.step(&step.what).await {
+                return Err(format!("step {}: {why}{}", step.number, self.unanswered()));
+            }
         }
         Ok(())
     }
@@ -141,7 +170,7 @@ impl Player<'_> {
                 self.wait_for(|player| player.holds(entry).is_some() || player.is_over()).await?;
                 let at = self.holds(entry).ok_or("nobody waits for that reply")?;
                 let asked = self.held.swap_remove(at);
-                let said = adjusted(entry, &asked.query);
+                let said = Message { id: asked.query.id, ..adjusted(entry, &asked.query) };
                 asked.answer(&said).await;
             }
             What::Lost => {
@@ -204,6 +233,15 @@ impl Player<'_> {
             }
         }
         Err(seen.into_iter().next().map_or(why, |(_, first)| first))
+    }
+
+    /// What nothing in the scenario answers.
+    fn unanswered(&self) -> String {
+        let questions = self.held.iter().filter_map(|asked| asked.query.question.as_ref());
+        let shown =
+            questions.map(|question| format!(" {}/{}", message::shown(&question.name), question.qtype));
+        let all: Vec<String> = shown.collect();
+        if all.is_empty() { String::new() } else { format!("; not answered:{}", all.concat()) }
     }
 
     /// Where a query is held that an entry is about.

@@ -211,6 +211,9 @@ impl<'a> Lines<'a> {
     fn record(&mut self, line: &str) -> String {
         let open = |text: &str| text.matches('(').count() > text.matches(')').count();
         let mut text = self.ttl.map_or_else(String::new, |ttl| format!("$TTL {ttl}\n")) + line;
+        if text.contains("RRSIG") || text.contains("DS") || text.contains("DNSKEY") {
+            text = message::numbered(&text);
+        }
         while open(&text)
             && let Some((_, more)) = self.rest.next()
         {

@@ -3,10 +3,12 @@
 //! Most scenarios were written for resolvers that ask the servers of the names themselves, from the root on. We ask a recursive
 //! server, so one stands between: it follows the referrals and aliases of the scenario and hands on what it found, unchanged.
 
+use std::{cell::RefCell, collections::HashMap};
+
 use super::{
     message::{AD, CD, Message, QR, Question, RA, RD, Record},
     rpl::{Entry, Scenario},
-    settings::{Settings, Zone},
+    settings::Settings,
 };
 
 const NS: u16 = 2;
@@ -14,6 +16,8 @@ const CNAME: u16 = 5;
 const SOA: u16 = 6;
 const DNAME: u16 = 39;
 const DS: u16 = 43;
+const NSEC: u16 = 47;
+const NSEC3: u16 = 50;
 const ANY: u16 = 255;
 /// How often the recursive server asks for one question.
 const MAX_QUERIES: u32 = 60;
@@ -23,7 +27,7 @@ const MAX_QUERIES: u32 = 60;
 pub enum Kind {
     /// Unbound's: each server answers at its address.
     Unbound,
-    /// Stelline's client and validator: one server has all answers, whatever addresses the file names.
+    /// Stelline's client and validator: where the referrals of a file do not lead to an answer, any of its servers gives it.
     Stelline,
 }
 
@@ -34,17 +38,21 @@ pub struct Servers<'a> {
     pub kind: Kind,
     /// The step that comes next.
     pub step: u32,
+    /// The cuts that the recursive server has been referred to, and their servers.
+    pub cuts: RefCell<HashMap<Vec<u8>, Vec<String>>>,
 }
 
 impl Servers<'_> {
     /// What is said to a query that came for the upstream at `address`, or, without one, to the recursive server; `None` if nobody
     /// says anything.
     pub fn answer(&self, query: &Message, address: Option<&str>) -> Option<Message> {
-        if address.is_some() || self.kind == Kind::Stelline {
+        if address.is_some() {
             return self.said(query, address);
         }
         let mut left = MAX_QUERIES;
-        let mut found = self.resolve(query, query.question.as_ref()?, &mut left)?;
+        let Some(mut found) = self.resolve(query, query.question.as_ref()?, &mut left) else {
+            return (self.kind == Kind::Stelline).then(|| self.said(query, None)).flatten();
+        };
         found.id = query.id;
         found.question = query.question.clone();
         found.flags = QR | RA | query.flags & (RD | CD);
@@ -70,7 +78,9 @@ impl Servers<'_> {
         let mut answers: Vec<Record> = Vec::new();
         let mut asked = asked.clone();
         loop {
-            let mut said = self.from_the_top(query, &asked, left)?;
+            let said = self.top_down(query, &asked, left);
+            let said = if asked.qtype == DS { self.with_ds(said, query, &asked) } else { said };
+            let mut said = said?;
             let end = end_of_aliases(&said.sections[0], &asked);
             answers.append(&mut said.sections[0]);
             match end {
@@ -83,12 +93,54 @@ impl Servers<'_> {
         }
     }
 
+    /// The DS of a name, which many scenarios have in a referral only, and there for another type than DS.
+    fn with_ds(&self, said: Option<Message>, query: &Message, asked: &Question) -> Option<Message> {
+        let is_proof = |record: &Record| matches!(record.rtype, NSEC | NSEC3);
+        if said
+            .as_ref()
+            .is_some_and(|said| !said.sections[0].is_empty() || said.sections[1].iter().any(is_proof))
+        {
+            return said;
+        }
+        let is_ds =
+            |record: &&Record| record.covered() == DS && record.owner.eq_ignore_ascii_case(&asked.name);
+        let now = self.scenario.ranges.iter().filter(|range| (range.first..=range.last).contains(&self.step));
+        let referral = now
+            .flat_map(|range| &range.entries)
+            .find(|entry| entry.message.sections[1].iter().any(|record| is_ds(&record)));
+        let Some(referral) = referral else { return said };
+        let mut found = adjusted(referral, query);
+        found.question = Some(asked.clone());
+        found.sections =
+            [referral.message.sections[1].iter().filter(is_ds).cloned().collect(), vec![], vec![]];
+        Some(found)
+    }
+
     /// Asks from the configured servers down until there is an answer for this name.
-    fn from_the_top(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
-        let above = |zone: &&Zone| is_below(&asked.name, &zone.name);
+    fn top_down(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
+        let mut tops: Vec<(Vec<u8>, Vec<String>)> = self.tops(asked);
+        tops.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.len()));
+        tops.into_iter().find_map(|(at, servers)| self.descend(query, asked, at, servers, left))
+    }
+
+    /// Where one can begin: the configured zones and the cuts that are known, above the name. A DS is its parent's.
+    fn tops(&self, asked: &Question) -> Vec<(Vec<u8>, Vec<String>)> {
         let zones = self.settings.stubs.iter().chain(&self.settings.forward);
-        let zone = zones.filter(above).max_by_key(|zone| zone.name.len())?;
-        let (mut at, mut servers) = (zone.name.clone(), zone.servers.clone());
+        let mut tops: Vec<_> = zones.map(|zone| (zone.name.clone(), zone.servers.clone())).collect();
+        tops.extend(self.cuts.borrow().iter().map(|(zone, servers)| (zone.clone(), servers.clone())));
+        let own = |zone: &[u8]| asked.qtype == DS && zone.len() > 1 && zone.eq_ignore_ascii_case(&asked.name);
+        tops.retain(|(zone, _)| is_below(&asked.name, zone) && !own(zone));
+        tops
+    }
+
+    fn descend(
+        &self,
+        query: &Message,
+        asked: &Question,
+        mut at: Vec<u8>,
+        mut servers: Vec<String>,
+        left: &mut u32,
+    ) -> Option<Message> {
         'cut: loop {
             let mut failed = None;
             for server in &servers {
@@ -101,6 +153,7 @@ impl Servers<'_> {
                 }
                 let Some(cut) = referral(&said, asked, &at) else { return Some(said) };
                 servers = self.servers(query, &said, &cut, left);
+                self.cuts.borrow_mut().insert(cut.to_ascii_lowercase(), servers.clone());
                 at = cut;
                 continue 'cut;
             }

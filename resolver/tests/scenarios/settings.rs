@@ -17,8 +17,8 @@ pub struct Settings {
     /// Zones whose servers are asked without recursion: where the recursive server that we ask begins.
     pub stubs: Vec<Zone>,
     pub trust_anchors: Vec<String>,
-    /// `YYYYMMDDHHMMSS`.
-    pub date: Option<String>,
+    /// What time it is, in seconds since 1970.
+    pub now: Option<u64>,
     pub max_ttl: Option<u64>,
     pub min_ttl: Option<u64>,
     pub serve_expired: bool,
@@ -85,18 +85,13 @@ impl Settings {
                         zone.name = message::name(&value)?.to_ascii_lowercase();
                     }
                 }
-                "forward-addr" => {
-                    settings.forward.last_mut().ok_or("an address alone")?.servers.push(address())
-                }
-                "stub-addr" => {
-                    // Stelline's files have comments where unbound's have the zone.
-                    if settings.stubs.is_empty() {
-                        settings.stubs.push(root());
-                    }
-                    settings.stubs.last_mut().ok_or("an address alone")?.servers.push(address());
-                }
-                "trust-anchor" => settings.trust_anchors.push(value),
-                "val-override-date" => settings.date = Some(value),
+                "forward-addr" => zones_of(&mut settings.forward).servers.push(address()),
+                "stub-addr" => zones_of(&mut settings.stubs).servers.push(address()),
+                "trust-anchor" => settings.trust_anchors.push(message::numbered(&value)),
+                // `-1`: dates are not looked at. In November 2012 those signatures were good.
+                "val-override-date" if value == "-1" => settings.now = Some(1_351_771_200),
+                "val-override-date" => settings.now = Some(seconds(&value)?),
+                "val-override-timestamp" => settings.now = Some(number()?),
                 "cache-max-ttl" => settings.max_ttl = Some(number()?),
                 "cache-min-ttl" => settings.min_ttl = Some(number()?),
                 "serve-expired" => settings.serve_expired = value == "yes",
@@ -108,4 +103,33 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// The last zone; Stelline's files have comments where unbound's begin one, for the root.
+fn zones_of(zones: &mut Vec<Zone>) -> &mut Zone {
+    if zones.is_empty() {
+        zones.push(Zone { name: vec![0], servers: Vec::new() });
+    }
+    let last = zones.len() - 1;
+    &mut zones[last]
+}
+
+/// `YYYYMMDDHHMMSS` as seconds since 1970.
+fn seconds(date: &str) -> Result<u64, String> {
+    let wrong = || format!("the date {date}");
+    let part = |range: std::ops::Range<usize>| {
+        date.get(range).and_then(|text| text.parse::<u64>().ok()).ok_or_else(wrong)
+    };
+    let (year, month, day) = (part(0..4)?, part(4..6)?, part(6..8)?);
+    // Days since the first of March of the year 0, when leap days come last.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
+    Ok(((days - 719_468) * 24 + part(8..10)?) * 3_600 + part(10..12)? * 60 + part(12..14)?)
+}
+
+#[test]
+fn dates() {
+    assert_eq!(seconds("19700101000000"), Ok(0));
+    assert_eq!(seconds("20070916134226"), Ok(1_189_950_146));
+    assert_eq!(seconds("20240229235959"), Ok(1_709_251_199));
 }

@@ -48,8 +48,8 @@ impl Reload {
             listen: self.config.listen.clone(),
             cache_bytes: self.config.cache_bytes,
             serve_stale: self.config.serve_stale,
-            encrypted: self.config.encrypted.clone(),
             sign: self.config.sign.clone(),
+            encrypted: self.config.encrypted.clone(),
             udp: self.config.udp,
             json: self.config.json,
             ..config

@@ -124,6 +124,12 @@ impl Recursive {
         })
     }
 
+    /// Whether it checks signatures. What it gives out can't be checked anew: where it follows aliases it leaves out the proofs
+    /// of their targets, and of one that leads to nothing it does not tell.
+    pub fn validates(&self) -> bool {
+        self.validates
+    }
+
     /// Answers a question (in wire form) with a message that looks like that of a recursive server, id 0.
     ///
     /// # Errors

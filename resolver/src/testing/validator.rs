@@ -1,0 +1,80 @@
+//! Messages for the validator: one to judge, and what servers say to what it asks for.
+
+use crate::{
+    cache::wire::{Packet, rtype},
+    dnssec::{Anchors, Session, Step, Validator, Verdict, budget, rewrite},
+};
+
+/// The anchors of published scenarios whose messages are among the seeds.
+const ANCHORS: &str = "\
+. IN DS 49060 8 2 E7B1EB56D7D5791B3D45630FEAA9C823DB84B385ACEEAC5F44DD08885C36700F
+example.com. IN DS 438 10 2 33F8133EB48EDB093839E985600EB7B7009EB5AC312D11CCA9007F6B71D94D7B
+";
+/// When these were valid, in seconds since 1970; and the end of time.
+const TIMES: [u64; 3] = [1_491_004_800, 1_457_433_040, u32::MAX as u64];
+
+/// The first byte says when, whether the client sets DO, and whether all questions get the first message that is for them or what comes next.
+/// Then messages, each behind two bytes of length: the one to judge, and what is said to what is asked.
+///
+/// It ends, within its budget; what the client then gets is a message without hop records, with AD only if it is secure; and nothing is
+/// secure without a signature that was checked.
+pub fn validator(data: &[u8]) {
+    let Some((&how, mut rest)) = data.split_first() else { return };
+    let mut messages: Vec<&[u8]> = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        let (message, after) = after.split_at(usize::from(u16::from_be_bytes(*length)).min(after.len()));
+        messages.push(message);
+        rest = after;
+    }
+    let Some((first, others)) = messages.split_first() else { return };
+    let Ok(packet) = Packet::parse(first) else { return };
+    let validator = Validator::new(Anchors::only(ANCHORS).expect("anchors"));
+    let now = TIMES[usize::from(how) % TIMES.len()];
+    let Ok(mut session) = Session::begin(first) else { return };
+    let mut next = others.iter();
+    let mut rounds = 0;
+    let judged = loop {
+        match session.step(&validator, now) {
+            Step::Done(judged) => break judged,
+            Step::Ask(asks) => {
+                for ask in asks {
+                    let wanted = |message: &&&[u8]| {
+                        Packet::parse(message)
+                            .is_ok_and(|packet| is_about(&packet, &ask.0.to_string(), ask.1))
+                    };
+                    let said = others.iter().find(wanted).or_else(|| next.next().filter(|_| how & 0x40 != 0));
+                    let said = said.copied().ok_or_else(|| crate::ede::Ede::new(22, "nobody"));
+                    session.heard(ask, said);
+                }
+            }
+        }
+        rounds += 1;
+        assert!(rounds <= budget::MAX_QUERIES, "it goes round");
+    };
+    let work = session.work();
+    assert!(work.checks <= budget::MAX_CHECKS && work.hashes <= budget::MAX_HASHES);
+    assert!(work.digests <= budget::MAX_DIGESTS && work.queries <= budget::MAX_QUERIES);
+    let secure = judged.verdict == Verdict::Secure;
+    assert!(!secure || work.checks > 0, "secure without a signature");
+    let made = match &judged.verdict {
+        Verdict::Bogus(ede) | Verdict::Undecided(ede) => rewrite::failure(&packet, ede),
+        _ => rewrite::answer(&packet, &[], &judged, how & 0x80 != 0),
+    };
+    // Only what grows as its names are written out is too long.
+    let Ok(made) = made else { return };
+    let given = Packet::parse(&made).expect("what we make can be read");
+    assert_eq!(made[3] & 0x20 != 0, secure, "AD");
+    assert_eq!(given.question(), packet.question());
+    let longest = packet.records().iter().map(|record| record.ttl).max().unwrap_or_default();
+    let own = |record: &&crate::cache::wire::RecordAt| record.rtype != rtype::OPT;
+    assert!(given.records().iter().filter(own).all(|record| record.ttl <= longest), "no TTL grows");
+}
+
+/// Whether a message is for this question.
+fn is_about(packet: &Packet<'_>, name: &str, qtype: u16) -> bool {
+    let question = packet.question();
+    let shown =
+        crate::wire::to_name(&question[..question.len() - 4]).map(|name| name.to_lowercase().to_string());
+    packet.qtype() == qtype
+        && shown.as_deref().is_some_and(|shown| shown.trim_end_matches('.') == name.trim_end_matches('.'))
+}
