@@ -82,15 +82,13 @@ impl Rebind {
     }
 }
 
-/// The private address among records, if there is one.
+/// The private address among records, if there is one. Their data are looked at as bytes: those of the chain are carried
+/// without being read.
 pub fn private_among(records: &[Record]) -> Option<IpAddr> {
-    records.iter().find_map(|record| match &record.data {
-        RData::A(a) => Some(IpAddr::V4(a.0)).filter(|ip| is_private(*ip)),
-        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)).filter(|ip| is_private(*ip)),
-        data => {
-            let rtype = u16::from(record.record_type());
-            (rtype == SVCB || rtype == HTTPS).then(|| private_in(rtype, &rdata_wire(data)?)).flatten()
-        }
+    records.iter().find_map(|record| {
+        let rtype = u16::from(record.record_type());
+        let looked_at = matches!(rtype, A | AAAA | SVCB | HTTPS);
+        looked_at.then(|| private_in(rtype, &rdata_wire(&record.data)?)).flatten()
     })
 }
 
