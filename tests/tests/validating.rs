@@ -214,7 +214,8 @@ fn an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on() {
     assert!(dig::ask(dns, "alias.good.example", "CNAME", "+adflag").has("ad"));
     relay.lead_to(strips.plain);
     let forged = dig::ask(dns, "www.good.example", "A", "");
-    assert_eq!((forged.status.as_str(), forged.ede.as_slice()), ("SERVFAIL", &[10][..]), "{forged:?}");
+    // Signatures are missing; or, before that is known, the proof that the name is no zone of its own without them.
+    assert!(forged.status == "SERVFAIL" && matches!(forged.ede.as_slice(), [10 | 12]), "{forged:?}");
     // Beside one that passes, one that strips is not asked.
     let both = format!("['{}', '{}']", strips.plain, passes.plain);
     let machine = Machine::with_upstreams(&format!(
