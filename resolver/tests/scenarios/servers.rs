@@ -127,6 +127,12 @@ impl Servers<'_> {
     fn tops(&self, asked: &Question) -> Vec<(Vec<u8>, Vec<String>)> {
         let zones = self.settings.stubs.iter().chain(&self.settings.forward);
         let mut tops: Vec<_> = zones.map(|zone| (zone.name.clone(), zone.servers.clone())).collect();
+        if tops.is_empty()
+            && let Some(root) = self.scenario.ranges.first()
+        {
+            // Root hints are built in; the servers of the root come first in such a file.
+            tops.push((vec![0], root.addresses.clone()));
+        }
         tops.extend(self.cuts.borrow().iter().map(|(zone, servers)| (zone.clone(), servers.clone())));
         let own = |zone: &[u8]| asked.qtype == DS && zone.len() > 1 && zone.eq_ignore_ascii_case(&asked.name);
         tops.retain(|(zone, _)| is_below(&asked.name, zone) && !own(zone));
