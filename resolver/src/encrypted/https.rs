@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -34,6 +34,8 @@ use crate::{
 
 /// The one path (RFC 8484 §4.1.1 has it in its examples, and clients expect it).
 const PATH: &str = "/dns-query";
+/// As much of a body that is refused is read, in bytes.
+const MAX_DRAINED: usize = 256 << 10;
 /// The type of both bodies (RFC 8484 §6).
 const MESSAGE: &str = "application/dns-message";
 /// The most bytes of a request's headers: the longest question that a GET can carry is that long.
@@ -136,9 +138,13 @@ async fn respond(
     current: &Current,
     place: &Place,
 ) -> Response<Full<Bytes>> {
-    let question = match read(request).await {
+    let (head, mut body) = request.into_parts();
+    let question = match read(&head, &mut body).await {
         Ok(question) => question,
-        Err(status) => return refuse(status),
+        Err(status) => {
+            drain(body).await;
+            return refuse(status);
+        }
     };
     let work = Work::begin(place);
     let answer = current.get().respond_to_bytes(&question, client).await;
@@ -173,19 +179,19 @@ fn refuse(status: StatusCode) -> Response<Full<Bytes>> {
 }
 
 /// The question of a request, or the status that refuses it.
-async fn read(request: Request<Incoming>) -> Result<Vec<u8>, StatusCode> {
-    if request.uri().path() != PATH {
+async fn read(head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, StatusCode> {
+    if head.uri.path() != PATH {
         return Err(StatusCode::NOT_FOUND);
     }
-    let question = match *request.method() {
-        Method::GET => from_query(request.uri().query().unwrap_or_default())?,
+    let question = match head.method {
+        Method::GET => from_query(head.uri.query().unwrap_or_default())?,
         Method::POST => {
-            let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+            let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
             let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
             if !kind.trim().eq_ignore_ascii_case(MESSAGE) {
                 return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             }
-            let body = Limited::new(request.into_body(), MAX_MESSAGE).collect();
+            let body = Limited::new(body, MAX_MESSAGE).collect();
             match timeout(STREAM_IDLE, body).await {
                 Ok(Ok(body)) => body.to_bytes().to_vec(),
                 Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -198,6 +204,12 @@ async fn read(request: Request<Incoming>) -> Result<Vec<u8>, StatusCode> {
         _ => return Err(StatusCode::METHOD_NOT_ALLOWED),
     };
     if question.len() < HEADER { Err(StatusCode::BAD_REQUEST) } else { Ok(question) }
+}
+
+/// Reads on so far that who still sends comes to read the refusal.
+async fn drain(body: Incoming) {
+    // However that ends, the refusal is what follows.
+    let _ = timeout(STREAM_IDLE, Limited::new(body, MAX_DRAINED).collect()).await;
 }
 
 /// The parameter `dns`: base64url without padding (RFC 8484 §4.1).

@@ -19,6 +19,8 @@ use tests::{
 };
 
 const NODES: usize = 4;
+/// How often the tips are looked at before there is one block more.
+const LOOKS: usize = 50;
 /// Names registered at a time.
 const AT_ONCE: usize = 3;
 /// From how deep on a name is never lost.
@@ -169,9 +171,27 @@ fn no_name_that_was_six_blocks_deep_is_lost() {
     });
     let deep = deep.names;
     assert!(killed == NODES && deep.len() > 2 * NODES, "only {deep:?}");
+    // Of two blocks with the same work everybody keeps the one that came first, and only the next one decides. Nobody makes
+    // one while there is nothing to record: so there is.
+    let (user, mut looks) = (User::new(places[0].api()), 0);
+    let zone = zones::path("minimal");
     wait::until("one tip", || {
         let tips: Vec<Value> =
             places.iter().map(|place| place.site.status(place.api())["tip"].clone()).collect();
+        looks += 1;
+        if looks % LOOKS == 0 {
+            // What comes of it the tips will show.
+            let name = format!("decides-{looks}");
+            user.zonetool(&[
+                "register",
+                &name,
+                "--zone",
+                zone.to_str().expect("UTF-8"),
+                "--wait",
+                "--timeout",
+                "10",
+            ]);
+        }
         (tips[0].is_string() && tips.iter().all(|tip| *tip == tips[0])).then_some(())
     });
     for place in &places {
