@@ -29,7 +29,7 @@ pub struct Key {
 impl Key {
     /// Reads the value of a DNSKEY.
     pub fn read(rdata: &[u8]) -> Option<Self> {
-        (rdata.len() > 4).then(|| Self { rdata: rdata.into(), tag: tag(rdata) })
+        (rdata.len() > 4).then(|| Self { rdata: rdata.into(), tag: key_tag(rdata) })
     }
 
     /// The whole value.
@@ -57,8 +57,8 @@ impl Key {
     }
 }
 
-/// The tag of a key (RFC 4034 Appendix B).
-fn tag(rdata: &[u8]) -> u16 {
+/// The tag of a key, from the value of its DNSKEY (RFC 4034 Appendix B).
+pub fn key_tag(rdata: &[u8]) -> u16 {
     let sum: u32 = rdata.chunks(2).fold(0, |sum: u32, pair| {
         sum.wrapping_add(u32::from(pair[0]) << 8).wrapping_add(pair.get(1).map_or(0, |low| u32::from(*low)))
     });

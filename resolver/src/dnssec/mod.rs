@@ -31,6 +31,7 @@ mod verdict;
 pub use anchors::{AnchorError, Anchors, MAX_ANCHORS};
 pub use answer::Judged;
 pub use chain::Ask;
+pub use keys::key_tag;
 pub use name::Name;
 pub use session::{Counts, Session, Step, Validator};
 pub use verdict::Verdict;

@@ -1,7 +1,9 @@
 //! The one clock of legacy DNS. All else takes the time as an argument.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+use crate::wall;
 
 /// Time since it was made, which never goes back; and the time of day.
 #[derive(Debug)]
@@ -57,14 +59,10 @@ impl Clock {
     }
 
     /// The time of day, in seconds since 1970, by which signatures are judged.
-    #[expect(clippy::disallowed_methods, reason = "the shell of legacy DNS owns its clock")]
     pub fn unix(&self) -> u64 {
         match self.unix {
             Some(start) => start + self.now().as_secs(),
-            None => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                (now + self.ahead()).as_secs()
-            }
+            None => wall::now() + self.ahead().as_secs(),
         }
     }
 }

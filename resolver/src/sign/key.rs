@@ -9,6 +9,7 @@ use ring::{
 };
 
 use super::SignError;
+use crate::dnssec::key_tag;
 
 /// Zone key, and secure entry point: the one key of its zone (RFC 4034 §2.1.1).
 const FLAGS: u16 = 257;
@@ -127,16 +128,6 @@ impl Key {
         };
         Ok(signature.as_ref().to_vec())
     }
-}
-
-/// The tag of a DNSKEY's data (RFC 4034 appendix B).
-pub fn key_tag(dnskey: &[u8]) -> u16 {
-    let sum: u32 = dnskey
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or_default()])))
-        .sum();
-    // A key has a few dozen bytes.
-    ((sum + (sum >> 16)) & 0xffff) as u16
 }
 
 /// The data of the DS record of a DNSKEY (RFC 4034 §5.1), its digest by SHA-256 (RFC 4509). The owner is in wire form and

@@ -27,7 +27,7 @@ use thiserror::Error;
 use crate::{mount::ALT_LABELS, wall, wire};
 pub use canonical::{RrsigFields, signed_data};
 pub use denial::Denial;
-pub use key::{Algorithm, Key, ds_of, key_tag};
+pub use key::{Algorithm, Key, ds_of};
 pub use period::Period;
 
 /// How many signatures are remembered: those of the SOA and of what is asked for over TCP are made once a period.
