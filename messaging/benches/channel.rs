@@ -7,7 +7,7 @@ use messaging::{
     channel::{Carrier, Channel, Limits, Listener, Local, dial},
     resolve_peer,
 };
-use namechain::{
+use namechain_core::{
     codec::Decode,
     types::{Name, Network, SecretKey},
 };
@@ -67,7 +67,8 @@ async fn first_byte(
     bob: &Local,
     alice: &VerifiedPeer,
 ) -> Channel {
-    let mut channel = dial(carrier, address, bob, alice, &Limits::default()).await.expect("a channel");
+    let mut channel =
+        dial(carrier, address, bob, alice, &Limits::default()).await.expect("a channel");
     channel.write_all(&[1]).await.expect("it stands");
     channel.flush().await.expect("it stands");
     let mut byte = [0];
@@ -88,7 +89,8 @@ fn a_mebibyte_there_and_back(bencher: Bencher<'_, '_>, carrier: Carrier) {
     let runtime = Runtime::new().expect("a runtime");
     let (bob, alice) = (local("bob", 2), peer("alice"));
     let address = runtime.block_on(listen(carrier));
-    let (mut from, mut to) = tokio::io::split(runtime.block_on(first_byte(carrier, address, &bob, &alice)));
+    let (mut from, mut to) =
+        tokio::io::split(runtime.block_on(first_byte(carrier, address, &bob, &alice)));
     let (said, mut heard) = (vec![7; MEBIBYTE], vec![0; MEBIBYTE]);
     bencher.counter(BytesCount::new(2 * MEBIBYTE)).bench_local(|| {
         let both = async { tokio::try_join!(to.write_all(&said), from.read_exact(&mut heard)) };

@@ -7,7 +7,7 @@ use messaging::{
     envelope::{Class, capacity},
     resolve_peer, seal,
 };
-use namechain::{
+use namechain_core::{
     codec::{Decode, Encode},
     types::{Name, Network, SecretKey},
 };
@@ -37,7 +37,9 @@ fn peer(text: &str) -> VerifiedPeer {
 }
 
 fn bundle(bob: &VerifiedPeer) -> VerifiedBundle {
-    SignedBundle::read(&own("bob.bundle")).and_then(|bundle| bundle.verify(bob, NOW)).expect("a bundle")
+    SignedBundle::read(&own("bob.bundle"))
+        .and_then(|bundle| bundle.verify(bob, NOW))
+        .expect("a bundle")
 }
 
 fn inbox() -> Inbox {
@@ -56,7 +58,11 @@ fn main() {
     for kem in [Kem::X25519, Kem::XWing] {
         for class in Class::ALL {
             let room = capacity(class, kem, &name("alice"), bob.name());
-            println!("{kem}: text in {} bytes: {room}, around it {}", class.bytes(), class.bytes() - room);
+            println!(
+                "{kem}: text in {} bytes: {room}, around it {}",
+                class.bytes(),
+                class.bytes() - room
+            );
         }
     }
     divan::main();
@@ -81,7 +87,11 @@ fn opening(bencher: Bencher<'_, '_>, kem: Kem) {
     let envelope = own(if kem == Kem::XWing { "x-wing.ncm" } else { "x25519.ncm" });
     bencher.bench_local(|| {
         let opened = inbox.open(black_box(&envelope), NOW).expect("it opens");
-        opened.verify(Some(&alice), &mut inbox, &mut Seen::new()).expect("it is alice's").body().len()
+        opened
+            .verify(Some(&alice), &mut inbox, &mut Seen::new())
+            .expect("it is alice's")
+            .body()
+            .len()
     });
 }
 

@@ -5,7 +5,7 @@ use messaging::{
     channel::{Carrier, Limits, Listener, Local, NoPeer, dial},
     resolve_peer,
 };
-use namechain::{
+use namechain_core::{
     codec::Decode,
     types::{Name, Network, SecretKey},
 };
@@ -30,9 +30,11 @@ fn local(name: &str, number: u8) -> Result<Local, Box<dyn std::error::Error>> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (alice, bob, limits) = (local("alice", 1)?, local("bob", 2)?, Limits::default());
 
-    let callers =
-        |name: Name| async move { look_up(&name).map_err(|why| NoPeer::Unresolved(why.to_string())) };
-    let mut listener = Listener::bind(Carrier::Quic, "127.0.0.1:0".parse()?, alice, limits, callers).await?;
+    let callers = |name: Name| async move {
+        look_up(&name).map_err(|why| NoPeer::Unresolved(why.to_string()))
+    };
+    let mut listener =
+        Listener::bind(Carrier::Quic, "127.0.0.1:0".parse()?, alice, limits, callers).await?;
     let address = listener.address();
 
     let at_alice = tokio::spawn(async move {
@@ -46,7 +48,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     });
 
-    let mut channel = dial(Carrier::Quic, address, &bob, &look_up(&"alice".parse()?)?, &limits).await?;
+    let mut channel =
+        dial(Carrier::Quic, address, &bob, &look_up(&"alice".parse()?)?, &limits).await?;
     channel.write_all(b"It is me.").await?;
     channel.shutdown().await?;
     let mut said = String::new();

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use messaging::{Anchor, Evidence, Inbox, Seen, WingSecret, resolve_peer};
-use namechain::{
+use namechain_core::{
     codec::Decode,
     types::{Network, SecretKey},
 };
@@ -14,7 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (now, mut seeds) = (1_800_000_000, [[2; 32], [5; 32]]);
     seeds.iter_mut().for_each(|seed| seed[0] = 2);
-    let mut inbox = Inbox::new(Network::Dev, "bob".parse()?, SecretKey::from_seed(&seeds[0]).public());
+    let mut inbox =
+        Inbox::new(Network::Dev, "bob".parse()?, SecretKey::from_seed(&seeds[0]).public());
     inbox.add_wing(0, WingSecret::from_seed(&seeds[1]))?;
 
     let mut envelope = Vec::new();

@@ -1,7 +1,7 @@
 //! From a name to its keys, or to nothing: `cargo run -p messaging --example resolve -- bob`
 
 use messaging::{Anchor, Evidence, resolve_peer};
-use namechain::{codec::Decode, types::Network};
+use namechain_core::{codec::Decode, types::Network};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = std::env::args().nth(1).unwrap_or("bob".into()).parse()?;

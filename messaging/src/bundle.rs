@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use namechain::{
+use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
     types::{Hash, Name, Network, PublicKey, SecretKey, Signature},
 };
@@ -141,7 +141,11 @@ impl Bundle {
     pub fn sign(self, network: Network, identity: &SecretKey) -> Result<SignedBundle, BundleError> {
         let ordered = self.devices.windows(2).all(|pair| pair[0].number < pair[1].number);
         let labelled = self.devices.iter().all(|device| is_label(device.label.as_bytes()));
-        if self.one_time.len() > MAX_ONE_TIME || self.devices.len() > MAX_DEVICES || !ordered || !labelled {
+        if self.one_time.len() > MAX_ONE_TIME
+            || self.devices.len() > MAX_DEVICES
+            || !ordered
+            || !labelled
+        {
             return Err(BundleError::Shape);
         }
         if !self.has_lifetime() {
@@ -167,7 +171,9 @@ impl Bundle {
     }
 
     fn has_lifetime(&self) -> bool {
-        self.expires.checked_sub(self.created).is_some_and(|time| (1..=MAX_BUNDLE_LIFETIME).contains(&time))
+        self.expires
+            .checked_sub(self.created)
+            .is_some_and(|time| (1..=MAX_BUNDLE_LIFETIME).contains(&time))
     }
 }
 
@@ -216,7 +222,10 @@ impl SignedBundle {
             return Err(BundleError::OtherIdentity);
         }
         if bundle.sequence != peer.sequence() {
-            return Err(BundleError::Sequence { expected: peer.sequence(), found: bundle.sequence });
+            return Err(BundleError::Sequence {
+                expected: peer.sequence(),
+                found: bundle.sequence,
+            });
         }
         if !bundle.identity.verify(&bundle.message(network), &signature) {
             return Err(BundleError::BadSignature);
@@ -276,7 +285,9 @@ impl Decode for Device {
         let length = usize::from(reader.u8()?);
         let label = reader.take(length)?;
         if !is_label(label) {
-            return Err(DecodeError::Invalid("a device's label is too long or not printable ASCII"));
+            return Err(DecodeError::Invalid(
+                "a device's label is too long or not printable ASCII",
+            ));
         }
         Ok(Device {
             number,

@@ -3,11 +3,13 @@
 //! All it takes is bytes: a header that the caller trusts, and what anybody says of the name. The check is a pure function
 //! of at most some 400 hashes, whatever it is fed.
 
-use namechain::{
+use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
     consensus::{HistoryProof, HistoryProofError, Standing, standing},
     tree::{self, MAX_PROOF_BYTES, Proof},
-    types::{Entry, HEADER_BYTES, Hash, Header, MessagingEntry, Name, NameEntry, Network, PublicKey},
+    types::{
+        Entry, HEADER_BYTES, Hash, Header, MessagingEntry, Name, NameEntry, Network, PublicKey,
+    },
 };
 use thiserror::Error;
 
@@ -160,9 +162,16 @@ impl Anchor {
         }
         let place = place.ok_or(ProofError::UnknownHeader)?;
         let id = header.id(self.network);
-        place.verify(self.network, &self.header.history_root, &id, header.height, header.target.work())?;
+        place.verify(
+            self.network,
+            &self.header.history_root,
+            &id,
+            header.height,
+            header.target.work(),
+        )?;
         // What is in the history root is below; a trusted header that says otherwise is not worth its trust.
-        let depth = self.header.height.checked_sub(header.height).ok_or(HistoryProofError::Index)?;
+        let depth =
+            self.header.height.checked_sub(header.height).ok_or(HistoryProofError::Index)?;
         match depth <= self.max_depth {
             true => Ok(depth),
             false => Err(ProofError::TooOld { depth, most: self.max_depth }),
@@ -253,7 +262,12 @@ impl Decode for Evidence {
             }
             _ => return Err(DecodeError::Invalid("an entry is neither there nor not")),
         };
-        Ok(Evidence { header, entry, place: Option::decode(reader)?, proof: Proof::decode(reader)? })
+        Ok(Evidence {
+            header,
+            entry,
+            place: Option::decode(reader)?,
+            proof: Proof::decode(reader)?,
+        })
     }
 }
 
@@ -291,7 +305,11 @@ pub fn examine(anchor: &Anchor, name: &Name, evidence: &Evidence) -> Result<Find
 ///
 /// # Errors
 /// If nothing is proven, or that it has none.
-pub fn resolve_peer(anchor: &Anchor, name: &Name, evidence: &Evidence) -> Result<VerifiedPeer, PeerError> {
+pub fn resolve_peer(
+    anchor: &Anchor,
+    name: &Name,
+    evidence: &Evidence,
+) -> Result<VerifiedPeer, PeerError> {
     match examine(anchor, name, evidence)? {
         Finding::Peer(peer) => Ok(*peer),
         Finding::Absent { why, .. } => Err(why.into()),

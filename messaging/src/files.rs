@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use namechain::{
+use namechain_core::{
     codec::{Decode, DecodeError, Encode},
     types::Network,
 };
@@ -118,7 +118,8 @@ impl<T: Kept> Stored<T> {
     /// was seen would be forgotten.
     pub fn open(path: &Path, network: Network) -> Result<Self, FileError> {
         let failed = |source| FileError::Io { path: path.to_owned(), source };
-        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty())
+        {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
         }
         let lock = lock(path)?;
@@ -140,7 +141,8 @@ impl<T: Kept> Stored<T> {
         let checksum = checksum::<T>(self.network, &bytes);
         bytes.extend_from_slice(&checksum);
         let temporary = beside(&self.path, ".new");
-        let result = write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, &self.path));
+        let result =
+            write_new(&temporary, &bytes).and_then(|()| fs::rename(&temporary, &self.path));
         if result.is_err() {
             // The error that is reported is the first.
             let _ = fs::remove_file(&temporary);
@@ -176,7 +178,8 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 
 fn lock(path: &Path) -> Result<File, FileError> {
     let path_of_lock = beside(path, ".lock");
-    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path_of_lock);
+    let open =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path_of_lock);
     let lock = open.map_err(|source| FileError::Io { path: path_of_lock.clone(), source })?;
     lock.try_lock().map_err(|error| match error {
         fs::TryLockError::WouldBlock => FileError::InUse(path.to_owned()),
@@ -198,10 +201,15 @@ fn read<T: Kept>(path: &Path, file: File, network: Network) -> Result<T, FileErr
 
 fn parse<T: Kept>(bytes: &[u8], network: Network) -> Result<T, DecodeError> {
     if bytes.len() > T::MAX_BYTES {
-        return Err(DecodeError::OverCap { what: "its length", found: bytes.len(), cap: T::MAX_BYTES });
+        return Err(DecodeError::OverCap {
+            what: "its length",
+            found: bytes.len(),
+            cap: T::MAX_BYTES,
+        });
     }
-    let (body, found) =
-        bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(DecodeError::Invalid("it is too short"))?;
+    let (body, found) = bytes
+        .split_last_chunk::<CHECKSUM_BYTES>()
+        .ok_or(DecodeError::Invalid("it is too short"))?;
     let value = body
         .strip_prefix(&[b'N', b'C', b'M', T::KIND, VERSION])
         .ok_or(DecodeError::Invalid("it is no such file, or of another version"))?
@@ -211,7 +219,11 @@ fn parse<T: Kept>(bytes: &[u8], network: Network) -> Result<T, DecodeError> {
         return Err(DecodeError::Invalid("its checksum is wrong"));
     }
     let value = T::from_bytes(value)?;
-    if value.is_of(network) { Ok(value) } else { Err(DecodeError::Invalid("it is of another network")) }
+    if value.is_of(network) {
+        Ok(value)
+    } else {
+        Err(DecodeError::Invalid("it is of another network"))
+    }
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -229,7 +241,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use namechain::types::PublicKey;
+    use namechain_core::types::PublicKey;
 
     use super::*;
     use crate::{
@@ -295,7 +307,10 @@ mod tests {
         }
         fs::write(&path, &bytes).unwrap();
         assert!(pins(&path).is_ok());
-        assert!(matches!(Stored::<Pins>::open(&path, Network::Test), Err(FileError::Damaged { .. })));
+        assert!(matches!(
+            Stored::<Pins>::open(&path, Network::Test),
+            Err(FileError::Damaged { .. })
+        ));
         assert!(matches!(Stored::<Seen>::open(&path, NETWORK), Err(FileError::Damaged { .. })));
     }
 
@@ -312,7 +327,11 @@ mod tests {
         fs::remove_dir_all(base.path()).unwrap();
         let another = LetterId { id: [3; 16], ..letter };
         for _ in 0..2 {
-            assert_eq!(gone.note(another, 100, 50), Err(ReplayError::NotKept), "it can't be written");
+            assert_eq!(
+                gone.note(another, 100, 50),
+                Err(ReplayError::NotKept),
+                "it can't be written"
+            );
         }
     }
 }

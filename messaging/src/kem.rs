@@ -14,7 +14,7 @@ use hpke::{
     rand_core::{TryCryptoRng, TryRng},
     setup_receiver, setup_sender_with_rng,
 };
-use namechain::codec::{Decode, DecodeError, Encode, Reader};
+use namechain_core::codec::{Decode, DecodeError, Encode, Reader};
 use zeroize::Zeroizing;
 
 use crate::random::Stream;
@@ -230,7 +230,8 @@ fn seal_with<K: KemTrait>(
 ) -> Result<(Vec<u8>, Vec<u8>), WeakKey> {
     let to = K::PublicKey::from_bytes(to).map_err(|_| WeakKey)?;
     let (enc, mut context): (K::EncappedKey, AeadCtxS<ChaCha20Poly1305, HkdfSha256, K>) =
-        setup_sender_with_rng(&OpModeS::Base, &to, info, &mut Source(random)).map_err(|_| WeakKey)?;
+        setup_sender_with_rng(&OpModeS::Base, &to, info, &mut Source(random))
+            .map_err(|_| WeakKey)?;
     let enc = enc.to_bytes().to_vec();
     let sealed = context.seal(&plain(&enc), aad).map_err(|_| WeakKey)?;
     Ok((enc, sealed))
@@ -259,7 +260,8 @@ fn open_with<K: KemTrait>(
 ) -> Option<Zeroizing<Vec<u8>>> {
     let enc = K::EncappedKey::from_bytes(enc).ok()?;
     let mut context =
-        setup_receiver::<ChaCha20Poly1305, HkdfSha256, K>(&OpModeR::Base, secret, &enc, info).ok()?;
+        setup_receiver::<ChaCha20Poly1305, HkdfSha256, K>(&OpModeR::Base, secret, &enc, info)
+            .ok()?;
     context.open(sealed, aad).ok().map(Zeroizing::new)
 }
 

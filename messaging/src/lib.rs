@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use messaging::{Accept, Anchor, Evidence, Pins, Verdict, resolve_peer};
-//! use namechain::{codec::Decode, types::Network};
+//! use namechain_core::{codec::Decode, types::Network};
 //!
 //! # let own = |file: &str| std::fs::read(format!("{}/../testdata/messaging/own/{file}", env!("CARGO_MANIFEST_DIR")));
 //! # let (header, evidence) = (own("header.bin")?, own("bob.evidence")?);
@@ -35,9 +35,9 @@
 //! ```
 //! # use messaging::{Anchor, Evidence, resolve_peer};
 //! use messaging::{Draft, Prekey, Randomness, Recipient, Sender, SignedBundle, seal};
-//! use namechain::types::{Name, SecretKey};
+//! use namechain_core::types::{Name, SecretKey};
 //!
-//! # use namechain::{codec::Decode, types::Network};
+//! # use namechain_core::{codec::Decode, types::Network};
 //! # let own = |file: &str| std::fs::read(format!("{}/../testdata/messaging/own/{file}", env!("CARGO_MANIFEST_DIR")));
 //! # let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")?)?;
 //! # let bob = resolve_peer(&anchor, &"bob".parse()?, &Evidence::from_bytes(&own("bob.evidence")?)?)?;
@@ -61,7 +61,7 @@
 //! ```
 //! # use messaging::{Anchor, Evidence, resolve_peer};
 //! use messaging::{Inbox, Seen, WingSecret};
-//! # use namechain::{codec::Decode, types::{Network, SecretKey}};
+//! # use namechain_core::{codec::Decode, types::{Network, SecretKey}};
 //!
 //! # let own = |file: &str| std::fs::read(format!("{}/../testdata/messaging/own/{file}", env!("CARGO_MANIFEST_DIR")));
 //! # let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")?)?;
@@ -114,7 +114,8 @@ pub use discover::{
     Absence, Anchor, Evidence, Finding, PeerError, ProofError, VerifiedPeer, examine, resolve_peer,
 };
 pub use envelope::{
-    Draft, Inbox, Letter, OpenError, Opened, Prekey, Recipient, Replays, SealError, Seen, Sender, seal,
+    Draft, Inbox, Letter, OpenError, Opened, Prekey, Recipient, Replays, SealError, Seen, Sender,
+    seal,
 };
 pub use kem::{Kem, WingPublic, WingSecret, X25519Public, X25519Secret};
 pub use pin::{Accept, Pin, PinError, Pins, Verdict};

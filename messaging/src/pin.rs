@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use namechain::{
+use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
     types::{Hash, Name, Network, PublicKey, SignedMessagingRecord},
 };
@@ -197,7 +197,11 @@ impl Pins {
             return Verdict::Transferred;
         }
         if sequence == pin.sequence {
-            return if peer.record_hash() == pin.known.hash { Verdict::Same } else { Verdict::Forked };
+            return if peer.record_hash() == pin.known.hash {
+                Verdict::Same
+            } else {
+                Verdict::Forked
+            };
         }
         if peer.identity() == pin.known.identity {
             return Verdict::Same;
@@ -236,7 +240,8 @@ impl Pins {
             return Err(PinError::Full);
         }
         let before = self.pins.get(peer.name());
-        let bundle = before.filter(|pin| pin.sequence == peer.sequence() && pin.known == peer.known());
+        let bundle =
+            before.filter(|pin| pin.sequence == peer.sequence() && pin.known == peer.known());
         let pin = Pin {
             sequence: peer.sequence(),
             known: peer.known(),
@@ -271,10 +276,15 @@ impl Pins {
         let bundle = bundle.bundle();
         let name = || bundle.name.clone();
         let pin = self.pins.get_mut(&bundle.name);
-        let pin = pin.filter(|pin| pin.sequence == bundle.sequence && pin.known.identity == bundle.identity);
+        let pin = pin
+            .filter(|pin| pin.sequence == bundle.sequence && pin.known.identity == bundle.identity);
         let pin = pin.ok_or_else(|| PinError::Refused { name: name(), verdict: Verdict::Older })?;
         if bundle.created < pin.bundle_made {
-            return Err(PinError::OlderBundle { name: name(), seen: pin.bundle_made, found: bundle.created });
+            return Err(PinError::OlderBundle {
+                name: name(),
+                seen: pin.bundle_made,
+                found: bundle.created,
+            });
         }
         pin.bundle_made = bundle.created;
         Ok(())
@@ -340,10 +350,15 @@ impl Decode for Pins {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let magic = reader.array()?;
         let network = Network::ALL.into_iter().find(|network| network.magic() == magic);
-        let mut pins = Pins::new(network.ok_or(DecodeError::Invalid("the pins are of no known network"))?);
+        let mut pins =
+            Pins::new(network.ok_or(DecodeError::Invalid("the pins are of no known network"))?);
         let count = reader.u32()? as usize;
         if count > MAX_PINS {
-            return Err(DecodeError::OverCap { what: "the number of pins", found: count, cap: MAX_PINS });
+            return Err(DecodeError::OverCap {
+                what: "the number of pins",
+                found: count,
+                cap: MAX_PINS,
+            });
         }
         for _ in 0..count {
             let name = Name::decode(reader)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use namechain::types::Network;
+use namechain_core::types::Network;
 use zeroize::Zeroizing;
 
 use crate::tag::{Use, hash};
@@ -51,7 +51,12 @@ impl Stream {
     pub(crate) fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(32) {
             let block = Zeroizing::new(
-                hash(self.network, Use::Random, &[self.seed.as_slice(), &self.counter.to_be_bytes()]).0,
+                hash(
+                    self.network,
+                    Use::Random,
+                    &[self.seed.as_slice(), &self.counter.to_be_bytes()],
+                )
+                .0,
             );
             chunk.copy_from_slice(&block[..chunk.len()]);
             // 2^64 hashes are never made.

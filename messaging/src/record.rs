@@ -3,7 +3,7 @@
 //! The chain proves which record stands. That an earlier one led to it is told by the records between: each names the
 //! hash of the one before it, and where the identity key changes, the old key announced the new one and signed for it.
 
-use namechain::types::{
+use namechain_core::types::{
     Hash, MessagingRecord, Name, Network, PublicKey, SignedMessagingRecord, next_key_hash,
 };
 
@@ -45,9 +45,15 @@ pub fn leads_to(
 }
 
 /// The record of `step`, if it follows `before`.
-fn follows(network: Network, name: &Name, before: &Known, step: &SignedMessagingRecord) -> Option<Known> {
+fn follows(
+    network: Network,
+    name: &Name,
+    before: &Known,
+    step: &SignedMessagingRecord,
+) -> Option<Known> {
     let record = &step.record;
-    let signed = record.identity.verify(&record.possession_message(network, name), &step.possession);
+    let signed =
+        record.identity.verify(&record.possession_message(network, name), &step.possession);
     if !signed || record.previous != before.hash {
         return None;
     }

@@ -2,10 +2,13 @@
 //! (`docs/protocol.md` section 1), and a colon that none of those has.
 
 use blake2::{Blake2b, Digest, digest::consts::U32};
-use namechain::types::{Hash, Network};
+use namechain_core::types::{Hash, Network};
 
 /// What bytes are for. No two uses share a tag, so that none can stand in for another.
-#[cfg_attr(not(all(feature = "std-files", unix)), allow(dead_code, reason = "two are those of files"))]
+#[cfg_attr(
+    not(all(feature = "std-files", unix)),
+    allow(dead_code, reason = "two are those of files")
+)]
 #[cfg_attr(not(feature = "channel"), allow(dead_code, reason = "one is that of the channel"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -90,7 +93,7 @@ mod tests {
                 assert!(tags.insert(tag(network, what)), "{what:?} on {network}");
             }
         }
-        let core = include_str!("../../namechain/src/types/hash.rs");
+        let core = include_str!("../../namechain/core/src/types/hash.rs");
         assert!(!core.contains("\"m:"), "the chain's own tags have no colon");
     }
 }

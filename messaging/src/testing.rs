@@ -4,13 +4,13 @@ pub mod mutation;
 
 use std::collections::{BTreeMap, HashMap};
 
-use namechain::{
+use namechain_core::{
     codec::Encode,
     consensus::{History, HistoryNode, HistoryProof, header::genesis},
     tree::Tree,
     types::{
-        Entry, Hash, Header, Locators, MessagingEntry, MessagingPolicy, MessagingRecord, Name, NameEntry,
-        Network, PublicKey, RecordSet, SecretKey, SignedMessagingRecord, next_key_hash,
+        Entry, Hash, Header, Locators, MessagingEntry, MessagingPolicy, MessagingRecord, Name,
+        NameEntry, Network, PublicKey, RecordSet, SecretKey, SignedMessagingRecord, next_key_hash,
     },
 };
 
@@ -86,9 +86,20 @@ impl Person {
         }
     }
 
-    pub fn signed(&self, record: MessagingRecord, generation: u8, linked: bool) -> SignedMessagingRecord {
+    pub fn signed(
+        &self,
+        record: MessagingRecord,
+        generation: u8,
+        linked: bool,
+    ) -> SignedMessagingRecord {
         let before = linked.then(|| self.identity(generation - 1));
-        SignedMessagingRecord::sign(NETWORK, &self.name, record, &self.identity(generation), before.as_ref())
+        SignedMessagingRecord::sign(
+            NETWORK,
+            &self.name,
+            record,
+            &self.identity(generation),
+            before.as_ref(),
+        )
     }
 
     /// An inbox with all keys: 1 X25519, 2 last resort, 3 device, 10 and 11 one-time.
@@ -230,7 +241,8 @@ impl World {
 
     pub fn placed(&self, name: &Name, height: u32, against: u32) -> Evidence {
         let (header, proof, entry) = self.parts(name, height);
-        Evidence::read(&header, &proof, entry.as_deref(), Some(&self.place(height, against))).unwrap()
+        Evidence::read(&header, &proof, entry.as_deref(), Some(&self.place(height, against)))
+            .unwrap()
     }
 
     /// The name in the state of a new block.
@@ -263,6 +275,10 @@ impl Pair {
     }
 
     pub fn sender(&self) -> Sender<'_> {
-        Sender { name: &self.alice.name, identity: &self.alice_key, sequence: self.alice_peer.sequence() }
+        Sender {
+            name: &self.alice.name,
+            identity: &self.alice_key,
+            sequence: self.alice_peer.sequence(),
+        }
     }
 }

@@ -4,16 +4,17 @@
 use std::{fs, path::PathBuf};
 
 use messaging::{
-    Anchor, Bundle, Device, Draft, Evidence, Inbox, Pins, Prekey, Randomness, Recipient, Seen, Sender,
-    SignedBundle, Verdict, VerifiedPeer, WingSecret, X25519Secret, pin::Accept, resolve_peer, seal,
+    Anchor, Bundle, Device, Draft, Evidence, Inbox, Pins, Prekey, Randomness, Recipient, Seen,
+    Sender, SignedBundle, Verdict, VerifiedPeer, WingSecret, X25519Secret, pin::Accept,
+    resolve_peer, seal,
 };
-use namechain::{
+use namechain_core::{
     codec::{Decode, Encode},
     consensus::header::genesis,
     tree::Tree,
     types::{
-        Entry, Hash, Header, Locators, MessagingEntry, MessagingPolicy, MessagingRecord, Name, NameEntry,
-        Network, RecordSet, SecretKey, next_key_hash,
+        Entry, Hash, Header, Locators, MessagingEntry, MessagingPolicy, MessagingRecord, Name,
+        NameEntry, Network, RecordSet, SecretKey, next_key_hash,
     },
 };
 
@@ -44,7 +45,8 @@ fn person(name: &str, number: u8) -> Person {
     let name: Name = name.parse().unwrap();
     let identity = SecretKey::from_seed(&seed(number, 2));
     let x25519 = X25519Secret::from_bytes(&seed(number, 4));
-    let [last_resort, one_time, device] = [5, 6, 7].map(|what| WingSecret::from_seed(&seed(number, what)));
+    let [last_resort, one_time, device] =
+        [5, 6, 7].map(|what| WingSecret::from_seed(&seed(number, what)));
     let bundle = Bundle {
         name: name.clone(),
         sequence: 1,
@@ -145,7 +147,8 @@ fn the_formats_are_pinned() {
     let anchor = Anchor::from_bytes(NETWORK, &header.to_bytes()).unwrap();
     let peer = |name: &Name, evidence: &Evidence| resolve_peer(&anchor, name, evidence).unwrap();
     let (alice_peer, bob_peer) = (peer(&alice.name, &of_alice), peer(&bob.name, &of_bob));
-    let bundle = SignedBundle::from_bytes(&bob.bundle.to_bytes()).unwrap().verify(&bob_peer, NOW).unwrap();
+    let bundle =
+        SignedBundle::from_bytes(&bob.bundle.to_bytes()).unwrap().verify(&bob_peer, NOW).unwrap();
     assert!(bundle.is_recorded());
     let to = |bundle, prekey| Recipient::new(&bob_peer, bundle, prekey).unwrap();
     let long = vec![b'x'; 3_000];

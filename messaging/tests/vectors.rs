@@ -86,13 +86,18 @@ fn check<K: Kem>(case: &HpkeCase) {
     assert_eq!(public.to_bytes().as_slice(), case.pkRm.0);
     let mut given = Given(case.ikmE.0.clone());
     let info = &case.info.0;
-    let (enc, mut sender) =
-        setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, K>(&OpModeS::Base, &public, info, &mut given)
-            .unwrap();
+    let (enc, mut sender) = setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, K>(
+        &OpModeS::Base,
+        &public,
+        info,
+        &mut given,
+    )
+    .unwrap();
     assert!(given.0.is_empty(), "all that was given was used");
     assert_eq!(enc.to_bytes().as_slice(), case.enc.0);
     let mut receiver =
-        setup_receiver::<ChaCha20Poly1305, HkdfSha256, K>(&OpModeR::Base, &secret, &enc, info).unwrap();
+        setup_receiver::<ChaCha20Poly1305, HkdfSha256, K>(&OpModeR::Base, &secret, &enc, info)
+            .unwrap();
     for Encryption { aad, ct, pt } in &case.encryptions {
         assert_eq!(sender.seal(&pt.0, &aad.0).unwrap(), ct.0);
         assert_eq!(receiver.open(&ct.0, &aad.0).unwrap(), pt.0);
@@ -154,8 +159,12 @@ fn x_wing() {
         let key: [u8; 32] = case.sk.0.as_slice().try_into().unwrap();
         let secret = x_wing::DecapsulationKey::from(key);
         let eseed = case.eseed.0.as_slice().try_into().unwrap();
-        let (ct, shared) = x_wing::Decapsulator::encapsulation_key(&secret).encapsulate_deterministic(eseed);
-        assert_eq!((ct.as_slice(), shared.as_slice()), (case.ct.0.as_slice(), case.ss.0.as_slice()));
+        let (ct, shared) =
+            x_wing::Decapsulator::encapsulation_key(&secret).encapsulate_deterministic(eseed);
+        assert_eq!(
+            (ct.as_slice(), shared.as_slice()),
+            (case.ct.0.as_slice(), case.ss.0.as_slice())
+        );
         assert_eq!(secret.decapsulate(&ct).as_slice(), case.ss.0);
     }
 }
@@ -240,7 +249,9 @@ fn ml_kem_decapsulation() {
             Some(secret.decapsulate(&case.c.0.as_slice().try_into().ok()?).to_vec())
         });
         match case.result.as_str() {
-            "valid" => assert_eq!(shared.as_ref(), case.shared.as_ref().map(|hex| &hex.0), "{}", case.id),
+            "valid" => {
+                assert_eq!(shared.as_ref(), case.shared.as_ref().map(|hex| &hex.0), "{}", case.id)
+            }
             _ => assert!(shared.is_none(), "{}", case.id),
         }
         good += u32::from(case.result == "valid");
@@ -260,9 +271,11 @@ fn ml_kem_encapsulation() {
         assert_eq!(wing.is_some(), case.result == "valid", "{}", case.id);
         if wing.is_some() {
             let key = key.as_slice().try_into().unwrap();
-            let key = <ml_kem::ml_kem_768::EncapsulationKey as ml_kem::TryKeyInit>::new(&key).unwrap();
-            let (ct, shared) =
-                key.encapsulate_deterministic(&case.m.as_ref().unwrap().0.as_slice().try_into().unwrap());
+            let key =
+                <ml_kem::ml_kem_768::EncapsulationKey as ml_kem::TryKeyInit>::new(&key).unwrap();
+            let (ct, shared) = key.encapsulate_deterministic(
+                &case.m.as_ref().unwrap().0.as_slice().try_into().unwrap(),
+            );
             assert_eq!(ct.as_slice(), case.c.0, "{}", case.id);
             assert_eq!(shared.as_slice(), case.shared.as_ref().unwrap().0, "{}", case.id);
             good += 1;

@@ -10,7 +10,7 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use namechain::types::{Name as ChainName, Network, Record, RecordSet};
+use namechain_core::types::{Name as ChainName, Network, Record, RecordSet};
 use resolver::{
     chain::{ChainError, ChainSource, Standing},
     forward::{Legacy, LegacyConfig},
@@ -51,7 +51,8 @@ fn now() -> Instant {
 }
 
 fn responder(algorithm: Option<Algorithm>) -> Responder {
-    let record = Record { owner: b"\x01*\0".to_vec(), rtype: 1, ttl: 60, rdata: vec![192, 0, 2, 1] };
+    let record =
+        Record { owner: b"\x01*\0".to_vec(), rtype: 1, ttl: 60, rdata: vec![192, 0, 2, 1] };
     let records = RecordSet::new(vec![record]).expect("a record");
     let zone = Arc::new(Zone::of(ChainName::parse("alice").expect("a name"), 1, &records));
     let signer = algorithm.map(|algorithm| {
@@ -100,7 +101,9 @@ fn main() {
         ("algorithm 13", responder(Some(Algorithm::EcdsaP256))),
         ("algorithm 15", responder(Some(Algorithm::Ed25519))),
     ];
-    println!("microseconds an answer (times the unsigned one), median of {ROUNDS} rounds of {QUESTIONS}");
+    println!(
+        "microseconds an answer (times the unsigned one), median of {ROUNDS} rounds of {QUESTIONS}"
+    );
     for (what, name) in [
         ("a record, not asked for before", "N.alice.namechain.alt"),
         ("no such name, not asked for before", "nobody-N.namechain.alt"),

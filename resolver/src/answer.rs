@@ -98,7 +98,9 @@ impl Answer {
         message.insert_additionals(self.additionals);
         if let Some(asked) = edns {
             let mut ours = Edns::new();
-            ours.set_max_payload(MAX_UDP_BYTES).set_version(0).set_dnssec_ok(asked.flags().dnssec_ok);
+            ours.set_max_payload(MAX_UDP_BYTES)
+                .set_version(0)
+                .set_dnssec_ok(asked.flags().dnssec_ok);
             if self.signed != 0 {
                 // RFC 9824 §5.1.
                 ours.flags_mut().z = asked.flags().z & COMPACT_OK;
@@ -163,9 +165,9 @@ fn limit(edns: Option<&Edns>, transport: Transport) -> usize {
 fn fit(message: &mut Message, limit: usize) {
     // The encoder stops at 65,535 bytes by itself and sets TC in what it wrote, so its flag has to be looked at.
     let fits = |message: &Message| {
-        message
-            .to_vec()
-            .is_ok_and(|bytes| bytes.len() <= limit && (bytes[2] & 0x02 == 0 || message.metadata.truncation))
+        message.to_vec().is_ok_and(|bytes| {
+            bytes.len() <= limit && (bytes[2] & 0x02 == 0 || message.metadata.truncation)
+        })
     };
     if fits(message) {
         return;
@@ -208,8 +210,10 @@ mod tests {
 
     use super::*;
 
-    const LOCAL: Client =
-        Client { address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), transport: Transport::Udp };
+    const LOCAL: Client = Client {
+        address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        transport: Transport::Udp,
+    };
 
     fn message(answer: Answer, edns: Option<u16>, client: Client) -> Message {
         let metadata = Metadata::new(7, MessageType::Query, OpCode::Query);
@@ -249,8 +253,11 @@ mod tests {
             let size = usize::from(edns.unwrap_or(512).clamp(512, 1232));
             assert!(message.to_vec().unwrap().len() <= size);
         }
-        let over_tcp =
-            message(Answer::records(addresses(200)), None, Client { transport: Transport::Tcp, ..LOCAL });
+        let over_tcp = message(
+            Answer::records(addresses(200)),
+            None,
+            Client { transport: Transport::Tcp, ..LOCAL },
+        );
         assert_eq!(over_tcp.answers.len(), 200);
     }
 
@@ -285,7 +292,8 @@ mod tests {
         let mut asked = Edns::new();
         let keepalive = |asked: &Edns, transport| {
             let client = Client { transport, ..LOCAL };
-            let message = Answer::default().into_message(&metadata, &[], Some(asked), client, false);
+            let message =
+                Answer::default().into_message(&metadata, &[], Some(asked), client, false);
             message.edns.unwrap().option(EdnsCode::Keepalive).cloned()
         };
         assert_eq!(keepalive(&asked, Transport::Tcp), None);
@@ -296,7 +304,8 @@ mod tests {
 
     #[test]
     fn ad_is_for_loopback_and_ede_for_those_with_edns() {
-        let answer = Answer { authentic: true, ede: vec![Ede::new(14, "not yet")], ..Answer::default() };
+        let answer =
+            Answer { authentic: true, ede: vec![Ede::new(14, "not yet")], ..Answer::default() };
         let elsewhere = Client { address: [192, 0, 2, 1].into(), ..LOCAL };
         assert!(message(answer.clone(), None, LOCAL).metadata.authentic_data);
         assert!(!message(answer.clone(), None, elsewhere).metadata.authentic_data);

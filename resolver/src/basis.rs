@@ -1,6 +1,6 @@
 //! What an answer of ours rests on: with it an answer can be given again for exactly as long as it is true.
 
-use namechain::types::{Hash, Name};
+use namechain_core::types::{Hash, Name};
 
 use crate::mount::Mounts;
 
@@ -57,7 +57,12 @@ impl<'a> Basis<'a> {
 
     /// The bytes, and the epoch in which all grounds were found (0 if in several); `None` for what is not worth it.
     /// `period` is the one in which it may be given, 0 if that does not matter.
-    pub fn encode(mounts: Mounts, period: u32, options: &[u8], grounds: &[Ground]) -> Option<(Vec<u8>, u32)> {
+    pub fn encode(
+        mounts: Mounts,
+        period: u32,
+        options: &[u8],
+        grounds: &[Ground],
+    ) -> Option<(Vec<u8>, u32)> {
         if grounds.len() > MAX_GROUNDS {
             return None;
         }
@@ -76,7 +81,9 @@ impl<'a> Basis<'a> {
         }
         let epoch = match grounds {
             [] => Self::CONSTANT,
-            [first, others @ ..] if others.iter().all(|other| other.epoch == first.epoch) => first.epoch,
+            [first, others @ ..] if others.iter().all(|other| other.epoch == first.epoch) => {
+                first.epoch
+            }
             _ => 0,
         };
         Some((bytes, epoch))
@@ -87,7 +94,8 @@ impl<'a> Basis<'a> {
         let (&[mounts], rest) = bytes.split_first_chunk::<1>()?;
         let (period, rest) = rest.split_first_chunk::<4>()?;
         let (&[high, low], rest) = rest.split_first_chunk::<2>()?;
-        let (options, grounds) = rest.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
+        let (options, grounds) =
+            rest.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
         Some(Basis { mounts, period: u32::from_be_bytes(*period), options, grounds })
     }
 

@@ -71,7 +71,8 @@ impl<'a> Sent<'a> {
     /// Reads the option's data; `None` if its length is none that a cookie can have (RFC 7873 §5.2.2).
     pub fn read(data: &'a [u8]) -> Option<Self> {
         let (client, server) = data.split_first_chunk()?;
-        (server.is_empty() || ANY_SERVER.contains(&server.len())).then_some(Sent { client: *client, server })
+        (server.is_empty() || ANY_SERVER.contains(&server.len()))
+            .then_some(Sent { client: *client, server })
     }
 }
 
@@ -155,7 +156,10 @@ impl Jar {
         let mut start = [0; 4];
         getrandom::fill(&mut start).map_err(io::Error::other)?;
         let start = u32::from_be_bytes(start);
-        Ok(Jar { secrets: Mutex::new(Secrets { current: secret()?, since: start, before: None }), start })
+        Ok(Jar {
+            secrets: Mutex::new(Secrets { current: secret()?, since: start, before: None }),
+            start,
+        })
     }
 
     /// The time stamp of a moment, which is given as the time since the start.
@@ -203,14 +207,30 @@ mod tests {
     fn the_vectors_of_rfc_9018() {
         let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
         for (client, stamp, address, cookie) in [
-            ("2464c4abcf10c957", 1_559_731_985, "198.51.100.100", "010000005cf79f111f8130c3eee29480"),
-            ("2464c4abcf10c957", 1_559_734_385, "198.51.100.100", "010000005cf7a871d4a564a1442aca77"),
-            ("fc93fc62807ddb86", 1_559_734_700, "203.0.113.203", "010000005cf7a9acf73a7810aca2381e"),
+            (
+                "2464c4abcf10c957",
+                1_559_731_985,
+                "198.51.100.100",
+                "010000005cf79f111f8130c3eee29480",
+            ),
+            (
+                "2464c4abcf10c957",
+                1_559_734_385,
+                "198.51.100.100",
+                "010000005cf7a871d4a564a1442aca77",
+            ),
+            (
+                "fc93fc62807ddb86",
+                1_559_734_700,
+                "203.0.113.203",
+                "010000005cf7a9acf73a7810aca2381e",
+            ),
         ] {
             check(secret, client, stamp, address, cookie);
         }
         let address = "2001:db8:220:1:59de:d0f4:8769:82b8";
-        let (secret, cookie) = ("445536bcd2513298075a5d379663c962", "010000005cf7c609a6bb79d16625507a");
+        let (secret, cookie) =
+            ("445536bcd2513298075a5d379663c962", "010000005cf7c609a6bb79d16625507a");
         check(secret, "22681ab97d52c298", 1_559_741_961, address, cookie);
     }
 
@@ -228,9 +248,17 @@ mod tests {
         let here = IpAddr::from([192, 0, 2, 1]);
         let (given, _) = secrets.answer(&Sent::read(&[7; 8]).unwrap(), here, u32::MAX - 10);
         let again = |cookie: &[u8], address, after: u32| {
-            secrets.answer(&Sent::read(cookie).unwrap(), address, (u32::MAX - 10).wrapping_add(after))
+            secrets.answer(
+                &Sent::read(cookie).unwrap(),
+                address,
+                (u32::MAX - 10).wrapping_add(after),
+            )
         };
-        assert_eq!(again(&given, here, 1_800), (given, true), "as it was, also past the end of the numbers");
+        assert_eq!(
+            again(&given, here, 1_800),
+            (given, true),
+            "as it was, also past the end of the numbers"
+        );
         let (renewed, known) = again(&given, here, 1_801);
         assert!(known && renewed != given, "half of its time is over");
         assert!(again(&given, here, 3_600).1 && !again(&given, here, 3_601).1);
@@ -249,7 +277,8 @@ mod tests {
         let jar = Jar::new().unwrap();
         let at = |seconds| jar.stamp(Duration::from_secs(seconds));
         let here = IpAddr::from([192, 0, 2, 1]);
-        let (given, _) = jar.secrets(at(86_400)).answer(&Sent::read(&[7; 8]).unwrap(), here, at(86_400));
+        let (given, _) =
+            jar.secrets(at(86_400)).answer(&Sent::read(&[7; 8]).unwrap(), here, at(86_400));
         let sent = Sent::read(&given).unwrap();
         let next = jar.secrets(at(86_401));
         assert_ne!(next.current, jar.secrets(at(86_401)).before.unwrap());

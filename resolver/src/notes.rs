@@ -102,7 +102,8 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_an_end_to_what_is_written_down() {
-        let ((), taken) = listen(|| Duration::ZERO, async { (0..=MAX_NOTES).for_each(|_| said("x")) }).await;
+        let ((), taken) =
+            listen(|| Duration::ZERO, async { (0..=MAX_NOTES).for_each(|_| said("x")) }).await;
         assert!(taken.notes.len() == MAX_NOTES && taken.cut);
     }
 }

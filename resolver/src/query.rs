@@ -125,7 +125,11 @@ pub fn is_looked_up(qtype: u16) -> bool {
 ///
 /// The order is that of RFC 6891 §6.1.3 and RFC 1035 §4.1.1: an EDNS version that is not ours says nothing else can be
 /// understood, then the operation, then the number of questions, then the question itself.
-pub fn read(metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> Result<Question, Refusal> {
+pub fn read(
+    metadata: &Metadata,
+    queries: &[Query],
+    edns: Option<&Edns>,
+) -> Result<Question, Refusal> {
     let refuse = |rcode, code, why| Err(Refusal::because(rcode, code, why));
     if edns.is_some_and(|edns| edns.version() != 0) {
         return refuse(ResponseCode::BADVERS, Ede::NOT_SUPPORTED, "only version 0 of EDNS");
@@ -135,7 +139,9 @@ pub fn read(metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> Resu
     }
     let [query] = queries else {
         // A client may come for a cookie alone (RFC 7873 §5.4, RFC 9619 §4).
-        if queries.is_empty() && edns.is_some_and(|edns| edns.option(cookie::OPTION.into()).is_some()) {
+        if queries.is_empty()
+            && edns.is_some_and(|edns| edns.option(cookie::OPTION.into()).is_some())
+        {
             return Err(Refusal { rcode: ResponseCode::NoError, ede: None });
         }
         return refuse(ResponseCode::FormErr, Ede::OTHER, "not exactly one question");
@@ -150,7 +156,11 @@ pub fn read(metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> Resu
     match qtype {
         // Obsolete (RFC 1035 §3.2.3), or operations.
         249 | 250 | 253 | 254 => {
-            return refuse(ResponseCode::NotImp, Ede::NOT_SUPPORTED, "not an operation of this resolver");
+            return refuse(
+                ResponseCode::NotImp,
+                Ede::NOT_SUPPORTED,
+                "not an operation of this resolver",
+            );
         }
         // IXFR and AXFR.
         251 | 252 => {
@@ -158,7 +168,11 @@ pub fn read(metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> Resu
         }
         // The OPT pseudo-record, and what can't be the type of a record.
         _ if !is_looked_up(qtype) => {
-            return refuse(ResponseCode::FormErr, Ede::INVALID_QUERY_TYPE, "no record can have this type");
+            return refuse(
+                ResponseCode::FormErr,
+                Ede::INVALID_QUERY_TYPE,
+                "no record can have this type",
+            );
         }
         _ => {}
     }
@@ -179,7 +193,8 @@ mod tests {
     use super::*;
 
     fn query(qtype: u16, class: DNSClass) -> Query {
-        let mut query = Query::query(Name::from_ascii("www.alice.").unwrap(), RecordType::from(qtype));
+        let mut query =
+            Query::query(Name::from_ascii("www.alice.").unwrap(), RecordType::from(qtype));
         query.set_query_class(class);
         query
     }

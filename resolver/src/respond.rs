@@ -108,7 +108,8 @@ impl Responder {
     }
 
     fn shown(&self, edns: Option<&Edns>, client: Client) -> Shown {
-        let (Some(jar), Some(option)) = (self.cookies(), edns.and_then(|e| e.option(cookie::OPTION.into())))
+        let (Some(jar), Some(option)) =
+            (self.cookies(), edns.and_then(|e| e.option(cookie::OPTION.into())))
         else {
             return Shown::Nothing;
         };
@@ -143,15 +144,19 @@ impl Responder {
         let refused = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
         let mut truncated = false;
         let (mut answer, wants_ad) = match &shown {
-            _ if !self.clients.admit(client.address) => {
-                refused(ResponseCode::Refused, Ede::PROHIBITED, "this resolver does not answer your network")
-            }
+            _ if !self.clients.admit(client.address) => refused(
+                ResponseCode::Refused,
+                Ede::PROHIBITED,
+                "this resolver does not answer your network",
+            ),
             Shown::Malformed => {
                 refused(ResponseCode::FormErr, Ede::OTHER, "no cookie has this length (RFC 7873)")
             }
-            Shown::Unknown(_) if self.must_show(client) => {
-                refused(ResponseCode::BADCOOKIE, Ede::OTHER, "ask again with the cookie that comes with this")
-            }
+            Shown::Unknown(_) if self.must_show(client) => refused(
+                ResponseCode::BADCOOKIE,
+                Ede::OTHER,
+                "ask again with the cookie that comes with this",
+            ),
             Shown::Nothing if self.must_show(client) => {
                 // Over a stream its address is its own.
                 truncated = true;
@@ -170,7 +175,12 @@ impl Responder {
         message
     }
 
-    async fn answer(&self, metadata: &Metadata, queries: &[Query], edns: Option<&Edns>) -> (Answer, bool) {
+    async fn answer(
+        &self,
+        metadata: &Metadata,
+        queries: &[Query],
+        edns: Option<&Edns>,
+    ) -> (Answer, bool) {
         let fail = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
         let question = match query::read(metadata, queries, edns) {
             Ok(question) => question,
@@ -184,7 +194,9 @@ impl Responder {
         };
         match tokio::time::timeout(ANSWER_TIMEOUT, self.answer_and_keep(&question)).await {
             Ok(answer) => (answer, question.wants_ad),
-            Err(_) => fail(ResponseCode::ServFail, Ede::NO_REACHABLE_AUTHORITY, "no answer in time"),
+            Err(_) => {
+                fail(ResponseCode::ServFail, Ede::NO_REACHABLE_AUTHORITY, "no answer in time")
+            }
         }
     }
 
@@ -214,7 +226,8 @@ impl Responder {
         let Some(grounds) = &answer.grounds else { return };
         let mut options = Vec::new();
         answer.ede.iter().for_each(|ede| ede.write(&mut options));
-        let Some((basis, epoch)) = Basis::encode(self.pipeline.mounts, answer.signed, &options, grounds)
+        let Some((basis, epoch)) =
+            Basis::encode(self.pipeline.mounts, answer.signed, &options, grounds)
         else {
             return;
         };
@@ -264,7 +277,8 @@ impl Responder {
         }
         let answer = match Message::from_vec(bytes) {
             Ok(message) => {
-                self.respond(&message.metadata, &message.queries, message.edns.as_ref(), client).await
+                self.respond(&message.metadata, &message.queries, message.edns.as_ref(), client)
+                    .await
             }
             Err(_) => {
                 let message = self.unreadable(&header.metadata, bytes, client);
@@ -278,17 +292,26 @@ impl Responder {
     /// The answer to what can't be read. An operation that is not ours may have a form of its own.
     fn unreadable(&self, metadata: &Metadata, bytes: &[u8], client: Client) -> Message {
         let (rcode, code, why) = match metadata.op_code {
-            _ if !self.clients.admit(client.address) => {
-                (ResponseCode::Refused, Ede::PROHIBITED, "this resolver does not answer your network")
-            }
+            _ if !self.clients.admit(client.address) => (
+                ResponseCode::Refused,
+                Ede::PROHIBITED,
+                "this resolver does not answer your network",
+            ),
             OpCode::Query => (ResponseCode::FormErr, Ede::OTHER, "the message can't be read"),
             _ => (ResponseCode::NotImp, Ede::NOT_SUPPORTED, "only the operation QUERY"),
         };
         // What is wrong may be in the OPT's options: that there is one says that the client understands ours.
         let records = cache::wire::Packet::parse(bytes).ok();
-        let has_edns = records
-            .is_some_and(|packet| packet.records().iter().any(|at| at.rtype == cache::wire::rtype::OPT));
+        let has_edns = records.is_some_and(|packet| {
+            packet.records().iter().any(|at| at.rtype == cache::wire::rtype::OPT)
+        });
         let edns = has_edns.then(Edns::new);
-        Answer::failure(rcode, Ede::new(code, why)).into_message(metadata, &[], edns.as_ref(), client, false)
+        Answer::failure(rcode, Ede::new(code, why)).into_message(
+            metadata,
+            &[],
+            edns.as_ref(),
+            client,
+            false,
+        )
     }
 }

@@ -4,7 +4,7 @@
 //! else is legacy DNS. "Nothing can stand there" and "it is not ours" are different variants.
 
 use hickory_proto::rr::Name as DnsName;
-use namechain::types::{Name, Reserved};
+use namechain_core::types::{Name, Reserved};
 
 use crate::{
     mount::{ALT_LABELS, Mount, Mounts},

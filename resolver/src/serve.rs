@@ -32,16 +32,24 @@ impl RequestHandler for Handler {
         request: &Request,
         mut response: R,
     ) -> ResponseInfo {
-        let client = Client { address: request.src().ip().to_canonical(), transport: Transport::Udp };
+        let client =
+            Client { address: request.src().ip().to_canonical(), transport: Transport::Udp };
         let queries: Vec<Query> =
             request.queries.queries().iter().map(|query| query.original().clone()).collect();
-        let message = self.0.get().respond(&request.metadata, &queries, request.edns.as_ref(), client).await;
+        let message =
+            self.0.get().respond(&request.metadata, &queries, request.edns.as_ref(), client).await;
         let metadata: Metadata = message.metadata;
         let mut builder = MessageResponseBuilder::from_message_request(request);
         if let Some(edns) = &message.edns {
             builder.edns(edns);
         }
-        let built = builder.build(metadata, &message.answers, &message.authorities, [], &message.additionals);
+        let built = builder.build(
+            metadata,
+            &message.answers,
+            &message.authorities,
+            [],
+            &message.additionals,
+        );
         match response.send_response(built).await {
             Ok(info) => info,
             Err(error) => {
@@ -54,7 +62,11 @@ impl RequestHandler for Handler {
 
 /// Answers what comes in at `socket` until `stop` changes or its sender is gone. The server is started again if it ends
 /// by itself, on the same socket: the port is never free for others.
-pub async fn udp(socket: UdpSocket, current: Current, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+pub async fn udp(
+    socket: UdpSocket,
+    current: Current,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     loop {
         let mut server = Server::new(Handler(current.clone()));

@@ -119,21 +119,21 @@ static SHARED: Special = row("100.in-addr.arpa", "RFC 7793 §2", Rule::Empty);
 const TTL: u32 = 10_800;
 
 /// The table by name in wire form.
-static BY_NAME: LazyLock<std::collections::HashMap<Vec<u8>, &'static Special>> = LazyLock::new(|| {
-    TABLE
-        .iter()
-        .map(|special| (wire::from_labels(special.zone.split('.').map(str::as_bytes)), special))
-        .collect()
-});
+static BY_NAME: LazyLock<std::collections::HashMap<Vec<u8>, &'static Special>> =
+    LazyLock::new(|| {
+        TABLE
+            .iter()
+            .map(|special| (wire::from_labels(special.zone.split('.').map(str::as_bytes)), special))
+            .collect()
+    });
 
 /// The special-use name that `name` is or lies below; the closest one, if there are two.
 pub fn find(name: &Name) -> Option<&'static Special> {
     let last = name.iter().next_back()?;
     // All that is in the table ends with one of few labels: most names leave here.
     let name = match last.to_ascii_lowercase().as_slice() {
-        b"arpa" | b"localhost" | b"invalid" | b"test" | b"local" | b"onion" | b"alt" | b"internal" => {
-            wire::relative(name, 0)
-        }
+        b"arpa" | b"localhost" | b"invalid" | b"test" | b"local" | b"onion" | b"alt"
+        | b"internal" => wire::relative(name, 0),
         _ => return None,
     };
     let tails = wire::label_starts(&name);
@@ -216,7 +216,9 @@ mod tests {
         match (answer.rcode, answer.answers.as_slice()) {
             (ResponseCode::NXDomain, []) => "no name".into(),
             (ResponseCode::NoError, []) => "no data".into(),
-            (_, records) => records.iter().map(|r| r.data.to_string()).collect::<Vec<_>>().join(" "),
+            (_, records) => {
+                records.iter().map(|r| r.data.to_string()).collect::<Vec<_>>().join(" ")
+            }
         }
     }
 
@@ -247,7 +249,11 @@ mod tests {
             ("1.0.0.127.in-addr.arpa.", PTR, "localhost."),
             ("2.0.0.127.in-addr.arpa.", PTR, "no name"),
             ("1.0.0.127.in-addr.arpa.", A, "no data"),
-            ("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.", PTR, "localhost."),
+            (
+                "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.",
+                PTR,
+                "localhost.",
+            ),
             ("5.1.168.192.in-addr.arpa.", PTR, "no name"),
             ("168.192.in-addr.arpa.", PTR, "no data"),
             ("1.0.64.100.in-addr.arpa.", PTR, "no name"),

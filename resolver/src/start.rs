@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use namechain::types::Network;
+use namechain_core::types::Network;
 use serde::Serialize;
 
 /// The resolver as it has started. Its JSON form is stable: keys are added, never renamed.
@@ -100,7 +100,9 @@ impl fmt::Display for Started {
                 f,
                 "  upstreams  none: this machine names no DNS server, so names outside the chain fail; give --upstream IP"
             )?,
-            ([], false) => writeln!(f, "  upstreams  none, as configured: names outside the chain fail")?,
+            ([], false) => {
+                writeln!(f, "  upstreams  none, as configured: names outside the chain fail")?
+            }
             (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", some.join(", "))?,
             (some, false) => writeln!(f, "  upstreams  {}", some.join(", "))?,
         }
@@ -132,7 +134,10 @@ mod tests {
             dns_pin: None,
             api: Some("127.0.0.1:7380".parse().unwrap()),
             node: None,
-            p2p: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into(), "/ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3".into()],
+            p2p: vec![
+                "/ip4/127.0.0.1/tcp/1/p2p/12D3".into(),
+                "/ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3".into(),
+            ],
             network: Some(Network::Dev),
             upstreams: vec!["192.0.2.1:53".to_owned()],
             data_dir: Some("/data".into()),

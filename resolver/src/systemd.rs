@@ -17,7 +17,9 @@ const MAX_SOCKETS: usize = 64;
 #[derive(Debug, Error)]
 pub enum SocketError {
     /// Neither UDP nor a listening TCP socket.
-    #[error("the socket {0} that was passed is neither one for datagrams nor one that listens: {1}")]
+    #[error(
+        "the socket {0} that was passed is neither one for datagrams nor one that listens: {1}"
+    )]
     Kind(usize, std::io::Error),
     /// One of a pair is missing.
     #[error(
@@ -51,7 +53,9 @@ pub fn sockets() -> Result<Vec<Pair>, SocketError> {
     for at in 0..passed.len() {
         match passed.take_udp_socket(at) {
             Ok(socket) => udp.extend(socket),
-            Err(_) => tcp.extend(passed.take_tcp_listener(at).map_err(|error| SocketError::Kind(at, error))?),
+            Err(_) => tcp.extend(
+                passed.take_tcp_listener(at).map_err(|error| SocketError::Kind(at, error))?,
+            ),
         }
     }
     pair(udp, tcp)
@@ -61,7 +65,9 @@ fn pair(udp: Vec<UdpSocket>, mut tcp: Vec<TcpListener>) -> Result<Vec<Pair>, Soc
     let mut pairs = Vec::new();
     for socket in udp {
         let address = socket.local_addr().map_err(|error| SocketError::Kind(pairs.len(), error))?;
-        let same = tcp.iter().position(|listener| listener.local_addr().is_ok_and(|other| other == address));
+        let same = tcp
+            .iter()
+            .position(|listener| listener.local_addr().is_ok_and(|other| other == address));
         let at = same.ok_or(SocketError::Unpaired { address, have: "datagram" })?;
         pairs.push((address, socket, tcp.swap_remove(at)));
     }
@@ -125,11 +131,16 @@ mod tests {
         let paired = pair(udp, tcp).unwrap();
         assert_eq!(paired[0].0, first);
         for (address, udp, tcp) in &paired {
-            assert_eq!((udp.local_addr().unwrap(), tcp.local_addr().unwrap()), (*address, *address));
+            assert_eq!(
+                (udp.local_addr().unwrap(), tcp.local_addr().unwrap()),
+                (*address, *address)
+            );
         }
         let (address, udp, tcp) = paired.into_iter().next().unwrap();
         let error = pair(vec![udp], vec![]).unwrap_err();
-        assert!(matches!(error, SocketError::Unpaired { address: at, have: "datagram" } if at == address));
+        assert!(
+            matches!(error, SocketError::Unpaired { address: at, have: "datagram" } if at == address)
+        );
         let error = pair(vec![], vec![tcp]).unwrap_err();
         assert!(error.to_string().contains("only the stream socket was passed"), "{error}");
         assert!(pair(vec![], vec![]).unwrap().is_empty());

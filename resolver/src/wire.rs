@@ -75,7 +75,11 @@ pub fn without_last(name: &Name, labels: usize) -> Name {
 /// Data that goes into messages byte by byte.
 pub fn opaque(code: RecordType, data: Vec<u8>) -> RData {
     // hickory's own way of having no data; its NULL must not be empty.
-    if data.is_empty() { RData::Update0(code) } else { RData::Unknown { code, rdata: NULL::with(data) } }
+    if data.is_empty() {
+        RData::Update0(code)
+    } else {
+        RData::Unknown { code, rdata: NULL::with(data) }
+    }
 }
 
 /// The data in wire form, without compression.

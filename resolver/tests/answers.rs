@@ -92,7 +92,10 @@ async fn a_zone_of_the_chain() {
             });
         assert!(same, "{name} {qtype}: {got:#?}");
         assert_eq!(answer.metadata.response_code, ResponseCode::NoError, "{name} {qtype}");
-        assert!(answer.metadata.authoritative && answer.metadata.recursion_available, "{name} {qtype}");
+        assert!(
+            answer.metadata.authoritative && answer.metadata.recursion_available,
+            "{name} {qtype}"
+        );
         let negative = expected.is_empty() || (name == "ftp.alice." && qtype == 16);
         assert_eq!(answer.authorities.len(), usize::from(negative), "{name} {qtype}");
     }
@@ -113,13 +116,15 @@ async fn a_zone_of_the_chain() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_of_unknown_types_are_as_they_were() {
     let resolver = Setup::default().start(alice());
-    for (name, qtype, data) in
-        [("odd.alice.", 65_280, vec![1, 2, 3]), ("caa.alice.", 257, b"\x00\x05issueca.example".to_vec())]
-    {
+    for (name, qtype, data) in [
+        ("odd.alice.", 65_280, vec![1, 2, 3]),
+        ("caa.alice.", 257, b"\x00\x05issueca.example".to_vec()),
+    ] {
         let bytes = resolver.udp_bytes(&question(name, qtype, None).to_vec().unwrap()).unwrap();
         assert!(bytes.ends_with(&data), "{name}: {bytes:?}");
     }
-    let bytes = resolver.udp_bytes(&question("none.alice.", 65_281, None).to_vec().unwrap()).unwrap();
+    let bytes =
+        resolver.udp_bytes(&question("none.alice.", 65_281, None).to_vec().unwrap()).unwrap();
     assert_eq!(
         (&bytes[6..8], &bytes[bytes.len() - 2..]),
         (&[0, 1][..], &[0, 0][..]),
@@ -147,7 +152,11 @@ async fn names_are_given_under_the_mount_they_were_asked_under() {
             33,
             vec!["_http._tcp.alice.namechain.alt. SRV 1 2 80 www.alice.namechain.alt."],
         ),
-        ("alice.namechain.alt.", 65, vec!["alice.namechain.alt. HTTPS 1 www.alice.namechain.alt. alpn=h2,"]),
+        (
+            "alice.namechain.alt.",
+            65,
+            vec!["alice.namechain.alt. HTTPS 1 www.alice.namechain.alt. alpn=h2,"],
+        ),
         ("alice.namechain.alt.", 16, vec!["alice.namechain.alt. TXT hello"]),
     ] {
         assert_eq!(shown(&resolver.ask(name, qtype)), expected, "{name} {qtype}");
@@ -196,7 +205,10 @@ async fn what_is_not_on_the_chain_is_legacys() {
     let answer = resolver.ask("away.alice.", 1);
     assert_eq!(
         shown(&answer),
-        ["away.alice. CNAME www.example.com.".to_owned(), "www.example.com. A 198.51.100.1".to_owned()]
+        [
+            "away.alice. CNAME www.example.com.".to_owned(),
+            "www.example.com. A 198.51.100.1".to_owned()
+        ]
     );
     assert!(answer.metadata.authoritative, "the first owner is ours");
     // Never a question to legacy DNS: lapsed, revoked, unreadable.
@@ -263,7 +275,10 @@ async fn without_recursion_nobody_is_asked() {
     assert_eq!(shown(&ask("www.alice.")), ["www.alice. A 192.0.2.2"]);
     assert_eq!(ask("www.example.com.").metadata.response_code, ResponseCode::Refused);
     let referral = ask("www.dele.");
-    assert_eq!((referral.answers.len(), referral.authorities.len(), referral.additionals.len()), (0, 1, 1));
+    assert_eq!(
+        (referral.answers.len(), referral.authorities.len(), referral.additionals.len()),
+        (0, 1, 1)
+    );
     assert!(!referral.metadata.authoritative);
     assert_eq!(upstream.asked(), 0);
     resolver.server.stop().await;
@@ -280,8 +295,16 @@ fn delegated(query: &hickory_proto::op::Query, answer: &mut Message) {
     match name.to_string().to_lowercase().as_str() {
         "www.dele." => {
             answer.add_answer(Record::from_rdata(name, 60, RData::A(A::new(203, 0, 113, 1))));
-            answer.add_authority(Record::from_rdata(at("dele."), 60, RData::NS(NS(at("ns.dele.")))));
-            answer.add_additional(Record::from_rdata(at("evil.example."), 60, RData::A(A::new(6, 6, 6, 6))));
+            answer.add_authority(Record::from_rdata(
+                at("dele."),
+                60,
+                RData::NS(NS(at("ns.dele."))),
+            ));
+            answer.add_additional(Record::from_rdata(
+                at("evil.example."),
+                60,
+                RData::A(A::new(6, 6, 6, 6)),
+            ));
         }
         "www.own.namechain.alt." => {
             answer.add_answer(Record::from_rdata(name, 60, RData::A(A::new(203, 0, 113, 2))));
@@ -289,11 +312,19 @@ fn delegated(query: &hickory_proto::op::Query, answer: &mut Message) {
         "refused.own.namechain.alt." => answer.metadata.response_code = ResponseCode::Refused,
         "alias.dele." => {
             answer.add_answer(Record::from_rdata(name, 60, RData::CNAME(CNAME(at("www.alice.")))));
-            answer.add_answer(Record::from_rdata(at("www.alice."), 60, RData::A(A::new(6, 6, 6, 6))));
+            answer.add_answer(Record::from_rdata(
+                at("www.alice."),
+                60,
+                RData::A(A::new(6, 6, 6, 6)),
+            ));
         }
         "host.deep.dele." if query.query_type() == RecordType::A => {
             answer.metadata.authoritative = false;
-            answer.add_authority(Record::from_rdata(at("deep.dele."), 60, RData::NS(NS(at("ns.dele.")))));
+            answer.add_authority(Record::from_rdata(
+                at("deep.dele."),
+                60,
+                RData::NS(NS(at("ns.dele."))),
+            ));
         }
         _ => {
             answer.metadata.response_code = ResponseCode::NXDomain;
@@ -311,7 +342,8 @@ async fn delegated_servers_are_asked_and_believed_for_their_zone() {
         .with("own", &[("", 2, dname("ns.own")), ("", 43, ds), ("ns", 1, vec![127, 0, 0, 1])])
         .with("lost", &[("", 2, dname("ns.lost"))])
         .with("bad", &[("", 2, dname("ns.bad")), ("ns", 1, vec![0, 0, 0, 0])]);
-    let resolver = Setup { delegation_port: server.address.port(), ..Setup::default() }.start(names);
+    let resolver =
+        Setup { delegation_port: server.address.port(), ..Setup::default() }.start(names);
     let answer = resolver.ask("www.dele.", 1);
     assert_eq!(shown(&answer), ["www.dele. A 203.0.113.1"]);
     assert!(!answer.metadata.authoritative);
@@ -351,7 +383,8 @@ async fn delegated_servers_are_asked_and_believed_for_their_zone() {
 async fn a_referral_in_circles_ends() {
     let server = Upstream::start(delegated);
     let names = alice().with("dele", &[("", 2, dname("ns.dele")), ("ns", 1, vec![127, 0, 0, 1])]);
-    let resolver = Setup { delegation_port: server.address.port(), ..Setup::default() }.start(names);
+    let resolver =
+        Setup { delegation_port: server.address.port(), ..Setup::default() }.start(names);
     let answer = resolver.ask("host.deep.dele.", 1);
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
     assert!(server.asked() < 20, "{}", server.asked());
@@ -364,9 +397,16 @@ async fn servers_that_need_each_other_are_given_up() {
     let names = Names::default()
         .with(
             "left",
-            &[("", 2, dname("ns1.right")), ("", 2, dname("ns2.right")), ("", 2, dname("ns3.right"))],
+            &[
+                ("", 2, dname("ns1.right")),
+                ("", 2, dname("ns2.right")),
+                ("", 2, dname("ns3.right")),
+            ],
         )
-        .with("right", &[("", 2, dname("ns1.left")), ("", 2, dname("ns2.left")), ("", 2, dname("ns3.left"))]);
+        .with(
+            "right",
+            &[("", 2, dname("ns1.left")), ("", 2, dname("ns2.left")), ("", 2, dname("ns3.left"))],
+        );
     let resolver = Setup::default().start(names);
     let answer = resolver.ask("www.left.", 1);
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
@@ -377,7 +417,8 @@ async fn servers_that_need_each_other_are_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_is_truncated_and_whole_over_tcp() {
     let resolver = Setup::default().start(alice());
-    for (edns, limit) in [(None, 512), (Some(600), 600), (Some(1_232), 1_232), (Some(4_096), 1_232)] {
+    for (edns, limit) in [(None, 512), (Some(600), 600), (Some(1_232), 1_232), (Some(4_096), 1_232)]
+    {
         let message = question("big.alice.", 16, edns);
         let bytes = resolver.udp_bytes(&message.to_vec().unwrap()).unwrap();
         assert!(bytes.len() <= limit, "{} bytes for {edns:?}", bytes.len());
@@ -412,7 +453,10 @@ async fn messages_that_are_no_questions() {
     chaos.queries[0].set_query_class(DNSClass::CH);
     assert_eq!(rcode(&chaos), ResponseCode::Refused);
     assert_eq!(rcode(&question("alice.", 251, None)), ResponseCode::Refused);
-    assert_eq!(resolver.tcp(&question("alice.", 252, None)).metadata.response_code, ResponseCode::Refused);
+    assert_eq!(
+        resolver.tcp(&question("alice.", 252, None)).metadata.response_code,
+        ResponseCode::Refused
+    );
     assert_eq!(resolver.ask("www.alice.", 255).answers.len(), 1, "one RRset for ANY");
     resolver.server.stop().await;
 }

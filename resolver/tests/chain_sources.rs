@@ -13,7 +13,7 @@ use std::{
 };
 
 use bench::{Bench, NETWORK, name, records};
-use namechain::{rpc::ProofInfo, types::Network};
+use namechain_core::{rpc::ProofInfo, types::Network};
 use resolver::{
     chain::{ChainError, ChainSource, Embedded, Remote, RemoteError, Served, Standing},
     zone::Found,
@@ -75,7 +75,8 @@ impl Node {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let mut lines =
+                    BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
                 let Some(first) = lines.next() else { continue };
                 lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
                 let path = first.split(' ').nth(1).unwrap().to_owned();
@@ -117,18 +118,26 @@ async fn a_node_elsewhere() {
     let node = Node::start(bench.clone(), |_| ());
     let chain = node.chain();
     assert_eq!(chain.network(), None);
-    for (text, expected) in [("alice", "1"), ("bobby", "2"), ("nobody", "unregistered"), ("alice", "1")] {
+    for (text, expected) in
+        [("alice", "1"), ("bobby", "2"), ("nobody", "unregistered"), ("alice", "1")]
+    {
         assert_eq!(seen(chain.lookup(&name(text)).await), expected, "{text}");
     }
     assert_eq!(chain.network(), Some(NETWORK));
-    assert_eq!(node.requests.load(Ordering::SeqCst), 3, "what is known at this tip is not asked for again");
+    assert_eq!(
+        node.requests.load(Ordering::SeqCst),
+        3,
+        "what is known at this tip is not asked for again"
+    );
     bench.lock().unwrap().update("alice", 1, records(9));
     let changed = async {
         while seen(chain.lookup(&name("alice")).await) != "9" {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), changed).await.expect("the change is seen");
+    tokio::time::timeout(std::time::Duration::from_secs(10), changed)
+        .await
+        .expect("the change is seen");
 }
 
 #[tokio::test(flavor = "multi_thread")]

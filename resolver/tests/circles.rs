@@ -40,7 +40,10 @@ fn start(bound: Bound, config: LegacyConfig) -> Resolver {
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };
-    Resolver { address, server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())) }
+    Resolver {
+        address,
+        server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())),
+    }
 }
 
 fn asking(upstreams: &[SocketAddr]) -> LegacyConfig {
@@ -118,7 +121,8 @@ async fn two_resolvers_that_ask_each_other_find_out() {
         let answer = resolver.ask("www.example.com.", 1);
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
         assert!(
-            ede(&answer).is_some_and(|(code, text)| code == 22 && text.contains("back to this resolver"))
+            ede(&answer)
+                .is_some_and(|(code, text)| code == 22 && text.contains("back to this resolver"))
         );
     }
     let before = (to_one.passed(), to_two.passed());
@@ -138,7 +142,11 @@ async fn two_resolvers_that_ask_each_other_find_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_good_upstream_is_enough_beside_one_that_leads_back() {
     let good = Upstream::start(|query, answer| {
-        answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A::new(192, 0, 2, 1))));
+        answer.add_answer(Record::from_rdata(
+            query.name().clone(),
+            60,
+            RData::A(A::new(192, 0, 2, 1)),
+        ));
     });
     let bound = free();
     let back = Relay::to(bound.address());
@@ -164,7 +172,11 @@ async fn a_zones_server_that_asks_us_for_the_rest_is_no_circle() {
         }
         let zone: hickory_proto::rr::Name = "corp.example.".parse().unwrap();
         if name == "www.corp.example." {
-            answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A::new(10, 0, 0, 1))));
+            answer.add_answer(Record::from_rdata(
+                query.name().clone(),
+                60,
+                RData::A(A::new(10, 0, 0, 1)),
+            ));
         } else {
             answer.metadata.response_code = ResponseCode::NXDomain;
             let soa = SOA::new(zone.clone(), zone.clone(), 1, 2, 3, 4, 5);
@@ -181,7 +193,10 @@ async fn a_zones_server_that_asks_us_for_the_rest_is_no_circle() {
         ..asking(&[back.address])
     };
     let resolver = start(bound, config);
-    assert_eq!(resolver.ask("slow.corp.example.", 1).metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(
+        resolver.ask("slow.corp.example.", 1).metadata.response_code,
+        ResponseCode::ServFail
+    );
     assert_eq!(shown(&resolver.ask("www.corp.example.", 1)), ["www.corp.example. A 10.0.0.1"]);
     assert_eq!(back.passed(), 0, "names of the zone are asked of nobody else");
     resolver.server.stop().await;

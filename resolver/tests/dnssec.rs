@@ -99,15 +99,20 @@ impl Signed {
     fn verify(&self, section: &[Record]) {
         for (name, sig) in section.iter().filter_map(signature) {
             let input = sig.input();
-            let covered =
-                |record: &&Record| record.name == *name && record.record_type() == input.type_covered;
+            let covered = |record: &&Record| {
+                record.name == *name && record.record_type() == input.type_covered
+            };
             let set: Vec<&Record> = section.iter().filter(covered).collect();
             assert!(!set.is_empty(), "{name} {input:?}");
             assert_eq!(input.signer_name, Name::from_ascii("namechain.alt.").unwrap());
-            assert_eq!(usize::from(input.num_labels), name.iter().filter(|label| *label != b"*").count());
+            assert_eq!(
+                usize::from(input.num_labels),
+                name.iter().filter(|label| *label != b"*").count()
+            );
             assert_eq!(input.key_tag, self.dnskey.calculate_key_tag().unwrap());
             assert!(set.iter().all(|record| record.ttl == input.original_ttl));
-            let (from, until) = (u64::from(input.sig_inception.get()), u64::from(input.sig_expiration.get()));
+            let (from, until) =
+                (u64::from(input.sig_inception.get()), u64::from(input.sig_expiration.get()));
             assert!(from + 3_600 < NOW && NOW + 2 * 86_400 < until, "{from} {until}");
             self.dnskey.verify_rrsig(name, DNSClass::IN, sig, set.into_iter()).unwrap();
         }
@@ -151,7 +156,11 @@ async fn an_answer_comes_with_its_signature() {
         let signed = Signed::start(algorithm);
         for (name, qtype, expected) in [
             ("alice.namechain.alt.", A, vec!["alice.@ A", "alice.@ RRSIG A"]),
-            ("WWW.alice.namechain.ALT.", A, vec!["www.alice.@ A", "www.alice.@ A", "www.alice.@ RRSIG A"]),
+            (
+                "WWW.alice.namechain.ALT.",
+                A,
+                vec!["www.alice.@ A", "www.alice.@ A", "www.alice.@ RRSIG A"],
+            ),
             ("alice.namechain.alt.", MX, vec!["alice.@ MX", "alice.@ RRSIG MX"]),
             ("alice.namechain.alt.", 65_280, vec!["alice.@ Unknown", "alice.@ RRSIG Unknown"]),
             ("namechain.alt.", SOA, vec!["@ SOA", "@ RRSIG SOA"]),
@@ -172,7 +181,10 @@ async fn aliases_are_signed_one_by_one() {
     let signed = Signed::start(Algorithm::Ed25519);
     let www = ["www.alice.@ A", "www.alice.@ A", "www.alice.@ RRSIG A"];
     let ftp = ["ftp.alice.@ CNAME", "ftp.alice.@ RRSIG CNAME"];
-    assert_eq!(outline(&signed.ask("ftp.alice.namechain.alt.", A).answers), [&ftp[..], &www].concat());
+    assert_eq!(
+        outline(&signed.ask("ftp.alice.namechain.alt.", A).answers),
+        [&ftp[..], &www].concat()
+    );
     assert_eq!(outline(&signed.ask("ftp.alice.namechain.alt.", CNAME).answers), ftp);
     let answer = signed.ask("host.old.alice.namechain.alt.", A);
     let expected = [
@@ -185,7 +197,10 @@ async fn aliases_are_signed_one_by_one() {
     assert_eq!(outline(&answer.answers), expected);
     // What an alias leads to at the root is not in the zone.
     let answer = signed.ask("away.alice.namechain.alt.", A);
-    assert_eq!(outline(&answer.answers), ["away.alice.@ CNAME", "away.alice.@ RRSIG CNAME", "www.bobby. A"]);
+    assert_eq!(
+        outline(&answer.answers),
+        ["away.alice.@ CNAME", "away.alice.@ RRSIG CNAME", "www.bobby. A"]
+    );
     // The end of an alias that leads to nothing is denied.
     let answer = signed.ask("nothing.old.alice.namechain.alt.", A);
     assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
@@ -197,9 +212,11 @@ async fn aliases_are_signed_one_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_is_signed_as_the_name_that_was_asked_for() {
     let signed = Signed::start(Algorithm::Ed25519);
-    for name in
-        ["x.wild.alice.namechain.alt.", "x.y.wild.alice.namechain.alt.", "*.wild.alice.namechain.alt."]
-    {
+    for name in [
+        "x.wild.alice.namechain.alt.",
+        "x.y.wild.alice.namechain.alt.",
+        "*.wild.alice.namechain.alt.",
+    ] {
         let answer = signed.ask(name, A);
         assert_eq!((answer.answers.len(), answer.authorities.len()), (2, 0), "{name}");
     }
@@ -237,8 +254,12 @@ async fn denials() {
         let answer = signed.ask(name, qtype);
         assert_eq!(answer.metadata.response_code, ResponseCode::NoError, "{name}: RFC 9824 §3.1");
         let at = name.replace("namechain.alt.", "@");
-        let expected =
-            ["@ SOA".into(), "@ RRSIG SOA".into(), format!("{at} NSEC"), format!("{at} RRSIG NSEC")];
+        let expected = [
+            "@ SOA".into(),
+            "@ RRSIG SOA".into(),
+            format!("{at} NSEC"),
+            format!("{at} RRSIG NSEC"),
+        ];
         assert_eq!(
             (outline(&answer.answers), outline(&answer.authorities)),
             (vec![], expected.into()),

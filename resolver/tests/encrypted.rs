@@ -92,7 +92,13 @@ async fn start(certificate: &Certificate) -> (Server<Handler>, [String; 3]) {
     let resolver = || certificate.resolver.clone();
     server.register_tls_listener(tls, PATIENCE, resolver()).unwrap();
     server
-        .register_https_listener(https, PATIENCE, resolver(), Some(NAME.into()), "/dns-query".into())
+        .register_https_listener(
+            https,
+            PATIENCE,
+            resolver(),
+            Some(NAME.into()),
+            "/dns-query".into(),
+        )
         .unwrap();
     server.register_quic_listener(quic, PATIENCE, resolver()).unwrap();
     let ca = certificate.file();
@@ -119,13 +125,15 @@ async fn answers_of_all_lengths_come_over_each_of_them() {
     let certificate = Certificate::new();
     let (mut server, settings) = start(&certificate).await;
     for setting in &settings {
-        let config = LegacyConfig { upstreams: vec![setting.parse().unwrap()], ..LegacyConfig::default() };
+        let config =
+            LegacyConfig { upstreams: vec![setting.parse().unwrap()], ..LegacyConfig::default() };
         let legacy = Arc::new(Legacy::new(config).unwrap());
         let asked = (0..50).map(|n| {
             let legacy = legacy.clone();
             tokio::spawn(async move {
                 let qtype = if n % 2 == 0 { RecordType::A } else { RecordType::TXT };
-                let reply = legacy.resolve(&question(&format!("n{n}.example."), qtype)).await.unwrap();
+                let reply =
+                    legacy.resolve(&question(&format!("n{n}.example."), qtype)).await.unwrap();
                 assert!(matches!(reply.source, ReplySource::Server(_)));
                 assert_eq!(reply.message.answers.len(), if n % 2 == 0 { 1 } else { 60 });
                 assert_eq!(reply.message.answers[0].name.to_string(), format!("n{n}.example."));
@@ -145,7 +153,8 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
     let upstreams = settings.iter().map(|setting| setting.parse().unwrap()).collect();
     let bound = resolver::listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address();
-    let config = LegacyConfig { upstreams, timeout: Duration::from_secs(3), ..LegacyConfig::default() };
+    let config =
+        LegacyConfig { upstreams, timeout: Duration::from_secs(3), ..LegacyConfig::default() };
     let pipeline = resolver::pipeline::Pipeline {
         mounts: resolver::mount::Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
@@ -153,9 +162,12 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
         delegation: resolver::pipeline::Delegation { port: 53, loopback: true },
         signer: None,
     };
-    let responder = resolver::respond::Responder::new(pipeline, resolver::respond::Clients::default());
-    let running =
-        common::Resolver { address, server: resolver::listen::Server::start(vec![bound], responder) };
+    let responder =
+        resolver::respond::Responder::new(pipeline, resolver::respond::Clients::default());
+    let running = common::Resolver {
+        address,
+        server: resolver::listen::Server::start(vec![bound], responder),
+    };
     for n in 0..9 {
         assert_eq!(running.ask(&format!("n{n}.example."), 1).answers.len(), 1);
     }

@@ -32,7 +32,8 @@ fn chain() -> Names {
 }
 
 fn client(to: SocketAddr) -> UdpSocket {
-    let from: IpAddr = if to.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let from: IpAddr =
+        if to.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
     let socket = UdpSocket::bind((from, 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.connect(to).unwrap();
@@ -127,7 +128,9 @@ async fn many_who_ask_the_same_make_one_question() {
 }
 
 /// An upstream that sends what the test wants, and what it is asked over TCP.
-fn raw_upstream(reply: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
+fn raw_upstream(
+    reply: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static,
+) -> (SocketAddr, Arc<AtomicUsize>) {
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = tcp.local_addr().unwrap();
     let udp = UdpSocket::bind(address).unwrap();
@@ -212,7 +215,8 @@ async fn what_is_cut_comes_over_tcp() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_one_upstream_is_not_the_last_word() {
-    let refusing = Upstream::start(|_, answer| answer.metadata.response_code = ResponseCode::ServFail);
+    let refusing =
+        Upstream::start(|_, answer| answer.metadata.response_code = ResponseCode::ServFail);
     let good = Upstream::start(|query, answer| {
         answer.answers.push(Record::from_rdata(query.name().clone(), 300, address(3)));
     });
@@ -246,9 +250,14 @@ async fn an_alias_of_legacy_dns_has_no_say_in_what_a_name_of_the_chain_is() {
 async fn names_of_the_chain_and_special_names_are_never_asked_for() {
     let upstream = Upstream::silent();
     let resolver = with_upstream(upstream.address);
-    for name in
-        ["www.alice.", "no.alice.", "nobody.namechain.alt.", "localhost.", "printer.local.", "x.onion."]
-    {
+    for name in [
+        "www.alice.",
+        "no.alice.",
+        "nobody.namechain.alt.",
+        "localhost.",
+        "printer.local.",
+        "x.onion.",
+    ] {
         for _ in 0..3 {
             resolver.ask(name, 1);
             resolver.ask(name, 65);

@@ -26,9 +26,9 @@ fn upstream() -> Upstream {
         let name = query.name().clone();
         let first = String::from_utf8_lossy(name.iter().next().unwrap_or_default()).to_lowercase();
         let data = match first.strip_prefix("to-") {
-            Some(target) => {
-                RData::CNAME(CNAME(Name::from_ascii(format!("{}.", target.replace('_', "."))).unwrap()))
-            }
+            Some(target) => RData::CNAME(CNAME(
+                Name::from_ascii(format!("{}.", target.replace('_', "."))).unwrap(),
+            )),
             None if first == "inside" => RData::A(A::new(192, 168, 1, 1)),
             None => RData::A(A::new(192, 0, 2, 1)),
         };
@@ -85,7 +85,10 @@ fn check(resolver: &Resolver, expected: &[(&str, Option<usize>)]) {
                 Some(_) => assert_eq!(ede(&answer), None, "{name} {pass}"),
                 None => {
                     let (code, text) = ede(&answer).expect("it says why");
-                    assert!(code == 15 && text.contains("rebind-allow"), "{name} {pass}: {code} {text}");
+                    assert!(
+                        code == 15 && text.contains("rebind-allow"),
+                        "{name} {pass}: {code} {text}"
+                    );
                 }
             }
         }
@@ -126,11 +129,13 @@ async fn names_of_others_do_not_point_inside() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_names_or_none() {
     let upstream = upstream();
-    let all = start(&upstream, Rebind { policy: RebindPolicy::All, ..Rebind::default() }, Udp::default());
+    let all =
+        start(&upstream, Rebind { policy: RebindPolicy::All, ..Rebind::default() }, Udp::default());
     check(&all, &[("nas.alice.", None), ("here.alice.", None), ("inside.example.com.", None)]);
     let allow = vec![Name::from_ascii("alice.").unwrap()];
     let allowed = start(&upstream, Rebind { policy: RebindPolicy::All, allow }, Udp::default());
     check(&allowed, &[("nas.alice.", Some(1)), ("inside.example.com.", None)]);
-    let off = start(&upstream, Rebind { policy: RebindPolicy::Off, ..Rebind::default() }, Udp::default());
+    let off =
+        start(&upstream, Rebind { policy: RebindPolicy::Off, ..Rebind::default() }, Udp::default());
     check(&off, &[("inside.example.com.", Some(1)), ("to-localhost.example.com.", Some(2))]);
 }

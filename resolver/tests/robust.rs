@@ -82,7 +82,8 @@ async fn ten_thousand_packets_of_noise() {
         good.metadata.id = 20_000 + round;
         socket.send_to(&good.to_vec().unwrap(), resolver.address).unwrap();
         loop {
-            let len = socket.recv(&mut buffer).unwrap_or_else(|_| panic!("no answer in round {round}"));
+            let len =
+                socket.recv(&mut buffer).unwrap_or_else(|_| panic!("no answer in round {round}"));
             assert!(len <= 1_232);
             let answer = Message::from_vec(&buffer[..len]).unwrap();
             if answer.metadata.id == good.metadata.id && !answer.answers.is_empty() {

@@ -20,8 +20,10 @@ const KEYS: usize = 24;
 
 /// The tag of a key (RFC 4034 Appendix B).
 fn tag(rdata: &[u8]) -> u16 {
-    let sum: u32 =
-        rdata.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |b| u32::from(*b))).sum();
+    let sum: u32 = rdata
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |b| u32::from(*b)))
+        .sum();
     ((sum + (sum >> 16)) & 0xffff) as u16
 }
 
@@ -53,10 +55,12 @@ fn signatures(lines: Vec<String>) -> Vec<String> {
             if fields.get(3..5) != Some(&["RRSIG", "A"]) {
                 return vec![line];
             }
-            let (owner, labels, times, signer) = (fields[0], fields[6], fields[8..10].join(" "), fields[11]);
+            let (owner, labels, times, signer) =
+                (fields[0], fields[6], fields[8..10].join(" "), fields[11]);
             (0..KEYS)
                 .map(|number| {
-                    let bytes: Vec<u8> = (0..256usize).map(|at| ((at * 7 + number) % 127) as u8).collect();
+                    let bytes: Vec<u8> =
+                        (0..256usize).map(|at| ((at * 7 + number) % 127) as u8).collect();
                     let bytes = data_encoding::BASE64.encode(&bytes);
                     format!("{owner} 300 IN RRSIG A 8 {labels} 300 {times} 4711 {signer} {bytes}")
                 })
@@ -74,7 +78,10 @@ fn zones() -> Vec<Zone> {
             ..Zone::new("keytrap", &format!("{records}{}\n", keys_with(4711).join("\n")))
         },
         Zone { sign: Some(&["-n", "-t", "0"]), ..Zone::new("nsec3", records) },
-        Zone { sign: Some(&["-n", "-t", "100", "-s", "aabbccddeeff0011"]), ..Zone::new("heavy", records) },
+        Zone {
+            sign: Some(&["-n", "-t", "100", "-s", "aabbccddeeff0011"]),
+            ..Zone::new("heavy", records)
+        },
         Zone { sign: Some(&["-n", "-t", "2000"]), ..Zone::new("over", records) },
     ]
 }
@@ -122,12 +129,16 @@ fn validate(
 #[test]
 fn zones_that_cost_as_much_as_they_can_cost_no_more_than_is_allowed() {
     let needed = ["nsd", "unbound", "ldns-keygen", "ldns-signzone", "ldns-key2ds"];
-    if !tools::available("zones_that_cost_as_much_as_they_can_cost_no_more_than_is_allowed", &needed) {
+    if !tools::available(
+        "zones_that_cost_as_much_as_they_can_cost_no_more_than_is_allowed",
+        &needed,
+    ) {
         return;
     }
     let world = World::start(&zones());
     let server = Unbound::recursing(&world.zones, world.nsd.addr, None);
-    let anchors = Anchors::with(&fs::read_to_string(world.anchor()).expect("an anchor")).expect("an anchor");
+    let anchors =
+        Anchors::with(&fs::read_to_string(world.anchor()).expect("an anchor")).expect("an anchor");
     let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
     let long = |labels: usize, zone: &str| format!("{}{zone}.example", "a.".repeat(labels));
     let validator = Validator::new(anchors);
@@ -137,7 +148,9 @@ fn zones_that_cost_as_much_as_they_can_cost_no_more_than_is_allowed() {
     // With the keys at hand, as every answer but the first.
     let (verdict, normal, unit) = ask("www.good.example");
     assert_eq!((verdict, normal.checks, normal.queries), (Verdict::Secure, 1, 0));
-    println!("ordinary, nothing known: {all:?}\nordinary, keys known: {normal:?}, {unit} ns of computing");
+    println!(
+        "ordinary, nothing known: {all:?}\nordinary, keys known: {normal:?}, {unit} ns of computing"
+    );
     let mut cases = Vec::new();
     for name in [
         "www.keytrap.example",
@@ -156,10 +169,15 @@ fn zones_that_cost_as_much_as_they_can_cost_no_more_than_is_allowed() {
             "{shown}: {verdict:?}\n    {work:?}, {:.1} times the ordinary answer",
             spent as f64 / unit as f64
         );
-        assert!(work.hashes <= MAX_HASHES && work.queries <= MAX_QUERIES && work.failures <= MAX_FAILURES);
+        assert!(
+            work.hashes <= MAX_HASHES
+                && work.queries <= MAX_QUERIES
+                && work.failures <= MAX_FAILURES
+        );
         cases.push((verdict, work));
     }
-    let [(keytrap, trapped), (nsec3, _), (heavy, hashed), (longest, most), (over, none)] = cases.as_slice()
+    let [(keytrap, trapped), (nsec3, _), (heavy, hashed), (longest, most), (over, none)] =
+        cases.as_slice()
     else {
         panic!("five cases");
     };
@@ -167,7 +185,10 @@ fn zones_that_cost_as_much_as_they_can_cost_no_more_than_is_allowed() {
     assert_eq!(trapped.failures, MAX_CHECKS_PER_SET, "of {} that it asks for", KEYS * KEYS);
     assert_eq!((nsec3, heavy), (&Verdict::Secure, &Verdict::Secure));
     assert!(hashed.hashes > 2_000, "{hashed:?}");
-    assert!(matches!(longest, Verdict::Bogus(ede) if ede.text.contains("hashes")), "{longest:?} {most:?}");
+    assert!(
+        matches!(longest, Verdict::Bogus(ede) if ede.text.contains("hashes")),
+        "{longest:?} {most:?}"
+    );
     assert!(matches!(over, Verdict::Insecure(Some(ede)) if ede.code == 27), "{over:?}");
     assert_eq!(none.hashes, 0);
 }

@@ -41,12 +41,19 @@ fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };
-    Resolver { address, server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())) }
+    Resolver {
+        address,
+        server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())),
+    }
 }
 
 fn saying(last: u8) -> Upstream {
     Upstream::start(move |query, answer| {
-        answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A::new(192, 0, 2, last))));
+        answer.add_answer(Record::from_rdata(
+            query.name().clone(),
+            60,
+            RData::A(A::new(192, 0, 2, last)),
+        ));
     })
 }
 
@@ -97,7 +104,11 @@ async fn an_alias_that_leaves_its_zone_is_followed() {
             let name = query.name().clone();
             let owner = if name.to_string().to_lowercase() == from {
                 let target = Name::from_ascii(to).unwrap();
-                answer.add_answer(Record::from_rdata(name, 60, RData::CNAME(CNAME(target.clone()))));
+                answer.add_answer(Record::from_rdata(
+                    name,
+                    60,
+                    RData::CNAME(CNAME(target.clone())),
+                ));
                 target
             } else {
                 name

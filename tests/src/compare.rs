@@ -29,7 +29,9 @@ pub fn questions(rows: &[Row]) -> Vec<(String, String)> {
             types.entry(format!("any.thing.{rest}")).or_default().insert(&row.rtype);
         }
         // The empty non-terminals on the way up.
-        if let Some((_, parent)) = row.owner.split_once('.').filter(|(_, parent)| !parent.is_empty()) {
+        if let Some((_, parent)) =
+            row.owner.split_once('.').filter(|(_, parent)| !parent.is_empty())
+        {
             types.entry(parent.to_owned()).or_default();
         }
     }
@@ -83,8 +85,10 @@ fn equal(expected: &Reply, found: &Reply, depth: Depth) -> bool {
 /// The order within a section says nothing (RFC 1034 §3.6), so both are sorted. The case of a name says nothing either.
 fn rows(expected: &[Row], found: &[Row], depth: Depth) -> bool {
     let sorted = |rows: &[Row]| {
-        let mut rows: Vec<Row> =
-            rows.iter().map(|row| Row { owner: row.owner.to_ascii_lowercase(), ..row.clone() }).collect();
+        let mut rows: Vec<Row> = rows
+            .iter()
+            .map(|row| Row { owner: row.owner.to_ascii_lowercase(), ..row.clone() })
+            .collect();
         rows.sort();
         rows
     };
@@ -101,8 +105,10 @@ fn rows(expected: &[Row], found: &[Row], depth: Depth) -> bool {
 
 fn show(reply: &Reply) -> String {
     let rows = |rows: &[Row]| {
-        let rows: Vec<String> =
-            rows.iter().map(|row| format!("{} {} {} {}", row.owner, row.ttl, row.rtype, row.rdata)).collect();
+        let rows: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} {} {} {}", row.owner, row.ttl, row.rtype, row.rdata))
+            .collect();
         rows.join(" | ")
     };
     let (answer, authority) = (rows(&reply.answer), rows(&reply.authority));

@@ -48,8 +48,12 @@ impl Reply {
 
     /// The data of the answer's records of this type, sorted.
     pub fn rdata(&self, rtype: &str) -> Vec<&str> {
-        let mut rdata: Vec<&str> =
-            self.answer.iter().filter(|row| row.rtype == rtype).map(|row| row.rdata.as_str()).collect();
+        let mut rdata: Vec<&str> = self
+            .answer
+            .iter()
+            .filter(|row| row.rtype == rtype)
+            .map(|row| row.rdata.as_str())
+            .collect();
         rdata.sort_unstable();
         rdata
     }
@@ -90,7 +94,8 @@ pub fn ask_all(server: SocketAddr, questions: &[(String, String)], options: &str
     replies
 }
 
-const DEFAULTS: [&str; 6] = ["+tries=2", "+time=20", "+nocookie", "+noshowsearch", "+noidnin", "+noidnout"];
+const DEFAULTS: [&str; 6] =
+    ["+tries=2", "+time=20", "+nocookie", "+noshowsearch", "+noidnin", "+noidnout"];
 
 /// The whole zone by AXFR, without the SOA.
 ///
@@ -114,8 +119,11 @@ fn parse(text: &str) -> Vec<Reply> {
     let mut section = String::new();
     for line in text.lines() {
         if let Some(head) = line.strip_prefix(";; ->>HEADER<<- ") {
-            let status =
-                head.split("status: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or_default();
+            let status = head
+                .split("status: ")
+                .nth(1)
+                .and_then(|rest| rest.split(',').next())
+                .unwrap_or_default();
             current = Some(Reply { status: status.to_owned(), ..Reply::default() });
         }
         let Some(reply) = &mut current else { continue };
@@ -126,8 +134,12 @@ fn parse(text: &str) -> Vec<Reply> {
             reply.edns_size = edns.split("udp: ").nth(1).and_then(|size| size.trim().parse().ok());
         } else if let Some(ede) = line.strip_prefix("; EDE: ") {
             // A code that dig does not know has a colon behind it.
-            reply.ede.extend(ede.split([' ', ':']).next().and_then(|code| code.parse::<u16>().ok()));
-        } else if let Some(name) = line.strip_prefix(";; ").and_then(|line| line.strip_suffix(" SECTION:")) {
+            reply
+                .ede
+                .extend(ede.split([' ', ':']).next().and_then(|code| code.parse::<u16>().ok()));
+        } else if let Some(name) =
+            line.strip_prefix(";; ").and_then(|line| line.strip_suffix(" SECTION:"))
+        {
             section = name.to_owned();
         } else if let Some(size) = line.strip_prefix(";; MSG SIZE  rcvd: ") {
             reply.size = size.trim().parse().unwrap_or_default();
@@ -197,7 +209,10 @@ alice.\t\t60\tIN\tSOA\ta. b. 1 2 3 4 5
         let replies = parse(text);
         assert_eq!(replies.len(), 1);
         let reply = &replies[0];
-        assert_eq!((reply.status.as_str(), reply.size, reply.edns_size), ("NXDOMAIN", 99, Some(1232)));
+        assert_eq!(
+            (reply.status.as_str(), reply.size, reply.edns_size),
+            ("NXDOMAIN", 99, Some(1232))
+        );
         assert_eq!(reply.ede, [14]);
         assert!(reply.has("aa") && !reply.has("tc"));
         assert_eq!(reply.question, "www.alice. IN TXT");

@@ -69,7 +69,8 @@ fn exchange(
     body: &str,
 ) -> Result<Response, String> {
     // A header line of the caller comes first, so that it can say another Host.
-    let host = if headers.starts_with("Host:") { String::new() } else { format!("Host: {node}\r\n") };
+    let host =
+        if headers.starts_with("Host:") { String::new() } else { format!("Host: {node}\r\n") };
     let head = format!(
         "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -84,9 +85,11 @@ fn exchange(
     let _ = stream.take(MAX_RESPONSE).read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer);
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {text}"))?;
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("no status line")?;
+    let status =
+        head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("no status line")?;
     let head = head.to_ascii_lowercase();
-    let body = if head.contains("transfer-encoding: chunked") { unchunk(body) } else { body.to_owned() };
+    let body =
+        if head.contains("transfer-encoding: chunked") { unchunk(body) } else { body.to_owned() };
     Ok(Response { status, head, body })
 }
 

@@ -28,7 +28,11 @@ fn ip(args: &[&str]) -> Result<(), String> {
     let output = Command::new("ip").args(args).output().map_err(|error| error.to_string())?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(format!("ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim())),
+        false => Err(format!(
+            "ip {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
     }
 }
 
@@ -75,7 +79,10 @@ impl Switches {
         must(&["netns", "add", &name]);
         self.machines.push(name.clone());
         let (hub, switch) = (self.hub.as_str(), if side == Side::Left { "left" } else { "right" });
-        must(&["link", "add", "eth0", "netns", &name, "type", "veth", "peer", "name", &port, "netns", hub]);
+        must(&[
+            "link", "add", "eth0", "netns", &name, "type", "veth", "peer", "name", &port, "netns",
+            hub,
+        ]);
         must(&["-n", hub, "link", "set", &port, "master", switch, "up"]);
         must(&["-n", &name, "address", "add", &format!("{address}/16"), "dev", "eth0"]);
         must(&["-n", &name, "link", "set", "eth0", "up"]);

@@ -74,13 +74,23 @@ impl Citizen {
         let path = self.user.keys().join(format!("identity-{index}.key"));
         let file: Value = serde_json::from_slice(&fs::read(path).expect("a key")).expect("JSON");
         let secret = file["secret"].as_str().expect("not encrypted");
-        let byte = |at: usize| u8::from_str_radix(&secret[2 * at..2 * at + 2], 16).expect("hexadecimal");
+        let byte =
+            |at: usize| u8::from_str_radix(&secret[2 * at..2 * at + 2], 16).expect("hexadecimal");
         std::array::from_fn(byte)
     }
 
     /// Waits for a call.
     pub fn listen(&self, more: &[&str]) -> Pipe {
-        let args = ["--json", "peer", "listen", self.name.as_str(), "--listen", "127.0.0.1", "--port", "0"];
+        let args = [
+            "--json",
+            "peer",
+            "listen",
+            self.name.as_str(),
+            "--listen",
+            "127.0.0.1",
+            "--port",
+            "0",
+        ];
         self.user.pipe(&[&args[..], more].concat())
     }
 

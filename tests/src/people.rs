@@ -82,7 +82,10 @@ impl World {
     pub fn person(&self, name: &str, more: &[&str]) -> (User, String) {
         let (user, words) = self.user();
         user.register(name, &zones::path("minimal"));
-        user.zonetool(&[&["peer", "publish", name, "--words-file", &words, "--wait"], more].concat()).ok();
+        user.zonetool(
+            &[&["peer", "publish", name, "--words-file", &words, "--wait"], more].concat(),
+        )
+        .ok();
         (user, words)
     }
 }

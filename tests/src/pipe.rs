@@ -61,7 +61,9 @@ impl Pipe {
         });
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let (send, lines) = mpsc::channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| drop(send.send(line))));
+        thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).for_each(|line| drop(send.send(line)))
+        });
         let input = child.stdin.take();
         Pipe { child, input, output: Some(output), lines, said: Vec::new() }
     }
@@ -101,7 +103,9 @@ impl Pipe {
     fn listen(&mut self) -> bool {
         loop {
             match self.lines.try_recv() {
-                Ok(line) => self.said.push(serde_json::from_str(&line).unwrap_or(Value::String(line))),
+                Ok(line) => {
+                    self.said.push(serde_json::from_str(&line).unwrap_or(Value::String(line)))
+                }
                 Err(error) => return error == mpsc::TryRecvError::Disconnected,
             }
         }
@@ -142,8 +146,9 @@ impl Pipe {
     /// If it does not end.
     pub fn end(mut self) -> End {
         self.hang_up();
-        let status =
-            wait::until("the end of a pipe", || self.child.try_wait().expect("it can be waited for"));
+        let status = wait::until("the end of a pipe", || {
+            self.child.try_wait().expect("it can be waited for")
+        });
         let output = self.output.take().expect("it was not waited for").join().expect("it reads");
         wait::until("the end of what it says", || self.listen().then_some(()));
         End { code: status.code().unwrap_or(-1), output, said: std::mem::take(&mut self.said) }

@@ -51,8 +51,9 @@ fn bin_dir() -> &'static Path {
         // What cargo tells this executable about its own package is no word on how to build others: some build scripts
         // look at it, and would build their packages anew, here and in the next build outside.
         for (name, _) in env::vars_os() {
-            let ours =
-                name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || PACKAGE.contains(&name));
+            let ours = name
+                .to_str()
+                .is_some_and(|name| name.starts_with("CARGO_PKG_") || PACKAGE.contains(&name));
             if ours {
                 build.env_remove(name);
             }
@@ -129,8 +130,11 @@ impl Daemon {
     /// # Panics
     /// If it ends instead, with what it said.
     pub fn from_command(mut command: Command, home: &Path) -> Daemon {
-        let program =
-            Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let program = Path::new(command.get_program())
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let log = home.join(format!("{program}.log"));
         let stderr = fs::File::options().create(true).append(true).open(&log).expect("a log file");
         command.stdout(Stdio::piped()).stderr(stderr);
@@ -139,17 +143,21 @@ impl Daemon {
         let (lines, first) = mpsc::channel();
         // Reads on, so that the program never blocks on a full pipe; ends when it closes its output.
         thread::spawn(move || {
-            BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)))
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| drop(lines.send(line)))
         });
         let mut daemon = Daemon { child, log, line: Value::Null };
-        let first = wait::until(&format!("the first line of {command:?}"), || match first.try_recv() {
-            Ok(line) => Some(Ok(line)),
-            Err(mpsc::TryRecvError::Empty) => None,
-            Err(mpsc::TryRecvError::Disconnected) => Some(Err(())),
-        });
+        let first =
+            wait::until(&format!("the first line of {command:?}"), || match first.try_recv() {
+                Ok(line) => Some(Ok(line)),
+                Err(mpsc::TryRecvError::Empty) => None,
+                Err(mpsc::TryRecvError::Disconnected) => Some(Err(())),
+            });
         let Ok(first) = first else { panic!("{command:?} ended at the start: {}", daemon.log()) };
-        daemon.line =
-            serde_json::from_str(&first).unwrap_or_else(|error| panic!("{program}: '{first}': {error}"));
+        daemon.line = serde_json::from_str(&first)
+            .unwrap_or_else(|error| panic!("{program}: '{first}': {error}"));
         daemon
     }
 
@@ -292,7 +300,11 @@ impl User {
     /// # Panics
     /// If there is no room for a home.
     pub fn without_key(node: SocketAddr) -> User {
-        User { home: tempfile::tempdir().expect("a home"), node: format!("http://{node}"), namespace: None }
+        User {
+            home: tempfile::tempdir().expect("a home"),
+            node: format!("http://{node}"),
+            namespace: None,
+        }
     }
 
     /// As [`User::new`], in a network namespace.
@@ -335,14 +347,19 @@ impl User {
     /// If it can't be run.
     pub fn zonetool_until(&self, over: &AtomicBool, args: &[&str]) -> bool {
         let mut command = self.command();
-        let mut child =
-            command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("zonetool runs");
-        let ended =
-            wait::until("an end of zonetool", || match child.try_wait().expect("it can be waited for") {
+        let mut child = command
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("zonetool runs");
+        let ended = wait::until("an end of zonetool", || {
+            match child.try_wait().expect("it can be waited for") {
                 None if over.load(Ordering::SeqCst) => Some(None),
                 None => None,
                 ended => Some(ended),
-            });
+            }
+        });
         if ended.is_none() {
             child.kill().expect("it ran");
             child.wait().expect("it can be waited for");

@@ -76,11 +76,14 @@ impl World {
         }
         below.push_str("www IN A 192.0.2.2\n");
         let tld = Zone::new("", &below);
-        let (tld, ds) = sign(dir.path(), "example.", &body("example.", &tld.records), tld.algorithm, &[]);
+        let (tld, ds) =
+            sign(dir.path(), "example.", &body("example.", &tld.records), tld.algorithm, &[]);
         served.push(("example.".into(), tld));
-        let root = body(".", &format!("example. IN NS ns.example.\nns.example. IN A 127.0.0.1\n{ds}\n"));
+        let root =
+            body(".", &format!("example. IN NS ns.example.\nns.example. IN A 127.0.0.1\n{ds}\n"));
         let (root, _) = sign(dir.path(), ".", &root, "ECDSAP256SHA256", &[]);
-        let anchor: Vec<&str> = root.lines().filter(|line| line.contains("\tDNSKEY\t257 ")).collect();
+        let anchor: Vec<&str> =
+            root.lines().filter(|line| line.contains("\tDNSKEY\t257 ")).collect();
         fs::write(dir.path().join("anchor"), format!("{}\n", anchor.join("\n"))).expect("room");
         served.push((".".into(), root));
         let zones = served.iter().map(|(name, _)| name.clone()).collect();
@@ -109,7 +112,13 @@ fn make(dir: &Path, zone: &Zone) -> (String, String) {
 }
 
 /// Signs a zone; the signed zone, one record a line, and its DS.
-fn sign(dir: &Path, origin: &str, text: &str, algorithm: &str, options: &[&str]) -> (String, String) {
+fn sign(
+    dir: &Path,
+    origin: &str,
+    text: &str,
+    algorithm: &str,
+    options: &[&str],
+) -> (String, String) {
     fs::write(dir.join("zone"), text).expect("room for a zone");
     let mut keygen = vec!["-k", "-a", algorithm, "-r", "/dev/urandom"];
     if algorithm.starts_with("RSA") {

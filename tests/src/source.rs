@@ -8,7 +8,10 @@ use std::{
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package stands in the repository").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package stands in the repository")
+        .to_owned()
 }
 
 /// A file of the repository as text.
@@ -46,9 +49,10 @@ fn collect(dir: &Path, files: &mut Vec<RustFile>) {
         if path.is_dir() && !hidden && !path.ends_with("target") {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text =
-                fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let path = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let path =
+                path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
             files.push(RustFile { path, text });
         }
     }
@@ -64,7 +68,9 @@ impl RustFile {
     pub fn is_test(&self) -> bool {
         let parts = self.in_src();
         parts.is_empty()
-            || parts.iter().any(|part| matches!(*part, "tests" | "tests.rs" | "testing" | "testing.rs"))
+            || parts
+                .iter()
+                .any(|part| matches!(*part, "tests" | "tests.rs" | "testing" | "testing.rs"))
     }
 
     /// The room: the top module that it belongs to; `None` for the crate's root and for binaries.
@@ -77,7 +83,8 @@ impl RustFile {
     /// The code without comments, and without the module of unit tests at its end.
     pub fn code(&self) -> String {
         let end = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
-        let lines = self.text[..end].lines().map(|line| line.split("//").next().unwrap_or_default());
+        let lines =
+            self.text[..end].lines().map(|line| line.split("//").next().unwrap_or_default());
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -104,7 +111,9 @@ impl RustFile {
 
 /// The first segments of a path, or of each path of a `{...}` group.
 fn heads(path: &str) -> Vec<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let word = |text: &str| {
+        text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+    };
     if !path.starts_with('{') {
         return vec![word(path)];
     }
@@ -132,7 +141,8 @@ fn heads(path: &str) -> Vec<String> {
 pub fn arrows(package: &str) -> BTreeMap<String, BTreeSet<String>> {
     let files = rust_files(&format!("{package}/src"));
     let shipped = files.iter().filter(|file| !file.is_test());
-    let rooms: BTreeSet<String> = shipped.filter_map(|file| file.room()).map(str::to_owned).collect();
+    let rooms: BTreeSet<String> =
+        shipped.filter_map(|file| file.room()).map(str::to_owned).collect();
     let mut arrows: BTreeMap<String, BTreeSet<String>> =
         rooms.iter().map(|room| (room.clone(), BTreeSet::new())).collect();
     for file in files.iter().filter(|file| !file.is_test()) {
@@ -152,7 +162,10 @@ mod tests {
                     fn f() { crate::chain::g(); super::own() }\n#[cfg(test)]\nmod tests {\n use crate::node;\n}\n";
         let file = |path: &str| RustFile { path: path.into(), text: text.into() };
         let uses = |path: &str| file(path).uses().into_iter().collect::<Vec<_>>();
-        assert_eq!(uses("namechain/src/consensus/mod.rs"), ["chain", "codec", "own", "tree", "types"]);
+        assert_eq!(
+            uses("namechain/src/consensus/mod.rs"),
+            ["chain", "codec", "own", "tree", "types"]
+        );
         assert_eq!(uses("namechain/src/consensus/rules.rs"), ["chain", "codec", "types"]);
         assert_eq!(file("namechain/src/consensus/rules.rs").room(), Some("consensus"));
         assert_eq!(file("namechain/src/bin/namechaind.rs").room(), None);

@@ -39,7 +39,9 @@ impl Unbound {
     /// If the server does not come up.
     pub fn start(data: &[String]) -> Unbound {
         let data: String = data.iter().map(|line| format!(" local-data: '{line}'\n")).collect();
-        Unbound::configured(&format!(" do-not-query-localhost: yes\n local-zone: '.' static\n{data}"))
+        Unbound::configured(&format!(
+            " do-not-query-localhost: yes\n local-zone: '.' static\n{data}"
+        ))
     }
 
     /// Starts it as a recursive server of a world whose zones, the root among them, are all served at one address. With
@@ -50,12 +52,19 @@ impl Unbound {
     pub fn recursing(zones: &[String], at: SocketAddr, anchor: Option<&Path>) -> Unbound {
         let modules = match anchor {
             Some(file) => {
-                format!(" module-config: 'validator iterator'\n trust-anchor-file: {}\n", file.display())
+                format!(
+                    " module-config: 'validator iterator'\n trust-anchor-file: {}\n",
+                    file.display()
+                )
             }
             None => " module-config: 'iterator'\n".to_owned(),
         };
         let stub = |zone: &String| {
-            format!("stub-zone:\n name: '{zone}'\n stub-addr: {}@{}\n stub-prime: no\n", at.ip(), at.port())
+            format!(
+                "stub-zone:\n name: '{zone}'\n stub-addr: {}@{}\n stub-prime: no\n",
+                at.ip(),
+                at.port()
+            )
         };
         let stubs: String = zones.iter().map(stub).collect();
         Unbound::configured(&format!(
@@ -85,9 +94,11 @@ impl Unbound {
     fn try_start(more: &str) -> Option<Unbound> {
         let dir = tempfile::tempdir().expect("a directory for the server");
         certificates(&dir);
-        let [plain, tls, https] = free_ports().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let [plain, tls, https] =
+            free_ports().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let path = dir.path().display();
-        let listen = [plain, tls, https].map(|at| format!(" interface: 127.0.0.1@{}\n", at.port())).concat();
+        let listen =
+            [plain, tls, https].map(|at| format!(" interface: 127.0.0.1@{}\n", at.port())).concat();
         let config = format!(
             "server:\n{listen} tls-port: {}\n https-port: {}\n tls-service-key: {path}/key.pem\n \
              tls-service-pem: {path}/chain.pem\n do-daemonize: no\n username: ''\n chroot: ''\n directory: {path}\n \
@@ -122,7 +133,8 @@ fn certificates(dir: &TempDir) {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = params.self_signed(&ca_key)?;
         let key = KeyPair::generate()?;
-        let server = CertificateParams::new(vec![NAME.to_owned()])?.signed_by(&key, &ca, &ca_key)?;
+        let server =
+            CertificateParams::new(vec![NAME.to_owned()])?.signed_by(&key, &ca, &ca_key)?;
         for (file, text) in
             [("ca.pem", ca.pem()), ("chain.pem", server.pem()), ("key.pem", key.serialize_pem())]
         {
@@ -134,7 +146,8 @@ fn certificates(dir: &TempDir) {
 }
 
 fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    let listeners =
+        [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())
 }
 

@@ -72,7 +72,9 @@ fn question(packet: &[u8]) -> Option<(String, usize)> {
         if len == 0 {
             break;
         }
-        name.push_str(&String::from_utf8_lossy(packet.get(at + 1..at + 1 + len)?).to_ascii_lowercase());
+        name.push_str(
+            &String::from_utf8_lossy(packet.get(at + 1..at + 1 + len)?).to_ascii_lowercase(),
+        );
         name.push('.');
         at += 1 + len;
     }

@@ -44,7 +44,8 @@ impl Validator {
 
     fn try_start(lines: &str) -> Option<Validator> {
         let dir = tempfile::tempdir().expect("a directory for the server");
-        let (path, addr) = (dir.path().display(), SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        let (path, addr) =
+            (dir.path().display(), SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
         let config = format!(
             "server:\n interface: 127.0.0.1@{}\n do-daemonize: no\n username: ''\n chroot: ''\n directory: {path}\n pidfile: ''\n \
              use-syslog: no\n logfile: {path}/unbound.log\n val-log-level: 2\n num-threads: 1\n ede: yes\n \
@@ -95,7 +96,10 @@ impl Drop for Validator {
         if thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("--- the end of unbound's log\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+            eprintln!(
+                "--- the end of unbound's log\n{}",
+                lines[lines.len().saturating_sub(60)..].join("\n")
+            );
         }
     }
 }
@@ -139,17 +143,28 @@ impl Anchors {
     /// If it can't be run.
     pub fn delv(&self, server: SocketAddr, name: &str, rtype: &str) -> (Verdict, String) {
         let output = Command::new("delv")
-            .args([&format!("@{}", server.ip()), "-p", &server.port().to_string(), "-a", &self.file("delv")])
+            .args([
+                &format!("@{}", server.ip()),
+                "-p",
+                &server.port().to_string(),
+                "-a",
+                &self.file("delv"),
+            ])
             .args(["+root=namechain.alt", "-q", name, "-t", rtype])
             .output()
             .expect("delv runs");
-        let said =
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         let has = |words: &str| said.lines().any(|line| line == words);
         let unsigned = has("; unsigned answer") || has("; negative response, unsigned answer");
         let verdict = match () {
             () if unsigned => Verdict::Insecure,
-            () if has("; fully validated") || has("; negative response, fully validated") => Verdict::Secure,
+            () if has("; fully validated") || has("; negative response, fully validated") => {
+                Verdict::Secure
+            }
             () => Verdict::Bogus,
         };
         (verdict, said)

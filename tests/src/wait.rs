@@ -24,7 +24,10 @@ pub fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' deadlines are kept here and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests' deadlines are kept here and nowhere else"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -24,8 +24,8 @@ impl ZoneFile {
     /// # Panics
     /// If the file can't be read.
     pub fn for_server(&self) -> (String, String) {
-        let text =
-            fs::read_to_string(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+        let text = fs::read_to_string(&self.path)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
         let soa = format!("$ORIGIN {0}.\n@ 300 IN SOA {0}. {0}. 1 2 3 4 5\n", self.name);
         (format!("{}.", self.name), soa + &text)
     }
@@ -40,7 +40,10 @@ pub fn in_dir(dir: &Path) -> Vec<ZoneFile> {
     let mut zones: Vec<ZoneFile> = entries
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "zone"))
-        .map(|path| ZoneFile { name: path.file_stem().expect("a name").to_string_lossy().into_owned(), path })
+        .map(|path| ZoneFile {
+            name: path.file_stem().expect("a name").to_string_lossy().into_owned(),
+            path,
+        })
         .collect();
     zones.sort_by(|a, b| a.name.cmp(&b.name));
     zones
@@ -62,7 +65,8 @@ pub fn path(name: &str) -> PathBuf {
 /// If there is no room.
 pub fn make(dir: &Path, count: usize) -> Vec<ZoneFile> {
     for number in 0..count {
-        fs::write(dir.join(format!("made-{number:03}.zone")), text(number)).expect("room for a zone");
+        fs::write(dir.join(format!("made-{number:03}.zone")), text(number))
+            .expect("room for a zone");
     }
     in_dir(dir)
 }
@@ -70,7 +74,8 @@ pub fn make(dir: &Path, count: usize) -> Vec<ZoneFile> {
 /// Which records there are depends on the number's divisors, what is in them on the number.
 fn text(number: usize) -> String {
     let (high, low) = (number / 250, number % 250 + 1);
-    let mut zone = format!("$TTL {}\n@ A 10.{number_hi}.{high}.{low}\n", 60 + number, number_hi = number % 7);
+    let mut zone =
+        format!("$TTL {}\n@ A 10.{number_hi}.{high}.{low}\n", 60 + number, number_hi = number % 7);
     let mut line = |when: usize, text: String| {
         if number.is_multiple_of(when) {
             writeln!(zone, "{text}").expect("writing to a string");

@@ -11,7 +11,7 @@ use messaging::{
     channel::{Carrier, ChannelError, Limits, Local, Refusal, client_config, dial},
     resolve_peer,
 };
-use namechain::types::{Name, Network, SecretKey};
+use namechain_core::types::{Name, Network, SecretKey};
 use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 use serde_json::Value;
 use tests::{
@@ -31,7 +31,8 @@ fn name(text: &str) -> Name {
 /// What the node's chain proves of a name.
 fn proven(world: &World, text: &str) -> VerifiedPeer {
     let said = http::get(world.node.addr("api"), &format!("/v1/names/{text}/proof")).json();
-    let bytes = |field: &str| hex::decode(said[field].as_str().expect("hexadecimal")).expect("hexadecimal");
+    let bytes =
+        |field: &str| hex::decode(said[field].as_str().expect("hexadecimal")).expect("hexadecimal");
     let evidence = Evidence::read(&bytes("header"), &bytes("proof"), Some(&bytes("entry")), None);
     let anchor = Anchor::from_bytes(Network::Dev, &bytes("header")).expect("a header");
     resolve_peer(&anchor, &name(text), &evidence.expect("evidence")).expect("a peer")
@@ -141,7 +142,11 @@ fn a_name_is_called_where_its_record_says() {
     let port = listener.address().port();
     let locator = format!("/ip4/127.0.0.1/udp/{port}/quic-v1");
     alice.publish(&["--locator", "https://alice.example/", "--locator", &locator]);
-    failed(&bob.dial("alice", &["--tcp"]).end(), 3, "no locator that says where to call it over TCP");
+    failed(
+        &bob.dial("alice", &["--tcp"]).end(),
+        3,
+        "no locator that says where to call it over TCP",
+    );
     let mut dialler = bob.dial("alice", &[]);
     dialler.say_all(b"found".to_vec());
     assert_eq!(dialler.event("connected")["sequence"], 2);
@@ -160,7 +165,11 @@ fn who_has_no_key_is_not_called_and_does_not_call() {
     failed(&bob.dial("alice", &nowhere).end(), 3, "no key speaks for bobby");
     failed(&bob.listen(&[]).end(), 3, "no key speaks for bobby");
     let args = ["--json", "peer", "listen", "alice", "--listen", "127.0.0.1"];
-    failed(&bob.user.pipe(&args).end(), 4, "no identity key in your directory of keys speaks for alice");
+    failed(
+        &bob.user.pipe(&args).end(),
+        4,
+        "no identity key in your directory of keys speaks for alice",
+    );
     failed(&alice.dial("alice", &nowhere).end(), 21, "no channel to alice at 127.0.0.1:9");
     failed(&alice.dial("alice", &["--address", "nowhere"]).end(), 2, "'nowhere' is not an address");
     let silent = ["--address", "127.0.0.1:9", "--handshake-timeout", "1"];
@@ -170,8 +179,11 @@ fn who_has_no_key_is_not_called_and_does_not_call() {
 #[test]
 fn who_answers_with_another_key_is_not_spoken_with() {
     let world = World::new();
-    let (alice, bob, mallory) =
-        (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"), Citizen::of(&world, "mallory"));
+    let (alice, bob, mallory) = (
+        Citizen::of(&world, "alice"),
+        Citizen::of(&world, "bobby"),
+        Citizen::of(&world, "mallory"),
+    );
     for (_, flags) in CARRIERS {
         let mut listener = mallory.listen(flags);
         let mut dialler = call(&bob, "alice", listener.address(), flags);
@@ -184,14 +196,21 @@ fn who_answers_with_another_key_is_not_spoken_with() {
         dialler.event("connected");
         dialler.hang_up();
         let listened = listener.end();
-        assert!(listened.code == 0 && listened.output.is_empty() && dialler.end().code == 0, "{listened:?}");
+        assert!(
+            listened.code == 0 && listened.output.is_empty() && dialler.end().code == 0,
+            "{listened:?}"
+        );
     }
     // Alice waits with a key that is replaced meanwhile, then withdrawn.
     let mut listeners = CARRIERS.map(|(_, flags)| alice.listen(flags));
     let addresses = listeners.each_mut().map(|listener| listener.address());
     alice.rotate();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {
-        failed(&call(&bob, "alice", address, flags).end(), 19, "which spoke for alice until height");
+        failed(
+            &call(&bob, "alice", address, flags).end(),
+            19,
+            "which spoke for alice until height",
+        );
     }
     alice.withdraw();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {
@@ -236,9 +255,14 @@ async fn a_caller_with_another_key_is_turned_away() {
 }
 
 /// TLS with bobby's key to a listener, by hand.
-fn tls(world: &World, bob: &Citizen, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+fn tls(
+    world: &World,
+    bob: &Citizen,
+    address: SocketAddr,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let identity = SecretKey::from_seed(&bob.seed(0));
-    let config = client_config(&identity, proven(world, "alice").identity()).expect("a configuration");
+    let config =
+        client_config(&identity, proven(world, "alice").identity()).expect("a configuration");
     let name = ServerName::try_from("namechain.invalid").expect("a name");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
     StreamOwned::new(connection, TcpStream::connect(address).expect("it listens"))

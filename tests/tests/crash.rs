@@ -28,7 +28,12 @@ const NAMES: usize = 200;
 
 /// Registers all zones, some at a time, and calls `each` with the number of names that `zonetool` says are registered
 /// so far; gives up on the rest when `over` is set.
-fn register(user: &User, zones: &[ZoneFile], over: &AtomicBool, each: impl Fn(usize) + Sync) -> Vec<String> {
+fn register(
+    user: &User,
+    zones: &[ZoneFile],
+    over: &AtomicBool,
+    each: impl Fn(usize) + Sync,
+) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -36,8 +41,8 @@ fn register(user: &User, zones: &[ZoneFile], over: &AtomicBool, each: impl Fn(us
             scope.spawn(|| {
                 while let Some(zone) = zones.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let file = zone.path.to_str().expect("UTF-8");
-                    let registered =
-                        user.zonetool_until(over, &["register", &zone.name, "--zone", file, "--wait"]);
+                    let registered = user
+                        .zonetool_until(over, &["register", &zone.name, "--zone", file, "--wait"]);
                     if registered {
                         let mut done = done.lock().expect("no other thread panicked");
                         done.push(zone.name.clone());
@@ -56,7 +61,8 @@ fn register(user: &User, zones: &[ZoneFile], over: &AtomicBool, each: impl Fn(us
 /// The questions of a zone that have one right answer: delegated servers are asked for what is theirs, what leaves the
 /// zone is answered by somebody else, and a circle has no end.
 fn of_the_zone(rows: &[Row], origin: &str) -> Vec<(String, String)> {
-    let cuts: Vec<&str> = rows.iter().filter(|row| row.rtype == "NS").map(|row| row.owner.as_str()).collect();
+    let cuts: Vec<&str> =
+        rows.iter().filter(|row| row.rtype == "NS").map(|row| row.owner.as_str()).collect();
     let below = |name: &str, zone: &str| name == zone || name.ends_with(&format!(".{zone}"));
     let leaves = |name: &str| {
         let is_it = |row: &&Row| row.rtype == "CNAME" && row.owner == name;
@@ -105,7 +111,12 @@ fn two_hundred_names_outlive_kill_9() {
         let dns = resolver.addr("dns");
         let lines = compare::differences(reference.addr, dns, &questions, "+notcp", Depth::Answer);
         let shown = lines.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
-        assert!(lines.is_empty(), "{when}: {} of {} differ:\n{shown}", lines.len(), questions.len());
+        assert!(
+            lines.is_empty(),
+            "{when}: {} of {} differ:\n{shown}",
+            lines.len(),
+            questions.len()
+        );
     };
     check(&resolver, "before");
     let height = height(resolver.addr("api"));
@@ -113,7 +124,11 @@ fn two_hundred_names_outlive_kill_9() {
     let resolver = machine.resolver();
     assert_eq!(self::height(resolver.addr("api")), height);
     check(&resolver, "after kill -9");
-    assert_eq!(upstream.asked(), Vec::<String>::new(), "names of the chain never leave the machine");
+    assert_eq!(
+        upstream.asked(),
+        Vec::<String>::new(),
+        "names of the chain never leave the machine"
+    );
 }
 
 fn height(api: SocketAddr) -> u64 {
@@ -138,8 +153,8 @@ fn kill_9_in_the_middle_loses_nothing_acknowledged() {
         let part = &zones[round * 40..(round + 1) * 40];
         let (count, over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let registered = thread::scope(|scope| {
-            let registering =
-                scope.spawn(|| register(&user, part, &over, |done| count.store(done, Ordering::SeqCst)));
+            let registering = scope
+                .spawn(|| register(&user, part, &over, |done| count.store(done, Ordering::SeqCst)));
             wait::until("eight names", || {
                 (count.load(Ordering::SeqCst) >= 8 || registering.is_finished()).then_some(())
             });
@@ -148,12 +163,17 @@ fn kill_9_in_the_middle_loses_nothing_acknowledged() {
             daemon.kill();
             registering.join().expect("no name is refused")
         });
-        assert!((8..part.len()).contains(&registered.len()), "it was killed in the middle: {registered:?}");
+        assert!(
+            (8..part.len()).contains(&registered.len()),
+            "it was killed in the middle: {registered:?}"
+        );
         acknowledged.extend(registered);
         let daemon = machine.resolver();
         let questions: Vec<(String, String)> =
             acknowledged.iter().map(|name| (format!("www.{name}."), "A".to_owned())).collect();
-        for (question, reply) in questions.iter().zip(dig::ask_all(daemon.addr("dns"), &questions, "")) {
+        for (question, reply) in
+            questions.iter().zip(dig::ask_all(daemon.addr("dns"), &questions, ""))
+        {
             assert_eq!(
                 (reply.status.as_str(), reply.rdata("A").len()),
                 ("NOERROR", 1),

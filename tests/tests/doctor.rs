@@ -52,7 +52,10 @@ impl Patient {
     /// One that has a live upstream and nothing wrong with it.
     fn well(more: &str) -> (Patient, Counting) {
         let upstream = Counting::start();
-        (Patient::new(&upstream.addr.to_string(), &format!("127.0.0.1:{}", free_port()), more), upstream)
+        (
+            Patient::new(&upstream.addr.to_string(), &format!("127.0.0.1:{}", free_port()), more),
+            upstream,
+        )
     }
 
     fn without(self, key: &str) -> Patient {
@@ -72,7 +75,11 @@ impl Patient {
 
     fn starts(&self) -> Daemon {
         let config = self.config();
-        Daemon::start("resolver", &["--json", "--config", config.to_str().expect("UTF-8")], self.home.path())
+        Daemon::start(
+            "resolver",
+            &["--json", "--config", config.to_str().expect("UTF-8")],
+            self.home.path(),
+        )
     }
 
     /// What the doctor says, as text and as JSON.
@@ -125,14 +132,19 @@ impl Said {
     /// There is a finding about this, as bad as that, with these words in its cause and in its remedy.
     fn names(&self, about: &str, verdict: &str, cause: &str, remedy: &str) {
         let found = self.findings.iter().any(|finding| {
-            let has = |key: &str, words: &str| finding[key].as_str().is_some_and(|text| text.contains(words));
+            let has = |key: &str, words: &str| {
+                finding[key].as_str().is_some_and(|text| text.contains(words))
+            };
             has("about", about)
                 && finding["verdict"] == verdict
                 && has("found", cause)
                 && has("remedy", remedy)
         });
         assert!(found, "no {verdict} about {about} with '{cause}' and '{remedy}':\n{}", self.text);
-        assert_eq!(self.code, i32::from(self.findings.iter().any(|finding| finding["verdict"] == "bad")));
+        assert_eq!(
+            self.code,
+            i32::from(self.findings.iter().any(|finding| finding["verdict"] == "bad"))
+        );
     }
 }
 
@@ -160,9 +172,21 @@ fn nothing_is_broken() {
     said.names("resolver", "ok", "answers over TCP", "nothing to do");
     said.names("chain", "ok", "network dev, height 0", "nothing to do");
     let text = trace(&resolver, &["www.example.com", "--fresh"]);
-    says(&text, &["www.example.com. is for legacy DNS", "is asked", "replied in", "NOERROR", "203.0.113.99"]);
+    says(
+        &text,
+        &[
+            "www.example.com. is for legacy DNS",
+            "is asked",
+            "replied in",
+            "NOERROR",
+            "203.0.113.99",
+        ],
+    );
     says(&trace(&resolver, &["www.example.com"]), &["an answer is kept"]);
-    says(&trace(&resolver, &["nobody.namechain.alt", "TXT"]), &["nobody has registered nobody", "NXDOMAIN"]);
+    says(
+        &trace(&resolver, &["nobody.namechain.alt", "TXT"]),
+        &["nobody has registered nobody", "NXDOMAIN"],
+    );
     says(&trace(&resolver, &["printer.local"]), &["special-use", "asked of nobody"]);
 }
 
@@ -172,13 +196,21 @@ fn the_configuration_is_wrong() {
     let said = patient.doctor("a key that there is not");
     said.names("configuration", "bad", "cache-byte", "mend it");
     let mut check = command("resolver", patient.home());
-    let checked = check.arg("--config").arg(patient.config()).arg("check-config").output().expect("it runs");
+    let checked =
+        check.arg("--config").arg(patient.config()).arg("check-config").output().expect("it runs");
     assert_eq!(checked.status.code(), Some(2));
     says(&String::from_utf8_lossy(&checked.stderr), &["resolver.toml: line", "cache-byte"]);
-    let right = Patient { toml: patient.toml.replace("cache-byte = 7", "cache-bytes = 9000000"), ..patient };
+    let right = Patient {
+        toml: patient.toml.replace("cache-byte = 7", "cache-bytes = 9000000"),
+        ..patient
+    };
     let mut check = command("resolver", right.home());
-    let checked =
-        check.arg("--config").arg(right.config()).args(["check-config", "--json"]).output().expect("it runs");
+    let checked = check
+        .arg("--config")
+        .arg(right.config())
+        .args(["check-config", "--json"])
+        .output()
+        .expect("it runs");
     let json: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
     assert_eq!(
         (checked.status.code(), &json["ok"], &json["query_log"]),
@@ -207,8 +239,11 @@ fn the_machine_has_no_such_address() {
 
 #[test]
 fn the_upstream_is_dead() {
-    let patient =
-        Patient::new(&format!("127.0.0.1:{}", free_port()), &format!("127.0.0.1:{}", free_port()), "");
+    let patient = Patient::new(
+        &format!("127.0.0.1:{}", free_port()),
+        &format!("127.0.0.1:{}", free_port()),
+        "",
+    );
     let resolver = patient.starts();
     let said = patient.doctor("nobody is at the upstream's address");
     said.names("upstream", "bad", "Connection refused", "name another with --upstream");
@@ -225,7 +260,10 @@ fn the_upstream_is_this_resolver() {
     let resolver = patient.starts();
     let said = patient.doctor("the upstream is this resolver itself");
     said.names("upstream", "bad", "is this resolver itself", "name another with --upstream");
-    says(&trace(&resolver, &["www.example.com"]), &["no upstream DNS server is configured", "SERVFAIL"]);
+    says(
+        &trace(&resolver, &["www.example.com"]),
+        &["no upstream DNS server is configured", "SERVFAIL"],
+    );
 }
 
 #[test]
@@ -259,7 +297,12 @@ fn the_upstream_shows_another_certificate() {
 fn the_upstream_passes_no_signatures() {
     let (patient, _upstream) = Patient::well("");
     let said = patient.doctor("an upstream that knows nothing of DNSSEC");
-    said.names("upstream", "warn", "passes on nothing that validates", "name an upstream that passes DNSSEC");
+    said.names(
+        "upstream",
+        "warn",
+        "passes on nothing that validates",
+        "name an upstream that passes DNSSEC",
+    );
 }
 
 #[test]
@@ -283,7 +326,12 @@ fn the_system_asks_somebody_else() {
     patient.write("resolv.conf", "nameserver 192.0.2.53\nnameserver nonsense\n");
     patient.write("nsswitch.conf", "hosts: files\n");
     let said = patient.doctor("the machine's DNS server is another");
-    said.names("system's DNS", "warn", "192.0.2.53:53 is asked, not this resolver", "nameserver 127.0.0.1");
+    said.names(
+        "system's DNS",
+        "warn",
+        "192.0.2.53:53 is asked, not this resolver",
+        "nameserver 127.0.0.1",
+    );
     said.names("system's DNS", "warn", "line 2: nameserver nonsense", "mend or remove");
     said.names("host look-ups", "bad", "DNS never", "add \"dns\"");
 }
@@ -308,7 +356,8 @@ fn the_chain_is_stale() {
     };
     let resolver = patient.starts();
     let said = patient.doctor("a node that hears of no blocks");
-    let chain = said.findings.iter().find(|finding| finding["about"] == "chain").expect("a finding");
+    let chain =
+        said.findings.iter().find(|finding| finding["about"] == "chain").expect("a finding");
     assert_ne!(chain["verdict"], "ok", "{chain}");
     said.names("chain", chain["verdict"].as_str().expect("text"), "0 peers", "--peer MULTIADDR");
     trace(&resolver, &["alice.namechain.alt"]);
@@ -318,8 +367,9 @@ fn the_chain_is_stale() {
 fn the_node_is_gone() {
     let (patient, _upstream) = Patient::well("");
     let node = format!("node = 'http://127.0.0.1:{}'\n", free_port());
-    let patient =
-        Patient { toml: patient.toml.clone() + &node, ..patient }.without("data-dir").without("network");
+    let patient = Patient { toml: patient.toml.clone() + &node, ..patient }
+        .without("data-dir")
+        .without("network");
     let resolver = patient.starts();
     let said = patient.doctor("the node that it asks does not run");
     said.names("chain", "bad", "127.0.0.1", "start that node (namechaind)");

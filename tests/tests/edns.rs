@@ -8,7 +8,14 @@ use tests::{machine::Machine, tools, upstream::Counting, zones};
 /// What dig prints, whatever the status.
 fn dig(server: SocketAddr, args: &str) -> String {
     let output = Command::new("dig")
-        .args(["-r", &format!("@{}", server.ip()), "-p", &server.port().to_string(), "+tries=2", "+time=20"])
+        .args([
+            "-r",
+            &format!("@{}", server.ip()),
+            "-p",
+            &server.port().to_string(),
+            "+tries=2",
+            "+time=20",
+        ])
         .args(["+noshowsearch", "+noidnin", "+noidnout"])
         .args(args.split_whitespace())
         .output()
@@ -37,8 +44,18 @@ const CHECKS: &[Check] = &[
     Check("plain DNS, AD and CD", "+noedns +adflag +cdflag NAME A", &[OK, ANSWER, " cd;"], &[OPT]),
     Check("plain DNS, the Z bit", "+noedns +zflag NAME A", &[OK, ANSWER], &[OPT, "MBZ"]),
     Check("EDNS", "+nocookie NAME A", &[OK, ANSWER, EDNS], &["COOKIE"]),
-    Check("EDNS, DO", "+nocookie +dnssec NAME A", &[OK, ANSWER, "version: 0, flags: do; udp: 1232"], &[]),
-    Check("EDNS, an unknown option", "+nocookie +ednsopt=100 NAME A", &[OK, ANSWER, EDNS], &[UNKNOWN]),
+    Check(
+        "EDNS, DO",
+        "+nocookie +dnssec NAME A",
+        &[OK, ANSWER, "version: 0, flags: do; udp: 1232"],
+        &[],
+    ),
+    Check(
+        "EDNS, an unknown option",
+        "+nocookie +ednsopt=100 NAME A",
+        &[OK, ANSWER, EDNS],
+        &[UNKNOWN],
+    ),
     Check(
         "EDNS, an unknown option with data",
         "+nocookie +ednsopt=100:00112233 NAME A",
@@ -70,8 +87,18 @@ const CHECKS: &[Check] = &[
         &["status: BADVERS", EDNS, "ANSWER: 0"],
         &["MBZ"],
     ),
-    Check("EDNS version 255", "+nocookie +edns=255 +noednsneg NAME A", &["status: BADVERS", EDNS], &[]),
-    Check("a cookie", "+cookie=0102030405060708 NAME A", &[OK, ANSWER, "; COOKIE: 0102030405060708"], &[]),
+    Check(
+        "EDNS version 255",
+        "+nocookie +edns=255 +noednsneg NAME A",
+        &["status: BADVERS", EDNS],
+        &[],
+    ),
+    Check(
+        "a cookie",
+        "+cookie=0102030405060708 NAME A",
+        &[OK, ANSWER, "; COOKIE: 0102030405060708"],
+        &[],
+    ),
     Check(
         "a cookie of another server's",
         "+cookie=0102030405060708aaaaaaaaaaaaaaaa NAME A",
@@ -97,10 +124,20 @@ const CHECKS: &[Check] = &[
         &["CLIENT-SUBNET"],
     ),
     Check("a name for the server", "+nocookie +nsid NAME A", &[OK, ANSWER, EDNS], &["NSID"]),
-    Check("padding without encryption", "+nocookie +padding=128 NAME A", &[OK, ANSWER, EDNS], &["PAD"]),
+    Check(
+        "padding without encryption",
+        "+nocookie +padding=128 NAME A",
+        &[OK, ANSWER, EDNS],
+        &["PAD"],
+    ),
     Check("a small buffer", "+nocookie +bufsize=1 NAME A", &[OK, ANSWER, EDNS], &[]),
     Check("a large buffer", "+nocookie +bufsize=65535 NAME A", &[OK, ANSWER, EDNS], &[]),
-    Check("an unknown operation", "+nocookie +opcode=15 NAME A", &["status: NOTIMP", EDNS, "EDE: 21"], &[]),
+    Check(
+        "an unknown operation",
+        "+nocookie +opcode=15 NAME A",
+        &["status: NOTIMP", EDNS, "EDE: 21"],
+        &[],
+    ),
     Check("STATUS", "+nocookie +opcode=STATUS NAME A", &["status: NOTIMP", "EDE: 21"], &[]),
     Check("NOTIFY", "+nocookie +opcode=NOTIFY NAME SOA", &["status: NOTIMP", "EDE: 21"], &[]),
     Check("an operation without EDNS", "+noedns +opcode=15 NAME A", &["status: NOTIMP"], &[OPT]),
@@ -123,7 +160,12 @@ const CHECKS: &[Check] = &[
 
 /// Only over TCP: dig asks for these as transfers.
 const TCP_CHECKS: &[Check] = &[
-    Check("keep-alive", "+nocookie +keepalive NAME A", &[OK, ANSWER, "TCP KEEPALIVE: 10.0 secs"], &[]),
+    Check(
+        "keep-alive",
+        "+nocookie +keepalive NAME A",
+        &[OK, ANSWER, "TCP KEEPALIVE: 10.0 secs"],
+        &[],
+    ),
     Check("whole over TCP", "+nocookie +bufsize=512 NAME A", &[OK, ANSWER], &[" tc "]),
 ];
 
@@ -136,11 +178,14 @@ fn run(server: SocketAddr, path: &str, options: &str, checks: &[Check]) -> Vec<S
             for pass in ["first", "again"] {
                 let args = format!("{options} {}", args.replace("NAME", name));
                 let said = dig(server, &args);
-                let missing: Vec<&&str> = wanted.iter().filter(|text| !said.contains(**text)).collect();
-                let wrong: Vec<&&str> = unwanted.iter().filter(|text| said.contains(**text)).collect();
+                let missing: Vec<&&str> =
+                    wanted.iter().filter(|text| !said.contains(**text)).collect();
+                let wrong: Vec<&&str> =
+                    unwanted.iter().filter(|text| said.contains(**text)).collect();
                 if !missing.is_empty() || !wrong.is_empty() {
-                    let why =
-                        format!("{path}: {what} ({pass}, dig {args}): missing {missing:?}, there {wrong:?}");
+                    let why = format!(
+                        "{path}: {what} ({pass}, dig {args}): missing {missing:?}, there {wrong:?}"
+                    );
                     failures.push(format!("{why}\n{said}"));
                 }
             }

@@ -73,14 +73,21 @@ impl Site {
     fn kdig(&self, key: &str, options: &str, name: &str) -> String {
         let address = self.resolver.addr(key);
         let output = Command::new("kdig")
-            .args([&format!("@{}", address.ip()), "-p", &address.port().to_string(), "+time=10", "+retry=1"])
+            .args([
+                &format!("@{}", address.ip()),
+                "-p",
+                &address.port().to_string(),
+                "+time=10",
+                "+retry=1",
+            ])
             .arg(format!("+tls-ca={}", self.certificate.file().display()))
             .arg("+tls-hostname=dns.example")
             .args(options.split_whitespace())
             .args([name, "A"])
             .output()
             .expect("kdig runs");
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
     }
 
     /// Status, headers and body.
@@ -91,7 +98,13 @@ impl Site {
         let _ = fs::remove_file(&body);
         let output = Command::new("curl")
             .args(["-sS", "--max-time", "20", "-D", "-", "-w", "%{http_code} %{http_version}"])
-            .args(["--noproxy", "*", "--resolve", &format!("dns.example:{port}:127.0.0.1"), "--cacert"])
+            .args([
+                "--noproxy",
+                "*",
+                "--resolve",
+                &format!("dns.example:{port}:127.0.0.1"),
+                "--cacert",
+            ])
             .arg(self.certificate.file())
             .arg("-o")
             .arg(&body)
@@ -118,12 +131,19 @@ fn kdig_is_answered_over_each_and_padded() {
         ("dns_https", "+https=/dns-query +https-get"),
         ("dns_quic", "+quic"),
     ] {
-        for (name, address) in [("www.alice.", "192.0.2.10"), ("www.example.com.", "203.0.113.99")] {
+        for (name, address) in [("www.alice.", "192.0.2.10"), ("www.example.com.", "203.0.113.99")]
+        {
             let said = site.kdig(key, &format!("{transport} +padding=128"), name);
-            assert!(said.contains("status: NOERROR") && said.contains(address), "{transport} {name}: {said}");
+            assert!(
+                said.contains("status: NOERROR") && said.contains(address),
+                "{transport} {name}: {said}"
+            );
             assert!(said.contains("Received 468 B"), "{transport}: {said}");
             let said = site.kdig(key, &format!("{transport} +noedns"), name);
-            assert!(said.contains(address) && !said.contains("Received 468 B"), "{transport}: {said}");
+            assert!(
+                said.contains(address) && !said.contains("Received 468 B"),
+                "{transport}: {said}"
+            );
         }
         let said = site.kdig(key, transport, "x.test.");
         assert!(said.contains("status: NXDOMAIN"), "{transport}: {said}");
@@ -182,7 +202,8 @@ fn curl_gets_what_rfc_8484_says() {
 
 #[test]
 fn another_resolver_is_answered_by_ca_and_by_pin_and_a_renewed_certificate_is_taken_up() {
-    let test = "another_resolver_is_answered_by_ca_and_by_pin_and_a_renewed_certificate_is_taken_up";
+    let test =
+        "another_resolver_is_answered_by_ca_and_by_pin_and_a_renewed_certificate_is_taken_up";
     if !tools::available(test, &["dig"]) {
         return;
     }
@@ -236,14 +257,20 @@ fn junk_and_clients_that_go_away_keep_nobody_from_an_answer() {
         // Half a question in TLS, and gone.
         half(
             address,
-            if key == "dns_tls" { b"\x00\xff\x00" } else { b"POST /dns-query HTTP/1.1\r\nContent-Le" },
+            if key == "dns_tls" {
+                b"\x00\xff\x00"
+            } else {
+                b"POST /dns-query HTTP/1.1\r\nContent-Le"
+            },
         );
     }
     let quic = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     for junk in [&b"x"[..], &[0xc0; 1_200], &[0x40; 600]] {
         quic.send_to(junk, site.resolver.addr("dns_quic")).expect("it is sent");
     }
-    for (key, transport) in [("dns_tls", "+tls"), ("dns_https", "+https=/dns-query"), ("dns_quic", "+quic")] {
+    for (key, transport) in
+        [("dns_tls", "+tls"), ("dns_https", "+https=/dns-query"), ("dns_quic", "+quic")]
+    {
         let said = site.kdig(key, transport, "www.alice.");
         assert!(said.contains("192.0.2.10"), "{transport}: {said}");
     }
@@ -270,7 +297,8 @@ fn gnutls_knows_the_raw_key() {
     let upstream = Counting::start();
     let home = tempfile::tempdir().expect("a directory");
     let key = home.path().join("tls.key");
-    let config = format!("[encrypted]\nlisten-tls = ['127.0.0.1:0']\nraw-key = '{}'\n", key.display());
+    let config =
+        format!("[encrypted]\nlisten-tls = ['127.0.0.1:0']\nraw-key = '{}'\n", key.display());
     let machine = Machine::with_config(upstream.addr, &config);
     let resolver = machine.resolver();
     let pin = resolver.line["dns_pin"].as_str().expect("a pin").to_owned();
@@ -283,10 +311,17 @@ fn gnutls_knows_the_raw_key() {
         .arg(&spki)
         .status();
     assert!(made.is_ok_and(|status| status.success()));
-    let hash =
-        Command::new("openssl").args(["dgst", "-sha256", "-r"]).arg(&spki).output().expect("openssl runs");
+    let hash = Command::new("openssl")
+        .args(["dgst", "-sha256", "-r"])
+        .arg(&spki)
+        .output()
+        .expect("openssl runs");
     assert!(String::from_utf8_lossy(&hash.stdout).starts_with(&pin), "{hash:?} {pin}");
-    let said = handshake(resolver.addr("dns_tls"), "NORMAL:+CTYPE-CLI-RAWPK:+CTYPE-SRV-RAWPK", home.path());
+    let said = handshake(
+        resolver.addr("dns_tls"),
+        "NORMAL:+CTYPE-CLI-RAWPK:+CTYPE-SRV-RAWPK",
+        home.path(),
+    );
     assert!(said.contains("Handshake was completed") && said.contains("Raw Public Key"), "{said}");
     let said = handshake(resolver.addr("dns_tls"), "NORMAL", home.path());
     assert!(
@@ -297,7 +332,15 @@ fn gnutls_knows_the_raw_key() {
 
 fn handshake(address: SocketAddr, priority: &str, home: &Path) -> String {
     let output = Command::new(tools::find("gnutls-cli").expect("it is installed"))
-        .args(["--insecure", "--alpn", "dot", "--priority", priority, "-p", &address.port().to_string()])
+        .args([
+            "--insecure",
+            "--alpn",
+            "dot",
+            "--priority",
+            priority,
+            "-p",
+            &address.port().to_string(),
+        ])
         .arg(address.ip().to_string())
         .env("HOME", home)
         .current_dir(home)

@@ -15,7 +15,7 @@ use std::{
 };
 
 use messaging::channel::{client_config, server_config};
-use namechain::types::{Network, PublicKey, SecretKey, Signature};
+use namechain_core::types::{Network, PublicKey, SecretKey, Signature};
 use rustls::{ClientConnection, ServerConnection, StreamOwned, pki_types::ServerName};
 use tests::{peers::Citizen, people::World, pipe::Pipe, tools, wait};
 
@@ -26,7 +26,8 @@ const MAGIC: [u8; 4] = Network::Dev.magic();
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |chunk: &[u8]| {
-        let bits = (0..3).fold(0_u32, |bits, at| bits << 8 | u32::from(*chunk.get(at).unwrap_or(&0)));
+        let bits =
+            (0..3).fold(0_u32, |bits, at| bits << 8 | u32::from(*chunk.get(at).unwrap_or(&0)));
         let digit = |at: usize| char::from(DIGITS[(bits >> (18 - 6 * at)) as usize & 63]);
         (0..4).map(|at| if at <= chunk.len() { digit(at) } else { '=' }).collect::<String>()
     };
@@ -49,7 +50,8 @@ fn files(seed: [u8; 32]) -> Files {
         path
     };
     let PublicKey(key) = SecretKey::from_seed(&seed).public();
-    let secret = [hex::decode("302e020100300506032b657004220420").expect("hexadecimal"), seed.to_vec()];
+    let secret =
+        [hex::decode("302e020100300506032b657004220420").expect("hexadecimal"), seed.to_vec()];
     let public = [hex::decode("302a300506032b6570032100").expect("hexadecimal"), key.to_vec()];
     let secret = write("secret.pem", "PRIVATE KEY", secret.concat());
     let public = write("public.pem", "PUBLIC KEY", public.concat());
@@ -73,7 +75,9 @@ struct Dialler {
 const MODE: &[u8] = b"- Simple Client Mode:\n\n";
 
 fn gnutls(command: &mut Command, files: &Files, home: &Path) {
-    command.args(["--priority", PRIORITY, "--alpn", "namechain/1", "--rawpkkeyfile"]).arg(&files.secret);
+    command
+        .args(["--priority", PRIORITY, "--alpn", "namechain/1", "--rawpkkeyfile"])
+        .arg(&files.secret);
     command.arg("--rawpkfile").arg(&files.public).current_dir(home).env("HOME", home);
 }
 
@@ -86,7 +90,13 @@ impl Dialler {
         let mut command = Command::new("stdbuf");
         command.arg("-o0").arg(tools::find("gnutls-cli").expect("it is installed"));
         gnutls(&mut command, &files, &home);
-        command.args(["--insecure", "--keymatexport", "EXPORTER-namechain/1", "--keymatexportsize", "32"]);
+        command.args([
+            "--insecure",
+            "--keymatexport",
+            "EXPORTER-namechain/1",
+            "--keymatexportsize",
+            "32",
+        ]);
         command.args(["-p", &address.port().to_string(), "127.0.0.1"]);
         let errors = fs::File::create(home.join("errors")).expect("room");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
@@ -111,7 +121,11 @@ impl Dialler {
             let ended = self.ended.load(Ordering::SeqCst);
             let output = self.output.lock().expect("nobody panics with it");
             let found = enough(&output[self.heard..]);
-            assert!(found.is_some() || !ended, "gnutls-cli ended: {}", String::from_utf8_lossy(&output));
+            assert!(
+                found.is_some() || !ended,
+                "gnutls-cli ended: {}",
+                String::from_utf8_lossy(&output)
+            );
             found
         })
     }
@@ -132,7 +146,8 @@ impl Dialler {
         let told = self.told();
         assert!(told.contains("TLS1.3-Raw Public Key"), "{told}");
         let line = told.lines().find_map(|line| line.strip_prefix("- Key material: "));
-        hex::decode(line.unwrap_or_else(|| panic!("no key material in {told}"))).expect("hexadecimal")
+        hex::decode(line.unwrap_or_else(|| panic!("no key material in {told}")))
+            .expect("hexadecimal")
     }
 
     fn say(&mut self, bytes: &[u8]) {
@@ -141,8 +156,8 @@ impl Dialler {
     }
 
     fn hear(&mut self, length: usize) -> Vec<u8> {
-        let heard =
-            self.printed("what the other side says", |output| output.get(..length).map(<[u8]>::to_vec));
+        let heard = self
+            .printed("what the other side says", |output| output.get(..length).map(<[u8]>::to_vec));
         self.heard += length;
         heard
     }
@@ -246,7 +261,8 @@ fn a_listener_tells_gnutls_keys_apart() {
     for (seed, believed) in [(bob.seed(0), true), ([9; 32], false)] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let config = server_config(&SecretKey::from_seed(&alice.seed(0)), wanted).expect("a configuration");
+        let config =
+            server_config(&SecretKey::from_seed(&alice.seed(0)), wanted).expect("a configuration");
         let server = thread::spawn(move || {
             let (stream, _) = listener.accept().expect("a call");
             let connection = ServerConnection::new(Arc::new(config)).expect("a connection");
@@ -263,7 +279,10 @@ fn a_listener_tells_gnutls_keys_apart() {
         match server.join().expect("it ends") {
             Ok(heard) => assert!(believed && &heard == b"hello"),
             Err(error) => {
-                assert!(!believed && error.to_string().contains("invalid peer certificate"), "{error}")
+                assert!(
+                    !believed && error.to_string().contains("invalid peer certificate"),
+                    "{error}"
+                )
             }
         }
     }
@@ -286,14 +305,16 @@ impl Drop for Server {
 /// A port that was free a moment ago: `gnutls-serv` can't be asked for any.
 fn serve(seed: [u8; 32]) -> (Server, SocketAddr) {
     wait::until("gnutls-serv on a free port", || {
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
+        let address =
+            TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
         let files = files(seed);
         let home = files.secret.parent().expect("a directory").to_owned();
         let mut command = Command::new(tools::find("gnutls-serv").expect("it is installed"));
         gnutls(&mut command, &files, &home);
         command.args(["--echo", "--require-client-cert", "-p", &address.port().to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut server = Server { child: command.spawn().expect("gnutls-serv runs"), _files: files };
+        let mut server =
+            Server { child: command.spawn().expect("gnutls-serv runs"), _files: files };
         let there = wait::until("gnutls-serv or its end", || {
             if server.child.try_wait().expect("it can be waited for").is_some() {
                 return Some(false);
@@ -315,18 +336,23 @@ fn gnutls_is_called() {
         let config = client_config(&bobs, alices).expect("a configuration");
         let name = ServerName::try_from("namechain.invalid").expect("a name");
         let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
-        let mut stream = StreamOwned::new(connection, TcpStream::connect(address).expect("it listens"));
+        let mut stream =
+            StreamOwned::new(connection, TcpStream::connect(address).expect("it listens"));
         let mut heard = [0; 6];
         let echoed = stream.write_all(b"hello\n").and_then(|()| stream.read_exact(&mut heard));
         match echoed {
             Ok(()) => assert!(believed && &heard == b"hello\n"),
             Err(error) => {
-                assert!(!believed && error.to_string().contains("invalid peer certificate"), "{error}")
+                assert!(
+                    !believed && error.to_string().contains("invalid peer certificate"),
+                    "{error}"
+                )
             }
         }
         // The command line: with the right key it waits for a HELLO, which GnuTLS knows nothing of.
         let address = address.to_string();
-        let dialled = bob.dial("alice", &["--tcp", "--handshake-timeout", "2", "--address", &address]).end();
+        let dialled =
+            bob.dial("alice", &["--tcp", "--handshake-timeout", "2", "--address", &address]).end();
         let (code, words) =
             if believed { (21, "nothing came of it") } else { (19, "who answers is not alice") };
         assert_eq!(dialled.code, code, "{dialled:?}");

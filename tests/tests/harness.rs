@@ -28,9 +28,15 @@ fn a_comparison_finds_what_differs_and_nothing_else() {
         questions.extend(compare::questions(&dig::transfer(one.addr, origin)));
     }
     for depth in [Depth::Answer, Depth::Sections] {
-        assert_eq!(compare::differences(one.addr, same.addr, &questions, "", depth), Vec::<String>::new());
+        assert_eq!(
+            compare::differences(one.addr, same.addr, &questions, "", depth),
+            Vec::<String>::new()
+        );
         let found = compare::differences(one.addr, other.addr, &questions, "", depth);
         let of = |name: &str| found.iter().any(|line| line.starts_with(name));
-        assert!(of("mail.alice. A") && of("mx1.postoffice. A") && !of("www.alice. A"), "{found:#?}");
+        assert!(
+            of("mail.alice. A") && of("mx1.postoffice. A") && !of("www.alice. A"),
+            "{found:#?}"
+        );
     }
 }

@@ -45,7 +45,8 @@ impl Random {
 
 /// Noise, questions cut short, questions with bytes changed, and headers that promise what does not follow.
 fn packet(random: &mut Random) -> Vec<u8> {
-    let names = ["www.alice.", "alice.", "x.wildcard.", "example.com.", "a.namechain.alt.", "localhost."];
+    let names =
+        ["www.alice.", "alice.", "x.wildcard.", "example.com.", "a.namechain.alt.", "localhost."];
     let name = names[random.below(names.len())];
     let rtype = random.below(300) as u16;
     let mut query = upstream::query(random.next() as u16, name, rtype);
@@ -118,7 +119,11 @@ fn ten_thousand_random_and_truncated_packets() {
         socket.send_to(&packet(&mut random), dns).expect("loopback takes it");
         while let Ok((len, _)) = socket.recv_from(&mut buffer) {
             answers += 1;
-            assert!(len >= 12 && buffer[2] & 0x80 != 0, "an answer is a response: {:02x?}", &buffer[..len]);
+            assert!(
+                len >= 12 && buffer[2] & 0x80 != 0,
+                "an answer is a response: {:02x?}",
+                &buffer[..len]
+            );
             assert!(len <= 1_232, "{len} bytes over UDP");
         }
         if sent.is_multiple_of(BURST) {
@@ -143,7 +148,9 @@ fn over_tcp(dns: SocketAddr, length: u16, message: &[u8]) -> Vec<u8> {
     let mut buffer = [0; 4_096];
     while let Ok(len @ 1..) = stream.read(&mut buffer) {
         answer.extend_from_slice(&buffer[..len]);
-        if answer.len() >= 2 && answer.len() >= 2 + usize::from(u16::from_be_bytes([answer[0], answer[1]])) {
+        if answer.len() >= 2
+            && answer.len() >= 2 + usize::from(u16::from_be_bytes([answer[0], answer[1]]))
+        {
             break;
         }
     }
@@ -173,9 +180,13 @@ fn messages_over_tcp_that_are_too_long_cut_short_or_nothing() {
             &answer[..20.min(answer.len())]
         );
     }
-    for (length, message) in
-        [(0, &[][..]), (12, &[]), (1, &[0]), (u16::MAX, &question), (question.len() as u16, &question[..5])]
-    {
+    for (length, message) in [
+        (0, &[][..]),
+        (12, &[]),
+        (1, &[0]),
+        (u16::MAX, &question),
+        (question.len() as u16, &question[..5]),
+    ] {
         let answer = over_tcp(dns, length, message);
         assert!(answer.is_empty() || answer[4] & 0x80 != 0, "{length}: {answer:02x?}");
     }
@@ -198,7 +209,11 @@ fn bodies_that_are_too_large_and_requests_that_are_none() {
     let api = resolver.addr("api");
     let body = format!("{{\"operation\": \"{}\"}}", "ab".repeat(8 << 20));
     let answer = http::post(api, "/v1/ops", &body);
-    assert_eq!((answer.status, answer.json()["code"].as_str()), (413, Some("too-large")), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.json()["code"].as_str()),
+        (413, Some("too-large")),
+        "{answer:?}"
+    );
     let deep = format!("{{\"operation\": {}", "[".repeat(50_000));
     assert_eq!(http::post(api, "/v1/ops", &deep).status, 400);
     let mut random = Random(SEED);

@@ -12,8 +12,20 @@ use tests::{
 fn node(namespace: &str, address: &str, args: &[&str]) -> (Daemon, TempDir) {
     let home = tempfile::tempdir().expect("a home");
     let mut command = command_in(namespace, "namechaind", home.path());
-    command.args(["--network", "test", "--api", "127.0.0.1:0", "--json", "--mine", "off", "--data-dir"]);
-    command.arg(home.path().join("data")).args(["--listen", &format!("/ip4/{address}/tcp/0")]).args(args);
+    command.args([
+        "--network",
+        "test",
+        "--api",
+        "127.0.0.1:0",
+        "--json",
+        "--mine",
+        "off",
+        "--data-dir",
+    ]);
+    command
+        .arg(home.path().join("data"))
+        .args(["--listen", &format!("/ip4/{address}/tcp/0")])
+        .args(args);
     (Daemon::from_command(command, home.path()), home)
 }
 
@@ -32,8 +44,12 @@ fn nodes_on_a_local_network_find_each_other_unless_told_not_to() {
     let alone = node(&machines[2].0, &machines[2].1, &["--no-mdns"]);
     let one = node(&machines[0].0, &machines[0].1, &[]);
     let two = node(&machines[1].0, &machines[1].1, &[]);
-    wait::until("a peer on the local network", || (peers(&machines[0].0, &one).len() == 1).then_some(()));
-    wait::until("a peer on the local network", || (peers(&machines[1].0, &two).len() == 1).then_some(()));
+    wait::until("a peer on the local network", || {
+        (peers(&machines[0].0, &one).len() == 1).then_some(())
+    });
+    wait::until("a peer on the local network", || {
+        (peers(&machines[1].0, &two).len() == 1).then_some(())
+    });
     // It was there first, and has had as much time as the others took.
     assert_eq!(peers(&machines[2].0, &alone), Vec::<Value>::new());
 }

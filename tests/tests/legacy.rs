@@ -63,7 +63,12 @@ fn through_us(test: &str, options: &str, zones: fn() -> Vec<(String, String)>) {
     for pass in ["from the server", "from the cache"] {
         let lines = compare::differences(authority.addr, dns, &questions, options, Depth::PassedOn);
         let shown = lines.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
-        assert!(lines.is_empty(), "{pass}: {} of {} differ:\n{shown}", lines.len(), questions.len());
+        assert!(
+            lines.is_empty(),
+            "{pass}: {} of {} differ:\n{shown}",
+            lines.len(),
+            questions.len()
+        );
     }
 }
 
@@ -94,7 +99,8 @@ fn an_alias_that_leaves_its_zone_is_followed() {
         return;
     }
     let mut zones = legacy_zones();
-    let text = "$ORIGIN example.net.\n@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nwww 60 A 192.0.2.90\n";
+    let text =
+        "$ORIGIN example.net.\n@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nwww 60 A 192.0.2.90\n";
     zones.push(("example.net.".to_owned(), text.to_owned()));
     let authority = Nsd::start(&zones);
     let machine = Machine::new(authority.addr);
@@ -117,21 +123,33 @@ fn what_does_not_fit_is_cut_and_whole_over_tcp() {
     let machine = Machine::new(authority.addr);
     let resolver = machine.resolver();
     let dns = resolver.addr("dns");
-    for (name, rtype, count) in [("big.example.org.", "TXT", 8), ("pool.example.org.", "AAAA", 120)] {
+    for (name, rtype, count) in [("big.example.org.", "TXT", 8), ("pool.example.org.", "AAAA", 120)]
+    {
         for options in ["+ignore +bufsize=4096", "+ignore +noedns"] {
             let cut = dig::ask(dns, name, rtype, options);
             assert!(cut.has("tc") && cut.size <= 1_232, "{name} {options}: {cut:?}");
         }
         let whole = dig::ask(dns, name, rtype, "+tcp");
-        assert_eq!((whole.rdata(rtype).len(), whole.has("tc")), (count, false), "{name}: {whole:?}");
-        assert_eq!(dig::ask(dns, name, rtype, "").rdata(rtype).len(), count, "dig asks again over TCP");
+        assert_eq!(
+            (whole.rdata(rtype).len(), whole.has("tc")),
+            (count, false),
+            "{name}: {whole:?}"
+        );
+        assert_eq!(
+            dig::ask(dns, name, rtype, "").rdata(rtype).len(),
+            count,
+            "dig asks again over TCP"
+        );
     }
 }
 
 /// An answer is kept no longer than it may be: with TTL 0 not at all, and "there is none" as long as the SOA says.
 #[test]
 fn a_server_that_goes_away_is_missed_only_for_what_is_not_kept() {
-    if !tools::available("a_server_that_goes_away_is_missed_only_for_what_is_not_kept", &["dig", "nsd"]) {
+    if !tools::available(
+        "a_server_that_goes_away_is_missed_only_for_what_is_not_kept",
+        &["dig", "nsd"],
+    ) {
         return;
     }
     let authority = Nsd::start(&legacy_zones());
@@ -161,6 +179,10 @@ fn a_server_that_goes_away_is_missed_only_for_what_is_not_kept() {
     }
     for name in ["none.example.org.", "mail.example.org."] {
         let reply = dig::ask(dns, name, "A", "");
-        assert_eq!((reply.status.as_str(), reply.ede.is_empty()), ("SERVFAIL", false), "{name}: {reply:?}");
+        assert_eq!(
+            (reply.status.as_str(), reply.ede.is_empty()),
+            ("SERVFAIL", false),
+            "{name}: {reply:?}"
+        );
     }
 }

@@ -18,7 +18,11 @@ fn a_name_answers_with_all_its_records() {
         ("alice.", "AAAA", vec!["2001:db8::10"]),
         ("alice.", "MX", vec!["10 mail.alice.", "20 mail.example.net."]),
         ("alice.", "TXT", vec!["\"v=spf1 mx -all\""]),
-        ("alice.", "CAA", vec!["0 iodef \"mailto:alice@example.net\"", "0 issue \"letsencrypt.org\""]),
+        (
+            "alice.",
+            "CAA",
+            vec!["0 iodef \"mailto:alice@example.net\"", "0 issue \"letsencrypt.org\""],
+        ),
         ("alice.", "HTTPS", vec!["1 . alpn=\"h2,h3\" ipv4hint=192.0.2.10 ipv6hint=2001:db8::10"]),
         ("www.alice.", "A", vec!["192.0.2.10"]),
         ("blog.alice.", "CNAME", vec!["www.alice."]),
@@ -39,7 +43,11 @@ fn a_name_answers_with_all_its_records() {
             assert_eq!(reply.rdata(rtype), expected, "{name} {rtype} {options}: {reply:?}");
             assert!(reply.has("aa") && reply.has("ra"), "{name} {rtype} {options}: {reply:?}");
             assert!(reply.answer.iter().all(|row| row.ttl == 3600), "{reply:?}");
-            assert_eq!(reply.edns_size, (options != "+noedns").then_some(1_232), "{name} {rtype} {options}");
+            assert_eq!(
+                reply.edns_size,
+                (options != "+noedns").then_some(1_232),
+                "{name} {rtype} {options}"
+            );
         }
     }
     // A CNAME is followed inside the zone.
@@ -47,7 +55,10 @@ fn a_name_answers_with_all_its_records() {
     assert_eq!((blog.rdata("CNAME"), blog.rdata("A")), (vec!["www.alice."], vec!["192.0.2.10"]));
     // Case is not looked at, and is given back as asked.
     let upper = dig::ask(dns, "WwW.aLiCe.", "A", "");
-    assert_eq!((upper.rdata("A"), upper.answer[0].owner.as_str()), (vec!["192.0.2.10"], "WwW.aLiCe."));
+    assert_eq!(
+        (upper.rdata("A"), upper.answer[0].owner.as_str()),
+        (vec!["192.0.2.10"], "WwW.aLiCe.")
+    );
 }
 
 #[test]
@@ -71,7 +82,11 @@ fn what_is_not_there_comes_with_a_soa() {
         ("www.not-registered.namechain.alt.", "A", "NXDOMAIN"),
     ] {
         let reply = dig::ask(dns, name, rtype, "");
-        assert_eq!((reply.status.as_str(), reply.answer.len()), (status, 0), "{name} {rtype}: {reply:?}");
+        assert_eq!(
+            (reply.status.as_str(), reply.answer.len()),
+            (status, 0),
+            "{name} {rtype}: {reply:?}"
+        );
         let soa: Vec<&str> = reply.authority.iter().map(|row| row.rtype.as_str()).collect();
         assert_eq!(soa, ["SOA"], "{name} {rtype}: {reply:?}");
     }
@@ -94,7 +109,10 @@ fn a_name_stands_at_the_root_and_under_namechain_alt() {
         assert_eq!(reply.rdata("A"), ["192.0.2.10"], "{reply:?}");
         assert!(reply.has("aa"), "{reply:?}");
         let mail = dig::ask(dns, &format!("alice.{mount}"), "MX", "");
-        assert_eq!(mail.rdata("MX"), [format!("10 mail.alice.{mount}"), "20 mail.example.net.".to_owned()]);
+        assert_eq!(
+            mail.rdata("MX"),
+            [format!("10 mail.alice.{mount}"), "20 mail.example.net.".to_owned()]
+        );
     }
 }
 
@@ -107,9 +125,11 @@ fn a_long_answer_is_cut_over_udp_and_whole_over_tcp() {
     let (resolver, user) = machine.start();
     user.register("longtext", &zones::path("longtext"));
     let dns = resolver.addr("dns");
-    for (options, limit) in
-        [("+ignore +bufsize=4096", 1_232), ("+ignore +bufsize=1232", 1_232), ("+ignore +noedns", 512)]
-    {
+    for (options, limit) in [
+        ("+ignore +bufsize=4096", 1_232),
+        ("+ignore +bufsize=1232", 1_232),
+        ("+ignore +noedns", 512),
+    ] {
         let cut = dig::ask(dns, "big.longtext.", "TXT", options);
         assert!(cut.has("tc") && cut.size <= limit, "{options}: {cut:?}");
     }
@@ -120,7 +140,10 @@ fn a_long_answer_is_cut_over_udp_and_whole_over_tcp() {
     assert_eq!(again.rdata("TXT"), whole.rdata("TXT"), "dig asks again over TCP by itself");
     let strings = dig::ask(dns, "strings.longtext.", "TXT", "");
     assert!(!strings.has("tc"), "{strings:?}");
-    assert!(strings.rdata("TXT")[0].ends_with(" \"\" \"second\" \"third\" \"fourth\""), "{strings:?}");
+    assert!(
+        strings.rdata("TXT")[0].ends_with(" \"\" \"second\" \"third\" \"fourth\""),
+        "{strings:?}"
+    );
 }
 
 /// dig, kdig and drill are three implementations: an answer that one forgives, another may not.
@@ -144,12 +167,18 @@ fn kdig_and_drill_read_the_answers_too() {
     ] {
         for tcp in [false, true] {
             let kdig = kdig(dns, name, rtype, tcp);
-            assert!(kdig.contains(expected) && kdig.contains("status: NOERROR"), "{name} {rtype}: {kdig}");
+            assert!(
+                kdig.contains(expected) && kdig.contains("status: NOERROR"),
+                "{name} {rtype}: {kdig}"
+            );
             assert!(!kdig.contains("WARNING"), "{name} {rtype}: {kdig}");
             let drill = drill(dns, name, rtype, tcp);
             // Hexadecimal digits in drill's own case.
             let drill = drill.replace("0a000001", "0A000001");
-            assert!(drill.contains(expected) && drill.contains("rcode: NOERROR"), "{name} {rtype}: {drill}");
+            assert!(
+                drill.contains(expected) && drill.contains("rcode: NOERROR"),
+                "{name} {rtype}: {drill}"
+            );
         }
     }
 }
@@ -169,7 +198,8 @@ fn drill(dns: SocketAddr, name: &str, rtype: &str, tcp: bool) -> String {
 }
 
 fn run(mut command: Command) -> String {
-    let outcome = Outcome::from(command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")));
+    let outcome =
+        Outcome::from(command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")));
     assert_eq!(outcome.code, 0, "{command:?}: {outcome:?}");
     outcome.stdout
 }
@@ -219,7 +249,8 @@ fn the_zone_that_is_printed_is_the_zone_that_was_read() {
         let text = user.zonetool_text(&["zone", &zone.name]).ok().stdout;
         let file = printed.path().join(format!("{}.zone", zone.name));
         fs::write(&file, text).expect("room for a zone");
-        user.zonetool(&["update", &zone.name, "--zone", file.to_str().expect("UTF-8"), "--wait"]).ok();
+        user.zonetool(&["update", &zone.name, "--zone", file.to_str().expect("UTF-8"), "--wait"])
+            .ok();
     }
     let servers = [kept, zones::in_dir(printed.path())].map(|zones| {
         let whole: Vec<(String, String)> = zones.iter().map(zones::ZoneFile::for_server).collect();
@@ -253,8 +284,10 @@ fn a_delegation_is_answered_by_asking_its_servers() {
     let child = Nsd::start(&[zone("outside.", "192.0.2.201"), zone("lab.partly.", "192.0.2.202")]);
     let upstream = Counting::start();
     let port = child.addr.port();
-    let machine =
-        Machine::with_config(upstream.addr, &format!("[delegation]\nport = {port}\nloopback = true\n"));
+    let machine = Machine::with_config(
+        upstream.addr,
+        &format!("[delegation]\nport = {port}\nloopback = true\n"),
+    );
     let (resolver, user) = machine.start();
     let dns = resolver.addr("dns");
     for (name, text) in [
@@ -293,5 +326,9 @@ fn a_delegation_is_answered_by_asking_its_servers() {
     drop(child);
     let gone = dig::ask(dns, "not-asked-before.outside.", "A", "");
     assert_eq!((gone.status.as_str(), gone.ede.is_empty()), ("SERVFAIL", false), "{gone:?}");
-    assert_eq!(upstream.asked(), Vec::<String>::new(), "a silent server is no reason to ask legacy DNS");
+    assert_eq!(
+        upstream.asked(),
+        Vec::<String>::new(),
+        "a silent server is no reason to ask legacy DNS"
+    );
 }

@@ -59,8 +59,12 @@ fn a_resolver_answers_from_a_node_that_runs_elsewhere() {
     assert!(!reply.ede.is_empty(), "{reply:?}");
     let reply = dig::ask(dns, "another-name-never-asked.namechain.alt.", "A", "");
     assert_eq!((reply.status.as_str(), reply.ede.is_empty()), ("SERVFAIL", false), "{reply:?}");
-    let guessed: Vec<String> =
-        upstream.asked().split_off(before).into_iter().filter(|name| name.contains("never-asked")).collect();
+    let guessed: Vec<String> = upstream
+        .asked()
+        .split_off(before)
+        .into_iter()
+        .filter(|name| name.contains("never-asked"))
+        .collect();
     assert_eq!(guessed, Vec::<String>::new());
     // Legacy names go on.
     assert_eq!(dig::ask(dns, "example.com.", "A", "").rdata("A"), ["203.0.113.99"]);
@@ -74,7 +78,8 @@ fn one_store_has_one_node() {
     let data = resolver.line["data_dir"].as_str().expect("a directory").to_owned();
     let mut args = NODE;
     args[5] = &data;
-    let second = tests::program::command("namechaind", machine.home()).args(args).output().expect("it runs");
+    let second =
+        tests::program::command("namechaind", machine.home()).args(args).output().expect("it runs");
     assert_eq!(second.status.code(), Some(1), "{second:?}");
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.contains(&data), "it says which: {said}");

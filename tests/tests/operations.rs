@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use namechain::{
+use namechain_core::{
     codec::Encode,
     consensus::work::Worker,
     types::{Network, Operation, PublicKey, SecretKey, Stamp, commitment},
@@ -53,7 +53,8 @@ impl World {
         let text = fs::read_to_string(&zone).expect("a zone");
         let height = self.driver.zonetool(&["status"]).ok().json()["height"].clone();
         let file = self.driver.home().join("driver.zone");
-        fs::write(&file, format!("{text}\nheight 300 TXT \"{height}\"\n")).expect("room for a zone");
+        fs::write(&file, format!("{text}\nheight 300 TXT \"{height}\"\n"))
+            .expect("room for a zone");
         let file = file.to_str().expect("UTF-8");
         self.driver.zonetool(&["update", "driver", "--zone", file, "--wait"]).ok();
     }
@@ -79,7 +80,8 @@ fn commit(world: &World, user: &User, name: &str) {
     let file = fs::read_to_string(user.keys().join("owner.key")).expect("the key file");
     let file: Value = serde_json::from_str(&file).expect("JSON");
     // Its first half is the owner's seed, written as a key is.
-    let PublicKey(seed) = file["secret"].as_str().expect("a secret")[..64].parse().expect("32 bytes");
+    let PublicKey(seed) =
+        file["secret"].as_str().expect("a secret")[..64].parse().expect("32 bytes");
     let key = SecretKey::from_seed(&seed);
     let (network, name) = (Network::Dev, name.parse().expect("a name"));
     let api = world.node.addr("api");
@@ -89,8 +91,9 @@ fn commit(world: &World, user: &User, name: &str) {
     let commitment = commitment(network, &name, &key.public(), &key.salt(network, &name));
     let mut operation = Operation::Commit { commitment, stamp };
     let subject = operation.stamp_subject(network);
-    *operation.stamp_mut() =
-        Worker::new(network).search_stamp(&subject, stamp, u64::MAX).expect("a nonce that has the work");
+    *operation.stamp_mut() = Worker::new(network)
+        .search_stamp(&subject, stamp, u64::MAX)
+        .expect("a nonce that has the work");
     let bytes: String = operation.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let body = serde_json::json!({ "operation": bytes });
     let taken = http::post(api, "/v1/ops", &body.to_string());
@@ -103,7 +106,10 @@ fn kinds(user: &User, name: &str) -> Vec<String> {
     for (sequence, operation) in operations.iter().enumerate() {
         assert_eq!(operation["sequence"], sequence, "{history}");
     }
-    operations.iter().map(|operation| operation["kind"].as_str().expect("a kind").to_owned()).collect()
+    operations
+        .iter()
+        .map(|operation| operation["kind"].as_str().expect("a kind").to_owned())
+        .collect()
 }
 
 #[test]
@@ -116,10 +122,17 @@ fn a_name_changes_hands() {
     // Nothing is offered yet, and an offer takes an agreement.
     refused(buyer.zonetool(&["accept", "alice", "--yes"]), 7, &["transfer-missing"]);
     refused(seller.zonetool(&["transfer", "alice", "--to", &to]), 2, &["--yes"]);
-    refused(stranger.zonetool(&["transfer", "alice", "--to", &to, "--yes"]), 4, &[&from, "not-owner"]);
+    refused(
+        stranger.zonetool(&["transfer", "alice", "--to", &to, "--yes"]),
+        4,
+        &[&from, "not-owner"],
+    );
 
     let done = seller.zonetool(&["transfer", "alice", "--to", &to, "--yes", "--wait"]).ok().json();
-    assert_eq!((done["state"].as_str(), done["owner"].as_str()), (Some("recorded"), Some(from.as_str())));
+    assert_eq!(
+        (done["state"].as_str(), done["owner"].as_str()),
+        (Some("recorded"), Some(from.as_str()))
+    );
     let recorded = done["recorded"].as_u64().expect("a height");
     assert_eq!(done["transfer"]["opens"], recorded + 2);
     let shown = seller.zonetool(&["show", "alice"]).ok().json();
@@ -141,7 +154,10 @@ fn a_name_changes_hands() {
 
     // A dry run sends nothing: the sequence number stays.
     let dry = buyer.zonetool(&["accept", "alice", "--dry-run"]).ok().json();
-    assert_eq!((dry["dry_run"].as_bool(), dry["signed_as"].as_str()), (Some(true), Some("recipient")));
+    assert_eq!(
+        (dry["dry_run"].as_bool(), dry["signed_as"].as_str()),
+        (Some(true), Some("recipient"))
+    );
     let done = buyer.zonetool(&["accept", "alice", "--yes", "--wait"]).ok().json();
     assert_eq!((&done["owner"], &done["sequence"]), (&Value::from(to.as_str()), &dry["sequence"]));
     let shown = buyer.zonetool(&["show", "alice"]).ok().json();
@@ -165,7 +181,8 @@ fn an_offer_is_withdrawn_by_either_key() {
     refused(user.zonetool(&["cancel", "alice"]), 7, &["transfer-missing"]);
     for with in [vec![], vec!["--with-recovery", "--words-file", words]] {
         user.zonetool(&["transfer", "alice", "--to", &to, "--yes", "--wait"]).ok();
-        let done = user.zonetool(&[&["cancel", "alice", "--wait"], with.as_slice()].concat()).ok().json();
+        let done =
+            user.zonetool(&[&["cancel", "alice", "--wait"], with.as_slice()].concat()).ok().json();
         assert_eq!(done["signer"] == done["owner"], with.is_empty(), "{done}");
         assert_eq!(user.zonetool(&["show", "alice"]).ok().json()["transfer"], Value::Null);
         world.block();
@@ -196,7 +213,11 @@ fn the_words_recover_a_name() {
     let shown = fresh.zonetool(&["show", "alice"]).ok().json();
     assert_eq!((&shown["owner"], &shown["transfer"]), (&done["owner"], &Value::Null));
     assert_ne!(shown["records"], Value::Array(Vec::new()), "recovering keeps the records");
-    assert_eq!(shown["recovery"], victim.zonetool(&["key", "show"]).ok().json()["recovery"], "it stays");
+    assert_eq!(
+        shown["recovery"],
+        victim.zonetool(&["key", "show"]).ok().json()["recovery"],
+        "it stays"
+    );
     world.block();
     refused(thief.zonetool(&["accept", "alice", "--yes"]), 7, &["transfer-missing"]);
     refused(victim.zonetool(&["revoke", "alice", "--yes"]), 4, &["not-keyholder"]);
@@ -219,8 +240,13 @@ fn a_revoked_name_is_over() {
     assert_eq!(user.zonetool(&["show", "alice"]).ok().json()["standing"], "active");
     user.zonetool(&["revoke", "alice", "--yes", "--wait"]).ok();
     let shown = user.zonetool(&["show", "alice"]).ok().json();
-    assert_eq!((&shown["standing"], &shown["records"]), (&"revoked".into(), &Value::Array(Vec::new())));
-    assert!(user.zonetool_text(&["show", "alice"]).ok().stdout.contains("revoked: it does not resolve"));
+    assert_eq!(
+        (&shown["standing"], &shown["records"]),
+        (&"revoked".into(), &Value::Array(Vec::new()))
+    );
+    assert!(
+        user.zonetool_text(&["show", "alice"]).ok().stdout.contains("revoked: it does not resolve")
+    );
     for args in [
         vec!["renew", "alice"],
         vec!["cancel", "alice"],
@@ -237,7 +263,8 @@ fn renewing_too_early_names_the_rule_and_the_height() {
     let world = World::new();
     let (user, _) = world.user();
     user.register("alice", &zones::path("minimal"));
-    let expires = user.zonetool(&["show", "alice"]).ok().json()["expires"].as_u64().expect("a height");
+    let expires =
+        user.zonetool(&["show", "alice"]).ok().json()["expires"].as_u64().expect("a height");
     let from = expires - 262_800 / 4;
     refused(
         user.zonetool(&["renew", "alice"]),
@@ -325,14 +352,22 @@ fn a_later_header_serves_if_it_was_built_on_this_one() {
     world.block();
     let status = user.zonetool(&["status"]).ok().json();
     let tip = status["height"].to_string();
-    let placed = user.zonetool_text(&["prove", "alice", "--height", &at, "--against", &tip]).ok().stdout;
+    let placed =
+        user.zonetool_text(&["prove", "alice", "--height", &at, "--against", &tip]).ok().stdout;
     fs::write(&file, &placed).expect("room for a proof");
     let later: Value = serde_json::from_str(&placed).expect("JSON");
     let later = later["place"]["against"].as_str().expect("a header");
     let verified = user.zonetool(&["verify", path, "--header", later]).ok().json();
-    assert_eq!((&verified["proven"], &verified["built_on_by"]["block"]), (&"present".into(), &status["tip"]));
+    assert_eq!(
+        (&verified["proven"], &verified["built_on_by"]["block"]),
+        (&"present".into(), &status["tip"])
+    );
     let unrelated = later.replace(&later[208..272], &"00".repeat(32));
-    refused(user.zonetool(&["verify", path, "--header", &unrelated]), 9, &["not built on this one"]);
+    refused(
+        user.zonetool(&["verify", path, "--header", &unrelated]),
+        9,
+        &["not built on this one"],
+    );
     refused(user.zonetool(&["prove", "alice", "--height", &at, "--against", &at]), 3, &["refuses"]);
 }
 

@@ -12,7 +12,9 @@ use tests::{
 fn steps(user: &User) -> Vec<(String, Option<u64>)> {
     let history = user.zonetool(&["peer", "history", "alice"]).ok().json();
     let steps = history["steps"].as_array().expect("steps").iter();
-    steps.map(|step| (step["how"].as_str().expect("how").to_owned(), step["sequence"].as_u64())).collect()
+    steps
+        .map(|step| (step["how"].as_str().expect("how").to_owned(), step["sequence"].as_u64()))
+        .collect()
 }
 
 #[test]
@@ -22,14 +24,19 @@ fn a_key_is_published_rotated_and_withdrawn() {
     user.register("alice", &zones::path("minimal"));
     refused(user.zonetool(&["peer", "show", "alice"]), 3, "no key speaks for alice");
     refused(user.zonetool(&["peer", "revoke", "alice"]), 3, "no key speaks for alice");
-    refused(user.zonetool(&["peer", "rotate", "alice", "--words-file", &words]), 3, "no key speaks");
+    refused(
+        user.zonetool(&["peer", "rotate", "alice", "--words-file", &words]),
+        3,
+        "no key speaks",
+    );
 
     let published = ["peer", "publish", "alice", "--words-file", &words];
     let dry = user.zonetool(&[&published[..], &["--dry-run"]].concat()).ok().json();
     assert_eq!((&dry["action"], &dry["signed_as"]), (&"publish".into(), &"owner".into()));
     assert_eq!(fs::read_dir(user.keys()).expect("keys").count(), 1, "nothing was written");
 
-    let first = user.zonetool(&[&published[..], &["--wait", "--locator", "https://a.example/"]].concat());
+    let first =
+        user.zonetool(&[&published[..], &["--wait", "--locator", "https://a.example/"]].concat());
     let first = first.ok().json()["messaging"].clone();
     assert_eq!((&first["sequence"], &first["linked"]), (&1.into(), &false.into()));
     assert_eq!(first["locators"], Value::from(vec!["https://a.example/"]));
@@ -37,12 +44,17 @@ fn a_key_is_published_rotated_and_withdrawn() {
     assert_eq!(fs::metadata(&file).expect("the identity key").permissions().mode() & 0o777, 0o600);
     // The file has the key now: no words are needed, and what is not given stays.
     refused(user.zonetool(&["peer", "publish", "alice"]), 7, "recorded for alice already");
-    let allowed = user.zonetool(&["peer", "publish", "alice", "--x25519-alone", "yes", "--wait"]).ok().json();
+    let allowed =
+        user.zonetool(&["peer", "publish", "alice", "--x25519-alone", "yes", "--wait"]).ok().json();
     let allowed = &allowed["messaging"];
     assert_eq!((&allowed["x25519_alone"], &allowed["sequence"]), (&true.into(), &2.into()));
-    assert_eq!((&allowed["identity"], &allowed["locators"]), (&first["identity"], &first["locators"]));
+    assert_eq!(
+        (&allowed["identity"], &allowed["locators"]),
+        (&first["identity"], &first["locators"])
+    );
 
-    let rotated = user.zonetool(&["peer", "rotate", "alice", "--words-file", &words, "--wait"]).ok().json();
+    let rotated =
+        user.zonetool(&["peer", "rotate", "alice", "--words-file", &words, "--wait"]).ok().json();
     let rotated = &rotated["messaging"];
     assert_eq!((&rotated["sequence"], &rotated["linked"]), (&3.into(), &true.into()));
     assert_ne!(rotated["identity"], first["identity"]);
@@ -50,7 +62,8 @@ fn a_key_is_published_rotated_and_withdrawn() {
     assert_eq!((&shown["messaging"], &shown["index"]), (rotated, &1.into()));
     assert_eq!(&user.zonetool(&["show", "alice"]).ok().json()["messaging"], rotated);
 
-    user.zonetool(&["peer", "publish", "alice", "--index", "7", "--words-file", &words, "--wait"]).ok();
+    user.zonetool(&["peer", "publish", "alice", "--index", "7", "--words-file", &words, "--wait"])
+        .ok();
     user.zonetool(&["peer", "revoke", "alice", "--wait"]).ok();
     refused(user.zonetool(&["peer", "show", "alice"]), 3, "no key speaks for alice");
     let again = user.zonetool(&["peer", "publish", "alice", "--wait"]).ok().json();
@@ -74,7 +87,10 @@ fn a_key_is_published_rotated_and_withdrawn() {
         .iter()
         .filter_map(|operation| operation["kind"].as_str())
         .collect();
-    assert_eq!(kinds, ["register", "publish", "publish", "publish", "publish", "publish", "publish"]);
+    assert_eq!(
+        kinds,
+        ["register", "publish", "publish", "publish", "publish", "publish", "publish"]
+    );
 }
 
 #[test]
@@ -82,20 +98,31 @@ fn only_the_owner_publishes_and_a_buyer_inherits_nothing() {
     let world = World::new();
     let ((user, words), (friend, other_words)) = (world.user(), world.user());
     user.register("alice", &zones::path("minimal"));
-    refused(friend.zonetool(&["peer", "publish", "alice", "--words-file", &other_words]), 4, "belongs to");
-    refused(user.zonetool(&["peer", "publish", "alice", "--words-file", &other_words]), 4, "the words make");
+    refused(
+        friend.zonetool(&["peer", "publish", "alice", "--words-file", &other_words]),
+        4,
+        "belongs to",
+    );
+    refused(
+        user.zonetool(&["peer", "publish", "alice", "--words-file", &other_words]),
+        4,
+        "the words make",
+    );
     refused(user.zonetool(&["peer", "publish", "alice", "--locator", "a b"]), 2, "printable ASCII");
     let published =
         user.zonetool(&["peer", "publish", "alice", "--words-file", &words, "--wait"]).ok().json();
     let sellers = published["messaging"]["identity"].clone();
 
-    let owner = friend.zonetool(&["key", "show"]).ok().json()["owner"].as_str().expect("a key").to_owned();
+    let owner =
+        friend.zonetool(&["key", "show"]).ok().json()["owner"].as_str().expect("a key").to_owned();
     user.zonetool(&["transfer", "alice", "--to", &owner, "--yes", "--wait"]).ok();
     assert_eq!(user.zonetool(&["show", "alice"]).ok().json()["messaging"]["identity"], sellers);
     friend.zonetool(&["accept", "alice", "--yes", "--wait"]).ok();
     refused(friend.zonetool(&["peer", "show", "alice"]), 3, "no key speaks for alice");
-    let bought =
-        friend.zonetool(&["peer", "publish", "alice", "--words-file", &other_words, "--wait"]).ok().json();
+    let bought = friend
+        .zonetool(&["peer", "publish", "alice", "--words-file", &other_words, "--wait"])
+        .ok()
+        .json();
     assert_eq!(bought["messaging"]["sequence"], 2);
     assert_ne!(bought["messaging"]["identity"], sellers);
     let told: Vec<String> = steps(&friend).into_iter().map(|(how, _)| how).collect();

@@ -62,8 +62,9 @@ impl Server {
             .spawn()
             .expect("openssl runs");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let accept =
-            lines.map_while(Result::ok).find_map(|line| Some(line.strip_prefix("ACCEPT ")?.to_owned()));
+        let accept = lines
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.strip_prefix("ACCEPT ")?.to_owned()));
         let accept = accept.expect("it says where it listens");
         let port = accept.rsplit_once(':').expect("a port").1.to_owned();
         Server { child, certificate, port }
@@ -73,7 +74,13 @@ impl Server {
     fn ask(&self, tlsa: &str) -> Output {
         Command::new("openssl")
             .args(["s_client", "-connect", &format!("127.0.0.1:{}", self.port), "-brief"])
-            .args(["-dane_tlsa_domain", "www.alice", "-dane_tlsa_rrdata", tlsa, "-verify_return_error"])
+            .args([
+                "-dane_tlsa_domain",
+                "www.alice",
+                "-dane_tlsa_rrdata",
+                tlsa,
+                "-verify_return_error",
+            ])
             .stdin(Stdio::null())
             .output()
             .expect("openssl runs")
@@ -93,7 +100,10 @@ fn line(user: &User, args: &[&str]) -> String {
 
 #[test]
 fn a_self_signed_server_is_told_from_another_by_the_chain() {
-    if !tools::available("a_self_signed_server_is_told_from_another_by_the_chain", &["dig", "openssl"]) {
+    if !tools::available(
+        "a_self_signed_server_is_told_from_another_by_the_chain",
+        &["dig", "openssl"],
+    ) {
         return;
     }
     let machine = Machine::new(Counting::start().addr);
@@ -112,7 +122,8 @@ fn a_self_signed_server_is_told_from_another_by_the_chain() {
     // dig breaks the hash into groups.
     let mut fields = served[0].splitn(4, ' ');
     let numbers: Vec<&str> = fields.by_ref().take(3).collect();
-    let rdata = format!("{} {}", numbers.join(" "), fields.next().expect("a hash").replace(' ', ""));
+    let rdata =
+        format!("{} {}", numbers.join(" "), fields.next().expect("a hash").replace(' ', ""));
     let (accepted, refused) = (right.ask(&rdata), wrong.ask(&rdata));
     let told = String::from_utf8_lossy(&accepted.stderr).into_owned();
     assert!(accepted.status.success() && told.contains("matched EE certificate"), "{told}");
@@ -132,13 +143,23 @@ fn gnutls_asks_our_resolver_itself() {
     let (machine, _) = switches.machine(Side::Left);
     let home = tempfile::tempdir().expect("a home");
     let mut command = command_in(&machine, "resolver", home.path());
-    command.args(["--dev", "--listen", "127.0.0.1:53", "--api", "127.0.0.1:0", "--json", "--data-dir"]);
+    command.args([
+        "--dev",
+        "--listen",
+        "127.0.0.1:53",
+        "--api",
+        "127.0.0.1:0",
+        "--json",
+        "--data-dir",
+    ]);
     command.arg(home.path().join("data")).args(["--upstream", "127.0.0.1:1"]);
     let resolver = Daemon::from_command(command, home.path());
     let alice = User::new_in(&machine, resolver.addr("api"));
     let inside = ["ip", "netns", "exec", machine.as_str()];
-    let (right, wrong) =
-        (Server::start(&inside, home.path(), "right"), Server::start(&inside, home.path(), "wrong"));
+    let (right, wrong) = (
+        Server::start(&inside, home.path(), "right"),
+        Server::start(&inside, home.path(), "wrong"),
+    );
     let certificate = right.certificate.to_str().expect("UTF-8");
     let lines = [&right.port, &wrong.port]
         .map(|port| line(&alice, &["tlsa", certificate, "--host", "www", "--port", port]))
@@ -154,7 +175,8 @@ fn gnutls_asks_our_resolver_itself() {
                       --proto tcp --insecure --local-dns";
         let words = [&inside[1..], &["sh", "-c", script]].concat();
         let mut command = Command::new(inside[0]);
-        let output = command.args(words).arg(&resolv).arg(&server.port).stdin(Stdio::null()).output();
+        let output =
+            command.args(words).arg(&resolv).arg(&server.port).stdin(Stdio::null()).output();
         let output = output.expect("danetool runs");
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
@@ -169,7 +191,8 @@ fn gnutls_asks_our_resolver_itself() {
 
 #[test]
 fn keys_of_addresses_and_endpoints_are_found_with_dig() {
-    if !tools::available("keys_of_addresses_and_endpoints_are_found_with_dig", &["dig", "openssl"]) {
+    if !tools::available("keys_of_addresses_and_endpoints_are_found_with_dig", &["dig", "openssl"])
+    {
         return;
     }
     let machine = Machine::new(Counting::start().addr);
@@ -193,8 +216,10 @@ fn keys_of_addresses_and_endpoints_are_found_with_dig() {
     assert_eq!(found, format!("mDNa{}Wlo=", "Wlpa".repeat(16)), "base64 of the file");
     let reply = dig::ask(dns, &format!("{hugh}._smimecert.alice."), "SMIMEA", "");
     let found = reply.rdata("SMIMEA").concat().replace(' ', "");
-    let der = Command::new("openssl").args(["x509", "-in", certificate, "-outform", "DER"]).output();
-    let der: String = der.expect("openssl runs").stdout.iter().map(|byte| format!("{byte:02X}")).collect();
+    let der =
+        Command::new("openssl").args(["x509", "-in", certificate, "-outform", "DER"]).output();
+    let der: String =
+        der.expect("openssl runs").stdout.iter().map(|byte| format!("{byte:02X}")).collect();
     assert_eq!(found.to_uppercase(), format!("300{der}"));
 }
 
@@ -207,21 +232,35 @@ fn an_endpoint_is_found_with_dig() {
     let resolver = machine.resolver();
     let alice = User::without_key(resolver.addr("api"));
     let made = alice.zonetool(&["key", "new", "--no-passphrase"]).ok().json();
-    let words: Vec<&str> =
-        made["words"].as_array().expect("words").iter().filter_map(serde_json::Value::as_str).collect();
+    let words: Vec<&str> = made["words"]
+        .as_array()
+        .expect("words")
+        .iter()
+        .filter_map(serde_json::Value::as_str)
+        .collect();
     let (file, zone) = (machine.home().join("words"), machine.home().join("alice.zone"));
     fs::write(&file, words.join(" ")).expect("room");
     alice.register("alice", &tests::zones::path("minimal"));
-    let publish = ["peer", "publish", "alice", "--wait", "--words-file", file.to_str().expect("UTF-8")];
+    let publish =
+        ["peer", "publish", "alice", "--wait", "--words-file", file.to_str().expect("UTF-8")];
     let published = alice.zonetool(&publish).ok().json();
-    tests::people::refused(alice.zonetool(&["peer", "dane", "endpoint", "alice"]), 3, "has no locators");
-    let locators = ["--locator", "/ip4/192.0.2.7/udp/7381/quic-v1", "--locator", "https://a.example/"];
+    tests::people::refused(
+        alice.zonetool(&["peer", "dane", "endpoint", "alice"]),
+        3,
+        "has no locators",
+    );
+    let locators =
+        ["--locator", "/ip4/192.0.2.7/udp/7381/quic-v1", "--locator", "https://a.example/"];
     alice.zonetool(&[&publish[..], &locators].concat()).ok();
     fs::write(&zone, line(&alice, &["endpoint", "alice"])).expect("room");
     alice.zonetool(&["update", "alice", "--zone", zone.to_str().expect("UTF-8"), "--wait"]).ok();
     let dns = resolver.addr("dns");
     let reply = dig::ask(dns, "_namechain-peer.alice.", "SVCB", "");
-    assert_eq!(reply.rdata("SVCB"), ["1 . alpn=\"namechain/1\" port=7381 ipv4hint=192.0.2.7"], "{reply:?}");
+    assert_eq!(
+        reply.rdata("SVCB"),
+        ["1 . alpn=\"namechain/1\" port=7381 ipv4hint=192.0.2.7"],
+        "{reply:?}"
+    );
     let identity = published["messaging"]["identity"].as_str().expect("a key");
     let reply = dig::ask(dns, "_namechain-peer.alice.", "TXT", "");
     let expected = ["/ip4/192.0.2.7/udp/7381/quic-v1", "https://a.example/"];

@@ -50,8 +50,10 @@ fn a_letter_arrives_once() {
     assert!(told.contains("from alice, whose key is") && told.contains("(first)"), "{told}");
     // The one-time key that opened it is gone, so it opens no more; with a key that stays, the memory of letters refuses it.
     refused_bytes(&open(&bob, &sealed.stdout), 12, "no key here opens the envelope");
-    let (file, kept) =
-        (bob.home().join("bob.ncb"), bob.zonetool(&["peer", "bundle", "export", "bob"]).ok().json());
+    let (file, kept) = (
+        bob.home().join("bob.ncb"),
+        bob.zonetool(&["peer", "bundle", "export", "bob"]).ok().json(),
+    );
     fs::write(&file, unhex(kept["bundle"].as_str().expect("a bundle"))).expect("room");
     let file = file.to_str().expect("UTF-8");
     let (envelope, told) = seal(&alice, &["--bundle", file], b"Or at dawn.");
@@ -70,8 +72,13 @@ fn a_letter_arrives_once() {
     let (envelope, _) = seal(&alice, &[], &[b'x'; 3_000]);
     assert_eq!(envelope.len(), 16_384);
     refused_bytes(&open(&alice, &envelope), 12, "none of your names");
-    refused_bytes(&alice.fed(&[], &["peer", "open", "--to", "alice"], &envelope), 12, "another name");
-    for (changed, code) in [(&envelope[..100], 11), (&[][..], 11), (&[&envelope[..], &[0]].concat()[..], 11)]
+    refused_bytes(
+        &alice.fed(&[], &["peer", "open", "--to", "alice"], &envelope),
+        12,
+        "another name",
+    );
+    for (changed, code) in
+        [(&envelope[..100], 11), (&[][..], 11), (&[&envelope[..], &[0]].concat()[..], 11)]
     {
         refused_bytes(&open(&bob, changed), code, "");
     }
@@ -103,7 +110,9 @@ fn only_letters_of_the_present_key_are_believed() {
     // By a letter that was refused nothing was remembered.
     assert_eq!(opened(&bob, &now)["verdict"], "rotated");
     // A key that nothing links: asked for first.
-    alice.zonetool(&["peer", "publish", "alice", "--index", "9", "--words-file", &words, "--wait"]).ok();
+    alice
+        .zonetool(&["peer", "publish", "alice", "--index", "9", "--words-file", &words, "--wait"])
+        .ok();
     let (unlinked, _) = seal(&alice, &[], b"unlinked");
     refused_bytes(&open(&bob, &unlinked), 10, "nothing links it");
     let accepted = bob.fed(&[], &["peer", "open", "--accept", "unlinked"], &unlinked);
@@ -123,7 +132,11 @@ fn without_a_bundle_only_who_allows_it_gets_letters() {
     let world = World::new();
     let (alice, _) = world.person("alice", &[]);
     let (bob, _) = world.person("bob", &["--bundle", "none"]);
-    refused_bytes(&alice.fed(&[], &SEAL, b"?"), 18, "bob takes no letters that are sealed to X25519 alone");
+    refused_bytes(
+        &alice.fed(&[], &SEAL, b"?"),
+        18,
+        "bob takes no letters that are sealed to X25519 alone",
+    );
     bob.zonetool(&["peer", "publish", "bob", "--x25519-alone", "yes", "--wait"]).ok();
     let (envelope, told) = seal(&alice, &[], b"plain");
     assert_eq!((&told["kem"], &told["key"]), (&"X25519".into(), &"x25519".into()));
@@ -133,8 +146,16 @@ fn without_a_bundle_only_who_allows_it_gets_letters() {
     // Who takes the permission back does not open them either.
     let (envelope, _) = seal(&alice, &[], b"too late");
     bob.zonetool(&["peer", "publish", "bob", "--x25519-alone", "no", "--wait"]).ok();
-    refused_bytes(&bob.fed(&[], &["peer", "open", "--to", "bob"], &envelope), 12, "no key here opens");
-    refused_bytes(&alice.fed(&[], &[&SEAL[..], &["--no-bundle"]].concat(), b"?"), 18, "takes no letters");
+    refused_bytes(
+        &bob.fed(&[], &["peer", "open", "--to", "bob"], &envelope),
+        12,
+        "no key here opens",
+    );
+    refused_bytes(
+        &alice.fed(&[], &[&SEAL[..], &["--no-bundle"]].concat(), b"?"),
+        18,
+        "takes no letters",
+    );
 }
 
 #[test]
@@ -145,7 +166,11 @@ fn a_letter_has_its_time() {
     let world = World::new();
     let ((alice, _), (bob, _)) = (world.person("alice", &[]), world.person("bob", &[]));
     let (envelope, _) = seal(&alice, &["--days", "3"], b"soon");
-    refused_bytes(&bob.fed(&["faketime", "+4 days"], &OPEN, &envelope), 14, "the letter expired at");
+    refused_bytes(
+        &bob.fed(&["faketime", "+4 days"], &OPEN, &envelope),
+        14,
+        "the letter expired at",
+    );
     assert_eq!(opened(&bob, &envelope)["text"], "soon");
     let early = alice.fed(&["faketime", "+1 day"], &SEAL, b"early");
     refused_bytes(&open(&bob, &early.stdout), 14, "written in the future");
@@ -196,7 +221,8 @@ fn bundles_are_handed_in_kept_and_passed_on() {
     assert_eq!(seal(&alice, &[], b"?").1["key"], "1");
     // Another node has none until somebody brings it; then it gives no one-time key away.
     let file = alice.home().join("bob.ncb");
-    fs::write(&file, alice.fed(&[], &["peer", "bundle", "export", "bob"], b"").stdout).expect("room");
+    fs::write(&file, alice.fed(&[], &["peer", "bundle", "export", "bob"], b"").stdout)
+        .expect("room");
     let file = file.to_str().expect("UTF-8");
     tests::people::refused(
         alice.zonetool(&["peer", "bundle", "import", "alice", file]),
@@ -223,7 +249,11 @@ fn bundles_are_handed_in_kept_and_passed_on() {
     let (envelope, told) = seal(&alice, &[], b"again");
     assert_eq!(told["key"], "0");
     assert_eq!(opened(&bob, &envelope)["text"], "again");
-    tests::people::refused(alice.zonetool(&["peer", "bundle", "make", "nobody"]), 3, "not registered");
+    tests::people::refused(
+        alice.zonetool(&["peer", "bundle", "make", "nobody"]),
+        3,
+        "not registered",
+    );
     tests::people::refused(
         alice.zonetool(&["peer", "bundle", "put", "bob"]),
         4,
@@ -245,7 +275,8 @@ fn secrets_are_sealed_as_the_key_file_is() {
         made["words"].as_array().expect("words").iter().filter_map(Value::as_str).collect();
     let file = bob.home().join("words");
     fs::write(&file, words.join(" ")).expect("room");
-    run(&["register", "bob", "--zone", zones::path("minimal").to_str().expect("UTF-8"), "--wait"]).ok();
+    run(&["register", "bob", "--zone", zones::path("minimal").to_str().expect("UTF-8"), "--wait"])
+        .ok();
     run(&["peer", "publish", "bob", "--words-file", file.to_str().expect("UTF-8"), "--wait"]).ok();
     let kept = fs::read_to_string(bob.keys().join("prekeys-0-bob.key")).expect("the prekeys");
     assert!(kept.contains("BEGIN AGE ENCRYPTED FILE") && !kept.contains("\"secret\""), "{kept}");
@@ -278,7 +309,10 @@ fn bytes_are_not_for_a_terminal() {
             file.display()
         );
         let mut script = std::process::Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).env("HOME", user.home()).env_remove("XDG_DATA_HOME");
+        script
+            .args(["-qec", &line, "/dev/null"])
+            .env("HOME", user.home())
+            .env_remove("XDG_DATA_HOME");
         let output = script.stdin(std::process::Stdio::null()).output().expect("script runs");
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
@@ -289,7 +323,10 @@ fn bytes_are_not_for_a_terminal() {
     let (code, said) = on_terminal(&bob, "peer open", &text);
     assert!(code == Some(0) && said.contains("a\\x1b[2Jb"), "{code:?} {said}");
     let (code, said) = on_terminal(&alice, "peer seal bob --from alice", b"?");
-    assert!(code == Some(2) && said.contains("an envelope is not for a terminal"), "{code:?} {said}");
+    assert!(
+        code == Some(2) && said.contains("an envelope is not for a terminal"),
+        "{code:?} {said}"
+    );
     let (code, said) = on_terminal(&alice, "peer bundle export bob", b"");
     assert!(code == Some(2) && said.contains("a bundle is not for a terminal"), "{code:?} {said}");
 }

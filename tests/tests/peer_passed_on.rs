@@ -11,7 +11,7 @@ use hpke::{
     setup_receiver, setup_sender_with_rng,
 };
 use messaging::envelope::zone;
-use namechain::types::Network;
+use namechain_core::types::Network;
 use serde_json::Value;
 use tests::{
     people::{World, refused_bytes},
@@ -73,20 +73,24 @@ fn seal(to: &[u8], name: &str, class: u8, inside: &[u8]) -> Vec<u8> {
     let zone = zone(Network::Dev, &name.parse().expect("a name"));
     let head = [1, 1, class, zone[0], zone[1]];
     let to = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to).expect("a key");
-    let (enc, mut context) = setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-        &OpModeS::Base,
-        &to,
-        &info(),
-        &mut Counting(7),
-    )
-    .expect("a context");
+    let (enc, mut context) =
+        setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+            &OpModeS::Base,
+            &to,
+            &info(),
+            &mut Counting(7),
+        )
+        .expect("a context");
     let sealed = context.seal(inside, &head).expect("it seals");
     [&head[..], enc.to_bytes().as_slice(), &sealed].concat()
 }
 
 fn unhex(text: &Value) -> Vec<u8> {
     let text = text.as_str().expect("hexadecimal");
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("digits")).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("digits"))
+        .collect()
 }
 
 fn x25519(user: &User, name: &str) -> Vec<u8> {
@@ -111,11 +115,19 @@ fn a_letter_that_is_passed_on_is_not_taken_for_ones_own() {
     refused_bytes(&opened, 13, "was written to bob and passed on");
     // To himself in another envelope: it is signed for the first one.
     let again = seal(&x25519(&bob, "bob"), "bob", class, &inside);
-    refused_bytes(&bob.fed(&[], &["peer", "open", "--to", "bob"], &again), 16, "signature is wrong");
+    refused_bytes(
+        &bob.fed(&[], &["peer", "open", "--to", "bob"], &again),
+        16,
+        "signature is wrong",
+    );
     // To a key of his that came later.
     bob.zonetool(&["peer", "rotate", "bob", "--words-file", &words, "--wait"]).ok();
     let later = seal(&x25519(&bob, "bob"), "bob", class, &inside);
-    refused_bytes(&bob.fed(&[], &["peer", "open", "--to", "bob"], &later), 13, "another identity key");
+    refused_bytes(
+        &bob.fed(&[], &["peer", "open", "--to", "bob"], &later),
+        13,
+        "another identity key",
+    );
     // As it was sent it opens.
     let opened = bob.fed(&[], &["peer", "open", "--to", "bob"], &sealed.stdout);
     assert_eq!(opened.stdout, b"You are fired.", "{opened:?}");

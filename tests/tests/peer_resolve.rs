@@ -42,10 +42,14 @@ fn what_was_seen_before_decides() {
         (&"same".into(), &shown["messaging"]["identity"])
     );
     let told = bob.zonetool_text(&["peer", "resolve", "alice"]).ok().stdout;
-    assert!(told.contains("verdict      same") && told.contains("blocks below the node's tip"), "{told}");
+    assert!(
+        told.contains("verdict      same") && told.contains("blocks below the node's tip"),
+        "{told}"
+    );
 
     // One rotation vouches for itself; of two, the records between are asked for.
-    let rotate = || alice.zonetool(&["peer", "rotate", "alice", "--words-file", &words, "--wait"]).ok();
+    let rotate =
+        || alice.zonetool(&["peer", "rotate", "alice", "--words-file", &words, "--wait"]).ok();
     rotate();
     assert_eq!(verdict(&bob, &[]), "rotated");
     rotate();
@@ -55,9 +59,15 @@ fn what_was_seen_before_decides() {
     // The file of the first look is a good proof of what stood then, and that is over.
     let offline = ["--offline", text(&saved), "--trust-file-header"];
     refused(resolve(&bob, &offline), 10, "older than what was seen");
-    refused(resolve(&bob, &[&offline[..], &["--accept", "forked"]].concat()), 10, "older than what was seen");
+    refused(
+        resolve(&bob, &[&offline[..], &["--accept", "forked"]].concat()),
+        10,
+        "older than what was seen",
+    );
 
-    alice.zonetool(&["peer", "publish", "alice", "--index", "7", "--words-file", &words, "--wait"]).ok();
+    alice
+        .zonetool(&["peer", "publish", "alice", "--index", "7", "--words-file", &words, "--wait"])
+        .ok();
     refused(resolve(&bob, &[]), 10, "nothing links it");
     refused(resolve(&bob, &["--accept", "transferred"]), 10, "nothing links it");
     assert_eq!(verdict(&bob, &["--accept", "unlinked"]), "unlinked");
@@ -83,7 +93,8 @@ fn a_buyer_is_not_the_seller() {
     let (friend, words) = world.user();
     let bob = User::new(world.node.addr("api"));
     assert_eq!(verdict(&bob, &[]), "first");
-    let owner = friend.zonetool(&["key", "show"]).ok().json()["owner"].as_str().expect("a key").to_owned();
+    let owner =
+        friend.zonetool(&["key", "show"]).ok().json()["owner"].as_str().expect("a key").to_owned();
     alice.zonetool(&["transfer", "alice", "--to", &owner, "--yes", "--wait"]).ok();
     friend.zonetool(&["accept", "alice", "--yes", "--wait"]).ok();
     friend.zonetool(&["peer", "publish", "alice", "--words-file", &words, "--wait"]).ok();
@@ -95,7 +106,8 @@ fn a_buyer_is_not_the_seller() {
 
 /// A proof file with something else in it.
 fn changed(file: &Path, change: impl FnOnce(&mut Value)) -> String {
-    let mut value: Value = serde_json::from_str(&fs::read_to_string(file).expect("a proof")).expect("JSON");
+    let mut value: Value =
+        serde_json::from_str(&fs::read_to_string(file).expect("a proof")).expect("JSON");
     change(&mut value);
     let path = file.with_extension("changed");
     fs::write(&path, value.to_string()).expect("room");
@@ -111,12 +123,14 @@ fn a_stored_proof_needs_no_node_and_proves_nothing_else() {
     let (of_alice, of_carol) = (bob.home().join("alice.proof"), bob.home().join("carol.proof"));
     resolve(&bob, &["--save", text(&of_alice)]).ok();
     bob.zonetool(&["peer", "resolve", "carol", "--save", text(&of_carol)]).ok();
-    let file: Value = serde_json::from_str(&fs::read_to_string(&of_alice).expect("a proof")).expect("JSON");
+    let file: Value =
+        serde_json::from_str(&fs::read_to_string(&of_alice).expect("a proof")).expect("JSON");
     let header = file["header"].as_str().expect("a header").to_owned();
 
     // Nobody answers there: nothing is asked.
     let closed = User::without_key("127.0.0.1:1".parse().expect("an address"));
-    let offline = |more: &[&str]| resolve(&closed, &[&["--offline", text(&of_alice)], more].concat());
+    let offline =
+        |more: &[&str]| resolve(&closed, &[&["--offline", text(&of_alice)], more].concat());
     refused(offline(&[]), 9, "was not checked against anything");
     let given = offline(&["--header", &header]).ok().json();
     assert_eq!((&given["verdict"], &given["header"]), (&"first".into(), &"given".into()));
@@ -142,7 +156,11 @@ fn a_stored_proof_needs_no_node_and_proves_nothing_else() {
     for at in (0..entry.len()).step_by(37) {
         let digit = if &entry[at..=at] == "0" { "1" } else { "0" };
         let entry = format!("{}{digit}{}", &entry[..at], &entry[at + 1..]);
-        refused(from(&changed(&of_alice, |file| file["entry"] = entry.into())), 9, "does not verify");
+        refused(
+            from(&changed(&of_alice, |file| file["entry"] = entry.into())),
+            9,
+            "does not verify",
+        );
     }
     refused(from(&changed(&of_alice, |file| file["entry"] = Value::Null)), 9, "does not verify");
     // Too old for whoever asks for the latest.
@@ -151,7 +169,8 @@ fn a_stored_proof_needs_no_node_and_proves_nothing_else() {
     assert_eq!(tip["verdict"], "same");
     refused(from(text(&of_alice)), 9, "");
     // With a header that is held, a node that nobody trusts serves as well.
-    let old: Value = serde_json::from_str(&fs::read_to_string(&of_alice).expect("a proof")).expect("JSON");
+    let old: Value =
+        serde_json::from_str(&fs::read_to_string(&of_alice).expect("a proof")).expect("JSON");
     let newest = old["header"].as_str().expect("a header");
     assert_eq!(resolve(&bob, &["--header", newest]).ok().json()["header"], "given");
     refused(resolve(&bob, &["--header", &other]), 9, "");
@@ -179,7 +198,16 @@ fn what_a_reorganisation_has_undone_is_not_believed_silently() {
     let mut bob = User::without_key(one.addr("api"));
     for (node, locator) in [(&one, "https://one.example/"), (&other, "https://other.example/")] {
         alice.move_to(node.addr("api"));
-        let args = ["peer", "publish", "alice", "--locator", locator, "--words-file", text(&file), "--wait"];
+        let args = [
+            "peer",
+            "publish",
+            "alice",
+            "--locator",
+            locator,
+            "--words-file",
+            text(&file),
+            "--wait",
+        ];
         alice.zonetool(&args).ok();
     }
     assert_eq!(verdict(&bob, &[]), "first");

@@ -42,15 +42,18 @@ fn the_commands_of_the_readme_work() {
             process.args(arguments).arg("--json");
             resolver = Some(Daemon::from_command(process, home.path()));
         } else {
-            let resolver =
-                resolver.as_ref().unwrap_or_else(|| panic!("'{command}' comes before the resolver"));
+            let resolver = resolver
+                .as_ref()
+                .unwrap_or_else(|| panic!("'{command}' comes before the resolver"));
             run(&command, resolver, home.path());
         }
         seen.push(command);
     }
-    for promised in
-        ["--bin resolver -- --dev", "register alice --zone testdata/zones/alice.zone --wait", "dig "]
-    {
+    for promised in [
+        "--bin resolver -- --dev",
+        "register alice --zone testdata/zones/alice.zone --wait",
+        "dig ",
+    ] {
         assert!(seen.iter().any(|command| command.contains(promised)), "'{promised}' in {seen:#?}");
     }
 }
@@ -68,10 +71,12 @@ fn run(command: &str, resolver: &Daemon, home: &Path) {
         process.arg("-r").args(dig.split_whitespace().skip(1));
         process
     };
-    let outcome = Outcome::from(process.output().unwrap_or_else(|error| panic!("{command}: {error}"))).ok();
+    let outcome =
+        Outcome::from(process.output().unwrap_or_else(|error| panic!("{command}: {error}"))).ok();
     assert!(!outcome.stdout.is_empty(), "{command}: {outcome:?}");
     if command.starts_with("dig ") {
-        let answered = outcome.stdout.contains("status: NOERROR") && !outcome.stdout.contains("ANSWER: 0");
+        let answered =
+            outcome.stdout.contains("status: NOERROR") && !outcome.stdout.contains("ANSWER: 0");
         assert!(answered, "{command}: {}", outcome.stdout);
     }
 }

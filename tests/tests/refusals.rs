@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use namechain::{
+use namechain_core::{
     codec::Encode,
     consensus::work::Worker,
     types::{Action, Hash, Name, Named, Network, Operation, RecordSet, SecretKey, Stamp},
@@ -43,15 +43,20 @@ fn zonetool_says_what_it_will_not_do() {
     let api = resolver.addr("api");
     let minimal = zones::path("minimal");
     let minimal = minimal.to_str().expect("UTF-8");
-    let register =
-        |user: &User, name: &str, zone: &str| user.zonetool(&["register", name, "--zone", zone, "--wait"]);
+    let register = |user: &User, name: &str, zone: &str| {
+        user.zonetool(&["register", name, "--zone", zone, "--wait"])
+    };
     register(&user, "alice", minimal).ok();
 
     refused(register(&user, "wpad", minimal), CONFLICT, &["reserved"]);
     refused(register(&user, "com", minimal), CONFLICT, &["reserved"]);
     refused(register(&user, "Ab", minimal), USAGE, &[]);
     refused(register(&user, "under_score", minimal), USAGE, &[]);
-    refused(register(&user, "bob", "testdata/zones/there-is-none.zone"), USAGE, &["there-is-none.zone"]);
+    refused(
+        register(&user, "bob", "testdata/zones/there-is-none.zone"),
+        USAGE,
+        &["there-is-none.zone"],
+    );
     refused(user.zonetool(&["show", "nobody-has-this"]), NOT_FOUND, &["nobody-has-this"]);
 
     let other = User::new(api);
@@ -94,7 +99,11 @@ fn a_malformed_zone_is_refused_with_its_line() {
 /// A stamp over the tip, still to be worked.
 fn stamp(api: SocketAddr, work: u64) -> Stamp {
     let price = http::get(api, "/v1/price").json();
-    Stamp { anchor: price["anchor"].as_str().expect("an anchor").parse().expect("an id"), work, nonce: 0 }
+    Stamp {
+        anchor: price["anchor"].as_str().expect("an anchor").parse().expect("an id"),
+        work,
+        nonce: 0,
+    }
 }
 
 fn worked(mut operation: Operation) -> Operation {
@@ -123,7 +132,8 @@ fn the_node_names_the_rule_that_an_operation_breaks() {
     let update = |sequence, change: fn(&mut Named)| {
         let (key, name) = (SecretKey::from_seed(&[7; 32]), Name::parse("alice").expect("a name"));
         let action = Action::Update { records: RecordSet::default() };
-        let mut named = Named::sign(Network::Dev, name, sequence, action, &key, stamp(api, price("update")));
+        let mut named =
+            Named::sign(Network::Dev, name, sequence, action, &key, stamp(api, price("update")));
         change(&mut named);
         worked(Operation::Named(named))
     };
@@ -135,7 +145,10 @@ fn the_node_names_the_rule_that_an_operation_breaks() {
     let commit = |stamp| Operation::Commit { commitment: Hash([8; 32]), stamp };
     refuse(worked(commit(stamp(api, price("register") - 1))), "underpaid");
     refuse(commit(stamp(api, u64::MAX)), "stamp-work");
-    refuse(worked(commit(Stamp { anchor: Hash([9; 32]), ..stamp(api, price("register")) })), "stamp-anchor");
+    refuse(
+        worked(commit(Stamp { anchor: Hash([9; 32]), ..stamp(api, price("register")) })),
+        "stamp-anchor",
+    );
     assert_eq!(http::get(api, "/v1/status").json()["mempool_operations"], 0);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use namechain::{
+use namechain_core::{
     consensus::RuleViolation,
     types::{Name, Reserved},
 };
@@ -43,7 +43,8 @@ const CLOCKS: [&str; 6] = [
 fn documented(package: &str) -> Vec<(String, BTreeSet<String>)> {
     let page = source::read("docs/architecture.md");
     let start = format!("```arrows {package}\n");
-    let (_, block) = page.split_once(&start).unwrap_or_else(|| panic!("docs/architecture.md has no {start}"));
+    let (_, block) =
+        page.split_once(&start).unwrap_or_else(|| panic!("docs/architecture.md has no {start}"));
     let (block, _) = block.split_once("```").expect("the block ends");
     let rooms = block.lines().map(|line| {
         let (room, uses) = line.split_once(':').unwrap_or_else(|| panic!("no colon in '{line}'"));
@@ -59,7 +60,11 @@ fn arrows_between_rooms_are_the_documented_ones() {
     for package in PACKAGES {
         let documented = documented(package);
         let as_map: BTreeMap<String, BTreeSet<String>> = documented.iter().cloned().collect();
-        assert_eq!(source::arrows(package), as_map, "{package}: left the code, right docs/architecture.md");
+        assert_eq!(
+            source::arrows(package),
+            as_map,
+            "{package}: left the code, right docs/architecture.md"
+        );
         let mut above = BTreeSet::new();
         for (room, uses) in &documented {
             assert!(
@@ -76,10 +81,13 @@ fn the_core_knows_no_shell() {
     let arrows = source::arrows("namechain");
     for room in CORE {
         let uses = arrows.get(room).unwrap_or_else(|| panic!("namechain has no room '{room}'"));
-        let outside: Vec<&String> = uses.iter().filter(|used| !CORE.contains(&used.as_str())).collect();
+        let outside: Vec<&String> =
+            uses.iter().filter(|used| !CORE.contains(&used.as_str())).collect();
         assert!(outside.is_empty(), "the core's room {room} uses {outside:?}");
     }
-    for file in shipped("namechain").filter(|file| file.room().is_some_and(|room| CORE.contains(&room))) {
+    for file in
+        shipped("namechain").filter(|file| file.room().is_some_and(|room| CORE.contains(&room)))
+    {
         for word in NOT_IN_CORE {
             assert!(!names(&file.code(), word), "{} names {word}", file.path);
         }
@@ -114,7 +122,11 @@ fn one_room_knows_each_engine() {
     assert_eq!(hickory.len(), 1, "rooms of the resolver that name hickory_server: {hickory:?}");
     assert_eq!(rooms_that_name("messaging", "hpke"), BTreeSet::from(["kem".to_owned()]));
     for engine in ["quinn", "rustls", "tokio"] {
-        assert_eq!(rooms_that_name("messaging", engine), BTreeSet::from(["channel".to_owned()]), "{engine}");
+        assert_eq!(
+            rooms_that_name("messaging", engine),
+            BTreeSet::from(["channel".to_owned()]),
+            "{engine}"
+        );
     }
     for package in ["resolver", "zonetool", "messaging"] {
         assert_eq!(rooms_that_name(package, "sled"), BTreeSet::new(), "{package}");
@@ -152,11 +164,16 @@ fn few_files_own_a_clock() {
 #[test]
 fn the_command_line_has_no_node_in_it() {
     let workspace = source::read("Cargo.toml");
-    let core =
-        workspace.lines().find(|line| line.starts_with("namechain = ")).expect("namechain in the workspace");
+    let core = workspace
+        .lines()
+        .find(|line| line.starts_with("namechain = "))
+        .expect("namechain in the workspace");
     assert!(core.contains("default-features = false"), "{core}");
     let zonetool = source::read("zonetool/Cargo.toml");
-    let line = zonetool.lines().find(|line| line.starts_with("namechain")).expect("zonetool uses namechain");
+    let line = zonetool
+        .lines()
+        .find(|line| line.starts_with("namechain"))
+        .expect("zonetool uses namechain");
     assert_eq!(line, "namechain.workspace = true");
 }
 
@@ -168,7 +185,9 @@ fn every_rule_is_broken_by_a_test() {
         if file.is_test() {
             tests.push_str(&file.text);
         } else {
-            tests.push_str(file.text.split_once("#[cfg(test)]\nmod tests {").map_or("", |(_, tests)| tests));
+            tests.push_str(
+                file.text.split_once("#[cfg(test)]\nmod tests {").map_or("", |(_, tests)| tests),
+            );
         }
     }
     let untested: Vec<&str> = RuleViolation::IDS
@@ -202,20 +221,24 @@ fn paths_in_documents_exist() {
     let mut pages: Vec<String> = vec!["README.md".into()];
     for dir in ["docs", "docs/decisions"] {
         let entries = std::fs::read_dir(source::root().join(dir)).expect("documents");
-        let files =
-            entries.map(|entry| format!("{dir}/{}", entry.expect("an entry").file_name().to_string_lossy()));
+        let files = entries.map(|entry| {
+            format!("{dir}/{}", entry.expect("an entry").file_name().to_string_lossy())
+        });
         pages.extend(files.filter(|file| file.ends_with(".md")));
     }
     for page in pages {
         let text = source::read(&page);
         let dir = page.rsplit_once('/').map_or("", |(dir, _)| dir);
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        let links =
+            text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         for link in links.filter(|link| !link.contains("://")) {
             let target = link.split('#').next().unwrap_or_default();
             assert!(source::root().join(dir).join(target).exists(), "{page} points at {link}");
         }
         let tops = ["docs/", "tests/", "testdata/", "docker/", ".ci/"];
-        for quoted in text.split('`').filter(|quoted| tops.iter().any(|top| quoted.starts_with(top))) {
+        for quoted in
+            text.split('`').filter(|quoted| tops.iter().any(|top| quoted.starts_with(top)))
+        {
             let placeholder = quoted.contains(|c: char| c.is_whitespace() || "*<{".contains(c));
             assert!(placeholder || source::root().join(quoted).exists(), "{page} names {quoted}");
         }

@@ -75,7 +75,9 @@ impl Script {
             .spawn()
             .expect("python runs");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("its first line");
         assert_eq!(line, "ready\n");
         Script(child)
     }
@@ -143,7 +145,10 @@ fn a_thousand_slow_clients_keep_nobody_out() {
     let slow = Script::start(SLOW_CLIENTS, SLOW, dns);
     for number in 0..200 {
         let answer = over_tcp(dns, "known.example.com.");
-        assert!(answer.as_ref().is_some_and(|answer| has(answer, ADDRESS)), "{number}: {answer:02x?}");
+        assert!(
+            answer.as_ref().is_some_and(|answer| has(answer, ADDRESS)),
+            "{number}: {answer:02x?}"
+        );
     }
     assert_eq!(others(dns, 200), [""; 0]);
     // A connection that asks again and again is none of the idle ones.
@@ -217,7 +222,9 @@ fn flood(dns: SocketAddr) {
     for batch in 0..FLOOD / 50 {
         for number in 0..50 {
             let name = format!("f{batch}-{number}.flood.example.");
-            socket.send_to(&upstream::query(number as u16, &name, 1), dns).expect("loopback takes it");
+            socket
+                .send_to(&upstream::query(number as u16, &name, 1), dns)
+                .expect("loopback takes it");
         }
         // One that is lost is not waited for twice.
         (0..50).take_while(|_| socket.recv_from(&mut buffer).is_ok()).for_each(drop);
@@ -255,7 +262,10 @@ fn an_upstream_that_lies_is_not_believed() {
     for number in 0..200 {
         let name = format!("name-{number}.example.com.");
         let answer = upstream::ask(dns, &name);
-        assert!(answer.as_ref().is_some_and(|answer| has(answer, ADDRESS)), "{name}: {answer:02x?}");
+        assert!(
+            answer.as_ref().is_some_and(|answer| has(answer, ADDRESS)),
+            "{name}: {answer:02x?}"
+        );
     }
 }
 
@@ -281,10 +291,12 @@ impl Obedient {
         });
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let answer = receive(&mut stream).and_then(|question| upstream::answer(&question, ADDRESS));
+                let answer =
+                    receive(&mut stream).and_then(|question| upstream::answer(&question, ADDRESS));
                 let Some(answer) = answer else { continue };
                 // The asker may be gone.
-                let _ = stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat());
+                let _ =
+                    stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat());
             }
         });
         let addr = socket.local_addr().expect("an address");
@@ -297,7 +309,9 @@ impl Obedient {
                 let Some(truth) = upstream::answer(&packet[..length], ADDRESS) else { continue };
                 match mood.load(Ordering::SeqCst) {
                     SILENT => continue,
-                    LYING => lies(&packet[..length]).iter().for_each(|lie| drop(socket.send_to(lie, from))),
+                    LYING => lies(&packet[..length])
+                        .iter()
+                        .for_each(|lie| drop(socket.send_to(lie, from))),
                     SLOWLY => {
                         let socket = socket.try_clone().expect("a socket more");
                         thread::spawn(move || {
@@ -364,7 +378,11 @@ fn a_node_that_goes_away_is_missed_for_its_names_only() {
         let name = format!("legacy-{number}.example.com.");
         assert!(upstream::ask(dns, &name).is_some_and(|answer| has(&answer, ADDRESS)), "{name}");
     }
-    assert_eq!(counting.asked().iter().filter(|name| name.ends_with("alice.")).count(), 0, "nobody was told");
+    assert_eq!(
+        counting.asked().iter().filter(|name| name.ends_with("alice.")).count(),
+        0,
+        "nobody was told"
+    );
     assert!(resolver.runs());
 }
 
@@ -396,7 +414,8 @@ fn an_end_waits_for_what_is_on_its_way() {
 
 /// The library of Debian's package `libfaketime`, which `faketime` comes with.
 fn faketime() -> Option<PathBuf> {
-    let dirs = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("faketime"));
+    let dirs =
+        std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("faketime"));
     dirs.chain([PathBuf::from("/usr/lib/faketime")])
         .map(|dir| dir.join("libfaketime.so.1"))
         .find(|file| file.is_file())
@@ -427,7 +446,11 @@ fn a_clock_that_jumps_changes_nothing() {
         "--upstream",
         &upstream,
     ]);
-    command.arg("--data-dir").arg(data).env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &offset);
+    command
+        .arg("--data-dir")
+        .arg(data)
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", &offset);
     command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1");
     let mut resolver = Daemon::from_command(command, machine.home());
     let dns = resolver.addr("dns");

@@ -23,8 +23,10 @@ fn answers_are_counted_by_route_cache_and_outcome() {
     }
     for fast in [true, false] {
         let upstream = Counting::start();
-        let machine =
-            Machine::with_config(upstream.addr, &format!("fast-path = {fast}\n[validate]\nmode = 'off'\n"));
+        let machine = Machine::with_config(
+            upstream.addr,
+            &format!("fast-path = {fast}\n[validate]\nmode = 'off'\n"),
+        );
         let resolver = machine.resolver();
         let (dns, api) = (resolver.addr("dns"), resolver.addr("api"));
         for name in [
@@ -50,14 +52,20 @@ fn answers_are_counted_by_route_cache_and_outcome() {
         );
         assert_eq!(udp(r#"route="special",cache="none",outcome="noerror""#), 1);
         assert_eq!(udp(r#"route="none",cache="none",outcome="refused""#), 1);
-        assert_eq!(answers(&resolver, r#"transport="tcp",route="legacy",cache="hit",outcome="noerror""#), 1);
+        assert_eq!(
+            answers(&resolver, r#"transport="tcp",route="legacy",cache="hit",outcome="noerror""#),
+            1
+        );
         assert_eq!(metric(api, r#"namechain_dns_answer_seconds_count{route="chain"}"#), chain[0]);
         let tries = format!(
             "namechain_dns_upstream_tries_total{{upstream=\"{}\",result=\"replied\"}}",
             upstream.addr
         );
         assert_eq!(metric(api, &tries), 1);
-        assert_eq!((metric(api, "namechain_served_height"), metric(api, "namechain_serve_depth")), (0, 0));
+        assert_eq!(
+            (metric(api, "namechain_served_height"), metric(api, "namechain_serve_depth")),
+            (0, 0)
+        );
     }
 }
 
@@ -76,13 +84,18 @@ fn queries_are_logged_if_that_is_wanted_and_clients_if_that_is_too() {
         if logged == "off" {
             // What is not logged can't be waited for: that it was counted says that it is over.
             assert_eq!(
-                answers(&resolver, r#"transport="udp",route="special",cache="none",outcome="noerror""#),
+                answers(
+                    &resolver,
+                    r#"transport="udp",route="special",cache="none",outcome="noerror""#
+                ),
                 1
             );
             assert!(!resolver.log().contains("example.com"), "{}", resolver.log());
             continue;
         }
-        wait::until("the last query is logged", || resolver.log().contains("localhost. A").then_some(()));
+        wait::until("the last query is logged", || {
+            resolver.log().contains("localhost. A").then_some(())
+        });
         let log = resolver.log();
         for words in [
             "www.example.com. A noerror legacy miss udp ",

@@ -44,7 +44,9 @@ impl Service {
     fn args(&self) -> Vec<String> {
         let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
         let data = path(&self.home.path().join("data"));
-        ["--dev", "--json", "--data-dir", &data, "--config", &path(&self.file())].map(str::to_owned).into()
+        ["--dev", "--json", "--data-dir", &data, "--config", &path(&self.file())]
+            .map(str::to_owned)
+            .into()
     }
 
     fn start(&self) -> Daemon {
@@ -107,7 +109,11 @@ fn the_configuration_is_read_again_and_nothing_is_lost() {
 
     let fresh = "fresh.example.com.";
     assert_eq!(dig::ask(dns, fresh, "A", "").rdata("A"), ["203.0.113.99"]);
-    assert_eq!((asked(&first, fresh), asked(&second, fresh)), (0, 1), "the second upstream is asked now");
+    assert_eq!(
+        (asked(&first, fresh), asked(&second, fresh)),
+        (0, 1),
+        "the second upstream is asked now"
+    );
     dig::ask(dns, known, "A", "");
     assert_eq!((asked(&first, known), asked(&second, known)), (1, 0), "the cache is still there");
 
@@ -123,7 +129,8 @@ fn the_configuration_is_read_again_and_nothing_is_lost() {
     assert_eq!(asked(&second, still), 1);
 
     // What takes a restart is said, and the rest is taken over.
-    let toml = format!("upstream = ['{}']\ncache-bytes = 1000000\nmount-alt = false\n", second.addr);
+    let toml =
+        format!("upstream = ['{}']\ncache-bytes = 1000000\nmount-alt = false\n", second.addr);
     service.configure(&toml);
     reads_again(&resolver, "changed: mount-alt; not before a restart: cache-bytes");
     assert!(resolver.runs() && !resolver.log().contains("panicked"), "{}", resolver.log());
@@ -236,10 +243,16 @@ fn sockets_that_are_passed_are_answered_at() {
     let resolver = Daemon::from_command(activated(&service, "tcp,udp"), service.home.path());
     let dns = resolver.addr("dns");
     for options in ["+notcp", "+tcp"] {
-        assert_eq!(dig::ask(dns, "localhost.", "A", options).rdata("A"), ["127.0.0.1"], "{options}");
+        assert_eq!(
+            dig::ask(dns, "localhost.", "A", options).rdata("A"),
+            ["127.0.0.1"],
+            "{options}"
+        );
     }
     assert_eq!(http::get(resolver.addr("api"), "/healthz").status, 200);
-    for (kinds, expected) in [("tcp", "only the stream socket"), ("udp", "only the datagram socket")] {
+    for (kinds, expected) in
+        [("tcp", "only the stream socket"), ("udp", "only the datagram socket")]
+    {
         let output = activated(&service, kinds).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && said.contains(expected), "{kinds}: {output:?}");
@@ -249,7 +262,9 @@ fn sockets_that_are_passed_are_answered_at() {
 /// How many answers of these names the upstream was asked for since.
 fn asked_again(dns: SocketAddr, upstream: &Counting, names: &[&str]) -> Vec<usize> {
     let before: Vec<usize> = names.iter().map(|name| asked(upstream, name)).collect();
-    names.iter().for_each(|name| assert_eq!(dig::ask(dns, name, "A", "").rdata("A"), ["203.0.113.99"]));
+    names
+        .iter()
+        .for_each(|name| assert_eq!(dig::ask(dns, name, "A", "").rdata("A"), ["203.0.113.99"]));
     names.iter().zip(before).map(|(name, before)| asked(upstream, name) - before).collect()
 }
 
@@ -267,7 +282,8 @@ fn answers_are_forgotten_when_somebody_asks_for_it() {
     let toml = format!("upstream = ['{}']\nnode = '{node}'\n", upstream.addr);
     beside.configure(&toml);
     let file = beside.file().to_str().expect("a path in UTF-8").to_owned();
-    let without_node = Daemon::start("resolver", &["--json", "--config", &file], beside.home.path());
+    let without_node =
+        Daemon::start("resolver", &["--json", "--config", &file], beside.home.path());
     for resolver in [&with_node, &without_node] {
         forgets(resolver, &upstream);
     }
@@ -292,8 +308,9 @@ fn forgets(resolver: &Daemon, upstream: &Counting) {
     let dns = resolver.addr("dns");
     assert_eq!(asked_again(dns, upstream, &names), [1; 5]);
     assert_eq!(asked_again(dns, upstream, &names), [0; 5]);
-    let flush =
-        |args: &[&str]| user.zonetool(&[&["cache", "flush"], args].concat()).ok().json()["flushed"].clone();
+    let flush = |args: &[&str]| {
+        user.zonetool(&[&["cache", "flush"], args].concat()).ok().json()["flushed"].clone()
+    };
     assert_eq!(flush(&["A.X.example"]), 1);
     assert_eq!(asked_again(dns, upstream, &names), [1, 0, 0, 0, 0]);
     assert_eq!(flush(&["--zone", "x.example."]), 3);
@@ -301,7 +318,10 @@ fn forgets(resolver: &Daemon, upstream: &Counting) {
     assert_eq!(flush(&["nowhere.example"]), 0);
     assert_eq!(flush(&[]), 5);
     assert_eq!(asked_again(dns, upstream, &names), [1; 5]);
-    assert_eq!(user.zonetool_text(&["cache", "flush", "y.example"]).ok().stdout, "1 answer forgotten\n");
+    assert_eq!(
+        user.zonetool_text(&["cache", "flush", "y.example"]).ok().stdout,
+        "1 answer forgotten\n"
+    );
     let bad = user.zonetool(&["cache", "flush", "a..b"]);
     assert_eq!((bad.code, bad.json()["error"]["code"].as_str()), (2, Some("usage")), "{bad:?}");
     assert_eq!(asked_again(dns, upstream, &names), [0, 0, 0, 1, 0]);

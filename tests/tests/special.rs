@@ -33,7 +33,10 @@ fn special_use_names_never_reach_the_upstream() {
             if !name.starts_with("sub.") {
                 assert_eq!(reply.status, status, "{name}: {reply:?}");
             }
-            assert!(reply.rdata("A").iter().all(|address| *address == "127.0.0.1"), "{name}: {reply:?}");
+            assert!(
+                reply.rdata("A").iter().all(|address| *address == "127.0.0.1"),
+                "{name}: {reply:?}"
+            );
         }
     }
     assert_eq!(dig::ask(dns, "localhost.", "AAAA", "").rdata("AAAA"), ["::1"]);

@@ -49,7 +49,11 @@ fn unbound_over_tls_and_https_by_name_with_bootstrap_addresses() {
         let resolver = machine.resolver();
         let dns = resolver.addr("dns");
         let reply = dig::ask(dns, "www.example.net", "A", "");
-        assert_eq!((reply.status.as_str(), reply.rdata("A")), ("NOERROR", vec!["192.0.2.80"]), "{config}");
+        assert_eq!(
+            (reply.status.as_str(), reply.rdata("A")),
+            ("NOERROR", vec!["192.0.2.80"]),
+            "{config}"
+        );
         assert_eq!(dig::ask(dns, "big.example.net", "TXT", "+tcp").answer.len(), 40, "{config}");
         assert_eq!(dig::ask(dns, "none.example.net", "A", "").status, "NXDOMAIN", "{config}");
     }
@@ -107,7 +111,8 @@ fn run(dir: &Path, program: &str, args: &[&str]) -> String {
 /// Signs a zone; the signed zone, its DS, and its DNSKEY.
 fn sign(dir: &Path, origin: &str, text: &str) -> (String, String, String) {
     fs::write(dir.join("zone"), text).expect("room for a zone");
-    let key = run(dir, "ldns-keygen", &["-k", "-a", "ECDSAP256SHA256", "-r", "/dev/urandom", origin]);
+    let key =
+        run(dir, "ldns-keygen", &["-k", "-a", "ECDSAP256SHA256", "-r", "/dev/urandom", origin]);
     run(dir, "ldns-signzone", &["-o", origin, "zone", &key]);
     let ds = run(dir, "ldns-key2ds", &["-n", "-2", &format!("{key}.key")]);
     let dnskey = fs::read_to_string(dir.join(format!("{key}.key"))).expect("a key");
@@ -124,7 +129,8 @@ impl Hierarchy {
         let bad = zone("bad.example.", "ns.bad.example.", LEAF, rest);
         let (bad, _, _) = sign(at, "bad.example.", &bad);
         // The DS of a key that is not the zone's.
-        let (_, bad_ds, _) = sign(at, "bad.example.", &zone("bad.example.", "ns.bad.example.", LEAF, ""));
+        let (_, bad_ds, _) =
+            sign(at, "bad.example.", &zone("bad.example.", "ns.bad.example.", LEAF, ""));
         let plain = zone("plain.example.", "ns.plain.example.", LEAF, rest);
         let below = format!(
             "good IN NS ns.good\nns.good IN A {LEAF}\n{good_ds}\nbad IN NS ns.bad\nns.bad IN A {LEAF}\n{bad_ds}\n\
@@ -133,17 +139,22 @@ impl Hierarchy {
         let (tld, tld_ds, _) = sign(at, "example.", &zone("example.", "ns.example.", TLD, &below));
         let below = format!("example. IN NS ns.example.\nns.example. IN A {TLD}\n{tld_ds}\n");
         let (root, _, anchor) = sign(at, ".", &zone(".", "a.root.", ROOT, &below));
-        fs::write(at.join("hints"), format!(". 300 NS a.root.\na.root. 300 A {ROOT}\n")).expect("room");
+        fs::write(at.join("hints"), format!(". 300 NS a.root.\na.root. 300 A {ROOT}\n"))
+            .expect("room");
         fs::write(at.join("anchor"), anchor).expect("room");
         let of = |origin: &str, text: &str| (origin.to_owned(), text.to_owned());
-        let leaves = [of("good.example.", &good), of("bad.example.", &bad), of("plain.example.", &plain)];
+        let leaves =
+            [of("good.example.", &good), of("bad.example.", &bad), of("plain.example.", &plain)];
         for _ in 0..5 {
             let port = nsd::free_port();
-            let servers: Result<Vec<Nsd>, String> =
-                [(ROOT, vec![of(".", &root)]), (TLD, vec![of("example.", &tld)]), (LEAF, leaves.to_vec())]
-                    .into_iter()
-                    .map(|(address, zones)| Nsd::start_at(SocketAddr::from((address, port)), &zones))
-                    .collect();
+            let servers: Result<Vec<Nsd>, String> = [
+                (ROOT, vec![of(".", &root)]),
+                (TLD, vec![of("example.", &tld)]),
+                (LEAF, leaves.to_vec()),
+            ]
+            .into_iter()
+            .map(|(address, zones)| Nsd::start_at(SocketAddr::from((address, port)), &zones))
+            .collect();
             match servers {
                 Ok(servers) => return Hierarchy { dir, port, _servers: servers },
                 Err(log) => eprintln!("nsd on port {port}: {log}"),
@@ -202,7 +213,11 @@ fn from_the_root_on() {
             }
         }
         let bogus = dig::ask(dns, "many.bad.example", "TXT", "");
-        assert_eq!((bogus.status.as_str(), bogus.ede.as_slice()), ("SERVFAIL", &[6][..]), "{upstream}");
+        assert_eq!(
+            (bogus.status.as_str(), bogus.ede.as_slice()),
+            ("SERVFAIL", &[6][..]),
+            "{upstream}"
+        );
         let checked_by_the_client = dig::ask(dns, "www.bad.example", "A", "+cdflag");
         assert_eq!(checked_by_the_client.rdata("A"), ["192.0.2.1"], "{upstream}");
         let signed = dig::ask(dns, "www.good.example", "A", "+dnssec");

@@ -10,7 +10,8 @@ use tests::{machine::Machine, program, program::Outcome, tools, upstream::Counti
 
 /// Runs a program that is expected not to start, and gives its one line.
 fn refuses(program: &str, args: &[&str], home: &Path) -> (i32, String) {
-    let outcome = Outcome::from(program::command(program, home).args(args).output().expect("it runs"));
+    let outcome =
+        Outcome::from(program::command(program, home).args(args).output().expect("it runs"));
     assert_eq!(outcome.stdout, "", "{program} {args:?}: {outcome:?}");
     assert!(!outcome.stderr.contains("panicked"), "{program} {args:?}: {outcome:?}");
     (outcome.code, outcome.stderr)
@@ -39,8 +40,17 @@ fn a_port_that_is_taken() {
         (taken_tcp.as_str(), "127.0.0.1:0", &taken_tcp, "--listen"),
         ("127.0.0.1:0", taken_tcp.as_str(), &taken_tcp, "--api"),
     ] {
-        let args =
-            ["--dev", "--listen", listen, "--api", api, "--data-dir", data, "--upstream", "127.0.0.1:9"];
+        let args = [
+            "--dev",
+            "--listen",
+            listen,
+            "--api",
+            api,
+            "--data-dir",
+            data,
+            "--upstream",
+            "127.0.0.1:9",
+        ];
         one_line("resolver", &args, home.path(), &[taken, flag]);
     }
     let args = ["--network", "dev", "--api", &taken_tcp, "--data-dir", data];
@@ -170,7 +180,10 @@ fn no_upstream_is_said_and_answered_with_an_error() {
     assert_eq!(resolver.line["upstreams"], serde_json::json!([]));
     let reply = tests::dig::ask(resolver.addr("dns"), "example.com.", "A", "");
     assert_eq!((reply.status.as_str(), reply.ede.is_empty()), ("SERVFAIL", false), "{reply:?}");
-    assert_eq!(tests::dig::ask(resolver.addr("dns"), "x.namechain.alt.", "A", "").status, "NXDOMAIN");
+    assert_eq!(
+        tests::dig::ask(resolver.addr("dns"), "x.namechain.alt.", "A", "").status,
+        "NXDOMAIN"
+    );
 }
 
 #[test]
@@ -178,7 +191,10 @@ fn help_has_examples_and_version_a_number() {
     let home = tempfile::tempdir().expect("a home");
     for program in ["resolver", "namechaind", "zonetool"] {
         let run = |flag| {
-            Outcome::from(program::command(program, home.path()).arg(flag).output().expect("it runs")).ok()
+            Outcome::from(
+                program::command(program, home.path()).arg(flag).output().expect("it runs"),
+            )
+            .ok()
         };
         assert!(run("--version").stdout.contains(env!("CARGO_PKG_VERSION")));
         let help = run("--help").stdout;

@@ -38,7 +38,9 @@ fn zones() -> Vec<Zone> {
         Zone { algorithm: "ED25519", ..zone("ed25519") },
         Zone { sign: None, ..zone("plain") },
         Zone {
-            change: |lines| lines.iter().map(|line| line.replace("192.0.2.1", "192.0.2.66")).collect(),
+            change: |lines| {
+                lines.iter().map(|line| line.replace("192.0.2.1", "192.0.2.66")).collect()
+            },
             ..zone("bit")
         },
         Zone { sign: Some(&["-i", "20200101000000", "-e", "20210101000000"]), ..zone("expired") },
@@ -125,14 +127,18 @@ fn every_case_has_its_verdict_and_unbound_agrees() {
         let resolver = machine.resolver();
         let dns = resolver.addr("dns");
         for pass in ["new", "kept"] {
-            let questions: Vec<(String, String)> =
-                CASES.iter().map(|(name, rtype, ..)| ((*name).to_owned(), (*rtype).to_owned())).collect();
+            let questions: Vec<(String, String)> = CASES
+                .iter()
+                .map(|(name, rtype, ..)| ((*name).to_owned(), (*rtype).to_owned()))
+                .collect();
             let ours = dig::ask_all(dns, &questions, "+adflag");
             let right = dig::ask_all(judge.plain, &questions, "+adflag");
             let mut wrong = Vec::new();
             for ((case, ours), right) in CASES.iter().zip(ours).zip(right) {
                 let (name, rtype, status, authentic, ede) = *case;
-                if (ours.status.as_str(), ours.has("ad"), ours.ede.as_slice()) != (status, authentic, ede) {
+                if (ours.status.as_str(), ours.has("ad"), ours.ede.as_slice())
+                    != (status, authentic, ede)
+                {
                     wrong.push(format!("{name} {rtype}: {ours:?}"));
                 }
                 if (right.status.as_str(), right.has("ad")) != (status, authentic) {
@@ -171,22 +177,34 @@ fn who_asks_gets_what_it_asked_for() {
         assert_eq!((denied.has("ad"), types), (true, vec!["SOA"]), "{pass}");
         // Whoever checks by itself gets what there is, and no word of ours on it.
         let unchecked = dig::ask(dns, "www.bit.example", "A", "+cdflag +adflag");
-        assert_eq!((unchecked.rdata("A"), unchecked.has("ad")), (vec!["192.0.2.66"], false), "{pass}");
+        assert_eq!(
+            (unchecked.rdata("A"), unchecked.has("ad")),
+            (vec!["192.0.2.66"], false),
+            "{pass}"
+        );
         let unchecked = dig::ask(dns, "www.good.example", "A", "+cdflag +adflag +dnssec");
         assert_eq!((unchecked.rdata("RRSIG").len(), unchecked.has("ad")), (1, false), "{pass}");
         let over_tcp = dig::ask(dns, "www.bit.example", "A", "+tcp");
-        assert_eq!((over_tcp.status.as_str(), over_tcp.ede.as_slice()), ("SERVFAIL", &[6][..]), "{pass}");
+        assert_eq!(
+            (over_tcp.status.as_str(), over_tcp.ede.as_slice()),
+            ("SERVFAIL", &[6][..]),
+            "{pass}"
+        );
     }
 }
 
 #[test]
 fn an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on() {
-    if !tools::available("an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on", &TOOLS) {
+    if !tools::available(
+        "an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on",
+        &TOOLS,
+    ) {
         return;
     }
     let world = World::start(&[Zone::new("good", RECORDS)]);
     let passes = Unbound::recursing(&world.zones, world.nsd.addr, None);
-    let names = ["www", "other", "third"].map(|name| format!("{name}.good.example. 300 IN A 192.0.2.77"));
+    let names =
+        ["www", "other", "third"].map(|name| format!("{name}.good.example. 300 IN A 192.0.2.77"));
     let strips = Unbound::start(&names);
     // Alone: it still resolves, which is said once.
     let machine = Machine::with_upstreams(&config(strips.plain, &world, "auto"));
@@ -201,7 +219,10 @@ fn an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on() {
     let strict = machine.resolver();
     let refused = dig::ask(strict.addr("dns"), "www.good.example", "A", "");
     assert_eq!(refused.status, "SERVFAIL");
-    assert!(refused.ede.iter().all(|code| (6..=12).contains(code)) && !refused.ede.is_empty(), "{refused:?}");
+    assert!(
+        refused.ede.iter().all(|code| (6..=12).contains(code)) && !refused.ede.is_empty(),
+        "{refused:?}"
+    );
     // Off, nobody looks.
     let machine = Machine::with_upstreams(&config(strips.plain, &world, "off"));
     let off = machine.resolver();
@@ -215,7 +236,10 @@ fn an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on() {
     relay.lead_to(strips.plain);
     let forged = dig::ask(dns, "www.good.example", "A", "");
     // Signatures are missing; or, before that is known, the proof that the name is no zone of its own without them.
-    assert!(forged.status == "SERVFAIL" && matches!(forged.ede.as_slice(), [10 | 12]), "{forged:?}");
+    assert!(
+        forged.status == "SERVFAIL" && matches!(forged.ede.as_slice(), [10 | 12]),
+        "{forged:?}"
+    );
     // Beside one that passes, one that strips is not asked.
     let both = format!("['{}', '{}']", strips.plain, passes.plain);
     let machine = Machine::with_upstreams(&format!(

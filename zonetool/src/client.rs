@@ -2,12 +2,12 @@
 
 use std::{fmt::Display, time::Duration};
 
-use namechain::{
+use namechain_core::{
     codec::Encode,
     rpc::{
         BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo,
-        PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted, Trace, TraceAsked,
-        TrustAnchor,
+        PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted, Trace,
+        TraceAsked, TrustAnchor,
     },
     types::{Hash, Name, Operation},
 };
@@ -200,7 +200,9 @@ impl Client {
     }
 
     fn url(&self, path: &str) -> Result<Url, ClientError> {
-        self.base.join(path).map_err(|error| ClientError::BadUrl(self.base.to_string(), error.to_string()))
+        self.base
+            .join(path)
+            .map_err(|error| ClientError::BadUrl(self.base.to_string(), error.to_string()))
     }
 
     fn ask<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, ClientError> {
@@ -215,9 +217,14 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), ClientError> {
-        let unreachable =
-            |error: reqwest::Error| ClientError::Unreachable { node: self.node(), why: chain_of(&error) };
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+            node: self.node(),
+            why: chain_of(&error),
+        };
         let mut response = request.send().await.map_err(unreachable)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -275,8 +282,11 @@ mod tests {
     }
 
     fn http(status: &str, body: &str) -> Vec<u8> {
-        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
-            .into_bytes()
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
     }
 
     fn asked(answer: Vec<u8>) -> Result<Status, ClientError> {
@@ -295,8 +305,7 @@ mod tests {
 
     #[test]
     fn refusals_keep_their_rule_and_hint() {
-        let body =
-            r#"{"code":"rule","rule":"name-taken","message":"alice is taken","hint":"choose another name"}"#;
+        let body = r#"{"code":"rule","rule":"name-taken","message":"alice is taken","hint":"choose another name"}"#;
         let error = asked(http("409 Conflict", body)).unwrap_err();
         assert_eq!(error.to_string(), "the node refuses: alice is taken [rule name-taken]");
         assert!(
@@ -322,7 +331,10 @@ mod tests {
             format!("http://{}", listener.local_addr().unwrap())
         };
         let error = Client::new(&closed).unwrap().status().unwrap_err();
-        assert!(matches!(&error, ClientError::Unreachable { node, .. } if *node == closed), "{error}");
+        assert!(
+            matches!(&error, ClientError::Unreachable { node, .. } if *node == closed),
+            "{error}"
+        );
         for bad in ["", "127.0.0.1:7380", "ftp://127.0.0.1", "http://", "/v1"] {
             assert!(matches!(Client::new(bad), Err(ClientError::BadUrl(..))), "{bad}");
         }

@@ -34,7 +34,12 @@ pub enum DaneError {
 ///
 /// # Errors
 /// [`DaneError::NoCertificate`].
-pub fn tlsa(certificate: &[u8], host: &str, port: u16, protocol: &str) -> Result<String, DaneError> {
+pub fn tlsa(
+    certificate: &[u8],
+    host: &str,
+    port: u16,
+    protocol: &str,
+) -> Result<String, DaneError> {
     let der = certificate_of(certificate)?;
     let key = public_key(&der).ok_or(DaneError::NoCertificate)?;
     let host = if host.is_empty() { String::new() } else { format!(".{host}") };
@@ -50,8 +55,11 @@ pub fn tlsa(certificate: &[u8], host: &str, port: u16, protocol: &str) -> Result
 pub fn openpgpkey(local: &str, key: &[u8]) -> Result<String, DaneError> {
     let owner = owner(local)?;
     let begin = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
-    let packets =
-        if key.starts_with(begin) { armored(key).ok_or(DaneError::NoOpenPgp)? } else { key.to_vec() };
+    let packets = if key.starts_with(begin) {
+        armored(key).ok_or(DaneError::NoOpenPgp)?
+    } else {
+        key.to_vec()
+    };
     // A packet's first byte has the top bit set; tag 6, a public key, in the old or the new form (RFC 9580 section 4.2).
     match packets.first() {
         Some(first) if first & 0xfc == 0x98 || *first == 0xc6 => {
@@ -77,7 +85,11 @@ pub fn smimea(local: &str, certificate: &[u8]) -> Result<String, DaneError> {
 
 /// The label of a local part: the first 28 bytes of its SHA2-256, in hexadecimal. Its case counts, as RFC 7929 section 3 has it.
 fn owner(local: &str) -> Result<String, DaneError> {
-    if local.is_empty() || local.len() > 64 || local.contains('@') || local.chars().any(char::is_control) {
+    if local.is_empty()
+        || local.len() > 64
+        || local.contains('@')
+        || local.chars().any(char::is_control)
+    {
         return Err(DaneError::LocalPart);
     }
     Ok(hex::encode(&Sha256::digest(local.as_bytes())[..LOCAL_PART_BYTES]))
@@ -100,7 +112,9 @@ pub fn endpoint(identity: &str, locators: &[String]) -> Vec<String> {
                 Ok(IpAddr::V6(ip)) => (".".to_owned(), format!(" ipv6hint={ip}")),
                 Err(_) => (format!("{host}."), String::new()),
             };
-            lines.push(format!("{OWNER} SVCB {priority} {target} alpn=namechain/1 port={port}{hint}"));
+            lines.push(format!(
+                "{OWNER} SVCB {priority} {target} alpn=namechain/1 port={port}{hint}"
+            ));
         }
         // A locator has printable ASCII, at most 128 bytes.
         let quoted = locator.replace('\\', "\\\\").replace('"', "\\\"");
@@ -117,7 +131,9 @@ fn place(locator: &str) -> Option<(&str, u16)> {
     let fits = match kind {
         "ip4" => matches!(host.parse(), Ok(IpAddr::V4(_))),
         "ip6" => matches!(host.parse(), Ok(IpAddr::V6(_))),
-        "dns" | "dns4" | "dns6" => host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)),
+        "dns" | "dns4" | "dns6" => {
+            host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        }
         _ => false,
     };
     (fits && !host.is_empty() && port != 0).then_some((host.trim_end_matches('.'), port))
@@ -125,7 +141,9 @@ fn place(locator: &str) -> Option<(&str, u16)> {
 
 fn certificate_of(file: &[u8]) -> Result<Vec<u8>, DaneError> {
     let text = std::str::from_utf8(file).unwrap_or_default();
-    let Some((_, rest)) = text.split_once("-----BEGIN CERTIFICATE-----") else { return Ok(file.to_vec()) };
+    let Some((_, rest)) = text.split_once("-----BEGIN CERTIFICATE-----") else {
+        return Ok(file.to_vec());
+    };
     let body = rest.split_once("-----END CERTIFICATE-----").map(|(body, _)| body);
     body.and_then(unbase64).ok_or(DaneError::NoCertificate)
 }
@@ -181,7 +199,8 @@ fn public_key(der: &[u8]) -> Option<&[u8]> {
     const SEQUENCE: u8 = 0x30;
     let certificate = element(der)?;
     let to_be_signed = element(certificate.content)?;
-    if certificate.tag != SEQUENCE || to_be_signed.tag != SEQUENCE || !certificate.after.is_empty() {
+    if certificate.tag != SEQUENCE || to_be_signed.tag != SEQUENCE || !certificate.after.is_empty()
+    {
         return None;
     }
     let mut rest = to_be_signed.content;
@@ -221,7 +240,10 @@ mod tests {
     /// The example of RFC 7929 section 3 and RFC 8162 section 3: hugh@example.com.
     #[test]
     fn owner_names_are_those_of_the_standards() {
-        assert_eq!(owner("hugh").unwrap(), "c93f1e400f26708f98cb19d936620da35eec8f72e57f9eec01c1afd6");
+        assert_eq!(
+            owner("hugh").unwrap(),
+            "c93f1e400f26708f98cb19d936620da35eec8f72e57f9eec01c1afd6"
+        );
         assert_ne!(owner("Hugh").unwrap(), owner("hugh").unwrap());
         for bad in ["", "hugh@example.com", "a\nb", &"x".repeat(65)] {
             assert_eq!(owner(bad), Err(DaneError::LocalPart));
@@ -230,7 +252,9 @@ mod tests {
 
     #[test]
     fn base64_has_one_reading() {
-        for (text, bytes) in [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v\r\nYmFy", b"foobar")] {
+        for (text, bytes) in
+            [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v\r\nYmFy", b"foobar")]
+        {
             assert_eq!(unbase64(text).as_deref(), Some(bytes));
         }
         for bad in ["Z", "Zg=", "Zg===", "Z=g=", "Zm9*", "===="] {
@@ -240,8 +264,11 @@ mod tests {
 
     #[test]
     fn endpoints_follow_the_locators() {
-        let locators =
-            ["/ip4/192.0.2.1/udp/7381/quic-v1", "/dns/p.example/udp/443/quic-v1", "https://a.example/\"x"];
+        let locators = [
+            "/ip4/192.0.2.1/udp/7381/quic-v1",
+            "/dns/p.example/udp/443/quic-v1",
+            "https://a.example/\"x",
+        ];
         let lines = endpoint("ab", &locators.map(str::to_owned));
         assert_eq!(
             lines,

@@ -10,7 +10,7 @@ use messaging::{
     Pins, Seen,
     files::{FileError, Kept, Stored},
 };
-use namechain::types::Network;
+use namechain_core::types::Network;
 
 use crate::{
     clock,

@@ -21,7 +21,7 @@ use std::{
 };
 
 use messaging::Evidence;
-use namechain::{
+use namechain_core::{
     codec::{Decode, DecodeError},
     consensus::{HistoryProof, HistoryProofError, header::genesis, work::Worker},
     rpc::{PlaceInfo, ProofInfo},
@@ -158,19 +158,22 @@ impl ProofFile {
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(ProofError::TooLong);
         }
-        let file: ProofFile =
-            serde_json::from_slice(bytes).map_err(|error| ProofError::NotAProof(error.to_string()))?;
+        let file: ProofFile = serde_json::from_slice(bytes)
+            .map_err(|error| ProofError::NotAProof(error.to_string()))?;
         if file.version == VERSION { Ok(file) } else { Err(ProofError::Version(file.version)) }
     }
 
     /// The same for the crate that verifies peers; nothing of it is checked.
     pub fn evidence(&self) -> Result<Evidence, ProofError> {
-        let read = |what, text: &str, max| unhex(text, max).map_err(|why| ProofError::Field(what, why));
+        let read =
+            |what, text: &str, max| unhex(text, max).map_err(|why| ProofError::Field(what, why));
         let header = read("header", &self.header, HEADER_BYTES)?;
         let proof = read("proof", &self.proof, MAX_PROOF_BYTES)?;
-        let entry = self.entry.as_deref().map(|text| read("entry", text, MAX_ENTRY_BYTES)).transpose()?;
+        let entry =
+            self.entry.as_deref().map(|text| read("entry", text, MAX_ENTRY_BYTES)).transpose()?;
         let place = self.place.as_ref();
-        let place = place.map(|place| read("proof of the header's place", &place.proof, MAX_PLACE_BYTES));
+        let place =
+            place.map(|place| read("proof of the header's place", &place.proof, MAX_PLACE_BYTES));
         Ok(Evidence::read(&header, &proof, entry.as_deref(), place.transpose()?.as_deref())?)
     }
 
@@ -187,7 +190,11 @@ impl ProofFile {
     /// The later header in the file, if there is one.
     pub fn against(&self) -> Result<Option<Header>, ProofError> {
         let read = |place: &Place| read_header(&place.against);
-        self.place.as_ref().map(read).transpose().map_err(|why| ProofError::Field("later header", why))
+        self.place
+            .as_ref()
+            .map(read)
+            .transpose()
+            .map_err(|why| ProofError::Field("later header", why))
     }
 
     /// Whether the block of `against` was built on that of `header`, as the file says.
@@ -197,18 +204,30 @@ impl ProofFile {
         let proof = unhex(&place.proof, MAX_PLACE_BYTES).map_err(field)?;
         let proof = HistoryProof::from_bytes(&proof).map_err(|error| field(error.to_string()))?;
         let id = header.id(self.network);
-        Ok(proof.verify(self.network, &against.history_root, &id, header.height, header.target.work())?)
+        Ok(proof.verify(
+            self.network,
+            &against.history_root,
+            &id,
+            header.height,
+            header.target.work(),
+        )?)
     }
 
     /// What the file proves of its name in the state after `header`: its entry, or `None` if nothing stands under it.
     pub fn verify(&self, header: &Header) -> Result<Option<NameEntry>, ProofError> {
         let field = |what, why: DecodeError| ProofError::Field(what, why.to_string());
-        let proof = unhex(&self.proof, MAX_PROOF_BYTES).map_err(|why| ProofError::Field("proof", why))?;
+        let proof =
+            unhex(&self.proof, MAX_PROOF_BYTES).map_err(|why| ProofError::Field("proof", why))?;
         let proof = Proof::from_bytes(&proof).map_err(|error| field("proof", error))?;
         let entry = self.entry.as_deref().map(|text| unhex(text, MAX_ENTRY_BYTES)).transpose();
         let entry = entry.map_err(|why| ProofError::Field("entry", why))?;
         let value = entry.as_ref().map(|bytes| Entry::value_hash(self.network, bytes));
-        proof.verify(self.network, &header.state_root, &self.name.key(self.network), value.as_ref())?;
+        proof.verify(
+            self.network,
+            &header.state_root,
+            &self.name.key(self.network),
+            value.as_ref(),
+        )?;
         let Some(bytes) = entry else { return Ok(None) };
         match Entry::from_bytes(&bytes).map_err(|error| field("entry", error))? {
             Entry::Name(entry) if entry.name == self.name => Ok(Some(entry)),
@@ -250,7 +269,7 @@ fn unhex(text: &str, max: usize) -> Result<Vec<u8>, String> {
 mod tests {
     use std::collections::HashMap;
 
-    use namechain::{
+    use namechain_core::{
         codec::Encode,
         consensus::History,
         tree::Tree,
@@ -320,7 +339,10 @@ mod tests {
             let (file, header) = proof_of(name);
             for at in 0..file.proof.len() {
                 let proof = changed(&file.proof, at);
-                assert!(ProofFile { proof, ..file.clone() }.verify(&header).is_err(), "{name}: {at}");
+                assert!(
+                    ProofFile { proof, ..file.clone() }.verify(&header).is_err(),
+                    "{name}: {at}"
+                );
             }
             let entry = file.entry.clone().unwrap_or_default();
             for at in 0..entry.len() {
@@ -345,10 +367,16 @@ mod tests {
         let others = ProofFile { entry: bob.entry.clone(), ..alice.clone() };
         assert!(matches!(others.verify(&header), Err(ProofError::Tree(tree::ProofError::Root))));
         let without = ProofFile { entry: None, ..alice.clone() };
-        assert!(matches!(without.verify(&header), Err(ProofError::Tree(tree::ProofError::Claim(true)))));
+        assert!(matches!(
+            without.verify(&header),
+            Err(ProofError::Tree(tree::ProofError::Claim(true)))
+        ));
         let (absent, _) = proof_of("nobody");
         let with = ProofFile { entry: alice.entry.clone(), ..absent };
-        assert!(matches!(with.verify(&header), Err(ProofError::Tree(tree::ProofError::Claim(false)))));
+        assert!(matches!(
+            with.verify(&header),
+            Err(ProofError::Tree(tree::ProofError::Claim(false)))
+        ));
         let elsewhere = Header { state_root: Hash([1; 32]), ..header.clone() };
         assert!(matches!(alice.verify(&elsewhere), Err(ProofError::Tree(tree::ProofError::Root))));
         assert!(ProofFile { network: Network::Test, ..alice }.verify(&header).is_err());
@@ -358,7 +386,8 @@ mod tests {
     fn a_later_header_is_built_on_this_one() {
         let (file, header) = proof_of("alice");
         let (mut history, mut nodes) = (History::default(), HashMap::new());
-        let headers: Vec<Header> = (0..5).map(|height| Header { height, ..header.clone() }).collect();
+        let headers: Vec<Header> =
+            (0..5).map(|height| Header { height, ..header.clone() }).collect();
         for header in &headers {
             nodes.extend(history.push(NETWORK, &header.id(NETWORK), header.target.work()));
         }
@@ -384,13 +413,19 @@ mod tests {
         let (file, _) = proof_of("alice");
         let text = serde_json::to_string(&file).unwrap();
         for bad in ["", "{}", "\u{1b}[2J", &text.replace("\"name\"", "\"nome\""), &text[1..]] {
-            assert!(matches!(ProofFile::parse(bad.as_bytes()), Err(ProofError::NotAProof(_))), "{bad}");
+            assert!(
+                matches!(ProofFile::parse(bad.as_bytes()), Err(ProofError::NotAProof(_))),
+                "{bad}"
+            );
         }
         let old = text.replace("\"version\":1", "\"version\":2");
         assert!(matches!(ProofFile::parse(old.as_bytes()), Err(ProofError::Version(2))));
         assert!(matches!(ProofFile::parse(&vec![b' '; 65_537]), Err(ProofError::TooLong)));
         let long = ProofFile { proof: "00".repeat(MAX_PROOF_BYTES + 1), ..file };
-        assert!(matches!(long.verify(&genesis(NETWORK).header), Err(ProofError::Field("proof", _))));
+        assert!(matches!(
+            long.verify(&genesis(NETWORK).header),
+            Err(ProofError::Field("proof", _))
+        ));
     }
 
     #[test]
@@ -408,7 +443,7 @@ mod tests {
         }
         assert!(check_work(NETWORK, &other).is_ok());
         // An easier target than the network has is no work at all.
-        other.target = namechain::types::Target::EASIEST;
+        other.target = namechain_core::types::Target::EASIEST;
         assert!(matches!(check_work(NETWORK, &other), Err(ProofError::Work)));
     }
 }

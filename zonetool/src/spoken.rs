@@ -61,7 +61,8 @@ fn is_plain(text: &str) -> bool {
     let mut letters = text.chars().filter(|c| !(c.is_ascii_digit() || *c == '-'));
     let Some(first) = letters.next().map(script) else { return false };
     let one_script = first.is_some() && letters.all(|c| script(c) == first);
-    let read_as_latin = || text.chars().all(|c| c.is_ascii_digit() || c == '-' || LIKE_LATIN.contains(c));
+    let read_as_latin =
+        || text.chars().all(|c| c.is_ascii_digit() || c == '-' || LIKE_LATIN.contains(c));
     one_script && !read_as_latin()
 }
 

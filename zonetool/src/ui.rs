@@ -77,8 +77,8 @@ pub fn one_line(text: &str) -> String {
 /// A JSON document whose strings hold nothing harmful either. serde_json escapes what is below 0x20; the rest can only
 /// stand inside of strings, where `\uXXXX` means the same.
 fn harmless_json(value: &impl Serialize) -> String {
-    let text =
-        serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
+    let text = serde_json::to_string_pretty(value)
+        .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // Writing to a String never fails. All of them are below 0x10000.
@@ -212,7 +212,11 @@ impl Progress {
     pub fn show(&mut self, fraction: Option<f64>, text: &str) {
         match self {
             Progress::Bar(bar) => {
-                bar.set_message(format!("{}{}", fraction.map(bar_of).unwrap_or_default(), one_line(text)));
+                bar.set_message(format!(
+                    "{}{}",
+                    fraction.map(bar_of).unwrap_or_default(),
+                    one_line(text)
+                ));
                 bar.tick();
             }
             Progress::Lines { next } => {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use namechain::{
+use namechain_core::{
     consensus::work::Worker,
     types::{Hash, Network, Operation, Stamp},
 };
@@ -68,7 +68,9 @@ pub fn stamp(ui: Ui, network: Network, operation: &mut Operation, anchor: Hash, 
                     progress.show(Some(fraction), &describe(what, tried, work, start.elapsed()));
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    unreachable!("a thread ends only when one has found, or by a panic that ends the scope")
+                    unreachable!(
+                        "a thread ends only when one has found, or by a panic that ends the scope"
+                    )
                 }
             }
         }
@@ -105,7 +107,10 @@ fn describe(what: &str, tried: u64, work: u64, elapsed: Duration) -> String {
     let left = match work.checked_sub(tried) {
         // Rates near nothing would be longer than a Duration is.
         Some(left) if left > 0 && rate > 0.0 => {
-            format!("about {} left", duration(Duration::from_secs_f64((left as f64 / rate).min(1e9))))
+            format!(
+                "about {} left",
+                duration(Duration::from_secs_f64((left as f64 / rate).min(1e9)))
+            )
         }
         _ => "longer than on average, which is luck".into(),
     };
@@ -138,7 +143,10 @@ mod tests {
             describe("commit", 1_000, 5_000, second),
             "commit: 1000 hashes tried, 5000 expected, 1000 a second, about 4 s left"
         );
-        assert!(describe("commit", 6_000, 5_000, second).ends_with("longer than on average, which is luck"));
+        assert!(
+            describe("commit", 6_000, 5_000, second)
+                .ends_with("longer than on average, which is luck")
+        );
         assert!(describe("commit", 0, u64::MAX, Duration::ZERO).ends_with("which is luck"));
     }
 }

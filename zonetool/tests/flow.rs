@@ -5,11 +5,12 @@ mod node;
 
 use std::{path::Path, process::Command};
 
-use namechain::{
+use namechain_core::{
     codec::Decode,
     rpc::Refusal,
     types::{
-        Action, Hash, Name, Named, Operation, PublicKey, Record, RecordSet, SecretKey, Stamp, commitment,
+        Action, Hash, Name, Named, Operation, PublicKey, Record, RecordSet, SecretKey, Stamp,
+        commitment,
     },
 };
 use node::{NETWORK, Node, State, entry_of};
@@ -44,7 +45,8 @@ impl User {
         let made = run(home.path(), "http://127.0.0.1:1", &["key", "new", "--no-passphrase"]);
         assert_eq!(made.code, 0, "{}", made.stderr);
         let file: Value =
-            serde_json::from_slice(&std::fs::read(home.path().join("keys/owner.key")).unwrap()).unwrap();
+            serde_json::from_slice(&std::fs::read(home.path().join("keys/owner.key")).unwrap())
+                .unwrap();
         let secret = hex::decode(file["secret"].as_str().unwrap()).unwrap();
         User { home, key: SecretKey::from_seed(secret.first_chunk().unwrap()) }
     }
@@ -77,7 +79,8 @@ fn alice() -> Name {
 }
 
 fn records() -> RecordSet {
-    RecordSet::new(vec![Record { owner: vec![0], rtype: 1, ttl: 300, rdata: vec![192, 0, 2, 1] }]).unwrap()
+    RecordSet::new(vec![Record { owner: vec![0], rtype: 1, ttl: 300, rdata: vec![192, 0, 2, 1] }])
+        .unwrap()
 }
 
 fn blocks() -> State {
@@ -106,7 +109,12 @@ fn registering_commits_waits_and_registers() {
 fn without_wait_it_ends_with_the_submission() {
     let (node, user) = (Node::start(blocks()), User::new());
     let done = user.register(&node, &[]);
-    assert_eq!((done.code, done.json()["state"].as_str()), (0, Some("submitted")), "{}", done.stderr);
+    assert_eq!(
+        (done.code, done.json()["state"].as_str()),
+        (0, Some("submitted")),
+        "{}",
+        done.stderr
+    );
     assert!(node.state().pending.is_some());
 }
 
@@ -128,7 +136,9 @@ fn it_waits_until_it_is_as_deep_as_it_should_be() {
 fn what_a_reorganisation_undoes_is_told() {
     let user = User::new();
     let other = PublicKey([5; 32]);
-    for (undone, words) in [(Some(other), "alice is taken, by 0505"), (None, "a reorganisation has undone")] {
+    for (undone, words) in
+        [(Some(other), "alice is taken, by 0505"), (None, "a reorganisation has undone")]
+    {
         let node = Node::start(State { undone: Some(undone), ..blocks() });
         let done = user.register(&node, &["--wait", "--depth", "20"]);
         assert_eq!(done.code, 7, "{}{}", done.stdout, done.stderr);
@@ -159,12 +169,16 @@ fn peers_are_listed_and_can_not_write_to_the_terminal() {
         "{}",
         listed.stderr
     );
-    let done =
-        Command::new(env!("CARGO_BIN_EXE_zonetool")).args(["--node", &node.url, "peers"]).output().unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_zonetool"))
+        .args(["--node", &node.url, "peers"])
+        .output()
+        .unwrap();
     let text = String::from_utf8(done.stdout).unwrap();
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     assert!(
-        text.starts_with("1 peer\nin  /ip4/192.0.2.1/tcp/7379  for 61 s, height 7, score -20, evil/1"),
+        text.starts_with(
+            "1 peer\nin  /ip4/192.0.2.1/tcp/7379  for 61 s, height 7, score -20, evil/1"
+        ),
         "{text}"
     );
     assert!(!text.contains("\nforged"), "{text}");
@@ -175,7 +189,10 @@ fn peers_are_listed_and_can_not_write_to_the_terminal() {
 fn an_interrupted_registration_goes_on() {
     let (node, user) = (Node::start(State { blocks_a_look: 0, ..blocks() }), User::new());
     let interrupted = user.register(&node, &["--wait", "--timeout", "0"]);
-    assert_eq!((interrupted.code, interrupted.json()["error"]["code"].as_str()), (6, Some("timeout")));
+    assert_eq!(
+        (interrupted.code, interrupted.json()["error"]["code"].as_str()),
+        (6, Some("timeout"))
+    );
     node.state().blocks_a_look = 20;
     let done = user.register(&node, &["--wait"]);
     assert_eq!(done.code, 0, "{}", done.stderr);
@@ -255,7 +272,10 @@ fn a_refusal_of_the_node_is_shown_with_rule_and_hint() {
         let error = done.json()["error"].clone();
         let message = error["message"].as_str().unwrap();
         assert!(message.starts_with("the node refuses: no"), "{message}");
-        assert_eq!(rule.is_some_and(|rule| message.ends_with(&format!("[rule {rule}]"))), rule.is_some());
+        assert_eq!(
+            rule.is_some_and(|rule| message.ends_with(&format!("[rule {rule}]"))),
+            rule.is_some()
+        );
         assert_eq!(error["hint"], "try\u{202e} later");
         assert!(!done.stdout.contains(['\u{1b}', '\u{202e}']), "{}", done.stdout);
     }
@@ -272,13 +292,19 @@ fn a_node_that_forgets_is_told_from_one_that_is_slow() {
 #[test]
 fn updating_replaces_and_does_nothing_twice() {
     let user = User::new();
-    let node = Node::start(State { entry: Some((alice(), entry_of(user.key.public(), &[]))), ..blocks() });
+    let node =
+        Node::start(State { entry: Some((alice(), entry_of(user.key.public(), &[]))), ..blocks() });
     let update = || user.run(&node, &["update", "alice", "--zone", "alice.zone", "--wait"]);
     let done = update();
     assert_eq!((done.code, done.json()["state"].as_str()), (0, Some("active")), "{}", done.stderr);
     assert_eq!(done.json()["sequence"], 1);
     let again = update();
-    assert_eq!((again.code, again.json()["state"].as_str()), (0, Some("unchanged")), "{}", again.stderr);
+    assert_eq!(
+        (again.code, again.json()["state"].as_str()),
+        (0, Some("unchanged")),
+        "{}",
+        again.stderr
+    );
     assert_eq!(node.state().submitted, ["update"]);
     let shown = user.run(&node, &["show", "alice"]).json();
     assert_eq!(shown["records"][0]["data"], "192.0.2.1");
@@ -291,8 +317,11 @@ fn a_node_that_lies_does_no_harm() {
     let user = User::new();
     let mut entry = entry_of(PublicKey([5; 32]), records().records());
     entry.records[0].owner = "zz".into();
-    let state =
-        State { entry: Some((alice(), entry)), version: "\u{1b}]0;x\u{7}\u{9b}\n".into(), ..blocks() };
+    let state = State {
+        entry: Some((alice(), entry)),
+        version: "\u{1b}]0;x\u{7}\u{9b}\n".into(),
+        ..blocks()
+    };
     let node = Node::start(state);
     let shown = user.run(&node, &["show", "alice"]);
     assert_eq!(shown.code, 5, "{}", shown.stdout);
@@ -317,7 +346,10 @@ fn a_dry_run_shows_what_is_signed_and_sends_nothing() {
     assert!(node.state().submitted.is_empty() && !dry.stderr.contains("worked"), "{}", dry.stderr);
     let shown = dry.json();
     assert_eq!((&shown["action"], &shown["signed_as"]), (&"transfer".into(), &"owner".into()));
-    assert_eq!((&shown["sequence"], &shown["price"], &shown["work"]), (&1.into(), &4.into(), &5.into()));
+    assert_eq!(
+        (&shown["sequence"], &shown["price"], &shown["work"]),
+        (&1.into(), &4.into(), &5.into())
+    );
     assert_eq!(shown["fields"], serde_json::json!([{ "field": "to", "value": to }]));
     // Exactly this is signed then.
     let done = user.run(&node, &[&args[..], &["--yes", "--wait"]].concat());
@@ -333,7 +365,8 @@ fn a_dry_run_shows_what_is_signed_and_sends_nothing() {
 fn an_operation_that_was_overtaken_is_told() {
     let user = User::new();
     let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-    let other = Named::sign(NETWORK, alice(), 1, Action::Update { records: records() }, &user.key, stamp);
+    let other =
+        Named::sign(NETWORK, alice(), 1, Action::Update { records: records() }, &user.key, stamp);
     let node = Node::start(State { overtaken_by: Some(other), ..owned_by(&user) });
     let to = PublicKey([5; 32]).to_string();
     let done = user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]);
@@ -349,7 +382,12 @@ fn a_history_of_nonsense_is_refused() {
     let to = PublicKey([5; 32]).to_string();
     assert_eq!(user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]).code, 0);
     let history = user.run(&node, &["history", "alice"]);
-    assert_eq!((history.code, &history.json()["operations"][0]["to"]), (0, &to.into()), "{}", history.stderr);
+    assert_eq!(
+        (history.code, &history.json()["operations"][0]["to"]),
+        (0, &to.into()),
+        "{}",
+        history.stderr
+    );
     // Of another name; in a circle; no operation at all.
     assert_eq!(user.run(&node, &["history", "bob"]).code, 5);
     node.state().next = Some(0);
@@ -367,10 +405,14 @@ fn a_scan_that_breaks_off_says_where_to_go_on() {
     assert_eq!(scan.code, 3, "{}", scan.stderr);
     assert!(scan.stderr.contains("zonetool key scan --from 5 --name alice"), "{}", scan.stderr);
     // Past the tip there are no blocks to read: what is given is looked at all the same.
-    let scan = user.run(&node, &["key", "scan", "--from", "1000", "--name", "alice", "--name", "bob"]);
+    let scan =
+        user.run(&node, &["key", "scan", "--from", "1000", "--name", "alice", "--name", "bob"]);
     assert_eq!(scan.code, 0, "{}", scan.stderr);
     let found = scan.json()["found"].clone();
-    assert_eq!((&found["names"][0]["name"], found["names"].as_array().unwrap().len()), (&"alice".into(), 1));
+    assert_eq!(
+        (&found["names"][0]["name"], found["names"].as_array().unwrap().len()),
+        (&"alice".into(), 1)
+    );
     let syncing = Node::start(State { syncing: true, ..owned_by(&user) });
     assert_eq!(user.run(&syncing, &["key", "scan"]).code, 8);
 }

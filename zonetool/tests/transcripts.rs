@@ -116,7 +116,8 @@ fn words(command: &str) -> Vec<String> {
 
 fn run(step: &Step, dir: &Path) -> Step {
     let shown = dir.to_str().expect("a directory in UTF-8");
-    let words: Vec<String> = words(&step.command).iter().map(|word| word.replace("{dir}", shown)).collect();
+    let words: Vec<String> =
+        words(&step.command).iter().map(|word| word.replace("{dir}", shown)).collect();
     let program = match words[0].as_str() {
         "zonetool" => env!("CARGO_BIN_EXE_zonetool"),
         other => other,
@@ -138,7 +139,10 @@ fn run(step: &Step, dir: &Path) -> Step {
     let done = child.wait_with_output().expect("the command ends");
     let lines = |bytes: Vec<u8>| {
         let text = String::from_utf8(bytes).expect("output in UTF-8").replace(shown, "{dir}");
-        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "a control character in {text:?}");
+        assert!(
+            !text.chars().any(|c| c.is_control() && c != '\n'),
+            "a control character in {text:?}"
+        );
         text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>()
     };
     Step {
@@ -155,7 +159,9 @@ fn fits(pattern: &str, line: &str) -> bool {
     match pattern.split_once("[..]") {
         None => pattern == line,
         Some((before, rest)) => line.strip_prefix(before).is_some_and(|tail| {
-            (0..=tail.len()).filter(|at| tail.is_char_boundary(*at)).any(|at| fits(rest, &tail[at..]))
+            (0..=tail.len())
+                .filter(|at| tail.is_char_boundary(*at))
+                .any(|at| fits(rest, &tail[at..]))
         }),
     }
 }
@@ -182,7 +188,8 @@ fn play(path: &Path) -> Option<String> {
                 (("| " | "|", text), Some(path)) => {
                     let mut text = words(&format!("'{text}'"))[0].clone();
                     text.push('\n');
-                    let mut file = fs::OpenOptions::new().append(true).open(path).expect("the file");
+                    let mut file =
+                        fs::OpenOptions::new().append(true).open(path).expect("the file");
                     file.write_all(text.as_bytes()).expect("room");
                 }
                 _ => {}
@@ -205,8 +212,10 @@ fn play(path: &Path) -> Option<String> {
 #[test]
 fn transcripts() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli");
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(dir).expect("transcripts").map(|entry| entry.expect("an entry").path()).collect();
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir)
+        .expect("transcripts")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     paths.sort();
     assert!(paths.len() >= 5, "only {paths:?}");
     let overwrite = std::env::var_os("TRANSCRIPTS").is_some_and(|value| value == "overwrite");

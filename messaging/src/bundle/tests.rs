@@ -1,4 +1,4 @@
-use namechain::types::{self, BundleHead, Hash};
+use namechain_core::types::{self, BundleHead, Hash};
 
 use super::*;
 use crate::testing::{
@@ -23,8 +23,10 @@ fn a_bundle_is_verified() {
     assert!(!verified.is_recorded(), "the record has no hash");
     let mut world = World::new();
     world.register(&bob.name, bob.owner().public());
-    let record =
-        namechain::types::MessagingRecord { bundle: signed.hash(NETWORK), ..bob.record(0, 1, Hash::ZERO) };
+    let record = namechain_core::types::MessagingRecord {
+        bundle: signed.hash(NETWORK),
+        ..bob.record(0, 1, Hash::ZERO)
+    };
     world.publish(&bob.name, record, false);
     assert!(signed.verify(&world.resolve(&bob.name), NOW).unwrap().is_recorded());
 }
@@ -55,7 +57,8 @@ fn a_node_reads_the_same() {
 #[test]
 fn each_substitution_has_its_error() {
     let (bob, peer) = setup();
-    let sign = |bundle: Bundle, key: &SecretKey| bundle.sign(NETWORK, key).unwrap().verify(&peer, NOW);
+    let sign =
+        |bundle: Bundle, key: &SecretKey| bundle.sign(NETWORK, key).unwrap().verify(&peer, NOW);
     let bundle = || bob.bundle(1);
     let identity = bob.identity(0);
     let carol = Bundle { name: name("carol"), ..bundle() };
@@ -93,8 +96,14 @@ fn what_breaks_the_rules_is_not_signed() {
         sign(Bundle { devices: vec![device(2, "a"), device(2, "b")], ..bundle() }),
         BundleError::Shape
     );
-    assert_eq!(sign(Bundle { devices: vec![device(1, "\u{1b}[2J")], ..bundle() }), BundleError::Shape);
-    assert_eq!(sign(Bundle { devices: vec![device(1, &"x".repeat(33))], ..bundle() }), BundleError::Shape);
+    assert_eq!(
+        sign(Bundle { devices: vec![device(1, "\u{1b}[2J")], ..bundle() }),
+        BundleError::Shape
+    );
+    assert_eq!(
+        sign(Bundle { devices: vec![device(1, &"x".repeat(33))], ..bundle() }),
+        BundleError::Shape
+    );
     let many = (0..=MAX_DEVICES as u8).map(|number| device(number, "")).collect();
     assert_eq!(sign(Bundle { devices: many, ..bundle() }), BundleError::Shape);
     assert_eq!(sign(Bundle { expires: NOW - DAY, ..bundle() }), BundleError::Lifetime);
@@ -124,16 +133,24 @@ fn the_largest_bundle_fits_and_counts_are_capped() {
     let small = bob.bundle(1).sign(NETWORK, &bob.identity(0)).unwrap().to_bytes();
     let fixed = 1 + 4 + 4 + 32 + 16 + 1216;
     assert_eq!(small[fixed], 2, "the number of one-time prekeys");
-    for (at, value) in [(fixed, MAX_ONE_TIME as u8 + 1), (fixed + 1 + 2 * 1216, MAX_DEVICES as u8 + 1)] {
+    for (at, value) in
+        [(fixed, MAX_ONE_TIME as u8 + 1), (fixed + 1 + 2 * 1216, MAX_DEVICES as u8 + 1)]
+    {
         let mut over = small.clone();
         over[at] = value;
         let refused = SignedBundle::read(&over);
-        assert!(matches!(refused, Err(BundleError::Malformed(DecodeError::OverCap { .. }))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(BundleError::Malformed(DecodeError::OverCap { .. }))),
+            "{refused:?}"
+        );
     }
     let mut version = small.clone();
     version[0] = 2;
     assert_eq!(SignedBundle::read(&version), Err(BundleError::Version(2)));
-    assert!(matches!(SignedBundle::read(&[]), Err(BundleError::Malformed(DecodeError::Truncated { .. }))));
+    assert!(matches!(
+        SignedBundle::read(&[]),
+        Err(BundleError::Malformed(DecodeError::Truncated { .. }))
+    ));
     let mut key = small;
     key[fixed - 1216..fixed - 1213].fill(0xff);
     let refused = SignedBundle::read(&key);

@@ -6,8 +6,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use namechain::types::PublicKey;
-use quinn::{ClientConfig, ConnectError, ConnectionError, Endpoint, crypto::rustls::QuicClientConfig};
+use namechain_core::types::PublicKey;
+use quinn::{
+    ClientConfig, ConnectError, ConnectionError, Endpoint, crypto::rustls::QuicClientConfig,
+};
 use rustls::pki_types::ServerName;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
@@ -50,8 +52,8 @@ async fn connect(
     limits: &Limits,
 ) -> Result<Stream, ChannelError> {
     let (wanted, found) = Wanted::only(peer.identity());
-    let config =
-        tls::client(&local.identity, wanted).map_err(|error| ChannelError::Tls(error.to_string()))?;
+    let config = tls::client(&local.identity, wanted)
+        .map_err(|error| ChannelError::Tls(error.to_string()))?;
     let secured = match carrier {
         Carrier::Quic => quic(address, config, limits).await,
         Carrier::Tcp => tcp(address, config, limits).await,
@@ -74,7 +76,8 @@ async fn quic(
     config: rustls::ClientConfig,
     limits: &Limits,
 ) -> Result<Stream, ChannelError> {
-    let crypto = QuicClientConfig::try_from(config).map_err(|error| ChannelError::Tls(error.to_string()))?;
+    let crypto =
+        QuicClientConfig::try_from(config).map_err(|error| ChannelError::Tls(error.to_string()))?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(limits.transport());
     let any = match address {
@@ -95,7 +98,9 @@ fn no_connect(error: ConnectError) -> ChannelError {
 pub(super) fn no_connection(error: ConnectionError) -> ChannelError {
     match error {
         // What TLS says comes as codes from 0x100 on (RFC 9001 section 4.8).
-        ConnectionError::TransportError(ref inner) if (0x100..0x200).contains(&u64::from(inner.code)) => {
+        ConnectionError::TransportError(ref inner)
+            if (0x100..0x200).contains(&u64::from(inner.code)) =>
+        {
             ChannelError::Tls(inner.to_string())
         }
         ConnectionError::ConnectionClosed(ref close)
@@ -114,8 +119,10 @@ async fn tcp(
 ) -> Result<Stream, ChannelError> {
     let stream = TcpStream::connect(address).await?;
     limits.prepare(&stream)?;
-    let name = ServerName::try_from(NO_NAME).map_err(|error| ChannelError::Tls(error.to_string()))?;
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(no_tls)?;
+    let name =
+        ServerName::try_from(NO_NAME).map_err(|error| ChannelError::Tls(error.to_string()))?;
+    let stream =
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(no_tls)?;
     Ok(Stream::tcp(stream))
 }
 
@@ -128,23 +135,32 @@ pub(super) fn no_tls(error: io::Error) -> ChannelError {
 }
 
 /// Says HELLO and takes the answer.
-async fn greet(mut stream: Stream, local: &Local, peer: &VerifiedPeer) -> Result<Stream, ChannelError> {
+async fn greet(
+    mut stream: Stream,
+    local: &Local,
+    peer: &VerifiedPeer,
+) -> Result<Stream, ChannelError> {
     let secured = stream.secured()?;
     let mut binding = Binding { network: local.network, exporter: &secured.exporter, answers: &[] };
-    let ours = Hello { from: local.name.clone(), to: peer.name().clone(), sequence: local.sequence };
+    let ours =
+        Hello { from: local.name.clone(), to: peer.name().clone(), sequence: local.sequence };
     let said = hello::write(Role::Dialler, &binding, &ours, &local.identity);
     stream.write_all(&said).await?;
     stream.flush().await?;
     binding.answers = &said;
-    let answer = frame(&mut stream).await?.and_then(|body| hello::read(Role::Listener, local.network, &body));
+    let answer = frame(&mut stream)
+        .await?
+        .and_then(|body| hello::read(Role::Listener, local.network, &body));
     let judged = match answer {
         Ok(Said::Refusal(refusal)) => return Err(ChannelError::Refused(refusal)),
-        Ok(Said::Hello(signed)) => signed.verify(&local.name, &secured.key, &binding).and_then(|theirs| {
-            if theirs.from != *peer.name() {
-                return Err(Refusal::OtherName);
-            }
-            hello::judge(peer, &secured.key, theirs.sequence)
-        }),
+        Ok(Said::Hello(signed)) => {
+            signed.verify(&local.name, &secured.key, &binding).and_then(|theirs| {
+                if theirs.from != *peer.name() {
+                    return Err(Refusal::OtherName);
+                }
+                hello::judge(peer, &secured.key, theirs.sequence)
+            })
+        }
         Err(refusal) => Err(refusal),
     };
     judged.map(|()| stream).map_err(ChannelError::Refuse)

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use namechain::types::{Name, PublicKey};
+use namechain_core::types::{Name, PublicKey};
 use thiserror::Error;
 
 use crate::discover::Absence;

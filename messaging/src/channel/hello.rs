@@ -8,7 +8,7 @@
 //!     | refusal u8 |
 //! ```
 
-use namechain::{
+use namechain_core::{
     codec::{Decode, Encode, Reader},
     types::{Name, Network, PublicKey, SecretKey, Signature, next_key_hash},
 };
@@ -80,7 +80,12 @@ impl Binding<'_> {
 }
 
 /// The frame of a HELLO.
-pub(super) fn write(role: Role, binding: &Binding<'_>, hello: &Hello, identity: &SecretKey) -> Vec<u8> {
+pub(super) fn write(
+    role: Role,
+    binding: &Binding<'_>,
+    hello: &Hello,
+    identity: &SecretKey,
+) -> Vec<u8> {
     let mut body = vec![VERSION, role.kind()];
     body.extend_from_slice(&binding.network.magic());
     hello.from.encode(&mut body);
@@ -117,7 +122,8 @@ pub(super) fn read(role: Role, network: Network, body: &[u8]) -> Result<Said, Re
     }
     let kind = reader.u8().map_err(malformed)?;
     if kind == KIND_REFUSAL {
-        let refusal = Refusal::from_code(reader.u8().map_err(malformed)?).ok_or(Refusal::Malformed)?;
+        let refusal =
+            Refusal::from_code(reader.u8().map_err(malformed)?).ok_or(Refusal::Malformed)?;
         reader.finish().map_err(malformed)?;
         return Ok(Said::Refusal(refusal));
     }
@@ -139,7 +145,12 @@ pub(super) fn read(role: Role, network: Network, body: &[u8]) -> Result<Said, Re
 
 impl Signed {
     /// What it says, if it was said to `me` by who holds `key` for this connection.
-    pub(super) fn verify(self, me: &Name, key: &PublicKey, binding: &Binding<'_>) -> Result<Hello, Refusal> {
+    pub(super) fn verify(
+        self,
+        me: &Name,
+        key: &PublicKey,
+        binding: &Binding<'_>,
+    ) -> Result<Hello, Refusal> {
         if self.hello.to != *me {
             return Err(Refusal::OtherName);
         }

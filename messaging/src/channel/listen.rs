@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use namechain::types::Name;
+use namechain_core::types::Name;
 use quinn::{Endpoint, Incoming, ServerConfig, crypto::rustls::QuicServerConfig};
 use thiserror::Error;
 use tokio::{
@@ -241,13 +241,20 @@ async fn serve_tcp<R: Resolve>(desk: Arc<Desk<R>>, listener: TcpListener, accept
             continue;
         };
         match desk.slots.take(remote.ip()) {
-            Some(slot) => drop(calls.spawn(answer_tcp(desk.clone(), acceptor.clone(), stream, remote, slot))),
+            Some(slot) => {
+                drop(calls.spawn(answer_tcp(desk.clone(), acceptor.clone(), stream, remote, slot)))
+            }
             None => desk.report(TurnedAway::early(remote, ChannelError::Refuse(Refusal::Busy))),
         }
     }
 }
 
-async fn answer_quic<R: Resolve>(desk: Arc<Desk<R>>, incoming: Incoming, remote: SocketAddr, slot: Slot) {
+async fn answer_quic<R: Resolve>(
+    desk: Arc<Desk<R>>,
+    incoming: Incoming,
+    remote: SocketAddr,
+    slot: Slot,
+) {
     let secure = async {
         let connection = incoming.accept().map_err(no_connection)?.await.map_err(no_connection)?;
         let streams = connection.accept_bi().await.map_err(no_connection)?;
@@ -339,10 +346,13 @@ impl<R: Resolve> Desk<R> {
             Ok(peer) => peer,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let ours = Hello { from: self.local.name.clone(), to: theirs.from, sequence: self.local.sequence };
+        let ours =
+            Hello { from: self.local.name.clone(), to: theirs.from, sequence: self.local.sequence };
         let answers = [(said.len() as u16).to_be_bytes().as_slice(), &said].concat();
         let binding = Binding { answers: &answers, ..binding };
-        stream.write_all(&hello::write(Role::Listener, &binding, &ours, &self.local.identity)).await?;
+        stream
+            .write_all(&hello::write(Role::Listener, &binding, &ours, &self.local.identity))
+            .await?;
         stream.flush().await?;
         Ok(Ok(peer))
     }

@@ -10,10 +10,10 @@
 //! ```
 //! # use messaging::{Anchor, Evidence, resolve_peer};
 //! use messaging::channel::{Carrier, Limits, Listener, Local, NoPeer, dial};
-//! use namechain::types::{Name, Network, SecretKey};
+//! use namechain_core::types::{Name, Network, SecretKey};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
-//! # use namechain::codec::Decode;
+//! # use namechain_core::codec::Decode;
 //! # let own = |file: &str| std::fs::read(format!("{}/../testdata/messaging/own/{file}", env!("CARGO_MANIFEST_DIR")));
 //! # let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")?)?;
 //! # let peer = |name: &str| Ok::<_, Box<dyn std::error::Error>>(
@@ -75,7 +75,7 @@ use std::{
     time::Duration,
 };
 
-use namechain::types::{Name, Network, SecretKey};
+use namechain_core::types::{Name, Network, SecretKey};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -167,8 +167,9 @@ impl Limits {
     fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let probe = (self.idle / 3).max(Duration::from_secs(1));
-        SockRef::from(stream)
-            .set_tcp_keepalive(&TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(2))
+        SockRef::from(stream).set_tcp_keepalive(
+            &TcpKeepalive::new().with_time(probe).with_interval(probe).with_retries(2),
+        )
     }
 }
 
@@ -227,7 +228,11 @@ impl AsyncRead for Channel {
 }
 
 impl AsyncWrite for Channel {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use namechain::types::PublicKey;
+use namechain_core::types::PublicKey;
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, StoppedError, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::{
@@ -82,8 +82,10 @@ impl Stream {
         match self {
             Stream::Quic(quic) => {
                 let shown = quic.connection.peer_identity();
-                let shown = shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
-                let exported = quic.connection.export_keying_material(&mut exporter, EXPORTER_LABEL, b"");
+                let shown =
+                    shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+                let exported =
+                    quic.connection.export_keying_material(&mut exporter, EXPORTER_LABEL, b"");
                 exported.map_err(|_| unusable("TLS exports no keying material"))?;
                 Ok(Secured { key: key_in(shown.as_ref().map(|shown| shown.as_slice()))?, exporter })
             }
@@ -133,8 +135,12 @@ impl Stream {
                 match (arrived, quic.ended) {
                     (Ok(None), _) => {}
                     // It has read everything, and is gone already.
-                    (Err(StoppedError::ConnectionLost(ConnectionError::ApplicationClosed(close))), true)
-                        if close.error_code == DONE => {}
+                    (
+                        Err(StoppedError::ConnectionLost(ConnectionError::ApplicationClosed(
+                            close,
+                        ))),
+                        true,
+                    ) if close.error_code == DONE => {}
                     (Ok(Some(_)), _) => return Err(io::ErrorKind::BrokenPipe.into()),
                     (Err(error), _) => return Err(error.into()),
                 }
@@ -183,7 +189,8 @@ impl AsyncRead for Stream {
             Stream::Quic(quic) => {
                 let (before, room) = (buffer.filled().len(), buffer.remaining() > 0);
                 let read = AsyncRead::poll_read(Pin::new(&mut quic.recv), cx, buffer);
-                quic.ended |= room && matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before;
+                quic.ended |=
+                    room && matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before;
                 read
             }
             Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
@@ -192,7 +199,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Quic(quic) => AsyncWrite::poll_write(Pin::new(&mut quic.send), cx, bytes),
             Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),

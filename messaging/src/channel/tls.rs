@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use namechain::types::{PublicKey, SecretKey, Signature};
+use namechain_core::types::{PublicKey, SecretKey, Signature};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible,
-    PeerMisbehaved, ServerConfig, SignatureAlgorithm, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
+    PeerIncompatible, PeerMisbehaved, ServerConfig, SignatureAlgorithm, SignatureScheme,
     client::{
         AlwaysResolvesClientRawPublicKeys, Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -30,7 +30,8 @@ pub const ALPN: &[u8] = b"namechain/1";
 /// The label of the keying material that a HELLO is bound to (RFC 8446 section 7.5).
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-namechain/1";
 /// The SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 section 4) up to its 32 bytes.
-const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The SubjectPublicKeyInfo of an identity key.
 fn spki(key: &PublicKey) -> Vec<u8> {
@@ -82,7 +83,11 @@ impl fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    fn check_key(&self, shown: &CertificateDer<'_>, more: &[CertificateDer<'_>]) -> Result<(), Error> {
+    fn check_key(
+        &self,
+        shown: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+    ) -> Result<(), Error> {
         let key = key_of(shown).filter(|_| more.is_empty());
         let key = key.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
         match &self.0 {
@@ -104,8 +109,9 @@ impl Verifier {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }
         let signature = signed.signature().try_into().ok().map(Signature);
-        let valid =
-            key_of(shown).zip(signature).is_some_and(|(key, signature)| key.verify(message, &signature));
+        let valid = key_of(shown)
+            .zip(signature)
+            .is_some_and(|(key, signature)| key.verify(message, &signature));
         match valid {
             true => Ok(HandshakeSignatureValid::assertion()),
             false => Err(Error::InvalidCertificate(CertificateError::BadSignature)),
@@ -199,7 +205,9 @@ struct Identity(SecretKey);
 
 impl SigningKey for Identity {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        offered.contains(&SignatureScheme::ED25519).then(|| Box::new(self.clone()) as Box<dyn Signer>)
+        offered
+            .contains(&SignatureScheme::ED25519)
+            .then(|| Box::new(self.clone()) as Box<dyn Signer>)
     }
 
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
@@ -233,7 +241,9 @@ pub(super) fn client(identity: &SecretKey, wanted: Wanted) -> Result<ClientConfi
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier(wanted)))
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(certified(identity))));
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(certified(
+            identity,
+        ))));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     // The name would be readable on the way.

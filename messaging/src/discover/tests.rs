@@ -1,4 +1,4 @@
-use namechain::types::{Hash, Network};
+use namechain_core::types::{Hash, Network};
 
 use super::*;
 use crate::testing::{
@@ -21,7 +21,10 @@ fn a_proven_name_has_its_keys() {
     let (mut world, alice) = world();
     let peer = world.resolve(&alice.name);
     assert_eq!((peer.name(), peer.network()), (&alice.name, NETWORK));
-    assert_eq!((peer.identity(), peer.owner()), (alice.identity(0).public(), alice.owner().public()));
+    assert_eq!(
+        (peer.identity(), peer.owner()),
+        (alice.identity(0).public(), alice.owner().public())
+    );
     assert_eq!((peer.sequence(), peer.registered(), peer.height(), peer.depth()), (1, 0, 0, 0));
     assert_eq!(peer.x25519(), alice.x25519().public().0);
     assert_eq!(peer.record_hash(), alice.record(0, 1, Hash::ZERO).hash(NETWORK));
@@ -46,8 +49,14 @@ fn every_way_to_have_no_keys_is_told() {
         world.entries.insert(alice.name.clone(), entry);
         find(world, "alice")
     };
-    assert_eq!(with(&mut world, &|entry| entry.messaging = None), PeerError::Absent(Absence::NoRecord));
-    assert_eq!(with(&mut world, &|entry| entry.revoked = true), PeerError::Absent(Absence::Revoked));
+    assert_eq!(
+        with(&mut world, &|entry| entry.messaging = None),
+        PeerError::Absent(Absence::NoRecord)
+    );
+    assert_eq!(
+        with(&mut world, &|entry| entry.revoked = true),
+        PeerError::Absent(Absence::Revoked)
+    );
     assert_eq!(with(&mut world, &|entry| entry.expires = 1), PeerError::Absent(Absence::Grace));
     let lapsed = |entry: &mut NameEntry| (entry.revoked, entry.expires) = (true, 1);
     assert_eq!(with(&mut world, &lapsed), PeerError::Absent(Absence::Released));
@@ -63,14 +72,18 @@ fn another_name_entry_header_or_network_proves_nothing() {
     let read = |header: &[u8], proof: &[u8], entry: Option<&Vec<u8>>| {
         Evidence::read(header, proof, entry.map(Vec::as_slice), None).unwrap()
     };
-    let tree_error = |evidence: &Evidence, asked: &str| match examine(&anchor, &name(asked), evidence) {
-        Err(ProofError::Tree(error)) => error,
-        other => panic!("{other:?}"),
-    };
+    let tree_error =
+        |evidence: &Evidence, asked: &str| match examine(&anchor, &name(asked), evidence) {
+            Err(ProofError::Tree(error)) => error,
+            other => panic!("{other:?}"),
+        };
     let good = read(&header, &proof, entry.as_ref());
     assert!(examine(&anchor, &alice.name, &good).is_ok());
     assert_eq!(tree_error(&good, "carol"), tree::ProofError::Root);
-    assert_eq!(tree_error(&read(&header, &proof, carols.as_ref()), "alice"), tree::ProofError::Root);
+    assert_eq!(
+        tree_error(&read(&header, &proof, carols.as_ref()), "alice"),
+        tree::ProofError::Root
+    );
     assert_eq!(tree_error(&read(&header, &proof, None), "alice"), tree::ProofError::Claim(true));
     let other = Anchor::new(Network::Test, world.header(height).clone());
     assert_eq!(examine(&other, &alice.name, &good), Err(ProofError::Tree(tree::ProofError::Root)));
@@ -96,9 +109,13 @@ fn a_proof_is_good_for_some_blocks_below_a_later_header() {
     let old = ProofError::TooOld { depth: DEFAULT_MAX_DEPTH + 1, most: DEFAULT_MAX_DEPTH };
     assert_eq!(peer(&world.anchor(tip), first, tip), Err(PeerError::Proof(old)));
     assert!(peer(&world.anchor(tip).with_max_depth(1_000), first, tip).is_ok());
-    let unplaced = resolve_peer(&world.anchor(tip), &alice.name, &world.evidence(&alice.name, tip - 1));
+    let unplaced =
+        resolve_peer(&world.anchor(tip), &alice.name, &world.evidence(&alice.name, tip - 1));
     assert_eq!(unplaced, Err(PeerError::Proof(ProofError::UnknownHeader)));
-    assert!(matches!(peer(&world.anchor(tip - 1), 5, tip), Err(PeerError::Proof(ProofError::OffChain(_)))));
+    assert!(matches!(
+        peer(&world.anchor(tip - 1), 5, tip),
+        Err(PeerError::Proof(ProofError::OffChain(_)))
+    ));
 }
 
 /// The block that said so is no longer on the chain: its header is not below the trusted one.
@@ -131,12 +148,27 @@ fn evidence_is_bounded_and_has_one_encoding() {
     let place = world.place(at, tip);
     let long = |bytes: &[u8], length: usize| [bytes, &vec![0; length]].concat();
     assert_eq!(read(&long(&header, 1), &proof, &entry, &place), ProofError::TooLong("header"));
-    assert_eq!(read(&header, &long(&proof, MAX_PROOF_BYTES), &entry, &place), ProofError::TooLong("proof"));
-    assert_eq!(read(&header, &proof, &long(&entry, MAX_ENTRY_BYTES), &place), ProofError::TooLong("entry"));
+    assert_eq!(
+        read(&header, &long(&proof, MAX_PROOF_BYTES), &entry, &place),
+        ProofError::TooLong("proof")
+    );
+    assert_eq!(
+        read(&header, &proof, &long(&entry, MAX_ENTRY_BYTES), &place),
+        ProofError::TooLong("entry")
+    );
     let what = "proof of the header's place";
-    assert_eq!(read(&header, &proof, &entry, &long(&place, MAX_PLACE_BYTES)), ProofError::TooLong(what));
-    assert!(matches!(read(&header[1..], &proof, &entry, &place), ProofError::Malformed("header", _)));
-    assert!(matches!(read(&header, &proof[1..], &entry, &place), ProofError::Malformed("proof", _)));
+    assert_eq!(
+        read(&header, &proof, &entry, &long(&place, MAX_PLACE_BYTES)),
+        ProofError::TooLong(what)
+    );
+    assert!(matches!(
+        read(&header[1..], &proof, &entry, &place),
+        ProofError::Malformed("header", _)
+    ));
+    assert!(matches!(
+        read(&header, &proof[1..], &entry, &place),
+        ProofError::Malformed("proof", _)
+    ));
     assert!(matches!(read(&header, &proof, &entry, &place[1..]), ProofError::Malformed(_, _)));
 }
 
@@ -146,7 +178,8 @@ fn changed_evidence_proves_nothing() {
     let (mut world, alice) = world();
     let (at, tip) = (world.block(), world.block());
     let names = [alice.name.clone(), name("carol"), name("nobody")];
-    let good: Vec<Vec<u8>> = names.iter().map(|name| world.placed(name, at, tip).to_bytes()).collect();
+    let good: Vec<Vec<u8>> =
+        names.iter().map(|name| world.placed(name, at, tip).to_bytes()).collect();
     let (anchor, mut mutator) = (world.anchor(tip), Mutator::new(3));
     let (mut read, mut damaged) = (0, 0);
     for round in 0..10 * count() {

@@ -1,6 +1,6 @@
 //! The keys that letters to a name are opened with.
 
-use namechain::types::{Name, Network, PublicKey};
+use namechain_core::types::{Name, Network, PublicKey};
 use thiserror::Error;
 
 use crate::kem::{Kem, Secret, WingSecret, X25519Secret};

@@ -1,6 +1,6 @@
 //! What is inside of an envelope.
 
-use namechain::{
+use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
     types::{Name, Network, PublicKey, SecretKey, Signature},
 };
@@ -51,13 +51,20 @@ impl Binding<'_> {
     /// are.
     fn message(&self, letter: &[u8]) -> Zeroizing<Vec<u8>> {
         let tag = tag(self.network, Use::SignLetter);
-        Zeroizing::new([&tag, self.outside.as_slice(), self.to.as_bytes(), self.enc, letter].concat())
+        Zeroizing::new(
+            [&tag, self.outside.as_slice(), self.to.as_bytes(), self.enc, letter].concat(),
+        )
     }
 }
 
 impl Parts<'_> {
     /// The letter with its signature, followed by zeros up to `length` bytes.
-    pub fn sign_and_pad(&self, key: &SecretKey, binding: &Binding<'_>, length: usize) -> Zeroizing<Vec<u8>> {
+    pub fn sign_and_pad(
+        &self,
+        key: &SecretKey,
+        binding: &Binding<'_>,
+        length: usize,
+    ) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(length));
         self.sender.encode(&mut out);
         self.sender_identity.encode(&mut out);
@@ -122,7 +129,10 @@ fn read_parts<'a>(reader: &mut Reader<'a>) -> Result<Parts<'a>, DecodeError> {
 }
 
 /// The outside, the encapsulated key and the ciphertext of an envelope whose length was checked.
-pub(super) fn split(outside: Outside, envelope: &[u8]) -> Option<(&[u8; HEADER_BYTES], &[u8], &[u8])> {
+pub(super) fn split(
+    outside: Outside,
+    envelope: &[u8],
+) -> Option<(&[u8; HEADER_BYTES], &[u8], &[u8])> {
     let (header, rest) = envelope.split_first_chunk::<HEADER_BYTES>()?;
     let (enc, sealed) = rest.split_at_checked(outside.kem.enc_bytes())?;
     Some((header, enc, sealed))

@@ -12,7 +12,7 @@ mod open;
 mod replay;
 mod seal;
 
-use namechain::{
+use namechain_core::{
     codec::DecodeError,
     types::{Name, Network},
 };
@@ -124,7 +124,9 @@ impl Outside {
         let class = Class::from_code(class).ok_or(OpenError::Class(class))?;
         match envelope.len() {
             found if found < class.bytes() => Err(truncated(class.bytes())),
-            found if found > class.bytes() => Err(OpenError::TooLong { expected: class.bytes(), found }),
+            found if found > class.bytes() => {
+                Err(OpenError::TooLong { expected: class.bytes(), found })
+            }
             _ => Ok(Outside { kem, class, zone }),
         }
     }
@@ -204,7 +206,9 @@ pub enum OpenError {
     #[error("the sender {0} is unknown: the chain has no key for this name")]
     UnknownSender(Name),
     /// The keys that were given are another name's.
-    #[error("the letter is from {claimed}, and the keys given to check it with are those of {given}")]
+    #[error(
+        "the letter is from {claimed}, and the keys given to check it with are those of {given}"
+    )]
     OtherSender {
         /// The name in the letter.
         claimed: Name,
@@ -215,7 +219,9 @@ pub enum OpenError {
     #[error("the letter is signed with a key that {0} has replaced since")]
     ReplacedKey(Name),
     /// Signed by a key of a record that is newer than the one known.
-    #[error("the letter is signed with a newer key of {0} than the one known here: look the name up again")]
+    #[error(
+        "the letter is signed with a newer key of {0} than the one known here: look the name up again"
+    )]
     NewerKey(Name),
     /// Signed by a key that is not the sender's.
     #[error("the letter is signed with a key that is not that of {0}")]

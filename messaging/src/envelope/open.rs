@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range};
 
-use namechain::types::{Name, Network, PublicKey};
+use namechain_core::types::{Name, Network, PublicKey};
 use zeroize::Zeroizing;
 
 use super::{
@@ -115,7 +115,8 @@ impl Inbox {
             return Err(OpenError::BadSignature);
         }
         in_time(&letter.parts, now)?;
-        let Parts { sender, sender_identity, sender_sequence, id, created, expires, body, .. } = letter.parts;
+        let Parts { sender, sender_identity, sender_sequence, id, created, expires, body, .. } =
+            letter.parts;
         let start = body.as_ptr().addr() - plain.as_ptr().addr();
         let body = start..start + body.len();
         Ok(Opened {
@@ -138,7 +139,9 @@ impl Inbox {
     /// Whether the letter was written to this name and this identity key: the sender signed both.
     fn is_recipient(&self, letter: &Parts<'_>) -> Result<(), OpenError> {
         match () {
-            () if letter.recipient != self.name => Err(OpenError::Readdressed(letter.recipient.clone())),
+            () if letter.recipient != self.name => {
+                Err(OpenError::Readdressed(letter.recipient.clone()))
+            }
             () if letter.recipient_identity != self.identity => Err(OpenError::OtherIdentity),
             () => Ok(()),
         }
@@ -183,7 +186,8 @@ impl Opened {
     ) -> Result<Letter, OpenError> {
         let sender = sender.ok_or_else(|| OpenError::UnknownSender(self.sender.clone()))?;
         self.is_from(sender)?;
-        if inbox.network != self.network || inbox.name != self.recipient || !inbox.holds(self.used) {
+        if inbox.network != self.network || inbox.name != self.recipient || !inbox.holds(self.used)
+        {
             return Err(OpenError::NotForUs);
         }
         let letter = LetterId { sender: self.identity, id: self.id };
@@ -209,7 +213,10 @@ impl Opened {
     fn is_from(&self, sender: &VerifiedPeer) -> Result<(), OpenError> {
         let claimed = || self.sender.clone();
         if *sender.name() != self.sender || sender.network() != self.network {
-            return Err(OpenError::OtherSender { claimed: claimed(), given: sender.name().clone() });
+            return Err(OpenError::OtherSender {
+                claimed: claimed(),
+                given: sender.name().clone(),
+            });
         }
         if sender.identity() == self.identity {
             // Under the same key a record may be newer or older: it still speaks for the name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use namechain::{
+use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
     types::PublicKey,
 };
@@ -122,7 +122,11 @@ impl Decode for Seen {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = reader.u32()? as usize;
         if count > MAX_SEEN {
-            return Err(DecodeError::OverCap { what: "the number of letters", found: count, cap: MAX_SEEN });
+            return Err(DecodeError::OverCap {
+                what: "the number of letters",
+                found: count,
+                cap: MAX_SEEN,
+            });
         }
         let mut letters = BTreeMap::new();
         for _ in 0..count {

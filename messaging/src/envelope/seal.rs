@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use namechain::types::{Name, Network, PublicKey, SecretKey};
+use namechain_core::types::{Name, Network, PublicKey, SecretKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -69,7 +69,9 @@ pub struct Recipient<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SealError {
     /// There is no bundle, and the recipient does not want letters without a post-quantum key.
-    #[error("{0} takes no letters that are sealed to X25519 alone: it takes the bundle of this name")]
+    #[error(
+        "{0} takes no letters that are sealed to X25519 alone: it takes the bundle of this name"
+    )]
     NeedsBundle(Name),
     /// The bundle is not of the recipient's present record.
     #[error("the bundle is not of the record of {0} that is known here")]

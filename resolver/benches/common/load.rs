@@ -37,7 +37,10 @@ pub fn ask_once(server: SocketAddr, name: &str, patience: Duration) -> Option<Ve
     // Some of the servers here say other things before.
     for _ in 0..16 {
         let length = socket.recv(&mut answer).ok()?;
-        if length >= query.len() && answer[..2] == query[..2] && answer[12..query.len()] == query[12..] {
+        if length >= query.len()
+            && answer[..2] == query[..2]
+            && answer[12..query.len()] == query[12..]
+        {
             answer.truncate(length);
             return Some(answer);
         }
@@ -115,8 +118,10 @@ pub fn dnsperf(server: &Running, file: &Path, how: Hardness) -> Result<Run, Stri
         line.split_whitespace().next()?.parse::<f64>().ok()
     };
     let read = || {
-        let codes = text.lines().find_map(|line| line.trim().strip_prefix("Response codes:")).unwrap_or("");
-        let noerror = codes.split("NOERROR ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let codes =
+            text.lines().find_map(|line| line.trim().strip_prefix("Response codes:")).unwrap_or("");
+        let noerror =
+            codes.split("NOERROR ").nth(1).and_then(|rest| rest.split_whitespace().next());
         let answered = field("Queries completed:")? as u64;
         Some(Run {
             answered,

@@ -8,5 +8,5 @@ pub mod process;
 pub mod responder;
 pub mod servers;
 /// States of many names, as namechain's own benchmarks have them.
-#[path = "../../../namechain/benches/common/state.rs"]
+#[path = "../../../namechain/core/benches/common/state.rs"]
 pub mod state;

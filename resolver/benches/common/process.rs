@@ -115,7 +115,8 @@ impl Running {
 
     /// The time that it has had on processors so far, all its processes and threads together, in seconds.
     pub fn cpu(&self) -> f64 {
-        let ticks: u64 = self.family().iter().filter_map(|pid| stat(*pid)).map(|stat| stat.ticks).sum();
+        let ticks: u64 =
+            self.family().iter().filter_map(|pid| stat(*pid)).map(|stat| stat.ticks).sum();
         ticks as f64 / TICKS
     }
 
@@ -134,8 +135,9 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let target = format!("-{}", self.child.id());
         // It may be gone already.
-        let _ =
-            Command::new("sh").args(["-c", "kill -s \"$0\" -- \"$1\" 2>/dev/null", name, &target]).status();
+        let _ = Command::new("sh")
+            .args(["-c", "kill -s \"$0\" -- \"$1\" 2>/dev/null", name, &target])
+            .status();
     }
 }
 

@@ -67,9 +67,16 @@ fn send(socket: &UdpSocket, answers: &[Vec<u8>], clients: &[Option<SockaddrStora
     let mut headers = MultiHeaders::preallocate(BATCH, None);
     let mut done = 0;
     while done < answers.len() {
-        let slices: Vec<[IoSlice; 1]> = answers[done..].iter().map(|answer| [IoSlice::new(answer)]).collect();
-        let sent =
-            sendmmsg(socket.as_raw_fd(), &mut headers, &slices, &clients[done..], [], MsgFlags::empty());
+        let slices: Vec<[IoSlice; 1]> =
+            answers[done..].iter().map(|answer| [IoSlice::new(answer)]).collect();
+        let sent = sendmmsg(
+            socket.as_raw_fd(),
+            &mut headers,
+            &slices,
+            &clients[done..],
+            [],
+            MsgFlags::empty(),
+        );
         // What can't be sent is lost, as datagrams may be.
         done += sent.map_or(1, Iterator::count).max(1);
     }
@@ -91,7 +98,18 @@ pub fn answer(question: &[u8], answer: &mut Vec<u8>) -> bool {
     let edns = question[11] == 1;
     answer.clear();
     answer.extend_from_slice(&question[..2]);
-    answer.extend_from_slice(&[0x80 | question[2] & 0x01, 0x80, 0, 1, 0, 1, 0, 0, 0, u8::from(edns)]);
+    answer.extend_from_slice(&[
+        0x80 | question[2] & 0x01,
+        0x80,
+        0,
+        1,
+        0,
+        1,
+        0,
+        0,
+        0,
+        u8::from(edns),
+    ]);
     answer.extend_from_slice(&question[12..end]);
     answer.extend_from_slice(&ANSWER);
     if edns {

@@ -91,7 +91,9 @@ pub fn ours(ours: &Ours, dir: &Path) -> Result<Running, Missing> {
 pub fn start_ours(ours: &Ours, address: SocketAddr, dir: &Path) -> Result<Running, Missing> {
     let config = written(dir, &format!("resolver-{}.toml", address.port()), &ours.config);
     let mut command = pinned(ours.core, Path::new(env!("CARGO_BIN_EXE_resolver")));
-    command.args(["--dev", "--listen", &address.to_string(), "--api", "127.0.0.1:0", "--config"]).arg(config);
+    command
+        .args(["--dev", "--listen", &address.to_string(), "--api", "127.0.0.1:0", "--config"])
+        .arg(config);
     match &ours.node {
         Some(url) => command.args(["--node", url]),
         None => command.arg("--data-dir").arg(&ours.data),
@@ -112,13 +114,18 @@ pub fn api(ours: &Running) -> Option<String> {
 
 /// unbound, which forwards to `upstream`, with `cache` bytes for messages and as many for records.
 pub fn unbound(upstream: SocketAddr, cache: usize, dir: &Path) -> Result<Running, Missing> {
-    let asked = format!("forward-zone:\n name: \".\"\n forward-addr: {}@{}", upstream.ip(), upstream.port());
+    let asked = format!(
+        "forward-zone:\n name: \".\"\n forward-addr: {}@{}",
+        upstream.ip(),
+        upstream.port()
+    );
     unbound_that(&asked, "yes", PROBE, cache, dir)
 }
 
 /// unbound, which asks the authoritative server of `zone`.
 pub fn unbound_at(zone: &str, server: SocketAddr, dir: &Path) -> Result<Running, Missing> {
-    let asked = format!("stub-zone:\n name: \"{zone}\"\n stub-addr: {}@{}", server.ip(), server.port());
+    let asked =
+        format!("stub-zone:\n name: \"{zone}\"\n stub-addr: {}@{}", server.ip(), server.port());
     unbound_that(&asked, "no", zone, 64 << 20, dir)
 }
 
@@ -155,7 +162,11 @@ pub fn dnsdist(upstream: SocketAddr, dir: &Path) -> Result<Running, Missing> {
          setMaxUDPOutstanding(65535)\nsetUDPMultipleMessagesVectorSize(64)\nsetSecurityPollSuffix(\"\")\n"
     );
     let mut command = pinned(SERVER_CORE, &program("dnsdist")?);
-    command.args(["--supervised", "--disable-syslog", "-C"]).arg(written(dir, "dnsdist.lua", &config));
+    command.args(["--supervised", "--disable-syslog", "-C"]).arg(written(
+        dir,
+        "dnsdist.lua",
+        &config,
+    ));
     Running::start("dnsdist", command, address, PROBE, dir)
 }
 
@@ -244,6 +255,6 @@ pub fn zone_file(dir: &Path, names: u32) -> PathBuf {
 
 /// Puts `names` names on a new chain in `data`.
 pub fn fill_chain(data: &Path, names: u32) {
-    let opened = namechain::store::Store::open(data, state::NETWORK).expect("a store");
+    let opened = namechain_node::store::Store::open(data, state::NETWORK).expect("a store");
     state::fill(&opened.store, names, state::EMPTY_BLOCKS);
 }

@@ -100,7 +100,9 @@ pub fn run(case: &str, choice: &Choice) -> Result<(), String> {
         }
         "flood" => flood(choice)?,
         "killed" => killed(choice)?,
-        "slow" => beside(&Stage::set("respond-slowly", &[])?, choice, || (), "upstream 300 ms slow"),
+        "slow" => {
+            beside(&Stage::set("respond-slowly", &[])?, choice, || (), "upstream 300 ms slow")
+        }
         "lying" => beside(&Stage::set("lie", &[])?, choice, || (), "upstream that is forged"),
         "ourselves" => ourselves()?,
         "node" => node_killed(choice)?,
@@ -122,14 +124,22 @@ fn beside(stage: &Stage, choice: &Choice, meanwhile: impl FnOnce(), what: &str) 
     meanwhile();
     thread::sleep(pass(choice).saturating_sub(start.elapsed()));
     rows(what, &others.end());
-    note(&format!("{} MB resident before, {} MB after", before / 1_024, stage.ours.resident_kib() / 1_024));
+    note(&format!(
+        "{} MB resident before, {} MB after",
+        before / 1_024,
+        stage.ours.resident_kib() / 1_024
+    ));
 }
 
 /// Names that nobody has asked for, as fast as they are answered.
 fn flood(choice: &Choice) -> Result<(), String> {
     let stage = Stage::set("respond", &[])?;
     let names = choice.names.unwrap_or(FLOOD);
-    let file = load::questions(stage.dir.path(), "flood", (0..names).map(|n| format!("f{n}.flood.example")));
+    let file = load::questions(
+        stage.dir.path(),
+        "flood",
+        (0..names).map(|n| format!("f{n}.flood.example")),
+    );
     let mut came = Err("nothing".to_owned());
     let hard = Hardness { seconds: 300, outstanding: 500, repeat: false };
     beside(&stage, choice, || came = dnsperf(&stage.ours, &file, hard), "a flood of new names");
@@ -157,7 +167,8 @@ fn killed(choice: &Choice) -> Result<(), String> {
     let mut number = 0;
     let again = until(Duration::from_secs(60), || {
         number += 1;
-        ask_once(ours.address, &name(number), Duration::from_secs(5)).filter(|answer| answer[3] & 0x0f == 0)
+        ask_once(ours.address, &name(number), Duration::from_secs(5))
+            .filter(|answer| answer[3] & 0x0f == 0)
     });
     note(&format!("back: {} after {:.1} s", again.is_some(), start.elapsed().as_secs_f64()));
     watch("upstream back");
@@ -172,7 +183,8 @@ fn ourselves() -> Result<(), String> {
     let ours = servers::start_ours(&settings, address, dir.path())?;
     let start = now();
     let answer = ask_once(address, "www.example.com", Duration::from_secs(15));
-    let rcode = answer.map_or_else(|| "no answer".to_owned(), |answer| format!("rcode {}", answer[3] & 0x0f));
+    let rcode = answer
+        .map_or_else(|| "no answer".to_owned(), |answer| format!("rcode {}", answer[3] & 0x0f));
     note(&format!(
         "upstream is ourselves: a new name has {rcode} after {:.0} ms",
         start.elapsed().as_secs_f64() * 1e3
@@ -207,7 +219,9 @@ fn node_killed(choice: &Choice) -> Result<(), String> {
 /// other clock, which does not jump.
 fn clock(choice: &Choice) -> Result<(), String> {
     if !Path::new(FAKETIME).exists() {
-        note(&format!("the clock: left out, {FAKETIME} is not there (apt-get install libfaketime)"));
+        note(&format!(
+            "the clock: left out, {FAKETIME} is not there (apt-get install libfaketime)"
+        ));
         return Ok(());
     }
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -233,7 +247,8 @@ fn clock(choice: &Choice) -> Result<(), String> {
         }
     };
     beside(&stage, choice, meanwhile, "clock jumps by a day");
-    let alive = ask_once(stage.ours.address, &format!("{}.{ZONE}", state::name(1)), Duration::from_secs(5));
+    let alive =
+        ask_once(stage.ours.address, &format!("{}.{ZONE}", state::name(1)), Duration::from_secs(5));
     note(&format!("afterwards a name of the chain is answered: {}", alive.is_some()));
     result
 }

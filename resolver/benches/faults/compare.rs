@@ -49,7 +49,11 @@ const KINDS: [(&str, &str, &[&str]); 24] = [
         "_443._tcp.@ TLSA 3 1 1 00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF",
         &["_443._tcp TLSA"],
     ),
-    ("SSHFP", "@ SSHFP 4 2 00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF", &["SSHFP"]),
+    (
+        "SSHFP",
+        "@ SSHFP 4 2 00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF",
+        &["SSHFP"],
+    ),
     ("NAPTR", "@ NAPTR 10 20 \"u\" \"E2U+sip\" \"!^.*$!sip:a@b.example!\" .", &["NAPTR"]),
     ("PTR", "@ PTR host.@", &["PTR"]),
     (
@@ -103,10 +107,13 @@ fn questions(names: u32) -> Result<Vec<Asked>, String> {
     for number in 0..names {
         let (kind, _, asked) = KINDS[number as usize % KINDS.len()];
         for question in asked {
-            let (prefix, qtype) =
-                question.rsplit_once(' ').map_or((String::new(), *question), |(a, b)| (format!("{a}."), b));
+            let (prefix, qtype) = question
+                .rsplit_once(' ')
+                .map_or((String::new(), *question), |(a, b)| (format!("{a}."), b));
             let qtype = match qtype.strip_prefix("TYPE") {
-                Some(number) => RecordType::from(number.parse::<u16>().map_err(|error| error.to_string())?),
+                Some(number) => {
+                    RecordType::from(number.parse::<u16>().map_err(|error| error.to_string())?)
+                }
                 None => qtype.parse().map_err(|error| format!("{qtype}: {error}"))?,
             };
             all.push(Asked { kind, name: format!("{prefix}n{number}.{ZONE}."), qtype });
@@ -152,7 +159,10 @@ fn difference(right: &Message, found: Option<&Message>) -> Vec<String> {
     let Some(found) = found else { return vec!["no answer".into()] };
     let mut kinds = Vec::new();
     if right.metadata.response_code != found.metadata.response_code {
-        kinds.push(format!("{} becomes {}", right.metadata.response_code, found.metadata.response_code));
+        kinds.push(format!(
+            "{} becomes {}",
+            right.metadata.response_code, found.metadata.response_code
+        ));
     }
     for (section, right, found) in [
         ("answer", &right.answers, &found.answers),
@@ -206,7 +216,12 @@ pub fn run(choice: &Choice) -> Result<(), String> {
     }
     for server in through {
         for pass in ["asked for", "kept"] {
-            compare(&format!("{}, {pass}", server.name), server.address, authority.address, &questions)?;
+            compare(
+                &format!("{}, {pass}", server.name),
+                server.address,
+                authority.address,
+                &questions,
+            )?;
         }
     }
     Ok(())
@@ -244,7 +259,11 @@ fn compare(
         println!("|---|---|---|---|---|");
         for (names, tally) in &all {
             for (kind, (count, examples)) in &tally.kinds {
-                println!("| {names} | {} | {kind} | {count} | {} |", tally.same, examples.join(", "));
+                println!(
+                    "| {names} | {} | {kind} | {count} | {} |",
+                    tally.same,
+                    examples.join(", ")
+                );
             }
         }
         println!();

@@ -21,8 +21,19 @@ use std::{env, net::SocketAddr, process::ExitCode};
 use common::{process, responder, servers};
 
 /// What can go wrong.
-const CASES: [&str; 11] =
-    ["nothing", "tcp", "rst", "noise", "flood", "killed", "slow", "lying", "ourselves", "node", "clock"];
+const CASES: [&str; 11] = [
+    "nothing",
+    "tcp",
+    "rst",
+    "noise",
+    "flood",
+    "killed",
+    "slow",
+    "lying",
+    "ourselves",
+    "node",
+    "clock",
+];
 
 /// What is to be done.
 pub struct Choice {

@@ -215,7 +215,9 @@ pub fn head() {
 /// The rows of one thing that went wrong.
 pub fn rows(what: &str, all: &AllSeen) {
     for (about, seen) in all {
-        let at = |part| quantile(&seen.took, part).map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
+        let at = |part| {
+            quantile(&seen.took, part).map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"))
+        };
         println!(
             "| {what} | {} | {} | {} | {} | {} | {} | {} | {} |",
             about.words(),

@@ -25,18 +25,26 @@ pub fn run(choice: &Choice) -> Result<(), String> {
     let stage = Stage::set("respond", &[])?;
     let seconds = choice.seconds.unwrap_or(SECONDS);
     let others = Others::start(stage.ours.address, NAMES);
-    let (slow, noise) = (trouble::slow_clients(stage.ours.address), trouble::noise(stage.ours.address));
+    let (slow, noise) =
+        (trouble::slow_clients(stage.ours.address), trouble::noise(stage.ours.address));
     let start = now();
     let mut looks = Vec::new();
     let (mut asked, mut lost) = (0, 0);
     for look in 0..=LOOKS {
-        let file =
-            load::questions(stage.dir.path(), "soak", (0..NEW).map(|n| format!("s{look}-{n}.soak.example")));
+        let file = load::questions(
+            stage.dir.path(),
+            "soak",
+            (0..NEW).map(|n| format!("s{look}-{n}.soak.example")),
+        );
         let hard = Hardness { seconds: 30, outstanding: 50, repeat: false };
         let run = dnsperf(&stage.ours, &file, hard)?;
         asked += run.answered + run.lost;
         lost += run.lost;
-        looks.push((start.elapsed().as_secs(), stage.ours.resident_kib() / 1_024, stage.ours.descriptors()));
+        looks.push((
+            start.elapsed().as_secs(),
+            stage.ours.resident_kib() / 1_024,
+            stage.ours.descriptors(),
+        ));
         let until = Duration::from_secs(seconds * look / LOOKS);
         thread::sleep(until.saturating_sub(start.elapsed()));
     }

@@ -19,7 +19,11 @@ const CACHE_BYTES: usize = 1 << 30;
 /// Questions on their way while a cache is filled: few enough that none is lost.
 const FILLING: Hardness = Hardness { seconds: 240, outstanding: 100, repeat: false };
 
-fn ours(dir: &std::path::Path, data: std::path::PathBuf, upstream: &Running) -> Result<Running, String> {
+fn ours(
+    dir: &std::path::Path,
+    data: std::path::PathBuf,
+    upstream: &Running,
+) -> Result<Running, String> {
     let config = format!("cache-bytes = {CACHE_BYTES}\n");
     servers::ours(&Ours { config, ..Ours::new(data, vec![upstream.address]) }, dir)
 }
@@ -41,8 +45,11 @@ pub fn chain_names_measured(choice: &Choice) -> Result<(), String> {
         let server = ours(dir.path(), data, &upstream)?;
         let fresh = server.resident_kib();
         let all: Vec<String> = chain_names(names).collect();
-        let file =
-            load::questions(dir.path(), "chain", scattered(names).map(|number| all[number as usize].clone()));
+        let file = load::questions(
+            dir.path(),
+            "chain",
+            scattered(names).map(|number| all[number as usize].clone()),
+        );
         servers.push((names, server, upstream, file, fresh));
         dirs.push(dir);
     }
@@ -119,7 +126,12 @@ pub fn cached_answers(choice: &Choice) -> Result<(), String> {
     for (names, server, _, empty) in &all {
         let now = server.resident_kib();
         let each = now.saturating_sub(*empty) * 1_024 / u64::from(*names);
-        println!("| {} | {names} | {} MB | {} MB | {each} |", server.name, empty / 1_024, now / 1_024);
+        println!(
+            "| {} | {names} | {} MB | {} MB | {each} |",
+            server.name,
+            empty / 1_024,
+            now / 1_024
+        );
     }
     println!();
     Ok(())

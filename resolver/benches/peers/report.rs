@@ -35,7 +35,8 @@ pub fn table(title: &str, all: &[Measured], others: &[&str]) {
         let of = |what: fn(&Run) -> f64| median(&one.runs.iter().map(what).collect::<Vec<_>>());
         let lost: u64 = one.runs.iter().map(|run| run.lost).sum();
         let answered: u64 = one.runs.iter().map(|run| run.answered).sum();
-        let ratio = match ours.filter(|_| one.name != "ours" && others.contains(&one.name.as_str())) {
+        let ratio = match ours.filter(|_| one.name != "ours" && others.contains(&one.name.as_str()))
+        {
             Some(ours) => format!("{:.2} of it", ours / one.figure()),
             None => String::new(),
         };

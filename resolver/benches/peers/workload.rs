@@ -45,10 +45,12 @@ pub struct Choice {
 impl Choice {
     /// Reads the command line; the word that is not understood.
     pub fn read(words: &[&str]) -> Result<Choice, String> {
-        let mut choice = Choice { rounds: 5, seconds: 3, workloads: Vec::new(), servers: Vec::new() };
+        let mut choice =
+            Choice { rounds: 5, seconds: 3, workloads: Vec::new(), servers: Vec::new() };
         let mut words = words.iter();
         while let Some(word) = words.next() {
-            let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).filter(|n| *n > 0);
+            let mut number =
+                || words.next().and_then(|word| word.parse::<u64>().ok()).filter(|n| *n > 0);
             match *word {
                 "--rounds" => choice.rounds = number().ok_or(*word)? as usize,
                 "--seconds" => choice.seconds = number().ok_or(*word)?,
@@ -97,7 +99,8 @@ fn start(
 pub fn chain(dir: &Path, names: u32) -> Result<PathBuf, String> {
     let data = dir.join(format!("chain-{names}"));
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
-    let status = std::process::Command::new(this).arg("fill").arg(&data).arg(names.to_string()).status();
+    let status =
+        std::process::Command::new(this).arg("fill").arg(&data).arg(names.to_string()).status();
     match status {
         Ok(status) if status.success() => Ok(data),
         other => Err(format!("the chain could not be filled: {other:?}")),
@@ -179,8 +182,10 @@ pub fn saturated(workload: &str, choice: &Choice) -> Result<(), String> {
         dnsperf(server, &known, Hardness { seconds: 30, outstanding: 50, repeat: false })?;
     }
     let _rival = Rival::of_the_servers().map_err(|error| error.to_string())?;
-    let mut measured: Vec<Measured> =
-        servers.iter().map(|server| Measured { name: server.name.clone(), runs: Vec::new() }).collect();
+    let mut measured: Vec<Measured> = servers
+        .iter()
+        .map(|server| Measured { name: server.name.clone(), runs: Vec::new() })
+        .collect();
     for round in 0..choice.rounds {
         let file = questions(workload, dir.path(), round, choice);
         for (server, measured) in servers.iter().zip(&mut measured) {
@@ -220,7 +225,8 @@ pub fn one_in_flight(choice: &Choice) -> Result<(), String> {
     let bound = servers.iter().position(|server| server.name == "bound");
     for (server, (medians, most)) in servers.iter().zip(&all) {
         let figure = median(medians);
-        let ratio = bound.map_or_else(String::new, |at| format!("{:.2}", figure / median(&all[at].0)));
+        let ratio =
+            bound.map_or_else(String::new, |at| format!("{:.2}", figure / median(&all[at].0)));
         println!("| {} | {figure:.1} | {:.1} | {ratio} |", server.name, median(most));
     }
     println!();

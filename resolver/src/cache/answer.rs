@@ -154,7 +154,8 @@ fn extended_errors(packet: &Packet<'_>) -> Box<[u8]> {
             break;
         }
         let (option, after) = rest.split_at(4 + length);
-        if u16::from_be_bytes([a, b]) == EXTENDED_ERROR && kept.len() + option.len() <= MAX_OPTIONS {
+        if u16::from_be_bytes([a, b]) == EXTENDED_ERROR && kept.len() + option.len() <= MAX_OPTIONS
+        {
             kept.extend_from_slice(option);
         }
         rest = after;
@@ -206,7 +207,8 @@ pub(super) fn without(
     if wire.len() > MAX_MESSAGE {
         return Err(TOO_LONG);
     }
-    for (section, at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)] {
+    for (section, at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
+    {
         let left = packet.section(section).filter(|record| !dropped(record)).count();
         // No more than the header said.
         wire[at..at + 2].copy_from_slice(&(left as u16).to_be_bytes());

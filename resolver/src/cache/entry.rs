@@ -64,7 +64,12 @@ pub struct Entry {
 
 impl Entry {
     /// Lays an entry out; `None` if the answer is not to the probe's question.
-    pub fn new(probe: &Probe<'_>, nature: Nature, answer: Option<&Answer>, extra: &[u8]) -> Option<Self> {
+    pub fn new(
+        probe: &Probe<'_>,
+        nature: Nature,
+        answer: Option<&Answer>,
+        extra: &[u8],
+    ) -> Option<Self> {
         let mut bare;
         let (wire, ttls): (&[u8], &[u16]) = match answer {
             Some(answer) => (answer.wire(), answer.ttl_places()),
@@ -77,7 +82,8 @@ impl Entry {
         if wire.get(HEADER..HEADER + probe.question.len()) != Some(probe.question) {
             return None;
         }
-        let mut blob = Vec::with_capacity(wire.len() + 2 * ttls.len() + extra.len() + probe.suffix.len());
+        let mut blob =
+            Vec::with_capacity(wire.len() + 2 * ttls.len() + extra.len() + probe.suffix.len());
         blob.extend_from_slice(wire);
         ttls.iter().for_each(|at| blob.extend_from_slice(&at.to_le_bytes()));
         blob.extend_from_slice(extra);
@@ -206,7 +212,8 @@ impl Slot {
     /// The answer, taken out.
     pub fn answer(&self) -> Answer {
         let places = self.ttl_places().chunks_exact(2).map(|at| u16::from_le_bytes([at[0], at[1]]));
-        let options = if self.nature == Nature::Legacy { self.extra().into() } else { Box::default() };
+        let options =
+            if self.nature == Nature::Legacy { self.extra().into() } else { Box::default() };
         Answer::from_parts(self.wire().into(), places.collect(), options)
     }
 
@@ -252,7 +259,10 @@ impl Slot {
     /// Whether who asks next is the one who should fetch the answer again.
     pub fn is_due(&self, now: u64) -> bool {
         let near = || self.until().saturating_sub(now) < u64::from(self.life / DUE_PART);
-        self.next_wanted() == POPULAR && self.nature == Nature::Legacy && near() && !self.is_failure()
+        self.next_wanted() == POPULAR
+            && self.nature == Nature::Legacy
+            && near()
+            && !self.is_failure()
     }
 
     fn next_wanted(&self) -> u8 {
@@ -288,7 +298,8 @@ impl Slot {
 fn same(a: &[u8], b: &[u8]) -> bool {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();
-    let differ = |all, (a, b): (&[u8; 8], &[u8; 8])| all | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b));
+    let differ =
+        |all, (a, b): (&[u8; 8], &[u8; 8])| all | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b));
     a.iter().zip(b).fold(0, differ) == 0 && a_rest.iter().zip(b_rest).all(|(a, b)| a == b)
 }
 

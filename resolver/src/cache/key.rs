@@ -54,7 +54,12 @@ fn flags(dnssec_ok: bool, checking_disabled: bool) -> u8 {
 impl Key {
     /// Makes a key. `question` is QNAME without compression, QTYPE and QCLASS. The name is lower-cased as flat bytes, which
     /// is right because the length of a label is below `A`.
-    pub fn new(question: &[u8], dnssec_ok: bool, checking_disabled: bool, scope: Scope<'_>) -> Self {
+    pub fn new(
+        question: &[u8],
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        scope: Scope<'_>,
+    ) -> Self {
         let name = question.len().saturating_sub(4);
         let mut key = question.to_vec();
         key[..name].make_ascii_lowercase();

@@ -34,7 +34,9 @@ pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(Kind, Duration)
         rcode::NOERROR | rcode::NXDOMAIN => {}
         _ => return None,
     }
-    let kept = || packet.records().iter().filter(|record| !matches!(record.rtype, rtype::OPT | rtype::TSIG));
+    let kept = || {
+        packet.records().iter().filter(|record| !matches!(record.rtype, rtype::OPT | rtype::TSIG))
+    };
     let smallest = Duration::from_secs(u64::from(kept().map(|record| record.ttl).min()?));
     let (kind, lifetime) = if packet.rcode() == rcode::NOERROR && is_positive(packet, iterative) {
         (Kind::Positive, smallest.min(MAX_POSITIVE))

@@ -21,7 +21,8 @@ pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
         Section::Authority => !keeps_authority,
         Section::Additional => true,
     };
-    let has_rest = packet.records().iter().any(|record| unwanted(record) && record.rtype != rtype::OPT);
+    let has_rest =
+        packet.records().iter().any(|record| unwanted(record) && record.rtype != rtype::OPT);
     has_rest.then(|| without(packet, unwanted)).transpose()
 }
 
@@ -30,7 +31,9 @@ pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
 fn keeps_authority(packet: &Packet<'_>) -> bool {
     packet.rcode() != rcode::NOERROR
         || packet.section(Section::Answer).next().is_none()
-        || packet.section(Section::Authority).any(|record| matches!(record.rtype, rtype::SOA | NSEC | NSEC3))
+        || packet
+            .section(Section::Authority)
+            .any(|record| matches!(record.rtype, rtype::SOA | NSEC | NSEC3))
 }
 
 /// A set of records: an owner in wire form and lower case, and a type.
@@ -42,9 +45,12 @@ struct Set {
 impl Set {
     fn has(&self, packet: &Packet<'_>, record: &RecordAt) -> bool {
         let covered = || u16_at(packet.bytes(), record.data).ok();
-        let of_type = record.rtype == self.rtype || (record.rtype == RRSIG && covered() == Some(self.rtype));
+        let of_type =
+            record.rtype == self.rtype || (record.rtype == RRSIG && covered() == Some(self.rtype));
         let mut owner = Vec::new();
-        of_type && packet.owner(record, &mut owner).is_ok() && owner.eq_ignore_ascii_case(&self.owner)
+        of_type
+            && packet.owner(record, &mut owner).is_ok()
+            && owner.eq_ignore_ascii_case(&self.owner)
     }
 }
 
@@ -55,7 +61,9 @@ fn one_set(packet: &Packet<'_>) -> Result<Option<Set>, Malformed> {
     }
     let mut answers = packet.section(Section::Answer).peekable();
     let first = answers.peek().copied();
-    let Some(first) = answers.find(|record| record.rtype != RRSIG).or(first) else { return Ok(None) };
+    let Some(first) = answers.find(|record| record.rtype != RRSIG).or(first) else {
+        return Ok(None);
+    };
     let mut owner = Vec::new();
     packet.owner(first, &mut owner)?;
     Ok(Some(Set { owner, rtype: first.rtype }))
@@ -89,7 +97,8 @@ mod tests {
         let zone = name("example.com");
         let (q, build) = positive(1);
         let build = build.record(Authority, &zone, rtype::NS, 60, &name("ns.example.com"));
-        let plain = build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
+        let plain =
+            build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
         assert_eq!(left(&q, &plain.done()), [(Answer, 1)]);
         let (q, build) = positive(1);
         let build = build.record(Authority, &zone, NSEC, 60, &[0, 0, 1, 0x40]);
@@ -100,13 +109,15 @@ mod tests {
     fn a_negative_answer_keeps_its_authority() {
         let q = question("www.example.com", 28);
         let build = Build::answer(&q).soa("example.com", 300, 60);
-        let build = build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
+        let build =
+            build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
         assert_eq!(left(&q, &build.done()), [(Section::Authority, rtype::SOA)]);
     }
 
     #[test]
     fn any_is_answered_with_one_set_and_its_signatures() {
-        let signature = |covered: u16| [&covered.to_be_bytes()[..], &[0; 16], &[0], &[1, 2, 3]].concat();
+        let signature =
+            |covered: u16| [&covered.to_be_bytes()[..], &[0; 16], &[0], &[1, 2, 3]].concat();
         let (q, build) = positive(rtype::ANY);
         let build = build.record(Section::Answer, &AT_QUESTION, 16, 60, b"\x02hi");
         let build = build.record(Section::Answer, &AT_QUESTION, RRSIG, 60, &signature(16));
@@ -123,7 +134,8 @@ mod tests {
         let (q, build) = positive(1);
         let ede = [0, 15, 0, 3, 0, 3, b'x'];
         let opt = [&[0u8, 0, 41, 4, 0, 0, 0, 0, 0, 0, 7][..], &ede].concat();
-        let build = build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
+        let build =
+            build.record(Section::Additional, &name("ns.example.com"), 1, 60, &[192, 0, 2, 9]);
         let mut reply = build.done();
         reply.extend_from_slice(&opt);
         reply[11] += 1;

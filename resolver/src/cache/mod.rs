@@ -103,7 +103,8 @@ impl Cache {
         let share = bytes / count;
         let negative = share / NEGATIVE_SHARE;
         let limits = (share - negative, negative);
-        let shard = || Mutex::new(Shard { store: Store::new(limits.0, limits.1), hits: 0, misses: 0 });
+        let shard =
+            || Mutex::new(Shard { store: Store::new(limits.0, limits.1), hits: 0, misses: 0 });
         Self {
             shards: (0..count).map(|_| shard()).collect(),
             limits,
@@ -198,7 +199,14 @@ impl Cache {
 
     /// Keeps an answer for a time that [`lifetime`] found, in the place of any that was there. A failure does not take the
     /// place of something better: it is only kept in mind beside it.
-    pub fn insert(&self, key: &Key, answer: Arc<Answer>, kind: Kind, lifetime: Duration, now: Duration) {
+    pub fn insert(
+        &self,
+        key: &Key,
+        answer: Arc<Answer>,
+        kind: Kind,
+        lifetime: Duration,
+        now: Duration,
+    ) {
         let failure = matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED);
         if failure && self.failed(key, lifetime, now) {
             return;
@@ -220,7 +228,14 @@ impl Cache {
 
     /// Keeps an answer of ours, which does not run out: `extra` is what its reader needs to know whether it is still true,
     /// and `mark` when that was last found.
-    pub fn insert_ours(&self, probe: &Probe<'_>, answer: &Answer, kind: Kind, extra: &[u8], mark: u32) {
+    pub fn insert_ours(
+        &self,
+        probe: &Probe<'_>,
+        answer: &Answer,
+        kind: Kind,
+        extra: &[u8],
+        mark: u32,
+    ) {
         let Some(entry) = Entry::new(probe, Nature::Ours, Some(answer), extra) else { return };
         self.put(probe, Entry { lane: lane(kind), mark, ..entry }, 0);
     }

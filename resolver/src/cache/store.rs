@@ -231,9 +231,12 @@ impl Store {
             if queues.bytes + cost <= queues.limit {
                 return;
             }
-            let from_small = queues.small_bytes > queues.limit / SMALL_SHARE || queues.main.oldest == NONE;
+            let from_small =
+                queues.small_bytes > queues.limit / SMALL_SHARE || queues.main.oldest == NONE;
             let at = if from_small { queues.small.oldest } else { queues.main.oldest };
-            let Some(slot) = self.slots.get_mut(at as usize).and_then(Option::as_mut) else { return };
+            let Some(slot) = self.slots.get_mut(at as usize).and_then(Option::as_mut) else {
+                return;
+            };
             let alive = slot.is_fresh(now);
             // The kept one takes a quarter at most, so there is always another to evict and the loop ends.
             if kept == Some(at) || (alive && slot.was_asked() && spared < MAX_SPARED) {

@@ -57,7 +57,14 @@ impl Build {
     }
 
     /// Appends a record of class IN. Sections must come in their order.
-    pub fn record(self, section: Section, owner: &[u8], rtype: u16, ttl: u32, rdata: &[u8]) -> Self {
+    pub fn record(
+        self,
+        section: Section,
+        owner: &[u8],
+        rtype: u16,
+        ttl: u32,
+        rdata: &[u8],
+    ) -> Self {
         self.record_of_class(section, owner, rtype, 1, ttl, rdata)
     }
 

@@ -11,7 +11,8 @@ use super::store::Store;
 use super::testing::{Build, name, question};
 use super::wire::{Packet, rcode};
 use super::{
-    Answer, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, Kind, MAX_STALE, NO_REPLY, Probe, SERVFAIL, Scope,
+    Answer, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, Kind, MAX_STALE, NO_REPLY, Probe,
+    SERVFAIL, Scope,
 };
 
 const AT_START: Duration = Duration::ZERO;
@@ -24,7 +25,8 @@ fn seconds(count: u64) -> Duration {
 fn answer(name: &str, mark: u32, size: usize) -> Arc<Answer> {
     let q = question(name, 1);
     let rdata = [&mark.to_be_bytes()[..], &vec![b'.'; size]].concat();
-    let message = Build::answer(&q).record(super::wire::Section::Answer, &[0xc0, 12], 10, 300, &rdata).done();
+    let message =
+        Build::answer(&q).record(super::wire::Section::Answer, &[0xc0, 12], 10, 300, &rdata).done();
     Arc::new(Answer::new(&Packet::parse(&message).unwrap(), &q, false).unwrap())
 }
 
@@ -82,7 +84,10 @@ fn what_tells_questions_apart() {
     for (at, one) in all.iter().enumerate() {
         assert_eq!(all.iter().position(|other| other == one), Some(at));
     }
-    assert_eq!(of(&q, false, false, Scope::Servers(&servers)), of(&q, false, false, Scope::Servers(&turned)));
+    assert_eq!(
+        of(&q, false, false, Scope::Servers(&servers)),
+        of(&q, false, false, Scope::Servers(&turned))
+    );
 }
 
 #[test]
@@ -90,7 +95,10 @@ fn junk_names_do_not_push_out_positive_answers() {
     let cache = Cache::new(4 << 20);
     (0..1000).for_each(|n| put(&cache, &format!("used{n}.example"), Kind::Positive));
     (0..50_000).for_each(|n| put(&cache, &format!("junk{n}.example"), Kind::Negative));
-    assert_eq!((0..1000).filter(|n| !found(&cache, &format!("used{n}.example"), seconds(1))).count(), 0);
+    assert_eq!(
+        (0..1000).filter(|n| !found(&cache, &format!("used{n}.example"), seconds(1))).count(),
+        0
+    );
     assert!(cache.stats().bytes <= 4 << 20);
 }
 
@@ -161,8 +169,20 @@ fn a_cache_of_no_bytes_holds_nothing() {
 #[test]
 fn the_longest_answer_finds_room_in_the_default_cache() {
     let cache = Cache::new(DEFAULT_BYTES);
-    cache.insert(&key("a.example"), answer("a.example", 1, 65_000), Kind::Positive, seconds(9), AT_START);
-    cache.insert(&key("b.example"), answer("b.example", 1, 65_000), Kind::Negative, seconds(9), AT_START);
+    cache.insert(
+        &key("a.example"),
+        answer("a.example", 1, 65_000),
+        Kind::Positive,
+        seconds(9),
+        AT_START,
+    );
+    cache.insert(
+        &key("b.example"),
+        answer("b.example", 1, 65_000),
+        Kind::Negative,
+        seconds(9),
+        AT_START,
+    );
     assert!(found(&cache, "a.example", AT_START) && found(&cache, "b.example", AT_START));
 }
 
@@ -187,11 +207,17 @@ impl In {
 
     fn entry(&self, key: u8, mark: u32, size: usize, lane: Lane, since: u64, life: u32) -> Entry {
         let answer = answer(&format!("k{key}"), mark, size);
-        Entry { lane, since, life, ..Entry::new(&self.probe(), Nature::Legacy, Some(&answer), &[]).unwrap() }
+        Entry {
+            lane,
+            since,
+            life,
+            ..Entry::new(&self.probe(), Nature::Legacy, Some(&answer), &[]).unwrap()
+        }
     }
 
     fn cost(&self, size: usize) -> usize {
-        ENTRY_OVERHEAD + self.entry(self.question[2] - b'0', 0, size, Lane::Positive, 0, 1).blob.len()
+        ENTRY_OVERHEAD
+            + self.entry(self.question[2] - b'0', 0, size, Lane::Positive, 0, 1).blob.len()
     }
 }
 
@@ -235,7 +261,8 @@ fn what_has_run_out_is_at_hand_for_a_while_and_a_failure_does_not_push_it_out() 
     assert_eq!(stale(seconds(13)), Some((kept.clone(), 13)));
     assert!(cache.get(&key, seconds(12) + NO_REPLY).is_none());
     let failure = Build::answer(&question("a.example", 1)).rcode(rcode::SERVFAIL).done();
-    let failure = Answer::new(&Packet::parse(&failure).unwrap(), &question("a.example", 1), false).unwrap();
+    let failure =
+        Answer::new(&Packet::parse(&failure).unwrap(), &question("a.example", 1), false).unwrap();
     cache.insert(&key, Arc::new(failure), Kind::Negative, SERVFAIL, seconds(20));
     assert!(matches!(cache.get(&key, seconds(24)), Some(Hit::NoReply)));
     assert_eq!(stale(seconds(24)), Some((kept.clone(), 24)));
@@ -270,7 +297,8 @@ fn a_name_and_a_zone_can_be_forgotten() {
     }
     let typed = Key::new(&question("a.example", 28), false, false, Scope::Upstreams);
     let message = Build::answer(&question("a.example", 28)).soa("example", 60, 60).done();
-    let answer = Answer::new(&Packet::parse(&message).unwrap(), &question("a.example", 28), false).unwrap();
+    let answer =
+        Answer::new(&Packet::parse(&message).unwrap(), &question("a.example", 28), false).unwrap();
     cache.insert(&typed, Arc::new(answer), Kind::Negative, seconds(60), AT_START);
     assert_eq!(cache.flush_name(&name("a.example")), 2, "of every type");
     assert!(found(&cache, "b.a.example", AT_START));

@@ -119,7 +119,8 @@ impl<'a> Packet<'a> {
         let mut fields = Fields { question: HEADER..question_end, ttls: Vec::new() };
         let mut records = Vec::new();
         let mut at = question_end;
-        for (section, count_at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
+        for (section, count_at) in
+            [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
         {
             for _ in 0..u16_at(bytes, count_at)? {
                 let record = read_record(bytes, at, section, &mut fields)?;
@@ -264,7 +265,12 @@ fn skip_name(bytes: &[u8], at: usize, fields: &Fields) -> Result<usize, Malforme
 }
 
 /// Appends a name without compression; returns the position behind it.
-fn expand_name(bytes: &[u8], at: usize, fields: &Fields, out: &mut Vec<u8>) -> Result<usize, Malformed> {
+fn expand_name(
+    bytes: &[u8],
+    at: usize,
+    fields: &Fields,
+    out: &mut Vec<u8>,
+) -> Result<usize, Malformed> {
     let mut name = [0; MAX_NAME];
     let (end, length) = walk_name(bytes, at, fields, &mut name)?;
     out.extend_from_slice(&name[..length]);
@@ -307,7 +313,9 @@ fn walk_name(
                     return Err(Malformed("a compression pointer does not lead back"));
                 }
                 if !fields.may_lead_to(bytes, target) {
-                    return Err(Malformed("a compression pointer leads into a label of the question"));
+                    return Err(Malformed(
+                        "a compression pointer leads into a label of the question",
+                    ));
                 }
                 end = end.or(Some(at + 2));
                 (at, run, limit) = (target, target, run);

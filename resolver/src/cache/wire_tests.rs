@@ -61,16 +61,26 @@ fn names_in_rdata_are_written_out_for_every_type_that_may_compress_them() {
         assert_eq!(expanded(&message.done())[0].4, want, "type {rtype}");
     }
     let naptr = [&[0, 1, 0, 2, 1, b'u', 0, 2, 0xc0, 0xc0][..], &AT_QUESTION].concat();
-    let message =
-        Build::answer(&question("a.example", 35)).record(Section::Answer, &AT_QUESTION, 35, 9, &naptr);
+    let message = Build::answer(&question("a.example", 35)).record(
+        Section::Answer,
+        &AT_QUESTION,
+        35,
+        9,
+        &naptr,
+    );
     assert_eq!(expanded(&message.done())[0].4, [&naptr[..10], &name("a.example")].concat());
 }
 
 #[test]
 fn a_type_without_names_is_left_alone() {
     let rdata = [0xc0, 12, 0xff, 0xc0];
-    let message =
-        Build::answer(&question("a.example", 65)).record(Section::Answer, &AT_QUESTION, 65, 9, &rdata);
+    let message = Build::answer(&question("a.example", 65)).record(
+        Section::Answer,
+        &AT_QUESTION,
+        65,
+        9,
+        &rdata,
+    );
     assert_eq!(expanded(&message.done())[0].4, rdata);
 }
 
@@ -83,7 +93,13 @@ fn a_name_does_not_lie_across_what_is_written_over() {
     let to = |target: usize| vec![0xc0 | (target >> 8) as u8, target as u8];
     // The first TTL reads as a label of one byte, a root and what follows.
     let with = |target| {
-        let first = Build::answer(&asked).record(Section::Answer, &AT_QUESTION, 16, 0x0161_0000, b"\x01x\0");
+        let first = Build::answer(&asked).record(
+            Section::Answer,
+            &AT_QUESTION,
+            16,
+            0x0161_0000,
+            b"\x01x\0",
+        );
         first.record(Section::Answer, &to(target), 1, 60, &[192, 0, 2, 1]).done()
     };
     for (target, expected) in [
@@ -117,8 +133,9 @@ fn pointers_have_to_lead_back() {
     let at = Build::answer(&question("a.example", 1)).here();
     let to = |target: usize| vec![0xc0 | (target >> 8) as u8, target as u8];
     for owner in [to(at), to(at + 4), to(0), to(0x3fff), [b"\x01a".to_vec(), to(at)].concat()] {
-        let message =
-            Build::answer(&question("a.example", 1)).record(Section::Answer, &owner, 1, 9, &[1; 4]).done();
+        let message = Build::answer(&question("a.example", 1))
+            .record(Section::Answer, &owner, 1, 9, &[1; 4])
+            .done();
         assert_eq!(refusal(&message), "a compression pointer does not lead back", "{owner:?}");
     }
 }
@@ -148,8 +165,9 @@ fn counts_and_lengths_have_to_hold() {
     let mut questions = message.clone();
     questions[5] = 2;
     assert_eq!(refusal(&questions), "not exactly one question");
-    let mx =
-        Build::answer(&question("a.example", 15)).record(Section::Answer, &AT_QUESTION, 15, 9, &[0]).done();
+    let mx = Build::answer(&question("a.example", 15))
+        .record(Section::Answer, &AT_QUESTION, 15, 9, &[0])
+        .done();
     assert_eq!(refusal(&mx), "an RDATA is shorter than its type needs");
     let trailing = [&message[..], b"junk"].concat();
     assert_eq!(Packet::parse(&trailing).unwrap().bytes(), message);
@@ -211,7 +229,8 @@ fn ad_stays_only_when_it_may() {
 /// What `lifetime` says of a message, in seconds.
 fn kept(build: Build, iterative: bool) -> Option<(Kind, u64)> {
     let message = build.done();
-    lifetime(&Packet::parse(&message).unwrap(), iterative).map(|(kind, time)| (kind, time.as_secs()))
+    lifetime(&Packet::parse(&message).unwrap(), iterative)
+        .map(|(kind, time)| (kind, time.as_secs()))
 }
 
 #[test]
@@ -233,11 +252,18 @@ fn answers_are_kept_as_long_as_their_shortest_record() {
 #[test]
 fn absence_is_kept_as_long_as_the_soa_says() {
     let q = || Build::answer(&question("a.example", 1));
-    let alias = |build: Build, ttl| build.record(Section::Answer, &AT_QUESTION, 5, ttl, &name("b.example"));
+    let alias =
+        |build: Build, ttl| build.record(Section::Answer, &AT_QUESTION, 5, ttl, &name("b.example"));
     let longest = MAX_NEGATIVE.as_secs();
     for code in [0, 3] {
-        assert_eq!(kept(q().rcode(code).soa("example", 900, 300), false), Some((Kind::Negative, 300)));
-        assert_eq!(kept(q().rcode(code).soa("example", 200, 300), false), Some((Kind::Negative, 200)));
+        assert_eq!(
+            kept(q().rcode(code).soa("example", 900, 300), false),
+            Some((Kind::Negative, 300))
+        );
+        assert_eq!(
+            kept(q().rcode(code).soa("example", 200, 300), false),
+            Some((Kind::Negative, 200))
+        );
         assert_eq!(
             kept(q().rcode(code).soa("example", 99_999, 99_999), false),
             Some((Kind::Negative, longest))

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use namechain::{
+use namechain_core::{
     chain::{ReadError, Snapshot},
     types::{Hash, Name, Network},
 };
@@ -81,7 +81,10 @@ impl ChainSource for Embedded {
         Ok(self.lookup_with_ground(name).await?.0)
     }
 
-    async fn lookup_with_ground(&self, name: &Name) -> Result<(Standing, Option<Ground>), ChainError> {
+    async fn lookup_with_ground(
+        &self,
+        name: &Name,
+    ) -> Result<(Standing, Option<Ground>), ChainError> {
         let served = (self.served)();
         if !served.synced {
             return Err(ChainError::NotSynced { height: served.snapshot.height() });
@@ -118,7 +121,7 @@ impl ChainSource for Embedded {
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU64};
 
-    use namechain::{
+    use namechain_core::{
         chain::{Chain, MemoryStorage},
         miner::mine,
     };
@@ -142,8 +145,13 @@ mod tests {
         });
         let first = source.epoch().unwrap();
         assert!((0..3).all(|_| source.epoch() == Some(first)));
-        let header = mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
-        chain.lock().unwrap().accept(&namechain::types::Block { header, ..block }, now, true).unwrap();
+        let header =
+            mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        chain
+            .lock()
+            .unwrap()
+            .accept(&namechain_core::types::Block { header, ..block }, now, true)
+            .unwrap();
         assert!(source.epoch().is_some_and(|epoch| epoch != first));
     }
 }

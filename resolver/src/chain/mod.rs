@@ -10,7 +10,7 @@ mod zones;
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use namechain::{
+use namechain_core::{
     chain::ReadError,
     types::{Name, Network},
 };
@@ -54,7 +54,10 @@ impl fmt::Display for Lapse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Lapse::Grace { ended, released } => {
-                write!(f, "its lease ended at height {ended}; until {released} only its keys can renew it")
+                write!(
+                    f,
+                    "its lease ended at height {ended}; until {released} only its keys can renew it"
+                )
             }
             Lapse::Revoked { released } => {
                 write!(f, "it was revoked; nobody can have it before height {released}")
@@ -87,7 +90,10 @@ pub trait ChainSource: Send + Sync + 'static {
     async fn lookup(&self, name: &Name) -> Result<Standing, ChainError>;
 
     /// As [`ChainSource::lookup`], with what the answer rests on, if that can be said.
-    async fn lookup_with_ground(&self, name: &Name) -> Result<(Standing, Option<Ground>), ChainError> {
+    async fn lookup_with_ground(
+        &self,
+        name: &Name,
+    ) -> Result<(Standing, Option<Ground>), ChainError> {
         Ok((self.lookup(name).await?, None))
     }
 

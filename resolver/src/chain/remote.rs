@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use namechain::{
+use namechain_core::{
     codec::{Decode, DecodeError},
     rpc::{ProofInfo, Refusal, Status},
     tree::{Proof, ProofError},
@@ -113,7 +113,8 @@ impl Remote {
         if !matches!(parsed.scheme(), "http" | "https") {
             return refuse("it begins with neither http:// nor https://");
         }
-        let host = parsed.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let host =
+            parsed.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         if host != "localhost" && host.parse::<IpAddr>().is_err() {
             return refuse(
                 "give the node's IP address: a resolver can't resolve host names before it has a node",
@@ -186,7 +187,8 @@ impl Remote {
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
         let unreachable = |error: reqwest::Error| {
-            let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(&error) };
+            let why =
+                if error.is_timeout() { "no answer in time".to_owned() } else { innermost(&error) };
             RemoteError::Unreachable(self.url.clone(), why)
         };
         let garbled = |why: String| RemoteError::Garbled(self.url.clone(), why);
@@ -256,7 +258,9 @@ fn verify(info: &ProofInfo, name: &Name, network: Network) -> Result<(Standing, 
     let proof = Proof::from_bytes(&hex::decode(&info.proof)?)?;
     let entry = info.entry.as_ref().map(hex::decode).transpose()?;
     let value = entry.as_ref().map(|bytes| Entry::value_hash(network, bytes));
-    proof.verify(network, &header.state_root, &name.key(network), value.as_ref()).map_err(Unproven::Proof)?;
+    proof
+        .verify(network, &header.state_root, &name.key(network), value.as_ref())
+        .map_err(Unproven::Proof)?;
     let standing = match entry.map(|bytes| Entry::from_bytes(&bytes)).transpose()? {
         None => Standing::Unregistered,
         Some(Entry::Name(entry)) if entry.name == *name => {
@@ -273,7 +277,10 @@ fn ground(name: &Name, epoch: u32) -> Ground {
 }
 
 /// The clock by which the node's last word ages.
-#[expect(clippy::disallowed_methods, reason = "how long ago a node was asked is the shell's matter")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long ago a node was asked is the shell's matter"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -293,7 +300,10 @@ impl ChainSource for Remote {
         Ok(self.lookup_with_ground(name).await?.0)
     }
 
-    async fn lookup_with_ground(&self, name: &Name) -> Result<(Standing, Option<Ground>), ChainError> {
+    async fn lookup_with_ground(
+        &self,
+        name: &Name,
+    ) -> Result<(Standing, Option<Ground>), ChainError> {
         let status = self.status().await?;
         if !status.synced {
             return Err(ChainError::NotSynced { height: status.height });

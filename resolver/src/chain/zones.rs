@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use namechain::{
+use namechain_core::{
     consensus,
     params::Params,
     types::{Hash, NameEntry, RecordSet},
@@ -86,7 +86,7 @@ impl ZoneCache {
 
 #[cfg(test)]
 mod tests {
-    use namechain::types::{Name, Network, PublicKey};
+    use namechain_core::types::{Name, Network, PublicKey};
 
     use super::*;
 

@@ -13,7 +13,8 @@ pub fn cookies(given: Option<&str>) -> Result<Policy, ConfigError> {
 
 /// Which names may not point at private addresses.
 pub fn rebind(policy: Option<&str>, allow: Option<&[String]>) -> Result<Rebind, ConfigError> {
-    let policy = policy.map(|text| read("rebind-protection", text, "is neither off nor legacy nor all"));
+    let policy =
+        policy.map(|text| read("rebind-protection", text, "is neither off nor legacy nor all"));
     let zone = |text: &String| {
         let name = Name::from_utf8(text.trim()).ok().filter(|name| !name.is_root());
         let name = name.ok_or_else(|| ConfigError::Value {

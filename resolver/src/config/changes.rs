@@ -51,7 +51,12 @@ impl std::fmt::Display for Changes {
                 write!(f, "nothing changes before a restart, which {} takes", restart.join(", "))
             }
             (live, restart) => {
-                write!(f, "changed: {}; not before a restart: {}", live.join(", "), restart.join(", "))
+                write!(
+                    f,
+                    "changed: {}; not before a restart: {}",
+                    live.join(", "),
+                    restart.join(", ")
+                )
             }
         }
     }

@@ -3,10 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use namechain::{
-    node::{MULTIADDR, MineMode, Multiaddr},
-    types::Network,
-};
+use namechain_core::types::Network;
+use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
 
 use super::ADDRESS;
 use crate::{

@@ -50,12 +50,12 @@ pub fn encrypted(table: &Table) -> Result<Option<EncryptedConfig>, ConfigError> 
     match (identity, tls.is_empty() && https.is_empty() && quic.is_empty()) {
         (None, true) => Ok(None),
         (None, false) => {
-            let why =
-                "encrypted: clients have to know whom they talk to: give certificate and key, or raw-key";
+            let why = "encrypted: clients have to know whom they talk to: give certificate and key, or raw-key";
             Err(ConfigError::Conflict(why))
         }
         (Some(_), true) => {
-            let why = "encrypted: nothing is answered: give listen-tls, listen-https or listen-quic";
+            let why =
+                "encrypted: nothing is answered: give listen-tls, listen-https or listen-quic";
             Err(ConfigError::Conflict(why))
         }
         (Some(identity), false) => Ok(Some(EncryptedConfig { tls, https, quic, identity })),

@@ -20,9 +20,9 @@ use std::{
 };
 
 use ipnet::IpNet;
-use namechain::{
-    node::{DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, default_data_dir},
-    types::{Network, UnknownNetwork},
+use namechain_core::types::{Network, UnknownNetwork};
+use namechain_node::node::{
+    DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, default_data_dir,
 };
 use thiserror::Error;
 
@@ -33,7 +33,9 @@ pub use sign::Sign;
 use crate::{
     cookie::Policy,
     encrypted::EncryptedConfig,
-    forward::{ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError, ValidateConfig},
+    forward::{
+        ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError, ValidateConfig,
+    },
     listen::{MAX_WORKERS, Udp},
     mount::Mounts,
     pipeline::Delegation,
@@ -228,12 +230,19 @@ const LOGGED: &str = "is neither off nor on nor with-clients";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
 /// Fills in what the flags leave open.
-fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Result<Cli, ConfigError> {
+fn with_environment(
+    mut cli: Cli,
+    env: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Cli, ConfigError> {
     let text = |key: &str| -> Result<Option<String>, ConfigError> {
         let Some(value) = env(key).filter(|value| !value.is_empty()) else { return Ok(None) };
         let why = "is not UTF-8".to_owned();
         let lossy = value.to_string_lossy().into_owned();
-        value.into_string().map(Some).map_err(|_| ConfigError::Value { place: key.into(), value: lossy, why })
+        value.into_string().map(Some).map_err(|_| ConfigError::Value {
+            place: key.into(),
+            value: lossy,
+            why,
+        })
     };
     let list = |key: &str| -> Result<Vec<String>, ConfigError> {
         Ok(text(key)?.map(|all| all.split(',').map(str::to_owned).collect()).unwrap_or_default())
@@ -244,7 +253,8 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
     }
     if cli.listen.is_empty() {
         let key = "NAMECHAIN_LISTEN";
-        cli.listen = list(key)?.iter().map(|value| read(key, value, ADDRESS)).collect::<Result<_, _>>()?;
+        cli.listen =
+            list(key)?.iter().map(|value| read(key, value, ADDRESS)).collect::<Result<_, _>>()?;
     }
     if cli.upstream.is_empty() {
         let key = "NAMECHAIN_UPSTREAM";
@@ -266,17 +276,22 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
         cli.api = text(key)?.map(|value| read(key, &value, ADDRESS)).transpose()?;
     }
     if cli.node.is_none() {
-        cli.data_dir =
-            cli.data_dir.or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
+        cli.data_dir = cli
+            .data_dir
+            .or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
         if cli.p2p_listen.is_empty() {
             let key = "NAMECHAIN_P2P_LISTEN";
-            cli.p2p_listen =
-                list(key)?.iter().map(|value| read(key, value, MULTIADDR)).collect::<Result<_, _>>()?;
+            cli.p2p_listen = list(key)?
+                .iter()
+                .map(|value| read(key, value, MULTIADDR))
+                .collect::<Result<_, _>>()?;
         }
         if cli.peer.is_empty() {
             let key = "NAMECHAIN_PEER";
-            cli.peer =
-                list(key)?.iter().map(|value| read(key, value, MULTIADDR)).collect::<Result<_, _>>()?;
+            cli.peer = list(key)?
+                .iter()
+                .map(|value| read(key, value, MULTIADDR))
+                .collect::<Result<_, _>>()?;
         }
         if cli.mine.is_none() {
             let key = "NAMECHAIN_MINE";
@@ -284,16 +299,19 @@ fn with_environment(mut cli: Cli, env: &impl Fn(&str) -> Option<OsString>) -> Re
         }
         if cli.mine_threads.is_none() {
             let key = "NAMECHAIN_MINE_THREADS";
-            let given: Option<NonZeroU16> = text(key)?.map(|value| read(key, &value, THREADS)).transpose()?;
+            let given: Option<NonZeroU16> =
+                text(key)?.map(|value| read(key, &value, THREADS)).transpose()?;
             cli.mine_threads = given.map(NonZeroU16::get);
         }
         if cli.allow_host.is_empty() {
             cli.allow_host = list("NAMECHAIN_ALLOW_HOST")?;
         }
-        cli.no_mdns = cli.no_mdns || text("NAMECHAIN_NO_MDNS")?.is_some_and(|value| value != "false");
+        cli.no_mdns =
+            cli.no_mdns || text("NAMECHAIN_NO_MDNS")?.is_some_and(|value| value != "false");
     }
-    cli.config =
-        cli.config.or_else(|| env("NAMECHAIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
+    cli.config = cli
+        .config
+        .or_else(|| env("NAMECHAIN_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
     if cli.mount_root.is_none() {
         let key = "NAMECHAIN_MOUNT_ROOT";
         cli.mount_root = text(key)?.map(|value| switch(key, &value)).transpose()?;
@@ -327,10 +345,13 @@ impl Merge {
         if listen.is_empty() {
             let default = || vec![DEFAULT_LISTEN.to_owned()];
             let given = file.listen.unwrap_or_else(default);
-            listen = given.iter().map(|text| read("listen", text, ADDRESS)).collect::<Result<_, _>>()?;
+            listen =
+                given.iter().map(|text| read("listen", text, ADDRESS)).collect::<Result<_, _>>()?;
         }
         if listen.is_empty() {
-            return Err(ConfigError::Conflict("listen: an empty list leaves nothing to do: give an IP:PORT"));
+            return Err(ConfigError::Conflict(
+                "listen: an empty list leaves nothing to do: give an IP:PORT",
+            ));
         }
         let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
         let defaults = LegacyConfig::default();
@@ -345,12 +366,17 @@ impl Merge {
         let hint = "is not a network, as in 192.168.0.0/16";
         let allow = file.allow.unwrap_or_default();
         let allow = allow.iter().map(|text| read("allow", text, hint)).collect::<Result<_, _>>()?;
-        let root = cli.mount_root.map_or(file.mount_root.unwrap_or(true), |switch| switch == Switch::On);
+        let root =
+            cli.mount_root.map_or(file.mount_root.unwrap_or(true), |switch| switch == Switch::On);
         let udp = match (file.fast_path, file.workers) {
             (Some(false), _) => Udp::Plain,
             (_, None) => Udp::default(),
             (_, Some(workers @ 1..=MAX_WORKERS)) => Udp::Fast(workers),
-            _ => return Err(ConfigError::Conflict("workers: there can be 1 to 256 at each address")),
+            _ => {
+                return Err(ConfigError::Conflict(
+                    "workers: there can be 1 to 256 at each address",
+                ));
+            }
         };
         let query_log = match (cli.query_log, file.query_log) {
             (Some(logged), _) => logged,
@@ -373,12 +399,17 @@ impl Merge {
             mounts: Mounts { root, alt: file.mount_alt.unwrap_or(true) },
             allow,
             cache_bytes: file.cache_bytes.unwrap_or(CACHE_BYTES),
-            upstream_timeout: file.upstream_timeout_ms.map_or(UPSTREAM_TIMEOUT, Duration::from_millis),
+            upstream_timeout: file
+                .upstream_timeout_ms
+                .map_or(UPSTREAM_TIMEOUT, Duration::from_millis),
             delegation: Delegation {
                 port: file.delegation.port.unwrap_or(DNS_PORT),
                 loopback: file.delegation.loopback.unwrap_or(on_dev),
             },
-            rebind: answers::rebind(file.rebind_protection.as_deref(), file.rebind_allow.as_deref())?,
+            rebind: answers::rebind(
+                file.rebind_protection.as_deref(),
+                file.rebind_allow.as_deref(),
+            )?,
             cookies: answers::cookies(file.cookies.as_deref())?,
             encrypted: encrypted::encrypted(&file.encrypted)?,
             udp,
@@ -411,7 +442,8 @@ impl Merge {
             (None, Some(given)) => Some(read("api", given, ADDRESS)?),
             (None, None) => None,
         };
-        let node = self.cli.node.clone().or_else(|| self.file.node.clone().filter(|_| !embedded_by_flag));
+        let node =
+            self.cli.node.clone().or_else(|| self.file.node.clone().filter(|_| !embedded_by_flag));
         if let Some(url) = node {
             if self.cli.node.is_none() && self.file.data_dir.is_some() {
                 let why = "node excludes data-dir: that belongs to a node of the resolver's own";
@@ -421,8 +453,7 @@ impl Merge {
             if self.cli.node.is_none()
                 && (file.p2p_listen.is_some() || file.peer.is_some() || file.mine.is_some())
             {
-                let why =
-                    "node excludes p2p-listen, peer and mine: those belong to a node of the resolver's own";
+                let why = "node excludes p2p-listen, peer and mine: those belong to a node of the resolver's own";
                 return Err(ConfigError::Conflict(why));
             }
             return Ok(ChainFrom::Remote { url, network, api });
@@ -440,7 +471,8 @@ impl Merge {
     /// is told of another node, or where to listen.
     fn node(&self, network: Network) -> Result<NodeOptions, ConfigError> {
         let (cli, file) = (&self.cli, &self.file);
-        let addresses = |flags: &Vec<Multiaddr>, key: &str, file: &Option<Vec<String>>| match flags.is_empty()
+        let addresses = |flags: &Vec<Multiaddr>, key: &str, file: &Option<Vec<String>>| match flags
+            .is_empty()
         {
             false => Ok(flags.clone()),
             true => file.iter().flatten().map(|text| read(key, text, MULTIADDR)).collect(),

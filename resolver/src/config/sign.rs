@@ -81,7 +81,8 @@ fn state_dir(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     {
         return Some(first.to_owned());
     }
-    let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    let base =
+        absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
     Some(base.join("namechain"))
 }
 
@@ -94,8 +95,9 @@ mod tests {
     }
 
     fn key(table: Table, env: &[(&str, &str)]) -> Option<PathBuf> {
-        let look =
-            |key: &str| env.iter().find(|(name, _)| *name == key).map(|(_, value)| OsString::from(value));
+        let look = |key: &str| {
+            env.iter().find(|(name, _)| *name == key).map(|(_, value)| OsString::from(value))
+        };
         table.read(&remote(), look).unwrap().map(|sign| sign.key)
     }
 

@@ -31,7 +31,9 @@ fn the_defaults() {
     assert_eq!(config.upstreams, None, "the machine's own");
     assert_eq!(config.validate.mode, crate::forward::ValidateMode::Auto);
     assert_eq!(config.mounts, Mounts { root: true, alt: true });
-    let ChainFrom::Embedded { network, api, .. } = config.chain else { panic!("a node of its own") };
+    let ChainFrom::Embedded { network, api, .. } = config.chain else {
+        panic!("a node of its own")
+    };
     assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
     let main = load("--data-dir /data", &[], None).unwrap();
     let ChainFrom::Embedded { network, api, data_dir, node } = main.chain else {
@@ -107,16 +109,22 @@ fn a_node_on_dev_is_alone_unless_it_is_told() {
     assert!(!p2p.mdns, "other people's dev networks are none of ours");
     assert_eq!((told.mine, told.mine_threads), (MineMode::Always, 3));
     assert_eq!(told.allow_hosts, ["node-1", "node-2"]);
-    let env =
-        [("NAMECHAIN_PEER", "/ip4/192.0.2.2/tcp/1, /dns/a.example/udp/1/quic-v1"), ("NAMECHAIN_MINE", "off")];
+    let env = [
+        ("NAMECHAIN_PEER", "/ip4/192.0.2.2/tcp/1, /dns/a.example/udp/1/quic-v1"),
+        ("NAMECHAIN_MINE", "off"),
+    ];
     let told = node("--mine-threads 2 --p2p-listen /ip4/127.0.0.1/tcp/0", &env, Some(file));
     let p2p = told.p2p.unwrap();
-    assert_eq!((p2p.listen.len(), p2p.peers.len(), told.mine, told.mine_threads), (1, 2, MineMode::Off, 2));
+    assert_eq!(
+        (p2p.listen.len(), p2p.peers.len(), told.mine, told.mine_threads),
+        (1, 2, MineMode::Off, 2)
+    );
 }
 
 #[test]
 fn flags_over_environment_over_file() {
-    let file = "listen = ['127.0.0.1:1']\nupstream = ['192.0.2.1']\nmount-root = false\ncache-bytes = 5\n";
+    let file =
+        "listen = ['127.0.0.1:1']\nupstream = ['192.0.2.1']\nmount-root = false\ncache-bytes = 5\n";
     let env = [("NAMECHAIN_LISTEN", "127.0.0.1:2, 127.0.0.1:3"), ("NAMECHAIN_MOUNT_ROOT", "on")];
     let all = load("--dev --listen 127.0.0.1:4 --listen [::1]:4", &env, Some(file)).unwrap();
     assert_eq!(all.listen, [address("127.0.0.1:4"), address("[::1]:4")]);
@@ -131,7 +139,11 @@ fn flags_over_environment_over_file() {
     let only_file = load("", &[], Some(file)).unwrap();
     assert_eq!(only_file.listen, [address("127.0.0.1:1")]);
     assert!(!only_file.mounts.root);
-    assert_eq!(load("", &[], Some("upstream = []")).unwrap().upstreams, Some(vec![]), "none at all");
+    assert_eq!(
+        load("", &[], Some("upstream = []")).unwrap().upstreams,
+        Some(vec![]),
+        "none at all"
+    );
 }
 
 #[test]
@@ -143,7 +155,8 @@ fn upstreams_of_every_kind() {
                 [[forward]]\nzone = '10.in-addr.arpa.'\nupstream = 'tcp://192.0.2.53'\n\
                 [recursive]\nroot-hints = '/hints'\nvalidate = false\nport = 5353\n";
     let config = load("--dev", &[], Some(file)).unwrap();
-    let shown: Vec<String> = config.upstreams.clone().unwrap().iter().map(ToString::to_string).collect();
+    let shown: Vec<String> =
+        config.upstreams.clone().unwrap().iter().map(ToString::to_string).collect();
     let expected = [
         "9.9.9.9:53",
         "tls://1.1.1.1:853#one.one.one.one",
@@ -166,10 +179,12 @@ fn upstreams_of_every_kind() {
 fn a_flag_counts_more_than_the_environment() {
     let config = load("--dev", &[("NAMECHAIN_NETWORK", "main")], None).unwrap();
     assert!(matches!(config.chain, ChainFrom::Embedded { network: Network::Dev, .. }));
-    let config = load("--node http://127.0.0.1:1", &[("NAMECHAIN_API", "127.0.0.1:2")], None).unwrap();
+    let config =
+        load("--node http://127.0.0.1:1", &[("NAMECHAIN_API", "127.0.0.1:2")], None).unwrap();
     let aside = Some(address("127.0.0.1:2"));
     assert!(matches!(config.chain, ChainFrom::Remote { api, .. } if api == aside));
-    let config = load("--data-dir /data", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
+    let config =
+        load("--data-dir /data", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
     assert!(matches!(config.chain, ChainFrom::Embedded { .. }));
 }
 
@@ -182,8 +197,18 @@ fn what_is_wrong_is_said_in_one_line() {
         ("--dev --network main", vec![], None, "cannot be used with"),
         ("--node http://x --data-dir /data", vec![], None, "cannot be used with"),
         ("", vec![("NAMECHAIN_LISTEN", "5300")], None, "NAMECHAIN_LISTEN: '5300' is not IP:PORT"),
-        ("", vec![("NAMECHAIN_NETWORK", "live")], None, "NAMECHAIN_NETWORK: 'live' is not a network"),
-        ("", vec![], Some("\nupstrem = []"), "line 2: unknown key `upstrem`, did you mean `upstream`?"),
+        (
+            "",
+            vec![("NAMECHAIN_NETWORK", "live")],
+            None,
+            "NAMECHAIN_NETWORK: 'live' is not a network",
+        ),
+        (
+            "",
+            vec![],
+            Some("\nupstrem = []"),
+            "line 2: unknown key `upstrem`, did you mean `upstream`?",
+        ),
         (
             "",
             vec![],
@@ -198,9 +223,24 @@ fn what_is_wrong_is_said_in_one_line() {
             "upstream: 'dns.example' is not an upstream: write IP",
         ),
         ("", vec![], Some("upstream = ['tls://dns.example']"), "write ?bootstrap=IP behind it"),
-        ("", vec![("NAMECHAIN_UPSTREAM", "here")], None, "NAMECHAIN_UPSTREAM: 'here' is not an upstream"),
-        ("", vec![], Some("[[upstreams]]\nurl = 'tls://a.example'\nboot = []"), "line 3: unknown key `boot`"),
-        ("", vec![], Some("[[forward]]\nzone = 'a..b'\nupstream = '9.9.9.9'"), "is not the name of a zone"),
+        (
+            "",
+            vec![("NAMECHAIN_UPSTREAM", "here")],
+            None,
+            "NAMECHAIN_UPSTREAM: 'here' is not an upstream",
+        ),
+        (
+            "",
+            vec![],
+            Some("[[upstreams]]\nurl = 'tls://a.example'\nboot = []"),
+            "line 3: unknown key `boot`",
+        ),
+        (
+            "",
+            vec![],
+            Some("[[forward]]\nzone = 'a..b'\nupstream = '9.9.9.9'"),
+            "is not the name of a zone",
+        ),
         (
             "",
             vec![],
@@ -208,18 +248,38 @@ fn what_is_wrong_is_said_in_one_line() {
             "write its upstreams as upstream",
         ),
         ("", vec![], Some("[[forward]]\nzone = 'alt'\nupstream = '9.9.9.9'"), "names of the chain"),
-        ("", vec![], Some("[[forward]]\nzone = 'a.namechain.alt'\nupstream = '9.9.9.9'"), "of the chain"),
+        (
+            "",
+            vec![],
+            Some("[[forward]]\nzone = 'a.namechain.alt'\nupstream = '9.9.9.9'"),
+            "of the chain",
+        ),
         ("", vec![], Some("[[forward]]\nzone = 'corp'\nupstream = []"), "has no upstream"),
         ("", vec![], Some("[[forward]]\nzone = 'corp'"), "missing field `upstream`"),
-        ("", vec![], Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"), "is more than max-ttl-seconds"),
-        ("", vec![], Some("[validate]\nmode = 'yes'"), "validate.mode: 'yes' is neither auto nor on nor off"),
+        (
+            "",
+            vec![],
+            Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"),
+            "is more than max-ttl-seconds",
+        ),
+        (
+            "",
+            vec![],
+            Some("[validate]\nmode = 'yes'"),
+            "validate.mode: 'yes' is neither auto nor on nor off",
+        ),
         (
             "",
             vec![],
             Some("[validate]\ntrust-anchors = '. IN DS 1 8 2 xy'"),
             "is no DS or DNSKEY record, as in",
         ),
-        ("", vec![], Some("[validate]\ntrust-anchors = '/nothing/here'"), "/nothing/here can't be read"),
+        (
+            "",
+            vec![],
+            Some("[validate]\ntrust-anchors = '/nothing/here'"),
+            "/nothing/here can't be read",
+        ),
         ("", vec![], Some("[validate]\ninsecure = 'a..b'"), "validate.insecure: 'a..b' is no name"),
         ("", vec![], Some("[validate]\nanchors = 1"), "line 2: unknown key `anchors`"),
         ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
@@ -229,8 +289,18 @@ fn what_is_wrong_is_said_in_one_line() {
         ("", vec![], Some("network = 'live'"), "use main, test or dev"),
         ("", vec![], Some("workers = 0"), "there can be 1 to 256"),
         ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
-        ("", vec![], Some("node = 'http://127.0.0.1'\ndata-dir = '/data'"), "node excludes data-dir"),
-        ("--peer 192.0.2.1:7379", vec![], None, "is not a multiaddr, as in /ip4/192.0.2.1/tcp/7379"),
+        (
+            "",
+            vec![],
+            Some("node = 'http://127.0.0.1'\ndata-dir = '/data'"),
+            "node excludes data-dir",
+        ),
+        (
+            "--peer 192.0.2.1:7379",
+            vec![],
+            None,
+            "is not a multiaddr, as in /ip4/192.0.2.1/tcp/7379",
+        ),
         ("--p2p-listen /ip4/192.0.2.1/tcp/x", vec![], None, "is not a multiaddr"),
         ("--mine now", vec![], None, "neither off nor on-demand nor always"),
         ("--mine-threads 0", vec![], None, "0 is not in 1..=1024"),
@@ -244,7 +314,12 @@ fn what_is_wrong_is_said_in_one_line() {
         ),
         ("", vec![], Some("peer = ['x']"), "peer: 'x' is not a multiaddr"),
         ("", vec![], Some("mine = 'now'"), "mine: 'now' is neither off"),
-        ("", vec![], Some("mine-threads = 2000"), "mine-threads: '2000' is not a number from 1 to 1024"),
+        (
+            "",
+            vec![],
+            Some("mine-threads = 2000"),
+            "mine-threads: '2000' is not a number from 1 to 1024",
+        ),
         ("", vec![], Some("node = 'http://127.0.0.1'\npeer = []"), "node excludes p2p-listen"),
         ("--config /does/not/exist", vec![], None, "/does/not/exist can't be read"),
     ] {

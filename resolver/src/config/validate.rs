@@ -34,17 +34,21 @@ pub fn config(table: &Table) -> Result<ValidateConfig, ConfigError> {
     let anchors = match &table.trust_anchors {
         None => Anchors::default(),
         Some(given) => {
-            let lines: Vec<String> = given.0.iter().map(|text| lines(text)).collect::<Result<_, _>>()?;
-            let wrong =
-                |error| value("trust-anchors", &given.0.join(", "), format!("can't be used: {error}"));
+            let lines: Vec<String> =
+                given.0.iter().map(|text| lines(text)).collect::<Result<_, _>>()?;
+            let wrong = |error| {
+                value("trust-anchors", &given.0.join(", "), format!("can't be used: {error}"))
+            };
             Anchors::with(&lines.join("\n")).map_err(wrong)?
         }
     };
-    let zone =
-        |text: &String| Name::from_text(text.trim()).ok_or_else(|| value("insecure", text, "is no name"));
+    let zone = |text: &String| {
+        Name::from_text(text.trim()).ok_or_else(|| value("insecure", text, "is no name"))
+    };
     let zones = table.insecure.iter().flat_map(|list| &list.0);
     let zones: Vec<Name> = zones.map(zone).collect::<Result<_, _>>()?;
-    let anchors = anchors.insecure(zones).map_err(|_| value("insecure", "...", "are more than 256 zones"))?;
+    let anchors =
+        anchors.insecure(zones).map_err(|_| value("insecure", "...", "are more than 256 zones"))?;
     Ok(ValidateConfig { mode, anchors })
 }
 

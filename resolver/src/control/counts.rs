@@ -78,7 +78,10 @@ fn answers(text: &mut Text, total: &Tally) {
         }
         let all: u64 = latencies.counts.iter().sum();
         text.line(format_args!("{TOOK}_bucket{{route=\"{route}\",le=\"+Inf\"}} {all}"));
-        text.line(format_args!("{TOOK}_sum{{route=\"{route}\"}} {}", latencies.micros as f64 / 1e6));
+        text.line(format_args!(
+            "{TOOK}_sum{{route=\"{route}\"}} {}",
+            latencies.micros as f64 / 1e6
+        ));
         text.line(format_args!("{TOOK}_count{{route=\"{route}\"}} {all}"));
     }
 }
@@ -114,7 +117,11 @@ fn validation(text: &mut Text, responder: &Responder) {
         text.line(format_args!("{ANSWERS}{{verdict=\"{verdict}\"}} {count}"));
     }
     const WORK: &str = "namechain_dns_validation_work_total";
-    text.metric(WORK, "counter", "What validation took: signatures checked, NSEC3 hashes, questions asked.");
+    text.metric(
+        WORK,
+        "counter",
+        "What validation took: signatures checked, NSEC3 hashes, questions asked.",
+    );
     for (what, count) in
         [("signatures", counts.checks), ("hashes", counts.hashes), ("questions", counts.queries)]
     {

@@ -12,10 +12,8 @@ use std::{
 };
 
 use hickory_proto::rr::Name;
-use namechain::{
-    api::{DnsServer, Later},
-    rpc::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor},
-};
+use namechain_core::rpc::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
+use namechain_node::api::{DnsServer, Later};
 
 use crate::{current::Current, respond::Responder};
 

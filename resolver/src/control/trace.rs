@@ -6,7 +6,7 @@ use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, OpCode, Query},
     rr::{Record, RecordType},
 };
-use namechain::rpc::{Refusal, Trace, TraceAnswer, TraceAsked, TraceStep};
+use namechain_core::rpc::{Refusal, Trace, TraceAnswer, TraceAsked, TraceStep};
 
 use super::{name, refusal};
 use crate::{
@@ -59,7 +59,11 @@ fn rtype(text: &str) -> Result<RecordType, Refusal> {
 }
 
 fn step(note: Note, started: Duration) -> TraceStep {
-    TraceStep { after_us: micros(note.at.saturating_sub(started)), who: note.who.into(), what: note.what }
+    TraceStep {
+        after_us: micros(note.at.saturating_sub(started)),
+        who: note.who.into(),
+        what: note.what,
+    }
 }
 
 fn micros(time: Duration) -> u64 {
@@ -95,7 +99,9 @@ mod tests {
 
     #[test]
     fn types_as_people_write_them() {
-        for (text, number) in [("A", 1), ("aaaa", 28), ("TYPE65280", 65_280), ("type1", 1), ("HTTPS", 65)] {
+        for (text, number) in
+            [("A", 1), ("aaaa", 28), ("TYPE65280", 65_280), ("type1", 1), ("HTTPS", 65)]
+        {
             assert_eq!(u16::from(rtype(text).unwrap()), number, "{text}");
         }
         for bad in ["", "B", "TYPE", "TYPE65536", "TYPE-1"] {

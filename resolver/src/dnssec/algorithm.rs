@@ -5,8 +5,8 @@
 
 use ring::digest::{self, digest};
 use ring::signature::{
-    self, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RsaParameters, RsaPublicKeyComponents,
-    UnparsedPublicKey,
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RsaParameters,
+    RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
 /// RSA/SHA-1 (RFC 3110), the same with NSEC3 (RFC 5155 §2), RSA/SHA-256 and RSA/SHA-512 (RFC 5702), ECDSA (RFC 6605),
@@ -27,12 +27,12 @@ pub fn verifies(algorithm: u8, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
         8 => rsa(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, key, data, bytes),
         10 => rsa(&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, key, data, bytes),
         // DNSSEC leaves out that the point is not compressed (RFC 6605 §4).
-        13 => {
-            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], key].concat()).verify(data, bytes).is_ok()
-        }
-        14 => {
-            UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, [&[4], key].concat()).verify(data, bytes).is_ok()
-        }
+        13 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], key].concat())
+            .verify(data, bytes)
+            .is_ok(),
+        14 => UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, [&[4], key].concat())
+            .verify(data, bytes)
+            .is_ok(),
         15 => UnparsedPublicKey::new(&ED25519, key).verify(data, bytes).is_ok(),
         _ => false,
     }

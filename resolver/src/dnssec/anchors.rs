@@ -67,7 +67,8 @@ impl Anchors {
     pub fn with(text: &str) -> Result<Self, AnchorError> {
         let mut given = read(text)?;
         let named = |anchor: &Anchor| given.iter().any(|other| other.zone == anchor.zone);
-        let rest: Vec<Anchor> = Self::default().anchors.into_iter().filter(|anchor| !named(anchor)).collect();
+        let rest: Vec<Anchor> =
+            Self::default().anchors.into_iter().filter(|anchor| !named(anchor)).collect();
         given.extend(rest);
         Ok(Self { anchors: given, insecure: Vec::new() })
     }
@@ -126,7 +127,8 @@ fn read(text: &str) -> Result<Vec<Anchor>, AnchorError> {
         if number >= MAX_ANCHORS {
             return Err(AnchorError::TooMany);
         }
-        let wrong = || AnchorError::Line(line.chars().filter(|c| !c.is_control()).take(100).collect());
+        let wrong =
+            || AnchorError::Line(line.chars().filter(|c| !c.is_control()).take(100).collect());
         let (zone, value) = read_line(line).ok_or_else(wrong)?;
         let at = anchors.iter().position(|anchor| anchor.zone == zone).unwrap_or(anchors.len());
         if at == anchors.len() {
@@ -150,13 +152,16 @@ fn read_line(line: &str) -> Option<(Name, Value)> {
     if line.matches('(').count() != line.matches(')').count() {
         return None;
     }
-    let fields: Vec<&str> = line.split_whitespace().filter(|field| !matches!(*field, "(" | ")")).collect();
-    let at = fields
-        .iter()
-        .position(|field| field.eq_ignore_ascii_case("DS") || field.eq_ignore_ascii_case("DNSKEY"))?;
+    let fields: Vec<&str> =
+        line.split_whitespace().filter(|field| !matches!(*field, "(" | ")")).collect();
+    let at = fields.iter().position(|field| {
+        field.eq_ignore_ascii_case("DS") || field.eq_ignore_ascii_case("DNSKEY")
+    })?;
     // Before the type stand the owner, and a TTL and a class in any order.
     let between = fields.get(1..at)?;
-    let fine = |field: &&str| field.eq_ignore_ascii_case("IN") || field.bytes().all(|b| b.is_ascii_digit());
+    let fine = |field: &&str| {
+        field.eq_ignore_ascii_case("IN") || field.bytes().all(|b| b.is_ascii_digit())
+    };
     if between.len() > 2 || !between.iter().all(fine) {
         return None;
     }
@@ -165,7 +170,8 @@ fn read_line(line: &str) -> Option<(Name, Value)> {
     let rest = rest.concat();
     if fields[at].eq_ignore_ascii_case("DS") {
         let digest = hex::decode(rest).ok().filter(|digest| !digest.is_empty())?;
-        let (tag, algorithm, kind) = (first.parse().ok()?, second.parse().ok()?, third.parse().ok()?);
+        let (tag, algorithm, kind) =
+            (first.parse().ok()?, second.parse().ok()?, third.parse().ok()?);
         return Some((zone, Value::Ds(Ds { tag, algorithm, kind, digest: digest.into() })));
     }
     let mut rdata = first.parse::<u16>().ok()?.to_be_bytes().to_vec();
@@ -183,14 +189,15 @@ mod tests {
         Name::from_text(text).unwrap()
     }
 
-    const KEY: &str =
-        "example. 300 IN DNSKEY 257 3 13 ( mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+";
+    const KEY: &str = "example. 300 IN DNSKEY 257 3 13 ( mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+";
 
     #[test]
     fn the_roots_anchors_are_built_in() {
         let anchors = Anchors::default();
         assert_eq!(anchors.topmost(), Some(&Name::root()));
-        let Above::Anchor(root) = anchors.above(&name("www.example.com")) else { panic!("no root") };
+        let Above::Anchor(root) = anchors.above(&name("www.example.com")) else {
+            panic!("no root")
+        };
         let tags: Vec<u16> = root.digests.iter().map(|ds| ds.tag).collect();
         assert_eq!((tags, root.digests[1].digest.len()), (vec![20326, 38696], 32));
     }
@@ -198,7 +205,8 @@ mod tests {
     #[test]
     fn what_is_given_takes_the_place_of_what_is_built_in() {
         let line = "example. IN DS 1 13 2 00ff";
-        let anchors = Anchors::with(&format!("; mine\n{line} ; yes\n. 60 DS 2 8 2 AA BB\n")).unwrap();
+        let anchors =
+            Anchors::with(&format!("; mine\n{line} ; yes\n. 60 DS 2 8 2 AA BB\n")).unwrap();
         let Above::Anchor(root) = anchors.above(&Name::root()) else { panic!("no root") };
         assert_eq!((root.digests.len(), root.digests[0].tag), (1, 2));
         let Above::Anchor(own) = anchors.above(&name("a.example")) else { panic!("no example") };

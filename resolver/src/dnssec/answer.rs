@@ -64,7 +64,8 @@ impl Answer<'_> {
         }
         // All of it before anything is checked: what is checked is checked once.
         let mut signed_by = Vec::new();
-        for set in self.message.section(Section::Answer).filter(|set| !self.follows_from_dname(set)) {
+        for set in self.message.section(Section::Answer).filter(|set| !self.follows_from_dname(set))
+        {
             signed_by.push((set, chain.signing(set)?));
         }
         for (set, zone) in signed_by {
@@ -121,14 +122,17 @@ impl Answer<'_> {
             && set.signatures.is_empty()
             && set.values.len() == 1
             && self.dname_above(&set.owner).is_some_and(|dname| {
-                let moved = dname.target().and_then(|target| set.owner.moved(&dname.owner, &target));
+                let moved =
+                    dname.target().and_then(|target| set.owner.moved(&dname.owner, &target));
                 moved.is_some() && moved == set.target()
             })
     }
 
     fn dname_above(&self, name: &Name) -> Option<&RrSet> {
         let mut all = self.message.section(Section::Answer);
-        all.find(|set| set.rtype == rtype::DNAME && name.is_below(&set.owner) && set.values.len() == 1)
+        all.find(|set| {
+            set.rtype == rtype::DNAME && name.is_below(&set.owner) && set.values.len() == 1
+        })
     }
 
     /// Where the aliases lead that begin at the question's name.
@@ -144,7 +148,9 @@ impl Answer<'_> {
             }
             let next = match self.message.answer(&at, rtype::CNAME) {
                 Some(alias) => alias.target(),
-                None => self.dname_above(&at).and_then(|dname| at.moved(&dname.owner, &dname.target()?)),
+                None => {
+                    self.dname_above(&at).and_then(|dname| at.moved(&dname.owner, &dname.target()?))
+                }
             };
             let Some(next) = next else { break };
             at = next;
@@ -174,13 +180,19 @@ impl Answer<'_> {
     /// What is not there at the end of all aliases.
     fn deny(&self, end: &Name, chain: &mut Chain<'_>, judged: &mut Judged) -> Result<(), Stop> {
         let may = |signer: &&Name| {
-            if self.rtype == rtype::DS && !end.is_root() { end.is_below(signer) } else { end.is_in(signer) }
+            if self.rtype == rtype::DS && !end.is_root() {
+                end.is_below(signer)
+            } else {
+                end.is_in(signer)
+            }
         };
         let signer = |wanted: &[u16]| {
-            let mut all = self.message.section(Section::Authority).filter(|set| wanted.contains(&set.rtype));
+            let mut all =
+                self.message.section(Section::Authority).filter(|set| wanted.contains(&set.rtype));
             all.find_map(|set| set.signer().filter(may).cloned())
         };
-        let Some(signer) = signer(&[rtype::NSEC, rtype::NSEC3]).or_else(|| signer(&[rtype::SOA])) else {
+        let Some(signer) = signer(&[rtype::NSEC, rtype::NSEC3]).or_else(|| signer(&[rtype::SOA]))
+        else {
             return self.undenied(end, self.nothing_signed(end), chain, judged);
         };
         let zone = match chain.trust(&signer)? {

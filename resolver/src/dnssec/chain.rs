@@ -69,7 +69,9 @@ impl Chain<'_> {
             return Ok(trust);
         }
         for count in (anchor.zone.count()..name.count()).rev() {
-            if let Some(above @ (Trust::Insecure(_) | Trust::Bogus(_))) = self.recall(&name.suffix(count)) {
+            if let Some(above @ (Trust::Insecure(_) | Trust::Bogus(_))) =
+                self.recall(&name.suffix(count))
+            {
                 return Ok(above);
             }
         }
@@ -148,12 +150,15 @@ impl Chain<'_> {
     /// What was heard; an answer that says nothing about the name is none.
     fn heard(&mut self, name: &Name, rtype: u16) -> Result<Arc<Message>, Stop> {
         match self.heard.get(&(name.clone(), rtype)) {
-            Some(Heard::Message(message)) if matches!(message.rcode, rcode::NOERROR | rcode::NXDOMAIN) => {
+            Some(Heard::Message(message))
+                if matches!(message.rcode, rcode::NOERROR | rcode::NXDOMAIN) =>
+            {
                 Ok(message.clone())
             }
             Some(Heard::Message(message)) => {
                 let kind = hickory_proto::rr::RecordType::from(rtype);
-                let text = format!("DNSSEC: {kind} of {name}: the upstream says RCODE {}", message.rcode);
+                let text =
+                    format!("DNSSEC: {kind} of {name}: the upstream says RCODE {}", message.rcode);
                 Err(Stop::Undecided(Ede::new(Ede::NO_REACHABLE_AUTHORITY, text)))
             }
             Some(Heard::Nothing(ede)) => Err(Stop::Undecided(ede.clone())),
@@ -164,13 +169,20 @@ impl Chain<'_> {
     fn at_anchor(&mut self, anchor: &Anchor) -> Result<(Trust, u64), Stop> {
         let digests = match keys::usable(&anchor.digests) {
             Ok(digests) => digests,
-            Err(ede) if anchor.keys.is_empty() => return Ok((Trust::Insecure(Some(ede)), BOGUS_TTL)),
+            Err(ede) if anchor.keys.is_empty() => {
+                return Ok((Trust::Insecure(Some(ede)), BOGUS_TTL));
+            }
             Err(_) => Vec::new(),
         };
         self.keys_of(&anchor.zone, &KnownKeys { digests, keys: &anchor.keys }, u64::MAX)
     }
 
-    fn keys_of(&mut self, zone: &Name, known: &KnownKeys<'_>, ttl: u64) -> Result<(Trust, u64), Stop> {
+    fn keys_of(
+        &mut self,
+        zone: &Name,
+        known: &KnownKeys<'_>,
+        ttl: u64,
+    ) -> Result<(Trust, u64), Stop> {
         let message = self.heard(zone, rtype::DNSKEY)?;
         let Some(set) = message.answer(zone, rtype::DNSKEY) else {
             return Err(Fault::new(Ede::DNSKEY_MISSING, format!("{zone} has no DNSKEY")).into());
@@ -227,7 +239,9 @@ impl Chain<'_> {
         let signed = keys::check(set, &parent.name, &parent.keys, self.now, self.work)?;
         let all: Vec<Ds> = set.values.iter().filter_map(|value| Ds::read(value)).collect();
         match keys::usable(&all) {
-            Ok(digests) => self.keys_of(name, &KnownKeys { digests, keys: &[] }, u64::from(signed.ttl)),
+            Ok(digests) => {
+                self.keys_of(name, &KnownKeys { digests, keys: &[] }, u64::from(signed.ttl))
+            }
             Err(ede) => Ok((Trust::Insecure(Some(ede)), u64::from(signed.ttl))),
         }
     }
@@ -270,7 +284,8 @@ impl Chain<'_> {
             Trust::Insecure(ede) => return Ok((Trust::Insecure(ede), BOGUS_TTL)),
             Trust::Bogus(fault) => return Err(fault.into()),
             Trust::Inside(zone) => {
-                let text = format!("{name} is denied in the name of what is no zone, below {}", zone.name);
+                let text =
+                    format!("{name} is denied in the name of what is no zone, below {}", zone.name);
                 return Err(Fault::bogus(text).into());
             }
         };

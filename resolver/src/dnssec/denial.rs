@@ -37,7 +37,12 @@ impl<'a> Evidence<'a> {
     ///
     /// # Errors
     /// [`Fault`], if one does not hold.
-    pub fn collect(zone: &'a Zone, message: &'a Message, now: u64, work: &mut Work) -> Result<Self, Fault> {
+    pub fn collect(
+        zone: &'a Zone,
+        message: &'a Message,
+        now: u64,
+        work: &mut Work,
+    ) -> Result<Self, Fault> {
         let (mut nsec, mut nsec3, mut ttl) = (Vec::new(), Vec::new(), u32::MAX);
         let proofs = |set: &&RrSet| {
             matches!(set.rtype, rtype::NSEC | rtype::NSEC3) && set.signer() == Some(&zone.name)
@@ -85,7 +90,9 @@ impl<'a> Evidence<'a> {
         match proof {
             Proof::Holds => Ok(Denied::Proven),
             Proof::OptOut => Ok(Denied::Insecure(None)),
-            Proof::None => Err(Fault::new(Ede::NSEC_MISSING, format!("there is no proof that {}", what()))),
+            Proof::None => {
+                Err(Fault::new(Ede::NSEC_MISSING, format!("there is no proof that {}", what())))
+            }
         }
     }
 
@@ -104,7 +111,11 @@ impl<'a> Evidence<'a> {
     /// See [`Evidence::name_error`].
     pub fn no_data(&self, name: &Name, rtype: u16, work: &mut Work) -> Result<Denied, Fault> {
         let what = || format!("{name} has no {}", hickory_proto::rr::RecordType::from(rtype));
-        self.judge(nsec::no_data(&self.nsec, name, rtype), |nsec3| nsec3.no_data(name, rtype, work), what)
+        self.judge(
+            nsec::no_data(&self.nsec, name, rtype),
+            |nsec3| nsec3.no_data(name, rtype, work),
+            what,
+        )
     }
 
     /// That nothing is closer to a name than the wildcard below its last `labels` labels.
@@ -133,7 +144,8 @@ impl<'a> Evidence<'a> {
             Ok(None) => None,
             Err(ede) => return Ok(Err(ede)),
         };
-        let missing = || Fault::new(Ede::NSEC_MISSING, format!("there is no proof that {name} has no DS"));
+        let missing =
+            || Fault::new(Ede::NSEC_MISSING, format!("there is no proof that {name} has no DS"));
         found.map(Ok).ok_or_else(missing)
     }
 }

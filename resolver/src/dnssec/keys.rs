@@ -60,7 +60,8 @@ impl Key {
 /// The tag of a key, from the value of its DNSKEY (RFC 4034 Appendix B).
 pub fn key_tag(rdata: &[u8]) -> u16 {
     let sum: u32 = rdata.chunks(2).fold(0, |sum: u32, pair| {
-        sum.wrapping_add(u32::from(pair[0]) << 8).wrapping_add(pair.get(1).map_or(0, |low| u32::from(*low)))
+        sum.wrapping_add(u32::from(pair[0]) << 8)
+            .wrapping_add(pair.get(1).map_or(0, |low| u32::from(*low)))
     });
     (sum.wrapping_add(sum >> 16) & 0xffff) as u16
 }
@@ -110,9 +111,13 @@ pub fn usable(all: &[Ds]) -> Result<Vec<&Ds>, Ede> {
             "the parent names the zone's keys by unknown digests only",
         ));
     }
-    let mut usable: Vec<&Ds> = known.into_iter().filter(|ds| algorithm::is_supported(ds.algorithm)).collect();
+    let mut usable: Vec<&Ds> =
+        known.into_iter().filter(|ds| algorithm::is_supported(ds.algorithm)).collect();
     if usable.is_empty() {
-        return Err(Ede::new(Ede::UNSUPPORTED_ALGORITHM, "the zone is signed by unknown algorithms only"));
+        return Err(Ede::new(
+            Ede::UNSUPPORTED_ALGORITHM,
+            "the zone is signed by unknown algorithms only",
+        ));
     }
     if usable.iter().any(|ds| ds.kind != 1) {
         usable.retain(|ds| ds.kind != 1);
@@ -134,7 +139,13 @@ pub struct Signed {
 ///
 /// # Errors
 /// [`Fault`] that says what was wrong with the one that came closest.
-pub fn check(set: &RrSet, zone: &Name, keys: &[Key], now: u64, work: &mut Work) -> Result<Signed, Fault> {
+pub fn check(
+    set: &RrSet,
+    zone: &Name,
+    keys: &[Key],
+    now: u64,
+    work: &mut Work,
+) -> Result<Signed, Fault> {
     // RFC 1982: both count seconds modulo 2^32.
     let now = (now & 0xffff_ffff) as u32;
     let mut worst = Fault::new(Ede::RRSIGS_MISSING, format!("nothing signs {}", said(set)));
@@ -156,7 +167,8 @@ pub fn check(set: &RrSet, zone: &Name, keys: &[Key], now: u64, work: &mut Work) 
         let Some(data) = canonical::signed(set, signature) else { continue };
         match try_keys(set, signature, keys, &data, &mut checks, work)? {
             Ok(()) => {
-                let ttl = set.ttl.min(signature.original_ttl).min(signature.expiration.wrapping_sub(now));
+                let ttl =
+                    set.ttl.min(signature.original_ttl).min(signature.expiration.wrapping_sub(now));
                 let expanded = expanded.then_some(usize::from(signature.labels));
                 return Ok(Signed { ttl, expanded });
             }
@@ -233,8 +245,10 @@ pub fn check_keys(
     now: u64,
     work: &mut Work,
 ) -> Result<(Vec<Key>, u32), Fault> {
-    let keys: Vec<Key> = set.values.iter().filter_map(|value| Key::read(value)).take(MAX_KEYS).collect();
-    let mut fault = Fault::new(Ede::DNSKEY_MISSING, format!("no key of {zone} is one that is known of it"));
+    let keys: Vec<Key> =
+        set.values.iter().filter_map(|value| Key::read(value)).take(MAX_KEYS).collect();
+    let mut fault =
+        Fault::new(Ede::DNSKEY_MISSING, format!("no key of {zone} is one that is known of it"));
     let mut entries = Vec::new();
     for key in &keys {
         if !known.has(zone, key, work)? {

@@ -65,7 +65,8 @@ impl Name {
         let mut rest = &*self.0;
         std::iter::from_fn(move || {
             let (length, after) = rest.split_first()?;
-            let (label, after) = after.split_at_checked(usize::from(*length)).filter(|_| *length > 0)?;
+            let (label, after) =
+                after.split_at_checked(usize::from(*length)).filter(|_| *length > 0)?;
             rest = after;
             Some(label)
         })
@@ -102,7 +103,8 @@ impl Name {
 
     /// This name with a label in front; none if that is too long.
     pub fn child(&self, label: &[u8]) -> Option<Self> {
-        if label.is_empty() || label.len() > MAX_LABEL || label.len() + 1 + self.0.len() > MAX_NAME {
+        if label.is_empty() || label.len() > MAX_LABEL || label.len() + 1 + self.0.len() > MAX_NAME
+        {
             return None;
         }
         // At most 63.
@@ -170,7 +172,9 @@ impl fmt::Display for Name {
         for label in self.labels() {
             for byte in label {
                 match byte {
-                    b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'*' => write!(f, "{}", char::from(*byte))?,
+                    b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'*' => {
+                        write!(f, "{}", char::from(*byte))?
+                    }
                     other => write!(f, "\\{other:03}")?,
                 }
             }
@@ -198,7 +202,8 @@ mod tests {
     #[test]
     fn rfc4034_section_6_1_canonical_order() {
         let wire = |labels: &[&[u8]]| {
-            let mut wire: Vec<u8> = labels.iter().flat_map(|l| [&[l.len() as u8], *l].concat()).collect();
+            let mut wire: Vec<u8> =
+                labels.iter().flat_map(|l| [&[l.len() as u8], *l].concat()).collect();
             wire.push(0);
             Name::of(&wire)
         };
@@ -221,9 +226,17 @@ mod tests {
     #[test]
     fn above_and_below() {
         let (zone, below) = (name("example.com"), name("WWW.Example.com."));
-        assert!(below.is_below(&zone) && below.is_in(&zone) && zone.is_in(&zone) && !zone.is_below(&zone));
+        assert!(
+            below.is_below(&zone)
+                && below.is_in(&zone)
+                && zone.is_in(&zone)
+                && !zone.is_below(&zone)
+        );
         assert!(!name("notexample.com").is_in(&zone) && below.is_in(&Name::root()));
-        assert_eq!((below.count(), below.suffix(1), below.parent()), (3, name("com"), Some(zone.clone())));
+        assert_eq!(
+            (below.count(), below.suffix(1), below.parent()),
+            (3, name("com"), Some(zone.clone()))
+        );
         assert_eq!(below.common(&name("a.example.com")), 2);
         assert_eq!(below.moved(&zone, &name("net")), Some(name("www.net")));
         assert_eq!((zone.moved(&zone, &name("net")), Name::root().parent()), (None, None));

@@ -18,7 +18,9 @@ impl<'a> Types<'a> {
         let [window, low] = rtype.to_be_bytes();
         let mut rest = self.0;
         while let [number, length, after @ ..] = rest {
-            let Some((bits, after)) = after.split_at_checked(usize::from(*length)) else { return false };
+            let Some((bits, after)) = after.split_at_checked(usize::from(*length)) else {
+                return false;
+            };
             if *number == window {
                 let byte = bits.get(usize::from(low / 8)).copied().unwrap_or_default();
                 return byte & (0x80 >> (low % 8)) != 0;
@@ -41,8 +43,11 @@ impl<'a> Types<'a> {
     /// Whether this record proves of its own name that there is nothing of a type. DS is the parent's to deny, all else is
     /// not (RFC 6840 §4.1, §4.4).
     pub fn denies(&self, name: &Name, rtype: u16) -> bool {
-        let right_side =
-            if rtype == rtype::DS { !self.has(rtype::SOA) || name.is_root() } else { !self.is_cut() };
+        let right_side = if rtype == rtype::DS {
+            !self.has(rtype::SOA) || name.is_root()
+        } else {
+            !self.is_cut()
+        };
         right_side && !self.has(rtype) && !self.has(rtype::CNAME)
     }
 

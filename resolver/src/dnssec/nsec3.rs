@@ -123,7 +123,8 @@ impl<'a> Nsec3s<'a> {
     }
 
     fn hash(&self, name: &Name, work: &mut Work) -> Result<Hash, Fault> {
-        let (salt, iterations) = self.all.first().map_or((&[][..], 0), |one| (one.salt, one.iterations));
+        let (salt, iterations) =
+            self.all.first().map_or((&[][..], 0), |one| (one.salt, one.iterations));
         work.hash(u32::from(iterations) + 1)?;
         Ok(nsec3_hash(name.wire(), salt, iterations))
     }
@@ -239,7 +240,11 @@ mod tests {
         ] {
             let value = value(iterations, 0);
             let made = Nsec3s::new(&zone, vec![read(&zone, &value).unwrap()]);
-            assert_eq!((matches!(made, Ok(Ok(_))), made.is_err()), (accepted, refused), "{iterations}");
+            assert_eq!(
+                (matches!(made, Ok(Ok(_))), made.is_err()),
+                (accepted, refused),
+                "{iterations}"
+            );
             let code = match made {
                 Ok(Err(ede)) => Some(ede.code),
                 Err(fault) => Some(fault.code),

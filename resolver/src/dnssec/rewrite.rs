@@ -6,7 +6,9 @@ use super::answer::Judged;
 use super::name::Name;
 use super::rrset::rtype;
 use super::verdict::Verdict;
-use crate::cache::wire::{HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rcode, u16_at};
+use crate::cache::wire::{
+    HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rcode, u16_at,
+};
 use crate::ede::Ede;
 
 const QR: u8 = 0x80;
@@ -56,7 +58,8 @@ pub fn failure(packet: &Packet<'_>, ede: &Ede) -> Result<Vec<u8>, Malformed> {
 
 fn keep(packet: &Packet<'_>, record: &RecordAt, judged: &Judged, dnssec_ok: bool) -> bool {
     let proof = matches!(record.rtype, rtype::RRSIG | rtype::NSEC | rtype::NSEC3);
-    let asked_for = record.section == Section::Answer && matches!(packet.qtype(), rtype::ANY | rtype::RRSIG)
+    let asked_for = record.section == Section::Answer
+        && matches!(packet.qtype(), rtype::ANY | rtype::RRSIG)
         || record.rtype == packet.qtype();
     if matches!(record.rtype, rtype::OPT | rtype::TSIG) || (proof && !dnssec_ok && !asked_for) {
         return false;
@@ -76,8 +79,11 @@ fn keep(packet: &Packet<'_>, record: &RecordAt, judged: &Judged, dnssec_ok: bool
 fn subject(packet: &Packet<'_>, record: &RecordAt) -> Option<(Name, u16)> {
     let mut owner = Vec::new();
     packet.owner(record, &mut owner).ok()?;
-    let rtype =
-        if record.rtype == rtype::RRSIG { u16_at(packet.bytes(), record.data).ok()? } else { record.rtype };
+    let rtype = if record.rtype == rtype::RRSIG {
+        u16_at(packet.bytes(), record.data).ok()?
+    } else {
+        record.rtype
+    };
     Some((Name::of(&owner), rtype))
 }
 
@@ -139,7 +145,12 @@ impl Writer {
         }
     }
 
-    fn record(&mut self, packet: &Packet<'_>, record: &RecordAt, judged: &Judged) -> Result<(), Malformed> {
+    fn record(
+        &mut self,
+        packet: &Packet<'_>,
+        record: &RecordAt,
+        judged: &Judged,
+    ) -> Result<(), Malformed> {
         let mut owner = Vec::new();
         packet.owner(record, &mut owner)?;
         self.name(&owner);

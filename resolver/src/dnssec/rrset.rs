@@ -141,7 +141,8 @@ impl Message {
             let mut value = Vec::new();
             packet.rdata(record, &mut value)?;
             if record.rtype == rtype::RRSIG {
-                let signature = Signature::read(&value).ok_or(Malformed("an RRSIG that is too short"))?;
+                let signature =
+                    Signature::read(&value).ok_or(Malformed("an RRSIG that is too short"))?;
                 signatures.push((record.section, owner, signature));
                 continue;
             }

@@ -96,7 +96,9 @@ impl Validator {
         session.heard(probe, Ok(message));
         match session.step(&alone, now) {
             Step::Done(Judged { verdict: Verdict::Secure, .. }) => Ok(()),
-            Step::Done(Judged { verdict: Verdict::Bogus(ede) | Verdict::Undecided(ede), .. }) => Err(ede),
+            Step::Done(Judged {
+                verdict: Verdict::Bogus(ede) | Verdict::Undecided(ede), ..
+            }) => Err(ede),
             _ => Err(other("its keys could not be checked")),
         }
     }
@@ -226,7 +228,8 @@ mod tests {
             match session.step(&validator, 1_700_000_000) {
                 Step::Done(judged) => return judged.verdict,
                 Step::Ask(asks) => {
-                    asks.into_iter().for_each(|ask| session.heard(ask, Err(Ede::new(Ede::OTHER, "nobody"))));
+                    asks.into_iter()
+                        .for_each(|ask| session.heard(ask, Err(Ede::new(Ede::OTHER, "nobody"))));
                 }
             }
         }
@@ -245,7 +248,11 @@ mod tests {
                     empty().soa("example.com", 300, 60),
                     empty().record(Section::Answer, &dname, 39, 300, &target),
                 ] {
-                    assert_ne!(alone(&message.done()), Verdict::Secure, "rcode {code} type {qtype}");
+                    assert_ne!(
+                        alone(&message.done()),
+                        Verdict::Secure,
+                        "rcode {code} type {qtype}"
+                    );
                 }
             }
         }

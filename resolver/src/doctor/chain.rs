@@ -1,6 +1,6 @@
 //! The chain: whether the node answers, is at the tip, and hears of new blocks.
 
-use namechain::{rpc::Status, types::Network};
+use namechain_core::{rpc::Status, types::Network};
 
 use super::Finding;
 use crate::{
@@ -21,7 +21,10 @@ pub async fn look(from: &ChainFrom, running: bool) -> (Vec<Finding>, Option<Stat
                     true => format!("it is in {}, and nobody runs its node", data_dir.display()),
                     false => format!("there is none in {} yet", data_dir.display()),
                 };
-                return (vec![Finding::warn(about, found, "start the resolver: its node is in it")], None);
+                return (
+                    vec![Finding::warn(about, found, "start the resolver: its node is in it")],
+                    None,
+                );
             }
             (format!("http://{api}"), Some(*network), false)
         }

@@ -43,7 +43,9 @@ pub fn judge(now: u64, signed: &[Signed], tip: Option<u64>) -> Finding {
         );
     }
     match (signed.is_empty(), tip) {
-        (true, None) => Finding::warn(about, "there is nothing to compare it with", "look at it: date -u"),
+        (true, None) => {
+            Finding::warn(about, "there is nothing to compare it with", "look at it: date -u")
+        }
         (true, Some(_)) => Finding::ok(about, "it is not behind the chain's tip"),
         (false, _) => Finding::ok(about, "signatures in use are good at this time"),
     }

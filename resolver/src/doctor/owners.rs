@@ -61,7 +61,9 @@ impl Owners {
     /// Who keeps others from having an address.
     pub fn of(&self, address: SocketAddr) -> Option<&Program> {
         let in_the_way = |other: &SocketAddr| {
-            other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified()
+            other.ip() == address.ip()
+                || other.ip().is_unspecified()
+                || address.ip().is_unspecified()
         };
         self.of_port(address.port()).into_iter().find(|(other, _)| in_the_way(other))?.1
     }
@@ -102,8 +104,9 @@ fn programs() -> HashMap<u64, Program> {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         for entry in descriptors.take(MAX_DESCRIPTORS) {
             let link = fs::read_link(entry.path()).unwrap_or_default();
-            let inode =
-                link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+            let inode = link
+                .to_str()
+                .and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
             if let Some(inode) = inode {
                 let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
                 found.entry(inode).or_insert(Program { pid, name: name.trim_end().to_owned() });

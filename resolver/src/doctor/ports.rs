@@ -27,7 +27,11 @@ pub fn dns(listen: &[SocketAddr], owners: &Owners) -> Answered {
     for address in listen {
         let about = format!("port {address}");
         findings.push(match bind(*address) {
-            Ok(_) => Finding::warn(about, "nobody answers there", "start the resolver with the same flags"),
+            Ok(_) => Finding::warn(
+                about,
+                "nobody answers there",
+                "start the resolver with the same flags",
+            ),
             Err(ListenError::Taken(_)) => match owners.of(*address) {
                 Some(program) if program.name == OURS => {
                     running = true;
@@ -35,8 +39,10 @@ pub fn dns(listen: &[SocketAddr], owners: &Owners) -> Answered {
                 }
                 Some(program) => {
                     let found = format!("taken by {}", shown(program));
-                    let remedy =
-                        format!("stop it{}, or choose another port with --listen", how_to_stop(program));
+                    let remedy = format!(
+                        "stop it{}, or choose another port with --listen",
+                        how_to_stop(program)
+                    );
                     Finding::bad(about, found, remedy)
                 }
                 None => {
@@ -50,14 +56,17 @@ pub fn dns(listen: &[SocketAddr], owners: &Owners) -> Answered {
                 }
             },
             Err(ListenError::Denied(_)) => {
-                let remedy = "choose a port from 1024 on with --listen, or grant CAP_NET_BIND_SERVICE";
+                let remedy =
+                    "choose a port from 1024 on with --listen, or grant CAP_NET_BIND_SERVICE";
                 Finding::bad(about, "this user may not have it", remedy)
             }
             Err(ListenError::NoAddress(_)) => {
                 let remedy = "choose one that it has with --listen (ip address lists them)";
                 Finding::bad(about, format!("this machine has no address {}", address.ip()), remedy)
             }
-            Err(error) => Finding::bad(about, error.to_string(), "choose another address with --listen"),
+            Err(error) => {
+                Finding::bad(about, error.to_string(), "choose another address with --listen")
+            }
         });
     }
     Answered { findings, running }
@@ -82,13 +91,20 @@ pub fn port_53(listen: &[SocketAddr], owners: &Owners) -> Vec<Finding> {
                 Finding::bad(
                     ABOUT,
                     found,
-                    format!("the resolver can't have it before that one is stopped{}", how_to_stop(program)),
+                    format!(
+                        "the resolver can't have it before that one is stopped{}",
+                        how_to_stop(program)
+                    ),
                 )
             } else {
                 Finding::warn(
                     ABOUT,
                     found,
-                    format!("make that one ask {}, or stop it{}", first(listen), how_to_stop(program)),
+                    format!(
+                        "make that one ask {}, or stop it{}",
+                        first(listen),
+                        how_to_stop(program)
+                    ),
                 )
             }
         }
@@ -113,7 +129,9 @@ fn shown(program: &Program) -> String {
 fn how_to_stop(program: &Program) -> &'static str {
     match program.name.as_str() {
         // The kernel keeps 15 characters of a name.
-        "systemd-resolve" | "systemd-resolved" => " (DNSStubListener=no in /etc/systemd/resolved.conf)",
+        "systemd-resolve" | "systemd-resolved" => {
+            " (DNSStubListener=no in /etc/systemd/resolved.conf)"
+        }
         "dnsmasq" => " (systemctl disable --now dnsmasq, or dns=default in NetworkManager.conf)",
         "named" => " (systemctl disable --now named)",
         "unbound" => " (systemctl disable --now unbound)",

@@ -17,8 +17,11 @@ const LEADS_BACK: &str = "namechain_dns_upstream_leads_back{upstream=\"";
 pub async fn look(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for address in listen {
-        let at =
-            if address.ip().is_unspecified() { ([127, 0, 0, 1], address.port()).into() } else { *address };
+        let at = if address.ip().is_unspecified() {
+            ([127, 0, 0, 1], address.port()).into()
+        } else {
+            *address
+        };
         for (how, upstream) in [("UDP", Upstream::Plain(at)), ("TCP", Upstream::Tcp(at))] {
             findings.push(answers(how, at, upstream).await);
         }
@@ -32,7 +35,8 @@ pub async fn look(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Finding
 /// Asks it for what no other server has: the SOA of `namechain.alt.`, or at least for `localhost`.
 async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
     let about = "resolver";
-    let config = LegacyConfig { upstreams: vec![upstream], timeout: PATIENCE, ..LegacyConfig::default() };
+    let config =
+        LegacyConfig { upstreams: vec![upstream], timeout: PATIENCE, ..LegacyConfig::default() };
     let remedy = "look at its log; restart it";
     let legacy = match Legacy::new(config) {
         Ok(legacy) => legacy,
@@ -50,9 +54,15 @@ async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
                 "{at} answers over {how}, and does not know namechain.alt.: {:?}",
                 reply.message.metadata.response_code
             );
-            Finding::warn(about, found, "mount-alt is off, or another program is there: see its port above")
+            Finding::warn(
+                about,
+                found,
+                "mount-alt is off, or another program is there: see its port above",
+            )
         }
-        Err(error) => Finding::bad(about, format!("{at} does not answer over {how}: {error}"), remedy),
+        Err(error) => {
+            Finding::bad(about, format!("{at} does not answer over {how}: {error}"), remedy)
+        }
     }
 }
 

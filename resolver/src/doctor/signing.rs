@@ -19,7 +19,10 @@ pub fn look(sign: Option<&Sign>) -> Finding {
     match Signer::open(&sign.key, sign.algorithm) {
         Ok(signer) => {
             let tag = signer.anchor().tag;
-            Finding::ok(about, format!("names of the chain are signed with the key {tag} in {path}"))
+            Finding::ok(
+                about,
+                format!("names of the chain are signed with the key {tag} in {path}"),
+            )
         }
         Err(error @ SignError::Open(..)) => {
             let remedy = format!(

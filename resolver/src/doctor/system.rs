@@ -27,7 +27,11 @@ pub fn resolv_conf(path: &Path, listen: &[SocketAddr]) -> Vec<Finding> {
         .skipped
         .iter()
         .map(|skipped| {
-            Finding::warn(about, format!("{}, {skipped}", path.display()), "mend or remove that line")
+            Finding::warn(
+                about,
+                format!("{}, {skipped}", path.display()),
+                "mend or remove that line",
+            )
         })
         .collect();
     findings.push(judge_servers(&dns.servers, listen));
@@ -39,7 +43,8 @@ fn judge_servers(servers: &[SocketAddr], listen: &[SocketAddr]) -> Finding {
     let ours = |server: &SocketAddr| {
         listen.iter().any(|own| {
             own.port() == server.port()
-                && (own.ip() == server.ip() || own.ip().is_unspecified() && server.ip().is_loopback())
+                && (own.ip() == server.ip()
+                    || own.ip().is_unspecified() && server.ip().is_loopback())
         })
     };
     let at = listen.first().map(SocketAddr::to_string).unwrap_or_default();
@@ -53,12 +58,17 @@ fn judge_servers(servers: &[SocketAddr], listen: &[SocketAddr]) -> Finding {
             None => Finding::ok(about, format!("{first} is asked, which is this resolver")),
             Some(other) => {
                 let found = format!("this resolver is asked first, and {other} when it takes long");
-                Finding::warn(about, found, format!("remove {other}: it knows no names of the chain"))
+                Finding::warn(
+                    about,
+                    found,
+                    format!("remove {other}: it knows no names of the chain"),
+                )
             }
         },
         [first, ..] if STUBS.contains(&first.ip()) => {
-            let found =
-                format!("a stub is in the way: systemd-resolved at {first} is asked, not this resolver");
+            let found = format!(
+                "a stub is in the way: systemd-resolved at {first} is asked, not this resolver"
+            );
             let remedy = format!(
                 "in /etc/systemd/resolved.conf.d/namechain.conf: [Resolve] DNS={at} Domains=~. and then systemctl restart systemd-resolved"
             );
@@ -144,9 +154,13 @@ mod tests {
     #[test]
     fn how_hosts_are_looked_up() {
         let bad = |line: &str| judge_nsswitch(line).map(|finding| (finding.verdict, finding.found));
-        assert_eq!(bad("passwd: files\nhosts: files mdns4_minimal [NOTFOUND=return] dns # resolve\n"), None);
+        assert_eq!(
+            bad("passwd: files\nhosts: files mdns4_minimal [NOTFOUND=return] dns # resolve\n"),
+            None
+        );
         assert_eq!(bad("passwd: files\n"), None);
-        let (verdict, found) = bad("hosts: mymachines resolve [!UNAVAIL=return] files dns").unwrap();
+        let (verdict, found) =
+            bad("hosts: mymachines resolve [!UNAVAIL=return] files dns").unwrap();
         assert!(verdict == Verdict::Warn && found.contains("only while"), "{found}");
         assert!(bad("hosts: resolve dns").unwrap().1.contains("before"));
         assert_eq!(bad("hosts: files").unwrap().0, Verdict::Bad);

@@ -10,8 +10,8 @@ use super::{Finding, PATIENCE, clock::Signed, running::question};
 use crate::{
     config::Config,
     forward::{
-        ForwardError, Legacy, LegacyConfig, LegacyQuestion, Upstream, UpstreamDnssec, ValidateConfig,
-        ValidateMode,
+        ForwardError, Legacy, LegacyConfig, LegacyQuestion, Upstream, UpstreamDnssec,
+        ValidateConfig, ValidateMode,
     },
 };
 
@@ -20,7 +20,11 @@ pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<
     if upstreams.is_empty() {
         let remedy = "name one with --upstream IP, or --upstream recursive";
         return (
-            vec![Finding::bad("upstream", "there is none: only names of the chain resolve", remedy)],
+            vec![Finding::bad(
+                "upstream",
+                "there is none: only names of the chain resolve",
+                remedy,
+            )],
             Vec::new(),
         );
     }
@@ -42,7 +46,8 @@ pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<
 /// Asks one for the servers of a zone and for its signed keys, and whether what it passes on validates.
 async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec<Signed>) {
     let about = "upstream";
-    let named = if zone.is_root() { upstream.to_string() } else { format!("{upstream}, for {zone},") };
+    let named =
+        if zone.is_root() { upstream.to_string() } else { format!("{upstream}, for {zone},") };
     let alone = |finding| (finding, Vec::new());
     if upstream.is_one_of(&config.listen) {
         let found = format!("{named} is this resolver itself");
@@ -69,8 +74,10 @@ async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec
     let named = format!("{named} answers in {took:.1} ms");
     let code = reply.message.metadata.response_code;
     if code != ResponseCode::NoError {
-        let found =
-            format!("{named}, and says {} for the servers of {zone}", format!("{code:?}").to_uppercase());
+        let found = format!(
+            "{named}, and says {} for the servers of {zone}",
+            format!("{code:?}").to_uppercase()
+        );
         let remedy = "it may not serve this machine: ask its operator, or name another";
         return alone(Finding::warn(about, found, remedy));
     }
@@ -96,16 +103,29 @@ async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec
         }
         UpstreamDnssec::Unknown => {
             let found = format!("{named}, and not what validation asks for (DNSSEC)");
-            Finding::warn(about, found, "name an upstream that passes DNSSEC, or --upstream recursive")
+            Finding::warn(
+                about,
+                found,
+                "name an upstream that passes DNSSEC, or --upstream recursive",
+            )
         }
     };
     (finding, signatures)
 }
 
 /// This upstream alone, for everything.
-fn by_itself(config: &Config, upstream: &Upstream, validate: ValidateConfig) -> Result<Legacy, ForwardError> {
+fn by_itself(
+    config: &Config,
+    upstream: &Upstream,
+    validate: ValidateConfig,
+) -> Result<Legacy, ForwardError> {
     let zones = Vec::new();
-    Legacy::new(LegacyConfig { zones, validate, timeout: PATIENCE, ..config.legacy(vec![upstream.clone()]) })
+    Legacy::new(LegacyConfig {
+        zones,
+        validate,
+        timeout: PATIENCE,
+        ..config.legacy(vec![upstream.clone()])
+    })
 }
 
 /// The times of the signatures over a zone's keys, as it passes them on.
@@ -131,5 +151,8 @@ async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
 fn times(record: &Record) -> Option<Signed> {
     let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return None };
     let input = rrsig.input();
-    Some(Signed { from: u64::from(input.sig_inception.get()), until: u64::from(input.sig_expiration.get()) })
+    Some(Signed {
+        from: u64::from(input.sig_inception.get()),
+        until: u64::from(input.sig_expiration.get()),
+    })
 }

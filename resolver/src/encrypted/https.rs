@@ -171,7 +171,10 @@ fn refuse(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(why.as_bytes())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, POST"));
     }
@@ -214,7 +217,10 @@ async fn drain(body: Incoming) {
 
 /// The parameter `dns`: base64url without padding (RFC 8484 §4.1).
 fn from_query(query: &str) -> Result<Vec<u8>, StatusCode> {
-    let given = query.split('&').find_map(|pair| pair.strip_prefix("dns=")).ok_or(StatusCode::BAD_REQUEST)?;
+    let given = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("dns="))
+        .ok_or(StatusCode::BAD_REQUEST)?;
     data_encoding::BASE64URL_NOPAD.decode(given.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
@@ -242,9 +248,15 @@ mod tests {
     #[test]
     fn how_long_an_answer_is_fresh() {
         let build = || Build::answer(&question("www.example.com", 1));
-        assert_eq!(freshness(&build().a(300, [192, 0, 2, 1]).a(60, [192, 0, 2, 2]).opt().done()), 60);
+        assert_eq!(
+            freshness(&build().a(300, [192, 0, 2, 1]).a(60, [192, 0, 2, 2]).opt().done()),
+            60
+        );
         assert_eq!(freshness(&build().soa("example.com", 300, 40).done()), 40);
-        assert_eq!(freshness(&build().rcode(rcode::NXDOMAIN).soa("example.com", 20, 40).done()), 20);
+        assert_eq!(
+            freshness(&build().rcode(rcode::NXDOMAIN).soa("example.com", 20, 40).done()),
+            20
+        );
         assert_eq!(freshness(&build().rcode(rcode::SERVFAIL).done()), 0);
         assert_eq!(freshness(&build().done()), 0, "nothing says for how long");
         assert_eq!(freshness(b""), 0);

@@ -81,7 +81,8 @@ impl ResolvesServerCert for Identity {
 fn read(from: &IdentityFrom) -> Result<CertifiedKey, EncryptedError> {
     match from {
         IdentityFrom::Certificate { certificate, key } => {
-            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read_file(certificate)?).collect();
+            let chain: Result<Vec<_>, _> =
+                CertificateDer::pem_slice_iter(&read_file(certificate)?).collect();
             let chain = chain.map_err(|error| wrong(certificate, &error))?;
             if chain.is_empty() {
                 return Err(wrong(certificate, &"there is no certificate in PEM form in it"));
@@ -100,13 +101,18 @@ fn read(from: &IdentityFrom) -> Result<CertifiedKey, EncryptedError> {
                 make(file)?;
             }
             let key = signing_key(file, &read_file(file)?)?;
-            let spki = key.public_key().ok_or_else(|| wrong(file, &"a key of this kind has no raw form"))?;
+            let spki = key
+                .public_key()
+                .ok_or_else(|| wrong(file, &"a key of this kind has no raw form"))?;
             Ok(CertifiedKey::new(vec![CertificateDer::from(spki.to_vec())], key))
         }
     }
 }
 
-fn signing_key(file: &Path, pem: &[u8]) -> Result<Arc<dyn rustls::sign::SigningKey>, EncryptedError> {
+fn signing_key(
+    file: &Path,
+    pem: &[u8],
+) -> Result<Arc<dyn rustls::sign::SigningKey>, EncryptedError> {
     let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| wrong(file, &error))?;
     ring::sign::any_supported_type(&key).map_err(|error| wrong(file, &error))
 }

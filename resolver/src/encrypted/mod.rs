@@ -146,7 +146,9 @@ pub async fn serve(
             };
             tcp::accept(listener, Transport::Https, streams, stop, each).await
         }
-        Door::Quic(socket) => quic::serve(socket, settings(&[b"doq"])?, current, streams, stop).await,
+        Door::Quic(socket) => {
+            quic::serve(socket, settings(&[b"doq"])?, current, streams, stop).await
+        }
     }
 }
 

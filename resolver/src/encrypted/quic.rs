@@ -3,8 +3,8 @@
 use std::{io, net::UdpSocket, sync::Arc};
 
 use quinn::{
-    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
+    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
 };
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
@@ -60,9 +60,13 @@ pub async fn serve(
         let address = incoming.remote_address().ip().to_canonical();
         let client = Client { address, transport: Transport::Quic };
         let (current, stop) = (current.clone(), stop.clone());
-        streams.admit(client, |place| connections.spawn(converse(incoming, client, current, place, stop)));
+        streams.admit(client, |place| {
+            connections.spawn(converse(incoming, client, current, place, stop))
+        });
         while connections.try_join_next().is_some() {}
-        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING && connections.join_next().await.is_some() {}
+        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING
+            && connections.join_next().await.is_some()
+        {}
     }
     let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
     endpoint.close(NO_ERROR, b"");
@@ -172,13 +176,16 @@ async fn answer(
 fn question(stream: &[u8]) -> Option<&[u8]> {
     let (length, message) = stream.split_first_chunk::<2>()?;
     let whole = usize::from(u16::from_be_bytes(*length)) == message.len();
-    let right = whole && message.len() >= HEADER && message[..2] == [0, 0] && !has_keepalive(message);
+    let right =
+        whole && message.len() >= HEADER && message[..2] == [0, 0] && !has_keepalive(message);
     right.then_some(message)
 }
 
 fn has_keepalive(message: &[u8]) -> bool {
     let Ok(packet) = Packet::parse(message) else { return false };
-    let Some(opt) = packet.records().iter().find(|record| record.rtype == rtype::OPT) else { return false };
+    let Some(opt) = packet.records().iter().find(|record| record.rtype == rtype::OPT) else {
+        return false;
+    };
     let mut options = &packet.bytes()[opt.data..opt.end];
     while let (Ok(code), Ok(length)) = (u16_at(options, 0), u16_at(options, 2)) {
         if code == KEEPALIVE {

@@ -44,7 +44,12 @@ impl Batch {
     }
 
     /// Takes what is there, as [`Inbox::receive`]; whether there may be more.
-    pub fn receive(&mut self, socket: &UdpSocket, wait: bool, stopped: &AtomicBool) -> io::Result<bool> {
+    pub fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        wait: bool,
+        stopped: &AtomicBool,
+    ) -> io::Result<bool> {
         self.inbox.receive(socket, wait, stopped)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, net::IpAddr, time::Duration};
 
-use namechain::types::Name;
+use namechain_core::types::Name;
 
 use super::{
     reply::{Kept, ROOM},
@@ -67,7 +67,13 @@ impl Asked<'_> {
         probe(&self.shape, self.lower)
     }
 
-    fn write(&self, kept: &Kept<'_>, origin: Origin, moment: &Moment<'_>, out: &mut [u8; ROOM]) -> Outcome {
+    fn write(
+        &self,
+        kept: &Kept<'_>,
+        origin: Origin,
+        moment: &Moment<'_>,
+        out: &mut [u8; ROOM],
+    ) -> Outcome {
         let local = self.client.is_loopback();
         let cookie = moment.cookie(self).map(|(given, _)| given);
         let written = kept.write(self.datagram, &self.shape, local, cookie.as_ref(), out);
@@ -75,7 +81,12 @@ impl Asked<'_> {
     }
 
     /// The reply out of an answer of legacy DNS that has just come.
-    pub fn reply_from(&self, answer: &Answer, moment: &Moment<'_>, out: &mut [u8; ROOM]) -> Outcome {
+    pub fn reply_from(
+        &self,
+        answer: &Answer,
+        moment: &Moment<'_>,
+        out: &mut [u8; ROOM],
+    ) -> Outcome {
         let whole = match Verdict::of(answer.wire(), moment.pipeline) {
             Verdict::Whole => true,
             Verdict::WholeIfUnregistered => moment.is_unregistered(self.lower),
@@ -84,8 +95,13 @@ impl Asked<'_> {
         if !whole {
             return Outcome::Slow;
         }
-        let kept =
-            Kept { wire: answer.wire(), ttl_places: &[], age: 0, options: answer.options(), ours: false };
+        let kept = Kept {
+            wire: answer.wire(),
+            ttl_places: &[],
+            age: 0,
+            options: answer.options(),
+            ours: false,
+        };
         self.write(&kept, Origin::Legacy, moment, out)
     }
 }
@@ -142,11 +158,12 @@ impl<'a> Moment<'a> {
             return Outcome::Slow;
         }
         let cache = self.pipeline.legacy.cache();
-        let outcome = cache.look(&asked.probe(), asked.hash, self.now, |slot| match slot.nature() {
-            Nature::Legacy => self.legacy(asked, slot, out),
-            Nature::Ours => self.ours(asked, slot, out),
-            Nature::NoReply => Some(Outcome::Slow),
-        });
+        let outcome =
+            cache.look(&asked.probe(), asked.hash, self.now, |slot| match slot.nature() {
+                Nature::Legacy => self.legacy(asked, slot, out),
+                Nature::Ours => self.ours(asked, slot, out),
+                Nature::NoReply => Some(Outcome::Slow),
+            });
         outcome.unwrap_or_else(|| self.unknown(asked))
     }
 
@@ -182,7 +199,9 @@ impl<'a> Moment<'a> {
     /// An answer of ours is true in the state in which it was last found true; in another one that is found out anew.
     fn ours(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
         let basis = Basis::read(slot.extra())?;
-        if !basis.is_for(self.pipeline.mounts) || (basis.period() != 0 && basis.period() != self.period()) {
+        if !basis.is_for(self.pipeline.mounts)
+            || (basis.period() != 0 && basis.period() != self.period())
+        {
             return None;
         }
         let mut mark = slot.mark();
@@ -191,7 +210,13 @@ impl<'a> Moment<'a> {
                 .epoch()
                 .filter(|_| basis.grounds().all(|ground| self.pipeline.chain.bears_out(&ground)))?;
         }
-        let kept = Kept { wire: slot.wire(), ttl_places: &[], age: 0, options: basis.options(), ours: true };
+        let kept = Kept {
+            wire: slot.wire(),
+            ttl_places: &[],
+            age: 0,
+            options: basis.options(),
+            ours: true,
+        };
         let origin = if mark == Basis::CONSTANT { Origin::Special } else { Origin::ChainKept };
         let outcome = asked.write(&kept, origin, self, out);
         slot.set_mark(mark);

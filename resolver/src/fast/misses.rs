@@ -135,7 +135,9 @@ impl Misses {
         let waiter = |peer| Waiter::new(asked, peer, now);
         let mut key = [0; MAX_QUESTION + 1];
         let key = key_of(asked, &mut key);
-        if let Some(flight) = self.by_question.get(key).and_then(|at| self.flights[*at as usize].as_mut()) {
+        if let Some(flight) =
+            self.by_question.get(key).and_then(|at| self.flights[*at as usize].as_mut())
+        {
             let room = flight.waiters.len() < MAX_WAITING;
             if room {
                 flight.waiters.extend(peer.map(waiter));
@@ -168,7 +170,9 @@ impl Misses {
     ) -> io::Result<Option<(PlainTry, usize)>> {
         let random = self.random.take::<PLAIN_RANDOM>()?;
         let (dnssec_ok, cd) = (asked.shape.dnssec_ok, asked.shape.checking_disabled);
-        let Some(plain) = legacy.plain_try(asked.lower, dnssec_ok, cd, &random) else { return Ok(None) };
+        let Some(plain) = legacy.plain_try(asked.lower, dnssec_ok, cd, &random) else {
+            return Ok(None);
+        };
         let (server, id) = (plain.server(), plain.id());
         let Some(at) = self.ports.for_query(server, id, epoll, &mut self.random, now)? else {
             return Ok(None);
@@ -208,7 +212,13 @@ impl Misses {
     }
 
     /// Takes what has come at the socket of an event.
-    pub fn readable(&mut self, event: u64, legacy: &Legacy, now: Duration, landed: &mut Vec<Landed>) {
+    pub fn readable(
+        &mut self,
+        event: u64,
+        legacy: &Legacy,
+        now: Duration,
+        landed: &mut Vec<Landed>,
+    ) {
         let Some(at) = self.ports.of_event(event) else { return };
         for _ in 0..MAX_READ {
             let Some(port) = self.ports.get(at) else { return };
@@ -226,11 +236,19 @@ impl Misses {
     }
 
     /// One datagram from the server of a port.
-    fn heard(&mut self, at: usize, length: usize, legacy: &Legacy, now: Duration, landed: &mut Vec<Landed>) {
+    fn heard(
+        &mut self,
+        at: usize,
+        length: usize,
+        legacy: &Legacy,
+        now: Duration,
+        landed: &mut Vec<Landed>,
+    ) {
         let Some(port) = self.ports.get(at) else { return };
         let datagram = &self.room[..length];
         let id = datagram.first_chunk::<2>().map(|id| u16::from_be_bytes(*id));
-        let found = port.waiting.iter().find(|(other, _)| Some(*other) == id).map(|(_, flight)| *flight);
+        let found =
+            port.waiting.iter().find(|(other, _)| Some(*other) == id).map(|(_, flight)| *flight);
         let reply = found.and_then(|flight| {
             let flight = self.flights[flight as usize].as_ref()?;
             let rtt = now.saturating_sub(flight.sent);
@@ -251,7 +269,8 @@ impl Misses {
     /// Gives up what takes too long.
     pub fn expire(&mut self, legacy: &Legacy, now: Duration, landed: &mut Vec<Landed>) {
         while let Some(&(deadline, at, number)) = self.deadlines.front() {
-            let flight = self.flights[at as usize].as_ref().filter(|flight| flight.number == number);
+            let flight =
+                self.flights[at as usize].as_ref().filter(|flight| flight.number == number);
             if flight.is_some() && deadline > now {
                 return;
             }

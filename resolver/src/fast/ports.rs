@@ -91,7 +91,8 @@ impl Ports {
         now: Duration,
     ) -> io::Result<Option<usize>> {
         let ports = &self.ports;
-        let takes = |at: &&usize| ports[**at].as_ref().is_some_and(|port| port.takes(server, id, now));
+        let takes =
+            |at: &&usize| ports[**at].as_ref().is_some_and(|port| port.takes(server, id, now));
         if let Some(&at) = self.open.iter().find(takes) {
             return Ok(Some(at));
         }
@@ -127,12 +128,15 @@ impl Ports {
         self.open.retain(|open| *open != at);
         // Closing the socket takes it out of the epoll.
         let port = self.ports.get_mut(at).and_then(Option::take);
-        port.map_or_else(Vec::new, |port| port.waiting.into_iter().map(|(_, flight)| flight).collect())
+        port.map_or_else(Vec::new, |port| {
+            port.waiting.into_iter().map(|(_, flight)| flight).collect()
+        })
     }
 
     /// No more queries for those that ask this server; those that nobody waits at are given up.
     fn close_for(&mut self, server: SocketAddr) {
-        let of_server = |port: &Option<Port>| port.as_ref().is_some_and(|port| port.server == server);
+        let of_server =
+            |port: &Option<Port>| port.as_ref().is_some_and(|port| port.server == server);
         while let Some(found) = self.open.iter().position(|at| of_server(&self.ports[*at])) {
             let at = self.open.swap_remove(found);
             if self.ports[at].as_ref().is_some_and(|port| port.waiting.is_empty()) {

@@ -49,7 +49,10 @@ impl Kept<'_> {
         let options = self.options.len() + cookie.map_or(0, |given| 4 + given.len());
         let opt = if shape.edns { 11 + options } else { 0 };
         let length = body + opt;
-        if length > shape.limit || query.len() < HEADER + shape.question || body < HEADER + shape.question {
+        if length > shape.limit
+            || query.len() < HEADER + shape.question
+            || body < HEADER + shape.question
+        {
             return None;
         }
         let out = &mut out[..length];
@@ -60,7 +63,8 @@ impl Kept<'_> {
         let authentic = if local && shape.wants_ad { low & AD } else { 0 };
         out[3] = RA | authentic | (query[3] & CD) | (low & RCODE);
         // The name in the client's spelling; type and class are the same.
-        out[HEADER..HEADER + shape.question].copy_from_slice(&query[HEADER..HEADER + shape.question]);
+        out[HEADER..HEADER + shape.question]
+            .copy_from_slice(&query[HEADER..HEADER + shape.question]);
         for at in self.ttl_places.chunks_exact(2) {
             let at = usize::from(u16::from_le_bytes([at[0], at[1]]));
             if let Some(place) = out.get_mut(at..at + 4) {

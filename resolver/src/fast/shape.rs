@@ -96,10 +96,13 @@ impl Shape {
     /// counts: PADDING and keep-alive are nothing over UDP (RFC 7830 §6, RFC 7828 §3.2.1), and what is not known is ignored.
     fn read_opt(&mut self, bytes: &[u8], start: usize) -> Option<()> {
         let (fixed, mut options) = bytes.split_first_chunk::<OPT_FIXED>()?;
-        let &[0, 0, OPT, size_high, size_low, 0, 0, flags, 0, length_high, length_low] = fixed else {
+        let &[0, 0, OPT, size_high, size_low, 0, 0, flags, 0, length_high, length_low] = fixed
+        else {
             return None;
         };
-        if flags & !DO != 0 || usize::from(u16::from_be_bytes([length_high, length_low])) != options.len() {
+        if flags & !DO != 0
+            || usize::from(u16::from_be_bytes([length_high, length_low])) != options.len()
+        {
             return None;
         }
         while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk::<4>() {
@@ -155,7 +158,8 @@ mod tests {
     use crate::cache::testing::question;
 
     fn query(flags: [u8; 2], name: &str, qtype: u16, opt: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0xab, 0xcd, flags[0], flags[1], 0, 1, 0, 0, 0, 0, 0, u8::from(!opt.is_empty())];
+        let mut bytes =
+            vec![0xab, 0xcd, flags[0], flags[1], 0, 1, 0, 0, 0, 0, 0, u8::from(!opt.is_empty())];
         bytes.extend_from_slice(&question(name, qtype));
         bytes.extend_from_slice(opt);
         bytes
@@ -180,14 +184,18 @@ mod tests {
         // Type 65 is an `A` as a byte.
         let (shape, lower) = read(&query([1, 0], "WWW.eXample", 65, &[])).unwrap();
         assert_eq!(lower, question("www.example", 65));
-        assert!(shape.recursion_desired && !shape.edns && !shape.wants_ad && !shape.checking_disabled);
+        assert!(
+            shape.recursion_desired && !shape.edns && !shape.wants_ad && !shape.checking_disabled
+        );
         assert_eq!(shape.limit, 512);
     }
 
     #[test]
     fn flags_and_sizes() {
         let (shape, _) = read(&query([0, 0x30], "a.example", 1, &PLAIN)).unwrap();
-        assert!(!shape.recursion_desired && shape.checking_disabled && shape.wants_ad && shape.edns);
+        assert!(
+            !shape.recursion_desired && shape.checking_disabled && shape.wants_ad && shape.edns
+        );
         assert_eq!((shape.dnssec_ok, shape.limit), (false, 1232));
         let (shape, _) = read(&opt(|opt| opt[7] = 0x80)).unwrap();
         assert!(shape.dnssec_ok && shape.wants_ad);
@@ -236,7 +244,14 @@ mod tests {
             ("something behind it", [&plain[..], &[0]].concat()),
             (
                 "another class",
-                query([1, 0], "a.example", 1, &[]).iter().rev().skip(1).rev().copied().chain([3]).collect(),
+                query([1, 0], "a.example", 1, &[])
+                    .iter()
+                    .rev()
+                    .skip(1)
+                    .rev()
+                    .copied()
+                    .chain([3])
+                    .collect(),
             ),
             ("type 0", query([1, 0], "a.example", 0, &[])),
             ("AXFR", query([1, 0], "a.example", 252, &[])),
@@ -284,7 +299,8 @@ mod tests {
     #[test]
     fn names_of_every_length() {
         for last in 61..=62 {
-            let labels = ["x".repeat(63), "y".repeat(63), "z".repeat(63), "w".repeat(last)].join(".");
+            let labels =
+                ["x".repeat(63), "y".repeat(63), "z".repeat(63), "w".repeat(last)].join(".");
             assert_eq!(read(&query([1, 0], &labels, 1, &[])).is_some(), last == 61);
         }
         assert!(read(&query([1, 0], "", 2, &[])).is_some(), "the root");

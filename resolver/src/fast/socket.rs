@@ -12,13 +12,15 @@ use nix::{
     errno::Errno,
     libc::{in_addr, in_pktinfo, in6_pktinfo},
     sys::socket::{
-        ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmsg,
-        setsockopt, sockopt,
+        ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg,
+        sendmsg, setsockopt, sockopt,
     },
 };
 use rustix::net::{
     MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg, sendto,
-    sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover},
+    sockopt::{
+        Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    },
 };
 
 use super::reply::ROOM;
@@ -62,8 +64,12 @@ pub struct Peer {
 
 impl Peer {
     fn new(address: Option<SockaddrStorage>, local: Local) -> Self {
-        let v4 = |address: &SockaddrStorage| address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
-        let v6 = |address: &SockaddrStorage| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into()));
+        let v4 = |address: &SockaddrStorage| {
+            address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()))
+        };
+        let v6 = |address: &SockaddrStorage| {
+            address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into()))
+        };
         let address = address.and_then(|address| v4(&address).or_else(|| v6(&address)));
         Peer { address: address.unwrap_or(SocketAddr::new([0, 0, 0, 0].into(), 0)), local }
     }
@@ -132,18 +138,39 @@ impl Inbox {
 
     /// Takes what is there; whether there may be more. With `wait` it waits for the first, as long as the socket's timeout
     /// allows. Nothing comes once `stopped` is true.
-    pub fn receive(&mut self, socket: &UdpSocket, wait: bool, stopped: &AtomicBool) -> io::Result<bool> {
+    pub fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        wait: bool,
+        stopped: &AtomicBool,
+    ) -> io::Result<bool> {
         self.came.clear();
         let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
         // One query alone, after a while, finds nothing in the processor's cache: what is made ready for others costs it time.
         let room = if self.many { BATCH } else { FEW };
         let result = if self.many {
             let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
-            take(socket, &mut self.headers, &mut slices, flags, stopped, &mut self.heard, &mut self.came)
+            take(
+                socket,
+                &mut self.headers,
+                &mut slices,
+                flags,
+                stopped,
+                &mut self.heard,
+                &mut self.came,
+            )
         } else {
             let Some((few, _)) = self.room.split_first_chunk_mut::<FEW>() else { return Ok(false) };
             let mut slices = few.each_mut().map(|room| [IoSliceMut::new(room)]);
-            take(socket, &mut self.headers, &mut slices, flags, stopped, &mut self.heard, &mut self.came)
+            take(
+                socket,
+                &mut self.headers,
+                &mut slices,
+                flags,
+                stopped,
+                &mut self.heard,
+                &mut self.came,
+            )
         };
         let full = self.came.len() == room;
         self.many = full || self.came.len() >= FEW;
@@ -182,7 +209,9 @@ fn take<'a>(
     }
     *heard = true;
     let datagrams = results.filter(|result| result.bytes > 0 || !empty);
-    came.extend(datagrams.map(|result| (result.bytes, Peer::new(result.address, local_of(result.cmsgs())))));
+    came.extend(
+        datagrams.map(|result| (result.bytes, Peer::new(result.address, local_of(result.cmsgs())))),
+    );
     Ok(())
 }
 
@@ -239,10 +268,15 @@ impl Outbox {
 
     /// Sends what is there. What the kernel doesn't take is lost, as any datagram may be.
     pub fn send(&mut self, socket: &UdpSocket) {
-        let mut replies =
-            self.waiting.iter().zip(self.room.iter()).map(|((length, to), room)| (&room[..*length], to));
+        let mut replies = self
+            .waiting
+            .iter()
+            .zip(self.room.iter())
+            .map(|((length, to), room)| (&room[..*length], to));
         // Which of our addresses a reply leaves from can be said for one at a time.
-        if self.waiting.len() < 2 || self.waiting.iter().any(|(_, to)| !matches!(to.local, Local::Socket)) {
+        if self.waiting.len() < 2
+            || self.waiting.iter().any(|(_, to)| !matches!(to.local, Local::Socket))
+        {
             replies.for_each(|(reply, to)| send_one(socket, reply, to));
         } else {
             send_many(socket, &mut replies);
@@ -256,8 +290,9 @@ fn send_many<'a>(socket: &UdpSocket, replies: &mut dyn Iterator<Item = (&'a [u8]
         replies.map(|(reply, to)| ([IoSlice::new(reply)], SocketAddrAny::from(to.address))).unzip();
     let mut control: Vec<_> = slices.iter().map(|_| SendAncillaryBuffer::default()).collect();
     let parts = slices.iter().zip(&addresses).zip(&mut control);
-    let mut messages: Vec<_> =
-        parts.map(|((slice, address), control)| MMsgHdr::new_with_addr(address, slice, control)).collect();
+    let mut messages: Vec<_> = parts
+        .map(|((slice, address), control)| MMsgHdr::new_with_addr(address, slice, control))
+        .collect();
     let mut left = messages.as_mut_slice();
     while !left.is_empty() {
         let sent = sendmmsg(socket, left, SendFlags::DONTWAIT).unwrap_or_else(|error| {

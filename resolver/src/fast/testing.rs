@@ -19,7 +19,7 @@ use hickory_proto::{
         rdata::opt::{EdnsCode, EdnsOption},
     },
 };
-use namechain::types::{Hash, Name as ChainName, Network, Record as ChainRecord, RecordSet};
+use namechain_core::types::{Hash, Name as ChainName, Network, Record as ChainRecord, RecordSet};
 
 use super::{
     hit::{Asked, Moment, Outcome, probe},
@@ -61,7 +61,11 @@ pub struct State {
 impl Chain {
     pub fn set(&self, name: &str, version: u8, records: &[(&str, u16, &[u8])]) {
         let zone = zone(name, version, records);
-        self.0.lock().unwrap().names.insert(name.into(), (Hash([version; 32]), Standing::Active(zone)));
+        self.0
+            .lock()
+            .unwrap()
+            .names
+            .insert(name.into(), (Hash([version; 32]), Standing::Active(zone)));
     }
 
     pub fn lapse(&self, name: &str) {
@@ -95,7 +99,10 @@ impl ChainSource for Chain {
         Ok(self.lookup_with_ground(name).await?.0)
     }
 
-    async fn lookup_with_ground(&self, name: &ChainName) -> Result<(Standing, Option<Ground>), ChainError> {
+    async fn lookup_with_ground(
+        &self,
+        name: &ChainName,
+    ) -> Result<(Standing, Option<Ground>), ChainError> {
         let state = self.0.lock().unwrap();
         let Some(epoch) = state.epoch else { return Err(ChainError::NotSynced { height: 1 }) };
         let (value, standing) = match state.names.get(name.as_str()) {
@@ -138,8 +145,11 @@ impl Paths {
         chain.at(Some(1));
         // Nobody is there: whatever is not in the cache fails, and that is no answer of the fast path.
         let upstreams = vec!["127.0.0.1:1".parse().unwrap()];
-        let legacy =
-            LegacyConfig { upstreams, timeout: Duration::from_millis(50), ..LegacyConfig::default() };
+        let legacy = LegacyConfig {
+            upstreams,
+            timeout: Duration::from_millis(50),
+            ..LegacyConfig::default()
+        };
         let wall = Arc::new(AtomicU64::new(1_800_000_000));
         let clock = wall.clone();
         let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
@@ -174,7 +184,9 @@ impl Paths {
     pub fn fast(&self, query: &[u8]) -> Result<Vec<u8>, Outcome> {
         let (outcome, out) = self.outcome(query, Duration::ZERO);
         match outcome {
-            Outcome::Reply(length, _) | Outcome::ReplyAndFetch(length, _) => Ok(out[..length].to_vec()),
+            Outcome::Reply(length, _) | Outcome::ReplyAndFetch(length, _) => {
+                Ok(out[..length].to_vec())
+            }
             outcome => Err(outcome),
         }
     }
@@ -218,22 +230,28 @@ pub fn assert_same(fast: &[u8], slow: &[u8]) {
     assert_eq!(fast[4..6], slow[4..6]);
     let end = 12 + Packet::parse(slow).unwrap().question().len();
     assert_eq!(fast[12..end], slow[12..end]);
-    for (a, b) in
-        [(&a.answers, &b.answers), (&a.authorities, &b.authorities), (&a.additionals, &b.additionals)]
-    {
+    for (a, b) in [
+        (&a.answers, &b.answers),
+        (&a.authorities, &b.authorities),
+        (&a.additionals, &b.additionals),
+    ] {
         assert_eq!(a.len(), b.len());
         for (a, b) in a.iter().zip(b) {
             assert!(a.ttl.abs_diff(b.ttl) <= 1, "{a} {b}");
-            let at = |record: &Record| Record::from_rdata(record.name.clone(), 0, record.data.clone());
+            let at =
+                |record: &Record| Record::from_rdata(record.name.clone(), 0, record.data.clone());
             assert_eq!((at(a), a.dns_class), (at(b), b.dns_class));
         }
     }
     let options = |message: &Message| {
         let options = message.edns.as_ref().map(|edns| edns.options().options.clone());
-        options.map(|all| all.into_iter().map(|(code, option)| (code, stable(option))).collect::<Vec<_>>())
+        options.map(|all| {
+            all.into_iter().map(|(code, option)| (code, stable(option))).collect::<Vec<_>>()
+        })
     };
     assert_eq!(options(&a), options(&b));
-    let flags = |message: &Message| message.edns.as_ref().map(|edns| (edns.max_payload(), *edns.flags()));
+    let flags =
+        |message: &Message| message.edns.as_ref().map(|edns| (edns.max_payload(), *edns.flags()));
     assert_eq!(flags(&a), flags(&b));
 }
 
@@ -253,7 +271,8 @@ pub const CNAME: u16 = 5;
 pub fn furnished(mounts: Mounts) -> Paths {
     let paths = Paths::new(mounts);
     let reply = |text: &str, qtype| (question(text, qtype), Build::answer(&question(text, qtype)));
-    let alias = |build: Build, to: &str| build.record(Section::Answer, &AT_QUESTION, CNAME, 300, &name(to));
+    let alias =
+        |build: Build, to: &str| build.record(Section::Answer, &AT_QUESTION, CNAME, 300, &name(to));
     let (q, build) = reply("a.example.com", 1);
     paths.said(&q, build.flags(0x04, 0x20).a(300, [192, 0, 2, 1]).a(200, [192, 0, 2, 2]).done());
     let (q, build) = reply("alias.example.com", 1);
@@ -271,8 +290,12 @@ pub fn furnished(mounts: Mounts) -> Paths {
     paths.said(&q, build.soa("example.com", 300, 60).opt().done());
     let (q, build) = reply("mx.example.com", 15);
     let build = build.record(Section::Answer, &AT_QUESTION, 15, 300, b"\0\x0a\x04mail\xc0\x0f");
-    let build = build.record(Section::Authority, &name("example.com"), 2, 300, &name("ns.example.com"));
-    paths.said(&q, build.record(Section::Additional, &name("mail.example.com"), 1, 9, &[1, 2, 3, 4]).done());
+    let build =
+        build.record(Section::Authority, &name("example.com"), 2, 300, &name("ns.example.com"));
+    paths.said(
+        &q,
+        build.record(Section::Additional, &name("mail.example.com"), 1, 9, &[1, 2, 3, 4]).done(),
+    );
     let (q, mut build) = reply("many.example.com", 1);
     for n in 0..60 {
         build = build.a(300, [192, 0, 2, n]);
@@ -330,7 +353,10 @@ fn check(paths: &Paths, datagram: &[u8], client: Client) {
     let shape = Shape::read(datagram, &mut [0; MAX_QUESTION]);
     let Some(slow) = slow else {
         assert!(shape.is_none(), "what the fast path could answer gets an answer");
-        assert!(datagram.len() < 12 || datagram[2] & 0x80 != 0, "only what is no query gets no answer");
+        assert!(
+            datagram.len() < 12 || datagram[2] & 0x80 != 0,
+            "only what is no query gets no answer"
+        );
         return;
     };
     assert_eq!(slow[..2], datagram[..2], "the id");

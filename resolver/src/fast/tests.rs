@@ -185,8 +185,9 @@ fn a_client_hears_ad_if_it_may() {
 fn a_signed_answer_is_given_only_in_the_period_that_it_was_signed_in() {
     let paths = furnished(BOTH);
     let start = paths.wall.load(Ordering::Relaxed);
-    let signed = ["www.alice.namechain.alt", "nobody.namechain.alt", "com.namechain.alt", "namechain.alt"]
-        .map(|name| query([1, 0], name, 6, Some((1_232, true, false))));
+    let signed =
+        ["www.alice.namechain.alt", "nobody.namechain.alt", "com.namechain.alt", "namechain.alt"]
+            .map(|name| query([1, 0], name, 6, Some((1_232, true, false))));
     let plain = query([1, 0], "www.alice.namechain.alt", 1, Some((1_232, false, false)));
     paths.slow(&plain);
     let mut before = Vec::new();

@@ -13,7 +13,7 @@ use crate::{
     wire,
 };
 use hickory_proto::rr::Name;
-use namechain::types::Name as ChainName;
+use namechain_core::types::Name as ChainName;
 
 /// Whose a name is, as far as legacy DNS may speak of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -99,7 +99,12 @@ pub struct Worker {
 
 impl Worker {
     /// A worker on a socket, which blocks.
-    pub fn new(socket: UdpSocket, current: Current, runtime: Handle, stop: Arc<Stop>) -> io::Result<Self> {
+    pub fn new(
+        socket: UdpSocket,
+        current: Current,
+        runtime: Handle,
+        stop: Arc<Stop>,
+    ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
@@ -218,7 +223,13 @@ impl Worker {
         Ok(true)
     }
 
-    fn query(&mut self, moment: &Moment<'_>, datagram: &[u8], peer: &Peer, asked: Option<&Asked<'_>>) {
+    fn query(
+        &mut self,
+        moment: &Moment<'_>,
+        datagram: &[u8],
+        peer: &Peer,
+        asked: Option<&Asked<'_>>,
+    ) {
         let Some(asked) = asked else { return self.slow(datagram, peer) };
         match moment.answer(asked, self.outbox.next(&self.socket)) {
             Outcome::Reply(length, origin) => self.push(asked, origin, length, peer, None),
@@ -272,9 +283,9 @@ impl Worker {
             };
             for waiter in waiters {
                 let asked = waiter.asked(&mut lower);
-                let outcome = answer
-                    .as_ref()
-                    .map(|answer| asked.reply_from(answer, &moment, self.outbox.next(&self.socket)));
+                let outcome = answer.as_ref().map(|answer| {
+                    asked.reply_from(answer, &moment, self.outbox.next(&self.socket))
+                });
                 match outcome {
                     Some(Outcome::Reply(length, origin)) => {
                         let took = moment.now.saturating_sub(waiter.since);

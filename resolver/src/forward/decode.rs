@@ -3,7 +3,9 @@
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding};
+use hickory_proto::serialize::binary::{
+    BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding,
+};
 
 use crate::cache::wire::{Malformed, Packet, RecordAt, Section};
 
@@ -53,13 +55,15 @@ fn read_record(packet: &Packet<'_>, at: &RecordAt) -> Result<Record, Malformed> 
     wire.extend_from_slice(&[0, 0]);
     packet.rdata(at, &mut wire)?;
     let data = wire.split_off(length_at + 2);
-    let length = u16::try_from(data.len()).map_err(|_| Malformed("an RDATA is longer than 65535 bytes"))?;
+    let length =
+        u16::try_from(data.len()).map_err(|_| Malformed("an RDATA is longer than 65535 bytes"))?;
     wire[length_at..].copy_from_slice(&length.to_be_bytes());
     wire.extend_from_slice(&data);
     match Record::read(&mut BinDecoder::new(&wire)) {
         Ok(record) if encodes_to(&record, &wire) => Ok(record),
         _ => {
-            let rdata = RData::Unknown { code: RecordType::from(at.rtype), rdata: NULL::with(data) };
+            let rdata =
+                RData::Unknown { code: RecordType::from(at.rtype), rdata: NULL::with(data) };
             let mut record = Record::from_rdata(name, at.ttl, rdata);
             record.dns_class = DNSClass::from(at.class);
             Ok(record)

@@ -23,7 +23,8 @@ fn records(bytes: &[u8]) -> Vec<Expanded> {
 
 fn decoded(rtype: u16, class: u16, rdata: &[u8]) -> RData {
     let build = Build::answer(&question("a.example", rtype));
-    let bytes = build.record_of_class(Section::Answer, &AT_QUESTION, rtype, class, 60, rdata).done();
+    let bytes =
+        build.record_of_class(Section::Answer, &AT_QUESTION, rtype, class, 60, rdata).done();
     let message = decode(&bytes).unwrap();
     assert_eq!(records(&message.to_vec().unwrap()), records(&bytes), "type {rtype}");
     assert_eq!(message.answers[0].record_type(), RecordType::from(rtype));

@@ -33,7 +33,9 @@ pub enum ForwardError {
         servers: Vec<Target>,
     },
     /// A question that we sent has come back to us.
-    #[error("a question of this resolver's own, which shows that its upstream {0} leads back to it")]
+    #[error(
+        "a question of this resolver's own, which shows that its upstream {0} leads back to it"
+    )]
     CameBack(Target),
     /// The same question failed a moment ago, and the servers are not asked again yet (RFC 9520 §3.2).
     #[error(
@@ -67,15 +69,18 @@ impl ForwardError {
     /// The extended DNS error that goes with the SERVFAIL (RFC 8914).
     pub fn ede(&self) -> Ede {
         let code = match self {
-            Self::NoUpstream | Self::FailedRecently | Self::LeadsBack { .. } | Self::CameBack(_) => {
-                Ede::NO_REACHABLE_AUTHORITY
-            }
+            Self::NoUpstream
+            | Self::FailedRecently
+            | Self::LeadsBack { .. }
+            | Self::CameBack(_) => Ede::NO_REACHABLE_AUTHORITY,
             Self::AllFailed { last: ExchangeError::Network { .. }, .. } => Ede::NETWORK_ERROR,
             Self::AllFailed { last: ExchangeError::Bogus { .. }, .. } => Ede::DNSSEC_BOGUS,
             Self::AllFailed { .. } => Ede::NO_REACHABLE_AUTHORITY,
             Self::Busy { .. } => Ede::NOT_READY,
             Self::NotForwardable(_) => Ede::NOT_SUPPORTED,
-            Self::Config(_) | Self::Upstream(_) | Self::Unreadable(_) | Self::Abandoned => Ede::OTHER,
+            Self::Config(_) | Self::Upstream(_) | Self::Unreadable(_) | Self::Abandoned => {
+                Ede::OTHER
+            }
         };
         Ede::new(code, self.to_string())
     }

@@ -86,7 +86,9 @@ impl Exchange {
     ) -> Result<Replied, ExchangeError> {
         match target {
             Target::Plain(server) => self.ask_plain(*server, question, asking, manners).await,
-            Target::Channel(channel) => self.ask_channel(channel, target, question, asking, manners).await,
+            Target::Channel(channel) => {
+                self.ask_channel(channel, target, question, asking, manners).await
+            }
         }
     }
 
@@ -114,8 +116,11 @@ impl Exchange {
         for _ in 0..MAX_STEPS {
             let random = self.random()?;
             let query = Query::new(question, asking, manners, server.ip().is_loopback(), &random);
-            let outcome =
-                if tcp { over_tcp(server, &query).await } else { self.over_udp(server, &query).await };
+            let outcome = if tcp {
+                over_tcp(server, &query).await
+            } else {
+                self.over_udp(server, &query).await
+            };
             match outcome {
                 Ok(Outcome::Reply(message)) => {
                     let sent = query.question().to_vec();
@@ -173,7 +178,8 @@ impl Exchange {
         // Nobody can forge a reply in there: nothing is won by mixing the case.
         for _ in 0..MAX_STEPS {
             let manners_now = Manners { mixed_case: false, ..manners };
-            let query = Query::new(question, asking, manners_now, target.is_near(), &self.random()?);
+            let query =
+                Query::new(question, asking, manners_now, target.is_near(), &self.random()?);
             let query = if channel.is_encrypted() { query.padded() } else { query };
             let message = channel.ask(query.bytes()).await.map_err(failed)?;
             match outcome(target, &query, &message, false)? {
@@ -192,8 +198,12 @@ impl Exchange {
 }
 
 async fn over_tcp(server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
-    let message = tcp_round(server, query.bytes()).await.map_err(|error| network(server, &error))?;
-    let stray = ExchangeError::Malformed { server: server.into(), what: "a reply to another query over TCP" };
+    let message =
+        tcp_round(server, query.bytes()).await.map_err(|error| network(server, &error))?;
+    let stray = ExchangeError::Malformed {
+        server: server.into(),
+        what: "a reply to another query over TCP",
+    };
     outcome(&server.into(), query, &message, false)?.ok_or(stray)
 }
 

@@ -119,10 +119,12 @@ impl Legacy {
             None => Ok(landing(receiver).await),
         };
         match landed {
-            Ok(Ok((answer, server))) => match self.stale(&key).filter(|_| !is_final(answer.rcode())) {
-                Some(stale) => stale_reply(&stale, &wire),
-                None => reply(&answer, 0, &wire, ReplySource::Server(server)),
-            },
+            Ok(Ok((answer, server))) => {
+                match self.stale(&key).filter(|_| !is_final(answer.rcode())) {
+                    Some(stale) => stale_reply(&stale, &wire),
+                    None => reply(&answer, 0, &wire, ReplySource::Server(server)),
+                }
+            }
             Ok(Err(error)) => self.stale_or(&key, &wire, error),
             // The answer that comes later is kept for the next one.
             Err(_) => self.stale_or(&key, &wire, ForwardError::FailedRecently),
@@ -162,7 +164,13 @@ impl Legacy {
         }));
     }
 
-    fn job(&self, wire: Arc<[u8]>, question: &LegacyQuestion, zone: &Zone, passes_through: bool) -> Job {
+    fn job(
+        &self,
+        wire: Arc<[u8]>,
+        question: &LegacyQuestion,
+        zone: &Zone,
+        passes_through: bool,
+    ) -> Job {
         Job {
             question: wire,
             asking: asking(question, true),
@@ -182,7 +190,12 @@ impl Legacy {
     }
 
     /// What has run out, if there is something (RFC 8767), or the error.
-    fn stale_or(&self, key: &Key, question: &[u8], error: ForwardError) -> Result<Reply, ForwardError> {
+    fn stale_or(
+        &self,
+        key: &Key,
+        question: &[u8],
+        error: ForwardError,
+    ) -> Result<Reply, ForwardError> {
         match self.stale(key) {
             Some(stale) => {
                 note("cache", || format!("what has run out is given: {error}"));
@@ -194,7 +207,11 @@ impl Legacy {
 }
 
 fn asking(question: &LegacyQuestion, recursive: bool) -> Asking {
-    Asking { recursive, dnssec_ok: question.dnssec_ok, checking_disabled: question.checking_disabled }
+    Asking {
+        recursive,
+        dnssec_ok: question.dnssec_ok,
+        checking_disabled: question.checking_disabled,
+    }
 }
 
 impl Desk {
@@ -203,7 +220,9 @@ impl Desk {
         let now = self.race.clock.now();
         match won.keep {
             // It takes the place of whatever was there: nothing that has run out may be given for it.
-            Some((_, life)) if won.bogus => self.cache.insert_bad(key, won.answer.clone(), life, now),
+            Some((_, life)) if won.bogus => {
+                self.cache.insert_bad(key, won.answer.clone(), life, now)
+            }
             Some((kind, life)) => self.cache.insert(key, won.answer.clone(), kind, life, now),
             None => {}
         }
@@ -227,7 +246,12 @@ impl Desk {
     }
 }
 
-fn reply(answer: &Answer, age: u32, question: &[u8], source: ReplySource) -> Result<Reply, ForwardError> {
+fn reply(
+    answer: &Answer,
+    age: u32,
+    question: &[u8],
+    source: ReplySource,
+) -> Result<Reply, ForwardError> {
     let mut wire = Vec::new();
     answer.write(age, 0, question, &mut wire);
     let message = decode(&wire).map_err(|malformed| ForwardError::Unreadable(malformed.0))?;

@@ -93,7 +93,9 @@ mod tests {
             question.make_ascii_uppercase();
             assert_eq!(token(&question), Some([0xab; TOKEN]));
         }
-        for other in ["www.example", "", "_namechain-loop", "0123456789abcdef0123456789abcdef.example"] {
+        for other in
+            ["www.example", "", "_namechain-loop", "0123456789abcdef0123456789abcdef.example"]
+        {
             assert_eq!(token(&ordinary(other, 1)), None, "{other}");
         }
         let no_digits = format!("{}._namechain-loop", "g".repeat(32));

@@ -153,8 +153,11 @@ impl Legacy {
     /// As [`Legacy::new`]; nothing is forgotten then.
     pub fn reconfigured(&self, config: LegacyConfig) -> Result<Self, ForwardError> {
         let new = Self::with_cache(config, self.desk.cache.clone(), self.desk.race.clock.clone())?;
-        for zone in
-            new.desk.zones.other_than(&self.desk.zones).chain(self.desk.zones.other_than(&new.desk.zones))
+        for zone in new
+            .desk
+            .zones
+            .other_than(&self.desk.zones)
+            .chain(self.desk.zones.other_than(&new.desk.zones))
         {
             self.desk.cache.flush_zone(zone.name());
         }
@@ -165,14 +168,19 @@ impl Legacy {
         Ok(new)
     }
 
-    fn with_cache(config: LegacyConfig, cache: Arc<Cache>, clock: Arc<Clock>) -> Result<Self, ForwardError> {
+    fn with_cache(
+        config: LegacyConfig,
+        cache: Arc<Cache>,
+        clock: Arc<Clock>,
+    ) -> Result<Self, ForwardError> {
         if config.timeout.is_zero() || config.first_retry.is_zero() || config.max_in_flight == 0 {
             return Err(ForwardError::Config(
                 "timeout, first_retry and max_in_flight must be more than zero",
             ));
         }
         let too_many = |upstreams: &[Upstream]| upstreams.len() > MAX_SERVERS;
-        if too_many(&config.upstreams) || config.zones.iter().any(|zone| too_many(&zone.upstreams)) {
+        if too_many(&config.upstreams) || config.zones.iter().any(|zone| too_many(&zone.upstreams))
+        {
             return Err(ForwardError::Config("more than 16 upstreams"));
         }
         if config.zones.len() > MAX_ZONES {
@@ -187,13 +195,23 @@ impl Legacy {
         let mut zones = Vec::new();
         for zone in &config.zones {
             let name = question::name_wire(&zone.zone);
-            zones.push(Zone::new(name, targets.of(&zone.upstreams)?, config.validate.wish_of(zone)));
+            zones.push(Zone::new(
+                name,
+                targets.of(&zone.upstreams)?,
+                config.validate.wish_of(zone),
+            ));
         }
         let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
         let desk = Desk {
             zones: Zones::new(zones, rest, config.validate.wish()),
             cache,
-            race: Arc::new(Race::new(clock, config.timeout, config.first_retry, ttl, config.rebind)),
+            race: Arc::new(Race::new(
+                clock,
+                config.timeout,
+                config.first_retry,
+                ttl,
+                config.rebind,
+            )),
             validation: Validation::new(anchors, config.max_in_flight),
         };
         Ok(Self {
@@ -217,7 +235,12 @@ impl Legacy {
 
     /// How the upstreams do, each once, those of zones of their own included.
     pub fn upstreams(&self) -> Vec<UpstreamStanding> {
-        self.desk.zones.targets().into_iter().map(|target| self.desk.race.standing(target)).collect()
+        self.desk
+            .zones
+            .targets()
+            .into_iter()
+            .map(|target| self.desk.race.standing(target))
+            .collect()
     }
 
     /// Which names may not point at private addresses.

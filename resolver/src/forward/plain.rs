@@ -87,7 +87,9 @@ impl Legacy {
         match self.desk.validation.plain(zone, self.now()) {
             _ if !zone.is_rest() => None,
             Plain::Later => None,
-            Plain::AsItIs => self.desk.race.fastest(zone.targets())?.plain().map(|server| (server, false)),
+            Plain::AsItIs => {
+                self.desk.race.fastest(zone.targets())?.plain().map(|server| (server, false))
+            }
             Plain::Validated(passing) => {
                 self.desk.race.fastest(&passing)?.plain().map(|server| (server, true))
             }
@@ -161,7 +163,9 @@ impl Legacy {
         let answer = won.answer;
         let records = packet.section(Section::Answer);
         let alias = !answer.is_empty()
-            && records.into_iter().any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
+            && records
+                .into_iter()
+                .any(|record| matches!(record.rtype, rtype::CNAME | rtype::DNAME));
         PlainReply::Answer { answer, alias }
     }
 
@@ -174,12 +178,14 @@ impl Legacy {
         answer: Answer,
     ) -> Option<Won> {
         let race = &self.desk.race;
-        let mut won = Won { answer: Arc::new(answer), server: from.into(), keep: None, bogus: false };
+        let mut won =
+            Won { answer: Arc::new(answer), server: from.into(), keep: None, bogus: false };
         if asked.validates && !asked.asking.checking_disabled {
             let judged = self.desk.judge_at_once(won.answer.wire())?;
             return finished(race, asked.asking.dnssec_ok, &won, &judged);
         }
-        won.keep = lifetime(packet, false).map(|(kind, life)| (kind, race.bounded(&won.answer, life)));
+        won.keep =
+            lifetime(packet, false).map(|(kind, life)| (kind, race.bounded(&won.answer, life)));
         Some(won)
     }
 

@@ -109,7 +109,8 @@ impl Query {
             let padding = if over == 0 { 0 } else { PADDING_BLOCK - over };
             // The OPT record is the last, and has no options yet. Both numbers are far below 65,536.
             let length_at = self.bytes.len() - 2;
-            self.bytes[length_at..].copy_from_slice(&((OPTION_HEADER + padding) as u16).to_be_bytes());
+            self.bytes[length_at..]
+                .copy_from_slice(&((OPTION_HEADER + padding) as u16).to_be_bytes());
             self.bytes.extend_from_slice(&PADDING.to_be_bytes());
             self.bytes.extend_from_slice(&(padding as u16).to_be_bytes());
             self.bytes.resize(self.bytes.len() + padding, 0);
@@ -224,12 +225,20 @@ mod tests {
             let name = "abcdefg.".repeat(labels);
             let asking = Asking { recursive: true, dnssec_ok: true, checking_disabled: false };
             let manners = Manners { edns: true, mixed_case: false };
-            let query = Query::new(&question(&name, 1), asking, manners, true, &[0; QUERY_RANDOM]).padded();
+            let query =
+                Query::new(&question(&name, 1), asking, manners, true, &[0; QUERY_RANDOM]).padded();
             assert_eq!(query.bytes().len() % 128, 0, "{labels}");
             let packet = Packet::parse(query.bytes()).unwrap();
-            assert_eq!(packet.bytes().len(), query.bytes().len(), "{labels}: the option is within the OPT");
+            assert_eq!(
+                packet.bytes().len(),
+                query.bytes().len(),
+                "{labels}: the option is within the OPT"
+            );
         }
-        assert_eq!(query(false).padded().bytes().len(), HEADER + question("www.example.com", 1).len());
+        assert_eq!(
+            query(false).padded().bytes().len(),
+            HEADER + question("www.example.com", 1).len()
+        );
     }
 
     #[test]

@@ -154,13 +154,20 @@ impl Race {
             }
             let silent = asked.last().map(|server| ExchangeError::Silent(server.clone()));
             match last.or(silent) {
-                Some(last) => ForwardError::AllFailed { servers: asked, timeout: self.timeout, last },
+                Some(last) => {
+                    ForwardError::AllFailed { servers: asked, timeout: self.timeout, last }
+                }
                 None => ForwardError::NoUpstream,
             }
         })
     }
 
-    async fn run_until_won(self: &Arc<Self>, order: &[Target], job: &Job, seen: &mut Seen) -> Option<Won> {
+    async fn run_until_won(
+        self: &Arc<Self>,
+        order: &[Target],
+        job: &Job,
+        seen: &mut Seen,
+    ) -> Option<Won> {
         let rounds = std::iter::repeat_n(order, MAX_ROUNDS).flatten();
         let mut plan: VecDeque<Target> = rounds.take(MAX_TRIES.max(order.len())).cloned().collect();
         let mut tries: Vec<(Target, Try)> = Vec::new();
@@ -172,7 +179,10 @@ impl Race {
                 if !seen.asked.contains(server) {
                     seen.asked.push(server.clone());
                 }
-                tries.push((server.clone(), Box::pin(self.clone().one_try(server.clone(), job.clone()))));
+                tries.push((
+                    server.clone(),
+                    Box::pin(self.clone().one_try(server.clone(), job.clone())),
+                ));
             } else if tries.is_empty() {
                 return None;
             }
@@ -229,7 +239,12 @@ impl Race {
             let now = self.clock.now();
             match won.answer.rcode() {
                 rcode::REFUSED | rcode::NOTIMP => self.servers().failed(&server, now),
-                _ => self.servers().replied(&server, now.saturating_sub(started), replied.manners, now),
+                _ => self.servers().replied(
+                    &server,
+                    now.saturating_sub(started),
+                    replied.manners,
+                    now,
+                ),
             }
             Ok(won)
         });
@@ -252,8 +267,10 @@ impl Race {
         let keep_ad = recursive && job.believes_ad && server.is_near();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
         // A referral is nothing without its addresses.
-        let (packet, answer) = replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
-        let keep = lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
+        let (packet, answer) =
+            replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
+        let keep =
+            lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
         Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
@@ -354,7 +371,8 @@ impl Race {
         // What it says is of no interest.
         let _ = tokio::time::timeout(TEST_TIMEOUT, asked).await;
         let came_back = self.loops.end(&token);
-        if !came_back && self.servers().leads_back(&server) && self.servers().found(&server, false) {
+        if !came_back && self.servers().leads_back(&server) && self.servers().found(&server, false)
+        {
             tracing::info!("the upstream {server} does not lead back to this resolver any more");
         }
     }

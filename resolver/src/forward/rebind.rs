@@ -16,7 +16,8 @@ use crate::ede::Ede;
 pub const MAX_ALLOWED: usize = 256;
 /// The last labels of names that only the network's own servers know: nobody outside can have them in the root (RFC 6762
 /// Appendix G, and what ICANN holds back).
-const LOCAL: [&[u8]; 7] = [b"lan", b"home", b"corp", b"intranet", b"private", b"localdomain", b"internal"];
+const LOCAL: [&[u8]; 7] =
+    [b"lan", b"home", b"corp", b"intranet", b"private", b"localdomain", b"internal"];
 const A: u16 = 1;
 const AAAA: u16 = 28;
 const SVCB: u16 = 64;
@@ -68,7 +69,9 @@ impl Rebind {
             let last = name.iter().next_back().unwrap_or_default().to_ascii_lowercase();
             LOCAL.contains(&last.as_slice())
         };
-        self.policy != RebindPolicy::Off && !local() && !self.allow.iter().any(|zone| zone.zone_of(name))
+        self.policy != RebindPolicy::Off
+            && !local()
+            && !self.allow.iter().any(|zone| zone.zone_of(name))
     }
 
     /// The private address in the answer section of a reply, if there is one and may not be.
@@ -125,12 +128,18 @@ fn private_hint(data: &[u8]) -> Option<IpAddr> {
     while let Some(([k0, k1, l0, l1], after)) = rest.split_first_chunk::<4>() {
         let (value, after) = after.split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))?;
         let found = match u16::from_be_bytes([*k0, *k1]) {
-            IPV4_HINT => {
-                value.as_chunks::<4>().0.iter().map(|ip| IpAddr::from(*ip)).find(|ip| is_private(*ip))
-            }
-            IPV6_HINT => {
-                value.as_chunks::<16>().0.iter().map(|ip| IpAddr::from(*ip)).find(|ip| is_private(*ip))
-            }
+            IPV4_HINT => value
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|ip| IpAddr::from(*ip))
+                .find(|ip| is_private(*ip)),
+            IPV6_HINT => value
+                .as_chunks::<16>()
+                .0
+                .iter()
+                .map(|ip| IpAddr::from(*ip))
+                .find(|ip| is_private(*ip)),
             _ => None,
         };
         if found.is_some() {
@@ -162,7 +171,9 @@ fn is_private_v4(ip: Ipv4Addr) -> bool {
 
 fn is_private_v6(ip: Ipv6Addr) -> bool {
     let [s0, s1, s2, s3, s4, s5, s6, s7] = ip.segments();
-    let v4 = |high: u16, low: u16| is_private_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
+    let v4 = |high: u16, low: u16| {
+        is_private_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+    };
     match [s0, s1, s2, s3, s4, s5] {
         // ::, ::1, addresses of IPv4 in the old form, and in the form of sockets (RFC 4291 §2.5.5).
         [0, 0, 0, 0, 0, 0 | 0xffff] => v4(s6, s7),

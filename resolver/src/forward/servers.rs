@@ -65,7 +65,10 @@ impl Servers {
 
     /// The first of [`Servers::in_order`].
     pub fn fastest<'a>(&self, servers: &'a [Target], now: Duration) -> Option<&'a Target> {
-        servers.iter().filter(|server| !self.leads_back(server)).min_by_key(|server| self.rank(server, now))
+        servers
+            .iter()
+            .filter(|server| !self.leads_back(server))
+            .min_by_key(|server| self.rank(server, now))
     }
 
     fn rank(&self, server: &Target, now: Duration) -> (bool, Duration) {
@@ -247,7 +250,10 @@ mod tests {
         assert!(servers.take_test(&server(1), ms(0)));
         servers.slow(&server(1), ms(400), ms(1));
         assert!(!servers.take_test(&server(1), ms(1)), "it was tested a moment ago");
-        assert!(servers.found(&server(1), true) && !servers.found(&server(1), true), "news only once");
+        assert!(
+            servers.found(&server(1), true) && !servers.found(&server(1), true),
+            "news only once"
+        );
         assert_eq!(servers.in_order(&both, ms(2)), [server(2)]);
         assert_eq!(servers.fastest(&both[..1], ms(2)), None);
         assert!(servers.take_test(&server(1), TEST_AGAIN), "it may be another by now");

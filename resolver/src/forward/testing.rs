@@ -54,7 +54,10 @@ pub fn upstream(data: &[u8]) {
     assert_eq!(reply[..2], query.bytes()[..2], "the id");
     let end = HEADER + asked.len();
     assert!(reply[HEADER..end].eq_ignore_ascii_case(&asked), "the question");
-    assert!(!udp || reply[HEADER..end] == *query.question(), "its case, where anybody could have sent it");
+    assert!(
+        !udp || reply[HEADER..end] == *query.question(),
+        "its case, where anybody could have sent it"
+    );
     let replied = Replied { message: reply, sent: query.question().to_vec(), manners };
     // Only what loses an OPT from its middle can grow too long.
     let Ok((packet, answer)) = replied.read(near, true) else { return };

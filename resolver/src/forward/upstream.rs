@@ -122,7 +122,8 @@ impl Upstream {
         let (Upstream::Plain(asked) | Upstream::Tcp(asked)) = self else { return false };
         listen.iter().any(|own| {
             own.port() == asked.port()
-                && (own.ip() == asked.ip() || (own.ip().is_unspecified() && asked.ip().is_loopback()))
+                && (own.ip() == asked.ip()
+                    || (own.ip().is_unspecified() && asked.ip().is_loopback()))
         })
     }
 
@@ -191,10 +192,9 @@ fn secure(
     let own: Option<IpAddr> = host.parse().ok();
     addresses.extend(own.map(|ip| SocketAddr::new(ip, port)));
     for text in &options.bootstrap {
-        let ip: IpAddr = text
-            .trim()
-            .parse()
-            .map_err(|_| error(format!("has the bootstrap address '{text}', which is not an IP address")))?;
+        let ip: IpAddr = text.trim().parse().map_err(|_| {
+            error(format!("has the bootstrap address '{text}', which is not an IP address"))
+        })?;
         addresses.push(SocketAddr::new(ip, port));
     }
     addresses.dedup();
@@ -209,13 +209,17 @@ fn secure(
     }
     let name = name.unwrap_or(&host).to_ascii_lowercase();
     if ServerName::try_from(name.as_str()).is_err() {
-        return Err(error(format!("has '{name}' for the name in its certificate, which is no name")));
+        return Err(error(format!(
+            "has '{name}' for the name in its certificate, which is no name"
+        )));
     }
     let path = match (protocol, path) {
         (Protocol::Https, "" | "/") => DOH_PATH.to_owned(),
         (Protocol::Https, path) => path.to_owned(),
         (_, "" | "/") => String::new(),
-        (_, path) => return Err(error(format!("has the path '{path}', which only https:// can have"))),
+        (_, path) => {
+            return Err(error(format!("has the path '{path}', which only https:// can have")));
+        }
     };
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(error("has a path with characters that no URL has"));
@@ -250,12 +254,15 @@ impl Options {
     fn read(&mut self, query: &str) -> Result<(), UpstreamError> {
         for part in query.split('&').filter(|part| !part.is_empty()) {
             match part.split_once('=') {
-                Some(("bootstrap", list)) => self.bootstrap.extend(list.split(',').map(str::to_owned)),
+                Some(("bootstrap", list)) => {
+                    self.bootstrap.extend(list.split(',').map(str::to_owned))
+                }
                 Some(("ca", file)) => self.ca = Some(file.into()),
                 Some(("pin", list)) => self.pins.extend(list.split(',').map(str::to_owned)),
                 _ => {
-                    let why =
-                        format!("has '{part}' behind ?: there are bootstrap=IP,IP, ca=FILE and pin=HEX");
+                    let why = format!(
+                        "has '{part}' behind ?: there are bootstrap=IP,IP, ca=FILE and pin=HEX"
+                    );
                     return Err(error(why));
                 }
             }
@@ -275,7 +282,9 @@ impl Options {
             (Some(_), [_, ..]) => Err(error("has both ca and pin: one of them says whom to trust")),
             (Some(file), []) => Ok(Trust::Authorities(file.clone())),
             (None, []) => Ok(Trust::System),
-            (None, pins) => pins.iter().map(|pin| read_pin(pin)).collect::<Result<_, _>>().map(Trust::Pins),
+            (None, pins) => {
+                pins.iter().map(|pin| read_pin(pin)).collect::<Result<_, _>>().map(Trust::Pins)
+            }
         }
     }
 }
@@ -283,8 +292,9 @@ impl Options {
 fn read_pin(text: &str) -> Result<[u8; 32], UpstreamError> {
     let mut pin = [0; 32];
     let digits = text.replace(':', "");
-    hex::decode_to_slice(digits, &mut pin)
-        .map_err(|_| error(format!("has the pin '{text}', which is not the 64 digits of a SHA-256")))?;
+    hex::decode_to_slice(digits, &mut pin).map_err(|_| {
+        error(format!("has the pin '{text}', which is not the 64 digits of a SHA-256"))
+    })?;
     Ok(pin)
 }
 
@@ -342,7 +352,10 @@ mod tests {
             ("tls://2620:fe::fe#dns.quad9.net", "tls://[2620:fe::fe]:853#dns.quad9.net"),
             ("TLS://[2620:fe::fe]", "tls://[2620:fe::fe]:853#2620:fe::fe"),
             ("tls://9.9.9.9:8853#dns.quad9.net", "tls://9.9.9.9:8853#dns.quad9.net"),
-            ("tls://dns.quad9.net?bootstrap=9.9.9.9,2620:fe::fe", "tls://9.9.9.9:853#dns.quad9.net"),
+            (
+                "tls://dns.quad9.net?bootstrap=9.9.9.9,2620:fe::fe",
+                "tls://9.9.9.9:853#dns.quad9.net",
+            ),
             ("https://9.9.9.9", "https://9.9.9.9:443/dns-query"),
             (
                 "https://dns.example:8443/a/b{?dns}?bootstrap=192.0.2.1",

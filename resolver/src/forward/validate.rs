@@ -24,7 +24,9 @@ use super::zones::Zone;
 use super::{ForwardZone, Legacy};
 use crate::cache::wire::{Malformed, Packet, rcode};
 use crate::cache::{Answer, Hit, Key, Kind, NO_REPLY, lifetime};
-use crate::dnssec::{Anchors, Ask, Counts, Judged, Name, Session, Step, Validator, Verdict, rewrite};
+use crate::dnssec::{
+    Anchors, Ask, Counts, Judged, Name, Session, Step, Validator, Verdict, rewrite,
+};
 use crate::ede::Ede;
 use crate::notes::{carry, note};
 
@@ -70,7 +72,11 @@ pub enum Plain {
 /// What is asked of those who pass DNSSEC on: with DO, and with CD so that they leave the judgement to us (RFC 6840 §5.9). Who
 /// asks with CD gets what it asked for.
 pub fn proving(asking: Asking) -> Asking {
-    Asking { dnssec_ok: asking.dnssec_ok || !asking.checking_disabled, checking_disabled: true, ..asking }
+    Asking {
+        dnssec_ok: asking.dnssec_ok || !asking.checking_disabled,
+        checking_disabled: true,
+        ..asking
+    }
 }
 
 /// Which answers to the questions of one zone are validated.
@@ -184,7 +190,8 @@ impl Validation {
             Wish::WherePassed => {}
         }
         let seen = |target: &Target| all.get(target).map(|seen| (&seen.state, seen.again));
-        let passed = |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Validates, _)));
+        let passed =
+            |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Validates, _)));
         let due = |target: &Target| match seen(target) {
             None => true,
             Some((UpstreamDnssec::Validates, _)) => false,
@@ -209,7 +216,8 @@ impl Validation {
     fn take_probe(&self, target: &Target, now: Duration) -> bool {
         let mut all = self.lock();
         if let Some(seen) = all.get_mut(target) {
-            let due = seen.state != UpstreamDnssec::Validates && seen.again.is_some_and(|again| again <= now);
+            let due = seen.state != UpstreamDnssec::Validates
+                && seen.again.is_some_and(|again| again <= now);
             if due {
                 seen.again = None;
             }
@@ -218,7 +226,10 @@ impl Validation {
         if all.len() >= MAX_KNOWN {
             return false;
         }
-        all.insert(target.clone(), Seen { state: UpstreamDnssec::Unknown, again: None, sure: false });
+        all.insert(
+            target.clone(),
+            Seen { state: UpstreamDnssec::Unknown, again: None, sure: false },
+        );
         true
     }
 
@@ -229,7 +240,8 @@ impl Validation {
             all.get(target).is_some_and(|seen| seen.state == *state)
         };
         let waiting = targets.iter().any(|target| {
-            all.get(target).is_some_and(|seen| seen.state == UpstreamDnssec::Unknown && seen.again.is_none())
+            all.get(target)
+                .is_some_and(|seen| seen.state == UpstreamDnssec::Unknown && seen.again.is_none())
         });
         let (passing, others) =
             targets.iter().cloned().partition(|target| is(target, &UpstreamDnssec::Validates));
@@ -298,8 +310,10 @@ impl Desk {
                     Ok(()) => (UpstreamDnssec::Validates, true),
                     // A clock is wrong for a while after the start of many a machine.
                     Err(ede) => {
-                        let in_time =
-                            !matches!(ede.code, Ede::SIGNATURE_EXPIRED | Ede::SIGNATURE_NOT_YET_VALID);
+                        let in_time = !matches!(
+                            ede.code,
+                            Ede::SIGNATURE_EXPIRED | Ede::SIGNATURE_NOT_YET_VALID
+                        );
                         (UpstreamDnssec::Strips(ede.text), in_time)
                     }
                 }
@@ -307,7 +321,10 @@ impl Desk {
             // It may have no network yet.
             Ok(won) => {
                 let code = won.answer.rcode();
-                (UpstreamDnssec::Strips(format!("it answers with RCODE {code}")), code != rcode::SERVFAIL)
+                (
+                    UpstreamDnssec::Strips(format!("it answers with RCODE {code}")),
+                    code != rcode::SERVFAIL,
+                )
             }
             Err(_) => (UpstreamDnssec::Unknown, false),
         };
@@ -342,14 +359,17 @@ impl Desk {
         let (passing, others) = self.who_passes(job).await;
         if passing.is_empty() {
             note("dnssec", || {
-                "no upstream passes on what validation takes: what they say is taken as it is".into()
+                "no upstream passes on what validation takes: what they say is taken as it is"
+                    .into()
             });
         }
         if !passing.is_empty() {
             let asking = proving(job.asking);
             let asked = Job { servers: passing, asking, believes_ad: false, ..job.clone() };
             match self.race.run(&asked).await {
-                Ok(won) if job.asking.checking_disabled || !is_final(won.answer.rcode()) => return Ok(won),
+                Ok(won) if job.asking.checking_disabled || !is_final(won.answer.rcode()) => {
+                    return Ok(won);
+                }
                 Ok(won) => return Ok(self.judged(job, won).await),
                 Err(error) if others.is_empty() => return Err(error),
                 Err(_) => {
@@ -372,9 +392,12 @@ impl Desk {
         let judging = self.judge(won.answer.wire());
         let judged = match tokio::time::timeout(self.race.timeout, judging).await {
             Ok(Ok(judged)) => judged,
-            Ok(Err(malformed)) => Judged::of(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0))),
+            Ok(Err(malformed)) => {
+                Judged::of(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
+            }
             Err(_) => {
-                let why = "DNSSEC: the keys that it takes to validate the answer did not come in time";
+                let why =
+                    "DNSSEC: the keys that it takes to validate the answer did not come in time";
                 Judged::of(Verdict::Undecided(Ede::new(Ede::NO_REACHABLE_AUTHORITY, why)))
             }
         };
@@ -404,7 +427,10 @@ impl Desk {
                     }
                     while let Some(heard) = under_way.join_next().await {
                         let Ok((ask, heard)) = heard else { continue };
-                        session.heard(ask, heard.as_ref().map(|answer| answer.wire()).map_err(Ede::clone));
+                        session.heard(
+                            ask,
+                            heard.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
+                        );
                     }
                 }
             }
@@ -419,7 +445,8 @@ impl Desk {
         let zone = self.zones.of(parent.as_ref().unwrap_or(name).wire());
         let job = self.job_for(name, *rtype, zone.targets().to_vec());
         let key = Key::new(&job.question, true, true, zone.scope());
-        let failed = |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
+        let failed =
+            |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
         match self.cache.get(&key, self.race.clock.now()) {
             Some(Hit::Answer(answer, ..)) => {
                 note("dnssec", || format!("{} is kept", asked(&ask)));
@@ -478,8 +505,11 @@ pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Judged) -> Opt
         Verdict::Bogus(_) => Some((Kind::Negative, BOGUS)),
         Verdict::Undecided(_) => Some((Kind::Negative, NO_REPLY)),
         Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
-            let most =
-                judged.ttls.values().min().map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
+            let most = judged
+                .ttls
+                .values()
+                .min()
+                .map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
             (kind, race.bounded(&answer, life).min(most.max(Duration::from_secs(1))))
         }),
     };

@@ -51,7 +51,10 @@ impl Zone {
     fn has(&self, name: &[u8]) -> bool {
         let mut at = 0;
         while let Some(&length) = name.get(at) {
-            if name.get(at..at + self.name.len()).is_some_and(|tail| tail.eq_ignore_ascii_case(&self.name)) {
+            if name
+                .get(at..at + self.name.len())
+                .is_some_and(|tail| tail.eq_ignore_ascii_case(&self.name))
+            {
                 return true;
             }
             if length == 0 {
@@ -102,7 +105,8 @@ impl Zones {
     /// The zones with upstreams of their own that others do not have, or not with the same upstreams.
     pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Zone> {
         let shown = |zone: &Zone| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
-        let same = move |one: &Zone, other: &Zone| one.name == other.name && shown(one) == shown(other);
+        let same =
+            move |one: &Zone, other: &Zone| one.name == other.name && shown(one) == shown(other);
         let own = self.0.iter().filter(|zone| !zone.is_rest());
         own.filter(move |zone| !others.0.iter().any(|other| same(zone, other)))
     }
@@ -116,8 +120,11 @@ mod tests {
     #[test]
     fn the_longest_zone_has_it() {
         let zone = |text: &str| Zone::new(name(text), Vec::new(), Wish::None);
-        let zones =
-            Zones::new(vec![zone("Example"), zone("corp.example"), zone("lab")], Vec::new(), Wish::None);
+        let zones = Zones::new(
+            vec![zone("Example"), zone("corp.example"), zone("lab")],
+            Vec::new(),
+            Wish::None,
+        );
         for (asked, expected) in [
             ("www.corp.example", "corp.example"),
             ("CORP.Example", "corp.example"),

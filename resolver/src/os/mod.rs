@@ -42,14 +42,16 @@ pub fn system_dns_from(path: &Path) -> Result<SystemDns, OsError> {
         std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let text =
-        read().map_err(|error| OsError { path: path.display().to_string(), error: error.to_string() })?;
+    let text = read()
+        .map_err(|error| OsError { path: path.display().to_string(), error: error.to_string() })?;
     Ok(parse(&text, interface_index))
 }
 
 /// The system does not tell its DNS servers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("can't read the system's DNS servers from {path}: {error}; name them with --upstream IP[:PORT]")]
+#[error(
+    "can't read the system's DNS servers from {path}: {error}; name them with --upstream IP[:PORT]"
+)]
 pub struct OsError {
     /// The file that was to be read.
     pub path: String,

@@ -75,13 +75,20 @@ pub fn parse(text: &str, interface_index: impl Fn(&str) -> Option<u32>) -> Syste
     dns
 }
 
-fn read_address(value: &str, interface_index: &impl Fn(&str) -> Option<u32>) -> Result<SocketAddr, Why> {
+fn read_address(
+    value: &str,
+    interface_index: &impl Fn(&str) -> Option<u32>,
+) -> Result<SocketAddr, Why> {
     let Some((address, interface)) = value.split_once('%') else {
         let ip: IpAddr = value.parse().map_err(|_| Why::NotAnAddress)?;
         return Ok(SocketAddr::new(ip, DNS_PORT));
     };
     let ip: Ipv6Addr = address.parse().map_err(|_| Why::NotAnAddress)?;
-    let index = interface.parse().ok().or_else(|| interface_index(interface)).ok_or(Why::NoSuchInterface)?;
+    let index = interface
+        .parse()
+        .ok()
+        .or_else(|| interface_index(interface))
+        .ok_or(Why::NoSuchInterface)?;
     Ok(SocketAddrV6::new(ip, DNS_PORT, 0, index).into())
 }
 
@@ -109,7 +116,8 @@ mod tests {
 
     #[test]
     fn keeps_the_scope_of_link_local_addresses() {
-        let dns = read("nameserver fe80::1%eth0\nnameserver fe80::1%12\nnameserver fe80::2%wlan9\n");
+        let dns =
+            read("nameserver fe80::1%eth0\nnameserver fe80::1%12\nnameserver fe80::2%wlan9\n");
         assert_eq!(dns.servers, [v6("fe80::1", 7), v6("fe80::1", 12)]);
         let skipped = Skipped { line: 3, value: "fe80::2%wlan9".into(), why: Why::NoSuchInterface };
         assert_eq!(dns.skipped, [skipped]);

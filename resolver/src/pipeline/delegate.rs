@@ -40,14 +40,18 @@ impl Pipeline {
     ) -> Step {
         // A signed zone is signed under one name, and signatures do not survive another: it is asked for as the client asks.
         let moved = cut.ds.is_empty();
-        let (asked, at) = if moved { (zone.to_root(name), cut.zone) } else { (name.clone(), cut.at) };
+        let (asked, at) =
+            if moved { (zone.to_root(name), cut.zone) } else { (name.clone(), cut.at) };
         let (mut below, mut servers) = (at, cut.servers);
         for _ in 0..=MAX_REFERRALS {
             let addresses = self.reachable(servers, steps).await;
             if addresses.is_empty() {
                 let why = format!("no server of {below} has an address that may be asked");
-                return Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NO_REACHABLE_AUTHORITY, why))
-                    .into();
+                return Answer::failure(
+                    ResponseCode::ServFail,
+                    Ede::new(Ede::NO_REACHABLE_AUTHORITY, why),
+                )
+                .into();
             }
             note("delegated", || {
                 format!(
@@ -55,19 +59,32 @@ impl Pipeline {
                     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
                 )
             });
-            let reply = match self.legacy.ask(&addresses, &legacy_question(question, &asked)).await {
+            let reply = match self.legacy.ask(&addresses, &legacy_question(question, &asked)).await
+            {
                 Ok(reply) => reply.message,
                 Err(error) => return failed(&error).into(),
             };
             if !moved && reply.metadata.response_code == ResponseCode::Refused {
-                let why =
-                    format!("the servers of {below}, which has a DS, refuse to answer for it by this name");
-                return Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NO_REACHABLE_AUTHORITY, why))
-                    .into();
+                let why = format!(
+                    "the servers of {below}, which has a DS, refuse to answer for it by this name"
+                );
+                return Answer::failure(
+                    ResponseCode::ServFail,
+                    Ede::new(Ede::NO_REACHABLE_AUTHORITY, why),
+                )
+                .into();
             }
             match referral(&reply, &below, &asked) {
                 Some((deeper, named)) => (below, servers) = (deeper, named),
-                None => return given_on(reply, &below, &asked, question.qtype, Some(zone).filter(|_| moved)),
+                None => {
+                    return given_on(
+                        reply,
+                        &below,
+                        &asked,
+                        question.qtype,
+                        Some(zone).filter(|_| moved),
+                    );
+                }
             }
         }
         let why = format!("{name} is referred on more than {MAX_REFERRALS} times");
@@ -92,7 +109,10 @@ impl Pipeline {
             );
         }
         addresses.truncate(MAX_SERVERS);
-        addresses.into_iter().map(|address| SocketAddr::new(address, self.delegation.port)).collect()
+        addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, self.delegation.port))
+            .collect()
     }
 
     /// Whether packets may be sent there only because the records of a name say so.
@@ -124,16 +144,27 @@ fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<Na
     let mut servers = Vec::new();
     for record in reply.authorities.iter().filter(closer).filter(|record| record.name == zone) {
         let RData::NS(server) = &record.data else { continue };
-        let glue =
-            reply.additionals.iter().filter(|record| below.zone_of(&server.0) && record.name == server.0);
-        servers.push(NameServer { name: server.0.clone(), addresses: glue.filter_map(address).collect() });
+        let glue = reply
+            .additionals
+            .iter()
+            .filter(|record| below.zone_of(&server.0) && record.name == server.0);
+        servers.push(NameServer {
+            name: server.0.clone(),
+            addresses: glue.filter_map(address).collect(),
+        });
     }
     Some((zone, servers))
 }
 
 /// The reply as an answer of ours: what lies in the delegated zone, its names as they are at the mount of `moved`, if they are
 /// to be moved there.
-fn given_on(reply: Message, below: &Name, asked: &Name, qtype: RecordType, moved: Option<&Mounted>) -> Step {
+fn given_on(
+    reply: Message,
+    below: &Name,
+    asked: &Name,
+    qtype: RecordType,
+    moved: Option<&Mounted>,
+) -> Step {
     let inside = |record: &Record| below.zone_of(&record.name);
     let answer = Answer {
         rcode: reply.metadata.response_code,
@@ -144,8 +175,9 @@ fn given_on(reply: Message, below: &Name, asked: &Name, qtype: RecordType, moved
     };
     let mut step = follow(answer, asked, qtype, |name| below.zone_of(name));
     let Some(zone) = moved else { return step };
-    let moved =
-        |records: Vec<Record>| records.into_iter().filter_map(|record| zone.from_root(record)).collect();
+    let moved = |records: Vec<Record>| {
+        records.into_iter().filter_map(|record| zone.from_root(record)).collect()
+    };
     step.answer.answers = moved(step.answer.answers);
     step.answer.authorities = moved(step.answer.authorities);
     step.answer.additionals = moved(step.answer.additionals);
@@ -159,7 +191,9 @@ pub(super) fn address(record: &Record) -> Option<IpAddr> {
         RData::A(address) => Some(address.0.into()),
         RData::AAAA(address) => Some(address.0.into()),
         // Records of the chain are carried as bytes.
-        RData::Unknown { code: RecordType::A | RecordType::AAAA, rdata } => wire::address(&rdata.anything),
+        RData::Unknown { code: RecordType::A | RecordType::AAAA, rdata } => {
+            wire::address(&rdata.anything)
+        }
         _ => None,
     }
 }

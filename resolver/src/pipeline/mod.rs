@@ -14,7 +14,7 @@ use hickory_proto::{
     op::ResponseCode,
     rr::{DNSClass, Name, Record, RecordType},
 };
-use namechain::types::Name as ChainName;
+use namechain_core::types::Name as ChainName;
 
 use crate::{
     answer::{Answer, alt_soa},
@@ -186,7 +186,9 @@ impl Pipeline {
     /// The same in words, for a trace.
     fn whose(&self, name: &Name, route: &Route) -> String {
         match route {
-            Route::Special(_) => format!("{name} is a special-use name: answered here, asked of nobody"),
+            Route::Special(_) => {
+                format!("{name} is a special-use name: answered here, asked of nobody")
+            }
             Route::MountPoint => format!("{name} is where the names of the chain stand"),
             Route::NoSuchName => {
                 format!("{name} is below namechain.alt., with a label that no name can have")
@@ -209,7 +211,12 @@ impl Pipeline {
     }
 
     /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
-    async fn chain(&self, place: Place<'_>, steps: &mut u8, grounds: &mut Option<Vec<Ground>>) -> Step {
+    async fn chain(
+        &self,
+        place: Place<'_>,
+        steps: &mut u8,
+        grounds: &mut Option<Vec<Ground>>,
+    ) -> Step {
         let Place { question, name, label, mount, form } = place;
         let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
             match (grounds.as_mut(), ground) {
@@ -231,7 +238,8 @@ impl Pipeline {
             (Ok(Standing::Lapsed(zone, why)), _) => {
                 let soa = Mounted::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
-                return Answer { ede, ..form.nothing(mount, question, name, Denial::Name, soa) }.into();
+                return Answer { ede, ..form.nothing(mount, question, name, Denial::Name, soa) }
+                    .into();
             }
             (Err(error), _) => {
                 *grounds = None;
@@ -266,9 +274,11 @@ impl Pipeline {
     async fn legacy(&self, question: &Question, name: &Name) -> Step {
         if !question.recursion_desired {
             let why = "not a name of the chain, and the question is not to ask others";
-            return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why)).into();
+            return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why))
+                .into();
         }
-        let (reply, ede, origin) = match self.legacy.resolve(&legacy_question(question, name)).await {
+        let (reply, ede, origin) = match self.legacy.resolve(&legacy_question(question, name)).await
+        {
             Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
             Err(error) => {
                 note("legacy", || format!("no answer: {error}"));
@@ -351,14 +361,21 @@ fn legacy_question(question: &Question, name: &Name) -> LegacyQuestion {
 
 /// Keeps of an answer what its giver may say: the aliases from `name` on as long as they lead to names for which
 /// `believed` says so. The first that leads elsewhere, or of which nothing more is said, is where the rest is.
-fn follow(mut answer: Answer, name: &Name, qtype: RecordType, believed: impl Fn(&Name) -> bool) -> Step {
+fn follow(
+    mut answer: Answer,
+    name: &Name,
+    qtype: RecordType,
+    believed: impl Fn(&Name) -> bool,
+) -> Step {
     if matches!(qtype, RecordType::CNAME | RecordType::ANY) {
         return answer.into();
     }
     let mut at = name.clone();
     // Every record is an alias at most once.
     for _ in 0..answer.answers.len() {
-        let Some(target) = answer.answers.iter().find_map(|record| alias(record, &at)) else { break };
+        let Some(target) = answer.answers.iter().find_map(|record| alias(record, &at)) else {
+            break;
+        };
         at = target;
         if !believed(&at) {
             answer.answers.retain(|record| believed(&record.name));
@@ -389,7 +406,8 @@ pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Legacy) -> bool {
         ..Answer::default()
     };
     let believed = |target: &Name| {
-        legacy.same_zone(&name, target) && (legacy.has_zone(target) || route(target, mounts) == Route::Legacy)
+        legacy.same_zone(&name, target)
+            && (legacy.has_zone(target) || route(target, mounts) == Route::Legacy)
     };
     let step = follow(answer, &name, qtype, believed);
     step.next.is_none() && step.answer.answers.len() == count

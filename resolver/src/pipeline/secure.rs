@@ -99,7 +99,8 @@ impl<'p> Form<'p> {
         }
         let (authentic, signed) = (self.authentic, signing.period().number());
         let ttl = soa.ttl;
-        let proof = signing.deny(name, &denial, ttl).and_then(|nsec| Ok((signing.sign(vec![soa])?, nsec)));
+        let proof =
+            signing.deny(name, &denial, ttl).and_then(|nsec| Ok((signing.sign(vec![soa])?, nsec)));
         let (mut authorities, nsec) = match proof {
             Ok(proof) => proof,
             Err(error) => return unsigned(&error),
@@ -137,7 +138,9 @@ impl<'p> Form<'p> {
 fn sign(signing: Signing<'_>, mut records: Vec<Record>) -> Result<Vec<Record>, SignError> {
     let is_dname = |record: &Record| record.record_type() == RecordType::from(39);
     let made = match records.as_slice() {
-        [first, .., last] if is_dname(first) && last.record_type() == RecordType::CNAME => records.pop(),
+        [first, .., last] if is_dname(first) && last.record_type() == RecordType::CNAME => {
+            records.pop()
+        }
         _ => None,
     };
     let mut signed = signing.sign(records)?;
@@ -148,7 +151,10 @@ fn sign(signing: Signing<'_>, mut records: Vec<Record>) -> Result<Vec<Record>, S
 /// An answer without its signatures would be taken for a forgery.
 fn unsigned(error: &SignError) -> Answer {
     tracing::error!(%error, "an answer could not be signed");
-    Answer::failure(ResponseCode::ServFail, Ede::new(Ede::OTHER, format!("it could not be signed: {error}")))
+    Answer::failure(
+        ResponseCode::ServFail,
+        Ede::new(Ede::OTHER, format!("it could not be signed: {error}")),
+    )
 }
 
 /// Whether a record belongs to the proof that an alias, or that what stands for a wildcard, is what is there.

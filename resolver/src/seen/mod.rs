@@ -209,7 +209,14 @@ impl Seen {
             let name = wire::to_name(name).unwrap_or_else(Name::root);
             let rtype = rest.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
             let question = format!("{name} {}", hickory_proto::rr::RecordType::from(rtype));
-            self.write(Transport::Udp, address, &question, origin, outcome, took.unwrap_or_default());
+            self.write(
+                Transport::Udp,
+                address,
+                &question,
+                origin,
+                outcome,
+                took.unwrap_or_default(),
+            );
         }
     }
 
@@ -260,8 +267,9 @@ mod tests {
         message.metadata.response_code = ResponseCode::NXDomain;
         seen.answered(client, &[], Origin::Special, &message, Duration::from_millis(3));
         let fast = seen.another_tally();
-        let reply =
-            |flags: u8, rcode: u8, answers: u8| [0, 1, 0x80 | flags, 0x80 | rcode, 0, 1, 0, answers, 0, 0];
+        let reply = |flags: u8, rcode: u8, answers: u8| {
+            [0, 1, 0x80 | flags, 0x80 | rcode, 0, 1, 0, answers, 0, 0]
+        };
         let question = b"\x01a\0\0\x01\0\x01";
         for (reply, origin, took) in [
             (reply(0, 0, 2), Origin::LegacyKept, None),

@@ -14,8 +14,9 @@ const ORIGINS: usize = Origin::ALL.len();
 const OUTCOMES: usize = Outcome::ALL.len();
 
 /// The bounds of the buckets in which latencies are counted, in microseconds.
-pub const BUCKETS: [u64; 12] =
-    [100, 500, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 4_000_000];
+pub const BUCKETS: [u64; 12] = [
+    100, 500, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 4_000_000,
+];
 /// The routes whose latencies are told apart.
 const ROUTES: [&str; 4] = ["none", "special", "chain", "legacy"];
 
@@ -99,7 +100,8 @@ impl Tally {
             .flat_map(move |transport| {
                 Origin::ALL.into_iter().flat_map(move |origin| {
                     Outcome::ALL.into_iter().map(move |(outcome, _)| {
-                        let count = &self.answers[transport as usize][origin as usize][outcome as usize];
+                        let count =
+                            &self.answers[transport as usize][origin as usize][outcome as usize];
                         (transport, origin, outcome, count.load(Relaxed))
                     })
                 })

@@ -55,7 +55,8 @@ fn labels(owner: &Name) -> u8 {
 /// none of them twice (RFC 4034 §3.1.8.1, §6.3). `None` if one's data can't be written, or there is none.
 pub fn signed_data(prefix: &[u8], set: &[Record]) -> Option<Vec<u8>> {
     let first = set.first()?;
-    let mut all = set.iter().map(|record| canonical_rdata(&record.data)).collect::<Option<Vec<_>>>()?;
+    let mut all =
+        set.iter().map(|record| canonical_rdata(&record.data)).collect::<Option<Vec<_>>>()?;
     all.sort_unstable();
     all.dedup();
     let owner = wire::from_labels(first.name.iter());
@@ -114,8 +115,8 @@ mod tests {
     /// RFC 4034 §6.3: by the data as bytes, the shorter first, nothing twice.
     #[test]
     fn records_are_put_in_order() {
-        let set =
-            [&b"\x02b\0"[..], b"\x01", b"\x01\0", b"", b"\xff", b"\x01"].map(|data| record("a.", 99, data));
+        let set = [&b"\x02b\0"[..], b"\x01", b"\x01\0", b"", b"\xff", b"\x01"]
+            .map(|data| record("a.", 99, data));
         assert_eq!(data(&set), [&b""[..], b"\x01", b"\x01\0", b"\x02b\0", b"\xff"]);
     }
 
@@ -146,9 +147,13 @@ mod tests {
     /// RFC 4034 §3.1.3.
     #[test]
     fn labels_are_counted_without_a_star_in_front() {
-        for (owner, count) in
-            [(".", 0), ("a.", 1), ("www.alice.namechain.alt.", 4), ("*.alice.", 1), ("a.*.alice.", 3)]
-        {
+        for (owner, count) in [
+            (".", 0),
+            ("a.", 1),
+            ("www.alice.namechain.alt.", 4),
+            ("*.alice.", 1),
+            ("a.*.alice.", 3),
+        ] {
             assert_eq!(labels(&name(owner)), count, "{owner}");
         }
     }

@@ -99,7 +99,9 @@ mod tests {
 
     fn nsec(name: &str, denial: &Denial) -> Vec<u8> {
         let record = denial.nsec(&Name::from_ascii(name).unwrap(), 30);
-        let RData::Unknown { code: RecordType::NSEC, rdata } = record.data else { panic!("{record}") };
+        let RData::Unknown { code: RecordType::NSEC, rdata } = record.data else {
+            panic!("{record}")
+        };
         rdata.anything
     }
 
@@ -121,7 +123,8 @@ mod tests {
     /// The example of RFC 4034 §4.3: A MX RRSIG NSEC TYPE1234.
     #[test]
     fn types_of_later_windows() {
-        let expected = [&b"\x00\x06\x40\x01\x00\x00\x00\x03\x04\x1b"[..], &[0; 26], b"\x20"].concat();
+        let expected =
+            [&b"\x00\x06\x40\x01\x00\x00\x00\x03\x04\x1b"[..], &[0; 26], b"\x20"].concat();
         assert_eq!(bitmap(vec![1234, 1, 46, 15, 47, 1]), expected);
         assert_eq!(bitmap(vec![65_535]), [&[255, 32][..], &[0; 31], &[1]].concat());
         assert_eq!(bitmap(vec![256, 255]), [&[0, 32][..], &[0; 31], &[1], &[1, 1, 0x80]].concat());
@@ -130,15 +133,18 @@ mod tests {
     /// What is below a cut is not ours to deny.
     #[test]
     fn the_record_at_a_cut_covers_nothing_below_it() {
-        assert!(nsec("alice.alt.", &Denial::Data(vec![NS])).starts_with(b"\x06alice\0\x03alt\0\0\x06"));
+        assert!(
+            nsec("alice.alt.", &Denial::Data(vec![NS])).starts_with(b"\x06alice\0\x03alt\0\0\x06")
+        );
         assert!(nsec("alt.", &Denial::Data(vec![NS, SOA])).starts_with(b"\x01\0\x03alt\0"));
     }
 
     #[test]
     fn the_next_name() {
         let label = |byte: u8, len: usize| [&[len as u8][..], &vec![byte; len]].concat();
-        let long =
-            |byte| [label(byte, 63), label(b'a', 63), label(b'a', 63), label(b'a', 61), vec![0]].concat();
+        let long = |byte| {
+            [label(byte, 63), label(b'a', 63), label(b'a', 63), label(b'a', 61), vec![0]].concat()
+        };
         let mut bumped = long(b'b');
         bumped[63] = b'c';
         let full = |first: u8| [label(first, 63), b"\x03alt\0".to_vec()].concat();
@@ -158,7 +164,8 @@ mod tests {
             assert!(wire::name_len(&next) == Some(next.len()));
         }
         let all = [vec![0xff; 63], vec![0xff; 63], vec![0xff; 63], vec![0xff; 61]];
-        let last = [all.map(|label| [&[label.len() as u8][..], &label].concat()).concat(), vec![0]].concat();
+        let last = [all.map(|label| [&[label.len() as u8][..], &label].concat()).concat(), vec![0]]
+            .concat();
         // A label of 61 bytes can grow, but for the name, which is as long as can be.
         assert_eq!(successor(&last, false), successor(&last[64 * 3..], true));
     }

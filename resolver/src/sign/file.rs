@@ -73,7 +73,9 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<Key>, SignEr
         return Err(malformed("its DNSKEY line is not that of its key"));
     }
     match algorithm.filter(|asked| *asked != key.algorithm()) {
-        Some(asked) => Err(SignError::Algorithm { path: path.to_owned(), found: key.algorithm(), asked }),
+        Some(asked) => {
+            Err(SignError::Algorithm { path: path.to_owned(), found: key.algorithm(), asked })
+        }
         None => Ok(Some(key)),
     }
 }
@@ -81,14 +83,16 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<Key>, SignEr
 /// Makes a key and its file: whole, or not at all, and never over one that is there.
 fn make(path: &Path, algorithm: Algorithm) -> io::Result<()> {
     let document = Key::generate(algorithm).map_err(io::Error::other)?;
-    let key = Key::from_pkcs8(&document).ok_or_else(|| io::Error::other("the new key can't be read"))?;
+    let key =
+        Key::from_pkcs8(&document).ok_or_else(|| io::Error::other("the new key can't be read"))?;
     let mut text = format!("{ABOUT}{}\n-----BEGIN PRIVATE KEY-----\n", Anchor::of(&key).dnskey);
     for line in BASE64.encode(&document).as_bytes().chunks(PEM_LINE) {
         text.extend(line.iter().map(|byte| char::from(*byte)));
         text.push('\n');
     }
     text.push_str("-----END PRIVATE KEY-----\n");
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let temporary = path.with_extension(format!("new-{}", std::process::id()));
     // Left by one that had our number and did not get to its end.
@@ -130,7 +134,11 @@ mod tests {
             let again = load_or_make(&path, algorithm).unwrap();
             assert_eq!(made.dnskey(), again.dnskey());
             assert!(load_or_make(&path, None).is_ok(), "what it is needs not be said");
-            assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left over");
+            assert_eq!(
+                fs::read_dir(path.parent().unwrap()).unwrap().count(),
+                1,
+                "nothing is left over"
+            );
         }
     }
 
@@ -139,7 +147,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("dnssec.key");
         fs::write(&path, "mine").unwrap();
-        assert_eq!(make(&path, Algorithm::Ed25519).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            make(&path, Algorithm::Ed25519).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
 
@@ -164,7 +175,12 @@ mod tests {
             (cut, 0o600, None, "BEGIN PRIVATE KEY"),
             (&other, 0o600, None, "DNSKEY line"),
             (&"x".repeat(20_000), 0o600, None, "too long"),
-            ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", 0o600, None, "neither"),
+            (
+                "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+                0o600,
+                None,
+                "neither",
+            ),
         ] {
             let said = why(text, mode, algorithm);
             assert!(said.contains(expected), "{said}");

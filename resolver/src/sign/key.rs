@@ -37,7 +37,9 @@ impl Algorithm {
 
     /// The one with this number.
     pub fn of_number(number: u8) -> Option<Self> {
-        [Algorithm::EcdsaP256, Algorithm::Ed25519].into_iter().find(|known| known.number() == number)
+        [Algorithm::EcdsaP256, Algorithm::Ed25519]
+            .into_iter()
+            .find(|known| known.number() == number)
     }
 }
 
@@ -72,7 +74,9 @@ impl Key {
     pub fn generate(algorithm: Algorithm) -> Result<Vec<u8>, SignError> {
         let random = SystemRandom::new();
         let made = match algorithm {
-            Algorithm::EcdsaP256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+            Algorithm::EcdsaP256 => {
+                EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+            }
             Algorithm::Ed25519 => Ed25519KeyPair::generate_pkcs8(&random),
         };
         made.map(|document| document.as_ref().to_vec()).map_err(|_| SignError::Generate)
@@ -123,7 +127,9 @@ impl Key {
     /// The signature of some bytes, 64 bytes for either algorithm.
     pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, SignError> {
         let signature = match &self.pair {
-            Pair::EcdsaP256(pair) => pair.sign(&self.random, bytes).map_err(|_| SignError::Random)?,
+            Pair::EcdsaP256(pair) => {
+                pair.sign(&self.random, bytes).map_err(|_| SignError::Random)?
+            }
             Pair::Ed25519(pair) => pair.sign(bytes),
         };
         Ok(signature.as_ref().to_vec())
@@ -165,7 +171,8 @@ mod tests {
             let public = match algorithm {
                 Algorithm::EcdsaP256 => {
                     let point = [&[4], key.public()].concat();
-                    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(b"bytes", &signature)
+                    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+                        .verify(b"bytes", &signature)
                 }
                 Algorithm::Ed25519 => {
                     UnparsedPublicKey::new(&ED25519, key.public()).verify(b"bytes", &signature)

@@ -51,7 +51,8 @@ impl Streams {
     /// Room for [`MAX_CONNECTIONS`], and for no more than half of the file descriptors that there are: upstreams, the
     /// store and the node's peers need some too.
     pub fn new(descriptors: u64) -> Self {
-        let room = MAX_CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX)).max(1);
+        let room =
+            MAX_CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX)).max(1);
         Streams(Arc::new(Mutex::new(Table::new(room, MAX_HELD_BYTES))))
     }
 
@@ -119,7 +120,9 @@ where
                 // Answers are whole messages: nothing is won by waiting for more.
                 let _ = stream.set_nodelay(true);
                 let client = Client { address: peer.ip().to_canonical(), transport };
-                streams.admit(client, |place| connections.spawn(each(stream, client, place, stop.clone())));
+                streams.admit(client, |place| {
+                    connections.spawn(each(stream, client, place, stop.clone()))
+                });
             }
             // The client went away before it was its turn: that concerns nobody else.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -132,7 +135,9 @@ where
             }
         }
         while connections.try_join_next().is_some() {}
-        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING && connections.join_next().await.is_some() {}
+        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING
+            && connections.join_next().await.is_some()
+        {}
     }
     drop(listener);
     // A connection that is not done by then ends with the set.

@@ -33,7 +33,14 @@ impl Asked {
             _ => Whom::Servers((0..bytes.byte() % 4).map(|_| server(bytes)).collect()),
         };
         let (dnssec_ok, checking_disabled) = (flags & 1 != 0, flags & 2 != 0);
-        Self { labels, qtype: bytes.short(), class: bytes.short(), dnssec_ok, checking_disabled, scope }
+        Self {
+            labels,
+            qtype: bytes.short(),
+            class: bytes.short(),
+            dnssec_ok,
+            checking_disabled,
+            scope,
+        }
     }
 
     /// This one, or another that differs in one thing or in none.
@@ -55,8 +62,11 @@ impl Asked {
                 let flat = other.labels.concat();
                 let at = usize::from(bytes.byte()).min(flat.len());
                 let (front, back) = flat.split_at(at);
-                other.labels =
-                    [front, back].iter().filter(|part| !part.is_empty()).map(|part| part.to_vec()).collect();
+                other.labels = [front, back]
+                    .iter()
+                    .filter(|part| !part.is_empty())
+                    .map(|part| part.to_vec())
+                    .collect();
                 other.labels.iter_mut().for_each(|label| label.truncate(63));
             }
             _ => {
@@ -131,8 +141,7 @@ pub fn key(data: &[u8]) {
     }
     let Some(answer) = answer_to(&one) else { return };
     cache.insert(&a, answer.clone(), Kind::Positive, Duration::from_secs(60), Duration::ZERO);
-    let found =
-        |key| matches!(cache.get(key, Duration::ZERO), Some(Hit::Answer(found, 0, _)) if found == answer);
+    let found = |key| matches!(cache.get(key, Duration::ZERO), Some(Hit::Answer(found, 0, _)) if found == answer);
     assert!(found(&a), "what was kept is there");
     assert_eq!(found(&b), same);
 }

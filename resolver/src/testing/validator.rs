@@ -22,7 +22,8 @@ pub fn validator(data: &[u8]) {
     let Some((&how, mut rest)) = data.split_first() else { return };
     let mut messages: Vec<&[u8]> = Vec::new();
     while let Some((length, after)) = rest.split_first_chunk::<2>() {
-        let (message, after) = after.split_at(usize::from(u16::from_be_bytes(*length)).min(after.len()));
+        let (message, after) =
+            after.split_at(usize::from(u16::from_be_bytes(*length)).min(after.len()));
         messages.push(message);
         rest = after;
     }
@@ -42,7 +43,10 @@ pub fn validator(data: &[u8]) {
                         Packet::parse(message)
                             .is_ok_and(|packet| is_about(&packet, &ask.0.to_string(), ask.1))
                     };
-                    let said = others.iter().find(wanted).or_else(|| next.next().filter(|_| how & 0x40 != 0));
+                    let said = others
+                        .iter()
+                        .find(wanted)
+                        .or_else(|| next.next().filter(|_| how & 0x40 != 0));
                     let said = said.copied().ok_or_else(|| crate::ede::Ede::new(22, "nobody"));
                     session.heard(ask, said);
                 }
@@ -73,8 +77,10 @@ pub fn validator(data: &[u8]) {
 /// Whether a message is for this question.
 fn is_about(packet: &Packet<'_>, name: &str, qtype: u16) -> bool {
     let question = packet.question();
-    let shown =
-        crate::wire::to_name(&question[..question.len() - 4]).map(|name| name.to_lowercase().to_string());
+    let shown = crate::wire::to_name(&question[..question.len() - 4])
+        .map(|name| name.to_lowercase().to_string());
     packet.qtype() == qtype
-        && shown.as_deref().is_some_and(|shown| shown.trim_end_matches('.') == name.trim_end_matches('.'))
+        && shown
+            .as_deref()
+            .is_some_and(|shown| shown.trim_end_matches('.') == name.trim_end_matches('.'))
 }

@@ -6,7 +6,7 @@ use hickory_proto::{
     op::{MessageType, Metadata, OpCode, Query, ResponseCode},
     rr::RecordType,
 };
-use namechain::types::{Name as ChainName, Record, RecordSet};
+use namechain_core::types::{Name as ChainName, Record, RecordSet};
 
 use super::bytes::{Bytes, wire};
 use crate::{
@@ -27,12 +27,18 @@ pub fn zone(data: &[u8]) {
         0 => (Mount::Root, &b"\x05alice\0"[..]),
         _ => (Mount::Alt, &b"\x05alice\x09namechain\x03alt\0"[..]),
     };
-    let questions: Vec<_> = (0..1 + bytes.byte() % 3).map(|_| (bytes.labels(), bytes.short())).collect();
+    let questions: Vec<_> =
+        (0..1 + bytes.byte() % 3).map(|_| (bytes.labels(), bytes.short())).collect();
     let mut records = Vec::new();
     while !bytes.is_empty() && records.len() < 64 {
         let owner = wire(&bytes.labels()).to_ascii_lowercase();
         let rtype = bytes.short();
-        records.push(Record { owner, rtype, ttl: u32::from(bytes.short()), rdata: bytes.some().to_vec() });
+        records.push(Record {
+            owner,
+            rtype,
+            ttl: u32::from(bytes.short()),
+            rdata: bytes.some().to_vec(),
+        });
     }
     // What can't be in the chain does not come here.
     let Ok(set) = RecordSet::new(records) else { return };
@@ -49,7 +55,9 @@ pub fn zone(data: &[u8]) {
             Said::Records(records) => Answer::records(records),
             Said::NoName => Answer::negative(ResponseCode::NXDomain, mounted.soa()),
             Said::NoData(_) => Answer::negative(ResponseCode::NoError, mounted.soa()),
-            Said::TooLong(records) => Answer { rcode: ResponseCode::YXDomain, ..Answer::records(records) },
+            Said::TooLong(records) => {
+                Answer { rcode: ResponseCode::YXDomain, ..Answer::records(records) }
+            }
             Said::Follow(records, _) => {
                 assert!(!records.is_empty(), "an alias is shown");
                 Answer::records(records)
@@ -67,7 +75,8 @@ fn check(answer: Answer, query: Query) {
     let counts = (answer.answers.len(), answer.authorities.len(), answer.additionals.len());
     let negative = answer.answers.is_empty() && answer.authoritative;
     if negative {
-        let soas = answer.authorities.iter().filter(|record| record.record_type() == RecordType::SOA);
+        let soas =
+            answer.authorities.iter().filter(|record| record.record_type() == RecordType::SOA);
         assert_eq!(soas.count(), 1, "what is not there says for how long");
         assert!(matches!(
             answer.rcode,
@@ -77,7 +86,8 @@ fn check(answer: Answer, query: Query) {
     for transport in [Transport::Tcp, Transport::Udp] {
         let client = Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport };
         let asked = Metadata::new(7, MessageType::Query, OpCode::Query);
-        let message = answer.clone().into_message(&asked, std::slice::from_ref(&query), None, client, false);
+        let message =
+            answer.clone().into_message(&asked, std::slice::from_ref(&query), None, client, false);
         let bytes = message.to_vec().expect("an answer has a wire form");
         assert!(transport == Transport::Tcp || bytes.len() <= 512);
         let packet = Packet::parse(&bytes).expect("our own message can be read");
@@ -85,7 +95,10 @@ fn check(answer: Answer, query: Query) {
         // Data that is not what its type says is for whoever asked for it to judge, unless names are in it (RFC 3597).
         let read = decode(&bytes).expect("with all its records");
         if !message.metadata.truncation && transport == Transport::Tcp {
-            assert_eq!((read.answers.len(), read.authorities.len(), read.additionals.len()), counts);
+            assert_eq!(
+                (read.answers.len(), read.authorities.len(), read.additionals.len()),
+                counts
+            );
         }
     }
 }

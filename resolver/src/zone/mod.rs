@@ -9,7 +9,7 @@ pub mod rdata;
 
 use std::collections::HashMap;
 
-use namechain::types::{Name, NameEntry, RecordSet};
+use namechain_core::types::{Name, NameEntry, RecordSet};
 
 use crate::wire;
 
@@ -81,7 +81,10 @@ impl Node {
         }
         // One RRset is a full answer to ANY (RFC 8482 §4.1).
         let set = if qtype == ANY { self.sets.first() } else { self.set(qtype) };
-        set.map_or_else(|| Found::NoData(self.sets.iter().map(|set| set.rtype).collect()), Found::Records)
+        set.map_or_else(
+            || Found::NoData(self.sets.iter().map(|set| set.rtype).collect()),
+            Found::Records,
+        )
     }
 
     /// The answer at a wildcard, for a name that it stands for. The name is no cut, whatever the wildcard has
@@ -126,7 +129,9 @@ impl Zone {
             match node.sets.last_mut() {
                 // Records come sorted by owner and type.
                 Some(set) if set.rtype == record.rtype => set.data.push(data),
-                _ => node.sets.push(RrSet { rtype: record.rtype, ttl: record.ttl, data: vec![data] }),
+                _ => {
+                    node.sets.push(RrSet { rtype: record.rtype, ttl: record.ttl, data: vec![data] })
+                }
             }
         }
         Zone { name, serial, nodes }
@@ -155,7 +160,11 @@ impl Zone {
             let Some(node) = self.nodes.get(&owner[start..]) else { break };
             encloser = Some(start);
             if let Some(ns) = node.set(NS) {
-                return if start == 0 && qtype == DS { node.ds() } else { Found::Delegated(start, ns) };
+                return if start == 0 && qtype == DS {
+                    node.ds()
+                } else {
+                    Found::Delegated(start, ns)
+                };
             }
             if let Some(dname) = node.set(DNAME)
                 && start > 0
@@ -167,7 +176,9 @@ impl Zone {
             Some(0) => self.nodes.get(owner).map_or(Found::NoName, |node| node.answer(qtype)),
             Some(start) => {
                 let source = [b"\x01*", &owner[start..]].concat();
-                self.nodes.get(source.as_slice()).map_or(Found::NoName, |node| node.answer_as_wildcard(qtype))
+                self.nodes
+                    .get(source.as_slice())
+                    .map_or(Found::NoName, |node| node.answer_as_wildcard(qtype))
             }
             None => Found::NoName,
         }
@@ -176,7 +187,7 @@ impl Zone {
 
 #[cfg(test)]
 mod tests {
-    use namechain::types::Record;
+    use namechain_core::types::Record;
 
     use super::*;
 
@@ -203,7 +214,8 @@ mod tests {
 
     /// In the words of the tables below.
     fn says(zone: &Zone, at: &str, qtype: u16) -> String {
-        let shown = |set: &RrSet| format!("{}:{}", set.rtype, String::from_utf8_lossy(&set.data[0]));
+        let shown =
+            |set: &RrSet| format!("{}:{}", set.rtype, String::from_utf8_lossy(&set.data[0]));
         let at = owner(at);
         match zone.lookup(&at, qtype) {
             Found::Records(set) => format!("records {}", shown(set)),

@@ -81,11 +81,14 @@ impl Said {
         match self {
             Said::NoName => "its records have no such name".into(),
             Said::NoData(_) => format!("its records have the name, without {qtype}"),
-            Said::Records(records) => format!("its records have the answer: {} of them", records.len()),
+            Said::Records(records) => {
+                format!("its records have the answer: {} of them", records.len())
+            }
             Said::TooLong(_) => "its records make a name of this that is too long".into(),
             Said::Follow(_, target) => format!("its records say that this is an alias of {target}"),
             Said::Delegated(cut) => {
-                let servers: Vec<String> = cut.servers.iter().map(|server| server.name.to_string()).collect();
+                let servers: Vec<String> =
+                    cut.servers.iter().map(|server| server.name.to_string()).collect();
                 format!("its records delegate {} to {}", cut.zone, servers.join(", "))
             }
         }
@@ -113,13 +116,17 @@ impl Mounted {
         let owner = wire::relative(name, self.apex.iter().count());
         match self.zone.lookup(&owner, qtype.into()) {
             Found::Records(set) => Said::Records(self.records(name, set)),
-            Found::NoData(_) if qtype == RecordType::SOA && owner == [0] && self.mount == Mount::Root => {
+            Found::NoData(_)
+                if qtype == RecordType::SOA && owner == [0] && self.mount == Mount::Root =>
+            {
                 Said::Records(vec![self.soa()])
             }
             Found::NoData(types) => Said::NoData(types),
             Found::NoName => Said::NoName,
             Found::Alias(set) => match self.target(set) {
-                Some(target) => Said::Follow(self.records(name, set).into_iter().take(1).collect(), target),
+                Some(target) => {
+                    Said::Follow(self.records(name, set).into_iter().take(1).collect(), target)
+                }
                 None => Said::NoData(Vec::new()),
             },
             Found::AliasBelow(start, set) => self.alias_below(name, &owner, start, set),
@@ -141,7 +148,11 @@ impl Mounted {
         let Some(target) = wire::below(&prefix, &target) else {
             return Said::TooLong(records);
         };
-        records.push(Record::from_rdata(name.clone(), set.ttl, RData::CNAME(CNAME(target.clone()))));
+        records.push(Record::from_rdata(
+            name.clone(),
+            set.ttl,
+            RData::CNAME(CNAME(target.clone())),
+        ));
         Said::Follow(records, target)
     }
 
@@ -161,7 +172,8 @@ impl Mounted {
             let mut addresses = Vec::new();
             if self.root_apex().zone_of(&name) {
                 let relative = wire::relative(&name, 1);
-                for set in [A, AAAA].into_iter().filter_map(|rtype| self.zone.set(&relative, rtype)) {
+                for set in [A, AAAA].into_iter().filter_map(|rtype| self.zone.set(&relative, rtype))
+                {
                     addresses.extend(set.data.iter().filter_map(|data| wire::address(data)));
                     if let Some(at) = wire::below(&relative, &self.apex) {
                         cut.glue.extend(self.records(&at, set));
@@ -182,7 +194,11 @@ impl Mounted {
     fn records(&self, name: &Name, set: &RrSet) -> Vec<Record> {
         let code = RecordType::from(set.rtype);
         let record = |data: &[u8]| {
-            Record::from_rdata(name.clone(), set.ttl, wire::opaque(code, self.data(set.rtype, data)))
+            Record::from_rdata(
+                name.clone(),
+                set.ttl,
+                wire::opaque(code, self.data(set.rtype, data)),
+            )
         };
         set.data.iter().map(|data| record(data)).collect()
     }
@@ -191,9 +207,8 @@ impl Mounted {
     fn data(&self, rtype: u16, data: &[u8]) -> Vec<u8> {
         match self.mount {
             Mount::Root => data.to_vec(),
-            Mount::Alt => {
-                rdata::map_names(rtype, data, |name| self.at_mount(name)).unwrap_or_else(|| data.to_vec())
-            }
+            Mount::Alt => rdata::map_names(rtype, data, |name| self.at_mount(name))
+                .unwrap_or_else(|| data.to_vec()),
         }
     }
 
@@ -248,7 +263,7 @@ impl Mounted {
 
 #[cfg(test)]
 mod tests {
-    use namechain::types::{Name as ChainName, Record as ChainRecord, RecordSet};
+    use namechain_core::types::{Name as ChainName, Record as ChainRecord, RecordSet};
 
     use super::*;
 
@@ -291,18 +306,22 @@ mod tests {
     #[test]
     fn targets_move_with_the_mount_as_long_as_they_fit() {
         for (len, moved) in [(20, true), (241, true), (242, false), (255, false)] {
-            let target = target(&mounted(Mount::Alt, 5, long(len)), "x.alice.namechain.alt.").unwrap();
+            let target =
+                target(&mounted(Mount::Alt, 5, long(len)), "x.alice.namechain.alt.").unwrap();
             let last = target.iter().next_back().unwrap();
             assert_eq!(last == b"alt", moved, "a target of {len} bytes");
-            let at_root = super::tests::target(&mounted(Mount::Root, 5, long(len)), "x.alice.").unwrap();
+            let at_root =
+                super::tests::target(&mounted(Mount::Root, 5, long(len)), "x.alice.").unwrap();
             assert_eq!(at_root.iter().next_back(), Some(&b"alice"[..]));
         }
     }
 
     #[test]
     fn names_of_others_stay() {
-        let other =
-            target(&mounted(Mount::Alt, 5, b"\x03www\x06malice\0".to_vec()), "x.alice.namechain.alt.");
+        let other = target(
+            &mounted(Mount::Alt, 5, b"\x03www\x06malice\0".to_vec()),
+            "x.alice.namechain.alt.",
+        );
         assert_eq!(other, Some(Name::from_ascii("www.malice.").unwrap()));
         let root = target(&mounted(Mount::Alt, 5, b"\0".to_vec()), "x.alice.namechain.alt.");
         assert_eq!(root, Some(Name::root()));

@@ -72,7 +72,11 @@ pub fn names(rtype: u16, rdata: &[u8]) -> Option<Vec<Range<usize>>> {
 
 /// The data with `replace` applied to each of its names; a name for which it says `None` stays. `None` if the data is
 /// not what its type says.
-pub fn map_names(rtype: u16, rdata: &[u8], replace: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+pub fn map_names(
+    rtype: u16,
+    rdata: &[u8],
+    replace: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(rdata.len());
     let mut done = 0;
     for range in names(rtype, rdata)? {

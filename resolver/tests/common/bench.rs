@@ -5,14 +5,15 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64},
 };
 
-use namechain::{
+use namechain_core::{
     chain::{Chain, MemoryStorage, Snapshot},
     codec::Encode,
     consensus::{price, work::Worker},
     miner::mine,
     rpc::{PeerCounts, ProofInfo, Status, SyncInfo},
     types::{
-        Action, Block, Hash, Name, Named, Network, Operation, Record, RecordSet, SecretKey, Stamp, commitment,
+        Action, Block, Hash, Name, Named, Network, Operation, Record, RecordSet, SecretKey, Stamp,
+        commitment,
     },
 };
 
@@ -28,7 +29,13 @@ pub struct Bench {
 
 /// An A record at the name itself.
 pub fn records(last: u8) -> RecordSet {
-    RecordSet::new(vec![Record { owner: vec![0], rtype: 1, ttl: 300, rdata: vec![192, 0, 2, last] }]).unwrap()
+    RecordSet::new(vec![Record {
+        owner: vec![0],
+        rtype: 1,
+        ttl: 300,
+        rdata: vec![192, 0, 2, last],
+    }])
+    .unwrap()
 }
 
 pub fn name(text: &str) -> Name {
@@ -60,7 +67,8 @@ impl Bench {
     pub fn extend(&mut self, operations: &[Operation]) {
         let mut block: Block = self.chain.assemble(operations.iter(), NOW).unwrap();
         assert_eq!(block.operations.len(), operations.len());
-        block.header = mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        block.header =
+            mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
         self.chain.accept(&block, NOW, true).unwrap();
     }
 

@@ -19,7 +19,7 @@ use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, OpCode, Query},
     rr::{Name, RecordType},
 };
-use namechain::{
+use namechain_core::{
     chain::ReadError,
     types::{Hash, Name as ChainName, Network, Record, RecordSet},
 };
@@ -61,7 +61,9 @@ pub fn zone(name: &str, records: &[(&str, u16, Vec<u8>)]) -> Arc<Zone> {
     let records = records
         .iter()
         .map(|(at, rtype, rdata)| Record {
-            owner: wire::from_labels(at.split('.').filter(|label| !label.is_empty()).map(str::as_bytes)),
+            owner: wire::from_labels(
+                at.split('.').filter(|label| !label.is_empty()).map(str::as_bytes),
+            ),
             rtype: *rtype,
             ttl: 60,
             rdata: rdata.clone(),
@@ -138,7 +140,8 @@ impl Setup {
             signer: self.signer.map(Arc::new),
         };
         let udp = self.workers.map_or_else(Udp::default, Udp::Fast);
-        let server = Server::start_with(vec![bound], Responder::new(pipeline, Clients::default()), udp);
+        let server =
+            Server::start_with(vec![bound], Responder::new(pipeline, Clients::default()), udp);
         Resolver { address, server }
     }
 }
@@ -159,7 +162,9 @@ impl Upstream {
     }
 
     /// As [`Upstream::start`], but where `reply` says no, there is none.
-    pub fn start_where_answered(reply: impl Fn(&Query, &mut Message) -> bool + Send + 'static) -> Self {
+    pub fn start_where_answered(
+        reply: impl Fn(&Query, &mut Message) -> bool + Send + 'static,
+    ) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -267,9 +272,10 @@ pub fn shown(message: &Message) -> Vec<String> {
 pub fn ede(message: &Message) -> Option<(u16, String)> {
     use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
     match message.edns.as_ref()?.option(EdnsCode::from(15))? {
-        EdnsOption::Unknown(_, bytes) => {
-            Some((u16::from_be_bytes([bytes[0], bytes[1]]), String::from_utf8(bytes[2..].to_vec()).unwrap()))
-        }
+        EdnsOption::Unknown(_, bytes) => Some((
+            u16::from_be_bytes([bytes[0], bytes[1]]),
+            String::from_utf8(bytes[2..].to_vec()).unwrap(),
+        )),
         _ => None,
     }
 }

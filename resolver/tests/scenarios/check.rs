@@ -12,7 +12,12 @@ const STALE_TTL: u32 = 30;
 const SECTIONS: [&str; 3] = ["answer", "authority", "additional"];
 
 /// Compares; says what is different.
-pub fn compare(entry: &Entry, got: &Message, settings: &Settings, kind: Kind) -> Result<(), String> {
+pub fn compare(
+    entry: &Entry,
+    got: &Message,
+    settings: &Settings,
+    kind: Kind,
+) -> Result<(), String> {
     let expected = &entry.message;
     let all = entry.matches("all") || entry.matches("all_noedns");
     let wants = |word: &str| all || entry.matches(word);
@@ -30,7 +35,8 @@ pub fn compare(entry: &Entry, got: &Message, settings: &Settings, kind: Kind) ->
         );
     }
     // Stelline plays a client: it hands on whose answer it is, and what there is of recursion.
-    let flags = if kind == Kind::Stelline { TC | AD | CD } else { QR | AA | TC | RD | RA | AD | CD };
+    let flags =
+        if kind == Kind::Stelline { TC | AD | CD } else { QR | AA | TC | RD | RA | AD | CD };
     if wants("flags") && (got.flags ^ expected.flags) & flags != 0 {
         return differ(
             "flags",
@@ -43,8 +49,11 @@ pub fn compare(entry: &Entry, got: &Message, settings: &Settings, kind: Kind) ->
         return differ("DO", "not set".into(), "set".into());
     }
     if let (Some(mine), Some(theirs)) = (&got.question, &expected.question) {
-        let (name, qtype) = (wants("qname") || wants("question"), wants("qtype") || wants("question"));
-        if (name && !mine.name.eq_ignore_ascii_case(&theirs.name)) || (qtype && mine.qtype != theirs.qtype) {
+        let (name, qtype) =
+            (wants("qname") || wants("question"), wants("qtype") || wants("question"));
+        if (name && !mine.name.eq_ignore_ascii_case(&theirs.name))
+            || (qtype && mine.qtype != theirs.qtype)
+        {
             return differ("question", format!("{mine:?}"), format!("{theirs:?}"));
         }
     }
@@ -77,7 +86,10 @@ pub fn compare(entry: &Entry, got: &Message, settings: &Settings, kind: Kind) ->
 fn counted(records: &[Record], at: usize, expected: &Message) -> Vec<Record> {
     let positive = !expected.sections[0].is_empty();
     let proof = |record: &&Record| {
-        at == 0 || (at == 1 && (!positive || matches!(record.covered(), 47 | 50 | 43)) && !is_ns(record))
+        at == 0
+            || (at == 1
+                && (!positive || matches!(record.covered(), 47 | 50 | 43))
+                && !is_ns(record))
     };
     records.iter().filter(proof).cloned().collect()
 }
@@ -95,10 +107,12 @@ fn records(
 ) -> Result<(), String> {
     let mut left: Vec<&Record> = mine.iter().collect();
     for wanted in theirs {
-        let expected = if wanted.ttl == settings.expired_reply_ttl { STALE_TTL } else { wanted.ttl };
+        let expected =
+            if wanted.ttl == settings.expired_reply_ttl { STALE_TTL } else { wanted.ttl };
         // A second may have passed.
-        let in_time =
-            |got: u32| !ttl || [wanted.ttl, expected].iter().any(|wanted| wanted.wrapping_sub(got) <= 1);
+        let in_time = |got: u32| {
+            !ttl || [wanted.ttl, expected].iter().any(|wanted| wanted.wrapping_sub(got) <= 1)
+        };
         match left.iter().position(|got| got.is_like(wanted) && in_time(got.ttl)) {
             Some(at) => drop(left.swap_remove(at)),
             None => {

@@ -89,7 +89,10 @@ fn the_list_and_the_files_agree() {
     let mut there = BTreeSet::new();
     for collection in ["unbound", "domain"] {
         assert!(root().join(collection).join("LICENSE").is_file(), "{collection} has its licence");
-        assert!(root().join(collection).join("ORIGIN").is_file(), "{collection} says where it is from");
+        assert!(
+            root().join(collection).join("ORIGIN").is_file(),
+            "{collection} says where it is from"
+        );
         collect(&root().join(collection), collection, &mut there);
     }
     assert_eq!(there, played, "left the files, right the list");

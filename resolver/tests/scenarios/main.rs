@@ -61,8 +61,11 @@ fn scenarios_that_run_pass() {
 fn scenarios_that_differ_differ() {
     let listed: Vec<Listed> =
         list::read().into_iter().filter(|listed| listed.verdict == Verdict::Differs).collect();
-    let passed: Vec<String> =
-        outcomes(&listed).into_iter().filter(|(_, outcome)| outcome.is_ok()).map(|(name, _)| name).collect();
+    let passed: Vec<String> = outcomes(&listed)
+        .into_iter()
+        .filter(|(_, outcome)| outcome.is_ok())
+        .map(|(name, _)| name)
+        .collect();
     assert!(passed.is_empty(), "these run now: {passed:?}");
 }
 

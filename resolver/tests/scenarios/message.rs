@@ -82,9 +82,16 @@ impl Message {
                 packet.rdata(at, &mut data).map_err(|malformed| malformed.to_string())?;
                 if at.rtype == OPT {
                     message.rcode |= u16::from(bytes[at.ttl_at]) << 4;
-                    message.edns = Some(Edns { dnssec_ok: bytes[at.ttl_at + 2] & 0x80 != 0, options: data });
+                    message.edns =
+                        Some(Edns { dnssec_ok: bytes[at.ttl_at + 2] & 0x80 != 0, options: data });
                 } else {
-                    place.push(Record { owner, rtype: at.rtype, class: at.class, ttl: at.ttl, data });
+                    place.push(Record {
+                        owner,
+                        rtype: at.rtype,
+                        class: at.class,
+                        ttl: at.ttl,
+                        data,
+                    });
                 }
             }
         }

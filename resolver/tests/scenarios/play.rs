@@ -9,7 +9,8 @@ use hickory_proto::rr::Name;
 use resolver::{
     dnssec::Anchors,
     forward::{
-        ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy, Upstream, ValidateConfig, ValidateMode,
+        ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy, Upstream, ValidateConfig,
+        ValidateMode,
     },
     mount::Mounts,
     pipeline::{Delegation, Pipeline},
@@ -44,7 +45,8 @@ pub fn play(scenario: &Scenario, kind: Kind) -> Result<(), String> {
     runtime.block_on(async {
         let (sender, asked) = mpsc::unbounded_channel();
         let responder = responder(scenario, &settings, kind, &sender).await?;
-        let servers = Servers { scenario, settings: &settings, kind, step: 0, cuts: RefCell::default() };
+        let servers =
+            Servers { scenario, settings: &settings, kind, step: 0, cuts: RefCell::default() };
         let player = Player {
             responder: Arc::new(responder),
             servers,
@@ -63,8 +65,9 @@ async fn responder(
     kind: Kind,
     asked: &mpsc::UnboundedSender<Asked>,
 ) -> Result<Responder, String> {
-    let open =
-        async |address: Option<String>| open(address, asked.clone()).await.map_err(|error| error.to_string());
+    let open = async |address: Option<String>| {
+        open(address, asked.clone()).await.map_err(|error| error.to_string())
+    };
     let (mut upstreams, mut zones): (Vec<Upstream>, Vec<ForwardZone>) = (Vec::new(), Vec::new());
     let forwards = kind == Kind::Unbound && settings.stubs.is_empty();
     for zone in settings.forward.iter().filter(|_| forwards) {
@@ -91,7 +94,8 @@ async fn responder(
     let timeout = if lost { SHORT } else { LONG };
     let defaults = LegacyConfig::default();
     let stale = settings.serve_expired_ttl.map_or(defaults.serve_stale, Duration::from_secs);
-    let anchors = Anchors::only(&settings.trust_anchors.join("\n")).map_err(|error| error.to_string())?;
+    let anchors =
+        Anchors::only(&settings.trust_anchors.join("\n")).map_err(|error| error.to_string())?;
     let mode = if settings.trust_anchors.is_empty() { ValidateMode::Off } else { ValidateMode::On };
     let legacy = LegacyConfig {
         validate: ValidateConfig { mode, anchors },
@@ -200,12 +204,15 @@ impl Player<'_> {
         if entry.matches("EDNS") {
             query.edns.get_or_insert_with(Edns::default);
         }
-        let address =
-            address.unwrap_or("127.0.0.1").parse().map_err(|_| format!("a client at {address:?}"))?;
+        let address = address
+            .unwrap_or("127.0.0.1")
+            .parse()
+            .map_err(|_| format!("a client at {address:?}"))?;
         let transport = if entry.matches("UDP") { Transport::Udp } else { Transport::Tcp };
         let (responder, bytes) = (self.responder.clone(), query.write());
         let client = Client { address, transport };
-        self.clients.push(tokio::spawn(async move { responder.respond_to_bytes(&bytes, client).await }));
+        self.clients
+            .push(tokio::spawn(async move { responder.respond_to_bytes(&bytes, client).await }));
         Ok(())
     }
 
@@ -238,8 +245,8 @@ impl Player<'_> {
     /// What nothing in the scenario answers.
     fn unanswered(&self) -> String {
         let questions = self.held.iter().filter_map(|asked| asked.query.question.as_ref());
-        let shown =
-            questions.map(|question| format!(" {}/{}", message::shown(&question.name), question.qtype));
+        let shown = questions
+            .map(|question| format!(" {}/{}", message::shown(&question.name), question.qtype));
         let all: Vec<String> = shown.collect();
         if all.is_empty() { String::new() } else { format!("; not answered:{}", all.concat()) }
     }
@@ -250,7 +257,8 @@ impl Player<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.clients.iter().all(JoinHandle::is_finished) && self.responder.pipeline().legacy.in_flight() == 0
+        self.clients.iter().all(JoinHandle::is_finished)
+            && self.responder.pipeline().legacy.in_flight() == 0
     }
 
     /// All has come to its end, or waits for what is held.
@@ -287,8 +295,7 @@ impl Player<'_> {
     /// Answers a query, or holds it.
     async fn take(&mut self, asked: Asked) {
         let next = &self.servers.scenario.steps[self.at].what;
-        let looked_at =
-            matches!(next, What::CheckOutQuery(entry) | What::Reply(entry) if is_asked(entry, &asked.query));
+        let looked_at = matches!(next, What::CheckOutQuery(entry) | What::Reply(entry) if is_asked(entry, &asked.query));
         match self.servers.answer(&asked.query, asked.address.as_deref()).filter(|_| !looked_at) {
             Some(said) => asked.answer(&said).await,
             None => self.held.push(asked),

@@ -78,7 +78,8 @@ pub fn read(text: &str) -> Result<Scenario, String> {
     let mut scenario =
         Scenario { config: config.lines().map(str::to_owned).collect(), ..Scenario::default() };
     let first = config.lines().count();
-    let numbered = body.lines().enumerate().map(|(at, line)| (first + at + 1, line)).collect::<Vec<_>>();
+    let numbered =
+        body.lines().enumerate().map(|(at, line)| (first + at + 1, line)).collect::<Vec<_>>();
     let mut lines = Lines { rest: numbered.into_iter().peekable(), origin: ".".into(), ttl: None };
     while let Some((at, line)) = lines.next() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -117,8 +118,9 @@ impl<'a> Lines<'a> {
     }
 
     fn range(&mut self, words: &[&str]) -> Result<Range, String> {
-        let number =
-            |at: usize| words.get(at).and_then(|word| word.parse().ok()).ok_or("a range without numbers");
+        let number = |at: usize| {
+            words.get(at).and_then(|word| word.parse().ok()).ok_or("a range without numbers")
+        };
         let mut range = Range { first: number(1)?, last: number(2)?, ..Range::default() };
         loop {
             let (_, line) = self.next().ok_or("a range that does not end")?;
@@ -134,12 +136,15 @@ impl<'a> Lines<'a> {
     }
 
     fn step(&mut self, words: &[&str]) -> Result<Step, String> {
-        let number = words.get(1).and_then(|word| word.parse().ok()).ok_or("a step without a number")?;
+        let number =
+            words.get(1).and_then(|word| word.parse().ok()).ok_or("a step without a number")?;
         let what = match words.get(2).copied().unwrap_or_default() {
             "NOTHING" | "INFRA_RTT" => What::Nothing,
             "QUERY" => {
-                let mut address =
-                    words.iter().position(|word| *word == "ADDRESS").map(|at| words[at + 1].to_owned());
+                let mut address = words
+                    .iter()
+                    .position(|word| *word == "ADDRESS")
+                    .map(|at| words[at + 1].to_owned());
                 let entry = self.begun(&mut address)?;
                 What::Query(entry, address)
             }
@@ -178,7 +183,8 @@ impl<'a> Lines<'a> {
         let mut section = None;
         loop {
             let (_, line) = self.next().ok_or("an entry that does not end")?;
-            let line = if section.is_none() { line.split(';').next().unwrap_or_default() } else { line };
+            let line =
+                if section.is_none() { line.split(';').next().unwrap_or_default() } else { line };
             let words: Vec<&str> = line.split_whitespace().collect();
             let owned = || words[1..].iter().map(|word| (*word).to_owned());
             match words.as_slice() {
@@ -196,7 +202,9 @@ impl<'a> Lines<'a> {
                 _ => match section.as_deref() {
                     Some("QUESTION") => entry.message.question = Some(question(&words)?),
                     Some(which) => {
-                        let at = ["ANSWER", "AUTHORITY", "ADDITIONAL"].iter().position(|name| *name == which);
+                        let at = ["ANSWER", "AUTHORITY", "ADDITIONAL"]
+                            .iter()
+                            .position(|name| *name == which);
                         let at = at.ok_or_else(|| format!("a section {which}"))?;
                         let text = self.record(line);
                         entry.message.sections[at].extend(message::records(&text, &self.origin)?);

@@ -56,8 +56,10 @@ impl Servers<'_> {
         found.id = query.id;
         found.question = query.question.clone();
         found.flags = QR | RA | query.flags & (RD | CD);
-        found.edns =
-            query.edns.as_ref().map(|edns| super::message::Edns { options: Vec::new(), ..edns.clone() });
+        found.edns = query
+            .edns
+            .as_ref()
+            .map(|edns| super::message::Edns { options: Vec::new(), ..edns.clone() });
         Some(found)
     }
 
@@ -96,15 +98,19 @@ impl Servers<'_> {
     /// The DS of a name, which many scenarios have in a referral only, and there for another type than DS.
     fn with_ds(&self, said: Option<Message>, query: &Message, asked: &Question) -> Option<Message> {
         let is_proof = |record: &Record| matches!(record.rtype, NSEC | NSEC3);
-        if said
-            .as_ref()
-            .is_some_and(|said| !said.sections[0].is_empty() || said.sections[1].iter().any(is_proof))
-        {
+        if said.as_ref().is_some_and(|said| {
+            !said.sections[0].is_empty() || said.sections[1].iter().any(is_proof)
+        }) {
             return said;
         }
-        let is_ds =
-            |record: &&Record| record.covered() == DS && record.owner.eq_ignore_ascii_case(&asked.name);
-        let now = self.scenario.ranges.iter().filter(|range| (range.first..=range.last).contains(&self.step));
+        let is_ds = |record: &&Record| {
+            record.covered() == DS && record.owner.eq_ignore_ascii_case(&asked.name)
+        };
+        let now = self
+            .scenario
+            .ranges
+            .iter()
+            .filter(|range| (range.first..=range.last).contains(&self.step));
         let referral = now
             .flat_map(|range| &range.entries)
             .find(|entry| entry.message.sections[1].iter().any(|record| is_ds(&record)));
@@ -126,15 +132,20 @@ impl Servers<'_> {
     /// Where one can begin: the configured zones and the cuts that are known, above the name. A DS is its parent's.
     fn tops(&self, asked: &Question) -> Vec<(Vec<u8>, Vec<String>)> {
         let zones = self.settings.stubs.iter().chain(&self.settings.forward);
-        let mut tops: Vec<_> = zones.map(|zone| (zone.name.clone(), zone.servers.clone())).collect();
+        let mut tops: Vec<_> =
+            zones.map(|zone| (zone.name.clone(), zone.servers.clone())).collect();
         if tops.is_empty()
             && let Some(root) = self.scenario.ranges.first()
         {
             // Root hints are built in; the servers of the root come first in such a file.
             tops.push((vec![0], root.addresses.clone()));
         }
-        tops.extend(self.cuts.borrow().iter().map(|(zone, servers)| (zone.clone(), servers.clone())));
-        let own = |zone: &[u8]| asked.qtype == DS && zone.len() > 1 && zone.eq_ignore_ascii_case(&asked.name);
+        tops.extend(
+            self.cuts.borrow().iter().map(|(zone, servers)| (zone.clone(), servers.clone())),
+        );
+        let own = |zone: &[u8]| {
+            asked.qtype == DS && zone.len() > 1 && zone.eq_ignore_ascii_case(&asked.name)
+        };
         tops.retain(|(zone, _)| is_below(&asked.name, zone) && !own(zone));
         tops
     }
@@ -175,7 +186,8 @@ impl Servers<'_> {
         let names: Vec<&Vec<u8>> = ns.map(|record| &record.data).collect();
         let mut found: Vec<String> = Vec::new();
         for name in &names {
-            let glue = said.sections[2].iter().filter(|record| record.owner.eq_ignore_ascii_case(name));
+            let glue =
+                said.sections[2].iter().filter(|record| record.owner.eq_ignore_ascii_case(name));
             found.extend(glue.filter_map(address));
         }
         for name in names {
@@ -193,8 +205,12 @@ impl Servers<'_> {
 
 fn address(record: &Record) -> Option<String> {
     match (record.rtype, record.data.as_slice()) {
-        (1, data) => <[u8; 4]>::try_from(data).ok().map(|ip| std::net::Ipv4Addr::from(ip).to_string()),
-        (28, data) => <[u8; 16]>::try_from(data).ok().map(|ip| std::net::Ipv6Addr::from(ip).to_string()),
+        (1, data) => {
+            <[u8; 4]>::try_from(data).ok().map(|ip| std::net::Ipv4Addr::from(ip).to_string())
+        }
+        (28, data) => {
+            <[u8; 16]>::try_from(data).ok().map(|ip| std::net::Ipv6Addr::from(ip).to_string())
+        }
         _ => None,
     }
 }
@@ -202,7 +218,10 @@ fn address(record: &Record) -> Option<String> {
 /// The cut that a message refers to: below `at`, above the name, with nothing else said. The DS of a cut is asked of those above it.
 fn referral(said: &Message, asked: &Question, at: &[u8]) -> Option<Vec<u8>> {
     let authority = &said.sections[1];
-    if !said.sections[0].is_empty() || said.rcode != 0 || authority.iter().any(|record| record.rtype == SOA) {
+    if !said.sections[0].is_empty()
+        || said.rcode != 0
+        || authority.iter().any(|record| record.rtype == SOA)
+    {
         return None;
     }
     let below = |record: &&Record| {
@@ -222,15 +241,17 @@ fn end_of_aliases(answers: &[Record], asked: &Question) -> Option<Vec<u8>> {
     }
     let mut at = asked.name.clone();
     for _ in answers {
-        let alias =
-            answers.iter().find(|record| record.rtype == CNAME && record.owner.eq_ignore_ascii_case(&at));
+        let alias = answers
+            .iter()
+            .find(|record| record.rtype == CNAME && record.owner.eq_ignore_ascii_case(&at));
         match alias {
             Some(alias) => at.clone_from(&alias.data),
             None => break,
         }
     }
-    let there =
-        answers.iter().any(|record| record.rtype == asked.qtype && record.owner.eq_ignore_ascii_case(&at));
+    let there = answers
+        .iter()
+        .any(|record| record.rtype == asked.qtype && record.owner.eq_ignore_ascii_case(&at));
     (!there && !at.eq_ignore_ascii_case(&asked.name)).then_some(at)
 }
 

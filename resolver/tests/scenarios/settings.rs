@@ -74,13 +74,20 @@ impl Settings {
             match key.as_str() {
                 "server" | "auth-zone" | "rpz" | "view" | "remote-control" => place = key,
                 "forward-zone" | "stub-zone" => {
-                    let zones = if key == "stub-zone" { &mut settings.stubs } else { &mut settings.forward };
+                    let zones = if key == "stub-zone" {
+                        &mut settings.stubs
+                    } else {
+                        &mut settings.forward
+                    };
                     zones.push(root());
                     place = key;
                 }
                 "name" if place == "forward-zone" || place == "stub-zone" => {
-                    let zones =
-                        if place == "stub-zone" { &mut settings.stubs } else { &mut settings.forward };
+                    let zones = if place == "stub-zone" {
+                        &mut settings.stubs
+                    } else {
+                        &mut settings.forward
+                    };
                     if let Some(zone) = zones.last_mut() {
                         zone.name = message::name(&value)?.to_ascii_lowercase();
                     }

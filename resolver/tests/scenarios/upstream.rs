@@ -37,8 +37,11 @@ impl Asked {
         match self.way {
             Way::Udp(socket, from) => {
                 let fits = bytes.len() <= UDP_PAYLOAD;
-                let short =
-                    || Message { sections: Default::default(), flags: said.flags | TC, ..said.clone() };
+                let short = || Message {
+                    sections: Default::default(),
+                    flags: said.flags | TC,
+                    ..said.clone()
+                };
                 let bytes = if fits { bytes } else { short().write() };
                 // Whoever asked may be gone.
                 let _ = socket.send_to(&bytes, from).await;
@@ -49,7 +52,10 @@ impl Asked {
 }
 
 /// Opens a server at a free port, over UDP and TCP.
-pub async fn open(address: Option<String>, to: mpsc::UnboundedSender<Asked>) -> io::Result<SocketAddr> {
+pub async fn open(
+    address: Option<String>,
+    to: mpsc::UnboundedSender<Asked>,
+) -> io::Result<SocketAddr> {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         // Somebody else may have the port of the other kind.

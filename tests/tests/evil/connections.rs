@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use namechain::types::Network;
+use namechain_core::types::Network;
 use tests::wait;
 
 use crate::{
@@ -79,7 +79,8 @@ async fn what_is_no_handshake_is_hung_up_on() {
         let mut stream = TcpStream::connect(victim.socket()).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
         // Too long, or like a request of the web.
-        let bytes = if at % 2 == 0 { vec![0xff; 70_000] } else { b"GET / HTTP/1.1\r\n\r\n".to_vec() };
+        let bytes =
+            if at % 2 == 0 { vec![0xff; 70_000] } else { b"GET / HTTP/1.1\r\n\r\n".to_vec() };
         // It may have hung up before all of it was sent.
         let _ = stream.write_all(&bytes);
         stream

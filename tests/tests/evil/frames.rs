@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use namechain::{
+use namechain_core::{
     codec::Encode,
     sync::message::{Request, Response},
     types::Network,
@@ -56,7 +56,8 @@ async fn truncated_requests_end_in_a_ban() {
 fn promising(answer: impl Fn() -> Raw + Send + 'static) -> Evil {
     let network = Network::Test;
     let mut claim = hello(network, genesis(network));
-    (claim.tip, claim.height, claim.work) = (namechain::types::Hash([9; 32]), 5_000, u128::MAX >> 8);
+    (claim.tip, claim.height, claim.work) =
+        (namechain_core::types::Hash([9; 32]), 5_000, u128::MAX >> 8);
     let ours = claim.clone();
     Evil::new(Manners {
         network,
@@ -70,7 +71,8 @@ fn promising(answer: impl Fn() -> Raw + Send + 'static) -> Evil {
 /// Says hello with a promise, as [`promising`] does.
 fn promise(evil: &Evil, victim: &Victim) {
     let mut claim = hello(Network::Test, genesis(Network::Test));
-    (claim.tip, claim.height, claim.work) = (namechain::types::Hash([9; 32]), 5_000, u128::MAX >> 8);
+    (claim.tip, claim.height, claim.work) =
+        (namechain_core::types::Hash([9; 32]), 5_000, u128::MAX >> 8);
     evil.ask(victim.id, Raw::frame(&Request::Hello(claim)));
 }
 
@@ -90,7 +92,8 @@ fn until_banned(evil: &Evil, victim: &Victim) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_oversized_answer_is_refused_unread_and_ends_in_a_ban() {
     let victim = Victim::start("test", &[]);
-    let evil = promising(|| Raw::bytes([&0x7fff_ffff_u32.to_be_bytes()[..], &vec![0; 8 << 20]].concat()));
+    let evil =
+        promising(|| Raw::bytes([&0x7fff_ffff_u32.to_be_bytes()[..], &vec![0; 8 << 20]].concat()));
     evil.connect(victim.id, &victim.address);
     until_banned(&evil, &victim);
     let bytes = victim.metric("namechain_net_bytes_total", &["direction=\"in\""]);

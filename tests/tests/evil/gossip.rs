@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use namechain::{
+use namechain_core::{
     chain::{Chain, MemoryStorage},
     codec::Encode,
     sync::message::CompactBlock,
@@ -71,7 +71,8 @@ async fn blocks_without_work_end_in_a_ban() {
     let evil = gossiping(&victim);
     let header = unworked(0);
     let told = flood(&evil, "blocks", |nonce| {
-        CompactBlock { header: Header { nonce, ..header.clone() }, short_ids: Vec::new() }.to_bytes()
+        CompactBlock { header: Header { nonce, ..header.clone() }, short_ids: Vec::new() }
+            .to_bytes()
     });
     evil.is_banned_by(victim.id, &victim.address);
     victim.logs(&["is refused", "BrokenRule"]);
@@ -95,7 +96,7 @@ async fn a_flood_of_blocks_without_a_parent_is_passed_over_and_then_refused() {
     let victim = Victim::start("test", &[]);
     let evil = gossiping(&victim);
     let header = unworked(0);
-    let short_ids = vec![namechain::sync::message::ShortId([1; 8]); 2_000];
+    let short_ids = vec![namechain_core::sync::message::ShortId([1; 8]); 2_000];
     let told = flood(&evil, "blocks", |nonce| {
         let header = Header { nonce, previous: Hash([3; 32]), height: 9, ..header.clone() };
         CompactBlock { header, short_ids: short_ids.clone() }.to_bytes()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use namechain::{
+use namechain_core::{
     chain::{Chain, MemoryStorage},
     sync::message::{Hello, Request, Response},
     types::{Hash, Header, Network},
@@ -63,8 +63,12 @@ async fn who_is_on_another_network_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_lies_about_its_height_is_banned_and_not_believed() {
     let victim = Victim::start("test", &[]);
-    let lie =
-        |number: u8| Hello { tip: Hash([number; 32]), height: 1_000_000, work: 1 << 100, ..honest_hello() };
+    let lie = |number: u8| Hello {
+        tip: Hash([number; 32]),
+        height: 1_000_000,
+        work: 1 << 100,
+        ..honest_hello()
+    };
     let evil = claiming(lie(1), &victim, |request| match request {
         Request::Headers { .. } => Some(Raw::frame(&Response::Headers(Vec::new()))),
         _ => None,
@@ -74,7 +78,9 @@ async fn who_lies_about_its_height_is_banned_and_not_believed() {
     for number in 2..10 {
         let after = wait::until("a lie that is noticed", || match victim.peer(evil.id) {
             _ if evil.closed() >= evil.connected() => Some(None),
-            peer => peer.and_then(|peer| peer["score"].as_i64()).filter(|now| *now < score).map(Some),
+            peer => {
+                peer.and_then(|peer| peer["score"].as_i64()).filter(|now| *now < score).map(Some)
+            }
         });
         match after {
             Some(after) => score = after,
@@ -127,7 +133,9 @@ async fn a_clock_far_off_moves_nothing() {
     let off = Hello { time: honest.time + 365 * 86_400, ..honest };
     let evil = claiming(off.clone(), &victim, |_| None);
     let _stays = Evil::new(Manners { network: NETWORK, answers: saying(off) });
-    let peer = wait::until("a greeted peer", || victim.peer(evil.id).filter(|peer| peer["height"].is_u64()));
+    let peer = wait::until("a greeted peer", || {
+        victim.peer(evil.id).filter(|peer| peer["height"].is_u64())
+    });
     assert_eq!(peer["score"], 0, "{peer}");
     assert!(victim.status()["synced"].is_boolean());
     let honest = polite(NETWORK);

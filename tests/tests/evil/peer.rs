@@ -20,7 +20,7 @@ use libp2p::{
     swarm::{NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
     tcp, yamux,
 };
-use namechain::{
+use namechain_core::{
     codec::{Decode, Encode},
     sync::message::{Hello, PROTOCOL_VERSION, Request, Response},
     types::{Hash, Network},
@@ -132,7 +132,15 @@ pub struct Manners {
 pub fn hello(network: Network, genesis: Hash) -> Hello {
     let work = network.params().genesis_target.work();
     let time = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
-    Hello { version: PROTOCOL_VERSION, genesis, tip: genesis, height: 0, work, time, agent: "evil".into() }
+    Hello {
+        version: PROTOCOL_VERSION,
+        genesis,
+        tip: genesis,
+        height: 0,
+        work,
+        time,
+        agent: "evil".into(),
+    }
 }
 
 /// Answers hello with `hello`, and everything else with nothing.
@@ -142,7 +150,9 @@ pub fn saying(hello: Hello) -> Answers {
             Request::Hello(_) => Response::Hello(hello.clone()),
             Request::Headers { .. } => Response::Headers(Vec::new()),
             Request::Blocks { .. } => Response::Blocks(Vec::new()),
-            Request::BlockOperations { .. } | Request::Operations { .. } => Response::Operations(Vec::new()),
+            Request::BlockOperations { .. } | Request::Operations { .. } => {
+                Response::Operations(Vec::new())
+            }
             Request::Pending => Response::Pending(Vec::new()),
         }))
     })
@@ -249,7 +259,9 @@ impl Evil {
 
     /// Waits until it is hung up on.
     pub fn is_hung_up_on(&self) {
-        wait::until("the end of a connection", || (self.closed() >= self.connected()).then_some(()));
+        wait::until("the end of a connection", || {
+            (self.closed() >= self.connected()).then_some(())
+        });
     }
 
     /// Waits until it is hung up on, and not let in again: the connection ends as soon as it has said who it is.
@@ -257,7 +269,9 @@ impl Evil {
         self.is_hung_up_on();
         let (refused, closed) = (self.refused(), self.closed());
         self.dial(id, address);
-        wait::until("a refusal", || (self.refused() > refused || self.closed() > closed).then_some(()));
+        wait::until("a refusal", || {
+            (self.refused() > refused || self.closed() > closed).then_some(())
+        });
         assert!(self.closed() >= self.connected(), "it is connected again");
     }
 }
@@ -279,7 +293,8 @@ fn swarm(network: Network) -> Swarm<Behaviour> {
             .build()
             .expect("a configuration");
         let mut gossip =
-            gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, gossip).expect("gossip");
+            gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, gossip)
+                .expect("gossip");
         for what in ["blocks", "operations"] {
             let topic = gossipsub::IdentTopic::new(format!("namechain/{network}/{what}/1"));
             gossip.subscribe(&topic).expect("subscribed");
@@ -330,7 +345,8 @@ async fn run(
 fn obey(swarm: &mut Swarm<Behaviour>, order: Order, seen: &Seen) {
     match order {
         Order::Dial(id, address) => {
-            let options = DialOpts::peer_id(id).addresses(vec![address]).allocate_new_port().build();
+            let options =
+                DialOpts::peer_id(id).addresses(vec![address]).allocate_new_port().build();
             if swarm.dial(options).is_err() {
                 seen.refused.fetch_add(1, Ordering::SeqCst);
             }
@@ -349,7 +365,12 @@ fn obey(swarm: &mut Swarm<Behaviour>, order: Order, seen: &Seen) {
     }
 }
 
-fn notice(swarm: &mut Swarm<Behaviour>, manners: &Manners, event: SwarmEvent<BehaviourEvent>, seen: &Seen) {
+fn notice(
+    swarm: &mut Swarm<Behaviour>,
+    manners: &Manners,
+    event: SwarmEvent<BehaviourEvent>,
+    seen: &Seen,
+) {
     let count = |counter: &AtomicUsize| {
         counter.fetch_add(1, Ordering::SeqCst);
     };
@@ -359,9 +380,11 @@ fn notice(swarm: &mut Swarm<Behaviour>, manners: &Manners, event: SwarmEvent<Beh
         SwarmEvent::OutgoingConnectionError { .. } => count(&seen.refused),
         SwarmEvent::Behaviour(BehaviourEvent::Requests(event)) => match event {
             request_response::Event::Message {
-                message: Message::Request { request, channel, .. }, ..
+                message: Message::Request { request, channel, .. },
+                ..
             } => {
-                let request = Request::from_bytes(&request.bytes).expect("the node's requests can be read");
+                let request =
+                    Request::from_bytes(&request.bytes).expect("the node's requests can be read");
                 if let Some(raw) = (manners.answers)(&request) {
                     // The node may be gone by now.
                     let _ = swarm.behaviour_mut().requests.send_response(channel, raw);
@@ -371,8 +394,12 @@ fn notice(swarm: &mut Swarm<Behaviour>, manners: &Manners, event: SwarmEvent<Beh
                 }
                 seen.asked.lock().expect("no panic").push(request);
             }
-            request_response::Event::Message { message: Message::Response { response, .. }, .. } => {
-                match Response::from_bytes(&response.bytes).expect("the node's answers can be read") {
+            request_response::Event::Message {
+                message: Message::Response { response, .. },
+                ..
+            } => {
+                match Response::from_bytes(&response.bytes).expect("the node's answers can be read")
+                {
                     Response::Busy => count(&seen.busy),
                     answer => seen.answers.lock().expect("no panic").push(answer),
                 }

@@ -1,6 +1,6 @@
 //! Too many requests, and requests that are none.
 
-use namechain::{
+use namechain_core::{
     sync::message::{Request, Response},
     types::Network,
 };
@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// The genesis block's id, as the node says it.
-pub fn genesis(network: Network) -> namechain::types::Hash {
-    let storage = std::sync::Arc::new(namechain::chain::MemoryStorage::default());
-    namechain::chain::Chain::open(network, storage).expect("a chain").tip_id()
+pub fn genesis(network: Network) -> namechain_core::types::Hash {
+    let storage = std::sync::Arc::new(namechain_core::chain::MemoryStorage::default());
+    namechain_core::chain::Chain::open(network, storage).expect("a chain").tip_id()
 }
 
 /// A peer that behaves, so far.
@@ -49,7 +49,8 @@ async fn a_flood_of_requests_is_answered_so_far_and_then_refused() {
         }
     }
     evil.is_banned_by(victim.id, &victim.address);
-    let answered = evil.answers().iter().filter(|answer| matches!(answer, Response::Hello(_))).count();
+    let answered =
+        evil.answers().iter().filter(|answer| matches!(answer, Response::Hello(_))).count();
     assert!(evil.busy() >= 300, "{} were told that it is busy", evil.busy());
     assert!(answered <= 2_000, "{answered} were answered");
     victim.logs(&["floods us"]);
@@ -65,7 +66,7 @@ async fn a_flood_of_costly_requests_by_many_leaves_time_for_others() {
     let id = genesis(network);
     let costly = [
         Raw::frame(&Request::Blocks { ids: vec![id; 128] }),
-        Raw::frame(&Request::Headers { locator: vec![namechain::types::Hash::ZERO; 64] }),
+        Raw::frame(&Request::Headers { locator: vec![namechain_core::types::Hash::ZERO; 64] }),
         Raw::frame(&Request::Pending),
         Raw::frame(&Request::Operations { ids: vec![id; 256] }),
     ];
@@ -86,7 +87,8 @@ async fn a_flood_of_costly_requests_by_many_leaves_time_for_others() {
     });
     for evil in &many {
         wait::until("outcomes", || {
-            (evil.answers().len() + evil.busy() + evil.failed() >= 3_000 || evil.closed() > 0).then_some(())
+            (evil.answers().len() + evil.busy() + evil.failed() >= 3_000 || evil.closed() > 0)
+                .then_some(())
         });
     }
     victim.must_be_unharmed("a flood of costly requests");

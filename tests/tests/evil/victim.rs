@@ -27,13 +27,28 @@ impl Victim {
     pub fn start(network: &str, args: &[&str]) -> Victim {
         let home = tempfile::tempdir().expect("a home");
         let data = home.path().join("data");
-        let mut all =
-            vec!["--network", network, "--api", "127.0.0.1:0", "--json", "--no-mdns", "--mine", "off"];
-        all.extend(["--listen", "/ip4/127.0.0.1/tcp/0", "--data-dir", data.to_str().expect("UTF-8")]);
+        let mut all = vec![
+            "--network",
+            network,
+            "--api",
+            "127.0.0.1:0",
+            "--json",
+            "--no-mdns",
+            "--mine",
+            "off",
+        ];
+        all.extend([
+            "--listen",
+            "/ip4/127.0.0.1/tcp/0",
+            "--data-dir",
+            data.to_str().expect("UTF-8"),
+        ]);
         all.extend(args);
         let daemon = Daemon::start("namechaind", &all, home.path());
         let mut address: Multiaddr = daemon.p2p()[0].parse().expect("an address");
-        let Some(Protocol::P2p(id)) = address.pop() else { panic!("no identity in {}", daemon.line) };
+        let Some(Protocol::P2p(id)) = address.pop() else {
+            panic!("no identity in {}", daemon.line)
+        };
         // At rest: what the start took and gave back is over.
         http::get(daemon.addr("api"), "/v1/status");
         thread::sleep(Duration::from_millis(500));
@@ -96,7 +111,10 @@ impl Victim {
         match (self.at_rest, self.daemon.memory_kib("VmHWM")) {
             (Some(before), Some(most)) => {
                 let more = most.saturating_sub(before);
-                eprintln!("{what}: {before} KiB at rest, {most} at the most: {} MiB more", more / 1024);
+                eprintln!(
+                    "{what}: {before} KiB at rest, {most} at the most: {} MiB more",
+                    more / 1024
+                );
                 assert!(more <= MEMORY_KIB, "{what}: {more} KiB more than at rest");
             }
             _ => eprintln!("{what}: memory is not measured on this system"),

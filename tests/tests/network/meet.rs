@@ -15,7 +15,9 @@ const ANY_QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 /// Waits until the node knows the name as this owner's.
 fn knows(site: &Site, node: &Daemon, name: &str, owner: &str) {
     let api = node.addr("api");
-    wait::until(&format!("{name} at {api}"), || site.owner(api, name).filter(|(found, _)| found == owner));
+    wait::until(&format!("{name} at {api}"), || {
+        site.owner(api, name).filter(|(found, _)| found == owner)
+    });
 }
 
 fn alice() -> String {
@@ -33,12 +35,17 @@ fn a_node_without_a_network_says_so() {
     let node = site.node(&["--allow-host", "node-1"]);
     assert_eq!(node.p2p(), Vec::<String>::new());
     let status = site.status(node.addr("api"));
-    assert_eq!((&status["synced"], &status["peers"]["outbound"]), (&true.into(), &0.into()), "{status}");
+    assert_eq!(
+        (&status["synced"], &status["peers"]["outbound"]),
+        (&true.into(), &0.into()),
+        "{status}"
+    );
     let peers = site.ask(node.addr("api"), &["peers"]).ok().json();
     assert_eq!(peers["peers"].as_array().map(Vec::len), Some(0));
     // Its API is addressed by a name only if that was allowed.
     for (host, status) in [("node-1", 200), ("node-1:7380", 200), ("node-2", 403)] {
-        let answer = http::send(node.addr("api"), "GET", "/v1/status", &format!("Host: {host}\r\n"), "");
+        let answer =
+            http::send(node.addr("api"), "GET", "/v1/status", &format!("Host: {host}\r\n"), "");
         assert_eq!(answer.status, status, "{host}: {answer:?}");
     }
     assert_eq!(node.interrupt().code(), Some(0));
@@ -67,7 +74,8 @@ fn what_one_registers_all_know() {
 
     // A fresh one has nothing, and gets all of it.
     let third = sites[2].node(&["--mine", "off", "--peer", &tcp]);
-    let watched = sites[2].ask(third.addr("api"), &["status", "--watch", "--timeout", "100"]).ok().json();
+    let watched =
+        sites[2].ask(third.addr("api"), &["status", "--watch", "--timeout", "100"]).ok().json();
     assert_eq!(watched["synced"], true, "{watched}");
     knows(&sites[2], &third, "alice", &owner);
     knows(&sites[2], &third, "bobby", &other);
@@ -83,7 +91,8 @@ fn what_one_registers_all_know() {
     let metrics = http::get(third.addr("api"), "/metrics").body;
     let metric = |name: &str| {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.and_then(|value| value.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {name} in {metrics}"))
+        line.and_then(|value| value.parse::<f64>().ok())
+            .unwrap_or_else(|| panic!("no {name} in {metrics}"))
     };
     assert!(metric("namechain_peers{direction=\"out\"}") >= 1.0);
     assert!(metric("namechain_p2p_received_bytes_total") > 1_000.0);
@@ -97,7 +106,11 @@ fn what_one_registers_all_know() {
     sites[2].has_peers(third.addr("api"), 1);
     knows(&sites[2], &third, "while-it-was-away", &owner);
     let status = sites[2].status(third.addr("api"));
-    assert_eq!((&status["synced"], &status["sync"]["target"]), (&true.into(), &status["height"]), "{status}");
+    assert_eq!(
+        (&status["synced"], &status["sync"]["target"]),
+        (&true.into(), &status["height"]),
+        "{status}"
+    );
 }
 
 /// One process each that resolves, syncs and relays.

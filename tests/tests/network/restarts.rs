@@ -70,7 +70,12 @@ impl Drop for Ends<'_> {
 
 /// Registers names one after the other, each at another node. The node may be killed meanwhile, restarted, or overtaken by a
 /// reorganisation: the command is then given again, to whichever node is next.
-fn keep_registering(worker: usize, places: &[Place], over: &AtomicBool, registered: &Mutex<Vec<String>>) {
+fn keep_registering(
+    worker: usize,
+    places: &[Place],
+    over: &AtomicBool,
+    registered: &Mutex<Vec<String>>,
+) {
     let zone = zones::path("minimal");
     let zone = zone.to_str().expect("UTF-8");
     let mut user = User::new(places[worker % NODES].api());
@@ -81,7 +86,8 @@ fn keep_registering(worker: usize, places: &[Place], over: &AtomicBool, register
                 return;
             }
             user.move_to(places[turn % NODES].api());
-            let outcome = user.zonetool(&["register", &name, "--zone", zone, "--wait", "--timeout", "10"]);
+            let outcome =
+                user.zonetool(&["register", &name, "--zone", zone, "--wait", "--timeout", "10"]);
             let ours = || {
                 outcome.json()["error"]["message"]
                     .as_str()
@@ -127,8 +133,10 @@ fn no_name_that_was_six_blocks_deep_is_lost() {
     let places: Vec<Place> = (0..NODES).map(Place::new).collect();
     let mut nodes: Vec<Option<Daemon>> = Vec::new();
     for (number, place) in places.iter().enumerate() {
-        let peers: Vec<String> =
-            places[..number].iter().map(|known| known.listen.lock().expect("no panic").clone()).collect();
+        let peers: Vec<String> = places[..number]
+            .iter()
+            .map(|known| known.listen.lock().expect("no panic").clone())
+            .collect();
         nodes.push(Some(place.start(&peers)));
     }
     let everybody: Vec<String> =

@@ -13,7 +13,8 @@ fn check(script: &str) {
     command.arg(source::root().join(script)).arg("--check").env_clear().env("PATH", path);
     command.env("NAMECHAIN_BIN_DIR", bin);
     let output = command.output().expect("bash runs");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script} --check: {out}\n{err}");
 }
 

@@ -55,7 +55,8 @@ fn alice() -> String {
 }
 
 fn register(user: &User, name: &str) -> String {
-    let done = user.zonetool(&["register", name, "--zone", &alice(), "--wait", "--timeout", "100"]).ok();
+    let done =
+        user.zonetool(&["register", name, "--zone", &alice(), "--wait", "--timeout", "100"]).ok();
     done.json()["owner"].as_str().expect("an owner").to_owned()
 }
 
@@ -77,7 +78,9 @@ fn all_know(nodes: &[Placed], name: &str, owner: &str) {
 
 #[test]
 fn both_sides_of_a_split_end_up_with_one_owner() {
-    let Some(mut switches) = Switches::new("both_sides_of_a_split_end_up_with_one_owner") else { return };
+    let Some(mut switches) = Switches::new("both_sides_of_a_split_end_up_with_one_owner") else {
+        return;
+    };
     let nodes = six(&mut switches);
     for placed in &nodes {
         placed.site.has_peers(placed.node.addr("api"), 1);
@@ -96,15 +99,26 @@ fn both_sides_of_a_split_end_up_with_one_owner() {
         // Waits for six blocks, which do not come as long as nothing else is recorded on the right.
         let waiting = scope.spawn(|| {
             let zone = alice();
-            let args =
-                ["register", "contested", "--zone", &zone, "--wait", "--depth", "6", "--timeout", "100"];
+            let args = [
+                "register",
+                "contested",
+                "--zone",
+                &zone,
+                "--wait",
+                "--depth",
+                "6",
+                "--timeout",
+                "100",
+            ];
             right.zonetool(&args)
         });
         let loser = wait::until("contested on the right", || nodes[3].owner("contested"));
         assert_ne!(loser, winner);
         assert!(!waiting.is_finished(), "one block deep is not six");
         assert!(
-            nodes[..3].iter().all(|placed| placed.owner("contested").as_deref() == Some(winner.as_str()))
+            nodes[..3]
+                .iter()
+                .all(|placed| placed.owner("contested").as_deref() == Some(winner.as_str()))
         );
         switches.heal();
         waiting.join().expect("zonetool runs")

@@ -84,7 +84,9 @@ fn one_changed_bit_is_noticed() {
         let between = evil(resolver.addr("dns"));
         let anchors = Anchors::of(&user, Some(between));
         let unbound = Validator::start(&anchors.unbound);
-        for (zone, data) in [("wild.alice.namechain.alt.", ADDRESS), ("alice.namechain.alt.", TYPES)] {
+        for (zone, data) in
+            [("wild.alice.namechain.alt.", ADDRESS), ("alice.namechain.alt.", TYPES)]
+        {
             let untouched = format!("whole.{zone}");
             assert_eq!(unbound.ask(&untouched, "A").0, Verdict::Secure, "{untouched}");
             assert_eq!(anchors.delv(between, &untouched, "A").0, Verdict::Secure, "{untouched}");

@@ -63,7 +63,8 @@ struct Server {
 
 impl Server {
     fn start(namespace: &str, dir: &Path, name: &str) -> Server {
-        let file = |end: &str| dir.join(format!("{name}.{end}")).to_str().expect("UTF-8").to_owned();
+        let file =
+            |end: &str| dir.join(format!("{name}.{end}")).to_str().expect("UTF-8").to_owned();
         let (key, certificate) = (file("key"), file("pem"));
         let made = Command::new("openssl")
             .args([
@@ -82,14 +83,24 @@ impl Server {
             .expect("openssl runs");
         assert!(made.status.success(), "{made:?}");
         let mut child = Command::new("ip")
-            .args(["netns", "exec", namespace, "openssl", "s_server", "-accept", "127.0.0.1:0", "-www"])
+            .args([
+                "netns",
+                "exec",
+                namespace,
+                "openssl",
+                "s_server",
+                "-accept",
+                "127.0.0.1:0",
+                "-www",
+            ])
             .args(["-cert", &certificate, "-key", &key])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("openssl runs");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let mut lines =
+            BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let accept = lines.find_map(|line| Some(line.strip_prefix("ACCEPT ")?.to_owned()));
         let port = accept.expect("where it listens").rsplit_once(':').expect("a port").1.to_owned();
         Server { child, certificate, port }
@@ -114,7 +125,15 @@ fn ldns_dane_tells_the_right_server_from_another() {
     let (machine, _) = switches.machine(Side::Left);
     let home = tempfile::tempdir().expect("a home");
     let mut command = command_in(&machine, "resolver", home.path());
-    command.args(["--dev", "--listen", "127.0.0.1:53", "--api", "127.0.0.1:0", "--json", "--data-dir"]);
+    command.args([
+        "--dev",
+        "--listen",
+        "127.0.0.1:53",
+        "--api",
+        "127.0.0.1:0",
+        "--json",
+        "--data-dir",
+    ]);
     command.arg(home.path().join("data")).args(["--upstream", "127.0.0.1:1"]);
     let resolver = Daemon::from_command(command, home.path());
     let alice = User::new_in(&machine, resolver.addr("api"));
@@ -124,12 +143,25 @@ fn ldns_dane_tells_the_right_server_from_another() {
         alice.zonetool_text(&args).ok().stdout
     };
     let zone = home.path().join("alice.zone");
-    fs::write(&zone, format!("www A 127.0.0.1\n{}{}", line(&right.port), line(&wrong.port))).expect("room");
+    fs::write(&zone, format!("www A 127.0.0.1\n{}{}", line(&right.port), line(&wrong.port)))
+        .expect("room");
     alice.register("alice", &zone);
     let anchors = Anchors::of(&alice, None);
     let verify = |port: &str, anchor: &str| {
         let output = Command::new("ip")
-            .args(["netns", "exec", &machine, "ldns-dane", "-4", "-r", "127.0.0.1", "-S", "-k", anchor, "-n"])
+            .args([
+                "netns",
+                "exec",
+                &machine,
+                "ldns-dane",
+                "-4",
+                "-r",
+                "127.0.0.1",
+                "-S",
+                "-k",
+                anchor,
+                "-n",
+            ])
             .args(["verify", "www.alice.namechain.alt", port])
             .output()
             .expect("ldns-dane runs");

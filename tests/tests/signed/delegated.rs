@@ -58,7 +58,8 @@ fn a_name_with_a_ds_is_validated_below_it() {
         return;
     }
     let dir = tempfile::tempdir().expect("room");
-    let signed = |origin: &str, algorithm: &str, more: &[&str]| sign(dir.path(), origin, algorithm, more);
+    let signed =
+        |origin: &str, algorithm: &str, more: &[&str]| sign(dir.path(), origin, algorithm, more);
     let own = signed("own.namechain.alt.", "ECDSAP256SHA256", &[]);
     let hashed = signed("hashed.namechain.alt.", "ED25519", &["-n"]);
     let deep = signed("lab.deep.namechain.alt.", "ECDSAP256SHA256", &[]);
@@ -86,7 +87,10 @@ fn a_name_with_a_ds_is_validated_below_it() {
         ("hashed", format!("{ns}@ 300 DS {}\n", hashed.ds)),
         (
             "deep",
-            format!("@ 300 A 192.0.2.7\nlab 300 NS ns.lab\nns.lab 300 A 127.0.0.1\nlab 300 DS {}\n", deep.ds),
+            format!(
+                "@ 300 A 192.0.2.7\nlab 300 NS ns.lab\nns.lab 300 A 127.0.0.1\nlab 300 DS {}\n",
+                deep.ds
+            ),
         ),
         ("wrong", format!("{ns}@ 300 DS {fields} {}\n", "00".repeat(32))),
         ("missing", format!("{ns}@ 300 DS {}\n", own.ds)),
@@ -169,6 +173,9 @@ fn referrals_come_with_the_ds_or_the_proof_that_there_is_none() {
         assert_eq!(found, types, "{reply:?}");
         assert!(!reply.has("aa") && !reply.has("ad"), "{reply:?}");
         let nsec = reply.authority.iter().find(|row| row.rtype == "NSEC");
-        assert!(nsec.is_none_or(|row| row.rdata == "plain\\000.namechain.alt. NS RRSIG NSEC"), "{reply:?}");
+        assert!(
+            nsec.is_none_or(|row| row.rdata == "plain\\000.namechain.alt. NS RRSIG NSEC"),
+            "{reply:?}"
+        );
     }
 }

@@ -32,7 +32,10 @@ fn refused(home: &Path, args: &[&str]) -> (Option<i32>, String) {
 #[test]
 fn the_key_outlives_the_resolver_and_its_anchor_is_what_others_compute() {
     let tools = ["dig", "delv", "ldns-key2ds"];
-    if !tools::available("the_key_outlives_the_resolver_and_its_anchor_is_what_others_compute", &tools) {
+    if !tools::available(
+        "the_key_outlives_the_resolver_and_its_anchor_is_what_others_compute",
+        &tools,
+    ) {
         return;
     }
     for algorithm in [13, 15] {
@@ -41,7 +44,8 @@ fn the_key_outlives_the_resolver_and_its_anchor_is_what_others_compute() {
         let mode = fs::metadata(key_file(&machine)).expect("a key").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let told = user.zonetool(&["trust-anchor"]).ok().json();
-        let (dnskey, ds) = (told["dnskey"].as_str().expect("DNSKEY"), told["ds"].as_str().expect("DS"));
+        let (dnskey, ds) =
+            (told["dnskey"].as_str().expect("DNSKEY"), told["ds"].as_str().expect("DS"));
         assert_eq!(
             (told["zone"].as_str(), told["algorithm"].as_u64()),
             (Some("namechain.alt."), Some(algorithm.into()))
@@ -49,7 +53,8 @@ fn the_key_outlives_the_resolver_and_its_anchor_is_what_others_compute() {
         assert_eq!(told["servers"][0], resolver.addr("dns").to_string());
         // The same from the file, without a resolver.
         let file = key_file(&machine);
-        let from_file = user.zonetool(&["trust-anchor", "--key", file.to_str().expect("UTF-8")]).ok().json();
+        let from_file =
+            user.zonetool(&["trust-anchor", "--key", file.to_str().expect("UTF-8")]).ok().json();
         assert_eq!((&from_file["ds"], &from_file["dnskey"]), (&told["ds"], &told["dnskey"]));
         // The tag and the digest as others find them.
         let dns = resolver.addr("dns");
@@ -71,8 +76,11 @@ fn the_key_outlives_the_resolver_and_its_anchor_is_what_others_compute() {
         assert!(String::from_utf8_lossy(&multi.stdout).contains(&tag), "{tag}: {multi:?}");
         let path = machine.home().join("namechain.key");
         fs::write(&path, format!("{dnskey}\n")).expect("room");
-        let ldns =
-            Command::new("ldns-key2ds").args(["-n", "-2"]).arg(&path).output().expect("ldns-key2ds runs");
+        let ldns = Command::new("ldns-key2ds")
+            .args(["-n", "-2"])
+            .arg(&path)
+            .output()
+            .expect("ldns-key2ds runs");
         let theirs = String::from_utf8_lossy(&ldns.stdout);
         let data = |text: &str| {
             text.split("DS")
@@ -94,13 +102,16 @@ fn a_key_of_openssls_signs() {
     if !tools::available("a_key_of_openssls_signs", &["delv", "openssl"]) {
         return;
     }
-    let kinds: [(&str, &[&str]); 2] = [("EC", &["-pkeyopt", "ec_paramgen_curve:P-256"]), ("ED25519", &[])];
+    let kinds: [(&str, &[&str]); 2] =
+        [("EC", &["-pkeyopt", "ec_paramgen_curve:P-256"]), ("ED25519", &[])];
     for (kind, options) in kinds {
         let home = tempfile::tempdir().expect("room");
         let key = home.path().join("made.key");
         let key = key.to_str().expect("UTF-8");
-        let made =
-            Command::new("openssl").args(["genpkey", "-algorithm", kind, "-out", key]).args(options).output();
+        let made = Command::new("openssl")
+            .args(["genpkey", "-algorithm", kind, "-out", key])
+            .args(options)
+            .output();
         let made = made.expect("openssl runs");
         assert!(made.status.success(), "{made:?}");
         fs::set_permissions(key, Permissions::from_mode(0o600)).expect("ours");
@@ -120,8 +131,15 @@ fn a_key_that_is_no_secret_is_refused() {
     drop(machine.resolver());
     let (file, home) = (key_file(&machine), machine.home());
     let data = home.join("data");
-    let mut args =
-        vec!["--dev", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0", "--upstream", "127.0.0.1:1"];
+    let mut args = vec![
+        "--dev",
+        "--listen",
+        "127.0.0.1:0",
+        "--api",
+        "127.0.0.1:0",
+        "--upstream",
+        "127.0.0.1:1",
+    ];
     args.extend(["--data-dir", data.to_str().expect("UTF-8")]);
     fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("ours");
     let (code, said) = refused(home, &args);
@@ -186,7 +204,9 @@ fn a_resolver_without_a_node_signs_too() {
     let (ours, theirs) = (Anchors::of(&user, None), Anchors::of(&alice, None));
     assert_ne!(ours.unbound, theirs.unbound, "two resolvers, two keys");
     let dns = resolver.addr("dns");
-    for (name, expected) in [("www.alice.namechain.alt.", true), ("nowhere.alice.namechain.alt.", true)] {
+    for (name, expected) in
+        [("www.alice.namechain.alt.", true), ("nowhere.alice.namechain.alt.", true)]
+    {
         let (verdict, said) = ours.delv(dns, name, "A");
         assert_eq!(verdict == Verdict::Secure, expected, "{said}");
         let (verdict, said) = theirs.delv(dns, name, "A");
@@ -205,6 +225,10 @@ fn nxname_is_no_type_to_ask_for() {
     let resolver = machine.resolver();
     for options in ["", "+tcp", "+dnssec"] {
         let reply = dig::ask(resolver.addr("dns"), "nobody.namechain.alt.", "TYPE128", options);
-        assert_eq!((reply.status.as_str(), reply.ede.as_slice()), ("FORMERR", &[30][..]), "{reply:?}");
+        assert_eq!(
+            (reply.status.as_str(), reply.ede.as_slice()),
+            ("FORMERR", &[30][..]),
+            "{reply:?}"
+        );
     }
 }

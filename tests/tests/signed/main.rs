@@ -132,9 +132,16 @@ fn delv_and_unbound_say_secure() {
             let (verdict, said) = anchors.delv(dns, name, rtype);
             assert_eq!(verdict, Verdict::Secure, "{algorithm}: delv on {name} {rtype}: {said}");
             let negative = said.contains("; negative response, fully validated");
-            assert!(negative != found || dangling.contains(&(name, rtype, found)), "{name} {rtype}: {said}");
+            assert!(
+                negative != found || dangling.contains(&(name, rtype, found)),
+                "{name} {rtype}: {said}"
+            );
             let (verdict, reply) = unbound.ask(name, rtype);
-            assert_eq!(verdict, Verdict::Secure, "{algorithm}: unbound on {name} {rtype}: {reply:?}");
+            assert_eq!(
+                verdict,
+                Verdict::Secure,
+                "{algorithm}: unbound on {name} {rtype}: {reply:?}"
+            );
             assert_eq!(reply.status, "NOERROR", "{name} {rtype}: {reply:?}");
             assert_eq!(reply.answer.is_empty(), !found, "{name} {rtype}: {reply:?}");
         }
@@ -167,10 +174,23 @@ fn drill_and_kdig_agree() {
                 .output()
                 .expect("drill runs");
             let said = String::from_utf8_lossy(&drill.stdout);
-            assert!(drill.status.success() && said.contains(";; Chase successful"), "{name} {rtype}: {said}");
+            assert!(
+                drill.status.success() && said.contains(";; Chase successful"),
+                "{name} {rtype}: {said}"
+            );
             assert_eq!(said.contains("Existence is denied by:"), denied, "{name} {rtype}: {said}");
             let kdig = Command::new("kdig")
-                .args([at.as_str(), "-p", &port, "+dnssec", "+noall", "+answer", "+authority", name, rtype])
+                .args([
+                    at.as_str(),
+                    "-p",
+                    &port,
+                    "+dnssec",
+                    "+noall",
+                    "+answer",
+                    "+authority",
+                    name,
+                    rtype,
+                ])
                 .output()
                 .expect("kdig runs");
             let said = String::from_utf8_lossy(&kdig.stdout);
@@ -200,10 +220,16 @@ fn what_those_without_dnssec_see() {
         };
         assert_eq!((secured(&plain), plain.answer.is_empty()), (0, !found), "{plain:?}");
         assert!(secured(&signed) > 0 && signed.status == "NOERROR", "{signed:?}");
-        let exists =
-            !signed.authority.iter().any(|row| row.rtype == "NSEC" && row.rdata.ends_with(" TYPE128"));
+        let exists = !signed
+            .authority
+            .iter()
+            .any(|row| row.rtype == "NSEC" && row.rdata.ends_with(" TYPE128"));
         let rcode = if exists { "NOERROR" } else { "NXDOMAIN" };
-        assert_eq!((plain.status.as_str(), compact.status.as_str()), (rcode, rcode), "{name} {rtype}");
+        assert_eq!(
+            (plain.status.as_str(), compact.status.as_str()),
+            (rcode, rcode),
+            "{name} {rtype}"
+        );
         let soa = |reply: &dig::Reply| {
             reply
                 .authority

@@ -13,7 +13,7 @@ mod trust;
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
-use namechain::types::PublicKey;
+use namechain_core::types::PublicKey;
 
 pub use cache::{CacheCommand, Flush};
 pub use channel::{Carried, PeerDial, PeerListen};
@@ -355,7 +355,10 @@ impl FromStr for Recovery {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "none" => Ok(Recovery::None),
-            key => key.parse().map(Recovery::Key).map_err(|_| "expected 64 hexadecimal digits, or none"),
+            key => key
+                .parse()
+                .map(Recovery::Key)
+                .map_err(|_| "expected 64 hexadecimal digits, or none"),
         }
     }
 }

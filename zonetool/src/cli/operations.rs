@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
-use namechain::types::PublicKey;
+use namechain_core::types::PublicKey;
 
 use super::{Recovery, Waiting};
 
@@ -106,7 +106,10 @@ impl FromStr for NewOwner {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "mine" => Ok(NewOwner::Mine),
-            key => key.parse().map(NewOwner::Key).map_err(|_| "expected 64 hexadecimal digits, or mine"),
+            key => key
+                .parse()
+                .map(NewOwner::Key)
+                .map_err(|_| "expected 64 hexadecimal digits, or mine"),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use namechain::types::Hash;
+use namechain_core::types::Hash;
 
 use super::{
-    BundleCommand, DaneCommand, OfName, Open, Operate, PeerDial, PeerListen, Resolve, Seal, Waiting,
-    WordsFrom,
+    BundleCommand, DaneCommand, OfName, Open, Operate, PeerDial, PeerListen, Resolve, Seal,
+    Waiting, WordsFrom,
 };
 
 /// `peer`.
@@ -164,7 +164,10 @@ impl FromStr for Bundle {
         match text {
             "new" => Ok(Bundle::New),
             "none" => Ok(Bundle::Hash(Hash::ZERO)),
-            hash => hash.parse().map(Bundle::Hash).map_err(|_| "expected 64 hexadecimal digits, new or none"),
+            hash => hash
+                .parse()
+                .map(Bundle::Hash)
+                .map_err(|_| "expected 64 hexadecimal digits, new or none"),
         }
     }
 }

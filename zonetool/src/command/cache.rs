@@ -1,6 +1,6 @@
 //! `cache`: what a resolver keeps.
 
-use namechain::rpc;
+use namechain_core::rpc;
 
 use super::CommandError;
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use namechain::types::{Action, Name, NameEntry, Named, Network, PublicKey};
+use namechain_core::types::{Action, Name, NameEntry, Named, Network, PublicKey};
 use serde::Serialize;
 
 use crate::{ui::Ui, work};
@@ -39,7 +39,14 @@ struct Field {
 }
 
 /// Shows `named`, of which only signature and stamp are missing: the stamp's work is the price.
-pub fn show(ui: Ui, network: Network, named: &Named, before: &NameEntry, after: &NameEntry, height: u32) {
+pub fn show(
+    ui: Ui,
+    network: Network,
+    named: &Named,
+    before: &NameEntry,
+    after: &NameEntry,
+    height: u32,
+) {
     let shown = Shown {
         dry_run: true,
         name: &named.name,

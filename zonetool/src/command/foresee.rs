@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 
-use namechain::{
+use namechain_core::{
     consensus::{
         RuleViolation,
         state::{self, Failure, Place},
@@ -87,7 +87,7 @@ pub fn entry_of(info: &NameInfo) -> Result<NameEntry, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use namechain::{
+    use namechain_core::{
         params::PRICE_UNIT,
         types::{Action, Name, Network, PublicKey, RecordSet, Signature},
     };
@@ -134,11 +134,14 @@ mod tests {
             signer,
             action,
             signature: Signature([0; 64]),
-            stamp: namechain::types::Stamp { work, ..UNWORKED },
+            stamp: namechain_core::types::Stamp { work, ..UNWORKED },
         };
         let at = Place { height, price: PRICE_UNIT };
         // What it costs is what it is taken for, and no less.
-        let short = Named { stamp: namechain::types::Stamp { work: work - 1, ..UNWORKED }, ..named.clone() };
+        let short = Named {
+            stamp: namechain_core::types::Stamp { work: work - 1, ..UNWORKED },
+            ..named.clone()
+        };
         let result = foresee(params, at, before, &named).map_err(|violation| violation.id());
         if result.is_ok() {
             let violation = foresee(params, at, before, &short).unwrap_err();
@@ -186,7 +189,11 @@ mod tests {
             (entry(), 321_600, OWNER, Action::Renew, "name-unregistered"),
         ] {
             let label = action.label();
-            assert_eq!(next(&before, height, signer, action).err(), Some(rule), "{label} at {height}");
+            assert_eq!(
+                next(&before, height, signer, action).err(),
+                Some(rule),
+                "{label} at {height}"
+            );
         }
     }
 }

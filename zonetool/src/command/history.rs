@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use namechain::{
+use namechain_core::{
     codec::Decode,
     rpc::PastOperation,
     types::{Action, Hash, Name, Named, Operation, PublicKey},
@@ -53,8 +53,10 @@ struct Past {
 pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     let (operations, next) = operations(client, &name, args.from)?;
-    let operations =
-        operations.iter().map(|(past, named)| past_of(past.height, past.time, past.id, named)).collect();
+    let operations = operations
+        .iter()
+        .map(|(past, named)| past_of(past.height, past.time, past.id, named))
+        .collect();
     let history = History { name, operations, next };
     if history.operations.is_empty() && args.from == 0 {
         return Err(CommandError::NotRegistered(history.name));
@@ -94,7 +96,8 @@ pub fn operations(
 
 /// What the operation's own bytes say: of the node, only height and time are taken.
 fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Named, CommandError> {
-    let nonsense = || CommandError::from(client.nonsense("its history has what is no operation on the name"));
+    let nonsense =
+        || CommandError::from(client.nonsense("its history has what is no operation on the name"));
     let bytes = hex::decode(&past.operation).map_err(|_| nonsense())?;
     let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else { return Err(nonsense()) };
     if named.name != *name {
@@ -106,7 +109,19 @@ fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Named, Com
 fn past_of(height: u32, time: u64, id: Hash, named: &Named) -> Past {
     let (kind, sequence, signer) = (named.action.label(), named.sequence, named.signer);
     let (to, recovery, records, identity, linked_by) = (None, None, None, None, None);
-    let past = Past { height, time, kind, sequence, signer, id, to, recovery, records, identity, linked_by };
+    let past = Past {
+        height,
+        time,
+        kind,
+        sequence,
+        signer,
+        id,
+        to,
+        recovery,
+        records,
+        identity,
+        linked_by,
+    };
     match &named.action {
         Action::Register { recovery, records, .. } => {
             Past { recovery: *recovery, records: Some(records.records().len()), ..past }
@@ -114,7 +129,9 @@ fn past_of(height: u32, time: u64, id: Hash, named: &Named) -> Past {
         Action::Update { records } => Past { records: Some(records.records().len()), ..past },
         Action::Transfer { to } => Past { to: Some(*to), ..past },
         Action::Accept { recovery } => Past { recovery: *recovery, ..past },
-        Action::Recover { owner, recovery } => Past { to: Some(*owner), recovery: *recovery, ..past },
+        Action::Recover { owner, recovery } => {
+            Past { to: Some(*owner), recovery: *recovery, ..past }
+        }
         Action::Publish { record: Some(signed) } => Past {
             identity: Some(signed.record.identity),
             linked_by: signed.link.map(|link| link.identity),
@@ -125,8 +142,10 @@ fn past_of(height: u32, time: u64, id: Hash, named: &Named) -> Past {
 }
 
 fn describe(history: &History) -> String {
-    let mut text =
-        format!("{:>8}  {:<20}  {:>4}  {:<9} details\n", "height", "time (UTC)", "seq", "operation");
+    let mut text = format!(
+        "{:>8}  {:<20}  {:>4}  {:<9} details\n",
+        "height", "time (UTC)", "seq", "operation"
+    );
     for past in &history.operations {
         let mut details = format!("signed by {}", past.signer);
         // Writing to a String never fails.
@@ -140,7 +159,8 @@ fn describe(history: &History) -> String {
             _ if past.kind == "publish" => write!(details, ", withdrawn"),
             _ => Ok(()),
         };
-        let (height, time, sequence, kind) = (past.height, utc(past.time), past.sequence, past.kind);
+        let (height, time, sequence, kind) =
+            (past.height, utc(past.time), past.sequence, past.kind);
         let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>4}  {kind:<9} {details}");
     }
     text

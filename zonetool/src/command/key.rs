@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use namechain::types::{PublicKey, SecretKey};
+use namechain_core::types::{PublicKey, SecretKey};
 use serde::Serialize;
 
 use super::{
@@ -75,7 +75,9 @@ fn restore(
             // The recovery key with them: a walk takes its time.
             drop(words);
             let path = file.path().display();
-            ui.note(&format!("the key is restored: {path}; to look for its names again: zonetool key scan"));
+            ui.note(&format!(
+                "the key is restored: {path}; to look for its names again: zonetool key scan"
+            ));
             Some(look(ui, &client()?, &owner, &file, &args.range)?)
         }
     };
@@ -124,7 +126,9 @@ fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>, found: Option<
         text.push_str(
             "Write these 24 words on paper, in their order. They are shown this once. They bring your\n",
         );
-        text.push_str("key back, and they are the only copy of the recovery key, which outranks it.\n\n");
+        text.push_str(
+            "key back, and they are the only copy of the recovery key, which outranks it.\n\n",
+        );
         for (row, words) in words.chunks(4).enumerate() {
             let cells = words
                 .iter()

@@ -24,12 +24,12 @@ mod zone;
 
 use std::path::{Path, PathBuf};
 
-use namechain::{
+use namechain_core::{
     consensus::RuleViolation,
     rpc::{MessagingInfo, NameEntryInfo, NameInfo},
     types::{
-        Action, LocatorError, MessagingEntry, Name, NameError, PublicKey, Record, RecordError, RecordSet,
-        Reserved,
+        Action, LocatorError, MessagingEntry, Name, NameError, PublicKey, Record, RecordError,
+        RecordSet, Reserved,
     },
 };
 use thiserror::Error;
@@ -189,7 +189,9 @@ pub enum CommandError {
     #[error("{0} has no recovery key")]
     NoRecovery(Name),
     /// Words of another recovery key.
-    #[error("the words make the recovery key {found}, that of {name} is {needed} [rule not-recovery]")]
+    #[error(
+        "the words make the recovery key {found}, that of {name} is {needed} [rule not-recovery]"
+    )]
     OtherWords {
         /// The name.
         name: Name,
@@ -321,7 +323,9 @@ impl CommandError {
             | CommandError::ForeignWords { .. }
             | CommandError::ForeignIdentity { .. }
             | CommandError::NoMoreKeys(_) => Exit::Key,
-            CommandError::Rule { violation, .. } => rule_exit(violation.id()).unwrap_or(Exit::Refused),
+            CommandError::Rule { violation, .. } => {
+                rule_exit(violation.id()).unwrap_or(Exit::Refused)
+            }
             CommandError::Peer(error) => error.exit(),
             CommandError::Proof(error) if error.is_usage() => Exit::Usage,
             CommandError::Proof(_) | CommandError::NotOnChain(_) => Exit::Unproven,
@@ -390,7 +394,12 @@ impl CommandError {
     /// What is shown of it.
     pub fn report(&self) -> ErrorReport {
         let exit = self.exit();
-        ErrorReport { code: exit.code(), exit: exit as u8, message: self.to_string(), hint: self.hint() }
+        ErrorReport {
+            code: exit.code(),
+            exit: exit as u8,
+            message: self.to_string(),
+            hint: self.hint(),
+        }
     }
 }
 
@@ -416,8 +425,8 @@ fn client_exit(error: &ClientError) -> Exit {
 /// The exit code of a broken rule, for those that have one.
 fn rule_exit(rule: &str) -> Option<Exit> {
     Some(match rule {
-        "not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature" | "possession"
-        | "link-signature" | "link-identity" | "link-announced" => Exit::Key,
+        "not-owner" | "not-keyholder" | "not-recovery" | "not-recipient" | "signature"
+        | "possession" | "link-signature" | "link-identity" | "link-announced" => Exit::Key,
         "name-unregistered" => Exit::NotFound,
         "name-taken"
         | "name-reserved"
@@ -450,11 +459,15 @@ fn next_block(violation: &RuleViolation, next: u32) -> String {
 
 fn hint_to_rule(name: &Name, violation: &RuleViolation) -> Option<String> {
     Some(match violation {
-        RuleViolation::RenewEarly(from) => format!("run the same command again when height {from} is next"),
+        RuleViolation::RenewEarly(from) => {
+            format!("run the same command again when height {from} is next")
+        }
         RuleViolation::TransferYoung(from) => {
             format!("run the same command again when height {from} is next")
         }
-        RuleViolation::TransferPending(_) => format!("withdraw that offer first: zonetool cancel {name}"),
+        RuleViolation::TransferPending(_) => {
+            format!("withdraw that offer first: zonetool cancel {name}")
+        }
         RuleViolation::TransferMissing(_) => format!("see where it stands: zonetool show {name}"),
         RuleViolation::NameInGrace(_) => format!("renew it first: zonetool renew {name}"),
         other => return other.hint().map(str::to_owned),
@@ -508,11 +521,13 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
 
 /// A name as people type it: in any case.
 fn parse_name(text: &str) -> Result<Name, CommandError> {
-    Name::parse(&text.to_ascii_lowercase()).map_err(|error| CommandError::Name(text.to_owned(), error))
+    Name::parse(&text.to_ascii_lowercase())
+        .map_err(|error| CommandError::Name(text.to_owned(), error))
 }
 
 fn load_zone(ui: Ui, name: &Name, path: &Path) -> Result<RecordSet, CommandError> {
-    let zone = crate::zone::load(name, path).map_err(|error| CommandError::Zone(path.to_owned(), error))?;
+    let zone = crate::zone::load(name, path)
+        .map_err(|error| CommandError::Zone(path.to_owned(), error))?;
     for note in &zone.notes {
         ui.note(&format!("{}: {note}", path.display()));
     }
@@ -530,8 +545,12 @@ fn messaging_of(entry: &NameEntryInfo) -> Result<Option<MessagingEntry>, Command
 
 /// The records that a node gives for a name.
 fn records_of(info: &NameInfo) -> Result<RecordSet, CommandError> {
-    let records =
-        info.entry.iter().flat_map(|entry| &entry.records).map(Record::try_from).collect::<Result<_, _>>();
+    let records = info
+        .entry
+        .iter()
+        .flat_map(|entry| &entry.records)
+        .map(Record::try_from)
+        .collect::<Result<_, _>>();
     records
         .map_err(|error| error.to_string())
         .and_then(|records| RecordSet::new(records).map_err(|error: RecordError| error.to_string()))

@@ -2,10 +2,12 @@
 //!
 //! Look at the name, foresee what the next block would say, ask, only then open the key, work and submit.
 
-use namechain::{
+use namechain_core::{
     consensus::{RuleViolation, state::Place},
     rpc::{NameInfo, TransferInfo},
-    types::{Action, Hash, Name, NameEntry, Named, Network, PublicKey, SecretKey, Signature, Stamp},
+    types::{
+        Action, Hash, Name, NameEntry, Named, Network, PublicKey, SecretKey, Signature, Stamp,
+    },
 };
 use serde::Serialize;
 
@@ -82,12 +84,18 @@ pub fn keyholder(
         Some(words) => Signer::Words(words),
         None => Signer::File(keys::load(&place.directory)?),
     };
-    let request = Request { args: &args.operate, signer, asks, action: Box::new(|_, _| Ok(action)) };
+    let request =
+        Request { args: &args.operate, signer, asks, action: Box::new(|_, _| Ok(action)) };
     run(ui, client, place, request)
 }
 
 /// `transfer`.
-pub fn transfer(ui: Ui, client: Client, place: &KeyPlace, args: &Transfer) -> Result<(), CommandError> {
+pub fn transfer(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    args: &Transfer,
+) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, true)?;
     let signer = Signer::File(keys::load(&place.directory)?);
     let action = Box::new(|_, _: &NameEntry| Ok(Action::Transfer { to: args.to }));
@@ -100,11 +108,21 @@ pub fn accept(ui: Ui, client: Client, place: &KeyPlace, args: &Accept) -> Result
     let file = keys::load(&place.directory)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
     let action = Box::new(move |_, _: &NameEntry| Ok(Action::Accept { recovery }));
-    run(ui, client, place, Request { args: &args.operate, signer: Signer::File(file), asks: true, action })
+    run(
+        ui,
+        client,
+        place,
+        Request { args: &args.operate, signer: Signer::File(file), asks: true, action },
+    )
 }
 
 /// `recover`.
-pub fn recover(ui: Ui, client: Client, place: &KeyPlace, args: &Recover) -> Result<(), CommandError> {
+pub fn recover(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    args: &Recover,
+) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, true)?;
     let owner = match args.owner {
         NewOwner::Key(key) => key,
@@ -145,11 +163,14 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
     let before = entry_of(&info)?;
     let signer = match &request.signer {
         Signer::File(file) => file.owner,
-        Signer::Words(_) => before.recovery.ok_or_else(|| CommandError::NoRecovery(name.clone()))?,
+        Signer::Words(_) => {
+            before.recovery.ok_or_else(|| CommandError::NoRecovery(name.clone()))?
+        }
     };
     let action = (request.action)(publisher.network, &before)?;
     let price = publisher.client.price()?;
-    let at = Place { height: price.height.max(info.height).saturating_add(1), price: price.multiplier };
+    let at =
+        Place { height: price.height.max(info.height).saturating_add(1), price: price.multiplier };
     let work = cost_of(publisher.params(), &name, &action, at.price);
     let sequence = info.next_sequence;
     let named = Named {
@@ -188,11 +209,13 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
         name,
     };
     if args.waiting.wait {
-        let recorded = publisher.recorded(&result.name, &submitted, sequence, args.waiting.depth())?;
+        let recorded =
+            publisher.recorded(&result.name, &submitted, sequence, args.waiting.depth())?;
         result.state = "recorded";
         (result.recorded, result.depth) = (Some(recorded.height), Some(recorded.depth));
         let entry = recorded.entry;
-        (result.owner, result.expires, result.transfer) = (entry.owner, entry.expires, entry.transfer);
+        (result.owner, result.expires, result.transfer) =
+            (entry.owner, entry.expires, entry.transfer);
     }
     ui.result(&describe(&result), &result);
     Ok(())
@@ -231,7 +254,12 @@ fn open(
 }
 
 /// A broken rule, with whose key it is that would be needed.
-fn explained(violation: RuleViolation, entry: &NameEntry, ours: PublicKey, next: u32) -> CommandError {
+fn explained(
+    violation: RuleViolation,
+    entry: &NameEntry,
+    ours: PublicKey,
+    next: u32,
+) -> CommandError {
     let (name, rule) = (entry.name.clone(), violation.id());
     match (&violation, entry.transfer) {
         (RuleViolation::NotOwner(_) | RuleViolation::NotKeyholder(_), _) => {
@@ -265,15 +293,19 @@ fn ask(ui: Ui, delay: u32, named: &Named, before: &NameEntry) -> Result<(), Comm
         ),
         other => format!("{} {name}?", other.label()),
     };
-    let agreed =
-        ui.agrees(&question).map_err(|source| KeyError::File { path: "the terminal".into(), source });
+    let agreed = ui
+        .agrees(&question)
+        .map_err(|source| KeyError::File { path: "the terminal".into(), source });
     if agreed? { Ok(()) } else { Err(CommandError::NotAgreed) }
 }
 
 fn describe(result: &Operated) -> String {
     let (name, expires) = (&result.name, result.expires);
     let Some(height) = result.recorded else {
-        return format!("{name}: the {} waits for the next block; see: zonetool show {name}", result.action);
+        return format!(
+            "{name}: the {} waits for the next block; see: zonetool show {name}",
+            result.action
+        );
     };
     match result.action {
         "publish" => match &result.messaging {
@@ -284,7 +316,9 @@ fn describe(result: &Operated) -> String {
             None => format!("nobody speaks for {name} any more: recorded at height {height}"),
         },
         "renew" => {
-            format!("{name} is renewed: recorded at height {height}, its lease ends at height {expires}")
+            format!(
+                "{name} is renewed: recorded at height {height}, its lease ends at height {expires}"
+            )
         }
         "transfer" => {
             let offered = result.transfer.as_ref().map_or_else(String::new, |transfer| {
@@ -297,6 +331,8 @@ fn describe(result: &Operated) -> String {
         ),
         "cancel" => format!("{name} is no longer offered: recorded at height {height}"),
         "recover" => format!("{name} belongs to {}: recorded at height {height}", result.owner),
-        _ => format!("{name} is revoked: recorded at height {height}, it is nobody's until height {expires}"),
+        _ => format!(
+            "{name} is revoked: recorded at height {height}, it is nobody's until height {expires}"
+        ),
     }
 }

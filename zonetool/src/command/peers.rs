@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use namechain::rpc::PeerInfo;
+use namechain_core::rpc::PeerInfo;
 
 use super::CommandError;
 use crate::{
@@ -33,7 +33,9 @@ pub fn run(ui: Ui, client: &Client) -> Result<(), CommandError> {
 
 /// What there is to say of a peer. All of it comes from outside.
 fn line(peer: &PeerInfo) -> String {
-    let height = peer.height.map_or_else(|| "says no height".to_owned(), |height| format!("height {height}"));
+    let height = peer
+        .height
+        .map_or_else(|| "says no height".to_owned(), |height| format!("height {height}"));
     format!(
         "{:<3} {}  for {}, {height}, score {}, {}, {}\n    {}\n",
         one_line(&peer.direction),

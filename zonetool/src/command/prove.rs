@@ -1,6 +1,6 @@
 //! `prove NAME`: a proof file on standard output.
 
-use namechain::rpc::ProofInfo;
+use namechain_core::rpc::ProofInfo;
 
 use super::{CommandError, parse_name};
 use crate::{cli::Prove, client::Client, proof::ProofFile, ui::Ui};
@@ -24,7 +24,8 @@ pub fn run(ui: Ui, client: &Client, args: &Prove) -> Result<(), CommandError> {
         let later = later.ok_or_else(|| client.nonsense("it gives another later header"))?;
         file.verify_place(&header, &later).map_err(|error| client.nonsense(error.to_string()))?;
     }
-    let text = serde_json::to_string_pretty(&file).map_err(|error| client.nonsense(error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&file).map_err(|error| client.nonsense(error.to_string()))?;
     ui.result(&text, &file);
     Ok(())
 }

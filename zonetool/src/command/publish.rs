@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use namechain::{
+use namechain_core::{
     consensus::price,
     params::{MAX_REORG_DEPTH, Params},
     rpc::{NameEntryInfo, NameInfo, PeerCounts, Submitted},
@@ -101,7 +101,8 @@ impl Publisher {
         sequence: u32,
         action: Action,
     ) -> Result<Submitted, CommandError> {
-        let named = Named::sign(self.network, name.clone(), sequence, action.clone(), key, UNWORKED);
+        let named =
+            Named::sign(self.network, name.clone(), sequence, action.clone(), key, UNWORKED);
         let submitted = self.submit(Operation::Named(named), |multiplier| {
             cost_of(self.params(), name, &action, multiplier)
         })?;
@@ -137,10 +138,15 @@ impl Publisher {
             let mut from = Some(from);
             while let Some(height) = from {
                 let history = client.history(name, height)?;
-                if let Some(past) = history.operations.iter().find(|past| past.sequence == sequence) {
+                if let Some(past) = history.operations.iter().find(|past| past.sequence == sequence)
+                {
                     let overtaken =
                         || CommandError::Overtaken { name: name.clone(), kind: past.kind.clone() };
-                    return if past.id == submitted.id { Ok(past.height) } else { Err(overtaken()) };
+                    return if past.id == submitted.id {
+                        Ok(past.height)
+                    } else {
+                        Err(overtaken())
+                    };
                 }
                 from = history.next.filter(|next| *next > height);
             }
@@ -236,11 +242,15 @@ pub fn cost_of(params: &Params, name: &Name, action: &Action, multiplier: u32) -
         Action::Register { records, .. } | Action::Update { records } => {
             price::records(params, records.byte_len(), multiplier)
         }
-        Action::Publish { record } => {
-            price::records(params, record.as_ref().map_or(0, |record| record.byte_len()), multiplier)
-        }
+        Action::Publish { record } => price::records(
+            params,
+            record.as_ref().map_or(0, |record| record.byte_len()),
+            multiplier,
+        ),
         Action::Renew => price::renewal(params, name, multiplier),
         Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, multiplier),
-        Action::Cancel | Action::Recover { .. } | Action::Revoke => price::rescue(params, multiplier),
+        Action::Cancel | Action::Recover { .. } | Action::Revoke => {
+            price::rescue(params, multiplier)
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `register NAME --zone FILE`: commit, wait until the commitment can be opened, register.
 
-use namechain::{
+use namechain_core::{
     consensus::price,
     rpc::{CommitmentInfo, NameInfo, Standing},
     types::{Action, Name, Operation, PublicKey, RecordSet, SecretKey, commitment},
@@ -32,9 +32,13 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
     let mut info = publisher.client.name(&name)?;
     if info.pending {
         info = publisher.settled(&name)?;
-        if let Some(result) =
-            registered_earlier(&mut publisher, &info, &file.owner, &records, args.publish.waiting.depth())?
-        {
+        if let Some(result) = registered_earlier(
+            &mut publisher,
+            &info,
+            &file.owner,
+            &records,
+            args.publish.waiting.depth(),
+        )? {
             return finish(ui, &result);
         }
     }
@@ -59,7 +63,8 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
     };
     if args.publish.waiting.wait {
         let waiting = &args.publish.waiting;
-        let recorded = publisher.resolved(&name, key.public(), info.next_sequence, waiting.depth())?;
+        let recorded =
+            publisher.resolved(&name, key.public(), info.next_sequence, waiting.depth())?;
         result.state = "active";
         result.recorded = Some(recorded.entry.registered);
         result.depth = Some(recorded.depth);
@@ -76,7 +81,9 @@ fn finish(ui: Ui, result: &Published) -> Result<(), CommandError> {
                 "{name} is yours: registered at height {recorded}, it resolves, its lease ends at height {expires}"
             )
         }
-        _ => format!("{name}: the registration waits for the next block; see: zonetool show {name}"),
+        _ => {
+            format!("{name}: the registration waits for the next block; see: zonetool show {name}")
+        }
     };
     ui.result(&text, result);
     Ok(())
@@ -87,9 +94,11 @@ fn check_free(info: &NameInfo, ours: &PublicKey) -> Result<(), CommandError> {
     let name = info.name.clone();
     match (info.standing, &info.entry) {
         (Standing::Available, _) => Ok(()),
-        (Standing::Reserved, _) => Err(info
-            .reserved
-            .map_or(CommandError::NotRegistered(name.clone()), |why| CommandError::Reserved(name, why))),
+        (Standing::Reserved, _) => {
+            Err(info.reserved.map_or(CommandError::NotRegistered(name.clone()), |why| {
+                CommandError::Reserved(name, why)
+            }))
+        }
         (Standing::Active | Standing::Grace, Some(entry)) if entry.owner != *ours => {
             Err(CommandError::Taken(name, entry.owner))
         }
@@ -107,8 +116,12 @@ fn registered_earlier(
     records: &RecordSet,
     depth: u32,
 ) -> Result<Option<Published>, CommandError> {
-    let Some(entry) = info.entry.as_ref().filter(|entry| entry.owner == *ours) else { return Ok(None) };
-    if info.standing != Standing::Active || entry.updated != entry.registered || records_of(info)? != *records
+    let Some(entry) = info.entry.as_ref().filter(|entry| entry.owner == *ours) else {
+        return Ok(None);
+    };
+    if info.standing != Standing::Active
+        || entry.updated != entry.registered
+        || records_of(info)? != *records
     {
         return Ok(None);
     }
@@ -136,13 +149,17 @@ fn commit(publisher: &mut Publisher, name: &Name, key: &SecretKey) -> Result<(),
         publisher.submit(operation, |multiplier| price::registration(params, name, multiplier))?;
         publisher.ui.note(&format!("committed to {name}: commitment {commitment}"));
     } else {
-        publisher.ui.note(&format!("going on with the commitment to {name} that is there: {commitment}"));
+        publisher
+            .ui
+            .note(&format!("going on with the commitment to {name} that is there: {commitment}"));
     }
     let client = &publisher.client;
     let open = publisher.waiter.until("the commitment", || {
         let info = client.commitment(&commitment)?;
         Ok(match info {
-            CommitmentInfo { opens: Some(opens), height, .. } if height.saturating_add(1) >= opens => {
+            CommitmentInfo { opens: Some(opens), height, .. }
+                if height.saturating_add(1) >= opens =>
+            {
                 Look::Done(info)
             }
             CommitmentInfo { opens: Some(opens), height, .. } => Look::NotYet(format!(

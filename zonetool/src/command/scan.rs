@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
-use namechain::{
+use namechain_core::{
     params::MAX_REORG_DEPTH,
     rpc::{NameInfo, Standing, Status},
-    types::{Action, Block, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, commitment},
+    types::{
+        Action, Block, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, commitment,
+    },
 };
 use serde::Serialize;
 
@@ -117,13 +119,20 @@ pub fn scan(ui: Ui, client: &Client, keys: &Keys<'_>, args: &Scan) -> Result<Fou
 
 impl Walk {
     /// Reads the blocks from `from` to the tip that `status` has. An error says on standard error where to go on.
-    fn blocks(&mut self, ui: Ui, client: &Client, status: &Status, from: u32) -> Result<(), CommandError> {
+    fn blocks(
+        &mut self,
+        ui: Ui,
+        client: &Client,
+        status: &Status,
+        from: u32,
+    ) -> Result<(), CommandError> {
         let mut waiter = Waiter::new(ui, PATIENCE);
         let mut progress = ui.progress();
         let oldest_open = status.height.saturating_sub(status.network.params().commit_max_age);
         let (mut height, mut last, mut reorganisations) = (from, None::<Hash>, 0);
         while height <= status.height {
-            let block = match waiter.until("the block", || block_at(client, height).map(Look::Done)) {
+            let block = match waiter.until("the block", || block_at(client, height).map(Look::Done))
+            {
                 Ok(block) => block,
                 Err(error) => {
                     ui.note(&self.go_on(height));
@@ -133,14 +142,17 @@ impl Walk {
             if last.is_some_and(|last| last != block.header.previous) {
                 reorganisations += 1;
                 if reorganisations > MAX_REORGANISATIONS {
-                    return Err(client.nonsense("its best chain is another one all the time").into());
+                    return Err(client
+                        .nonsense("its best chain is another one all the time")
+                        .into());
                 }
                 (height, last) = (height.saturating_sub(MAX_REORG_DEPTH), None);
                 continue;
             }
             self.operations(&block.operations, height >= oldest_open);
             let names = self.candidates.len();
-            let fraction = f64::from(height.saturating_sub(from)) / f64::from((status.height - from).max(1));
+            let fraction =
+                f64::from(height.saturating_sub(from)) / f64::from((status.height - from).max(1));
             progress.show(
                 Some(fraction),
                 &format!("block {height} of {}, {names} names to look at", status.height),
@@ -159,7 +171,9 @@ impl Walk {
     fn operations(&mut self, operations: &[Operation], recent: bool) {
         for operation in operations {
             match operation {
-                Operation::Commit { commitment, .. } if recent => drop(self.commitments.insert(*commitment)),
+                Operation::Commit { commitment, .. } if recent => {
+                    drop(self.commitments.insert(*commitment))
+                }
                 Operation::Commit { .. } => {}
                 Operation::Named(named) => {
                     if self.concerns(named) {
@@ -191,8 +205,9 @@ impl Walk {
 
     /// The command that goes on at `height` without losing what was found.
     fn go_on(&self, height: u32) -> String {
-        let mut text =
-            format!("read up to height {height}; to go on there: zonetool key scan --from {height}");
+        let mut text = format!(
+            "read up to height {height}; to go on there: zonetool key scan --from {height}"
+        );
         for name in &self.candidates {
             // Writing to a String never fails.
             let _ = write!(text, " --name {name}");
@@ -207,7 +222,9 @@ fn block_at(client: &Client, height: u32) -> Result<Block, CommandError> {
     let block = hex::decode(&info.bytes).ok().and_then(|bytes| Block::parse(&bytes).ok());
     match block {
         Some(block) if block.header.height == height => Ok(block),
-        _ => Err(client.nonsense(format!("what it gives at height {height} is not the block there")).into()),
+        _ => Err(client
+            .nonsense(format!("what it gives at height {height} is not the block there"))
+            .into()),
     }
 }
 
@@ -262,11 +279,16 @@ impl Found {
         for name in &self.names {
             let standing = match (name.key_is, name.standing) {
                 ("owner", Standing::Active) => format!("yours until height {}", name.expires),
-                ("owner", Standing::Revoked) => format!("yours, revoked until height {}", name.expires),
+                ("owner", Standing::Revoked) => {
+                    format!("yours, revoked until height {}", name.expires)
+                }
                 ("owner", _) => format!("yours, its lease is over: zonetool renew {}", name.name),
                 ("recipient", _) => match name.opens {
                     Some(opens) => {
-                        format!("offered to you, from height {opens} on: zonetool accept {}", name.name)
+                        format!(
+                            "offered to you, from height {opens} on: zonetool accept {}",
+                            name.name
+                        )
                     }
                     None => "offered to you".to_owned(),
                 },
@@ -294,7 +316,7 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use namechain::types::Stamp;
+    use namechain_core::types::Stamp;
 
     use super::*;
 
@@ -313,8 +335,9 @@ mod tests {
         let (ours, other) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         let (key, stranger) = (ours.public(), PublicKey([9; 32]));
-        let records = namechain::types::RecordSet::default();
-        let register = |recovery| Action::Register { recovery, salt: [0; 32], records: records.clone() };
+        let records = namechain_core::types::RecordSet::default();
+        let register =
+            |recovery| Action::Register { recovery, salt: [0; 32], records: records.clone() };
         for (signer, action, concerns) in [
             (&ours, register(None), true),
             (&other, register(None), false),
@@ -329,7 +352,14 @@ mod tests {
             (&other, Action::Recover { owner: stranger, recovery: None }, false),
         ] {
             let mut walk = walk(&ours);
-            let named = Named::sign(Network::Dev, "alice".parse().unwrap(), 0, action.clone(), signer, stamp);
+            let named = Named::sign(
+                Network::Dev,
+                "alice".parse().unwrap(),
+                0,
+                action.clone(),
+                signer,
+                stamp,
+            );
             walk.operations(&[Operation::Named(named)], true);
             assert_eq!(walk.candidates.len(), usize::from(concerns), "{action:?}");
             assert_eq!(walk.seen.len(), 1);

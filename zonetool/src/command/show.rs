@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use namechain::{
+use namechain_core::{
     rpc::{NameInfo, Standing, TransferInfo},
     types::{Hash, MessagingEntry, Name, PublicKey, RecordSet},
 };
@@ -129,7 +129,12 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
         pending: info.pending,
         records: record_texts(&info.name, &records)
             .into_iter()
-            .map(|text| ShownRecord { owner: text.owner, ttl: text.ttl, rtype: text.rtype, data: text.data })
+            .map(|text| ShownRecord {
+                owner: text.owner,
+                ttl: text.ttl,
+                rtype: text.rtype,
+                data: text.data,
+            })
             .collect(),
         messaging: messaging_of(entry)?.as_ref().map(ShownMessaging::from),
         messaging_sequence: entry.messaging_sequence,
@@ -141,8 +146,11 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
 fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
     let standing = match shown.standing {
         Standing::Active => "active".to_owned(),
-        Standing::Revoked => "revoked: it does not resolve, and is nobody's until its lease ends".to_owned(),
-        _ => "its lease is over: it does not resolve until its owner or recovery key renews it".to_owned(),
+        Standing::Revoked => {
+            "revoked: it does not resolve, and is nobody's until its lease ends".to_owned()
+        }
+        _ => "its lease is over: it does not resolve until its owner or recovery key renews it"
+            .to_owned(),
     };
     let recovery = shown.recovery.map_or("none".to_owned(), |key| key.to_string());
     let transfer = shown.transfer.map_or("none".to_owned(), |transfer| {
@@ -162,7 +170,10 @@ fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
         ("lease", format!("until height {}, now {}", shown.expires, shown.height)),
         ("transfer", transfer),
         ("identity", describe_messaging(shown.messaging.as_ref())),
-        ("pending", if shown.pending { "an operation waits to be recorded" } else { "nothing" }.to_owned()),
+        (
+            "pending",
+            if shown.pending { "an operation waits to be recorded" } else { "nothing" }.to_owned(),
+        ),
     ] {
         // Writing to a String never fails.
         let _ = writeln!(text, "{label:<11} {value}");

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use namechain::rpc::Status;
+use namechain_core::rpc::Status;
 
 use super::CommandError;
 use crate::{
@@ -50,9 +50,9 @@ fn catching_up(status: &Status) -> (Option<f64>, String) {
         let fraction = f64::from(sync.headers) / f64::from(target);
         return (Some(fraction), format!("headers {} of {target}", sync.headers));
     }
-    let left = sync
-        .seconds_left
-        .map_or_else(String::new, |seconds| format!(", {} left", duration(Duration::from_secs(seconds))));
+    let left = sync.seconds_left.map_or_else(String::new, |seconds| {
+        format!(", {} left", duration(Duration::from_secs(seconds)))
+    });
     let fraction = f64::from(status.height) / f64::from(target);
     (
         Some(fraction),
@@ -62,25 +62,39 @@ fn catching_up(status: &Status) -> (Option<f64>, String) {
 
 fn describe(status: &Status) -> String {
     let sync = &status.sync;
-    let why = if sync.why.is_empty() { String::new() } else { format!(": {}", one_line(&sync.why)) };
+    let why =
+        if sync.why.is_empty() { String::new() } else { format!(": {}", one_line(&sync.why)) };
     let age = duration(Duration::from_secs(status.tip_age));
     let mut lines = vec![
         ("network", status.network.to_string()),
         (
             "height",
-            format!("{}, {}{why}", status.height, if status.synced { "synced" } else { "not synced yet" }),
+            format!(
+                "{}, {}{why}",
+                status.height,
+                if status.synced { "synced" } else { "not synced yet" }
+            ),
         ),
         ("tip", format!("{}, {age} old", status.tip)),
         ("work", format!("{} expected hashes", one_line(&status.work))),
         (
             "names",
-            format!("served from height {}, {} below the tip", status.served_height, status.serve_depth),
+            format!(
+                "served from height {}, {} below the tip",
+                status.served_height, status.serve_depth
+            ),
         ),
         (
             "peers",
-            format!("{} that we dialled, {} that dialled us", status.peers.outbound, status.peers.inbound),
+            format!(
+                "{} that we dialled, {} that dialled us",
+                status.peers.outbound, status.peers.inbound
+            ),
         ),
-        ("waiting", format!("{} operations, {} bytes", status.mempool_operations, status.mempool_bytes)),
+        (
+            "waiting",
+            format!("{} operations, {} bytes", status.mempool_operations, status.mempool_bytes),
+        ),
         ("mining", format!("{}, {} hashes a second", one_line(&status.mining), status.mining_rate)),
         ("version", one_line(&status.version)),
     ];
@@ -89,7 +103,10 @@ fn describe(status: &Status) -> String {
     }
     if let Some(other) = &status.second_best {
         let work = one_line(&other.work);
-        lines.push(("beside", format!("{} at height {}, {work} expected hashes", other.id, other.height)));
+        lines.push((
+            "beside",
+            format!("{} at height {}, {work} expected hashes", other.id, other.height),
+        ));
     }
     for address in &status.p2p {
         lines.push(("p2p", one_line(address)));

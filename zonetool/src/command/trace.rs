@@ -1,6 +1,6 @@
 //! `trace`: whose a name is, who was asked, why, and what came back.
 
-use namechain::rpc::{Trace, TraceAsked};
+use namechain_core::rpc::{Trace, TraceAsked};
 
 use super::CommandError;
 use crate::{
@@ -27,7 +27,11 @@ fn text(trace: &Trace) -> String {
     let mut lines = vec![one_line(&trace.question)];
     for step in &trace.steps {
         let after = step.after_us as f64 / 1_000.0;
-        lines.push(format!("{after:>10.3} ms  {:<9}  {}", one_line(&step.who), one_line(&step.what)));
+        lines.push(format!(
+            "{after:>10.3} ms  {:<9}  {}",
+            one_line(&step.who),
+            one_line(&step.what)
+        ));
     }
     if trace.cut {
         lines.push("               ...        more happened than is told".into());
@@ -40,7 +44,8 @@ fn text(trace: &Trace) -> String {
         answer.flags.join(" ")
     ));
     let mut say = |what: &str, all: &[String]| {
-        lines.extend(all.iter().map(|line| format!("               {what:<9}  {}", one_line(line))));
+        lines
+            .extend(all.iter().map(|line| format!("               {what:<9}  {}", one_line(line))));
     };
     say("record", &answer.answers);
     say("authority", &answer.authorities);
@@ -51,7 +56,7 @@ fn text(trace: &Trace) -> String {
 
 #[cfg(test)]
 mod tests {
-    use namechain::rpc::{TraceAnswer, TraceStep};
+    use namechain_core::rpc::{TraceAnswer, TraceStep};
 
     use super::*;
 
@@ -59,7 +64,11 @@ mod tests {
     fn a_line_for_each_thing_and_nothing_that_a_terminal_obeys() {
         let trace = Trace {
             question: "www.alice. IN A".into(),
-            steps: vec![TraceStep { after_us: 1_500, who: "route".into(), what: "whose\u{1b}[31m\n".into() }],
+            steps: vec![TraceStep {
+                after_us: 1_500,
+                who: "route".into(),
+                what: "whose\u{1b}[31m\n".into(),
+            }],
             cut: true,
             answer: TraceAnswer {
                 rcode: "SERVFAIL".into(),

@@ -3,7 +3,7 @@
 use std::{fs, io::Read, net::SocketAddr, path::Path};
 
 use domain::utils::base64;
-use namechain::rpc::TrustAnchor;
+use namechain_core::rpc::TrustAnchor;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -43,14 +43,19 @@ pub fn run(
             let told = client()?.trust_anchor()?;
             // Everything is made from the key anew: what is printed goes into other programs' files.
             let bad = |why| CommandError::Usage(why);
-            let found = anchor_of(&told.dnskey).ok_or(bad("the resolver gives a key that is none"))?;
-            TrustAnchor { servers: told.servers.iter().map(|server| one_line(server)).collect(), ..found }
+            let found =
+                anchor_of(&told.dnskey).ok_or(bad("the resolver gives a key that is none"))?;
+            TrustAnchor {
+                servers: told.servers.iter().map(|server| one_line(server)).collect(),
+                ..found
+            }
         }
     };
     if let Some(server) = args.server {
         anchor.servers = vec![server.to_string()];
     }
-    let servers: Vec<SocketAddr> = anchor.servers.iter().filter_map(|server| server.parse().ok()).collect();
+    let servers: Vec<SocketAddr> =
+        anchor.servers.iter().filter_map(|server| server.parse().ok()).collect();
     let said = Said { anchor: &anchor, servers: &servers };
     let text = match args.format {
         None => said.everything(),
@@ -88,7 +93,8 @@ fn anchor_of(line: &str) -> Option<TrustAnchor> {
     let zone = fields.first().filter(|_| at > 0)?.to_ascii_lowercase();
     let labels: Vec<&str> = zone.strip_suffix('.')?.split('.').collect();
     let plain = |label: &&str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if !labels.iter().all(plain) || zone.len() > 254 || flags & 0x100 == 0 || key.is_empty() {
         return None;
@@ -104,7 +110,10 @@ fn anchor_of(line: &str) -> Option<TrustAnchor> {
     Some(TrustAnchor {
         key_tag: tag,
         algorithm,
-        dnskey: format!("{zone} IN DNSKEY {flags} {protocol} {algorithm} {}", base64::encode_string(&key)),
+        dnskey: format!(
+            "{zone} IN DNSKEY {flags} {protocol} {algorithm} {}",
+            base64::encode_string(&key)
+        ),
         ds: format!("{zone} IN DS {tag} {algorithm} {SHA256} {digest}"),
         servers: Vec::new(),
         zone,
@@ -113,9 +122,9 @@ fn anchor_of(line: &str) -> Option<TrustAnchor> {
 
 /// The tag of a key (RFC 4034 appendix B).
 fn key_tag(dnskey: &[u8]) -> u16 {
-    let words = dnskey
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or_default()])));
+    let words = dnskey.chunks(2).map(|pair| {
+        u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or_default()]))
+    });
     let sum: u32 = words.sum();
     ((sum + (sum >> 16)) & 0xffff) as u16
 }
@@ -147,15 +156,22 @@ impl Said<'_> {
         let local = self.servers.iter().any(|server| server.ip().is_loopback());
         let local = if local { "\n    do-not-query-localhost: no" } else { "" };
         let TrustAnchor { zone, ds, .. } = self.anchor;
-        format!("server:{local}\n    trust-anchor: \"{ds}\"\nforward-zone:\n    name: \"{zone}\"{forward}")
+        format!(
+            "server:{local}\n    trust-anchor: \"{ds}\"\nforward-zone:\n    name: \"{zone}\"{forward}"
+        )
     }
 
     fn bind(&self) -> String {
-        let forwarders: String =
-            self.servers.iter().map(|server| format!(" {} port {};", server.ip(), server.port())).collect();
+        let forwarders: String = self
+            .servers
+            .iter()
+            .map(|server| format!(" {} port {};", server.ip(), server.port()))
+            .collect();
         let name = self.anchor.zone.trim_end_matches('.');
         let delv = self.delv();
-        format!("{delv}\nzone \"{name}\" {{ type forward; forward only; forwarders {{{forwarders} }}; }};")
+        format!(
+            "{delv}\nzone \"{name}\" {{ type forward; forward only; forwarders {{{forwarders} }}; }};"
+        )
     }
 
     fn delv(&self) -> String {

@@ -1,6 +1,6 @@
 //! `update NAME --zone FILE`: replace the records of a name that is ours.
 
-use namechain::{rpc::Standing, types::Action};
+use namechain_core::{rpc::Standing, types::Action};
 
 use super::{
     CommandError, KeyPlace, load_zone, parse_name,
@@ -24,7 +24,12 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
         _ => return Err(CommandError::NotRegistered(name)),
     };
     if entry.owner != file.owner {
-        return Err(CommandError::NotOwner { name, owner: entry.owner, ours: file.owner, rule: "not-owner" });
+        return Err(CommandError::NotOwner {
+            name,
+            owner: entry.owner,
+            ours: file.owner,
+            rule: "not-owner",
+        });
     }
     let mut result = Published {
         name: name.clone(),
@@ -53,7 +58,8 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
     };
     if args.publish.waiting.wait {
         let waiting = &args.publish.waiting;
-        let recorded = publisher.resolved(&name, key.public(), info.next_sequence, waiting.depth())?;
+        let recorded =
+            publisher.resolved(&name, key.public(), info.next_sequence, waiting.depth())?;
         result.state = "active";
         result.recorded = Some(recorded.height);
         result.depth = Some(recorded.depth);

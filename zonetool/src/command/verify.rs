@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use namechain::{
+use namechain_core::{
     codec::Encode,
     consensus::{Standing, standing},
     rpc::Refusal,
@@ -110,7 +110,8 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
         header: known,
         header_work: header.target.work().to_string(),
         depth,
-        built_on_by: against.map(|against| Later { height: against.height, block: against.id(network) }),
+        built_on_by: against
+            .map(|against| Later { height: against.height, block: against.id(network) }),
     };
     if known == "work-only" {
         ui.note(&format!(
@@ -125,7 +126,10 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
 
 /// The header whose state it is about, and the later one that was built on it. The one that was given may be either; if
 /// the file has a later one, a header that is not the file's first takes its place.
-fn headers(file: &ProofFile, given: Option<&Header>) -> Result<(Header, Option<Header>), ProofError> {
+fn headers(
+    file: &ProofFile,
+    given: Option<&Header>,
+) -> Result<(Header, Option<Header>), ProofError> {
     match (given, file.against()?) {
         (None, against) => Ok((file.header()?, against)),
         (Some(given), None) => Ok((given.clone(), None)),
@@ -146,7 +150,9 @@ fn depth(node: &Client, network: Network, header: &Header) -> Result<u32, Comman
     }
     let id = header.id(network);
     match node.block(id) {
-        Ok(block) if block.id == id && block.active => Ok(status.height.saturating_sub(header.height)),
+        Ok(block) if block.id == id && block.active => {
+            Ok(status.height.saturating_sub(header.height))
+        }
         Ok(_) => not_there(format!("block {id} is not on the node's best chain")),
         Err(ClientError::Refused(Refusal { code, .. })) if code == "not-found" => {
             not_there(format!("the node does not know block {id} at height {}", header.height))

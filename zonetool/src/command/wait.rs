@@ -69,7 +69,9 @@ impl Waiter {
                     format!("{what} is not with the node")
                 }
                 Ok(Look::Missing) => return Err(CommandError::Dropped(what.into())),
-                Err(CommandError::Client(ClientError::Unreachable { why, .. })) if away < MAX_AWAY => {
+                Err(CommandError::Client(ClientError::Unreachable { why, .. }))
+                    if away < MAX_AWAY =>
+                {
                     away += 1;
                     format!("the node does not answer: {why}")
                 }
@@ -110,14 +112,20 @@ mod tests {
         let mut waiter = waiter(1);
         for _ in 0..2 {
             let ended = waiter.until::<()>("it", || Ok(Look::NotYet("block 3 of 10".into())));
-            assert!(matches!(ended, Err(CommandError::Timeout(_, stands)) if stands == "block 3 of 10"));
+            assert!(
+                matches!(ended, Err(CommandError::Timeout(_, stands)) if stands == "block 3 of 10")
+            );
         }
     }
 
     #[test]
     fn a_node_that_is_away_for_a_moment_is_waited_for() {
-        let gone =
-            || CommandError::Client(ClientError::Unreachable { node: "n".into(), why: "refused".into() });
+        let gone = || {
+            CommandError::Client(ClientError::Unreachable {
+                node: "n".into(),
+                why: "refused".into(),
+            })
+        };
         let mut looks = 0;
         let found = waiter(60_000).until("it", || {
             looks += 1;

@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use namechain::types::{PublicKey, SecretKey};
+use namechain_core::types::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -77,13 +77,19 @@ impl KeyFile {
 
     /// How another secret beside it is kept: as this one is. Asks for the passphrase if it takes one.
     pub fn protection(&self, passphrases: &Passphrases) -> Result<Protection, KeyError> {
-        Ok(if self.is_encrypted() { Protection::Passphrase(passphrases.known()?) } else { Protection::None })
+        Ok(if self.is_encrypted() {
+            Protection::Passphrase(passphrases.known()?)
+        } else {
+            Protection::None
+        })
     }
 
     /// The owner's key; asks for the passphrase if it takes one.
     pub fn unlock(&self, passphrases: &Passphrases) -> Result<SecretKey, KeyError> {
-        let malformed = |why: &str| KeyError::Malformed { path: self.path.clone(), why: why.into() };
-        let plain = sealed::open(&self.path, self.secret.as_ref(), self.encrypted.as_ref(), passphrases)?;
+        let malformed =
+            |why: &str| KeyError::Malformed { path: self.path.clone(), why: why.into() };
+        let plain =
+            sealed::open(&self.path, self.secret.as_ref(), self.encrypted.as_ref(), passphrases)?;
         let (seed, recovery) =
             plain.split_first_chunk::<32>().ok_or_else(|| malformed("its secret is too short"))?;
         let key = SecretKey::from_seed(seed);
@@ -101,9 +107,14 @@ pub fn load(directory: &Path) -> Result<KeyFile, KeyError> {
     let malformed = |why: String| KeyError::Malformed { path: path.clone(), why };
     let key: KeyFile = serde_json::from_slice(&text)
         // serde's message could repeat the secret.
-        .map_err(|error| malformed(format!("line {} is not as this program writes it", error.line())))?;
+        .map_err(|error| {
+            malformed(format!("line {} is not as this program writes it", error.line()))
+        })?;
     if key.format != FORMAT {
-        return Err(malformed(format!("its format is {}, this program knows {FORMAT}", key.format)));
+        return Err(malformed(format!(
+            "its format is {}, this program knows {FORMAT}",
+            key.format
+        )));
     }
     Ok(KeyFile { path, ..key })
 }
@@ -202,7 +213,10 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let [first, second, third] = [(); 3].map(|()| Words::random().unwrap().keys());
         store(base.path(), &first, &Protection::None, false).unwrap();
-        assert!(matches!(store(base.path(), &second, &Protection::None, false), Err(KeyError::Exists(_))));
+        assert!(matches!(
+            store(base.path(), &second, &Protection::None, false),
+            Err(KeyError::Exists(_))
+        ));
         assert_eq!(load(base.path()).unwrap().owner, first.owner().public());
         store(base.path(), &second, &Protection::None, true).unwrap();
         store(base.path(), &third, &Protection::None, true).unwrap();
@@ -222,7 +236,9 @@ mod tests {
         let path = base.path().join(KEY_FILE);
         for bits in [0o640, 0o604, 0o620, 0o666] {
             fs::set_permissions(&path, Permissions::from_mode(bits)).unwrap();
-            assert!(matches!(load(base.path()), Err(KeyError::Exposed { mode, .. }) if mode == bits));
+            assert!(
+                matches!(load(base.path()), Err(KeyError::Exposed { mode, .. }) if mode == bits)
+            );
         }
         fs::set_permissions(base.path(), Permissions::from_mode(0o777)).unwrap();
         let refused = store(base.path(), &keys, &Protection::None, true);
@@ -245,9 +261,12 @@ mod tests {
             let refused = load(base.path()).unwrap().unlock(&passphrases(None));
             assert!(matches!(refused, Err(KeyError::Malformed { .. })), "{from}");
         }
-        for bad in
-            ["", "{}", &text.replace("\"format\": 1", "\"format\": 2"), &text.replace("secret", "secrets")]
-        {
+        for bad in [
+            "",
+            "{}",
+            &text.replace("\"format\": 1", "\"format\": 2"),
+            &text.replace("secret", "secrets"),
+        ] {
             fs::write(&path, bad).unwrap();
             let error = load(base.path()).unwrap_err();
             assert!(matches!(error, KeyError::Malformed { .. }), "{error}");

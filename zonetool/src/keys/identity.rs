@@ -17,7 +17,7 @@
 
 use std::path::{Path, PathBuf};
 
-use namechain::types::{PublicKey, SecretKey};
+use namechain_core::types::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -105,9 +105,11 @@ impl IdentityFile {
         &self,
         passphrases: &Passphrases,
     ) -> Result<(SecretKey, Zeroizing<[u8; 32]>), KeyError> {
-        let plain = sealed::open(&self.path, self.secret.as_ref(), self.encrypted.as_ref(), passphrases)?;
-        let halves =
-            plain.split_first_chunk::<32>().and_then(|(seed, x25519)| Some((seed, x25519.first_chunk()?)));
+        let plain =
+            sealed::open(&self.path, self.secret.as_ref(), self.encrypted.as_ref(), passphrases)?;
+        let halves = plain
+            .split_first_chunk::<32>()
+            .and_then(|(seed, x25519)| Some((seed, x25519.first_chunk()?)));
         let Some((seed, x25519)) = halves.filter(|_| plain.len() == 64) else {
             return Err(self.malformed("its secret has another length"));
         };
@@ -134,7 +136,9 @@ fn load_one(directory: &Path, index: u32) -> Result<Option<IdentityFile>, KeyErr
     let malformed = |why: String| KeyError::Malformed { path: path.clone(), why };
     let file: IdentityFile = serde_json::from_slice(&text)
         // serde's message could repeat the secret.
-        .map_err(|error| malformed(format!("line {} is not as this program writes it", error.line())))?;
+        .map_err(|error| {
+            malformed(format!("line {} is not as this program writes it", error.line()))
+        })?;
     if file.format != FORMAT || file.index != index {
         return Err(malformed(format!("it is of format {} and index {}", file.format, file.index)));
     }
@@ -171,12 +175,18 @@ mod tests {
         let files = load_all(base.path()).unwrap();
         assert_eq!(files.iter().map(|file| file.index).collect::<Vec<_>>(), [0, 3]);
         for file in &files {
-            assert_eq!(file.unlock(&passphrases(None)).unwrap().public(), branch.key(file.index).public());
+            assert_eq!(
+                file.unlock(&passphrases(None)).unwrap().public(),
+                branch.key(file.index).public()
+            );
             assert_eq!(file.next, branch.key(file.index + 1).public());
         }
         let other = Words::random().unwrap().identities();
         let other = IdentityFile::of(base.path(), &other, 3, &Protection::None).unwrap();
-        assert!(matches!(other.store(base.path()), Err(KeyError::Exists(_))), "nothing is overwritten");
+        assert!(
+            matches!(other.store(base.path()), Err(KeyError::Exists(_))),
+            "nothing is overwritten"
+        );
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 2);
     }
 

@@ -108,9 +108,12 @@ impl KeyError {
                 "make one with: zonetool key new (or key restore, or give --keys DIR)".into()
             }
             KeyError::Exists(_) => {
-                "use it, give another --keys DIR, or add --replace: the old file is kept beside it".into()
+                "use it, give another --keys DIR, or add --replace: the old file is kept beside it"
+                    .into()
             }
-            KeyError::Exposed { path, .. } => format!("make it yours alone: chmod 600 {}", path.display()),
+            KeyError::Exposed { path, .. } => {
+                format!("make it yours alone: chmod 600 {}", path.display())
+            }
             KeyError::ExposedDirectory { path, .. } => {
                 format!("make it yours alone: chmod 700 {}", path.display())
             }
@@ -137,7 +140,8 @@ pub fn default_directory() -> Result<PathBuf, KeyError> {
 
 /// The user's directory of data: that of keys is in it, and what was seen of other names.
 pub fn data_directory() -> Result<PathBuf, KeyError> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map(|data| data.join("namechain"))

@@ -60,10 +60,18 @@ impl Passphrases {
 
     fn ask(&self, question: &str) -> Result<Zeroizing<String>, KeyError> {
         let terminal = |source| KeyError::File { path: "the terminal".into(), source };
-        self.ui.ask_secret(question).map_err(terminal)?.map(Zeroizing::new).ok_or(KeyError::NoTerminal)
+        self.ui
+            .ask_secret(question)
+            .map_err(terminal)?
+            .map(Zeroizing::new)
+            .ok_or(KeyError::NoTerminal)
     }
 }
 
 fn secret(text: &str) -> Result<SecretString, KeyError> {
-    if text.is_empty() { Err(KeyError::EmptyPassphrase) } else { Ok(SecretString::from(text.to_owned())) }
+    if text.is_empty() {
+        Err(KeyError::EmptyPassphrase)
+    } else {
+        Ok(SecretString::from(text.to_owned()))
+    }
 }

@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use namechain::{
+use namechain_core::{
     codec::{DecodeError, Reader},
     types::Name,
 };
@@ -97,7 +97,8 @@ fn random() -> Result<Zeroizing<[u8; 32]>, KeyError> {
 impl BundleKeys {
     /// Fresh keys, from the operating system's randomness.
     pub fn random(sequence: u32, created: u64, expires: u64) -> Result<Self, KeyError> {
-        let one_time = (0..ONE_TIME).map(|place| Ok((place, random()?))).collect::<Result<_, KeyError>>()?;
+        let one_time =
+            (0..ONE_TIME).map(|place| Ok((place, random()?))).collect::<Result<_, KeyError>>()?;
         Ok(BundleKeys { sequence, created, expires, last_resort: random()?, one_time })
     }
 
@@ -155,12 +156,18 @@ impl Prekeys {
         let malformed = |why: String| KeyError::Malformed { path: path.clone(), why };
         let file: File = serde_json::from_slice(&text)
             // serde's message could repeat the secret.
-            .map_err(|error| malformed(format!("line {} is not as this program writes it", error.line())))?;
+            .map_err(|error| {
+                malformed(format!("line {} is not as this program writes it", error.line()))
+            })?;
         if file.format != FORMAT || file.index != index || file.name != *name {
             let (format, index) = (file.format, file.index);
-            return Err(malformed(format!("it is of format {format}, index {index} and {}", file.name)));
+            return Err(malformed(format!(
+                "it is of format {format}, index {index} and {}",
+                file.name
+            )));
         }
-        let plain = sealed::open(&path, file.secret.as_ref(), file.encrypted.as_ref(), passphrases)?;
+        let plain =
+            sealed::open(&path, file.secret.as_ref(), file.encrypted.as_ref(), passphrases)?;
         let bundles = decode(&plain).map_err(|error| malformed(error.to_string()))?;
         Ok(Some(Prekeys { index, name: file.name, bundles }))
     }
@@ -172,11 +179,13 @@ impl Prekeys {
         let mut plain = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize / 4));
         self.bundles.iter().for_each(|bundle| bundle.encode(&mut plain));
         let Sealed { secret, encrypted } = Sealed::new(&plain, protection)?;
-        let file = File { format: FORMAT, index: self.index, name: self.name.clone(), secret, encrypted };
+        let file =
+            File { format: FORMAT, index: self.index, name: self.name.clone(), secret, encrypted };
         let path = path_of(directory, self.index, &self.name);
         let file_error = |source| KeyError::File { path: path.clone(), source };
         let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize));
-        serde_json::to_writer_pretty(&mut *text, &file).map_err(|error| file_error(error.into()))?;
+        serde_json::to_writer_pretty(&mut *text, &file)
+            .map_err(|error| file_error(error.into()))?;
         text.push(b'\n');
         write_durably(directory, &path, &text).map_err(file_error)
     }
@@ -234,7 +243,8 @@ pub fn lock(directory: &Path) -> Result<std::fs::File, KeyError> {
     create_directory(directory)?;
     let path = directory.join("prekeys.lock");
     let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    open.and_then(|file| file.lock().map(|()| file)).map_err(|source| KeyError::File { path, source })
+    open.and_then(|file| file.lock().map(|()| file))
+        .map_err(|source| KeyError::File { path, source })
 }
 
 fn path_of_bundle(directory: &Path, index: u32, name: &Name) -> PathBuf {
@@ -242,7 +252,12 @@ fn path_of_bundle(directory: &Path, index: u32, name: &Name) -> PathBuf {
 }
 
 /// Keeps a bundle, as it is given to others, beside its secret keys.
-pub fn store_bundle(directory: &Path, index: u32, name: &Name, bundle: &[u8]) -> Result<(), KeyError> {
+pub fn store_bundle(
+    directory: &Path,
+    index: u32,
+    name: &Name,
+    bundle: &[u8],
+) -> Result<(), KeyError> {
     create_directory(directory)?;
     let path = path_of_bundle(directory, index, name);
     write_durably(directory, &path, bundle).map_err(|source| KeyError::File { path, source })
@@ -263,8 +278,10 @@ pub fn names(directory: &Path) -> Result<Vec<Name>, KeyError> {
     let mut names = Vec::new();
     for entry in entries {
         let file = entry.map_err(file_error)?.file_name();
-        let name = file.to_str().and_then(|file| file.strip_prefix("prekeys-")?.strip_suffix(".key"));
-        let name = name.and_then(|name| name.split_once('-')).and_then(|(_, name)| name.parse().ok());
+        let name =
+            file.to_str().and_then(|file| file.strip_prefix("prekeys-")?.strip_suffix(".key"));
+        let name =
+            name.and_then(|name| name.split_once('-')).and_then(|(_, name)| name.parse().ok());
         names.extend(name);
     }
     names.sort();
@@ -322,9 +339,11 @@ mod tests {
         prekeys.store(base.path(), &Protection::None).unwrap();
         let path = path_of(base.path(), 0, &alice());
         let text = std::fs::read_to_string(&path).unwrap();
-        for (from, to) in
-            [("alice", "bobby"), ("\"index\": 0", "\"index\": 1"), ("\"secret\": \"", "\"secret\": \"00")]
-        {
+        for (from, to) in [
+            ("alice", "bobby"),
+            ("\"index\": 0", "\"index\": 1"),
+            ("\"secret\": \"", "\"secret\": \"00"),
+        ] {
             std::fs::write(&path, text.replace(from, to)).unwrap();
             let loaded = Prekeys::load(base.path(), 0, &alice(), &none);
             assert!(matches!(loaded, Err(KeyError::Malformed { .. })), "{to}");

@@ -34,7 +34,9 @@ pub(super) struct Sealed {
 impl Sealed {
     pub(super) fn new(plain: &[u8], protection: &Protection) -> Result<Self, KeyError> {
         Ok(match protection {
-            Protection::None => Sealed { secret: Some(Zeroizing::new(hex::encode(plain))), encrypted: None },
+            Protection::None => {
+                Sealed { secret: Some(Zeroizing::new(hex::encode(plain))), encrypted: None }
+            }
             Protection::Passphrase(passphrase) => {
                 let recipient = scrypt::Recipient::new(passphrase.clone());
                 let sealed = age::encrypt_and_armor(&recipient, plain)
@@ -63,14 +65,14 @@ pub(super) fn open(
 }
 
 fn decrypt(sealed: &str, passphrase: SecretString) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    age::decrypt(&scrypt::Identity::new(passphrase), sealed.as_bytes()).map(Zeroizing::new).map_err(|error| {
-        match error {
+    age::decrypt(&scrypt::Identity::new(passphrase), sealed.as_bytes()).map(Zeroizing::new).map_err(
+        |error| match error {
             DecryptError::DecryptionFailed
             | DecryptError::KeyDecryptionFailed
             | DecryptError::NoMatchingKeys => KeyError::WrongPassphrase,
             other => KeyError::Cipher(other.to_string()),
-        }
-    })
+        },
+    )
 }
 
 /// Reads the file at `path`, refusing one that others can read or write; `None` if there is none.

@@ -1,7 +1,7 @@
 //! The 24 words, and the keys that they make.
 
 use bip39::{Language, Mnemonic};
-use namechain::types::{PublicKey, SecretKey};
+use namechain_core::types::{PublicKey, SecretKey};
 use slip10_ed25519::derive_ed25519_private_key;
 use zeroize::Zeroizing;
 
@@ -36,7 +36,8 @@ impl Words {
     /// New ones, from the operating system's randomness.
     pub fn random() -> Result<Self, KeyError> {
         let mut entropy = Zeroizing::new([0; 32]);
-        getrandom::fill(entropy.as_mut_slice()).map_err(|error| KeyError::Random(error.to_string()))?;
+        getrandom::fill(entropy.as_mut_slice())
+            .map_err(|error| KeyError::Random(error.to_string()))?;
         Self::of_entropy(&entropy)
     }
 
@@ -51,7 +52,10 @@ impl Words {
         let words: Zeroizing<Vec<String>> =
             Zeroizing::new(text.split_whitespace().map(str::to_ascii_lowercase).collect());
         if words.len() != WORD_COUNT {
-            return Err(KeyError::Words(format!("there are {} words, it takes {WORD_COUNT}", words.len())));
+            return Err(KeyError::Words(format!(
+                "there are {} words, it takes {WORD_COUNT}",
+                words.len()
+            )));
         }
         let text = Zeroizing::new(words.join(" "));
         Mnemonic::parse_in_normalized(Language::English, &text).map(Words).map_err(|error| {
@@ -82,7 +86,10 @@ impl Words {
     /// The recovery key, whose secret is kept nowhere: for one signature.
     pub fn recovery(&self) -> SecretKey {
         let seed = Zeroizing::new(self.0.to_seed_normalized(""));
-        SecretKey::from_seed(&Zeroizing::new(derive_ed25519_private_key(seed.as_slice(), &RECOVERY_PATH)))
+        SecretKey::from_seed(&Zeroizing::new(derive_ed25519_private_key(
+            seed.as_slice(),
+            &RECOVERY_PATH,
+        )))
     }
 
     /// The identity keys.
@@ -176,7 +183,8 @@ mod tests {
     fn words_lead_back_to_themselves() {
         let words = Words::random().unwrap();
         assert_eq!(words.list().len(), WORD_COUNT);
-        let again = Words::parse(&format!("  {}\n", words.list().join("  ").to_uppercase())).unwrap();
+        let again =
+            Words::parse(&format!("  {}\n", words.list().join("  ").to_uppercase())).unwrap();
         assert_eq!(again.list(), words.list());
         assert_eq!(*again.keys().owner_seed, *words.keys().owner_seed);
         assert_ne!(Words::random().unwrap().list(), words.list());
@@ -187,7 +195,10 @@ mod tests {
         for (text, expected) in [
             ("abandon art".to_owned(), "there are 2 words, it takes 24"),
             (ABANDON.replace(" art", " hunter2"), "word 24 is not one of BIP39's English words"),
-            (ABANDON.replace(" art", " zoo"), "the checksum is wrong: one of the words is not the right one"),
+            (
+                ABANDON.replace(" art", " zoo"),
+                "the checksum is wrong: one of the words is not the right one",
+            ),
         ] {
             assert_eq!(Words::parse(&text).err().unwrap().to_string(), expected);
         }

@@ -97,7 +97,8 @@ mod tests {
     fn an_entry_in_parentheses_begins_on_its_first_line() {
         let text = b"a A 1.2.3.4\nb TXT ( \"x ;)\n\" ; )\n y\n)\nc A 1.2.3.4\n";
         let lines = Lines::of(text).unwrap();
-        let at = |needle: u8| lines.entry_at(text.iter().position(|byte| *byte == needle).unwrap()).line;
+        let at =
+            |needle: u8| lines.entry_at(text.iter().position(|byte| *byte == needle).unwrap()).line;
         assert_eq!((at(b'a'), at(b'b'), at(b'y'), at(b'c')), (1, 2, 2, 6));
     }
 
@@ -120,8 +121,14 @@ mod tests {
 
     #[test]
     fn what_stays_open_is_named() {
-        assert_eq!(Lines::of(b"a\nb TXT (\n\"x\"\n").unwrap_err(), Unclosed { line: 2, what: "parenthesis" });
-        assert_eq!(Lines::of(b"a\n\nb TXT \"x\n").unwrap_err(), Unclosed { line: 3, what: "quote" });
+        assert_eq!(
+            Lines::of(b"a\nb TXT (\n\"x\"\n").unwrap_err(),
+            Unclosed { line: 2, what: "parenthesis" }
+        );
+        assert_eq!(
+            Lines::of(b"a\n\nb TXT \"x\n").unwrap_err(),
+            Unclosed { line: 3, what: "quote" }
+        );
         assert!(Lines::of(b"a TXT \\\" \\( ; (\n").is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! Domain names in wire form: what lies in a name's zone, and the names inside of record data.
 
-use namechain::types::Name;
+use namechain_core::types::Name;
 
 use super::ALTERNATIVE_SUFFIX;
 
@@ -25,7 +25,8 @@ impl Origins {
     /// `owner`, an absolute name in wire form, relative to the zone and in lower case; `None` if it is not in it.
     pub fn relative(&self, owner: &[u8]) -> Option<Vec<u8>> {
         let lower = owner.to_ascii_lowercase();
-        let inside = [&self.root, &self.alternative].into_iter().find_map(|origin| below(&lower, origin))?;
+        let inside =
+            [&self.root, &self.alternative].into_iter().find_map(|origin| below(&lower, origin))?;
         let mut relative = lower[..inside].to_vec();
         relative.push(0);
         Some(relative)
@@ -165,9 +166,15 @@ mod tests {
     #[test]
     fn names_in_data_move() {
         let before = [&[0, 10][..], &absolute("Mail.alice.namechain.alt.")].concat();
-        assert_eq!(alice().move_names(15, &before, None), [&[0, 10][..], &absolute("Mail.alice.")].concat());
+        assert_eq!(
+            alice().move_names(15, &before, None),
+            [&[0, 10][..], &absolute("Mail.alice.")].concat()
+        );
         let naptr = |name| [&[0, 1, 0, 2, 1, b'u', 0, 1, b'x'][..], &absolute(name)].concat();
-        assert_eq!(alice().move_names(35, &naptr("a.alice.namechain.alt."), None), naptr("a.alice."));
+        assert_eq!(
+            alice().move_names(35, &naptr("a.alice.namechain.alt."), None),
+            naptr("a.alice.")
+        );
         let rp = |a, b| [absolute(a), absolute(b)].concat();
         assert_eq!(
             alice().move_names(17, &rp("x.alice.namechain.alt.", "alice.namechain.alt."), None),
@@ -185,9 +192,13 @@ mod tests {
 
     #[test]
     fn an_at_is_the_origin() {
-        let at = |text, origin: &str| alice().move_names(5, &absolute(text), Some(&absolute(origin)));
+        let at =
+            |text, origin: &str| alice().move_names(5, &absolute(text), Some(&absolute(origin)));
         assert_eq!(at("@.alice.", "alice."), absolute("alice."));
-        assert_eq!(at("@.Sub.alice.namechain.alt.", "sub.alice.namechain.alt."), absolute("Sub.alice."));
+        assert_eq!(
+            at("@.Sub.alice.namechain.alt.", "sub.alice.namechain.alt."),
+            absolute("Sub.alice.")
+        );
         assert_eq!(at("@.alice.", "sub.alice."), absolute("@.alice."));
         assert_eq!(alice().move_names(5, &absolute("@.alice."), None), absolute("@.alice."));
     }

@@ -13,7 +13,9 @@ use domain::{
     rdata::ZoneRecordData,
     zonefile::inplace::{Entry, ScannedRecord, ScannedRecordData, Zonefile},
 };
-use namechain::types::{MAX_RECORDS_BYTES, Name, REFUSED_TYPES, Record, RecordError, RecordSet};
+use namechain_core::types::{
+    MAX_RECORDS_BYTES, Name, REFUSED_TYPES, Record, RecordError, RecordSet,
+};
 use thiserror::Error;
 
 use super::{
@@ -91,18 +93,21 @@ pub fn load(name: &Name, path: &Path) -> Result<Zone, ZoneError> {
 /// Reads the zone of `name`. Names are relative to `NAME.` until an `$ORIGIN` says otherwise; the class is IN; a record
 /// without a TTL has that of `$TTL`, or that of the record before, or 3,600 s.
 pub fn read(name: &Name, text: &[u8]) -> Result<Zone, ZoneError> {
-    let lines = Lines::of(text)
-        .map_err(|Unclosed { line, what }| at(line, format!("the {what} opened here is never closed")))?;
+    let lines = Lines::of(text).map_err(|Unclosed { line, what }| {
+        at(line, format!("the {what} opened here is never closed"))
+    })?;
     let mut file = Zonefile::with_capacity(text.len() + 1);
     file.extend_from_slice(text);
     // The library wants every record to end with a line feed.
     file.extend_from_slice(b"\n");
     file.set_origin(
-        DomainName::bytes_from_str(&format!("{name}.")).map_err(|error| at(1, error.to_string()))?,
+        DomainName::bytes_from_str(&format!("{name}."))
+            .map_err(|error| at(1, error.to_string()))?,
     );
     file.set_default_class(Class::IN);
 
-    let mut reading = Reading { origins: Origins::of(name), name, records: Vec::new(), notes: Vec::new() };
+    let mut reading =
+        Reading { origins: Origins::of(name), name, records: Vec::new(), notes: Vec::new() };
     loop {
         match file.next_entry().map_err(|error| explain(&error.to_string(), text, &lines))? {
             None => break,
@@ -110,7 +115,10 @@ pub fn read(name: &Name, text: &[u8]) -> Result<Zone, ZoneError> {
                 // The library's buffer begins with a byte of its own.
                 let place = lines.entry_at(file.current_offset().saturating_sub(1));
                 let Entry::Record(record) = entry else {
-                    return Err(at(place.line, "$INCLUDE is not followed: put the records into this file"));
+                    return Err(at(
+                        place.line,
+                        "$INCLUDE is not followed: put the records into this file",
+                    ));
                 };
                 let origin = file.origin().map_err(|error| at(place.line, error.to_string()))?;
                 if origin.as_slice().starts_with(b"\x01@") {
@@ -132,7 +140,12 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn add(&mut self, record: &ScannedRecord, line: usize, at_sign: Option<&[u8]>) -> Result<(), ZoneError> {
+    fn add(
+        &mut self,
+        record: &ScannedRecord,
+        line: usize,
+        at_sign: Option<&[u8]>,
+    ) -> Result<(), ZoneError> {
         let owner = record.owner().to_vec();
         let rtype = record.rtype();
         if name_len(owner.as_slice()) != Some(owner.as_slice().len()) {
@@ -159,7 +172,8 @@ impl Reading<'_> {
             return Ok(());
         }
         let rdata = self.data(record.data(), rtype, line, at_sign)?;
-        let record = Record { owner: relative, rtype: rtype.to_int(), ttl: ttl(record.ttl(), line)?, rdata };
+        let record =
+            Record { owner: relative, rtype: rtype.to_int(), ttl: ttl(record.ttl(), line)?, rdata };
         // Checked one by one for the sake of the line number.
         match RecordSet::new(vec![record.clone()]) {
             Err(RecordError::TooLarge(_)) | Ok(_) => {}
@@ -189,7 +203,9 @@ impl Reading<'_> {
             // The library lets an empty label through.
             (_, None) => Err(at(
                 line,
-                format!("a name or a value in this {rtype} is malformed: has it two dots in a row?"),
+                format!(
+                    "a name or a value in this {rtype} is malformed: has it two dots in a row?"
+                ),
             )),
         }
     }
@@ -207,7 +223,8 @@ impl Reading<'_> {
         let mut ttls: HashMap<(&[u8], u16), (u32, usize)> = HashMap::new();
         let mut aliases: HashMap<&[u8], (&Record, usize)> = HashMap::new();
         for (record, line) in &self.records {
-            let (ttl, first) = *ttls.entry((&record.owner, record.rtype)).or_insert((record.ttl, *line));
+            let (ttl, first) =
+                *ttls.entry((&record.owner, record.rtype)).or_insert((record.ttl, *line));
             if ttl != record.ttl {
                 let rtype = Rtype::from_int(record.rtype);
                 return Err(at(
@@ -228,7 +245,10 @@ impl Reading<'_> {
             {
                 return Err(at(
                     (*line).max(*first),
-                    format!("a name with a CNAME (line {}) has nothing beside it", (*line).min(*first)),
+                    format!(
+                        "a name with a CNAME (line {}) has nothing beside it",
+                        (*line).min(*first)
+                    ),
                 ));
             }
         }

@@ -1,6 +1,6 @@
 //! What the fuzz target `zonefile` calls: any bytes as a zone file. `cargo test` calls it with every file of `testdata/fuzz/zonefile/`.
 
-use namechain::types::Name;
+use namechain_core::types::Name;
 
 use super::{master_file, read::read};
 

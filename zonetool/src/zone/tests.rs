@@ -1,6 +1,8 @@
 //! Files to records and back.
 
-use namechain::types::{MAX_OWNER_BYTES, MAX_RECORDS_BYTES, Name, REFUSED_TYPES, Record, RecordSet};
+use namechain_core::types::{
+    MAX_OWNER_BYTES, MAX_RECORDS_BYTES, Name, REFUSED_TYPES, Record, RecordSet,
+};
 use proptest::prelude::*;
 
 use super::{master_file, read::read};
@@ -60,7 +62,10 @@ fn types_have_their_wire_form() {
         ("_443._tcp TLSA 3 1 1 ( 0102\n 0304 )", "52 03010101020304"),
         ("@ OPENPGPKEY AQIDBA==", "61 01020304"),
         ("@ SVCB 0 svc.example.", "64 000003737663076578616d706c6500"),
-        ("@ HTTPS 1 . alpn=\"h2,h3\" ipv4hint=192.0.2.1", "65 00010000010006026832026833000400 04c0000201"),
+        (
+            "@ HTTPS 1 . alpn=\"h2,h3\" ipv4hint=192.0.2.1",
+            "65 00010000010006026832026833000400 04c0000201",
+        ),
         ("@ CAA 0 issue \"ca.example\"", "257 000569737375656361 2e6578616d706c65"),
         ("@ TYPE65280 \\# 4 0a0B 0c0d", "65280 0a0b0c0d"),
         ("@ TYPE65280 \\# 0", "65280 "),
@@ -68,7 +73,11 @@ fn types_have_their_wire_form() {
         ("@ TYPE1 192.0.2.1", "1 c0000201"),
         ("@ LOC \\# 1 00", "29 00"),
     ] {
-        assert_eq!(wire(text), expected.replacen(' ', "_", 1).replace(' ', "").replace('_', " "), "{text}");
+        assert_eq!(
+            wire(text),
+            expected.replacen(' ', "_", 1).replace(' ', "").replace('_', " "),
+            "{text}"
+        );
     }
 }
 
@@ -85,8 +94,10 @@ fn owners_ttls_directives_and_comments() {
                 $ORIGIN alice.namechain.alt.\n\
                 c CNAME sub\n\
                 d CNAME x.bob.namechain.alt.\n";
-    let found: Vec<(String, u16, u32)> =
-        records(zone).iter().map(|r| (String::from_utf8(r.owner.clone()).unwrap(), r.rtype, r.ttl)).collect();
+    let found: Vec<(String, u16, u32)> = records(zone)
+        .iter()
+        .map(|r| (String::from_utf8(r.owner.clone()).unwrap(), r.rtype, r.ttl))
+        .collect();
     let expected = [
         ("\0", 1, 600),
         ("\0", 28, 600),
@@ -125,20 +136,29 @@ fn errors_name_the_line_and_what_to_do() {
     for (text, expected) in [
         ("@ A 192.0.2.1\n@ A 1.2.3\n", "line 2: expected IPv4 address"),
         ("@ A 192.0.2.1\n@ A 1.2.3", "line 2: expected IPv4 address"),
-        ("@ A 192.0.2.1\n@ MX ( 10\n\n a..b\n )\n", "line 2: a name or a value in this MX is malformed"),
+        (
+            "@ A 192.0.2.1\n@ MX ( 10\n\n a..b\n )\n",
+            "line 2: a name or a value in this MX is malformed",
+        ),
         ("@ A 192.0.2.1\na..b A 192.0.2.1", "line 2: the owner is not a domain name"),
         ("@ RP a..b .", "line 1: a name or a value in this RP is malformed"),
         ("@ SVCB 1 a..b alpn=h2", "line 1: a name or a value in this SVCB is malformed"),
         ("@ A 192.0.2.1\n)", "line 2: a parenthesis is closed"),
         ("@ A 192.0.2.1\n\\999 A 192.0.2.1", "line 2: a byte or an escape is none"),
         ("@ A 192.0.2.1\n\"a\" X 192.0.2.1", "line 2: expected a record type"),
-        ("@ A 192.0.2.1\n\n@ TXT (\n\"a\"\n", "line 3: the parenthesis opened here is never closed"),
+        (
+            "@ A 192.0.2.1\n\n@ TXT (\n\"a\"\n",
+            "line 3: the parenthesis opened here is never closed",
+        ),
         ("\n@ TXT \"a\n", "line 2: the quote opened here is never closed"),
         (
             "www.bob. A 192.0.2.1\n",
             "line 1: www.bob. is outside of the zone alice. (and of alice.namechain.alt.)",
         ),
-        ("$ORIGIN example.com.\n; x\nwww A 192.0.2.1\n", "line 3: www.example.com. is outside of the zone"),
+        (
+            "$ORIGIN example.com.\n; x\nwww A 192.0.2.1\n",
+            "line 3: www.example.com. is outside of the zone",
+        ),
         (
             "@ 60 A 192.0.2.1\n@ 61 A 192.0.2.2\n",
             "line 2: this A has a TTL of 61 s, the one of the same name in line 1 has 60 s",
@@ -151,7 +171,10 @@ fn errors_name_the_line_and_what_to_do() {
         ("$NONSENSE 1\n", "line 1: $NONSENSE is not known"),
         ("@ 1h A 192.0.2.1\n", "line 1: expected a record type"),
         ("@ CH A 192.0.2.1\n", "line 1: only records of class IN"),
-        ("@ LOC 52 22 23 N 4 53 32 E -2m\n", "line 1: the text form of this type is not known here"),
+        (
+            "@ LOC 52 22 23 N 4 53 32 E -2m\n",
+            "line 1: the text form of this type is not known here",
+        ),
         ("@ A \\# 3 010203\n", "line 1: these 3 bytes are not the data of a record of type A"),
         ("@ MX \\# 4 000ac000\n", "line 1: these 4 bytes are not"),
         ("@ TYPE65280 \\# 4 0102\n", "line 1: the data is longer or shorter than the LENGTH"),
@@ -161,7 +184,10 @@ fn errors_name_the_line_and_what_to_do() {
         ("@ MX 10\n", "line 1: the record ends before its data does"),
         ("@ A 192.0.2.1 )\n", "line 1: a parenthesis is closed that was not opened"),
         ("@ A 192.0.2.1 x\n", "line 1: the record is complete"),
-        ("a CNAME b\na A 192.0.2.1\n", "line 2: a name with a CNAME (line 1) has nothing beside it"),
+        (
+            "a CNAME b\na A 192.0.2.1\n",
+            "line 2: a name with a CNAME (line 1) has nothing beside it",
+        ),
         ("a CNAME b\n\na CNAME c\n", "line 3: a name with a CNAME (line 1) has nothing beside it"),
     ] {
         let found = refusal(text);
@@ -215,7 +241,8 @@ fn odd_data_is_written_in_the_unknown_form() {
 }
 
 fn label() -> impl Strategy<Value = Vec<u8>> + Clone {
-    let byte = prop_oneof![4 => proptest::char::range('a', 'z').prop_map(|c| c as u8), 1 => any::<u8>()];
+    let byte =
+        prop_oneof![4 => proptest::char::range('a', 'z').prop_map(|c| c as u8), 1 => any::<u8>()];
     prop::collection::vec(byte, 1..12).prop_map(|label| label.to_ascii_lowercase())
 }
 
@@ -246,14 +273,13 @@ fn after(fixed: usize, rest: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Va
 /// Well-formed data of the types that people use, and any data of types that nobody knows.
 fn data() -> impl Strategy<Value = (u16, Vec<u8>)> {
     let of = |rtype: u16| move |rdata: Vec<u8>| (rtype, rdata);
-    let svcb = (bytes(2..3), any_name(), prop::collection::btree_map(0u16..9, bytes(0..9), 0..3)).prop_map(
-        |(priority, target, params)| {
+    let svcb = (bytes(2..3), any_name(), prop::collection::btree_map(0u16..9, bytes(0..9), 0..3))
+        .prop_map(|(priority, target, params)| {
             let params = params.into_iter().flat_map(|(key, value)| {
                 [&(key + 7).to_be_bytes()[..], &(value.len() as u16).to_be_bytes(), &value].concat()
             });
             priority.into_iter().chain(target).chain(params).collect::<Vec<u8>>()
-        },
-    );
+        });
     prop_oneof![
         bytes(4..5).prop_map(of(1)),
         any_name().prop_map(of(2)),

@@ -9,7 +9,7 @@ use domain::{
     },
     rdata::ZoneRecordData,
 };
-use namechain::types::{Name, Record, RecordSet};
+use namechain_core::types::{Name, Record, RecordSet};
 
 use super::read::{parse, read};
 
@@ -43,8 +43,9 @@ pub fn record_texts(name: &Name, records: &RecordSet) -> Vec<RecordText> {
 
 fn record_text(name: &Name, record: &Record) -> RecordText {
     let rtype = Rtype::from_int(record.rtype);
-    let generic =
-        || format!("\\# {} {}", record.rdata.len(), hex::encode(&record.rdata)).trim_end().to_owned();
+    let generic = || {
+        format!("\\# {} {}", record.rdata.len(), hex::encode(&record.rdata)).trim_end().to_owned()
+    };
     let mut text = RecordText {
         owner: owner_text(&record.owner),
         ttl: record.ttl,

@@ -9,12 +9,13 @@ use std::{
     thread,
 };
 
-use namechain::{
+use namechain_core::{
     codec::{Decode, Encode},
     consensus::{price, work::Worker},
     rpc::{
-        CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts, PeerInfo, Peers, Price,
-        RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo, TransferInfo,
+        CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts, PeerInfo,
+        Peers, Price, RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo,
+        TransferInfo,
     },
     types::{Action, Hash, Name, Named, Network, Operation, PublicKey, Record, commitment},
 };
@@ -226,14 +227,18 @@ impl State {
 
     fn record(&mut self, named: Named) {
         let height = self.height + 1;
-        let mut entry =
-            self.entry.as_ref().map_or_else(|| entry_of(named.signer, &[]), |(_, entry)| entry.clone());
+        let mut entry = self
+            .entry
+            .as_ref()
+            .map_or_else(|| entry_of(named.signer, &[]), |(_, entry)| entry.clone());
         match &named.action {
             Action::Register { records, .. } => {
                 entry = entry_of(named.signer, records.records());
                 entry.registered = height;
             }
-            Action::Update { records } => entry.records = entry_of(named.signer, records.records()).records,
+            Action::Update { records } => {
+                entry.records = entry_of(named.signer, records.records()).records
+            }
             Action::Transfer { to } => {
                 entry.transfer = Some(TransferInfo { to: *to, height, opens: height + 720 });
             }
@@ -301,7 +306,8 @@ impl State {
     }
 
     fn name(&self, name: Name) -> NameInfo {
-        let entry = self.entry.as_ref().filter(|(there, _)| *there == name).map(|(_, entry)| entry.clone());
+        let entry =
+            self.entry.as_ref().filter(|(there, _)| *there == name).map(|(_, entry)| entry.clone());
         NameInfo {
             standing: if entry.is_some() { Standing::Active } else { Standing::Available },
             reserved: None,

@@ -78,7 +78,10 @@ async fn what_is_said_first_must_be_a_hello_for_this_connection() {
         (&write_refusal(Refusal::Busy), Refusal::Malformed),
     ] {
         let (told, turned) = says(&both, bytes).await;
-        assert!(matches!(turned.error, ChannelError::Refuse(found) if found == refusal), "{turned}");
+        assert!(
+            matches!(turned.error, ChannelError::Refuse(found) if found == refusal),
+            "{turned}"
+        );
         assert_eq!(told, write_refusal(refusal));
     }
 }
@@ -89,14 +92,17 @@ async fn a_hello_of_another_key_than_the_connections() {
     let book = Book::of(Ok(both.bob_peer.clone()));
     let mut listener = both.listener(Carrier::Tcp, long(), book).await;
     let mut stream = tls(&both, listener.address()).await;
-    let exporter = stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).unwrap();
+    let exporter =
+        stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).unwrap();
     stream.write_all(&hello(&both, exporter, NETWORK, &both.bob.identity(1))).await.unwrap();
     let turned = listener.accept().await.unwrap_err();
     assert!(matches!(turned.error, ChannelError::Refuse(Refusal::BadSignature)), "{turned}");
     // The same with the right key is a channel, and what comes behind it in the same breath is data.
     let mut stream = tls(&both, listener.address()).await;
-    let exporter = stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).unwrap();
-    let both_at_once = [hello(&both, exporter, NETWORK, &both.bob.identity(0)), b"and on".to_vec()].concat();
+    let exporter =
+        stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).unwrap();
+    let both_at_once =
+        [hello(&both, exporter, NETWORK, &both.bob.identity(0)), b"and on".to_vec()].concat();
     stream.write_all(&both_at_once).await.unwrap();
     let mut channel = listener.accept().await.unwrap();
     let mut data = [0; 6];
@@ -107,7 +113,8 @@ async fn a_hello_of_another_key_than_the_connections() {
 #[tokio::test]
 async fn silence_ends_in_time() {
     let both = Both::new();
-    let mut listener = both.listener(Carrier::Tcp, short(), Book::of(Ok(both.bob_peer.clone()))).await;
+    let mut listener =
+        both.listener(Carrier::Tcp, short(), Book::of(Ok(both.bob_peer.clone()))).await;
     let _silent = TcpStream::connect(listener.address()).await.unwrap();
     let turned = listener.accept().await.unwrap_err();
     assert!(matches!(turned.error, ChannelError::Timeout(_)), "{turned}");
@@ -120,7 +127,8 @@ async fn silence_ends_in_time() {
 async fn noise_disturbs_nobody() {
     let both = Both::new();
     for carrier in CARRIERS {
-        let mut listener = both.listener(carrier, long(), Book::of(Ok(both.bob_peer.clone()))).await;
+        let mut listener =
+            both.listener(carrier, long(), Book::of(Ok(both.bob_peer.clone()))).await;
         if carrier == Carrier::Tcp {
             let mut noise = TcpStream::connect(listener.address()).await.unwrap();
             noise.write_all(&[0x55; 4_096]).await.unwrap();
@@ -133,8 +141,10 @@ async fn noise_disturbs_nobody() {
             }
         }
         let (limits, address, bob) = (long(), listener.address(), local(&both.bob));
-        let (dialled, accepted) =
-            tokio::join!(dial(carrier, address, &bob, &both.alice_peer, &limits), listener.accept());
+        let (dialled, accepted) = tokio::join!(
+            dial(carrier, address, &bob, &both.alice_peer, &limits),
+            listener.accept()
+        );
         assert!(dialled.is_ok() && accepted.is_ok());
     }
 }
@@ -149,8 +159,11 @@ async fn a_dialler_that_says_nothing() {
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
     let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(crypto));
-    let connection =
-        endpoint.connect_with(config, listener.address(), "namechain.invalid").unwrap().await.unwrap();
+    let connection = endpoint
+        .connect_with(config, listener.address(), "namechain.invalid")
+        .unwrap()
+        .await
+        .unwrap();
     let turned = listener.accept().await.unwrap_err();
     assert!(matches!(turned.error, ChannelError::Timeout(_)), "{turned}");
     connection.closed().await;
@@ -158,8 +171,11 @@ async fn a_dialler_that_says_nothing() {
     let config = client(&both.bob.identity(0), Wanted::Any).unwrap();
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(crypto));
-    let connection =
-        endpoint.connect_with(config, listener.address(), "namechain.invalid").unwrap().await.unwrap();
+    let connection = endpoint
+        .connect_with(config, listener.address(), "namechain.invalid")
+        .unwrap()
+        .await
+        .unwrap();
     let (mut send, _recv) = connection.open_bi().await.unwrap();
     send.write_all(&[1]).await.unwrap();
     let second = tokio::select! {
@@ -210,7 +226,10 @@ async fn a_listener_that_is_none() {
     let hello = Hello { from: both.alice.name.clone(), to: both.bob.name.clone(), sequence: 1 };
     let binding = Binding { network: NETWORK, exporter: &[7; 32], answers: &[] };
     let early = write(Role::Listener, &binding, &hello, &alice);
-    assert!(matches!(answers(Some(early), long()).await, ChannelError::Refuse(Refusal::BadSignature)));
+    assert!(matches!(
+        answers(Some(early), long()).await,
+        ChannelError::Refuse(Refusal::BadSignature)
+    ));
     // Nobody there at all.
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -229,22 +248,29 @@ async fn no_more_channels_than_there_may_be() {
     let limits = Limits { channels: 2, per_address: 2, ..long() };
     let bob = local(&both.bob);
     for carrier in CARRIERS {
-        let mut listener = both.listener(carrier, limits, Book::of(Ok(both.bob_peer.clone()))).await;
+        let mut listener =
+            both.listener(carrier, limits, Book::of(Ok(both.bob_peer.clone()))).await;
         let address = listener.address();
         let mut kept = Vec::new();
         for _ in 0..2 {
-            let (dialled, accepted) =
-                tokio::join!(dial(carrier, address, &bob, &both.alice_peer, &limits), listener.accept());
+            let (dialled, accepted) = tokio::join!(
+                dial(carrier, address, &bob, &both.alice_peer, &limits),
+                listener.accept()
+            );
             kept.push((dialled.unwrap(), accepted.unwrap()));
         }
-        let (dialled, turned) =
-            tokio::join!(dial(carrier, address, &bob, &both.alice_peer, &limits), listener.accept());
+        let (dialled, turned) = tokio::join!(
+            dial(carrier, address, &bob, &both.alice_peer, &limits),
+            listener.accept()
+        );
         assert!(matches!(dialled.unwrap_err(), ChannelError::Io(_)));
         assert!(matches!(turned.unwrap_err().error, ChannelError::Refuse(Refusal::Busy)));
         // One goes, another comes.
         kept.truncate(1);
-        let (dialled, accepted) =
-            tokio::join!(dial(carrier, address, &bob, &both.alice_peer, &limits), listener.accept());
+        let (dialled, accepted) = tokio::join!(
+            dial(carrier, address, &bob, &both.alice_peer, &limits),
+            listener.accept()
+        );
         assert!(dialled.is_ok() && accepted.is_ok());
     }
 }
@@ -265,7 +291,9 @@ fn mutated_frames() {
             return false;
         }
         match read(Role::Dialler, NETWORK, body) {
-            Ok(Said::Hello(signed)) => signed.verify(&both.alice.name, &key.public(), &binding).is_ok(),
+            Ok(Said::Hello(signed)) => {
+                signed.verify(&both.alice.name, &key.public(), &binding).is_ok()
+            }
             _ => false,
         }
     };

@@ -67,10 +67,18 @@ impl Both {
         tokio::join!(dial(carrier, address, bob, &self.alice_peer, &limits), listener.accept())
     }
 
-    async fn refused(&self, carrier: Carrier, bob: &Local, book: Result<VerifiedPeer, NoPeer>) -> Refusal {
+    async fn refused(
+        &self,
+        carrier: Carrier,
+        bob: &Local,
+        book: Result<VerifiedPeer, NoPeer>,
+    ) -> Refusal {
         match self.attempt(carrier, bob, book).await {
             (Err(ChannelError::Refused(told)), Err(turned)) => {
-                assert!(matches!(turned.error, ChannelError::Refuse(refusal) if refusal == told), "{turned}");
+                assert!(
+                    matches!(turned.error, ChannelError::Refuse(refusal) if refusal == told),
+                    "{turned}"
+                );
                 told
             }
             other => panic!("{carrier:?}: {other:?}"),
@@ -107,7 +115,8 @@ async fn exchange(mut channel: Channel, bytes: Vec<u8>) -> Vec<u8> {
 async fn bytes_go_both_ways_and_each_way_ends_by_itself() {
     let both = Both::new();
     for carrier in CARRIERS {
-        let (dialled, accepted) = both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
+        let (dialled, accepted) =
+            both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
         let (dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
         assert_eq!(dialled.peer(), &both.alice_peer);
         assert_eq!(accepted.peer(), &both.bob_peer);
@@ -124,7 +133,8 @@ async fn bytes_go_both_ways_and_each_way_ends_by_itself() {
 async fn one_side_can_end_long_before_the_other() {
     let both = Both::new();
     for carrier in CARRIERS {
-        let (dialled, accepted) = both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
+        let (dialled, accepted) =
+            both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
         let (mut dialled, mut accepted) = (dialled.unwrap(), accepted.unwrap());
         dialled.shutdown().await.unwrap();
         dialled.shutdown().await.unwrap();
@@ -141,7 +151,8 @@ async fn one_side_can_end_long_before_the_other() {
 async fn what_breaks_does_not_look_like_an_end() {
     let both = Both::new();
     for carrier in CARRIERS {
-        let (dialled, accepted) = both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
+        let (dialled, accepted) =
+            both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
         let (mut dialled, mut accepted) = (dialled.unwrap(), accepted.unwrap());
         accepted.write_all(b"half a sen").await.unwrap();
         accepted.flush().await.unwrap();
@@ -174,9 +185,13 @@ async fn a_caller_who_is_not_who_he_says() {
         assert_eq!(both.refused(carrier, &bob, Ok(rotated.clone())).await, Refusal::ReplacedKey);
         let newer = Local { sequence: 2, identity: both.bob.identity(1), ..bob.clone() };
         assert_eq!(both.refused(carrier, &newer, known()).await, Refusal::NewerKey);
-        for why in
-            [Absence::Unregistered, Absence::NoRecord, Absence::Grace, Absence::Revoked, Absence::Released]
-        {
+        for why in [
+            Absence::Unregistered,
+            Absence::NoRecord,
+            Absence::Grace,
+            Absence::Revoked,
+            Absence::Released,
+        ] {
             let refusal = both.refused(carrier, &bob, Err(NoPeer::Absent(why))).await;
             assert_eq!(refusal, Refusal::Absent(why));
         }
@@ -206,8 +221,10 @@ async fn who_answers_and_is_not_who_was_called() {
             let book = Book::of(Ok(both.bob_peer.clone()));
             let mut listener = Listener::bind(carrier, at, other, limits, book).await.unwrap();
             let address = listener.address();
-            let (dialled, turned) =
-                tokio::join!(dial(carrier, address, &bob, &both.alice_peer, &limits), listener.accept());
+            let (dialled, turned) = tokio::join!(
+                dial(carrier, address, &bob, &both.alice_peer, &limits),
+                listener.accept()
+            );
             let key = both.alice.identity(generation).public();
             match dialled.unwrap_err() {
                 ChannelError::OtherKey { found, .. } => assert!(found == key && !next),
@@ -222,12 +239,15 @@ async fn who_answers_and_is_not_who_was_called() {
         let book = Book::of(Ok(both.bob_peer.clone()));
         let mut listener = Listener::bind(carrier, at, carol, limits, book).await.unwrap();
         let address = listener.address();
-        let (dialled, _) =
-            tokio::join!(dial(carrier, address, &bob, &both.alice_peer, &limits), listener.accept());
+        let (dialled, _) = tokio::join!(
+            dial(carrier, address, &bob, &both.alice_peer, &limits),
+            listener.accept()
+        );
         assert!(matches!(dialled.unwrap_err(), ChannelError::Refused(Refusal::OtherName)));
     }
     let elsewhere = Local { network: Network::Main, ..bob };
     let dialled =
-        dial(Carrier::Tcp, "127.0.0.1:9".parse().unwrap(), &elsewhere, &both.alice_peer, &limits).await;
+        dial(Carrier::Tcp, "127.0.0.1:9".parse().unwrap(), &elsewhere, &both.alice_peer, &limits)
+            .await;
     assert!(matches!(dialled.unwrap_err(), ChannelError::Network));
 }

@@ -3,7 +3,7 @@
 mod mutations;
 mod refusals;
 
-use namechain::types::SecretKey;
+use namechain_core::types::SecretKey;
 use zeroize::Zeroizing;
 
 use super::{
@@ -37,7 +37,12 @@ fn keys(pair: &Pair) -> [Recipient<'_>; 4] {
     ]
 }
 
-fn read(pair: &Pair, inbox: &mut Inbox, seen: &mut Seen, envelope: &[u8]) -> Result<Letter, OpenError> {
+fn read(
+    pair: &Pair,
+    inbox: &mut Inbox,
+    seen: &mut Seen,
+    envelope: &[u8],
+) -> Result<Letter, OpenError> {
     inbox.open(envelope, NOW)?.verify(Some(&pair.alice_peer), inbox, seen)
 }
 
@@ -71,7 +76,10 @@ fn seal_any(
     let outside = Outside { kem, class: Class::Kib2, zone: zone(NETWORK, &pair.bob.name) };
     let header = outside.to_bytes();
     let make = |enc: &[u8]| {
-        plain(&Binding { network: NETWORK, outside: &header, to, enc }, outside.class.plain_bytes(kem))
+        plain(
+            &Binding { network: NETWORK, outside: &header, to, enc },
+            outside.class.plain_bytes(kem),
+        )
     };
     let info = tag(NETWORK, Use::Envelope);
     let mut stream = random(seed).stream(NETWORK);
@@ -135,10 +143,12 @@ fn an_envelope_is_of_the_smallest_class_that_fits() {
 fn the_outside_tells_nothing_else() {
     let pair = Pair::new();
     for to in &keys(&pair)[..2] {
-        let envelopes: Vec<Vec<u8>> =
-            (0..40).map(|number| seal(&pair.sender(), to, &draft(TEXT), random(number)).unwrap()).collect();
+        let envelopes: Vec<Vec<u8>> = (0..40)
+            .map(|number| seal(&pair.sender(), to, &draft(TEXT), random(number)).unwrap())
+            .collect();
         let outside = Outside::read(&envelopes[0]).unwrap();
-        let expected = Outside { kem: to.kem(), class: Class::Kib2, zone: zone(NETWORK, &pair.bob.name) };
+        let expected =
+            Outside { kem: to.kem(), class: Class::Kib2, zone: zone(NETWORK, &pair.bob.name) };
         assert_eq!(outside, expected);
         for at in 0..envelopes[0].len() {
             let constant = envelopes.iter().all(|envelope| envelope[at] == envelopes[0][at]);
@@ -172,8 +182,9 @@ fn policy_and_weak_keys_are_looked_at() {
     let pair = Pair::new();
     let mut world = crate::testing::World::new();
     world.add(&pair.bob);
-    let record = pair.bob.record(0, 1, namechain::types::Hash::ZERO);
-    let strict = namechain::types::MessagingRecord { policy: Default::default(), ..record.clone() };
+    let record = pair.bob.record(0, 1, namechain_core::types::Hash::ZERO);
+    let strict =
+        namechain_core::types::MessagingRecord { policy: Default::default(), ..record.clone() };
     world.publish(&pair.bob.name, strict, false);
     let refused = world.resolve(&pair.bob.name);
     let refused = Recipient::new(&refused, None, Prekey::LastResort).err();
@@ -184,7 +195,7 @@ fn policy_and_weak_keys_are_looked_at() {
         weak[0] = first;
         world.publish(
             &pair.bob.name,
-            namechain::types::MessagingRecord { x25519: weak, ..record.clone() },
+            namechain_core::types::MessagingRecord { x25519: weak, ..record.clone() },
             false,
         );
         let peer = world.resolve(&pair.bob.name);

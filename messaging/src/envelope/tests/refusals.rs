@@ -71,7 +71,8 @@ fn passed_on_in_another_envelope() {
     let text = |letter: &Parts<'_>| judge(letter).err().unwrap();
     let to_carol = Parts { recipient: name("carol"), ..parts(&pair, TEXT) };
     assert_eq!(text(&to_carol), OpenError::Readdressed(name("carol")));
-    let to_another_key = Parts { recipient_identity: pair.bob.identity(1).public(), ..parts(&pair, TEXT) };
+    let to_another_key =
+        Parts { recipient_identity: pair.bob.identity(1).public(), ..parts(&pair, TEXT) };
     assert_eq!(text(&to_another_key), OpenError::OtherIdentity);
     // Alice's own letter to Bob, taken out of its envelope and sealed again: the signature is over the envelope too.
     let mut inside = Vec::new();
@@ -98,8 +99,9 @@ fn signed_by_somebody_else_or_changed() {
     let pair = Pair::new();
     let mallory = Person::new("mallory", 4);
     let by_mallory = seal_parts(&pair, &parts(&pair, TEXT), &mallory.identity(0));
-    let open =
-        |envelope: &[u8]| read(&pair, &mut pair.bob.inbox(), &mut Seen::new(), envelope).err().unwrap();
+    let open = |envelope: &[u8]| {
+        read(&pair, &mut pair.bob.inbox(), &mut Seen::new(), envelope).err().unwrap()
+    };
     assert_eq!(open(&by_mallory), OpenError::BadSignature);
     // She signs with her key and says so, but claims Alice's name.
     let letter = Parts { sender_identity: mallory.identity(0).public(), ..parts(&pair, TEXT) };
@@ -136,11 +138,20 @@ fn malformed_inside() {
     };
     assert_eq!(open(&|_| {}), Ok(()));
     assert_eq!(open(&|plain| *plain.last_mut().unwrap() = 1), Err(OpenError::Padding));
-    assert!(matches!(open(&|plain| plain[0] = 64), Err(OpenError::Malformed(DecodeError::OverCap { .. }))));
-    assert!(matches!(open(&|plain| plain[1] = b'A'), Err(OpenError::Malformed(DecodeError::Invalid(_)))));
+    assert!(matches!(
+        open(&|plain| plain[0] = 64),
+        Err(OpenError::Malformed(DecodeError::OverCap { .. }))
+    ));
+    assert!(matches!(
+        open(&|plain| plain[1] = b'A'),
+        Err(OpenError::Malformed(DecodeError::Invalid(_)))
+    ));
     let length = 1 + 5 + 32 + 4 + 1 + 3 + 32 + 16 + 16;
     let endless = open(&|plain| plain[length..length + 2].fill(0xff));
-    assert!(matches!(endless, Err(OpenError::Malformed(DecodeError::Truncated { .. }))), "{endless:?}");
+    assert!(
+        matches!(endless, Err(OpenError::Malformed(DecodeError::Truncated { .. }))),
+        "{endless:?}"
+    );
 }
 
 #[test]
@@ -155,17 +166,39 @@ fn from_an_unknown_or_another_sender() {
     let alice = || pair.alice.name.clone();
     assert_eq!(verify(None), Err(OpenError::UnknownSender(alice())));
     let given = pair.bob.name.clone();
-    assert_eq!(verify(Some(&pair.bob_peer)), Err(OpenError::OtherSender { claimed: alice(), given }));
+    assert_eq!(
+        verify(Some(&pair.bob_peer)),
+        Err(OpenError::OtherSender { claimed: alice(), given })
+    );
     // Since then Alice has another key.
     let mut world = World::new();
     world.add(&pair.alice);
     world.publish(&pair.alice.name, pair.alice.record(1, 2, pair.alice_peer.record_hash()), true);
-    assert_eq!(verify(Some(&world.resolve(&pair.alice.name))), Err(OpenError::ReplacedKey(alice())));
-    world.publish(&pair.alice.name, pair.alice.record(0, 3, namechain::types::Hash::ZERO), false);
-    assert_eq!(verify(Some(&world.resolve(&pair.alice.name))), Ok(()), "another record, the same key");
-    world.publish(&pair.alice.name, pair.alice.record(1, 1, namechain::types::Hash::ZERO), false);
+    assert_eq!(
+        verify(Some(&world.resolve(&pair.alice.name))),
+        Err(OpenError::ReplacedKey(alice()))
+    );
+    world.publish(
+        &pair.alice.name,
+        pair.alice.record(0, 3, namechain_core::types::Hash::ZERO),
+        false,
+    );
+    assert_eq!(
+        verify(Some(&world.resolve(&pair.alice.name))),
+        Ok(()),
+        "another record, the same key"
+    );
+    world.publish(
+        &pair.alice.name,
+        pair.alice.record(1, 1, namechain_core::types::Hash::ZERO),
+        false,
+    );
     assert_eq!(verify(Some(&world.resolve(&pair.alice.name))), Err(OpenError::WrongKey(alice())));
-    world.publish(&pair.alice.name, pair.alice.record(1, 0, namechain::types::Hash::ZERO), false);
+    world.publish(
+        &pair.alice.name,
+        pair.alice.record(1, 0, namechain_core::types::Hash::ZERO),
+        false,
+    );
     assert_eq!(verify(Some(&world.resolve(&pair.alice.name))), Err(OpenError::NewerKey(alice())));
 }
 
@@ -201,13 +234,16 @@ fn opened_before() {
 fn a_one_time_prekey_opens_one_letter() {
     let pair = Pair::new();
     let (mut inbox, mut seen) = (pair.bob.inbox(), Seen::new());
-    let [first, second] =
-        [1, 2].map(|number| seal(&pair.sender(), &keys(&pair)[2], &draft(TEXT), random(number)).unwrap());
+    let [first, second] = [1, 2]
+        .map(|number| seal(&pair.sender(), &keys(&pair)[2], &draft(TEXT), random(number)).unwrap());
     // Both are opened before either is verified: the key is still good for one only.
     let opened = [&first, &second].map(|envelope| inbox.open(envelope, NOW).unwrap());
     let [a, b] = opened;
     assert!(a.verify(Some(&pair.alice_peer), &mut inbox, &mut seen).unwrap().spent);
-    assert_eq!(b.verify(Some(&pair.alice_peer), &mut inbox, &mut seen).err(), Some(OpenError::NotForUs));
+    assert_eq!(
+        b.verify(Some(&pair.alice_peer), &mut inbox, &mut seen).err(),
+        Some(OpenError::NotForUs)
+    );
     assert_eq!(inbox.open(&second, NOW).err(), Some(OpenError::NotForUs));
     assert!(!inbox.holds(11) && inbox.holds(10));
     // A letter that is not believed uses nothing up.

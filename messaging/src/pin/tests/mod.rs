@@ -1,6 +1,6 @@
 mod substituted;
 
-use namechain::types::MessagingRecord;
+use namechain_core::types::MessagingRecord;
 
 use super::*;
 use crate::testing::{
@@ -128,7 +128,11 @@ fn a_buyer_is_not_the_seller() {
     world.entries.get_mut(&alice.name).unwrap().registered = 3;
     world.publish(&alice.name, buyer.record(0, 3, peer.record_hash()), false);
     let again = world.resolve(&alice.name);
-    assert_eq!(refused(pins.note(&again, &[], Accept::Nothing)), Verdict::Transferred, "registered anew");
+    assert_eq!(
+        refused(pins.note(&again, &[], Accept::Nothing)),
+        Verdict::Transferred,
+        "registered anew"
+    );
 }
 
 #[test]
@@ -166,7 +170,11 @@ fn what_was_withdrawn_or_revoked_stays_so() {
     pins.note(&peer, &[], Accept::Nothing).unwrap();
     pins.note_absence(&alice.name, Absence::NoRecord, 0);
     pins.note_absence(&alice.name, Absence::Grace, 9);
-    assert_eq!(pins.note(&peer, &[], Accept::Nothing), Ok(Verdict::Same), "older, or only the lease");
+    assert_eq!(
+        pins.note(&peer, &[], Accept::Nothing),
+        Ok(Verdict::Same),
+        "older, or only the lease"
+    );
 }
 
 #[test]
@@ -185,7 +193,10 @@ fn an_older_bundle_is_refused() {
     let older = pins.note_bundle(&bundle(NOW - DAY - 1));
     assert!(matches!(older, Err(PinError::OlderBundle { .. })), "{older:?}");
     assert_eq!(pins.note(&peer, &[], Accept::Nothing), Ok(Verdict::Same));
-    assert!(pins.note_bundle(&bundle(NOW - DAY - 1)).is_err(), "looking the name up again forgets nothing");
+    assert!(
+        pins.note_bundle(&bundle(NOW - DAY - 1)).is_err(),
+        "looking the name up again forgets nothing"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Keys put in the place of a name's own, in eight ways: each has its verdict.
 
-use namechain::tree;
+use namechain_core::tree;
 
 use super::*;
 use crate::{
@@ -43,8 +43,11 @@ fn revoked() {
     let (mut world, alice, mut pins, first) = setup();
     world.entries.get_mut(&alice.name).unwrap().revoked = true;
     let height = world.block();
-    let finding =
-        crate::discover::examine(&world.anchor(height), &alice.name, &world.evidence(&alice.name, height));
+    let finding = crate::discover::examine(
+        &world.anchor(height),
+        &alice.name,
+        &world.evidence(&alice.name, height),
+    );
     let finding = finding.unwrap();
     assert_eq!(finding, Finding::Absent { why: Absence::Revoked, height });
     assert_eq!(pins.judge(&finding, &[]), Verdict::Revoked);

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use namechain::api::{self, serve_aside};
+use namechain_node::api::{self, serve_aside};
 use resolver::{chain::Remote, config::DEFAULT_ASIDE, control::Control};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -31,7 +31,9 @@ impl Aside {
             }
             Err(error) => {
                 return Err(error).with_context(|| {
-                    format!("the API can't listen on {at}; choose another address with --api IP:PORT")
+                    format!(
+                        "the API can't listen on {at}; choose another address with --api IP:PORT"
+                    )
                 });
             }
         };
@@ -41,7 +43,9 @@ impl Aside {
             let ready = async move {
                 match remote.status().await {
                     Ok(status) if status.synced => Ok(()),
-                    Ok(status) => Err(format!("the node is at height {} and not at the tip", status.height)),
+                    Ok(status) => {
+                        Err(format!("the node is at height {} and not at the tip", status.height))
+                    }
                     Err(error) => Err(error.to_string()),
                 }
             };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use namechain::node::{Node, NodeConfig};
+use namechain_node::node::{Node, NodeConfig};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::ChainFrom,

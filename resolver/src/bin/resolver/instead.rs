@@ -81,7 +81,8 @@ struct Checked {
 
 impl Checked {
     fn of(config: &Config) -> Self {
-        let named = |upstreams: &[Upstream]| upstreams.iter().map(Upstream::to_string).collect::<Vec<_>>();
+        let named =
+            |upstreams: &[Upstream]| upstreams.iter().map(Upstream::to_string).collect::<Vec<_>>();
         Checked {
             ok: true,
             listen: config.listen.clone(),

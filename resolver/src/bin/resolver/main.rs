@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser as _;
-use namechain::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
+use namechain_node::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config, Sign},

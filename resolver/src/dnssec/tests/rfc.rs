@@ -39,7 +39,9 @@ struct Case {
 
 fn record(section: Section, line: &str) -> Record {
     let mut file = Zonefile::from(format!("{line}\n").as_bytes());
-    let Some(Entry::Record(record)) = file.next_entry().unwrap() else { panic!("no record: {line}") };
+    let Some(Entry::Record(record)) = file.next_entry().unwrap() else {
+        panic!("no record: {line}")
+    };
     let owner: domain::base::Name<Vec<u8>> = record.owner().to_name();
     let mut value = Vec::new();
     let Ok(()) = record.data().compose_rdata(&mut value);
@@ -59,8 +61,9 @@ fn number(rtype: &str) -> u16 {
 
 impl Case {
     fn read(file: &str) -> Case {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/dnssec").join(format!("{file}.txt"));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../testdata/dnssec")
+            .join(format!("{file}.txt"));
         let text = fs::read_to_string(path).unwrap();
         let mut case = Case {
             key: Vec::new(),
@@ -91,7 +94,8 @@ impl Case {
 
     fn message(&self, records: &[Record]) -> Vec<u8> {
         let build = Build::answer(&self.question).rcode(self.rcode);
-        let add = |build: Build, r: &Record| build.record(r.section, &r.owner, r.rtype, r.ttl, &r.value);
+        let add =
+            |build: Build, r: &Record| build.record(r.section, &r.owner, r.rtype, r.ttl, &r.value);
         records.iter().fold(build, add).done()
     }
 
@@ -150,7 +154,9 @@ impl Case {
             let rest: Vec<Record> = self
                 .records
                 .iter()
-                .filter(|r| r.owner != proof.owner || !matches!(r.rtype, rtype::NSEC | rtype::NSEC3))
+                .filter(|r| {
+                    r.owner != proof.owner || !matches!(r.rtype, rtype::NSEC | rtype::NSEC3)
+                })
                 .cloned()
                 .collect();
             let verdict = self.judge(&rest);
@@ -178,7 +184,11 @@ impl Case {
                 let left_out = changed.rtype == rtype::RRSIG
                     && self.verdict == "insecure"
                     && verdict == Verdict::Insecure(None);
-                assert!(spoilt || left_out || !covered, "{} {byte}: {verdict:?}", Name::of(&changed.owner));
+                assert!(
+                    spoilt || left_out || !covered,
+                    "{} {byte}: {verdict:?}",
+                    Name::of(&changed.owner)
+                );
             }
         }
     }

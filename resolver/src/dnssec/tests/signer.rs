@@ -28,7 +28,13 @@ pub struct Claims {
 impl Claims {
     pub fn of(signer: &'static str) -> Claims {
         let now = NOW as u32;
-        Claims { signer, labels: None, expiration: now + 1_000, inception: now - 1_000, algorithm: 15 }
+        Claims {
+            signer,
+            labels: None,
+            expiration: now + 1_000,
+            inception: now - 1_000,
+            algorithm: 15,
+        }
     }
 }
 
@@ -52,7 +58,14 @@ impl Pair {
     }
 
     /// The RRSIG of a set.
-    pub fn sign(&self, owner: &str, rtype: u16, ttl: u32, values: &[&[u8]], claims: &Claims) -> Vec<u8> {
+    pub fn sign(
+        &self,
+        owner: &str,
+        rtype: u16,
+        ttl: u32,
+        values: &[&[u8]],
+        claims: &Claims,
+    ) -> Vec<u8> {
         let labels = owner.split('.').filter(|label| !label.is_empty() && *label != "*").count();
         let mut head = rtype.to_be_bytes().to_vec();
         head.extend([claims.algorithm, claims.labels.unwrap_or(labels as u8)]);
@@ -63,7 +76,9 @@ impl Pair {
         head.extend(name(claims.signer));
         // What is signed is made by what checks it, of a message with an empty signature.
         let build = Build::answer(&question(owner, rtype));
-        let build = values.iter().fold(build, |b, v| b.record(Section::Answer, &name(owner), rtype, ttl, v));
+        let build = values
+            .iter()
+            .fold(build, |b, v| b.record(Section::Answer, &name(owner), rtype, ttl, v));
         let message = build.record(Section::Answer, &name(owner), rtype::RRSIG, ttl, &head).done();
         let set = Message::read(&message).unwrap().sets.remove(0);
         let bytes = canonical::signed(&set, &set.signatures[0]).unwrap_or_default();
@@ -81,7 +96,8 @@ impl Pair {
         claims: &Claims,
     ) -> Build {
         let signature = self.sign(owner, rtype, 300, values, claims);
-        let build = values.iter().fold(build, |b, v| b.record(section, &name(owner), rtype, 300, v));
+        let build =
+            values.iter().fold(build, |b, v| b.record(section, &name(owner), rtype, 300, v));
         build.record(section, &name(owner), rtype::RRSIG, 300, &signature)
     }
 
@@ -110,7 +126,8 @@ pub fn judge_at(anchors: &str, message: &[u8], world: World<'_>, now: u64) -> Ve
             Step::Ask(asks) => {
                 for ask in asks {
                     let heard = world(&ask.0.to_string(), ask.1);
-                    let heard = heard.as_deref().ok_or_else(|| Ede::new(Ede::OTHER, "nobody answers"));
+                    let heard =
+                        heard.as_deref().ok_or_else(|| Ede::new(Ede::OTHER, "nobody answers"));
                     session.heard(ask.clone(), heard);
                 }
             }

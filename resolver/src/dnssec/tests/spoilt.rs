@@ -15,8 +15,14 @@ fn verdict(keys: &[&Pair], by: &Pair, claims: &Claims) -> Verdict {
     let message = by.add(build, Section::Answer, "www.example", 1, &[ADDRESS], claims).done();
     let values: Vec<&[u8]> = keys.iter().map(|key| key.dnskey.as_slice()).collect();
     let build = Build::answer(&question("example", rtype::DNSKEY));
-    let dnskey =
-        keys[0].add(build, Section::Answer, "example", rtype::DNSKEY, &values, &Claims::of("example"));
+    let dnskey = keys[0].add(
+        build,
+        Section::Answer,
+        "example",
+        rtype::DNSKEY,
+        &values,
+        &Claims::of("example"),
+    );
     let dnskey = dnskey.done();
     judge(&anchor, &message, &|zone, kind| {
         (zone == "example." && kind == rtype::DNSKEY).then(|| dnskey.clone())
@@ -51,10 +57,22 @@ fn a_signature_that_is_not_as_it_should_be_is_bogus_and_says_why() {
         Some(6),
         "it ends before it begins"
     );
-    assert_eq!(changed(&|claims| claims.algorithm = 13), Some(9), "another algorithm than the key's");
+    assert_eq!(
+        changed(&|claims| claims.algorithm = 13),
+        Some(9),
+        "another algorithm than the key's"
+    );
     assert_eq!(changed(&|claims| claims.algorithm = 250), Some(6));
-    assert_eq!(changed(&|claims| claims.labels = Some(3)), Some(6), "more labels than the name has");
-    assert_eq!(changed(&|claims| claims.labels = Some(1)), Some(12), "a wildcard without its proof");
+    assert_eq!(
+        changed(&|claims| claims.labels = Some(3)),
+        Some(6),
+        "more labels than the name has"
+    );
+    assert_eq!(
+        changed(&|claims| claims.labels = Some(1)),
+        Some(12),
+        "a wildcard without its proof"
+    );
 }
 
 #[test]
@@ -63,14 +81,16 @@ fn time_is_counted_modulo_two_to_the_thirty_two() {
     let key = Pair::new(1, 257);
     let claims = Claims { inception: u32::MAX - 10, expiration: 10, ..Claims::of("example") };
     let build = Build::answer(&question("example", rtype::DNSKEY));
-    let message = key.add(build, Section::Answer, "example", rtype::DNSKEY, &[&key.dnskey], &claims).done();
+    let message =
+        key.add(build, Section::Answer, "example", rtype::DNSKEY, &[&key.dnskey], &claims).done();
     for (now, secure) in [
         (u64::from(u32::MAX) - 11, false),
         (u64::from(u32::MAX), true),
         ((1 << 32) + 10, true),
         ((1 << 32) + 11, false),
     ] {
-        let verdict = judge_at(&key.anchor("example."), &message, &|_, _| Some(message.clone()), now);
+        let verdict =
+            judge_at(&key.anchor("example."), &message, &|_, _| Some(message.clone()), now);
         assert_eq!(verdict == Verdict::Secure, secure, "{now}: {verdict:?}");
     }
 }
@@ -92,16 +112,25 @@ fn what_is_signed_by_another_zone_is_not_signed() {
     let (key, evil) = (Pair::new(1, 257), Pair::new(2, 257));
     let anchors = format!("{}\n{}", key.anchor("example."), evil.anchor("evil."));
     let build = Build::answer(&question("www.example", 1));
-    let message = evil.add(build, Section::Answer, "www.example", 1, &[ADDRESS], &Claims::of("evil")).done();
+    let message =
+        evil.add(build, Section::Answer, "www.example", 1, &[ADDRESS], &Claims::of("evil")).done();
     let dnskey = |pair: &Pair, zone: &'static str| {
         let build = Build::answer(&question(zone, rtype::DNSKEY));
-        pair.add(build, Section::Answer, zone, rtype::DNSKEY, &[&pair.dnskey], &Claims::of(zone)).done()
+        pair.add(build, Section::Answer, zone, rtype::DNSKEY, &[&pair.dnskey], &Claims::of(zone))
+            .done()
     };
     let no_ds = {
         let build = Build::answer(&question("www.example", rtype::DS));
         let next = [name("example").as_slice(), &[0, 1, 0x40]].concat();
-        key.add(build, Section::Authority, "www.example", rtype::NSEC, &[&next], &Claims::of("example"))
-            .done()
+        key.add(
+            build,
+            Section::Authority,
+            "www.example",
+            rtype::NSEC,
+            &[&next],
+            &Claims::of("example"),
+        )
+        .done()
     };
     let verdict = judge(&anchors, &message, &|zone, kind| match (zone, kind) {
         ("example.", rtype::DNSKEY) => Some(dnskey(&key, "example")),
@@ -122,20 +151,40 @@ fn a_delegation_is_followed_only_with_its_proof() {
     let unsigned = Build::answer(&question("www.sub.example", 1)).a(300, [192, 0, 2, 1]).done();
     let keys = |pair: &Pair, zone: &'static str| {
         let build = Build::answer(&question(zone, rtype::DNSKEY));
-        pair.add(build, Section::Answer, zone, rtype::DNSKEY, &[&pair.dnskey], &Claims::of(zone)).done()
+        pair.add(build, Section::Answer, zone, rtype::DNSKEY, &[&pair.dnskey], &Claims::of(zone))
+            .done()
     };
-    let digest =
-        ring::digest::digest(&ring::digest::SHA256, &[name("sub.example"), child.dnskey.clone()].concat());
+    let digest = ring::digest::digest(
+        &ring::digest::SHA256,
+        &[name("sub.example"), child.dnskey.clone()].concat(),
+    );
     let [high, low] = child.tag().to_be_bytes();
     let ds = |kind: u8, algorithm: u8| {
         let value = [&[high, low, algorithm, kind], digest.as_ref()].concat();
         let build = Build::answer(&question("sub.example", rtype::DS));
-        parent.add(build, Section::Answer, "sub.example", rtype::DS, &[&value], &Claims::of("example")).done()
+        parent
+            .add(
+                build,
+                Section::Answer,
+                "sub.example",
+                rtype::DS,
+                &[&value],
+                &Claims::of("example"),
+            )
+            .done()
     };
     let nsec = |types: &[u8], by: &Pair, signer: &'static str| {
         let value = [name("t.example").as_slice(), &[0, types.len() as u8], types].concat();
         let build = Build::answer(&question("sub.example", rtype::DS));
-        by.add(build, Section::Authority, "sub.example", rtype::NSEC, &[&value], &Claims::of(signer)).done()
+        by.add(
+            build,
+            Section::Authority,
+            "sub.example",
+            rtype::NSEC,
+            &[&value],
+            &Claims::of(signer),
+        )
+        .done()
     };
     let bare = Build::answer(&question("sub.example", rtype::DS)).done();
     let anchor = parent.anchor("example.");
@@ -159,7 +208,11 @@ fn a_delegation_is_followed_only_with_its_proof() {
     // NS and no DS; as the child's own apex with SOA; a name that is no delegation at all.
     assert_eq!(why(&judged(&unsigned, &nsec(&[0x20], &parent, "example"))), None);
     assert_eq!(code(&judged(&unsigned, &nsec(&[0x22], &parent, "example"))), Some(12), "an apex");
-    assert_eq!(code(&judged(&unsigned, &nsec(&[0x22], &child, "sub.example"))), Some(12), "the child's word");
+    assert_eq!(
+        code(&judged(&unsigned, &nsec(&[0x22], &child, "sub.example"))),
+        Some(12),
+        "the child's word"
+    );
     assert_eq!(code(&judged(&unsigned, &bare)), Some(12), "no word");
     assert_eq!(
         code(&judged(&answer, &nsec(&[0x40], &parent, "example"))),
@@ -176,14 +229,27 @@ fn a_proof_that_is_made_from_a_wildcard_proves_nothing() {
     let claims = Claims { labels: Some(1), ..Claims::of("example") };
     let message = |claims: &Claims| {
         let build = Build::answer(&question("m.example", 16));
-        let build =
-            key.add(build, Section::Authority, "example", rtype::SOA, &[&soa], &Claims::of("example"));
+        let build = key.add(
+            build,
+            Section::Authority,
+            "example",
+            rtype::SOA,
+            &[&soa],
+            &Claims::of("example"),
+        );
         key.add(build, Section::Authority, "m.example", rtype::NSEC, &[&value], claims).done()
     };
     let keys = || {
         let build = Build::answer(&question("example", rtype::DNSKEY));
-        key.add(build, Section::Answer, "example", rtype::DNSKEY, &[&key.dnskey], &Claims::of("example"))
-            .done()
+        key.add(
+            build,
+            Section::Answer,
+            "example",
+            rtype::DNSKEY,
+            &[&key.dnskey],
+            &Claims::of("example"),
+        )
+        .done()
     };
     let judged = |message: &[u8]| {
         judge(&key.anchor("example."), message, &|_, kind| (kind == rtype::DNSKEY).then(keys))

@@ -38,9 +38,16 @@ impl Https {
     pub fn new(secure: &Secure) -> Result<Self, String> {
         let config = tls::client_config(&secure.trust, &[ALPN])?;
         let port = secure.addresses.first().map_or(443, SocketAddr::port);
-        let host = if secure.name.contains(':') { format!("[{}]", secure.name) } else { secure.name.clone() };
+        let host = if secure.name.contains(':') {
+            format!("[{}]", secure.name)
+        } else {
+            secure.name.clone()
+        };
         let authority = if port == 443 { host } else { format!("{host}:{port}") };
-        let uri = Uri::builder().scheme("https").authority(authority).path_and_query(secure.path.as_str());
+        let uri = Uri::builder()
+            .scheme("https")
+            .authority(authority)
+            .path_and_query(secure.path.as_str());
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             name: tls::server_name(&secure.name)?,
@@ -81,7 +88,8 @@ impl Transport for Https {
         }
         let mut builder = h2::client::Builder::new();
         builder.enable_push(false).max_header_list_size(MAX_HEADERS);
-        let (sender, connection) = builder.handshake(stream).await.map_err(|error| error.to_string())?;
+        let (sender, connection) =
+            builder.handshake(stream).await.map_err(|error| error.to_string())?;
         let ended = Arc::new(AtomicBool::new(false));
         let flag = ended.clone();
         tokio::spawn(async move {
@@ -109,8 +117,11 @@ impl Transport for Https {
             return Err(Failure::Refused(format!("HTTP status {}", head.status)));
         }
         let media = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if media.map(|media| media.split(';').next().unwrap_or_default().trim()) != Some(MEDIA_TYPE) {
-            return Err(Failure::Refused("its reply is not of the type application/dns-message".into()));
+        if media.map(|media| media.split(';').next().unwrap_or_default().trim()) != Some(MEDIA_TYPE)
+        {
+            return Err(Failure::Refused(
+                "its reply is not of the type application/dns-message".into(),
+            ));
         }
         let mut reply = Vec::new();
         while let Some(chunk) = body.data().await {

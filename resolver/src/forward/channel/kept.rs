@@ -36,7 +36,10 @@ pub trait Transport: Send + Sync {
     type Connection: Clone + Send + Sync;
 
     /// Connects to one address.
-    fn connect(&self, address: SocketAddr) -> impl Future<Output = Result<Self::Connection, String>> + Send;
+    fn connect(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = Result<Self::Connection, String>> + Send;
 
     /// Whether a connection can still be used, as far as is known.
     fn is_open(&self, connection: &Self::Connection) -> bool;

@@ -73,12 +73,16 @@ impl Channel {
                         let stream = Stream::encrypted(secure).map_err(failed)?;
                         Transport::Stream(Kept::new(stream, addresses, clock))
                     }
-                    Protocol::Https => {
-                        Transport::Https(Kept::new(Https::new(secure).map_err(failed)?, addresses, clock))
-                    }
-                    Protocol::Quic => {
-                        Transport::Quic(Kept::new(Quic::new(secure).map_err(failed)?, addresses, clock))
-                    }
+                    Protocol::Https => Transport::Https(Kept::new(
+                        Https::new(secure).map_err(failed)?,
+                        addresses,
+                        clock,
+                    )),
+                    Protocol::Quic => Transport::Quic(Kept::new(
+                        Quic::new(secure).map_err(failed)?,
+                        addresses,
+                        clock,
+                    )),
                 };
                 (true, transport)
             }

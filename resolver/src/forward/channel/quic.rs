@@ -70,7 +70,8 @@ impl Transport for Quic {
 
     async fn ask(&self, session: &Session, query: &[u8]) -> Result<Vec<u8>, Failure> {
         let lost = |error: quinn::ConnectionError| Failure::Lost(format!("QUIC: {error}"));
-        let length = u16::try_from(query.len()).map_err(|_| Failure::Refused("a query too long".into()))?;
+        let length =
+            u16::try_from(query.len()).map_err(|_| Failure::Refused("a query too long".into()))?;
         // The id must be 0 (RFC 9250 §4.2.1).
         let framed = [&length.to_be_bytes(), &[0, 0], &query[2..]].concat();
         let (mut send, mut receive) = session.connection.open_bi().await.map_err(lost)?;

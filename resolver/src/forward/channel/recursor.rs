@@ -12,7 +12,9 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use hickory_resolver::config::ConnectionConfig;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
-use hickory_resolver::recursor::{DnssecConfig, DnssecPolicy, Recursor, RecursorError, RecursorOptions};
+use hickory_resolver::recursor::{
+    DnssecConfig, DnssecPolicy, Recursor, RecursorError, RecursorOptions,
+};
 use hickory_resolver::{ConnectionProvider, PoolContext};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
@@ -50,7 +52,13 @@ pub struct RecursiveConfig {
 
 impl Default for RecursiveConfig {
     fn default() -> Self {
-        Self { root_hints: None, trust_anchor: None, validate: true, port: DNS_PORT, loopback: false }
+        Self {
+            root_hints: None,
+            trust_anchor: None,
+            validate: true,
+            port: DNS_PORT,
+            loopback: false,
+        }
     }
 }
 
@@ -110,8 +118,10 @@ impl Recursive {
             ..RecursorOptions::default()
         };
         if config.loopback {
-            let nets =
-                [IpNet::new([127, 0, 0, 0].into(), 8), IpNet::new([0, 0, 0, 0, 0, 0, 0, 1].into(), 128)];
+            let nets = [
+                IpNet::new([127, 0, 0, 0].into(), 8),
+                IpNet::new([0, 0, 0, 0, 0, 0, 0, 1].into(), 128),
+            ];
             options.allow_server = nets.into_iter().flatten().collect();
         }
         let provider = OnPort { port: config.port, provider: TokioRuntimeProvider::default() };
@@ -138,24 +148,36 @@ impl Recursive {
         let Ok(_permit) = self.room.try_acquire() else {
             return Err(format!("{MAX_UNDER_WAY} questions are under way from the root on"));
         };
-        let query = Query::read(&mut BinDecoder::new(question)).map_err(|error| error.to_string())?;
-        let found = self.recursor.resolve(query.clone(), self.clock.instant(), asking.dnssec_ok).await;
+        let query =
+            Query::read(&mut BinDecoder::new(question)).map_err(|error| error.to_string())?;
+        let found =
+            self.recursor.resolve(query.clone(), self.clock.instant(), asking.dnssec_ok).await;
         let (rcode, mut message) = match found {
             Ok(message) => (ResponseCode::NoError, message),
             Err(error) => {
                 let none = negative(error);
-                let alias =
-                    if may_be_of_an_alias(&none, &query) { self.alias(&query, asking).await } else { None };
+                let alias = if may_be_of_an_alias(&none, &query) {
+                    self.alias(&query, asking).await
+                } else {
+                    None
+                };
                 alias.map_or(none, Ok)?
             }
         };
         let records = || message.all_sections();
-        if !asking.checking_disabled && self.validates && records().any(|record| record.proof.is_bogus()) {
+        if !asking.checking_disabled
+            && self.validates
+            && records().any(|record| record.proof.is_bogus())
+        {
             return Err(BOGUS.into());
         }
         let authentic = self.validates
             && message.answers.iter().chain(&message.authorities).next().is_some()
-            && message.answers.iter().chain(&message.authorities).all(|record| record.proof.is_secure());
+            && message
+                .answers
+                .iter()
+                .chain(&message.authorities)
+                .all(|record| record.proof.is_secure());
         let mut reply = Message::new(0, MessageType::Response, OpCode::Query);
         reply.metadata.response_code = rcode;
         reply.metadata.recursion_desired = true;
@@ -171,7 +193,8 @@ impl Recursive {
     /// The alias that stands at the name, without what it leads to.
     async fn alias(&self, query: &Query, asking: Asking) -> Option<(ResponseCode, Message)> {
         let query = Query::query(query.name().clone(), RecordType::CNAME);
-        let found = self.recursor.resolve(query, self.clock.instant(), asking.dnssec_ok).await.ok()?;
+        let found =
+            self.recursor.resolve(query, self.clock.instant(), asking.dnssec_ok).await.ok()?;
         (!found.answers.is_empty()).then_some((ResponseCode::NoError, found))
     }
 }
@@ -235,7 +258,9 @@ fn hints(text: &str) -> Vec<IpAddr> {
     lines
         .filter_map(|line| {
             let mut fields = line.split_whitespace();
-            fields.find(|field| field.eq_ignore_ascii_case("A") || field.eq_ignore_ascii_case("AAAA"))?;
+            fields.find(|field| {
+                field.eq_ignore_ascii_case("A") || field.eq_ignore_ascii_case("AAAA")
+            })?;
             fields.next()?.parse().ok()
         })
         .collect()
@@ -288,7 +313,8 @@ mod tests {
         let file = dir.path().join("hints");
         std::fs::write(&file, "; nothing\n").unwrap();
         let clock = || Arc::new(Clock::start());
-        let config = RecursiveConfig { root_hints: Some(file.clone()), ..RecursiveConfig::default() };
+        let config =
+            RecursiveConfig { root_hints: Some(file.clone()), ..RecursiveConfig::default() };
         let why = Recursive::new(&config, clock()).unwrap_err().to_string();
         assert!(why.contains("hints: has no line like"), "{why}");
         let config = RecursiveConfig { trust_anchor: Some(file), ..RecursiveConfig::default() };

@@ -87,7 +87,8 @@ impl Transport for Stream {
     async fn ask(&self, line: &Line, query: &[u8]) -> Result<Vec<u8>, Failure> {
         let (sender, receiver) = oneshot::channel();
         let ticket = line.ticket(sender)?;
-        let length = u16::try_from(query.len()).map_err(|_| Failure::Refused("a query too long".into()))?;
+        let length =
+            u16::try_from(query.len()).map_err(|_| Failure::Refused("a query too long".into()))?;
         let mut framed = length.to_be_bytes().to_vec();
         framed.extend_from_slice(query);
         framed[2..4].copy_from_slice(&ticket.id.to_be_bytes());
@@ -137,7 +138,9 @@ impl Line {
             return Err(Failure::Lost(why.clone()));
         }
         if waiting.by_id.len() >= MAX_PIPELINED {
-            return Err(Failure::Refused(format!("{MAX_PIPELINED} questions wait on the connection")));
+            return Err(Failure::Refused(format!(
+                "{MAX_PIPELINED} questions wait on the connection"
+            )));
         }
         for _ in 0..ID_TRIES {
             let mut id = [0; 2];
@@ -152,7 +155,9 @@ impl Line {
     }
 
     fn ended(&self) -> Failure {
-        Failure::Lost(lock(&self.waiting).ended.clone().unwrap_or_else(|| "the connection ended".into()))
+        Failure::Lost(
+            lock(&self.waiting).ended.clone().unwrap_or_else(|| "the connection ended".into()),
+        )
     }
 }
 
@@ -161,7 +166,10 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 }
 
 /// Writes what there is to write, several queries at once where several are there, until nobody asks for long.
-async fn write_all(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Vec<u8>>) -> String {
+async fn write_all(
+    mut writer: impl AsyncWrite + Unpin,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+) -> String {
     let mut batch = Vec::new();
     loop {
         match timeout(IDLE, queue.recv()).await {

@@ -9,7 +9,9 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 
 use crate::forward::upstream::Trust;
 
@@ -20,14 +22,18 @@ use crate::forward::upstream::Trust;
 pub fn client_config(trust: &Trust, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
     let mut config = match trust {
         // The system's own judgement: its authorities, and what its owner added to or took from them.
-        Trust::System => hickory_resolver::net::tls::client_config()
-            .map_err(|error| format!("the system's certificate authorities can't be used: {error}"))?,
+        Trust::System => hickory_resolver::net::tls::client_config().map_err(|error| {
+            format!("the system's certificate authorities can't be used: {error}")
+        })?,
         Trust::Authorities(file) => {
             builder()?.with_root_certificates(authorities(file)?).with_no_client_auth()
         }
         Trust::Pins(pins) => builder()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Pinned { pins: pins.clone(), provider: provider() }))
+            .with_custom_certificate_verifier(Arc::new(Pinned {
+                pins: pins.clone(),
+                provider: provider(),
+            }))
             .with_no_client_auth(),
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
@@ -62,9 +68,12 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 }
 
 fn authorities(file: &Path) -> Result<RootCertStore, String> {
-    let failed = |why: String| format!("the certificates in {} can't be read: {why}", file.display());
+    let failed =
+        |why: String| format!("the certificates in {} can't be read: {why}", file.display());
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| failed(error.to_string()))? {
+    for certificate in
+        CertificateDer::pem_file_iter(file).map_err(|error| failed(error.to_string()))?
+    {
         let certificate = certificate.map_err(|error| failed(error.to_string()))?;
         roots.add(certificate).map_err(|error| failed(error.to_string()))?;
     }
@@ -141,7 +150,9 @@ mod tests {
     fn what_is_wrong_with_a_file_is_said() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ca.pem");
-        for text in [None, Some(""), Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")] {
+        for text in
+            [None, Some(""), Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")]
+        {
             if let Some(text) = text {
                 std::fs::write(&file, text).unwrap();
             }

@@ -51,7 +51,9 @@ async fn when_nobody_can_be_reached_the_error_says_so_and_is_kept_for_a_moment()
     let servers = [closed().await, closed().await];
     let legacy = legacy(&servers);
     let error = legacy.resolve(&a("a.example.")).await.unwrap_err();
-    let ForwardError::AllFailed { servers: tried, last: ExchangeError::Network { .. }, .. } = &error else {
+    let ForwardError::AllFailed { servers: tried, last: ExchangeError::Network { .. }, .. } =
+        &error
+    else {
         panic!("{error:?}");
     };
     assert_eq!(tried, &servers.map(Target::Plain));
@@ -94,8 +96,10 @@ async fn without_upstreams_the_error_says_what_to_do() {
 #[tokio::test]
 async fn a_server_that_fails_is_not_the_last_word() {
     for code in [1, 2, 4, 5] {
-        let (bad, good) =
-            (Fake::answering(move |seen| failing_with(code)(seen)).await, Fake::answering(one_a).await);
+        let (bad, good) = (
+            Fake::answering(move |seen| failing_with(code)(seen)).await,
+            Fake::answering(one_a).await,
+        );
         let reply = legacy(&[bad.address, good.address]).resolve(&a("a.example.")).await.unwrap();
         assert_eq!(reply.source, ReplySource::Server(good.address.into()), "RCODE {code}");
     }

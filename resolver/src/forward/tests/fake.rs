@@ -75,7 +75,9 @@ impl Fake {
     }
 
     /// One without TCP.
-    pub async fn start_without_tcp(script: impl Fn(&[Seen]) -> Sent + Send + Sync + 'static) -> Self {
+    pub async fn start_without_tcp(
+        script: impl Fn(&[Seen]) -> Sent + Send + Sync + 'static,
+    ) -> Self {
         let (udp, tcp) = both_sockets().await;
         drop(tcp);
         Self::udp_only(udp, script).fake
@@ -83,7 +85,10 @@ impl Fake {
 
     /// One that answers each query with what `reply` makes of it.
     pub async fn answering(reply: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        Self::start(move |seen| seen.last().map(|last| (reply(last), last.from)).into_iter().collect()).await
+        Self::start(move |seen| {
+            seen.last().map(|last| (reply(last), last.from)).into_iter().collect()
+        })
+        .await
     }
 
     /// One that never says a word.
@@ -91,7 +96,10 @@ impl Fake {
         Self::start(|_| Vec::new()).await
     }
 
-    fn udp_only(udp: UdpSocket, script: impl Fn(&[Seen]) -> Sent + Send + Sync + 'static) -> Started {
+    fn udp_only(
+        udp: UdpSocket,
+        script: impl Fn(&[Seen]) -> Sent + Send + Sync + 'static,
+    ) -> Started {
         let (seen, script): (_, Script) = (Arc::<Mutex<Vec<Seen>>>::default(), Arc::new(script));
         let address = udp.local_addr().unwrap();
         let (heard, says) = (seen.clone(), script.clone());
@@ -135,7 +143,11 @@ struct Started {
     script: Script,
 }
 
-fn hear(seen: &Mutex<Vec<Seen>>, query: Seen, script: &(dyn Fn(&[Seen]) -> Sent + Send + Sync)) -> Sent {
+fn hear(
+    seen: &Mutex<Vec<Seen>>,
+    query: Seen,
+    script: &(dyn Fn(&[Seen]) -> Sent + Send + Sync),
+) -> Sent {
     let mut seen = seen.lock().unwrap();
     seen.push(query);
     script(&seen)

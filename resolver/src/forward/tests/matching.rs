@@ -101,7 +101,8 @@ async fn a_forger_who_misses_the_case_gets_nowhere() {
     let legacy = legacy(&[fake.address]);
     assert_eq!(addresses(&legacy.resolve(&a(LETTERS)).await.unwrap()), ["192.0.2.1"]);
     legacy.resolve(&a(&format!("www.{LETTERS}"))).await.unwrap();
-    let cases: Vec<bool> = fake.seen().iter().map(|seen| without_case(seen).bytes != seen.bytes).collect();
+    let cases: Vec<bool> =
+        fake.seen().iter().map(|seen| without_case(seen).bytes != seen.bytes).collect();
     assert_eq!(cases, [true; 4], "the server does keep the case, so mixed case goes on");
 }
 
@@ -139,7 +140,8 @@ async fn a_server_without_edns_is_asked_without() {
     ];
     for refusal in refusals {
         let fake =
-            Fake::answering(move |seen| if seen.has_edns() { refusal(seen) } else { one_a(seen) }).await;
+            Fake::answering(move |seen| if seen.has_edns() { refusal(seen) } else { one_a(seen) })
+                .await;
         let legacy = legacy(&[fake.address]);
         assert_eq!(addresses(&legacy.resolve(&a("a.example.")).await.unwrap()), ["192.0.2.1"]);
         assert_eq!(fake.counts(), (2, 0));
@@ -151,7 +153,9 @@ async fn a_server_without_edns_is_asked_without() {
 #[tokio::test]
 async fn a_broken_reply_sends_the_question_to_the_next_server() {
     let breaks: [fn(&Seen) -> Vec<u8>; 5] = [
-        |seen| Build::reply(&seen.bytes).record(Section::Answer, &[0xc0, 0xff], 1, 9, &[1; 4]).done(),
+        |seen| {
+            Build::reply(&seen.bytes).record(Section::Answer, &[0xc0, 0xff], 1, 9, &[1; 4]).done()
+        },
         |seen| with(one_a(seen), |bytes| bytes[7] = 9),
         |seen| Build::reply(&seen.bytes).opt().opt().done(),
         |seen| Build::reply(&seen.bytes).record(Section::Answer, &[0], 41, 0, &[]).done(),

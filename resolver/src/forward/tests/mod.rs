@@ -86,18 +86,29 @@ async fn all_that_the_upstream_answered_reaches_the_client() {
         let message = &reply.message;
         let meta = message.metadata;
         assert!(
-            meta.authoritative && meta.recursion_available && meta.recursion_desired && meta.authentic_data
+            meta.authoritative
+                && meta.recursion_available
+                && meta.recursion_desired
+                && meta.authentic_data
         );
         assert_eq!(message.queries[0].name().to_ascii(), "wWw.Example.");
         assert!(message.edns.is_none());
         let shown: Vec<String> = message.all_sections().map(ToString::to_string).collect();
         assert_eq!(message.answers.len(), 3);
-        assert_eq!((message.authorities.len(), message.additionals.len()), (0, 0), "nobody asked for these");
+        assert_eq!(
+            (message.authorities.len(), message.additionals.len()),
+            (0, 0),
+            "nobody asked for these"
+        );
         assert_eq!(shown[1], "Other.Example. 301 IN Unknown AQID");
         match &message.answers[0].data {
             RData::Unknown { code, rdata } => {
                 assert_eq!(u16::from(*code), 39);
-                assert_eq!(rdata.anything, name("old.wWw.Example"), "the name in it is written out");
+                assert_eq!(
+                    rdata.anything,
+                    name("old.wWw.Example"),
+                    "the name in it is written out"
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -131,9 +142,9 @@ async fn an_alias_and_its_chain_come_in_order() {
 async fn what_is_truncated_over_udp_is_asked_for_over_tcp() {
     let fake = Fake::answering(|seen| match seen.via {
         Via::Udp => Build::reply(&seen.bytes).flags(2, 0).a(300, [1; 4]).done(),
-        Via::Tcp => {
-            (0..200u8).fold(Build::reply(&seen.bytes), |build, n| build.a(300, [192, 0, 2, n])).done()
-        }
+        Via::Tcp => (0..200u8)
+            .fold(Build::reply(&seen.bytes), |build, n| build.a(300, [192, 0, 2, n]))
+            .done(),
     })
     .await;
     let legacy = legacy(&[fake.address]);
@@ -148,7 +159,9 @@ async fn what_is_truncated_over_udp_is_asked_for_over_tcp() {
 async fn a_datagram_larger_than_expected_is_asked_for_over_tcp() {
     let fake = Fake::answering(|seen| {
         (0..u16::from(seen.via == Via::Udp) * 200 + 300)
-            .fold(Build::reply(&seen.bytes), |build, n| build.a(300, [192, 0, (n >> 8) as u8, n as u8]))
+            .fold(Build::reply(&seen.bytes), |build, n| {
+                build.a(300, [192, 0, (n >> 8) as u8, n as u8])
+            })
             .done()
     })
     .await;
@@ -192,17 +205,27 @@ async fn a_ttl_of_zero_is_for_those_who_wait_and_nobody_else() {
 async fn do_and_cd_go_upstream_and_answers_are_kept_apart() {
     let fake = Fake::answering(one_a).await;
     let legacy = legacy(&[fake.address]);
-    for (dnssec_ok, checking_disabled) in [(false, false), (true, false), (false, true), (true, true)] {
+    for (dnssec_ok, checking_disabled) in
+        [(false, false), (true, false), (false, true), (true, true)]
+    {
         let question = LegacyQuestion { dnssec_ok, checking_disabled, ..a("a.example.") };
         let reply = legacy.resolve(&question).await.unwrap();
         assert_eq!(reply.source, ReplySource::Server(fake.address.into()));
         assert_eq!(reply.message.metadata.checking_disabled, checking_disabled);
         let seen = fake.seen().pop().unwrap();
         let fourth = 0x20 | if checking_disabled { 0x10 } else { 0 };
-        assert_eq!(seen.bytes[2..4], [0x01, fourth], "RD, AD asked of a server on this machine, CD");
+        assert_eq!(
+            seen.bytes[2..4],
+            [0x01, fourth],
+            "RD, AD asked of a server on this machine, CD"
+        );
         let opt = seen.bytes.len() - 11;
         let flags = if dnssec_ok { 0x80 } else { 0 };
-        assert_eq!(seen.bytes[opt..], [0, 0, 41, 0x04, 0xd0, 0, 0, flags, 0, 0, 0], "1232 bytes, no options");
+        assert_eq!(
+            seen.bytes[opt..],
+            [0, 0, 41, 0x04, 0xd0, 0, 0, flags, 0, 0, 0],
+            "1232 bytes, no options"
+        );
     }
 }
 
@@ -234,7 +257,8 @@ async fn identical_questions_share_a_query_and_each_gets_its_own_spelling() {
     let (one, two, three) = (a("a.example."), a("A.Example."), a("a.EXAMPLE."));
     // All three are polled before the upstream is, so all three are under way at once.
     let replies = tokio::join!(legacy.resolve(&one), legacy.resolve(&two), legacy.resolve(&three));
-    for (reply, spelling) in [(replies.0, "a.example."), (replies.1, "A.Example."), (replies.2, "a.EXAMPLE.")]
+    for (reply, spelling) in
+        [(replies.0, "a.example."), (replies.1, "A.Example."), (replies.2, "a.EXAMPLE.")]
     {
         let message = reply.unwrap().message;
         assert_eq!(message.queries[0].name().to_ascii(), spelling);
@@ -250,8 +274,10 @@ async fn who_asked_first_may_go_away() {
     let question = a("a.example.");
     let mut first = Box::pin(legacy.resolve(&question));
     assert!(
-        std::future::poll_fn(|context| std::task::Poll::Ready(first.as_mut().poll(context).is_pending()))
-            .await
+        std::future::poll_fn(|context| std::task::Poll::Ready(
+            first.as_mut().poll(context).is_pending()
+        ))
+        .await
     );
     drop(first);
     assert_eq!(addresses(&legacy.resolve(&question).await.unwrap()), ["192.0.2.1"]);
@@ -271,11 +297,15 @@ async fn no_more_questions_are_under_way_than_allowed() {
 
 #[tokio::test]
 async fn delegated_servers_are_asked_without_rd_and_kept_apart() {
-    let upstream = Fake::answering(|seen| Build::reply(&seen.bytes).a(300, [192, 0, 2, 1]).done()).await;
-    let first =
-        Fake::answering(|seen| Build::reply(&seen.bytes).flags(4, 0x20).a(300, [192, 0, 2, 2]).done()).await;
+    let upstream =
+        Fake::answering(|seen| Build::reply(&seen.bytes).a(300, [192, 0, 2, 1]).done()).await;
+    let first = Fake::answering(|seen| {
+        Build::reply(&seen.bytes).flags(4, 0x20).a(300, [192, 0, 2, 2]).done()
+    })
+    .await;
     let second =
-        Fake::answering(|seen| Build::reply(&seen.bytes).flags(4, 0).a(300, [192, 0, 2, 3]).done()).await;
+        Fake::answering(|seen| Build::reply(&seen.bytes).flags(4, 0).a(300, [192, 0, 2, 3]).done())
+            .await;
     let legacy = legacy(&[upstream.address]);
     let question = a("www.alice.");
     for _ in 0..2 {
@@ -283,7 +313,10 @@ async fn delegated_servers_are_asked_without_rd_and_kept_apart() {
         let reply = legacy.ask(&[first.address], &question).await.unwrap();
         assert_eq!(addresses(&reply), ["192.0.2.2"]);
         assert!(reply.message.metadata.authoritative && !reply.message.metadata.authentic_data);
-        assert_eq!(addresses(&legacy.ask(&[second.address], &question).await.unwrap()), ["192.0.2.3"]);
+        assert_eq!(
+            addresses(&legacy.ask(&[second.address], &question).await.unwrap()),
+            ["192.0.2.3"]
+        );
     }
     for fake in [&upstream, &first, &second] {
         assert_eq!(fake.counts(), (1, 0));

@@ -12,7 +12,8 @@ fn server(last: u8) -> SocketAddr {
 #[tokio::test]
 async fn an_answer_is_judged_kept_and_given_to_whoever_asks_next() {
     let legacy = legacy(&[server(1)]);
-    let asked = legacy.plain_try(&question("www.example", 1), false, false, &[0xa5; PLAIN_RANDOM]).unwrap();
+    let asked =
+        legacy.plain_try(&question("www.example", 1), false, false, &[0xa5; PLAIN_RANDOM]).unwrap();
     assert_eq!((asked.server(), asked.id()), (server(1), 0xa5a5));
     let good = Build::reply(asked.bytes()).a(300, [192, 0, 2, 7]).done();
     let reply = |from, bytes: &[u8]| legacy.plain_reply(&asked, from, bytes, RTT);
@@ -34,15 +35,20 @@ async fn an_answer_is_judged_kept_and_given_to_whoever_asks_next() {
     assert_eq!(legacy.cache_stats().entries, 0, "nothing of this is kept");
     assert!(matches!(reply(server(1), &good), PlainReply::Answer { alias: false, .. }));
     let again = legacy.resolve(&a("www.example.")).await.unwrap();
-    assert_eq!((addresses(&again), again.source), (vec!["192.0.2.7".to_owned()], ReplySource::Cache));
+    assert_eq!(
+        (addresses(&again), again.source),
+        (vec!["192.0.2.7".to_owned()], ReplySource::Cache)
+    );
 }
 
 #[test]
 fn an_alias_is_said() {
     let legacy = legacy(&[server(1)]);
-    let asked = legacy.plain_try(&question("www.example", 1), false, false, &[1; PLAIN_RANDOM]).unwrap();
-    let bytes =
-        Build::reply(asked.bytes()).record(Section::Answer, &AT_QUESTION, 5, 60, &name("b.example")).done();
+    let asked =
+        legacy.plain_try(&question("www.example", 1), false, false, &[1; PLAIN_RANDOM]).unwrap();
+    let bytes = Build::reply(asked.bytes())
+        .record(Section::Answer, &AT_QUESTION, 5, 60, &name("b.example"))
+        .done();
     let reply = legacy.plain_reply(&asked, server(1), &bytes, RTT);
     assert!(matches!(reply, PlainReply::Answer { alias: true, .. }));
 }
@@ -58,5 +64,7 @@ fn who_fails_is_not_the_first_any_more() {
 #[test]
 fn what_is_no_look_up_is_for_the_long_way() {
     let legacy = legacy(&[server(1)]);
-    assert!(legacy.plain_try(&question("www.example", 252), false, false, &[1; PLAIN_RANDOM]).is_none());
+    assert!(
+        legacy.plain_try(&question("www.example", 252), false, false, &[1; PLAIN_RANDOM]).is_none()
+    );
 }

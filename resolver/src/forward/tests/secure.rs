@@ -67,7 +67,8 @@ async fn replies_in_any_order_find_their_questions() {
     let fake = SecureFake::start(Protocol::Tls, &authority, by_name).await;
     let (plain, _task) = tcp_only(by_name).await;
     for legacy in [secured(fake.secure(trusting(&authority))), asking(vec![Upstream::Tcp(plain)])] {
-        let (x, y, z) = (a("together.x.example."), a("together.y.example."), a("together.z.example."));
+        let (x, y, z) =
+            (a("together.x.example."), a("together.y.example."), a("together.z.example."));
         let replies = tokio::join!(legacy.resolve(&x), legacy.resolve(&y), legacy.resolve(&z));
         for (reply, last) in [(replies.0, b'x'), (replies.1, b'y'), (replies.2, b'z')] {
             assert_eq!(addresses(&reply.unwrap()), [format!("192.0.2.{last}")]);
@@ -81,7 +82,8 @@ async fn a_certificate_from_others_or_for_others_is_not_accepted() {
     let (authority, other) = (Authority::new(), Authority::new());
     for protocol in ALL {
         let fake = SecureFake::start(protocol, &authority, good).await;
-        let for_other = Secure { name: "other.example".into(), ..fake.secure(trusting(&authority)) };
+        let for_other =
+            Secure { name: "other.example".into(), ..fake.secure(trusting(&authority)) };
         for secure in [
             fake.secure(Trust::System),
             fake.secure(trusting(&other)),
@@ -113,7 +115,8 @@ async fn an_address_can_be_the_name_in_the_certificate() {
     let authority = Authority::new();
     for protocol in ALL {
         let fake = SecureFake::start(protocol, &authority, good).await;
-        let legacy = secured(Secure { name: "127.0.0.1".into(), ..fake.secure(trusting(&authority)) });
+        let legacy =
+            secured(Secure { name: "127.0.0.1".into(), ..fake.secure(trusting(&authority)) });
         assert_eq!(addresses(&legacy.resolve(&a("a.example.")).await.unwrap()), ["192.0.2.1"]);
     }
 }
@@ -143,7 +146,8 @@ async fn the_second_address_is_used_where_the_first_is_closed() {
         let fake = SecureFake::start(protocol, &authority, good).await;
         let nobody = SocketAddr::from(([127, 0, 0, 99], fake.address.port()));
         let addresses_of = vec![nobody, fake.address];
-        let legacy = secured(Secure { addresses: addresses_of, ..fake.secure(trusting(&authority)) });
+        let legacy =
+            secured(Secure { addresses: addresses_of, ..fake.secure(trusting(&authority)) });
         assert_eq!(addresses(&legacy.resolve(&a("a.example.")).await.unwrap()), ["192.0.2.1"]);
     }
 }
@@ -168,7 +172,9 @@ async fn who_lies_is_passed() {
     };
     let honest = Fake::answering(one_a).await;
     for protocol in ALL {
-        for (n, lie) in [other as fn(&[u8]) -> Says, broken, truncated, other_id].into_iter().enumerate() {
+        for (n, lie) in
+            [other as fn(&[u8]) -> Says, broken, truncated, other_id].into_iter().enumerate()
+        {
             // Over TLS a reply with another id is for nobody, and its connection is not given up at once for it.
             if n == 3 && protocol == Protocol::Tls {
                 continue;
@@ -191,7 +197,8 @@ async fn web_servers_that_serve_no_dns_are_passed() {
         [(Says::Status(404), "404"), (Says::Status(302), "302"), (Says::OtherType, "type")]
     {
         let fake = SecureFake::start(Protocol::Https, &authority, move |_| says.clone()).await;
-        let error = secured(fake.secure(trusting(&authority))).resolve(&a("a.example.")).await.unwrap_err();
+        let error =
+            secured(fake.secure(trusting(&authority))).resolve(&a("a.example.")).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
@@ -245,10 +252,14 @@ async fn who_never_shakes_hands_is_given_up() {
         trust: Trust::System,
     };
     let error = secured(secure).resolve(&a("a.example.")).await.unwrap_err();
-    let ForwardError::AllFailed { last: ExchangeError::Network { server, what }, .. } = error else {
+    let ForwardError::AllFailed { last: ExchangeError::Network { server, what }, .. } = error
+    else {
         panic!("{error:?}");
     };
-    assert!(matches!(server, Target::Channel(_)) && what.contains("no connection within"), "{what}");
+    assert!(
+        matches!(server, Target::Channel(_)) && what.contains("no connection within"),
+        "{what}"
+    );
 }
 
 #[tokio::test]
@@ -258,5 +269,8 @@ async fn authorities_that_can_not_be_read_are_said_at_the_start() {
     let text = format!("tls://192.0.2.1?ca={}", missing.display());
     let config = LegacyConfig { upstreams: vec![text.parse().unwrap()], ..LegacyConfig::default() };
     let error = Legacy::new(config).unwrap_err().to_string();
-    assert!(error.contains("tls://192.0.2.1:853 can't be used") && error.contains("none.pem"), "{error}");
+    assert!(
+        error.contains("tls://192.0.2.1:853 can't be used") && error.contains("none.pem"),
+        "{error}"
+    );
 }

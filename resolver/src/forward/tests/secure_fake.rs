@@ -115,7 +115,8 @@ impl SecureFake {
         authority: &Authority,
         script: impl Fn(usize, &[u8]) -> Says + Send + Sync + 'static,
     ) -> Self {
-        let (connections, seen) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<Vec<u8>>>>::default());
+        let (connections, seen) =
+            (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<Vec<u8>>>>::default());
         let heard = seen.clone();
         let script: Script = Arc::new(move |connection, query: &[u8]| {
             heard.lock().unwrap().push(query.to_vec());
@@ -224,7 +225,11 @@ pub async fn tcp_only(
     (address, task)
 }
 
-async fn serve_https(stream: tokio_rustls::server::TlsStream<TcpStream>, number: usize, script: Script) {
+async fn serve_https(
+    stream: tokio_rustls::server::TlsStream<TcpStream>,
+    number: usize,
+    script: Script,
+) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         assert_eq!(request.method(), http::Method::POST);
@@ -274,7 +279,8 @@ fn quic(
     script: Script,
     connections: Arc<AtomicUsize>,
 ) -> (SocketAddr, JoinHandle<()>) {
-    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(authority.server_config(b"doq")).unwrap();
+    let crypto =
+        quinn::crypto::rustls::QuicServerConfig::try_from(authority.server_config(b"doq")).unwrap();
     let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     let endpoint = quinn::Endpoint::server(config, ([127, 0, 0, 1], 0).into()).unwrap();
     let address = endpoint.local_addr().unwrap();

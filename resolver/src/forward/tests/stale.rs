@@ -58,13 +58,24 @@ async fn what_has_run_out_is_given_when_all_have_failed_and_says_so() {
         mood.store(failure + 1, Ordering::SeqCst);
         plant_stale(&legacy, &old_a());
         let reply = legacy.resolve(&a("A.Example.")).await.unwrap();
-        assert_eq!((addresses(&reply), &reply.source), (vec!["192.0.2.99".to_owned()], &ReplySource::Stale));
+        assert_eq!(
+            (addresses(&reply), &reply.source),
+            (vec!["192.0.2.99".to_owned()], &ReplySource::Stale)
+        );
         assert_eq!((ttls(&reply.message), reply.ede[0].code), (vec![30], 3));
-        assert_eq!(reply.message.queries[0].name().to_ascii(), "A.Example.", "in the client's spelling");
+        assert_eq!(
+            reply.message.queries[0].name().to_ascii(),
+            "A.Example.",
+            "in the client's spelling"
+        );
     }
     let asked = fake.counts().0;
     let again = legacy.resolve(&a("a.example.")).await.unwrap();
-    assert_eq!((again.source, fake.counts().0), (ReplySource::Stale, asked), "the failure is kept in mind");
+    assert_eq!(
+        (again.source, fake.counts().0),
+        (ReplySource::Stale, asked),
+        "the failure is kept in mind"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +141,10 @@ async fn what_is_popular_is_fetched_again_before_it_ends() {
     plant(&legacy, &old_a(), Duration::from_secs(950), Duration::from_secs(1_000));
     for _ in 0..2 {
         let reply = legacy.resolve(&a("a.example.")).await.unwrap();
-        assert_eq!((addresses(&reply), reply.source), (vec!["192.0.2.99".to_owned()], ReplySource::Cache));
+        assert_eq!(
+            (addresses(&reply), reply.source),
+            (vec!["192.0.2.99".to_owned()], ReplySource::Cache)
+        );
     }
     until_address(&legacy, "a.example.", "192.0.2.1").await;
     assert_eq!(fake.counts().0, 1, "once, however often it was asked for meanwhile");
@@ -172,9 +186,12 @@ async fn until_address(legacy: &Legacy, name: &str, address: &str) {
 #[tokio::test]
 async fn the_bounds_of_a_time_are_those_of_the_settings() {
     for (ttl, least, most, kept) in [(0, 60, 600, false), (1, 60, 600, true), (9, 0, 600, true)] {
-        let fake = Fake::answering(move |seen| Build::reply(&seen.bytes).a(ttl, [192, 0, 2, 1]).done()).await;
+        let fake =
+            Fake::answering(move |seen| Build::reply(&seen.bytes).a(ttl, [192, 0, 2, 1]).done())
+                .await;
         let legacy = legacy_with(&[fake.address], |config| {
-            (config.min_ttl, config.max_ttl) = (Duration::from_secs(least), Duration::from_secs(most));
+            (config.min_ttl, config.max_ttl) =
+                (Duration::from_secs(least), Duration::from_secs(most));
         });
         legacy.resolve(&a("a.example.")).await.unwrap();
         assert_eq!(legacy.cache_stats().entries, u64::from(kept), "{ttl}");
@@ -198,6 +215,9 @@ async fn what_an_upstream_says_of_its_answer_reaches_the_client() {
     for source in [ReplySource::Server(fake.address.into()), ReplySource::Cache] {
         let reply = legacy.resolve(&a("a.example.")).await.unwrap();
         assert_eq!(reply.source, source);
-        assert_eq!((reply.ede.len(), reply.ede[0].code, reply.ede[0].text.as_str()), (1, 15, "blocked"));
+        assert_eq!(
+            (reply.ede.len(), reply.ede[0].code, reply.ede[0].text.as_str()),
+            (1, 15, "blocked")
+        );
     }
 }

@@ -50,9 +50,13 @@ async fn when_a_zones_upstreams_fail_nobody_else_is_asked() {
     let refusing = Fake::answering(|seen| Build::reply(&seen.bytes).rcode(5).done()).await;
     let nobody = fake::closed().await;
     let legacy = legacy_with(&[rest.address], |config| {
-        config.zones = vec![zone("gone.example.", &[nobody]), zone("no.example.", &[refusing.address])];
+        config.zones =
+            vec![zone("gone.example.", &[nobody]), zone("no.example.", &[refusing.address])];
     });
-    assert!(matches!(legacy.resolve(&a("www.gone.example.")).await, Err(ForwardError::AllFailed { .. })));
+    assert!(matches!(
+        legacy.resolve(&a("www.gone.example.")).await,
+        Err(ForwardError::AllFailed { .. })
+    ));
     let reply = legacy.resolve(&a("www.no.example.")).await.unwrap();
     assert_eq!(reply.message.metadata.response_code, ResponseCode::Refused);
     assert_eq!(rest.counts(), (0, 0));

@@ -9,7 +9,7 @@ use messaging::{
     Bundle, PinError, Prekey, SignedBundle, VerifiedBundle, VerifiedPeer, WingSecret,
     bundle::{MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME},
 };
-use namechain::{
+use namechain_core::{
     codec::Encode,
     types::{Hash, Name, Network, SecretKey},
 };
@@ -44,7 +44,12 @@ struct Shown {
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, place: &KeyPlace, command: &BundleCommand) -> Result<(), CommandError> {
+pub fn run(
+    ui: Ui,
+    client: &Client,
+    place: &KeyPlace,
+    command: &BundleCommand,
+) -> Result<(), CommandError> {
     match command {
         BundleCommand::Make(args) => {
             let name = parse_name(&args.name)?;

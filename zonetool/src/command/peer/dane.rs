@@ -26,7 +26,8 @@ struct Lines {
 pub fn run(ui: Ui, client: &Client, command: &DaneCommand) -> Result<(), CommandError> {
     let lines = match command {
         DaneCommand::Tlsa(args) => {
-            let made = dane::tlsa(&read(&args.file)?, &args.host, args.port, args.protocol.as_str());
+            let made =
+                dane::tlsa(&read(&args.file)?, &args.host, args.port, args.protocol.as_str());
             vec![made.map_err(PeerError::Dane)?]
         }
         DaneCommand::Openpgpkey(args) => {
@@ -52,6 +53,8 @@ pub fn run(ui: Ui, client: &Client, command: &DaneCommand) -> Result<(), Command
 fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
     let failed = |source| PeerError::File { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)).map_err(failed)?;
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
+        .map_err(failed)?;
     Ok(bytes)
 }

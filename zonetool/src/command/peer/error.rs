@@ -3,9 +3,10 @@
 use std::{io, path::PathBuf};
 
 use messaging::{
-    Absence, BundleError, OpenError, PinError, SealError, Verdict, envelope::InboxError, files::FileError,
+    Absence, BundleError, OpenError, PinError, SealError, Verdict, envelope::InboxError,
+    files::FileError,
 };
-use namechain::types::Name;
+use namechain_core::types::Name;
 use thiserror::Error;
 
 use super::super::Exit;
@@ -83,12 +84,16 @@ fn refusal(name: &Name, verdict: Verdict) -> String {
             format!("{name} has another owner than when it was seen, or was registered anew")
         }
         Verdict::Forked => {
-            format!("another record of the same number stands under {name} than the one seen before")
+            format!(
+                "another record of the same number stands under {name} than the one seen before"
+            )
         }
         Verdict::Older => format!("the keys of {name} are older than what was seen of it"),
         Verdict::Revoked => format!("{name} is revoked"),
         Verdict::Gone => format!("no key speaks for {name} any more"),
-        Verdict::First | Verdict::Same | Verdict::Rotated => format!("the keys of {name} are refused"),
+        Verdict::First | Verdict::Same | Verdict::Rotated => {
+            format!("the keys of {name} are refused")
+        }
     }
 }
 
@@ -164,7 +169,9 @@ fn open_exit(error: &OpenError) -> Exit {
         | OpenError::Padding => Exit::Damaged,
         OpenError::OtherZone | OpenError::NotForUs => Exit::NotForUs,
         OpenError::Readdressed(_) | OpenError::OtherIdentity => Exit::Readdressed,
-        OpenError::Lifetime | OpenError::FromTheFuture { .. } | OpenError::Expired { .. } => Exit::Expired,
+        OpenError::Lifetime | OpenError::FromTheFuture { .. } | OpenError::Expired { .. } => {
+            Exit::Expired
+        }
         OpenError::Replayed => Exit::Replayed,
         OpenError::BadSignature
         | OpenError::UnknownSender(_)
@@ -177,9 +184,16 @@ fn open_exit(error: &OpenError) -> Exit {
 }
 
 /// A verdict's error for absence that nobody has seen keys before.
-pub fn absent(name: Name, why: Absence, verdict: Verdict, was_seen: bool) -> super::super::CommandError {
+pub fn absent(
+    name: Name,
+    why: Absence,
+    verdict: Verdict,
+    was_seen: bool,
+) -> super::super::CommandError {
     match (why, was_seen) {
-        (Absence::Unregistered | Absence::Released, false) => super::super::CommandError::NotRegistered(name),
+        (Absence::Unregistered | Absence::Released, false) => {
+            super::super::CommandError::NotRegistered(name)
+        }
         (Absence::Grace, _) => super::super::CommandError::Grace(name),
         (Absence::NoRecord, false) => super::super::CommandError::NoMessaging(name),
         _ => PeerError::Verdict(name, verdict).into(),
@@ -194,7 +208,7 @@ mod tests {
     #[test]
     fn letters_that_are_refused_have_their_exit_codes() {
         let name = || "alice".parse::<Name>().unwrap();
-        let malformed = || namechain::codec::DecodeError::Trailing(1);
+        let malformed = || namechain_core::codec::DecodeError::Trailing(1);
         for (error, exit) in [
             (OpenError::Truncated { expected: 2, found: 1 }, Exit::Damaged),
             (OpenError::TooLong { expected: 1, found: 2 }, Exit::Damaged),
@@ -230,7 +244,11 @@ mod tests {
         for verdict in [Unlinked, Transferred, Forked, Older, Revoked, Gone] {
             let error = PeerError::Verdict("alice".parse().unwrap(), verdict);
             let hint = error.hint().unwrap();
-            assert_eq!(hint.contains(&format!("--accept {verdict}")), verdict.can_be_accepted(), "{hint}");
+            assert_eq!(
+                hint.contains(&format!("--accept {verdict}")),
+                verdict.can_be_accepted(),
+                "{hint}"
+            );
             assert_eq!((error.exit(), error.to_string().contains("alice")), (Exit::Changed, true));
         }
     }

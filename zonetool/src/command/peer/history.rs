@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use namechain::{
+use namechain_core::{
     consensus::messaging::{check_signatures, published},
     types::{Action, Hash, Name, NameEntry, Named, Network, PublicKey, RecordSet},
 };
@@ -58,14 +58,19 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
 }
 
 /// The height at which `key` ceased to speak for a name, if it ever spoke for it and does no more.
-pub fn spoke_until(client: &Client, name: &Name, key: &PublicKey) -> Result<Option<u32>, CommandError> {
+pub fn spoke_until(
+    client: &Client,
+    name: &Name,
+    key: &PublicKey,
+) -> Result<Option<u32>, CommandError> {
     let (steps, _) = steps(client, name)?;
     Ok(last_of(&steps, key))
 }
 
 fn last_of(steps: &[Step], key: &PublicKey) -> Option<u32> {
     let pairs = steps.windows(2).rev();
-    let mut ends = pairs.filter(|pair| pair[0].identity == Some(*key) && pair[1].identity != Some(*key));
+    let mut ends =
+        pairs.filter(|pair| pair[0].identity == Some(*key) && pair[1].identity != Some(*key));
     let stands = steps.last().is_some_and(|step| step.identity == Some(*key));
     ends.next().filter(|_| !stands).map(|pair| pair[1].height)
 }
@@ -144,7 +149,9 @@ fn step(
         Action::Recover { .. } => "recovered",
         Action::Revoke => "revoked",
         Action::Register { .. } => "released",
-        Action::Update { .. } | Action::Renew | Action::Transfer { .. } | Action::Cancel => return Ok(None),
+        Action::Update { .. } | Action::Renew | Action::Transfer { .. } | Action::Cancel => {
+            return Ok(None);
+        }
     };
     Ok(entry.messaging.take().map(|_| ends))
 }
@@ -154,7 +161,8 @@ fn describe(history: &History) -> String {
         format!("{:>8}  {:<20}  {:>6}  {:<11} identity\n", "height", "time (UTC)", "record", "how");
     for step in &history.steps {
         let sequence = step.sequence.map_or_else(String::new, |sequence| sequence.to_string());
-        let identity = step.identity.map_or_else(|| "none".to_owned(), |identity| identity.to_string());
+        let identity =
+            step.identity.map_or_else(|| "none".to_owned(), |identity| identity.to_string());
         let (height, time, how) = (step.height, utc(step.time), step.how);
         // Writing to a String never fails.
         let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>6}  {how:<11} {identity}");
@@ -164,9 +172,9 @@ fn describe(history: &History) -> String {
 
 #[cfg(test)]
 mod tests {
-    use namechain::types::{
-        Locators, MessagingPolicy, MessagingRecord, SecretKey, Signature, SignedMessagingRecord, Stamp,
-        next_key_hash,
+    use namechain_core::types::{
+        Locators, MessagingPolicy, MessagingRecord, SecretKey, Signature, SignedMessagingRecord,
+        Stamp, next_key_hash,
     };
 
     use super::*;
@@ -192,7 +200,11 @@ mod tests {
     fn publish(entry: &NameEntry, identity: u8, link: Option<u8>) -> Named {
         let record = MessagingRecord {
             sequence: entry.messaging_sequence + 1,
-            previous: entry.messaging.as_ref().map(|it| it.record.hash(NETWORK)).unwrap_or_default(),
+            previous: entry
+                .messaging
+                .as_ref()
+                .map(|it| it.record.hash(NETWORK))
+                .unwrap_or_default(),
             identity: key(identity).public(),
             next: next_key_hash(NETWORK, &key(identity + 1).public()),
             x25519: [0; 32],
@@ -201,7 +213,13 @@ mod tests {
             policy: MessagingPolicy::default(),
         };
         let link = link.map(key);
-        let signed = SignedMessagingRecord::sign(NETWORK, &entry.name, record, &key(identity), link.as_ref());
+        let signed = SignedMessagingRecord::sign(
+            NETWORK,
+            &entry.name,
+            record,
+            &key(identity),
+            link.as_ref(),
+        );
         named(Action::Publish { record: Some(Box::new(signed)) })
     }
 
@@ -259,8 +277,14 @@ mod tests {
             sequence: None,
             identity: identity.map(|identity| key(identity).public()),
         };
-        let steps =
-            [at(1, Some(7)), at(2, Some(7)), at(3, Some(8)), at(4, None), at(5, Some(7)), at(6, Some(9))];
+        let steps = [
+            at(1, Some(7)),
+            at(2, Some(7)),
+            at(3, Some(8)),
+            at(4, None),
+            at(5, Some(7)),
+            at(6, Some(9)),
+        ];
         let until = |steps: &[Step], number| last_of(steps, &key(number).public());
         assert_eq!(until(&steps, 7), Some(6));
         assert_eq!(until(&steps, 8), Some(4));

@@ -1,10 +1,10 @@
 //! From a name to its verified keys: the proof, the header that it is checked against, and what was seen before.
 
 use messaging::{
-    Accept, Anchor, Finding, Pin, PinError, Pins, ProofError as Unproven, Verdict, VerifiedPeer, examine,
-    files::Stored,
+    Accept, Anchor, Finding, Pin, PinError, Pins, ProofError as Unproven, Verdict, VerifiedPeer,
+    examine, files::Stored,
 };
-use namechain::{
+use namechain_core::{
     codec::Decode,
     types::{Action, HEADER_BYTES, Header, Name, Network, SignedMessagingRecord},
 };
@@ -57,7 +57,12 @@ pub fn peek(client: &Client, args: &Lookup, name: &Name) -> Result<VerifiedPeer,
     peer.ok_or_else(|| PeerError::Verdict(name.clone(), verdict).into())
 }
 
-fn look(client: &Client, args: &Lookup, name: &Name, remember: bool) -> Result<Looked, CommandError> {
+fn look(
+    client: &Client,
+    args: &Lookup,
+    name: &Name,
+    remember: bool,
+) -> Result<Looked, CommandError> {
     let mut tries = 1;
     let (gathered, finding) = loop {
         let gathered = gather(client, args, name)?;
@@ -122,7 +127,11 @@ fn gather(client: &Client, args: &Lookup, name: &Name) -> Result<Gathered, Comma
         }
     };
     if file.name != *name {
-        return Err(crate::proof::ProofError::OtherName { expected: name.clone(), found: file.name }.into());
+        return Err(crate::proof::ProofError::OtherName {
+            expected: name.clone(),
+            found: file.name,
+        }
+        .into());
     }
     let anchor = Anchor::new(network, header.0.clone()).with_max_depth(args.max_depth);
     Ok(Gathered { anchor, header, file })

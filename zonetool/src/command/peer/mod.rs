@@ -13,7 +13,7 @@ mod seal;
 
 use std::fmt::Write as _;
 
-use namechain::{rpc::Standing, types::Name};
+use namechain_core::{rpc::Standing, types::Name};
 use serde::Serialize;
 
 pub use error::PeerError;
@@ -43,7 +43,12 @@ struct Shown {
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: Client, place: &KeyPlace, command: &PeerCommand) -> Result<(), CommandError> {
+pub fn run(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    command: &PeerCommand,
+) -> Result<(), CommandError> {
     match command {
         PeerCommand::Publish(args) => publish::publish(ui, client, place, args),
         PeerCommand::Rotate(args) => publish::rotate(ui, client, place, args),
@@ -65,9 +70,11 @@ fn show(ui: Ui, client: &Client, place: &KeyPlace, args: &OfName) -> Result<(), 
     let entry = info.entry.as_ref().map(messaging_of).transpose()?.flatten();
     let Some(entry) = entry else { return Err(CommandError::NoMessaging(info.name)) };
     let files = keys::identities(&place.directory)?;
-    let index = files.iter().find(|file| file.identity == entry.record.identity).map(|file| file.index);
+    let index =
+        files.iter().find(|file| file.identity == entry.record.identity).map(|file| file.index);
     let messaging = ShownMessaging::from(&entry);
-    let shown = Shown { name: info.name, standing: info.standing, height: info.height, messaging, index };
+    let shown =
+        Shown { name: info.name, standing: info.standing, height: info.height, messaging, index };
     ui.result(&describe(&shown), &shown);
     Ok(())
 }

@@ -9,7 +9,7 @@ use messaging::{
     Inbox, Letter, OpenError, Opened, Verdict, WingSecret, X25519Secret,
     envelope::{Label, Outside, zone},
 };
-use namechain::types::{Name, Network, PublicKey};
+use namechain_core::types::{Name, Network, PublicKey};
 use serde::Serialize;
 
 use super::{
@@ -75,7 +75,8 @@ pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Open) -> Result<(),
     };
     let mut seen = Memory::of(network)?.seen().map_err(PeerError::Memory)?;
     let mut noted = seen.value.clone();
-    let letter = opened.verify(sender.as_ref(), &mut found.inbox, &mut noted).map_err(PeerError::Open)?;
+    let letter =
+        opened.verify(sender.as_ref(), &mut found.inbox, &mut noted).map_err(PeerError::Open)?;
     let text = std::str::from_utf8(letter.body()).ok();
     if !ui.is_json() && text.is_none() && io::stdout().is_terminal() {
         return Err(PeerError::Terminal("a letter that is not text").into());
@@ -118,7 +119,8 @@ fn names(
         return Ok(vec![parse_name(name)?]);
     }
     let ours = keys::prekey_names(&place.directory)?;
-    let fits: Vec<Name> = ours.iter().filter(|name| zone(network, name) == outside.zone).cloned().collect();
+    let fits: Vec<Name> =
+        ours.iter().filter(|name| zone(network, name) == outside.zone).cloned().collect();
     if fits.is_empty() {
         let ours: Vec<&str> = ours.iter().map(Name::as_str).collect();
         let ours = if ours.is_empty() { "there are none".to_owned() } else { ours.join(", ") };
@@ -175,7 +177,9 @@ fn inbox(
     }
     if alone {
         let (_, secret) = file.unlock_both(&place.passphrases)?;
-        inbox.add_x25519(X25519_LABEL, X25519Secret::from_bytes(&secret)).map_err(PeerError::Inbox)?;
+        inbox
+            .add_x25519(X25519_LABEL, X25519Secret::from_bytes(&secret))
+            .map_err(PeerError::Inbox)?;
     }
     Ok(Found { inbox, index: file.index, prekeys })
 }
@@ -215,7 +219,11 @@ fn show(ui: Ui, found: &Found, letter: &Letter, verdict: &'static str) -> Result
         return Ok(());
     }
     ui.note(&format!("from {from}, whose key is {} ({verdict}), to {to}", letter.identity));
-    ui.note(&format!("written at {}, as {from} says; sealed to {}", utc(letter.created), letter.kem));
+    ui.note(&format!(
+        "written at {}, as {from} says; sealed to {}",
+        utc(letter.created),
+        letter.kem
+    ));
     let mut out = io::stdout().lock();
     let written = match text.filter(|_| out.is_terminal()) {
         Some(text) => writeln!(out, "{}", harmless(text)),

@@ -1,8 +1,8 @@
 //! `peer publish`, `peer rotate`, `peer revoke`: a messaging record that follows the one that stands.
 
-use namechain::types::{
-    Action, Hash, Locators, MessagingPolicy, MessagingRecord, NameEntry, Network, PublicKey, SecretKey,
-    SignedMessagingRecord, next_key_hash,
+use namechain_core::types::{
+    Action, Hash, Locators, MessagingPolicy, MessagingRecord, NameEntry, Network, PublicKey,
+    SecretKey, SignedMessagingRecord, next_key_hash,
 };
 
 use super::{
@@ -69,14 +69,24 @@ impl Source<'_> {
     }
 }
 
-fn of_words(branch: &IdentityBranch, before: &NameEntry, stands: &PublicKey) -> Result<u32, CommandError> {
-    branch
-        .find(stands)
-        .ok_or_else(|| CommandError::ForeignIdentity { name: before.name.clone(), identity: *stands })
+fn of_words(
+    branch: &IdentityBranch,
+    before: &NameEntry,
+    stands: &PublicKey,
+) -> Result<u32, CommandError> {
+    branch.find(stands).ok_or_else(|| CommandError::ForeignIdentity {
+        name: before.name.clone(),
+        identity: *stands,
+    })
 }
 
 /// `peer publish`.
-pub fn publish(ui: Ui, client: Client, place: &KeyPlace, args: &PeerPublish) -> Result<(), CommandError> {
+pub fn publish(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    args: &PeerPublish,
+) -> Result<(), CommandError> {
     let (file, locators) = (keys::load(&place.directory)?, locators(&args.record)?);
     let (owner, dry_run) = (file.owner, args.operate.dry_run);
     let (own, again) = (keys::load(&place.directory)?, client.again()?);
@@ -92,7 +102,8 @@ pub fn publish(ui: Ui, client: Client, place: &KeyPlace, args: &PeerPublish) -> 
         let key = identity.unlock(&place.passphrases)?;
         if makes_bundle(&args.record, before) {
             let (name, sequence) = (&before.name, record.sequence);
-            record.bundle = bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
+            record.bundle =
+                bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
             made = Some(identity);
         }
         Ok(signed(network, before, record, &key, None))
@@ -111,10 +122,12 @@ fn hand_in(
 ) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     match made.filter(|_| !args.dry_run) {
-        Some(identity) if args.waiting.wait => bundle::put_after(ui, client, place, &name, &identity),
-        Some(_) => {
-            ui.note(&format!("once that is recorded, hand its bundle in: zonetool peer bundle put {name}"))
+        Some(identity) if args.waiting.wait => {
+            bundle::put_after(ui, client, place, &name, &identity)
         }
+        Some(_) => ui.note(&format!(
+            "once that is recorded, hand its bundle in: zonetool peer bundle put {name}"
+        )),
         None => {}
     }
     Ok(())
@@ -130,7 +143,12 @@ fn makes_bundle(args: &PeerRecord, before: &NameEntry) -> bool {
 }
 
 /// `peer rotate`.
-pub fn rotate(ui: Ui, client: Client, place: &KeyPlace, args: &PeerRotate) -> Result<(), CommandError> {
+pub fn rotate(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    args: &PeerRotate,
+) -> Result<(), CommandError> {
     let (file, locators) = (keys::load(&place.directory)?, locators(&args.record)?);
     let (owner, dry_run) = (file.owner, args.operate.dry_run);
     let (own, again) = (keys::load(&place.directory)?, client.again()?);
@@ -152,7 +170,8 @@ pub fn rotate(ui: Ui, client: Client, place: &KeyPlace, args: &PeerRotate) -> Re
         record.bundle = given(&args.record).unwrap_or_default();
         if makes_bundle(&args.record, before) {
             let (name, sequence) = (&before.name, record.sequence);
-            record.bundle = bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
+            record.bundle =
+                bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
             made = Some(identity);
         }
         Ok(signed(network, before, record, &key, Some(&branch.key(index))))
@@ -170,7 +189,12 @@ fn given(args: &PeerRecord) -> Option<Hash> {
 }
 
 /// `peer revoke`.
-pub fn withdraw(ui: Ui, client: Client, place: &KeyPlace, args: &PeerOperate) -> Result<(), CommandError> {
+pub fn withdraw(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    args: &PeerOperate,
+) -> Result<(), CommandError> {
     let file = keys::load(&place.directory)?;
     let decide = |_: Network, before: &NameEntry| match before.messaging {
         Some(_) => Ok(Action::Publish { record: None }),
@@ -211,7 +235,9 @@ fn record(
         next: next_key_hash(network, &identity.next),
         x25519: identity.x25519,
         bundle: given(args).or_else(|| stays.map(|record| record.bundle)).unwrap_or_default(),
-        locators: locators.or_else(|| stands.map(|record| record.locators.clone())).unwrap_or_default(),
+        locators: locators
+            .or_else(|| stands.map(|record| record.locators.clone()))
+            .unwrap_or_default(),
         policy: MessagingPolicy {
             x25519_alone: args
                 .x25519_alone

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io, path::Path};
 
 use messaging::VerifiedPeer;
-use namechain::types::{Hash, Name, Network};
+use namechain_core::types::{Hash, Name, Network};
 use serde::Serialize;
 
 use super::{
@@ -61,7 +61,8 @@ pub fn run(ui: Ui, client: &Client, args: &Resolve) -> Result<(), CommandError> 
 
 fn save(looked: &Looked, path: &Path) -> Result<(), CommandError> {
     let failed = |source| PeerError::File { path: path.to_owned(), source };
-    let text = serde_json::to_string_pretty(&looked.file).map_err(|error| failed(io::Error::from(error)))?;
+    let text = serde_json::to_string_pretty(&looked.file)
+        .map_err(|error| failed(io::Error::from(error)))?;
     Ok(std::fs::write(path, text + "\n").map_err(failed)?)
 }
 
@@ -99,7 +100,8 @@ fn describe(resolved: &Resolved) -> String {
             format!("from height {first} to {last}, record {} of {}", seen.sequence, seen.identity)
         },
     );
-    let mut rows = vec![("name", resolved.name.to_string()), ("verdict", resolved.verdict.to_owned())];
+    let mut rows =
+        vec![("name", resolved.name.to_string()), ("verdict", resolved.verdict.to_owned())];
     if let Some(it) = &resolved.messaging {
         let linked = if it.linked { "linked by the key before" } else { "not linked" };
         let alone = if it.x25519_alone { "allowed" } else { "not allowed" };
@@ -113,7 +115,10 @@ fn describe(resolved: &Resolved) -> String {
         rows.extend(it.locators.iter().map(|locator| ("locator", locator.clone())));
     }
     rows.extend([
-        ("proven", format!("at height {}, {} blocks below {from}", resolved.height, resolved.depth)),
+        (
+            "proven",
+            format!("at height {}, {} blocks below {from}", resolved.height, resolved.depth),
+        ),
         ("header", format!("{}, made at {}", resolved.trusted, utc(resolved.time))),
         ("seen", seen),
     ]);

@@ -6,9 +6,10 @@ use std::{
 };
 
 use messaging::{
-    Draft, Prekey, Randomness, Recipient, Sender, Verdict, VerifiedBundle, VerifiedPeer, seal as seal_letter,
+    Draft, Prekey, Randomness, Recipient, Sender, Verdict, VerifiedBundle, VerifiedPeer,
+    seal as seal_letter,
 };
-use namechain::types::{MessagingEntry, Name};
+use namechain_core::types::{MessagingEntry, Name};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -92,7 +93,9 @@ pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Seal) -> Result<(),
 fn tell(ui: Ui, peer: &VerifiedPeer, bundle: &Option<VerifiedBundle>, verdict: Verdict) {
     let name = peer.name();
     if bundle.is_none() {
-        ui.note(&format!("{name} is sealed to with X25519 alone: who keeps the letter may read it one day"));
+        ui.note(&format!(
+            "{name} is sealed to with X25519 alone: who keeps the letter may read it one day"
+        ));
     }
     if verdict != Verdict::Same {
         ui.note(&format!("the keys of {name}: {verdict}, identity {}", peer.identity()));
@@ -100,7 +103,11 @@ fn tell(ui: Ui, peer: &VerifiedPeer, bundle: &Option<VerifiedBundle>, verdict: V
 }
 
 /// The identity key of ours that speaks for a name, and the record's sequence number.
-pub fn ours(client: &Client, place: &KeyPlace, name: &Name) -> Result<(IdentityFile, u32), CommandError> {
+pub fn ours(
+    client: &Client,
+    place: &KeyPlace,
+    name: &Name,
+) -> Result<(IdentityFile, u32), CommandError> {
     let entry = record_of(client, name)?;
     let files = keys::identities(&place.directory)?;
     let file = files.into_iter().find(|file| file.identity == entry.record.identity);

@@ -38,7 +38,11 @@ pub fn of_argument(text: &str, carrier: Carrier) -> Result<Place, &'static str> 
         return Ok(place(address.ip().to_string(), address.port()));
     }
     let (host, port) = text.rsplit_once(':').ok_or("expected HOST:PORT")?;
-    let port = port.parse().ok().filter(|port| *port != 0).ok_or("the port is a number from 1 to 65535")?;
+    let port = port
+        .parse()
+        .ok()
+        .filter(|port| *port != 0)
+        .ok_or("the port is a number from 1 to 65535")?;
     match is_host(host) {
         true => Ok(place(host.to_owned(), port)),
         false => Err("expected HOST:PORT, an IPv6 address in brackets"),
@@ -96,7 +100,11 @@ mod tests {
             ("[::1]:1", "::1", 1),
             ("alice.example:7381", "alice.example", 7381),
         ] {
-            assert_eq!(of_argument(text, Carrier::Tcp), Ok(place(host, port, Carrier::Tcp)), "{text}");
+            assert_eq!(
+                of_argument(text, Carrier::Tcp),
+                Ok(place(host, port, Carrier::Tcp)),
+                "{text}"
+            );
         }
         for bad in ["", "alice", "alice:", "alice:0x1", "alice:0", "::1:7381x", "a b:1", ":1"] {
             assert!(of_argument(bad, Carrier::Quic).is_err(), "{bad}");

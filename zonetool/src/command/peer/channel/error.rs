@@ -3,7 +3,7 @@
 use std::io;
 
 use messaging::channel::{ChannelError, Refusal};
-use namechain::types::{Name, PublicKey};
+use namechain_core::types::{Name, PublicKey};
 use thiserror::Error;
 
 use super::super::super::Exit;
@@ -61,9 +61,9 @@ impl ChannelFailure {
     pub fn exit(&self) -> Exit {
         match self {
             ChannelFailure::None { error, .. } => match error {
-                ChannelError::OtherKey { .. } | ChannelError::NextKey { .. } | ChannelError::Refuse(_) => {
-                    Exit::OtherPeer
-                }
+                ChannelError::OtherKey { .. }
+                | ChannelError::NextKey { .. }
+                | ChannelError::Refuse(_) => Exit::OtherPeer,
                 ChannelError::Refused(_) => Exit::TurnedAway,
                 ChannelError::Io(_)
                 | ChannelError::Timeout(_)
@@ -92,13 +92,16 @@ impl ChannelFailure {
                 ChannelError::NextKey { .. } => {
                     "wait until the node has the blocks that you miss, and call again".into()
                 }
-                ChannelError::Refused(Refusal::ReplacedKey | Refusal::WrongKey | Refusal::NewerKey) => {
-                    "compare your key with what is recorded: zonetool peer show NAME".into()
-                }
+                ChannelError::Refused(
+                    Refusal::ReplacedKey | Refusal::WrongKey | Refusal::NewerKey,
+                ) => "compare your key with what is recorded: zonetool peer show NAME".into(),
                 ChannelError::Refused(Refusal::Absent(_)) => {
-                    "publish a key for the name that you call from: zonetool peer publish NAME".into()
+                    "publish a key for the name that you call from: zonetool peer publish NAME"
+                        .into()
                 }
-                ChannelError::Timeout(_) => "is it listening there? over TCP, both sides say --tcp".into(),
+                ChannelError::Timeout(_) => {
+                    "is it listening there? over TCP, both sides say --tcp".into()
+                }
                 _ => return None,
             },
             ChannelFailure::Replaced { name, .. } => {

@@ -10,9 +10,11 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use messaging::{
     Absence, Verdict, VerifiedPeer,
-    channel::{Carrier, Channel, ChannelError, Limits, Listener, Local, NoPeer, TurnedAway, dial as call},
+    channel::{
+        Carrier, Channel, ChannelError, Limits, Listener, Local, NoPeer, TurnedAway, dial as call,
+    },
 };
-use namechain::types::{Name, PublicKey};
+use namechain_core::types::{Name, PublicKey};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -87,7 +89,15 @@ fn connected(ui: Ui, channel: &Channel, carrier: Carrier, verdict: Verdict) {
     );
     ui.event(
         &text,
-        &Event::Connected { name, identity, verdict: verdict.as_str(), sequence, height, remote, carrier },
+        &Event::Connected {
+            name,
+            identity,
+            verdict: verdict.as_str(),
+            sequence,
+            height,
+            remote,
+            carrier,
+        },
     );
 }
 
@@ -100,12 +110,16 @@ fn own(client: &Client, place: &KeyPlace, name: &str) -> Result<Local, CommandEr
 }
 
 fn runtime() -> Result<Runtime, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     Ok(runtime.map_err(ChannelFailure::Setup)?)
 }
 
 /// Runs a channel to its end. What still waits for a terminal or a pipe is not waited for.
-fn run(runtime: Runtime, end: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+fn run(
+    runtime: Runtime,
+    end: impl Future<Output = Result<(), CommandError>>,
+) -> Result<(), CommandError> {
     let end = runtime.block_on(end);
     runtime.shutdown_background();
     end
@@ -117,7 +131,12 @@ fn lookup_of(args: &PeerListen) -> Lookup {
 }
 
 /// `peer listen`: the first caller who is who he says, and nobody after him.
-pub fn listen(ui: Ui, client: Client, place: &KeyPlace, args: &PeerListen) -> Result<(), CommandError> {
+pub fn listen(
+    ui: Ui,
+    client: Client,
+    place: &KeyPlace,
+    args: &PeerListen,
+) -> Result<(), CommandError> {
     let local = own(&client, place, &args.name)?;
     let only = args.only.iter().map(|name| parse_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
     let desk = Arc::new(Desk { client, lookup: lookup_of(args), only });
@@ -153,18 +172,24 @@ impl Desk {
         let found = self.ask(move |desk| peek(&desk.client, &desk.lookup, &name)).await;
         found.map_err(|error| match error {
             CommandError::NotRegistered(_) => Absence::Unregistered.into(),
-            CommandError::NoMessaging(_) | CommandError::Peer(PeerError::Verdict(_, Verdict::Gone)) => {
-                Absence::NoRecord.into()
-            }
+            CommandError::NoMessaging(_)
+            | CommandError::Peer(PeerError::Verdict(_, Verdict::Gone)) => Absence::NoRecord.into(),
             CommandError::Grace(_) => Absence::Grace.into(),
             CommandError::Peer(PeerError::Verdict(_, Verdict::Revoked)) => Absence::Revoked.into(),
-            CommandError::Peer(error @ PeerError::Verdict(..)) => NoPeer::Unwanted(error.to_string()),
+            CommandError::Peer(error @ PeerError::Verdict(..)) => {
+                NoPeer::Unwanted(error.to_string())
+            }
             error => NoPeer::Unresolved(error.to_string()),
         })
     }
 }
 
-async fn answer(ui: Ui, desk: Arc<Desk>, local: Local, args: &PeerListen) -> Result<(), CommandError> {
+async fn answer(
+    ui: Ui,
+    desk: Arc<Desk>,
+    local: Local,
+    args: &PeerListen,
+) -> Result<(), CommandError> {
     let (name, carrier) = (local.name.clone(), args.carried.carrier());
     let (limits, at) = (args.carried.limits(), SocketAddr::new(args.listen, args.port));
     let resolve = {
@@ -185,7 +210,8 @@ async fn answer(ui: Ui, desk: Arc<Desk>, local: Local, args: &PeerListen) -> Res
     listener.stop();
     let caller = channel.peer().name().clone();
     // Now that he has the key, he is remembered.
-    let (_, verdict) = desk.ask(move |desk| look_up_peer(&desk.client, &desk.lookup, &caller)).await?;
+    let (_, verdict) =
+        desk.ask(move |desk| look_up_peer(&desk.client, &desk.lookup, &caller)).await?;
     connected(ui, &channel, carrier, verdict);
     let piped = pipe::pipe(channel).await;
     listener.close().await;
@@ -197,7 +223,12 @@ fn turned_away(ui: Ui, turned: TurnedAway) {
     let why = turned.error.to_string();
     ui.event(
         &text,
-        &Event::TurnedAway { remote: turned.remote, claimed: turned.claimed, why, detail: turned.detail },
+        &Event::TurnedAway {
+            remote: turned.remote,
+            claimed: turned.claimed,
+            why,
+            detail: turned.detail,
+        },
     );
 }
 
@@ -271,7 +302,8 @@ async fn reach(
                 Ok(channel) => return Ok((channel, place.carrier)),
                 Err(error) => {
                     let goes_on = matches!(error, ChannelError::Io(_) | ChannelError::Timeout(_));
-                    let failure = ChannelFailure::None { name: name(), address: address.to_string(), error };
+                    let failure =
+                        ChannelFailure::None { name: name(), address: address.to_string(), error };
                     if !goes_on {
                         return Err(failure);
                     }

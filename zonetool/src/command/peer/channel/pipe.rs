@@ -20,7 +20,8 @@ pub async fn pipe(mut channel: Channel) -> Result<(), ChannelFailure> {
     let name = channel.peer().name().clone();
     let broken = |error| ChannelFailure::Broken(name.clone(), error);
     let (mut from, mut to) = tokio::io::split(&mut channel);
-    let carried = async { tokio::try_join!(outwards(&mut to, &broken), inwards(&mut from, &broken)) };
+    let carried =
+        async { tokio::try_join!(outwards(&mut to, &broken), inwards(&mut from, &broken)) };
     let carried = tokio::select! {
         carried = carried => carried.map(drop),
         // Without a handler the program would be gone before the other side is told.

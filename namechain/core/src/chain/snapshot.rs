@@ -1,0 +1,139 @@
+//! What readers hold: the state as it is at one block, while the chain moves on.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::storage::{Storage, StorageError};
+use crate::{
+    codec::Decode,
+    consensus::{Standing, standing},
+    params::MAX_REORG_DEPTH,
+    tree::{Proof, Tree},
+    types::{CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
+};
+
+/// The state after one block: a tree root in memory, and where the values are read. Never locks the chain.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// The network.
+    pub network: Network,
+    /// The block's id.
+    pub id: Hash,
+    /// The block's header.
+    pub header: Header,
+    pub(super) tree: Tree,
+    pub(super) storage: Arc<dyn Storage>,
+}
+
+/// Why a snapshot can't say what stands under a name. Never to be taken for "nothing stands there".
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The value is gone, or is not the one in the tree: the chain reorganised since, or the store is damaged.
+    #[error("the entry under {key} can't be read at height {height}: take a newer snapshot")]
+    Gone {
+        /// The entry's key.
+        key: Hash,
+        /// The snapshot's height.
+        height: u32,
+    },
+}
+
+/// How a name stands at a snapshot's height, for whoever resolves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameStatus {
+    /// Nobody has registered it, or the last registration has been released.
+    Unregistered,
+    /// It has an owner and resolves.
+    Active(NameEntry),
+    /// Its lease is over, and its grace is not: it does not resolve.
+    Grace(NameEntry),
+    /// It was revoked, and its lease is not over: it does not resolve.
+    Revoked(NameEntry),
+}
+
+impl Snapshot {
+    /// The height of the snapshot's block.
+    pub fn height(&self) -> u32 {
+        self.header.height
+    }
+
+    /// The state root.
+    pub fn state_root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    /// The hash of the entry under `key`: changes exactly when the entry does. Reads memory only.
+    pub fn value_hash(&self, key: &Hash) -> Option<Hash> {
+        self.tree.get(key)
+    }
+
+    /// Proves what stands, or that nothing stands, under `key`.
+    pub fn prove(&self, key: &Hash) -> Proof {
+        self.tree.prove(key)
+    }
+
+    /// The encoded entry under `key`: the value is checked against the tree.
+    pub fn bytes_under(&self, key: &Hash) -> Result<Option<Vec<u8>>, ReadError> {
+        let Some(expected) = self.tree.get(key) else { return Ok(None) };
+        let matches = |bytes: &Vec<u8>| Entry::value_hash(self.network, bytes) == expected;
+        if let Some(bytes) = self.storage.entry(key)?.filter(matches) {
+            return Ok(Some(bytes));
+        }
+        // A later block has changed it: the first change after our block tells what stood there before.
+        let gone = ReadError::Gone { key: *key, height: self.height() };
+        for height in self.height() + 1..=self.height().saturating_add(MAX_REORG_DEPTH) {
+            if let Some(old) = self.storage.undo(height, key)? {
+                return old.filter(matches).map(Some).ok_or(gone);
+            }
+            if self.storage.active(height)?.is_none() {
+                break;
+            }
+        }
+        Err(gone)
+    }
+
+    /// The open commitment, if it is one.
+    pub fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
+        let Some(bytes) = self.bytes_under(&CommitmentEntry::key(self.network, commitment))? else {
+            return Ok(None);
+        };
+        match Entry::from_bytes(&bytes) {
+            Ok(Entry::Commitment(entry)) => Ok(Some(entry)),
+            _ => Err(StorageError::Damaged(format!(
+                "the entry of commitment {commitment} is not one"
+            ))
+            .into()),
+        }
+    }
+
+    /// The name's entry, whatever its standing.
+    pub fn entry(&self, name: &Name) -> Result<Option<NameEntry>, ReadError> {
+        let Some(bytes) = self.bytes_under(&name.key(self.network))? else { return Ok(None) };
+        match Entry::from_bytes(&bytes) {
+            Ok(Entry::Name(entry)) if entry.name == *name => Ok(Some(entry)),
+            _ => Err(StorageError::Damaged(format!("the entry of {name} is not a name's")).into()),
+        }
+    }
+
+    /// How the name stands at this height.
+    pub fn lookup(&self, name: &Name) -> Result<NameStatus, ReadError> {
+        Ok(match self.entry(name)? {
+            None => NameStatus::Unregistered,
+            Some(entry) => self.status(entry),
+        })
+    }
+
+    /// How a name with this entry stands at this height.
+    pub fn status(&self, entry: NameEntry) -> NameStatus {
+        match standing(self.network.params(), &entry, self.header.height) {
+            Standing::Active => NameStatus::Active(entry),
+            Standing::Grace => NameStatus::Grace(entry),
+            Standing::Revoked => NameStatus::Revoked(entry),
+            Standing::Released => NameStatus::Unregistered,
+        }
+    }
+}

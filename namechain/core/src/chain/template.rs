@@ -1,0 +1,140 @@
+//! Blocks in the making: which operations the next block can record, and the header that commits to them.
+
+use super::{
+    Chain,
+    storage::StorageError,
+    view::{BlockView, Overlay},
+};
+use crate::{
+    codec::Encode,
+    consensus::{
+        RuleViolation,
+        block::check_anchor,
+        difficulty::{median_time, next_target},
+        price::next_multiplier,
+        state::{Failure, Place, apply_operation, lapse_commitments, lapsing_height},
+    },
+    types::{
+        Action, Block, HEADER_BYTES, HEADER_VERSION, Hash, Header, MAX_BLOCK_BYTES, Operation,
+        ops_root,
+    },
+};
+
+/// How many blocks are mined on demand, at most, for somebody who waits for a height.
+const PATIENCE: u32 = 16;
+
+impl Chain {
+    /// Whether the next block could record `operation` after those in `before`, which concern the same name. Signature
+    /// and work are not looked at.
+    pub fn try_operation(
+        &self,
+        before: &[&Operation],
+        operation: &Operation,
+    ) -> Result<(), Failure<StorageError>> {
+        let overlay = Overlay::new(self.storage.clone());
+        let mut view = BlockView::new(&overlay);
+        let place = Place::after(self.tip_header());
+        for operation in before {
+            apply_operation(self.params, place, operation, &mut view)?;
+        }
+        check_anchor(
+            operation.stamp(),
+            self.anchor_height(&operation.stamp().anchor),
+            place.height,
+        )?;
+        apply_operation(self.params, place, operation, &mut view)
+    }
+
+    /// The next block with those of `candidates` that can be recorded, tried in their order, up to the size limit. Its
+    /// nonce is still to be found; its time is `now`, or what the rules demand at least.
+    pub fn assemble<'a>(
+        &self,
+        candidates: impl Iterator<Item = &'a Operation>,
+        now: u64,
+    ) -> Result<Block, StorageError> {
+        let parent = self.tip_known();
+        let place = Place::after(&parent.header);
+        let overlay = Overlay::new(self.storage.clone());
+        let mut view = BlockView::new(&overlay);
+        let lapsing = match lapsing_height(self.params, place.height) {
+            Some(old) => self.commitments_of(self.storage.active(old)?)?,
+            None => Vec::new(),
+        };
+        lapse_commitments(self.params, place.height, &lapsing, &mut view)?;
+        let mut operations: Vec<Operation> = Vec::new();
+        let mut bytes = HEADER_BYTES + 4;
+        for operation in candidates {
+            let size = operation.to_bytes().len();
+            let anchored = check_anchor(
+                operation.stamp(),
+                self.anchor_height(&operation.stamp().anchor),
+                place.height,
+            );
+            if bytes + size > MAX_BLOCK_BYTES || anchored.is_err() {
+                continue;
+            }
+            if state_error(apply_operation(self.params, place, operation, &mut view))?.is_ok() {
+                bytes += size;
+                operations.push(operation.clone());
+            }
+        }
+        let (_, tree) = view.finish(self.params.network, &self.tip().tree)?;
+        let commits = operations.iter().filter(|op| matches!(op, Operation::Commit { .. })).count();
+        let header = Header {
+            version: HEADER_VERSION,
+            height: place.height,
+            previous: self.tip_id(),
+            ops_root: ops_root(self.params.network, &operations),
+            state_root: tree.root(),
+            history_root: parent.history.root(self.params.network),
+            time: now.max(self.median_time() + 1),
+            target: next_target(self.params, &parent.header),
+            price: next_multiplier(place.price, commits),
+            nonce: 0,
+        };
+        Ok(Block { header, operations })
+    }
+
+    /// The median of the times of the last eleven headers, in seconds of Unix time.
+    pub fn median_time(&self) -> u64 {
+        median_time(self.headers.ancestors(self.tip_known()).times)
+    }
+
+    /// Whether somebody who has committed or offered a name waits for a height that is at most [`PATIENCE`] blocks away: a
+    /// reason to mine though no operation waits.
+    pub fn somebody_waits(&self) -> Result<bool, StorageError> {
+        let next = self.tip_header().height + 1;
+        for height in next.saturating_sub(PATIENCE).max(1)..next {
+            let id: Option<Hash> = self.recent_at(height).map(|recent| recent.id);
+            let id = id.ok_or_else(|| {
+                StorageError::Damaged("a block of the best chain is missing".into())
+            })?;
+            let waits = |operation: &Operation| {
+                let delay = match operation {
+                    Operation::Commit { .. } => self.params.commit_min_age,
+                    Operation::Named(named) if matches!(named.action, Action::Transfer { .. }) => {
+                        self.params.transfer_delay
+                    }
+                    Operation::Named(_) => 0,
+                };
+                let opens = height.saturating_add(delay);
+                opens > next && opens - next < PATIENCE
+            };
+            if self.read_block(&id)?.operations.iter().any(waits) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Keeps a failure of the state apart from a broken rule.
+fn state_error(
+    result: Result<(), Failure<StorageError>>,
+) -> Result<Result<(), RuleViolation>, StorageError> {
+    match result {
+        Ok(()) => Ok(Ok(())),
+        Err(Failure::Rule(violation)) => Ok(Err(violation)),
+        Err(Failure::State(error)) => Err(error),
+    }
+}

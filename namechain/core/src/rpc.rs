@@ -1,0 +1,564 @@
+//! What the HTTP API says, as plain data: shared by the node that serves it and by those who ask.
+//!
+//! Every field is stable: fields are added, never renamed or given another meaning.
+
+mod bundles;
+mod dns;
+mod trust;
+
+use serde::{Deserialize, Serialize};
+
+pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
+pub use dns::{Flush, Flushed, Trace, TraceAnswer, TraceAsked, TraceStep};
+pub use trust::TrustAnchor;
+
+use crate::{
+    codec::{Decode, DecodeError, Encode},
+    params::Params,
+    types::{Hash, MessagingEntry, Name, NameEntry, Network, PublicKey, Record, Reserved},
+};
+
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Status {
+    /// The version of the software.
+    pub version: String,
+    /// The network.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "dev"))]
+    pub network: Network,
+    /// The height of the tip.
+    pub height: u32,
+    /// The id of the tip.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub tip: Hash,
+    /// The time that the tip's header states, in seconds of Unix time.
+    pub tip_time: u64,
+    /// The summed work of the chain in expected hashes, in decimal.
+    pub work: String,
+    /// How many blocks below the tip names are served from.
+    pub serve_depth: u32,
+    /// The height from which names are served.
+    pub served_height: u32,
+    /// Whether the node believes that it is at the tip; names are not served before.
+    pub synced: bool,
+    /// Operations that wait to be recorded.
+    pub mempool_operations: usize,
+    /// Their bytes.
+    pub mempool_bytes: usize,
+    /// `off`, `on-demand` or `always`.
+    pub mining: String,
+    /// Hashes of the work function tried for the block in hand.
+    pub mining_hashes: u64,
+    /// The tip of a chain of more work that departs more than 720 blocks below ours: it is not followed, and the operator
+    /// has to find out which of them others are on.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub held_back: Option<Hash>,
+    /// How long ago the time is that the tip's header states, in seconds; 0 if it lies ahead.
+    #[serde(default)]
+    pub tip_age: u64,
+    /// Hashes of the work function that the miner tries in a second, as of late.
+    #[serde(default)]
+    pub mining_rate: u64,
+    /// How many peers are connected.
+    #[serde(default)]
+    pub peers: PeerCounts,
+    /// How far the node has caught up, and why it believes that it has or has not.
+    #[serde(default)]
+    pub sync: SyncInfo,
+    /// The tip of the chain of most work beside ours, of those that are known and sound.
+    #[serde(default)]
+    pub second_best: Option<OtherTip>,
+    /// Where other nodes reach this one: for their `--peer`. Empty if it takes no connections.
+    #[serde(default)]
+    pub p2p: Vec<String>,
+}
+
+/// How many peers are connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PeerCounts {
+    /// Those who dialled us.
+    pub inbound: usize,
+    /// Those whom we dialled.
+    pub outbound: usize,
+}
+
+/// How far a node has caught up with its peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct SyncInfo {
+    /// Why the node believes that it is at the tip, or does not.
+    pub why: String,
+    /// The height that it goes for: that of its own tip if no peer shows more work.
+    pub target: u32,
+    /// The height up to which headers have been checked, of the chain that it goes for.
+    pub headers: u32,
+    /// Blocks taken in a second, as of late.
+    pub blocks_per_second: u64,
+    /// How many seconds it will take at that rate, if there is one.
+    pub seconds_left: Option<u64>,
+    /// By how many seconds most peers' clocks are ahead of this node's, if that is too much to be right.
+    pub clock_off: Option<i64>,
+}
+
+/// The end of a chain that is not the best one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct OtherTip {
+    /// The id of its last block.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: Hash,
+    /// Its height.
+    pub height: u32,
+    /// Its summed work in expected hashes, in decimal.
+    pub work: String,
+}
+
+/// `GET /v1/peers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Peers {
+    /// Where other nodes reach this one.
+    pub addresses: Vec<String>,
+    /// The peers that are connected, those who have been for longest first.
+    pub peers: Vec<PeerInfo>,
+}
+
+/// A peer that is connected. What it says of itself is marked so: nothing of that is to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PeerInfo {
+    /// Its identity: the hash of the key that the connection is encrypted for.
+    pub id: String,
+    /// Where it is.
+    pub address: String,
+    /// `in`: it dialled us. `out`: we dialled it.
+    pub direction: String,
+    /// For how many seconds it has been connected.
+    pub seconds: u64,
+    /// The height that it says it is at; absent until it has said so.
+    pub height: Option<u32>,
+    /// The summed work that it says its chain has, in decimal; absent until it has said so.
+    pub work: Option<String>,
+    /// How it has behaved: 0 is fine, and it is banned at -100.
+    pub score: i64,
+    /// What it says its software is.
+    pub agent: String,
+    /// What it is asked for right now, in words.
+    pub doing: String,
+}
+
+/// `GET /v1/price`: what to work for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Price {
+    /// The network.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "dev"))]
+    pub network: Network,
+    /// The tip: the block to anchor a stamp to.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub anchor: Hash,
+    /// Its height.
+    pub height: u32,
+    /// The price multiplier for the next block, in 1/1024.
+    pub multiplier: u32,
+    /// The work of registering an ordinary name now (six letters or more), in expected hashes.
+    pub register: u64,
+    /// The work of registering a name of five letters.
+    pub register_5: u64,
+    /// The work of registering a name of four letters.
+    pub register_4: u64,
+    /// The work of registering a name of three letters.
+    pub register_3: u64,
+    /// The work of an update with few records.
+    pub update: u64,
+}
+
+/// Where a name stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub enum Standing {
+    /// Nobody can register it.
+    Reserved,
+    /// Nobody has it: it can be registered.
+    Available,
+    /// It has an owner and resolves.
+    Active,
+    /// Its lease is over: it does not resolve, and only its keys can renew it.
+    Grace,
+    /// It was revoked: it does not resolve, and is nobody's until its lease ends.
+    Revoked,
+}
+
+/// `GET /v1/names/{name}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct NameInfo {
+    /// The name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: Name,
+    /// Where it stands at `height`.
+    pub standing: Standing,
+    /// Why it is reserved, if it is.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub reserved: Option<Reserved>,
+    /// The height that the answer is for.
+    pub height: u32,
+    /// The sequence number that the next operation on the name must have.
+    pub next_sequence: u32,
+    /// Its entry in the state, if it is or was registered.
+    pub entry: Option<NameEntryInfo>,
+    /// Whether an operation on it waits to be recorded.
+    pub pending: bool,
+}
+
+/// The entry of a registered name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct NameEntryInfo {
+    /// The owner.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub owner: PublicKey,
+    /// The recovery key.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub recovery: Option<PublicKey>,
+    /// The sequence number of the last operation.
+    pub sequence: u32,
+    /// The height at which it was registered.
+    pub registered: u32,
+    /// The height of the last operation on it.
+    pub updated: u32,
+    /// The first height at which the lease is over.
+    pub expires: u32,
+    /// A transfer that has not been accepted yet.
+    pub transfer: Option<TransferInfo>,
+    /// Its records.
+    pub records: Vec<RecordInfo>,
+    /// Its messaging record, if one stands.
+    #[serde(default)]
+    pub messaging: Option<MessagingInfo>,
+    /// The sequence number of the last messaging record under the name, whether it stands or not; 0 if there never was one.
+    #[serde(default)]
+    pub messaging_sequence: u32,
+}
+
+/// The messaging record of a name (`docs/protocol.md`, "Messaging record").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct MessagingInfo {
+    /// Its sequence number.
+    pub sequence: u32,
+    /// The hash that the record which follows it must name as its previous one.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub hash: Hash,
+    /// The identity key, Ed25519.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub identity: PublicKey,
+    /// The hash of the identity key that is to follow, if one is announced.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub next: Option<Hash>,
+    /// The X25519 public key, in hexadecimal.
+    pub x25519: String,
+    /// The hash of the bundle off the chain, if there is one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub bundle: Option<Hash>,
+    /// Where the name is reached, the best first: up to three multiaddresses or URLs.
+    pub locators: Vec<String>,
+    /// Whether envelopes may be sealed with X25519 alone.
+    pub x25519_alone: bool,
+    /// Whether the identity key was announced and signed by the one that stood before it.
+    pub linked: bool,
+    /// The height that recorded it.
+    pub height: u32,
+    /// All of this as it stands in the name's entry, encoded, in hexadecimal.
+    pub bytes: String,
+}
+
+impl MessagingInfo {
+    /// What is told of a messaging record.
+    pub fn of(network: Network, entry: &MessagingEntry) -> Self {
+        let record = &entry.record;
+        let unless_zero = |hash: Hash| (hash != Hash::ZERO).then_some(hash);
+        MessagingInfo {
+            sequence: record.sequence,
+            hash: record.hash(network),
+            identity: record.identity,
+            next: unless_zero(record.next),
+            x25519: hex::encode(record.x25519),
+            bundle: unless_zero(record.bundle),
+            locators: record.locators.as_slice().to_vec(),
+            x25519_alone: record.policy.x25519_alone,
+            linked: entry.linked,
+            height: entry.height,
+            bytes: hex::encode(entry.to_bytes()),
+        }
+    }
+
+    /// The messaging record from its bytes alone, whatever the other fields say.
+    ///
+    /// # Errors
+    /// If they are not the encoding of one.
+    pub fn entry(&self) -> Result<MessagingEntry, DecodeError> {
+        let bytes =
+            hex::decode(&self.bytes).map_err(|_| DecodeError::Invalid("not hexadecimal"))?;
+        MessagingEntry::from_bytes(&bytes)
+    }
+}
+
+/// A transfer that waits for the new owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct TransferInfo {
+    /// The key that may accept.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub to: PublicKey,
+    /// The height that recorded it.
+    pub height: u32,
+    /// The first height of a block that can accept it.
+    pub opens: u32,
+}
+
+impl NameEntryInfo {
+    /// What is told of an entry.
+    pub fn of(params: &Params, entry: &NameEntry) -> Self {
+        NameEntryInfo {
+            owner: entry.owner,
+            recovery: entry.recovery,
+            sequence: entry.sequence,
+            registered: entry.registered,
+            updated: entry.updated,
+            expires: entry.expires,
+            transfer: entry.transfer.map(|transfer| TransferInfo {
+                to: transfer.to,
+                height: transfer.height,
+                opens: transfer.height.saturating_add(params.transfer_delay),
+            }),
+            records: entry.records.records().iter().map(RecordInfo::from).collect(),
+            messaging: entry
+                .messaging
+                .as_ref()
+                .map(|entry| MessagingInfo::of(params.network, entry)),
+            messaging_sequence: entry.messaging_sequence,
+        }
+    }
+}
+
+/// One record in wire form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct RecordInfo {
+    /// The relative owner in wire form, hexadecimal.
+    pub owner: String,
+    /// The type's number.
+    #[serde(rename = "type")]
+    pub rtype: u16,
+    /// Seconds.
+    pub ttl: u32,
+    /// The data in wire form, hexadecimal.
+    pub rdata: String,
+}
+
+impl From<&Record> for RecordInfo {
+    fn from(record: &Record) -> Self {
+        RecordInfo {
+            owner: hex::encode(&record.owner),
+            rtype: record.rtype,
+            ttl: record.ttl,
+            rdata: hex::encode(&record.rdata),
+        }
+    }
+}
+
+impl TryFrom<&RecordInfo> for Record {
+    type Error = hex::FromHexError;
+
+    fn try_from(info: &RecordInfo) -> Result<Self, hex::FromHexError> {
+        Ok(Record {
+            owner: hex::decode(&info.owner)?,
+            rtype: info.rtype,
+            ttl: info.ttl,
+            rdata: hex::decode(&info.rdata)?,
+        })
+    }
+}
+
+/// `GET /v1/names/{name}/proof`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ProofInfo {
+    /// The name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: Name,
+    /// The height that the proof is for.
+    pub height: u32,
+    /// The id of the block there.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub block: Hash,
+    /// Its header, in hexadecimal; the state root in it is what the proof leads to.
+    pub header: String,
+    /// The proof (`docs/protocol.md`, "Proofs"), in hexadecimal.
+    pub proof: String,
+    /// The encoded entry of the name in hexadecimal; absent if the proof is of absence.
+    pub entry: Option<String>,
+}
+
+/// `GET /v1/commitments/{commitment}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct CommitmentInfo {
+    /// The commitment.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub commitment: Hash,
+    /// The height of the tip.
+    pub height: u32,
+    /// The height that recorded it; absent if it is not open.
+    pub recorded: Option<u32>,
+    /// The first height of a block that can open it.
+    pub opens: Option<u32>,
+    /// The last height of a block that can open it.
+    pub lapses: Option<u32>,
+    /// The work that it proved, in expected hashes.
+    pub work: Option<u64>,
+    /// The price multiplier that was in force, in 1/1024.
+    pub price: Option<u32>,
+    /// Whether it waits to be recorded.
+    pub pending: bool,
+}
+
+/// The body of `POST /v1/ops`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// The encoded operation, in hexadecimal.
+    pub operation: String,
+}
+
+/// The answer to `POST /v1/ops`: the operation waits to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Submitted {
+    /// The operation's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: Hash,
+    /// The height of the tip when it was taken.
+    pub height: u32,
+}
+
+/// `GET /v1/blocks/{id or height}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct BlockInfo {
+    /// The block's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: Hash,
+    /// Its height.
+    pub height: u32,
+    /// Whether it is on the best chain.
+    pub active: bool,
+    /// The id of the block before.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub previous: Hash,
+    /// The time that its header states, in seconds of Unix time.
+    pub time: u64,
+    /// Its compact target.
+    pub target: u32,
+    /// The price multiplier after it, in 1/1024.
+    pub price: u32,
+    /// The root of the state after it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub state_root: Hash,
+    /// Its operations.
+    pub operations: Vec<OperationInfo>,
+    /// The encoded block, in hexadecimal.
+    pub bytes: String,
+}
+
+/// An operation in a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct OperationInfo {
+    /// The operation's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: Hash,
+    /// What it does: `commit`, `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`,
+    /// `publish`.
+    pub kind: String,
+    /// The name, unless it is a commit.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub name: Option<Name>,
+    /// The sequence number, unless it is a commit.
+    pub sequence: Option<u32>,
+    /// The commitment, if it is a commit.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub commitment: Option<Hash>,
+    /// The work that its stamp proves, in expected hashes.
+    pub work: u64,
+}
+
+/// `GET /v1/names/{name}/history`: every operation on a name on the best chain, the first one first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct History {
+    /// The name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: Name,
+    /// The operations of this page.
+    pub operations: Vec<PastOperation>,
+    /// The height to go on with as `?from=`, if there is more.
+    pub next: Option<u32>,
+}
+
+/// An operation on a name that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PastOperation {
+    /// The height of the block that recorded it.
+    pub height: u32,
+    /// The time that the block's header states, in seconds of Unix time.
+    pub time: u64,
+    /// The operation's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: Hash,
+    /// What it does: `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`, `publish`.
+    pub kind: String,
+    /// Its sequence number.
+    pub sequence: u32,
+    /// The key that signed it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub signer: PublicKey,
+    /// The encoded operation, in hexadecimal.
+    pub operation: String,
+}
+
+/// `GET /v1/blocks/{id or height}/proof`: that a later block was built on this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PlaceInfo {
+    /// The header, in hexadecimal.
+    pub header: String,
+    /// The header whose history root the proof leads to, in hexadecimal.
+    pub against: String,
+    /// The proof (`docs/protocol.md`, "Proof of a header's place"), in hexadecimal.
+    pub proof: String,
+}
+
+/// What every refusal says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Refusal {
+    /// A stable code: `bad-request`, `not-found`, `rule`, `conflict`, `full`, `unavailable`, `too-large`, `forbidden`.
+    pub code: String,
+    /// The id of the consensus rule, if one was broken (`docs/protocol.md`, "Rules").
+    pub rule: Option<String>,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What to do about it, if that is known.
+    pub hint: Option<String>,
+}

@@ -1,0 +1,333 @@
+//! What is told to everybody: blocks and operations, floods of them, bad ones, early ones.
+
+use namechain_core::{
+    sync::{
+        Event, Job, Offence, Verdict, limits,
+        message::{CompactBlock, Request, Response, ShortId},
+    },
+    types::{Hash, Header, Operation, Stamp},
+};
+
+use crate::{
+    bench::{Bench, bytes, compact, worked},
+    common::{Miner, NETWORK, NOW, key, name},
+};
+
+fn bad_operation(anchor: Hash, number: u64) -> Operation {
+    let mut commitment = [0; 32];
+    commitment[..8].copy_from_slice(&number.to_be_bytes());
+    Operation::Commit {
+        commitment: Hash(commitment),
+        stamp: Stamp { anchor, work: u64::MAX, nonce: 0 },
+    }
+}
+
+/// A sound block goes from the announcement to the tip without a request, and only then further.
+#[test]
+fn a_known_block_travels_compactly() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let commit = other.commit(&name("alice-example"), &key(1));
+    let peer = bench.peer(1, &other);
+    let gossip = bench.offer(peer, commit.clone());
+    assert_eq!(bench.verdict(gossip), None, "nothing goes further before it is checked");
+    bench.check_all();
+    assert_eq!(bench.verdict(gossip), Some(Verdict::Accept));
+    assert_eq!(bench.mempool.len(), 1);
+    let block = other.mine(&[commit]);
+    let gossip = bench.announce(peer, compact(&block));
+    assert_eq!(bench.verdict(gossip), None);
+    bench.check_all();
+    assert_eq!(bench.verdict(gossip), Some(Verdict::Accept));
+    assert_eq!(bench.miner.chain.tip_id(), other.chain.tip_id());
+    assert!(bench.mempool.is_empty());
+    let asked =
+        |what: &Request| matches!(what, Request::Blocks { .. } | Request::BlockOperations { .. });
+    assert!(!bench.asked.iter().any(|(_, _, what)| asked(what)));
+}
+
+/// Who makes blocks quickly, as a network without much work does, is not taken for a flood.
+#[test]
+fn blocks_of_our_chain_may_come_quickly() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let peer = bench.peer(1, &other);
+    for _ in 0..3 * limits::ANNOUNCED_BURST {
+        let block = other.mine(&[]);
+        bench.announce(peer, compact(&block));
+        bench.check_all();
+        assert_eq!(bench.miner.chain.tip_id(), other.chain.tip_id());
+    }
+    assert_eq!(bench.score(peer), Some(0));
+}
+
+/// What is missing is asked of the announcer; if it gives something else, the whole block; then the next announcer.
+#[test]
+fn missing_operations_are_asked_for() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let commits: Vec<Operation> =
+        (1..=3).map(|k| other.commit(&name("alice-example"), &key(k))).collect();
+    let (first, second) = (bench.peer(1, &other), bench.peer(2, &other));
+    for commit in &commits[..2] {
+        bench.offer(first, commit.clone());
+    }
+    bench.check_all();
+    bench.asked.clear();
+    let block = other.mine(&commits);
+    let gossip = bench.announce(first, compact(&block));
+    let another = bench.announce(second, compact(&block));
+    bench.check_all();
+    let (id, request) = bench.request(first).unwrap();
+    assert_eq!(
+        request,
+        Request::BlockOperations { block: block.header.id(NETWORK), indexes: vec![2] }
+    );
+    bench.answer(first, id, Response::Operations(vec![commits[0].clone()]));
+    assert_eq!(bench.score(first), Some(-50));
+    let (id, request) = bench.request(first).unwrap();
+    assert_eq!(request, Request::Blocks { ids: vec![block.header.id(NETWORK)] });
+    bench.answer(first, id, Response::Blocks(vec![vec![0; 9]]));
+    bench.check_all();
+    assert!(bench.is_banned(first));
+    let (id, _) = bench.request(second).unwrap();
+    bench.answer(second, id, Response::Blocks(vec![bytes(&block)]));
+    bench.check_all();
+    assert_eq!(
+        (bench.verdict(gossip), bench.verdict(another)),
+        (Some(Verdict::Accept), Some(Verdict::Accept))
+    );
+    assert_eq!(bench.miner.chain.tip_id(), other.chain.tip_id());
+}
+
+/// Two operations share a short id: the whole block settles it, and nobody is to blame.
+#[test]
+fn short_ids_that_mislead_cost_a_request() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let commits: Vec<Operation> =
+        (1..=2).map(|k| other.commit(&name("alice-example"), &key(k))).collect();
+    let peer = bench.peer(1, &other);
+    for commit in &commits {
+        bench.offer(peer, commit.clone());
+    }
+    bench.check_all();
+    bench.asked.clear();
+    let block = other.mine(&commits);
+    let id = block.header.id(NETWORK);
+    // As if the second had the short id of the first.
+    let mut announced = compact(&block);
+    announced.short_ids[1] = ShortId::of(NETWORK, &id, &commits[0].id(NETWORK));
+    let gossip = bench.announce(peer, announced);
+    bench.check_all();
+    let mut whole = false;
+    while let Some((request, what)) = bench.request(peer) {
+        match what {
+            Request::Blocks { .. } => {
+                whole = true;
+                bench.answer(peer, request, Response::Blocks(vec![bytes(&block)]));
+            }
+            Request::BlockOperations { indexes, .. } => {
+                let operations =
+                    indexes.iter().map(|at| commits[usize::from(*at)].clone()).collect();
+                bench.answer(peer, request, Response::Operations(operations));
+            }
+            _ => {}
+        }
+        bench.check_all();
+    }
+    assert!(whole);
+    assert_eq!(bench.verdict(gossip), Some(Verdict::Accept));
+}
+
+/// A block without work is rejected, and costs its announcer everything; one whose header does not fit costs no work.
+#[test]
+fn a_block_without_work_bans() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let block = other.mine(&[]);
+    let (first, second) = (bench.peer(1, &Miner::new()), bench.peer(2, &Miner::new()));
+    let header = worked(&mut other, block.header.clone(), false);
+    let gossip = bench.announce(first, CompactBlock { header, short_ids: Vec::new() });
+    bench.check_all();
+    assert_eq!(bench.verdict(gossip), Some(Verdict::Reject));
+    assert_eq!(bench.banned, [(first, Offence::BrokenRule)]);
+    let header = Header { height: 9, ..block.header };
+    let gossip = bench.announce(second, CompactBlock { header, short_ids: Vec::new() });
+    assert!(bench.jobs.is_empty() && bench.is_banned(second));
+    assert_eq!(bench.verdict(gossip), Some(Verdict::Reject));
+}
+
+/// A flood of blocks that follow nothing: nothing is kept, and their peer is asked for headers now and then.
+#[test]
+fn orphans_are_not_kept() {
+    let mut bench = Bench::new();
+    let peer = bench.peer(1, &Miner::new());
+    bench.ticks(1);
+    let header = bench.miner.chain.tip_header().clone();
+    let mut requests = 0;
+    for number in 0..1_000u32 {
+        let mut previous = [7; 32];
+        previous[..4].copy_from_slice(&number.to_be_bytes());
+        let header = Header { previous: Hash(previous), height: number + 5, ..header.clone() };
+        let gossip = bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
+        assert_eq!(bench.verdict(gossip), Some(Verdict::Ignore));
+        while let Some((id, request)) = bench.request(peer) {
+            match request {
+                Request::Headers { .. } => {
+                    requests += 1;
+                    bench.answer(peer, id, Response::Headers(Vec::new()));
+                }
+                _ => bench.answer(peer, id, Response::Pending(Vec::new())),
+            }
+        }
+        if number % 100 == 99 {
+            bench.tick();
+        }
+    }
+    assert!(bench.jobs.is_empty());
+    assert!((1..=7).contains(&requests), "{requests} in ten seconds");
+    let kept = bench.sync.kept();
+    assert_eq!((kept.arrivals, kept.candidates), (0, 0));
+}
+
+/// Real blocks beside our tip, made for the work that they make: so many are checked, then no more.
+#[test]
+fn a_flood_of_blocks_is_bounded() {
+    let mut bench = Bench::new();
+    let peer = bench.peer(1, &Miner::new());
+    let mut jobs = 0;
+    let template = bench.miner.chain.assemble(std::iter::empty(), NOW).unwrap();
+    for nonce in 0..400 {
+        let header = Header { nonce, ..template.header.clone() };
+        bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
+        jobs += bench.jobs.len();
+        assert!(bench.sync.kept().arrivals <= limits::ARRIVALS);
+        // As if all had work and were never completed.
+        bench.jobs.clear();
+        if bench.is_banned(peer) {
+            break;
+        }
+    }
+    assert!(jobs <= limits::ANNOUNCED_BURST as usize, "{jobs}");
+    assert_eq!(bench.banned, [(peer, Offence::Flood)]);
+}
+
+/// A block two hours ahead waits, and is taken when it is time. It is not worked on before.
+#[test]
+fn early_blocks_wait() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let mut block = other.chain.assemble(std::iter::empty(), NOW + 7_200).unwrap();
+    block.header = worked(&mut other, block.header, true);
+    let peer = bench.peer(1, &Miner::new());
+    let gossip = bench.announce(peer, compact(&block));
+    assert_eq!(bench.verdict(gossip), Some(Verdict::Ignore));
+    for nonce in 0..1_000 {
+        let header = Header { nonce, ..block.header.clone() };
+        bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
+    }
+    assert!(bench.jobs.is_empty());
+    assert_eq!(bench.sync.kept().arrivals, limits::EARLY);
+    assert_eq!(bench.score(peer), Some(0));
+    bench.skew = 7_000;
+    bench.tick();
+    bench.check_all();
+    assert_eq!(bench.miner.chain.tip_id(), block.header.id(NETWORK));
+}
+
+/// A flood of operations: so many are checked, the rest is ignored, then the peer is banned.
+#[test]
+fn a_flood_of_operations_is_bounded() {
+    let mut bench = Bench::new();
+    let peer = bench.peer(1, &Miner::new());
+    let anchor = bench.miner.chain.tip_id();
+    for number in 0..2_000 {
+        bench.offer(peer, bad_operation(anchor, number));
+        if bench.is_banned(peer) {
+            break;
+        }
+        assert!(bench.sync.kept().operations <= limits::OPERATIONS);
+        assert!(bench.jobs.len() <= limits::OPERATIONS);
+        if bench.jobs.len() == limits::OPERATIONS {
+            // As if they were slowly done, and all sound and refused.
+            for (job, what) in std::mem::take(&mut bench.jobs) {
+                if let Job::Operation(operation) = what {
+                    bench.event(Event::Checked {
+                        job,
+                        outcome: namechain_core::sync::Checked::Operation(operation),
+                    });
+                }
+            }
+        }
+    }
+    assert_eq!(bench.banned, [(peer, Offence::Flood)]);
+}
+
+/// An operation whose stamp is a lie is checked once, whoever tells it, and bans all who do. One that is anchored elsewhere is
+/// not even looked at.
+#[test]
+fn bad_operations_ban() {
+    let mut bench = Bench::new();
+    let anchor = bench.miner.chain.tip_id();
+    let peers: Vec<_> = (1..=4).map(|number| bench.peer(number, &Miner::new())).collect();
+    let first = bench.offer(peers[0], bad_operation(anchor, 1));
+    let second = bench.offer(peers[1], bad_operation(anchor, 1));
+    assert_eq!(bench.jobs.len(), 1);
+    bench.check_all();
+    assert_eq!(
+        (bench.verdict(first), bench.verdict(second)),
+        (Some(Verdict::Reject), Some(Verdict::Reject))
+    );
+    let third = bench.offer(peers[2], bad_operation(anchor, 1));
+    assert!(bench.jobs.is_empty());
+    assert_eq!(bench.verdict(third), Some(Verdict::Reject));
+    assert!(peers[..3].iter().all(|peer| bench.is_banned(*peer)));
+    let elsewhere = bench.offer(peers[3], bad_operation(Hash([1; 32]), 1));
+    assert!(bench.jobs.is_empty());
+    assert_eq!((bench.verdict(elsewhere), bench.score(peers[3])), (Some(Verdict::Ignore), Some(0)));
+}
+
+/// What waits elsewhere is found out by asking, and told to others if it is little.
+#[test]
+fn what_waits_at_a_peer_is_fetched() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let commits: Vec<Operation> =
+        (1..=3).map(|k| other.commit(&name("alice-example"), &key(k))).collect();
+    let peer = bench.peer(1, &Miner::new());
+    bench.tick();
+    let (id, request) = bench.request(peer).unwrap();
+    assert_eq!(request, Request::Pending);
+    bench.answer(
+        peer,
+        id,
+        Response::Pending(commits.iter().map(|commit| commit.id(NETWORK)).collect()),
+    );
+    let (id, request) = bench.request(peer).unwrap();
+    assert!(matches!(request, Request::Operations { ids } if ids.len() == 3));
+    bench.answer(peer, id, Response::Operations(commits.clone()));
+    bench.check_all();
+    assert_eq!((bench.mempool.len(), bench.offered.len()), (3, 3));
+    // What it did not say it had.
+    bench.now += limits::PENDING_EVERY;
+    bench.tick();
+    let (id, _) = bench.request(peer).unwrap();
+    bench.answer(peer, id, Response::Pending(vec![Hash([1; 32])]));
+    let (id, _) = bench.request(peer).unwrap();
+    bench.answer(peer, id, Response::Operations(commits));
+    assert_eq!(bench.score(peer), Some(-50));
+}
+
+/// Our own user's operation and our own block are told to everybody.
+#[test]
+fn our_own_is_told() {
+    let mut bench = Bench::new();
+    let commit = bench.miner.commit(&name("alice-example"), &key(1));
+    let id = bench.mempool.insert(&bench.miner.chain, commit.clone()).unwrap();
+    bench.event(Event::Submitted { id, outcome: namechain_core::sync::Submitted::Taken });
+    assert_eq!(bench.offered, std::slice::from_ref(&commit));
+    let block = bench.miner.mine(&[commit]);
+    bench.event(Event::Mined { block: block.clone() });
+    assert_eq!(bench.announced, [compact(&block)]);
+}

@@ -1,0 +1,229 @@
+//! Headers: lies, floods, chains without work and of little work.
+
+use namechain_core::{
+    sync::{
+        Offence, limits,
+        message::{Hello, MAX_HEADERS, MAX_LOCATOR, Request, Response},
+    },
+    types::{Hash, Header},
+};
+
+use crate::{
+    bench::{Bench, headers, hello, worked},
+    common::{Miner, NETWORK, NOW},
+};
+
+fn chain_of(blocks: u32) -> Miner {
+    let mut chain = Miner::new();
+    (0..blocks).for_each(|_| _ = chain.mine(&[]));
+    chain
+}
+
+/// A chain that is another one from its first block on.
+fn other_chain_of(blocks: u32, salt: u8) -> Miner {
+    let mut chain = Miner::new();
+    if blocks > 0 {
+        let commit = chain.commit(&crate::common::name("alice-example"), &crate::common::key(salt));
+        chain.mine(&[commit]);
+    }
+    (1..blocks).for_each(|_| _ = chain.mine(&[]));
+    chain
+}
+
+/// A claim that is not shown costs, and is soon the last one.
+#[test]
+fn who_claims_more_than_it_shows_is_banned() {
+    let mut bench = Bench::new();
+    let mut chain = chain_of(3);
+    let claim = Hello { work: u128::MAX, height: u32::MAX, tip: Hash([8; 32]), ..hello(&chain) };
+    let liar = bench.greeted(1, claim.clone());
+    bench.serve(liar, &chain);
+    assert_eq!(bench.miner.chain.tip_header().height, 3, "what it has is taken all the same");
+    assert_eq!(bench.score(liar), Some(-50));
+    bench.ticks(20);
+    bench.event(namechain_core::sync::Event::Greeted { peer: liar, hello: claim });
+    bench.serve(liar, &chain);
+    assert_eq!(bench.banned, [(liar, Offence::Lied)]);
+    assert_eq!(bench.sync.kept().candidates, 0);
+    chain.mine(&[]);
+}
+
+/// A claim about a block that we have is looked up, not asked about.
+#[test]
+fn a_claim_of_more_work_for_a_known_tip_is_a_lie() {
+    let mut bench = Bench::new();
+    let claim = Hello { work: 1_000, ..hello(&bench.miner) };
+    let liar = bench.greeted(1, claim);
+    assert_eq!(bench.request(liar), None);
+    assert_eq!(bench.score(liar), Some(-50));
+}
+
+/// Headers without work: nothing of them is kept, and their peer is banned. What others have shown stays.
+#[test]
+fn headers_without_work_ban() {
+    let mut bench = Bench::new();
+    let mut chain = chain_of(5);
+    let honest = bench.peer(1, &chain);
+    let evil =
+        bench.greeted(2, Hello { work: 100, height: 8, tip: Hash([8; 32]), ..hello(&chain) });
+    let (id, _) = bench.request(honest).unwrap();
+    bench.answer(honest, id, Response::Headers(headers(&chain, 0)));
+    let mut shown = headers(&chain, 0);
+    let end = chain.chain.ancestry(&chain.chain.tip_id()).unwrap().unwrap();
+    let last = shown.last().unwrap().clone();
+    let bad = Header {
+        height: 6,
+        previous: end.id(),
+        history_root: end.history_root(),
+        time: last.time + 1,
+        ..last
+    };
+    shown.push(worked(&mut chain, bad, false));
+    let (id, _) = bench.request(evil).unwrap();
+    bench.answer(evil, id, Response::Headers(shown));
+    bench.check_all();
+    assert_eq!(bench.banned, [(evil, Offence::BrokenRule)]);
+    bench.serve(honest, &chain);
+    assert_eq!(bench.miner.chain.tip_header().height, 5);
+}
+
+/// Headers that do not fit together, or not on what was asked for, are seen before any work is looked at.
+#[test]
+fn headers_that_do_not_fit_cost_no_work() {
+    let chain = chain_of(4);
+    let good = headers(&chain, 0);
+    let mut gap = good.clone();
+    gap.remove(1);
+    let mut wrong_time = good.clone();
+    wrong_time[0].time = 0;
+    let cases = [gap, good[1..].to_vec(), wrong_time];
+    for (number, case) in (1..).zip(cases) {
+        let mut bench = Bench::new();
+        let peer = bench.peer(number, &chain);
+        let (id, _) = bench.request(peer).unwrap();
+        bench.answer(peer, id, Response::Headers(case));
+        assert!(bench.jobs.is_empty(), "case {number}");
+        assert!(bench.score(peer).is_none_or(|score| score < 0), "case {number}");
+        assert_eq!(bench.sync.kept().candidates, 0, "case {number}");
+    }
+}
+
+/// Of a chain of less work than ours nothing is kept and no block is fetched.
+#[test]
+fn a_poorer_chain_is_not_followed() {
+    let mut bench = Bench::new();
+    (0..6).for_each(|_| _ = bench.miner.mine(&[]));
+    let poorer = other_chain_of(4, 1);
+    let peer = bench.greeted(1, Hello { work: 50, tip: Hash([8; 32]), ..hello(&poorer) });
+    while let Some((id, request)) = bench.request(peer) {
+        match request {
+            Request::Headers { locator } => {
+                assert!(locator.len() <= MAX_LOCATOR);
+                bench.answer(peer, id, Response::Headers(headers(&poorer, 0)));
+            }
+            Request::Pending => bench.answer(peer, id, Response::Pending(Vec::new())),
+            other => panic!("{other:?}"),
+        }
+        bench.check_all();
+    }
+    assert_eq!(bench.sync.kept().candidates, 0);
+    assert_eq!(bench.score(peer), Some(-50), "it had claimed more");
+}
+
+/// Each of many peers shows a chain of its own: no more than a few are remembered, the best of them at last.
+#[test]
+fn many_chains_are_too_many() {
+    let mut bench = Bench::new();
+    let chains: Vec<Miner> =
+        (0..20).map(|salt| other_chain_of(2 + u32::from(salt), salt)).collect();
+    let mut peers = Vec::new();
+    for (number, chain) in (1..).zip(&chains) {
+        peers.push(bench.peer(number, chain));
+    }
+    for _ in 0..200 {
+        for (peer, chain) in peers.iter().zip(&chains) {
+            // Headers only: nobody gives blocks.
+            if let Some((id, request)) = bench.request(*peer) {
+                let answer = match request {
+                    Request::Headers { .. } => Response::Headers(headers(chain, 0)),
+                    Request::Blocks { .. } => Response::Busy,
+                    _ => continue,
+                };
+                bench.answer(*peer, id, answer);
+            }
+            let kept = bench.sync.kept();
+            assert!(kept.candidates <= limits::CANDIDATES, "{kept:?}");
+        }
+        bench.check_all();
+        bench.tick();
+    }
+    assert_eq!(bench.sync.kept().candidates, limits::CANDIDATES);
+    // The last one is the best, and somebody gives it at last.
+    bench.serve(peers[19], &chains[19]);
+    for _ in 0..100 {
+        bench.tick();
+        bench.serve(peers[19], &chains[19]);
+    }
+    assert_eq!(bench.miner.chain.tip_id(), chains[19].chain.tip_id());
+}
+
+/// A header too far ahead of the clock ends what is taken; nobody is to blame, and the rest comes when it is time.
+#[test]
+fn headers_of_the_future_wait() {
+    let mut bench = Bench::new();
+    let mut chain = chain_of(2);
+    let mut block = chain.chain.assemble(std::iter::empty(), NOW + 2_000).unwrap();
+    block.header = worked(&mut chain, block.header, true);
+    chain.chain.accept(&block, NOW + 2_000, true).unwrap();
+    let peer = bench.peer(1, &chain);
+    bench.serve(peer, &chain);
+    assert_eq!(bench.miner.chain.tip_header().height, 2);
+    assert_eq!(bench.score(peer), Some(0));
+    bench.skew = 2_000;
+    bench.event(namechain_core::sync::Event::Greeted { peer, hello: hello(&chain) });
+    bench.ticks(4);
+    bench.serve(peer, &chain);
+    assert_eq!(bench.miner.chain.tip_id(), block.header.id(NETWORK));
+}
+
+/// However often somebody shows a chain, nobody is asked for it in circles.
+#[test]
+fn headers_in_circles_end() {
+    let mut bench = Bench::new();
+    let chain = chain_of(1);
+    let claim = Hello { work: 1_000_000, tip: Hash([8; 32]), ..hello(&chain) };
+    let peer = bench.greeted(1, claim);
+    let mut requests = 0;
+    for _ in 0..100 {
+        while let Some((id, request)) = bench.request(peer) {
+            if let Request::Headers { .. } = request {
+                requests += 1;
+                bench.answer(peer, id, Response::Headers(headers(&chain, 0)));
+                bench.check_all();
+            }
+        }
+        bench.tick();
+    }
+    assert!(requests <= 2, "{requests}");
+}
+
+/// A chain whose headers fill an answer to the last place ends with an answer without any.
+#[test]
+fn a_chain_as_long_as_an_answer_is_followed_to_its_end() {
+    let mut chain = chain_of(MAX_HEADERS as u32 - 1);
+    for _ in 0..3 {
+        let mut bench = Bench::new();
+        let peer = bench.peer(1, &chain);
+        for _ in 0..4 {
+            bench.serve(peer, &chain);
+            bench.tick();
+        }
+        assert_eq!(
+            bench.miner.chain.tip_id(),
+            chain.chain.tip_id(),
+            "{}",
+            bench.miner.chain.tip_header().height
+        );
+        chain.mine(&[]);
+    }
+}

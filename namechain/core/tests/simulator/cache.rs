@@ -1,0 +1,125 @@
+//! What is dear is done once: the works of headers and stamps, for all nodes of a world and, where it can be, for all worlds.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use namechain_core::{
+    chain::{CheckedBlock, WorkedHeader},
+    codec::Decode,
+    consensus::{
+        RuleViolation,
+        block::{check_block_alone, check_operation_alone},
+        work::Worker,
+    },
+    sync::{Checked, Job},
+    types::{Block, Hash, Header, Operation},
+};
+
+use crate::common::NETWORK;
+
+type Stamps = Mutex<Option<HashMap<Hash, Operation>>>;
+
+/// Operations that were stamped, by what they were before: the same users do the same things in every world.
+static STAMPED: Stamps = Mutex::new(None);
+
+/// Outcomes of checks, by what was checked.
+pub struct Cache {
+    worker: Worker,
+    headers: HashMap<Hash, Result<WorkedHeader, RuleViolation>>,
+    operations: HashMap<Hash, Result<(), RuleViolation>>,
+}
+
+impl Cache {
+    pub fn new() -> Self {
+        Cache { worker: Worker::new(NETWORK), headers: HashMap::new(), operations: HashMap::new() }
+    }
+
+    /// Works a stamp on the genesis block, once in all worlds.
+    pub fn stamped(&mut self, mut operation: Operation) -> Operation {
+        let key = operation.id(NETWORK);
+        let there = |stamps: &Option<HashMap<Hash, Operation>>| stamps.as_ref()?.get(&key).cloned();
+        if let Some(done) = there(&STAMPED.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return done;
+        }
+        let subject = operation.stamp_subject(NETWORK);
+        let stamp = *operation.stamp();
+        *operation.stamp_mut() = self.worker.search_stamp(&subject, stamp, u64::MAX).unwrap();
+        let mut stamps = STAMPED.lock().unwrap_or_else(PoisonError::into_inner);
+        stamps.get_or_insert_default().insert(key, operation.clone());
+        operation
+    }
+
+    /// Finds a nonce.
+    pub fn mine(&mut self, mut header: Header) -> Header {
+        while !self.worker.header_is_worked(&header) {
+            header.nonce += 1;
+        }
+        // What was mined needs no second look.
+        let known = WorkedHeader::check(NETWORK, header.clone(), &mut self.worker);
+        self.headers.insert(header.id(NETWORK), known);
+        header
+    }
+
+    /// A nonce that is not one.
+    pub fn mine_badly(&mut self, mut header: Header) -> Header {
+        while self.worker.header_is_worked(&header) {
+            header.nonce += 1;
+        }
+        header
+    }
+
+    pub fn header(&mut self, header: Header) -> Result<WorkedHeader, RuleViolation> {
+        let id = header.id(NETWORK);
+        let worker = &mut self.worker;
+        self.headers
+            .entry(id)
+            .or_insert_with(|| WorkedHeader::check(NETWORK, header, worker))
+            .clone()
+    }
+
+    fn operation(&mut self, operation: &Operation) -> Result<(), RuleViolation> {
+        let id = operation.id(NETWORK);
+        let worker = &mut self.worker;
+        self.operations
+            .entry(id)
+            .or_insert_with(|| check_operation_alone(NETWORK, operation, worker))
+            .clone()
+    }
+
+    /// As [`Job::run`]: the block's parts come from here, and are as they would be there.
+    pub fn block(&mut self, block: Block) -> Result<CheckedBlock, RuleViolation> {
+        check_block_alone(NETWORK, &block)?;
+        let header = self.header(block.header.clone())?;
+        for operation in &block.operations {
+            self.operation(operation)?;
+        }
+        // All of it was checked here: none of it again.
+        let known = vec![true; block.operations.len()];
+        CheckedBlock::check_rest(NETWORK, header.worked(), block, &known, &mut self.worker)
+    }
+
+    pub fn run(&mut self, job: Job) -> Checked {
+        match job {
+            Job::Headers(headers) => headers
+                .into_iter()
+                .map(|header| self.header(header))
+                .collect::<Result<_, _>>()
+                .map_or_else(Checked::Bad, Checked::Headers),
+            Job::Block { header, bytes } => match Block::from_bytes(&bytes) {
+                Ok(block) if block.header.id(NETWORK) == header.id() => self.outcome(block),
+                _ => Checked::Unreadable,
+            },
+            Job::Assembled { block, .. } => self.outcome(block),
+            Job::Operation(operation) => match self.operation(&operation) {
+                Ok(()) => Checked::Operation(operation),
+                Err(violation) => Checked::Bad(violation),
+            },
+        }
+    }
+
+    fn outcome(&mut self, block: Block) -> Checked {
+        self.block(block).map_or_else(Checked::Bad, |block| Checked::Block(Box::new(block)))
+    }
+}

@@ -1,0 +1,151 @@
+//! Named cases: chains too long for every seed, and what a seed has found.
+
+use std::sync::Arc;
+
+use namechain_core::sync::Why;
+
+use crate::{
+    common::NOW,
+    disk::Disk,
+    evil::Wrong,
+    node::{Clock, Node},
+    world::{Member, World},
+};
+
+/// A world in which nobody dials by itself.
+fn still(honest: usize, evil: &[Wrong]) -> World {
+    let mut world = World::new(1, honest, evil, std::env::var("SIMULATOR_SEED").is_ok());
+    world.dials = 0;
+    world
+}
+
+fn node(world: &mut World, at: usize) -> &mut Node {
+    match &mut world.members[at] {
+        Member::Honest(node) => node,
+        Member::Evil(_) => panic!("{at} is not honest"),
+    }
+}
+
+/// Lets a node mine so many blocks before it meets anybody, an hour ago. Blocks of another `salt` are other blocks.
+fn mine(world: &mut World, at: usize, count: u32, salt: u64) {
+    let clock = Clock { now: 0, unix: NOW - 3_600 + salt };
+    for _ in 0..count {
+        let (members, cache) = (&mut world.members, &mut world.cache);
+        let Member::Honest(node) = &mut members[at] else { panic!("{at} is not honest") };
+        node.mine(cache, clock);
+    }
+}
+
+/// Gives a node the disk of another.
+fn copy(world: &mut World, from: usize, to: usize) {
+    let disk: Arc<Disk> = Arc::new(node(world, from).storage.after_crash(0));
+    *node(world, to) = Node::new(disk);
+}
+
+fn height(world: &mut World, at: usize) -> u32 {
+    node(world, at).tip().height
+}
+
+/// ```text
+///    /- 1 - ... - 720          720 blocks are undone
+/// 0 +
+///    \- 1' - ... - 721'
+/// ```
+#[test]
+fn a_reorganisation_of_720_blocks() {
+    let mut world = still(2, &[]);
+    mine(&mut world, 0, 720, 0);
+    mine(&mut world, 1, 721, 100);
+    world.dial(0, 1);
+    world.run(30_000);
+    assert_eq!(node(&mut world, 0).chain.tip_id(), node(&mut world, 1).chain.tip_id());
+    assert_eq!(node(&mut world, 0).deepest, 720);
+    assert_eq!(node(&mut world, 1).deepest, 0);
+}
+
+/// ```text
+///    /- 1 - ... - 721          721 blocks are not
+/// 0 +
+///    \- 1' - ... - 722'
+/// ```
+/// Nobody follows, nobody is to blame, no block is fetched; both say so. When the shorter one is the longer one the other says so.
+#[test]
+fn a_reorganisation_of_721_blocks_is_held_back() {
+    let mut world = still(2, &[]);
+    mine(&mut world, 0, 721, 0);
+    mine(&mut world, 1, 722, 100);
+    world.dial(0, 1);
+    world.run(60_000);
+    assert_eq!((height(&mut world, 0), height(&mut world, 1)), (721, 722));
+    let other = node(&mut world, 1).chain.tip_id();
+    let settled = node(&mut world, 0);
+    assert_eq!(settled.chain.held_back(), Some(other));
+    assert_eq!(settled.sync.standing(&settled.chain).why, Why::HeldBack);
+    assert_eq!(
+        settled.sync.standing(&settled.chain).second_best.map(|(tip, height, _)| (tip, height)),
+        Some((other, 722))
+    );
+    assert_eq!(settled.sync.kept().window, 0);
+    assert!(!settled.chain.has_block(&other).unwrap());
+    assert!(node(&mut world, 1).chain.held_back().is_none());
+    // Two blocks later it is the other way round.
+    world.mine(0);
+    world.mine(0);
+    world.run(60_000);
+    assert_eq!(node(&mut world, 0).chain.held_back(), None);
+    let settled = node(&mut world, 0);
+    assert_eq!(settled.sync.standing(&settled.chain).why, Why::AtTip);
+    let ours = settled.chain.tip_id();
+    assert_eq!(node(&mut world, 1).chain.held_back(), Some(ours));
+}
+
+/// ```text
+///          /- 2,101 - ... - 2,900           three have this, and one is silent
+/// 0 - 2,100
+///          \- 2,101' - ... - 2,901'         one has this
+/// ```
+/// A fresh node hears everybody out before it fetches blocks: what it follows first is the chain of most work, from whoever
+/// has the blocks.
+#[test]
+fn a_fresh_node_follows_no_poorer_chain_first() {
+    let mut world = still(5, &[Wrong::Silent, Wrong::Lies]);
+    mine(&mut world, 1, 2_100, 0);
+    copy(&mut world, 1, 4);
+    mine(&mut world, 1, 800, 0);
+    copy(&mut world, 1, 2);
+    copy(&mut world, 1, 3);
+    mine(&mut world, 4, 801, 100);
+    for other in 1..7 {
+        world.dial(0, other);
+    }
+    world.run(90_000);
+    let best = node(&mut world, 4).chain.tip_id();
+    let fresh = node(&mut world, 0);
+    assert_eq!((fresh.chain.tip_id(), fresh.deepest), (best, 0));
+    assert!(fresh.sync.standing(&fresh.chain).synced);
+    assert_eq!((fresh.sync.kept().candidates, fresh.sync.kept().window), (0, 0));
+    // Most of it is on the other chain as well: its blocks came from all who have them.
+    let givers = (1..5).filter(|at| world.served[*at].blocks > 0).count();
+    assert_eq!(givers, 4, "{:?}", world.served);
+    assert!(
+        world.served[1].headers + world.served[2].headers + world.served[3].headers < 12,
+        "{:?}",
+        world.served
+    );
+}
+
+/// A node that was away for 1,200 blocks catches up from peers of which one withholds blocks, without a word, and one is slow to
+/// break: it is not held up.
+#[test]
+fn whoever_was_away_catches_up() {
+    let mut world = still(3, &[Wrong::WithholdsSilently, Wrong::OtherBody]);
+    mine(&mut world, 1, 1_200, 0);
+    copy(&mut world, 1, 2);
+    for other in 1..5 {
+        world.dial(0, other);
+    }
+    world.run(20_000);
+    // The dishonest ones' own few blocks, if they have told them, are sound.
+    let height = height(&mut world, 0);
+    assert!(height >= 1_200, "{height}");
+}

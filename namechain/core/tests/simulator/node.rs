@@ -1,0 +1,230 @@
+//! An honest node: the machine with its chain, mempool and disk, and the little that joins them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use namechain_core::{
+    chain::{Accepted, Chain, ChainError, Change, CheckedBlock, Storage, TipChange},
+    codec::{Decode, Encode},
+    mempool::Mempool,
+    sync::{
+        Action, Connected, Event, Job, JobId, Submitted, Sync, SyncConfig,
+        message::{Hello, Request, Response},
+        serve::{self, Identity},
+    },
+    types::{Block, Hash, Header, Name, Named, Operation, SecretKey, Stamp, commitment},
+};
+
+use crate::{
+    cache::Cache,
+    common::{NETWORK, Random, records},
+    disk::Disk,
+};
+
+/// What every operation pays: more than any costs while the multiplier stays low.
+const WORK: u64 = 80;
+
+pub struct Node {
+    pub storage: Arc<Disk>,
+    pub chain: Chain,
+    pub mempool: Mempool,
+    pub sync: Sync,
+    identity: Identity,
+    /// How often a job said that a block is bad, by the block.
+    pub bad_blocks: BTreeMap<Hash, u32>,
+    /// The jobs that are being done.
+    pub jobs: usize,
+    /// The deepest reorganisation.
+    pub deepest: usize,
+}
+
+/// Where a node is in time.
+#[derive(Clone, Copy)]
+pub struct Clock {
+    pub now: u64,
+    pub unix: u64,
+}
+
+impl Node {
+    pub fn new(storage: Arc<Disk>) -> Self {
+        let chain = Chain::open(NETWORK, storage.clone()).unwrap();
+        let mut mempool = Mempool::new(NETWORK);
+        let operations: Vec<Operation> = storage
+            .pending()
+            .unwrap()
+            .iter()
+            .map(|bytes| Operation::from_bytes(bytes).unwrap())
+            .collect();
+        if !operations.is_empty() {
+            let header = chain.tip_header().clone();
+            let undone = vec![Block { header, operations }];
+            mempool.follow(&chain, &TipChange { undone, connected: Vec::new() }).unwrap();
+        }
+        let config = SyncConfig {
+            network: NETWORK,
+            agent: "simulator".into(),
+            alone_is_synced: false,
+            ever_synced: false,
+        };
+        let identity = Identity::new(NETWORK, "simulator");
+        let (bad_blocks, sync) = (BTreeMap::new(), Sync::new(config));
+        Node { storage, chain, mempool, sync, identity, bad_blocks, jobs: 0, deepest: 0 }
+    }
+
+    /// As after a crash that lost `lost` of the last steps that were not durable.
+    pub fn restarted(&self, lost: usize) -> Self {
+        Node::new(Arc::new(self.storage.after_crash(lost)))
+    }
+
+    /// Takes an event, does at once what a node does at once, and gives the rest.
+    pub fn handle(&mut self, event: Event, clock: Clock) -> Vec<Action> {
+        let mut rest = Vec::new();
+        self.sync_handle(event, clock);
+        while let Some(action) = self.sync.next_action() {
+            match action {
+                Action::Connect { block, durable } => {
+                    let id = block.id();
+                    let outcome = self.connect(&block, clock.unix, durable);
+                    self.sync_handle(Event::Connected { id, outcome }, clock);
+                }
+                Action::Submit(operation) => {
+                    let event = self.submit(*operation);
+                    self.sync_handle(event, clock);
+                }
+                Action::HoldBack { tip, work, .. } => self.chain.hold_back(tip, work),
+                other => rest.push(other),
+            }
+        }
+        rest
+    }
+
+    fn sync_handle(&mut self, event: Event, clock: Clock) {
+        self.sync.handle(&self.chain, &self.mempool, event, clock.now, clock.unix).unwrap();
+    }
+
+    fn connect(&mut self, block: &CheckedBlock, unix: u64, durable: bool) -> Connected {
+        match self.chain.accept_checked(block, unix, durable) {
+            Ok(Accepted::Known | Accepted::Side) => Connected::Taken,
+            Ok(Accepted::Tip(change)) => {
+                self.follow(&change);
+                Connected::Taken
+            }
+            Err(ChainError::Rule { violation, .. }) => Connected::Bad(violation),
+            Err(ChainError::Storage(error)) => panic!("{error}"),
+            Err(_) => Connected::NotNow,
+        }
+    }
+
+    fn follow(&mut self, change: &TipChange) {
+        self.deepest = self.deepest.max(change.undone.len());
+        let dropped = self.mempool.follow(&self.chain, change).unwrap();
+        let recorded = change.connected.iter().flat_map(|block| &block.operations);
+        let gone = recorded.map(|operation| operation.id(NETWORK)).chain(dropped);
+        let mut rows: Vec<Change> = gone.map(|id| Change::Pending(id, None)).collect();
+        // What was undone waits again, and survives a crash again.
+        for operation in change.undone.iter().flat_map(|block| &block.operations) {
+            let id = operation.id(NETWORK);
+            if self.mempool.has(&id) {
+                rows.push(Change::Pending(id, Some(operation.to_bytes())));
+            }
+        }
+        self.storage.commit(rows, false).unwrap();
+    }
+
+    fn submit(&mut self, operation: Operation) -> Event {
+        let (id, bytes) = (operation.id(NETWORK), operation.to_bytes());
+        let outcome = match self.mempool.insert(&self.chain, operation) {
+            Ok(_) => {
+                self.storage.commit(vec![Change::Pending(id, Some(bytes))], false).unwrap();
+                Submitted::Taken
+            }
+            Err(_) => Submitted::NotNow,
+        };
+        Event::Submitted { id, outcome }
+    }
+
+    pub fn run(&mut self, cache: &mut Cache, id: JobId, job: Job) -> Event {
+        let block = match &job {
+            Job::Block { header, .. } | Job::Assembled { header, .. } => Some(header.id()),
+            _ => None,
+        };
+        let outcome = cache.run(job);
+        if let (Some(block), namechain_core::sync::Checked::Bad(violation)) = (block, &outcome)
+            && violation.id() != "ops-root"
+        {
+            *self.bad_blocks.entry(block).or_default() += 1;
+        }
+        Event::Checked { job: id, outcome }
+    }
+
+    pub fn serve(&self, request: &Request, unix: u64) -> Response {
+        serve::answer(&*self.storage, &self.identity, &self.mempool.waiting(), request, unix)
+            .unwrap()
+    }
+
+    pub fn hello(&self, unix: u64) -> Hello {
+        serve::hello(&*self.storage, &self.identity, unix).unwrap()
+    }
+
+    /// Mines a block on the tip.
+    pub fn mine(&mut self, cache: &mut Cache, clock: Clock) -> Vec<Action> {
+        let mut block =
+            self.chain.assemble(self.mempool.by_rate().into_iter(), clock.unix).unwrap();
+        block.header = cache.mine(block.header);
+        let checked = cache.block(block.clone()).unwrap();
+        let Ok(Accepted::Tip(change)) = self.chain.accept_checked(&checked, clock.unix, true)
+        else {
+            panic!("a mined block is a new tip");
+        };
+        self.follow(&change);
+        self.handle(Event::Mined { block }, clock)
+    }
+
+    /// Somebody does something with a name here, if there is something to do.
+    pub fn act(
+        &mut self,
+        cache: &mut Cache,
+        random: &mut Random,
+        anchor: Hash,
+        clock: Clock,
+    ) -> Vec<Action> {
+        let name = Name::parse(&format!("name-number-{}", random.below(12))).unwrap();
+        let key = SecretKey::from_seed(&[1 + random.below(3) as u8; 32]);
+        let operation = self.next_operation(&name, &key, anchor);
+        let operation = cache.stamped(operation);
+        let event = self.submit(operation);
+        let taken = matches!(event, Event::Submitted { outcome: Submitted::Taken, .. });
+        if taken { self.handle(event, clock) } else { Vec::new() }
+    }
+
+    /// Commit, then register, then update: whatever comes next for this key.
+    fn next_operation(&self, name: &Name, key: &SecretKey, anchor: Hash) -> Operation {
+        let stamp = Stamp { anchor, work: WORK, nonce: 0 };
+        let salt = key.salt(NETWORK, name);
+        let commitment = commitment(NETWORK, name, &key.public(), &salt);
+        let snapshot = self.chain.snapshot_at(self.chain.tip_header().height).unwrap();
+        let sign = |sequence, action| {
+            Operation::Named(Named::sign(NETWORK, name.clone(), sequence, action, key, stamp))
+        };
+        use namechain_core::types::Action::{Register, Update};
+        match snapshot.entry(name).unwrap() {
+            Some(entry) if entry.owner == key.public() => {
+                let sequence = entry.sequence + 1;
+                sign(sequence, Update { records: records(sequence as u8) })
+            }
+            _ if snapshot.commitment(&commitment).unwrap().is_some() => {
+                sign(0, Register { recovery: None, salt, records: records(0) })
+            }
+            _ => Operation::Commit { commitment, stamp },
+        }
+    }
+
+    /// A block of the best chain by height.
+    pub fn block_at(&self, height: u32) -> Block {
+        let id = self.storage.active(height).unwrap().unwrap();
+        self.chain.read_block(&id).unwrap()
+    }
+
+    pub fn tip(&self) -> &Header {
+        self.chain.tip_header()
+    }
+}

@@ -1,0 +1,252 @@
+//! Names, their proofs, and commitments.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{App, Backend, refuse::Refused};
+use namechain_core::{
+    chain::{NameStatus, ReadError, Snapshot},
+    codec::Encode,
+    consensus::state::next_sequence,
+    rpc::{
+        self, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, ProofInfo, Standing,
+    },
+    types::{Hash, Name, Operation},
+};
+
+/// How often a question is asked again because the chain moved on in between.
+const TRIES: usize = 3;
+
+/// Which state to look at.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct At {
+    /// The height of the state to look at: one of the last 720.
+    height: Option<u32>,
+}
+
+/// Where a name stands: at the tip, unless another height is asked for.
+#[utoipa::path(get, path = "/v1/names/{name}", params(("name" = String, Path, description = "The name"), At),
+    responses(
+        (status = 200, description = "for any well-formed name, registered or not", body = NameInfo),
+        (status = 400, description = "it can't be a name", body = rpc::Refusal),
+        (status = 404, description = "the state at this height is not kept", body = rpc::Refusal),
+        (status = 503, description = "the state can't be read", body = rpc::Refusal),
+    ))]
+pub(super) async fn name(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    at: Result<Query<At>, QueryRejection>,
+) -> Result<Json<NameInfo>, Refused> {
+    let (name, at) = (parse_name(&name?)?, at?);
+    app.ask(move |backend| {
+        let pending = backend.pending_name(&name);
+        read(
+            backend,
+            at.height,
+            |backend| backend.snapshot(),
+            |snapshot| name_info(snapshot, name.clone(), pending),
+        )
+    })
+    .await?
+    .map(Json)
+}
+
+fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo, ReadError> {
+    let params = snapshot.network.params();
+    let entry = snapshot.entry(&name)?;
+    let reserved = name.reserved();
+    let standing = match entry.clone().map(|entry| snapshot.status(entry)) {
+        _ if reserved.is_some() => Standing::Reserved,
+        None | Some(NameStatus::Unregistered) => Standing::Available,
+        Some(NameStatus::Active(_)) => Standing::Active,
+        Some(NameStatus::Grace(_)) => Standing::Grace,
+        Some(NameStatus::Revoked(_)) => Standing::Revoked,
+    };
+    Ok(NameInfo {
+        standing,
+        reserved,
+        height: snapshot.height(),
+        next_sequence: next_sequence(entry.as_ref()),
+        entry: entry.map(|entry| NameEntryInfo::of(params, &entry)),
+        pending,
+        name,
+    })
+}
+
+/// The proof of what stands under a name: at the depth that names are served from, unless another height is asked for.
+#[utoipa::path(get, path = "/v1/names/{name}/proof", params(("name" = String, Path, description = "The name"), At),
+    responses(
+        (status = 200, description = "a proof of presence or of absence", body = ProofInfo),
+        (status = 400, description = "it can't be a name", body = rpc::Refusal),
+        (status = 404, description = "the state at this height is not kept", body = rpc::Refusal),
+        (status = 503, description = "the state can't be read", body = rpc::Refusal),
+    ))]
+pub(super) async fn proof(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    at: Result<Query<At>, QueryRejection>,
+) -> Result<Json<ProofInfo>, Refused> {
+    let (name, at) = (parse_name(&name?)?, at?);
+    app.ask(move |backend| {
+        read(
+            backend,
+            at.height,
+            |backend| backend.served(),
+            |snapshot| {
+                let key = name.key(snapshot.network);
+                Ok(ProofInfo {
+                    name: name.clone(),
+                    height: snapshot.height(),
+                    block: snapshot.id,
+                    header: hex::encode(snapshot.header.to_bytes()),
+                    proof: hex::encode(snapshot.prove(&key).to_bytes()),
+                    entry: snapshot.bytes_under(&key)?.map(hex::encode),
+                })
+            },
+        )
+    })
+    .await?
+    .map(Json)
+}
+
+/// The most blocks whose operations one page of a history has.
+const HISTORY_PAGE: usize = 100;
+/// From this many bytes of operations on, a page of a history ends with its block.
+const HISTORY_PAGE_BYTES: usize = 512 * 1024;
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct From {
+    /// The height to begin at.
+    #[serde(default)]
+    from: u32,
+}
+
+/// Every operation on a name on the best chain, a page at a time.
+#[utoipa::path(get, path = "/v1/names/{name}/history", params(("name" = String, Path, description = "The name"), From),
+    responses(
+        (status = 200, body = History),
+        (status = 400, description = "it can't be a name", body = rpc::Refusal),
+        (status = 503, description = "the blocks can't be read", body = rpc::Refusal),
+    ))]
+pub(super) async fn history(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    from: Result<Query<From>, QueryRejection>,
+) -> Result<Json<History>, Refused> {
+    let (name, from) = (parse_name(&name?)?, from?.from);
+    app.ask(move |backend| {
+        let network = backend.snapshot().network;
+        let mut heights = backend.touched(&name)?.into_iter().filter(|height| *height >= from);
+        let (mut operations, mut bytes) = (Vec::new(), 0);
+        for height in heights.by_ref().take(HISTORY_PAGE) {
+            let Some((stored, block, _)) = backend.block_at(height)? else { continue };
+            for operation in &block.operations {
+                if let Operation::Named(named) = operation
+                    && named.name == name
+                {
+                    let encoded = operation.to_bytes();
+                    bytes += encoded.len();
+                    operations.push(PastOperation {
+                        height,
+                        time: stored.header.time,
+                        id: operation.id(network),
+                        kind: operation.label().into(),
+                        sequence: named.sequence,
+                        signer: named.signer,
+                        operation: hex::encode(encoded),
+                    });
+                }
+            }
+            if bytes >= HISTORY_PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(Json(History { next: heights.next(), name, operations }))
+    })
+    .await?
+}
+
+/// Where a commitment stands at the tip.
+#[utoipa::path(get, path = "/v1/commitments/{commitment}",
+    params(("commitment" = String, Path, description = "The commitment, in hexadecimal")),
+    responses(
+        (status = 200, description = "for any commitment, recorded or not", body = CommitmentInfo),
+        (status = 400, description = "it can't be a commitment", body = rpc::Refusal),
+        (status = 503, description = "the state can't be read", body = rpc::Refusal),
+    ))]
+pub(super) async fn commitment(
+    State(app): State<App>,
+    commitment: Result<Path<String>, PathRejection>,
+) -> Result<Json<CommitmentInfo>, Refused> {
+    let commitment: Hash = commitment?
+        .parse()
+        .map_err(|error| Refused::bad_request(format!("this is not a commitment: {error}"), ""))?;
+    app.ask(move |backend| {
+        let pending = backend.pending_commitment(&commitment);
+        read(
+            backend,
+            None,
+            |backend| backend.snapshot(),
+            |snapshot| {
+                let params = snapshot.network.params();
+                let entry = snapshot.commitment(&commitment)?;
+                let recorded = entry.as_ref().map(|entry| entry.height);
+                Ok(CommitmentInfo {
+                    commitment,
+                    height: snapshot.height(),
+                    recorded,
+                    opens: recorded.map(|height| height.saturating_add(params.commit_min_age)),
+                    lapses: recorded.map(|height| height.saturating_add(params.commit_max_age)),
+                    work: entry.as_ref().map(|entry| entry.work),
+                    price: entry.as_ref().map(|entry| entry.price),
+                    pending,
+                })
+            },
+        )
+    })
+    .await?
+    .map(Json)
+}
+
+pub(super) fn parse_name(text: &str) -> Result<Name, Refused> {
+    Name::parse(text)
+        .map_err(|error| Refused::bad_request(format!("this is not a name: {error}"), ""))
+}
+
+/// Reads from the state at `height`, or from the usual one. The chain may reorganise under a snapshot: then the state
+/// is fetched anew, a few times.
+pub(super) fn read<T>(
+    backend: &dyn Backend,
+    height: Option<u32>,
+    usual: impl Fn(&dyn Backend) -> Arc<Snapshot>,
+    read: impl Fn(&Snapshot) -> Result<T, ReadError>,
+) -> Result<T, Refused> {
+    let mut tries = 1;
+    loop {
+        let snapshot = match height {
+            None => usual(backend),
+            Some(height) => backend.snapshot_at(height).ok_or_else(|| {
+                let message = format!("the state at height {height} is not kept");
+                Refused::not_found(message, "ask for one of the last 720 heights, up to the tip's")
+            })?,
+        };
+        match read(&snapshot) {
+            Err(ReadError::Gone { .. }) if tries < TRIES => tries += 1,
+            result => return Ok(result?),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! How the node is, and what to work for.
+
+use axum::{Json, extract::State};
+
+use super::{App, refuse::Refused};
+use namechain_core::rpc;
+
+/// How the node is.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = rpc::Status)))]
+pub(super) async fn status(State(app): State<App>) -> Result<Json<rpc::Status>, Refused> {
+    app.ask(|backend| backend.status()).await.map(Json)
+}
+
+/// Who is connected.
+#[utoipa::path(get, path = "/v1/peers", responses((status = 200, body = rpc::Peers)))]
+pub(super) async fn peers(State(app): State<App>) -> Result<Json<rpc::Peers>, Refused> {
+    app.ask(|backend| backend.peers()).await.map(Json)
+}
+
+/// What to work for.
+#[utoipa::path(get, path = "/v1/price", responses((status = 200, body = rpc::Price)))]
+pub(super) async fn price(State(app): State<App>) -> Result<Json<rpc::Price>, Refused> {
+    app.ask(|backend| backend.price()).await.map(Json)
+}
+
+/// Whether the process is alive: `ok`.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether names are served.
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = 503, description = "not yet, or not any more", body = rpc::Refusal),
+))]
+pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str, Refused> {
+    let status = app.ask(|backend| backend.status()).await?;
+    if status.synced {
+        return Ok("ok\n");
+    }
+    let message = match status.sync.why.as_str() {
+        "" => format!(
+            "the node is at height {} and not at the tip: names are not served",
+            status.height
+        ),
+        why => format!("the node is at height {}, and names are not served: {why}", status.height),
+    };
+    Err(Refused::unavailable(
+        message,
+        "wait until it has caught up; if it does not, see the node's log",
+    ))
+}

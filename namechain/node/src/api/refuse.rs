@@ -1,0 +1,118 @@
+//! Refusals: the one shape of everything that is not an answer. Nothing that the client sent is repeated in them.
+
+use axum::{
+    Json,
+    extract::rejection::{PathRejection, QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use namechain_core::{
+    chain::{ReadError, StorageError},
+    rpc::Refusal,
+};
+
+/// A refusal and its status.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) StatusCode, pub(super) Refusal);
+
+impl Refused {
+    pub(super) fn new(
+        status: StatusCode,
+        code: &str,
+        message: impl Into<String>,
+        hint: &str,
+    ) -> Self {
+        let hint = (!hint.is_empty()).then(|| hint.into());
+        Refused(status, Refusal { code: code.into(), rule: None, message: message.into(), hint })
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", message, hint)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", message, hint)
+    }
+
+    pub(super) fn unavailable(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, hint)
+    }
+
+    /// For what should not happen: the log has the reason.
+    pub(super) fn internal(error: impl std::fmt::Display) -> Self {
+        tracing::error!("a request to the API failed: {error}");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unavailable",
+            "the node failed",
+            "see the node's log",
+        )
+    }
+}
+
+impl From<Refusal> for Refused {
+    /// The backend's refusals, by their code.
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.code.as_str() {
+            "bad-request" => StatusCode::BAD_REQUEST,
+            "not-found" => StatusCode::NOT_FOUND,
+            "rule" => StatusCode::UNPROCESSABLE_ENTITY,
+            "conflict" => StatusCode::CONFLICT,
+            "too-large" => StatusCode::PAYLOAD_TOO_LARGE,
+            "forbidden" => StatusCode::FORBIDDEN,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Refused(status, refusal)
+    }
+}
+
+impl From<StorageError> for Refused {
+    fn from(error: StorageError) -> Self {
+        tracing::error!("a request to the API failed: {error}");
+        Self::unavailable("the node's store failed", "see the node's log")
+    }
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Storage(error) => error.into(),
+            error @ ReadError::Gone { .. } => Self::unavailable(error.to_string(), "ask again"),
+        }
+    }
+}
+
+impl From<PathRejection> for Refused {
+    fn from(_: PathRejection) -> Self {
+        Self::bad_request("the path is not UTF-8", "see /openapi.json")
+    }
+}
+
+impl From<QueryRejection> for Refused {
+    fn from(_: QueryRejection) -> Self {
+        Self::bad_request("the query is not understood", "a height is a number: ?height=N")
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+/// Where there is nothing.
+pub(super) async fn no_route() -> Refused {
+    Refused::not_found("there is nothing under this path", "/openapi.json lists what there is")
+}
+
+/// Where there is something, but not for this method. The header `Allow` (RFC 9110 §10.2.1) is the router's.
+pub(super) async fn no_method() -> Refused {
+    let hint = "the header Allow and /openapi.json say which one it is";
+    Refused::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "bad-request",
+        "this path is for another method",
+        hint,
+    )
+}

@@ -1,0 +1,233 @@
+//! Every route and every refusal, over real HTTP.
+
+use std::collections::BTreeSet;
+
+use utoipa::OpenApi;
+
+use super::*;
+use bench::{Bench, NETWORK, commitment_of, name, owner, records};
+use namechain_core::{
+    codec::Decode,
+    tree::Proof,
+    types::{Entry, Header},
+};
+
+mod bench;
+mod dns;
+mod refusals;
+
+#[tokio::test]
+async fn status_and_price() {
+    let bench = Bench::start().await;
+    let answer = bench.get("/v1/status").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json::<rpc::Status>(), bench.node.status());
+    assert_eq!(bench.get("/v1/price").await.json::<rpc::Price>(), bench.node.price());
+    assert_eq!(bench.get("/v1/peers").await.json::<rpc::Peers>(), bench.node.peers());
+}
+
+#[tokio::test]
+async fn a_name_is_told_whatever_its_standing() {
+    let bench = Bench::start().await;
+    let alice: rpc::NameInfo = bench.get("/v1/names/alice").await.json();
+    assert_eq!((alice.standing, alice.height, alice.next_sequence), (rpc::Standing::Active, 2, 1));
+    let entry = alice.entry.unwrap();
+    assert_eq!((entry.owner, entry.registered), (owner().public(), 2));
+    assert_eq!(
+        entry.records,
+        records().records().iter().map(rpc::RecordInfo::from).collect::<Vec<_>>()
+    );
+    assert!(!alice.pending);
+
+    let before: rpc::NameInfo = bench.get("/v1/names/alice?height=1").await.json();
+    assert_eq!((before.standing, before.height, before.entry), (rpc::Standing::Available, 1, None));
+
+    let waiting: rpc::NameInfo = bench.get("/v1/names/waiting").await.json();
+    assert_eq!((waiting.standing, waiting.next_sequence), (rpc::Standing::Available, 0));
+    assert!(waiting.pending);
+
+    let reserved: rpc::NameInfo = bench.get("/v1/names/localhost").await.json();
+    assert_eq!(reserved.standing, rpc::Standing::Reserved);
+    assert_eq!(reserved.reserved, name("localhost").reserved());
+}
+
+#[tokio::test]
+async fn a_proof_leads_to_the_state_root_of_its_header() {
+    let bench = Bench::start().await;
+    // By default at the depth that names are served from, here one block below the tip: alice is not there yet.
+    for (query, height, present) in
+        [("", 1, false), ("?height=2", 2, true), ("?height=0", 0, false)]
+    {
+        let info: rpc::ProofInfo = bench.get(&format!("/v1/names/alice/proof{query}")).await.json();
+        let header = Header::from_bytes(&hex::decode(&info.header).unwrap()).unwrap();
+        assert_eq!((info.height, header.height, header.id(NETWORK)), (height, height, info.block));
+        let proof = Proof::from_bytes(&hex::decode(&info.proof).unwrap()).unwrap();
+        let entry = info.entry.map(|entry| hex::decode(entry).unwrap());
+        let value = entry.as_ref().map(|bytes| Entry::value_hash(NETWORK, bytes));
+        let key = name("alice").key(NETWORK);
+        assert_eq!(
+            proof.verify(NETWORK, &header.state_root, &key, value.as_ref()),
+            Ok(()),
+            "at {height}"
+        );
+        assert_eq!(entry.is_some(), present);
+    }
+}
+
+#[tokio::test]
+async fn a_history_has_every_operation_on_the_name() {
+    let bench = Bench::start().await;
+    let history: rpc::History = bench.get("/v1/names/alice/history").await.json();
+    let [register] = &history.operations[..] else { panic!("{history:?}") };
+    assert_eq!(
+        (register.height, register.kind.as_str(), register.signer),
+        (2, "register", owner().public())
+    );
+    let operation = Operation::from_bytes(&hex::decode(&register.operation).unwrap()).unwrap();
+    assert_eq!(operation.id(NETWORK), register.id);
+    assert_eq!(
+        bench.get("/v1/names/alice/history?from=3").await.json::<rpc::History>().operations,
+        []
+    );
+    assert_eq!(bench.get("/v1/names/nobody/history").await.json::<rpc::History>().operations, []);
+    bench.get("/v1/names/-/history").await.refuses(400, "bad-request");
+}
+
+#[tokio::test]
+async fn a_later_block_proves_that_it_was_built_on_an_earlier_one() {
+    let bench = Bench::start().await;
+    for height in 0..2u32 {
+        let info: rpc::PlaceInfo =
+            bench.get(&format!("/v1/blocks/{height}/proof?against=2")).await.json();
+        let header = |bytes: &str| Header::from_bytes(&hex::decode(bytes).unwrap()).unwrap();
+        let (below, above) = (header(&info.header), header(&info.against));
+        let proof = HistoryProof::from_bytes(&hex::decode(&info.proof).unwrap()).unwrap();
+        let work = below.target.work();
+        assert_eq!(
+            proof.verify(NETWORK, &above.history_root, &below.id(NETWORK), height, work),
+            Ok(())
+        );
+    }
+    bench.get("/v1/blocks/2/proof").await.refuses(404, "not-found");
+    bench.get("/v1/blocks/0/proof?against=9").await.refuses(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_commitment_is_told_while_it_is_open() {
+    let bench = Bench::start().await;
+    let bob = name("bobby");
+    let path = format!("/v1/commitments/{}", commitment_of(&bob));
+    let unknown: rpc::CommitmentInfo = bench.get(&path).await.json();
+    assert_eq!(
+        (unknown.recorded, unknown.opens, unknown.lapses, unknown.work),
+        (None, None, None, None)
+    );
+
+    bench.node.record(bench.node.commit(&bob));
+    let open: rpc::CommitmentInfo = bench.get(&path).await.json();
+    assert_eq!((open.commitment, open.height, open.recorded), (commitment_of(&bob), 3, Some(3)));
+    assert_eq!((open.opens, open.lapses), (Some(4), Some(723)));
+    assert!(open.work.is_some() && open.price.is_some() && !open.pending);
+
+    let path = format!("/v1/commitments/{}", commitment_of(&name("waiting")));
+    assert!(bench.get(&path).await.json::<rpc::CommitmentInfo>().pending);
+}
+
+#[tokio::test]
+async fn a_block_by_height_and_by_id() {
+    let bench = Bench::start().await;
+    let block: rpc::BlockInfo = bench.get("/v1/blocks/2").await.json();
+    assert_eq!((block.height, block.active, block.id), (2, true, bench.node.snapshot().id));
+    let bytes = hex::decode(&block.bytes).unwrap();
+    let decoded = Block::from_bytes(&bytes).unwrap();
+    assert_eq!(decoded.header.id(NETWORK), block.id);
+    assert_eq!(block.state_root, bench.node.snapshot().state_root());
+    let [register] = &block.operations[..] else { panic!("{block:?}") };
+    assert_eq!((register.kind.as_str(), &register.name), ("register", &Some(name("alice"))));
+    assert_eq!((register.id, register.sequence), (decoded.operations[0].id(NETWORK), Some(0)));
+
+    let same: rpc::BlockInfo = bench.get(&format!("/v1/blocks/{}", block.id)).await.json();
+    assert_eq!(same, block);
+    let commit: rpc::BlockInfo = bench.get(&format!("/v1/blocks/{}", block.previous)).await.json();
+    assert_eq!(commit.operations[0].commitment, Some(commitment_of(&name("alice"))));
+    assert_eq!(bench.get("/v1/blocks/0").await.json::<rpc::BlockInfo>().operations, []);
+}
+
+#[tokio::test]
+async fn an_operation_is_handed_on() {
+    let bench = Bench::start().await;
+    let operation = bench.node.commit(&name("bobby"));
+    let answer = bench.submit(&operation).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(
+        answer.json::<rpc::Submitted>(),
+        rpc::Submitted { id: operation.id(NETWORK), height: bench.node.snapshot().height() }
+    );
+}
+
+#[tokio::test]
+async fn health_is_about_the_process_and_readiness_about_the_chain() {
+    let bench = Bench::start().await;
+    for path in ["/healthz", "/readyz"] {
+        let answer = bench.get(path).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
+    }
+    bench.node.synced.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(bench.get("/healthz").await.status, 200);
+    bench.get("/readyz").await.refuses(503, "unavailable");
+}
+
+#[tokio::test]
+async fn metrics_tell_the_node_and_count_requests_by_route() {
+    let bench = Bench::start().await;
+    bench.get("/v1/names/no-such-name-1").await;
+    bench.get("/v1/names/UPPER").await;
+    bench.get("/no/such/path").await;
+    let answer = bench.get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{answer:?}");
+    let has = |line: &str| {
+        assert!(answer.body.lines().any(|found| found.starts_with(line)), "{line}: {answer:?}")
+    };
+    has("namechain_tip_height 2");
+    has("namechain_tip_time_seconds 1");
+    has("namechain_synced 1");
+    has("namechain_mempool_operations 3");
+    has("namechain_p2p_received_bytes_total 700");
+    has("namechain_p2p_sent_bytes_total 70");
+    has(r#"namechain_peers{direction="in"} 0"#);
+    has(r#"namechain_peers{direction="out"} 0"#);
+    has("namechain_mempool_bytes 456");
+    // Other tests count too: the number is theirs as well.
+    has(r#"namechain_api_requests_total{route="/v1/names/{name}",status="200"} "#);
+    has(r#"namechain_api_requests_total{route="/v1/names/{name}",status="400"} "#);
+    has(r#"namechain_api_requests_total{route="none",status="404"} "#);
+    assert!(!answer.body.contains("UPPER"), "what is asked for is no label");
+}
+
+#[tokio::test]
+async fn the_document_describes_every_route_and_no_other() {
+    let bench = Bench::start().await;
+    let document: serde_json::Value = bench.get("/openapi.json").await.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3."));
+    let described: BTreeSet<&str> =
+        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let served: BTreeSet<&str> = routes().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(described, served);
+    // Each is described for the methods that it is served for: others are refused.
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let methods: Vec<&str> = methods.as_object().unwrap().keys().map(String::as_str).collect();
+        let path =
+            path.replace("{name}", "alice").replace("{block}", "1").replace("{commitment}", "00");
+        for method in ["get", "put", "post", "delete"] {
+            let answer = bench.request(&method.to_uppercase(), &path, &[], b"").await;
+            assert_eq!(answer.status == 405, !methods.contains(&method), "{method} {path}");
+        }
+    }
+    // Every type that an answer refers to is in the document.
+    let text = openapi::Document::openapi().to_json().unwrap();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let schema = reference.split('"').next().unwrap();
+        assert!(document["components"]["schemas"].get(schema).is_some(), "{schema} is missing");
+    }
+}

@@ -1,0 +1,361 @@
+//! A node in memory behind a real server, and a client that writes HTTP by hand.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+use super::*;
+use namechain_core::{
+    chain::{Accepted, Chain, MemoryStorage, Storage, read_block},
+    codec::Encode,
+    consensus::{price, work::Worker},
+    miner::mine,
+    types::{Action, Named, Network, Record, RecordSet, SecretKey, Stamp, commitment},
+};
+
+pub(super) const NETWORK: Network = Network::Dev;
+const NOW: u64 = 1_800_000_000;
+
+/// A dev chain of two blocks, on which `alice` is registered, with answers that a test can set.
+pub(super) struct Node {
+    pub(super) chain: Mutex<Chain>,
+    storage: Arc<MemoryStorage>,
+    worker: Mutex<Worker>,
+    pub(super) synced: AtomicBool,
+    pub(super) panics: AtomicBool,
+    /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
+    pub(super) refusal: Mutex<Option<rpc::Refusal>>,
+    /// The DNS server in this process.
+    pub(super) dns: Mutex<Option<Arc<dyn DnsServer>>>,
+    /// Waited for before an operation is answered.
+    pub(super) gate: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Told when an operation has arrived.
+    pub(super) arrived: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+pub(super) fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+pub(super) fn owner() -> SecretKey {
+    SecretKey::from_seed(&[1; 32])
+}
+
+pub(super) fn records() -> RecordSet {
+    RecordSet::new(vec![Record { owner: vec![0], rtype: 1, ttl: 300, rdata: vec![192, 0, 2, 7] }])
+        .unwrap()
+}
+
+pub(super) fn commitment_of(name: &Name) -> Hash {
+    commitment(NETWORK, name, &owner().public(), &owner().salt(NETWORK, name))
+}
+
+impl Node {
+    pub(super) fn new() -> Arc<Self> {
+        let storage = Arc::new(MemoryStorage::default());
+        let node = Node {
+            chain: Mutex::new(Chain::open(NETWORK, storage.clone()).unwrap()),
+            storage,
+            worker: Mutex::new(Worker::new(NETWORK)),
+            synced: AtomicBool::new(true),
+            panics: AtomicBool::new(false),
+            refusal: Mutex::default(),
+            dns: Mutex::default(),
+            gate: Mutex::default(),
+            arrived: Mutex::default(),
+        };
+        let alice = name("alice");
+        node.record(node.commit(&alice));
+        node.record(node.register(&alice));
+        Arc::new(node)
+    }
+
+    fn stamped(&self, mut operation: Operation, work: u64) -> Operation {
+        let stamp = Stamp { anchor: self.chain.lock().unwrap().tip_id(), work, nonce: 0 };
+        let subject = operation.stamp_subject(NETWORK);
+        let found = self.worker.lock().unwrap().search_stamp(&subject, stamp, u64::MAX).unwrap();
+        *operation.stamp_mut() = found;
+        operation
+    }
+
+    pub(super) fn commit(&self, name: &Name) -> Operation {
+        let multiplier = self.chain.lock().unwrap().tip_header().price;
+        let work = price::registration(NETWORK.params(), name, multiplier);
+        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+        self.stamped(Operation::Commit { commitment: commitment_of(name), stamp }, work)
+    }
+
+    fn register(&self, name: &Name) -> Operation {
+        let action = Action::Register {
+            recovery: None,
+            salt: owner().salt(NETWORK, name),
+            records: records(),
+        };
+        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+        let named = Named::sign(NETWORK, name.clone(), 0, action, &owner(), stamp);
+        let multiplier = self.chain.lock().unwrap().tip_header().price;
+        self.stamped(Operation::Named(named), price::commitment(NETWORK.params(), multiplier))
+    }
+
+    pub(super) fn record(&self, operation: Operation) {
+        let mut chain = self.chain.lock().unwrap();
+        let mut block = chain.assemble([&operation].into_iter(), NOW).unwrap();
+        assert_eq!(block.operations.len(), 1);
+        let (stop, hashes) = (AtomicBool::new(false), AtomicU64::new(0));
+        block.header = mine(NETWORK, &block.header, 1, &stop, &hashes).unwrap();
+        assert!(matches!(chain.accept(&block, NOW, true).unwrap(), Accepted::Tip(_)));
+    }
+}
+
+impl Backend for Node {
+    fn status(&self) -> rpc::Status {
+        assert!(
+            !self.panics.load(Ordering::Relaxed),
+            "the backend panics because the test wants it"
+        );
+        let chain = self.chain.lock().unwrap();
+        rpc::Status {
+            version: "0".into(),
+            network: NETWORK,
+            height: chain.tip_header().height,
+            tip: chain.tip_id(),
+            tip_time: chain.tip_header().time,
+            work: chain.work().to_string(),
+            serve_depth: 1,
+            served_height: chain.tip_header().height - 1,
+            synced: self.synced.load(Ordering::Relaxed),
+            mempool_operations: 3,
+            mempool_bytes: 456,
+            mining: "off".into(),
+            mining_hashes: 0,
+            held_back: None,
+            tip_age: 0,
+            mining_rate: 0,
+            peers: rpc::PeerCounts::default(),
+            sync: rpc::SyncInfo::default(),
+            second_best: None,
+            p2p: Vec::new(),
+        }
+    }
+
+    fn peers(&self) -> rpc::Peers {
+        let peer = rpc::PeerInfo {
+            id: "12D3KooW".into(),
+            address: "/ip4/192.0.2.1/tcp/7379".into(),
+            direction: "out".into(),
+            seconds: 5,
+            height: Some(2),
+            work: Some("6".into()),
+            score: -3,
+            agent: "namechain/0".into(),
+            doing: "nothing".into(),
+        };
+        rpc::Peers { addresses: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into()], peers: vec![peer] }
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { received: 700, sent: 70 }
+    }
+
+    fn price(&self) -> rpc::Price {
+        let tip = self.snapshot();
+        rpc::Price {
+            network: NETWORK,
+            anchor: tip.id,
+            height: tip.height(),
+            multiplier: tip.header.price,
+            register: 1,
+            register_5: 2,
+            register_4: 3,
+            register_3: 4,
+            update: 5,
+        }
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        let chain = self.chain.lock().unwrap();
+        Arc::new(chain.snapshot_at(chain.tip_header().height).unwrap())
+    }
+
+    fn served(&self) -> Arc<Snapshot> {
+        self.snapshot_at(self.snapshot().height() - 1).unwrap()
+    }
+
+    fn snapshot_at(&self, height: u32) -> Option<Arc<Snapshot>> {
+        self.chain.lock().unwrap().snapshot_at(height).map(Arc::new)
+    }
+
+    fn pending_name(&self, name: &Name) -> bool {
+        name.as_str() == "waiting"
+    }
+
+    fn pending_commitment(&self, commitment: &Hash) -> bool {
+        *commitment == commitment_of(&name("waiting"))
+    }
+
+    fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
+        let Some(stored) = self.storage.header(id)? else { return Ok(None) };
+        let block = read_block(NETWORK, &*self.storage, stored.at)?;
+        Ok(Some((stored, block, true)))
+    }
+
+    fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
+        self.storage.active(height)?.map_or(Ok(None), |id| self.block(&id))
+    }
+
+    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(&name.key(NETWORK))
+    }
+
+    fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {
+        let node = |position| self.storage.history(position).unwrap();
+        Ok(HistoryProof::make(u64::from(height), u64::from(against), node))
+    }
+
+    fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
+        if let Some(arrived) = self.arrived.lock().unwrap().take() {
+            arrived.send(()).unwrap();
+        }
+        if let Some(gate) = self.gate.lock().unwrap().take() {
+            gate.blocking_recv().unwrap();
+        }
+        match self.refusal.lock().unwrap().take() {
+            Some(refusal) => Err(refusal),
+            None => {
+                Ok(rpc::Submitted { id: operation.id(NETWORK), height: self.snapshot().height() })
+            }
+        }
+    }
+
+    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
+        self.dns.lock().unwrap().clone()
+    }
+}
+
+/// A server on a free port of loopback, with a node behind it.
+pub(super) struct Bench {
+    pub(super) node: Arc<Node>,
+    pub(super) addr: SocketAddr,
+    pub(super) stop: oneshot::Sender<()>,
+    pub(super) server: JoinHandle<std::io::Result<()>>,
+}
+
+/// What the server said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// Checks that it is a refusal of this status and code, with a message fit for a terminal.
+    #[track_caller]
+    pub(super) fn refuses(&self, status: u16, code: &str) -> rpc::Refusal {
+        assert_eq!(self.status, status, "{self:?}");
+        assert!(self.head.contains("content-type: application/json"), "{self:?}");
+        let refusal: rpc::Refusal = self.json();
+        assert_eq!(refusal.code, code);
+        assert!(!refusal.message.is_empty() && !refusal.message.contains(char::is_control));
+        refusal
+    }
+}
+
+impl Bench {
+    pub(super) async fn start() -> Self {
+        let node = Node::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move { stopped.await.unwrap() };
+        let server =
+            tokio::spawn(serve(listener, node.clone(), vec!["node-1".to_owned()], shutdown));
+        Bench { node, addr, stop, server }
+    }
+
+    pub(super) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.unwrap()
+    }
+
+    /// Sends a request as it is and reads until the server closes the connection.
+    pub(super) async fn raw(&self, request: &[u8]) -> Answer {
+        raw(self.addr, request).await
+    }
+
+    pub(super) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &[u8],
+    ) -> Answer {
+        request(self.addr, method, path, headers, body).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[], b"").await
+    }
+
+    pub(super) async fn post(&self, body: &str) -> Answer {
+        post(self.addr, body).await
+    }
+
+    pub(super) async fn submit(&self, operation: &Operation) -> Answer {
+        submit(self.addr, operation).await
+    }
+}
+
+async fn raw(addr: SocketAddr, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    read_to_end(stream).await
+}
+
+pub(super) async fn request(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> Answer {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n");
+    for header in headers {
+        head += &format!("{header}\r\n");
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", body.len());
+    raw(addr, &[head.as_bytes(), body].concat()).await
+}
+
+async fn post(addr: SocketAddr, body: &str) -> Answer {
+    request(addr, "POST", "/v1/ops", &["Content-Type: application/json"], body.as_bytes()).await
+}
+
+pub(super) async fn submit(addr: SocketAddr, operation: &Operation) -> Answer {
+    post(addr, &format!("{{\"operation\": \"{}\"}}", hex::encode(operation.to_bytes()))).await
+}
+
+pub(super) async fn read_to_end(mut stream: TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) =
+        text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer but {text:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_lowercase(), body: body.into() }
+}

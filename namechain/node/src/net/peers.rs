@@ -1,0 +1,136 @@
+//! Who is connected, and how much each has asked of us lately.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
+
+use super::limits::{self, Bucket};
+use namechain_core::sync::Peer;
+
+/// A connected peer.
+#[derive(Debug)]
+pub(super) struct Connected {
+    /// Its number, as long as it is connected.
+    pub number: Peer,
+    /// Its identity.
+    pub id: PeerId,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Where it is.
+    pub address: Multiaddr,
+    /// Its IP address.
+    pub ip: Option<IpAddr>,
+    /// Whether we dialled it.
+    pub outbound: bool,
+    /// Since when, in seconds of Unix time.
+    pub since: u64,
+    /// Since when, since the start.
+    pub at: Duration,
+    /// Whether it has said hello, or answered ours.
+    pub greeted: bool,
+    /// What it may ask for.
+    pub requests: Bucket,
+    /// Requests over that.
+    pub requests_over: u32,
+    /// The blocks that it may bring, in halves.
+    pub blocks: Bucket,
+    /// The operations that it may bring.
+    pub operations: Bucket,
+    /// Messages over that.
+    pub gossip_over: u32,
+    /// What it may tell of itself.
+    pub signals: Bucket,
+    /// Shared with each answer to it that is under way.
+    pub answering: Arc<()>,
+    /// Requests of ours that it has not answered.
+    pub asked: usize,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    by_id: HashMap<PeerId, Connected>,
+    by_number: HashMap<Peer, PeerId>,
+    next: u64,
+}
+
+/// How a connection begins.
+pub(super) struct Arrival {
+    pub id: PeerId,
+    pub connection: ConnectionId,
+    pub address: Multiaddr,
+    pub ip: Option<IpAddr>,
+    pub outbound: bool,
+    pub now: Duration,
+    pub unix: u64,
+}
+
+impl Peers {
+    /// A peer is there, under a number of its own; what it replaces, if it was connected already.
+    pub fn arrive(&mut self, arrival: Arrival) -> (Peer, Option<Connected>) {
+        let Arrival { id, connection, address, ip, outbound, now, unix } = arrival;
+        let number = Peer(self.next);
+        self.next += 1;
+        let connected = Connected {
+            number,
+            id,
+            connection,
+            address,
+            ip,
+            outbound,
+            since: unix,
+            at: now,
+            greeted: false,
+            requests: Bucket::new(limits::REQUEST_TOKENS, limits::REQUEST_TOKENS_PER_SECOND, now),
+            requests_over: 0,
+            blocks: Bucket::new(2 * limits::BLOCKS_AT_ONCE, limits::BLOCKS_PER_TWO_SECONDS, now),
+            operations: Bucket::new(limits::OPERATIONS_AT_ONCE, limits::OPERATIONS_PER_SECOND, now),
+            gossip_over: 0,
+            signals: Bucket::new(limits::SIGNALS_AT_ONCE, limits::SIGNALS_PER_SECOND, now),
+            answering: Arc::new(()),
+            asked: 0,
+        };
+        let replaced = self.by_id.insert(id, connected);
+        if let Some(old) = &replaced {
+            self.by_number.remove(&old.number);
+        }
+        self.by_number.insert(number, id);
+        (number, replaced)
+    }
+
+    /// A connection is gone; the peer's, unless that has been replaced.
+    pub fn leave(&mut self, id: &PeerId, connection: ConnectionId) -> Option<Connected> {
+        if self.by_id.get(id)?.connection != connection {
+            return None;
+        }
+        let gone = self.by_id.remove(id)?;
+        self.by_number.remove(&gone.number);
+        Some(gone)
+    }
+
+    /// By identity.
+    pub fn get(&mut self, id: &PeerId) -> Option<&mut Connected> {
+        self.by_id.get_mut(id)
+    }
+
+    /// By number.
+    pub fn numbered(&mut self, number: Peer) -> Option<&mut Connected> {
+        self.by_id.get_mut(self.by_number.get(&number)?)
+    }
+
+    /// Whether it is connected.
+    pub fn has(&self, id: &PeerId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Connected> {
+        self.by_id.values()
+    }
+
+    /// How many dialled us, and how many we dialled.
+    pub fn counts(&self) -> (usize, usize) {
+        let outbound = self.iter().filter(|peer| peer.outbound).count();
+        (self.by_id.len() - outbound, outbound)
+    }
+}

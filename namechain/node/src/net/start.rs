@@ -1,0 +1,158 @@
+//! Starting the network: the key, the book, the engine, the listeners, the task.
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    net::{IpAddr, TcpListener, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol, swarm::SwarmEvent,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tracing::warn;
+
+use super::{
+    BOOK_FILE, NetConfig, NetError, NetHandle, Serve, Shared, address, behaviour,
+    behaviour::Behaviour,
+    book::Book,
+    clock::Clock,
+    counters,
+    dial::Dialer,
+    files,
+    gossip::{Topics, Verdicts},
+    limits,
+    peers::Peers,
+    random::Random,
+    requests::Desk,
+    swarm::Shell,
+};
+use namechain_core::sync::Event;
+
+/// Starts the network. Its events go to `events`, wrapped as whatever that channel carries; while the channel is full,
+/// the network waits. Must be called in a tokio runtime. Returns once it listens.
+pub async fn start<C>(
+    config: NetConfig,
+    events: mpsc::Sender<C>,
+    server: Arc<dyn Serve>,
+) -> Result<NetHandle, NetError>
+where
+    C: From<Event> + Send + 'static,
+{
+    counters::describe();
+    let dir = &config.data_dir;
+    fs::create_dir_all(dir).map_err(|source| NetError::File {
+        what: "creating",
+        path: dir.clone(),
+        source,
+    })?;
+    let named = named(&config.peers)?;
+    let keypair = files::keypair(dir)?;
+    let mut random = Random::fresh();
+    let book = open_book(&config, &mut random)?;
+    let topics = Topics::of(config.network);
+    let shared = Arc::new(Shared::default());
+    let mut swarm = behaviour::swarm(&config, &keypair, &topics, &shared.bytes)?;
+    listen(&mut swarm, &config.listen).await?;
+    let us = keypair.public().to_peer_id();
+    let (orders, inbox) = mpsc::channel(limits::ACTIONS);
+    let (desk, answers) = Desk::new(server);
+    let dialer = Dialer::new(named, book.anchors().to_vec(), config.limits.outbound);
+    let shell = Shell {
+        swarm,
+        us,
+        network: config.network,
+        topics,
+        limits: config.limits,
+        clock: Clock::start(),
+        data_dir: config.data_dir,
+        orders: inbox,
+        outbox: VecDeque::new(),
+        answers,
+        desk,
+        peers: Peers::default(),
+        verdicts: Verdicts::default(),
+        book,
+        dialer,
+        random,
+        shared: shared.clone(),
+        save_at: limits::BOOK_SAVED_EVERY,
+        look_at: Duration::ZERO,
+    };
+    shell.share_addresses();
+    shell.swarm.listeners().for_each(|address| shell.listening(address));
+    tokio::spawn(shell.run(events));
+    Ok(NetHandle { orders, shared, id: us.to_base58().into() })
+}
+
+/// The peers that the user named.
+fn named(peers: &[Multiaddr]) -> Result<Vec<(Multiaddr, Option<PeerId>)>, NetError> {
+    let split =
+        |peer: &Multiaddr| address::split(peer).map_err(|why| NetError::Address(peer.clone(), why));
+    peers.iter().map(split).collect()
+}
+
+/// The book of the last run. One that is damaged is no reason not to start.
+fn open_book(config: &NetConfig, random: &mut Random) -> Result<Book, NetError> {
+    let path = config.data_dir.join(BOOK_FILE);
+    let Some(bytes) = files::read(&path)? else { return Ok(Book::new(random)) };
+    Ok(Book::from_bytes(&bytes).unwrap_or_else(|error| {
+        warn!("the address book {} is begun anew: {error}", path.display());
+        Book::new(random)
+    }))
+}
+
+/// The engine listens with SO_REUSEPORT, which lets two nodes of one user have the same port and a part of its peers each. So
+/// the port is tried without.
+fn must_be_free(address: &Multiaddr) -> io::Result<()> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        // Of all addresses the standard library takes those of IPv4, too, which may be our own other listener's.
+        Some(Protocol::Ip6(ip)) if !ip.is_unspecified() => ip.into(),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) => TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) => UdpSocket::bind((ip, port)).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Listens on all of `addresses`; returns once each has a port.
+async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result<(), NetError> {
+    let mut waiting: Vec<(ListenerId, &Multiaddr)> = Vec::new();
+    for address in addresses {
+        must_be_free(address)
+            .map_err(|error| NetError::Listen(address.clone(), error.to_string()))?;
+        let listener = swarm
+            .listen_on(address.clone())
+            .map_err(|error| NetError::Listen(address.clone(), error.to_string()))?;
+        waiting.push((listener, address));
+    }
+    let all = async {
+        while let Some((_, first)) = waiting.first() {
+            let first = (*first).clone();
+            match swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { listener_id, .. } => {
+                    waiting.retain(|(id, _)| *id != listener_id)
+                }
+                SwarmEvent::ListenerClosed { reason: Err(error), .. } => {
+                    return Err(NetError::Listen(first, error.to_string()));
+                }
+                SwarmEvent::ListenerClosed { .. } => {
+                    return Err(NetError::Listen(first, "it was closed".to_owned()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    match timeout(limits::HANDSHAKE_WITHIN, all).await {
+        Ok(listening) => listening,
+        Err(_) => Err(NetError::Setup("listening takes too long".to_owned())),
+    }
+}

@@ -1,0 +1,426 @@
+//! What others hold of a running node: published snapshots, and a way to ask the chain thread.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
+};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    MineMode, NodeConfig,
+    bundles::{Bundles, Stands},
+    clock,
+    mining::Workshop,
+    progress::Progress,
+    thread::Command,
+};
+use crate::{
+    api::{Backend, DnsServer, Traffic},
+    net::NetHandle,
+};
+use namechain_core::{
+    chain::{Chain, NameStatus, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
+    mempool::{Mempool, MempoolError},
+    params::Params,
+    rpc,
+    sync::{Peer, PeerStatus, Standing},
+    types::{Block, Hash, Name, Network, Operation},
+};
+
+/// Workers that are kept for the next operation's check: each holds a mebibyte.
+const IDLE_WORKERS: usize = 4;
+
+/// The state of the node as of its last change.
+pub(super) struct Published {
+    pub tip: Arc<Snapshot>,
+    pub served: Arc<Snapshot>,
+    pub work: u128,
+    pub mempool_operations: usize,
+    pub mempool_bytes: usize,
+    pub held_back: Option<Hash>,
+    pub failed: Option<String>,
+    pub standing: Standing,
+    pub second_best: Option<(Hash, u32, u128)>,
+    pub peers: Vec<PeerStatus>,
+}
+
+impl Published {
+    pub fn of(chain: &Chain, mempool: &Mempool, standing: Standing) -> Self {
+        let shown = standing.second_best.filter(|(id, ..)| *id != chain.tip_id());
+        let second_best = [chain.second_best(), shown]
+            .into_iter()
+            .flatten()
+            .max_by_key(|(id, _, work)| (*work, *id));
+        let height = chain.tip_header().height;
+        let served = height.saturating_sub(chain.network().params().serve_depth);
+        let snapshot = |height| {
+            Arc::new(chain.snapshot_at(height).expect("the last 720 blocks have snapshots"))
+        };
+        Published {
+            tip: snapshot(height),
+            served: snapshot(served),
+            work: chain.work(),
+            mempool_operations: mempool.len(),
+            mempool_bytes: mempool.bytes(),
+            held_back: chain.held_back(),
+            failed: None,
+            standing,
+            second_best,
+            peers: Vec::new(),
+        }
+    }
+}
+
+/// A handle to a running node. Cloning is cheap; reading a snapshot never waits for the chain.
+#[derive(Clone)]
+pub struct NodeHandle {
+    network: Network,
+    mine: MineMode,
+    commands: mpsc::Sender<Command>,
+    published: watch::Receiver<Arc<Published>>,
+    storage: Arc<dyn Storage>,
+    net: Option<NetHandle>,
+    workshop: Arc<Workshop>,
+    workers: Arc<Mutex<Vec<Worker>>>,
+    dns: Arc<OnceLock<Arc<dyn DnsServer>>>,
+    bundles: Arc<Bundles>,
+}
+
+/// Why a running node has stopped working.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss(pub String);
+
+impl NodeHandle {
+    pub(super) fn new(
+        config: &NodeConfig,
+        commands: mpsc::Sender<Command>,
+        published: watch::Receiver<Arc<Published>>,
+        storage: Arc<dyn Storage>,
+        net: Option<NetHandle>,
+        workshop: Arc<Workshop>,
+    ) -> Self {
+        let (network, mine) = (config.network, config.mine);
+        let bundles = Arc::new(Bundles::open(network, &config.data_dir, clock::now()));
+        NodeHandle {
+            network,
+            mine,
+            commands,
+            published,
+            storage,
+            net,
+            workshop,
+            workers: Arc::default(),
+            dns: Arc::default(),
+            bundles,
+        }
+    }
+
+    fn peer_counts(&self) -> rpc::PeerCounts {
+        let traffic = self.net.as_ref().map(NetHandle::traffic).unwrap_or_default();
+        rpc::PeerCounts { inbound: traffic.inbound, outbound: traffic.outbound }
+    }
+
+    fn now(&self) -> Arc<Published> {
+        self.published.borrow().clone()
+    }
+
+    fn params(&self) -> &'static Params {
+        self.network.params()
+    }
+
+    /// The network.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    /// The state at the tip.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.now().tip.clone()
+    }
+
+    /// The state at the depth that names are served from.
+    pub fn served(&self) -> Arc<Snapshot> {
+        self.now().served.clone()
+    }
+
+    /// Says which DNS server is in this process: what the API is asked about DNS is handed on to it. The first one counts.
+    pub fn is_in(&self, dns: Arc<dyn DnsServer>) {
+        // A second one is a program's mistake that does no harm.
+        let _ = self.dns.set(dns);
+    }
+
+    /// The published state, to wait for its changes.
+    #[cfg(test)]
+    pub(super) fn published(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.clone()
+    }
+
+    /// Whether names can be served: the node works, and believes that it is at the tip.
+    pub fn synced(&self) -> bool {
+        let now = self.published.borrow();
+        now.failed.is_none() && now.standing.synced
+    }
+
+    /// How far the node is, while it is not synced.
+    pub fn progress(&self) -> Option<Progress> {
+        let now = self.published.borrow();
+        (!now.standing.synced).then(|| Progress::of(&now.standing, now.tip.height()))
+    }
+
+    /// Where other nodes reach this one, with its identity: for their `--peer`.
+    pub fn p2p(&self) -> Vec<String> {
+        let addresses = self.net.as_ref().map(NetHandle::addresses).unwrap_or_default();
+        addresses.iter().map(ToString::to_string).collect()
+    }
+
+    /// Waits until the node has stopped working by itself: its store failed. Pending as long as all is well.
+    pub async fn lost(&self) -> Loss {
+        let mut published = self.published.clone();
+        match published.wait_for(|now| now.failed.is_some()).await {
+            Ok(now) => Loss(now.failed.clone().unwrap_or_default()),
+            Err(_) => Loss("the chain thread is gone".into()),
+        }
+    }
+
+    /// Asks the chain thread; `None` if it has ended.
+    fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.blocking_send(command(reply)).ok()?;
+        answer.blocking_recv().ok()
+    }
+
+    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for a few milliseconds: not to be
+    /// called by a task.
+    pub fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
+        let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut worker = worker.unwrap_or_else(|| Worker::new(self.network));
+        let checked = check_operation_alone(self.network, &operation, &mut worker);
+        let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_WORKERS {
+            idle.push(worker);
+        }
+        drop(idle);
+        checked.map_err(|violation| refusal(MempoolError::Rule(violation)))?;
+        match self.ask(|reply| Command::Submit(Box::new(operation), reply)) {
+            Some(Ok(id)) => Ok(rpc::Submitted { id, height: self.snapshot().height() }),
+            Some(Err(error)) => Err(refusal(error)),
+            None => Err(rpc::Refusal {
+                code: "unavailable".into(),
+                rule: None,
+                message: "the chain has stopped".into(),
+                hint: Some("see the node's log".into()),
+            }),
+        }
+    }
+
+    /// The identity key and the sequence number of the record that stands under a name at the tip.
+    fn stands(&self, name: &Name) -> Result<Stands, rpc::Refusal> {
+        let snapshot = self.snapshot();
+        let entry = snapshot.entry(name).map_err(|error| rpc::Refusal {
+            code: "unavailable".into(),
+            rule: None,
+            message: error.to_string(),
+            hint: Some("ask again".into()),
+        })?;
+        let Some(NameStatus::Active(entry)) = entry.map(|entry| snapshot.status(entry)) else {
+            return Ok(None);
+        };
+        Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
+    }
+
+    fn find(
+        &self,
+        stored: Option<StoredHeader>,
+    ) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
+        let Some(stored) = stored else { return Ok(None) };
+        let block = read_block(self.network, &*self.storage, stored.at)?;
+        let active = self.storage.active(stored.header.height)? == Some(stored.id);
+        Ok(Some((stored, block, active)))
+    }
+}
+
+/// What a refused operation's maker is told.
+fn refusal(error: MempoolError) -> rpc::Refusal {
+    let message = error.to_string();
+    let (code, rule, hint) = match &error {
+        MempoolError::Rule(violation) => {
+            let conflict = matches!(
+                violation,
+                RuleViolation::NameTaken(_)
+                    | RuleViolation::NameReserved { .. }
+                    | RuleViolation::Sequence { .. }
+                    | RuleViolation::CommitmentOpen
+            );
+            (
+                if conflict { "conflict" } else { "rule" },
+                Some(violation.id().to_owned()),
+                violation.hint(),
+            )
+        }
+        MempoolError::Occupied(_) => {
+            ("conflict", None, Some("wait for the other operation, or pay more work"))
+        }
+        MempoolError::NameFull => ("full", None, Some("wait until some are recorded")),
+        MempoolError::Full(_) => ("full", None, Some("wait, or pay more work")),
+        MempoolError::Storage(_) => ("unavailable", None, Some("see the node's log")),
+    };
+    rpc::Refusal { code: code.into(), rule, message, hint: hint.map(str::to_owned) }
+}
+
+impl Backend for NodeHandle {
+    fn status(&self) -> rpc::Status {
+        let now = self.now();
+        rpc::Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            network: self.network,
+            height: now.tip.height(),
+            tip: now.tip.id,
+            tip_time: now.tip.header.time,
+            work: now.work.to_string(),
+            serve_depth: self.params().serve_depth,
+            served_height: now.served.height(),
+            synced: self.synced(),
+            mempool_operations: now.mempool_operations,
+            mempool_bytes: now.mempool_bytes,
+            mining: self.mine.as_str().into(),
+            mining_hashes: self.workshop.hashes.load(Ordering::Relaxed),
+            held_back: now.held_back,
+            tip_age: clock::now().saturating_sub(now.tip.header.time),
+            mining_rate: self.workshop.rate.load(Ordering::Relaxed),
+            peers: self.peer_counts(),
+            sync: Progress::of(&now.standing, now.tip.height()).info(),
+            second_best: now.second_best.map(|(id, height, work)| rpc::OtherTip {
+                id,
+                height,
+                work: work.to_string(),
+            }),
+            p2p: self.p2p(),
+        }
+    }
+
+    fn peers(&self) -> rpc::Peers {
+        let Some(net) = &self.net else { return rpc::Peers::default() };
+        let now = self.now();
+        let known: HashMap<Peer, &PeerStatus> =
+            now.peers.iter().map(|status| (status.peer, status)).collect();
+        let clock = clock::now();
+        let mut peers: Vec<rpc::PeerInfo> = net
+            .peers()
+            .iter()
+            .map(|peer| {
+                let status = known.get(&peer.peer);
+                rpc::PeerInfo {
+                    id: peer.id.clone(),
+                    address: peer.address.clone(),
+                    direction: if peer.outbound { "out" } else { "in" }.into(),
+                    seconds: clock.saturating_sub(peer.since),
+                    height: status.and_then(|status| status.height),
+                    work: status.and_then(|status| status.work).map(|work| work.to_string()),
+                    score: status.map_or(0, |status| status.score),
+                    agent: status.map_or_else(String::new, |status| status.agent.clone()),
+                    doing: status.map_or_else(String::new, |status| status.doing.to_string()),
+                }
+            })
+            .collect();
+        peers.sort_by(|a, b| b.seconds.cmp(&a.seconds).then_with(|| a.id.cmp(&b.id)));
+        rpc::Peers { addresses: self.p2p(), peers }
+    }
+
+    fn traffic(&self) -> Traffic {
+        let traffic = self.net.as_ref().map(NetHandle::traffic).unwrap_or_default();
+        Traffic { received: traffic.bytes_in, sent: traffic.bytes_out }
+    }
+
+    fn price(&self) -> rpc::Price {
+        let (tip, params) = (self.snapshot(), self.params());
+        let multiplier = tip.header.price;
+        let of = |text: &str| {
+            Name::parse(text).map_or(0, |name| price::registration(params, &name, multiplier))
+        };
+        rpc::Price {
+            network: self.network,
+            anchor: tip.id,
+            height: tip.height(),
+            multiplier,
+            register: of("aaaaaa"),
+            register_5: of("aaaaa"),
+            register_4: of("aaaa"),
+            register_3: of("aaa"),
+            update: price::records(params, 1, multiplier),
+        }
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        NodeHandle::snapshot(self)
+    }
+
+    fn served(&self) -> Arc<Snapshot> {
+        NodeHandle::served(self)
+    }
+
+    fn snapshot_at(&self, height: u32) -> Option<Arc<Snapshot>> {
+        self.ask(|reply| Command::SnapshotAt(height, reply)).flatten().map(Arc::new)
+    }
+
+    fn pending_name(&self, name: &Name) -> bool {
+        self.ask(|reply| Command::NamePending(name.clone(), reply)).unwrap_or(false)
+    }
+
+    fn pending_commitment(&self, commitment: &Hash) -> bool {
+        self.ask(|reply| Command::CommitmentPending(*commitment, reply)).unwrap_or(false)
+    }
+
+    fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
+        self.find(self.storage.header(id)?)
+    }
+
+    fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
+        match self.storage.active(height)? {
+            Some(id) => self.block(&id),
+            None => Ok(None),
+        }
+    }
+
+    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(&name.key(self.network))
+    }
+
+    fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {
+        let failed = std::cell::Cell::new(None);
+        let node = |position| {
+            self.storage.history(position).unwrap_or_else(|error| {
+                failed.set(Some(error));
+                None
+            })
+        };
+        let proof = HistoryProof::make(u64::from(height), u64::from(against), node);
+        failed.take().map_or(Ok(proof), Err)
+    }
+
+    fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
+        NodeHandle::submit(self, operation)
+    }
+
+    fn bundle(&self, name: &Name) -> Result<rpc::BundleInfo, rpc::Refusal> {
+        self.bundles.get(name, self.stands(name)?, clock::now())
+    }
+
+    fn put_bundle(
+        &self,
+        name: &Name,
+        bundle: Vec<u8>,
+        gives_one_time: bool,
+    ) -> Result<rpc::BundleInfo, rpc::Refusal> {
+        self.bundles.put(name, bundle, gives_one_time, self.stands(name)?, clock::now())
+    }
+
+    fn take_prekey(&self, name: &Name) -> Result<rpc::PrekeyInfo, rpc::Refusal> {
+        self.bundles.take(name, self.stands(name)?, clock::now())
+    }
+
+    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
+        self.dns.get().cloned()
+    }
+}

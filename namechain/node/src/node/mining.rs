@@ -1,0 +1,174 @@
+//! The miner thread: takes the newest block in the making, and hands it back with its nonce.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    io,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+
+use super::{clock::Since, thread::Command};
+use namechain_core::{
+    miner,
+    types::{Block, Network},
+};
+
+/// What the chain thread and the miner share.
+#[derive(Default)]
+pub(super) struct Workshop {
+    desk: Mutex<Desk>,
+    changed: Condvar,
+    /// Hashes tried since the node started.
+    pub hashes: AtomicU64,
+    /// Hashes tried in a second, as of late.
+    pub rate: AtomicU64,
+}
+
+/// Whose turn it is to mine what waits, among nodes that all mine on demand.
+///
+/// Where work is trivial they would all find a block at once for every operation, and have as many chains of equal work. So a
+/// node mines at once what its own user submitted, and leaves the rest to others for a moment that is another one each time.
+#[derive(Default)]
+pub(super) struct Turn {
+    waiting: Option<(Since, Duration)>,
+    random: RandomState,
+    count: u64,
+}
+
+/// The shortest and the longest moment: longer than a block takes through the network, shorter than anybody minds.
+const LEFT_TO_OTHERS: (u64, u64) = (100, 400);
+
+impl Turn {
+    /// Whether to leave it to others for now, as there is something to mine; `own`: of our own user.
+    pub fn is_others(&mut self, own: bool, has_peers: bool) -> bool {
+        if own || !has_peers {
+            return false;
+        }
+        let (shortest, longest) = LEFT_TO_OTHERS;
+        self.count += 1;
+        let moment = shortest + self.random.hash_one(self.count) % (longest - shortest);
+        let (since, moment) =
+            self.waiting.get_or_insert_with(|| (Since::now(), Duration::from_millis(moment)));
+        since.elapsed() < *moment
+    }
+
+    /// Whether something was left to others, and their time is over.
+    pub fn has_come(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|(since, moment)| since.elapsed() >= *moment)
+    }
+
+    /// What there was to mine is being mined.
+    pub fn taken(&mut self) {
+        self.waiting = None;
+    }
+}
+
+/// Over how long the hash rate is measured.
+const RATE_OVER: Duration = Duration::from_secs(5);
+
+/// Measures how fast the miner is.
+pub(super) struct HashRate {
+    since: Since,
+    hashes: u64,
+}
+
+impl Default for HashRate {
+    fn default() -> Self {
+        HashRate { since: Since::now(), hashes: 0 }
+    }
+}
+
+impl HashRate {
+    /// Looks at the count, and every few seconds says how fast it has risen.
+    pub fn measure(&mut self, workshop: &Workshop) {
+        let passed = self.since.elapsed();
+        if passed < RATE_OVER {
+            return;
+        }
+        let hashes = workshop.hashes.load(Ordering::Relaxed);
+        let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).max(1);
+        workshop.rate.store(
+            hashes.saturating_sub(self.hashes).saturating_mul(1_000) / millis,
+            Ordering::Relaxed,
+        );
+        (self.since, self.hashes) = (Since::now(), hashes);
+    }
+}
+
+#[derive(Default)]
+struct Desk {
+    /// The block to take up next.
+    next: Option<Block>,
+    /// Stops the search in hand.
+    stop: Arc<AtomicBool>,
+    busy: bool,
+    closed: bool,
+}
+
+impl Workshop {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a block is being mined or waits to be.
+    pub fn is_busy(&self) -> bool {
+        let desk = self.desk();
+        desk.busy || desk.next.is_some()
+    }
+
+    /// Gives the miner another block, or none, instead of what it has in hand.
+    pub fn offer(&self, block: Option<Block>) {
+        let mut desk = self.desk();
+        desk.stop.store(true, Ordering::Relaxed);
+        desk.next = block;
+        self.changed.notify_one();
+    }
+
+    /// Ends the miner thread.
+    pub fn close(&self) {
+        self.desk().closed = true;
+        self.offer(None);
+    }
+
+    /// Waits for a block to mine; `None` when it is over.
+    fn take(&self) -> Option<(Block, Arc<AtomicBool>)> {
+        let mut desk = self.desk();
+        loop {
+            desk.busy = false;
+            if desk.closed {
+                return None;
+            }
+            if let Some(block) = desk.next.take() {
+                desk.stop = Arc::default();
+                desk.busy = true;
+                return Some((block, desk.stop.clone()));
+            }
+            desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Starts the miner thread, which mines on `threads` threads.
+pub(super) fn start(
+    network: Network,
+    threads: usize,
+    workshop: Arc<Workshop>,
+    found: mpsc::Sender<Command>,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("miner".into()).spawn(move || {
+        while let Some((block, stop)) = workshop.take() {
+            if let Some(header) =
+                miner::mine(network, &block.header, threads, &stop, &workshop.hashes)
+                && found.blocking_send(Command::Mined(Box::new(Block { header, ..block }))).is_err()
+            {
+                return;
+            }
+        }
+    })
+}

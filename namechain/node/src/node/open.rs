@@ -1,0 +1,125 @@
+//! Opening what a node keeps: the store, the chain in it, and what waited to be recorded.
+
+use std::{path::Path, sync::Arc};
+
+use tracing::{error, info, warn};
+
+use crate::store::{Options, Store};
+use namechain_core::{
+    chain::{BlockAt, Chain, ChainError, Change, Storage, StorageError, TipChange},
+    codec::Decode,
+    consensus::{block::check_operation_alone, work::Worker},
+    mempool::Mempool,
+    params::MAX_REORG_DEPTH,
+    types::{Block, Network, Operation},
+};
+
+/// Blocks between two lines about how far a rebuilding index is.
+const REBUILD_LOG_EVERY: u64 = 10_000;
+/// Blocks between two durable commits while the index is rebuilt.
+const REBUILD_SYNC_EVERY: u64 = 100;
+
+/// Opens the store, takes up the blocks that its index does not have (all of them if the index is new or was damaged),
+/// and what waited to be recorded.
+pub(super) fn open(
+    network: Network,
+    dir: &Path,
+    reindex: bool,
+) -> Result<(Arc<Store>, Chain, Mempool), StorageError> {
+    let (store, chain) = match open_chain(network, dir, reindex) {
+        Err(StorageError::Damaged(what)) if !reindex => {
+            warn!("the index does not hold together ({what}): it is made anew from the block log");
+            open_chain(network, dir, true)?
+        }
+        opened => opened?,
+    };
+    if let Some(other) = chain.held_back() {
+        error!(
+            "a chain of more work, with tip {other}, departs more than {MAX_REORG_DEPTH} blocks below ours and is not \
+             followed: find out which chain others are on"
+        );
+    }
+    let mempool = restore_pending(&chain, &*store)?;
+    info!(
+        height = chain.tip_header().height,
+        waiting = mempool.len(),
+        "the {network} chain is open, tip {}",
+        chain.tip_id()
+    );
+    Ok((store, chain, mempool))
+}
+
+fn open_chain(
+    network: Network,
+    dir: &Path,
+    reindex: bool,
+) -> Result<(Arc<Store>, Chain), StorageError> {
+    let opened = Store::open_with(dir, network, Options { reindex, ..Options::default() })?;
+    let store = Arc::new(opened.store);
+    let mut chain = Chain::open(network, store.clone())?;
+    let mut count = 0u64;
+    let replayed = store.replay(&mut |at: BlockAt, bytes: &[u8]| -> Result<(), StorageError> {
+        count += 1;
+        if count.is_multiple_of(REBUILD_LOG_EVERY) {
+            info!(
+                "making the index anew: {count} blocks read, height {}",
+                chain.tip_header().height
+            );
+        }
+        take_again(&mut chain, at, bytes, count.is_multiple_of(REBUILD_SYNC_EVERY))
+    })?;
+    if replayed.blocks > 0 {
+        store.commit(Vec::new(), true)?;
+        let height = chain.tip_header().height;
+        info!(
+            damaged = replayed.damaged,
+            "{} blocks taken from the block log, height {height}", replayed.blocks
+        );
+    }
+    Ok((store, chain))
+}
+
+/// Feeds a block of the log to the chain. One that was refused when it first came is refused again.
+fn take_again(
+    chain: &mut Chain,
+    at: BlockAt,
+    bytes: &[u8],
+    durable: bool,
+) -> Result<(), StorageError> {
+    let Ok(block) = Block::parse(bytes) else {
+        warn!("a record of the block log is not a block: it is passed over");
+        return Ok(());
+    };
+    // The clock was satisfied when the block was first taken.
+    match chain.accept_at(&block, Some(at), u64::MAX, durable) {
+        Ok(_) => Ok(()),
+        Err(ChainError::Storage(error)) => Err(error),
+        Err(error) => {
+            warn!("a block of the block log is passed over: {error}");
+            Ok(())
+        }
+    }
+}
+
+/// Puts the operations that waited when the node ended back into the mempool.
+fn restore_pending(chain: &Chain, storage: &dyn Storage) -> Result<Mempool, StorageError> {
+    let network = chain.network();
+    let mut mempool = Mempool::new(network);
+    let mut worker = Worker::new(network);
+    let waited = storage.pending()?;
+    let mut operations: Vec<Operation> =
+        waited.iter().filter_map(|bytes| Operation::from_bytes(bytes).ok()).collect();
+    operations.retain(|operation| check_operation_alone(network, operation, &mut worker).is_ok());
+    let as_undone = Block { header: chain.tip_header().clone(), operations };
+    mempool.follow(chain, &TipChange { undone: vec![as_undone], connected: Vec::new() })?;
+    let kept = mempool.ids();
+    let forget = waited
+        .iter()
+        .filter_map(|bytes| Operation::from_bytes(bytes).ok())
+        .map(|operation| operation.id(network))
+        .filter(|id| !kept.contains(id))
+        .map(|id| Change::Pending(id, None))
+        .collect();
+    storage.commit(forget, true)?;
+    Ok(mempool)
+}

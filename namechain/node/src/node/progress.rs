@@ -1,0 +1,148 @@
+//! How far a node has caught up, for people: in the log, and as a line on the terminal that is drawn again and again.
+
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use super::NodeHandle;
+use namechain_core::{rpc::SyncInfo, sync::Standing};
+
+/// How often the line on the terminal is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(250);
+/// Back to the line's beginning, and clear it (ECMA-48: CR, EL).
+const CLEAR: &str = "\r\u{1b}[K";
+
+/// Whether the last line on the terminal is the one about progress.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// How far a node has caught up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    why: String,
+    height: u32,
+    headers: u32,
+    target: u32,
+    rate: u64,
+    clock_off: Option<i64>,
+}
+
+impl Progress {
+    pub(super) fn of(standing: &Standing, height: u32) -> Self {
+        let target = standing.target_height.max(height);
+        Progress {
+            why: standing.why.to_string(),
+            height,
+            headers: standing.headers_done.clamp(height, target),
+            target,
+            rate: standing.blocks_per_second.round() as u64,
+            clock_off: standing.clock_off,
+        }
+    }
+
+    fn seconds_left(&self) -> Option<u64> {
+        let left = u64::from(self.target - self.height);
+        (left > 0 && self.rate > 0).then(|| left.div_ceil(self.rate))
+    }
+
+    /// As the API says it.
+    pub(super) fn info(self) -> SyncInfo {
+        SyncInfo {
+            seconds_left: self.seconds_left(),
+            why: self.why,
+            target: self.target,
+            headers: self.headers,
+            blocks_per_second: self.rate,
+            clock_off: self.clock_off,
+        }
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Progress { why, height, headers, target, rate, .. } = self;
+        if target == height {
+            return write!(f, "height {height}: {why}");
+        }
+        if headers < target {
+            write!(f, "headers {headers} of {target}, ")?;
+        }
+        write!(f, "blocks {height} of {target}, {rate} a second")?;
+        match self.seconds_left() {
+            Some(seconds @ 0..=119) => write!(f, ", {seconds} s left"),
+            Some(seconds) => write!(f, ", {} min left", seconds.div_ceil(60)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Draws how far the node is on the terminal, as long as it is not synced. Does nothing if standard error is no terminal: the
+/// log has a line every ten seconds then. Ends only with the future.
+pub async fn show_progress(node: NodeHandle) {
+    if !io::stderr().is_terminal() {
+        return;
+    }
+    let mut every = tokio::time::interval(DRAW_EVERY);
+    loop {
+        every.tick().await;
+        let line = match node.progress() {
+            Some(progress) => format!("{CLEAR}{progress}"),
+            None if SHOWN.load(Ordering::Relaxed) => CLEAR.to_owned(),
+            None => continue,
+        };
+        let shown = line != CLEAR;
+        // Nobody is told that there is nobody to be told.
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+        SHOWN.store(shown, Ordering::Relaxed);
+    }
+}
+
+/// Standard error for the log: clears the line about progress before it writes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogOutput;
+
+impl Write for LogOutput {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        if SHOWN.swap(false, Ordering::Relaxed) {
+            stderr.write_all(CLEAR.as_bytes())?;
+        }
+        stderr.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(height: u32, headers: u32, target: u32, rate: u64) -> Progress {
+        Progress {
+            why: "there is no peer yet".into(),
+            height,
+            headers,
+            target,
+            rate,
+            clock_off: None,
+        }
+    }
+
+    #[test]
+    fn it_is_said_in_words() {
+        for (progress, text) in [
+            (progress(7, 7, 7, 0), "height 7: there is no peer yet"),
+            (progress(7, 2_000, 9_000, 0), "headers 2000 of 9000, blocks 7 of 9000, 0 a second"),
+            (progress(1_000, 9_000, 9_000, 100), "blocks 1000 of 9000, 100 a second, 80 s left"),
+            (progress(0, 9_000, 9_000, 10), "blocks 0 of 9000, 10 a second, 15 min left"),
+        ] {
+            assert_eq!(progress.to_string(), text);
+        }
+        assert_eq!(progress(1, 5, 5, 3).info().seconds_left, Some(2));
+        assert_eq!(progress(5, 5, 5, 3).info().seconds_left, None);
+    }
+}

@@ -1,0 +1,40 @@
+//! Answers to what peers ask: read from the store and the list of what waits, never from the chain's thread.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::error;
+
+use super::{clock, handle::Published};
+use crate::net::Serve;
+use namechain_core::{
+    chain::Storage,
+    mempool::Waiting,
+    sync::{
+        message::{Hello, Request, Response},
+        serve::{Identity, answer},
+    },
+};
+
+/// What answers peers.
+pub(super) struct Server {
+    pub identity: Identity,
+    pub storage: Arc<dyn Storage>,
+    pub waiting: Waiting,
+    pub published: watch::Receiver<Arc<Published>>,
+}
+
+impl Serve for Server {
+    fn serve(&self, request: Request) -> Response {
+        answer(&*self.storage, &self.identity, &self.waiting, &request, clock::now())
+            .unwrap_or_else(|error| {
+                error!("a peer can't be answered: {error}");
+                Response::Busy
+            })
+    }
+
+    fn hello(&self) -> Hello {
+        let now = self.published.borrow();
+        self.identity.hello(now.tip.id, now.tip.height(), now.work, clock::now())
+    }
+}

@@ -1,0 +1,112 @@
+//! A node without its API: what is acknowledged is recorded, and still there after a restart.
+
+use std::{path::Path, sync::Arc};
+
+use super::*;
+use crate::api::Backend;
+use namechain_core::{
+    consensus::{price, work::Worker},
+    types::{Action, Name, Named, Operation, RecordSet, SecretKey, Stamp, commitment},
+};
+
+const NETWORK: Network = Network::Dev;
+
+async fn start(dir: &Path, mine: MineMode, reindex: bool) -> Node {
+    let data_dir = dir.to_owned();
+    let config = NodeConfig {
+        network: NETWORK,
+        data_dir,
+        api: None,
+        allow_hosts: Vec::new(),
+        p2p: None,
+        mine,
+        mine_threads: 1,
+        reindex,
+    };
+    Node::start(config).await.unwrap()
+}
+
+/// As from a thread that may wait.
+fn submit(
+    handle: &NodeHandle,
+    operation: Operation,
+) -> Result<namechain_core::rpc::Submitted, namechain_core::rpc::Refusal> {
+    tokio::task::block_in_place(|| handle.submit(operation))
+}
+
+fn stamped(handle: &NodeHandle, mut operation: Operation) -> Operation {
+    let work = price::registration(NETWORK.params(), &name(), handle.price().multiplier);
+    let stamp = Stamp { anchor: handle.snapshot().id, work, nonce: 0 };
+    let subject = operation.stamp_subject(NETWORK);
+    *operation.stamp_mut() = Worker::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
+    operation
+}
+
+fn name() -> Name {
+    Name::parse("alice").unwrap()
+}
+
+fn blank() -> Stamp {
+    Stamp { anchor: namechain_core::types::Hash::ZERO, work: 1, nonce: 0 }
+}
+
+fn commit(handle: &NodeHandle, key: &SecretKey) -> Operation {
+    let commitment = commitment(NETWORK, &name(), &key.public(), &key.salt(NETWORK, &name()));
+    stamped(handle, Operation::Commit { commitment, stamp: blank() })
+}
+
+fn register(handle: &NodeHandle, key: &SecretKey) -> Operation {
+    let action = Action::Register {
+        recovery: None,
+        salt: key.salt(NETWORK, &name()),
+        records: RecordSet::default(),
+    };
+    stamped(handle, Operation::Named(Named::sign(NETWORK, name(), 0, action, key, blank())))
+}
+
+/// Waits for the tip to reach a height.
+async fn reach(handle: &NodeHandle, height: u32) {
+    let mut published = handle.published();
+    let waited = published.wait_for(|now| now.tip.height() >= height);
+    tokio::time::timeout(std::time::Duration::from_secs(60), waited)
+        .await
+        .expect("a block is mined")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_is_recorded_and_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = SecretKey::from_seed(&[1; 32]);
+
+    // Nobody mines: the commit waits, over a restart too.
+    let node = start(dir.path(), MineMode::Off, false).await;
+    let waiting = commit(&node.handle(), &key);
+    let submitted = submit(&node.handle(), waiting.clone()).unwrap();
+    assert_eq!(submitted.id, waiting.id(NETWORK));
+    node.stop().await;
+
+    let node = start(dir.path(), MineMode::OnDemand, false).await;
+    let handle = node.handle();
+    reach(&handle, 1).await;
+    submit(&handle, register(&handle, &key)).unwrap();
+    reach(&handle, 2).await;
+    let entry = handle.served().entry(&name()).unwrap().unwrap();
+    assert_eq!(entry.owner, key.public());
+    let taken = submit(&handle, register(&handle, &key)).unwrap_err();
+    assert_eq!((taken.code.as_str(), taken.rule.as_deref()), ("conflict", Some("name-taken")));
+    assert_eq!(handle.status().mempool_operations, 0);
+    let (tip, root) = (handle.snapshot().id, handle.snapshot().state_root());
+    drop(handle);
+    node.stop().await;
+
+    for reindex in [false, true] {
+        let node = start(dir.path(), MineMode::OnDemand, reindex).await;
+        let snapshot: Arc<_> = node.handle().snapshot();
+        assert_eq!((snapshot.id, snapshot.state_root()), (tip, root));
+        assert_eq!(snapshot.entry(&name()).unwrap().unwrap().owner, key.public());
+        assert_eq!(node.handle().block_at(2).unwrap().unwrap().1.operations.len(), 1);
+        drop(snapshot);
+        node.stop().await;
+    }
+}
