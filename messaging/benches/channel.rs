@@ -1,5 +1,6 @@
-//! What a channel costs, on loopback: `cargo bench -p messaging --features channel --bench channel`. From dialling to the first byte of the
-//! answer, which is: TLS, both HELLOs, one byte there and one back. And a mebibyte through a channel that stands.
+//! What a channel costs, on loopback: `cargo bench -p messaging --features channel --bench
+//! channel`. From dialling to the first byte of the answer, which is: TLS, both HELLOs, one byte
+//! there and one back. And a mebibyte through a channel that stands.
 
 use divan::{Bencher, counter::BytesCount};
 use messaging::{

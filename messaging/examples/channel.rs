@@ -1,4 +1,5 @@
-//! Bob calls alice, both in one program: `cargo run -p messaging --features channel --example channel`
+//! Bob calls alice, both in one program: `cargo run -p messaging --features channel --example
+//! channel`
 
 use messaging::{
     Anchor, Evidence,

@@ -1,4 +1,5 @@
-//! Bob reads a letter from standard input: `cargo run -p messaging --example seal | cargo run -p messaging --example open`
+//! Bob reads a letter from standard input: `cargo run -p messaging --example seal | cargo run -p
+//! messaging --example open`
 
 use std::io::Read;
 

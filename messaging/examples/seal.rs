@@ -1,4 +1,5 @@
-//! A letter from alice to bob, on standard output: `cargo run -p messaging --example seal > letter.ncm`
+//! A letter from alice to bob, on standard output: `cargo run -p messaging --example seal >
+//! letter.ncm`
 
 use std::io::Write;
 

@@ -1,7 +1,9 @@
-//! Bundles: the keys of a name that are too large or too short-lived for the chain. `docs/messaging.md` has the format.
+//! Bundles: the keys of a name that are too large or too short-lived for the chain.
+//! `docs/messaging.md` has the format.
 //!
-//! A bundle is signed by the identity key of the record that it belongs to. It travels by any way; what makes it good is
-//! that signature and the record's sequence number, and, where the record has a hash, that it may be the very one.
+//! A bundle is signed by the identity key of the record that it belongs to. It travels by any way;
+//! what makes it good is that signature and the record's sequence number, and, where the record has
+//! a hash, that it may be the very one.
 
 use std::fmt;
 
@@ -53,7 +55,8 @@ pub struct Bundle {
     pub expires: u64,
     /// The key that many letters can be sealed to.
     pub last_resort: WingPublic,
-    /// Keys that one letter each is sealed to. Whoever gives the bundle away says which of them is for whom.
+    /// Keys that one letter each is sealed to. Whoever gives the bundle away says which of them is
+    /// for whom.
     pub one_time: Vec<WingPublic>,
     /// Devices with keys of their own, by number.
     pub devices: Vec<Device>,
@@ -77,7 +80,8 @@ pub struct SignedBundle {
     signature: Signature,
 }
 
-/// A bundle that was checked against a verified name; there is no other way to make one than [`SignedBundle::verify`].
+/// A bundle that was checked against a verified name; there is no other way to make one than
+/// [`SignedBundle::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedBundle {
     network: Network,
@@ -210,7 +214,8 @@ impl SignedBundle {
     ///
     /// # Errors
     /// [`BundleError::OtherName`], [`BundleError::OtherIdentity`], [`BundleError::Sequence`],
-    /// [`BundleError::BadSignature`], [`BundleError::Lifetime`], [`BundleError::FromTheFuture`], [`BundleError::Expired`].
+    /// [`BundleError::BadSignature`], [`BundleError::Lifetime`], [`BundleError::FromTheFuture`],
+    /// [`BundleError::Expired`].
     pub fn verify(self, peer: &VerifiedPeer, now: u64) -> Result<VerifiedBundle, BundleError> {
         let network = peer.network();
         let recorded = self.hash(network) == peer.bundle_hash();
@@ -249,8 +254,9 @@ impl VerifiedBundle {
         &self.bundle
     }
 
-    /// Whether it is the very bundle whose hash stands on the chain. One that is not was made later or earlier under the
-    /// same record; [`crate::Pins::note_bundle`] sees to it that it is not earlier than one seen before.
+    /// Whether it is the very bundle whose hash stands on the chain. One that is not was made later
+    /// or earlier under the same record; [`crate::Pins::note_bundle`] sees to it that it is not
+    /// earlier than one seen before.
     pub fn is_recorded(&self) -> bool {
         self.recorded
     }

@@ -1,7 +1,7 @@
 //! From a name to the keys that the chain proves to be its own, or to nothing.
 //!
-//! All it takes is bytes: a header that the caller trusts, and what anybody says of the name. The check is a pure function
-//! of at most some 400 hashes, whatever it is fed.
+//! All it takes is bytes: a header that the caller trusts, and what anybody says of the name. The
+//! check is a pure function of at most some 400 hashes, whatever it is fed.
 
 use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
@@ -19,11 +19,13 @@ use crate::record::Known;
 pub const MAX_ENTRY_BYTES: usize = 8 * 1_024;
 /// The longest proof of a header's place: two numbers, and fewer than 128 nodes of 48 bytes.
 pub const MAX_PLACE_BYTES: usize = 16 + 128 * 48;
-/// How many blocks below the trusted header the proof may be made, unless the caller says otherwise. On main it is an hour:
-/// whoever holds back a rotation or a revocation can do so for as long.
+/// How many blocks below the trusted header the proof may be made, unless the caller says
+/// otherwise. On main it is an hour: whoever holds back a rotation or a revocation can do so for as
+/// long.
 pub const DEFAULT_MAX_DEPTH: u32 = 30;
 
-/// A header that the caller trusts: of the own node, or held from elsewhere. Everything else follows from it.
+/// A header that the caller trusts: of the own node, or held from elsewhere. Everything else
+/// follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
     network: Network,
@@ -40,8 +42,8 @@ pub struct Evidence {
     place: Option<HistoryProof>,
 }
 
-/// A name with the keys that the chain proves to be its own. There is no other way to make one than [`examine`] and
-/// [`resolve_peer`].
+/// A name with the keys that the chain proves to be its own. There is no other way to make one than
+/// [`examine`] and [`resolve_peer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedPeer {
     network: Network,
@@ -101,7 +103,8 @@ pub enum ProofError {
     /// It is about another header than the trusted one, and does not say how they belong together.
     #[error("the proof is made for a header that is not known to be on the chain")]
     UnknownHeader,
-    /// The trusted header was not built on that of the proof: it is on another branch, or of another network.
+    /// The trusted header was not built on that of the proof: it is on another branch, or of
+    /// another network.
     #[error("the proof is made for a header that is not below the trusted one: {0}")]
     OffChain(#[from] HistoryProofError),
     /// It is too old: what it says may have changed.
@@ -169,7 +172,8 @@ impl Anchor {
             header.height,
             header.target.work(),
         )?;
-        // What is in the history root is below; a trusted header that says otherwise is not worth its trust.
+        // What is in the history root is below; a trusted header that says otherwise is not worth
+        // its trust.
         let depth =
             self.header.height.checked_sub(header.height).ok_or(HistoryProofError::Index)?;
         match depth <= self.max_depth {
@@ -188,9 +192,9 @@ fn read<T: Decode>(bytes: &[u8], max: usize, what: &'static str) -> Result<T, Pr
 }
 
 impl Evidence {
-    /// Reads what a node, or a file, says of a name: the header of the block in whose state it is proven, the proof
-    /// (`docs/protocol.md` section 5), the name's entry if it has one, and, if the header is not the trusted one itself, the
-    /// proof of its place below it (section 4).
+    /// Reads what a node, or a file, says of a name: the header of the block in whose state it is
+    /// proven, the proof (`docs/protocol.md` section 5), the name's entry if it has one, and, if
+    /// the header is not the trusted one itself, the proof of its place below it (section 4).
     ///
     /// # Errors
     /// [`ProofError::TooLong`], [`ProofError::Malformed`].

@@ -1,4 +1,5 @@
-//! Pins and letters seen, kept in files: readable by their owner alone, replaced as a whole, damage noticed.
+//! Pins and letters seen, kept in files: readable by their owner alone, replaced as a whole, damage
+//! noticed.
 //!
 //! ```text
 //! | "NCM" | kind u8: 1 pins, 2 letters seen | version = 1 | network's magic 4 | value | checksum 32 of all before |
@@ -67,7 +68,8 @@ impl Kept for Seen {
     }
 }
 
-/// A value and the file that it is kept in. While it is there, nobody else can open the file: a lock beside it is held.
+/// A value and the file that it is kept in. While it is there, nobody else can open the file: a
+/// lock beside it is held.
 #[derive(Debug)]
 pub struct Stored<T> {
     network: Network,
@@ -114,8 +116,8 @@ impl<T: Kept> Stored<T> {
     /// Opens the file, or begins a new one: then its directory is made, for its owner alone.
     ///
     /// # Errors
-    /// If it can't be read, is in use, is open to others, or is damaged. A damaged file is not replaced by an empty one: what
-    /// was seen would be forgotten.
+    /// If it can't be read, is in use, is open to others, or is damaged. A damaged file is not
+    /// replaced by an empty one: what was seen would be forgotten.
     pub fn open(path: &Path, network: Network) -> Result<Self, FileError> {
         let failed = |source| FileError::Io { path: path.to_owned(), source };
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty())
@@ -131,7 +133,8 @@ impl<T: Kept> Stored<T> {
         Ok(Stored { network, path: path.to_owned(), value, _lock: lock })
     }
 
-    /// Writes the file: created beside it with mode 0600, synced, renamed over it, the directory synced.
+    /// Writes the file: created beside it with mode 0600, synced, renamed over it, the directory
+    /// synced.
     ///
     /// # Errors
     /// If the operating system refuses. Then the file is as it was before.

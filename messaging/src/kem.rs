@@ -1,8 +1,9 @@
-//! Keys that letters are sealed to, and HPKE (RFC 9180) in its base mode over them: the only room that names the crate
-//! `hpke`.
+//! Keys that letters are sealed to, and HPKE (RFC 9180) in its base mode over them: the only room
+//! that names the crate `hpke`.
 //!
-//! Two suites, both with HKDF-SHA256 and ChaCha20Poly1305: DHKEM(X25519, HKDF-SHA256) of RFC 9180 section 7.1, and
-//! X-Wing (draft-connolly-cfrg-xwing-kem; ML-KEM-768 and X25519 together), KEM 0x647a of draft-ietf-hpke-pq.
+//! Two suites, both with HKDF-SHA256 and ChaCha20Poly1305: DHKEM(X25519, HKDF-SHA256) of RFC 9180
+//! section 7.1, and X-Wing (draft-connolly-cfrg-xwing-kem; ML-KEM-768 and X25519 together), KEM
+//! 0x647a of draft-ietf-hpke-pq.
 
 use std::{convert::Infallible, fmt};
 
@@ -75,7 +76,8 @@ impl fmt::Display for Kem {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct X25519Public(pub [u8; X25519_PUBLIC_BYTES]);
 
-/// An X-Wing public key whose part of ML-KEM is well-formed (the modulus check of FIPS 203 section 7.2).
+/// An X-Wing public key whose part of ML-KEM is well-formed (the modulus check of FIPS 203 section
+/// 7.2).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WingPublic(Box<[u8]>);
 
@@ -207,7 +209,8 @@ impl Public<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WeakKey;
 
-/// Seals to `to`: `plain` is told the encapsulated key and says what to seal. Returns that key and the ciphertext.
+/// Seals to `to`: `plain` is told the encapsulated key and says what to seal. Returns that key and
+/// the ciphertext.
 pub(crate) fn seal(
     to: Public<'_>,
     info: &[u8],
@@ -237,7 +240,8 @@ fn seal_with<K: KemTrait>(
     Ok((enc, sealed))
 }
 
-/// Opens what was sealed to the public half of `secret`; `None` if it was not, or anything of it was changed.
+/// Opens what was sealed to the public half of `secret`; `None` if it was not, or anything of it
+/// was changed.
 pub(crate) fn open(
     secret: Secret<'_>,
     enc: &[u8],

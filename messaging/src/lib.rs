@@ -1,14 +1,15 @@
 //! From a name to a person: keys that the chain proves, pins, bundles, and sealed letters.
 //!
-//! The chain says which keys speak for a name; this crate checks that it does, and makes use of it. Nobody else is
-//! trusted: no directory, no certificate authority, no server. It reads no clock and opens no socket; time and randomness are
-//! arguments. The formats are written down, byte by byte, in `docs/messaging.md`.
+//! The chain says which keys speak for a name; this crate checks that it does, and makes use of it.
+//! Nobody else is trusted: no directory, no certificate authority, no server. It reads no clock and
+//! opens no socket; time and randomness are arguments. The formats are written down, byte by byte,
+//! in `docs/messaging.md`.
 //!
 //! # From a name to its keys
 //!
-//! [`resolve_peer`] takes a header that you trust (an [`Anchor`]: of your own node, or held from elsewhere) and what anybody
-//! says of the name (an [`Evidence`]: of a node's API, or from a file). It gives a [`VerifiedPeer`], which can't be made in any other
-//! way, or says why there is none.
+//! [`resolve_peer`] takes a header that you trust (an [`Anchor`]: of your own node, or held from
+//! elsewhere) and what anybody says of the name (an [`Evidence`]: of a node's API, or from a file).
+//! It gives a [`VerifiedPeer`], which can't be made in any other way, or says why there is none.
 //!
 //! ```
 //! use messaging::{Accept, Anchor, Evidence, Pins, Verdict, resolve_peer};
@@ -29,8 +30,9 @@
 //!
 //! # A letter to a name
 //!
-//! [`seal`] signs a text with the sender's identity key and seals it to a key of the recipient: to the X-Wing key of the
-//! [`SignedBundle`], or to the X25519 key on the chain, if the recipient allows that.
+//! [`seal`] signs a text with the sender's identity key and seals it to a key of the recipient: to
+//! the X-Wing key of the [`SignedBundle`], or to the X25519 key on the chain, if the recipient
+//! allows that.
 //!
 //! ```
 //! # use messaging::{Anchor, Evidence, resolve_peer};
@@ -55,8 +57,9 @@
 //!
 //! # A letter from a name
 //!
-//! [`Inbox::open`] finds the key that opens the envelope and says who claims to have written it. You look that name up, and
-//! [`Opened::verify`] compares it with the letter. Only then can the text be read. [`Seen`] refuses what comes twice.
+//! [`Inbox::open`] finds the key that opens the envelope and says who claims to have written it.
+//! You look that name up, and [`Opened::verify`] compares it with the letter. Only then can the
+//! text be read. [`Seen`] refuses what comes twice.
 //!
 //! ```
 //! # use messaging::{Anchor, Evidence, resolve_peer};
@@ -89,8 +92,8 @@
 //! | `std-files` | the room `files`: pins and letters seen in files, 0600, under a lock (Unix) |
 //! | `channel` | the room `channel`: a connection that two names authenticate to each other (with tokio, quinn and rustls) |
 //!
-//! The first two are on by default. Without any the crate is arithmetic on bytes, and so are the parts of `namechain` that
-//! it uses.
+//! The first two are on by default. Without any the crate is arithmetic on bytes, and so are the
+//! parts of `namechain` that it uses.
 
 pub mod bundle;
 #[cfg(feature = "channel")]

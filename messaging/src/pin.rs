@@ -1,4 +1,5 @@
-//! Pins: what this user saw of each name, so that a changed key is noticed, and an old one is never believed again.
+//! Pins: what this user saw of each name, so that a changed key is noticed, and an old one is never
+//! believed again.
 //!
 //! This is the state machine; the room `files` keeps it in a file.
 
@@ -30,10 +31,11 @@ pub enum Verdict {
     Rotated,
     /// The identity key is another one, and nothing links it to the old one.
     Unlinked,
-    /// The name has another owner's key, or was registered anew: whoever has it now may be somebody else.
+    /// The name has another owner's key, or was registered anew: whoever has it now may be somebody
+    /// else.
     Transferred,
-    /// Another record stands under the same sequence number than the one seen: the chain was reorganised, or somebody
-    /// shows another chain.
+    /// Another record stands under the same sequence number than the one seen: the chain was
+    /// reorganised, or somebody shows another chain.
     Forked,
     /// The record is older than one that was seen, or was withdrawn since.
     Older,
@@ -176,9 +178,9 @@ impl Pins {
         self.pins.iter()
     }
 
-    /// Compares what the chain says of a name with what was seen, and changes nothing. `steps` are the records between the
-    /// one seen and the present one, in their order, the present one last: they are needed where more than one lies
-    /// between, and may be empty.
+    /// Compares what the chain says of a name with what was seen, and changes nothing. `steps` are
+    /// the records between the one seen and the present one, in their order, the present one last:
+    /// they are needed where more than one lies between, and may be empty.
     pub fn judge(&self, finding: &Finding, steps: &[SignedMessagingRecord]) -> Verdict {
         match finding {
             Finding::Peer(peer) => self.judge_peer(peer, steps),
@@ -206,7 +208,8 @@ impl Pins {
         if peer.identity() == pin.known.identity {
             return Verdict::Same;
         }
-        // The chain says of a record's identity key whether the one before vouches for it; of more it takes the records.
+        // The chain says of a record's identity key whether the one before vouches for it; of more
+        // it takes the records.
         let next = peer.entry().record.previous == pin.known.hash && peer.entry().linked;
         match next || leads_to(self.network, peer.name(), &pin.known, steps, &peer.record_hash()) {
             true => Verdict::Rotated,
@@ -214,11 +217,12 @@ impl Pins {
         }
     }
 
-    /// Compares the keys of a name with those seen, and remembers them if they are the same, if the old ones vouch for
-    /// them, or if the user accepts them. `steps` as in [`Pins::judge`].
+    /// Compares the keys of a name with those seen, and remembers them if they are the same, if the
+    /// old ones vouch for them, or if the user accepts them. `steps` as in [`Pins::judge`].
     ///
     /// # Errors
-    /// [`PinError::Refused`] with the verdict, [`PinError::OtherNetwork`], [`PinError::Full`]. Nothing is changed then.
+    /// [`PinError::Refused`] with the verdict, [`PinError::OtherNetwork`], [`PinError::Full`].
+    /// Nothing is changed then.
     pub fn note(
         &mut self,
         peer: &VerifiedPeer,
@@ -256,8 +260,9 @@ impl Pins {
         Ok(verdict)
     }
 
-    /// Remembers that a name was seen without keys: those that were seen before are believed no more. What is older than
-    /// what was seen, and what is only a matter of the lease, changes nothing.
+    /// Remembers that a name was seen without keys: those that were seen before are believed no
+    /// more. What is older than what was seen, and what is only a matter of the lease, changes
+    /// nothing.
     pub fn note_absence(&mut self, name: &Name, why: Absence, height: u32) {
         if let Some(pin) = self.pins.get_mut(name)
             && height >= pin.last_seen
@@ -267,11 +272,12 @@ impl Pins {
         }
     }
 
-    /// Remembers when a bundle was made. The name must be pinned already, as it is after [`Pins::note`].
+    /// Remembers when a bundle was made. The name must be pinned already, as it is after
+    /// [`Pins::note`].
     ///
     /// # Errors
-    /// [`PinError::OlderBundle`] if a newer one of the same record was seen, [`PinError::Refused`] if the record is not
-    /// the one that is pinned.
+    /// [`PinError::OlderBundle`] if a newer one of the same record was seen, [`PinError::Refused`]
+    /// if the record is not the one that is pinned.
     pub fn note_bundle(&mut self, bundle: &VerifiedBundle) -> Result<(), PinError> {
         let bundle = bundle.bundle();
         let name = || bundle.name.clone();

@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::tag::{Use, hash};
 
-/// Thirty-two bytes that nobody else knows or will ever see again: what one letter needs. It is used up by the call
-/// that takes it, and wiped from memory. Sealing two letters with the same bytes breaks both.
+/// Thirty-two bytes that nobody else knows or will ever see again: what one letter needs. It is
+/// used up by the call that takes it, and wiped from memory. Sealing two letters with the same
+/// bytes breaks both.
 pub struct Randomness(Zeroizing<[u8; 32]>);
 
 impl Randomness {

@@ -1,7 +1,8 @@
 //! Records of the past: whether one identity key follows from another.
 //!
-//! The chain proves which record stands. That an earlier one led to it is told by the records between: each names the
-//! hash of the one before it, and where the identity key changes, the old key announced the new one and signed for it.
+//! The chain proves which record stands. That an earlier one led to it is told by the records
+//! between: each names the hash of the one before it, and where the identity key changes, the old
+//! key announced the new one and signed for it.
 
 use namechain_core::types::{
     Hash, MessagingRecord, Name, Network, PublicKey, SignedMessagingRecord, next_key_hash,
@@ -28,8 +29,9 @@ impl Known {
     }
 }
 
-/// Whether `steps`, the records of `name` after `from` in their order, lead to the record with the hash `to`, and every
-/// change of the identity key on the way is linked. At most [`MAX_STEPS`] steps, of two signatures each, are checked.
+/// Whether `steps`, the records of `name` after `from` in their order, lead to the record with the
+/// hash `to`, and every change of the identity key on the way is linked. At most [`MAX_STEPS`]
+/// steps, of two signatures each, are checked.
 pub fn leads_to(
     network: Network,
     name: &Name,

@@ -1,5 +1,5 @@
-//! Domain tags: what a hash, a signature or a seal of this crate is over. They have the shape of the chain's own
-//! (`docs/protocol.md` section 1), and a colon that none of those has.
+//! Domain tags: what a hash, a signature or a seal of this crate is over. They have the shape of
+//! the chain's own (`docs/protocol.md` section 1), and a colon that none of those has.
 
 use blake2::{Blake2b, Digest, digest::consts::U32};
 use namechain_core::types::{Hash, Network};

@@ -1,4 +1,5 @@
-//! A reader in another language, which knows only `docs/messaging.md` and the standards, reads what `own.rs` pins.
+//! A reader in another language, which knows only `docs/messaging.md` and the standards, reads what
+//! `own.rs` pins.
 
 use std::{env, path::PathBuf, process::Command};
 

@@ -1,5 +1,6 @@
-//! The bytes of this project's own formats, pinned in `testdata/messaging/own`: two names, a bundle, three letters, all from
-//! fixed seeds. `MESSAGING_WRITE=1 cargo test -p messaging --test own` writes them anew, after the format has changed.
+//! The bytes of this project's own formats, pinned in `testdata/messaging/own`: two names, a
+//! bundle, three letters, all from fixed seeds. `MESSAGING_WRITE=1 cargo test -p messaging --test
+//! own` writes them anew, after the format has changed.
 
 use std::{fs, path::PathBuf};
 

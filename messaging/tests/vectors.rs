@@ -1,4 +1,5 @@
-//! The published vectors of the standards that letters stand on (`testdata/messaging/README.md`). The counts are pinned.
+//! The published vectors of the standards that letters stand on (`testdata/messaging/README.md`).
+//! The counts are pinned.
 
 use std::{convert::Infallible, fs};
 

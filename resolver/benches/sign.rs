@@ -1,11 +1,13 @@
-//! What signing costs: answers of the chain that nobody has asked for before, unsigned and signed by either algorithm.
+//! What signing costs: answers of the chain that nobody has asked for before, unsigned and signed
+//! by either algorithm.
 //!
 //! ```text
 //! cargo bench -p resolver --bench sign
 //! ```
 //!
-//! A question goes in as bytes, its answer comes out as bytes, on one thread, without a network. The three take turns in every
-//! round; the figure is the median of the rounds, in microseconds and as a multiple of the unsigned answer.
+//! A question goes in as bytes, its answer comes out as bytes, on one thread, without a network.
+//! The three take turns in every round; the figure is the median of the rounds, in microseconds and
+//! as a multiple of the unsigned answer.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Instant};
 

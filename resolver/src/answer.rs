@@ -1,4 +1,5 @@
-//! What is answered: one plain type that every source of answers makes, and the one place that turns it into a message.
+//! What is answered: one plain type that every source of answers makes, and the one place that
+//! turns it into a message.
 
 use std::time::Duration;
 
@@ -22,13 +23,14 @@ use crate::{
     seen::Origin,
 };
 
-/// The most bytes of an answer over UDP, whatever the client can take: what crosses every path unfragmented
-/// (DNS flag day 2020), and what our own EDNS says.
+/// The most bytes of an answer over UDP, whatever the client can take: what crosses every path
+/// unfragmented (DNS flag day 2020), and what our own EDNS says.
 pub const MAX_UDP_BYTES: u16 = 1_232;
 /// The most bytes over UDP to a client without EDNS (RFC 1035 §4.2.1).
 pub const PLAIN_UDP_BYTES: u16 = 512;
 
-/// How long a stream may be without a question, and an answer on it without being taken (RFC 7766 §6.2.3).
+/// How long a stream may be without a question, and an answer on it without being taken (RFC 7766
+/// §6.2.3).
 pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 
 /// An answer, before it is a message.
@@ -50,9 +52,11 @@ pub struct Answer {
     pub ede: Vec<Ede>,
     /// Who gave it.
     pub origin: Origin,
-    /// The number of the period in which it may be given, if there are signatures of ours in it; 0 if there are none.
+    /// The number of the period in which it may be given, if there are signatures of ours in it; 0
+    /// if there are none.
     pub signed: u32,
-    /// What it rests on, if it comes from the chain and from rules alone: it is true as long as these hold.
+    /// What it rests on, if it comes from the chain and from rules alone: it is true as long as
+    /// these hold.
     pub grounds: Option<Vec<Ground>>,
     /// The cookies that the client gets with it.
     pub cookie: Option<cookie::Given>,
@@ -76,7 +80,8 @@ impl Answer {
 
     /// The message that answers `metadata` and `queries`, no longer than the client takes.
     ///
-    /// RA is always set. AD goes to loopback clients only: nobody else can know that the path to us is clean.
+    /// RA is always set. AD goes to loopback clients only: nobody else can know that the path to us
+    /// is clean.
     pub fn into_message(
         self,
         metadata: &Metadata,
@@ -160,10 +165,12 @@ fn limit(edns: Option<&Edns>, transport: Transport) -> usize {
     })
 }
 
-/// Makes the message fit into `limit` bytes: the additional section goes first, which is no truncation (RFC 2181 §9);
-/// then everything, and TC is set. What can't be encoded at all counts as too long.
+/// Makes the message fit into `limit` bytes: the additional section goes first, which is no
+/// truncation (RFC 2181 §9); then everything, and TC is set. What can't be encoded at all counts as
+/// too long.
 fn fit(message: &mut Message, limit: usize) {
-    // The encoder stops at 65,535 bytes by itself and sets TC in what it wrote, so its flag has to be looked at.
+    // The encoder stops at 65,535 bytes by itself and sets TC in what it wrote, so its flag has to
+    // be looked at.
     let fits = |message: &Message| {
         message.to_vec().is_ok_and(|bytes| {
             bytes.len() <= limit && (bytes[2] & 0x02 == 0 || message.metadata.truncation)
@@ -184,17 +191,19 @@ fn fit(message: &mut Message, limit: usize) {
     message.metadata.truncation = true;
 }
 
-/// How long "there is none" below `namechain.alt.` may be kept, in seconds: the next block can change it.
+/// How long "there is none" below `namechain.alt.` may be kept, in seconds: the next block can
+/// change it.
 const ALT_NEGATIVE_TTL: u32 = 30;
 
-/// The SOA of `namechain.alt.`. It says the same for all names in it, of which each changes in its own time; nobody
-/// transfers the zone, so nobody needs the serial.
+/// The SOA of `namechain.alt.`. It says the same for all names in it, of which each changes in its
+/// own time; nobody transfers the zone, so nobody needs the serial.
 pub fn alt_soa() -> Record {
     let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
     soa(zone, 1, ALT_NEGATIVE_TTL)
 }
 
-/// The SOA of a zone that exists only here. The primary server is the zone itself, the mailbox `hostmaster` in it.
+/// The SOA of a zone that exists only here. The primary server is the zone itself, the mailbox
+/// `hostmaster` in it.
 pub fn soa(zone: Name, serial: u32, negative_ttl: u32) -> Record {
     let mailbox = zone.prepend_label("hostmaster").unwrap_or_else(|_| zone.clone());
     let data = SOA::new(zone.clone(), mailbox, serial, 3_600, 600, 604_800, negative_ttl);

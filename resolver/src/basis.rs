@@ -1,4 +1,5 @@
-//! What an answer of ours rests on: with it an answer can be given again for exactly as long as it is true.
+//! What an answer of ours rests on: with it an answer can be given again for exactly as long as it
+//! is true.
 
 use namechain_core::types::{Hash, Name};
 
@@ -9,8 +10,8 @@ const MAX_GROUNDS: usize = 4;
 /// How much of an entry's hash is compared: two entries that agree in so many bytes can't be made.
 const HASH_BYTES: usize = 16;
 
-/// What the state says under one name, as far as an answer rests on it. It holds as long as the name's entry is this one,
-/// and the height within its bounds.
+/// What the state says under one name, as far as an answer rests on it. It holds as long as the
+/// name's entry is this one, and the height within its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ground {
     /// The name.
@@ -26,7 +27,8 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Whether a state with this entry at this height bears it out. Of the hash only what [`Basis`] keeps is compared.
+    /// Whether a state with this entry at this height bears it out. Of the hash only what [`Basis`]
+    /// keeps is compared.
     pub fn is_borne_out(&self, value: Option<&Hash>, height: u32) -> bool {
         let same = match (&self.value, value) {
             (None, None) => true,
@@ -55,8 +57,8 @@ impl<'a> Basis<'a> {
     /// The mark of an answer that rests on nothing that can change.
     pub const CONSTANT: u32 = u32::MAX;
 
-    /// The bytes, and the epoch in which all grounds were found (0 if in several); `None` for what is not worth it.
-    /// `period` is the one in which it may be given, 0 if that does not matter.
+    /// The bytes, and the epoch in which all grounds were found (0 if in several); `None` for what
+    /// is not worth it. `period` is the one in which it may be given, 0 if that does not matter.
     pub fn encode(
         mounts: Mounts,
         period: u32,
@@ -104,7 +106,8 @@ impl<'a> Basis<'a> {
         self.mounts == pack(mounts)
     }
 
-    /// The number of the period in which it may be given, because of its signatures; 0 if there are none.
+    /// The number of the period in which it may be given, because of its signatures; 0 if there are
+    /// none.
     pub fn period(&self) -> u32 {
         self.period
     }

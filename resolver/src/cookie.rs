@@ -1,12 +1,13 @@
-//! DNS cookies (RFC 7873) in the form that servers agree on (RFC 9018): a client that shows the one it was given has shown that
-//! it is where it says it is.
+//! DNS cookies (RFC 7873) in the form that servers agree on (RFC 9018): a client that shows the one
+//! it was given has shown that it is where it says it is.
 //!
 //! ```text
 //! option 10: client cookie (8) | server cookie: version 1 (1), reserved (3), time stamp (4), SipHash-2-4 (8)
 //! the hash is over: client cookie, version, reserved, time stamp, the client's address (4 or 16)
 //! ```
 //!
-//! The time stamp counts seconds from a point that each start picks at random: nobody but this process reads it.
+//! The time stamp counts seconds from a point that each start picks at random: nobody but this
+//! process reads it.
 
 use std::{
     io,
@@ -27,7 +28,8 @@ const SERVER: usize = 16;
 /// A server cookie of any server has 8 to 32 bytes (RFC 7873 §4.2).
 const ANY_SERVER: std::ops::RangeInclusive<usize> = 8..=32;
 const VERSION: [u8; 4] = [1, 0, 0, 0];
-/// A cookie is taken for so many seconds, and given anew when half of them are over (RFC 9018 §4.3).
+/// A cookie is taken for so many seconds, and given anew when half of them are over (RFC 9018
+/// §4.3).
 const LIFE: u32 = 3_600;
 /// A secret makes cookies for a day; what it made is taken until those are over.
 const SECRET_LIFE: u32 = 86_400;
@@ -40,7 +42,8 @@ pub type Given = [u8; LENGTH];
 pub enum Policy {
     /// None are given; those that come are not looked at.
     Off,
-    /// Given to who sends one. Who asks over UDP from another machine must show it while there is too much to do.
+    /// Given to who sends one. Who asks over UDP from another machine must show it while there is
+    /// too much to do.
     #[default]
     On,
     /// As `On`, and who asks over UDP from another machine must always show it.
@@ -68,7 +71,8 @@ pub struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    /// Reads the option's data; `None` if its length is none that a cookie can have (RFC 7873 §5.2.2).
+    /// Reads the option's data; `None` if its length is none that a cookie can have (RFC 7873
+    /// §5.2.2).
     pub fn read(data: &'a [u8]) -> Option<Self> {
         let (client, server) = data.split_first_chunk()?;
         (server.is_empty() || ANY_SERVER.contains(&server.len()))
@@ -86,7 +90,8 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// What the client at `address` is given at the time `now`, and whether it has shown that it is there.
+    /// What the client at `address` is given at the time `now`, and whether it has shown that it is
+    /// there.
     pub fn answer(&self, sent: &Sent<'_>, address: IpAddr, now: u32) -> (Given, bool) {
         let mut given = [0; LENGTH];
         given[..CLIENT].copy_from_slice(&sent.client);
@@ -168,7 +173,8 @@ impl Jar {
         self.start.wrapping_add(now.as_secs() as u32)
     }
 
-    /// The secrets at a time. After a day there is a new one; if the system has none to give, the old one goes on.
+    /// The secrets at a time. After a day there is a new one; if the system has none to give, the
+    /// old one goes on.
     pub fn secrets(&self, stamp: u32) -> Secrets {
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         if stamp.wrapping_sub(secrets.since) > SECRET_LIFE

@@ -1,5 +1,5 @@
-//! The responder that answers now. When the configuration is read again another one takes its place; what the old one
-//! has in work it still answers.
+//! The responder that answers now. When the configuration is read again another one takes its
+//! place; what the old one has in work it still answers.
 
 use std::sync::{
     Arc, PoisonError, RwLock,
@@ -30,7 +30,8 @@ impl Current {
         self.0.responder.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A number that changes whenever the responder does: whoever keeps one looks here whether it is still the one.
+    /// A number that changes whenever the responder does: whoever keeps one looks here whether it
+    /// is still the one.
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
     }

@@ -1,4 +1,5 @@
-//! Extended DNS errors (RFC 8914): why an answer is what it is, for people and for clients that can use it.
+//! Extended DNS errors (RFC 8914): why an answer is what it is, for people and for clients that can
+//! use it.
 
 use std::fmt;
 
@@ -80,7 +81,8 @@ impl Ede {
     pub const NSEC_MISSING: u16 = 12;
     /// NSEC3 with more iterations than are hashed here.
     pub const NSEC3_ITERATIONS: u16 = 27;
-    /// The server is not ready to answer, here: the chain's state can't be read, or is not at the tip.
+    /// The server is not ready to answer, here: the chain's state can't be read, or is not at the
+    /// tip.
     pub const NOT_READY: u16 = 14;
     /// The client may not ask.
     pub const PROHIBITED: u16 = 18;

@@ -1,4 +1,5 @@
-//! A DNS server for localhost: names on the chain are answered from the chain, everything else from legacy DNS.
+//! A DNS server for localhost: names on the chain are answered from the chain, everything else from
+//! legacy DNS.
 //!
 //! ```text
 //! UDP -> listen -> fast (what is known, as bytes) -> reply

@@ -1,4 +1,5 @@
-//! The sockets: bound first, so that a port that is taken is known before anything else happens, and served then.
+//! The sockets: bound first, so that a port that is taken is known before anything else happens,
+//! and served then.
 
 use std::{
     io,
@@ -67,8 +68,8 @@ impl Bound {
     }
 }
 
-/// Binds UDP and TCP at `address`. The sockets are not shared: a second process is refused. Port 0 means any port that
-/// is free for both.
+/// Binds UDP and TCP at `address`. The sockets are not shared: a second process is refused. Port 0
+/// means any port that is free for both.
 pub fn bind(address: SocketAddr) -> Result<Bound, ListenError> {
     let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
@@ -119,7 +120,8 @@ pub struct Server {
 /// How queries over UDP are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Udp {
-    /// By so many threads at each address, from bytes as far as that goes. The same as `Plain` where that is not to be had.
+    /// By so many threads at each address, from bytes as far as that goes. The same as `Plain`
+    /// where that is not to be had.
     Fast(usize),
     /// By the runtime, one task a query.
     Plain,

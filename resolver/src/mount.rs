@@ -1,6 +1,7 @@
 //! The places in DNS where the names of the chain stand.
 
-/// Below this name, `namechain.alt.`, all names of the chain stand (RFC 9476: `alt.` is for names outside DNS).
+/// Below this name, `namechain.alt.`, all names of the chain stand (RFC 9476: `alt.` is for names
+/// outside DNS).
 pub const ALT_LABELS: [&str; 2] = ["namechain", "alt"];
 
 /// Where names of the chain stand in DNS.

@@ -1,7 +1,7 @@
 //! What happens on the way to one answer, written down for whoever asked to be told.
 //!
-//! A question that nobody traces costs a look whether somebody does, on the slow path only. The notes follow the question
-//! through the tasks that work for it.
+//! A question that nobody traces costs a look whether somebody does, on the slow path only. The
+//! notes follow the question through the tasks that work for it.
 
 use std::{
     future::Future,
@@ -55,7 +55,8 @@ pub fn note(who: &'static str, what: impl FnOnce() -> String) {
     });
 }
 
-/// Does `work` and gives what was written down meanwhile, with times of `clock`. What goes on behind it is not waited for.
+/// Does `work` and gives what was written down meanwhile, with times of `clock`. What goes on
+/// behind it is not waited for.
 pub async fn listen<T>(
     clock: impl Fn() -> Duration + Send + Sync + 'static,
     work: impl Future<Output = T>,
@@ -66,7 +67,8 @@ pub async fn listen<T>(
     (done, taken)
 }
 
-/// Work for the question at hand that a task of its own does: it goes on writing where the question's notes are.
+/// Work for the question at hand that a task of its own does: it goes on writing where the
+/// question's notes are.
 pub fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let notes = NOTES.try_with(Arc::clone).ok();
     async move {

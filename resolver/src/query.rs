@@ -33,8 +33,8 @@ impl Transport {
         matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
     }
 
-    /// Whether one connection carries question after question, and may be told for how long (RFC 7828; not with QUIC,
-    /// RFC 9250 §5.5.2, nor where HTTP keeps the connection).
+    /// Whether one connection carries question after question, and may be told for how long (RFC
+    /// 7828; not with QUIC, RFC 9250 §5.5.2, nor where HTTP keeps the connection).
     pub fn is_kept(self) -> bool {
         matches!(self, Transport::Tcp | Transport::Tls)
     }
@@ -73,8 +73,8 @@ pub struct Question {
     pub qtype: RecordType,
     /// DO (RFC 3225): the client wants the DNSSEC records.
     pub dnssec_ok: bool,
-    /// CO (RFC 9824 §5.1): the client knows that a name does not exist from NXNAME, and wants to see it in the response code
-    /// all the same.
+    /// CO (RFC 9824 §5.1): the client knows that a name does not exist from NXNAME, and wants to
+    /// see it in the response code all the same.
     pub compact_ok: bool,
     /// AD or DO in the query: the client understands AD in the answer (RFC 6840 §5.7).
     pub wants_ad: bool,
@@ -115,16 +115,18 @@ impl Refusal {
     }
 }
 
-/// Whether a type is data, or ANY: what can be looked up. TKEY and TSIG are operations, MAILB and MAILA obsolete, 128 to 248 are
-/// set apart for what is no data (RFC 6895 §3.1), NXNAME among them (RFC 9824 §3.4).
+/// Whether a type is data, or ANY: what can be looked up. TKEY and TSIG are operations, MAILB and
+/// MAILA obsolete, 128 to 248 are set apart for what is no data (RFC 6895 §3.1), NXNAME among them
+/// (RFC 9824 §3.4).
 pub fn is_looked_up(qtype: u16) -> bool {
     !matches!(qtype, 0 | 41 | 128..=254)
 }
 
 /// Reads the question of a message.
 ///
-/// The order is that of RFC 6891 §6.1.3 and RFC 1035 §4.1.1: an EDNS version that is not ours says nothing else can be
-/// understood, then the operation, then the number of questions, then the question itself.
+/// The order is that of RFC 6891 §6.1.3 and RFC 1035 §4.1.1: an EDNS version that is not ours says
+/// nothing else can be understood, then the operation, then the number of questions, then the
+/// question itself.
 pub fn read(
     metadata: &Metadata,
     queries: &[Query],

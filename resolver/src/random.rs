@@ -5,7 +5,8 @@ use std::io;
 /// How many are fetched at a time: a hundred queries' worth.
 const CHUNK: usize = 4096;
 
-/// The system's generator behind a buffer. No byte is given out twice, and those given out are wiped.
+/// The system's generator behind a buffer. No byte is given out twice, and those given out are
+/// wiped.
 #[derive(Debug)]
 pub struct Random {
     bytes: Box<[u8; CHUNK]>,

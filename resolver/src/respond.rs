@@ -1,4 +1,5 @@
-//! From a message to the message that answers it: who may ask, how much at a time, and for how long.
+//! From a message to the message that answers it: who may ask, how much at a time, and for how
+//! long.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -24,8 +25,9 @@ use crate::{
     seen::{Origin, Seen},
 };
 
-/// How many questions may be in work at a time, over all transports. One that comes when there are so many gets SERVFAIL
-/// at once: it costs nothing then, and the client asks somebody else or again.
+/// How many questions may be in work at a time, over all transports. One that comes when there are
+/// so many gets SERVFAIL at once: it costs nothing then, and the client asks somebody else or
+/// again.
 pub const MAX_IN_FLIGHT: usize = 2_048;
 /// How long a question may take in all: stubs have given up by then.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
@@ -84,8 +86,8 @@ impl Responder {
         Responder { pipeline, clients, in_flight, cookies, seen: Arc::default() }
     }
 
-    /// One that takes this one's place: what both have in work, and what they have answered, counts together, and the
-    /// cookies given are taken.
+    /// One that takes this one's place: what both have in work, and what they have answered, counts
+    /// together, and the cookies given are taken.
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
         Responder { pipeline, clients, in_flight, cookies, seen: self.seen.clone() }
@@ -122,7 +124,8 @@ impl Responder {
         }
     }
 
-    /// Whether a client has to show a cookie before anything is done for it: anybody can write its address on a datagram.
+    /// Whether a client has to show a cookie before anything is done for it: anybody can write its
+    /// address on a datagram.
     fn must_show(&self, client: Client) -> bool {
         let busy = || self.in_flight.available_permits() < MAX_IN_FLIGHT / 2;
         client.transport == Transport::Udp
@@ -231,7 +234,8 @@ impl Responder {
         else {
             return;
         };
-        // Whole, and without what belongs to one client; but with AD, which is taken away from those who don't get it.
+        // Whole, and without what belongs to one client; but with AD, which is taken away from
+        // those who don't get it.
         let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
         let query = Query::query(question.name.clone(), question.qtype);
         let asked = Metadata::new(0, MessageType::Query, OpCode::Query);
@@ -268,8 +272,8 @@ impl Responder {
         &self.pipeline
     }
 
-    /// The answer to a message in wire form; `None` for what gets none: what is too short for a header, and answers,
-    /// which would make two servers talk to each other for ever.
+    /// The answer to a message in wire form; `None` for what gets none: what is too short for a
+    /// header, and answers, which would make two servers talk to each other for ever.
     pub async fn respond_to_bytes(&self, bytes: &[u8], client: Client) -> Option<Vec<u8>> {
         let header = Header::read(&mut BinDecoder::new(bytes)).ok()?;
         if header.message_type != MessageType::Query {
@@ -300,7 +304,8 @@ impl Responder {
             OpCode::Query => (ResponseCode::FormErr, Ede::OTHER, "the message can't be read"),
             _ => (ResponseCode::NotImp, Ede::NOT_SUPPORTED, "only the operation QUERY"),
         };
-        // What is wrong may be in the OPT's options: that there is one says that the client understands ours.
+        // What is wrong may be in the OPT's options: that there is one says that the client
+        // understands ours.
         let records = cache::wire::Packet::parse(bytes).ok();
         let has_edns = records.is_some_and(|packet| {
             packet.records().iter().any(|at| at.rtype == cache::wire::rtype::OPT)

@@ -1,7 +1,8 @@
 //! Whose name it is: decided first, from the name alone, before anything is looked up.
 //!
-//! Special-use names come first and never leave the machine; then the places where the chain's names are mounted; all
-//! else is legacy DNS. "Nothing can stand there" and "it is not ours" are different variants.
+//! Special-use names come first and never leave the machine; then the places where the chain's
+//! names are mounted; all else is legacy DNS. "Nothing can stand there" and "it is not ours" are
+//! different variants.
 
 use hickory_proto::rr::Name as DnsName;
 use namechain_core::types::{Name, Reserved};

@@ -1,7 +1,8 @@
 //! Special-use names: answered here by the rules of their documents, and never sent anywhere.
 //!
-//! The registry is IANA's "Special-Use Domain Names" with "Locally-Served DNS Zones" (RFC 6303). Of its names, `example.`
-//! and the other documentation domains are not here: RFC 6761 §6.5 has resolvers treat them like any other.
+//! The registry is IANA's "Special-Use Domain Names" with "Locally-Served DNS Zones" (RFC 6303). Of
+//! its names, `example.` and the other documentation domains are not here: RFC 6761 §6.5 has
+//! resolvers treat them like any other.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -112,7 +113,8 @@ pub static TABLE: &[Special] = &[
     row("b.e.f.ip6.arpa", "RFC 6303 §4.5", Rule::Empty),
 ];
 
-/// The shared address space, 100.64.0.0/10, is 64 zones: `64.100.in-addr.arpa` to `127.100.in-addr.arpa`.
+/// The shared address space, 100.64.0.0/10, is 64 zones: `64.100.in-addr.arpa` to
+/// `127.100.in-addr.arpa`.
 static SHARED: Special = row("100.in-addr.arpa", "RFC 7793 §2", Rule::Empty);
 
 /// The TTL of special answers: they change with the software only (RFC 6303 §3 has 10,800 too).

@@ -1,4 +1,5 @@
-//! What is said when the resolver has started: where it listens, whom it asks, and what to try next.
+//! What is said when the resolver has started: where it listens, whom it asks, and what to try
+//! next.
 
 use std::{
     fmt,
@@ -22,7 +23,8 @@ pub struct Started {
     pub dns_quic: Vec<SocketAddr>,
     /// The SHA-256 of the public key of the three, in hexadecimal.
     pub dns_pin: Option<String>,
-    /// Where the API is served: that of the node in this process, or the small one of a resolver without a node.
+    /// Where the API is served: that of the node in this process, or the small one of a resolver
+    /// without a node.
     pub api: Option<SocketAddr>,
     /// The URL of the node elsewhere.
     pub node: Option<String>,
@@ -30,7 +32,8 @@ pub struct Started {
     pub p2p: Vec<String>,
     /// The network; `None` while the node elsewhere has not said it.
     pub network: Option<Network>,
-    /// Who is asked for everything that is not on the chain: `IP:PORT`, or a URL for what is not plain DNS.
+    /// Who is asked for everything that is not on the chain: `IP:PORT`, or a URL for what is not
+    /// plain DNS.
     pub upstreams: Vec<String>,
     /// Where the chain is kept.
     pub data_dir: Option<PathBuf>,

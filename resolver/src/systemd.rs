@@ -1,5 +1,5 @@
-//! systemd, or whoever speaks its protocols (sd_notify(3), sd_listen_fds(3)): what it is told, and the sockets that it
-//! passes. Without it, nothing of this does anything.
+//! systemd, or whoever speaks its protocols (sd_notify(3), sd_listen_fds(3)): what it is told, and
+//! the sockets that it passes. Without it, nothing of this does anything.
 
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -39,8 +39,8 @@ pub enum SocketError {
 /// The sockets of one address.
 pub type Pair = (SocketAddr, UdpSocket, TcpListener);
 
-/// The sockets that were passed, by address; none, if none were. To be called once, before there are threads: it takes
-/// the variables out of the environment.
+/// The sockets that were passed, by address; none, if none were. To be called once, before there
+/// are threads: it takes the variables out of the environment.
 ///
 /// # Errors
 /// [`SocketError`], if they are not what a DNS server needs: UDP and TCP at the same addresses.
@@ -106,7 +106,8 @@ pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often [`alive`] must be called, if the service manager watches: half of the time after which it gives up.
+/// How often [`alive`] must be called, if the service manager watches: half of the time after which
+/// it gives up.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|every| !every.is_zero())
 }

@@ -227,8 +227,8 @@ async fn what_is_not_on_the_chain_is_legacys() {
     resolver.server.stop().await;
 }
 
-/// `www.example.com` says that it is an alias of a name of the chain, and what the address of that name is. It has no say
-/// in that.
+/// `www.example.com` says that it is an alias of a name of the chain, and what the address of that
+/// name is. It has no say in that.
 #[tokio::test(flavor = "multi_thread")]
 async fn legacy_has_no_say_over_names_of_the_chain() {
     let upstream = Upstream::start(|query, answer| {
@@ -284,8 +284,8 @@ async fn without_recursion_nobody_is_asked() {
     resolver.server.stop().await;
 }
 
-/// The delegated server of `dele.`: it knows its zone as it is at the root, hands `deep` to itself once more, and says
-/// things about others.
+/// The delegated server of `dele.`: it knows its zone as it is at the root, hands `deep` to itself
+/// once more, and says things about others.
 fn delegated(query: &hickory_proto::op::Query, answer: &mut Message) {
     let name = query.name().clone();
     let at = |text: &str| Name::from_ascii(text).unwrap();
@@ -391,7 +391,8 @@ async fn a_referral_in_circles_ends() {
     resolver.server.stop().await;
 }
 
-/// Each name's server is a name in the other's zone: nobody can be found, and the search for them ends.
+/// Each name's server is a name in the other's zone: nobody can be found, and the search for them
+/// ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_need_each_other_are_given_up() {
     let names = Names::default()

@@ -1,4 +1,5 @@
-//! The chain as the resolver sees it: a node in the process, and one behind an API that may lie or be gone.
+//! The chain as the resolver sees it: a node in the process, and one behind an API that may lie or
+//! be gone.
 
 #[path = "common/bench.rs"]
 mod bench;

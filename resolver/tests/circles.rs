@@ -86,8 +86,8 @@ impl Relay {
     }
 }
 
-/// The most datagrams on one link: a question, its two repetitions and the test for a circle, and those of the other
-/// resolver that pass through.
+/// The most datagrams on one link: a question, its two repetitions and the test for a circle, and
+/// those of the other resolver that pass through.
 const FEW: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]

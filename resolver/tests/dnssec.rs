@@ -1,5 +1,5 @@
-//! Signed answers, case by case, as RFC 4035 (section 3.1 and appendix B) and RFC 9824 have them. The signatures are checked by
-//! hickory's verifier, which has no part in making them.
+//! Signed answers, case by case, as RFC 4035 (section 3.1 and appendix B) and RFC 9824 have them.
+//! The signatures are checked by hickory's verifier, which has no part in making them.
 
 mod common;
 
@@ -149,7 +149,8 @@ fn nsec(section: &[Record]) -> (String, Vec<u16>) {
     (nsec.next_domain_name().to_string(), nsec.type_bit_maps().map(u16::from).collect())
 }
 
-/// RFC 4035 §3.1.1, appendix B.1: each set with its signature, and nothing else that it did not ask for.
+/// RFC 4035 §3.1.1, appendix B.1: each set with its signature, and nothing else that it did not ask
+/// for.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_comes_with_its_signature() {
     for algorithm in [Algorithm::EcdsaP256, Algorithm::Ed25519] {
@@ -223,8 +224,8 @@ async fn a_wildcard_is_signed_as_the_name_that_was_asked_for() {
     signed.resolver.server.stop().await;
 }
 
-/// RFC 4035 appendix B.2 (name error), B.3 (no data), B.7 (wildcard no data), B.8 (DS of the zone itself), in the form of
-/// RFC 9824 §3.1 to §3.3.
+/// RFC 4035 appendix B.2 (name error), B.3 (no data), B.7 (wildcard no data), B.8 (DS of the zone
+/// itself), in the form of RFC 9824 §3.1 to §3.3.
 #[tokio::test(flavor = "multi_thread")]
 async fn denials() {
     let signed = Signed::start(Algorithm::EcdsaP256);
@@ -270,8 +271,8 @@ async fn denials() {
     signed.resolver.server.stop().await;
 }
 
-/// RFC 4035 §3.1.4: a referral to a signed zone has the DS records (appendix B.4), to another one the proof that there are
-/// none (B.5); §3.1.4.1: a DS is asked of the parent.
+/// RFC 4035 §3.1.4: a referral to a signed zone has the DS records (appendix B.4), to another one
+/// the proof that there are none (B.5); §3.1.4.1: a DS is asked of the parent.
 #[tokio::test(flavor = "multi_thread")]
 async fn cuts() {
     let signed = Signed::start(Algorithm::Ed25519);
@@ -301,7 +302,8 @@ async fn cuts() {
     signed.resolver.server.stop().await;
 }
 
-/// What a denial lists, RRSIG and NSEC, can be asked for; one signature is a full answer (RFC 8482 §4.1).
+/// What a denial lists, RRSIG and NSEC, can be asked for; one signature is a full answer (RFC 8482
+/// §4.1).
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_for_the_proof_itself() {
     let signed = Signed::start(Algorithm::Ed25519);
@@ -350,7 +352,8 @@ async fn the_response_code_is_restored_for_those_who_ask() {
     signed.resolver.server.stop().await;
 }
 
-/// Without DO there are no signatures; at the root there are none at all, as nobody could vouch for the key.
+/// Without DO there are no signatures; at the root there are none at all, as nobody could vouch for
+/// the key.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_signed_for_others_or_at_the_root() {
     let signed = Signed::start(Algorithm::Ed25519);

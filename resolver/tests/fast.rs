@@ -1,4 +1,5 @@
-//! The fast path from outside: on which socket it answers, what it asks upstreams, and when it lets go.
+//! The fast path from outside: on which socket it answers, what it asks upstreams, and when it lets
+//! go.
 #![cfg(target_os = "linux")]
 
 mod common;

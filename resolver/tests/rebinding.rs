@@ -1,4 +1,5 @@
-//! Names that point inside, through the whole resolver: the first answer, and the one out of the cache.
+//! Names that point inside, through the whole resolver: the first answer, and the one out of the
+//! cache.
 
 mod common;
 
@@ -20,7 +21,8 @@ use resolver::{
     respond::{Clients, Responder},
 };
 
-/// Says what the name says: an alias for what follows `to-`, the router for `inside`, and somebody's server for all else.
+/// Says what the name says: an alias for what follows `to-`, the router for `inside`, and
+/// somebody's server for all else.
 fn upstream() -> Upstream {
     Upstream::start(|query, answer| {
         let name = query.name().clone();

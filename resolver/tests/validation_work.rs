@@ -1,5 +1,5 @@
-//! What validation costs: an ordinary answer, and zones that were made to cost as much as they can (KeyTrap, CVE-2023-50387;
-//! NSEC3 with many iterations and labels, CVE-2023-50868).
+//! What validation costs: an ordinary answer, and zones that were made to cost as much as they can
+//! (KeyTrap, CVE-2023-50387; NSEC3 with many iterations and labels, CVE-2023-50868).
 
 use std::{fs, net::SocketAddr};
 
@@ -27,8 +27,8 @@ fn tag(rdata: &[u8]) -> u16 {
     ((sum + (sum >> 16)) & 0xffff) as u16
 }
 
-/// DNSKEY records of RSA keys that all have this tag. Nobody knows what they sign; to find out that it is nothing takes a whole
-/// check.
+/// DNSKEY records of RSA keys that all have this tag. Nobody knows what they sign; to find out that
+/// it is nothing takes a whole check.
 fn keys_with(wanted: u16) -> Vec<String> {
     (0..KEYS)
         .map(|number| {

@@ -96,7 +96,8 @@ async fn a_zone_that_was_written_down_counts_more_than_what_its_name_is() {
     resolver.server.stop().await;
 }
 
-/// What one upstream says of the other's names is not believed: they are asked for where they belong.
+/// What one upstream says of the other's names is not believed: they are asked for where they
+/// belong.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_that_leaves_its_zone_is_followed() {
     let aliases = |from: &'static str, to: &'static str, last: u8| {

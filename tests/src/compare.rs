@@ -10,16 +10,19 @@ use crate::dig::{self, Reply, Row};
 /// What of a reply has to be equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// The status, and the answers with their TTLs: for a zone of a name, where SOA and NS are our own.
+    /// The status, and the answers with their TTLs: for a zone of a name, where SOA and NS are our
+    /// own.
     Answer,
     /// The status and every section; a TTL may be lower by what has passed, or by a cap.
     Sections,
-    /// As `Sections`, but that there is no additional section: for what is passed on, which is what answers the question.
+    /// As `Sections`, but that there is no additional section: for what is passed on, which is what
+    /// answers the question.
     PassedOn,
 }
 
-/// The questions that a zone gives rise to: every owner with every type it has, with types that it may not have, and a
-/// name below it that may not exist; a wildcard's label as such and with something in its place.
+/// The questions that a zone gives rise to: every owner with every type it has, with types that it
+/// may not have, and a name below it that may not exist; a wildcard's label as such and with
+/// something in its place.
 pub fn questions(rows: &[Row]) -> Vec<(String, String)> {
     let mut types: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for row in rows {
@@ -82,7 +85,8 @@ fn equal(expected: &Reply, found: &Reply, depth: Depth) -> bool {
         }
 }
 
-/// The order within a section says nothing (RFC 1034 §3.6), so both are sorted. The case of a name says nothing either.
+/// The order within a section says nothing (RFC 1034 §3.6), so both are sorted. The case of a name
+/// says nothing either.
 fn rows(expected: &[Row], found: &[Row], depth: Depth) -> bool {
     let sorted = |rows: &[Row]| {
         let mut rows: Vec<Row> = rows

@@ -1,6 +1,6 @@
-//! What the end-to-end tests and the tests of the repository share: starting the real programs, asking them with tools
-//! that nobody here wrote, and reading the source tree. Everything stays on loopback, on ports that the system picks, or in
-//! network namespaces that a test makes for itself.
+//! What the end-to-end tests and the tests of the repository share: starting the real programs,
+//! asking them with tools that nobody here wrote, and reading the source tree. Everything stays on
+//! loopback, on ports that the system picks, or in network namespaces that a test makes for itself.
 
 pub mod compare;
 pub mod dig;

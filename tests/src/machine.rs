@@ -1,4 +1,5 @@
-//! One machine: a resolver with an embedded node of the dev network, and its data, which outlive it.
+//! One machine: a resolver with an embedded node of the dev network, and its data, which outlive
+//! it.
 
 use std::{fs, net::SocketAddr, path::Path};
 

@@ -1,4 +1,5 @@
-//! Machines with addresses of their own, in network namespaces: two switches, and a cable between them that can be pulled.
+//! Machines with addresses of their own, in network namespaces: two switches, and a cable between
+//! them that can be pulled.
 
 use std::{
     process::{Command, id},
@@ -7,8 +8,8 @@ use std::{
 
 use crate::tools;
 
-/// Two switches in a namespace of their own, and the namespaces of the machines that are plugged into them. All of it goes
-/// when this is dropped.
+/// Two switches in a namespace of their own, and the namespaces of the machines that are plugged
+/// into them. All of it goes when this is dropped.
 pub struct Switches {
     tag: String,
     hub: String,
@@ -41,7 +42,8 @@ fn must(args: &[&str]) {
 }
 
 impl Switches {
-    /// The switches, with the cable plugged in. `None`, with a line that says so, where the kernel does not allow it.
+    /// The switches, with the cable plugged in. `None`, with a line that says so, where the kernel
+    /// does not allow it.
     ///
     /// # Panics
     /// If it allows a namespace and no switches in it; and if it does not, where CI demands it.

@@ -22,11 +22,13 @@ pub struct Nsd {
     pub addr: SocketAddr,
 }
 
-/// How many ports are tried: between finding a free one and the server's taking it, somebody else may.
+/// How many ports are tried: between finding a free one and the server's taking it, somebody else
+/// may.
 const TRIES: usize = 5;
 
 impl Nsd {
-    /// Serves zones, each an origin (with its dot) and the text of a whole master file, on a free port of 127.0.0.1.
+    /// Serves zones, each an origin (with its dot) and the text of a whole master file, on a free
+    /// port of 127.0.0.1.
     ///
     /// # Panics
     /// If the server does not come up.

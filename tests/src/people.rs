@@ -1,4 +1,5 @@
-//! People who have names and write letters to each other: a node of the dev network, and users with their 24 words in a file.
+//! People who have names and write letters to each other: a node of the dev network, and users with
+//! their 24 words in a file.
 
 use std::{
     fs,
@@ -75,7 +76,8 @@ impl World {
         (user, file.to_str().expect("UTF-8").to_owned())
     }
 
-    /// A user with a new key who has registered `name` and published an identity key, with `more` arguments.
+    /// A user with a new key who has registered `name` and published an identity key, with `more`
+    /// arguments.
     ///
     /// # Panics
     /// If it does not work.

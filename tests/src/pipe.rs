@@ -1,4 +1,5 @@
-//! `zonetool peer listen` and `peer dial` as processes: bytes in, bytes out, and what happens told on standard error.
+//! `zonetool peer listen` and `peer dial` as processes: bytes in, bytes out, and what happens told
+//! on standard error.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -12,7 +13,8 @@ use serde_json::Value;
 
 use crate::{program::signal, wait};
 
-/// A process whose standard input and output are a pipe to somebody else. It is killed when it is dropped.
+/// A process whose standard input and output are a pipe to somebody else. It is killed when it is
+/// dropped.
 pub struct Pipe {
     child: Child,
     input: Option<ChildStdin>,

@@ -1,9 +1,10 @@
 //! The project's own programs, as real processes.
 //!
-//! Cargo tells an integration test only where the binaries of its own package are, and these are of three others. So
-//! they are built once for each test executable, into the directory that the executable itself came from; when they are
-//! fresh, that is a look at a few timestamps. With `NAMECHAIN_BIN_DIR` set, the programs there are taken instead: that is how release
-//! or installed programs are tested.
+//! Cargo tells an integration test only where the binaries of its own package are, and these are of
+//! three others. So they are built once for each test executable, into the directory that the
+//! executable itself came from; when they are fresh, that is a look at a few timestamps. With
+//! `NAMECHAIN_BIN_DIR` set, the programs there are taken instead: that is how release or installed
+//! programs are tested.
 
 use std::{
     env,
@@ -48,8 +49,9 @@ fn bin_dir() -> &'static Path {
         let profile = dir.file_name().and_then(|name| name.to_str()).expect("a profile").to_owned();
         let profile = if profile == "debug" { "dev" } else { profile.as_str() };
         let mut build = Command::new(env!("CARGO"));
-        // What cargo tells this executable about its own package is no word on how to build others: some build scripts
-        // look at it, and would build their packages anew, here and in the next build outside.
+        // What cargo tells this executable about its own package is no word on how to build others:
+        // some build scripts look at it, and would build their packages anew, here and in the next
+        // build outside.
         for (name, _) in env::vars_os() {
             let ours = name
                 .to_str()
@@ -83,8 +85,8 @@ pub fn path(program: &str) -> PathBuf {
     bin_dir().join(program)
 }
 
-/// A command that runs one of the programs in an environment without anything of the user's: nothing there changes a
-/// test, and no test touches a user's keys or chain.
+/// A command that runs one of the programs in an environment without anything of the user's:
+/// nothing there changes a test, and no test touches a user's keys or chain.
 pub fn command(program: &str, home: &Path) -> Command {
     let mut command = Command::new(bin_dir().join(program));
     command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("HOME", home);
@@ -114,8 +116,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `program` and waits for its line at the start, which `--json` must be among `args` for. Its standard
-    /// error goes to a file in `home`.
+    /// Starts `program` and waits for its line at the start, which `--json` must be among `args`
+    /// for. Its standard error goes to a file in `home`.
     ///
     /// # Panics
     /// If it ends instead, with what it said.
@@ -141,7 +143,8 @@ impl Daemon {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
         let stdout = child.stdout.take().expect("piped");
         let (lines, first) = mpsc::channel();
-        // Reads on, so that the program never blocks on a full pipe; ends when it closes its output.
+        // Reads on, so that the program never blocks on a full pipe; ends when it closes its
+        // output.
         thread::spawn(move || {
             BufReader::new(stdout)
                 .lines()
@@ -182,7 +185,8 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Its memory in KiB, by a name of `/proc/PID/status`: `VmRSS` now, `VmHWM` at the most. `None` where there is no such file.
+    /// Its memory in KiB, by a name of `/proc/PID/status`: `VmRSS` now, `VmHWM` at the most. `None`
+    /// where there is no such file.
     pub fn memory_kib(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -340,8 +344,8 @@ impl User {
         self.command().arg("--json").args(args).output().expect("zonetool runs").into()
     }
 
-    /// Runs `zonetool` with `args` and without output, until it ends or `over` is set, when it is killed. Whether it
-    /// ended well.
+    /// Runs `zonetool` with `args` and without output, until it ends or `over` is set, when it is
+    /// killed. Whether it ended well.
     ///
     /// # Panics
     /// If it can't be run.
@@ -367,8 +371,8 @@ impl User {
         ended.is_some_and(|status| status.success())
     }
 
-    /// Runs `zonetool` with `args`, `input` on its standard input, and `before` in front of it: `faketime` and a time, say. Its
-    /// output is bytes.
+    /// Runs `zonetool` with `args`, `input` on its standard input, and `before` in front of it:
+    /// `faketime` and a time, say. Its output is bytes.
     ///
     /// # Panics
     /// If it can't be run.

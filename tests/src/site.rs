@@ -1,4 +1,5 @@
-//! A node of a network: `namechaind` with data that outlive it, on loopback or in a network namespace.
+//! A node of a network: `namechaind` with data that outlive it, on loopback or in a network
+//! namespace.
 
 use std::net::SocketAddr;
 
@@ -82,7 +83,8 @@ impl Site {
         if outcome.code == 0 { outcome.json() } else { Value::Null }
     }
 
-    /// The owner of a name and the height that registered it, as the node has it; `None` if it is nobody's.
+    /// The owner of a name and the height that registered it, as the node has it; `None` if it is
+    /// nobody's.
     pub fn owner(&self, api: SocketAddr, name: &str) -> Option<(String, u64)> {
         let entry = match self.namespace {
             None => http::look(api, &format!("/v1/names/{name}"))?["entry"].take(),

@@ -88,7 +88,8 @@ impl RustFile {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// The rooms that the code names, by `crate::` or by `super::` up to the crate's root; its own is not among them.
+    /// The rooms that the code names, by `crate::` or by `super::` up to the crate's root; its own
+    /// is not among them.
     pub fn uses(&self) -> BTreeSet<String> {
         let code = self.code();
         let parts = self.in_src();
@@ -163,12 +164,12 @@ mod tests {
         let file = |path: &str| RustFile { path: path.into(), text: text.into() };
         let uses = |path: &str| file(path).uses().into_iter().collect::<Vec<_>>();
         assert_eq!(
-            uses("namechain/src/consensus/mod.rs"),
+            uses("namechain/core/src/consensus/mod.rs"),
             ["chain", "codec", "own", "tree", "types"]
         );
-        assert_eq!(uses("namechain/src/consensus/rules.rs"), ["chain", "codec", "types"]);
-        assert_eq!(file("namechain/src/consensus/rules.rs").room(), Some("consensus"));
-        assert_eq!(file("namechain/src/bin/namechaind.rs").room(), None);
-        assert!(file("namechain/src/store/tests/crash.rs").is_test());
+        assert_eq!(uses("namechain/core/src/consensus/rules.rs"), ["chain", "codec", "types"]);
+        assert_eq!(file("namechain/core/src/consensus/rules.rs").room(), Some("consensus"));
+        assert_eq!(file("namechain/core/src/bin/namechaind.rs").room(), None);
+        assert!(file("namechain/core/src/store/tests/crash.rs").is_test());
     }
 }

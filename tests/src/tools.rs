@@ -5,15 +5,16 @@ use std::{env, io::Write, path::PathBuf};
 /// Set in CI: a tool that is missing is then a failure.
 pub const REQUIRE: &str = "NAMECHAIN_REQUIRE_TOOLS";
 
-/// Where `tool` is: in the path, or in the directories of servers, which are not in everybody's path.
+/// Where `tool` is: in the path, or in the directories of servers, which are not in everybody's
+/// path.
 pub fn find(tool: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let sbin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&path).chain(sbin).map(|dir| dir.join(tool)).find(|file| file.is_file())
 }
 
-/// Whether all `tools` are there. If not, says which test is skipped, on the real standard error: the test harness
-/// does not swallow it.
+/// Whether all `tools` are there. If not, says which test is skipped, on the real standard error:
+/// the test harness does not swallow it.
 ///
 /// # Panics
 /// If one is missing and [`REQUIRE`] is set.

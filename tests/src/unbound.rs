@@ -16,7 +16,8 @@ use crate::{tools, upstream, wait};
 /// The name in the server's certificate.
 pub const NAME: &str = "dns.example.net";
 
-/// How many times ports are looked for: between finding a free one and the server's taking it, somebody else may.
+/// How many times ports are looked for: between finding a free one and the server's taking it,
+/// somebody else may.
 const TRIES: usize = 5;
 
 /// A running server, ended when it is dropped.
@@ -32,8 +33,8 @@ pub struct Unbound {
 }
 
 impl Unbound {
-    /// Starts it with these `local-data` (master file lines), and with a certificate for [`NAME`] from an authority that
-    /// nobody else knows.
+    /// Starts it with these `local-data` (master file lines), and with a certificate for [`NAME`]
+    /// from an authority that nobody else knows.
     ///
     /// # Panics
     /// If the server does not come up.
@@ -44,8 +45,9 @@ impl Unbound {
         ))
     }
 
-    /// Starts it as a recursive server of a world whose zones, the root among them, are all served at one address. With
-    /// `anchor` (a file of DNSKEY records) it validates, else it passes on what it gets.
+    /// Starts it as a recursive server of a world whose zones, the root among them, are all served
+    /// at one address. With `anchor` (a file of DNSKEY records) it validates, else it passes on
+    /// what it gets.
     ///
     /// # Panics
     /// If the server does not come up.

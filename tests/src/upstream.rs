@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// An upstream that answers every question with an A record of 203.0.113.99, over UDP, and keeps what it was asked.
+/// An upstream that answers every question with an A record of 203.0.113.99, over UDP, and keeps
+/// what it was asked.
 pub struct Counting {
     asked: Arc<Mutex<Vec<String>>>,
     /// Where it answers.
@@ -30,7 +31,8 @@ impl Counting {
             while let Ok((len, from)) = socket.recv_from(&mut packet) {
                 let Some((name, _)) = question(&packet[..len]) else { continue };
                 let Some(answer) = answer(&packet[..len], [203, 0, 113, 99]) else { continue };
-                // With this question a resolver finds out whether it passes DNSSEC on; it is nobody's.
+                // With this question a resolver finds out whether it passes DNSSEC on; it is
+                // nobody's.
                 if name != "." {
                     kept.lock().expect("nobody panics with it").push(name);
                 }
@@ -41,7 +43,8 @@ impl Counting {
         Counting { asked, addr }
     }
 
-    /// The names that it was asked for so far but for the root, in lower case, with their final dot.
+    /// The names that it was asked for so far but for the root, in lower case, with their final
+    /// dot.
     ///
     /// # Panics
     /// If its thread did.
@@ -54,7 +57,8 @@ impl Counting {
 pub fn answer(packet: &[u8], address: [u8; 4]) -> Option<Vec<u8>> {
     let (_, end) = question(packet)?;
     let mut answer = packet[..end].to_vec();
-    // A response, recursion available, one question, one answer; the EDNS of the question is left out.
+    // A response, recursion available, one question, one answer; the EDNS of the question is left
+    // out.
     answer[2] = 0x80 | (answer[2] & 0x01);
     answer[3] = 0x80;
     answer[6..12].copy_from_slice(&[0, 1, 0, 0, 0, 0]);
@@ -96,7 +100,8 @@ pub fn query(id: u16, name: &str, rtype: u16) -> Vec<u8> {
     packet
 }
 
-/// Asks `server` for the A records of `name` over UDP, once; the answer, if one comes within five seconds.
+/// Asks `server` for the A records of `name` over UDP, once; the answer, if one comes within five
+/// seconds.
 pub fn ask(server: SocketAddr, name: &str) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     socket.connect(server).ok()?;
@@ -123,7 +128,8 @@ pub fn probe(server: SocketAddr, name: &str) -> bool {
             .is_ok_and(|(len, from)| from == server && len >= 12 && answer[..2] == [0x7e, 0x57])
 }
 
-/// Something between a resolver and its upstream that passes datagrams on, to one server and later to another.
+/// Something between a resolver and its upstream that passes datagrams on, to one server and later
+/// to another.
 pub struct Relay {
     to: Arc<Mutex<SocketAddr>>,
     /// Where it takes them.
@@ -176,7 +182,8 @@ fn pass_on(query: &[u8], server: SocketAddr, from: SocketAddr, back: &UdpSocket)
     }
 }
 
-/// Asks `server` over TCP as a validator does: RD, CD and DO. The answer, if one comes within five seconds.
+/// Asks `server` over TCP as a validator does: RD, CD and DO. The answer, if one comes within five
+/// seconds.
 pub fn ask_for_proof(server: SocketAddr, question: &[u8]) -> Option<Vec<u8>> {
     let mut query = vec![0x4a, 0x5b, 1, 0x10, 0, 1, 0, 0, 0, 0, 0, 1];
     query.extend_from_slice(question);

@@ -22,7 +22,8 @@ pub enum Verdict {
     Bogus,
 }
 
-/// How many ports are tried: between finding a free one and the server's taking it, somebody else may.
+/// How many ports are tried: between finding a free one and the server's taking it, somebody else
+/// may.
 const TRIES: usize = 5;
 
 /// A validating unbound that asks somebody else, ended when it is dropped.
@@ -34,7 +35,8 @@ pub struct Validator {
 }
 
 impl Validator {
-    /// Starts it with the lines that `zonetool trust-anchor --format unbound` prints, word for word.
+    /// Starts it with the lines that `zonetool trust-anchor --format unbound` prints, word for
+    /// word.
     ///
     /// # Panics
     /// If it does not come up.
@@ -104,7 +106,8 @@ impl Drop for Validator {
     }
 }
 
-/// The anchor of a resolver, as `zonetool trust-anchor` prints it: for unbound, and in files for the others.
+/// The anchor of a resolver, as `zonetool trust-anchor` prints it: for unbound, and in files for
+/// the others.
 pub struct Anchors {
     dir: TempDir,
     /// The lines for unbound.
@@ -112,7 +115,8 @@ pub struct Anchors {
 }
 
 impl Anchors {
-    /// Of the resolver that the user talks to, which is asked for at `server` if it is not to be asked itself.
+    /// Of the resolver that the user talks to, which is asked for at `server` if it is not to be
+    /// asked itself.
     ///
     /// # Panics
     /// If it gives none.

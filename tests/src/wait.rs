@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take before a test gives up on it. Far more than it takes: a test asserts no time.
+/// How long anything may take before a test gives up on it. Far more than it takes: a test asserts
+/// no time.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -18,8 +18,8 @@ pub struct ZoneFile {
 }
 
 impl ZoneFile {
-    /// The origin, with its dot, and the text as a whole zone that an authoritative server can load: with a SOA, whose
-    /// minimum is as ours.
+    /// The origin, with its dot, and the text as a whole zone that an authoritative server can
+    /// load: with a SOA, whose minimum is as ours.
     ///
     /// # Panics
     /// If the file can't be read.

@@ -26,8 +26,8 @@ use tests::{
 const AT_ONCE: usize = 8;
 const NAMES: usize = 200;
 
-/// Registers all zones, some at a time, and calls `each` with the number of names that `zonetool` says are registered
-/// so far; gives up on the rest when `over` is set.
+/// Registers all zones, some at a time, and calls `each` with the number of names that `zonetool`
+/// says are registered so far; gives up on the rest when `over` is set.
 fn register(
     user: &User,
     zones: &[ZoneFile],
@@ -58,8 +58,8 @@ fn register(
     done.into_inner().expect("no thread panicked")
 }
 
-/// The questions of a zone that have one right answer: delegated servers are asked for what is theirs, what leaves the
-/// zone is answered by somebody else, and a circle has no end.
+/// The questions of a zone that have one right answer: delegated servers are asked for what is
+/// theirs, what leaves the zone is answered by somebody else, and a circle has no end.
 fn of_the_zone(rows: &[Row], origin: &str) -> Vec<(String, String)> {
     let cuts: Vec<&str> =
         rows.iter().filter(|row| row.rtype == "NS").map(|row| row.owner.as_str()).collect();
@@ -83,8 +83,8 @@ fn of_the_zone(rows: &[Row], origin: &str) -> Vec<(String, String)> {
     questions
 }
 
-/// 200 names with 200 different zones, registered in one go: each answers everything as NSD answers it from the same
-/// file, before and after a kill -9.
+/// 200 names with 200 different zones, registered in one go: each answers everything as NSD answers
+/// it from the same file, before and after a kill -9.
 #[test]
 fn two_hundred_names_outlive_kill_9() {
     if !tools::available("two_hundred_names_outlive_kill_9", &["dig", "nsd"]) {
@@ -158,7 +158,8 @@ fn kill_9_in_the_middle_loses_nothing_acknowledged() {
             wait::until("eight names", || {
                 (count.load(Ordering::SeqCst) >= 8 || registering.is_finished()).then_some(())
             });
-            // First said, then done: from here on a name may fail, and who waits for one looks again only in a while.
+            // First said, then done: from here on a name may fail, and who waits for one looks
+            // again only in a while.
             over.store(true, Ordering::SeqCst);
             daemon.kill();
             registering.join().expect("no name is refused")
@@ -184,7 +185,8 @@ fn kill_9_in_the_middle_loses_nothing_acknowledged() {
     }
 }
 
-/// A node that finds its store half written says so or goes on; it never starts from nothing in silence.
+/// A node that finds its store half written says so or goes on; it never starts from nothing in
+/// silence.
 #[test]
 fn the_index_can_be_made_anew_from_the_log() {
     let machine = Machine::new(Counting::start().addr);

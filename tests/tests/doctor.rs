@@ -1,4 +1,5 @@
-//! `resolver doctor` and `zonetool trace` where something is broken: each names the cause and what to do.
+//! `resolver doctor` and `zonetool trace` where something is broken: each names the cause and what
+//! to do.
 //!
 //! `cargo test -p tests --test doctor -- --nocapture` shows what they say.
 
@@ -34,7 +35,8 @@ struct Said {
 }
 
 impl Patient {
-    /// One whose resolver asks this upstream and listens there, with these lines in its configuration beside.
+    /// One whose resolver asks this upstream and listens there, with these lines in its
+    /// configuration beside.
     fn new(upstream: &str, listen: &str, more: &str) -> Patient {
         let home = tempfile::tempdir().expect("a home");
         let data = home.path().join("data");
@@ -129,7 +131,8 @@ impl Patient {
 }
 
 impl Said {
-    /// There is a finding about this, as bad as that, with these words in its cause and in its remedy.
+    /// There is a finding about this, as bad as that, with these words in its cause and in its
+    /// remedy.
     fn names(&self, about: &str, verdict: &str, cause: &str, remedy: &str) {
         let found = self.findings.iter().any(|finding| {
             let has = |key: &str, words: &str| {

@@ -1,5 +1,6 @@
-//! How the resolver keeps to EDNS and what is around it: the checks of the DNS flag days and their like, over UDP by both paths
-//! and over TCP, asked with dig. Run with `--nocapture` to see the list.
+//! How the resolver keeps to EDNS and what is around it: the checks of the DNS flag days and their
+//! like, over UDP by both paths and over TCP, asked with dig. Run with `--nocapture` to see the
+//! list.
 
 use std::{net::SocketAddr, process::Command};
 
@@ -25,7 +26,8 @@ fn dig(server: SocketAddr, args: &str) -> String {
     said.lines().filter(|line| !line.starts_with("; <<>>")).collect::<Vec<_>>().join("\n")
 }
 
-/// One check: what it is called, what dig is told, what has to be in its output, and what may not be.
+/// One check: what it is called, what dig is told, what has to be in its output, and what may not
+/// be.
 struct Check(&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
 /// The names that every check is about: one of the chain, one of legacy DNS.

@@ -1,4 +1,5 @@
-//! DNS over TLS, HTTPS and QUIC, asked by programs that nobody here wrote, and by another resolver of our own.
+//! DNS over TLS, HTTPS and QUIC, asked by programs that nobody here wrote, and by another resolver
+//! of our own.
 
 use std::{
     fs,

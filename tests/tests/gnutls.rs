@@ -1,5 +1,6 @@
-//! The channel's TLS against a library that nobody here wrote: Debian's GnuTLS, with raw public keys, over TCP, dialling and dialled.
-//! The HELLOs that GnuTLS carries are made here by hand, from `docs/messaging.md`.
+//! The channel's TLS against a library that nobody here wrote: Debian's GnuTLS, with raw public
+//! keys, over TCP, dialling and dialled. The HELLOs that GnuTLS carries are made here by hand, from
+//! `docs/messaging.md`.
 
 use std::{
     fs,
@@ -34,7 +35,8 @@ fn base64(bytes: &[u8]) -> String {
     bytes.chunks(3).map(group).collect()
 }
 
-/// A key in the files that GnuTLS reads: PKCS #8 (RFC 8410 section 7), SubjectPublicKeyInfo (section 4).
+/// A key in the files that GnuTLS reads: PKCS #8 (RFC 8410 section 7), SubjectPublicKeyInfo
+/// (section 4).
 struct Files {
     _home: tempfile::TempDir,
     secret: PathBuf,
@@ -62,9 +64,11 @@ fn files(seed: [u8; 32]) -> Files {
 struct Dialler {
     child: Child,
     input: Option<ChildStdin>,
-    /// What it printed: what it says of the connection up to [`MODE`], and then what the other side says.
+    /// What it printed: what it says of the connection up to [`MODE`], and then what the other side
+    /// says.
     output: Arc<Mutex<Vec<u8>>>,
-    /// Whether that is all: nothing comes after the end of its output, which may be read after it is gone.
+    /// Whether that is all: nothing comes after the end of its output, which may be read after it
+    /// is gone.
     ended: Arc<AtomicBool>,
     /// How much of that was heard.
     heard: usize,
@@ -82,7 +86,8 @@ fn gnutls(command: &mut Command, files: &Files, home: &Path) {
 }
 
 impl Dialler {
-    /// Connects with the key of `seed`. GnuTLS's own program does not know how to judge a raw key, so it is told to go on.
+    /// Connects with the key of `seed`. GnuTLS's own program does not know how to judge a raw key,
+    /// so it is told to go on.
     fn start(seed: [u8; 32], address: SocketAddr) -> Dialler {
         let files = files(seed);
         let home = files.secret.parent().expect("a directory").to_owned();
@@ -194,7 +199,8 @@ fn citizens() -> Option<(World, Citizen, Citizen)> {
     Some((world, alice, bob))
 }
 
-/// A channel whose dialler is GnuTLS: TLS, the exporter, the signatures and the bytes are what the documents say.
+/// A channel whose dialler is GnuTLS: TLS, the exporter, the signatures and the bytes are what the
+/// documents say.
 #[test]
 fn gnutls_calls_a_name_and_is_believed() {
     let Some((_world, alice, bob)) = citizens() else { return };
@@ -218,11 +224,13 @@ fn gnutls_calls_a_name_and_is_believed() {
     assert_eq!(dialler.hear(9), b"to GnuTLS");
     dialler.input = None;
     let listened = listener.end();
-    // gnutls-cli ends the connection when it has nothing more to say; that it does so in order is its business.
+    // gnutls-cli ends the connection when it has nothing more to say; that it does so in order is
+    // its business.
     assert_eq!(listened.output, b"from GnuTLS", "{:?}", listened.said);
 }
 
-/// The same callers with a key that is not bobby's, with words for another connection, and with none.
+/// The same callers with a key that is not bobby's, with words for another connection, and with
+/// none.
 #[test]
 fn gnutls_calls_a_name_and_is_not_believed() {
     let Some((_world, alice, bob)) = citizens() else { return };

@@ -16,8 +16,8 @@ use tests::{
 };
 
 const PACKETS: usize = 10_000;
-/// Packets sent before it is looked whether the server still answers: the system drops what does not fit its buffer,
-/// and what is dropped tests nothing.
+/// Packets sent before it is looked whether the server still answers: the system drops what does
+/// not fit its buffer, and what is dropped tests nothing.
 const BURST: usize = 50;
 /// A start that finds the same packets every time. Change it if you like: every seed has to pass.
 const SEED: u64 = 0x6e61_6d65_6368_6169;
@@ -43,7 +43,8 @@ impl Random {
     }
 }
 
-/// Noise, questions cut short, questions with bytes changed, and headers that promise what does not follow.
+/// Noise, questions cut short, questions with bytes changed, and headers that promise what does not
+/// follow.
 fn packet(random: &mut Random) -> Vec<u8> {
     let names =
         ["www.alice.", "alice.", "x.wildcard.", "example.com.", "a.namechain.alt.", "localhost."];
@@ -136,7 +137,8 @@ fn ten_thousand_random_and_truncated_packets() {
     assert!(!resolver.log().contains("panicked"), "{}", resolver.log());
 }
 
-/// Sends one message over TCP, behind its length; what came back until the server closed, or was silent for a while.
+/// Sends one message over TCP, behind its length; what came back until the server closed, or was
+/// silent for a while.
 fn over_tcp(dns: SocketAddr, length: u16, message: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(dns).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");

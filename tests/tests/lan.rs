@@ -1,4 +1,5 @@
-//! Nodes on one local network find each other without a word about it, unless they were told not to.
+//! Nodes on one local network find each other without a word about it, unless they were told not
+//! to.
 
 use serde_json::Value;
 use tempfile::TempDir;

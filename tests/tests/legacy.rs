@@ -50,7 +50,8 @@ fn through_us(test: &str, options: &str, zones: fn() -> Vec<(String, String)>) {
         questions.extend(compare::questions(&dig::transfer(authority.addr, origin)));
         questions.extend([(origin.clone(), "SOA".to_owned()), (origin.clone(), "NS".to_owned())]);
     }
-    // What is above or beside the zone is not its business, and an alias that leaves it is followed (below).
+    // What is above or beside the zone is not its business, and an alias that leaves it is followed
+    // (below).
     questions.retain(|(name, rtype)| {
         if name.starts_with("elsewhere.") && rtype != "CNAME" {
             return false;
@@ -92,7 +93,8 @@ fn answers_without_edns_are_those_of_the_server() {
     through_us("answers_without_edns_are_those_of_the_server", "+noedns", legacy_zones);
 }
 
-/// An authoritative server leaves it to others where an alias leads that leaves its zone; we ask on.
+/// An authoritative server leaves it to others where an alias leads that leaves its zone; we ask
+/// on.
 #[test]
 fn an_alias_that_leaves_its_zone_is_followed() {
     if !tools::available("an_alias_that_leaves_its_zone_is_followed", &["dig", "nsd"]) {
@@ -143,7 +145,8 @@ fn what_does_not_fit_is_cut_and_whole_over_tcp() {
     }
 }
 
-/// An answer is kept no longer than it may be: with TTL 0 not at all, and "there is none" as long as the SOA says.
+/// An answer is kept no longer than it may be: with TTL 0 not at all, and "there is none" as long
+/// as the SOA says.
 #[test]
 fn a_server_that_goes_away_is_missed_only_for_what_is_not_kept() {
     if !tools::available(

@@ -234,7 +234,8 @@ fn an_update_is_answered_at_once_and_outlives_a_restart() {
     assert_eq!(dig::ask(resolver.addr("dns"), "www.alice.", "A", "").rdata("A"), ["192.0.2.10"]);
 }
 
-/// What `zone` prints is a master file that `update` takes, and that a real server reads as the same zone.
+/// What `zone` prints is a master file that `update` takes, and that a real server reads as the
+/// same zone.
 #[test]
 fn the_zone_that_is_printed_is_the_zone_that_was_read() {
     if !tools::available("the_zone_that_is_printed_is_the_zone_that_was_read", &["dig", "nsd"]) {

@@ -50,7 +50,8 @@ fn a_resolver_answers_from_a_node_that_runs_elsewhere() {
     chain("alice.", "A", "192.0.2.1");
     let before = upstream.asked().len();
 
-    // The node is gone: what it would have said is not guessed, and legacy DNS is not asked in its place.
+    // The node is gone: what it would have said is not guessed, and legacy DNS is not asked in its
+    // place.
     node.kill();
     let reply = wait::until("SERVFAIL", || {
         let reply = dig::ask(dns, "another-name-never-asked.", "A", "");

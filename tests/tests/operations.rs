@@ -1,5 +1,5 @@
-//! Every operation on a name, its history, proofs of it, and finding it again: `zonetool` against a real node of the dev
-//! network, where a transfer can be accepted two blocks later.
+//! Every operation on a name, its history, proofs of it, and finding it again: `zonetool` against a
+//! real node of the dev network, where a transfer can be accepted two blocks later.
 
 use std::{fs, path::PathBuf};
 

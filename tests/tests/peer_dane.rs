@@ -1,5 +1,5 @@
-//! Keys in standard form: lines that `zonetool peer dane` makes, put into a zone, asked for with dig, and used by OpenSSL and
-//! GnuTLS to tell the right self-signed server from another one.
+//! Keys in standard form: lines that `zonetool peer dane` makes, put into a zone, asked for with
+//! dig, and used by OpenSSL and GnuTLS to tell the right self-signed server from another one.
 
 use std::{
     fs,
@@ -131,8 +131,9 @@ fn a_self_signed_server_is_told_from_another_by_the_chain() {
     assert!(!refused.status.success() && told.contains("no matching DANE TLSA records"), "{told}");
 }
 
-/// danetool asks the DNS server that /etc/resolv.conf names, on port 53: so it has a machine of its own here, whose file names our
-/// resolver. It is told not to ask for DNSSEC, which names of the chain do not have.
+/// danetool asks the DNS server that /etc/resolv.conf names, on port 53: so it has a machine of its
+/// own here, whose file names our resolver. It is told not to ask for DNSSEC, which names of the
+/// chain do not have.
 #[test]
 fn gnutls_asks_our_resolver_itself() {
     const TEST: &str = "gnutls_asks_our_resolver_itself";

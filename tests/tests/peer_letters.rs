@@ -1,4 +1,5 @@
-//! Letters between names: `zonetool peer seal` and `peer open` against a real node, and everything that is refused.
+//! Letters between names: `zonetool peer seal` and `peer open` against a real node, and everything
+//! that is refused.
 
 use std::{fs, process::Output};
 
@@ -48,7 +49,8 @@ fn a_letter_arrives_once() {
     assert_eq!(letter.stdout, b"Come at dusk.\n");
     let told = String::from_utf8_lossy(&letter.stderr);
     assert!(told.contains("from alice, whose key is") && told.contains("(first)"), "{told}");
-    // The one-time key that opened it is gone, so it opens no more; with a key that stays, the memory of letters refuses it.
+    // The one-time key that opened it is gone, so it opens no more; with a key that stays, the
+    // memory of letters refuses it.
     refused_bytes(&open(&bob, &sealed.stdout), 12, "no key here opens the envelope");
     let (file, kept) = (
         bob.home().join("bob.ncb"),

@@ -1,4 +1,5 @@
-//! A letter that its reader opens with other software, seals anew, and passes on as if it were for somebody else.
+//! A letter that its reader opens with other software, seals anew, and passes on as if it were for
+//! somebody else.
 
 use std::{convert::Infallible, fs};
 

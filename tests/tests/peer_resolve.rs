@@ -1,5 +1,5 @@
-//! `zonetool peer resolve` against real nodes: what is seen for the first time, again, after a change, and every way of
-//! putting another key in the place of the right one.
+//! `zonetool peer resolve` against real nodes: what is seen for the first time, again, after a
+//! change, and every way of putting another key in the place of the right one.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -176,8 +176,8 @@ fn a_stored_proof_needs_no_node_and_proves_nothing_else() {
     refused(resolve(&bob, &["--header", &other]), 9, "");
 }
 
-/// Two nodes go on from the same chain, each with another record of the same number: who has seen the one is not shown the
-/// other.
+/// Two nodes go on from the same chain, each with another record of the same number: who has seen
+/// the one is not shown the other.
 #[test]
 fn what_a_reorganisation_has_undone_is_not_believed_silently() {
     let home = tempfile::tempdir().expect("a home");

@@ -22,8 +22,9 @@ fn ours(command: &str) -> Option<(&str, Vec<&str>)> {
     Some((program, arguments.split_whitespace().collect()))
 }
 
-/// As written, but for the ports (any free one), the upstream (a stranger's is not asked in a test) and the home
-/// directory. The programs are those that the tests are built with, so `cargo run --release` is not run itself.
+/// As written, but for the ports (any free one), the upstream (a stranger's is not asked in a test)
+/// and the home directory. The programs are those that the tests are built with, so `cargo run
+/// --release` is not run itself.
 #[test]
 fn the_commands_of_the_readme_work() {
     if !tools::available("the_commands_of_the_readme_work", &["dig"]) {

@@ -1,4 +1,5 @@
-//! What is refused, and how: each with its own exit code or rule, in one line, and the server goes on.
+//! What is refused, and how: each with its own exit code or rule, in one line, and the server goes
+//! on.
 
 use std::net::SocketAddr;
 
@@ -72,7 +73,8 @@ fn zonetool_says_what_it_will_not_do() {
     user.zonetool(&["show", "alice"]).ok();
 }
 
-/// Every file in `testdata/zones/refused` says in its first line where and why: `; refused: line 4: SOA`.
+/// Every file in `testdata/zones/refused` says in its first line where and why: `; refused: line 4:
+/// SOA`.
 #[test]
 fn a_malformed_zone_is_refused_with_its_line() {
     let machine = Machine::new(Counting::start().addr);
@@ -141,7 +143,8 @@ fn the_node_names_the_rule_that_an_operation_breaks() {
     refuse(update(0, |_| ()), "sequence");
     refuse(update(2, |_| ()), "sequence");
     refuse(update(1, |named| named.signature.0[0] ^= 1), "signature");
-    // Commitments, which anybody can make: with too little work, with less than they claim, with work for another chain.
+    // Commitments, which anybody can make: with too little work, with less than they claim, with
+    // work for another chain.
     let commit = |stamp| Operation::Commit { commitment: Hash([8; 32]), stamp };
     refuse(worked(commit(stamp(api, price("register") - 1))), "underpaid");
     refuse(commit(stamp(api, u64::MAX)), "stamp-work");

@@ -1,6 +1,6 @@
-//! Whatever happens to it, the others are answered: slow clients, floods, upstreams and nodes that go away, clocks that
-//! jump, and an end while questions are on their way. Counts and outcomes only; how long answers take is measured by
-//! `cargo bench -p resolver --bench faults`.
+//! Whatever happens to it, the others are answered: slow clients, floods, upstreams and nodes that
+//! go away, clocks that jump, and an end while questions are on their way. Counts and outcomes
+//! only; how long answers take is measured by `cargo bench -p resolver --bench faults`.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -30,8 +30,8 @@ const SLOW: usize = 1_024;
 const FLOOD: usize = 50_000;
 const ADDRESS: [u8; 4] = [203, 0, 113, 99];
 
-/// Says that it is ready, and goes on until its input ends. The first half of its connections says nothing, the others
-/// send a question a byte at a time.
+/// Says that it is ready, and goes on until its input ends. The first half of its connections says
+/// nothing, the others send a question a byte at a time.
 const SLOW_CLIENTS: &str = "\
 import resource, select, socket, sys
 count, port = int(sys.argv[1]), int(sys.argv[2])
@@ -184,8 +184,8 @@ fn connections_that_are_reset_stop_nothing() {
     assert!(resolver.runs() && !resolver.log().contains("panicked"), "{}", resolver.log());
 }
 
-/// Many names of which each is asked once: all of them are answered or not, and nobody else notices. What is in use stays
-/// in a cache that is far too small for them.
+/// Many names of which each is asked once: all of them are answered or not, and nobody else
+/// notices. What is in use stays in a cache that is far too small for them.
 #[test]
 fn a_flood_of_new_names_pushes_nobody_out() {
     let counting = Counting::start();
@@ -331,8 +331,8 @@ impl Obedient {
     }
 }
 
-/// Answers that are none: another id, another question, the question in another spelling, noise; all with an address that
-/// is not so.
+/// Answers that are none: another id, another question, the question in another spelling, noise;
+/// all with an address that is not so.
 fn lies(question: &[u8]) -> Vec<Vec<u8>> {
     let lie = upstream::answer(question, [203, 0, 113, 66]).expect("it was answered before");
     let (mut id, mut name, mut case) = (lie.clone(), lie.clone(), lie.clone());
@@ -421,7 +421,8 @@ fn faketime() -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// The wall's clock goes forward by a day, and back by two. Answers age by a clock that does neither.
+/// The wall's clock goes forward by a day, and back by two. Answers age by a clock that does
+/// neither.
 #[test]
 fn a_clock_that_jumps_changes_nothing() {
     let Some(library) = faketime() else {

@@ -1,4 +1,5 @@
-//! What can be seen of answers from outside: the metrics, and the query log, which is off and then without clients.
+//! What can be seen of answers from outside: the metrics, and the query log, which is off and then
+//! without clients.
 
 use std::net::SocketAddr;
 

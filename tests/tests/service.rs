@@ -1,4 +1,5 @@
-//! The resolver as a service: its configuration read again while it answers, the service manager told, sockets passed.
+//! The resolver as a service: its configuration read again while it answers, the service manager
+//! told, sockets passed.
 
 use std::{
     collections::HashSet,
@@ -66,7 +67,8 @@ fn asked(upstream: &Counting, name: &str) -> usize {
     upstream.asked().iter().filter(|asked| *asked == name).count()
 }
 
-/// Asks for new names until `over`, one after the other; how many were asked, and those without a good answer.
+/// Asks for new names until `over`, one after the other; how many were asked, and those without a
+/// good answer.
 fn ask_on(server: SocketAddr, over: &AtomicBool) -> (usize, Vec<String>) {
     let mut lost = Vec::new();
     for number in 0.. {
@@ -138,7 +140,8 @@ fn the_configuration_is_read_again_and_nothing_is_lost() {
 
 #[test]
 fn who_may_not_ask_any_more_is_refused() {
-    // Only another address than loopback can be kept out, and there is none that a test may count on.
+    // Only another address than loopback can be kept out, and there is none that a test may count
+    // on.
     let service = Service::new("upstream = []\nallow = ['192.0.2.0/24']\n");
     let resolver = service.start();
     service.configure("upstream = []\n");

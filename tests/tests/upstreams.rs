@@ -1,5 +1,5 @@
-//! Upstreams of every kind, as the configuration file says them: unbound over TLS and HTTPS, and the servers of the names
-//! themselves from a root of the test's own on.
+//! Upstreams of every kind, as the configuration file says them: unbound over TLS and HTTPS, and
+//! the servers of the names themselves from a root of the test's own on.
 
 use std::{
     fs,
@@ -83,7 +83,8 @@ fn a_server_with_a_certificate_of_nobody_is_not_asked() {
     assert_eq!((reply.status.as_str(), reply.ede.as_slice()), ("SERVFAIL", &[23][..]));
 }
 
-/// A root, a zone below it, and two below that, signed; and what the resolver has to know of the root.
+/// A root, a zone below it, and two below that, signed; and what the resolver has to know of the
+/// root.
 struct Hierarchy {
     dir: TempDir,
     port: u16,
@@ -198,8 +199,8 @@ fn from_the_root_on() {
                 ("www.good.example", "AAAA", "NOERROR", vec![], true),
                 ("www.bad.example", "A", "SERVFAIL", vec![], false),
                 ("www.nothing-at-all.example", "A", "NXDOMAIN", vec![], true),
-                // An alias of legacy DNS that leads to a name of the chain, of which the root knows nothing.
-                // Both parts are authentic.
+                // An alias of legacy DNS that leads to a name of the chain, of which the root knows
+                // nothing. Both parts are authentic.
                 ("ours.good.example", "A", "NOERROR", vec!["192.0.2.10"], true),
                 ("ours.plain.example", "A", "NOERROR", vec!["192.0.2.10"], false),
                 ("www.nobodys-label-at-all", "A", "NXDOMAIN", vec![], true),

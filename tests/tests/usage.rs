@@ -1,4 +1,5 @@
-//! What a user gets wrong at the start: one clear line that says what to do, and an exit code that is not 0.
+//! What a user gets wrong at the start: one clear line that says what to do, and an exit code that
+//! is not 0.
 
 use std::{
     fs,

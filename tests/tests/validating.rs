@@ -1,5 +1,5 @@
-//! Answers of legacy DNS are validated: zones from a real server, signed with the tools of ldns and then spoilt in every way that
-//! has a name; unbound with the same trust anchor says what is right.
+//! Answers of legacy DNS are validated: zones from a real server, signed with the tools of ldns and
+//! then spoilt in every way that has a name; unbound with the same trust anchor says what is right.
 
 use std::net::SocketAddr;
 
@@ -235,7 +235,8 @@ fn an_upstream_that_strips_is_used_as_it_is_and_one_that_passed_must_go_on() {
     assert!(dig::ask(dns, "alias.good.example", "CNAME", "+adflag").has("ad"));
     relay.lead_to(strips.plain);
     let forged = dig::ask(dns, "www.good.example", "A", "");
-    // Signatures are missing; or, before that is known, the proof that the name is no zone of its own without them.
+    // Signatures are missing; or, before that is known, the proof that the name is no zone of its
+    // own without them.
     assert!(
         forged.status == "SERVFAIL" && matches!(forged.ede.as_slice(), [10 | 12]),
         "{forged:?}"

@@ -1,4 +1,5 @@
-//! The node's HTTP API as plain calls: bounded in time and in bytes, every failure with what to do about it.
+//! The node's HTTP API as plain calls: bounded in time and in bytes, every failure with what to do
+//! about it.
 
 use std::{fmt::Display, time::Duration};
 
@@ -19,8 +20,9 @@ use thiserror::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one question to the node may take in all.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// The most bytes of an answer that are read. The largest answers are a block in hexadecimal with its operations listed
-/// beside, about 1.5 MB, and a page of a history: 100 operations with 4,096 bytes of records each are 1 MB.
+/// The most bytes of an answer that are read. The largest answers are a block in hexadecimal with
+/// its operations listed beside, about 1.5 MB, and a page of a history: 100 operations with 4,096
+/// bytes of records each are 1 MB.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// A node's API.
@@ -81,7 +83,8 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(redirect::Policy::none())
-            // Between two questions somebody may look for a passphrase, or a stamp is worked: the node has hung up by then.
+            // Between two questions somebody may look for a passphrase, or a stamp is worked: the
+            // node has hung up by then.
             .pool_max_idle_per_host(0)
             // The node is asked itself: a proxy would see every name.
             .no_proxy()
@@ -148,7 +151,8 @@ impl Client {
         }
     }
 
-    /// `PUT /v1/bundles/{name}`: `bundle` as it is encoded, and whether the node gives its one-time prekeys away.
+    /// `PUT /v1/bundles/{name}`: `bundle` as it is encoded, and whether the node gives its one-time
+    /// prekeys away.
     pub fn put_bundle(
         &self,
         name: &Name,
@@ -340,7 +344,8 @@ mod tests {
         }
     }
 
-    /// The node hangs up on whoever is silent for 15 seconds: what was open before is not used again.
+    /// The node hangs up on whoever is silent for 15 seconds: what was open before is not used
+    /// again.
     #[test]
     fn every_question_has_a_connection_of_its_own() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

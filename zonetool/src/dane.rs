@@ -1,5 +1,5 @@
-//! Lines of a zone that let standard programs find and check keys: TLSA (RFC 6698), OPENPGPKEY (RFC 7929), SMIMEA (RFC 8162),
-//! and an endpoint as SVCB (RFC 9460) and TXT.
+//! Lines of a zone that let standard programs find and check keys: TLSA (RFC 6698), OPENPGPKEY (RFC
+//! 7929), SMIMEA (RFC 8162), and an endpoint as SVCB (RFC 9460) and TXT.
 //!
 //! A certificate is taken apart no further than to its public key.
 
@@ -29,8 +29,8 @@ pub enum DaneError {
     LocalPart,
 }
 
-/// `_443._tcp.www TLSA 3 1 1 ...`: the server's public key, hashed, so that a new certificate with the same key needs no new
-/// line. `host` is relative to the name; empty for the name itself.
+/// `_443._tcp.www TLSA 3 1 1 ...`: the server's public key, hashed, so that a new certificate with
+/// the same key needs no new line. `host` is relative to the name; empty for the name itself.
 ///
 /// # Errors
 /// [`DaneError::NoCertificate`].
@@ -48,7 +48,8 @@ pub fn tlsa(
     Ok(format!("_{port}._{protocol}{host} TLSA {END_ENTITY} 1 1 {hash}"))
 }
 
-/// `HASH._openpgpkey TYPE61 \# ...`: the key of an address at this name (RFC 7929), in the form of RFC 3597.
+/// `HASH._openpgpkey TYPE61 \# ...`: the key of an address at this name (RFC 7929), in the form of
+/// RFC 3597.
 ///
 /// # Errors
 /// [`DaneError::LocalPart`], [`DaneError::NoOpenPgp`].
@@ -60,7 +61,8 @@ pub fn openpgpkey(local: &str, key: &[u8]) -> Result<String, DaneError> {
     } else {
         key.to_vec()
     };
-    // A packet's first byte has the top bit set; tag 6, a public key, in the old or the new form (RFC 9580 section 4.2).
+    // A packet's first byte has the top bit set; tag 6, a public key, in the old or the new form
+    // (RFC 9580 section 4.2).
     match packets.first() {
         Some(first) if first & 0xfc == 0x98 || *first == 0xc6 => {
             Ok(format!("{owner}._openpgpkey {}", generic(61, &packets)))
@@ -69,8 +71,8 @@ pub fn openpgpkey(local: &str, key: &[u8]) -> Result<String, DaneError> {
     }
 }
 
-/// `HASH._smimecert TYPE53 \# ...`: the certificate of an address at this name (RFC 8162), whole: who writes needs it to
-/// encrypt.
+/// `HASH._smimecert TYPE53 \# ...`: the certificate of an address at this name (RFC 8162), whole:
+/// who writes needs it to encrypt.
 ///
 /// # Errors
 /// [`DaneError::LocalPart`], [`DaneError::NoCertificate`].
@@ -83,7 +85,8 @@ pub fn smimea(local: &str, certificate: &[u8]) -> Result<String, DaneError> {
     Ok(format!("{owner}._smimecert {}", generic(53, &rdata)))
 }
 
-/// The label of a local part: the first 28 bytes of its SHA2-256, in hexadecimal. Its case counts, as RFC 7929 section 3 has it.
+/// The label of a local part: the first 28 bytes of its SHA2-256, in hexadecimal. Its case counts,
+/// as RFC 7929 section 3 has it.
 fn owner(local: &str) -> Result<String, DaneError> {
     if local.is_empty()
         || local.len() > 64
@@ -100,8 +103,9 @@ fn generic(rtype: u16, rdata: &[u8]) -> String {
     format!("TYPE{rtype} \\# {} {}", rdata.len(), hex::encode(rdata))
 }
 
-/// Where a name is reached, by its locators: an SVCB for each multiaddress of QUIC, and of every locator a TXT, for programs
-/// that do not know SVCB and for other transports. `identity` is the key that answers there, in hexadecimal.
+/// Where a name is reached, by its locators: an SVCB for each multiaddress of QUIC, and of every
+/// locator a TXT, for programs that do not know SVCB and for other transports. `identity` is the
+/// key that answers there, in hexadecimal.
 pub fn endpoint(identity: &str, locators: &[String]) -> Vec<String> {
     const OWNER: &str = "_namechain-peer";
     let mut lines = Vec::new();
@@ -148,7 +152,8 @@ fn certificate_of(file: &[u8]) -> Result<Vec<u8>, DaneError> {
     body.and_then(unbase64).ok_or(DaneError::NoCertificate)
 }
 
-/// The packets of an armored key: what stands between the empty line and the checksum (RFC 9580 section 6.2).
+/// The packets of an armored key: what stands between the empty line and the checksum (RFC 9580
+/// section 6.2).
 fn armored(file: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(file).ok()?;
     let lines = text.lines().skip(1).map(str::trim_end).skip_while(|line| !line.is_empty());
@@ -204,7 +209,8 @@ fn public_key(der: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let mut rest = to_be_signed.content;
-    // The version is there unless it is 1; then serial number, algorithm, issuer, validity, subject.
+    // The version is there unless it is 1; then serial number, algorithm, issuer, validity,
+    // subject.
     if rest.first() == Some(&0xa0) {
         rest = element(rest)?.after;
     }
@@ -220,7 +226,8 @@ fn public_key(der: &[u8]) -> Option<&[u8]> {
 fn element(der: &[u8]) -> Option<Element<'_>> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
-    // Up to 127 the length itself, above it how many bytes the length has: three are enough for any file that is read.
+    // Up to 127 the length itself, above it how many bytes the length has: three are enough for any
+    // file that is read.
     let (length, rest) = match first.checked_sub(0x80) {
         None => (usize::from(first), rest),
         Some(count @ 1..=3) => {

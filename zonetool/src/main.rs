@@ -1,7 +1,7 @@
 //! `zonetool`: keys, operations on names, zone files, proofs, against a node's HTTP API.
 //!
-//! `cli -> command -> peers, keys, zone, proof, client, work -> ui`: the command line is taken apart, one command runs, and all that
-//! is printed goes through [`ui`].
+//! `cli -> command -> peers, keys, zone, proof, client, work -> ui`: the command line is taken
+//! apart, one command runs, and all that is printed goes through [`ui`].
 
 mod cli;
 mod client;

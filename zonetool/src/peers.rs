@@ -1,5 +1,5 @@
-//! What this user saw of other names: pins, and the letters that came. Two files in the user's directory of data, for each
-//! network its own.
+//! What this user saw of other names: pins, and the letters that came. Two files in the user's
+//! directory of data, for each network its own.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +17,8 @@ use crate::{
     keys::{KeyError, data_directory},
 };
 
-/// How often a file that another command has open is tried again, and how long is waited in between.
+/// How often a file that another command has open is tried again, and how long is waited in
+/// between.
 const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -41,7 +42,8 @@ impl Memory {
     /// What was seen of other names.
     ///
     /// # Errors
-    /// As [`Stored::open`]; a file that another command has open is waited for, two seconds at most.
+    /// As [`Stored::open`]; a file that another command has open is waited for, two seconds at
+    /// most.
     pub fn pins(&self) -> Result<Stored<Pins>, FileError> {
         self.open(&self.directory.join("pins"))
     }

@@ -33,7 +33,8 @@ use thiserror::Error;
 
 /// What this program writes and reads.
 const VERSION: u32 = 1;
-/// The most bytes of a proof file: twice a header, the longest proofs and an entry with 4,096 bytes of records are 39 KB.
+/// The most bytes of a proof file: twice a header, the longest proofs and an entry with 4,096 bytes
+/// of records are 39 KB.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// More than any entry of a name has: 4,096 bytes of records and the rest.
 const MAX_ENTRY_BYTES: usize = 8 * 1024;
@@ -213,7 +214,8 @@ impl ProofFile {
         )?)
     }
 
-    /// What the file proves of its name in the state after `header`: its entry, or `None` if nothing stands under it.
+    /// What the file proves of its name in the state after `header`: its entry, or `None` if
+    /// nothing stands under it.
     pub fn verify(&self, header: &Header) -> Result<Option<NameEntry>, ProofError> {
         let field = |what, why: DecodeError| ProofError::Field(what, why.to_string());
         let proof =
@@ -236,8 +238,8 @@ impl ProofFile {
     }
 }
 
-/// Whether the header has the work that its target asks for, and no easier target than the network ever has. The genesis
-/// header needs none.
+/// Whether the header has the work that its target asks for, and no easier target than the network
+/// ever has. The genesis header needs none.
 pub fn check_work(network: Network, header: &Header) -> Result<(), ProofError> {
     let easiest = network.params().easiest_target.value();
     let worked = header.target.value() <= easiest && Worker::new(network).header_is_worked(header);

@@ -1,12 +1,15 @@
-//! What a name in its `xn--` form stands for, for people to read: only where it can be mistaken for nothing else.
+//! What a name in its `xn--` form stands for, for people to read: only where it can be mistaken for
+//! nothing else.
 //!
-//! The chain and DNS know the ASCII form alone; nothing here changes what is signed, asked or answered. A form that
-//! could be taken for another name is not shown: letters of several scripts, letters that all look like Latin ones, marks
-//! that stand on something, characters that are not seen.
+//! The chain and DNS know the ASCII form alone; nothing here changes what is signed, asked or
+//! answered. A form that could be taken for another name is not shown: letters of several scripts,
+//! letters that all look like Latin ones, marks that stand on something, characters that are not
+//! seen.
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-/// Cyrillic and Greek letters that are drawn like Latin ones (after UTS #39): a word of these alone is not shown.
+/// Cyrillic and Greek letters that are drawn like Latin ones (after UTS #39): a word of these alone
+/// is not shown.
 const LIKE_LATIN: &str = "асԁеһіјкӏмоԛрѕтԝхуүґьъҽпгѵѡвнгαικνορτυχγεηωϳ";
 
 /// The scripts that are read, by their letters.
@@ -44,8 +47,8 @@ fn script(c: char) -> Option<Script> {
     })
 }
 
-/// What an ASCII label stands for, if it is in the `xn--` form, was made by the rules of IDNA 2008 (UTS #46 without
-/// transition) and can be shown.
+/// What an ASCII label stands for, if it is in the `xn--` form, was made by the rules of IDNA 2008
+/// (UTS #46 without transition) and can be shown.
 pub fn of(label: &str) -> Option<String> {
     label.starts_with("xn--").then_some(())?;
     let processor = Uts46::new();
@@ -66,7 +69,8 @@ fn is_plain(text: &str) -> bool {
     one_script && !read_as_latin()
 }
 
-/// A name as people read it: in its ASCII form, with what it stands for beside it where that can be shown.
+/// A name as people read it: in its ASCII form, with what it stands for beside it where that can be
+/// shown.
 pub fn beside(label: &str) -> String {
     match of(label) {
         Some(spoken) => format!("{label} ({spoken})"),

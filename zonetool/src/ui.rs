@@ -1,14 +1,15 @@
 //! All the rules of output, in one file.
 //!
-//! - Standard output has results and nothing else. With `--json` it has exactly one JSON document: the result, or
-//!   `{"error": {"code", "exit", "message", "hint"}}`.
-//! - While standard output is a pipe to somebody else, it is his alone: with `--json` the documents, one a line, go to standard
-//!   error.
+//! - Standard output has results and nothing else. With `--json` it has exactly one JSON document:
+//!   the result, or `{"error": {"code", "exit", "message", "hint"}}`.
+//! - While standard output is a pipe to somebody else, it is his alone: with `--json` the
+//!   documents, one a line, go to standard error.
 //! - Standard error has progress, notes and, without `--json`, errors.
-//! - No colour anywhere. A moving bar only when standard error is a terminal; otherwise a line now and then.
-//! - Nothing that came from a record, a name or a peer reaches the terminal as a control character: every string that
-//!   is printed goes through [`harmless`], and what came from outside goes through [`one_line`] first, so that it can't
-//!   begin a line either.
+//! - No colour anywhere. A moving bar only when standard error is a terminal; otherwise a line now
+//!   and then.
+//! - Nothing that came from a record, a name or a peer reaches the terminal as a control character:
+//!   every string that is printed goes through [`harmless`], and what came from outside goes
+//!   through [`one_line`] first, so that it can't begin a line either.
 
 use std::{
     fmt::Write as _,
@@ -48,8 +49,9 @@ pub struct ErrorReport {
     pub hint: Option<String>,
 }
 
-/// Whether a terminal could take `c` as something other than a character to draw: C0 and C1 controls, and those that
-/// change the direction of the text around them (Unicode Bidirectional Algorithm, UAX #9) or end a line.
+/// Whether a terminal could take `c` as something other than a character to draw: C0 and C1
+/// controls, and those that change the direction of the text around them (Unicode Bidirectional
+/// Algorithm, UAX #9) or end a line.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -74,8 +76,8 @@ pub fn one_line(text: &str) -> String {
     out
 }
 
-/// A JSON document whose strings hold nothing harmful either. serde_json escapes what is below 0x20; the rest can only
-/// stand inside of strings, where `\uXXXX` means the same.
+/// A JSON document whose strings hold nothing harmful either. serde_json escapes what is below
+/// 0x20; the rest can only stand inside of strings, where `\uXXXX` means the same.
 fn harmless_json(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value)
         .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
@@ -107,7 +109,8 @@ impl Ui {
         Ui { piped: true, ..self }
     }
 
-    /// Something that happened beside a pipe: `text` for people, `value` for scripts, on a line of standard error.
+    /// Something that happened beside a pipe: `text` for people, `value` for scripts, on a line of
+    /// standard error.
     pub fn event(self, text: &str, value: &impl Serialize) {
         let line = if self.json { json_line(value) } else { one_line(text) };
         let _ = writeln!(std::io::stderr(), "{line}");
@@ -195,7 +198,8 @@ impl Ui {
     }
 }
 
-/// The progress of one thing: a line that is drawn again on a terminal, a line now and then elsewhere.
+/// The progress of one thing: a line that is drawn again on a terminal, a line now and then
+/// elsewhere.
 #[derive(Debug)]
 pub enum Progress {
     /// On a terminal.
@@ -262,13 +266,15 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// A time of Unix time as `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339); as it is, if it is after the year 9999.
+/// A time of Unix time as `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339); as it is, if it is after the year
+/// 9999.
 pub fn utc(seconds: u64) -> String {
     const YEAR_10000: u64 = 253_402_300_800;
     if seconds >= YEAR_10000 {
         return format!("second {seconds}");
     }
-    // Days in years that begin on 1 March, so that the leap day is the last; eras of 400 years have 146,097 days.
+    // Days in years that begin on 1 March, so that the leap day is the last; eras of 400 years have
+    // 146,097 days.
     let days = seconds / 86_400 + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

@@ -26,8 +26,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// The most threads that work; each takes a megabyte.
 const MAX_THREADS: usize = 64;
 
-/// What to pay for `price`: a quarter more, so that a price that rises meanwhile does not refuse it, and so that it
-/// can take the place of an operation that waits.
+/// What to pay for `price`: a quarter more, so that a price that rises meanwhile does not refuse
+/// it, and so that it can take the place of an operation that waits.
 pub fn with_margin(price: u64) -> u64 {
     price.saturating_add(price.div_ceil(4))
 }

@@ -1,5 +1,5 @@
-//! Registering and updating against a node that makes blocks as it is asked, and against nodes that refuse, forget and
-//! lie. The real node is spoken to in the workspace's end-to-end tests.
+//! Registering and updating against a node that makes blocks as it is asked, and against nodes that
+//! refuse, forget and lie. The real node is spoken to in the workspace's end-to-end tests.
 
 mod node;
 
@@ -125,7 +125,8 @@ fn it_waits_until_it_is_as_deep_as_it_should_be() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     let result = done.json();
     assert!(result["depth"].as_u64().unwrap() >= 20, "{result}");
-    // Progress has a line at once, and then one every ten seconds: of what the last waiting was for there is the first.
+    // Progress has a line at once, and then one every ten seconds: of what the last waiting was for
+    // there is the first.
     assert!(done.stderr.contains("alice is recorded at height"), "{}", done.stderr);
     let without_wait = user.register(&node, &["--depth", "20"]);
     assert_eq!(without_wait.code, 2, "{}", without_wait.stderr);
@@ -184,7 +185,8 @@ fn peers_are_listed_and_can_not_write_to_the_terminal() {
     assert!(!text.contains("\nforged"), "{text}");
 }
 
-/// The salt is made of key and name: a second run finds the commitment of the first and pays nothing twice.
+/// The salt is made of key and name: a second run finds the commitment of the first and pays
+/// nothing twice.
 #[test]
 fn an_interrupted_registration_goes_on() {
     let (node, user) = (Node::start(State { blocks_a_look: 0, ..blocks() }), User::new());
@@ -199,7 +201,8 @@ fn an_interrupted_registration_goes_on() {
     assert_eq!(node.state().submitted, ["commit", "register"]);
 }
 
-/// An operation that waits at the start is waited for: here it is the registration of an earlier run.
+/// An operation that waits at the start is waited for: here it is the registration of an earlier
+/// run.
 #[test]
 fn a_registration_that_waits_is_waited_for() {
     let user = User::new();

@@ -11,7 +11,8 @@
 //! = 2               its exit code, 0 if there is no such line
 //! ```
 //!
-//! `TRANSCRIPTS=overwrite` writes what was printed into the transcripts that differ, to be read before it is committed.
+//! `TRANSCRIPTS=overwrite` writes what was printed into the transcripts that differ, to be read
+//! before it is committed.
 
 use std::{
     fs,

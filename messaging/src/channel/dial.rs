@@ -25,7 +25,8 @@ use crate::discover::VerifiedPeer;
 /// rustls wants a name, QUIC too; it is neither sent nor compared with anything.
 const NO_NAME: &str = "namechain.invalid";
 
-/// Calls `peer` at `address` as `local`. When there is a channel, both sides have proven to each other who they are.
+/// Calls `peer` at `address` as `local`. When there is a channel, both sides have proven to each
+/// other who they are.
 ///
 /// # Errors
 /// [`ChannelError`]: nobody there, somebody else there, or refused.

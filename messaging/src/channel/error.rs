@@ -1,4 +1,5 @@
-//! What can be wrong with the other side, as the other side is told it, and why there is no channel.
+//! What can be wrong with the other side, as the other side is told it, and why there is no
+//! channel.
 
 use std::{io, time::Duration};
 
@@ -93,7 +94,8 @@ pub enum ChannelError {
     /// The other side does not speak TLS 1.3 with raw public keys, or not this protocol.
     #[error("the handshake failed: {0}")]
     Tls(String),
-    /// Who answers has another key than the one that speaks for the name. It has learned nothing of us.
+    /// Who answers has another key than the one that speaks for the name. It has learned nothing of
+    /// us.
     #[error("who answers is not {name}: it holds the key {found}")]
     OtherKey {
         /// Who was called.
@@ -101,8 +103,8 @@ pub enum ChannelError {
         /// The key that answered.
         found: PublicKey,
     },
-    /// Who answers has the key that the name announced to use next: either it was rotated and we do not know yet, or
-    /// the record was not published.
+    /// Who answers has the key that the name announced to use next: either it was rotated and we do
+    /// not know yet, or the record was not published.
     #[error(
         "who answers holds the key {found} that {name} announced as its next: the chain, as far as it is known here, does not have it yet"
     )]

@@ -161,8 +161,8 @@ impl Signed {
     }
 }
 
-/// Whether `key` speaks for the name that the chain proves `peer` to be; `sequence` is that of the record which the key is
-/// said to be of.
+/// Whether `key` speaks for the name that the chain proves `peer` to be; `sequence` is that of the
+/// record which the key is said to be of.
 pub(super) fn judge(peer: &VerifiedPeer, key: &PublicKey, sequence: u32) -> Result<(), Refusal> {
     if peer.identity() == *key {
         return Ok(());

@@ -1,5 +1,6 @@
-//! X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem): a key exchange that holds as long as one of X25519 and ML-KEM-768 does, so that who
-//! records a channel today and has a quantum computer one day reads nothing.
+//! X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem): a key exchange that holds as long as one of X25519
+//! and ML-KEM-768 does, so that who records a channel today and has a quantum computer one day
+//! reads nothing.
 //!
 //! ```text
 //! dialler's share:  | ML-KEM-768 key 1184 | X25519 key 32 |

@@ -27,10 +27,12 @@ use crate::discover::{Absence, VerifiedPeer};
 
 /// How many reports of who was turned away wait to be read; more are not kept.
 const REPORTS: usize = 16;
-/// How many connections wait for the listener to look at them, and how much they may have said by then.
+/// How many connections wait for the listener to look at them, and how much they may have said by
+/// then.
 const INCOMING: usize = 64;
 const INCOMING_BYTES: u64 = 64 * 1_024;
-/// How long the system is left alone after it could not accept a connection, which is mostly for want of open files.
+/// How long the system is left alone after it could not accept a connection, which is mostly for
+/// want of open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// From the name that a caller gives to the keys that the chain proves to be that name's.
@@ -95,7 +97,8 @@ impl TurnedAway {
     }
 }
 
-/// Waits for calls to one name. When it is dropped no more calls are taken; the channels that it gave stay.
+/// Waits for calls to one name. When it is dropped no more calls are taken; the channels that it
+/// gave stay.
 pub struct Listener {
     address: SocketAddr,
     channels: mpsc::Receiver<Channel>,
@@ -169,8 +172,8 @@ impl Listener {
         self.address
     }
 
-    /// The next caller who is who he says, or who was turned away meanwhile: of those not all are told, if they are many. May be
-    /// cancelled.
+    /// The next caller who is who he says, or who was turned away meanwhile: of those not all are
+    /// told, if they are many. May be cancelled.
     ///
     /// # Errors
     /// [`TurnedAway`], after which it is called again.
@@ -194,7 +197,8 @@ impl Listener {
         while self.channels.try_recv().is_ok() {}
     }
 
-    /// As [`Listener::stop`], and then waits until the last packets of channels that were closed are on their way, at most for 2 seconds.
+    /// As [`Listener::stop`], and then waits until the last packets of channels that were closed
+    /// are on their way, at most for 2 seconds.
     pub async fn close(mut self) {
         self.stop();
         if let Some(endpoint) = self.endpoint.take() {
@@ -316,7 +320,8 @@ impl<R: Resolve> Desk<R> {
         let _ = self.reports.try_send(turned);
     }
 
-    /// Takes the caller's HELLO and, if all is well, answers it. Nothing else of what he says is read before.
+    /// Takes the caller's HELLO and, if all is well, answers it. Nothing else of what he says is
+    /// read before.
     async fn greet(
         &self,
         stream: &mut Stream,

@@ -1,11 +1,14 @@
-//! A connection that two names authenticate to each other: no certificate, no authority, no server between them.
+//! A connection that two names authenticate to each other: no certificate, no authority, no server
+//! between them.
 //!
-//! Both ends show a raw public key (RFC 7250) in a TLS 1.3 handshake, over QUIC or TCP: the identity keys that the chain proves to be
-//! those of their names. The dialler knows whom it calls, so it refuses every other key before it shows its own. The listener
-//! learns the dialler's name from its first words, a signed HELLO, looks the name up with [`Resolve`], and refuses whoever is not who he
-//! says. Both have answered to the other's HELLO before either [`dial`] or [`Listener::accept`] returns, so that
-//! neither believes in a handshake that the other has refused. What a [`Channel`] carries afterwards are bytes, both ways, each
-//! way with an end of its own.
+//! Both ends show a raw public key (RFC 7250) in a TLS 1.3 handshake, over QUIC or TCP: the
+//! identity keys that the chain proves to be those of their names. The dialler knows whom it calls,
+//! so it refuses every other key before it shows its own. The listener learns the dialler's name
+//! from its first words, a signed HELLO, looks the name up with [`Resolve`], and refuses whoever is
+//! not who he says. Both have answered to the other's HELLO before either [`dial`] or
+//! [`Listener::accept`] returns, so that neither believes in a handshake that the other has
+//! refused. What a [`Channel`] carries afterwards are bytes, both ways, each way with an end of its
+//! own.
 //!
 //! ```
 //! # use messaging::{Anchor, Evidence, resolve_peer};
@@ -52,10 +55,12 @@
 //!
 //! # What it is worth
 //!
-//! A key is looked up when a channel is made; a channel that stands is not ended by a rotation or a revocation. The keys of
-//! a session are fresh, so that who steals an identity key later can't read what was said before; made with X25519 and ML-KEM-768 together, so
-//! that a quantum computer can't either. On the way one sees addresses, times, amounts, and that it is this protocol. Who calls the listener with any
-//! key learns the listener's key, and so its name; the dialler's key is seen by the listener alone.
+//! A key is looked up when a channel is made; a channel that stands is not ended by a rotation or a
+//! revocation. The keys of a session are fresh, so that who steals an identity key later can't read
+//! what was said before; made with X25519 and ML-KEM-768 together, so that a quantum computer can't
+//! either. On the way one sees addresses, times, amounts, and that it is this protocol. Who calls
+//! the listener with any key learns the listener's key, and so its name; the dialler's key is seen
+//! by the listener alone.
 
 mod dial;
 mod error;
@@ -115,7 +120,8 @@ pub struct Local {
     pub network: Network,
     /// The name.
     pub name: Name,
-    /// The sequence number of the record that the key stands in, from which the other side tells an old key from a wrong one.
+    /// The sequence number of the record that the key stands in, from which the other side tells an
+    /// old key from a wrong one.
     pub sequence: u32,
     /// The identity key.
     pub identity: SecretKey,
@@ -126,7 +132,8 @@ pub struct Local {
 pub struct Limits {
     /// How long it may take until both sides know each other, the look-up included.
     pub handshake: Duration,
-    /// After how long without a sign of life a channel is given up. It is kept alive as long as both sides are there.
+    /// After how long without a sign of life a channel is given up. It is kept alive as long as
+    /// both sides are there.
     pub idle: Duration,
     /// How many channels a listener has at a time, those in the making included.
     pub channels: usize,
@@ -134,7 +141,8 @@ pub struct Limits {
     pub per_address: usize,
 }
 
-/// 10 seconds for the handshake, given up after a minute of silence, 64 channels, 16 with the same address.
+/// 10 seconds for the handshake, given up after a minute of silence, 64 channels, 16 with the same
+/// address.
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -175,9 +183,9 @@ impl Limits {
 
 /// Bytes to and from a name, both ways at once. Both ends have checked each other.
 ///
-/// Reading gives what the other side writes, up to its end; that the connection broke before is an error. `shutdown` ends one's own
-/// side, and leaves the other's open. A channel that is dropped looks to the other side like one that broke: end it with
-/// [`Channel::close`].
+/// Reading gives what the other side writes, up to its end; that the connection broke before is an
+/// error. `shutdown` ends one's own side, and leaves the other's open. A channel that is dropped
+/// looks to the other side like one that broke: end it with [`Channel::close`].
 pub struct Channel {
     stream: Stream,
     peer: VerifiedPeer,
@@ -202,8 +210,9 @@ impl Channel {
         self.remote
     }
 
-    /// Ends it: when this returns without an error, everything that was written has arrived (over TCP: is the system's to
-    /// deliver). To be called after the other side's end was read; before, the other side sees its channel break.
+    /// Ends it: when this returns without an error, everything that was written has arrived (over
+    /// TCP: is the system's to deliver). To be called after the other side's end was read; before,
+    /// the other side sees its channel break.
     ///
     /// # Errors
     /// If something has not arrived.
@@ -211,7 +220,8 @@ impl Channel {
         self.stream.close().await
     }
 
-    /// Ends it at once: the other side sees it break. As dropping it, but when this returns the other side was told.
+    /// Ends it at once: the other side sees it break. As dropping it, but when this returns the
+    /// other side was told.
     pub async fn abandon(self) {
         self.stream.abandon().await;
     }

@@ -40,8 +40,9 @@ impl Slots {
         Some(Slot { slots: self.clone(), address })
     }
 
-    /// Whether half of the places are taken, in all or by who says to be at this address: from then on addresses have to be proven
-    /// (RFC 9000 section 8.1), so that nobody fills the places of somebody else.
+    /// Whether half of the places are taken, in all or by who says to be at this address: from then
+    /// on addresses have to be proven (RFC 9000 section 8.1), so that nobody fills the places of
+    /// somebody else.
     pub fn is_half_full(&self, address: IpAddr) -> bool {
         let guard = self.lock();
         let there = guard.1.get(&address.to_canonical()).copied().unwrap_or(0);

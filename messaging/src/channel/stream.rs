@@ -19,13 +19,15 @@ use tokio_rustls::TlsStream;
 
 use super::tls::{ALPN, EXPORTER_LABEL, key_of};
 
-/// A connection is closed with it by who has read everything up to the other side's end. quinn closes with 0 what is just dropped.
+/// A connection is closed with it by who has read everything up to the other side's end. quinn
+/// closes with 0 what is just dropped.
 const DONE: VarInt = VarInt::from_u32(1);
 /// A connection is closed with it by who goes before.
 const ABANDONED: VarInt = VarInt::from_u32(2);
 /// How long who was refused may take to read why, and the last packets to be on their way.
 const LINGER: Duration = Duration::from_secs(2);
-/// The most bytes that are still read of who was refused, so that the system does not take the refusal back.
+/// The most bytes that are still read of who was refused, so that the system does not take the
+/// refusal back.
 const LINGER_BYTES: usize = 64 * 1_024;
 
 /// One stream each way, of which both sides' keys are known.
@@ -124,8 +126,8 @@ impl Stream {
         let _: Result<io::Result<()>, _> = timeout(LINGER, gone).await;
     }
 
-    /// Ends it in order: what was written arrives, or it is an error. If the other side's end was not read yet, it is told so by an
-    /// abrupt end.
+    /// Ends it in order: what was written arrives, or it is an error. If the other side's end was
+    /// not read yet, it is told so by an abrupt end.
     pub async fn close(mut self) -> io::Result<()> {
         self.shutdown().await?;
         match self {
@@ -172,7 +174,8 @@ impl Stream {
 impl Drop for Quic {
     fn drop(&mut self) {
         if !self.closed {
-            // It fails if it was finished, or if the other side has gone: then there is nobody to mislead.
+            // It fails if it was finished, or if the other side has gone: then there is nobody to
+            // mislead.
             let _ = self.send.reset(ABANDONED);
             self.connection.close(ABANDONED, b"");
         }

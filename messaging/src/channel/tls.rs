@@ -234,8 +234,8 @@ fn certified(identity: &SecretKey) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(vec![shown], Arc::new(Identity(identity.clone()))))
 }
 
-/// A dialler's side: shows the key of `identity`, and only to who has shown the wanted one. Nothing is resumed: every connection proves
-/// both keys anew.
+/// A dialler's side: shows the key of `identity`, and only to who has shown the wanted one. Nothing
+/// is resumed: every connection proves both keys anew.
 pub(super) fn client(identity: &SecretKey, wanted: Wanted) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
@@ -263,8 +263,9 @@ pub(super) fn server(identity: &SecretKey, wanted: Wanted) -> Result<ServerConfi
     Ok(config)
 }
 
-/// A dialler's TLS alone, for who speaks another protocol over it: shows the key of `identity`, accepts `wanted` and no other. What
-/// a HELLO adds is missing: who the key belongs to, and that both know that both agree.
+/// A dialler's TLS alone, for who speaks another protocol over it: shows the key of `identity`,
+/// accepts `wanted` and no other. What a HELLO adds is missing: who the key belongs to, and that
+/// both know that both agree.
 ///
 /// # Errors
 /// If rustls can't be set up.

@@ -13,7 +13,8 @@ pub type Label = u32;
 
 /// The secret keys of one name and one identity key: what [`Inbox::open`] tries.
 ///
-/// The outside of an envelope does not tell which key opens it, so that it tells nothing of the recipient either.
+/// The outside of an envelope does not tell which key opens it, so that it tells nothing of the
+/// recipient either.
 #[derive(Debug)]
 pub struct Inbox {
     pub(super) network: Network,
@@ -47,8 +48,8 @@ pub enum InboxError {
 }
 
 impl Inbox {
-    /// Without a key yet. `identity` is the identity key that letters must be written to: after a rotation, the letters
-    /// to the old one want an inbox of their own.
+    /// Without a key yet. `identity` is the identity key that letters must be written to: after a
+    /// rotation, the letters to the old one want an inbox of their own.
     pub fn new(network: Network, name: Name, identity: PublicKey) -> Self {
         Inbox { network, name, identity, keys: Vec::new() }
     }
@@ -58,8 +59,8 @@ impl Inbox {
         &self.name
     }
 
-    /// Adds the X25519 key of the record. Leave it out if the record's policy does not allow letters that are sealed to it
-    /// alone: then none of them is opened.
+    /// Adds the X25519 key of the record. Leave it out if the record's policy does not allow
+    /// letters that are sealed to it alone: then none of them is opened.
     ///
     /// # Errors
     /// If there are too many keys, or one of this label.
@@ -75,8 +76,9 @@ impl Inbox {
         self.add(Key { label, once: false, secret: AnySecret::Wing(secret) })
     }
 
-    /// Adds a one-time prekey: the first letter that is verified with it removes it from here. Its secret must then be
-    /// deleted wherever else it is kept; [`super::Letter::used`] tells its label.
+    /// Adds a one-time prekey: the first letter that is verified with it removes it from here. Its
+    /// secret must then be deleted wherever else it is kept; [`super::Letter::used`] tells its
+    /// label.
     ///
     /// # Errors
     /// If there are too many keys, or one of this label.

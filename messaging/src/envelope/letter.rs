@@ -47,8 +47,8 @@ pub(super) struct Binding<'a> {
 }
 
 impl Binding<'_> {
-    /// `tag | outside | public key | encapsulated key | letter without its signature`: the outside says how long the keys
-    /// are.
+    /// `tag | outside | public key | encapsulated key | letter without its signature`: the outside
+    /// says how long the keys are.
     fn message(&self, letter: &[u8]) -> Zeroizing<Vec<u8>> {
         let tag = tag(self.network, Use::SignLetter);
         Zeroizing::new(

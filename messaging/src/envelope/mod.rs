@@ -1,10 +1,12 @@
 //! Envelopes: a letter is signed, then sealed. `docs/messaging.md` has the format, byte by byte.
 //!
-//! Outside stand a version, the kind of key, the size class and 16 bits of a hash of the recipient's name, which a relay
-//! can sort by. All else is inside: who sent it, to whom, which letter it is, until when it is good, the text.
+//! Outside stand a version, the kind of key, the size class and 16 bits of a hash of the
+//! recipient's name, which a relay can sort by. All else is inside: who sent it, to whom, which
+//! letter it is, until when it is good, the text.
 //!
-//! Opening goes in two steps, because the sender's keys must be asked for in between: [`Inbox::open`] says who claims
-//! to have sent the letter; [`Opened::verify`] takes what the chain says of that name, and only then gives the text away.
+//! Opening goes in two steps, because the sender's keys must be asked for in between:
+//! [`Inbox::open`] says who claims to have sent the letter; [`Opened::verify`] takes what the chain
+//! says of that name, and only then gives the text away.
 
 mod inbox;
 mod letter;
@@ -100,7 +102,8 @@ pub struct Outside {
     pub zone: [u8; 2],
 }
 
-/// The first 16 bits of a hash of the name: enough to sort by, too little to tell a name among many.
+/// The first 16 bits of a hash of the name: enough to sort by, too little to tell a name among
+/// many.
 pub fn zone(network: Network, name: &Name) -> [u8; 2] {
     let hash = hash(network, Use::Zone, &[name.as_str().as_bytes()]);
     [hash.0[0], hash.0[1]]
@@ -110,7 +113,8 @@ impl Outside {
     /// Reads the outside of an envelope and checks its length: all that a relay can check.
     ///
     /// # Errors
-    /// [`OpenError::Version`], [`OpenError::Kem`], [`OpenError::Class`], [`OpenError::Truncated`], [`OpenError::TooLong`].
+    /// [`OpenError::Version`], [`OpenError::Kem`], [`OpenError::Class`], [`OpenError::Truncated`],
+    /// [`OpenError::TooLong`].
     pub fn read(envelope: &[u8]) -> Result<Outside, OpenError> {
         let truncated = |expected| OpenError::Truncated { expected, found: envelope.len() };
         if let Some(&version) = envelope.first()

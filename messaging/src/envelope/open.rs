@@ -16,8 +16,9 @@ use crate::{
     tag::{Use, tag},
 };
 
-/// A letter that was opened: its signature is that of the key which it names, and it was written to this inbox. Whether
-/// that key is the sender's, the chain must say: [`Opened::verify`]. Until then nobody sees the text.
+/// A letter that was opened: its signature is that of the key which it names, and it was written to
+/// this inbox. Whether that key is the sender's, the chain must say: [`Opened::verify`]. Until then
+/// nobody sees the text.
 pub struct Opened {
     network: Network,
     recipient: Name,
@@ -50,7 +51,8 @@ pub struct Letter {
     pub kem: Kem,
     /// The label of the key that opened it.
     pub used: Label,
-    /// Whether that key was a one-time prekey: the inbox has it no more, and its secret must be deleted wherever it is kept.
+    /// Whether that key was a one-time prekey: the inbox has it no more, and its secret must be
+    /// deleted wherever it is kept.
     pub spent: bool,
     plain: Zeroizing<Vec<u8>>,
     body: Range<usize>,
@@ -78,7 +80,8 @@ impl fmt::Debug for Letter {
 }
 
 impl Inbox {
-    /// Opens an envelope: at most [`super::MAX_INBOX_KEYS`] keys are tried. `now` is in seconds of Unix time.
+    /// Opens an envelope: at most [`super::MAX_INBOX_KEYS`] keys are tried. `now` is in seconds of
+    /// Unix time.
     ///
     /// # Errors
     /// All of [`OpenError`] that need nothing of the sender but the letter.
@@ -169,15 +172,18 @@ impl Opened {
         &self.sender
     }
 
-    /// Checks that the letter is from whom it says, and comes for the first time. `sender` is what the chain says of
-    /// [`Opened::claimed_sender`], `None` if it has no key for the name. A one-time prekey that opened it leaves `inbox`.
+    /// Checks that the letter is from whom it says, and comes for the first time. `sender` is what
+    /// the chain says of [`Opened::claimed_sender`], `None` if it has no key for the name. A
+    /// one-time prekey that opened it leaves `inbox`.
     ///
-    /// Store `replays` (and the inbox, if a key was spent) before the text is shown: what is not stored happens twice.
+    /// Store `replays` (and the inbox, if a key was spent) before the text is shown: what is not
+    /// stored happens twice.
     ///
     /// # Errors
-    /// [`OpenError::UnknownSender`], [`OpenError::OtherSender`], [`OpenError::ReplacedKey`], [`OpenError::NewerKey`],
-    /// [`OpenError::WrongKey`], [`OpenError::Replayed`], [`OpenError::NoRoom`], [`OpenError::NotKept`]; [`OpenError::NotForUs`] if `inbox` is
-    /// not the one that opened it, or another letter has used up its one-time prekey since.
+    /// [`OpenError::UnknownSender`], [`OpenError::OtherSender`], [`OpenError::ReplacedKey`],
+    /// [`OpenError::NewerKey`], [`OpenError::WrongKey`], [`OpenError::Replayed`],
+    /// [`OpenError::NoRoom`], [`OpenError::NotKept`]; [`OpenError::NotForUs`] if `inbox` is not the
+    /// one that opened it, or another letter has used up its one-time prekey since.
     pub fn verify(
         self,
         sender: Option<&VerifiedPeer>,

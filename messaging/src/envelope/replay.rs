@@ -36,7 +36,8 @@ pub enum ReplayError {
     NotKept,
 }
 
-/// A memory of letters. It must outlive the program: a letter that is forgotten before it expires can be read twice.
+/// A memory of letters. It must outlive the program: a letter that is forgotten before it expires
+/// can be read twice.
 pub trait Replays {
     /// Remembers a letter until `expires`; `now` and `expires` are seconds of Unix time.
     ///
@@ -46,9 +47,11 @@ pub trait Replays {
     fn note(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError>;
 }
 
-/// A bounded memory of letters. A sender who fills his share is refused until his letters expire; the others are not.
+/// A bounded memory of letters. A sender who fills his share is refused until his letters expire;
+/// the others are not.
 ///
-/// It is written as a count u32 and the letters in order, each of 56 bytes: sender 32, id 16, expires u64.
+/// It is written as a count u32 and the letters in order, each of 56 bytes: sender 32, id 16,
+/// expires u64.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     letters: BTreeMap<LetterId, u64>,

@@ -19,7 +19,8 @@ use crate::{
     tag::{Use, tag},
 };
 
-/// Who writes: a name, its identity key, and the sequence number of the record that the key stands in.
+/// Who writes: a name, its identity key, and the sequence number of the record that the key stands
+/// in.
 #[derive(Clone, Debug)]
 pub struct Sender<'a> {
     /// The sender's name.
@@ -47,8 +48,8 @@ pub enum Prekey {
     /// The key of last resort, which many letters can be sealed to.
     #[default]
     LastResort,
-    /// The one-time prekey at this place, from zero. Only for who was given it for himself: of two letters that are
-    /// sealed to it the second can't be opened.
+    /// The one-time prekey at this place, from zero. Only for who was given it for himself: of two
+    /// letters that are sealed to it the second can't be opened.
     OneTime(usize),
     /// The key of the device with this number.
     Device(u8),
@@ -106,8 +107,8 @@ impl fmt::Debug for Draft<'_> {
 }
 
 impl<'a> Recipient<'a> {
-    /// The recipient, with a key of the bundle; without a bundle with the X25519 key of the record, if the record's
-    /// policy allows letters that are sealed to it alone.
+    /// The recipient, with a key of the bundle; without a bundle with the X25519 key of the record,
+    /// if the record's policy allows letters that are sealed to it alone.
     ///
     /// # Errors
     /// [`SealError::NeedsBundle`], [`SealError::OtherBundle`], [`SealError::NoSuchKey`].
@@ -155,7 +156,8 @@ pub fn capacity(class: Class, kem: Kem, sender: &Name, recipient: &Name) -> usiz
 /// Signs and seals a letter; the envelope is of the smallest class that it fits in.
 ///
 /// # Errors
-/// [`SealError::Lifetime`], [`SealError::BundleExpired`], [`SealError::TooLong`], [`SealError::WeakKey`].
+/// [`SealError::Lifetime`], [`SealError::BundleExpired`], [`SealError::TooLong`],
+/// [`SealError::WeakKey`].
 pub fn seal(
     from: &Sender<'_>,
     to: &Recipient<'_>,

@@ -27,7 +27,8 @@ impl Mutator {
         (self.next() >> 16) as usize % bound.max(1)
     }
 
-    /// A changed copy of `bytes`, perhaps with parts of `other` in it. It may happen to be the same.
+    /// A changed copy of `bytes`, perhaps with parts of `other` in it. It may happen to be the
+    /// same.
     pub fn change(&mut self, bytes: &[u8], other: &[u8]) -> Vec<u8> {
         let mut out = bytes.to_vec();
         for _ in 0..=self.below(3) {

@@ -1,6 +1,7 @@
-//! What the machine that syncs costs by itself: a fresh node takes a chain from three peers, all in this process and without a
-//! network, and the time on processors is told apart: checks, the chain, the answers, the machine.
-//! `cargo bench -p namechain --no-default-features --bench machine`; `NAMECHAIN_BENCH_BLOCKS` sets how long the chain is.
+//! What the machine that syncs costs by itself: a fresh node takes a chain from three peers, all in
+//! this process and without a network, and the time on processors is told apart: checks, the chain,
+//! the answers, the machine. `cargo bench -p namechain-core --bench machine`;
+//! `NAMECHAIN_BENCH_BLOCKS` sets how long the chain is.
 
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod common;

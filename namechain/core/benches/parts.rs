@@ -1,4 +1,5 @@
-//! The parts that everything else is made of: work, signatures, the tree. `cargo bench -p namechain --bench parts`.
+//! The parts that everything else is made of: work, signatures, the tree. `cargo bench -p namechain-core
+//! --bench parts`.
 
 use std::sync::{
     LazyLock,
@@ -90,7 +91,8 @@ fn hash_of_64_bytes(bencher: Bencher) {
     bencher.bench(|| hash(NETWORK, Domain::TreeNode, &[black_box(&[1; 64])]));
 }
 
-/// What a block of a thousand new names costs the tree: a copy that shares the rest, and the root at the end.
+/// What a block of a thousand new names costs the tree: a copy that shares the rest, and the root
+/// at the end.
 #[divan::bench(args = SIZES, sample_count = 30, sample_size = 1)]
 fn tree_takes_1000_keys(bencher: Bencher, size: u32) {
     let block: Vec<Hash> = (0..BLOCK).map(|number| key(2 * size + number)).collect();

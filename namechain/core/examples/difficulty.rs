@@ -1,12 +1,14 @@
-//! Simulates the schedule of targets: 100,000 blocks of `main` for each kind of weather among the miners.
+//! Simulates the schedule of targets: 100,000 blocks of `main` for each kind of weather among the
+//! miners.
 //!
 //! ```sh
-//! cargo run --release -p namechain --example difficulty          # seed 1
-//! cargo run --release -p namechain --example difficulty -- 42    # another seed
+//! cargo run --release -p namechain-core --example difficulty          # seed 1
+//! cargo run --release -p namechain-core --example difficulty -- 42    # another seed
 //! ```
 //!
-//! No network, no hashing: the time to the next block is drawn from the exponential distribution that a hash rate and
-//! a target have. The same seed prints the same figures on every machine with IEEE 754 arithmetic.
+//! No network, no hashing: the time to the next block is drawn from the exponential distribution
+//! that a hash rate and a target have. The same seed prints the same figures on every machine with
+//! IEEE 754 arithmetic.
 
 use std::collections::VecDeque;
 
@@ -72,8 +74,8 @@ const WEATHERS: [Weather; 8] = [
         rate: |_, work| if work > FAIR * 120.0 * 3.0 { FAIR } else { FAIR * 10.0 },
         stated: honest,
     },
-    // If all did, each block would say that no time has passed, and make the next one harder: they would only lock
-    // themselves out.
+    // If all did, each block would say that no time has passed, and make the next one harder: they
+    // would only lock themselves out.
     Weather {
         name: "a third states the earliest time",
         rate: |_, _| FAIR,

@@ -1,7 +1,7 @@
 //! The canonical binary codec: big-endian integers, fixed arrays, counts before what they count.
 //!
-//! Every value has exactly one encoding. What decodes re-encodes to the same bytes, trailing bytes are refused, and
-//! every count is compared with its cap before anything is allocated for it.
+//! Every value has exactly one encoding. What decodes re-encodes to the same bytes, trailing bytes
+//! are refused, and every count is compared with its cap before anything is allocated for it.
 
 use thiserror::Error;
 

@@ -2,10 +2,9 @@
 //! owns it.
 //!
 //! This crate is pure: it is synchronous, starts no threads, reads no clock and does no IO. Its
-//! modules use each other in one direction:
-//! `codec -> types -> params, tree -> consensus -> chain -> mempool, miner, sync -> rpc`.
-//! `namechain-node` puts a store, peers, an HTTP API and threads around it. `docs/protocol.md` has the
-//! rules, byte by byte.
+//! modules use each other in one direction: `codec -> types -> params, tree -> consensus -> chain
+//! -> mempool, miner, sync -> rpc`. `namechain-node` puts a store, peers, an HTTP API and threads
+//! around it. `docs/protocol.md` has the rules, byte by byte.
 
 pub mod chain;
 pub mod codec;

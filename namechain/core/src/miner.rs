@@ -1,4 +1,5 @@
-//! Searching for work: a block's nonce, on any number of threads, until somebody finds it or says stop.
+//! Searching for work: a block's nonce, on any number of threads, until somebody finds it or says
+//! stop.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,8 +14,8 @@ use crate::{
 /// Hashes tried between two looks at whether to go on: about 6 ms of a core.
 const TRIES_A_LOOK: u64 = 16;
 
-/// Searches the nonce of `header` on `threads` threads until one is found or `stop` is set. Every hash tried is counted
-/// in `hashes`.
+/// Searches the nonce of `header` on `threads` threads until one is found or `stop` is set. Every
+/// hash tried is counted in `hashes`.
 pub fn mine(
     network: Network,
     header: &Header,

@@ -53,8 +53,8 @@ pub struct Status {
     pub mining: String,
     /// Hashes of the work function tried for the block in hand.
     pub mining_hashes: u64,
-    /// The tip of a chain of more work that departs more than 720 blocks below ours: it is not followed, and the operator
-    /// has to find out which of them others are on.
+    /// The tip of a chain of more work that departs more than 720 blocks below ours: it is not
+    /// followed, and the operator has to find out which of them others are on.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub held_back: Option<Hash>,
@@ -102,7 +102,8 @@ pub struct SyncInfo {
     pub blocks_per_second: u64,
     /// How many seconds it will take at that rate, if there is one.
     pub seconds_left: Option<u64>,
-    /// By how many seconds most peers' clocks are ahead of this node's, if that is too much to be right.
+    /// By how many seconds most peers' clocks are ahead of this node's, if that is too much to be
+    /// right.
     pub clock_off: Option<i64>,
 }
 
@@ -129,7 +130,8 @@ pub struct Peers {
     pub peers: Vec<PeerInfo>,
 }
 
-/// A peer that is connected. What it says of itself is marked so: nothing of that is to be believed.
+/// A peer that is connected. What it says of itself is marked so: nothing of that is to be
+/// believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PeerInfo {
@@ -243,7 +245,8 @@ pub struct NameEntryInfo {
     /// Its messaging record, if one stands.
     #[serde(default)]
     pub messaging: Option<MessagingInfo>,
-    /// The sequence number of the last messaging record under the name, whether it stands or not; 0 if there never was one.
+    /// The sequence number of the last messaging record under the name, whether it stands or not; 0
+    /// if there never was one.
     #[serde(default)]
     pub messaging_sequence: u32,
 }
@@ -487,8 +490,8 @@ pub struct OperationInfo {
     /// The operation's id.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: Hash,
-    /// What it does: `commit`, `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`,
-    /// `publish`.
+    /// What it does: `commit`, `register`, `update`, `renew`, `transfer`, `accept`, `cancel`,
+    /// `recover`, `revoke`, `publish`.
     pub kind: String,
     /// The name, unless it is a commit.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
@@ -502,7 +505,8 @@ pub struct OperationInfo {
     pub work: u64,
 }
 
-/// `GET /v1/names/{name}/history`: every operation on a name on the best chain, the first one first.
+/// `GET /v1/names/{name}/history`: every operation on a name on the best chain, the first one
+/// first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct History {
@@ -526,7 +530,8 @@ pub struct PastOperation {
     /// The operation's id.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: Hash,
-    /// What it does: `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`, `publish`.
+    /// What it does: `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`,
+    /// `revoke`, `publish`.
     pub kind: String,
     /// Its sequence number.
     pub sequence: u32,
@@ -553,7 +558,8 @@ pub struct PlaceInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Refusal {
-    /// A stable code: `bad-request`, `not-found`, `rule`, `conflict`, `full`, `unavailable`, `too-large`, `forbidden`.
+    /// A stable code: `bad-request`, `not-found`, `rule`, `conflict`, `full`, `unavailable`,
+    /// `too-large`, `forbidden`.
     pub code: String,
     /// The id of the consensus rule, if one was broken (`docs/protocol.md`, "Rules").
     pub rule: Option<String>,

@@ -1,13 +1,14 @@
-//! The edge cases on which implementations of Ed25519 disagree, in `testdata/ed25519/` (sources and licences there): each
-//! gets exactly the answer of strict verification, as `docs/protocol.md` section 1 has it.
+//! The edge cases on which implementations of Ed25519 disagree, in `testdata/ed25519/` (sources and
+//! licences there): each gets exactly the answer of strict verification, as `docs/protocol.md`
+//! section 1 has it.
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
 use namechain_core::types::{PublicKey, SecretKey, Signature};
 use serde_json::Value;
 
-/// The only flags with which CCTV's classes leave a signature good: a part of small order in a point that is itself of
-/// large order.
+/// The only flags with which CCTV's classes leave a signature good: a part of small order in a
+/// point that is itself of large order.
 const GOOD_WITH: [&str; 2] = ["low_order_component_A", "low_order_component_R"];
 
 fn load(path: PathBuf) -> Value {
@@ -31,7 +32,8 @@ fn verify(key: &Value, message: &[u8], signature: &Value) -> Option<bool> {
     Some(key.verify(message, &signature))
 }
 
-/// Checks a file in CCTV's form. Returns its number of cases, the number of good ones and all flags that occur.
+/// Checks a file in CCTV's form. Returns its number of cases, the number of good ones and all flags
+/// that occur.
 fn check_flagged(cases: &Value) -> (usize, usize, BTreeSet<String>) {
     let (mut good, mut all_flags) = (0, BTreeSet::new());
     let cases = cases.as_array().unwrap();
@@ -125,9 +127,10 @@ fn cctv_where_its_file_is_at_hand() {
     assert_eq!((cases, good, flags.len()), (914, 43, 8));
 }
 
-/// What strict verification does not look at: whether the key's own encoding is canonical. It is not refused for it, but
-/// all such keys that are points of large order are listed here (y from p to p + 18 is all there is), and nobody knows
-/// the secret of one, so no signature shows the difference.
+/// What strict verification does not look at: whether the key's own encoding is canonical. It is
+/// not refused for it, but all such keys that are points of large order are listed here (y from p
+/// to p + 18 is all there is), and nobody knows the secret of one, so no signature shows the
+/// difference.
 #[test]
 fn keys_with_an_encoding_that_is_not_canonical() {
     let large: Vec<u8> = (0..19)

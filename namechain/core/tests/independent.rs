@@ -1,5 +1,5 @@
-//! A verifier that knows only `docs/protocol.md`, in another language, agrees with this code: on every vector in
-//! `testdata/`, and on chains made here of random operations, most of them refused.
+//! A verifier that knows only `docs/protocol.md`, in another language, agrees with this code: on
+//! every vector in `testdata/`, and on chains made here of random operations, most of them refused.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,8 @@ fn testdata() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata")
 }
 
-/// A Python that can run the verifier. `None`, said in a line, where there is none and none is demanded.
+/// A Python that can run the verifier. `None`, said in a line, where there is none and none is
+/// demanded.
 fn python() -> Option<&'static str> {
     let can = |python: &&str| {
         Command::new(python)
@@ -258,8 +259,8 @@ impl Teller {
         }
     }
 
-    /// Writes down an operation and what this code thinks of it. Which rule is named is only the protocol's business
-    /// where one alone is broken: `single` says that it is so.
+    /// Writes down an operation and what this code thinks of it. Which rule is named is only the
+    /// protocol's business where one alone is broken: `single` says that it is so.
     fn offer(&mut self, operation: &Operation, single: bool) -> bool {
         let refused = self.refusal(operation);
         let told = refused.map_or(json!(false), |id| if single { json!(id) } else { json!(true) });

@@ -1,4 +1,5 @@
-//! The operations that wait: what a move of the tip does to them, bounds, replacing, and the list that other threads read.
+//! The operations that wait: what a move of the tip does to them, bounds, replacing, and the list
+//! that other threads read.
 
 mod common;
 
@@ -10,7 +11,8 @@ use namechain_core::{
     types::{Block, Hash, Operation, Stamp},
 };
 
-/// A commitment with a stamp that claims so much. The mempool does not look at the work: it was looked at before.
+/// A commitment with a stamp that claims so much. The mempool does not look at the work: it was
+/// looked at before.
 fn commit(number: u64, anchor: Hash, work: u64) -> Operation {
     let mut commitment = [9; 32];
     commitment[..8].copy_from_slice(&number.to_be_bytes());
@@ -37,7 +39,8 @@ fn moved(undone: &[Block], connected: &[Block]) -> TipChange {
     TipChange { undone: undone.to_vec(), connected: connected.to_vec() }
 }
 
-/// Hundreds that a block does not touch, so that what it touches is found and not just tried in turn.
+/// Hundreds that a block does not touch, so that what it touches is found and not just tried in
+/// turn.
 fn crowd(mempool: &mut Mempool, miner: &Miner, count: u64) {
     for number in 0..count {
         mempool.insert(&miner.chain, commit(number, miner.chain.tip_id(), 100)).unwrap();
@@ -68,7 +71,8 @@ fn what_is_recorded_goes_and_what_is_undone_waits_again() {
     let block = a.mine(std::slice::from_ref(&commit));
     assert!(mempool.follow(&a.chain, &moved(&[], &[block])).unwrap().is_empty());
     assert!(mempool.is_empty());
-    // The registration waits for the commitment's block; then another branch wins, on which there is no commitment.
+    // The registration waits for the commitment's block; then another branch wins, on which there
+    // is no commitment.
     let register = a.register(&alice, &key(1), 1);
     let gone = mempool.insert(&a.chain, register).unwrap();
     let other = [b.mine(&[]), b.mine(&[])];

@@ -1,6 +1,7 @@
-//! What peers say to each other: one encoding a value, caps before anything is kept, no bytes that make the decoder fail
-//! otherwise than with an error; and one worked example a message in `testdata/network/`, for readers in any language. With
-//! `NAMECHAIN_BLESS=1` this test writes them anew; without, it compares.
+//! What peers say to each other: one encoding a value, caps before anything is kept, no bytes that
+//! make the decoder fail otherwise than with an error; and one worked example a message in
+//! `testdata/network/`, for readers in any language. With `NAMECHAIN_BLESS=1` this test writes them
+//! anew; without, it compares.
 
 use std::{fs, path::PathBuf};
 
@@ -143,7 +144,8 @@ proptest! {
     }
 }
 
-/// Each count is compared with its cap before what it counts is looked at: there is nothing behind it here.
+/// Each count is compared with its cap before what it counts is looked at: there is nothing behind
+/// it here.
 #[test]
 fn counts_over_their_caps_are_refused() {
     let over = |kind: u8, before: usize, cap: usize| {

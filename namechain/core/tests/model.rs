@@ -1,11 +1,13 @@
-//! A model of the names' state, plain maps without tree, store or undo, against the real chain, over long random
-//! histories with reorganisations.
+//! A model of the names' state, plain maps without tree, store or undo, against the real chain,
+//! over long random histories with reorganisations.
 //!
-//! Two miners each make random operations, right and wrong ones, on chains of their own; the model says of each whether
-//! it is refused and for which rule. Then they hear of each other's blocks, and the branch of more work wins. A witness
-//! sees everything in the order of arrival. In the end all hold the model's state, entry by entry.
+//! Two miners each make random operations, right and wrong ones, on chains of their own; the model
+//! says of each whether it is refused and for which rule. Then they hear of each other's blocks,
+//! and the branch of more work wins. A witness sees everything in the order of arrival. In the end
+//! all hold the model's state, entry by entry.
 //!
-//! `NAMECHAIN_ROUNDS` sets how long a history is (default 60), `NAMECHAIN_SEED` the first of three seeds.
+//! `NAMECHAIN_ROUNDS` sets how long a history is (default 60), `NAMECHAIN_SEED` the first of three
+//! seeds.
 
 mod common;
 
@@ -57,7 +59,8 @@ struct Draft {
     link: Option<u8>,
 }
 
-/// The whole state: names by number, commitments by name and key with the height that recorded them.
+/// The whole state: names by number, commitments by name and key with the height that recorded
+/// them.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
     names: BTreeMap<u8, ModelName>,
@@ -153,7 +156,8 @@ impl Draft {
 }
 
 impl Model {
-    /// What happens to an attempt in a block at `height`: the rule that refuses it, or nothing. No lease ends here.
+    /// What happens to an attempt in a block at `height`: the rule that refuses it, or nothing. No
+    /// lease ends here.
     fn attempt(&mut self, attempt: Attempt, height: u32) -> Result<(), &'static str> {
         let Attempt { name, key, sequence, what } = attempt;
         match what {
@@ -350,7 +354,8 @@ impl Player {
         self.0.stamped(operation, WORK)
     }
 
-    /// Mines a block of a few random attempts, each of which the chain must judge as the model does.
+    /// Mines a block of a few random attempts, each of which the chain must judge as the model
+    /// does.
     fn mine(
         &mut self,
         model: &mut Model,

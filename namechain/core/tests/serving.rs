@@ -83,8 +83,8 @@ fn blocks_end_at_the_first_that_is_missing() {
 #[test]
 fn blocks_end_before_they_are_too_many_bytes() {
     let miner = Miner::new();
-    // Blocks of a few hundred operations: bytes are what counts here, so nothing is stamped or mined. They are written to the
-    // store as they are.
+    // Blocks of a few hundred operations: bytes are what counts here, so nothing is stamped or
+    // mined. They are written to the store as they are.
     let header = miner.chain.tip_header().clone();
     let mut ids = Vec::new();
     for number in 0..12u8 {

@@ -1,5 +1,6 @@
-//! The worked examples of `docs/protocol.md`: bytes, hashes and works in `testdata/wire/`, one subject a file, for readers
-//! in any language. With `NAMECHAIN_BLESS=1` this test writes them anew; without, it compares.
+//! The worked examples of `docs/protocol.md`: bytes, hashes and works in `testdata/wire/`, one
+//! subject a file, for readers in any language. With `NAMECHAIN_BLESS=1` this test writes them
+//! anew; without, it compares.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

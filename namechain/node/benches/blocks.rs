@@ -1,5 +1,6 @@
-//! Blocks, states and stores, each beside its bound in the same run. `cargo bench -p namechain --bench blocks`; with
-//! `NAMECHAIN_BENCH_MILLION=1` at a million names too; with `-- memory`, `disk`, `long`, `log` or `rebuild` that part alone.
+//! Blocks, states and stores, each beside its bound in the same run. `cargo bench -p namechain-node
+//! --bench blocks`; with `NAMECHAIN_BENCH_MILLION=1` at a million names too; with `-- memory`,
+//! `disk`, `long`, `log` or `rebuild` that part alone.
 
 #[allow(dead_code, reason = "each benchmark uses its part")]
 #[path = "../../core/benches/common/mod.rs"]
@@ -43,8 +44,8 @@ const REBUILT_SYNC_EVERY: u32 = 100;
 /// Appends to the log.
 const APPENDS: usize = 30;
 
-/// The parts, in the order in which they are run. Each has a process of its own: what one leaves of the heap would be
-/// measured in the next.
+/// The parts, in the order in which they are run. Each has a process of its own: what one leaves of
+/// the heap would be measured in the next.
 const PARTS: [&str; 5] = ["memory", "disk", "long", "log", "rebuild"];
 
 fn main() {
@@ -106,7 +107,8 @@ fn next_block(chain: &Chain, operations: &[Operation]) -> Block {
     work(block)
 }
 
-/// What no check of the block can avoid: every signature, every stamp, the header's work, on one thread.
+/// What no check of the block can avoid: every signature, every stamp, the header's work, on one
+/// thread.
 fn bound(block: &Block) -> Took {
     let mut worker = Worker::new(NETWORK);
     timed(|| {

@@ -1,6 +1,7 @@
-//! Catching up with another node over loopback, each in a process of its own, beside the least that it can take; and how
-//! long a block takes to a second node. `cargo bench -p namechain --bench sync`; with `-- names`, `empty` or `relay` that part
-//! alone. Prints rows for `docs/performance.md`.
+//! Catching up with another node over loopback, each in a process of its own, beside the least that
+//! it can take; and how long a block takes to a second node. `cargo bench -p namechain --bench
+//! sync`; with `-- names`, `empty` or `relay` that part alone. Prints rows for
+//! `docs/performance.md`.
 
 #[allow(dead_code, reason = "each benchmark uses its part")]
 #[path = "../../core/benches/common/mod.rs"]

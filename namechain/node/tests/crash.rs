@@ -1,8 +1,9 @@
 //! A node that is killed at random moments, and one whose files are damaged.
 //!
-//! A story of blocks with registrations and reorganisations is made once. A process takes them up one after the other
-//! and says so after each; it is killed (SIGKILL) at a moment drawn from a seed, again and again, until the story is
-//! over, and then from the beginning. What it said that it had taken must be there afterwards.
+//! A story of blocks with registrations and reorganisations is made once. A process takes them up
+//! one after the other and says so after each; it is killed (SIGKILL) at a moment drawn from a
+//! seed, again and again, until the story is over, and then from the beginning. What it said that
+//! it had taken must be there afterwards.
 //!
 //! `NAMECHAIN_KILLS` sets how often (default 200), `NAMECHAIN_SEED` the seed, which is printed.
 
@@ -61,14 +62,15 @@ impl Player {
 }
 
 impl Story {
-    /// Rounds in which two miners each find some blocks alone, which then arrive in turn: most rounds end with a
-    /// reorganisation.
+    /// Rounds in which two miners each find some blocks alone, which then arrive in turn: most
+    /// rounds end with a reorganisation.
     fn tell(random: &mut Random, rounds: u32) -> Story {
         let mut players = [Player::new(1), Player::new(2)];
         let mut story = Story { blocks: Vec::new(), tips: Vec::new() };
         let mut witness = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
         for _ in 0..rounds {
-            // The second finds more, so that the tip moves to its branch while the first's is undone.
+            // The second finds more, so that the tip moves to its branch while the first's is
+            // undone.
             let first = 1 + random.below(4);
             let second = first + 1 + random.below(2);
             let alone: Vec<Vec<Block>> = players
@@ -140,8 +142,8 @@ fn child() {
     }
 }
 
-/// Runs the child until it has said `taken` so many times, then kills it in the midst of the next. Returns the last
-/// block that it said it had taken, and whether it came to the end of the story.
+/// Runs the child until it has said `taken` so many times, then kills it in the midst of the next.
+/// Returns the last block that it said it had taken, and whether it came to the end of the story.
 fn run_and_kill(dir: &Path, after: u64, spin: u64) -> (Option<usize>, bool) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])
@@ -199,7 +201,8 @@ fn what_was_taken_survives_being_killed() {
         let (last, over) = run_and_kill(dir.path(), progress + steps, random.below(400_000));
         killed += u64::from(!over);
         let (_store, chain) = open(&dir.path().join("data"));
-        // The tip must be that after the last block it spoke of, or after a later one that it had no time to speak of.
+        // The tip must be that after the last block it spoke of, or after a later one that it had
+        // no time to speak of.
         let spoken = last.map_or(0, |last| last + 1);
         let genesis = namechain_core::consensus::header::genesis(NETWORK).header.id(NETWORK);
         let tip_after = |taken: usize| if taken == 0 { genesis } else { story.tips[taken - 1] };
@@ -224,8 +227,8 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Flips bits in, and truncates, every kind of file. The node then starts with a chain that holds together, or says
-/// why not; what it serves is never wrong.
+/// Flips bits in, and truncates, every kind of file. The node then starts with a chain that holds
+/// together, or says why not; what it serves is never wrong.
 #[test]
 fn damaged_files_are_noticed() {
     if std::env::var_os("NAMECHAIN_CRASH_DIR").is_some() {
@@ -266,7 +269,8 @@ fn damaged_files_are_noticed() {
             Ok(node) => {
                 let handle = node.handle();
                 let tip = handle.snapshot();
-                // Opening has compared the state's root with the header's; every block that is served must be sound too.
+                // Opening has compared the state's root with the header's; every block that is
+                // served must be sound too.
                 let known = story.tips.contains(&tip.id) || tip.height() == 0;
                 assert!(known, "{what}: a tip that never was");
                 for height in 0..=tip.height() {

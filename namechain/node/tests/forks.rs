@@ -1,5 +1,5 @@
-//! Forks, each drawn above the test that builds it. Constants of the rules are written out again here, so that one
-//! changed by accident fails.
+//! Forks, each drawn above the test that builds it. Constants of the rules are written out again
+//! here, so that one changed by accident fails.
 
 #[path = "../../core/tests/common/mod.rs"]
 mod common;
@@ -147,7 +147,8 @@ fn a_hundred_blocks_are_undone_and_a_hundred_and_one_connected() {
 /// 0 +
 ///    \- 1' - ... - 721' (- 722')
 /// ```
-/// 720 blocks are undone by themselves. When 721 would be, the tip stays, and the error says what to do.
+/// 720 blocks are undone by themselves. When 721 would be, the tip stays, and the error says what
+/// to do.
 #[test]
 fn no_more_than_720_blocks_are_undone() {
     let (mut shorter, mut longer) = two();
@@ -222,8 +223,8 @@ fn a_node_says_so(trunk: &[Block], branch: &[Block], deeper: Block) {
     });
 }
 
-/// Two who begin at height 1 with `alice` owned by key 1 and a lease that is over at height 6: written straight to the
-/// store, for nobody can mine the 262,800 blocks of a lease.
+/// Two who begin at height 1 with `alice` owned by key 1 and a lease that is over at height 6:
+/// written straight to the store, for nobody can mine the 262,800 blocks of a lease.
 fn two_near_the_end_of_a_lease() -> (Miner, Miner) {
     let alice = Entry::Name(NameEntry {
         name: name("alice"),

@@ -134,7 +134,8 @@ pub fn dnsperf(server: &Running, file: &Path, how: Hardness) -> Result<Run, Stri
     read().ok_or_else(|| format!("dnsperf says: {text}"))
 }
 
-/// Asks one question after the other, `count` in all; how long each took, in microseconds, at the median and at 99 %.
+/// Asks one question after the other, `count` in all; how long each took, in microseconds, at the
+/// median and at 99 %.
 pub fn one_in_flight(server: SocketAddr, names: &[String], count: usize) -> Option<(f64, f64)> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     socket.connect(server).ok()?;

@@ -1,4 +1,5 @@
-//! What the benchmarks share: processes with what they cost, a server that answers everything alike, chains of many names.
+//! What the benchmarks share: processes with what they cost, a server that answers everything
+//! alike, chains of many names.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 

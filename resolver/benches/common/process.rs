@@ -1,4 +1,5 @@
-//! Programs that a benchmark starts: each on its core, ended with all that it started, with what it cost.
+//! Programs that a benchmark starts: each on its core, ended with all that it started, with what it
+//! cost.
 
 use std::{
     collections::HashMap,
@@ -113,14 +114,16 @@ impl Running {
         family(self.child.id())
     }
 
-    /// The time that it has had on processors so far, all its processes and threads together, in seconds.
+    /// The time that it has had on processors so far, all its processes and threads together, in
+    /// seconds.
     pub fn cpu(&self) -> f64 {
         let ticks: u64 =
             self.family().iter().filter_map(|pid| stat(*pid)).map(|stat| stat.ticks).sum();
         ticks as f64 / TICKS
     }
 
-    /// The memory that it holds, in KiB: resident, all its processes together; what they share counts once for each.
+    /// The memory that it holds, in KiB: resident, all its processes together; what they share
+    /// counts once for each.
     pub fn resident_kib(&self) -> u64 {
         self.family().iter().map(|pid| status_kib(*pid, "VmRSS:")).sum()
     }
@@ -153,7 +156,8 @@ struct Stat {
     ticks: u64,
 }
 
-/// What /proc/PID/stat says: the fields behind the program's name, which may hold anything (proc(5)).
+/// What /proc/PID/stat says: the fields behind the program's name, which may hold anything
+/// (proc(5)).
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
@@ -187,8 +191,8 @@ fn status_kib(pid: u32, key: &str) -> u64 {
 pub struct Rival(Child);
 
 impl Rival {
-    /// On the servers' core: what is measured then has always more to do than it gets done, however fast it is, so that
-    /// each takes as many questions at a time as it can.
+    /// On the servers' core: what is measured then has always more to do than it gets done, however
+    /// fast it is, so that each takes as many questions at a time as it can.
     pub fn of_the_servers() -> io::Result<Rival> {
         let mut command = pinned(SERVER_CORE, &PathBuf::from("sh"));
         command.args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().map(Rival)

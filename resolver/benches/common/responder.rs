@@ -1,5 +1,5 @@
-//! A server that answers everything alike, in batches and without a look at anything: what the kernel allows. It is the
-//! bound in the tables, and the upstream that has an answer to every name.
+//! A server that answers everything alike, in batches and without a look at anything: what the
+//! kernel allows. It is the bound in the tables, and the upstream that has an answer to every name.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},

@@ -1,4 +1,5 @@
-//! Ours and its peers: each with one thread that answers, on one core, and nothing on that the others have not.
+//! Ours and its peers: each with one thread that answers, on one core, and nothing on that the
+//! others have not.
 
 use std::{
     fmt::Write as _,

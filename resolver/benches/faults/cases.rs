@@ -1,4 +1,5 @@
-//! One thing after the other goes wrong; beside it sixteen clients over UDP and one over TCP ask at their leisure.
+//! One thing after the other goes wrong; beside it sixteen clients over UDP and one over TCP ask at
+//! their leisure.
 
 use std::{
     path::{Path, PathBuf},
@@ -215,8 +216,8 @@ fn node_killed(choice: &Choice) -> Result<(), String> {
     Ok(())
 }
 
-/// The wall's clock jumps by a day, forth and back. What has to go by it (the chain's times) does; answers age by the
-/// other clock, which does not jump.
+/// The wall's clock jumps by a day, forth and back. What has to go by it (the chain's times) does;
+/// answers age by the other clock, which does not jump.
 fn clock(choice: &Choice) -> Result<(), String> {
     if !Path::new(FAKETIME).exists() {
         note(&format!(

@@ -1,5 +1,5 @@
-//! Ten thousand names of all kinds from a real authoritative server (NSD): directly, through us, through unbound. Every
-//! difference is counted, and one of each kind shown.
+//! Ten thousand names of all kinds from a real authoritative server (NSD): directly, through us,
+//! through unbound. Every difference is counted, and one of each kind shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,5 @@
-//! The other clients: those that ask at their leisure while something goes wrong, and what they see.
+//! The other clients: those that ask at their leisure while something goes wrong, and what they
+//! see.
 
 use std::{
     collections::BTreeMap,
@@ -194,7 +195,8 @@ pub fn over_tcp(server: SocketAddr, question: &[u8]) -> Option<Vec<u8>> {
     (answer.len() >= 12).then_some(answer)
 }
 
-/// Whether the answer says what is so: the address that the only upstream has for every name, or any that the chain has.
+/// Whether the answer says what is so: the address that the only upstream has for every name, or
+/// any that the chain has.
 fn judge(answer: &[u8], about: About, seen: &mut Seen) {
     match answer[3] & 0x0f {
         0 if about == About::Chain => seen.wrong += usize::from(answer[7] == 0),

@@ -1,5 +1,5 @@
-//! Clients that mean no good, or can't do better: slow ones, those that hang up, those that ask for what nobody knows, and
-//! those that send noise.
+//! Clients that mean no good, or can't do better: slow ones, those that hang up, those that ask for
+//! what nobody knows, and those that send noise.
 
 use std::{
     io::Write,
@@ -39,8 +39,8 @@ impl Trouble {
     }
 }
 
-/// 1,024 connections: half of them say nothing, half send a question a byte at a time and never end it. Whoever is sent away
-/// comes back. Counts the connections made.
+/// 1,024 connections: half of them say nothing, half send a question a byte at a time and never end
+/// it. Whoever is sent away comes back. Counts the connections made.
 pub fn slow_clients(server: SocketAddr) -> Trouble {
     Trouble::start(move |over, count| {
         let mut streams: Vec<Option<TcpStream>> = (0..SLOW_CLIENTS).map(|_| None).collect();

@@ -38,8 +38,9 @@ pub fn slow(address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Before the right answer, four that are not: another id, another question, another spelling of the question, nothing
-/// but noise; each with an address that is not so. And the same from another port.
+/// Before the right answer, four that are not: another id, another question, another spelling of
+/// the question, nothing but noise; each with an address that is not so. And the same from another
+/// port.
 pub fn lying(address: SocketAddr) -> io::Result<()> {
     let socket = UdpSocket::bind(address)?;
     let listener = TcpListener::bind(address)?;

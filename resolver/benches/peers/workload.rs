@@ -20,7 +20,8 @@ pub const WORKLOADS: [&str; 6] = ["cached", "chain", "nxdomain", "hits", "misses
 const SERVERS: [&str; 7] = ["bound", "ours", "unbound", "dnsdist", "kresd", "nsd", "knot"];
 /// Names that are asked again and again, and names on the chain.
 const NAMES: u32 = 10_000;
-/// Questions on their way in a saturated run: more than a server takes in one batch, less than its buffer holds.
+/// Questions on their way in a saturated run: more than a server takes in one batch, less than its
+/// buffer holds.
 const OUTSTANDING: u32 = 500;
 /// More questions than any server answers in a second of a run.
 const MOST_A_SECOND: u64 = 350_000;

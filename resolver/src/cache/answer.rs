@@ -13,8 +13,8 @@ const MAX_OPTIONS: usize = 512;
 /// AD in the fourth byte of the header (RFC 4035 §3.2.3).
 const AD: u8 = 0x20;
 
-/// An answer without what belongs to one hop: id 0, question in lower case, no OPT and no TSIG, in all else what the
-/// server sent, byte for byte.
+/// An answer without what belongs to one hop: id 0, question in lower case, no OPT and no TSIG, in
+/// all else what the server sent, byte for byte.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     wire: Box<[u8]>,
@@ -23,7 +23,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Takes over a reply. `sent` is the question as it was sent, whose random upper case goes out again.
+    /// Takes over a reply. `sent` is the question as it was sent, whose random upper case goes out
+    /// again.
     ///
     /// # Errors
     /// [`Malformed`] if the message has grown too long by losing an OPT from its middle.
@@ -79,7 +80,8 @@ impl Answer {
         Self { wire, ttl_at, options }
     }
 
-    /// A message of our own whose TTLs do not age: its id becomes 0 and its question is put in lower case.
+    /// A message of our own whose TTLs do not age: its id becomes 0 and its question is put in
+    /// lower case.
     ///
     /// # Errors
     /// [`Malformed`] if it is not a message with one question.
@@ -91,8 +93,8 @@ impl Answer {
         Ok(Self { wire: wire.into(), ttl_at: Box::default(), options: Box::default() })
     }
 
-    /// Appends the answer to `out`: with this id, this question (the same name, in the client's spelling), and every
-    /// TTL less `age` seconds.
+    /// Appends the answer to `out`: with this id, this question (the same name, in the client's
+    /// spelling), and every TTL less `age` seconds.
     pub fn write(&self, age: u32, id: u16, question: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.wire);
@@ -122,7 +124,8 @@ impl Answer {
         &self.ttl_at
     }
 
-    /// The extended errors (RFC 8914) that the server gave with the answer: EDNS options in wire form.
+    /// The extended errors (RFC 8914) that the server gave with the answer: EDNS options in wire
+    /// form.
     pub fn options(&self) -> &[u8] {
         &self.options
     }
@@ -169,7 +172,8 @@ fn is_hop_record(record: &RecordAt) -> bool {
     matches!(record.rtype, rtype::OPT | rtype::TSIG)
 }
 
-/// The message without OPT and TSIG. They are the last records as a rule, and cutting them off is enough.
+/// The message without OPT and TSIG. They are the last records as a rule, and cutting them off is
+/// enough.
 fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
     if packet.records().iter().any(|at| is_hop_record(at) && at.section != Section::Additional) {
         return Err(Malformed("an OPT or TSIG outside the additional section"));
@@ -177,8 +181,8 @@ fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
     without(packet, is_hop_record)
 }
 
-/// The message without some of its records. What comes before the first of them stays as it is; what comes behind is written
-/// anew without compression, as its pointers would lead astray.
+/// The message without some of its records. What comes before the first of them stays as it is;
+/// what comes behind is written anew without compression, as its pointers would lead astray.
 pub(super) fn without(
     packet: &Packet<'_>,
     dropped: impl Fn(&RecordAt) -> bool,
@@ -216,7 +220,8 @@ pub(super) fn without(
     Ok(wire)
 }
 
-/// A server that does not compress repeats the random case of the question in the owner names: back to lower case.
+/// A server that does not compress repeats the random case of the question in the owner names: back
+/// to lower case.
 fn lower_case_copies(wire: &mut [u8], sent_name: &[u8]) -> Result<Vec<RecordAt>, Malformed> {
     let records = Packet::parse(wire)?.records().to_vec();
     for record in &records {

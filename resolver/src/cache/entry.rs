@@ -4,7 +4,8 @@
 //!  blob: wire (header, question, records) | places of TTLs (2 each) | extra | suffix of the key (the servers)
 //! ```
 //!
-//! The question is not held twice: the wire has it, in lower case, and is compared with the question of a key.
+//! The question is not held twice: the wire has it, in lower case, and is compared with the
+//! question of a key.
 
 use super::answer::Answer;
 use super::key::Probe;
@@ -12,13 +13,15 @@ use super::wire::{HEADER, rcode};
 
 /// How often an entry counts as asked by the queues. Each is one more round in the main queue.
 const MAX_ASKED: u8 = 3;
-/// How often an entry counts as asked since it was stored, which is all that a prefetch needs to know.
+/// How often an entry counts as asked since it was stored, which is all that a prefetch needs to
+/// know.
 const POPULAR: u8 = 2;
 /// As `POPULAR`, and somebody was told that it is due.
 const TOLD: u8 = 3;
 /// An entry is due for a prefetch in the last part of its lifetime: one in so many.
 const DUE_PART: u32 = 10;
-/// The unit of [`Slot::mark`] for an answer of legacy DNS, in milliseconds: 32 bits of it are 13 years.
+/// The unit of [`Slot::mark`] for an answer of legacy DNS, in milliseconds: 32 bits of it are 13
+/// years.
 const MARK_UNIT: u64 = 100;
 
 /// Nothing: the end of a list.
@@ -111,8 +114,8 @@ pub struct Slot {
     pub(super) hash: u64,
     since: u64,
     life: u32,
-    /// For an answer of ours: when it was last found to be true, as its reader counts. For one of legacy DNS: until when
-    /// it is known that nobody replies, in [`MARK_UNIT`]s.
+    /// For an answer of ours: when it was last found to be true, as its reader counts. For one of
+    /// legacy DNS: until when it is known that nobody replies, in [`MARK_UNIT`]s.
     pub(super) mark: u32,
     pub(super) in_bucket: u32,
     pub(super) older: u32,
@@ -124,8 +127,8 @@ pub struct Slot {
     pub(super) nature: Nature,
     pub(super) lane: Lane,
     pub(super) in_main: bool,
-    /// Two bits each: how often it was asked for, as far as the queues want to know; how often since it was stored
-    /// ([`POPULAR`] at most, [`TOLD`] once somebody was told that it is due).
+    /// Two bits each: how often it was asked for, as far as the queues want to know; how often
+    /// since it was stored ([`POPULAR`] at most, [`TOLD`] once somebody was told that it is due).
     counts: u8,
     /// What the reader has found out about it; 0 at first.
     pub verdict: u8,
@@ -155,7 +158,8 @@ impl Slot {
         }
     }
 
-    /// Puts another entry under the same key into the slot. It was asked for, or it would not be fetched again.
+    /// Puts another entry under the same key into the slot. It was asked for, or it would not be
+    /// fetched again.
     pub fn replace(&mut self, entry: Entry) {
         let new = Slot::new(entry, self.hash);
         let old = std::mem::replace(self, new);
@@ -247,8 +251,8 @@ impl Slot {
         self.nature == Nature::Legacy && now < u64::from(self.mark) * MARK_UNIT
     }
 
-    /// Counts one who asked; whether that is the one who should fetch the answer again: true once, for a popular entry
-    /// near its end.
+    /// Counts one who asked; whether that is the one who should fetch the answer again: true once,
+    /// for a popular entry near its end.
     pub fn ask(&mut self, now: u64) -> bool {
         let due = self.is_due(now);
         let wanted = if due { TOLD } else { self.next_wanted() };
@@ -286,7 +290,8 @@ impl Slot {
         self.asked() > 0
     }
 
-    /// Takes it on to the main queue, where it has to be asked for anew, or one more round in there.
+    /// Takes it on to the main queue, where it has to be asked for anew, or one more round in
+    /// there.
     pub fn next_round(&mut self) {
         let asked = if self.in_main { self.asked().saturating_sub(1) } else { 0 };
         self.count(asked, self.wanted());
@@ -294,7 +299,8 @@ impl Slot {
     }
 }
 
-/// Whether bytes of one length are the same: eight at a time, as questions are too short for more to pay.
+/// Whether bytes of one length are the same: eight at a time, as questions are too short for more
+/// to pay.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();

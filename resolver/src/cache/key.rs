@@ -52,8 +52,8 @@ fn flags(dnssec_ok: bool, checking_disabled: bool) -> u8 {
 }
 
 impl Key {
-    /// Makes a key. `question` is QNAME without compression, QTYPE and QCLASS. The name is lower-cased as flat bytes, which
-    /// is right because the length of a label is below `A`.
+    /// Makes a key. `question` is QNAME without compression, QTYPE and QCLASS. The name is
+    /// lower-cased as flat bytes, which is right because the length of a label is below `A`.
     pub fn new(
         question: &[u8],
         dnssec_ok: bool,

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::wire::{Packet, RecordAt, Section, rcode, rtype, u32_at};
 
-/// No answer is kept longer, whatever its TTLs say (RFC 8767 §4 suggests days; a day is what stays fresh).
+/// No answer is kept longer, whatever its TTLs say (RFC 8767 §4 suggests days; a day is what stays
+/// fresh).
 pub const MAX_POSITIVE: Duration = Duration::from_secs(86_400);
 /// No negative answer is kept longer (RFC 2308 §5 recommends one to three hours).
 pub const MAX_NEGATIVE: Duration = Duration::from_secs(3 * 3600);
-/// How long a SERVFAIL or a REFUSED is kept (RFC 9520 §3.2: at least a second, at most five minutes).
+/// How long a SERVFAIL or a REFUSED is kept (RFC 9520 §3.2: at least a second, at most five
+/// minutes).
 pub const SERVFAIL: Duration = Duration::from_secs(5);
 /// How long it is kept that nobody replied. Shorter: a network comes back.
 pub const NO_REPLY: Duration = Duration::from_secs(2);
@@ -22,8 +24,8 @@ pub enum Kind {
     Negative,
 }
 
-/// Judges an answer; `None` if it may not be kept. `iterative` if it was asked for with RD=0, where an alias without
-/// its target and a referral are whole answers.
+/// Judges an answer; `None` if it may not be kept. `iterative` if it was asked for with RD=0, where
+/// an alias without its target and a referral are whole answers.
 pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(Kind, Duration)> {
     const TC: u8 = 0x02;
     if packet.bytes()[2] & TC != 0 {

@@ -1,9 +1,10 @@
 //! What of a reply answers its question: the rest is not given on.
 //!
-//! Of a positive answer that is the answer section, with the proofs that DNSSEC needs beside it (RFC 4035 §3.1.3.3: that of a
-//! wildcard's is in the authority section); of a negative one the authority section, with its SOA and what proves it. Servers'
-//! names and the addresses of names are for whoever wants them to ask for. Of an answer to ANY it is one set of records
-//! (RFC 8482 §4.1) with its signatures.
+//! Of a positive answer that is the answer section, with the proofs that DNSSEC needs beside it
+//! (RFC 4035 §3.1.3.3: that of a wildcard's is in the authority section); of a negative one the
+//! authority section, with its SOA and what proves it. Servers' names and the addresses of names
+//! are for whoever wants them to ask for. Of an answer to ANY it is one set of records (RFC 8482
+//! §4.1) with its signatures.
 
 use super::answer::without;
 use super::wire::{Malformed, Packet, RecordAt, Section, rcode, rtype, u16_at};
@@ -26,8 +27,8 @@ pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
     has_rest.then(|| without(packet, unwanted)).transpose()
 }
 
-/// Without answers it is what is asked for; with answers it may say where they end (the SOA of what an alias leads to) or prove
-/// them.
+/// Without answers it is what is asked for; with answers it may say where they end (the SOA of what
+/// an alias leads to) or prove them.
 fn keeps_authority(packet: &Packet<'_>) -> bool {
     packet.rcode() != rcode::NOERROR
         || packet.section(Section::Answer).next().is_none()

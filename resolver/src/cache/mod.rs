@@ -1,7 +1,8 @@
 //! The answers of legacy DNS as wire bytes, bounded in bytes.
 //!
-//! An answer is kept whole, under the question that it answers and the servers that gave it, and is given out for nothing
-//! else: a record can't reach a name that was not asked for. Time is an argument.
+//! An answer is kept whole, under the question that it answers and the servers that gave it, and is
+//! given out for nothing else: a record can't reach a name that was not asked for. Time is an
+//! argument.
 
 mod answer;
 mod entry;
@@ -47,15 +48,15 @@ const NEGATIVE_SHARE: usize = 4;
 /// How large a cache is unless somebody says otherwise, in bytes: some 60,000 ordinary answers.
 pub const DEFAULT_BYTES: usize = 32 << 20;
 
-/// How long an answer that has run out is still at hand unless somebody says otherwise (RFC 8767 §5 suggests one to three
-/// days).
+/// How long an answer that has run out is still at hand unless somebody says otherwise (RFC 8767 §5
+/// suggests one to three days).
 pub const MAX_STALE: Duration = Duration::from_secs(86_400);
 
 /// Something that was found.
 #[derive(Debug, Clone)]
 pub enum Hit {
-    /// An answer, so many whole seconds old; and whether whoever found it should fetch it again in the background: it is
-    /// popular and near its end, and nobody else was told so.
+    /// An answer, so many whole seconds old; and whether whoever found it should fetch it again in
+    /// the background: it is popular and near its end, and nobody else was told so.
     Answer(Arc<Answer>, u32, bool),
     /// Nobody replied a moment ago.
     NoReply,
@@ -64,7 +65,8 @@ pub enum Hit {
 /// What a cache holds and how it did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheStats {
-    /// Answers held, positive and negative; those that have run out leave when their room is needed.
+    /// Answers held, positive and negative; those that have run out leave when their room is
+    /// needed.
     pub entries: u64,
     /// Bytes held, bookkeeping included.
     pub bytes: u64,
@@ -91,8 +93,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// An empty cache that never holds more than `bytes`, a quarter of them for negative answers, and what has run out for
-    /// [`MAX_STALE`] at most.
+    /// An empty cache that never holds more than `bytes`, a quarter of them for negative answers,
+    /// and what has run out for [`MAX_STALE`] at most.
     pub fn new(bytes: usize) -> Self {
         Self::with_stale(bytes, MAX_STALE)
     }
@@ -135,8 +137,8 @@ impl Cache {
         hit
     }
 
-    /// An answer of legacy DNS that has run out, but not too long ago, and its age in whole seconds: for when nobody
-    /// replies (RFC 8767). Says nothing about failures.
+    /// An answer of legacy DNS that has run out, but not too long ago, and its age in whole
+    /// seconds: for when nobody replies (RFC 8767). Says nothing about failures.
     pub fn get_stale(&self, key: &Key, now: Duration) -> Option<(Arc<Answer>, u32)> {
         let now = millis(now);
         let probe = key.probe();
@@ -149,9 +151,9 @@ impl Cache {
         there.then(|| (Arc::new(slot.answer()), slot.age(now)))
     }
 
-    /// Looks at the entry under a key that has not run out, whatever it is, without copying it. `hash` is the key's
-    /// [`Cache::hash`]. The key's shard is locked as long as `look` takes. Whoever gives the answer out calls [`Slot::ask`],
-    /// and returns something.
+    /// Looks at the entry under a key that has not run out, whatever it is, without copying it.
+    /// `hash` is the key's [`Cache::hash`]. The key's shard is locked as long as `look` takes.
+    /// Whoever gives the answer out calls [`Slot::ask`], and returns something.
     pub fn look<R>(
         &self,
         probe: &Probe<'_>,
@@ -166,8 +168,9 @@ impl Cache {
         Some(seen)
     }
 
-    /// Brings what will be looked at into the processor's cache: the entries of up to 32 hashes, all at the same time
-    /// instead of one after the other. A shard that somebody else has locked is left out.
+    /// Brings what will be looked at into the processor's cache: the entries of up to 32 hashes,
+    /// all at the same time instead of one after the other. A shard that somebody else has locked
+    /// is left out.
     pub fn warm(&self, hashes: &[u64]) {
         let hashes = &hashes[..hashes.len().min(MAX_WARM)];
         // A locked shard waits for all loads before it, so all locks come first.
@@ -197,8 +200,8 @@ impl Cache {
         self.shard(self.hash(probe)).misses += 1;
     }
 
-    /// Keeps an answer for a time that [`lifetime`] found, in the place of any that was there. A failure does not take the
-    /// place of something better: it is only kept in mind beside it.
+    /// Keeps an answer for a time that [`lifetime`] found, in the place of any that was there. A
+    /// failure does not take the place of something better: it is only kept in mind beside it.
     pub fn insert(
         &self,
         key: &Key,
@@ -214,7 +217,8 @@ impl Cache {
         self.keep(&key.probe(), Nature::Legacy, Some(&answer), kind, lifetime, now);
     }
 
-    /// Keeps a failure in the place of whatever was there, be it better: it is not to be given any more.
+    /// Keeps a failure in the place of whatever was there, be it better: it is not to be given any
+    /// more.
     pub fn insert_bad(&self, key: &Key, answer: Arc<Answer>, lifetime: Duration, now: Duration) {
         self.keep(&key.probe(), Nature::Legacy, Some(&answer), Kind::Negative, lifetime, now);
     }
@@ -226,8 +230,8 @@ impl Cache {
         }
     }
 
-    /// Keeps an answer of ours, which does not run out: `extra` is what its reader needs to know whether it is still true,
-    /// and `mark` when that was last found.
+    /// Keeps an answer of ours, which does not run out: `extra` is what its reader needs to know
+    /// whether it is still true, and `mark` when that was last found.
     pub fn insert_ours(
         &self,
         probe: &Probe<'_>,
@@ -256,7 +260,8 @@ impl Cache {
         self.forget_where(|slot| name_of(slot.wire()) == name)
     }
 
-    /// Forgets all answers to questions for a name (in wire form, lower case) and the names below it; how many went.
+    /// Forgets all answers to questions for a name (in wire form, lower case) and the names below
+    /// it; how many went.
     pub fn flush_zone(&self, zone: &[u8]) -> u64 {
         self.forget_where(|slot| is_at_or_below(name_of(slot.wire()), zone))
     }
@@ -278,7 +283,8 @@ impl Cache {
         self.shards.iter().map(|shard| lock(shard).store.forget_where(&goes)).sum()
     }
 
-    /// Keeps in mind beside an answer that may still be given, fresh or not, that there is no newer one.
+    /// Keeps in mind beside an answer that may still be given, fresh or not, that there is no newer
+    /// one.
     fn failed(&self, key: &Key, lifetime: Duration, now: Duration) -> bool {
         let (now, lifetime) = (millis(now), millis(lifetime));
         let probe = key.probe();
@@ -344,7 +350,8 @@ impl Shard {
     }
 }
 
-/// A panic under this lock would be a bug of the store; the answers that it holds stay right even then.
+/// A panic under this lock would be a bug of the store; the answers that it holds stay right even
+/// then.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! A map that is bounded in bytes and evicts in constant time: S3-FIFO (Yang et al., SOSP 2023), once for positive and once
-//! for negative answers.
+//! A map that is bounded in bytes and evicts in constant time: S3-FIFO (Yang et al., SOSP 2023),
+//! once for positive and once for negative answers.
 //!
 //! ```text
 //!  new ---------> small (a tenth) --asked again--> main --asked since its last round--> main again
@@ -8,20 +8,22 @@
 //!                 ghost (hashes only) ----new and in ghost----> main
 //! ```
 //!
-//! What is asked for only once leaves through the small queue and never displaces what is in use. The index, the queues and
-//! the free places are lists through the slots: an entry costs no allocation but that of its bytes.
+//! What is asked for only once leaves through the small queue and never displaces what is in use.
+//! The index, the queues and the free places are lists through the slots: an entry costs no
+//! allocation but that of its bytes.
 
 use super::entry::{Entry, Lane, NONE, Slot};
 use super::key::Probe;
 
-/// What an entry costs beside its bytes: slot, bucket, ghost, and the allocator's share. Measured on glibc with 100,000
-/// and a million entries; rounded up.
+/// What an entry costs beside its bytes: slot, bucket, ghost, and the allocator's share. Measured
+/// on glibc with 100,000 and a million entries; rounded up.
 pub const ENTRY_OVERHEAD: usize = 112;
 /// The share of the bytes that the small queue may take before it has to give.
 const SMALL_SHARE: usize = 10;
 /// No entry may take more than this share of the bytes.
 const LARGEST_SHARE: usize = 4;
-/// After so many entries were spared in a row one goes all the same, so that no insertion takes long.
+/// After so many entries were spared in a row one goes all the same, so that no insertion takes
+/// long.
 const MAX_SPARED: usize = 1024;
 /// The fewest buckets and ghosts.
 const MIN_BUCKETS: usize = 64;
@@ -51,7 +53,8 @@ pub struct Store {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     buckets: Vec<u32>,
-    /// Parts of the hashes of what left the small queue, each at the place of its bucket; 0 is none.
+    /// Parts of the hashes of what left the small queue, each at the place of its bucket; 0 is
+    /// none.
     ghosts: Vec<u32>,
     lanes: [Queues; 2],
     len: usize,
@@ -87,7 +90,8 @@ impl Store {
         self.slots.get(at as usize)?.as_ref()
     }
 
-    /// Puts something in, in the place of what was there. What is too large for its bound is not taken.
+    /// Puts something in, in the place of what was there. What is too large for its bound is not
+    /// taken.
     pub fn insert(&mut self, hash: u64, probe: &Probe<'_>, entry: Entry, now: u64) {
         let lane = entry.lane;
         let cost = ENTRY_OVERHEAD + entry.blob.len();
@@ -238,7 +242,8 @@ impl Store {
                 return;
             };
             let alive = slot.is_fresh(now);
-            // The kept one takes a quarter at most, so there is always another to evict and the loop ends.
+            // The kept one takes a quarter at most, so there is always another to evict and the
+            // loop ends.
             if kept == Some(at) || (alive && slot.was_asked() && spared < MAX_SPARED) {
                 spared += 1;
                 self.next_round(at);

@@ -225,7 +225,8 @@ fn get(store: &mut Store, key: u8, now: u64) -> Option<u32> {
     let at = In::new(key);
     let slot = store.find(at.hash, &at.probe()).filter(|slot| slot.is_fresh(now))?;
     slot.ask(now);
-    // The mark is the text's first four bytes, behind the question, the pointer and the fixed part of the record.
+    // The mark is the text's first four bytes, behind the question, the pointer and the fixed part
+    // of the record.
     let text = &slot.wire()[12 + at.question.len() + 12..];
     Some(u32::from_be_bytes(text[..4].try_into().unwrap()))
 }
@@ -362,7 +363,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Never more bytes than allowed; never anything but the last value of a key; never one that has run out.
+    /// Never more bytes than allowed; never anything but the last value of a key; never one that
+    /// has run out.
     #[test]
     fn the_store_agrees_with_a_map(steps in steps(), limits in (0..60_000usize, 0..20_000usize)) {
         let mut store = Store::new(limits.0, limits.1);

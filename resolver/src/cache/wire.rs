@@ -6,7 +6,8 @@
 //!      record:   NAME, TYPE (2), CLASS (2), TTL (4), RDLENGTH (2), RDATA                                       (§4.1.3)
 //! ```
 //!
-//! Nothing is copied and nothing is believed: every length and every compression pointer is checked once, here.
+//! Nothing is copied and nothing is believed: every length and every compression pointer is checked
+//! once, here.
 
 use std::ops::Range;
 
@@ -104,7 +105,8 @@ impl<'a> Packet<'a> {
     /// Reads a message. Bytes behind its last record are left out.
     ///
     /// # Errors
-    /// [`Malformed`] if a count, length or pointer does not hold, or if there is not exactly one question.
+    /// [`Malformed`] if a count, length or pointer does not hold, or if there is not exactly one
+    /// question.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         if bytes.len() < HEADER {
             return Err(Malformed("shorter than a header"));
@@ -169,7 +171,8 @@ impl<'a> Packet<'a> {
         expand_name(self.bytes, record.start, &Fields::default(), out).map(|_| ())
     }
 
-    /// A record's RDATA with every name in it written out, as it has to be once it stands in another message.
+    /// A record's RDATA with every name in it written out, as it has to be once it stands in
+    /// another message.
     ///
     /// # Errors
     /// None on a record of this packet.
@@ -200,8 +203,8 @@ pub fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Malformed> {
     }
 }
 
-/// What of a message is written over when it is given out: no name may lie across it, or it would become another name, or
-/// none. Only a pointer leads there.
+/// What of a message is written over when it is given out: no name may lie across it, or it would
+/// become another name, or none. Only a pointer leads there.
 #[derive(Debug, Default)]
 struct Fields {
     /// Its name gets the client's spelling: a pointer into it leads to the beginning of a label.
@@ -277,14 +280,16 @@ fn expand_name(
     Ok(end)
 }
 
-/// Follows a name. A pointer has to lead to before the labels that it continues, so the walk ends (RFC 1035 §4.1.4).
+/// Follows a name. A pointer has to lead to before the labels that it continues, so the walk ends
+/// (RFC 1035 §4.1.4).
 fn walk_name(
     bytes: &[u8],
     at: usize,
     fields: &Fields,
     name: &mut [u8; MAX_NAME],
 ) -> Result<(usize, usize), Malformed> {
-    // What a pointer leads to came before (RFC 1035 §4.1.4), so it ends before `limit`, where what has the pointer begins.
+    // What a pointer leads to came before (RFC 1035 §4.1.4), so it ends before `limit`, where what
+    // has the pointer begins.
     let (mut at, mut run, mut limit, mut length, mut end) = (at, at, usize::MAX, 0, None);
     loop {
         let octet = *bytes.get(at).ok_or(Malformed("a name ends early"))?;
@@ -335,8 +340,8 @@ enum Part {
     Name,
 }
 
-/// The types whose RDATA may hold compressed names: RFC 1035's own and those for which RFC 3597 §4 asks receivers to
-/// expand them. What comes after the last part is plain bytes.
+/// The types whose RDATA may hold compressed names: RFC 1035's own and those for which RFC 3597 §4
+/// asks receivers to expand them. What comes after the last part is plain bytes.
 fn parts(rtype: u16) -> &'static [Part] {
     use Part::{Bytes, Name, Text};
     match rtype {

@@ -84,8 +84,8 @@ fn a_type_without_names_is_left_alone() {
     assert_eq!(expanded(&message.done())[0].4, rdata);
 }
 
-/// What is kept is given out with other TTLs and in the client's spelling: a name that lay across one of these would change with
-/// them. Found by fuzzing.
+/// What is kept is given out with other TTLs and in the client's spelling: a name that lay across
+/// one of these would change with them. Found by fuzzing.
 #[test]
 fn a_name_does_not_lie_across_what_is_written_over() {
     let asked = question("a.example", 1);
@@ -116,8 +116,8 @@ fn a_name_does_not_lie_across_what_is_written_over() {
     }
 }
 
-/// An owner that begins with a pointer to just before it, where a byte reads as the length of a label: the label would hold the
-/// pointer and the record's own TTL. Found by fuzzing.
+/// An owner that begins with a pointer to just before it, where a byte reads as the length of a
+/// label: the label would hold the pointer and the record's own TTL. Found by fuzzing.
 #[test]
 fn a_name_does_not_run_into_itself() {
     let asked = question("a.example", 16);
@@ -306,7 +306,8 @@ fn nearly() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever comes: refused, or readable by hickory's own decoder up to the records, and once more as an answer.
+    /// Whatever comes: refused, or readable by hickory's own decoder up to the records, and once
+    /// more as an answer.
     #[test]
     fn what_is_accepted_stays_readable(bytes in nearly()) {
         let sent = question("www.example.com", 1);

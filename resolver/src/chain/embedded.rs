@@ -1,4 +1,5 @@
-//! The node in this process: a snapshot is a pointer, and most names are answered without reading the store.
+//! The node in this process: a snapshot is a pointer, and most names are answered without reading
+//! the store.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,7 +40,8 @@ impl Embedded {
         }
     }
 
-    /// The number of a snapshot: that of the block whose state it is. The node makes a new one of the same block now and then.
+    /// The number of a snapshot: that of the block whose state it is. The node makes a new one of
+    /// the same block now and then.
     fn number(&self, snapshot: &Snapshot) -> u32 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // 0 is no number.
@@ -90,7 +92,8 @@ impl ChainSource for Embedded {
             return Err(ChainError::NotSynced { height: served.snapshot.height() });
         }
         let (standing, ground) = match self.look(name, &served.snapshot) {
-            // The chain may have moved on so far that the snapshot's values are gone. A fresh one has them.
+            // The chain may have moved on so far that the snapshot's values are gone. A fresh one
+            // has them.
             Err(_) => self.look(name, &(self.served)().snapshot)?,
             Ok(found) => found,
         };
@@ -130,7 +133,8 @@ mod tests {
 
     const NETWORK: Network = Network::Dev;
 
-    /// The node publishes its state now and then, whether it has changed or not. Answers are looked into again only if it has.
+    /// The node publishes its state now and then, whether it has changed or not. Answers are looked
+    /// into again only if it has.
     #[test]
     fn the_epoch_is_the_blocks_and_not_the_snapshots() {
         let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();

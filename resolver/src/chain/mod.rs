@@ -1,7 +1,7 @@
 //! What the chain says of a name: from the node in this process, or from another one over its API.
 //!
-//! "Nobody has registered it" is knowledge. Whatever stands between us and that knowledge is an error, and an error is
-//! never taken for it.
+//! "Nobody has registered it" is knowledge. Whatever stands between us and that knowledge is an
+//! error, and an error is never taken for it.
 
 mod embedded;
 mod remote;
@@ -97,20 +97,21 @@ pub trait ChainSource: Send + Sync + 'static {
         Ok((self.lookup(name).await?, None))
     }
 
-    /// The number of the state that names are served from now, at least 1; another one for every other state. `None` if
-    /// nothing may be said at the moment. Costs next to nothing.
+    /// The number of the state that names are served from now, at least 1; another one for every
+    /// other state. `None` if nothing may be said at the moment. Costs next to nothing.
     fn epoch(&self) -> Option<u32> {
         None
     }
 
-    /// Whether the state that names are served from bears this out. `false` if that can't be said at once.
+    /// Whether the state that names are served from bears this out. `false` if that can't be said
+    /// at once.
     fn bears_out(&self, ground: &Ground) -> bool {
         let _ = ground;
         false
     }
 
-    /// Whether what it says was validated where nobody else can have changed it: by a node in this process, or by one on this
-    /// machine. Of another node the tip is only its word.
+    /// Whether what it says was validated where nobody else can have changed it: by a node in this
+    /// process, or by one on this machine. Of another node the tip is only its word.
     fn is_trusted(&self) -> bool {
         false
     }

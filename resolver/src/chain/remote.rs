@@ -1,7 +1,7 @@
 //! A node elsewhere, asked over its HTTP API (`--node URL`).
 //!
-//! Every answer comes with a proof against the state root in a header, which is checked here. Which header is the tip is
-//! the node's word: run your own, or one that you trust for that.
+//! Every answer comes with a proof against the state root in a header, which is checked here. Which
+//! header is the tip is the node's word: run your own, or one that you trust for that.
 
 use std::{
     collections::HashMap,
@@ -103,8 +103,9 @@ struct Known {
 }
 
 impl Remote {
-    /// Whether `url` can be a node's: `http://` or `https://`, an IP address or `localhost`, a port if it is not the usual
-    /// one. A host name would have to be resolved, perhaps by this very resolver.
+    /// Whether `url` can be a node's: `http://` or `https://`, an IP address or `localhost`, a port
+    /// if it is not the usual one. A host name would have to be resolved, perhaps by this very
+    /// resolver.
     pub fn check_url(url: &str) -> Result<(), RemoteError> {
         let refuse = |why| Err(RemoteError::Url { url: url.to_owned(), why });
         let Ok(parsed) = reqwest::Url::parse(url) else {
@@ -175,7 +176,8 @@ impl Remote {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the tip in a status that is the last one. What was known of another tip is forgotten.
+    /// The number of the tip in a status that is the last one. What was known of another tip is
+    /// forgotten.
     fn epoch_of(&self, status: &Status) -> u32 {
         let mut known = self.known();
         if known.tip != Some(status.tip) {
@@ -271,7 +273,8 @@ fn verify(info: &ProofInfo, name: &Name, network: Network) -> Result<(Standing, 
     Ok((standing, header.height))
 }
 
-/// What a proof at a tip is good for: the time in which that is the tip. What the next one says has to be asked.
+/// What a proof at a tip is good for: the time in which that is the tip. What the next one says has
+/// to be asked.
 fn ground(name: &Name, epoch: u32) -> Ground {
     Ground { name: name.clone(), value: None, from: 0, until: u32::MAX, epoch }
 }

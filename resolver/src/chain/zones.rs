@@ -1,5 +1,6 @@
-//! Compiled zones, kept under what makes them valid: the hash of the name's entry in the state. A name that changes has
-//! another hash in the next snapshot, so the old zone is not found again: nothing has to be told to forget it.
+//! Compiled zones, kept under what makes them valid: the hash of the name's entry in the state. A
+//! name that changes has another hash in the next snapshot, so the old zone is not found again:
+//! nothing has to be told to forget it.
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,8 @@ use namechain_core::{
 use super::{Lapse, Standing};
 use crate::zone::Zone;
 
-/// How many zones are kept. With 4,096 bytes of records each, compiled to a few times that, this is tens of megabytes.
+/// How many zones are kept. With 4,096 bytes of records each, compiled to a few times that, this is
+/// tens of megabytes.
 pub const MAX_ZONES: usize = 4_096;
 
 /// What a resolver needs of a name's entry.
@@ -50,7 +52,8 @@ impl Compiled {
         }
     }
 
-    /// The heights around `height` between which the name stands as it does there: the first, and the first behind them.
+    /// The heights around `height` between which the name stands as it does there: the first, and
+    /// the first behind them.
     pub fn bounds(&self, params: &Params, height: u32) -> (u32, u32) {
         let ends = [self.entry.expires, self.entry.expires.saturating_add(params.grace)];
         let from = ends.into_iter().filter(|end| *end <= height).max().unwrap_or(0);
@@ -70,7 +73,8 @@ impl ZoneCache {
         zones.get(key).filter(|(hash, _)| hash == value).map(|(_, compiled)| compiled.clone())
     }
 
-    /// Keeps a zone. When there is no room, half of the others go, whichever they are: what is asked for comes back.
+    /// Keeps a zone. When there is no room, half of the others go, whichever they are: what is
+    /// asked for comes back.
     pub fn put(&self, key: Hash, value: Hash, compiled: Compiled) {
         let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if zones.len() >= MAX_ZONES && !zones.contains_key(&key) {

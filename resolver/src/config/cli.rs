@@ -53,7 +53,8 @@ manager passes (LISTEN_FDS) are answered at in place of --listen.
 
 Exit codes: 0 stopped as asked, 1 it could not start or failed, 2 wrong usage or configuration.";
 
-/// A DNS server for this machine: names on the chain are answered from the chain, everything else from legacy DNS.
+/// A DNS server for this machine: names on the chain are answered from the chain, everything else
+/// from legacy DNS.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "resolver", version, max_term_width = 100, after_help = MORE)]
 pub struct Cli {
@@ -69,11 +70,13 @@ pub struct Cli {
     #[arg(long, value_name = "IP:PORT", action = ArgAction::Append, value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
-    /// Serve the HTTP API here [default: 127.0.0.1:7380; with --node a small one, at 127.0.0.1:7381]
+    /// Serve the HTTP API here [default: 127.0.0.1:7380; with --node a small one, at
+    /// 127.0.0.1:7381]
     #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub api: Option<SocketAddr>,
 
-    /// Ask this server for everything that is not on the chain; can be given several times [default: the machine's own]
+    /// Ask this server for everything that is not on the chain; can be given several times
+    /// [default: the machine's own]
     #[arg(long, value_name = "IP[:PORT]|URL", action = ArgAction::Append)]
     pub upstream: Vec<Upstream>,
 
@@ -89,7 +92,8 @@ pub struct Cli {
     #[arg(long, value_name = "MULTIADDR", action = ArgAction::Append, conflicts_with = "node", value_parser = multiaddr)]
     pub p2p_listen: Vec<Multiaddr>,
 
-    /// Stay connected to this node; can be given several times. Others are found through it, and remembered
+    /// Stay connected to this node; can be given several times. Others are found through it, and
+    /// remembered
     #[arg(long, value_name = "MULTIADDR", action = ArgAction::Append, conflicts_with = "node", value_parser = multiaddr)]
     pub peer: Vec<Multiaddr>,
 
@@ -105,7 +109,8 @@ pub struct Cli {
     #[arg(long, value_name = "N", conflicts_with = "node", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub mine_threads: Option<u16>,
 
-    /// A name by which the API may be addressed, beside its address and localhost; can be given several times
+    /// A name by which the API may be addressed, beside its address and localhost; can be given
+    /// several times
     #[arg(long, value_name = "NAME", action = ArgAction::Append, conflicts_with = "node")]
     pub allow_host: Vec<String>,
 
@@ -113,7 +118,8 @@ pub struct Cli {
     #[arg(long, value_name = "URL")]
     pub node: Option<String>,
 
-    /// Whether names of the chain stand at the root too (alice.), not only in alice.namechain.alt. [default: on]
+    /// Whether names of the chain stand at the root too (alice.), not only in alice.namechain.alt.
+    /// [default: on]
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     pub mount_root: Option<Switch>,
 
@@ -151,14 +157,16 @@ fn mine(text: &str) -> Result<MineMode, &'static str> {
 pub enum Instead {
     /// Say whether the configuration can be used, and what it comes to
     ///
-    /// Nothing is started, asked or changed. The flags stand before it, as those of the resolver that it is about:
-    /// resolver --config FILE check-config. It ends with 0, or with 2 and what is wrong.
+    /// Nothing is started, asked or changed. The flags stand before it, as those of the resolver
+    /// that it is about: resolver --config FILE check-config. It ends with 0, or with 2 and what is
+    /// wrong.
     CheckConfig,
     /// Look for what keeps names from being resolved, and say what to do about it
     ///
-    /// The flags stand before it, as those of the resolver that it is about: resolver --config FILE doctor. It looks at
-    /// the ports and who has them, at what this machine asks for DNS, at each upstream, the clock, the chain, and the
-    /// resolver that runs, if one does. Nothing is changed. It ends with 0 if nothing is broken, otherwise with 1.
+    /// The flags stand before it, as those of the resolver that it is about: resolver --config FILE
+    /// doctor. It looks at the ports and who has them, at what this machine asks for DNS, at each
+    /// upstream, the clock, the chain, and the resolver that runs, if one does. Nothing is changed.
+    /// It ends with 0 if nothing is broken, otherwise with 1.
     Doctor(Doctor),
 }
 

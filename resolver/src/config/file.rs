@@ -54,9 +54,11 @@ pub struct File {
     pub cache_bytes: Option<usize>,
     /// How long a question to the upstreams may take, in milliseconds.
     pub upstream_timeout_ms: Option<u64>,
-    /// How long to wait for the first upstream before another is asked beside it, to begin with, in milliseconds.
+    /// How long to wait for the first upstream before another is asked beside it, to begin with, in
+    /// milliseconds.
     pub hedge_ms: Option<u64>,
-    /// For how long an answer that has run out is given when no upstream replies, in seconds; 0: never.
+    /// For how long an answer that has run out is given when no upstream replies, in seconds; 0:
+    /// never.
     pub serve_stale_seconds: Option<u64>,
     /// How long a legacy answer is kept at least, in seconds.
     pub min_ttl_seconds: Option<u64>,

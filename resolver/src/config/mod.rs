@@ -46,7 +46,8 @@ use crate::{
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
 /// Where the API is served unless it is said otherwise.
 pub const DEFAULT_API: &str = "127.0.0.1:7380";
-/// Where the small API of a resolver that uses another's node is served unless it is said otherwise: beside the node's.
+/// Where the small API of a resolver that uses another's node is served unless it is said
+/// otherwise: beside the node's.
 pub const DEFAULT_ASIDE: &str = "127.0.0.1:7381";
 /// The port of the servers that a name delegates to.
 const DNS_PORT: u16 = 53;
@@ -54,8 +55,8 @@ const DNS_PORT: u16 = 53;
 const MAX_FILE: u64 = 1 << 20;
 /// Memory for legacy answers, in bytes.
 const CACHE_BYTES: usize = 32 << 20;
-/// How long a question to the upstreams may take: less than the 5 seconds after which stubs stop listening, so that they
-/// hear why there is no answer.
+/// How long a question to the upstreams may take: less than the 5 seconds after which stubs stop
+/// listening, so that they hear why there is no answer.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What is wrong with what was asked for.
@@ -105,7 +106,8 @@ pub enum ChainFrom {
         url: String,
         /// The network that it must be on, if that was said.
         network: Option<Network>,
-        /// Where the resolver's own small API is served, if that was said; else at [`DEFAULT_ASIDE`], if that is free.
+        /// Where the resolver's own small API is served, if that was said; else at
+        /// [`DEFAULT_ASIDE`], if that is free.
         api: Option<SocketAddr>,
     },
 }
@@ -467,8 +469,8 @@ impl Merge {
         Ok(ChainFrom::Embedded { network, api, data_dir, node: self.node(network)? })
     }
 
-    /// What the node in this process does. By default it dials others and takes no connections; on dev it is alone unless it
-    /// is told of another node, or where to listen.
+    /// What the node in this process does. By default it dials others and takes no connections; on
+    /// dev it is alone unless it is told of another node, or where to listen.
     fn node(&self, network: Network) -> Result<NodeOptions, ConfigError> {
         let (cli, file) = (&self.cli, &self.file);
         let addresses = |flags: &Vec<Multiaddr>, key: &str, file: &Option<Vec<String>>| match flags

@@ -37,8 +37,8 @@ pub struct Sign {
 }
 
 impl Table {
-    /// How to sign; `None`: not at all. The key is where it was said, with the data of a node in this process, or else with
-    /// what programs of this user keep for themselves.
+    /// How to sign; `None`: not at all. The key is where it was said, with the data of a node in
+    /// this process, or else with what programs of this user keep for themselves.
     pub(super) fn read(
         self,
         chain: &ChainFrom,

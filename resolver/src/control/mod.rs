@@ -1,5 +1,5 @@
-//! What the API asks of the DNS server: forget answers, tell what was counted and which key it signs with, answer a question
-//! and tell how.
+//! What the API asks of the DNS server: forget answers, tell what was counted and which key it
+//! signs with, answer a question and tell how.
 
 mod anchor;
 mod counts;
@@ -17,7 +17,8 @@ use namechain_node::api::{DnsServer, Later};
 
 use crate::{current::Current, respond::Responder};
 
-/// The DNS server as the API sees it. It is there before there is anything to ask: until then it says so.
+/// The DNS server as the API sees it. It is there before there is anything to ask: until then it
+/// says so.
 #[derive(Clone, Default)]
 pub struct Control(Arc<OnceLock<Server>>);
 

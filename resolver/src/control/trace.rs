@@ -31,7 +31,8 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     metadata.authentic_data = true;
     let mut edns = Edns::new();
     edns.set_dnssec_ok(asked.dnssec);
-    // It is asked by the API, which is for this machine, and over a stream: nothing of the answer is cut.
+    // It is asked by the API, which is for this machine, and over a stream: nothing of the answer
+    // is cut.
     let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
     let clock = responder.clone();
     let started = clock.pipeline().legacy.now();

@@ -1,7 +1,8 @@
 //! Signatures and digests: which ones there are, and what they say. All arithmetic is ring's.
 //!
-//! SHA-1 (algorithms 5 and 7, digest 1) is not to be used by signers any more, and to be checked all the same as long as
-//! zones have it (RFC 9905 §2, RFC 8624 §3.1): a zone of that kind is safer checked than taken as it comes.
+//! SHA-1 (algorithms 5 and 7, digest 1) is not to be used by signers any more, and to be checked
+//! all the same as long as zones have it (RFC 9905 §2, RFC 8624 §3.1): a zone of that kind is safer
+//! checked than taken as it comes.
 
 use ring::digest::{self, digest};
 use ring::signature::{
@@ -9,8 +10,8 @@ use ring::signature::{
     RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-/// RSA/SHA-1 (RFC 3110), the same with NSEC3 (RFC 5155 §2), RSA/SHA-256 and RSA/SHA-512 (RFC 5702), ECDSA (RFC 6605),
-/// Ed25519 (RFC 8080). Not DSA, GOST and Ed448.
+/// RSA/SHA-1 (RFC 3110), the same with NSEC3 (RFC 5155 §2), RSA/SHA-256 and RSA/SHA-512 (RFC 5702),
+/// ECDSA (RFC 6605), Ed25519 (RFC 8080). Not DSA, GOST and Ed448.
 pub fn is_supported(algorithm: u8) -> bool {
     matches!(algorithm, 5 | 7 | 8 | 10 | 13 | 14 | 15)
 }
@@ -20,7 +21,8 @@ pub fn is_supported_digest(kind: u8) -> bool {
     matches!(kind, 1 | 2 | 4)
 }
 
-/// Whether the signature of `data` by the key holds. A key that is no key of its algorithm signs nothing.
+/// Whether the signature of `data` by the key holds. A key that is no key of its algorithm signs
+/// nothing.
 pub fn verifies(algorithm: u8, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
     match algorithm {
         5 | 7 => rsa(&signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, key, data, bytes),
@@ -38,7 +40,8 @@ pub fn verifies(algorithm: u8, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
     }
 }
 
-/// A key of RSA (RFC 3110 §2): the exponent's length in one byte, or in two behind a zero; exponent; modulus.
+/// A key of RSA (RFC 3110 §2): the exponent's length in one byte, or in two behind a zero;
+/// exponent; modulus.
 fn rsa(parameters: &'static RsaParameters, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
     let split = || -> Option<(&[u8], &[u8])> {
         match key {
@@ -70,7 +73,8 @@ pub fn is_digest(kind: u8, parts: &[&[u8]], expected: &[u8]) -> bool {
     digest(algorithm, &parts.concat()).as_ref() == expected
 }
 
-/// The hash of NSEC3 (RFC 5155 §5): SHA-1 of name and salt, `iterations` times more of what came out and salt.
+/// The hash of NSEC3 (RFC 5155 §5): SHA-1 of name and salt, `iterations` times more of what came
+/// out and salt.
 pub fn nsec3_hash(name: &[u8], salt: &[u8], iterations: u16) -> [u8; 20] {
     let once = |input: &[u8]| {
         let mut hash = [0; 20];

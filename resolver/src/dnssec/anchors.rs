@@ -3,8 +3,9 @@
 use super::keys::{Ds, Key};
 use super::name::Name;
 
-/// The keys of the root, as IANA has them in <https://data.iana.org/root-anchors/root-anchors.xml> (RFC 9718): KSK-2017, valid
-/// since 2017-02-02, in use since 2018-10-11; KSK-2024, valid since 2024-07-18, which takes over the signing on 2026-10-11.
+/// The keys of the root, as IANA has them in <https://data.iana.org/root-anchors/root-anchors.xml>
+/// (RFC 9718): KSK-2017, valid since 2017-02-02, in use since 2018-10-11; KSK-2024, valid since
+/// 2024-07-18, which takes over the signing on 2026-10-11.
 const ROOT: &str = "\
 . IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
 . IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
@@ -59,8 +60,8 @@ pub enum Above<'a> {
 }
 
 impl Anchors {
-    /// The root's own anchors with those in the lines of `text`, DS and DNSKEY records as master files have them. A zone that
-    /// is named there has only the anchors that are named there.
+    /// The root's own anchors with those in the lines of `text`, DS and DNSKEY records as master
+    /// files have them. A zone that is named there has only the anchors that are named there.
     ///
     /// # Errors
     /// [`AnchorError`]
@@ -113,13 +114,15 @@ impl Anchors {
         self.anchors.iter().any(|anchor| !anchor.zone.is_root() && zone.is_in(&anchor.zone))
     }
 
-    /// The zone by whose keys one finds out whether an upstream passes on what validation takes: the topmost one.
+    /// The zone by whose keys one finds out whether an upstream passes on what validation takes:
+    /// the topmost one.
     pub fn topmost(&self) -> Option<&Name> {
         self.anchors.iter().map(|anchor| &anchor.zone).min_by_key(|zone| zone.count())
     }
 }
 
-/// Reads records as master files have them: owner, TTL and class if they like, DS or DNSKEY, the value. `;` begins a comment.
+/// Reads records as master files have them: owner, TTL and class if they like, DS or DNSKEY, the
+/// value. `;` begins a comment.
 fn read(text: &str) -> Result<Vec<Anchor>, AnchorError> {
     let mut anchors: Vec<Anchor> = Vec::new();
     let lines = text.lines().map(|line| line.split(';').next().unwrap_or_default().trim());

@@ -1,5 +1,5 @@
-//! The judgement on an answer (RFC 4035 §5): each set by the zone that has signed it, along all aliases, and what is not there
-//! by its proof.
+//! The judgement on an answer (RFC 4035 §5): each set by the zone that has signed it, along all
+//! aliases, and what is not there by its proof.
 
 use std::collections::HashMap;
 
@@ -116,7 +116,8 @@ impl Answer<'_> {
         }
     }
 
-    /// Whether it is an alias that its server has made from a DNAME beside it (RFC 6672 §5.3.1): that one is signed.
+    /// Whether it is an alias that its server has made from a DNAME beside it (RFC 6672 §5.3.1):
+    /// that one is signed.
     fn follows_from_dname(&self, set: &RrSet) -> bool {
         set.rtype == rtype::CNAME
             && set.signatures.is_empty()
@@ -169,7 +170,8 @@ impl Answer<'_> {
         }
     }
 
-    /// Whether it is an alias without a word on what it leads to: whoever wants to know asks for that.
+    /// Whether it is an alias without a word on what it leads to: whoever wants to know asks for
+    /// that.
     fn leaves_open(&self, end: &Name) -> bool {
         let said = |set: &RrSet| matches!(set.rtype, rtype::SOA | rtype::NSEC | rtype::NSEC3);
         end != self.name

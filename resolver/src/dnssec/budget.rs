@@ -1,11 +1,13 @@
-//! What one answer may cost: KeyTrap (CVE-2023-50387) and NSEC3 (CVE-2023-50868) are zones whose every byte is right and
-//! whose validation takes hours.
+//! What one answer may cost: KeyTrap (CVE-2023-50387) and NSEC3 (CVE-2023-50868) are zones whose
+//! every byte is right and whose validation takes hours.
 
 use super::verdict::Fault;
 
-/// Signatures that are checked for one answer, with all keys from the root on. Ten zones with an alias each take fewer.
+/// Signatures that are checked for one answer, with all keys from the root on. Ten zones with an
+/// alias each take fewer.
 pub const MAX_CHECKS: u32 = 96;
-/// Of these, how many may fail. A zone that is in order has none; in the middle of a change of keys there are some.
+/// Of these, how many may fail. A zone that is in order has none; in the middle of a change of keys
+/// there are some.
 pub const MAX_FAILURES: u32 = 16;
 /// Signatures that are checked for one set of records.
 pub const MAX_CHECKS_PER_SET: u32 = 8;

@@ -10,7 +10,8 @@ enum Part {
     Name,
 }
 
-/// The types whose names are put in lower case: those of RFC 4034 §6.2 without NSEC (RFC 6840 §5.1) and HINFO, which has none.
+/// The types whose names are put in lower case: those of RFC 4034 §6.2 without NSEC (RFC 6840 §5.1)
+/// and HINFO, which has none.
 fn parts(rtype: u16) -> &'static [Part] {
     use Part::{Bytes, Name, Text};
     match rtype {
@@ -29,8 +30,8 @@ fn parts(rtype: u16) -> &'static [Part] {
     }
 }
 
-/// Puts the names in a value without compression in lower case, where its type asks for that. What is not what its type
-/// should be stays as it is from there on.
+/// Puts the names in a value without compression in lower case, where its type asks for that. What
+/// is not what its type should be stays as it is from there on.
 pub fn lower_names(rtype: u16, value: &mut [u8]) {
     let mut at = 0;
     for part in parts(rtype) {
@@ -46,7 +47,8 @@ pub fn lower_names(rtype: u16, value: &mut [u8]) {
     }
 }
 
-/// What a signature of a set signs; `None` if the signature was made for a longer name, which can't be.
+/// What a signature of a set signs; `None` if the signature was made for a longer name, which can't
+/// be.
 pub fn signed(set: &RrSet, signature: &Signature) -> Option<Vec<u8>> {
     let labels = usize::from(signature.labels);
     let own = set.owner.count();
@@ -69,8 +71,8 @@ pub fn signed(set: &RrSet, signature: &Signature) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Whether a set was made from a wildcard, as its signature tells (RFC 4035 §5.3.4); `None` if the signature has more labels
-/// than the owner.
+/// Whether a set was made from a wildcard, as its signature tells (RFC 4035 §5.3.4); `None` if the
+/// signature has more labels than the owner.
 pub fn expanded(set: &RrSet, signature: &Signature) -> Option<bool> {
     // The label of a wildcard itself does not count (RFC 4034 §3.1.3).
     let own = set.owner.count() - usize::from(set.owner.is_wildcard());

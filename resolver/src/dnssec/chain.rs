@@ -1,12 +1,14 @@
-//! From a trust anchor down to a zone (RFC 4035 §5.2): at each cut the keys by the parent's DS, or the proof that there are none.
+//! From a trust anchor down to a zone (RFC 4035 §5.2): at each cut the keys by the parent's DS, or
+//! the proof that there are none.
 //!
 //! ```text
 //! zone -> DS of the zone: signed by its parent, which is a zone above it -> the same for that one, up to an anchor
 //!                         -> DNSKEY of the zone: signed by a key of which there is a DS
 //! ```
 //!
-//! It is a function without memory that is called again and again: whatever it lacks it notes down and stops, and when
-//! it was asked for, it gets further. What it has found out it does not find out again.
+//! It is a function without memory that is called again and again: whatever it lacks it notes down
+//! and stops, and when it was asked for, it gets further. What it has found out it does not find
+//! out again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +25,8 @@ use super::verdict::{Fault, Stop};
 use crate::cache::wire::{Section, rcode};
 use crate::ede::Ede;
 
-/// Between an anchor and a zone so many cuts are taken for granted when questions are asked ahead of need.
+/// Between an anchor and a zone so many cuts are taken for granted when questions are asked ahead
+/// of need.
 const MAX_FORESEEN: usize = 4;
 
 /// A question that validation asks: DS or DNSKEY of a name.
@@ -83,7 +86,8 @@ impl Chain<'_> {
         }
     }
 
-    /// The zone that a name is in. For what only the parent can say of a name, give the name's parent.
+    /// The zone that a name is in. For what only the parent can say of a name, give the name's
+    /// parent.
     ///
     /// # Errors
     /// [`Stop`]
@@ -101,8 +105,8 @@ impl Chain<'_> {
         Ok(found)
     }
 
-    /// Notes down all that it will take to trust a zone which has signed something: asked for at the same time it takes no
-    /// longer than one of them.
+    /// Notes down all that it will take to trust a zone which has signed something: asked for at
+    /// the same time it takes no longer than one of them.
     pub fn foresee(&mut self, signer: &Name) {
         let anchors = self.anchors;
         let Above::Anchor(anchor) = anchors.above(signer) else { return };
@@ -203,8 +207,8 @@ impl Chain<'_> {
         self.by_denial(name, &message)
     }
 
-    /// The zone that has signed a set. In the inner result: it is proven that it need not be signed, and what there is to
-    /// say about that.
+    /// The zone that has signed a set. In the inner result: it is proven that it need not be
+    /// signed, and what there is to say about that.
     ///
     /// # Errors
     /// [`Stop`], if it is no zone, or none that can be trusted.

@@ -1,4 +1,5 @@
-//! The proof of what is not there: the NSEC and NSEC3 records of an answer, as far as the zone has signed them.
+//! The proof of what is not there: the NSEC and NSEC3 records of an answer, as far as the zone has
+//! signed them.
 
 use super::budget::Work;
 use super::keys;
@@ -131,7 +132,8 @@ impl<'a> Evidence<'a> {
         )
     }
 
-    /// What the parent says of a name that has no DS; in the inner result why it counts as unsigned.
+    /// What the parent says of a name that has no DS; in the inner result why it counts as
+    /// unsigned.
     ///
     /// # Errors
     /// See [`Evidence::name_error`].

@@ -1,5 +1,5 @@
-//! Keys and what they sign: a set of records by the keys of its zone (RFC 4035 §5.3), the keys of a zone by what its parent
-//! says of them (§5.2).
+//! Keys and what they sign: a set of records by the keys of its zone (RFC 4035 §5.3), the keys of a
+//! zone by what its parent says of them (§5.2).
 
 use super::algorithm;
 use super::budget::{MAX_CHECKS_PER_SET, MAX_KEYS, MAX_SAME_TAG, Work};
@@ -98,8 +98,9 @@ impl Ds {
     }
 }
 
-/// The DS records by which a zone can be judged: with a digest and an algorithm that are known, and none with SHA-1 if there
-/// are better ones (RFC 4509 §3). If there are none, why the zone counts as unsigned (RFC 4035 §5.2).
+/// The DS records by which a zone can be judged: with a digest and an algorithm that are known, and
+/// none with SHA-1 if there are better ones (RFC 4509 §3). If there are none, why the zone counts
+/// as unsigned (RFC 4035 §5.2).
 ///
 /// # Errors
 /// The extended error to that.
@@ -128,8 +129,8 @@ pub fn usable(all: &[Ds]) -> Result<Vec<&Ds>, Ede> {
 /// What holds of a set that its zone has signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signed {
-    /// For how many seconds it may be kept at most: its TTL, the one it was signed with, and what is left of the signature
-    /// (RFC 4035 §5.3.3).
+    /// For how many seconds it may be kept at most: its TTL, the one it was signed with, and what
+    /// is left of the signature (RFC 4035 §5.3.3).
     pub ttl: u32,
     /// How many labels the wildcard's parent has that it was made from, if it was.
     pub expanded: Option<usize>,
@@ -234,7 +235,8 @@ fn in_time(set: &RrSet, signature: &Signature, now: u32) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks the keys of a zone: one that is known already, by a DS or as a trust anchor, has to sign all of them.
+/// Checks the keys of a zone: one that is known already, by a DS or as a trust anchor, has to sign
+/// all of them.
 ///
 /// # Errors
 /// [`Fault`]

@@ -1,4 +1,5 @@
-//! DNSSEC: whether an answer of legacy DNS is what its zone has signed (RFC 4033, 4034, 4035, 5155, 6840).
+//! DNSSEC: whether an answer of legacy DNS is what its zone has signed (RFC 4033, 4034, 4035, 5155,
+//! 6840).
 //!
 //! ```text
 //! message -> rrset -> answer -- each set ---------> chain -> trust: anchor | DS, DNSKEY | proof of none
@@ -6,8 +7,9 @@
 //!         -> Verdict -> rewrite: what the client gets
 //! ```
 //!
-//! Everything here is arithmetic on bytes. The time is an argument; so is what was asked: a [`Session`] says what it has to know,
-//! whoever runs it asks and tells it, until it is done. What an answer may cost is bounded ([`budget`]).
+//! Everything here is arithmetic on bytes. The time is an argument; so is what was asked: a
+//! [`Session`] says what it has to know, whoever runs it asks and tells it, until it is done. What
+//! an answer may cost is bounded ([`budget`]).
 
 mod algorithm;
 mod anchors;

@@ -34,7 +34,8 @@ impl Name {
         }
     }
 
-    /// The name in the first bytes of a question, an owner, or whatever else starts with one; the root if there is none.
+    /// The name in the first bytes of a question, an owner, or whatever else starts with one; the
+    /// root if there is none.
     pub fn of(bytes: &[u8]) -> Self {
         Name::read(bytes).map_or_else(Name::root, |(name, _)| name)
     }
@@ -137,8 +138,8 @@ impl Name {
         own.iter().rev().zip(others.iter().rev()).take_while(|(a, b)| a == b).count()
     }
 
-    /// This name with the end `from` replaced by `to`, as a DNAME does (RFC 6672 §2.2); none if it is not below `from`, or if
-    /// that is too long.
+    /// This name with the end `from` replaced by `to`, as a DNAME does (RFC 6672 §2.2); none if it
+    /// is not below `from`, or if that is too long.
     pub fn moved(&self, from: &Name, to: &Name) -> Option<Self> {
         if !self.is_below(from) {
             return None;
@@ -163,7 +164,8 @@ impl PartialOrd for Name {
     }
 }
 
-/// Safe to show: what is no letter, digit, hyphen, underscore or asterisk is escaped (RFC 1035 §5.1).
+/// Safe to show: what is no letter, digit, hyphen, underscore or asterisk is escaped (RFC 1035
+/// §5.1).
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() {

@@ -30,7 +30,8 @@ impl<'a> Types<'a> {
         false
     }
 
-    /// Whether it is a cut as the parent sees it: what is at it, but for DS, and below it is the child's to say.
+    /// Whether it is a cut as the parent sees it: what is at it, but for DS, and below it is the
+    /// child's to say.
     pub fn is_cut(&self) -> bool {
         self.has(rtype::NS) && !self.has(rtype::SOA)
     }
@@ -40,8 +41,8 @@ impl<'a> Types<'a> {
         self.is_cut() || self.has(rtype::DNAME)
     }
 
-    /// Whether this record proves of its own name that there is nothing of a type. DS is the parent's to deny, all else is
-    /// not (RFC 6840 §4.1, §4.4).
+    /// Whether this record proves of its own name that there is nothing of a type. DS is the
+    /// parent's to deny, all else is not (RFC 6840 §4.1, §4.4).
     pub fn denies(&self, name: &Name, rtype: u16) -> bool {
         let right_side = if rtype == rtype::DS {
             !self.has(rtype::SOA) || name.is_root()
@@ -100,7 +101,8 @@ impl<'a> Nsec<'a> {
     }
 }
 
-/// The NSEC record that shows that a name is not there, and how many labels its closest encloser has.
+/// The NSEC record that shows that a name is not there, and how many labels its closest encloser
+/// has.
 fn covering<'b, 'a>(all: &'b [Nsec<'a>], name: &Name) -> Option<(&'b Nsec<'a>, usize)> {
     let nsec = all.iter().find(|nsec| nsec.covers(name) && !nsec.next.is_below(name))?;
     Some((nsec, nsec.closest_encloser(name)))
@@ -126,8 +128,8 @@ pub fn no_data(all: &[Nsec<'_>], name: &Name, rtype: u16) -> bool {
     all.iter().any(|nsec| *nsec.owner == wildcard && nsec.types.denies(&wildcard, rtype))
 }
 
-/// Whether a name for which the wildcard below the last `labels` labels was taken is not there itself, nor anything closer to it
-/// (RFC 4035 §5.3.4).
+/// Whether a name for which the wildcard below the last `labels` labels was taken is not there
+/// itself, nor anything closer to it (RFC 4035 §5.3.4).
 pub fn no_closer(all: &[Nsec<'_>], name: &Name, labels: usize) -> bool {
     covering(all, name).is_some_and(|(_, closest)| closest == labels)
 }

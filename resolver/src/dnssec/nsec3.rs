@@ -8,7 +8,8 @@ use super::rrset::rtype;
 use super::verdict::Fault;
 use crate::ede::Ede;
 
-/// Above so many iterations nothing is hashed, and what is denied counts as unsigned (RFC 9276 §3.2).
+/// Above so many iterations nothing is hashed, and what is denied counts as unsigned (RFC 9276
+/// §3.2).
 pub const MAX_ITERATIONS: u16 = 100;
 /// Above so many no zone may be (RFC 5155 §10.3): its answers are refused.
 pub const MOST_ITERATIONS: u16 = 2_500;
@@ -35,7 +36,8 @@ pub struct Nsec3<'a> {
 }
 
 impl<'a> Nsec3<'a> {
-    /// Reads the record at `owner` in `zone`; `None` if it is of another zone, hash or version (RFC 5155 §8.1, §8.2).
+    /// Reads the record at `owner` in `zone`; `None` if it is of another zone, hash or version (RFC
+    /// 5155 §8.1, §8.2).
     pub fn read(owner: &Name, zone: &Name, value: &'a [u8]) -> Option<Self> {
         let (head, rest) = value.split_first_chunk::<5>()?;
         let [hash, flags, high, low, length] = *head;
@@ -102,8 +104,8 @@ impl<'a> Nsec3s<'a> {
     /// Takes the records that are of one kind with the first.
     ///
     /// # Errors
-    /// In the inner result the extended error with which the answer counts as unsigned; in the outer that with which it is
-    /// refused.
+    /// In the inner result the extended error with which the answer counts as unsigned; in the
+    /// outer that with which it is refused.
     pub fn new(zone: &'a Name, mut all: Vec<Nsec3<'a>>) -> Result<Result<Self, Ede>, Fault> {
         let Some(first) = all.first().cloned() else { return Ok(Ok(Self { zone, all })) };
         let text = format!("NSEC3 of {zone} with {} iterations", first.iterations);
@@ -165,7 +167,8 @@ impl<'a> Nsec3s<'a> {
         Ok(if no_wildcard { Proof::of(above.covering) } else { Proof::None })
     }
 
-    /// Whether there is nothing of a type at a name, or at the wildcard that stands for it (RFC 5155 §8.5 to §8.7).
+    /// Whether there is nothing of a type at a name, or at the wildcard that stands for it (RFC
+    /// 5155 §8.5 to §8.7).
     ///
     /// # Errors
     /// See [`Nsec3s::name_error`].
@@ -180,11 +183,13 @@ impl<'a> Nsec3s<'a> {
             let denied = found.types.denies(&wildcard, rtype);
             return Ok(if denied { Proof::of(above.covering) } else { Proof::None });
         }
-        // Unsigned delegations, and empty non-terminals with nothing else below them, have no record (RFC 5155 §7.1).
+        // Unsigned delegations, and empty non-terminals with nothing else below them, have no
+        // record (RFC 5155 §7.1).
         Ok(if above.covering.opt_out { Proof::OptOut } else { Proof::None })
     }
 
-    /// Whether a name for which the wildcard below the last `labels` labels was taken is not there itself (RFC 5155 §8.8).
+    /// Whether a name for which the wildcard below the last `labels` labels was taken is not there
+    /// itself (RFC 5155 §8.8).
     ///
     /// # Errors
     /// See [`Nsec3s::name_error`].

@@ -1,4 +1,5 @@
-//! From what came to what a client gets: without the records that it did not ask for, with TTLs that the signatures cover.
+//! From what came to what a client gets: without the records that it did not ask for, with TTLs
+//! that the signatures cover.
 
 use std::collections::HashMap;
 
@@ -19,8 +20,8 @@ const RCODE: u8 = 0x0f;
 /// Behind this a name can't be pointed to (RFC 1035 §4.1.4).
 const MAX_POINTER: usize = 0x3fff;
 
-/// The message for a client, id 0. In an OPT at the end are the options that came with it, in wire form, and an extended error
-/// if validation has something to say.
+/// The message for a client, id 0. In an OPT at the end are the options that came with it, in wire
+/// form, and an extended error if validation has something to say.
 ///
 /// # Errors
 /// [`Malformed`], if it has grown too long.

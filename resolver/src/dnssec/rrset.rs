@@ -92,8 +92,8 @@ pub struct RrSet {
 }
 
 impl RrSet {
-    /// The zone that says that it signed it: one in which the owner can be. What the parent says of a child (DS) is the
-    /// parent's.
+    /// The zone that says that it signed it: one in which the owner can be. What the parent says of
+    /// a child (DS) is the parent's.
     pub fn signer(&self) -> Option<&Name> {
         let may = |signature: &&Signature| match self.rtype {
             rtype::DS => self.owner.is_below(&signature.signer),

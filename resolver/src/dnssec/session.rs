@@ -77,8 +77,8 @@ impl Validator {
         &self.known
     }
 
-    /// The question by whose answer one sees whether an upstream passes on what validation takes: for the keys of the topmost
-    /// anchor. `None` if there is no anchor.
+    /// The question by whose answer one sees whether an upstream passes on what validation takes:
+    /// for the keys of the topmost anchor. `None` if there is no anchor.
     pub fn probe(&self) -> Option<Ask> {
         self.anchors.topmost().map(|zone| (zone.clone(), rtype::DNSKEY))
     }
@@ -207,7 +207,8 @@ impl Session {
             }
         }
         if asks.is_empty() {
-            // It asks for nothing that it was told, so this can't be; were it so, it must not go round for ever.
+            // It asks for nothing that it was told, so this can't be; were it so, it must not go
+            // round for ever.
             return Err(Fault::bogus("the validation does not get on"));
         }
         Ok(asks)
@@ -235,7 +236,8 @@ mod tests {
         }
     }
 
-    /// Found by fuzzing: YXDOMAIN was believed without the DNAME that makes a name too long, and so without a signature.
+    /// Found by fuzzing: YXDOMAIN was believed without the DNAME that makes a name too long, and so
+    /// without a signature.
     #[test]
     fn nothing_is_secure_without_a_signature() {
         for code in [rcode::NOERROR, rcode::NXDOMAIN, rcode::YXDOMAIN] {

@@ -50,7 +50,8 @@ struct Entry {
 pub struct Known(Mutex<HashMap<Name, Entry>>);
 
 impl Known {
-    /// What is known of a name at a time in Unix seconds. A clock that was set back makes everything unknown.
+    /// What is known of a name at a time in Unix seconds. A clock that was set back makes
+    /// everything unknown.
     pub fn get(&self, name: &Name, now: u64) -> Option<Trust> {
         let mut all = self.lock();
         let entry = all.get_mut(name)?;
@@ -81,8 +82,8 @@ impl Known {
     }
 }
 
-/// What has run out goes, and what nobody asked for since the last time; if that is nothing, everything. Seldom enough
-/// to be cheap: after it there is room for half of all again.
+/// What has run out goes, and what nobody asked for since the last time; if that is nothing,
+/// everything. Seldom enough to be cheap: after it there is room for half of all again.
 fn make_room(all: &mut HashMap<Name, Entry>, now: u64) {
     all.retain(|_, entry| entry.until > now && std::mem::take(&mut entry.asked));
     if all.len() > MAX_KNOWN / 2 {

@@ -9,7 +9,8 @@ use crate::ede::Ede;
 pub enum Verdict {
     /// Signed, from a trust anchor down.
     Secure,
-    /// It is proven that it is not signed, or signed in a way that nobody here can check; if so, how.
+    /// It is proven that it is not signed, or signed in a way that nobody here can check; if so,
+    /// how.
     Insecure(Option<Ede>),
     /// It should be signed, and is not as it should be.
     Bogus(Ede),

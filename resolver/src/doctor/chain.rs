@@ -11,7 +11,8 @@ use crate::{
 /// Blocks are 120 s apart; after so long without one, in seconds, something is wrong.
 const STALE: u64 = 40 * 60;
 
-/// Looks at the node: that in the resolver, if one is running, or that elsewhere. Its status, if there is one.
+/// Looks at the node: that in the resolver, if one is running, or that elsewhere. Its status, if
+/// there is one.
 pub async fn look(from: &ChainFrom, running: bool) -> (Vec<Finding>, Option<Status>) {
     let about = "chain";
     let (url, network, elsewhere) = match from {

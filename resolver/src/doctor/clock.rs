@@ -12,7 +12,8 @@ pub struct Signed {
     pub until: u64,
 }
 
-/// Judges the time `now` by the times of signatures that are in use, and by the time of the chain's tip.
+/// Judges the time `now` by the times of signatures that are in use, and by the time of the chain's
+/// tip.
 pub fn judge(now: u64, signed: &[Signed], tip: Option<u64>) -> Finding {
     let about = "clock";
     let remedy = "set the clock (timedatectl set-ntp true): signatures and blocks are judged by it";

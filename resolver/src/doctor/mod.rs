@@ -1,7 +1,7 @@
 //! What keeps names from being resolved on this machine, and what to do about it.
 //!
-//! Each check looks at one thing and gives findings; none changes anything. Reading is apart from judging: what a file or
-//! a server says is judged by plain functions.
+//! Each check looks at one thing and gives findings; none changes anything. Reading is apart from
+//! judging: what a file or a server says is judged by plain functions.
 
 mod chain;
 mod clock;
@@ -85,7 +85,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Looks at everything. `now` is in seconds of Unix time; `report` gets each finding as soon as there is one.
+/// Looks at everything. `now` is in seconds of Unix time; `report` gets each finding as soon as
+/// there is one.
 pub async fn examine(
     config: &Config,
     options: &Doctor,

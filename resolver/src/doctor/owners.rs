@@ -1,4 +1,5 @@
-//! Which program has a port, from what Linux tells in /proc. Elsewhere, and of other users' programs, nothing is known.
+//! Which program has a port, from what Linux tells in /proc. Elsewhere, and of other users'
+//! programs, nothing is known.
 
 use std::{
     collections::HashMap,
@@ -69,7 +70,8 @@ impl Owners {
     }
 }
 
-/// A line of /proc/net/udp and its like, if it is of a socket that waits: local address, state and inode of its fields.
+/// A line of /proc/net/udp and its like, if it is of a socket that waits: local address, state and
+/// inode of its fields.
 fn socket(line: &str, tcp: bool) -> Option<Socket> {
     const LISTEN: &str = "0A";
     let fields: Vec<&str> = line.split_whitespace().collect();
@@ -79,7 +81,8 @@ fn socket(line: &str, tcp: bool) -> Option<Socket> {
     }
     let (ip, port) = local.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    // Each group of four bytes is a number of this machine's; it is little-endian wherever this runs.
+    // Each group of four bytes is a number of this machine's; it is little-endian wherever this
+    // runs.
     let group = |text: &str| Some(u32::from_str_radix(text, 16).ok()?.swap_bytes());
     let ip: IpAddr = match ip.len() {
         8 => Ipv4Addr::from(group(ip)?).into(),

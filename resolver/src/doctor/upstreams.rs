@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-/// Looks at all of them, those of zones of their own included; and the times of the signatures that they passed.
+/// Looks at all of them, those of zones of their own included; and the times of the signatures that
+/// they passed.
 pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<Signed>) {
     if upstreams.is_empty() {
         let remedy = "name one with --upstream IP, or --upstream recursive";
@@ -43,7 +44,8 @@ pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<
     (findings, signed)
 }
 
-/// Asks one for the servers of a zone and for its signed keys, and whether what it passes on validates.
+/// Asks one for the servers of a zone and for its signed keys, and whether what it passes on
+/// validates.
 async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec<Signed>) {
     let about = "upstream";
     let named =
@@ -142,12 +144,14 @@ async fn signatures(legacy: &Legacy, zone: &Name) -> Vec<Signed> {
 async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
     let auto = ValidateConfig { mode: ValidateMode::Auto, ..config.validate.clone() };
     let Ok(legacy) = by_itself(config, upstream, auto) else { return UpstreamDnssec::Unknown };
-    // What is answered is of no interest: the first question looks whether the upstream passes it on.
+    // What is answered is of no interest: the first question looks whether the upstream passes it
+    // on.
     let _ = legacy.resolve(&question(Name::root(), RecordType::NS)).await;
     legacy.upstream_dnssec().into_iter().next().map_or(UpstreamDnssec::Unknown, |(_, state)| state)
 }
 
-/// The times of a signature (RFC 4034 §3.1.5), which count seconds modulo 2^32: read as of this century.
+/// The times of a signature (RFC 4034 §3.1.5), which count seconds modulo 2^32: read as of this
+/// century.
 fn times(record: &Record) -> Option<Signed> {
     let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return None };
     let input = rrsig.input();

@@ -82,8 +82,8 @@ impl Business {
     }
 }
 
-/// Serves the connection until the client ends it, asks nothing for too long, or `stop` changes; what is in work then is
-/// still answered.
+/// Serves the connection until the client ends it, asks nothing for too long, or `stop` changes;
+/// what is in work then is still answered.
 pub async fn converse(
     stream: TlsStream<TcpStream>,
     client: Client,
@@ -224,8 +224,8 @@ fn from_query(query: &str) -> Result<Vec<u8>, StatusCode> {
     data_encoding::BASE64URL_NOPAD.decode(given.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-/// For how many seconds an answer may be kept by whoever is between: the smallest TTL of its answers, or for how long there is
-/// nothing (RFC 8484 §5.1); a failure not at all.
+/// For how many seconds an answer may be kept by whoever is between: the smallest TTL of its
+/// answers, or for how long there is nothing (RFC 8484 §5.1); a failure not at all.
 fn freshness(answer: &[u8]) -> u32 {
     let Ok(packet) = Packet::parse(answer) else { return 0 };
     if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {

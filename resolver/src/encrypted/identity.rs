@@ -49,8 +49,8 @@ impl Identity {
         Ok(())
     }
 
-    /// The SHA-256 of its public key (the SPKI), in hexadecimal: what `pin=` of a client takes (RFC 7858 §4.2), and what a
-    /// TLSA record `3 1 1` has (RFC 6698 §2.1).
+    /// The SHA-256 of its public key (the SPKI), in hexadecimal: what `pin=` of a client takes (RFC
+    /// 7858 §4.2), and what a TLSA record `3 1 1` has (RFC 6698 §2.1).
     pub fn pin(&self) -> Option<String> {
         let key = self.current();
         let spki = match self.from {

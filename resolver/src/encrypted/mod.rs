@@ -4,7 +4,8 @@
 //! listener -> TLS: identity -> tcp's conversation | https: a request, a question | quic: a stream, a question -> the current responder
 //! ```
 //!
-//! All connections have their places in one table with those of TCP: when everything is taken, who is idle for longest goes.
+//! All connections have their places in one table with those of TCP: when everything is taken, who
+//! is idle for longest goes.
 
 mod https;
 mod identity;
@@ -108,7 +109,8 @@ impl Door {
     }
 }
 
-/// Answers what comes in by a door until `stop` changes or its sender is gone, as [`tcp::serve`] does.
+/// Answers what comes in by a door until `stop` changes or its sender is gone, as [`tcp::serve`]
+/// does.
 ///
 /// # Errors
 /// If the socket can't be made asynchronous, or TLS not set up.
@@ -152,7 +154,8 @@ pub async fn serve(
     }
 }
 
-/// TLS 1.2 and 1.3, without early data: a question that is sent twice may be answered twice, but nothing is to be won.
+/// TLS 1.2 and 1.3, without early data: a question that is sent twice may be answered twice, but
+/// nothing is to be won.
 fn settings(identity: Arc<Identity>, alpn: &[&[u8]]) -> Result<ServerConfig, EncryptedError> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -29,7 +29,8 @@ const SEND_WINDOW: u64 = 256 << 10;
 /// The number of the EDNS option that no stream of QUIC may carry (RFC 9250 §5.5.2).
 const KEEPALIVE: u16 = 11;
 
-/// Answers what comes in at `socket` until `stop` changes or its sender is gone; then what is in work, for at most [`GRACE`].
+/// Answers what comes in at `socket` until `stop` changes or its sender is gone; then what is in
+/// work, for at most [`GRACE`].
 ///
 /// # Errors
 /// If the settings of TLS are none for QUIC, or the socket can't be had.
@@ -50,7 +51,8 @@ pub async fn serve(
         let Some(incoming) = incoming else {
             return Err(io::Error::other("the socket of DNS over QUIC is gone"));
         };
-        // Anybody can write its address on a datagram: when there is little room, a client shows that it is where it says.
+        // Anybody can write its address on a datagram: when there is little room, a client shows
+        // that it is where it says.
         if streams.is_crowded() && !incoming.remote_address_validated() {
             if let Err(not_retried) = incoming.retry() {
                 not_retried.into_incoming().refuse();
@@ -171,8 +173,8 @@ async fn answer(
     }
 }
 
-/// The one message of a stream behind its length, if it keeps to what RFC 9250 says: an id of 0 (§4.2.1), no keep-alive
-/// (§5.5.2), and nothing behind it (§4.3.3).
+/// The one message of a stream behind its length, if it keeps to what RFC 9250 says: an id of 0
+/// (§4.2.1), no keep-alive (§5.5.2), and nothing behind it (§4.3.3).
 fn question(stream: &[u8]) -> Option<&[u8]> {
     let (length, message) = stream.split_first_chunk::<2>()?;
     let whole = usize::from(u16::from_be_bytes(*length)) == message.len();

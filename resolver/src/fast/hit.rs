@@ -126,7 +126,8 @@ impl<'a> Moment<'a> {
         }
     }
 
-    /// The cookies for a client that has sent one, and whether it has shown that it is where it says it is.
+    /// The cookies for a client that has sent one, and whether it has shown that it is where it
+    /// says it is.
     fn cookie(&self, asked: &Asked<'_>) -> Option<(Given, bool)> {
         let sent = asked.shape.cookie(asked.datagram)?;
         let jar = self.jar?;
@@ -137,13 +138,14 @@ impl<'a> Moment<'a> {
         Some(secrets.answer(&sent, asked.client, *stamp))
     }
 
-    /// The number of the chain's state; `None` if nothing may be said of the chain. Asked for once, when it is needed.
+    /// The number of the chain's state; `None` if nothing may be said of the chain. Asked for once,
+    /// when it is needed.
     fn epoch(&self) -> Option<u32> {
         *self.epoch.get_or_init(|| self.pipeline.chain.epoch())
     }
 
-    /// The number of the period that signatures are made for; 0 if there is nobody who signs. Asked for once, when it is
-    /// needed.
+    /// The number of the period that signatures are made for; 0 if there is nobody who signs. Asked
+    /// for once, when it is needed.
     fn period(&self) -> u32 {
         let signer = self.pipeline.signer.as_ref();
         *self.period.get_or_init(|| signer.map_or(0, |signer| signer.period().number()))
@@ -196,7 +198,8 @@ impl<'a> Moment<'a> {
         })
     }
 
-    /// An answer of ours is true in the state in which it was last found true; in another one that is found out anew.
+    /// An answer of ours is true in the state in which it was last found true; in another one that
+    /// is found out anew.
     fn ours(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
         let basis = Basis::read(slot.extra())?;
         if !basis.is_for(self.pipeline.mounts)
@@ -245,7 +248,8 @@ impl<'a> Moment<'a> {
         }
     }
 
-    /// Whether the chain knows at once that nobody has the name; that its entry was released is for the slow path to see.
+    /// Whether the chain knows at once that nobody has the name; that its entry was released is for
+    /// the slow path to see.
     fn knows_nobody_has(&self, name: Name) -> bool {
         let nothing = Ground { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
         self.epoch().is_some() && self.pipeline.chain.bears_out(&nothing)

@@ -1,7 +1,7 @@
 //! Questions on their way to a plain-DNS upstream: one query for all who ask the same.
 //!
-//! Only the first try is made here. Whatever does not bring a whole, good answer in time is handed over to the slow path,
-//! where the other upstreams, TCP and the later tries are.
+//! Only the first try is made here. Whatever does not bring a whole, good answer in time is handed
+//! over to the slow path, where the other upstreams, TCP and the later tries are.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,9 +1,11 @@
-//! The fast path: queries over UDP answered from bytes, many at a time, with the slow path behind it for everything else.
+//! The fast path: queries over UDP answered from bytes, many at a time, with the slow path behind
+//! it for everything else.
 //!
-//! One socket and one thread a core; the kernel spreads the clients over them. What is known is given out of the cache with
-//! the id, the question's case, the TTLs and the OPT patched in; what is not and belongs to legacy DNS is asked from here,
-//! if a plain-DNS upstream is the one to ask. What is odd in any way is [`Responder`]'s. Linux only; elsewhere, and where it
-//! is turned off, [`crate::serve`] answers.
+//! One socket and one thread a core; the kernel spreads the clients over them. What is known is
+//! given out of the cache with the id, the question's case, the TTLs and the OPT patched in; what
+//! is not and belongs to legacy DNS is asked from here, if a plain-DNS upstream is the one to ask.
+//! What is odd in any way is [`Responder`]'s. Linux only; elsewhere, and where it is turned off,
+//! [`crate::serve`] answers.
 
 mod batch;
 mod hit;
@@ -45,8 +47,9 @@ const WAIT: Duration = Duration::from_secs(10);
 /// How long to wait before a worker that ended by itself is started again.
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 
-/// Answers what comes in at `socket` with so many workers until `stop` changes or its sender is gone. A worker that ends by
-/// itself is started again on the same socket: the port is never free for others.
+/// Answers what comes in at `socket` with so many workers until `stop` changes or its sender is
+/// gone. A worker that ends by itself is started again on the same socket: the port is never free
+/// for others.
 ///
 /// # Errors
 /// What the system says when the sockets can't be had or threads not be started.
@@ -104,10 +107,11 @@ fn start(
     Ok(())
 }
 
-/// The socket, and as many more on its address. It was bound alone, so no other program has the port; from now on only
-/// programs of this user that ask for it could share it, and get a part of the queries. Many do ask when they want any port,
-/// dig among them: of a port that the system gives to those there is one socket, which the workers share. So they do where
-/// no more sockets can be had.
+/// The socket, and as many more on its address. It was bound alone, so no other program has the
+/// port; from now on only programs of this user that ask for it could share it, and get a part of
+/// the queries. Many do ask when they want any port, dig among them: of a port that the system
+/// gives to those there is one socket, which the workers share. So they do where no more sockets
+/// can be had.
 fn sockets(first: UdpSocket, count: usize) -> io::Result<Vec<UdpSocket>> {
     let address = first.local_addr()?;
     let spread = count > 1 && !is_given_to_anybody(address.port());

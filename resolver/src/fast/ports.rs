@@ -1,5 +1,6 @@
-//! The sockets from which upstreams are asked: connected, each on a random port, and given up after some tens of queries,
-//! so that a port is hardly easier to guess than if every query had its own (RFC 5452 §9.2).
+//! The sockets from which upstreams are asked: connected, each on a random port, and given up after
+//! some tens of queries, so that a port is hardly easier to guess than if every query had its own
+//! (RFC 5452 §9.2).
 
 use std::{
     io::{self, ErrorKind},
@@ -21,7 +22,8 @@ pub const MAX_PORTS: usize = 128;
 const PORT_TRIES: usize = 4;
 /// The lowest port that is chosen. Below are the ports of services.
 const FIRST_PORT: u16 = 10_000;
-/// After so many datagrams that belong to no query somebody is guessing, and the socket is given up.
+/// After so many datagrams that belong to no query somebody is guessing, and the socket is given
+/// up.
 const MAX_STRAYS: usize = 16;
 
 /// A socket, and the queries that wait for a reply at it.
@@ -53,7 +55,8 @@ impl Port {
     }
 }
 
-/// All of them. The number of each is its event's in the worker's epoll, counted from `first_event`.
+/// All of them. The number of each is its event's in the worker's epoll, counted from
+/// `first_event`.
 #[derive(Debug)]
 pub struct Ports {
     ports: Vec<Option<Port>>,

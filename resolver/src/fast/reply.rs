@@ -7,8 +7,8 @@ use crate::{
     cookie::{self, Given},
 };
 
-/// Room for a reply: the most bytes over UDP, and an odd number of lines of the processor's cache, so that the replies of
-/// a batch don't compete for the same ones.
+/// Room for a reply: the most bytes over UDP, and an odd number of lines of the processor's cache,
+/// so that the replies of a batch don't compete for the same ones.
 pub const ROOM: usize = 21 * 64;
 const _: () = assert!(ROOM >= MAX_UDP_BYTES as usize);
 const QR: u8 = 0x80;
@@ -35,8 +35,8 @@ pub struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    /// Writes the reply to a query of this shape; `None` if it is too long for the client. AD is given on to clients on this
-    /// machine that understand it.
+    /// Writes the reply to a query of this shape; `None` if it is too long for the client. AD is
+    /// given on to clients on this machine that understand it.
     pub fn write(
         &self,
         query: &[u8],

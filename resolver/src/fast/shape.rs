@@ -44,14 +44,15 @@ pub struct Shape {
     pub edns: bool,
     /// The most bytes that the answer may have.
     pub limit: usize,
-    /// Where the data of the first COOKIE option are in the datagram, and how many; none if there is no option, as its data
-    /// have 8 bytes at least.
+    /// Where the data of the first COOKIE option are in the datagram, and how many; none if there
+    /// is no option, as its data have 8 bytes at least.
     cookie: (u16, u8),
 }
 
 impl Shape {
-    /// Reads a datagram, and writes the question with its name in lower case to the front of `lower`. The name is
-    /// lower-cased as flat bytes, which is right because the length of a label is below `A`.
+    /// Reads a datagram, and writes the question with its name in lower case to the front of
+    /// `lower`. The name is lower-cased as flat bytes, which is right because the length of a label
+    /// is below `A`.
     pub fn read(datagram: &[u8], lower: &mut [u8; MAX_QUESTION]) -> Option<Self> {
         let (header, rest) = datagram.split_first_chunk::<HEADER>()?;
         let (high, low) = (header[2], header[3]);
@@ -92,8 +93,9 @@ impl Shape {
         Sent::read(datagram.get(at..at + length)?)
     }
 
-    /// The OPT, which begins at `start`, has to be the last of the datagram (RFC 6891 §6.1.2). Of its options only COOKIE
-    /// counts: PADDING and keep-alive are nothing over UDP (RFC 7830 §6, RFC 7828 §3.2.1), and what is not known is ignored.
+    /// The OPT, which begins at `start`, has to be the last of the datagram (RFC 6891 §6.1.2). Of
+    /// its options only COOKIE counts: PADDING and keep-alive are nothing over UDP (RFC 7830 §6,
+    /// RFC 7828 §3.2.1), and what is not known is ignored.
     fn read_opt(&mut self, bytes: &[u8], start: usize) -> Option<()> {
         let (fixed, mut options) = bytes.split_first_chunk::<OPT_FIXED>()?;
         let &[0, 0, OPT, size_high, size_low, 0, 0, flags, 0, length_high, length_low] = fixed

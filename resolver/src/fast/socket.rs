@@ -1,4 +1,5 @@
-//! Many datagrams with one call into the kernel, and replies that leave from the address they were asked at.
+//! Many datagrams with one call into the kernel, and replies that leave from the address they were
+//! asked at.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -25,11 +26,13 @@ use rustix::net::{
 
 use super::reply::ROOM;
 
-/// How many datagrams are taken and sent at a time: more is no faster, and what comes first waits for what comes last.
+/// How many datagrams are taken and sent at a time: more is no faster, and what comes first waits
+/// for what comes last.
 pub const BATCH: usize = 32;
 /// How many are made room for while they come one by one.
 const FEW: usize = 4;
-/// Room for a query. One that is longer is cut and no query then. An odd number of lines of the processor's cache.
+/// Room for a query. One that is longer is cut and no query then. An odd number of lines of the
+/// processor's cache.
 const QUERY_ROOM: usize = 23 * 64;
 
 /// The address of this machine that a datagram was sent to, if the socket is bound to all of them.
@@ -81,9 +84,10 @@ impl Peer {
     }
 }
 
-/// Asks the kernel to say where datagrams are sent to, if the socket is bound to all addresses, and never to let a reply be
-/// cut into fragments, which others can put theirs among (RFC 9715 §3.1): replies are short enough for any path. It also
-/// spares the kernel to look for an identification that fragments would need.
+/// Asks the kernel to say where datagrams are sent to, if the socket is bound to all addresses, and
+/// never to let a reply be cut into fragments, which others can put theirs among (RFC 9715 §3.1):
+/// replies are short enough for any path. It also spares the kernel to look for an identification
+/// that fragments would need.
 pub fn prepare(socket: &UdpSocket) -> io::Result<()> {
     let whole = match socket.local_addr()? {
         SocketAddr::V4(_) => set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE),
@@ -136,8 +140,8 @@ impl Inbox {
         })
     }
 
-    /// Takes what is there; whether there may be more. With `wait` it waits for the first, as long as the socket's timeout
-    /// allows. Nothing comes once `stopped` is true.
+    /// Takes what is there; whether there may be more. With `wait` it waits for the first, as long
+    /// as the socket's timeout allows. Nothing comes once `stopped` is true.
     pub fn receive(
         &mut self,
         socket: &UdpSocket,
@@ -146,7 +150,8 @@ impl Inbox {
     ) -> io::Result<bool> {
         self.came.clear();
         let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
-        // One query alone, after a while, finds nothing in the processor's cache: what is made ready for others costs it time.
+        // One query alone, after a while, finds nothing in the processor's cache: what is made
+        // ready for others costs it time.
         let room = if self.many { BATCH } else { FEW };
         let result = if self.many {
             let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
@@ -202,7 +207,8 @@ fn take<'a>(
     came: &mut Vec<(usize, Peer)>,
 ) -> nix::Result<()> {
     let results = recvmmsg(socket.as_raw_fd(), headers, slices, flags, None)?;
-    // Whoever waits at a socket that is shut down gets an empty datagram without an address, which is then the last one's.
+    // Whoever waits at a socket that is shut down gets an empty datagram without an address, which
+    // is then the last one's.
     let empty = stopped.load(Ordering::Acquire) && flags.contains(MsgFlags::MSG_WAITFORONE);
     if empty && !*heard {
         return Ok(());
@@ -252,8 +258,8 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Room for the next reply; it is part of the batch once it is [`Outbox::push`]ed. What is there is sent if there is
-    /// none left.
+    /// Room for the next reply; it is part of the batch once it is [`Outbox::push`]ed. What is
+    /// there is sent if there is none left.
     pub fn next(&mut self, socket: &UdpSocket) -> &mut [u8; ROOM] {
         if self.waiting.len() == BATCH {
             self.send(socket);
@@ -297,7 +303,8 @@ fn send_many<'a>(socket: &UdpSocket, replies: &mut dyn Iterator<Item = (&'a [u8]
     while !left.is_empty() {
         let sent = sendmmsg(socket, left, SendFlags::DONTWAIT).unwrap_or_else(|error| {
             tracing::debug!(%error, "an answer could not be sent");
-            // The first that is not taken is left out: its address may be one that can't be reached.
+            // The first that is not taken is left out: its address may be one that can't be
+            // reached.
             1
         });
         left = &mut left[sent.max(1)..];

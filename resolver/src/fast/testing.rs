@@ -1,5 +1,5 @@
-//! Both paths over one cache and one chain, with all that either can say: for the tests of this room, and for the fuzz target
-//! that gives them packets.
+//! Both paths over one cache and one chain, with all that either can say: for the tests of this
+//! room, and for the fuzz target that gives them packets.
 
 use std::{
     collections::HashMap,
@@ -143,7 +143,8 @@ impl Paths {
     pub fn new(mounts: Mounts) -> Self {
         let chain = Chain::default();
         chain.at(Some(1));
-        // Nobody is there: whatever is not in the cache fails, and that is no answer of the fast path.
+        // Nobody is there: whatever is not in the cache fails, and that is no answer of the fast
+        // path.
         let upstreams = vec!["127.0.0.1:1".parse().unwrap()];
         let legacy = LegacyConfig {
             upstreams,
@@ -223,7 +224,8 @@ pub fn query(flags: [u8; 2], name: &str, qtype: u16, opt: Option<(u16, bool, boo
     bytes
 }
 
-/// The same message: header, question byte for byte, records in their order, EDNS. A second may have passed.
+/// The same message: header, question byte for byte, records in their order, EDNS. A second may
+/// have passed.
 pub fn assert_same(fast: &[u8], slow: &[u8]) {
     let (a, b) = (Message::from_vec(fast).unwrap(), Message::from_vec(slow).unwrap());
     assert_eq!(a.metadata, b.metadata);
@@ -333,8 +335,8 @@ thread_local! {
 /// After so many packets the world is made anew, so that what it holds has not run out.
 const WORLD_LASTS: u32 = 8_192;
 
-/// Any bytes as a packet: the first says over what they came. Whatever is answered has the query's id and can be read; over UDP it
-/// fits; what the fast path says is what the slow path says.
+/// Any bytes as a packet: the first says over what they came. Whatever is answered has the query's
+/// id and can be read; over UDP it fits; what the fast path says is what the slow path says.
 pub fn packet(data: &[u8]) {
     let Some((&how, datagram)) = data.split_first() else { return };
     WORLD.with_borrow_mut(|world| {

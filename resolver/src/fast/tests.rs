@@ -179,8 +179,8 @@ fn a_client_hears_ad_if_it_may() {
     }
 }
 
-/// A signature that has been kept is given out in its own period and in no other: neither later, nor when the clock is
-/// put back.
+/// A signature that has been kept is given out in its own period and in no other: neither later,
+/// nor when the clock is put back.
 #[test]
 fn a_signed_answer_is_given_only_in_the_period_that_it_was_signed_in() {
     let paths = furnished(BOTH);
@@ -252,7 +252,8 @@ proptest! {
     }
 }
 
-/// Whether a program that asks to share the port, as dig does of any port that it gets, has it then.
+/// Whether a program that asks to share the port, as dig does of any port that it gets, has it
+/// then.
 fn may_join(address: std::net::SocketAddr) -> bool {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
     socket.set_reuse_port(true).unwrap();

@@ -1,6 +1,8 @@
-//! Whether an answer of legacy DNS may be given as it is: the pipeline's judgement, made once for each answer that is kept.
+//! Whether an answer of legacy DNS may be given as it is: the pipeline's judgement, made once for
+//! each answer that is kept.
 //!
-//! It depends on nothing but the answer and the mounts, so it is remembered beside the answer, once for each set of mounts.
+//! It depends on nothing but the answer and the mounts, so it is remembered beside the answer, once
+//! for each set of mounts.
 
 use crate::{
     cache::{

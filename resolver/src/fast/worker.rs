@@ -4,7 +4,8 @@
 //! wait for a batch -> each: shape -> cache -> reply | upstream | slow path -> send the batch -> take the next, if it was full
 //! ```
 //!
-//! It waits only when nothing is there, and a batch is what is there: one query alone is answered at once.
+//! It waits only when nothing is there, and a batch is what is there: one query alone is answered
+//! at once.
 
 use std::{
     future::Future,
@@ -66,8 +67,9 @@ impl Stop {
         Ok(Self { flag: AtomicBool::new(false), event })
     }
 
-    /// Tells the workers on these sockets to end. A worker that waits in the kernel for a query wakes up when its socket is
-    /// shut down; the kernel calls that an error on a socket without a peer, and does it all the same.
+    /// Tells the workers on these sockets to end. A worker that waits in the kernel for a query
+    /// wakes up when its socket is shut down; the kernel calls that an error on a socket without a
+    /// peer, and does it all the same.
     pub fn stop(&self, sockets: &[UdpSocket]) -> io::Result<()> {
         self.flag.store(true, Ordering::Release);
         self.event.write(1)?;
@@ -138,7 +140,8 @@ impl Worker {
         let _entered = runtime.enter();
         let mut batch = Batch::new(&self.socket)?;
         while !self.stop.flag.load(Ordering::Acquire) {
-            // With nobody else to wait for it waits in the call that brings the query, which is one call less.
+            // With nobody else to wait for it waits in the call that brings the query, which is one
+            // call less.
             let wait = self.misses.is_idle();
             if wait || self.events(None)? {
                 self.queries(&mut batch, wait)?;
@@ -166,8 +169,8 @@ impl Worker {
         }
     }
 
-    /// Waits until there is something to do, at most until `end`, and does what upstreams have left to do; whether there
-    /// are queries.
+    /// Waits until there is something to do, at most until `end`, and does what upstreams have left
+    /// to do; whether there are queries.
     fn events(&mut self, end: Option<Duration>) -> io::Result<bool> {
         let mut events = [EpollEvent::empty(); EVENTS];
         let count = match self.epoll.wait(&mut events, self.patience(end)) {
@@ -204,7 +207,8 @@ impl Worker {
         self.responder.pipeline().legacy.now()
     }
 
-    /// Takes queries and answers them; whether there may be more. With `wait` it waits for the first.
+    /// Takes queries and answers them; whether there may be more. With `wait` it waits for the
+    /// first.
     fn queries(&mut self, batch: &mut Batch, wait: bool) -> io::Result<bool> {
         for at in 0..MAX_BATCHES {
             let full = batch.receive(&self.socket, wait && at == 0, &self.stop.flag)?;
@@ -298,7 +302,8 @@ impl Worker {
         self.outbox.send(&self.socket);
     }
 
-    /// The slow path: here and now as far as it goes without waiting, and in a task of its own from there.
+    /// The slow path: here and now as far as it goes without waiting, and in a task of its own from
+    /// there.
     fn slow(&mut self, datagram: &[u8], peer: &Peer) {
         let Some(address) = peer.ip() else { return };
         let client = Client { address, transport: Transport::Udp };

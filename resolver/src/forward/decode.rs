@@ -11,8 +11,9 @@ use crate::cache::wire::{Malformed, Packet, RecordAt, Section};
 
 /// Reads an answer's bytes.
 ///
-/// A record whose type hickory reads and writes back to the same bytes is typed. Every other one (a type that it does not know,
-/// a value that it would refuse or change) is carried as RFC 3597 has it, so that the client gets what the server said.
+/// A record whose type hickory reads and writes back to the same bytes is typed. Every other one (a
+/// type that it does not know, a value that it would refuse or change) is carried as RFC 3597 has
+/// it, so that the client gets what the server said.
 ///
 /// # Errors
 /// [`Malformed`], never for bytes that [`Packet::parse`] has accepted before.

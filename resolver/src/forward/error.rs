@@ -1,4 +1,5 @@
-//! Why a question to legacy DNS got no answer, and the extended error (RFC 8914) that tells the client so.
+//! Why a question to legacy DNS got no answer, and the extended error (RFC 8914) that tells the
+//! client so.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::ede::Ede;
 
 /// A question to legacy DNS that stays without an answer.
 ///
-/// An answer that is itself bad news (SERVFAIL, REFUSED, NXDOMAIN) is no error: it is a [`super::Reply`].
+/// An answer that is itself bad news (SERVFAIL, REFUSED, NXDOMAIN) is no error: it is a
+/// [`super::Reply`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardError {
     /// There is nobody to ask.
@@ -37,7 +39,8 @@ pub enum ForwardError {
         "a question of this resolver's own, which shows that its upstream {0} leads back to it"
     )]
     CameBack(Target),
-    /// The same question failed a moment ago, and the servers are not asked again yet (RFC 9520 §3.2).
+    /// The same question failed a moment ago, and the servers are not asked again yet (RFC 9520
+    /// §3.2).
     #[error(
         "the upstream DNS servers did not reply to this question a moment ago; asked again in a few seconds"
     )]
@@ -48,7 +51,8 @@ pub enum ForwardError {
         /// The bound that was reached.
         limit: usize,
     },
-    /// A type of question that is no look-up (a zone transfer, a pseudo type of the protocol itself).
+    /// A type of question that is no look-up (a zone transfer, a pseudo type of the protocol
+    /// itself).
     #[error("{0} is not a type that can be forwarded")]
     NotForwardable(RecordType),
     /// A value of [`super::LegacyConfig`] that can't work.

@@ -1,4 +1,5 @@
-//! Asking one server: over UDP, and over TCP where UDP is not enough; or over the connection that is kept to it.
+//! Asking one server: over UDP, and over TCP where UDP is not enough; or over the connection that
+//! is kept to it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,9 +18,11 @@ use crate::cache::Answer;
 use crate::cache::wire::{HEADER, Malformed, Packet};
 use crate::random::Random;
 
-/// Larger than any datagram that a server may send us; one that fills it was cut by the kernel and is asked for over TCP.
+/// Larger than any datagram that a server may send us; one that fills it was cut by the kernel and
+/// is asked for over TCP.
 const UDP_BUFFER: usize = 4096;
-/// After so many datagrams that do not match somebody is guessing, and the query goes over TCP, where guessing is harder.
+/// After so many datagrams that do not match somebody is guessing, and the query goes over TCP,
+/// where guessing is harder.
 const MAX_STRAYS: usize = 16;
 /// UDP, then without EDNS, then TCP, then without mixed case: no server makes us ask it more often.
 const MAX_STEPS: usize = 4;
@@ -38,10 +41,12 @@ pub struct Replied {
 }
 
 impl Replied {
-    /// The reply's records and what is kept of it: all of it if it is `whole`, else what answers the question.
+    /// The reply's records and what is kept of it: all of it if it is `whole`, else what answers
+    /// the question.
     ///
     /// # Errors
-    /// [`Malformed`], which the check of the exchange has ruled out but for messages that are too long to rewrite.
+    /// [`Malformed`], which the check of the exchange has ruled out but for messages that are too
+    /// long to rewrite.
     pub fn read(&self, keep_ad: bool, whole: bool) -> Result<(Packet<'_>, Answer), Malformed> {
         let packet = Packet::parse(&self.message)?;
         let make = if whole { Answer::new } else { Answer::minimal };
@@ -100,7 +105,8 @@ impl Exchange {
     }
 
     fn random(&self) -> Result<[u8; QUERY_RANDOM], ExchangeError> {
-        // Its bytes are taken after they are counted: a panic under this lock would give none twice.
+        // Its bytes are taken after they are counted: a panic under this lock would give none
+        // twice.
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         random.take().map_err(|error| ExchangeError::Random(error.to_string()))
     }
@@ -124,7 +130,8 @@ impl Exchange {
             match outcome {
                 Ok(Outcome::Reply(message)) => {
                     let sent = query.question().to_vec();
-                    // A server that changes the case over TCP too is one that does so, not a forger.
+                    // A server that changes the case over TCP too is one that does so, not a
+                    // forger.
                     let kept = message.get(HEADER..HEADER + sent.len()) == Some(&sent);
                     manners.mixed_case &= kept;
                     return Ok(Replied { message, sent, manners });
@@ -132,7 +139,8 @@ impl Exchange {
                 Ok(Outcome::TryTcp) => tcp = true,
                 Ok(Outcome::OtherCase) => (tcp, case_in_doubt) = (true, true),
                 Ok(Outcome::NoEdns) => manners.edns = false,
-                // It has no TCP and changes the case: what is left is a fresh id and port without it.
+                // It has no TCP and changes the case: what is left is a fresh id and port without
+                // it.
                 Err(ExchangeError::Network { .. }) if tcp && case_in_doubt => {
                     (tcp, case_in_doubt, manners.mixed_case) = (false, false, false);
                 }

@@ -1,4 +1,5 @@
-//! From a question to its reply: what is kept, a flight where nothing is, and what has run out where the flight fails.
+//! From a question to its reply: what is kept, a flight where nothing is, and what has run out
+//! where the flight fails.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,8 +52,9 @@ impl Legacy {
         self.answer(job, zone.scope(), question).await
     }
 
-    /// The answer of these servers (RD=0), for names that the chain delegates. Cached apart from the upstreams' answers
-    /// and from those of other servers. Of a long list the first 16 are asked.
+    /// The answer of these servers (RD=0), for names that the chain delegates. Cached apart from
+    /// the upstreams' answers and from those of other servers. Of a long list the first 16 are
+    /// asked.
     ///
     /// # Errors
     /// [`ForwardError`], when there is no answer at all.
@@ -140,7 +142,8 @@ impl Legacy {
         }
     }
 
-    /// Fetches an answer anew, in the background, for whoever found out elsewhere that it is popular and near its end.
+    /// Fetches an answer anew, in the background, for whoever found out elsewhere that it is
+    /// popular and near its end.
     pub fn refresh(&self, question: &LegacyQuestion) {
         let wire: Arc<[u8]> = question.wire().into();
         let zone = self.desk.zones.of(&wire);
@@ -219,7 +222,8 @@ impl Desk {
     pub fn keep(&self, key: &Key, won: &Won) {
         let now = self.race.clock.now();
         match won.keep {
-            // It takes the place of whatever was there: nothing that has run out may be given for it.
+            // It takes the place of whatever was there: nothing that has run out may be given for
+            // it.
             Some((_, life)) if won.bogus => {
                 self.cache.insert_bad(key, won.answer.clone(), life, now)
             }
@@ -272,7 +276,8 @@ fn stale_reply(answer: &Answer, question: &[u8]) -> Result<Reply, ForwardError> 
     Ok(reply)
 }
 
-/// Transfers need a connection of their own, and OPT, TSIG and their like are no data (RFC 6895 §3.1).
+/// Transfers need a connection of their own, and OPT, TSIG and their like are no data (RFC 6895
+/// §3.1).
 fn refuse_pseudo_types(qtype: RecordType) -> Result<(), ForwardError> {
     if is_pseudo_type(qtype.into()) { Err(ForwardError::NotForwardable(qtype)) } else { Ok(()) }
 }

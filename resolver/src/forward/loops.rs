@@ -1,16 +1,19 @@
-//! Upstreams that lead back to this resolver: itself by another address, or another one that asks this one.
+//! Upstreams that lead back to this resolver: itself by another address, or another one that asks
+//! this one.
 //!
-//! An upstream that did not answer in time is sent a question for a name that nobody has and that only this resolver knows,
-//! `TOKEN._namechain-loop.`, below the zone that it is asked for. If that question comes in here, the upstream leads back.
-//! Another resolver of this kind in between passes it on, whatever it thinks of its own upstreams, so that each in
-//! a circle finds out. Nothing is added to ordinary questions: an upstream that does answer never sees any of this.
+//! An upstream that did not answer in time is sent a question for a name that nobody has and that
+//! only this resolver knows, `TOKEN._namechain-loop.`, below the zone that it is asked for. If that
+//! question comes in here, the upstream leads back. Another resolver of this kind in between passes
+//! it on, whatever it thinks of its own upstreams, so that each in a circle finds out. Nothing is
+//! added to ordinary questions: an upstream that does answer never sees any of this.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::target::Target;
 
-/// The label below which tokens stand. With its underscore it is no name of a host, nor one of the chain.
+/// The label below which tokens stand. With its underscore it is no name of a host, nor one of the
+/// chain.
 const LABEL: &[u8] = b"_namechain-loop";
 /// Random bytes of a token.
 const TOKEN: usize = 16;

@@ -72,12 +72,13 @@ pub struct LegacyConfig {
     pub min_ttl: Duration,
     /// How long an answer is kept at most.
     pub max_ttl: Duration,
-    /// For how long an answer that has run out may be given when nobody gives a newer one (RFC 8767); zero: never.
+    /// For how long an answer that has run out may be given when nobody gives a newer one (RFC
+    /// 8767); zero: never.
     pub serve_stale: Duration,
     /// How long one question may take in all, over all servers and tries.
     pub timeout: Duration,
-    /// How long to wait for the first server before a second try is started beside it. It adapts to the measured
-    /// latency and doubles with each try; this is what it starts from.
+    /// How long to wait for the first server before a second try is started beside it. It adapts to
+    /// the measured latency and doubles with each try; this is what it starts from.
     pub first_retry: Duration,
     /// How many different questions may be on their way to servers at a time.
     pub max_in_flight: usize,
@@ -94,7 +95,8 @@ pub struct ForwardZone {
     pub zone: Name,
     /// Who is asked.
     pub upstreams: Vec<Upstream>,
-    /// Whether its answers are validated as all others are; unless that is said, only below a trust anchor of its own.
+    /// Whether its answers are validated as all others are; unless that is said, only below a trust
+    /// anchor of its own.
     pub validate: Option<bool>,
 }
 
@@ -137,7 +139,8 @@ impl Legacy {
         Self::with_cache(config, cache, Arc::new(Clock::start()))
     }
 
-    /// As [`Legacy::new`], at another time of day: signatures are judged as if it were so many seconds after 1970 now.
+    /// As [`Legacy::new`], at another time of day: signatures are judged as if it were so many
+    /// seconds after 1970 now.
     ///
     /// # Errors
     /// As [`Legacy::new`].
@@ -146,8 +149,8 @@ impl Legacy {
         Self::with_cache(config, cache, Arc::new(Clock::at(unix)))
     }
 
-    /// The same answers with other settings, of which `cache_bytes` and how long stale answers are kept stay as they are.
-    /// What is kept for names that are asked of others now is forgotten.
+    /// The same answers with other settings, of which `cache_bytes` and how long stale answers are
+    /// kept stay as they are. What is kept for names that are asked of others now is forgotten.
     ///
     /// # Errors
     /// As [`Legacy::new`]; nothing is forgotten then.
@@ -227,7 +230,8 @@ impl Legacy {
         !self.desk.zones.of(&question::name_wire(name)).is_rest()
     }
 
-    /// Whether the same upstreams are asked for both names: only then may one's answer speak of the other.
+    /// Whether the same upstreams are asked for both names: only then may one's answer speak of the
+    /// other.
     pub fn same_zone(&self, one: &Name, other: &Name) -> bool {
         let zone = |name: &Name| self.desk.zones.of(&question::name_wire(name)).name();
         zone(one) == zone(other)
@@ -258,7 +262,8 @@ impl Legacy {
         self.desk.race.clock.now()
     }
 
-    /// Puts its clock forward: answers age, and servers that failed are forgiven. For whoever plays through what takes days.
+    /// Puts its clock forward: answers age, and servers that failed are forgiven. For whoever plays
+    /// through what takes days.
     pub fn put_forward(&self, by: Duration) {
         self.desk.race.clock.put_forward(by);
     }

@@ -1,11 +1,13 @@
-//! The first try at a plain-DNS upstream, for whoever owns sockets of its own and sends many queries at a time.
+//! The first try at a plain-DNS upstream, for whoever owns sockets of its own and sends many
+//! queries at a time.
 //!
-//! The three steps are [`Legacy::plain_try`], which makes the bytes to send; [`Legacy::plain_reply`], which judges what comes
-//! back as every other reply is judged and keeps it; and [`Legacy::plain_failed`]. Whatever is not a whole, good answer goes
-//! the long way ([`Legacy::resolve`]), where the other upstreams, TCP and the rest of the tries are.
+//! The three steps are [`Legacy::plain_try`], which makes the bytes to send;
+//! [`Legacy::plain_reply`], which judges what comes back as every other reply is judged and keeps
+//! it; and [`Legacy::plain_failed`]. Whatever is not a whole, good answer goes the long way
+//! ([`Legacy::resolve`]), where the other upstreams, TCP and the rest of the tries are.
 //!
-//! Of two tries with one [`PlainTry::key`] the second has to wait for the first: were both sent, two resolvers that ask each
-//! other would do nothing else.
+//! Of two tries with one [`PlainTry::key`] the second has to wait for the first: were both sent,
+//! two resolvers that ask each other would do nothing else.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,8 +21,8 @@ use super::{Legacy, is_pseudo_type};
 use crate::cache::wire::{Packet, Section, rcode, rtype, u16_at};
 use crate::cache::{Answer, Key, Scope, lifetime};
 
-/// How many random bytes a [`PlainTry`] takes. They decide its id and the case of its name: from the system's generator or
-/// one that is seeded from it and can't be predicted.
+/// How many random bytes a [`PlainTry`] takes. They decide its id and the case of its name: from
+/// the system's generator or one that is seeded from it and can't be predicted.
 pub const PLAIN_RANDOM: usize = QUERY_RANDOM;
 
 /// A query to one plain-DNS upstream, ready to send over UDP.
@@ -30,7 +32,8 @@ pub struct PlainTry {
     query: Query,
     key: Key,
     manners: Manners,
-    /// Whether the answer is validated, or given to a client that does so; and whether that one wants what it takes.
+    /// Whether the answer is validated, or given to a client that does so; and whether that one
+    /// wants what it takes.
     validates: bool,
     asking: Asking,
 }
@@ -66,7 +69,8 @@ pub enum PlainReply {
     Answer {
         /// As it is kept.
         answer: Arc<Answer>,
-        /// Whether there is a CNAME or DNAME in it: then it is the pipeline that says whether its target is believed.
+        /// Whether there is a CNAME or DNAME in it: then it is the pipeline that says whether its
+        /// target is believed.
         alias: bool,
     },
     /// It is for the long way to say: truncated, another case, a refusal, broken.
@@ -74,9 +78,10 @@ pub enum PlainReply {
 }
 
 impl Legacy {
-    /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case). `None` if there is none,
-    /// if the one that would be asked first speaks something else, if the name is in a zone with upstreams of its own, or if
-    /// nobody has found out yet whether the upstreams pass DNSSEC on.
+    /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case).
+    /// `None` if there is none, if the one that would be asked first speaks something else, if the
+    /// name is in a zone with upstreams of its own, or if nobody has found out yet whether the
+    /// upstreams pass DNSSEC on.
     pub fn plain_upstream(&self, name: &[u8]) -> Option<SocketAddr> {
         self.plain_target(name).map(|(server, _)| server)
     }
@@ -101,8 +106,8 @@ impl Legacy {
         self.desk.race.patience(&server.into())
     }
 
-    /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the upstream that would be asked
-    /// first. `None` if that is for [`Legacy::resolve`] to do.
+    /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the
+    /// upstream that would be asked first. `None` if that is for [`Legacy::resolve`] to do.
     pub fn plain_try(
         &self,
         question: &[u8],
@@ -128,8 +133,8 @@ impl Legacy {
         })
     }
 
-    /// Judges a datagram that came `rtt` after the query was sent (RFC 5452 §9: source, id, question and its case), keeps
-    /// an answer, and keeps in mind how fast the upstream is.
+    /// Judges a datagram that came `rtt` after the query was sent (RFC 5452 §9: source, id,
+    /// question and its case), keeps an answer, and keeps in mind how fast the upstream is.
     pub fn plain_reply(
         &self,
         asked: &PlainTry,

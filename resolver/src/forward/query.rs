@@ -54,7 +54,8 @@ pub const QUERY_RANDOM: usize = 2 + 32;
 pub enum Heard {
     /// Nothing to do with the query: a forgery, or late.
     Stray,
-    /// The answer but for the case of its question: from a server that does not preserve it, or a forgery.
+    /// The answer but for the case of its question: from a server that does not preserve it, or a
+    /// forgery.
     OtherCase,
     /// The beginning of the answer; the whole is to be had over TCP.
     Truncated,
@@ -71,8 +72,8 @@ pub enum Heard {
 }
 
 impl Query {
-    /// Builds a query. `question` is QNAME without compression, QTYPE and QCLASS. `near`: nobody on the way could change
-    /// what the server says of itself.
+    /// Builds a query. `question` is QNAME without compression, QTYPE and QCLASS. `near`: nobody on
+    /// the way could change what the server says of itself.
     pub fn new(
         question: &[u8],
         asking: Asking,
@@ -102,12 +103,14 @@ impl Query {
         Self { bytes, question_end, edns: manners.edns }
     }
 
-    /// Pads the query, so that its length says little of its name once it is encrypted (RFC 8467 §4.1).
+    /// Pads the query, so that its length says little of its name once it is encrypted (RFC 8467
+    /// §4.1).
     pub fn padded(mut self) -> Self {
         if self.edns {
             let over = (self.bytes.len() + OPTION_HEADER) % PADDING_BLOCK;
             let padding = if over == 0 { 0 } else { PADDING_BLOCK - over };
-            // The OPT record is the last, and has no options yet. Both numbers are far below 65,536.
+            // The OPT record is the last, and has no options yet. Both numbers are far below
+            // 65,536.
             let length_at = self.bytes.len() - 2;
             self.bytes[length_at..]
                 .copy_from_slice(&((OPTION_HEADER + padding) as u16).to_be_bytes());
@@ -252,7 +255,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is changed in a right answer: no panic, and what passes has the query's id, question and case.
+        /// Whatever is changed in a right answer: no panic, and what passes has the query's id,
+        /// question and case.
         #[test]
         fn what_passes_matches(
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),

@@ -46,9 +46,10 @@ pub(super) fn name_wire(name: &Name) -> Vec<u8> {
 /// What legacy DNS said, complete: all sections, any type, any RCODE.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// The reply. The id is 0, for the caller to set; the question is as asked; the TTLs are aged; there is no EDNS, which
-    /// belongs to one hop. AD is set only where nobody is between the server and us: on the
-    /// loopback interface, over an encrypted connection, and by the recursive resolver of our own.
+    /// The reply. The id is 0, for the caller to set; the question is as asked; the TTLs are aged;
+    /// there is no EDNS, which belongs to one hop. AD is set only where nobody is between the
+    /// server and us: on the loopback interface, over an encrypted connection, and by the recursive
+    /// resolver of our own.
     pub message: Message,
     /// The extended errors that came with it, and that it is stale, if it is.
     pub ede: Vec<Ede>,

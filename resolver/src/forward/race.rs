@@ -53,7 +53,8 @@ pub struct Job {
     pub servers: Vec<Target>,
     /// The zone, in wire form, that the servers are asked for.
     pub zone: Arc<[u8]>,
-    /// The question is another resolver's look-out for circles: whoever leads back to us is asked too.
+    /// The question is another resolver's look-out for circles: whoever leads back to us is asked
+    /// too.
     pub passes_through: bool,
     /// Whether AD is taken over from a server to which nobody is between.
     pub believes_ad: bool,
@@ -127,13 +128,13 @@ impl Race {
         }
     }
 
-    /// Asks the servers, the fastest first. The next is asked when one fails, and beside it when one takes long; an earlier
-    /// one's late reply still counts. What is no answer but a refusal (SERVFAIL, REFUSED, ...) is given back only when
-    /// nobody said better.
+    /// Asks the servers, the fastest first. The next is asked when one fails, and beside it when
+    /// one takes long; an earlier one's late reply still counts. What is no answer but a refusal
+    /// (SERVFAIL, REFUSED, ...) is given back only when nobody said better.
     ///
     /// # Errors
-    /// [`ForwardError::AllFailed`] if nobody gave a reply that may be believed, [`ForwardError::LeadsBack`] if nobody is
-    /// left to ask.
+    /// [`ForwardError::AllFailed`] if nobody gave a reply that may be believed,
+    /// [`ForwardError::LeadsBack`] if nobody is left to ask.
     pub async fn run(self: &Arc<Self>, job: &Job) -> Result<Won, ForwardError> {
         self.test_those_in_doubt(job);
         let order = if job.passes_through {
@@ -274,9 +275,9 @@ impl Race {
         Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
-    /// What was won, without data if that is what rebinding protection says. A zone with upstreams of its own has its
-    /// addresses from where its owner says, and what servers are asked for whom the chain names is judged by the name that
-    /// the client has asked for.
+    /// What was won, without data if that is what rebinding protection says. A zone with upstreams
+    /// of its own has its addresses from where its owner says, and what servers are asked for whom
+    /// the chain names is judged by the name that the client has asked for.
     pub fn guarded(&self, job: &Job, won: Won) -> Won {
         if !job.asking.recursive || *job.zone != [0] {
             return won;
@@ -284,8 +285,8 @@ impl Race {
         Won { answer: self.without_private(won.answer), ..won }
     }
 
-    /// An answer for a name in no zone of its own; one without data in the place of one that points at private addresses. It
-    /// is judged after validation: what is left out then is no lie.
+    /// An answer for a name in no zone of its own; one without data in the place of one that points
+    /// at private addresses. It is judged after validation: what is left out then is no lie.
     pub fn without_private(&self, answer: Arc<Answer>) -> Arc<Answer> {
         let nothing = Packet::parse(answer.wire())
             .ok()
@@ -293,7 +294,8 @@ impl Race {
         nothing.map_or(answer, Arc::new)
     }
 
-    /// How long an answer is kept: its own time within the bounds. A failure's time is not an answer's.
+    /// How long an answer is kept: its own time within the bounds. A failure's time is not an
+    /// answer's.
     pub fn bounded(&self, answer: &Answer, life: Duration) -> Duration {
         let (least, most) = self.ttl;
         if matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED) {
@@ -332,7 +334,8 @@ impl Race {
         self.exchange.forget(server);
     }
 
-    /// A question came in with which somebody looks out for a circle: the server that it was sent to, if it was us.
+    /// A question came in with which somebody looks out for a circle: the server that it was sent
+    /// to, if it was us.
     pub fn came_in(&self, token: &Token) -> Option<Target> {
         let server = self.loops.came_in(token)?;
         if self.servers().found(&server, true) {

@@ -1,8 +1,10 @@
-//! Protection from rebinding: a name of somebody else's that points at an address of this machine or of its network makes the
-//! user's browser, which takes both for one site, talk to what is there.
+//! Protection from rebinding: a name of somebody else's that points at an address of this machine
+//! or of its network makes the user's browser, which takes both for one site, talk to what is
+//! there.
 //!
-//! What counts is the name that was asked for, which is what a browser goes by; where an alias leads to says nothing. Such an
-//! answer is not given: there are no data, with EDE 15. No error: a stub would ask another server then.
+//! What counts is the name that was asked for, which is what a browser goes by; where an alias
+//! leads to says nothing. Such an answer is not given: there are no data, with EDE 15. No error: a
+//! stub would ask another server then.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -14,8 +16,8 @@ use crate::ede::Ede;
 
 /// The most zones whose names may point anywhere.
 pub const MAX_ALLOWED: usize = 256;
-/// The last labels of names that only the network's own servers know: nobody outside can have them in the root (RFC 6762
-/// Appendix G, and what ICANN holds back).
+/// The last labels of names that only the network's own servers know: nobody outside can have them
+/// in the root (RFC 6762 Appendix G, and what ICANN holds back).
 const LOCAL: [&[u8]; 7] =
     [b"lan", b"home", b"corp", b"intranet", b"private", b"localdomain", b"internal"];
 const A: u16 = 1;
@@ -31,8 +33,8 @@ const IPV6_HINT: u16 = 6;
 pub enum RebindPolicy {
     /// Nobody's.
     Off,
-    /// Those of legacy DNS, and those for which the chain names servers: what these say changes from one question to the
-    /// next. What stands on the chain itself is given as it stands there.
+    /// Those of legacy DNS, and those for which the chain names servers: what these say changes
+    /// from one question to the next. What stands on the chain itself is given as it stands there.
     #[default]
     Legacy,
     /// All, what stands on the chain included.
@@ -62,8 +64,8 @@ pub struct Rebind {
 }
 
 impl Rebind {
-    /// Whether an answer for a name may not have private addresses; names in a zone with upstreams of its own are not asked
-    /// about here.
+    /// Whether an answer for a name may not have private addresses; names in a zone with upstreams
+    /// of its own are not asked about here.
     pub fn covers(&self, name: &Name) -> bool {
         let local = || {
             let last = name.iter().next_back().unwrap_or_default().to_ascii_lowercase();
@@ -85,8 +87,8 @@ impl Rebind {
     }
 }
 
-/// The private address among records, if there is one. Their data are looked at as bytes: those of the chain are carried
-/// without being read.
+/// The private address among records, if there is one. Their data are looked at as bytes: those of
+/// the chain are carried without being read.
 pub fn private_among(records: &[Record]) -> Option<IpAddr> {
     records.iter().find_map(|record| {
         let rtype = u16::from(record.record_type());
@@ -121,7 +123,8 @@ fn private_in(rtype: u16, data: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Priority, the target's name without compression, and parameters: key, length, value (RFC 9460 §2.2).
+/// Priority, the target's name without compression, and parameters: key, length, value (RFC 9460
+/// §2.2).
 fn private_hint(data: &[u8]) -> Option<IpAddr> {
     let target = data.get(2..)?;
     let mut rest = target.get(crate::wire::name_len(target)?..)?;
@@ -150,7 +153,8 @@ fn private_hint(data: &[u8]) -> Option<IpAddr> {
     None
 }
 
-/// Whether an address is of this machine or of the network that it is in: what a name of somebody else's has no business with.
+/// Whether an address is of this machine or of the network that it is in: what a name of somebody
+/// else's has no business with.
 pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_private_v4(ip),
@@ -160,7 +164,8 @@ pub fn is_private(ip: IpAddr) -> bool {
 
 fn is_private_v4(ip: Ipv4Addr) -> bool {
     let [a, b, ..] = ip.octets();
-    // "This network" (RFC 6890), RFC 1918, loopback, link-local (RFC 3927), shared (RFC 6598), broadcast.
+    // "This network" (RFC 6890), RFC 1918, loopback, link-local (RFC 3927), shared (RFC 6598),
+    // broadcast.
     a == 0
         || ip.is_private()
         || ip.is_loopback()

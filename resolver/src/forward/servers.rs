@@ -1,4 +1,5 @@
-//! What is known about the servers: how fast they are, what they can't take, and whether they lead back to us.
+//! What is known about the servers: how fast they are, what they can't take, and whether they lead
+//! back to us.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -8,8 +9,8 @@ use super::target::Target;
 
 /// Servers that are remembered. The oldest goes; all that is lost is a measurement.
 const MAX_KNOWN: usize = 1024;
-/// A server that was not asked is thought of as twice as fast after this time, so that each is measured again now and
-/// then, and one that failed comes back.
+/// A server that was not asked is thought of as twice as fast after this time, so that each is
+/// measured again now and then, and one that failed comes back.
 const HALF_LIFE: Duration = Duration::from_secs(30);
 /// What a failure counts as. Nine half-lives make it 20 ms.
 const FAILED: Duration = Duration::from_secs(10);
@@ -50,8 +51,8 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// The servers that don't lead back to us, the fastest first. Those never asked come before all in the order they are
-    /// given in; the recursive resolver of our own comes last.
+    /// The servers that don't lead back to us, the fastest first. Those never asked come before all
+    /// in the order they are given in; the recursive resolver of our own comes last.
     pub fn in_order(&self, servers: &[Target], now: Duration) -> Vec<Target> {
         let mut order: Vec<Target> = Vec::with_capacity(servers.len());
         for server in servers {
@@ -137,8 +138,8 @@ impl Servers {
         std::mem::replace(&mut known.leads_back, leads_back) != leads_back
     }
 
-    /// Whether a server is to be tested now for leading back to us: it kept somebody waiting, or it did lead back, and its
-    /// last test is long ago. Who asks is to do it.
+    /// Whether a server is to be tested now for leading back to us: it kept somebody waiting, or it
+    /// did lead back, and its last test is long ago. Who asks is to do it.
     pub fn take_test(&mut self, server: &Target, now: Duration) -> bool {
         let Some(known) = self.known.get_mut(server) else { return false };
         let wanted = known.suspect || known.leads_back;

@@ -1,6 +1,6 @@
-//! Sockets for questions over UDP. Each is on a random port and connected to one server; it is used for some questions, one
-//! at a time, and then closed. Whoever wants to forge a reply has to guess port, id and case as with a socket a question,
-//! and three of four system calls are saved.
+//! Sockets for questions over UDP. Each is on a random port and connected to one server; it is used
+//! for some questions, one at a time, and then closed. Whoever wants to forge a reply has to guess
+//! port, id and case as with a socket a question, and three of four system calls are saved.
 
 use std::collections::HashMap;
 use std::io;

@@ -24,7 +24,8 @@ impl Target {
         matches!(self, Self::Channel(channel) if channel.recursive().is_some())
     }
 
-    /// Whether the recursive resolver of our own validates, if it is that one: nobody else is asked to.
+    /// Whether the recursive resolver of our own validates, if it is that one: nobody else is asked
+    /// to.
     pub fn validates(&self) -> Option<bool> {
         match self {
             Self::Channel(channel) => channel.recursive().map(|recursive| recursive.validates()),
@@ -40,7 +41,8 @@ impl Target {
         }
     }
 
-    /// Whether what it says of itself by AD can be believed: nobody could have changed it on its way (RFC 4035 §4.9.3).
+    /// Whether what it says of itself by AD can be believed: nobody could have changed it on its
+    /// way (RFC 4035 §4.9.3).
     pub fn is_near(&self) -> bool {
         match self {
             Self::Plain(address) => address.ip().is_loopback(),

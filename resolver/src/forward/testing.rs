@@ -27,11 +27,13 @@ const QUESTIONS: [(&str, u16); 8] = [
     ("any.example.com", 255),
 ];
 
-/// A message from a server to a query of ours. The first byte says how the query was asked, the second which it was; if the
-/// first has its highest bit, the id and the question of the message are put right, as a server would have them.
+/// A message from a server to a query of ours. The first byte says how the query was asked, the
+/// second which it was; if the first has its highest bit, the id and the question of the message
+/// are put right, as a server would have them.
 ///
-/// What is believed has the query's id and question; what is kept of it has every record but OPT and TSIG, unchanged; what is given out has
-/// the TTLs less the age; and nothing of it is kept for longer than a day.
+/// What is believed has the query's id and question; what is kept of it has every record but OPT
+/// and TSIG, unchanged; what is given out has the TTLs less the age; and nothing of it is kept for
+/// longer than a day.
 pub fn upstream(data: &[u8]) {
     let Some((&[how, which], reply)) = data.split_first_chunk::<2>() else { return };
     let flag = |bit: u8| how >> bit & 1 == 1;
@@ -127,7 +129,8 @@ fn given_out(packet: &Packet<'_>, answer: &Answer, asked: &[u8]) {
         }
         let message = decode(out).expect("what is given can be decoded");
         assert_eq!(message.answers.len(), given.section(Section::Answer).count());
-        // It may be too long for a message only where it was compressed in a way that the encoder has not.
+        // It may be too long for a message only where it was compressed in a way that the encoder
+        // has not.
         if let Ok(bytes) = message.to_vec()
             && bytes.len() < 16_384
         {

@@ -13,7 +13,8 @@
 //! &pin=HEX     the certificate's public key (its SPKI) must have this SHA-256; nothing else is looked at
 //! ```
 //!
-//! A name needs addresses beside it: nobody could be asked for them, as this is what names are asked with.
+//! A name needs addresses beside it: nobody could be asked for them, as this is what names are
+//! asked with.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -28,7 +29,8 @@ const DNS_PORT: u16 = 53;
 const SECURE_PORT: u16 = 853;
 /// The port of HTTPS.
 const HTTPS_PORT: u16 = 443;
-/// Where DNS over HTTPS is unless the address says otherwise (RFC 8484 §4.1.1's example, and what servers have).
+/// Where DNS over HTTPS is unless the address says otherwise (RFC 8484 §4.1.1's example, and what
+/// servers have).
 const DOH_PATH: &str = "/dns-query";
 /// The most addresses of one upstream.
 const MAX_ADDRESSES: usize = 8;

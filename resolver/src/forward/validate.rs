@@ -30,16 +30,18 @@ use crate::dnssec::{
 use crate::ede::Ede;
 use crate::notes::{carry, note};
 
-/// How long the first questions wait to learn whether an upstream passes DNSSEC on. One round trip is what it takes; and
-/// an upstream that takes longer is asked without at first.
+/// How long the first questions wait to learn whether an upstream passes DNSSEC on. One round trip
+/// is what it takes; and an upstream that takes longer is asked without at first.
 const PROBE_WAIT: Duration = Duration::from_millis(600);
-/// When one upstream has answered the probe, the others have so much longer, and as long again as that one took.
+/// When one upstream has answered the probe, the others have so much longer, and as long again as
+/// that one took.
 const PROBE_GRACE: Duration = Duration::from_millis(50);
 /// An upstream that did not pass is tried again after this time: it may be another one by now.
 const PROBE_AGAIN: Duration = Duration::from_secs(600);
 /// One that did not answer the probe is tried again after this time.
 const PROBE_SOON: Duration = Duration::from_secs(10);
-/// How long an answer is kept that was taken without validation only because it was not known yet who passes it on.
+/// How long an answer is kept that was taken without validation only because it was not known yet
+/// who passes it on.
 const UNSURE: Duration = Duration::from_secs(30);
 /// How long it is kept that an answer is bogus (RFC 4035 §4.7).
 const BOGUS: Duration = Duration::from_secs(30);
@@ -69,8 +71,8 @@ pub enum Plain {
     Later,
 }
 
-/// What is asked of those who pass DNSSEC on: with DO, and with CD so that they leave the judgement to us (RFC 6840 §5.9). Who
-/// asks with CD gets what it asked for.
+/// What is asked of those who pass DNSSEC on: with DO, and with CD so that they leave the judgement
+/// to us (RFC 6840 §5.9). Who asks with CD gets what it asked for.
 pub fn proving(asking: Asking) -> Asking {
     Asking {
         dnssec_ok: asking.dnssec_ok || !asking.checking_disabled,
@@ -109,8 +111,8 @@ impl ValidateConfig {
         }
     }
 
-    /// Zones with upstreams of their own are nobody else's business: nothing of them is validated, unless an anchor covers
-    /// them or they say otherwise.
+    /// Zones with upstreams of their own are nobody else's business: nothing of them is validated,
+    /// unless an anchor covers them or they say otherwise.
     pub fn wish_of(&self, zone: &ForwardZone) -> Wish {
         let name = Name::of(&name_wire(&zone.zone));
         let validates = zone.validate.unwrap_or_else(|| self.anchors.cover(&name));
@@ -212,7 +214,8 @@ impl Validation {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this upstream is to be probed now by whoever asks; and whether nothing was learned of it so far.
+    /// Whether this upstream is to be probed now by whoever asks; and whether nothing was learned
+    /// of it so far.
     fn take_probe(&self, target: &Target, now: Duration) -> bool {
         let mut all = self.lock();
         if let Some(seen) = all.get_mut(target) {
@@ -233,7 +236,8 @@ impl Validation {
         true
     }
 
-    /// Those that pass DNSSEC on, the others, and whether one of those is probed for the first time right now.
+    /// Those that pass DNSSEC on, the others, and whether one of those is probed for the first time
+    /// right now.
     fn sorted(&self, targets: &[Target]) -> (Vec<Target>, Vec<Target>, bool) {
         let all = self.lock();
         let is = |target: &Target, state: &UpstreamDnssec| {
@@ -271,7 +275,8 @@ impl Validation {
 }
 
 impl Desk {
-    /// Starts the probes that are due, and waits for those of which nothing is known yet, but not for long.
+    /// Starts the probes that are due, and waits for those of which nothing is known yet, but not
+    /// for long.
     async fn who_passes(self: &Arc<Self>, job: &Job) -> (Vec<Target>, Vec<Target>) {
         let (validation, targets) = (&self.validation, &job.servers);
         if job.wish == Wish::Always {
@@ -336,7 +341,8 @@ impl Desk {
         self.validation.learned(&target, state, sure, self.race.clock.now());
     }
 
-    /// A question of validation's own. It passes through those who lead back to us if there is nobody else.
+    /// A question of validation's own. It passes through those who lead back to us if there is
+    /// nobody else.
     fn job_for(&self, name: &Name, rtype: u16, servers: Vec<Target>) -> Job {
         let question = [name.wire(), &rtype.to_be_bytes(), &1u16.to_be_bytes()].concat();
         Job {
@@ -350,8 +356,8 @@ impl Desk {
         }
     }
 
-    /// Asks those who pass DNSSEC on and validates what they say; where there are none, what the others say is taken as it
-    /// is.
+    /// Asks those who pass DNSSEC on and validates what they say; where there are none, what the
+    /// others say is taken as it is.
     ///
     /// # Errors
     /// As [`Race::run`].
@@ -485,8 +491,8 @@ fn asked((name, rtype): &Ask) -> String {
     format!("{name} {}", RecordType::from(*rtype))
 }
 
-/// What is given out and kept of an answer with this verdict; `None` if its message can't be written, which is none that
-/// was read.
+/// What is given out and kept of an answer with this verdict; `None` if its message can't be
+/// written, which is none that was read.
 pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Judged) -> Option<Won> {
     let packet = Packet::parse(won.answer.wire()).ok()?;
     let bytes = match &judged.verdict {

@@ -47,7 +47,8 @@ impl Zone {
         self.name == [0]
     }
 
-    /// Whether a name in wire form, in any case and with anything behind it, is this zone's or below it.
+    /// Whether a name in wire form, in any case and with anything behind it, is this zone's or
+    /// below it.
     fn has(&self, name: &[u8]) -> bool {
         let mut at = 0;
         while let Some(&length) = name.get(at) {
@@ -102,7 +103,8 @@ impl Zones {
         self.0.iter()
     }
 
-    /// The zones with upstreams of their own that others do not have, or not with the same upstreams.
+    /// The zones with upstreams of their own that others do not have, or not with the same
+    /// upstreams.
     pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Zone> {
         let shown = |zone: &Zone| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
         let same =

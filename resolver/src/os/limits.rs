@@ -5,8 +5,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// More are never asked for.
 const ENOUGH: u64 = 65_536;
 
-/// Asks for as many file descriptors as this process may have: what it starts with is often 1,024, which is less than a
-/// thousand clients over TCP need. How many it has then.
+/// Asks for as many file descriptors as this process may have: what it starts with is often 1,024,
+/// which is less than a thousand clients over TCP need. How many it has then.
 pub fn raise_descriptors() -> u64 {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard.min(ENOUGH)

@@ -19,7 +19,8 @@ pub const NSSWITCH: &str = "/etc/nsswitch.conf";
 /// No more of that file is read, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// The system's own DNS servers, in its order; empty if it names none or can't be read. [`system_dns`] tells more.
+/// The system's own DNS servers, in its order; empty if it names none or can't be read.
+/// [`system_dns`] tells more.
 pub fn system_upstreams() -> Vec<SocketAddr> {
     system_dns().map(|dns| dns.servers).unwrap_or_default()
 }

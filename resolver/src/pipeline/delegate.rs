@@ -1,8 +1,9 @@
-//! Names that hand their zone, or a part of it, to servers of legacy DNS: those are asked, without recursion, and what
-//! they say is given on.
+//! Names that hand their zone, or a part of it, to servers of legacy DNS: those are asked, without
+//! recursion, and what they say is given on.
 //!
-//! Who writes the records of a name chooses which addresses we send packets to. So: a bounded number of servers and of
-//! referrals, no addresses but those of other hosts, and of an answer only what lies in the zone that was delegated.
+//! Who writes the records of a name chooses which addresses we send packets to. So: a bounded
+//! number of servers and of referrals, no addresses but those of other hosts, and of an answer only
+//! what lies in the zone that was delegated.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -38,7 +39,8 @@ impl Pipeline {
         cut: Cut,
         steps: &mut u8,
     ) -> Step {
-        // A signed zone is signed under one name, and signatures do not survive another: it is asked for as the client asks.
+        // A signed zone is signed under one name, and signatures do not survive another: it is
+        // asked for as the client asks.
         let moved = cut.ds.is_empty();
         let (asked, at) =
             if moved { (zone.to_root(name), cut.zone) } else { (name.clone(), cut.at) };
@@ -126,7 +128,8 @@ impl Pipeline {
     }
 }
 
-/// The zone and the servers that a reply sends us to: closer to the name than `below`, or it would lead in circles.
+/// The zone and the servers that a reply sends us to: closer to the name than `below`, or it would
+/// lead in circles.
 fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<NameServer>)> {
     if reply.metadata.response_code != ResponseCode::NoError
         || reply.metadata.authoritative
@@ -156,8 +159,8 @@ fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<Na
     Some((zone, servers))
 }
 
-/// The reply as an answer of ours: what lies in the delegated zone, its names as they are at the mount of `moved`, if they are
-/// to be moved there.
+/// The reply as an answer of ours: what lies in the delegated zone, its names as they are at the
+/// mount of `moved`, if they are to be moved there.
 fn given_on(
     reply: Message,
     below: &Name,

@@ -33,7 +33,8 @@ use crate::{
 };
 use secure::{Form, is_proof};
 
-/// How many questions one question of a client may become: aliases, and the addresses of delegated servers.
+/// How many questions one question of a client may become: aliases, and the addresses of delegated
+/// servers.
 pub const MAX_STEPS: u8 = 24;
 
 /// Everything that answers are made from.
@@ -55,7 +56,8 @@ pub struct Pipeline {
 pub struct Delegation {
     /// Their port.
     pub port: u16,
-    /// Whether loopback addresses may be asked: anybody can write any address into a name's records.
+    /// Whether loopback addresses may be asked: anybody can write any address into a name's
+    /// records.
     pub loopback: bool,
 }
 
@@ -166,9 +168,10 @@ impl Pipeline {
         Answer::failure(ResponseCode::ServFail, Ede::new(Ede::OTHER, why))
     }
 
-    /// Why a step's answer is not given to who asked for `asked`: it points at a private address, and nobody has said that it
-    /// may. What legacy DNS says to the question itself was judged when it came; here it is what aliases lead to, this
-    /// machine and zones with upstreams of their own included, and the chain. `foreign`: others than the chain had a say.
+    /// Why a step's answer is not given to who asked for `asked`: it points at a private address,
+    /// and nobody has said that it may. What legacy DNS says to the question itself was judged when
+    /// it came; here it is what aliases lead to, this machine and zones with upstreams of their own
+    /// included, and the chain. `foreign`: others than the chain had a say.
     fn objection(&self, asked: &Name, step: &Answer, foreign: bool) -> Option<Ede> {
         let rebind = self.legacy.rebind();
         let address = forward::private_among(&step.answers)?;
@@ -178,7 +181,8 @@ impl Pipeline {
         (judged && rebind.covers(asked)).then(|| forward::rebind_error(asked, address))
     }
 
-    /// Whose name it is. A zone with upstreams of its own is theirs, be it special or not: whoever wrote it down knows.
+    /// Whose name it is. A zone with upstreams of its own is theirs, be it special or not: whoever
+    /// wrote it down knows.
     fn route(&self, name: &Name) -> Route {
         if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
     }
@@ -210,7 +214,8 @@ impl Pipeline {
         }
     }
 
-    /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the label.
+    /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the
+    /// label.
     async fn chain(
         &self,
         place: Place<'_>,
@@ -270,7 +275,8 @@ impl Pipeline {
         }
     }
 
-    /// Asks the upstreams. Without RD nobody is asked, which also ends a loop through a server that asks us.
+    /// Asks the upstreams. Without RD nobody is asked, which also ends a loop through a server that
+    /// asks us.
     async fn legacy(&self, question: &Question, name: &Name) -> Step {
         if !question.recursion_desired {
             let why = "not a name of the chain, and the question is not to ask others";
@@ -298,7 +304,8 @@ impl Pipeline {
             grounds: None,
             cookie: None,
         };
-        // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of other upstreams.
+        // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of
+        // other upstreams.
         follow(answer, name, question.qtype, |target| {
             self.route(target) == Route::Legacy && self.legacy.same_zone(name, target)
         })
@@ -359,8 +366,9 @@ fn legacy_question(question: &Question, name: &Name) -> LegacyQuestion {
     }
 }
 
-/// Keeps of an answer what its giver may say: the aliases from `name` on as long as they lead to names for which
-/// `believed` says so. The first that leads elsewhere, or of which nothing more is said, is where the rest is.
+/// Keeps of an answer what its giver may say: the aliases from `name` on as long as they lead to
+/// names for which `believed` says so. The first that leads elsewhere, or of which nothing more is
+/// said, is where the rest is.
 fn follow(
     mut answer: Answer,
     name: &Name,
@@ -392,8 +400,8 @@ fn follow(
     Step { answer, next }
 }
 
-/// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no alias in it leads to a
-/// name of ours or of other upstreams, or to one of which it says nothing.
+/// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no
+/// alias in it leads to a name of ours or of other upstreams, or to one of which it says nothing.
 pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Legacy) -> bool {
     let Ok(message) = forward::decode(message) else { return false };
     let [query] = message.queries.as_slice() else { return false };

@@ -1,5 +1,6 @@
-//! How what the chain says is given in answer to one question: signed, where the client asks for that and it stands in the
-//! zone that is signed; as NXDOMAIN, or as a denial that is compact; with AD or without.
+//! How what the chain says is given in answer to one question: signed, where the client asks for
+//! that and it stands in the zone that is signed; as NXDOMAIN, or as a denial that is compact; with
+//! AD or without.
 
 use hickory_proto::{
     dnssec::rdata::DNSSECRData,
@@ -27,7 +28,8 @@ pub(super) struct Form<'p> {
     signing: Option<Signing<'p>>,
     /// Whether the client knows compact denials.
     compact_ok: bool,
-    /// Whether what the chain's source says was validated: by a node in this process, or one that is as near.
+    /// Whether what the chain's source says was validated: by a node in this process, or one that
+    /// is as near.
     authentic: bool,
 }
 
@@ -92,8 +94,8 @@ impl<'p> Form<'p> {
         let Some(signing) = self.signing(mount) else {
             return Answer { authentic: self.authentic, ..Answer::negative(rcode, soa) };
         };
-        // A denial says that the name exists: those who check it would not believe an NXDOMAIN beside it, but for those who
-        // say that they know (RFC 9824 §5).
+        // A denial says that the name exists: those who check it would not believe an NXDOMAIN
+        // beside it, but for those who say that they know (RFC 9824 §5).
         if !self.compact_ok {
             rcode = ResponseCode::NoError;
         }
@@ -105,7 +107,8 @@ impl<'p> Form<'p> {
             Ok(proof) => proof,
             Err(error) => return unsigned(&error),
         };
-        // The denial itself lists these two: asked for, they are there (RFC 8482 §4.1 for RRSIG: one is enough).
+        // The denial itself lists these two: asked for, they are there (RFC 8482 §4.1 for RRSIG:
+        // one is enough).
         if matches!(question.qtype, RecordType::NSEC | RecordType::RRSIG) {
             let skip = usize::from(question.qtype == RecordType::RRSIG);
             let answers = nsec.into_iter().skip(skip).collect();
@@ -115,8 +118,8 @@ impl<'p> Form<'p> {
         Answer { rcode, authoritative: true, authentic, signed, authorities, ..Answer::default() }
     }
 
-    /// That others serve the name, for clients that ask without recursion: with the DS records of a zone that is signed, or
-    /// the proof that it has none (RFC 4035 §3.1.4).
+    /// That others serve the name, for clients that ask without recursion: with the DS records of a
+    /// zone that is signed, or the proof that it has none (RFC 4035 §3.1.4).
     pub(super) fn referral(&self, mount: Mount, cut: Cut) -> Answer {
         let referral = Answer { authorities: cut.ns, additionals: cut.glue, ..Answer::default() };
         let Some(signing) = self.signing(mount) else { return referral };
@@ -134,7 +137,8 @@ impl<'p> Form<'p> {
     }
 }
 
-/// Signs the sets of an answer. The CNAME behind a DNAME is not in the zone, and has no signature (RFC 6672 §5.3.1).
+/// Signs the sets of an answer. The CNAME behind a DNAME is not in the zone, and has no signature
+/// (RFC 6672 §5.3.1).
 fn sign(signing: Signing<'_>, mut records: Vec<Record>) -> Result<Vec<Record>, SignError> {
     let is_dname = |record: &Record| record.record_type() == RecordType::from(39);
     let made = match records.as_slice() {
@@ -157,7 +161,8 @@ fn unsigned(error: &SignError) -> Answer {
     )
 }
 
-/// Whether a record belongs to the proof that an alias, or that what stands for a wildcard, is what is there.
+/// Whether a record belongs to the proof that an alias, or that what stands for a wildcard, is what
+/// is there.
 pub(super) fn is_proof(record: &Record) -> bool {
     match &record.data {
         RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) => is_denial(rrsig.input().type_covered),

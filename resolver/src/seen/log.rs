@@ -1,5 +1,6 @@
-//! The query log: a line for each answer, off unless somebody turns it on, and without who asked unless that is asked for
-//! too. What somebody resolves says much about him: nothing is written by default.
+//! The query log: a line for each answer, off unless somebody turns it on, and without who asked
+//! unless that is asked for too. What somebody resolves says much about him: nothing is written by
+//! default.
 
 use std::{
     fmt,

@@ -1,4 +1,5 @@
-//! What is seen of answers from outside: they are counted, and written to the query log if there is one.
+//! What is seen of answers from outside: they are counted, and written to the query log if there is
+//! one.
 
 mod log;
 mod tally;
@@ -106,7 +107,8 @@ impl Outcome {
         (Outcome::Other, "other"),
     ];
 
-    /// Of a response code and the number of records in the answer section; one that is cut short has some.
+    /// Of a response code and the number of records in the answer section; one that is cut short
+    /// has some.
     fn of(rcode: ResponseCode, some: bool) -> Self {
         match rcode {
             ResponseCode::NoError if some => Outcome::NoError,
@@ -158,7 +160,8 @@ impl Seen {
         self.log.set(logged);
     }
 
-    /// How many lines the query log has lost, because they could not be written as fast as they came.
+    /// How many lines the query log has lost, because they could not be written as fast as they
+    /// came.
     pub fn lost(&self) -> u64 {
         self.log.lost()
     }
@@ -185,7 +188,8 @@ impl Seen {
         }
     }
 
-    /// An answer of the fast path, as bytes: to a question in lower case; `took` nothing if it was at hand.
+    /// An answer of the fast path, as bytes: to a question in lower case; `took` nothing if it was
+    /// at hand.
     pub fn gave(
         &self,
         tally: &Tally,

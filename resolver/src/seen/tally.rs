@@ -36,8 +36,8 @@ struct Buckets {
 /// The latencies of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latencies {
-    /// How many answers took as long as each bound of [`BUCKETS`] says at most and longer than the one before; the last
-    /// those that took longer than all.
+    /// How many answers took as long as each bound of [`BUCKETS`] says at most and longer than the
+    /// one before; the last those that took longer than all.
     pub counts: [u64; BUCKETS.len() + 1],
     /// The sum in microseconds.
     pub micros: u64,

@@ -4,8 +4,9 @@ use hickory_proto::rr::{Name, RData, Record};
 
 use crate::{wire, zone::rdata};
 
-/// The types in whose data names are in lower case when they are signed: those of RFC 4034 §6.2 whose data has names that
-/// we know of. Names in the data of all later types stay as they are (RFC 6840 §5.1, RFC 9460 §2.2).
+/// The types in whose data names are in lower case when they are signed: those of RFC 4034 §6.2
+/// whose data has names that we know of. Names in the data of all later types stay as they are (RFC
+/// 6840 §5.1, RFC 9460 §2.2).
 const LOWER_CASE: [u16; 19] = [2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15, 17, 18, 21, 26, 33, 35, 36, 39];
 
 /// The fixed part of an RRSIG, and the signer's name.
@@ -44,15 +45,17 @@ impl RrsigFields<'_> {
     }
 }
 
-/// The number of labels of an owner, as RRSIG counts them: without the root, and without a `*` in front (RFC 4034 §3.1.3).
+/// The number of labels of an owner, as RRSIG counts them: without the root, and without a `*` in
+/// front (RFC 4034 §3.1.3).
 fn labels(owner: &Name) -> u8 {
     let star = usize::from(owner.iter().next() == Some(b"*"));
     // A name has at most 127 labels.
     u8::try_from(owner.iter().count() - star).unwrap_or(u8::MAX)
 }
 
-/// What is signed: the RRSIG's data up to the signature, and the records of one owner and type in canonical form and order,
-/// none of them twice (RFC 4034 §3.1.8.1, §6.3). `None` if one's data can't be written, or there is none.
+/// What is signed: the RRSIG's data up to the signature, and the records of one owner and type in
+/// canonical form and order, none of them twice (RFC 4034 §3.1.8.1, §6.3). `None` if one's data
+/// can't be written, or there is none.
 pub fn signed_data(prefix: &[u8], set: &[Record]) -> Option<Vec<u8>> {
     let first = set.first()?;
     let mut all =

@@ -1,7 +1,8 @@
 //! "There is none", in a form that can be signed: compact denial of existence (RFC 9824).
 //!
-//! One NSEC record stands at the name that was asked for, and reaches to the very next name: it says what types are there
-//! and nothing of any other name. A name that does not exist has the type NXNAME.
+//! One NSEC record stands at the name that was asked for, and reaches to the very next name: it
+//! says what types are there and nothing of any other name. A name that does not exist has the type
+//! NXNAME.
 
 use hickory_proto::rr::{Name, Record, RecordType};
 
@@ -42,8 +43,9 @@ impl Denial {
     }
 }
 
-/// The name that follows in the canonical order (RFC 4034 §6.1), in wire form and lower case: `\000.name`, or, where
-/// nothing below the name may be covered or that would be too long, the next name that is not below it (RFC 4471 §3.1).
+/// The name that follows in the canonical order (RFC 4034 §6.1), in wire form and lower case:
+/// `\000.name`, or, where nothing below the name may be covered or that would be too long, the next
+/// name that is not below it (RFC 4471 §3.1).
 fn successor(name: &[u8], beside: bool) -> Vec<u8> {
     if !beside && name.len() + 2 <= MAX_NAME {
         return [&[1, 0], name].concat();
@@ -70,8 +72,8 @@ fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(length))
 }
 
-/// The types as NSEC writes them (RFC 4034 §4.1.2): for each window of 256 its number, a length, and a bit a type, without
-/// zeros at the end.
+/// The types as NSEC writes them (RFC 4034 §4.1.2): for each window of 256 its number, a length,
+/// and a bit a type, without zeros at the end.
 fn bitmap(mut types: Vec<u16>) -> Vec<u8> {
     types.sort_unstable();
     types.dedup();

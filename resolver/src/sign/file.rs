@@ -28,7 +28,8 @@ const ABOUT: &str = "# The key with which this resolver signs what the chain say
 /// The key in the file at `path`; if there is no file, a new key and the file.
 ///
 /// # Errors
-/// [`SignError`], if the file can't be read or made, others may read it, or its key is not for `algorithm`, if that is given.
+/// [`SignError`], if the file can't be read or made, others may read it, or its key is not for
+/// `algorithm`, if that is given.
 pub fn load_or_make(path: &Path, algorithm: Option<Algorithm>) -> Result<Key, SignError> {
     if let Some(key) = load(path, algorithm)? {
         return Ok(key);

@@ -136,8 +136,8 @@ impl Key {
     }
 }
 
-/// The data of the DS record of a DNSKEY (RFC 4034 §5.1), its digest by SHA-256 (RFC 4509). The owner is in wire form and
-/// lower case.
+/// The data of the DS record of a DNSKEY (RFC 4034 §5.1), its digest by SHA-256 (RFC 4509). The
+/// owner is in wire form and lower case.
 pub fn ds_of(owner: &[u8], dnskey: &[u8]) -> Vec<u8> {
     const SHA256: u8 = 2;
     let mut data = key_tag(dnskey).to_be_bytes().to_vec();

@@ -1,5 +1,5 @@
-//! What the chain says, signed when a client asks for it: `namechain.alt.` is one signed zone, with one key that this
-//! resolver made for itself.
+//! What the chain says, signed when a client asks for it: `namechain.alt.` is one signed zone, with
+//! one key that this resolver made for itself.
 //!
 //! ```text
 //! records -> canonical form -> signature -> RRSIG          nothing -> denial: NSEC -> RRSIG
@@ -30,7 +30,8 @@ pub use denial::Denial;
 pub use key::{Algorithm, Key, ds_of};
 pub use period::Period;
 
-/// How many signatures are remembered: those of the SOA and of what is asked for over TCP are made once a period.
+/// How many signatures are remembered: those of the SOA and of what is asked for over TCP are made
+/// once a period.
 const MAX_SIGNATURES: usize = 4_096;
 /// The TTL of the DNSKEY, in seconds.
 const DNSKEY_TTL: u32 = 3_600;
@@ -127,7 +128,8 @@ struct Made {
 }
 
 impl Signer {
-    /// With the key in the file at `path`, which is made if it is not there, by the machine's clock.
+    /// With the key in the file at `path`, which is made if it is not there, by the machine's
+    /// clock.
     ///
     /// # Errors
     /// [`SignError`], if there is no key then.

@@ -6,12 +6,14 @@
 //!              EARLY            given out in here                          at least 2 days 18 hours
 //! ```
 //!
-//! The times move in steps, so that an answer is signed with the same times all day, and is kept with its signatures. An
-//! answer is given out in the step that it was signed in and not later: what is near its end never leaves.
+//! The times move in steps, so that an answer is signed with the same times all day, and is kept
+//! with its signatures. An answer is given out in the step that it was signed in and not later:
+//! what is near its end never leaves.
 
 /// For how long new signatures have the same times, in seconds.
 const STEP: u64 = 6 * 3_600;
-/// How long before its step a signature begins to hold, in seconds: the clock of whoever checks may be behind.
+/// How long before its step a signature begins to hold, in seconds: the clock of whoever checks may
+/// be behind.
 const EARLY: u64 = 6 * 3_600;
 /// How long after the beginning of its step a signature ends, in seconds.
 const LIFE: u64 = 3 * 86_400;
@@ -23,7 +25,8 @@ pub struct Period(u32);
 impl Period {
     /// The step that a time is in, in seconds since 1970.
     pub fn at(now: u64) -> Self {
-        // One more than the number of the step: 0 is kept for "not signed". The number fits until the year 2.9 million.
+        // One more than the number of the step: 0 is kept for "not signed". The number fits until
+        // the year 2.9 million.
         Period(u32::try_from(now / STEP + 1).unwrap_or(u32::MAX))
     }
 

@@ -1,4 +1,5 @@
-//! One connection: questions read one after the other, answered side by side, written as they are done.
+//! One connection: questions read one after the other, answered side by side, written as they are
+//! done.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -12,7 +13,8 @@ use tokio::{
 use super::{GRACE, Streams};
 use crate::{answer::STREAM_IDLE, current::Current, query::Client};
 
-/// How many questions of one connection may be in work; the next is read when one of them is answered.
+/// How many questions of one connection may be in work; the next is read when one of them is
+/// answered.
 pub const MAX_PIPELINED: usize = 32;
 /// The same while more than half of the connections are taken.
 const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(2);
@@ -79,8 +81,8 @@ impl Drop for Held {
     }
 }
 
-/// Serves the connection until the client ends it, is silent for too long, or `stop` changes; what is in work then is
-/// still answered.
+/// Serves the connection until the client ends it, is silent for too long, or `stop` changes; what
+/// is in work then is still answered.
 pub async fn converse<R, W>(
     mut reader: R,
     writer: W,

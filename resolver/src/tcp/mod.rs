@@ -1,11 +1,13 @@
-//! DNS over TCP (RFC 7766): messages behind their lengths, several at a time on one connection, answers as they come.
+//! DNS over TCP (RFC 7766): messages behind their lengths, several at a time on one connection,
+//! answers as they come.
 //!
 //! ```text
 //! listener -> serve -> table: is there room? who goes? -> connection -> the current responder
 //! ```
 //!
-//! Whoever comes is let in. When everything is taken, the connection goes that has been without a whole question for
-//! the longest time (RFC 7766 §6.2.3): a thousand clients that say nothing keep nobody out.
+//! Whoever comes is let in. When everything is taken, the connection goes that has been without a
+//! whole question for the longest time (RFC 7766 §6.2.3): a thousand clients that say nothing keep
+//! nobody out.
 
 mod connection;
 mod table;
@@ -33,8 +35,8 @@ pub use connection::{MAX_PIPELINED, Place, Work, converse};
 
 /// How many connections are open at a time, over all listening addresses.
 pub const MAX_CONNECTIONS: usize = 1_024;
-/// How many bytes may be kept for all connections: long questions that have not come in whole, and answers that have
-/// not been taken. When there are more, the connection goes that holds the most.
+/// How many bytes may be kept for all connections: long questions that have not come in whole, and
+/// answers that have not been taken. When there are more, the connection goes that holds the most.
 pub const MAX_HELD_BYTES: usize = 16 << 20;
 /// How many connections may be on their way out while new ones come in.
 pub const MAX_LEAVING: usize = 64;
@@ -48,8 +50,8 @@ pub const GRACE: Duration = Duration::from_secs(2);
 pub struct Streams(Arc<Mutex<Table<AbortHandle>>>);
 
 impl Streams {
-    /// Room for [`MAX_CONNECTIONS`], and for no more than half of the file descriptors that there are: upstreams, the
-    /// store and the node's peers need some too.
+    /// Room for [`MAX_CONNECTIONS`], and for no more than half of the file descriptors that there
+    /// are: upstreams, the store and the node's peers need some too.
     pub fn new(descriptors: u64) -> Self {
         let room =
             MAX_CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX)).max(1);
@@ -75,8 +77,8 @@ impl Streams {
     }
 }
 
-/// Answers what comes in at `listener` until `stop` changes or its sender is gone; then answers what is in work, for at
-/// most [`GRACE`]. No error ends it.
+/// Answers what comes in at `listener` until `stop` changes or its sender is gone; then answers
+/// what is in work, for at most [`GRACE`]. No error ends it.
 ///
 /// # Errors
 /// If the listener can't be made asynchronous.
@@ -93,7 +95,8 @@ pub async fn serve(
     accept(listener, Transport::Tcp, streams, stop, each).await
 }
 
-/// Takes the connections that come in at `listener`, each served by what `each` makes of it, as [`serve`] does.
+/// Takes the connections that come in at `listener`, each served by what `each` makes of it, as
+/// [`serve`] does.
 ///
 /// # Errors
 /// If the listener can't be made asynchronous.

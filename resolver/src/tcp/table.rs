@@ -1,5 +1,5 @@
-//! Who is connected, and who goes when there is no room: a plain table, without sockets or a clock. What came first is
-//! told by numbers that only grow.
+//! Who is connected, and who goes when there is no room: a plain table, without sockets or a clock.
+//! What came first is told by numbers that only grow.
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,8 @@ struct Entry<H> {
     handle: Option<H>,
 }
 
-/// Where clients come from that can't be told apart: this machine, an IPv4 address, an IPv6 network of 64 bits.
+/// Where clients come from that can't be told apart: this machine, an IPv4 address, an IPv6 network
+/// of 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
     Here,
@@ -56,7 +57,8 @@ impl<H> Table<H> {
 
     /// Lets a connection in. Its number, and the connection that has to go for it.
     ///
-    /// A client elsewhere has at most a quarter of the room: beyond that, its own oldest connection goes.
+    /// A client elsewhere has at most a quarter of the room: beyond that, its own oldest connection
+    /// goes.
     pub fn admit(&mut self, address: IpAddr) -> (u64, Option<H>) {
         let from = From::of(address);
         let its_own = self.entries.values().filter(|entry| entry.from == from).count();
@@ -72,7 +74,8 @@ impl<H> Table<H> {
         (id, leaves)
     }
 
-    /// Ends the one of `among` that has waited for the longest time; one with questions in work only if all have some.
+    /// Ends the one of `among` that has waited for the longest time; one with questions in work
+    /// only if all have some.
     fn leaves(&mut self, among: impl Fn(&Entry<H>) -> bool) -> Option<H> {
         let those = self.entries.iter().filter(|(_, entry)| among(entry));
         let (id, _) = those.min_by_key(|(_, entry)| (entry.working > 0, entry.heard))?;

@@ -1,4 +1,5 @@
-//! Small things out of the bytes that a fuzzer makes. There is always something: behind the end there are zeros.
+//! Small things out of the bytes that a fuzzer makes. There is always something: behind the end
+//! there are zeros.
 
 /// The bytes that are left.
 pub struct Bytes<'a>(&'a [u8]);

@@ -1,4 +1,5 @@
-//! Every file that a fuzzer found worth keeping, and every finding, through the function that the fuzzer calls.
+//! Every file that a fuzzer found worth keeping, and every finding, through the function that the
+//! fuzzer calls.
 
 use std::{fs, path::Path};
 

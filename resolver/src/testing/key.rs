@@ -102,7 +102,8 @@ impl Asked {
         Key::new(&self.question(), self.dnssec_ok, self.checking_disabled, scope)
     }
 
-    /// Whether both ask the same of the same. No servers at all are asked by nobody: they count as the upstreams.
+    /// Whether both ask the same of the same. No servers at all are asked by nobody: they count as
+    /// the upstreams.
     fn is_like(&self, other: &Self) -> bool {
         let plain = |asked: &Self| {
             let scope = match &asked.scope {
@@ -127,7 +128,8 @@ fn server(bytes: &mut Bytes<'_>) -> SocketAddr {
     }
 }
 
-/// Two questions: their keys are equal exactly if they ask the same, and only then one's answer is found for the other.
+/// Two questions: their keys are equal exactly if they ask the same, and only then one's answer is
+/// found for the other.
 pub fn key(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let one = Asked::read(&mut bytes);

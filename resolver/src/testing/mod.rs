@@ -1,5 +1,5 @@
-//! What the fuzz targets of `fuzz/` call: bytes in, and a panic if a promise is broken. `cargo test` calls them too, with every
-//! file of `testdata/fuzz/`. Not built otherwise.
+//! What the fuzz targets of `fuzz/` call: bytes in, and a panic if a promise is broken. `cargo
+//! test` calls them too, with every file of `testdata/fuzz/`. Not built otherwise.
 
 mod bytes;
 #[cfg(test)]

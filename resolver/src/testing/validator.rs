@@ -13,11 +13,12 @@ example.com. IN DS 438 10 2 33F8133EB48EDB093839E985600EB7B7009EB5AC312D11CCA900
 /// When these were valid, in seconds since 1970; and the end of time.
 const TIMES: [u64; 3] = [1_491_004_800, 1_457_433_040, u32::MAX as u64];
 
-/// The first byte says when, whether the client sets DO, and whether all questions get the first message that is for them or what comes next.
-/// Then messages, each behind two bytes of length: the one to judge, and what is said to what is asked.
+/// The first byte says when, whether the client sets DO, and whether all questions get the first
+/// message that is for them or what comes next. Then messages, each behind two bytes of length: the
+/// one to judge, and what is said to what is asked.
 ///
-/// It ends, within its budget; what the client then gets is a message without hop records, with AD only if it is secure; and nothing is
-/// secure without a signature that was checked.
+/// It ends, within its budget; what the client then gets is a message without hop records, with AD
+/// only if it is secure; and nothing is secure without a signature that was checked.
 pub fn validator(data: &[u8]) {
     let Some((&how, mut rest)) = data.split_first() else { return };
     let mut messages: Vec<&[u8]> = Vec::new();

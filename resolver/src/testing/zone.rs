@@ -19,8 +19,8 @@ use crate::{
     zone::{Mounted, Said, Zone},
 };
 
-/// Records and questions. No record leaves the zone that is not one of its own or made from one, and every answer is a
-/// message that can be read back, whatever the records hold.
+/// Records and questions. No record leaves the zone that is not one of its own or made from one,
+/// and every answer is a message that can be read back, whatever the records hold.
 pub fn zone(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let (mount, suffix) = match bytes.byte() % 2 {
@@ -92,7 +92,8 @@ fn check(answer: Answer, query: Query) {
         assert!(transport == Transport::Tcp || bytes.len() <= 512);
         let packet = Packet::parse(&bytes).expect("our own message can be read");
         assert_eq!(packet.bytes().len(), bytes.len(), "with nothing behind it");
-        // Data that is not what its type says is for whoever asked for it to judge, unless names are in it (RFC 3597).
+        // Data that is not what its type says is for whoever asked for it to judge, unless names
+        // are in it (RFC 3597).
         let read = decode(&bytes).expect("with all its records");
         if !message.metadata.truncation && transport == Transport::Tcp {
             assert_eq!(

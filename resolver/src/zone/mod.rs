@@ -1,8 +1,8 @@
-//! The small zone that a name holds: compiled once into an index, so that every question is a few look-ups and "no such
-//! name" costs what "here it is" costs.
+//! The small zone that a name holds: compiled once into an index, so that every question is a few
+//! look-ups and "no such name" costs what "here it is" costs.
 //!
-//! The search is that of RFC 1034 §4.3.2 with the wildcards of RFC 4592 and DNAME of RFC 6672 §3.2. Owners are relative
-//! to the name and in wire form: the ancestors of an owner are its own tails.
+//! The search is that of RFC 1034 §4.3.2 with the wildcards of RFC 4592 and DNAME of RFC 6672 §3.2.
+//! Owners are relative to the name and in wire form: the ancestors of an owner are its own tails.
 
 mod mounted;
 pub mod rdata;
@@ -71,8 +71,8 @@ impl Node {
         self.sets.iter().find(|set| set.rtype == rtype)
     }
 
-    /// The answer at an owner that exists. An alias has no other data (RFC 1034 §3.6.2), so it is looked for first; but for
-    /// its own proof (RFC 4035 §2.5).
+    /// The answer at an owner that exists. An alias has no other data (RFC 1034 §3.6.2), so it is
+    /// looked for first; but for its own proof (RFC 4035 §2.5).
     fn answer(&self, qtype: u16) -> Found<'_> {
         if !matches!(qtype, CNAME | ANY | RRSIG | NSEC)
             && let Some(alias) = self.set(CNAME)
@@ -87,8 +87,8 @@ impl Node {
         )
     }
 
-    /// The answer at a wildcard, for a name that it stands for. The name is no cut, whatever the wildcard has
-    /// (RFC 4592 §4.2).
+    /// The answer at a wildcard, for a name that it stands for. The name is no cut, whatever the
+    /// wildcard has (RFC 4592 §4.2).
     fn answer_as_wildcard(&self, qtype: u16) -> Found<'_> {
         match self.answer(qtype) {
             Found::NoData(mut types) => {
@@ -99,8 +99,8 @@ impl Node {
         }
     }
 
-    /// The answer at a cut as its parent gives it, to a question for DS (RFC 4035 §3.1.4.1): nothing else that stands
-    /// there is the parent's.
+    /// The answer at a cut as its parent gives it, to a question for DS (RFC 4035 §3.1.4.1):
+    /// nothing else that stands there is the parent's.
     fn ds(&self) -> Found<'_> {
         self.set(DS).map_or_else(|| Found::NoData(vec![NS]), Found::Records)
     }
@@ -112,8 +112,9 @@ impl Zone {
         Self::of(entry.name.clone(), entry.updated, &entry.records)
     }
 
-    /// Compiles records. Those whose data is not what their type says are left out: a client would take the whole
-    /// answer for garbage, or read a compression pointer in them as one into our message.
+    /// Compiles records. Those whose data is not what their type says are left out: a client would
+    /// take the whole answer for garbage, or read a compression pointer in them as one into our
+    /// message.
     pub fn of(name: Name, serial: u32, records: &RecordSet) -> Self {
         let mut nodes: HashMap<Box<[u8]>, Node> = HashMap::new();
         nodes.entry([0].into()).or_default();
@@ -319,7 +320,8 @@ mod tests {
         );
     }
 
-    /// What a denial lists: of a cut only what the parent has (RFC 4035 §2.3), of an empty non-terminal nothing.
+    /// What a denial lists: of a cut only what the parent has (RFC 4035 §2.3), of an empty
+    /// non-terminal nothing.
     #[test]
     fn the_types_beside_what_is_not_there() {
         let zone = zone(&[

@@ -1,9 +1,10 @@
-//! A zone as it is seen from the place where it is mounted: the same records, with the names that lie in the zone given
-//! as names of that place.
+//! A zone as it is seen from the place where it is mounted: the same records, with the names that
+//! lie in the zone given as names of that place.
 //!
-//! In the records a name of the zone is always written as if it were mounted at the root (`www.alice.`). Asked for under
-//! `namechain.alt.`, owners and the names in the data are given there too (`www.alice.namechain.alt.`), so that an
-//! answer never sends a client to a mount that may be off.
+//! In the records a name of the zone is always written as if it were mounted at the root
+//! (`www.alice.`). Asked for under `namechain.alt.`, owners and the names in the data are given
+//! there too (`www.alice.namechain.alt.`), so that an answer never sends a client to a mount that
+//! may be off.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,8 +17,8 @@ use crate::{
     wire,
 };
 
-/// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of the chain change when
-/// their owners say so, and the next block is not far.
+/// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of
+/// the chain change when their owners say so, and the next block is not far.
 const NEGATIVE_TTL: u32 = 300;
 
 const A: u16 = 1;
@@ -43,7 +44,8 @@ pub enum Said {
     NoData(Vec<u16>),
     /// The DNAME, by which the name becomes too long for one (RFC 6672 §2.2).
     TooLong(Vec<Record>),
-    /// The records so far, and the name that the rest of the answer is for. The CNAME behind a DNAME is not in the zone.
+    /// The records so far, and the name that the rest of the answer is for. The CNAME behind a
+    /// DNAME is not in the zone.
     Follow(Vec<Record>, Name),
     /// Others have the answer.
     Delegated(Cut),
@@ -102,8 +104,8 @@ impl Mounted {
         Mounted { zone, mount, apex }
     }
 
-    /// The SOA of the zone that the name is in: at the root each name is one of its own, `namechain.alt.` is one with all
-    /// names in it.
+    /// The SOA of the zone that the name is in: at the root each name is one of its own,
+    /// `namechain.alt.` is one with all names in it.
     pub fn soa(&self) -> Record {
         match self.mount {
             Mount::Root => soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL),
@@ -212,8 +214,8 @@ impl Mounted {
         }
     }
 
-    /// A name of the zone, written as at the root, in wire form, as it is below `namechain.alt.`; `None` for other names
-    /// and those that would be too long.
+    /// A name of the zone, written as at the root, in wire form, as it is below `namechain.alt.`;
+    /// `None` for other names and those that would be too long.
     fn at_mount(&self, name: &[u8]) -> Option<Vec<u8>> {
         let [.., last, end] = wire::label_starts(name)[..] else { return None };
         let label = &name[last + 1..end];
@@ -230,8 +232,8 @@ impl Mounted {
         wire::without_last(name, self.mount.labels())
     }
 
-    /// A record of a delegated server, in which names are as at the root, as it is at this mount. `None` for what can't
-    /// be moved: signatures are over the names.
+    /// A record of a delegated server, in which names are as at the root, as it is at this mount.
+    /// `None` for what can't be moved: signatures are over the names.
     pub fn from_root(&self, mut record: Record) -> Option<Record> {
         if self.mount == Mount::Root {
             return Some(record);

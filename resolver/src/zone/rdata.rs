@@ -1,5 +1,5 @@
-//! Names inside RDATA: where they are, and putting others in their place. Nothing else of the data is understood, so
-//! records of any type come out byte by byte as they went in (RFC 3597).
+//! Names inside RDATA: where they are, and putting others in their place. Nothing else of the data
+//! is understood, so records of any type come out byte by byte as they went in (RFC 3597).
 
 use std::ops::Range;
 
@@ -38,7 +38,8 @@ fn layout(rtype: u16) -> Option<&'static [Field]> {
         33 => &[Skip(6), Name],
         // NAPTR (RFC 3403 §4.1).
         35 => &[Skip(4), Text, Text, Text, Name],
-        // SIG (RFC 2535 §4.1) and NXT (RFC 2535 §5.2): nobody asks for them, but whoever reads them looks for names.
+        // SIG (RFC 2535 §4.1) and NXT (RFC 2535 §5.2): nobody asks for them, but whoever reads them
+        // looks for names.
         24 => &[Skip(18), Name, Rest],
         30 => &[Name, Rest],
         // SVCB and HTTPS (RFC 9460 §2.2).
@@ -70,8 +71,8 @@ pub fn names(rtype: u16, rdata: &[u8]) -> Option<Vec<Range<usize>>> {
     (at == rdata.len()).then_some(found)
 }
 
-/// The data with `replace` applied to each of its names; a name for which it says `None` stays. `None` if the data is
-/// not what its type says.
+/// The data with `replace` applied to each of its names; a name for which it says `None` stays.
+/// `None` if the data is not what its type says.
 pub fn map_names(
     rtype: u16,
     rdata: &[u8],

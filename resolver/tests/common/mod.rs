@@ -1,5 +1,5 @@
-//! What the tests of this crate share: a chain made of zones written down, a server on a free port, an upstream that says
-//! what the test wants, and clients that speak bytes.
+//! What the tests of this crate share: a chain made of zones written down, a server on a free port,
+//! an upstream that says what the test wants, and clients that speak bytes.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 

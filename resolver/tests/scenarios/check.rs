@@ -81,8 +81,9 @@ pub fn compare(
     Ok(())
 }
 
-/// The records of a section that are compared. Beside an answer, servers and their addresses may be left out or handed on: unbound
-/// leaves them out unless it is told otherwise, we hand on what the upstream gave.
+/// The records of a section that are compared. Beside an answer, servers and their addresses may be
+/// left out or handed on: unbound leaves them out unless it is told otherwise, we hand on what the
+/// upstream gave.
 fn counted(records: &[Record], at: usize, expected: &Message) -> Vec<Record> {
     let positive = !expected.sections[0].is_empty();
     let proof = |record: &&Record| {

@@ -78,7 +78,8 @@ pub fn read() -> Vec<Listed> {
         .collect()
 }
 
-/// Every file that is there is on the list as one that is played, every one that is played is there, and none is listed twice.
+/// Every file that is there is on the list as one that is played, every one that is played is
+/// there, and none is listed twice.
 #[test]
 fn the_list_and_the_files_agree() {
     let listed = read();

@@ -1,4 +1,5 @@
-//! Published scenarios of other resolvers, played against ours: `testdata/scenarios/LIST` names every one that was considered.
+//! Published scenarios of other resolvers, played against ours: `testdata/scenarios/LIST` names
+//! every one that was considered.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -69,7 +70,8 @@ fn scenarios_that_differ_differ() {
     assert!(passed.is_empty(), "these run now: {passed:?}");
 }
 
-/// Plays every scenario in the directory `SCENARIOS` and prints what comes of it, for whoever brings the list up to date.
+/// Plays every scenario in the directory `SCENARIOS` and prints what comes of it, for whoever
+/// brings the list up to date.
 #[test]
 #[ignore = "a tool"]
 fn survey() {

@@ -1,7 +1,9 @@
-//! Plays a scenario: clients ask our responder, our responder asks the servers of the scenario, and the steps say what comes of it.
+//! Plays a scenario: clients ask our responder, our responder asks the servers of the scenario, and
+//! the steps say what comes of it.
 //!
-//! As in `testbound`, a query that a range answers is answered at once, unless the next step is to look at it; one that nothing
-//! answers is held until a step speaks of it. Before a step that does something else, all comes to rest. Time passes by putting clocks forward.
+//! As in `testbound`, a query that a range answers is answered at once, unless the next step is to
+//! look at it; one that nothing answers is held until a step speaks of it. Before a step that does
+//! something else, all comes to rest. Time passes by putting clocks forward.
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 

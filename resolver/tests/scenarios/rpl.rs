@@ -1,4 +1,5 @@
-//! The format of unbound's `testbound` and of Stelline: a configuration, what servers answer in which steps, and the steps.
+//! The format of unbound's `testbound` and of Stelline: a configuration, what servers answer in
+//! which steps, and the steps.
 
 use super::message::{self, AA, AD, CD, Edns, Message, QR, Question, RA, RD, TC};
 

@@ -1,7 +1,9 @@
-//! The servers of a scenario: what they answer in a step, and the recursive server that asks them for us.
+//! The servers of a scenario: what they answer in a step, and the recursive server that asks them
+//! for us.
 //!
-//! Most scenarios were written for resolvers that ask the servers of the names themselves, from the root on. We ask a recursive
-//! server, so one stands between: it follows the referrals and aliases of the scenario and hands on what it found, unchanged.
+//! Most scenarios were written for resolvers that ask the servers of the names themselves, from the
+//! root on. We ask a recursive server, so one stands between: it follows the referrals and aliases
+//! of the scenario and hands on what it found, unchanged.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -27,7 +29,8 @@ const MAX_QUERIES: u32 = 60;
 pub enum Kind {
     /// Unbound's: each server answers at its address.
     Unbound,
-    /// Stelline's client and validator: where the referrals of a file do not lead to an answer, any of its servers gives it.
+    /// Stelline's client and validator: where the referrals of a file do not lead to an answer, any
+    /// of its servers gives it.
     Stelline,
 }
 
@@ -43,8 +46,8 @@ pub struct Servers<'a> {
 }
 
 impl Servers<'_> {
-    /// What is said to a query that came for the upstream at `address`, or, without one, to the recursive server; `None` if nobody
-    /// says anything.
+    /// What is said to a query that came for the upstream at `address`, or, without one, to the
+    /// recursive server; `None` if nobody says anything.
     pub fn answer(&self, query: &Message, address: Option<&str>) -> Option<Message> {
         if address.is_some() {
             return self.said(query, address);
@@ -95,7 +98,8 @@ impl Servers<'_> {
         }
     }
 
-    /// The DS of a name, which many scenarios have in a referral only, and there for another type than DS.
+    /// The DS of a name, which many scenarios have in a referral only, and there for another type
+    /// than DS.
     fn with_ds(&self, said: Option<Message>, query: &Message, asked: &Question) -> Option<Message> {
         let is_proof = |record: &Record| matches!(record.rtype, NSEC | NSEC3);
         if said.as_ref().is_some_and(|said| {
@@ -129,7 +133,8 @@ impl Servers<'_> {
         tops.into_iter().find_map(|(at, servers)| self.descend(query, asked, at, servers, left))
     }
 
-    /// Where one can begin: the configured zones and the cuts that are known, above the name. A DS is its parent's.
+    /// Where one can begin: the configured zones and the cuts that are known, above the name. A DS
+    /// is its parent's.
     fn tops(&self, asked: &Question) -> Vec<(Vec<u8>, Vec<String>)> {
         let zones = self.settings.stubs.iter().chain(&self.settings.forward);
         let mut tops: Vec<_> =
@@ -215,7 +220,8 @@ fn address(record: &Record) -> Option<String> {
     }
 }
 
-/// The cut that a message refers to: below `at`, above the name, with nothing else said. The DS of a cut is asked of those above it.
+/// The cut that a message refers to: below `at`, above the name, with nothing else said. The DS of
+/// a cut is asked of those above it.
 fn referral(said: &Message, asked: &Question, at: &[u8]) -> Option<Vec<u8>> {
     let authority = &said.sections[1];
     if !said.sections[0].is_empty()

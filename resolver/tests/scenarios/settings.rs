@@ -14,7 +14,8 @@ pub struct Zone {
 pub struct Settings {
     /// Zones with upstreams.
     pub forward: Vec<Zone>,
-    /// Zones whose servers are asked without recursion: where the recursive server that we ask begins.
+    /// Zones whose servers are asked without recursion: where the recursive server that we ask
+    /// begins.
     pub stubs: Vec<Zone>,
     pub trust_anchors: Vec<String>,
     /// What time it is, in seconds since 1970.

@@ -51,8 +51,8 @@ async fn truncated_requests_end_in_a_ban() {
     victim.must_be_unharmed("truncated requests");
 }
 
-/// The node dials nobody by itself here, so it asks only after it was greeted: with a hello of its own that promises
-/// work, it wants headers, and gets these.
+/// The node dials nobody by itself here, so it asks only after it was greeted: with a hello of its
+/// own that promises work, it wants headers, and gets these.
 fn promising(answer: impl Fn() -> Raw + Send + 'static) -> Evil {
     let network = Network::Test;
     let mut claim = hello(network, genesis(network));
@@ -113,7 +113,8 @@ async fn a_truncated_answer_ends_in_a_ban() {
     victim.must_be_unharmed("truncated answers");
 }
 
-/// More streams than a peer may have, each a byte at a time: others are served, and in the end the node gives up on them.
+/// More streams than a peer may have, each a byte at a time: others are served, and in the end the
+/// node gives up on them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn frames_a_byte_at_a_time_are_given_up() {
     let victim = Victim::start("test", &[]);

@@ -90,7 +90,8 @@ async fn messages_that_can_not_be_read_end_in_a_ban() {
     victim.must_be_unharmed("messages that can't be read");
 }
 
-/// Blocks of which nothing is known, each with as many operations as can be: nothing of them is kept.
+/// Blocks of which nothing is known, each with as many operations as can be: nothing of them is
+/// kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_flood_of_blocks_without_a_parent_is_passed_over_and_then_refused() {
     let victim = Victim::start("test", &[]);

@@ -73,7 +73,8 @@ async fn who_lies_about_its_height_is_banned_and_not_believed() {
         Request::Headers { .. } => Some(Raw::frame(&Response::Headers(Vec::new()))),
         _ => None,
     });
-    // A claim that comes while the one before is looked into takes its place: one at a time, until there are enough of them.
+    // A claim that comes while the one before is looked into takes its place: one at a time, until
+    // there are enough of them.
     let mut score = 0;
     for number in 2..10 {
         let after = wait::until("a lie that is noticed", || match victim.peer(evil.id) {

@@ -1,5 +1,5 @@
-//! A peer whose every byte is the test's to choose: the engine's handshakes are real, what goes over the streams is not
-//! checked by anybody.
+//! A peer whose every byte is the test's to choose: the engine's handshakes are real, what goes
+//! over the streams is not checked by anybody.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher},
@@ -264,7 +264,8 @@ impl Evil {
         });
     }
 
-    /// Waits until it is hung up on, and not let in again: the connection ends as soon as it has said who it is.
+    /// Waits until it is hung up on, and not let in again: the connection ends as soon as it has
+    /// said who it is.
     pub fn is_banned_by(&self, id: PeerId, address: &Multiaddr) {
         self.is_hung_up_on();
         let (refused, closed) = (self.refused(), self.closed());

@@ -51,7 +51,8 @@ fn a_node_without_a_network_says_so() {
     assert_eq!(node.interrupt().code(), Some(0));
 }
 
-/// Over TCP and over QUIC; the third comes when there is something to fetch, and all of them find each other again.
+/// Over TCP and over QUIC; the third comes when there is something to fetch, and all of them find
+/// each other again.
 #[test]
 fn what_one_registers_all_know() {
     let sites = [Site::new(), Site::new(), Site::new()];

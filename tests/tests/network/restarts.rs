@@ -1,4 +1,5 @@
-//! Every node is killed and started again while names are registered: what was six blocks deep is never lost.
+//! Every node is killed and started again while names are registered: what was six blocks deep is
+//! never lost.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +27,8 @@ const AT_ONCE: usize = 3;
 /// From how deep on a name is never lost.
 const DEPTH: u64 = 6;
 
-/// A node that is started again and again, at the same address for its peers: one that nobody else has.
+/// A node that is started again and again, at the same address for its peers: one that nobody else
+/// has.
 struct Place {
     site: Site,
     listen: Mutex<String>,
@@ -68,8 +70,9 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// Registers names one after the other, each at another node. The node may be killed meanwhile, restarted, or overtaken by a
-/// reorganisation: the command is then given again, to whichever node is next.
+/// Registers names one after the other, each at another node. The node may be killed meanwhile,
+/// restarted, or overtaken by a reorganisation: the command is then given again, to whichever node
+/// is next.
 fn keep_registering(
     worker: usize,
     places: &[Place],
@@ -109,7 +112,8 @@ struct Deep {
 }
 
 impl Deep {
-    /// Looks at those that are registered and not known to be deep. A node that does not answer knows of none.
+    /// Looks at those that are registered and not known to be deep. A node that does not answer
+    /// knows of none.
     fn look(&mut self, places: &[Place], registered: &Mutex<Vec<String>>) -> usize {
         let place = &places[self.looks % NODES];
         self.looks += 1;
@@ -179,8 +183,8 @@ fn no_name_that_was_six_blocks_deep_is_lost() {
     });
     let deep = deep.names;
     assert!(killed == NODES && deep.len() > 2 * NODES, "only {deep:?}");
-    // Of two blocks with the same work everybody keeps the one that came first, and only the next one decides. Nobody makes
-    // one while there is nothing to record: so there is.
+    // Of two blocks with the same work everybody keeps the one that came first, and only the next
+    // one decides. Nobody makes one while there is nothing to record: so there is.
     let (user, mut looks) = (User::new(places[0].api()), 0);
     let zone = zones::path("minimal");
     wait::until("one tip", || {

@@ -5,7 +5,8 @@ use std::{env, path::Path, process::Command};
 use tests::{netns::Switches, program, source, tools};
 
 fn check(script: &str) {
-    // The directory of the programs that the tests are built with: the scripts would build their own otherwise.
+    // The directory of the programs that the tests are built with: the scripts would build their
+    // own otherwise.
     let probe = program::command("zonetool", Path::new("/"));
     let bin = Path::new(probe.get_program()).parent().expect("a directory").to_owned();
     let path = env::var_os("PATH").unwrap_or_default();
@@ -33,7 +34,8 @@ fn a_network_of_namespaces() {
     }
 }
 
-/// Containers can't be run everywhere; that their description stays in step with the programs can be looked at anywhere.
+/// Containers can't be run everywhere; that their description stays in step with the programs can
+/// be looked at anywhere.
 #[test]
 fn the_containers_are_started_with_flags_that_exist() {
     let compose = source::read("docker/compose.yaml");

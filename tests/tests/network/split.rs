@@ -90,7 +90,8 @@ fn both_sides_of_a_split_end_up_with_one_owner() {
     all_know(&nodes, "before", &before);
 
     switches.split();
-    // Both sides go on, and both register the same name. More is registered on the left: its chain will have more work.
+    // Both sides go on, and both register the same name. More is registered on the left: its chain
+    // will have more work.
     let winner = register(&left, "contested");
     for name in ["left-one", "left-two"] {
         assert_eq!(register(&left, name), winner);

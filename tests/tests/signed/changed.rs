@@ -23,8 +23,8 @@ const ADDRESS: &[u8] = &[192, 0, 2, 5];
 /// The types of a name that does not exist: RRSIG, NSEC and NXNAME.
 const TYPES: &[u8] = b"\0\x11\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\x80";
 
-/// Somebody on the way from `server`, who changes the answers for names that begin with `bit-N`: of the N-th byte that counts
-/// the bit N modulo 8. Ends with the process.
+/// Somebody on the way from `server`, who changes the answers for names that begin with `bit-N`: of
+/// the N-th byte that counts the bit N modulo 8. Ends with the process.
 fn evil(server: SocketAddr) -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let addr = socket.local_addr().expect("an address");
@@ -62,8 +62,8 @@ fn number(query: &[u8]) -> Option<usize> {
     std::str::from_utf8(label.strip_prefix(b"bit-")?).ok()?.parse().ok()
 }
 
-/// The bytes that a signature is over, or that are in one: of the address or the types of a name that does not exist, and of
-/// the last RRSIG. None in other answers.
+/// The bytes that a signature is over, or that are in one: of the address or the types of a name
+/// that does not exist, and of the last RRSIG. None in other answers.
 fn places(answer: &[u8]) -> Vec<usize> {
     let last = |part: &[u8]| answer.windows(part.len()).rposition(|window| window == part);
     let data = last(ADDRESS).map(|at| at..at + ADDRESS.len());

@@ -17,8 +17,8 @@ use tests::{
     validator::{Anchors, Validator, Verdict},
 };
 
-/// TLSA, SSHFP, OPENPGPKEY and SMIMEA are signed, and marked as authentic for programs that go by AD: OpenSSH's
-/// VerifyHostKeyDNS with `options trust-ad`, Postfix, GnuPG.
+/// TLSA, SSHFP, OPENPGPKEY and SMIMEA are signed, and marked as authentic for programs that go by
+/// AD: OpenSSH's VerifyHostKeyDNS with `options trust-ad`, Postfix, GnuPG.
 #[test]
 fn keys_in_the_chain_are_secure() {
     if !tools::available("keys_in_the_chain_are_secure", &["dig", "delv", "unbound"]) {
@@ -114,7 +114,8 @@ impl Drop for Server {
     }
 }
 
-/// ldns-dane asks our resolver, climbs from the TLSA record to the anchor, and only then believes it.
+/// ldns-dane asks our resolver, climbs from the TLSA record to the anchor, and only then believes
+/// it.
 #[test]
 fn ldns_dane_tells_the_right_server_from_another() {
     const TEST: &str = "ldns_dane_tells_the_right_server_from_another";

@@ -1,5 +1,5 @@
-//! Names that hand their zone to others: rightly unsigned where there is no DS, and where there is one signed by a key that it
-//! vouches for.
+//! Names that hand their zone to others: rightly unsigned where there is no DS, and where there is
+//! one signed by a key that it vouches for.
 
 use std::{
     fs,

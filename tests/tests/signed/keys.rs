@@ -176,7 +176,8 @@ fn signing_can_be_turned_off() {
     assert!(told.code == 3 && told.stdout.contains("does not sign"), "{told:?}");
 }
 
-/// A resolver that asks a node elsewhere has a key of its own, where programs keep what they remember.
+/// A resolver that asks a node elsewhere has a key of its own, where programs keep what they
+/// remember.
 #[test]
 fn a_resolver_without_a_node_signs_too() {
     if !tools::available("a_resolver_without_a_node_signs_too", &["dig", "delv"]) {

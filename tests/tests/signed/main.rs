@@ -1,5 +1,5 @@
-//! The chain's names, signed: what those say who check signatures (delv, unbound, drill), each with the anchor that `zonetool
-//! trust-anchor` prints.
+//! The chain's names, signed: what those say who check signatures (delv, unbound, drill), each with
+//! the anchor that `zonetool trust-anchor` prints.
 
 mod changed;
 mod dane;
@@ -201,7 +201,8 @@ fn drill_and_kdig_agree() {
     }
 }
 
-/// Who does not ask for signatures gets none, and the response codes that everybody knows (RFC 9824 §5).
+/// Who does not ask for signatures gets none, and the response codes that everybody knows (RFC 9824
+/// §5).
 #[test]
 fn what_those_without_dnssec_see() {
     if !tools::available("what_those_without_dnssec_see", &["dig"]) {
@@ -241,8 +242,8 @@ fn what_those_without_dnssec_see() {
     }
 }
 
-/// At the root nobody can vouch for our key, so nothing is signed there; but what the chain says was validated, and
-/// those on this machine who ask are told so.
+/// At the root nobody can vouch for our key, so nothing is signed there; but what the chain says
+/// was validated, and those on this machine who ask are told so.
 #[test]
 fn ad_is_for_this_machine_at_both_mounts() {
     if !tools::available("ad_is_for_this_machine_at_both_mounts", &["dig"]) {

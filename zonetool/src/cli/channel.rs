@@ -17,7 +17,8 @@ pub struct PeerListen {
     /// The address of this machine to listen at
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0")]
     pub listen: IpAddr,
-    /// Take calls of this name alone; may be given more than once [default: of everybody who has a key]
+    /// Take calls of this name alone; may be given more than once [default: of everybody who has a
+    /// key]
     #[arg(long = "only", value_name = "NAME")]
     pub only: Vec<String>,
     /// How many blocks below the node's tip the proof of a caller's keys may be made

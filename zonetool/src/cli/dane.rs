@@ -9,7 +9,8 @@ use super::OfName;
 /// `peer dane`.
 #[derive(Debug, Subcommand)]
 pub enum DaneCommand {
-    /// The TLSA of a server, from its certificate, self-signed or not: tlsa CERT --host www >> alice.zone
+    /// The TLSA of a server, from its certificate, self-signed or not: tlsa CERT --host www >>
+    /// alice.zone
     Tlsa(Tlsa),
     /// The OPENPGPKEY of an address at the name: openpgpkey hugh KEY (RFC 7929)
     Openpgpkey(OfAddress),

@@ -26,8 +26,8 @@ pub struct Lookup {
     /// Take the proof from this file, and ask no node; it was written by --save, or by prove
     #[arg(long, value_name = "FILE")]
     pub offline: Option<PathBuf>,
-    /// The header that the proof must lead to, 320 hexadecimal digits, from a source that you trust [default: that of
-    /// the node's tip]
+    /// The header that the proof must lead to, 320 hexadecimal digits, from a source that you trust
+    /// [default: that of the node's tip]
     #[arg(long, value_name = "HEX")]
     pub header: Option<String>,
     /// Take the header in the file of --offline for one of the chain: you wrote the file yourself
@@ -36,7 +36,8 @@ pub struct Lookup {
     /// How many blocks below that header the proof may be made
     #[arg(long, value_name = "BLOCKS", default_value_t = messaging::discover::DEFAULT_MAX_DEPTH)]
     pub max_depth: u32,
-    /// Accept this change of keys, which would be an error otherwise: ask first, by another way, whether it is right
+    /// Accept this change of keys, which would be an error otherwise: ask first, by another way,
+    /// whether it is right
     #[arg(long, value_name = "VERDICT")]
     pub accept: Option<Acceptable>,
 }
@@ -105,16 +106,19 @@ pub struct Open {
 /// `peer bundle`.
 #[derive(Debug, Subcommand)]
 pub enum BundleCommand {
-    /// Make a new bundle under the record that stands, and hand it to the node: no new record is needed
+    /// Make a new bundle under the record that stands, and hand it to the node: no new record is
+    /// needed
     ///
     /// A bundle is good for 30 days. publish and rotate make one as well. Its secret keys are kept
     /// beside the identity key and can't be brought back from the 24 words.
     Make(OfName),
-    /// Hand the bundle to the node, which gives it to whoever asks, and each of its one-time prekeys once
+    /// Hand the bundle to the node, which gives it to whoever asks, and each of its one-time
+    /// prekeys once
     Put(OfName),
     /// Write the bundle of a name to standard output: your own, or the one that the node has
     Export(OfName),
-    /// Check a bundle of somebody else and hand it to the node: the letters of its users are sealed to it
+    /// Check a bundle of somebody else and hand it to the node: the letters of its users are sealed
+    /// to it
     Import(BundleFile),
 }
 

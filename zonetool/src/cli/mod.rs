@@ -68,9 +68,9 @@ const EVERY: &str = "Options of every command";
 
 /// Keys, names and zone files of the naming chain.
 ///
-/// A name belongs to the key that registered it first; its records are a small DNS zone. This program
-/// makes the key, does the work that a registration costs, and puts the zone on the chain through a
-/// node's HTTP API.
+/// A name belongs to the key that registered it first; its records are a small DNS zone. This
+/// program makes the key, does the work that a registration costs, and puts the zone on the chain
+/// through a node's HTTP API.
 #[derive(Debug, Parser)]
 #[command(name = "zonetool", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 #[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
@@ -96,7 +96,8 @@ impl Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The node's HTTP API. Which network it is on is asked of it, and every signature is bound to it
+    /// The node's HTTP API. Which network it is on is asked of it, and every signature is bound to
+    /// it
     #[arg(
         long,
         help_heading = EVERY,
@@ -128,9 +129,9 @@ pub enum Command {
     Key(KeyCommand),
     /// Register a name: commit to it, wait, register it with its zone
     ///
-    /// The commitment hides the name until nobody can come before you any more. It carries the price in
-    /// work; an ordinary name takes about a minute of one core on the main network. Interrupted, the
-    /// same command goes on where it was: nothing is paid twice.
+    /// The commitment hides the name until nobody can come before you any more. It carries the
+    /// price in work; an ordinary name takes about a minute of one core on the main network.
+    /// Interrupted, the same command goes on where it was: nothing is paid twice.
     Register(Register),
     /// Replace the zone of a name that is yours
     Update(Update),
@@ -138,8 +139,8 @@ pub enum Command {
     Renew(Keyholder),
     /// Offer a name to another key, which can accept it some time later
     ///
-    /// The key becomes the owner when it accepts: on the main network that is possible 720 blocks, a
-    /// day, after the offer is recorded. Until it has, you are the owner and can cancel.
+    /// The key becomes the owner when it accepts: on the main network that is possible 720 blocks,
+    /// a day, after the offer is recorded. Until it has, you are the owner and can cancel.
     Transfer(Transfer),
     /// Take a name that is offered to your key, without its records
     Accept(Accept),
@@ -147,9 +148,10 @@ pub enum Command {
     Cancel(Keyholder),
     /// Give a name another owner, with the recovery key: for a key that is lost or stolen
     ///
-    /// It is signed with the recovery key, which is kept nowhere but in the 24 words: they are asked for
-    /// on the terminal, or read from standard input or --words-file, and forgotten afterwards. It also
-    /// ends a transfer that waits. For a stolen key, make another one first: zonetool key new --keys DIR.
+    /// It is signed with the recovery key, which is kept nowhere but in the 24 words: they are
+    /// asked for on the terminal, or read from standard input or --words-file, and forgotten
+    /// afterwards. It also ends a transfer that waits. For a stolen key, make another one first:
+    /// zonetool key new --keys DIR.
     Recover(Recover),
     /// End a name: it stops resolving, and is nobody's until its lease would have ended
     Revoke(Keyholder),
@@ -163,9 +165,9 @@ pub enum Command {
     /// Check a proof that prove has printed; needs no node
     ///
     /// The proof leads to the state root in a header. A header that you know to be on the chain is
-    /// given with --header. Without, the one in the file is taken: its work is checked, which says only
-    /// that it cost that much to make. With --node, that node is asked whether the header's block is on
-    /// its best chain, and how deep.
+    /// given with --header. Without, the one in the file is taken: its work is checked, which says
+    /// only that it cost that much to make. With --node, that node is asked whether the header's
+    /// block is on its best chain, and how deep.
     Verify(Verify),
     /// Show who owns a name, since when and until when, and its records
     Show(OfName),
@@ -177,18 +179,19 @@ pub enum Command {
     Peers,
     /// Resolve a name, and tell how: whose it is, who was asked, why, and what came back
     ///
-    /// The resolver whose API --node is answers the question as it would answer a program's, and tells
-    /// what happened on the way: whether the chain or legacy DNS has the name and why, what was kept,
-    /// which upstreams were asked and how long each took, whether signatures hold, where aliases lead.
+    /// The resolver whose API --node is answers the question as it would answer a program's, and
+    /// tells what happened on the way: whether the chain or legacy DNS has the name and why, what
+    /// was kept, which upstreams were asked and how long each took, whether signatures hold, where
+    /// aliases lead.
     Trace(TraceArgs),
     /// Make a resolver forget answers that it keeps
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Print the key that a resolver signs with, and how others are told to trust it
     ///
-    /// A resolver signs what the chain says under namechain.alt. for those who ask for it (DNSSEC). Whoever
-    /// has this anchor takes that for as true as the resolver is. The key is asked of the resolver whose
-    /// API is at --node: trust the way to it, or read the key's file with --key.
+    /// A resolver signs what the chain says under namechain.alt. for those who ask for it (DNSSEC).
+    /// Whoever has this anchor takes that for as true as the resolver is. The key is asked of the
+    /// resolver whose API is at --node: trust the way to it, or read the key's file with --key.
     TrustAnchor(TrustAnchor),
 }
 
@@ -198,8 +201,8 @@ pub enum KeyCommand {
     /// Make a key, and show the 24 words that bring it back
     ///
     /// The words make two keys (BIP39, SLIP-10): the owner's, m/7380'/0'/0', which is kept in
-    /// DIR/owner.key, and the recovery key, m/7380'/1'/0', which outranks it and is kept nowhere but in
-    /// the words. They are shown once: write them on paper.
+    /// DIR/owner.key, and the recovery key, m/7380'/1'/0', which outranks it and is kept nowhere
+    /// but in the words. They are shown once: write them on paper.
     New(NewKey),
     /// Show the public keys, and how the file is protected
     Show,
@@ -207,11 +210,11 @@ pub enum KeyCommand {
     Restore(Restore),
     /// Find every name of your key on the chain
     ///
-    /// Walks all blocks of the node's best chain for names that your key has or that are offered to it,
-    /// names that your recovery key can recover, and commitments that can still be opened. A commitment
-    /// tells nobody which name it is to, not even you: it is found for names that are on the chain and
-    /// for those given with --name. One to a name that nobody ever registered and that you do not give
-    /// can't be found.
+    /// Walks all blocks of the node's best chain for names that your key has or that are offered to
+    /// it, names that your recovery key can recover, and commitments that can still be opened. A
+    /// commitment tells nobody which name it is to, not even you: it is found for names that are on
+    /// the chain and for those given with --name. One to a name that nobody ever registered and
+    /// that you do not give can't be found.
     Scan(Scan),
 }
 
@@ -228,7 +231,8 @@ pub struct Restore {
     /// How to keep the key.
     #[command(flatten)]
     pub keep: NewKey,
-    /// Then find every name of the key on the chain, as key scan does; that can be repeated by itself
+    /// Then find every name of the key on the chain, as key scan does; that can be repeated by
+    /// itself
     #[arg(long)]
     pub scan: bool,
     /// Where to look.
@@ -270,7 +274,8 @@ pub struct OfName {
 pub struct Publish {
     /// The name: one label of 3 to 63 letters, digits and hyphens, such as alice
     pub name: String,
-    /// The zone: an RFC 1035 master file, relative to NAME. (or with $ORIGIN NAME.namechain.alt.); - is standard input
+    /// The zone: an RFC 1035 master file, relative to NAME. (or with $ORIGIN NAME.namechain.alt.);
+    /// - is standard input
     #[arg(long, value_name = "FILE")]
     pub zone: PathBuf,
     /// Waiting.

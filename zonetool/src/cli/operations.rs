@@ -15,7 +15,8 @@ pub struct Operate {
     /// Show what would be signed, and sign and send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Agree beforehand: transfer, accept, recover and revoke ask otherwise, as they can't be undone
+    /// Agree beforehand: transfer, accept, recover and revoke ask otherwise, as they can't be
+    /// undone
     #[arg(long)]
     pub yes: bool,
     /// Waiting.
@@ -40,7 +41,8 @@ pub struct Keyholder {
 /// Where the 24 words come from.
 #[derive(Debug, Args)]
 pub struct WordsFrom {
-    /// The file that holds the 24 words of the recovery key, instead of asking for them; - is standard input
+    /// The file that holds the 24 words of the recovery key, instead of asking for them; - is
+    /// standard input
     #[arg(long, value_name = "FILE")]
     pub words_file: Option<PathBuf>,
 }
@@ -58,7 +60,8 @@ pub struct Transfer {
     /// What all share.
     #[command(flatten)]
     pub operate: Operate,
-    /// The key that the name is offered to, 64 hexadecimal digits: the owner that its key show prints
+    /// The key that the name is offered to, 64 hexadecimal digits: the owner that its key show
+    /// prints
     #[arg(long, value_name = "KEY")]
     pub to: PublicKey,
 }

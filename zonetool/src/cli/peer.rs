@@ -15,10 +15,10 @@ use super::{
 pub enum PeerCommand {
     /// Record the key that speaks for a name, or change what is recorded beside it
     ///
-    /// The identity key comes from the 24 words (m/7380'/2'/N'), and is kept in DIR/identity-N.key. The
-    /// words are asked for when no file has it: on the terminal, on standard input, or in --words-file.
-    /// The record announces the next identity key, which stays in the words alone. What is not given
-    /// stays as it stands.
+    /// The identity key comes from the 24 words (m/7380'/2'/N'), and is kept in DIR/identity-N.key.
+    /// The words are asked for when no file has it: on the terminal, on standard input, or in
+    /// --words-file. The record announces the next identity key, which stays in the words alone.
+    /// What is not given stays as it stands.
     Publish(PeerPublish),
     /// Replace the identity key by the one that it announced, which it signs for
     ///
@@ -35,35 +35,41 @@ pub enum PeerCommand {
     History(OfName),
     /// Wait for a call to one of your names, and be a pipe to who calls
     ///
-    /// Both sides prove that they hold the keys which the chain says speak for their names, before a
-    /// byte goes through. Standard input goes to the caller and what he says to standard output, each
-    /// up to its end; who it is, is said on standard error. One call is taken; who is not who he says is
-    /// turned away, and the next may come.
+    /// Both sides prove that they hold the keys which the chain says speak for their names, before
+    /// a byte goes through. Standard input goes to the caller and what he says to standard output,
+    /// each up to its end; who it is, is said on standard error. One call is taken; who is not who
+    /// he says is turned away, and the next may come.
     Listen(PeerListen),
     /// Call a name, and be a pipe to it
     ///
     /// As peer listen, from the other end. Who answers with another key than the name's learns
     /// nothing of you.
     Dial(PeerDial),
-    /// Look up the keys that the chain proves to be a name's, and compare them with those seen before
+    /// Look up the keys that the chain proves to be a name's, and compare them with those seen
+    /// before
     ///
-    /// The proof is checked here, against the header of the node's tip, or one that is given. Another
-    /// key than the one seen before is an error, unless that one vouches for it or --accept says so.
+    /// The proof is checked here, against the header of the node's tip, or one that is given.
+    /// Another key than the one seen before is an error, unless that one vouches for it or --accept
+    /// says so.
     Resolve(Resolve),
     /// Seal a letter to a name: seal NAME --from ME < TEXT > FILE
     ///
-    /// It is signed, and sealed to the post-quantum key of the recipient's bundle, or to the X25519 key
-    /// on the chain if the recipient allows that. Its text is read from standard input, 64 KB at most.
+    /// It is signed, and sealed to the post-quantum key of the recipient's bundle, or to the X25519
+    /// key on the chain if the recipient allows that. Its text is read from standard input, 64 KB
+    /// at most.
     Seal(Seal),
     /// Open a letter, once its sender is verified: open < FILE
     ///
-    /// Letters that were changed, are for somebody else, were passed on, have expired, came before, or
-    /// are not signed by the key that speaks for their sender are refused, each with its own exit code.
+    /// Letters that were changed, are for somebody else, were passed on, have expired, came before,
+    /// or are not signed by the key that speaks for their sender are refused, each with its own
+    /// exit code.
     Open(Open),
-    /// The keys of a name that are too large or too short-lived for the chain: make, put, export, import
+    /// The keys of a name that are too large or too short-lived for the chain: make, put, export,
+    /// import
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Lines for a zone file, by which standard programs find keys: tlsa, openpgpkey, smimea, endpoint
+    /// Lines for a zone file, by which standard programs find keys: tlsa, openpgpkey, smimea,
+    /// endpoint
     #[command(subcommand)]
     Dane(DaneCommand),
 }
@@ -94,8 +100,8 @@ pub struct PeerPublish {
     /// What operations share.
     #[command(flatten)]
     pub operate: PeerOperate,
-    /// Use this identity key of the words, counted from 0; if another stands, without a link [default: the one
-    /// that stands, else the last one that a file has, else 0]
+    /// Use this identity key of the words, counted from 0; if another stands, without a link
+    /// [default: the one that stands, else the last one that a file has, else 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..256))]
     pub index: Option<u32>,
     /// Where the words are.
@@ -129,10 +135,12 @@ pub struct PeerRecord {
     /// Nowhere
     #[arg(long)]
     pub no_locators: bool,
-    /// A new bundle, none, or the hash of one that was made elsewhere [default: new, but none if none stands]
+    /// A new bundle, none, or the hash of one that was made elsewhere [default: new, but none if
+    /// none stands]
     #[arg(long, value_name = "new|none|HASH")]
     pub bundle: Option<Bundle>,
-    /// Whether letters may be sealed without a post-quantum key, where the bundle has none [default for a first record: no]
+    /// Whether letters may be sealed without a post-quantum key, where the bundle has none [default
+    /// for a first record: no]
     #[arg(long, value_name = "yes|no")]
     pub x25519_alone: Option<Answer>,
 }

@@ -12,7 +12,8 @@ pub struct Prove {
     /// The height of the state, one of the last 720 [default: the one that names are served from]
     #[arg(long)]
     pub height: Option<u32>,
-    /// Prove too that the block at this later height was built on that state: its header then serves to verify
+    /// Prove too that the block at this later height was built on that state: its header then
+    /// serves to verify
     #[arg(long, value_name = "HEIGHT")]
     pub against: Option<u32>,
 }
@@ -25,8 +26,8 @@ pub struct Verify {
     /// The name that it must be of [default: the one in the file]
     #[arg(long)]
     pub name: Option<String>,
-    /// The header that it must lead to, 320 hexadecimal digits, from a source that you trust: of the
-    /// block itself, or of the one that prove --against was given
+    /// The header that it must lead to, 320 hexadecimal digits, from a source that you trust: of
+    /// the block itself, or of the one that prove --against was given
     #[arg(long, value_name = "HEX", conflicts_with = "trust_file_header")]
     pub header: Option<String>,
     /// Take the header in the file for one of the chain, without a word about it

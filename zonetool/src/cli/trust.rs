@@ -13,7 +13,8 @@ pub struct TrustAnchor {
     /// The file with the key, or with its DNSKEY record: dnssec.key beside the resolver's data
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Where the resolver answers, for the lines that send questions to it [default: where it says; with --key 127.0.0.1:5300]
+    /// Where the resolver answers, for the lines that send questions to it [default: where it says;
+    /// with --key 127.0.0.1:5300]
     #[arg(long, value_name = "IP:PORT")]
     pub server: Option<SocketAddr>,
 }

@@ -1,5 +1,5 @@
-//! What the next block would say to an operation: the core's own rules, applied to what the node says of the name. So no
-//! work is spent on what would be refused.
+//! What the next block would say to an operation: the core's own rules, applied to what the node
+//! says of the name. So no work is spent on what would be refused.
 
 use std::convert::Infallible;
 
@@ -35,8 +35,8 @@ impl state::State for OneName {
     }
 }
 
-/// The name's entry after `named` at `place`, or the rule that refuses it. Signature and stamp are not looked at, but for
-/// the work that the stamp claims.
+/// The name's entry after `named` at `place`, or the rule that refuses it. Signature and stamp are
+/// not looked at, but for the work that the stamp claims.
 pub fn foresee(
     params: &Params,
     place: Place,

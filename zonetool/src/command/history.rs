@@ -71,7 +71,8 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
 /// Where an operation was recorded, as the node says, and what its bytes are.
 pub type Recorded = (PastOperation, Named);
 
-/// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which there are more.
+/// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which
+/// there are more.
 pub fn operations(
     client: &Client,
     name: &Name,

@@ -1,6 +1,8 @@
-//! `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`: one signed operation on a name that is somebody's.
+//! `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`: one signed operation on a name
+//! that is somebody's.
 //!
-//! Look at the name, foresee what the next block would say, ask, only then open the key, work and submit.
+//! Look at the name, foresee what the next block would say, ask, only then open the key, work and
+//! submit.
 
 use namechain_core::{
     consensus::{RuleViolation, state::Place},
@@ -221,7 +223,8 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
     Ok(())
 }
 
-/// Where the name stands; an operation that waits comes first, unless nothing is going to be signed.
+/// Where the name stands; an operation that waits comes first, unless nothing is going to be
+/// signed.
 fn look(publisher: &mut Publisher, name: &Name, dry_run: bool) -> Result<NameInfo, CommandError> {
     if !dry_run {
         return publisher.settled(name);

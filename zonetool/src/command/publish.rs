@@ -1,5 +1,5 @@
-//! What everything shares that is put on the chain: a node that is synced, a stamp at the price of the moment, and waiting until
-//! what was submitted is recorded and served.
+//! What everything shares that is put on the chain: a node that is synced, a stamp at the price of
+//! the moment, and waiting until what was submitted is recorded and served.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use crate::{client::Client, ui::Ui, work};
 /// A stamp that is still to be worked.
 pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 
-/// From this depth on nobody is told that a reorganisation may undo what was recorded: names are served from there on main.
+/// From this depth on nobody is told that a reorganisation may undo what was recorded: names are
+/// served from there on main.
 const SAFE_DEPTH: u32 = 6;
 
 /// The node, on the network that it says it is on.
@@ -48,7 +49,8 @@ pub struct Published {
     pub sequence: u32,
     /// The height that recorded it, once known.
     pub recorded: Option<u32>,
-    /// How many blocks had been built on that when the command ended: what a reorganisation would have to undo.
+    /// How many blocks had been built on that when the command ended: what a reorganisation would
+    /// have to undo.
     pub depth: Option<u32>,
     /// The height at which the lease is over, once known.
     pub expires: Option<u32>,
@@ -110,7 +112,8 @@ impl Publisher {
         Ok(submitted)
     }
 
-    /// Waits until an operation of `owner` with this sequence number is recorded, and stays: see [`Publisher::kept`].
+    /// Waits until an operation of `owner` with this sequence number is recorded, and stays: see
+    /// [`Publisher::kept`].
     pub fn resolved(
         &mut self,
         name: &Name,
@@ -124,7 +127,8 @@ impl Publisher {
         })
     }
 
-    /// Waits until what was submitted with this sequence number is recorded, and stays: see [`Publisher::kept`].
+    /// Waits until what was submitted with this sequence number is recorded, and stays: see
+    /// [`Publisher::kept`].
     pub fn recorded(
         &mut self,
         name: &Name,
@@ -154,9 +158,10 @@ impl Publisher {
         })
     }
 
-    /// Waits until an operation with this sequence number is recorded, the name served from there on, and `depth` blocks
-    /// built on it. All the while a reorganisation may undo it, and record another in its place: `place` says at which
-    /// height ours is, or whose it is that is there instead.
+    /// Waits until an operation with this sequence number is recorded, the name served from there
+    /// on, and `depth` blocks built on it. All the while a reorganisation may undo it, and record
+    /// another in its place: `place` says at which height ours is, or whose it is that is there
+    /// instead.
     fn kept(
         &mut self,
         name: &Name,
@@ -236,7 +241,8 @@ fn blocks(count: u32) -> String {
     if count == 1 { "1 block".into() } else { format!("{count} blocks") }
 }
 
-/// What an operation on `name` costs under a multiplier (`docs/protocol.md`, section 6), in expected hashes.
+/// What an operation on `name` costs under a multiplier (`docs/protocol.md`, section 6), in
+/// expected hashes.
 pub fn cost_of(params: &Params, name: &Name, action: &Action, multiplier: u32) -> u64 {
     match action {
         Action::Register { records, .. } | Action::Update { records } => {

@@ -108,7 +108,8 @@ fn check_free(info: &NameInfo, ours: &PublicKey) -> Result<(), CommandError> {
     }
 }
 
-/// A registration by an earlier run of this command, just recorded, with the records that are wanted now.
+/// A registration by an earlier run of this command, just recorded, with the records that are
+/// wanted now.
 fn registered_earlier(
     publisher: &mut Publisher,
     info: &NameInfo,
@@ -139,7 +140,8 @@ fn registered_earlier(
     }))
 }
 
-/// Makes sure of a commitment of ours that the next block can open: one that is there is used, not paid again.
+/// Makes sure of a commitment of ours that the next block can open: one that is there is used, not
+/// paid again.
 fn commit(publisher: &mut Publisher, name: &Name, key: &SecretKey) -> Result<(), CommandError> {
     let (network, params) = (publisher.network, publisher.params());
     let commitment = commitment(network, name, &key.public(), &key.salt(network, name));

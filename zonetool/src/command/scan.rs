@@ -1,4 +1,5 @@
-//! Finding every name of a key: all blocks of the best chain are read once, what they name is asked for as it stands.
+//! Finding every name of a key: all blocks of the best chain are read once, what they name is asked
+//! for as it stands.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -50,7 +51,8 @@ pub struct Found {
 #[derive(Debug, Serialize)]
 struct FoundName {
     name: Name,
-    /// `owner`; `recipient`: it is offered to the owner's key; `recovery`: the recovery key can recover it.
+    /// `owner`; `recipient`: it is offered to the owner's key; `recovery`: the recovery key can
+    /// recover it.
     key_is: &'static str,
     standing: Standing,
     owner: PublicKey,
@@ -118,7 +120,8 @@ pub fn scan(ui: Ui, client: &Client, keys: &Keys<'_>, args: &Scan) -> Result<Fou
 }
 
 impl Walk {
-    /// Reads the blocks from `from` to the tip that `status` has. An error says on standard error where to go on.
+    /// Reads the blocks from `from` to the tip that `status` has. An error says on standard error
+    /// where to go on.
     fn blocks(
         &mut self,
         ui: Ui,
@@ -172,7 +175,7 @@ impl Walk {
         for operation in operations {
             match operation {
                 Operation::Commit { commitment, .. } if recent => {
-                    drop(self.commitments.insert(*commitment))
+                    self.commitments.insert(*commitment);
                 }
                 Operation::Commit { .. } => {}
                 Operation::Named(named) => {

@@ -9,8 +9,8 @@ use crate::{
     ui::{Ui, one_line},
 };
 
-/// Runs the command. `--json` prints what `/v1/trace` says. A name that does not resolve is an answer, too: the command
-/// ends with 0.
+/// Runs the command. `--json` prints what `/v1/trace` says. A name that does not resolve is an
+/// answer, too: the command ends with 0.
 pub fn run(ui: Ui, client: &Client, args: &TraceArgs) -> Result<(), CommandError> {
     let trace = client.trace(&TraceAsked {
         name: args.name.clone(),

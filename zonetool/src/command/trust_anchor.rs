@@ -41,7 +41,8 @@ pub fn run(
         Some(path) => read(path)?,
         None => {
             let told = client()?.trust_anchor()?;
-            // Everything is made from the key anew: what is printed goes into other programs' files.
+            // Everything is made from the key anew: what is printed goes into other programs'
+            // files.
             let bad = |why| CommandError::Usage(why);
             let found =
                 anchor_of(&told.dnskey).ok_or(bad("the resolver gives a key that is none"))?;
@@ -71,7 +72,8 @@ pub fn run(
     Ok(())
 }
 
-/// The anchor in a file that has a DNSKEY record in it: the resolver's key, or the public half of any.
+/// The anchor in a file that has a DNSKEY record in it: the resolver's key, or the public half of
+/// any.
 fn read(path: &Path) -> Result<TrustAnchor, CommandError> {
     let wrong = |why: String| CommandError::AnchorFile(path.to_owned(), why);
     let mut text = String::new();
@@ -82,7 +84,8 @@ fn read(path: &Path) -> Result<TrustAnchor, CommandError> {
     Ok(TrustAnchor { servers: vec![DEFAULT_SERVER.into()], ..anchor })
 }
 
-/// The anchor of the DNSKEY record in a line; nothing, if there is none, or none that a zone is signed with.
+/// The anchor of the DNSKEY record in a line; nothing, if there is none, or none that a zone is
+/// signed with.
 fn anchor_of(line: &str) -> Option<TrustAnchor> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let at = fields.iter().position(|field| *field == "DNSKEY")?;
@@ -183,7 +186,8 @@ impl Said<'_> {
     }
 
     fn systemd(&self) -> String {
-        // dnssec-trust-anchors.d(5): one record a line, relative names allowed, comments behind `;`.
+        // dnssec-trust-anchors.d(5): one record a line, relative names allowed, comments behind
+        // `;`.
         self.anchor.ds.clone()
     }
 }

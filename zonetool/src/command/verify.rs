@@ -124,8 +124,9 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
     Ok(())
 }
 
-/// The header whose state it is about, and the later one that was built on it. The one that was given may be either; if
-/// the file has a later one, a header that is not the file's first takes its place.
+/// The header whose state it is about, and the later one that was built on it. The one that was
+/// given may be either; if the file has a later one, a header that is not the file's first takes
+/// its place.
 fn headers(
     file: &ProofFile,
     given: Option<&Header>,

@@ -15,7 +15,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// How many looks in a row may find no node: it may be starting again.
 const MAX_AWAY: u32 = 10;
-/// How many looks in a row may find nothing of what was submitted: a block may be on its way into the state.
+/// How many looks in a row may find nothing of what was submitted: a block may be on its way into
+/// the state.
 const MAX_MISSING: u32 = 4;
 
 /// What a look says.

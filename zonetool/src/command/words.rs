@@ -15,8 +15,8 @@ use crate::{
 /// The most bytes of words that are read: 24 words have at most 215.
 const MAX_WORDS_BYTES: u64 = 4 * 1024;
 
-/// Reads the words from `file` (`-` is standard input); without one from the terminal, or from standard input if there
-/// is none. The text is wiped.
+/// Reads the words from `file` (`-` is standard input); without one from the terminal, or from
+/// standard input if there is none. The text is wiped.
 pub fn read(ui: Ui, file: Option<&Path>) -> Result<Words, KeyError> {
     let mut text = Zeroizing::new(String::with_capacity(MAX_WORDS_BYTES as usize));
     match file {

@@ -10,8 +10,8 @@
 //! }
 //! ```
 //!
-//! What is outside of the encryption can be shown without the passphrase; it is compared with what is inside before
-//! anything is signed.
+//! What is outside of the encryption can be shown without the passphrase; it is compared with what
+//! is inside before anything is signed.
 
 use std::{
     fmt, fs, io,
@@ -75,7 +75,8 @@ impl KeyFile {
         self.encrypted.is_some()
     }
 
-    /// How another secret beside it is kept: as this one is. Asks for the passphrase if it takes one.
+    /// How another secret beside it is kept: as this one is. Asks for the passphrase if it takes
+    /// one.
     pub fn protection(&self, passphrases: &Passphrases) -> Result<Protection, KeyError> {
         Ok(if self.is_encrypted() {
             Protection::Passphrase(passphrases.known()?)
@@ -119,8 +120,9 @@ pub fn load(directory: &Path) -> Result<KeyFile, KeyError> {
     Ok(KeyFile { path, ..key })
 }
 
-/// Writes the key file of `directory`: created beside it, synced, renamed over it, the directory synced. With
-/// `replace`, a file that is there is kept under another name; without, it is an error.
+/// Writes the key file of `directory`: created beside it, synced, renamed over it, the directory
+/// synced. With `replace`, a file that is there is kept under another name; without, it is an
+/// error.
 pub fn store(
     directory: &Path,
     keys: &Keys,

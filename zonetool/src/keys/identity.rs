@@ -1,4 +1,5 @@
-//! The files of identity keys: `identity-N.key` in the directory of keys, mode 0600, N being the key's index on its path.
+//! The files of identity keys: `identity-N.key` in the directory of keys, mode 0600, N being the
+//! key's index on its path.
 //!
 //! ```text
 //! {
@@ -12,8 +13,9 @@
 //! }
 //! ```
 //!
-//! The secret of the key that is to follow is in no file: whoever steals one can't rotate to a key that others take for ours.
-//! Files of keys that were rotated away stay: what was sealed to them can still be opened.
+//! The secret of the key that is to follow is in no file: whoever steals one can't rotate to a key
+//! that others take for ours. Files of keys that were rotated away stay: what was sealed to them
+//! can still be opened.
 
 use std::path::{Path, PathBuf};
 
@@ -100,7 +102,8 @@ impl IdentityFile {
         self.unlock_both(passphrases).map(|(identity, _)| identity)
     }
 
-    /// The identity key, and the secret half of the X25519 key; asks for the passphrase if it takes one.
+    /// The identity key, and the secret half of the X25519 key; asks for the passphrase if it takes
+    /// one.
     pub fn unlock_both(
         &self,
         passphrases: &Passphrases,

@@ -1,7 +1,8 @@
-//! Keys: 24 words, the owner's and the recovery key that they make, and the file that the owner's is kept in.
+//! Keys: 24 words, the owner's and the recovery key that they make, and the file that the owner's
+//! is kept in.
 //!
-//! The words (BIP39, English, no passphrase of BIP39's own) make a seed, the seed makes keys by SLIP-10 for Ed25519,
-//! on paths of which every step is hardened:
+//! The words (BIP39, English, no passphrase of BIP39's own) make a seed, the seed makes keys by
+//! SLIP-10 for Ed25519, on paths of which every step is hardened:
 //!
 //! ```text
 //! m / 7380' / 0' / 0'    the owner's key: signs registrations and updates, kept in the file
@@ -10,8 +11,9 @@
 //! m / 7380' / 3' / N'    the X25519 keys beside them: kept in the same files
 //! ```
 //!
-//! Hardened steps lead only downward: whoever steals the file has the owner's key and learns nothing about the
-//! recovery key, nor about the identity key that is to follow. That is why no file holds the words.
+//! Hardened steps lead only downward: whoever steals the file has the owner's key and learns
+//! nothing about the recovery key, nor about the identity key that is to follow. That is why no
+//! file holds the words.
 
 mod file;
 mod identity;

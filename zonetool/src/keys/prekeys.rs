@@ -1,5 +1,6 @@
-//! The secret halves of a bundle's keys: `prekeys-N-NAME.key` in the directory of keys, mode 0600, N being the index of the
-//! identity key that the bundles are signed with. Protected as the key file is.
+//! The secret halves of a bundle's keys: `prekeys-N-NAME.key` in the directory of keys, mode 0600,
+//! N being the index of the identity key that the bundles are signed with. Protected as the key
+//! file is.
 //!
 //! ```text
 //! {
@@ -9,8 +10,8 @@
 //! of each bundle: | sequence u32 | created u64 | expires u64 | last resort 32 | count u8 | each: place u8, seed 32 |
 //! ```
 //!
-//! They come from no words: what is deleted can't be made again. A bundle's keys are kept for thirty days after its end, as
-//! long as a letter that was sealed to them can be opened.
+//! They come from no words: what is deleted can't be made again. A bundle's keys are kept for
+//! thirty days after its end, as long as a letter that was sealed to them can be opened.
 
 use std::{
     fs::OpenOptions,
@@ -38,7 +39,8 @@ const MAX_BUNDLES: usize = 6;
 const _: () = assert!(MAX_BUNDLES * (1 + ONE_TIME as usize) < messaging::envelope::MAX_INBOX_KEYS);
 /// How long a letter can be good for after it was sealed, in seconds.
 const LETTER_TIME: u64 = messaging::envelope::MAX_LIFETIME;
-/// A label is the bundle's place times this, and within it 0 for the key of last resort, or 1 and the prekey's place.
+/// A label is the bundle's place times this, and within it 0 for the key of last resort, or 1 and
+/// the prekey's place.
 const LABELS: u32 = 64;
 
 /// The file as it is written.
@@ -190,7 +192,8 @@ impl Prekeys {
         write_durably(directory, &path, &text).map_err(file_error)
     }
 
-    /// Adds the keys of a new bundle. Those that can open nothing any more leave, and the oldest if there are too many.
+    /// Adds the keys of a new bundle. Those that can open nothing any more leave, and the oldest if
+    /// there are too many.
     pub fn add(&mut self, bundle: BundleKeys, now: u64) {
         self.bundles.retain(|old| old.expires.saturating_add(LETTER_TIME) > now);
         if self.bundles.len() >= MAX_BUNDLES {
@@ -237,8 +240,8 @@ fn decode(plain: &[u8]) -> Result<Vec<BundleKeys>, DecodeError> {
     Ok(bundles)
 }
 
-/// Waits until nobody else changes prekeys in `directory`: nobody does until what is returned is dropped. What is changed is read
-/// after that, so that of two changes none is lost.
+/// Waits until nobody else changes prekeys in `directory`: nobody does until what is returned is
+/// dropped. What is changed is read after that, so that of two changes none is lost.
 pub fn lock(directory: &Path) -> Result<std::fs::File, KeyError> {
     create_directory(directory)?;
     let path = directory.join("prekeys.lock");

@@ -1,4 +1,5 @@
-//! Secrets in files of their own: mode 0600, encrypted with a passphrase or not, and written so that a crash leaves the old file or the new one.
+//! Secrets in files of their own: mode 0600, encrypted with a passphrase or not, and written so
+//! that a crash leaves the old file or the new one.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -103,7 +104,8 @@ pub(super) fn create_directory(directory: &Path) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Writes a file for its owner alone: created beside it, synced, renamed over it, the directory synced.
+/// Writes a file for its owner alone: created beside it, synced, renamed over it, the directory
+/// synced.
 pub(super) fn write_durably(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension(format!("key.new-{}", std::process::id()));
     let result = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));

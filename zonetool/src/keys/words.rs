@@ -47,7 +47,8 @@ impl Words {
             .map_err(|error| KeyError::Words(error.to_string()))
     }
 
-    /// Reads words separated by any white space. An error tells the place of a wrong word, never the word.
+    /// Reads words separated by any white space. An error tells the place of a wrong word, never
+    /// the word.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let words: Zeroizing<Vec<String>> =
             Zeroizing::new(text.split_whitespace().map(str::to_ascii_lowercase).collect());
@@ -112,7 +113,8 @@ impl IdentityBranch {
         SecretKey::from_seed(&self.seed(index))
     }
 
-    /// The X25519 key at `index`: SLIP-10's 32 bytes as they are, clamped when they are used (RFC 7748 §5).
+    /// The X25519 key at `index`: SLIP-10's 32 bytes as they are, clamped when they are used (RFC
+    /// 7748 §5).
     pub fn x25519(&self, index: u32) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(derive_ed25519_private_key(self.0.as_slice(), &[PURPOSE, X25519, index]))
     }

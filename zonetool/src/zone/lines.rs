@@ -1,7 +1,9 @@
-//! Where the entries of a master file begin, so that an error about a whole record can name its line, and which of them
-//! have a free-standing `@` in their data, which the library takes for a label.
+//! Where the entries of a master file begin, so that an error about a whole record can name its
+//! line, and which of them have a free-standing `@` in their data, which the library takes for a
+//! label.
 //!
-//! Only quotes, comments and parentheses are looked at (RFC 1035 §5.1); the library does the reading.
+//! Only quotes, comments and parentheses are looked at (RFC 1035 §5.1); the library does the
+//! reading.
 
 /// The entries of a file by where they begin.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! Zone files: RFC 1035 master files to the records that a name holds, and back.
 //!
-//! `read -> lines, names -> RecordSet`, `write -> master file`. The text form of records is that of the `domain`
-//! library; what is ours is where the zone lies, what a name can hold, and which line is to blame.
+//! `read -> lines, names -> RecordSet`, `write -> master file`. The text form of records is that of
+//! the `domain` library; what is ours is where the zone lies, what a name can hold, and which line
+//! is to blame.
 
 mod lines;
 mod names;

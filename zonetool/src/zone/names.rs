@@ -22,7 +22,8 @@ impl Origins {
         }
     }
 
-    /// `owner`, an absolute name in wire form, relative to the zone and in lower case; `None` if it is not in it.
+    /// `owner`, an absolute name in wire form, relative to the zone and in lower case; `None` if it
+    /// is not in it.
     pub fn relative(&self, owner: &[u8]) -> Option<Vec<u8>> {
         let lower = owner.to_ascii_lowercase();
         let inside =
@@ -32,8 +33,8 @@ impl Origins {
         Some(relative)
     }
 
-    /// `name`, an absolute name in wire form, moved from `NAME.namechain.alt.` to `NAME.` if it lies there. Where `at` is
-    /// given, the label `@` before it was meant to be it.
+    /// `name`, an absolute name in wire form, moved from `NAME.namechain.alt.` to `NAME.` if it
+    /// lies there. Where `at` is given, the label `@` before it was meant to be it.
     fn moved(&self, name: &[u8], at: Option<&[u8]>) -> Vec<u8> {
         let name = match (name, at) {
             ([1, b'@', rest @ ..], Some(origin)) if rest.eq_ignore_ascii_case(origin) => rest,
@@ -45,8 +46,9 @@ impl Origins {
         }
     }
 
-    /// Record data with every name in it moved to where the chain keeps the zone. `at` is the current origin where the
-    /// record has a free-standing `@`. Data that is too short for its type comes back as it is.
+    /// Record data with every name in it moved to where the chain keeps the zone. `at` is the
+    /// current origin where the record has a free-standing `@`. Data that is too short for its type
+    /// comes back as it is.
     pub fn move_names(&self, rtype: u16, rdata: &[u8], at: Option<&[u8]>) -> Vec<u8> {
         let mut out = Vec::with_capacity(rdata.len());
         let mut rest = rdata;
@@ -75,7 +77,8 @@ enum Part {
     Name,
 }
 
-/// Where the names are in the data of the types that have any (RFC 1035 §3.3, 1183, 2782, 3403, 4025, 6672, 9460).
+/// Where the names are in the data of the types that have any (RFC 1035 §3.3, 1183, 2782, 3403,
+/// 4025, 6672, 9460).
 fn layout(rtype: u16, rdata: &[u8]) -> Vec<Part> {
     use Part::{Bytes, Name};
     match rtype {
@@ -113,7 +116,8 @@ pub fn name_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// How many bytes of labels stand before `origin` in `name`; `None` if it is not in `origin`. Both in lower case.
+/// How many bytes of labels stand before `origin` in `name`; `None` if it is not in `origin`. Both
+/// in lower case.
 fn below(name: &[u8], origin: &[u8]) -> Option<usize> {
     let mut at = 0;
     while name.len() - at >= origin.len() {

@@ -24,7 +24,8 @@ use super::{
     names::{Origins, name_len},
 };
 
-/// The largest zone file that is read, in bytes: with comments a hundred times what a name can hold.
+/// The largest zone file that is read, in bytes: with comments a hundred times what a name can
+/// hold.
 pub const MAX_ZONE_FILE_BYTES: u64 = 512 * 1024;
 
 /// What a zone file says.
@@ -90,8 +91,9 @@ pub fn load(name: &Name, path: &Path) -> Result<Zone, ZoneError> {
     read(name, &text)
 }
 
-/// Reads the zone of `name`. Names are relative to `NAME.` until an `$ORIGIN` says otherwise; the class is IN; a record
-/// without a TTL has that of `$TTL`, or that of the record before, or 3,600 s.
+/// Reads the zone of `name`. Names are relative to `NAME.` until an `$ORIGIN` says otherwise; the
+/// class is IN; a record without a TTL has that of `$TTL`, or that of the record before, or 3,600
+/// s.
 pub fn read(name: &Name, text: &[u8]) -> Result<Zone, ZoneError> {
     let lines = Lines::of(text).map_err(|Unclosed { line, what }| {
         at(line, format!("the {what} opened here is never closed"))
@@ -183,8 +185,9 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The data in wire form; `at_sign` is what a free-standing `@` stands for, if there is one. Data given in the form of RFC 3597 is kept as it is, if it is well-formed where the type
-    /// is known.
+    /// The data in wire form; `at_sign` is what a free-standing `@` stands for, if there is one.
+    /// Data given in the form of RFC 3597 is kept as it is, if it is well-formed where the type is
+    /// known.
     fn data(
         &self,
         data: &ScannedRecordData,
@@ -273,21 +276,24 @@ fn compose<O: AsRef<[u8]>, N: ToName>(data: &ZoneRecordData<O, N>) -> Vec<u8> {
 /// Record data as the library takes it apart.
 pub(super) type ParsedData<'a> = ZoneRecordData<&'a [u8], ParsedName<&'a [u8]>>;
 
-/// Takes record data apart; `None` if it is not well-formed for its type, or not in the one form without compression.
+/// Takes record data apart; `None` if it is not well-formed for its type, or not in the one form
+/// without compression.
 pub(super) fn parse(rtype: Rtype, rdata: &[u8]) -> Option<ParsedData<'_>> {
     let mut parser = Parser::from_ref(rdata);
     let data = ParsedData::parse_rdata(rtype, &mut parser).ok()??;
     (parser.remaining() == 0 && compose(&data) == rdata).then_some(data)
 }
 
-/// The library's error, `line:column: message`, in words that say what to do, with the line on which the record begins.
+/// The library's error, `line:column: message`, in words that say what to do, with the line on
+/// which the record begins.
 fn explain(error: &str, text: &[u8], lines: &Lines) -> ZoneError {
     let mut parts = error.splitn(3, ':');
     let mut number = || parts.next().and_then(|number| number.parse::<usize>().ok()).unwrap_or(1);
     let (line, column) = (number(), number());
     let message = parts.next().unwrap_or(error).trim();
-    // The library has read past a token before it judges it. Past the last one of a record it stands at the start of
-    // the line after, where otherwise only a stray parenthesis or byte stops it.
+    // The library has read past a token before it judges it. Past the last one of a record it
+    // stands at the start of the line after, where otherwise only a stray parenthesis or byte stops
+    // it.
     let past = column == 1 && message != "unbalanced parens" && !message.starts_with("bad symbol");
     let offset = (offset_of_line(text, line) + column).saturating_sub(if past { 2 } else { 1 });
     let what = match message {

@@ -1,11 +1,12 @@
-//! What the fuzz target `zonefile` calls: any bytes as a zone file. `cargo test` calls it with every file of `testdata/fuzz/zonefile/`.
+//! What the fuzz target `zonefile` calls: any bytes as a zone file. `cargo test` calls it with
+//! every file of `testdata/fuzz/zonefile/`.
 
 use namechain_core::types::Name;
 
 use super::{master_file, read::read};
 
-/// Whatever is read as a zone is written as a file that is read as the same zone, in printable ASCII; whatever is not is refused with
-/// words for the user.
+/// Whatever is read as a zone is written as a file that is read as the same zone, in printable
+/// ASCII; whatever is not is refused with words for the user.
 pub fn zonefile(data: &[u8]) {
     let name = Name::parse("alice").expect("a name");
     match read(&name, data) {

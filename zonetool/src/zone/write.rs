@@ -26,7 +26,8 @@ pub struct RecordText {
     pub data: String,
 }
 
-/// The master file of `name` with these records. Printable ASCII and line feeds only, whatever the records hold.
+/// The master file of `name` with these records. Printable ASCII and line feeds only, whatever the
+/// records hold.
 pub fn master_file(name: &Name, records: &RecordSet) -> String {
     let mut text = format!("$ORIGIN {name}.\n");
     for RecordText { owner, ttl, rtype, data } in record_texts(name, records) {
@@ -70,7 +71,8 @@ fn leads_back(name: &Name, text: &RecordText, record: &Record) -> bool {
     read(name, line.as_bytes()).is_ok_and(|zone| zone.records.records() == [record.clone()])
 }
 
-/// A relative owner in wire form as text: letters, digits, `-`, `_` and `*` as they are, the rest as `\DDD`.
+/// A relative owner in wire form as text: letters, digits, `-`, `_` and `*` as they are, the rest
+/// as `\DDD`.
 fn owner_text(owner: &[u8]) -> String {
     let mut labels = Vec::new();
     let mut rest = owner;

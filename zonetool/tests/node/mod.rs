@@ -1,5 +1,6 @@
-//! A node for tests: it keeps one name and a few commitments, checks the work and the signature of what it is given,
-//! and makes blocks when it is asked something. The rules are the real node's matter; this one can be told to misbehave.
+//! A node for tests: it keeps one name and a few commitments, checks the work and the signature of
+//! what it is given, and makes blocks when it is asked something. The rules are the real node's
+//! matter; this one can be told to misbehave.
 
 use std::{
     collections::HashMap,
@@ -51,7 +52,8 @@ pub struct State {
     pub next: Option<u32>,
     /// It is not synced.
     pub syncing: bool,
-    /// At the second look at a name that is recorded, a reorganisation has undone that: it is this one's then, or nobody's.
+    /// At the second look at a name that is recorded, a reorganisation has undone that: it is this
+    /// one's then, or nobody's.
     pub undone: Option<Option<PublicKey>>,
     /// Looks at a name that is recorded.
     pub looks: u32,

@@ -97,7 +97,8 @@ async fn a_hello_of_another_key_than_the_connections() {
     stream.write_all(&hello(&both, exporter, NETWORK, &both.bob.identity(1))).await.unwrap();
     let turned = listener.accept().await.unwrap_err();
     assert!(matches!(turned.error, ChannelError::Refuse(Refusal::BadSignature)), "{turned}");
-    // The same with the right key is a channel, and what comes behind it in the same breath is data.
+    // The same with the right key is a channel, and what comes behind it in the same breath is
+    // data.
     let mut stream = tls(&both, listener.address()).await;
     let exporter =
         stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).unwrap();

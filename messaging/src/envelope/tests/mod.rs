@@ -138,7 +138,8 @@ fn an_envelope_is_of_the_smallest_class_that_fits() {
     assert_eq!(capacity(Class::Kib2, Kem::X25519, &long, &long), 1_701);
 }
 
-/// Outside stand the version, the kind of key, the class and 16 bits of a hash of the name; nothing else repeats.
+/// Outside stand the version, the kind of key, the class and 16 bits of a hash of the name; nothing
+/// else repeats.
 #[test]
 fn the_outside_tells_nothing_else() {
     let pair = Pair::new();

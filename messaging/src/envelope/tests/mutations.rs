@@ -31,7 +31,8 @@ fn changed_outside() {
     assert_eq!(verdicts.len(), 7, "not every refusal was met: {verdicts:?}");
 }
 
-/// As a stranger can who knows Bob's key: he seals what he likes, which is a changed letter of Alice's.
+/// As a stranger can who knows Bob's key: he seals what he likes, which is a changed letter of
+/// Alice's.
 #[test]
 fn changed_inside() {
     let pair = Pair::new();

@@ -74,7 +74,8 @@ fn passed_on_in_another_envelope() {
     let to_another_key =
         Parts { recipient_identity: pair.bob.identity(1).public(), ..parts(&pair, TEXT) };
     assert_eq!(text(&to_another_key), OpenError::OtherIdentity);
-    // Alice's own letter to Bob, taken out of its envelope and sealed again: the signature is over the envelope too.
+    // Alice's own letter to Bob, taken out of its envelope and sealed again: the signature is over
+    // the envelope too.
     let mut inside = Vec::new();
     seal_any(&pair, Kem::X25519, 1, |binding, length| {
         let plain = parts(&pair, TEXT).sign_and_pad(&pair.alice_key, binding, length);

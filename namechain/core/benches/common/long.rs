@@ -1,4 +1,5 @@
-//! Long chains that are real in every respect, mined in minutes: blocks of a name each, or empty ones.
+//! Long chains that are real in every respect, mined in minutes: blocks of a name each, or empty
+//! ones.
 
 use std::sync::{
     Arc,
@@ -15,13 +16,14 @@ use namechain_core::{
 
 use super::state::{NETWORK, name, owner, records, stamp_all};
 
-/// Blocks whose operations are stamped at once: all of them on the block before, which must not be older than 720.
+/// Blocks whose operations are stamped at once: all of them on the block before, which must not be
+/// older than 720.
 const AT_ONCE: u32 = 500;
 /// Blocks between two durable commits.
 const SYNC_EVERY: u32 = 1_000;
 
-/// Mines `blocks` blocks onto a new store. With `names`, each block has a commitment and opens the one of the block before:
-/// a name a block.
+/// Mines `blocks` blocks onto a new store. With `names`, each block has a commitment and opens the
+/// one of the block before: a name a block.
 pub fn grow(storage: Arc<dyn Storage>, blocks: u32, names: bool) {
     let mut chain = Chain::open(NETWORK, storage).expect("a chain");
     let (stop, hashes) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -33,7 +35,8 @@ pub fn grow(storage: Arc<dyn Storage>, blocks: u32, names: bool) {
         let operations = if names { operations(chain.tip_id(), height, count) } else { Vec::new() };
         for index in 0..count {
             height += 1;
-            // Commits and registrations alternate: block `height` has the commit of its name, and the registration of the last.
+            // Commits and registrations alternate: block `height` has the commit of its name, and
+            // the registration of the last.
             let mine_these =
                 operations.iter().skip(2 * index as usize).take(if names { 2 } else { 0 });
             let mut block = chain.assemble(mine_these, start + u64::from(height)).expect("a block");
@@ -55,7 +58,8 @@ pub fn grow(storage: Arc<dyn Storage>, blocks: u32, names: bool) {
     }
 }
 
-/// For each of the blocks above `below` the registration of the name committed to in the block before, and a commitment.
+/// For each of the blocks above `below` the registration of the name committed to in the block
+/// before, and a commitment.
 fn operations(anchor: Hash, below: u32, count: u32) -> Vec<Operation> {
     let params = NETWORK.params();
     let mut operations = Vec::new();
@@ -84,7 +88,8 @@ fn operations(anchor: Hash, below: u32, count: u32) -> Vec<Operation> {
 /// Names of six digits: all cost the same.
 const NAMES_FROM: u32 = 100_000;
 
-/// Checks every header's work and every operation's stamp and signature on this thread: what no node can leave out.
+/// Checks every header's work and every operation's stamp and signature on this thread: what no
+/// node can leave out.
 pub fn check_all(storage: &dyn Storage) {
     let mut worker = Worker::new(NETWORK);
     let mut height = 1;

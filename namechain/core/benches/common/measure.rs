@@ -1,5 +1,5 @@
-//! Two clocks at once: the wall's, and the time that this process has had on processors. Where other programs run on the
-//! machine the second is the one to trust.
+//! Two clocks at once: the wall's, and the time that this process has had on processors. Where
+//! other programs run on the machine the second is the one to trust.
 
 use std::time::{Duration, Instant};
 

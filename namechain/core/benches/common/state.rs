@@ -1,6 +1,6 @@
-//! States of many names without the years that it takes to register them: the entries are written straight to a store, with
-//! a chain of empty blocks above them that nobody worked for but that is right in every other respect. It opens as any
-//! other; what is measured is what is built on it.
+//! States of many names without the years that it takes to register them: the entries are written
+//! straight to a store, with a chain of empty blocks above them that nobody worked for but that is
+//! right in every other respect. It opens as any other; what is measured is what is built on it.
 
 use namechain_core::{
     chain::{BlockAt, Chain, Change, Storage, StoredHeader},
@@ -18,7 +18,8 @@ use namechain_core::{
 pub const NETWORK: Network = Network::Dev;
 /// The clock of the benchmarks, in seconds of Unix time.
 pub const NOW: u64 = 1_800_000_000;
-/// Blocks above the names: more than the chain keeps trees for, so that opening never goes below the first.
+/// Blocks above the names: more than the chain keeps trees for, so that opening never goes below
+/// the first.
 pub const EMPTY_BLOCKS: u32 = 800;
 /// Changes in one commit while a store is filled.
 const FILLED_AT_ONCE: usize = 20_000;

@@ -17,8 +17,8 @@ use crate::{
     types::{Hash, Header, Network},
 };
 
-/// A header that is of this version and has its work: the dear part of its check, which needs no ancestors and can be
-/// done on any core.
+/// A header that is of this version and has its work: the dear part of its check, which needs no
+/// ancestors and can be done on any core.
 #[derive(Clone, Debug)]
 pub struct WorkedHeader {
     id: Hash,
@@ -55,7 +55,8 @@ impl WorkedHeader {
     }
 }
 
-/// The id of a header that is of this version and has its work. Made by [`WorkedHeader::worked`] alone.
+/// The id of a header that is of this version and has its work. Made by [`WorkedHeader::worked`]
+/// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Worked(Hash);
 
@@ -66,8 +67,8 @@ impl Worked {
     }
 }
 
-/// The end of a chain of headers, with what the check of the next one may know. It costs some hundred bytes, however
-/// long the chain is.
+/// The end of a chain of headers, with what the check of the next one may know. It costs some
+/// hundred bytes, however long the chain is.
 #[derive(Clone, Debug)]
 pub struct Ancestry {
     params: &'static Params,
@@ -95,15 +96,18 @@ impl Ancestry {
         self.work
     }
 
-    /// The root of the history range over all headers up to and with the last: what the next one has to carry.
+    /// The root of the history range over all headers up to and with the last: what the next one
+    /// has to carry.
     pub fn history_root(&self) -> Hash {
         self.history.root(self.params.network)
     }
 
-    /// Whether `header` may follow: its place, time, target and history, not its work. Cheap: look at this before the work.
+    /// Whether `header` may follow: its place, time, target and history, not its work. Cheap: look
+    /// at this before the work.
     ///
     /// # Errors
-    /// The rule that it breaks. One that names another header as previous is the caller's mistake, and breaks no rule here.
+    /// The rule that it breaks. One that names another header as previous is the caller's mistake,
+    /// and breaks no rule here.
     pub fn check(&self, header: &Header) -> Result<(), RuleViolation> {
         let times = self.times.iter().copied().collect();
         check_header_with_ancestors(
@@ -121,8 +125,9 @@ impl Ancestry {
         self.extend_unworked(next.id, &next.header)
     }
 
-    /// As [`Ancestry::extend`], for a header with this id whose work is being looked at: nothing that follows from this end may
-    /// be believed before that has come out well. So the next headers can be asked for meanwhile.
+    /// As [`Ancestry::extend`], for a header with this id whose work is being looked at: nothing
+    /// that follows from this end may be believed before that has come out well. So the next
+    /// headers can be asked for meanwhile.
     ///
     /// # Errors
     /// The rule that it breaks; the end stays where it is.
@@ -148,8 +153,8 @@ impl Ancestry {
 }
 
 impl Chain {
-    /// The chain of headers that ends with the block `id`: of any recent block whose rules were not broken, and of the
-    /// best chain's at any depth. `None` for all others.
+    /// The chain of headers that ends with the block `id`: of any recent block whose rules were not
+    /// broken, and of the best chain's at any depth. `None` for all others.
     ///
     /// # Errors
     /// The store's.
@@ -166,7 +171,8 @@ impl Chain {
         if self.storage.active(header.height)? != Some(*id) {
             return Ok(None);
         }
-        // The headers kept in memory begin far above: this one has no recent branch, only the best chain.
+        // The headers kept in memory begin far above: this one has no recent branch, only the best
+        // chain.
         let history = best_history(&*self.storage, u64::from(header.height) + 1)?;
         let first = (header.height + 1).saturating_sub(MEDIAN_TIME_SPAN as u32);
         let times = (first..=header.height)
@@ -175,8 +181,8 @@ impl Chain {
         Ok(Some(Ancestry { params: self.params, id: *id, header, work, times, history }))
     }
 
-    /// Ids of the best chain's blocks from the tip down to the genesis block: the last ten, then ever further apart, at
-    /// most 42. Whoever has any of them knows where the two chains part.
+    /// Ids of the best chain's blocks from the tip down to the genesis block: the last ten, then
+    /// ever further apart, at most 42. Whoever has any of them knows where the two chains part.
     ///
     /// # Errors
     /// The store's.
@@ -205,7 +211,8 @@ impl Chain {
         Ok((self.storage.active(height)? == Some(*id)).then_some(height))
     }
 
-    /// The summed work up to and with the block `id`, if it is kept and is not known to break a rule.
+    /// The summed work up to and with the block `id`, if it is kept and is not known to break a
+    /// rule.
     ///
     /// # Errors
     /// The store's.
@@ -216,8 +223,8 @@ impl Chain {
         Ok(self.storage.header(id)?.filter(|stored| !stored.failed).map(|stored| stored.work))
     }
 
-    /// The height of the best chain's block from which the chain that ends with the kept block `id` departs: its own if
-    /// it is on the best chain. `None` if that lies too deep to be known.
+    /// The height of the best chain's block from which the chain that ends with the kept block `id`
+    /// departs: its own if it is on the best chain. `None` if that lies too deep to be known.
     ///
     /// # Errors
     /// The store's.
@@ -228,8 +235,8 @@ impl Chain {
         }
     }
 
-    /// The block of most summed work beside the best chain, of those recent ones that are kept and not known to break a rule: its id,
-    /// height and summed work.
+    /// The block of most summed work beside the best chain, of those recent ones that are kept and
+    /// not known to break a rule: its id, height and summed work.
     pub fn second_best(&self) -> Option<(Hash, u32, u128)> {
         let (id, known) = self.headers.heaviest_of(|id, known| {
             self.recent_at(known.header.height).is_none_or(|recent| recent.id != *id)

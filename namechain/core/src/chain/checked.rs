@@ -1,4 +1,5 @@
-//! Blocks that have been checked as far as they can be by themselves: on any core, while one thread applies others.
+//! Blocks that have been checked as far as they can be by themselves: on any core, while one thread
+//! applies others.
 
 use super::ancestry::Worked;
 use crate::{
@@ -11,8 +12,8 @@ use crate::{
     types::{Block, Hash, Network},
 };
 
-/// A block whose header's work, operations' root, signatures and stamps have been checked. What is left is what its
-/// ancestors and the state decide, which takes little time.
+/// A block whose header's work, operations' root, signatures and stamps have been checked. What is
+/// left is what its ancestors and the state decide, which takes little time.
 #[derive(Clone, Debug)]
 pub struct CheckedBlock {
     id: Hash,
@@ -34,8 +35,8 @@ impl CheckedBlock {
         Self::check_operations(network, block, &[], worker)
     }
 
-    /// As [`CheckedBlock::check`], for a block whose header was checked before: its work is not looked at again. A block
-    /// with another header than that is checked whole.
+    /// As [`CheckedBlock::check`], for a block whose header was checked before: its work is not
+    /// looked at again. A block with another header than that is checked whole.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -48,8 +49,9 @@ impl CheckedBlock {
         Self::check_rest(network, header, block, &[], worker)
     }
 
-    /// As [`CheckedBlock::check_below`], for a block some of whose operations were checked by themselves before, as those in
-    /// the mempool were: where `known` says so, their signatures and stamps are not looked at again.
+    /// As [`CheckedBlock::check_below`], for a block some of whose operations were checked by
+    /// themselves before, as those in the mempool were: where `known` says so, their signatures and
+    /// stamps are not looked at again.
     ///
     /// # Errors
     /// The rule that it breaks.

@@ -32,8 +32,9 @@ struct Move {
 }
 
 impl Chain {
-    /// Moves the tip to `target`, whose header `new` is not written yet and which sums more work than the tip. If a block
-    /// on the way breaks a rule nothing moves: what came before it sums less work, or it would have been the tip.
+    /// Moves the tip to `target`, whose header `new` is not written yet and which sums more work
+    /// than the tip. If a block on the way breaks a rule nothing moves: what came before it sums
+    /// less work, or it would have been the tip.
     pub(super) fn move_tip(
         &mut self,
         target: Hash,
@@ -120,7 +121,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Checks everything about a block that its branch's state decides, and adds its changes to the move.
+    /// Checks everything about a block that its branch's state decides, and adds its changes to the
+    /// move.
     fn connect_block(&mut self, next: &mut Move, id: Hash) -> Result<(), Refused> {
         let params = self.params;
         let block = self.read_block(&id)?;
@@ -173,8 +175,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Marks the first block that did not connect, and what follows it on the way to `target`, as failed. Returns the
-    /// first one's id, and what to write.
+    /// Marks the first block that did not connect, and what follows it on the way to `target`, as
+    /// failed. Returns the first one's id, and what to write.
     fn fail_branch(&mut self, next: &Move, target: Hash) -> (Hash, Vec<Change>) {
         let first = next.fork + next.recent.len() as u32 + 1;
         let (mut id, mut changes) = (target, Vec::new());
@@ -272,7 +274,8 @@ fn names(block: &Block) -> impl Iterator<Item = &Name> {
     })
 }
 
-/// Checks signatures and stamps, which is where a block's time goes: on all cores if there are many.
+/// Checks signatures and stamps, which is where a block's time goes: on all cores if there are
+/// many.
 fn check_operations(
     network: Network,
     operations: &[Operation],

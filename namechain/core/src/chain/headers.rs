@@ -12,8 +12,8 @@ use crate::{
     types::{Hash, Header, Network},
 };
 
-/// How far below the tip headers are kept in memory: a branch may begin a reorganisation's depth below, and its first
-/// header looks back further for anchors and times.
+/// How far below the tip headers are kept in memory: a branch may begin a reorganisation's depth
+/// below, and its first header looks back further for anchors and times.
 pub(super) const HEADERS_KEPT: u32 = 2 * MAX_REORG_DEPTH;
 
 /// A header with what its children need to know.

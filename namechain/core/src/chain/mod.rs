@@ -1,7 +1,8 @@
 //! The best chain: the tree of headers, fork choice by most work, connecting and undoing blocks.
 //!
-//! One thread owns a [`Chain`]; it takes blocks and time as arguments and does no IO but through [`Storage`]. A move of
-//! the tip, however many blocks it undoes and connects, is worked out first and then written in one commit.
+//! One thread owns a [`Chain`]; it takes blocks and time as arguments and does no IO but through
+//! [`Storage`]. A move of the tip, however many blocks it undoes and connects, is worked out first
+//! and then written in one commit.
 
 mod ancestry;
 mod checked;
@@ -43,7 +44,8 @@ pub struct Chain {
     params: &'static Params,
     storage: Arc<dyn Storage>,
     headers: Headers,
-    /// The last blocks of the best chain, the tip at the back: as many as a reorganisation may undo, and one.
+    /// The last blocks of the best chain, the tip at the back: as many as a reorganisation may
+    /// undo, and one.
     recent: VecDeque<Recent>,
     /// The tip of a chain of more work that departs too deep to be followed, and its summed work.
     held_back: Option<(Hash, u128)>,
@@ -139,14 +141,15 @@ impl Chain {
         self.tip_known().work
     }
 
-    /// The tip of a chain of more work that departs more than 720 blocks below ours, if one is known: the operator has to
-    /// find out which of them others are on.
+    /// The tip of a chain of more work that departs more than 720 blocks below ours, if one is
+    /// known: the operator has to find out which of them others are on.
     pub fn held_back(&self) -> Option<Hash> {
         self.held_back.map(|(tip, _)| tip)
     }
 
-    /// Says that a chain of more work, `work` expected hashes up to `tip`, departs too deep below ours to be followed, and that its
-    /// blocks have therefore not even been fetched. Forgotten when our chain has as much.
+    /// Says that a chain of more work, `work` expected hashes up to `tip`, departs too deep below
+    /// ours to be followed, and that its blocks have therefore not even been fetched. Forgotten
+    /// when our chain has as much.
     pub fn hold_back(&mut self, tip: Hash, work: u128) {
         if work > self.held_back.map_or(self.work(), |(_, other)| other) {
             self.held_back = Some((tip, work));
@@ -170,7 +173,8 @@ impl Chain {
         self.recent.get(height.checked_sub(self.recent_base())? as usize)
     }
 
-    /// The state after the best chain's block at `height`; `None` above the tip or deeper than 720 blocks.
+    /// The state after the best chain's block at `height`; `None` above the tip or deeper than 720
+    /// blocks.
     pub fn snapshot_at(&self, height: u32) -> Option<Snapshot> {
         let recent = self.recent_at(height)?;
         Some(Snapshot {
@@ -188,8 +192,9 @@ impl Chain {
         (self.recent_at(height)?.id == *id).then_some(height)
     }
 
-    /// Takes a block: checks it, keeps it, and moves the tip if it now ends the chain of most work (the first seen wins
-    /// a tie). `now` is the clock in seconds of Unix time. If `durable`, the block survives a crash once this returns.
+    /// Takes a block: checks it, keeps it, and moves the tip if it now ends the chain of most work
+    /// (the first seen wins a tie). `now` is the clock in seconds of Unix time. If `durable`, the
+    /// block survives a crash once this returns.
     pub fn accept(
         &mut self,
         block: &Block,
@@ -199,7 +204,8 @@ impl Chain {
         self.accept_at(block, None, now, durable)
     }
 
-    /// As [`Chain::accept`], for a block that the log has already: while the index is rebuilt from it.
+    /// As [`Chain::accept`], for a block that the log has already: while the index is rebuilt from
+    /// it.
     pub fn accept_at(
         &mut self,
         block: &Block,
@@ -256,8 +262,9 @@ impl Chain {
         Ok(())
     }
 
-    /// Keeps a block that needs no more checks but those of its operations' signatures and stamps, unless these are
-    /// `checked` too, and those with the state; and moves the tip if it now ends the chain of most work.
+    /// Keeps a block that needs no more checks but those of its operations' signatures and stamps,
+    /// unless these are `checked` too, and those with the state; and moves the tip if it now ends
+    /// the chain of most work.
     fn keep(
         &mut self,
         id: Hash,

@@ -16,8 +16,9 @@ use crate::{
 };
 
 impl Chain {
-    /// Opens the chain in `storage`. The state's tree is rebuilt from the entries and compared with the tip's root:
-    /// what does not fit is [`StorageError::Damaged`], and the index must be rebuilt from the block log.
+    /// Opens the chain in `storage`. The state's tree is rebuilt from the entries and compared with
+    /// the tip's root: what does not fit is [`StorageError::Damaged`], and the index must be
+    /// rebuilt from the block log.
     pub fn open(network: Network, storage: Arc<dyn Storage>) -> Result<Self, StorageError> {
         let genesis_id = genesis(network).header.id(network);
         let tip = match storage.tip()? {
@@ -77,7 +78,8 @@ fn load_headers(
         let history = match parent {
             Some(history) => history,
             None if Some(id) == base_id => Arc::new(before.clone()),
-            // A side branch that departed before the oldest header kept: nothing can build on it any more.
+            // A side branch that departed before the oldest header kept: nothing can build on it
+            // any more.
             None => continue,
         };
         let mut history = (*history).clone();

@@ -13,7 +13,8 @@ use crate::{
     types::{CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
 };
 
-/// The state after one block: a tree root in memory, and where the values are read. Never locks the chain.
+/// The state after one block: a tree root in memory, and where the values are read. Never locks the
+/// chain.
 #[derive(Clone)]
 pub struct Snapshot {
     /// The network.
@@ -32,7 +33,8 @@ pub enum ReadError {
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The value is gone, or is not the one in the tree: the chain reorganised since, or the store is damaged.
+    /// The value is gone, or is not the one in the tree: the chain reorganised since, or the store
+    /// is damaged.
     #[error("the entry under {key} can't be read at height {height}: take a newer snapshot")]
     Gone {
         /// The entry's key.
@@ -83,7 +85,8 @@ impl Snapshot {
         if let Some(bytes) = self.storage.entry(key)?.filter(matches) {
             return Ok(Some(bytes));
         }
-        // A later block has changed it: the first change after our block tells what stood there before.
+        // A later block has changed it: the first change after our block tells what stood there
+        // before.
         let gone = ReadError::Gone { key: *key, height: self.height() };
         for height in self.height() + 1..=self.height().saturating_add(MAX_REORG_DEPTH) {
             if let Some(old) = self.storage.undo(height, key)? {

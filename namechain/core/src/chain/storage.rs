@@ -1,4 +1,5 @@
-//! What the chain asks of whatever keeps its bytes. `store` answers with a block log and sled, tests with plain maps.
+//! What the chain asks of whatever keeps its bytes. `store` answers with a block log and sled,
+//! tests with plain maps.
 
 use std::io;
 
@@ -53,7 +54,8 @@ pub enum Change {
     Undo(u32, Hash, Option<Vec<u8>>),
     /// Forget all undo of a height.
     DropUndo(u32),
-    /// Whether the best chain's block at a height has an operation on the name with this key: kept for ever.
+    /// Whether the best chain's block at a height has an operation on the name with this key: kept
+    /// for ever.
     Touched(Hash, u32, bool),
     /// A node of the history range, by its position.
     History(u64, HistoryNode),
@@ -80,7 +82,8 @@ pub enum StorageError {
     /// What was read can't be what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
-    /// It holds something else than what is asked for: another network, another format, or another process has it.
+    /// It holds something else than what is asked for: another network, another format, or another
+    /// process has it.
     #[error("{0}")]
     Refused(String),
 }
@@ -91,8 +94,9 @@ pub trait Storage: Send + Sync + 'static {
     fn append(&self, block: &[u8]) -> Result<BlockAt, StorageError>;
     /// Reads a block back, checking its checksum.
     fn block(&self, at: BlockAt) -> Result<Vec<u8>, StorageError>;
-    /// Makes all of `changes`, atomically. If `durable`, they and every block appended before survive a crash at any
-    /// moment after the call has returned; otherwise a crash may undo the last commits, in reverse order.
+    /// Makes all of `changes`, atomically. If `durable`, they and every block appended before
+    /// survive a crash at any moment after the call has returned; otherwise a crash may undo the
+    /// last commits, in reverse order.
     fn commit(&self, changes: Vec<Change>, durable: bool) -> Result<(), StorageError>;
 
     /// The tip; `None` in a new store.
@@ -111,7 +115,8 @@ pub trait Storage: Send + Sync + 'static {
     fn undo(&self, height: u32, key: &Hash) -> Result<Option<Option<Vec<u8>>>, StorageError>;
     /// All that the block at `height` changed, with what it found.
     fn undo_of(&self, height: u32) -> Result<Vec<Before>, StorageError>;
-    /// The heights of the best chain's blocks that have operations on the name with this key, in order.
+    /// The heights of the best chain's blocks that have operations on the name with this key, in
+    /// order.
     fn touched(&self, key: &Hash) -> Result<Vec<u32>, StorageError>;
     /// The node of the history range at `position`.
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError>;

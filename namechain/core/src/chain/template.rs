@@ -1,4 +1,5 @@
-//! Blocks in the making: which operations the next block can record, and the header that commits to them.
+//! Blocks in the making: which operations the next block can record, and the header that commits to
+//! them.
 
 use super::{
     Chain,
@@ -24,8 +25,8 @@ use crate::{
 const PATIENCE: u32 = 16;
 
 impl Chain {
-    /// Whether the next block could record `operation` after those in `before`, which concern the same name. Signature
-    /// and work are not looked at.
+    /// Whether the next block could record `operation` after those in `before`, which concern the
+    /// same name. Signature and work are not looked at.
     pub fn try_operation(
         &self,
         before: &[&Operation],
@@ -45,8 +46,9 @@ impl Chain {
         apply_operation(self.params, place, operation, &mut view)
     }
 
-    /// The next block with those of `candidates` that can be recorded, tried in their order, up to the size limit. Its
-    /// nonce is still to be found; its time is `now`, or what the rules demand at least.
+    /// The next block with those of `candidates` that can be recorded, tried in their order, up to
+    /// the size limit. Its nonce is still to be found; its time is `now`, or what the rules demand
+    /// at least.
     pub fn assemble<'a>(
         &self,
         candidates: impl Iterator<Item = &'a Operation>,
@@ -100,8 +102,8 @@ impl Chain {
         median_time(self.headers.ancestors(self.tip_known()).times)
     }
 
-    /// Whether somebody who has committed or offered a name waits for a height that is at most [`PATIENCE`] blocks away: a
-    /// reason to mine though no operation waits.
+    /// Whether somebody who has committed or offered a name waits for a height that is at most
+    /// [`PATIENCE`] blocks away: a reason to mine though no operation waits.
     pub fn somebody_waits(&self) -> Result<bool, StorageError> {
         let next = self.tip_header().height + 1;
         for height in next.saturating_sub(PATIENCE).max(1)..next {

@@ -313,7 +313,8 @@ fn the_branch_with_more_work_decides_who_owns() {
     assert_eq!(a.storage.touched(&alice.key(NETWORK)).unwrap(), [2]);
     a.reopened();
 
-    // The other way round: undoing everything and connecting the first branch again gives the same state.
+    // The other way round: undoing everything and connecting the first branch again gives the same
+    // state.
     let mut c = b.copy();
     for block in change.undone.iter().rev() {
         c.take(block);
@@ -443,7 +444,8 @@ fn a_mempool_follows_the_chain() {
     mempool.follow(&a.chain, &TipChange { undone: vec![], connected: vec![block] }).unwrap();
     assert_eq!(a.entry(&alice).unwrap().records, records(3));
 
-    // A longer branch without any of it: the stamps are anchored to blocks that are gone, so nothing can wait.
+    // A longer branch without any of it: the stamps are anchored to blocks that are gone, so
+    // nothing can wait.
     for _ in 0..3 {
         let block = b.extend(&[]);
         if let Accepted::Tip(change) = a.take(&block) {

@@ -6,7 +6,8 @@ use crate::{
     types::{Action, Block, Network, Operation, Stamp, ops_root},
 };
 
-/// What a block must be by itself, the proofs of its operations apart: its ops root is that of its operations.
+/// What a block must be by itself, the proofs of its operations apart: its ops root is that of its
+/// operations.
 pub fn check_block_alone(network: Network, block: &Block) -> Result<(), RuleViolation> {
     if block.header.ops_root != ops_root(network, &block.operations) {
         return Err(RuleViolation::OpsRoot);
@@ -14,7 +15,8 @@ pub fn check_block_alone(network: Network, block: &Block) -> Result<(), RuleViol
     Ok(())
 }
 
-/// What an operation must be by itself: on a name that is not reserved, signed, and worked; in the order of their cost.
+/// What an operation must be by itself: on a name that is not reserved, signed, and worked; in the
+/// order of their cost.
 pub fn check_operation_alone(
     network: Network,
     operation: &Operation,
@@ -39,8 +41,8 @@ pub fn check_operation_alone(
     Ok(())
 }
 
-/// What a stamp's anchor must be in a block at `height`: a block before it on the same branch, at most 720 back.
-/// `anchor_height` is the height of the anchor if it is on the branch.
+/// What a stamp's anchor must be in a block at `height`: a block before it on the same branch, at
+/// most 720 back. `anchor_height` is the height of the anchor if it is on the branch.
 pub fn check_anchor(
     stamp: &Stamp,
     anchor_height: Option<u32>,

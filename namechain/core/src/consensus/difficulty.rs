@@ -1,7 +1,9 @@
-//! The schedule of targets: ASERT (aserti3-2d, of the Bitcoin Cash upgrade of 2020-11-15), from the parent alone.
+//! The schedule of targets: ASERT (aserti3-2d, of the Bitcoin Cash upgrade of 2020-11-15), from the
+//! parent alone.
 //!
-//! A chain that is ahead of `genesis time + height * interval` gets harder, one that is behind gets easier, by a factor
-//! of two for each half-life. Nothing else of the past matters, so nothing of it can be gamed.
+//! A chain that is ahead of `genesis time + height * interval` gets harder, one that is behind gets
+//! easier, by a factor of two for each half-life. Nothing else of the past matters, so nothing of
+//! it can be gamed.
 
 use crate::{
     params::Params,
@@ -12,7 +14,8 @@ use crate::{
 pub fn next_target(params: &Params, parent: &Header) -> Target {
     let elapsed = i128::from(parent.time) - i128::from(params.genesis_time);
     let due = i128::from(params.block_interval) * i128::from(parent.height);
-    // The exponent of two by which the target moves, in 1/65536. Floor division: the shift below is a floor too.
+    // The exponent of two by which the target moves, in 1/65536. Floor division: the shift below is
+    // a floor too.
     let exponent = ((elapsed - due) * 65_536).div_euclid(i128::from(params.target_half_life));
     // 2^±200 is far beyond either end of what a target can be.
     let exponent = exponent.clamp(-200 << 16, 200 << 16) as i64;
@@ -29,8 +32,8 @@ pub fn next_target(params: &Params, parent: &Header) -> Target {
     if target.value() > params.easiest_target.value() { params.easiest_target } else { target }
 }
 
-/// The median of the times of the last headers (up to eleven): the next one must be after it. Of an even number, the
-/// later of the middle two.
+/// The median of the times of the last headers (up to eleven): the next one must be after it. Of an
+/// even number, the later of the middle two.
 pub fn median_time(mut times: Vec<u64>) -> u64 {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or(0)

@@ -70,8 +70,8 @@ pub fn check_header_with_ancestors(
     Ok(())
 }
 
-/// Whether a header is so far ahead of the clock (`now`, in seconds of Unix time) that it must wait. Not a rule: the
-/// same header is fine later.
+/// Whether a header is so far ahead of the clock (`now`, in seconds of Unix time) that it must
+/// wait. Not a rule: the same header is fine later.
 pub fn is_early(header: &Header, now: u64) -> bool {
     header.time > now.saturating_add(MAX_FUTURE_TIME)
 }

@@ -1,7 +1,7 @@
 //! The history range: a Merkle mountain range over all headers, with their summed work.
 //!
-//! Nodes are numbered in the order in which they come to be, children before their parent. A range of n leaves has
-//! `2n - popcount(n)` nodes and one peak for each one bit of n, the largest first.
+//! Nodes are numbered in the order in which they come to be, children before their parent. A range
+//! of n leaves has `2n - popcount(n)` nodes and one peak for each one bit of n, the largest first.
 
 mod proof;
 
@@ -66,17 +66,20 @@ impl History {
         positions
     }
 
-    /// The range of `leaves` leaves with these peaks, the largest first; `None` if their number does not fit.
+    /// The range of `leaves` leaves with these peaks, the largest first; `None` if their number
+    /// does not fit.
     pub fn from_peaks(leaves: u64, peaks: Vec<HistoryNode>) -> Option<Self> {
         (peaks.len() == leaves.count_ones() as usize).then_some(History { leaves, peaks })
     }
 
-    /// Adds a header. Returns the new nodes with their positions: the leaf, then each parent that it completes.
+    /// Adds a header. Returns the new nodes with their positions: the leaf, then each parent that
+    /// it completes.
     pub fn push(&mut self, network: Network, id: &Hash, work: u128) -> Vec<(u64, HistoryNode)> {
         let mut position = 2 * self.leaves - u64::from(self.leaves.count_ones());
         let mut node = HistoryNode::leaf(network, id, work);
         let mut added = vec![(position, node)];
-        // Each trailing one bit of the count is a peak of the same size as what has been built so far.
+        // Each trailing one bit of the count is a peak of the same size as what has been built so
+        // far.
         for _ in 0..self.leaves.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 node = HistoryNode::join(network, &left, &node);

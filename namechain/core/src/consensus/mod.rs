@@ -11,8 +11,9 @@
 //! a block and the state      state::apply_block, then state::check_block_outcome
 //! ```
 //!
-//! No peers, disk, clock, DNS library or configuration: time and everything else are arguments. Numbers are integers,
-//! arithmetic is checked or saturates where the text says so. `docs/protocol.md` has every rule with its id.
+//! No peers, disk, clock, DNS library or configuration: time and everything else are arguments.
+//! Numbers are integers, arithmetic is checked or saturates where the text says so.
+//! `docs/protocol.md` has every rule with its id.
 
 pub mod block;
 pub mod difficulty;

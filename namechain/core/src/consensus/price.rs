@@ -5,8 +5,8 @@ use crate::{
     types::Name,
 };
 
-/// The price of registering `name`, which its commitment carries: by length, 256 times the base for three letters, 64
-/// for four, 8 for five.
+/// The price of registering `name`, which its commitment carries: by length, 256 times the base for
+/// three letters, 64 for four, 8 for five.
 pub fn registration(params: &Params, name: &Name, multiplier: u32) -> u64 {
     let factor = match name.as_str().len() {
         ..=3 => 256,
@@ -22,8 +22,8 @@ pub fn commitment(params: &Params, multiplier: u32) -> u64 {
     scaled(params.base_price, multiplier)
 }
 
-/// The price of recording `bytes` of records, by Register or Update: a sixteenth of the base for each 512 bytes begun,
-/// and one sixteenth for the operation.
+/// The price of recording `bytes` of records, by Register or Update: a sixteenth of the base for
+/// each 512 bytes begun, and one sixteenth for the operation.
 pub fn records(params: &Params, bytes: usize, multiplier: u32) -> u64 {
     let parts = 1 + bytes.div_ceil(512) as u64;
     scaled(params.base_price.saturating_mul(parts) / 16, multiplier)
@@ -39,7 +39,8 @@ pub fn transfer(params: &Params, multiplier: u32) -> u64 {
     records(params, 0, multiplier)
 }
 
-/// The price of Cancel, Recover and Revoke, which somebody may need in a hurry: a sixty-fourth of the base.
+/// The price of Cancel, Recover and Revoke, which somebody may need in a hurry: a sixty-fourth of
+/// the base.
 pub fn rescue(params: &Params, multiplier: u32) -> u64 {
     scaled(params.base_price / 64, multiplier)
 }
@@ -50,8 +51,9 @@ fn scaled(base: u64, multiplier: u32) -> u64 {
     u64::try_from(price).unwrap_or(u64::MAX).max(1)
 }
 
-/// The multiplier after a block with `commits` commitments, when the parent's was `parent`: it moves by an eighth at
-/// most, in proportion to how far the number is from 20, between 1024 (a price of one) and 2^31.
+/// The multiplier after a block with `commits` commitments, when the parent's was `parent`: it
+/// moves by an eighth at most, in proportion to how far the number is from 20, between 1024 (a
+/// price of one) and 2^31.
 pub fn next_multiplier(parent: u32, commits: usize) -> u32 {
     let aim = i64::from(COMMITS_AIMED_AT);
     let over = (commits as i64).min(2 * aim) - aim;

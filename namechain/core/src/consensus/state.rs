@@ -60,7 +60,8 @@ pub fn standing(params: &Params, entry: &NameEntry, height: u32) -> Standing {
     }
 }
 
-/// Where an operation is recorded: the height of its block, and the price multiplier of the block before.
+/// Where an operation is recorded: the height of its block, and the price multiplier of the block
+/// before.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The height of the block.
@@ -76,8 +77,8 @@ impl Place {
     }
 }
 
-/// Applies a block's operations in their order, after the commitments in `lapsing` (those that the block
-/// [`lapsing_height`] recorded) are gone. Returns the price multiplier after the block.
+/// Applies a block's operations in their order, after the commitments in `lapsing` (those that the
+/// block [`lapsing_height`] recorded) are gone. Returns the price multiplier after the block.
 pub fn apply_block<S: State>(
     params: &Params,
     place: Place,
@@ -242,8 +243,8 @@ fn change<S: State>(
     Ok(())
 }
 
-/// A name can be changed while it is active. In the grace its keys can still renew it, recover it, revoke it, and
-/// withdraw an offer.
+/// A name can be changed while it is active. In the grace its keys can still renew it, recover it,
+/// revoke it, and withdraw an offer.
 fn check_changeable(
     params: &Params,
     place: Place,
@@ -285,8 +286,8 @@ fn check_signer(named: &Named, entry: &NameEntry) -> Result<(), RuleViolation> {
     }
 }
 
-/// The least work that an operation's stamp must have at a place, as far as the operation itself tells: a registration's
-/// commitment may have had to carry more.
+/// The least work that an operation's stamp must have at a place, as far as the operation itself
+/// tells: a registration's commitment may have had to carry more.
 pub fn price_of(params: &Params, place: Place, operation: &Operation) -> u64 {
     match operation {
         Operation::Commit { .. } => price::commitment(params, place.price),
@@ -379,8 +380,8 @@ fn name_entry<S: State>(
     })
 }
 
-/// The sequence number of a name never goes back, not even when it is released: an old operation can't be replayed. After
-/// the last number that fits there is no next one.
+/// The sequence number of a name never goes back, not even when it is released: an old operation
+/// can't be replayed. After the last number that fits there is no next one.
 fn check_sequence(named: &Named, before: Option<&NameEntry>) -> Result<(), RuleViolation> {
     let expected = next_sequence(before);
     let is_next =

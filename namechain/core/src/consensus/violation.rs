@@ -7,8 +7,8 @@ use crate::{
     types::{BlockError, Hash, Name, Reserved},
 };
 
-/// A broken rule: the fault of whoever made the block or the operation. [`RuleViolation::id`] is the rule's id in
-/// `docs/protocol.md`.
+/// A broken rule: the fault of whoever made the block or the operation. [`RuleViolation::id`] is
+/// the rule's id in `docs/protocol.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RuleViolation {
     /// Bytes that are not the one encoding of a block or an operation.
@@ -269,7 +269,8 @@ impl RuleViolation {
         }
     }
 
-    /// What whoever made the operation can do about it; `None` for the rules of blocks, where nothing can be done.
+    /// What whoever made the operation can do about it; `None` for the rules of blocks, where
+    /// nothing can be done.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             RuleViolation::NameReserved { .. } => "choose another name",
@@ -337,7 +338,8 @@ impl From<BlockError> for RuleViolation {
 mod tests {
     use super::*;
 
-    /// Every rule has its row in the table of the protocol's page, in the same order, and every row its rule.
+    /// Every rule has its row in the table of the protocol's page, in the same order, and every row
+    /// its rule.
     #[test]
     fn the_protocol_page_lists_the_rules() {
         let page = include_str!("../../../../docs/protocol.md");

@@ -69,8 +69,8 @@ impl Worker {
         self.stamp_value(&subject, &stamp.anchor, stamp.nonce) <= stamp.limit()
     }
 
-    /// Tries up to `tries` nonces from `stamp.nonce` on. `Ok` is the stamp with a nonce that has the work; `Err` is the
-    /// stamp with the next nonce to try.
+    /// Tries up to `tries` nonces from `stamp.nonce` on. `Ok` is the stamp with a nonce that has
+    /// the work; `Err` is the stamp with the next nonce to try.
     pub fn search_stamp(
         &mut self,
         subject: &Hash,
@@ -87,7 +87,8 @@ impl Worker {
     }
 }
 
-/// The salt is the 16-byte tag of the network: `namechain`, zeros up to 12 bytes, the network's magic.
+/// The salt is the 16-byte tag of the network: `namechain`, zeros up to 12 bytes, the network's
+/// magic.
 fn salt(network: Network) -> [u8; 16] {
     let mut salt = *b"namechain\0\0\0\0\0\0\0";
     salt[12..].copy_from_slice(&network.magic());

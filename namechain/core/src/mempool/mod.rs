@@ -1,7 +1,8 @@
 //! Operations that wait to be recorded.
 //!
-//! Bounded in operations and bytes; one operation for each name and sequence number, one commit for each commitment;
-//! replaced only by one that carries a quarter more work; ordered by work per byte.
+//! Bounded in operations and bytes; one operation for each name and sequence number, one commit for
+//! each commitment; replaced only by one that carries a quarter more work; ordered by work per
+//! byte.
 
 mod waiting;
 
@@ -32,8 +33,9 @@ pub const MAX_OPERATIONS: usize = 8_192;
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The most operations on one name that wait.
 pub const MAX_PER_NAME: usize = 16;
-/// How many operations are tried again at each move of the tip though nothing shows that they are affected: leases end and
-/// commitments lapse by height alone. Until their turn comes they cost room, nothing else: a block leaves them out.
+/// How many operations are tried again at each move of the tip though nothing shows that they are
+/// affected: leases end and commitments lapse by height alone. Until their turn comes they cost
+/// room, nothing else: a block leaves them out.
 const TRIED_AGAIN: usize = 64;
 
 /// What two operations can't both be about. Sorts by name, then sequence number.
@@ -68,7 +70,8 @@ impl Pending {
     }
 }
 
-/// The operations that wait, each of which the next block could record after those before it on the same name.
+/// The operations that wait, each of which the next block could record after those before it on the
+/// same name.
 #[derive(Debug)]
 pub struct Mempool {
     network: Network,
@@ -181,7 +184,8 @@ impl Mempool {
             .map(|(_, pending)| pending)
     }
 
-    /// Takes an operation whose signature and work have been checked. Returns its id; one that waits already is fine.
+    /// Takes an operation whose signature and work have been checked. Returns its id; one that
+    /// waits already is fine.
     pub fn insert(&mut self, chain: &Chain, operation: Operation) -> Result<Hash, MempoolError> {
         let id = operation.id(self.network);
         let slot = Slot::of(&operation);
@@ -245,11 +249,12 @@ impl Mempool {
         Some(removed)
     }
 
-    /// Follows the chain: what was recorded goes, what was undone waits again, and what can't be recorded any more
-    /// goes. Returns the ids of those that went without being recorded.
+    /// Follows the chain: what was recorded goes, what was undone waits again, and what can't be
+    /// recorded any more goes. Returns the ids of those that went without being recorded.
     ///
-    /// Tried again is what the move can have changed something for: names and commitments of the blocks on both sides,
-    /// stamps whose anchor has left the chain, work that the price has overtaken; and a few others in turn.
+    /// Tried again is what the move can have changed something for: names and commitments of the
+    /// blocks on both sides, stamps whose anchor has left the chain, work that the price has
+    /// overtaken; and a few others in turn.
     pub fn follow(&mut self, chain: &Chain, change: &TipChange) -> Result<Vec<Hash>, StorageError> {
         for operation in change.connected.iter().flat_map(|block| &block.operations) {
             let slot = Slot::of(operation);
@@ -278,7 +283,8 @@ impl Mempool {
         Ok(dropped)
     }
 
-    /// The slots of the operations that may not be recordable after the move, and of all that follow them on their names.
+    /// The slots of the operations that may not be recordable after the move, and of all that
+    /// follow them on their names.
     fn suspects(&mut self, chain: &Chain, change: &TipChange) -> BTreeSet<Slot> {
         let (mut names, mut commitments) = (HashSet::new(), HashSet::new());
         let moved =
@@ -326,8 +332,8 @@ impl Mempool {
         self.tried = last.filter(|_| more).cloned();
     }
 
-    /// The operations in the order in which a block should try them: by work per byte, except that those on one name
-    /// come by sequence number.
+    /// The operations in the order in which a block should try them: by work per byte, except that
+    /// those on one name come by sequence number.
     pub fn by_rate(&self) -> Vec<&Operation> {
         let mut ordered: Vec<(u64, &Slot, &Pending)> = Vec::with_capacity(self.pending.len());
         let mut before: Option<(&Name, u64)> = None;

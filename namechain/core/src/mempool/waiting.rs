@@ -1,4 +1,5 @@
-//! What waits, for whoever answers peers: a list beside the mempool, under a lock of its own that is held for a look only.
+//! What waits, for whoever answers peers: a list beside the mempool, under a lock of its own that
+//! is held for a look only.
 
 use std::{
     cmp::Reverse,
@@ -8,7 +9,8 @@ use std::{
 
 use crate::types::{Hash, Operation};
 
-/// The operations that wait, by id: a handle on a list that the mempool keeps up to date. Cheap to clone.
+/// The operations that wait, by id: a handle on a list that the mempool keeps up to date. Cheap to
+/// clone.
 #[derive(Clone, Debug, Default)]
 pub struct Waiting(Arc<Mutex<List>>);
 

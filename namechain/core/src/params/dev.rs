@@ -1,4 +1,5 @@
-//! A private network on one machine: mined at once when there is something to record, with trivial work.
+//! A private network on one machine: mined at once when there is something to record, with trivial
+//! work.
 
 use super::Params;
 use crate::types::{Network, Target};

@@ -17,8 +17,8 @@ pub struct Params {
     pub genesis_target: Target,
     /// The easiest target that a header may have.
     pub easiest_target: Target,
-    /// Seconds between blocks that the target aims at. Zero keeps the target at the easiest: no schedule is ever
-    /// ahead of itself then.
+    /// Seconds between blocks that the target aims at. Zero keeps the target at the easiest: no
+    /// schedule is ever ahead of itself then.
     pub block_interval: u64,
     /// Blocks late or early by this many seconds double or halve the target.
     pub target_half_life: u64,
@@ -26,7 +26,8 @@ pub struct Params {
     pub header_work_kib: u32,
     /// Memory of a stamp's work, in KiB.
     pub stamp_work_kib: u32,
-    /// Work of an ordinary registration at the lowest price, in expected hashes of the stamp's work.
+    /// Work of an ordinary registration at the lowest price, in expected hashes of the stamp's
+    /// work.
     pub base_price: u64,
     /// Blocks that a commitment must wait before it can be opened.
     pub commit_min_age: u32,
@@ -42,8 +43,8 @@ pub struct Params {
     pub serve_depth: u32,
 }
 
-/// A block counts as deep enough never to be undone by itself after this many blocks, a day: no reorganisation goes
-/// deeper, and stamps are anchored no further back.
+/// A block counts as deep enough never to be undone by itself after this many blocks, a day: no
+/// reorganisation goes deeper, and stamps are anchored no further back.
 pub const MAX_REORG_DEPTH: u32 = 720;
 /// How far back a stamp's anchor may lie, in blocks.
 pub const MAX_ANCHOR_AGE: u32 = 720;

@@ -30,8 +30,8 @@ pub struct BundleInfo {
 pub struct PutBundle {
     /// The encoded bundle, in hexadecimal.
     pub bundle: String,
-    /// Whether this node gives its one-time prekeys away, each once. Only one node may: of two letters to the same one the
-    /// second is lost.
+    /// Whether this node gives its one-time prekeys away, each once. Only one node may: of two
+    /// letters to the same one the second is lost.
     #[serde(default)]
     pub gives_one_time: bool,
 }
@@ -42,6 +42,7 @@ pub struct PutBundle {
 pub struct PrekeyInfo {
     /// When the bundle was made whose prekey it is, in seconds of Unix time.
     pub created: u64,
-    /// The place of a one-time prekey that nobody else is given; absent if none is left: then the key of last resort serves.
+    /// The place of a one-time prekey that nobody else is given; absent if none is left: then the
+    /// key of last resort serves.
     pub one_time: Option<u8>,
 }

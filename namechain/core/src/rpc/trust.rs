@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-/// `GET /v1/dnssec/anchor`: the key with which the DNS server in this process signs the names of the chain.
+/// `GET /v1/dnssec/anchor`: the key with which the DNS server in this process signs the names of
+/// the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct TrustAnchor {

@@ -45,7 +45,8 @@ impl Sync {
         self.peers.values().map(|state| usize::from(state.block_requests)).sum()
     }
 
-    /// Who is to be asked for a block: of those who have shown it, the one with the fewest requests, and then the fastest.
+    /// Who is to be asked for a block: of those who have shown it, the one with the fewest
+    /// requests, and then the fastest.
     fn giver(&self, height: u32, id: &Hash, not: Option<Peer>) -> Option<Peer> {
         let able = |(peer, state): &(&Peer, &PeerState)| {
             Some(**peer) != not
@@ -60,7 +61,8 @@ impl Sync {
         best.map(|(peer, _)| *peer)
     }
 
-    /// Asks a peer for up to `run` blocks of a candidate: as many as it has shown and as it is fast enough for.
+    /// Asks a peer for up to `run` blocks of a candidate: as many as it has shown and as it is fast
+    /// enough for.
     fn ask_blocks(&mut self, candidate: u64, peer: Peer, first: u32, run: usize) {
         let (Some(on), Some(state)) = (self.candidates.get(candidate), self.peers.get(&peer))
         else {
@@ -193,7 +195,8 @@ impl Sync {
         }
     }
 
-    /// Gives a block to the checks, unless they have it: what comes of it is for all who want to know.
+    /// Gives a block to the checks, unless they have it: what comes of it is for all who want to
+    /// know.
     pub(super) fn check_block(
         &mut self,
         height: u32,
@@ -222,7 +225,8 @@ impl Sync {
                 }
                 self.arrival_checked(id, block);
             }
-            // Other operations than the header's, or none: the block may be fine, the one who gave it is not.
+            // Other operations than the header's, or none: the block may be fine, the one who gave
+            // it is not.
             Checked::Bad(RuleViolation::OpsRoot) | Checked::Unreadable => {
                 self.window.not_it(height, &id);
                 self.arrival_misled(id, from.is_none());

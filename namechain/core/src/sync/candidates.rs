@@ -1,4 +1,5 @@
-//! Candidates: chains of headers that peers have shown and that may be better than ours. Thirty-two bytes a header.
+//! Candidates: chains of headers that peers have shown and that may be better than ours. Thirty-two
+//! bytes a header.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -41,7 +42,8 @@ pub(super) struct Candidate {
     batches: VecDeque<Batch>,
     /// The number of the first of the batches: they are counted from the first ever.
     first_batch: u64,
-    /// Ends from which it can go on, rising; the last one is the end of `ids`, or below everything the base.
+    /// Ends from which it can go on, rising; the last one is the end of `ids`, or below everything
+    /// the base.
     checkpoints: VecDeque<Ancestry>,
     /// Whether somebody showed it to its end.
     pub complete: bool,
@@ -82,7 +84,8 @@ impl Candidate {
         }
     }
 
-    /// One that shares this one's ids up to `end`, which is among those whose work has been checked, or the base.
+    /// One that shares this one's ids up to `end`, which is among those whose work has been
+    /// checked, or the base.
     pub fn fork(&self, end: Ancestry) -> Self {
         let shared = (end.header().height - self.base_height) as usize;
         let mut checkpoints: VecDeque<Ancestry> = self
@@ -202,7 +205,8 @@ impl Candidate {
         self.first_batch + self.batches.len() as u64 - 1
     }
 
-    /// Notes that a part of a batch has its work. Gives the batches that are through with it, in order.
+    /// Notes that a part of a batch has its work. Gives the batches that are through with it, in
+    /// order.
     pub fn part_worked(&mut self, number: u64, part: usize, worked: Vec<Worked>) -> Vec<Batch> {
         let batch =
             number.checked_sub(self.first_batch).and_then(|at| self.batches.get_mut(at as usize));
@@ -234,8 +238,8 @@ impl Candidate {
         self.batches.clear();
     }
 
-    /// Makes `end` the last checkpoint. Those that lie close together are thinned: the one before goes if the two are not an
-    /// answer's length from the one before that.
+    /// Makes `end` the last checkpoint. Those that lie close together are thinned: the one before
+    /// goes if the two are not an answer's length from the one before that.
     fn checkpoint_at(&mut self, end: Ancestry) {
         if let [.., before, last] = self.checkpoints.make_contiguous()
             && last.header().height - before.header().height < MAX_HEADERS as u32
@@ -252,7 +256,8 @@ impl Candidate {
     pub fn taken(&mut self) {
         if let Some(first) = self.ids.pop_front() {
             (self.base, self.base_height) = (first.id(), self.base_height + 1);
-            // Ends below the base are our chain's to tell; the last one stays, be it the base itself.
+            // Ends below the base are our chain's to tell; the last one stays, be it the base
+            // itself.
             while self.checkpoints.len() > 1
                 && self.checkpoints.front().is_some_and(|at| at.header().height < self.base_height)
             {
@@ -317,7 +322,8 @@ impl Candidates {
             .find_map(|(number, candidate)| Some((number, candidate.find(id, height)?)))
     }
 
-    /// The candidate that goes along with these headers the furthest, and how many of them it has; at least one.
+    /// The candidate that goes along with these headers the furthest, and how many of them it has;
+    /// at least one.
     pub fn longest(&self, headers: &[Header], ids: &[Hash]) -> Option<(u64, usize)> {
         let along = |on: &Candidate| {
             // Who has one of them has those before it.

@@ -1,5 +1,5 @@
-//! The window: the blocks above our tip that are fetched from several peers at once, checked on all cores, and connected
-//! in order. Everything here costs the same however many blocks there are.
+//! The window: the blocks above our tip that are fetched from several peers at once, checked on all
+//! cores, and connected in order. Everything here costs the same however many blocks there are.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -43,7 +43,8 @@ pub(super) struct Window {
     candidate: Option<u64>,
     /// The height of the first slot.
     first: u32,
-    /// Everything that was ever asked for and is not connected. What is above was not asked for yet.
+    /// Everything that was ever asked for and is not connected. What is above was not asked for
+    /// yet.
     slots: VecDeque<Slot>,
     /// The heights of those that are to be asked for again.
     wanted: BTreeSet<u32>,
@@ -150,7 +151,8 @@ impl Window {
         self.first + self.slots.len() as u32
     }
 
-    /// The lowest blocks to ask for: from a height on, so many at most. `end` is the candidate's height.
+    /// The lowest blocks to ask for: from a height on, so many at most. `end` is the candidate's
+    /// height.
     pub fn next_run(&self, end: u32) -> Option<(u32, usize)> {
         if let Some(&lowest) = self.wanted.first() {
             let run = self
@@ -267,7 +269,8 @@ impl Window {
         }
     }
 
-    /// The first block, if it is late: who was asked, when, how often, and how many blocks the same request was for.
+    /// The first block, if it is late: who was asked, when, how often, and how many blocks the same
+    /// request was for.
     pub fn late(&self) -> Option<(Peer, u64, u32, usize)> {
         let slot = self.slots.front()?;
         let State::Asked(request, peer) = slot.state else { return None };

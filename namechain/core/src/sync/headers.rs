@@ -1,4 +1,5 @@
-//! Headers first: whom to ask for them, what to make of what comes, and which candidate's blocks to go for.
+//! Headers first: whom to ask for them, what to make of what comes, and which candidate's blocks to
+//! go for.
 
 use super::{
     Checked, Job, Offence, Peer,
@@ -20,7 +21,8 @@ pub(super) struct Walk {
     locator: Vec<Hash>,
     /// The work that the peer claimed, if it did: an honest one's never becomes less.
     claim: Option<u128>,
-    /// The most work of any chain that the locator names: if nothing comes after it, that is what the peer has at most.
+    /// The most work of any chain that the locator names: if nothing comes after it, that is what
+    /// the peer has at most.
     ceiling: u128,
     /// The candidate that is to be extended; `None` to find out what the peer has.
     candidate: Option<u64>,
@@ -154,7 +156,8 @@ impl Sync {
             Some(on) => (on.locator(), on.ahead().work().max(chain.work())),
             None => (Vec::new(), chain.work()),
         };
-        // The end of ours comes first if it is the better one: who is on neither shows where it parts from either.
+        // The end of ours comes first if it is the better one: who is on neither shows where it
+        // parts from either.
         locator.extend(ours.iter().take(MAX_LOCATOR - locator.len()));
         self.ask_with(
             peer,
@@ -326,8 +329,8 @@ impl Sync {
         }
     }
 
-    /// Finds the candidate that headers belong to, or makes one, and the number of those that it has already; `None` if they
-    /// can't be placed now.
+    /// Finds the candidate that headers belong to, or makes one, and the number of those that it
+    /// has already; `None` if they can't be placed now.
     fn place(
         &mut self,
         chain: &Chain,
@@ -355,7 +358,8 @@ impl Sync {
         if new == ids.len() || on.ahead().id() == headers[new].previous {
             return Ok(Some((number, new)));
         }
-        // They part from this candidate: another one, which shares the ids below. Those must have been checked.
+        // They part from this candidate: another one, which shares the ids below. Those must have
+        // been checked.
         let (before, height) = (headers[new].previous, headers[new].height.saturating_sub(1));
         let shared = height.saturating_sub(on.base_height) as usize;
         if on.find(&before, height) != Some(Found::Worked)
@@ -373,8 +377,8 @@ impl Sync {
         Ok(added.map_or_else(|| self.cannot_place(peer), |number| Some((number, new))))
     }
 
-    /// The end of the chain after `headers`, all of which are on the candidate `on`; if there are none, the one with the id
-    /// `last`. `None` if nothing tells how they begin.
+    /// The end of the chain after `headers`, all of which are on the candidate `on`; if there are
+    /// none, the one with the id `last`. `None` if nothing tells how they begin.
     fn run_along(
         &self,
         chain: &Chain,
@@ -403,7 +407,8 @@ impl Sync {
         Ok(fits.then_some(end))
     }
 
-    /// The chain or the candidates have moved since the peer was asked: it is asked again a little later.
+    /// The chain or the candidates have moved since the peer was asked: it is asked again a little
+    /// later.
     fn cannot_place<T>(&mut self, peer: Peer) -> Option<T> {
         self.leave_in_peace(peer);
         None
@@ -416,7 +421,8 @@ impl Sync {
         }
     }
 
-    /// Adds a candidate; if there are too many, the one of least work makes room, unless that is the target.
+    /// Adds a candidate; if there are too many, the one of least work makes room, unless that is
+    /// the target.
     fn add_candidate(&mut self, candidate: Candidate) -> Option<u64> {
         while self.candidates.len() >= CANDIDATES
             || self.candidates.is_full(candidate.len() + MAX_HEADERS)
@@ -442,7 +448,8 @@ impl Sync {
         Some(())
     }
 
-    /// Adds headers to the end of a candidate, as far as they fit, and gives their work to be checked.
+    /// Adds headers to the end of a candidate, as far as they fit, and gives their work to be
+    /// checked.
     fn extend_candidate(
         &mut self,
         peer: Peer,

@@ -9,7 +9,8 @@ use crate::{
 };
 
 impl Job {
-    /// Does the job. It depends on nothing but what is in it, so the same job always comes out the same.
+    /// Does the job. It depends on nothing but what is in it, so the same job always comes out the
+    /// same.
     pub fn run(self, network: Network, worker: &mut Worker) -> Checked {
         match self {
             Job::Headers(headers) => {
@@ -18,7 +19,8 @@ impl Job {
                 worked.collect::<Result<_, _>>().map_or_else(Checked::Bad, Checked::Headers)
             }
             Job::Block { header, bytes } => {
-                // The header is looked at first: bytes that begin with another one are not the block that was asked for.
+                // The header is looked at first: bytes that begin with another one are not the
+                // block that was asked for.
                 let is_it =
                     bytes.get(..HEADER_BYTES).and_then(|head| Header::from_bytes(head).ok());
                 if is_it.is_none_or(|found| found.id(network) != header.id()) {

@@ -1,44 +1,53 @@
 //! Every bound and every time of this room, with its reason. `docs/network.md` has the same names.
 //!
-//! Times are in milliseconds. What all of it can hold at once is added up in [`super::Kept`] and tested.
+//! Times are in milliseconds. What all of it can hold at once is added up in [`super::Kept`] and
+//! tested.
 
 use super::{Offence, message::MAX_HEADERS};
 
-/// A request that has not been answered by then never will be: a few seconds for two megabytes over a poor line, and as much again.
+/// A request that has not been answered by then never will be: a few seconds for two megabytes over
+/// a poor line, and as much again.
 pub const REQUEST_DEADLINE: u64 = 15_000;
 /// Whoever has not said hello by then is hung up on.
 pub const HELLO_DEADLINE: u64 = 10_000;
-/// How often the side that dialled says hello again: a tip that moved without being announced shows after this long.
+/// How often the side that dialled says hello again: a tip that moved without being announced shows
+/// after this long.
 pub const HELLO_EVERY: u64 = 30_000;
 /// How often one peer is asked what waits there: what gossip lost is found again.
 pub const PENDING_EVERY: u64 = 60_000;
 /// So many requests in a row without an answer in time, and the peer is hung up on.
 pub const SILENCES: u8 = 4;
-/// How long a peer that was busy, or had not what it said, is left in peace; doubled each time in a row.
+/// How long a peer that was busy, or had not what it said, is left in peace; doubled each time in a
+/// row.
 pub const QUIET: u64 = 2_000;
 /// The longest that a peer is left in peace.
 pub const QUIET_MOST: u64 = 60_000;
 
-/// How many peers may be asked for headers of chains of which nothing is known yet, at a time: one would do if it were honest.
+/// How many peers may be asked for headers of chains of which nothing is known yet, at a time: one
+/// would do if it were honest.
 pub const WALKS: usize = 3;
 /// The most candidates: chains of headers that peers have shown and that are not ours.
 pub const CANDIDATES: usize = 16;
 /// The most ids of all candidates: 128 MiB, sixteen years of blocks.
 pub const CANDIDATE_IDS: usize = 4 * 1024 * 1024;
-/// How long a candidate that no peer has any more is kept, in case one comes back: its work took time to check.
+/// How long a candidate that no peer has any more is kept, in case one comes back: its work took
+/// time to check.
 pub const CANDIDATE_KEPT: u64 = 600_000;
-/// How many answers' headers of one candidate may be in the hands of the checks before more are asked for.
+/// How many answers' headers of one candidate may be in the hands of the checks before more are
+/// asked for.
 pub const BATCHES: usize = 2;
-/// Before many blocks are fetched, for so long at most, whoever claims a chain of even more work is heard out: what would be connected
-/// meanwhile can't be undone beyond 720 blocks.
+/// Before many blocks are fetched, for so long at most, whoever claims a chain of even more work is
+/// heard out: what would be connected meanwhile can't be undone beyond 720 blocks.
 pub const HEAR_OUT: u64 = 30_000;
 /// How many headers are one job: about 100 ms of a core.
 pub const HEADERS_A_JOB: usize = 250;
-/// The most ends of candidates with what it takes to go on from there, for each candidate: a locator names no others.
+/// The most ends of candidates with what it takes to go on from there, for each candidate: a
+/// locator names no others.
 pub const CHECKPOINTS: usize = CANDIDATE_IDS / MAX_HEADERS;
 /// The most ids of a locator that are a candidate's; the rest are of our own chain.
 pub const LOCATOR_CHECKPOINTS: usize = 20;
-/// A header that was announced and whose parent is not known leads to a request, but no more often than this for each peer.
+/// A header that was announced and whose parent is not known leads to a request, but no more often
+/// than this for each peer.
 pub const ORPHAN_EVERY: u64 = 2_000;
 
 /// How far ahead of the last block connected blocks are fetched.
@@ -51,11 +60,13 @@ pub const BLOCK_REQUESTS: usize = 8;
 pub const BLOCK_REQUESTS_A_PEER: u8 = 3;
 /// How many bytes of blocks a request aims at.
 pub const BLOCKS_AIMED_AT: usize = 512 * 1024;
-/// The most milliseconds that a peer should take for a request, by how fast it was: who is slow is asked for less.
+/// The most milliseconds that a peer should take for a request, by how fast it was: who is slow is
+/// asked for less.
 pub const BLOCKS_TIME: u64 = 2_000;
 /// From the end of the window, nothing is asked for before so many blocks are to be had at once.
 pub const BLOCKS_AT_ONCE: usize = 16;
-/// How long a peer that did not give blocks it was asked for is not asked for any; doubled each time in a row.
+/// How long a peer that did not give blocks it was asked for is not asked for any; doubled each
+/// time in a row.
 pub const NO_BLOCKS: u64 = 5_000;
 /// So many times in a row, and the peer is hung up on.
 pub const NO_BLOCKS_MOST: u32 = 4;
@@ -72,15 +83,16 @@ pub const ARRIVALS: usize = 32;
 pub const ARRIVAL_SOURCES: usize = 8;
 /// The most announced blocks that wait for their time to come.
 pub const EARLY: usize = 16;
-/// How many announced blocks' works a peer may have us check at once, and one more for each [`ANNOUNCED_REFILL`]. Those that
-/// become our chain's do not count.
+/// How many announced blocks' works a peer may have us check at once, and one more for each
+/// [`ANNOUNCED_REFILL`]. Those that become our chain's do not count.
 pub const ANNOUNCED_BURST: u32 = 32;
 /// See [`ANNOUNCED_BURST`].
 pub const ANNOUNCED_REFILL: u64 = 1_000;
 
 /// The most operations in the hands of the checks, or of the mempool.
 pub const OPERATIONS: usize = 512;
-/// How many operations a peer may have us check at once, and one more for each [`OPERATION_REFILL`].
+/// How many operations a peer may have us check at once, and one more for each
+/// [`OPERATION_REFILL`].
 pub const OPERATION_BURST: u32 = 512;
 /// See [`OPERATION_BURST`].
 pub const OPERATION_REFILL: u64 = 20;
@@ -88,8 +100,8 @@ pub const OPERATION_REFILL: u64 = 20;
 pub const OPERATIONS_A_REQUEST: usize = 128;
 /// From how many peers waiting operations are fetched at a time.
 pub const FETCHERS: usize = 4;
-/// What was learnt by asking is told to everybody if it was no more than this: after a partition it is new to others as well, and a
-/// node that has just started learns much that is new to nobody.
+/// What was learnt by asking is told to everybody if it was no more than this: after a partition it
+/// is new to others as well, and a node that has just started learns much that is new to nobody.
 pub const TOLD_AGAIN: usize = 64;
 /// How many ids of operations that were refused are remembered until the tip moves.
 pub const REFUSED: usize = 16 * 1024;
@@ -109,8 +121,8 @@ pub const FORGIVEN_EVERY: u64 = 30_000;
 
 /// How many blocks a node that had caught up before must be behind to count as not synced.
 pub const BEHIND: u32 = 6;
-/// Clocks of most peers that are further off than this, in seconds, are worth a warning: blocks more than ten minutes ahead are not
-/// taken.
+/// Clocks of most peers that are further off than this, in seconds, are worth a warning: blocks
+/// more than ten minutes ahead are not taken.
 pub const CLOCK_OFF: u64 = 300;
 
 /// What an offence costs.

@@ -26,9 +26,10 @@
 //!     its blocks, in a window: wanted -> asked -> body -> checking -> ready -> connecting -> ours
 //! ```
 //!
-//! An announced block whose parent we have goes its own way (`relay.rs`), one whose parent we have not makes its peer be asked
-//! for headers. Everything asked for has a deadline, everything given up has a next one to ask, or is dropped; nobody
-//! is asked the same thing again before some time has passed or something has changed.
+//! An announced block whose parent we have goes its own way (`relay.rs`), one whose parent we have
+//! not makes its peer be asked for headers. Everything asked for has a deadline, everything given
+//! up has a next one to ask, or is dropped; nobody is asked the same thing again before some time
+//! has passed or something has changed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -170,8 +171,8 @@ impl Sync {
         }
     }
 
-    /// Takes an event. `now` is a clock in milliseconds that never goes back, `unix_now` one in seconds of Unix time. What
-    /// is to be done then comes out of [`Sync::next_action`].
+    /// Takes an event. `now` is a clock in milliseconds that never goes back, `unix_now` one in
+    /// seconds of Unix time. What is to be done then comes out of [`Sync::next_action`].
     ///
     /// # Errors
     /// The store's: the machine can't go on.
@@ -441,7 +442,8 @@ impl Sync {
         }
     }
 
-    /// A block breaks a rule: whoever showed a chain with it, or gave it, is banned, and it is not looked at again.
+    /// A block breaks a rule: whoever showed a chain with it, or gave it, is banned, and it is not
+    /// looked at again.
     pub(super) fn fail(&mut self, id: Hash) {
         self.failed.insert(id);
         let mut guilty = self.fail_arrival(id);

@@ -1,7 +1,8 @@
 //! What peers say to each other, byte by byte. `docs/network.md` has the same tables.
 //!
-//! A request is one frame, answered by one frame; what is told to everybody is a [`CompactBlock`] or an operation. Every
-//! count is compared with its cap before anything is kept, and a frame over its cap is refused unread.
+//! A request is one frame, answered by one frame; what is told to everybody is a [`CompactBlock`]
+//! or an operation. Every count is compared with its cap before anything is kept, and a frame over
+//! its cap is refused unread.
 
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
@@ -18,7 +19,8 @@ pub const MAX_LOCATOR: usize = 64;
 pub const MAX_HEADERS: usize = 2_000;
 /// The most blocks that one request names.
 pub const MAX_BLOCKS: usize = 128;
-/// An answer stops before the block that would bring it over this many bytes of blocks, but for the first.
+/// An answer stops before the block that would bring it over this many bytes of blocks, but for the
+/// first.
 pub const MAX_BLOCKS_BYTES: usize = 2 * 1024 * 1024;
 /// The most operations that one request names.
 pub const MAX_OPERATIONS: usize = 256;
@@ -35,8 +37,8 @@ pub const MAX_RESPONSE_BYTES: usize = MAX_BLOCKS_BYTES + MAX_BLOCK_BYTES + 1024;
 /// The most operations in a block.
 pub const MAX_BLOCK_OPERATIONS: usize = MAX_BLOCK_BYTES / MIN_OPERATION_BYTES;
 
-/// What a peer says of itself: the first request on a connection, and its answer; again when its tip has moved while
-/// nothing was announced.
+/// What a peer says of itself: the first request on a connection, and its answer; again when its
+/// tip has moved while nothing was announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// [`PROTOCOL_VERSION`].
@@ -91,9 +93,11 @@ pub enum Request {
 pub enum Response {
     /// This is who I am.
     Hello(Hello),
-    /// Headers, each the child of the one before, at most [`MAX_HEADERS`]; fewer only if there are no more.
+    /// Headers, each the child of the one before, at most [`MAX_HEADERS`]; fewer only if there are
+    /// no more.
     Headers(Vec<Header>),
-    /// The first of the blocks asked for, in the same order, encoded; it ends at the first that is not there.
+    /// The first of the blocks asked for, in the same order, encoded; it ends at the first that is
+    /// not there.
     Blocks(Vec<Vec<u8>>),
     /// Operations, those that are not there left out.
     Operations(Vec<Operation>),
@@ -116,8 +120,8 @@ pub struct CompactBlock {
     pub short_ids: Vec<ShortId>,
 }
 
-/// The first eight bytes of a hash over the block's id and the operation's: nobody can prepare two operations that
-/// share one before the block is found.
+/// The first eight bytes of a hash over the block's id and the operation's: nobody can prepare two
+/// operations that share one before the block is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShortId(pub [u8; 8]);
 
@@ -157,7 +161,8 @@ fn put_all<T: Encode>(out: &mut Vec<u8>, values: &[T]) {
     values.iter().for_each(|value| value.encode(out));
 }
 
-/// Reads a counted list. Nothing is reserved for it: a peer's count is believed as its values arrive.
+/// Reads a counted list. Nothing is reserved for it: a peer's count is believed as its values
+/// arrive.
 fn all<T: Decode>(
     reader: &mut Reader<'_>,
     what: &'static str,

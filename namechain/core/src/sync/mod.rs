@@ -1,5 +1,6 @@
-//! What to ask peers for, and what to believe: a state machine. Events and the time go in, actions come out; it knows no
-//! sockets, threads, files or clocks, so that a whole network runs in one thread of a test.
+//! What to ask peers for, and what to believe: a state machine. Events and the time go in, actions
+//! come out; it knows no sockets, threads, files or clocks, so that a whole network runs in one
+//! thread of a test.
 //!
 //! ```text
 //! net: Event --> Sync::handle(chain, mempool, event, now) --> Action: ask a peer, judge what was told, tell everybody
@@ -38,7 +39,8 @@ use crate::{
 };
 use message::{CompactBlock, Request, Response};
 
-/// A peer as long as it is connected. Numbers are given by whoever reports the connection and never used again.
+/// A peer as long as it is connected. Numbers are given by whoever reports the connection and never
+/// used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer(pub u64);
 
@@ -140,7 +142,8 @@ pub enum Event {
         /// The block.
         block: Block,
     },
-    /// The mempool has taken an operation that our own user made, or has answered [`Action::Submit`].
+    /// The mempool has taken an operation that our own user made, or has answered
+    /// [`Action::Submit`].
     Submitted {
         /// The operation's id.
         id: Hash,
@@ -226,7 +229,8 @@ pub enum Connected {
     Taken,
     /// It breaks a rule, or follows one that does.
     Bad(RuleViolation),
-    /// It can't be taken now: its parent is missing, its time is too far ahead, or it departs too deep.
+    /// It can't be taken now: its parent is missing, its time is too far ahead, or it departs too
+    /// deep.
     NotNow,
 }
 
@@ -235,7 +239,8 @@ pub enum Connected {
 pub enum Submitted {
     /// It waits: everybody should hear of it.
     Taken,
-    /// It is not taken, and that need not be its maker's fault: the mempool is full, another one waits, our tip is another.
+    /// It is not taken, and that need not be its maker's fault: the mempool is full, another one
+    /// waits, our tip is another.
     NotNow,
 }
 

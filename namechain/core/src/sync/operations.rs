@@ -1,5 +1,5 @@
-//! Operations: those that are told to everybody, and those that are found out by asking a peer what waits there, so
-//! that mempools meet again after a partition.
+//! Operations: those that are told to everybody, and those that are found out by asking a peer what
+//! waits there, so that mempools meet again after a partition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -126,8 +126,8 @@ impl Sync {
         }
     }
 
-    /// Asks peers what waits there, one after the other, while there is nothing more important to fetch; and goes on
-    /// with what they said.
+    /// Asks peers what waits there, one after the other, while there is nothing more important to
+    /// fetch; and goes on with what they said.
     pub(super) fn ask_what_waits(&mut self) {
         if self.window.candidate().is_some() || self.best_headers().is_some() {
             return;

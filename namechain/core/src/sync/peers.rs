@@ -82,7 +82,8 @@ pub(super) struct PeerState {
     pub spot: Option<Spot>,
     /// Nothing more is to be found out about its claim.
     pub settled: bool,
-    /// It announced a block that follows nothing that we know: ask for its headers, whatever it claims.
+    /// It announced a block that follows nothing that we know: ask for its headers, whatever it
+    /// claims.
     pub orphaned: bool,
     pub last_orphan: Option<u64>,
     pub hello: Option<RequestId>,

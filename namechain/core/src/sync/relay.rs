@@ -1,4 +1,5 @@
-//! Announced blocks: put together from what waits in the mempool, checked, connected, and only then told further.
+//! Announced blocks: put together from what waits in the mempool, checked, connected, and only then
+//! told further.
 //!
 //! ```text
 //! announced --parent is ours, cheap checks--> work --job--> put together --nothing missing--> checking --> connecting
@@ -125,7 +126,8 @@ impl Sync {
             return Ok(());
         }
         let may = self.peers.get_mut(&peer).is_some_and(|state| state.may_announce(self.now));
-        // A block that does not even make its branch as good as ours is nothing that anybody needs now.
+        // A block that does not even make its branch as good as ours is nothing that anybody needs
+        // now.
         if !may || work < chain.work() || self.arrivals.0.len() >= ARRIVALS {
             self.judge(gossip, Verdict::Ignore);
             if !may {
@@ -275,7 +277,8 @@ impl Sync {
         }
     }
 
-    /// What was checked was not the block that was announced. `ours`: it is what the announcement led to.
+    /// What was checked was not the block that was announced. `ours`: it is what the announcement
+    /// led to.
     pub(super) fn arrival_misled(&mut self, id: Hash, ours: bool) {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let Stage::Checking(_, from_parts) = arrival.stage else { return };
@@ -336,7 +339,8 @@ impl Sync {
         arrival.sources
     }
 
-    /// Drops an announced block that breaks a rule, and those that follow it. Gives those who announced them.
+    /// Drops an announced block that breaks a rule, and those that follow it. Gives those who
+    /// announced them.
     pub(super) fn fail_arrival(&mut self, id: Hash) -> Vec<Peer> {
         let after = |(other, arrival): (&Hash, &Arrival)| {
             (*other == id || arrival.header.previous == id).then_some(*other)
@@ -383,7 +387,8 @@ impl Sync {
     }
 }
 
-/// The operations of a block that wait here, by their short ids; one that two share counts as missing.
+/// The operations of a block that wait here, by their short ids; one that two share counts as
+/// missing.
 fn known_parts(
     network: Network,
     mempool: &Mempool,

@@ -1,4 +1,5 @@
-//! What peers are answered: read from the store and the list of what waits, without the chain's thread.
+//! What peers are answered: read from the store and the list of what waits, without the chain's
+//! thread.
 
 use super::message::{
     Hello, MAX_BLOCKS_BYTES, MAX_HEADERS, MAX_OPERATIONS_BYTES, MAX_PENDING, PROTOCOL_VERSION,
@@ -60,8 +61,8 @@ pub fn hello(
     Ok(identity.hello(tip, header.height, work, unix_now))
 }
 
-/// The answer to a request. It reads and changes nothing, costs at most what the caps in [`super::message`] allow, and
-/// may be given on any thread while the chain moves.
+/// The answer to a request. It reads and changes nothing, costs at most what the caps in
+/// [`super::message`] allow, and may be given on any thread while the chain moves.
 ///
 /// # Errors
 /// The store's: the asker is told [`Response::Busy`].
@@ -84,7 +85,8 @@ pub fn answer(
     })
 }
 
-/// The best chain's headers after the first id of the locator that is on it; after the genesis block if none is.
+/// The best chain's headers after the first id of the locator that is on it; after the genesis
+/// block if none is.
 fn headers(storage: &dyn Storage, locator: &[Hash]) -> Result<Response, StorageError> {
     for _ in 0..TRIES {
         let mut from = 0;

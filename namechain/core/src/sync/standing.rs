@@ -119,7 +119,8 @@ pub struct Standing {
     pub synced: bool,
     /// Why, or why not.
     pub why: Why,
-    /// The height that we are heading for: of the best headers that were checked, or claimed; ours if there is nothing better.
+    /// The height that we are heading for: of the best headers that were checked, or claimed; ours
+    /// if there is nothing better.
     pub target_height: u32,
     /// The work there.
     pub target_work: u128,
@@ -127,7 +128,8 @@ pub struct Standing {
     pub headers_done: u32,
     /// The height of our tip.
     pub blocks_done: u32,
-    /// Blocks connected per second while catching up, in the last seconds; 0 when there is nothing to fetch.
+    /// Blocks connected per second while catching up, in the last seconds; 0 when there is nothing
+    /// to fetch.
     pub blocks_per_second: f64,
     /// Headers checked per second, likewise.
     pub headers_per_second: f64,
@@ -238,7 +240,8 @@ impl Sync {
         }
     }
 
-    /// Why we are synced or not, and which of the two. `claims`: whether somebody claims more work and was not heard out.
+    /// Why we are synced or not, and which of the two. `claims`: whether somebody claims more work
+    /// and was not heard out.
     fn verdict(&self, chain: &Chain, claims: bool) -> (Why, bool) {
         let behind =
             |candidate: &Candidate| candidate.height().saturating_sub(chain.tip_header().height);

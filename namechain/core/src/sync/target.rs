@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Sync {
-    /// Goes for the candidate of most work that sums more than our chain and that somebody is there to give.
+    /// Goes for the candidate of most work that sums more than our chain and that somebody is there
+    /// to give.
     pub(super) fn choose_target(&mut self, chain: &Chain) -> Result<(), StorageError> {
         let numbers: Vec<u64> = self.candidates.iter().map(|(number, _)| number).collect();
         let mut best: Option<(u128, u64)> = None;
@@ -33,11 +34,13 @@ impl Sync {
         Ok(())
     }
 
-    /// The work of a candidate, if its blocks may be fetched. One that is of no use any more is dropped.
+    /// The work of a candidate, if its blocks may be fetched. One that is of no use any more is
+    /// dropped.
     fn usable(&mut self, chain: &Chain, number: u64) -> Result<Option<u128>, StorageError> {
         let target = self.window.candidate() == Some(number);
         let Some(on) = self.candidates.get_mut(number) else { return Ok(None) };
-        // Another candidate or an announcement may have brought its first blocks. The target's own way counts its blocks.
+        // Another candidate or an announcement may have brought its first blocks. The target's own
+        // way counts its blocks.
         while let Some(first) = on.first()
             && chain.has_block(&first.id())?
         {
@@ -172,7 +175,8 @@ impl Sync {
         }
     }
 
-    /// The end of the best chain of headers that was checked, if it sums more than ours: its tip, height and work.
+    /// The end of the best chain of headers that was checked, if it sums more than ours: its tip,
+    /// height and work.
     pub(super) fn best_headers(&self) -> Option<&Ancestry> {
         self.candidates.iter().map(|(_, on)| on.end()).max_by_key(|end| end.work())
     }

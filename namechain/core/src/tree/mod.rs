@@ -1,10 +1,13 @@
-//! The state's authenticated map: a binary Patricia trie over 256-bit keys, persistent in the functional sense.
+//! The state's authenticated map: a binary Patricia trie over 256-bit keys, persistent in the
+//! functional sense.
 //!
-//! A tree is a root pointer. Changing it makes new nodes along the path and shares the rest, so keeping an old tree
-//! costs what changed since. Hashes are made when they are asked for, once a node: an update of many keys followed by
-//! one [`Tree::root`] hashes every changed node once. It knows keys and value hashes, not what they stand for.
+//! A tree is a root pointer. Changing it makes new nodes along the path and shares the rest, so
+//! keeping an old tree costs what changed since. Hashes are made when they are asked for, once a
+//! node: an update of many keys followed by one [`Tree::root`] hashes every changed node once. It
+//! knows keys and value hashes, not what they stand for.
 //!
-//! The trie's shape depends only on its keys, not on the order in which they came (property test in `tests`).
+//! The trie's shape depends only on its keys, not on the order in which they came (property test in
+//! `tests`).
 
 mod proof;
 
@@ -29,8 +32,8 @@ enum Node {
         value: Hash,
         hash: OnceLock<Hash>,
     },
-    /// All keys below agree on the bits before `bit`; those with a zero there are in `zero`. `sample` is one of them,
-    /// so that where a new key departs is known without going down.
+    /// All keys below agree on the bits before `bit`; those with a zero there are in `zero`.
+    /// `sample` is one of them, so that where a new key departs is known without going down.
     Inner {
         bit: u8,
         sample: Hash,
@@ -95,7 +98,8 @@ impl Tree {
         self.root.is_none()
     }
 
-    /// The root: the hash of the top node, or zeros for the empty tree. Hashes what changed since it was last asked.
+    /// The root: the hash of the top node, or zeros for the empty tree. Hashes what changed since
+    /// it was last asked.
     pub fn root(&self) -> Hash {
         self.root.as_ref().map_or(Hash::ZERO, |node| node.hash(self.network))
     }
@@ -111,7 +115,8 @@ impl Tree {
         }
     }
 
-    /// The tree of these keys, which must be sorted and differ: made from the bottom up, without going down for each.
+    /// The tree of these keys, which must be sorted and differ: made from the bottom up, without
+    /// going down for each.
     pub fn from_sorted(network: Network, entries: &[(Hash, Hash)]) -> Self {
         debug_assert!(
             entries.windows(2).all(|pair| pair[0].0 < pair[1].0),
@@ -158,8 +163,9 @@ fn subtree(entries: &[(Hash, Hash)]) -> Option<Arc<Node>> {
     Some(Node::inner(bit, *first, subtree(zero)?, subtree(one)?))
 }
 
-/// Sets `key` at or below `node`; whether it is new. `make_mut` copies what an older tree shares and changes in place
-/// what nobody else holds: during a block of many operations the upper nodes are copied once.
+/// Sets `key` at or below `node`; whether it is new. `make_mut` copies what an older tree shares
+/// and changes in place what nobody else holds: during a block of many operations the upper nodes
+/// are copied once.
 fn insert(node: &mut Arc<Node>, key: Hash, value: Hash) -> bool {
     let departs = first_difference(node.sample(), &key);
     let below = match (&**node, departs) {
@@ -251,7 +257,8 @@ mod tests {
             }
         }
 
-        /// Every key is proven present or absent, the proof survives its encoding, and no other verdict verifies.
+        /// Every key is proven present or absent, the proof survives its encoding, and no other
+        /// verdict verifies.
         #[test]
         fn proofs_tell_what_the_tree_says(
             keys in proptest::collection::btree_set(key(), 0..30), probe in key(), flip in any::<(u16, u8)>(),

@@ -8,7 +8,8 @@ use crate::{
     types::{Hash, Network},
 };
 
-/// The most steps of a proof. One more would take two keys that differ in their last bit only: hashes are not found so.
+/// The most steps of a proof. One more would take two keys that differ in their last bit only:
+/// hashes are not found so.
 const MAX_STEPS: usize = 255;
 /// The most bytes of an encoded proof.
 pub const MAX_PROOF_BYTES: usize = 1 + 64 + 1 + MAX_STEPS * 33;
@@ -23,8 +24,8 @@ pub const MAX_PROOF_BYTES: usize = 1 + 64 + 1 + MAX_STEPS * 33;
 ///
 /// The value of the key's own leaf is not in the proof: whoever checks it has the entry.
 ///
-/// In a Patricia trie the bits tested on the way down to a key lead to one leaf. If that leaf is the key's, the key is
-/// there; if it is another's, the key is not.
+/// In a Patricia trie the bits tested on the way down to a key lead to one leaf. If that leaf is
+/// the key's, the key is there; if it is another's, the key is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     terminal: Terminal,
@@ -80,8 +81,8 @@ pub(super) fn prove(root: Option<&Node>, network: Network, key: &Hash) -> Proof 
 }
 
 impl Proof {
-    /// Whether `value` is the value hash of `key` under `root`, or, if it is `None`, nothing stands under the key: a pure
-    /// function of at most 256 hashes, whatever it is fed.
+    /// Whether `value` is the value hash of `key` under `root`, or, if it is `None`, nothing stands
+    /// under the key: a pure function of at most 256 hashes, whatever it is fed.
     pub fn verify(
         &self,
         network: Network,

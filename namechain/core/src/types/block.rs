@@ -73,8 +73,8 @@ impl Decode for Block {
     }
 }
 
-/// The root of the operations in the shape of RFC 6962 §2.1: leaf and inner hashes differ, nothing is duplicated,
-/// a list of n splits at the largest power of two below n.
+/// The root of the operations in the shape of RFC 6962 §2.1: leaf and inner hashes differ, nothing
+/// is duplicated, a list of n splits at the largest power of two below n.
 pub fn ops_root(network: Network, operations: &[Operation]) -> Hash {
     let leaves: Vec<Hash> =
         operations.iter().map(|op| hash(network, Domain::OpsLeaf, &[&op.to_bytes()])).collect();

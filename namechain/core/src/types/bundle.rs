@@ -1,5 +1,5 @@
-//! What a node looks at of a messaging bundle before it keeps one for others. The keys in it are not its concern; the format
-//! is `docs/messaging.md` section 3.
+//! What a node looks at of a messaging bundle before it keeps one for others. The keys in it are
+//! not its concern; the format is `docs/messaging.md` section 3.
 
 use super::{Name, Network, PublicKey, Signature};
 use crate::codec::{Decode, DecodeError, Reader};
@@ -34,11 +34,12 @@ pub struct BundleHead {
 }
 
 impl BundleHead {
-    /// Reads the beginning of a bundle whose signature, at its end, is that of the identity key which it names. Whether that key
-    /// speaks for the name is another question.
+    /// Reads the beginning of a bundle whose signature, at its end, is that of the identity key
+    /// which it names. Whether that key speaks for the name is another question.
     ///
     /// # Errors
-    /// If it is no bundle, is good for no time or more than [`MAX_BUNDLE_LIFETIME`], or is not signed.
+    /// If it is no bundle, is good for no time or more than [`MAX_BUNDLE_LIFETIME`], or is not
+    /// signed.
     pub fn read(network: Network, bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.len() > MAX_BUNDLE_BYTES {
             let what = "a bundle's length";

@@ -49,8 +49,8 @@ pub struct NameEntry {
     pub records: RecordSet,
     /// Its messaging record, if one stands.
     pub messaging: Option<Box<MessagingEntry>>,
-    /// The sequence number of the last messaging record that was published under the name; 0 if none ever was. It stays
-    /// when the record goes, the owner changes or the name is released.
+    /// The sequence number of the last messaging record that was published under the name; 0 if
+    /// none ever was. It stays when the record goes, the owner changes or the name is released.
     pub messaging_sequence: u32,
 }
 

@@ -20,7 +20,8 @@ pub struct Hash(pub [u8; 32]);
 #[error("expected 64 hexadecimal digits")]
 pub struct HashError;
 
-/// What a hash, a signature or a work is over. No two uses share a domain, so none can stand in for another.
+/// What a hash, a signature or a work is over. No two uses share a domain, so none can stand in for
+/// another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Domain {
     /// Header bytes -> block id.
@@ -67,7 +68,8 @@ pub enum Domain {
     StampWork,
     /// Header bytes -> password of the header's work.
     HeaderWork,
-    /// Block id and operation id -> the operation's short id in a compact block (no rule depends on it).
+    /// Block id and operation id -> the operation's short id in a compact block (no rule depends on
+    /// it).
     ShortId,
     /// Owner's secret and name -> salt of a commitment (kept by wallets; no rule depends on it).
     Salt,
@@ -104,7 +106,8 @@ impl Domain {
     }
 }
 
-/// The 16-byte tag of a domain on a network: its text in ASCII, zeros up to 12 bytes, the network's magic.
+/// The 16-byte tag of a domain on a network: its text in ASCII, zeros up to 12 bytes, the network's
+/// magic.
 pub fn tag(network: Network, domain: Domain) -> [u8; 16] {
     let mut tag = [0; 16];
     let text = domain.text().as_bytes();

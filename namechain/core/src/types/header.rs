@@ -86,9 +86,9 @@ impl Decode for Header {
     }
 }
 
-/// A target: what the work function's 128-bit value may be at most. It is `mantissa * 2^shift`, the mantissa of 24
-/// bits with the highest set, so that every target has one compact form: the shift in the top byte of a u32, the
-/// mantissa below.
+/// A target: what the work function's 128-bit value may be at most. It is `mantissa * 2^shift`, the
+/// mantissa of 24 bits with the highest set, so that every target has one compact form: the shift
+/// in the top byte of a u32, the mantissa below.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Target {
     mantissa: u32,
@@ -149,7 +149,8 @@ impl Target {
         (self.mantissa as u128) << self.shift
     }
 
-    /// The work that a header with this target stands for, in expected hashes: `floor(2^128 / (target + 1))`.
+    /// The work that a header with this target stands for, in expected hashes: `floor(2^128 /
+    /// (target + 1))`.
     pub const fn work(self) -> u128 {
         let value = self.value();
         // 2^128 does not fit: (2^128 - 1 - value) / (value + 1) + 1 is the same.

@@ -12,8 +12,8 @@ use crate::{
     types::{Domain, Hash, Name, Network, hash},
 };
 
-/// An Ed25519 public key in its 32-byte encoding, written as 64 hexadecimal digits. Not necessarily a valid point:
-/// no signature verifies under one that is not.
+/// An Ed25519 public key in its 32-byte encoding, written as 64 hexadecimal digits. Not necessarily
+/// a valid point: no signature verifies under one that is not.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(pub [u8; 32]);
 
@@ -31,8 +31,9 @@ pub struct SecretKey(SigningKey);
 pub struct KeyError;
 
 impl PublicKey {
-    /// Whether `signature` is this key's over `message`, by `verify_strict` of ed25519-dalek: neither the key nor R is of
-    /// small order, S is reduced, R is canonical, and the equation holds without the cofactor (`docs/protocol.md` §1).
+    /// Whether `signature` is this key's over `message`, by `verify_strict` of ed25519-dalek:
+    /// neither the key nor R is of small order, S is reduced, R is canonical, and the equation
+    /// holds without the cofactor (`docs/protocol.md` §1).
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
             key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
@@ -56,8 +57,8 @@ impl SecretKey {
         Signature(self.0.sign(message).to_bytes())
     }
 
-    /// The salt of this owner's commitment to `name`: the same every time, so that a restored seed finds its
-    /// commitments again, and secret to everyone else.
+    /// The salt of this owner's commitment to `name`: the same every time, so that a restored seed
+    /// finds its commitments again, and secret to everyone else.
     pub fn salt(&self, network: Network, name: &Name) -> [u8; 32] {
         let seed = Zeroizing::new(self.0.to_bytes());
         let Hash(salt) = hash(network, Domain::Salt, &[seed.as_slice(), name.as_str().as_bytes()]);
@@ -150,7 +151,8 @@ mod tests {
 
     #[test]
     fn a_small_order_key_verifies_nothing() {
-        // The identity point: with R the identity and S zero the plain equation holds for every message.
+        // The identity point: with R the identity and S zero the plain equation holds for every
+        // message.
         let mut identity = [0; 32];
         identity[0] = 1;
         let mut signature = [0; 64];

@@ -1,7 +1,8 @@
-//! The messaging record of a name: which key speaks for the name, which key will follow it, and where it is reached.
+//! The messaging record of a name: which key speaks for the name, which key will follow it, and
+//! where it is reached.
 //!
-//! Whoever reads a record needs no more than it: the chain has checked that the identity key signed it for this name, and
-//! says of a new identity key whether the old one vouched for it.
+//! Whoever reads a record needs no more than it: the chain has checked that the identity key signed
+//! it for this name, and says of a new identity key whether the old one vouched for it.
 
 use thiserror::Error;
 
@@ -28,15 +29,19 @@ const X25519_ALONE: u8 = 1;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessagingRecord {
-    /// One more than that of the last record under the name, whoever owned the name then; 1 for the first.
+    /// One more than that of the last record under the name, whoever owned the name then; 1 for the
+    /// first.
     pub sequence: u32,
-    /// [`MessagingRecord::hash`] of the record that stands under the name before this one; zeros if none does.
+    /// [`MessagingRecord::hash`] of the record that stands under the name before this one; zeros if
+    /// none does.
     pub previous: Hash,
-    /// The key that speaks for the name. It signs the record, bundles, and nothing on the chain else.
+    /// The key that speaks for the name. It signs the record, bundles, and nothing on the chain
+    /// else.
     pub identity: PublicKey,
     /// [`next_key_hash`] of the identity key that is to follow; zeros if none is announced.
     pub next: Hash,
-    /// The X25519 public key (RFC 7748 §5) that envelopes are sealed to. The chain does not look at it.
+    /// The X25519 public key (RFC 7748 §5) that envelopes are sealed to. The chain does not look at
+    /// it.
     pub x25519: [u8; 32],
     /// The hash of the bundle off the chain; zeros if there is none. The chain does not look at it.
     pub bundle: Hash,
@@ -53,8 +58,8 @@ pub struct MessagingPolicy {
     pub x25519_alone: bool,
 }
 
-/// Up to [`MAX_LOCATORS`] locators, multiaddresses or URLs, of 1 to [`MAX_LOCATOR_BYTES`] bytes each from `!` to `~`. The
-/// chain does not look at them otherwise.
+/// Up to [`MAX_LOCATORS`] locators, multiaddresses or URLs, of 1 to [`MAX_LOCATOR_BYTES`] bytes
+/// each from `!` to `~`. The chain does not look at them otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Locators(Vec<String>);
 
@@ -105,8 +110,8 @@ pub struct MessagingLink {
 pub struct MessagingEntry {
     /// The record.
     pub record: MessagingRecord,
-    /// Whether the identity key was announced and signed by the one that stood before it. Records that keep the identity
-    /// key keep this too.
+    /// Whether the identity key was announced and signed by the one that stood before it. Records
+    /// that keep the identity key keep this too.
     pub linked: bool,
     /// The height of the block that recorded it.
     pub height: u32,
@@ -128,7 +133,8 @@ impl MessagingRecord {
         self.message(network, Domain::Possession, name)
     }
 
-    /// What the identity key before signs: as [`MessagingRecord::possession_message`], under another tag.
+    /// What the identity key before signs: as [`MessagingRecord::possession_message`], under
+    /// another tag.
     pub fn link_message(&self, network: Network, name: &Name) -> Vec<u8> {
         self.message(network, Domain::Link, name)
     }
@@ -142,8 +148,9 @@ impl MessagingRecord {
 }
 
 impl SignedMessagingRecord {
-    /// Signs a record for `name` with its identity key and, where a new identity key is to be linked, with the one that
-    /// stands. That `identity` is the key that the record names is the caller's matter; the chain refuses it otherwise.
+    /// Signs a record for `name` with its identity key and, where a new identity key is to be
+    /// linked, with the one that stands. That `identity` is the key that the record names is the
+    /// caller's matter; the chain refuses it otherwise.
     pub fn sign(
         network: Network,
         name: &Name,

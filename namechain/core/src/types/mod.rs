@@ -1,4 +1,5 @@
-//! What the chain is made of: names, keys, records, operations, headers, blocks, and the entries of the state.
+//! What the chain is made of: names, keys, records, operations, headers, blocks, and the entries of
+//! the state.
 
 mod block;
 mod bundle;

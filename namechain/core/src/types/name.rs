@@ -15,9 +15,10 @@ pub const MIN_NAME_BYTES: usize = 3;
 /// The longest name, in bytes: a DNS label (RFC 1035 §2.3.4).
 pub const MAX_NAME_BYTES: usize = 63;
 
-/// A name that the chain can hold: 3 to 63 of `a-z 0-9 -`, no `-` at either end, `--` at the third and fourth place
-/// only as `xn--` (the R-LDH labels of RFC 5890 §2.3.1 that are not A-labels are refused). Whether an A-label decodes
-/// is not looked at: IDNA's tables change, and chains must not fork over it.
+/// A name that the chain can hold: 3 to 63 of `a-z 0-9 -`, no `-` at either end, `--` at the third
+/// and fourth place only as `xn--` (the R-LDH labels of RFC 5890 §2.3.1 that are not A-labels are
+/// refused). Whether an A-label decodes is not looked at: IDNA's tables change, and chains must not
+/// fork over it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Box<str>);
 

@@ -1,4 +1,5 @@
-//! The three networks. Every hash, signature and work carries the network's magic, so nothing crosses over.
+//! The three networks. Every hash, signature and work carries the network's magic, so nothing
+//! crosses over.
 
 use std::{fmt, str::FromStr};
 

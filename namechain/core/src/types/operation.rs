@@ -28,7 +28,8 @@ const PUBLISH: u8 = 10;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Binds a key to a name without telling which. Anyone can make it; it carries the price of the registration.
+    /// Binds a key to a name without telling which. Anyone can make it; it carries the price of the
+    /// registration.
     Commit {
         /// [`commitment`] of the name, the owner and a salt.
         commitment: Hash,
@@ -59,7 +60,8 @@ pub struct Named {
 /// What an operation does with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Opens a commitment: the signer becomes the owner. Fields: recovery (optional key), salt (32), records.
+    /// Opens a commitment: the signer becomes the owner. Fields: recovery (optional key), salt
+    /// (32), records.
     Register {
         /// The cold key that outranks the owner, if any.
         recovery: Option<PublicKey>,
@@ -73,40 +75,43 @@ pub enum Action {
         /// The name's new records.
         records: RecordSet,
     },
-    /// Adds a lease, in the last quarter of the lease or in the grace. Signed by the owner or the recovery key.
+    /// Adds a lease, in the last quarter of the lease or in the grace. Signed by the owner or the
+    /// recovery key.
     Renew,
     /// Offers the name to another key. Fields: to (key). Signed by the owner.
     Transfer {
         /// The key that may accept.
         to: PublicKey,
     },
-    /// Takes a name that was offered, without its records. Fields: recovery (optional key). Signed by the new owner.
+    /// Takes a name that was offered, without its records. Fields: recovery (optional key). Signed
+    /// by the new owner.
     Accept {
         /// The new owner's recovery key, if any.
         recovery: Option<PublicKey>,
     },
     /// Withdraws an offer. Signed by the owner or the recovery key.
     Cancel,
-    /// Replaces the owner, and the recovery key itself. Fields: owner (key), recovery (optional key). Signed by the
-    /// recovery key.
+    /// Replaces the owner, and the recovery key itself. Fields: owner (key), recovery (optional
+    /// key). Signed by the recovery key.
     Recover {
         /// The new owner.
         owner: PublicKey,
         /// The recovery key from now on, if any.
         recovery: Option<PublicKey>,
     },
-    /// Ends the name: it stops resolving at once, and is nobody's until its lease would have ended. Signed by the owner
-    /// or the recovery key.
+    /// Ends the name: it stops resolving at once, and is nobody's until its lease would have ended.
+    /// Signed by the owner or the recovery key.
     Revoke,
-    /// Replaces the messaging record, or withdraws it. Fields: record (optional signed messaging record). Signed by the
-    /// owner.
+    /// Replaces the messaging record, or withdraws it. Fields: record (optional signed messaging
+    /// record). Signed by the owner.
     Publish {
         /// The record; none withdraws what stands.
         record: Option<Box<SignedMessagingRecord>>,
     },
 }
 
-/// The commitment to register `name` for `owner`: `H(commitment, name ‖ owner ‖ salt)`, the name with its length.
+/// The commitment to register `name` for `owner`: `H(commitment, name ‖ owner ‖ salt)`, the name
+/// with its length.
 pub fn commitment(network: Network, name: &Name, owner: &PublicKey, salt: &[u8; 32]) -> Hash {
     hash(network, Domain::Commitment, &[&name.to_bytes(), &owner.0, salt])
 }

@@ -1,7 +1,7 @@
 //! The records of a name: a small zone in wire form.
 //!
-//! Consensus checks the structure only. Any type number is carried (RFC 3597), but the ones that a signer or the zone
-//! cut makes itself.
+//! Consensus checks the structure only. Any type number is carried (RFC 3597), but the ones that a
+//! signer or the zone cut makes itself.
 
 use thiserror::Error;
 
@@ -14,8 +14,9 @@ pub const MAX_RECORDS_BYTES: usize = 4_096;
 /// `namechain.alt.` behind it the whole is still a DNS name of 255 bytes (RFC 1035 §2.3.4).
 pub const MAX_OWNER_BYTES: usize = 255 - 64 - 15 + 1;
 
-/// Types that no record may have: SOA, RRSIG, NSEC, DNSKEY, NSEC3, NSEC3PARAM (made by whoever serves the zone),
-/// OPT, and the query types 128 to 255 that are not data (RFC 6895 §3.1), TKEY to ANY.
+/// Types that no record may have: SOA, RRSIG, NSEC, DNSKEY, NSEC3, NSEC3PARAM (made by whoever
+/// serves the zone), OPT, and the query types 128 to 255 that are not data (RFC 6895 §3.1), TKEY to
+/// ANY.
 pub const REFUSED_TYPES: [u16; 6] = [6, 46, 47, 48, 50, 51];
 
 /// One record.
@@ -39,8 +40,8 @@ pub struct Record {
     pub ttl: u32,
 }
 
-/// The records of a name: sorted by owner, type and data, no two alike in these three; every RRset with one TTL
-/// (RFC 2181 §5.2). Encoded in at most [`MAX_RECORDS_BYTES`].
+/// The records of a name: sorted by owner, type and data, no two alike in these three; every RRset
+/// with one TTL (RFC 2181 §5.2). Encoded in at most [`MAX_RECORDS_BYTES`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordSet(Vec<Record>);
 

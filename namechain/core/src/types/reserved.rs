@@ -1,7 +1,7 @@
 //! The names that nobody can register, as of one day.
 //!
-//! The lists are consensus: changing one forks the chain. They stand beside this file, sorted, one label a line, and
-//! a test pins their digest.
+//! The lists are consensus: changing one forks the chain. They stand beside this file, sorted, one
+//! label a line, and a test pins their digest.
 
 use std::fmt;
 
@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 /// The day whose root zone and registries the lists follow.
 pub const RESERVED_AS_OF: &str = "2026-10-23";
 
-/// Top-level domains: what the root zone delegates, and what ICANN has contracted or recently retired.
+/// Top-level domains: what the root zone delegates, and what ICANN has contracted or recently
+/// retired.
 const TLDS: &str = include_str!("reserved/tlds.txt");
 /// Single-label entries of the special-use registry (RFC 6761, 6762, 7686, 9476), and `internal`.
 const SPECIAL_USE: &str = include_str!("reserved/special-use.txt");
-/// What software and networks ask for by themselves, the strings that ICANN holds back for that reason first.
+/// What software and networks ask for by themselves, the strings that ICANN holds back for that
+/// reason first.
 const COLLISIONS: &str = include_str!("reserved/collisions.txt");
 
 /// Why a label is reserved.
@@ -32,8 +34,8 @@ pub enum Reserved {
 }
 
 impl Reserved {
-    /// Why `label`, in lower case, is reserved; `None` if it can be registered. It need not be a name: DNS asks for
-    /// labels of every length.
+    /// Why `label`, in lower case, is reserved; `None` if it can be registered. It need not be a
+    /// name: DNS asks for labels of every length.
     pub fn of(label: &str) -> Option<Reserved> {
         if label.len() < super::MIN_NAME_BYTES {
             return Some(Reserved::Short);
@@ -59,7 +61,8 @@ impl fmt::Display for Reserved {
     }
 }
 
-/// Whether a sorted list of lines has `label`: a binary search over the text itself, so that nothing is built.
+/// Whether a sorted list of lines has `label`: a binary search over the text itself, so that
+/// nothing is built.
 fn contains(list: &str, label: &str) -> bool {
     let bytes = list.as_bytes();
     let (mut low, mut high) = (0, bytes.len());

@@ -1,4 +1,5 @@
-//! The work stamp that every operation carries: proof that computing time was spent on this operation, now.
+//! The work stamp that every operation carries: proof that computing time was spent on this
+//! operation, now.
 
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
@@ -16,8 +17,8 @@ pub const STAMP_BYTES: usize = 48;
 /// | nonce  | u64                                                                             |
 /// ```
 ///
-/// It is good when the work function's value (128 bits) is at most `floor((2^128 - 1) / work)`. The anchor keeps
-/// stamps from being hoarded, and from being used on another branch.
+/// It is good when the work function's value (128 bits) is at most `floor((2^128 - 1) / work)`. The
+/// anchor keeps stamps from being hoarded, and from being used on another branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The id of a recent block.

@@ -1,5 +1,5 @@
-//! Properties of the wire forms: every value has one encoding, and no bytes make the decoder fail otherwise than with an
-//! error.
+//! Properties of the wire forms: every value has one encoding, and no bytes make the decoder fail
+//! otherwise than with an error.
 
 use proptest::{collection::vec, option, prelude::*};
 
@@ -175,8 +175,8 @@ fn entries() -> impl Strategy<Value = Entry> {
     ]
 }
 
-/// The value survives its encoding; with a byte more or less, or one changed, it is refused or another value whose one
-/// encoding these bytes are.
+/// The value survives its encoding; with a byte more or less, or one changed, it is refused or
+/// another value whose one encoding these bytes are.
 fn one_encoding<T: Encode + Decode + PartialEq + std::fmt::Debug>(
     value: &T,
     (at, with): (u16, u8),

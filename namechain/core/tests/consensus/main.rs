@@ -1,8 +1,9 @@
-//! Each consensus rule has a vector in `testdata/consensus/`, named by the rule's id: something that is refused for
-//! exactly that rule and, changed in one place, accepted.
+//! Each consensus rule has a vector in `testdata/consensus/`, named by the rule's id: something
+//! that is refused for exactly that rule and, changed in one place, accepted.
 //!
-//! The files stand on their own, for readers in any language (`testdata/consensus/README.md` has their form). With
-//! `NAMECHAIN_BLESS=1` this test writes them anew from `story.rs`; without, it only reads them.
+//! The files stand on their own, for readers in any language (`testdata/consensus/README.md` has
+//! their form). With `NAMECHAIN_BLESS=1` this test writes them anew from `story.rs`; without, it
+//! only reads them.
 
 mod story;
 
@@ -39,8 +40,8 @@ struct Vector {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum Case {
-    /// Blocks from height 1 on that are accepted, and one after them. All bytes in hexadecimal. `padding` zero bytes are
-    /// to be thought after the refused one.
+    /// Blocks from height 1 on that are accepted, and one after them. All bytes in hexadecimal.
+    /// `padding` zero bytes are to be thought after the refused one.
     Block {
         before: Vec<String>,
         refused: String,
@@ -48,7 +49,8 @@ enum Case {
         padding: usize,
         accepted: String,
     },
-    /// Entries of the state, and an operation in a block at this height under this price multiplier.
+    /// Entries of the state, and an operation in a block at this height under this price
+    /// multiplier.
     Operation { state: Vec<String>, height: u32, price: u32, refused: String, accepted: String },
 }
 

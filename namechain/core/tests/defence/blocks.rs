@@ -47,7 +47,8 @@ fn wants_blocks(
     }
 }
 
-/// A block that breaks a rule of the state: it is checked once, whoever brings it, and all who had its chain are banned.
+/// A block that breaks a rule of the state: it is checked once, whoever brings it, and all who had
+/// its chain are banned.
 #[test]
 fn a_bad_block_is_checked_once() {
     let mut bench = Bench::new();
@@ -100,7 +101,8 @@ fn a_bad_block_is_checked_once() {
     assert!(bench.is_banned(claims_it), "whoever has it as its tip");
 }
 
-/// Another body under the same header is its giver's fault alone: the block comes from somebody else.
+/// Another body under the same header is its giver's fault alone: the block comes from somebody
+/// else.
 #[test]
 fn another_body_is_its_givers_fault() {
     let mut bench = Bench::new();
@@ -173,7 +175,8 @@ fn who_has_no_blocks_is_banned_in_the_end() {
     assert_eq!(bench.banned, [(peer, Offence::Lied)]);
 }
 
-/// The lowest missing block is late: somebody else is asked for it, before the first one's time is up.
+/// The lowest missing block is late: somebody else is asked for it, before the first one's time is
+/// up.
 #[test]
 fn a_stalled_block_is_asked_of_somebody_else() {
     let mut bench = Bench::new();
@@ -204,7 +207,8 @@ fn a_stalled_block_is_asked_of_somebody_else() {
     assert_eq!(bench.score(first), Some(0), "late is no offence");
 }
 
-/// Never more than a window's blocks, and never more requests than may be, however long the chain is.
+/// Never more than a window's blocks, and never more requests than may be, however long the chain
+/// is.
 #[test]
 fn the_window_is_bounded() {
     let mut bench = Bench::new();

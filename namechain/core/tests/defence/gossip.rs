@@ -61,7 +61,8 @@ fn blocks_of_our_chain_may_come_quickly() {
     assert_eq!(bench.score(peer), Some(0));
 }
 
-/// What is missing is asked of the announcer; if it gives something else, the whole block; then the next announcer.
+/// What is missing is asked of the announcer; if it gives something else, the whole block; then the
+/// next announcer.
 #[test]
 fn missing_operations_are_asked_for() {
     let mut bench = Bench::new();
@@ -140,7 +141,8 @@ fn short_ids_that_mislead_cost_a_request() {
     assert_eq!(bench.verdict(gossip), Some(Verdict::Accept));
 }
 
-/// A block without work is rejected, and costs its announcer everything; one whose header does not fit costs no work.
+/// A block without work is rejected, and costs its announcer everything; one whose header does not
+/// fit costs no work.
 #[test]
 fn a_block_without_work_bans() {
     let mut bench = Bench::new();
@@ -158,7 +160,8 @@ fn a_block_without_work_bans() {
     assert_eq!(bench.verdict(gossip), Some(Verdict::Reject));
 }
 
-/// A flood of blocks that follow nothing: nothing is kept, and their peer is asked for headers now and then.
+/// A flood of blocks that follow nothing: nothing is kept, and their peer is asked for headers now
+/// and then.
 #[test]
 fn orphans_are_not_kept() {
     let mut bench = Bench::new();
@@ -264,8 +267,8 @@ fn a_flood_of_operations_is_bounded() {
     assert_eq!(bench.banned, [(peer, Offence::Flood)]);
 }
 
-/// An operation whose stamp is a lie is checked once, whoever tells it, and bans all who do. One that is anchored elsewhere is
-/// not even looked at.
+/// An operation whose stamp is a lie is checked once, whoever tells it, and bans all who do. One
+/// that is anchored elsewhere is not even looked at.
 #[test]
 fn bad_operations_ban() {
     let mut bench = Bench::new();

@@ -58,7 +58,8 @@ fn a_claim_of_more_work_for_a_known_tip_is_a_lie() {
     assert_eq!(bench.score(liar), Some(-50));
 }
 
-/// Headers without work: nothing of them is kept, and their peer is banned. What others have shown stays.
+/// Headers without work: nothing of them is kept, and their peer is banned. What others have shown
+/// stays.
 #[test]
 fn headers_without_work_ban() {
     let mut bench = Bench::new();
@@ -87,7 +88,8 @@ fn headers_without_work_ban() {
     assert_eq!(bench.miner.chain.tip_header().height, 5);
 }
 
-/// Headers that do not fit together, or not on what was asked for, are seen before any work is looked at.
+/// Headers that do not fit together, or not on what was asked for, are seen before any work is
+/// looked at.
 #[test]
 fn headers_that_do_not_fit_cost_no_work() {
     let chain = chain_of(4);
@@ -130,7 +132,8 @@ fn a_poorer_chain_is_not_followed() {
     assert_eq!(bench.score(peer), Some(-50), "it had claimed more");
 }
 
-/// Each of many peers shows a chain of its own: no more than a few are remembered, the best of them at last.
+/// Each of many peers shows a chain of its own: no more than a few are remembered, the best of them
+/// at last.
 #[test]
 fn many_chains_are_too_many() {
     let mut bench = Bench::new();
@@ -167,7 +170,8 @@ fn many_chains_are_too_many() {
     assert_eq!(bench.miner.chain.tip_id(), chains[19].chain.tip_id());
 }
 
-/// A header too far ahead of the clock ends what is taken; nobody is to blame, and the rest comes when it is time.
+/// A header too far ahead of the clock ends what is taken; nobody is to blame, and the rest comes
+/// when it is time.
 #[test]
 fn headers_of_the_future_wait() {
     let mut bench = Bench::new();

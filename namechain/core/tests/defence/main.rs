@@ -1,4 +1,5 @@
-//! What a dishonest peer can try, and what comes of it: each bound of `sync/limits.rs` that the machine itself holds.
+//! What a dishonest peer can try, and what comes of it: each bound of `sync/limits.rs` that the
+//! machine itself holds.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,5 @@
-//! What is dear is done once: the works of headers and stamps, for all nodes of a world and, where it can be, for all worlds.
+//! What is dear is done once: the works of headers and stamps, for all nodes of a world and, where
+//! it can be, for all worlds.
 
 use std::{
     collections::HashMap,
@@ -21,7 +22,8 @@ use crate::common::NETWORK;
 
 type Stamps = Mutex<Option<HashMap<Hash, Operation>>>;
 
-/// Operations that were stamped, by what they were before: the same users do the same things in every world.
+/// Operations that were stamped, by what they were before: the same users do the same things in
+/// every world.
 static STAMPED: Stamps = Mutex::new(None);
 
 /// Outcomes of checks, by what was checked.

@@ -26,7 +26,8 @@ fn node(world: &mut World, at: usize) -> &mut Node {
     }
 }
 
-/// Lets a node mine so many blocks before it meets anybody, an hour ago. Blocks of another `salt` are other blocks.
+/// Lets a node mine so many blocks before it meets anybody, an hour ago. Blocks of another `salt`
+/// are other blocks.
 fn mine(world: &mut World, at: usize, count: u32, salt: u64) {
     let clock = Clock { now: 0, unix: NOW - 3_600 + salt };
     for _ in 0..count {
@@ -68,7 +69,8 @@ fn a_reorganisation_of_720_blocks() {
 /// 0 +
 ///    \- 1' - ... - 722'
 /// ```
-/// Nobody follows, nobody is to blame, no block is fetched; both say so. When the shorter one is the longer one the other says so.
+/// Nobody follows, nobody is to blame, no block is fetched; both say so. When the shorter one is
+/// the longer one the other says so.
 #[test]
 fn a_reorganisation_of_721_blocks_is_held_back() {
     let mut world = still(2, &[]);
@@ -104,8 +106,8 @@ fn a_reorganisation_of_721_blocks_is_held_back() {
 /// 0 - 2,100
 ///          \- 2,101' - ... - 2,901'         one has this
 /// ```
-/// A fresh node hears everybody out before it fetches blocks: what it follows first is the chain of most work, from whoever
-/// has the blocks.
+/// A fresh node hears everybody out before it fetches blocks: what it follows first is the chain of
+/// most work, from whoever has the blocks.
 #[test]
 fn a_fresh_node_follows_no_poorer_chain_first() {
     let mut world = still(5, &[Wrong::Silent, Wrong::Lies]);
@@ -134,8 +136,8 @@ fn a_fresh_node_follows_no_poorer_chain_first() {
     );
 }
 
-/// A node that was away for 1,200 blocks catches up from peers of which one withholds blocks, without a word, and one is slow to
-/// break: it is not held up.
+/// A node that was away for 1,200 blocks catches up from peers of which one withholds blocks,
+/// without a word, and one is slow to break: it is not held up.
 #[test]
 fn whoever_was_away_catches_up() {
     let mut world = still(3, &[Wrong::WithholdsSilently, Wrong::OtherBody]);

@@ -27,8 +27,8 @@ enum Step {
 }
 
 impl Disk {
-    /// What is there after a crash: everything up to some point not before the last durable commit. `lost` of what came
-    /// after it is gone, in steps from the end.
+    /// What is there after a crash: everything up to some point not before the last durable commit.
+    /// `lost` of what came after it is gone, in steps from the end.
     pub fn after_crash(&self, lost: usize) -> Disk {
         let written = self.written.lock().unwrap();
         let kept = written.steps.len().saturating_sub(lost).max(written.durable);

@@ -294,8 +294,8 @@ fn bad_operation(count: u64) -> Operation {
     }
 }
 
-/// A block without operations after any end of headers. Its state root is that of the parent, which is right if nothing
-/// lapses.
+/// A block without operations after any end of headers. Its state root is that of the parent, which
+/// is right if nothing lapses.
 fn empty_after(chain: &Chain, end: &Ancestry, unix: u64, nonce: u64) -> Block {
     let mut block = chain.assemble(std::iter::empty(), unix).unwrap();
     let parent = end.header();

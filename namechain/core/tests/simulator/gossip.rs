@@ -1,4 +1,5 @@
-//! Gossip: what is told to everybody goes from link to link, as far as those who hear of it accept it.
+//! Gossip: what is told to everybody goes from link to link, as far as those who hear of it accept
+//! it.
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
-//! Whole networks in one thread: nodes with the machine, a chain, a mempool and a disk each, over links that delay, lose,
-//! double, reorder and split; nodes crash, some are dishonest. Everything comes from a seed, which a failure prints.
+//! Whole networks in one thread: nodes with the machine, a chain, a mempool and a disk each, over
+//! links that delay, lose, double, reorder and split; nodes crash, some are dishonest. Everything
+//! comes from a seed, which a failure prints.
 //!
-//! `SIMULATOR_SEEDS` sets how many seeds are lived through (default 1,000), `SIMULATOR_SEED` runs one and tells everything.
+//! `SIMULATOR_SEEDS` sets how many seeds are lived through (default 1,000), `SIMULATOR_SEED` runs
+//! one and tells everything.
 
 #[path = "../common/mod.rs"]
 mod common;

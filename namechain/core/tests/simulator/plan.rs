@@ -1,4 +1,5 @@
-//! From a seed to a story: who there is, how the network is, when it splits and heals; and what must be so in the end.
+//! From a seed to a story: who there is, how the network is, when it splits and heals; and what
+//! must be so in the end.
 
 use namechain_core::chain::Storage;
 
@@ -67,7 +68,8 @@ pub fn live(seed: u64, trace: bool) -> Story {
     }
 }
 
-/// Some seconds in which blocks are mined (so many tenths of one a second), names used, and nodes crash.
+/// Some seconds in which blocks are mined (so many tenths of one a second), names used, and nodes
+/// crash.
 fn busy(
     world: &mut World,
     random: &mut Random,

@@ -1,4 +1,5 @@
-//! A network in one thread: nodes, the links between them, and a queue of what happens when. Everything comes from a seed.
+//! A network in one thread: nodes, the links between them, and a queue of what happens when.
+//! Everything comes from a seed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -117,7 +118,8 @@ pub struct World {
     /// Who has banned whom until when.
     banned: BTreeMap<(usize, usize), u64>,
     pub bans: u64,
-    /// Whether the dishonest make nothing new any more: some of them make sound blocks too, up to the last moment.
+    /// Whether the dishonest make nothing new any more: some of them make sound blocks too, up to
+    /// the last moment.
     pub evil_rests: bool,
     /// How many links each member wants to have dialled.
     pub dials: usize,

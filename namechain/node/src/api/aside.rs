@@ -1,4 +1,5 @@
-//! The small API of a DNS server that has no node in it: is it well, what does it count, forget what you know.
+//! The small API of a DNS server that has no node in it: is it well, what does it count, forget
+//! what you know.
 
 use std::{future::Future, io, pin::Pin, sync::Arc};
 
@@ -71,7 +72,8 @@ async fn counted(State(aside): State<Aside>) -> Result<Response, Refused> {
     metrics::render(None, &aside.dns.counts())
 }
 
-/// Serves the small API on `listener` until `shutdown` is done; then answers what has been asked, and returns.
+/// Serves the small API on `listener` until `shutdown` is done; then answers what has been asked,
+/// and returns.
 ///
 /// # Errors
 /// If the listener has no address.

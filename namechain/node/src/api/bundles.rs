@@ -20,7 +20,8 @@ use namechain_core::{
 /// The most bytes of a body: a bundle in hexadecimal, and what is around it.
 const MAX_BODY_BYTES: usize = 2 * MAX_BUNDLE_BYTES + 1_024;
 
-/// The bundle of a name, if this node has one that is still good and belongs to the record that stands.
+/// The bundle of a name, if this node has one that is still good and belongs to the record that
+/// stands.
 #[utoipa::path(get, path = "/v1/bundles/{name}", params(("name" = String, Path, description = "The name")),
     responses(
         (status = 200, body = BundleInfo),
@@ -36,7 +37,8 @@ pub(super) async fn bundle(
     Ok(app.ask(move |backend| backend.bundle(&name)).await?.map(Json)?)
 }
 
-/// Takes a bundle that is signed by the identity key which stands under the name, and not older than the one that is here.
+/// Takes a bundle that is signed by the identity key which stands under the name, and not older
+/// than the one that is here.
 #[utoipa::path(put, path = "/v1/bundles/{name}", request_body = PutBundle,
     params(("name" = String, Path, description = "The name")),
     responses(

@@ -1,5 +1,5 @@
-//! The DNS server in this process, if there is one. What its answers are the API does not know: it hands on what it is
-//! asked.
+//! The DNS server in this process, if there is one. What its answers are the API does not know: it
+//! hands on what it is asked.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -110,7 +110,8 @@ pub(super) async fn anchor(State(dns): State<Dns>) -> Result<Json<TrustAnchor>, 
     Ok(dns.server()?.trust_anchor().map(Json)?)
 }
 
-/// The body as an object of JSON. By way of a map: a list of nothing would be taken for one with nothing in it.
+/// The body as an object of JSON. By way of a map: a list of nothing would be taken for one with
+/// nothing in it.
 async fn read<T: DeserializeOwned>(request: Request, hint: &str) -> Result<T, Refused> {
     let is_json = is_json(request.headers());
     let body = read_body(request.into_body()).await?;

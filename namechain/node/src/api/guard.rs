@@ -1,8 +1,8 @@
 //! Who may ask: nobody's web page. And for how long.
 //!
-//! A page that a browser loads from anywhere can send requests to loopback. Those that are scripted carry the page's
-//! Origin and are refused; those of a page whose own name was made to point here (DNS rebinding) carry that name as
-//! Host and are refused too. There is no CORS.
+//! A page that a browser loads from anywhere can send requests to loopback. Those that are scripted
+//! carry the page's Origin and are refused; those of a page whose own name was made to point here
+//! (DNS rebinding) carry that name as Host and are refused too. There is no CORS.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -26,8 +26,8 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// For a server that listens on `ip`, and that its operator has given `names` too: those by which a container is known to
-    /// others, say.
+    /// For a server that listens on `ip`, and that its operator has given `names` too: those by
+    /// which a container is known to others, say.
     pub(super) fn new(ip: IpAddr, names: &[String]) -> Self {
         Guard { ip, names: names.into() }
     }
@@ -50,8 +50,9 @@ impl Guard {
         }
     }
 
-    /// Whether a Host header is one of those of this server: `localhost`, a loopback address, the address that it listens on,
-    /// or a name that its operator has given it. If it listens on all, any address: only names can be made to point elsewhere.
+    /// Whether a Host header is one of those of this server: `localhost`, a loopback address, the
+    /// address that it listens on, or a name that its operator has given it. If it listens on all,
+    /// any address: only names can be made to point elsewhere.
     fn is_us(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         if authority.as_str().contains('@') {

@@ -1,4 +1,5 @@
-//! Metrics in Prometheus' text format, of everything in this process that counts with the crate `metrics`.
+//! Metrics in Prometheus' text format, of everything in this process that counts with the crate
+//! `metrics`.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -36,11 +37,13 @@ const MEMPOOL_BYTES: &str = "namechain_mempool_bytes";
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-/// Setting the gauges and rendering them is one step: several nodes in one process don't mix theirs.
+/// Setting the gauges and rendering them is one step: several nodes in one process don't mix
+/// theirs.
 static RENDERING: Mutex<()> = Mutex::new(());
 
-/// Makes this process' metrics go to `/metrics`, once; [`super::serve`] does it too. What was counted before is lost,
-/// so a program that counts from its start calls it first. False if something else records the process' metrics.
+/// Makes this process' metrics go to `/metrics`, once; [`super::serve`] does it too. What was
+/// counted before is lost, so a program that counts from its start calls it first. False if
+/// something else records the process' metrics.
 pub fn install() -> bool {
     recorder().is_some()
 }
@@ -107,7 +110,8 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused>
     render(Some((status, traffic)), &dns.map(|dns| dns.counts()).unwrap_or_default())
 }
 
-/// What has been counted, with the node's state if there is a node, and what the DNS server counts by itself.
+/// What has been counted, with the node's state if there is a node, and what the DNS server counts
+/// by itself.
 pub(super) fn render(node: Option<(rpc::Status, Traffic)>, dns: &str) -> Result<Response, Refused> {
     let recorder = recorder().ok_or_else(|| {
         Refused::unavailable("something else records the metrics of this process", "")

@@ -1,11 +1,12 @@
-//! The HTTP API: JSON over HTTP/1.1, described by `/openapi.json`, types in [`namechain_core::rpc`].
+//! The HTTP API: JSON over HTTP/1.1, described by `/openapi.json`, types in
+//! [`namechain_core::rpc`].
 //!
 //! ```text
 //! connection -> serve (bounds, timeouts) -> guard (Host, Origin, time) -> a handler -> Backend
 //! ```
 //!
-//! Everything that is refused is refused with an [`rpc::Refusal`], by the router as well as by the handlers; only what
-//! is no HTTP at all gets hyper's bare 400.
+//! Everything that is refused is refused with an [`rpc::Refusal`], by the router as well as by the
+//! handlers; only what is no HTTP at all gets hyper's bare 400.
 
 mod aside;
 mod blocks;
@@ -46,7 +47,8 @@ pub use serve::serve;
 /// Requests that may ask the backend at once; the others wait.
 const MAX_ASKING: usize = 32;
 
-/// What the API asks of the node. Every call may block for a moment: none is made on a thread that serves others.
+/// What the API asks of the node. Every call may block for a moment: none is made on a thread that
+/// serves others.
 pub trait Backend: Send + Sync + 'static {
     /// How the node is.
     fn status(&self) -> rpc::Status;
@@ -72,7 +74,8 @@ pub trait Backend: Send + Sync + 'static {
     fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
     /// The heights of the best chain's blocks that have operations on a name, in order.
     fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError>;
-    /// The proof that the best chain's block at `against` was built on that at `height`, which must be lower.
+    /// The proof that the best chain's block at `against` was built on that at `height`, which must
+    /// be lower.
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
     fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal>;
@@ -80,7 +83,8 @@ pub trait Backend: Send + Sync + 'static {
     fn bundle(&self, _name: &Name) -> Result<rpc::BundleInfo, rpc::Refusal> {
         Err(no_bundle())
     }
-    /// Takes an encoded messaging bundle of a name, and says whether its one-time prekeys are given away here.
+    /// Takes an encoded messaging bundle of a name, and says whether its one-time prekeys are given
+    /// away here.
     fn put_bundle(
         &self,
         _name: &Name,
@@ -126,7 +130,8 @@ impl App {
         question: impl FnOnce(&dyn Backend) -> T + Send + 'static,
     ) -> Result<T, Refused> {
         let backend = self.backend.clone();
-        // Held by the question, not by the request: a client that goes away does not make room for another question.
+        // Held by the question, not by the request: a client that goes away does not make room for
+        // another question.
         let permit = self.asking.clone().acquire_owned().await.map_err(Refused::internal)?;
         let asked = tokio::task::spawn_blocking(move || {
             let _permit = permit;

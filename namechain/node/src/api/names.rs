@@ -84,7 +84,8 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
     })
 }
 
-/// The proof of what stands under a name: at the depth that names are served from, unless another height is asked for.
+/// The proof of what stands under a name: at the depth that names are served from, unless another
+/// height is asked for.
 #[utoipa::path(get, path = "/v1/names/{name}/proof", params(("name" = String, Path, description = "The name"), At),
     responses(
         (status = 200, description = "a proof of presence or of absence", body = ProofInfo),
@@ -227,8 +228,8 @@ pub(super) fn parse_name(text: &str) -> Result<Name, Refused> {
         .map_err(|error| Refused::bad_request(format!("this is not a name: {error}"), ""))
 }
 
-/// Reads from the state at `height`, or from the usual one. The chain may reorganise under a snapshot: then the state
-/// is fetched anew, a few times.
+/// Reads from the state at `height`, or from the usual one. The chain may reorganise under a
+/// snapshot: then the state is fetched anew, a few times.
 pub(super) fn read<T>(
     backend: &dyn Backend,
     height: Option<u32>,

@@ -18,7 +18,8 @@ use namechain_core::{
 
 /// The most bytes of a body. The largest operation has some 4,500 bytes, twice as many digits.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
-/// How much of a body that is too large is read and dropped, so that its sender comes to read the refusal.
+/// How much of a body that is too large is read and dropped, so that its sender comes to read the
+/// refusal.
 const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Hands in an operation, to be recorded in one of the next blocks.
@@ -83,7 +84,8 @@ pub(super) async fn read_body(body: Body) -> Result<Vec<u8>, Refused> {
     read_body_of(body, MAX_BODY_BYTES, "one operation a request").await
 }
 
-/// A body of at most `max` bytes; of a larger one so much is read that its sender comes to read the refusal, with `hint`.
+/// A body of at most `max` bytes; of a larger one so much is read that its sender comes to read the
+/// refusal, with `hint`.
 pub(super) async fn read_body_of(
     mut body: Body,
     max: usize,

@@ -1,4 +1,5 @@
-//! Refusals: the one shape of everything that is not an answer. Nothing that the client sent is repeated in them.
+//! Refusals: the one shape of everything that is not an answer. Nothing that the client sent is
+//! repeated in them.
 
 use axum::{
     Json,
@@ -106,7 +107,8 @@ pub(super) async fn no_route() -> Refused {
     Refused::not_found("there is nothing under this path", "/openapi.json lists what there is")
 }
 
-/// Where there is something, but not for this method. The header `Allow` (RFC 9110 §10.2.1) is the router's.
+/// Where there is something, but not for this method. The header `Allow` (RFC 9110 §10.2.1) is the
+/// router's.
 pub(super) async fn no_method() -> Refused {
     let hint = "the header Allow and /openapi.json say which one it is";
     Refused::new(

@@ -17,7 +17,8 @@ use tokio::{
 
 use super::{Backend, metrics, router};
 
-/// The most connections at once, and so of requests: each connection has one at a time. More wait to be accepted.
+/// The most connections at once, and so of requests: each connection has one at a time. More wait
+/// to be accepted.
 pub(super) const MAX_CONNECTIONS: usize = 256;
 /// How long the headers of a request may take, counted from when the connection is ready for one.
 pub(super) const HEADER_TIME: Duration = Duration::from_secs(15);
@@ -30,8 +31,8 @@ pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// The pause after the operating system refused a connection, for want of file descriptors, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the API on `listener` until `shutdown` is done; then answers what has been asked, and returns. A request's Host
-/// may be one of `names` too, beside the address and loopback.
+/// Serves the API on `listener` until `shutdown` is done; then answers what has been asked, and
+/// returns. A request's Host may be one of `names` too, beside the address and loopback.
 ///
 /// # Errors
 /// If the listener has no address.

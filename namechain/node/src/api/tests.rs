@@ -54,7 +54,8 @@ async fn a_name_is_told_whatever_its_standing() {
 #[tokio::test]
 async fn a_proof_leads_to_the_state_root_of_its_header() {
     let bench = Bench::start().await;
-    // By default at the depth that names are served from, here one block below the tip: alice is not there yet.
+    // By default at the depth that names are served from, here one block below the tip: alice is
+    // not there yet.
     for (query, height, present) in
         [("", 1, false), ("?height=2", 2, true), ("?height=0", 0, false)]
     {

@@ -16,8 +16,8 @@ use namechain_node::node::{
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-/// Run a node of the naming chain: it keeps the chain, mines, and serves the HTTP API. It does no DNS; for that, run
-/// `resolver`, which can embed a node or ask this one with `--node`.
+/// Run a node of the naming chain: it keeps the chain, mines, and serves the HTTP API. It does no
+/// DNS; for that, run `resolver`, which can embed a node or ask this one with `--node`.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 #[command(after_help = "Examples:\n  \
@@ -36,17 +36,19 @@ struct Cli {
     #[arg(long, env = "NAMECHAIN_API", default_value = "127.0.0.1:7380", value_name = "IP:PORT")]
     api: SocketAddr,
 
-    /// A name by which the API may be addressed, beside its address and localhost; can be given several times.
+    /// A name by which the API may be addressed, beside its address and localhost; can be given
+    /// several times.
     #[arg(long, env = "NAMECHAIN_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', action = ArgAction::Append)]
     allow_host: Vec<String>,
 
-    /// Where to listen for other nodes; can be given several times. Port 0 means any free port. Default: port 7379 of all
-    /// addresses, TCP and QUIC, on main and test; nowhere on dev.
+    /// Where to listen for other nodes; can be given several times. Port 0 means any free port.
+    /// Default: port 7379 of all addresses, TCP and QUIC, on main and test; nowhere on dev.
     #[arg(long, env = "NAMECHAIN_P2P_LISTEN", value_name = "MULTIADDR", value_delimiter = ',',
           action = ArgAction::Append, value_parser = multiaddr)]
     listen: Vec<Multiaddr>,
 
-    /// A node to stay connected to; can be given several times. Others are found through it, and remembered.
+    /// A node to stay connected to; can be given several times. Others are found through it, and
+    /// remembered.
     #[arg(long, env = "NAMECHAIN_PEER", value_name = "MULTIADDR", value_delimiter = ',',
           action = ArgAction::Append, value_parser = multiaddr)]
     peer: Vec<Multiaddr>,

@@ -1,5 +1,6 @@
-//! Addresses of peers, as far as we believe them: an IP address, a port, TCP or QUIC. Anything else that a peer tells
-//! (names, relays, other transports) is passed over; names come from our own user only.
+//! Addresses of peers, as far as we believe them: an IP address, a port, TCP or QUIC. Anything else
+//! that a peer tells (names, relays, other transports) is passed over; names come from our own user
+//! only.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -25,8 +26,8 @@ pub(super) struct Address {
     pub carrier: Carrier,
 }
 
-/// What one party can have many addresses in without much cost: a /16 of IPv4, a /32 of IPv6. Addresses that only our
-/// own network reaches are one each: nobody far away has them.
+/// What one party can have many addresses in without much cost: a /16 of IPv4, a /32 of IPv6.
+/// Addresses that only our own network reaches are one each: nobody far away has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Group {
     /// The first two bytes.
@@ -83,8 +84,9 @@ impl Address {
         }
     }
 
-    /// Whether somebody at `teller` may tell us of it: an address of our own network only if he is in it, one of this
-    /// machine only if he is on it. Otherwise strangers could make us knock at doors that they can't see.
+    /// Whether somebody at `teller` may tell us of it: an address of our own network only if he is
+    /// in it, one of this machine only if he is on it. Otherwise strangers could make us knock at
+    /// doors that they can't see.
     pub fn may_come_from(&self, teller: IpAddr) -> bool {
         match group(self.ip) {
             Group::Loopback(_) => teller.is_loopback(),

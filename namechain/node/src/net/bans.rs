@@ -18,8 +18,8 @@ pub(super) struct Bans {
     ips: HashMap<IpAddr, Duration>,
 }
 
-/// What stands for an address: a whole /64 of IPv6, which any host has. Nothing for this machine's own: its programs
-/// are told apart by identity only.
+/// What stands for an address: a whole /64 of IPv6, which any host has. Nothing for this machine's
+/// own: its programs are told apart by identity only.
 fn refused_as(ip: IpAddr) -> Option<IpAddr> {
     match ip {
         ip if ip.is_loopback() => None,

@@ -1,8 +1,10 @@
-//! The address book: whom we could dial. Pure: the time and chance are arguments, the file is bytes.
+//! The address book: whom we could dial. Pure: the time and chance are arguments, the file is
+//! bytes.
 //!
-//! Two tables, as in Bitcoin's address manager. *New* holds what we were told, *tried* those with whom we have spoken.
-//! Where an address may stand follows from a secret key, its group (/16 or /32) and, in *new*, the group of whoever told
-//! us: nobody can fill more than a small part of either table, however many addresses he has.
+//! Two tables, as in Bitcoin's address manager. *New* holds what we were told, *tried* those with
+//! whom we have spoken. Where an address may stand follows from a secret key, its group (/16 or
+//! /32) and, in *new*, the group of whoever told us: nobody can fill more than a small part of
+//! either table, however many addresses he has.
 
 mod file;
 
@@ -30,7 +32,8 @@ const TRIED_BUCKETS_PER_GROUP: u64 = 4;
 pub(super) const ANCHORS: usize = 4;
 /// An address in *new* that failed this often is dropped.
 const NEW_FAILURES: u8 = 3;
-/// An address in *tried* that failed this often is dropped once it has not answered for [`TRIED_AGE`].
+/// An address in *tried* that failed this often is dropped once it has not answered for
+/// [`TRIED_AGE`].
 const TRIED_FAILURES: u8 = 8;
 /// In seconds.
 const TRIED_AGE: u64 = 7 * 24 * 3600;
@@ -143,7 +146,8 @@ impl Book {
         }
     }
 
-    /// Takes up what we were told, if there is a place for it. `now` in seconds of Unix time, everywhere here.
+    /// Takes up what we were told, if there is a place for it. `now` in seconds of Unix time,
+    /// everywhere here.
     pub fn add(&mut self, entry: Entry, source: Source, now: u64) {
         if let Some((known, _)) = self.at(&entry) {
             known.heard = now;
@@ -154,7 +158,8 @@ impl Book {
 
     fn put_new(&mut self, known: Known, now: u64) {
         let at = self.place_in_new(&known.entry, known.source);
-        // Whoever stands there keeps his place while he is of use: a flood of addresses pushes nobody out.
+        // Whoever stands there keeps his place while he is of use: a flood of addresses pushes
+        // nobody out.
         let stays = self.new[at].as_ref().is_some_and(|old| {
             old.failures == 0 && old.heard.max(old.answered).saturating_add(NEW_AGE) > now
         });
@@ -165,8 +170,8 @@ impl Book {
         }
     }
 
-    /// It answered, and is on our network: it goes to *tried*. The one that stands in its place there stays if it has
-    /// answered within a day; otherwise it goes back to *new*.
+    /// It answered, and is on our network: it goes to *tried*. The one that stands in its place
+    /// there stays if it has answered within a day; otherwise it goes back to *new*.
     pub fn good(&mut self, entry: Entry, source: Source, now: u64) {
         if let Some((known, Place::Tried(_))) = self.at(&entry) {
             (known.answered, known.tried, known.failures) = (now, now, 0);
@@ -218,8 +223,8 @@ impl Book {
         self.anchors.retain(|(id, _)| id != peer);
     }
 
-    /// Somebody to dial now, of those that `wanted` lets through: from either table with the same chance, so that many
-    /// in one don't outweigh the other.
+    /// Somebody to dial now, of those that `wanted` lets through: from either table with the same
+    /// chance, so that many in one don't outweigh the other.
     pub fn pick(
         &self,
         random: &mut Random,

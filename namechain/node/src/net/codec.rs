@@ -1,5 +1,5 @@
-//! Frames: four bytes of length, big-endian, then the message. A length over its cap is refused unread, and memory is
-//! taken as bytes arrive, not as they are promised.
+//! Frames: four bytes of length, big-endian, then the message. A length over its cap is refused
+//! unread, and memory is taken as bytes arrive, not as they are promised.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -30,7 +30,8 @@ pub(super) enum Reply {
     Sent(Vec<u8>, Room),
 }
 
-/// A request: one that goes, or one that came. What can't be read comes too: the engine would drop it without a word.
+/// A request: one that goes, or one that came. What can't be read comes too: the engine would drop
+/// it without a word.
 #[derive(Debug)]
 pub(super) enum Wanted {
     /// It goes, or it came and was read.
@@ -110,7 +111,8 @@ fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Whether an error of ours says that the other side broke the form, rather than that the connection broke.
+/// Whether an error of ours says that the other side broke the form, rather than that the
+/// connection broke.
 pub(super) fn is_malformed(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }

@@ -1,4 +1,5 @@
-//! What the network counts, for whoever records metrics: names and labels from fixed lists only, nothing of a peer's.
+//! What the network counts, for whoever records metrics: names and labels from fixed lists only,
+//! nothing of a peer's.
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 

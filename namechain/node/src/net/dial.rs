@@ -1,7 +1,8 @@
-//! Whom we dial, and when. Pure: the time, chance and the book are arguments, and dialling itself is somebody else's.
+//! Whom we dial, and when. Pure: the time, chance and the book are arguments, and dialling itself
+//! is somebody else's.
 //!
-//! Peers that the user named are always tried again. The other slots are filled from the anchors of the last run, then
-//! from the book, at most one a group of addresses.
+//! Peers that the user named are always tried again. The other slots are filled from the anchors of
+//! the last run, then from the book, at most one a group of addresses.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +15,8 @@ use super::{
     random::Random,
 };
 
-/// The wait before a named peer is dialled again; it doubles with each failure, up to [`AGAIN_MOST`].
+/// The wait before a named peer is dialled again; it doubles with each failure, up to
+/// [`AGAIN_MOST`].
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
 const AGAIN_MOST: Duration = Duration::from_secs(60);
 /// Dials under way at once.
@@ -137,8 +139,8 @@ impl Dialer {
             return None;
         }
         let groups = self.groups();
-        // A peer that is being dialled is not dialled at another of its addresses too: the engine refuses that at once, and the
-        // loop that asks here would never end.
+        // A peer that is being dialled is not dialled at another of its addresses too: the engine
+        // refuses that at once, and the loop that asks here would never end.
         let busy: Vec<PeerId> = self.dialling.values().filter_map(|target| target.peer).collect();
         let free = |(peer, address): &Entry| {
             !groups.contains(&address.group()) && !(view.taken)(peer) && !busy.contains(peer)

@@ -1,5 +1,5 @@
-//! Finding peers: what identify, Kademlia and mDNS tell goes to the address book, as far as we believe it, and from
-//! there to the dialler.
+//! Finding peers: what identify, Kademlia and mDNS tell goes to the address book, as far as we
+//! believe it, and from there to the dialler.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,8 @@ use super::{
 use namechain_core::sync::{Event, Offence};
 
 impl Shell {
-    /// A peer said what it speaks and where it listens. Where it sees us is not believed, and not looked at.
+    /// A peer said what it speaks and where it listens. Where it sees us is not believed, and not
+    /// looked at.
     pub(super) fn on_identify(&mut self, event: identify::Event) {
         let identify::Event::Received { connection_id, peer_id, info } = event else { return };
         if info.protocol_version != behaviour::protocol_version(self.network) {
@@ -56,7 +57,8 @@ impl Shell {
 
     /// A connected peer knows of another one.
     pub(super) fn on_found(&mut self, found: Found) {
-        // Kademlia does not say who told: he may not send us to our own network unless all of us are in it.
+        // Kademlia does not say who told: he may not send us to our own network unless all of us
+        // are in it.
         let near = |peer: &super::peers::Connected| peer.ip.filter(|ip| !is_far(*ip));
         let teller = self.peers.iter().map(near).collect::<Option<Vec<IpAddr>>>();
         let teller = teller.and_then(|all| all.into_iter().max_by_key(|ip| !ip.is_loopback()));
@@ -118,7 +120,8 @@ impl Shell {
         self.refuse(*id, None, limits::ELSEWHERE_REFUSED_SECONDS);
     }
 
-    /// The anchors of the next run are those whom we dialled and know to be good, the longest first.
+    /// The anchors of the next run are those whom we dialled and know to be good, the longest
+    /// first.
     fn anchor(&mut self) {
         let mut good: Vec<_> =
             self.peers.iter().filter(|peer| peer.outbound && peer.greeted).collect();

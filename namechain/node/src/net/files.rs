@@ -1,4 +1,5 @@
-//! The network's two small files: written beside themselves, flushed, then renamed, so that each is whole or old.
+//! The network's two small files: written beside themselves, flushed, then renamed, so that each is
+//! whole or old.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,5 +1,6 @@
-//! Finding more peers with Kademlia. Nothing is stored in it: only who is near whom is asked. And it never dials: whom
-//! it would dial is told, for the address book to judge, and its query goes on with those who are connected.
+//! Finding more peers with Kademlia. Nothing is stored in it: only who is near whom is asked. And
+//! it never dials: whom it would dial is told, for the address book to judge, and its query goes on
+//! with those who are connected.
 
 use std::{
     collections::HashMap,
@@ -80,7 +81,8 @@ impl Finder {
         self.now = now;
     }
 
-    /// Takes a connected peer into the table from which others are told, under an address that we believe.
+    /// Takes a connected peer into the table from which others are told, under an address that we
+    /// believe.
     pub fn add(&mut self, peer: &PeerId, address: Multiaddr) {
         self.inner.add_address(peer, address);
     }
@@ -154,7 +156,8 @@ impl NetworkBehaviour for Finder {
         event: THandlerOutEvent<Self>,
     ) {
         let fresh = || Bucket::new(limits::SEARCHES_AT_ONCE, limits::SEARCHES_PER_SECOND, self.now);
-        // One over what it may: its stream waits for an answer that never comes, and it has few streams.
+        // One over what it may: its stream waits for an answer that never comes, and it has few
+        // streams.
         if self.buckets.entry(peer).or_insert_with(fresh).take(1, self.now) {
             self.inner.on_connection_handler_event(peer, connection, event);
         }

@@ -1,5 +1,5 @@
-//! Who may connect: bounds in all and by group, bans, one connection a peer, and no dial that we have not ordered. The
-//! first of the behaviours, so that what it refuses costs nothing further.
+//! Who may connect: bounds in all and by group, bans, one connection a peer, and no dial that we
+//! have not ordered. The first of the behaviours, so that what it refuses costs nothing further.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -120,7 +120,8 @@ impl Gate {
         self.ordered.insert(connection);
     }
 
-    /// Refuses an identity, and its address unless that is this machine's, for some time; hangs up on it.
+    /// Refuses an identity, and its address unless that is this machine's, for some time; hangs up
+    /// on it.
     pub fn ban(&mut self, peer: PeerId, ip: Option<IpAddr>, span: Duration) {
         self.bans.ban(peer, ip, self.now + span);
         self.hang_up(peer, CloseConnection::All);
@@ -182,7 +183,8 @@ impl Gate {
         self.crowding(group).map(Some).ok_or(Refusal::Full)
     }
 
-    /// The youngest connection of the group that has the most, if that is more than the newcomer's group would have.
+    /// The youngest connection of the group that has the most, if that is more than the newcomer's
+    /// group would have.
     fn crowding(&self, newcomer: Option<Group>) -> Option<ConnectionId> {
         let mut counts: HashMap<Option<Group>, usize> = HashMap::new();
         for (_, link) in self.inbound() {
@@ -197,8 +199,8 @@ impl Gate {
         Some(*youngest.0)
     }
 
-    /// One connection a peer. Dialled by both at once, both keep the one that the lesser identity dialled; otherwise the
-    /// new one replaces the old, whose end has not been noticed yet.
+    /// One connection a peer. Dialled by both at once, both keep the one that the lesser identity
+    /// dialled; otherwise the new one replaces the old, whose end has not been noticed yet.
     fn replace(&mut self, peer: PeerId, inbound: bool) -> Result<(), Refusal> {
         let Some((id, old)) =
             self.links.iter_mut().find(|(_, link)| link.peer == peer && !link.closing)

@@ -1,5 +1,5 @@
-//! What is told to everybody: GossipSub over two topics, one for blocks and one for operations. A message is known by
-//! its content, and goes no further before it has its verdict.
+//! What is told to everybody: GossipSub over two topics, one for blocks and one for operations. A
+//! message is known by its content, and goes no further before it has its verdict.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -62,7 +62,8 @@ impl Topics {
     }
 }
 
-/// Lets no message of another topic in: the engine would keep it for a while without telling anybody.
+/// Lets no message of another topic in: the engine would keep it for a while without telling
+/// anybody.
 #[derive(Clone, Debug)]
 pub(super) struct Only([TopicHash; 2]);
 
@@ -123,9 +124,10 @@ pub(super) fn behaviour(network: Network, topics: &Topics) -> Result<Behaviour, 
     Ok(behaviour)
 }
 
-/// GossipSub's own score decides who is in the mesh; [`namechain_core::sync`] decides who is banned. A quiet network is no fault:
-/// nobody is the worse for few deliveries (P3 is off). One bad block costs as much as twenty times telling us a good one
-/// first; three are the end. A bad operation is cheaper to make by mistake (two nodes at odds about the tip), so seven are.
+/// GossipSub's own score decides who is in the mesh; [`namechain_core::sync`] decides who is
+/// banned. A quiet network is no fault: nobody is the worse for few deliveries (P3 is off). One bad
+/// block costs as much as twenty times telling us a good one first; three are the end. A bad
+/// operation is cheaper to make by mistake (two nodes at odds about the tip), so seven are.
 fn score_params(topics: &Topics) -> PeerScoreParams {
     let hour = gossipsub::score_parameter_decay(Duration::from_secs(3600));
     let topic = |invalid: f64| TopicScoreParams {

@@ -1,4 +1,5 @@
-//! Every bound of the network's shell, in one place, with its reason. `docs/network-transport.md` has the same table.
+//! Every bound of the network's shell, in one place, with its reason. `docs/network-transport.md`
+//! has the same table.
 
 use std::time::Duration;
 
@@ -7,13 +8,13 @@ use namechain_core::{
     types::HEADER_BYTES,
 };
 
-/// Connections that we dial and keep: enough that one honest peer among them is near certain, few enough that a public
-/// node has room for everybody's.
+/// Connections that we dial and keep: enough that one honest peer among them is near certain, few
+/// enough that a public node has room for everybody's.
 pub const OUTBOUND: usize = 8;
 /// Connections that others dial.
 pub const INBOUND: usize = 96;
-/// Connections that others dial from one group of addresses (/16 of IPv4, /32 of IPv6, one private address). Those from
-/// this machine are only counted among all.
+/// Connections that others dial from one group of addresses (/16 of IPv4, /32 of IPv6, one private
+/// address). Those from this machine are only counted among all.
 pub const INBOUND_PER_GROUP: usize = 8;
 /// Connections that others have begun and not yet proved who they are.
 pub const INBOUND_PENDING: usize = 32;
@@ -27,18 +28,19 @@ pub const KNOCKS_PER_SECOND: u32 = 4;
 pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a peer may take, once it is connected, until it has said hello or answered ours.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(20);
-/// How long a request and its answer may take, from the first byte to the last; a frame that arrives a byte at a time
-/// ends here.
+/// How long a request and its answer may take, from the first byte to the last; a frame that
+/// arrives a byte at a time ends here.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(20);
 /// How often a peer is pinged.
 pub const PING_EVERY: Duration = Duration::from_secs(15);
 /// How long it may take to answer a ping; a connection that doesn't is closed.
 pub const PING_WITHIN: Duration = Duration::from_secs(20);
-/// Two connections between the same two peers within this time were dialled by both at once, and both keep the same one.
-/// Later, the new one replaces the old, whose end has not been noticed yet.
+/// Two connections between the same two peers within this time were dialled by both at once, and
+/// both keep the same one. Later, the new one replaces the old, whose end has not been noticed yet.
 pub const SIMULTANEOUS: Duration = Duration::from_secs(10);
 
-/// Streams that a peer may have open on a connection: requests both ways, gossip both ways, and a few short ones.
+/// Streams that a peer may have open on a connection: requests both ways, gossip both ways, and a
+/// few short ones.
 pub const STREAMS: usize = 64;
 /// Streams on a connection whose protocol is not agreed on yet.
 pub const STREAMS_NEGOTIATING: usize = 16;
@@ -63,18 +65,20 @@ pub const REQUEST_TOKENS_PER_SECOND: u32 = 400;
 pub const REQUEST_TOKENS: u32 = 4_000;
 /// Requests over what a peer may ask for, each answered with `Busy`, until it is hung up on.
 pub const REQUESTS_OVER: u32 = 500;
-/// Operations that a peer may bring to everybody: so many a second. A little less than [`namechain_core::sync`] has checked for one
-/// peer, so that whoever passes on what an honest user made in a hurry is not to blame: what is over is passed over, and
-/// found again by asking what waits.
+/// Operations that a peer may bring to everybody: so many a second. A little less than
+/// [`namechain_core::sync`] has checked for one peer, so that whoever passes on what an honest user
+/// made in a hurry is not to blame: what is over is passed over, and found again by asking what
+/// waits.
 pub const OPERATIONS_PER_SECOND: u32 = 45;
 /// Operations that a peer that was quiet may bring at once.
 pub const OPERATIONS_AT_ONCE: u32 = 500;
-/// Blocks that a peer may bring: so many in two seconds. As with operations, a little less than is checked. Those that become
-/// our chain's do not count.
+/// Blocks that a peer may bring: so many in two seconds. As with operations, a little less than is
+/// checked. Those that become our chain's do not count.
 pub const BLOCKS_PER_TWO_SECONDS: u32 = 1;
 /// Blocks that a peer that was quiet may bring at once.
 pub const BLOCKS_AT_ONCE: u32 = 30;
-/// Messages over what a peer may bring until it is hung up on: more than an honest one ever has to pass on at once.
+/// Messages over what a peer may bring until it is hung up on: more than an honest one ever has to
+/// pass on at once.
 pub const GOSSIP_OVER: u32 = 10_000;
 /// What a block over that counts for: they are rarer, and larger.
 pub const BLOCK_OVER: u32 = 20;
@@ -91,13 +95,15 @@ pub const FLOOD_REFUSED_SECONDS: u64 = 600;
 /// For how long an identity on another network is refused, in seconds.
 pub const ELSEWHERE_REFUSED_SECONDS: u64 = 600;
 
-/// The most bytes of a message to everybody: a compact block of as many operations as there can be, and the envelope.
+/// The most bytes of a message to everybody: a compact block of as many operations as there can be,
+/// and the envelope.
 pub const GOSSIP_BYTES: usize = HEADER_BYTES + 4 + 8 * MAX_BLOCK_OPERATIONS + 1024;
 /// Messages to everybody that wait for a verdict; another one is passed over.
 pub const GOSSIP_WAITING: usize = 2_048;
 /// How long a message waits for its verdict; then it is passed over.
 pub const GOSSIP_WITHIN: Duration = Duration::from_secs(20);
-/// GossipSub keeps messages for this many of its beats, of a second each: longer than they wait for a verdict.
+/// GossipSub keeps messages for this many of its beats, of a second each: longer than they wait for
+/// a verdict.
 pub const GOSSIP_HISTORY: usize = 25;
 /// Messages to everybody that wait to be sent to one peer.
 pub const GOSSIP_QUEUE: usize = 512;
@@ -106,7 +112,8 @@ pub const GOSSIP_QUEUE: usize = 512;
 pub const ACTIONS: usize = 256;
 /// Events that wait for the chain thread's channel before nothing more is taken from peers.
 pub const EVENTS: usize = 64;
-/// Identities and addresses that are refused for some time, each; the one whose time ends first makes room.
+/// Identities and addresses that are refused for some time, each; the one whose time ends first
+/// makes room.
 pub const BANS: usize = 4_096;
 
 /// Addresses that a peer may tell us of itself.

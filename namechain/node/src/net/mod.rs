@@ -1,6 +1,6 @@
-//! The network's shell: who is connected, what goes over the wire, and what it may cost. What to ask for and what to
-//! believe is decided by [`namechain_core::sync`]; this room carries its actions out and brings it events. The only room that
-//! names libp2p.
+//! The network's shell: who is connected, what goes over the wire, and what it may cost. What to
+//! ask for and what to believe is decided by [`namechain_core::sync`]; this room carries its
+//! actions out and brings it events. The only room that names libp2p.
 //!
 //! ```text
 //! chain thread -- Action --> NetHandle --(bounded)--> the swarm's task <--> peers
@@ -58,8 +58,9 @@ use swarm::Order;
 /// The address book's file in the data directory.
 const BOOK_FILE: &str = "peers";
 
-/// What to add to a filter of the log (the syntax of tracing's `EnvFilter`): the engine's parts warn of what any peer
-/// can bring about, as often as it likes, so only their errors are let through. What matters of it, this room says.
+/// What to add to a filter of the log (the syntax of tracing's `EnvFilter`): the engine's parts
+/// warn of what any peer can bring about, as often as it likes, so only their errors are let
+/// through. What matters of it, this room says.
 pub const LOG_FILTER: &str = "libp2p=error,libp2p_core=error,libp2p_dns=error,libp2p_gossipsub=error,libp2p_identify=error,\
     libp2p_kad=error,libp2p_mdns=error,libp2p_noise=error,libp2p_ping=error,libp2p_quic=error,libp2p_request_response=error,\
     libp2p_swarm=error,libp2p_tcp=error,libp2p_tls=error,libp2p_yamux=error,multistream_select=error,netlink_proto=error,\
@@ -191,7 +192,8 @@ impl Shared {
     }
 }
 
-/// What others hold of the network. It runs until [`NetHandle::stop`], or until the last handle is gone.
+/// What others hold of the network. It runs until [`NetHandle::stop`], or until the last handle is
+/// gone.
 #[derive(Clone, Debug)]
 pub struct NetHandle {
     orders: mpsc::Sender<Order>,
@@ -216,8 +218,9 @@ fn is_ours(action: &Action) -> bool {
 }
 
 impl NetHandle {
-    /// Carries an action out, and hands back one that is not the network's ([`Action::Check`], `Connect`, `Submit`,
-    /// `HoldBack`). Does nothing once the network has stopped. Waits for room in the queue: for threads.
+    /// Carries an action out, and hands back one that is not the network's ([`Action::Check`],
+    /// `Connect`, `Submit`, `HoldBack`). Does nothing once the network has stopped. Waits for room
+    /// in the queue: for threads.
     ///
     /// # Panics
     /// In an asynchronous task, which uses [`NetHandle::post`].

@@ -1,4 +1,5 @@
-//! Choices that a stranger must not foresee, but that guard nothing: whom to dial, where in the address book.
+//! Choices that a stranger must not foresee, but that guard nothing: whom to dial, where in the
+//! address book.
 
 use std::hash::{BuildHasher, RandomState};
 

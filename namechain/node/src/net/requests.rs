@@ -1,5 +1,5 @@
-//! Requests: those of peers, answered within what each may ask for, on a bounded number of threads, in bounded memory;
-//! and ours.
+//! Requests: those of peers, answered within what each may ask for, on a bounded number of threads,
+//! in bounded memory; and ours.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -32,8 +32,9 @@ use super::{
 };
 use namechain_core::sync::Event;
 
-/// Starts the network. Its events go to `events`, wrapped as whatever that channel carries; while the channel is full,
-/// the network waits. Must be called in a tokio runtime. Returns once it listens.
+/// Starts the network. Its events go to `events`, wrapped as whatever that channel carries; while
+/// the channel is full, the network waits. Must be called in a tokio runtime. Returns once it
+/// listens.
 pub async fn start<C>(
     config: NetConfig,
     events: mpsc::Sender<C>,
@@ -105,13 +106,14 @@ fn open_book(config: &NetConfig, random: &mut Random) -> Result<Book, NetError> 
     }))
 }
 
-/// The engine listens with SO_REUSEPORT, which lets two nodes of one user have the same port and a part of its peers each. So
-/// the port is tried without.
+/// The engine listens with SO_REUSEPORT, which lets two nodes of one user have the same port and a
+/// part of its peers each. So the port is tried without.
 fn must_be_free(address: &Multiaddr) -> io::Result<()> {
     let mut parts = address.iter();
     let ip: IpAddr = match parts.next() {
         Some(Protocol::Ip4(ip)) => ip.into(),
-        // Of all addresses the standard library takes those of IPv4, too, which may be our own other listener's.
+        // Of all addresses the standard library takes those of IPv4, too, which may be our own
+        // other listener's.
         Some(Protocol::Ip6(ip)) if !ip.is_unspecified() => ip.into(),
         _ => return Ok(()),
     };

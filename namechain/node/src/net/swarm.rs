@@ -1,6 +1,6 @@
-//! The task that drives the engine: one loop. What the chain thread has to hear waits here while its channel is full,
-//! and as long as much waits, nothing more is taken from peers; actions are taken all the time, so that the two never
-//! wait for each other.
+//! The task that drives the engine: one loop. What the chain thread has to hear waits here while
+//! its channel is full, and as long as much waits, nothing more is taken from peers; actions are
+//! taken all the time, so that the two never wait for each other.
 
 use std::{collections::VecDeque, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -210,8 +210,8 @@ impl Shell {
         let _ = self.swarm.disconnect_peer_id(*id);
     }
 
-    /// A peer asked for, or brought, far more than anybody needs: it is hung up on here and now, and not let in for some
-    /// time. What it means for its standing is the chain thread's to say.
+    /// A peer asked for, or brought, far more than anybody needs: it is hung up on here and now,
+    /// and not let in for some time. What it means for its standing is the chain thread's to say.
     pub(super) fn flooded(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
         let (number, ip) = (peer.number, peer.ip);

@@ -1,6 +1,8 @@
-//! Messaging bundles that the node keeps for others: in memory, and each in a file of its own, so that a restart loses none.
+//! Messaging bundles that the node keeps for others: in memory, and each in a file of its own, so
+//! that a restart loses none.
 //!
-//! Whoever hands one in must have it signed by the identity key that stands under the name on the chain, so room costs a name.
+//! Whoever hands one in must have it signed by the identity key that stands under the name on the
+//! chain, so room costs a name.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +28,8 @@ const MAX_BYTES: usize = 16 * 1_024 * 1_024;
 const MAX_SKEW: u64 = 600;
 /// The end of a file's name; before it stands the name on the chain.
 const SUFFIX: &str = ".bundle";
-/// The first byte of a file if one-time prekeys are not given away here; otherwise the place of the next.
+/// The first byte of a file if one-time prekeys are not given away here; otherwise the place of the
+/// next.
 const NONE_GIVEN: u8 = 255;
 
 /// The bundles that a node keeps.

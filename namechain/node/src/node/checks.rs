@@ -1,4 +1,5 @@
-//! The threads that check work and signatures, one a core, while the chain thread applies what they have checked.
+//! The threads that check work and signatures, one a core, while the chain thread applies what they
+//! have checked.
 
 use std::{
     collections::VecDeque,
@@ -91,8 +92,8 @@ impl Checks {
         true
     }
 
-    /// Ends the threads, each after the job that it has in hand, and waits for them. Whoever takes the outcomes must be gone
-    /// or go on: a thread may be waiting to hand one over.
+    /// Ends the threads, each after the job that it has in hand, and waits for them. Whoever takes
+    /// the outcomes must be gone or go on: a thread may be waiting to hand one over.
     pub fn stop(mut self) {
         self.close();
         for thread in self.threads.drain(..) {
@@ -119,7 +120,8 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
     let mut worker = Worker::new(network);
     while let Some((job, what)) = queue.take() {
         let kind = kind_of(&what);
-        // A panic is a bug of ours that a peer has found: what brought it on is refused, and the node goes on.
+        // A panic is a bug of ours that a peer has found: what brought it on is refused, and the
+        // node goes on.
         let outcome = catch_unwind(AssertUnwindSafe(|| what.run(network, &mut worker)))
             .unwrap_or_else(|_| {
                 error!(

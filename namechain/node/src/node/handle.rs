@@ -145,7 +145,8 @@ impl NodeHandle {
         self.now().served.clone()
     }
 
-    /// Says which DNS server is in this process: what the API is asked about DNS is handed on to it. The first one counts.
+    /// Says which DNS server is in this process: what the API is asked about DNS is handed on to
+    /// it. The first one counts.
     pub fn is_in(&self, dns: Arc<dyn DnsServer>) {
         // A second one is a program's mistake that does no harm.
         let _ = self.dns.set(dns);
@@ -175,7 +176,8 @@ impl NodeHandle {
         addresses.iter().map(ToString::to_string).collect()
     }
 
-    /// Waits until the node has stopped working by itself: its store failed. Pending as long as all is well.
+    /// Waits until the node has stopped working by itself: its store failed. Pending as long as all
+    /// is well.
     pub async fn lost(&self) -> Loss {
         let mut published = self.published.clone();
         match published.wait_for(|now| now.failed.is_some()).await {
@@ -191,8 +193,8 @@ impl NodeHandle {
         answer.blocking_recv().ok()
     }
 
-    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for a few milliseconds: not to be
-    /// called by a task.
+    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for a
+    /// few milliseconds: not to be called by a task.
     pub fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| Worker::new(self.network));

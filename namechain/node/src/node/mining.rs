@@ -32,8 +32,9 @@ pub(super) struct Workshop {
 
 /// Whose turn it is to mine what waits, among nodes that all mine on demand.
 ///
-/// Where work is trivial they would all find a block at once for every operation, and have as many chains of equal work. So a
-/// node mines at once what its own user submitted, and leaves the rest to others for a moment that is another one each time.
+/// Where work is trivial they would all find a block at once for every operation, and have as many
+/// chains of equal work. So a node mines at once what its own user submitted, and leaves the rest
+/// to others for a moment that is another one each time.
 #[derive(Default)]
 pub(super) struct Turn {
     waiting: Option<(Since, Duration)>,
@@ -41,11 +42,13 @@ pub(super) struct Turn {
     count: u64,
 }
 
-/// The shortest and the longest moment: longer than a block takes through the network, shorter than anybody minds.
+/// The shortest and the longest moment: longer than a block takes through the network, shorter than
+/// anybody minds.
 const LEFT_TO_OTHERS: (u64, u64) = (100, 400);
 
 impl Turn {
-    /// Whether to leave it to others for now, as there is something to mine; `own`: of our own user.
+    /// Whether to leave it to others for now, as there is something to mine; `own`: of our own
+    /// user.
     pub fn is_others(&mut self, own: bool, has_peers: bool) -> bool {
         if own || !has_peers {
             return false;

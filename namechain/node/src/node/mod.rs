@@ -1,4 +1,5 @@
-//! The node: one thread that owns the chain, those that check and mine, the network, and what others hold of them.
+//! The node: one thread that owns the chain, those that check and mine, the network, and what
+//! others hold of them.
 //!
 //! ```text
 //! api, resolver -> NodeHandle -> commands (bounded) -> chain thread -> store
@@ -61,7 +62,8 @@ const TICK: Duration = Duration::from_millis(100);
 pub enum MineMode {
     /// Never.
     Off,
-    /// While operations wait, or somebody who has committed or offered a name waits for a height that is near.
+    /// While operations wait, or somebody who has committed or offered a name waits for a height
+    /// that is near.
     OnDemand,
     /// Always.
     Always,
@@ -149,8 +151,9 @@ pub const P2P_PORT: u16 = 7379;
 /// What is said to whoever writes an address that is none.
 pub const MULTIADDR: &str = "is not a multiaddr, as in /ip4/192.0.2.1/tcp/7379, /dns/node.example/tcp/7379 or /ip4/192.0.2.1/udp/7379/quic-v1/p2p/ID";
 
-/// Where a network's chain is kept unless told otherwise: `namechain/NETWORK` in the user's data directory, which is
-/// `$XDG_DATA_HOME` or `~/.local/share` (XDG Base Directory Specification). `None` if there is neither.
+/// Where a network's chain is kept unless told otherwise: `namechain/NETWORK` in the user's data
+/// directory, which is `$XDG_DATA_HOME` or `~/.local/share` (XDG Base Directory Specification).
+/// `None` if there is neither.
 pub fn default_data_dir(network: Network) -> Option<PathBuf> {
     let from_env =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -190,8 +193,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens the store and starts the threads, the network and the API. Must be called in a tokio runtime. Blocks while the
-    /// store is read; if the index has to be made anew, it logs how far it is.
+    /// Opens the store and starts the threads, the network and the API. Must be called in a tokio
+    /// runtime. Blocks while the store is read; if the index has to be made anew, it logs how far
+    /// it is.
     pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         if config.api.is_some() && api::install_metrics() {
             describe_metrics();
@@ -237,7 +241,8 @@ impl Node {
         self.api_addr
     }
 
-    /// Stops the API, the network, the miner and the chain thread. The store is closed when the last handle and snapshot are gone.
+    /// Stops the API, the network, the miner and the chain thread. The store is closed when the
+    /// last handle and snapshot are gone.
     pub async fn stop(self) {
         self.stop_api.send_replace(true);
         if let Some(api) = self.api {
@@ -319,7 +324,8 @@ async fn connect(
     Ok(thread::Parts { storage, chain, mempool, link, published, commands, inbox })
 }
 
-/// Tells the chain thread now and then that time passes. One that has no room for that has enough to do.
+/// Tells the chain thread now and then that time passes. One that has no room for that has enough
+/// to do.
 async fn tick(commands: mpsc::Sender<thread::Command>) {
     let mut every = tokio::time::interval(TICK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -1,4 +1,5 @@
-//! The chain thread's part in the network: it puts events into the state machine, and carries out what comes back.
+//! The chain thread's part in the network: it puts events into the state machine, and carries out
+//! what comes back.
 
 use std::{collections::VecDeque, fs, path::PathBuf, time::Duration};
 
@@ -27,8 +28,9 @@ const EVER_SYNCED: &str = "synced";
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 /// How often the state is published while the node catches up, when names are not served.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
-/// After so long without anybody to compare tips with a node mines alone. Before that it would most likely make blocks that
-/// are thrown away, and names in them with them: it has only just started, or its peers have.
+/// After so long without anybody to compare tips with a node mines alone. Before that it would most
+/// likely make blocks that are thrown away, and names in them with them: it has only just started,
+/// or its peers have.
 const MINES_ALONE_AFTER: Duration = Duration::from_secs(20);
 /// How often the state machine hears that time passes.
 const TICK_EVERY: Duration = Duration::from_millis(500);
@@ -50,7 +52,8 @@ pub(super) struct Link {
     logged: Since,
     ticked: Since,
     was_synced: bool,
-    /// Whether somebody has shown, since the last time that nobody was there, that we are at the tip.
+    /// Whether somebody has shown, since the last time that nobody was there, that we are at the
+    /// tip.
     compared: bool,
     /// Since when nobody has.
     alone: Since,
@@ -167,7 +170,8 @@ impl ChainThread {
         match action {
             Action::Check { id, job } => {
                 if !self.link.checks.give(id, job) {
-                    // Its bound is the queue's: this is a bug, and what is not checked is not taken.
+                    // Its bound is the queue's: this is a bug, and what is not checked is not
+                    // taken.
                     error!("there are more checks under way than may be, which is a bug");
                     return Ok(Some(Event::Checked { job: id, outcome: Checked::Unreadable }));
                 }
@@ -267,7 +271,8 @@ impl ChainThread {
         self.link.sync.standing(&self.chain)
     }
 
-    /// Notices when the node has reached the tip, or has been left behind; says now and then how far it is.
+    /// Notices when the node has reached the tip, or has been left behind; says now and then how
+    /// far it is.
     fn look_at_standing(&mut self) {
         let standing = self.standing();
         if standing.synced && !self.link.was_synced {
@@ -306,8 +311,8 @@ impl ChainThread {
         }
     }
 
-    /// What is done now and then: the state machine hears that time passes, what has changed is published, and the log
-    /// says how far the node is.
+    /// What is done now and then: the state machine hears that time passes, what has changed is
+    /// published, and the log says how far the node is.
     pub(super) fn tick(&mut self) -> Result<(), StorageError> {
         self.look_at_turn()?;
         if self.link.ticked.elapsed() < TICK_EVERY {

@@ -19,8 +19,8 @@ const REBUILD_LOG_EVERY: u64 = 10_000;
 /// Blocks between two durable commits while the index is rebuilt.
 const REBUILD_SYNC_EVERY: u64 = 100;
 
-/// Opens the store, takes up the blocks that its index does not have (all of them if the index is new or was damaged),
-/// and what waited to be recorded.
+/// Opens the store, takes up the blocks that its index does not have (all of them if the index is
+/// new or was damaged), and what waited to be recorded.
 pub(super) fn open(
     network: Network,
     dir: &Path,

@@ -1,5 +1,5 @@
-//! The operations that this node's own user submitted: remembered, so that they are mined here at once if this node mines on
-//! demand, and so that the log says what becomes of them.
+//! The operations that this node's own user submitted: remembered, so that they are mined here at
+//! once if this node mines on demand, and so that the log says what becomes of them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

@@ -1,4 +1,5 @@
-//! How far a node has caught up, for people: in the log, and as a line on the terminal that is drawn again and again.
+//! How far a node has caught up, for people: in the log, and as a line on the terminal that is
+//! drawn again and again.
 
 use std::{
     fmt,
@@ -78,8 +79,8 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Draws how far the node is on the terminal, as long as it is not synced. Does nothing if standard error is no terminal: the
-/// log has a line every ten seconds then. Ends only with the future.
+/// Draws how far the node is on the terminal, as long as it is not synced. Does nothing if standard
+/// error is no terminal: the log has a line every ten seconds then. Ends only with the future.
 pub async fn show_progress(node: NodeHandle) {
     if !io::stderr().is_terminal() {
         return;

@@ -1,4 +1,5 @@
-//! Answers to what peers ask: read from the store and the list of what waits, never from the chain's thread.
+//! Answers to what peers ask: read from the store and the list of what waits, never from the
+//! chain's thread.
 
 use std::sync::Arc;
 

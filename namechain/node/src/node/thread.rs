@@ -306,8 +306,9 @@ impl ChainThread {
         Ok(())
     }
 
-    /// Gives the miner its next block, if there is a reason to mine. What it has in hand is left alone unless the tip
-    /// moved, or it has been missing operations for too long: a flood of operations must not keep it from finishing.
+    /// Gives the miner its next block, if there is a reason to mine. What it has in hand is left
+    /// alone unless the tip moved, or it has been missing operations for too long: a flood of
+    /// operations must not keep it from finishing.
     pub(super) fn offer_work(&mut self, tip_moved: bool) -> Result<(), StorageError> {
         let wanted = match self.mine {
             // What is mined below the tip is for nothing.

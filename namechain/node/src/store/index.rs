@@ -22,11 +22,13 @@ use namechain_core::{
     types::{Hash, Network},
 };
 
-/// What sled may keep of the rows in memory, in bytes. The state's tree is in memory anyway, so few rows are hot.
+/// What sled may keep of the rows in memory, in bytes. The state's tree is in memory anyway, so few
+/// rows are hot.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How many rows may wait to be written together, and how many bytes of them. Blocks that are fetched by the thousand each
-/// touch a few rows; sled syncs what it writes whether it is asked to or not, and takes a batch of thousands as fast as one.
+/// How many rows may wait to be written together, and how many bytes of them. Blocks that are
+/// fetched by the thousand each touch a few rows; sled syncs what it writes whether it is asked to
+/// or not, and takes a batch of thousands as fast as one.
 const WAITING_ROWS: usize = 4_096;
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
@@ -39,8 +41,8 @@ pub(super) struct Index {
     file: File,
 }
 
-/// Rows of commits that need not be durable, which sled does not have yet: they go to it as one batch, so that a crash
-/// undoes the last commits and never a part of one.
+/// Rows of commits that need not be durable, which sled does not have yet: they go to it as one
+/// batch, so that a crash undoes the last commits and never a part of one.
 #[derive(Default)]
 struct Waiting {
     rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
@@ -70,7 +72,8 @@ impl Index {
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES)
-            // Measured with 3,000 blocks of 50 names, a flush each: twice HighThroughput's speed, and as large.
+            // Measured with 3,000 blocks of 50 names, a flush each: twice HighThroughput's speed,
+            // and as large.
             .mode(Mode::LowSpace)
             // Commits say when to flush.
             .flush_every_ms(None);
@@ -140,7 +143,8 @@ impl Index {
     fn drop_undo(&self, rows: &mut Rows, height: u32) -> Result<(), StorageError> {
         let prefix = layout::undo_prefix(height);
         rows.writes.retain(|key, _| !key.starts_with(&prefix));
-        // Taken first: a reader may have what waits written, and a row that goes over meanwhile would be in neither place.
+        // Taken first: a reader may have what waits written, and a row that goes over meanwhile
+        // would be in neither place.
         let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
         for key in self.db.scan_prefix(&prefix).keys() {
             rows.put(key.map_err(|error| self.failed(error))?.to_vec(), None);
@@ -153,7 +157,8 @@ impl Index {
         Ok(())
     }
 
-    /// Takes the rows, all of them or none: they are there for all who read. sled has them after [`Index::settle`].
+    /// Takes the rows, all of them or none: they are there for all who read. sled has them after
+    /// [`Index::settle`].
     pub(super) fn apply(&self, rows: Rows) -> Result<(), StorageError> {
         let mut waiting = self.waiting.write().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in rows.writes {
@@ -191,8 +196,9 @@ impl Index {
         self.settle().map(|()| &self.db)
     }
 
-    /// Returns once all rows are on the disk. sled 0.34 asks Linux only to write the pages back (`sync_file_range`),
-    /// which leaves out the file's size and the disk's cache: hence the second step.
+    /// Returns once all rows are on the disk. sled 0.34 asks Linux only to write the pages back
+    /// (`sync_file_range`), which leaves out the file's size and the disk's cache: hence the second
+    /// step.
     pub(super) fn sync(&self) -> Result<(), StorageError> {
         self.settled()?.flush().map_err(|error| self.failed(error))?;
         self.file.sync_data().map_err(|source| io_error("syncing", &self.path, source))
@@ -331,15 +337,16 @@ pub(super) fn remove(path: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Moves a damaged index out of the way. The last one is kept, for whoever wants to know what happened to it.
+/// Moves a damaged index out of the way. The last one is kept, for whoever wants to know what
+/// happened to it.
 pub(super) fn set_aside(path: &Path) -> Result<(), StorageError> {
     let aside = path.with_extension("aside");
     remove(&aside)?;
     fs::rename(path, &aside).map_err(|source| io_error("setting aside", path, source))
 }
 
-/// Waits for sled's lock on its file. Its background threads may hold it for a moment after a handle of this process
-/// was dropped; other processes are kept out by [`super::lock`].
+/// Waits for sled's lock on its file. Its background threads may hold it for a moment after a
+/// handle of this process was dropped; other processes are kept out by [`super::lock`].
 fn wait_until_free(path: &Path) -> Result<(), StorageError> {
     match OpenOptions::new().write(true).open(path) {
         Ok(file) => file.lock().map_err(|source| io_error("locking", path, source)),

@@ -14,8 +14,8 @@
 //! | history | `n` position u64         | hash 32, work u128                                             |
 //! | pending | `p` id 32                | the operation's bytes                                          |
 //!
-//! Integers are big-endian, so that heights sort. Any change here, or of an entry's encoding, is a new [`FORMAT`]: an index of
-//! an older one is made again from the log.
+//! Integers are big-endian, so that heights sort. Any change here, or of an entry's encoding, is a
+//! new [`FORMAT`]: an index of an older one is made again from the log.
 
 use namechain_core::{
     chain::{BlockAt, StorageError, StoredHeader},

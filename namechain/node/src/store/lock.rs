@@ -8,7 +8,8 @@ use std::{
 use super::io_error;
 use namechain_core::chain::StorageError;
 
-/// Held for as long as the store is open. The operating system lets go of it when the process ends, however it ends.
+/// Held for as long as the store is open. The operating system lets go of it when the process ends,
+/// however it ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,

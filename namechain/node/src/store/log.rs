@@ -1,14 +1,16 @@
-//! The block log: every block that was taken, in the order in which it was, in files of a bounded size.
+//! The block log: every block that was taken, in the order in which it was, in files of a bounded
+//! size.
 //!
 //! ```text
 //! file:   | "NCBLOCKS" 8 | format u32 | network 4 | number of the file u32 | digest 16 | records |
 //! record: | "NCBK" 4     | len u32    | digest 16 | block, len bytes |
 //! ```
 //!
-//! A file's digest is over the bytes before it; these 36 bytes stay as they are in every format. A record's digest is
-//! over the number of the file, the offset of the record and the block, so that a record counts only where it was
-//! written. Both are BLAKE2b-128 (RFC 7693), which the chain has at hand: a 32-bit sum would miss one damage in four
-//! billion, and could be steered by whoever chooses what is in a block. Against the fdatasync it costs nothing.
+//! A file's digest is over the bytes before it; these 36 bytes stay as they are in every format. A
+//! record's digest is over the number of the file, the offset of the record and the block, so that
+//! a record counts only where it was written. Both are BLAKE2b-128 (RFC 7693), which the chain has
+//! at hand: a 32-bit sum would miss one damage in four billion, and could be steered by whoever
+//! chooses what is in a block. Against the fdatasync it costs nothing.
 
 mod record;
 mod walk;
@@ -122,8 +124,8 @@ impl Log {
         Ok(Log { dir: dir.into(), header, file_bytes, end })
     }
 
-    /// Finds the end of the log, going through the last file from `known`, up to which all is known to be there. What
-    /// a crash left of a record that was being written is cut off.
+    /// Finds the end of the log, going through the last file from `known`, up to which all is known
+    /// to be there. What a crash left of a record that was being written is cut off.
     pub(super) fn settle(&self, known: Position) -> Result<(), StorageError> {
         let mut end = self.end();
         let start = Position { file: end.number, offset: FILE_HEADER_BYTES as u64 };
@@ -180,7 +182,8 @@ impl Log {
         end.dirty = true;
         let start = SeekFrom::Start(at.offset);
         if let Err(source) = end.file.seek(start).and_then(|_| end.file.write_all(&record)) {
-            // Should this fail too, the next append writes over what is there, or the next opening cuts it off.
+            // Should this fail too, the next append writes over what is there, or the next opening
+            // cuts it off.
             if let Err(error) = end.file.set_len(at.offset) {
                 tracing::warn!("a failed append could not be taken back: {error}");
             }
@@ -190,7 +193,8 @@ impl Log {
         Ok(at)
     }
 
-    /// Goes on in a new file. The old one is synced: only the last file can be unfinished after a crash.
+    /// Goes on in a new file. The old one is synced: only the last file can be unfinished after a
+    /// crash.
     fn roll(&self, end: &mut End) -> Result<(), StorageError> {
         self.sync_end(end)?;
         let number = end.number.checked_add(1).ok_or_else(|| {

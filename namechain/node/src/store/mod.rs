@@ -1,7 +1,7 @@
 //! The store: an append-only block log in flat files, and an index over it in sled.
 //!
-//! The log is the truth. The index says what the blocks amount to (headers, entries, undo) and can always be made
-//! again from the log, so a damaged index costs time and nothing else.
+//! The log is the truth. The index says what the blocks amount to (headers, entries, undo) and can
+//! always be made again from the log, so a damaged index costs time and nothing else.
 //!
 //! ```text
 //! DIR/lock                the process that uses DIR holds a lock on it
@@ -10,11 +10,12 @@
 //! DIR/index.aside/        the last index that was found damaged, for whoever wants to know why
 //! ```
 //!
-//! What survives a crash: a durable commit first syncs the log, then writes its batch to the index, then syncs the
-//! index. The index remembers the last block that it refers to (its *mark*); the blocks that the log holds beyond the
-//! mark are handed out again by [`Store::replay`], whatever happened to the index. The rows of commits that need not be
-//! durable wait in memory, some thousands at a time, and are written as one batch: if the program is killed they are made
-//! again from the log.
+//! What survives a crash: a durable commit first syncs the log, then writes its batch to the index,
+//! then syncs the index. The index remembers the last block that it refers to (its *mark*); the
+//! blocks that the log holds beyond the mark are handed out again by [`Store::replay`], whatever
+//! happened to the index. The rows of commits that need not be durable wait in memory, some
+//! thousands at a time, and are written as one batch: if the program is killed they are made again
+//! from the log.
 
 mod index;
 mod layout;
@@ -65,7 +66,8 @@ impl Default for Options {
 pub struct Opened {
     /// The store.
     pub store: Store,
-    /// Whether the index is empty while the log is not: [`Store::replay`] then goes through all blocks.
+    /// Whether the index is empty while the log is not: [`Store::replay`] then goes through all
+    /// blocks.
     pub rebuild: bool,
 }
 
@@ -83,7 +85,8 @@ pub struct Replayed {
 pub struct Store {
     log: Log,
     index: Index,
-    /// The last block of the log that the index refers to. Held through a commit: there is one writer.
+    /// The last block of the log that the index refers to. Held through a commit: there is one
+    /// writer.
     mark: Mutex<Option<Mark>>,
     /// Set when a write failed in a way that leaves open what is on the disk.
     broken: AtomicBool,
@@ -95,9 +98,10 @@ impl Store {
     /// Opens the store in `dir`, or makes a new one there. Call [`Store::replay`] next.
     ///
     /// # Errors
-    /// [`StorageError::Refused`] if another process uses the directory, or if it is another network's or a newer
-    /// version's; [`StorageError::Damaged`] if files of the log are missing or are not what they should be;
-    /// [`StorageError::Io`] with the path if the operating system refuses.
+    /// [`StorageError::Refused`] if another process uses the directory, or if it is another
+    /// network's or a newer version's; [`StorageError::Damaged`] if files of the log are missing or
+    /// are not what they should be; [`StorageError::Io`] with the path if the operating system
+    /// refuses.
     pub fn open(dir: &Path, network: Network) -> Result<Opened, StorageError> {
         Self::open_with(dir, network, Options::default())
     }
@@ -138,11 +142,12 @@ impl Store {
         Ok(Opened { store, rebuild })
     }
 
-    /// Calls `each` with every block of the log that the index does not refer to, in the order in which they were
-    /// appended: all of them after the index was lost, else those of commits that a crash has undone (usually none).
+    /// Calls `each` with every block of the log that the index does not refer to, in the order in
+    /// which they were appended: all of them after the index was lost, else those of commits that a
+    /// crash has undone (usually none).
     ///
-    /// `each` may read from the store and commit to it. Damaged places are logged, counted and passed over; what
-    /// follows them is still handed out.
+    /// `each` may read from the store and commit to it. Damaged places are logged, counted and
+    /// passed over; what follows them is still handed out.
     pub fn replay<E: From<StorageError>>(
         &self,
         mut each: impl FnMut(BlockAt, &[u8]) -> Result<(), E>,
@@ -169,8 +174,9 @@ impl Store {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After a failed write or sync nobody knows what the disk holds (a second fdatasync proves nothing), so nothing
-    /// more is written or acknowledged. What was acknowledged is there when the store is opened again.
+    /// After a failed write or sync nobody knows what the disk holds (a second fdatasync proves
+    /// nothing), so nothing more is written or acknowledged. What was acknowledged is there when
+    /// the store is opened again.
     fn check_usable(&self) -> Result<(), StorageError> {
         if !self.broken.load(Ordering::Acquire) {
             return Ok(());
@@ -202,7 +208,8 @@ fn check(network: Network, log: &Log, index: Index) -> Result<Index, StorageErro
             Err(StorageError::Damaged("the block log ends before what the index refers to".into()))
         }
         log::Found::Damaged(why) => {
-            // The block is lost, and with it only the block: making the index again would lose its entries too.
+            // The block is lost, and with it only the block: making the index again would lose its
+            // entries too.
             tracing::error!("the last block of the log is damaged, the index is not: {why}");
             Ok(index)
         }

@@ -85,7 +85,8 @@ pub(super) fn open(dir: &Path) -> Opened {
     Store::open_with(dir, NETWORK, SMALL).unwrap()
 }
 
-/// Replays as the chain would, with every block committed; the heights that were handed out, and the damage.
+/// Replays as the chain would, with every block committed; the heights that were handed out, and
+/// the damage.
 pub(super) fn replay(store: &Store) -> (Vec<u32>, u64) {
     let mut heights = Vec::new();
     let replayed = store.replay(|at, bytes| {

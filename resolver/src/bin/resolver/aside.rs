@@ -15,8 +15,8 @@ pub struct Aside {
 }
 
 impl Aside {
-    /// Serves it at `asked`, or at the usual place. That the usual place is taken is no reason not to answer DNS: then there
-    /// is no API, and a warning.
+    /// Serves it at `asked`, or at the usual place. That the usual place is taken is no reason not
+    /// to answer DNS: then there is no API, and a warning.
     pub async fn start(
         asked: Option<SocketAddr>,
         control: Control,

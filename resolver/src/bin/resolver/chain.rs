@@ -1,4 +1,5 @@
-//! Where the chain comes from: a node in this process, or one elsewhere and then a small API of our own.
+//! Where the chain comes from: a node in this process, or one elsewhere and then a small API of our
+//! own.
 
 use std::sync::Arc;
 

@@ -41,8 +41,8 @@ use chain::{Chain, chain};
 use doors::Doors;
 use reload::Reload;
 
-/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info, and its
-/// recursive resolver one at warn for each name that fails.
+/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info,
+/// and its recursive resolver one at warn for each name that fails.
 const LOG: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
 
 fn main() -> ExitCode {
@@ -214,7 +214,8 @@ fn pipeline(
     Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation, signer }
 }
 
-/// What signs. That there is no place for a key is no reason not to answer, if nobody asked for signatures.
+/// What signs. That there is no place for a key is no reason not to answer, if nobody asked for
+/// signatures.
 fn signer(sign: &Sign) -> anyhow::Result<Option<Arc<Signer>>> {
     match Signer::open(&sign.key, sign.algorithm) {
         Ok(signer) => Ok(Some(Arc::new(signer))),
@@ -226,8 +227,8 @@ fn signer(sign: &Sign) -> anyhow::Result<Option<Arc<Signer>>> {
     }
 }
 
-/// An upstream that is one of our own addresses would be asked for ever. One that leads back to us in another way is found
-/// out when it does not answer.
+/// An upstream that is one of our own addresses would be asked for ever. One that leads back to us
+/// in another way is found out when it does not answer.
 fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
     upstreams.retain(|upstream| {
         let ourselves = upstream.is_one_of(dns);
@@ -239,7 +240,8 @@ fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Up
     upstreams
 }
 
-/// One line of JSON, or the text for people. Whoever started us may have closed the pipe: that is no reason to stop.
+/// One line of JSON, or the text for people. Whoever started us may have closed the pipe: that is
+/// no reason to stop.
 fn announce(started: &Started, json: bool) {
     let mut out = std::io::stdout();
     let said = match serde_json::to_string(started) {

@@ -29,7 +29,8 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reads the configuration again. If something is wrong with it, everything stays as it is; either is said in a line.
+    /// Reads the configuration again. If something is wrong with it, everything stays as it is;
+    /// either is said in a line.
     pub fn again(&mut self) {
         systemd::reloading();
         match self.try_again() {

@@ -1,5 +1,5 @@
-//! The service manager's watchdog: told that all is well as long as questions are answered, and not only as long as the
-//! process is there.
+//! The service manager's watchdog: told that all is well as long as questions are answered, and not
+//! only as long as the process is there.
 
 use std::{
     io,
@@ -10,13 +10,14 @@ use std::{
 use resolver::systemd;
 use tokio::{net::UdpSocket, time::timeout};
 
-/// A question for `localhost. A` with id 0x7764, which every resolver answers by itself (RFC 6761 §6.3).
+/// A question for `localhost. A` with id 0x7764, which every resolver answers by itself (RFC 6761
+/// §6.3).
 const QUESTION: [u8; 27] = *b"wd\x01\0\0\x01\0\0\0\0\0\0\x09localhost\0\0\x01\0\x01";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks ourselves as often as the watchdog wants to hear of us, and tells it of every answer. Ends at once, if there is no
-/// watchdog.
+/// Asks ourselves as often as the watchdog wants to hear of us, and tells it of every answer. Ends
+/// at once, if there is no watchdog.
 pub async fn report(dns: Vec<SocketAddr>) {
     let (Some(every), Some(address)) = (systemd::watchdog(), dns.first()) else { return };
     let ip = match address.ip() {

@@ -1,4 +1,5 @@
-//! The examples of RFC 4035 Appendix B and RFC 5155 Appendix B, one case a file in `testdata/dnssec/`.
+//! The examples of RFC 4035 Appendix B and RFC 5155 Appendix B, one case a file in
+//! `testdata/dnssec/`.
 
 use std::fs;
 use std::path::Path;

@@ -55,7 +55,8 @@ impl Https {
         })
     }
 
-    /// Nothing of the client goes with it: no name of a program, no language, no cookie (RFC 8484 §8.2).
+    /// Nothing of the client goes with it: no name of a program, no language, no cookie (RFC 8484
+    /// §8.2).
     fn request(&self, length: usize) -> Result<Request<()>, Failure> {
         Request::builder()
             .method(Method::POST)

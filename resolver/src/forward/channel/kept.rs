@@ -1,4 +1,5 @@
-//! A connection that is made when it is needed, kept for all who ask, and made anew when it is gone.
+//! A connection that is made when it is needed, kept for all who ask, and made anew when it is
+//! gone.
 
 use std::fmt;
 use std::future::Future;
@@ -17,8 +18,8 @@ use crate::forward::clock::Clock;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// After a failure nobody tries to connect for so long; who asks meanwhile gets the same error.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// A connection that was kept and on which nothing comes for so long after a query is given up for a fresh one: the network
-/// may have changed under it, and then nobody tells.
+/// A connection that was kept and on which nothing comes for so long after a query is given up for
+/// a fresh one: the network may have changed under it, and then nobody tells.
 const SILENCE: Duration = Duration::from_millis(1_500);
 
 /// Why an exchange over a connection failed.
@@ -94,7 +95,8 @@ impl<T: Transport> Kept<T> {
         Self { transport, addresses, clock, state }
     }
 
-    /// Sends a query over the connection. If a connection that was kept turns out to be gone, a fresh one is tried once.
+    /// Sends a query over the connection. If a connection that was kept turns out to be gone, a
+    /// fresh one is tried once.
     ///
     /// # Errors
     /// What went wrong, in one line.

@@ -1,4 +1,5 @@
-//! Upstreams that are asked over a connection which is kept: TCP, TLS, HTTPS, QUIC; and the recursive resolver of our own.
+//! Upstreams that are asked over a connection which is kept: TCP, TLS, HTTPS, QUIC; and the
+//! recursive resolver of our own.
 
 mod https;
 mod kept;
@@ -45,7 +46,8 @@ pub struct ChannelError {
 }
 
 impl Channel {
-    /// The channel of an upstream, or its address if it is asked by datagrams. Connects to nobody yet.
+    /// The channel of an upstream, or its address if it is asked by datagrams. Connects to nobody
+    /// yet.
     ///
     /// # Errors
     /// [`ChannelError`]
@@ -108,7 +110,8 @@ impl Channel {
         }
     }
 
-    /// Sends a query and waits for the reply, which has the query's id. How long to wait is the caller's to say.
+    /// Sends a query and waits for the reply, which has the query's id. How long to wait is the
+    /// caller's to say.
     ///
     /// # Errors
     /// What went wrong, in one line.

@@ -16,7 +16,8 @@ use crate::forward::upstream::Secure;
 const ALPN: &[u8] = b"doq";
 /// The longest message, with its length before it.
 const MAX_FRAME: usize = 2 + u16::MAX as usize;
-/// A connection ends when nothing was heard for so long, be it that nobody asked or that the path is gone.
+/// A connection ends when nothing was heard for so long, be it that nobody asked or that the path
+/// is gone.
 const IDLE: Duration = Duration::from_secs(20);
 /// RFC 9250 §8.4, DOQ_NO_ERROR.
 const NO_ERROR: VarInt = VarInt::from_u32(0);

@@ -1,5 +1,6 @@
-//! The recursive resolver of our own, hickory's: it asks the servers of the names themselves, from the root on, and checks
-//! signatures. What is kept of its answers is kept by our cache; its own holds what it needs on its way.
+//! The recursive resolver of our own, hickory's: it asks the servers of the names themselves, from
+//! the root on, and checks signatures. What is kept of its answers is kept by our cache; its own
+//! holds what it needs on its way.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,8 @@ const DNS_PORT: u16 = 53;
 /// How the servers of names are found and asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecursiveConfig {
-    /// The addresses of the root servers, as IANA's named.root has them; the built-in ones if there is no file.
+    /// The addresses of the root servers, as IANA's named.root has them; the built-in ones if there
+    /// is no file.
     pub root_hints: Option<PathBuf>,
     /// The keys of the root, DNSKEY records; the built-in ones if there is no file.
     pub trust_anchor: Option<PathBuf>,
@@ -134,13 +136,15 @@ impl Recursive {
         })
     }
 
-    /// Whether it checks signatures. What it gives out can't be checked anew: where it follows aliases it leaves out the proofs
-    /// of their targets, and of one that leads to nothing it does not tell.
+    /// Whether it checks signatures. What it gives out can't be checked anew: where it follows
+    /// aliases it leaves out the proofs of their targets, and of one that leads to nothing it does
+    /// not tell.
     pub fn validates(&self) -> bool {
         self.validates
     }
 
-    /// Answers a question (in wire form) with a message that looks like that of a recursive server, id 0.
+    /// Answers a question (in wire form) with a message that looks like that of a recursive server,
+    /// id 0.
     ///
     /// # Errors
     /// What went wrong, in one line.
@@ -199,9 +203,10 @@ impl Recursive {
     }
 }
 
-/// Whether "there is nothing" may be the word on what an alias leads to: its SOA is not that of a zone in which the name could
-/// be, or the proof of it is not one for the name. hickory follows aliases by itself and does not tell of them if there is
-/// nothing at their end; but there a name of the chain may stand.
+/// Whether "there is nothing" may be the word on what an alias leads to: its SOA is not that of a
+/// zone in which the name could be, or the proof of it is not one for the name. hickory follows
+/// aliases by itself and does not tell of them if there is nothing at their end; but there a name
+/// of the chain may stand.
 fn may_be_of_an_alias(none: &Result<(ResponseCode, Message), String>, query: &Query) -> bool {
     let elsewhere = |record: &Record| {
         record.record_type() == RecordType::SOA

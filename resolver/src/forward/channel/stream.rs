@@ -1,4 +1,5 @@
-//! DNS over TCP (RFC 7766) and over TLS (RFC 7858): many queries on one connection, replies in any order.
+//! DNS over TCP (RFC 7766) and over TLS (RFC 7858): many queries on one connection, replies in any
+//! order.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,7 +22,8 @@ use crate::forward::upstream::Secure;
 const MAX_PIPELINED: usize = 512;
 /// Queries that wait to be written.
 const MAX_UNSENT: usize = 64;
-/// A connection is closed when nothing was asked or answered for so long (RFC 7766 §6.2.3: on the order of seconds).
+/// A connection is closed when nothing was asked or answered for so long (RFC 7766 §6.2.3: on the
+/// order of seconds).
 const IDLE: Duration = Duration::from_secs(30);
 /// After so many replies in a row that nobody waits for the connection is given up.
 const MAX_STRAYS: usize = 64;
@@ -39,7 +41,8 @@ impl Stream {
         Self { tls: None }
     }
 
-    /// With TLS. No ALPN: "dot" would be right (RFC 7858 leaves it open), and some servers refuse what they don't know.
+    /// With TLS. No ALPN: "dot" would be right (RFC 7858 leaves it open), and some servers refuse
+    /// what they don't know.
     ///
     /// # Errors
     /// What is wrong with the certificates to trust.
@@ -165,7 +168,8 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes what there is to write, several queries at once where several are there, until nobody asks for long.
+/// Writes what there is to write, several queries at once where several are there, until nobody
+/// asks for long.
 async fn write_all(
     mut writer: impl AsyncWrite + Unpin,
     mut queue: mpsc::Receiver<Vec<u8>>,

@@ -21,7 +21,8 @@ use crate::forward::upstream::Trust;
 /// What is wrong with the authorities, in one line.
 pub fn client_config(trust: &Trust, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
     let mut config = match trust {
-        // The system's own judgement: its authorities, and what its owner added to or took from them.
+        // The system's own judgement: its authorities, and what its owner added to or took from
+        // them.
         Trust::System => hickory_resolver::net::tls::client_config().map_err(|error| {
             format!("the system's certificate authorities can't be used: {error}")
         })?,
@@ -83,8 +84,8 @@ fn authorities(file: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Believes a server whose key is one of those that were written down (RFC 7858 §4.2), and looks at nothing else of its
-/// certificate.
+/// Believes a server whose key is one of those that were written down (RFC 7858 §4.2), and looks at
+/// nothing else of its certificate.
 #[derive(Debug)]
 struct Pinned {
     pins: Vec<[u8; 32]>,

@@ -50,8 +50,8 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// Starts one on a free port. `script` gets all queries so far, the last being the one to answer, and says what to send
-    /// to whom; over TCP only the bytes count, and only the first.
+    /// Starts one on a free port. `script` gets all queries so far, the last being the one to
+    /// answer, and says what to send to whom; over TCP only the bytes count, and only the first.
     pub async fn start(script: impl Fn(&[Seen]) -> Sent + Send + Sync + 'static) -> Self {
         let (udp, tcp) = both_sockets().await;
         let mut fake = Self::udp_only(udp, script);

@@ -67,7 +67,8 @@ async fn a_flood_of_guesses_moves_the_query_to_tcp() {
     assert_eq!((addresses(&reply), fake.counts()), (vec!["192.0.2.1".to_owned()], (1, 1)));
 }
 
-/// What a server makes of a query that does not keep its case. The name has enough letters for it always to matter.
+/// What a server makes of a query that does not keep its case. The name has enough letters for it
+/// always to matter.
 const LETTERS: &str = "a-name-with-so-many-letters-that-its-case-is-never-all-small.example.";
 
 fn without_case(seen: &Seen) -> Seen {

@@ -241,7 +241,8 @@ async fn ids_ports_and_cases_differ_from_query_to_query() {
     let ids: HashSet<_> = seen.iter().map(|seen| seen.bytes[..2].to_vec()).collect();
     let ports: HashSet<_> = seen.iter().map(|seen| seen.from.port()).collect();
     let cases: HashSet<_> = seen.iter().map(|seen| seen.question()[1..25].to_vec()).collect();
-    // That one of eight is drawn twice happens once in thousands of runs; that four are equal never.
+    // That one of eight is drawn twice happens once in thousands of runs; that four are equal
+    // never.
     assert!(
         ids.len() > 240 && ports.len() > 4 && cases.len() > 240,
         "{} {ports:?} {}",

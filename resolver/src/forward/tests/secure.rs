@@ -175,7 +175,8 @@ async fn who_lies_is_passed() {
         for (n, lie) in
             [other as fn(&[u8]) -> Says, broken, truncated, other_id].into_iter().enumerate()
         {
-            // Over TLS a reply with another id is for nobody, and its connection is not given up at once for it.
+            // Over TLS a reply with another id is for nobody, and its connection is not given up at
+            // once for it.
             if n == 3 && protocol == Protocol::Tls {
                 continue;
             }

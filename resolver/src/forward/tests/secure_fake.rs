@@ -1,4 +1,5 @@
-//! Upstreams over TLS, HTTPS and QUIC whose every word a test writes, with certificates from an authority of the test's.
+//! Upstreams over TLS, HTTPS and QUIC whose every word a test writes, with certificates from an
+//! authority of the test's.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

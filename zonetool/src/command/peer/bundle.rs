@@ -69,7 +69,8 @@ pub fn run(
     }
 }
 
-/// Makes a bundle for the record of `sequence` and, with `store`, keeps its secret keys; returns its hash.
+/// Makes a bundle for the record of `sequence` and, with `store`, keeps its secret keys; returns
+/// its hash.
 pub fn make(
     place: &KeyPlace,
     network: Network,
@@ -202,7 +203,8 @@ fn import(ui: Ui, client: &Client, args: &BundleFile) -> Result<(), CommandError
     Ok(())
 }
 
-/// The recipient's bundle and which of its keys is ours to use: from a file, or from the node; none if there is none.
+/// The recipient's bundle and which of its keys is ours to use: from a file, or from the node; none
+/// if there is none.
 pub fn of(
     client: &Client,
     args: &Seal,

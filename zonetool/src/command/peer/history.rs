@@ -1,5 +1,5 @@
-//! `peer history NAME`: every key that spoke for a name. The node says what was recorded; how one key came after the other is
-//! judged here, by the chain's own rules.
+//! `peer history NAME`: every key that spoke for a name. The node says what was recorded; how one
+//! key came after the other is judged here, by the chain's own rules.
 
 use std::fmt::Write as _;
 
@@ -33,8 +33,9 @@ struct Step {
     time: u64,
     /// The operation's id.
     id: Hash,
-    /// Of a record: `first` (none stood), `same` (the key stays), `linked` (by the key before), `unlinked`. Otherwise what ended
-    /// the one that stood: `withdrawn`, `transferred`, `recovered`, `revoked`, `released`.
+    /// Of a record: `first` (none stood), `same` (the key stays), `linked` (by the key before),
+    /// `unlinked`. Otherwise what ended the one that stood: `withdrawn`, `transferred`,
+    /// `recovered`, `revoked`, `released`.
     how: &'static str,
     /// The record's sequence number.
     sequence: Option<u32>,

@@ -1,4 +1,5 @@
-//! From a name to its verified keys: the proof, the header that it is checked against, and what was seen before.
+//! From a name to its verified keys: the proof, the header that it is checked against, and what was
+//! seen before.
 
 use messaging::{
     Accept, Anchor, Finding, Pin, PinError, Pins, ProofError as Unproven, Verdict, VerifiedPeer,
@@ -31,7 +32,8 @@ pub struct Looked {
     pub verdict: Verdict,
     /// What was seen before.
     pub before: Option<Pin>,
-    /// The header that the proof was checked against, and where it is from: `node`, `given`, `file`.
+    /// The header that the proof was checked against, and where it is from: `node`, `given`,
+    /// `file`.
     pub anchor: (Header, &'static str),
     /// The height in whose state it is proven.
     pub height: u32,
@@ -46,7 +48,8 @@ struct Gathered {
     file: ProofFile,
 }
 
-/// Looks a name up, compares it with what was seen before, and remembers it. Asks `client` unless there is a file.
+/// Looks a name up, compares it with what was seen before, and remembers it. Asks `client` unless
+/// there is a file.
 pub fn look_up(client: &Client, args: &Lookup, name: &Name) -> Result<Looked, CommandError> {
     look(client, args, name, true)
 }
@@ -152,8 +155,8 @@ fn tip(client: &Client) -> Result<(Network, Header), CommandError> {
     }
 }
 
-/// The records between the one that was seen and the present one, if there are more than one, from the name's history. What
-/// they are worth is judged with the pins.
+/// The records between the one that was seen and the present one, if there are more than one, from
+/// the name's history. What they are worth is judged with the pins.
 fn between(
     client: Option<&Client>,
     name: &Name,
@@ -176,7 +179,8 @@ fn between(
     Ok(published.filter(|signed| wanted.contains(&signed.record.sequence)).collect())
 }
 
-/// The verdict, if it is one that can be used or is accepted; what was found is remembered then, if it is to be.
+/// The verdict, if it is one that can be used or is accepted; what was found is remembered then, if
+/// it is to be.
 fn settle(
     pins: &mut Stored<Pins>,
     name: &Name,

@@ -1,4 +1,5 @@
-//! `peer open`: an envelope on standard input, its letter on standard output, once its sender is verified.
+//! `peer open`: an envelope on standard input, its letter on standard output, once its sender is
+//! verified.
 
 use std::{
     io::{self, IsTerminal, Read, Write},
@@ -108,7 +109,8 @@ fn read_envelope() -> Result<Vec<u8>, CommandError> {
     Ok(envelope)
 }
 
-/// The names that it may be for: the one that was given, or those that have prekeys here and the envelope's prefix.
+/// The names that it may be for: the one that was given, or those that have prekeys here and the
+/// envelope's prefix.
 fn names(
     network: Network,
     place: &KeyPlace,
@@ -129,7 +131,8 @@ fn names(
     Ok(fits)
 }
 
-/// Tries every identity key of ours, the last one first: letters may have been on their way when it was replaced.
+/// Tries every identity key of ours, the last one first: letters may have been on their way when it
+/// was replaced.
 fn open_any(
     network: Network,
     client: &Client,
@@ -157,7 +160,8 @@ fn open_any(
     Err(error.unwrap_or(PeerError::Open(OpenError::NotForUs)).into())
 }
 
-/// The keys of one identity key of ours. Its X25519 key is among them only if our record allows letters to it alone.
+/// The keys of one identity key of ours. Its X25519 key is among them only if our record allows
+/// letters to it alone.
 fn inbox(
     network: Network,
     place: &KeyPlace,

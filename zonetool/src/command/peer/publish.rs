@@ -1,4 +1,5 @@
-//! `peer publish`, `peer rotate`, `peer revoke`: a messaging record that follows the one that stands.
+//! `peer publish`, `peer rotate`, `peer revoke`: a messaging record that follows the one that
+//! stands.
 
 use namechain_core::types::{
     Action, Hash, Locators, MessagingPolicy, MessagingRecord, NameEntry, Network, PublicKey,
@@ -47,7 +48,8 @@ impl Source<'_> {
         Ok(made)
     }
 
-    /// The identity key to publish for a name: the one asked for, the one that stands, or the last one used.
+    /// The identity key to publish for a name: the one asked for, the one that stands, or the last
+    /// one used.
     fn choose(&self, index: Option<u32>, before: &NameEntry) -> Result<IdentityFile, CommandError> {
         let mut files = keys::identities(&self.place.directory)?;
         let stands = before.messaging.as_ref().map(|entry| entry.record.identity);
@@ -133,7 +135,8 @@ fn hand_in(
     Ok(())
 }
 
-/// Whether a new bundle goes with the record: unless it is said otherwise, for the first one, and where there was one.
+/// Whether a new bundle goes with the record: unless it is said otherwise, for the first one, and
+/// where there was one.
 fn makes_bundle(args: &PeerRecord, before: &NameEntry) -> bool {
     let stands = before.messaging.as_ref().map(|entry| &entry.record);
     match args.bundle {

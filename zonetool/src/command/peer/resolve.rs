@@ -1,4 +1,5 @@
-//! `peer resolve NAME`: the keys that the chain proves to be a name's, and how they compare with what was seen before.
+//! `peer resolve NAME`: the keys that the chain proves to be a name's, and how they compare with
+//! what was seen before.
 
 use std::{fmt::Write as _, io, path::Path};
 
@@ -30,7 +31,8 @@ struct Resolved {
     height: u32,
     /// How many blocks below the trusted header that is.
     depth: u32,
-    /// The trusted header's block, the time that it states, and where it is from: `node`, `given`, `file`.
+    /// The trusted header's block, the time that it states, and where it is from: `node`, `given`,
+    /// `file`.
     trusted: Hash,
     time: u64,
     header: &'static str,

@@ -59,8 +59,9 @@ fn peak_of(index: u64, leaves: u64) -> Option<Peak> {
 }
 
 impl HistoryProof {
-    /// Proves the place of the header at height `index` in the history root of the block at height `leaves`. `node` reads
-    /// a node of the range by its position; `None` if one is missing, or the header is not in the range.
+    /// Proves the place of the header at height `index` in the history root of the block at height
+    /// `leaves`. `node` reads a node of the range by its position; `None` if one is missing, or the
+    /// header is not in the range.
     pub fn make(
         index: u64,
         leaves: u64,
@@ -83,13 +84,15 @@ impl HistoryProof {
         Some(HistoryProof { index, leaves, siblings, peaks })
     }
 
-    /// The number of headers in the range: the height of the block whose history root the proof leads to.
+    /// The number of headers in the range: the height of the block whose history root the proof
+    /// leads to.
     pub fn leaves(&self) -> u64 {
         self.leaves
     }
 
-    /// Whether the header `id` at `height`, which stands for `work`, is in the range with this root: a pure function of at
-    /// most 128 hashes. If so, everybody who built on the root has believed in the header.
+    /// Whether the header `id` at `height`, which stands for `work`, is in the range with this
+    /// root: a pure function of at most 128 hashes. If so, everybody who built on the root has
+    /// believed in the header.
     pub fn verify(
         &self,
         network: Network,
@@ -192,7 +195,8 @@ mod tests {
             bytes.extend(leaves.to_be_bytes());
             assert!(HistoryProof::from_bytes(&bytes).is_err(), "{index} of {leaves}");
         }
-        // All ones: the last header of a range that no chain reaches has as many peaks as there are bits.
+        // All ones: the last header of a range that no chain reaches has as many peaks as there are
+        // bits.
         let mut bytes = (u64::MAX - 1).to_be_bytes().to_vec();
         bytes.extend(u64::MAX.to_be_bytes());
         bytes.resize(16 + 63 * 48, 0);

@@ -144,7 +144,8 @@ fn a_lease_its_renewal_grace_and_release() {
     );
 }
 
-/// Whoever gets the name by another key than the owner's, or gets it anew, proves keys of their own.
+/// Whoever gets the name by another key than the owner's, or gets it anew, proves keys of their
+/// own.
 #[test]
 fn a_messaging_record_goes_with_its_owner_and_its_sequence_number_stays() {
     let publish = |story: &Story, sequence: u32| {

@@ -201,7 +201,8 @@ async fn what_is_no_http_ends_the_connection_only() {
     assert_eq!(bench.get("/healthz").await.status, 200);
 }
 
-/// A state that can't be read because the chain moved on is asked for again, and given up after a few times.
+/// A state that can't be read because the chain moved on is asked for again, and given up after a
+/// few times.
 #[tokio::test]
 async fn a_reorganisation_under_a_reader() {
     let bench = Bench::start().await;

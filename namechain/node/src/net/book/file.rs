@@ -1,4 +1,5 @@
-//! The book as bytes: a version, the key, the anchors, what is known, and a checksum over all of it.
+//! The book as bytes: a version, the key, the anchors, what is known, and a checksum over all of
+//! it.
 
 use std::net::IpAddr;
 

@@ -56,7 +56,8 @@ impl World {
     }
 }
 
-/// Eight slots, a thousand addresses of one subnet, and a handful of honest peers: the subnet gets one slot.
+/// Eight slots, a thousand addresses of one subnet, and a handful of honest peers: the subnet gets
+/// one slot.
 #[test]
 fn a_thousand_addresses_of_a_subnet_get_one_slot() {
     for seed in 0..50 {

@@ -1,4 +1,5 @@
-//! Peers that ask for much and take nothing of it: what is made for them is bounded, and given up in time.
+//! Peers that ask for much and take nothing of it: what is made for them is bounded, and given up
+//! in time.
 
 use std::{io, time::Duration};
 

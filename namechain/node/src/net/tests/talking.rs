@@ -69,7 +69,8 @@ async fn two_nodes_say_hello_over_ipv6() {
     say_hello_and_answer("/ip6/::1/tcp/0").await;
 }
 
-/// Announces until somebody has taken it up: the topic of a new connection is known a moment after it.
+/// Announces until somebody has taken it up: the topic of a new connection is known a moment after
+/// it.
 async fn announced(
     from: &Node,
     to: &mut Node,

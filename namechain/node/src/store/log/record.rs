@@ -97,8 +97,8 @@ pub(super) fn encode(at: BlockAt, block: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Reads the record that begins at the reader's place, which is `offset` in file `file`. `None` if there is no intact
-/// record.
+/// Reads the record that begins at the reader's place, which is `offset` in file `file`. `None` if
+/// there is no intact record.
 pub(super) fn read(reader: &mut impl Read, file: u32, offset: u64) -> io::Result<Option<Vec<u8>>> {
     let mut header = [0; RECORD_HEADER_BYTES];
     if !read_whole(reader, &mut header)? {
@@ -128,7 +128,8 @@ fn read_whole(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    /// The bytes on disk, made by another program (Python's hashlib): a change to them is a new format.
+    /// The bytes on disk, made by another program (Python's hashlib): a change to them is a new
+    /// format.
     #[test]
     fn the_bytes_of_a_file() {
         let header = FileHeader { format: 1, network: Network::Dev.magic() };

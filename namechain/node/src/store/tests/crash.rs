@@ -40,7 +40,8 @@ fn command(test: &str, limit: Option<u32>) -> Command {
     let mut command = match limit {
         None => Command::new(exe),
         Some(blocks) => {
-            // A limit on the size of files stands for a disk that is full: both fail a write half way.
+            // A limit on the size of files stands for a disk that is full: both fail a write half
+            // way.
             let mut shell = Command::new("sh");
             let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
             shell.args(["-c", &limited]).arg(exe);
@@ -60,7 +61,8 @@ fn start(test: &str, dir: &Path, limit: Option<u32>) -> Child {
         .unwrap()
 }
 
-/// Kills the child once it has acknowledged a few blocks, and at once opens what it left, round after round.
+/// Kills the child once it has acknowledged a few blocks, and at once opens what it left, round
+/// after round.
 #[test]
 fn kill_9_loses_nothing_that_was_acknowledged() {
     if let Some(dir) = env::var_os(CHILD) {

@@ -27,8 +27,8 @@ fn flip(dir: &Path, at: BlockAt, byte: u64) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A crash while block 2 was appended, cut at every byte of its record: the two before it are there, and the next
-/// append takes its place.
+/// A crash while block 2 was appended, cut at every byte of its record: the two before it are
+/// there, and the next append takes its place.
 #[test]
 fn an_unfinished_record_is_cut_off_wherever_it_ends() {
     let (dir, _) = filled(2, Options::default());
@@ -80,8 +80,9 @@ fn an_unfinished_file_is_made_again() {
     assert_holds(&open(dir.path()).store, 31);
 }
 
-/// One bit flips, in each record in turn, in its header or its block: that block is refused, all others are served,
-/// and when the index is made again the damage is counted and the others are handed out.
+/// One bit flips, in each record in turn, in its header or its block: that block is refused, all
+/// others are served, and when the index is made again the damage is counted and the others are
+/// handed out.
 #[test]
 fn a_flipped_bit_costs_one_block() {
     let (dir, places) = filled(12, SMALL);
@@ -107,15 +108,16 @@ fn a_flipped_bit_costs_one_block() {
                 Store::open_with(dir.path(), NETWORK, Options { reindex: true, ..SMALL }).unwrap();
             assert!(opened.rebuild);
             let others = (0..12).filter(|height| *height as usize != damaged).collect();
-            // Without the index, a damaged record at the very end looks like one that was never finished.
+            // Without the index, a damaged record at the very end looks like one that was never
+            // finished.
             let counted = u64::from(damaged != 11);
             assert_eq!(replay(&opened.store), (others, counted));
         }
     }
 }
 
-/// The index knows the last block even if its record is damaged: nothing but the block is lost, and what is appended
-/// goes behind it.
+/// The index knows the last block even if its record is damaged: nothing but the block is lost, and
+/// what is appended goes behind it.
 #[test]
 fn a_damaged_last_block_does_not_cost_the_index() {
     let (dir, places) = filled(3, Options::default());
@@ -275,7 +277,8 @@ fn a_foreign_file_is_not_written_over() {
     assert_eq!(fs::read(log_file(dir.path(), 0)).unwrap(), foreign);
 }
 
-/// Whatever happens to sled's files, the store opens, and has all blocks after the replay that it asks for.
+/// Whatever happens to sled's files, the store opens, and has all blocks after the replay that it
+/// asks for.
 #[test]
 fn a_damaged_index_never_costs_a_block() {
     let (dir, _) = filled(12, SMALL);

@@ -82,7 +82,8 @@ fn the_bytes_of_every_row() {
     assert_eq!(layout::stored_header(&key, &layout::header_value(&stored)).unwrap(), stored);
 }
 
-/// A row of a header that was cut, lengthened or has a flag of neither kind is not taken for a header.
+/// A row of a header that was cut, lengthened or has a flag of neither kind is not taken for a
+/// header.
 #[test]
 fn rows_that_were_not_written_are_damage() {
     let stored = stored(7, BlockAt { file: 0, offset: 36, len: 160 });
@@ -175,8 +176,8 @@ fn undo_is_kept_by_height_until_it_is_dropped() {
     assert_eq!(store.undo_of(257).unwrap(), vec![(key(1), Some(vec![3]))]);
 }
 
-/// Rows of commits that need not be durable wait in memory: they are read and dropped as if they did not, and an orderly end
-/// writes them.
+/// Rows of commits that need not be durable wait in memory: they are read and dropped as if they
+/// did not, and an orderly end writes them.
 #[test]
 fn rows_that_wait_are_as_good_as_written() {
     let (dir, _) = filled(0, SMALL);

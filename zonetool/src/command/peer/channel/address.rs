@@ -13,7 +13,8 @@ pub struct Place {
     pub carrier: Carrier,
 }
 
-/// The place that a multiaddress says: `/ip4/192.0.2.1/udp/7381/quic-v1`, `/dns/alice.example/tcp/7381/tls`, and nothing behind it.
+/// The place that a multiaddress says: `/ip4/192.0.2.1/udp/7381/quic-v1`,
+/// `/dns/alice.example/tcp/7381/tls`, and nothing behind it.
 pub fn of_locator(locator: &str) -> Option<Place> {
     let parts: Vec<&str> = locator.strip_prefix('/')?.split('/').collect();
     let (host, rest) = match parts.as_slice() {

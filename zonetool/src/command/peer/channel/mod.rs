@@ -1,6 +1,7 @@
 //! `peer listen` and `peer dial`: a pipe between two names.
 //!
-//! Standard output has what the other side says and nothing else; who it is, and what goes wrong, goes to standard error.
+//! Standard output has what the other side says and nothing else; who it is, and what goes wrong,
+//! goes to standard error.
 
 mod address;
 mod error;
@@ -163,8 +164,8 @@ impl Desk {
         asked.await.map_err(|error| ChannelFailure::Setup(error.into()))?
     }
 
-    /// The node is asked anew for every caller: what it says is never older than it is. Nothing is remembered: the name
-    /// is only what the caller says.
+    /// The node is asked anew for every caller: what it says is never older than it is. Nothing is
+    /// remembered: the name is only what the caller says.
     async fn resolve(self: Arc<Self>, name: Name) -> Result<VerifiedPeer, NoPeer> {
         if !self.only.is_empty() && !self.only.contains(&name) {
             return Err(NoPeer::Unwanted("it is not among those with --only".into()));
@@ -278,7 +279,8 @@ fn places(peer: &VerifiedPeer, args: &PeerDial) -> Result<Vec<Place>, ChannelFai
     }
 }
 
-/// The first place where somebody answers. Who answers and is somebody else ends it: that is worth knowing.
+/// The first place where somebody answers. Who answers and is somebody else ends it: that is worth
+/// knowing.
 async fn reach(
     places: &[Place],
     local: &Local,

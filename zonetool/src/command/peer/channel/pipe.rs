@@ -67,8 +67,8 @@ async fn inwards(
     }
 }
 
-/// Standard input on a thread of its own, which nobody waits for: when the other side is gone, a person at a
-/// terminal need not press a key for the program to end.
+/// Standard input on a thread of its own, which nobody waits for: when the other side is gone, a
+/// person at a terminal need not press a key for the program to end.
 fn standard_input() -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
     let (blocks, ready) = mpsc::channel(WAITING);
     thread::spawn(move || {
