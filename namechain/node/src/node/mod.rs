@@ -21,6 +21,7 @@ mod progress;
 mod serve;
 mod signal;
 mod thread;
+mod verify_parallel;
 
 use std::{io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -37,6 +38,7 @@ pub use crate::net::{LOG_FILTER, Multiaddr};
 pub use handle::{Loss, NodeHandle};
 pub use progress::{LogOutput, Progress, show_progress};
 pub use signal::stop_signal;
+pub use verify_parallel::ParallelVerifier;
 
 use crate::{
     api,
