@@ -174,13 +174,13 @@ fn no_more_than_720_blocks_are_undone() {
     assert!(matches!(error, ChainError::TooDeep { depth: 721, .. }), "{error}");
     assert!(error.to_string().contains("find out which chain others are on"));
     assert_eq!(settled.chain.tip_id(), shorter.chain.tip_id());
-    assert_eq!(settled.chain.held_back(), Some(longer.chain.tip_id()));
+    assert_eq!(settled.chain.parked(), Some(longer.chain.tip_id()));
     let again = Chain::open(NETWORK, settled.storage.clone()).unwrap();
-    assert_eq!(again.held_back(), Some(longer.chain.tip_id()), "a restart does not forget it");
+    assert_eq!(again.parked(), Some(longer.chain.tip_id()), "a restart does not forget it");
     // It goes on by itself, and with two more blocks ours is the one of more work.
     let next = [shorter.mine(&[]), shorter.mine(&[])];
     assert!(settled.take(&next).is_some());
-    assert_eq!(settled.chain.held_back(), None);
+    assert_eq!(settled.chain.parked(), None);
 
     a_node_says_so(&trunk, &branch, deeper);
 }
@@ -218,7 +218,7 @@ fn a_node_says_so(trunk: &[Block], branch: &[Block], deeper: Block) {
     runtime.block_on(async {
         let node = Node::start(config).await.unwrap();
         let status = node.handle().status();
-        assert_eq!((status.height, status.held_back), (721, Some(other)));
+        assert_eq!((status.height, status.parked), (721, Some(other)));
         node.stop().await;
     });
 }

@@ -109,7 +109,7 @@ impl Bench {
             mempool_bytes: 0,
             mining: "off".into(),
             mining_hashes: 0,
-            held_back: None,
+            parked: None,
             tip_age: 0,
             mining_rate: 0,
             peers: PeerCounts::default(),

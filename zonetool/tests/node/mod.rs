@@ -276,7 +276,7 @@ impl State {
             mempool_bytes: 0,
             mining: "off".into(),
             mining_hashes: 0,
-            held_back: None,
+            parked: None,
             tip_age: 0,
             mining_rate: 0,
             peers: PeerCounts { inbound: 1, outbound: 0 },

@@ -45,7 +45,7 @@ impl Chain {
             Ok(next) => next,
             Err(error) => {
                 if let ChainError::TooDeep { tip, .. } = error {
-                    self.held_back = Some((tip, new.work));
+                    self.parked = Some((tip, new.work));
                 }
                 self.storage.commit(vec![Change::Header(new)], durable)?;
                 return Err(error);
@@ -205,11 +205,11 @@ impl Chain {
             self.recent.pop_front();
         }
         self.headers.prune(self.tip_header().height);
-        if self.held_back.is_some() {
+        if self.parked.is_some() {
             // The heaviest that is known, be it kept here or only said to exist.
-            let known = [self.held_back, self.headers.heaviest()].into_iter().flatten();
+            let known = [self.parked, self.headers.heaviest()].into_iter().flatten();
             let other = known.max_by_key(|(id, work)| (*work, *id));
-            self.held_back = other.filter(|(_, work)| *work > self.work());
+            self.parked = other.filter(|(_, work)| *work > self.work());
         }
         Ok(outcome)
     }

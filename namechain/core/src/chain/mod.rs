@@ -48,7 +48,7 @@ pub struct Chain {
     /// undo, and one.
     recent: VecDeque<Recent>,
     /// The tip of a chain of more work that departs too deep to be followed, and its summed work.
-    held_back: Option<(Hash, u128)>,
+    parked: Option<(Hash, u128)>,
     worker: Worker,
 }
 
@@ -143,16 +143,16 @@ impl Chain {
 
     /// The tip of a chain of more work that departs more than 720 blocks below ours, if one is
     /// known: the operator has to find out which of them others are on.
-    pub fn held_back(&self) -> Option<Hash> {
-        self.held_back.map(|(tip, _)| tip)
+    pub fn parked(&self) -> Option<Hash> {
+        self.parked.map(|(tip, _)| tip)
     }
 
     /// Says that a chain of more work, `work` expected hashes up to `tip`, departs too deep below
     /// ours to be followed, and that its blocks have therefore not even been fetched. Forgotten
     /// when our chain has as much.
-    pub fn hold_back(&mut self, tip: Hash, work: u128) {
-        if work > self.held_back.map_or(self.work(), |(_, other)| other) {
-            self.held_back = Some((tip, work));
+    pub fn park(&mut self, tip: Hash, work: u128) {
+        if work > self.parked.map_or(self.work(), |(_, other)| other) {
+            self.parked = Some((tip, work));
         }
     }
 

@@ -39,9 +39,9 @@ impl Chain {
         }
         let recent = load_recent(network, &*storage, &headers, &tip)?;
         let worker = Worker::new(network);
-        // While a chain works, the tip is of the most work: another can only have been held back.
-        let held_back = headers.heaviest().filter(|(_, work)| *work > tip.work);
-        Ok(Chain { params: network.params(), storage, headers, recent, held_back, worker })
+        // While a chain works, the tip is of the most work: another can only have been parked.
+        let parked = headers.heaviest().filter(|(_, work)| *work > tip.work);
+        Ok(Chain { params: network.params(), storage, headers, recent, parked, worker })
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn open(
         }
         opened => opened?,
     };
-    if let Some(other) = chain.held_back() {
+    if let Some(other) = chain.parked() {
         error!(
             "a chain of more work, with tip {other}, departs more than {MAX_REORG_DEPTH} blocks below ours and is not \
              followed: find out which chain others are on"

@@ -140,7 +140,7 @@ impl Backend for Node {
             mempool_bytes: 456,
             mining: "off".into(),
             mining_hashes: 0,
-            held_back: None,
+            parked: None,
             tip_age: 0,
             mining_rate: 0,
             peers: rpc::PeerCounts::default(),
