@@ -250,7 +250,7 @@ impl Sync {
         if let Some(target) = target {
             return (SyncReason::Blocks, self.synced && behind(target) <= BEHIND);
         }
-        if chain.parked().is_some() {
+        if chain.parked_tip().is_some() {
             return (SyncReason::Parked, self.synced);
         }
         if !greeted {

@@ -190,7 +190,7 @@ impl ChainThread {
                 let outcome = self.accept_operation(*operation)?;
                 return Ok(Some(Event::OperationSubmitted { id, outcome }));
             }
-            Action::ParkChain { tip, work, depth } => self.park(tip, work, depth),
+            Action::ParkChain { tip, work, depth } => self.park_tip(tip, work, depth),
             action => {
                 if let Action::Ban { misbehavior, seconds, .. } = &action {
                     debug!("a peer is banned for {seconds} s: {misbehavior:?}");
@@ -263,15 +263,15 @@ impl ChainThread {
     }
 
     /// A chain of more work is known by its headers, and departs too deep to be followed.
-    fn park(&mut self, tip: Hash, work: u128, depth: u32) {
-        if self.chain.parked() == Some(tip) {
+    fn park_tip(&mut self, tip: Hash, work: u128, depth: u32) {
+        if self.chain.parked_tip() == Some(tip) {
             return;
         }
         error!(
             "a chain of more work, with tip {tip}, would undo {depth} blocks; more than {MAX_REORG_DEPTH} are not undone by \
              themselves: find out which chain others are on"
         );
-        self.chain.park(tip, work);
+        self.chain.park_tip(tip, work);
         self.publish(None);
     }
 
