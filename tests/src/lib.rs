@@ -5,6 +5,7 @@
 pub mod compare;
 pub mod dig;
 pub mod http;
+pub mod imports;
 pub mod machine;
 pub mod netns;
 pub mod nsd;
@@ -15,6 +16,7 @@ pub mod program;
 pub mod signed;
 pub mod site;
 pub mod source;
+pub mod tokens;
 pub mod tools;
 pub mod unbound;
 pub mod upstream;
