@@ -22,9 +22,9 @@ use std::{
 
 use messaging::Evidence;
 use namechain_core::{
+    api_types::{PlaceInfo, ProofInfo},
     codec::{Decode, DecodeError},
     consensus::{HistoryProof, HistoryProofError, header::genesis, work::Worker},
-    rpc::{PlaceInfo, ProofInfo},
     tree::{self, MAX_PROOF_BYTES, Proof},
     types::{Entry, HEADER_BYTES, Header, Name, NameEntry, Network},
 };

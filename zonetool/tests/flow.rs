@@ -6,8 +6,8 @@ mod node;
 use std::{path::Path, process::Command};
 
 use namechain_core::{
+    api_types::Refusal,
     codec::Decode,
-    rpc::Refusal,
     types::{
         Action, Hash, Name, Named, Operation, PublicKey, Record, RecordSet, SecretKey, Stamp,
         commitment,

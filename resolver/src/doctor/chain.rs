@@ -1,6 +1,6 @@
 //! The chain: whether the node answers, is at the tip, and hears of new blocks.
 
-use namechain_core::{rpc::Status, types::Network};
+use namechain_core::{api_types::Status, types::Network};
 
 use super::Finding;
 use crate::{

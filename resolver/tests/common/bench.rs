@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use namechain_core::{
+    api_types::{PeerCounts, ProofInfo, Status, SyncInfo},
     chain::{Chain, MemoryStorage, Snapshot},
     codec::Encode,
     consensus::{price, work::Worker},
     miner::mine,
-    rpc::{PeerCounts, ProofInfo, Status, SyncInfo},
     types::{
         Action, Block, Hash, Name, Named, Network, Operation, Record, RecordSet, SecretKey, Stamp,
         commitment,

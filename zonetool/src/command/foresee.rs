@@ -4,12 +4,12 @@
 use std::convert::Infallible;
 
 use namechain_core::{
+    api_types::{NameInfo, Standing},
     consensus::{
         RuleViolation,
         state::{self, Failure, Place},
     },
     params::Params,
-    rpc::{NameInfo, Standing},
     types::{Entry, Hash, NameEntry, Named, Operation, PendingTransfer},
 };
 

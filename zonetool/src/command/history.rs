@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use namechain_core::{
+    api_types::PastOperation,
     codec::Decode,
-    rpc::PastOperation,
     types::{Action, Hash, Name, Named, Operation, PublicKey},
 };
 use serde::Serialize;

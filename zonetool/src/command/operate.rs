@@ -5,8 +5,8 @@
 //! submit.
 
 use namechain_core::{
+    api_types::{NameInfo, TransferInfo},
     consensus::{RuleViolation, state::Place},
-    rpc::{NameInfo, TransferInfo},
     types::{
         Action, Hash, Name, NameEntry, Named, Network, PublicKey, SecretKey, Signature, Stamp,
     },

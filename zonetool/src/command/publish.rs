@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use namechain_core::{
+    api_types::{NameEntryInfo, NameInfo, PeerCounts, Submitted},
     consensus::price,
     params::{MAX_REORG_DEPTH, Params},
-    rpc::{NameEntryInfo, NameInfo, PeerCounts, Submitted},
     types::{Action, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, Stamp},
 };
 use serde::Serialize;

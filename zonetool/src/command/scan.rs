@@ -8,8 +8,8 @@ use std::{
 };
 
 use namechain_core::{
+    api_types::{NameInfo, Standing, Status},
     params::MAX_REORG_DEPTH,
-    rpc::{NameInfo, Standing, Status},
     types::{
         Action, Block, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, commitment,
     },

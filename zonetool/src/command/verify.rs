@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use namechain_core::{
+    api_types::Refusal,
     codec::Encode,
     consensus::{Standing, standing},
-    rpc::Refusal,
     types::{Domain, Hash, Header, Name, NameEntry, Network, PublicKey, hash},
 };
 use serde::Serialize;

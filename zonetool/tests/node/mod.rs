@@ -11,13 +11,13 @@ use std::{
 };
 
 use namechain_core::{
-    codec::{Decode, Encode},
-    consensus::{price, work::Worker},
-    rpc::{
+    api_types::{
         CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts, PeerInfo,
         Peers, Price, RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo,
         TransferInfo,
     },
+    codec::{Decode, Encode},
+    consensus::{price, work::Worker},
     types::{Action, Hash, Name, Named, Network, Operation, PublicKey, Record, commitment},
 };
 use serde_json::{Value, json};

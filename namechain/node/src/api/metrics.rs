@@ -13,7 +13,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::{App, Traffic, refuse::Refused};
-use namechain_core::rpc;
+use namechain_core::api_types;
 
 const REQUESTS: &str = "namechain_api_requests_total";
 const TIP_HEIGHT: &str = "namechain_tip_height";
@@ -102,7 +102,7 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
 /// The node's metrics.
 #[utoipa::path(get, path = "/metrics", responses(
     (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
-    (status = 503, description = "something else records the process' metrics", body = rpc::Refusal),
+    (status = 503, description = "something else records the process' metrics", body = api_types::Refusal),
 ))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
     let (status, traffic, dns) =
@@ -112,7 +112,10 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused>
 
 /// What has been counted, with the node's state if there is a node, and what the DNS server counts
 /// by itself.
-pub(super) fn render(node: Option<(rpc::Status, Traffic)>, dns: &str) -> Result<Response, Refused> {
+pub(super) fn render(
+    node: Option<(api_types::Status, Traffic)>,
+    dns: &str,
+) -> Result<Response, Refused> {
     let recorder = recorder().ok_or_else(|| {
         Refused::unavailable("something else records the metrics of this process", "")
     })?;

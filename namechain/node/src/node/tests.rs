@@ -30,7 +30,7 @@ async fn start(dir: &Path, mine: MineMode, reindex: bool) -> Node {
 fn submit(
     handle: &NodeHandle,
     operation: Operation,
-) -> Result<namechain_core::rpc::Submitted, namechain_core::rpc::Refusal> {
+) -> Result<namechain_core::api_types::Submitted, namechain_core::api_types::Refusal> {
     tokio::task::block_in_place(|| handle.submit(operation))
 }
 
