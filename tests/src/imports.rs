@@ -2,31 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{source::RustFile, tokens::tokens};
-
-/// The path of a module from the root of its crate: `["cache", "key"]`.
-type ModulePath = Vec<String>;
-
-/// One name that a `use` brings into a module.
-#[derive(Debug, Clone)]
-struct Import {
-    /// As it is written: `["crate", "cache", "Key"]`.
-    path: Vec<String>,
-    /// The name that it has in the module; `*` for all of a module's.
-    name: String,
-    /// Whether others can import it from this module (`pub use`).
-    exported: bool,
-}
-
-/// What one module, a file or a `mod name { ... }` in one, defines and imports.
-#[derive(Debug, Default)]
-struct Module {
-    file: usize,
-    items: BTreeSet<String>,
-    imports: Vec<Import>,
-    /// The words of its code outside of `use`: an import that is only exported is not among them.
-    words: BTreeSet<String>,
-}
+use crate::{
+    parse::{Import, Module, ModulePath, parse},
+    source::RustFile,
+};
 
 /// A definition of a type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,16 +14,6 @@ pub struct TypeDefinition {
     pub name: String,
     /// The file that it is in.
     pub path: String,
-}
-
-/// What one file says, before paths are followed.
-#[derive(Debug, Default)]
-struct Parsed {
-    /// The file's own module first (an empty path), then those inside it.
-    modules: BTreeMap<ModulePath, Module>,
-    types: Vec<String>,
-    /// The modules in files of their own that are declared for tests only.
-    test_modules: Vec<ModulePath>,
 }
 
 /// The files of one crate target (a library or a program) and the paths between its modules.
@@ -100,7 +69,7 @@ pub fn file_cycles(files: &[RustFile]) -> Vec<Vec<String>> {
 pub fn type_definitions(files: &[RustFile]) -> Vec<TypeDefinition> {
     let mut found = Vec::new();
     for file in files {
-        for name in Parser::parse(&file.text, true).types {
+        for name in parse(&file.text, true).types {
             found.push(TypeDefinition { name, path: file.path.clone() });
         }
     }
@@ -113,8 +82,9 @@ impl<'a> CrateTarget<'a> {
         let mut target = Self { files: Vec::new(), modules: BTreeMap::new() };
         let mut only_tests = BTreeSet::new();
         for (file, at) in std::iter::once((root, Vec::new())).chain(others) {
-            let parsed = Parser::parse(&file.text, false);
-            only_tests.extend(parsed.test_modules.into_iter().map(|inner| [&at[..], &inner].concat()));
+            let parsed = parse(&file.text, false);
+            only_tests
+                .extend(parsed.test_modules.into_iter().map(|inner| [&at[..], &inner].concat()));
             for (inner, mut module) in parsed.modules {
                 module.file = target.files.len();
                 target.modules.insert([&at[..], &inner].concat(), module);
@@ -156,7 +126,9 @@ impl<'a> CrateTarget<'a> {
                 let from = if import.name == "*" {
                     self.files_behind_glob(path, import)
                 } else {
-                    self.defining_file(path, &import.path, &mut BTreeSet::new()).into_iter().collect()
+                    self.defining_file(path, &import.path, &mut BTreeSet::new())
+                        .into_iter()
+                        .collect()
                 };
                 let others = from.into_iter().filter(|file| *file != module.file);
                 arrows.entry(module.file).or_default().extend(others);
@@ -339,241 +311,6 @@ fn reachable(arrows: &BTreeMap<usize, BTreeSet<usize>>, from: usize) -> BTreeSet
     reached
 }
 
-/// What an open brace belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Module,
-    /// `impl` or `trait`: a `type` in it is no type of the module.
-    Methods,
-    Other,
-}
-
-struct Parser<'t> {
-    tokens: Vec<&'t str>,
-    at: usize,
-    with_tests: bool,
-    scopes: Vec<Scope>,
-    module: ModulePath,
-    parsed: Parsed,
-}
-
-impl<'t> Parser<'t> {
-    fn parse(text: &'t str, with_tests: bool) -> Parsed {
-        let mut parser = Self {
-            tokens: tokens(text),
-            at: 0,
-            with_tests,
-            scopes: Vec::new(),
-            module: Vec::new(),
-            parsed: Parsed::default(),
-        };
-        parser.parsed.modules.insert(Vec::new(), Module::default());
-        parser.run();
-        parser.parsed
-    }
-
-    fn peek(&self, ahead: usize) -> &'t str {
-        self.tokens.get(self.at + ahead).copied().unwrap_or_default()
-    }
-
-    fn here(&mut self) -> &mut Module {
-        self.parsed.modules.entry(self.module.clone()).or_default()
-    }
-
-    /// Whether a declaration can begin at this token.
-    fn begins(&self) -> bool {
-        let before = self.at.checked_sub(1).map_or("", |at| self.tokens[at]);
-        matches!(before, "" | ";" | "{" | "}" | "]" | ")" | "pub" | "unsafe" | "async" | "const" | "extern" | "\"\"" | "auto")
-    }
-
-    fn run(&mut self) {
-        let mut next_scope = Scope::Other;
-        while self.at < self.tokens.len() {
-            match self.peek(0) {
-                "#" => {
-                    self.attribute();
-                    continue;
-                }
-                "use" if self.begins() => {
-                    self.import();
-                    continue;
-                }
-                "mod" if self.begins() => {
-                    let name = self.peek(1).to_owned();
-                    self.here().items.insert(name.clone());
-                    if self.peek(2) == "{" {
-                        self.module.push(name);
-                        self.here();
-                        self.scopes.push(Scope::Module);
-                        self.at += 3;
-                        continue;
-                    }
-                }
-                "impl" if self.begins() => next_scope = Scope::Methods,
-                word @ ("struct" | "enum" | "union" | "trait" | "type" | "fn" | "const" | "static")
-                    if self.begins() =>
-                {
-                    self.item(word);
-                    if word == "trait" {
-                        next_scope = Scope::Methods;
-                    }
-                }
-                "macro_rules" => {
-                    let name = self.peek(2).to_owned();
-                    self.here().items.insert(name);
-                }
-                "{" => {
-                    self.scopes.push(next_scope);
-                    next_scope = Scope::Other;
-                }
-                "}" => {
-                    if self.scopes.pop() == Some(Scope::Module) {
-                        self.module.pop();
-                    }
-                }
-                ";" => next_scope = Scope::Other,
-                _ => {}
-            }
-            let word = self.peek(0).to_owned();
-            self.here().words.insert(word);
-            self.at += 1;
-        }
-    }
-
-    /// `struct Name`, and what else defines a name.
-    fn item(&mut self, word: &str) {
-        let name = self.peek(1).to_owned();
-        if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
-            return;
-        }
-        let in_methods = self.scopes.last() == Some(&Scope::Methods);
-        if matches!(word, "struct" | "enum" | "trait")
-            || (word == "union" && matches!(self.peek(2), "{" | "<"))
-            || (word == "type" && !in_methods)
-        {
-            self.parsed.types.push(name.clone());
-        }
-        if !in_methods {
-            self.here().items.insert(name);
-        }
-    }
-
-    /// `#[...]`: what stands behind `#[cfg(test)]` is for tests only.
-    fn attribute(&mut self) {
-        let start = self.at;
-        self.at += if self.peek(1) == "!" { 2 } else { 1 };
-        if self.peek(0) != "[" {
-            return;
-        }
-        self.skip_group();
-        let words = &self.tokens[start..self.at];
-        let test = words.contains(&"cfg") && words.contains(&"test") && !words.contains(&"not");
-        if test && !self.with_tests && words.get(1) != Some(&"!") {
-            self.skip_item();
-        }
-    }
-
-    /// Goes behind the bracket that closes the one here.
-    fn skip_group(&mut self) {
-        let mut depth = 0_usize;
-        while self.at < self.tokens.len() {
-            match self.peek(0) {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" | "}" => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Goes behind the item here, which is for tests only.
-    fn skip_item(&mut self) {
-        while self.at < self.tokens.len() {
-            match self.peek(0) {
-                "mod" if self.peek(2) == ";" => {
-                    let module = [&self.module[..], &[self.peek(1).to_owned()]].concat();
-                    self.parsed.test_modules.push(module);
-                    self.at += 1;
-                }
-                ";" | "," => {
-                    self.at += 1;
-                    return;
-                }
-                "}" | ")" => return,
-                "{" => {
-                    self.skip_group();
-                    return;
-                }
-                "(" | "[" => self.skip_group(),
-                _ => self.at += 1,
-            }
-        }
-    }
-
-    /// `use a::{b, c as d};`
-    fn import(&mut self) {
-        let exported = {
-            let mut before = self.at;
-            if before > 0 && self.tokens[before - 1] == ")" {
-                before = self.tokens[..before].iter().rposition(|t| *t == "(").unwrap_or(0);
-            }
-            before > 0 && self.tokens[before - 1] == "pub"
-        };
-        self.at += 1;
-        if self.peek(0) == "<" {
-            return;
-        }
-        if self.peek(0) == "::" {
-            self.at += 1;
-        }
-        self.tree(&mut Vec::new(), exported);
-    }
-
-    fn tree(&mut self, prefix: &mut Vec<String>, exported: bool) {
-        let depth = prefix.len();
-        loop {
-            match self.peek(0) {
-                "{" => {
-                    self.at += 1;
-                    while !matches!(self.peek(0), "}" | "") {
-                        self.tree(prefix, exported);
-                        if self.peek(0) == "," {
-                            self.at += 1;
-                        }
-                    }
-                    self.at += 1;
-                    break;
-                }
-                "::" => self.at += 1,
-                "as" => {
-                    let name = self.peek(1).to_owned();
-                    self.at += 2;
-                    self.here().imports.push(Import { path: prefix.clone(), name, exported });
-                    break;
-                }
-                "," | ";" | "}" | "" => {
-                    let mut path = prefix.clone();
-                    // `a::{self}` is `a`.
-                    if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
-                        path.pop();
-                    }
-                    let name = path.last().cloned().unwrap_or_default();
-                    self.here().imports.push(Import { path, name, exported });
-                    break;
-                }
-                word => {
-                    prefix.push(word.to_owned());
-                    self.at += 1;
-                }
-            }
-        }
-        prefix.truncate(depth);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -627,7 +364,10 @@ mod tests {
         assert_eq!(cycles(&[("lib.rs", ""), ("m/mod.rs", &using), own, y]), ["m/mod.rs m/x.rs"]);
         // By a glob, and from two levels further up.
         let y = ("m/y.rs", "use crate::m::*;\nstruct Y(X);");
-        assert_eq!(cycles(&[("lib.rs", "pub use m::*;"), ("m.rs", parent), x, y]), ["m/x.rs m/y.rs"]);
+        assert_eq!(
+            cycles(&[("lib.rs", "pub use m::*;"), ("m.rs", parent), x, y]),
+            ["m/x.rs m/y.rs"]
+        );
     }
 
     #[test]
@@ -641,10 +381,7 @@ mod tests {
         let a_tests = ("b/a_tests.rs", "use super::B;\npub struct T;");
         assert_eq!(cycles(&[("lib.rs", ""), ("b.rs", only_tests), a_tests]), [""; 0]);
         let shipped = only_tests.replace("#[cfg(all(test, unix))]", "");
-        assert_eq!(
-            cycles(&[("lib.rs", ""), ("b.rs", &shipped), a_tests]),
-            ["b.rs b/a_tests.rs"]
-        );
+        assert_eq!(cycles(&[("lib.rs", ""), ("b.rs", &shipped), a_tests]), ["b.rs b/a_tests.rs"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod imports;
 pub mod machine;
 pub mod netns;
 pub mod nsd;
+mod parse;
 pub mod peers;
 pub mod people;
 pub mod pipe;

@@ -117,6 +117,9 @@ mod tests {
     #[test]
     fn a_lifetime_is_no_character() {
         assert_eq!(tokens("&'a str"), ["&", "'", "a", "str"]);
-        assert_eq!(tokens("'\"' '\\'' '{' b'}' 'ß' x"), ["\"\"", "\"\"", "\"\"", "\"\"", "\"\"", "x"]);
+        assert_eq!(
+            tokens("'\"' '\\'' '{' b'}' 'ß' x"),
+            ["\"\"", "\"\"", "\"\"", "\"\"", "\"\"", "x"]
+        );
     }
 }

@@ -149,7 +149,7 @@ fn no_file_is_too_long() {
 fn no_file_is_in_an_import_cycle() {
     for (package, allowed) in PACKAGES.into_iter().zip(CYCLES_LEFT) {
         let cycles = imports::file_cycles(&source::rust_files(&format!("{package}/src")));
-        assert_eq!(cycles.len(), allowed, "{package}: import cycles between {cycles:#?}");
+        assert!(cycles.len() <= allowed, "{package}: import cycles between {cycles:#?}");
     }
 }
 
@@ -162,7 +162,7 @@ fn a_type_name_is_defined_at_most_twice() {
             places.entry(found.name).or_default().push(found.path);
         }
         places.retain(|name, places| places.len() > 2 && !matches!(&**name, "Error" | "Config"));
-        assert_eq!(places.len(), allowed, "{package}: defined more than twice: {places:#?}");
+        assert!(places.len() <= allowed, "{package}: defined more than twice: {places:#?}");
     }
 }
 

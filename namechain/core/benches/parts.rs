@@ -1,5 +1,5 @@
-//! The parts that everything else is made of: work, signatures, the tree. `cargo bench -p namechain-core
-//! --bench parts`.
+//! The parts that everything else is made of: work, signatures, the tree. `cargo bench -p
+//! namechain-core --bench parts`.
 
 use std::sync::{
     LazyLock,
