@@ -170,7 +170,7 @@ impl<'a> CrateTarget<'a> {
     ) -> Option<usize> {
         let (mut module, rest) = self.start(at, path, seen)?;
         for (index, segment) in rest.iter().enumerate() {
-            let inner = [&module[..], &[segment.clone()]].concat();
+            let inner = [&module[..], std::slice::from_ref(segment)].concat();
             if self.modules.contains_key(&inner) {
                 module = inner;
                 continue;

@@ -142,10 +142,8 @@ impl<'t> Parser<'t> {
                     self.scopes.push(next_scope);
                     next_scope = Scope::Other;
                 }
-                "}" => {
-                    if self.scopes.pop() == Some(Scope::Module) {
-                        self.module.pop();
-                    }
+                "}" if self.scopes.pop() == Some(Scope::Module) => {
+                    self.module.pop();
                 }
                 ";" => next_scope = Scope::Other,
                 _ => {}
