@@ -21,8 +21,10 @@ use crate::{
 };
 use namechain_core::{
     api_types,
-    chain::{Chain, NameStatus, Snapshot, Storage, StorageError, StoredHeader, read_block},
-    consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
+    chain::{Chain, NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    consensus::{
+        HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
+    },
     mempool::{Mempool, MempoolError},
     params::Params,
     sync::{Peer, PeerStatus, Standing},
@@ -39,7 +41,7 @@ pub(super) struct Published {
     pub work: u128,
     pub mempool_operations: usize,
     pub mempool_bytes: usize,
-    pub held_back: Option<Hash>,
+    pub parked_tip: Option<Hash>,
     pub failed: Option<String>,
     pub standing: Standing,
     pub second_best: Option<(Hash, u32, u128)>,
@@ -64,7 +66,7 @@ impl Published {
             work: chain.work(),
             mempool_operations: mempool.len(),
             mempool_bytes: mempool.bytes(),
-            held_back: chain.held_back(),
+            parked_tip: chain.parked_tip(),
             failed: None,
             standing,
             second_best,
@@ -83,7 +85,7 @@ pub struct NodeHandle {
     storage: Arc<dyn Storage>,
     net: Option<NetHandle>,
     workshop: Arc<Workshop>,
-    workers: Arc<Mutex<Vec<Worker>>>,
+    workers: Arc<Mutex<Vec<PowHasher>>>,
     dns: Arc<OnceLock<Arc<dyn DnsServer>>>,
     bundles: Arc<Bundles>,
 }
@@ -197,7 +199,7 @@ impl NodeHandle {
     /// few milliseconds: not to be called by a task.
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut worker = worker.unwrap_or_else(|| Worker::new(self.network));
+        let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
         let checked = check_operation_alone(self.network, &operation, &mut worker);
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
@@ -226,7 +228,7 @@ impl NodeHandle {
             message: error.to_string(),
             hint: Some("ask again".into()),
         })?;
-        let Some(NameStatus::Active(entry)) = entry.map(|entry| snapshot.status(entry)) else {
+        let Some(NameLookup::Active(entry)) = entry.map(|entry| snapshot.status(entry)) else {
             return Ok(None);
         };
         Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
@@ -288,7 +290,7 @@ impl Backend for NodeHandle {
             mempool_bytes: now.mempool_bytes,
             mining: self.mine.as_str().into(),
             mining_hashes: self.workshop.hashes.load(Ordering::Relaxed),
-            held_back: now.held_back,
+            parked_tip: now.parked_tip,
             tip_age: clock::now().saturating_sub(now.tip.header.time),
             mining_rate: self.workshop.rate.load(Ordering::Relaxed),
             peers: self.peer_counts(),
