@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use tracing::{error, info, warn};
 
-use super::verify_parallel::ParallelVerifier;
+use super::parallel_verifier::ParallelVerifier;
 use crate::store::{Options, Store};
 use namechain_core::{
     chain::{BlockLocation, Chain, ChainError, Change, Storage, StorageError, TipChange},
