@@ -14,7 +14,7 @@ use std::{
 };
 
 use bench::{Bench, NETWORK, name, records};
-use namechain_core::{rpc::ProofInfo, types::Network};
+use namechain_core::{api_types::ProofInfo, types::Network};
 use resolver::{
     chain::{ChainError, ChainSource, Embedded, Remote, RemoteError, Served, Standing},
     zone::Found,

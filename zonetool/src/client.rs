@@ -4,12 +4,12 @@
 use std::{fmt::Display, time::Duration};
 
 use namechain_core::{
-    codec::Encode,
-    rpc::{
+    api_types::{
         BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo,
         PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted, Trace,
         TraceAsked, TrustAnchor,
     },
+    codec::Encode,
     types::{Hash, Name, Operation},
 };
 use reqwest::{StatusCode, Url, redirect};

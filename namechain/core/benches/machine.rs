@@ -19,7 +19,7 @@ use common::{
 };
 use namechain_core::{
     chain::{Chain, MemoryStorage},
-    consensus::work::Worker,
+    consensus::work::PowHasher,
     mempool::{Mempool, Waiting},
     sync::{
         Action, Connected, Event, Peer, Sync, SyncConfig,
@@ -48,7 +48,7 @@ fn main() {
 fn catch_up(served: &MemoryStorage, blocks: u32) {
     let mut chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).expect("a chain");
     let (mempool, mut worker, waiting) =
-        (Mempool::new(NETWORK), Worker::new(NETWORK), Waiting::default());
+        (Mempool::new(NETWORK), PowHasher::new(NETWORK), Waiting::default());
     let config = SyncConfig {
         network: NETWORK,
         agent: "bench".into(),

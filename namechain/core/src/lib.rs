@@ -3,16 +3,16 @@
 //!
 //! This crate is pure: it is synchronous, starts no threads, reads no clock and does no IO. Its
 //! modules use each other in one direction: `codec -> types -> params, tree -> consensus -> chain
-//! -> mempool, miner, sync -> rpc`. `namechain-node` puts a store, peers, an HTTP API and threads
-//! around it. `docs/protocol.md` has the rules, byte by byte.
+//! -> mempool, miner, sync -> api_types`. `namechain-node` puts a store, peers, an HTTP API and
+//! threads around it. `docs/protocol.md` has the rules, byte by byte.
 
+pub mod api_types;
 pub mod chain;
 pub mod codec;
 pub mod consensus;
 pub mod mempool;
 pub mod miner;
 pub mod params;
-pub mod rpc;
 pub mod sync;
 pub mod tree;
 pub mod types;

@@ -12,8 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use namechain_core::{
+    api_types::{ProofInfo, Refusal, Status},
     codec::{Decode, DecodeError},
-    rpc::{ProofInfo, Refusal, Status},
     tree::{Proof, ProofError},
     types::{Entry, Hash, Header, Name, Network},
 };

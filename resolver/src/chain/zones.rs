@@ -39,16 +39,16 @@ impl Compiled {
     /// How the name stands at `height`.
     pub fn standing(&self, params: &Params, height: u32) -> Standing {
         let ended = self.entry.expires;
-        match consensus::standing(params, &self.entry, height) {
-            consensus::Standing::Active => Standing::Active(self.zone.clone()),
-            consensus::Standing::Grace => {
+        match consensus::name_status(params, &self.entry, height) {
+            consensus::NameStatus::Active => Standing::Active(self.zone.clone()),
+            consensus::NameStatus::Grace => {
                 let released = ended.saturating_add(params.grace);
                 Standing::Lapsed(self.zone.clone(), Lapse::Grace { ended, released })
             }
-            consensus::Standing::Revoked => {
+            consensus::NameStatus::Revoked => {
                 Standing::Lapsed(self.zone.clone(), Lapse::Revoked { released: ended })
             }
-            consensus::Standing::Released => Standing::Unregistered,
+            consensus::NameStatus::Released => Standing::Unregistered,
         }
     }
 

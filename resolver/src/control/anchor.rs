@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use namechain_core::rpc::{Refusal, TrustAnchor};
+use namechain_core::api_types::{Refusal, TrustAnchor};
 
 use super::refusal;
 use crate::{respond::Responder, sign};

@@ -1,6 +1,6 @@
 //! Forgetting answers: all, those for a name, those for a zone.
 
-use namechain_core::rpc::{Flush, Flushed, Refusal};
+use namechain_core::api_types::{Flush, Flushed, Refusal};
 
 use super::name;
 use crate::{respond::Responder, wire};

@@ -12,7 +12,7 @@ use std::{
 };
 
 use hickory_proto::rr::Name;
-use namechain_core::rpc::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
+use namechain_core::api_types::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
 use namechain_node::api::{DnsServer, Later};
 
 use crate::{current::Current, respond::Responder};

@@ -6,7 +6,7 @@ use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, OpCode, Query},
     rr::{Record, RecordType},
 };
-use namechain_core::rpc::{Refusal, Trace, TraceAnswer, TraceAsked, TraceStep};
+use namechain_core::api_types::{Refusal, Trace, TraceAnswer, TraceAsked, TraceStep};
 
 use super::{name, refusal};
 use crate::{

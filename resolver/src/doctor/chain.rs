@@ -1,6 +1,6 @@
 //! The chain: whether the node answers, is at the tip, and hears of new blocks.
 
-use namechain_core::{rpc::Status, types::Network};
+use namechain_core::{api_types::Status, types::Network};
 
 use super::Finding;
 use crate::{
@@ -61,7 +61,7 @@ fn judge(status: &Status) -> Finding {
         "network {}, height {}, the tip is {} s old, {peers} peers, names from {} blocks below",
         status.network, status.height, status.tip_age, status.serve_depth
     );
-    if status.held_back.is_some() {
+    if status.parked_tip.is_some() {
         let found = format!("a chain of more work departs too deep to be followed by itself; {at}");
         return Finding::bad(
             about,

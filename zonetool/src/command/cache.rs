@@ -1,6 +1,6 @@
 //! `cache`: what a resolver keeps.
 
-use namechain_core::rpc;
+use namechain_core::api_types;
 
 use super::CommandError;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 /// Runs the command. `--json` prints what `/v1/cache/flush` says.
 pub fn run(ui: Ui, client: &Client, command: &CacheCommand) -> Result<(), CommandError> {
     let CacheCommand::Flush(Flush { name, zone }) = command;
-    let flushed = client.flush(&rpc::Flush { name: name.clone(), zone: zone.clone() })?;
+    let flushed = client.flush(&api_types::Flush { name: name.clone(), zone: zone.clone() })?;
     let answers = if flushed.flushed == 1 { "answer" } else { "answers" };
     ui.result(&format!("{} {answers} forgotten", flushed.flushed), &flushed);
     Ok(())

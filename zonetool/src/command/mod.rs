@@ -25,8 +25,8 @@ mod zone;
 use std::path::{Path, PathBuf};
 
 use namechain_core::{
+    api_types::{MessagingInfo, NameEntryInfo, NameInfo},
     consensus::RuleViolation,
-    rpc::{MessagingInfo, NameEntryInfo, NameInfo},
     types::{
         Action, LocatorError, MessagingEntry, Name, NameError, PublicKey, Record, RecordError,
         RecordSet, Reserved,

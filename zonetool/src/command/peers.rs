@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use namechain_core::rpc::PeerInfo;
+use namechain_core::api_types::PeerInfo;
 
 use super::CommandError;
 use crate::{

@@ -1,6 +1,6 @@
 //! `prove NAME`: a proof file on standard output.
 
-use namechain_core::rpc::ProofInfo;
+use namechain_core::api_types::ProofInfo;
 
 use super::{CommandError, parse_name};
 use crate::{cli::Prove, client::Client, proof::ProofFile, ui::Ui};

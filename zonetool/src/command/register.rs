@@ -1,8 +1,8 @@
 //! `register NAME --zone FILE`: commit, wait until the commitment can be opened, register.
 
 use namechain_core::{
+    api_types::{CommitmentInfo, NameInfo, Standing},
     consensus::price,
-    rpc::{CommitmentInfo, NameInfo, Standing},
     types::{Action, Name, Operation, PublicKey, RecordSet, SecretKey, commitment},
 };
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use namechain_core::{
-    rpc::{NameInfo, Standing, TransferInfo},
+    api_types::{NameInfo, Standing, TransferInfo},
     types::{Hash, MessagingEntry, Name, PublicKey, RecordSet},
 };
 use serde::Serialize;

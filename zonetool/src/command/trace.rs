@@ -1,6 +1,6 @@
 //! `trace`: whose a name is, who was asked, why, and what came back.
 
-use namechain_core::rpc::{Trace, TraceAsked};
+use namechain_core::api_types::{Trace, TraceAsked};
 
 use super::CommandError;
 use crate::{
@@ -56,7 +56,7 @@ fn text(trace: &Trace) -> String {
 
 #[cfg(test)]
 mod tests {
-    use namechain_core::rpc::{TraceAnswer, TraceStep};
+    use namechain_core::api_types::{TraceAnswer, TraceStep};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::{fs, io::Read, net::SocketAddr, path::Path};
 
 use domain::utils::base64;
-use namechain_core::rpc::TrustAnchor;
+use namechain_core::api_types::TrustAnchor;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 

@@ -1,6 +1,6 @@
 //! `update NAME --zone FILE`: replace the records of a name that is ours.
 
-use namechain_core::{rpc::Standing, types::Action};
+use namechain_core::{api_types::Standing, types::Action};
 
 use super::{
     CommandError, KeyPlace, load_zone, parse_name,

@@ -11,7 +11,7 @@ use super::{
     peers::PeerState,
 };
 use crate::{
-    chain::{Chain, StorageError, Worked},
+    chain::{Chain, PowChecked, StorageError},
     codec::Decode,
     consensus::RuleViolation,
     types::{HEADER_BYTES, Hash, Header},
@@ -72,13 +72,13 @@ impl Sync {
         let by_pace =
             if state.pace > 0.0 { (BLOCKS_TIME as f64 / state.pace) as usize } else { MAX_BLOCKS };
         let most = run.min(by_size.max(1)).min(by_pace.max(1)).min(MAX_BLOCKS);
-        let ids: Vec<Worked> = (first..)
+        let ids: Vec<PowChecked> = (first..)
             .take(most)
             .map_while(|height| {
                 on.worked_at(height).filter(|id| self.has_shown(state, &id.id(), height))
             })
             .collect();
-        let names: Vec<Hash> = ids.iter().map(Worked::id).collect();
+        let names: Vec<Hash> = ids.iter().map(PowChecked::id).collect();
         let request = self.ask(
             peer,
             Request::Blocks { ids: names.clone() },

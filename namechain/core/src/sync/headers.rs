@@ -10,8 +10,8 @@ use super::{
     peers::Spot,
 };
 use crate::{
-    chain::{Ancestry, Chain, StorageError, WorkedHeader},
-    consensus::header::is_early,
+    chain::{Ancestry, Chain, PowCheckedHeader, StorageError},
+    consensus::header::is_too_early,
     types::{Hash, Header},
 };
 
@@ -123,7 +123,7 @@ impl Sync {
             return Ok(Interest::Nothing);
         }
         if chain.has_block(&claim.tip)? {
-            return Ok(match chain.work_of(&claim.tip)? {
+            return Ok(match chain.chain_work(&claim.tip)? {
                 None => Interest::Failed,
                 Some(shown) if shown < work => Interest::Lied,
                 Some(_) => Interest::Nothing,
@@ -272,7 +272,7 @@ impl Sync {
         ids: &[Hash],
     ) -> Result<(), StorageError> {
         let (Some(last), Some(header)) = (ids.last(), headers.last()) else { return Ok(()) };
-        let shown = chain.work_of(last)?.unwrap_or(0);
+        let shown = chain.chain_work(last)?.unwrap_or(0);
         if headers.len() < MAX_HEADERS {
             self.end_walk(peer, walk.claim, shown);
             return Ok(());
@@ -362,7 +362,7 @@ impl Sync {
         // been checked.
         let (before, height) = (headers[new].previous, headers[new].height.saturating_sub(1));
         let shared = height.saturating_sub(on.base_height) as usize;
-        if on.find(&before, height) != Some(Found::Worked)
+        if on.find(&before, height) != Some(Found::PowChecked)
             || self.candidates.is_full(shared + MAX_HEADERS)
         {
             return Ok(self.cannot_place(peer));
@@ -403,7 +403,7 @@ impl Sync {
         };
         // They are on a candidate, so they fit.
         let fits =
-            headers.iter().zip(ids).all(|(header, id)| end.extend_unworked(*id, header).is_ok());
+            headers.iter().zip(ids).all(|(header, id)| end.extend_unchecked(*id, header).is_ok());
         Ok(fits.then_some(end))
     }
 
@@ -468,10 +468,10 @@ impl Sync {
         let mut after = on.ahead().clone();
         let mut fitting = 0;
         for (header, id) in headers.iter().zip(ids) {
-            if full || is_early(header, unix) {
+            if full || is_too_early(header, unix) {
                 break;
             }
-            if after.extend_unworked(*id, header).is_err() {
+            if after.extend_unchecked(*id, header).is_err() {
                 let empty = on.is_done();
                 if empty {
                     self.drop_candidate(number);
@@ -548,7 +548,7 @@ impl Sync {
         };
         self.header_rate.add(worked.len() as u64, self.now);
         let through =
-            on.part_worked(batch, part, worked.iter().map(WorkedHeader::worked).collect());
+            on.part_worked(batch, part, worked.iter().map(PowCheckedHeader::pow_checked).collect());
         if through.is_empty() {
             return Ok(());
         }

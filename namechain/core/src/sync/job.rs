@@ -2,20 +2,21 @@
 
 use super::{Checked, Job};
 use crate::{
-    chain::{CheckedBlock, WorkedHeader},
+    chain::{CheckedBlock, PowCheckedHeader},
     codec::Decode,
-    consensus::{RuleViolation, block::check_operation_alone, work::Worker},
+    consensus::{RuleViolation, block::check_operation_alone, work::PowHasher},
     types::{Block, HEADER_BYTES, Header, Network},
 };
 
 impl Job {
     /// Does the job. It depends on nothing but what is in it, so the same job always comes out the
     /// same.
-    pub fn run(self, network: Network, worker: &mut Worker) -> Checked {
+    pub fn run(self, network: Network, worker: &mut PowHasher) -> Checked {
         match self {
             Job::Headers(headers) => {
-                let worked =
-                    headers.into_iter().map(|header| WorkedHeader::check(network, header, worker));
+                let worked = headers
+                    .into_iter()
+                    .map(|header| PowCheckedHeader::check(network, header, worker));
                 worked.collect::<Result<_, _>>().map_or_else(Checked::Bad, Checked::Headers)
             }
             Job::Block { header, bytes } => {

@@ -33,7 +33,7 @@ pub use standing::{Doing, Kept, PeerStatus, Standing, SyncConfig, Why};
 use core::net::IpAddr;
 
 use crate::{
-    chain::{CheckedBlock, Worked, WorkedHeader},
+    chain::{CheckedBlock, PowChecked, PowCheckedHeader},
     consensus::RuleViolation,
     types::{Block, Hash, Header, Operation},
 };
@@ -186,7 +186,7 @@ pub enum Offence {
 #[derive(Debug)]
 pub enum Checked {
     /// All headers have their work.
-    Headers(Vec<WorkedHeader>),
+    Headers(Vec<PowCheckedHeader>),
     /// The block is fine by itself.
     Block(Box<CheckedBlock>),
     /// The operation is fine by itself.
@@ -205,14 +205,14 @@ pub enum Job {
     /// A block whose header's work was checked.
     Block {
         /// Its header, as it was checked.
-        header: Worked,
+        header: PowChecked,
         /// The block, encoded.
         bytes: Vec<u8>,
     },
     /// A block put together from a compact one; its header's work was checked.
     Assembled {
         /// Its header, as it was checked.
-        header: Worked,
+        header: PowChecked,
         /// The block.
         block: Block,
         /// Which of its operations waited in our mempool, and so were checked before.

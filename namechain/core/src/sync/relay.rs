@@ -22,8 +22,8 @@ use super::{
     peers::Claim,
 };
 use crate::{
-    chain::{Chain, CheckedBlock, StorageError, Worked},
-    consensus::header::is_early,
+    chain::{Chain, CheckedBlock, PowChecked, StorageError},
+    consensus::header::is_too_early,
     mempool::Mempool,
     types::{Block, Hash, Header, Network, Operation},
 };
@@ -34,11 +34,11 @@ enum Stage {
     /// Its header's work is being checked.
     Work,
     /// Operations are missing: what is there, in the block's order.
-    Parts { header: Worked, parts: Vec<Option<Arc<Operation>>>, known: Vec<bool> },
+    Parts { header: PowChecked, parts: Vec<Option<Arc<Operation>>>, known: Vec<bool> },
     /// All of it was asked for.
-    Whole(Worked),
+    Whole(PowChecked),
     /// It is being checked. Whether it was put together from parts, by short ids that may mislead.
-    Checking(Worked, bool),
+    Checking(PowChecked, bool),
     /// The chain has it.
     Connecting,
 }
@@ -118,7 +118,7 @@ impl Sync {
             return Ok(());
         }
         let work = parent.work().saturating_add(block.header.target.work());
-        if is_early(&block.header, self.unix) {
+        if is_too_early(&block.header, self.unix) {
             self.judge(gossip, Verdict::Ignore);
             if self.early.len() < EARLY && work > chain.work() {
                 self.early.push((peer, block));
@@ -158,7 +158,7 @@ impl Sync {
         id: Hash,
         header: &Header,
     ) -> Result<(), StorageError> {
-        match chain.work_of(&id)? {
+        match chain.chain_work(&id)? {
             Some(work) => self.claims(peer, id, header.height, work),
             None => self.orphan_announced(peer, id, header),
         }
@@ -177,7 +177,9 @@ impl Sync {
     /// The work of an announced block's header was checked.
     pub(super) fn arrival_worked(&mut self, mempool: &Mempool, id: Hash, outcome: Checked) {
         let worked = match outcome {
-            Checked::Headers(headers) => headers.first().map(crate::chain::WorkedHeader::worked),
+            Checked::Headers(headers) => {
+                headers.first().map(crate::chain::PowCheckedHeader::pow_checked)
+            }
             _ => None,
         };
         let Some(worked) = worked else {
@@ -312,7 +314,7 @@ impl Sync {
         }
         // A block beside our chain has not been checked against its state, and is nobody's tip.
         let verdict =
-            if chain.best_height_of(&id)?.is_some() { Verdict::Accept } else { Verdict::Ignore };
+            if chain.best_chain_height(&id)?.is_some() { Verdict::Accept } else { Verdict::Ignore };
         let claim = self.arrivals.0.get(&id).map(|arrival| (arrival.header.height, arrival.work));
         let sources = self.drop_arrival(&id, verdict);
         // Blocks of our own chain may come as fast as they are made.
@@ -379,7 +381,7 @@ impl Sync {
     pub(super) fn take_early(&mut self, chain: &Chain) -> Result<(), StorageError> {
         let unix = self.unix;
         let due: Vec<(Peer, CompactBlock)> =
-            self.early.extract_if(.., |(_, block)| !is_early(&block.header, unix)).collect();
+            self.early.extract_if(.., |(_, block)| !is_too_early(&block.header, unix)).collect();
         for (peer, block) in due {
             self.announced(chain, peer, None, block)?;
         }

@@ -250,7 +250,7 @@ impl Sync {
         if let Some(target) = target {
             return (Why::Blocks, self.synced && behind(target) <= BEHIND);
         }
-        if chain.held_back().is_some() {
+        if chain.parked_tip().is_some() {
             return (Why::HeldBack, self.synced);
         }
         if !greeted {

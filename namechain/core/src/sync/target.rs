@@ -65,7 +65,7 @@ impl Sync {
         if !on.complete || on.work() <= chain.work() {
             return Ok(None);
         }
-        let Some(parts) = chain.departs_at(&on.base)? else {
+        let Some(parts) = chain.fork_height_of(&on.base)? else {
             self.drop_candidate(number);
             return Ok(None);
         };

@@ -32,7 +32,7 @@ pub struct Bench {
     pub offered: Vec<Operation>,
     pub banned: Vec<(Peer, Offence)>,
     pub hung_up: Vec<(Peer, &'static str)>,
-    pub held_back: Vec<Hash>,
+    pub parked_tip: Vec<Hash>,
     /// How often a block was given to the checks.
     pub checked: BTreeMap<Hash, u32>,
     gossips: u64,
@@ -59,7 +59,7 @@ impl Bench {
             offered: Vec::new(),
             banned: Vec::new(),
             hung_up: Vec::new(),
-            held_back: Vec::new(),
+            parked_tip: Vec::new(),
             checked: BTreeMap::new(),
             gossips: 0,
         }
@@ -109,7 +109,7 @@ impl Bench {
                 }
                 Action::Disconnect { peer, why } => self.hung_up.push((peer, why)),
                 Action::Ban { peer, offence, .. } => self.banned.push((peer, offence)),
-                Action::HoldBack { tip, .. } => self.held_back.push(tip),
+                Action::HoldBack { tip, .. } => self.parked_tip.push(tip),
             }
         }
         self.asked.retain(|(peer, ..)| {
@@ -219,7 +219,7 @@ pub fn compact(block: &Block) -> CompactBlock {
 
 /// Searches a nonce for a header, or one that is none.
 pub fn worked(miner: &mut Miner, mut header: Header, good: bool) -> Header {
-    while miner.worker.header_is_worked(&header) != good {
+    while miner.worker.has_header_work(&header) != good {
         header.nonce += 1;
     }
     header

@@ -53,7 +53,7 @@ fn wants_blocks(
 fn a_bad_block_is_checked_once() {
     let mut bench = Bench::new();
     let mut chain = chain_of(3);
-    let mut block = chain.chain.assemble(std::iter::empty(), NOW).unwrap();
+    let mut block = chain.chain.assemble_block(std::iter::empty(), NOW).unwrap();
     block.header.state_root = Hash([1; 32]);
     block.header = worked(&mut chain, block.header, true);
     let id = block.header.id(NETWORK);

@@ -200,7 +200,7 @@ fn a_flood_of_blocks_is_bounded() {
     let mut bench = Bench::new();
     let peer = bench.peer(1, &Miner::new());
     let mut jobs = 0;
-    let template = bench.miner.chain.assemble(std::iter::empty(), NOW).unwrap();
+    let template = bench.miner.chain.assemble_block(std::iter::empty(), NOW).unwrap();
     for nonce in 0..400 {
         let header = Header { nonce, ..template.header.clone() };
         bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
@@ -221,7 +221,7 @@ fn a_flood_of_blocks_is_bounded() {
 fn early_blocks_wait() {
     let mut bench = Bench::new();
     let mut other = Miner::new();
-    let mut block = other.chain.assemble(std::iter::empty(), NOW + 7_200).unwrap();
+    let mut block = other.chain.assemble_block(std::iter::empty(), NOW + 7_200).unwrap();
     block.header = worked(&mut other, block.header, true);
     let peer = bench.peer(1, &Miner::new());
     let gossip = bench.announce(peer, compact(&block));

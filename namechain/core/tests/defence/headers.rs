@@ -176,7 +176,7 @@ fn many_chains_are_too_many() {
 fn headers_of_the_future_wait() {
     let mut bench = Bench::new();
     let mut chain = chain_of(2);
-    let mut block = chain.chain.assemble(std::iter::empty(), NOW + 2_000).unwrap();
+    let mut block = chain.chain.assemble_block(std::iter::empty(), NOW + 2_000).unwrap();
     block.header = worked(&mut chain, block.header, true);
     chain.chain.accept(&block, NOW + 2_000, true).unwrap();
     let peer = bench.peer(1, &chain);

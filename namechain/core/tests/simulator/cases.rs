@@ -81,7 +81,7 @@ fn a_reorganisation_of_721_blocks_is_held_back() {
     assert_eq!((height(&mut world, 0), height(&mut world, 1)), (721, 722));
     let other = node(&mut world, 1).chain.tip_id();
     let settled = node(&mut world, 0);
-    assert_eq!(settled.chain.held_back(), Some(other));
+    assert_eq!(settled.chain.parked_tip(), Some(other));
     assert_eq!(settled.sync.standing(&settled.chain).why, Why::HeldBack);
     assert_eq!(
         settled.sync.standing(&settled.chain).second_best.map(|(tip, height, _)| (tip, height)),
@@ -89,16 +89,16 @@ fn a_reorganisation_of_721_blocks_is_held_back() {
     );
     assert_eq!(settled.sync.kept().window, 0);
     assert!(!settled.chain.has_block(&other).unwrap());
-    assert!(node(&mut world, 1).chain.held_back().is_none());
+    assert!(node(&mut world, 1).chain.parked_tip().is_none());
     // Two blocks later it is the other way round.
     world.mine(0);
     world.mine(0);
     world.run(60_000);
-    assert_eq!(node(&mut world, 0).chain.held_back(), None);
+    assert_eq!(node(&mut world, 0).chain.parked_tip(), None);
     let settled = node(&mut world, 0);
     assert_eq!(settled.sync.standing(&settled.chain).why, Why::AtTip);
     let ours = settled.chain.tip_id();
-    assert_eq!(node(&mut world, 1).chain.held_back(), Some(ours));
+    assert_eq!(node(&mut world, 1).chain.parked_tip(), Some(ours));
 }
 
 /// ```text

@@ -11,7 +11,7 @@ use namechain_core::{
         message::{Hello, Request, Response},
         serve::{self, Identity},
     },
-    types::{Block, Hash, Header, Name, Named, Operation, SecretKey, Stamp, commitment},
+    types::{Block, Hash, Header, Name, Operation, SecretKey, SignedOperation, Stamp, commitment},
 };
 
 use crate::{
@@ -90,7 +90,7 @@ impl Node {
                     let event = self.submit(*operation);
                     self.sync_handle(event, clock);
                 }
-                Action::HoldBack { tip, work, .. } => self.chain.hold_back(tip, work),
+                Action::HoldBack { tip, work, .. } => self.chain.park_tip(tip, work),
                 other => rest.push(other),
             }
         }
@@ -168,7 +168,7 @@ impl Node {
     /// Mines a block on the tip.
     pub fn mine(&mut self, cache: &mut Cache, clock: Clock) -> Vec<Action> {
         let mut block =
-            self.chain.assemble(self.mempool.by_rate().into_iter(), clock.unix).unwrap();
+            self.chain.assemble_block(self.mempool.by_work_rate().into_iter(), clock.unix).unwrap();
         block.header = cache.mine(block.header);
         let checked = cache.block(block.clone()).unwrap();
         let Ok(Accepted::Tip(change)) = self.chain.accept_checked(&checked, clock.unix, true)
@@ -203,7 +203,14 @@ impl Node {
         let commitment = commitment(NETWORK, name, &key.public(), &salt);
         let snapshot = self.chain.snapshot_at(self.chain.tip_header().height).unwrap();
         let sign = |sequence, action| {
-            Operation::Named(Named::sign(NETWORK, name.clone(), sequence, action, key, stamp))
+            Operation::Named(SignedOperation::sign(
+                NETWORK,
+                name.clone(),
+                sequence,
+                action,
+                key,
+                stamp,
+            ))
         };
         use namechain_core::types::Action::{Register, Update};
         match snapshot.entry(name).unwrap() {

@@ -12,9 +12,9 @@ use utoipa::IntoParams;
 
 use super::{App, refuse::Refused};
 use namechain_core::{
+    api_types::{self, BlockInfo, OperationInfo, PlaceInfo},
     chain::StoredHeader,
     codec::Encode,
-    rpc::{self, BlockInfo, OperationInfo, PlaceInfo},
     types::{Block, Hash, Network, Operation},
 };
 
@@ -29,9 +29,9 @@ enum Which {
     params(("block" = String, Path, description = "An id in hexadecimal, or a height")),
     responses(
         (status = 200, body = BlockInfo),
-        (status = 400, description = "neither an id nor a height", body = rpc::Refusal),
-        (status = 404, description = "there is no such block", body = rpc::Refusal),
-        (status = 503, description = "the block can't be read", body = rpc::Refusal),
+        (status = 400, description = "neither an id nor a height", body = api_types::Refusal),
+        (status = 404, description = "there is no such block", body = api_types::Refusal),
+        (status = 503, description = "the block can't be read", body = api_types::Refusal),
     ))]
 pub(super) async fn block(
     State(app): State<App>,
@@ -69,9 +69,9 @@ pub(super) struct Against {
     params(("block" = String, Path, description = "An id in hexadecimal, or a height"), Against),
     responses(
         (status = 200, body = PlaceInfo),
-        (status = 400, description = "neither an id nor a height", body = rpc::Refusal),
-        (status = 404, description = "not below that block on the best chain", body = rpc::Refusal),
-        (status = 503, description = "the range can't be read", body = rpc::Refusal),
+        (status = 400, description = "neither an id nor a height", body = api_types::Refusal),
+        (status = 404, description = "not below that block on the best chain", body = api_types::Refusal),
+        (status = 503, description = "the range can't be read", body = api_types::Refusal),
     ))]
 pub(super) async fn place(
     State(app): State<App>,

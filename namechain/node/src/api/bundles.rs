@@ -13,7 +13,7 @@ use super::{
     refuse::Refused,
 };
 use namechain_core::{
-    rpc::{self, BundleInfo, PrekeyInfo, PutBundle},
+    api_types::{self, BundleInfo, PrekeyInfo, PutBundle},
     types::MAX_BUNDLE_BYTES,
 };
 
@@ -25,9 +25,9 @@ const MAX_BODY_BYTES: usize = 2 * MAX_BUNDLE_BYTES + 1_024;
 #[utoipa::path(get, path = "/v1/bundles/{name}", params(("name" = String, Path, description = "The name")),
     responses(
         (status = 200, body = BundleInfo),
-        (status = 400, description = "it can't be a name", body = rpc::Refusal),
-        (status = 404, description = "there is no bundle of this name here", body = rpc::Refusal),
-        (status = 503, description = "the state can't be read", body = rpc::Refusal),
+        (status = 400, description = "it can't be a name", body = api_types::Refusal),
+        (status = 404, description = "there is no bundle of this name here", body = api_types::Refusal),
+        (status = 503, description = "the state can't be read", body = api_types::Refusal),
     ))]
 pub(super) async fn bundle(
     State(app): State<App>,
@@ -43,11 +43,11 @@ pub(super) async fn bundle(
     params(("name" = String, Path, description = "The name")),
     responses(
         (status = 200, description = "it is kept", body = BundleInfo),
-        (status = 400, description = "it is no bundle of this name", body = rpc::Refusal),
-        (status = 409, description = "it does not belong to the record that stands, or is older than the one here", body = rpc::Refusal),
-        (status = 413, description = "the body is too large", body = rpc::Refusal),
-        (status = 415, description = "the body is not JSON", body = rpc::Refusal),
-        (status = 503, description = "there is no room, or it can't be written", body = rpc::Refusal),
+        (status = 400, description = "it is no bundle of this name", body = api_types::Refusal),
+        (status = 409, description = "it does not belong to the record that stands, or is older than the one here", body = api_types::Refusal),
+        (status = 413, description = "the body is too large", body = api_types::Refusal),
+        (status = 415, description = "the body is not JSON", body = api_types::Refusal),
+        (status = 503, description = "there is no room, or it can't be written", body = api_types::Refusal),
     ))]
 pub(super) async fn put(
     State(app): State<App>,
@@ -74,9 +74,9 @@ pub(super) async fn put(
 #[utoipa::path(post, path = "/v1/bundles/{name}/prekey", params(("name" = String, Path, description = "The name")),
     responses(
         (status = 200, description = "its place, or that none is left", body = PrekeyInfo),
-        (status = 400, description = "it can't be a name", body = rpc::Refusal),
-        (status = 404, description = "there is no bundle of this name here", body = rpc::Refusal),
-        (status = 503, description = "it can't be written", body = rpc::Refusal),
+        (status = 400, description = "it can't be a name", body = api_types::Refusal),
+        (status = 404, description = "there is no bundle of this name here", body = api_types::Refusal),
+        (status = 503, description = "it can't be written", body = api_types::Refusal),
     ))]
 pub(super) async fn prekey(
     State(app): State<App>,
@@ -87,8 +87,8 @@ pub(super) async fn prekey(
 }
 
 /// The refusal where there is no bundle.
-pub fn no_bundle() -> rpc::Refusal {
-    rpc::Refusal {
+pub fn no_bundle() -> api_types::Refusal {
+    api_types::Refusal {
         code: "not-found".into(),
         rule: None,
         message: "there is no bundle of this name here".into(),

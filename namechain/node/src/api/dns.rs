@@ -14,7 +14,7 @@ use super::{
     ops::{is_json, not_json, read_body},
     refuse::Refused,
 };
-use namechain_core::rpc::{self, Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
+use namechain_core::api_types::{self, Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
 
 /// What comes of a question, some time later.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
@@ -58,11 +58,11 @@ impl Dns {
 /// Forgets answers of DNS: all, those for a name, or those for a zone.
 #[utoipa::path(post, path = "/v1/cache/flush", request_body = Flush, responses(
     (status = 200, description = "they are forgotten", body = Flushed),
-    (status = 400, description = "the body is not what it should be, or names nothing", body = rpc::Refusal),
-    (status = 404, description = "no DNS server is in this process", body = rpc::Refusal),
-    (status = 413, description = "the body is too large", body = rpc::Refusal),
-    (status = 415, description = "the body is not JSON", body = rpc::Refusal),
-    (status = 503, description = "it is starting", body = rpc::Refusal),
+    (status = 400, description = "the body is not what it should be, or names nothing", body = api_types::Refusal),
+    (status = 404, description = "no DNS server is in this process", body = api_types::Refusal),
+    (status = 413, description = "the body is too large", body = api_types::Refusal),
+    (status = 415, description = "the body is not JSON", body = api_types::Refusal),
+    (status = 503, description = "it is starting", body = api_types::Refusal),
 ))]
 pub(super) async fn flush(
     State(dns): State<Dns>,
@@ -85,11 +85,11 @@ pub(super) async fn flush(
 /// Answers a question of DNS and tells how: whose the name is, who was asked, what came back.
 #[utoipa::path(post, path = "/v1/trace", request_body = TraceAsked, responses(
     (status = 200, description = "the answer, and how it came about", body = Trace),
-    (status = 400, description = "the body is not what it should be, or names nothing", body = rpc::Refusal),
-    (status = 404, description = "no DNS server is in this process", body = rpc::Refusal),
-    (status = 413, description = "the body is too large", body = rpc::Refusal),
-    (status = 415, description = "the body is not JSON", body = rpc::Refusal),
-    (status = 503, description = "it is starting", body = rpc::Refusal),
+    (status = 400, description = "the body is not what it should be, or names nothing", body = api_types::Refusal),
+    (status = 404, description = "no DNS server is in this process", body = api_types::Refusal),
+    (status = 413, description = "the body is too large", body = api_types::Refusal),
+    (status = 415, description = "the body is not JSON", body = api_types::Refusal),
+    (status = 503, description = "it is starting", body = api_types::Refusal),
 ))]
 pub(super) async fn trace(
     State(dns): State<Dns>,
@@ -103,8 +103,8 @@ pub(super) async fn trace(
 /// The key with which the names of the chain are signed, for those who are to trust it.
 #[utoipa::path(get, path = "/v1/dnssec/anchor", responses(
     (status = 200, description = "the key", body = TrustAnchor),
-    (status = 404, description = "nothing is signed here", body = rpc::Refusal),
-    (status = 503, description = "it is starting", body = rpc::Refusal),
+    (status = 404, description = "nothing is signed here", body = api_types::Refusal),
+    (status = 503, description = "it is starting", body = api_types::Refusal),
 ))]
 pub(super) async fn anchor(State(dns): State<Dns>) -> Result<Json<TrustAnchor>, Refused> {
     Ok(dns.server()?.trust_anchor().map(Json)?)

@@ -1,12 +1,12 @@
 //! The HTTP API: JSON over HTTP/1.1, described by `/openapi.json`, types in
-//! [`namechain_core::rpc`].
+//! [`namechain_core::api_types`].
 //!
 //! ```text
 //! connection -> serve (bounds, timeouts) -> guard (Host, Origin, time) -> a handler -> Backend
 //! ```
 //!
-//! Everything that is refused is refused with an [`rpc::Refusal`], by the router as well as by the
-//! handlers; only what is no HTTP at all gets hyper's bare 400.
+//! Everything that is refused is refused with an [`api_types::Refusal`], by the router as well as
+//! by the handlers; only what is no HTTP at all gets hyper's bare 400.
 
 mod aside;
 mod blocks;
@@ -36,9 +36,9 @@ pub use bundles::no_bundle;
 pub use dns::{DnsServer, Later};
 pub use metrics::install as install_metrics;
 use namechain_core::{
+    api_types,
     chain::{Snapshot, StorageError, StoredHeader},
     consensus::HistoryProof,
-    rpc,
     types::{Block, Hash, Name, Operation},
 };
 use refuse::Refused;
@@ -51,13 +51,13 @@ const MAX_ASKING: usize = 32;
 /// serves others.
 pub trait Backend: Send + Sync + 'static {
     /// How the node is.
-    fn status(&self) -> rpc::Status;
+    fn status(&self) -> api_types::Status;
     /// The peers that are connected.
-    fn peers(&self) -> rpc::Peers;
+    fn peers(&self) -> api_types::Peers;
     /// What has come and gone between this node and its peers since it started.
     fn traffic(&self) -> Traffic;
     /// What to work for.
-    fn price(&self) -> rpc::Price;
+    fn price(&self) -> api_types::Price;
     /// The state at the tip.
     fn snapshot(&self) -> Arc<Snapshot>;
     /// The state at the depth that names are served from.
@@ -78,9 +78,9 @@ pub trait Backend: Send + Sync + 'static {
     /// be lower.
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
-    fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal>;
+    fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal>;
     /// The messaging bundle of a name, if one is kept.
-    fn bundle(&self, _name: &Name) -> Result<rpc::BundleInfo, rpc::Refusal> {
+    fn bundle(&self, _name: &Name) -> Result<api_types::BundleInfo, api_types::Refusal> {
         Err(no_bundle())
     }
     /// Takes an encoded messaging bundle of a name, and says whether its one-time prekeys are given
@@ -90,11 +90,11 @@ pub trait Backend: Send + Sync + 'static {
         _name: &Name,
         _bundle: Vec<u8>,
         _gives_one_time: bool,
-    ) -> Result<rpc::BundleInfo, rpc::Refusal> {
+    ) -> Result<api_types::BundleInfo, api_types::Refusal> {
         Err(no_bundle())
     }
     /// Gives away a one-time prekey of the bundle of a name.
-    fn take_prekey(&self, _name: &Name) -> Result<rpc::PrekeyInfo, rpc::Refusal> {
+    fn take_prekey(&self, _name: &Name) -> Result<api_types::PrekeyInfo, api_types::Refusal> {
         Err(no_bundle())
     }
     /// The DNS server in this process, if there is one.

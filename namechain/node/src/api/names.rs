@@ -14,12 +14,12 @@ use utoipa::IntoParams;
 
 use super::{App, Backend, refuse::Refused};
 use namechain_core::{
-    chain::{NameStatus, ReadError, Snapshot},
-    codec::Encode,
-    consensus::state::next_sequence,
-    rpc::{
+    api_types::{
         self, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, ProofInfo, Standing,
     },
+    chain::{NameLookup, ReadError, Snapshot},
+    codec::Encode,
+    consensus::state::next_sequence,
     types::{Hash, Name, Operation},
 };
 
@@ -39,9 +39,9 @@ pub(super) struct At {
 #[utoipa::path(get, path = "/v1/names/{name}", params(("name" = String, Path, description = "The name"), At),
     responses(
         (status = 200, description = "for any well-formed name, registered or not", body = NameInfo),
-        (status = 400, description = "it can't be a name", body = rpc::Refusal),
-        (status = 404, description = "the state at this height is not kept", body = rpc::Refusal),
-        (status = 503, description = "the state can't be read", body = rpc::Refusal),
+        (status = 400, description = "it can't be a name", body = api_types::Refusal),
+        (status = 404, description = "the state at this height is not kept", body = api_types::Refusal),
+        (status = 503, description = "the state can't be read", body = api_types::Refusal),
     ))]
 pub(super) async fn name(
     State(app): State<App>,
@@ -68,10 +68,10 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
     let reserved = name.reserved();
     let standing = match entry.clone().map(|entry| snapshot.status(entry)) {
         _ if reserved.is_some() => Standing::Reserved,
-        None | Some(NameStatus::Unregistered) => Standing::Available,
-        Some(NameStatus::Active(_)) => Standing::Active,
-        Some(NameStatus::Grace(_)) => Standing::Grace,
-        Some(NameStatus::Revoked(_)) => Standing::Revoked,
+        None | Some(NameLookup::Unregistered) => Standing::Available,
+        Some(NameLookup::Active(_)) => Standing::Active,
+        Some(NameLookup::Grace(_)) => Standing::Grace,
+        Some(NameLookup::Revoked(_)) => Standing::Revoked,
     };
     Ok(NameInfo {
         standing,
@@ -89,9 +89,9 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
 #[utoipa::path(get, path = "/v1/names/{name}/proof", params(("name" = String, Path, description = "The name"), At),
     responses(
         (status = 200, description = "a proof of presence or of absence", body = ProofInfo),
-        (status = 400, description = "it can't be a name", body = rpc::Refusal),
-        (status = 404, description = "the state at this height is not kept", body = rpc::Refusal),
-        (status = 503, description = "the state can't be read", body = rpc::Refusal),
+        (status = 400, description = "it can't be a name", body = api_types::Refusal),
+        (status = 404, description = "the state at this height is not kept", body = api_types::Refusal),
+        (status = 503, description = "the state can't be read", body = api_types::Refusal),
     ))]
 pub(super) async fn proof(
     State(app): State<App>,
@@ -140,8 +140,8 @@ pub(super) struct From {
 #[utoipa::path(get, path = "/v1/names/{name}/history", params(("name" = String, Path, description = "The name"), From),
     responses(
         (status = 200, body = History),
-        (status = 400, description = "it can't be a name", body = rpc::Refusal),
-        (status = 503, description = "the blocks can't be read", body = rpc::Refusal),
+        (status = 400, description = "it can't be a name", body = api_types::Refusal),
+        (status = 503, description = "the blocks can't be read", body = api_types::Refusal),
     ))]
 pub(super) async fn history(
     State(app): State<App>,
@@ -186,8 +186,8 @@ pub(super) async fn history(
     params(("commitment" = String, Path, description = "The commitment, in hexadecimal")),
     responses(
         (status = 200, description = "for any commitment, recorded or not", body = CommitmentInfo),
-        (status = 400, description = "it can't be a commitment", body = rpc::Refusal),
-        (status = 503, description = "the state can't be read", body = rpc::Refusal),
+        (status = 400, description = "it can't be a commitment", body = api_types::Refusal),
+        (status = 503, description = "the state can't be read", body = api_types::Refusal),
     ))]
 pub(super) async fn commitment(
     State(app): State<App>,

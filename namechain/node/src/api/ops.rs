@@ -11,8 +11,8 @@ use axum::{
 
 use super::{App, refuse::Refused};
 use namechain_core::{
+    api_types::{self, Submit, Submitted},
     codec::Decode,
-    rpc::{self, Submit, Submitted},
     types::Operation,
 };
 
@@ -25,12 +25,12 @@ const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
 /// Hands in an operation, to be recorded in one of the next blocks.
 #[utoipa::path(post, path = "/v1/ops", request_body = Submit, responses(
     (status = 202, description = "it waits to be recorded", body = Submitted),
-    (status = 400, description = "it is not an encoded operation", body = rpc::Refusal),
-    (status = 409, description = "something else stands or waits in its place", body = rpc::Refusal),
-    (status = 413, description = "the body is too large", body = rpc::Refusal),
-    (status = 415, description = "the body is not JSON", body = rpc::Refusal),
-    (status = 422, description = "it breaks a rule of the chain", body = rpc::Refusal),
-    (status = 503, description = "the mempool is full, or the node is stopping", body = rpc::Refusal),
+    (status = 400, description = "it is not an encoded operation", body = api_types::Refusal),
+    (status = 409, description = "something else stands or waits in its place", body = api_types::Refusal),
+    (status = 413, description = "the body is too large", body = api_types::Refusal),
+    (status = 415, description = "the body is not JSON", body = api_types::Refusal),
+    (status = 422, description = "it breaks a rule of the chain", body = api_types::Refusal),
+    (status = 503, description = "the mempool is full, or the node is stopping", body = api_types::Refusal),
 ))]
 pub(super) async fn submit(
     State(app): State<App>,

@@ -9,8 +9,8 @@ use axum::{
 };
 
 use namechain_core::{
+    api_types::Refusal,
     chain::{ReadError, StorageError},
-    rpc::Refusal,
 };
 
 /// A refusal and its status.

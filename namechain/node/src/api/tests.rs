@@ -21,33 +21,39 @@ async fn status_and_price() {
     let bench = Bench::start().await;
     let answer = bench.get("/v1/status").await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.json::<rpc::Status>(), bench.node.status());
-    assert_eq!(bench.get("/v1/price").await.json::<rpc::Price>(), bench.node.price());
-    assert_eq!(bench.get("/v1/peers").await.json::<rpc::Peers>(), bench.node.peers());
+    assert_eq!(answer.json::<api_types::Status>(), bench.node.status());
+    assert_eq!(bench.get("/v1/price").await.json::<api_types::Price>(), bench.node.price());
+    assert_eq!(bench.get("/v1/peers").await.json::<api_types::Peers>(), bench.node.peers());
 }
 
 #[tokio::test]
 async fn a_name_is_told_whatever_its_standing() {
     let bench = Bench::start().await;
-    let alice: rpc::NameInfo = bench.get("/v1/names/alice").await.json();
-    assert_eq!((alice.standing, alice.height, alice.next_sequence), (rpc::Standing::Active, 2, 1));
+    let alice: api_types::NameInfo = bench.get("/v1/names/alice").await.json();
+    assert_eq!(
+        (alice.standing, alice.height, alice.next_sequence),
+        (api_types::Standing::Active, 2, 1)
+    );
     let entry = alice.entry.unwrap();
     assert_eq!((entry.owner, entry.registered), (owner().public(), 2));
     assert_eq!(
         entry.records,
-        records().records().iter().map(rpc::RecordInfo::from).collect::<Vec<_>>()
+        records().records().iter().map(api_types::RecordInfo::from).collect::<Vec<_>>()
     );
     assert!(!alice.pending);
 
-    let before: rpc::NameInfo = bench.get("/v1/names/alice?height=1").await.json();
-    assert_eq!((before.standing, before.height, before.entry), (rpc::Standing::Available, 1, None));
+    let before: api_types::NameInfo = bench.get("/v1/names/alice?height=1").await.json();
+    assert_eq!(
+        (before.standing, before.height, before.entry),
+        (api_types::Standing::Available, 1, None)
+    );
 
-    let waiting: rpc::NameInfo = bench.get("/v1/names/waiting").await.json();
-    assert_eq!((waiting.standing, waiting.next_sequence), (rpc::Standing::Available, 0));
+    let waiting: api_types::NameInfo = bench.get("/v1/names/waiting").await.json();
+    assert_eq!((waiting.standing, waiting.next_sequence), (api_types::Standing::Available, 0));
     assert!(waiting.pending);
 
-    let reserved: rpc::NameInfo = bench.get("/v1/names/localhost").await.json();
-    assert_eq!(reserved.standing, rpc::Standing::Reserved);
+    let reserved: api_types::NameInfo = bench.get("/v1/names/localhost").await.json();
+    assert_eq!(reserved.standing, api_types::Standing::Reserved);
     assert_eq!(reserved.reserved, name("localhost").reserved());
 }
 
@@ -59,7 +65,8 @@ async fn a_proof_leads_to_the_state_root_of_its_header() {
     for (query, height, present) in
         [("", 1, false), ("?height=2", 2, true), ("?height=0", 0, false)]
     {
-        let info: rpc::ProofInfo = bench.get(&format!("/v1/names/alice/proof{query}")).await.json();
+        let info: api_types::ProofInfo =
+            bench.get(&format!("/v1/names/alice/proof{query}")).await.json();
         let header = Header::from_bytes(&hex::decode(&info.header).unwrap()).unwrap();
         assert_eq!((info.height, header.height, header.id(NETWORK)), (height, height, info.block));
         let proof = Proof::from_bytes(&hex::decode(&info.proof).unwrap()).unwrap();
@@ -78,7 +85,7 @@ async fn a_proof_leads_to_the_state_root_of_its_header() {
 #[tokio::test]
 async fn a_history_has_every_operation_on_the_name() {
     let bench = Bench::start().await;
-    let history: rpc::History = bench.get("/v1/names/alice/history").await.json();
+    let history: api_types::History = bench.get("/v1/names/alice/history").await.json();
     let [register] = &history.operations[..] else { panic!("{history:?}") };
     assert_eq!(
         (register.height, register.kind.as_str(), register.signer),
@@ -87,10 +94,13 @@ async fn a_history_has_every_operation_on_the_name() {
     let operation = Operation::from_bytes(&hex::decode(&register.operation).unwrap()).unwrap();
     assert_eq!(operation.id(NETWORK), register.id);
     assert_eq!(
-        bench.get("/v1/names/alice/history?from=3").await.json::<rpc::History>().operations,
+        bench.get("/v1/names/alice/history?from=3").await.json::<api_types::History>().operations,
         []
     );
-    assert_eq!(bench.get("/v1/names/nobody/history").await.json::<rpc::History>().operations, []);
+    assert_eq!(
+        bench.get("/v1/names/nobody/history").await.json::<api_types::History>().operations,
+        []
+    );
     bench.get("/v1/names/-/history").await.refuses(400, "bad-request");
 }
 
@@ -98,7 +108,7 @@ async fn a_history_has_every_operation_on_the_name() {
 async fn a_later_block_proves_that_it_was_built_on_an_earlier_one() {
     let bench = Bench::start().await;
     for height in 0..2u32 {
-        let info: rpc::PlaceInfo =
+        let info: api_types::PlaceInfo =
             bench.get(&format!("/v1/blocks/{height}/proof?against=2")).await.json();
         let header = |bytes: &str| Header::from_bytes(&hex::decode(bytes).unwrap()).unwrap();
         let (below, above) = (header(&info.header), header(&info.against));
@@ -118,26 +128,26 @@ async fn a_commitment_is_told_while_it_is_open() {
     let bench = Bench::start().await;
     let bob = name("bobby");
     let path = format!("/v1/commitments/{}", commitment_of(&bob));
-    let unknown: rpc::CommitmentInfo = bench.get(&path).await.json();
+    let unknown: api_types::CommitmentInfo = bench.get(&path).await.json();
     assert_eq!(
         (unknown.recorded, unknown.opens, unknown.lapses, unknown.work),
         (None, None, None, None)
     );
 
     bench.node.record(bench.node.commit(&bob));
-    let open: rpc::CommitmentInfo = bench.get(&path).await.json();
+    let open: api_types::CommitmentInfo = bench.get(&path).await.json();
     assert_eq!((open.commitment, open.height, open.recorded), (commitment_of(&bob), 3, Some(3)));
     assert_eq!((open.opens, open.lapses), (Some(4), Some(723)));
     assert!(open.work.is_some() && open.price.is_some() && !open.pending);
 
     let path = format!("/v1/commitments/{}", commitment_of(&name("waiting")));
-    assert!(bench.get(&path).await.json::<rpc::CommitmentInfo>().pending);
+    assert!(bench.get(&path).await.json::<api_types::CommitmentInfo>().pending);
 }
 
 #[tokio::test]
 async fn a_block_by_height_and_by_id() {
     let bench = Bench::start().await;
-    let block: rpc::BlockInfo = bench.get("/v1/blocks/2").await.json();
+    let block: api_types::BlockInfo = bench.get("/v1/blocks/2").await.json();
     assert_eq!((block.height, block.active, block.id), (2, true, bench.node.snapshot().id));
     let bytes = hex::decode(&block.bytes).unwrap();
     let decoded = Block::from_bytes(&bytes).unwrap();
@@ -147,11 +157,12 @@ async fn a_block_by_height_and_by_id() {
     assert_eq!((register.kind.as_str(), &register.name), ("register", &Some(name("alice"))));
     assert_eq!((register.id, register.sequence), (decoded.operations[0].id(NETWORK), Some(0)));
 
-    let same: rpc::BlockInfo = bench.get(&format!("/v1/blocks/{}", block.id)).await.json();
+    let same: api_types::BlockInfo = bench.get(&format!("/v1/blocks/{}", block.id)).await.json();
     assert_eq!(same, block);
-    let commit: rpc::BlockInfo = bench.get(&format!("/v1/blocks/{}", block.previous)).await.json();
+    let commit: api_types::BlockInfo =
+        bench.get(&format!("/v1/blocks/{}", block.previous)).await.json();
     assert_eq!(commit.operations[0].commitment, Some(commitment_of(&name("alice"))));
-    assert_eq!(bench.get("/v1/blocks/0").await.json::<rpc::BlockInfo>().operations, []);
+    assert_eq!(bench.get("/v1/blocks/0").await.json::<api_types::BlockInfo>().operations, []);
 }
 
 #[tokio::test]
@@ -161,8 +172,8 @@ async fn an_operation_is_handed_on() {
     let answer = bench.submit(&operation).await;
     assert_eq!(answer.status, 202);
     assert_eq!(
-        answer.json::<rpc::Submitted>(),
-        rpc::Submitted { id: operation.id(NETWORK), height: bench.node.snapshot().height() }
+        answer.json::<api_types::Submitted>(),
+        api_types::Submitted { id: operation.id(NETWORK), height: bench.node.snapshot().height() }
     );
 }
 

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::api::no_bundle;
 use namechain_core::{
-    rpc::{BundleInfo, PrekeyInfo, Refusal},
+    api_types::{BundleInfo, PrekeyInfo, Refusal},
     types::{BundleHead, MAX_BUNDLE_BYTES, Name, Network, PublicKey},
 };
 

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::thread::Command;
 use namechain_core::{
-    consensus::work::Worker,
+    consensus::work::PowHasher,
     sync::{Checked, Event, Job, JobId, limits::JOBS},
     types::Network,
 };
@@ -117,7 +117,7 @@ impl Drop for Checks {
 
 /// Takes jobs until it is over.
 fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
-    let mut worker = Worker::new(network);
+    let mut worker = PowHasher::new(network);
     while let Some((job, what)) = queue.take() {
         let kind = kind_of(&what);
         // A panic is a bug of ours that a peer has found: what brought it on is refused, and the
@@ -127,7 +127,7 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
                 error!(
                     "the check of a {kind} panicked, which is a bug: what was checked is refused"
                 );
-                worker = Worker::new(network);
+                worker = PowHasher::new(network);
                 Checked::Unreadable
             });
         counter!(CHECKS, "what" => kind).increment(1);

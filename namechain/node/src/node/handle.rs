@@ -20,11 +20,13 @@ use crate::{
     net::NetHandle,
 };
 use namechain_core::{
-    chain::{Chain, NameStatus, Snapshot, Storage, StorageError, StoredHeader, read_block},
-    consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
+    api_types,
+    chain::{Chain, NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    consensus::{
+        HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
+    },
     mempool::{Mempool, MempoolError},
     params::Params,
-    rpc,
     sync::{Peer, PeerStatus, Standing},
     types::{Block, Hash, Name, Network, Operation},
 };
@@ -39,7 +41,7 @@ pub(super) struct Published {
     pub work: u128,
     pub mempool_operations: usize,
     pub mempool_bytes: usize,
-    pub held_back: Option<Hash>,
+    pub parked_tip: Option<Hash>,
     pub failed: Option<String>,
     pub standing: Standing,
     pub second_best: Option<(Hash, u32, u128)>,
@@ -64,7 +66,7 @@ impl Published {
             work: chain.work(),
             mempool_operations: mempool.len(),
             mempool_bytes: mempool.bytes(),
-            held_back: chain.held_back(),
+            parked_tip: chain.parked_tip(),
             failed: None,
             standing,
             second_best,
@@ -83,7 +85,7 @@ pub struct NodeHandle {
     storage: Arc<dyn Storage>,
     net: Option<NetHandle>,
     workshop: Arc<Workshop>,
-    workers: Arc<Mutex<Vec<Worker>>>,
+    workers: Arc<Mutex<Vec<PowHasher>>>,
     dns: Arc<OnceLock<Arc<dyn DnsServer>>>,
     bundles: Arc<Bundles>,
 }
@@ -117,9 +119,9 @@ impl NodeHandle {
         }
     }
 
-    fn peer_counts(&self) -> rpc::PeerCounts {
+    fn peer_counts(&self) -> api_types::PeerCounts {
         let traffic = self.net.as_ref().map(NetHandle::traffic).unwrap_or_default();
-        rpc::PeerCounts { inbound: traffic.inbound, outbound: traffic.outbound }
+        api_types::PeerCounts { inbound: traffic.inbound, outbound: traffic.outbound }
     }
 
     fn now(&self) -> Arc<Published> {
@@ -195,9 +197,9 @@ impl NodeHandle {
 
     /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for a
     /// few milliseconds: not to be called by a task.
-    pub fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
+    pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut worker = worker.unwrap_or_else(|| Worker::new(self.network));
+        let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
         let checked = check_operation_alone(self.network, &operation, &mut worker);
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
@@ -206,9 +208,9 @@ impl NodeHandle {
         drop(idle);
         checked.map_err(|violation| refusal(MempoolError::Rule(violation)))?;
         match self.ask(|reply| Command::Submit(Box::new(operation), reply)) {
-            Some(Ok(id)) => Ok(rpc::Submitted { id, height: self.snapshot().height() }),
+            Some(Ok(id)) => Ok(api_types::Submitted { id, height: self.snapshot().height() }),
             Some(Err(error)) => Err(refusal(error)),
-            None => Err(rpc::Refusal {
+            None => Err(api_types::Refusal {
                 code: "unavailable".into(),
                 rule: None,
                 message: "the chain has stopped".into(),
@@ -218,15 +220,15 @@ impl NodeHandle {
     }
 
     /// The identity key and the sequence number of the record that stands under a name at the tip.
-    fn stands(&self, name: &Name) -> Result<Stands, rpc::Refusal> {
+    fn stands(&self, name: &Name) -> Result<Stands, api_types::Refusal> {
         let snapshot = self.snapshot();
-        let entry = snapshot.entry(name).map_err(|error| rpc::Refusal {
+        let entry = snapshot.entry(name).map_err(|error| api_types::Refusal {
             code: "unavailable".into(),
             rule: None,
             message: error.to_string(),
             hint: Some("ask again".into()),
         })?;
-        let Some(NameStatus::Active(entry)) = entry.map(|entry| snapshot.status(entry)) else {
+        let Some(NameLookup::Active(entry)) = entry.map(|entry| snapshot.status(entry)) else {
             return Ok(None);
         };
         Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
@@ -244,7 +246,7 @@ impl NodeHandle {
 }
 
 /// What a refused operation's maker is told.
-fn refusal(error: MempoolError) -> rpc::Refusal {
+fn refusal(error: MempoolError) -> api_types::Refusal {
     let message = error.to_string();
     let (code, rule, hint) = match &error {
         MempoolError::Rule(violation) => {
@@ -268,13 +270,13 @@ fn refusal(error: MempoolError) -> rpc::Refusal {
         MempoolError::Full(_) => ("full", None, Some("wait, or pay more work")),
         MempoolError::Storage(_) => ("unavailable", None, Some("see the node's log")),
     };
-    rpc::Refusal { code: code.into(), rule, message, hint: hint.map(str::to_owned) }
+    api_types::Refusal { code: code.into(), rule, message, hint: hint.map(str::to_owned) }
 }
 
 impl Backend for NodeHandle {
-    fn status(&self) -> rpc::Status {
+    fn status(&self) -> api_types::Status {
         let now = self.now();
-        rpc::Status {
+        api_types::Status {
             version: env!("CARGO_PKG_VERSION").into(),
             network: self.network,
             height: now.tip.height(),
@@ -288,12 +290,12 @@ impl Backend for NodeHandle {
             mempool_bytes: now.mempool_bytes,
             mining: self.mine.as_str().into(),
             mining_hashes: self.workshop.hashes.load(Ordering::Relaxed),
-            held_back: now.held_back,
+            parked_tip: now.parked_tip,
             tip_age: clock::now().saturating_sub(now.tip.header.time),
             mining_rate: self.workshop.rate.load(Ordering::Relaxed),
             peers: self.peer_counts(),
             sync: Progress::of(&now.standing, now.tip.height()).info(),
-            second_best: now.second_best.map(|(id, height, work)| rpc::OtherTip {
+            second_best: now.second_best.map(|(id, height, work)| api_types::OtherTip {
                 id,
                 height,
                 work: work.to_string(),
@@ -302,18 +304,18 @@ impl Backend for NodeHandle {
         }
     }
 
-    fn peers(&self) -> rpc::Peers {
-        let Some(net) = &self.net else { return rpc::Peers::default() };
+    fn peers(&self) -> api_types::Peers {
+        let Some(net) = &self.net else { return api_types::Peers::default() };
         let now = self.now();
         let known: HashMap<Peer, &PeerStatus> =
             now.peers.iter().map(|status| (status.peer, status)).collect();
         let clock = clock::now();
-        let mut peers: Vec<rpc::PeerInfo> = net
+        let mut peers: Vec<api_types::PeerInfo> = net
             .peers()
             .iter()
             .map(|peer| {
                 let status = known.get(&peer.peer);
-                rpc::PeerInfo {
+                api_types::PeerInfo {
                     id: peer.id.clone(),
                     address: peer.address.clone(),
                     direction: if peer.outbound { "out" } else { "in" }.into(),
@@ -327,7 +329,7 @@ impl Backend for NodeHandle {
             })
             .collect();
         peers.sort_by(|a, b| b.seconds.cmp(&a.seconds).then_with(|| a.id.cmp(&b.id)));
-        rpc::Peers { addresses: self.p2p(), peers }
+        api_types::Peers { addresses: self.p2p(), peers }
     }
 
     fn traffic(&self) -> Traffic {
@@ -335,13 +337,13 @@ impl Backend for NodeHandle {
         Traffic { received: traffic.bytes_in, sent: traffic.bytes_out }
     }
 
-    fn price(&self) -> rpc::Price {
+    fn price(&self) -> api_types::Price {
         let (tip, params) = (self.snapshot(), self.params());
         let multiplier = tip.header.price;
         let of = |text: &str| {
             Name::parse(text).map_or(0, |name| price::registration(params, &name, multiplier))
         };
-        rpc::Price {
+        api_types::Price {
             network: self.network,
             anchor: tip.id,
             height: tip.height(),
@@ -401,11 +403,11 @@ impl Backend for NodeHandle {
         failed.take().map_or(Ok(proof), Err)
     }
 
-    fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
+    fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         NodeHandle::submit(self, operation)
     }
 
-    fn bundle(&self, name: &Name) -> Result<rpc::BundleInfo, rpc::Refusal> {
+    fn bundle(&self, name: &Name) -> Result<api_types::BundleInfo, api_types::Refusal> {
         self.bundles.get(name, self.stands(name)?, clock::now())
     }
 
@@ -414,11 +416,11 @@ impl Backend for NodeHandle {
         name: &Name,
         bundle: Vec<u8>,
         gives_one_time: bool,
-    ) -> Result<rpc::BundleInfo, rpc::Refusal> {
+    ) -> Result<api_types::BundleInfo, api_types::Refusal> {
         self.bundles.put(name, bundle, gives_one_time, self.stands(name)?, clock::now())
     }
 
-    fn take_prekey(&self, name: &Name) -> Result<rpc::PrekeyInfo, rpc::Refusal> {
+    fn take_prekey(&self, name: &Name) -> Result<api_types::PrekeyInfo, api_types::Refusal> {
         self.bundles.take(name, self.stands(name)?, clock::now())
     }
 

@@ -185,7 +185,7 @@ impl ChainThread {
                 let outcome = self.take_offered(*operation)?;
                 return Ok(Some(Event::Submitted { id, outcome }));
             }
-            Action::HoldBack { tip, work, depth } => self.hold_back(tip, work, depth),
+            Action::HoldBack { tip, work, depth } => self.park_tip(tip, work, depth),
             action => {
                 if let Action::Ban { offence, seconds, .. } = &action {
                     debug!("a peer is banned for {seconds} s: {offence:?}");
@@ -254,15 +254,15 @@ impl ChainThread {
     }
 
     /// A chain of more work is known by its headers, and departs too deep to be followed.
-    fn hold_back(&mut self, tip: Hash, work: u128, depth: u32) {
-        if self.chain.held_back() == Some(tip) {
+    fn park_tip(&mut self, tip: Hash, work: u128, depth: u32) {
+        if self.chain.parked_tip() == Some(tip) {
             return;
         }
         error!(
             "a chain of more work, with tip {tip}, would undo {depth} blocks; more than {MAX_REORG_DEPTH} are not undone by \
              themselves: find out which chain others are on"
         );
-        self.chain.hold_back(tip, work);
+        self.chain.park_tip(tip, work);
         self.publish(None);
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::NodeHandle;
-use namechain_core::{rpc::SyncInfo, sync::Standing};
+use namechain_core::{api_types::SyncInfo, sync::Standing};
 
 /// How often the line on the terminal is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);

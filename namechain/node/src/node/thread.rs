@@ -316,7 +316,7 @@ impl ChainThread {
             MineMode::Off => false,
             MineMode::Always => true,
             MineMode::OnDemand => {
-                let reason = !self.mempool.is_empty() || self.chain.somebody_waits()?;
+                let reason = !self.mempool.is_empty() || self.chain.has_maturing_names()?;
                 if tip_moved || !reason {
                     self.turn.taken();
                 }
@@ -332,10 +332,11 @@ impl ChainThread {
         if !tip_moved && self.workshop.is_busy() && self.work_since.elapsed() < STALE_WORK {
             return Ok(());
         }
-        let block = self.chain.assemble(self.mempool.by_rate().into_iter(), clock::now())?;
+        let block =
+            self.chain.assemble_block(self.mempool.by_work_rate().into_iter(), clock::now())?;
         if self.mine == MineMode::OnDemand
             && block.operations.is_empty()
-            && !self.chain.somebody_waits()?
+            && !self.chain.has_maturing_names()?
         {
             // What waits can't be recorded yet, and no block would change that.
             return Ok(());

@@ -13,7 +13,7 @@ mod seal;
 
 use std::fmt::Write as _;
 
-use namechain_core::{rpc::Standing, types::Name};
+use namechain_core::{api_types::Standing, types::Name};
 use serde::Serialize;
 
 pub use error::PeerError;

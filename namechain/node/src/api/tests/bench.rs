@@ -20,9 +20,9 @@ use super::*;
 use namechain_core::{
     chain::{Accepted, Chain, MemoryStorage, Storage, read_block},
     codec::Encode,
-    consensus::{price, work::Worker},
+    consensus::{price, work::PowHasher},
     miner::mine,
-    types::{Action, Named, Network, Record, RecordSet, SecretKey, Stamp, commitment},
+    types::{Action, Network, Record, RecordSet, SecretKey, SignedOperation, Stamp, commitment},
 };
 
 pub(super) const NETWORK: Network = Network::Dev;
@@ -32,11 +32,11 @@ const NOW: u64 = 1_800_000_000;
 pub(super) struct Node {
     pub(super) chain: Mutex<Chain>,
     storage: Arc<MemoryStorage>,
-    worker: Mutex<Worker>,
+    worker: Mutex<PowHasher>,
     pub(super) synced: AtomicBool,
     pub(super) panics: AtomicBool,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
-    pub(super) refusal: Mutex<Option<rpc::Refusal>>,
+    pub(super) refusal: Mutex<Option<api_types::Refusal>>,
     /// The DNS server in this process.
     pub(super) dns: Mutex<Option<Arc<dyn DnsServer>>>,
     /// Waited for before an operation is answered.
@@ -68,7 +68,7 @@ impl Node {
         let node = Node {
             chain: Mutex::new(Chain::open(NETWORK, storage.clone()).unwrap()),
             storage,
-            worker: Mutex::new(Worker::new(NETWORK)),
+            worker: Mutex::new(PowHasher::new(NETWORK)),
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
             refusal: Mutex::default(),
@@ -104,14 +104,14 @@ impl Node {
             records: records(),
         };
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-        let named = Named::sign(NETWORK, name.clone(), 0, action, &owner(), stamp);
+        let named = SignedOperation::sign(NETWORK, name.clone(), 0, action, &owner(), stamp);
         let multiplier = self.chain.lock().unwrap().tip_header().price;
         self.stamped(Operation::Named(named), price::commitment(NETWORK.params(), multiplier))
     }
 
     pub(super) fn record(&self, operation: Operation) {
         let mut chain = self.chain.lock().unwrap();
-        let mut block = chain.assemble([&operation].into_iter(), NOW).unwrap();
+        let mut block = chain.assemble_block([&operation].into_iter(), NOW).unwrap();
         assert_eq!(block.operations.len(), 1);
         let (stop, hashes) = (AtomicBool::new(false), AtomicU64::new(0));
         block.header = mine(NETWORK, &block.header, 1, &stop, &hashes).unwrap();
@@ -120,13 +120,13 @@ impl Node {
 }
 
 impl Backend for Node {
-    fn status(&self) -> rpc::Status {
+    fn status(&self) -> api_types::Status {
         assert!(
             !self.panics.load(Ordering::Relaxed),
             "the backend panics because the test wants it"
         );
         let chain = self.chain.lock().unwrap();
-        rpc::Status {
+        api_types::Status {
             version: "0".into(),
             network: NETWORK,
             height: chain.tip_header().height,
@@ -140,18 +140,18 @@ impl Backend for Node {
             mempool_bytes: 456,
             mining: "off".into(),
             mining_hashes: 0,
-            held_back: None,
+            parked_tip: None,
             tip_age: 0,
             mining_rate: 0,
-            peers: rpc::PeerCounts::default(),
-            sync: rpc::SyncInfo::default(),
+            peers: api_types::PeerCounts::default(),
+            sync: api_types::SyncInfo::default(),
             second_best: None,
             p2p: Vec::new(),
         }
     }
 
-    fn peers(&self) -> rpc::Peers {
-        let peer = rpc::PeerInfo {
+    fn peers(&self) -> api_types::Peers {
+        let peer = api_types::PeerInfo {
             id: "12D3KooW".into(),
             address: "/ip4/192.0.2.1/tcp/7379".into(),
             direction: "out".into(),
@@ -162,16 +162,19 @@ impl Backend for Node {
             agent: "namechain/0".into(),
             doing: "nothing".into(),
         };
-        rpc::Peers { addresses: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into()], peers: vec![peer] }
+        api_types::Peers {
+            addresses: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3".into()],
+            peers: vec![peer],
+        }
     }
 
     fn traffic(&self) -> Traffic {
         Traffic { received: 700, sent: 70 }
     }
 
-    fn price(&self) -> rpc::Price {
+    fn price(&self) -> api_types::Price {
         let tip = self.snapshot();
-        rpc::Price {
+        api_types::Price {
             network: NETWORK,
             anchor: tip.id,
             height: tip.height(),
@@ -224,7 +227,7 @@ impl Backend for Node {
         Ok(HistoryProof::make(u64::from(height), u64::from(against), node))
     }
 
-    fn submit(&self, operation: Operation) -> Result<rpc::Submitted, rpc::Refusal> {
+    fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         if let Some(arrived) = self.arrived.lock().unwrap().take() {
             arrived.send(()).unwrap();
         }
@@ -233,9 +236,10 @@ impl Backend for Node {
         }
         match self.refusal.lock().unwrap().take() {
             Some(refusal) => Err(refusal),
-            None => {
-                Ok(rpc::Submitted { id: operation.id(NETWORK), height: self.snapshot().height() })
-            }
+            None => Ok(api_types::Submitted {
+                id: operation.id(NETWORK),
+                height: self.snapshot().height(),
+            }),
         }
     }
 
@@ -267,10 +271,10 @@ impl Answer {
 
     /// Checks that it is a refusal of this status and code, with a message fit for a terminal.
     #[track_caller]
-    pub(super) fn refuses(&self, status: u16, code: &str) -> rpc::Refusal {
+    pub(super) fn refuses(&self, status: u16, code: &str) -> api_types::Refusal {
         assert_eq!(self.status, status, "{self:?}");
         assert!(self.head.contains("content-type: application/json"), "{self:?}");
-        let refusal: rpc::Refusal = self.json();
+        let refusal: api_types::Refusal = self.json();
         assert_eq!(refusal.code, code);
         assert!(!refusal.message.is_empty() && !refusal.message.contains(char::is_control));
         refusal

@@ -12,12 +12,12 @@ const JSON: &[&str] = &["Content-Type: application/json"];
 /// Something that keeps seven answers for whatever it is asked, but knows no name with a blank.
 #[derive(Default)]
 struct Seven {
-    asked: Arc<Mutex<Vec<rpc::Flush>>>,
+    asked: Arc<Mutex<Vec<api_types::Flush>>>,
 }
 
-fn knows(name: &str) -> Result<(), rpc::Refusal> {
+fn knows(name: &str) -> Result<(), api_types::Refusal> {
     match name.contains(' ') {
-        true => Err(rpc::Refusal {
+        true => Err(api_types::Refusal {
             code: "bad-request".into(),
             rule: None,
             message: "not a name".into(),
@@ -28,14 +28,14 @@ fn knows(name: &str) -> Result<(), rpc::Refusal> {
 }
 
 impl DnsServer for Seven {
-    fn flush(&self, what: &rpc::Flush) -> Result<rpc::Flushed, rpc::Refusal> {
+    fn flush(&self, what: &api_types::Flush) -> Result<api_types::Flushed, api_types::Refusal> {
         self.asked.lock().unwrap().push(what.clone());
         knows(what.name.as_deref().unwrap_or_default())?;
-        Ok(rpc::Flushed { flushed: 7 })
+        Ok(api_types::Flushed { flushed: 7 })
     }
 
-    fn trace(&self, asked: rpc::TraceAsked) -> Later<rpc::Trace> {
-        let answer = rpc::TraceAnswer {
+    fn trace(&self, asked: api_types::TraceAsked) -> Later<api_types::Trace> {
+        let answer = api_types::TraceAnswer {
             rcode: "NXDOMAIN".into(),
             flags: vec![],
             took_us: 7,
@@ -47,11 +47,11 @@ impl DnsServer for Seven {
         let question = asked.name.clone();
         let known = knows(&question);
         Box::pin(async move {
-            known.map(|()| rpc::Trace { question, steps: vec![], cut: false, answer })
+            known.map(|()| api_types::Trace { question, steps: vec![], cut: false, answer })
         })
     }
 
-    fn trust_anchor(&self) -> Result<rpc::TrustAnchor, rpc::Refusal> {
+    fn trust_anchor(&self) -> Result<api_types::TrustAnchor, api_types::Refusal> {
         Ok(anchor())
     }
 
@@ -60,8 +60,8 @@ impl DnsServer for Seven {
     }
 }
 
-fn anchor() -> rpc::TrustAnchor {
-    rpc::TrustAnchor {
+fn anchor() -> api_types::TrustAnchor {
+    api_types::TrustAnchor {
         zone: "namechain.alt.".into(),
         key_tag: 1,
         algorithm: 13,
@@ -79,13 +79,17 @@ async fn a_flush_is_handed_on_to_whoever_keeps_answers() {
     *bench.node.dns.lock().unwrap() = Some(Arc::new(Seven { asked: asked.clone() }));
     for body in [r#"{}"#, r#"{"name": "www.example.com"}"#, r#"{"zone": "example.com"}"#] {
         let answer = bench.request("POST", PATH, JSON, body.as_bytes()).await;
-        assert_eq!((answer.status, answer.json::<rpc::Flushed>().flushed), (200, 7), "{body}");
+        assert_eq!(
+            (answer.status, answer.json::<api_types::Flushed>().flushed),
+            (200, 7),
+            "{body}"
+        );
     }
     let some = |text: &str| Some(text.to_owned());
     let expected = [
-        rpc::Flush::default(),
-        rpc::Flush { name: some("www.example.com"), zone: None },
-        rpc::Flush { name: None, zone: some("example.com") },
+        api_types::Flush::default(),
+        api_types::Flush { name: some("www.example.com"), zone: None },
+        api_types::Flush { name: None, zone: some("example.com") },
     ];
     assert_eq!(*asked.lock().unwrap(), expected);
     for body in [
@@ -111,7 +115,7 @@ async fn a_trace_is_handed_on_to_the_dns_server() {
     let asked = br#"{"name": "www.example.com", "rtype": "AAAA", "fresh": true}"#;
     bench.request("POST", PATH, JSON, asked).await.refuses(404, "not-found");
     *bench.node.dns.lock().unwrap() = Some(Arc::new(Seven::default()));
-    let trace: rpc::Trace = bench.request("POST", PATH, JSON, asked).await.json();
+    let trace: api_types::Trace = bench.request("POST", PATH, JSON, asked).await.json();
     assert_eq!(
         (trace.question.as_str(), trace.answer.rcode.as_str()),
         ("www.example.com", "NXDOMAIN")
@@ -132,7 +136,7 @@ async fn the_key_that_is_signed_with_is_told() {
     let bench = Bench::start().await;
     bench.get("/v1/dnssec/anchor").await.refuses(404, "not-found");
     *bench.node.dns.lock().unwrap() = Some(Arc::new(Seven::default()));
-    assert_eq!(bench.get("/v1/dnssec/anchor").await.json::<rpc::TrustAnchor>(), anchor());
+    assert_eq!(bench.get("/v1/dnssec/anchor").await.json::<api_types::TrustAnchor>(), anchor());
 }
 
 #[tokio::test]
@@ -162,8 +166,8 @@ async fn a_server_without_a_node_has_a_small_api() {
     );
     assert!(metrics.body.ends_with("\nseven_total 7\n"), "{metrics:?}");
     let flushed = request(addr, "POST", PATH, JSON, b"{}").await;
-    assert_eq!(flushed.json::<rpc::Flushed>().flushed, 7);
-    assert_eq!(get("/v1/dnssec/anchor").await.json::<rpc::TrustAnchor>(), anchor());
+    assert_eq!(flushed.json::<api_types::Flushed>().flushed, 7);
+    assert_eq!(get("/v1/dnssec/anchor").await.json::<api_types::TrustAnchor>(), anchor());
     get("/v1/status").await.refuses(404, "not-found");
     let rebound = ["Host: attacker.example", "Content-Type: application/json"];
     request(addr, "POST", PATH, &rebound, b"{}").await.refuses(400, "bad-request");

@@ -138,7 +138,7 @@ async fn the_nodes_refusals_have_their_status() {
         ("unavailable", 503),
         ("bad-request", 400),
     ] {
-        let refusal = rpc::Refusal {
+        let refusal = api_types::Refusal {
             code: code.into(),
             rule: Some("stamp-work".into()),
             message: "why".into(),
