@@ -30,12 +30,11 @@ const MAX_LINES: usize = 600;
 const MAX_COLUMNS: usize = 100;
 
 /// The files that may read the clock, each behind an `expect` with its reason.
-const CLOCKS: [&str; 6] = [
+const CLOCKS: [&str; 5] = [
     "namechain/node/src/net/clock.rs",
     "namechain/node/src/node/clock.rs",
     "resolver/src/chain/remote.rs",
-    "resolver/src/forward/clock.rs",
-    "resolver/src/wall.rs",
+    "resolver/src/os/clock.rs",
     "zonetool/src/clock.rs",
 ];
 

@@ -9,8 +9,8 @@ use namechain_core::{
     types::{Hash, Name, Network},
 };
 
-use super::{ChainError, ChainSource, Standing, ZoneCache, zones::Compiled};
-use crate::basis::Ground;
+use super::{ChainError, ChainSource, Standing, ZoneCache, zone_cache::Compiled};
+use crate::chain::validity::Ground;
 
 /// What the node serves names from at this moment.
 pub struct Served {
