@@ -19,20 +19,20 @@ use tracing::{debug, info, warn};
 
 use super::{
     PeerInfo, Shared, Traffic, address,
+    addrman::AddrMan,
     behaviour::{Behaviour, BehaviourEvent},
-    book::Book,
     clock::{self, Clock},
-    counters,
     dial::Dialer,
-    gossip::{Told, Topics, Verdicts},
+    gossip::{GossipMessage, PendingValidations, Topics},
     limits::{self, Limits},
-    peers::{Arrival, Peers},
+    metrics,
+    peers::{NewConnection, Peers},
     random::Random,
-    requests::{Answer, Desk},
+    requests::{Answer, RequestTable},
 };
 use namechain_core::{
     codec::Encode,
-    sync::{Action, Event, GossipId, Offence, Peer, Verdict},
+    sync::{Acceptance, Action, Event, GossipId, Misbehavior, Peer},
     types::Network,
 };
 
@@ -41,15 +41,15 @@ const A_BLOCK: u32 = 2;
 
 /// What the task is told.
 #[expect(clippy::large_enum_variant, reason = "all but the last are actions")]
-pub(super) enum Order {
+pub(super) enum Command {
     /// Carry an action out.
     Act(Action),
-    /// Say goodbye; the sender is dropped when it is done.
+    /// Say shutdown; the sender is dropped when it is done.
     Stop(oneshot::Sender<()>),
 }
 
 /// The task.
-pub(super) struct Shell {
+pub(super) struct NetworkService {
     pub swarm: Swarm<Behaviour>,
     pub us: PeerId,
     pub network: Network,
@@ -57,23 +57,23 @@ pub(super) struct Shell {
     pub limits: Limits,
     pub clock: Clock,
     pub data_dir: PathBuf,
-    pub orders: mpsc::Receiver<Order>,
+    pub commands: mpsc::Receiver<Command>,
     /// What the chain thread has to hear, in order.
     pub outbox: VecDeque<Event>,
     pub answers: mpsc::Receiver<Answer>,
-    pub desk: Desk,
+    pub table: RequestTable,
     pub peers: Peers,
-    pub verdicts: Verdicts,
-    pub book: Book,
+    pub verdicts: PendingValidations,
+    pub addrman: AddrMan,
     pub dialer: Dialer,
     pub random: Random,
     pub shared: Arc<Shared>,
-    /// When the book is written next, and when others are asked for peers.
+    /// When the address book is written next, and when others are asked for peers.
     pub save_at: Duration,
     pub look_at: Duration,
 }
 
-impl Shell {
+impl NetworkService {
     /// Runs until it is told to stop, or nobody is left to tell it or to listen to it.
     pub(super) async fn run<C: From<Event>>(mut self, events: mpsc::Sender<C>) {
         let mut beat = interval(Duration::from_secs(1));
@@ -86,22 +86,22 @@ impl Shell {
                     (Ok(permit), Some(event)) => permit.send(C::from(event)),
                     _ => break None,
                 },
-                order = self.orders.recv() => match order {
-                    Some(Order::Act(action)) => self.act(action),
-                    Some(Order::Stop(done)) => break Some(done),
+                order = self.commands.recv() => match order {
+                    Some(Command::Act(action)) => self.act(action),
+                    Some(Command::Stop(done)) => break Some(done),
                     None => break None,
                 },
-                Some(answer) = self.answers.recv() => self.made(answer),
+                Some(answer) = self.answers.recv() => self.on_answer_ready(answer),
                 _ = beat.tick() => self.tick(),
                 event = self.swarm.select_next_some(), if room => self.on_swarm(event),
             }
         };
-        self.goodbye().await;
+        self.shutdown().await;
         drop(done);
     }
 
-    /// Keeps the book and closes what is open, as far as the peers let it in time.
-    async fn goodbye(&mut self) {
+    /// Keeps the address book and closes what is open, as far as the peers let it in time.
+    async fn shutdown(&mut self) {
         self.save(true);
         let all: Vec<PeerId> = self.peers.iter().map(|peer| peer.id).collect();
         for peer in all {
@@ -113,8 +113,8 @@ impl Shell {
                 self.swarm.select_next_some().await;
             }
         };
-        if timeout(limits::GOODBYE_WITHIN, closing).await.is_err() {
-            debug!("some peers did not take our goodbye");
+        if timeout(limits::SHUTDOWN_WITHIN, closing).await.is_err() {
+            debug!("some peers did not take our shutdown");
         }
     }
 
@@ -126,13 +126,13 @@ impl Shell {
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                self.arrived(peer_id, connection_id, &endpoint);
+                self.on_connected(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
-                self.left(&peer_id, connection_id)
+                self.on_disconnected(&peer_id, connection_id)
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
-                self.not_dialled(connection_id, peer_id, &error);
+                self.on_dial_failed(connection_id, peer_id, &error);
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.listening(&address);
@@ -160,19 +160,19 @@ impl Shell {
             }
             BehaviourEvent::Identify(event) => {
                 if let identify::Event::Received { peer_id, .. } = &event {
-                    self.signalled(*peer_id);
+                    self.on_signal(*peer_id);
                 }
                 self.on_identify(event);
             }
-            BehaviourEvent::Finder(found) => self.on_found(found),
+            BehaviourEvent::Kad(found) => self.on_kad_peer(found),
             BehaviourEvent::Mdns(event) => self.on_mdns(event),
             BehaviourEvent::Gossip(event) => self.on_gossip(event),
             BehaviourEvent::Requests(event) => self.on_request(event),
-            BehaviourEvent::Gate(never) => match never {},
+            BehaviourEvent::ConnectionLimits(never) => match never {},
         }
     }
 
-    fn arrived(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+    fn on_connected(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         let address = endpoint.get_remote_address().clone();
         let (ip, outbound, now) =
             (address::ip_of(&address), endpoint.is_dialer(), self.clock.elapsed());
@@ -183,9 +183,9 @@ impl Shell {
             "connected with {id} at {address}, {}",
             if outbound { "dialled by us" } else { "dialled by it" }
         );
-        let arrival =
-            Arrival { id, connection, address, ip, outbound, now, unix: clock::unix_now() };
-        let (peer, replaced) = self.peers.arrive(arrival);
+        let new_connection =
+            NewConnection { id, connection, address, ip, outbound, now, unix: clock::unix_now() };
+        let (peer, replaced) = self.peers.arrive(new_connection);
         if let Some(old) = replaced {
             if old.outbound && !outbound {
                 self.dialer.closed(&id);
@@ -195,7 +195,7 @@ impl Shell {
         self.tell(Event::PeerConnected { peer, ip, outbound });
     }
 
-    fn left(&mut self, id: &PeerId, connection: ConnectionId) {
+    fn on_disconnected(&mut self, id: &PeerId, connection: ConnectionId) {
         let Some(gone) = self.peers.leave(id, connection) else { return };
         debug!("no longer connected with {id}");
         if gone.outbound {
@@ -205,80 +205,80 @@ impl Shell {
     }
 
     /// Hangs up.
-    pub(super) fn hang_up(&mut self, id: &PeerId) {
+    pub(super) fn disconnect(&mut self, id: &PeerId) {
         // An error: it is gone already.
         let _ = self.swarm.disconnect_peer_id(*id);
     }
 
     /// A peer asked for, or brought, far more than anybody needs: it is hung up on here and now,
     /// and not let in for some time. What it means for its standing is the chain thread's to say.
-    pub(super) fn flooded(&mut self, id: &PeerId) {
+    pub(super) fn on_flood(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
         let (number, ip) = (peer.number, peer.ip);
         info!("{id} floods us: it is refused for {} s", limits::FLOOD_REFUSED_SECONDS);
-        counters::refused("flood");
-        self.tell(Event::Misbehaved { peer: number, offence: Offence::Flood });
+        metrics::refused("flood");
+        self.tell(Event::PeerMisbehaved { peer: number, misbehavior: Misbehavior::Flood });
         self.refuse(*id, ip, limits::FLOOD_REFUSED_SECONDS);
     }
 
     /// A peer told something of itself, which an honest one seldom does.
-    fn signalled(&mut self, id: PeerId) {
+    fn on_signal(&mut self, id: PeerId) {
         let now = self.clock.elapsed();
         if self.peers.get(&id).is_some_and(|peer| !peer.signals.take(1, now)) {
-            self.flooded(&id);
+            self.on_flood(&id);
         }
     }
 
     pub(super) fn refuse(&mut self, id: PeerId, ip: Option<IpAddr>, seconds: u64) {
-        self.book.forget(&id);
+        self.addrman.forget(&id);
         let behaviour = self.swarm.behaviour_mut();
-        behaviour.finder.remove(&id);
-        behaviour.gate.ban(id, ip, Duration::from_secs(seconds));
+        behaviour.kad.remove(&id);
+        behaviour.connection_limits.ban(id, ip, Duration::from_secs(seconds));
     }
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Ask { peer, id, request } => self.ask(peer, id, request),
-            Action::Judge { gossip, verdict } => self.judge(gossip, verdict),
-            Action::Announce(block) => {
+            Action::SendRequest { peer, id, request } => self.ask(peer, id, request),
+            Action::ReportAcceptance { gossip, verdict } => self.judge(gossip, verdict),
+            Action::BroadcastBlock(block) => {
                 self.publish(self.topics.blocks.hash(), "block", block.to_bytes())
             }
-            Action::Offer(operation) => {
+            Action::BroadcastOperation(operation) => {
                 self.publish(self.topics.operations.hash(), "operation", operation.to_bytes());
             }
             Action::Disconnect { peer, why } => {
                 if let Some(id) = self.peers.numbered(peer).map(|peer| peer.id) {
                     debug!("hanging up on {id}: {why}");
-                    counters::refused("hung_up");
-                    self.hang_up(&id);
+                    metrics::refused("hung_up");
+                    self.disconnect(&id);
                 }
             }
-            Action::Ban { peer, offence, seconds } => {
+            Action::Ban { peer, misbehavior, seconds } => {
                 if let Some((id, ip)) = self.peers.numbered(peer).map(|peer| (peer.id, peer.ip)) {
-                    info!("{id} is refused for {seconds} s: {offence:?}");
-                    counters::refused("banned_now");
+                    info!("{id} is refused for {seconds} s: {misbehavior:?}");
+                    metrics::refused("banned_now");
                     // Behind an address may be a node of each network.
-                    let ip = ip.filter(|_| offence != Offence::OtherNetwork);
+                    let ip = ip.filter(|_| misbehavior != Misbehavior::OtherNetwork);
                     self.refuse(id, ip, seconds);
                 }
             }
-            Action::Check { .. }
-            | Action::Connect { .. }
-            | Action::Submit(_)
-            | Action::HoldBack { .. } => {}
+            Action::RunJob { .. }
+            | Action::ConnectBlock { .. }
+            | Action::SubmitOperation(_)
+            | Action::ParkChain { .. } => {}
         }
     }
 
     fn publish(&mut self, topic: gossipsub::TopicHash, what: &'static str, data: Vec<u8>) {
         match self.swarm.behaviour_mut().gossip.publish(topic, data) {
-            Ok(_) => counters::gossip(what, "told"),
+            Ok(_) => metrics::gossip(what, "told"),
             // Whoever told us has told others: it goes on with our verdict.
             Err(gossipsub::PublishError::Duplicate) => {}
             Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {
-                counters::gossip(what, "nobody_there")
+                metrics::gossip(what, "nobody_there")
             }
             Err(error) => {
-                counters::gossip(what, "not_told");
+                metrics::gossip(what, "not_told");
                 debug!("a message to everybody was not sent: {error}");
             }
         }
@@ -291,7 +291,7 @@ impl Shell {
             }
             gossipsub::Event::Subscribed { peer_id, .. }
             | gossipsub::Event::Unsubscribed { peer_id, .. } => {
-                return self.signalled(peer_id);
+                return self.on_signal(peer_id);
             }
             _ => return,
         };
@@ -299,7 +299,7 @@ impl Shell {
         let is_block = message.topic == self.topics.blocks.hash();
         let what = if is_block { "block" } else { "operation" };
         let Some(peer) = self.peers.get(&from) else {
-            return self.report(&message_id, &from, Verdict::Ignore);
+            return self.report(&message_id, &from, Acceptance::Ignore);
         };
         let number = peer.number;
         let may =
@@ -307,10 +307,10 @@ impl Shell {
         if !may {
             peer.gossip_over += if is_block { limits::BLOCK_OVER } else { 1 };
             let over = peer.gossip_over;
-            counters::gossip(what, "over");
-            self.report(&message_id, &from, Verdict::Ignore);
+            metrics::gossip(what, "over");
+            self.report(&message_id, &from, Acceptance::Ignore);
             if over >= limits::GOSSIP_OVER {
-                self.flooded(&from);
+                self.on_flood(&from);
             }
             return;
         }
@@ -318,28 +318,31 @@ impl Shell {
         let told = match self.topics.read(&message.topic, &message.data) {
             Ok(told) => told,
             Err(_) => {
-                counters::gossip(what, "malformed");
-                self.report(&message_id, &from, Verdict::Reject);
-                return self.tell(Event::Misbehaved { peer: number, offence: Offence::Malformed });
+                metrics::gossip(what, "malformed");
+                self.report(&message_id, &from, Acceptance::Reject);
+                return self.tell(Event::PeerMisbehaved {
+                    peer: number,
+                    misbehavior: Misbehavior::Malformed,
+                });
             }
         };
         let Some(gossip) = self.verdicts.open(message_id.clone(), from, is_block, now) else {
-            counters::gossip(what, "too_many");
-            return self.report(&message_id, &from, Verdict::Ignore);
+            metrics::gossip(what, "too_many");
+            return self.report(&message_id, &from, Acceptance::Ignore);
         };
-        counters::gossip(what, "heard");
+        metrics::gossip(what, "heard");
         self.tell(match told {
-            Told::Block(block) => Event::Announced { peer: number, gossip, block },
-            Told::Operation(operation) => {
-                Event::Offered { peer: number, gossip, operation: *operation }
+            GossipMessage::Block(block) => Event::BlockAnnounced { peer: number, gossip, block },
+            GossipMessage::Operation(operation) => {
+                Event::OperationAnnounced { peer: number, gossip, operation: *operation }
             }
         });
     }
 
-    fn judge(&mut self, gossip: GossipId, verdict: Verdict) {
+    fn judge(&mut self, gossip: GossipId, verdict: Acceptance) {
         if let Some(waiting) = self.verdicts.close(gossip) {
             // Blocks of our chain may come as fast as they are made.
-            if verdict == Verdict::Accept
+            if verdict == Acceptance::Accept
                 && waiting.is_block
                 && let Some(peer) = self.peers.get(&waiting.from)
             {
@@ -349,13 +352,13 @@ impl Shell {
         }
     }
 
-    fn report(&mut self, message: &gossipsub::MessageId, from: &PeerId, verdict: Verdict) {
+    fn report(&mut self, message: &gossipsub::MessageId, from: &PeerId, verdict: Acceptance) {
         let (acceptance, outcome) = match verdict {
-            Verdict::Accept => (gossipsub::MessageAcceptance::Accept, "accepted"),
-            Verdict::Ignore => (gossipsub::MessageAcceptance::Ignore, "ignored"),
-            Verdict::Reject => (gossipsub::MessageAcceptance::Reject, "rejected"),
+            Acceptance::Accept => (gossipsub::MessageAcceptance::Accept, "accepted"),
+            Acceptance::Ignore => (gossipsub::MessageAcceptance::Ignore, "ignored"),
+            Acceptance::Reject => (gossipsub::MessageAcceptance::Reject, "rejected"),
         };
-        counters::gossip("verdict", outcome);
+        metrics::gossip("verdict", outcome);
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         if !gossip.report_message_validation_result(message, from, acceptance) {
             debug!("a verdict came too late");
@@ -365,11 +368,11 @@ impl Shell {
     fn tick(&mut self) {
         let now = self.clock.elapsed();
         let behaviour = self.swarm.behaviour_mut();
-        behaviour.gate.tick(now);
-        behaviour.finder.tick(now);
+        behaviour.connection_limits.tick(now);
+        behaviour.kad.tick(now);
         while let Some(waiting) = self.verdicts.overdue(now) {
-            counters::gossip("verdict", "overdue");
-            self.report(&waiting.message, &waiting.from, Verdict::Ignore);
+            metrics::gossip("verdict", "overdue");
+            self.report(&waiting.message, &waiting.from, Acceptance::Ignore);
         }
         self.hang_up_on_the_silent(now);
         self.dial();
@@ -380,15 +383,16 @@ impl Shell {
 
     fn hang_up_on_the_silent(&mut self, now: Duration) {
         let within = self.limits.hello_within;
-        let silent =
-            |peer: &&super::peers::Connected| !peer.greeted && now.saturating_sub(peer.at) > within;
+        let silent = |peer: &&super::peers::ConnectedPeer| {
+            !peer.greeted && now.saturating_sub(peer.at) > within
+        };
         let silent: Vec<(PeerId, Peer)> =
             self.peers.iter().filter(silent).map(|peer| (peer.id, peer.number)).collect();
         for (id, peer) in silent {
             debug!("{id} has not said hello");
-            counters::refused("silent");
-            self.tell(Event::Misbehaved { peer, offence: Offence::Silent });
-            self.hang_up(&id);
+            metrics::refused("silent");
+            self.tell(Event::PeerMisbehaved { peer, misbehavior: Misbehavior::Silent });
+            self.disconnect(&id);
         }
     }
 
@@ -411,7 +415,7 @@ impl Shell {
         list.sort_by_key(|peer| peer.peer);
         let (inbound, outbound) = self.peers.counts();
         let traffic = Traffic { inbound, outbound, ..self.shared.traffic() };
-        counters::traffic(traffic);
+        metrics::traffic(traffic);
         self.shared.set_peers(list, inbound, outbound);
     }
 

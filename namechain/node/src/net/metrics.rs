@@ -18,7 +18,7 @@ pub(super) fn describe() {
     describe_counter!(BYTES, "Bytes on streams with peers, by direction.");
     describe_gauge!(PEERS, "Connected peers, by who dialled.");
     describe_counter!(REQUESTS, "Requests of peers and ours, by direction, kind and outcome.");
-    describe_gauge!(KNOWN, "Addresses in the book: all, and those that have answered.");
+    describe_gauge!(KNOWN, "Addresses in the addrman: all, and those that have answered.");
     describe_counter!(GOSSIP, "Messages to everybody, by what they are and what became of them.");
     describe_counter!(REFUSED, "Connections that were refused or cut off, by reason.");
 }
@@ -31,7 +31,7 @@ pub(super) fn traffic(traffic: Traffic) {
     gauge!(PEERS, "direction" => "out").set(traffic.outbound as f64);
 }
 
-/// How many addresses the book has.
+/// How many addresses the address book has.
 pub(super) fn known(all: usize, tried: usize) {
     gauge!(KNOWN, "which" => "all").set(all as f64);
     gauge!(KNOWN, "which" => "tried").set(tried as f64);

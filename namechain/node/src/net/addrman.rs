@@ -74,9 +74,9 @@ enum Place {
     Tried(usize),
 }
 
-/// The book.
+/// The address book.
 #[derive(Clone, Debug)]
-pub(super) struct Book {
+pub(super) struct AddrMan {
     key: [u8; 16],
     new: Vec<Option<Known>>,
     tried: Vec<Option<Known>>,
@@ -84,17 +84,17 @@ pub(super) struct Book {
     anchors: Vec<Entry>,
 }
 
-impl Book {
+impl AddrMan {
     /// An empty one with a key of its own.
     pub fn new(random: &mut Random) -> Self {
         let mut key = [0; 16];
         key[..8].copy_from_slice(&random.any().to_be_bytes());
         key[8..].copy_from_slice(&random.any().to_be_bytes());
-        Book::with_key(key)
+        AddrMan::with_key(key)
     }
 
     fn with_key(key: [u8; 16]) -> Self {
-        Book {
+        AddrMan {
             key,
             new: vec![None; NEW_BUCKETS * NEW_PLACES],
             tried: vec![None; TRIED_BUCKETS * TRIED_PLACES],

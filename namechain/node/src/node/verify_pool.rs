@@ -13,10 +13,10 @@ use metrics::counter;
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::thread::Command;
+use super::chain_thread::Command;
 use namechain_core::{
     consensus::work::PowHasher,
-    sync::{Checked, Event, Job, JobId, limits::JOBS},
+    sync::{Event, Job, JobId, JobOutcome, limits::JOBS},
     types::Network,
 };
 
@@ -61,16 +61,16 @@ impl Queue {
 }
 
 /// The threads. They end when this is dropped.
-pub(super) struct Checks {
+pub(super) struct VerifyPool {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Checks {
+impl VerifyPool {
     /// Starts a thread for each core. Outcomes go to `done`.
     pub fn start(network: Network, done: &mpsc::Sender<Command>) -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let mut checks = Checks { queue: Arc::default(), threads: Vec::new() };
+        let mut checks = VerifyPool { queue: Arc::default(), threads: Vec::new() };
         for number in 0..cores.min(MAX_THREADS) {
             let (queue, done) = (checks.queue.clone(), done.clone());
             let thread = thread::Builder::new()
@@ -109,7 +109,7 @@ impl Checks {
     }
 }
 
-impl Drop for Checks {
+impl Drop for VerifyPool {
     fn drop(&mut self) {
         self.close();
     }
@@ -128,19 +128,19 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
                     "the check of a {kind} panicked, which is a bug: what was checked is refused"
                 );
                 worker = PowHasher::new(network);
-                Checked::Unreadable
+                JobOutcome::Malformed
             });
         counter!(CHECKS, "what" => kind).increment(1);
         match &outcome {
-            Checked::Bad(violation) => {
+            JobOutcome::Invalid(violation) => {
                 counter!(REJECTED, "what" => kind, "rule" => violation.id()).increment(1);
             }
-            Checked::Unreadable => {
+            JobOutcome::Malformed => {
                 counter!(REJECTED, "what" => kind, "rule" => "encoding").increment(1)
             }
-            Checked::Headers(_) | Checked::Block(_) | Checked::Operation(_) => {}
+            JobOutcome::Headers(_) | JobOutcome::Block(_) | JobOutcome::Operation(_) => {}
         }
-        if done.blocking_send(Event::Checked { job, outcome }.into()).is_err() {
+        if done.blocking_send(Event::JobDone { job, outcome }.into()).is_err() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! The book as bytes: a version, the key, the anchors, what is known, and a checksum over all of
+//! The address book as bytes: a version, the key, the anchors, what is known, and a checksum over all of
 //! it.
 
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use blake2::{Blake2b, Digest, digest::consts::U32};
 use libp2p::PeerId;
 
 use super::{
-    ANCHORS, Book, Entry, Known, NEW_BUCKETS, NEW_PLACES, Place, Source, TRIED_BUCKETS,
+    ANCHORS, AddrMan, Entry, Known, NEW_BUCKETS, NEW_PLACES, Place, Source, TRIED_BUCKETS,
     TRIED_PLACES,
 };
 use crate::net::address::{Address, Carrier, Group, group};
@@ -17,8 +17,8 @@ const VERSION: &[u8; 8] = b"NCpeers1";
 /// As many as there are places.
 const MAX_KNOWN: usize = NEW_BUCKETS * NEW_PLACES + TRIED_BUCKETS * TRIED_PLACES;
 
-impl Book {
-    /// The book as bytes.
+impl AddrMan {
+    /// The address book as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = VERSION.to_vec();
         out.extend_from_slice(&self.key);
@@ -51,9 +51,9 @@ impl Book {
         if &reader.array::<8>()? != VERSION {
             return Err(DecodeError::Invalid("it is of another version"));
         }
-        let mut book = Book::with_key(reader.array()?);
+        let mut addrman = AddrMan::with_key(reader.array()?);
         let anchors = cap("the number of anchors", reader.u8()?.into(), ANCHORS)?;
-        book.anchors = (0..anchors).map(|_| entry(&mut reader)).collect::<Result<_, _>>()?;
+        addrman.anchors = (0..anchors).map(|_| entry(&mut reader)).collect::<Result<_, _>>()?;
         for _ in 0..cap("the number of addresses", reader.u32()? as usize, MAX_KNOWN)? {
             let (entry, source) = (entry(&mut reader)?, self::source(&mut reader)?);
             let (tried, failures) = (reader.u8()? != 0, reader.u8()?);
@@ -65,10 +65,10 @@ impl Book {
                 tried: reader.u64()?,
                 answered: reader.u64()?,
             };
-            book.put_back(known, tried);
+            addrman.put_back(known, tried);
         }
         reader.finish()?;
-        Ok(book)
+        Ok(addrman)
     }
 
     /// Where it stood follows from the key, so two never meet.

@@ -10,14 +10,14 @@ const KEPT: usize = 4_096;
 
 /// Ids of operations with what they are in words.
 #[derive(Debug, Default)]
-pub(super) struct OwnOperations {
+pub(super) struct LocalOps {
     what: HashMap<Hash, String>,
     order: VecDeque<Hash>,
     /// Those of them that wait to be recorded.
     waiting: HashSet<Hash>,
 }
 
-impl OwnOperations {
+impl LocalOps {
     /// An operation in words.
     pub fn describe(operation: &Operation) -> String {
         match operation {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let mut own = OwnOperations::default();
+        let mut own = LocalOps::default();
         for number in 0..=KEPT {
             own.add(id(number), number.to_string());
             own.add(id(number), number.to_string());
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_what_was_neither_recorded_nor_dropped() {
-        let mut own = OwnOperations::default();
+        let mut own = LocalOps::default();
         assert!(!own.waits());
         own.add(id(1), "one".into());
         own.add(id(2), "two".into());

@@ -24,10 +24,10 @@ use libp2p::{
 use super::{
     address::{self, Group},
     bans::Bans,
-    limits::{self, Bucket, Limits},
+    limits::{self, Limits, TokenBucket},
 };
 
-/// Why a connection is refused.
+/// SyncReason a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// The identity or the address is banned.
@@ -77,7 +77,7 @@ struct Link {
 }
 
 /// The behaviour.
-pub(super) struct Gate {
+pub(super) struct ConnectionLimits {
     us: PeerId,
     limits: Limits,
     now: Duration,
@@ -85,23 +85,23 @@ pub(super) struct Gate {
     ordered: HashSet<ConnectionId>,
     pending: HashMap<ConnectionId, Option<Group>>,
     /// What each group has left of connections that may begin; one that is full again is not kept.
-    knocks: HashMap<Group, Bucket>,
+    begin_buckets: HashMap<Group, TokenBucket>,
     links: HashMap<ConnectionId, Link>,
     close: VecDeque<(PeerId, CloseConnection)>,
     waker: Option<Waker>,
 }
 
-impl Gate {
+impl ConnectionLimits {
     /// Nobody is connected, nobody is banned.
     pub fn new(us: PeerId, limits: Limits) -> Self {
-        Gate {
+        ConnectionLimits {
             us,
             limits,
             now: Duration::ZERO,
             bans: Bans::default(),
             ordered: HashSet::new(),
             pending: HashMap::new(),
-            knocks: HashMap::new(),
+            begin_buckets: HashMap::new(),
             links: HashMap::new(),
             close: VecDeque::new(),
             waker: None,
@@ -112,7 +112,7 @@ impl Gate {
     pub fn tick(&mut self, now: Duration) {
         self.now = now;
         self.bans.tick(now);
-        self.knocks.retain(|_, bucket| !bucket.is_full(now));
+        self.begin_buckets.retain(|_, bucket| !bucket.is_full(now));
     }
 
     /// Lets one dial through.
@@ -124,7 +124,7 @@ impl Gate {
     /// on it.
     pub fn ban(&mut self, peer: PeerId, ip: Option<IpAddr>, span: Duration) {
         self.bans.ban(peer, ip, self.now + span);
-        self.hang_up(peer, CloseConnection::All);
+        self.disconnect(peer, CloseConnection::All);
     }
 
     /// Whether an identity is refused.
@@ -132,7 +132,7 @@ impl Gate {
         self.bans.has_peer(peer)
     }
 
-    fn hang_up(&mut self, peer: PeerId, connection: CloseConnection) {
+    fn disconnect(&mut self, peer: PeerId, connection: CloseConnection) {
         self.close.push_back((peer, connection));
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -148,7 +148,7 @@ impl Gate {
     }
 
     /// Whether a connection from `ip` may begin.
-    fn knock(&mut self, group: Option<Group>, ip: Option<IpAddr>) -> Result<(), Refusal> {
+    fn check_inbound(&mut self, group: Option<Group>, ip: Option<IpAddr>) -> Result<(), Refusal> {
         if ip.is_some_and(|ip| self.bans.has_ip(ip)) {
             return Err(Refusal::Banned);
         }
@@ -157,8 +157,9 @@ impl Gate {
         }
         let own = matches!(group, Some(Group::Loopback(_)));
         if let Some(group) = group.filter(|_| !own) {
-            let fresh = || Bucket::new(limits::KNOCKS_AT_ONCE, limits::KNOCKS_PER_SECOND, self.now);
-            if !self.knocks.entry(group).or_insert_with(fresh).take(1, self.now) {
+            let fresh =
+                || TokenBucket::new(limits::INBOUND_BURST, limits::INBOUND_PER_SECOND, self.now);
+            if !self.begin_buckets.entry(group).or_insert_with(fresh).take(1, self.now) {
                 return Err(Refusal::TooOften);
             }
         }
@@ -215,17 +216,17 @@ impl Gate {
         }
         old.closing = true;
         let id = *id;
-        self.hang_up(peer, CloseConnection::One(id));
+        self.disconnect(peer, CloseConnection::One(id));
         Ok(())
     }
 }
 
 fn denied(refusal: Refusal) -> ConnectionDenied {
-    super::counters::refused(refusal.as_str());
+    super::metrics::refused(refusal.as_str());
     ConnectionDenied::new(refusal)
 }
 
-impl NetworkBehaviour for Gate {
+impl NetworkBehaviour for ConnectionLimits {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = Infallible;
 
@@ -237,7 +238,7 @@ impl NetworkBehaviour for Gate {
     ) -> Result<(), ConnectionDenied> {
         let ip = address::ip_of(remote);
         let group = ip.map(address::group);
-        self.knock(group, ip).map_err(denied)?;
+        self.check_inbound(group, ip).map_err(denied)?;
         self.pending.insert(connection, group);
         Ok(())
     }
@@ -258,8 +259,8 @@ impl NetworkBehaviour for Gate {
         {
             link.closing = true;
             let other = link.peer;
-            super::counters::refused("evicted");
-            self.hang_up(other, CloseConnection::One(id));
+            super::metrics::refused("evicted");
+            self.disconnect(other, CloseConnection::One(id));
         }
         Ok(dummy::ConnectionHandler)
     }

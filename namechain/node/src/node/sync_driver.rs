@@ -7,9 +7,9 @@ use metrics::counter;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    checks::{Checks, REJECTED},
+    chain_thread::ChainThread,
     clock::{self, Since},
-    thread::ChainThread,
+    verify_pool::{REJECTED, VerifyPool},
 };
 use crate::net::NetHandle;
 use namechain_core::{
@@ -18,7 +18,10 @@ use namechain_core::{
     consensus::RuleViolation,
     mempool::MempoolError,
     params::MAX_REORG_DEPTH,
-    sync::{Action, Checked, Connected, Event, PeerStatus, Standing, Submitted, Sync, Why},
+    sync::{
+        Action, ConnectOutcome, Event, JobOutcome, PeerStatus, SubmitOutcome, Sync, SyncReason,
+        SyncStatus,
+    },
     types::{Hash, Operation},
 };
 
@@ -38,11 +41,11 @@ const TICK_EVERY: Duration = Duration::from_millis(500);
 const FAILED_KEPT: usize = 64;
 
 /// What the chain thread has of the network.
-pub(super) struct Link {
+pub(super) struct SyncDriver {
     sync: Sync,
     /// `None`: this node is alone.
     net: Option<NetHandle>,
-    checks: Checks,
+    checks: VerifyPool,
     started: Since,
     /// The file that says that the node was synced once, until it is there.
     mark: Option<PathBuf>,
@@ -66,17 +69,17 @@ pub(super) fn ever_synced(data_dir: &std::path::Path) -> bool {
     data_dir.join(EVER_SYNCED).exists()
 }
 
-impl Link {
+impl SyncDriver {
     pub fn new(
         sync: Sync,
         net: Option<NetHandle>,
-        checks: Checks,
+        checks: VerifyPool,
         data_dir: &std::path::Path,
         was_synced: bool,
     ) -> Self {
         let mark = data_dir.join(EVER_SYNCED);
         let mark = (net.is_some() && !mark.exists()).then_some(mark);
-        Link {
+        SyncDriver {
             sync,
             net,
             checks,
@@ -140,27 +143,29 @@ impl Link {
 
 impl ChainThread {
     /// Puts an event into the state machine, and does what it says until it says no more.
-    pub(super) fn heard(&mut self, event: Event) -> Result<(), StorageError> {
+    pub(super) fn on_event(&mut self, event: Event) -> Result<(), StorageError> {
         let (tip, waiting, may_mine) =
-            (self.chain.tip_id(), self.mempool_changes, self.link.may_mine);
+            (self.chain.tip_id(), self.mempool_changes, self.driver.may_mine);
         match &event {
-            Event::PeerConnected { .. } => self.link.peers += 1,
-            Event::PeerDisconnected { .. } => self.link.peers = self.link.peers.saturating_sub(1),
+            Event::PeerConnected { .. } => self.driver.peers += 1,
+            Event::PeerDisconnected { .. } => {
+                self.driver.peers = self.driver.peers.saturating_sub(1)
+            }
             _ => {}
         }
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let now_ms = self.link.now_ms();
-            self.link.sync.handle(&self.chain, &self.mempool, event, now_ms, clock::now())?;
-            while let Some(action) = self.link.sync.next_action() {
+            let now_ms = self.driver.now_ms();
+            self.driver.sync.handle(&self.chain, &self.mempool, event, now_ms, clock::now())?;
+            while let Some(action) = self.driver.sync.next_action() {
                 events.extend(self.perform(action)?);
             }
         }
-        self.look_at_standing();
-        if self.chain.tip_id() != tip || self.link.may_mine != may_mine {
-            self.offer_work(true)?;
+        self.check_sync_status();
+        if self.chain.tip_id() != tip || self.driver.may_mine != may_mine {
+            self.update_mining(true)?;
         } else if self.mempool_changes != waiting {
-            self.offer_work(false)?;
+            self.update_mining(false)?;
         }
         Ok(())
     }
@@ -168,29 +173,29 @@ impl ChainThread {
     /// Carries an action out. What became of it, if the state machine wants to know.
     fn perform(&mut self, action: Action) -> Result<Option<Event>, StorageError> {
         match action {
-            Action::Check { id, job } => {
-                if !self.link.checks.give(id, job) {
+            Action::RunJob { id, job } => {
+                if !self.driver.checks.give(id, job) {
                     // Its bound is the queue's: this is a bug, and what is not checked is not
                     // taken.
                     error!("there are more checks under way than may be, which is a bug");
-                    return Ok(Some(Event::Checked { job: id, outcome: Checked::Unreadable }));
+                    return Ok(Some(Event::JobDone { job: id, outcome: JobOutcome::Malformed }));
                 }
             }
-            Action::Connect { block, durable } => {
-                let (id, outcome) = (block.id(), self.connect(&block, durable)?);
-                return Ok(Some(Event::Connected { id, outcome }));
+            Action::ConnectBlock { block, durable } => {
+                let (id, outcome) = (block.id(), self.connect_block(&block, durable)?);
+                return Ok(Some(Event::BlockConnected { id, outcome }));
             }
-            Action::Submit(operation) => {
+            Action::SubmitOperation(operation) => {
                 let id = operation.id(self.chain.network());
-                let outcome = self.take_offered(*operation)?;
-                return Ok(Some(Event::Submitted { id, outcome }));
+                let outcome = self.accept_operation(*operation)?;
+                return Ok(Some(Event::OperationSubmitted { id, outcome }));
             }
-            Action::HoldBack { tip, work, depth } => self.park_tip(tip, work, depth),
+            Action::ParkChain { tip, work, depth } => self.park_tip(tip, work, depth),
             action => {
-                if let Action::Ban { offence, seconds, .. } = &action {
-                    debug!("a peer is banned for {seconds} s: {offence:?}");
+                if let Action::Ban { misbehavior, seconds, .. } = &action {
+                    debug!("a peer is banned for {seconds} s: {misbehavior:?}");
                 }
-                if let Some(net) = &self.link.net {
+                if let Some(net) = &self.driver.net {
                     net.send(action);
                 }
             }
@@ -199,47 +204,51 @@ impl ChainThread {
     }
 
     /// Lets the chain take a block that others made.
-    fn connect(&mut self, block: &CheckedBlock, durable: bool) -> Result<Connected, StorageError> {
+    fn connect_block(
+        &mut self,
+        block: &CheckedBlock,
+        durable: bool,
+    ) -> Result<ConnectOutcome, StorageError> {
         let id = block.id();
         match self.chain.accept_checked(block, clock::now(), durable) {
             Ok(Accepted::Tip(change)) => {
-                self.follow(&change)?;
-                Ok(Connected::Taken)
+                self.on_tip_change(&change)?;
+                Ok(ConnectOutcome::Accepted)
             }
-            Ok(Accepted::Known | Accepted::Side) => Ok(Connected::Taken),
+            Ok(Accepted::Known | Accepted::Side) => Ok(ConnectOutcome::Accepted),
             Err(ChainError::Storage(error)) => Err(error),
             Err(ChainError::Rule { id: broke, violation }) => {
                 warn!("block {broke} is refused: {violation} [rule {}]", violation.id());
                 counter!(REJECTED, "what" => "block", "rule" => violation.id()).increment(1);
-                self.link.remember_failed(broke, violation.clone());
-                Ok(Connected::Bad(violation))
+                self.driver.remember_failed(broke, violation.clone());
+                Ok(ConnectOutcome::Invalid(violation))
             }
             Err(ChainError::OnFailed(broke)) => {
-                let known = self.link.failed.iter().find(|(failed, _)| *failed == broke);
+                let known = self.driver.failed.iter().find(|(failed, _)| *failed == broke);
                 let known = known.map(|(_, violation)| violation.clone());
                 // Of a rule that was broken before the last start only that it was broken is known.
-                Ok(known.map_or(Connected::NotNow, Connected::Bad))
+                Ok(known.map_or(ConnectOutcome::Deferred, ConnectOutcome::Invalid))
             }
             Err(error @ ChainError::TooDeep { .. }) => {
                 error!("{error}");
                 self.publish(None);
-                Ok(Connected::NotNow)
+                Ok(ConnectOutcome::Deferred)
             }
             Err(error @ (ChainError::Orphan(_) | ChainError::Early { .. })) => {
                 debug!("block {id} is not taken now: {error}");
-                Ok(Connected::NotNow)
+                Ok(ConnectOutcome::Deferred)
             }
         }
     }
 
     /// Lets the mempool take an operation that others made.
-    fn take_offered(&mut self, operation: Operation) -> Result<Submitted, StorageError> {
+    fn accept_operation(&mut self, operation: Operation) -> Result<SubmitOutcome, StorageError> {
         let bytes = operation.to_bytes();
         match self.mempool.insert(&self.chain, operation) {
             Ok(id) => {
                 // It is not ours to promise that a crash does not lose it: others have it too.
-                self.keep_pending(id, bytes, false)?;
-                Ok(Submitted::Taken)
+                self.store_pending(id, bytes, false)?;
+                Ok(SubmitOutcome::Accepted)
             }
             Err(MempoolError::Storage(error)) => Err(error),
             Err(refused) => {
@@ -248,7 +257,7 @@ impl ChainThread {
                         .increment(1);
                 }
                 debug!("an operation is not taken: {refused}");
-                Ok(Submitted::NotNow)
+                Ok(SubmitOutcome::Rejected)
             }
         }
     }
@@ -267,44 +276,47 @@ impl ChainThread {
     }
 
     /// How far the node is.
-    pub(super) fn standing(&self) -> Standing {
-        self.link.sync.standing(&self.chain)
+    pub(super) fn status(&self) -> SyncStatus {
+        self.driver.sync.status(&self.chain)
     }
 
     /// Notices when the node has reached the tip, or has been left behind; says now and then how
     /// far it is.
-    fn look_at_standing(&mut self) {
-        let standing = self.standing();
-        if standing.synced && !self.link.was_synced {
-            info!(height = self.chain.tip_header().height, "synced: {}", standing.why);
-            self.link.was_synced = true;
+    fn check_sync_status(&mut self) {
+        let sync_status = self.status();
+        if sync_status.synced && !self.driver.was_synced {
+            info!(height = self.chain.tip_header().height, "synced: {}", sync_status.why);
+            self.driver.was_synced = true;
             self.publish(None);
-        } else if !standing.synced && self.link.was_synced {
-            warn!(height = self.chain.tip_header().height, "not synced any more: {}", standing.why);
-            self.link.was_synced = false;
+        } else if !sync_status.synced && self.driver.was_synced {
+            warn!(
+                height = self.chain.tip_header().height,
+                "not synced any more: {}", sync_status.why
+            );
+            self.driver.was_synced = false;
             self.publish(None);
         }
-        match standing.why {
-            Why::AtTip | Why::Alone => self.link.compared = true,
-            Why::NoPeers if self.link.compared => {
-                (self.link.compared, self.link.alone) = (false, Since::now());
+        match sync_status.why {
+            SyncReason::AtTip | SyncReason::Alone => self.driver.compared = true,
+            SyncReason::NoPeers if self.driver.compared => {
+                (self.driver.compared, self.driver.alone) = (false, Since::now());
             }
             _ => {}
         }
-        self.link.may_mine = standing.synced
-            && (self.link.compared || self.link.alone.elapsed() >= MINES_ALONE_AFTER);
-        if let Some(off) = standing.clock_off
-            && !self.link.warned_of_clock
+        self.driver.may_mine = sync_status.synced
+            && (self.driver.compared || self.driver.alone.elapsed() >= MINES_ALONE_AFTER);
+        if let Some(off) = sync_status.clock_off
+            && !self.driver.warned_of_clock
         {
-            self.link.warned_of_clock = true;
+            self.driver.warned_of_clock = true;
             warn!(
                 "most peers' clocks are {off} seconds ahead of this machine's: set it, blocks more than ten minutes ahead are \
                  not taken"
             );
         }
-        if standing.synced
-            && standing.why == Why::AtTip
-            && let Some(mark) = self.link.mark.take()
+        if sync_status.synced
+            && sync_status.why == SyncReason::AtTip
+            && let Some(mark) = self.driver.mark.take()
             && let Err(error) = fs::write(&mark, b"")
         {
             warn!("{}: {error}", mark.display());
@@ -315,14 +327,14 @@ impl ChainThread {
     /// published, and the log says how far the node is.
     pub(super) fn tick(&mut self) -> Result<(), StorageError> {
         self.look_at_turn()?;
-        if self.link.ticked.elapsed() < TICK_EVERY {
+        if self.driver.ticked.elapsed() < TICK_EVERY {
             return Ok(());
         }
-        self.link.ticked = Since::now();
-        self.heard(Event::Tick)?;
+        self.driver.ticked = Since::now();
+        self.on_event(Event::Tick)?;
         self.measure_mining();
-        if !self.link.was_synced && self.link.logged.elapsed() >= PROGRESS_EVERY {
-            self.link.logged = Since::now();
+        if !self.driver.was_synced && self.driver.logged.elapsed() >= PROGRESS_EVERY {
+            self.driver.logged = Since::now();
             self.log_progress();
         }
         self.publish(None);
@@ -330,16 +342,16 @@ impl ChainThread {
     }
 
     fn log_progress(&self) {
-        let standing = self.standing();
+        let sync_status = self.status();
         let height = self.chain.tip_header().height;
-        let progress = super::progress::Progress::of(&standing, height);
-        info!(peers = self.link.sync.peers().len(), "catching up: {progress}");
+        let progress = super::progress::Progress::of(&sync_status, height);
+        info!(peers = self.driver.sync.peers().len(), "catching up: {progress}");
     }
 
     /// Publishes after a block: at once if names are served, else not with every block.
     pub(super) fn publish_block(&mut self) {
-        if self.link.was_synced || self.link.published.elapsed() >= PUBLISH_EVERY {
-            self.link.published = Since::now();
+        if self.driver.was_synced || self.driver.published.elapsed() >= PUBLISH_EVERY {
+            self.driver.published = Since::now();
             self.publish(None);
         }
     }

@@ -13,16 +13,16 @@ use tracing::{error, info, warn};
 use super::{
     MineMode, NodeConfig, NodeError, NodeHandle,
     clock::{self, Since},
-    handle::Published,
-    mining::{self, HashRate, Turn, Workshop},
-    network::Link,
-    own::OwnOperations,
+    handle::NodeState,
+    local_ops::LocalOps,
+    mining::{self, HashRate, MiningBackoff, MiningQueue},
+    sync_driver::SyncDriver,
 };
 use namechain_core::{
     chain::{Accepted, Chain, ChainError, Change, Snapshot, Storage, StorageError, TipChange},
     codec::Encode,
     mempool::{Mempool, MempoolError},
-    sync::{Event, Submitted},
+    sync::{Event, SubmitOutcome},
     types::{Block, Hash, Name, Operation},
 };
 
@@ -46,7 +46,7 @@ pub(super) enum Command {
     /// Whether a commit waits.
     CommitmentPending(Hash, oneshot::Sender<bool>),
     /// Something happened in the network.
-    Heard(Box<Event>),
+    OnEvent(Box<Event>),
     /// Time has passed.
     Tick,
     /// End.
@@ -55,14 +55,14 @@ pub(super) enum Command {
 
 impl From<Event> for Command {
     fn from(event: Event) -> Self {
-        Command::Heard(Box::new(event))
+        Command::OnEvent(Box::new(event))
     }
 }
 
 /// The node's threads.
 pub(super) struct Threads {
     commands: mpsc::Sender<Command>,
-    workshop: Arc<Workshop>,
+    mining_queue: Arc<MiningQueue>,
     chain: JoinHandle<()>,
     miner: Option<JoinHandle<()>>,
 }
@@ -70,7 +70,7 @@ pub(super) struct Threads {
 impl Threads {
     /// Ends the threads and waits for them.
     pub fn stop(self) {
-        self.workshop.close();
+        self.mining_queue.close();
         // The chain thread takes commands until this one, so a block just found is still taken.
         let stopped = self.commands.blocking_send(Command::Stop).is_ok();
         let miner = self.miner.map_or(Ok(()), JoinHandle::join);
@@ -85,15 +85,15 @@ pub(super) struct ChainThread {
     pub(super) mempool: Mempool,
     /// How often the mempool has changed.
     pub(super) mempool_changes: u64,
-    pub(super) link: Link,
-    own: OwnOperations,
+    pub(super) driver: SyncDriver,
+    local_ops: LocalOps,
     storage: Arc<dyn Storage>,
-    published: watch::Sender<Arc<Published>>,
-    workshop: Arc<Workshop>,
+    published: watch::Sender<Arc<NodeState>>,
+    mining_queue: Arc<MiningQueue>,
     mine: MineMode,
     work_since: Since,
     hash_rate: HashRate,
-    turn: Turn,
+    mining_backoff: MiningBackoff,
 }
 
 /// What the chain thread is started with.
@@ -101,71 +101,76 @@ pub(super) struct Parts {
     pub storage: Arc<dyn Storage>,
     pub chain: Chain,
     pub mempool: Mempool,
-    pub link: Link,
-    pub published: watch::Sender<Arc<Published>>,
+    pub driver: SyncDriver,
+    pub published: watch::Sender<Arc<NodeState>>,
     pub commands: mpsc::Sender<Command>,
     pub inbox: mpsc::Receiver<Command>,
 }
 
 /// Starts the threads over an open chain.
 pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Threads), NodeError> {
-    let Parts { storage, chain, mempool, link, published, commands, mut inbox } = parts;
-    let workshop = Arc::new(Workshop::default());
+    let Parts { storage, chain, mempool, driver, published, commands, mut inbox } = parts;
+    let mining_queue = Arc::new(MiningQueue::default());
     let watching = published.subscribe();
     let handle = NodeHandle::new(
         config,
         commands.clone(),
         watching,
         storage.clone(),
-        link.net(),
-        workshop.clone(),
+        driver.net(),
+        mining_queue.clone(),
     );
     let miner = match config.mine {
         MineMode::Off => None,
         _ => Some(
-            mining::start(config.network, config.mine_threads, workshop.clone(), commands.clone())
-                .map_err(NodeError::Thread)?,
+            mining::start(
+                config.network,
+                config.mine_threads,
+                mining_queue.clone(),
+                commands.clone(),
+            )
+            .map_err(NodeError::Thread)?,
         ),
     };
     let mut thread = ChainThread {
         chain,
         mempool,
         mempool_changes: 0,
-        link,
-        own: OwnOperations::default(),
+        driver,
+        local_ops: LocalOps::default(),
         storage,
         published,
-        workshop: workshop.clone(),
+        mining_queue: mining_queue.clone(),
         mine: config.mine,
         work_since: Since::now(),
         hash_rate: HashRate::default(),
-        turn: Turn::default(),
+        mining_backoff: MiningBackoff::default(),
     };
     let chain = thread::Builder::new()
         .name("chain".into())
         .spawn(move || {
             if let Err(error) = thread.run(&mut inbox) {
                 error!("the chain has stopped: {error}");
-                thread.workshop.close();
+                thread.mining_queue.close();
                 thread.publish(Some(error.to_string()));
             }
             // Whoever still sends learns that nobody listens: the checking threads among them.
             drop(inbox);
-            thread.link.stop();
+            thread.driver.stop();
         })
         .map_err(NodeError::Thread)?;
-    Ok((handle, Threads { commands, workshop, chain, miner }))
+    Ok((handle, Threads { commands, mining_queue, chain, miner }))
 }
 
 impl ChainThread {
     /// Takes commands until it is told to stop, or the store fails.
     fn run(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Result<(), StorageError> {
-        self.offer_work(true)?;
+        self.update_mining(true)?;
         while let Some(command) = inbox.blocking_recv() {
             match command {
                 // Whoever asked may be gone; the operation is taken all the same.
                 Command::Submit(operation, reply) => _ = reply.send(self.submit(*operation)?),
-                Command::Mined(block) => self.mined(*block)?,
+                Command::Mined(block) => self.on_block_mined(*block)?,
                 Command::SnapshotAt(height, reply) => {
                     _ = reply.send(self.chain.snapshot_at(height))
                 }
@@ -173,7 +178,7 @@ impl ChainThread {
                 Command::CommitmentPending(hash, reply) => {
                     _ = reply.send(self.mempool.has_commitment(&hash))
                 }
-                Command::Heard(event) => self.heard(*event)?,
+                Command::OnEvent(event) => self.on_event(*event)?,
                 Command::Tick => self.tick()?,
                 Command::Stop => break,
             }
@@ -184,14 +189,14 @@ impl ChainThread {
     /// Takes an operation of our own user: once this has answered, a crash does not lose it.
     fn submit(&mut self, operation: Operation) -> Result<Result<Hash, MempoolError>, StorageError> {
         let bytes = operation.to_bytes();
-        let what = OwnOperations::describe(&operation);
+        let what = LocalOps::describe(&operation);
         match self.mempool.insert(&self.chain, operation) {
             Ok(id) => {
-                self.keep_pending(id, bytes, true)?;
-                self.own.add(id, what);
+                self.store_pending(id, bytes, true)?;
+                self.local_ops.add(id, what);
                 self.publish(None);
-                self.heard(Event::Submitted { id, outcome: Submitted::Taken })?;
-                self.offer_work(false)?;
+                self.on_event(Event::OperationSubmitted { id, outcome: SubmitOutcome::Accepted })?;
+                self.update_mining(false)?;
                 Ok(Ok(id))
             }
             Err(MempoolError::Storage(error)) => Err(error),
@@ -200,7 +205,7 @@ impl ChainThread {
     }
 
     /// Writes down that an operation waits.
-    pub(super) fn keep_pending(
+    pub(super) fn store_pending(
         &mut self,
         id: Hash,
         bytes: Vec<u8>,
@@ -210,11 +215,11 @@ impl ChainThread {
         self.storage.commit(vec![Change::Pending(id, Some(bytes))], durable)
     }
 
-    fn mined(&mut self, block: Block) -> Result<(), StorageError> {
+    fn on_block_mined(&mut self, block: Block) -> Result<(), StorageError> {
         match self.chain.accept(&block, clock::now(), true) {
             Ok(Accepted::Tip(change)) => {
-                self.follow(&change)?;
-                self.heard(Event::Mined { block })?;
+                self.on_tip_change(&change)?;
+                self.on_event(Event::BlockMined { block })?;
             }
             // Somebody else's block came first.
             Ok(Accepted::Known | Accepted::Side) => {}
@@ -225,13 +230,13 @@ impl ChainThread {
             }
             Err(error) => error!("a block of our own making was refused, which is a bug: {error}"),
         }
-        self.offer_work(true)
+        self.update_mining(true)
     }
 
     /// What follows a move of the tip.
-    pub(super) fn follow(&mut self, change: &TipChange) -> Result<(), StorageError> {
+    pub(super) fn on_tip_change(&mut self, change: &TipChange) -> Result<(), StorageError> {
         let network = self.chain.network();
-        if self.link.is_synced() {
+        if self.driver.is_synced() {
             let tip = self.chain.tip_header();
             let operations: usize =
                 change.connected.iter().map(|block| block.operations.len()).sum();
@@ -257,10 +262,10 @@ impl ChainThread {
         if waited || !self.mempool.is_empty() {
             self.mempool_changes += 1;
         }
-        self.own.recorded(
+        self.local_ops.recorded(
             change.connected.iter().flat_map(|block| &block.operations).map(|op| op.id(network)),
         );
-        self.own.dropped(&dropped);
+        self.local_ops.dropped(&dropped);
         if !change.undone.is_empty() {
             self.reorganised(change, &dropped)?;
         }
@@ -293,11 +298,11 @@ impl ChainThread {
         for operation in change.undone.iter().flat_map(|block| &block.operations) {
             let id = operation.id(network);
             if self.mempool.has(&id) {
-                self.own.waits_again(&id);
+                self.local_ops.waits_again(&id);
             }
         }
         for id in dropped {
-            if let Some(what) = self.own.get(id) {
+            if let Some(what) = self.local_ops.get(id) {
                 warn!(
                     "{what}, which this node's user submitted, has lost its place to another and can't be recorded any more"
                 );
@@ -309,27 +314,30 @@ impl ChainThread {
     /// Gives the miner its next block, if there is a reason to mine. What it has in hand is left
     /// alone unless the tip moved, or it has been missing operations for too long: a flood of
     /// operations must not keep it from finishing.
-    pub(super) fn offer_work(&mut self, tip_moved: bool) -> Result<(), StorageError> {
+    pub(super) fn update_mining(&mut self, tip_moved: bool) -> Result<(), StorageError> {
         let wanted = match self.mine {
             // What is mined below the tip is for nothing.
-            _ if !self.link.may_mine() => false,
+            _ if !self.driver.may_mine() => false,
             MineMode::Off => false,
             MineMode::Always => true,
             MineMode::OnDemand => {
                 let reason = !self.mempool.is_empty() || self.chain.has_maturing_names()?;
                 if tip_moved || !reason {
-                    self.turn.taken();
+                    self.mining_backoff.taken();
                 }
-                reason && !self.turn.is_others(self.own.waits(), self.link.has_peers())
+                reason
+                    && !self
+                        .mining_backoff
+                        .is_others(self.local_ops.waits(), self.driver.has_peers())
             }
         };
         if !wanted {
-            if tip_moved && self.workshop.is_busy() {
-                self.workshop.offer(None);
+            if tip_moved && self.mining_queue.is_busy() {
+                self.mining_queue.offer(None);
             }
             return Ok(());
         }
-        if !tip_moved && self.workshop.is_busy() && self.work_since.elapsed() < STALE_WORK {
+        if !tip_moved && self.mining_queue.is_busy() && self.work_since.elapsed() < STALE_WORK {
             return Ok(());
         }
         let block =
@@ -341,28 +349,28 @@ impl ChainThread {
             // What waits can't be recorded yet, and no block would change that.
             return Ok(());
         }
-        self.turn.taken();
+        self.mining_backoff.taken();
         self.work_since = Since::now();
-        self.workshop.offer(Some(block));
+        self.mining_queue.offer(Some(block));
         Ok(())
     }
 
-    /// Looks whether it is our turn to mine what others' users have submitted.
+    /// Looks whether it is our mining_backoff to mine what others' users have submitted.
     pub(super) fn look_at_turn(&mut self) -> Result<(), StorageError> {
-        if self.turn.has_come() { self.offer_work(false) } else { Ok(()) }
+        if self.mining_backoff.has_come() { self.update_mining(false) } else { Ok(()) }
     }
 
     /// Measures how fast the miner is.
     pub(super) fn measure_mining(&mut self) {
-        self.hash_rate.measure(&self.workshop);
+        self.hash_rate.measure(&self.mining_queue);
     }
 
     /// Makes the state what others see.
     pub(super) fn publish(&self, failed: Option<String>) {
-        self.published.send_replace(Arc::new(Published {
+        self.published.send_replace(Arc::new(NodeState {
             failed,
-            peers: self.link.peers(),
-            ..Published::of(&self.chain, &self.mempool, self.standing())
+            peers: self.driver.peers(),
+            ..NodeState::of(&self.chain, &self.mempool, self.status())
         }));
     }
 }

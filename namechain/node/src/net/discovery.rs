@@ -11,25 +11,24 @@ use tracing::{debug, info, warn};
 
 use super::{
     address::{self, Address},
-    behaviour,
-    book::{Entry, Source},
-    clock, counters,
+    addrman::{Entry, Source},
+    behaviour, clock,
+    connection_limits::Refusal,
     dial::{self, Outcome, Target, View},
     files,
-    finder::Found,
-    gate::Refusal,
-    limits,
-    swarm::Shell,
+    kad::Found,
+    limits, metrics,
+    service::NetworkService,
 };
-use namechain_core::sync::{Event, Offence};
+use namechain_core::sync::{Event, Misbehavior};
 
-impl Shell {
+impl NetworkService {
     /// A peer said what it speaks and where it listens. Where it sees us is not believed, and not
     /// looked at.
     pub(super) fn on_identify(&mut self, event: identify::Event) {
         let identify::Event::Received { connection_id, peer_id, info } = event else { return };
         if info.protocol_version != behaviour::protocol_version(self.network) {
-            self.is_elsewhere(&peer_id);
+            self.on_other_network(&peer_id);
             return;
         }
         let Some(peer) = self.peers.get(&peer_id).filter(|peer| peer.connection == connection_id)
@@ -45,24 +44,24 @@ impl Shell {
             Address::read(told).map(|(address, _)| address).filter(|own| own.ip == ip)
         };
         for address in info.listen_addrs.iter().filter_map(own).take(limits::ADDRESSES_PER_PEER) {
-            self.book.add((peer_id, address), source, unix);
-            self.swarm.behaviour_mut().finder.add(&peer_id, address.multiaddr());
+            self.addrman.add((peer_id, address), source, unix);
+            self.swarm.behaviour_mut().kad.add(&peer_id, address.multiaddr());
         }
         if outbound && let Some((_, address)) = dial::entry_of(peer_id, &dialled) {
-            self.swarm.behaviour_mut().finder.add(&peer_id, address.multiaddr());
+            self.swarm.behaviour_mut().kad.add(&peer_id, address.multiaddr());
         }
         // Whom does it know?
         self.look_at = self.look_at.min(self.clock.elapsed() + limits::LOOK_AFTER);
     }
 
     /// A connected peer knows of another one.
-    pub(super) fn on_found(&mut self, found: Found) {
+    pub(super) fn on_kad_peer(&mut self, found: Found) {
         // Kademlia does not say who told: he may not send us to our own network unless all of us
         // are in it.
-        let near = |peer: &super::peers::Connected| peer.ip.filter(|ip| !is_far(*ip));
+        let near = |peer: &super::peers::ConnectedPeer| peer.ip.filter(|ip| !is_far(*ip));
         let teller = self.peers.iter().map(near).collect::<Option<Vec<IpAddr>>>();
         let teller = teller.and_then(|all| all.into_iter().max_by_key(|ip| !ip.is_loopback()));
-        self.take_up(found.peer, found.addresses, Source::Asked, teller);
+        self.add_addresses(found.peer, found.addresses, Source::Asked, teller);
     }
 
     /// Somebody on the local network says that it is there.
@@ -70,18 +69,18 @@ impl Shell {
         let mdns::Event::Discovered(list) = event else { return };
         for (peer, told) in list.into_iter().take(limits::DISCOVERED_AT_ONCE) {
             let Some((address, _)) = Address::read(&told) else { continue };
-            self.take_up(peer, vec![told], Source::Peer(address.group()), Some(address.ip));
+            self.add_addresses(peer, vec![told], Source::Peer(address.group()), Some(address.ip));
         }
     }
 
-    fn take_up(
+    fn add_addresses(
         &mut self,
         peer: PeerId,
         told: Vec<Multiaddr>,
         source: Source,
         teller: Option<IpAddr>,
     ) {
-        if peer == self.us || self.swarm.behaviour().gate.is_banned(&peer) {
+        if peer == self.us || self.swarm.behaviour().connection_limits.is_banned(&peer) {
             return;
         }
         let unix = clock::unix_now();
@@ -89,33 +88,33 @@ impl Shell {
         let read = told.iter().filter_map(Address::read).map(|(address, _)| address);
         for address in read.take(limits::ADDRESSES_PER_PEER) {
             if address.may_come_from(teller.unwrap_or(far)) {
-                self.book.add((peer, address), source, unix);
+                self.addrman.add((peer, address), source, unix);
             }
         }
     }
 
     /// A peer that we dialled is on our network and answers.
-    pub(super) fn is_good(&mut self, id: &PeerId) {
+    pub(super) fn on_hello_answered(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
         peer.greeted = true;
         self.dialer.good(id);
         let (outbound, address, ip) = (peer.outbound, peer.address.clone(), peer.ip);
         if outbound && let (Some(entry), Some(ip)) = (dial::entry_of(*id, &address), ip) {
-            self.book.good(entry, Source::Peer(address::group(ip)), clock::unix_now());
+            self.addrman.good(entry, Source::Peer(address::group(ip)), clock::unix_now());
             self.anchor();
         }
     }
 
     /// A peer is on another network: it is not asked again.
-    pub(super) fn is_elsewhere(&mut self, id: &PeerId) {
+    pub(super) fn on_other_network(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
         let number = peer.number;
         info!(
             "{id} is on another network: it is refused for {} s",
             limits::ELSEWHERE_REFUSED_SECONDS
         );
-        counters::refused("other_network");
-        self.tell(Event::Misbehaved { peer: number, offence: Offence::OtherNetwork });
+        metrics::refused("other_network");
+        self.tell(Event::PeerMisbehaved { peer: number, misbehavior: Misbehavior::OtherNetwork });
         // There may be one of ours at the same address.
         self.refuse(*id, None, limits::ELSEWHERE_REFUSED_SECONDS);
     }
@@ -128,7 +127,7 @@ impl Shell {
         good.sort_by_key(|peer| peer.at);
         let entries =
             good.iter().filter_map(|peer| dial::entry_of(peer.id, &peer.address)).collect();
-        if self.book.set_anchors(entries) {
+        if self.addrman.set_anchors(entries) {
             self.save_soon();
         }
     }
@@ -137,9 +136,11 @@ impl Shell {
     pub(super) fn dial(&mut self) {
         let (now, unix) = (self.clock.elapsed(), clock::unix_now());
         loop {
-            let (peers, us, gate) = (&self.peers, self.us, &self.swarm.behaviour().gate);
-            let taken = |peer: &PeerId| *peer == us || peers.has(peer) || gate.is_banned(peer);
-            let view = View { now, unix, book: &self.book, taken: &taken };
+            let (peers, us, connection_limits) =
+                (&self.peers, self.us, &self.swarm.behaviour().connection_limits);
+            let taken =
+                |peer: &PeerId| *peer == us || peers.has(peer) || connection_limits.is_banned(peer);
+            let view = View { now, unix, addrman: &self.addrman, taken: &taken };
             let Some(target) = self.dialer.next(&view, &mut self.random) else { return };
             let options = match target.peer {
                 Some(peer) => DialOpts::peer_id(peer)
@@ -153,15 +154,15 @@ impl Shell {
             };
             let id = options.connection_id();
             self.dialer.begun(id, target);
-            self.swarm.behaviour_mut().gate.order(id);
+            self.swarm.behaviour_mut().connection_limits.order(id);
             if let Err(error) = self.swarm.dial(options) {
-                self.not_dialled(id, None, &error);
+                self.on_dial_failed(id, None, &error);
             }
         }
     }
 
     /// A dial came to nothing.
-    pub(super) fn not_dialled(
+    pub(super) fn on_dial_failed(
         &mut self,
         id: ConnectionId,
         peer: Option<PeerId>,
@@ -192,27 +193,27 @@ impl Shell {
 
     fn after_dial(&mut self, entry: &Entry, outcome: Outcome) {
         match outcome {
-            Outcome::Failed => self.book.failed(entry, clock::unix_now()),
-            Outcome::Ourselves => self.book.forget(&entry.0),
+            Outcome::Failed => self.addrman.failed(entry, clock::unix_now()),
+            Outcome::Ourselves => self.addrman.forget(&entry.0),
             Outcome::Duplicate(_) => {}
         }
     }
 
-    /// Writes the book if it has changed and was not written just now, or if it must be.
+    /// Writes the address book if it has changed and was not written just now, or if it must be.
     pub(super) fn save(&mut self, must: bool) {
         let now = self.clock.elapsed();
         if !must && now < self.save_at {
             return;
         }
-        self.save_at = now + limits::BOOK_SAVED_EVERY;
-        let path = self.data_dir.join(super::BOOK_FILE);
-        if let Err(error) = files::write(&path, &self.book.to_bytes(), false) {
+        self.save_at = now + limits::ADDRMAN_SAVED_EVERY;
+        let path = self.data_dir.join(super::ADDRMAN_FILE);
+        if let Err(error) = files::write(&path, &self.addrman.to_bytes(), false) {
             warn!("the address book is not kept: {error}");
         }
     }
 
     fn save_soon(&mut self) {
-        self.save_at = self.save_at.min(self.clock.elapsed() + limits::BOOK_SAVED_AFTER);
+        self.save_at = self.save_at.min(self.clock.elapsed() + limits::ADDRMAN_SAVED_AFTER);
     }
 
     /// What is done about peers once in a while.
@@ -226,10 +227,10 @@ impl Shell {
             return;
         }
         self.look_at = now + if wanted { limits::LOOK_EVERY } else { limits::LOOK_SELDOM };
-        self.swarm.behaviour_mut().finder.look();
-        let (known, tried) = self.book.len();
+        self.swarm.behaviour_mut().kad.look();
+        let (known, tried) = self.addrman.len();
         debug!(known, tried, "looking for peers");
-        counters::known(known, tried);
+        metrics::known(known, tried);
     }
 
     /// Says where we can be reached.

@@ -21,8 +21,8 @@ use libp2p::{
 
 use super::{
     NetError,
-    gate::Refusal,
-    limits::{self, Bucket},
+    connection_limits::Refusal,
+    limits::{self, TokenBucket},
 };
 use namechain_core::types::Network;
 
@@ -39,14 +39,14 @@ pub(super) struct Found {
 }
 
 /// The behaviour.
-pub(super) struct Finder {
+pub(super) struct Kademlia {
     inner: kad::Behaviour<MemoryStore>,
     /// What each connected peer has left of messages that are looked at.
-    buckets: HashMap<PeerId, Bucket>,
+    buckets: HashMap<PeerId, TokenBucket>,
     now: Duration,
 }
 
-impl Finder {
+impl Kademlia {
     /// Knows nobody yet.
     pub fn new(us: PeerId, network: Network) -> Result<Self, NetError> {
         let protocol = StreamProtocol::try_from_owned(format!("/namechain/{network}/kad/1"))
@@ -73,7 +73,7 @@ impl Finder {
         let mut inner =
             kad::Behaviour::with_config(us, MemoryStore::with_config(us, store), config);
         inner.set_mode(Some(kad::Mode::Server));
-        Ok(Finder { inner, buckets: HashMap::new(), now: Duration::ZERO })
+        Ok(Kademlia { inner, buckets: HashMap::new(), now: Duration::ZERO })
     }
 
     /// Tells the time.
@@ -115,7 +115,7 @@ impl Finder {
     }
 }
 
-impl NetworkBehaviour for Finder {
+impl NetworkBehaviour for Kademlia {
     type ConnectionHandler = THandler<kad::Behaviour<MemoryStore>>;
     type ToSwarm = Found;
 
@@ -155,7 +155,8 @@ impl NetworkBehaviour for Finder {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        let fresh = || Bucket::new(limits::SEARCHES_AT_ONCE, limits::SEARCHES_PER_SECOND, self.now);
+        let fresh =
+            || TokenBucket::new(limits::SEARCHES_AT_ONCE, limits::SEARCHES_PER_SECOND, self.now);
         // One over what it may: its stream waits for an answer that never comes, and it has few
         // streams.
         if self.buckets.entry(peer).or_insert_with(fresh).take(1, self.now) {
