@@ -18,7 +18,7 @@ use std::{
 use messaging::channel::{client_config, server_config};
 use namechain_core::types::{Network, PublicKey, SecretKey, Signature};
 use rustls::{ClientConnection, ServerConnection, StreamOwned, pki_types::ServerName};
-use tests::{peers::Citizen, people::World, pipe::Pipe, tools, wait};
+use tests::{peers::Citizen, pipe::Pipe, tools, users::World, wait};
 
 const PRIORITY: &str = "NORMAL:+CTYPE-CLI-RAWPK:+CTYPE-SRV-RAWPK";
 const MAGIC: [u8; 4] = Network::Dev.magic();
