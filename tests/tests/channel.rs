@@ -190,7 +190,7 @@ fn who_answers_with_another_key_is_not_spoken_with() {
         let mut dialler = call(&bob, "alice", listener.address(), flags);
         dialler.say(b"for alice alone");
         failed(&dialler.end(), 19, "who answers is not alice");
-        let turned = listener.event("turned-away");
+        let turned = listener.event("rejected");
         assert_eq!(turned["claimed"], Value::Null, "nobody said who called: {turned}");
         // The next may come.
         let mut dialler = call(&bob, "mallory", listener.address(), flags);
@@ -237,7 +237,7 @@ async fn a_caller_with_another_key_is_turned_away() {
                 ChannelError::Refused(refusal) => assert_eq!(refusal, expected, "{transport:?}"),
                 other => panic!("{transport:?}: {other}"),
             }
-            let turned = listener.event("turned-away");
+            let turned = listener.event("rejected");
             listener.said.clear();
             assert!(turned["why"].to_string().contains(&expected.to_string()), "{turned}");
         }
@@ -277,7 +277,7 @@ fn noise_silence_and_words_out_of_turn() {
     let mut listener = alice.listen(&["--tcp", "--handshake-timeout", "2"]);
     let address = listener.address();
     let turned = |listener: &mut Pipe, words: &str| {
-        let turned = listener.event("turned-away");
+        let turned = listener.event("rejected");
         listener.said.clear();
         assert!(turned["why"].to_string().contains(words), "'{words}' in {turned}");
     };
@@ -329,7 +329,7 @@ fn only_those_who_are_wanted() {
         20,
         "the other side refuses: the name is not wanted here",
     );
-    assert_eq!(listener.event("turned-away")["claimed"], "bobby");
+    assert_eq!(listener.event("rejected")["claimed"], "bobby");
     let mut dialler = call(&carol, "alice", address, &[]);
     dialler.event("connected");
     assert_eq!(listener.event("connected")["name"], "carol");

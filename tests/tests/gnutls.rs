@@ -239,7 +239,7 @@ fn gnutls_calls_a_name_and_is_not_believed() {
     let other = [9; 32];
     let refused = |listener: &mut Pipe, dialler: &mut Dialler, code: u8, words: &str| {
         assert_eq!(dialler.hear(5), [0, 3, 1, 3, code]);
-        let turned = listener.event("turned-away");
+        let turned = listener.event("rejected");
         listener.said.clear();
         assert!(turned["why"].to_string().contains(words), "{turned}");
     };

@@ -1,7 +1,7 @@
 //! `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`: one signed operation on a name
 //! that is somebody's.
 //!
-//! Look at the name, preflight what the next block would say, ask, only then open the key, work and
+//! Look at the name, check what the next block would say, ask, only then open the key, work and
 //! submit.
 
 use namechain_core::{

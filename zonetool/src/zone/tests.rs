@@ -318,7 +318,7 @@ fn record_set() -> impl Strategy<Value = RecordSet> {
 }
 
 proptest! {
-    /// Records to text and back are the same bytes, and the text is escape_terminal on a terminal.
+    /// Records to text and back are the same bytes, and the text is harmless on a terminal.
     #[test]
     fn records_to_text_to_records(set in record_set()) {
         let text = master_file(&alice(), &set);
