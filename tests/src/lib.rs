@@ -5,15 +5,18 @@
 pub mod compare;
 pub mod dig;
 pub mod http;
+pub mod imports;
 pub mod machine;
 pub mod netns;
 pub mod node;
 pub mod nsd;
+mod parse;
 pub mod peers;
 pub mod pipe;
 pub mod program;
 pub mod signed;
 pub mod source;
+pub mod tokens;
 pub mod tools;
 pub mod unbound;
 pub mod upstream;

@@ -6,9 +6,10 @@
 
 use namechain_core::{
     api_types::{NameInfo, TransferInfo},
-    consensus::{RuleViolation, state::Place},
+    consensus::{RuleViolation, state::BlockContext},
     types::{
-        Action, Hash, Name, NameEntry, Named, Network, PublicKey, SecretKey, Signature, Stamp,
+        Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey, Signature, SignedOperation,
+        Stamp,
     },
 };
 use serde::Serialize;
@@ -181,11 +182,13 @@ fn run(
     };
     let action = (request.action)(submitter.network, &before)?;
     let price = submitter.client.price()?;
-    let at =
-        Place { height: price.height.max(info.height).saturating_add(1), price: price.multiplier };
+    let at = BlockContext {
+        height: price.height.max(info.height).saturating_add(1),
+        price: price.multiplier,
+    };
     let work = cost_of(submitter.params(), &name, &action, at.price);
     let sequence = info.next_sequence;
-    let named = Named {
+    let named = SignedOperation {
         name: name.clone(),
         sequence,
         signer,
@@ -289,7 +292,12 @@ fn explain_violation(
     }
 }
 
-fn ask(ui: Ui, delay: u32, named: &Named, before: &NameEntry) -> Result<(), CommandError> {
+fn ask(
+    ui: Ui,
+    delay: u32,
+    named: &SignedOperation,
+    before: &NameEntry,
+) -> Result<(), CommandError> {
     let name = &named.name;
     let question = match &named.action {
         Action::Transfer { to } => format!(
