@@ -8,18 +8,13 @@ use super::{
 };
 use crate::{
     consensus::{
-        RuleViolation,
-        block::{check_anchor, check_operation_alone},
+        block::check_anchor,
         state::{ApplyError, BlockContext, apply_block, check_block_outcome, lapsing_height},
-        work::PowHasher,
     },
     params::MAX_REORG_DEPTH,
     tree::Tree,
-    types::{Block, Hash, Name, Network, Operation},
+    types::{Block, Hash, Name, Operation},
 };
-
-/// From this many operations on, a block's signatures and stamps are checked on all cores.
-const PARALLEL_FROM: usize = 8;
 
 /// A move of the tip in the making.
 struct Move {
@@ -133,7 +128,7 @@ impl Chain {
             check_anchor(stamp, self.height_on(next, &stamp.anchor), height)?;
         }
         if !self.headers.get(&id).is_some_and(|known| known.checked) {
-            check_operations(params.network, &block.operations, &mut self.worker)?;
+            self.verifier.check_operations(&block.operations)?;
         }
 
         let parent = self
@@ -272,36 +267,5 @@ fn names(block: &Block) -> impl Iterator<Item = &Name> {
     block.operations.iter().filter_map(|operation| match operation {
         Operation::Named(named) => Some(&named.name),
         Operation::Commit { .. } => None,
-    })
-}
-
-/// Checks signatures and stamps, which is where a block's time goes: on all cores if there are
-/// many.
-fn check_operations(
-    network: Network,
-    operations: &[Operation],
-    worker: &mut PowHasher,
-) -> Result<(), RuleViolation> {
-    let check = |operations: &[Operation], worker: &mut PowHasher| {
-        operations
-            .iter()
-            .try_for_each(|operation| check_operation_alone(network, operation, worker))
-    };
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    if operations.len() < PARALLEL_FROM || cores == 1 {
-        return check(operations, worker);
-    }
-    let mut parts = operations.chunks(operations.len().div_ceil(cores));
-    let mine = parts.next().unwrap_or_default();
-    std::thread::scope(|scope| {
-        let others: Vec<_> = parts
-            .map(|part| scope.spawn(move || check(part, &mut PowHasher::new(network))))
-            .collect();
-        let first = check(mine, worker);
-        // In order, so that the rule that is named does not depend on the number of cores.
-        others.into_iter().fold(first, |result, other| match other.join() {
-            Ok(checked) => result.and(checked),
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
     })
 }

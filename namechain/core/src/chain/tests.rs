@@ -1,12 +1,10 @@
 //! The chain on plain maps: registering, forks, undoing, reopening.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
-
 use super::*;
 use crate::{
     consensus::{price, state::ApplyError},
     mempool::{Mempool, MempoolError},
-    miner::mine,
+    miner::search_nonce,
     types::{
         Action, Name, NameEntry, Operation, Record, RecordSet, SecretKey, Signature,
         SignedOperation, Stamp, commitment, ops_root,
@@ -96,8 +94,7 @@ impl Bench {
     }
 
     fn work(&mut self, mut block: Block) -> Block {
-        block.header =
-            mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
         block
     }
 

@@ -259,7 +259,7 @@ fn announce(started: &Started, json: bool) {
 /// Why the node has stopped by itself; never, if there is none.
 async fn lost(node: Option<&Node>) -> String {
     match node {
-        Some(node) => node.handle().lost().await.0,
+        Some(node) => node.handle().fatal_error().await.0,
         None => std::future::pending().await,
     }
 }
