@@ -9,11 +9,8 @@ const EXAMPLE: &str = "../docs/operate/resolver.example.toml";
 const REFERENCE: &str = "../docs/operate/configuration.md";
 
 fn load(file: Option<&Path>) -> Result<Config, String> {
-    let cli = Cli {
-        data_dir: Some("/data".into()),
-        config: file.map(Path::to_owned),
-        ..Cli::default()
-    };
+    let cli =
+        Cli { data_dir: Some("/data".into()), config: file.map(Path::to_owned), ..Cli::default() };
     Config::load(cli, |_| None).map_err(|error| error.to_string())
 }
 
