@@ -18,13 +18,13 @@ use tokio::sync::watch;
 
 use crate::{
     dns::query::{Client, Transport},
-    server::handle::Current,
+    server::handle::ResponderHandle,
 };
 
 /// How long to wait before a server that ended by itself is started again.
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 
-struct Handler(Current);
+struct Handler(ResponderHandle);
 
 #[async_trait]
 impl RequestHandler for Handler {
@@ -65,7 +65,7 @@ impl RequestHandler for Handler {
 /// started again if it ends by itself, on the same socket: the port is never free for others.
 pub async fn udp(
     socket: UdpSocket,
-    current: Current,
+    current: ResponderHandle,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     socket.set_nonblocking(true)?;
