@@ -254,10 +254,7 @@ fn check(
     if !new.is_of(current_identity) {
         let hint =
             "wait until its record is recorded, or make another: zonetool peer bundle make NAME";
-        return conflict(
-            "the bundle does not belong to the current record of the name",
-            hint,
-        );
+        return conflict("the bundle does not belong to the current record of the name", hint);
     }
     if new.head.expires <= now {
         return conflict("the bundle has expired", "make another: zonetool peer bundle make NAME");
