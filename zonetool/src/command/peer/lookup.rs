@@ -189,8 +189,8 @@ fn fetch_steps(
     Ok(published.filter(|signed| wanted.contains(&signed.record.sequence)).collect())
 }
 
-/// The pin status, if it is one that can be used or is accepted; what was found is remembered then, if
-/// it is to be.
+/// The pin status, if it is one that can be used or is accepted; what was found is remembered then,
+/// if it is to be.
 fn settle(
     pins: &mut Stored<Pins>,
     name: &Name,
