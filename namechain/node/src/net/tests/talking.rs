@@ -100,7 +100,7 @@ async fn joined(from: &Node, to: &mut Node) {
         {
             assert!(
                 to.net
-                    .post(Action::ReportAcceptance { gossip, verdict: Acceptance::Ignore })
+                    .post(Action::ReportAcceptance { gossip, acceptance: Acceptance::Ignore })
                     .await
                     .is_none()
             );
