@@ -250,7 +250,8 @@ impl Machines {
             } else if let Some(peer) = ctx.peers.next_departed() {
                 while let Some((request, sent)) = ctx.requests.take_of(peer) {
                     if let RequestKind::Blocks { first, ids } = sent.kind {
-                        self.blocks.on_request_failed(ctx, peer, request, first, ids.len(), false);
+                        let run = (first, ids.len());
+                        self.blocks.on_request_failed(ctx, peer, request, run, false);
                     }
                 }
                 self.relay.on_peer_gone(ctx, peer);
@@ -339,8 +340,8 @@ impl Machines {
                 self.headers.on_headers(ctx, peer, asked, &headers)?;
             }
             (RequestKind::Blocks { first, ids }, Response::Blocks(bodies)) => {
-                let sent_at = sent.sent_at;
-                if !self.blocks.on_blocks(ctx, peer, request, sent_at, first, &ids, bodies) {
+                let sent = (request, sent.sent_at);
+                if !self.blocks.on_blocks(ctx, peer, sent, (first, &ids), bodies) {
                     self.headers.on_blocks_missing(ctx, peer);
                 }
             }
@@ -396,7 +397,8 @@ impl Machines {
             }
             RequestKind::Headers(asked) => self.headers.on_request_over(ctx, peer, &asked),
             RequestKind::Blocks { first, ids } => {
-                self.blocks.on_request_failed(ctx, peer, request, first, ids.len(), timeout);
+                let run = (first, ids.len());
+                self.blocks.on_request_failed(ctx, peer, request, run, timeout);
             }
             RequestKind::PendingBlock { block, .. } => {
                 self.relay.on_request_failed(ctx, &mut self.headers, peer, block);

@@ -10,10 +10,7 @@ use namechain_core::{
     types::{Hash, Operation},
 };
 
-use crate::{
-    common::NETWORK,
-    world::{Happening, Link, Member, World},
-};
+use crate::world::{Happening, Link, Member, World};
 
 /// What is told to everybody.
 pub enum Message {

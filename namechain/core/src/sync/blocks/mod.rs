@@ -215,10 +215,8 @@ impl BlockDownload {
         &mut self,
         ctx: &mut Context<'_>,
         peer: Peer,
-        request: RequestId,
-        sent_at: u64,
-        first: u32,
-        ids: &[Hash],
+        (request, sent_at): (RequestId, u64),
+        (first, ids): (u32, &[Hash]),
         bodies: Vec<Vec<u8>>,
     ) -> bool {
         let count = bodies.len().min(ids.len());
@@ -251,8 +249,7 @@ impl BlockDownload {
         ctx: &mut Context<'_>,
         peer: Peer,
         request: RequestId,
-        first: u32,
-        count: usize,
+        (first, count): (u32, usize),
         silent: bool,
     ) {
         let last = self.peers.get_mut(&peer).is_some_and(|state| {

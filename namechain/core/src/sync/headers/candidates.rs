@@ -26,7 +26,8 @@ pub(in crate::sync) struct Batch {
     pub after: Ancestry,
     /// What came of the parts that are done.
     pub parts: Vec<Option<Vec<PowChecked>>>,
-    /// The work that the peer advertised and has shown with these at the latest, if they are its last.
+    /// The work that the peer advertised and has shown with these at the latest, if they are its
+    /// last.
     pub advertised: Option<u128>,
     /// Whether they are its last.
     pub last: bool,
