@@ -23,7 +23,7 @@ use crate::{
     consensus::{
         RuleViolation,
         block::check_times,
-        state::{ApplyError, BlockContext, operation_price},
+        state::{ApplyError, BlockContext, least_price},
     },
     types::{Action, CommitPosition, Hash, Name, Network, Operation},
 };
@@ -355,7 +355,7 @@ impl Mempool {
             slot.name().is_some_and(|name| names.contains(name))
                 || pending.commit_id.is_some_and(|id| commit_ids.contains(&id))
                 || check_times(operation, anchor, context.now).is_err()
-                || operation_price(params, context, operation, None) > operation.stamp().work
+                || least_price(params, context, operation) > operation.stamp().work
         };
         let mut suspects: BTreeSet<Slot> = BTreeSet::new();
         for (slot, pending) in &self.pending {
