@@ -3,17 +3,20 @@
 use super::{
     Accepted, Chain, ChainError, Refused, TipChange, TipState,
     headers::HEADERS_KEPT,
+    idle::Activity,
     storage::{Change, StorageError, StoredHeader, read_block},
-    view::{BlockView, Changed, Overlay},
+    view::{BlockView, Changed, Overlay, OverlayChange},
 };
 use crate::{
     consensus::{
-        block::check_anchor,
-        state::{ApplyError, BlockContext, apply_block, check_block_outcome, lapsing_height},
+        HistoryNode,
+        block::{Anchor, check_times},
+        header::signing_context,
+        state::{ApplyError, BlockContext, apply_block, check_block_outcome},
     },
     params::MAX_REORG_DEPTH,
     tree::Tree,
-    types::{Block, Hash, Name, Operation},
+    types::{Block, BlockTime, CommitmentEntry, Hash, Network, Operation},
 };
 
 /// A move of the tip in the making.
@@ -70,19 +73,19 @@ impl Chain {
         else {
             return Err(ChainError::TooDeep { tip: target, depth });
         };
-        let mut overlay = Overlay::new(self.params.network, self.storage.clone(), &self.tip().tree);
+        let mut overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
         let (mut changes, mut outcome) = (Vec::new(), TipChange::default());
         for height in (fork + 1..=tip_height).rev() {
             for (key, old) in self.storage.undo_of(height)? {
-                overlay.set(key, old);
+                let before = overlay.get(&key)?;
+                overlay.set(key, before.as_deref(), old)?;
             }
             changes.extend([Change::DropUndo(height), Change::Active(height, None)]);
             if let Some(recent) = self.recent_at(height) {
                 let block = self.read_block(&recent.id)?;
                 changes.extend(
-                    names(&block).map(|name| {
-                        Change::NameHistory(name.key(self.params.network), height, false)
-                    }),
+                    history_keys(self.params.network, &block)
+                        .map(|key| Change::NameHistory(key, height, false)),
                 );
                 outcome.undone.push(block);
             }
@@ -126,9 +129,11 @@ impl Chain {
         let params = self.params;
         let block = self.read_block(&id)?;
         let height = block.header.height;
+        let now = BlockTime { height, time: block.header.time };
+        let mut operations = Vec::with_capacity(block.operations.len());
         for operation in &block.operations {
-            let stamp = operation.stamp();
-            check_anchor(stamp, self.branch_height(next, &stamp.anchor)?, height)?;
+            let anchor = self.branch_anchor(next, &operation.stamp().anchor)?;
+            operations.push((operation, check_times(operation, anchor, now)?));
         }
 
         let parent = self
@@ -137,43 +142,44 @@ impl Chain {
             .ok_or(ChainError::Orphan(block.header.previous))?;
         let history = parent.history.clone();
         let checked = self.headers.get(&id).is_some_and(|known| known.checked);
-        let mut view = BlockView::new(&next.overlay);
-        let lapsing = self.lapsing(next, height)?;
-        let price = apply_block(
+        let mut view = BlockView::new(&next.overlay, &self.expiry);
+        let prices = apply_block(
             params,
-            BlockContext::after(&parent.header),
-            &lapsing,
-            &block.operations,
+            BlockContext::after(&parent.header, block.header.time),
+            &operations,
             &mut view,
         )
         .map_err(|failure| match failure {
             ApplyError::Rule(violation) => Refused::Rule(violation),
             ApplyError::State(error) => error.into(),
         })?;
-        let (changed, tree) = view.finish(params.network, self.tree_before(next))?;
-        check_block_outcome(&block.header, tree.root(), price)?;
+        let (changed, tree) = view.finish(self.tree_before(next))?;
+        check_block_outcome(&block.header, tree.root(), prices)?;
         // Last, as signatures and stamps cost most: what is too cheap or comes too early has been
         // refused by now.
         if !checked {
-            self.verifier.check_operations(&block.operations)?;
+            let context = signing_context(params, block.header.version);
+            self.verifier.check_operations(&context, &block.operations)?;
         }
 
         let mut history = (*history).clone();
-        for (position, node) in history.push(params.network, &id, block.header.target.work()) {
+        for (position, node) in
+            history.push(params.network, HistoryNode::of_header(params, &id, &block.header))
+        {
             next.changes.push(Change::History(position, node));
         }
         for Changed { key, before, after } in changed {
+            next.overlay.set(key, before.as_deref(), after)?;
             next.changes.push(Change::Undo(height, key, before));
-            next.overlay.set(key, after);
         }
         next.changes.extend(
-            names(&block).map(|name| Change::NameHistory(name.key(params.network), height, true)),
+            history_keys(params.network, &block).map(|key| Change::NameHistory(key, height, true)),
         );
         next.changes.push(Change::Active(height, Some(id)));
         if let Some(old) = height.checked_sub(HEADERS_KEPT) {
             next.changes.push(Change::DropUndo(old));
         }
-        next.recent.push(TipState { id, tree });
+        next.recent.push(TipState { id, tree, activity: Activity::of(&block) });
         next.outcome.connected.push(block);
         Ok(())
     }
@@ -197,11 +203,21 @@ impl Chain {
     /// Writes a move and makes it the chain's.
     fn write(&mut self, next: Move, durable: bool) -> Result<TipChange, ChainError> {
         let Move { fork, overlay, recent, mut changes, outcome } = next;
-        changes.extend(
-            overlay.into_changes().into_iter().map(|(key, entry)| Change::Entry(key, entry)),
-        );
+        let mut ends = Vec::new();
+        for (key, OverlayChange { entry, end, stored_end }) in overlay.into_changes() {
+            changes.push(Change::Entry(key, entry));
+            ends.push((key, stored_end, end));
+        }
         changes.extend(recent.last().map(|tip| Change::Tip(tip.id)));
         self.storage.commit(changes, durable)?;
+        for (key, before, after) in ends {
+            if let Some(end) = before {
+                self.expiry.remove(end, &key);
+            }
+            if let Some(end) = after {
+                self.expiry.insert(end, key);
+            }
+        }
         self.recent.truncate((fork + 1 - self.recent_base()) as usize);
         self.recent.extend(recent);
         while self.recent.len() > MAX_REORG_DEPTH as usize + 1 {
@@ -223,10 +239,10 @@ impl Chain {
         &before.unwrap_or_else(|| self.tip()).tree
     }
 
-    /// The height of `id` on the branch of a move, if it is on it and recent enough to matter. Below
+    /// The block `id` as an anchor on the branch of a move, if it is on it and recent enough. Below
     /// the fork the branch shares the best chain, further down than states are remembered: a
     /// block's anchors are counted from the block, not from the old tip.
-    fn branch_height(&self, next: &Move, id: &Hash) -> Result<Option<u32>, StorageError> {
+    fn branch_anchor(&self, next: &Move, id: &Hash) -> Result<Option<Anchor>, StorageError> {
         let Some(known) = self.headers.get(id) else { return Ok(None) };
         let height = known.header.height;
         let there = match height.checked_sub(next.fork + 1) {
@@ -236,28 +252,7 @@ impl Chain {
                 None => self.storage.active(height)?,
             },
         };
-        Ok((there == Some(*id)).then_some(height))
-    }
-
-    /// The commitments that lapse in the block at `height` of a move.
-    fn lapsing(&self, next: &Move, height: u32) -> Result<Vec<Hash>, StorageError> {
-        let Some(old) = lapsing_height(self.params, height) else { return Ok(Vec::new()) };
-        let id = match old.checked_sub(next.fork + 1) {
-            Some(index) => next.recent.get(index as usize).map(|recent| recent.id),
-            None => self.storage.active(old)?,
-        };
-        self.commitments_of(id)
-    }
-
-    /// The commitments that a block recorded.
-    pub(super) fn commitments_of(&self, id: Option<Hash>) -> Result<Vec<Hash>, StorageError> {
-        let id =
-            id.ok_or_else(|| StorageError::Damaged("a block of the best chain is missing".into()))?;
-        let commitment = |operation: &Operation| match operation {
-            Operation::Commit { commitment, .. } => Some(*commitment),
-            Operation::Named(_) => None,
-        };
-        Ok(self.read_block(&id)?.operations.iter().filter_map(commitment).collect())
+        Ok((there == Some(*id)).then(|| Anchor::of(&known.header)))
     }
 
     /// Reads a block that the store has.
@@ -275,10 +270,11 @@ impl Chain {
     }
 }
 
-/// The names that a block's operations are on.
-fn names(block: &Block) -> impl Iterator<Item = &Name> {
-    block.operations.iter().filter_map(|operation| match operation {
-        Operation::Named(named) => Some(&named.name),
-        Operation::Commit { .. } => None,
+/// The keys that a block's operations are found again by: those of the names that they are on, and
+/// of the commitments that they record.
+fn history_keys(network: Network, block: &Block) -> impl Iterator<Item = Hash> {
+    block.operations.iter().map(move |operation| match operation {
+        Operation::Named(named) => named.name.key(network),
+        Operation::Commit { commitment, .. } => CommitmentEntry::key(network, commitment),
     })
 }

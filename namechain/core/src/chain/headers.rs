@@ -7,9 +7,9 @@ use std::{
 
 use super::storage::{BlockLocation, StoredHeader};
 use crate::{
-    consensus::{History, header::Ancestors},
-    params::{MAX_REORG_DEPTH, MEDIAN_TIME_SPAN},
-    types::{Hash, Header, Network},
+    consensus::{History, HistoryNode, header::Ancestors},
+    params::{MAX_REORG_DEPTH, Params},
+    types::{Hash, Header},
 };
 
 /// How far below the tip headers are kept in memory: a branch may begin a reorganisation's depth
@@ -20,6 +20,8 @@ pub(super) const HEADERS_KEPT: u32 = 2 * MAX_REORG_DEPTH;
 #[derive(Clone, Debug)]
 pub(super) struct BlockIndexEntry {
     pub header: Header,
+    /// The work of this header alone.
+    pub own_work: u128,
     /// Summed work up to and with this header.
     pub work: u128,
     pub at: BlockLocation,
@@ -79,19 +81,6 @@ impl Headers {
             }
         }
     }
-
-    /// What the check of a child of `parent` may know.
-    pub fn ancestors<'a>(&'a self, parent: &'a BlockIndexEntry) -> Ancestors<'a> {
-        let mut times = Vec::with_capacity(MEDIAN_TIME_SPAN);
-        let mut at = Some(parent);
-        while let Some(known) = at
-            && times.len() < MEDIAN_TIME_SPAN
-        {
-            times.push(known.header.time);
-            at = self.get(&known.header.previous);
-        }
-        Ancestors { parent: &parent.header, times, history: &parent.history }
-    }
 }
 
 impl BlockIndexEntry {
@@ -105,20 +94,26 @@ impl BlockIndexEntry {
         }
     }
 
+    /// What the check of a child of this header may know.
+    pub fn as_ancestors(&self) -> Ancestors<'_> {
+        Ancestors { parent: &self.header, history: &self.history }
+    }
+
     /// A child of this header.
     pub fn child(
         &self,
-        network: Network,
+        params: &Params,
         id: &Hash,
         header: Header,
         at: BlockLocation,
     ) -> BlockIndexEntry {
+        let leaf = HistoryNode::of_header(params, id, &header);
         let mut history = (*self.history).clone();
-        let work = header.target.work();
-        history.push(network, id, work);
+        history.push(params.network, leaf);
         BlockIndexEntry {
             header,
-            work: self.work.saturating_add(work),
+            own_work: leaf.work,
+            work: self.work.saturating_add(leaf.work),
             at,
             failed: false,
             checked: false,

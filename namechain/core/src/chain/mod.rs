@@ -7,7 +7,9 @@
 mod ancestry;
 mod checked;
 mod connect;
+mod expiry;
 mod headers;
+mod idle;
 mod memory;
 mod open;
 mod snapshot;
@@ -31,15 +33,20 @@ use crate::{
     codec::Encode,
     consensus::{
         RuleViolation,
+        block::Anchor,
         block::check_block_alone,
-        header::{check_header_alone, check_header_with_ancestors, is_too_early},
+        header::{HeaderError, check_header_alone, check_header_with_ancestors, is_too_early},
+        state::State as _,
         work::PowHasher,
     },
     params::{MAX_REORG_DEPTH, Params},
     tree::Tree,
-    types::{Block, Hash, Header, Network},
+    types::{Block, CommitPosition, CommitmentEntry, Entry, Hash, Header, Network},
 };
+use expiry::ExpiryQueue;
 use headers::{BlockIndexEntry, Headers};
+use idle::Activity;
+use view::{BlockView, Overlay};
 
 /// The chain of one network.
 pub struct Chain {
@@ -49,6 +56,8 @@ pub struct Chain {
     /// The last blocks of the best chain, the tip at the back: as many as a reorganisation may
     /// undo, and one.
     recent: VecDeque<TipState>,
+    /// The entries of the tip's state by the time at which they end.
+    expiry: ExpiryQueue,
     /// The tip of a chain of more work that departs too deep to be followed, and its summed work.
     parked_tip: Option<(Hash, u128)>,
     hasher: PowHasher,
@@ -60,6 +69,7 @@ pub struct Chain {
 struct TipState {
     id: Hash,
     tree: Tree,
+    activity: Activity,
 }
 
 /// What became of a block.
@@ -118,6 +128,9 @@ pub enum ChainError {
         /// How many blocks would be undone.
         depth: u32,
     },
+    /// It is of a branch of the protocol that this program does not know, and has its work.
+    #[error("it follows branch {0} of the protocol, which this program does not know: upgrade")]
+    UpgradeNeeded(u32),
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -194,14 +207,40 @@ impl Chain {
         })
     }
 
-    /// The height of a block of the best chain, if it is recent enough to anchor a stamp.
-    pub fn anchor_height(&self, id: &Hash) -> Option<u32> {
-        let height = self.headers.get(id)?.header.height;
-        (self.recent_at(height)?.id == *id).then_some(height)
+    /// A block of the best chain as the anchor of a stamp in the next block, if it is recent enough
+    /// to be one.
+    pub fn anchor(&self, id: &Hash) -> Option<Anchor> {
+        let header = &self.headers.get(id)?.header;
+        (self.recent_at(header.height)?.id == *id).then(|| Anchor::of(header))
     }
 
-    /// Takes a block: checks it, keeps it, and moves the tip if it now ends the chain of most work
-    /// (the first seen wins a tie). `now` is the clock in seconds of Unix time. If `durable`, the
+    /// Whether the tip is left for the chain that ends with `other`: only if that sums more work by
+    /// more than half of the lighter of the two last blocks. So of chains that are close the one
+    /// seen first stands, and nothing is gained by dating a rival of the tip earlier.
+    fn is_preferred(&self, other: &BlockIndexEntry) -> bool {
+        let own = self.tip_entry();
+        let margin = own.own_work.min(other.own_work) / 2;
+        other.work > own.work.saturating_add(margin)
+    }
+
+    /// Where the Commit with this operation id is recorded, if it has not been removed.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn commit_position(
+        &self,
+        commit_id: &Hash,
+    ) -> Result<Option<CommitPosition>, StorageError> {
+        let key = CommitmentEntry::key(self.params.network, commit_id);
+        let overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
+        Ok(match BlockView::new(&overlay, &self.expiry).get(&key)? {
+            Some(Entry::Commitment(entry)) => Some(entry.position),
+            _ => None,
+        })
+    }
+
+    /// Takes a block: checks it, keeps it, and moves the tip if the chain that it ends is to be
+    /// preferred. `now` is the clock in seconds of Unix time. If `durable`, the
     /// block survives a crash once this returns.
     pub fn accept(
         &mut self,
@@ -227,8 +266,8 @@ impl Chain {
         }
         let check = |chain: &mut Self| -> Result<(), Refused> {
             chain.check_in_context(&block.header, now)?;
-            check_block_alone(chain.params.network, block)?;
-            check_header_alone(&block.header, &mut chain.hasher)?;
+            check_block_alone(chain.params, block)?;
+            check_header_alone(chain.params, &block.header, &mut chain.hasher)?;
             Ok(())
         };
         check(self).map_err(|error| error.of(id))?;
@@ -263,7 +302,7 @@ impl Chain {
         if parent.failed {
             return Err(ChainError::OnFailed(header.previous).into());
         }
-        check_header_with_ancestors(self.params, header, self.headers.ancestors(parent))?;
+        check_header_with_ancestors(self.params, header, parent.as_ancestors())?;
         if is_too_early(header, now) {
             return Err(ChainError::Early { time: header.time, now }.into());
         }
@@ -290,13 +329,11 @@ impl Chain {
             .headers
             .get(&block.header.previous)
             .ok_or(ChainError::Orphan(block.header.previous))?;
-        let known = BlockIndexEntry {
-            checked,
-            ..parent.child(self.params.network, &id, block.header.clone(), at)
-        };
-        let (work, stored) = (known.work, known.stored(id));
+        let known =
+            BlockIndexEntry { checked, ..parent.child(self.params, &id, block.header.clone(), at) };
+        let (preferred, stored) = (self.is_preferred(&known), known.stored(id));
         self.headers.insert(id, known);
-        if work > self.work() {
+        if preferred {
             return self.move_tip(id, stored, durable);
         }
         self.storage.commit(vec![Change::Header(stored)], durable)?;
@@ -322,6 +359,15 @@ impl Refused {
 impl From<RuleViolation> for Refused {
     fn from(violation: RuleViolation) -> Self {
         Refused::Rule(violation)
+    }
+}
+
+impl From<HeaderError> for Refused {
+    fn from(error: HeaderError) -> Self {
+        match error {
+            HeaderError::Rule(violation) => Refused::Rule(violation),
+            HeaderError::UpgradeNeeded(branch) => Refused::Other(ChainError::UpgradeNeeded(branch)),
+        }
     }
 }
 

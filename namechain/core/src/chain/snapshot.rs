@@ -10,7 +10,7 @@ use crate::{
     consensus::{NameStatus, name_status},
     params::MAX_REORG_DEPTH,
     tree::{Proof, Tree},
-    types::{CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
+    types::{BlockTime, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
 };
 
 /// The state after one block: a tree root in memory, and where the values are read. Never locks the
@@ -53,7 +53,10 @@ pub enum NameLookup {
     Active(NameEntry),
     /// Its lease is over, and its grace is not: it does not resolve.
     Grace(NameEntry),
-    /// It was revoked, and its lease is not over: it does not resolve.
+    /// It was registered a short time ago, and an older commitment can still displace it: it does
+    /// not resolve yet.
+    Settling(NameEntry),
+    /// It was revoked, and lease and grace are not over: it does not resolve.
     Revoked(NameEntry),
 }
 
@@ -61,6 +64,11 @@ impl Snapshot {
     /// The height of the snapshot's block.
     pub fn height(&self) -> u32 {
         self.header.height
+    }
+
+    /// The snapshot's block on the chain's clock.
+    pub fn now(&self) -> BlockTime {
+        BlockTime { height: self.header.height, time: self.header.time }
     }
 
     /// The state root.
@@ -99,17 +107,17 @@ impl Snapshot {
         Err(gone)
     }
 
-    /// The open commitment, if it is one.
-    pub fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
-        let Some(bytes) = self.bytes_under(&CommitmentEntry::key(self.network, commitment))? else {
+    /// The entry of the Commit with this operation id, whether or not it has lapsed.
+    pub fn commit(&self, commit_id: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
+        let Some(bytes) = self.bytes_under(&CommitmentEntry::key(self.network, commit_id))? else {
             return Ok(None);
         };
         match Entry::from_bytes(&bytes) {
             Ok(Entry::Commitment(entry)) => Ok(Some(entry)),
-            _ => Err(StorageError::Damaged(format!(
-                "the entry of commitment {commitment} is not one"
-            ))
-            .into()),
+            _ => {
+                Err(StorageError::Damaged(format!("the entry of commit {commit_id} is not one"))
+                    .into())
+            }
         }
     }
 
@@ -132,7 +140,8 @@ impl Snapshot {
 
     /// How a name with this entry stands at this height.
     pub fn status(&self, entry: NameEntry) -> NameLookup {
-        match name_status(self.network.params(), &entry, self.header.height) {
+        match name_status(self.network.params(), &entry, self.now()) {
+            NameStatus::Settling => NameLookup::Settling(entry),
             NameStatus::Active => NameLookup::Active(entry),
             NameStatus::Grace => NameLookup::Grace(entry),
             NameStatus::Revoked => NameLookup::Revoked(entry),

@@ -54,8 +54,8 @@ pub enum Change {
     Undo(u32, Hash, Option<Vec<u8>>),
     /// Forget all undo of a height.
     DropUndo(u32),
-    /// Whether the best chain's block at a height has an operation on the name with this key: kept
-    /// for ever.
+    /// Whether the best chain's block at a height has an operation on the name with this key, or a
+    /// Commit of the commitment with this key: kept for ever.
     NameHistory(Hash, u32, bool),
     /// A node of the history range, by its position.
     History(u64, HistoryNode),
@@ -115,8 +115,8 @@ pub trait Storage: Send + Sync + 'static {
     fn undo(&self, height: u32, key: &Hash) -> Result<Option<Option<Vec<u8>>>, StorageError>;
     /// All that the block at `height` changed, with what it found.
     fn undo_of(&self, height: u32) -> Result<Vec<Before>, StorageError>;
-    /// The heights of the best chain's blocks that have operations on the name with this key, in
-    /// order.
+    /// The heights of the best chain's blocks that have operations on the name, or Commits of the
+    /// commitment, with this key, in order.
     fn touched(&self, key: &Hash) -> Result<Vec<u32>, StorageError>;
     /// The node of the history range at `position`.
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError>;
