@@ -234,7 +234,11 @@ impl ChainThread {
                 self.publish(None);
                 Ok(ConnectOutcome::Deferred)
             }
-            Err(error @ (ChainError::Orphan(_) | ChainError::Early { .. })) => {
+            Err(
+                error @ (ChainError::Orphan(_)
+                | ChainError::Early { .. }
+                | ChainError::UpgradeNeeded(_)),
+            ) => {
                 debug!("block {id} is not taken now: {error}");
                 Ok(ConnectOutcome::Deferred)
             }
@@ -244,7 +248,7 @@ impl ChainThread {
     /// Lets the mempool take an operation that others made.
     fn accept_operation(&mut self, operation: Operation) -> Result<SubmitOutcome, StorageError> {
         let bytes = operation.to_bytes();
-        match self.mempool.insert(&self.chain, operation) {
+        match self.mempool.insert(&self.chain, operation, clock::now()) {
             Ok(id) => {
                 // It is not ours to promise that a crash does not lose it: others have it too.
                 self.store_pending(id, bytes, false)?;
@@ -327,6 +331,7 @@ impl ChainThread {
     /// published, and the log says how far the node is.
     pub(super) fn tick(&mut self) -> Result<(), StorageError> {
         self.look_at_turn()?;
+        self.refresh_mining()?;
         if self.driver.ticked.elapsed() < TICK_EVERY {
             return Ok(());
         }

@@ -217,8 +217,8 @@ impl Backend for Node {
         self.storage.active(height)?.map_or(Ok(None), |id| self.block(&id))
     }
 
-    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
-        self.storage.touched(&name.key(NETWORK))
+    fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(key)
     }
 
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {
