@@ -223,6 +223,12 @@ impl Chain {
         other.work > own.work.saturating_add(margin)
     }
 
+    /// How much summed work makes a chain preferred to ours whatever its last block weighs.
+    pub fn work_to_leave(&self) -> u128 {
+        let own = self.tip_entry();
+        own.work.saturating_add(own.own_work / 2)
+    }
+
     /// Where the Commit with this operation id is recorded, if it has not been removed.
     ///
     /// # Errors

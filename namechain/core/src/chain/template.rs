@@ -11,10 +11,10 @@ use crate::{
         RuleViolation,
         block::{Anchor, check_times},
         difficulty::next_due,
-        state::{ApplyError, BlockContext, Tally, remove_ended},
+        state::{ApplyError, BlockContext, Tally, least_price, remove_ended},
     },
     params::MAX_COMMITS,
-    types::{Block, HEADER_BYTES, Hash, Header, MAX_BLOCK_BYTES, Operation, ops_root},
+    types::{Block, HEADER_BYTES, Header, MAX_BLOCK_BYTES, Operation, ops_root},
 };
 
 impl Chain {
@@ -32,6 +32,24 @@ impl Chain {
         context: BlockContext,
     ) -> Result<Anchor, RuleViolation> {
         check_times(operation, self.anchor(&operation.stamp().anchor), context.now)
+    }
+
+    /// The branch of the protocol that a block made at `now` follows.
+    pub fn branch_at(&self, now: u64) -> u32 {
+        self.params.branch_at(self.next_context(now).now.time).number
+    }
+
+    /// What can be said of an operation without reading state, signature or work: its stamp is
+    /// recent and claims no less than it costs at least, and it can be recorded now. To be looked at
+    /// before the stamp's work, which costs a thousand times more.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn precheck_operation(&self, operation: &Operation, now: u64) -> Result<(), RuleViolation> {
+        let context = self.next_context(now);
+        self.check_next_times(operation, context)?;
+        let (price, paid) = (least_price(self.params, context, operation), operation.stamp().work);
+        if paid >= price { Ok(()) } else { Err(RuleViolation::Underpaid { price, paid }) }
     }
 
     /// Whether the next block, made at `now`, could record `operation` after those in `before`,

@@ -526,6 +526,19 @@ pub fn operation_price(
     }
 }
 
+/// The least that an operation can cost whatever the state is.
+pub fn least_price(params: &Params, context: BlockContext, operation: &Operation) -> u64 {
+    match operation {
+        Operation::Commit { .. } => price::commitment(params, context.price.names),
+        Operation::Named(named) => match &named.action {
+            Action::Cancel { .. } | Action::Recover { .. } | Action::Revoke => {
+                price::rescue(params).min(price_by_bytes(params, context, named))
+            }
+            _ => price_by_bytes(params, context, named),
+        },
+    }
+}
+
 fn price_of_change(
     params: &Params,
     context: BlockContext,

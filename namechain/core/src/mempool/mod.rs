@@ -23,7 +23,7 @@ use crate::{
     consensus::{
         RuleViolation,
         block::check_times,
-        state::{ApplyError, BlockContext, operation_price},
+        state::{ApplyError, BlockContext, least_price},
     },
     types::{Action, CommitPosition, Hash, Name, Network, Operation},
 };
@@ -73,6 +73,8 @@ pub struct Mempool {
     bytes: usize,
     /// Where trying again goes on.
     tried: Option<Slot>,
+    /// The operations that others took the place or the room of, and nobody has heard of yet.
+    evicted: Vec<Hash>,
 }
 
 /// Why an operation is not taken.
@@ -117,7 +119,16 @@ impl Mempool {
             waiting: Waiting::default(),
             bytes: 0,
             tried: None,
+            evicted: Vec::new(),
         }
+    }
+
+    /// The ids of the operations that have gone since this was last asked because others took their
+    /// place or their room.
+    pub fn take_evicted(&mut self) -> Vec<Hash> {
+        let mut evicted = std::mem::take(&mut self.evicted);
+        evicted.retain(|id| !self.has(id));
+        evicted
     }
 
     /// How many operations wait.
@@ -224,7 +235,7 @@ impl Mempool {
         };
         self.make_room_for_register(&slot, &pending)?;
         self.make_room(&slot, &pending)?;
-        self.remove(&slot);
+        self.evict(&slot);
         self.bytes += pending.bytes;
         self.by_work_rate.insert((pending.work_rate(), slot.clone()));
         self.waiting.insert(id, pending.work_rate(), pending.operation.clone());
@@ -245,7 +256,7 @@ impl Mempool {
         }
         match others.into_iter().max() {
             Some((position, youngest)) if position > new.position => {
-                self.remove(&youngest);
+                self.evict(&youngest);
                 Ok(())
             }
             _ => Err(MempoolError::NameFull),
@@ -263,9 +274,14 @@ impl Mempool {
             if rate >= new.work_rate() {
                 return Err(MempoolError::Full(rate));
             }
-            self.remove(&poorest);
+            self.evict(&poorest);
         }
         Ok(())
+    }
+
+    fn evict(&mut self, slot: &Slot) {
+        let evicted = self.remove(slot);
+        self.evicted.extend(evicted.map(|pending| pending.id));
     }
 
     fn remove(&mut self, slot: &Slot) -> Option<Pending> {
@@ -277,21 +293,22 @@ impl Mempool {
     }
 
     /// Signatures hold for one branch: when another comes into force, what was signed for the one
-    /// before goes. Returns the ids of what went.
-    fn enter_branch(&mut self, chain: &Chain, now: u64) -> Vec<Hash> {
+    /// before goes.
+    fn enter_branch(&mut self, chain: &Chain, now: u64) {
         let time = now.max(chain.tip_header().time);
         let branch = self.network.params().branch_at(time).number;
         if branch == self.branch {
-            return Vec::new();
+            return;
         }
         self.branch = branch;
         let signed: Vec<Slot> =
             self.pending.keys().filter(|slot| slot.name().is_some()).cloned().collect();
-        signed.iter().filter_map(|slot| self.remove(slot).map(|pending| pending.id)).collect()
+        signed.iter().for_each(|slot| self.evict(slot));
     }
 
     /// Follows the chain: what was recorded goes, what was undone waits again, and what can't be
-    /// recorded any more goes. Returns the ids of those that went without being recorded.
+    /// recorded any more goes. Returns the ids of those that went without being recorded, those that
+    /// were evicted since among them.
     ///
     /// Tried again is what the move can have changed something for: names and commitments of the
     /// blocks on both sides, stamps whose anchor has left the chain, work that the price has
@@ -310,7 +327,8 @@ impl Mempool {
                 self.remove(&slot);
             }
         }
-        let mut dropped = self.enter_branch(chain, now);
+        self.enter_branch(chain, now);
+        let mut dropped = Vec::new();
         let mut again: Vec<Operation> = Vec::new();
         for slot in self.suspects(chain, change, now) {
             again.extend(self.remove(&slot).map(|pending| Arc::unwrap_or_clone(pending.operation)));
@@ -331,6 +349,7 @@ impl Mempool {
                 Err(_) => dropped.push(id),
             }
         }
+        dropped.extend(self.take_evicted());
         Ok(dropped)
     }
 
@@ -355,7 +374,7 @@ impl Mempool {
             slot.name().is_some_and(|name| names.contains(name))
                 || pending.commit_id.is_some_and(|id| commit_ids.contains(&id))
                 || check_times(operation, anchor, context.now).is_err()
-                || operation_price(params, context, operation, None) > operation.stamp().work
+                || least_price(params, context, operation) > operation.stamp().work
         };
         let mut suspects: BTreeSet<Slot> = BTreeSet::new();
         for (slot, pending) in &self.pending {

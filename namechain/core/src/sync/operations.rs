@@ -119,10 +119,11 @@ impl OperationRelay {
             pending.gossip.push(gossip);
             return;
         }
-        // Stamps on another branch than ours are cheap to see, and may be fine for others.
-        let anchored = ctx.chain.anchor_height(&operation.stamp().anchor).is_some();
+        // What is too cheap, over, or on another branch than ours is cheap to see, and may be fine
+        // for others.
+        let timely = ctx.chain.precheck_operation(&operation, ctx.unix).is_ok();
         let known = ctx.mempool.has(&id) || self.refused.contains(&id);
-        if !anchored || known || self.pending.len() >= OPERATIONS {
+        if !timely || known || self.pending.len() >= OPERATIONS {
             return ignore(ctx);
         }
         if !state.bucket.take(1, bucket_time(ctx.now)) {
@@ -135,7 +136,9 @@ impl OperationRelay {
 
     fn check(&mut self, ctx: &mut Context<'_>, id: Hash, operation: Operation, pending: PendingOp) {
         self.pending.insert(id, pending);
-        ctx.run_job(Job::Operation(Box::new(operation)), JobPurpose::Operation(id));
+        let branch = ctx.chain.branch_at(ctx.unix);
+        let job = Job::Operation { operation: Box::new(operation), branch };
+        ctx.run_job(job, JobPurpose::Operation(id));
     }
 
     /// An operation was checked by itself.
@@ -159,6 +162,11 @@ impl OperationRelay {
         let broadcast = match self.pending.remove(&id) {
             None => true,
             Some(pending) => {
+                // Who brings what is of use may bring as much as it likes.
+                let first = pending.senders.first().filter(|_| accepted);
+                if let Some(state) = first.and_then(|peer| self.peers.get_mut(peer)) {
+                    state.bucket.give_back(1);
+                }
                 for gossip in pending.gossip {
                     ctx.report(Some(gossip), acceptance);
                 }
@@ -262,7 +270,7 @@ impl OperationRelay {
             if known || self.pending.len() >= OPERATIONS {
                 continue;
             }
-            if ctx.chain.anchor_height(&operation.stamp().anchor).is_none() {
+            if ctx.chain.precheck_operation(&operation, ctx.unix).is_err() {
                 self.refused.insert(id);
                 continue;
             }

@@ -139,6 +139,9 @@ pub struct SyncStatus {
     pub second_best: Option<(Hash, u32, u128)>,
     /// By how many seconds most peers' clocks are ahead of ours, if that is too much to be right.
     pub clock_off: Option<i64>,
+    /// A branch of the protocol that a chain with work follows and this program does not know: it
+    /// has to be upgraded.
+    pub upgrade_needed: Option<u32>,
 }
 
 /// How much the machine holds: each is bounded by a constant of `limits`.
@@ -212,6 +215,7 @@ pub(super) struct View<'a> {
     pub peers: &'a PeerTable,
     pub headers: &'a HeaderSync,
     pub blocks: &'a BlockDownload,
+    pub later_branch: Option<u32>,
     pub now: u64,
 }
 
@@ -224,7 +228,8 @@ impl View<'_> {
             .iter()
             .filter(|(peer, _)| !self.headers.is_exhausted(*peer))
             .filter_map(|(_, state)| state.advertised_tip());
-        let best = tips.filter(|tip| tip.work > self.chain.work()).max_by_key(|tip| tip.work);
+        let more = self.chain.work_to_leave();
+        let best = tips.filter(|tip| tip.work > more).max_by_key(|tip| tip.work);
         best.map(|tip| (tip.height, tip.work))
     }
 
@@ -293,6 +298,7 @@ pub(super) fn status(view: &View<'_>) -> SyncStatus {
         headers_per_second: if busy { view.headers.per_second(view.now) } else { 0.0 },
         second_best: best.map(|end| (end.id(), end.header().height, end.work())),
         clock_off: view.clock_off(),
+        upgrade_needed: view.later_branch,
     }
 }
 

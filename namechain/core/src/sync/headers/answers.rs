@@ -225,6 +225,10 @@ impl HeaderSync {
             if full || is_too_early(header, ctx.unix) {
                 break;
             }
+            if header.version > ctx.network.params().last_branch().number {
+                ctx.on_later_branch(peer, header);
+                break;
+            }
             if after.extend_unchecked(*id, header).is_err() {
                 if on.is_done() {
                     self.drop_candidate(ctx, number);
