@@ -5,9 +5,15 @@
 //! tested. With `NAMECHAIN_BLESS=1` these tests write the files anew; without, they only read them
 //! and let the crate judge.
 
+mod blocks;
 mod cases;
+mod chain;
+mod encodings;
+mod numbers;
 mod operation;
 mod page;
+mod trees;
+mod wire;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -36,6 +42,24 @@ fn operations_are_judged_as_the_page_says() {
         }
         for (rule, cases) in files {
             write(&format!("operations/{rule}.json"), &json!({ "rule": rule, "cases": cases }));
+        }
+    }
+}
+
+#[test]
+fn blocks_are_judged_as_the_page_says() {
+    if is_blessing() {
+        for (path, value) in blocks::files() {
+            write(&path, &value);
+        }
+    }
+}
+
+#[test]
+fn worked_examples_are_the_pages() {
+    if is_blessing() {
+        for (path, value) in wire::files() {
+            write(&path, &value);
         }
     }
 }

@@ -104,15 +104,16 @@ impl Op {
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = self.unstamped();
         let mut password = self.stamp_password(0);
+        let what = [&password[..], &[(self.stamped == Stamped::Bad).into()]].concat();
         let at = password.len() - 8;
-        let holds = |nonce: u64, password: &mut Vec<u8>| {
+        let mut has_work = |nonce: u64| {
             password[at..].copy_from_slice(&nonce.to_be_bytes());
-            work_value(self.net, 256, password) <= u128::MAX / u128::from(self.work.max(1))
+            work_value(self.net, 256, &password) <= u128::MAX / u128::from(self.work.max(1))
         };
         let nonce = match self.stamped {
             Stamped::Nonce(nonce) => nonce,
-            Stamped::Good => (0..).find(|nonce| holds(*nonce, &mut password)).unwrap(),
-            Stamped::Bad => (0..).find(|nonce| !holds(*nonce, &mut password)).unwrap(),
+            Stamped::Good => search(&what, has_work),
+            Stamped::Bad => (0..).find(|nonce| !has_work(*nonce)).unwrap(),
         };
         out.extend(self.anchor);
         out.extend(self.work.to_be_bytes());
