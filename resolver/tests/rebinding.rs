@@ -14,11 +14,13 @@ use hickory_proto::{
     },
 };
 use resolver::{
-    forward::{ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy},
-    listen::{Server, Udp, bind},
-    mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    respond::{Clients, Responder},
+    chain::mount::Mounts,
+    resolve::{Delegation, Pipeline},
+    server::{
+        Server, Udp, bind,
+        responder::{Clients, Responder},
+    },
+    upstream::{ForwardZone, Rebind, RebindPolicy, Upstreams, UpstreamsConfig},
 };
 
 /// Says what the name says: an alias for what follows `to-`, the router for `inside`, and
@@ -46,12 +48,12 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
         upstreams: vec![upstream.address.into()],
         validate: None,
     };
-    let config = LegacyConfig {
+    let config = UpstreamsConfig {
         upstreams: vec![upstream.address.into()],
         zones: vec![corp],
         timeout: Duration::from_secs(3),
         rebind,
-        ..LegacyConfig::default()
+        ..UpstreamsConfig::default()
     };
     let names = Names::default().with(
         "alice",
@@ -64,7 +66,7 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(names),
-        legacy: Legacy::new(config).unwrap(),
+        legacy: Upstreams::new(config).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };

@@ -6,6 +6,8 @@ mod cli;
 mod encrypted;
 mod file;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 mod validate;
 
@@ -31,15 +33,15 @@ pub use cli::{Cli, Doctor, Instead, Switch};
 pub use sign::Sign;
 
 use crate::{
-    cookie::Policy,
-    encrypted::EncryptedConfig,
-    forward::{
-        ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError, ValidateConfig,
+    chain::mount::Mounts,
+    dns::cookie::Policy,
+    resolve::Delegation,
+    server::{MAX_WORKERS, Udp, encrypted::EncryptedConfig},
+    telemetry::Logged,
+    upstream::{
+        ForwardZone, Rebind, RecursiveConfig, Upstream, UpstreamError, UpstreamsConfig,
+        ValidateConfig,
     },
-    listen::{MAX_WORKERS, Udp},
-    mount::Mounts,
-    pipeline::Delegation,
-    seen::Logged,
 };
 
 /// Where DNS is answered unless it is said otherwise.
@@ -184,8 +186,8 @@ impl Config {
     }
 
     /// How legacy DNS is asked, with these upstreams.
-    pub fn legacy(&self, upstreams: Vec<Upstream>) -> LegacyConfig {
-        LegacyConfig {
+    pub fn legacy(&self, upstreams: Vec<Upstream>) -> UpstreamsConfig {
+        UpstreamsConfig {
             upstreams,
             zones: self.zones.clone(),
             recursive: self.recursive.clone(),
@@ -197,7 +199,7 @@ impl Config {
             timeout: self.upstream_timeout,
             first_retry: self.hedge,
             rebind: self.rebind.clone(),
-            ..LegacyConfig::default()
+            ..UpstreamsConfig::default()
         }
     }
 }
@@ -356,7 +358,7 @@ impl Merge {
             ));
         }
         let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
-        let defaults = LegacyConfig::default();
+        let defaults = UpstreamsConfig::default();
         let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
         let ttl = (
             seconds(file.min_ttl_seconds, defaults.min_ttl),
@@ -502,6 +504,3 @@ impl Merge {
         Ok(NodeOptions { p2p, mine, mine_threads, allow_hosts })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,16 +9,18 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use hickory_proto::rr::Name;
 use resolver::{
-    dnssec::Anchors,
-    forward::{
-        ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy, Upstream, ValidateConfig,
+    chain::mount::Mounts,
+    dns::{
+        names,
+        query::{Client, Transport},
+    },
+    dnssec::validate::Anchors,
+    resolve::{Delegation, Pipeline},
+    server::responder::{Clients, Responder},
+    upstream::{
+        ForwardZone, Rebind, RebindPolicy, Upstream, Upstreams, UpstreamsConfig, ValidateConfig,
         ValidateMode,
     },
-    mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    query::{Client, Transport},
-    respond::{Clients, Responder},
-    wire,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -77,7 +79,7 @@ async fn responder(
         for server in &zone.servers {
             servers.push(open(Some(server.clone())).await?.into());
         }
-        match wire::to_name(&zone.name) {
+        match names::to_name(&zone.name) {
             Some(name) if !name.is_root() => {
                 zones.push(ForwardZone { zone: name, upstreams: servers, validate: None })
             }
@@ -94,12 +96,12 @@ async fn responder(
     }
     let lost = scenario.steps.iter().any(|step| matches!(step.what, What::Lost));
     let timeout = if lost { SHORT } else { LONG };
-    let defaults = LegacyConfig::default();
+    let defaults = UpstreamsConfig::default();
     let stale = settings.serve_expired_ttl.map_or(defaults.serve_stale, Duration::from_secs);
     let anchors =
         Anchors::only(&settings.trust_anchors.join("\n")).map_err(|error| error.to_string())?;
     let mode = if settings.trust_anchors.is_empty() { ValidateMode::Off } else { ValidateMode::On };
-    let legacy = LegacyConfig {
+    let legacy = UpstreamsConfig {
         validate: ValidateConfig { mode, anchors },
         upstreams,
         zones,
@@ -116,8 +118,8 @@ async fn responder(
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
         legacy: match settings.now {
-            Some(now) => Legacy::at(legacy, now),
-            None => Legacy::new(legacy),
+            Some(now) => Upstreams::at(legacy, now),
+            None => Upstreams::new(legacy),
         }
         .map_err(|error| error.to_string())?,
         delegation: Delegation { port: 53, loopback: false },

@@ -2,9 +2,9 @@
 //! go for.
 
 use super::{
-    Checked, Job, Offence, Peer,
+    Job, JobOutcome, Misbehavior, Peer,
     candidates::{Batch, Candidate, Found},
-    limits::{BATCHES, CANDIDATES, HEADERS_A_JOB, ORPHAN_EVERY, WALKS},
+    limits::{BATCHES, CANDIDATES, HEADERS_A_JOB, ORPHAN_EVERY_MS, WALKS},
     machine::{Asked, Sync, Task},
     message::{MAX_HEADERS, MAX_LOCATOR, Request},
     peers::Spot,
@@ -62,9 +62,9 @@ impl Sync {
                 Interest::Join(candidate) => self.join(peer, candidate),
                 Interest::Lied => {
                     self.settle(peer);
-                    self.offend(peer, Offence::Lied);
+                    self.offend(peer, Misbehavior::Lied);
                 }
-                Interest::Failed => self.offend(peer, Offence::BrokenRule),
+                Interest::Failed => self.offend(peer, Misbehavior::BrokenRule),
                 Interest::Ask => {
                     let spot = self.peers.get(&peer).and_then(|state| state.spot);
                     let on = spot.and_then(|spot| {
@@ -225,11 +225,11 @@ impl Sync {
             headers.iter().skip(1).zip(&ids).all(|(header, before)| header.previous == *before);
         let goes_on = headers.last().is_some_and(|last| last.height > walk.above);
         if !linked || !goes_on || !walk.locator.contains(&first.previous) {
-            self.offend(peer, Offence::Malformed);
+            self.offend(peer, Misbehavior::Malformed);
             return Ok(());
         }
         if ids.iter().any(|id| self.failed.has(id) || chain.has_failed(id)) {
-            self.offend(peer, Offence::BrokenRule);
+            self.offend(peer, Misbehavior::BrokenRule);
             return Ok(());
         }
         // What our chain has.
@@ -476,7 +476,7 @@ impl Sync {
                 if empty {
                     self.drop_candidate(number);
                 }
-                return self.offend(peer, Offence::BrokenRule);
+                return self.offend(peer, Misbehavior::BrokenRule);
             }
             fitting += 1;
         }
@@ -523,10 +523,10 @@ impl Sync {
         number: u64,
         batch: u64,
         part: usize,
-        outcome: Checked,
+        outcome: JobOutcome,
     ) -> Result<(), StorageError> {
         let Some(on) = self.candidates.get_mut(number) else { return Ok(()) };
-        let Checked::Headers(worked) = outcome else {
+        let JobOutcome::Headers(worked) = outcome else {
             let guilty = on.shown_by(batch);
             on.drop_unworked();
             on.extender = None;
@@ -541,7 +541,7 @@ impl Sync {
                 self.drop_candidate(number);
             }
             if let Some(peer) = guilty {
-                self.offend(peer, Offence::BrokenRule);
+                self.offend(peer, Misbehavior::BrokenRule);
             }
             self.look_for_headers = true;
             return Ok(());
@@ -570,7 +570,7 @@ impl Sync {
         self.settle(peer);
         (self.look_for_headers, self.look_for_target) = (true, true);
         if claim.is_some_and(|claim| claim > shown) {
-            self.offend(peer, Offence::Lied);
+            self.offend(peer, Misbehavior::Lied);
         }
     }
 
@@ -581,7 +581,7 @@ impl Sync {
             self.stand(peer, candidate, header.height);
             self.look_for_target = true;
         } else if let Some(state) = self.peers.get_mut(&peer)
-            && state.last_orphan.is_none_or(|last| now >= last + ORPHAN_EVERY)
+            && state.last_orphan.is_none_or(|last| now >= last + ORPHAN_EVERY_MS)
         {
             (state.orphaned, state.last_orphan) = (true, Some(now));
             self.look_for_headers = true;

@@ -14,7 +14,7 @@ use namechain_core::{
         block::{check_block_alone, check_operation_alone},
         work::PowHasher,
     },
-    sync::{Checked, Job},
+    sync::{Job, JobOutcome},
     types::{Block, Hash, Header, Operation},
 };
 
@@ -106,26 +106,27 @@ impl Cache {
         CheckedBlock::check_rest(NETWORK, header.pow_checked(), block, &known, &mut self.worker)
     }
 
-    pub fn run(&mut self, job: Job) -> Checked {
+    pub fn run(&mut self, job: Job) -> JobOutcome {
         match job {
             Job::Headers(headers) => headers
                 .into_iter()
                 .map(|header| self.header(header))
                 .collect::<Result<_, _>>()
-                .map_or_else(Checked::Bad, Checked::Headers),
+                .map_or_else(JobOutcome::Invalid, JobOutcome::Headers),
             Job::Block { header, bytes } => match Block::from_bytes(&bytes) {
                 Ok(block) if block.header.id(NETWORK) == header.id() => self.outcome(block),
-                _ => Checked::Unreadable,
+                _ => JobOutcome::Malformed,
             },
             Job::Assembled { block, .. } => self.outcome(block),
             Job::Operation(operation) => match self.operation(&operation) {
-                Ok(()) => Checked::Operation(operation),
-                Err(violation) => Checked::Bad(violation),
+                Ok(()) => JobOutcome::Operation(operation),
+                Err(violation) => JobOutcome::Invalid(violation),
             },
         }
     }
 
-    fn outcome(&mut self, block: Block) -> Checked {
-        self.block(block).map_or_else(Checked::Bad, |block| Checked::Block(Box::new(block)))
+    fn outcome(&mut self, block: Block) -> JobOutcome {
+        self.block(block)
+            .map_or_else(JobOutcome::Invalid, |block| JobOutcome::Block(Box::new(block)))
     }
 }

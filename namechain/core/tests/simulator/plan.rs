@@ -125,8 +125,8 @@ pub fn meet(world: &World, honest: usize) {
 }
 
 fn sane(at: usize, node: &Node, evil: bool) {
-    let kept = node.sync.kept();
-    assert!(node.sync.standing(&node.chain).synced || evil, "{at} is not synced");
+    let kept = node.sync.usage();
+    assert!(node.sync.status(&node.chain).synced || evil, "{at} is not synced");
     assert_eq!((kept.jobs, kept.operations, kept.wanted_operations), (0, 0, 0), "{at}: {kept:?}");
     if !evil {
         let busy = (kept.candidates, kept.window, kept.arrivals);

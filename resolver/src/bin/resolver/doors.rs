@@ -4,15 +4,17 @@ use std::{net::SocketAddr, sync::Arc};
 
 use resolver::{
     config::Config,
-    encrypted::{Door, Identity},
-    listen::{Server, bind_encrypted},
-    query::Transport,
+    dns::query::Transport,
+    server::{
+        Server, bind_encrypted,
+        encrypted::{EncryptedListener, Identity},
+    },
 };
 
 /// The ways in, and by what clients know us; nothing if there are none.
 #[derive(Default)]
 pub struct Doors {
-    doors: Vec<Door>,
+    doors: Vec<EncryptedListener>,
     /// By what clients know us.
     pub identity: Option<Arc<Identity>>,
 }

@@ -9,8 +9,8 @@ use std::{
 use resolver::{
     config::{ChainFrom, Cli, Config, Doctor, Instead},
     doctor::{Finding, Verdict, examine},
-    forward::{Legacy, Upstream},
-    wall,
+    os::clock,
+    upstream::{Upstream, Upstreams},
 };
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use serde::Serialize;
 pub fn run(cli: &Cli, instead: &Instead, config: &Config) -> ExitCode {
     match instead {
         Instead::CheckConfig => {
-            match Legacy::new(config.legacy(config.upstreams.clone().unwrap_or_default())) {
+            match Upstreams::new(config.legacy(config.upstreams.clone().unwrap_or_default())) {
                 Ok(_) => {
                     say(config.json, &Checked::of(config), &summary(config));
                     ExitCode::SUCCESS
@@ -60,7 +60,7 @@ fn doctor(config: &Config, options: &Doctor) -> ExitCode {
         }
         all.push(finding.clone());
     };
-    let worst = runtime.block_on(examine(config, options, wall::now(), report));
+    let worst = runtime.block_on(examine(config, options, clock::unix_now(), report));
     if config.json {
         say(true, &all, "");
     }

@@ -1,6 +1,7 @@
 //! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
 
 mod aside;
+mod banner;
 mod chain;
 mod doors;
 mod instead;
@@ -16,22 +17,24 @@ use std::{
 };
 
 use anyhow::Context;
+use banner::Started;
 use clap::Parser as _;
 use namechain_node::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config, Sign},
     control::Control,
-    current::Current,
-    forward::{Legacy, Upstream},
-    listen::{Bound, Server, bind},
+    dns::query::Transport,
+    dnssec::sign::{SignError, Signer},
     os,
-    pipeline::Pipeline,
-    query::Transport,
-    respond::{Clients, Responder},
-    sign::{SignError, Signer},
-    start::Started,
-    systemd::{self, Pair},
+    os::{systemd, systemd::Pair},
+    resolve::Pipeline,
+    server::{
+        Bound, Server, bind,
+        handle::ResponderHandle,
+        responder::{Clients, Responder},
+    },
+    upstream::{Upstream, Upstreams},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -124,7 +127,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let stop = stop_signal().context("signals can't be watched")?;
     let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
     let names = upstreams.iter().map(Upstream::to_string).collect();
-    let legacy = Legacy::new(config.legacy(upstreams))?;
+    let legacy = Upstreams::new(config.legacy(upstreams))?;
     let control = Control::default();
     let Chain { source: chain, node, aside } = chain(&config.chain, &control).await?;
     // Where a node keeps its data nobody else has a key, once it has started.
@@ -158,7 +161,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let pipeline = pipeline(&config, chain, legacy, signer);
     let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
     responder.seen().log(config.query_log);
-    let current = Current::from(responder.with_cookies(config.cookies));
+    let current = ResponderHandle::from(responder.with_cookies(config.cookies));
     control.serves(&current, &dns);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
     let identity = doors.serve(&mut server);
@@ -208,7 +211,7 @@ fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
 fn pipeline(
     config: &Config,
     chain: Arc<dyn ChainSource>,
-    legacy: Legacy,
+    legacy: Upstreams,
     signer: Option<Arc<Signer>>,
 ) -> Pipeline {
     Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation, signer }
@@ -256,7 +259,7 @@ fn announce(started: &Started, json: bool) {
 /// Why the node has stopped by itself; never, if there is none.
 async fn lost(node: Option<&Node>) -> String {
     match node {
-        Some(node) => node.handle().lost().await.0,
+        Some(node) => node.handle().fatal_error().await.0,
         None => std::future::pending().await,
     }
 }

@@ -1,0 +1,149 @@
+//! One upstream query for however many identical questions wait for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::error::ForwardError;
+use super::target::Target;
+use crate::cache::{Answer, Key};
+
+/// How many questions may wait for one query.
+pub const MAX_WAITING: usize = 1024;
+
+/// What a flight brings back.
+pub type Outcome = Result<(Arc<Answer>, Target), ForwardError>;
+
+type QueryMap = HashMap<Key, watch::Sender<Option<Outcome>>>;
+
+/// The queries on their way.
+#[derive(Debug)]
+pub struct InFlight {
+    limit: usize,
+    board: Mutex<QueryMap>,
+}
+
+/// The right, and the duty, to fly a query and bring its result.
+#[derive(Debug)]
+pub struct Leader {
+    in_flight: Arc<InFlight>,
+    key: Key,
+    result: Option<Outcome>,
+}
+
+impl InFlight {
+    /// None on their way yet; never more than `limit`.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, board: Mutex::default() })
+    }
+
+    /// Joins the query for a key, or starts it: then there is a [`Leader`] too.
+    ///
+    /// # Errors
+    /// [`ForwardError::Busy`] if too many are on their way, or wait for this one.
+    pub fn join(
+        self: &Arc<Self>,
+        key: &Key,
+    ) -> Result<(watch::Receiver<Option<Outcome>>, Option<Leader>), ForwardError> {
+        let mut board = self.lock();
+        if let Some(entry) = board.get(key) {
+            if entry.receiver_count() >= MAX_WAITING {
+                return Err(ForwardError::Busy { limit: MAX_WAITING });
+            }
+            return Ok((entry.subscribe(), None));
+        }
+        if board.len() >= self.limit {
+            return Err(ForwardError::Busy { limit: self.limit });
+        }
+        let (sender, receiver) = watch::channel(None);
+        board.insert(key.clone(), sender);
+        Ok((receiver, Some(Leader { in_flight: self.clone(), key: key.clone(), result: None })))
+    }
+
+    /// How many are on their way.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether so many are on their way that none should be added which nobody waits for.
+    pub fn is_busy(&self) -> bool {
+        self.lock().len() >= self.limit.div_ceil(2)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueryMap> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Leader {
+    /// The key that the query is flown for.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Gives the result to all who wait. Who asks from now on asks anew.
+    pub fn complete(mut self, result: Outcome) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for Leader {
+    /// A pilot that never landed leaves no one waiting: the channel closes.
+    fn drop(&mut self) {
+        let entry = self.in_flight.lock().remove(&self.key);
+        if let (Some(entry), Some(result)) = (entry, self.result.take()) {
+            entry.send_replace(Some(result));
+        }
+    }
+}
+
+/// Waits for the result.
+///
+/// # Errors
+/// The flight's own, or [`ForwardError::Abandoned`] if it never lands.
+pub async fn wait_outcome(mut receiver: watch::Receiver<Option<Outcome>>) -> Outcome {
+    match receiver.wait_for(Option::is_some).await {
+        Ok(outcome) => outcome.clone().unwrap_or(Err(ForwardError::Abandoned)),
+        Err(_) => Err(ForwardError::Abandoned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Scope;
+
+    fn key() -> Key {
+        Key::new(b"\x01a\0\0\x01\0\x01", false, false, Scope::Upstreams)
+    }
+
+    #[tokio::test]
+    async fn a_pilot_that_never_lands_leaves_no_one_waiting() {
+        let in_flight = InFlight::new(1);
+        let (receiver, leader) = in_flight.join(&key()).unwrap();
+        drop(leader);
+        assert_eq!(wait_outcome(receiver).await, Err(ForwardError::Abandoned));
+        assert!(in_flight.join(&key()).unwrap().1.is_some(), "the next one flies anew");
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_the_landing_asks_anew() {
+        let in_flight = InFlight::new(1);
+        let (first, leader) = in_flight.join(&key()).unwrap();
+        assert!(in_flight.join(&key()).unwrap().1.is_none(), "the second joins the first");
+        leader.unwrap().complete(Err(ForwardError::NoUpstream));
+        assert_eq!(wait_outcome(first).await, Err(ForwardError::NoUpstream));
+        assert!(in_flight.join(&key()).unwrap().1.is_some());
+    }
+
+    #[test]
+    fn no_more_wait_than_allowed() {
+        let in_flight = InFlight::new(1);
+        let mut waiting: Vec<_> =
+            (0..MAX_WAITING).map(|_| in_flight.join(&key()).unwrap()).collect();
+        assert_eq!(in_flight.join(&key()).unwrap_err(), ForwardError::Busy { limit: MAX_WAITING });
+        waiting.pop();
+        assert!(in_flight.join(&key()).is_ok());
+    }
+}

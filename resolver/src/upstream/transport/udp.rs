@@ -1,0 +1,162 @@
+//! Sockets for questions over UDP. Each is on a random port and connected to one server; it is used
+//! for some questions, one at a time, and then closed. Whoever wants to forge a reply has to guess
+//! port, id and case as with a socket a question, and three of four system calls are saved.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+
+/// How many questions go through one socket.
+const MAX_USES: u8 = 32;
+/// Sockets that are kept, for all servers.
+const MAX_KEPT: usize = 128;
+/// Servers for which sockets are kept.
+const MAX_SERVERS: usize = 32;
+/// How long a socket is kept without being used. The network may have changed since.
+const KEPT_FOR: Duration = Duration::from_secs(5);
+/// Random ports that are tried before the kernel chooses.
+const PORT_TRIES: usize = 4;
+/// The lowest port that is chosen. Below are the ports of services.
+const FIRST_PORT: u16 = 10_000;
+
+/// A socket, and how often it was used.
+#[derive(Debug)]
+pub struct ConnectedSocket {
+    /// It receives from its server only.
+    pub socket: UdpSocket,
+    server: SocketAddr,
+    uses: u8,
+}
+
+#[derive(Debug, Default)]
+struct IdleSockets {
+    by_server: HashMap<SocketAddr, Vec<(ConnectedSocket, Duration)>>,
+    count: usize,
+}
+
+/// The sockets that are kept.
+#[derive(Debug, Default)]
+pub struct Sockets(Mutex<IdleSockets>);
+
+impl Sockets {
+    /// A socket for a server: one that is kept, or a new one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn take(&self, server: SocketAddr, now: Duration) -> io::Result<ConnectedSocket> {
+        if let Some(socket) = self.kept(server, now) {
+            return Ok(socket);
+        }
+        let socket = random_socket(server).await?;
+        socket.connect(server).await?;
+        Ok(ConnectedSocket { socket, server, uses: 0 })
+    }
+
+    /// Gives a socket back after a question that was answered well.
+    pub fn release(&self, mut used: ConnectedSocket, now: Duration) {
+        used.uses += 1;
+        let mut kept = self.lock();
+        if used.uses >= MAX_USES || kept.count >= MAX_KEPT {
+            return;
+        }
+        if !kept.by_server.contains_key(&used.server) && kept.by_server.len() >= MAX_SERVERS {
+            // None is in use for long: all are as good to lose.
+            kept.by_server.clear();
+            kept.count = 0;
+        }
+        kept.count += 1;
+        kept.by_server.entry(used.server).or_default().push((used, now));
+    }
+
+    /// Closes what is kept for a server: it failed, or the way to it has changed.
+    pub fn forget(&self, server: SocketAddr) {
+        let mut kept = self.lock();
+        let gone = kept.by_server.remove(&server).map_or(0, |sockets| sockets.len());
+        kept.count -= gone;
+    }
+
+    fn kept(&self, server: SocketAddr, now: Duration) -> Option<ConnectedSocket> {
+        let mut kept = self.lock();
+        let sockets = kept.by_server.get_mut(&server)?;
+        let before = sockets.len();
+        sockets.retain(|(_, since)| now < *since + KEPT_FOR);
+        let taken = sockets.pop().map(|(socket, _)| socket);
+        let gone = before - sockets.len();
+        if sockets.is_empty() {
+            kept.by_server.remove(&server);
+        }
+        kept.count -= gone;
+        taken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, IdleSockets> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket on a port that can't be guessed (RFC 5452 §9.2, RFC 6056).
+async fn random_socket(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any = |port| match server {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+    };
+    let mut random = [0; 2 * PORT_TRIES];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    for pair in random.chunks_exact(2) {
+        let port = u16::from_be_bytes([pair[0], pair[1]]);
+        if port >= FIRST_PORT
+            && let Ok(socket) = UdpSocket::bind(any(port)).await
+        {
+            return Ok(socket);
+        }
+    }
+    UdpSocket::bind(any(0)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn server(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    #[tokio::test]
+    async fn a_socket_serves_some_questions_and_then_another_port_does() {
+        let sockets = Sockets::default();
+        let mut ports = Vec::new();
+        for _ in 0..4 * MAX_USES {
+            let socket = sockets.take(server(9), Duration::ZERO).await.unwrap();
+            ports.push(socket.socket.local_addr().unwrap().port());
+            sockets.release(socket, Duration::ZERO);
+        }
+        let different: HashSet<u16> = ports.iter().copied().collect();
+        assert!((2..=4).contains(&different.len()), "{different:?}");
+        assert!(ports[..usize::from(MAX_USES)].iter().all(|port| *port == ports[0]));
+    }
+
+    #[tokio::test]
+    async fn no_more_are_kept_than_allowed_and_none_for_long() {
+        let sockets = Sockets::default();
+        for n in 0..2 * MAX_SERVERS as u16 {
+            let one = sockets.take(server(1_000 + n), Duration::ZERO).await.unwrap();
+            sockets.release(one, Duration::ZERO);
+            let kept = sockets.lock();
+            assert!(kept.by_server.len() <= MAX_SERVERS && kept.count <= MAX_KEPT);
+            assert_eq!(kept.count, kept.by_server.values().map(Vec::len).sum::<usize>());
+        }
+        let last = server(1_000 + 2 * MAX_SERVERS as u16 - 1);
+        assert!(sockets.kept(last, KEPT_FOR).is_none(), "too old");
+        assert!(sockets.kept(server(1_000), Duration::ZERO).is_none(), "others took its place");
+        let one = sockets.take(last, Duration::ZERO).await.unwrap();
+        sockets.release(one, Duration::ZERO);
+        sockets.forget(last);
+        assert!(sockets.kept(last, Duration::ZERO).is_none());
+    }
+}
