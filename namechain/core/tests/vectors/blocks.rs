@@ -64,7 +64,12 @@ impl Empty<'_> {
         Case { rule, about, before: BEFORE, block, padding: 0, verdict: Verdict::Refused }
     }
 
-    fn accepted(&self, rule: &'static str, about: &'static str, change: impl Fn(&mut Head)) -> Case {
+    fn accepted(
+        &self,
+        rule: &'static str,
+        about: &'static str,
+        change: impl Fn(&mut Head),
+    ) -> Case {
         Case { verdict: Verdict::Accepted, ..self.with(rule, about, change) }
     }
 
@@ -142,7 +147,8 @@ fn after_early(story: &Maker) -> Vec<Case> {
         Case { rule: "header-due", about, before: at, block, padding: 0, verdict: Verdict::Refused }
     };
     let time = story.heads[at].time;
-    let mut price = with("a name price of one less than half an interval makes it", &|h| h.names -= 1);
+    let mut price =
+        with("a name price of one less than half an interval makes it", &|h| h.names -= 1);
     price.rule = "price";
     vec![
         with("after an early parent: the parent's time and an interval", &|h| {

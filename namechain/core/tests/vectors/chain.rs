@@ -61,7 +61,8 @@ impl Maker {
         let hashes: Vec<(H32, H32)> =
             state.iter().map(|(key, e)| (*key, hash(net, "value", &[&e.encode()]))).collect();
         let commits = ops.iter().filter(|op| op[0] == COMMIT).count() as u64;
-        let counted = |op: &&Vec<u8>| matches!(op[0], REGISTER | UPDATE | TRANSFER | ACCEPT | PUBLISH);
+        let counted =
+            |op: &&Vec<u8>| matches!(op[0], REGISTER | UPDATE | TRANSFER | ACCEPT | PUBLISH);
         let bytes: usize = ops.iter().filter(counted).map(Vec::len).sum();
         let dt = time.saturating_sub(parent.time);
         Head {

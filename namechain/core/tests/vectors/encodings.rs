@@ -24,9 +24,9 @@ fn names(cases: &mut Cases) {
         cases.add("name", name, &name_bytes(name), !name.ends_with('-'));
     }
     let too_long = "a".repeat(64);
-    for name in
-        ["", "a", "ab", &too_long, "Abc", "abC", "a.b", "a_b", "a b", "-ab", "ab-", "ab--c", "xm--a"]
-    {
+    for name in [
+        "", "a", "ab", &too_long, "Abc", "abC", "a.b", "a_b", "a b", "-ab", "ab-", "ab--c", "xm--a",
+    ] {
         cases.add("name", name, &name_bytes(name), false);
     }
     for (about, bytes) in [
@@ -57,11 +57,27 @@ fn record_sets(cases: &mut Cases) {
     set("two in order", &[a(b"\0", &[1]), a(b"\0", &[2])], true);
     set("two out of order", &[a(b"\0", &[2]), a(b"\0", &[1])], false);
     set("two alike", &[a(b"\0", &[1]), a(b"\0", &[1])], false);
-    set("alike but for the ttl", &[record(b"\0", 1, 300, &[1]), record(b"\0", 1, 301, &[1])], false);
-    set("one owner and type, two ttls", &[record(b"\0", 1, 300, &[1]), record(b"\0", 1, 301, &[2])], false);
+    set(
+        "alike but for the ttl",
+        &[record(b"\0", 1, 300, &[1]), record(b"\0", 1, 301, &[1])],
+        false,
+    );
+    set(
+        "one owner and type, two ttls",
+        &[record(b"\0", 1, 300, &[1]), record(b"\0", 1, 301, &[2])],
+        false,
+    );
     set("two types, two ttls", &[record(b"\0", 1, 300, &[1]), record(b"\0", 2, 301, &[1])], true);
-    set("two owners, two ttls", &[record(b"\0", 1, 300, &[1]), record(b"\x01a\0", 1, 301, &[1])], true);
-    set("types in order of numbers", &[record(b"\0", 255 + 1, 1, &[]), record(b"\0", 513, 1, &[])], true);
+    set(
+        "two owners, two ttls",
+        &[record(b"\0", 1, 300, &[1]), record(b"\x01a\0", 1, 301, &[1])],
+        true,
+    );
+    set(
+        "types in order of numbers",
+        &[record(b"\0", 255 + 1, 1, &[]), record(b"\0", 513, 1, &[])],
+        true,
+    );
     set("types out of order", &[record(b"\0", 16, 1, &[]), record(b"\0", 1, 1, &[])], false);
     set("a prefix of rdata first", &[a(b"\0", &[1]), a(b"\0", &[1, 0])], true);
     set("a prefix of rdata last", &[a(b"\0", &[1, 0]), a(b"\0", &[1])], false);
@@ -71,7 +87,11 @@ fn record_sets(cases: &mut Cases) {
     set("owners in the order of DNSSEC", &[a(b"\x02aa\0", &[1]), a(b"\x01b\0", &[1])], false);
     set("a parent before its child", &[a(b"\x01b\0", &[1]), a(b"\x01b\x01a\0", &[1])], true);
     set("a child before its parent", &[a(b"\x01b\x01a\0", &[1]), a(b"\x01b\0", &[1])], false);
-    set("rdata of the first sorts after type", &[record(b"\0", 1, 1, &[9]), record(b"\0", 2, 1, &[1])], true);
+    set(
+        "rdata of the first sorts after type",
+        &[record(b"\0", 1, 1, &[9]), record(b"\0", 2, 1, &[1])],
+        true,
+    );
     for number in [0u16, 6, 41, 46, 47, 48, 50, 51, 128, 200, 249, 250, 252, 255] {
         set(&format!("type {number}"), &[record(b"\0", number, 300, &[])], false);
     }
@@ -122,7 +142,12 @@ fn lengths(cases: &mut Cases) {
     cases.add("records", "an rdata length of one less", &with(9, -1), false);
     cases.add("records", "an rdata length of one more", &with(9, 1), false);
     cases.add("records", "a byte after them", &[&good[..], &[0]].concat(), false);
-    cases.add("records", "a record cut in its ttl", &[&[0, 5][..], &[0, 0, 1, 0, 0]].concat(), false);
+    cases.add(
+        "records",
+        "a record cut in its ttl",
+        &[&[0, 5][..], &[0, 0, 1, 0, 0]].concat(),
+        false,
+    );
     cases.add("records", "one byte", &[0], false);
 }
 
@@ -171,7 +196,11 @@ fn messages(cases: &mut Cases) {
         (vec!["é".into()], false),
     ] {
         let about = format!("locators {locators:?}");
-        let about = if about.len() > 60 { format!("{} locators, the first of {} bytes", locators.len(), locators[0].len()) } else { about };
+        let about = if about.len() > 60 {
+            format!("{} locators, the first of {} bytes", locators.len(), locators[0].len())
+        } else {
+            about
+        };
         cases.add("messaging", &about, &signed(&Message { locators, ..message.clone() }), is_valid);
     }
     cases.add("messaging", "a byte more", &[&good[..], &[0]].concat(), false);
@@ -201,7 +230,9 @@ fn operations(cases: &mut Cases) {
     }
     // Where the optional fields begin: kind, name, reference, valid until, signer.
     let fields = 1 + 14 + 32 + 8 + 32;
-    for (kind, at) in [(REGISTER, fields), (ACCEPT, fields + 32), (RECOVER, fields + 32), (PUBLISH, fields + 4)] {
+    for (kind, at) in
+        [(REGISTER, fields), (ACCEPT, fields + 32), (RECOVER, fields + 32), (PUBLISH, fields + 4)]
+    {
         let mut bytes = example(kind).bytes();
         bytes[at] = 2;
         cases.add("operation", &format!("{} with an optional of 2", label(kind)), &bytes, false);
@@ -217,7 +248,12 @@ fn operations(cases: &mut Cases) {
     cases.add("operation", "update with records out of order", &update.bytes(), false);
     let mut reserved = example(UPDATE);
     reserved.name = name_bytes("com");
-    cases.add("operation", "update of a reserved name: that is another rule", &reserved.bytes(), true);
+    cases.add(
+        "operation",
+        "update of a reserved name: that is another rule",
+        &reserved.bytes(),
+        true,
+    );
 }
 
 fn blocks(cases: &mut Cases) {

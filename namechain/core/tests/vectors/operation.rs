@@ -256,18 +256,27 @@ impl NameE {
         out.extend(self.expires.to_be_bytes());
         out.push(self.revoked.into());
         out.extend([self.rescued.0.to_be_bytes(), self.rescued.1.to_be_bytes()].concat());
-        out.extend(optional(self.transfer.map(|(to, subject, when)| {
-            let mut out = [to, subject].concat();
-            at(&mut out, when);
-            out
-        }).as_deref()));
+        out.extend(optional(
+            self.transfer
+                .map(|(to, subject, when)| {
+                    let mut out = [to, subject].concat();
+                    at(&mut out, when);
+                    out
+                })
+                .as_deref(),
+        ));
         out.extend(&self.records);
-        out.extend(optional(self.messaging.as_ref().map(|(record, linked, when)| {
-            let mut out = record.clone();
-            out.push((*linked).into());
-            at(&mut out, *when);
-            out
-        }).as_deref()));
+        out.extend(optional(
+            self.messaging
+                .as_ref()
+                .map(|(record, linked, when)| {
+                    let mut out = record.clone();
+                    out.push((*linked).into());
+                    at(&mut out, *when);
+                    out
+                })
+                .as_deref(),
+        ));
         out.extend(self.messaging_sequence.to_be_bytes());
         out
     }

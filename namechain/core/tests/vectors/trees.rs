@@ -75,8 +75,17 @@ pub fn tree() -> Value {
     }
     let (steps, leaf) = path(net, &leaves, &key(3));
     let stray = encode_proof(2, Some(leaf), &steps);
-    let strays = (8..40).map(key).find(|key| steps.iter().any(|(n, _)| bit(key, usize::from(*n)) != bit(&leaf.0, usize::from(*n))));
-    add("absence, by a leaf that is not on the key's path", root, strays.unwrap(), None, stray, false);
+    let strays = (8..40).map(key).find(|key| {
+        steps.iter().any(|(n, _)| bit(key, usize::from(*n)) != bit(&leaf.0, usize::from(*n)))
+    });
+    add(
+        "absence, by a leaf that is not on the key's path",
+        root,
+        strays.unwrap(),
+        None,
+        stray,
+        false,
+    );
     let mut twisted = steps.clone();
     twisted.reverse();
     let back = encode_proof(1, None, &twisted);
@@ -93,14 +102,35 @@ pub fn tree() -> Value {
     }
     add("one bit twice", impossible, key(3), Some([3; 32]), encode_proof(1, None, &twice), false);
     add("the empty tree", [0; 32], key(0), None, encode_proof(0, None, &[]), true);
-    add("the empty tree has a value", [0; 32], key(0), Some([0; 32]), encode_proof(0, None, &[]), false);
+    add(
+        "the empty tree has a value",
+        [0; 32],
+        key(0),
+        Some([0; 32]),
+        encode_proof(0, None, &[]),
+        false,
+    );
     add("the empty tree, another root", root, key(0), None, encode_proof(0, None, &[]), false);
-    add("the empty tree with a step", [0; 32], key(0), None, encode_proof(0, None, &steps[..1]), false);
+    add(
+        "the empty tree with a step",
+        [0; 32],
+        key(0),
+        None,
+        encode_proof(0, None, &steps[..1]),
+        false,
+    );
     add("a terminal of 3", root, key(3), Some([3; 32]), encode_proof(3, None, &steps), false);
     let single = tree_root(net, &leaves[..1]);
     let (alone, value) = leaves[0];
     add("a tree of one key", single, alone, Some(value), encode_proof(1, None, &[]), true);
-    add("a tree of one key: another is absent", single, key(9), None, encode_proof(2, Some((alone, value)), &[]), true);
+    add(
+        "a tree of one key: another is absent",
+        single,
+        key(9),
+        None,
+        encode_proof(2, Some((alone, value)), &[]),
+        true,
+    );
     json!({
         "about": "The keys of the names name0 to name7 with the value hashes 32 times 00 to 32 times 07: the root after each; and \
                   proofs, with whether they hold. value_hash is the claim: null is that nothing stands there.",
@@ -150,8 +180,7 @@ pub fn removal() -> Value {
         name("revoked-last", now - GRACE + 1, true),
         name("far", u64::MAX - 3, false),
     ];
-    let commits: Vec<E> =
-        (0..514).map(|n| commit(n, now - DAY - 2 - u64::from(n % 3))).collect();
+    let commits: Vec<E> = (0..514).map(|n| commit(n, now - DAY - 2 - u64::from(n % 3))).collect();
     let names: Vec<E> = (0..514)
         .map(|n| name(&format!("n{n:03}"), now - GRACE - n as u64 % 3, n % 5 == 0))
         .collect();
@@ -172,7 +201,8 @@ pub fn removal() -> Value {
             })
             .collect();
         rows.sort_by_key(|(end, key, _)| (*end, *key));
-        let all: Vec<String> = rows.iter().map(|(_, _, entry)| hex::encode(entry.encode())).collect();
+        let all: Vec<String> =
+            rows.iter().map(|(_, _, entry)| hex::encode(entry.encode())).collect();
         let (mut names, mut commits) = (0, 0);
         rows.retain(|(end, _, entry)| {
             let (count, is_over) = match entry {
@@ -231,19 +261,22 @@ pub fn history() -> Value {
         })
         .collect();
     let mut proofs = Vec::new();
-    let mut add = |about: &str, root: H32, index: usize, leaf: &Node, proof: Vec<u8>, holds: bool| {
-        proofs.push(json!({
-            "about": about,
-            "root": hex::encode(root),
-            "height": index,
-            "id": hex::encode([index as u8; 32]),
-            "time": leaf.first.0,
-            "due": leaf.first.1,
-            "proof": hex::encode(proof),
-            "holds": holds,
-        }));
-    };
-    for (index, count) in [(0, 1), (0, 5), (4, 5), (2, 7), (5, 7), (6, 7), (3, 8), (17, 23), (22, 24)] {
+    let mut add =
+        |about: &str, root: H32, index: usize, leaf: &Node, proof: Vec<u8>, holds: bool| {
+            proofs.push(json!({
+                "about": about,
+                "root": hex::encode(root),
+                "height": index,
+                "id": hex::encode([index as u8; 32]),
+                "time": leaf.first.0,
+                "due": leaf.first.1,
+                "proof": hex::encode(proof),
+                "holds": holds,
+            }));
+        };
+    for (index, count) in
+        [(0, 1), (0, 5), (4, 5), (2, 7), (5, 7), (6, 7), (3, 8), (17, 23), (22, 24)]
+    {
         let leaves = &leaves[..count];
         let root = history_root(net, leaves);
         let (leaf, proof) = (&leaves[index], place_proof(net, leaves, index));
@@ -296,29 +329,53 @@ fn unsound(
         leaves[at] = Node::leaf(net, &[at as u8; 32], work, time, due);
     };
     let of = |leaves: &[Node], at: usize| (leaves[at].work, leaves[at].first.0, leaves[at].first.1);
-    forged("a sibling of less work than its lateness allows", &|all| {
-        let (work, time, due) = of(all, 1);
-        set(all, 1, work - 1, time, due);
-    }, 0);
-    forged("a sibling of more work than its lateness allows", &|all| {
-        let (work, time, due) = of(all, 1);
-        set(all, 1, work + 1, time, due);
-    }, 0);
-    forged("a sibling whose due does not follow", &|all| {
-        let (_, time, due) = of(all, 1);
-        set(all, 1, target_work(target(net, time, due + 1)), time, due + 1);
-    }, 0);
-    forged("a sibling whose time is before its left neighbour's", &|all| {
-        let (_, _, due) = of(all, 1);
-        let time = all[0].first.0 - 1;
-        set(all, 1, target_work(target(net, time, due)), time, due);
-    }, 0);
-    forged("the due of a header further to the right does not follow", &|all| {
-        let (_, time, due) = of(all, 4);
-        set(all, 4, target_work(target(net, time, due + 1)), time, due + 1);
-    }, 0);
-    forged("four headers claim the work of five", &|all| {
-        let (work, time, due) = of(all, 5);
-        set(all, 5, work * 64, time, due);
-    }, 0);
+    forged(
+        "a sibling of less work than its lateness allows",
+        &|all| {
+            let (work, time, due) = of(all, 1);
+            set(all, 1, work - 1, time, due);
+        },
+        0,
+    );
+    forged(
+        "a sibling of more work than its lateness allows",
+        &|all| {
+            let (work, time, due) = of(all, 1);
+            set(all, 1, work + 1, time, due);
+        },
+        0,
+    );
+    forged(
+        "a sibling whose due does not follow",
+        &|all| {
+            let (_, time, due) = of(all, 1);
+            set(all, 1, target_work(target(net, time, due + 1)), time, due + 1);
+        },
+        0,
+    );
+    forged(
+        "a sibling whose time is before its left neighbour's",
+        &|all| {
+            let (_, _, due) = of(all, 1);
+            let time = all[0].first.0 - 1;
+            set(all, 1, target_work(target(net, time, due)), time, due);
+        },
+        0,
+    );
+    forged(
+        "the due of a header further to the right does not follow",
+        &|all| {
+            let (_, time, due) = of(all, 4);
+            set(all, 4, target_work(target(net, time, due + 1)), time, due + 1);
+        },
+        0,
+    );
+    forged(
+        "four headers claim the work of five",
+        &|all| {
+            let (work, time, due) = of(all, 5);
+            set(all, 5, work * 64, time, due);
+        },
+        0,
+    );
 }

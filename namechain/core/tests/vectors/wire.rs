@@ -42,10 +42,7 @@ fn operations() -> Value {
 const WIRE_NAME: &str = "alice-example";
 
 fn wire_records() -> Vec<u8> {
-    records(&[
-        record(b"\0", 16, 300, b"\x05hello"),
-        record(b"\x03www\0", 1, 300, &[192, 0, 2, 1]),
-    ])
+    records(&[record(b"\0", 16, 300, b"\x05hello"), record(b"\x03www\0", 1, 300, &[192, 0, 2, 1])])
 }
 
 fn message() -> Message {
@@ -113,8 +110,7 @@ fn operation(op: &Op) -> Value {
 fn messaging() -> Value {
     let (message, name) = (message(), name_bytes(WIRE_NAME));
     let signed = message.signed(MAIN, &name, &TITLE, Some(20));
-    let over =
-        |domain| hex::encode(message.signing_message(MAIN, domain, &name, &TITLE));
+    let over = |domain| hex::encode(message.signing_message(MAIN, domain, &name, &TITLE));
     json!({
         "about": "A messaging record of alice-example under the title 32 times 11: identity key with the seed 32 times 15, linked by \
                   the one with the seed 32 times 14, announcing the one with the seed 32 times 16.",

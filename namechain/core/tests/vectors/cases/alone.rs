@@ -26,9 +26,7 @@ fn stamps(kind: u8, cases: &mut Vec<Case>) {
             .op(|op| op.stamped = Stamped::Bad)
             .refused("stamp-work", "a nonce whose value is over the limit"),
         case().accepted("stamp-work", "a nonce whose value is not"),
-        case()
-            .ctx(|ctx| ctx.anchor = None)
-            .refused("stamp-anchor", "the anchor is no ancestor"),
+        case().ctx(|ctx| ctx.anchor = None).refused("stamp-anchor", "the anchor is no ancestor"),
         case()
             .ctx(|ctx| ctx.anchor = Some((H - 721, T - 80_000, 1_024)))
             .refused("stamp-anchor", "the anchor is 721 blocks below"),
@@ -41,9 +39,7 @@ fn stamps(kind: u8, cases: &mut Vec<Case>) {
         case()
             .ctx(|ctx| ctx.anchor = Some((H - 1, T - 10 * DAY, 1_024)))
             .accepted("stamp-anchor", "the anchor is the parent, ten days older"),
-        case()
-            .op(|op| op.work -= 1)
-            .refused("underpaid", "one expected hash less than the price"),
+        case().op(|op| op.work -= 1).refused("underpaid", "one expected hash less than the price"),
         case().accepted("underpaid", "the price"),
     ]);
 }
@@ -55,9 +51,7 @@ fn signed(kind: u8, cases: &mut Vec<Case>) {
         case()
             .op(|op| op.forge = |signature| signature[40] ^= 1)
             .refused("signature", "one bit of S is another"),
-        case()
-            .op(|op| op.branch = BRANCH + 1)
-            .refused("signature", "signed for another branch"),
+        case().op(|op| op.branch = BRANCH + 1).refused("signature", "signed for another branch"),
         case()
             .op(|op| op.genesis = genesis_id(MAIN))
             .refused("signature", "signed for the genesis block of main"),
@@ -266,9 +260,7 @@ fn rescues(cases: &mut Vec<Case>) {
     for kind in [CANCEL, REVOKE] {
         cases.push(
             good(kind)
-                .entry(|entry| {
-                    (entry.recovery, entry.rescued) = (Some(public(OWNER)), (0, T - 1))
-                })
+                .entry(|entry| (entry.recovery, entry.rescued) = (Some(public(OWNER)), (0, T - 1)))
                 .accepted("underpaid", "one key is owner and recovery key: the owner's role"),
         );
     }

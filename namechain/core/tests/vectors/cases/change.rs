@@ -44,13 +44,11 @@ fn status(kind: u8, cases: &mut Vec<Case>) {
     let with = |change: fn(&mut NameE)| good(kind).entry(change);
     // A Renew names the end of the lease.
     let ending = |expires: u64| {
-        good(kind)
-            .entry(move |entry| entry.expires = expires)
-            .op(move |op| {
-                if kind == RENEW {
-                    op.fields = expires.to_be_bytes().to_vec();
-                }
-            })
+        good(kind).entry(move |entry| entry.expires = expires).op(move |op| {
+            if kind == RENEW {
+                op.fields = expires.to_be_bytes().to_vec();
+            }
+        })
     };
     let in_grace = matches!(kind, RENEW | CANCEL | RECOVER | REVOKE);
     cases.extend([

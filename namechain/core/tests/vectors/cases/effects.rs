@@ -18,9 +18,7 @@ pub fn cases() -> Vec<Case> {
         good(REGISTER)
             .op(|op| (op.fields, op.work) = (register_fields(None, &[0, 0]), 256))
             .accepted_as(None, vec![0, 0], "without a recovery key and records"),
-        good(UPDATE)
-            .entry(|entry| entry.transfer = None)
-            .accepted("effects", "no transfer waits"),
+        good(UPDATE).entry(|entry| entry.transfer = None).accepted("effects", "no transfer waits"),
         good(UPDATE)
             .entry(|entry| entry.recovery = None)
             .accepted("effects", "there is no recovery key"),

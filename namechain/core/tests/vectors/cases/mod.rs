@@ -254,9 +254,7 @@ pub fn good(kind: u8) -> Case {
         COMMIT => return register::good_commit(),
         REGISTER => return register::good_register(),
         UPDATE => (price(20), OWNER, update_fields(4, &records_of(20))),
-        RENEW => {
-            (renewal(TEST, "alice"), OWNER, (T + LEASE / 4).to_be_bytes().to_vec())
-        }
+        RENEW => (renewal(TEST, "alice"), OWNER, (T + LEASE / 4).to_be_bytes().to_vec()),
         TRANSFER => (price(0), OWNER, [&4u32.to_be_bytes()[..], &public(RECIPIENT)].concat()),
         ACCEPT => (price(0), RECIPIENT, to_fields(&OFFER, Some(STRANGER))),
         CANCEL => (rescue(TEST), OWNER, OFFER.to_vec()),

@@ -121,7 +121,9 @@ fn commits() -> Vec<Case> {
         let case = good_commit();
         let mut state = vec![];
         recorded_at(1_024)(&mut state, &case.op, &case.ctx);
-        let [E::Commit(mut entry)] = <[E; 1]>::try_from(state).ok().unwrap() else { unreachable!() };
+        let [E::Commit(mut entry)] = <[E; 1]>::try_from(state).ok().unwrap() else {
+            unreachable!()
+        };
         (entry.height, entry.time) = (H - 20, T - 1_300);
         change(&mut entry);
         case.state(move |state| state.push(E::Commit(entry)))
@@ -146,7 +148,8 @@ fn commits() -> Vec<Case> {
             .state(|state| state.push(E::Commit(open())))
             .accepted("commit-recorded", "another Commit to the same is there"),
         at(60, 1_024, 1_024).accepted("effects", "the anchor is 60 blocks below: its price"),
-        at(61, 1_024, 1_100).accepted("effects", "the anchor is 61 blocks below: the price in force"),
+        at(61, 1_024, 1_100)
+            .accepted("effects", "the anchor is 61 blocks below: the price in force"),
         at(60, 5_000, 5_000).accepted("effects", "the anchor's price may be the higher one"),
         good_commit()
             .op(|op| op.fields = vec![0; 32])
@@ -249,8 +252,10 @@ fn taken() -> Vec<Case> {
         with(|e| (e.revoked, e.expires) = (true, T - GRACE))
             .accepted("name-taken", "it was revoked, and is released and not removed yet"),
         // Settling is over.
-        with(|e| (e.registered, e.commit) = ((H - 30, T - 3_600), (H - 5, 9)))
-            .refused("name-taken", "30 blocks and 3,600 s after it was registered by a younger Commit"),
+        with(|e| (e.registered, e.commit) = ((H - 30, T - 3_600), (H - 5, 9))).refused(
+            "name-taken",
+            "30 blocks and 3,600 s after it was registered by a younger Commit",
+        ),
     ]
 }
 
