@@ -5,9 +5,10 @@ use std::{fs, process::Output};
 
 use serde_json::Value;
 use tests::{
-    people::{World, refused_bytes},
     program::User,
-    tools, zones,
+    tools,
+    users::{World, refused_bytes},
+    zones,
 };
 
 const SEAL: [&str; 5] = ["peer", "seal", "bob", "--from", "alice"];
@@ -62,7 +63,7 @@ fn a_letter_arrives_once() {
     assert_eq!((&told["kem"], &told["key"]), (&"X-Wing".into(), &"last-resort".into()));
     let letter = opened(&bob, &envelope);
     assert_eq!((&letter["text"], &letter["from"]), (&"Or at dawn.".into(), &"alice".into()));
-    assert_eq!((&letter["verdict"], &letter["once"]), (&"same".into(), &false.into()));
+    assert_eq!((&letter["pin_status"], &letter["once"]), (&"same".into(), &false.into()));
     refused_bytes(&open(&bob, &envelope), 15, "was opened before");
 
     // Each one-time key is given away once; then the key of last resort serves.
@@ -108,9 +109,9 @@ fn only_letters_of_the_present_key_are_believed() {
     alice.zonetool(&["peer", "rotate", "alice", "--words-file", &words, "--wait"]).ok();
     refused_bytes(&open(&bob, &late), 16, "a key that alice has replaced");
     let (now, told) = seal(&alice, &[], b"now");
-    assert_eq!(told["verdict"], "rotated");
+    assert_eq!(told["pin_status"], "rotated");
     // By a letter that was refused nothing was remembered.
-    assert_eq!(opened(&bob, &now)["verdict"], "rotated");
+    assert_eq!(opened(&bob, &now)["pin_status"], "rotated");
     // A key that nothing links: asked for first.
     alice
         .zonetool(&["peer", "publish", "alice", "--index", "9", "--words-file", &words, "--wait"])
@@ -226,7 +227,7 @@ fn bundles_are_handed_in_kept_and_passed_on() {
     fs::write(&file, alice.fed(&[], &["peer", "bundle", "export", "bob"], b"").stdout)
         .expect("room");
     let file = file.to_str().expect("UTF-8");
-    tests::people::refused(
+    tests::users::refused(
         alice.zonetool(&["peer", "bundle", "import", "alice", file]),
         18,
         "the bundle is of bob",
@@ -236,7 +237,7 @@ fn bundles_are_handed_in_kept_and_passed_on() {
     // A new record without a new bundle: the old one is not given away any more, and not taken.
     let none = ["peer", "publish", "bob", "--bundle", "none", "--words-file", &words, "--wait"];
     bob.zonetool(&none).ok();
-    tests::people::refused(
+    tests::users::refused(
         bob.zonetool(&["peer", "bundle", "put", "bob"]),
         7,
         "does not belong to the record",
@@ -251,12 +252,12 @@ fn bundles_are_handed_in_kept_and_passed_on() {
     let (envelope, told) = seal(&alice, &[], b"again");
     assert_eq!(told["key"], "0");
     assert_eq!(opened(&bob, &envelope)["text"], "again");
-    tests::people::refused(
+    tests::users::refused(
         alice.zonetool(&["peer", "bundle", "make", "nobody"]),
         3,
         "not registered",
     );
-    tests::people::refused(
+    tests::users::refused(
         alice.zonetool(&["peer", "bundle", "put", "bob"]),
         4,
         "no identity key in your directory",

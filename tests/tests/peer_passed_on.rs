@@ -11,15 +11,15 @@ use hpke::{
     rand_core::{TryCryptoRng, TryRng},
     setup_receiver, setup_sender_with_rng,
 };
-use messaging::envelope::zone;
+use messaging::envelope::recipient_tag;
 use namechain_core::types::Network;
 use serde_json::Value;
 use tests::{
-    people::{World, refused_bytes},
     program::User,
+    users::{World, refused_bytes},
 };
 
-/// Outside of an envelope: version, kind of key, class, zone.
+/// The header of an envelope: version, kind of key, class, recipient tag.
 const HEAD: usize = 5;
 const ENC: usize = 32;
 
@@ -71,8 +71,8 @@ fn open(secret: &[u8], envelope: &[u8]) -> Vec<u8> {
 
 /// The same inside in an envelope for somebody else.
 fn seal(to: &[u8], name: &str, class: u8, inside: &[u8]) -> Vec<u8> {
-    let zone = zone(Network::Dev, &name.parse().expect("a name"));
-    let head = [1, 1, class, zone[0], zone[1]];
+    let recipient_tag = recipient_tag(Network::Dev, &name.parse().expect("a name"));
+    let head = [1, 1, class, recipient_tag[0], recipient_tag[1]];
     let to = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to).expect("a key");
     let (enc, mut context) =
         setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(

@@ -8,12 +8,12 @@ mod client;
 mod clock;
 mod command;
 mod dane;
+mod idn;
 mod keys;
-mod peers;
+mod pin_store;
+mod pow;
 mod proof;
-mod spoken;
 mod ui;
-mod work;
 mod zone;
 
 use std::process::ExitCode;
@@ -24,12 +24,12 @@ fn main() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
-            Ui::usage(&error);
+            Ui::print_usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     let ui = match cli.command.is_pipe() {
-        true => Ui::new(cli.global.json).beside_a_pipe(),
+        true => Ui::new(cli.global.json).with_piped_stdout(),
         false => Ui::new(cli.global.json),
     };
     match command::run(cli, ui) {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let report = error.report();
             let code = report.exit;
-            ui.error(report);
+            ui.print_error(report);
             ExitCode::from(code)
         }
     }

@@ -7,7 +7,7 @@ use hickory_proto::rr::{Name, RecordType};
 use super::{Finding, PATIENCE};
 use crate::{
     chain::mount::ALT_LABELS,
-    upstream::{Legacy, LegacyConfig, LegacyQuestion, Upstream},
+    upstream::{LegacyQuestion, Upstream, Upstreams, UpstreamsConfig},
 };
 
 /// What the metrics say of an upstream that leads back.
@@ -35,10 +35,13 @@ pub async fn look(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Finding
 /// Asks it for what no other server has: the SOA of `namechain.alt.`, or at least for `localhost`.
 async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
     let about = "resolver";
-    let config =
-        LegacyConfig { upstreams: vec![upstream], timeout: PATIENCE, ..LegacyConfig::default() };
+    let config = UpstreamsConfig {
+        upstreams: vec![upstream],
+        timeout: PATIENCE,
+        ..UpstreamsConfig::default()
+    };
     let remedy = "look at its log; restart it";
-    let legacy = match Legacy::new(config) {
+    let legacy = match Upstreams::new(config) {
         Ok(legacy) => legacy,
         Err(error) => return Finding::bad(about, error.to_string(), remedy),
     };

@@ -16,11 +16,15 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::Val
 use namechain_core::types::PublicKey;
 
 pub use cache::{CacheCommand, Flush};
-pub use channel::{Carried, PeerDial, PeerListen};
+pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
-pub use letters::{BundleCommand, BundleFile, Lookup, Open, Resolve, Seal};
-pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
-pub use peer::{Bundle, PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
+pub use letters::{BundleCommand, BundleFileArgs, Lookup, Open, Resolve, Seal};
+pub use operations::{
+    Accept, History, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Transfer,
+};
+pub use peer::{
+    Bundle, PeerCommand, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
+};
 pub use proofs::{Prove, Verify};
 pub use trace::TraceArgs;
 pub use trust::{AnchorFormat, TrustAnchor};
@@ -45,7 +49,7 @@ Exit codes:
   14 the letter has expired, or comes from the future
   15 the letter was opened before
   16 the letter is not from whom it says, or the chain has no key for its sender
-  17 what was seen of names and letters can't be read, kept or added to
+  17 what was seen of names and letters can't be read, wait_until_recorded or added to
   18 there is no bundle, or not one that is good
   19 who answers a call is not the name that was called: another key, or one that was replaced
   20 who answers is the name that was called, and refuses this caller
@@ -136,7 +140,7 @@ pub enum Command {
     /// Replace the zone of a name that is yours
     Update(Update),
     /// Renew a name for another lease, in the last quarter of its lease or after it
-    Renew(Keyholder),
+    Renew(KeyholderArgs),
     /// Offer a name to another key, which can accept it some time later
     ///
     /// The key becomes the owner when it accepts: on the main network that is possible 720 blocks,
@@ -145,7 +149,7 @@ pub enum Command {
     /// Take a name that is offered to your key, without its records
     Accept(Accept),
     /// Withdraw the offer of a name
-    Cancel(Keyholder),
+    Cancel(KeyholderArgs),
     /// Give a name another owner, with the recovery key: for a key that is lost or stolen
     ///
     /// It is signed with the recovery key, which is kept nowhere but in the 24 words: they are
@@ -154,7 +158,7 @@ pub enum Command {
     /// zonetool key new --keys DIR.
     Recover(Recover),
     /// End a name: it stops resolving, and is nobody's until its lease would have ended
-    Revoke(Keyholder),
+    Revoke(KeyholderArgs),
     /// The key that speaks for a name, those of others, and sealed letters
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -170,9 +174,9 @@ pub enum Command {
     /// block is on its best chain, and how deep.
     Verify(Verify),
     /// Show who owns a name, since when and until when, and its records
-    Show(OfName),
+    Show(NameArgs),
     /// Print the zone of a name as a master file, ready for --zone
-    Zone(OfName),
+    Zone(NameArgs),
     /// Show where the node stands, and how far it has caught up
     Status(Status),
     /// Show who the node's peers are
@@ -264,7 +268,7 @@ pub struct NewKey {
 
 /// A name.
 #[derive(Debug, Args)]
-pub struct OfName {
+pub struct NameArgs {
     /// The name: one label, such as alice
     pub name: String,
 }
@@ -280,12 +284,12 @@ pub struct Publish {
     pub zone: PathBuf,
     /// Waiting.
     #[command(flatten)]
-    pub waiting: Waiting,
+    pub waiting: WaitArgs,
 }
 
 /// Whether to wait for blocks, and how long.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Waiting {
+pub struct WaitArgs {
     /// Wait until it is recorded, and the node serves the name as it is then
     #[arg(long)]
     pub wait: bool,
@@ -297,7 +301,7 @@ pub struct Waiting {
     pub depth: Option<u32>,
 }
 
-impl Waiting {
+impl WaitArgs {
     /// How many blocks have to be built on it.
     pub fn depth(&self) -> u32 {
         self.depth.unwrap_or(0)

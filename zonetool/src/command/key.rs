@@ -6,14 +6,13 @@ use namechain_core::types::{PublicKey, SecretKey};
 use serde::Serialize;
 
 use super::{
-    CommandError, KeyPlace,
+    CommandError, Keystore, mnemonic,
     scan::{Found, Keys, given_names, scan},
-    words,
 };
 use crate::{
     cli::{KeyCommand, NewKey, Restore, Scan},
     client::{Client, ClientError},
-    keys::{self, KeyError, KeyFile, Protection, Words},
+    keys::{self, KeyError, KeyFile, Mnemonic, Protection},
     ui::Ui,
 };
 
@@ -34,24 +33,24 @@ struct Shown {
 pub fn run(
     ui: Ui,
     client: impl FnOnce() -> Result<Client, ClientError>,
-    place: &KeyPlace,
+    keystore: &Keystore,
     command: &KeyCommand,
 ) -> Result<(), CommandError> {
     match command {
         KeyCommand::New(args) => {
-            let words = Words::random()?;
-            let file = store(place, &words, args)?;
+            let words = Mnemonic::random()?;
+            let file = store(keystore, &words, args)?;
             show(ui, &file, Some(words.list()), None);
         }
-        KeyCommand::Restore(args) => restore(ui, client, place, args)?,
+        KeyCommand::Restore(args) => restore(ui, client, keystore, args)?,
         KeyCommand::Scan(args) => {
             given_names(args)?;
-            let file = keys::load(&place.directory)?;
-            let owner = file.unlock(&place.passphrases)?;
+            let file = keys::load(&keystore.directory)?;
+            let owner = file.unlock(&keystore.passphrases)?;
             let found = look(ui, &client()?, &owner, &file, args)?;
             show(ui, &file, None, Some(found));
         }
-        KeyCommand::Show => show(ui, &keys::load(&place.directory)?, None, None),
+        KeyCommand::Show => show(ui, &keys::load(&keystore.directory)?, None, None),
     }
     Ok(())
 }
@@ -59,15 +58,15 @@ pub fn run(
 fn restore(
     ui: Ui,
     client: impl FnOnce() -> Result<Client, ClientError>,
-    place: &KeyPlace,
+    keystore: &Keystore,
     args: &Restore,
 ) -> Result<(), CommandError> {
     given_names(&args.range)?;
     if !args.scan && (args.range.from > 0 || !args.range.names.is_empty()) {
         return Err(CommandError::Usage("--from and --name go with --scan"));
     }
-    let words = words::read(ui, None)?;
-    let file = store(place, &words, &args.keep)?;
+    let words = mnemonic::read(ui, None)?;
+    let file = store(keystore, &words, &args.keep)?;
     let found = match args.scan {
         false => None,
         true => {
@@ -75,7 +74,7 @@ fn restore(
             // The recovery key with them: a walk takes its time.
             drop(words);
             let path = file.path().display();
-            ui.note(&format!(
+            ui.print_note(&format!(
                 "the key is restored: {path}; to look for its names again: zonetool key scan"
             ));
             Some(look(ui, &client()?, &owner, &file, &args.range)?)
@@ -95,20 +94,20 @@ fn look(
     scan(ui, client, &Keys { owner, recovery: file.recovery }, args)
 }
 
-fn store(place: &KeyPlace, words: &Words, args: &NewKey) -> Result<KeyFile, CommandError> {
-    if args.no_passphrase && place.passphrases.file.is_some() {
+fn store(keystore: &Keystore, words: &Mnemonic, args: &NewKey) -> Result<KeyFile, CommandError> {
+    if args.no_passphrase && keystore.passphrases.file.is_some() {
         return Err(CommandError::Usage("give either --passphrase-file or --no-passphrase"));
     }
     // Before anybody is asked for a passphrase.
-    let path = place.directory.join(keys::KEY_FILE);
+    let path = keystore.directory.join(keys::KEY_FILE);
     if !args.replace && path.symlink_metadata().is_ok() {
         return Err(KeyError::Exists(path).into());
     }
     let protection = match args.no_passphrase {
         true => Protection::None,
-        false => Protection::Passphrase(place.passphrases.new_one()?),
+        false => Protection::Passphrase(keystore.passphrases.new_one()?),
     };
-    Ok(keys::store(&place.directory, &words.keys(), &protection, args.replace)?)
+    Ok(keys::store(&keystore.directory, &words.keys(), &protection, args.replace)?)
 }
 
 fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>, found: Option<Found>) {
@@ -144,5 +143,5 @@ fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>, found: Option<
     if let Some(found) = &shown.found {
         let _ = write!(text, "\n\n{}", found.describe());
     }
-    ui.result(&text, &shown);
+    ui.print_result(&text, &shown);
 }

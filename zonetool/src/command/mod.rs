@@ -2,24 +2,24 @@
 
 mod cache;
 mod dry_run;
-mod foresee;
 mod history;
 mod key;
-mod operate;
+mod mnemonic;
+mod ops;
 mod peer;
 mod peers;
+mod preflight;
 mod prove;
-mod publish;
 mod register;
 mod scan;
 mod show;
 mod status;
+mod submit;
 mod trace;
 mod trust_anchor;
 mod update;
 mod verify;
 mod wait;
-mod words;
 mod zone;
 
 use std::path::{Path, PathBuf};
@@ -82,13 +82,13 @@ pub enum Exit {
     /// A letter that is not from whom it says.
     Sender = 16,
     /// Pins, or letters seen, can't be used.
-    Memory = 17,
+    PinStore = 17,
     /// There is no bundle to seal to, or a bad one.
     Bundle = 18,
     /// Somebody else answers a call.
     OtherPeer = 19,
     /// The other side refuses.
-    TurnedAway = 20,
+    Rejected = 20,
     /// Nobody answers a call, or it broke.
     NoChannel = 21,
 }
@@ -112,10 +112,10 @@ impl Exit {
             Exit::Expired => "expired",
             Exit::Replayed => "replayed",
             Exit::Sender => "sender",
-            Exit::Memory => "memory",
+            Exit::PinStore => "memory",
             Exit::Bundle => "bundle",
             Exit::OtherPeer => "other-peer",
-            Exit::TurnedAway => "turned-away",
+            Exit::Rejected => "turned-away",
             Exit::NoChannel => "no-channel",
         }
     }
@@ -475,7 +475,7 @@ fn hint_to_rule(name: &Name, violation: &RuleViolation) -> Option<String> {
 }
 
 /// Where keys are and how to open them.
-struct KeyPlace {
+struct Keystore {
     directory: PathBuf,
     passphrases: Passphrases,
 }
@@ -490,18 +490,18 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
             None => keys::default_directory()?,
         };
         let passphrases = Passphrases::new(global.passphrase_file.clone(), ui);
-        Ok::<_, KeyError>(KeyPlace { directory, passphrases })
+        Ok::<_, KeyError>(Keystore { directory, passphrases })
     };
     match cli.command {
         Command::Key(command) => key::run(ui, client, &keys()?, &command),
         Command::Register(args) => register::run(ui, client()?, &keys()?, &args),
         Command::Update(args) => update::run(ui, client()?, &keys()?, &args),
-        Command::Renew(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Renew),
-        Command::Transfer(args) => operate::transfer(ui, client()?, &keys()?, &args),
-        Command::Accept(args) => operate::accept(ui, client()?, &keys()?, &args),
-        Command::Cancel(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Cancel),
-        Command::Recover(args) => operate::recover(ui, client()?, &keys()?, &args),
-        Command::Revoke(args) => operate::keyholder(ui, client()?, &keys()?, &args, Action::Revoke),
+        Command::Renew(args) => ops::keyholder(ui, client()?, &keys()?, &args, Action::Renew),
+        Command::Transfer(args) => ops::transfer(ui, client()?, &keys()?, &args),
+        Command::Accept(args) => ops::accept(ui, client()?, &keys()?, &args),
+        Command::Cancel(args) => ops::keyholder(ui, client()?, &keys()?, &args, Action::Cancel),
+        Command::Recover(args) => ops::recover(ui, client()?, &keys()?, &args),
+        Command::Revoke(args) => ops::keyholder(ui, client()?, &keys()?, &args, Action::Revoke),
         Command::Peer(command) => peer::run(ui, client()?, &keys()?, &command),
         Command::History(args) => history::run(ui, &client()?, &args),
         Command::Prove(args) => prove::run(ui, &client()?, &args),
@@ -529,10 +529,13 @@ fn load_zone(ui: Ui, name: &Name, path: &Path) -> Result<RecordSet, CommandError
     let zone = crate::zone::load(name, path)
         .map_err(|error| CommandError::Zone(path.to_owned(), error))?;
     for note in &zone.notes {
-        ui.note(&format!("{}: {note}", path.display()));
+        ui.print_note(&format!("{}: {note}", path.display()));
     }
     if zone.records.is_empty() {
-        ui.note(&format!("{}: no records: the name will exist and hold nothing", path.display()));
+        ui.print_note(&format!(
+            "{}: no records: the name will exist and hold nothing",
+            path.display()
+        ));
     }
     Ok(zone.records)
 }

@@ -168,7 +168,7 @@ mod tests {
     use age::secrecy::SecretString;
 
     use super::*;
-    use crate::{keys::Words, ui::Ui};
+    use crate::{keys::Mnemonic, ui::Ui};
 
     fn passphrases(file: Option<PathBuf>) -> Passphrases {
         Passphrases::new(file, Ui::new(false))
@@ -182,7 +182,7 @@ mod tests {
     fn a_key_is_stored_for_its_owner_alone_and_loaded() {
         let base = tempfile::tempdir().unwrap();
         let directory = base.path().join("a/keys");
-        let keys = Words::random().unwrap().keys();
+        let keys = Mnemonic::random().unwrap().keys();
         store(&directory, &keys, &Protection::None, false).unwrap();
         assert_eq!((mode(&directory), mode(&directory.join(KEY_FILE))), (0o700, 0o600));
         let file = load(&directory).unwrap();
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_passphrase_is_asked_for_and_checked() {
         let base = tempfile::tempdir().unwrap();
-        let keys = Words::random().unwrap().keys();
+        let keys = Mnemonic::random().unwrap().keys();
         let protection = Protection::Passphrase(SecretString::from("correct horse".to_owned()));
         store(base.path(), &keys, &protection, false).unwrap();
         let text = fs::read_to_string(base.path().join(KEY_FILE)).unwrap();
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_key_is_replaced_only_when_told_and_the_old_one_kept() {
         let base = tempfile::tempdir().unwrap();
-        let [first, second, third] = [(); 3].map(|()| Words::random().unwrap().keys());
+        let [first, second, third] = [(); 3].map(|()| Mnemonic::random().unwrap().keys());
         store(base.path(), &first, &Protection::None, false).unwrap();
         assert!(matches!(
             store(base.path(), &second, &Protection::None, false),
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn what_is_open_to_others_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        let keys = Words::random().unwrap().keys();
+        let keys = Mnemonic::random().unwrap().keys();
         store(base.path(), &keys, &Protection::None, false).unwrap();
         let path = base.path().join(KEY_FILE);
         for bits in [0o640, 0o604, 0o620, 0o666] {
@@ -250,11 +250,11 @@ mod tests {
     #[test]
     fn a_file_that_was_changed_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        let keys = Words::random().unwrap().keys();
+        let keys = Mnemonic::random().unwrap().keys();
         store(base.path(), &keys, &Protection::None, false).unwrap();
         let path = base.path().join(KEY_FILE);
         let text = fs::read_to_string(&path).unwrap();
-        let other = Words::random().unwrap().keys();
+        let other = Mnemonic::random().unwrap().keys();
         for (from, to) in [
             (keys.owner().public().to_string(), other.owner().public().to_string()),
             (hex::encode(keys.recovery.0), hex::encode(other.recovery.0)),

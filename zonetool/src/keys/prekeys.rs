@@ -38,7 +38,7 @@ pub const ONE_TIME: u8 = 8;
 const MAX_BUNDLES: usize = 6;
 const _: () = assert!(MAX_BUNDLES * (1 + ONE_TIME as usize) < messaging::envelope::MAX_INBOX_KEYS);
 /// How long a letter can be good for after it was sealed, in seconds.
-const LETTER_TIME: u64 = messaging::envelope::MAX_LIFETIME;
+const LETTER_TIME: u64 = messaging::envelope::MAX_LETTER_LIFETIME_SECONDS;
 /// A label is the bundle's place times this, and within it 0 for the key of last resort, or 1 and
 /// the prekey's place.
 const LABELS: u32 = 64;

@@ -7,14 +7,14 @@ use resolver::{
     dns::query::Transport,
     server::{
         Server, bind_encrypted,
-        encrypted::{Door, Identity},
+        encrypted::{EncryptedListener, Identity},
     },
 };
 
 /// The ways in, and by what clients know us; nothing if there are none.
 #[derive(Default)]
 pub struct Doors {
-    doors: Vec<Door>,
+    doors: Vec<EncryptedListener>,
     /// By what clients know us.
     pub identity: Option<Arc<Identity>>,
 }

@@ -10,7 +10,7 @@ use resolver::{
     config::{ChainFrom, Cli, Config, Doctor, Instead},
     doctor::{Finding, Verdict, examine},
     os::clock,
-    upstream::{Legacy, Upstream},
+    upstream::{Upstream, Upstreams},
 };
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use serde::Serialize;
 pub fn run(cli: &Cli, instead: &Instead, config: &Config) -> ExitCode {
     match instead {
         Instead::CheckConfig => {
-            match Legacy::new(config.legacy(config.upstreams.clone().unwrap_or_default())) {
+            match Upstreams::new(config.legacy(config.upstreams.clone().unwrap_or_default())) {
                 Ok(_) => {
                     say(config.json, &Checked::of(config), &summary(config));
                     ExitCode::SUCCESS

@@ -7,7 +7,7 @@ use resolver::{
     config::{Changes, Cli, Config},
     os::systemd,
     resolve::Pipeline,
-    server::{encrypted::Identity, handle::Current, responder::Clients},
+    server::{encrypted::Identity, handle::ResponderHandle, responder::Clients},
 };
 
 use super::{load, pipeline, upstreams, without_ourselves};
@@ -19,7 +19,7 @@ pub struct Reload {
     /// The configuration that holds.
     pub config: Config,
     /// Where the responder is.
-    pub current: Current,
+    pub current: ResponderHandle,
     /// Where DNS is answered.
     pub dns: Vec<SocketAddr>,
     /// By what clients of encrypted DNS know us.

@@ -34,7 +34,7 @@ pub type Ask = (Name, u16);
 
 /// What came of a question.
 #[derive(Debug, Clone)]
-pub enum Heard {
+pub enum ReplyCheck {
     /// A message.
     Message(Arc<Message>),
     /// None, and why.
@@ -49,7 +49,7 @@ pub struct Chain<'a> {
     /// What is known from earlier answers.
     pub known: &'a Known,
     /// What was heard for this one.
-    pub heard: &'a HashMap<Ask, Heard>,
+    pub heard: &'a HashMap<Ask, ReplyCheck>,
     /// What is known for this one, which may be more than is kept.
     pub own: &'a mut HashMap<Name, Trust>,
     /// What it lacks.
@@ -154,18 +154,18 @@ impl Chain<'_> {
     /// What was heard; an answer that says nothing about the name is none.
     fn heard(&mut self, name: &Name, rtype: u16) -> Result<Arc<Message>, Stop> {
         match self.heard.get(&(name.clone(), rtype)) {
-            Some(Heard::Message(message))
+            Some(ReplyCheck::Message(message))
                 if matches!(message.rcode, rcode::NOERROR | rcode::NXDOMAIN) =>
             {
                 Ok(message.clone())
             }
-            Some(Heard::Message(message)) => {
+            Some(ReplyCheck::Message(message)) => {
                 let kind = hickory_proto::rr::RecordType::from(rtype);
                 let text =
                     format!("DNSSEC: {kind} of {name}: the upstream says RCODE {}", message.rcode);
                 Err(Stop::Undecided(Ede::new(Ede::NO_REACHABLE_AUTHORITY, text)))
             }
-            Some(Heard::Nothing(ede)) => Err(Stop::Undecided(ede.clone())),
+            Some(ReplyCheck::Nothing(ede)) => Err(Stop::Undecided(ede.clone())),
             None => Err(self.need(name, rtype)),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::anchors::Anchors;
 use super::answer::{Answer, Judged};
 use super::budget::Work;
-use super::chain::{Ask, Chain, Heard};
+use super::chain::{Ask, Chain, ReplyCheck};
 use super::rrset::{Message, rtype};
 use super::trust::{Known, Trust};
 use super::verdict::{Fault, Stop, Verdict};
@@ -123,7 +123,7 @@ pub struct Session {
     name: Name,
     rtype: u16,
     message: Message,
-    heard: HashMap<Ask, Heard>,
+    heard: HashMap<Ask, ReplyCheck>,
     own: HashMap<Name, Trust>,
     work: Work,
 }
@@ -157,9 +157,9 @@ impl Session {
     /// Tells it what came of a question: a message, or why there is none.
     pub fn heard(&mut self, ask: Ask, message: Result<&[u8], Ede>) {
         let heard = match message.map(Message::read) {
-            Ok(Ok(message)) => Heard::Message(Arc::new(message)),
-            Ok(Err(malformed)) => Heard::Nothing(Ede::new(Ede::OTHER, malformed.0)),
-            Err(ede) => Heard::Nothing(ede),
+            Ok(Ok(message)) => ReplyCheck::Message(Arc::new(message)),
+            Ok(Err(malformed)) => ReplyCheck::Nothing(Ede::new(Ede::OTHER, malformed.0)),
+            Err(ede) => ReplyCheck::Nothing(ede),
         };
         self.heard.insert(ask, heard);
     }

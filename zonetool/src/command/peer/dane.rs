@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     super::{CommandError, parse_name},
     error::PeerError,
-    seal::record_of,
+    seal::current_record,
 };
 use crate::{
     cli::DaneCommand,
@@ -38,7 +38,7 @@ pub fn run(ui: Ui, client: &Client, command: &DaneCommand) -> Result<(), Command
         }
         DaneCommand::Endpoint(args) => {
             let name = parse_name(&args.name)?;
-            let record = record_of(client, &name)?.record;
+            let record = current_record(client, &name)?.record;
             let lines = dane::endpoint(&record.identity.to_string(), record.locators.as_slice());
             if lines.is_empty() {
                 return Err(PeerError::NoLocators(name).into());
@@ -46,7 +46,7 @@ pub fn run(ui: Ui, client: &Client, command: &DaneCommand) -> Result<(), Command
             lines
         }
     };
-    ui.result(&lines.join("\n"), &Lines { lines });
+    ui.print_result(&lines.join("\n"), &Lines { lines });
     Ok(())
 }
 

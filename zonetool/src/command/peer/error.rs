@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use messaging::{
-    Absence, BundleError, OpenError, PinError, SealError, Verdict, envelope::InboxError,
+    Absence, BundleError, OpenError, PinError, PinStatus, SealError, envelope::InboxError,
     files::FileError,
 };
 use namechain_core::types::Name;
@@ -17,7 +17,7 @@ use crate::dane::DaneError;
 pub enum PeerError {
     /// The keys are not those that were seen.
     #[error("{}", refusal(.0, *.1))]
-    Verdict(Name, Verdict),
+    KeyChanged(Name, PinStatus),
     /// Pins that take no more, or of another network.
     #[error(transparent)]
     Pin(PinError),
@@ -26,7 +26,7 @@ pub enum PeerError {
     OldBundle(PinError),
     /// Pins, or letters seen, can't be read or written.
     #[error(transparent)]
-    Memory(#[from] FileError),
+    PinStore(#[from] FileError),
     /// A proof from a file proves nothing by itself.
     #[error("the proof's header was not checked against anything")]
     NoAnchor,
@@ -73,25 +73,25 @@ pub enum PeerError {
     Random(String),
 }
 
-fn refusal(name: &Name, verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Unlinked => {
+fn refusal(name: &Name, pin_status: PinStatus) -> String {
+    match pin_status {
+        PinStatus::Unlinked => {
             format!(
                 "another key speaks for {name} than the one seen before, and nothing links it to that one"
             )
         }
-        Verdict::Transferred => {
+        PinStatus::Transferred => {
             format!("{name} has another owner than when it was seen, or was registered anew")
         }
-        Verdict::Forked => {
+        PinStatus::Forked => {
             format!(
                 "another record of the same number stands under {name} than the one seen before"
             )
         }
-        Verdict::Older => format!("the keys of {name} are older than what was seen of it"),
-        Verdict::Revoked => format!("{name} is revoked"),
-        Verdict::Gone => format!("no key speaks for {name} any more"),
-        Verdict::First | Verdict::Same | Verdict::Rotated => {
+        PinStatus::Older => format!("the keys of {name} are older than what was seen of it"),
+        PinStatus::Revoked => format!("{name} is revoked"),
+        PinStatus::Gone => format!("no key speaks for {name} any more"),
+        PinStatus::First | PinStatus::Same | PinStatus::Rotated => {
             format!("the keys of {name} are refused")
         }
     }
@@ -101,8 +101,8 @@ impl PeerError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            PeerError::Verdict(..) | PeerError::OldBundle(_) => Exit::Changed,
-            PeerError::Pin(_) | PeerError::Memory(_) => Exit::Memory,
+            PeerError::KeyChanged(..) | PeerError::OldBundle(_) => Exit::Changed,
+            PeerError::Pin(_) | PeerError::PinStore(_) => Exit::PinStore,
             PeerError::NoAnchor => Exit::Unproven,
             PeerError::Open(error) => open_exit(error),
             PeerError::NoName(_) => Exit::NotForUs,
@@ -119,13 +119,13 @@ impl PeerError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            PeerError::Verdict(name, Verdict::Older) => format!(
+            PeerError::KeyChanged(name, PinStatus::Older) => format!(
                 "the node may be behind, or somebody shows an old state; what was recorded: zonetool peer history {name}"
             ),
-            PeerError::Verdict(_, verdict) if verdict.can_be_accepted() => {
-                format!("ask its owner by another way; if it is right: --accept {verdict}")
+            PeerError::KeyChanged(_, pin_status) if pin_status.is_acceptable() => {
+                format!("ask its owner by another way; if it is right: --accept {pin_status}")
             }
-            PeerError::Verdict(name, _) => {
+            PeerError::KeyChanged(name, _) => {
                 format!("what was recorded: zonetool peer history {name}")
             }
             PeerError::NoAnchor => {
@@ -135,7 +135,7 @@ impl PeerError {
             PeerError::Open(OpenError::Truncated { .. } | OpenError::TooLong { .. }) => {
                 "ask for it again: it was changed on its way".into()
             }
-            PeerError::Open(OpenError::OtherZone | OpenError::NotForUs) => {
+            PeerError::Open(OpenError::OtherRecipient | OpenError::NotForUs) => {
                 "a letter opens with the keys of its recipient alone, and with a one-time key only once".into()
             }
             PeerError::Open(OpenError::ReplacedKey(name)) => {
@@ -167,7 +167,7 @@ fn open_exit(error: &OpenError) -> Exit {
         | OpenError::Class(_)
         | OpenError::Malformed(_)
         | OpenError::Padding => Exit::Damaged,
-        OpenError::OtherZone | OpenError::NotForUs => Exit::NotForUs,
+        OpenError::OtherRecipient | OpenError::NotForUs => Exit::NotForUs,
         OpenError::Readdressed(_) | OpenError::OtherIdentity => Exit::Readdressed,
         OpenError::Lifetime | OpenError::FromTheFuture { .. } | OpenError::Expired { .. } => {
             Exit::Expired
@@ -179,15 +179,15 @@ fn open_exit(error: &OpenError) -> Exit {
         | OpenError::ReplacedKey(_)
         | OpenError::NewerKey(_)
         | OpenError::WrongKey(_) => Exit::Sender,
-        OpenError::NoRoom | OpenError::NotKept => Exit::Memory,
+        OpenError::NoRoom | OpenError::NotStored => Exit::PinStore,
     }
 }
 
-/// A verdict's error for absence that nobody has seen keys before.
+/// A pin status's error for absence that nobody has seen keys before.
 pub fn absent(
     name: Name,
     why: Absence,
-    verdict: Verdict,
+    pin_status: PinStatus,
     was_seen: bool,
 ) -> super::super::CommandError {
     match (why, was_seen) {
@@ -196,7 +196,7 @@ pub fn absent(
         }
         (Absence::Grace, _) => super::super::CommandError::Grace(name),
         (Absence::NoRecord, false) => super::super::CommandError::NoMessaging(name),
-        _ => PeerError::Verdict(name, verdict).into(),
+        _ => PeerError::KeyChanged(name, pin_status).into(),
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
             (OpenError::Class(9), Exit::Damaged),
             (OpenError::Malformed(malformed()), Exit::Damaged),
             (OpenError::Padding, Exit::Damaged),
-            (OpenError::OtherZone, Exit::NotForUs),
+            (OpenError::OtherRecipient, Exit::NotForUs),
             (OpenError::NotForUs, Exit::NotForUs),
             (OpenError::Readdressed(name()), Exit::Readdressed),
             (OpenError::OtherIdentity, Exit::Readdressed),
@@ -231,8 +231,8 @@ mod tests {
             (OpenError::ReplacedKey(name()), Exit::Sender),
             (OpenError::NewerKey(name()), Exit::Sender),
             (OpenError::WrongKey(name()), Exit::Sender),
-            (OpenError::NoRoom, Exit::Memory),
-            (OpenError::NotKept, Exit::Memory),
+            (OpenError::NoRoom, Exit::PinStore),
+            (OpenError::NotStored, Exit::PinStore),
         ] {
             assert_eq!(PeerError::Open(error.clone()).exit(), exit, "{error}");
         }
@@ -240,13 +240,13 @@ mod tests {
 
     #[test]
     fn a_verdict_that_can_be_accepted_says_how() {
-        use Verdict::{Forked, Gone, Older, Revoked, Transferred, Unlinked};
-        for verdict in [Unlinked, Transferred, Forked, Older, Revoked, Gone] {
-            let error = PeerError::Verdict("alice".parse().unwrap(), verdict);
+        use PinStatus::{Forked, Gone, Older, Revoked, Transferred, Unlinked};
+        for pin_status in [Unlinked, Transferred, Forked, Older, Revoked, Gone] {
+            let error = PeerError::KeyChanged("alice".parse().unwrap(), pin_status);
             let hint = error.hint().unwrap();
             assert_eq!(
-                hint.contains(&format!("--accept {verdict}")),
-                verdict.can_be_accepted(),
+                hint.contains(&format!("--accept {pin_status}")),
+                pin_status.is_acceptable(),
                 "{hint}"
             );
             assert_eq!((error.exit(), error.to_string().contains("alice")), (Exit::Changed, true));

@@ -64,7 +64,7 @@ impl ChannelFailure {
                 ChannelError::OtherKey { .. }
                 | ChannelError::NextKey { .. }
                 | ChannelError::Refuse(_) => Exit::OtherPeer,
-                ChannelError::Refused(_) => Exit::TurnedAway,
+                ChannelError::Refused(_) => Exit::Rejected,
                 ChannelError::Io(_)
                 | ChannelError::Timeout(_)
                 | ChannelError::Tls(_)
