@@ -1,5 +1,5 @@
-//! Question 2, third part: how often a minority undoes blocks of a given depth, when it may date its
-//! private blocks so that they are few and heavy.
+//! Question 2, third part: how often a minority undoes blocks of a given depth, when it may date
+//! its private blocks so that they are few and heavy.
 
 use crate::{
     rng::Rng,

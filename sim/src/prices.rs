@@ -402,7 +402,8 @@ fn filling() {
         row.push(format!("x {}", number(fill(&controller, 30).1)));
         table.row(&row);
     }
-    // A Recover: kind, name of 8, title, validity, signer, owner, no recovery key, signature, stamp.
+    // A Recover: kind, name of 8, title, validity, signer, owner, no recovery key, signature,
+    // stamp.
     let recover = 1 + 9 + 32 + 8 + 32 + 32 + 1 + 64 + 48;
     let count = (BLOCK_BYTES - 164) / recover;
     let each = records(0, UNIT) * STAMP_HASH_SECONDS / 3_600.0;

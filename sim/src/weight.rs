@@ -46,7 +46,8 @@ impl Cap {
 const CAPS: [Cap; 4] = [Cap(0.0), Cap(1.0), Cap(4.0), Cap(16.0)];
 
 /// Core-hours to write a day anew, when `commits` a block are on the chain: the attacker has the
-/// stamps of the first ten blocks for nothing (they are anchored below his fork) and works the rest.
+/// stamps of the first ten blocks for nothing (they are anchored below his fork) and works the
+/// rest.
 fn rewrite(cap: Cap, commits: f64) -> f64 {
     let stamps = commits * stamp_weight();
     let headers = 720.0;
