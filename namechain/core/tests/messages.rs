@@ -33,8 +33,9 @@ fn headers() -> impl Strategy<Value = Header> {
                     state_root,
                     history_root,
                     time,
-                    target: Target::of_work_bits(bits),
-                    price: height ^ version,
+                    due: time.rotate_left(bits.into()),
+                    name_price: height ^ version,
+                    byte_price: !height,
                     nonce: time ^ 7,
                 }
             },

@@ -5,12 +5,12 @@ use namechain_core::{
         Acceptance, Event, Job, Misbehavior, Peer, limits,
         message::{CompactBlock, Request, Response, ShortId},
     },
-    types::{Hash, Header, Operation, Stamp},
+    types::{Hash, Header, Operation, SignedOperation, Stamp},
 };
 
 use crate::{
     bench::{Bench, bytes, compact, worked},
-    common::{Miner, NETWORK, NOW, key, name},
+    common::{Miner, NETWORK, NOW, context, key, name},
 };
 
 fn bad_operation(anchor: Hash, number: u64) -> Operation {
@@ -20,6 +20,23 @@ fn bad_operation(anchor: Hash, number: u64) -> Operation {
         commitment: Hash(commitment),
         stamp: Stamp { anchor, work: u64::MAX, nonce: 0 },
     }
+}
+
+/// An operation on a name that nobody has: sound by itself, if its work is not looked at, and of no
+/// use.
+fn idle_operation(anchor: Hash, number: u64) -> Operation {
+    let action = namechain_core::types::Action::Revoke;
+    let stamp = Stamp { anchor, work: u64::MAX, nonce: number };
+    let named = SignedOperation::sign(
+        &context(),
+        name("nobody-has-this"),
+        Hash::ZERO,
+        NOW + 3_600,
+        action,
+        &key(1),
+        stamp,
+    );
+    Operation::Named(named)
 }
 
 /// A sound block goes from the announcement to the tip without a request, and only then further.
@@ -361,7 +378,7 @@ fn a_flood_of_operations_is_bounded() {
     let peer = bench.peer(1, &Miner::new());
     let anchor = bench.miner.chain.tip_id();
     for number in 0..2_000 {
-        bench.offer(peer, bad_operation(anchor, number));
+        bench.offer(peer, idle_operation(anchor, number));
         if bench.is_banned(peer) {
             break;
         }
@@ -370,11 +387,9 @@ fn a_flood_of_operations_is_bounded() {
         if bench.jobs.len() == limits::OPERATIONS {
             // As if they were slowly done, and all sound and refused.
             for (job, what) in std::mem::take(&mut bench.jobs) {
-                if let Job::Operation(operation) = what {
-                    bench.event(Event::JobDone {
-                        job,
-                        outcome: namechain_core::sync::JobOutcome::Operation(operation),
-                    });
+                if let Job::Operation { operation, .. } = what {
+                    let outcome = namechain_core::sync::JobOutcome::Operation(operation);
+                    bench.event(Event::JobDone { job, outcome });
                 }
             }
         }
@@ -445,7 +460,7 @@ fn what_waits_at_a_peer_is_fetched() {
 fn our_own_is_told() {
     let mut bench = Bench::new();
     let commit = bench.miner.commit(&name("alice-example"), &key(1));
-    let id = bench.mempool.insert(&bench.miner.chain, commit.clone()).unwrap();
+    let id = bench.mempool.insert(&bench.miner.chain, commit.clone(), bench.miner.now).unwrap();
     bench.event(Event::OperationSubmitted {
         id,
         outcome: namechain_core::sync::SubmitOutcome::Accepted,

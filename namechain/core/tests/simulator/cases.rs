@@ -40,7 +40,7 @@ fn mine(world: &mut World, at: usize, count: u32, salt: u64) {
 /// Gives a node the disk of another.
 fn copy(world: &mut World, from: usize, to: usize) {
     let disk: Arc<Disk> = Arc::new(node(world, from).storage.after_crash(0));
-    *node(world, to) = Node::new(disk);
+    *node(world, to) = Node::new(disk, NOW);
 }
 
 fn height(world: &mut World, at: usize) -> u32 {
