@@ -316,10 +316,22 @@ fn counted(story: &Maker) -> Vec<Case> {
     };
     let bytes = recovers[1].bytes().len();
     vec![
-        case("a Recover at the fixed price does not count", of(&recovers[..1], 0), Verdict::Accepted),
-        case("a Recover at the fixed price is counted", of(&recovers[..1], bytes), Verdict::Refused),
+        case(
+            "a Recover at the fixed price does not count",
+            of(&recovers[..1], 0),
+            Verdict::Accepted,
+        ),
+        case(
+            "a Recover at the fixed price is counted",
+            of(&recovers[..1], bytes),
+            Verdict::Refused,
+        ),
         case("a Recover that pays for its bytes counts", of(&recovers, bytes), Verdict::Accepted),
-        case("a Recover that pays for its bytes is not counted", of(&recovers, 0), Verdict::Refused),
+        case(
+            "a Recover that pays for its bytes is not counted",
+            of(&recovers, 0),
+            Verdict::Refused,
+        ),
     ]
 }
 
