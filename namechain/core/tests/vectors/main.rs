@@ -11,6 +11,7 @@ mod encodings;
 mod numbers;
 mod operation;
 mod page;
+mod ranges;
 mod trees;
 mod wire;
 

@@ -139,6 +139,12 @@ fn tree(value: &Value) -> usize {
         let name: Name = format!("name{count}").parse().unwrap();
         tree.insert(name.key(network), Hash([count; 32]));
     }
+    let mut large = Tree::new(network);
+    for count in 0..600u16 {
+        let name: Name = format!("name{count}").parse().unwrap();
+        large.insert(name.key(network), Hash([count as u8; 32]));
+    }
+    assert_eq!(large.root(), hash(&value["large_root"]));
     for example in list(value, "proofs") {
         let claim = example["value_hash"].as_str().map(|_| hash(&example["value_hash"]));
         let holds = Proof::from_bytes(&bytes(&example["proof"])).is_ok_and(|proof| {
