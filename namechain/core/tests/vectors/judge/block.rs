@@ -30,6 +30,7 @@ pub fn judge_block(network: Network, now: u64, before: &[Vec<u8>], block: &[u8])
     match chain.accept(&block, now, true) {
         Ok(_) => Verdict::Accepted,
         Err(ChainError::Rule { violation, .. }) => Verdict::Refused(violation.id()),
+        Err(ChainError::UpgradeNeeded { .. }) => Verdict::UpgradeNeeded,
         Err(other) => panic!("neither accepted nor refused for a rule: {other}"),
     }
 }
