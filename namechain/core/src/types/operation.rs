@@ -295,11 +295,6 @@ impl Operation {
         hash(network, Domain::StampSubject, &[&bytes])
     }
 
-    /// The length of the encoding in bytes.
-    pub fn byte_len(&self) -> usize {
-        self.to_bytes().len()
-    }
-
     /// What the operation is called in messages.
     pub fn label(&self) -> &'static str {
         match self {
