@@ -74,6 +74,9 @@ pub trait Backend: Send + Sync + 'static {
     fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
     /// The heights of the best chain's blocks that have operations on a name, in order.
     fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError>;
+    /// The operation ids of the Commits of `commitment` on the best chain that were recorded
+    /// lately.
+    fn commits_of(&self, commitment: &Hash) -> Result<Vec<Hash>, StorageError>;
     /// The proof that the best chain's block at `against` was built on that at `height`, which must
     /// be lower.
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;

@@ -15,12 +15,13 @@ use utoipa::IntoParams;
 use super::{App, Backend, refuse::Refused};
 use namechain_core::{
     api_types::{
-        self, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, ProofInfo, Standing,
+        self, CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation,
+        ProofInfo, Standing,
     },
     chain::{NameLookup, ReadError, Snapshot},
     codec::Encode,
-    consensus::state::next_sequence,
-    types::{Hash, Name, Operation},
+    params::COMMIT_LIFETIME_S,
+    types::{CommitmentEntry, Hash, Name, Operation},
 };
 
 /// How often a question is asked again because the chain moved on in between.
@@ -69,6 +70,7 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
     let standing = match entry.clone().map(|entry| snapshot.status(entry)) {
         _ if reserved.is_some() => Standing::Reserved,
         None | Some(NameLookup::Unregistered) => Standing::Available,
+        Some(NameLookup::Settling(_)) => Standing::Settling,
         Some(NameLookup::Active(_)) => Standing::Active,
         Some(NameLookup::Grace(_)) => Standing::Grace,
         Some(NameLookup::Revoked(_)) => Standing::Revoked,
@@ -77,7 +79,8 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
         standing,
         reserved,
         height: snapshot.height(),
-        next_sequence: next_sequence(entry.as_ref()),
+        time: snapshot.header.time,
+        next_sequence: entry.as_ref().map_or(1, |entry| entry.sequence.saturating_add(1)),
         entry: entry.map(|entry| NameEntryInfo::of(params, &entry)),
         pending,
         name,
@@ -166,7 +169,8 @@ pub(super) async fn history(
                         time: stored.header.time,
                         id: operation.id(network),
                         kind: operation.label().into(),
-                        sequence: named.sequence,
+                        sequence: named.action.sequence(),
+                        reference: named.reference,
                         signer: named.signer,
                         operation: hex::encode(encoded),
                     });
@@ -198,22 +202,21 @@ pub(super) async fn commitment(
         .map_err(|error| Refused::bad_request(format!("this is not a commitment: {error}"), ""))?;
     app.ask(move |backend| {
         let pending = backend.pending_commitment(&commitment);
+        let commits = backend.commits_of(&commitment)?;
         read(
             backend,
             None,
             |backend| backend.snapshot(),
             |snapshot| {
                 let params = snapshot.network.params();
-                let entry = snapshot.commitment(&commitment)?;
-                let recorded = entry.as_ref().map(|entry| entry.height);
+                let entries =
+                    commits.iter().map(|id| snapshot.commit(id)).collect::<Result<Vec<_>, _>>()?;
                 Ok(CommitmentInfo {
                     commitment,
                     height: snapshot.height(),
-                    recorded,
-                    opens: recorded.map(|height| height.saturating_add(params.commit_min_age)),
-                    lapses: recorded.map(|height| height.saturating_add(params.commit_max_age)),
-                    work: entry.as_ref().map(|entry| entry.work),
-                    price: entry.as_ref().map(|entry| entry.price),
+                    time: snapshot.header.time,
+                    recorded: best_commit(entries.into_iter().flatten(), snapshot.header.time)
+                        .map(|entry| CommitInfo::of(params, &entry)),
                     pending,
                 })
             },
@@ -221,6 +224,21 @@ pub(super) async fn commitment(
     })
     .await?
     .map(Json)
+}
+
+/// Of the Commits of one commitment that which a name can be registered by: the oldest that is
+/// neither spent nor lapsed, else the youngest.
+fn best_commit(
+    commits: impl Iterator<Item = CommitmentEntry>,
+    time: u64,
+) -> Option<CommitmentEntry> {
+    let mut commits: Vec<CommitmentEntry> = commits.collect();
+    commits.sort_by_key(|entry| entry.position);
+    let usable = |entry: &CommitmentEntry| {
+        !entry.spent && entry.time.saturating_add(COMMIT_LIFETIME_S) >= time
+    };
+    let at = commits.iter().position(usable).or(commits.len().checked_sub(1))?;
+    Some(commits.swap_remove(at))
 }
 
 pub(super) fn parse_name(text: &str) -> Result<Name, Refused> {

@@ -190,7 +190,7 @@ impl ChainThread {
     fn submit(&mut self, operation: Operation) -> Result<Result<Hash, MempoolError>, StorageError> {
         let bytes = operation.to_bytes();
         let what = LocalOps::describe(&operation);
-        match self.mempool.insert(&self.chain, operation) {
+        match self.mempool.insert(&self.chain, operation, clock::now()) {
             Ok(id) => {
                 self.store_pending(id, bytes, true)?;
                 self.local_ops.add(id, what);
@@ -250,7 +250,7 @@ impl ChainThread {
         }
         // While a node catches up nothing waits, and there is nothing to forget.
         let waited = !self.mempool.is_empty();
-        let dropped = self.mempool.follow(&self.chain, change)?;
+        let dropped = self.mempool.follow(&self.chain, change, clock::now())?;
         let mut forget: Vec<Change> = dropped.iter().map(|id| Change::Pending(*id, None)).collect();
         if waited {
             let recorded = change.connected.iter().flat_map(|block| &block.operations);
@@ -315,13 +315,14 @@ impl ChainThread {
     /// alone unless the tip moved, or it has been missing operations for too long: a flood of
     /// operations must not keep it from finishing.
     pub(super) fn update_mining(&mut self, tip_moved: bool) -> Result<(), StorageError> {
+        let now = clock::now();
         let wanted = match self.mine {
             // What is mined below the tip is for nothing.
             _ if !self.driver.may_mine() => false,
             MineMode::Off => false,
             MineMode::Always => true,
             MineMode::OnDemand => {
-                let reason = !self.mempool.is_empty() || self.chain.has_maturing_names()?;
+                let reason = !self.mempool.is_empty() || self.chain.is_empty_block_due(now);
                 if tip_moved || !reason {
                     self.mining_backoff.taken();
                 }
@@ -340,13 +341,13 @@ impl ChainThread {
         if !tip_moved && self.mining_queue.is_busy() && self.work_since.elapsed() < STALE_WORK {
             return Ok(());
         }
-        let block =
-            self.chain.assemble_block(self.mempool.by_work_rate().into_iter(), clock::now())?;
+        let candidates = self.mempool.by_work_rate(now);
+        let block = self.chain.assemble_block(candidates.into_iter(), now)?;
         if self.mine == MineMode::OnDemand
             && block.operations.is_empty()
-            && !self.chain.has_maturing_names()?
+            && !self.chain.is_empty_block_due(now)
         {
-            // What waits can't be recorded yet, and no block would change that.
+            // What waits can't be recorded yet, and it is not time for an empty block.
             return Ok(());
         }
         self.mining_backoff.taken();
@@ -355,9 +356,13 @@ impl ChainThread {
         Ok(())
     }
 
-    /// Looks whether it is our mining_backoff to mine what others' users have submitted.
-    pub(super) fn look_at_turn(&mut self) -> Result<(), StorageError> {
-        if self.mining_backoff.has_come() { self.update_mining(false) } else { Ok(()) }
+    /// Looks whether there is something to mine now that was not before: time alone makes it our
+    /// turn, makes an operation recordable, an empty block due, and a block in the making stale.
+    pub(super) fn mine_if_due(&mut self) -> Result<(), StorageError> {
+        let due = self.mining_backoff.has_come()
+            || self.mining_queue.is_busy()
+            || self.chain.is_empty_block_due(clock::now());
+        if due { self.update_mining(false) } else { Ok(()) }
     }
 
     /// Measures how fast the miner is.

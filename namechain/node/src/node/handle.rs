@@ -23,14 +23,17 @@ use namechain_core::{
     api_types,
     chain::{Chain, NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
-        HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
+        HistoryProof, RuleViolation, block::check_operation_alone, header::signing_context, price,
+        state::Multipliers, work::PowHasher,
     },
     mempool::{Mempool, MempoolError},
     params::Params,
     sync::{Peer, PeerStatus, SyncStatus},
-    types::{Block, Hash, Name, Network, Operation},
+    types::{Block, CommitmentEntry, Hash, Name, Network, Operation},
 };
 
+/// In how many blocks, from the tip downwards, a commitment is looked for.
+const MAX_COMMITS_FOUND: usize = 16;
 /// Workers that are kept for the next operation's check: each holds a mebibyte.
 const IDLE_WORKERS: usize = 4;
 
@@ -200,7 +203,9 @@ impl NodeHandle {
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
-        let checked = check_operation_alone(self.network, &operation, &mut worker);
+        let branch = self.params().branch_at(clock::now().max(self.snapshot().header.time));
+        let context = signing_context(self.params(), branch.number);
+        let checked = check_operation_alone(self.params(), &context, &operation, &mut worker);
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
             idle.push(worker);
@@ -255,7 +260,7 @@ fn refusal(error: MempoolError) -> api_types::Refusal {
                 RuleViolation::NameTaken(_)
                     | RuleViolation::NameReserved { .. }
                     | RuleViolation::Sequence { .. }
-                    | RuleViolation::CommitmentOpen
+                    | RuleViolation::CommitRecorded
             );
             (
                 if conflict { "conflict" } else { "rule" },
@@ -339,20 +344,24 @@ impl Backend for NodeHandle {
 
     fn price(&self) -> api_types::Price {
         let (tip, params) = (self.snapshot(), self.params());
-        let multiplier = tip.header.price;
+        let price = Multipliers::of(&tip.header);
         let of = |text: &str| {
-            Name::parse(text).map_or(0, |name| price::registration(params, &name, multiplier))
+            Name::parse(text).map_or(0, |name| price::registration(params, &name, price.names))
         };
         api_types::Price {
             network: self.network,
             anchor: tip.id,
             height: tip.height(),
-            multiplier,
+            time: tip.header.time,
+            name_multiplier: price.names,
+            byte_multiplier: price.bytes,
             register: of("aaaaaa"),
             register_5: of("aaaaa"),
             register_4: of("aaaa"),
             register_3: of("aaa"),
-            update: price::records(params, 1, multiplier),
+            update: price::records(params, 1, price.bytes),
+            renew: Name::parse("aaaaaa").map_or(0, |name| price::renewal(params, &name)),
+            rescue: price::rescue(params),
         }
     }
 
@@ -389,6 +398,20 @@ impl Backend for NodeHandle {
 
     fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
         self.storage.touched(&name.key(self.network))
+    }
+
+    fn commits_of(&self, commitment: &Hash) -> Result<Vec<Hash>, StorageError> {
+        let key = CommitmentEntry::key(self.network, commitment);
+        let heights = self.storage.touched(&key)?;
+        let mut found = Vec::new();
+        for height in heights.into_iter().rev().take(MAX_COMMITS_FOUND) {
+            let Some((_, block, _)) = self.block_at(height)? else { continue };
+            let commits = block.operations.iter().filter(|operation| {
+                matches!(operation, Operation::Commit { commitment: of, .. } if of == commitment)
+            });
+            found.extend(commits.map(|operation| operation.id(self.network)));
+        }
+        Ok(found)
     }
 
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {

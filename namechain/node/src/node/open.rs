@@ -4,12 +4,12 @@ use std::{path::Path, sync::Arc};
 
 use tracing::{error, info, warn};
 
-use super::parallel_verifier::ParallelVerifier;
+use super::{clock, parallel_verifier::ParallelVerifier};
 use crate::store::{Options, Store};
 use namechain_core::{
     chain::{BlockLocation, Chain, ChainError, Change, Storage, StorageError, TipChange},
     codec::Decode,
-    consensus::{block::check_operation_alone, work::PowHasher},
+    consensus::{block::check_operation_alone, header::signing_context, work::PowHasher},
     mempool::Mempool,
     params::MAX_REORG_DEPTH,
     types::{Block, Network, Operation},
@@ -106,15 +106,19 @@ fn take_again(
 
 /// Puts the operations that waited when the node ended back into the mempool.
 fn restore_pending(chain: &Chain, storage: &dyn Storage) -> Result<Mempool, StorageError> {
-    let network = chain.network();
+    let (network, now) = (chain.network(), clock::now());
+    let params = network.params();
+    let context = signing_context(params, chain.branch_at(now));
     let mut mempool = Mempool::new(network);
     let mut worker = PowHasher::new(network);
     let waited = storage.pending()?;
     let mut operations: Vec<Operation> =
         waited.iter().filter_map(|bytes| Operation::from_bytes(bytes).ok()).collect();
-    operations.retain(|operation| check_operation_alone(network, operation, &mut worker).is_ok());
+    operations.retain(|operation| {
+        check_operation_alone(params, &context, operation, &mut worker).is_ok()
+    });
     let as_undone = Block { header: chain.tip_header().clone(), operations };
-    mempool.follow(chain, &TipChange { undone: vec![as_undone], connected: Vec::new() })?;
+    mempool.follow(chain, &TipChange { undone: vec![as_undone], connected: Vec::new() }, now)?;
     let kept = mempool.ids();
     let forget = waited
         .iter()

@@ -6,7 +6,7 @@ use std::thread;
 use namechain_core::{
     chain::OperationVerifier,
     consensus::{RuleViolation, block::check_operation_alone, work::PowHasher},
-    types::{Network, Operation},
+    types::{Network, Operation, SigningContext},
 };
 
 /// From this many operations on, a block's signatures and stamps are checked on all cores.
@@ -32,12 +32,16 @@ impl ParallelVerifier {
 }
 
 impl OperationVerifier for ParallelVerifier {
-    fn check_operations(&mut self, operations: &[Operation]) -> Result<(), RuleViolation> {
-        let network = self.network;
+    fn check_operations(
+        &mut self,
+        context: &SigningContext,
+        operations: &[Operation],
+    ) -> Result<(), RuleViolation> {
+        let (network, params) = (self.network, self.network.params());
         let check = |operations: &[Operation], hasher: &mut PowHasher| {
             operations
                 .iter()
-                .try_for_each(|operation| check_operation_alone(network, operation, hasher))
+                .try_for_each(|operation| check_operation_alone(params, context, operation, hasher))
         };
         if operations.len() < PARALLEL_FROM || self.cores == 1 {
             return check(operations, &mut self.hasher);

@@ -229,7 +229,7 @@ impl ChainThread {
                 // Of a rule that was broken before the last start only that it was broken is known.
                 Ok(known.map_or(ConnectOutcome::Deferred, ConnectOutcome::Invalid))
             }
-            Err(error @ ChainError::TooDeep { .. }) => {
+            Err(error @ (ChainError::TooDeep { .. } | ChainError::UpgradeNeeded(_))) => {
                 error!("{error}");
                 self.publish(None);
                 Ok(ConnectOutcome::Deferred)
@@ -244,7 +244,7 @@ impl ChainThread {
     /// Lets the mempool take an operation that others made.
     fn accept_operation(&mut self, operation: Operation) -> Result<SubmitOutcome, StorageError> {
         let bytes = operation.to_bytes();
-        match self.mempool.insert(&self.chain, operation) {
+        match self.mempool.insert(&self.chain, operation, clock::now()) {
             Ok(id) => {
                 // It is not ours to promise that a crash does not lose it: others have it too.
                 self.store_pending(id, bytes, false)?;
@@ -326,7 +326,7 @@ impl ChainThread {
     /// What is done now and then: the state machine hears that time passes, what has changed is
     /// published, and the log says how far the node is.
     pub(super) fn tick(&mut self) -> Result<(), StorageError> {
-        self.look_at_turn()?;
+        self.mine_if_due()?;
         if self.driver.ticked.elapsed() < TICK_EVERY {
             return Ok(());
         }

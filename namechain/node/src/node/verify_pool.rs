@@ -138,7 +138,10 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
             JobOutcome::Malformed => {
                 counter!(REJECTED, "what" => kind, "rule" => "encoding").increment(1)
             }
-            JobOutcome::Headers(_) | JobOutcome::Block(_) | JobOutcome::Operation(_) => {}
+            JobOutcome::Headers(_)
+            | JobOutcome::Block(_)
+            | JobOutcome::Operation(_)
+            | JobOutcome::UpgradeNeeded(_) => {}
         }
         if done.blocking_send(Event::JobDone { job, outcome }.into()).is_err() {
             return;
@@ -150,6 +153,6 @@ fn kind_of(job: &Job) -> &'static str {
     match job {
         Job::Headers(_) => "headers",
         Job::Block { .. } | Job::Assembled { .. } => "block",
-        Job::Operation(_) => "operation",
+        Job::Operation { .. } => "operation",
     }
 }
