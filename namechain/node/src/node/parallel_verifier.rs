@@ -64,7 +64,11 @@ impl OperationVerifier for ParallelVerifier {
 
 #[cfg(test)]
 mod tests {
-    use namechain_core::types::{Hash, Stamp};
+    use namechain_core::{
+        consensus::header::signing_context,
+        params::FIRST_BRANCH,
+        types::{Hash, Stamp},
+    };
 
     use super::*;
 
@@ -83,16 +87,17 @@ mod tests {
 
     #[test]
     fn one_bad_operation_is_found_wherever_it_stands() {
+        let context = signing_context(NETWORK.params(), FIRST_BRANCH.number);
         let good: Vec<Operation> = (0..20).map(commit).collect();
         for threads in [1, 2, 3, 64] {
             let mut verifier = ParallelVerifier::with_threads(NETWORK, threads);
-            assert_eq!(verifier.check_operations(&good), Ok(()));
-            assert_eq!(verifier.check_operations(&[]), Ok(()));
+            assert_eq!(verifier.check_operations(&context, &good), Ok(()));
+            assert_eq!(verifier.check_operations(&context, &[]), Ok(()));
             for at in [0, 9, 10, 19] {
                 let mut operations = good.clone();
                 operations[at] = without_work();
                 assert_eq!(
-                    verifier.check_operations(&operations),
+                    verifier.check_operations(&context, &operations),
                     Err(RuleViolation::StampWork),
                     "operation {at} on {threads} threads"
                 );
