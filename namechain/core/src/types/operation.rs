@@ -262,11 +262,6 @@ impl SignedOperation {
 }
 
 impl Operation {
-    /// The length of the encoded operation, in bytes.
-    pub fn byte_len(&self) -> usize {
-        self.to_bytes().len()
-    }
-
     /// The stamp.
     pub fn stamp(&self) -> &Stamp {
         match self {
@@ -293,6 +288,11 @@ impl Operation {
         let mut bytes = Vec::new();
         self.encode_unstamped(&mut bytes);
         hash(network, Domain::StampSubject, &[&bytes])
+    }
+
+    /// The length of the encoding in bytes.
+    pub fn byte_len(&self) -> usize {
+        self.to_bytes().len()
     }
 
     /// What the operation is called in messages.

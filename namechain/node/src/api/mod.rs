@@ -72,11 +72,9 @@ pub trait Backend: Send + Sync + 'static {
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
     /// The best chain's block at a height.
     fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
-    /// The heights of the best chain's blocks that have operations on a name, in order.
-    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError>;
-    /// The operation ids of the Commits of `commitment` on the best chain that were recorded
-    /// lately.
-    fn commits_of(&self, commitment: &Hash) -> Result<Vec<Hash>, StorageError>;
+    /// The heights of the best chain's blocks that have operations on the name, or Commits of the
+    /// commitment, with this key, in order.
+    fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError>;
     /// The proof that the best chain's block at `against` was built on that at `height`, which must
     /// be lower.
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;

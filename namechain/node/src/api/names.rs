@@ -129,6 +129,9 @@ const HISTORY_PAGE: usize = 100;
 /// From this many bytes of operations on, a page of a history ends with its block.
 const HISTORY_PAGE_BYTES: usize = 512 * 1024;
 
+/// In how many of the last blocks that have one a Commit of a commitment is looked for.
+const COMMIT_BLOCKS: usize = 64;
+
 /// Where to begin.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -154,7 +157,10 @@ pub(super) async fn history(
     let (name, from) = (parse_name(&name?)?, from?.from);
     app.ask(move |backend| {
         let network = backend.snapshot().network;
-        let mut heights = backend.touched(&name)?.into_iter().filter(|height| *height >= from);
+        let mut heights = backend
+            .history_heights(&name.key(network))?
+            .into_iter()
+            .filter(|height| *height >= from);
         let (mut operations, mut bytes) = (Vec::new(), 0);
         for height in heights.by_ref().take(HISTORY_PAGE) {
             let Some((stored, block, _)) = backend.block_at(height)? else { continue };
@@ -202,21 +208,27 @@ pub(super) async fn commitment(
         .map_err(|error| Refused::bad_request(format!("this is not a commitment: {error}"), ""))?;
     app.ask(move |backend| {
         let pending = backend.pending_commitment(&commitment);
-        let commits = backend.commits_of(&commitment)?;
+        let commits = recorded_commits(backend, &commitment)?;
         read(
             backend,
             None,
             |backend| backend.snapshot(),
             |snapshot| {
-                let params = snapshot.network.params();
-                let entries =
-                    commits.iter().map(|id| snapshot.commit(id)).collect::<Result<Vec<_>, _>>()?;
+                let now = snapshot.now();
+                let mut entries = Vec::new();
+                for id in &commits {
+                    entries.extend(snapshot.commit(id)?);
+                }
+                // The oldest that a name can be registered by has it; else the newest is shown.
+                entries.sort_by_key(|entry| entry.position);
+                let lapses = |entry: &CommitmentEntry| entry.time.saturating_add(COMMIT_LIFETIME_S);
+                let open = entries.iter().find(|entry| !entry.spent && lapses(entry) >= now.time);
+                let shown = open.or(entries.last());
                 Ok(CommitmentInfo {
                     commitment,
-                    height: snapshot.height(),
-                    time: snapshot.header.time,
-                    recorded: best_commit(entries.into_iter().flatten(), snapshot.header.time)
-                        .map(|entry| CommitInfo::of(params, &entry)),
+                    height: now.height,
+                    time: now.time,
+                    recorded: shown.map(|entry| CommitInfo::of(snapshot.network.params(), entry)),
                     pending,
                 })
             },
@@ -226,19 +238,17 @@ pub(super) async fn commitment(
     .map(Json)
 }
 
-/// Of the Commits of one commitment that which a name can be registered by: the oldest that is
-/// neither spent nor lapsed, else the youngest.
-fn best_commit(
-    commits: impl Iterator<Item = CommitmentEntry>,
-    time: u64,
-) -> Option<CommitmentEntry> {
-    let mut commits: Vec<CommitmentEntry> = commits.collect();
-    commits.sort_by_key(|entry| entry.position);
-    let usable = |entry: &CommitmentEntry| {
-        !entry.spent && entry.time.saturating_add(COMMIT_LIFETIME_S) >= time
-    };
-    let at = commits.iter().position(usable).or(commits.len().checked_sub(1))?;
-    Some(commits.swap_remove(at))
+/// The ids of the Commits of a commitment in the last blocks that have some.
+fn recorded_commits(backend: &dyn Backend, commitment: &Hash) -> Result<Vec<Hash>, Refused> {
+    let network = backend.snapshot().network;
+    let heights = backend.history_heights(&CommitmentEntry::key(network, commitment))?;
+    let mut ids = Vec::new();
+    for height in heights.into_iter().rev().take(COMMIT_BLOCKS) {
+        let Some((_, block, _)) = backend.block_at(height)? else { continue };
+        let of_it = |operation: &&Operation| matches!(operation, Operation::Commit { commitment: found, .. } if found == commitment);
+        ids.extend(block.operations.iter().filter(of_it).map(|operation| operation.id(network)));
+    }
+    Ok(ids)
 }
 
 pub(super) fn parse_name(text: &str) -> Result<Name, Refused> {

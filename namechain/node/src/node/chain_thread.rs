@@ -32,6 +32,11 @@ pub(super) const COMMANDS: usize = 256;
 pub(super) const REORGANISATIONS: &str = "namechain_reorganisations_total";
 /// How long a block in the making may miss operations that came since.
 const STALE_WORK: Duration = Duration::from_secs(5);
+/// How old a block in the making may get: its time is fixed, as its state root depends on it, and
+/// the later it is the easier is its target.
+const TEMPLATE_MAX_AGE: Duration = Duration::from_secs(10);
+/// How often operations that could not be recorded yet are looked at again.
+const RETRY_MINING_EVERY: Duration = Duration::from_secs(1);
 
 /// What the chain thread is asked.
 pub(super) enum Command {
@@ -92,6 +97,8 @@ pub(super) struct ChainThread {
     mining_queue: Arc<MiningQueue>,
     mine: MineMode,
     work_since: Since,
+    /// When it was last looked whether there is something to mine.
+    looked_since: Since,
     hash_rate: HashRate,
     mining_backoff: MiningBackoff,
 }
@@ -143,6 +150,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
         mining_queue: mining_queue.clone(),
         mine: config.mine,
         work_since: Since::now(),
+        looked_since: Since::now(),
         hash_rate: HashRate::default(),
         mining_backoff: MiningBackoff::default(),
     };
@@ -204,7 +212,7 @@ impl ChainThread {
         }
     }
 
-    /// Writes down that an operation waits.
+    /// Writes down that an operation waits, and that those that it took the room of do not.
     pub(super) fn store_pending(
         &mut self,
         id: Hash,
@@ -212,7 +220,12 @@ impl ChainThread {
         durable: bool,
     ) -> Result<(), StorageError> {
         self.mempool_changes += 1;
-        self.storage.commit(vec![Change::Pending(id, Some(bytes))], durable)
+        let evicted = self.mempool.take_evicted();
+        self.local_ops.dropped(&evicted);
+        let mut changes: Vec<Change> =
+            evicted.into_iter().map(|id| Change::Pending(id, None)).collect();
+        changes.push(Change::Pending(id, Some(bytes)));
+        self.storage.commit(changes, durable)
     }
 
     fn on_block_mined(&mut self, block: Block) -> Result<(), StorageError> {
@@ -316,6 +329,7 @@ impl ChainThread {
     /// operations must not keep it from finishing.
     pub(super) fn update_mining(&mut self, tip_moved: bool) -> Result<(), StorageError> {
         let now = clock::now();
+        self.looked_since = Since::now();
         let wanted = match self.mine {
             // What is mined below the tip is for nothing.
             _ if !self.driver.may_mine() => false,
@@ -347,7 +361,7 @@ impl ChainThread {
             && block.operations.is_empty()
             && !self.chain.is_empty_block_due(now)
         {
-            // What waits can't be recorded yet, and it is not time for an empty block.
+            // What waits can't be recorded yet.
             return Ok(());
         }
         self.mining_backoff.taken();
@@ -356,13 +370,22 @@ impl ChainThread {
         Ok(())
     }
 
-    /// Looks whether there is something to mine now that was not before: time alone makes it our
-    /// turn, makes an operation recordable, an empty block due, and a block in the making stale.
-    pub(super) fn mine_if_due(&mut self) -> Result<(), StorageError> {
-        let due = self.mining_backoff.has_come()
-            || self.mining_queue.is_busy()
-            || self.chain.is_empty_block_due(clock::now());
-        if due { self.update_mining(false) } else { Ok(()) }
+    /// Gives the miner a fresh block where what it has is too old, and looks again whether there is
+    /// something to mine: operations become recordable and blocks due as time passes.
+    pub(super) fn refresh_mining(&mut self) -> Result<(), StorageError> {
+        let busy = self.mining_queue.is_busy();
+        let due = self.mine != MineMode::Off && self.chain.is_empty_block_due(clock::now());
+        let retry = !self.mempool.is_empty() && self.looked_since.elapsed() >= RETRY_MINING_EVERY;
+        match busy {
+            true if self.work_since.elapsed() >= TEMPLATE_MAX_AGE => self.update_mining(false),
+            false if due || retry => self.update_mining(false),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks whether it is our mining_backoff to mine what others' users have submitted.
+    pub(super) fn look_at_turn(&mut self) -> Result<(), StorageError> {
+        if self.mining_backoff.has_come() { self.update_mining(false) } else { Ok(()) }
     }
 
     /// Measures how fast the miner is.

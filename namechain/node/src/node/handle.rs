@@ -23,17 +23,19 @@ use namechain_core::{
     api_types,
     chain::{Chain, NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
-        HistoryProof, RuleViolation, block::check_operation_alone, header::signing_context, price,
-        state::Multipliers, work::PowHasher,
+        HistoryProof, RuleViolation,
+        block::check_operation_alone,
+        header::signing_context,
+        price,
+        state::{BlockContext, least_price},
+        work::PowHasher,
     },
     mempool::{Mempool, MempoolError},
     params::Params,
     sync::{Peer, PeerStatus, SyncStatus},
-    types::{Block, CommitmentEntry, Hash, Name, Network, Operation},
+    types::{Block, Hash, Name, Network, Operation},
 };
 
-/// In how many blocks, from the tip downwards, a commitment is looked for.
-const MAX_COMMITS_FOUND: usize = 16;
 /// Workers that are kept for the next operation's check: each holds a mebibyte.
 const IDLE_WORKERS: usize = 4;
 
@@ -203,9 +205,7 @@ impl NodeHandle {
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
-        let branch = self.params().branch_at(clock::now().max(self.snapshot().header.time));
-        let context = signing_context(self.params(), branch.number);
-        let checked = check_operation_alone(self.params(), &context, &operation, &mut worker);
+        let checked = self.check_operation(&operation, &mut worker);
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
             idle.push(worker);
@@ -222,6 +222,22 @@ impl NodeHandle {
                 hint: Some("see the node's log".into()),
             }),
         }
+    }
+
+    /// Checks an operation as far as that goes without the chain thread, the price before the work.
+    fn check_operation(
+        &self,
+        operation: &Operation,
+        worker: &mut PowHasher,
+    ) -> Result<(), RuleViolation> {
+        let (params, now, tip) = (self.params(), clock::now(), self.snapshot());
+        let context = BlockContext::after(&tip.header, now.max(tip.header.time));
+        let (price, paid) = (least_price(params, context, operation), operation.stamp().work);
+        if paid < price {
+            return Err(RuleViolation::Underpaid { price, paid });
+        }
+        let branch = params.branch_at(context.now.time).number;
+        check_operation_alone(params, &signing_context(params, branch), operation, worker)
     }
 
     /// The identity key and the sequence number of the record that current_identity under a name at the tip.
@@ -260,7 +276,10 @@ fn refusal(error: MempoolError) -> api_types::Refusal {
                 RuleViolation::NameTaken(_)
                     | RuleViolation::NameReserved { .. }
                     | RuleViolation::Sequence { .. }
+                    | RuleViolation::Title(_)
+                    | RuleViolation::NameSettling(_)
                     | RuleViolation::CommitRecorded
+                    | RuleViolation::CommitmentSpent(_)
             );
             (
                 if conflict { "conflict" } else { "rule" },
@@ -344,22 +363,22 @@ impl Backend for NodeHandle {
 
     fn price(&self) -> api_types::Price {
         let (tip, params) = (self.snapshot(), self.params());
-        let price = Multipliers::of(&tip.header);
+        let (names, bytes) = (tip.header.name_price, tip.header.byte_price);
         let of = |text: &str| {
-            Name::parse(text).map_or(0, |name| price::registration(params, &name, price.names))
+            Name::parse(text).map_or(0, |name| price::registration(params, &name, names))
         };
         api_types::Price {
             network: self.network,
             anchor: tip.id,
             height: tip.height(),
             time: tip.header.time,
-            name_multiplier: price.names,
-            byte_multiplier: price.bytes,
+            name_multiplier: names,
+            byte_multiplier: bytes,
             register: of("aaaaaa"),
             register_5: of("aaaaa"),
             register_4: of("aaaa"),
             register_3: of("aaa"),
-            update: price::records(params, 1, price.bytes),
+            update: price::records(params, 1, bytes),
             renew: Name::parse("aaaaaa").map_or(0, |name| price::renewal(params, &name)),
             rescue: price::rescue(params),
         }
@@ -396,22 +415,8 @@ impl Backend for NodeHandle {
         }
     }
 
-    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
-        self.storage.touched(&name.key(self.network))
-    }
-
-    fn commits_of(&self, commitment: &Hash) -> Result<Vec<Hash>, StorageError> {
-        let key = CommitmentEntry::key(self.network, commitment);
-        let heights = self.storage.touched(&key)?;
-        let mut found = Vec::new();
-        for height in heights.into_iter().rev().take(MAX_COMMITS_FOUND) {
-            let Some((_, block, _)) = self.block_at(height)? else { continue };
-            let commits = block.operations.iter().filter(|operation| {
-                matches!(operation, Operation::Commit { commitment: of, .. } if of == commitment)
-            });
-            found.extend(commits.map(|operation| operation.id(self.network)));
-        }
-        Ok(found)
+    fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(key)
     }
 
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {

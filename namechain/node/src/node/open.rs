@@ -12,7 +12,7 @@ use namechain_core::{
     consensus::{block::check_operation_alone, header::signing_context, work::PowHasher},
     mempool::Mempool,
     params::MAX_REORG_DEPTH,
-    types::{Block, Network, Operation},
+    types::{Block, Header, Network, Operation},
 };
 
 /// Blocks between two lines about how far a rebuilding index is.
@@ -106,18 +106,20 @@ fn take_again(
 
 /// Puts the operations that waited when the node ended back into the mempool.
 fn restore_pending(chain: &Chain, storage: &dyn Storage) -> Result<Mempool, StorageError> {
-    let (network, now) = (chain.network(), clock::now());
-    let params = network.params();
-    let context = signing_context(params, chain.branch_at(now));
+    let network = chain.network();
     let mut mempool = Mempool::new(network);
     let mut worker = PowHasher::new(network);
     let waited = storage.pending()?;
     let mut operations: Vec<Operation> =
         waited.iter().filter_map(|bytes| Operation::from_bytes(bytes).ok()).collect();
+    let now = clock::now();
+    let (params, branch) = (network.params(), chain.branch_at(now));
+    let context = signing_context(params, branch);
     operations.retain(|operation| {
         check_operation_alone(params, &context, operation, &mut worker).is_ok()
     });
-    let as_undone = Block { header: chain.tip_header().clone(), operations };
+    let header = Header { version: branch, ..chain.tip_header().clone() };
+    let as_undone = Block { header, operations };
     mempool.follow(chain, &TipChange { undone: vec![as_undone], connected: Vec::new() }, now)?;
     let kept = mempool.ids();
     let forget = waited

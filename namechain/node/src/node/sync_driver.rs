@@ -229,12 +229,16 @@ impl ChainThread {
                 // Of a rule that was broken before the last start only that it was broken is known.
                 Ok(known.map_or(ConnectOutcome::Deferred, ConnectOutcome::Invalid))
             }
-            Err(error @ (ChainError::TooDeep { .. } | ChainError::UpgradeNeeded(_))) => {
+            Err(error @ ChainError::TooDeep { .. }) => {
                 error!("{error}");
                 self.publish(None);
                 Ok(ConnectOutcome::Deferred)
             }
-            Err(error @ (ChainError::Orphan(_) | ChainError::Early { .. })) => {
+            Err(
+                error @ (ChainError::Orphan(_)
+                | ChainError::Early { .. }
+                | ChainError::UpgradeNeeded(_)),
+            ) => {
                 debug!("block {id} is not taken now: {error}");
                 Ok(ConnectOutcome::Deferred)
             }
@@ -326,7 +330,8 @@ impl ChainThread {
     /// What is done now and then: the state machine hears that time passes, what has changed is
     /// published, and the log says how far the node is.
     pub(super) fn tick(&mut self) -> Result<(), StorageError> {
-        self.mine_if_due()?;
+        self.look_at_turn()?;
+        self.refresh_mining()?;
         if self.driver.ticked.elapsed() < TICK_EVERY {
             return Ok(());
         }

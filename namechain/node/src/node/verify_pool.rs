@@ -138,10 +138,10 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
             JobOutcome::Malformed => {
                 counter!(REJECTED, "what" => kind, "rule" => "encoding").increment(1)
             }
-            JobOutcome::Headers(_)
+            JobOutcome::UpgradeNeeded(_)
+            | JobOutcome::Headers(_)
             | JobOutcome::Block(_)
-            | JobOutcome::Operation(_)
-            | JobOutcome::UpgradeNeeded(_) => {}
+            | JobOutcome::Operation(_) => {}
         }
         if done.blocking_send(Event::JobDone { job, outcome }.into()).is_err() {
             return;
