@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use namechain_core::{
     codec::{Decode, Encode},
-    types::{Header, Target},
+    types::Header,
 };
 
 mod crash;
@@ -23,15 +23,16 @@ const SMALL: Options = Options { reindex: false, log_file_bytes: 4_000 };
 
 pub(super) fn header(height: u32, nonce: u64) -> Header {
     Header {
-        version: 1,
+        version: 2,
         height,
         previous: Hash([1; 32]),
         ops_root: Hash([2; 32]),
         state_root: Hash([3; 32]),
         history_root: Hash([4; 32]),
         time: 5,
-        target: Target::of_work_bits(1),
-        price: 1_024,
+        due: 5,
+        name_price: 1_024,
+        byte_price: 1_025,
         nonce,
     }
 }
