@@ -140,6 +140,11 @@ fn gnutls_asks_our_resolver_itself() {
     if !tools::available(TEST, &["danetool", "openssl", "mount"]) {
         return;
     }
+    // danetool opens it before it asks anything.
+    let root_key = "/usr/share/dns/root.key";
+    if !Path::new(root_key).exists() {
+        return tools::skip(TEST, &format!("{root_key} is missing (Debian: dns-root-data)"));
+    }
     let Some(mut switches) = Switches::new(TEST) else { return };
     let (machine, _) = switches.machine(Side::Left);
     let home = tempfile::tempdir().expect("a home");
@@ -179,7 +184,8 @@ fn gnutls_asks_our_resolver_itself() {
         let output =
             command.args(words).arg(&resolv).arg(&server.port).stdin(Stdio::null()).output();
         let output = output.expect("danetool runs");
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&told).into_owned())
     };
     let (accepted, told) = check(&right);
     assert!(accepted && told.contains("Verification: Certificate matches."), "{told}");

@@ -133,6 +133,8 @@ fn it_is_bounded_by_work_a_byte() {
     assert!(matches!(poor, Err(MempoolError::Full(_))), "{poor:?}");
     mempool.insert(&miner.chain, commit(1_000_001, anchor, 50_000), miner.now).unwrap();
     assert_eq!(mempool.len(), MAX_OPERATIONS);
+    assert_eq!(mempool.take_evicted().len(), 1);
+    assert!(mempool.take_evicted().is_empty(), "it is told once");
     assert_eq!(mempool.waiting().ids(1), [commit(1_000_001, anchor, 50_000).id(NETWORK)]);
     list_is_right(&mempool);
 }

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, OpCode, Query},
-    rr::{Record, RecordType},
+    rr::{RData, Record, RecordType},
 };
 use namechain_core::api_types::{Refusal, Trace, TraceAnswer, TraceAsked, TraceStep};
 
@@ -16,7 +16,7 @@ use crate::{
         query::{Client, Transport},
     },
     server::responder::Responder,
-    telemetry::{trace, trace::Note},
+    telemetry::{trace, trace::Event},
 };
 
 /// Does what is asked.
@@ -24,7 +24,7 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     let name = name(&asked.name)?;
     let rtype = rtype(asked.rtype.as_deref().unwrap_or("A"))?;
     if asked.fresh {
-        responder.pipeline().legacy.cache().flush_name(&names::from_labels(name.iter()));
+        responder.cache().flush_name(&names::from_labels(name.iter()));
     }
     let query = Query::query(name.clone(), rtype);
     let mut metadata = Metadata::new(0, MessageType::Query, OpCode::Query);
@@ -37,15 +37,15 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     // is cut.
     let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
     let clock = responder.clone();
-    let started = clock.pipeline().legacy.now();
-    let now = move || clock.pipeline().legacy.now();
+    let started = clock.now();
+    let now = move || clock.now();
     let answering = responder.respond(&metadata, std::slice::from_ref(&query), Some(&edns), client);
-    let (message, taken) = trace::listen(now, answering).await;
-    let took = responder.pipeline().legacy.now().saturating_sub(started);
+    let (message, taken) = trace::collect(now, answering).await;
+    let took = responder.now().saturating_sub(started);
     Ok(Trace {
         question: format!("{name} IN {rtype}"),
-        steps: taken.notes.into_iter().map(|note| step(note, started)).collect(),
-        cut: taken.cut,
+        steps: taken.events.into_iter().map(|event| step(event, started)).collect(),
+        cut: taken.truncated,
         answer: answer(&message, took),
     })
 }
@@ -61,11 +61,28 @@ fn rtype(text: &str) -> Result<RecordType, Refusal> {
     })
 }
 
-fn step(note: Note, started: Duration) -> TraceStep {
+fn step(event: Event, started: Duration) -> TraceStep {
     TraceStep {
-        after_us: micros(note.at.saturating_sub(started)),
-        who: note.who.into(),
-        what: note.what,
+        after_us: micros(event.at.saturating_sub(started)),
+        who: event.source.into(),
+        what: event.text,
+    }
+}
+
+/// A record as text. hickory writes the data of types that it does not know in Base64, which no
+/// zone file has: they take the form of RFC 3597.
+fn line(record: &Record) -> String {
+    match &record.data {
+        RData::Unknown { code, rdata } => format!(
+            "{} {} {} TYPE{} \\# {} {}",
+            record.name,
+            record.ttl,
+            record.dns_class,
+            u16::from(*code),
+            rdata.anything.len(),
+            hex::encode(&rdata.anything)
+        ),
+        _ => record.to_string(),
     }
 }
 
@@ -83,7 +100,7 @@ fn answer(message: &Message, took: Duration) -> TraceAnswer {
         (of.authentic_data, "ad"),
         (of.checking_disabled, "cd"),
     ];
-    let lines = |records: &[Record]| records.iter().map(Record::to_string).collect();
+    let lines = |records: &[Record]| records.iter().map(line).collect();
     let edes = message.edns.iter().flat_map(Ede::all_of);
     TraceAnswer {
         rcode: format!("{:?}", of.response_code).to_uppercase(),
