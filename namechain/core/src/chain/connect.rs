@@ -12,7 +12,7 @@ use crate::{
         HistoryNode,
         block::{Anchor, check_times},
         header::signing_context,
-        state::{ApplyError, BlockContext, apply_block, check_block_outcome},
+        context::BlockContext, state::{ApplyError, apply_block, check_block_outcome},
     },
     params::MAX_REORG_DEPTH,
     tree::Tree,

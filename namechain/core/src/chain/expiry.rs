@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     codec::{DecodeError, Reader},
-    consensus::state::EntryKind,
+    consensus::status::EntryKind,
     params::{COMMIT_LIFETIME_S, Params},
     types::Hash,
 };

@@ -11,7 +11,7 @@ use crate::{
         RuleViolation,
         block::{Anchor, check_times},
         difficulty::next_due,
-        state::{ApplyError, BlockContext, Tally, least_price, remove_ended},
+        context::BlockContext, operation_price::least_price, state::{ApplyError, Tally, remove_ended},
     },
     params::MAX_COMMITS,
     types::{Block, HEADER_BYTES, Header, MAX_BLOCK_BYTES, Operation, ops_root},

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     consensus::{
         block::{check_block_alone, check_operation_alone},
-        state::{self, ApplyError, EntryKind},
+        state::{self, ApplyError}, status::EntryKind,
     },
     mempool::{Mempool, MempoolError},
     params::COMMIT_LIFETIME_S,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     codec::{Decode, Encode},
-    consensus::state::{EntryKind, State},
+    consensus::{state::State, status::EntryKind},
     params::Params,
     tree::Tree,
     types::{Entry, Hash, Network},

@@ -1,14 +1,22 @@
 //! The rules of operations against the state, and what they do to it.
 
-use super::{RuleViolation, block::Anchor, messaging, price};
+use super::{
+    RuleViolation,
+    block::Anchor,
+    change::{Charge, change},
+    context::{BlockContext, Multipliers, earliest},
+    operation_price::check_paid,
+    price,
+    status::{EntryKind, NameStatus, name_status},
+};
 use crate::{
     params::{
-        ANCHOR_PRICE_BLOCKS, COMMIT_LIFETIME_S, Delay, MAX_REMOVED, MAX_SHARED_BYTES, Params,
-        RESCUE_PERIOD_S, TARGET_BYTES, TARGET_COMMITS,
+        ANCHOR_PRICE_BLOCKS, COMMIT_LIFETIME_S, MAX_REMOVED, MAX_SHARED_BYTES, Params,
+        TARGET_BYTES, TARGET_COMMITS,
     },
     types::{
         Action, BlockTime, CommitPosition, CommitmentEntry, Entry, Hash, Header, Name, NameEntry,
-        Operation, PendingTransfer, PublicKey, RecordSet, Rescued, SignedOperation, commitment,
+        Operation, PublicKey, RecordSet, Rescued, SignedOperation, commitment,
     },
 };
 
@@ -20,37 +28,9 @@ pub trait State {
     fn get(&self, key: &Hash) -> Result<Option<Entry>, Self::Error>;
     /// Sets or removes the entry under `key`.
     fn set(&mut self, key: Hash, entry: Option<Entry>);
-    /// The keys of at most `limit` entries of `kind` whose [`end`] is at or before `time`, those
+    /// The keys of at most `limit` entries of `kind` whose [`end`](super::status::end) is at or before `time`, those
     /// with the smallest (end, key).
     fn ended(&self, kind: EntryKind, time: u64, limit: usize) -> Result<Vec<Hash>, Self::Error>;
-}
-
-/// The kinds of entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EntryKind {
-    /// A name.
-    Name,
-    /// A Commit.
-    Commitment,
-}
-
-impl EntryKind {
-    /// The kind of `entry`.
-    pub fn of(entry: &Entry) -> Self {
-        match entry {
-            Entry::Name(_) => EntryKind::Name,
-            Entry::Commitment(_) => EntryKind::Commitment,
-        }
-    }
-}
-
-/// The time at which an entry ends, in seconds of Unix time. A name is released at its end; a
-/// Commit lapses after it.
-pub fn end(params: &Params, entry: &Entry) -> u64 {
-    match entry {
-        Entry::Name(entry) => entry.expires.saturating_add(params.grace),
-        Entry::Commitment(entry) => entry.time.saturating_add(COMMIT_LIFETIME_S),
-    }
 }
 
 /// Why something could not be applied: a rule, or the state.
@@ -66,87 +46,6 @@ impl<E> From<RuleViolation> for ApplyError<E> {
     fn from(violation: RuleViolation) -> Self {
         ApplyError::Rule(violation)
     }
-}
-
-/// The status of a registered name in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameStatus {
-    /// It was registered a short time ago: an older Commit can still displace it. It does not
-    /// resolve.
-    Settling,
-    /// It resolves, and its owner can change it.
-    Active,
-    /// Its lease is over; only its keys can renew it.
-    Grace,
-    /// It was revoked: only the recovery key can do something with it.
-    Revoked,
-    /// Lease and grace are over: it can be registered again, as if nobody had ever had it.
-    Released,
-}
-
-/// The status of the name with this entry in a block at `now`.
-pub fn name_status(params: &Params, entry: &NameEntry, now: BlockTime) -> NameStatus {
-    let settle = params.settle_delay;
-    if now.time >= entry.expires.saturating_add(params.grace) {
-        NameStatus::Released
-    } else if entry.revoked {
-        NameStatus::Revoked
-    } else if now.time >= entry.expires {
-        NameStatus::Grace
-    } else if entry.registered.is_past(settle.blocks, settle.seconds, now) {
-        NameStatus::Active
-    } else {
-        NameStatus::Settling
-    }
-}
-
-/// The multipliers of prices, in 1/1024.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Multipliers {
-    /// That of names.
-    pub names: u32,
-    /// That of bytes.
-    pub bytes: u32,
-}
-
-impl Multipliers {
-    /// Those in `header`, which the next block's operations pay.
-    pub fn of(header: &Header) -> Self {
-        Multipliers { names: header.name_price, bytes: header.byte_price }
-    }
-}
-
-/// The block that operations are applied in.
-#[derive(Clone, Copy, Debug)]
-pub struct BlockContext {
-    /// Its height and time.
-    pub now: BlockTime,
-    /// The time of its parent, in seconds of Unix time.
-    pub parent_time: u64,
-    /// The multipliers in force: those in the parent's header.
-    pub price: Multipliers,
-}
-
-impl BlockContext {
-    /// A block after `parent` with this time.
-    pub fn after(parent: &Header, time: u64) -> Self {
-        BlockContext {
-            now: BlockTime { height: parent.height.saturating_add(1), time },
-            parent_time: parent.time,
-            price: Multipliers::of(parent),
-        }
-    }
-}
-
-/// What an operation counts for, once it is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Charge {
-    /// One Commit; its bytes count for the shared part of the block.
-    Name,
-    /// Its bytes count for the byte price and the shared part.
-    Bytes,
-    /// Nothing: a Renew, or a rescue at its fixed price.
-    Nothing,
 }
 
 /// Applies a block's operations in their order, each with the anchor of its stamp, after the
@@ -296,8 +195,9 @@ fn judge<S: State>(
                 Ok((Charge::Bytes, changes))
             }
             _ => {
-                let (charge, entry) = change(params, context, named, state)?;
                 let key = named.name.key(params.network);
+                let entry = name_entry(params, &named.name, state)?;
+                let (charge, entry) = change(params, context, named, entry)?;
                 Ok((charge, [Some((key, Entry::Name(entry))), None]))
             }
         },
@@ -392,258 +292,6 @@ fn check_commitment(
     Ok(())
 }
 
-fn earliest(from: BlockTime, delay: Delay) -> BlockTime {
-    BlockTime {
-        height: from.height.saturating_add(delay.blocks),
-        time: from.time.saturating_add(delay.seconds),
-    }
-}
-
-/// Judges an operation on a name that is somebody's, and gives the entry after it.
-fn change<S: State>(
-    params: &Params,
-    context: BlockContext,
-    named: &SignedOperation,
-    state: &S,
-) -> Result<(Charge, NameEntry), ApplyError<S::Error>> {
-    let name = &named.name;
-    let Some(entry) = name_entry(params, name, state)? else {
-        return Err(RuleViolation::NameUnregistered(name.clone()).into());
-    };
-    check_changeable(params, context.now, &named.action, &entry)?;
-    if named.reference != entry.title {
-        return Err(RuleViolation::Title(name.clone()).into());
-    }
-    check_transfer(named, &entry)?;
-    check_signer(named, &entry)?;
-    check_sequence(named, &entry)?;
-    check_paid(price_of_change(params, context, named, &entry), named.stamp.work)?;
-    let charge = match &named.action {
-        Action::Renew { .. } => Charge::Nothing,
-        _ if rescue_role(named, &entry, context.now).is_some() => Charge::Nothing,
-        _ => Charge::Bytes,
-    };
-    Ok((charge, changed(params, context.now, named, entry)?))
-}
-
-/// A name can be changed while it is active. In the grace its keys can still renew it, recover it,
-/// revoke it, and withdraw an offer. Once revoked it can be recovered.
-fn check_changeable(
-    params: &Params,
-    now: BlockTime,
-    action: &Action,
-    entry: &NameEntry,
-) -> Result<(), RuleViolation> {
-    let in_grace = matches!(
-        action,
-        Action::Renew { .. } | Action::Cancel { .. } | Action::Recover { .. } | Action::Revoke
-    );
-    let name = || entry.name.clone();
-    match name_status(params, entry, now) {
-        NameStatus::Active => Ok(()),
-        NameStatus::Settling => Err(RuleViolation::NameSettling(name())),
-        NameStatus::Grace if in_grace => Ok(()),
-        NameStatus::Grace => Err(RuleViolation::NameInGrace(name())),
-        NameStatus::Revoked if matches!(action, Action::Recover { .. }) => Ok(()),
-        NameStatus::Revoked => Err(RuleViolation::NameRevoked(name())),
-        NameStatus::Released => Err(RuleViolation::NameUnregistered(name())),
-    }
-}
-
-/// What is accepted or cancelled is the transfer that waits, and no later one.
-fn check_transfer(named: &SignedOperation, entry: &NameEntry) -> Result<(), RuleViolation> {
-    let (Action::Accept { transfer, .. } | Action::Cancel { transfer }) = &named.action else {
-        return Ok(());
-    };
-    match &entry.transfer {
-        None => Err(RuleViolation::TransferMissing(entry.name.clone())),
-        Some(pending) if pending.subject != *transfer => {
-            Err(RuleViolation::TransferOther(entry.name.clone()))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// Who must have signed an operation on a name that is somebody's.
-fn check_signer(named: &SignedOperation, entry: &NameEntry) -> Result<(), RuleViolation> {
-    let is_owner = named.signer == entry.owner;
-    let is_recovery = entry.recovery == Some(named.signer);
-    let name = || entry.name.clone();
-    match &named.action {
-        Action::Update { .. } | Action::Transfer { .. } | Action::Publish { .. } if !is_owner => {
-            Err(RuleViolation::NotOwner(name()))
-        }
-        Action::Renew { .. } | Action::Cancel { .. } | Action::Revoke
-            if !is_owner && !is_recovery =>
-        {
-            Err(RuleViolation::NotKeyholder(name()))
-        }
-        Action::Recover { .. } if !is_recovery => Err(RuleViolation::NotRecovery(name())),
-        Action::Accept { .. }
-            if entry.transfer.is_none_or(|pending| pending.to != named.signer) =>
-        {
-            Err(RuleViolation::NotRecipient(name()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A key of a name that can rescue it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Owner,
-    Recovery,
-}
-
-/// The role whose fixed price an operation uses, if it is a rescue and the role has not used it
-/// within a day. Rescues beyond that pay by their bytes: else a few cores fill every block.
-fn rescue_role(named: &SignedOperation, entry: &NameEntry, now: BlockTime) -> Option<Role> {
-    let role = match &named.action {
-        Action::Recover { .. } => Role::Recovery,
-        Action::Cancel { .. } | Action::Revoke if named.signer == entry.owner => Role::Owner,
-        Action::Cancel { .. } | Action::Revoke => Role::Recovery,
-        _ => return None,
-    };
-    let last = match role {
-        Role::Owner => entry.rescued.owner,
-        Role::Recovery => entry.rescued.recovery,
-    };
-    (last == 0 || now.time >= last.saturating_add(RESCUE_PERIOD_S)).then_some(role)
-}
-
-/// The least work that an operation's stamp must have in a block, where `entry` is the name's if it
-/// has one: a registration's Commit may have had to carry more.
-pub fn operation_price(
-    params: &Params,
-    context: BlockContext,
-    operation: &Operation,
-    entry: Option<&NameEntry>,
-) -> u64 {
-    match (operation, entry) {
-        (Operation::Commit { .. }, _) => price::commitment(params, context.price.names),
-        (Operation::Named(named), Some(entry)) => price_of_change(params, context, named, entry),
-        (Operation::Named(named), None) => price_by_bytes(params, context, named),
-    }
-}
-
-/// The least that an operation can cost whatever the state is.
-pub fn least_price(params: &Params, context: BlockContext, operation: &Operation) -> u64 {
-    match operation {
-        Operation::Commit { .. } => price::commitment(params, context.price.names),
-        Operation::Named(named) => match &named.action {
-            Action::Cancel { .. } | Action::Recover { .. } | Action::Revoke => {
-                price::rescue(params).min(price_by_bytes(params, context, named))
-            }
-            _ => price_by_bytes(params, context, named),
-        },
-    }
-}
-
-fn price_of_change(
-    params: &Params,
-    context: BlockContext,
-    named: &SignedOperation,
-    entry: &NameEntry,
-) -> u64 {
-    if rescue_role(named, entry, context.now).is_some() {
-        return price::rescue(params);
-    }
-    price_by_bytes(params, context, named)
-}
-
-fn price_by_bytes(params: &Params, context: BlockContext, named: &SignedOperation) -> u64 {
-    let multiplier = context.price.bytes;
-    match &named.action {
-        Action::Register { records, .. } | Action::Update { records, .. } => {
-            price::records(params, records.byte_len(), multiplier)
-        }
-        Action::Publish { record, .. } => {
-            let bytes = record.as_ref().map_or(0, |record| record.byte_len());
-            price::records(params, bytes, multiplier)
-        }
-        Action::Renew { .. } => price::renewal(params, &named.name),
-        Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, multiplier),
-        Action::Cancel { .. } | Action::Recover { .. } | Action::Revoke => {
-            price::records(params, 0, multiplier)
-        }
-    }
-}
-
-/// The entry after an operation that its signer may make, if the name is in the right phase for it.
-fn changed(
-    params: &Params,
-    now: BlockTime,
-    named: &SignedOperation,
-    before: NameEntry,
-) -> Result<NameEntry, RuleViolation> {
-    let role = rescue_role(named, &before, now);
-    let mut entry = NameEntry { updated: now, ..before };
-    if let Some(sequence) = named.action.sequence() {
-        entry.sequence = sequence;
-    }
-    match role {
-        Some(Role::Owner) => entry.rescued.owner = now.time,
-        Some(Role::Recovery) => entry.rescued.recovery = now.time,
-        None => {}
-    }
-    match &named.action {
-        Action::Register { .. } => return Err(RuleViolation::NameTaken(entry.name)),
-        Action::Update { records, .. } => entry.records = records.clone(),
-        Action::Renew { expires } => {
-            if *expires != entry.expires {
-                return Err(RuleViolation::RenewExpires(entry.expires));
-            }
-            let from = entry.expires.saturating_sub(params.lease / 4);
-            if now.time < from {
-                return Err(RuleViolation::RenewEarly(from));
-            }
-            entry.expires = entry.expires.saturating_add(params.lease);
-        }
-        Action::Transfer { .. } if entry.transfer.is_some() => {
-            return Err(RuleViolation::TransferPending(entry.name));
-        }
-        Action::Transfer { to, .. } => {
-            let subject = named.subject(params.network);
-            entry.transfer = Some(PendingTransfer { to: *to, subject, offered: now })
-        }
-        Action::Accept { recovery, .. } => {
-            let offered = entry.transfer.map_or(now, |pending| pending.offered);
-            let delay = params.transfer_delay;
-            if !offered.is_past(delay.blocks, delay.seconds, now) {
-                return Err(RuleViolation::TransferYoung(earliest(offered, delay)));
-            }
-            // A buyer never inherits what the seller published.
-            take_title(&mut entry, named.subject(params.network), named.signer, *recovery);
-            entry.records = RecordSet::default();
-        }
-        Action::Cancel { .. } => entry.transfer = None,
-        Action::Recover { owner, recovery } => {
-            // Whoever had the owner's key may have published what speaks for the name, and may
-            // have revoked it.
-            take_title(&mut entry, named.subject(params.network), *owner, *recovery);
-            entry.revoked = false;
-        }
-        Action::Revoke => {
-            (entry.revoked, entry.transfer) = (true, None);
-            (entry.records, entry.messaging) = (RecordSet::default(), None);
-        }
-        Action::Publish { record: None, .. } => entry.messaging = None,
-        Action::Publish { record: Some(signed), .. } => {
-            let published = messaging::published(params.network, now, &entry, signed)?;
-            entry.messaging_sequence = published.record.sequence;
-            entry.messaging = Some(Box::new(published));
-        }
-    }
-    Ok(entry)
-}
-
-/// Gives the name to an owner under a new title: nothing signed under the old one holds any more.
-fn take_title(entry: &mut NameEntry, title: Hash, owner: PublicKey, recovery: Option<PublicKey>) {
-    (entry.owner, entry.recovery, entry.title) = (owner, recovery, title);
-    (entry.sequence, entry.transfer) = (0, None);
-    (entry.messaging, entry.messaging_sequence) = (None, 0);
-}
-
 fn name_entry<S: State>(
     params: &Params,
     name: &Name,
@@ -653,21 +301,6 @@ fn name_entry<S: State>(
         Some(Entry::Name(entry)) => Some(entry),
         _ => None,
     })
-}
-
-/// Update, Transfer and Publish carry the next sequence number under the title. Recover and Revoke
-/// carry none: nothing that the owner's key signs may keep them out. After the last number that
-/// fits there is no next one.
-fn check_sequence(named: &SignedOperation, entry: &NameEntry) -> Result<(), RuleViolation> {
-    let Some(found) = named.action.sequence() else { return Ok(()) };
-    match entry.sequence.checked_add(1) {
-        Some(expected) if found == expected => Ok(()),
-        _ => Err(RuleViolation::Sequence { expected: entry.sequence.saturating_add(1), found }),
-    }
-}
-
-fn check_paid(price: u64, paid: u64) -> Result<(), RuleViolation> {
-    if paid >= price { Ok(()) } else { Err(RuleViolation::Underpaid { price, paid }) }
 }
 
 #[cfg(test)]

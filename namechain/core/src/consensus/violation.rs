@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::state::Multipliers;
+use super::context::Multipliers;
 use crate::{
     codec::DecodeError,
     params::{MAX_COMMITS, MAX_SHARED_BYTES},

@@ -23,7 +23,7 @@ use crate::{
     consensus::{
         RuleViolation,
         block::check_times,
-        state::{ApplyError, BlockContext, least_price},
+        context::BlockContext, operation_price::least_price, state::ApplyError,
     },
     types::{Action, CommitPosition, Hash, Name, Network, Operation},
 };

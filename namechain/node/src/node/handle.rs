@@ -28,7 +28,7 @@ use namechain_core::{
         block::check_operation_alone,
         header::signing_context,
         price,
-        state::{BlockContext, least_price},
+        context::BlockContext, operation_price::least_price,
         work::PowHasher,
     },
     mempool::MempoolError,

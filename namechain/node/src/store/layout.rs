@@ -6,7 +6,7 @@
 //! | tip     | `t`                      | id 32                                                          |
 //! | mark    | `m`                      | file u32, offset u64, len u32, id 32: last block referred to   |
 //! | active  | `a` height u32           | id 32                                                          |
-//! | header  | `h` height u32, id 32    | header 160, work u128, file u32, offset u64, len u32, failed u8 |
+//! | header  | `h` height u32, id 32    | header 168, work u128, file u32, offset u64, len u32, failed u8 |
 //! | height  | `i` id 32                | height u32                                                     |
 //! | entry   | `e` key 32               | the entry's bytes                                              |
 //! | undo    | `u` height u32, key 32   | 0, or 1 and the entry's bytes                                  |
@@ -24,7 +24,7 @@ use namechain_core::{
 };
 
 /// The version of the index's rows.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 pub(super) const FORMAT_KEY: &[u8] = b"f";
 pub(super) const TIP_KEY: &[u8] = b"t";

@@ -192,14 +192,17 @@ fn another_networks_directory_is_refused() {
 }
 
 #[test]
-fn a_newer_formats_directory_is_refused() {
-    let (dir, _) = filled(2, SMALL);
-    let newer = log::newer_file_header(NETWORK);
-    let mut bytes = fs::read(log_file(dir.path(), 0)).unwrap();
-    bytes[..newer.len()].copy_from_slice(&newer);
-    fs::write(log_file(dir.path(), 0), bytes).unwrap();
-    let why = refused(Store::open(dir.path(), NETWORK));
-    assert!(why.contains("newer version"), "{why}");
+fn another_formats_directory_is_refused() {
+    for (later, says) in [(1, "newer version"), (-1, "an earlier protocol")] {
+        let (dir, _) = filled(2, SMALL);
+        let header = log::file_header_of_format(NETWORK, later);
+        let mut bytes = fs::read(log_file(dir.path(), 0)).unwrap();
+        bytes[..header.len()].copy_from_slice(&header);
+        fs::write(log_file(dir.path(), 0), &bytes).unwrap();
+        let why = refused(Store::open(dir.path(), NETWORK));
+        assert!(why.contains(says), "{why}");
+        assert_eq!(fs::read(log_file(dir.path(), 0)).unwrap(), bytes, "nothing was changed");
+    }
 
     let (dir, _) = filled(2, SMALL);
     Index::open(&dir.path().join("index"), NETWORK).unwrap().pretend_newer();

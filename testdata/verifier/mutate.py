@@ -1,6 +1,6 @@
 """Misreads the page on purpose, one clause at a time, and looks whether the vectors notice.
 
-    python3 testdata/verifier-2/mutate.py [--every N] [--jobs N] [--only protocol.py] [testdata]
+    python3 testdata/verifier/mutate.py [--every N] [--jobs N] [--only protocol.py] [testdata]
 
 Each mutant is protocol.py or rules.py with one place changed: a comparison, a number, a text, an operator, a check or an
 assignment left out. It runs over all vectors and is noticed if any fails. The lines of mutate.txt name mutants that can't be
