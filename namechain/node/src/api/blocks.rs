@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{App, refuse::Refused};
+use super::{app::App, refuse::Refused};
 use namechain_core::{
     api_types::{self, BlockInfo, OperationInfo, PlaceInfo},
     chain::StoredHeader,

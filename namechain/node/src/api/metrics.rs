@@ -11,7 +11,7 @@ use axum::{
 };
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use super::{App, Traffic, recorder::Recorder, refuse::Refused};
+use super::{app::App, backend::Traffic, recorder::Recorder, refuse::Refused};
 use namechain_core::api_types;
 
 const REQUESTS: &str = "namechain_api_requests_total";

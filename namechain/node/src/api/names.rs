@@ -12,7 +12,7 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{App, Backend, refuse::Refused};
+use super::{app::App, backend::Backend, refuse::Refused};
 use namechain_core::{
     api_types::{
         self, CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation,

@@ -13,9 +13,11 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::{
-    MineMode, NodeConfig, NodeError, NodeHandle,
     clock::{self, Since},
     command::Command,
+    config::{MineMode, NodeConfig},
+    error::NodeError,
+    handle::NodeHandle,
     local_ops::LocalOps,
     mining::{self, HashRate, MiningBackoff, MiningQueue},
     node_state::NodeState,

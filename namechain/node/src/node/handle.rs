@@ -8,10 +8,10 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    MineMode, NodeConfig,
     bundles::{Bundles, CurrentIdentity},
     clock,
     command::Command,
+    config::{MineMode, NodeConfig},
     mining::MiningQueue,
     node_state::NodeState,
     progress::Progress,
