@@ -7,7 +7,8 @@ use super::{
 use crate::{
     consensus::{
         block::{check_block_alone, check_operation_alone},
-        state::{self, ApplyError}, status::EntryKind,
+        state::ApplyError,
+        status::{self, EntryKind},
     },
     mempool::{Mempool, MempoolError},
     params::COMMIT_LIFETIME_S,
@@ -426,7 +427,7 @@ fn the_end_is_read_from_the_bytes() {
         .storage
         .entries(&mut |key, bytes| {
             let entry = <Entry as crate::codec::Decode>::from_bytes(bytes).unwrap();
-            let end = (EntryKind::of(&entry), state::end(params, &entry));
+            let end = (EntryKind::of(&entry), status::end(params, &entry));
             assert_eq!(encoded_end(params, bytes), Ok(end));
             if let Entry::Name(name) = &entry {
                 let with_recovery = Entry::Name(crate::types::NameEntry {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
+    consensus::status::end,
     params::{MAX_COMMITS, PRICE_UNIT},
     types::{
         Locators, MessagingPolicy, MessagingRecord, Network, Record, Signature,
