@@ -12,7 +12,7 @@ use namechain_core::{
         CompactBlock, Hello, MAX_AGENT, MAX_BLOCK_OPERATIONS, MAX_BLOCKS, MAX_HEADERS, MAX_LOCATOR,
         MAX_OPERATIONS, MAX_PENDING, PROTOCOL_VERSION, Request, Response, ShortId,
     },
-    types::{Block, Hash, Header, MAX_BLOCK_BYTES, Network, Operation, Stamp, Target},
+    types::{Block, Hash, Header, MAX_BLOCK_BYTES, Network, Operation, Stamp},
 };
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};

@@ -11,8 +11,9 @@ use crate::{
     consensus::{
         HistoryNode,
         block::{Anchor, check_times},
+        context::BlockContext,
         header::signing_context,
-        context::BlockContext, state::{ApplyError, apply_block, check_block_outcome},
+        state::{ApplyError, apply_block, check_block_outcome},
     },
     params::MAX_REORG_DEPTH,
     tree::Tree,

@@ -10,8 +10,10 @@ use crate::{
     consensus::{
         RuleViolation,
         block::{Anchor, check_times},
+        context::BlockContext,
         difficulty::next_due,
-        context::BlockContext, operation_price::least_price, state::{ApplyError, Tally, remove_ended},
+        operation_price::least_price,
+        state::{ApplyError, Tally, remove_ended},
     },
     params::MAX_COMMITS,
     types::{Block, HEADER_BYTES, Header, MAX_BLOCK_BYTES, Operation, ops_root},

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     params::Params,
     types::{
-        Action, BlockTime, Hash, NameEntry, PublicKey, RecordSet, PendingTransfer, SignedOperation,
+        Action, BlockTime, Hash, NameEntry, PendingTransfer, PublicKey, RecordSet, SignedOperation,
     },
 };
 

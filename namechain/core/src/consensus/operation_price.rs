@@ -15,7 +15,11 @@ pub(super) enum Role {
 
 /// The role whose fixed price an operation uses, if it is a rescue and the role has not used it
 /// within a day. Rescues beyond that pay by their bytes: else a few cores fill every block.
-pub(super) fn rescue_role(named: &SignedOperation, entry: &NameEntry, now: BlockTime) -> Option<Role> {
+pub(super) fn rescue_role(
+    named: &SignedOperation,
+    entry: &NameEntry,
+    now: BlockTime,
+) -> Option<Role> {
     let role = match &named.action {
         Action::Recover { .. } => Role::Recovery,
         Action::Cancel { .. } | Action::Revoke if named.signer == entry.owner => Role::Owner,

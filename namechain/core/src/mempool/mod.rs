@@ -21,9 +21,8 @@ use crate::{
     chain::{Chain, StorageError, TipChange},
     codec::Encode,
     consensus::{
-        RuleViolation,
-        block::check_times,
-        context::BlockContext, operation_price::least_price, state::ApplyError,
+        RuleViolation, block::check_times, context::BlockContext, operation_price::least_price,
+        state::ApplyError,
     },
     types::{Action, CommitPosition, Hash, Name, Network, Operation},
 };

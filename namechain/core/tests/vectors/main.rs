@@ -101,7 +101,8 @@ fn blocks_are_judged_as_the_page_says() {
     }
     let chain = read("chain.json");
     let (network, now) = (judge::network(&chain), judge::number(&chain["now"]));
-    let blocks: Vec<Vec<u8>> = chain["blocks"].as_array().unwrap().iter().map(judge::bytes).collect();
+    let blocks: Vec<Vec<u8>> =
+        chain["blocks"].as_array().unwrap().iter().map(judge::bytes).collect();
     let (last, before) = blocks.split_last().unwrap();
     assert_eq!(judge_block(network, now, before, last), Verdict::Accepted);
     let mut wrong = Vec::new();
@@ -159,7 +160,17 @@ fn every_rule_has_vectors() {
     let rules: BTreeSet<String> = RuleViolation::IDS.map(str::to_owned).into();
     assert_eq!(refused, rules, "left what the vectors break, right the rules");
     // What has no near side: roots and encodings are right or wrong.
-    let without = ["encoding", "block-size", "block-commits", "history-root", "ops-root", "state-root", "header-height", "header-due", "header-version"];
+    let without = [
+        "encoding",
+        "block-size",
+        "block-commits",
+        "history-root",
+        "ops-root",
+        "state-root",
+        "header-height",
+        "header-due",
+        "header-version",
+    ];
     let missing: Vec<&String> = rules
         .iter()
         .filter(|rule| !accepted.contains(*rule) && !without.contains(&rule.as_str()))

@@ -35,7 +35,12 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<App>); 16] {
 }
 
 /// The router of a server that listens on `ip` and is known by `names` too.
-pub(super) fn router(backend: Arc<dyn Backend>, extension: Extension, ip: IpAddr, names: &[String]) -> Router {
+pub(super) fn router(
+    backend: Arc<dyn Backend>,
+    extension: Extension,
+    ip: IpAddr,
+    names: &[String],
+) -> Router {
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods);

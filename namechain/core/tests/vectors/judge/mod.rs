@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 
 use namechain_core::{
     codec::{Decode, Encode},
-    consensus::state::{EntryKind, State, end},
+    consensus::{
+        state::State,
+        status::{EntryKind, end},
+    },
     params::Params,
     types::{Entry, Hash, Network},
 };

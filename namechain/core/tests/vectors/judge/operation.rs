@@ -5,8 +5,9 @@ use namechain_core::{
     consensus::{
         RuleViolation,
         block::{Anchor, check_operation_alone, check_times},
+        context::{BlockContext, Multipliers},
         header::signing_context,
-        state::{ApplyError, BlockContext, Multipliers, Tally},
+        state::{ApplyError, Tally},
         work::PowHasher,
     },
     types::{BlockTime, Operation},
@@ -37,8 +38,7 @@ fn judge(case: &Value) -> Result<Vec<String>, RuleViolation> {
     let context = BlockContext { now, parent_time: now.time, price };
     let mut state = Maps::read(params, &case["state"]);
     let (before, index) = (state.encoded(), number(&case["index"]));
-    let applied =
-        Tally::default().apply(params, context, &operation, index, anchor, &mut state);
+    let applied = Tally::default().apply(params, context, &operation, index, anchor, &mut state);
     match applied {
         Ok(()) => Ok(state.encoded()),
         Err(ApplyError::Rule(violation)) => {
