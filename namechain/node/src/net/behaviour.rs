@@ -16,10 +16,11 @@ use libp2p::{
 use tracing::warn;
 
 use super::{
-    NetConfig, NetError,
     bandwidth::{Bytes, Metered},
     codec::Codec,
+    config::NetConfig,
     connection_limits::ConnectionLimits,
+    error::NetError,
     gossip,
     gossip::Topics,
     kad::Kademlia,
