@@ -170,8 +170,7 @@ impl NetworkService {
         );
         metrics::refused("other_network");
         self.tell(Event::PeerMisbehaved { peer: number, misbehavior: Misbehavior::OtherNetwork });
-        // There may be one of ours at the same address.
-        self.refuse(*id, None, limits::ELSEWHERE_REFUSED_SECONDS);
+        self.discourage(*id, limits::ELSEWHERE_REFUSED_SECONDS);
     }
 
     /// The anchors of the next run are those whom we dialled and know to be good, the longest

@@ -90,6 +90,10 @@ impl NetworkService {
 
     pub(super) fn report_acceptance(&mut self, gossip: GossipId, acceptance: Acceptance) {
         if let Some(waiting) = self.validations.close(gossip) {
+            if acceptance == Acceptance::Accept {
+                let limits = &mut self.swarm.behaviour_mut().connection_limits;
+                limits.record_useful(&waiting.from, waiting.is_block);
+            }
             // Blocks of our chain may come as fast as they are made.
             if acceptance == Acceptance::Accept
                 && waiting.is_block

@@ -7,7 +7,7 @@ mod gossip;
 mod requests;
 mod start;
 
-use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 pub use start::start;
 
@@ -140,10 +140,16 @@ impl NetworkService {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Ping(event) => {
-                if event.result.is_err() {
-                    // Nobody's fault: the line may be down. Whoever is there comes back.
-                    debug!("{} does not answer a ping", event.peer);
-                    self.swarm.close_connection(event.connection);
+                match event.result {
+                    Ok(took) => {
+                        let limits = &mut self.swarm.behaviour_mut().connection_limits;
+                        limits.record_ping(event.connection, took);
+                    }
+                    Err(_) => {
+                        // Nobody's fault: the line may be down. Whoever is there comes back.
+                        debug!("{} does not answer a ping", event.peer);
+                        self.swarm.close_connection(event.connection);
+                    }
                 }
             }
             BehaviourEvent::Identify(event) => {
@@ -202,11 +208,11 @@ impl NetworkService {
     /// and not let in for some time. What it means for its standing is the chain thread's to say.
     pub(super) fn on_flood(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
-        let (number, ip) = (peer.number, peer.ip);
+        let number = peer.number;
         info!("{id} floods us: it is refused for {} s", limits::FLOOD_REFUSED_SECONDS);
         metrics::refused("flood");
         self.tell(Event::PeerMisbehaved { peer: number, misbehavior: Misbehavior::Flood });
-        self.refuse(*id, ip, limits::FLOOD_REFUSED_SECONDS);
+        self.discourage(*id, limits::FLOOD_REFUSED_SECONDS);
     }
 
     /// A peer told something of itself, which an honest one seldom does.
@@ -217,11 +223,11 @@ impl NetworkService {
         }
     }
 
-    pub(super) fn refuse(&mut self, id: PeerId, ip: Option<IpAddr>, seconds: u64) {
+    pub(super) fn discourage(&mut self, id: PeerId, seconds: u64) {
         self.discovery.forget(&id);
         let behaviour = self.swarm.behaviour_mut();
         behaviour.kad.remove(&id);
-        behaviour.connection_limits.ban(id, ip, Duration::from_secs(seconds));
+        behaviour.connection_limits.discourage(id, Duration::from_secs(seconds));
     }
 
     fn act(&mut self, action: Action) {
@@ -244,12 +250,10 @@ impl NetworkService {
                 }
             }
             Action::Ban { peer, misbehavior, seconds } => {
-                if let Some((id, ip)) = self.peers.numbered(peer).map(|peer| (peer.id, peer.ip)) {
+                if let Some(id) = self.peers.numbered(peer).map(|peer| peer.id) {
                     info!("{id} is refused for {seconds} s: {misbehavior:?}");
                     metrics::refused("banned_now");
-                    // Behind an address may be a node of each network.
-                    let ip = ip.filter(|_| misbehavior != Misbehavior::OtherNetwork);
-                    self.refuse(id, ip, seconds);
+                    self.discourage(id, seconds);
                 }
             }
             Action::RunJob { .. }
