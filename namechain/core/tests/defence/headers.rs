@@ -255,8 +255,8 @@ fn a_slow_peer_does_not_capture_a_fresh_node() {
     let mut bench = Bench::new();
     bench.skew = later;
     // He is asked first, for he was there first.
-    let slow: Vec<Peer> = (1..=3).map(|number| bench.peer(number, &long)).collect();
-    let attacker = bench.peer(4, &short);
+    let attacker = bench.peer(1, &short);
+    let slow: Vec<Peer> = (2..=4).map(|number| bench.peer(number, &long)).collect();
     let honest: Vec<Peer> = (5..=7).map(|number| bench.peer(number, &long)).collect();
     let mut kept: Vec<(u64, Peer, RequestId, Request)> = Vec::new();
     for _ in 0..90 {
