@@ -11,14 +11,14 @@ use hickory_proto::{
 use super::Pipeline;
 use crate::{
     chain::{mount::Mount, soa::alt_soa, zone::Cut},
-    dns::{ede::Ede, query::Question},
+    dns::{
+        ede::Ede,
+        query::Question,
+        rtype::{DNSKEY, NS, SOA},
+    },
     dnssec::sign::{Denial, SignError, Signing},
     resolve::answer::Answer,
 };
-
-const NS: u16 = 2;
-const SOA: u16 = 6;
-const DNSKEY: u16 = 48;
 
 /// The form of the chain's answers to one question.
 pub(super) struct ChainAnswers<'p> {

@@ -12,7 +12,7 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType},
 };
 
-use super::{Pipeline, Step, failed, follow, legacy_question};
+use super::{Pipeline, Step, failed, follow};
 use crate::{
     chain::zone::{Cut, Mounted, NameServer},
     dns::{ede::Ede, names, query::Question},
@@ -59,7 +59,7 @@ impl Pipeline {
                     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
                 )
             });
-            let reply = match self.legacy.ask(&addresses, &legacy_question(question, &asked)).await
+            let reply = match self.legacy.ask(&addresses, &question.with_name(asked.clone())).await
             {
                 Ok(reply) => reply.message,
                 Err(error) => return failed(&error).into(),

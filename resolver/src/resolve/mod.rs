@@ -15,7 +15,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use hickory_proto::{
     op::ResponseCode,
-    rr::{DNSClass, Name, Record, RecordType},
+    rr::{Name, Record, RecordType},
 };
 use namechain_core::types::Name as ChainName;
 
@@ -31,7 +31,7 @@ use crate::{
     dnssec::sign::{Denial, Signer},
     telemetry::{Origin, trace::note},
     upstream,
-    upstream::{ForwardError, LegacyQuestion, RebindPolicy, ReplySource, Upstreams},
+    upstream::{ForwardError, RebindPolicy, ReplySource, Upstreams},
 };
 use answer::Answer;
 use chain_answer::{ChainAnswers, is_proof};
@@ -300,7 +300,7 @@ impl Pipeline {
             return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why))
                 .into();
         }
-        let (reply, ede, origin) = match self.legacy.resolve(&legacy_question(question, name)).await
+        let (reply, ede, origin) = match self.legacy.resolve(&question.with_name(name.clone())).await
         {
             Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
             Err(error) => {
@@ -332,15 +332,7 @@ impl Pipeline {
     async fn addresses(&self, server: &Name, steps: &mut u8) -> Vec<IpAddr> {
         let mut found = Vec::new();
         for qtype in [RecordType::A, RecordType::AAAA] {
-            let question = Question {
-                name: server.clone(),
-                qtype,
-                dnssec_ok: false,
-                compact_ok: false,
-                wants_ad: false,
-                checking_disabled: false,
-                recursion_desired: true,
-            };
+            let question = Question::new(server.clone(), qtype);
             let answer = Box::pin(self.resolve(&question, steps)).await;
             found.extend(answer.answers.iter().filter_map(delegate::address));
             if !found.is_empty() {
@@ -369,17 +361,6 @@ fn origin(source: &ReplySource) -> Origin {
         ReplySource::Server(_) => Origin::Legacy,
         ReplySource::Cache => Origin::LegacyKept,
         ReplySource::Stale => Origin::LegacyStale,
-    }
-}
-
-/// The question to legacy DNS.
-fn legacy_question(question: &Question, name: &Name) -> LegacyQuestion {
-    LegacyQuestion {
-        name: name.clone(),
-        qtype: question.qtype,
-        class: DNSClass::IN,
-        dnssec_ok: question.dnssec_ok,
-        checking_disabled: question.checking_disabled,
     }
 }
 

@@ -17,7 +17,7 @@ use super::rebind::Rebind;
 use super::target::Target;
 use super::transport::exchange::{CheckedReply, Exchange};
 use super::transport::query::{QueryFlags, ServerCaps};
-use super::validate::ValidationPolicy;
+use super::policy::ValidationPolicy;
 use super::{
     loop_detect,
     loop_detect::{LoopDetector, Token},

@@ -1,6 +1,6 @@
 //! What NSEC records prove (RFC 4034 §4, RFC 4035 §5.4, RFC 6840 §4).
 
-use super::rrset::rtype;
+use crate::dns::rtype;
 use crate::dns::name::Name;
 
 /// The types that a name has (RFC 4034 §4.1.2).

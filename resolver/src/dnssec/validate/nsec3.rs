@@ -3,7 +3,7 @@
 use super::algorithm::nsec3_hash;
 use super::budget::Work;
 use super::nsec::{Cut, Types};
-use super::rrset::rtype;
+use crate::dns::rtype;
 use super::verdict::Fault;
 use crate::dns::ede::Ede;
 use crate::dns::name::Name;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::answer::Judged;
-use super::rrset::rtype;
+use crate::dns::rtype;
 use super::verdict::Verdict;
 use crate::dns::ede::Ede;
 use crate::dns::message::{

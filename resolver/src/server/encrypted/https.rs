@@ -26,7 +26,8 @@ use tokio_rustls::server::TlsStream;
 
 use crate::{
     dns::{
-        message::{HEADER, MAX_MESSAGE, Packet, Section, rcode, rtype, u32_at},
+        message::{HEADER, MAX_MESSAGE, Packet, Section, rcode, u32_at},
+ rtype,
         query::Client,
     },
     resolve::answer::STREAM_IDLE,

@@ -11,7 +11,8 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use super::HANDSHAKE;
 use crate::{
     dns::{
-        message::{HEADER, MAX_MESSAGE, Packet, rtype, u16_at},
+        message::{HEADER, MAX_MESSAGE, Packet, u16_at},
+ rtype,
         query::{Client, Transport},
     },
     resolve::answer::STREAM_IDLE,

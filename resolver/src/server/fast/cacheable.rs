@@ -8,7 +8,8 @@ use crate::{
     cache::Slot,
     chain::mount::{Mount, Mounts},
     dns::{
-        message::{Packet, Section, rcode, rtype},
+        message::{Packet, Section, rcode},
+ rtype,
         names,
     },
     resolve,

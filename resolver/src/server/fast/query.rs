@@ -10,7 +10,8 @@ use crate::{
     dns::{
         cookie,
         cookie::Sent,
-        message::{HEADER, rtype},
+        message::{HEADER},
+ rtype,
         query::is_looked_up,
     },
     resolve::answer::{MAX_UDP_BYTES, PLAIN_UDP_BYTES},

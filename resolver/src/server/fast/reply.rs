@@ -5,7 +5,8 @@ use crate::{
     dns::{
         cookie,
         cookie::Given,
-        message::{HEADER, rtype},
+        message::{HEADER},
+ rtype,
     },
     resolve::answer::MAX_UDP_BYTES,
 };

@@ -18,7 +18,7 @@ fn plant(legacy: &Upstreams, message: &[u8], age: Duration, life: Duration) {
     let kind = if answer.rcode() == 0 { Kind::Positive } else { Kind::Negative };
     // The cache's clock starts with legacy DNS: what is older came before.
     let then = legacy.now().saturating_sub(age);
-    legacy.cache().insert(&key, answer, kind, life, then);
+    legacy.shared.cache.insert(&key, answer, kind, life, then);
 }
 
 /// One whose answer has run out the moment it is looked for.
@@ -196,7 +196,7 @@ async fn the_bounds_of_a_time_are_those_of_the_settings() {
                 (Duration::from_secs(least), Duration::from_secs(most));
         });
         legacy.resolve(&a("a.example.")).await.unwrap();
-        assert_eq!(legacy.cache_stats().entries, u64::from(kept), "{ttl}");
+        assert_eq!(legacy.shared.cache.stats().entries, u64::from(kept), "{ttl}");
     }
     let fake = Fake::answering(one_a).await;
     let legacy = legacy_with(&[fake.address], |config| config.max_ttl = Duration::from_millis(1));
