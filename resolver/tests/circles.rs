@@ -46,7 +46,10 @@ fn start(bound: Bound, config: UpstreamsConfig) -> Resolver {
     };
     Resolver {
         address,
-        server: Server::start(vec![bound], Responder::new(pipeline, cache, clock, Clients::default())),
+        server: Server::start(
+            vec![bound],
+            Responder::new(pipeline, cache, clock, Clients::default()),
+        ),
     }
 }
 

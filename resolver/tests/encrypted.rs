@@ -157,7 +157,8 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
         timeout: Duration::from_secs(3),
         ..UpstreamsConfig::default()
     };
-    let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(resolver::os::clock::Clock::start()));
+    let (cache, clock) =
+        (Arc::new(config.new_cache()), Arc::new(resolver::os::clock::Clock::start()));
     let pipeline = resolver::resolve::Pipeline {
         mounts: resolver::chain::mount::Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),

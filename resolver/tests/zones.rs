@@ -47,7 +47,10 @@ fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver
     };
     Resolver {
         address,
-        server: Server::start(vec![bound], Responder::new(pipeline, cache, clock, Clients::default())),
+        server: Server::start(
+            vec![bound],
+            Responder::new(pipeline, cache, clock, Clients::default()),
+        ),
     }
 }
 

@@ -200,7 +200,8 @@ impl<'a> Packet<'a> {
         if wire.len() > MAX_MESSAGE {
             return Err(TOO_LONG);
         }
-        for (section, at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
+        for (section, at) in
+            [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
         {
             let left = self.section(section).filter(|record| !dropped(record)).count();
             // No more than the header said.

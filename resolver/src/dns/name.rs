@@ -101,7 +101,9 @@ impl Name {
 
     /// This name with a label in front; none if that is too long.
     pub fn child(&self, label: &[u8]) -> Option<Self> {
-        if label.is_empty() || label.len() > MAX_LABEL_BYTES || label.len() + 1 + self.0.len() > MAX_NAME_BYTES
+        if label.is_empty()
+            || label.len() > MAX_LABEL_BYTES
+            || label.len() + 1 + self.0.len() > MAX_NAME_BYTES
         {
             return None;
         }

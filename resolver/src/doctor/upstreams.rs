@@ -11,8 +11,8 @@ use crate::{
     config::Config,
     dns::query::Question,
     upstream::{
-        ForwardError, Upstream, UpstreamDnssec, Upstreams, UpstreamsConfig,
-        ValidateConfig, ValidateMode,
+        ForwardError, Upstream, UpstreamDnssec, Upstreams, UpstreamsConfig, ValidateConfig,
+        ValidateMode,
     },
 };
 

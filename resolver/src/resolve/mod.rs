@@ -300,14 +300,14 @@ impl Pipeline {
             return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why))
                 .into();
         }
-        let (reply, ede, origin) = match self.legacy.resolve(&question.with_name(name.clone())).await
-        {
-            Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
-            Err(error) => {
-                note("legacy", || format!("no answer: {error}"));
-                return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
-            }
-        };
+        let (reply, ede, origin) =
+            match self.legacy.resolve(&question.with_name(name.clone())).await {
+                Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
+                Err(error) => {
+                    note("legacy", || format!("no answer: {error}"));
+                    return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
+                }
+            };
         let answer = Answer {
             rcode: reply.metadata.response_code,
             authoritative: false,

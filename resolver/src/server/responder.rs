@@ -22,10 +22,10 @@ use crate::{
         cookie,
         cookie::{Jar, Policy, Sent},
         ede::Ede,
-        message::{Packet},
- rtype,
+        message::Packet,
         query,
         query::{Client, Question, Transport},
+        rtype,
     },
     os::clock::Clock,
     resolve::{Pipeline, answer::Answer},
@@ -88,12 +88,7 @@ enum CookieState {
 impl Responder {
     /// Answers `clients` from `pipeline`. The cache and the clock are those that the pipeline's
     /// upstreams have: what is kept outlives them.
-    pub fn new(
-        pipeline: Pipeline,
-        cache: Arc<Cache>,
-        clock: Arc<Clock>,
-        clients: Clients,
-    ) -> Self {
+    pub fn new(pipeline: Pipeline, cache: Arc<Cache>, clock: Arc<Clock>, clients: Clients) -> Self {
         let jar = Jar::new().map(Arc::new);
         let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };

@@ -19,7 +19,6 @@ const PROBE_SOON: Duration = Duration::from_secs(10);
 /// Upstreams of which it is remembered what they pass on: as many as there can be.
 const MAX_KNOWN: usize = 4_352;
 
-
 /// How a question is asked at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FirstTryMode {
@@ -154,7 +153,13 @@ impl DnssecSupport {
         (passing, others, waiting)
     }
 
-    pub fn record_support(&self, target: &Target, state: UpstreamDnssec, sure: bool, now: Duration) {
+    pub fn record_support(
+        &self,
+        target: &Target,
+        state: UpstreamDnssec,
+        sure: bool,
+        now: Duration,
+    ) {
         let again = Some(now + if sure { PROBE_AGAIN } else { PROBE_SOON });
         let before =
             self.lock().insert(target.clone(), ProbeState { state: state.clone(), again, sure });

@@ -164,10 +164,8 @@ impl FirstTries<'_> {
             return FirstReply::Other;
         };
         // Only names in no zone of their own are asked here.
-        let received = UpstreamAnswer {
-            answer: self.0.selector.strip_private(received.answer),
-            ..received
-        };
+        let received =
+            UpstreamAnswer { answer: self.0.selector.strip_private(received.answer), ..received };
         self.0.cache_answer(&asked.key, &received);
         let answer = received.answer;
         let records = packet.section(Section::Answer);

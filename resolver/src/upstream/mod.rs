@@ -47,10 +47,10 @@ use dnssec_support::DnssecSupport;
 use first_try::FirstTries;
 use inflight::InFlight;
 use resolve::CachingResolver;
-use select::{MAX_SERVERS, Selector};
+use select::Selector;
 use shared::Shared;
 use target::Targets;
-use zones::{MAX_ZONES, Zone, Zones};
+use zones::{Zone, Zones};
 
 pub use crate::cache::CacheStats;
 pub use config::{ForwardZone, UpstreamsConfig, ValidateConfig, ValidateMode};
@@ -95,8 +95,7 @@ impl Upstreams {
             zones.push(Zone::new(name, targets.of(&zone.upstreams)?, policy));
         }
         let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
-        let selector =
-            Selector::new(clock, config.timeout, config.first_retry, ttl, config.rebind);
+        let selector = Selector::new(clock, config.timeout, config.first_retry, ttl, config.rebind);
         let shared = Arc::new(Shared {
             zones: Zones::new(zones, rest, config.validate.policy()),
             cache,
@@ -126,11 +125,8 @@ impl Upstreams {
     /// # Errors
     /// As [`Upstreams::new`]; nothing is forgotten then.
     pub fn reconfigured(&self, config: UpstreamsConfig) -> Result<Self, ForwardError> {
-        let new = Self::with_cache(
-            config,
-            self.shared.cache.clone(),
-            self.shared.selector.clock.clone(),
-        )?;
+        let (cache, clock) = (self.shared.cache.clone(), self.shared.selector.clock.clone());
+        let new = Self::new(config, cache, clock)?;
         for zone in new
             .shared
             .zones

@@ -15,7 +15,7 @@ use crate::{
     cache::{Answer, Cache, Hit, Key, MAX_POSITIVE, Scope, lifetime},
     dns::{
         message::{HEADER, Packet, RecordAt, Section},
- rtype,
+        rtype,
         testing::question,
     },
 };

@@ -11,9 +11,9 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 use tokio::task::JoinSet;
 
+use super::dnssec_support::UpstreamDnssec;
 use super::error::ForwardError;
 use super::inflight::wait_outcome;
-use super::dnssec_support::UpstreamDnssec;
 use super::policy::ValidationPolicy;
 use super::select::{Selector, UpstreamAnswer, UpstreamQuery, is_final};
 use super::shared::Shared;
@@ -62,10 +62,7 @@ impl Validation {
 
     /// Starts the probes that are due, and waits for those of which nothing is known yet, but not
     /// for long.
-    async fn dnssec_upstreams(
-        &self,
-        query: &UpstreamQuery,
-    ) -> (Vec<Target>, Vec<Target>) {
+    async fn dnssec_upstreams(&self, query: &UpstreamQuery) -> (Vec<Target>, Vec<Target>) {
         let (dnssec, targets) = (&self.0.dnssec, &query.servers);
         if query.policy == ValidationPolicy::Always {
             return targets.iter().cloned().partition(|target| !target.is_recursive());
@@ -100,6 +97,7 @@ impl Validation {
         let (state, sure) = match self.0.selector.run(&query).await {
             Ok(received) if is_final(received.answer.rcode()) => {
                 match self
+                    .0
                     .dnssec
                     .validator
                     .passes(received.answer.wire(), self.0.selector.clock.unix())
@@ -192,11 +190,7 @@ impl Validation {
     }
 
     /// What a client gets of an answer that came.
-    async fn validate(
-        &self,
-        query: &UpstreamQuery,
-        received: UpstreamAnswer,
-    ) -> UpstreamAnswer {
+    async fn validate(&self, query: &UpstreamQuery, received: UpstreamAnswer) -> UpstreamAnswer {
         let judging = self.run_session(received.answer.wire());
         let judged = match tokio::time::timeout(self.0.selector.timeout, judging).await {
             Ok(Ok(judged)) => judged,
@@ -210,7 +204,8 @@ impl Validation {
             }
         };
         note("dnssec", || judged.verdict.to_string());
-        apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &judged).unwrap_or(received)
+        apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &judged)
+            .unwrap_or(received)
     }
 
     /// The judgement on an answer, if nothing has to be asked for it.

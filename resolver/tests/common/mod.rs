@@ -142,8 +142,11 @@ impl Setup {
             signer: self.signer.map(Arc::new),
         };
         let udp = self.workers.map_or_else(Udp::default, Udp::Fast);
-        let server =
-            Server::start_with(vec![bound], Responder::new(pipeline, cache, clock, Clients::default()), udp);
+        let server = Server::start_with(
+            vec![bound],
+            Responder::new(pipeline, cache, clock, Clients::default()),
+            udp,
+        );
         Resolver { address, server }
     }
 }

@@ -16,7 +16,10 @@ use crate::{
         mount::{ALT_LABELS, Mount},
         soa::{alt_soa, soa},
     },
-    dns::{names, rdata, rtype::{A, AAAA, DS}},
+    dns::{
+        names, rdata,
+        rtype::{A, AAAA, DS},
+    },
 };
 
 /// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of

@@ -27,8 +27,8 @@ use tokio_rustls::server::TlsStream;
 use crate::{
     dns::{
         message::{HEADER, MAX_MESSAGE, Packet, Section, rcode, u32_at},
- rtype,
         query::Client,
+        rtype,
     },
     resolve::answer::STREAM_IDLE,
     server::{

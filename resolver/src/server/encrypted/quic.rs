@@ -12,8 +12,8 @@ use super::HANDSHAKE;
 use crate::{
     dns::{
         message::{HEADER, MAX_MESSAGE, Packet, u16_at},
- rtype,
         query::{Client, Transport},
+        rtype,
     },
     resolve::answer::STREAM_IDLE,
     server::{

@@ -9,8 +9,7 @@ use crate::{
     chain::mount::{Mount, Mounts},
     dns::{
         message::{Packet, Section, rcode},
- rtype,
-        names,
+        names, rtype,
     },
     resolve,
     resolve::{

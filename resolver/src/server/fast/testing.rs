@@ -166,7 +166,12 @@ impl Paths {
             signer: Some(Arc::new(Signer::new(key, move || unix.load(Ordering::Relaxed)))),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Paths { responder: Responder::new(pipeline, cache, clock, Clients::default()), wall, chain, runtime }
+        Paths {
+            responder: Responder::new(pipeline, cache, clock, Clients::default()),
+            wall,
+            chain,
+            runtime,
+        }
     }
 
     /// Puts what an upstream said in the cache.
@@ -176,7 +181,13 @@ impl Paths {
         for (dnssec_ok, cd) in [(false, false), (true, false), (false, true), (true, true)] {
             let key = Key::new(question, dnssec_ok, cd, Scope::Upstreams);
             let life = Duration::from_secs(300);
-            self.responder.cache().insert(&key, answer.clone(), Kind::Positive, life, self.responder.now());
+            self.responder.cache().insert(
+                &key,
+                answer.clone(),
+                Kind::Positive,
+                life,
+                self.responder.now(),
+            );
         }
     }
 

@@ -16,9 +16,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, RecordType};
 
-use super::{
-    ForwardError, Reply, ReplySource, Upstream, Upstreams, UpstreamsConfig,
-};
+use super::{ForwardError, Reply, ReplySource, Upstream, Upstreams, UpstreamsConfig};
 use crate::dns::message::Section;
 use crate::dns::query::Question;
 use crate::dns::testing::{AT_QUESTION, Build, name, question};

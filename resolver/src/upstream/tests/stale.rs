@@ -138,7 +138,7 @@ async fn what_is_popular_is_fetched_again_before_it_ends() {
     let config =
         UpstreamsConfig { upstreams: vec![fake.address.into()], ..UpstreamsConfig::default() };
     let clock = Arc::new(Clock::running_for(Duration::from_secs(1_000)));
-    let legacy = Upstreams::with_cache(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
+    let legacy = Upstreams::new(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
     plant(&legacy, &old_a(), Duration::from_secs(950), Duration::from_secs(1_000));
     for _ in 0..2 {
         let reply = legacy.resolve(&a("a.example.")).await.unwrap();
@@ -161,7 +161,7 @@ async fn what_can_not_be_fetched_again_is_given_until_it_ends() {
     let config =
         UpstreamsConfig { upstreams: vec![fake.address.into()], ..UpstreamsConfig::default() };
     let clock = Arc::new(Clock::running_for(Duration::from_secs(1_000)));
-    let legacy = Upstreams::with_cache(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
+    let legacy = Upstreams::new(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
     plant(&legacy, &old_a(), Duration::from_secs(950), Duration::from_secs(1_000));
     while fake.counts().0 == 0 {
         assert_eq!(legacy.resolve(&a("a.example.")).await.unwrap().source, ReplySource::Cache);
