@@ -7,9 +7,10 @@
 //!
 //! # From a name to its keys
 //!
-//! [`resolve_peer`] takes a header that you trust (a [`TrustedHeader`]: of your own node, or held from
-//! elsewhere) and what anybody says of the name (a [`NameProof`]: of a node's API, or from a file).
-//! It gives a [`VerifiedPeer`], which can't be made in any other way, or says why there is none.
+//! [`resolve_peer`] takes a header that you trust (a [`TrustedHeader`]: of your own node, or held
+//! from elsewhere) and what anybody says of the name (a [`NameProof`]: of a node's API, or from a
+//! file). It gives a [`VerifiedPeer`], which can't be made in any other way, or says why there is
+//! none.
 //!
 //! ```
 //! use messaging::{OnKeyChange, TrustedHeader, NameProof, Pins, PinStatus, resolve_peer};
@@ -58,8 +59,8 @@
 //! # A letter from a name
 //!
 //! [`Inbox::open`] finds the key that opens the envelope and says who claims to have written it.
-//! You look that name up, and [`UnverifiedLetter::verify`] compares it with the letter. Only then can the
-//! text be read. [`ReplayCache`] refuses what comes twice.
+//! You look that name up, and [`UnverifiedLetter::verify`] compares it with the letter. Only then
+//! can the text be read. [`ReplayCache`] refuses what comes twice.
 //!
 //! ```
 //! # use messaging::{TrustedHeader, NameProof, resolve_peer};

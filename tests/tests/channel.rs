@@ -171,10 +171,10 @@ fn who_has_no_key_is_not_called_and_does_not_call() {
         4,
         "no identity key in your directory of keys speaks for alice",
     );
-    failed(&alice.dial("alice", &nowhere).end(), 21, "no channel to alice at 127.0.0.1:9");
+    failed(&alice.dial("alice", &nowhere).end(), 5, "no channel to alice at 127.0.0.1:9");
     failed(&alice.dial("alice", &["--address", "nowhere"]).end(), 2, "'nowhere' is not an address");
     let silent = ["--address", "127.0.0.1:9", "--handshake-timeout", "1"];
-    failed(&alice.dial("alice", &silent).end(), 21, "no channel to alice at 127.0.0.1:9");
+    failed(&alice.dial("alice", &silent).end(), 5, "no channel to alice at 127.0.0.1:9");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn who_answers_with_another_key_is_not_spoken_with() {
         let mut listener = mallory.listen(flags);
         let mut dialler = call(&bob, "alice", listener.address(), flags);
         dialler.say(b"for alice alone");
-        failed(&dialler.end(), 19, "who answers is not alice");
+        failed(&dialler.end(), 9, "who answers is not alice");
         let turned = listener.event("rejected");
         assert_eq!(turned["claimed"], Value::Null, "nobody said who called: {turned}");
         // The next may come.
@@ -207,15 +207,11 @@ fn who_answers_with_another_key_is_not_spoken_with() {
     let addresses = listeners.each_mut().map(|listener| listener.address());
     alice.rotate();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {
-        failed(
-            &call(&bob, "alice", address, flags).end(),
-            19,
-            "which spoke for alice until height",
-        );
+        failed(&call(&bob, "alice", address, flags).end(), 9, "which spoke for alice until height");
     }
     alice.withdraw();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {
-        failed(&call(&bob, "alice", address, flags).end(), 10, "no key speaks for alice any more");
+        failed(&call(&bob, "alice", address, flags).end(), 9, "no key speaks for alice any more");
         failed(&call(&mallory, "alice", address, flags).end(), 3, "no key speaks for alice");
     }
 }
@@ -326,7 +322,7 @@ fn only_those_who_are_wanted() {
     let address = listener.address();
     failed(
         &call(&bob, "alice", address, &[]).end(),
-        20,
+        7,
         "the other side refuses: the name is not wanted here",
     );
     assert_eq!(listener.event("rejected")["claimed"], "bobby");

@@ -58,31 +58,31 @@ fn what_was_seen_before_decides() {
     assert_eq!(pin_status(&bob, &[]), "same");
     // The file of the first look is a good proof of what stood then, and that is over.
     let offline = ["--offline", text(&saved), "--trust-file-header"];
-    refused(resolve(&bob, &offline), 10, "older than what was seen");
+    refused(resolve(&bob, &offline), 9, "older than what was seen");
     refused(
         resolve(&bob, &[&offline[..], &["--accept", "forked"]].concat()),
-        10,
+        9,
         "older than what was seen",
     );
 
     alice
         .zonetool(&["peer", "publish", "alice", "--index", "7", "--words-file", &words, "--wait"])
         .ok();
-    refused(resolve(&bob, &[]), 10, "nothing links it");
-    refused(resolve(&bob, &["--accept", "transferred"]), 10, "nothing links it");
+    refused(resolve(&bob, &[]), 9, "nothing links it");
+    refused(resolve(&bob, &["--accept", "transferred"]), 9, "nothing links it");
     assert_eq!(pin_status(&bob, &["--accept", "unlinked"]), "unlinked");
     assert_eq!(pin_status(&bob, &[]), "same");
 
     alice.zonetool(&["peer", "revoke", "alice", "--wait"]).ok();
     let carol = User::new(world.node.addr("api"));
     refused(resolve(&carol, &[]), 3, "no key speaks for alice");
-    refused(resolve(&bob, &[]), 10, "no key speaks for alice any more");
+    refused(resolve(&bob, &[]), 9, "no key speaks for alice any more");
     assert_eq!(resolve(&bob, &["--accept", "gone"]).ok().json()["messaging"], Value::Null);
     alice.zonetool(&["peer", "publish", "alice", "--wait"]).ok();
     assert_eq!(pin_status(&bob, &[]), "same", "the same key as before");
     alice.zonetool(&["revoke", "alice", "--yes", "--wait"]).ok();
-    refused(resolve(&bob, &[]), 10, "alice is revoked");
-    refused(resolve(&carol, &[]), 10, "alice is revoked");
+    refused(resolve(&bob, &[]), 9, "alice is revoked");
+    refused(resolve(&carol, &[]), 9, "alice is revoked");
     assert_eq!(pin_status(&carol, &["--accept", "revoked"]), "revoked");
 }
 
@@ -98,8 +98,8 @@ fn a_buyer_is_not_the_seller() {
     alice.zonetool(&["transfer", "alice", "--to", &owner, "--yes", "--wait"]).ok();
     friend.zonetool(&["accept", "alice", "--yes", "--wait"]).ok();
     friend.zonetool(&["peer", "publish", "alice", "--words-file", &words, "--wait"]).ok();
-    refused(resolve(&bob, &[]), 10, "alice has another owner");
-    refused(resolve(&bob, &["--accept", "unlinked"]), 10, "alice has another owner");
+    refused(resolve(&bob, &[]), 9, "alice has another owner");
+    refused(resolve(&bob, &["--accept", "unlinked"]), 9, "alice has another owner");
     assert_eq!(pin_status(&bob, &["--accept", "transferred"]), "transferred");
     assert_eq!(pin_status(&bob, &[]), "same");
 }
@@ -212,6 +212,6 @@ fn what_a_reorganisation_has_undone_is_not_believed_silently() {
     }
     assert_eq!(pin_status(&bob, &[]), "first");
     bob.move_to(other.addr("api"));
-    refused(resolve(&bob, &[]), 10, "another record of the same number");
+    refused(resolve(&bob, &[]), 9, "another record of the same number");
     assert_eq!(pin_status(&bob, &["--accept", "forked"]), "forked");
 }

@@ -1,6 +1,6 @@
 //! `zonetool`: keys, operations on names, zone files, proofs, against a node's HTTP API.
 //!
-//! `cli -> command -> peers, keys, zone, proof, client, work -> ui`: the command line is taken
+//! `cli -> command -> pin_store, keys, zone, proof, client, pow -> ui`: the command line is taken
 //! apart, one command runs, and all that is printed goes through [`ui`].
 
 mod cli;
@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod command;
 mod dane;
+mod error;
 mod idn;
 mod keys;
 mod pin_store;
@@ -24,8 +25,9 @@ fn main() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
-            Ui::print_usage(&error);
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            // The command line is not known: the flag alone says what a script reads.
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            return ExitCode::from(Ui::new(json).print_usage(&error));
         }
     };
     let ui = match cli.command.is_pipe() {

@@ -117,11 +117,6 @@ pub enum ProofError {
 }
 
 impl ProofError {
-    /// Whether it is the command line that is wrong, not the proof.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, ProofError::File { .. } | ProofError::GivenHeader(_))
-    }
-
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {

@@ -19,6 +19,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use thiserror::Error;
 
 use crate::clock;
 
@@ -36,10 +37,15 @@ pub struct Ui {
     piped: bool,
 }
 
+/// Standard output takes no more: the disk is full, or the device is gone.
+#[derive(Debug, Error)]
+#[error("can't write to standard output: {0}")]
+pub struct OutputError(#[from] pub std::io::Error);
+
 /// What `--json` prints for an error.
 #[derive(Debug, Serialize)]
 pub struct ErrorReport {
-    /// A stable word: the exit code's name.
+    /// The exact cause, as `docs/exit-codes.md` lists them.
     pub code: &'static str,
     /// The exit code.
     pub exit: u8,
@@ -47,6 +53,9 @@ pub struct ErrorReport {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The rule of the chain that refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// Whether a terminal could take `c` as something other than a character to draw: C0 and C1
@@ -121,10 +130,31 @@ impl Ui {
         self.json
     }
 
-    /// The result: `text` for people, `value` for scripts. A closed pipe is no error.
-    pub fn print_result(self, text: &str, value: &impl Serialize) {
+    /// The result: `text` for people, `value` for scripts. A pipe whose reader has gone is no
+    /// error.
+    ///
+    /// # Errors
+    /// If standard output does not take it.
+    pub fn print_result(self, text: &str, value: &impl Serialize) -> Result<(), OutputError> {
+        match self.print_secret_result(text, value) {
+            Err(OutputError(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// A result that is shown this once: a reader that has gone is an error too.
+    ///
+    /// # Errors
+    /// If standard output does not take it.
+    pub fn print_secret_result(
+        self,
+        text: &str,
+        value: &impl Serialize,
+    ) -> Result<(), OutputError> {
         let out = if self.json { escape_json(value) } else { escape_terminal(text) };
-        let _ = writeln!(std::io::stdout(), "{}", out.trim_end_matches('\n'));
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{}", out.trim_end_matches('\n'))?;
+        Ok(stdout.flush()?)
     }
 
     /// Something worth knowing beside the result.
@@ -140,10 +170,14 @@ impl Ui {
                 error: ErrorReport,
             }
             let document = Document { error: report };
-            let _ = match self.piped {
-                true => writeln!(std::io::stderr(), "{}", json_line(&document)),
-                false => writeln!(std::io::stdout(), "{}", escape_json(&document)),
+            let written = match self.piped {
+                true => Err(std::io::ErrorKind::BrokenPipe.into()),
+                false => writeln!(std::io::stdout(), "{}", escape_json(&document))
+                    .and_then(|()| std::io::stdout().flush()),
             };
+            if written.is_err() {
+                let _ = writeln!(std::io::stderr(), "{}", json_line(&document));
+            }
             return;
         }
         let mut text = format!("zonetool: {}", escape_line(&report.message));
@@ -153,13 +187,31 @@ impl Ui {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
-    /// The text of clap: help and version to standard output, refusals to standard error.
-    pub fn print_usage(error: &clap::Error) {
+    /// The text of clap: help and version to standard output, refusals to standard error, or as
+    /// JSON. Gives the exit code.
+    pub fn print_usage(self, error: &clap::Error) -> u8 {
         let text = escape_terminal(&error.render().to_string());
-        let _ = match error.use_stderr() {
-            true => write!(std::io::stderr(), "{text}"),
-            false => write!(std::io::stdout(), "{text}"),
-        };
+        if !error.use_stderr() {
+            let mut out = std::io::stdout().lock();
+            return match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => 1,
+                _ => 0,
+            };
+        }
+        if self.json {
+            let (what, _) = text.split_once("\n\n").unwrap_or((&text, ""));
+            let what = what.strip_prefix("error: ").unwrap_or(what);
+            self.print_error(ErrorReport {
+                code: "usage",
+                exit: 2,
+                message: what.split_whitespace().collect::<Vec<_>>().join(" "),
+                hint: Some("for the usage: zonetool --help".into()),
+                rule: None,
+            });
+        } else {
+            let _ = write!(std::io::stderr(), "{text}");
+        }
+        2
     }
 
     /// Asks for a secret on the terminal, without echo. `None` if there is no terminal to ask on.

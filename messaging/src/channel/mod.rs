@@ -4,8 +4,8 @@
 //! Both ends show a raw public key (RFC 7250) in a TLS 1.3 handshake, over QUIC or TCP: the
 //! identity keys that the chain proves to be those of their names. The dialler knows whom it calls,
 //! so it refuses every other key before it shows its own. The listener learns the dialler's name
-//! from its first words, a signed HELLO, looks the name up with [`PeerResolver`], and refuses whoever is
-//! not who he says. Both have answered to the other's HELLO before either [`dial`] or
+//! from its first words, a signed HELLO, looks the name up with [`PeerResolver`], and refuses
+//! whoever is not who he says. Both have answered to the other's HELLO before either [`dial`] or
 //! [`Listener::accept`] returns, so that neither believes in a handshake that the other has
 //! refused. What a [`Channel`] carries afterwards are bytes, both ways, each way with an end of its
 //! own.

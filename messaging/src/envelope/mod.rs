@@ -5,8 +5,8 @@
 //! letter it is, until when it is good, the text.
 //!
 //! Opening goes in two steps, because the sender's keys must be asked for in between:
-//! [`Inbox::open`] says who claims to have sent the letter; [`UnverifiedLetter::verify`] takes what the chain
-//! says of that name, and only then gives the text away.
+//! [`Inbox::open`] says who claims to have sent the letter; [`UnverifiedLetter::verify`] takes what
+//! the chain says of that name, and only then gives the text away.
 
 mod inbox;
 mod letter;

@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// A letter that was opened: its signature is that of the key which it names, and it was written to
-/// this inbox. Whether that key is the sender's, the chain must say: [`UnverifiedLetter::verify`]. Until then
-/// nobody sees the text.
+/// this inbox. Whether that key is the sender's, the chain must say: [`UnverifiedLetter::verify`].
+/// Until then nobody sees the text.
 pub struct UnverifiedLetter {
     network: Network,
     recipient: Name,
@@ -186,8 +186,8 @@ impl UnverifiedLetter {
     }
 
     /// Checks that the letter is from whom it says, and comes for the first time. `sender` is what
-    /// the chain says of [`UnverifiedLetter::claimed_sender`], `None` if it has no key for the name. A
-    /// one-time prekey that opened it leaves `inbox`.
+    /// the chain says of [`UnverifiedLetter::claimed_sender`], `None` if it has no key for the
+    /// name. A one-time prekey that opened it leaves `inbox`.
     ///
     /// Store `replays` (and the inbox, if a key was spent) before the text is shown: what is not
     /// stored happens twice.
@@ -195,8 +195,8 @@ impl UnverifiedLetter {
     /// # Errors
     /// [`OpenError::UnknownSender`], [`OpenError::OtherSender`], [`OpenError::ReplacedKey`],
     /// [`OpenError::NewerKey`], [`OpenError::WrongKey`], [`OpenError::Replayed`],
-    /// [`OpenError::NoRoom`], [`OpenError::NotStored`]; [`OpenError::NotForUs`] if `inbox` is not the
-    /// one that opened it, or another letter has used up its one-time prekey since.
+    /// [`OpenError::NoRoom`], [`OpenError::NotStored`]; [`OpenError::NotForUs`] if `inbox` is not
+    /// the one that opened it, or another letter has used up its one-time prekey since.
     pub fn verify(
         self,
         sender: Option<&VerifiedPeer>,

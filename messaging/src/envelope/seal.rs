@@ -37,7 +37,8 @@ pub struct Draft<'a> {
     pub body: &'a [u8],
     /// Now, in seconds of Unix time.
     pub created: u64,
-    /// Until when it is good, in seconds of Unix time: at most [`MAX_LETTER_LIFETIME_SECONDS`] later.
+    /// Until when it is good, in seconds of Unix time: at most [`MAX_LETTER_LIFETIME_SECONDS`]
+    /// later.
     pub expires: u64,
 }
 

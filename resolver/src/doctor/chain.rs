@@ -66,7 +66,7 @@ fn judge(status: &Status) -> Finding {
         return Finding::bad(
             about,
             found,
-            "see \"A parked chain\" in docs/operations.md: it is for you to decide",
+            "see \"Parked chain\" in docs/operate/troubleshooting.md: it is for you to decide",
         );
     }
     if !status.synced {

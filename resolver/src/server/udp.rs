@@ -1,9 +1,9 @@
 //! UDP, by hickory's server with our own handler. The one module that names hickory-server's types.
 //!
-//! Streams are served by [`crate::server::tcp`]. hickory's loop over a TCP listener ends at the first
-//! connection that is aborted before it is accepted, spins when there are no file descriptors left,
-//! can't be told how many connections to take, and keeps a thousand answers for a client that does
-//! not read them; none of that can be changed from outside.
+//! Streams are served by [`crate::server::tcp`]. hickory's loop over a TCP listener ends at the
+//! first connection that is aborted before it is accepted, spins when there are no file descriptors
+//! left, can't be told how many connections to take, and keeps a thousand answers for a client that
+//! does not read them; none of that can be changed from outside.
 
 use std::{io, net::UdpSocket, time::Duration};
 

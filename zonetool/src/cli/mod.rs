@@ -15,6 +15,8 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use namechain_core::types::PublicKey;
 
+use crate::error::exit_codes_help;
+
 pub use cache::{CacheCommand, Flush};
 pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
@@ -29,40 +31,15 @@ pub use proofs::{Prove, Verify};
 pub use trace::TraceArgs;
 pub use trust::{AnchorFormat, TrustAnchor};
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  the node refuses for another reason than those below
-  2  wrong usage, a bad name, a bad zone file, or an agreement that was needed and not given
-  3  not found: the name is not registered, or no key speaks for it
-  4  key: missing, wrong, wrong passphrase, readable by others, not one that may sign this
-  5  no node answers
-  6  timeout while waiting; run the same command again to go on
-  7  conflict: the name is taken, reserved, yours already or in another phase (it is too early to
-     renew or accept, a transfer waits or does not), or a sequence number is stale
-  8  the node is not synced yet
-  9  a proof does not verify, or its block is not on the node's best chain
-  10 a name's keys are not those seen before
-  11 the letter is cut off, too long, or none
-  12 the letter is for somebody else, or for a key that was used up
-  13 the letter was written to somebody else and passed on
-  14 the letter has expired, or comes from the future
-  15 the letter was opened before
-  16 the letter is not from whom it says, or the chain has no key for its sender
-  17 what was seen of names and letters can't be read, wait_until_recorded or added to
-  18 there is no bundle, or not one that is good
-  19 who answers a call is not the name that was called: another key, or one that was replaced
-  20 who answers is the name that was called, and refuses this caller
-  21 no channel: nobody answers, or it broke before its end
-
+const OUTPUT: &str = "\
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
-{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed. While peer listen
-and peer dial run, standard output is what the other side says: their documents, one a line, go to
-standard error.";
+{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}; docs/exit-codes.md lists the codes. Fields are
+added, never renamed. While peer listen and peer dial run, standard output is what the other side
+says: their documents, one a line, go to standard error.";
 
 const EXAMPLES: &str = "\
-Examples, with a node running (cargo run --release --bin resolver -- --dev):
+Examples, with a node running (resolver --dev):
   zonetool key new
   zonetool register alice --zone alice.zone --wait
   zonetool show alice";
@@ -76,7 +53,7 @@ const EVERY: &str = "Options of every command";
 /// program makes the key, does the work that a registration costs, and puts the zone on the chain
 /// through a node's HTTP API.
 #[derive(Debug, Parser)]
-#[command(name = "zonetool", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(name = "zonetool", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n{OUTPUT}", exit_codes_help()))]
 #[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// What every command takes.

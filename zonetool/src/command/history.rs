@@ -64,7 +64,7 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
     if let Some(next) = history.next {
         ui.print_note(&format!("there is more: zonetool history {} --from {next}", history.name));
     }
-    ui.print_result(&describe(&history), &history);
+    ui.print_result(&describe(&history), &history)?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cli::{KeyCommand, NewKey, Restore, Scan},
     client::{Client, ClientError},
-    keys::{self, KeyError, KeyFile, Mnemonic, Protection},
+    keys::{self, KeyError, KeyFile, Mnemonic, PreparedKey, Protection},
     ui::Ui,
 };
 
@@ -39,8 +39,10 @@ pub fn run(
     match command {
         KeyCommand::New(args) => {
             let words = Mnemonic::random()?;
-            let file = store(keystore, &words, args)?;
-            show(ui, &file, Some(words.list()), None);
+            let prepared = prepare(keystore, &words, args)?;
+            // The words first: a key whose words nobody has seen must not be kept.
+            show(ui, &prepared.file, Some(words.list()), None)?;
+            prepared.commit()?;
         }
         KeyCommand::Restore(args) => restore(ui, client, keystore, args)?,
         KeyCommand::Scan(args) => {
@@ -48,9 +50,9 @@ pub fn run(
             let file = keys::load(&keystore.directory)?;
             let owner = file.unlock(&keystore.passphrases)?;
             let found = look(ui, &client()?, &owner, &file, args)?;
-            show(ui, &file, None, Some(found));
+            show(ui, &file, None, Some(found))?;
         }
-        KeyCommand::Show => show(ui, &keys::load(&keystore.directory)?, None, None),
+        KeyCommand::Show => show(ui, &keys::load(&keystore.directory)?, None, None)?,
     }
     Ok(())
 }
@@ -66,7 +68,7 @@ fn restore(
         return Err(CommandError::Usage("--from and --name go with --scan"));
     }
     let words = mnemonic::read(ui, None)?;
-    let file = store(keystore, &words, &args.keep)?;
+    let file = prepare(keystore, &words, &args.keep)?.commit()?;
     let found = match args.scan {
         false => None,
         true => {
@@ -80,8 +82,7 @@ fn restore(
             Some(look(ui, &client()?, &owner, &file, &args.range)?)
         }
     };
-    show(ui, &file, None, found);
-    Ok(())
+    show(ui, &file, None, found)
 }
 
 fn look(
@@ -94,7 +95,11 @@ fn look(
     scan(ui, client, &Keys { owner, recovery: file.recovery }, args)
 }
 
-fn store(keystore: &Keystore, words: &Mnemonic, args: &NewKey) -> Result<KeyFile, CommandError> {
+fn prepare(
+    keystore: &Keystore,
+    words: &Mnemonic,
+    args: &NewKey,
+) -> Result<PreparedKey, CommandError> {
     if args.no_passphrase && keystore.passphrases.file.is_some() {
         return Err(CommandError::Usage("give either --passphrase-file or --no-passphrase"));
     }
@@ -107,10 +112,15 @@ fn store(keystore: &Keystore, words: &Mnemonic, args: &NewKey) -> Result<KeyFile
         true => Protection::None,
         false => Protection::Passphrase(keystore.passphrases.new_one()?),
     };
-    Ok(keys::store(&keystore.directory, &words.keys(), &protection, args.replace)?)
+    Ok(keys::prepare(&keystore.directory, &words.keys(), &protection, args.replace)?)
 }
 
-fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>, found: Option<Found>) {
+fn show(
+    ui: Ui,
+    file: &KeyFile,
+    words: Option<Vec<&'static str>>,
+    found: Option<Found>,
+) -> Result<(), CommandError> {
     let shown = Shown {
         owner: file.owner,
         recovery: file.recovery,
@@ -143,5 +153,9 @@ fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>, found: Option<
     if let Some(found) = &shown.found {
         let _ = write!(text, "\n\n{}", found.describe());
     }
-    ui.print_result(&text, &shown);
+    match shown.words {
+        Some(_) => ui.print_secret_result(&text, &shown)?,
+        None => ui.print_result(&text, &shown)?,
+    }
+    Ok(())
 }

@@ -199,8 +199,7 @@ fn run(
     let after = preflight(submitter.params(), at, &before, &named)
         .map_err(|violation| explain_violation(violation, &before, signer, at.height))?;
     if args.dry_run {
-        dry_run::show(ui, submitter.network, &named, &before, &after, at.height);
-        return Ok(());
+        return dry_run::show(ui, submitter.network, &named, &before, &after, at.height);
     }
     if request.asks && !args.yes {
         ask(ui, submitter.params().transfer_delay, &named, &before)?;
@@ -236,7 +235,7 @@ fn run(
         (result.owner, result.expires, result.transfer) =
             (entry.owner, entry.expires, entry.transfer);
     }
-    ui.print_result(&describe(&result), &result);
+    ui.print_result(&describe(&result), &result)?;
     Ok(())
 }
 

@@ -4,9 +4,9 @@ use std::{fmt::Write as _, time::Duration};
 
 use namechain_core::api_types::PeerInfo;
 
-use super::CommandError;
 use crate::{
     client::Client,
+    error::CommandError,
     ui::{Ui, duration, escape_line},
 };
 
@@ -27,7 +27,7 @@ pub fn run(ui: Ui, client: &Client) -> Result<(), CommandError> {
         let label = if nth == 0 { "others reach this node with --peer" } else { "or" };
         let _ = writeln!(text, "{label} {}", escape_line(address));
     }
-    ui.print_result(&text, &peers);
+    ui.print_result(&text, &peers)?;
     Ok(())
 }
 

@@ -26,6 +26,6 @@ pub fn run(ui: Ui, client: &Client, args: &Prove) -> Result<(), CommandError> {
     }
     let text = serde_json::to_string_pretty(&file)
         .map_err(|error| client.bad_answer(error.to_string()))?;
-    ui.print_result(&text, &file);
+    ui.print_result(&text, &file)?;
     Ok(())
 }

@@ -89,7 +89,7 @@ fn finish(ui: Ui, result: &Published) -> Result<(), CommandError> {
             format!("{name}: the registration waits for the next block; see: zonetool show {name}")
         }
     };
-    ui.print_result(&text, result);
+    ui.print_result(&text, result)?;
     Ok(())
 }
 

@@ -139,7 +139,7 @@ pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError>
         messaging: messaging_of(entry)?.as_ref().map(ShownMessaging::from),
         messaging_sequence: entry.messaging_sequence,
     };
-    ui.print_result(&describe(&shown, &records), &shown);
+    ui.print_result(&describe(&shown, &records), &shown)?;
     Ok(())
 }
 

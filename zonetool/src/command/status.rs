@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Runs the command. `--json` prints what the node's `/v1/status` says.
 pub fn run(ui: Ui, client: &Client, args: &cli::Status) -> Result<(), CommandError> {
     let status = if args.watch { watch(ui, client, args.timeout)? } else { client.status()? };
-    ui.print_result(&describe(&status), &status);
+    ui.print_result(&describe(&status), &status)?;
     Ok(())
 }
 

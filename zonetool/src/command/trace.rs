@@ -19,7 +19,7 @@ pub fn run(ui: Ui, client: &Client, args: &TraceArgs) -> Result<(), CommandError
         dnssec: args.dnssec,
         checking_disabled: args.cd,
     })?;
-    ui.print_result(&text(&trace), &trace);
+    ui.print_result(&text(&trace), &trace)?;
     Ok(())
 }
 

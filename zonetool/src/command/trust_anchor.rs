@@ -68,7 +68,7 @@ pub fn run(
         Some(AnchorFormat::Systemd) => said.systemd(),
     };
     let (unbound, bind, systemd) = (said.unbound(), said.bind(), said.systemd());
-    ui.print_result(&text, &Printed { anchor: &anchor, unbound, bind, systemd });
+    ui.print_result(&text, &Printed { anchor: &anchor, unbound, bind, systemd })?;
     Ok(())
 }
 

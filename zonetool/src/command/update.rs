@@ -42,7 +42,7 @@ pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result
         expires: Some(entry.expires),
     };
     if records_of(&info)? == records {
-        ui.print_result(&format!("{name} has these records already: nothing to do"), &result);
+        ui.print_result(&format!("{name} has these records already: nothing to do"), &result)?;
         return Ok(());
     }
     let key = file.unlock(&keystore.passphrases)?;
@@ -67,6 +67,6 @@ pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result
         Some(height) => format!("{name} is updated: recorded at height {height}, it resolves"),
         None => format!("{name}: the update waits for the next block; see: zonetool show {name}"),
     };
-    ui.print_result(&text, &result);
+    ui.print_result(&text, &result)?;
     Ok(())
 }

@@ -120,7 +120,7 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
             verified.header_work
         ));
     }
-    ui.print_result(&describe(&verified), &verified);
+    ui.print_result(&describe(&verified), &verified)?;
     Ok(())
 }
 

@@ -14,6 +14,6 @@ pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError>
     }
     let (info, records) = registered(client, &args.name)?;
     let zone = master_file(&info.name, &records);
-    ui.print_result(&zone, &Document { name: info.name.as_str(), zone: &zone });
+    ui.print_result(&zone, &Document { name: info.name.as_str(), zone: &zone })?;
     Ok(())
 }

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::{
     KeyError, Keys, Passphrases,
-    sealed::{self, MAX_FILE_BYTES, Protection, Sealed, create_directory, write_durably},
+    sealed::{self, MAX_FILE_BYTES, PreparedFile, Protection, Sealed, create_directory},
 };
 
 /// The key file's name in the directory of keys.
@@ -120,32 +120,48 @@ pub fn load(directory: &Path) -> Result<KeyFile, KeyError> {
     Ok(KeyFile { path, ..key })
 }
 
-/// Writes the key file of `directory`: created beside it, synced, renamed over it, the directory
-/// synced. With `replace`, a file that is there is kept under another name; without, it is an
-/// error.
-pub fn store(
+/// A key file that is written and not in its place yet: first the words that bring it back are
+/// shown. Dropped, nothing is kept.
+#[derive(Debug)]
+pub struct PreparedKey {
+    /// The file as it will be.
+    pub file: KeyFile,
+    prepared: PreparedFile,
+    replaces: bool,
+}
+
+/// Writes the key file of `directory` beside its place. With `replace`, a file that is there is
+/// kept under another name; without, it is an error.
+pub fn prepare(
     directory: &Path,
     keys: &Keys,
     protection: &Protection,
     replace: bool,
-) -> Result<KeyFile, KeyError> {
+) -> Result<PreparedKey, KeyError> {
     let path = directory.join(KEY_FILE);
     create_directory(directory)?;
-    let exists = path.symlink_metadata().is_ok();
-    if exists && !replace {
+    let replaces = path.symlink_metadata().is_ok();
+    if replaces && !replace {
         return Err(KeyError::Exists(path));
     }
-    let key = KeyFile::seal(keys, protection, path)?;
-    let path = &key.path;
-    let file_error = |source| KeyError::File { path: path.clone(), source };
+    let file = KeyFile::seal(keys, protection, path)?;
+    let file_error = |source| KeyError::File { path: file.path.clone(), source };
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize));
-    serde_json::to_writer_pretty(&mut *text, &key).map_err(|error| file_error(error.into()))?;
+    serde_json::to_writer_pretty(&mut *text, &file).map_err(|error| file_error(error.into()))?;
     text.push(b'\n');
-    if exists {
-        keep_old(path).map_err(file_error)?;
+    let prepared = PreparedFile::write(&file.path, &text).map_err(file_error)?;
+    Ok(PreparedKey { file, prepared, replaces })
+}
+
+impl PreparedKey {
+    /// Puts the file in its place, synced.
+    pub fn commit(self) -> Result<KeyFile, KeyError> {
+        let PreparedKey { file, prepared, replaces } = self;
+        let kept = if replaces { keep_old(&file.path) } else { Ok(()) };
+        let file_error = |source| KeyError::File { path: file.path.clone(), source };
+        kept.and_then(|()| prepared.commit()).map_err(file_error)?;
+        Ok(file)
     }
-    write_durably(directory, path, &text).map_err(file_error)?;
-    Ok(key)
 }
 
 fn keep_old(path: &Path) -> io::Result<()> {
@@ -169,6 +185,15 @@ mod tests {
 
     use super::*;
     use crate::{keys::Mnemonic, ui::Ui};
+
+    fn store(
+        directory: &Path,
+        keys: &Keys,
+        protection: &Protection,
+        replace: bool,
+    ) -> Result<KeyFile, KeyError> {
+        prepare(directory, keys, protection, replace)?.commit()
+    }
 
     fn passphrases(file: Option<PathBuf>) -> Passphrases {
         Passphrases::new(file, Ui::new(false))

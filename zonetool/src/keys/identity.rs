@@ -94,7 +94,7 @@ impl IdentityFile {
         let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize));
         serde_json::to_writer_pretty(&mut *text, self).map_err(|error| file_error(error.into()))?;
         text.push(b'\n');
-        write_durably(directory, &self.path, &text).map_err(file_error)
+        write_durably(&self.path, &text).map_err(file_error)
     }
 
     /// The identity key; asks for the passphrase if it takes one.

@@ -26,7 +26,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-pub use file::{KEY_FILE, KeyFile, load, store};
+pub use file::{KEY_FILE, KeyFile, PreparedKey, load, prepare};
 pub use identity::{IdentityFile, MAX_IDENTITIES, load_all as identities};
 pub use mnemonic::{IdentityBranch, Keys, Mnemonic};
 pub use passphrase::Passphrases;
@@ -110,7 +110,7 @@ impl KeyError {
                 "make one with: zonetool key new (or key restore, or give --keys DIR)".into()
             }
             KeyError::Exists(_) => {
-                "use it, give another --keys DIR, or add --replace: the old file is wait_until_recorded beside it"
+                "use it, give another --keys DIR, or add --replace: the old file is kept beside it"
                     .into()
             }
             KeyError::Exposed { path, .. } => {

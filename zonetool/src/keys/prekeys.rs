@@ -189,7 +189,7 @@ impl Prekeys {
         serde_json::to_writer_pretty(&mut *text, &file)
             .map_err(|error| file_error(error.into()))?;
         text.push(b'\n');
-        write_durably(directory, &path, &text).map_err(file_error)
+        write_durably(&path, &text).map_err(file_error)
     }
 
     /// Adds the keys of a new bundle. Those that can open nothing any more leave, and the oldest if
@@ -263,7 +263,7 @@ pub fn store_bundle(
 ) -> Result<(), KeyError> {
     create_directory(directory)?;
     let path = path_of_bundle(directory, index, name);
-    write_durably(directory, &path, bundle).map_err(|source| KeyError::File { path, source })
+    write_durably(&path, bundle).map_err(|source| KeyError::File { path, source })
 }
 
 /// The bundle that is kept, if there is one.

@@ -143,8 +143,8 @@ fn an_envelope_is_of_the_smallest_class_that_fits() {
     assert_eq!(capacity(SizeClass::Kib2, Kem::X25519, &long, &long), 1_701);
 }
 
-/// The header has the version, the kind of key, the class and 16 bits of a hash of the name; nothing
-/// else repeats.
+/// The header has the version, the kind of key, the class and 16 bits of a hash of the name;
+/// nothing else repeats.
 #[test]
 fn the_outside_tells_nothing_else() {
     let pair = Pair::new();

@@ -36,8 +36,8 @@ impl BundleHead {
     /// which it names. Whether that key speaks for the name is another question.
     ///
     /// # Errors
-    /// If it is no bundle, is good for no time or more than [`MAX_BUNDLE_LIFETIME_SECONDS`], or is not
-    /// signed.
+    /// If it is no bundle, is good for no time or more than [`MAX_BUNDLE_LIFETIME_SECONDS`], or is
+    /// not signed.
     pub fn read(network: Network, bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.len() > MAX_BUNDLE_BYTES {
             let what = "a bundle's length";

@@ -16,8 +16,7 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    super::{CommandError, Keystore, parse_name},
-    error::PeerError,
+    super::{Keystore, parse_name},
     lookup::look_up_peer,
     seal::own_identity,
 };
@@ -25,6 +24,7 @@ use crate::{
     cli::{BundleCommand, BundleFileArgs, NameArgs, Seal},
     client::Client,
     clock,
+    error::{CommandError, PeerError},
     keys::{self, BundleKeys, IdentityFile, Prekeys},
     pin_store::PinStore,
     ui::{Ui, utc},
@@ -119,7 +119,7 @@ pub fn put(
     file: &IdentityFile,
 ) -> Result<(), CommandError> {
     let shown = upload(client, keystore, name, file)?;
-    ui.print_result(&describe(&shown), &shown);
+    ui.print_result(&describe(&shown), &shown)?;
     Ok(())
 }
 
@@ -190,7 +190,7 @@ fn export(
         None => bytes_of(client, &name)?.ok_or_else(|| PeerError::NoBundle(name.clone()))?,
     };
     if ui.is_json() {
-        ui.print_result("", &serde_json::json!({ "name": name, "bundle": hex::encode(&bytes) }));
+        ui.print_result("", &serde_json::json!({ "name": name, "bundle": hex::encode(&bytes) }))?;
         return Ok(());
     }
     let failed = |source| PeerError::File { path: "standard output".into(), source };
@@ -212,7 +212,7 @@ fn import(ui: Ui, client: &Client, args: &BundleFileArgs) -> Result<(), CommandE
         bytes: bytes.len(),
         one_time_left: told.one_time_left,
     };
-    ui.print_result(&describe(&shown), &shown);
+    ui.print_result(&describe(&shown), &shown)?;
     Ok(())
 }
 

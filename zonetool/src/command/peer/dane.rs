@@ -4,15 +4,12 @@ use std::{fs::File, io::Read, path::Path};
 
 use serde::Serialize;
 
-use super::{
-    super::{CommandError, parse_name},
-    error::PeerError,
-    seal::current_record,
-};
+use super::{super::parse_name, seal::current_record};
 use crate::{
     cli::DaneCommand,
     client::Client,
     dane::{self, MAX_FILE_BYTES},
+    error::{CommandError, PeerError},
     ui::Ui,
 };
 
@@ -46,7 +43,7 @@ pub fn run(ui: Ui, client: &Client, command: &DaneCommand) -> Result<(), Command
             lines
         }
     };
-    ui.print_result(&lines.join("\n"), &Lines { lines });
+    ui.print_result(&lines.join("\n"), &Lines { lines })?;
     Ok(())
 }
 

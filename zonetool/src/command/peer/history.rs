@@ -9,10 +9,11 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::super::{CommandError, history::operations, parse_name};
+use super::super::{history::operations, parse_name};
 use crate::{
     cli::NameArgs,
     client::Client,
+    error::CommandError,
     ui::{Ui, utc},
 };
 
@@ -54,7 +55,7 @@ pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError>
     if let Some(next) = history.next {
         ui.print_note(&format!("there is more, from height {next} on"));
     }
-    ui.print_result(&describe(&history), &history);
+    ui.print_result(&describe(&history), &history)?;
     Ok(())
 }
 

@@ -2,21 +2,19 @@
 //! seen before.
 
 use messaging::{
-    OnKeyChange, Pin, PinError, PinStatus, Pins, ProofError as Unproven, Resolution, TrustedHeader,
-    VerifiedPeer, files::Stored, verify_name,
+    Absence, OnKeyChange, Pin, PinError, PinStatus, Pins, ProofError as Unproven, Resolution,
+    TrustedHeader, VerifiedPeer, files::Stored, verify_name,
 };
 use namechain_core::{
     codec::Decode,
     types::{Action, HEADER_BYTES, Header, Name, Network, SignedMessagingRecord},
 };
 
-use super::{
-    super::{CommandError, history::operations},
-    error::{PeerError, absent},
-};
+use super::super::history::operations;
 use crate::{
     cli::Lookup,
     client::Client,
+    error::{CommandError, PeerError},
     pin_store::PinStore,
     proof::{ProofFile, given_header},
 };
@@ -191,8 +189,8 @@ fn fetch_steps(
     Ok(published.filter(|signed| wanted.contains(&signed.record.sequence)).collect())
 }
 
-/// The pin status, if it is one that can be used or is accepted; what was found is remembered then, if
-/// it is to be.
+/// The pin status, if it is one that can be used or is accepted; what was found is remembered then,
+/// if it is to be.
 fn settle(
     pins: &mut Stored<Pins>,
     name: &Name,
@@ -224,8 +222,18 @@ fn settle(
             }
             match accepted {
                 true => Ok((pin_status, None, height)),
-                false => Err(absent(name.clone(), why, pin_status, was_seen)),
+                false => Err(absence_error(name.clone(), why, pin_status, was_seen)),
             }
         }
+    }
+}
+
+/// A pin status's error for absence that nobody has seen keys before.
+fn absence_error(name: Name, why: Absence, pin_status: PinStatus, was_seen: bool) -> CommandError {
+    match (why, was_seen) {
+        (Absence::Unregistered | Absence::Released, false) => CommandError::NotRegistered(name),
+        (Absence::Grace, _) => CommandError::Grace(name),
+        (Absence::NoRecord, false) => CommandError::NoMessaging(name),
+        _ => PeerError::KeyChanged(name, pin_status).into(),
     }
 }

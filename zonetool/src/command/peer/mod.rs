@@ -3,7 +3,6 @@
 mod bundle;
 mod channel;
 mod dane;
-mod error;
 mod history;
 mod lookup;
 mod open;
@@ -16,20 +15,17 @@ use std::fmt::Write as _;
 use namechain_core::{api_types::Standing, types::Name};
 use serde::Serialize;
 
-pub use error::PeerError;
-
 use super::{
-    CommandError, Keystore, messaging_of,
+    Keystore, messaging_of,
     show::{ShownMessaging, registered},
 };
 use crate::{
     cli::{NameArgs, PeerCommand},
     client::Client,
+    error::CommandError,
     keys,
     ui::Ui,
 };
-
-pub use channel::ChannelFailure;
 
 /// What `peer show --json` prints.
 #[derive(Debug, Serialize)]
@@ -75,7 +71,7 @@ fn show(ui: Ui, client: &Client, keystore: &Keystore, args: &NameArgs) -> Result
     let messaging = ShownMessaging::from(&entry);
     let shown =
         Shown { name: info.name, standing: info.standing, height: info.height, messaging, index };
-    ui.print_result(&describe(&shown), &shown);
+    ui.print_result(&describe(&shown), &shown)?;
     Ok(())
 }
 

@@ -14,8 +14,7 @@ use namechain_core::types::{Name, Network, PublicKey};
 use serde::Serialize;
 
 use super::{
-    super::{CommandError, Keystore, parse_name},
-    error::PeerError,
+    super::{Keystore, parse_name},
     lookup::{look_up_peer, look_up_unpinned},
     seal::current_record,
 };
@@ -23,6 +22,7 @@ use crate::{
     cli::Open,
     client::Client,
     clock,
+    error::{CommandError, PeerError},
     keys::{self, IdentityFile, Prekeys},
     pin_store::PinStore,
     ui::{Ui, escape_terminal, utc},
@@ -232,7 +232,7 @@ fn show(
             text,
             body: hex::encode(letter.body()),
         };
-        ui.print_result("", &shown);
+        ui.print_result("", &shown)?;
         return Ok(());
     }
     ui.print_note(&format!(

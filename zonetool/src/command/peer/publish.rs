@@ -7,7 +7,7 @@ use namechain_core::types::{
 };
 
 use super::{
-    super::{CommandError, Keystore, mnemonic, ops, parse_name},
+    super::{Keystore, mnemonic, ops, parse_name},
     bundle,
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         Bundle, MnemonicArgs, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
     },
     client::Client,
+    error::CommandError,
     keys::{self, IdentityBranch, IdentityFile, KeyFile, MAX_IDENTITIES},
     ui::Ui,
 };

@@ -8,13 +8,13 @@ use namechain_core::types::{Hash, Name, Network};
 use serde::Serialize;
 
 use super::{
-    super::{CommandError, parse_name, show::ShownMessaging},
-    error::PeerError,
+    super::{parse_name, show::ShownMessaging},
     lookup::{LookupResult, look_up},
 };
 use crate::{
     cli::Resolve,
     client::Client,
+    error::{CommandError, PeerError},
     ui::{Ui, utc},
 };
 
@@ -57,7 +57,7 @@ pub fn run(ui: Ui, client: &Client, args: &Resolve) -> Result<(), CommandError> 
         save(&looked, path)?;
     }
     let resolved = resolved(name, &looked);
-    ui.print_result(&describe(&resolved), &resolved);
+    ui.print_result(&describe(&resolved), &resolved)?;
     Ok(())
 }
 

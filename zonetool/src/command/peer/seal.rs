@@ -14,15 +14,15 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{CommandError, Keystore, messaging_of, parse_name, show::registered},
+    super::{Keystore, messaging_of, parse_name, show::registered},
     bundle,
-    error::PeerError,
     lookup::look_up_peer,
 };
 use crate::{
     cli::Seal,
     client::Client,
     clock,
+    error::{CommandError, PeerError},
     keys::{self, IdentityFile},
     ui::Ui,
 };
@@ -86,7 +86,7 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Seal) -> Result<
         expires: draft.expires,
         envelope: hex::encode(&envelope),
     };
-    ui.print_result("", &sealed);
+    ui.print_result("", &sealed)?;
     Ok(())
 }
 

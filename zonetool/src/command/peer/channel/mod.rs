@@ -4,7 +4,6 @@
 //! goes to standard error.
 
 mod address;
-mod error;
 mod pipe;
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
@@ -22,8 +21,7 @@ use tokio::runtime::Runtime;
 
 use self::address::{Place, of_argument, of_locator};
 use super::{
-    super::{CommandError, Keystore, parse_name},
-    error::PeerError,
+    super::{Keystore, parse_name},
     history::spoke_until,
     lookup::{look_up_peer, look_up_unpinned},
     seal::own_identity,
@@ -31,10 +29,9 @@ use super::{
 use crate::{
     cli::{Lookup, PeerDialArgs, PeerListenArgs, TransportArgs},
     client::Client,
+    error::{ChannelFailure, CommandError, PeerError},
     ui::Ui,
 };
-
-pub use error::ChannelFailure;
 
 /// How many addresses of a host are tried.
 const MAX_ADDRESSES: usize = 4;

@@ -8,7 +8,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::error::ChannelFailure;
+use crate::error::ChannelFailure;
 
 /// How much is read at once.
 const BLOCK_BYTES: usize = 32 * 1_024;
