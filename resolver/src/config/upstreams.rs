@@ -61,7 +61,10 @@ pub fn recursive(table: file::Recursive) -> RecursiveConfig {
     }
 }
 
-fn read_list(place: &str, list: Option<&one_or_many::OneOrMany>) -> Result<Vec<Upstream>, ConfigError> {
+fn read_list(
+    place: &str,
+    list: Option<&one_or_many::OneOrMany>,
+) -> Result<Vec<Upstream>, ConfigError> {
     let texts = list.map(|list| list.0.as_slice()).unwrap_or_default();
     let read = |text: &String| {
         text.parse::<Upstream>().map_err(|error| value(place, text, error.to_string()))

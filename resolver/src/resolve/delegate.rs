@@ -12,7 +12,10 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType},
 };
 
-use super::{answer::Answer, step::{Step, follow}};
+use super::{
+    answer::Answer,
+    step::{Step, follow},
+};
 use crate::{
     chain::zone::{Mounted, NameServer},
     dns::names,
@@ -49,7 +52,11 @@ impl Delegation {
 
 /// The zone and the servers that a reply sends us to: closer to the name than `below`, or it would
 /// lead in circles.
-pub(super) fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<NameServer>)> {
+pub(super) fn referral(
+    reply: &Message,
+    below: &Name,
+    asked: &Name,
+) -> Option<(Name, Vec<NameServer>)> {
     if reply.metadata.response_code != ResponseCode::NoError
         || reply.metadata.authoritative
         || !reply.answers.is_empty()

@@ -40,6 +40,7 @@ use crate::{
 use answer::Answer;
 use answer_builder::AnswerBuilder;
 use chain_answer::ChainAnswers;
+use delegate::{MAX_LOOKUPS, MAX_REFERRALS, MAX_SERVERS};
 use route::{Route, route};
 use step::{Step, failed, follow, not_ready};
 
@@ -121,9 +122,9 @@ impl Pipeline {
         match route {
             Route::Special(special) => special::answer(special, question, name).into(),
             Route::MountPoint => chain_answers.mount_point(question, name).into(),
-            Route::NoSuchName => chain_answers
-                .negative(Mount::Alt, question, name, Denial::Name, alt_soa())
-                .into(),
+            Route::NoSuchName => {
+                chain_answers.negative(Mount::Alt, question, name, Denial::Name, alt_soa()).into()
+            }
             Route::Chain(label, mount) => self.chain(query, label, mount, steps, builder).await,
             Route::Legacy => {
                 builder.depend_on(None);
@@ -269,7 +270,7 @@ impl Pipeline {
         let (asked, at) =
             if moved { (zone.to_root(name), cut.zone) } else { (name.clone(), cut.at) };
         let (mut below, mut servers) = (at, cut.servers);
-        for _ in 0..=delegate::MAX_REFERRALS {
+        for _ in 0..=MAX_REFERRALS {
             let addresses = self.server_addresses(servers, steps).await;
             if addresses.is_empty() {
                 let why = format!("no server of {below} has an address that may be asked");
@@ -322,7 +323,7 @@ impl Pipeline {
         let mut addresses: Vec<IpAddr> =
             servers.iter().flat_map(|server| &server.addresses).copied().collect();
         addresses.retain(|address| self.delegation.may_ask(*address));
-        let without = servers.iter().filter(|server| server.addresses.is_empty()).take(delegate::MAX_LOOKUPS);
+        let without = servers.iter().filter(|server| server.addresses.is_empty()).take(MAX_LOOKUPS);
         for server in without {
             if !addresses.is_empty() {
                 break;
@@ -334,7 +335,7 @@ impl Pipeline {
                     .filter(|address| self.delegation.may_ask(*address)),
             );
         }
-        addresses.truncate(delegate::MAX_SERVERS);
+        addresses.truncate(MAX_SERVERS);
         addresses
             .into_iter()
             .map(|address| SocketAddr::new(address, self.delegation.port))

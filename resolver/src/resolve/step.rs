@@ -7,7 +7,10 @@ use hickory_proto::{
 };
 use namechain_core::types::Name as ChainName;
 
-use super::{answer::Answer, route::{Route, route}};
+use super::{
+    answer::Answer,
+    route::{Route, route},
+};
 use crate::{
     chain::{ChainError, mount::Mounts},
     dns::ede::Ede,
