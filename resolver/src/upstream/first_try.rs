@@ -108,7 +108,8 @@ impl FirstTries<'_> {
     }
 
     /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the
-    /// upstream that would be asked first. `None` if that is for [`super::Upstreams::resolve`] to do.
+    /// upstream that would be asked first. `None` if that is for [`super::Upstreams::resolve`] to
+    /// do.
     pub fn start(
         &self,
         question: &[u8],
