@@ -1,4 +1,4 @@
-# What the scripts beside this one share: building, starting programs, ending them. Sourced, not run.
+# Shared by the scripts in this directory: building, starting and ending programs. Sourced, not run.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -46,7 +46,8 @@ find_programs() {
     done
 }
 
-# Starts a program: start NAME PREFIX... -- PROGRAM ARGUMENTS...; waits for the line that it prints at the start.
+# Starts a program: start NAME PREFIX... -- PROGRAM ARGUMENTS...
+# Waits for the line that the program prints when it is ready.
 start() {
     local name=$1 prefix=() tries=0
     shift

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Four machines in one: three nodes (the first mines) and a resolver with a node of its own, each in a network namespace with
-# an address of its own, on two switches with a cable between them that can be pulled. Needs root, and ip (iproute2).
+# Four machines in one: three nodes (the first mines) and a resolver with a node of its own. Each
+# runs in a network namespace with its own address, on two switches with a cable between them that
+# can be disconnected. Needs root and ip (iproute2).
 #
-#   docker/netns.sh           starts it, says how to use it, and stays until Ctrl-C
-#   docker/netns.sh --check   starts it, registers a name at one, asks for it at another, pulls the cable, plugs it in again
+#   docker/netns.sh           starts them, prints how to use them, and runs until Ctrl-C
+#   docker/netns.sh --check   starts them, registers a name on one node, resolves it on another,
+#                             disconnects the cable and connects it again
 #
 # NAMECHAIN_BIN_DIR names a directory with the programs; without it they are built.
 . "$(dirname "$0")/common.sh"

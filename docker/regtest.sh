@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# A small network on this machine's loopback: three nodes, a miner, and a resolver with a node of its own, as plain
-# processes of the dev network on free ports, with data that is removed at the end.
+# A small network on this machine's loopback: three nodes, a miner, and a resolver with a node of
+# its own, as processes of the dev network on free ports. The data is removed at the end.
 #
-#   docker/regtest.sh           starts it, says how to use it, and stays until Ctrl-C
-#   docker/regtest.sh --check   starts it, registers a name at one node, asks for it at the others, and ends
+#   docker/regtest.sh           starts it, prints how to use it, and runs until Ctrl-C
+#   docker/regtest.sh --check   starts it, registers a name on one node, resolves it on the others,
+#                               and exits
 #
 # NAMECHAIN_BIN_DIR names a directory with the programs; without it they are built.
 . "$(dirname "$0")/common.sh"

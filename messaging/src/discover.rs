@@ -5,7 +5,7 @@
 
 use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
-    consensus::{HistoryProof, HistoryProofError, Standing, standing},
+    consensus::{HistoryProof, HistoryProofError, NameStatus, name_status},
     tree::{self, MAX_PROOF_BYTES, Proof},
     types::{
         Entry, HEADER_BYTES, Hash, Header, MessagingEntry, Name, NameEntry, Network, PublicKey,
@@ -285,11 +285,11 @@ pub fn examine(anchor: &Anchor, name: &Name, evidence: &Evidence) -> Result<Find
     let depth = anchor.depth_of(header, evidence.place.as_ref())?;
     let absent = |why| Ok(Finding::Absent { why, height: header.height });
     let Some(entry) = evidence.entry(network, name)? else { return absent(Absence::Unregistered) };
-    match standing(network.params(), &entry, header.height) {
-        Standing::Active => {}
-        Standing::Grace => return absent(Absence::Grace),
-        Standing::Revoked => return absent(Absence::Revoked),
-        Standing::Released => return absent(Absence::Released),
+    match name_status(network.params(), &entry, header.height) {
+        NameStatus::Active => {}
+        NameStatus::Grace => return absent(Absence::Grace),
+        NameStatus::Revoked => return absent(Absence::Revoked),
+        NameStatus::Released => return absent(Absence::Released),
     }
     let Some(record) = entry.messaging else { return absent(Absence::NoRecord) };
     Ok(Finding::Peer(Box::new(VerifiedPeer {

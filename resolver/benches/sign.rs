@@ -14,15 +14,15 @@ use std::{net::Ipv4Addr, sync::Arc, time::Instant};
 use async_trait::async_trait;
 use namechain_core::types::{Name as ChainName, Network, Record, RecordSet};
 use resolver::{
-    chain::{ChainError, ChainSource, Standing},
-    forward::{Legacy, LegacyConfig},
-    mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    query::{Client, Transport},
-    respond::{Clients, Responder},
-    sign::{Algorithm, Key, Signer},
-    wire,
-    zone::Zone,
+    chain::{ChainError, ChainSource, Standing, mount::Mounts, zone::Zone},
+    dns::{
+        names,
+        query::{Client, Transport},
+    },
+    dnssec::sign::{Algorithm, Key, Signer},
+    resolve::{Delegation, Pipeline},
+    server::responder::{Clients, Responder},
+    upstream::{Legacy, LegacyConfig},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -74,7 +74,7 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
 /// A question for an A record, with DO.
 fn question(name: &str) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    bytes.extend(wire::from_labels(name.split('.').map(str::as_bytes)));
+    bytes.extend(names::from_labels(name.split('.').map(str::as_bytes)));
     bytes.extend_from_slice(&[0, 1, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0]);
     bytes
 }

@@ -2,44 +2,22 @@
 //! legacy DNS.
 //!
 //! ```text
-//! UDP -> listen -> fast (what is known, as bytes) -> reply
-//!                 | what is not
-//! UDP, TCP -> listen, serve, tcp -> query -> pipeline -> route -> special | chain + zone | forward -> answer
+//! UDP (Linux) -> server/fast (cache hits, as bytes) -> reply
+//!                   | misses
+//! UDP, TCP, TLS, HTTPS, QUIC -> server/responder -> resolve -> special | chain | upstream -> reply
 //! ```
 
-pub mod answer;
-pub mod basis;
 pub mod cache;
 pub mod chain;
 pub mod config;
 pub mod control;
-pub mod cookie;
-pub mod current;
+pub mod dns;
 pub mod dnssec;
 pub mod doctor;
-pub mod ede;
-pub mod encrypted;
-#[cfg(target_os = "linux")]
-mod fast;
-pub mod forward;
-pub mod listen;
-pub mod mount;
-pub mod notes;
 pub mod os;
-pub mod pipeline;
-pub mod query;
-mod random;
-pub mod respond;
-pub mod route;
-pub mod seen;
-mod serve;
-pub mod sign;
-pub mod special;
-pub mod start;
-pub mod systemd;
-mod tcp;
+pub mod resolve;
+pub mod server;
+pub mod telemetry;
 #[cfg(any(test, fuzzing))]
 pub mod testing;
-pub mod wall;
-pub mod wire;
-pub mod zone;
+pub mod upstream;

@@ -10,7 +10,7 @@ use hickory_proto::{
         rdata::{A, CNAME, NS, SOA},
     },
 };
-use resolver::{chain::Lapse, mount::Mounts};
+use resolver::chain::{Lapse, mount::Mounts};
 
 fn a(last: u8) -> Vec<u8> {
     vec![192, 0, 2, last]

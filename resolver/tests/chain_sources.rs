@@ -15,9 +15,8 @@ use std::{
 
 use bench::{Bench, NETWORK, name, records};
 use namechain_core::{api_types::ProofInfo, types::Network};
-use resolver::{
-    chain::{ChainError, ChainSource, Embedded, Remote, RemoteError, Served, Standing},
-    zone::Found,
+use resolver::chain::{
+    ChainError, ChainSource, Embedded, Remote, RemoteError, Served, Standing, zone::Found,
 };
 
 /// The last byte of the address at the name, or how it stands.

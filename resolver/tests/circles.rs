@@ -20,11 +20,13 @@ use hickory_proto::{
     },
 };
 use resolver::{
-    forward::{ForwardZone, Legacy, LegacyConfig},
-    listen::{Bound, Server, bind},
-    mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    respond::{Clients, Responder},
+    chain::mount::Mounts,
+    resolve::{Delegation, Pipeline},
+    server::{
+        Bound, Server, bind,
+        responder::{Clients, Responder},
+    },
+    upstream::{ForwardZone, Legacy, LegacyConfig},
 };
 
 fn free() -> Bound {

@@ -13,7 +13,7 @@ use hickory_proto::{
 };
 use resolver::{
     chain::Lapse,
-    sign::{Algorithm, Key, Signer},
+    dnssec::sign::{Algorithm, Key, Signer},
 };
 
 use common::{Names, Resolver, Setup, dname, question};

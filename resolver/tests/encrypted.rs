@@ -18,7 +18,7 @@ use hickory_server::{
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server},
     zone_handler::MessageResponseBuilder,
 };
-use resolver::forward::{Legacy, LegacyConfig, LegacyQuestion, ReplySource};
+use resolver::upstream::{Legacy, LegacyConfig, LegacyQuestion, ReplySource};
 use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     server::ResolvesServerCert,
@@ -151,22 +151,24 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
     let certificate = Certificate::new();
     let (mut server, settings) = start(&certificate).await;
     let upstreams = settings.iter().map(|setting| setting.parse().unwrap()).collect();
-    let bound = resolver::listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let bound = resolver::server::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address();
     let config =
         LegacyConfig { upstreams, timeout: Duration::from_secs(3), ..LegacyConfig::default() };
-    let pipeline = resolver::pipeline::Pipeline {
-        mounts: resolver::mount::Mounts { root: true, alt: true },
+    let pipeline = resolver::resolve::Pipeline {
+        mounts: resolver::chain::mount::Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
         legacy: Legacy::new(config).unwrap(),
-        delegation: resolver::pipeline::Delegation { port: 53, loopback: true },
+        delegation: resolver::resolve::Delegation { port: 53, loopback: true },
         signer: None,
     };
-    let responder =
-        resolver::respond::Responder::new(pipeline, resolver::respond::Clients::default());
+    let responder = resolver::server::responder::Responder::new(
+        pipeline,
+        resolver::server::responder::Clients::default(),
+    );
     let running = common::Resolver {
         address,
-        server: resolver::listen::Server::start(vec![bound], responder),
+        server: resolver::server::Server::start(vec![bound], responder),
     };
     for n in 0..9 {
         assert_eq!(running.ask(&format!("n{n}.example."), 1).answers.len(), 1);

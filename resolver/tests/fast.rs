@@ -22,7 +22,7 @@ use hickory_proto::{
         rdata::{A, CNAME},
     },
 };
-use resolver::listen::{ListenError, bind};
+use resolver::server::{ListenError, bind};
 
 fn address(last: u8) -> RData {
     RData::A(A::new(192, 0, 2, last))

@@ -14,11 +14,13 @@ use hickory_proto::{
     },
 };
 use resolver::{
-    forward::{ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy},
-    listen::{Server, Udp, bind},
-    mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    respond::{Clients, Responder},
+    chain::mount::Mounts,
+    resolve::{Delegation, Pipeline},
+    server::{
+        Server, Udp, bind,
+        responder::{Clients, Responder},
+    },
+    upstream::{ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy},
 };
 
 /// Says what the name says: an alias for what follows `to-`, the router for `inside`, and

@@ -3,7 +3,7 @@
 
 use std::{fs, net::SocketAddr};
 
-use resolver::dnssec::{
+use resolver::dnssec::validate::{
     Anchors, Session, Step, Validator, Verdict,
     budget::{MAX_CHECKS_PER_SET, MAX_FAILURES, MAX_HASHES, MAX_QUERIES, Work},
 };

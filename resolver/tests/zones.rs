@@ -13,11 +13,13 @@ use hickory_proto::{
     },
 };
 use resolver::{
-    forward::{ForwardZone, Legacy, LegacyConfig},
-    listen::{Server, bind},
-    mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    respond::{Clients, Responder},
+    chain::mount::Mounts,
+    resolve::{Delegation, Pipeline},
+    server::{
+        Server, bind,
+        responder::{Clients, Responder},
+    },
+    upstream::{ForwardZone, Legacy, LegacyConfig},
 };
 
 fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from argon2.low_level import Type, hash_secret_raw
 
-RESERVED = pathlib.Path(__file__).resolve().parents[2] / "namechain" / "src" / "types" / "reserved"
+RESERVED = pathlib.Path(__file__).resolve().parents[2] / "docs" / "reserved"
 
 
 class Refused(Exception):

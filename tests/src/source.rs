@@ -42,6 +42,36 @@ pub fn rust_files(dir: &str) -> Vec<RustFile> {
     files
 }
 
+/// The files with comments or prose of the repository, by path: programs, scripts, settings,
+/// documents. Not what others wrote (`testdata/`), nor what is generated.
+///
+/// # Panics
+/// If a directory can't be read.
+pub fn text_files() -> Vec<String> {
+    let mut files = Vec::new();
+    collect_texts(&root(), &mut files);
+    files.sort();
+    files
+}
+
+fn collect_texts(dir: &Path, files: &mut Vec<String>) {
+    let endings = ["rs", "md", "toml", "sh", "yaml", "yml", "service", "socket"];
+    for entry in fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !matches!(&*name, ".git" | "target" | "testdata" | "corpus" | "artifacts") {
+                collect_texts(&path, files);
+            }
+        } else if matches!(&*name, "run" | "Dockerfile")
+            || endings.iter().any(|ending| name.ends_with(&format!(".{ending}")))
+        {
+            let path = path.strip_prefix(root()).expect("below the root");
+            files.push(path.to_string_lossy().into_owned());
+        }
+    }
+}
+
 fn collect(dir: &Path, files: &mut Vec<RustFile>) {
     for entry in fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
         let path = entry.expect("an entry").path();
@@ -153,9 +183,77 @@ pub fn arrows(package: &str) -> BTreeMap<String, BTreeSet<String>> {
     arrows
 }
 
+/// The numbers of the lines of comments and of prose that are longer than `most` characters and
+/// could be broken: not those of tables, of code (between fences), or of one long word such as a
+/// link.
+pub fn long_lines(path: &str, text: &str, most: usize) -> Vec<usize> {
+    let is_prose = path.ends_with(".md");
+    let markers: &[&str] = if path.ends_with(".rs") { &["///", "//!", "//"] } else { &["#"] };
+    let (mut long, mut in_code) = (Vec::new(), false);
+    for (number, line) in (1..).zip(text.lines()) {
+        let content = line.trim_start();
+        let marker = markers.iter().find(|marker| content.starts_with(**marker));
+        let content = match marker {
+            _ if is_prose => content,
+            Some(marker) => content[marker.len()..].trim_start(),
+            None => {
+                in_code = false;
+                continue;
+            }
+        };
+        if content.starts_with("```") {
+            in_code = !in_code;
+        } else if !in_code
+            && line.chars().count() > most
+            && !content.starts_with('|')
+            && is_breakable(line, content, most)
+        {
+            long.push(number);
+        }
+    }
+    long
+}
+
+/// Whether there is room for a word of the content, and a space behind it, before the limit.
+fn is_breakable(line: &str, content: &str, most: usize) -> bool {
+    let indent = line.len() - content.len();
+    let words = content.trim_start_matches(['-', '*', '>', ' ']);
+    let start = indent + content.len() - words.len();
+    line.char_indices().take(most + 1).any(|(at, c)| at > start && c == ' ')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lines_are_found() {
+        let most = 20;
+        let words = "some words that are too long";
+        for (path, line) in [
+            ("a.md", words.to_owned()),
+            ("a.md", format!("- {words}")),
+            ("a.md", format!("    {words}")),
+            ("a.rs", format!("    /// {words}")),
+            ("a.rs", format!("// {words}")),
+            ("run", format!("# {words}")),
+        ] {
+            assert_eq!(long_lines(path, &format!("ok\n{line}"), most), [2], "{line}");
+        }
+        for (path, text) in [
+            ("a.md", "some words\nnot so long".to_owned()),
+            ("a.md", format!("| {words} |")),
+            ("a.md", format!("```\n{words}\n```")),
+            ("a.md", "- https://example.com/a/b/c and so on".to_owned()),
+            ("a.rs", format!("/// ```\n/// {words}\n/// ```")),
+            ("a.rs", format!("let code = {words};")),
+            ("run", format!("echo {words}")),
+        ] {
+            assert_eq!(long_lines(path, &text, most), [0; 0], "{text}");
+        }
+        let twice = format!("/// ```\n/// {words}\n/// ```\n/// {words}");
+        assert_eq!(long_lines("a.rs", &twice, most), [4]);
+    }
 
     #[test]
     fn uses_are_found() {

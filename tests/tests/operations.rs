@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use namechain_core::{
     codec::Encode,
-    consensus::work::Worker,
+    consensus::work::PowHasher,
     types::{Network, Operation, PublicKey, SecretKey, Stamp, commitment},
 };
 use serde_json::Value;
@@ -91,7 +91,7 @@ fn commit(world: &World, user: &User, name: &str) {
     let commitment = commitment(network, &name, &key.public(), &key.salt(network, &name));
     let mut operation = Operation::Commit { commitment, stamp };
     let subject = operation.stamp_subject(network);
-    *operation.stamp_mut() = Worker::new(network)
+    *operation.stamp_mut() = PowHasher::new(network)
         .search_stamp(&subject, stamp, u64::MAX)
         .expect("a nonce that has the work");
     let bytes: String = operation.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();

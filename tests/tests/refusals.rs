@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use namechain_core::{
     codec::Encode,
-    consensus::work::Worker,
-    types::{Action, Hash, Name, Named, Network, Operation, RecordSet, SecretKey, Stamp},
+    consensus::work::PowHasher,
+    types::{Action, Hash, Name, Network, Operation, RecordSet, SecretKey, SignedOperation, Stamp},
 };
 use serde_json::json;
 use tests::{
@@ -110,7 +110,7 @@ fn stamp(api: SocketAddr, work: u64) -> Stamp {
 
 fn worked(mut operation: Operation) -> Operation {
     let (subject, stamp) = (operation.stamp_subject(Network::Dev), *operation.stamp());
-    let found = Worker::new(Network::Dev).search_stamp(&subject, stamp, 1 << 16);
+    let found = PowHasher::new(Network::Dev).search_stamp(&subject, stamp, 1 << 16);
     *operation.stamp_mut() = found.expect("so little work is found");
     operation
 }
@@ -131,11 +131,17 @@ fn the_node_names_the_rule_that_an_operation_breaks() {
     // Updates of alice by a key that does not have her.
     let prices = http::get(api, "/v1/price").json();
     let price = |what: &str| prices[what].as_u64().expect("a price");
-    let update = |sequence, change: fn(&mut Named)| {
+    let update = |sequence, change: fn(&mut SignedOperation)| {
         let (key, name) = (SecretKey::from_seed(&[7; 32]), Name::parse("alice").expect("a name"));
         let action = Action::Update { records: RecordSet::default() };
-        let mut named =
-            Named::sign(Network::Dev, name, sequence, action, &key, stamp(api, price("update")));
+        let mut named = SignedOperation::sign(
+            Network::Dev,
+            name,
+            sequence,
+            action,
+            &key,
+            stamp(api, price("update")),
+        );
         change(&mut named);
         worked(Operation::Named(named))
     };

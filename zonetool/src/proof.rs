@@ -24,7 +24,7 @@ use messaging::Evidence;
 use namechain_core::{
     api_types::{PlaceInfo, ProofInfo},
     codec::{Decode, DecodeError},
-    consensus::{HistoryProof, HistoryProofError, header::genesis, work::Worker},
+    consensus::{HistoryProof, HistoryProofError, header::genesis, work::PowHasher},
     tree::{self, MAX_PROOF_BYTES, Proof},
     types::{Entry, HEADER_BYTES, Header, Name, NameEntry, Network},
 };
@@ -242,7 +242,8 @@ impl ProofFile {
 /// ever has. The genesis header needs none.
 pub fn check_work(network: Network, header: &Header) -> Result<(), ProofError> {
     let easiest = network.params().easiest_target.value();
-    let worked = header.target.value() <= easiest && Worker::new(network).header_is_worked(header);
+    let worked =
+        header.target.value() <= easiest && PowHasher::new(network).has_header_work(header);
     if worked || *header == genesis(network).header { Ok(()) } else { Err(ProofError::Work) }
 }
 
@@ -434,13 +435,13 @@ mod tests {
     fn work_is_checked_but_for_the_genesis() {
         let header = genesis(NETWORK).header;
         assert!(check_work(NETWORK, &header).is_ok());
-        let mut worker = Worker::new(NETWORK);
+        let mut worker = PowHasher::new(NETWORK);
         let mut other = Header { height: 1, ..header };
-        while worker.header_is_worked(&other) {
+        while worker.has_header_work(&other) {
             other.nonce += 1;
         }
         assert!(matches!(check_work(NETWORK, &other), Err(ProofError::Work)));
-        while !worker.header_is_worked(&other) {
+        while !worker.has_header_work(&other) {
             other.nonce += 1;
         }
         assert!(check_work(NETWORK, &other).is_ok());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use namechain_core::{
-    consensus::work::Worker,
+    consensus::work::PowHasher,
     types::{Hash, Network, Operation, Stamp},
 };
 
@@ -87,7 +87,7 @@ fn search(
     hashes: &AtomicU64,
     done: &AtomicBool,
 ) -> Option<Stamp> {
-    let mut worker = Worker::new(network);
+    let mut worker = PowHasher::new(network);
     while !done.load(Ordering::Relaxed) {
         let begin = stamp.nonce;
         match worker.search_stamp(subject, stamp, TRIES_A_LOOK) {
@@ -128,7 +128,7 @@ mod tests {
         let mut operation = Operation::Commit { commitment, stamp: empty };
         stamp(Ui::new(true), Network::Dev, &mut operation, Hash([7; 32]), 50);
         assert_eq!((operation.stamp().anchor, operation.stamp().work), (Hash([7; 32]), 50));
-        assert!(Worker::new(Network::Dev).operation_is_worked(&operation));
+        assert!(PowHasher::new(Network::Dev).has_stamp_work(&operation));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use namechain_core::{
     api_types::Refusal,
     codec::Decode,
     types::{
-        Action, Hash, Name, Named, Operation, PublicKey, Record, RecordSet, SecretKey, Stamp,
-        commitment,
+        Action, Hash, Name, Operation, PublicKey, Record, RecordSet, SecretKey, SignedOperation,
+        Stamp, commitment,
     },
 };
 use node::{NETWORK, Node, State, entry_of};
@@ -209,7 +209,7 @@ fn a_registration_that_waits_is_waited_for() {
     let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
     let action = Action::Register { recovery: None, salt: [0; 32], records: records() };
     let waits = |key: &SecretKey| {
-        let named = Named::sign(NETWORK, alice(), 0, action.clone(), key, stamp);
+        let named = SignedOperation::sign(NETWORK, alice(), 0, action.clone(), key, stamp);
         Node::start(State { pending: Some(named), ..blocks() })
     };
     let node = waits(&user.key);
@@ -368,8 +368,14 @@ fn a_dry_run_shows_what_is_signed_and_sends_nothing() {
 fn an_operation_that_was_overtaken_is_told() {
     let user = User::new();
     let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-    let other =
-        Named::sign(NETWORK, alice(), 1, Action::Update { records: records() }, &user.key, stamp);
+    let other = SignedOperation::sign(
+        NETWORK,
+        alice(),
+        1,
+        Action::Update { records: records() },
+        &user.key,
+        stamp,
+    );
     let node = Node::start(State { overtaken_by: Some(other), ..owned_by(&user) });
     let to = PublicKey([5; 32]).to_string();
     let done = user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]);

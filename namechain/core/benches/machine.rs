@@ -19,10 +19,10 @@ use common::{
 };
 use namechain_core::{
     chain::{Chain, MemoryStorage},
-    consensus::work::Worker,
+    consensus::work::PowHasher,
     mempool::{Mempool, Waiting},
     sync::{
-        Action, Connected, Event, Peer, Sync, SyncConfig,
+        Action, ConnectOutcome, Event, Peer, Sync, SyncConfig,
         serve::{self, Identity},
     },
 };
@@ -48,7 +48,7 @@ fn main() {
 fn catch_up(served: &MemoryStorage, blocks: u32) {
     let mut chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).expect("a chain");
     let (mempool, mut worker, waiting) =
-        (Mempool::new(NETWORK), Worker::new(NETWORK), Waiting::default());
+        (Mempool::new(NETWORK), PowHasher::new(NETWORK), Waiting::default());
     let config = SyncConfig {
         network: NETWORK,
         agent: "bench".into(),
@@ -66,7 +66,7 @@ fn catch_up(served: &MemoryStorage, blocks: u32) {
         .flat_map(|number| {
             let peer = Peer(number);
             let connected = Event::PeerConnected { peer, ip: None, outbound: false };
-            [connected, Event::Greeted { peer, hello: hello.clone() }]
+            [connected, Event::HelloReceived { peer, hello: hello.clone() }]
         })
         .collect();
     let mut now = 0;
@@ -78,31 +78,31 @@ fn catch_up(served: &MemoryStorage, blocks: u32) {
         count("the machine", took);
         while let Some(action) = sync.next_action() {
             match action {
-                Action::Ask { peer, id, request } => {
+                Action::SendRequest { peer, id, request } => {
                     let (response, took) = timed(|| {
                         serve::answer(served, &identity, &waiting, &request, u64::MAX)
                             .expect("an answer")
                     });
                     count("the answers", took);
-                    events.push_back(Event::Answered { peer, request: id, response });
+                    events.push_back(Event::ResponseReceived { peer, request: id, response });
                 }
-                Action::Check { id, job } => {
+                Action::RunJob { id, job } => {
                     let (outcome, took) = timed(|| job.run(NETWORK, &mut worker));
                     count("the checks", took);
-                    events.push_back(Event::Checked { job: id, outcome });
+                    events.push_back(Event::JobDone { job: id, outcome });
                 }
-                Action::Connect { block, durable } => {
+                Action::ConnectBlock { block, durable } => {
                     let id = block.id();
                     let (taken, took) = timed(|| chain.accept_checked(&block, u64::MAX, durable));
                     taken.expect("a sound block");
                     count("the chain", took);
-                    let event = Event::Connected { id, outcome: Connected::Taken };
+                    let event = Event::BlockConnected { id, outcome: ConnectOutcome::Accepted };
                     let ((), took) = timed(|| {
                         sync.handle(&chain, &mempool, event, now, u64::MAX).expect("no error")
                     });
                     count("the machine", took);
                 }
-                Action::Announce(_) => {}
+                Action::BroadcastBlock(_) => {}
                 other => panic!("{other:?}"),
             }
         }

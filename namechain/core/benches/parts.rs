@@ -1,5 +1,5 @@
-//! The parts that everything else is made of: work, signatures, the tree. `cargo bench -p namechain-core
-//! --bench parts`.
+//! The parts that everything else is made of: work, signatures, the tree. `cargo bench -p
+//! namechain-core --bench parts`.
 
 use std::sync::{
     LazyLock,
@@ -9,7 +9,7 @@ use std::sync::{
 use divan::{Bencher, black_box};
 use namechain_core::{
     codec::Encode,
-    consensus::{header::genesis, work::Worker},
+    consensus::{header::genesis, work::PowHasher},
     tree::Tree,
     types::{Domain, Hash, Network, SecretKey, hash},
 };
@@ -62,19 +62,19 @@ fn tree_of(size: u32) -> &'static Tree {
 
 #[divan::bench]
 fn work_of_a_header(bencher: Bencher) {
-    let (mut worker, mut header) = (Worker::new(NETWORK), genesis(NETWORK).header);
+    let (mut worker, mut header) = (PowHasher::new(NETWORK), genesis(NETWORK).header);
     bencher.bench_local(|| {
         header.nonce += 1;
-        worker.header_value(&header)
+        worker.hash_header(&header)
     });
 }
 
 #[divan::bench]
 fn work_of_a_stamp(bencher: Bencher) {
-    let (mut worker, mut nonce) = (Worker::new(NETWORK), 0);
+    let (mut worker, mut nonce) = (PowHasher::new(NETWORK), 0);
     bencher.bench_local(|| {
         nonce += 1;
-        worker.stamp_value(&Hash::ZERO, &Hash::ZERO, nonce)
+        worker.hash_stamp(&Hash::ZERO, &Hash::ZERO, nonce)
     });
 }
 

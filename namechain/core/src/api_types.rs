@@ -57,7 +57,7 @@ pub struct Status {
     /// followed, and the operator has to find out which of them others are on.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
-    pub held_back: Option<Hash>,
+    pub parked_tip: Option<Hash>,
     /// How long ago the time is that the tip's header states, in seconds; 0 if it lies ahead.
     #[serde(default)]
     pub tip_age: u64,

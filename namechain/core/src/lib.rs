@@ -3,8 +3,8 @@
 //!
 //! This crate is pure: it is synchronous, starts no threads, reads no clock and does no IO. Its
 //! modules use each other in one direction: `codec -> types -> params, tree -> consensus -> chain
-//! -> mempool, miner, sync -> api_types`. `namechain-node` puts a store, peers, an HTTP API and threads
-//! around it. `docs/protocol.md` has the rules, byte by byte.
+//! -> mempool, miner, sync -> api_types`. `namechain-node` puts a store, peers, an HTTP API and
+//! threads around it. `docs/protocol.md` has the rules, byte by byte.
 
 pub mod api_types;
 pub mod chain;

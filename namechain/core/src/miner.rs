@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    consensus::work::Worker,
+    consensus::work::PowHasher,
     types::{Header, Network},
 };
 
@@ -29,11 +29,11 @@ pub fn mine(
     let part = u64::MAX / threads.max(1) as u64;
     thread::scope(|scope| {
         let search = |start: u64| {
-            let mut worker = Worker::new(network);
+            let mut worker = PowHasher::new(network);
             let mut header = Header { nonce: start, ..header.clone() };
             while !stopped() {
                 for tried in 1..=TRIES_A_LOOK {
-                    if worker.header_is_worked(&header) {
+                    if worker.has_header_work(&header) {
                         found.store(true, Ordering::Relaxed);
                         hashes.fetch_add(tried, Ordering::Relaxed);
                         return Some(header);

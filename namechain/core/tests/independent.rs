@@ -15,12 +15,12 @@ use std::{
 use namechain_core::{
     chain::{Accepted, Chain, MemoryStorage},
     codec::Encode,
-    consensus::{block::check_operation_alone, price, state::Failure, work::Worker},
+    consensus::{block::check_operation_alone, price, state::ApplyError, work::PowHasher},
     miner::mine,
     types::{
-        Action, Hash, Locators, MessagingPolicy, MessagingRecord, Name, NameEntry, Named, Network,
-        Operation, Record, RecordSet, SecretKey, SignedMessagingRecord, Stamp, commitment,
-        next_key_hash,
+        Action, Hash, Locators, MessagingPolicy, MessagingRecord, Name, NameEntry, Network,
+        Operation, Record, RecordSet, SecretKey, SignedMessagingRecord, SignedOperation, Stamp,
+        commitment, next_key_hash,
     },
 };
 use serde_json::json;
@@ -117,7 +117,7 @@ fn a_changed_vector_is_noticed() {
 /// A chain that grows, and the story of it.
 struct Teller {
     chain: Chain,
-    worker: Worker,
+    worker: PowHasher,
     random: u64,
     story: String,
     /// How often each rule was named.
@@ -127,7 +127,7 @@ struct Teller {
 impl Teller {
     fn new(seed: u64) -> Self {
         let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
-        let worker = Worker::new(NETWORK);
+        let worker = PowHasher::new(NETWORK);
         Teller { chain, worker, random: seed, story: String::new(), verdicts: BTreeMap::new() }
     }
 
@@ -179,8 +179,9 @@ impl Teller {
 
     /// A messaging record that follows the one that stands, but for a small error now and then.
     fn messaging(&mut self, name: &Name, entry: Option<&NameEntry>) -> SignedMessagingRecord {
-        let standing = entry.and_then(|entry| entry.messaging.as_ref());
-        let before = standing.filter(|_| self.below(8) > 0).map(|entry| entry.record.hash(NETWORK));
+        let name_status = entry.and_then(|entry| entry.messaging.as_ref());
+        let before =
+            name_status.filter(|_| self.below(8) > 0).map(|entry| entry.record.hash(NETWORK));
         let (identity, next, link) = (self.key(), self.key().public(), self.key());
         let record = MessagingRecord {
             sequence: entry.map_or(0, |entry| entry.messaging_sequence)
@@ -235,7 +236,7 @@ impl Teller {
                     price::rescue(params, price)
                 }
             };
-            Operation::Named(Named::sign(NETWORK, name, sequence, action, &signer, stamp))
+            Operation::Named(SignedOperation::sign(NETWORK, name, sequence, action, &signer, stamp))
         };
         self.stamped(operation)
     }
@@ -254,8 +255,8 @@ impl Teller {
         }
         match self.chain.try_operation(&[], operation) {
             Ok(()) => None,
-            Err(Failure::Rule(violation)) => Some(violation.id()),
-            Err(Failure::State(error)) => panic!("{error}"),
+            Err(ApplyError::Rule(violation)) => Some(violation.id()),
+            Err(ApplyError::State(error)) => panic!("{error}"),
         }
     }
 
@@ -289,7 +290,7 @@ impl Teller {
     }
 
     fn extend(&mut self, operations: &[Operation]) {
-        let mut block = self.chain.assemble(operations.iter(), NOW).unwrap();
+        let mut block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
         block.header =
             mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
         assert!(matches!(self.chain.accept(&block, NOW, false).unwrap(), Accepted::Tip(_)));

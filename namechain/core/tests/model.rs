@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use common::{Miner, NETWORK, NOW, Random, number_from_env, records};
 use namechain_core::{
     chain::Chain,
-    consensus::state::Failure,
+    consensus::state::ApplyError,
     types::{
-        Action, Block, Hash, Locators, MessagingPolicy, MessagingRecord, Name, Named, Operation,
-        SecretKey, SignedMessagingRecord, Stamp, commitment, next_key_hash,
+        Action, Block, Hash, Locators, MessagingPolicy, MessagingRecord, Name, Operation,
+        SecretKey, SignedMessagingRecord, SignedOperation, Stamp, commitment, next_key_hash,
     },
 };
 
@@ -347,9 +347,14 @@ impl Player {
                 commitment: commitment(NETWORK, &name, &key.public(), &salt),
                 stamp,
             },
-            Some(action) => {
-                Operation::Named(Named::sign(NETWORK, name, attempt.sequence, action, &key, stamp))
-            }
+            Some(action) => Operation::Named(SignedOperation::sign(
+                NETWORK,
+                name,
+                attempt.sequence,
+                action,
+                &key,
+                stamp,
+            )),
         };
         self.0.stamped(operation, WORK)
     }
@@ -372,8 +377,8 @@ impl Player {
             let before: Vec<&Operation> = taken.iter().collect();
             let found = match self.0.chain.try_operation(&before, &operation) {
                 Ok(()) => Ok(()),
-                Err(Failure::Rule(violation)) => Err(violation.id()),
-                Err(Failure::State(error)) => panic!("{error}"),
+                Err(ApplyError::Rule(violation)) => Err(violation.id()),
+                Err(ApplyError::State(error)) => panic!("{error}"),
             };
             assert_eq!(found, expected, "{attempt:?} at height {height} in {model:?}");
             *judged.entry(found.err().unwrap_or("fine")).or_default() += 1;

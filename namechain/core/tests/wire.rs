@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use namechain_core::{
     codec::{Decode, Encode},
     consensus::{
-        History, HistoryProof, difficulty::next_target, header::genesis, price, work::Worker,
+        History, HistoryProof, difficulty::next_target, header::genesis, price, work::PowHasher,
     },
     tree::{Proof, Tree},
     types::{
         Action, Block, CommitmentEntry, Domain, Entry, Hash, Header, Locators, MessagingEntry,
-        MessagingPolicy, MessagingRecord, Name, NameEntry, Named, Network, Operation,
-        PendingTransfer, PublicKey, Record, RecordSet, SecretKey, SignedMessagingRecord, Stamp,
+        MessagingPolicy, MessagingRecord, Name, NameEntry, Network, Operation, PendingTransfer,
+        PublicKey, Record, RecordSet, SecretKey, SignedMessagingRecord, SignedOperation, Stamp,
         Target, commitment, hash, next_key_hash, ops_root, tag,
     },
 };
@@ -130,13 +130,13 @@ fn operations() -> Vec<Operation> {
         Action::Publish { record: Some(Box::new(messaging()[1].clone())) },
     ];
     let named = actions.into_iter().zip(0..).map(|(action, sequence)| {
-        Operation::Named(Named::sign(NETWORK, name(), sequence, action, &key(), stamp()))
+        Operation::Named(SignedOperation::sign(NETWORK, name(), sequence, action, &key(), stamp()))
     });
     std::iter::once(Operation::Commit { commitment, stamp: stamp() }).chain(named).collect()
 }
 
 fn operation_examples() -> Value {
-    let mut worker = Worker::new(NETWORK);
+    let mut worker = PowHasher::new(NETWORK);
     let examples: Vec<Value> = operations()
         .iter()
         .map(|operation| {
@@ -147,7 +147,7 @@ fn operation_examples() -> Value {
                 "bytes": hex::encode(operation.to_bytes()),
                 "id": operation.id(NETWORK),
                 "stamp_subject": subject,
-                "stamp_value": format!("{:032x}", worker.stamp_value(&subject, &stamp().anchor, stamp().nonce)),
+                "stamp_value": format!("{:032x}", worker.hash_stamp(&subject, &stamp().anchor, stamp().nonce)),
             });
             if let Operation::Named(named) = operation {
                 example["signing_message"] = hex::encode(named.signing_message(NETWORK)).into();
@@ -173,7 +173,7 @@ fn block_examples() -> Value {
         header: Header { ops_root: ops_root(NETWORK, &block.operations), ..block.header.clone() },
         ..block
     };
-    let value = |header: &Header| format!("{:032x}", Worker::new(NETWORK).header_value(header));
+    let value = |header: &Header| format!("{:032x}", PowHasher::new(NETWORK).hash_header(header));
     let roots: Vec<Value> = (0..=5)
         .map(|count| json!({ "operations": count, "root": ops_root(NETWORK, &operations()[..count]) }))
         .collect();

@@ -22,10 +22,10 @@ use common::{
     state::{EMPTY_BLOCKS, NETWORK, NOW, fill, name, owner, records, stamp_all, updates},
 };
 use namechain_core::{
-    chain::{Accepted, BlockAt, Chain, MemoryStorage, Storage, StorageError},
-    consensus::{block::check_operation_alone, price, work::Worker},
+    chain::{Accepted, BlockLocation, Chain, MemoryStorage, Storage, StorageError},
+    consensus::{block::check_operation_alone, price, work::PowHasher},
     miner::mine,
-    types::{Action, Block, Name, Named, Operation, Stamp, commitment},
+    types::{Action, Block, Name, Operation, SignedOperation, Stamp, commitment},
 };
 use namechain_node::store::{Options, Store};
 
@@ -102,7 +102,7 @@ fn work(mut block: Block) -> Block {
 }
 
 fn next_block(chain: &Chain, operations: &[Operation]) -> Block {
-    let block = chain.assemble(operations.iter(), NOW).expect("a block");
+    let block = chain.assemble_block(operations.iter(), NOW).expect("a block");
     assert_eq!(block.operations.len(), operations.len(), "not everything could be recorded");
     work(block)
 }
@@ -110,9 +110,9 @@ fn next_block(chain: &Chain, operations: &[Operation]) -> Block {
 /// What no check of the block can avoid: every signature, every stamp, the header's work, on one
 /// thread.
 fn bound(block: &Block) -> Took {
-    let mut worker = Worker::new(NETWORK);
+    let mut worker = PowHasher::new(NETWORK);
     timed(|| {
-        assert!(worker.header_is_worked(&block.header));
+        assert!(worker.has_header_work(&block.header));
         for operation in &block.operations {
             check_operation_alone(NETWORK, operation, &mut worker).expect("a good operation");
         }
@@ -243,10 +243,10 @@ fn rebuild() {
         let store =
             Arc::new(Store::open_with(dir.path(), NETWORK, options).expect("a store").store);
         let mut chain = Chain::open(NETWORK, store.clone()).expect("a chain");
-        let each = |at: BlockAt, bytes: &[u8]| -> Result<(), StorageError> {
+        let each = |at: BlockLocation, bytes: &[u8]| -> Result<(), StorageError> {
             let block = Block::parse(bytes).expect("a block");
             let durable = block.header.height.is_multiple_of(REBUILT_SYNC_EVERY);
-            chain.accept_at(&block, Some(at), u64::MAX, durable).expect("a good block");
+            chain.accept_logged(&block, Some(at), u64::MAX, durable).expect("a good block");
             Ok(())
         };
         store.replay(each).expect("a log");
@@ -281,7 +281,14 @@ fn worked_chain(dir: &Path) -> Vec<Block> {
                 1 => Action::Register { recovery: None, salt, records },
                 _ => Action::Update { records },
             };
-            Operation::Named(Named::sign(NETWORK, name.clone(), round - 1, action, &key, stamp))
+            Operation::Named(SignedOperation::sign(
+                NETWORK,
+                name.clone(),
+                round - 1,
+                action,
+                &key,
+                stamp,
+            ))
         };
         let mut operations: Vec<Operation> = (0..).zip(&names).map(operation).collect();
         stamp_all(&mut operations);

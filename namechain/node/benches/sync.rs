@@ -25,7 +25,7 @@ use common::{
 };
 use namechain_core::{
     consensus::price,
-    types::{Action, Name, Named, Operation, Stamp, commitment},
+    types::{Action, Name, Operation, SignedOperation, Stamp, commitment},
 };
 use namechain_node::{
     node::{MineMode, Node, NodeConfig, NodeHandle, P2p},
@@ -294,7 +294,14 @@ fn time_of(from: &NodeHandle, to: &NodeHandle, number: u32) -> Duration {
     wait(|| from.snapshot().height() > height && to.snapshot().id == from.snapshot().id);
     let work = price::records(params, records.byte_len(), multiplier);
     let action = Action::Register { recovery: None, salt: key.salt(NETWORK, &name), records };
-    submit(Operation::Named(Named::sign(NETWORK, name.clone(), 0, action, &key, stamp(work))));
+    submit(Operation::Named(SignedOperation::sign(
+        NETWORK,
+        name.clone(),
+        0,
+        action,
+        &key,
+        stamp(work),
+    )));
     wait(|| there(from));
     let mined = now();
     wait(|| there(to));

@@ -20,7 +20,7 @@ use std::{
 
 use common::{Miner, NETWORK, NOW, Random, key, name, number_from_env};
 use namechain_core::{
-    chain::{BlockAt, Chain, ChainError, MemoryStorage},
+    chain::{BlockLocation, Chain, ChainError, MemoryStorage},
     codec::Encode,
     types::{Block, Hash, Operation, SecretKey},
 };
@@ -118,7 +118,7 @@ fn open(dir: &Path) -> (Arc<Store>, Chain) {
     let store = Arc::new(Store::open(dir, NETWORK).unwrap().store);
     let mut chain = Chain::open(NETWORK, store.clone()).unwrap();
     store
-        .replay(&mut |at: BlockAt, bytes: &[u8]| match chain.accept_at(
+        .replay(&mut |at: BlockLocation, bytes: &[u8]| match chain.accept_logged(
             &Block::parse(bytes).unwrap(),
             Some(at),
             u64::MAX,

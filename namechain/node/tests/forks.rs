@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::{Miner, NETWORK, key, name};
 use namechain_core::{
-    chain::{Chain, ChainError, Change, NameStatus, Storage, StoredHeader},
+    chain::{Chain, ChainError, Change, NameLookup, Storage, StoredHeader},
     codec::Encode,
     consensus::History,
     tree::Tree,
@@ -174,13 +174,13 @@ fn no_more_than_720_blocks_are_undone() {
     assert!(matches!(error, ChainError::TooDeep { depth: 721, .. }), "{error}");
     assert!(error.to_string().contains("find out which chain others are on"));
     assert_eq!(settled.chain.tip_id(), shorter.chain.tip_id());
-    assert_eq!(settled.chain.held_back(), Some(longer.chain.tip_id()));
+    assert_eq!(settled.chain.parked_tip(), Some(longer.chain.tip_id()));
     let again = Chain::open(NETWORK, settled.storage.clone()).unwrap();
-    assert_eq!(again.held_back(), Some(longer.chain.tip_id()), "a restart does not forget it");
+    assert_eq!(again.parked_tip(), Some(longer.chain.tip_id()), "a restart does not forget it");
     // It goes on by itself, and with two more blocks ours is the one of more work.
     let next = [shorter.mine(&[]), shorter.mine(&[])];
     assert!(settled.take(&next).is_some());
-    assert_eq!(settled.chain.held_back(), None);
+    assert_eq!(settled.chain.parked_tip(), None);
 
     a_node_says_so(&trunk, &branch, deeper);
 }
@@ -218,7 +218,7 @@ fn a_node_says_so(trunk: &[Block], branch: &[Block], deeper: Block) {
     runtime.block_on(async {
         let node = Node::start(config).await.unwrap();
         let status = node.handle().status();
-        assert_eq!((status.height, status.held_back), (721, Some(other)));
+        assert_eq!((status.height, status.parked_tip), (721, Some(other)));
         node.stop().await;
     });
 }
@@ -301,7 +301,7 @@ fn a_lease_across_a_reorganisation() {
     while a.chain.tip_header().height < 7 {
         a.mine(&[]);
     }
-    assert!(matches!(status(&a), NameStatus::Active(entry) if entry.expires == 6 + 262_800));
+    assert!(matches!(status(&a), NameLookup::Active(entry) if entry.expires == 6 + 262_800));
 
     let mut branch = Vec::new();
     while b.chain.tip_header().height < 8 {
@@ -309,7 +309,7 @@ fn a_lease_across_a_reorganisation() {
     }
     a.take(&branch);
     assert!(
-        matches!(status(&a), NameStatus::Grace(entry) if entry.expires == 6),
+        matches!(status(&a), NameLookup::Grace(entry) if entry.expires == 6),
         "on this branch nobody renewed"
     );
     let late = a.update(&alice, 1, &owner, 2);
@@ -318,7 +318,7 @@ fn a_lease_across_a_reorganisation() {
     let renewed = b.mine(&[renew]);
     a.take(&[renewed]);
     assert!(
-        matches!(status(&a), NameStatus::Active(entry) if entry.expires == 6 + 262_800 && entry.updated == 9)
+        matches!(status(&a), NameLookup::Active(entry) if entry.expires == 6 + 262_800 && entry.updated == 9)
     );
     assert_eq!(a.state_root(), b.state_root());
 }

@@ -1,8 +1,8 @@
 //! One answer as it is kept: wire bytes, with the places of its TTLs.
 
 use super::minimal;
-use super::wire::{HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rtype};
-use crate::ede::Ede;
+use crate::dns::ede::Ede;
+use crate::dns::message::{HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rtype};
 
 /// A pointer to the name of the question, which always stands behind the header.
 const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER as u8];

@@ -9,7 +9,7 @@
 
 use super::answer::Answer;
 use super::key::Probe;
-use super::wire::{HEADER, rcode};
+use crate::dns::message::{HEADER, rcode};
 
 /// How often an entry counts as asked by the queues. Each is one more round in the main queue.
 const MAX_ASKED: u8 = 3;

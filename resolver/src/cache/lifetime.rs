@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::wire::{Packet, RecordAt, Section, rcode, rtype, u32_at};
+use crate::dns::message::{Packet, RecordAt, Section, rcode, rtype, u32_at};
 
 /// No answer is kept longer, whatever its TTLs say (RFC 8767 §4 suggests days; a day is what stays
 /// fresh).

@@ -7,7 +7,7 @@
 //! §4.1) with its signatures.
 
 use super::answer::without;
-use super::wire::{Malformed, Packet, RecordAt, Section, rcode, rtype, u16_at};
+use crate::dns::message::{Malformed, Packet, RecordAt, Section, rcode, rtype, u16_at};
 
 const RRSIG: u16 = 46;
 const NSEC: u16 = 47;
@@ -74,7 +74,7 @@ fn one_set(packet: &Packet<'_>) -> Result<Option<Set>, Malformed> {
 mod tests {
     use super::*;
     use crate::cache::Answer;
-    use crate::cache::testing::{AT_QUESTION, Build, name, question};
+    use crate::dns::testing::{AT_QUESTION, Build, name, question};
 
     /// Section and type of what is left.
     fn left(question: &[u8], reply: &[u8]) -> Vec<(Section, u16)> {

@@ -10,12 +10,8 @@ mod key;
 mod lifetime;
 mod minimal;
 mod store;
-#[cfg(any(test, fuzzing))]
-#[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-pub mod wire;
 #[cfg(test)]
 mod wire_tests;
 
@@ -23,6 +19,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::dns::message::{HEADER, rcode};
 pub use answer::Answer;
 use entry::{Entry, Lane};
 pub use entry::{Nature, Slot};
@@ -30,7 +27,6 @@ pub use key::{Key, Probe, Scope};
 pub use lifetime::{Kind, MAX_NEGATIVE, MAX_POSITIVE, NO_REPLY, SERVFAIL, lifetime};
 pub use store::ENTRY_OVERHEAD;
 use store::Store;
-use wire::{HEADER, rcode};
 
 /// The most shards. Each has its own lock.
 const MAX_SHARDS: usize = 16;

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 
 use super::entry::{Entry, Lane, Nature};
 use super::store::Store;
-use super::testing::{Build, name, question};
-use super::wire::{Packet, rcode};
 use super::{
     Answer, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, Kind, MAX_STALE, NO_REPLY, Probe,
     SERVFAIL, Scope,
 };
+use crate::dns::message::{Packet, rcode};
+use crate::dns::testing::{Build, name, question};
 
 const AT_START: Duration = Duration::ZERO;
 
@@ -25,8 +25,9 @@ fn seconds(count: u64) -> Duration {
 fn answer(name: &str, mark: u32, size: usize) -> Arc<Answer> {
     let q = question(name, 1);
     let rdata = [&mark.to_be_bytes()[..], &vec![b'.'; size]].concat();
-    let message =
-        Build::answer(&q).record(super::wire::Section::Answer, &[0xc0, 12], 10, 300, &rdata).done();
+    let message = Build::answer(&q)
+        .record(crate::dns::message::Section::Answer, &[0xc0, 12], 10, 300, &rdata)
+        .done();
     Arc::new(Answer::new(&Packet::parse(&message).unwrap(), &q, false).unwrap())
 }
 

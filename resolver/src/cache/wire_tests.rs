@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::testing::{AT_QUESTION, Build, name, question};
-use super::wire::{HEADER, Malformed, Packet, Section};
 use super::{Answer, Kind, MAX_NEGATIVE, MAX_POSITIVE, SERVFAIL, lifetime};
+use crate::dns::message::{HEADER, Malformed, Packet, Section};
+use crate::dns::testing::{AT_QUESTION, Build, name, question};
 use std::time::Duration;
 
 fn refusal(bytes: &[u8]) -> &'static str {
@@ -16,7 +16,7 @@ type Expanded = (Section, Vec<u8>, u16, u32, Vec<u8>);
 
 fn expanded(bytes: &[u8]) -> Vec<Expanded> {
     let packet = Packet::parse(bytes).unwrap();
-    let read = |record: &super::wire::RecordAt| {
+    let read = |record: &crate::dns::message::RecordAt| {
         let (mut owner, mut rdata) = (Vec::new(), Vec::new());
         packet.owner(record, &mut owner).unwrap();
         packet.rdata(record, &mut rdata).unwrap();

@@ -9,8 +9,8 @@ use namechain_core::{
     types::{Hash, Name, Network},
 };
 
-use super::{ChainError, ChainSource, Standing, ZoneCache, zones::Compiled};
-use crate::basis::Ground;
+use super::{ChainError, ChainSource, Standing, ZoneCache, zone_cache::Compiled};
+use crate::chain::validity::Ground;
 
 /// What the node serves names from at this moment.
 pub struct Served {
@@ -139,7 +139,7 @@ mod tests {
     fn the_epoch_is_the_blocks_and_not_the_snapshots() {
         let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
         let now = chain.tip_header().time + 1;
-        let block = chain.assemble(std::iter::empty(), now).unwrap();
+        let block = chain.assemble_block(std::iter::empty(), now).unwrap();
         let chain = Arc::new(Mutex::new(chain));
         let served = chain.clone();
         let source = Embedded::new(NETWORK, move || {

@@ -4,8 +4,12 @@
 //! error, and an error is never taken for it.
 
 mod embedded;
+pub mod mount;
 mod remote;
-mod zones;
+pub(crate) mod soa;
+pub mod validity;
+pub mod zone;
+mod zone_cache;
 
 use std::{fmt, sync::Arc};
 
@@ -18,9 +22,9 @@ use thiserror::Error;
 
 pub use embedded::{Embedded, Served};
 pub use remote::{Remote, RemoteError};
-pub use zones::ZoneCache;
+pub use zone_cache::ZoneCache;
 
-use crate::{basis::Ground, zone::Zone};
+use crate::chain::{validity::Ground, zone::Zone};
 
 /// How a name stands.
 #[derive(Clone, Debug)]

@@ -24,8 +24,8 @@ use tokio::{
     time::Instant,
 };
 
-use super::{ChainError, ChainSource, Standing, zones::Compiled};
-use crate::basis::Ground;
+use super::{ChainError, ChainSource, Standing, zone_cache::Compiled};
+use crate::chain::validity::Ground;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(2);

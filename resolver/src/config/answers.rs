@@ -3,7 +3,7 @@
 use hickory_proto::rr::Name;
 
 use super::{ConfigError, read};
-use crate::{cookie::Policy, forward::Rebind};
+use crate::{dns::cookie::Policy, upstream::Rebind};
 
 /// Whether clients are given cookies.
 pub fn cookies(given: Option<&str>) -> Result<Policy, ConfigError> {

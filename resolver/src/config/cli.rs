@@ -8,9 +8,9 @@ use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
 
 use super::ADDRESS;
 use crate::{
-    forward::Upstream,
     os::{NSSWITCH, RESOLV_CONF},
-    seen::{Logged, UnknownLogged},
+    telemetry::{Logged, UnknownLogged},
+    upstream::Upstream,
 };
 
 const MORE: &str = "\

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use super::{ADDRESS, ConfigError, read};
-use crate::encrypted::{EncryptedConfig, IdentityFrom};
+use crate::server::encrypted::{EncryptedConfig, IdentityFrom};
 
 /// What the table can say.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]

@@ -6,6 +6,8 @@ mod cli;
 mod encrypted;
 mod file;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 mod validate;
 
@@ -31,15 +33,14 @@ pub use cli::{Cli, Doctor, Instead, Switch};
 pub use sign::Sign;
 
 use crate::{
-    cookie::Policy,
-    encrypted::EncryptedConfig,
-    forward::{
+    chain::mount::Mounts,
+    dns::cookie::Policy,
+    resolve::Delegation,
+    server::{MAX_WORKERS, Udp, encrypted::EncryptedConfig},
+    telemetry::Logged,
+    upstream::{
         ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError, ValidateConfig,
     },
-    listen::{MAX_WORKERS, Udp},
-    mount::Mounts,
-    pipeline::Delegation,
-    seen::Logged,
 };
 
 /// Where DNS is answered unless it is said otherwise.
@@ -502,6 +503,3 @@ impl Merge {
         Ok(NodeOptions { p2p, mine, mine_threads, allow_hosts })
     }
 }
-
-#[cfg(test)]
-mod tests;

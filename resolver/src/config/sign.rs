@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 
 use super::{ChainFrom, ConfigError};
-use crate::sign::Algorithm;
+use crate::dnssec::sign::Algorithm;
 
 /// The key's file, where it is kept with the data of a node.
 const KEY_FILE: &str = "dnssec.key";

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use clap::Parser;
 
 use super::*;
-use crate::{forward::RebindPolicy, sign::Algorithm};
+use crate::{dnssec::sign::Algorithm, upstream::RebindPolicy};
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -29,7 +29,7 @@ fn the_defaults() {
     let config = load("--dev", &[], None).unwrap();
     assert_eq!(config.listen, [address("127.0.0.1:5300")]);
     assert_eq!(config.upstreams, None, "the machine's own");
-    assert_eq!(config.validate.mode, crate::forward::ValidateMode::Auto);
+    assert_eq!(config.validate.mode, crate::upstream::ValidateMode::Auto);
     assert_eq!(config.mounts, Mounts { root: true, alt: true });
     let ChainFrom::Embedded { network, api, .. } = config.chain else {
         panic!("a node of its own")

@@ -3,8 +3,8 @@
 use hickory_proto::rr::Name;
 
 use super::{ConfigError, file};
-use crate::forward::{ForwardZone, Options, RecursiveConfig, Upstream};
-use crate::mount::ALT_LABELS;
+use crate::chain::mount::ALT_LABELS;
+use crate::upstream::{ForwardZone, Options, RecursiveConfig, Upstream};
 
 /// The upstreams: those of the flags, or else those of the file; `None` if neither says anything.
 pub fn upstreams(

@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 
 use super::{ConfigError, file::OneOrMany};
-use crate::dnssec::{Anchors, Name};
-use crate::forward::{ValidateConfig, ValidateMode};
+use crate::upstream::{ValidateConfig, ValidateMode};
+use crate::{dns::name::Name, dnssec::validate::Anchors};
 
 /// The longest file of trust anchors that is read, in bytes.
 const MAX_FILE: u64 = 1 << 16;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use namechain_core::api_types::{Refusal, TrustAnchor};
 
 use super::refusal;
-use crate::{respond::Responder, sign};
+use crate::{dnssec::sign, server::responder::Responder};
 
 /// The key of a server that answers there.
 pub fn anchor(responder: &Responder, addresses: &[SocketAddr]) -> Result<TrustAnchor, Refusal> {

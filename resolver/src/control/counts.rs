@@ -3,9 +3,9 @@
 use std::fmt::{Display, Write};
 
 use crate::{
-    forward::UpstreamDnssec,
-    respond::{MAX_IN_FLIGHT, Responder},
-    seen::{BUCKETS, Tally},
+    server::responder::{MAX_IN_FLIGHT, Responder},
+    telemetry::{BUCKETS, Tally},
+    upstream::UpstreamDnssec,
 };
 
 /// A text that grows metric by metric.

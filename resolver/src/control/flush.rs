@@ -3,7 +3,7 @@
 use namechain_core::api_types::{Flush, Flushed, Refusal};
 
 use super::name;
-use crate::{respond::Responder, wire};
+use crate::{dns::names, server::responder::Responder};
 
 /// Does what is asked.
 pub fn flush(responder: &Responder, what: &Flush) -> Result<Flushed, Refusal> {
@@ -19,7 +19,7 @@ pub fn flush(responder: &Responder, what: &Flush) -> Result<Flushed, Refusal> {
 
 /// A name as people write it, with or without its final dot, in wire form and lower case.
 fn wire_form(text: &str) -> Result<Vec<u8>, Refusal> {
-    Ok(wire::from_labels(name(text)?.iter()))
+    Ok(names::from_labels(name(text)?.iter()))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use hickory_proto::rr::Name;
 use namechain_core::api_types::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
 use namechain_node::api::{DnsServer, Later};
 
-use crate::{current::Current, respond::Responder};
+use crate::server::{handle::Current, responder::Responder};
 
 /// The DNS server as the API sees it. It is there before there is anything to ask: until then it
 /// says so.

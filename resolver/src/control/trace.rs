@@ -10,11 +10,13 @@ use namechain_core::api_types::{Refusal, Trace, TraceAnswer, TraceAsked, TraceSt
 
 use super::{name, refusal};
 use crate::{
-    ede::Ede,
-    notes::{self, Note},
-    query::{Client, Transport},
-    respond::Responder,
-    wire,
+    dns::{
+        ede::Ede,
+        names,
+        query::{Client, Transport},
+    },
+    server::responder::Responder,
+    telemetry::{trace, trace::Note},
 };
 
 /// Does what is asked.
@@ -22,7 +24,7 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     let name = name(&asked.name)?;
     let rtype = rtype(asked.rtype.as_deref().unwrap_or("A"))?;
     if asked.fresh {
-        responder.pipeline().legacy.cache().flush_name(&wire::from_labels(name.iter()));
+        responder.pipeline().legacy.cache().flush_name(&names::from_labels(name.iter()));
     }
     let query = Query::query(name.clone(), rtype);
     let mut metadata = Metadata::new(0, MessageType::Query, OpCode::Query);
@@ -38,7 +40,7 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     let started = clock.pipeline().legacy.now();
     let now = move || clock.pipeline().legacy.now();
     let answering = responder.respond(&metadata, std::slice::from_ref(&query), Some(&edns), client);
-    let (message, taken) = notes::listen(now, answering).await;
+    let (message, taken) = trace::listen(now, answering).await;
     let took = responder.pipeline().legacy.now().saturating_sub(started);
     Ok(Trace {
         question: format!("{name} IN {rtype}"),

@@ -61,12 +61,12 @@ fn judge(status: &Status) -> Finding {
         "network {}, height {}, the tip is {} s old, {peers} peers, names from {} blocks below",
         status.network, status.height, status.tip_age, status.serve_depth
     );
-    if status.held_back.is_some() {
+    if status.parked_tip.is_some() {
         let found = format!("a chain of more work departs too deep to be followed by itself; {at}");
         return Finding::bad(
             about,
             found,
-            "see \"A chain that is held back\" in docs/operations.md: it is for you to decide",
+            "see \"A parked chain\" in docs/operations.md: it is for you to decide",
         );
     }
     if !status.synced {

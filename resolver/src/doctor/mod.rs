@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use crate::{
     config::{ChainFrom, Config, Doctor},
-    forward::Upstream,
     os,
+    upstream::Upstream,
 };
 
 /// How long one question of the doctor's may take.

@@ -6,7 +6,7 @@ use super::{
     Finding,
     owners::{Owners, Program},
 };
-use crate::listen::{ListenError, bind};
+use crate::server::{ListenError, bind};
 
 /// The name of our program.
 const OURS: &str = "resolver";

@@ -6,8 +6,8 @@ use hickory_proto::rr::{Name, RecordType};
 
 use super::{Finding, PATIENCE};
 use crate::{
-    forward::{Legacy, LegacyConfig, LegacyQuestion, Upstream},
-    mount::ALT_LABELS,
+    chain::mount::ALT_LABELS,
+    upstream::{Legacy, LegacyConfig, LegacyQuestion, Upstream},
 };
 
 /// What the metrics say of an upstream that leads back.

@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::{
     config::Sign,
-    sign::{SignError, Signer},
+    dnssec::sign::{SignError, Signer},
 };
 
 /// Looks at it. None is made here.

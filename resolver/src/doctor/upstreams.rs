@@ -9,7 +9,7 @@ use hickory_proto::{
 use super::{Finding, PATIENCE, clock::Signed, running::question};
 use crate::{
     config::Config,
-    forward::{
+    upstream::{
         ForwardError, Legacy, LegacyConfig, LegacyQuestion, Upstream, UpstreamDnssec,
         ValidateConfig, ValidateMode,
     },

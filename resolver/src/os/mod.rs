@@ -1,8 +1,11 @@
 //! What the operating system says about DNS.
 
+pub mod clock;
 mod limits;
 mod ports;
+pub(crate) mod random;
 mod resolv_conf;
+pub mod systemd;
 
 use std::io::{self, Read};
 use std::net::SocketAddr;

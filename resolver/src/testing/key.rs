@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::bytes::{Bytes, wire};
-use crate::cache::{Answer, Cache, Hit, Key, Kind, Scope, testing::Build};
+use crate::{
+    cache::{Answer, Cache, Hit, Key, Kind, Scope},
+    dns::testing::Build,
+};
 
 /// A question and whom it is for, taken apart.
 #[derive(Clone, PartialEq, Eq)]
@@ -151,6 +154,6 @@ pub fn key(data: &[u8]) {
 fn answer_to(asked: &Asked) -> Option<Arc<Answer>> {
     let question = asked.question();
     let message = Build::answer(&question).a(60, [192, 0, 2, 1]).done();
-    let packet = crate::cache::wire::Packet::parse(&message).ok()?;
+    let packet = crate::dns::message::Packet::parse(&message).ok()?;
     Some(Arc::new(Answer::new(&packet, &question, false).ok()?))
 }

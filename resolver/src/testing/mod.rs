@@ -12,13 +12,13 @@ pub use key::key;
 pub use validator::validator;
 pub use zone::zone;
 
-/// A datagram or a message over TCP, to both paths: see [`crate::fast::testing::packet`].
+/// A datagram or a message over TCP, to both paths: see [`crate::server::fast::testing::packet`].
 #[cfg(target_os = "linux")]
 pub fn packet(data: &[u8]) {
-    crate::fast::testing::packet(data);
+    crate::server::fast::testing::packet(data);
 }
 
-/// What a server says: see [`crate::forward::testing::upstream`].
+/// What a server says: see [`crate::upstream::testing::upstream`].
 pub fn upstream(data: &[u8]) {
-    crate::forward::testing::upstream(data);
+    crate::upstream::testing::upstream(data);
 }

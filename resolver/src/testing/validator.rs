@@ -1,8 +1,8 @@
 //! Messages for the validator: one to judge, and what servers say to what it asks for.
 
 use crate::{
-    cache::wire::{Packet, rtype},
-    dnssec::{Anchors, Session, Step, Validator, Verdict, budget, rewrite},
+    dns::message::{Packet, rtype},
+    dnssec::validate::{Anchors, Session, Step, Validator, Verdict, budget, rewrite},
 };
 
 /// The anchors of published scenarios whose messages are among the seeds.
@@ -48,7 +48,7 @@ pub fn validator(data: &[u8]) {
                         .iter()
                         .find(wanted)
                         .or_else(|| next.next().filter(|_| how & 0x40 != 0));
-                    let said = said.copied().ok_or_else(|| crate::ede::Ede::new(22, "nobody"));
+                    let said = said.copied().ok_or_else(|| crate::dns::ede::Ede::new(22, "nobody"));
                     session.heard(ask, said);
                 }
             }
@@ -71,14 +71,14 @@ pub fn validator(data: &[u8]) {
     assert_eq!(made[3] & 0x20 != 0, secure, "AD");
     assert_eq!(given.question(), packet.question());
     let longest = packet.records().iter().map(|record| record.ttl).max().unwrap_or_default();
-    let own = |record: &&crate::cache::wire::RecordAt| record.rtype != rtype::OPT;
+    let own = |record: &&crate::dns::message::RecordAt| record.rtype != rtype::OPT;
     assert!(given.records().iter().filter(own).all(|record| record.ttl <= longest), "no TTL grows");
 }
 
 /// Whether a message is for this question.
 fn is_about(packet: &Packet<'_>, name: &str, qtype: u16) -> bool {
     let question = packet.question();
-    let shown = crate::wire::to_name(&question[..question.len() - 4])
+    let shown = crate::dns::names::to_name(&question[..question.len() - 4])
         .map(|name| name.to_lowercase().to_string());
     packet.qtype() == qtype
         && shown

@@ -10,13 +10,17 @@ use namechain_core::types::{Name as ChainName, Record, RecordSet};
 
 use super::bytes::{Bytes, wire};
 use crate::{
-    answer::Answer,
-    cache::wire::Packet,
-    forward::decode,
-    mount::Mount,
-    query::{Client, Transport},
-    wire as names,
-    zone::{Mounted, Said, Zone},
+    chain::{
+        mount::Mount,
+        zone::{Mounted, Said, Zone},
+    },
+    dns::{
+        message::Packet,
+        names,
+        query::{Client, Transport},
+    },
+    resolve::answer::Answer,
+    upstream::decode,
 };
 
 /// Records and questions. No record leaves the zone that is not one of its own or made from one,

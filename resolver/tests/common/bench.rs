@@ -9,11 +9,11 @@ use namechain_core::{
     api_types::{PeerCounts, ProofInfo, Status, SyncInfo},
     chain::{Chain, MemoryStorage, Snapshot},
     codec::Encode,
-    consensus::{price, work::Worker},
+    consensus::{price, work::PowHasher},
     miner::mine,
     types::{
-        Action, Block, Hash, Name, Named, Network, Operation, Record, RecordSet, SecretKey, Stamp,
-        commitment,
+        Action, Block, Hash, Name, Network, Operation, Record, RecordSet, SecretKey,
+        SignedOperation, Stamp, commitment,
     },
 };
 
@@ -23,7 +23,7 @@ const NOW: u64 = 1_800_000_000;
 /// The chain.
 pub struct Bench {
     pub chain: Chain,
-    worker: Worker,
+    worker: PowHasher,
     key: SecretKey,
 }
 
@@ -45,7 +45,7 @@ pub fn name(text: &str) -> Name {
 impl Bench {
     pub fn new() -> Self {
         let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
-        Bench { chain, worker: Worker::new(NETWORK), key: SecretKey::from_seed(&[7; 32]) }
+        Bench { chain, worker: PowHasher::new(NETWORK), key: SecretKey::from_seed(&[7; 32]) }
     }
 
     fn stamped(&mut self, mut operation: Operation, work: u64) -> Operation {
@@ -58,14 +58,15 @@ impl Bench {
     fn named(&mut self, name: &Name, sequence: u32, action: Action) {
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         let work = price::registration(NETWORK.params(), name, self.chain.tip_header().price);
-        let named = Named::sign(NETWORK, name.clone(), sequence, action, &self.key, stamp);
+        let named =
+            SignedOperation::sign(NETWORK, name.clone(), sequence, action, &self.key, stamp);
         let operation = self.stamped(Operation::Named(named), work);
         self.extend(&[operation]);
     }
 
     /// The next block, with these operations.
     pub fn extend(&mut self, operations: &[Operation]) {
-        let mut block: Block = self.chain.assemble(operations.iter(), NOW).unwrap();
+        let mut block: Block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
         assert_eq!(block.operations.len(), operations.len());
         block.header =
             mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
@@ -109,7 +110,7 @@ impl Bench {
             mempool_bytes: 0,
             mining: "off".into(),
             mining_hashes: 0,
-            held_back: None,
+            parked_tip: None,
             tip_age: 0,
             mining_rate: 0,
             peers: PeerCounts::default(),

@@ -24,15 +24,15 @@ use namechain_core::{
     types::{Hash, Name as ChainName, Network, Record, RecordSet},
 };
 use resolver::{
-    chain::{ChainError, ChainSource, Lapse, Standing},
-    forward::{Legacy, LegacyConfig},
-    listen::{Bound, Server, Udp, bind},
-    mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    respond::{Clients, Responder},
-    sign::Signer,
-    wire,
-    zone::Zone,
+    chain::{ChainError, ChainSource, Lapse, Standing, mount::Mounts, zone::Zone},
+    dns::names,
+    dnssec::sign::Signer,
+    resolve::{Delegation, Pipeline},
+    server::{
+        Bound, Server, Udp, bind,
+        responder::{Clients, Responder},
+    },
+    upstream::{Legacy, LegacyConfig},
 };
 
 /// How long a test waits for an answer that must come.
@@ -61,7 +61,7 @@ pub fn zone(name: &str, records: &[(&str, u16, Vec<u8>)]) -> Arc<Zone> {
     let records = records
         .iter()
         .map(|(at, rtype, rdata)| Record {
-            owner: wire::from_labels(
+            owner: names::from_labels(
                 at.split('.').filter(|label| !label.is_empty()).map(str::as_bytes),
             ),
             rtype: *rtype,
@@ -74,7 +74,7 @@ pub fn zone(name: &str, records: &[(&str, u16, Vec<u8>)]) -> Arc<Zone> {
 
 /// A name in wire form.
 pub fn dname(dotted: &str) -> Vec<u8> {
-    wire::from_labels(dotted.split('.').filter(|label| !label.is_empty()).map(str::as_bytes))
+    names::from_labels(dotted.split('.').filter(|label| !label.is_empty()).map(str::as_bytes))
 }
 
 #[async_trait]

@@ -4,7 +4,7 @@ use domain::{
     base::{Name, Rtype, iana::Class, name::ToName, rdata::ComposeRecordData},
     zonefile::inplace::{Entry, Zonefile},
 };
-use resolver::cache::wire::{HEADER, Packet, Section};
+use resolver::dns::message::{HEADER, Packet, Section};
 
 pub const QR: u16 = 0x8000;
 pub const AA: u16 = 0x0400;

@@ -9,16 +9,18 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use hickory_proto::rr::Name;
 use resolver::{
-    dnssec::Anchors,
-    forward::{
+    chain::mount::Mounts,
+    dns::{
+        names,
+        query::{Client, Transport},
+    },
+    dnssec::validate::Anchors,
+    resolve::{Delegation, Pipeline},
+    server::responder::{Clients, Responder},
+    upstream::{
         ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy, Upstream, ValidateConfig,
         ValidateMode,
     },
-    mount::Mounts,
-    pipeline::{Delegation, Pipeline},
-    query::{Client, Transport},
-    respond::{Clients, Responder},
-    wire,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -77,7 +79,7 @@ async fn responder(
         for server in &zone.servers {
             servers.push(open(Some(server.clone())).await?.into());
         }
-        match wire::to_name(&zone.name) {
+        match names::to_name(&zone.name) {
             Some(name) if !name.is_root() => {
                 zones.push(ForwardZone { zone: name, upstreams: servers, validate: None })
             }

@@ -43,7 +43,7 @@ fn unworked(nonce: u64) -> Header {
     let storage = Arc::new(MemoryStorage::default());
     let chain = Chain::open(NETWORK, storage).expect("a chain");
     let time = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
-    let block = chain.assemble(std::iter::empty(), time).expect("a block");
+    let block = chain.assemble_block(std::iter::empty(), time).expect("a block");
     Header { nonce, ..block.header }
 }
 

@@ -101,7 +101,8 @@ async fn who_lies_about_its_height_is_banned_and_not_believed() {
 async fn a_flood_of_headers_without_work_ends_in_a_ban() {
     let victim = Victim::start("test", &[]);
     let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).expect("a chain");
-    let first = chain.assemble(std::iter::empty(), honest_hello().time).expect("a block").header;
+    let first =
+        chain.assemble_block(std::iter::empty(), honest_hello().time).expect("a block").header;
     let mut headers = vec![first];
     while headers.len() < 2_000 {
         let last: &Header = headers.last().expect("one");

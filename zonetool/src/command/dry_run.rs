@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use namechain_core::types::{Action, Name, NameEntry, Named, Network, PublicKey};
+use namechain_core::types::{Action, Name, NameEntry, Network, PublicKey, SignedOperation};
 use serde::Serialize;
 
 use crate::{ui::Ui, work};
@@ -42,7 +42,7 @@ struct Field {
 pub fn show(
     ui: Ui,
     network: Network,
-    named: &Named,
+    named: &SignedOperation,
     before: &NameEntry,
     after: &NameEntry,
     height: u32,
@@ -65,7 +65,7 @@ pub fn show(
     ui.result(&describe(&shown), &shown);
 }
 
-fn role(named: &Named, before: &NameEntry) -> &'static str {
+fn role(named: &SignedOperation, before: &NameEntry) -> &'static str {
     match named.action {
         Action::Accept { .. } => "recipient",
         _ if named.signer == before.owner => "owner",

@@ -7,10 +7,10 @@ use namechain_core::{
     api_types::{NameInfo, Standing},
     consensus::{
         RuleViolation,
-        state::{self, Failure, Place},
+        state::{self, ApplyError, BlockContext},
     },
     params::Params,
-    types::{Entry, Hash, NameEntry, Named, Operation, PendingTransfer},
+    types::{Entry, Hash, NameEntry, Operation, PendingTransfer, SignedOperation},
 };
 
 use super::{CommandError, messaging_of, records_of};
@@ -39,16 +39,16 @@ impl state::State for OneName {
 /// not looked at, but for the work that the stamp claims.
 pub fn foresee(
     params: &Params,
-    place: Place,
+    place: BlockContext,
     before: &NameEntry,
-    named: &Named,
+    named: &SignedOperation,
 ) -> Result<NameEntry, RuleViolation> {
     let key = before.name.key(params.network);
     let mut state = OneName { key, entry: Some(Entry::Name(before.clone())) };
     match state::apply_operation(params, place, &Operation::Named(named.clone()), &mut state) {
         Ok(()) => {}
-        Err(Failure::Rule(violation)) => return Err(violation),
-        Err(Failure::State(never)) => match never {},
+        Err(ApplyError::Rule(violation)) => return Err(violation),
+        Err(ApplyError::State(never)) => match never {},
     }
     match state.entry {
         Some(Entry::Name(entry)) => Ok(entry),
@@ -128,7 +128,7 @@ mod tests {
     ) -> Result<NameEntry, &'static str> {
         let params = Network::Main.params();
         let work = cost_of(params, &before.name, &action, PRICE_UNIT);
-        let named = Named {
+        let named = SignedOperation {
             name: before.name.clone(),
             sequence: before.sequence + 1,
             signer,
@@ -136,9 +136,9 @@ mod tests {
             signature: Signature([0; 64]),
             stamp: namechain_core::types::Stamp { work, ..UNWORKED },
         };
-        let at = Place { height, price: PRICE_UNIT };
+        let at = BlockContext { height, price: PRICE_UNIT };
         // What it costs is what it is taken for, and no less.
-        let short = Named {
+        let short = SignedOperation {
             stamp: namechain_core::types::Stamp { work: work - 1, ..UNWORKED },
             ..named.clone()
         };

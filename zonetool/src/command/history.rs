@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use namechain_core::{
     api_types::PastOperation,
     codec::Decode,
-    types::{Action, Hash, Name, Named, Operation, PublicKey},
+    types::{Action, Hash, Name, Operation, PublicKey, SignedOperation},
 };
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
 }
 
 /// Where an operation was recorded, as the node says, and what its bytes are.
-pub type Recorded = (PastOperation, Named);
+pub type Recorded = (PastOperation, SignedOperation);
 
 /// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which
 /// there are more.
@@ -96,7 +96,11 @@ pub fn operations(
 }
 
 /// What the operation's own bytes say: of the node, only height and time are taken.
-fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Named, CommandError> {
+fn read(
+    client: &Client,
+    name: &Name,
+    past: &PastOperation,
+) -> Result<SignedOperation, CommandError> {
     let nonsense =
         || CommandError::from(client.nonsense("its history has what is no operation on the name"));
     let bytes = hex::decode(&past.operation).map_err(|_| nonsense())?;
@@ -107,7 +111,7 @@ fn read(client: &Client, name: &Name, past: &PastOperation) -> Result<Named, Com
     Ok(named)
 }
 
-fn past_of(height: u32, time: u64, id: Hash, named: &Named) -> Past {
+fn past_of(height: u32, time: u64, id: Hash, named: &SignedOperation) -> Past {
     let (kind, sequence, signer) = (named.action.label(), named.sequence, named.signer);
     let (to, recovery, records, identity, linked_by) = (None, None, None, None, None);
     let past = Past {

@@ -6,9 +6,10 @@
 
 use namechain_core::{
     api_types::{NameInfo, TransferInfo},
-    consensus::{RuleViolation, state::Place},
+    consensus::{RuleViolation, state::BlockContext},
     types::{
-        Action, Hash, Name, NameEntry, Named, Network, PublicKey, SecretKey, Signature, Stamp,
+        Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey, Signature, SignedOperation,
+        Stamp,
     },
 };
 use serde::Serialize;
@@ -171,11 +172,13 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
     };
     let action = (request.action)(publisher.network, &before)?;
     let price = publisher.client.price()?;
-    let at =
-        Place { height: price.height.max(info.height).saturating_add(1), price: price.multiplier };
+    let at = BlockContext {
+        height: price.height.max(info.height).saturating_add(1),
+        price: price.multiplier,
+    };
     let work = cost_of(publisher.params(), &name, &action, at.price);
     let sequence = info.next_sequence;
-    let named = Named {
+    let named = SignedOperation {
         name: name.clone(),
         sequence,
         signer,
@@ -275,7 +278,12 @@ fn explained(
     }
 }
 
-fn ask(ui: Ui, delay: u32, named: &Named, before: &NameEntry) -> Result<(), CommandError> {
+fn ask(
+    ui: Ui,
+    delay: u32,
+    named: &SignedOperation,
+    before: &NameEntry,
+) -> Result<(), CommandError> {
     let name = &named.name;
     let question = match &named.action {
         Action::Transfer { to } => format!(

@@ -7,7 +7,7 @@ use namechain_core::{
     api_types::{NameEntryInfo, NameInfo, PeerCounts, Submitted},
     consensus::price,
     params::{MAX_REORG_DEPTH, Params},
-    types::{Action, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, Stamp},
+    types::{Action, Hash, Name, Network, Operation, PublicKey, SecretKey, SignedOperation, Stamp},
 };
 use serde::Serialize;
 
@@ -103,8 +103,14 @@ impl Publisher {
         sequence: u32,
         action: Action,
     ) -> Result<Submitted, CommandError> {
-        let named =
-            Named::sign(self.network, name.clone(), sequence, action.clone(), key, UNWORKED);
+        let named = SignedOperation::sign(
+            self.network,
+            name.clone(),
+            sequence,
+            action.clone(),
+            key,
+            UNWORKED,
+        );
         let submitted = self.submit(Operation::Named(named), |multiplier| {
             cost_of(self.params(), name, &action, multiplier)
         })?;

@@ -11,7 +11,8 @@ use namechain_core::{
     api_types::{NameInfo, Standing, Status},
     params::MAX_REORG_DEPTH,
     types::{
-        Action, Block, Hash, Name, Named, Network, Operation, PublicKey, SecretKey, commitment,
+        Action, Block, Hash, Name, Network, Operation, PublicKey, SecretKey, SignedOperation,
+        commitment,
     },
 };
 use serde::Serialize;
@@ -191,7 +192,7 @@ impl Walk {
     }
 
     /// Whether the name may be one of the keys' after this.
-    fn concerns(&self, named: &Named) -> bool {
+    fn concerns(&self, named: &SignedOperation) -> bool {
         let given_to = match &named.action {
             Action::Register { recovery, .. } | Action::Accept { recovery } => [None, *recovery],
             Action::Transfer { to } => [Some(*to), None],
@@ -355,7 +356,7 @@ mod tests {
             (&other, Action::Recover { owner: stranger, recovery: None }, false),
         ] {
             let mut walk = walk(&ours);
-            let named = Named::sign(
+            let named = SignedOperation::sign(
                 Network::Dev,
                 "alice".parse().unwrap(),
                 0,

@@ -116,7 +116,7 @@ fn describe(status: &Status) -> String {
         // Writing to a String never fails.
         let _ = writeln!(text, "{label:<8} {value}");
     }
-    if let Some(other) = status.held_back {
+    if let Some(other) = status.parked_tip {
         let _ = writeln!(
             text,
             "warning  a chain of more work, with tip {other}, departs too deep below the tip and is not followed: find out which \

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use namechain_core::{
     api_types::Refusal,
     codec::Encode,
-    consensus::{Standing, standing},
+    consensus::{NameStatus, name_status},
     types::{Domain, Hash, Header, Name, NameEntry, Network, PublicKey, hash},
 };
 use serde::Serialize;
@@ -164,11 +164,11 @@ fn depth(node: &Client, network: Network, header: &Header) -> Result<u32, Comman
 
 fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
     ProvenEntry {
-        standing: match standing(network.params(), entry, height) {
-            Standing::Active => "active",
-            Standing::Grace => "grace",
-            Standing::Revoked => "revoked",
-            Standing::Released => "released",
+        standing: match name_status(network.params(), entry, height) {
+            NameStatus::Active => "active",
+            NameStatus::Grace => "grace",
+            NameStatus::Revoked => "revoked",
+            NameStatus::Released => "released",
         },
         owner: entry.owner,
         recovery: entry.recovery,

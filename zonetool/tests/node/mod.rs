@@ -17,8 +17,10 @@ use namechain_core::{
         TransferInfo,
     },
     codec::{Decode, Encode},
-    consensus::{price, work::Worker},
-    types::{Action, Hash, Name, Named, Network, Operation, PublicKey, Record, commitment},
+    consensus::{price, work::PowHasher},
+    types::{
+        Action, Hash, Name, Network, Operation, PublicKey, Record, SignedOperation, commitment,
+    },
 };
 use serde_json::{Value, json};
 
@@ -41,11 +43,11 @@ pub struct State {
     /// The name that is registered.
     pub entry: Option<(Name, NameEntryInfo)>,
     /// The operation on a name that waits.
-    pub pending: Option<Named>,
+    pub pending: Option<SignedOperation>,
     /// The operations on the name that were recorded.
     pub history: Vec<PastOperation>,
     /// What it records in place of the next operation on the name.
-    pub overtaken_by: Option<Named>,
+    pub overtaken_by: Option<SignedOperation>,
     /// What it was given, by label.
     pub submitted: Vec<&'static str>,
     /// Where it says that the history goes on.
@@ -227,7 +229,7 @@ impl State {
         self.height += self.blocks_a_look;
     }
 
-    fn record(&mut self, named: Named) {
+    fn record(&mut self, named: SignedOperation) {
         let height = self.height + 1;
         let mut entry = self
             .entry
@@ -276,7 +278,7 @@ impl State {
             mempool_bytes: 0,
             mining: "off".into(),
             mining_hashes: 0,
-            held_back: None,
+            parked_tip: None,
             tip_age: 0,
             mining_rate: 0,
             peers: PeerCounts { inbound: 1, outbound: 0 },
@@ -342,7 +344,7 @@ impl State {
             return Err(refusal.clone());
         }
         let params = NETWORK.params();
-        assert!(Worker::new(NETWORK).operation_is_worked(&operation), "the stamp has its work");
+        assert!(PowHasher::new(NETWORK).has_stamp_work(&operation), "the stamp has its work");
         assert_eq!(operation.stamp().anchor, Hash([9; 32]));
         self.submitted.push(operation.label());
         let (id, paid) = (operation.id(NETWORK), operation.stamp().work);

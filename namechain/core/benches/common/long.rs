@@ -8,10 +8,10 @@ use std::sync::{
 
 use namechain_core::{
     chain::{Accepted, Chain, Storage, read_block},
-    consensus::{block::check_operation_alone, header::check_header_alone, price, work::Worker},
+    consensus::{block::check_operation_alone, header::check_header_alone, price, work::PowHasher},
     miner::mine,
     params::PRICE_UNIT,
-    types::{Action, Hash, Named, Operation, Stamp, commitment},
+    types::{Action, Hash, Operation, SignedOperation, Stamp, commitment},
 };
 
 use super::state::{NETWORK, name, owner, records, stamp_all};
@@ -39,7 +39,8 @@ pub fn grow(storage: Arc<dyn Storage>, blocks: u32, names: bool) {
             // the registration of the last.
             let mine_these =
                 operations.iter().skip(2 * index as usize).take(if names { 2 } else { 0 });
-            let mut block = chain.assemble(mine_these, start + u64::from(height)).expect("a block");
+            let mut block =
+                chain.assemble_block(mine_these, start + u64::from(height)).expect("a block");
             assert_eq!(
                 block.operations.len(),
                 if !names {
@@ -76,7 +77,7 @@ fn operations(anchor: Hash, below: u32, count: u32) -> Vec<Operation> {
             let work = price::records(params, records.byte_len(), PRICE_UNIT);
             let action =
                 Action::Register { recovery: None, salt: key.salt(NETWORK, &name), records };
-            Operation::Named(Named::sign(NETWORK, name, 0, action, &key, stamp(work)))
+            Operation::Named(SignedOperation::sign(NETWORK, name, 0, action, &key, stamp(work)))
         };
         // The registration before the first name is no registration: it is left out of the block.
         operations.extend([register(NAMES_FROM + height - 1), commit(NAMES_FROM + height)]);
@@ -91,7 +92,7 @@ const NAMES_FROM: u32 = 100_000;
 /// Checks every header's work and every operation's stamp and signature on this thread: what no
 /// node can leave out.
 pub fn check_all(storage: &dyn Storage) {
-    let mut worker = Worker::new(NETWORK);
+    let mut worker = PowHasher::new(NETWORK);
     let mut height = 1;
     while let Some(id) = storage.active(height).expect("the store") {
         let stored = storage.header(&id).expect("the store").expect("a header");

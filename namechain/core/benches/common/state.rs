@@ -3,14 +3,14 @@
 //! right in every other respect. It opens as any other; what is measured is what is built on it.
 
 use namechain_core::{
-    chain::{BlockAt, Chain, Change, Storage, StoredHeader},
+    chain::{BlockLocation, Chain, Change, Storage, StoredHeader},
     codec::Encode,
-    consensus::{History, header::genesis, price, work::Worker},
+    consensus::{History, header::genesis, price, work::PowHasher},
     params::PRICE_UNIT,
     tree::Tree,
     types::{
         Action, Block, Entry, HEADER_VERSION, Hash, Header, MAX_BLOCK_BYTES, Name, NameEntry,
-        Named, Network, Operation, Record, RecordSet, SecretKey, Stamp, ops_root,
+        Network, Operation, Record, RecordSet, SecretKey, SignedOperation, Stamp, ops_root,
     },
 };
 
@@ -111,7 +111,7 @@ fn stack(storage: &dyn Storage, state_root: Hash, blocks: u32, mut changes: Vec<
         let id = header.id(NETWORK);
         work += header.target.work();
         let at = if height == 0 {
-            BlockAt::GENESIS
+            BlockLocation::GENESIS
         } else {
             let block = Block { header: header.clone(), operations: Vec::new() };
             storage.append(&block.to_bytes()).expect("an append")
@@ -134,7 +134,8 @@ pub fn updates(chain: &Chain, first: u32, names: u32, sequence: u32) -> Vec<Oper
         let work = price::records(NETWORK.params(), records.byte_len(), chain.tip_header().price);
         let stamp = Stamp { anchor: chain.tip_id(), work, nonce: 0 };
         let action = Action::Update { records };
-        let named = Named::sign(NETWORK, name(number), sequence, action, &owner(number), stamp);
+        let named =
+            SignedOperation::sign(NETWORK, name(number), sequence, action, &owner(number), stamp);
         let operation = Operation::Named(named);
         let bytes = operation.to_bytes().len();
         if bytes > room {
@@ -153,7 +154,7 @@ pub fn stamp_all(operations: &mut [Operation]) {
     std::thread::scope(|scope| {
         for part in operations.chunks_mut(half) {
             scope.spawn(move || {
-                let mut worker = Worker::new(NETWORK);
+                let mut worker = PowHasher::new(NETWORK);
                 for operation in part {
                     let (subject, stamp) = (operation.stamp_subject(NETWORK), *operation.stamp());
                     *operation.stamp_mut() =

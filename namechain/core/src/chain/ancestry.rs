@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use super::{
     Chain,
-    headers::{Headers, Known},
+    headers::{BlockIndexEntry, Headers},
     storage::{Storage, StorageError, StoredHeader},
 };
 use crate::{
     consensus::{
         History, RuleViolation,
         header::{Ancestors, check_header_alone, check_header_with_ancestors},
-        work::Worker,
+        work::PowHasher,
     },
     params::{MEDIAN_TIME_SPAN, Params},
     types::{Hash, Header, Network},
@@ -20,12 +20,12 @@ use crate::{
 /// A header that is of this version and has its work: the dear part of its check, which needs no
 /// ancestors and can be done on any core.
 #[derive(Clone, Debug)]
-pub struct WorkedHeader {
+pub struct PowCheckedHeader {
     id: Hash,
     header: Header,
 }
 
-impl WorkedHeader {
+impl PowCheckedHeader {
     /// Checks a header by itself.
     ///
     /// # Errors
@@ -33,10 +33,10 @@ impl WorkedHeader {
     pub fn check(
         network: Network,
         header: Header,
-        worker: &mut Worker,
+        worker: &mut PowHasher,
     ) -> Result<Self, RuleViolation> {
         check_header_alone(&header, worker)?;
-        Ok(WorkedHeader { id: header.id(network), header })
+        Ok(PowCheckedHeader { id: header.id(network), header })
     }
 
     /// Its id.
@@ -45,8 +45,8 @@ impl WorkedHeader {
     }
 
     /// Its id, as that of a header that has its work: what is kept of it until its block comes.
-    pub fn worked(&self) -> Worked {
-        Worked(self.id)
+    pub fn pow_checked(&self) -> PowChecked {
+        PowChecked(self.id)
     }
 
     /// The header.
@@ -55,12 +55,12 @@ impl WorkedHeader {
     }
 }
 
-/// The id of a header that is of this version and has its work. Made by [`WorkedHeader::worked`]
-/// alone.
+/// The id of a header that is of this version and has its work. Made by
+/// [`PowCheckedHeader::pow_checked`] alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Worked(Hash);
+pub struct PowChecked(Hash);
 
-impl Worked {
+impl PowChecked {
     /// The id.
     pub fn id(&self) -> Hash {
         self.0
@@ -121,8 +121,8 @@ impl Ancestry {
     ///
     /// # Errors
     /// The rule that it breaks; the end stays where it is.
-    pub fn extend(&mut self, next: &WorkedHeader) -> Result<(), RuleViolation> {
-        self.extend_unworked(next.id, &next.header)
+    pub fn extend(&mut self, next: &PowCheckedHeader) -> Result<(), RuleViolation> {
+        self.extend_unchecked(next.id, &next.header)
     }
 
     /// As [`Ancestry::extend`], for a header with this id whose work is being looked at: nothing
@@ -131,7 +131,7 @@ impl Ancestry {
     ///
     /// # Errors
     /// The rule that it breaks; the end stays where it is.
-    pub fn extend_unworked(&mut self, id: Hash, next: &Header) -> Result<(), RuleViolation> {
+    pub fn extend_unchecked(&mut self, id: Hash, next: &Header) -> Result<(), RuleViolation> {
         self.check(next)?;
         let work = next.target.work();
         self.history.push(self.params.network, &id, work);
@@ -144,7 +144,12 @@ impl Ancestry {
         Ok(())
     }
 
-    fn of_known(params: &'static Params, headers: &Headers, id: Hash, known: &Known) -> Self {
+    fn of_known(
+        params: &'static Params,
+        headers: &Headers,
+        id: Hash,
+        known: &BlockIndexEntry,
+    ) -> Self {
         let mut times = VecDeque::from(headers.ancestors(known).times);
         times.make_contiguous().reverse();
         let history = (*known.history).clone();
@@ -205,7 +210,7 @@ impl Chain {
     ///
     /// # Errors
     /// The store's.
-    pub fn best_height_of(&self, id: &Hash) -> Result<Option<u32>, StorageError> {
+    pub fn best_chain_height(&self, id: &Hash) -> Result<Option<u32>, StorageError> {
         let Some(stored) = self.storage.header(id)? else { return Ok(None) };
         let height = stored.header.height;
         Ok((self.storage.active(height)? == Some(*id)).then_some(height))
@@ -216,7 +221,7 @@ impl Chain {
     ///
     /// # Errors
     /// The store's.
-    pub fn work_of(&self, id: &Hash) -> Result<Option<u128>, StorageError> {
+    pub fn chain_work(&self, id: &Hash) -> Result<Option<u128>, StorageError> {
         if let Some(known) = self.headers.get(id) {
             return Ok((!known.failed).then_some(known.work));
         }
@@ -228,10 +233,10 @@ impl Chain {
     ///
     /// # Errors
     /// The store's.
-    pub fn departs_at(&self, id: &Hash) -> Result<Option<u32>, StorageError> {
+    pub fn fork_height_of(&self, id: &Hash) -> Result<Option<u32>, StorageError> {
         match self.fork_height(id) {
             Some(height) => Ok(Some(height)),
-            None => self.best_height_of(id),
+            None => self.best_chain_height(id),
         }
     }
 

@@ -1,13 +1,13 @@
 //! Blocks that have been checked as far as they can be by themselves: on any core, while one thread
 //! applies others.
 
-use super::ancestry::Worked;
+use super::ancestry::PowChecked;
 use crate::{
     consensus::{
         RuleViolation,
         block::{check_block_alone, check_operation_alone},
         header::check_header_alone,
-        work::Worker,
+        work::PowHasher,
     },
     types::{Block, Hash, Network},
 };
@@ -28,7 +28,7 @@ impl CheckedBlock {
     pub fn check(
         network: Network,
         block: Block,
-        worker: &mut Worker,
+        worker: &mut PowHasher,
     ) -> Result<Self, RuleViolation> {
         check_block_alone(network, &block)?;
         check_header_alone(&block.header, worker)?;
@@ -42,9 +42,9 @@ impl CheckedBlock {
     /// The rule that it breaks.
     pub fn check_below(
         network: Network,
-        header: Worked,
+        header: PowChecked,
         block: Block,
-        worker: &mut Worker,
+        worker: &mut PowHasher,
     ) -> Result<Self, RuleViolation> {
         Self::check_rest(network, header, block, &[], worker)
     }
@@ -57,10 +57,10 @@ impl CheckedBlock {
     /// The rule that it breaks.
     pub fn check_rest(
         network: Network,
-        header: Worked,
+        header: PowChecked,
         block: Block,
         known: &[bool],
-        worker: &mut Worker,
+        worker: &mut PowHasher,
     ) -> Result<Self, RuleViolation> {
         if block.header.id(network) != header.id() {
             return Self::check(network, block, worker);
@@ -73,7 +73,7 @@ impl CheckedBlock {
         network: Network,
         block: Block,
         known: &[bool],
-        worker: &mut Worker,
+        worker: &mut PowHasher,
     ) -> Result<Self, RuleViolation> {
         let known = known.iter().copied().chain(std::iter::repeat(false));
         let mut rest = block.operations.iter().zip(known).filter(|(_, known)| !known);

@@ -1,7 +1,7 @@
 //! Moving the tip: undoing and connecting blocks, worked out in memory and written in one commit.
 
 use super::{
-    Accepted, Chain, ChainError, Recent, Refused, TipChange,
+    Accepted, Chain, ChainError, Refused, TipChange, TipState,
     headers::HEADERS_KEPT,
     storage::{Change, StorageError, StoredHeader, read_block},
     view::{BlockView, Changed, Overlay},
@@ -10,8 +10,8 @@ use crate::{
     consensus::{
         RuleViolation,
         block::{check_anchor, check_operation_alone},
-        state::{Failure, Place, apply_block, check_block_outcome, lapsing_height},
-        work::Worker,
+        state::{ApplyError, BlockContext, apply_block, check_block_outcome, lapsing_height},
+        work::PowHasher,
     },
     params::MAX_REORG_DEPTH,
     tree::Tree,
@@ -26,7 +26,7 @@ struct Move {
     fork: u32,
     overlay: Overlay,
     /// The new blocks of the best chain, from `fork + 1` on.
-    recent: Vec<Recent>,
+    recent: Vec<TipState>,
     changes: Vec<Change>,
     outcome: TipChange,
 }
@@ -45,7 +45,7 @@ impl Chain {
             Ok(next) => next,
             Err(error) => {
                 if let ChainError::TooDeep { tip, .. } = error {
-                    self.held_back = Some((tip, new.work));
+                    self.parked_tip = Some((tip, new.work));
                 }
                 self.storage.commit(vec![Change::Header(new)], durable)?;
                 return Err(error);
@@ -85,8 +85,9 @@ impl Chain {
             if let Some(recent) = self.recent_at(height) {
                 let block = self.read_block(&recent.id)?;
                 changes.extend(
-                    names(&block)
-                        .map(|name| Change::Touched(name.key(self.params.network), height, false)),
+                    names(&block).map(|name| {
+                        Change::NameHistory(name.key(self.params.network), height, false)
+                    }),
                 );
                 outcome.undone.push(block);
             }
@@ -143,14 +144,14 @@ impl Chain {
         let lapsing = self.lapsing(next, height)?;
         let price = apply_block(
             params,
-            Place::after(&parent.header),
+            BlockContext::after(&parent.header),
             &lapsing,
             &block.operations,
             &mut view,
         )
         .map_err(|failure| match failure {
-            Failure::Rule(violation) => Refused::Rule(violation),
-            Failure::State(error) => error.into(),
+            ApplyError::Rule(violation) => Refused::Rule(violation),
+            ApplyError::State(error) => error.into(),
         })?;
         let (changed, tree) = view.finish(params.network, self.tree_before(next))?;
         check_block_outcome(&block.header, tree.root(), price)?;
@@ -164,13 +165,13 @@ impl Chain {
             next.overlay.set(key, after);
         }
         next.changes.extend(
-            names(&block).map(|name| Change::Touched(name.key(params.network), height, true)),
+            names(&block).map(|name| Change::NameHistory(name.key(params.network), height, true)),
         );
         next.changes.push(Change::Active(height, Some(id)));
         if let Some(old) = height.checked_sub(HEADERS_KEPT) {
             next.changes.push(Change::DropUndo(old));
         }
-        next.recent.push(Recent { id, tree });
+        next.recent.push(TipState { id, tree });
         next.outcome.connected.push(block);
         Ok(())
     }
@@ -205,11 +206,11 @@ impl Chain {
             self.recent.pop_front();
         }
         self.headers.prune(self.tip_header().height);
-        if self.held_back.is_some() {
+        if self.parked_tip.is_some() {
             // The heaviest that is known, be it kept here or only said to exist.
-            let known = [self.held_back, self.headers.heaviest()].into_iter().flatten();
+            let known = [self.parked_tip, self.headers.heaviest()].into_iter().flatten();
             let other = known.max_by_key(|(id, work)| (*work, *id));
-            self.held_back = other.filter(|(_, work)| *work > self.work());
+            self.parked_tip = other.filter(|(_, work)| *work > self.work());
         }
         Ok(outcome)
     }
@@ -279,9 +280,9 @@ fn names(block: &Block) -> impl Iterator<Item = &Name> {
 fn check_operations(
     network: Network,
     operations: &[Operation],
-    worker: &mut Worker,
+    worker: &mut PowHasher,
 ) -> Result<(), RuleViolation> {
-    let check = |operations: &[Operation], worker: &mut Worker| {
+    let check = |operations: &[Operation], worker: &mut PowHasher| {
         operations
             .iter()
             .try_for_each(|operation| check_operation_alone(network, operation, worker))
@@ -293,8 +294,9 @@ fn check_operations(
     let mut parts = operations.chunks(operations.len().div_ceil(cores));
     let mine = parts.next().unwrap_or_default();
     std::thread::scope(|scope| {
-        let others: Vec<_> =
-            parts.map(|part| scope.spawn(move || check(part, &mut Worker::new(network)))).collect();
+        let others: Vec<_> = parts
+            .map(|part| scope.spawn(move || check(part, &mut PowHasher::new(network))))
+            .collect();
         let first = check(mine, worker);
         // In order, so that the rule that is named does not depend on the number of cores.
         others.into_iter().fold(first, |result, other| match other.join() {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::storage::{BlockAt, StoredHeader};
+use super::storage::{BlockLocation, StoredHeader};
 use crate::{
     consensus::{History, header::Ancestors},
     params::{MAX_REORG_DEPTH, MEDIAN_TIME_SPAN},
@@ -18,11 +18,11 @@ pub(super) const HEADERS_KEPT: u32 = 2 * MAX_REORG_DEPTH;
 
 /// A header with what its children need to know.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct BlockIndexEntry {
     pub header: Header,
     /// Summed work up to and with this header.
     pub work: u128,
-    pub at: BlockAt,
+    pub at: BlockLocation,
     /// Whether the block broke a rule when it was connected.
     pub failed: bool,
     /// Whether the signatures and stamps of its block were checked since the chain was opened.
@@ -34,16 +34,16 @@ pub(super) struct Known {
 /// Headers by id, all of them connected to one oldest header.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
-    known: HashMap<Hash, Known>,
+    known: HashMap<Hash, BlockIndexEntry>,
     by_height: BTreeMap<u32, Vec<Hash>>,
 }
 
 impl Headers {
-    pub fn get(&self, id: &Hash) -> Option<&Known> {
+    pub fn get(&self, id: &Hash) -> Option<&BlockIndexEntry> {
         self.known.get(id)
     }
 
-    pub fn insert(&mut self, id: Hash, known: Known) {
+    pub fn insert(&mut self, id: Hash, known: BlockIndexEntry) {
         self.by_height.entry(known.header.height).or_default().push(id);
         self.known.insert(id, known);
     }
@@ -60,7 +60,10 @@ impl Headers {
     }
 
     /// The header of most summed work that broke no rule, of those that are `wanted`.
-    pub fn heaviest_of(&self, wanted: impl Fn(&Hash, &Known) -> bool) -> Option<(Hash, &Known)> {
+    pub fn heaviest_of(
+        &self,
+        wanted: impl Fn(&Hash, &BlockIndexEntry) -> bool,
+    ) -> Option<(Hash, &BlockIndexEntry)> {
         let sound = self.known.iter().filter(|(id, known)| !known.failed && wanted(id, known));
         sound.max_by_key(|(id, known)| (known.work, **id)).map(|(id, known)| (*id, known))
     }
@@ -78,7 +81,7 @@ impl Headers {
     }
 
     /// What the check of a child of `parent` may know.
-    pub fn ancestors<'a>(&'a self, parent: &'a Known) -> Ancestors<'a> {
+    pub fn ancestors<'a>(&'a self, parent: &'a BlockIndexEntry) -> Ancestors<'a> {
         let mut times = Vec::with_capacity(MEDIAN_TIME_SPAN);
         let mut at = Some(parent);
         while let Some(known) = at
@@ -91,7 +94,7 @@ impl Headers {
     }
 }
 
-impl Known {
+impl BlockIndexEntry {
     pub fn stored(&self, id: Hash) -> StoredHeader {
         StoredHeader {
             id,
@@ -103,11 +106,17 @@ impl Known {
     }
 
     /// A child of this header.
-    pub fn child(&self, network: Network, id: &Hash, header: Header, at: BlockAt) -> Known {
+    pub fn child(
+        &self,
+        network: Network,
+        id: &Hash,
+        header: Header,
+        at: BlockLocation,
+    ) -> BlockIndexEntry {
         let mut history = (*self.history).clone();
         let work = header.target.work();
         history.push(network, id, work);
-        Known {
+        BlockIndexEntry {
             header,
             work: self.work.saturating_add(work),
             at,

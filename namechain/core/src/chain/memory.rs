@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::storage::{Before, BlockAt, Change, Storage, StorageError, StoredHeader};
+use super::storage::{Before, BlockLocation, Change, Storage, StorageError, StoredHeader};
 use crate::{consensus::HistoryNode, types::Hash};
 
 /// [`Storage`] in memory.
@@ -33,13 +33,13 @@ impl MemoryStorage {
 }
 
 impl Storage for MemoryStorage {
-    fn append(&self, block: &[u8]) -> Result<BlockAt, StorageError> {
+    fn append(&self, block: &[u8]) -> Result<BlockLocation, StorageError> {
         let mut maps = self.maps();
         maps.log.push(block.to_vec());
-        Ok(BlockAt { file: 0, offset: maps.log.len() as u64 - 1, len: block.len() as u32 })
+        Ok(BlockLocation { file: 0, offset: maps.log.len() as u64 - 1, len: block.len() as u32 })
     }
 
-    fn block(&self, at: BlockAt) -> Result<Vec<u8>, StorageError> {
+    fn block(&self, at: BlockLocation) -> Result<Vec<u8>, StorageError> {
         let maps = self.maps();
         let block = usize::try_from(at.offset).ok().and_then(|index| maps.log.get(index));
         block.cloned().ok_or_else(|| StorageError::Damaged(format!("no block at {}", at.offset)))
@@ -63,8 +63,8 @@ impl Storage for MemoryStorage {
                     let keys: Vec<_> = maps.undo.range(range).map(|(key, _)| *key).collect();
                     keys.iter().for_each(|key| _ = maps.undo.remove(key));
                 }
-                Change::Touched(key, height, true) => _ = maps.touched.insert((key, height)),
-                Change::Touched(key, height, false) => _ = maps.touched.remove(&(key, height)),
+                Change::NameHistory(key, height, true) => _ = maps.touched.insert((key, height)),
+                Change::NameHistory(key, height, false) => _ = maps.touched.remove(&(key, height)),
                 Change::History(position, node) => _ = maps.history.insert(position, node),
                 Change::Tip(id) => maps.tip = Some(id),
                 Change::Pending(id, Some(operation)) => _ = maps.pending.insert(id, operation),

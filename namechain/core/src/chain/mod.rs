@@ -19,25 +19,25 @@ use std::{collections::VecDeque, sync::Arc};
 
 use thiserror::Error;
 
-pub use ancestry::{Ancestry, Worked, WorkedHeader};
+pub use ancestry::{Ancestry, PowChecked, PowCheckedHeader};
 pub use checked::CheckedBlock;
 pub use memory::MemoryStorage;
-pub use snapshot::{NameStatus, ReadError, Snapshot};
-pub use storage::{Before, BlockAt, Change, Storage, StorageError, StoredHeader, read_block};
+pub use snapshot::{NameLookup, ReadError, Snapshot};
+pub use storage::{Before, BlockLocation, Change, Storage, StorageError, StoredHeader, read_block};
 
 use crate::{
     codec::Encode,
     consensus::{
         RuleViolation,
         block::check_block_alone,
-        header::{check_header_alone, check_header_with_ancestors, is_early},
-        work::Worker,
+        header::{check_header_alone, check_header_with_ancestors, is_too_early},
+        work::PowHasher,
     },
     params::{MAX_REORG_DEPTH, Params},
     tree::Tree,
     types::{Block, Hash, Header, Network},
 };
-use headers::{Headers, Known};
+use headers::{BlockIndexEntry, Headers};
 
 /// The chain of one network.
 pub struct Chain {
@@ -46,15 +46,15 @@ pub struct Chain {
     headers: Headers,
     /// The last blocks of the best chain, the tip at the back: as many as a reorganisation may
     /// undo, and one.
-    recent: VecDeque<Recent>,
+    recent: VecDeque<TipState>,
     /// The tip of a chain of more work that departs too deep to be followed, and its summed work.
-    held_back: Option<(Hash, u128)>,
-    worker: Worker,
+    parked_tip: Option<(Hash, u128)>,
+    worker: PowHasher,
 }
 
 /// A block of the best chain and the state after it.
 #[derive(Clone)]
-struct Recent {
+struct TipState {
     id: Hash,
     tree: Tree,
 }
@@ -133,34 +133,34 @@ impl Chain {
 
     /// The header of the tip.
     pub fn tip_header(&self) -> &Header {
-        &self.tip_known().header
+        &self.tip_entry().header
     }
 
     /// The summed work of the best chain, in expected hashes.
     pub fn work(&self) -> u128 {
-        self.tip_known().work
+        self.tip_entry().work
     }
 
     /// The tip of a chain of more work that departs more than 720 blocks below ours, if one is
     /// known: the operator has to find out which of them others are on.
-    pub fn held_back(&self) -> Option<Hash> {
-        self.held_back.map(|(tip, _)| tip)
+    pub fn parked_tip(&self) -> Option<Hash> {
+        self.parked_tip.map(|(tip, _)| tip)
     }
 
     /// Says that a chain of more work, `work` expected hashes up to `tip`, departs too deep below
     /// ours to be followed, and that its blocks have therefore not even been fetched. Forgotten
     /// when our chain has as much.
-    pub fn hold_back(&mut self, tip: Hash, work: u128) {
-        if work > self.held_back.map_or(self.work(), |(_, other)| other) {
-            self.held_back = Some((tip, work));
+    pub fn park_tip(&mut self, tip: Hash, work: u128) {
+        if work > self.parked_tip.map_or(self.work(), |(_, other)| other) {
+            self.parked_tip = Some((tip, work));
         }
     }
 
-    fn tip(&self) -> &Recent {
+    fn tip(&self) -> &TipState {
         self.recent.back().expect("a chain has at least its genesis block")
     }
 
-    fn tip_known(&self) -> &Known {
+    fn tip_entry(&self) -> &BlockIndexEntry {
         self.headers.get(&self.tip().id).expect("the tip's header is in memory")
     }
 
@@ -169,7 +169,7 @@ impl Chain {
         self.tip_header().height + 1 - self.recent.len() as u32
     }
 
-    fn recent_at(&self, height: u32) -> Option<&Recent> {
+    fn recent_at(&self, height: u32) -> Option<&TipState> {
         self.recent.get(height.checked_sub(self.recent_base())? as usize)
     }
 
@@ -201,15 +201,15 @@ impl Chain {
         now: u64,
         durable: bool,
     ) -> Result<Accepted, ChainError> {
-        self.accept_at(block, None, now, durable)
+        self.accept_logged(block, None, now, durable)
     }
 
     /// As [`Chain::accept`], for a block that the log has already: while the index is rebuilt from
     /// it.
-    pub fn accept_at(
+    pub fn accept_logged(
         &mut self,
         block: &Block,
-        at: Option<BlockAt>,
+        at: Option<BlockLocation>,
         now: u64,
         durable: bool,
     ) -> Result<Accepted, ChainError> {
@@ -218,7 +218,7 @@ impl Chain {
             return known;
         }
         let check = |chain: &mut Self| -> Result<(), Refused> {
-            chain.check_place(&block.header, now)?;
+            chain.check_in_context(&block.header, now)?;
             check_block_alone(chain.params.network, block)?;
             check_header_alone(&block.header, &mut chain.worker)?;
             Ok(())
@@ -238,7 +238,7 @@ impl Chain {
         if let Some(known) = self.already(&id) {
             return known;
         }
-        self.check_place(&block.header, now).map_err(|error| error.of(id))?;
+        self.check_in_context(&block.header, now).map_err(|error| error.of(id))?;
         self.keep(id, block, true, None, durable)
     }
 
@@ -249,14 +249,14 @@ impl Chain {
     }
 
     /// What a header must be after those before it, and by the clock.
-    fn check_place(&self, header: &Header, now: u64) -> Result<(), Refused> {
+    fn check_in_context(&self, header: &Header, now: u64) -> Result<(), Refused> {
         let parent =
             self.headers.get(&header.previous).ok_or(ChainError::Orphan(header.previous))?;
         if parent.failed {
             return Err(ChainError::OnFailed(header.previous).into());
         }
         check_header_with_ancestors(self.params, header, self.headers.ancestors(parent))?;
-        if is_early(header, now) {
+        if is_too_early(header, now) {
             return Err(ChainError::Early { time: header.time, now }.into());
         }
         Ok(())
@@ -270,20 +270,22 @@ impl Chain {
         id: Hash,
         block: &Block,
         checked: bool,
-        at: Option<BlockAt>,
+        at: Option<BlockLocation>,
         durable: bool,
     ) -> Result<Accepted, ChainError> {
         let at = match at {
             Some(at) => at,
             None => self.storage.append(&block.to_bytes())?,
         };
-        // `check_place` has found the parent.
+        // `check_in_context` has found the parent.
         let parent = self
             .headers
             .get(&block.header.previous)
             .ok_or(ChainError::Orphan(block.header.previous))?;
-        let known =
-            Known { checked, ..parent.child(self.params.network, &id, block.header.clone(), at) };
+        let known = BlockIndexEntry {
+            checked,
+            ..parent.child(self.params.network, &id, block.header.clone(), at)
+        };
         let (work, stored) = (known.work, known.stored(id));
         self.headers.insert(id, known);
         if work > self.work() {

@@ -3,13 +3,13 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Chain, Recent,
+    Chain, TipState,
     ancestry::best_history,
-    headers::{HEADERS_KEPT, Headers, Known},
-    storage::{BlockAt, Change, Storage, StorageError, StoredHeader},
+    headers::{BlockIndexEntry, HEADERS_KEPT, Headers},
+    storage::{BlockLocation, Change, Storage, StorageError, StoredHeader},
 };
 use crate::{
-    consensus::{History, header::genesis, work::Worker},
+    consensus::{History, header::genesis, work::PowHasher},
     params::MAX_REORG_DEPTH,
     tree::Tree,
     types::{Entry, Hash, Network},
@@ -38,10 +38,10 @@ impl Chain {
             return Err(StorageError::Damaged("the tip is not on a chain of headers".into()));
         }
         let recent = load_recent(network, &*storage, &headers, &tip)?;
-        let worker = Worker::new(network);
+        let worker = PowHasher::new(network);
         // While a chain works, the tip is of the most work: another can only have been held back.
-        let held_back = headers.heaviest().filter(|(_, work)| *work > tip.work);
-        Ok(Chain { params: network.params(), storage, headers, recent, held_back, worker })
+        let parked_tip = headers.heaviest().filter(|(_, work)| *work > tip.work);
+        Ok(Chain { params: network.params(), storage, headers, recent, parked_tip, worker })
     }
 }
 
@@ -56,7 +56,7 @@ fn begin(network: Network, storage: &dyn Storage) -> Result<Hash, StorageError> 
         .map(|(position, node)| Change::History(position, node))
         .collect();
     let stored =
-        StoredHeader { id, header: block.header, work, at: BlockAt::GENESIS, failed: false };
+        StoredHeader { id, header: block.header, work, at: BlockLocation::GENESIS, failed: false };
     changes.extend([Change::Header(stored), Change::Active(0, Some(id)), Change::Tip(id)]);
     storage.commit(changes, true)?;
     Ok(id)
@@ -86,7 +86,14 @@ fn load_headers(
         history.push(network, &id, header.target.work());
         headers.insert(
             id,
-            Known { header, work, at, failed, checked: false, history: Arc::new(history) },
+            BlockIndexEntry {
+                header,
+                work,
+                at,
+                failed,
+                checked: false,
+                history: Arc::new(history),
+            },
         );
     }
     Ok(headers)
@@ -98,7 +105,7 @@ fn load_recent(
     storage: &dyn Storage,
     headers: &Headers,
     tip: &StoredHeader,
-) -> Result<VecDeque<Recent>, StorageError> {
+) -> Result<VecDeque<TipState>, StorageError> {
     let mut entries = Vec::new();
     storage.entries(&mut |key, bytes| entries.push((key, Entry::value_hash(network, bytes))))?;
     entries.sort_unstable_by_key(|(key, _)| *key);
@@ -113,7 +120,7 @@ fn load_recent(
                 known.header.height
             )));
         }
-        recent.push_front(Recent { id, tree: tree.clone() });
+        recent.push_front(TipState { id, tree: tree.clone() });
         if known.header.height == 0 || recent.len() > MAX_REORG_DEPTH as usize {
             break;
         }

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::storage::{Storage, StorageError};
 use crate::{
     codec::Decode,
-    consensus::{Standing, standing},
+    consensus::{NameStatus, name_status},
     params::MAX_REORG_DEPTH,
     tree::{Proof, Tree},
     types::{CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
@@ -46,7 +46,7 @@ pub enum ReadError {
 
 /// How a name stands at a snapshot's height, for whoever resolves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NameStatus {
+pub enum NameLookup {
     /// Nobody has registered it, or the last registration has been released.
     Unregistered,
     /// It has an owner and resolves.
@@ -113,7 +113,7 @@ impl Snapshot {
         }
     }
 
-    /// The name's entry, whatever its standing.
+    /// The name's entry, whatever its status.
     pub fn entry(&self, name: &Name) -> Result<Option<NameEntry>, ReadError> {
         let Some(bytes) = self.bytes_under(&name.key(self.network))? else { return Ok(None) };
         match Entry::from_bytes(&bytes) {
@@ -123,20 +123,20 @@ impl Snapshot {
     }
 
     /// How the name stands at this height.
-    pub fn lookup(&self, name: &Name) -> Result<NameStatus, ReadError> {
+    pub fn lookup(&self, name: &Name) -> Result<NameLookup, ReadError> {
         Ok(match self.entry(name)? {
-            None => NameStatus::Unregistered,
+            None => NameLookup::Unregistered,
             Some(entry) => self.status(entry),
         })
     }
 
     /// How a name with this entry stands at this height.
-    pub fn status(&self, entry: NameEntry) -> NameStatus {
-        match standing(self.network.params(), &entry, self.header.height) {
-            Standing::Active => NameStatus::Active(entry),
-            Standing::Grace => NameStatus::Grace(entry),
-            Standing::Revoked => NameStatus::Revoked(entry),
-            Standing::Released => NameStatus::Unregistered,
+    pub fn status(&self, entry: NameEntry) -> NameLookup {
+        match name_status(self.network.params(), &entry, self.header.height) {
+            NameStatus::Active => NameLookup::Active(entry),
+            NameStatus::Grace => NameLookup::Grace(entry),
+            NameStatus::Revoked => NameLookup::Revoked(entry),
+            NameStatus::Released => NameLookup::Unregistered,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 
 /// Where a block stands in the block log: for the store to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockAt {
+pub struct BlockLocation {
     /// The number of the file.
     pub file: u32,
     /// The offset of the record in it, in bytes.
@@ -21,9 +21,9 @@ pub struct BlockAt {
     pub len: u32,
 }
 
-impl BlockAt {
+impl BlockLocation {
     /// The genesis block is in no log: it is written in the source.
-    pub const GENESIS: BlockAt = BlockAt { file: 0, offset: 0, len: 0 };
+    pub const GENESIS: BlockLocation = BlockLocation { file: 0, offset: 0, len: 0 };
 }
 
 /// A header whose block is kept, on the best chain or beside it.
@@ -36,7 +36,7 @@ pub struct StoredHeader {
     /// The summed work up to and with this block, in expected hashes.
     pub work: u128,
     /// Where the block is.
-    pub at: BlockAt,
+    pub at: BlockLocation,
     /// Whether the block broke a rule when it was connected.
     pub failed: bool,
 }
@@ -56,7 +56,7 @@ pub enum Change {
     DropUndo(u32),
     /// Whether the best chain's block at a height has an operation on the name with this key: kept
     /// for ever.
-    Touched(Hash, u32, bool),
+    NameHistory(Hash, u32, bool),
     /// A node of the history range, by its position.
     History(u64, HistoryNode),
     /// The tip.
@@ -91,9 +91,9 @@ pub enum StorageError {
 /// A block log and an index over it.
 pub trait Storage: Send + Sync + 'static {
     /// Appends a block to the log. It is durable once a later durable [`Storage::commit`] returns.
-    fn append(&self, block: &[u8]) -> Result<BlockAt, StorageError>;
+    fn append(&self, block: &[u8]) -> Result<BlockLocation, StorageError>;
     /// Reads a block back, checking its checksum.
-    fn block(&self, at: BlockAt) -> Result<Vec<u8>, StorageError>;
+    fn block(&self, at: BlockLocation) -> Result<Vec<u8>, StorageError>;
     /// Makes all of `changes`, atomically. If `durable`, they and every block appended before
     /// survive a crash at any moment after the call has returned; otherwise a crash may undo the
     /// last commits, in reverse order.
@@ -128,9 +128,9 @@ pub trait Storage: Send + Sync + 'static {
 pub fn read_block(
     network: Network,
     storage: &dyn Storage,
-    at: BlockAt,
+    at: BlockLocation,
 ) -> Result<Block, StorageError> {
-    if at == BlockAt::GENESIS {
+    if at == BlockLocation::GENESIS {
         return Ok(genesis(network));
     }
     Block::parse(&storage.block(at)?).map_err(|error| {

@@ -13,7 +13,7 @@ use crate::{
         block::check_anchor,
         difficulty::{median_time, next_target},
         price::next_multiplier,
-        state::{Failure, Place, apply_operation, lapse_commitments, lapsing_height},
+        state::{ApplyError, BlockContext, apply_operation, lapse_commitments, lapsing_height},
     },
     types::{
         Action, Block, HEADER_BYTES, HEADER_VERSION, Hash, Header, MAX_BLOCK_BYTES, Operation,
@@ -31,38 +31,38 @@ impl Chain {
         &self,
         before: &[&Operation],
         operation: &Operation,
-    ) -> Result<(), Failure<StorageError>> {
+    ) -> Result<(), ApplyError<StorageError>> {
         let overlay = Overlay::new(self.storage.clone());
         let mut view = BlockView::new(&overlay);
-        let place = Place::after(self.tip_header());
+        let context = BlockContext::after(self.tip_header());
         for operation in before {
-            apply_operation(self.params, place, operation, &mut view)?;
+            apply_operation(self.params, context, operation, &mut view)?;
         }
         check_anchor(
             operation.stamp(),
             self.anchor_height(&operation.stamp().anchor),
-            place.height,
+            context.height,
         )?;
-        apply_operation(self.params, place, operation, &mut view)
+        apply_operation(self.params, context, operation, &mut view)
     }
 
     /// The next block with those of `candidates` that can be recorded, tried in their order, up to
     /// the size limit. Its nonce is still to be found; its time is `now`, or what the rules demand
     /// at least.
-    pub fn assemble<'a>(
+    pub fn assemble_block<'a>(
         &self,
         candidates: impl Iterator<Item = &'a Operation>,
         now: u64,
     ) -> Result<Block, StorageError> {
-        let parent = self.tip_known();
-        let place = Place::after(&parent.header);
+        let parent = self.tip_entry();
+        let context = BlockContext::after(&parent.header);
         let overlay = Overlay::new(self.storage.clone());
         let mut view = BlockView::new(&overlay);
-        let lapsing = match lapsing_height(self.params, place.height) {
+        let lapsing = match lapsing_height(self.params, context.height) {
             Some(old) => self.commitments_of(self.storage.active(old)?)?,
             None => Vec::new(),
         };
-        lapse_commitments(self.params, place.height, &lapsing, &mut view)?;
+        lapse_commitments(self.params, context.height, &lapsing, &mut view)?;
         let mut operations: Vec<Operation> = Vec::new();
         let mut bytes = HEADER_BYTES + 4;
         for operation in candidates {
@@ -70,12 +70,12 @@ impl Chain {
             let anchored = check_anchor(
                 operation.stamp(),
                 self.anchor_height(&operation.stamp().anchor),
-                place.height,
+                context.height,
             );
             if bytes + size > MAX_BLOCK_BYTES || anchored.is_err() {
                 continue;
             }
-            if state_error(apply_operation(self.params, place, operation, &mut view))?.is_ok() {
+            if state_error(apply_operation(self.params, context, operation, &mut view))?.is_ok() {
                 bytes += size;
                 operations.push(operation.clone());
             }
@@ -84,14 +84,14 @@ impl Chain {
         let commits = operations.iter().filter(|op| matches!(op, Operation::Commit { .. })).count();
         let header = Header {
             version: HEADER_VERSION,
-            height: place.height,
+            height: context.height,
             previous: self.tip_id(),
             ops_root: ops_root(self.params.network, &operations),
             state_root: tree.root(),
             history_root: parent.history.root(self.params.network),
             time: now.max(self.median_time() + 1),
             target: next_target(self.params, &parent.header),
-            price: next_multiplier(place.price, commits),
+            price: next_multiplier(context.price, commits),
             nonce: 0,
         };
         Ok(Block { header, operations })
@@ -99,12 +99,12 @@ impl Chain {
 
     /// The median of the times of the last eleven headers, in seconds of Unix time.
     pub fn median_time(&self) -> u64 {
-        median_time(self.headers.ancestors(self.tip_known()).times)
+        median_time(self.headers.ancestors(self.tip_entry()).times)
     }
 
     /// Whether somebody who has committed or offered a name waits for a height that is at most
     /// [`PATIENCE`] blocks away: a reason to mine though no operation waits.
-    pub fn somebody_waits(&self) -> Result<bool, StorageError> {
+    pub fn has_maturing_names(&self) -> Result<bool, StorageError> {
         let next = self.tip_header().height + 1;
         for height in next.saturating_sub(PATIENCE).max(1)..next {
             let id: Option<Hash> = self.recent_at(height).map(|recent| recent.id);
@@ -132,11 +132,11 @@ impl Chain {
 
 /// Keeps a failure of the state apart from a broken rule.
 fn state_error(
-    result: Result<(), Failure<StorageError>>,
+    result: Result<(), ApplyError<StorageError>>,
 ) -> Result<Result<(), RuleViolation>, StorageError> {
     match result {
         Ok(()) => Ok(Ok(())),
-        Err(Failure::Rule(violation)) => Ok(Err(violation)),
-        Err(Failure::State(error)) => Err(error),
+        Err(ApplyError::Rule(violation)) => Ok(Err(violation)),
+        Err(ApplyError::State(error)) => Err(error),
     }
 }

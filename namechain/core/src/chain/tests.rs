@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::*;
 use crate::{
-    consensus::{price, state::Failure},
+    consensus::{price, state::ApplyError},
     mempool::{Mempool, MempoolError},
     miner::mine,
     types::{
-        Action, Name, NameEntry, Named, Operation, Record, RecordSet, SecretKey, Signature, Stamp,
-        commitment, ops_root,
+        Action, Name, NameEntry, Operation, Record, RecordSet, SecretKey, Signature,
+        SignedOperation, Stamp, commitment, ops_root,
     },
 };
 
@@ -20,7 +20,7 @@ const NOW: u64 = 1_800_000_000;
 struct Bench {
     chain: Chain,
     storage: Arc<MemoryStorage>,
-    worker: Worker,
+    worker: PowHasher,
 }
 
 fn key(number: u8) -> SecretKey {
@@ -42,7 +42,7 @@ impl Bench {
         Bench {
             chain: Chain::open(NETWORK, storage.clone()).unwrap(),
             storage,
-            worker: Worker::new(NETWORK),
+            worker: PowHasher::new(NETWORK),
         }
     }
 
@@ -78,7 +78,14 @@ impl Bench {
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         let work = self.price();
         self.stamped(
-            Operation::Named(Named::sign(NETWORK, name.clone(), sequence, action, key, stamp)),
+            Operation::Named(SignedOperation::sign(
+                NETWORK,
+                name.clone(),
+                sequence,
+                action,
+                key,
+                stamp,
+            )),
             work,
         )
     }
@@ -96,7 +103,7 @@ impl Bench {
 
     /// The next block with these operations, all of which it must be able to record.
     fn next(&mut self, operations: &[Operation]) -> Block {
-        let block = self.chain.assemble(operations.iter(), NOW).unwrap();
+        let block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
         assert_eq!(block.operations.len(), operations.len(), "not all operations can be recorded");
         self.work(block)
     }
@@ -130,7 +137,7 @@ impl Bench {
 
     fn refusal(&self, operation: &Operation) -> &'static str {
         match self.chain.try_operation(&[], operation) {
-            Err(Failure::Rule(violation)) => violation.id(),
+            Err(ApplyError::Rule(violation)) => violation.id(),
             other => panic!("expected a refusal, got {other:?}"),
         }
     }
@@ -172,7 +179,7 @@ fn a_name_is_committed_registered_and_updated() {
     assert_eq!(before.records, records(1));
     assert_eq!(
         bench.chain.snapshot_at(1).unwrap().lookup(&alice).unwrap(),
-        NameStatus::Unregistered
+        NameLookup::Unregistered
     );
     bench.reopened();
 }
@@ -271,7 +278,7 @@ fn blocks_that_break_a_rule_are_refused_for_it() {
     };
     assert_eq!(change(&mut bench, &twice), "commitment-open");
     let mut unworked = good.clone();
-    while bench.worker.header_is_worked(&unworked.header) {
+    while bench.worker.has_header_work(&unworked.header) {
         unworked.header.nonce += 1;
     }
     assert_eq!(bench.block_refusal(&unworked), "header-work");
@@ -395,14 +402,14 @@ fn somebody_waits_for_a_height_that_is_near() {
     let (alice, owner) = (name("alice"), key(1));
     let commit = bench.commit(&alice, &owner);
     bench.extend(&[commit]);
-    assert!(!bench.chain.somebody_waits().unwrap(), "on dev the next block can open it");
+    assert!(!bench.chain.has_maturing_names().unwrap(), "on dev the next block can open it");
     let register = bench.register(&alice, &owner, records(1));
     bench.extend(&[register]);
     let offer = bench.named(&alice, 1, Action::Transfer { to: key(2).public() }, &owner);
     bench.extend(&[offer]);
-    assert!(bench.chain.somebody_waits().unwrap(), "the next block can't accept it");
+    assert!(bench.chain.has_maturing_names().unwrap(), "the next block can't accept it");
     bench.extend(&[]);
-    assert!(!bench.chain.somebody_waits().unwrap());
+    assert!(!bench.chain.has_maturing_names().unwrap());
 }
 
 #[test]
@@ -421,7 +428,7 @@ fn a_mempool_follows_the_chain() {
     );
     let replacing = a.stamped(commit.clone(), more);
     mempool.insert(&a.chain, replacing.clone()).unwrap();
-    assert_eq!(mempool.by_rate(), [&replacing]);
+    assert_eq!(mempool.by_work_rate(), [&replacing]);
 
     let block = a.extend(&[replacing]);
     let change = TipChange { undone: vec![], connected: vec![block] };
@@ -438,8 +445,8 @@ fn a_mempool_follows_the_chain() {
     for operation in [&register, &first, &second] {
         mempool.insert(&a.chain, operation.clone()).unwrap();
     }
-    assert_eq!(mempool.by_rate(), [&register, &first, &second]);
-    let candidates: Vec<Operation> = mempool.by_rate().into_iter().cloned().collect();
+    assert_eq!(mempool.by_work_rate(), [&register, &first, &second]);
+    let candidates: Vec<Operation> = mempool.by_work_rate().into_iter().cloned().collect();
     let block = a.extend(&candidates);
     mempool.follow(&a.chain, &TipChange { undone: vec![], connected: vec![block] }).unwrap();
     assert_eq!(a.entry(&alice).unwrap().records, records(3));

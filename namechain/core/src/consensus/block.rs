@@ -1,6 +1,6 @@
 //! The rules of blocks and operations that need no state.
 
-use super::{RuleViolation, messaging, work::Worker};
+use super::{RuleViolation, messaging, work::PowHasher};
 use crate::{
     params::MAX_ANCHOR_AGE,
     types::{Action, Block, Network, Operation, Stamp, ops_root},
@@ -20,7 +20,7 @@ pub fn check_block_alone(network: Network, block: &Block) -> Result<(), RuleViol
 pub fn check_operation_alone(
     network: Network,
     operation: &Operation,
-    worker: &mut Worker,
+    worker: &mut PowHasher,
 ) -> Result<(), RuleViolation> {
     if let Operation::Named(named) = operation {
         if matches!(named.action, Action::Register { .. })
@@ -35,7 +35,7 @@ pub fn check_operation_alone(
             messaging::check_signatures(network, &named.name, record)?;
         }
     }
-    if !worker.operation_is_worked(operation) {
+    if !worker.has_stamp_work(operation) {
         return Err(RuleViolation::StampWork);
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The rules of headers.
 
-use super::{History, RuleViolation, difficulty, work::Worker};
+use super::{History, RuleViolation, difficulty, work::PowHasher};
 use crate::{
     params::{MAX_FUTURE_TIME, PRICE_UNIT, Params},
     types::{Block, HEADER_VERSION, Hash, Header, Network, ops_root},
@@ -35,11 +35,11 @@ pub fn genesis(network: Network) -> Block {
 }
 
 /// What a header must be by itself: of this version, and worked.
-pub fn check_header_alone(header: &Header, worker: &mut Worker) -> Result<(), RuleViolation> {
+pub fn check_header_alone(header: &Header, worker: &mut PowHasher) -> Result<(), RuleViolation> {
     if header.version != HEADER_VERSION {
         return Err(RuleViolation::HeaderVersion(header.version));
     }
-    if !worker.header_is_worked(header) {
+    if !worker.has_header_work(header) {
         return Err(RuleViolation::HeaderWork);
     }
     Ok(())
@@ -72,6 +72,6 @@ pub fn check_header_with_ancestors(
 
 /// Whether a header is so far ahead of the clock (`now`, in seconds of Unix time) that it must
 /// wait. Not a rule: the same header is fine later.
-pub fn is_early(header: &Header, now: u64) -> bool {
+pub fn is_too_early(header: &Header, now: u64) -> bool {
     header.time > now.saturating_add(MAX_FUTURE_TIME)
 }

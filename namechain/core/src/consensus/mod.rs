@@ -26,5 +26,5 @@ mod violation;
 pub mod work;
 
 pub use history::{History, HistoryNode, HistoryProof, HistoryProofError};
-pub use state::{Standing, standing};
+pub use state::{NameStatus, name_status};
 pub use violation::RuleViolation;

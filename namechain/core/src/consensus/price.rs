@@ -1,7 +1,7 @@
 //! What operations cost, in expected hashes of the stamp's work.
 
 use crate::{
-    params::{COMMITS_AIMED_AT, PRICE_MAX, PRICE_UNIT, Params},
+    params::{PRICE_MAX, PRICE_UNIT, Params, TARGET_COMMITS},
     types::Name,
 };
 
@@ -55,7 +55,7 @@ fn scaled(base: u64, multiplier: u32) -> u64 {
 /// moves by an eighth at most, in proportion to how far the number is from 20, between 1024 (a
 /// price of one) and 2^31.
 pub fn next_multiplier(parent: u32, commits: usize) -> u32 {
-    let aim = i64::from(COMMITS_AIMED_AT);
+    let aim = i64::from(TARGET_COMMITS);
     let over = (commits as i64).min(2 * aim) - aim;
     let moved = i64::from(parent) + i64::from(parent) * over / (aim * 8);
     moved.clamp(i64::from(PRICE_UNIT), i64::from(PRICE_MAX)) as u32

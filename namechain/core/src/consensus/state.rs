@@ -4,8 +4,8 @@ use super::{RuleViolation, messaging, price};
 use crate::{
     params::Params,
     types::{
-        Action, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Named, Operation,
-        PendingTransfer, PublicKey, RecordSet, commitment,
+        Action, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Operation, PendingTransfer,
+        PublicKey, RecordSet, SignedOperation, commitment,
     },
 };
 
@@ -21,22 +21,22 @@ pub trait State {
 
 /// Why something could not be applied: a rule, or the state.
 #[derive(Debug)]
-pub enum Failure<E> {
+pub enum ApplyError<E> {
     /// It breaks a rule.
     Rule(RuleViolation),
     /// The state can't be read.
     State(E),
 }
 
-impl<E> From<RuleViolation> for Failure<E> {
+impl<E> From<RuleViolation> for ApplyError<E> {
     fn from(violation: RuleViolation) -> Self {
-        Failure::Rule(violation)
+        ApplyError::Rule(violation)
     }
 }
 
 /// How a registered name stands at a height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum NameStatus {
     /// It resolves, and its owner can change it.
     Active,
     /// Its lease is over; only its keys can renew it.
@@ -48,32 +48,32 @@ pub enum Standing {
 }
 
 /// How the name with this entry stands at `height`.
-pub fn standing(params: &Params, entry: &NameEntry, height: u32) -> Standing {
+pub fn name_status(params: &Params, entry: &NameEntry, height: u32) -> NameStatus {
     if height < entry.expires {
-        if entry.revoked { Standing::Revoked } else { Standing::Active }
+        if entry.revoked { NameStatus::Revoked } else { NameStatus::Active }
     } else if entry.revoked {
-        Standing::Released
+        NameStatus::Released
     } else if height < entry.expires.saturating_add(params.grace) {
-        Standing::Grace
+        NameStatus::Grace
     } else {
-        Standing::Released
+        NameStatus::Released
     }
 }
 
 /// Where an operation is recorded: the height of its block, and the price multiplier of the block
 /// before.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct BlockContext {
     /// The height of the block.
     pub height: u32,
     /// The multiplier in force, in 1/1024.
     pub price: u32,
 }
 
-impl Place {
-    /// The place after `parent`.
+impl BlockContext {
+    /// The context of the block after `parent`.
     pub fn after(parent: &Header) -> Self {
-        Place { height: parent.height + 1, price: parent.price }
+        BlockContext { height: parent.height + 1, price: parent.price }
     }
 }
 
@@ -81,17 +81,17 @@ impl Place {
 /// block [`lapsing_height`] recorded) are gone. Returns the price multiplier after the block.
 pub fn apply_block<S: State>(
     params: &Params,
-    place: Place,
+    context: BlockContext,
     lapsing: &[Hash],
     operations: &[Operation],
     state: &mut S,
-) -> Result<u32, Failure<S::Error>> {
-    lapse_commitments(params, place.height, lapsing, state).map_err(Failure::State)?;
+) -> Result<u32, ApplyError<S::Error>> {
+    lapse_commitments(params, context.height, lapsing, state).map_err(ApplyError::State)?;
     for operation in operations {
-        apply_operation(params, place, operation, state)?;
+        apply_operation(params, context, operation, state)?;
     }
     let commits = operations.iter().filter(|op| matches!(op, Operation::Commit { .. })).count();
-    Ok(price::next_multiplier(place.price, commits))
+    Ok(price::next_multiplier(context.price, commits))
 }
 
 /// What a header must say of the state after its block.
@@ -136,54 +136,58 @@ pub fn lapse_commitments<S: State>(
 /// Applies one operation that is fine by itself. Nothing changes unless all of its rules hold.
 pub fn apply_operation<S: State>(
     params: &Params,
-    place: Place,
+    context: BlockContext,
     operation: &Operation,
     state: &mut S,
-) -> Result<(), Failure<S::Error>> {
+) -> Result<(), ApplyError<S::Error>> {
     match operation {
         Operation::Commit { commitment, stamp } => {
-            commit(params, place, commitment, stamp.work, state)
+            commit(params, context, commitment, stamp.work, state)
         }
         Operation::Named(named) => match &named.action {
             Action::Register { recovery, salt, records } => {
-                register(params, place, named, *recovery, salt, records, state)
+                register(params, context, named, *recovery, salt, records, state)
             }
-            _ => change(params, place, named, state),
+            _ => change(params, context, named, state),
         },
     }
 }
 
 fn commit<S: State>(
     params: &Params,
-    place: Place,
+    context: BlockContext,
     commitment: &Hash,
     work: u64,
     state: &mut S,
-) -> Result<(), Failure<S::Error>> {
-    check_paid(price::commitment(params, place.price), work)?;
+) -> Result<(), ApplyError<S::Error>> {
+    check_paid(price::commitment(params, context.price), work)?;
     let key = CommitmentEntry::key(params.network, commitment);
-    if state.get(&key).map_err(Failure::State)?.is_some() {
+    if state.get(&key).map_err(ApplyError::State)?.is_some() {
         return Err(RuleViolation::CommitmentOpen.into());
     }
-    let entry =
-        CommitmentEntry { commitment: *commitment, height: place.height, work, price: place.price };
+    let entry = CommitmentEntry {
+        commitment: *commitment,
+        height: context.height,
+        work,
+        price: context.price,
+    };
     state.set(key, Some(Entry::Commitment(entry)));
     Ok(())
 }
 
 fn register<S: State>(
     params: &Params,
-    place: Place,
-    named: &Named,
+    context: BlockContext,
+    named: &SignedOperation,
     recovery: Option<PublicKey>,
     salt: &[u8; 32],
     records: &RecordSet,
     state: &mut S,
-) -> Result<(), Failure<S::Error>> {
+) -> Result<(), ApplyError<S::Error>> {
     let name = &named.name;
     let before = name_entry(params, name, state)?;
     if let Some(entry) = &before
-        && standing(params, entry, place.height) != Standing::Released
+        && name_status(params, entry, context.height) != NameStatus::Released
     {
         return Err(RuleViolation::NameTaken(name.clone()).into());
     }
@@ -192,27 +196,27 @@ fn register<S: State>(
         params.network,
         &commitment(params.network, name, &named.signer, salt),
     );
-    let Some(Entry::Commitment(opened)) = state.get(&key).map_err(Failure::State)? else {
+    let Some(Entry::Commitment(opened)) = state.get(&key).map_err(ApplyError::State)? else {
         return Err(RuleViolation::CommitmentUnknown(name.clone()).into());
     };
     let opens = opened.height.saturating_add(params.commit_min_age);
-    if place.height < opens {
+    if context.height < opens {
         return Err(RuleViolation::CommitmentYoung(opens).into());
     }
     let price = price::registration(params, name, opened.price);
     if opened.work < price {
         return Err(RuleViolation::CommitmentUnderpaid { price, paid: opened.work }.into());
     }
-    check_paid(price::records(params, records.byte_len(), place.price), named.stamp.work)?;
+    check_paid(price::records(params, records.byte_len(), context.price), named.stamp.work)?;
     state.set(key, None);
     let entry = NameEntry {
         name: name.clone(),
         owner: named.signer,
         recovery,
         sequence: named.sequence,
-        registered: place.height,
-        updated: place.height,
-        expires: place.height.saturating_add(params.lease),
+        registered: context.height,
+        updated: context.height,
+        expires: context.height.saturating_add(params.lease),
         revoked: false,
         transfer: None,
         records: records.clone(),
@@ -226,19 +230,19 @@ fn register<S: State>(
 /// Applies an operation to a name that is somebody's.
 fn change<S: State>(
     params: &Params,
-    place: Place,
-    named: &Named,
+    context: BlockContext,
+    named: &SignedOperation,
     state: &mut S,
-) -> Result<(), Failure<S::Error>> {
+) -> Result<(), ApplyError<S::Error>> {
     let name = &named.name;
     let Some(entry) = name_entry(params, name, state)? else {
         return Err(RuleViolation::NameUnregistered(name.clone()).into());
     };
-    check_changeable(params, place, &named.action, &entry)?;
+    check_changeable(params, context, &named.action, &entry)?;
     check_sequence(named, Some(&entry))?;
     check_signer(named, &entry)?;
-    check_paid(price_of_change(params, place, named), named.stamp.work)?;
-    let entry = changed(params, place, named, entry)?;
+    check_paid(named_price(params, context, named), named.stamp.work)?;
+    let entry = changed(params, context, named, entry)?;
     state.set(name.key(params.network), Some(Entry::Name(entry)));
     Ok(())
 }
@@ -247,23 +251,23 @@ fn change<S: State>(
 /// revoke it, and withdraw an offer.
 fn check_changeable(
     params: &Params,
-    place: Place,
+    context: BlockContext,
     action: &Action,
     entry: &NameEntry,
 ) -> Result<(), RuleViolation> {
     let in_grace =
         matches!(action, Action::Renew | Action::Cancel | Action::Recover { .. } | Action::Revoke);
-    match standing(params, entry, place.height) {
-        Standing::Active => Ok(()),
-        Standing::Grace if in_grace => Ok(()),
-        Standing::Grace => Err(RuleViolation::NameInGrace(entry.name.clone())),
-        Standing::Revoked => Err(RuleViolation::NameRevoked(entry.name.clone())),
-        Standing::Released => Err(RuleViolation::NameUnregistered(entry.name.clone())),
+    match name_status(params, entry, context.height) {
+        NameStatus::Active => Ok(()),
+        NameStatus::Grace if in_grace => Ok(()),
+        NameStatus::Grace => Err(RuleViolation::NameInGrace(entry.name.clone())),
+        NameStatus::Revoked => Err(RuleViolation::NameRevoked(entry.name.clone())),
+        NameStatus::Released => Err(RuleViolation::NameUnregistered(entry.name.clone())),
     }
 }
 
 /// Who must have signed an operation on a name that is somebody's.
-fn check_signer(named: &Named, entry: &NameEntry) -> Result<(), RuleViolation> {
+fn check_signer(named: &SignedOperation, entry: &NameEntry) -> Result<(), RuleViolation> {
     let is_owner = named.signer == entry.owner;
     let is_recovery = entry.recovery == Some(named.signer);
     let name = || entry.name.clone();
@@ -286,28 +290,28 @@ fn check_signer(named: &Named, entry: &NameEntry) -> Result<(), RuleViolation> {
     }
 }
 
-/// The least work that an operation's stamp must have at a place, as far as the operation itself
+/// The least work that an operation's stamp must have in a block, as far as the operation itself
 /// tells: a registration's commitment may have had to carry more.
-pub fn price_of(params: &Params, place: Place, operation: &Operation) -> u64 {
+pub fn operation_price(params: &Params, context: BlockContext, operation: &Operation) -> u64 {
     match operation {
-        Operation::Commit { .. } => price::commitment(params, place.price),
-        Operation::Named(named) => price_of_change(params, place, named),
+        Operation::Commit { .. } => price::commitment(params, context.price),
+        Operation::Named(named) => named_price(params, context, named),
     }
 }
 
-fn price_of_change(params: &Params, place: Place, named: &Named) -> u64 {
+fn named_price(params: &Params, context: BlockContext, named: &SignedOperation) -> u64 {
     match &named.action {
         Action::Register { records, .. } | Action::Update { records } => {
-            price::records(params, records.byte_len(), place.price)
+            price::records(params, records.byte_len(), context.price)
         }
         Action::Publish { record } => {
             let bytes = record.as_ref().map_or(0, |record| record.byte_len());
-            price::records(params, bytes, place.price)
+            price::records(params, bytes, context.price)
         }
-        Action::Renew => price::renewal(params, &named.name, place.price),
-        Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, place.price),
+        Action::Renew => price::renewal(params, &named.name, context.price),
+        Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, context.price),
         Action::Cancel | Action::Recover { .. } | Action::Revoke => {
-            price::rescue(params, place.price)
+            price::rescue(params, context.price)
         }
     }
 }
@@ -315,17 +319,17 @@ fn price_of_change(params: &Params, place: Place, named: &Named) -> u64 {
 /// The entry after an operation that its signer may make, if the name is in the right phase for it.
 fn changed(
     params: &Params,
-    place: Place,
-    named: &Named,
+    context: BlockContext,
+    named: &SignedOperation,
     before: NameEntry,
 ) -> Result<NameEntry, RuleViolation> {
-    let mut entry = NameEntry { sequence: named.sequence, updated: place.height, ..before };
+    let mut entry = NameEntry { sequence: named.sequence, updated: context.height, ..before };
     match &named.action {
         Action::Register { .. } => return Err(RuleViolation::NameTaken(entry.name)),
         Action::Update { records } => entry.records = records.clone(),
         Action::Renew => {
             let from = entry.expires.saturating_sub(params.lease / 4);
-            if place.height < from {
+            if context.height < from {
                 return Err(RuleViolation::RenewEarly(from));
             }
             entry.expires = entry.expires.saturating_add(params.lease);
@@ -334,12 +338,12 @@ fn changed(
             return Err(RuleViolation::TransferPending(entry.name));
         }
         Action::Transfer { to } => {
-            entry.transfer = Some(PendingTransfer { to: *to, height: place.height })
+            entry.transfer = Some(PendingTransfer { to: *to, height: context.height })
         }
         Action::Accept { recovery } => {
-            let offered = entry.transfer.map_or(place.height, |transfer| transfer.height);
+            let offered = entry.transfer.map_or(context.height, |transfer| transfer.height);
             let from = offered.saturating_add(params.transfer_delay);
-            if place.height < from {
+            if context.height < from {
                 return Err(RuleViolation::TransferYoung(from));
             }
             // A buyer never inherits what the seller published.
@@ -361,7 +365,7 @@ fn changed(
         }
         Action::Publish { record: None } => entry.messaging = None,
         Action::Publish { record: Some(signed) } => {
-            let published = messaging::published(params.network, place.height, &entry, signed)?;
+            let published = messaging::published(params.network, context.height, &entry, signed)?;
             entry.messaging_sequence = published.record.sequence;
             entry.messaging = Some(Box::new(published));
         }
@@ -373,8 +377,8 @@ fn name_entry<S: State>(
     params: &Params,
     name: &Name,
     state: &S,
-) -> Result<Option<NameEntry>, Failure<S::Error>> {
-    Ok(match state.get(&name.key(params.network)).map_err(Failure::State)? {
+) -> Result<Option<NameEntry>, ApplyError<S::Error>> {
+    Ok(match state.get(&name.key(params.network)).map_err(ApplyError::State)? {
         Some(Entry::Name(entry)) => Some(entry),
         _ => None,
     })
@@ -382,7 +386,10 @@ fn name_entry<S: State>(
 
 /// The sequence number of a name never goes back, not even when it is released: an old operation
 /// can't be replayed. After the last number that fits there is no next one.
-fn check_sequence(named: &Named, before: Option<&NameEntry>) -> Result<(), RuleViolation> {
+fn check_sequence(
+    named: &SignedOperation,
+    before: Option<&NameEntry>,
+) -> Result<(), RuleViolation> {
     let expected = next_sequence(before);
     let is_next =
         before.is_none_or(|entry| entry.sequence < u32::MAX) && named.sequence == expected;

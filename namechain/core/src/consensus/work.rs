@@ -14,14 +14,14 @@ use crate::{
 const VALUE_BYTES: usize = 16;
 
 /// The work function with its memory, which is reused from call to call.
-pub struct Worker {
+pub struct PowHasher {
     network: Network,
     header: Argon2<'static>,
     stamp: Argon2<'static>,
     memory: Vec<MemoryBlock>,
 }
 
-impl Worker {
+impl PowHasher {
     /// A worker for a network, holding as much memory as the larger of the two works takes.
     pub fn new(network: Network) -> Self {
         let params = network.params();
@@ -32,7 +32,7 @@ impl Worker {
             Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         };
         let blocks = |params: &Params| params.header_work_kib.max(params.stamp_work_kib) as usize;
-        Worker {
+        PowHasher {
             network,
             header: argon(params.header_work_kib),
             stamp: argon(params.stamp_work_kib),
@@ -41,14 +41,14 @@ impl Worker {
     }
 
     /// The value of a header: of its tag and its 160 bytes.
-    pub fn header_value(&mut self, header: &Header) -> u128 {
+    pub fn hash_header(&mut self, header: &Header) -> u128 {
         let mut password = tag(self.network, Domain::HeaderWork).to_vec();
         header.encode(&mut password);
         value(&self.header, self.network, &password, &mut self.memory)
     }
 
     /// The value of a stamp: of its tag, the subject, the anchor and the nonce.
-    pub fn stamp_value(&mut self, subject: &Hash, anchor: &Hash, nonce: u64) -> u128 {
+    pub fn hash_stamp(&mut self, subject: &Hash, anchor: &Hash, nonce: u64) -> u128 {
         let mut password = [0; 16 + 32 + 32 + 8];
         password[..16].copy_from_slice(&tag(self.network, Domain::StampWork));
         password[16..48].copy_from_slice(&subject.0);
@@ -58,15 +58,15 @@ impl Worker {
     }
 
     /// Whether the header's value reaches its target.
-    pub fn header_is_worked(&mut self, header: &Header) -> bool {
-        self.header_value(header) <= header.target.value()
+    pub fn has_header_work(&mut self, header: &Header) -> bool {
+        self.hash_header(header) <= header.target.value()
     }
 
     /// Whether the operation's stamp has the work that it claims.
-    pub fn operation_is_worked(&mut self, operation: &Operation) -> bool {
+    pub fn has_stamp_work(&mut self, operation: &Operation) -> bool {
         let stamp = operation.stamp();
         let subject = operation.stamp_subject(self.network);
-        self.stamp_value(&subject, &stamp.anchor, stamp.nonce) <= stamp.limit()
+        self.hash_stamp(&subject, &stamp.anchor, stamp.nonce) <= stamp.limit()
     }
 
     /// Tries up to `tries` nonces from `stamp.nonce` on. `Ok` is the stamp with a nonce that has
@@ -78,7 +78,7 @@ impl Worker {
         tries: u64,
     ) -> Result<Stamp, Stamp> {
         for _ in 0..tries {
-            if self.stamp_value(subject, &stamp.anchor, stamp.nonce) <= stamp.limit() {
+            if self.hash_stamp(subject, &stamp.anchor, stamp.nonce) <= stamp.limit() {
                 return Ok(stamp);
             }
             stamp.nonce = stamp.nonce.wrapping_add(1);
@@ -116,29 +116,29 @@ mod tests {
 
     #[test]
     fn a_stamp_is_found_and_bound_to_everything() {
-        let mut worker = Worker::new(Network::Dev);
+        let mut worker = PowHasher::new(Network::Dev);
         let start = Stamp { anchor: Hash([9; 32]), work: 8, nonce: 0 };
         let subject = Hash([1; 32]);
         let stamp = worker.search_stamp(&subject, start, 10_000).unwrap();
-        assert!(worker.stamp_value(&subject, &stamp.anchor, stamp.nonce) <= u128::MAX / 8);
-        let value = worker.stamp_value(&subject, &stamp.anchor, stamp.nonce);
-        assert_ne!(value, worker.stamp_value(&Hash([2; 32]), &stamp.anchor, stamp.nonce));
-        assert_ne!(value, worker.stamp_value(&subject, &Hash([8; 32]), stamp.nonce));
+        assert!(worker.hash_stamp(&subject, &stamp.anchor, stamp.nonce) <= u128::MAX / 8);
+        let value = worker.hash_stamp(&subject, &stamp.anchor, stamp.nonce);
+        assert_ne!(value, worker.hash_stamp(&Hash([2; 32]), &stamp.anchor, stamp.nonce));
+        assert_ne!(value, worker.hash_stamp(&subject, &Hash([8; 32]), stamp.nonce));
         assert_ne!(
             value,
-            Worker::new(Network::Test).stamp_value(&subject, &stamp.anchor, stamp.nonce)
+            PowHasher::new(Network::Test).hash_stamp(&subject, &stamp.anchor, stamp.nonce)
         );
     }
 
     /// The value depends on the input alone, not on what the memory held before.
     #[test]
     fn memory_is_not_remembered() {
-        let mut used = Worker::new(Network::Dev);
+        let mut used = PowHasher::new(Network::Dev);
         for nonce in 0..3 {
-            used.stamp_value(&Hash([1; 32]), &Hash([2; 32]), nonce);
+            used.hash_stamp(&Hash([1; 32]), &Hash([2; 32]), nonce);
         }
-        let mut fresh = Worker::new(Network::Dev);
+        let mut fresh = PowHasher::new(Network::Dev);
         let header = crate::consensus::header::genesis(Network::Dev).header;
-        assert_eq!(used.header_value(&header), fresh.header_value(&header));
+        assert_eq!(used.hash_header(&header), fresh.hash_header(&header));
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     consensus::{
         RuleViolation,
         block::check_anchor,
-        state::{Failure, Place, price_of},
+        state::{ApplyError, BlockContext, operation_price},
     },
     types::{Action, Hash, Name, Network, Operation, commitment},
 };
@@ -77,7 +77,7 @@ pub struct Mempool {
     network: Network,
     pending: BTreeMap<Slot, Pending>,
     /// The same by work per byte, the least first.
-    by_rate: BTreeSet<(u64, Slot)>,
+    by_work_rate: BTreeSet<(u64, Slot)>,
     waiting: Waiting,
     bytes: usize,
     /// Where trying again goes on.
@@ -106,11 +106,11 @@ pub enum MempoolError {
     Storage(#[from] StorageError),
 }
 
-impl From<Failure<StorageError>> for MempoolError {
-    fn from(failure: Failure<StorageError>) -> Self {
+impl From<ApplyError<StorageError>> for MempoolError {
+    fn from(failure: ApplyError<StorageError>) -> Self {
         match failure {
-            Failure::Rule(violation) => MempoolError::Rule(violation),
-            Failure::State(error) => MempoolError::Storage(error),
+            ApplyError::Rule(violation) => MempoolError::Rule(violation),
+            ApplyError::State(error) => MempoolError::Storage(error),
         }
     }
 }
@@ -121,7 +121,7 @@ impl Mempool {
         Mempool {
             network,
             pending: BTreeMap::new(),
-            by_rate: BTreeSet::new(),
+            by_work_rate: BTreeSet::new(),
             waiting: Waiting::default(),
             bytes: 0,
             tried: None,
@@ -219,7 +219,7 @@ impl Mempool {
         self.make_room(&slot, &pending)?;
         self.remove(&slot);
         self.bytes += pending.bytes;
-        self.by_rate.insert((pending.rate(), slot.clone()));
+        self.by_work_rate.insert((pending.rate(), slot.clone()));
         self.waiting.insert(id, pending.rate(), pending.operation.clone());
         self.pending.insert(slot, pending);
         Ok(id)
@@ -229,7 +229,7 @@ impl Mempool {
     fn make_room(&mut self, slot: &Slot, new: &Pending) -> Result<(), MempoolError> {
         while self.pending.len() >= MAX_OPERATIONS || self.bytes + new.bytes > MAX_BYTES {
             let Some((rate, poorest)) =
-                self.by_rate.iter().find(|(_, other)| other != slot).cloned()
+                self.by_work_rate.iter().find(|(_, other)| other != slot).cloned()
             else {
                 return Ok(());
             };
@@ -244,7 +244,7 @@ impl Mempool {
     fn remove(&mut self, slot: &Slot) -> Option<Pending> {
         let removed = self.pending.remove(slot)?;
         self.bytes -= removed.bytes;
-        self.by_rate.remove(&(removed.rate(), slot.clone()));
+        self.by_work_rate.remove(&(removed.rate(), slot.clone()));
         self.waiting.remove(&removed.id);
         Some(removed)
     }
@@ -295,13 +295,13 @@ impl Mempool {
                 names.insert(named.name.clone());
             }
         }
-        let (params, place) = (self.network.params(), Place::after(chain.tip_header()));
+        let (params, context) = (self.network.params(), BlockContext::after(chain.tip_header()));
         let affected = |slot: &Slot, pending: &Pending| {
             let stamp = pending.operation.stamp();
             matches!(slot, Slot::Name(name, _) if names.contains(name))
                 || pending.commitment.is_some_and(|commitment| commitments.contains(&commitment))
-                || check_anchor(stamp, chain.anchor_height(&stamp.anchor), place.height).is_err()
-                || price_of(params, place, &pending.operation) > stamp.work
+                || check_anchor(stamp, chain.anchor_height(&stamp.anchor), context.height).is_err()
+                || operation_price(params, context, &pending.operation) > stamp.work
         };
         let mut suspects: BTreeSet<Slot> = BTreeSet::new();
         for (slot, pending) in &self.pending {
@@ -334,7 +334,7 @@ impl Mempool {
 
     /// The operations in the order in which a block should try them: by work per byte, except that
     /// those on one name come by sequence number.
-    pub fn by_rate(&self) -> Vec<&Operation> {
+    pub fn by_work_rate(&self) -> Vec<&Operation> {
         let mut ordered: Vec<(u64, &Slot, &Pending)> = Vec::with_capacity(self.pending.len());
         let mut before: Option<(&Name, u64)> = None;
         for (slot, pending) in &self.pending {

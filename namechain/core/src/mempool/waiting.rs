@@ -17,7 +17,7 @@ pub struct Waiting(Arc<Mutex<List>>);
 #[derive(Debug, Default)]
 struct List {
     by_id: HashMap<Hash, (u64, Arc<Operation>)>,
-    by_rate: BTreeSet<(Reverse<u64>, Hash)>,
+    by_work_rate: BTreeSet<(Reverse<u64>, Hash)>,
 }
 
 impl Waiting {
@@ -27,7 +27,7 @@ impl Waiting {
 
     /// The ids of up to `most` operations, those of the most work a byte first.
     pub fn ids(&self, most: usize) -> Vec<Hash> {
-        self.list().by_rate.iter().take(most).map(|(_, id)| *id).collect()
+        self.list().by_work_rate.iter().take(most).map(|(_, id)| *id).collect()
     }
 
     /// The operation with this id.
@@ -42,14 +42,14 @@ impl Waiting {
 
     pub(super) fn insert(&self, id: Hash, rate: u64, operation: Arc<Operation>) {
         let mut list = self.list();
-        list.by_rate.insert((Reverse(rate), id));
+        list.by_work_rate.insert((Reverse(rate), id));
         list.by_id.insert(id, (rate, operation));
     }
 
     pub(super) fn remove(&self, id: &Hash) {
         let mut list = self.list();
         if let Some((rate, _)) = list.by_id.remove(id) {
-            list.by_rate.remove(&(Reverse(rate), *id));
+            list.by_work_rate.remove(&(Reverse(rate), *id));
         }
     }
 }

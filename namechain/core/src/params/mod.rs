@@ -57,7 +57,7 @@ pub const PRICE_UNIT: u32 = 1_024;
 /// The highest price multiplier.
 pub const PRICE_MAX: u32 = 1 << 31;
 /// The number of commitments in a block at which the price stays as it is.
-pub const COMMITS_AIMED_AT: u32 = 20;
+pub const TARGET_COMMITS: u32 = 20;
 
 impl Network {
     /// The network's parameters.

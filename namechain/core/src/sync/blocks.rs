@@ -1,17 +1,17 @@
 //! Fetching the target's blocks: whom to ask for which, and what becomes of them.
 
 use super::{
-    Action, Checked, Job, Offence, Peer, RequestId,
+    Action, Job, JobOutcome, Misbehavior, Peer, RequestId,
     limits::{
         BLOCK_JOBS, BLOCK_REQUESTS, BLOCK_REQUESTS_A_PEER, BLOCKS_AIMED_AT, BLOCKS_AT_ONCE,
-        BLOCKS_TIME, DURABLE_EVERY, STALL, WINDOW_BYTES,
+        BLOCKS_TIME_MS, DURABLE_EVERY, STALL_MS, WINDOW_BYTES,
     },
     machine::{Asked, Sync, Task},
     message::{CompactBlock, MAX_BLOCKS, Request},
     peers::PeerState,
 };
 use crate::{
-    chain::{Chain, StorageError, Worked},
+    chain::{Chain, PowChecked, StorageError},
     codec::Decode,
     consensus::RuleViolation,
     types::{HEADER_BYTES, Hash, Header},
@@ -69,16 +69,19 @@ impl Sync {
             return;
         };
         let by_size = BLOCKS_AIMED_AT / self.window.usual();
-        let by_pace =
-            if state.pace > 0.0 { (BLOCKS_TIME as f64 / state.pace) as usize } else { MAX_BLOCKS };
+        let by_pace = if state.pace > 0.0 {
+            (BLOCKS_TIME_MS as f64 / state.pace) as usize
+        } else {
+            MAX_BLOCKS
+        };
         let most = run.min(by_size.max(1)).min(by_pace.max(1)).min(MAX_BLOCKS);
-        let ids: Vec<Worked> = (first..)
+        let ids: Vec<PowChecked> = (first..)
             .take(most)
             .map_while(|height| {
                 on.worked_at(height).filter(|id| self.has_shown(state, &id.id(), height))
             })
             .collect();
-        let names: Vec<Hash> = ids.iter().map(Worked::id).collect();
+        let names: Vec<Hash> = ids.iter().map(PowChecked::id).collect();
         let request = self.ask(
             peer,
             Request::Blocks { ids: names.clone() },
@@ -94,7 +97,7 @@ impl Sync {
     pub(super) fn ask_around_stall(&mut self) {
         let Some(candidate) = self.window.candidate() else { return };
         let Some((slow, since, asks, run)) = self.window.late() else { return };
-        if self.now < since + STALL.saturating_mul(u64::from(asks))
+        if self.now < since + STALL_MS.saturating_mul(u64::from(asks))
             || self.block_requests() >= 2 * BLOCK_REQUESTS
         {
             return;
@@ -131,7 +134,7 @@ impl Sync {
             let pace = self.now.saturating_sub(since) as f64 / came as f64;
             state.pace = if state.pace == 0.0 { pace } else { (state.pace * 3.0 + pace) / 4.0 };
             // Who keeps up may be asked for more.
-            if self.now < since + STALL && state.block_requests_most < BLOCK_REQUESTS_A_PEER {
+            if self.now < since + STALL_MS && state.block_requests_most < BLOCK_REQUESTS_A_PEER {
                 state.block_requests_most += 1;
             }
         }
@@ -142,7 +145,7 @@ impl Sync {
         }
         (first..).take(ids.len()).for_each(|height| self.window.not_coming(height, request));
         if !asked_for {
-            self.offend(peer, Offence::Malformed);
+            self.offend(peer, Misbehavior::Malformed);
         } else if came == 0 {
             self.has_not(peer);
         }
@@ -156,7 +159,7 @@ impl Sync {
             state.be_quiet(now);
         }
         self.look_for_target = true;
-        self.offend(peer, Offence::Lied);
+        self.offend(peer, Misbehavior::Lied);
     }
 
     /// A request for blocks has failed; `silent`: by the peer's silence.
@@ -215,11 +218,11 @@ impl Sync {
         height: u32,
         id: Hash,
         from: Option<Peer>,
-        outcome: Checked,
+        outcome: JobOutcome,
     ) {
         self.checking.remove(&id);
         match outcome {
-            Checked::Block(block) => {
+            JobOutcome::Block(block) => {
                 if self.window.wants(height, &id) {
                     self.window.checked(height, block.clone());
                 }
@@ -227,11 +230,11 @@ impl Sync {
             }
             // Other operations than the header's, or none: the block may be fine, the one who gave
             // it is not.
-            Checked::Bad(RuleViolation::OpsRoot) | Checked::Unreadable => {
+            JobOutcome::Invalid(RuleViolation::OpsRoot) | JobOutcome::Malformed => {
                 self.window.not_it(height, &id);
                 self.arrival_misled(id, from.is_none());
                 if let Some(from) = from {
-                    self.offend(from, Offence::BrokenRule);
+                    self.offend(from, Misbehavior::BrokenRule);
                 }
             }
             _ => self.fail(id),
@@ -248,7 +251,7 @@ impl Sync {
         if let Some(block) = self.window.next_ready() {
             let height = block.block().header.height;
             let durable = height == end || height % DURABLE_EVERY == 0;
-            self.act(Action::Connect { block, durable });
+            self.act(Action::ConnectBlock { block, durable });
         }
     }
 
@@ -272,7 +275,7 @@ impl Sync {
             // Others may be where we were: they ask for what comes before it.
             if chain.tip_id() == id {
                 let block = chain.read_block(&id)?;
-                self.act(Action::Announce(CompactBlock::of(self.config.network, &block)));
+                self.act(Action::BroadcastBlock(CompactBlock::of(self.config.network, &block)));
             }
         }
         Ok(())

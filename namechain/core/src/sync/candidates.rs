@@ -9,7 +9,7 @@ use super::{
     message::MAX_HEADERS,
 };
 use crate::{
-    chain::{Ancestry, Worked},
+    chain::{Ancestry, PowChecked},
     types::{Hash, Header},
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Batch {
     /// The end of the chain with them.
     pub after: Ancestry,
     /// What came of the parts that are done.
-    pub parts: Vec<Option<Vec<Worked>>>,
+    pub parts: Vec<Option<Vec<PowChecked>>>,
     /// The work that the peer claims and has shown with these at the latest, if they are its last.
     pub claim: Option<u128>,
     /// Whether they are its last.
@@ -37,7 +37,7 @@ pub(super) struct Candidate {
     pub base: Hash,
     pub base_height: u32,
     /// The ids above it whose work has been checked.
-    ids: VecDeque<Worked>,
+    ids: VecDeque<PowChecked>,
     /// Those above these, whose work has not.
     batches: VecDeque<Batch>,
     /// The number of the first of the batches: they are counted from the first ever.
@@ -61,7 +61,7 @@ pub(super) struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It is there, and its work was checked.
-    Worked,
+    PowChecked,
     /// It is there, and its work is being checked.
     Unworked,
 }
@@ -141,7 +141,7 @@ impl Candidate {
     }
 
     /// The id at a height whose work has been checked.
-    pub fn worked_at(&self, height: u32) -> Option<Worked> {
+    pub fn worked_at(&self, height: u32) -> Option<PowChecked> {
         let index = height.checked_sub(self.base_height + 1)?;
         self.ids.get(index as usize).copied()
     }
@@ -149,11 +149,11 @@ impl Candidate {
     /// Whether the header is on it.
     pub fn find(&self, id: &Hash, height: u32) -> Option<Found> {
         if height == self.base_height && *id == self.base {
-            return Some(Found::Worked);
+            return Some(Found::PowChecked);
         }
         let mut index = height.checked_sub(self.base_height + 1)? as usize;
         if let Some(worked) = self.ids.get(index) {
-            return (worked.id() == *id).then_some(Found::Worked);
+            return (worked.id() == *id).then_some(Found::PowChecked);
         }
         index -= self.ids.len();
         for batch in &self.batches {
@@ -207,7 +207,7 @@ impl Candidate {
 
     /// Notes that a part of a batch has its work. Gives the batches that are through with it, in
     /// order.
-    pub fn part_worked(&mut self, number: u64, part: usize, worked: Vec<Worked>) -> Vec<Batch> {
+    pub fn part_worked(&mut self, number: u64, part: usize, worked: Vec<PowChecked>) -> Vec<Batch> {
         let batch =
             number.checked_sub(self.first_batch).and_then(|at| self.batches.get_mut(at as usize));
         if let Some(slot) = batch.and_then(|batch| batch.parts.get_mut(part)) {
@@ -267,7 +267,7 @@ impl Candidate {
     }
 
     /// Its first id whose work has been checked.
-    pub fn first(&self) -> Option<Worked> {
+    pub fn first(&self) -> Option<PowChecked> {
         self.ids.front().copied()
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::{Peer, RequestId, candidates::Candidate, limits::WINDOW};
 use crate::{
-    chain::{CheckedBlock, Worked},
+    chain::{CheckedBlock, PowChecked},
     types::Hash,
 };
 
@@ -28,7 +28,7 @@ pub(super) enum State {
 
 #[derive(Debug)]
 struct Slot {
-    id: Worked,
+    id: PowChecked,
     state: State,
     /// The length of its body, once that is here.
     bytes: usize,
@@ -168,7 +168,14 @@ impl Window {
     }
 
     /// Notes that blocks were asked for.
-    pub fn asked(&mut self, first: u32, ids: &[Worked], request: RequestId, peer: Peer, now: u64) {
+    pub fn asked(
+        &mut self,
+        first: u32,
+        ids: &[PowChecked],
+        request: RequestId,
+        peer: Peer,
+        now: u64,
+    ) {
         for (height, id) in (first..).zip(ids) {
             if height == self.above() {
                 self.slots.push_back(Slot {
@@ -213,7 +220,7 @@ impl Window {
     }
 
     /// Takes the lowest body that waits to be checked.
-    pub fn next_body(&mut self) -> Option<(u32, Worked, Vec<u8>, Peer)> {
+    pub fn next_body(&mut self) -> Option<(u32, PowChecked, Vec<u8>, Peer)> {
         let height = self.bodies.pop_first()?;
         let slot = self.slot(height)?;
         let State::Body(bytes, from) = std::mem::replace(&mut slot.state, State::Checking) else {

@@ -2,16 +2,16 @@
 //! go for.
 
 use super::{
-    Checked, Job, Offence, Peer,
+    Job, JobOutcome, Misbehavior, Peer,
     candidates::{Batch, Candidate, Found},
-    limits::{BATCHES, CANDIDATES, HEADERS_A_JOB, ORPHAN_EVERY, WALKS},
+    limits::{BATCHES, CANDIDATES, HEADERS_A_JOB, ORPHAN_EVERY_MS, WALKS},
     machine::{Asked, Sync, Task},
     message::{MAX_HEADERS, MAX_LOCATOR, Request},
     peers::Spot,
 };
 use crate::{
-    chain::{Ancestry, Chain, StorageError, WorkedHeader},
-    consensus::header::is_early,
+    chain::{Ancestry, Chain, PowCheckedHeader, StorageError},
+    consensus::header::is_too_early,
     types::{Hash, Header},
 };
 
@@ -62,9 +62,9 @@ impl Sync {
                 Interest::Join(candidate) => self.join(peer, candidate),
                 Interest::Lied => {
                     self.settle(peer);
-                    self.offend(peer, Offence::Lied);
+                    self.offend(peer, Misbehavior::Lied);
                 }
-                Interest::Failed => self.offend(peer, Offence::BrokenRule),
+                Interest::Failed => self.offend(peer, Misbehavior::BrokenRule),
                 Interest::Ask => {
                     let spot = self.peers.get(&peer).and_then(|state| state.spot);
                     let on = spot.and_then(|spot| {
@@ -123,7 +123,7 @@ impl Sync {
             return Ok(Interest::Nothing);
         }
         if chain.has_block(&claim.tip)? {
-            return Ok(match chain.work_of(&claim.tip)? {
+            return Ok(match chain.chain_work(&claim.tip)? {
                 None => Interest::Failed,
                 Some(shown) if shown < work => Interest::Lied,
                 Some(_) => Interest::Nothing,
@@ -225,11 +225,11 @@ impl Sync {
             headers.iter().skip(1).zip(&ids).all(|(header, before)| header.previous == *before);
         let goes_on = headers.last().is_some_and(|last| last.height > walk.above);
         if !linked || !goes_on || !walk.locator.contains(&first.previous) {
-            self.offend(peer, Offence::Malformed);
+            self.offend(peer, Misbehavior::Malformed);
             return Ok(());
         }
         if ids.iter().any(|id| self.failed.has(id) || chain.has_failed(id)) {
-            self.offend(peer, Offence::BrokenRule);
+            self.offend(peer, Misbehavior::BrokenRule);
             return Ok(());
         }
         // What our chain has.
@@ -272,7 +272,7 @@ impl Sync {
         ids: &[Hash],
     ) -> Result<(), StorageError> {
         let (Some(last), Some(header)) = (ids.last(), headers.last()) else { return Ok(()) };
-        let shown = chain.work_of(last)?.unwrap_or(0);
+        let shown = chain.chain_work(last)?.unwrap_or(0);
         if headers.len() < MAX_HEADERS {
             self.end_walk(peer, walk.claim, shown);
             return Ok(());
@@ -362,7 +362,7 @@ impl Sync {
         // been checked.
         let (before, height) = (headers[new].previous, headers[new].height.saturating_sub(1));
         let shared = height.saturating_sub(on.base_height) as usize;
-        if on.find(&before, height) != Some(Found::Worked)
+        if on.find(&before, height) != Some(Found::PowChecked)
             || self.candidates.is_full(shared + MAX_HEADERS)
         {
             return Ok(self.cannot_place(peer));
@@ -403,7 +403,7 @@ impl Sync {
         };
         // They are on a candidate, so they fit.
         let fits =
-            headers.iter().zip(ids).all(|(header, id)| end.extend_unworked(*id, header).is_ok());
+            headers.iter().zip(ids).all(|(header, id)| end.extend_unchecked(*id, header).is_ok());
         Ok(fits.then_some(end))
     }
 
@@ -468,15 +468,15 @@ impl Sync {
         let mut after = on.ahead().clone();
         let mut fitting = 0;
         for (header, id) in headers.iter().zip(ids) {
-            if full || is_early(header, unix) {
+            if full || is_too_early(header, unix) {
                 break;
             }
-            if after.extend_unworked(*id, header).is_err() {
+            if after.extend_unchecked(*id, header).is_err() {
                 let empty = on.is_done();
                 if empty {
                     self.drop_candidate(number);
                 }
-                return self.offend(peer, Offence::BrokenRule);
+                return self.offend(peer, Misbehavior::BrokenRule);
             }
             fitting += 1;
         }
@@ -523,10 +523,10 @@ impl Sync {
         number: u64,
         batch: u64,
         part: usize,
-        outcome: Checked,
+        outcome: JobOutcome,
     ) -> Result<(), StorageError> {
         let Some(on) = self.candidates.get_mut(number) else { return Ok(()) };
-        let Checked::Headers(worked) = outcome else {
+        let JobOutcome::Headers(worked) = outcome else {
             let guilty = on.shown_by(batch);
             on.drop_unworked();
             on.extender = None;
@@ -541,14 +541,14 @@ impl Sync {
                 self.drop_candidate(number);
             }
             if let Some(peer) = guilty {
-                self.offend(peer, Offence::BrokenRule);
+                self.offend(peer, Misbehavior::BrokenRule);
             }
             self.look_for_headers = true;
             return Ok(());
         };
         self.header_rate.add(worked.len() as u64, self.now);
         let through =
-            on.part_worked(batch, part, worked.iter().map(WorkedHeader::worked).collect());
+            on.part_worked(batch, part, worked.iter().map(PowCheckedHeader::pow_checked).collect());
         if through.is_empty() {
             return Ok(());
         }
@@ -570,7 +570,7 @@ impl Sync {
         self.settle(peer);
         (self.look_for_headers, self.look_for_target) = (true, true);
         if claim.is_some_and(|claim| claim > shown) {
-            self.offend(peer, Offence::Lied);
+            self.offend(peer, Misbehavior::Lied);
         }
     }
 
@@ -581,7 +581,7 @@ impl Sync {
             self.stand(peer, candidate, header.height);
             self.look_for_target = true;
         } else if let Some(state) = self.peers.get_mut(&peer)
-            && state.last_orphan.is_none_or(|last| now >= last + ORPHAN_EVERY)
+            && state.last_orphan.is_none_or(|last| now >= last + ORPHAN_EVERY_MS)
         {
             (state.orphaned, state.last_orphan) = (true, Some(now));
             self.look_for_headers = true;

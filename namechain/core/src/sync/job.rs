@@ -1,22 +1,25 @@
-//! Doing a job: the dear part of every check, on any core.
+//! Runs a job: the dear part of every check, on any core.
 
-use super::{Checked, Job};
+use super::{Job, JobOutcome};
 use crate::{
-    chain::{CheckedBlock, WorkedHeader},
+    chain::{CheckedBlock, PowCheckedHeader},
     codec::Decode,
-    consensus::{RuleViolation, block::check_operation_alone, work::Worker},
+    consensus::{RuleViolation, block::check_operation_alone, work::PowHasher},
     types::{Block, HEADER_BYTES, Header, Network},
 };
 
 impl Job {
     /// Does the job. It depends on nothing but what is in it, so the same job always comes out the
     /// same.
-    pub fn run(self, network: Network, worker: &mut Worker) -> Checked {
+    pub fn run(self, network: Network, worker: &mut PowHasher) -> JobOutcome {
         match self {
             Job::Headers(headers) => {
-                let worked =
-                    headers.into_iter().map(|header| WorkedHeader::check(network, header, worker));
-                worked.collect::<Result<_, _>>().map_or_else(Checked::Bad, Checked::Headers)
+                let worked = headers
+                    .into_iter()
+                    .map(|header| PowCheckedHeader::check(network, header, worker));
+                worked
+                    .collect::<Result<_, _>>()
+                    .map_or_else(JobOutcome::Invalid, JobOutcome::Headers)
             }
             Job::Block { header, bytes } => {
                 // The header is looked at first: bytes that begin with another one are not the
@@ -24,25 +27,25 @@ impl Job {
                 let is_it =
                     bytes.get(..HEADER_BYTES).and_then(|head| Header::from_bytes(head).ok());
                 if is_it.is_none_or(|found| found.id(network) != header.id()) {
-                    return Checked::Unreadable;
+                    return JobOutcome::Malformed;
                 }
-                let Ok(block) = Block::parse(&bytes) else { return Checked::Unreadable };
+                let Ok(block) = Block::parse(&bytes) else { return JobOutcome::Malformed };
                 of_block(CheckedBlock::check_below(network, header, block, worker))
             }
             Job::Assembled { header, block, known } => {
                 of_block(CheckedBlock::check_rest(network, header, block, &known, worker))
             }
             Job::Operation(operation) => match check_operation_alone(network, &operation, worker) {
-                Ok(()) => Checked::Operation(operation),
-                Err(violation) => Checked::Bad(violation),
+                Ok(()) => JobOutcome::Operation(operation),
+                Err(violation) => JobOutcome::Invalid(violation),
             },
         }
     }
 }
 
-fn of_block(result: Result<CheckedBlock, RuleViolation>) -> Checked {
+fn of_block(result: Result<CheckedBlock, RuleViolation>) -> JobOutcome {
     match result {
-        Ok(block) => Checked::Block(Box::new(block)),
-        Err(violation) => Checked::Bad(violation),
+        Ok(block) => JobOutcome::Block(Box::new(block)),
+        Err(violation) => JobOutcome::Invalid(violation),
     }
 }

@@ -1,27 +1,27 @@
 //! Every bound and every time of this room, with its reason. `docs/network.md` has the same names.
 //!
-//! Times are in milliseconds. What all of it can hold at once is added up in [`super::Kept`] and
+//! Times are in milliseconds. What all of it can hold at once is added up in [`super::Usage`] and
 //! tested.
 
-use super::{Offence, message::MAX_HEADERS};
+use super::{Misbehavior, message::MAX_HEADERS};
 
 /// A request that has not been answered by then never will be: a few seconds for two megabytes over
 /// a poor line, and as much again.
-pub const REQUEST_DEADLINE: u64 = 15_000;
+pub const REQUEST_DEADLINE_MS: u64 = 15_000;
 /// Whoever has not said hello by then is hung up on.
-pub const HELLO_DEADLINE: u64 = 10_000;
+pub const HELLO_DEADLINE_MS: u64 = 10_000;
 /// How often the side that dialled says hello again: a tip that moved without being announced shows
 /// after this long.
-pub const HELLO_EVERY: u64 = 30_000;
+pub const HELLO_EVERY_MS: u64 = 30_000;
 /// How often one peer is asked what waits there: what gossip lost is found again.
-pub const PENDING_EVERY: u64 = 60_000;
+pub const PENDING_EVERY_MS: u64 = 60_000;
 /// So many requests in a row without an answer in time, and the peer is hung up on.
 pub const SILENCES: u8 = 4;
 /// How long a peer that was busy, or had not what it said, is left in peace; doubled each time in a
 /// row.
-pub const QUIET: u64 = 2_000;
+pub const QUIET_MS: u64 = 2_000;
 /// The longest that a peer is left in peace.
-pub const QUIET_MOST: u64 = 60_000;
+pub const QUIET_MOST_MS: u64 = 60_000;
 
 /// How many peers may be asked for headers of chains of which nothing is known yet, at a time: one
 /// would do if it were honest.
@@ -32,13 +32,13 @@ pub const CANDIDATES: usize = 16;
 pub const CANDIDATE_IDS: usize = 4 * 1024 * 1024;
 /// How long a candidate that no peer has any more is kept, in case one comes back: its work took
 /// time to check.
-pub const CANDIDATE_KEPT: u64 = 600_000;
+pub const CANDIDATE_KEPT_MS: u64 = 600_000;
 /// How many answers' headers of one candidate may be in the hands of the checks before more are
 /// asked for.
 pub const BATCHES: usize = 2;
 /// Before many blocks are fetched, for so long at most, whoever claims a chain of even more work is
 /// heard out: what would be connected meanwhile can't be undone beyond 720 blocks.
-pub const HEAR_OUT: u64 = 30_000;
+pub const HEAR_OUT_MS: u64 = 30_000;
 /// How many headers are one job: about 100 ms of a core.
 pub const HEADERS_A_JOB: usize = 250;
 /// The most ends of candidates with what it takes to go on from there, for each candidate: a
@@ -48,7 +48,7 @@ pub const CHECKPOINTS: usize = CANDIDATE_IDS / MAX_HEADERS;
 pub const LOCATOR_CHECKPOINTS: usize = 20;
 /// A header that was announced and whose parent is not known leads to a request, but no more often
 /// than this for each peer.
-pub const ORPHAN_EVERY: u64 = 2_000;
+pub const ORPHAN_EVERY_MS: u64 = 2_000;
 
 /// How far ahead of the last block connected blocks are fetched.
 pub const WINDOW: usize = 512;
@@ -62,16 +62,16 @@ pub const BLOCK_REQUESTS_A_PEER: u8 = 3;
 pub const BLOCKS_AIMED_AT: usize = 512 * 1024;
 /// The most milliseconds that a peer should take for a request, by how fast it was: who is slow is
 /// asked for less.
-pub const BLOCKS_TIME: u64 = 2_000;
+pub const BLOCKS_TIME_MS: u64 = 2_000;
 /// From the end of the window, nothing is asked for before so many blocks are to be had at once.
 pub const BLOCKS_AT_ONCE: usize = 16;
 /// How long a peer that did not give blocks it was asked for is not asked for any; doubled each
 /// time in a row.
-pub const NO_BLOCKS: u64 = 5_000;
+pub const NO_BLOCKS_MS: u64 = 5_000;
 /// So many times in a row, and the peer is hung up on.
 pub const NO_BLOCKS_MOST: u32 = 4;
 /// When the lowest missing block is so late, somebody else is asked for it as well.
-pub const STALL: u64 = 3_000;
+pub const STALL_MS: u64 = 3_000;
 /// How many blocks are in the hands of the checks.
 pub const BLOCK_JOBS: usize = 32;
 /// Every so many blocks one is made durable while catching up.
@@ -84,18 +84,18 @@ pub const ARRIVAL_SOURCES: usize = 8;
 /// The most announced blocks that wait for their time to come.
 pub const EARLY: usize = 16;
 /// How many announced blocks' works a peer may have us check at once, and one more for each
-/// [`ANNOUNCED_REFILL`]. Those that become our chain's do not count.
+/// [`ANNOUNCED_REFILL_MS`]. Those that become our chain's do not count.
 pub const ANNOUNCED_BURST: u32 = 32;
 /// See [`ANNOUNCED_BURST`].
-pub const ANNOUNCED_REFILL: u64 = 1_000;
+pub const ANNOUNCED_REFILL_MS: u64 = 1_000;
 
 /// The most operations in the hands of the checks, or of the mempool.
 pub const OPERATIONS: usize = 512;
 /// How many operations a peer may have us check at once, and one more for each
-/// [`OPERATION_REFILL`].
+/// [`OPERATION_REFILL_MS`].
 pub const OPERATION_BURST: u32 = 512;
 /// See [`OPERATION_BURST`].
-pub const OPERATION_REFILL: u64 = 20;
+pub const OPERATION_REFILL_MS: u64 = 20;
 /// How many operations one request asks for: they fit into an answer, whatever they are.
 pub const OPERATIONS_A_REQUEST: usize = 128;
 /// From how many peers waiting operations are fetched at a time.
@@ -117,7 +117,7 @@ pub const JOBS: usize = CANDIDATES * BATCHES * MAX_HEADERS.div_ceil(HEADERS_A_JO
 /// A peer at this score is banned.
 pub const BANNED_AT: i64 = -100;
 /// Every so often a score that is below zero rises by one.
-pub const FORGIVEN_EVERY: u64 = 30_000;
+pub const FORGIVEN_EVERY_MS: u64 = 30_000;
 
 /// How many blocks a node that had caught up before must be behind to count as not synced.
 pub const BEHIND: u32 = 6;
@@ -125,20 +125,20 @@ pub const BEHIND: u32 = 6;
 /// more than ten minutes ahead are not taken.
 pub const CLOCK_OFF: u64 = 300;
 
-/// What an offence costs.
-pub const fn penalty(offence: Offence) -> i64 {
-    match offence {
-        Offence::BrokenRule | Offence::OtherNetwork => 100,
-        Offence::Malformed | Offence::Lied => 50,
-        Offence::Flood => 20,
-        Offence::Silent => 5,
+/// What an misbehavior costs.
+pub const fn penalty(misbehavior: Misbehavior) -> i64 {
+    match misbehavior {
+        Misbehavior::BrokenRule | Misbehavior::OtherNetwork => 100,
+        Misbehavior::Malformed | Misbehavior::Lied => 50,
+        Misbehavior::Flood => 20,
+        Misbehavior::Silent => 5,
     }
 }
 
-/// For how long an offence bans, in seconds.
-pub const fn ban_seconds(offence: Offence) -> u64 {
-    match offence {
-        Offence::BrokenRule => 86_400,
+/// For how long an misbehavior bans, in seconds.
+pub const fn ban_seconds(misbehavior: Misbehavior) -> u64 {
+    match misbehavior {
+        Misbehavior::BrokenRule => 86_400,
         _ => 3_600,
     }
 }

@@ -34,13 +34,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
-    Action, Checked, Connected, Event, Failure, Job, JobId, Kept, Offence, Peer, RequestId,
-    Submitted,
+    Action, ConnectOutcome, Event, Job, JobId, JobOutcome, Misbehavior, Peer, RequestError,
+    RequestId, SubmitOutcome, Usage,
     candidates::Candidates,
     download::Window,
     headers::Walk,
     limits::{
-        FAILED, HELLO_DEADLINE, HELLO_EVERY, JOBS, REFUSED, REQUEST_DEADLINE, SILENCES, ban_seconds,
+        FAILED, HELLO_DEADLINE_MS, HELLO_EVERY_MS, JOBS, REFUSED, REQUEST_DEADLINE_MS, SILENCES,
+        ban_seconds,
     },
     message::{CompactBlock, Hello, Request, Response},
     operations::Submissions,
@@ -193,31 +194,31 @@ impl Sync {
                 }
             }
             Event::PeerDisconnected { peer } => self.remove_peer(peer),
-            Event::Greeted { peer, hello } => self.greeted(peer, hello),
-            Event::Answered { peer, request, response } => {
+            Event::HelloReceived { peer, hello } => self.greeted(peer, hello),
+            Event::ResponseReceived { peer, request, response } => {
                 self.answered(chain, mempool, peer, request, response)?;
             }
-            Event::Failed { peer, request, failure } => {
+            Event::RequestFailed { peer, request, error } => {
                 if let Some(asked) = self.take_request(peer, request) {
-                    self.failed_request(request, asked, failure);
+                    self.failed_request(request, asked, error);
                 }
             }
-            Event::Announced { peer, gossip, block } => {
+            Event::BlockAnnounced { peer, gossip, block } => {
                 self.announced(chain, peer, Some(gossip), block)?;
             }
-            Event::Offered { peer, gossip, operation } => {
+            Event::OperationAnnounced { peer, gossip, operation } => {
                 self.offered(chain, mempool, peer, gossip, operation);
             }
-            Event::Misbehaved { peer, offence } => self.offend(peer, offence),
-            Event::Checked { job, outcome } => self.checked(chain, mempool, job, outcome)?,
-            Event::Connected { id, outcome } => self.connected(chain, id, &outcome)?,
-            Event::Mined { block } => {
+            Event::PeerMisbehaved { peer, misbehavior } => self.offend(peer, misbehavior),
+            Event::JobDone { job, outcome } => self.checked(chain, mempool, job, outcome)?,
+            Event::BlockConnected { id, outcome } => self.connected(chain, id, &outcome)?,
+            Event::BlockMined { block } => {
                 self.refused.clear();
-                self.act(Action::Announce(CompactBlock::of(self.config.network, &block)));
+                self.act(Action::BroadcastBlock(CompactBlock::of(self.config.network, &block)));
                 self.look_for_target = true;
             }
-            Event::Submitted { id, outcome } => {
-                self.submitted(mempool, id, outcome == Submitted::Taken)
+            Event::OperationSubmitted { id, outcome } => {
+                self.submitted(mempool, id, outcome == SubmitOutcome::Accepted)
             }
             Event::Tick => self.tick(chain)?,
         }
@@ -253,12 +254,12 @@ impl Sync {
             .collect();
         for request in late {
             if let Some(asked) = self.requests.remove(&request) {
-                self.failed_request(request, asked, Failure::Timeout);
+                self.failed_request(request, asked, RequestError::Timeout);
             }
         }
         let (now, mut mute, mut due) = (self.now, Vec::new(), Vec::new());
         for (peer, state) in &mut self.peers {
-            if state.claim.is_none() && now >= state.connected_at + HELLO_DEADLINE {
+            if state.claim.is_none() && now >= state.connected_at + HELLO_DEADLINE_MS {
                 mute.push(*peer);
             } else if state.outbound && state.hello.is_none() && now >= state.next_hello {
                 due.push(*peer);
@@ -284,13 +285,13 @@ impl Sync {
         let hello = self.identity.hello(chain.tip_id(), tip.height, chain.work(), self.unix);
         let request = self.ask(peer, Request::Hello(hello), Asked::Hello);
         if let Some(state) = self.peers.get_mut(&peer) {
-            (state.hello, state.next_hello) = (Some(request), self.now + HELLO_EVERY);
+            (state.hello, state.next_hello) = (Some(request), self.now + HELLO_EVERY_MS);
         }
     }
 
     fn greeted(&mut self, peer: Peer, hello: Hello) {
         if hello.genesis != self.identity.genesis {
-            return self.offend(peer, Offence::OtherNetwork);
+            return self.offend(peer, Misbehavior::OtherNetwork);
         }
         if let Some(state) = self.peers.get_mut(&peer) {
             state.greet(hello, self.unix);
@@ -310,7 +311,7 @@ impl Sync {
         // Late answers are nobody's fault and of no use: somebody else was asked.
         let Some(asked) = self.take_request(peer, request) else { return Ok(()) };
         if response == Response::Busy {
-            self.failed_request(request, asked, Failure::Closed);
+            self.failed_request(request, asked, RequestError::Closed);
             return Ok(());
         }
         if let Some(state) = self.peers.get_mut(&peer) {
@@ -344,20 +345,20 @@ impl Sync {
             (what, _) => {
                 // An answer to another question.
                 let asked = InFlight { what, ..asked };
-                self.failed_request(request, asked, Failure::Malformed);
+                self.failed_request(request, asked, RequestError::Malformed);
             }
         }
         Ok(())
     }
 
     /// What becomes of a request that brought nothing.
-    fn failed_request(&mut self, request: RequestId, asked: InFlight, failure: Failure) {
+    fn failed_request(&mut self, request: RequestId, asked: InFlight, error: RequestError) {
         let InFlight { peer, what, .. } = asked;
         let now = self.now;
         let is_hello = matches!(what, Asked::Hello);
         let silent = self.peers.get_mut(&peer).is_some_and(|state| {
             state.be_quiet(now);
-            state.silences += u8::from(failure == Failure::Timeout);
+            state.silences += u8::from(error == RequestError::Timeout);
             state.silences >= SILENCES
         });
         match what {
@@ -368,25 +369,25 @@ impl Sync {
             }
             Asked::Headers(walk) => self.walk_failed(peer, &walk),
             Asked::Blocks { first, ids } => {
-                self.blocks_failed(peer, request, first, ids.len(), failure == Failure::Timeout);
+                self.blocks_failed(peer, request, first, ids.len(), error == RequestError::Timeout);
             }
             Asked::Arrival { block, .. } => self.arrival_failed(peer, block),
             Asked::Pending | Asked::Operations(_) => self.fetch_failed(peer),
         }
         let greeted = self.peers.get(&peer).is_some_and(|state| state.claim.is_some());
-        match failure {
-            Failure::Malformed => self.offend(peer, Offence::Malformed),
-            Failure::Timeout if silent => self.hang_up(peer, "it does not answer in time"),
-            Failure::Timeout | Failure::Closed if is_hello && !greeted => {
+        match error {
+            RequestError::Malformed => self.offend(peer, Misbehavior::Malformed),
+            RequestError::Timeout if silent => self.hang_up(peer, "it does not answer in time"),
+            RequestError::Timeout | RequestError::Closed if is_hello && !greeted => {
                 self.hang_up(peer, "it did not answer our hello");
             }
-            Failure::Timeout => {
+            RequestError::Timeout => {
                 if let Some(state) = self.peers.get_mut(&peer) {
                     // Never a ban by itself: lines break.
-                    state.offend(Offence::Silent, now);
+                    state.offend(Misbehavior::Silent, now);
                 }
             }
-            Failure::Closed => {}
+            RequestError::Closed => {}
         }
     }
 
@@ -395,7 +396,7 @@ impl Sync {
         chain: &Chain,
         mempool: &Mempool,
         job: JobId,
-        outcome: Checked,
+        outcome: JobOutcome,
     ) -> Result<(), StorageError> {
         match self.tasks.remove(&job) {
             None => Ok(()),
@@ -422,20 +423,20 @@ impl Sync {
         &mut self,
         chain: &Chain,
         id: Hash,
-        outcome: &Connected,
+        outcome: &ConnectOutcome,
     ) -> Result<(), StorageError> {
         self.refused.clear();
         match outcome {
-            Connected::Taken => {
+            ConnectOutcome::Accepted => {
                 self.arrival_connected(chain, id)?;
                 self.window_connected(chain, id)
             }
-            Connected::Bad(_) => {
+            ConnectOutcome::Invalid(_) => {
                 self.fail(id);
                 Ok(())
             }
-            Connected::NotNow => {
-                self.drop_arrival(&id, super::Verdict::Ignore);
+            ConnectOutcome::Deferred => {
+                self.drop_arrival(&id, super::Acceptance::Ignore);
                 self.window_refused(id);
                 Ok(())
             }
@@ -449,7 +450,7 @@ impl Sync {
         let mut guilty = self.fail_arrival(id);
         guilty.extend(self.fail_candidates(id));
         for peer in guilty {
-            self.offend(peer, Offence::BrokenRule);
+            self.offend(peer, Misbehavior::BrokenRule);
         }
         (self.look_for_headers, self.look_for_target) = (true, true);
     }
@@ -461,9 +462,9 @@ impl Sync {
     pub(super) fn ask(&mut self, peer: Peer, request: Request, what: Asked) -> RequestId {
         self.next_request += 1;
         let id = RequestId(self.next_request);
-        let (since, deadline) = (self.now, self.now + REQUEST_DEADLINE);
+        let (since, deadline) = (self.now, self.now + REQUEST_DEADLINE_MS);
         self.requests.insert(id, InFlight { peer, since, deadline, what });
-        self.act(Action::Ask { peer, id, request });
+        self.act(Action::SendRequest { peer, id, request });
         id
     }
 
@@ -481,14 +482,14 @@ impl Sync {
         self.next_job += 1;
         let id = JobId(self.next_job);
         self.tasks.insert(id, task);
-        self.act(Action::Check { id, job });
+        self.act(Action::RunJob { id, job });
     }
 
-    /// Scores an offence, and bans at the last.
-    pub(super) fn offend(&mut self, peer: Peer, offence: Offence) {
+    /// Scores an misbehavior, and bans at the last.
+    pub(super) fn offend(&mut self, peer: Peer, misbehavior: Misbehavior) {
         let now = self.now;
-        if self.peers.get_mut(&peer).is_some_and(|state| state.offend(offence, now)) {
-            self.act(Action::Ban { peer, offence, seconds: ban_seconds(offence) });
+        if self.peers.get_mut(&peer).is_some_and(|state| state.offend(misbehavior, now)) {
+            self.act(Action::Ban { peer, misbehavior, seconds: ban_seconds(misbehavior) });
             self.remove_peer(peer);
         }
     }
@@ -525,8 +526,8 @@ impl Sync {
     }
 
     /// How much is held.
-    pub fn kept(&self) -> Kept {
-        Kept {
+    pub fn usage(&self) -> Usage {
+        Usage {
             peers: self.peers.len(),
             requests: self.requests.len(),
             jobs: self.tasks.len(),

@@ -5,10 +5,10 @@
 //! ```text
 //! net: Event --> Sync::handle(chain, mempool, event, now) --> Action: ask a peer, judge what was told, tell everybody
 //!                      ^                      |
-//!                      |                      +--> Action::Check: work, signatures, on any core
-//!                      +---- Event::Checked <-'
-//!                      |                      +--> Action::Connect: the chain takes a block
-//!                      +-- Event::Connected <-'
+//!                      |                      +--> Action::RunJob: work, signatures, on any core
+//!                      +---- Event::JobDone <-'
+//!                      |                      +--> Action::ConnectBlock: the chain takes a block
+//!                      +-- Event::BlockConnected <-'
 //! ```
 
 mod blocks;
@@ -28,12 +28,12 @@ mod standing;
 mod target;
 
 pub use machine::Sync;
-pub use standing::{Doing, Kept, PeerStatus, Standing, SyncConfig, Why};
+pub use standing::{PeerStatus, SyncConfig, SyncPhase, SyncReason, SyncStatus, Usage};
 
 use core::net::IpAddr;
 
 use crate::{
-    chain::{CheckedBlock, Worked, WorkedHeader},
+    chain::{CheckedBlock, PowChecked, PowCheckedHeader},
     consensus::RuleViolation,
     types::{Block, Hash, Header, Operation},
 };
@@ -74,14 +74,14 @@ pub enum Event {
         peer: Peer,
     },
     /// A peer said hello: its request, which has been answered with [`Sync`]'s own hello.
-    Greeted {
+    HelloReceived {
         /// It.
         peer: Peer,
         /// What it said.
         hello: message::Hello,
     },
     /// A peer answered.
-    Answered {
+    ResponseReceived {
         /// It.
         peer: Peer,
         /// What it answered.
@@ -90,16 +90,16 @@ pub enum Event {
         response: Response,
     },
     /// A request failed.
-    Failed {
+    RequestFailed {
         /// The peer.
         peer: Peer,
         /// What failed.
         request: RequestId,
         /// How.
-        failure: Failure,
+        error: RequestError,
     },
     /// A block was told to everybody.
-    Announced {
+    BlockAnnounced {
         /// Who told us.
         peer: Peer,
         /// What it is known as until it is judged.
@@ -108,7 +108,7 @@ pub enum Event {
         block: CompactBlock,
     },
     /// An operation was told to everybody.
-    Offered {
+    OperationAnnounced {
         /// Who told us.
         peer: Peer,
         /// What it is known as until it is judged.
@@ -117,46 +117,46 @@ pub enum Event {
         operation: Operation,
     },
     /// A peer did what no honest one does.
-    Misbehaved {
+    PeerMisbehaved {
         /// It.
         peer: Peer,
         /// What it did.
-        offence: Offence,
+        misbehavior: Misbehavior,
     },
     /// A job is done.
-    Checked {
+    JobDone {
         /// Which.
         job: JobId,
         /// How it came out.
-        outcome: Checked,
+        outcome: JobOutcome,
     },
-    /// The chain has taken a block, or not: the answer to [`Action::Connect`].
-    Connected {
+    /// The chain has taken a block, or not: the answer to [`Action::ConnectBlock`].
+    BlockConnected {
         /// The block.
         id: Hash,
         /// What became of it.
-        outcome: Connected,
+        outcome: ConnectOutcome,
     },
     /// The best chain has moved by a block of our own making.
-    Mined {
+    BlockMined {
         /// The block.
         block: Block,
     },
     /// The mempool has taken an operation that our own user made, or has answered
-    /// [`Action::Submit`].
-    Submitted {
+    /// [`Action::SubmitOperation`].
+    OperationSubmitted {
         /// The operation's id.
         id: Hash,
         /// What became of it.
-        outcome: Submitted,
+        outcome: SubmitOutcome,
     },
     /// Time has passed: at least once a second.
     Tick,
 }
 
-/// Why a request was not answered.
+/// SyncReason a request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum RequestError {
     /// Not in time.
     Timeout,
     /// The connection broke, or the peer does not take requests.
@@ -167,7 +167,7 @@ pub enum Failure {
 
 /// What no honest peer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offence {
+pub enum Misbehavior {
     /// It sent what can't be read, or was longer than it may be.
     Malformed,
     /// It asked for more than anybody needs.
@@ -184,17 +184,17 @@ pub enum Offence {
 
 /// How a job came out.
 #[derive(Debug)]
-pub enum Checked {
+pub enum JobOutcome {
     /// All headers have their work.
-    Headers(Vec<WorkedHeader>),
+    Headers(Vec<PowCheckedHeader>),
     /// The block is fine by itself.
     Block(Box<CheckedBlock>),
     /// The operation is fine by itself.
     Operation(Box<Operation>),
     /// It is not: which rule it breaks. Of headers, the first one's.
-    Bad(RuleViolation),
+    Invalid(RuleViolation),
     /// It can't be read.
-    Unreadable,
+    Malformed,
 }
 
 /// Work to give away: it needs nothing but what is in it.
@@ -205,14 +205,14 @@ pub enum Job {
     /// A block whose header's work was checked.
     Block {
         /// Its header, as it was checked.
-        header: Worked,
+        header: PowChecked,
         /// The block, encoded.
         bytes: Vec<u8>,
     },
     /// A block put together from a compact one; its header's work was checked.
     Assembled {
         /// Its header, as it was checked.
-        header: Worked,
+        header: PowChecked,
         /// The block.
         block: Block,
         /// Which of its operations waited in our mempool, and so were checked before.
@@ -224,31 +224,31 @@ pub enum Job {
 
 /// What became of a block.
 #[derive(Debug)]
-pub enum Connected {
+pub enum ConnectOutcome {
     /// It is on the best chain, or beside it, or was there already.
-    Taken,
+    Accepted,
     /// It breaks a rule, or follows one that does.
-    Bad(RuleViolation),
+    Invalid(RuleViolation),
     /// It can't be taken now: its parent is missing, its time is too far ahead, or it departs too
     /// deep.
-    NotNow,
+    Deferred,
 }
 
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Submitted {
+pub enum SubmitOutcome {
     /// It waits: everybody should hear of it.
-    Taken,
+    Accepted,
     /// It is not taken, and that need not be its maker's fault: the mempool is full, another one
     /// waits, our tip is another.
-    NotNow,
+    Rejected,
 }
 
 /// What to do.
 #[derive(Debug)]
 pub enum Action {
     /// Ask a peer.
-    Ask {
+    SendRequest {
         /// Whom.
         peer: Peer,
         /// What the answer is to be known by.
@@ -257,50 +257,50 @@ pub enum Action {
         request: Request,
     },
     /// Judge what was told to everybody.
-    Judge {
+    ReportAcceptance {
         /// What.
         gossip: GossipId,
         /// How.
-        verdict: Verdict,
+        verdict: Acceptance,
     },
     /// Tell everybody of a block.
-    Announce(CompactBlock),
+    BroadcastBlock(CompactBlock),
     /// Tell everybody of an operation.
-    Offer(Operation),
+    BroadcastOperation(Operation),
     /// Do a piece of work somewhere else.
-    Check {
+    RunJob {
         /// What its outcome is to be known by.
         id: JobId,
         /// What.
         job: Job,
     },
     /// Let the chain take a block. Durable unless there are many more to come.
-    Connect {
+    ConnectBlock {
         /// The block.
         block: Box<CheckedBlock>,
         /// Whether it must survive a crash once it is taken.
         durable: bool,
     },
     /// Let the mempool take an operation that has been checked by itself.
-    Submit(Box<Operation>),
+    SubmitOperation(Box<Operation>),
     /// Hang up.
     Disconnect {
         /// On whom.
         peer: Peer,
-        /// Why, for the log.
+        /// SyncReason, for the log.
         why: &'static str,
     },
     /// Hang up, and refuse the peer's address and identity for some time.
     Ban {
         /// Whom.
         peer: Peer,
-        /// Why.
-        offence: Offence,
+        /// SyncReason.
+        misbehavior: Misbehavior,
         /// For how long, in seconds.
         seconds: u64,
     },
     /// A chain of more work departs too deep below ours to be followed.
-    HoldBack {
+    ParkChain {
         /// Its tip.
         tip: Hash,
         /// How many blocks would be undone.
@@ -312,7 +312,7 @@ pub enum Action {
 
 /// What becomes of something that was told to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Acceptance {
     /// It is sound: it goes further.
     Accept,
     /// It is nothing that everybody needs, and nobody's fault.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Action, Checked, GossipId, Job, Offence, Peer, Verdict,
-    limits::{FETCHERS, OPERATIONS, OPERATIONS_A_REQUEST, PENDING_EVERY, TOLD_AGAIN},
+    Acceptance, Action, GossipId, Job, JobOutcome, Misbehavior, Peer,
+    limits::{FETCHERS, OPERATIONS, OPERATIONS_A_REQUEST, PENDING_EVERY_MS, TOLD_AGAIN},
     machine::{Asked, Sync, Task},
     message::Request,
     peers::Fetch,
@@ -46,20 +46,20 @@ impl Sync {
         gossip: GossipId,
         operation: Operation,
     ) {
-        let judge = |verdict| Action::Judge { gossip, verdict };
+        let judge = |verdict| Action::ReportAcceptance { gossip, verdict };
         let id = operation.id(self.config.network);
         let now = self.now;
         let Some(state) = self.peers.get_mut(&peer) else {
-            return self.act(judge(Verdict::Ignore));
+            return self.act(judge(Acceptance::Ignore));
         };
         if self.bad_operations.has(&id) {
-            self.act(judge(Verdict::Reject));
-            return self.offend(peer, Offence::BrokenRule);
+            self.act(judge(Acceptance::Reject));
+            return self.offend(peer, Misbehavior::BrokenRule);
         }
         if let Some(submission) = self.submissions.0.get_mut(&id) {
             // The same operation by another way: it is checked once.
             if submission.from.contains(&peer) {
-                return self.act(judge(Verdict::Ignore));
+                return self.act(judge(Acceptance::Ignore));
             }
             submission.from.push(peer);
             submission.gossips.push(gossip);
@@ -72,11 +72,11 @@ impl Sync {
             || self.refused.has(&id)
             || self.submissions.0.len() >= OPERATIONS
         {
-            return self.act(judge(Verdict::Ignore));
+            return self.act(judge(Acceptance::Ignore));
         }
         if !state.may_offer(now) {
-            self.act(judge(Verdict::Ignore));
-            return self.offend(peer, Offence::Flood);
+            self.act(judge(Acceptance::Ignore));
+            return self.offend(peer, Misbehavior::Flood);
         }
         self.submit(
             id,
@@ -91,17 +91,17 @@ impl Sync {
     }
 
     /// An operation was checked by itself.
-    pub(super) fn operation_checked(&mut self, id: Hash, outcome: Checked) {
+    pub(super) fn operation_checked(&mut self, id: Hash, outcome: JobOutcome) {
         match outcome {
-            Checked::Operation(operation) => self.act(Action::Submit(operation)),
+            JobOutcome::Operation(operation) => self.act(Action::SubmitOperation(operation)),
             _ => {
                 self.bad_operations.insert(id);
                 let Some(submission) = self.submissions.0.remove(&id) else { return };
                 for gossip in submission.gossips {
-                    self.act(Action::Judge { gossip, verdict: Verdict::Reject });
+                    self.act(Action::ReportAcceptance { gossip, verdict: Acceptance::Reject });
                 }
                 for peer in submission.from {
-                    self.offend(peer, Offence::BrokenRule);
+                    self.offend(peer, Misbehavior::BrokenRule);
                 }
             }
         }
@@ -109,12 +109,12 @@ impl Sync {
 
     /// The mempool has answered, or has taken an operation of our own user's.
     pub(super) fn submitted(&mut self, mempool: &Mempool, id: Hash, taken: bool) {
-        let verdict = if taken { Verdict::Accept } else { Verdict::Ignore };
+        let verdict = if taken { Acceptance::Accept } else { Acceptance::Ignore };
         let tell = match self.submissions.0.remove(&id) {
             None => true,
             Some(submission) => {
                 for gossip in submission.gossips {
-                    self.act(Action::Judge { gossip, verdict });
+                    self.act(Action::ReportAcceptance { gossip, verdict });
                 }
                 submission.tell
             }
@@ -122,7 +122,7 @@ impl Sync {
         if !taken {
             self.refused.insert(id);
         } else if tell && let Some(operation) = mempool.get(&id) {
-            self.act(Action::Offer((*operation).clone()));
+            self.act(Action::BroadcastOperation((*operation).clone()));
         }
     }
 
@@ -134,7 +134,7 @@ impl Sync {
         }
         let fetching = |fetch: &Fetch| fetch.request.is_some() || !fetch.left.is_empty();
         let mut fetchers = self.peers.values().filter(|state| fetching(&state.fetch)).count();
-        let every = PENDING_EVERY * self.peers.len().max(1) as u64;
+        let every = PENDING_EVERY_MS * self.peers.len().max(1) as u64;
         let now = self.now;
         let mut due: Vec<(u64, Peer)> = Vec::new();
         for (peer, state) in &self.peers {
@@ -215,7 +215,7 @@ impl Sync {
         for operation in operations {
             let id = operation.id(self.config.network);
             if !asked.remove(&id) {
-                return self.offend(peer, Offence::Malformed);
+                return self.offend(peer, Misbehavior::Malformed);
             }
             let known = mempool.has(&id)
                 || self.submissions.0.contains_key(&id)

@@ -4,10 +4,10 @@ use core::net::IpAddr;
 use std::collections::VecDeque;
 
 use super::{
-    Doing, Offence, Peer, PeerStatus, RequestId,
+    Misbehavior, Peer, PeerStatus, RequestId, SyncPhase,
     limits::{
-        ANNOUNCED_BURST, ANNOUNCED_REFILL, BANNED_AT, FORGIVEN_EVERY, NO_BLOCKS, NO_BLOCKS_MOST,
-        OPERATION_BURST, OPERATION_REFILL, QUIET, QUIET_MOST, penalty,
+        ANNOUNCED_BURST, ANNOUNCED_REFILL_MS, BANNED_AT, FORGIVEN_EVERY_MS, NO_BLOCKS_MOST,
+        NO_BLOCKS_MS, OPERATION_BURST, OPERATION_REFILL_MS, QUIET_MOST_MS, QUIET_MS, penalty,
     },
     message::Hello,
 };
@@ -134,11 +134,11 @@ impl PeerState {
             next_pending: now,
             silences: 0,
             quiet_until: 0,
-            quiet: QUIET,
+            quiet: QUIET_MS,
             score: 0,
             scored_at: now,
-            announced: Bucket::new(ANNOUNCED_BURST, ANNOUNCED_REFILL, now),
-            operations: Bucket::new(OPERATION_BURST, OPERATION_REFILL, now),
+            announced: Bucket::new(ANNOUNCED_BURST, ANNOUNCED_REFILL_MS, now),
+            operations: Bucket::new(OPERATION_BURST, OPERATION_REFILL_MS, now),
         }
     }
 
@@ -167,7 +167,7 @@ impl PeerState {
     /// Leaves it in peace for a while, longer each time.
     pub fn be_quiet(&mut self, now: u64) {
         self.quiet_until = now + self.quiet;
-        self.quiet = (self.quiet * 2).min(QUIET_MOST);
+        self.quiet = (self.quiet * 2).min(QUIET_MOST_MS);
     }
 
     /// Whether it may be asked for blocks now.
@@ -177,14 +177,14 @@ impl PeerState {
 
     /// It gave no blocks when it was asked for some. Whether that was the last time.
     pub fn gave_none(&mut self, now: u64) -> bool {
-        self.no_blocks_until = now + (NO_BLOCKS << self.no_blocks.min(8));
+        self.no_blocks_until = now + (NO_BLOCKS_MS << self.no_blocks.min(8));
         self.no_blocks += 1;
         self.no_blocks >= NO_BLOCKS_MOST
     }
 
     /// It answered with what was asked for.
     pub fn was_useful(&mut self) {
-        (self.silences, self.quiet) = (0, QUIET);
+        (self.silences, self.quiet) = (0, QUIET_MS);
     }
 
     /// Whether another of its announced headers may be checked.
@@ -204,24 +204,24 @@ impl PeerState {
 
     /// Its score: 0 or below.
     pub fn score(&self, now: u64) -> i64 {
-        let forgiven = now.saturating_sub(self.scored_at) / FORGIVEN_EVERY;
+        let forgiven = now.saturating_sub(self.scored_at) / FORGIVEN_EVERY_MS;
         self.score.saturating_add(i64::try_from(forgiven).unwrap_or(i64::MAX)).min(0)
     }
 
-    /// Scores an offence. Whether it is the last one that is borne.
-    pub fn offend(&mut self, offence: Offence, now: u64) -> bool {
-        self.score = self.score(now) - penalty(offence);
+    /// Scores an misbehavior. Whether it is the last one that is borne.
+    pub fn offend(&mut self, misbehavior: Misbehavior, now: u64) -> bool {
+        self.score = self.score(now) - penalty(misbehavior);
         self.scored_at = now;
         self.score <= BANNED_AT
     }
 
     pub fn status(&self, peer: Peer, now: u64) -> PeerStatus {
         let doing = match () {
-            _ if self.claim.is_none() => Doing::Hello,
-            _ if self.headers.is_some() => Doing::Headers,
-            _ if self.block_requests > 0 => Doing::Blocks(self.block_requests),
-            _ if self.fetch.request.is_some() => Doing::Operations,
-            _ => Doing::Nothing,
+            _ if self.claim.is_none() => SyncPhase::Hello,
+            _ if self.headers.is_some() => SyncPhase::Headers,
+            _ if self.block_requests > 0 => SyncPhase::Blocks(self.block_requests),
+            _ if self.fetch.request.is_some() => SyncPhase::Operations,
+            _ => SyncPhase::Nothing,
         };
         PeerStatus {
             peer,
@@ -258,11 +258,11 @@ mod tests {
     #[test]
     fn offences_add_up_and_are_forgiven() {
         let mut peer = PeerState::new(None, false, 0);
-        assert!(!peer.offend(Offence::Lied, 0));
-        assert_eq!(peer.score(FORGIVEN_EVERY * 20), -30);
-        assert_eq!(peer.score(FORGIVEN_EVERY * 2_000), 0, "it never rises above zero");
-        assert!(!peer.offend(Offence::Lied, FORGIVEN_EVERY * 20));
-        assert!(peer.offend(Offence::Flood, FORGIVEN_EVERY * 20));
-        assert!(PeerState::new(None, false, 0).offend(Offence::BrokenRule, 0));
+        assert!(!peer.offend(Misbehavior::Lied, 0));
+        assert_eq!(peer.score(FORGIVEN_EVERY_MS * 20), -30);
+        assert_eq!(peer.score(FORGIVEN_EVERY_MS * 2_000), 0, "it never rises above zero");
+        assert!(!peer.offend(Misbehavior::Lied, FORGIVEN_EVERY_MS * 20));
+        assert!(peer.offend(Misbehavior::Flood, FORGIVEN_EVERY_MS * 20));
+        assert!(PeerState::new(None, false, 0).offend(Misbehavior::BrokenRule, 0));
     }
 }

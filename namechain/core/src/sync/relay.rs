@@ -15,15 +15,15 @@ use std::{
 };
 
 use super::{
-    Action, Checked, GossipId, Job, Offence, Peer, Verdict,
-    limits::{ARRIVAL_SOURCES, ARRIVALS, EARLY, REQUEST_DEADLINE},
+    Acceptance, Action, GossipId, Job, JobOutcome, Misbehavior, Peer,
+    limits::{ARRIVAL_SOURCES, ARRIVALS, EARLY, REQUEST_DEADLINE_MS},
     machine::{Asked, Sync, Task},
     message::{CompactBlock, Request, ShortId},
     peers::Claim,
 };
 use crate::{
-    chain::{Chain, CheckedBlock, StorageError, Worked},
-    consensus::header::is_early,
+    chain::{Chain, CheckedBlock, PowChecked, StorageError},
+    consensus::header::is_too_early,
     mempool::Mempool,
     types::{Block, Hash, Header, Network, Operation},
 };
@@ -34,11 +34,11 @@ enum Stage {
     /// Its header's work is being checked.
     Work,
     /// Operations are missing: what is there, in the block's order.
-    Parts { header: Worked, parts: Vec<Option<Arc<Operation>>>, known: Vec<bool> },
+    Parts { header: PowChecked, parts: Vec<Option<Arc<Operation>>>, known: Vec<bool> },
     /// All of it was asked for.
-    Whole(Worked),
+    Whole(PowChecked),
     /// It is being checked. Whether it was put together from parts, by short ids that may mislead.
-    Checking(Worked, bool),
+    Checking(PowChecked, bool),
     /// The chain has it.
     Connecting,
 }
@@ -68,9 +68,9 @@ impl Arrivals {
 }
 
 impl Sync {
-    fn judge(&mut self, gossip: Option<GossipId>, verdict: Verdict) {
+    fn judge(&mut self, gossip: Option<GossipId>, verdict: Acceptance) {
         if let Some(gossip) = gossip {
-            self.act(Action::Judge { gossip, verdict });
+            self.act(Action::ReportAcceptance { gossip, verdict });
         }
     }
 
@@ -84,13 +84,13 @@ impl Sync {
     ) -> Result<(), StorageError> {
         let id = block.header.id(self.config.network);
         if !self.peers.contains_key(&peer) {
-            self.judge(gossip, Verdict::Ignore);
+            self.judge(gossip, Acceptance::Ignore);
             return Ok(());
         }
         if self.failed.has(&id) || chain.has_failed(&id) || chain.has_failed(&block.header.previous)
         {
-            self.judge(gossip, Verdict::Reject);
-            self.offend(peer, Offence::BrokenRule);
+            self.judge(gossip, Acceptance::Reject);
+            self.offend(peer, Misbehavior::BrokenRule);
             return Ok(());
         }
         if let Some(arrival) = self.arrivals.0.get_mut(&id) {
@@ -98,28 +98,28 @@ impl Sync {
                 arrival.sources.push(peer);
                 arrival.gossips.extend(gossip);
             } else {
-                self.judge(gossip, Verdict::Ignore);
+                self.judge(gossip, Acceptance::Ignore);
             }
             return Ok(());
         }
         if chain.has_block(&id)? || self.candidates.find_above(&id, block.header.height).is_some() {
-            self.judge(gossip, Verdict::Ignore);
+            self.judge(gossip, Acceptance::Ignore);
             self.has_announced(chain, peer, id, &block.header)?;
             return Ok(());
         }
         let Some(parent) = chain.ancestry(&block.header.previous)? else {
-            self.judge(gossip, Verdict::Ignore);
+            self.judge(gossip, Acceptance::Ignore);
             self.orphan_announced(peer, id, &block.header);
             return Ok(());
         };
         if parent.check(&block.header).is_err() {
-            self.judge(gossip, Verdict::Reject);
-            self.offend(peer, Offence::BrokenRule);
+            self.judge(gossip, Acceptance::Reject);
+            self.offend(peer, Misbehavior::BrokenRule);
             return Ok(());
         }
         let work = parent.work().saturating_add(block.header.target.work());
-        if is_early(&block.header, self.unix) {
-            self.judge(gossip, Verdict::Ignore);
+        if is_too_early(&block.header, self.unix) {
+            self.judge(gossip, Acceptance::Ignore);
             if self.early.len() < EARLY && work > chain.work() {
                 self.early.push((peer, block));
             }
@@ -129,9 +129,9 @@ impl Sync {
         // A block that does not even make its branch as good as ours is nothing that anybody needs
         // now.
         if !may || work < chain.work() || self.arrivals.0.len() >= ARRIVALS {
-            self.judge(gossip, Verdict::Ignore);
+            self.judge(gossip, Acceptance::Ignore);
             if !may {
-                self.offend(peer, Offence::Flood);
+                self.offend(peer, Misbehavior::Flood);
             }
             return Ok(());
         }
@@ -158,7 +158,7 @@ impl Sync {
         id: Hash,
         header: &Header,
     ) -> Result<(), StorageError> {
-        match chain.work_of(&id)? {
+        match chain.chain_work(&id)? {
             Some(work) => self.claims(peer, id, header.height, work),
             None => self.orphan_announced(peer, id, header),
         }
@@ -175,15 +175,17 @@ impl Sync {
     }
 
     /// The work of an announced block's header was checked.
-    pub(super) fn arrival_worked(&mut self, mempool: &Mempool, id: Hash, outcome: Checked) {
+    pub(super) fn arrival_worked(&mut self, mempool: &Mempool, id: Hash, outcome: JobOutcome) {
         let worked = match outcome {
-            Checked::Headers(headers) => headers.first().map(crate::chain::WorkedHeader::worked),
+            JobOutcome::Headers(headers) => {
+                headers.first().map(crate::chain::PowCheckedHeader::pow_checked)
+            }
             _ => None,
         };
         let Some(worked) = worked else {
             // Without work it is nobody's block; there is no use in remembering it.
-            let guilty = self.drop_arrival(&id, Verdict::Reject);
-            return guilty.into_iter().for_each(|peer| self.offend(peer, Offence::BrokenRule));
+            let guilty = self.drop_arrival(&id, Acceptance::Reject);
+            return guilty.into_iter().for_each(|peer| self.offend(peer, Misbehavior::BrokenRule));
         };
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let parts = known_parts(self.config.network, mempool, &id, &arrival.short_ids);
@@ -203,7 +205,7 @@ impl Sync {
     fn ask_for_arrival(&mut self, id: Hash, whole: bool) {
         let Some(arrival) = self.arrivals.0.get_mut(&id) else { return };
         let Some(peer) = arrival.sources.first().copied() else {
-            self.drop_arrival(&id, Verdict::Ignore);
+            self.drop_arrival(&id, Acceptance::Ignore);
             return;
         };
         let request = match &arrival.stage {
@@ -242,7 +244,7 @@ impl Sync {
             return self.put_together(id);
         }
         // What it told is not what it gives. The whole block settles it.
-        self.offend(peer, Offence::Malformed);
+        self.offend(peer, Misbehavior::Malformed);
         self.ask_for_arrival(id, true);
     }
 
@@ -273,7 +275,7 @@ impl Sync {
         // However it was found out: it may still have been waiting for parts.
         if !matches!(arrival.stage, Stage::Connecting) {
             arrival.stage = Stage::Connecting;
-            self.act(Action::Connect { block, durable: true });
+            self.act(Action::ConnectBlock { block, durable: true });
         }
     }
 
@@ -285,7 +287,7 @@ impl Sync {
         // Two operations may share a short id: only the whole block tells.
         if ours && !from_parts && !arrival.sources.is_empty() {
             let peer = arrival.sources.remove(0);
-            self.offend(peer, Offence::BrokenRule);
+            self.offend(peer, Misbehavior::BrokenRule);
         }
         self.ask_for_arrival(id, true);
     }
@@ -311,12 +313,15 @@ impl Sync {
             return Ok(());
         }
         // A block beside our chain has not been checked against its state, and is nobody's tip.
-        let verdict =
-            if chain.best_height_of(&id)?.is_some() { Verdict::Accept } else { Verdict::Ignore };
+        let verdict = if chain.best_chain_height(&id)?.is_some() {
+            Acceptance::Accept
+        } else {
+            Acceptance::Ignore
+        };
         let claim = self.arrivals.0.get(&id).map(|arrival| (arrival.header.height, arrival.work));
         let sources = self.drop_arrival(&id, verdict);
         // Blocks of our own chain may come as fast as they are made.
-        if verdict == Verdict::Accept
+        if verdict == Acceptance::Accept
             && let Some(state) = sources.first().and_then(|first| self.peers.get_mut(first))
         {
             state.announced_well();
@@ -331,7 +336,7 @@ impl Sync {
     }
 
     /// Drops an announced block with a verdict. Gives those who announced it.
-    pub(super) fn drop_arrival(&mut self, id: &Hash, verdict: Verdict) -> Vec<Peer> {
+    pub(super) fn drop_arrival(&mut self, id: &Hash, verdict: Acceptance) -> Vec<Peer> {
         let Some(arrival) = self.arrivals.0.remove(id) else { return Vec::new() };
         for gossip in arrival.gossips {
             self.judge(Some(gossip), verdict);
@@ -346,7 +351,7 @@ impl Sync {
             (*other == id || arrival.header.previous == id).then_some(*other)
         };
         let failed: Vec<Hash> = self.arrivals.0.iter().filter_map(after).collect();
-        failed.iter().flat_map(|id| self.drop_arrival(id, Verdict::Reject)).collect()
+        failed.iter().flat_map(|id| self.drop_arrival(id, Acceptance::Reject)).collect()
     }
 
     /// A peer is gone that was asked for what is missing of an announced block.
@@ -361,13 +366,13 @@ impl Sync {
     pub(super) fn give_up_arrivals(&mut self) {
         let now = self.now;
         let old = |arrival: &Arrival| {
-            now >= arrival.since + 2 * REQUEST_DEADLINE
+            now >= arrival.since + 2 * REQUEST_DEADLINE_MS
                 && matches!(arrival.stage, Stage::Parts { .. } | Stage::Whole(_))
         };
         let late: Vec<Hash> =
             self.arrivals.0.iter().filter(|(_, arrival)| old(arrival)).map(|(id, _)| *id).collect();
         for id in late {
-            for peer in self.drop_arrival(&id, Verdict::Ignore) {
+            for peer in self.drop_arrival(&id, Acceptance::Ignore) {
                 if let Some(state) = self.peers.get_mut(&peer) {
                     state.orphaned = true;
                 }
@@ -379,7 +384,7 @@ impl Sync {
     pub(super) fn take_early(&mut self, chain: &Chain) -> Result<(), StorageError> {
         let unix = self.unix;
         let due: Vec<(Peer, CompactBlock)> =
-            self.early.extract_if(.., |(_, block)| !is_early(&block.header, unix)).collect();
+            self.early.extract_if(.., |(_, block)| !is_too_early(&block.header, unix)).collect();
         for (peer, block) in due {
             self.announced(chain, peer, None, block)?;
         }

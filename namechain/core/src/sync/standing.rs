@@ -49,12 +49,12 @@ pub struct PeerStatus {
     /// How far its clock is ahead of ours, in seconds, as of its hello.
     pub clock_ahead: i64,
     /// What we are waiting for from it.
-    pub doing: Doing,
+    pub doing: SyncPhase,
 }
 
 /// What a peer is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
+pub enum SyncPhase {
     /// Who it is.
     Hello,
     /// Headers.
@@ -67,21 +67,21 @@ pub enum Doing {
     Nothing,
 }
 
-impl fmt::Display for Doing {
+impl fmt::Display for SyncPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Doing::Hello => "hello",
-            Doing::Headers => "headers",
-            Doing::Blocks(_) => "blocks",
-            Doing::Operations => "operations",
-            Doing::Nothing => "idle",
+            SyncPhase::Hello => "hello",
+            SyncPhase::Headers => "headers",
+            SyncPhase::Blocks(_) => "blocks",
+            SyncPhase::Operations => "operations",
+            SyncPhase::Nothing => "idle",
         })
     }
 }
 
 /// Whether we are synced, in a word or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum SyncReason {
     /// Nobody else is there, and that is fine.
     Alone,
     /// Nobody else is there, and we do not know what we are missing.
@@ -93,32 +93,32 @@ pub enum Why {
     /// Blocks are being fetched and checked.
     Blocks,
     /// A chain of more work is known that is not followed without the operator.
-    HeldBack,
+    Parked,
     /// No peer has shown a chain of more work.
     AtTip,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for SyncReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Why::Alone => "there are no peers to follow",
-            Why::NoPeers => "no peer is connected",
-            Why::Asking => "asking peers what they have",
-            Why::Headers => "fetching headers",
-            Why::Blocks => "fetching blocks",
-            Why::HeldBack => "a chain of more work departs too deep to be followed by itself",
-            Why::AtTip => "no peer has a chain of more work",
+            SyncReason::Alone => "there are no peers to follow",
+            SyncReason::NoPeers => "no peer is connected",
+            SyncReason::Asking => "asking peers what they have",
+            SyncReason::Headers => "fetching headers",
+            SyncReason::Blocks => "fetching blocks",
+            SyncReason::Parked => "a chain of more work departs too deep to be followed by itself",
+            SyncReason::AtTip => "no peer has a chain of more work",
         })
     }
 }
 
 /// How far we are.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct SyncStatus {
     /// Whether names may be answered from this chain.
     pub synced: bool,
-    /// Why, or why not.
-    pub why: Why,
+    /// SyncReason, or why not.
+    pub why: SyncReason,
     /// The height that we are heading for: of the best headers that were checked, or claimed; ours
     /// if there is nothing better.
     pub target_height: u32,
@@ -141,7 +141,7 @@ pub struct Standing {
 
 /// How much the machine holds: each is bounded by a constant of `limits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct Usage {
     /// Peers.
     pub peers: usize,
     /// Requests in flight.
@@ -208,7 +208,7 @@ impl Sync {
     }
 
     /// How far we are.
-    pub fn standing(&self, chain: &Chain) -> Standing {
+    pub fn status(&self, chain: &Chain) -> SyncStatus {
         let (tip, work) = (chain.tip_header(), chain.work());
         let best = self.best_headers().filter(|end| end.work() > work);
         let target = self.window.candidate().and_then(|number| self.candidates.get(number));
@@ -220,13 +220,13 @@ impl Sync {
         let shown = target.map(|on| on.end()).or(best).map(|end| (end.header().height, end.work()));
         let claimed = claimed.map(|claim| (claim.height, claim.work.unwrap_or(0)));
         let heading = match why {
-            Why::Headers | Why::Asking | Why::Blocks => shown.max(claimed),
+            SyncReason::Headers | SyncReason::Asking | SyncReason::Blocks => shown.max(claimed),
             _ => None,
         };
         let (target_height, target_work) = heading.unwrap_or((tip.height, work));
         let second = self.best_headers().map(|end| (end.id(), end.header().height, end.work()));
-        let busy = matches!(why, Why::Headers | Why::Blocks);
-        Standing {
+        let busy = matches!(why, SyncReason::Headers | SyncReason::Blocks);
+        SyncStatus {
             synced,
             why,
             target_height,
@@ -240,28 +240,31 @@ impl Sync {
         }
     }
 
-    /// Why we are synced or not, and which of the two. `claims`: whether somebody claims more work
+    /// SyncReason we are synced or not, and which of the two. `claims`: whether somebody claims more work
     /// and was not heard out.
-    fn verdict(&self, chain: &Chain, claims: bool) -> (Why, bool) {
+    fn verdict(&self, chain: &Chain, claims: bool) -> (SyncReason, bool) {
         let behind =
             |candidate: &Candidate| candidate.height().saturating_sub(chain.tip_header().height);
         let target = self.window.candidate().and_then(|number| self.candidates.get(number));
         let greeted = self.peers.values().any(|state| state.claim.is_some());
         if let Some(target) = target {
-            return (Why::Blocks, self.synced && behind(target) <= BEHIND);
+            return (SyncReason::Blocks, self.synced && behind(target) <= BEHIND);
         }
-        if chain.held_back().is_some() {
-            return (Why::HeldBack, self.synced);
+        if chain.parked_tip().is_some() {
+            return (SyncReason::Parked, self.synced);
         }
         if !greeted {
             let alone = self.config.alone_is_synced;
-            return (if alone { Why::Alone } else { Why::NoPeers }, alone || self.synced);
+            return (
+                if alone { SyncReason::Alone } else { SyncReason::NoPeers },
+                alone || self.synced,
+            );
         }
         if claims {
             let headers = self.candidates.len() > 0;
-            return (if headers { Why::Headers } else { Why::Asking }, self.synced);
+            return (if headers { SyncReason::Headers } else { SyncReason::Asking }, self.synced);
         }
-        (Why::AtTip, true)
+        (SyncReason::AtTip, true)
     }
 
     /// Notes that we are synced: from then on a few blocks more or less change nothing.
@@ -274,7 +277,7 @@ impl Sync {
         let (why, synced) =
             self.verdict(chain, claims.max().is_some_and(|most| most > chain.work()));
         // Being alone tells nothing about what others have.
-        self.synced = synced && (why != Why::Alone || self.synced);
+        self.synced = synced && (why != SyncReason::Alone || self.synced);
     }
 
     /// By how much most peers' clocks are ahead of ours, if that is a lot.

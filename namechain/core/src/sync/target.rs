@@ -3,7 +3,7 @@
 use super::{
     Action, Peer,
     candidates::Candidate,
-    limits::{CANDIDATE_KEPT, HEAR_OUT},
+    limits::{CANDIDATE_KEPT_MS, HEAR_OUT_MS},
     machine::Sync,
     peers::{PeerState, Spot},
 };
@@ -65,7 +65,7 @@ impl Sync {
         if !on.complete || on.work() <= chain.work() {
             return Ok(None);
         }
-        let Some(parts) = chain.departs_at(&on.base)? else {
+        let Some(parts) = chain.fork_height_of(&on.base)? else {
             self.drop_candidate(number);
             return Ok(None);
         };
@@ -73,7 +73,7 @@ impl Sync {
         if depth > MAX_REORG_DEPTH {
             let (tip, work) = (on.end().id(), on.work());
             if on.told.replace(tip) != Some(tip) {
-                self.act(Action::HoldBack { tip, depth, work });
+                self.act(Action::ParkChain { tip, depth, work });
             }
             return Ok(None);
         }
@@ -81,7 +81,7 @@ impl Sync {
         let far = on.height().saturating_sub(chain.tip_header().height) > MAX_REORG_DEPTH / 2;
         let since = *on.usable_since.get_or_insert(now);
         let next = on.worked_at(first);
-        if far && now < since + HEAR_OUT && self.somebody_claims_more(work) {
+        if far && now < since + HEAR_OUT_MS && self.somebody_claims_more(work) {
             return Ok(None);
         }
         let able = next.is_some_and(|id| {
@@ -163,7 +163,7 @@ impl Sync {
     pub(super) fn expire_candidates(&mut self) {
         let now = self.now;
         let expired =
-            |on: &Candidate| on.lonely_since.is_some_and(|since| now >= since + CANDIDATE_KEPT);
+            |on: &Candidate| on.lonely_since.is_some_and(|since| now >= since + CANDIDATE_KEPT_MS);
         let old: Vec<u64> = self
             .candidates
             .iter()

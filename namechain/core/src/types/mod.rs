@@ -27,7 +27,7 @@ pub use messaging::{
 };
 pub use name::{MAX_NAME_BYTES, MIN_NAME_BYTES, Name, NameError};
 pub use network::{Network, UnknownNetwork};
-pub use operation::{Action, Named, Operation, commitment};
+pub use operation::{Action, Operation, SignedOperation, commitment};
 pub use records::{
     MAX_OWNER_BYTES, MAX_RECORDS_BYTES, REFUSED_TYPES, Record, RecordError, RecordSet,
 };

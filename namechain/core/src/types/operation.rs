@@ -37,12 +37,12 @@ pub enum Operation {
         stamp: Stamp,
     },
     /// Does something with a name.
-    Named(Named),
+    Named(SignedOperation),
 }
 
 /// A signed operation on a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct SignedOperation {
     /// The name.
     pub name: Name,
     /// One more than that of the last operation on the name; 0 for the first.
@@ -51,7 +51,7 @@ pub struct Named {
     pub signer: PublicKey,
     /// What is done.
     pub action: Action,
-    /// The signer's signature over [`Named::signing_message`].
+    /// The signer's signature over [`SignedOperation::signing_message`].
     pub signature: Signature,
     /// The work.
     pub stamp: Stamp,
@@ -147,7 +147,7 @@ impl Action {
     }
 }
 
-impl Named {
+impl SignedOperation {
     /// Builds and signs an operation; its stamp is still to be worked.
     pub fn sign(
         network: Network,
@@ -158,7 +158,8 @@ impl Named {
         stamp: Stamp,
     ) -> Self {
         let signature = Signature([0; 64]);
-        let mut named = Named { name, sequence, signer: key.public(), action, signature, stamp };
+        let mut named =
+            SignedOperation { name, sequence, signer: key.public(), action, signature, stamp };
         named.signature = key.sign(&named.signing_message(network));
         named
     }
@@ -287,6 +288,6 @@ impl Decode for Operation {
         };
         let signature = Signature::decode(reader)?;
         let stamp = Stamp::decode(reader)?;
-        Ok(Operation::Named(Named { name, sequence, signer, action, signature, stamp }))
+        Ok(Operation::Named(SignedOperation { name, sequence, signer, action, signature, stamp }))
     }
 }

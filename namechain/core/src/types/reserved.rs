@@ -1,7 +1,8 @@
 //! The names that nobody can register, as of one day.
 //!
-//! The lists are consensus: changing one forks the chain. They stand beside this file, sorted, one
-//! label a line, and a test pins their digest.
+//! The lists are consensus: changing one forks the chain. They lie beside the page in
+//! `docs/reserved/`, sorted, one label a line; `reserved` is a link to that folder, and a test pins
+//! their digest.
 
 use std::fmt;
 

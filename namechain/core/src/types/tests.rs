@@ -93,7 +93,7 @@ fn operations() -> impl Strategy<Value = Operation> {
         (hashes(), stamps())
             .prop_map(|(commitment, stamp)| Operation::Commit { commitment, stamp }),
         named.prop_map(|(name, sequence, signer, action, signature, stamp)| {
-            Operation::Named(Named {
+            Operation::Named(SignedOperation {
                 name,
                 sequence,
                 signer,

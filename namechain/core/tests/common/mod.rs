@@ -9,11 +9,11 @@ use std::sync::{
 
 use namechain_core::{
     chain::{Accepted, Chain, ChainError, MemoryStorage, TipChange},
-    consensus::{price, work::Worker},
+    consensus::{price, work::PowHasher},
     miner::mine,
     types::{
-        Action, Block, Hash, Name, NameEntry, Named, Network, Operation, PublicKey, Record,
-        RecordSet, SecretKey, Stamp, commitment,
+        Action, Block, Hash, Name, NameEntry, Network, Operation, PublicKey, Record, RecordSet,
+        SecretKey, SignedOperation, Stamp, commitment,
     },
 };
 
@@ -61,7 +61,7 @@ pub fn records(number: u8) -> RecordSet {
 pub struct Miner {
     pub chain: Chain,
     pub storage: Arc<MemoryStorage>,
-    pub worker: Worker,
+    pub worker: PowHasher,
 }
 
 impl Miner {
@@ -70,7 +70,7 @@ impl Miner {
         Miner {
             chain: Chain::open(NETWORK, storage.clone()).unwrap(),
             storage,
-            worker: Worker::new(NETWORK),
+            worker: PowHasher::new(NETWORK),
         }
     }
 
@@ -104,7 +104,14 @@ impl Miner {
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         let work = self.price();
         self.stamped(
-            Operation::Named(Named::sign(NETWORK, name.clone(), sequence, action, key, stamp)),
+            Operation::Named(SignedOperation::sign(
+                NETWORK,
+                name.clone(),
+                sequence,
+                action,
+                key,
+                stamp,
+            )),
             work,
         )
     }
@@ -127,7 +134,7 @@ impl Miner {
 
     /// Mines a block of those operations that the chain can record.
     pub fn try_mine(&mut self, operations: &[Operation]) -> Block {
-        let mut block = self.chain.assemble(operations.iter(), NOW).unwrap();
+        let mut block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
         block.header =
             mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
         assert!(matches!(self.chain.accept(&block, NOW, true), Ok(Accepted::Tip(_))));

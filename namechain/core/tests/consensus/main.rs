@@ -15,8 +15,8 @@ use namechain_core::{
     consensus::{
         RuleViolation,
         block::check_operation_alone,
-        state::{Failure, Place, State, apply_operation},
-        work::Worker,
+        state::{ApplyError, BlockContext, State, apply_operation},
+        work::PowHasher,
     },
     types::{Block, Entry, Hash, Network, Operation},
 };
@@ -100,7 +100,7 @@ fn judge_block(network: Network, before: &[String], bytes: &str) -> Result<(), R
 fn judge_operation(
     network: Network,
     state: &[String],
-    place: Place,
+    context: BlockContext,
     bytes: &str,
 ) -> Result<(), RuleViolation> {
     let operation =
@@ -108,13 +108,13 @@ fn judge_operation(
     let entries =
         state.iter().map(|bytes| Entry::from_bytes(&hex::decode(bytes).unwrap()).unwrap());
     let mut state = Maps(entries.map(|entry| (entry.key(network), entry)).collect());
-    check_operation_alone(network, &operation, &mut Worker::new(network))?;
-    apply_operation(network.params(), place, &operation, &mut state).map_err(
-        |failure| match failure {
-            Failure::Rule(violation) => violation,
-            Failure::State(never) => match never {},
-        },
-    )
+    check_operation_alone(network, &operation, &mut PowHasher::new(network))?;
+    apply_operation(network.params(), context, &operation, &mut state).map_err(|failure| {
+        match failure {
+            ApplyError::Rule(violation) => violation,
+            ApplyError::State(never) => match never {},
+        }
+    })
 }
 
 #[test]
@@ -142,8 +142,8 @@ fn every_rule_has_a_vector_that_breaks_only_it() {
                 )
             }
             Case::Operation { state, height, price, refused, accepted } => {
-                let place = Place { height: *height, price: *price };
-                let judge = |bytes: &str| judge_operation(vector.network, state, place, bytes);
+                let context = BlockContext { height: *height, price: *price };
+                let judge = |bytes: &str| judge_operation(vector.network, state, context, bytes);
                 (judge(refused), judge(accepted))
             }
         };

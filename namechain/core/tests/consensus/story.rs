@@ -10,13 +10,13 @@ use std::{
 use namechain_core::{
     chain::{Chain, MemoryStorage},
     codec::Encode,
-    consensus::{header::genesis, price, work::Worker},
+    consensus::{header::genesis, price, work::PowHasher},
     miner::mine,
     params::{PRICE_UNIT, Params},
     types::{
-        Action, Block, CommitmentEntry, Entry, Hash, MAX_BLOCK_BYTES, Name, NameEntry, Named,
-        Network, Operation, PendingTransfer, Record, RecordSet, SecretKey, Signature, Stamp,
-        Target, commitment, ops_root,
+        Action, Block, CommitmentEntry, Entry, Hash, MAX_BLOCK_BYTES, Name, NameEntry, Network,
+        Operation, PendingTransfer, Record, RecordSet, SecretKey, Signature, SignedOperation,
+        Stamp, Target, commitment, ops_root,
     },
 };
 
@@ -47,7 +47,8 @@ fn records() -> RecordSet {
 fn stamped(mut operation: Operation, work: u64) -> Operation {
     let stamp = Stamp { anchor: genesis(NETWORK).header.id(NETWORK), work, nonce: 0 };
     let subject = operation.stamp_subject(NETWORK);
-    *operation.stamp_mut() = Worker::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
+    *operation.stamp_mut() =
+        PowHasher::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
     operation
 }
 
@@ -66,7 +67,8 @@ fn act(sequence: u32, signer: u8, action: Action) -> Operation {
 }
 
 fn act_on(text: &str, sequence: u32, signer: u8, action: Action) -> Operation {
-    let named = Named::sign(NETWORK, name(text), sequence, action, &key(signer), unstamped());
+    let named =
+        SignedOperation::sign(NETWORK, name(text), sequence, action, &key(signer), unstamped());
     stamped(Operation::Named(named), params().base_price)
 }
 
@@ -151,9 +153,9 @@ fn operation_vectors() -> Vec<Vector> {
     let unworked = {
         let mut operation = update(4, 1);
         let subject = operation.stamp_subject(NETWORK);
-        let mut worker = Worker::new(NETWORK);
+        let mut worker = PowHasher::new(NETWORK);
         let stamp = operation.stamp_mut();
-        while worker.stamp_value(&subject, &stamp.anchor, stamp.nonce) <= stamp.limit() {
+        while worker.hash_stamp(&subject, &stamp.anchor, stamp.nonce) <= stamp.limit() {
             stamp.nonce += 1;
         }
         operation
@@ -331,9 +333,9 @@ fn worked(mut block: Block) -> Block {
 
 fn block_vectors() -> Vec<Vector> {
     let mut chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
-    let first = worked(chain.assemble([&commit("alice", 512)].into_iter(), NOW).unwrap());
+    let first = worked(chain.assemble_block([&commit("alice", 512)].into_iter(), NOW).unwrap());
     chain.accept(&first, NOW, true).unwrap();
-    let good = worked(chain.assemble([&commit("bobby", 512)].into_iter(), NOW).unwrap());
+    let good = worked(chain.assemble_block([&commit("bobby", 512)].into_iter(), NOW).unwrap());
     let vector = |rule: &str, about: &str, refused: Vec<u8>, accepted: &Block| Vector {
         rule: rule.into(),
         about: about.into(),
@@ -351,8 +353,8 @@ fn block_vectors() -> Vec<Vector> {
         vector(rule, about, worked(block).to_bytes(), &good)
     };
     let unworked = {
-        let (mut header, mut worker) = (good.header.clone(), Worker::new(NETWORK));
-        while worker.header_is_worked(&header) {
+        let (mut header, mut worker) = (good.header.clone(), PowHasher::new(NETWORK));
+        while worker.has_header_work(&header) {
             header.nonce += 1;
         }
         Block { header, ..good.clone() }
@@ -383,7 +385,7 @@ fn block_vectors() -> Vec<Vector> {
             let subject = operation.stamp_subject(NETWORK);
             let stamp = Stamp { anchor: Hash([1; 32]), nonce: 0, ..*operation.stamp() };
             *operation.stamp_mut() =
-                Worker::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
+                PowHasher::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
             block.header.ops_root = ops_root(NETWORK, &block.operations);
         }),
     ]

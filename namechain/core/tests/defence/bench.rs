@@ -7,8 +7,8 @@ use namechain_core::{
     codec::Encode,
     mempool::Mempool,
     sync::{
-        Action, Connected, Event, GossipId, Job, JobId, Offence, Peer, RequestId, Submitted, Sync,
-        SyncConfig, Verdict,
+        Acceptance, Action, ConnectOutcome, Event, GossipId, Job, JobId, Misbehavior, Peer,
+        RequestId, SubmitOutcome, Sync, SyncConfig,
         message::{CompactBlock, Hello, Request, Response},
         serve::Identity,
     },
@@ -27,12 +27,12 @@ pub struct Bench {
     pub jobs: Vec<(JobId, Job)>,
     /// What was asked and not answered, by peer.
     pub asked: Vec<(Peer, RequestId, Request)>,
-    pub verdicts: BTreeMap<GossipId, Verdict>,
+    pub verdicts: BTreeMap<GossipId, Acceptance>,
     pub announced: Vec<CompactBlock>,
     pub offered: Vec<Operation>,
-    pub banned: Vec<(Peer, Offence)>,
+    pub banned: Vec<(Peer, Misbehavior)>,
     pub hung_up: Vec<(Peer, &'static str)>,
-    pub held_back: Vec<Hash>,
+    pub parked_tip: Vec<Hash>,
     /// How often a block was given to the checks.
     pub checked: BTreeMap<Hash, u32>,
     gossips: u64,
@@ -59,7 +59,7 @@ impl Bench {
             offered: Vec::new(),
             banned: Vec::new(),
             hung_up: Vec::new(),
-            held_back: Vec::new(),
+            parked_tip: Vec::new(),
             checked: BTreeMap::new(),
             gossips: 0,
         }
@@ -70,46 +70,49 @@ impl Bench {
         self.sync.handle(&self.miner.chain, &self.mempool, event, self.now, unix).unwrap();
         while let Some(action) = self.sync.next_action() {
             match action {
-                Action::Ask { peer, id, request } => self.asked.push((peer, id, request)),
-                Action::Judge { gossip, verdict } => {
+                Action::SendRequest { peer, id, request } => self.asked.push((peer, id, request)),
+                Action::ReportAcceptance { gossip, verdict } => {
                     assert_eq!(self.verdicts.insert(gossip, verdict), None, "judged twice");
                 }
-                Action::Announce(block) => self.announced.push(block),
-                Action::Offer(operation) => self.offered.push(operation),
-                Action::Check { id, job } => {
+                Action::BroadcastBlock(block) => self.announced.push(block),
+                Action::BroadcastOperation(operation) => self.offered.push(operation),
+                Action::RunJob { id, job } => {
                     if let Job::Block { header, .. } | Job::Assembled { header, .. } = &job {
                         *self.checked.entry(header.id()).or_default() += 1;
                     }
                     self.jobs.push((id, job));
                 }
-                Action::Connect { block, durable } => {
+                Action::ConnectBlock { block, durable } => {
                     let id = block.id();
                     let outcome = match self.miner.chain.accept_checked(&block, unix, durable) {
                         Ok(Accepted::Tip(change)) => {
                             self.mempool.follow(&self.miner.chain, &change).unwrap();
-                            Connected::Taken
+                            ConnectOutcome::Accepted
                         }
-                        Ok(_) => Connected::Taken,
-                        Err(ChainError::Rule { violation, .. }) => Connected::Bad(violation),
-                        Err(_) => Connected::NotNow,
+                        Ok(_) => ConnectOutcome::Accepted,
+                        Err(ChainError::Rule { violation, .. }) => {
+                            ConnectOutcome::Invalid(violation)
+                        }
+                        Err(_) => ConnectOutcome::Deferred,
                     };
-                    let event = Event::Connected { id, outcome };
+                    let event = Event::BlockConnected { id, outcome };
                     self.sync
                         .handle(&self.miner.chain, &self.mempool, event, self.now, unix)
                         .unwrap();
                 }
-                Action::Submit(operation) => {
+                Action::SubmitOperation(operation) => {
                     let id = operation.id(NETWORK);
                     let taken = self.mempool.insert(&self.miner.chain, *operation).is_ok();
-                    let outcome = if taken { Submitted::Taken } else { Submitted::NotNow };
-                    let event = Event::Submitted { id, outcome };
+                    let outcome =
+                        if taken { SubmitOutcome::Accepted } else { SubmitOutcome::Rejected };
+                    let event = Event::OperationSubmitted { id, outcome };
                     self.sync
                         .handle(&self.miner.chain, &self.mempool, event, self.now, unix)
                         .unwrap();
                 }
                 Action::Disconnect { peer, why } => self.hung_up.push((peer, why)),
-                Action::Ban { peer, offence, .. } => self.banned.push((peer, offence)),
-                Action::HoldBack { tip, .. } => self.held_back.push(tip),
+                Action::Ban { peer, misbehavior, .. } => self.banned.push((peer, misbehavior)),
+                Action::ParkChain { tip, .. } => self.parked_tip.push(tip),
             }
         }
         self.asked.retain(|(peer, ..)| {
@@ -133,7 +136,7 @@ impl Bench {
         while !self.jobs.is_empty() {
             for (job, what) in std::mem::take(&mut self.jobs) {
                 let outcome = what.run(NETWORK, &mut self.miner.worker);
-                self.event(Event::Checked { job, outcome });
+                self.event(Event::JobDone { job, outcome });
             }
         }
     }
@@ -147,7 +150,7 @@ impl Bench {
     pub fn greeted(&mut self, number: u64, hello: Hello) -> Peer {
         let peer = Peer(number);
         self.event(Event::PeerConnected { peer, ip: None, outbound: false });
-        self.event(Event::Greeted { peer, hello });
+        self.event(Event::HelloReceived { peer, hello });
         peer
     }
 
@@ -159,7 +162,7 @@ impl Bench {
     }
 
     pub fn answer(&mut self, peer: Peer, request: RequestId, response: Response) {
-        self.event(Event::Answered { peer, request, response });
+        self.event(Event::ResponseReceived { peer, request, response });
     }
 
     /// Answers a peer's requests as one with this chain does, until there are no more.
@@ -183,18 +186,18 @@ impl Bench {
     pub fn announce(&mut self, peer: Peer, block: CompactBlock) -> GossipId {
         self.gossips += 1;
         let gossip = GossipId(self.gossips);
-        self.event(Event::Announced { peer, gossip, block });
+        self.event(Event::BlockAnnounced { peer, gossip, block });
         gossip
     }
 
     pub fn offer(&mut self, peer: Peer, operation: Operation) -> GossipId {
         self.gossips += 1;
         let gossip = GossipId(self.gossips);
-        self.event(Event::Offered { peer, gossip, operation });
+        self.event(Event::OperationAnnounced { peer, gossip, operation });
         gossip
     }
 
-    pub fn verdict(&self, gossip: GossipId) -> Option<Verdict> {
+    pub fn verdict(&self, gossip: GossipId) -> Option<Acceptance> {
         self.verdicts.get(&gossip).copied()
     }
 
@@ -219,7 +222,7 @@ pub fn compact(block: &Block) -> CompactBlock {
 
 /// Searches a nonce for a header, or one that is none.
 pub fn worked(miner: &mut Miner, mut header: Header, good: bool) -> Header {
-    while miner.worker.header_is_worked(&header) != good {
+    while miner.worker.has_header_work(&header) != good {
         header.nonce += 1;
     }
     header

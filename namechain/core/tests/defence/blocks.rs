@@ -3,7 +3,7 @@
 use namechain_core::{
     codec::Encode,
     sync::{
-        Offence, Peer, limits,
+        Misbehavior, Peer, limits,
         message::{Request, Response},
     },
     types::{Block, Hash, ops_root},
@@ -53,7 +53,7 @@ fn wants_blocks(
 fn a_bad_block_is_checked_once() {
     let mut bench = Bench::new();
     let mut chain = chain_of(3);
-    let mut block = chain.chain.assemble(std::iter::empty(), NOW).unwrap();
+    let mut block = chain.chain.assemble_block(std::iter::empty(), NOW).unwrap();
     block.header.state_root = Hash([1; 32]);
     block.header = worked(&mut chain, block.header, true);
     let id = block.header.id(NETWORK);
@@ -94,7 +94,7 @@ fn a_bad_block_is_checked_once() {
     // Whoever comes with it again is banned for it, and it is not looked at.
     let again = bench.peer(4, &Miner::new());
     let gossip = bench.announce(again, compact(&block));
-    assert_eq!(bench.verdict(gossip), Some(namechain_core::sync::Verdict::Reject));
+    assert_eq!(bench.verdict(gossip), Some(namechain_core::sync::Acceptance::Reject));
     assert!(bench.is_banned(again));
     assert_eq!(bench.checked.get(&id), Some(&1));
     let claims_it = bench.greeted(5, claim);
@@ -125,7 +125,7 @@ fn another_body_is_its_givers_fault() {
     let spoilt = spoilt.collect();
     bench.answer(evil, request, Response::Blocks(spoilt));
     bench.check_all();
-    assert_eq!(bench.banned, [(evil, Offence::BrokenRule)]);
+    assert_eq!(bench.banned, [(evil, Misbehavior::BrokenRule)]);
     let honest = bench.peer(2, &chain);
     bench.serve(honest, &chain);
     bench.ticks(3);
@@ -170,9 +170,9 @@ fn who_has_no_blocks_is_banned_in_the_end() {
             break;
         }
         bench.tick();
-        bench.event(namechain_core::sync::Event::Greeted { peer, hello: hello(&chain) });
+        bench.event(namechain_core::sync::Event::HelloReceived { peer, hello: hello(&chain) });
     }
-    assert_eq!(bench.banned, [(peer, Offence::Lied)]);
+    assert_eq!(bench.banned, [(peer, Misbehavior::Lied)]);
 }
 
 /// The lowest missing block is late: somebody else is asked for it, before the first one's time is
@@ -199,12 +199,12 @@ fn a_stalled_block_is_asked_of_somebody_else() {
             break asked;
         }
     };
-    assert!(bench.now - before <= limits::STALL + 1_000);
+    assert!(bench.now - before <= limits::STALL_MS + 1_000);
     let blocks = asked.1.iter().map(|id| bytes(&chain.chain.read_block(id).unwrap())).collect();
     bench.answer(second, asked.0, Response::Blocks(blocks));
     bench.check_all();
     assert_eq!(bench.miner.chain.tip_header().height, 3);
-    assert_eq!(bench.score(first), Some(0), "late is no offence");
+    assert_eq!(bench.score(first), Some(0), "late is no misbehavior");
 }
 
 /// Never more than a window's blocks, and never more requests than may be, however long the chain
@@ -239,12 +239,12 @@ fn the_window_is_bounded() {
                 bench.asked.iter().filter(|(_, _, what)| matches!(what, Request::Blocks { .. }));
             assert!(in_flight.count() <= limits::BLOCK_REQUESTS);
         }
-        assert!(bench.sync.kept().window <= limits::WINDOW);
+        assert!(bench.sync.usage().window <= limits::WINDOW);
         if !any {
             break;
         }
     }
     assert!(withheld.is_some());
-    assert_eq!(bench.sync.kept().window, limits::WINDOW);
+    assert_eq!(bench.sync.usage().window, limits::WINDOW);
     assert_eq!(bench.miner.chain.tip_header().height, 0);
 }

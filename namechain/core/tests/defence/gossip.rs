@@ -2,7 +2,7 @@
 
 use namechain_core::{
     sync::{
-        Event, Job, Offence, Verdict, limits,
+        Acceptance, Event, Job, Misbehavior, limits,
         message::{CompactBlock, Request, Response, ShortId},
     },
     types::{Hash, Header, Operation, Stamp},
@@ -32,13 +32,13 @@ fn a_known_block_travels_compactly() {
     let gossip = bench.offer(peer, commit.clone());
     assert_eq!(bench.verdict(gossip), None, "nothing goes further before it is checked");
     bench.check_all();
-    assert_eq!(bench.verdict(gossip), Some(Verdict::Accept));
+    assert_eq!(bench.verdict(gossip), Some(Acceptance::Accept));
     assert_eq!(bench.mempool.len(), 1);
     let block = other.mine(&[commit]);
     let gossip = bench.announce(peer, compact(&block));
     assert_eq!(bench.verdict(gossip), None);
     bench.check_all();
-    assert_eq!(bench.verdict(gossip), Some(Verdict::Accept));
+    assert_eq!(bench.verdict(gossip), Some(Acceptance::Accept));
     assert_eq!(bench.miner.chain.tip_id(), other.chain.tip_id());
     assert!(bench.mempool.is_empty());
     let asked =
@@ -96,7 +96,7 @@ fn missing_operations_are_asked_for() {
     bench.check_all();
     assert_eq!(
         (bench.verdict(gossip), bench.verdict(another)),
-        (Some(Verdict::Accept), Some(Verdict::Accept))
+        (Some(Acceptance::Accept), Some(Acceptance::Accept))
     );
     assert_eq!(bench.miner.chain.tip_id(), other.chain.tip_id());
 }
@@ -138,7 +138,7 @@ fn short_ids_that_mislead_cost_a_request() {
         bench.check_all();
     }
     assert!(whole);
-    assert_eq!(bench.verdict(gossip), Some(Verdict::Accept));
+    assert_eq!(bench.verdict(gossip), Some(Acceptance::Accept));
 }
 
 /// A block without work is rejected, and costs its announcer everything; one whose header does not
@@ -152,12 +152,12 @@ fn a_block_without_work_bans() {
     let header = worked(&mut other, block.header.clone(), false);
     let gossip = bench.announce(first, CompactBlock { header, short_ids: Vec::new() });
     bench.check_all();
-    assert_eq!(bench.verdict(gossip), Some(Verdict::Reject));
-    assert_eq!(bench.banned, [(first, Offence::BrokenRule)]);
+    assert_eq!(bench.verdict(gossip), Some(Acceptance::Reject));
+    assert_eq!(bench.banned, [(first, Misbehavior::BrokenRule)]);
     let header = Header { height: 9, ..block.header };
     let gossip = bench.announce(second, CompactBlock { header, short_ids: Vec::new() });
     assert!(bench.jobs.is_empty() && bench.is_banned(second));
-    assert_eq!(bench.verdict(gossip), Some(Verdict::Reject));
+    assert_eq!(bench.verdict(gossip), Some(Acceptance::Reject));
 }
 
 /// A flood of blocks that follow nothing: nothing is kept, and their peer is asked for headers now
@@ -174,7 +174,7 @@ fn orphans_are_not_kept() {
         previous[..4].copy_from_slice(&number.to_be_bytes());
         let header = Header { previous: Hash(previous), height: number + 5, ..header.clone() };
         let gossip = bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
-        assert_eq!(bench.verdict(gossip), Some(Verdict::Ignore));
+        assert_eq!(bench.verdict(gossip), Some(Acceptance::Ignore));
         while let Some((id, request)) = bench.request(peer) {
             match request {
                 Request::Headers { .. } => {
@@ -190,7 +190,7 @@ fn orphans_are_not_kept() {
     }
     assert!(bench.jobs.is_empty());
     assert!((1..=7).contains(&requests), "{requests} in ten seconds");
-    let kept = bench.sync.kept();
+    let kept = bench.sync.usage();
     assert_eq!((kept.arrivals, kept.candidates), (0, 0));
 }
 
@@ -200,12 +200,12 @@ fn a_flood_of_blocks_is_bounded() {
     let mut bench = Bench::new();
     let peer = bench.peer(1, &Miner::new());
     let mut jobs = 0;
-    let template = bench.miner.chain.assemble(std::iter::empty(), NOW).unwrap();
+    let template = bench.miner.chain.assemble_block(std::iter::empty(), NOW).unwrap();
     for nonce in 0..400 {
         let header = Header { nonce, ..template.header.clone() };
         bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
         jobs += bench.jobs.len();
-        assert!(bench.sync.kept().arrivals <= limits::ARRIVALS);
+        assert!(bench.sync.usage().arrivals <= limits::ARRIVALS);
         // As if all had work and were never completed.
         bench.jobs.clear();
         if bench.is_banned(peer) {
@@ -213,7 +213,7 @@ fn a_flood_of_blocks_is_bounded() {
         }
     }
     assert!(jobs <= limits::ANNOUNCED_BURST as usize, "{jobs}");
-    assert_eq!(bench.banned, [(peer, Offence::Flood)]);
+    assert_eq!(bench.banned, [(peer, Misbehavior::Flood)]);
 }
 
 /// A block two hours ahead waits, and is taken when it is time. It is not worked on before.
@@ -221,17 +221,17 @@ fn a_flood_of_blocks_is_bounded() {
 fn early_blocks_wait() {
     let mut bench = Bench::new();
     let mut other = Miner::new();
-    let mut block = other.chain.assemble(std::iter::empty(), NOW + 7_200).unwrap();
+    let mut block = other.chain.assemble_block(std::iter::empty(), NOW + 7_200).unwrap();
     block.header = worked(&mut other, block.header, true);
     let peer = bench.peer(1, &Miner::new());
     let gossip = bench.announce(peer, compact(&block));
-    assert_eq!(bench.verdict(gossip), Some(Verdict::Ignore));
+    assert_eq!(bench.verdict(gossip), Some(Acceptance::Ignore));
     for nonce in 0..1_000 {
         let header = Header { nonce, ..block.header.clone() };
         bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
     }
     assert!(bench.jobs.is_empty());
-    assert_eq!(bench.sync.kept().arrivals, limits::EARLY);
+    assert_eq!(bench.sync.usage().arrivals, limits::EARLY);
     assert_eq!(bench.score(peer), Some(0));
     bench.skew = 7_000;
     bench.tick();
@@ -250,21 +250,21 @@ fn a_flood_of_operations_is_bounded() {
         if bench.is_banned(peer) {
             break;
         }
-        assert!(bench.sync.kept().operations <= limits::OPERATIONS);
+        assert!(bench.sync.usage().operations <= limits::OPERATIONS);
         assert!(bench.jobs.len() <= limits::OPERATIONS);
         if bench.jobs.len() == limits::OPERATIONS {
             // As if they were slowly done, and all sound and refused.
             for (job, what) in std::mem::take(&mut bench.jobs) {
                 if let Job::Operation(operation) = what {
-                    bench.event(Event::Checked {
+                    bench.event(Event::JobDone {
                         job,
-                        outcome: namechain_core::sync::Checked::Operation(operation),
+                        outcome: namechain_core::sync::JobOutcome::Operation(operation),
                     });
                 }
             }
         }
     }
-    assert_eq!(bench.banned, [(peer, Offence::Flood)]);
+    assert_eq!(bench.banned, [(peer, Misbehavior::Flood)]);
 }
 
 /// An operation whose stamp is a lie is checked once, whoever tells it, and bans all who do. One
@@ -280,15 +280,18 @@ fn bad_operations_ban() {
     bench.check_all();
     assert_eq!(
         (bench.verdict(first), bench.verdict(second)),
-        (Some(Verdict::Reject), Some(Verdict::Reject))
+        (Some(Acceptance::Reject), Some(Acceptance::Reject))
     );
     let third = bench.offer(peers[2], bad_operation(anchor, 1));
     assert!(bench.jobs.is_empty());
-    assert_eq!(bench.verdict(third), Some(Verdict::Reject));
+    assert_eq!(bench.verdict(third), Some(Acceptance::Reject));
     assert!(peers[..3].iter().all(|peer| bench.is_banned(*peer)));
     let elsewhere = bench.offer(peers[3], bad_operation(Hash([1; 32]), 1));
     assert!(bench.jobs.is_empty());
-    assert_eq!((bench.verdict(elsewhere), bench.score(peers[3])), (Some(Verdict::Ignore), Some(0)));
+    assert_eq!(
+        (bench.verdict(elsewhere), bench.score(peers[3])),
+        (Some(Acceptance::Ignore), Some(0))
+    );
 }
 
 /// What waits elsewhere is found out by asking, and told to others if it is little.
@@ -313,7 +316,7 @@ fn what_waits_at_a_peer_is_fetched() {
     bench.check_all();
     assert_eq!((bench.mempool.len(), bench.offered.len()), (3, 3));
     // What it did not say it had.
-    bench.now += limits::PENDING_EVERY;
+    bench.now += limits::PENDING_EVERY_MS;
     bench.tick();
     let (id, _) = bench.request(peer).unwrap();
     bench.answer(peer, id, Response::Pending(vec![Hash([1; 32])]));
@@ -328,9 +331,12 @@ fn our_own_is_told() {
     let mut bench = Bench::new();
     let commit = bench.miner.commit(&name("alice-example"), &key(1));
     let id = bench.mempool.insert(&bench.miner.chain, commit.clone()).unwrap();
-    bench.event(Event::Submitted { id, outcome: namechain_core::sync::Submitted::Taken });
+    bench.event(Event::OperationSubmitted {
+        id,
+        outcome: namechain_core::sync::SubmitOutcome::Accepted,
+    });
     assert_eq!(bench.offered, std::slice::from_ref(&commit));
     let block = bench.miner.mine(&[commit]);
-    bench.event(Event::Mined { block: block.clone() });
+    bench.event(Event::BlockMined { block: block.clone() });
     assert_eq!(bench.announced, [compact(&block)]);
 }

@@ -2,7 +2,7 @@
 
 use namechain_core::{
     sync::{
-        Offence, limits,
+        Misbehavior, limits,
         message::{Hello, MAX_HEADERS, MAX_LOCATOR, Request, Response},
     },
     types::{Hash, Header},
@@ -41,10 +41,10 @@ fn who_claims_more_than_it_shows_is_banned() {
     assert_eq!(bench.miner.chain.tip_header().height, 3, "what it has is taken all the same");
     assert_eq!(bench.score(liar), Some(-50));
     bench.ticks(20);
-    bench.event(namechain_core::sync::Event::Greeted { peer: liar, hello: claim });
+    bench.event(namechain_core::sync::Event::HelloReceived { peer: liar, hello: claim });
     bench.serve(liar, &chain);
-    assert_eq!(bench.banned, [(liar, Offence::Lied)]);
-    assert_eq!(bench.sync.kept().candidates, 0);
+    assert_eq!(bench.banned, [(liar, Misbehavior::Lied)]);
+    assert_eq!(bench.sync.usage().candidates, 0);
     chain.mine(&[]);
 }
 
@@ -83,7 +83,7 @@ fn headers_without_work_ban() {
     let (id, _) = bench.request(evil).unwrap();
     bench.answer(evil, id, Response::Headers(shown));
     bench.check_all();
-    assert_eq!(bench.banned, [(evil, Offence::BrokenRule)]);
+    assert_eq!(bench.banned, [(evil, Misbehavior::BrokenRule)]);
     bench.serve(honest, &chain);
     assert_eq!(bench.miner.chain.tip_header().height, 5);
 }
@@ -106,7 +106,7 @@ fn headers_that_do_not_fit_cost_no_work() {
         bench.answer(peer, id, Response::Headers(case));
         assert!(bench.jobs.is_empty(), "case {number}");
         assert!(bench.score(peer).is_none_or(|score| score < 0), "case {number}");
-        assert_eq!(bench.sync.kept().candidates, 0, "case {number}");
+        assert_eq!(bench.sync.usage().candidates, 0, "case {number}");
     }
 }
 
@@ -128,7 +128,7 @@ fn a_poorer_chain_is_not_followed() {
         }
         bench.check_all();
     }
-    assert_eq!(bench.sync.kept().candidates, 0);
+    assert_eq!(bench.sync.usage().candidates, 0);
     assert_eq!(bench.score(peer), Some(-50), "it had claimed more");
 }
 
@@ -154,13 +154,13 @@ fn many_chains_are_too_many() {
                 };
                 bench.answer(*peer, id, answer);
             }
-            let kept = bench.sync.kept();
+            let kept = bench.sync.usage();
             assert!(kept.candidates <= limits::CANDIDATES, "{kept:?}");
         }
         bench.check_all();
         bench.tick();
     }
-    assert_eq!(bench.sync.kept().candidates, limits::CANDIDATES);
+    assert_eq!(bench.sync.usage().candidates, limits::CANDIDATES);
     // The last one is the best, and somebody gives it at last.
     bench.serve(peers[19], &chains[19]);
     for _ in 0..100 {
@@ -176,7 +176,7 @@ fn many_chains_are_too_many() {
 fn headers_of_the_future_wait() {
     let mut bench = Bench::new();
     let mut chain = chain_of(2);
-    let mut block = chain.chain.assemble(std::iter::empty(), NOW + 2_000).unwrap();
+    let mut block = chain.chain.assemble_block(std::iter::empty(), NOW + 2_000).unwrap();
     block.header = worked(&mut chain, block.header, true);
     chain.chain.accept(&block, NOW + 2_000, true).unwrap();
     let peer = bench.peer(1, &chain);
@@ -184,7 +184,7 @@ fn headers_of_the_future_wait() {
     assert_eq!(bench.miner.chain.tip_header().height, 2);
     assert_eq!(bench.score(peer), Some(0));
     bench.skew = 2_000;
-    bench.event(namechain_core::sync::Event::Greeted { peer, hello: hello(&chain) });
+    bench.event(namechain_core::sync::Event::HelloReceived { peer, hello: hello(&chain) });
     bench.ticks(4);
     bench.serve(peer, &chain);
     assert_eq!(bench.miner.chain.tip_id(), block.header.id(NETWORK));

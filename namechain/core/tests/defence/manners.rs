@@ -3,7 +3,7 @@
 use namechain_core::{
     consensus::header::genesis,
     sync::{
-        Event, Failure, Offence, Peer, RequestId, Why, limits,
+        Event, Misbehavior, Peer, RequestError, RequestId, SyncReason, limits,
         message::{Request, Response},
     },
     types::Network,
@@ -24,7 +24,7 @@ fn another_network_is_banned_at_its_hello() {
             ..hello(&Miner::new())
         },
     );
-    assert_eq!(bench.banned, [(stranger, Offence::OtherNetwork)]);
+    assert_eq!(bench.banned, [(stranger, Misbehavior::OtherNetwork)]);
     assert!(bench.sync.peers().is_empty());
 }
 
@@ -55,7 +55,7 @@ fn who_never_answers_is_hung_up_on() {
     for _ in 0..400 {
         if let Some((id, _)) = bench.request(peer) {
             requests += 1;
-            bench.now += limits::REQUEST_DEADLINE;
+            bench.now += limits::REQUEST_DEADLINE_MS;
             bench.tick();
             bench.answer(peer, id, Response::Headers(Vec::new()));
         }
@@ -64,7 +64,7 @@ fn who_never_answers_is_hung_up_on() {
     assert_eq!(requests, usize::from(limits::SILENCES));
     assert_eq!(bench.hung_up.len(), 1);
     assert!(bench.banned.is_empty());
-    assert_eq!(bench.sync.kept().requests, 0);
+    assert_eq!(bench.sync.usage().requests, 0);
 }
 
 /// The busier it is the longer it is left in peace.
@@ -86,7 +86,7 @@ fn who_is_busy_is_asked_again_later_and_later() {
     }
     let gaps: Vec<u64> = asked_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.is_sorted() && gaps.len() < 10, "{gaps:?}");
-    assert!(gaps.iter().all(|gap| *gap <= limits::QUIET_MOST + 1_000));
+    assert!(gaps.iter().all(|gap| *gap <= limits::QUIET_MOST_MS + 1_000));
     assert_eq!(bench.score(peer), Some(0));
 }
 
@@ -98,7 +98,7 @@ fn broken_requests_are_not_repeated_at_once() {
     chain.mine(&[]);
     let peer = bench.peer(1, &chain);
     let (request, _) = bench.request(peer).unwrap();
-    bench.event(Event::Failed { peer, request, failure: Failure::Closed });
+    bench.event(Event::RequestFailed { peer, request, error: RequestError::Closed });
     assert_eq!(bench.request(peer), None);
     bench.ticks(3);
     assert!(bench.request(peer).is_some());
@@ -118,7 +118,7 @@ fn answers_to_other_questions_cost_points() {
         bench.answer(peer, id, answer);
         bench.ticks(5);
     }
-    assert_eq!(bench.banned, [(peer, Offence::Malformed)]);
+    assert_eq!(bench.banned, [(peer, Misbehavior::Malformed)]);
 }
 
 #[test]
@@ -127,9 +127,9 @@ fn the_transport_may_blame_a_peer() {
     let peer = bench.peer(1, &Miner::new());
     for _ in 0..5 {
         assert!(!bench.is_banned(peer));
-        bench.event(Event::Misbehaved { peer, offence: Offence::Flood });
+        bench.event(Event::PeerMisbehaved { peer, misbehavior: Misbehavior::Flood });
     }
-    assert_eq!(bench.banned, [(peer, Offence::Flood)]);
+    assert_eq!(bench.banned, [(peer, Misbehavior::Flood)]);
 }
 
 /// What peers' clocks say is told to the operator, and decides nothing.
@@ -143,13 +143,13 @@ fn clocks_that_are_far_off_are_only_a_warning() {
         let hello =
             namechain_core::sync::message::Hello { time: NOW + 4_000, ..hello(&Miner::new()) };
         assert_eq!(
-            bench.sync.standing(&bench.miner.chain).clock_off,
+            bench.sync.status(&bench.miner.chain).clock_off,
             None,
             "of few, any may be wrong"
         );
         bench.answer(peer, id, Response::Hello(hello));
     }
-    let off = bench.sync.standing(&bench.miner.chain).clock_off.unwrap();
+    let off = bench.sync.status(&bench.miner.chain).clock_off.unwrap();
     assert!((3_990..=4_000).contains(&off), "{off}");
     assert!(bench.banned.is_empty());
 }
@@ -157,34 +157,34 @@ fn clocks_that_are_far_off_are_only_a_warning() {
 #[test]
 fn synced_and_why() {
     let mut bench = Bench::new();
-    let standing = |bench: &Bench| bench.sync.standing(&bench.miner.chain);
-    assert_eq!((standing(&bench).why, standing(&bench).synced), (Why::NoPeers, false));
+    let standing = |bench: &Bench| bench.sync.status(&bench.miner.chain);
+    assert_eq!((standing(&bench).why, standing(&bench).synced), (SyncReason::NoPeers, false));
     let mut chain = Miner::new();
     (0..20).for_each(|_| _ = chain.mine(&[]));
     let peer = bench.peer(1, &chain);
     let asking = standing(&bench);
-    assert_eq!((asking.why, asking.synced, asking.target_height), (Why::Asking, false, 20));
+    assert_eq!((asking.why, asking.synced, asking.target_height), (SyncReason::Asking, false, 20));
     let (id, _) = bench.request(peer).unwrap();
     bench.answer(peer, id, Response::Headers(crate::bench::headers(&chain, 0)));
-    assert_eq!(standing(&bench).why, Why::Headers);
+    assert_eq!(standing(&bench).why, SyncReason::Headers);
     bench.check_all();
     let blocks = standing(&bench);
-    assert_eq!((blocks.why, blocks.headers_done, blocks.blocks_done), (Why::Blocks, 20, 0));
+    assert_eq!((blocks.why, blocks.headers_done, blocks.blocks_done), (SyncReason::Blocks, 20, 0));
     assert_eq!(
         blocks.second_best.map(|(tip, height, _)| (tip, height)),
         Some((chain.chain.tip_id(), 20))
     );
     bench.serve(peer, &chain);
     let done = standing(&bench);
-    assert_eq!((done.why, done.synced, done.blocks_done), (Why::AtTip, true, 20));
+    assert_eq!((done.why, done.synced, done.blocks_done), (SyncReason::AtTip, true, 20));
     assert_eq!(done.second_best, None);
     // Once synced, a few blocks more or less change nothing; many do.
     let hello = |chain: &Miner| hello(chain);
     chain.mine(&[]);
-    bench.event(Event::Greeted { peer, hello: hello(&chain) });
+    bench.event(Event::HelloReceived { peer, hello: hello(&chain) });
     assert!(standing(&bench).synced);
     (0..10).for_each(|_| _ = chain.mine(&[]));
-    bench.event(Event::Greeted { peer, hello: hello(&chain) });
+    bench.event(Event::HelloReceived { peer, hello: hello(&chain) });
     assert!(standing(&bench).synced, "a claim is nothing");
     bench.tick();
     let (id, _) = bench.request(peer).unwrap();

@@ -7,14 +7,14 @@ use std::{
 };
 
 use namechain_core::{
-    chain::{CheckedBlock, WorkedHeader},
+    chain::{CheckedBlock, PowCheckedHeader},
     codec::Decode,
     consensus::{
         RuleViolation,
         block::{check_block_alone, check_operation_alone},
-        work::Worker,
+        work::PowHasher,
     },
-    sync::{Checked, Job},
+    sync::{Job, JobOutcome},
     types::{Block, Hash, Header, Operation},
 };
 
@@ -28,14 +28,18 @@ static STAMPED: Stamps = Mutex::new(None);
 
 /// Outcomes of checks, by what was checked.
 pub struct Cache {
-    worker: Worker,
-    headers: HashMap<Hash, Result<WorkedHeader, RuleViolation>>,
+    worker: PowHasher,
+    headers: HashMap<Hash, Result<PowCheckedHeader, RuleViolation>>,
     operations: HashMap<Hash, Result<(), RuleViolation>>,
 }
 
 impl Cache {
     pub fn new() -> Self {
-        Cache { worker: Worker::new(NETWORK), headers: HashMap::new(), operations: HashMap::new() }
+        Cache {
+            worker: PowHasher::new(NETWORK),
+            headers: HashMap::new(),
+            operations: HashMap::new(),
+        }
     }
 
     /// Works a stamp on the genesis block, once in all worlds.
@@ -55,29 +59,29 @@ impl Cache {
 
     /// Finds a nonce.
     pub fn mine(&mut self, mut header: Header) -> Header {
-        while !self.worker.header_is_worked(&header) {
+        while !self.worker.has_header_work(&header) {
             header.nonce += 1;
         }
         // What was mined needs no second look.
-        let known = WorkedHeader::check(NETWORK, header.clone(), &mut self.worker);
+        let known = PowCheckedHeader::check(NETWORK, header.clone(), &mut self.worker);
         self.headers.insert(header.id(NETWORK), known);
         header
     }
 
     /// A nonce that is not one.
     pub fn mine_badly(&mut self, mut header: Header) -> Header {
-        while self.worker.header_is_worked(&header) {
+        while self.worker.has_header_work(&header) {
             header.nonce += 1;
         }
         header
     }
 
-    pub fn header(&mut self, header: Header) -> Result<WorkedHeader, RuleViolation> {
+    pub fn header(&mut self, header: Header) -> Result<PowCheckedHeader, RuleViolation> {
         let id = header.id(NETWORK);
         let worker = &mut self.worker;
         self.headers
             .entry(id)
-            .or_insert_with(|| WorkedHeader::check(NETWORK, header, worker))
+            .or_insert_with(|| PowCheckedHeader::check(NETWORK, header, worker))
             .clone()
     }
 
@@ -99,29 +103,30 @@ impl Cache {
         }
         // All of it was checked here: none of it again.
         let known = vec![true; block.operations.len()];
-        CheckedBlock::check_rest(NETWORK, header.worked(), block, &known, &mut self.worker)
+        CheckedBlock::check_rest(NETWORK, header.pow_checked(), block, &known, &mut self.worker)
     }
 
-    pub fn run(&mut self, job: Job) -> Checked {
+    pub fn run(&mut self, job: Job) -> JobOutcome {
         match job {
             Job::Headers(headers) => headers
                 .into_iter()
                 .map(|header| self.header(header))
                 .collect::<Result<_, _>>()
-                .map_or_else(Checked::Bad, Checked::Headers),
+                .map_or_else(JobOutcome::Invalid, JobOutcome::Headers),
             Job::Block { header, bytes } => match Block::from_bytes(&bytes) {
                 Ok(block) if block.header.id(NETWORK) == header.id() => self.outcome(block),
-                _ => Checked::Unreadable,
+                _ => JobOutcome::Malformed,
             },
             Job::Assembled { block, .. } => self.outcome(block),
             Job::Operation(operation) => match self.operation(&operation) {
-                Ok(()) => Checked::Operation(operation),
-                Err(violation) => Checked::Bad(violation),
+                Ok(()) => JobOutcome::Operation(operation),
+                Err(violation) => JobOutcome::Invalid(violation),
             },
         }
     }
 
-    fn outcome(&mut self, block: Block) -> Checked {
-        self.block(block).map_or_else(Checked::Bad, |block| Checked::Block(Box::new(block)))
+    fn outcome(&mut self, block: Block) -> JobOutcome {
+        self.block(block)
+            .map_or_else(JobOutcome::Invalid, |block| JobOutcome::Block(Box::new(block)))
     }
 }

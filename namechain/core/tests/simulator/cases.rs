@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use namechain_core::sync::Why;
+use namechain_core::sync::SyncReason;
 
 use crate::{
     common::NOW,
@@ -81,24 +81,24 @@ fn a_reorganisation_of_721_blocks_is_held_back() {
     assert_eq!((height(&mut world, 0), height(&mut world, 1)), (721, 722));
     let other = node(&mut world, 1).chain.tip_id();
     let settled = node(&mut world, 0);
-    assert_eq!(settled.chain.held_back(), Some(other));
-    assert_eq!(settled.sync.standing(&settled.chain).why, Why::HeldBack);
+    assert_eq!(settled.chain.parked_tip(), Some(other));
+    assert_eq!(settled.sync.status(&settled.chain).why, SyncReason::Parked);
     assert_eq!(
-        settled.sync.standing(&settled.chain).second_best.map(|(tip, height, _)| (tip, height)),
+        settled.sync.status(&settled.chain).second_best.map(|(tip, height, _)| (tip, height)),
         Some((other, 722))
     );
-    assert_eq!(settled.sync.kept().window, 0);
+    assert_eq!(settled.sync.usage().window, 0);
     assert!(!settled.chain.has_block(&other).unwrap());
-    assert!(node(&mut world, 1).chain.held_back().is_none());
+    assert!(node(&mut world, 1).chain.parked_tip().is_none());
     // Two blocks later it is the other way round.
     world.mine(0);
     world.mine(0);
     world.run(60_000);
-    assert_eq!(node(&mut world, 0).chain.held_back(), None);
+    assert_eq!(node(&mut world, 0).chain.parked_tip(), None);
     let settled = node(&mut world, 0);
-    assert_eq!(settled.sync.standing(&settled.chain).why, Why::AtTip);
+    assert_eq!(settled.sync.status(&settled.chain).why, SyncReason::AtTip);
     let ours = settled.chain.tip_id();
-    assert_eq!(node(&mut world, 1).chain.held_back(), Some(ours));
+    assert_eq!(node(&mut world, 1).chain.parked_tip(), Some(ours));
 }
 
 /// ```text
@@ -124,8 +124,8 @@ fn a_fresh_node_follows_no_poorer_chain_first() {
     let best = node(&mut world, 4).chain.tip_id();
     let fresh = node(&mut world, 0);
     assert_eq!((fresh.chain.tip_id(), fresh.deepest), (best, 0));
-    assert!(fresh.sync.standing(&fresh.chain).synced);
-    assert_eq!((fresh.sync.kept().candidates, fresh.sync.kept().window), (0, 0));
+    assert!(fresh.sync.status(&fresh.chain).synced);
+    assert_eq!((fresh.sync.usage().candidates, fresh.sync.usage().window), (0, 0));
     // Most of it is on the other chain as well: its blocks came from all who have them.
     let givers = (1..5).filter(|at| world.served[*at].blocks > 0).count();
     assert_eq!(givers, 4, "{:?}", world.served);

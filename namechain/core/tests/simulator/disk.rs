@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use namechain_core::{
-    chain::{Before, BlockAt, Change, MemoryStorage, Storage, StorageError, StoredHeader},
+    chain::{Before, BlockLocation, Change, MemoryStorage, Storage, StorageError, StoredHeader},
     consensus::HistoryNode,
     types::Hash,
 };
@@ -45,12 +45,12 @@ impl Disk {
 }
 
 impl Storage for Disk {
-    fn append(&self, block: &[u8]) -> Result<BlockAt, StorageError> {
+    fn append(&self, block: &[u8]) -> Result<BlockLocation, StorageError> {
         self.written.lock().unwrap().steps.push(Step::Append(block.to_vec()));
         self.now.append(block)
     }
 
-    fn block(&self, at: BlockAt) -> Result<Vec<u8>, StorageError> {
+    fn block(&self, at: BlockLocation) -> Result<Vec<u8>, StorageError> {
         self.now.block(at)
     }
 

@@ -198,7 +198,7 @@ impl Evil {
             spoil(&mut block, at);
             block.header.ops_root = ops_root(NETWORK, &block.operations);
             block.header = mine(cache, block.header);
-            end.extend_unworked(block.header.id(NETWORK), &block.header).unwrap();
+            end.extend_unchecked(block.header.id(NETWORK), &block.header).unwrap();
             self.tail.push(block);
         }
         vec![Told::Block(CompactBlock::of(NETWORK, &self.tail[0]))]
@@ -297,7 +297,7 @@ fn bad_operation(count: u64) -> Operation {
 /// A block without operations after any end of headers. Its state root is that of the parent, which
 /// is right if nothing lapses.
 fn empty_after(chain: &Chain, end: &Ancestry, unix: u64, nonce: u64) -> Block {
-    let mut block = chain.assemble(std::iter::empty(), unix).unwrap();
+    let mut block = chain.assemble_block(std::iter::empty(), unix).unwrap();
     let parent = end.header();
     block.header = Header {
         height: parent.height + 1,

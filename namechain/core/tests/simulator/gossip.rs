@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use namechain_core::{
-    sync::{Event, GossipId, Verdict, message::CompactBlock},
+    sync::{Acceptance, Event, GossipId, message::CompactBlock},
     types::{Hash, Operation},
 };
 
@@ -57,21 +57,21 @@ impl World {
         let gossip = GossipId(self.next_gossip);
         self.judging.insert((node, gossip), (link, message.clone()));
         let event = match &**message {
-            Message::Block(block) => Event::Announced { peer, gossip, block: block.clone() },
+            Message::Block(block) => Event::BlockAnnounced { peer, gossip, block: block.clone() },
             Message::Operation(operation) => {
-                Event::Offered { peer, gossip, operation: operation.clone() }
+                Event::OperationAnnounced { peer, gossip, operation: operation.clone() }
             }
         };
         self.event(node, event);
     }
 
-    pub fn judged(&mut self, node: usize, gossip: GossipId, verdict: Verdict) {
+    pub fn judged(&mut self, node: usize, gossip: GossipId, verdict: Acceptance) {
         let (link, message) =
             self.judging.remove(&(node, gossip)).expect("everything is judged once");
         match verdict {
-            Verdict::Accept => self.flood(node, &message, Some(link)),
-            Verdict::Ignore => {}
-            Verdict::Reject => {
+            Acceptance::Accept => self.flood(node, &message, Some(link)),
+            Acceptance::Ignore => {}
+            Acceptance::Reject => {
                 // The link may be gone with a ban that came of the same.
                 let Some(Link { ends, .. }) = self.links.get(&link) else { return };
                 let other = if ends[0] == node { ends[1] } else { ends[0] };

@@ -7,11 +7,11 @@ use namechain_core::{
     codec::{Decode, Encode},
     mempool::Mempool,
     sync::{
-        Action, Connected, Event, Job, JobId, Submitted, Sync, SyncConfig,
+        Action, ConnectOutcome, Event, Job, JobId, SubmitOutcome, Sync, SyncConfig,
         message::{Hello, Request, Response},
         serve::{self, Identity},
     },
-    types::{Block, Hash, Header, Name, Named, Operation, SecretKey, Stamp, commitment},
+    types::{Block, Hash, Header, Name, Operation, SecretKey, SignedOperation, Stamp, commitment},
 };
 
 use crate::{
@@ -81,16 +81,16 @@ impl Node {
         self.sync_handle(event, clock);
         while let Some(action) = self.sync.next_action() {
             match action {
-                Action::Connect { block, durable } => {
+                Action::ConnectBlock { block, durable } => {
                     let id = block.id();
                     let outcome = self.connect(&block, clock.unix, durable);
-                    self.sync_handle(Event::Connected { id, outcome }, clock);
+                    self.sync_handle(Event::BlockConnected { id, outcome }, clock);
                 }
-                Action::Submit(operation) => {
+                Action::SubmitOperation(operation) => {
                     let event = self.submit(*operation);
                     self.sync_handle(event, clock);
                 }
-                Action::HoldBack { tip, work, .. } => self.chain.hold_back(tip, work),
+                Action::ParkChain { tip, work, .. } => self.chain.park_tip(tip, work),
                 other => rest.push(other),
             }
         }
@@ -101,16 +101,16 @@ impl Node {
         self.sync.handle(&self.chain, &self.mempool, event, clock.now, clock.unix).unwrap();
     }
 
-    fn connect(&mut self, block: &CheckedBlock, unix: u64, durable: bool) -> Connected {
+    fn connect(&mut self, block: &CheckedBlock, unix: u64, durable: bool) -> ConnectOutcome {
         match self.chain.accept_checked(block, unix, durable) {
-            Ok(Accepted::Known | Accepted::Side) => Connected::Taken,
+            Ok(Accepted::Known | Accepted::Side) => ConnectOutcome::Accepted,
             Ok(Accepted::Tip(change)) => {
                 self.follow(&change);
-                Connected::Taken
+                ConnectOutcome::Accepted
             }
-            Err(ChainError::Rule { violation, .. }) => Connected::Bad(violation),
+            Err(ChainError::Rule { violation, .. }) => ConnectOutcome::Invalid(violation),
             Err(ChainError::Storage(error)) => panic!("{error}"),
-            Err(_) => Connected::NotNow,
+            Err(_) => ConnectOutcome::Deferred,
         }
     }
 
@@ -135,11 +135,11 @@ impl Node {
         let outcome = match self.mempool.insert(&self.chain, operation) {
             Ok(_) => {
                 self.storage.commit(vec![Change::Pending(id, Some(bytes))], false).unwrap();
-                Submitted::Taken
+                SubmitOutcome::Accepted
             }
-            Err(_) => Submitted::NotNow,
+            Err(_) => SubmitOutcome::Rejected,
         };
-        Event::Submitted { id, outcome }
+        Event::OperationSubmitted { id, outcome }
     }
 
     pub fn run(&mut self, cache: &mut Cache, id: JobId, job: Job) -> Event {
@@ -148,12 +148,13 @@ impl Node {
             _ => None,
         };
         let outcome = cache.run(job);
-        if let (Some(block), namechain_core::sync::Checked::Bad(violation)) = (block, &outcome)
+        if let (Some(block), namechain_core::sync::JobOutcome::Invalid(violation)) =
+            (block, &outcome)
             && violation.id() != "ops-root"
         {
             *self.bad_blocks.entry(block).or_default() += 1;
         }
-        Event::Checked { job: id, outcome }
+        Event::JobDone { job: id, outcome }
     }
 
     pub fn serve(&self, request: &Request, unix: u64) -> Response {
@@ -168,7 +169,7 @@ impl Node {
     /// Mines a block on the tip.
     pub fn mine(&mut self, cache: &mut Cache, clock: Clock) -> Vec<Action> {
         let mut block =
-            self.chain.assemble(self.mempool.by_rate().into_iter(), clock.unix).unwrap();
+            self.chain.assemble_block(self.mempool.by_work_rate().into_iter(), clock.unix).unwrap();
         block.header = cache.mine(block.header);
         let checked = cache.block(block.clone()).unwrap();
         let Ok(Accepted::Tip(change)) = self.chain.accept_checked(&checked, clock.unix, true)
@@ -176,7 +177,7 @@ impl Node {
             panic!("a mined block is a new tip");
         };
         self.follow(&change);
-        self.handle(Event::Mined { block }, clock)
+        self.handle(Event::BlockMined { block }, clock)
     }
 
     /// Somebody does something with a name here, if there is something to do.
@@ -192,7 +193,8 @@ impl Node {
         let operation = self.next_operation(&name, &key, anchor);
         let operation = cache.stamped(operation);
         let event = self.submit(operation);
-        let taken = matches!(event, Event::Submitted { outcome: Submitted::Taken, .. });
+        let taken =
+            matches!(event, Event::OperationSubmitted { outcome: SubmitOutcome::Accepted, .. });
         if taken { self.handle(event, clock) } else { Vec::new() }
     }
 
@@ -203,7 +205,14 @@ impl Node {
         let commitment = commitment(NETWORK, name, &key.public(), &salt);
         let snapshot = self.chain.snapshot_at(self.chain.tip_header().height).unwrap();
         let sign = |sequence, action| {
-            Operation::Named(Named::sign(NETWORK, name.clone(), sequence, action, key, stamp))
+            Operation::Named(SignedOperation::sign(
+                NETWORK,
+                name.clone(),
+                sequence,
+                action,
+                key,
+                stamp,
+            ))
         };
         use namechain_core::types::Action::{Register, Update};
         match snapshot.entry(name).unwrap() {

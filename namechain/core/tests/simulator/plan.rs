@@ -125,8 +125,8 @@ pub fn meet(world: &World, honest: usize) {
 }
 
 fn sane(at: usize, node: &Node, evil: bool) {
-    let kept = node.sync.kept();
-    assert!(node.sync.standing(&node.chain).synced || evil, "{at} is not synced");
+    let kept = node.sync.usage();
+    assert!(node.sync.status(&node.chain).synced || evil, "{at} is not synced");
     assert_eq!((kept.jobs, kept.operations, kept.wanted_operations), (0, 0, 0), "{at}: {kept:?}");
     if !evil {
         let busy = (kept.candidates, kept.window, kept.arrivals);
@@ -139,8 +139,10 @@ fn sane(at: usize, node: &Node, evil: bool) {
     let listed = node.mempool.waiting().ids(usize::MAX);
     assert_eq!(waiting.len(), listed.len());
     assert!(listed.iter().all(|id| node.mempool.has(id)));
-    let block =
-        node.chain.assemble(node.mempool.by_rate().into_iter(), node.tip().time + 1).unwrap();
+    let block = node
+        .chain
+        .assemble_block(node.mempool.by_work_rate().into_iter(), node.tip().time + 1)
+        .unwrap();
     assert_eq!(block.operations.len(), waiting.len(), "{at}: what waits can't all be recorded");
     let stored = node.storage.pending().unwrap().len();
     assert!(stored >= waiting.len(), "{at}: {stored} of {} operations are kept", waiting.len());

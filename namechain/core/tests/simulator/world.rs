@@ -9,7 +9,7 @@ use std::{
 use namechain_core::{
     consensus::header::genesis,
     sync::{
-        Action, Event, Failure, GossipId, Job, JobId, Kept, Peer, RequestId, limits,
+        Action, Event, GossipId, Job, JobId, Peer, RequestError, RequestId, Usage, limits,
         message::{Request, Response},
     },
     types::Hash,
@@ -56,7 +56,7 @@ pub enum Happening {
         link: u64,
         end: usize,
         id: RequestId,
-        failure: Failure,
+        error: RequestError,
     },
     Told {
         link: u64,
@@ -225,12 +225,12 @@ impl World {
             Happening::Response { link, end, id, response } => {
                 let Some(Link { ends, peers }) = self.links.get(&link) else { return };
                 let (node, peer) = (ends[end], peers[end]);
-                self.event(node, Event::Answered { peer, request: id, response });
+                self.event(node, Event::ResponseReceived { peer, request: id, response });
             }
-            Happening::Fails { link, end, id, failure } => {
+            Happening::Fails { link, end, id, error } => {
                 let Some(Link { ends, peers }) = self.links.get(&link) else { return };
                 let (node, peer) = (ends[end], peers[end]);
-                self.event(node, Event::Failed { peer, request: id, failure });
+                self.event(node, Event::RequestFailed { peer, request: id, error });
             }
             Happening::Told { link, end, message } => self.told(link, end, &message),
             Happening::Job { node, life, id, job } => {
@@ -269,7 +269,7 @@ impl World {
         }
         self.event(member, Event::Tick);
         if let Member::Honest(node) = &self.members[member] {
-            within_limits(&node.sync.kept());
+            within_limits(&node.sync.usage());
         }
     }
 
@@ -351,11 +351,13 @@ impl World {
                 println!("{:>9} {node} -> {}", self.now, &text[..text.len().min(160)]);
             }
             match action {
-                Action::Ask { peer, id, request } => self.asked(node, peer, id, request),
-                Action::Judge { gossip, verdict } => self.judged(node, gossip, verdict),
-                Action::Announce(block) => self.publish(node, Message::Block(block)),
-                Action::Offer(operation) => self.publish(node, Message::Operation(operation)),
-                Action::Check { id, job } => {
+                Action::SendRequest { peer, id, request } => self.asked(node, peer, id, request),
+                Action::ReportAcceptance { gossip, verdict } => self.judged(node, gossip, verdict),
+                Action::BroadcastBlock(block) => self.publish(node, Message::Block(block)),
+                Action::BroadcastOperation(operation) => {
+                    self.publish(node, Message::Operation(operation))
+                }
+                Action::RunJob { id, job } => {
                     let (life, after) = (self.lives[node], 1 + self.random.below(20));
                     if let Member::Honest(honest) = &mut self.members[node] {
                         honest.jobs += 1;
@@ -368,16 +370,18 @@ impl World {
                         self.close(link, Some(node));
                     }
                 }
-                Action::Ban { peer, offence, seconds } => {
+                Action::Ban { peer, misbehavior, seconds } => {
                     let Some((link, end)) = self.link_of(node, peer) else { continue };
                     let other = self.links[&link].ends[1 - end];
                     let evil = matches!(self.members[other], Member::Evil(_));
-                    assert!(evil, "{node} bans the honest {other} for {offence:?}");
+                    assert!(evil, "{node} bans the honest {other} for {misbehavior:?}");
                     self.bans += 1;
                     self.banned.insert((node, other), self.now + seconds * 1_000);
                     self.close(link, Some(node));
                 }
-                Action::Connect { .. } | Action::Submit(_) | Action::HoldBack { .. } => {
+                Action::ConnectBlock { .. }
+                | Action::SubmitOperation(_)
+                | Action::ParkChain { .. } => {
                     unreachable!("the node does these itself")
                 }
             }
@@ -388,9 +392,12 @@ impl World {
         let Some((link, end)) = self.link_of(node, peer) else { return };
         // Half of what is lost is noticed by the transport.
         if self.random.below(2_000) < self.weather.lost {
-            let failure =
-                if self.random.below(2) == 0 { Failure::Timeout } else { Failure::Closed };
-            return self.at(8_000, Happening::Fails { link, end, id, failure });
+            let error = if self.random.below(2) == 0 {
+                RequestError::Timeout
+            } else {
+                RequestError::Closed
+            };
+            return self.at(8_000, Happening::Fails { link, end, id, error });
         }
         self.send(link, || Happening::Request { link, end: 1 - end, id, request });
     }
@@ -409,7 +416,7 @@ impl World {
             Member::Evil(evil) => evil.serve(&request, &mut self.random, clock),
         };
         if let Request::Hello(hello) = request {
-            self.event(node, Event::Greeted { peer, hello });
+            self.event(node, Event::HelloReceived { peer, hello });
         }
         if let Some(response) = response {
             if self.random.below(1_000) < self.weather.twice {
@@ -538,7 +545,7 @@ impl World {
 }
 
 /// Nothing that a node keeps grows over its bound.
-fn within_limits(kept: &Kept) {
+fn within_limits(kept: &Usage) {
     assert!(kept.jobs <= limits::JOBS, "{kept:?}");
     assert!(
         kept.candidates <= limits::CANDIDATES && kept.candidate_ids <= limits::CANDIDATE_IDS,

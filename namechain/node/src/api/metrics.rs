@@ -20,7 +20,7 @@ const TIP_TIME: &str = "namechain_tip_time_seconds";
 const SERVED_HEIGHT: &str = "namechain_served_height";
 const SERVE_DEPTH: &str = "namechain_serve_depth";
 const SYNCED: &str = "namechain_synced";
-const HELD_BACK: &str = "namechain_fork_held_back";
+const FORK_PARKED: &str = "namechain_chain_parked";
 const TIP_AGE: &str = "namechain_tip_age_seconds";
 const SECOND_BEST: &str = "namechain_second_best_height";
 const TARGET_HEIGHT: &str = "namechain_target_height";
@@ -60,7 +60,10 @@ fn recorder() -> Option<&'static Arc<Recorder>> {
         describe_gauge!(SERVED_HEIGHT, "The height that names are served from.");
         describe_gauge!(SERVE_DEPTH, "How many blocks below the tip names are served from.");
         describe_gauge!(SYNCED, "Whether names are served.");
-        describe_gauge!(HELD_BACK, "Whether a chain of more work departs too deep to be followed.");
+        describe_gauge!(
+            FORK_PARKED,
+            "Whether a chain of more work departs too deep to be followed."
+        );
         describe_gauge!(
             TIP_AGE,
             "How long ago the time is that the tip's header states, in seconds."
@@ -124,7 +127,7 @@ pub(super) fn render(
         gauge!(SERVED_HEIGHT).set(status.served_height);
         gauge!(SERVE_DEPTH).set(status.serve_depth);
         gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
-        gauge!(HELD_BACK).set(if status.held_back.is_some() { 1.0 } else { 0.0 });
+        gauge!(FORK_PARKED).set(if status.parked_tip.is_some() { 1.0 } else { 0.0 });
         gauge!(TIP_AGE).set(status.tip_age as f64);
         gauge!(SECOND_BEST).set(status.second_best.as_ref().map_or(0, |other| other.height));
         gauge!(TARGET_HEIGHT).set(status.sync.target);

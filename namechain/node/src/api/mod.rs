@@ -5,8 +5,8 @@
 //! connection -> serve (bounds, timeouts) -> guard (Host, Origin, time) -> a handler -> Backend
 //! ```
 //!
-//! Everything that is refused is refused with an [`api_types::Refusal`], by the router as well as by the
-//! handlers; only what is no HTTP at all gets hyper's bare 400.
+//! Everything that is refused is refused with an [`api_types::Refusal`], by the router as well as
+//! by the handlers; only what is no HTTP at all gets hyper's bare 400.
 
 mod aside;
 mod blocks;

@@ -17,7 +17,7 @@ use namechain_core::{
     api_types::{
         self, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, ProofInfo, Standing,
     },
-    chain::{NameStatus, ReadError, Snapshot},
+    chain::{NameLookup, ReadError, Snapshot},
     codec::Encode,
     consensus::state::next_sequence,
     types::{Hash, Name, Operation},
@@ -68,10 +68,10 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
     let reserved = name.reserved();
     let standing = match entry.clone().map(|entry| snapshot.status(entry)) {
         _ if reserved.is_some() => Standing::Reserved,
-        None | Some(NameStatus::Unregistered) => Standing::Available,
-        Some(NameStatus::Active(_)) => Standing::Active,
-        Some(NameStatus::Grace(_)) => Standing::Grace,
-        Some(NameStatus::Revoked(_)) => Standing::Revoked,
+        None | Some(NameLookup::Unregistered) => Standing::Available,
+        Some(NameLookup::Active(_)) => Standing::Active,
+        Some(NameLookup::Grace(_)) => Standing::Grace,
+        Some(NameLookup::Revoked(_)) => Standing::Revoked,
     };
     Ok(NameInfo {
         standing,

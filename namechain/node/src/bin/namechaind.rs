@@ -196,7 +196,7 @@ async fn run(cli: Cli) -> Result<(), String> {
     let drawing = tokio::spawn(show_progress(node.handle()));
     let lost = tokio::select! {
         () = stop => None,
-        loss = handle.lost() => Some(loss),
+        loss = handle.fatal_error() => Some(loss),
     };
     drawing.abort();
     node.stop().await;

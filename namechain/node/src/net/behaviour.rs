@@ -17,27 +17,27 @@ use tracing::warn;
 
 use super::{
     NetConfig, NetError,
+    bandwidth::{Bytes, Metered},
     codec::Codec,
-    finder::Finder,
-    gate::Gate,
+    connection_limits::ConnectionLimits,
     gossip,
     gossip::Topics,
+    kad::Kademlia,
     limits,
     limits::Limits,
-    meter::{Bytes, Metered},
 };
 use namechain_core::types::Network;
 
 /// What we say of our software, and of our network, to whoever asks.
 const AGENT: &str = concat!("namechain/", env!("CARGO_PKG_VERSION"));
 
-/// All behaviours. The gate is the first: what it refuses, no other hears of.
+/// All behaviours. The connection_limits is the first: what it refuses, no other hears of.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
-    pub gate: Gate,
+    pub connection_limits: ConnectionLimits,
     pub ping: ping::Behaviour,
     pub identify: identify::Behaviour,
-    pub finder: Finder,
+    pub kad: Kademlia,
     pub mdns: Toggle<mdns::tokio::Behaviour>,
     pub gossip: gossip::Behaviour,
     pub requests: request_response::Behaviour<Codec>,
@@ -93,12 +93,12 @@ fn behaviour(
             .ok()
     });
     Ok(Behaviour {
-        gate: Gate::new(us, limits.clone()),
+        connection_limits: ConnectionLimits::new(us, limits.clone()),
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(limits.ping_every).with_timeout(limits.ping_within),
         ),
         identify: identify::Behaviour::new(identify),
-        finder: Finder::new(us, network)?,
+        kad: Kademlia::new(us, network)?,
         mdns: Toggle::from(mdns),
         gossip: gossip::behaviour(network, topics)?,
         requests: request_response::Behaviour::with_codec(

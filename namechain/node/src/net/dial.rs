@@ -1,8 +1,8 @@
-//! Whom we dial, and when. Pure: the time, chance and the book are arguments, and dialling itself
+//! Whom we dial, and when. Pure: the time, chance and the address book are arguments, and dialling itself
 //! is somebody else's.
 //!
 //! Peers that the user named are always tried again. The other slots are filled from the anchors of
-//! the last run, then from the book, at most one a group of addresses.
+//! the last run, then from the address book, at most one a group of addresses.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,7 +10,7 @@ use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
 use super::{
     address::{Address, Group},
-    book::{Book, Entry},
+    addrman::{AddrMan, Entry},
     limits,
     random::Random,
 };
@@ -29,7 +29,7 @@ pub(super) struct Target {
     pub address: Multiaddr,
     /// Who must answer there; `None`: whoever does.
     pub peer: Option<PeerId>,
-    /// What it is in the book.
+    /// What it is in the address book.
     pub entry: Option<Entry>,
     named: Option<usize>,
 }
@@ -83,8 +83,8 @@ pub(super) struct View<'a> {
     pub now: Duration,
     /// In seconds of Unix time.
     pub unix: u64,
-    /// The book.
-    pub book: &'a Book,
+    /// The address book.
+    pub addrman: &'a AddrMan,
     /// Whether we are connected with a peer, or must not be.
     pub taken: &'a dyn Fn(&PeerId) -> bool,
 }
@@ -115,7 +115,7 @@ impl Dialer {
         if self.dialling.len() >= DIALS_AT_ONCE {
             return None;
         }
-        self.next_named(view).or_else(|| self.next_of_book(view, random))
+        self.next_named(view).or_else(|| self.next_of_addrman(view, random))
     }
 
     fn next_named(&mut self, view: &View<'_>) -> Option<Target> {
@@ -134,7 +134,7 @@ impl Dialer {
         })
     }
 
-    fn next_of_book(&mut self, view: &View<'_>, random: &mut Random) -> Option<Target> {
+    fn next_of_addrman(&mut self, view: &View<'_>, random: &mut Random) -> Option<Target> {
         if self.outbound.len() + self.dialling.len() >= self.slots {
             return None;
         }
@@ -152,7 +152,7 @@ impl Dialer {
                 None => break None,
             }
         };
-        let entry = anchor.or_else(|| view.book.pick(random, view.unix, free))?;
+        let entry = anchor.or_else(|| view.addrman.pick(random, view.unix, free))?;
         Some(Target {
             address: entry.1.multiaddr(),
             peer: Some(entry.0),
@@ -165,7 +165,7 @@ impl Dialer {
         self.dialling.values().any(|target| target.peer == Some(*peer))
     }
 
-    /// The groups in which we have a connection that the book gave us, or are about to.
+    /// The groups in which we have a connection that the address book gave us, or are about to.
     fn groups(&self) -> Vec<Group> {
         let dialling = self.dialling.values().filter_map(|target| target.entry);
         self.outbound
@@ -206,7 +206,7 @@ impl Dialer {
             .for_each(|named| named.failures = 0);
     }
 
-    /// A dial did not come through: what it was, for the book.
+    /// A dial did not come through: what it was, for the address book.
     pub fn failed(
         &mut self,
         connection: ConnectionId,

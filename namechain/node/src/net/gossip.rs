@@ -29,7 +29,7 @@ pub(super) type Behaviour = gossipsub::Behaviour<Only, WhitelistSubscriptionFilt
 
 /// What is told to everybody.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum GossipMessage {
     /// A block.
     Block(CompactBlock),
     /// An operation.
@@ -53,11 +53,12 @@ impl Topics {
     }
 
     /// Reads a message of one of them.
-    pub fn read(&self, topic: &TopicHash, data: &[u8]) -> Result<Told, DecodeError> {
+    pub fn read(&self, topic: &TopicHash, data: &[u8]) -> Result<GossipMessage, DecodeError> {
         if *topic == self.blocks.hash() {
-            CompactBlock::from_bytes(data).map(Told::Block)
+            CompactBlock::from_bytes(data).map(GossipMessage::Block)
         } else {
-            Operation::from_bytes(data).map(|operation| Told::Operation(Box::new(operation)))
+            Operation::from_bytes(data)
+                .map(|operation| GossipMessage::Operation(Box::new(operation)))
         }
     }
 }
@@ -187,12 +188,12 @@ pub(super) struct Waiting {
 
 /// Messages that wait for their verdicts: bounded in number and in time.
 #[derive(Debug, Default)]
-pub(super) struct Verdicts {
+pub(super) struct PendingValidations {
     waiting: BTreeMap<GossipId, Waiting>,
     next: u64,
 }
 
-impl Verdicts {
+impl PendingValidations {
     /// Takes a message up; `None` if too many wait.
     pub fn open(
         &mut self,
@@ -269,7 +270,8 @@ mod tests {
 
     #[test]
     fn verdicts_are_bounded_in_number_and_time() {
-        let (mut verdicts, start, from) = (Verdicts::default(), Duration::ZERO, PeerId::random());
+        let (mut verdicts, start, from) =
+            (PendingValidations::default(), Duration::ZERO, PeerId::random());
         let message = MessageId::new(b"m");
         for _ in 0..limits::GOSSIP_WAITING {
             verdicts.open(message.clone(), from, true, start).expect("room");

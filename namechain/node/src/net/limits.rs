@@ -21,9 +21,9 @@ pub const INBOUND_PENDING: usize = 32;
 /// The same, from one group: one host must not keep the door shut.
 pub const INBOUND_PENDING_PER_GROUP: usize = 8;
 /// Connections that may begin at once from one group; that of this machine is not counted.
-pub const KNOCKS_AT_ONCE: u32 = 40;
+pub const INBOUND_BURST: u32 = 40;
 /// The same, in a second: each costs a handshake's cryptography.
-pub const KNOCKS_PER_SECOND: u32 = 4;
+pub const INBOUND_PER_SECOND: u32 = 4;
 /// How long a connection may take until the other side has proved who it is.
 pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a peer may take, once it is connected, until it has said hello or answered ours.
@@ -90,7 +90,7 @@ pub const SIGNALS_PER_SECOND: u32 = 2;
 pub const SEARCHES_AT_ONCE: u32 = 200;
 /// The same, in a second.
 pub const SEARCHES_PER_SECOND: u32 = 10;
-/// For how long a peer that flooded us is refused, in seconds.
+/// For how long a peer that on_flood us is refused, in seconds.
 pub const FLOOD_REFUSED_SECONDS: u64 = 600;
 /// For how long an identity on another network is refused, in seconds.
 pub const ELSEWHERE_REFUSED_SECONDS: u64 = 600;
@@ -128,11 +128,11 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often they are asked otherwise.
 pub const LOOK_SELDOM: Duration = Duration::from_secs(600);
 /// How often the address book is written.
-pub const BOOK_SAVED_EVERY: Duration = Duration::from_secs(300);
+pub const ADDRMAN_SAVED_EVERY: Duration = Duration::from_secs(300);
 /// How soon it is written after its anchors have changed.
-pub const BOOK_SAVED_AFTER: Duration = Duration::from_secs(5);
-/// How long goodbye may take.
-pub const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
+pub const ADDRMAN_SAVED_AFTER: Duration = Duration::from_secs(5);
+/// How long shutdown may take.
+pub const SHUTDOWN_WITHIN: Duration = Duration::from_millis(500);
 
 /// What answering a request costs, in tokens: about a tenth of a millisecond each.
 pub fn cost(request: &Request) -> u32 {
@@ -202,7 +202,7 @@ impl Default for Limits {
 
 /// A bucket of tokens: so many at once, so many a second.
 #[derive(Clone, Debug)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     tokens: u64,
     most: u64,
     per_second: u64,
@@ -210,12 +210,12 @@ pub(super) struct Bucket {
     at: Duration,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full one.
     pub fn new(most: u32, per_second: u32, now: Duration) -> Self {
         // In thousandths, so that a millisecond counts.
         let most = u64::from(most) * 1000;
-        Bucket { tokens: most, most, per_second: per_second.into(), at: now }
+        TokenBucket { tokens: most, most, per_second: per_second.into(), at: now }
     }
 
     /// Whether it is full, or will be without anybody taking from it.
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_bucket_gives_what_it_has_and_fills_again() {
         let start = Duration::from_secs(5);
-        let mut bucket = Bucket::new(10, 4, start);
+        let mut bucket = TokenBucket::new(10, 4, start);
         assert!((0..10).all(|_| bucket.take(1, start)) && !bucket.take(1, start));
         assert!(!bucket.take(1, start + Duration::from_millis(249)));
         assert!(bucket.take(1, start + Duration::from_millis(250)), "no millisecond is lost");

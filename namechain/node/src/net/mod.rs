@@ -9,25 +9,25 @@
 //! ```
 
 mod address;
+mod addrman;
+mod bandwidth;
 mod bans;
 mod behaviour;
-mod book;
 mod clock;
 mod codec;
-mod counters;
+mod connection_limits;
 mod dial;
-mod discover;
+mod discovery;
 mod files;
-mod finder;
-mod gate;
 mod gossip;
+mod kad;
 pub mod limits;
-mod meter;
+mod metrics;
 mod peers;
 mod random;
 mod requests;
+mod service;
 mod start;
-mod swarm;
 
 use std::{
     io,
@@ -44,8 +44,8 @@ pub use start::start;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use bandwidth::Bytes;
 use limits::Limits;
-use meter::Bytes;
 use namechain_core::{
     sync::{
         Action, Peer,
@@ -53,10 +53,10 @@ use namechain_core::{
     },
     types::Network,
 };
-use swarm::Order;
+use service::Command;
 
 /// The address book's file in the data directory.
-const BOOK_FILE: &str = "peers";
+const ADDRMAN_FILE: &str = "peers";
 
 /// What to add to a filter of the log (the syntax of tracing's `EnvFilter`): the engine's parts
 /// warn of what any peer can bring about, as often as it likes, so only their errors are let
@@ -97,7 +97,7 @@ impl NetConfig {
     }
 }
 
-/// Why the network did not start.
+/// SyncReason the network did not start.
 #[derive(Debug, Error)]
 pub enum NetError {
     /// The key or the address book.
@@ -196,7 +196,7 @@ impl Shared {
 /// gone.
 #[derive(Clone, Debug)]
 pub struct NetHandle {
-    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<Command>,
     shared: Arc<Shared>,
     id: Arc<str>,
 }
@@ -204,22 +204,22 @@ pub struct NetHandle {
 /// Whether the network carries an action out.
 fn is_ours(action: &Action) -> bool {
     match action {
-        Action::Ask { .. }
-        | Action::Judge { .. }
-        | Action::Announce(_)
-        | Action::Offer(_)
+        Action::SendRequest { .. }
+        | Action::ReportAcceptance { .. }
+        | Action::BroadcastBlock(_)
+        | Action::BroadcastOperation(_)
         | Action::Disconnect { .. }
         | Action::Ban { .. } => true,
-        Action::Check { .. }
-        | Action::Connect { .. }
-        | Action::Submit(_)
-        | Action::HoldBack { .. } => false,
+        Action::RunJob { .. }
+        | Action::ConnectBlock { .. }
+        | Action::SubmitOperation(_)
+        | Action::ParkChain { .. } => false,
     }
 }
 
 impl NetHandle {
-    /// Carries an action out, and hands back one that is not the network's ([`Action::Check`],
-    /// `Connect`, `Submit`, `HoldBack`). Does nothing once the network has stopped. Waits for room
+    /// Carries an action out, and hands back one that is not the network's ([`Action::RunJob`],
+    /// `Connect`, `Submit`, `ParkChain`). Does nothing once the network has stopped. Waits for room
     /// in the queue: for threads.
     ///
     /// # Panics
@@ -229,7 +229,7 @@ impl NetHandle {
             return Some(action);
         }
         // An error: the network has stopped.
-        let _ = self.orders.blocking_send(Order::Act(action));
+        let _ = self.commands.blocking_send(Command::Act(action));
         None
     }
 
@@ -238,7 +238,7 @@ impl NetHandle {
         if !is_ours(&action) {
             return Some(action);
         }
-        let _ = self.orders.send(Order::Act(action)).await;
+        let _ = self.commands.send(Command::Act(action)).await;
         None
     }
 
@@ -262,10 +262,10 @@ impl NetHandle {
         self.shared.traffic()
     }
 
-    /// Says goodbye, keeps the address book, and ends the network. Returns when it has ended.
+    /// Says shutdown, keeps the address book, and ends the network. Returns when it has ended.
     pub async fn stop(&self) {
         let (done, ended) = oneshot::channel();
-        if self.orders.send(Order::Stop(done)).await.is_ok() {
+        if self.commands.send(Command::Stop(done)).await.is_ok() {
             // An error is what it ends with.
             let _ = ended.await;
         }
@@ -274,9 +274,10 @@ impl NetHandle {
 
 /// Whether an earlier run in this data directory has left somebody to dial.
 pub fn knows_peers(data_dir: &Path) -> bool {
-    let book = files::read(&data_dir.join(BOOK_FILE)).ok().flatten();
-    book.and_then(|bytes| book::Book::from_bytes(&bytes).ok())
-        .is_some_and(|book| book.len() != (0, 0))
+    let addrman = files::read(&data_dir.join(ADDRMAN_FILE)).ok().flatten();
+    addrman
+        .and_then(|bytes| addrman::AddrMan::from_bytes(&bytes).ok())
+        .is_some_and(|addrman| addrman.len() != (0, 0))
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
-use super::limits::{self, Bucket};
+use super::limits::{self, TokenBucket};
 use namechain_core::sync::Peer;
 
 /// A connected peer.
 #[derive(Debug)]
-pub(super) struct Connected {
+pub(super) struct ConnectedPeer {
     /// Its number, as long as it is connected.
     pub number: Peer,
     /// Its identity.
@@ -29,17 +29,17 @@ pub(super) struct Connected {
     /// Whether it has said hello, or answered ours.
     pub greeted: bool,
     /// What it may ask for.
-    pub requests: Bucket,
+    pub requests: TokenBucket,
     /// Requests over that.
     pub requests_over: u32,
     /// The blocks that it may bring, in halves.
-    pub blocks: Bucket,
+    pub blocks: TokenBucket,
     /// The operations that it may bring.
-    pub operations: Bucket,
+    pub operations: TokenBucket,
     /// Messages over that.
     pub gossip_over: u32,
     /// What it may tell of itself.
-    pub signals: Bucket,
+    pub signals: TokenBucket,
     /// Shared with each answer to it that is under way.
     pub answering: Arc<()>,
     /// Requests of ours that it has not answered.
@@ -49,13 +49,13 @@ pub(super) struct Connected {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    by_id: HashMap<PeerId, Connected>,
+    by_id: HashMap<PeerId, ConnectedPeer>,
     by_number: HashMap<Peer, PeerId>,
     next: u64,
 }
 
 /// How a connection begins.
-pub(super) struct Arrival {
+pub(super) struct NewConnection {
     pub id: PeerId,
     pub connection: ConnectionId,
     pub address: Multiaddr,
@@ -67,11 +67,11 @@ pub(super) struct Arrival {
 
 impl Peers {
     /// A peer is there, under a number of its own; what it replaces, if it was connected already.
-    pub fn arrive(&mut self, arrival: Arrival) -> (Peer, Option<Connected>) {
-        let Arrival { id, connection, address, ip, outbound, now, unix } = arrival;
+    pub fn arrive(&mut self, new_connection: NewConnection) -> (Peer, Option<ConnectedPeer>) {
+        let NewConnection { id, connection, address, ip, outbound, now, unix } = new_connection;
         let number = Peer(self.next);
         self.next += 1;
-        let connected = Connected {
+        let connected = ConnectedPeer {
             number,
             id,
             connection,
@@ -81,12 +81,24 @@ impl Peers {
             since: unix,
             at: now,
             greeted: false,
-            requests: Bucket::new(limits::REQUEST_TOKENS, limits::REQUEST_TOKENS_PER_SECOND, now),
+            requests: TokenBucket::new(
+                limits::REQUEST_TOKENS,
+                limits::REQUEST_TOKENS_PER_SECOND,
+                now,
+            ),
             requests_over: 0,
-            blocks: Bucket::new(2 * limits::BLOCKS_AT_ONCE, limits::BLOCKS_PER_TWO_SECONDS, now),
-            operations: Bucket::new(limits::OPERATIONS_AT_ONCE, limits::OPERATIONS_PER_SECOND, now),
+            blocks: TokenBucket::new(
+                2 * limits::BLOCKS_AT_ONCE,
+                limits::BLOCKS_PER_TWO_SECONDS,
+                now,
+            ),
+            operations: TokenBucket::new(
+                limits::OPERATIONS_AT_ONCE,
+                limits::OPERATIONS_PER_SECOND,
+                now,
+            ),
             gossip_over: 0,
-            signals: Bucket::new(limits::SIGNALS_AT_ONCE, limits::SIGNALS_PER_SECOND, now),
+            signals: TokenBucket::new(limits::SIGNALS_AT_ONCE, limits::SIGNALS_PER_SECOND, now),
             answering: Arc::new(()),
             asked: 0,
         };
@@ -99,7 +111,7 @@ impl Peers {
     }
 
     /// A connection is gone; the peer's, unless that has been replaced.
-    pub fn leave(&mut self, id: &PeerId, connection: ConnectionId) -> Option<Connected> {
+    pub fn leave(&mut self, id: &PeerId, connection: ConnectionId) -> Option<ConnectedPeer> {
         if self.by_id.get(id)?.connection != connection {
             return None;
         }
@@ -109,12 +121,12 @@ impl Peers {
     }
 
     /// By identity.
-    pub fn get(&mut self, id: &PeerId) -> Option<&mut Connected> {
+    pub fn get(&mut self, id: &PeerId) -> Option<&mut ConnectedPeer> {
         self.by_id.get_mut(id)
     }
 
     /// By number.
-    pub fn numbered(&mut self, number: Peer) -> Option<&mut Connected> {
+    pub fn numbered(&mut self, number: Peer) -> Option<&mut ConnectedPeer> {
         self.by_id.get_mut(self.by_number.get(&number)?)
     }
 
@@ -124,7 +136,7 @@ impl Peers {
     }
 
     /// All of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Connected> {
+    pub fn iter(&self) -> impl Iterator<Item = &ConnectedPeer> {
         self.by_id.values()
     }
 

@@ -19,13 +19,13 @@ use tracing::debug;
 use super::{
     Serve,
     codec::{Reply, Room, Wanted, is_malformed},
-    counters, limits,
-    swarm::Shell,
+    limits, metrics,
+    service::NetworkService,
 };
 use namechain_core::{
     codec::Encode,
     sync::{
-        Event, Failure, Offence, Peer, RequestId,
+        Event, Misbehavior, Peer, RequestError, RequestId,
         message::{Request, Response},
     },
 };
@@ -45,7 +45,7 @@ struct Asked {
 }
 
 /// The requests under way.
-pub(super) struct Desk {
+pub(super) struct RequestTable {
     server: Arc<dyn Serve>,
     /// Threads that make answers.
     turns: Arc<Semaphore>,
@@ -54,22 +54,22 @@ pub(super) struct Desk {
     answers: mpsc::Sender<Answer>,
     asked: HashMap<OutboundRequestId, Asked>,
     /// Requests of peers that wait for our answer: being late with these is not their fault.
-    owed: HashSet<InboundRequestId>,
+    awaiting_response: HashSet<InboundRequestId>,
 }
 
-impl Desk {
+impl RequestTable {
     /// Nothing is under way; answers arrive at the receiver.
     pub fn new(server: Arc<dyn Serve>) -> (Self, mpsc::Receiver<Answer>) {
         let (answers, made) = mpsc::channel(limits::ANSWERED_AT_ONCE);
-        let desk = Desk {
+        let table = RequestTable {
             server,
             turns: Arc::new(Semaphore::new(limits::ANSWERED_AT_ONCE)),
             room: Arc::new(Semaphore::new(limits::ANSWERS_KIB)),
             answers,
             asked: HashMap::new(),
-            owed: HashSet::new(),
+            awaiting_response: HashSet::new(),
         };
-        (desk, made)
+        (table, made)
     }
 }
 
@@ -78,7 +78,7 @@ fn small(response: &Response, peer: &Arc<()>) -> Reply {
     Reply::Sent(response.to_bytes(), Room { _bytes: None, _peer: peer.clone() })
 }
 
-impl Shell {
+impl NetworkService {
     /// Something happened to a request.
     pub(super) fn on_request(&mut self, event: Engine<Wanted, Reply>) {
         match event {
@@ -87,28 +87,28 @@ impl Shell {
                 message: Message::Request { request_id, request, channel },
                 ..
             } => match request {
-                Wanted::Read(request) => self.asked_by(peer, request_id, request, channel),
-                Wanted::Malformed => self.asked_badly(&peer, Offence::Malformed),
-                Wanted::Slow => self.asked_badly(&peer, Offence::Silent),
+                Wanted::Read(request) => self.on_request_read(peer, request_id, request, channel),
+                Wanted::Malformed => self.on_bad_request(&peer, Misbehavior::Malformed),
+                Wanted::Slow => self.on_bad_request(&peer, Misbehavior::Silent),
             },
             Engine::Message {
                 peer, message: Message::Response { request_id, response }, ..
             } => {
-                self.answered(peer, request_id, response);
+                self.on_response(peer, request_id, response);
             }
             Engine::OutboundFailure { peer, request_id, error, .. } => {
-                self.not_answered(peer, request_id, &error)
+                self.on_request_failed(peer, request_id, &error)
             }
             Engine::InboundFailure { peer, request_id, error, .. } => {
-                let our_fault = self.desk.owed.remove(&request_id);
-                self.not_taken(&peer, &error, our_fault);
+                let our_fault = self.table.awaiting_response.remove(&request_id);
+                self.on_answer_not_taken(&peer, &error, our_fault);
             }
             Engine::ResponseSent { .. } => {}
         }
     }
 
     /// A peer asks.
-    fn asked_by(
+    fn on_request_read(
         &mut self,
         id: PeerId,
         request_id: InboundRequestId,
@@ -117,23 +117,23 @@ impl Shell {
     ) {
         let now = self.clock.elapsed();
         let Some(peer) = self.peers.get(&id) else { return };
-        let kind = counters::kind(&request);
+        let kind = metrics::kind(&request);
         if !peer.requests.take(limits::cost(&request), now) {
             peer.requests_over += 1;
             let (over, busy) = (peer.requests_over, small(&Response::Busy, &peer.answering));
-            counters::request("in", kind, "over");
+            metrics::request("in", kind, "over");
             self.send(channel, busy);
             if over >= limits::REQUESTS_OVER {
-                self.flooded(&id);
+                self.on_flood(&id);
             }
             return;
         }
         peer.requests_over = peer.requests_over.saturating_sub(1);
         if let Request::Hello(hello) = request {
             peer.greeted = true;
-            let event = Event::Greeted { peer: peer.number, hello };
-            let ours = small(&Response::Hello(self.desk.server.hello()), &peer.answering);
-            counters::request("in", kind, "answered");
+            let event = Event::HelloReceived { peer: peer.number, hello };
+            let ours = small(&Response::Hello(self.table.server.hello()), &peer.answering);
+            metrics::request("in", kind, "answered");
             self.send(channel, ours);
             self.tell(event);
             return;
@@ -150,21 +150,21 @@ impl Shell {
         channel: ResponseChannel<Reply>,
     ) {
         let Some(peer) = self.peers.get(&id) else { return };
-        let kind = counters::kind(&request);
+        let kind = metrics::kind(&request);
         let most = limits::room_kib(&request);
         let room = (Arc::strong_count(&peer.answering) <= limits::ANSWERED_PER_PEER)
-            .then(|| self.desk.room.clone().try_acquire_many_owned(most).ok())
+            .then(|| self.table.room.clone().try_acquire_many_owned(most).ok())
             .flatten();
         let answering = peer.answering.clone();
         let Some(mut room) = room else {
-            counters::request("in", kind, "busy");
+            metrics::request("in", kind, "busy");
             self.send(channel, small(&Response::Busy, &answering));
             return;
         };
-        counters::request("in", kind, "answered");
-        self.desk.owed.insert(request_id);
+        metrics::request("in", kind, "answered");
+        self.table.awaiting_response.insert(request_id);
         let (server, turns, answers) =
-            (self.desk.server.clone(), self.desk.turns.clone(), self.desk.answers.clone());
+            (self.table.server.clone(), self.table.turns.clone(), self.table.answers.clone());
         tokio::spawn(async move {
             let Ok(turn) = turns.acquire_owned().await else { return };
             let made = tokio::task::spawn_blocking(move || server.serve(request).to_bytes()).await;
@@ -180,8 +180,8 @@ impl Shell {
     }
 
     /// An answer is made.
-    pub(super) fn made(&mut self, answer: Answer) {
-        self.desk.owed.remove(&answer.id);
+    pub(super) fn on_answer_ready(&mut self, answer: Answer) {
+        self.table.awaiting_response.remove(&answer.id);
         self.send(answer.channel, answer.reply);
     }
 
@@ -191,71 +191,78 @@ impl Shell {
     }
 
     /// A peer asked what can't be read, or did not ask to the end: the stream is closed.
-    fn asked_badly(&mut self, id: &PeerId, offence: Offence) {
+    fn on_bad_request(&mut self, id: &PeerId, misbehavior: Misbehavior) {
         let Some(peer) = self.peers.get(id) else { return };
         let peer = peer.number;
-        let outcome = if offence == Offence::Malformed { "malformed" } else { "slow" };
+        let outcome = if misbehavior == Misbehavior::Malformed { "malformed" } else { "slow" };
         debug!("{id} sent a request that can't be read: {outcome}");
-        counters::request("in", "unread", outcome);
-        self.tell(Event::Misbehaved { peer, offence });
+        metrics::request("in", "unread", outcome);
+        self.tell(Event::PeerMisbehaved { peer, misbehavior });
     }
 
     /// A peer did not take its answer.
-    fn not_taken(&mut self, id: &PeerId, error: &InboundFailure, our_fault: bool) {
+    fn on_answer_not_taken(&mut self, id: &PeerId, error: &InboundFailure, our_fault: bool) {
         if matches!(error, InboundFailure::Timeout) && !our_fault {
-            self.asked_badly(id, Offence::Silent);
+            self.on_bad_request(id, Misbehavior::Silent);
         }
     }
 
     /// We ask.
     pub(super) fn ask(&mut self, peer: Peer, id: RequestId, request: Request) {
-        let kind = counters::kind(&request);
+        let kind = metrics::kind(&request);
         let Some(connected) =
             self.peers.numbered(peer).filter(|peer| peer.asked < limits::ASKED_PER_PEER)
         else {
-            counters::request("out", kind, "closed");
-            self.tell(Event::Failed { peer, request: id, failure: Failure::Closed });
+            metrics::request("out", kind, "closed");
+            self.tell(Event::RequestFailed { peer, request: id, error: RequestError::Closed });
             return;
         };
         connected.asked += 1;
         let to = connected.id;
         let engine = self.swarm.behaviour_mut().requests.send_request(&to, Wanted::Read(request));
-        self.desk.asked.insert(engine, Asked { peer, id, kind });
+        self.table.asked.insert(engine, Asked { peer, id, kind });
     }
 
     fn take_asked(&mut self, engine: OutboundRequestId) -> Option<Asked> {
-        let asked = self.desk.asked.remove(&engine)?;
+        let asked = self.table.asked.remove(&engine)?;
         if let Some(peer) = self.peers.numbered(asked.peer) {
             peer.asked = peer.asked.saturating_sub(1);
         }
         Some(asked)
     }
 
-    fn answered(&mut self, id: PeerId, engine: OutboundRequestId, reply: Reply) {
+    fn on_response(&mut self, id: PeerId, engine: OutboundRequestId, reply: Reply) {
         let Some(asked) = self.take_asked(engine) else { return };
         let Reply::Received(response) = reply else { return };
-        counters::request(
+        metrics::request(
             "out",
             asked.kind,
             if response == Response::Busy { "busy" } else { "answered" },
         );
         if matches!(response, Response::Hello(_)) {
-            self.is_good(&id);
+            self.on_hello_answered(&id);
         }
-        self.tell(Event::Answered { peer: asked.peer, request: asked.id, response });
+        self.tell(Event::ResponseReceived { peer: asked.peer, request: asked.id, response });
     }
 
-    fn not_answered(&mut self, id: PeerId, engine: OutboundRequestId, error: &OutboundFailure) {
+    fn on_request_failed(
+        &mut self,
+        id: PeerId,
+        engine: OutboundRequestId,
+        error: &OutboundFailure,
+    ) {
         let Some(asked) = self.take_asked(engine) else { return };
-        let (failure, outcome) = match error {
-            OutboundFailure::Timeout => (Failure::Timeout, "timeout"),
-            OutboundFailure::Io(error) if is_malformed(error) => (Failure::Malformed, "malformed"),
-            _ => (Failure::Closed, "closed"),
+        let (failed, outcome) = match error {
+            OutboundFailure::Timeout => (RequestError::Timeout, "timeout"),
+            OutboundFailure::Io(error) if is_malformed(error) => {
+                (RequestError::Malformed, "malformed")
+            }
+            _ => (RequestError::Closed, "closed"),
         };
-        counters::request("out", asked.kind, outcome);
-        self.tell(Event::Failed { peer: asked.peer, request: asked.id, failure });
+        metrics::request("out", asked.kind, outcome);
+        self.tell(Event::RequestFailed { peer: asked.peer, request: asked.id, error: failed });
         if matches!(error, OutboundFailure::UnsupportedProtocols) {
-            self.is_elsewhere(&id);
+            self.on_other_network(&id);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Starting the network: the key, the book, the engine, the listeners, the task.
+//! Starting the network: the key, the address book, the engine, the listeners, the task.
 
 use std::{
     collections::VecDeque,
@@ -16,19 +16,19 @@ use tokio::{sync::mpsc, time::timeout};
 use tracing::warn;
 
 use super::{
-    BOOK_FILE, NetConfig, NetError, NetHandle, Serve, Shared, address, behaviour,
+    ADDRMAN_FILE, NetConfig, NetError, NetHandle, Serve, Shared, address,
+    addrman::AddrMan,
+    behaviour,
     behaviour::Behaviour,
-    book::Book,
     clock::Clock,
-    counters,
     dial::Dialer,
     files,
-    gossip::{Topics, Verdicts},
-    limits,
+    gossip::{PendingValidations, Topics},
+    limits, metrics,
     peers::Peers,
     random::Random,
-    requests::Desk,
-    swarm::Shell,
+    requests::RequestTable,
+    service::NetworkService,
 };
 use namechain_core::sync::Event;
 
@@ -43,7 +43,7 @@ pub async fn start<C>(
 where
     C: From<Event> + Send + 'static,
 {
-    counters::describe();
+    metrics::describe();
     let dir = &config.data_dir;
     fs::create_dir_all(dir).map_err(|source| NetError::File {
         what: "creating",
@@ -53,16 +53,16 @@ where
     let named = named(&config.peers)?;
     let keypair = files::keypair(dir)?;
     let mut random = Random::fresh();
-    let book = open_book(&config, &mut random)?;
+    let addrman = open_addrman(&config, &mut random)?;
     let topics = Topics::of(config.network);
     let shared = Arc::new(Shared::default());
     let mut swarm = behaviour::swarm(&config, &keypair, &topics, &shared.bytes)?;
     listen(&mut swarm, &config.listen).await?;
     let us = keypair.public().to_peer_id();
-    let (orders, inbox) = mpsc::channel(limits::ACTIONS);
-    let (desk, answers) = Desk::new(server);
-    let dialer = Dialer::new(named, book.anchors().to_vec(), config.limits.outbound);
-    let shell = Shell {
+    let (commands, inbox) = mpsc::channel(limits::ACTIONS);
+    let (table, answers) = RequestTable::new(server);
+    let dialer = Dialer::new(named, addrman.anchors().to_vec(), config.limits.outbound);
+    let shell = NetworkService {
         swarm,
         us,
         network: config.network,
@@ -70,23 +70,23 @@ where
         limits: config.limits,
         clock: Clock::start(),
         data_dir: config.data_dir,
-        orders: inbox,
+        commands: inbox,
         outbox: VecDeque::new(),
         answers,
-        desk,
+        table,
         peers: Peers::default(),
-        verdicts: Verdicts::default(),
-        book,
+        verdicts: PendingValidations::default(),
+        addrman,
         dialer,
         random,
         shared: shared.clone(),
-        save_at: limits::BOOK_SAVED_EVERY,
+        save_at: limits::ADDRMAN_SAVED_EVERY,
         look_at: Duration::ZERO,
     };
     shell.share_addresses();
     shell.swarm.listeners().for_each(|address| shell.listening(address));
     tokio::spawn(shell.run(events));
-    Ok(NetHandle { orders, shared, id: us.to_base58().into() })
+    Ok(NetHandle { commands, shared, id: us.to_base58().into() })
 }
 
 /// The peers that the user named.
@@ -96,13 +96,13 @@ fn named(peers: &[Multiaddr]) -> Result<Vec<(Multiaddr, Option<PeerId>)>, NetErr
     peers.iter().map(split).collect()
 }
 
-/// The book of the last run. One that is damaged is no reason not to start.
-fn open_book(config: &NetConfig, random: &mut Random) -> Result<Book, NetError> {
-    let path = config.data_dir.join(BOOK_FILE);
-    let Some(bytes) = files::read(&path)? else { return Ok(Book::new(random)) };
-    Ok(Book::from_bytes(&bytes).unwrap_or_else(|error| {
+/// The address book of the last run. One that is damaged is no reason not to start.
+fn open_addrman(config: &NetConfig, random: &mut Random) -> Result<AddrMan, NetError> {
+    let path = config.data_dir.join(ADDRMAN_FILE);
+    let Some(bytes) = files::read(&path)? else { return Ok(AddrMan::new(random)) };
+    Ok(AddrMan::from_bytes(&bytes).unwrap_or_else(|error| {
         warn!("the address book {} is begun anew: {error}", path.display());
-        Book::new(random)
+        AddrMan::new(random)
     }))
 }
 

@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     MineMode, NodeConfig,
-    bundles::{Bundles, Stands},
+    bundles::{Bundles, CurrentIdentity},
+    chain_thread::Command,
     clock,
-    mining::Workshop,
+    mining::MiningQueue,
     progress::Progress,
-    thread::Command,
 };
 use crate::{
     api::{Backend, DnsServer, Traffic},
@@ -21,11 +21,13 @@ use crate::{
 };
 use namechain_core::{
     api_types,
-    chain::{Chain, NameStatus, Snapshot, Storage, StorageError, StoredHeader, read_block},
-    consensus::{HistoryProof, RuleViolation, block::check_operation_alone, price, work::Worker},
+    chain::{Chain, NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    consensus::{
+        HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
+    },
     mempool::{Mempool, MempoolError},
     params::Params,
-    sync::{Peer, PeerStatus, Standing},
+    sync::{Peer, PeerStatus, SyncStatus},
     types::{Block, Hash, Name, Network, Operation},
 };
 
@@ -33,22 +35,22 @@ use namechain_core::{
 const IDLE_WORKERS: usize = 4;
 
 /// The state of the node as of its last change.
-pub(super) struct Published {
+pub(super) struct NodeState {
     pub tip: Arc<Snapshot>,
     pub served: Arc<Snapshot>,
     pub work: u128,
     pub mempool_operations: usize,
     pub mempool_bytes: usize,
-    pub held_back: Option<Hash>,
+    pub parked_tip: Option<Hash>,
     pub failed: Option<String>,
-    pub standing: Standing,
+    pub sync_status: SyncStatus,
     pub second_best: Option<(Hash, u32, u128)>,
     pub peers: Vec<PeerStatus>,
 }
 
-impl Published {
-    pub fn of(chain: &Chain, mempool: &Mempool, standing: Standing) -> Self {
-        let shown = standing.second_best.filter(|(id, ..)| *id != chain.tip_id());
+impl NodeState {
+    pub fn of(chain: &Chain, mempool: &Mempool, sync_status: SyncStatus) -> Self {
+        let shown = sync_status.second_best.filter(|(id, ..)| *id != chain.tip_id());
         let second_best = [chain.second_best(), shown]
             .into_iter()
             .flatten()
@@ -58,15 +60,15 @@ impl Published {
         let snapshot = |height| {
             Arc::new(chain.snapshot_at(height).expect("the last 720 blocks have snapshots"))
         };
-        Published {
+        NodeState {
             tip: snapshot(height),
             served: snapshot(served),
             work: chain.work(),
             mempool_operations: mempool.len(),
             mempool_bytes: mempool.bytes(),
-            held_back: chain.held_back(),
+            parked_tip: chain.parked_tip(),
             failed: None,
-            standing,
+            sync_status,
             second_best,
             peers: Vec::new(),
         }
@@ -79,27 +81,27 @@ pub struct NodeHandle {
     network: Network,
     mine: MineMode,
     commands: mpsc::Sender<Command>,
-    published: watch::Receiver<Arc<Published>>,
+    published: watch::Receiver<Arc<NodeState>>,
     storage: Arc<dyn Storage>,
     net: Option<NetHandle>,
-    workshop: Arc<Workshop>,
-    workers: Arc<Mutex<Vec<Worker>>>,
+    mining_queue: Arc<MiningQueue>,
+    workers: Arc<Mutex<Vec<PowHasher>>>,
     dns: Arc<OnceLock<Arc<dyn DnsServer>>>,
     bundles: Arc<Bundles>,
 }
 
-/// Why a running node has stopped working.
+/// SyncReason a running node has stopped working.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss(pub String);
+pub struct FatalError(pub String);
 
 impl NodeHandle {
     pub(super) fn new(
         config: &NodeConfig,
         commands: mpsc::Sender<Command>,
-        published: watch::Receiver<Arc<Published>>,
+        published: watch::Receiver<Arc<NodeState>>,
         storage: Arc<dyn Storage>,
         net: Option<NetHandle>,
-        workshop: Arc<Workshop>,
+        mining_queue: Arc<MiningQueue>,
     ) -> Self {
         let (network, mine) = (config.network, config.mine);
         let bundles = Arc::new(Bundles::open(network, &config.data_dir, clock::now()));
@@ -110,7 +112,7 @@ impl NodeHandle {
             published,
             storage,
             net,
-            workshop,
+            mining_queue,
             workers: Arc::default(),
             dns: Arc::default(),
             bundles,
@@ -122,7 +124,7 @@ impl NodeHandle {
         api_types::PeerCounts { inbound: traffic.inbound, outbound: traffic.outbound }
     }
 
-    fn now(&self) -> Arc<Published> {
+    fn now(&self) -> Arc<NodeState> {
         self.published.borrow().clone()
     }
 
@@ -147,27 +149,27 @@ impl NodeHandle {
 
     /// Says which DNS server is in this process: what the API is asked about DNS is handed on to
     /// it. The first one counts.
-    pub fn is_in(&self, dns: Arc<dyn DnsServer>) {
+    pub fn set_dns_server(&self, dns: Arc<dyn DnsServer>) {
         // A second one is a program's mistake that does no harm.
         let _ = self.dns.set(dns);
     }
 
     /// The published state, to wait for its changes.
     #[cfg(test)]
-    pub(super) fn published(&self) -> watch::Receiver<Arc<Published>> {
+    pub(super) fn published(&self) -> watch::Receiver<Arc<NodeState>> {
         self.published.clone()
     }
 
     /// Whether names can be served: the node works, and believes that it is at the tip.
     pub fn synced(&self) -> bool {
         let now = self.published.borrow();
-        now.failed.is_none() && now.standing.synced
+        now.failed.is_none() && now.sync_status.synced
     }
 
     /// How far the node is, while it is not synced.
     pub fn progress(&self) -> Option<Progress> {
         let now = self.published.borrow();
-        (!now.standing.synced).then(|| Progress::of(&now.standing, now.tip.height()))
+        (!now.sync_status.synced).then(|| Progress::of(&now.sync_status, now.tip.height()))
     }
 
     /// Where other nodes reach this one, with its identity: for their `--peer`.
@@ -178,11 +180,11 @@ impl NodeHandle {
 
     /// Waits until the node has stopped working by itself: its store failed. Pending as long as all
     /// is well.
-    pub async fn lost(&self) -> Loss {
+    pub async fn fatal_error(&self) -> FatalError {
         let mut published = self.published.clone();
         match published.wait_for(|now| now.failed.is_some()).await {
-            Ok(now) => Loss(now.failed.clone().unwrap_or_default()),
-            Err(_) => Loss("the chain thread is gone".into()),
+            Ok(now) => FatalError(now.failed.clone().unwrap_or_default()),
+            Err(_) => FatalError("the chain thread is gone".into()),
         }
     }
 
@@ -193,11 +195,11 @@ impl NodeHandle {
         answer.blocking_recv().ok()
     }
 
-    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for a
+    /// VerifyPool an operation on the caller's thread, and hands it to the chain thread. Blocks for a
     /// few milliseconds: not to be called by a task.
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut worker = worker.unwrap_or_else(|| Worker::new(self.network));
+        let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
         let checked = check_operation_alone(self.network, &operation, &mut worker);
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
@@ -217,8 +219,8 @@ impl NodeHandle {
         }
     }
 
-    /// The identity key and the sequence number of the record that stands under a name at the tip.
-    fn stands(&self, name: &Name) -> Result<Stands, api_types::Refusal> {
+    /// The identity key and the sequence number of the record that current_identity under a name at the tip.
+    fn current_identity(&self, name: &Name) -> Result<CurrentIdentity, api_types::Refusal> {
         let snapshot = self.snapshot();
         let entry = snapshot.entry(name).map_err(|error| api_types::Refusal {
             code: "unavailable".into(),
@@ -226,7 +228,7 @@ impl NodeHandle {
             message: error.to_string(),
             hint: Some("ask again".into()),
         })?;
-        let Some(NameStatus::Active(entry)) = entry.map(|entry| snapshot.status(entry)) else {
+        let Some(NameLookup::Active(entry)) = entry.map(|entry| snapshot.status(entry)) else {
             return Ok(None);
         };
         Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
@@ -287,12 +289,12 @@ impl Backend for NodeHandle {
             mempool_operations: now.mempool_operations,
             mempool_bytes: now.mempool_bytes,
             mining: self.mine.as_str().into(),
-            mining_hashes: self.workshop.hashes.load(Ordering::Relaxed),
-            held_back: now.held_back,
+            mining_hashes: self.mining_queue.hashes.load(Ordering::Relaxed),
+            parked_tip: now.parked_tip,
             tip_age: clock::now().saturating_sub(now.tip.header.time),
-            mining_rate: self.workshop.rate.load(Ordering::Relaxed),
+            mining_rate: self.mining_queue.rate.load(Ordering::Relaxed),
             peers: self.peer_counts(),
-            sync: Progress::of(&now.standing, now.tip.height()).info(),
+            sync: Progress::of(&now.sync_status, now.tip.height()).info(),
             second_best: now.second_best.map(|(id, height, work)| api_types::OtherTip {
                 id,
                 height,
@@ -406,7 +408,7 @@ impl Backend for NodeHandle {
     }
 
     fn bundle(&self, name: &Name) -> Result<api_types::BundleInfo, api_types::Refusal> {
-        self.bundles.get(name, self.stands(name)?, clock::now())
+        self.bundles.get(name, self.current_identity(name)?, clock::now())
     }
 
     fn put_bundle(
@@ -415,11 +417,11 @@ impl Backend for NodeHandle {
         bundle: Vec<u8>,
         gives_one_time: bool,
     ) -> Result<api_types::BundleInfo, api_types::Refusal> {
-        self.bundles.put(name, bundle, gives_one_time, self.stands(name)?, clock::now())
+        self.bundles.put(name, bundle, gives_one_time, self.current_identity(name)?, clock::now())
     }
 
     fn take_prekey(&self, name: &Name) -> Result<api_types::PrekeyInfo, api_types::Refusal> {
-        self.bundles.take(name, self.stands(name)?, clock::now())
+        self.bundles.take(name, self.current_identity(name)?, clock::now())
     }
 
     fn dns(&self) -> Option<Arc<dyn DnsServer>> {

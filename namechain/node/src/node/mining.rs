@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{clock::Since, thread::Command};
+use super::{chain_thread::Command, clock::Since};
 use namechain_core::{
     miner,
     types::{Block, Network},
@@ -21,8 +21,8 @@ use namechain_core::{
 
 /// What the chain thread and the miner share.
 #[derive(Default)]
-pub(super) struct Workshop {
-    desk: Mutex<Desk>,
+pub(super) struct MiningQueue {
+    state: Mutex<MiningState>,
     changed: Condvar,
     /// Hashes tried since the node started.
     pub hashes: AtomicU64,
@@ -30,13 +30,13 @@ pub(super) struct Workshop {
     pub rate: AtomicU64,
 }
 
-/// Whose turn it is to mine what waits, among nodes that all mine on demand.
+/// Whose mining_backoff it is to mine what waits, among nodes that all mine on demand.
 ///
 /// Where work is trivial they would all find a block at once for every operation, and have as many
 /// chains of equal work. So a node mines at once what its own user submitted, and leaves the rest
 /// to others for a moment that is another one each time.
 #[derive(Default)]
-pub(super) struct Turn {
+pub(super) struct MiningBackoff {
     waiting: Option<(Since, Duration)>,
     random: RandomState,
     count: u64,
@@ -46,7 +46,7 @@ pub(super) struct Turn {
 /// anybody minds.
 const LEFT_TO_OTHERS: (u64, u64) = (100, 400);
 
-impl Turn {
+impl MiningBackoff {
     /// Whether to leave it to others for now, as there is something to mine; `own`: of our own
     /// user.
     pub fn is_others(&mut self, own: bool, has_peers: bool) -> bool {
@@ -89,14 +89,14 @@ impl Default for HashRate {
 
 impl HashRate {
     /// Looks at the count, and every few seconds says how fast it has risen.
-    pub fn measure(&mut self, workshop: &Workshop) {
+    pub fn measure(&mut self, mining_queue: &MiningQueue) {
         let passed = self.since.elapsed();
         if passed < RATE_OVER {
             return;
         }
-        let hashes = workshop.hashes.load(Ordering::Relaxed);
+        let hashes = mining_queue.hashes.load(Ordering::Relaxed);
         let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).max(1);
-        workshop.rate.store(
+        mining_queue.rate.store(
             hashes.saturating_sub(self.hashes).saturating_mul(1_000) / millis,
             Ordering::Relaxed,
         );
@@ -105,7 +105,7 @@ impl HashRate {
 }
 
 #[derive(Default)]
-struct Desk {
+struct MiningState {
     /// The block to take up next.
     next: Option<Block>,
     /// Stops the search in hand.
@@ -114,45 +114,45 @@ struct Desk {
     closed: bool,
 }
 
-impl Workshop {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+impl MiningQueue {
+    fn state(&self) -> MutexGuard<'_, MiningState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a block is being mined or waits to be.
     pub fn is_busy(&self) -> bool {
-        let desk = self.desk();
-        desk.busy || desk.next.is_some()
+        let state = self.state();
+        state.busy || state.next.is_some()
     }
 
     /// Gives the miner another block, or none, instead of what it has in hand.
     pub fn offer(&self, block: Option<Block>) {
-        let mut desk = self.desk();
-        desk.stop.store(true, Ordering::Relaxed);
-        desk.next = block;
+        let mut state = self.state();
+        state.stop.store(true, Ordering::Relaxed);
+        state.next = block;
         self.changed.notify_one();
     }
 
     /// Ends the miner thread.
     pub fn close(&self) {
-        self.desk().closed = true;
+        self.state().closed = true;
         self.offer(None);
     }
 
     /// Waits for a block to mine; `None` when it is over.
     fn take(&self) -> Option<(Block, Arc<AtomicBool>)> {
-        let mut desk = self.desk();
+        let mut state = self.state();
         loop {
-            desk.busy = false;
-            if desk.closed {
+            state.busy = false;
+            if state.closed {
                 return None;
             }
-            if let Some(block) = desk.next.take() {
-                desk.stop = Arc::default();
-                desk.busy = true;
-                return Some((block, desk.stop.clone()));
+            if let Some(block) = state.next.take() {
+                state.stop = Arc::default();
+                state.busy = true;
+                return Some((block, state.stop.clone()));
             }
-            desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -161,13 +161,13 @@ impl Workshop {
 pub(super) fn start(
     network: Network,
     threads: usize,
-    workshop: Arc<Workshop>,
+    mining_queue: Arc<MiningQueue>,
     found: mpsc::Sender<Command>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("miner".into()).spawn(move || {
-        while let Some((block, stop)) = workshop.take() {
+        while let Some((block, stop)) = mining_queue.take() {
             if let Some(header) =
-                miner::mine(network, &block.header, threads, &stop, &workshop.hashes)
+                miner::mine(network, &block.header, threads, &stop, &mining_queue.hashes)
                 && found.blocking_send(Command::Mined(Box::new(Block { header, ..block }))).is_err()
             {
                 return;

@@ -10,17 +10,17 @@
 //! ```
 
 mod bundles;
-mod checks;
+mod chain_thread;
 mod clock;
 mod handle;
+mod local_ops;
 mod mining;
-mod network;
 mod open;
-mod own;
 mod progress;
 mod serve;
 mod signal;
-mod thread;
+mod sync_driver;
+mod verify_pool;
 
 use std::{io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ use tokio::{
 use tracing::warn;
 
 pub use crate::net::{LOG_FILTER, Multiaddr};
-pub use handle::{Loss, NodeHandle};
+pub use handle::{FatalError, NodeHandle};
 pub use progress::{LogOutput, Progress, show_progress};
 pub use signal::stop_signal;
 
@@ -162,7 +162,7 @@ pub fn default_data_dir(network: Network) -> Option<PathBuf> {
     Some(base.join("namechain").join(network.as_str()))
 }
 
-/// Why a node did not start.
+/// SyncReason a node did not start.
 #[derive(Debug, Error)]
 pub enum NodeError {
     /// The store.
@@ -185,7 +185,7 @@ pub enum NodeError {
 pub struct Node {
     handle: NodeHandle,
     api_addr: Option<SocketAddr>,
-    threads: thread::Threads,
+    threads: chain_thread::Threads,
     net: Option<NetHandle>,
     ticker: JoinHandle<()>,
     api: Option<JoinHandle<io::Result<()>>>,
@@ -216,8 +216,8 @@ impl Node {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let parts = connect(&config, store, chain, mempool).await?;
-        let (net, ticking) = (parts.link.net(), parts.commands.clone());
-        let (handle, threads) = thread::start(&config, parts)?;
+        let (net, ticking) = (parts.driver.net(), parts.commands.clone());
+        let (handle, threads) = chain_thread::start(&config, parts)?;
         let ticker = tokio::spawn(tick(ticking));
         let (stop_api, stopped) = watch::channel(false);
         let api = listener.map(|listener| {
@@ -265,13 +265,16 @@ impl Node {
 
 /// What the metrics of this room are.
 fn describe_metrics() {
-    describe_counter!(checks::CHECKS, "Checks done on the checking threads, by what was checked.");
     describe_counter!(
-        checks::REJECTED,
+        verify_pool::CHECKS,
+        "VerifyPool done on the checking threads, by what was checked."
+    );
+    describe_counter!(
+        verify_pool::REJECTED,
         "What was refused for breaking a rule, by what it was and the rule."
     );
     describe_counter!(
-        thread::REORGANISATIONS,
+        chain_thread::REORGANISATIONS,
         "Reorganisations, by how many blocks they have undone."
     );
 }
@@ -282,23 +285,23 @@ async fn connect(
     storage: Arc<dyn Storage>,
     chain: Chain,
     mempool: Mempool,
-) -> Result<thread::Parts, NodeError> {
+) -> Result<chain_thread::Parts, NodeError> {
     let (network, data_dir) = (config.network, &config.data_dir);
     let knows_peers = net::knows_peers(data_dir);
     // A node that is alone unless it is told goes on with those whom it was told of before.
     let p2p = config.p2p.clone().or_else(|| knows_peers.then(P2p::from_memory));
-    let (commands, inbox) = mpsc::channel(thread::COMMANDS);
+    let (commands, inbox) = mpsc::channel(chain_thread::COMMANDS);
     let knows_nobody = |p2p: &P2p| p2p.peers.is_empty() && !knows_peers;
     let sync = Sync::new(SyncConfig {
         network,
         agent: AGENT.into(),
         alone_is_synced: p2p.as_ref().is_none_or(knows_nobody),
-        ever_synced: network::ever_synced(data_dir),
+        ever_synced: sync_driver::ever_synced(data_dir),
     });
-    let standing = sync.standing(&chain);
-    let was_synced = standing.synced;
+    let sync_status = sync.status(&chain);
+    let was_synced = sync_status.synced;
     let (published, watching) =
-        watch::channel(Arc::new(handle::Published::of(&chain, &mempool, standing)));
+        watch::channel(Arc::new(handle::NodeState::of(&chain, &mempool, sync_status)));
     let net = match p2p {
         None => None,
         Some(p2p) => {
@@ -319,19 +322,20 @@ async fn connect(
             Some(net::start(net_config, commands.clone(), Arc::new(server)).await?)
         }
     };
-    let checks = checks::Checks::start(network, &commands).map_err(NodeError::Thread)?;
-    let link = network::Link::new(sync, net, checks, data_dir, was_synced);
-    Ok(thread::Parts { storage, chain, mempool, link, published, commands, inbox })
+    let checks = verify_pool::VerifyPool::start(network, &commands).map_err(NodeError::Thread)?;
+    let driver = sync_driver::SyncDriver::new(sync, net, checks, data_dir, was_synced);
+    Ok(chain_thread::Parts { storage, chain, mempool, driver, published, commands, inbox })
 }
 
 /// Tells the chain thread now and then that time passes. One that has no room for that has enough
 /// to do.
-async fn tick(commands: mpsc::Sender<thread::Command>) {
+async fn tick(commands: mpsc::Sender<chain_thread::Command>) {
     let mut every = tokio::time::interval(TICK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        if let Err(mpsc::error::TrySendError::Closed(_)) = commands.try_send(thread::Command::Tick)
+        if let Err(mpsc::error::TrySendError::Closed(_)) =
+            commands.try_send(chain_thread::Command::Tick)
         {
             return;
         }

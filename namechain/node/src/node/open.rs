@@ -6,9 +6,9 @@ use tracing::{error, info, warn};
 
 use crate::store::{Options, Store};
 use namechain_core::{
-    chain::{BlockAt, Chain, ChainError, Change, Storage, StorageError, TipChange},
+    chain::{BlockLocation, Chain, ChainError, Change, Storage, StorageError, TipChange},
     codec::Decode,
-    consensus::{block::check_operation_alone, work::Worker},
+    consensus::{block::check_operation_alone, work::PowHasher},
     mempool::Mempool,
     params::MAX_REORG_DEPTH,
     types::{Block, Network, Operation},
@@ -33,7 +33,7 @@ pub(super) fn open(
         }
         opened => opened?,
     };
-    if let Some(other) = chain.held_back() {
+    if let Some(other) = chain.parked_tip() {
         error!(
             "a chain of more work, with tip {other}, departs more than {MAX_REORG_DEPTH} blocks below ours and is not \
              followed: find out which chain others are on"
@@ -58,16 +58,17 @@ fn open_chain(
     let store = Arc::new(opened.store);
     let mut chain = Chain::open(network, store.clone())?;
     let mut count = 0u64;
-    let replayed = store.replay(&mut |at: BlockAt, bytes: &[u8]| -> Result<(), StorageError> {
-        count += 1;
-        if count.is_multiple_of(REBUILD_LOG_EVERY) {
-            info!(
-                "making the index anew: {count} blocks read, height {}",
-                chain.tip_header().height
-            );
-        }
-        take_again(&mut chain, at, bytes, count.is_multiple_of(REBUILD_SYNC_EVERY))
-    })?;
+    let replayed =
+        store.replay(&mut |at: BlockLocation, bytes: &[u8]| -> Result<(), StorageError> {
+            count += 1;
+            if count.is_multiple_of(REBUILD_LOG_EVERY) {
+                info!(
+                    "making the index anew: {count} blocks read, height {}",
+                    chain.tip_header().height
+                );
+            }
+            take_again(&mut chain, at, bytes, count.is_multiple_of(REBUILD_SYNC_EVERY))
+        })?;
     if replayed.blocks > 0 {
         store.commit(Vec::new(), true)?;
         let height = chain.tip_header().height;
@@ -82,7 +83,7 @@ fn open_chain(
 /// Feeds a block of the log to the chain. One that was refused when it first came is refused again.
 fn take_again(
     chain: &mut Chain,
-    at: BlockAt,
+    at: BlockLocation,
     bytes: &[u8],
     durable: bool,
 ) -> Result<(), StorageError> {
@@ -91,7 +92,7 @@ fn take_again(
         return Ok(());
     };
     // The clock was satisfied when the block was first taken.
-    match chain.accept_at(&block, Some(at), u64::MAX, durable) {
+    match chain.accept_logged(&block, Some(at), u64::MAX, durable) {
         Ok(_) => Ok(()),
         Err(ChainError::Storage(error)) => Err(error),
         Err(error) => {
@@ -105,7 +106,7 @@ fn take_again(
 fn restore_pending(chain: &Chain, storage: &dyn Storage) -> Result<Mempool, StorageError> {
     let network = chain.network();
     let mut mempool = Mempool::new(network);
-    let mut worker = Worker::new(network);
+    let mut worker = PowHasher::new(network);
     let waited = storage.pending()?;
     let mut operations: Vec<Operation> =
         waited.iter().filter_map(|bytes| Operation::from_bytes(bytes).ok()).collect();

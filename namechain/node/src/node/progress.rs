@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::NodeHandle;
-use namechain_core::{api_types::SyncInfo, sync::Standing};
+use namechain_core::{api_types::SyncInfo, sync::SyncStatus};
 
 /// How often the line on the terminal is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -31,15 +31,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(super) fn of(standing: &Standing, height: u32) -> Self {
-        let target = standing.target_height.max(height);
+    pub(super) fn of(sync_status: &SyncStatus, height: u32) -> Self {
+        let target = sync_status.target_height.max(height);
         Progress {
-            why: standing.why.to_string(),
+            why: sync_status.why.to_string(),
             height,
-            headers: standing.headers_done.clamp(height, target),
+            headers: sync_status.headers_done.clamp(height, target),
             target,
-            rate: standing.blocks_per_second.round() as u64,
-            clock_off: standing.clock_off,
+            rate: sync_status.blocks_per_second.round() as u64,
+            clock_off: sync_status.clock_off,
         }
     }
 

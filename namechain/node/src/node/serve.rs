@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::error;
 
-use super::{clock, handle::Published};
+use super::{clock, handle::NodeState};
 use crate::net::Serve;
 use namechain_core::{
     chain::Storage,
@@ -22,7 +22,7 @@ pub(super) struct Server {
     pub identity: Identity,
     pub storage: Arc<dyn Storage>,
     pub waiting: Waiting,
-    pub published: watch::Receiver<Arc<Published>>,
+    pub published: watch::Receiver<Arc<NodeState>>,
 }
 
 impl Serve for Server {

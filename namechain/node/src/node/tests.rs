@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc};
 use super::*;
 use crate::api::Backend;
 use namechain_core::{
-    consensus::{price, work::Worker},
-    types::{Action, Name, Named, Operation, RecordSet, SecretKey, Stamp, commitment},
+    consensus::{price, work::PowHasher},
+    types::{Action, Name, Operation, RecordSet, SecretKey, SignedOperation, Stamp, commitment},
 };
 
 const NETWORK: Network = Network::Dev;
@@ -38,7 +38,8 @@ fn stamped(handle: &NodeHandle, mut operation: Operation) -> Operation {
     let work = price::registration(NETWORK.params(), &name(), handle.price().multiplier);
     let stamp = Stamp { anchor: handle.snapshot().id, work, nonce: 0 };
     let subject = operation.stamp_subject(NETWORK);
-    *operation.stamp_mut() = Worker::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
+    *operation.stamp_mut() =
+        PowHasher::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
     operation
 }
 
@@ -61,7 +62,10 @@ fn register(handle: &NodeHandle, key: &SecretKey) -> Operation {
         salt: key.salt(NETWORK, &name()),
         records: RecordSet::default(),
     };
-    stamped(handle, Operation::Named(Named::sign(NETWORK, name(), 0, action, key, blank())))
+    stamped(
+        handle,
+        Operation::Named(SignedOperation::sign(NETWORK, name(), 0, action, key, blank())),
+    )
 }
 
 /// Waits for the tip to reach a height.

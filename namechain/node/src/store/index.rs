@@ -127,7 +127,7 @@ impl Index {
                     );
                 }
                 Change::DropUndo(height) => self.drop_undo(&mut rows, height)?,
-                Change::Touched(key, height, touched) => {
+                Change::NameHistory(key, height, touched) => {
                     rows.put(layout::touched_key(&key, height), touched.then(Vec::new));
                 }
                 Change::History(position, node) => {

@@ -18,7 +18,7 @@
 //! new [`FORMAT`]: an index of an older one is made again from the log.
 
 use namechain_core::{
-    chain::{BlockAt, StorageError, StoredHeader},
+    chain::{BlockLocation, StorageError, StoredHeader},
     codec::{Decode, DecodeError, Encode, Reader},
     types::{Hash, Header, Network},
 };
@@ -130,7 +130,7 @@ impl Decode for Format {
 /// The last block of the log that the index refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    pub(super) at: BlockAt,
+    pub(super) at: BlockLocation,
     pub(super) id: Hash,
 }
 
@@ -141,14 +141,14 @@ impl Mark {
     }
 }
 
-fn encode_at(at: &BlockAt, out: &mut Vec<u8>) {
+fn encode_at(at: &BlockLocation, out: &mut Vec<u8>) {
     out.extend_from_slice(&at.file.to_be_bytes());
     out.extend_from_slice(&at.offset.to_be_bytes());
     out.extend_from_slice(&at.len.to_be_bytes());
 }
 
-fn decode_at(reader: &mut Reader<'_>) -> Result<BlockAt, DecodeError> {
-    Ok(BlockAt { file: reader.u32()?, offset: reader.u64()?, len: reader.u32()? })
+fn decode_at(reader: &mut Reader<'_>) -> Result<BlockLocation, DecodeError> {
+    Ok(BlockLocation { file: reader.u32()?, offset: reader.u64()?, len: reader.u32()? })
 }
 
 impl Encode for Mark {

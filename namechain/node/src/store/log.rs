@@ -24,7 +24,7 @@ use std::{
 
 use super::io_error;
 use namechain_core::{
-    chain::{BlockAt, StorageError},
+    chain::{BlockLocation, StorageError},
     codec::Decode,
     types::{HEADER_BYTES, Hash, Header, MAX_BLOCK_BYTES, Network},
 };
@@ -52,7 +52,7 @@ impl Position {
     }
 
     /// After a block.
-    pub(super) fn after(at: BlockAt) -> Self {
+    pub(super) fn after(at: BlockLocation) -> Self {
         let offset = at.offset.saturating_add(RECORD_HEADER_BYTES as u64 + u64::from(at.len));
         Position { file: at.file, offset }
     }
@@ -162,7 +162,7 @@ impl Log {
     }
 
     /// Appends a block. An append that fails leaves the log as it was.
-    pub(super) fn append(&self, block: &[u8]) -> Result<BlockAt, StorageError> {
+    pub(super) fn append(&self, block: &[u8]) -> Result<BlockLocation, StorageError> {
         let len = match u32::try_from(block.len()) {
             Ok(len) if (1..=MAX_BLOCK_BYTES).contains(&block.len()) => len,
             _ => {
@@ -177,7 +177,7 @@ impl Log {
         if next > self.file_bytes && end.offset > FILE_HEADER_BYTES as u64 {
             self.roll(&mut end)?;
         }
-        let at = BlockAt { file: end.number, offset: end.offset, len };
+        let at = BlockLocation { file: end.number, offset: end.offset, len };
         let record = record::encode(at, block);
         end.dirty = true;
         let start = SeekFrom::Start(at.offset);
@@ -225,7 +225,7 @@ impl Log {
     }
 
     /// Reads a block.
-    pub(super) fn block(&self, at: BlockAt) -> Result<Vec<u8>, StorageError> {
+    pub(super) fn block(&self, at: BlockLocation) -> Result<Vec<u8>, StorageError> {
         let path = file_path(&self.dir, at.file);
         let read = || {
             let mut file = File::open(&path)?;
@@ -249,7 +249,11 @@ impl Log {
     }
 
     /// The id of the block that stands at `at`, if one does.
-    pub(super) fn block_id(&self, network: Network, at: BlockAt) -> Result<Found, StorageError> {
+    pub(super) fn block_id(
+        &self,
+        network: Network,
+        at: BlockLocation,
+    ) -> Result<Found, StorageError> {
         let (file, offset) = {
             let end = self.end();
             (end.number, end.offset)

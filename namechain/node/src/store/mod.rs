@@ -38,7 +38,7 @@ use layout::Mark;
 use lock::Lock;
 use log::{Log, Position};
 use namechain_core::{
-    chain::{Before, BlockAt, Change, Storage, StorageError, StoredHeader},
+    chain::{Before, BlockLocation, Change, Storage, StorageError, StoredHeader},
     consensus::HistoryNode,
     types::{Hash, Network},
 };
@@ -150,7 +150,7 @@ impl Store {
     /// passed over; what follows them is still handed out.
     pub fn replay<E: From<StorageError>>(
         &self,
-        mut each: impl FnMut(BlockAt, &[u8]) -> Result<(), E>,
+        mut each: impl FnMut(BlockLocation, &[u8]) -> Result<(), E>,
     ) -> Result<Replayed, E> {
         let start = position_after(self.mark().as_ref());
         let mut replayed = Replayed { blocks: 0, damaged: 0 };
@@ -238,12 +238,12 @@ impl Drop for Store {
 }
 
 impl Storage for Store {
-    fn append(&self, block: &[u8]) -> Result<BlockAt, StorageError> {
+    fn append(&self, block: &[u8]) -> Result<BlockLocation, StorageError> {
         self.check_usable()?;
         self.log.append(block)
     }
 
-    fn block(&self, at: BlockAt) -> Result<Vec<u8>, StorageError> {
+    fn block(&self, at: BlockLocation) -> Result<Vec<u8>, StorageError> {
         self.log.block(at)
     }
 

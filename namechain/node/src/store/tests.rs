@@ -43,7 +43,7 @@ pub(super) fn block(height: u32) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn stored(height: u32, at: BlockAt) -> StoredHeader {
+pub(super) fn stored(height: u32, at: BlockLocation) -> StoredHeader {
     let header = header(height, 0);
     StoredHeader { id: header.id(NETWORK), work: u128::from(height) + 1, header, at, failed: false }
 }
@@ -55,7 +55,7 @@ pub(super) fn key(height: u32) -> Hash {
 }
 
 /// What the chain would write for the block at `height`.
-pub(super) fn changes(height: u32, at: BlockAt) -> Vec<Change> {
+pub(super) fn changes(height: u32, at: BlockLocation) -> Vec<Change> {
     let stored = stored(height, at);
     vec![
         Change::Active(height, Some(stored.id)),
@@ -67,14 +67,14 @@ pub(super) fn changes(height: u32, at: BlockAt) -> Vec<Change> {
     ]
 }
 
-pub(super) fn add(store: &Store, height: u32) -> BlockAt {
+pub(super) fn add(store: &Store, height: u32) -> BlockLocation {
     let at = store.append(&block(height)).unwrap();
     store.commit(changes(height, at), true).unwrap();
     at
 }
 
 /// A store with blocks 0 to `count - 1`, closed.
-pub(super) fn filled(count: u32, options: Options) -> (TempDir, Vec<BlockAt>) {
+pub(super) fn filled(count: u32, options: Options) -> (TempDir, Vec<BlockLocation>) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open_with(dir.path(), NETWORK, options).unwrap().store;
     let places = (0..count).map(|height| add(&store, height)).collect();

@@ -38,7 +38,7 @@ pub async fn chain(from: &ChainFrom, control: &Control) -> anyhow::Result<Chain>
             })
             .await?;
             let handle = node.handle();
-            handle.is_in(Arc::new(control.clone()));
+            handle.set_dns_server(Arc::new(control.clone()));
             let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
             let source = Arc::new(Embedded::new(*network, served));
             Ok(Chain { source, node: Some(node), aside: None })

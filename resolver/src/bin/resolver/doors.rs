@@ -4,9 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use resolver::{
     config::Config,
-    encrypted::{Door, Identity},
-    listen::{Server, bind_encrypted},
-    query::Transport,
+    dns::query::Transport,
+    server::{
+        Server, bind_encrypted,
+        encrypted::{Door, Identity},
+    },
 };
 
 /// The ways in, and by what clients know us; nothing if there are none.

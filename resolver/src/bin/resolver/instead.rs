@@ -9,8 +9,8 @@ use std::{
 use resolver::{
     config::{ChainFrom, Cli, Config, Doctor, Instead},
     doctor::{Finding, Verdict, examine},
-    forward::{Legacy, Upstream},
-    wall,
+    os::clock,
+    upstream::{Legacy, Upstream},
 };
 use serde::Serialize;
 
@@ -60,7 +60,7 @@ fn doctor(config: &Config, options: &Doctor) -> ExitCode {
         }
         all.push(finding.clone());
     };
-    let worst = runtime.block_on(examine(config, options, wall::now(), report));
+    let worst = runtime.block_on(examine(config, options, clock::unix_now(), report));
     if config.json {
         say(true, &all, "");
     }

@@ -1,6 +1,7 @@
 //! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
 
 mod aside;
+mod banner;
 mod chain;
 mod doors;
 mod instead;
@@ -16,22 +17,24 @@ use std::{
 };
 
 use anyhow::Context;
+use banner::Started;
 use clap::Parser as _;
 use namechain_node::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
     config::{ChainFrom, Cli, Config, Sign},
     control::Control,
-    current::Current,
-    forward::{Legacy, Upstream},
-    listen::{Bound, Server, bind},
+    dns::query::Transport,
+    dnssec::sign::{SignError, Signer},
     os,
-    pipeline::Pipeline,
-    query::Transport,
-    respond::{Clients, Responder},
-    sign::{SignError, Signer},
-    start::Started,
-    systemd::{self, Pair},
+    os::{systemd, systemd::Pair},
+    resolve::Pipeline,
+    server::{
+        Bound, Server, bind,
+        handle::Current,
+        responder::{Clients, Responder},
+    },
+    upstream::{Legacy, Upstream},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -256,7 +259,7 @@ fn announce(started: &Started, json: bool) {
 /// Why the node has stopped by itself; never, if there is none.
 async fn lost(node: Option<&Node>) -> String {
     match node {
-        Some(node) => node.handle().lost().await.0,
+        Some(node) => node.handle().fatal_error().await.0,
         None => std::future::pending().await,
     }
 }

@@ -5,11 +5,9 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use resolver::{
     config::{Changes, Cli, Config},
-    current::Current,
-    encrypted::Identity,
-    pipeline::Pipeline,
-    respond::Clients,
-    systemd,
+    os::systemd,
+    resolve::Pipeline,
+    server::{encrypted::Identity, handle::Current, responder::Clients},
 };
 
 use super::{load, pipeline, upstreams, without_ourselves};

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use resolver::systemd;
+use resolver::os::systemd;
 use tokio::{net::UdpSocket, time::timeout};
 
 /// A question for `localhost. A` with id 0x7764, which every resolver answers by itself (RFC 6761

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use namechain_core::{
     consensus::messaging::{check_signatures, published},
-    types::{Action, Hash, Name, NameEntry, Named, Network, PublicKey, RecordSet},
+    types::{Action, Hash, Name, NameEntry, Network, PublicKey, RecordSet, SignedOperation},
 };
 use serde::Serialize;
 
@@ -127,7 +127,7 @@ fn blank(name: &Name) -> NameEntry {
 fn step(
     network: Network,
     height: u32,
-    named: &Named,
+    named: &SignedOperation,
     entry: &mut NameEntry,
 ) -> Result<Option<&'static str>, &'static str> {
     let ends = match &named.action {
@@ -186,8 +186,8 @@ mod tests {
         SecretKey::from_seed(&[number; 32])
     }
 
-    fn named(action: Action) -> Named {
-        Named {
+    fn named(action: Action) -> SignedOperation {
+        SignedOperation {
             name: "alice".parse().unwrap(),
             sequence: 0,
             signer: key(1).public(),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     /// A record of `identity`, announcing the key after it.
-    fn publish(entry: &NameEntry, identity: u8, link: Option<u8>) -> Named {
+    fn publish(entry: &NameEntry, identity: u8, link: Option<u8>) -> SignedOperation {
         let record = MessagingRecord {
             sequence: entry.messaging_sequence + 1,
             previous: entry
@@ -228,7 +228,7 @@ mod tests {
     fn every_change_is_told_apart() {
         let mut entry = blank(&"alice".parse().unwrap());
         let mut told = Vec::new();
-        let mut take = |entry: &mut NameEntry, named: &Named| {
+        let mut take = |entry: &mut NameEntry, named: &SignedOperation| {
             let how = step(NETWORK, 5, named, entry).unwrap();
             told.push(how.unwrap_or("nothing"));
         };

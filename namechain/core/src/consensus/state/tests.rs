@@ -72,18 +72,18 @@ impl Story {
     }
 
     fn apply(&mut self, height: u32, operation: &Operation) -> Result<(), &'static str> {
-        let place = Place { height, price: PRICE_UNIT };
-        apply_operation(self.params, place, operation, &mut self.state).map_err(|failure| {
+        let context = BlockContext { height, price: PRICE_UNIT };
+        apply_operation(self.params, context, operation, &mut self.state).map_err(|failure| {
             match failure {
-                Failure::Rule(violation) => violation.id(),
-                Failure::State(never) => match never {},
+                ApplyError::Rule(violation) => violation.id(),
+                ApplyError::State(never) => match never {},
             }
         })
     }
 
     /// The next operation on the name, at a height, by a key.
     fn act(&mut self, height: u32, signer: u8, action: Action) -> Result<(), &'static str> {
-        let operation = Operation::Named(Named {
+        let operation = Operation::Named(SignedOperation {
             name: self.name.clone(),
             sequence: self.sequence,
             signer: key(signer),
@@ -103,8 +103,8 @@ impl Story {
         entry.clone()
     }
 
-    fn standing(&self, height: u32) -> Standing {
-        standing(self.params, &self.entry(), height)
+    fn name_status(&self, height: u32) -> NameStatus {
+        name_status(self.params, &self.entry(), height)
     }
 }
 
@@ -119,8 +119,8 @@ fn a_lease_its_renewal_grace_and_release() {
     assert_eq!(story.act(end - lease / 4, 1, Action::Renew), Ok(()));
     let end = end + lease;
     assert_eq!(story.entry().expires, end, "the lease is added to the old end");
-    assert_eq!(story.standing(end - 1), Standing::Active);
-    assert_eq!(story.standing(end), Standing::Grace);
+    assert_eq!(story.name_status(end - 1), NameStatus::Active);
+    assert_eq!(story.name_status(end), NameStatus::Grace);
     assert_eq!(story.act(end, 1, Action::Update { records: records() }), Err("name-in-grace"));
     assert_eq!(story.act(end, 1, Action::Transfer { to: key(2) }), Err("name-in-grace"));
     assert_eq!(story.register(end, end + 10, 3), Err("name-taken"));
@@ -130,8 +130,8 @@ fn a_lease_its_renewal_grace_and_release() {
         "the recovery key renews in the grace"
     );
     let end = end + lease;
-    assert_eq!(story.standing(end + grace - 1), Standing::Grace);
-    assert_eq!(story.standing(end + grace), Standing::Released);
+    assert_eq!(story.name_status(end + grace - 1), NameStatus::Grace);
+    assert_eq!(story.name_status(end + grace), NameStatus::Released);
     assert_eq!(story.act(end + grace, 1, Action::Renew), Err("name-unregistered"));
     assert_eq!(story.register(end + grace, end + grace + 9, 2), Err("commitment-young"));
     let sequence = story.sequence;
@@ -275,7 +275,7 @@ fn a_revoked_name_is_nobodys_until_its_lease_ends() {
     assert_eq!(story.act(200, 4, Action::Revoke), Err("not-keyholder"));
     assert_eq!(story.act(200, 1, Action::Revoke), Ok(()));
     assert!(story.entry().records.is_empty());
-    assert_eq!(story.standing(200), Standing::Revoked);
+    assert_eq!(story.name_status(200), NameStatus::Revoked);
     for action in
         [Action::Update { records: records() }, Action::Renew, Action::Cancel, Action::Revoke]
     {
@@ -286,7 +286,7 @@ fn a_revoked_name_is_nobodys_until_its_lease_ends() {
         Err("name-revoked")
     );
     assert_eq!(story.register(end - 20, end - 1, 2), Err("name-taken"));
-    assert_eq!(story.standing(end), Standing::Released, "without a grace");
+    assert_eq!(story.name_status(end), NameStatus::Released, "without a grace");
     let register = Action::Register { recovery: None, salt: [2; 32], records: records() };
     assert_eq!(story.act(end, 2, register), Ok(()));
     assert!(!story.entry().revoked);
@@ -318,7 +318,7 @@ fn after_the_last_sequence_number_there_is_no_next_one() {
     story.sequence = u32::MAX;
     let update = || Action::Update { records: RecordSet::default() };
     let operation = |story: &Story| {
-        Operation::Named(Named {
+        Operation::Named(SignedOperation {
             name: story.name.clone(),
             sequence: u32::MAX,
             signer: key(1),

@@ -20,9 +20,9 @@ use super::*;
 use namechain_core::{
     chain::{Accepted, Chain, MemoryStorage, Storage, read_block},
     codec::Encode,
-    consensus::{price, work::Worker},
+    consensus::{price, work::PowHasher},
     miner::mine,
-    types::{Action, Named, Network, Record, RecordSet, SecretKey, Stamp, commitment},
+    types::{Action, Network, Record, RecordSet, SecretKey, SignedOperation, Stamp, commitment},
 };
 
 pub(super) const NETWORK: Network = Network::Dev;
@@ -32,7 +32,7 @@ const NOW: u64 = 1_800_000_000;
 pub(super) struct Node {
     pub(super) chain: Mutex<Chain>,
     storage: Arc<MemoryStorage>,
-    worker: Mutex<Worker>,
+    worker: Mutex<PowHasher>,
     pub(super) synced: AtomicBool,
     pub(super) panics: AtomicBool,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
@@ -68,7 +68,7 @@ impl Node {
         let node = Node {
             chain: Mutex::new(Chain::open(NETWORK, storage.clone()).unwrap()),
             storage,
-            worker: Mutex::new(Worker::new(NETWORK)),
+            worker: Mutex::new(PowHasher::new(NETWORK)),
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
             refusal: Mutex::default(),
@@ -104,14 +104,14 @@ impl Node {
             records: records(),
         };
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-        let named = Named::sign(NETWORK, name.clone(), 0, action, &owner(), stamp);
+        let named = SignedOperation::sign(NETWORK, name.clone(), 0, action, &owner(), stamp);
         let multiplier = self.chain.lock().unwrap().tip_header().price;
         self.stamped(Operation::Named(named), price::commitment(NETWORK.params(), multiplier))
     }
 
     pub(super) fn record(&self, operation: Operation) {
         let mut chain = self.chain.lock().unwrap();
-        let mut block = chain.assemble([&operation].into_iter(), NOW).unwrap();
+        let mut block = chain.assemble_block([&operation].into_iter(), NOW).unwrap();
         assert_eq!(block.operations.len(), 1);
         let (stop, hashes) = (AtomicBool::new(false), AtomicU64::new(0));
         block.header = mine(NETWORK, &block.header, 1, &stop, &hashes).unwrap();
@@ -140,7 +140,7 @@ impl Backend for Node {
             mempool_bytes: 456,
             mining: "off".into(),
             mining_hashes: 0,
-            held_back: None,
+            parked_tip: None,
             tip_age: 0,
             mining_rate: 0,
             peers: api_types::PeerCounts::default(),

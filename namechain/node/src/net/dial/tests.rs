@@ -1,5 +1,5 @@
 use super::*;
-use crate::net::{address::Carrier, book::Source};
+use crate::net::{address::Carrier, addrman::Source};
 
 const UNIX: u64 = 1_800_000_000;
 
@@ -16,7 +16,7 @@ fn named(text: &str) -> (Multiaddr, Option<PeerId>) {
 
 struct World {
     dialer: Dialer,
-    book: Book,
+    addrman: AddrMan,
     random: Random,
     next: usize,
 }
@@ -24,8 +24,8 @@ struct World {
 impl World {
     fn new(named: Vec<(Multiaddr, Option<PeerId>)>, anchors: Vec<Entry>, seed: u64) -> Self {
         let mut random = Random::seeded(seed);
-        let book = Book::new(&mut random);
-        World { dialer: Dialer::new(named, anchors, limits::OUTBOUND), book, random, next: 0 }
+        let addrman = AddrMan::new(&mut random);
+        World { dialer: Dialer::new(named, anchors, limits::OUTBOUND), addrman, random, next: 0 }
     }
 
     fn next(&mut self, now: u64) -> Option<(ConnectionId, Target)> {
@@ -34,7 +34,7 @@ impl World {
         let view = View {
             now: Duration::from_secs(now),
             unix: UNIX + now,
-            book: &self.book,
+            addrman: &self.addrman,
             taken: &|peer| connected.contains(peer),
         };
         let target = dialer.next(&view, &mut self.random)?;
@@ -65,14 +65,14 @@ fn a_thousand_addresses_of_a_subnet_get_one_slot() {
         let teller =
             Source::Peer(super::super::address::group("203.0.113.1".parse().expect("an ip")));
         for at in 0..1_000 {
-            world.book.add(entry(&format!("203.0.{}.{}", at / 250, at % 250)), teller, UNIX);
+            world.addrman.add(entry(&format!("203.0.{}.{}", at / 250, at % 250)), teller, UNIX);
         }
         for group in 0..12 {
             let honest = entry(&format!("198.{group}.0.1"));
             if group % 2 == 0 {
-                world.book.good(honest, teller, UNIX)
+                world.addrman.good(honest, teller, UNIX)
             } else {
-                world.book.add(honest, teller, UNIX)
+                world.addrman.add(honest, teller, UNIX)
             }
         }
         let filled = world.fill();
@@ -87,7 +87,7 @@ fn a_thousand_addresses_of_a_subnet_get_one_slot() {
 fn a_thousand_addresses_of_ipv6_get_one_slot() {
     let mut world = World::new(Vec::new(), Vec::new(), 3);
     for at in 0..1_000 {
-        world.book.add(entry(&format!("2001:db8:{at:x}::1")), Source::Asked, UNIX);
+        world.addrman.add(entry(&format!("2001:db8:{at:x}::1")), Source::Asked, UNIX);
     }
     assert_eq!(world.fill().len(), 1, "a /32 is one group");
 }
@@ -97,7 +97,7 @@ fn anchors_come_first_and_once() {
     let anchors: Vec<Entry> = (0..4).map(|group| entry(&format!("198.{group}.0.1"))).collect();
     let mut world = World::new(Vec::new(), anchors.clone(), 1);
     for group in 0..30 {
-        world.book.add(entry(&format!("192.{group}.0.1")), Source::Asked, UNIX);
+        world.addrman.add(entry(&format!("192.{group}.0.1")), Source::Asked, UNIX);
     }
     let filled = world.fill();
     assert!(anchors.iter().all(|anchor| filled[..4].contains(anchor)));
@@ -122,8 +122,8 @@ fn a_named_peer_is_tried_again_ever_later_and_for_ever() {
 fn a_named_peer_needs_no_slot_and_no_group() {
     let peers = ["/ip4/203.0.113.1/tcp/1", "/ip4/203.0.113.2/tcp/1", "/ip4/203.0.113.3/tcp/1"];
     let mut world = World::new(peers.map(named).to_vec(), Vec::new(), 1);
-    world.book.add(entry("203.0.113.9"), Source::Asked, UNIX);
-    assert_eq!(world.fill().len(), 1, "the book's groups are its own");
+    world.addrman.add(entry("203.0.113.9"), Source::Asked, UNIX);
+    assert_eq!(world.fill().len(), 1, "the addrman's groups are its own");
     assert_eq!(world.dialer.outbound.len(), 4);
     let is_named = |peer: &PeerId| world.dialer.named.iter().any(|named| named.peer == Some(*peer));
     let peer = *world.dialer.outbound.keys().find(|peer| is_named(peer)).expect("one");
@@ -144,7 +144,7 @@ fn ourselves_are_not_dialled_twice() {
 fn few_dials_are_under_way_at_once() {
     let mut world = World::new(Vec::new(), Vec::new(), 1);
     for group in 0..30 {
-        world.book.add(entry(&format!("192.{group}.0.1")), Source::Asked, UNIX);
+        world.addrman.add(entry(&format!("192.{group}.0.1")), Source::Asked, UNIX);
     }
     let mut begun = 0;
     while world.next(0).is_some() {

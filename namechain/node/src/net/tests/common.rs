@@ -143,7 +143,7 @@ impl Node {
     pub async fn ask(&mut self, peer: Peer, request: Request) -> RequestId {
         let id = RequestId(self.next);
         self.next += 1;
-        assert!(self.net.post(Action::Ask { peer, id, request }).await.is_none());
+        assert!(self.net.post(Action::SendRequest { peer, id, request }).await.is_none());
         id
     }
 
@@ -151,8 +151,10 @@ impl Node {
     pub async fn answer(&mut self, peer: Peer, request: Request) -> Response {
         let id = self.ask(peer, request).await;
         self.wait("answer", |event| match event {
-            Event::Answered { request, response, .. } if *request == id => Some(response.clone()),
-            Event::Failed { request, failure, .. } if *request == id => panic!("{failure:?}"),
+            Event::ResponseReceived { request, response, .. } if *request == id => {
+                Some(response.clone())
+            }
+            Event::RequestFailed { request, error, .. } if *request == id => panic!("{error:?}"),
             _ => None,
         })
         .await

@@ -16,7 +16,7 @@ use crate::net::limits::{self, Limits};
 use namechain_core::{
     codec::Encode,
     sync::{
-        Event, Offence,
+        Event, Misbehavior,
         message::{MAX_RESPONSE_BYTES, Request, Response},
     },
     types::Hash,
@@ -117,13 +117,13 @@ async fn answers_that_nobody_takes_are_bounded_and_given_up() {
     // Six ask for 20 answers each. No more are made than there is room for.
     for _ in 0..6 {
         let greeted = node.wait("greeting", |event| match event {
-            Event::Greeted { peer, .. } => Some(*peer),
+            Event::HelloReceived { peer, .. } => Some(*peer),
             _ => None,
         });
         greeted.await;
     }
     let late = node.wait("somebody who takes nothing", |event| match event {
-        Event::Misbehaved { peer, offence: Offence::Silent } => Some(*peer),
+        Event::PeerMisbehaved { peer, misbehavior: Misbehavior::Silent } => Some(*peer),
         _ => None,
     });
     late.await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::common::{Node, PATIENCE, hello};
 use crate::net::Multiaddr;
 use namechain_core::{
-    sync::{Event, Offence, message::Request},
+    sync::{Event, Misbehavior, message::Request},
     types::Network,
 };
 
@@ -35,7 +35,7 @@ async fn a_good_peer_is_found_again_without_being_named() {
     assert_eq!((found[0].peer, found[0].id.as_str(), found[0].outbound), (peer, a.net.id(), true));
 }
 
-/// The book is written soon after somebody good is there, not only at the end: a crash forgets
+/// The address book is written soon after somebody good is there, not only at the end: a crash forgets
 /// nobody.
 #[tokio::test]
 async fn a_good_peer_is_found_again_after_a_crash() {
@@ -48,7 +48,9 @@ async fn a_good_peer_is_found_again_after_a_crash() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, written).await.expect("the book is written while the node runs");
+    tokio::time::timeout(PATIENCE, written)
+        .await
+        .expect("the address book is written while the node runs");
     let copy = Arc::new(tempfile::tempdir().expect("a directory"));
     for file in ["peers", "peer.key"] {
         std::fs::copy(dir.path().join(file), copy.path().join(file)).expect("copied");
@@ -96,8 +98,10 @@ async fn whoever_is_on_another_network_is_told_apart() {
     async fn apart(node: &mut Node) {
         let peer = node.connected().await;
         node.ask(peer, Request::Hello(hello())).await;
-        let told = node.wait("offence", |event| match event {
-            Event::Misbehaved { peer: who, offence: Offence::OtherNetwork } => Some(*who),
+        let told = node.wait("misbehavior", |event| match event {
+            Event::PeerMisbehaved { peer: who, misbehavior: Misbehavior::OtherNetwork } => {
+                Some(*who)
+            }
             _ => None,
         });
         let who = told.await;
@@ -131,8 +135,8 @@ async fn both_dialling_at_once_end_up_with_one_connection() {
             let peer = node.connected().await;
             let id = node.ask(peer, Request::Pending).await;
             let answered = node.wait("outcome", |event| match event {
-                Event::Answered { request, .. } if *request == id => Some(true),
-                Event::Failed { request, .. } if *request == id => Some(false),
+                Event::ResponseReceived { request, .. } if *request == id => Some(true),
+                Event::RequestFailed { request, .. } if *request == id => Some(false),
                 _ => None,
             });
             if answered.await {

@@ -4,7 +4,7 @@ use super::common::{Node, hello};
 use namechain_core::{
     codec::Encode,
     sync::{
-        Action, Event, Verdict,
+        Acceptance, Action, Event,
         message::{CompactBlock, Request, Response, ShortId},
     },
     types::{Hash, Header, Network, Target},
@@ -36,7 +36,7 @@ async fn say_hello_and_answer(listen: &str) {
     let (at_a, at_b) = (a.connected().await, b.connected().await);
     assert_eq!(b.answer(at_b, Request::Hello(hello())).await, Response::Hello(hello()));
     let greeted = a.wait("greeting", |event| match event {
-        Event::Greeted { peer, hello } => Some((*peer, hello.clone())),
+        Event::HelloReceived { peer, hello } => Some((*peer, hello.clone())),
         _ => None,
     });
     assert_eq!(greeted.await, (at_a, hello()));
@@ -76,9 +76,9 @@ async fn announced(
     to: &mut Node,
     nonce: u64,
 ) -> (namechain_core::sync::Peer, namechain_core::sync::GossipId) {
-    assert!(from.net.post(Action::Announce(block(nonce))).await.is_none());
+    assert!(from.net.post(Action::BroadcastBlock(block(nonce))).await.is_none());
     to.wait("block", |event| match event {
-        Event::Announced { peer, gossip, block: told } if *told == block(nonce) => {
+        Event::BlockAnnounced { peer, gossip, block: told } if *told == block(nonce) => {
             Some((*peer, *gossip))
         }
         _ => None,
@@ -91,15 +91,18 @@ async fn joined(from: &Node, to: &mut Node) {
     let mut nonce = 1_000;
     loop {
         nonce += 1;
-        assert!(from.net.post(Action::Announce(block(nonce))).await.is_none());
+        assert!(from.net.post(Action::BroadcastBlock(block(nonce))).await.is_none());
         let probe = to.wait("probe", |event| match event {
-            Event::Announced { gossip, .. } => Some(*gossip),
+            Event::BlockAnnounced { gossip, .. } => Some(*gossip),
             _ => None,
         });
         if let Ok(gossip) = tokio::time::timeout(std::time::Duration::from_millis(200), probe).await
         {
             assert!(
-                to.net.post(Action::Judge { gossip, verdict: Verdict::Ignore }).await.is_none()
+                to.net
+                    .post(Action::ReportAcceptance { gossip, verdict: Acceptance::Ignore })
+                    .await
+                    .is_none()
             );
             return;
         }
@@ -119,14 +122,16 @@ async fn nothing_is_passed_on_before_its_verdict() {
     let (_, rejected) = announced(&a, &mut b, 1).await;
     let (_, ignored) = announced(&a, &mut b, 2).await;
     let (_, accepted) = announced(&a, &mut b, 3).await;
-    for (gossip, verdict) in
-        [(rejected, Verdict::Reject), (ignored, Verdict::Ignore), (accepted, Verdict::Accept)]
-    {
-        assert!(b.net.post(Action::Judge { gossip, verdict }).await.is_none());
+    for (gossip, verdict) in [
+        (rejected, Acceptance::Reject),
+        (ignored, Acceptance::Ignore),
+        (accepted, Acceptance::Accept),
+    ] {
+        assert!(b.net.post(Action::ReportAcceptance { gossip, verdict }).await.is_none());
     }
     // The probes were only for b to judge; of the three, c hears of the third alone.
     let first = c.wait("block", |event| match event {
-        Event::Announced { block, .. } if block.header.nonce < 1_000 => Some(block.clone()),
+        Event::BlockAnnounced { block, .. } if block.header.nonce < 1_000 => Some(block.clone()),
         _ => None,
     });
     assert_eq!(first.await, block(3));
@@ -135,8 +140,8 @@ async fn nothing_is_passed_on_before_its_verdict() {
 #[tokio::test]
 async fn what_is_not_the_networks_is_handed_back() {
     let node = Node::start().await;
-    let action = Action::HoldBack { tip: Hash::ZERO, work: 1, depth: 721 };
-    assert!(matches!(node.net.post(action).await, Some(Action::HoldBack { depth: 721, .. })));
+    let action = Action::ParkChain { tip: Hash::ZERO, work: 1, depth: 721 };
+    assert!(matches!(node.net.post(action).await, Some(Action::ParkChain { depth: 721, .. })));
 }
 
 #[tokio::test]
@@ -156,7 +161,7 @@ async fn asking_who_is_gone_fails_at_once() {
     let mut a = Node::start().await;
     let id = a.ask(namechain_core::sync::Peer(77), Request::Pending).await;
     a.wait("failure", |event| match event {
-        Event::Failed { request, .. } if *request == id => Some(()),
+        Event::RequestFailed { request, .. } if *request == id => Some(()),
         _ => None,
     })
     .await;

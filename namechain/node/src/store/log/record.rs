@@ -8,7 +8,7 @@ use std::{
 use blake2::{Blake2b, Digest, digest::consts::U16};
 
 use namechain_core::{
-    chain::{BlockAt, StorageError},
+    chain::{BlockLocation, StorageError},
     types::{MAX_BLOCK_BYTES, Network},
 };
 
@@ -88,7 +88,7 @@ impl FileHeader {
 }
 
 /// The record of `block` at `at`.
-pub(super) fn encode(at: BlockAt, block: &[u8]) -> Vec<u8> {
+pub(super) fn encode(at: BlockLocation, block: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(RECORD_HEADER_BYTES + block.len());
     out.extend_from_slice(&RECORD_MAGIC);
     out.extend_from_slice(&at.len.to_be_bytes());
@@ -137,7 +137,7 @@ mod tests {
             hex::encode(header.encode(2)),
             "4e43424c4f434b53000000014e43643100000002d808aef5eb25beba3ebf5ac1edff0bf4"
         );
-        let at = BlockAt { file: 2, offset: 36, len: 3 };
+        let at = BlockLocation { file: 2, offset: 36, len: 3 };
         assert_eq!(
             hex::encode(encode(at, b"abc")),
             "4e43424b00000003c2b34b3690ccd09538703a65a20a0bfb616263"

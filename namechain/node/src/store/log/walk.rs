@@ -12,13 +12,13 @@ use super::{
     record::{self, FILE_HEADER_BYTES, RECORD_HEADER_BYTES, RECORD_MAGIC},
 };
 use crate::store::io_error;
-use namechain_core::chain::{BlockAt, StorageError};
+use namechain_core::chain::{BlockLocation, StorageError};
 
 /// What is met on the way.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// A block.
-    Block(BlockAt, Vec<u8>),
+    Block(BlockLocation, Vec<u8>),
     /// Bytes that are no record.
     Damage(Damage),
 }
@@ -127,7 +127,7 @@ impl FileReader {
         let mut within = (&mut self.file).take(self.len - offset);
         let block = record::read(&mut within, self.number, offset)?;
         Ok(block.map(|block| {
-            Step::Block(BlockAt { file: self.number, offset, len: block.len() as u32 }, block)
+            Step::Block(BlockLocation { file: self.number, offset, len: block.len() as u32 }, block)
         }))
     }
 

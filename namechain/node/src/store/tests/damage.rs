@@ -20,7 +20,7 @@ fn copy_dir(from: &Path) -> TempDir {
     dir
 }
 
-fn flip(dir: &Path, at: BlockAt, byte: u64) {
+fn flip(dir: &Path, at: BlockLocation, byte: u64) {
     let path = log_file(dir, at.file);
     let mut bytes = fs::read(&path).unwrap();
     bytes[(at.offset + byte) as usize] ^= 0x10;
@@ -139,12 +139,12 @@ fn a_place_where_no_block_begins_is_damage_not_a_panic() {
     let store = open(dir.path()).store;
     let at = places[1];
     for wrong in [
-        BlockAt { offset: at.offset + 1, ..at },
-        BlockAt { offset: u64::MAX, ..at },
-        BlockAt { file: 9, ..at },
-        BlockAt { len: at.len + 1, ..at },
-        BlockAt { len: u32::MAX, ..at },
-        BlockAt::GENESIS,
+        BlockLocation { offset: at.offset + 1, ..at },
+        BlockLocation { offset: u64::MAX, ..at },
+        BlockLocation { file: 9, ..at },
+        BlockLocation { len: at.len + 1, ..at },
+        BlockLocation { len: u32::MAX, ..at },
+        BlockLocation::GENESIS,
     ] {
         assert!(store.block(wrong).is_err(), "{wrong:?}");
     }

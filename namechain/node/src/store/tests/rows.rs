@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn the_bytes_of_every_row() {
     let id = Hash([0xab; 32]);
-    let at = BlockAt { file: 1, offset: 2, len: 3 };
+    let at = BlockLocation { file: 1, offset: 2, len: 3 };
     let stored = StoredHeader { id, header: header(7, 6), work: 8, at, failed: true };
     let hash = "ab".repeat(32);
     let rows = [
@@ -86,7 +86,7 @@ fn the_bytes_of_every_row() {
 /// header.
 #[test]
 fn rows_that_were_not_written_are_damage() {
-    let stored = stored(7, BlockAt { file: 0, offset: 36, len: 160 });
+    let stored = stored(7, BlockLocation { file: 0, offset: 36, len: 160 });
     let key = layout::header_key(7, &stored.id);
     let value = layout::header_value(&stored);
     let longer = [&value[..], &[0]].concat();
@@ -137,7 +137,7 @@ fn headers_come_by_height_on_every_branch() {
         .into_iter()
         .map(|(height, nonce)| {
             let header = header(height, nonce);
-            let at = BlockAt::GENESIS;
+            let at = BlockLocation::GENESIS;
             StoredHeader { id: header.id(NETWORK), header, work: 1, at, failed: nonce == 1 }
         })
         .collect();

@@ -1,0 +1,346 @@
+//! Who may connect: bounds in all and by group, bans, one connection a peer, and no dial that we
+//! have not ordered. The first of the behaviours, so that what it refuses costs nothing further.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    convert::Infallible,
+    fmt,
+    net::IpAddr,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
+        behaviour::{ConnectionClosed, ConnectionEstablished, DialFailure, ListenFailure},
+        dummy,
+    },
+};
+
+use super::{
+    address::{self, Group},
+    bans::Bans,
+    limits::{self, Limits, TokenBucket},
+};
+
+/// SyncReason a connection is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The identity or the address is banned.
+    Banned,
+    /// There are too many of others'.
+    Full,
+    /// There are too many from its group.
+    GroupFull,
+    /// Its group comes too often.
+    TooOften,
+    /// There is one with this peer.
+    Duplicate,
+    /// Nobody ordered this dial.
+    NotOrdered,
+}
+
+impl Refusal {
+    /// As a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refusal::Banned => "banned",
+            Refusal::Full => "full",
+            Refusal::GroupFull => "group_full",
+            Refusal::TooOften => "too_often",
+            Refusal::Duplicate => "duplicate",
+            Refusal::NotOrdered => "not_ordered",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A connection that stands.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    peer: PeerId,
+    group: Option<Group>,
+    inbound: bool,
+    since: Duration,
+    closing: bool,
+}
+
+/// The behaviour.
+pub(super) struct ConnectionLimits {
+    us: PeerId,
+    limits: Limits,
+    now: Duration,
+    bans: Bans,
+    ordered: HashSet<ConnectionId>,
+    pending: HashMap<ConnectionId, Option<Group>>,
+    /// What each group has left of connections that may begin; one that is full again is not kept.
+    begin_buckets: HashMap<Group, TokenBucket>,
+    links: HashMap<ConnectionId, Link>,
+    close: VecDeque<(PeerId, CloseConnection)>,
+    waker: Option<Waker>,
+}
+
+impl ConnectionLimits {
+    /// Nobody is connected, nobody is banned.
+    pub fn new(us: PeerId, limits: Limits) -> Self {
+        ConnectionLimits {
+            us,
+            limits,
+            now: Duration::ZERO,
+            bans: Bans::default(),
+            ordered: HashSet::new(),
+            pending: HashMap::new(),
+            begin_buckets: HashMap::new(),
+            links: HashMap::new(),
+            close: VecDeque::new(),
+            waker: None,
+        }
+    }
+
+    /// Tells the time. Bans that are over are forgotten.
+    pub fn tick(&mut self, now: Duration) {
+        self.now = now;
+        self.bans.tick(now);
+        self.begin_buckets.retain(|_, bucket| !bucket.is_full(now));
+    }
+
+    /// Lets one dial through.
+    pub fn order(&mut self, connection: ConnectionId) {
+        self.ordered.insert(connection);
+    }
+
+    /// Refuses an identity, and its address unless that is this machine's, for some time; hangs up
+    /// on it.
+    pub fn ban(&mut self, peer: PeerId, ip: Option<IpAddr>, span: Duration) {
+        self.bans.ban(peer, ip, self.now + span);
+        self.disconnect(peer, CloseConnection::All);
+    }
+
+    /// Whether an identity is refused.
+    pub fn is_banned(&self, peer: &PeerId) -> bool {
+        self.bans.has_peer(peer)
+    }
+
+    fn disconnect(&mut self, peer: PeerId, connection: CloseConnection) {
+        self.close.push_back((peer, connection));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn inbound(&self) -> impl Iterator<Item = (&ConnectionId, &Link)> {
+        self.links.iter().filter(|(_, link)| link.inbound && !link.closing)
+    }
+
+    fn inbound_of(&self, group: Option<Group>) -> usize {
+        self.inbound().filter(|(_, link)| link.group == group).count()
+    }
+
+    /// Whether a connection from `ip` may begin.
+    fn check_inbound(&mut self, group: Option<Group>, ip: Option<IpAddr>) -> Result<(), Refusal> {
+        if ip.is_some_and(|ip| self.bans.has_ip(ip)) {
+            return Err(Refusal::Banned);
+        }
+        if self.pending.len() >= self.limits.inbound_pending {
+            return Err(Refusal::Full);
+        }
+        let own = matches!(group, Some(Group::Loopback(_)));
+        if let Some(group) = group.filter(|_| !own) {
+            let fresh =
+                || TokenBucket::new(limits::INBOUND_BURST, limits::INBOUND_PER_SECOND, self.now);
+            if !self.begin_buckets.entry(group).or_insert_with(fresh).take(1, self.now) {
+                return Err(Refusal::TooOften);
+            }
+        }
+        let pending = self.pending.values().filter(|pending| **pending == group).count();
+        let crowded = pending >= self.limits.inbound_pending_per_group
+            || self.inbound_of(group) >= self.limits.inbound_per_group;
+        if crowded && !own { Err(Refusal::GroupFull) } else { Ok(()) }
+    }
+
+    /// Whether a peer that has proved who it is may come in, and who has to leave for it.
+    fn enter(&self, peer: PeerId, group: Option<Group>) -> Result<Option<ConnectionId>, Refusal> {
+        if self.bans.has_peer(&peer) {
+            return Err(Refusal::Banned);
+        }
+        let own = matches!(group, Some(Group::Loopback(_)));
+        if self.inbound_of(group) >= self.limits.inbound_per_group && !own {
+            return Err(Refusal::GroupFull);
+        }
+        if self.inbound().count() < self.limits.inbound {
+            return Ok(None);
+        }
+        self.crowding(group).map(Some).ok_or(Refusal::Full)
+    }
+
+    /// The youngest connection of the group that has the most, if that is more than the newcomer's
+    /// group would have.
+    fn crowding(&self, newcomer: Option<Group>) -> Option<ConnectionId> {
+        let mut counts: HashMap<Option<Group>, usize> = HashMap::new();
+        for (_, link) in self.inbound() {
+            *counts.entry(link.group).or_default() += 1;
+        }
+        let ours = counts.get(&newcomer).copied().unwrap_or(0);
+        let most = counts.values().copied().max().filter(|most| *most > ours + 1)?;
+        let youngest = self
+            .inbound()
+            .filter(|(_, link)| counts.get(&link.group) == Some(&most))
+            .max_by_key(|(id, link)| (link.since, **id))?;
+        Some(*youngest.0)
+    }
+
+    /// One connection a peer. Dialled by both at once, both keep the one that the lesser identity
+    /// dialled; otherwise the new one replaces the old, whose end has not been noticed yet.
+    fn replace(&mut self, peer: PeerId, inbound: bool) -> Result<(), Refusal> {
+        let Some((id, old)) =
+            self.links.iter_mut().find(|(_, link)| link.peer == peer && !link.closing)
+        else {
+            return Ok(());
+        };
+        let at_once =
+            old.inbound != inbound && self.now.saturating_sub(old.since) < limits::SIMULTANEOUS;
+        let keep_inbound = peer < self.us;
+        if at_once && old.inbound == keep_inbound {
+            return Err(Refusal::Duplicate);
+        }
+        old.closing = true;
+        let id = *id;
+        self.disconnect(peer, CloseConnection::One(id));
+        Ok(())
+    }
+}
+
+fn denied(refusal: Refusal) -> ConnectionDenied {
+    super::metrics::refused(refusal.as_str());
+    ConnectionDenied::new(refusal)
+}
+
+impl NetworkBehaviour for ConnectionLimits {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        let ip = address::ip_of(remote);
+        let group = ip.map(address::group);
+        self.check_inbound(group, ip).map_err(denied)?;
+        self.pending.insert(connection, group);
+        Ok(())
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.pending.remove(&connection);
+        let leaves =
+            self.enter(peer, address::ip_of(remote).map(address::group)).map_err(denied)?;
+        self.replace(peer, true).map_err(denied)?;
+        if let Some(id) = leaves
+            && let Some(link) = self.links.get_mut(&id)
+        {
+            link.closing = true;
+            let other = link.peer;
+            super::metrics::refused("evicted");
+            self.disconnect(other, CloseConnection::One(id));
+        }
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        if !self.ordered.remove(&connection) {
+            return Err(denied(Refusal::NotOrdered));
+        }
+        match peer {
+            Some(peer) if self.bans.has_peer(&peer) => Err(denied(Refusal::Banned)),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        if self.bans.has_peer(&peer) {
+            return Err(denied(Refusal::Banned));
+        }
+        self.replace(peer, false).map_err(denied)?;
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                let group = address::ip_of(endpoint.get_remote_address()).map(address::group);
+                let (inbound, since) = (endpoint.is_listener(), self.now);
+                self.links.insert(
+                    connection_id,
+                    Link { peer: peer_id, group, inbound, since, closing: false },
+                );
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
+                self.links.remove(&connection_id);
+            }
+            FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
+                self.pending.remove(&connection_id);
+            }
+            FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
+                self.ordered.remove(&connection_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        _: PeerId,
+        _: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        match event {}
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Infallible, THandlerInEvent<Self>>> {
+        if let Some((peer_id, connection)) = self.close.pop_front() {
+            return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection });
+        }
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests;

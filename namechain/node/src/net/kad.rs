@@ -1,0 +1,193 @@
+//! Finding more peers with Kademlia. Nothing is stored in it: only who is near whom is asked. And
+//! it never dials: whom it would dial is told, for the address book to judge, and its query goes on
+//! with those who are connected.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol,
+    core::{Endpoint, transport::PortUse},
+    kad::{self, store::MemoryStore},
+    swarm::{
+        ConnectionDenied, ConnectionId, DialError, FromSwarm, NetworkBehaviour, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::DialFailure,
+    },
+};
+
+use super::{
+    NetError,
+    connection_limits::Refusal,
+    limits::{self, TokenBucket},
+};
+use namechain_core::types::Network;
+
+/// The most bytes of a Kademlia message: twenty peers with a few addresses each.
+const PACKET_BYTES: usize = 8 * 1024;
+
+/// Somebody of whom a connected peer knows.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Who.
+    pub peer: PeerId,
+    /// Where, as it was told.
+    pub addresses: Vec<Multiaddr>,
+}
+
+/// The behaviour.
+pub(super) struct Kademlia {
+    inner: kad::Behaviour<MemoryStore>,
+    /// What each connected peer has left of messages that are looked at.
+    buckets: HashMap<PeerId, TokenBucket>,
+    now: Duration,
+}
+
+impl Kademlia {
+    /// Knows nobody yet.
+    pub fn new(us: PeerId, network: Network) -> Result<Self, NetError> {
+        let protocol = StreamProtocol::try_from_owned(format!("/namechain/{network}/kad/1"))
+            .map_err(|error| NetError::Setup(error.to_string()))?;
+        let mut config = kad::Config::new(protocol);
+        config
+            .set_record_filtering(kad::StoreInserts::FilterBoth)
+            .set_kbucket_inserts(kad::BucketInserts::Manual)
+            .set_caching(kad::Caching::Disabled)
+            .set_periodic_bootstrap_interval(None)
+            .set_replication_interval(None)
+            .set_publication_interval(None)
+            .set_provider_publication_interval(None)
+            .set_parallelism(NonZeroUsize::MIN.saturating_add(2))
+            .set_max_packet_size(PACKET_BYTES)
+            .set_query_timeout(Duration::from_secs(30))
+            .set_substreams_timeout(Duration::from_secs(10));
+        let store = kad::store::MemoryStoreConfig {
+            max_records: 0,
+            max_value_bytes: 0,
+            max_providers_per_key: 0,
+            max_provided_keys: 0,
+        };
+        let mut inner =
+            kad::Behaviour::with_config(us, MemoryStore::with_config(us, store), config);
+        inner.set_mode(Some(kad::Mode::Server));
+        Ok(Kademlia { inner, buckets: HashMap::new(), now: Duration::ZERO })
+    }
+
+    /// Tells the time.
+    pub fn tick(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// Takes a connected peer into the table from which others are told, under an address that we
+    /// believe.
+    pub fn add(&mut self, peer: &PeerId, address: Multiaddr) {
+        self.inner.add_address(peer, address);
+    }
+
+    /// Takes a peer out of it.
+    pub fn remove(&mut self, peer: &PeerId) {
+        self.inner.remove_peer(peer);
+    }
+
+    /// Asks those who are connected for somebody near a random place, unless that is under way.
+    pub fn look(&mut self) {
+        if self.inner.iter_queries().next().is_none() {
+            self.inner.get_closest_peers(PeerId::random());
+        }
+    }
+
+    /// Instead of a dial: the addresses, and a failure for the query to go on.
+    fn instead_of_dialling(&mut self, peer: PeerId, connection_id: ConnectionId) -> Option<Found> {
+        let told = self.inner.handle_pending_outbound_connection(
+            connection_id,
+            Some(peer),
+            &[],
+            Endpoint::Dialer,
+        );
+        let error = DialError::Denied { cause: ConnectionDenied::new(Refusal::NotOrdered) };
+        let failure = DialFailure { peer_id: Some(peer), error: &error, connection_id };
+        self.inner.on_swarm_event(FromSwarm::DialFailure(failure));
+        let addresses = told.unwrap_or_default();
+        (!addresses.is_empty()).then_some(Found { peer, addresses })
+    }
+}
+
+impl NetworkBehaviour for Kademlia {
+    type ConnectionHandler = THandler<kad::Behaviour<MemoryStore>>;
+    type ToSwarm = Found;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port_use: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner.handle_established_outbound_connection(connection, peer, address, role, port_use)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::ConnectionClosed(closed) = &event
+            && closed.remaining_established == 0
+        {
+            self.buckets.remove(&closed.peer_id);
+        }
+        self.inner.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        let fresh =
+            || TokenBucket::new(limits::SEARCHES_AT_ONCE, limits::SEARCHES_PER_SECOND, self.now);
+        // One over what it may: its stream waits for an answer that never comes, and it has few
+        // streams.
+        if self.buckets.entry(peer).or_insert_with(fresh).take(1, self.now) {
+            self.inner.on_connection_handler_event(peer, connection, event);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Found, THandlerInEvent<Self>>> {
+        while let Poll::Ready(event) = self.inner.poll(cx) {
+            match event {
+                ToSwarm::Dial { opts } => {
+                    let found = opts
+                        .get_peer_id()
+                        .and_then(|peer| self.instead_of_dialling(peer, opts.connection_id()));
+                    if let Some(found) = found {
+                        return Poll::Ready(ToSwarm::GenerateEvent(found));
+                    }
+                }
+                // What its queries come to has been told peer by peer.
+                ToSwarm::GenerateEvent(_) => {}
+                // Nothing that it is told of others is spread to the other behaviours.
+                ToSwarm::NewExternalAddrOfPeer { .. } => {}
+                ToSwarm::NotifyHandler { peer_id, handler, event } => {
+                    return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler, event });
+                }
+                ToSwarm::CloseConnection { peer_id, connection } => {
+                    return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection });
+                }
+                _ => {}
+            }
+        }
+        Poll::Pending
+    }
+}

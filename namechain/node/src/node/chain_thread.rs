@@ -1,0 +1,387 @@
+//! The chain thread: one loop that owns the chain and the mempool.
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use metrics::counter;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use super::{
+    MineMode, NodeConfig, NodeError, NodeHandle,
+    clock::{self, Since},
+    handle::NodeState,
+    local_ops::LocalOps,
+    mining::{self, HashRate, MiningBackoff, MiningQueue},
+    sync_driver::SyncDriver,
+};
+use namechain_core::{
+    chain::{Accepted, Chain, ChainError, Change, Snapshot, Storage, StorageError, TipChange},
+    codec::Encode,
+    mempool::{Mempool, MempoolError},
+    sync::{Event, SubmitOutcome},
+    types::{Block, Hash, Name, Operation},
+};
+
+/// The commands that may wait for the chain thread before those who send wait too.
+pub(super) const COMMANDS: usize = 256;
+/// Reorganisations, by how many blocks were undone.
+pub(super) const REORGANISATIONS: &str = "namechain_reorganisations_total";
+/// How long a block in the making may miss operations that came since.
+const STALE_WORK: Duration = Duration::from_secs(5);
+
+/// What the chain thread is asked.
+pub(super) enum Command {
+    /// Take an operation whose signature and work have been checked.
+    Submit(Box<Operation>, oneshot::Sender<Result<Hash, MempoolError>>),
+    /// A block that the miner found.
+    Mined(Box<Block>),
+    /// A snapshot of an earlier height.
+    SnapshotAt(u32, oneshot::Sender<Option<Snapshot>>),
+    /// Whether an operation on a name waits.
+    NamePending(Name, oneshot::Sender<bool>),
+    /// Whether a commit waits.
+    CommitmentPending(Hash, oneshot::Sender<bool>),
+    /// Something happened in the network.
+    OnEvent(Box<Event>),
+    /// Time has passed.
+    Tick,
+    /// End.
+    Stop,
+}
+
+impl From<Event> for Command {
+    fn from(event: Event) -> Self {
+        Command::OnEvent(Box::new(event))
+    }
+}
+
+/// The node's threads.
+pub(super) struct Threads {
+    commands: mpsc::Sender<Command>,
+    mining_queue: Arc<MiningQueue>,
+    chain: JoinHandle<()>,
+    miner: Option<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Ends the threads and waits for them.
+    pub fn stop(self) {
+        self.mining_queue.close();
+        // The chain thread takes commands until this one, so a block just found is still taken.
+        let stopped = self.commands.blocking_send(Command::Stop).is_ok();
+        let miner = self.miner.map_or(Ok(()), JoinHandle::join);
+        if self.chain.join().is_err() || miner.is_err() || !stopped {
+            warn!("a thread of the node had ended before it was told to");
+        }
+    }
+}
+
+pub(super) struct ChainThread {
+    pub(super) chain: Chain,
+    pub(super) mempool: Mempool,
+    /// How often the mempool has changed.
+    pub(super) mempool_changes: u64,
+    pub(super) driver: SyncDriver,
+    local_ops: LocalOps,
+    storage: Arc<dyn Storage>,
+    published: watch::Sender<Arc<NodeState>>,
+    mining_queue: Arc<MiningQueue>,
+    mine: MineMode,
+    work_since: Since,
+    hash_rate: HashRate,
+    mining_backoff: MiningBackoff,
+}
+
+/// What the chain thread is started with.
+pub(super) struct Parts {
+    pub storage: Arc<dyn Storage>,
+    pub chain: Chain,
+    pub mempool: Mempool,
+    pub driver: SyncDriver,
+    pub published: watch::Sender<Arc<NodeState>>,
+    pub commands: mpsc::Sender<Command>,
+    pub inbox: mpsc::Receiver<Command>,
+}
+
+/// Starts the threads over an open chain.
+pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Threads), NodeError> {
+    let Parts { storage, chain, mempool, driver, published, commands, mut inbox } = parts;
+    let mining_queue = Arc::new(MiningQueue::default());
+    let watching = published.subscribe();
+    let handle = NodeHandle::new(
+        config,
+        commands.clone(),
+        watching,
+        storage.clone(),
+        driver.net(),
+        mining_queue.clone(),
+    );
+    let miner = match config.mine {
+        MineMode::Off => None,
+        _ => Some(
+            mining::start(
+                config.network,
+                config.mine_threads,
+                mining_queue.clone(),
+                commands.clone(),
+            )
+            .map_err(NodeError::Thread)?,
+        ),
+    };
+    let mut thread = ChainThread {
+        chain,
+        mempool,
+        mempool_changes: 0,
+        driver,
+        local_ops: LocalOps::default(),
+        storage,
+        published,
+        mining_queue: mining_queue.clone(),
+        mine: config.mine,
+        work_since: Since::now(),
+        hash_rate: HashRate::default(),
+        mining_backoff: MiningBackoff::default(),
+    };
+    let chain = thread::Builder::new()
+        .name("chain".into())
+        .spawn(move || {
+            if let Err(error) = thread.run(&mut inbox) {
+                error!("the chain has stopped: {error}");
+                thread.mining_queue.close();
+                thread.publish(Some(error.to_string()));
+            }
+            // Whoever still sends learns that nobody listens: the checking threads among them.
+            drop(inbox);
+            thread.driver.stop();
+        })
+        .map_err(NodeError::Thread)?;
+    Ok((handle, Threads { commands, mining_queue, chain, miner }))
+}
+
+impl ChainThread {
+    /// Takes commands until it is told to stop, or the store fails.
+    fn run(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Result<(), StorageError> {
+        self.update_mining(true)?;
+        while let Some(command) = inbox.blocking_recv() {
+            match command {
+                // Whoever asked may be gone; the operation is taken all the same.
+                Command::Submit(operation, reply) => _ = reply.send(self.submit(*operation)?),
+                Command::Mined(block) => self.on_block_mined(*block)?,
+                Command::SnapshotAt(height, reply) => {
+                    _ = reply.send(self.chain.snapshot_at(height))
+                }
+                Command::NamePending(name, reply) => _ = reply.send(self.mempool.has_name(&name)),
+                Command::CommitmentPending(hash, reply) => {
+                    _ = reply.send(self.mempool.has_commitment(&hash))
+                }
+                Command::OnEvent(event) => self.on_event(*event)?,
+                Command::Tick => self.tick()?,
+                Command::Stop => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an operation of our own user: once this has answered, a crash does not lose it.
+    fn submit(&mut self, operation: Operation) -> Result<Result<Hash, MempoolError>, StorageError> {
+        let bytes = operation.to_bytes();
+        let what = LocalOps::describe(&operation);
+        match self.mempool.insert(&self.chain, operation) {
+            Ok(id) => {
+                self.store_pending(id, bytes, true)?;
+                self.local_ops.add(id, what);
+                self.publish(None);
+                self.on_event(Event::OperationSubmitted { id, outcome: SubmitOutcome::Accepted })?;
+                self.update_mining(false)?;
+                Ok(Ok(id))
+            }
+            Err(MempoolError::Storage(error)) => Err(error),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    /// Writes down that an operation waits.
+    pub(super) fn store_pending(
+        &mut self,
+        id: Hash,
+        bytes: Vec<u8>,
+        durable: bool,
+    ) -> Result<(), StorageError> {
+        self.mempool_changes += 1;
+        self.storage.commit(vec![Change::Pending(id, Some(bytes))], durable)
+    }
+
+    fn on_block_mined(&mut self, block: Block) -> Result<(), StorageError> {
+        match self.chain.accept(&block, clock::now(), true) {
+            Ok(Accepted::Tip(change)) => {
+                self.on_tip_change(&change)?;
+                self.on_event(Event::BlockMined { block })?;
+            }
+            // Somebody else's block came first.
+            Ok(Accepted::Known | Accepted::Side) => {}
+            Err(ChainError::Storage(error)) => return Err(error),
+            Err(error @ ChainError::TooDeep { .. }) => {
+                error!("{error}");
+                self.publish(None);
+            }
+            Err(error) => error!("a block of our own making was refused, which is a bug: {error}"),
+        }
+        self.update_mining(true)
+    }
+
+    /// What follows a move of the tip.
+    pub(super) fn on_tip_change(&mut self, change: &TipChange) -> Result<(), StorageError> {
+        let network = self.chain.network();
+        if self.driver.is_synced() {
+            let tip = self.chain.tip_header();
+            let operations: usize =
+                change.connected.iter().map(|block| block.operations.len()).sum();
+            info!(
+                height = tip.height,
+                operations,
+                undone = change.undone.len(),
+                "tip {}",
+                self.chain.tip_id()
+            );
+        }
+        // While a node catches up nothing waits, and there is nothing to forget.
+        let waited = !self.mempool.is_empty();
+        let dropped = self.mempool.follow(&self.chain, change)?;
+        let mut forget: Vec<Change> = dropped.iter().map(|id| Change::Pending(*id, None)).collect();
+        if waited {
+            let recorded = change.connected.iter().flat_map(|block| &block.operations);
+            forget.extend(recorded.map(|operation| Change::Pending(operation.id(network), None)));
+        }
+        if !forget.is_empty() {
+            self.storage.commit(forget, false)?;
+        }
+        if waited || !self.mempool.is_empty() {
+            self.mempool_changes += 1;
+        }
+        self.local_ops.recorded(
+            change.connected.iter().flat_map(|block| &block.operations).map(|op| op.id(network)),
+        );
+        self.local_ops.dropped(&dropped);
+        if !change.undone.is_empty() {
+            self.reorganised(change, &dropped)?;
+        }
+        self.publish_block();
+        Ok(())
+    }
+
+    /// Says what a reorganisation has undone, and what has become of our own user's operations.
+    fn reorganised(&mut self, change: &TipChange, dropped: &[Hash]) -> Result<(), StorageError> {
+        let depth = change.undone.len();
+        counter!(REORGANISATIONS, "depth" => depth_bucket(depth)).increment(1);
+        let tip = self.chain.tip_header().height;
+        warn!(
+            height = tip,
+            "a reorganisation has undone {depth} blocks; {} took their place",
+            change.connected.len()
+        );
+        let network = self.chain.network();
+        // What waits again must survive a crash, as it did before it was recorded.
+        let waits_again: Vec<Change> = change
+            .undone
+            .iter()
+            .flat_map(|block| &block.operations)
+            .filter(|operation| self.mempool.has(&operation.id(network)))
+            .map(|operation| Change::Pending(operation.id(network), Some(operation.to_bytes())))
+            .collect();
+        if !waits_again.is_empty() {
+            self.storage.commit(waits_again, true)?;
+        }
+        for operation in change.undone.iter().flat_map(|block| &block.operations) {
+            let id = operation.id(network);
+            if self.mempool.has(&id) {
+                self.local_ops.waits_again(&id);
+            }
+        }
+        for id in dropped {
+            if let Some(what) = self.local_ops.get(id) {
+                warn!(
+                    "{what}, which this node's user submitted, has lost its place to another and can't be recorded any more"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the miner its next block, if there is a reason to mine. What it has in hand is left
+    /// alone unless the tip moved, or it has been missing operations for too long: a flood of
+    /// operations must not keep it from finishing.
+    pub(super) fn update_mining(&mut self, tip_moved: bool) -> Result<(), StorageError> {
+        let wanted = match self.mine {
+            // What is mined below the tip is for nothing.
+            _ if !self.driver.may_mine() => false,
+            MineMode::Off => false,
+            MineMode::Always => true,
+            MineMode::OnDemand => {
+                let reason = !self.mempool.is_empty() || self.chain.has_maturing_names()?;
+                if tip_moved || !reason {
+                    self.mining_backoff.taken();
+                }
+                reason
+                    && !self
+                        .mining_backoff
+                        .is_others(self.local_ops.waits(), self.driver.has_peers())
+            }
+        };
+        if !wanted {
+            if tip_moved && self.mining_queue.is_busy() {
+                self.mining_queue.offer(None);
+            }
+            return Ok(());
+        }
+        if !tip_moved && self.mining_queue.is_busy() && self.work_since.elapsed() < STALE_WORK {
+            return Ok(());
+        }
+        let block =
+            self.chain.assemble_block(self.mempool.by_work_rate().into_iter(), clock::now())?;
+        if self.mine == MineMode::OnDemand
+            && block.operations.is_empty()
+            && !self.chain.has_maturing_names()?
+        {
+            // What waits can't be recorded yet, and no block would change that.
+            return Ok(());
+        }
+        self.mining_backoff.taken();
+        self.work_since = Since::now();
+        self.mining_queue.offer(Some(block));
+        Ok(())
+    }
+
+    /// Looks whether it is our mining_backoff to mine what others' users have submitted.
+    pub(super) fn look_at_turn(&mut self) -> Result<(), StorageError> {
+        if self.mining_backoff.has_come() { self.update_mining(false) } else { Ok(()) }
+    }
+
+    /// Measures how fast the miner is.
+    pub(super) fn measure_mining(&mut self) {
+        self.hash_rate.measure(&self.mining_queue);
+    }
+
+    /// Makes the state what others see.
+    pub(super) fn publish(&self, failed: Option<String>) {
+        self.published.send_replace(Arc::new(NodeState {
+            failed,
+            peers: self.driver.peers(),
+            ..NodeState::of(&self.chain, &self.mempool, self.status())
+        }));
+    }
+}
+
+/// A label for a reorganisation: few of them, whatever the depth.
+fn depth_bucket(depth: usize) -> &'static str {
+    match depth {
+        0..=1 => "1",
+        2..=5 => "2-5",
+        6..=20 => "6-20",
+        21..=100 => "21-100",
+        _ => "101-720",
+    }
+}

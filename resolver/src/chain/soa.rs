@@ -1,0 +1,24 @@
+//! The SOA records of zones that exist only here.
+
+use hickory_proto::rr::{Name, RData, Record, rdata::SOA};
+
+use super::mount::ALT_LABELS;
+
+/// How long "there is none" below `namechain.alt.` may be kept, in seconds: the next block can
+/// change it.
+const ALT_NEGATIVE_TTL: u32 = 30;
+
+/// The SOA of `namechain.alt.`. It says the same for all names in it, of which each changes in its
+/// own time; nobody transfers the zone, so nobody needs the serial.
+pub fn alt_soa() -> Record {
+    let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
+    soa(zone, 1, ALT_NEGATIVE_TTL)
+}
+
+/// The SOA of a zone that exists only here. The primary server is the zone itself, the mailbox
+/// `hostmaster` in it.
+pub fn soa(zone: Name, serial: u32, negative_ttl: u32) -> Record {
+    let mailbox = zone.prepend_label("hostmaster").unwrap_or_else(|_| zone.clone());
+    let data = SOA::new(zone.clone(), mailbox, serial, 3_600, 600, 604_800, negative_ttl);
+    Record::from_rdata(zone, negative_ttl, RData::SOA(data))
+}

@@ -1,0 +1,357 @@
+//! A zone as it is seen from the place where it is mounted: the same records, with the names that
+//! lie in the zone given as names of that place.
+//!
+//! In the records a name of the zone is always written as if it were mounted at the root
+//! (`www.alice.`). Asked for under `namechain.alt.`, owners and the names in the data are given
+//! there too (`www.alice.namechain.alt.`), so that an answer never sends a client to a mount that
+//! may be off.
+
+use std::{net::IpAddr, sync::Arc};
+
+use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::CNAME};
+
+use super::{DS, Found, RrSet, Zone};
+use crate::{
+    chain::{
+        mount::{ALT_LABELS, Mount},
+        soa::{alt_soa, soa},
+    },
+    dns::{names, rdata},
+};
+
+/// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of
+/// the chain change when their owners say so, and the next block is not far.
+const NEGATIVE_TTL: u32 = 300;
+
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+/// A zone at one of its places.
+#[derive(Clone, Debug)]
+pub struct Mounted {
+    zone: Arc<Zone>,
+    mount: Mount,
+    /// The zone's name at the mount.
+    apex: Name,
+}
+
+/// What the zone says to a question.
+#[derive(Debug)]
+pub enum Said {
+    /// The whole answer.
+    Records(Vec<Record>),
+    /// The name does not exist.
+    NoName,
+    /// The name exists, and has data of these types only.
+    NoData(Vec<u16>),
+    /// The DNAME, by which the name becomes too long for one (RFC 6672 §2.2).
+    TooLong(Vec<Record>),
+    /// The records so far, and the name that the rest of the answer is for. The CNAME behind a
+    /// DNAME is not in the zone.
+    Follow(Vec<Record>, Name),
+    /// Others have the answer.
+    Delegated(Cut),
+}
+
+/// Where a part of the zone is handed to others.
+#[derive(Debug)]
+pub struct Cut {
+    /// The cut, as a name at the root.
+    pub zone: Name,
+    /// The cut, as a name at the mount.
+    pub at: Name,
+    /// The DS records: the zone below is signed if there are some.
+    pub ds: Vec<Record>,
+    /// The NS records, for clients that ask without recursion.
+    pub ns: Vec<Record>,
+    /// The servers' addresses in the zone, for the same clients.
+    pub glue: Vec<Record>,
+    /// The servers, with the addresses that the zone itself has for them.
+    pub servers: Vec<NameServer>,
+}
+
+/// A server that a zone is delegated to.
+#[derive(Debug)]
+pub struct NameServer {
+    /// Its name, as at the root.
+    pub name: Name,
+    /// Where it is, as far as the delegation says.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Said {
+    /// What it is in words, for a trace.
+    pub fn told(&self, qtype: RecordType) -> String {
+        match self {
+            Said::NoName => "its records have no such name".into(),
+            Said::NoData(_) => format!("its records have the name, without {qtype}"),
+            Said::Records(records) => {
+                format!("its records have the answer: {} of them", records.len())
+            }
+            Said::TooLong(_) => "its records make a name of this that is too long".into(),
+            Said::Follow(_, target) => format!("its records say that this is an alias of {target}"),
+            Said::Delegated(cut) => {
+                let servers: Vec<String> =
+                    cut.servers.iter().map(|server| server.name.to_string()).collect();
+                format!("its records delegate {} to {}", cut.zone, servers.join(", "))
+            }
+        }
+    }
+}
+
+impl Mounted {
+    /// The zone of `name`, which lies at or below the zone's name at `mount`.
+    pub fn new(zone: Arc<Zone>, mount: Mount, name: &Name) -> Self {
+        let apex = name.trim_to(mount.labels() + 1).to_lowercase();
+        Mounted { zone, mount, apex }
+    }
+
+    /// The SOA of the zone that the name is in: at the root each name is one of its own,
+    /// `namechain.alt.` is one with all names in it.
+    pub fn soa(&self) -> Record {
+        match self.mount {
+            Mount::Root => soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL),
+            Mount::Alt => alt_soa(),
+        }
+    }
+
+    /// Answers a question for `name`, which keeps the client's spelling.
+    pub fn answer(&self, name: &Name, qtype: RecordType) -> Said {
+        let owner = names::relative(name, self.apex.iter().count());
+        match self.zone.lookup(&owner, qtype.into()) {
+            Found::Records(set) => Said::Records(self.records(name, set)),
+            Found::NoData(_)
+                if qtype == RecordType::SOA && owner == [0] && self.mount == Mount::Root =>
+            {
+                Said::Records(vec![self.soa()])
+            }
+            Found::NoData(types) => Said::NoData(types),
+            Found::NoName => Said::NoName,
+            Found::Alias(set) => match self.target(set) {
+                Some(target) => {
+                    Said::Follow(self.records(name, set).into_iter().take(1).collect(), target)
+                }
+                None => Said::NoData(Vec::new()),
+            },
+            Found::AliasBelow(start, set) => self.alias_below(name, &owner, start, set),
+            Found::Delegated(start, ns) => Said::Delegated(self.cut(&owner[start..], ns)),
+        }
+    }
+
+    /// The answer below a DNAME: the record, and the CNAME that it stands for (RFC 6672 §3.1).
+    fn alias_below(&self, name: &Name, owner: &[u8], start: usize, set: &RrSet) -> Said {
+        let mut records = match names::below(&owner[start..], &self.apex) {
+            Some(above) => self.records(&above, set),
+            None => Vec::new(),
+        };
+        records.truncate(1);
+        let Some(target) = self.target(set) else {
+            return Said::NoData(Vec::new());
+        };
+        let prefix = [&owner[..start], &[0]].concat();
+        let Some(target) = names::below(&prefix, &target) else {
+            return Said::TooLong(records);
+        };
+        records.push(Record::from_rdata(
+            name.clone(),
+            set.ttl,
+            RData::CNAME(CNAME(target.clone())),
+        ));
+        Said::Follow(records, target)
+    }
+
+    /// The name that an alias leads to, at this mount.
+    fn target(&self, alias: &RrSet) -> Option<Name> {
+        names::to_name(&self.data(alias.rtype, alias.data.first()?))
+    }
+
+    fn cut(&self, owner: &[u8], ns: &RrSet) -> Cut {
+        let zone = names::below(owner, &self.root_apex()).unwrap_or_else(|| self.root_apex());
+        // The client's name is as long at least.
+        let at = names::below(owner, &self.apex).unwrap_or_else(|| self.apex.clone());
+        let ds = self.zone.set(owner, DS).map_or_else(Vec::new, |set| self.records(&at, set));
+        let ns_records = self.records(&at, ns);
+        let mut cut = Cut { zone, at, ds, ns: ns_records, glue: Vec::new(), servers: Vec::new() };
+        for name in ns.data.iter().filter_map(|data| names::to_name(data)) {
+            let mut addresses = Vec::new();
+            if self.root_apex().zone_of(&name) {
+                let relative = names::relative(&name, 1);
+                for set in [A, AAAA].into_iter().filter_map(|rtype| self.zone.set(&relative, rtype))
+                {
+                    addresses.extend(set.data.iter().filter_map(|data| names::address(data)));
+                    if let Some(at) = names::below(&relative, &self.apex) {
+                        cut.glue.extend(self.records(&at, set));
+                    }
+                }
+            }
+            cut.servers.push(NameServer { name, addresses });
+        }
+        cut
+    }
+
+    /// The zone's name at the root.
+    fn root_apex(&self) -> Name {
+        names::without_last(&self.apex, self.mount.labels())
+    }
+
+    /// A set's records with the owner `name`.
+    fn records(&self, name: &Name, set: &RrSet) -> Vec<Record> {
+        let code = RecordType::from(set.rtype);
+        let record = |data: &[u8]| {
+            Record::from_rdata(
+                name.clone(),
+                set.ttl,
+                names::opaque(code, self.data(set.rtype, data)),
+            )
+        };
+        set.data.iter().map(|data| record(data)).collect()
+    }
+
+    /// Data with the names of the zone as they are at this mount.
+    fn data(&self, rtype: u16, data: &[u8]) -> Vec<u8> {
+        match self.mount {
+            Mount::Root => data.to_vec(),
+            Mount::Alt => rdata::map_names(rtype, data, |name| self.at_mount(name))
+                .unwrap_or_else(|| data.to_vec()),
+        }
+    }
+
+    /// A name of the zone, written as at the root, in wire form, as it is below `namechain.alt.`;
+    /// `None` for other names and those that would be too long.
+    fn at_mount(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let [.., last, end] = names::label_starts(name)[..] else { return None };
+        let label = &name[last + 1..end];
+        if !label.eq_ignore_ascii_case(self.zone.name().as_str().as_bytes()) {
+            return None;
+        }
+        let mut out = name[..end].to_vec();
+        out.extend(names::from_labels(ALT_LABELS.iter().map(|label| label.as_bytes())));
+        names::name_len(&out).map(|_| out)
+    }
+
+    /// A name at this mount as it is at the root: what delegated servers are asked for.
+    pub fn to_root(&self, name: &Name) -> Name {
+        names::without_last(name, self.mount.labels())
+    }
+
+    /// A record of a delegated server, in which names are as at the root, as it is at this mount.
+    /// `None` for what can't be moved: signatures are over the names.
+    pub fn from_root(&self, mut record: Record) -> Option<Record> {
+        if self.mount == Mount::Root {
+            return Some(record);
+        }
+        let code = record.record_type();
+        if matches!(code, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3) {
+            return None;
+        }
+        let owner = names::relative(&record.name, 0);
+        if let Some(moved) = self.at_mount(&owner) {
+            record.name = names::to_name(&moved)?;
+        }
+        let data = names::plain_rdata(&record.data)?;
+        record.data = names::opaque(code, self.data(code.into(), &data));
+        Some(record)
+    }
+
+    /// A name that a delegated server gave, as it is at this mount.
+    pub fn name_from_root(&self, name: Name) -> Name {
+        match self.mount {
+            Mount::Root => name,
+            Mount::Alt => self
+                .at_mount(&names::relative(&name, 0))
+                .and_then(|moved| names::to_name(&moved))
+                .unwrap_or(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use namechain_core::types::{Name as ChainName, Record as ChainRecord, RecordSet};
+
+    use super::*;
+
+    fn mounted(mount: Mount, rtype: u16, rdata: Vec<u8>) -> Mounted {
+        let record = ChainRecord { owner: b"\x01x\0".to_vec(), rtype, ttl: 60, rdata };
+        let records = RecordSet::new(vec![record]).unwrap();
+        let zone = Arc::new(Zone::of(ChainName::parse("alice").unwrap(), 7, &records));
+        let apex = match mount {
+            Mount::Root => "alice.",
+            Mount::Alt => "Alice.namechain.ALT.",
+        };
+        Mounted::new(zone, mount, &Name::from_ascii(apex).unwrap())
+    }
+
+    /// A name in wire form with so many bytes, the last label `alice`.
+    fn long(len: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut left = len - b"\x05alice\0".len();
+        while left > 0 {
+            let label = match left {
+                1..=64 => left - 1,
+                65 => 62,
+                _ => 63,
+            };
+            out.push(label as u8);
+            out.resize(out.len() + label, b'a');
+            left -= label + 1;
+        }
+        out.extend_from_slice(b"\x05alice\0");
+        out
+    }
+
+    fn target(mounted: &Mounted, name: &str) -> Option<Name> {
+        match mounted.answer(&Name::from_ascii(name).unwrap(), RecordType::A) {
+            Said::Follow(_, target) => Some(target),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn targets_move_with_the_mount_as_long_as_they_fit() {
+        for (len, moved) in [(20, true), (241, true), (242, false), (255, false)] {
+            let target =
+                target(&mounted(Mount::Alt, 5, long(len)), "x.alice.namechain.alt.").unwrap();
+            let last = target.iter().next_back().unwrap();
+            assert_eq!(last == b"alt", moved, "a target of {len} bytes");
+            let at_root =
+                super::tests::target(&mounted(Mount::Root, 5, long(len)), "x.alice.").unwrap();
+            assert_eq!(at_root.iter().next_back(), Some(&b"alice"[..]));
+        }
+    }
+
+    #[test]
+    fn names_of_others_stay() {
+        let other = target(
+            &mounted(Mount::Alt, 5, b"\x03www\x06malice\0".to_vec()),
+            "x.alice.namechain.alt.",
+        );
+        assert_eq!(other, Some(Name::from_ascii("www.malice.").unwrap()));
+        let root = target(&mounted(Mount::Alt, 5, b"\0".to_vec()), "x.alice.namechain.alt.");
+        assert_eq!(root, Some(Name::root()));
+    }
+
+    #[test]
+    fn a_name_that_a_dname_makes_too_long() {
+        let name = Name::from_ascii(format!("{}.x.alice.", "b".repeat(60))).unwrap();
+        let said = mounted(Mount::Root, 39, long(220)).answer(&name, RecordType::A);
+        let Said::TooLong(records) = said else { panic!("{said:?}") };
+        assert_eq!(records.len(), 1, "with the DNAME that says why");
+    }
+
+    #[test]
+    fn what_delegated_servers_say_moves_too() {
+        let mounted = mounted(Mount::Alt, 1, vec![1, 2, 3, 4]);
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let record = soa(name("alice."), 5, 6);
+        let moved = mounted.from_root(record).unwrap();
+        assert_eq!(moved.name, name("alice.namechain.alt."));
+        let RData::Unknown { rdata, .. } = &moved.data else { panic!("{moved}") };
+        let names = rdata::names(6, &rdata.anything).unwrap();
+        let mailbox = names::to_name(&rdata.anything[names[1].clone()]);
+        assert_eq!(mailbox, Some(name("hostmaster.alice.namechain.alt.")));
+        assert_eq!(mounted.to_root(&name("www.alice.namechain.alt.")), name("www.alice."));
+        assert_eq!(mounted.name_from_root(name("www.alice.")), name("www.alice.namechain.alt."));
+        assert_eq!(mounted.name_from_root(name("www.example.")), name("www.example."));
+    }
+}

@@ -1,0 +1,12 @@
+//! DNS as bytes: messages, names, record data, extended errors, cookies, and what a client asks.
+
+pub mod cookie;
+pub mod ede;
+pub mod message;
+pub(crate) mod name;
+pub mod names;
+pub mod query;
+pub mod rdata;
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
+pub(crate) mod testing;

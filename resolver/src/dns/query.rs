@@ -1,0 +1,255 @@
+//! What a client asks: read from a message once, checked once, and typed from then on.
+
+use std::net::IpAddr;
+
+use hickory_proto::{
+    op::{Edns, MessageType, Metadata, OpCode, Query, ResponseCode},
+    rr::{DNSClass, Name, RecordType},
+};
+
+use crate::dns::{cookie, ede::Ede};
+
+/// CO among the flags of an OPT (RFC 9824 §5.1).
+pub const COMPACT_OK: u16 = 0x4000;
+
+/// How a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A datagram: the answer's size is limited by what the client says it can take.
+    Udp,
+    /// A stream: the answer may have 65,535 bytes.
+    Tcp,
+    /// TLS over a stream (RFC 7858).
+    Tls,
+    /// A request over HTTPS (RFC 8484).
+    Https,
+    /// A stream of QUIC of its own (RFC 9250).
+    Quic,
+}
+
+impl Transport {
+    /// Whether nobody on the way can read the answer.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
+    }
+
+    /// Whether one connection carries question after question, and may be told for how long (RFC
+    /// 7828; not with QUIC, RFC 9250 §5.5.2, nor where HTTP keeps the connection).
+    pub fn is_kept(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+
+    /// All of them, in their order.
+    pub const ALL: [Transport; 5] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
+
+    /// How it is called in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+            Transport::Quic => "quic",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// The address that the answer goes to, IPv4 addresses in their own form.
+    pub address: IpAddr,
+    /// How the message came.
+    pub transport: Transport,
+}
+
+/// One question that can be answered: class IN, one name, a type that is not an operation.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The name, in the client's spelling.
+    pub name: Name,
+    /// The type.
+    pub qtype: RecordType,
+    /// DO (RFC 3225): the client wants the DNSSEC records.
+    pub dnssec_ok: bool,
+    /// CO (RFC 9824 §5.1): the client knows that a name does not exist from NXNAME, and wants to
+    /// see it in the response code all the same.
+    pub compact_ok: bool,
+    /// AD or DO in the query: the client understands AD in the answer (RFC 6840 §5.7).
+    pub wants_ad: bool,
+    /// CD: the client validates by itself.
+    pub checking_disabled: bool,
+    /// RD: without it nobody else is asked.
+    pub recursion_desired: bool,
+}
+
+impl Question {
+    /// QNAME without compression, QTYPE and QCLASS, in the client's spelling.
+    pub fn wire(&self) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(self.name.len() + 5);
+        for label in self.name.iter() {
+            // A label has at most 63 bytes; hickory's names hold no other.
+            wire.push(label.len() as u8);
+            wire.extend_from_slice(label);
+        }
+        wire.push(0);
+        wire.extend_from_slice(&u16::from(self.qtype).to_be_bytes());
+        wire.extend_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
+        wire
+    }
+}
+
+/// A message that is answered without looking anything up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The response code.
+    pub rcode: ResponseCode,
+    /// Why, for clients that can be told. There is none where nothing is refused.
+    pub ede: Option<Ede>,
+}
+
+impl Refusal {
+    fn because(rcode: ResponseCode, code: u16, why: &str) -> Self {
+        Refusal { rcode, ede: Some(Ede::new(code, why)) }
+    }
+}
+
+/// Whether a type is data, or ANY: what can be looked up. TKEY and TSIG are operations, MAILB and
+/// MAILA obsolete, 128 to 248 are set apart for what is no data (RFC 6895 §3.1), NXNAME among them
+/// (RFC 9824 §3.4).
+pub fn is_looked_up(qtype: u16) -> bool {
+    !matches!(qtype, 0 | 41 | 128..=254)
+}
+
+/// Reads the question of a message.
+///
+/// The order is that of RFC 6891 §6.1.3 and RFC 1035 §4.1.1: an EDNS version that is not ours says
+/// nothing else can be understood, then the operation, then the number of questions, then the
+/// question itself.
+pub fn read(
+    metadata: &Metadata,
+    queries: &[Query],
+    edns: Option<&Edns>,
+) -> Result<Question, Refusal> {
+    let refuse = |rcode, code, why| Err(Refusal::because(rcode, code, why));
+    if edns.is_some_and(|edns| edns.version() != 0) {
+        return refuse(ResponseCode::BADVERS, Ede::NOT_SUPPORTED, "only version 0 of EDNS");
+    }
+    if metadata.op_code != OpCode::Query {
+        return refuse(ResponseCode::NotImp, Ede::NOT_SUPPORTED, "only the operation QUERY");
+    }
+    let [query] = queries else {
+        // A client may come for a cookie alone (RFC 7873 §5.4, RFC 9619 §4).
+        if queries.is_empty()
+            && edns.is_some_and(|edns| edns.option(cookie::OPTION.into()).is_some())
+        {
+            return Err(Refusal { rcode: ResponseCode::NoError, ede: None });
+        }
+        return refuse(ResponseCode::FormErr, Ede::OTHER, "not exactly one question");
+    };
+    if metadata.message_type != MessageType::Query {
+        return refuse(ResponseCode::FormErr, Ede::OTHER, "not a query");
+    }
+    if query.query_class() != DNSClass::IN {
+        return refuse(ResponseCode::Refused, Ede::NOT_SUPPORTED, "only class IN");
+    }
+    let qtype = u16::from(query.query_type());
+    match qtype {
+        // Obsolete (RFC 1035 §3.2.3), or operations.
+        249 | 250 | 253 | 254 => {
+            return refuse(
+                ResponseCode::NotImp,
+                Ede::NOT_SUPPORTED,
+                "not an operation of this resolver",
+            );
+        }
+        // IXFR and AXFR.
+        251 | 252 => {
+            return refuse(ResponseCode::Refused, Ede::PROHIBITED, "zones are not handed out");
+        }
+        // The OPT pseudo-record, and what can't be the type of a record.
+        _ if !is_looked_up(qtype) => {
+            return refuse(
+                ResponseCode::FormErr,
+                Ede::INVALID_QUERY_TYPE,
+                "no record can have this type",
+            );
+        }
+        _ => {}
+    }
+    let dnssec_ok = edns.is_some_and(|edns| edns.flags().dnssec_ok);
+    Ok(Question {
+        name: query.name().clone(),
+        qtype: query.query_type(),
+        dnssec_ok,
+        compact_ok: dnssec_ok && edns.is_some_and(|edns| edns.flags().z & COMPACT_OK != 0),
+        wants_ad: dnssec_ok || metadata.authentic_data,
+        checking_disabled: metadata.checking_disabled,
+        recursion_desired: metadata.recursion_desired,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(qtype: u16, class: DNSClass) -> Query {
+        let mut query =
+            Query::query(Name::from_ascii("www.alice.").unwrap(), RecordType::from(qtype));
+        query.set_query_class(class);
+        query
+    }
+
+    #[test]
+    fn what_is_refused_and_how() {
+        let plain = Metadata::new(1, MessageType::Query, OpCode::Query);
+        let a = query(1, DNSClass::IN);
+        let rcode = |metadata: &Metadata, queries: &[Query], edns: Option<&Edns>| {
+            read(metadata, queries, edns).map(|_| ()).map_err(|refusal| refusal.rcode)
+        };
+        assert_eq!(rcode(&plain, std::slice::from_ref(&a), None), Ok(()));
+        assert_eq!(rcode(&plain, &[], None), Err(ResponseCode::FormErr));
+        assert_eq!(rcode(&plain, &[a.clone(), a.clone()], None), Err(ResponseCode::FormErr));
+        let update = Metadata::new(1, MessageType::Query, OpCode::Update);
+        assert_eq!(rcode(&update, std::slice::from_ref(&a), None), Err(ResponseCode::NotImp));
+        let mut edns = Edns::new();
+        edns.set_version(1);
+        assert_eq!(rcode(&update, &[], Some(&edns)), Err(ResponseCode::BADVERS));
+        for (qtype, class, expected) in [
+            (1, DNSClass::CH, Err(ResponseCode::Refused)),
+            (1, DNSClass::ANY, Err(ResponseCode::Refused)),
+            (252, DNSClass::IN, Err(ResponseCode::Refused)),
+            (251, DNSClass::IN, Err(ResponseCode::Refused)),
+            (250, DNSClass::IN, Err(ResponseCode::NotImp)),
+            (41, DNSClass::IN, Err(ResponseCode::FormErr)),
+            (0, DNSClass::IN, Err(ResponseCode::FormErr)),
+            (128, DNSClass::IN, Err(ResponseCode::FormErr)),
+            (248, DNSClass::IN, Err(ResponseCode::FormErr)),
+            (255, DNSClass::IN, Ok(())),
+            (65280, DNSClass::IN, Ok(())),
+        ] {
+            assert_eq!(rcode(&plain, &[query(qtype, class)], None), expected, "{qtype} {class}");
+        }
+    }
+
+    #[test]
+    fn the_flags_are_read() {
+        let mut metadata = Metadata::new(1, MessageType::Query, OpCode::Query);
+        metadata.recursion_desired = true;
+        metadata.checking_disabled = true;
+        let mut edns = Edns::new();
+        edns.set_dnssec_ok(true);
+        let question = read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap();
+        assert!(question.recursion_desired && question.checking_disabled);
+        assert!(question.dnssec_ok && question.wants_ad, "DO says that AD is understood");
+        assert!(!question.compact_ok);
+        edns.flags_mut().z = COMPACT_OK;
+        assert!(read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap().compact_ok);
+        edns.set_dnssec_ok(false);
+        assert!(!read(&metadata, &[query(1, DNSClass::IN)], Some(&edns)).unwrap().compact_ok);
+        edns.set_dnssec_ok(true);
+        let question = read(&metadata, &[query(1, DNSClass::IN)], None).unwrap();
+        assert!(!question.dnssec_ok && !question.wants_ad);
+    }
+}

@@ -1,0 +1,174 @@
+//! "There is none", in a form that can be signed: compact denial of existence (RFC 9824).
+//!
+//! One NSEC record stands at the name that was asked for, and reaches to the very next name: it
+//! says what types are there and nothing of any other name. A name that does not exist has the type
+//! NXNAME.
+
+use hickory_proto::rr::{Name, Record, RecordType};
+
+use crate::dns::names;
+
+/// NXNAME (RFC 9824 §2): the name does not exist.
+const NXNAME: u16 = 128;
+const NS: u16 = 2;
+const SOA: u16 = 6;
+const RRSIG: u16 = 46;
+const NSEC: u16 = 47;
+/// The longest name and label, in bytes (RFC 1035 §2.3.4).
+const MAX_NAME: usize = 255;
+const MAX_LABEL: usize = 63;
+
+/// What is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The name.
+    Name,
+    /// The type; these are there.
+    Data(Vec<u16>),
+}
+
+impl Denial {
+    /// The NSEC record that says so of `name`.
+    pub fn nsec(&self, name: &Name, ttl: u32) -> Record {
+        let mut types = match self {
+            Denial::Name => vec![NXNAME],
+            Denial::Data(types) => types.clone(),
+        };
+        // At a cut the names that follow are others' (RFC 9824 §3.2): none of them may be covered.
+        let cut = types.contains(&NS) && !types.contains(&SOA);
+        types.extend([RRSIG, NSEC]);
+        let mut data = successor(&names::from_labels(name.iter()), cut);
+        data.extend(bitmap(types));
+        Record::from_rdata(name.clone(), ttl, names::opaque(RecordType::NSEC, data))
+    }
+}
+
+/// The name that follows in the canonical order (RFC 4034 §6.1), in wire form and lower case:
+/// `\000.name`, or, where nothing below the name may be covered or that would be too long, the next
+/// name that is not below it (RFC 4471 §3.1).
+fn successor(name: &[u8], beside: bool) -> Vec<u8> {
+    if !beside && name.len() + 2 <= MAX_NAME {
+        return [&[1, 0], name].concat();
+    }
+    let mut rest = name;
+    while let Some((label, after)) = split(rest) {
+        if label.len() < MAX_LABEL && rest.len() < MAX_NAME {
+            return [&[label.len() as u8 + 1], label, &[0], after].concat();
+        }
+        let kept = label.iter().rposition(|byte| *byte != 0xff).map_or(0, |at| at + 1);
+        if let Some((last, before)) = label[..kept].split_last() {
+            // Upper case has no place in the order.
+            let next = if *last == b'A' - 1 { b'Z' + 1 } else { last + 1 };
+            return [&[kept as u8], before, &[next], after].concat();
+        }
+        rest = after;
+    }
+    vec![0]
+}
+
+/// The first label, without its length, and what follows; `None` for the root.
+fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&length, rest) = name.split_first().filter(|(length, _)| **length > 0)?;
+    rest.split_at_checked(usize::from(length))
+}
+
+/// The types as NSEC writes them (RFC 4034 §4.1.2): for each window of 256 its number, a length,
+/// and a bit a type, without zeros at the end.
+fn bitmap(mut types: Vec<u16>) -> Vec<u8> {
+    types.sort_unstable();
+    types.dedup();
+    let mut out = Vec::new();
+    for window in types.chunk_by(|a, b| a >> 8 == b >> 8) {
+        let mut bits = [0u8; 32];
+        let mut length = 0;
+        for rtype in window {
+            let [_, low] = rtype.to_be_bytes();
+            bits[usize::from(low / 8)] |= 0x80 >> (low % 8);
+            length = usize::from(low / 8) + 1;
+        }
+        let [number, _] = window[0].to_be_bytes();
+        out.extend_from_slice(&[number, length as u8]);
+        out.extend_from_slice(&bits[..length]);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::RData;
+
+    use super::*;
+
+    fn nsec(name: &str, denial: &Denial) -> Vec<u8> {
+        let record = denial.nsec(&Name::from_ascii(name).unwrap(), 30);
+        let RData::Unknown { code: RecordType::NSEC, rdata } = record.data else {
+            panic!("{record}")
+        };
+        rdata.anything
+    }
+
+    /// RFC 9824 §3.1: `a.example.com. NSEC \000.a.example.com. RRSIG NSEC NXNAME`.
+    #[test]
+    fn a_name_that_does_not_exist() {
+        let data = nsec("A.example.com.", &Denial::Name);
+        let bits = b"\0\x11\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\x80";
+        assert_eq!(data, [&b"\x01\0\x01a\x07example\x03com\0"[..], bits].concat());
+    }
+
+    /// RFC 9824 §3.2.
+    #[test]
+    fn an_empty_non_terminal_has_nothing_but_the_proof() {
+        let data = nsec("a.alt.", &Denial::Data(vec![]));
+        assert_eq!(data, b"\x01\0\x01a\x03alt\0\0\x06\0\0\0\0\0\x03");
+    }
+
+    /// The example of RFC 4034 §4.3: A MX RRSIG NSEC TYPE1234.
+    #[test]
+    fn types_of_later_windows() {
+        let expected =
+            [&b"\x00\x06\x40\x01\x00\x00\x00\x03\x04\x1b"[..], &[0; 26], b"\x20"].concat();
+        assert_eq!(bitmap(vec![1234, 1, 46, 15, 47, 1]), expected);
+        assert_eq!(bitmap(vec![65_535]), [&[255, 32][..], &[0; 31], &[1]].concat());
+        assert_eq!(bitmap(vec![256, 255]), [&[0, 32][..], &[0; 31], &[1], &[1, 1, 0x80]].concat());
+    }
+
+    /// What is below a cut is not ours to deny.
+    #[test]
+    fn the_record_at_a_cut_covers_nothing_below_it() {
+        assert!(
+            nsec("alice.alt.", &Denial::Data(vec![NS])).starts_with(b"\x06alice\0\x03alt\0\0\x06")
+        );
+        assert!(nsec("alt.", &Denial::Data(vec![NS, SOA])).starts_with(b"\x01\0\x03alt\0"));
+    }
+
+    #[test]
+    fn the_next_name() {
+        let label = |byte: u8, len: usize| [&[len as u8][..], &vec![byte; len]].concat();
+        let long = |byte| {
+            [label(byte, 63), label(b'a', 63), label(b'a', 63), label(b'a', 61), vec![0]].concat()
+        };
+        let mut bumped = long(b'b');
+        bumped[63] = b'c';
+        let full = |first: u8| [label(first, 63), b"\x03alt\0".to_vec()].concat();
+        let mut beside = full(b'x');
+        beside[63] = b'y';
+        let mut skips = full(b'@');
+        skips[63] = b'[';
+        for (name, cut, next) in [
+            (b"\x01a\0".to_vec(), false, b"\x01\0\x01a\0".to_vec()),
+            (b"\x01a\0".to_vec(), true, b"\x02a\0\0".to_vec()),
+            (long(b'b'), false, bumped),
+            (full(b'x'), true, beside),
+            (full(b'@'), true, skips),
+            (full(0xff), true, b"\x04alt\0\0".to_vec()),
+        ] {
+            assert_eq!(successor(&name, cut), next);
+            assert!(names::name_len(&next) == Some(next.len()));
+        }
+        let all = [vec![0xff; 63], vec![0xff; 63], vec![0xff; 63], vec![0xff; 61]];
+        let last = [all.map(|label| [&[label.len() as u8][..], &label].concat()).concat(), vec![0]]
+            .concat();
+        // A label of 61 bytes can grow, but for the name, which is as long as can be.
+        assert_eq!(successor(&last, false), successor(&last[64 * 3..], true));
+    }
+}

@@ -1,0 +1,249 @@
+//! Where trust begins, and where it was told to end: trust anchors, and negative ones (RFC 7646).
+
+use super::keys::{Ds, Key};
+use crate::dns::name::Name;
+
+/// The keys of the root, as IANA has them in <https://data.iana.org/root-anchors/root-anchors.xml>
+/// (RFC 9718): KSK-2017, valid since 2017-02-02, in use since 2018-10-11; KSK-2024, valid since
+/// 2024-07-18, which takes over the signing on 2026-10-11.
+const ROOT: &str = "\
+. IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
+. IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
+";
+/// The most anchors, and the most negative ones.
+pub const MAX_ANCHORS: usize = 256;
+
+/// What is known of a zone's keys from the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// The zone.
+    pub zone: Name,
+    /// Digests of its keys.
+    pub digests: Vec<Ds>,
+    /// Keys of it.
+    pub keys: Vec<Key>,
+}
+
+/// A line that is no trust anchor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnchorError {
+    /// It is neither a DS nor a DNSKEY record.
+    #[error("'{0}' is no DS or DNSKEY record, as in '. IN DS 20326 8 2 E06D44B8...'")]
+    Line(String),
+    /// There are too many.
+    #[error("more than {MAX_ANCHORS} trust anchors")]
+    TooMany,
+}
+
+/// All anchors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchors {
+    anchors: Vec<Anchor>,
+    insecure: Vec<Name>,
+}
+
+impl Default for Anchors {
+    /// The root's.
+    fn default() -> Self {
+        // A test reads the constant.
+        Anchors { anchors: read(ROOT).unwrap_or_default(), insecure: Vec::new() }
+    }
+}
+
+/// What begins closest above a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Above<'a> {
+    /// Trust.
+    Anchor(&'a Anchor),
+    /// A negative anchor, or nothing.
+    Nothing,
+}
+
+impl Anchors {
+    /// The root's own anchors with those in the lines of `text`, DS and DNSKEY records as master
+    /// files have them. A zone that is named there has only the anchors that are named there.
+    ///
+    /// # Errors
+    /// [`AnchorError`]
+    pub fn with(text: &str) -> Result<Self, AnchorError> {
+        let mut given = read(text)?;
+        let named = |anchor: &Anchor| given.iter().any(|other| other.zone == anchor.zone);
+        let rest: Vec<Anchor> =
+            Self::default().anchors.into_iter().filter(|anchor| !named(anchor)).collect();
+        given.extend(rest);
+        Ok(Self { anchors: given, insecure: Vec::new() })
+    }
+
+    /// Only these, and no root.
+    ///
+    /// # Errors
+    /// [`AnchorError`]
+    pub fn only(text: &str) -> Result<Self, AnchorError> {
+        Ok(Self { anchors: read(text)?, insecure: Vec::new() })
+    }
+
+    /// Adds zones that count as unsigned whatever is said of them.
+    ///
+    /// # Errors
+    /// [`AnchorError::TooMany`]
+    pub fn insecure(mut self, zones: impl IntoIterator<Item = Name>) -> Result<Self, AnchorError> {
+        for zone in zones {
+            if self.insecure.len() >= MAX_ANCHORS {
+                return Err(AnchorError::TooMany);
+            }
+            self.insecure.push(zone);
+        }
+        Ok(self)
+    }
+
+    /// What stands closest above a name, or at it.
+    pub fn above(&self, name: &Name) -> Above<'_> {
+        let anchor = self.anchors.iter().filter(|anchor| name.is_in(&anchor.zone));
+        let anchor = anchor.max_by_key(|anchor| anchor.zone.count());
+        let negative = self.insecure.iter().filter(|zone| name.is_in(zone)).map(Name::count).max();
+        match (anchor, negative) {
+            // Of two at the same name the negative one counts: it was written down on purpose.
+            (Some(anchor), Some(negative)) if negative >= anchor.zone.count() => Above::Nothing,
+            (Some(anchor), _) => Above::Anchor(anchor),
+            (None, _) => Above::Nothing,
+        }
+    }
+
+    /// Whether there is an anchor for the zone itself or above it, but for the root's.
+    pub fn cover(&self, zone: &Name) -> bool {
+        self.anchors.iter().any(|anchor| !anchor.zone.is_root() && zone.is_in(&anchor.zone))
+    }
+
+    /// The zone by whose keys one finds out whether an upstream passes on what validation takes:
+    /// the topmost one.
+    pub fn topmost(&self) -> Option<&Name> {
+        self.anchors.iter().map(|anchor| &anchor.zone).min_by_key(|zone| zone.count())
+    }
+}
+
+/// Reads records as master files have them: owner, TTL and class if they like, DS or DNSKEY, the
+/// value. `;` begins a comment.
+fn read(text: &str) -> Result<Vec<Anchor>, AnchorError> {
+    let mut anchors: Vec<Anchor> = Vec::new();
+    let lines = text.lines().map(|line| line.split(';').next().unwrap_or_default().trim());
+    for (number, line) in lines.filter(|line| !line.is_empty()).enumerate() {
+        if number >= MAX_ANCHORS {
+            return Err(AnchorError::TooMany);
+        }
+        let wrong =
+            || AnchorError::Line(line.chars().filter(|c| !c.is_control()).take(100).collect());
+        let (zone, value) = read_line(line).ok_or_else(wrong)?;
+        let at = anchors.iter().position(|anchor| anchor.zone == zone).unwrap_or(anchors.len());
+        if at == anchors.len() {
+            anchors.push(Anchor { zone, digests: Vec::new(), keys: Vec::new() });
+        }
+        match value {
+            Value::Ds(ds) => anchors[at].digests.push(ds),
+            Value::Key(key) => anchors[at].keys.push(key),
+        }
+    }
+    Ok(anchors)
+}
+
+enum Value {
+    Ds(Ds),
+    Key(Key),
+}
+
+fn read_line(line: &str) -> Option<(Name, Value)> {
+    // A record may go over several lines between parentheses (RFC 1035 §5.1); here it may not.
+    if line.matches('(').count() != line.matches(')').count() {
+        return None;
+    }
+    let fields: Vec<&str> =
+        line.split_whitespace().filter(|field| !matches!(*field, "(" | ")")).collect();
+    let at = fields.iter().position(|field| {
+        field.eq_ignore_ascii_case("DS") || field.eq_ignore_ascii_case("DNSKEY")
+    })?;
+    // Before the type stand the owner, and a TTL and a class in any order.
+    let between = fields.get(1..at)?;
+    let fine = |field: &&str| {
+        field.eq_ignore_ascii_case("IN") || field.bytes().all(|b| b.is_ascii_digit())
+    };
+    if between.len() > 2 || !between.iter().all(fine) {
+        return None;
+    }
+    let zone = Name::from_text(fields[0])?;
+    let [first, second, third, rest @ ..] = fields.get(at + 1..)? else { return None };
+    let rest = rest.concat();
+    if fields[at].eq_ignore_ascii_case("DS") {
+        let digest = hex::decode(rest).ok().filter(|digest| !digest.is_empty())?;
+        let (tag, algorithm, kind) =
+            (first.parse().ok()?, second.parse().ok()?, third.parse().ok()?);
+        return Some((zone, Value::Ds(Ds { tag, algorithm, kind, digest: digest.into() })));
+    }
+    let mut rdata = first.parse::<u16>().ok()?.to_be_bytes().to_vec();
+    rdata.push(second.parse().ok()?);
+    rdata.push(third.parse().ok()?);
+    rdata.extend(data_encoding::BASE64.decode(rest.as_bytes()).ok()?);
+    Some((zone, Value::Key(Key::read(&rdata)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_text(text).unwrap()
+    }
+
+    const KEY: &str = "example. 300 IN DNSKEY 257 3 13 ( mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+";
+
+    #[test]
+    fn the_roots_anchors_are_built_in() {
+        let anchors = Anchors::default();
+        assert_eq!(anchors.topmost(), Some(&Name::root()));
+        let Above::Anchor(root) = anchors.above(&name("www.example.com")) else {
+            panic!("no root")
+        };
+        let tags: Vec<u16> = root.digests.iter().map(|ds| ds.tag).collect();
+        assert_eq!((tags, root.digests[1].digest.len()), (vec![20326, 38696], 32));
+    }
+
+    #[test]
+    fn what_is_given_takes_the_place_of_what_is_built_in() {
+        let line = "example. IN DS 1 13 2 00ff";
+        let anchors =
+            Anchors::with(&format!("; mine\n{line} ; yes\n. 60 DS 2 8 2 AA BB\n")).unwrap();
+        let Above::Anchor(root) = anchors.above(&Name::root()) else { panic!("no root") };
+        assert_eq!((root.digests.len(), root.digests[0].tag), (1, 2));
+        let Above::Anchor(own) = anchors.above(&name("a.example")) else { panic!("no example") };
+        assert_eq!((own.digests[0].tag, &*own.digests[0].digest), (1, &[0, 0xff][..]));
+        assert!(anchors.cover(&name("a.example")) && !anchors.cover(&name("example.com")));
+        assert_eq!(Anchors::only(line).unwrap().above(&name("com")), Above::Nothing);
+    }
+
+    #[test]
+    fn a_negative_anchor_ends_trust_and_a_deeper_one_begins_it_again() {
+        let anchors = Anchors::with("lab.corp.example. IN DS 1 13 2 00ff").unwrap();
+        let anchors = anchors.insecure([name("corp.example")]).unwrap();
+        assert_eq!(anchors.above(&name("www.corp.example")), Above::Nothing);
+        assert!(matches!(anchors.above(&name("a.lab.corp.example")), Above::Anchor(_)));
+        assert!(matches!(anchors.above(&name("example")), Above::Anchor(_)));
+    }
+
+    #[test]
+    fn what_is_no_anchor_is_refused() {
+        for line in [
+            "example. IN A 192.0.2.1",
+            ". IN DS 1 13",
+            ". IN DS 1 13 2 xyz",
+            ". CH DS 1 13 2 00",
+            KEY,
+            "DS 1 2 3 00",
+        ] {
+            assert!(matches!(Anchors::with(line), Err(AnchorError::Line(_))), "{line}");
+        }
+        let key = "example. DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=";
+        let anchors = Anchors::only(key).unwrap();
+        let Above::Anchor(anchor) = anchors.above(&name("example")) else { panic!("none") };
+        // RFC 8080 §6.1.
+        assert_eq!((anchor.keys[0].tag(), anchor.keys[0].algorithm()), (3613, 15));
+        assert_eq!(Anchors::only(&format!("{key}\n").repeat(300)), Err(AnchorError::TooMany));
+    }
+}

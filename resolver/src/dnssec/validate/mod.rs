@@ -1,0 +1,38 @@
+//! DNSSEC: whether an answer of legacy DNS is what its zone has signed (RFC 4033, 4034, 4035, 5155,
+//! 6840).
+//!
+//! ```text
+//! message -> rrset -> answer -- each set ---------> chain -> trust: anchor | DS, DNSKEY | proof of none
+//!                            '- what is not there -> denial: nsec | nsec3      keys, canonical, algorithm: one signature
+//!         -> Verdict -> rewrite: what the client gets
+//! ```
+//!
+//! Everything here is arithmetic on bytes. The time is an argument; so is what was asked: a
+//! [`Session`] says what it has to know, whoever runs it asks and tells it, until it is done. What
+//! an answer may cost is bounded ([`budget`]).
+
+mod algorithm;
+mod anchors;
+mod answer;
+pub mod budget;
+mod chain;
+mod denial;
+mod keys;
+mod nsec;
+mod nsec3;
+pub mod rewrite;
+mod rrset;
+mod session;
+mod signed_data;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod verdict;
+
+pub use crate::dns::name::Name;
+pub use anchors::{AnchorError, Anchors, MAX_ANCHORS};
+pub use answer::Judged;
+pub use chain::Ask;
+pub use keys::key_tag;
+pub use session::{Counts, Session, Step, Validator};
+pub use verdict::Verdict;

@@ -1,0 +1,178 @@
+//! How what the chain says is given in answer to one question: signed, where the client asks for
+//! that and it stands in the zone that is signed; as NXDOMAIN, or as a denial that is compact; with
+//! AD or without.
+
+use hickory_proto::{
+    dnssec::rdata::DNSSECRData,
+    op::ResponseCode,
+    rr::{Name, RData, Record, RecordType},
+};
+
+use super::Pipeline;
+use crate::{
+    chain::{mount::Mount, soa::alt_soa, zone::Cut},
+    dns::{ede::Ede, query::Question},
+    dnssec::sign::{Denial, SignError, Signing},
+    resolve::answer::Answer,
+};
+
+const NS: u16 = 2;
+const SOA: u16 = 6;
+const DNSKEY: u16 = 48;
+
+/// The form of the chain's answers to one question.
+pub(super) struct Form<'p> {
+    /// What signs; nothing, if the client did not ask for it.
+    signing: Option<Signing<'p>>,
+    /// Whether the client knows compact denials.
+    compact_ok: bool,
+    /// Whether what the chain's source says was validated: by a node in this process, or one that
+    /// is as near.
+    authentic: bool,
+}
+
+impl Pipeline {
+    /// The form in which the chain's part of the answer to `question` is given.
+    pub(super) fn form(&self, question: &Question) -> Form<'_> {
+        let signer = self.signer.as_deref().filter(|_| question.dnssec_ok);
+        Form {
+            signing: signer.map(|signer| signer.begin()),
+            compact_ok: question.compact_ok,
+            authentic: self.chain.is_trusted(),
+        }
+    }
+
+    /// The answer for `namechain.alt.` itself.
+    pub(super) fn mount_point(&self, question: &Question, name: &Name, form: &Form<'_>) -> Answer {
+        let signer = self.signer.as_deref();
+        let mut types = vec![SOA];
+        types.extend(signer.map(|_| DNSKEY));
+        match (question.qtype, signer) {
+            (RecordType::SOA, _) => form.records(Mount::Alt, vec![alt_soa()]),
+            (RecordType::DNSKEY, Some(signer)) => form.records(Mount::Alt, vec![signer.dnskey()]),
+            // One RRset is a full answer to ANY (RFC 8482 §4.1).
+            (RecordType::ANY, _) => form.records(Mount::Alt, vec![alt_soa()]),
+            _ => form.nothing(Mount::Alt, question, name, Denial::Data(types), alt_soa()),
+        }
+    }
+}
+
+impl<'p> Form<'p> {
+    /// What signs at a mount: at the root nobody can vouch for our key.
+    fn signing(&self, mount: Mount) -> Option<Signing<'p>> {
+        self.signing.filter(|_| mount == Mount::Alt)
+    }
+
+    /// Records of the zone.
+    pub(super) fn records(&self, mount: Mount, records: Vec<Record>) -> Answer {
+        let answer = Answer { authentic: self.authentic, ..Answer::default() };
+        let Some(signing) = self.signing(mount) else {
+            return Answer { authoritative: true, answers: records, ..answer };
+        };
+        let signed = signing.period().number();
+        match sign(signing, records) {
+            Ok(answers) => Answer { authoritative: true, answers, signed, ..answer },
+            Err(error) => unsigned(&error),
+        }
+    }
+
+    /// That there is nothing at `name`, with the SOA of its zone.
+    pub(super) fn nothing(
+        &self,
+        mount: Mount,
+        question: &Question,
+        name: &Name,
+        denial: Denial,
+        soa: Record,
+    ) -> Answer {
+        let mut rcode = match denial {
+            Denial::Name => ResponseCode::NXDomain,
+            Denial::Data(_) => ResponseCode::NoError,
+        };
+        let Some(signing) = self.signing(mount) else {
+            return Answer { authentic: self.authentic, ..Answer::negative(rcode, soa) };
+        };
+        // A denial says that the name exists: those who check it would not believe an NXDOMAIN
+        // beside it, but for those who say that they know (RFC 9824 §5).
+        if !self.compact_ok {
+            rcode = ResponseCode::NoError;
+        }
+        let (authentic, signed) = (self.authentic, signing.period().number());
+        let ttl = soa.ttl;
+        let proof =
+            signing.deny(name, &denial, ttl).and_then(|nsec| Ok((signing.sign(vec![soa])?, nsec)));
+        let (mut authorities, nsec) = match proof {
+            Ok(proof) => proof,
+            Err(error) => return unsigned(&error),
+        };
+        // The denial itself lists these two: asked for, they are there (RFC 8482 §4.1 for RRSIG:
+        // one is enough).
+        if matches!(question.qtype, RecordType::NSEC | RecordType::RRSIG) {
+            let skip = usize::from(question.qtype == RecordType::RRSIG);
+            let answers = nsec.into_iter().skip(skip).collect();
+            return Answer { authentic, signed, ..Answer::records(answers) };
+        }
+        authorities.extend(nsec);
+        Answer { rcode, authoritative: true, authentic, signed, authorities, ..Answer::default() }
+    }
+
+    /// That others serve the name, for clients that ask without recursion: with the DS records of a
+    /// zone that is signed, or the proof that it has none (RFC 4035 §3.1.4).
+    pub(super) fn referral(&self, mount: Mount, cut: Cut) -> Answer {
+        let referral = Answer { authorities: cut.ns, additionals: cut.glue, ..Answer::default() };
+        let Some(signing) = self.signing(mount) else { return referral };
+        let proof = match cut.ds.is_empty() {
+            true => signing.deny(&cut.at, &Denial::Data(vec![NS]), alt_soa().ttl),
+            false => signing.sign(cut.ds),
+        };
+        match proof {
+            Ok(proof) => {
+                let authorities = referral.authorities.into_iter().chain(proof).collect();
+                Answer { authorities, signed: signing.period().number(), ..referral }
+            }
+            Err(error) => unsigned(&error),
+        }
+    }
+}
+
+/// Signs the sets of an answer. The CNAME behind a DNAME is not in the zone, and has no signature
+/// (RFC 6672 §5.3.1).
+fn sign(signing: Signing<'_>, mut records: Vec<Record>) -> Result<Vec<Record>, SignError> {
+    let is_dname = |record: &Record| record.record_type() == RecordType::from(39);
+    let made = match records.as_slice() {
+        [first, .., last] if is_dname(first) && last.record_type() == RecordType::CNAME => {
+            records.pop()
+        }
+        _ => None,
+    };
+    let mut signed = signing.sign(records)?;
+    signed.extend(made);
+    Ok(signed)
+}
+
+/// An answer without its signatures would be taken for a forgery.
+fn unsigned(error: &SignError) -> Answer {
+    tracing::error!(%error, "an answer could not be signed");
+    Answer::failure(
+        ResponseCode::ServFail,
+        Ede::new(Ede::OTHER, format!("it could not be signed: {error}")),
+    )
+}
+
+/// Whether a record belongs to the proof that an alias, or that what stands for a wildcard, is what
+/// is there.
+pub(super) fn is_proof(record: &Record) -> bool {
+    match &record.data {
+        RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) => is_denial(rrsig.input().type_covered),
+        // One of ours.
+        RData::Unknown { code: RecordType::RRSIG, rdata } => {
+            let covered = rdata.anything.first_chunk().map(|covered| u16::from_be_bytes(*covered));
+            covered.is_some_and(|covered| is_denial(covered.into()))
+        }
+        _ => is_denial(record.record_type()),
+    }
+}
+
+fn is_denial(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::NSEC | RecordType::NSEC3)
+}

@@ -1,0 +1,138 @@
+//! Whose name it is: decided first, from the name alone, before anything is looked up.
+//!
+//! Special-use names come first and never leave the machine; then the places where the chain's
+//! names are mounted; all else is legacy DNS. "Nothing can stand there" and "it is not ours" are
+//! different variants.
+
+use hickory_proto::rr::Name as DnsName;
+use namechain_core::types::{Name, Reserved};
+
+use crate::{
+    chain::mount::{ALT_LABELS, Mount, Mounts},
+    resolve::{special, special::Special},
+};
+
+/// Whose name it is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A special-use name: answered here by its own rules.
+    Special(&'static Special),
+    /// `namechain.alt.` itself.
+    MountPoint,
+    /// Below `namechain.alt.`, with a label that no name can have: it does not exist.
+    NoSuchName,
+    /// A name that the chain can hold, or something below it.
+    Chain(Name, Mount),
+    /// Not ours.
+    Legacy,
+}
+
+/// Decides whose name it is.
+pub fn route(name: &DnsName, mounts: Mounts) -> Route {
+    let labels: Vec<&[u8]> = name.iter().collect();
+    if mounts.alt
+        && let [above @ .., namechain, alt] = labels.as_slice()
+        && namechain.eq_ignore_ascii_case(ALT_LABELS[0].as_bytes())
+        && alt.eq_ignore_ascii_case(ALT_LABELS[1].as_bytes())
+    {
+        return match above.last().map(|label| chain_name(label)) {
+            None => Route::MountPoint,
+            Some(None) => Route::NoSuchName,
+            Some(Some(name)) => Route::Chain(name, Mount::Alt),
+        };
+    }
+    if let Some(special) = special::find(name) {
+        return Route::Special(special);
+    }
+    match labels.last().and_then(|label| chain_name(label)) {
+        Some(name) if mounts.root => Route::Chain(name, Mount::Root),
+        _ => Route::Legacy,
+    }
+}
+
+/// The label as a name that somebody can have registered.
+fn chain_name(label: &[u8]) -> Option<Name> {
+    let label = std::str::from_utf8(label).ok()?.to_ascii_lowercase();
+    if Reserved::of(&label).is_some() {
+        return None;
+    }
+    Name::parse(&label).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: Mounts = Mounts { root: true, alt: true };
+
+    fn routed(name: &str, mounts: Mounts) -> String {
+        match route(&DnsName::from_ascii(name).unwrap(), mounts) {
+            Route::Special(special) => format!("special {}", special.zone),
+            Route::MountPoint => "mount point".into(),
+            Route::NoSuchName => "no such name".into(),
+            Route::Chain(name, mount) => format!("{name} at {mount:?}"),
+            Route::Legacy => "legacy".into(),
+        }
+    }
+
+    #[test]
+    fn whose_name_it_is() {
+        for (name, expected) in [
+            (".", "legacy"),
+            ("com.", "legacy"),
+            ("example.com.", "legacy"),
+            ("example.", "legacy"),
+            ("de.", "legacy"),
+            ("q.", "legacy"),
+            ("wpad.", "legacy"),
+            ("_tcp.", "legacy"),
+            ("_dmarc._tcp.", "legacy"),
+            ("ab--c.", "legacy"),
+            ("alice.", "alice at Root"),
+            ("www.alice.", "alice at Root"),
+            ("WWW.ALICE.", "alice at Root"),
+            ("a.b.c.d.alice.", "alice at Root"),
+            ("_25._tcp.alice.", "alice at Root"),
+            ("alice.com.", "legacy"),
+            ("alice.namechain.alt.", "alice at Alt"),
+            ("www.Alice.NameChain.ALT.", "alice at Alt"),
+            ("namechain.alt.", "mount point"),
+            ("com.namechain.alt.", "no such name"),
+            ("_x.namechain.alt.", "no such name"),
+            ("ab.namechain.alt.", "no such name"),
+            ("alt.", "special alt"),
+            ("other.alt.", "special alt"),
+            ("xnamechain.alt.", "special alt"),
+            ("namechain.", "legacy"),
+            ("localhost.", "special localhost"),
+            ("a.b.localhost.", "special localhost"),
+            ("printer.local.", "special local"),
+            ("1.0.168.192.in-addr.arpa.", "special 168.192.in-addr.arpa"),
+            ("1.0.0.9.in-addr.arpa.", "legacy"),
+            ("in-addr.arpa.", "legacy"),
+        ] {
+            assert_eq!(routed(name, BOTH), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mount_that_is_off() {
+        let only_alt = Mounts { root: false, alt: true };
+        assert_eq!(routed("alice.", only_alt), "legacy");
+        assert_eq!(routed("alice.namechain.alt.", only_alt), "alice at Alt");
+        let only_root = Mounts { root: true, alt: false };
+        assert_eq!(routed("alice.", only_root), "alice at Root");
+        assert_eq!(
+            routed("alice.namechain.alt.", only_root),
+            "special alt",
+            "it never leaves the machine all the same"
+        );
+        assert_eq!(routed("namechain.alt.", only_root), "special alt");
+    }
+
+    #[test]
+    fn labels_of_any_bytes() {
+        let name = DnsName::from_labels([&b"\xff\x00"[..]]).unwrap();
+        assert_eq!(route(&name, BOTH), Route::Legacy);
+    }
+}

@@ -1,0 +1,181 @@
+//! DNS over TLS (RFC 7858), HTTPS (RFC 8484) and QUIC (RFC 9250), for clients elsewhere.
+//!
+//! ```text
+//! listener -> TLS: identity -> tcp's conversation | https: a request, a question | quic: a stream, a question -> the current responder
+//! ```
+//!
+//! All connections have their places in one table with those of TCP: when everything is taken, who
+//! is idle for longest goes.
+
+mod https;
+mod identity;
+mod quic;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::{ServerConfig, crypto::ring};
+use thiserror::Error;
+use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::{
+    dns::query::Transport,
+    server::{
+        handle::Current,
+        tcp,
+        tcp::{Streams, converse},
+    },
+};
+
+pub use identity::Identity;
+
+/// How long a client has for its part of a handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Where encrypted DNS is answered, and who answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncryptedConfig {
+    /// Addresses of DNS over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// Addresses of DNS over HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// Addresses of DNS over QUIC.
+    pub quic: Vec<SocketAddr>,
+    /// By what the clients know it.
+    pub identity: IdentityFrom,
+}
+
+/// By what clients know a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityFrom {
+    /// A certificate with those between it and its authority, and its key, each a PEM file.
+    Certificate {
+        /// The certificates.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// A key without a certificate (RFC 7250), which is made if there is none yet.
+    RawKey(PathBuf),
+}
+
+/// Why encrypted DNS can't be answered.
+#[derive(Debug, Error)]
+pub enum EncryptedError {
+    /// A file can't be read or written.
+    #[error("{0}: {1}")]
+    File(PathBuf, String),
+    /// The key is not that of the certificate.
+    #[error("the key in {0} is not that of the certificate")]
+    OtherKey(PathBuf),
+    /// The settings of TLS can't be made.
+    #[error("TLS can't be set up: {0}")]
+    Tls(String),
+}
+
+/// One way in.
+#[derive(Debug)]
+pub enum Door {
+    /// DNS over TLS.
+    Tls(TcpListener),
+    /// DNS over HTTPS.
+    Https(TcpListener),
+    /// DNS over QUIC.
+    Quic(UdpSocket),
+}
+
+impl Door {
+    /// How questions come in by it.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Door::Tls(_) => Transport::Tls,
+            Door::Https(_) => Transport::Https,
+            Door::Quic(_) => Transport::Quic,
+        }
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Door::Tls(listener) | Door::Https(listener) => listener.local_addr(),
+            Door::Quic(socket) => socket.local_addr(),
+        }
+    }
+}
+
+/// Answers what comes in by a door until `stop` changes or its sender is gone, as [`tcp::serve`]
+/// does.
+///
+/// # Errors
+/// If the socket can't be made asynchronous, or TLS not set up.
+pub async fn serve(
+    door: Door,
+    identity: Arc<Identity>,
+    current: Current,
+    streams: Streams,
+    stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let settings = |alpn: &[&[u8]]| settings(identity, alpn).map_err(io::Error::other);
+    match door {
+        Door::Tls(listener) => {
+            let acceptor = TlsAcceptor::from(Arc::new(settings(&[b"dot"])?));
+            let each = |stream, client, place, stop| {
+                let (acceptor, current) = (acceptor.clone(), current.clone());
+                async move {
+                    if let Some(stream) = shake_hands(&acceptor, stream).await {
+                        let (reader, writer) = tokio::io::split(stream);
+                        converse(reader, writer, client, current, place, stop).await;
+                    }
+                }
+            };
+            tcp::accept(listener, Transport::Tls, streams, stop, each).await
+        }
+        Door::Https(listener) => {
+            let acceptor = TlsAcceptor::from(Arc::new(settings(&[b"h2", b"http/1.1"])?));
+            let each = |stream, client, place, stop| {
+                let (acceptor, current) = (acceptor.clone(), current.clone());
+                async move {
+                    if let Some(stream) = shake_hands(&acceptor, stream).await {
+                        https::converse(stream, client, current, place, stop).await;
+                    }
+                }
+            };
+            tcp::accept(listener, Transport::Https, streams, stop, each).await
+        }
+        Door::Quic(socket) => {
+            quic::serve(socket, settings(&[b"doq"])?, current, streams, stop).await
+        }
+    }
+}
+
+/// TLS 1.2 and 1.3, without early data: a question that is sent twice may be answered twice, but
+/// nothing is to be won.
+fn settings(identity: Arc<Identity>, alpn: &[&[u8]]) -> Result<ServerConfig, EncryptedError> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| EncryptedError::Tls(error.to_string()))?;
+    let mut settings = builder.with_no_client_auth().with_cert_resolver(identity);
+    settings.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(settings)
+}
+
+/// The stream in TLS; `None` if the client does not do its part.
+async fn shake_hands(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a client's handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}

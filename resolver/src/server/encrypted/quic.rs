@@ -1,0 +1,230 @@
+//! DNS over QUIC (RFC 9250): a stream for each question, with an id of 0.
+
+use std::{io, net::UdpSocket, sync::Arc};
+
+use quinn::{
+    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
+};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+
+use super::HANDSHAKE;
+use crate::{
+    dns::{
+        message::{HEADER, MAX_MESSAGE, Packet, rtype, u16_at},
+        query::{Client, Transport},
+    },
+    resolve::answer::STREAM_IDLE,
+    server::{
+        handle::Current,
+        tcp::{GRACE, MAX_CONNECTIONS, MAX_LEAVING, MAX_PIPELINED, Place, Streams, Work},
+    },
+};
+
+/// The codes of RFC 9250 §8.4.
+const NO_ERROR: VarInt = VarInt::from_u32(0);
+const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
+/// How many connections may be at their handshakes.
+const MAX_INCOMING: usize = 256;
+/// What may be on its way of one question, and of all answers of a connection, in bytes.
+const RECEIVE_WINDOW: u32 = 2 + MAX_MESSAGE as u32;
+const SEND_WINDOW: u64 = 256 << 10;
+/// The number of the EDNS option that no stream of QUIC may carry (RFC 9250 §5.5.2).
+const KEEPALIVE: u16 = 11;
+
+/// Answers what comes in at `socket` until `stop` changes or its sender is gone; then what is in
+/// work, for at most [`GRACE`].
+///
+/// # Errors
+/// If the settings of TLS are none for QUIC, or the socket can't be had.
+pub async fn serve(
+    socket: UdpSocket,
+    tls: rustls::ServerConfig,
+    current: Current,
+    streams: Streams,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let endpoint = endpoint(socket, tls)?;
+    let mut connections = JoinSet::new();
+    loop {
+        let incoming = tokio::select! {
+            _ = stop.changed() => break,
+            incoming = endpoint.accept() => incoming,
+        };
+        let Some(incoming) = incoming else {
+            return Err(io::Error::other("the socket of DNS over QUIC is gone"));
+        };
+        // Anybody can write its address on a datagram: when there is little room, a client shows
+        // that it is where it says.
+        if streams.is_crowded() && !incoming.remote_address_validated() {
+            if let Err(not_retried) = incoming.retry() {
+                not_retried.into_incoming().refuse();
+            }
+            continue;
+        }
+        let address = incoming.remote_address().ip().to_canonical();
+        let client = Client { address, transport: Transport::Quic };
+        let (current, stop) = (current.clone(), stop.clone());
+        streams.admit(client, |place| {
+            connections.spawn(converse(incoming, client, current, place, stop))
+        });
+        while connections.try_join_next().is_some() {}
+        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING
+            && connections.join_next().await.is_some()
+        {}
+    }
+    let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+    endpoint.close(NO_ERROR, b"");
+    let _ = timeout(GRACE, endpoint.wait_idle()).await;
+    Ok(())
+}
+
+fn endpoint(socket: UdpSocket, tls: rustls::ServerConfig) -> io::Result<Endpoint> {
+    let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(MAX_PIPELINED as u32))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_idle_timeout(Some(STREAM_IDLE.try_into().map_err(io::Error::other)?))
+        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .receive_window(VarInt::from_u32(2 * RECEIVE_WINDOW))
+        .send_window(SEND_WINDOW)
+        .datagram_receive_buffer_size(None);
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport)).max_incoming(MAX_INCOMING).migration(false);
+    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+}
+
+async fn converse(
+    incoming: Incoming,
+    client: Client,
+    current: Current,
+    place: Place,
+    mut stop: watch::Receiver<bool>,
+) {
+    let shaken = async { incoming.accept().ok()?.await.ok() };
+    let Ok(Some(connection)) = timeout(HANDSHAKE, shaken).await else { return };
+    let _ended = Ended(connection.clone());
+    let place = Arc::new(place);
+    let mut answers = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            _ = stop.changed() => break,
+            () = idle(&place, answers.is_empty()) => break,
+            Some(_) = answers.join_next() => continue,
+            stream = connection.accept_bi() => stream,
+        };
+        let Ok((send, recv)) = stream else { return };
+        // No more than the transport lets be open.
+        let (connection, current, place) = (connection.clone(), current.clone(), place.clone());
+        answers.spawn(async move {
+            if let Err(code) = answer(send, recv, client, &current, &place).await {
+                connection.close(code, b"");
+            }
+        });
+    }
+    let _ = timeout(GRACE, async { while answers.join_next().await.is_some() {} }).await;
+}
+
+/// Ends a connection that is dropped without anything wrong with it, also where its task is.
+struct Ended(Connection);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.close(NO_ERROR, b"");
+    }
+}
+
+/// The transport ends what is silent; while there is little room patience is shorter than its.
+async fn idle(place: &Place, nothing_in_work: bool) {
+    if !nothing_in_work {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(place.patience()).await;
+}
+
+/// Answers the question of one stream, or says with which code the connection ends.
+async fn answer(
+    mut send: SendStream,
+    mut recv: RecvStream,
+    client: Client,
+    current: &Current,
+    place: &Place,
+) -> Result<(), VarInt> {
+    let read = timeout(STREAM_IDLE, recv.read_to_end(2 + MAX_MESSAGE)).await;
+    let message = match read {
+        Ok(Ok(message)) => message,
+        // It has been reset: the client does not want the answer any more.
+        Ok(Err(ReadToEndError::Read(_))) => return Ok(()),
+        Ok(Err(ReadToEndError::TooLong)) => return Err(PROTOCOL_ERROR),
+        Err(_) => return Err(EXCESSIVE_LOAD),
+    };
+    let question = question(&message).ok_or(PROTOCOL_ERROR)?;
+    let work = Work::begin(place);
+    let answer = current.get().respond_to_bytes(question, client).await.ok_or(PROTOCOL_ERROR)?;
+    drop(work);
+    let length = u16::try_from(answer.len()).map_err(|_| PROTOCOL_ERROR)?.to_be_bytes();
+    let whole = [&length[..], &answer].concat();
+    // A client that does not take its answer gets no more.
+    match timeout(STREAM_IDLE, send.write_all(&whole)).await {
+        Ok(_) => {
+            // It may have stopped the stream.
+            let _ = send.finish();
+            Ok(())
+        }
+        Err(_) => Err(EXCESSIVE_LOAD),
+    }
+}
+
+/// The one message of a stream behind its length, if it keeps to what RFC 9250 says: an id of 0
+/// (§4.2.1), no keep-alive (§5.5.2), and nothing behind it (§4.3.3).
+fn question(stream: &[u8]) -> Option<&[u8]> {
+    let (length, message) = stream.split_first_chunk::<2>()?;
+    let whole = usize::from(u16::from_be_bytes(*length)) == message.len();
+    let right =
+        whole && message.len() >= HEADER && message[..2] == [0, 0] && !has_keepalive(message);
+    right.then_some(message)
+}
+
+fn has_keepalive(message: &[u8]) -> bool {
+    let Ok(packet) = Packet::parse(message) else { return false };
+    let Some(opt) = packet.records().iter().find(|record| record.rtype == rtype::OPT) else {
+        return false;
+    };
+    let mut options = &packet.bytes()[opt.data..opt.end];
+    while let (Ok(code), Ok(length)) = (u16_at(options, 0), u16_at(options, 2)) {
+        if code == KEEPALIVE {
+            return true;
+        }
+        options = options.get(4 + usize::from(length)..).unwrap_or_default();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing;
+
+    fn stream(id: u8, options: &[u8]) -> Vec<u8> {
+        let mut message = vec![0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        message.extend_from_slice(&testing::question("www.example.com", 1));
+        message.extend_from_slice(&[0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, options.len() as u8]);
+        message.extend_from_slice(options);
+        [&(message.len() as u16).to_be_bytes()[..], &message].concat()
+    }
+
+    #[test]
+    fn what_a_stream_may_hold() {
+        let right = stream(0, &[0, 12, 0, 1, 0]);
+        assert_eq!(question(&right), Some(&right[2..]));
+        assert_eq!(question(&stream(7, &[])), None, "an id");
+        assert_eq!(question(&stream(0, &[0, 12, 0, 0, 0, 11, 0, 0])), None, "keep-alive");
+        assert_eq!(question(&[&right[..], &[0]].concat()), None, "something behind it");
+        for end in 0..right.len() {
+            assert_eq!(question(&right[..end]), None, "{end}");
+        }
+        assert_eq!(question(&[0, 3, 0, 0, 0]), None, "no header");
+    }
+}

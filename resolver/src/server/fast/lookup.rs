@@ -1,0 +1,261 @@
+//! What is known already: the reply out of the cache, or whose the question is.
+
+use std::{cell::OnceCell, net::IpAddr, time::Duration};
+
+use namechain_core::types::Name;
+
+use super::{
+    cacheable::{Owner, Verdict, owner},
+    query::Shape,
+    reply::{Kept, ROOM},
+};
+use crate::{
+    cache::{Answer, Nature, Probe, Slot},
+    chain::validity::{Basis, Ground},
+    dns::cookie::{Given, Jar, Secrets},
+    resolve::Pipeline,
+    server::responder::Responder,
+    telemetry::Origin,
+};
+
+/// One query, read.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The datagram.
+    pub datagram: &'a [u8],
+    /// Its shape.
+    pub shape: Shape,
+    /// The question with its name in lower case.
+    pub lower: &'a [u8],
+    /// The hash of what the answer is kept under.
+    pub hash: u64,
+    /// Who asks.
+    pub client: IpAddr,
+}
+
+/// What is known of the world while a batch is worked on.
+pub struct Moment<'a> {
+    /// Everything that answers are made from.
+    pub pipeline: &'a Pipeline,
+    /// The time by which answers age.
+    pub now: Duration,
+    epoch: OnceCell<Option<u32>>,
+    /// Where cookies are from, if they are given, and whether they have to be shown from elsewhere.
+    jar: Option<&'a Jar>,
+    must_show: bool,
+    /// Looked up once, when the first client sends one.
+    secrets: OnceCell<(Secrets, u32)>,
+    period: OnceCell<u32>,
+}
+
+/// What becomes of a query.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reply is written, and has so many bytes.
+    Reply(usize, Origin),
+    /// As `Reply`, and somebody should fetch the answer again.
+    ReplyAndFetch(usize, Origin),
+    /// Nothing is known, and it is for legacy DNS to say.
+    Forward,
+    /// The slow path.
+    Slow,
+}
+
+impl Asked<'_> {
+    /// Under what the answer is kept.
+    pub fn probe(&self) -> Probe<'_> {
+        probe(&self.shape, self.lower)
+    }
+
+    fn write(
+        &self,
+        kept: &Kept<'_>,
+        origin: Origin,
+        moment: &Moment<'_>,
+        out: &mut [u8; ROOM],
+    ) -> Outcome {
+        let local = self.client.is_loopback();
+        let cookie = moment.cookie(self).map(|(given, _)| given);
+        let written = kept.write(self.datagram, &self.shape, local, cookie.as_ref(), out);
+        written.map_or(Outcome::Slow, |length| Outcome::Reply(length, origin))
+    }
+
+    /// The reply out of an answer of legacy DNS that has just come.
+    pub fn reply_from(
+        &self,
+        answer: &Answer,
+        moment: &Moment<'_>,
+        out: &mut [u8; ROOM],
+    ) -> Outcome {
+        let whole = match Verdict::of(answer.wire(), moment.pipeline) {
+            Verdict::Whole => true,
+            Verdict::WholeIfUnregistered => moment.is_unregistered(self.lower),
+            Verdict::Unclear => false,
+        };
+        if !whole {
+            return Outcome::Slow;
+        }
+        let kept = Kept {
+            wire: answer.wire(),
+            ttl_places: &[],
+            age: 0,
+            options: answer.options(),
+            ours: false,
+        };
+        self.write(&kept, Origin::Legacy, moment, out)
+    }
+}
+
+/// Under what the answer to a question of this shape is kept; its name is in lower case.
+pub fn probe<'a>(shape: &Shape, lower: &'a [u8]) -> Probe<'a> {
+    Probe::of_upstreams(lower, shape.dnssec_ok, shape.checking_disabled)
+}
+
+impl<'a> Moment<'a> {
+    /// This moment.
+    pub fn new(responder: &'a Responder) -> Self {
+        let pipeline = responder.pipeline();
+        Moment {
+            pipeline,
+            now: pipeline.legacy.now(),
+            epoch: OnceCell::new(),
+            jar: responder.cookies(),
+            must_show: responder.requires_cookies(),
+            secrets: OnceCell::new(),
+            period: OnceCell::new(),
+        }
+    }
+
+    /// The cookies for a client that has sent one, and whether it has shown that it is where it
+    /// says it is.
+    fn cookie(&self, asked: &Asked<'_>) -> Option<(Given, bool)> {
+        let sent = asked.shape.cookie(asked.datagram)?;
+        let jar = self.jar?;
+        let (secrets, stamp) = self.secrets.get_or_init(|| {
+            let stamp = jar.stamp(self.now);
+            (jar.secrets(stamp), stamp)
+        });
+        Some(secrets.answer(&sent, asked.client, *stamp))
+    }
+
+    /// The number of the chain's state; `None` if nothing may be said of the chain. Asked for once,
+    /// when it is needed.
+    fn epoch(&self) -> Option<u32> {
+        *self.epoch.get_or_init(|| self.pipeline.chain.epoch())
+    }
+
+    /// The number of the period that signatures are made for; 0 if there is nobody who signs. Asked
+    /// for once, when it is needed.
+    fn period(&self) -> u32 {
+        let signer = self.pipeline.signer.as_ref();
+        *self.period.get_or_init(|| signer.map_or(0, |signer| signer.period().number()))
+    }
+
+    /// The reply to a query, if it is known.
+    pub fn answer(&self, asked: &Asked<'_>, out: &mut [u8; ROOM]) -> Outcome {
+        if self.must_show
+            && !asked.client.is_loopback()
+            && !self.cookie(asked).is_some_and(|(_, known)| known)
+        {
+            return Outcome::Slow;
+        }
+        let cache = self.pipeline.legacy.cache();
+        let outcome =
+            cache.look(&asked.probe(), asked.hash, self.now, |slot| match slot.nature() {
+                Nature::Legacy => self.legacy(asked, slot, out),
+                Nature::Ours => self.ours(asked, slot, out),
+                Nature::NoReply => Some(Outcome::Slow),
+            });
+        outcome.unwrap_or_else(|| self.unknown(asked))
+    }
+
+    fn legacy(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
+        if !asked.shape.recursion_desired || slot.is_failure() {
+            return Some(Outcome::Slow);
+        }
+        let whole = match Verdict::in_slot(slot, self.pipeline) {
+            Verdict::Whole => true,
+            Verdict::WholeIfUnregistered => self.is_unregistered(asked.lower),
+            Verdict::Unclear => false,
+        };
+        // If it is due and there is no plain upstream, the slow path is told so.
+        if !whole || (slot.is_due(self.millis()) && !self.may_forward(asked)) {
+            return Some(Outcome::Slow);
+        }
+        let kept = Kept {
+            wire: slot.wire(),
+            ttl_places: slot.ttl_places(),
+            age: slot.age(self.millis()),
+            options: slot.extra(),
+            ours: false,
+        };
+        let outcome = asked.write(&kept, Origin::LegacyKept, self, out);
+        Some(match outcome {
+            Outcome::Reply(length, origin) if slot.ask(self.millis()) => {
+                Outcome::ReplyAndFetch(length, origin)
+            }
+            outcome => outcome,
+        })
+    }
+
+    /// An answer of ours is true in the state in which it was last found true; in another one that
+    /// is found out anew.
+    fn ours(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
+        let basis = Basis::read(slot.extra())?;
+        if !basis.is_for(self.pipeline.mounts)
+            || (basis.period() != 0 && basis.period() != self.period())
+        {
+            return None;
+        }
+        let mut mark = slot.mark();
+        if mark != Basis::CONSTANT && Some(mark) != self.epoch() {
+            mark = self
+                .epoch()
+                .filter(|_| basis.grounds().all(|ground| self.pipeline.chain.bears_out(&ground)))?;
+        }
+        let kept = Kept {
+            wire: slot.wire(),
+            ttl_places: &[],
+            age: 0,
+            options: basis.options(),
+            ours: true,
+        };
+        let origin = if mark == Basis::CONSTANT { Origin::Special } else { Origin::ChainKept };
+        let outcome = asked.write(&kept, origin, self, out);
+        slot.set_mark(mark);
+        slot.ask(self.millis());
+        Some(outcome)
+    }
+
+    fn unknown(&self, asked: &Asked<'_>) -> Outcome {
+        let legacy = asked.shape.recursion_desired
+            && match owner(asked.lower, self.pipeline.mounts) {
+                Owner::Legacy => true,
+                Owner::Unregistered(label) => self.knows_nobody_has(label),
+                Owner::Other => false,
+            };
+        if legacy && self.may_forward(asked) { Outcome::Forward } else { Outcome::Slow }
+    }
+
+    fn may_forward(&self, asked: &Asked<'_>) -> bool {
+        self.pipeline.legacy.plain_upstream(asked.lower).is_some()
+    }
+
+    fn is_unregistered(&self, question: &[u8]) -> bool {
+        match owner(question, self.pipeline.mounts) {
+            Owner::Unregistered(label) => self.knows_nobody_has(label),
+            _ => false,
+        }
+    }
+
+    /// Whether the chain knows at once that nobody has the name; that its entry was released is for
+    /// the slow path to see.
+    fn knows_nobody_has(&self, name: Name) -> bool {
+        let nothing = Ground { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
+        self.epoch().is_some() && self.pipeline.chain.bears_out(&nothing)
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX)
+    }
+}

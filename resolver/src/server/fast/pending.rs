@@ -1,0 +1,319 @@
+//! Questions on their way to a plain-DNS upstream: one query for all who ask the same.
+//!
+//! Only the first try is made here. Whatever does not bring a whole, good answer in time is handed
+//! over to the slow path, where the other upstreams, TCP and the later tries are.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io::{self, ErrorKind},
+    net::IpAddr,
+    time::Duration,
+};
+
+use nix::sys::epoll::Epoll;
+
+use super::{
+    lookup::Asked,
+    query::{MAX_QUESTION, Shape},
+    socket::Peer,
+    upstream_sockets::Ports,
+};
+use crate::{
+    cache::Answer,
+    os::random::Random,
+    upstream::{Legacy, PLAIN_RANDOM, PlainReply, PlainTry},
+};
+use std::sync::Arc;
+
+/// How many questions may be on their way from one worker.
+const MAX_FLIGHTS: usize = 1024;
+/// How many may wait for one answer.
+const MAX_WAITING: usize = 64;
+/// How many replies are read from one socket at a time, so that no upstream keeps clients waiting.
+const MAX_READ: usize = 64;
+/// Larger than any datagram that an upstream may send us.
+const REPLY_ROOM: usize = 4096;
+
+/// One who waits for an answer.
+#[derive(Debug)]
+pub struct Waiter {
+    /// The query.
+    pub datagram: Box<[u8]>,
+    /// Its shape.
+    shape: Shape,
+    /// Who asks.
+    pub peer: Peer,
+    /// The hash of what the answer is kept under.
+    hash: u64,
+    /// Where that is.
+    client: IpAddr,
+    /// Since when.
+    pub since: Duration,
+}
+
+impl Waiter {
+    fn new(asked: &Asked<'_>, peer: &Peer, since: Duration) -> Self {
+        Self {
+            datagram: asked.datagram.into(),
+            shape: asked.shape,
+            peer: *peer,
+            hash: asked.hash,
+            client: asked.client,
+            since,
+        }
+    }
+
+    /// The query again. Its shape was read before, so it has one.
+    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION]) -> Asked<'a> {
+        let _ = Shape::read(&self.datagram, lower);
+        Asked {
+            datagram: &self.datagram,
+            shape: self.shape,
+            lower: &lower[..self.shape.question],
+            hash: self.hash,
+            client: self.client,
+        }
+    }
+}
+
+/// What became of a question.
+#[derive(Debug)]
+pub enum Landed {
+    /// There is an answer for these.
+    Answer(Arc<Answer>, Vec<Waiter>),
+    /// There is none yet: these go the slow way.
+    Slow(Vec<Waiter>),
+}
+
+#[derive(Debug)]
+struct Flight {
+    plain: PlainTry,
+    port: usize,
+    sent: Duration,
+    waiters: Vec<Waiter>,
+    number: u64,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Misses {
+    ports: Ports,
+    flights: Vec<Option<Flight>>,
+    free: Vec<u32>,
+    by_question: HashMap<Box<[u8]>, u32>,
+    /// When a flight is given up: the time, its place, its number.
+    deadlines: VecDeque<(Duration, u32, u64)>,
+    random: Random,
+    started: u64,
+    room: Box<[u8; REPLY_ROOM]>,
+}
+
+impl Misses {
+    /// None yet; the events of their sockets are counted from `first_event`.
+    pub fn new(first_event: u64) -> Self {
+        Self {
+            ports: Ports::new(first_event),
+            flights: Vec::new(),
+            free: Vec::new(),
+            by_question: HashMap::new(),
+            deadlines: VecDeque::new(),
+            random: Random::default(),
+            started: 0,
+            room: Box::new([0; REPLY_ROOM]),
+        }
+    }
+
+    /// Asks the upstream for who asks, if there is one; whether that was done.
+    pub fn start(
+        &mut self,
+        asked: &Asked<'_>,
+        peer: Option<&Peer>,
+        legacy: &Legacy,
+        epoll: &Epoll,
+        now: Duration,
+    ) -> bool {
+        let waiter = |peer| Waiter::new(asked, peer, now);
+        let mut key = [0; MAX_QUESTION + 1];
+        let key = key_of(asked, &mut key);
+        if let Some(flight) =
+            self.by_question.get(key).and_then(|at| self.flights[*at as usize].as_mut())
+        {
+            let room = flight.waiters.len() < MAX_WAITING;
+            if room {
+                flight.waiters.extend(peer.map(waiter));
+            }
+            return room;
+        }
+        if self.by_question.len() >= MAX_FLIGHTS {
+            return false;
+        }
+        match self.send(asked, legacy, epoll, now) {
+            Ok(Some((plain, port))) => {
+                let waiters = peer.map(waiter).into_iter().collect();
+                self.launch(key.into(), plain, port, waiters, legacy, now);
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::debug!(%error, "an upstream could not be asked");
+                false
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        asked: &Asked<'_>,
+        legacy: &Legacy,
+        epoll: &Epoll,
+        now: Duration,
+    ) -> io::Result<Option<(PlainTry, usize)>> {
+        let random = self.random.take::<PLAIN_RANDOM>()?;
+        let (dnssec_ok, cd) = (asked.shape.dnssec_ok, asked.shape.checking_disabled);
+        let Some(plain) = legacy.plain_try(asked.lower, dnssec_ok, cd, &random) else {
+            return Ok(None);
+        };
+        let (server, id) = (plain.server(), plain.id());
+        let Some(at) = self.ports.for_query(server, id, epoll, &mut self.random, now)? else {
+            return Ok(None);
+        };
+        let Some(port) = self.ports.get(at) else { return Ok(None) };
+        port.socket.send(plain.bytes())?;
+        Ok(Some((plain, at)))
+    }
+
+    fn launch(
+        &mut self,
+        key: Box<[u8]>,
+        plain: PlainTry,
+        port: usize,
+        waiters: Vec<Waiter>,
+        legacy: &Legacy,
+        now: Duration,
+    ) {
+        self.started += 1;
+        let (id, number) = (plain.id(), self.started);
+        let deadline = now + legacy.plain_patience(plain.server());
+        let flight = Some(Flight { plain, port, sent: now, waiters, number });
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.flights[at as usize] = flight;
+                at
+            }
+            None => {
+                self.flights.push(flight);
+                // MAX_FLIGHTS is far below.
+                (self.flights.len() - 1) as u32
+            }
+        };
+        self.by_question.insert(key, at);
+        self.ports.wait(port, id, at);
+        self.deadlines.push_back((deadline, at, number));
+    }
+
+    /// Takes what has come at the socket of an event.
+    pub fn readable(
+        &mut self,
+        event: u64,
+        legacy: &Legacy,
+        now: Duration,
+        landed: &mut Vec<Landed>,
+    ) {
+        let Some(at) = self.ports.of_event(event) else { return };
+        for _ in 0..MAX_READ {
+            let Some(port) = self.ports.get(at) else { return };
+            match port.socket.recv(self.room.as_mut_slice()) {
+                Ok(length) => self.heard(at, length, legacy, now, landed),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::debug!(server = %port.server, %error, "an upstream can't be reached");
+                    legacy.plain_failed(port.server, Duration::ZERO);
+                    self.give_up(at, landed);
+                }
+            }
+        }
+    }
+
+    /// One datagram from the server of a port.
+    fn heard(
+        &mut self,
+        at: usize,
+        length: usize,
+        legacy: &Legacy,
+        now: Duration,
+        landed: &mut Vec<Landed>,
+    ) {
+        let Some(port) = self.ports.get(at) else { return };
+        let datagram = &self.room[..length];
+        let id = datagram.first_chunk::<2>().map(|id| u16::from_be_bytes(*id));
+        let found =
+            port.waiting.iter().find(|(other, _)| Some(*other) == id).map(|(_, flight)| *flight);
+        let reply = found.and_then(|flight| {
+            let flight = self.flights[flight as usize].as_ref()?;
+            let rtt = now.saturating_sub(flight.sent);
+            Some(legacy.plain_reply(&flight.plain, port.server, datagram, rtt))
+        });
+        match (reply, found) {
+            (Some(PlainReply::Answer { answer, .. }), Some(flight)) => {
+                landed.extend(self.land(flight).map(|waiters| Landed::Answer(answer, waiters)));
+            }
+            (Some(PlainReply::Other), Some(flight)) => {
+                landed.extend(self.land(flight).map(Landed::Slow));
+            }
+            _ if port.is_under_attack() => self.give_up(at, landed),
+            _ => {}
+        }
+    }
+
+    /// Gives up what takes too long.
+    pub fn expire(&mut self, legacy: &Legacy, now: Duration, landed: &mut Vec<Landed>) {
+        while let Some(&(deadline, at, number)) = self.deadlines.front() {
+            let flight =
+                self.flights[at as usize].as_ref().filter(|flight| flight.number == number);
+            if flight.is_some() && deadline > now {
+                return;
+            }
+            self.deadlines.pop_front();
+            if let Some(flight) = flight {
+                legacy.plain_failed(flight.plain.server(), now.saturating_sub(flight.sent));
+                landed.extend(self.land(at).map(Landed::Slow));
+            }
+        }
+    }
+
+    /// Whether nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.by_question.is_empty()
+    }
+
+    /// When the next one is given up.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadlines.front().map(|(deadline, ..)| *deadline)
+    }
+
+    fn give_up(&mut self, port: usize, landed: &mut Vec<Landed>) {
+        for flight in self.ports.close(port) {
+            landed.extend(self.land(flight).map(Landed::Slow));
+        }
+    }
+
+    /// Ends a flight; those who waited for it.
+    fn land(&mut self, at: u32) -> Option<Vec<Waiter>> {
+        let flight = self.flights.get_mut(at as usize)?.take()?;
+        self.free.push(at);
+        self.ports.done(flight.port, flight.plain.id());
+        let key = flight.plain.key();
+        self.by_question.remove(key.bytes());
+        Some(flight.waiters)
+    }
+}
+
+/// A question's bytes as [`crate::cache::Key`] has them for the configured upstreams.
+fn key_of<'a>(asked: &Asked<'_>, room: &'a mut [u8; MAX_QUESTION + 1]) -> &'a [u8] {
+    let probe = asked.probe();
+    let length = probe.question.len();
+    room[..length].copy_from_slice(probe.question);
+    room[length] = probe.flags;
+    &room[..=length]
+}

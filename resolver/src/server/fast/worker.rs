@@ -1,0 +1,327 @@
+//! One thread, one socket: the loop that answers.
+//!
+//! ```text
+//! wait for a batch -> each: shape -> cache -> reply | upstream | slow path -> send the batch -> take the next, if it was full
+//! ```
+//!
+//! It waits only when nothing is there, and a batch is what is there: one query alone is answered
+//! at once.
+
+use std::{
+    future::Future,
+    io,
+    net::{Shutdown, UdpSocket},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        eventfd::{EfdFlags, EventFd},
+    },
+};
+use socket2::SockRef;
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
+
+use super::{
+    batch::Batch,
+    lookup::{Asked, Moment, Outcome},
+    pending::{Landed, Misses},
+    query::MAX_QUESTION,
+    socket::{Outbox, Peer, send_one},
+};
+use crate::{
+    dns::query::{Client, Transport},
+    server::{handle::Current, responder::Responder},
+    telemetry::{Origin, Tally},
+};
+
+const STOP: u64 = 0;
+const QUERIES: u64 = 1;
+const FIRST_PORT: u64 = 2;
+/// How many events are taken at a time.
+const EVENTS: usize = 32;
+/// How many full batches are taken before the upstreams' replies have their turn.
+const MAX_BATCHES: usize = 8;
+/// How long what has come in has to be answered when the end is near.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How workers are told to end.
+pub struct Stop {
+    flag: AtomicBool,
+    event: EventFd,
+}
+
+impl Stop {
+    /// Not yet.
+    pub fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { flag: AtomicBool::new(false), event })
+    }
+
+    /// Tells the workers on these sockets to end. A worker that waits in the kernel for a query
+    /// wakes up when its socket is shut down; the kernel calls that an error on a socket without a
+    /// peer, and does it all the same.
+    pub fn stop(&self, sockets: &[UdpSocket]) -> io::Result<()> {
+        self.flag.store(true, Ordering::Release);
+        self.event.write(1)?;
+        for socket in sockets {
+            let _ = SockRef::from(socket).shutdown(Shutdown::Read);
+        }
+        Ok(())
+    }
+}
+
+/// What a worker needs.
+pub struct Worker {
+    socket: Arc<UdpSocket>,
+    current: Current,
+    /// The responder that was current when [`Current::version`] was this.
+    responder: Arc<Responder>,
+    version: u64,
+    /// Held by every slow answer on its way.
+    working: mpsc::Sender<()>,
+    done: mpsc::Receiver<()>,
+    runtime: Handle,
+    stop: Arc<Stop>,
+    epoll: Epoll,
+    outbox: Outbox,
+    misses: Misses,
+    landed: Vec<Landed>,
+    tally: Arc<Tally>,
+}
+
+impl Worker {
+    /// A worker on a socket, which blocks.
+    pub fn new(
+        socket: UdpSocket,
+        current: Current,
+        runtime: Handle,
+        stop: Arc<Stop>,
+    ) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
+        let (working, done) = mpsc::channel(1);
+        let (version, responder) = (current.version(), current.get());
+        let tally = responder.seen().another_tally();
+        Ok(Self {
+            outbox: Outbox::default(),
+            socket: Arc::new(socket),
+            current,
+            responder,
+            version,
+            working,
+            done,
+            runtime,
+            stop,
+            epoll,
+            misses: Misses::new(FIRST_PORT),
+            landed: Vec::new(),
+            tally,
+        })
+    }
+
+    /// Answers until it is told to stop; then what has come in is answered, for at most [`GRACE`].
+    ///
+    /// # Errors
+    /// What the system says when it can't be waited or received any more.
+    pub fn run(mut self) -> io::Result<()> {
+        // The slow path's timers and tasks are the runtime's.
+        let runtime = self.runtime.clone();
+        let _entered = runtime.enter();
+        let mut batch = Batch::new(&self.socket)?;
+        while !self.stop.flag.load(Ordering::Acquire) {
+            // With nobody else to wait for it waits in the call that brings the query, which is one
+            // call less.
+            let wait = self.misses.is_idle();
+            if wait || self.events(None)? {
+                self.queries(&mut batch, wait)?;
+            }
+        }
+        let end = self.now() + GRACE;
+        self.epoll.delete(&self.stop.event)?;
+        self.epoll.delete(&*self.socket)?;
+        while self.queries(&mut batch, false)? && self.now() < end {}
+        while !self.misses.is_idle() && self.now() < end {
+            self.events(Some(end))?;
+        }
+        let left = end.saturating_sub(self.now());
+        drop(self.working);
+        // Nobody sends: it is over when the last sender is gone.
+        let _ = runtime.block_on(async { timeout(left, self.done.recv()).await });
+        Ok(())
+    }
+
+    /// Takes the responder that is current.
+    fn look_up(&mut self) {
+        let version = self.current.version();
+        if version != self.version {
+            (self.version, self.responder) = (version, self.current.get());
+        }
+    }
+
+    /// Waits until there is something to do, at most until `end`, and does what upstreams have left
+    /// to do; whether there are queries.
+    fn events(&mut self, end: Option<Duration>) -> io::Result<bool> {
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let count = match self.epoll.wait(&mut events, self.patience(end)) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        self.look_up();
+        let responder = self.responder.clone();
+        let (legacy, now) = (&responder.pipeline().legacy, self.now());
+        let mut queries = false;
+        for event in &events[..count] {
+            match event.data() {
+                STOP => {}
+                QUERIES => queries = true,
+                port => self.misses.readable(port, legacy, now, &mut self.landed),
+            }
+        }
+        self.misses.expire(legacy, now, &mut self.landed);
+        self.give_out(&responder);
+        Ok(queries)
+    }
+
+    /// How long there is nothing to do by itself.
+    fn patience(&self, end: Option<Duration>) -> EpollTimeout {
+        let Some(deadline) = self.misses.deadline().into_iter().chain(end).min() else {
+            return EpollTimeout::NONE;
+        };
+        let left = deadline.saturating_sub(self.now()) + Duration::from_millis(1);
+        EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
+    }
+
+    fn now(&self) -> Duration {
+        self.responder.pipeline().legacy.now()
+    }
+
+    /// Takes queries and answers them; whether there may be more. With `wait` it waits for the
+    /// first.
+    fn queries(&mut self, batch: &mut Batch, wait: bool) -> io::Result<bool> {
+        for at in 0..MAX_BATCHES {
+            let full = batch.receive(&self.socket, wait && at == 0, &self.stop.flag)?;
+            self.look_up();
+            let responder = self.responder.clone();
+            batch.read(&responder);
+            let moment = Moment::new(&responder);
+            for (datagram, peer, asked) in batch.queries() {
+                self.query(&moment, datagram, peer, asked.as_ref());
+            }
+            self.outbox.send(&self.socket);
+            if !full {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn query(
+        &mut self,
+        moment: &Moment<'_>,
+        datagram: &[u8],
+        peer: &Peer,
+        asked: Option<&Asked<'_>>,
+    ) {
+        let Some(asked) = asked else { return self.slow(datagram, peer) };
+        match moment.answer(asked, self.outbox.next(&self.socket)) {
+            Outcome::Reply(length, origin) => self.push(asked, origin, length, peer, None),
+            Outcome::ReplyAndFetch(length, origin) => {
+                self.push(asked, origin, length, peer, None);
+                self.forward(moment, asked, None);
+            }
+            Outcome::Forward => {
+                if !self.forward(moment, asked, Some(peer)) {
+                    self.slow(datagram, peer);
+                }
+            }
+            Outcome::Slow => self.slow(datagram, peer),
+        }
+    }
+
+    /// Sends the reply that is in the outbox's next place, and counts it.
+    fn push(
+        &mut self,
+        asked: &Asked<'_>,
+        origin: Origin,
+        length: usize,
+        peer: &Peer,
+        took: Option<Duration>,
+    ) {
+        let reply = &self.outbox.next(&self.socket)[..length];
+        self.responder.seen().gave(&self.tally, peer.ip(), asked.lower, origin, reply, took);
+        self.outbox.push(length, peer);
+    }
+
+    fn forward(&mut self, moment: &Moment<'_>, asked: &Asked<'_>, peer: Option<&Peer>) -> bool {
+        let legacy = &moment.pipeline.legacy;
+        let started = self.misses.start(asked, peer, legacy, &self.epoll, moment.now);
+        if started && peer.is_some() {
+            legacy.cache().missed(&asked.probe());
+        }
+        started
+    }
+
+    /// Gives those who waited what there is for them.
+    fn give_out(&mut self, responder: &Responder) {
+        if self.landed.is_empty() {
+            return;
+        }
+        let moment = Moment::new(responder);
+        let mut lower = [0; MAX_QUESTION];
+        for landed in std::mem::take(&mut self.landed) {
+            let (answer, waiters) = match landed {
+                Landed::Answer(answer, waiters) => (Some(answer), waiters),
+                Landed::Slow(waiters) => (None, waiters),
+            };
+            for waiter in waiters {
+                let asked = waiter.asked(&mut lower);
+                let outcome = answer.as_ref().map(|answer| {
+                    asked.reply_from(answer, &moment, self.outbox.next(&self.socket))
+                });
+                match outcome {
+                    Some(Outcome::Reply(length, origin)) => {
+                        let took = moment.now.saturating_sub(waiter.since);
+                        self.push(&asked, origin, length, &waiter.peer, Some(took));
+                    }
+                    _ => self.slow(&waiter.datagram, &waiter.peer),
+                }
+            }
+        }
+        self.outbox.send(&self.socket);
+    }
+
+    /// The slow path: here and now as far as it goes without waiting, and in a task of its own from
+    /// there.
+    fn slow(&mut self, datagram: &[u8], peer: &Peer) {
+        let Some(address) = peer.ip() else { return };
+        let client = Client { address, transport: Transport::Udp };
+        let (responder, bytes) = (self.responder.clone(), datagram.to_vec());
+        let mut answer: Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send>> =
+            Box::pin(async move { responder.respond_to_bytes(&bytes, client).await });
+        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(reply)) => send_one(&self.socket, &reply, peer),
+            Poll::Ready(None) => {}
+            // How many there are at a time is the responder's to say: above that it does not wait.
+            Poll::Pending => {
+                let (socket, peer, working) = (self.socket.clone(), *peer, self.working.clone());
+                self.runtime.spawn(async move {
+                    if let Some(reply) = answer.await {
+                        send_one(&socket, &reply, &peer);
+                    }
+                    drop(working);
+                });
+            }
+        }
+    }
+}

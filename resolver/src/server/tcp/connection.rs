@@ -1,0 +1,159 @@
+//! One connection: questions read one after the other, answered side by side, written as they are
+//! done.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::{Mutex, Semaphore, watch},
+    task::{AbortHandle, JoinSet},
+    time::timeout,
+};
+
+use super::{GRACE, Streams};
+use crate::{dns::query::Client, resolve::answer::STREAM_IDLE, server::handle::Current};
+
+/// How many questions of one connection may be in work; the next is read when one of them is
+/// answered.
+pub const MAX_PIPELINED: usize = 32;
+/// The same while more than half of the connections are taken.
+const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(2);
+/// A question up to here is what questions are; a longer one counts among the bytes that are kept.
+const PLAIN_QUESTION: usize = 512;
+
+/// A connection's place in the table, given back when it ends however it ends.
+pub struct Place {
+    pub(super) streams: Streams,
+    pub(super) id: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.streams.table().leave(self.id);
+    }
+}
+
+impl Place {
+    /// How long the connection may be without a question.
+    pub fn patience(&self) -> Duration {
+        if self.streams.table().is_crowded() { IDLE_WHEN_CROWDED } else { STREAM_IDLE }
+    }
+}
+
+/// A question in work.
+pub struct Work {
+    streams: Streams,
+    id: u64,
+}
+
+impl Work {
+    /// A whole question has come over the connection.
+    pub fn begin(place: &Place) -> Self {
+        place.streams.table().asked(place.id);
+        Work { streams: place.streams.clone(), id: place.id }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.streams.table().done(self.id);
+    }
+}
+
+/// Bytes that are kept for a connection.
+struct Held {
+    streams: Streams,
+    id: u64,
+    bytes: usize,
+}
+
+impl Held {
+    fn new(streams: &Streams, id: u64, bytes: usize) -> Self {
+        let leaving = streams.table().hold(id, bytes);
+        leaving.iter().for_each(AbortHandle::abort);
+        Held { streams: streams.clone(), id, bytes }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.streams.table().release(self.id, self.bytes);
+    }
+}
+
+/// Serves the connection until the client ends it, is silent for too long, or `stop` changes; what
+/// is in work then is still answered.
+pub async fn converse<R, W>(
+    mut reader: R,
+    writer: W,
+    client: Client,
+    current: Current,
+    place: Place,
+    mut stop: watch::Receiver<bool>,
+) where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let writer = Arc::new(Mutex::new(writer));
+    let room = Arc::new(Semaphore::new(MAX_PIPELINED));
+    let mut answers = JoinSet::new();
+    while let Ok(permit) = room.clone().acquire_owned().await {
+        let read = tokio::select! {
+            _ = stop.changed() => break,
+            read = timeout(place.patience(), read(&mut reader, &place)) => read,
+        };
+        let Ok(Ok(message)) = read else { break };
+        let work = Work::begin(&place);
+        let (responder, writer) = (current.get(), writer.clone());
+        answers.spawn(async move {
+            let _permit = permit;
+            match responder.respond_to_bytes(&message, client).await {
+                Some(answer) => {
+                    let _held = Held::new(&work.streams, work.id, answer.len());
+                    write(&writer, &answer).await
+                }
+                None => Ok(()),
+            }
+        });
+        // A client that does not take its answers gets no more.
+        while let Some(ended) = answers.try_join_next() {
+            if !matches!(ended, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+    let rest = async { while answers.join_next().await.is_some() {} };
+    if *stop.borrow() {
+        // What can't be answered in time is not.
+        let _ = timeout(GRACE, rest).await;
+    } else {
+        // The client may have closed its side only: what it asked for is still answered.
+        rest.await;
+    }
+    // TLS says goodbye; whoever does not hear it is gone anyway.
+    let _ = timeout(GRACE, async { writer.lock().await.shutdown().await }).await;
+}
+
+/// One message. Memory is taken for what has come, not for what was promised.
+async fn read(reader: &mut (impl AsyncRead + Unpin), place: &Place) -> io::Result<Vec<u8>> {
+    let length = usize::from(reader.read_u16().await?);
+    let _held = (length > PLAIN_QUESTION).then(|| Held::new(&place.streams, place.id, length));
+    let mut message = Vec::with_capacity(length.min(PLAIN_QUESTION));
+    reader.take(length as u64).read_to_end(&mut message).await?;
+    if message.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(message)
+}
+
+async fn write(writer: &Mutex<impl AsyncWrite + Unpin>, message: &[u8]) -> io::Result<()> {
+    let length = u16::try_from(message.len()).map_err(io::Error::other)?;
+    let whole = [&length.to_be_bytes(), message].concat();
+    let written = async {
+        let mut writer = writer.lock().await;
+        writer.write_all(&whole).await?;
+        // TLS may keep some of it back until then.
+        writer.flush().await
+    };
+    timeout(STREAM_IDLE, written).await?
+}

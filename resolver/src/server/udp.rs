@@ -1,0 +1,87 @@
+//! UDP, by hickory's server with our own handler. The one module that names hickory-server's types.
+//!
+//! Streams are served by [`crate::server::tcp`]. hickory's loop over a TCP listener ends at the first
+//! connection that is aborted before it is accepted, spins when there are no file descriptors left,
+//! can't be told how many connections to take, and keeps a thousand answers for a client that does
+//! not read them; none of that can be changed from outside.
+
+use std::{io, net::UdpSocket, time::Duration};
+
+use async_trait::async_trait;
+use hickory_proto::op::{Header, HeaderCounts, Metadata, Query};
+use hickory_server::{
+    net::runtime::Time,
+    server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server},
+    zone_handler::MessageResponseBuilder,
+};
+use tokio::sync::watch;
+
+use crate::{
+    dns::query::{Client, Transport},
+    server::handle::Current,
+};
+
+/// How long to wait before a server that ended by itself is started again.
+const RESTART_DELAY: Duration = Duration::from_millis(200);
+
+struct Handler(Current);
+
+#[async_trait]
+impl RequestHandler for Handler {
+    async fn handle_request<R: ResponseHandler, T: Time>(
+        &self,
+        request: &Request,
+        mut response: R,
+    ) -> ResponseInfo {
+        let client =
+            Client { address: request.src().ip().to_canonical(), transport: Transport::Udp };
+        let queries: Vec<Query> =
+            request.queries.queries().iter().map(|query| query.original().clone()).collect();
+        let message =
+            self.0.get().respond(&request.metadata, &queries, request.edns.as_ref(), client).await;
+        let metadata: Metadata = message.metadata;
+        let mut builder = MessageResponseBuilder::from_message_request(request);
+        if let Some(edns) = &message.edns {
+            builder.edns(edns);
+        }
+        let built = builder.build(
+            metadata,
+            &message.answers,
+            &message.authorities,
+            [],
+            &message.additionals,
+        );
+        match response.send_response(built).await {
+            Ok(info) => info,
+            Err(error) => {
+                tracing::debug!(%error, client = %request.src(), "an answer could not be sent");
+                Header { metadata, counts: HeaderCounts::default() }.into()
+            }
+        }
+    }
+}
+
+/// Answers what comes in at `socket` until `stop` changes or its sender is gone. The server is
+/// started again if it ends by itself, on the same socket: the port is never free for others.
+pub async fn udp(
+    socket: UdpSocket,
+    current: Current,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    loop {
+        let mut server = Server::new(Handler(current.clone()));
+        server.register_socket(tokio::net::UdpSocket::from_std(socket.try_clone()?)?);
+        tokio::select! {
+            _ = stop.changed() => {
+                // What is on its way is dropped: a client over UDP asks again.
+                let _ = server.shutdown_gracefully().await;
+                return Ok(());
+            }
+            ended = server.block_until_done() => {
+                tracing::warn!(error = ?ended.err(), "the UDP server ended by itself and is started again");
+                tokio::time::sleep(RESTART_DELAY).await;
+            }
+        }
+    }
+}

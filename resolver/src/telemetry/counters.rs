@@ -1,0 +1,121 @@
+//! Counters of answers: a fixed number of them, so that nothing that a client asks makes another.
+
+use std::{
+    array,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::{Origin, Outcome};
+use crate::dns::query::Transport;
+
+const TRANSPORTS: usize = Transport::ALL.len();
+const ORIGINS: usize = Origin::ALL.len();
+const OUTCOMES: usize = Outcome::ALL.len();
+
+/// The bounds of the buckets in which latencies are counted, in microseconds.
+pub const BUCKETS: [u64; 12] = [
+    100, 500, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 4_000_000,
+];
+/// The routes whose latencies are told apart.
+const ROUTES: [&str; 4] = ["none", "special", "chain", "legacy"];
+
+/// Counters. What one thread counts others may read; nobody waits.
+#[derive(Debug)]
+pub struct Tally {
+    answers: [[[AtomicU64; OUTCOMES]; ORIGINS]; TRANSPORTS],
+    latencies: [Buckets; ROUTES.len()],
+}
+
+#[derive(Debug)]
+struct Buckets {
+    counts: [AtomicU64; BUCKETS.len() + 1],
+    micros: AtomicU64,
+}
+
+/// The latencies of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latencies {
+    /// How many answers took as long as each bound of [`BUCKETS`] says at most and longer than the
+    /// one before; the last those that took longer than all.
+    pub counts: [u64; BUCKETS.len() + 1],
+    /// The sum in microseconds.
+    pub micros: u64,
+}
+
+fn zero() -> AtomicU64 {
+    AtomicU64::new(0)
+}
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Buckets { counts: array::from_fn(|_| zero()), micros: zero() }
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally {
+            answers: array::from_fn(|_| array::from_fn(|_| array::from_fn(|_| zero()))),
+            latencies: array::from_fn(|_| Buckets::default()),
+        }
+    }
+}
+
+impl Tally {
+    /// One more answer.
+    pub fn count(&self, transport: Transport, origin: Origin, outcome: Outcome) {
+        self.answers[transport as usize][origin as usize][outcome as usize].fetch_add(1, Relaxed);
+    }
+
+    /// An answer that had to be got took so long.
+    pub fn took(&self, origin: Origin, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let route = ROUTES.iter().position(|route| *route == origin.route()).unwrap_or_default();
+        let at = BUCKETS.iter().position(|bound| micros <= *bound).unwrap_or(BUCKETS.len());
+        self.latencies[route].counts[at].fetch_add(1, Relaxed);
+        self.latencies[route].micros.fetch_add(micros, Relaxed);
+    }
+
+    /// Adds what another one has counted.
+    pub fn add(&self, other: &Tally) {
+        let add = |sum: &AtomicU64, more: &AtomicU64| sum.fetch_add(more.load(Relaxed), Relaxed);
+        for (ours, theirs) in
+            self.answers.iter().flatten().flatten().zip(other.answers.iter().flatten().flatten())
+        {
+            add(ours, theirs);
+        }
+        for (ours, theirs) in self.latencies.iter().zip(&other.latencies) {
+            for (ours, theirs) in ours.counts.iter().zip(&theirs.counts) {
+                add(ours, theirs);
+            }
+            add(&ours.micros, &theirs.micros);
+        }
+    }
+
+    /// Every counter that is not zero.
+    pub fn counts(&self) -> impl Iterator<Item = (Transport, Origin, Outcome, u64)> + '_ {
+        Transport::ALL
+            .into_iter()
+            .flat_map(move |transport| {
+                Origin::ALL.into_iter().flat_map(move |origin| {
+                    Outcome::ALL.into_iter().map(move |(outcome, _)| {
+                        let count =
+                            &self.answers[transport as usize][origin as usize][outcome as usize];
+                        (transport, origin, outcome, count.load(Relaxed))
+                    })
+                })
+            })
+            .filter(|(.., count)| *count > 0)
+    }
+
+    /// The latencies of a route, by its label.
+    pub fn latencies(&self, route: &str) -> Latencies {
+        let at = ROUTES.iter().position(|known| *known == route).unwrap_or_default();
+        let buckets = &self.latencies[at];
+        Latencies {
+            counts: array::from_fn(|at| buckets.counts[at].load(Relaxed)),
+            micros: buckets.micros.load(Relaxed),
+        }
+    }
+}

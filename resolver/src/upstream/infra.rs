@@ -1,0 +1,264 @@
+//! What is known about the servers: how fast they are, what they can't take, and whether they lead
+//! back to us.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::target::Target;
+use super::transport::query::Manners;
+
+/// Servers that are remembered. The oldest goes; all that is lost is a measurement.
+const MAX_KNOWN: usize = 1024;
+/// A server that was not asked is thought of as twice as fast after this time, so that each is
+/// measured again now and then, and one that failed comes back.
+const HALF_LIFE: Duration = Duration::from_secs(30);
+/// What a failure counts as. Nine half-lives make it 20 ms.
+const FAILED: Duration = Duration::from_secs(10);
+/// How long it is remembered that a server lacks something. It may be replaced by a better one.
+const REMEMBER_LACK: Duration = Duration::from_secs(15 * 60);
+/// How long to wait before a server is tested once more for leading back to us.
+pub const TEST_AGAIN: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy)]
+struct Server {
+    latency: Duration,
+    failing: bool,
+    used: Duration,
+    no_edns_until: Duration,
+    no_case_until: Duration,
+    /// When it was last tested for leading back to us.
+    tested: Option<Duration>,
+    leads_back: bool,
+    /// It kept somebody waiting, and was not tested since.
+    suspect: bool,
+    /// How often it replied, could not be reached or refused, and let us wait.
+    counts: Counts,
+}
+
+/// How tries with a server ended, since it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub replied: u64,
+    pub failed: u64,
+    pub slow: u64,
+}
+
+/// The table. Times are since any fixed moment.
+#[derive(Debug, Default)]
+pub struct Servers {
+    known: HashMap<Target, Server>,
+    arrived: VecDeque<Target>,
+}
+
+impl Servers {
+    /// The servers that don't lead back to us, the fastest first. Those never asked come before all
+    /// in the order they are given in; the recursive resolver of our own comes last.
+    pub fn in_order(&self, servers: &[Target], now: Duration) -> Vec<Target> {
+        let mut order: Vec<Target> = Vec::with_capacity(servers.len());
+        for server in servers {
+            if !order.contains(server) && !self.leads_back(server) {
+                order.push(server.clone());
+            }
+        }
+        order.sort_by_key(|server| self.rank(server, now));
+        order
+    }
+
+    /// The first of [`Servers::in_order`].
+    pub fn fastest<'a>(&self, servers: &'a [Target], now: Duration) -> Option<&'a Target> {
+        servers
+            .iter()
+            .filter(|server| !self.leads_back(server))
+            .min_by_key(|server| self.rank(server, now))
+    }
+
+    fn rank(&self, server: &Target, now: Duration) -> (bool, Duration) {
+        (server.is_recursive(), self.expected(server, now).unwrap_or_default())
+    }
+
+    /// The latency that a server is thought to have.
+    pub fn expected(&self, server: &Target, now: Duration) -> Option<Duration> {
+        let known = self.known.get(server)?;
+        let idle = now.saturating_sub(known.used).as_secs() / HALF_LIFE.as_secs();
+        Some(known.latency / 2u32.saturating_pow(u32::try_from(idle).unwrap_or(u32::MAX)))
+    }
+
+    /// How tries with a server ended.
+    pub fn counts(&self, server: &Target) -> Counts {
+        self.known.get(server).map(|known| known.counts).unwrap_or_default()
+    }
+
+    /// What a server takes, as far as is known.
+    pub fn manners(&self, server: &Target, now: Duration) -> Manners {
+        let known = self.known.get(server);
+        Manners {
+            edns: known.is_none_or(|known| now >= known.no_edns_until),
+            mixed_case: known.is_none_or(|known| now >= known.no_case_until),
+        }
+    }
+
+    /// A server replied after this time, and takes this.
+    pub fn replied(&mut self, server: &Target, latency: Duration, manners: Manners, now: Duration) {
+        let before = self.manners(server, now);
+        let known = self.entry(server, latency);
+        known.latency = if known.failing { latency } else { (known.latency * 7 + latency) / 8 };
+        (known.failing, known.suspect, known.used) = (false, false, now);
+        known.counts.replied += 1;
+        if before.edns && !manners.edns {
+            known.no_edns_until = now + REMEMBER_LACK;
+        }
+        if before.mixed_case && !manners.mixed_case {
+            known.no_case_until = now + REMEMBER_LACK;
+        }
+    }
+
+    /// A server let us wait this long without a reply.
+    pub fn slow(&mut self, server: &Target, waited: Duration, now: Duration) {
+        let known = self.entry(server, waited);
+        known.latency = (known.latency * 2).max(waited).min(FAILED);
+        (known.failing, known.suspect, known.used) = (true, true, now);
+        known.counts.slow += 1;
+    }
+
+    /// A server can't be reached, or refuses everything.
+    pub fn failed(&mut self, server: &Target, now: Duration) {
+        let known = self.entry(server, FAILED);
+        (known.latency, known.failing, known.used) = (FAILED, true, now);
+        known.counts.failed += 1;
+    }
+
+    /// Whether a server leads back to us, as far as is known.
+    pub fn leads_back(&self, server: &Target) -> bool {
+        self.known.get(server).is_some_and(|known| known.leads_back)
+    }
+
+    /// Keeps in mind whether a server leads back to us; whether that is news.
+    pub fn found(&mut self, server: &Target, leads_back: bool) -> bool {
+        let known = self.entry(server, FAILED);
+        std::mem::replace(&mut known.leads_back, leads_back) != leads_back
+    }
+
+    /// Whether a server is to be tested now for leading back to us: it kept somebody waiting, or it
+    /// did lead back, and its last test is long ago. Who asks is to do it.
+    pub fn take_test(&mut self, server: &Target, now: Duration) -> bool {
+        let Some(known) = self.known.get_mut(server) else { return false };
+        let wanted = known.suspect || known.leads_back;
+        let due = wanted && known.tested.is_none_or(|tested| now >= tested + TEST_AGAIN);
+        if due {
+            (known.tested, known.suspect) = (Some(now), false);
+        }
+        due
+    }
+
+    fn entry(&mut self, server: &Target, latency: Duration) -> &mut Server {
+        if !self.known.contains_key(server) {
+            if self.arrived.len() >= MAX_KNOWN
+                && let Some(oldest) = self.arrived.pop_front()
+            {
+                self.known.remove(&oldest);
+            }
+            self.arrived.push_back(server.clone());
+        }
+        self.known.entry(server.clone()).or_insert(Server {
+            latency,
+            failing: false,
+            used: Duration::ZERO,
+            no_edns_until: Duration::ZERO,
+            no_case_until: Duration::ZERO,
+            tested: None,
+            leads_back: false,
+            suspect: false,
+            counts: Counts::default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: Manners = Manners { edns: true, mixed_case: true };
+
+    fn server(n: u16) -> Target {
+        Target::Plain(([192, 0, 2, 1], n).into())
+    }
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn the_fastest_comes_first_and_the_unknown_before_it() {
+        let mut servers = Servers::default();
+        let all = [server(1), server(2), server(3), server(1)];
+        assert_eq!(servers.in_order(&all, ms(0)), all[..3], "as given, each once");
+        servers.replied(&server(1), ms(30), WELL, ms(0));
+        servers.replied(&server(2), ms(20), WELL, ms(0));
+        assert_eq!(servers.in_order(&all, ms(0)), [server(3), server(2), server(1)]);
+        assert_eq!(servers.fastest(&all, ms(0)), Some(&server(3)));
+    }
+
+    #[test]
+    fn a_failed_server_goes_last_comes_back_in_time_and_recovers_at_once() {
+        let mut servers = Servers::default();
+        let both = [server(1), server(2)];
+        for (at, fail) in
+            [Servers::failed, |s: &mut Servers, server: &Target, now| s.slow(server, ms(400), now)]
+                .iter()
+                .enumerate()
+        {
+            let start = ms(at as u64 * 10_000_000);
+            servers.replied(&server(1), ms(10), WELL, start);
+            servers.replied(&server(2), ms(20), WELL, start);
+            fail(&mut servers, &server(1), start);
+            assert_eq!(servers.in_order(&both, start), [server(2), server(1)]);
+            let later = start + 12 * HALF_LIFE;
+            servers.replied(&server(2), ms(20), WELL, later);
+            assert_eq!(servers.in_order(&both, later), both, "it is tried again");
+            servers.replied(&server(1), ms(5), WELL, later);
+            assert_eq!(servers.expected(&server(1), later), Some(ms(5)));
+        }
+    }
+
+    #[test]
+    fn what_a_server_lacks_is_remembered_for_a_while() {
+        let mut servers = Servers::default();
+        let lacking = Manners { edns: false, mixed_case: false };
+        assert_eq!(servers.manners(&server(1), ms(0)), WELL);
+        servers.replied(&server(1), ms(1), lacking, ms(0));
+        // Asked without, it says nothing of what it can: that must not prolong the time.
+        servers.replied(&server(1), ms(1), lacking, REMEMBER_LACK - ms(1));
+        assert_eq!(servers.manners(&server(1), REMEMBER_LACK - ms(1)), lacking);
+        assert_eq!(servers.manners(&server(1), REMEMBER_LACK), WELL);
+    }
+
+    #[test]
+    fn it_remembers_no_more_than_its_bound() {
+        let mut servers = Servers::default();
+        (0..2 * MAX_KNOWN as u16).for_each(|n| servers.replied(&server(n), ms(1), WELL, ms(0)));
+        assert_eq!((servers.known.len(), servers.arrived.len()), (MAX_KNOWN, MAX_KNOWN));
+        assert_eq!(servers.expected(&server(0), ms(0)), None, "the oldest went");
+    }
+
+    #[test]
+    fn one_that_keeps_us_waiting_is_tested_once_in_a_while_and_left_out_while_it_leads_back() {
+        let mut servers = Servers::default();
+        let both = [server(1), server(2)];
+        assert!(!servers.take_test(&server(1), ms(0)), "nothing is known of it");
+        servers.replied(&server(1), ms(10), WELL, ms(0));
+        assert!(!servers.take_test(&server(1), ms(0)), "it replies");
+        servers.slow(&server(1), ms(400), ms(0));
+        assert!(servers.take_test(&server(1), ms(0)));
+        servers.slow(&server(1), ms(400), ms(1));
+        assert!(!servers.take_test(&server(1), ms(1)), "it was tested a moment ago");
+        assert!(
+            servers.found(&server(1), true) && !servers.found(&server(1), true),
+            "news only once"
+        );
+        assert_eq!(servers.in_order(&both, ms(2)), [server(2)]);
+        assert_eq!(servers.fastest(&both[..1], ms(2)), None);
+        assert!(servers.take_test(&server(1), TEST_AGAIN), "it may be another by now");
+        assert!(servers.found(&server(1), false));
+        assert_eq!(servers.in_order(&both, TEST_AGAIN).len(), 2);
+    }
+}

@@ -1,0 +1,119 @@
+//! Upstreams that lead back to this resolver: itself by another address, or another one that asks
+//! this one.
+//!
+//! An upstream that did not answer in time is sent a question for a name that nobody has and that
+//! only this resolver knows, `TOKEN._namechain-loop.`, below the zone that it is asked for. If that
+//! question comes in here, the upstream leads back. Another resolver of this kind in between passes
+//! it on, whatever it thinks of its own upstreams, so that each in a circle finds out. Nothing is
+//! added to ordinary questions: an upstream that does answer never sees any of this.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::target::Target;
+
+/// The label below which tokens stand. With its underscore it is no name of a host, nor one of the
+/// chain.
+const LABEL: &[u8] = b"_namechain-loop";
+/// Random bytes of a token.
+const TOKEN: usize = 16;
+/// Questions of this kind that may be under way.
+const MAX_OUT: usize = 64;
+
+/// A number that nobody can guess.
+pub type Token = [u8; TOKEN];
+
+#[derive(Debug)]
+struct Out {
+    target: Target,
+    came_back: bool,
+}
+
+/// The questions under way.
+#[derive(Debug, Default)]
+pub struct Loops(Mutex<HashMap<Token, Out>>);
+
+impl Loops {
+    /// Begins to look out for a token; false if there is no room.
+    pub fn expect(&self, token: Token, target: &Target) -> bool {
+        let mut out = self.lock();
+        if out.len() >= MAX_OUT {
+            return false;
+        }
+        out.insert(token, Out { target: target.clone(), came_back: false });
+        true
+    }
+
+    /// A question with this token came in: the target that it was sent to, if it is one of ours.
+    pub fn came_in(&self, token: &Token) -> Option<Target> {
+        let mut out = self.lock();
+        let out = out.get_mut(token)?;
+        out.came_back = true;
+        Some(out.target.clone())
+    }
+
+    /// Ends the look-out; whether the token came back.
+    pub fn end(&self, token: &Token) -> bool {
+        self.lock().remove(token).is_some_and(|out| out.came_back)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Token, Out>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The question for a token below a zone (in wire form): its type is A, the class IN.
+pub fn question(token: &Token, zone: &[u8]) -> Vec<u8> {
+    let digits = hex::encode(token);
+    let mut wire = vec![digits.len() as u8];
+    wire.extend_from_slice(digits.as_bytes());
+    wire.push(LABEL.len() as u8);
+    wire.extend_from_slice(LABEL);
+    wire.extend_from_slice(zone);
+    wire.extend_from_slice(&[0, 1, 0, 1]);
+    wire
+}
+
+/// The token in a name or question in wire form, if it is of this kind.
+pub fn token(name: &[u8]) -> Option<Token> {
+    let (digits, rest) = name.strip_prefix(&[2 * TOKEN as u8])?.split_at_checked(2 * TOKEN)?;
+    let label = rest.strip_prefix(&[LABEL.len() as u8])?.get(..LABEL.len())?;
+    let mut token = [0; TOKEN];
+    hex::decode_to_slice(digits, &mut token).ok()?;
+    label.eq_ignore_ascii_case(LABEL).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::{name, question as ordinary};
+
+    #[test]
+    fn a_token_is_found_in_its_question_in_any_case() {
+        for zone in ["", "corp.example"] {
+            let mut question = question(&[0xab; TOKEN], &name(zone));
+            assert_eq!(token(&question), Some([0xab; TOKEN]));
+            question.make_ascii_uppercase();
+            assert_eq!(token(&question), Some([0xab; TOKEN]));
+        }
+        for other in
+            ["www.example", "", "_namechain-loop", "0123456789abcdef0123456789abcdef.example"]
+        {
+            assert_eq!(token(&ordinary(other, 1)), None, "{other}");
+        }
+        let no_digits = format!("{}._namechain-loop", "g".repeat(32));
+        assert_eq!(token(&ordinary(&no_digits, 1)), None);
+    }
+
+    #[test]
+    fn what_comes_back_is_told_once_it_ends_and_no_more_are_out_than_allowed() {
+        let loops = Loops::default();
+        let target = Target::Plain(([192, 0, 2, 1], 53).into());
+        assert!(loops.expect([1; TOKEN], &target) && loops.expect([2; TOKEN], &target));
+        assert_eq!(loops.came_in(&[1; TOKEN]), Some(target.clone()));
+        assert_eq!(loops.came_in(&[3; TOKEN]), None, "somebody else's");
+        assert!(loops.end(&[1; TOKEN]) && !loops.end(&[2; TOKEN]) && !loops.end(&[1; TOKEN]));
+        let taken = (0..2 * MAX_OUT as u8).filter(|n| loops.expect([*n; TOKEN], &target)).count();
+        assert_eq!(taken, MAX_OUT);
+    }
+}

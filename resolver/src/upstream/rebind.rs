@@ -1,0 +1,289 @@
+//! Protection from rebinding: a name of somebody else's that points at an address of this machine
+//! or of its network makes the user's browser, which takes both for one site, talk to what is
+//! there.
+//!
+//! What counts is the name that was asked for, which is what a browser goes by; where an alias
+//! leads to says nothing. Such an answer is not given: there are no data, with EDE 15. No error: a
+//! stub would ask another server then.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use hickory_proto::rr::{Name, RData, Record};
+
+use crate::dns::ede::Ede;
+use crate::dns::message::{Packet, Section};
+
+/// The most zones whose names may point anywhere.
+pub const MAX_ALLOWED: usize = 256;
+/// The last labels of names that only the network's own servers know: nobody outside can have them
+/// in the root (RFC 6762 Appendix G, and what ICANN holds back).
+const LOCAL: [&[u8]; 7] =
+    [b"lan", b"home", b"corp", b"intranet", b"private", b"localdomain", b"internal"];
+const A: u16 = 1;
+const AAAA: u16 = 28;
+const SVCB: u16 = 64;
+const HTTPS: u16 = 65;
+/// The parameters of SVCB that are addresses (RFC 9460 §14.3.2).
+const IPV4_HINT: u16 = 4;
+const IPV6_HINT: u16 = 6;
+
+/// Whose names are looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RebindPolicy {
+    /// Nobody's.
+    Off,
+    /// Those of legacy DNS, and those for which the chain names servers: what these say changes
+    /// from one question to the next. What stands on the chain itself is given as it stands there.
+    #[default]
+    Legacy,
+    /// All, what stands on the chain included.
+    All,
+}
+
+impl FromStr for RebindPolicy {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "off" => Ok(Self::Off),
+            "legacy" => Ok(Self::Legacy),
+            "all" => Ok(Self::All),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Which names may not point at private addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rebind {
+    /// Whose names are looked at.
+    pub policy: RebindPolicy,
+    /// Zones whose names may point anywhere.
+    pub allow: Vec<Name>,
+}
+
+impl Rebind {
+    /// Whether an answer for a name may not have private addresses; names in a zone with upstreams
+    /// of its own are not asked about here.
+    pub fn covers(&self, name: &Name) -> bool {
+        let local = || {
+            let last = name.iter().next_back().unwrap_or_default().to_ascii_lowercase();
+            LOCAL.contains(&last.as_slice())
+        };
+        self.policy != RebindPolicy::Off
+            && !local()
+            && !self.allow.iter().any(|zone| zone.zone_of(name))
+    }
+
+    /// The private address in the answer section of a reply, if there is one and may not be.
+    pub fn objects(&self, packet: &Packet<'_>) -> Option<Ede> {
+        let bytes = packet.bytes();
+        let mut records = packet.section(Section::Answer);
+        let address = records.find_map(|at| private_in(at.rtype, bytes.get(at.data..at.end)?))?;
+        let question = packet.question();
+        let name = crate::dns::names::to_name(&question[..question.len() - 4])?;
+        self.covers(&name).then(|| error(&name, address))
+    }
+}
+
+/// The private address among records, if there is one. Their data are looked at as bytes: those of
+/// the chain are carried without being read.
+pub fn private_among(records: &[Record]) -> Option<IpAddr> {
+    records.iter().find_map(|record| {
+        let rtype = u16::from(record.record_type());
+        let looked_at = matches!(rtype, A | AAAA | SVCB | HTTPS);
+        looked_at.then(|| private_in(rtype, &rdata_wire(&record.data)?)).flatten()
+    })
+}
+
+fn rdata_wire(data: &RData) -> Option<Vec<u8>> {
+    use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+    let mut bytes = Vec::new();
+    let mut encoder = BinEncoder::new(&mut bytes);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    data.emit(&mut encoder).ok()?;
+    Some(bytes)
+}
+
+/// What the client is told.
+pub fn error(name: &Name, address: IpAddr) -> Ede {
+    let why = format!("{name} points at the private address {address}; see rebind-allow");
+    Ede::new(Ede::BLOCKED, why)
+}
+
+/// The private address in the data of a record.
+fn private_in(rtype: u16, data: &[u8]) -> Option<IpAddr> {
+    let private = |ip: IpAddr| is_private(ip).then_some(ip);
+    match rtype {
+        A => private(<[u8; 4]>::try_from(data).ok()?.into()),
+        AAAA => private(<[u8; 16]>::try_from(data).ok()?.into()),
+        SVCB | HTTPS => private_hint(data),
+        _ => None,
+    }
+}
+
+/// Priority, the target's name without compression, and parameters: key, length, value (RFC 9460
+/// §2.2).
+fn private_hint(data: &[u8]) -> Option<IpAddr> {
+    let target = data.get(2..)?;
+    let mut rest = target.get(crate::dns::names::name_len(target)?..)?;
+    while let Some(([k0, k1, l0, l1], after)) = rest.split_first_chunk::<4>() {
+        let (value, after) = after.split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))?;
+        let found = match u16::from_be_bytes([*k0, *k1]) {
+            IPV4_HINT => value
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|ip| IpAddr::from(*ip))
+                .find(|ip| is_private(*ip)),
+            IPV6_HINT => value
+                .as_chunks::<16>()
+                .0
+                .iter()
+                .map(|ip| IpAddr::from(*ip))
+                .find(|ip| is_private(*ip)),
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+        rest = after;
+    }
+    None
+}
+
+/// Whether an address is of this machine or of the network that it is in: what a name of somebody
+/// else's has no business with.
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_private_v4(ip),
+        IpAddr::V6(ip) => is_private_v6(ip),
+    }
+}
+
+fn is_private_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    // "This network" (RFC 6890), RFC 1918, loopback, link-local (RFC 3927), shared (RFC 6598),
+    // broadcast.
+    a == 0
+        || ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || (a == 100 && b & 0xc0 == 64)
+        || ip.is_broadcast()
+}
+
+fn is_private_v6(ip: Ipv6Addr) -> bool {
+    let [s0, s1, s2, s3, s4, s5, s6, s7] = ip.segments();
+    let v4 = |high: u16, low: u16| {
+        is_private_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+    };
+    match [s0, s1, s2, s3, s4, s5] {
+        // ::, ::1, addresses of IPv4 in the old form, and in the form of sockets (RFC 4291 §2.5.5).
+        [0, 0, 0, 0, 0, 0 | 0xffff] => v4(s6, s7),
+        // Through NAT64 (RFC 6052 §2.1, RFC 8215) and 6to4 (RFC 3056).
+        [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, _, _, _] => v4(s6, s7),
+        [0x2002, high, low, ..] => v4(high, low),
+        // Unique local (RFC 4193), link-local, site-local (RFC 3879).
+        _ => s0 & 0xfe00 == 0xfc00 || s0 & 0xffc0 == 0xfe80 || s0 & 0xffc0 == 0xfec0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::{AT_QUESTION, Build, question};
+
+    #[test]
+    fn what_is_private() {
+        for (address, private) in [
+            ("0.0.0.0", true),
+            ("0.1.2.3", true),
+            ("10.255.255.255", true),
+            ("11.0.0.0", false),
+            ("100.63.255.255", false),
+            ("100.64.0.0", true),
+            ("100.127.255.255", true),
+            ("100.128.0.0", false),
+            ("127.8.8.8", true),
+            ("169.254.169.254", true),
+            ("172.15.255.255", false),
+            ("172.16.0.1", true),
+            ("172.32.0.0", false),
+            ("192.0.2.1", false),
+            ("192.168.178.1", true),
+            ("255.255.255.255", true),
+            ("::", true),
+            ("::1", true),
+            ("::10.0.0.1", true),
+            ("::ffff:192.168.1.1", true),
+            ("::ffff:192.0.2.1", false),
+            ("64:ff9b::10.1.2.3", true),
+            ("64:ff9b::192.0.2.33", false),
+            ("64:ff9b:1:2::192.168.0.1", true),
+            ("2002:c0a8:101::1", true),
+            ("2002:c000:201::1", false),
+            ("2001:db8::1", false),
+            ("fbff::1", false),
+            ("fc00::1", true),
+            ("fdff::1", true),
+            ("fe80::1", true),
+            ("fec0::1", true),
+            ("ff02::1", false),
+        ] {
+            assert_eq!(is_private(address.parse().unwrap()), private, "{address}");
+        }
+    }
+
+    fn svcb(params: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut data = vec![0, 1, 3, b'w', b'w', b'w', 0];
+        for (key, value) in params {
+            data.extend_from_slice(&key.to_be_bytes());
+            data.extend_from_slice(&(value.len() as u16).to_be_bytes());
+            data.extend_from_slice(value);
+        }
+        data
+    }
+
+    #[test]
+    fn hints_are_looked_at_and_what_is_cut_off_is_nothing() {
+        let good = [192, 0, 2, 1];
+        let both = [&good[..], &[10, 0, 0, 1]].concat();
+        assert_eq!(private_in(HTTPS, &svcb(&[(1, b"\x02h2"), (4, &good)])), None);
+        let data = svcb(&[(1, b"\x02h2"), (4, &both)]);
+        assert_eq!(private_in(HTTPS, &data), Some([10, 0, 0, 1].into()));
+        for end in 0..data.len() {
+            assert_eq!(private_in(SVCB, &data[..end]), None, "{end}");
+        }
+        let loopback = Ipv6Addr::LOCALHOST.octets();
+        assert_eq!(private_in(SVCB, &svcb(&[(6, &loopback)])), Some(Ipv6Addr::LOCALHOST.into()));
+        assert_eq!(private_in(SVCB, &[0, 0, 0]), None, "an alias");
+    }
+
+    fn objection(rebind: &Rebind, name: &str) -> Option<u16> {
+        let answer = Build::answer(&question(name, 1)).a(60, [192, 0, 2, 1]);
+        let answer = answer.record(Section::Answer, &AT_QUESTION, A, 60, &[192, 168, 1, 1]).done();
+        rebind.objects(&Packet::parse(&answer).unwrap()).map(|ede| ede.code)
+    }
+
+    #[test]
+    fn whose_names_may_point_anywhere() {
+        let allow = ["fritz.box.", "Example."].map(|zone| Name::from_ascii(zone).unwrap()).to_vec();
+        let rebind = Rebind { allow, ..Rebind::default() };
+        for (name, objects) in [
+            ("www.evil.example.com", true),
+            ("fritz.box", false),
+            ("nas.FRITZ.box", false),
+            ("notfritz.box", true),
+            ("a.example", false),
+            ("nas.lan", false),
+            ("lan.evil.com", true),
+            ("", true),
+        ] {
+            assert_eq!(objection(&rebind, name), objects.then_some(15), "{name}");
+        }
+        let off = Rebind { policy: RebindPolicy::Off, ..rebind };
+        assert_eq!(objection(&off, "www.evil.example.com"), None);
+    }
+}

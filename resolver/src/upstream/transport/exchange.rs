@@ -1,0 +1,256 @@
+//! Asking one server: over UDP, and over TCP where UDP is not enough; or over the connection that
+//! is kept to it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::query::{Asking, Heard, Manners, QUERY_RANDOM, Query};
+use super::udp::Sockets;
+use super::{BOGUS, Channel};
+use crate::cache::Answer;
+use crate::dns::message::{HEADER, Malformed, Packet};
+use crate::os::clock::Clock;
+use crate::os::random::Random;
+use crate::upstream::error::ExchangeError;
+use crate::upstream::target::Target;
+
+/// Larger than any datagram that a server may send us; one that fills it was cut by the kernel and
+/// is asked for over TCP.
+const UDP_BUFFER: usize = 4096;
+/// After so many datagrams that do not match somebody is guessing, and the query goes over TCP,
+/// where guessing is harder.
+const MAX_STRAYS: usize = 16;
+/// UDP, then without EDNS, then TCP, then without mixed case: no server makes us ask it more often.
+const MAX_STEPS: usize = 4;
+/// How much is allocated for a TCP reply before its bytes are there.
+const TCP_CHUNK: u64 = 4096;
+
+/// A reply that may be believed.
+#[derive(Debug)]
+pub struct Replied {
+    /// The message, checked by [`Packet::parse`].
+    pub message: Vec<u8>,
+    /// The question as it was sent.
+    pub sent: Vec<u8>,
+    /// What the server turned out to take.
+    pub manners: Manners,
+}
+
+impl Replied {
+    /// The reply's records and what is kept of it: all of it if it is `whole`, else what answers
+    /// the question.
+    ///
+    /// # Errors
+    /// [`Malformed`], which the check of the exchange has ruled out but for messages that are too
+    /// long to rewrite.
+    pub fn read(&self, keep_ad: bool, whole: bool) -> Result<(Packet<'_>, Answer), Malformed> {
+        let packet = Packet::parse(&self.message)?;
+        let make = if whole { Answer::new } else { Answer::minimal };
+        let answer = make(&packet, &self.sent, keep_ad)?;
+        Ok((packet, answer))
+    }
+}
+
+/// What came of one query over one transport.
+enum Outcome {
+    Reply(Vec<u8>),
+    /// Over TCP there is more, or it is safer.
+    TryTcp,
+    OtherCase,
+    NoEdns,
+}
+
+/// How servers are asked.
+#[derive(Debug)]
+pub struct Exchange {
+    clock: Arc<Clock>,
+    sockets: Sockets,
+    random: Mutex<Random>,
+}
+
+impl Exchange {
+    /// Nobody was asked yet.
+    pub fn new(clock: Arc<Clock>) -> Self {
+        Self { clock, sockets: Sockets::default(), random: Mutex::default() }
+    }
+
+    /// Asks one server until it gives a reply that may be believed, or can't.
+    ///
+    /// # Errors
+    /// [`ExchangeError`]; never [`ExchangeError::Silent`]: how long to wait is the caller's to say.
+    pub async fn ask(
+        &self,
+        target: &Target,
+        question: &[u8],
+        asking: Asking,
+        manners: Manners,
+    ) -> Result<Replied, ExchangeError> {
+        match target {
+            Target::Plain(server) => self.ask_plain(*server, question, asking, manners).await,
+            Target::Channel(channel) => {
+                self.ask_channel(channel, target, question, asking, manners).await
+            }
+        }
+    }
+
+    /// Forgets what is open to a server: it may be open to nowhere.
+    pub fn forget(&self, target: &Target) {
+        if let Target::Plain(server) = target {
+            self.sockets.forget(*server);
+        }
+    }
+
+    fn random(&self) -> Result<[u8; QUERY_RANDOM], ExchangeError> {
+        // Its bytes are taken after they are counted: a panic under this lock would give none
+        // twice.
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        random.take().map_err(|error| ExchangeError::Random(error.to_string()))
+    }
+
+    async fn ask_plain(
+        &self,
+        server: SocketAddr,
+        question: &[u8],
+        asking: Asking,
+        mut manners: Manners,
+    ) -> Result<Replied, ExchangeError> {
+        let (mut tcp, mut case_in_doubt) = (false, false);
+        for _ in 0..MAX_STEPS {
+            let random = self.random()?;
+            let query = Query::new(question, asking, manners, server.ip().is_loopback(), &random);
+            let outcome = if tcp {
+                over_tcp(server, &query).await
+            } else {
+                self.over_udp(server, &query).await
+            };
+            match outcome {
+                Ok(Outcome::Reply(message)) => {
+                    let sent = query.question().to_vec();
+                    // A server that changes the case over TCP too is one that does so, not a
+                    // forger.
+                    let kept = message.get(HEADER..HEADER + sent.len()) == Some(&sent);
+                    manners.mixed_case &= kept;
+                    return Ok(Replied { message, sent, manners });
+                }
+                Ok(Outcome::TryTcp) => tcp = true,
+                Ok(Outcome::OtherCase) => (tcp, case_in_doubt) = (true, true),
+                Ok(Outcome::NoEdns) => manners.edns = false,
+                // It has no TCP and changes the case: what is left is a fresh id and port without
+                // it.
+                Err(ExchangeError::Network { .. }) if tcp && case_in_doubt => {
+                    (tcp, case_in_doubt, manners.mixed_case) = (false, false, false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ExchangeError::Malformed { server: server.into(), what: "no two replies of one kind" })
+    }
+
+    async fn over_udp(&self, server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
+        let network = |error: io::Error| network(server, &error);
+        let connected = self.sockets.take(server, self.clock.now()).await.map_err(network)?;
+        connected.socket.send(query.bytes()).await.map_err(network)?;
+        let mut buffer = [0; UDP_BUFFER];
+        for _ in 0..MAX_STRAYS {
+            let length = connected.socket.recv(&mut buffer).await.map_err(network)?;
+            if let Some(outcome) = outcome(&server.into(), query, &buffer[..length], true)? {
+                if matches!(outcome, Outcome::Reply(_)) {
+                    self.sockets.give_back(connected, self.clock.now());
+                }
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::TryTcp)
+    }
+
+    async fn ask_channel(
+        &self,
+        channel: &Channel,
+        target: &Target,
+        question: &[u8],
+        asking: Asking,
+        mut manners: Manners,
+    ) -> Result<Replied, ExchangeError> {
+        let failed = |what: String| ExchangeError::Network { server: target.clone(), what };
+        if let Some(recursive) = channel.recursive() {
+            let message = recursive.answer(question, asking).await.map_err(|what| match what {
+                what if what == BOGUS => ExchangeError::Bogus { server: target.clone() },
+                what => failed(what),
+            })?;
+            return Ok(Replied { message, sent: question.to_vec(), manners });
+        }
+        // Nobody can forge a reply in there: nothing is won by mixing the case.
+        for _ in 0..MAX_STEPS {
+            let manners_now = Manners { mixed_case: false, ..manners };
+            let query =
+                Query::new(question, asking, manners_now, target.is_near(), &self.random()?);
+            let query = if channel.is_encrypted() { query.padded() } else { query };
+            let message = channel.ask(query.bytes()).await.map_err(failed)?;
+            match outcome(target, &query, &message, false)? {
+                Some(Outcome::Reply(message)) => {
+                    return Ok(Replied { message, sent: query.question().to_vec(), manners });
+                }
+                Some(Outcome::NoEdns) => manners.edns = false,
+                _ => {
+                    let what = "a reply to another query";
+                    return Err(ExchangeError::Malformed { server: target.clone(), what });
+                }
+            }
+        }
+        Err(ExchangeError::Malformed { server: target.clone(), what: "no two replies of one kind" })
+    }
+}
+
+async fn over_tcp(server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
+    let message =
+        tcp_round(server, query.bytes()).await.map_err(|error| network(server, &error))?;
+    let stray = ExchangeError::Malformed {
+        server: server.into(),
+        what: "a reply to another query over TCP",
+    };
+    outcome(&server.into(), query, &message, false)?.ok_or(stray)
+}
+
+async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
+    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+    let mut framed = length.to_be_bytes().to_vec();
+    framed.extend_from_slice(query);
+    stream.write_all(&framed).await?;
+    let length = stream.read_u16().await?;
+    let mut message = Vec::with_capacity(usize::from(length).min(TCP_CHUNK as usize));
+    (&mut stream).take(u64::from(length)).read_to_end(&mut message).await?;
+    if message.len() < usize::from(length) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(message)
+}
+
+/// What a message means for the exchange; `None` if it is to be ignored.
+fn outcome(
+    target: &Target,
+    query: &Query,
+    message: &[u8],
+    udp: bool,
+) -> Result<Option<Outcome>, ExchangeError> {
+    let malformed = |what| ExchangeError::Malformed { server: target.clone(), what };
+    Ok(Some(match query.judge(message, udp) {
+        Heard::Stray => return Ok(None),
+        Heard::OtherCase => Outcome::OtherCase,
+        Heard::Truncated => Outcome::TryTcp,
+        Heard::Malformed(_) if message.len() == UDP_BUFFER && udp => Outcome::TryTcp,
+        Heard::NoEdns => Outcome::NoEdns,
+        Heard::Answer => Outcome::Reply(message.to_vec()),
+        Heard::Bare(_) => return Err(malformed("a refusal without a question")),
+        Heard::OddRcode => return Err(malformed("an extended RCODE that was not asked for")),
+        Heard::Malformed(Malformed(what)) => return Err(malformed(what)),
+    }))
+}
+
+fn network(server: SocketAddr, error: &io::Error) -> ExchangeError {
+    ExchangeError::Network { server: server.into(), what: error.to_string() }
+}

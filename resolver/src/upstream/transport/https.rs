@@ -1,0 +1,149 @@
+//! DNS over HTTPS (RFC 8484): a POST a query, over one connection of HTTP/2.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::{Method, Request, StatusCode, Uri, header};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::pool::{Failure, Transport};
+use super::tls;
+use crate::upstream::config::Secure;
+
+const ALPN: &[u8] = b"h2";
+/// RFC 8484 §6.
+const MEDIA_TYPE: &str = "application/dns-message";
+/// The longest DNS message.
+const MAX_MESSAGE: usize = u16::MAX as usize;
+/// What a server may send of headers, in bytes.
+const MAX_HEADERS: u32 = 16 * 1024;
+
+/// How to connect, and where to post.
+pub struct Https {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+    uri: Uri,
+}
+
+impl Https {
+    /// For an upstream.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates to trust, or with the path.
+    pub fn new(secure: &Secure) -> Result<Self, String> {
+        let config = tls::client_config(&secure.trust, &[ALPN])?;
+        let port = secure.addresses.first().map_or(443, SocketAddr::port);
+        let host = if secure.name.contains(':') {
+            format!("[{}]", secure.name)
+        } else {
+            secure.name.clone()
+        };
+        let authority = if port == 443 { host } else { format!("{host}:{port}") };
+        let uri = Uri::builder()
+            .scheme("https")
+            .authority(authority)
+            .path_and_query(secure.path.as_str());
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            name: tls::server_name(&secure.name)?,
+            uri: uri.build().map_err(|error| error.to_string())?,
+        })
+    }
+
+    /// Nothing of the client goes with it: no name of a program, no language, no cookie (RFC 8484
+    /// §8.2).
+    fn request(&self, length: usize) -> Result<Request<()>, Failure> {
+        Request::builder()
+            .method(Method::POST)
+            .uri(self.uri.clone())
+            .header(header::ACCEPT, MEDIA_TYPE)
+            .header(header::CONTENT_TYPE, MEDIA_TYPE)
+            .header(header::CONTENT_LENGTH, length)
+            .body(())
+            .map_err(|error| Failure::Refused(error.to_string()))
+    }
+}
+
+/// A connection of HTTP/2, and whether it has ended.
+#[derive(Clone)]
+pub struct Session {
+    sender: SendRequest<Bytes>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Transport for Https {
+    type Connection = Session;
+
+    async fn connect(&self, address: SocketAddr) -> Result<Session, String> {
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let stream = self.connector.connect(self.name.clone(), stream).await;
+        let stream = stream.map_err(|error| tls::why(&error))?;
+        if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+            return Err("it does not speak HTTP/2".into());
+        }
+        let mut builder = h2::client::Builder::new();
+        builder.enable_push(false).max_header_list_size(MAX_HEADERS);
+        let (sender, connection) =
+            builder.handshake(stream).await.map_err(|error| error.to_string())?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let flag = ended.clone();
+        tokio::spawn(async move {
+            // Whoever waits for a reply hears of the end by itself.
+            let _ = connection.await;
+            flag.store(true, Ordering::Relaxed);
+        });
+        Ok(Session { sender, ended })
+    }
+
+    fn is_open(&self, session: &Session) -> bool {
+        !session.ended.load(Ordering::Relaxed)
+    }
+
+    async fn ask(&self, session: &Session, query: &[u8]) -> Result<Vec<u8>, Failure> {
+        let lost = |error: h2::Error| Failure::Lost(format!("HTTP/2: {error}"));
+        let request = self.request(query.len())?;
+        // The same query makes the same request, whatever its id (RFC 8484 §4.1).
+        let body = Bytes::from([&[0, 0], &query[2..]].concat());
+        let mut sender = session.sender.clone().ready().await.map_err(lost)?;
+        let (response, mut stream) = sender.send_request(request, false).map_err(lost)?;
+        stream.send_data(body, true).map_err(lost)?;
+        let (head, mut body) = response.await.map_err(lost)?.into_parts();
+        if head.status != StatusCode::OK {
+            return Err(Failure::Refused(format!("HTTP status {}", head.status)));
+        }
+        let media = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if media.map(|media| media.split(';').next().unwrap_or_default().trim()) != Some(MEDIA_TYPE)
+        {
+            return Err(Failure::Refused(
+                "its reply is not of the type application/dns-message".into(),
+            ));
+        }
+        let mut reply = Vec::new();
+        while let Some(chunk) = body.data().await {
+            let chunk = chunk.map_err(lost)?;
+            if reply.len() + chunk.len() > MAX_MESSAGE {
+                return Err(Failure::Refused("a reply longer than 65535 bytes".into()));
+            }
+            reply.extend_from_slice(&chunk);
+            body.flow_control().release_capacity(chunk.len()).map_err(lost)?;
+        }
+        with_id(reply, query)
+    }
+}
+
+/// Gives a reply the query's id. The one that was sent is 0, and so is the reply's.
+pub fn with_id(mut reply: Vec<u8>, query: &[u8]) -> Result<Vec<u8>, Failure> {
+    match reply.get_mut(..2) {
+        Some(id) if *id == [0, 0] => {
+            id.copy_from_slice(&query[..2]);
+            Ok(reply)
+        }
+        _ => Err(Failure::Refused("a reply to another query".into())),
+    }
+}

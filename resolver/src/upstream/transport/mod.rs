@@ -1,0 +1,129 @@
+//! Upstreams that are asked over a connection which is kept: TCP, TLS, HTTPS, QUIC; and the
+//! recursive resolver of our own.
+
+pub(crate) mod exchange;
+mod https;
+mod pool;
+pub(crate) mod query;
+mod quic;
+mod recursor;
+mod stream;
+mod tls;
+pub(crate) mod udp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::config::{Protocol, Upstream};
+use crate::os::clock::Clock;
+use https::Https;
+use pool::Kept;
+use quic::Quic;
+use stream::Stream;
+
+pub use recursor::{BOGUS, Recursive, RecursiveConfig};
+pub use tls::sha256;
+
+/// An upstream that is not asked by datagrams.
+#[derive(Debug)]
+pub struct Channel {
+    label: String,
+    encrypted: bool,
+    transport: Transport,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Stream(Kept<Stream>),
+    Https(Kept<Https>),
+    Quic(Kept<Quic>),
+    Recursive(Box<Recursive>),
+}
+
+/// An upstream that can't be set up: its certificates can't be read, or the system's can't.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the upstream {upstream} can't be used: {why}")]
+pub struct ChannelError {
+    upstream: String,
+    why: String,
+}
+
+impl Channel {
+    /// The channel of an upstream, or its address if it is asked by datagrams. Connects to nobody
+    /// yet.
+    ///
+    /// # Errors
+    /// [`ChannelError`]
+    pub fn new(
+        upstream: &Upstream,
+        recursive: &RecursiveConfig,
+        clock: &Arc<Clock>,
+    ) -> Result<Result<Self, SocketAddr>, ChannelError> {
+        let failed = |why: String| ChannelError { upstream: upstream.to_string(), why };
+        let clock = clock.clone();
+        let (encrypted, transport) = match upstream {
+            Upstream::Plain(address) => return Ok(Err(*address)),
+            Upstream::Tcp(address) => {
+                (false, Transport::Stream(Kept::new(Stream::plain(), vec![*address], clock)))
+            }
+            Upstream::Recursive => {
+                let recursive =
+                    Recursive::new(recursive, clock).map_err(|error| failed(error.to_string()))?;
+                (false, Transport::Recursive(Box::new(recursive)))
+            }
+            Upstream::Secure(secure) => {
+                let addresses = secure.addresses.clone();
+                let transport = match secure.protocol {
+                    Protocol::Tls => {
+                        let stream = Stream::encrypted(secure).map_err(failed)?;
+                        Transport::Stream(Kept::new(stream, addresses, clock))
+                    }
+                    Protocol::Https => Transport::Https(Kept::new(
+                        Https::new(secure).map_err(failed)?,
+                        addresses,
+                        clock,
+                    )),
+                    Protocol::Quic => Transport::Quic(Kept::new(
+                        Quic::new(secure).map_err(failed)?,
+                        addresses,
+                        clock,
+                    )),
+                };
+                (true, transport)
+            }
+        };
+        Ok(Ok(Self { label: upstream.to_string(), encrypted, transport }))
+    }
+
+    /// How the upstream is called.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Whether nobody on the way can read the question or change the answer.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// The recursive resolver, if it is one.
+    pub fn recursive(&self) -> Option<&Recursive> {
+        match &self.transport {
+            Transport::Recursive(recursive) => Some(recursive),
+            _ => None,
+        }
+    }
+
+    /// Sends a query and waits for the reply, which has the query's id. How long to wait is the
+    /// caller's to say.
+    ///
+    /// # Errors
+    /// What went wrong, in one line.
+    pub async fn ask(&self, query: &[u8]) -> Result<Vec<u8>, String> {
+        match &self.transport {
+            Transport::Stream(kept) => kept.ask(query).await,
+            Transport::Https(kept) => kept.ask(query).await,
+            Transport::Quic(kept) => kept.ask(query).await,
+            Transport::Recursive(_) => Err("it is not asked with queries".into()),
+        }
+    }
+}

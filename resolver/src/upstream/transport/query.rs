@@ -1,0 +1,285 @@
+//! A query as it goes out, and the judgement on what comes back (RFC 5452 §9).
+
+use crate::dns::message::{HEADER, Malformed, Packet, rcode, rtype, u16_at};
+
+/// What a server may send over UDP, in bytes (DNS flag day 2020).
+const UDP_PAYLOAD: u16 = 1232;
+const RD: u8 = 0x01;
+const AD: u8 = 0x20;
+const CD: u8 = 0x10;
+const DO: u16 = 0x8000;
+/// The number of the EDNS option Padding (RFC 7830 §3).
+const PADDING: u16 = 12;
+/// Encrypted queries are multiples of so many bytes long (RFC 8467 §4.1).
+const PADDING_BLOCK: usize = 128;
+/// An EDNS option's number and length, in bytes.
+const OPTION_HEADER: usize = 4;
+const QR_AND_OPCODE: u8 = 0xf8;
+const QR: u8 = 0x80;
+const TC: u8 = 0x02;
+
+/// What a query carries beside its question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asking {
+    /// RD: a recursive server is asked.
+    pub recursive: bool,
+    /// DO, if there is EDNS to carry it.
+    pub dnssec_ok: bool,
+    /// CD.
+    pub checking_disabled: bool,
+}
+
+/// What a server can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manners {
+    /// EDNS (RFC 6891).
+    pub edns: bool,
+    /// A question in mixed case comes back unchanged (draft-vixie-dnsext-dns0x20).
+    pub mixed_case: bool,
+}
+
+/// One query, ready to send.
+#[derive(Debug)]
+pub struct Query {
+    bytes: Vec<u8>,
+    question_end: usize,
+    edns: bool,
+}
+
+/// Random bytes that one query takes: two for the id, a bit for each byte of the name.
+pub const QUERY_RANDOM: usize = 2 + 32;
+
+/// What a message that came back is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing to do with the query: a forgery, or late.
+    Stray,
+    /// The answer but for the case of its question: from a server that does not preserve it, or a
+    /// forgery.
+    OtherCase,
+    /// The beginning of the answer; the whole is to be had over TCP.
+    Truncated,
+    /// The server does not understand EDNS.
+    NoEdns,
+    /// A refusal without a question.
+    Bare(u8),
+    /// The answer has an RCODE that only EDNS can carry, and which no query of ours asks for.
+    OddRcode,
+    /// To the query, but broken.
+    Malformed(Malformed),
+    /// The answer.
+    Answer,
+}
+
+impl Query {
+    /// Builds a query. `question` is QNAME without compression, QTYPE and QCLASS. `near`: nobody on
+    /// the way could change what the server says of itself.
+    pub fn new(
+        question: &[u8],
+        asking: Asking,
+        manners: Manners,
+        near: bool,
+        random: &[u8; QUERY_RANDOM],
+    ) -> Self {
+        let mut bytes = Vec::with_capacity(HEADER + question.len() + 11);
+        bytes.extend_from_slice(&random[..2]);
+        bytes.push(if asking.recursive { RD } else { 0 });
+        // AD asks for AD (RFC 6840 §5.7), which is believed only where nobody is between.
+        let ad = if asking.recursive && near { AD } else { 0 };
+        bytes.push(ad | if asking.checking_disabled { CD } else { 0 });
+        bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(manners.edns)]);
+        bytes.extend_from_slice(question);
+        let question_end = bytes.len();
+        if manners.mixed_case {
+            mix_case(&mut bytes[HEADER..question_end - 4], &random[2..]);
+        }
+        if manners.edns {
+            let flags = if asking.dnssec_ok { DO } else { 0 };
+            bytes.push(0);
+            for field in [rtype::OPT, UDP_PAYLOAD, 0, flags, 0] {
+                bytes.extend_from_slice(&field.to_be_bytes());
+            }
+        }
+        Self { bytes, question_end, edns: manners.edns }
+    }
+
+    /// Pads the query, so that its length says little of its name once it is encrypted (RFC 8467
+    /// §4.1).
+    pub fn padded(mut self) -> Self {
+        if self.edns {
+            let over = (self.bytes.len() + OPTION_HEADER) % PADDING_BLOCK;
+            let padding = if over == 0 { 0 } else { PADDING_BLOCK - over };
+            // The OPT record is the last, and has no options yet. Both numbers are far below
+            // 65,536.
+            let length_at = self.bytes.len() - 2;
+            self.bytes[length_at..]
+                .copy_from_slice(&((OPTION_HEADER + padding) as u16).to_be_bytes());
+            self.bytes.extend_from_slice(&PADDING.to_be_bytes());
+            self.bytes.extend_from_slice(&(padding as u16).to_be_bytes());
+            self.bytes.resize(self.bytes.len() + padding, 0);
+        }
+        self
+    }
+
+    /// The bytes to send.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The id.
+    pub fn id(&self) -> u16 {
+        u16::from_be_bytes([self.bytes[0], self.bytes[1]])
+    }
+
+    /// The question in the case in which it is sent.
+    pub fn question(&self) -> &[u8] {
+        &self.bytes[HEADER..self.question_end]
+    }
+
+    /// Judges a message that came from the server, over UDP or TCP.
+    pub fn judge(&self, reply: &[u8], udp: bool) -> Heard {
+        if reply.len() < HEADER || reply[..2] != self.bytes[..2] || reply[2] & QR_AND_OPCODE != QR {
+            return Heard::Stray;
+        }
+        let code = reply[3] & 0x0f;
+        if u16_at(reply, 4) == Ok(0) {
+            return self.judge_bare(code);
+        }
+        let end = self.question_end;
+        let Some(question) = reply.get(HEADER..end).filter(|_| u16_at(reply, 4) == Ok(1)) else {
+            return Heard::Stray;
+        };
+        let (name, rest) = question.split_at(question.len() - 4);
+        let (sent_name, sent_rest) = self.question().split_at(question.len() - 4);
+        if rest != sent_rest || !name.eq_ignore_ascii_case(sent_name) {
+            return Heard::Stray;
+        }
+        if udp && name != sent_name {
+            return Heard::OtherCase;
+        }
+        if udp && reply[2] & TC != 0 {
+            return Heard::Truncated;
+        }
+        self.judge_body(reply, code)
+    }
+
+    /// Old servers give nothing but a header back to what they can't read.
+    fn judge_bare(&self, code: u8) -> Heard {
+        match code {
+            rcode::FORMERR | rcode::NOTIMP if self.edns => Heard::NoEdns,
+            rcode::FORMERR | rcode::SERVFAIL | rcode::NOTIMP | rcode::REFUSED => Heard::Bare(code),
+            _ => Heard::Stray,
+        }
+    }
+
+    fn judge_body(&self, reply: &[u8], code: u8) -> Heard {
+        let packet = match Packet::parse(reply) {
+            Ok(packet) => packet,
+            Err(malformed) => return Heard::Malformed(malformed),
+        };
+        if reply[2] & TC != 0 {
+            return Heard::Malformed(Malformed("truncated over TCP"));
+        }
+        let mut opts = packet.records().iter().filter(|record| record.rtype == rtype::OPT);
+        let opt = opts.next();
+        if opts.next().is_some() {
+            return Heard::Malformed(Malformed("more than one OPT"));
+        }
+        // The upper bits of the RCODE are the first byte of the OPT's TTL field (RFC 6891 §6.1.3).
+        let high = opt.map_or(0, |opt| reply[opt.ttl_at]);
+        match (high, code) {
+            (0, rcode::FORMERR | rcode::NOTIMP) if self.edns && opt.is_none() => Heard::NoEdns,
+            (1, 0) if self.edns => Heard::NoEdns, // BADVERS
+            (0, _) => Heard::Answer,
+            _ => Heard::OddRcode,
+        }
+    }
+}
+
+/// Gives every letter the case that its bit says. Label lengths are below `A` and stay as they are.
+fn mix_case(name: &mut [u8], random: &[u8]) {
+    for (at, byte) in name.iter_mut().enumerate() {
+        let upper = random[(at / 8) % random.len()] >> (at % 8) & 1 == 1;
+        *byte = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dns::testing::{Build, question};
+
+    fn query(edns: bool) -> Query {
+        let asking = Asking { recursive: true, dnssec_ok: false, checking_disabled: false };
+        let manners = Manners { edns, mixed_case: true };
+        Query::new(&question("www.example.com", 1), asking, manners, false, &[0xa5; QUERY_RANDOM])
+    }
+
+    #[test]
+    fn only_a_server_that_is_near_is_asked_for_ad() {
+        assert_eq!(query(true).bytes()[2..4], [1, 0]);
+    }
+
+    #[test]
+    fn what_is_encrypted_is_padded_to_whole_blocks() {
+        for labels in 1..30 {
+            let name = "abcdefg.".repeat(labels);
+            let asking = Asking { recursive: true, dnssec_ok: true, checking_disabled: false };
+            let manners = Manners { edns: true, mixed_case: false };
+            let query =
+                Query::new(&question(&name, 1), asking, manners, true, &[0; QUERY_RANDOM]).padded();
+            assert_eq!(query.bytes().len() % 128, 0, "{labels}");
+            let packet = Packet::parse(query.bytes()).unwrap();
+            assert_eq!(
+                packet.bytes().len(),
+                query.bytes().len(),
+                "{labels}: the option is within the OPT"
+            );
+        }
+        assert_eq!(
+            query(false).padded().bytes().len(),
+            HEADER + question("www.example.com", 1).len()
+        );
+    }
+
+    #[test]
+    fn a_bare_refusal_is_none_of_edns_when_none_was_sent() {
+        let mut reply = query(false).bytes()[..HEADER].to_vec();
+        reply[2..].copy_from_slice(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(query(false).judge(&reply, true), Heard::Bare(1));
+        assert_eq!(query(true).judge(&reply, true), Heard::NoEdns);
+        reply[3] = 0;
+        assert_eq!(query(true).judge(&reply, true), Heard::Stray, "no refusal either");
+    }
+
+    proptest! {
+        /// Whatever is changed in a right answer: no panic, and what passes has the query's id,
+        /// question and case.
+        #[test]
+        fn what_passes_matches(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in any::<prop::sample::Index>(),
+            udp in any::<bool>(),
+        ) {
+            let query = query(true);
+            let mut reply = Build::reply(query.bytes()).a(60, [192, 0, 2, 1]).opt().done();
+            prop_assert_eq!(query.judge(&reply, udp), Heard::Answer);
+            for (at, byte) in &flips {
+                let at = at.index(reply.len());
+                reply[at] = *byte;
+            }
+            if flips.len() == 3 {
+                reply.truncate(cut.index(reply.len()));
+            }
+            if query.judge(&reply, udp) == Heard::Answer {
+                prop_assert_eq!(&reply[..2], &query.bytes()[..2]);
+                let question = &reply[HEADER..HEADER + query.question().len()];
+                prop_assert!(question.eq_ignore_ascii_case(query.question()));
+                prop_assert!(!udp || question == query.question());
+                prop_assert!(Packet::parse(&reply).is_ok());
+            }
+        }
+    }
+}

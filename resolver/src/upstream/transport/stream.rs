@@ -1,0 +1,235 @@
+//! DNS over TCP (RFC 7766) and over TLS (RFC 7858): many queries on one connection, replies in any
+//! order.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::pool::{Failure, Transport};
+use super::tls;
+use crate::upstream::config::Secure;
+
+/// How many queries may wait for their replies on one connection.
+const MAX_PIPELINED: usize = 512;
+/// Queries that wait to be written.
+const MAX_UNSENT: usize = 64;
+/// A connection is closed when nothing was asked or answered for so long (RFC 7766 §6.2.3: on the
+/// order of seconds).
+const IDLE: Duration = Duration::from_secs(30);
+/// After so many replies in a row that nobody waits for the connection is given up.
+const MAX_STRAYS: usize = 64;
+/// How many ids are drawn to find one that is not in use.
+const ID_TRIES: usize = 64;
+
+/// How to connect: with TLS or without.
+pub struct Stream {
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Stream {
+    /// Without TLS.
+    pub fn plain() -> Self {
+        Self { tls: None }
+    }
+
+    /// With TLS. No ALPN: "dot" would be right (RFC 7858 leaves it open), and some servers refuse
+    /// what they don't know.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates to trust.
+    pub fn encrypted(secure: &Secure) -> Result<Self, String> {
+        let config = tls::client_config(&secure.trust, &[])?;
+        let name = tls::server_name(&secure.name)?;
+        Ok(Self { tls: Some((TlsConnector::from(Arc::new(config)), name)) })
+    }
+}
+
+/// A connection: its other end is a task that writes and reads.
+#[derive(Clone)]
+pub struct Line {
+    unsent: mpsc::Sender<Vec<u8>>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    by_id: HashMap<u16, oneshot::Sender<Vec<u8>>>,
+    /// Why there is no connection any more.
+    ended: Option<String>,
+}
+
+impl Transport for Stream {
+    type Connection = Line;
+
+    async fn connect(&self, address: SocketAddr) -> Result<Line, String> {
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        // Queries are whole messages: nothing is won by waiting for more.
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        match &self.tls {
+            None => Ok(Line::start(stream)),
+            Some((connector, name)) => {
+                let stream = connector.connect(name.clone(), stream).await;
+                stream.map(Line::start).map_err(|error| tls::why(&error))
+            }
+        }
+    }
+
+    fn is_open(&self, line: &Line) -> bool {
+        lock(&line.waiting).ended.is_none()
+    }
+
+    async fn ask(&self, line: &Line, query: &[u8]) -> Result<Vec<u8>, Failure> {
+        let (sender, receiver) = oneshot::channel();
+        let ticket = line.ticket(sender)?;
+        let length =
+            u16::try_from(query.len()).map_err(|_| Failure::Refused("a query too long".into()))?;
+        let mut framed = length.to_be_bytes().to_vec();
+        framed.extend_from_slice(query);
+        framed[2..4].copy_from_slice(&ticket.id.to_be_bytes());
+        if line.unsent.send(framed).await.is_err() {
+            return Err(line.ended());
+        }
+        let mut reply = receiver.await.map_err(|_| line.ended())?;
+        reply[..2].copy_from_slice(&query[..2]);
+        Ok(reply)
+    }
+}
+
+/// A place among those who wait, given back when it is dropped.
+struct Ticket<'a> {
+    id: u16,
+    waiting: &'a Mutex<Waiting>,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        lock(self.waiting).by_id.remove(&self.id);
+    }
+}
+
+impl Line {
+    fn start(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        let (unsent, queue) = mpsc::channel(MAX_UNSENT);
+        let line = Self { unsent, waiting: Arc::default() };
+        let waiting = line.waiting.clone();
+        tokio::spawn(async move {
+            let (reader, writer) = tokio::io::split(stream);
+            let why = tokio::select! {
+                why = write_all(writer, queue) => why,
+                why = read_all(reader, &waiting) => why,
+            };
+            let mut waiting = lock(&waiting);
+            waiting.ended = Some(why);
+            // Whoever waits hears that by its sender being dropped.
+            waiting.by_id.clear();
+        });
+        line
+    }
+
+    fn ticket(&self, sender: oneshot::Sender<Vec<u8>>) -> Result<Ticket<'_>, Failure> {
+        let mut waiting = lock(&self.waiting);
+        if let Some(why) = &waiting.ended {
+            return Err(Failure::Lost(why.clone()));
+        }
+        if waiting.by_id.len() >= MAX_PIPELINED {
+            return Err(Failure::Refused(format!(
+                "{MAX_PIPELINED} questions wait on the connection"
+            )));
+        }
+        for _ in 0..ID_TRIES {
+            let mut id = [0; 2];
+            getrandom::fill(&mut id).map_err(|error| Failure::Refused(error.to_string()))?;
+            let id = u16::from_be_bytes(id);
+            if let std::collections::hash_map::Entry::Vacant(place) = waiting.by_id.entry(id) {
+                place.insert(sender);
+                return Ok(Ticket { id, waiting: &self.waiting });
+            }
+        }
+        Err(Failure::Refused("no id is free".into()))
+    }
+
+    fn ended(&self) -> Failure {
+        Failure::Lost(
+            lock(&self.waiting).ended.clone().unwrap_or_else(|| "the connection ended".into()),
+        )
+    }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes what there is to write, several queries at once where several are there, until nobody
+/// asks for long.
+async fn write_all(
+    mut writer: impl AsyncWrite + Unpin,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+) -> String {
+    let mut batch = Vec::new();
+    loop {
+        match timeout(IDLE, queue.recv()).await {
+            Ok(Some(query)) => batch.extend_from_slice(&query),
+            Ok(None) => return "nobody uses the connection".into(),
+            Err(_) => {
+                // The other side hears that it is over (TLS says so by itself).
+                let _ = writer.shutdown().await;
+                return "the connection was idle".into();
+            }
+        }
+        while batch.len() < usize::from(u16::MAX)
+            && let Ok(query) = queue.try_recv()
+        {
+            batch.extend_from_slice(&query);
+        }
+        let written = async {
+            writer.write_all(&batch).await?;
+            writer.flush().await
+        };
+        match timeout(IDLE, written).await {
+            Ok(Ok(())) => batch.clear(),
+            Ok(Err(error)) => return tls::why(&error),
+            Err(_) => return "it takes no queries".into(),
+        }
+    }
+}
+
+async fn read_all(mut reader: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> String {
+    let mut strays = 0;
+    while strays < MAX_STRAYS {
+        let reply = match read_one(&mut reader).await {
+            Ok(reply) => reply,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return "it closed the connection".into();
+            }
+            Err(error) => return tls::why(&error),
+        };
+        let id = reply.get(..2).map(|id| u16::from_be_bytes([id[0], id[1]]));
+        match id.and_then(|id| lock(waiting).by_id.remove(&id)) {
+            // Whoever asked may have been answered elsewhere by now.
+            Some(sender) => strays = usize::from(sender.send(reply).is_err()),
+            None => strays += 1,
+        }
+    }
+    "it sent replies that nobody asked for".into()
+}
+
+/// Reads a message behind its length. Memory is taken as bytes come, not as they are announced.
+async fn read_one(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    const CHUNK: u16 = 4_096;
+    let length = reader.read_u16().await?;
+    let mut message = Vec::with_capacity(usize::from(length.min(CHUNK)));
+    (&mut *reader).take(u64::from(length)).read_to_end(&mut message).await?;
+    if message.len() < usize::from(length) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(message)
+}

@@ -1,0 +1,549 @@
+//! Whether answers are validated, and the asking that it takes.
+//!
+//! ```text
+//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> Session <-> DS, DNSKEY -> what the client gets
+//!                 '- nobody -------> all are asked as if there were no DNSSEC (mode auto)
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hickory_proto::rr::RecordType;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::error::ForwardError;
+use super::inflight::{Flights, landing};
+use super::question::name_wire;
+use super::resolve::Desk;
+use super::select::{Job, Race, Won, is_final};
+use super::target::Target;
+use super::transport::query::Asking;
+use super::zones::Zone;
+use super::{ForwardZone, Legacy};
+use crate::cache::{Answer, Hit, Key, Kind, NO_REPLY, lifetime};
+use crate::dns::ede::Ede;
+use crate::dns::message::{Malformed, Packet, rcode};
+use crate::telemetry::trace::{carry, note};
+use crate::{
+    dns::name::Name,
+    dnssec::validate::{Anchors, Ask, Counts, Judged, Session, Step, Validator, Verdict, rewrite},
+};
+
+/// How long the first questions wait to learn whether an upstream passes DNSSEC on. One round trip
+/// is what it takes; and an upstream that takes longer is asked without at first.
+const PROBE_WAIT: Duration = Duration::from_millis(600);
+/// When one upstream has answered the probe, the others have so much longer, and as long again as
+/// that one took.
+const PROBE_GRACE: Duration = Duration::from_millis(50);
+/// An upstream that did not pass is tried again after this time: it may be another one by now.
+const PROBE_AGAIN: Duration = Duration::from_secs(600);
+/// One that did not answer the probe is tried again after this time.
+const PROBE_SOON: Duration = Duration::from_secs(10);
+/// How long an answer is kept that was taken without validation only because it was not known yet
+/// who passes it on.
+const UNSURE: Duration = Duration::from_secs(30);
+/// How long it is kept that an answer is bogus (RFC 4035 §4.7).
+const BOGUS: Duration = Duration::from_secs(30);
+/// Upstreams of which it is remembered what they pass on: as many as there can be.
+const MAX_KNOWN: usize = 4_352;
+
+/// Whether the answers of legacy DNS are validated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ValidateMode {
+    /// Those of upstreams that pass on what it takes.
+    Auto,
+    /// All.
+    On,
+    /// None.
+    #[default]
+    Off,
+}
+
+/// How a question is asked at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plain {
+    /// As if there were no DNSSEC.
+    AsItIs,
+    /// One of these, and what it says is validated.
+    Validated(Vec<Target>),
+    /// Not at all: first it has to be found out who passes DNSSEC on.
+    Later,
+}
+
+/// What is asked of those who pass DNSSEC on: with DO, and with CD so that they leave the judgement
+/// to us (RFC 6840 §5.9). Who asks with CD gets what it asked for.
+pub fn proving(asking: Asking) -> Asking {
+    Asking {
+        dnssec_ok: asking.dnssec_ok || !asking.checking_disabled,
+        checking_disabled: true,
+        ..asking
+    }
+}
+
+/// Which answers to the questions of one zone are validated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// None.
+    None,
+    /// Those of upstreams that pass on what it takes.
+    WherePassed,
+    /// All.
+    Always,
+}
+
+/// How answers are validated.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ValidateConfig {
+    /// Which.
+    pub mode: ValidateMode,
+    /// Where trust begins.
+    pub anchors: Anchors,
+}
+
+impl ValidateConfig {
+    /// Which answers are validated that are in no zone of their own.
+    pub fn wish(&self) -> Wish {
+        match self.mode {
+            ValidateMode::Auto => Wish::WherePassed,
+            ValidateMode::On => Wish::Always,
+            ValidateMode::Off => Wish::None,
+        }
+    }
+
+    /// Zones with upstreams of their own are nobody else's business: nothing of them is validated,
+    /// unless an anchor covers them or they say otherwise.
+    pub fn wish_of(&self, zone: &ForwardZone) -> Wish {
+        let name = Name::of(&name_wire(&zone.zone));
+        let validates = zone.validate.unwrap_or_else(|| self.anchors.cover(&name));
+        if validates && self.mode != ValidateMode::Off { Wish::Always } else { Wish::None }
+    }
+
+    /// The anchors, without what is not validated.
+    ///
+    /// # Errors
+    /// [`ForwardError::Config`] if that is too much.
+    pub fn anchors(&self, zones: &[ForwardZone]) -> Result<Anchors, ForwardError> {
+        let none = zones.iter().filter(|zone| self.wish_of(zone) == Wish::None);
+        let names = none.map(|zone| Name::of(&name_wire(&zone.zone)));
+        let anchors = self.anchors.clone().insecure(names);
+        anchors.map_err(|_| ForwardError::Config("more than 256 zones that are not validated"))
+    }
+}
+
+/// What is known of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamDnssec {
+    /// Nothing yet: it was not asked, or did not answer.
+    Unknown,
+    /// It passes on what validation takes. From then on all of its answers have to validate.
+    Validates,
+    /// It does not; and what was wrong with what it gave.
+    Strips(String),
+}
+
+#[derive(Debug, Clone)]
+struct Seen {
+    state: UpstreamDnssec,
+    /// When it is tried again; `None` while it is.
+    again: Option<Duration>,
+    /// Whether that is what it is like, and not what a moment was like.
+    sure: bool,
+}
+
+/// Validation, and what it knows of the upstreams.
+#[derive(Debug)]
+pub struct Validation {
+    pub validator: Validator,
+    pub fetches: Arc<Flights>,
+    seen: Mutex<HashMap<Target, Seen>>,
+    /// Changes whenever something is learned of an upstream.
+    news: watch::Sender<()>,
+}
+
+impl Validation {
+    /// Nothing is known of anybody yet. `limit`: how many questions of its own may be under way.
+    pub fn new(anchors: Anchors, limit: usize) -> Self {
+        Self {
+            validator: Validator::new(anchors),
+            fetches: Flights::new(limit),
+            seen: Mutex::default(),
+            news: watch::Sender::new(()),
+        }
+    }
+
+    /// What is known of an upstream.
+    pub fn state(&self, target: &Target) -> UpstreamDnssec {
+        self.lock().get(target).map_or(UpstreamDnssec::Unknown, |seen| seen.state.clone())
+    }
+
+    /// Whether it was found out what an upstream passes on, or need not be.
+    fn is_sure(&self, target: &Target) -> bool {
+        target.is_recursive() || self.lock().get(target).is_some_and(|seen| seen.sure)
+    }
+
+    /// How a question in this zone is asked by who does not wait for probes, and makes none.
+    pub fn plain(&self, zone: &Zone, now: Duration) -> Plain {
+        let all = self.lock();
+        let targets = || zone.targets().iter().filter(|target| !target.is_recursive());
+        match zone.wish() {
+            Wish::None => return Plain::AsItIs,
+            Wish::Always => return Plain::Validated(targets().cloned().collect()),
+            Wish::WherePassed => {}
+        }
+        let seen = |target: &Target| all.get(target).map(|seen| (&seen.state, seen.again));
+        let passed =
+            |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Validates, _)));
+        let due = |target: &Target| match seen(target) {
+            None => true,
+            Some((UpstreamDnssec::Validates, _)) => false,
+            Some((_, again)) => again.is_some_and(|again| again <= now),
+        };
+        let passing: Vec<Target> = targets().filter(passed).cloned().collect();
+        let unknown = |target: &Target| all.get(target).is_some_and(|seen| !seen.sure);
+        if targets().any(due) || (passing.is_empty() && targets().any(unknown)) {
+            Plain::Later
+        } else if passing.is_empty() {
+            Plain::AsItIs
+        } else {
+            Plain::Validated(passing)
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Target, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this upstream is to be probed now by whoever asks; and whether nothing was learned
+    /// of it so far.
+    fn take_probe(&self, target: &Target, now: Duration) -> bool {
+        let mut all = self.lock();
+        if let Some(seen) = all.get_mut(target) {
+            let due = seen.state != UpstreamDnssec::Validates
+                && seen.again.is_some_and(|again| again <= now);
+            if due {
+                seen.again = None;
+            }
+            return due;
+        }
+        if all.len() >= MAX_KNOWN {
+            return false;
+        }
+        all.insert(
+            target.clone(),
+            Seen { state: UpstreamDnssec::Unknown, again: None, sure: false },
+        );
+        true
+    }
+
+    /// Those that pass DNSSEC on, the others, and whether one of those is probed for the first time
+    /// right now.
+    fn sorted(&self, targets: &[Target]) -> (Vec<Target>, Vec<Target>, bool) {
+        let all = self.lock();
+        let is = |target: &Target, state: &UpstreamDnssec| {
+            all.get(target).is_some_and(|seen| seen.state == *state)
+        };
+        let waiting = targets.iter().any(|target| {
+            all.get(target)
+                .is_some_and(|seen| seen.state == UpstreamDnssec::Unknown && seen.again.is_none())
+        });
+        let (passing, others) =
+            targets.iter().cloned().partition(|target| is(target, &UpstreamDnssec::Validates));
+        (passing, others, waiting)
+    }
+
+    fn learned(&self, target: &Target, state: UpstreamDnssec, sure: bool, now: Duration) {
+        let again = Some(now + if sure { PROBE_AGAIN } else { PROBE_SOON });
+        let before = self.lock().insert(target.clone(), Seen { state: state.clone(), again, sure });
+        if before.as_ref().map(|seen| &seen.state) != Some(&state) {
+            match &state {
+                UpstreamDnssec::Validates => {
+                    tracing::info!(
+                        "the upstream {target} passes on DNSSEC: its answers are validated from now on"
+                    );
+                }
+                UpstreamDnssec::Strips(why) => {
+                    tracing::warn!(
+                        "the upstream {target} does not pass on DNSSEC: its answers are taken as they are ({why})"
+                    );
+                }
+                UpstreamDnssec::Unknown => {}
+            }
+        }
+        self.news.send_replace(());
+    }
+}
+
+impl Desk {
+    /// Starts the probes that are due, and waits for those of which nothing is known yet, but not
+    /// for long.
+    async fn who_passes(self: &Arc<Self>, job: &Job) -> (Vec<Target>, Vec<Target>) {
+        let (validation, targets) = (&self.validation, &job.servers);
+        if job.wish == Wish::Always {
+            return targets.iter().cloned().partition(|target| !target.is_recursive());
+        }
+        let started = self.race.clock.now();
+        // The recursive resolver of our own sees to it by itself.
+        for target in targets.iter().filter(|target| !target.is_recursive()) {
+            if validation.take_probe(target, started) {
+                tokio::spawn(self.clone().probe(target.clone()));
+            }
+        }
+        let mut news = validation.news.subscribe();
+        let mut end = started + PROBE_WAIT;
+        loop {
+            let (passing, others, waiting) = validation.sorted(targets);
+            let now = self.race.clock.now();
+            if !waiting || !passing.is_empty() || now >= end {
+                return (passing, others);
+            }
+            // The sender lives as long as the validation.
+            if let Ok(Ok(())) = tokio::time::timeout(end - now, news.changed()).await {
+                let now = self.race.clock.now();
+                end = end.min(now + (now - started) + PROBE_GRACE);
+            }
+        }
+    }
+
+    /// Asks one upstream for the keys of the topmost trust anchor.
+    async fn probe(self: Arc<Self>, target: Target) {
+        let Some((name, rtype)) = self.validation.validator.probe() else { return };
+        let job = self.job_for(&name, rtype, vec![target.clone()]);
+        let (state, sure) = match self.race.run(&job).await {
+            Ok(won) if is_final(won.answer.rcode()) => {
+                match self.validation.validator.passes(won.answer.wire(), self.race.clock.unix()) {
+                    Ok(()) => (UpstreamDnssec::Validates, true),
+                    // A clock is wrong for a while after the start of many a machine.
+                    Err(ede) => {
+                        let in_time = !matches!(
+                            ede.code,
+                            Ede::SIGNATURE_EXPIRED | Ede::SIGNATURE_NOT_YET_VALID
+                        );
+                        (UpstreamDnssec::Strips(ede.text), in_time)
+                    }
+                }
+            }
+            // It may have no network yet.
+            Ok(won) => {
+                let code = won.answer.rcode();
+                (
+                    UpstreamDnssec::Strips(format!("it answers with RCODE {code}")),
+                    code != rcode::SERVFAIL,
+                )
+            }
+            Err(_) => (UpstreamDnssec::Unknown, false),
+        };
+        let before = self.validation.state(&target);
+        if state == UpstreamDnssec::Validates && before != UpstreamDnssec::Unknown {
+            // What it gave before was not validated.
+            self.cache.flush();
+        }
+        self.validation.learned(&target, state, sure, self.race.clock.now());
+    }
+
+    /// A question of validation's own. It passes through those who lead back to us if there is
+    /// nobody else.
+    fn job_for(&self, name: &Name, rtype: u16, servers: Vec<Target>) -> Job {
+        let question = [name.wire(), &rtype.to_be_bytes(), &1u16.to_be_bytes()].concat();
+        Job {
+            asking: Asking { recursive: true, dnssec_ok: true, checking_disabled: true },
+            zone: self.zones.of(&question).name().into(),
+            question: question.into(),
+            servers,
+            passes_through: false,
+            believes_ad: false,
+            wish: Wish::None,
+        }
+    }
+
+    /// Asks those who pass DNSSEC on and validates what they say; where there are none, what the
+    /// others say is taken as it is.
+    ///
+    /// # Errors
+    /// As [`Race::run`].
+    pub async fn validated(self: &Arc<Self>, job: &Job) -> Result<Won, ForwardError> {
+        let (passing, others) = self.who_passes(job).await;
+        if passing.is_empty() {
+            note("dnssec", || {
+                "no upstream passes on what validation takes: what they say is taken as it is"
+                    .into()
+            });
+        }
+        if !passing.is_empty() {
+            let asking = proving(job.asking);
+            let asked = Job { servers: passing, asking, believes_ad: false, ..job.clone() };
+            match self.race.run(&asked).await {
+                Ok(won) if job.asking.checking_disabled || !is_final(won.answer.rcode()) => {
+                    return Ok(won);
+                }
+                Ok(won) => return Ok(self.judged(job, won).await),
+                Err(error) if others.is_empty() => return Err(error),
+                Err(_) => {
+                    tracing::warn!(
+                        "those upstreams do not reply that pass on DNSSEC: another is asked, and its answer taken as it is"
+                    );
+                }
+            }
+        }
+        let unsure = others.iter().any(|target| !self.validation.is_sure(target));
+        let mut won = self.race.run(&Job { servers: others, ..job.clone() }).await?;
+        if unsure && let Some((_, life)) = &mut won.keep {
+            *life = (*life).min(UNSURE);
+        }
+        Ok(won)
+    }
+
+    /// What a client gets of an answer that came.
+    async fn judged(self: &Arc<Self>, job: &Job, won: Won) -> Won {
+        let judging = self.judge(won.answer.wire());
+        let judged = match tokio::time::timeout(self.race.timeout, judging).await {
+            Ok(Ok(judged)) => judged,
+            Ok(Err(malformed)) => {
+                Judged::of(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
+            }
+            Err(_) => {
+                let why =
+                    "DNSSEC: the keys that it takes to validate the answer did not come in time";
+                Judged::of(Verdict::Undecided(Ede::new(Ede::NO_REACHABLE_AUTHORITY, why)))
+            }
+        };
+        note("dnssec", || judged.verdict.to_string());
+        finished(&self.race, job.asking.dnssec_ok, &won, &judged).unwrap_or(won)
+    }
+
+    /// The judgement on an answer, if nothing has to be asked for it.
+    pub fn judge_at_once(&self, message: &[u8]) -> Option<Judged> {
+        let mut session = Session::begin(message).ok()?;
+        match session.step(&self.validation.validator, self.race.clock.unix()) {
+            Step::Done(judged) => Some(judged),
+            Step::Ask(_) => None,
+        }
+    }
+
+    async fn judge(self: &Arc<Self>, message: &[u8]) -> Result<Judged, Malformed> {
+        let mut session = Session::begin(message)?;
+        loop {
+            match session.step(&self.validation.validator, self.race.clock.unix()) {
+                Step::Done(judged) => return Ok(judged),
+                Step::Ask(asks) => {
+                    // As many as the session may ask, which is bounded.
+                    let mut under_way = JoinSet::new();
+                    for ask in asks {
+                        under_way.spawn(carry(self.clone().fetch(ask)));
+                    }
+                    while let Some(heard) = under_way.join_next().await {
+                        let Ok((ask, heard)) = heard else { continue };
+                        session.heard(
+                            ask,
+                            heard.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks what validation has to know: out of the cache, with others who ask the same, or anew.
+    async fn fetch(self: Arc<Self>, ask: Ask) -> (Ask, Result<Arc<Answer>, Ede>) {
+        let (name, rtype) = &ask;
+        // What a parent says of its child is asked of those who are asked for the parent.
+        let parent = if *rtype == DS { name.parent() } else { None };
+        let zone = self.zones.of(parent.as_ref().unwrap_or(name).wire());
+        let job = self.job_for(name, *rtype, zone.targets().to_vec());
+        let key = Key::new(&job.question, true, true, zone.scope());
+        let failed =
+            |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
+        match self.cache.get(&key, self.race.clock.now()) {
+            Some(Hit::Answer(answer, ..)) => {
+                note("dnssec", || format!("{} is kept", asked(&ask)));
+                return (ask, Ok(answer));
+            }
+            Some(Hit::NoReply) => {
+                let ede = failed(&ForwardError::FailedRecently);
+                return (ask, Err(ede));
+            }
+            None => {}
+        }
+        let landed = match self.validation.fetches.join(&key) {
+            Ok((receiver, pilot)) => {
+                if let Some(pilot) = pilot {
+                    let desk = self.clone();
+                    tokio::spawn(carry(async move {
+                        let (passing, others, _) = desk.validation.sorted(&job.servers);
+                        let servers = if passing.is_empty() { others } else { passing };
+                        let job = Job { servers, ..job };
+                        let won = desk.race.run(&job).await;
+                        desk.land(pilot, won);
+                    }));
+                }
+                landing(receiver).await
+            }
+            Err(error) => Err(error),
+        };
+        let heard = landed.map(|(answer, _)| answer).map_err(|error| failed(&error));
+        (ask, heard)
+    }
+}
+
+const DS: u16 = 43;
+
+fn asked((name, rtype): &Ask) -> String {
+    format!("{name} {}", RecordType::from(*rtype))
+}
+
+/// What is given out and kept of an answer with this verdict; `None` if its message can't be
+/// written, which is none that was read.
+pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Judged) -> Option<Won> {
+    let packet = Packet::parse(won.answer.wire()).ok()?;
+    let bytes = match &judged.verdict {
+        Verdict::Secure | Verdict::Insecure(_) => {
+            rewrite::answer(&packet, won.answer.options(), judged, dnssec_ok)
+        }
+        Verdict::Bogus(ede) | Verdict::Undecided(ede) => {
+            tracing::debug!(server = %won.server, why = %ede.text, "an answer is refused");
+            rewrite::failure(&packet, ede)
+        }
+    };
+    let bytes = bytes.ok()?;
+    let packet = Packet::parse(&bytes).ok()?;
+    let answer = Arc::new(Answer::new(&packet, packet.question(), true).ok()?);
+    let keep = match &judged.verdict {
+        Verdict::Bogus(_) => Some((Kind::Negative, BOGUS)),
+        Verdict::Undecided(_) => Some((Kind::Negative, NO_REPLY)),
+        Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
+            let most = judged
+                .ttls
+                .values()
+                .min()
+                .map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
+            (kind, race.bounded(&answer, life).min(most.max(Duration::from_secs(1))))
+        }),
+    };
+    let bogus = matches!(judged.verdict, Verdict::Bogus(_));
+    Some(Won { answer, server: won.server.clone(), keep, bogus })
+}
+
+impl Legacy {
+    /// What is known of each upstream: whether its answers are validated.
+    pub fn upstream_dnssec(&self) -> Vec<(String, UpstreamDnssec)> {
+        let zones = self.desk.zones.all();
+        let mut found: Vec<(String, UpstreamDnssec)> = Vec::new();
+        for target in zones.flat_map(|zone| zone.targets()) {
+            if !found.iter().any(|(label, _)| *label == target.to_string()) {
+                let state = match target.validates() {
+                    Some(true) => UpstreamDnssec::Validates,
+                    Some(false) => UpstreamDnssec::Strips("it is told not to validate".into()),
+                    None => self.desk.validation.state(target),
+                };
+                found.push((target.to_string(), state));
+            }
+        }
+        found
+    }
+
+    /// How many answers had which verdict, and what that took.
+    pub fn validation_counts(&self) -> Counts {
+        self.desk.validation.validator.counts()
+    }
+}

@@ -1,0 +1,145 @@
+//! Which upstreams a name is asked of: those of the longest zone that it is in, and of no others.
+
+use super::target::Target;
+use super::validate::Wish;
+use crate::cache::Scope;
+
+/// The most zones with upstreams of their own.
+pub const MAX_ZONES: usize = 256;
+
+/// A zone and its upstreams.
+#[derive(Debug)]
+pub struct Zone {
+    name: Vec<u8>,
+    targets: Vec<Target>,
+    wish: Wish,
+}
+
+impl Zone {
+    /// `name` in wire form.
+    pub fn new(mut name: Vec<u8>, targets: Vec<Target>, wish: Wish) -> Self {
+        name.make_ascii_lowercase();
+        Self { name, targets, wish }
+    }
+
+    /// Which of its answers are validated.
+    pub fn wish(&self) -> Wish {
+        self.wish
+    }
+
+    /// Its name in wire form, in lower case.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Who is asked.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Under what its answers are kept.
+    pub fn scope(&self) -> Scope<'_> {
+        if self.is_rest() { Scope::Upstreams } else { Scope::Zone(&self.name) }
+    }
+
+    /// Whether it is the rest: what no other zone has.
+    pub fn is_rest(&self) -> bool {
+        self.name == [0]
+    }
+
+    /// Whether a name in wire form, in any case and with anything behind it, is this zone's or
+    /// below it.
+    fn has(&self, name: &[u8]) -> bool {
+        let mut at = 0;
+        while let Some(&length) = name.get(at) {
+            if name
+                .get(at..at + self.name.len())
+                .is_some_and(|tail| tail.eq_ignore_ascii_case(&self.name))
+            {
+                return true;
+            }
+            if length == 0 {
+                return false;
+            }
+            at += 1 + usize::from(length);
+        }
+        false
+    }
+}
+
+/// All zones. The last is the root: everything else.
+#[derive(Debug)]
+pub struct Zones(Vec<Zone>);
+
+impl Zones {
+    /// `rest` are the upstreams for everything that is in none of the zones.
+    pub fn new(mut zones: Vec<Zone>, rest: Vec<Target>, wish: Wish) -> Self {
+        // A longer name in wire form can't be a parent of a shorter one.
+        zones.sort_by_key(|zone| std::cmp::Reverse(zone.name.len()));
+        zones.push(Zone::new(vec![0], rest, wish));
+        Self(zones)
+    }
+
+    /// The zone that a name in wire form is asked in.
+    pub fn of(&self, name: &[u8]) -> &Zone {
+        // There is always the last one, which has every name.
+        let last = self.0.len() - 1;
+        self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
+    }
+
+    /// Everybody who is asked, each once.
+    pub fn targets(&self) -> Vec<&Target> {
+        let mut all: Vec<&Target> = Vec::new();
+        for target in self.0.iter().rev().flat_map(Zone::targets) {
+            if !all.contains(&target) {
+                all.push(target);
+            }
+        }
+        all
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Zone> {
+        self.0.iter()
+    }
+
+    /// The zones with upstreams of their own that others do not have, or not with the same
+    /// upstreams.
+    pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Zone> {
+        let shown = |zone: &Zone| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
+        let same =
+            move |one: &Zone, other: &Zone| one.name == other.name && shown(one) == shown(other);
+        let own = self.0.iter().filter(|zone| !zone.is_rest());
+        own.filter(move |zone| !others.0.iter().any(|other| same(zone, other)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::{name, question};
+
+    #[test]
+    fn the_longest_zone_has_it() {
+        let zone = |text: &str| Zone::new(name(text), Vec::new(), Wish::None);
+        let zones = Zones::new(
+            vec![zone("Example"), zone("corp.example"), zone("lab")],
+            Vec::new(),
+            Wish::None,
+        );
+        for (asked, expected) in [
+            ("www.corp.example", "corp.example"),
+            ("CORP.Example", "corp.example"),
+            ("notcorp.example", "example"),
+            ("example", "example"),
+            ("a.b.lab", "lab"),
+            ("corp.example.com", ""),
+            ("lab.com", ""),
+            ("", ""),
+            // The label has the bytes of a whole name in it.
+            ("x\u{3}lab", ""),
+        ] {
+            assert_eq!(zones.of(&question(asked, 1)).name(), name(expected), "{asked}");
+        }
+    }
+}
