@@ -14,10 +14,10 @@ use hickory_proto::{
 
 use super::{Pipeline, Step, failed, follow, legacy_question};
 use crate::{
-    chain::zone::{Cut, Mounted, NameServer},
+    chain::zone::{DelegationPoint, NameServer, ZoneView},
     dns::{ede::Ede, names, query::Question},
     resolve::answer::Answer,
-    telemetry::trace::note,
+    telemetry::trace::event,
 };
 
 /// How many addresses of delegated servers are asked.
@@ -33,8 +33,8 @@ impl Pipeline {
         &self,
         question: &Question,
         name: &Name,
-        zone: &Mounted,
-        cut: Cut,
+        zone: &ZoneView,
+        cut: DelegationPoint,
         steps: &mut u8,
     ) -> Step {
         // A signed zone is signed under one name, and signatures do not survive another: it is
@@ -53,7 +53,7 @@ impl Pipeline {
                 )
                 .into();
             }
-            note("delegated", || {
+            event("delegated", || {
                 format!(
                     "{below} is asked of {}",
                     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
@@ -164,7 +164,7 @@ fn given_on(
     below: &Name,
     asked: &Name,
     qtype: RecordType,
-    moved: Option<&Mounted>,
+    moved: Option<&ZoneView>,
 ) -> Step {
     let inside = |record: &Record| below.zone_of(&record.name);
     let answer = Answer {

@@ -21,15 +21,15 @@ use namechain_core::types::Name as ChainName;
 
 use crate::{
     chain::{
-        ChainError, ChainSource, Standing,
+        ChainError, ChainSource, NameState,
         mount::{Mount, Mounts},
         soa::alt_soa,
-        validity::Ground,
-        zone::{Mounted, Said},
+        validity::Dependency,
+        zone::{ZoneAnswer, ZoneView},
     },
     dns::{ede::Ede, query::Question},
     dnssec::sign::{Denial, Signer},
-    telemetry::{Origin, trace::note},
+    telemetry::{Origin, trace::event},
     upstream,
     upstream::{ForwardError, Legacy, LegacyQuestion, RebindPolicy, ReplySource},
 };
@@ -100,13 +100,13 @@ impl Pipeline {
         let (mut authoritative, mut authentic, mut signed) = (None, true, 0);
         let mut foreign = false;
         let mut proofs: Vec<Record> = Vec::new();
-        let mut grounds = Some(Vec::new());
+        let mut dependencies = Some(Vec::new());
         let mut origin = None;
         let form = self.form(question);
         while *steps > 0 {
             *steps -= 1;
             let route = self.route(&name);
-            note("route", || self.whose(&name, &route));
+            event("route", || self.whose(&name, &route));
             let by_route = match route {
                 Route::Special(_) => Origin::Special,
                 Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
@@ -120,10 +120,10 @@ impl Pipeline {
                 }
                 Route::Chain(label, mount) => {
                     let place = Place { question, name: &name, label, mount, form: &form };
-                    self.chain(place, steps, &mut grounds).await
+                    self.chain(place, steps, &mut dependencies).await
                 }
                 Route::Legacy => {
-                    grounds = None;
+                    dependencies = None;
                     self.legacy(question, &name).await
                 }
             };
@@ -135,7 +135,7 @@ impl Pipeline {
             // What we are the authority of is the chain's, or special.
             foreign |= !step.answer.authoritative;
             if let Some(ede) = self.objection(&question.name, &step.answer, foreign) {
-                return Answer { ede: vec![ede], grounds, origin, ..Answer::default() };
+                return Answer { ede: vec![ede], dependencies, origin, ..Answer::default() };
             }
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
             let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
@@ -144,7 +144,7 @@ impl Pipeline {
             records.extend(std::mem::take(&mut step.answer.answers));
             match step.next {
                 Some(target) => {
-                    note("route", || format!("{name} leads on to {target}"));
+                    event("route", || format!("{name} leads on to {target}"));
                     proofs.extend(step.answer.authorities.into_iter().filter(is_proof));
                     name = target;
                 }
@@ -161,7 +161,7 @@ impl Pipeline {
                         signed,
                         answers,
                         authorities,
-                        grounds,
+                        dependencies,
                         origin,
                         ..last
                     };
@@ -224,56 +224,57 @@ impl Pipeline {
         &self,
         place: Place<'_>,
         steps: &mut u8,
-        grounds: &mut Option<Vec<Ground>>,
+        dependencies: &mut Option<Vec<Dependency>>,
     ) -> Step {
         let Place { question, name, label, mount, form } = place;
-        let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
-            match (grounds.as_mut(), ground) {
-                (Some(grounds), Some(ground)) => grounds.push(ground),
-                _ => *grounds = None,
-            }
-            standing
-        });
-        note("chain", || looked_up(&label, &looked));
+        let looked =
+            self.chain.lookup_with_dependency(&label).await.map(|(standing, dependency)| {
+                match (dependencies.as_mut(), dependency) {
+                    (Some(dependencies), Some(dependency)) => dependencies.push(dependency),
+                    _ => *dependencies = None,
+                }
+                standing
+            });
+        event("chain", || looked_up(&label, &looked));
         let zone = match (looked, mount) {
-            (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
-            (Ok(Standing::Unregistered), Mount::Root) => {
-                *grounds = None;
+            (Ok(NameState::Active(zone)), _) => ZoneView::new(zone, mount, name),
+            (Ok(NameState::Unregistered), Mount::Root) => {
+                *dependencies = None;
                 return self.legacy(question, name).await;
             }
-            (Ok(Standing::Unregistered), Mount::Alt) => {
+            (Ok(NameState::Unregistered), Mount::Alt) => {
                 return form.nothing(mount, question, name, Denial::Name, alt_soa()).into();
             }
-            (Ok(Standing::Lapsed(zone, why)), _) => {
-                let soa = Mounted::new(zone, mount, name).soa();
+            (Ok(NameState::Lapsed(zone, why)), _) => {
+                let soa = ZoneView::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
                 return Answer { ede, ..form.nothing(mount, question, name, Denial::Name, soa) }
                     .into();
             }
             (Err(error), _) => {
-                *grounds = None;
+                *dependencies = None;
                 return not_ready(&label, &error).into();
             }
         };
         let nothing = |denial| form.nothing(mount, question, name, denial, zone.soa()).into();
         let said = zone.answer(name, question.qtype);
-        note("zone", || said.told(question.qtype));
+        event("zone", || said.describe(question.qtype));
         match said {
-            Said::Records(records) => form.records(mount, records).into(),
-            Said::NoName => nothing(Denial::Name),
-            Said::NoData(types) => nothing(Denial::Data(types)),
-            Said::TooLong(records) => {
+            ZoneAnswer::Records(records) => form.records(mount, records).into(),
+            ZoneAnswer::NoName => nothing(Denial::Name),
+            ZoneAnswer::NoData(types) => nothing(Denial::Data(types)),
+            ZoneAnswer::TooLong(records) => {
                 Answer { rcode: ResponseCode::YXDomain, ..form.records(mount, records) }.into()
             }
-            Said::Follow(records, target) => {
+            ZoneAnswer::Follow(records, target) => {
                 Step { answer: form.records(mount, records), next: Some(target) }
             }
-            Said::Delegated(cut) if !question.recursion_desired => {
-                *grounds = None;
+            ZoneAnswer::Delegated(cut) if !question.recursion_desired => {
+                *dependencies = None;
                 form.referral(mount, cut).into()
             }
-            Said::Delegated(cut) => {
-                *grounds = None;
+            ZoneAnswer::Delegated(cut) => {
+                *dependencies = None;
                 self.delegated(question, name, &zone, cut, steps).await
             }
         }
@@ -291,7 +292,7 @@ impl Pipeline {
         {
             Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
             Err(error) => {
-                note("legacy", || format!("no answer: {error}"));
+                event("legacy", || format!("no answer: {error}"));
                 return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
             }
         };
@@ -305,7 +306,7 @@ impl Pipeline {
             ede,
             origin,
             signed: 0,
-            grounds: None,
+            dependencies: None,
             cookie: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of
@@ -339,13 +340,13 @@ impl Pipeline {
 }
 
 /// What the chain said, in words.
-fn looked_up(label: &ChainName, looked: &Result<Standing, ChainError>) -> String {
+fn looked_up(label: &ChainName, looked: &Result<NameState, ChainError>) -> String {
     match looked {
-        Ok(Standing::Active(zone)) => {
+        Ok(NameState::Active(zone)) => {
             format!("{label} is registered, last changed at height {}", zone.serial())
         }
-        Ok(Standing::Unregistered) => format!("nobody has registered {label}"),
-        Ok(Standing::Lapsed(_, why)) => format!("{label}: {why}"),
+        Ok(NameState::Unregistered) => format!("nobody has registered {label}"),
+        Ok(NameState::Lapsed(_, why)) => format!("{label}: {why}"),
         Err(error) => format!("{label} can't be looked up: {error}"),
     }
 }

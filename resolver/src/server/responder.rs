@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cache,
-    cache::{Kind, Probe},
-    chain::validity::Basis,
+    cache::{AnswerKind, Probe},
+    chain::validity::Validity,
     dns::{
         cookie,
         cookie::{Jar, Policy, Sent},
@@ -27,7 +27,7 @@ use crate::{
         query::{Client, Question, Transport},
     },
     resolve::{Pipeline, answer::Answer},
-    telemetry::{Origin, Seen},
+    telemetry::{Origin, Telemetry},
 };
 
 /// How many questions may be in work at a time, over all transports. One that comes when there are
@@ -58,7 +58,7 @@ pub struct Responder {
     clients: Clients,
     in_flight: Arc<Semaphore>,
     cookies: Cookies,
-    seen: Arc<Seen>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// The cookies of a server, which outlive its configuration.
@@ -88,14 +88,14 @@ impl Responder {
         let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Responder { pipeline, clients, in_flight, cookies, seen: Arc::default() }
+        Responder { pipeline, clients, in_flight, cookies, telemetry: Arc::default() }
     }
 
     /// One that takes this one's place: what both have in work, and what they have answered, counts
     /// together, and the cookies given are taken.
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
-        Responder { pipeline, clients, in_flight, cookies, seen: self.seen.clone() }
+        Responder { pipeline, clients, in_flight, cookies, telemetry: self.telemetry.clone() }
     }
 
     /// The same with another policy for cookies.
@@ -179,7 +179,7 @@ impl Responder {
         let mut message = answer.into_message(metadata, queries, edns, client, wants_ad);
         message.metadata.truncation |= truncated;
         let took = self.pipeline.legacy.now().saturating_sub(started);
-        self.seen.answered(client, queries, origin, &message, took);
+        self.telemetry.record_answer(client, queries, origin, &message, took);
         message
     }
 
@@ -211,7 +211,7 @@ impl Responder {
     async fn answer_and_keep(&self, question: &Question) -> Answer {
         let answer = self.pipeline.answer(question).await;
         // What is kept is for those without CO: it has no part in what answers are kept under.
-        if answer.grounds.is_some() && !question.compact_ok {
+        if answer.dependencies.is_some() && !question.compact_ok {
             let lower = question.name.to_lowercase();
             if question.name.iter().eq(lower.iter()) {
                 self.keep(question, answer.clone());
@@ -227,15 +227,15 @@ impl Responder {
     /// Keeps an answer of ours for those who ask the same before what it rests on has changed.
     fn keep(&self, question: &Question, answer: Answer) {
         let kind = match (answer.rcode, answer.answers.is_empty()) {
-            (ResponseCode::NoError, false) => Kind::Positive,
-            (ResponseCode::NoError | ResponseCode::NXDomain, _) => Kind::Negative,
+            (ResponseCode::NoError, false) => AnswerKind::Positive,
+            (ResponseCode::NoError | ResponseCode::NXDomain, _) => AnswerKind::Negative,
             _ => return,
         };
-        let Some(grounds) = &answer.grounds else { return };
+        let Some(dependencies) = &answer.dependencies else { return };
         let mut options = Vec::new();
         answer.ede.iter().for_each(|ede| ede.write(&mut options));
-        let Some((basis, epoch)) =
-            Basis::encode(self.pipeline.mounts, answer.signed, &options, grounds)
+        let Some((validity, epoch)) =
+            Validity::encode(self.pipeline.mounts, answer.signed, &options, dependencies)
         else {
             return;
         };
@@ -253,7 +253,7 @@ impl Responder {
         {
             let wire = question.wire();
             let probe = Probe::of_upstreams(&wire, question.dnssec_ok, question.checking_disabled);
-            self.pipeline.legacy.cache().insert_ours(&probe, &kept, kind, &basis, epoch);
+            self.pipeline.legacy.cache().insert_local(&probe, &kept, kind, &validity, epoch);
         }
     }
 
@@ -263,8 +263,8 @@ impl Responder {
     }
 
     /// What is seen of its answers.
-    pub fn seen(&self) -> &Arc<Seen> {
-        &self.seen
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
     }
 
     /// How many questions are in work.
@@ -291,7 +291,13 @@ impl Responder {
             }
             Err(_) => {
                 let message = self.unreadable(&header.metadata, bytes, client);
-                self.seen.answered(client, &[], Origin::Refused, &message, Duration::ZERO);
+                self.telemetry.record_answer(
+                    client,
+                    &[],
+                    Origin::Refused,
+                    &message,
+                    Duration::ZERO,
+                );
                 message
             }
         };

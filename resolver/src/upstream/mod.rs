@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::Name;
 
-use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE, MAX_STALE};
+use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE_TTL, MAX_STALE_AGE};
 use crate::os::clock::Clock;
 use inflight::Flights;
 use resolve::Desk;
@@ -104,8 +104,8 @@ impl Default for LegacyConfig {
             recursive: RecursiveConfig::default(),
             cache_bytes: DEFAULT_BYTES,
             min_ttl: Duration::ZERO,
-            max_ttl: MAX_POSITIVE,
-            serve_stale: MAX_STALE,
+            max_ttl: MAX_POSITIVE_TTL,
+            serve_stale: MAX_STALE_AGE,
             timeout: Duration::from_secs(5),
             first_retry: Duration::from_millis(400),
             max_in_flight: 1024,

@@ -20,7 +20,7 @@ use super::zones::{Zone, Zones};
 use super::{Legacy, is_pseudo_type, loop_detect};
 use crate::cache::{Answer, Cache, Hit, Key, Scope};
 use crate::dns::ede::Ede;
-use crate::telemetry::trace::{carry, note};
+use crate::telemetry::trace::{event, in_scope};
 
 /// How long to wait for a newer answer before one that has run out is given (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1_800);
@@ -91,7 +91,7 @@ impl Legacy {
         let now = self.desk.race.clock.now();
         match self.desk.cache.get(&key, now) {
             Some(Hit::Answer(answer, age, due)) => {
-                note("cache", || {
+                event("cache", || {
                     format!(
                         "an answer is kept, {age} s old{}",
                         if due { "; it is fetched again" } else { "" }
@@ -103,10 +103,10 @@ impl Legacy {
                 return reply(&answer, age, &wire, ReplySource::Cache);
             }
             Some(Hit::NoReply) => {
-                note("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
+                event("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
                 return self.stale_or(&key, &wire, ForwardError::FailedRecently);
             }
-            None => note("cache", || "nothing is kept".into()),
+            None => event("cache", || "nothing is kept".into()),
         }
         let (receiver, pilot) = match self.flights.join(&key) {
             Ok(joined) => joined,
@@ -114,7 +114,7 @@ impl Legacy {
         };
         match pilot {
             Some(pilot) => self.start(pilot, job),
-            None => note("legacy", || "the same question is already on its way".into()),
+            None => event("legacy", || "the same question is already on its way".into()),
         }
         let landed = match self.stale(&key) {
             Some(_) => tokio::time::timeout(STALE_AFTER, landing(receiver)).await,
@@ -158,7 +158,7 @@ impl Legacy {
     fn start(&self, pilot: Pilot, job: Job) {
         // A task of its own: whoever asked first may go away while others wait.
         let desk = self.desk.clone();
-        tokio::spawn(carry(async move {
+        tokio::spawn(in_scope(async move {
             let won = match job.wish {
                 Wish::None => desk.race.run(&job).await,
                 Wish::WherePassed | Wish::Always => desk.validated(&job).await,
@@ -201,7 +201,7 @@ impl Legacy {
     ) -> Result<Reply, ForwardError> {
         match self.stale(key) {
             Some(stale) => {
-                note("cache", || format!("what has run out is given: {error}"));
+                event("cache", || format!("what has run out is given: {error}"));
                 stale_reply(&stale, question)
             }
             None => Err(error),
@@ -225,7 +225,7 @@ impl Desk {
             // It takes the place of whatever was there: nothing that has run out may be given for
             // it.
             Some((_, life)) if won.bogus => {
-                self.cache.insert_bad(key, won.answer.clone(), life, now)
+                self.cache.replace_with_failure(key, won.answer.clone(), life, now)
             }
             Some((kind, life)) => self.cache.insert(key, won.answer.clone(), kind, life, now),
             None => {}

@@ -22,11 +22,11 @@ use super::{
     loop_detect,
     loop_detect::{Loops, Token},
 };
-use crate::cache::{Answer, Kind, lifetime};
+use crate::cache::{Answer, AnswerKind, lifetime};
 use crate::dns::message::{Packet, rcode};
 use crate::dns::name::Name;
 use crate::os::clock::Clock;
-use crate::telemetry::trace::note;
+use crate::telemetry::trace::event;
 
 /// How often a question is sent in all.
 const MAX_TRIES: usize = 6;
@@ -42,7 +42,7 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Won {
     pub answer: Arc<Answer>,
     pub server: Target,
-    pub keep: Option<(Kind, Duration)>,
+    pub keep: Option<(AnswerKind, Duration)>,
     /// It is a refusal of ours, as what came was bogus.
     pub bogus: bool,
 }
@@ -230,7 +230,7 @@ impl Race {
     async fn one_try(self: Arc<Self>, server: Target, job: Job) -> Result<Won, ExchangeError> {
         let started = self.clock.now();
         let manners = self.servers().manners(&server, started);
-        note("upstream", || {
+        event("upstream", || {
             format!(
                 "{server} is asked for {}{}",
                 shown(&job.question),
@@ -252,7 +252,7 @@ impl Race {
             }
             Ok(won)
         });
-        note("upstream", || {
+        event("upstream", || {
             let took = self.clock.now().saturating_sub(started).as_micros();
             match &result {
                 Ok(won) => format!("{server} replied in {took} us: {}", said(&won.answer)),

@@ -1,7 +1,7 @@
 //! Whether answers are validated, and the asking that it takes.
 //!
 //! ```text
-//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> Session <-> DS, DNSKEY -> what the client gets
+//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> ValidationSession <-> DS, DNSKEY -> what the client gets
 //!                 '- nobody -------> all are asked as if there were no DNSSEC (mode auto)
 //! ```
 
@@ -22,13 +22,16 @@ use super::target::Target;
 use super::transport::query::Asking;
 use super::zones::Zone;
 use super::{ForwardZone, Legacy};
-use crate::cache::{Answer, Hit, Key, Kind, NO_REPLY, lifetime};
+use crate::cache::{Answer, AnswerKind, Hit, Key, NO_REPLY_TTL, lifetime};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Malformed, Packet, rcode};
-use crate::telemetry::trace::{carry, note};
+use crate::telemetry::trace::{event, in_scope};
 use crate::{
     dns::name::Name,
-    dnssec::validate::{Anchors, Ask, Counts, Judged, Session, Step, Validator, Verdict, rewrite},
+    dnssec::validate::{
+        Anchors, Progress, RecordQuery, Validated, ValidationSession, Validator, ValidatorStats,
+        Verdict, rewrite,
+    },
 };
 
 /// How long the first questions wait to learn whether an upstream passes DNSSEC on. One round trip
@@ -116,7 +119,7 @@ impl ValidateConfig {
     /// unless an anchor covers them or they say otherwise.
     pub fn wish_of(&self, zone: &ForwardZone) -> Wish {
         let name = Name::of(&name_wire(&zone.zone));
-        let validates = zone.validate.unwrap_or_else(|| self.anchors.cover(&name));
+        let validates = zone.validate.unwrap_or_else(|| self.anchors.covers(&name));
         if validates && self.mode != ValidateMode::Off { Wish::Always } else { Wish::None }
     }
 
@@ -127,7 +130,7 @@ impl ValidateConfig {
     pub fn anchors(&self, zones: &[ForwardZone]) -> Result<Anchors, ForwardError> {
         let none = zones.iter().filter(|zone| self.wish_of(zone) == Wish::None);
         let names = none.map(|zone| Name::of(&name_wire(&zone.zone)));
-        let anchors = self.anchors.clone().insecure(names);
+        let anchors = self.anchors.clone().with_insecure(names);
         anchors.map_err(|_| ForwardError::Config("more than 256 zones that are not validated"))
     }
 }
@@ -308,11 +311,15 @@ impl Desk {
 
     /// Asks one upstream for the keys of the topmost trust anchor.
     async fn probe(self: Arc<Self>, target: Target) {
-        let Some((name, rtype)) = self.validation.validator.probe() else { return };
+        let Some((name, rtype)) = self.validation.validator.probe_query() else { return };
         let job = self.job_for(&name, rtype, vec![target.clone()]);
         let (state, sure) = match self.race.run(&job).await {
             Ok(won) if is_final(won.answer.rcode()) => {
-                match self.validation.validator.passes(won.answer.wire(), self.race.clock.unix()) {
+                match self
+                    .validation
+                    .validator
+                    .check_probe_reply(won.answer.wire(), self.race.clock.unix())
+                {
                     Ok(()) => (UpstreamDnssec::Validates, true),
                     // A clock is wrong for a while after the start of many a machine.
                     Err(ede) => {
@@ -365,7 +372,7 @@ impl Desk {
     pub async fn validated(self: &Arc<Self>, job: &Job) -> Result<Won, ForwardError> {
         let (passing, others) = self.who_passes(job).await;
         if passing.is_empty() {
-            note("dnssec", || {
+            event("dnssec", || {
                 "no upstream passes on what validation takes: what they say is taken as it is"
                     .into()
             });
@@ -400,41 +407,44 @@ impl Desk {
         let judged = match tokio::time::timeout(self.race.timeout, judging).await {
             Ok(Ok(judged)) => judged,
             Ok(Err(malformed)) => {
-                Judged::of(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
+                Validated::from_verdict(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
             }
             Err(_) => {
                 let why =
                     "DNSSEC: the keys that it takes to validate the answer did not come in time";
-                Judged::of(Verdict::Undecided(Ede::new(Ede::NO_REACHABLE_AUTHORITY, why)))
+                Validated::from_verdict(Verdict::Indeterminate(Ede::new(
+                    Ede::NO_REACHABLE_AUTHORITY,
+                    why,
+                )))
             }
         };
-        note("dnssec", || judged.verdict.to_string());
+        event("dnssec", || judged.verdict.to_string());
         finished(&self.race, job.asking.dnssec_ok, &won, &judged).unwrap_or(won)
     }
 
     /// The judgement on an answer, if nothing has to be asked for it.
-    pub fn judge_at_once(&self, message: &[u8]) -> Option<Judged> {
-        let mut session = Session::begin(message).ok()?;
+    pub fn judge_at_once(&self, message: &[u8]) -> Option<Validated> {
+        let mut session = ValidationSession::new(message).ok()?;
         match session.step(&self.validation.validator, self.race.clock.unix()) {
-            Step::Done(judged) => Some(judged),
-            Step::Ask(_) => None,
+            Progress::Done(judged) => Some(judged),
+            Progress::Query(_) => None,
         }
     }
 
-    async fn judge(self: &Arc<Self>, message: &[u8]) -> Result<Judged, Malformed> {
-        let mut session = Session::begin(message)?;
+    async fn judge(self: &Arc<Self>, message: &[u8]) -> Result<Validated, Malformed> {
+        let mut session = ValidationSession::new(message)?;
         loop {
             match session.step(&self.validation.validator, self.race.clock.unix()) {
-                Step::Done(judged) => return Ok(judged),
-                Step::Ask(asks) => {
+                Progress::Done(judged) => return Ok(judged),
+                Progress::Query(asks) => {
                     // As many as the session may ask, which is bounded.
                     let mut under_way = JoinSet::new();
                     for ask in asks {
-                        under_way.spawn(carry(self.clone().fetch(ask)));
+                        under_way.spawn(in_scope(self.clone().fetch(ask)));
                     }
                     while let Some(heard) = under_way.join_next().await {
                         let Ok((ask, heard)) = heard else { continue };
-                        session.heard(
+                        session.add_reply(
                             ask,
                             heard.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
                         );
@@ -445,7 +455,7 @@ impl Desk {
     }
 
     /// Asks what validation has to know: out of the cache, with others who ask the same, or anew.
-    async fn fetch(self: Arc<Self>, ask: Ask) -> (Ask, Result<Arc<Answer>, Ede>) {
+    async fn fetch(self: Arc<Self>, ask: RecordQuery) -> (RecordQuery, Result<Arc<Answer>, Ede>) {
         let (name, rtype) = &ask;
         // What a parent says of its child is asked of those who are asked for the parent.
         let parent = if *rtype == DS { name.parent() } else { None };
@@ -456,7 +466,7 @@ impl Desk {
             |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
         match self.cache.get(&key, self.race.clock.now()) {
             Some(Hit::Answer(answer, ..)) => {
-                note("dnssec", || format!("{} is kept", asked(&ask)));
+                event("dnssec", || format!("{} is kept", asked(&ask)));
                 return (ask, Ok(answer));
             }
             Some(Hit::NoReply) => {
@@ -469,7 +479,7 @@ impl Desk {
             Ok((receiver, pilot)) => {
                 if let Some(pilot) = pilot {
                     let desk = self.clone();
-                    tokio::spawn(carry(async move {
+                    tokio::spawn(in_scope(async move {
                         let (passing, others, _) = desk.validation.sorted(&job.servers);
                         let servers = if passing.is_empty() { others } else { passing };
                         let job = Job { servers, ..job };
@@ -488,19 +498,19 @@ impl Desk {
 
 const DS: u16 = 43;
 
-fn asked((name, rtype): &Ask) -> String {
+fn asked((name, rtype): &RecordQuery) -> String {
     format!("{name} {}", RecordType::from(*rtype))
 }
 
 /// What is given out and kept of an answer with this verdict; `None` if its message can't be
 /// written, which is none that was read.
-pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Judged) -> Option<Won> {
+pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Validated) -> Option<Won> {
     let packet = Packet::parse(won.answer.wire()).ok()?;
     let bytes = match &judged.verdict {
         Verdict::Secure | Verdict::Insecure(_) => {
             rewrite::answer(&packet, won.answer.options(), judged, dnssec_ok)
         }
-        Verdict::Bogus(ede) | Verdict::Undecided(ede) => {
+        Verdict::Bogus(ede) | Verdict::Indeterminate(ede) => {
             tracing::debug!(server = %won.server, why = %ede.text, "an answer is refused");
             rewrite::failure(&packet, ede)
         }
@@ -509,8 +519,8 @@ pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Judged) -> Opt
     let packet = Packet::parse(&bytes).ok()?;
     let answer = Arc::new(Answer::new(&packet, packet.question(), true).ok()?);
     let keep = match &judged.verdict {
-        Verdict::Bogus(_) => Some((Kind::Negative, BOGUS)),
-        Verdict::Undecided(_) => Some((Kind::Negative, NO_REPLY)),
+        Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS)),
+        Verdict::Indeterminate(_) => Some((AnswerKind::Negative, NO_REPLY_TTL)),
         Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
             let most = judged
                 .ttls
@@ -543,7 +553,7 @@ impl Legacy {
     }
 
     /// How many answers had which verdict, and what that took.
-    pub fn validation_counts(&self) -> Counts {
-        self.desk.validation.validator.counts()
+    pub fn validation_counts(&self) -> ValidatorStats {
+        self.desk.validation.validator.stats()
     }
 }

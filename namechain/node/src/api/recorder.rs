@@ -3,7 +3,7 @@
 //! Counters and gauges only: nothing here records a histogram.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt::Write,
     sync::{Arc, PoisonError, RwLock, atomic::Ordering},
 };
@@ -15,7 +15,7 @@ use metrics::{
 /// The most counters, and the most gauges. The labels in the code make some hundred.
 const MAX_SERIES: usize = 4_096;
 
-type Series = RwLock<BTreeMap<Key, Arc<AtomicU64>>>;
+type Series = RwLock<HashMap<Key, Arc<AtomicU64>>>;
 
 /// The process' counters and gauges.
 #[derive(Default)]
@@ -43,18 +43,24 @@ impl Recorder {
         text: &mut String,
     ) {
         let help = self.help.read().unwrap_or_else(PoisonError::into_inner);
-        let mut last_name = None;
-        for (key, value) in series.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            let name = key.name();
-            if last_name.as_deref() != Some(name) {
+        let series = series.read().unwrap_or_else(PoisonError::into_inner);
+        // A key is ordered by its hash: not what a reader wants.
+        let mut lines: Vec<(&str, String, &AtomicU64)> = series
+            .iter()
+            .map(|(key, value)| (key.name(), render_labels(key), value.as_ref()))
+            .collect();
+        lines.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut last_name = "";
+        for (name, labels, value) in lines {
+            if name != last_name {
                 if let Some(help) = help.get(name) {
                     push_line(text, format_args!("# HELP {name} {}", escape(help, false)));
                 }
                 push_line(text, format_args!("# TYPE {name} {kind}"));
-                last_name = Some(name.to_owned());
+                last_name = name;
             }
             let number = number(value.load(Ordering::Relaxed));
-            push_line(text, format_args!("{name}{} {number}", render_labels(key)));
+            push_line(text, format_args!("{name}{labels} {number}"));
         }
     }
 
