@@ -4,8 +4,8 @@
 
 use divan::{Bencher, counter::BytesCount};
 use messaging::{
-    Anchor, Evidence, VerifiedPeer,
-    channel::{Carrier, Channel, Limits, Listener, Local, dial},
+    NameProof, TrustedHeader, VerifiedPeer,
+    channel::{Channel, Limits, Listener, LocalIdentity, Transport, dial},
     resolve_peer,
 };
 use namechain_core::{
@@ -29,24 +29,24 @@ fn name(text: &str) -> Name {
 }
 
 fn peer(text: &str) -> VerifiedPeer {
-    let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")).expect("a header");
-    let evidence = Evidence::from_bytes(&own(&format!("{text}.evidence"))).expect("evidence");
-    resolve_peer(&anchor, &name(text), &evidence).expect("a peer")
+    let trusted = TrustedHeader::from_bytes(Network::Dev, &own("header.bin")).expect("a header");
+    let name_proof = NameProof::from_bytes(&own(&format!("{text}.proof"))).expect("a name proof");
+    resolve_peer(&trusted, &name(text), &name_proof).expect("a peer")
 }
 
 /// Of what `testdata/messaging/own/README.md` says.
-fn local(text: &str, number: u8) -> Local {
+fn local(text: &str, number: u8) -> LocalIdentity {
     let mut seed = [2; 32];
     seed[0] = number;
     let identity = SecretKey::from_seed(&seed);
-    Local { network: Network::Dev, name: name(text), sequence: 1, identity }
+    LocalIdentity { network: Network::Dev, name: name(text), sequence: 1, identity }
 }
 
-/// Alice, who says back whatever she is told. The look-up is a check of evidence in memory.
-async fn listen(carrier: Carrier) -> std::net::SocketAddr {
+/// Alice, who says back whatever she is told. The look-up is a check of a name proof in memory.
+async fn listen(transport: Transport) -> std::net::SocketAddr {
     let at = "127.0.0.1:0".parse().expect("an address");
     let look_up = |_| async { Ok(peer("bob")) };
-    let bound = Listener::bind(carrier, at, local("alice", 1), Limits::default(), look_up).await;
+    let bound = Listener::bind(transport, at, local("alice", 1), Limits::default(), look_up).await;
     let mut listener = bound.expect("it listens");
     let address = listener.address();
     tokio::spawn(async move {
@@ -63,13 +63,13 @@ async fn listen(carrier: Carrier) -> std::net::SocketAddr {
 }
 
 async fn first_byte(
-    carrier: Carrier,
+    transport: Transport,
     address: std::net::SocketAddr,
-    bob: &Local,
+    bob: &LocalIdentity,
     alice: &VerifiedPeer,
 ) -> Channel {
     let mut channel =
-        dial(carrier, address, bob, alice, &Limits::default()).await.expect("a channel");
+        dial(transport, address, bob, alice, &Limits::default()).await.expect("a channel");
     channel.write_all(&[1]).await.expect("it stands");
     channel.flush().await.expect("it stands");
     let mut byte = [0];
@@ -77,21 +77,21 @@ async fn first_byte(
     channel
 }
 
-#[divan::bench(args = [Carrier::Quic, Carrier::Tcp])]
-fn dial_to_first_byte(bencher: Bencher<'_, '_>, carrier: Carrier) {
+#[divan::bench(args = [Transport::Quic, Transport::Tcp])]
+fn dial_to_first_byte(bencher: Bencher<'_, '_>, transport: Transport) {
     let runtime = Runtime::new().expect("a runtime");
     let (bob, alice) = (local("bob", 2), peer("alice"));
-    let address = runtime.block_on(listen(carrier));
-    bencher.bench_local(|| runtime.block_on(first_byte(carrier, address, &bob, &alice)));
+    let address = runtime.block_on(listen(transport));
+    bencher.bench_local(|| runtime.block_on(first_byte(transport, address, &bob, &alice)));
 }
 
-#[divan::bench(args = [Carrier::Quic, Carrier::Tcp])]
-fn a_mebibyte_there_and_back(bencher: Bencher<'_, '_>, carrier: Carrier) {
+#[divan::bench(args = [Transport::Quic, Transport::Tcp])]
+fn a_mebibyte_there_and_back(bencher: Bencher<'_, '_>, transport: Transport) {
     let runtime = Runtime::new().expect("a runtime");
     let (bob, alice) = (local("bob", 2), peer("alice"));
-    let address = runtime.block_on(listen(carrier));
+    let address = runtime.block_on(listen(transport));
     let (mut from, mut to) =
-        tokio::io::split(runtime.block_on(first_byte(carrier, address, &bob, &alice)));
+        tokio::io::split(runtime.block_on(first_byte(transport, address, &bob, &alice)));
     let (said, mut heard) = (vec![7; MEBIBYTE], vec![0; MEBIBYTE]);
     bencher.counter(BytesCount::new(2 * MEBIBYTE)).bench_local(|| {
         let both = async { tokio::try_join!(to.write_all(&said), from.read_exact(&mut heard)) };

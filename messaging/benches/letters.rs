@@ -2,9 +2,9 @@
 
 use divan::{Bencher, black_box};
 use messaging::{
-    Anchor, Draft, Evidence, Inbox, Kem, Prekey, Randomness, Recipient, Seen, Sender, SignedBundle,
-    VerifiedBundle, VerifiedPeer, WingSecret, X25519Secret,
-    envelope::{Class, capacity},
+    Draft, Inbox, Kem, NameProof, Prekey, Randomness, Recipient, ReplayCache, Sender, SignedBundle,
+    TrustedHeader, VerifiedBundle, VerifiedPeer, X25519Secret, XWingSecret,
+    envelope::{SizeClass, capacity},
     resolve_peer, seal,
 };
 use namechain_core::{
@@ -31,9 +31,9 @@ fn name(text: &str) -> Name {
 }
 
 fn peer(text: &str) -> VerifiedPeer {
-    let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")).expect("a header");
-    let evidence = Evidence::from_bytes(&own(&format!("{text}.evidence"))).expect("evidence");
-    resolve_peer(&anchor, &name(text), &evidence).expect("a peer")
+    let trusted = TrustedHeader::from_bytes(Network::Dev, &own("header.bin")).expect("a header");
+    let name_proof = NameProof::from_bytes(&own(&format!("{text}.proof"))).expect("a name proof");
+    resolve_peer(&trusted, &name(text), &name_proof).expect("a peer")
 }
 
 fn bundle(bob: &VerifiedPeer) -> VerifiedBundle {
@@ -46,17 +46,17 @@ fn inbox() -> Inbox {
     let identity = SecretKey::from_seed(&seed(2, 2)).public();
     let mut inbox = Inbox::new(Network::Dev, name("bob"), identity);
     inbox.add_x25519(0, X25519Secret::from_bytes(&seed(2, 4))).expect("room");
-    inbox.add_wing(1, WingSecret::from_seed(&seed(2, 5))).expect("room");
+    inbox.add_xwing(1, XWingSecret::from_seed(&seed(2, 5))).expect("room");
     inbox
 }
 
 fn main() {
     let bob = peer("bob");
     println!("record on the chain: {} bytes", bob.entry().record.to_bytes().len());
-    println!("evidence, in a state of two names: {} bytes", own("bob.evidence").len());
+    println!("name proof, in a state of two names: {} bytes", own("bob.proof").len());
     println!("bundle with three keys: {} bytes", own("bob.bundle").len());
     for kem in [Kem::X25519, Kem::XWing] {
-        for class in Class::ALL {
+        for class in SizeClass::ALL {
             let room = capacity(class, kem, &name("alice"), bob.name());
             println!(
                 "{kem}: text in {} bytes: {room}, around it {}",
@@ -88,7 +88,7 @@ fn opening(bencher: Bencher<'_, '_>, kem: Kem) {
     bencher.bench_local(|| {
         let opened = inbox.open(black_box(&envelope), NOW).expect("it opens");
         opened
-            .verify(Some(&alice), &mut inbox, &mut Seen::new())
+            .verify(Some(&alice), &mut inbox, &mut ReplayCache::new())
             .expect("it is alice's")
             .body()
             .len()

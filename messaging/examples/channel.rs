@@ -2,8 +2,8 @@
 //! channel`
 
 use messaging::{
-    Anchor, Evidence,
-    channel::{Carrier, Limits, Listener, Local, NoPeer, dial},
+    NameProof, TrustedHeader,
+    channel::{Limits, Listener, LocalIdentity, ResolveError, Transport, dial},
     resolve_peer,
 };
 use namechain_core::{
@@ -15,16 +15,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// What the chain proves of a name: here from a file, elsewhere from a node.
 fn look_up(name: &Name) -> Result<messaging::VerifiedPeer, Box<dyn std::error::Error>> {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/messaging/own");
-    let anchor = Anchor::from_bytes(Network::Dev, &std::fs::read(format!("{own}/header.bin"))?)?;
-    let evidence = std::fs::read(format!("{own}/{name}.evidence"))?;
-    Ok(resolve_peer(&anchor, name, &Evidence::from_bytes(&evidence)?)?)
+    let trusted =
+        TrustedHeader::from_bytes(Network::Dev, &std::fs::read(format!("{own}/header.bin"))?)?;
+    let name_proof = std::fs::read(format!("{own}/{name}.proof"))?;
+    Ok(resolve_peer(&trusted, name, &NameProof::from_bytes(&name_proof)?)?)
 }
 
-fn local(name: &str, number: u8) -> Result<Local, Box<dyn std::error::Error>> {
+fn local(name: &str, number: u8) -> Result<LocalIdentity, Box<dyn std::error::Error>> {
     let mut seed = [2; 32];
     seed[0] = number;
     let identity = SecretKey::from_seed(&seed);
-    Ok(Local { network: Network::Dev, name: name.parse()?, sequence: 1, identity })
+    Ok(LocalIdentity { network: Network::Dev, name: name.parse()?, sequence: 1, identity })
 }
 
 #[tokio::main]
@@ -32,10 +33,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (alice, bob, limits) = (local("alice", 1)?, local("bob", 2)?, Limits::default());
 
     let callers = |name: Name| async move {
-        look_up(&name).map_err(|why| NoPeer::Unresolved(why.to_string()))
+        look_up(&name).map_err(|why| ResolveError::Unresolved(why.to_string()))
     };
     let mut listener =
-        Listener::bind(Carrier::Quic, "127.0.0.1:0".parse()?, alice, limits, callers).await?;
+        Listener::bind(Transport::Quic, "127.0.0.1:0".parse()?, alice, limits, callers).await?;
     let address = listener.address();
 
     let at_alice = tokio::spawn(async move {
@@ -50,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     let mut channel =
-        dial(Carrier::Quic, address, &bob, &look_up(&"alice".parse()?)?, &limits).await?;
+        dial(Transport::Quic, address, &bob, &look_up(&"alice".parse()?)?, &limits).await?;
     channel.write_all(b"It is me.").await?;
     channel.shutdown().await?;
     let mut said = String::new();

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use messaging::{Anchor, Evidence, Inbox, Seen, WingSecret, resolve_peer};
+use messaging::{Inbox, NameProof, ReplayCache, TrustedHeader, XWingSecret, resolve_peer};
 use namechain_core::{
     codec::Decode,
     types::{Network, SecretKey},
@@ -17,15 +17,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     seeds.iter_mut().for_each(|seed| seed[0] = 2);
     let mut inbox =
         Inbox::new(Network::Dev, "bob".parse()?, SecretKey::from_seed(&seeds[0]).public());
-    inbox.add_wing(0, WingSecret::from_seed(&seeds[1]))?;
+    inbox.add_xwing(0, XWingSecret::from_seed(&seeds[1]))?;
 
     let mut envelope = Vec::new();
     std::io::stdin().take(65_537).read_to_end(&mut envelope)?;
     let opened = inbox.open(&envelope, now)?;
-    let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")?)?;
-    let evidence = Evidence::from_bytes(&own(&format!("{}.evidence", opened.claimed_sender()))?)?;
-    let sender = resolve_peer(&anchor, opened.claimed_sender(), &evidence).ok();
-    let letter = opened.verify(sender.as_ref(), &mut inbox, &mut Seen::new())?;
+    let trusted = TrustedHeader::from_bytes(Network::Dev, &own("header.bin")?)?;
+    let name_proof = NameProof::from_bytes(&own(&format!("{}.proof", opened.claimed_sender()))?)?;
+    let sender = resolve_peer(&trusted, opened.claimed_sender(), &name_proof).ok();
+    let letter = opened.verify(sender.as_ref(), &mut inbox, &mut ReplayCache::new())?;
     println!("{}: {}", letter.sender, String::from_utf8_lossy(letter.body()));
     Ok(())
 }

@@ -4,8 +4,8 @@
 use std::io::Write;
 
 use messaging::{
-    Anchor, Draft, Evidence, Prekey, Randomness, Recipient, Sender, SignedBundle, resolve_peer,
-    seal,
+    Draft, NameProof, Prekey, Randomness, Recipient, Sender, SignedBundle, TrustedHeader,
+    resolve_peer, seal,
 };
 use namechain_core::{
     codec::Decode,
@@ -20,9 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     seed[0] = 1;
     let identity = SecretKey::from_seed(&seed);
 
-    let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")?)?;
-    let bob =
-        resolve_peer(&anchor, &"bob".parse()?, &Evidence::from_bytes(&own("bob.evidence")?)?)?;
+    let trusted = TrustedHeader::from_bytes(Network::Dev, &own("header.bin")?)?;
+    let bob = resolve_peer(&trusted, &"bob".parse()?, &NameProof::from_bytes(&own("bob.proof")?)?)?;
     let bundle = SignedBundle::read(&own("bob.bundle")?)?.verify(&bob, now)?;
     let from = Sender { name: &alice, identity: &identity, sequence: 1 };
     let to = Recipient::new(&bob, Some(&bundle), Prekey::LastResort)?;

@@ -9,30 +9,25 @@ use std::fmt;
 
 use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
-    types::{Hash, Name, Network, PublicKey, SecretKey, Signature},
+    types::{Domain, Hash, Name, Network, PublicKey, SecretKey, Signature, hash, tag},
 };
 use thiserror::Error;
 
-use crate::{
-    discover::VerifiedPeer,
-    kem::WingPublic,
-    tag::{Use, hash, tag},
-};
+use crate::{kem::XWingPublic, verify::VerifiedPeer};
 
 /// The version of bundles.
 pub const BUNDLE_VERSION: u8 = 1;
-/// The longest time that a bundle is good for, in seconds: 30 days.
-pub const MAX_BUNDLE_LIFETIME: u64 = 30 * 24 * 3_600;
 /// How far ahead of the reader's clock the maker's may be, in seconds: 10 minutes.
-pub const MAX_BUNDLE_SKEW: u64 = 600;
+pub const MAX_BUNDLE_SKEW_SECONDS: u64 = 600;
 /// The most one-time prekeys.
 pub const MAX_ONE_TIME: usize = 32;
 /// The most devices.
 pub const MAX_DEVICES: usize = 8;
 /// The most bytes of a device's label.
 pub const MAX_LABEL_BYTES: usize = 32;
-/// More than any bundle has: 41 X-Wing keys and the rest are 50,311 bytes.
-pub const MAX_BUNDLE_BYTES: usize = 51_200;
+/// The limits that a node checks as well: at most 30 days, and 41 X-Wing keys and the rest, which
+/// are 50,311 bytes.
+pub use namechain_core::types::{MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME_SECONDS};
 
 /// The keys of a name beside those on the chain.
 ///
@@ -51,13 +46,13 @@ pub struct Bundle {
     pub identity: PublicKey,
     /// When it was made, in seconds of Unix time.
     pub created: u64,
-    /// When it is over, in seconds of Unix time: at most [`MAX_BUNDLE_LIFETIME`] later.
+    /// When it is over, in seconds of Unix time: at most [`MAX_BUNDLE_LIFETIME_SECONDS`] later.
     pub expires: u64,
     /// The key that many letters can be sealed to.
-    pub last_resort: WingPublic,
+    pub last_resort: XWingPublic,
     /// Keys that one letter each is sealed to. Whoever gives the bundle away says which of them is
     /// for whom.
-    pub one_time: Vec<WingPublic>,
+    pub one_time: Vec<XWingPublic>,
     /// Devices with keys of their own, by number.
     pub devices: Vec<Device>,
 }
@@ -70,7 +65,7 @@ pub struct Device {
     /// What its owner calls it: up to [`MAX_LABEL_BYTES`] of printable ASCII.
     pub label: String,
     /// The key that letters for it alone are sealed to.
-    pub key: WingPublic,
+    pub key: XWingPublic,
 }
 
 /// A bundle with its signature.
@@ -169,7 +164,7 @@ impl Bundle {
 
     /// What the identity key signs: the tag, the bundle without its signature.
     fn message(&self, network: Network) -> Vec<u8> {
-        let mut message = tag(network, Use::SignBundle).to_vec();
+        let mut message = tag(network, Domain::SignBundle).to_vec();
         self.encode(&mut message);
         message
     }
@@ -177,7 +172,7 @@ impl Bundle {
     fn has_lifetime(&self) -> bool {
         self.expires
             .checked_sub(self.created)
-            .is_some_and(|time| (1..=MAX_BUNDLE_LIFETIME).contains(&time))
+            .is_some_and(|time| (1..=MAX_BUNDLE_LIFETIME_SECONDS).contains(&time))
     }
 }
 
@@ -207,7 +202,7 @@ impl SignedBundle {
 
     /// The hash that stands in the record.
     pub fn hash(&self, network: Network) -> Hash {
-        hash(network, Use::Bundle, &[&self.to_bytes()])
+        hash(network, Domain::Bundle, &[&self.to_bytes()])
     }
 
     /// Checks the bundle against what the chain says of its name. `now` is in seconds of Unix time.
@@ -238,7 +233,7 @@ impl SignedBundle {
         if !bundle.has_lifetime() {
             return Err(BundleError::Lifetime);
         }
-        if bundle.created > now.saturating_add(MAX_BUNDLE_SKEW) {
+        if bundle.created > now.saturating_add(MAX_BUNDLE_SKEW_SECONDS) {
             return Err(BundleError::FromTheFuture(bundle.created));
         }
         if bundle.expires <= now {
@@ -255,7 +250,7 @@ impl VerifiedBundle {
     }
 
     /// Whether it is the very bundle whose hash stands on the chain. One that is not was made later
-    /// or earlier under the same record; [`crate::Pins::note_bundle`] sees to it that it is not
+    /// or earlier under the same record; [`crate::Pins::record_bundle`] sees to it that it is not
     /// earlier than one seen before.
     pub fn is_recorded(&self) -> bool {
         self.recorded
@@ -298,7 +293,7 @@ impl Decode for Device {
         Ok(Device {
             number,
             label: label.iter().copied().map(char::from).collect(),
-            key: WingPublic::decode(reader)?,
+            key: XWingPublic::decode(reader)?,
         })
     }
 }
@@ -336,10 +331,10 @@ impl Decode for Bundle {
             identity: PublicKey::decode(reader)?,
             created: reader.u64()?,
             expires: reader.u64()?,
-            last_resort: WingPublic::decode(reader)?,
+            last_resort: XWingPublic::decode(reader)?,
             one_time: {
                 let keys = count(reader, "the number of one-time prekeys", MAX_ONE_TIME)?;
-                (0..keys).map(|_| WingPublic::decode(reader)).collect::<Result<_, _>>()?
+                (0..keys).map(|_| XWingPublic::decode(reader)).collect::<Result<_, _>>()?
             },
             devices: {
                 let devices = count(reader, "the number of devices", MAX_DEVICES)?;

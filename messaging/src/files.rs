@@ -14,14 +14,13 @@ use std::{
 
 use namechain_core::{
     codec::{Decode, DecodeError, Encode},
-    types::Network,
+    types::{Domain, Network, hash},
 };
 use thiserror::Error;
 
 use crate::{
-    envelope::{LetterId, MAX_SEEN, ReplayError, Replays, Seen},
+    envelope::{LetterId, MAX_LETTERS, ReplayCache, ReplayError, ReplayGuard},
     pin::{MAX_PINS, Pins},
-    tag::{Use, hash},
 };
 
 const VERSION: u8 = 1;
@@ -29,7 +28,7 @@ const HEAD_BYTES: usize = 9;
 const CHECKSUM_BYTES: usize = 32;
 
 /// A value that is kept in a file.
-pub trait Kept: Encode + Decode {
+pub trait FileFormat: Encode + Decode {
     /// The byte that says what the file holds.
     const KIND: u8;
     /// The most bytes of such a file.
@@ -42,7 +41,7 @@ pub trait Kept: Encode + Decode {
     fn is_of(&self, network: Network) -> bool;
 }
 
-impl Kept for Pins {
+impl FileFormat for Pins {
     const KIND: u8 = 1;
     const MAX_BYTES: usize = HEAD_BYTES + 8 + MAX_PINS * (64 + 185) + CHECKSUM_BYTES;
 
@@ -55,12 +54,12 @@ impl Kept for Pins {
     }
 }
 
-impl Kept for Seen {
+impl FileFormat for ReplayCache {
     const KIND: u8 = 2;
-    const MAX_BYTES: usize = HEAD_BYTES + 4 + MAX_SEEN * 56 + CHECKSUM_BYTES;
+    const MAX_BYTES: usize = HEAD_BYTES + 4 + MAX_LETTERS * 56 + CHECKSUM_BYTES;
 
     fn empty(_: Network) -> Self {
-        Seen::new()
+        ReplayCache::new()
     }
 
     fn is_of(&self, _: Network) -> bool {
@@ -112,7 +111,7 @@ pub enum FileError {
     },
 }
 
-impl<T: Kept> Stored<T> {
+impl<T: FileFormat> Stored<T> {
     /// Opens the file, or begins a new one: then its directory is made, for its owner alone.
     ///
     /// # Errors
@@ -158,18 +157,19 @@ impl<T: Kept> Stored<T> {
 }
 
 /// Letters are remembered on disk before they are known to be new.
-impl Replays for Stored<Seen> {
-    fn note(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError> {
-        self.value.note(letter, expires, now)?;
+impl ReplayGuard for Stored<ReplayCache> {
+    fn record(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError> {
+        self.value.record(letter, expires, now)?;
         self.save().map_err(|_| {
             self.value.forget(&letter);
-            ReplayError::NotKept
+            ReplayError::NotStored
         })
     }
 }
 
-fn checksum<T: Kept>(network: Network, bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let what = if T::KIND == <Pins as Kept>::KIND { Use::Pins } else { Use::Seen };
+fn checksum<T: FileFormat>(network: Network, bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let what =
+        if T::KIND == <Pins as FileFormat>::KIND { Domain::Pins } else { Domain::ReplayCache };
     hash(network, what, &[bytes]).0
 }
 
@@ -191,7 +191,7 @@ fn lock(path: &Path) -> Result<File, FileError> {
     Ok(lock)
 }
 
-fn read<T: Kept>(path: &Path, file: File, network: Network) -> Result<T, FileError> {
+fn read<T: FileFormat>(path: &Path, file: File, network: Network) -> Result<T, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
     let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
     if mode & 0o077 != 0 {
@@ -202,7 +202,7 @@ fn read<T: Kept>(path: &Path, file: File, network: Network) -> Result<T, FileErr
     parse(&bytes, network).map_err(|why| FileError::Damaged { path: path.to_owned(), why })
 }
 
-fn parse<T: Kept>(bytes: &[u8], network: Network) -> Result<T, DecodeError> {
+fn parse<T: FileFormat>(bytes: &[u8], network: Network) -> Result<T, DecodeError> {
     if bytes.len() > T::MAX_BYTES {
         return Err(DecodeError::OverCap {
             what: "its length",
@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        pin::Accept,
+        pin::OnKeyChange,
         testing::{NETWORK, Person, World},
     };
 
@@ -260,7 +260,7 @@ mod tests {
         let (mut world, alice) = (World::new(), Person::new("alice", 1));
         world.add(&alice);
         let mut stored = pins(path).unwrap();
-        stored.value.note(&world.resolve(&alice.name), &[], Accept::Nothing).unwrap();
+        stored.value.record(&world.resolve(&alice.name), &[], OnKeyChange::Refuse).unwrap();
         stored.save().unwrap();
         stored.value.clone()
     }
@@ -314,7 +314,10 @@ mod tests {
             Stored::<Pins>::open(&path, Network::Test),
             Err(FileError::Damaged { .. })
         ));
-        assert!(matches!(Stored::<Seen>::open(&path, NETWORK), Err(FileError::Damaged { .. })));
+        assert!(matches!(
+            Stored::<ReplayCache>::open(&path, NETWORK),
+            Err(FileError::Damaged { .. })
+        ));
     }
 
     #[test]
@@ -322,17 +325,17 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("seen");
         let letter = LetterId { sender: PublicKey([1; 32]), id: [2; 16] };
-        for expected in [Ok(()), Err(ReplayError::Seen)] {
-            let mut seen = Stored::<Seen>::open(&path, NETWORK).unwrap();
-            assert_eq!(seen.note(letter, 100, 50), expected);
+        for expected in [Ok(()), Err(ReplayError::Replayed)] {
+            let mut seen = Stored::<ReplayCache>::open(&path, NETWORK).unwrap();
+            assert_eq!(seen.record(letter, 100, 50), expected);
         }
-        let mut gone = Stored::<Seen>::open(&path, NETWORK).unwrap();
+        let mut gone = Stored::<ReplayCache>::open(&path, NETWORK).unwrap();
         fs::remove_dir_all(base.path()).unwrap();
         let another = LetterId { id: [3; 16], ..letter };
         for _ in 0..2 {
             assert_eq!(
-                gone.note(another, 100, 50),
-                Err(ReplayError::NotKept),
+                gone.record(another, 100, 50),
+                Err(ReplayError::NotStored),
                 "it can't be written"
             );
         }

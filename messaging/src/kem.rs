@@ -23,7 +23,7 @@ use crate::random::Stream;
 /// The length of an X25519 public key, in bytes.
 pub const X25519_PUBLIC_BYTES: usize = 32;
 /// The length of an X-Wing public key, in bytes.
-pub const WING_PUBLIC_BYTES: usize = 1216;
+pub const XWING_PUBLIC_BYTES: usize = 1216;
 /// The length of the tag that ChaCha20Poly1305 adds, in bytes.
 pub(crate) const TAG_BYTES: usize = 16;
 
@@ -79,7 +79,7 @@ pub struct X25519Public(pub [u8; X25519_PUBLIC_BYTES]);
 /// An X-Wing public key whose part of ML-KEM is well-formed (the modulus check of FIPS 203 section
 /// 7.2).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WingPublic(Box<[u8]>);
+pub struct XWingPublic(Box<[u8]>);
 
 /// An X25519 secret key, wiped from memory when dropped.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ pub struct X25519Secret(<X25519HkdfSha256 as KemTrait>::PrivateKey);
 
 /// An X-Wing secret key, wiped from memory when dropped.
 #[derive(Clone)]
-pub struct WingSecret(Box<<XWing as KemTrait>::PrivateKey>);
+pub struct XWingSecret(Box<<XWing as KemTrait>::PrivateKey>);
 
 impl X25519Secret {
     /// The key of these 32 bytes; they are clamped (RFC 7748 section 5).
@@ -106,7 +106,7 @@ impl X25519Secret {
     }
 }
 
-impl WingSecret {
+impl XWingSecret {
     /// The key of this seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         // The only error is another length.
@@ -114,21 +114,21 @@ impl WingSecret {
     }
 
     fn parse(seed: &[u8]) -> Result<Self, HpkeError> {
-        Deserializable::from_bytes(seed).map(|key| WingSecret(Box::new(key)))
+        Deserializable::from_bytes(seed).map(|key| XWingSecret(Box::new(key)))
     }
 
     /// The public half.
-    pub fn public(&self) -> WingPublic {
-        WingPublic(XWing::sk_to_pk(&self.0).to_bytes().as_slice().into())
+    pub fn public(&self) -> XWingPublic {
+        XWingPublic(XWing::sk_to_pk(&self.0).to_bytes().as_slice().into())
     }
 }
 
-impl WingPublic {
+impl XWingPublic {
     /// Checks the bytes of a public key; `None` if they are none.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let key = <XWing as KemTrait>::PublicKey::from_bytes(bytes).ok()?;
         // One encoding a key: what is read is what would be written.
-        (key.to_bytes().as_slice() == bytes).then(|| WingPublic(bytes.into()))
+        (key.to_bytes().as_slice() == bytes).then(|| XWingPublic(bytes.into()))
     }
 
     /// The key's bytes.
@@ -143,7 +143,7 @@ impl fmt::Debug for X25519Public {
     }
 }
 
-impl fmt::Debug for WingPublic {
+impl fmt::Debug for XWingPublic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("...")
@@ -156,21 +156,21 @@ impl fmt::Debug for X25519Secret {
     }
 }
 
-impl fmt::Debug for WingSecret {
+impl fmt::Debug for XWingSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WingSecret(of {:?})", self.public())
+        write!(f, "XWingSecret(of {:?})", self.public())
     }
 }
 
-impl Encode for WingPublic {
+impl Encode for XWingPublic {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0);
     }
 }
 
-impl Decode for WingPublic {
+impl Decode for XWingPublic {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        WingPublic::parse(reader.take(WING_PUBLIC_BYTES)?)
+        XWingPublic::parse(reader.take(XWING_PUBLIC_BYTES)?)
             .ok_or(DecodeError::Invalid("an X-Wing key is not one"))
     }
 }
@@ -179,28 +179,28 @@ impl Decode for WingPublic {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Public<'a> {
     X25519(X25519Public),
-    Wing(&'a WingPublic),
+    XWing(&'a XWingPublic),
 }
 
 /// A secret key of either kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Secret<'a> {
     X25519(&'a X25519Secret),
-    Wing(&'a WingSecret),
+    XWing(&'a XWingSecret),
 }
 
 impl Public<'_> {
     pub(crate) fn kem(&self) -> Kem {
         match self {
             Public::X25519(_) => Kem::X25519,
-            Public::Wing(_) => Kem::XWing,
+            Public::XWing(_) => Kem::XWing,
         }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Public::X25519(key) => &key.0,
-            Public::Wing(key) => key.as_bytes(),
+            Public::XWing(key) => key.as_bytes(),
         }
     }
 }
@@ -220,7 +220,7 @@ pub(crate) fn seal(
 ) -> Result<(Vec<u8>, Vec<u8>), WeakKey> {
     match to {
         Public::X25519(key) => seal_with::<X25519HkdfSha256>(&key.0, info, aad, random, plain),
-        Public::Wing(key) => seal_with::<XWing>(key.as_bytes(), info, aad, random, plain),
+        Public::XWing(key) => seal_with::<XWing>(key.as_bytes(), info, aad, random, plain),
     }
 }
 
@@ -251,7 +251,7 @@ pub(crate) fn open(
 ) -> Option<Zeroizing<Vec<u8>>> {
     match secret {
         Secret::X25519(key) => open_with::<X25519HkdfSha256>(&key.0, enc, info, aad, sealed),
-        Secret::Wing(key) => open_with::<XWing>(&key.0, enc, info, aad, sealed),
+        Secret::XWing(key) => open_with::<XWing>(&key.0, enc, info, aad, sealed),
     }
 }
 

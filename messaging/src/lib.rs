@@ -7,24 +7,25 @@
 //!
 //! # From a name to its keys
 //!
-//! [`resolve_peer`] takes a header that you trust (an [`Anchor`]: of your own node, or held from
-//! elsewhere) and what anybody says of the name (an [`Evidence`]: of a node's API, or from a file).
-//! It gives a [`VerifiedPeer`], which can't be made in any other way, or says why there is none.
+//! [`resolve_peer`] takes a header that you trust (a [`TrustedHeader`]: of your own node, or held
+//! from elsewhere) and what anybody says of the name (a [`NameProof`]: of a node's API, or from a
+//! file). It gives a [`VerifiedPeer`], which can't be made in any other way, or says why there is
+//! none.
 //!
 //! ```
-//! use messaging::{Accept, Anchor, Evidence, Pins, Verdict, resolve_peer};
+//! use messaging::{OnKeyChange, TrustedHeader, NameProof, Pins, PinStatus, resolve_peer};
 //! use namechain_core::{codec::Decode, types::Network};
 //!
 //! # let own = |file: &str| std::fs::read(format!("{}/../testdata/messaging/own/{file}", env!("CARGO_MANIFEST_DIR")));
-//! # let (header, evidence) = (own("header.bin")?, own("bob.evidence")?);
-//! let anchor = Anchor::from_bytes(Network::Dev, &header)?;
-//! let bob = resolve_peer(&anchor, &"bob".parse()?, &Evidence::from_bytes(&evidence)?)?;
+//! # let (header, name_proof) = (own("header.bin")?, own("bob.proof")?);
+//! let trusted = TrustedHeader::from_bytes(Network::Dev, &header)?;
+//! let bob = resolve_peer(&trusted, &"bob".parse()?, &NameProof::from_bytes(&name_proof)?)?;
 //! println!("{} speaks for {}", bob.identity(), bob.name());
 //!
 //! // What you saw before decides whether to believe a change.
 //! let mut pins = Pins::new(Network::Dev);
-//! assert_eq!(pins.note(&bob, &[], Accept::Nothing)?, Verdict::First);
-//! assert_eq!(pins.note(&bob, &[], Accept::Nothing)?, Verdict::Same);
+//! assert_eq!(pins.record(&bob, &[], OnKeyChange::Refuse)?, PinStatus::First);
+//! assert_eq!(pins.record(&bob, &[], OnKeyChange::Refuse)?, PinStatus::Same);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -35,14 +36,14 @@
 //! allows that.
 //!
 //! ```
-//! # use messaging::{Anchor, Evidence, resolve_peer};
+//! # use messaging::{TrustedHeader, NameProof, resolve_peer};
 //! use messaging::{Draft, Prekey, Randomness, Recipient, Sender, SignedBundle, seal};
 //! use namechain_core::types::{Name, SecretKey};
 //!
 //! # use namechain_core::{codec::Decode, types::Network};
 //! # let own = |file: &str| std::fs::read(format!("{}/../testdata/messaging/own/{file}", env!("CARGO_MANIFEST_DIR")));
-//! # let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")?)?;
-//! # let bob = resolve_peer(&anchor, &"bob".parse()?, &Evidence::from_bytes(&own("bob.evidence")?)?)?;
+//! # let trusted = TrustedHeader::from_bytes(Network::Dev, &own("header.bin")?)?;
+//! # let bob = resolve_peer(&trusted, &"bob".parse()?, &NameProof::from_bytes(&own("bob.proof")?)?)?;
 //! # let bundle = own("bob.bundle")?;
 //! # let (now, identity) = (1_800_000_000, SecretKey::from_seed(&[7; 32]));
 //! let alice: Name = "alice".parse()?;
@@ -58,27 +59,27 @@
 //! # A letter from a name
 //!
 //! [`Inbox::open`] finds the key that opens the envelope and says who claims to have written it.
-//! You look that name up, and [`Opened::verify`] compares it with the letter. Only then can the
-//! text be read. [`Seen`] refuses what comes twice.
+//! You look that name up, and [`UnverifiedLetter::verify`] compares it with the letter. Only then
+//! can the text be read. [`ReplayCache`] refuses what comes twice.
 //!
 //! ```
-//! # use messaging::{Anchor, Evidence, resolve_peer};
-//! use messaging::{Inbox, Seen, WingSecret};
+//! # use messaging::{TrustedHeader, NameProof, resolve_peer};
+//! use messaging::{Inbox, ReplayCache, XWingSecret};
 //! # use namechain_core::{codec::Decode, types::{Network, SecretKey}};
 //!
 //! # let own = |file: &str| std::fs::read(format!("{}/../testdata/messaging/own/{file}", env!("CARGO_MANIFEST_DIR")));
-//! # let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")?)?;
-//! # let (now, envelope, evidence_of_alice) = (1_800_000_000, own("x-wing.ncm")?, own("alice.evidence")?);
+//! # let trusted = TrustedHeader::from_bytes(Network::Dev, &own("header.bin")?)?;
+//! # let (now, envelope, proof_of_alice) = (1_800_000_000, own("x-wing.ncm")?, own("alice.proof")?);
 //! # let mut seeds = [[2; 32], [5; 32]];
 //! # seeds.iter_mut().for_each(|seed| seed[0] = 2);
 //! # let [identity, wing] = seeds;
 //! # let identity = SecretKey::from_seed(&identity);
 //! let mut inbox = Inbox::new(Network::Dev, "bob".parse()?, identity.public());
-//! inbox.add_wing(0, WingSecret::from_seed(&wing))?;
-//! let mut seen = Seen::new();
+//! inbox.add_xwing(0, XWingSecret::from_seed(&wing))?;
+//! let mut seen = ReplayCache::new();
 //!
 //! let opened = inbox.open(&envelope, now)?;
-//! let sender = resolve_peer(&anchor, opened.claimed_sender(), &Evidence::from_bytes(&evidence_of_alice)?)?;
+//! let sender = resolve_peer(&trusted, opened.claimed_sender(), &NameProof::from_bytes(&proof_of_alice)?)?;
 //! let letter = opened.verify(Some(&sender), &mut inbox, &mut seen)?;
 //! assert_eq!((letter.sender.as_str(), letter.body()), ("alice", b"Sealed to X-Wing.".as_slice()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -98,28 +99,28 @@
 pub mod bundle;
 #[cfg(feature = "channel")]
 pub mod channel;
-pub mod discover;
 pub mod envelope;
 #[cfg(all(feature = "std-files", unix))]
 pub mod files;
 pub mod kem;
 pub mod pin;
 pub mod record;
+pub mod verify;
 
 mod random;
-mod tag;
 
 #[cfg(test)]
 mod testing;
 
 pub use bundle::{Bundle, BundleError, Device, SignedBundle, VerifiedBundle};
-pub use discover::{
-    Absence, Anchor, Evidence, Finding, PeerError, ProofError, VerifiedPeer, examine, resolve_peer,
-};
 pub use envelope::{
-    Draft, Inbox, Letter, OpenError, Opened, Prekey, Recipient, Replays, SealError, Seen, Sender,
-    seal,
+    Draft, Inbox, Letter, OpenError, Prekey, Recipient, ReplayCache, ReplayGuard, SealError,
+    Sender, UnverifiedLetter, seal,
 };
-pub use kem::{Kem, WingPublic, WingSecret, X25519Public, X25519Secret};
-pub use pin::{Accept, Pin, PinError, Pins, Verdict};
+pub use kem::{Kem, X25519Public, X25519Secret, XWingPublic, XWingSecret};
+pub use pin::{OnKeyChange, Pin, PinError, PinStatus, Pins};
 pub use random::Randomness;
+pub use verify::{
+    Absence, NameProof, PeerError, ProofError, Resolution, TrustedHeader, VerifiedPeer,
+    resolve_peer, verify_name,
+};

@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use crate::{
     bundle::VerifiedBundle,
-    discover::{Absence, Finding, VerifiedPeer},
-    record::{Known, leads_to},
+    record::{KnownRecord, leads_to},
+    verify::{Absence, Resolution, VerifiedPeer},
 };
 
 /// The most names that are pinned.
@@ -22,7 +22,7 @@ pub const MAX_PINS: usize = 65_536;
 
 /// How what the chain says of a name compares with what this user saw before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum PinStatus {
     /// The name was never seen.
     First,
     /// The identity key is the one that was seen.
@@ -45,59 +45,61 @@ pub enum Verdict {
     Gone,
 }
 
-impl Verdict {
+impl PinStatus {
     /// Whether the keys can be used without asking anybody.
     pub const fn is_safe(self) -> bool {
-        matches!(self, Verdict::First | Verdict::Same | Verdict::Rotated)
+        matches!(self, PinStatus::First | PinStatus::Same | PinStatus::Rotated)
     }
 
     /// Whether the keys can be used if the user says so.
-    pub const fn can_be_accepted(self) -> bool {
-        self.is_safe() || matches!(self, Verdict::Unlinked | Verdict::Transferred | Verdict::Forked)
+    pub const fn is_acceptable(self) -> bool {
+        self.is_safe()
+            || matches!(self, PinStatus::Unlinked | PinStatus::Transferred | PinStatus::Forked)
     }
 
-    /// The verdict as a word.
+    /// The pin status as a word.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Verdict::First => "first",
-            Verdict::Same => "same",
-            Verdict::Rotated => "rotated",
-            Verdict::Unlinked => "unlinked",
-            Verdict::Transferred => "transferred",
-            Verdict::Forked => "forked",
-            Verdict::Older => "older",
-            Verdict::Revoked => "revoked",
-            Verdict::Gone => "gone",
+            PinStatus::First => "first",
+            PinStatus::Same => "same",
+            PinStatus::Rotated => "rotated",
+            PinStatus::Unlinked => "unlinked",
+            PinStatus::Transferred => "transferred",
+            PinStatus::Forked => "forked",
+            PinStatus::Older => "older",
+            PinStatus::Revoked => "revoked",
+            PinStatus::Gone => "gone",
         }
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for PinStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// What the user says to keys that are not those seen before.
+/// What to do with keys that are not those seen before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Accept {
-    /// Nothing: they are refused.
+pub enum OnKeyChange {
+    /// Refuse them.
     #[default]
-    Nothing,
-    /// That they are this name's, as he knows otherwise. An older record is refused all the same.
-    Change,
+    Refuse,
+    /// Take them: the user knows in another way that they are this name's. An older record is
+    /// refused all the same.
+    Accept,
 }
 
 /// Why a name is not pinned.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PinError {
     /// The keys are not those that were seen.
-    #[error("the keys of {name} are not to be used as they are: {verdict}")]
+    #[error("the keys of {name} are not to be used as they are: {pin_status}")]
     Refused {
         /// The name.
         name: Name,
         /// Why.
-        verdict: Verdict,
+        pin_status: PinStatus,
     },
     /// The bundle is older than one that was seen.
     #[error(
@@ -135,7 +137,7 @@ pub struct Pin {
     /// The sequence number of the record: none below is believed again.
     pub sequence: u32,
     /// The record.
-    pub known: Known,
+    pub known: KnownRecord,
     /// The key that owned the name.
     pub owner: PublicKey,
     /// The height at which the name was registered.
@@ -181,66 +183,66 @@ impl Pins {
     /// Compares what the chain says of a name with what was seen, and changes nothing. `steps` are
     /// the records between the one seen and the present one, in their order, the present one last:
     /// they are needed where more than one lies between, and may be empty.
-    pub fn judge(&self, finding: &Finding, steps: &[SignedMessagingRecord]) -> Verdict {
+    pub fn compare(&self, finding: &Resolution, steps: &[SignedMessagingRecord]) -> PinStatus {
         match finding {
-            Finding::Peer(peer) => self.judge_peer(peer, steps),
-            Finding::Absent { why: Absence::Revoked, .. } => Verdict::Revoked,
-            Finding::Absent { .. } => Verdict::Gone,
+            Resolution::Peer(peer) => self.compare_peer(peer, steps),
+            Resolution::Absent { why: Absence::Revoked, .. } => PinStatus::Revoked,
+            Resolution::Absent { .. } => PinStatus::Gone,
         }
     }
 
-    fn judge_peer(&self, peer: &VerifiedPeer, steps: &[SignedMessagingRecord]) -> Verdict {
-        let Some(pin) = self.pins.get(peer.name()) else { return Verdict::First };
+    fn compare_peer(&self, peer: &VerifiedPeer, steps: &[SignedMessagingRecord]) -> PinStatus {
+        let Some(pin) = self.pins.get(peer.name()) else { return PinStatus::First };
         let sequence = peer.sequence();
         if sequence < pin.sequence || (pin.withdrawn && sequence == pin.sequence) {
-            return Verdict::Older;
+            return PinStatus::Older;
         }
         if peer.owner() != pin.owner || peer.registered() != pin.registered {
-            return Verdict::Transferred;
+            return PinStatus::Transferred;
         }
         if sequence == pin.sequence {
             return if peer.record_hash() == pin.known.hash {
-                Verdict::Same
+                PinStatus::Same
             } else {
-                Verdict::Forked
+                PinStatus::Forked
             };
         }
         if peer.identity() == pin.known.identity {
-            return Verdict::Same;
+            return PinStatus::Same;
         }
         // The chain says of a record's identity key whether the one before vouches for it; of more
         // it takes the records.
         let next = peer.entry().record.previous == pin.known.hash && peer.entry().linked;
         match next || leads_to(self.network, peer.name(), &pin.known, steps, &peer.record_hash()) {
-            true => Verdict::Rotated,
-            false => Verdict::Unlinked,
+            true => PinStatus::Rotated,
+            false => PinStatus::Unlinked,
         }
     }
 
     /// Compares the keys of a name with those seen, and remembers them if they are the same, if the
-    /// old ones vouch for them, or if the user accepts them. `steps` as in [`Pins::judge`].
+    /// old ones vouch for them, or if the user accepts them. `steps` as in [`Pins::compare`].
     ///
     /// # Errors
-    /// [`PinError::Refused`] with the verdict, [`PinError::OtherNetwork`], [`PinError::Full`].
+    /// [`PinError::Refused`] with the pin status, [`PinError::OtherNetwork`], [`PinError::Full`].
     /// Nothing is changed then.
-    pub fn note(
+    pub fn record(
         &mut self,
         peer: &VerifiedPeer,
         steps: &[SignedMessagingRecord],
-        accept: Accept,
-    ) -> Result<Verdict, PinError> {
+        accept: OnKeyChange,
+    ) -> Result<PinStatus, PinError> {
         if peer.network() != self.network {
             return Err(PinError::OtherNetwork { expected: self.network, found: peer.network() });
         }
-        let verdict = self.judge_peer(peer, steps);
+        let pin_status = self.compare_peer(peer, steps);
         let accepted = match accept {
-            Accept::Nothing => verdict.is_safe(),
-            Accept::Change => verdict.can_be_accepted(),
+            OnKeyChange::Refuse => pin_status.is_safe(),
+            OnKeyChange::Accept => pin_status.is_acceptable(),
         };
         if !accepted {
-            return Err(PinError::Refused { name: peer.name().clone(), verdict });
+            return Err(PinError::Refused { name: peer.name().clone(), pin_status });
         }
-        if verdict == Verdict::First && self.pins.len() >= MAX_PINS {
+        if pin_status == PinStatus::First && self.pins.len() >= MAX_PINS {
             return Err(PinError::Full);
         }
         let before = self.pins.get(peer.name());
@@ -257,13 +259,13 @@ impl Pins {
             withdrawn: false,
         };
         self.pins.insert(peer.name().clone(), pin);
-        Ok(verdict)
+        Ok(pin_status)
     }
 
     /// Remembers that a name was seen without keys: those that were seen before are believed no
     /// more. What is older than what was seen, and what is only a matter of the lease, changes
     /// nothing.
-    pub fn note_absence(&mut self, name: &Name, why: Absence, height: u32) {
+    pub fn record_absence(&mut self, name: &Name, why: Absence, height: u32) {
         if let Some(pin) = self.pins.get_mut(name)
             && height >= pin.last_seen
         {
@@ -273,18 +275,19 @@ impl Pins {
     }
 
     /// Remembers when a bundle was made. The name must be pinned already, as it is after
-    /// [`Pins::note`].
+    /// [`Pins::record`].
     ///
     /// # Errors
     /// [`PinError::OlderBundle`] if a newer one of the same record was seen, [`PinError::Refused`]
     /// if the record is not the one that is pinned.
-    pub fn note_bundle(&mut self, bundle: &VerifiedBundle) -> Result<(), PinError> {
+    pub fn record_bundle(&mut self, bundle: &VerifiedBundle) -> Result<(), PinError> {
         let bundle = bundle.bundle();
         let name = || bundle.name.clone();
         let pin = self.pins.get_mut(&bundle.name);
         let pin = pin
             .filter(|pin| pin.sequence == bundle.sequence && pin.known.identity == bundle.identity);
-        let pin = pin.ok_or_else(|| PinError::Refused { name: name(), verdict: Verdict::Older })?;
+        let pin =
+            pin.ok_or_else(|| PinError::Refused { name: name(), pin_status: PinStatus::Older })?;
         if bundle.created < pin.bundle_made {
             return Err(PinError::OlderBundle {
                 name: name(),
@@ -321,7 +324,7 @@ impl Decode for Pin {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Pin {
             sequence: reader.u32()?,
-            known: Known {
+            known: KnownRecord {
                 hash: Hash::decode(reader)?,
                 identity: PublicKey::decode(reader)?,
                 next: Hash::decode(reader)?,

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use namechain_core::types::Network;
+use namechain_core::types::{Domain, Network, hash};
 use zeroize::Zeroizing;
-
-use crate::tag::{Use, hash};
 
 /// Thirty-two bytes that nobody else knows or will ever see again: what one letter needs. It is
 /// used up by the call that takes it, and wiped from memory. Sealing two letters with the same
@@ -54,7 +52,7 @@ impl Stream {
             let block = Zeroizing::new(
                 hash(
                     self.network,
-                    Use::Random,
+                    Domain::Random,
                     &[self.seed.as_slice(), &self.counter.to_be_bytes()],
                 )
                 .0,

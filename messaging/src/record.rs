@@ -13,7 +13,7 @@ pub const MAX_STEPS: usize = 64;
 
 /// A record that is known: what the next one is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownRecord {
     /// The record's hash.
     pub hash: Hash,
     /// Its identity key.
@@ -22,10 +22,10 @@ pub struct Known {
     pub next: Hash,
 }
 
-impl Known {
+impl KnownRecord {
     /// Of a record.
     pub fn of(network: Network, record: &MessagingRecord) -> Self {
-        Known { hash: record.hash(network), identity: record.identity, next: record.next }
+        KnownRecord { hash: record.hash(network), identity: record.identity, next: record.next }
     }
 }
 
@@ -35,7 +35,7 @@ impl Known {
 pub fn leads_to(
     network: Network,
     name: &Name,
-    from: &Known,
+    from: &KnownRecord,
     steps: &[SignedMessagingRecord],
     to: &Hash,
 ) -> bool {
@@ -50,9 +50,9 @@ pub fn leads_to(
 fn follows(
     network: Network,
     name: &Name,
-    before: &Known,
+    before: &KnownRecord,
     step: &SignedMessagingRecord,
-) -> Option<Known> {
+) -> Option<KnownRecord> {
     let record = &step.record;
     let signed =
         record.identity.verify(&record.possession_message(network, name), &step.possession);
@@ -64,5 +64,5 @@ fn follows(
             && before.next == next_key_hash(network, &record.identity)
             && link.identity.verify(&record.link_message(network, name), &link.signature)
     });
-    (record.identity == before.identity || linked).then(|| Known::of(network, record))
+    (record.identity == before.identity || linked).then(|| KnownRecord::of(network, record))
 }

@@ -16,9 +16,9 @@ use namechain_core::{
 
 use crate::{
     bundle::{Bundle, Device, VerifiedBundle},
-    discover::{Anchor, Evidence, VerifiedPeer, resolve_peer},
     envelope::{Inbox, Sender},
-    kem::{WingSecret, X25519Secret},
+    kem::{X25519Secret, XWingSecret},
+    verify::{NameProof, TrustedHeader, VerifiedPeer, resolve_peer},
 };
 
 pub const NETWORK: Network = Network::Dev;
@@ -60,16 +60,16 @@ impl Person {
         X25519Secret::from_bytes(&self.seed(2))
     }
 
-    pub fn last_resort(&self) -> WingSecret {
-        WingSecret::from_seed(&self.seed(3))
+    pub fn last_resort(&self) -> XWingSecret {
+        XWingSecret::from_seed(&self.seed(3))
     }
 
-    pub fn one_time(&self, number: u8) -> WingSecret {
-        WingSecret::from_seed(&self.seed(100 + number))
+    pub fn one_time(&self, number: u8) -> XWingSecret {
+        XWingSecret::from_seed(&self.seed(100 + number))
     }
 
-    pub fn device(&self) -> WingSecret {
-        WingSecret::from_seed(&self.seed(4))
+    pub fn device(&self) -> XWingSecret {
+        XWingSecret::from_seed(&self.seed(4))
     }
 
     /// A record with the identity key of this generation, which announces the next.
@@ -106,8 +106,8 @@ impl Person {
     pub fn inbox(&self) -> Inbox {
         let mut inbox = Inbox::new(NETWORK, self.name.clone(), self.identity(0).public());
         inbox.add_x25519(1, self.x25519()).unwrap();
-        inbox.add_wing(2, self.last_resort()).unwrap();
-        inbox.add_wing(3, self.device()).unwrap();
+        inbox.add_xwing(2, self.last_resort()).unwrap();
+        inbox.add_xwing(3, self.device()).unwrap();
         inbox.add_one_time(10, self.one_time(0)).unwrap();
         inbox.add_one_time(11, self.one_time(1)).unwrap();
         inbox
@@ -217,11 +217,11 @@ impl World {
         &self.headers[height as usize]
     }
 
-    pub fn anchor(&self, height: u32) -> Anchor {
-        Anchor::new(self.network, self.header(height).clone())
+    pub fn trusted_header(&self, height: u32) -> TrustedHeader {
+        TrustedHeader::new(self.network, self.header(height).clone())
     }
 
-    /// The parts of evidence for `name` in the state at `height`: header, proof, entry.
+    /// The parts of a name proof for `name` in the state at `height`: header, proof, entry.
     pub fn parts(&self, name: &Name, height: u32) -> (Vec<u8>, Vec<u8>, Option<Vec<u8>>) {
         let (tree, entries) = &self.states[height as usize];
         let entry = entries.get(name).map(|entry| Entry::Name(entry.clone()).to_bytes());
@@ -234,21 +234,21 @@ impl World {
         HistoryProof::make(height.into(), against.into(), node).unwrap().to_bytes()
     }
 
-    pub fn evidence(&self, name: &Name, height: u32) -> Evidence {
+    pub fn name_proof(&self, name: &Name, height: u32) -> NameProof {
         let (header, proof, entry) = self.parts(name, height);
-        Evidence::read(&header, &proof, entry.as_deref(), None).unwrap()
+        NameProof::read(&header, &proof, entry.as_deref(), None).unwrap()
     }
 
-    pub fn placed(&self, name: &Name, height: u32, against: u32) -> Evidence {
+    pub fn placed(&self, name: &Name, height: u32, against: u32) -> NameProof {
         let (header, proof, entry) = self.parts(name, height);
-        Evidence::read(&header, &proof, entry.as_deref(), Some(&self.place(height, against)))
+        NameProof::read(&header, &proof, entry.as_deref(), Some(&self.place(height, against)))
             .unwrap()
     }
 
     /// The name in the state of a new block.
     pub fn resolve(&mut self, name: &Name) -> VerifiedPeer {
         let height = self.block();
-        resolve_peer(&self.anchor(height), name, &self.evidence(name, height)).unwrap()
+        resolve_peer(&self.trusted_header(height), name, &self.name_proof(name, height)).unwrap()
     }
 }
 

@@ -5,9 +5,9 @@
 use std::{fs, path::PathBuf};
 
 use messaging::{
-    Anchor, Bundle, Device, Draft, Evidence, Inbox, Pins, Prekey, Randomness, Recipient, Seen,
-    Sender, SignedBundle, Verdict, VerifiedPeer, WingSecret, X25519Secret, pin::Accept,
-    resolve_peer, seal,
+    Bundle, Device, Draft, Inbox, NameProof, PinStatus, Pins, Prekey, Randomness, Recipient,
+    ReplayCache, Sender, SignedBundle, TrustedHeader, VerifiedPeer, X25519Secret, XWingSecret,
+    pin::OnKeyChange, resolve_peer, seal,
 };
 use namechain_core::{
     codec::{Decode, Encode},
@@ -35,9 +35,9 @@ struct Person {
     name: Name,
     identity: SecretKey,
     x25519: X25519Secret,
-    last_resort: WingSecret,
-    one_time: WingSecret,
-    device: WingSecret,
+    last_resort: XWingSecret,
+    one_time: XWingSecret,
+    device: XWingSecret,
     bundle: SignedBundle,
     entry: NameEntry,
 }
@@ -47,7 +47,7 @@ fn person(name: &str, number: u8) -> Person {
     let identity = SecretKey::from_seed(&seed(number, 2));
     let x25519 = X25519Secret::from_bytes(&seed(number, 4));
     let [last_resort, one_time, device] =
-        [5, 6, 7].map(|what| WingSecret::from_seed(&seed(number, what)));
+        [5, 6, 7].map(|what| XWingSecret::from_seed(&seed(number, what)));
     let bundle = Bundle {
         name: name.clone(),
         sequence: 1,
@@ -87,22 +87,22 @@ fn person(name: &str, number: u8) -> Person {
 }
 
 /// A header whose state has alice and bob, and what it proves of each and of nobody.
-fn state(people: [&Person; 2]) -> (Header, [Evidence; 3]) {
+fn state(people: [&Person; 2]) -> (Header, [NameProof; 3]) {
     let mut tree = Tree::new(NETWORK);
     let bytes = people.map(|person| Entry::Name(person.entry.clone()).to_bytes());
     for (person, bytes) in people.iter().zip(&bytes) {
         tree.insert(person.name.key(NETWORK), Entry::value_hash(NETWORK, bytes));
     }
     let header = Header { height: 20, state_root: tree.root(), ..genesis(NETWORK).header };
-    let evidence = |name: &Name, entry: Option<&[u8]>| {
+    let name_proof = |name: &Name, entry: Option<&[u8]>| {
         let proof = tree.prove(&name.key(NETWORK)).to_bytes();
-        Evidence::read(&header.to_bytes(), &proof, entry, None).unwrap()
+        NameProof::read(&header.to_bytes(), &proof, entry, None).unwrap()
     };
     let nobody: Name = "nobody".parse().unwrap();
     let evidences = [
-        evidence(&people[0].name, Some(&bytes[0])),
-        evidence(&people[1].name, Some(&bytes[1])),
-        evidence(&nobody, None),
+        name_proof(&people[0].name, Some(&bytes[0])),
+        name_proof(&people[1].name, Some(&bytes[1])),
+        name_proof(&nobody, None),
     ];
     (header, evidences)
 }
@@ -129,11 +129,11 @@ fn letter(alice: &Person, to: &Recipient<'_>, number: u8, text: &[u8]) -> Vec<u8
 fn read(bob: &Person, alice: &VerifiedPeer, envelope: &[u8]) -> Vec<u8> {
     let mut inbox = Inbox::new(NETWORK, bob.name.clone(), bob.identity.public());
     inbox.add_x25519(0, bob.x25519.clone()).unwrap();
-    inbox.add_wing(1, bob.last_resort.clone()).unwrap();
-    inbox.add_wing(2, bob.device.clone()).unwrap();
+    inbox.add_xwing(1, bob.last_resort.clone()).unwrap();
+    inbox.add_xwing(2, bob.device.clone()).unwrap();
     inbox.add_one_time(3, bob.one_time.clone()).unwrap();
     let opened = inbox.open(envelope, NOW + DAY).unwrap();
-    opened.verify(Some(alice), &mut inbox, &mut Seen::new()).unwrap().body().to_vec()
+    opened.verify(Some(alice), &mut inbox, &mut ReplayCache::new()).unwrap().body().to_vec()
 }
 
 #[test]
@@ -141,12 +141,13 @@ fn the_formats_are_pinned() {
     let (alice, bob) = (person("alice", 1), person("bob", 2));
     let (header, [of_alice, of_bob, of_nobody]) = state([&alice, &bob]);
     pinned("header.bin", &header.to_bytes());
-    pinned("alice.evidence", &of_alice.to_bytes());
-    pinned("bob.evidence", &of_bob.to_bytes());
-    pinned("nobody.evidence", &of_nobody.to_bytes());
+    pinned("alice.proof", &of_alice.to_bytes());
+    pinned("bob.proof", &of_bob.to_bytes());
+    pinned("nobody.proof", &of_nobody.to_bytes());
     pinned("bob.bundle", &bob.bundle.to_bytes());
-    let anchor = Anchor::from_bytes(NETWORK, &header.to_bytes()).unwrap();
-    let peer = |name: &Name, evidence: &Evidence| resolve_peer(&anchor, name, evidence).unwrap();
+    let trusted = TrustedHeader::from_bytes(NETWORK, &header.to_bytes()).unwrap();
+    let peer =
+        |name: &Name, name_proof: &NameProof| resolve_peer(&trusted, name, name_proof).unwrap();
     let (alice_peer, bob_peer) = (peer(&alice.name, &of_alice), peer(&bob.name, &of_bob));
     let bundle =
         SignedBundle::from_bytes(&bob.bundle.to_bytes()).unwrap().verify(&bob_peer, NOW).unwrap();
@@ -166,8 +167,8 @@ fn the_formats_are_pinned() {
         assert_eq!(read(&bob, &alice_peer, &envelope), text, "{file}");
     }
     let mut pins = Pins::new(NETWORK);
-    assert_eq!(pins.note(&alice_peer, &[], Accept::Nothing), Ok(Verdict::First));
-    assert_eq!(pins.note(&bob_peer, &[], Accept::Nothing), Ok(Verdict::First));
-    pins.note_bundle(&bundle).unwrap();
+    assert_eq!(pins.record(&alice_peer, &[], OnKeyChange::Refuse), Ok(PinStatus::First));
+    assert_eq!(pins.record(&bob_peer, &[], OnKeyChange::Refuse), Ok(PinStatus::First));
+    pins.record_bundle(&bundle).unwrap();
     pinned("pins.bin", &pins.to_bytes());
 }

@@ -11,7 +11,7 @@ use hpke::{
     rand_core::{TryCryptoRng, TryRng},
     setup_receiver, setup_sender_with_rng,
 };
-use messaging::{WingPublic, WingSecret, X25519Secret};
+use messaging::{X25519Secret, XWingPublic, XWingSecret};
 use ml_kem::{FromSeed, MlKem768, kem::Decapsulate};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -133,9 +133,9 @@ fn hpke_with_x_wing() {
     for case in &cases {
         assert_eq!((case.encryptions.len(), case.exports.len()), (10, 5));
         check::<XWing>(case);
-        let ours = WingSecret::from_seed(case.skRm.0.as_slice().try_into().unwrap());
+        let ours = XWingSecret::from_seed(case.skRm.0.as_slice().try_into().unwrap());
         assert_eq!(ours.public().as_bytes(), case.pkRm.0);
-        assert_eq!(WingPublic::parse(&case.pkRm.0), Some(ours.public()));
+        assert_eq!(XWingPublic::parse(&case.pkRm.0), Some(ours.public()));
     }
 }
 
@@ -155,7 +155,7 @@ fn x_wing() {
     assert_eq!(cases.len(), 3);
     for case in &cases {
         assert_eq!(case.seed.0, case.sk.0);
-        let ours = WingSecret::from_seed(case.sk.0.as_slice().try_into().unwrap());
+        let ours = XWingSecret::from_seed(case.sk.0.as_slice().try_into().unwrap());
         assert_eq!(ours.public().as_bytes(), case.pk.0);
         let key: [u8; 32] = case.sk.0.as_slice().try_into().unwrap();
         let secret = x_wing::DecapsulationKey::from(key);
@@ -268,7 +268,7 @@ fn ml_kem_encapsulation() {
     let mut good = 0;
     for case in &cases {
         let key = &case.ek.as_ref().unwrap().0;
-        let wing = WingPublic::parse(&[key.as_slice(), &[9; 32]].concat());
+        let wing = XWingPublic::parse(&[key.as_slice(), &[9; 32]].concat());
         assert_eq!(wing.is_some(), case.result == "valid", "{}", case.id);
         if wing.is_some() {
             let key = key.as_slice().try_into().unwrap();

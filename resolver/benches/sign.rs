@@ -22,7 +22,7 @@ use resolver::{
     dnssec::sign::{Algorithm, Signer, SigningKey},
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
-    upstream::{Legacy, LegacyConfig},
+    upstream::{Upstreams, UpstreamsConfig},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -64,7 +64,7 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Alice(zone)),
-        legacy: Legacy::new(LegacyConfig::default()).expect("nobody to ask"),
+        legacy: Upstreams::new(UpstreamsConfig::default()).expect("nobody to ask"),
         delegation: Delegation { port: 53, loopback: false },
         signer,
     };

@@ -16,14 +16,14 @@ use std::{
 use bench::{Bench, NETWORK, name, records};
 use namechain_core::{api_types::ProofInfo, types::Network};
 use resolver::chain::{
-    ChainError, ChainSource, Embedded, NameState, Remote, RemoteError, Served, zone::Found,
+    ChainError, ChainSource, Embedded, NameState, Remote, RemoteError, Served, zone::ZoneLookup,
 };
 
 /// The last byte of the address at the name, or how it stands.
 fn seen(standing: Result<NameState, ChainError>) -> String {
     match standing {
         Ok(NameState::Active(zone)) => match zone.lookup(&[0], 1) {
-            Found::Records(set) => set.data[0][3].to_string(),
+            ZoneLookup::Records(set) => set.data[0][3].to_string(),
             other => format!("{other:?}"),
         },
         Ok(NameState::Unregistered) => "unregistered".into(),

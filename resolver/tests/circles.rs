@@ -26,19 +26,19 @@ use resolver::{
         Bound, Server, bind,
         responder::{Clients, Responder},
     },
-    upstream::{ForwardZone, Legacy, LegacyConfig},
+    upstream::{ForwardZone, Upstreams, UpstreamsConfig},
 };
 
 fn free() -> Bound {
     bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap()
 }
 
-fn start(bound: Bound, config: LegacyConfig) -> Resolver {
+fn start(bound: Bound, config: UpstreamsConfig) -> Resolver {
     let address = bound.address();
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
-        legacy: Legacy::new(config).unwrap(),
+        legacy: Upstreams::new(config).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };
@@ -48,9 +48,9 @@ fn start(bound: Bound, config: LegacyConfig) -> Resolver {
     }
 }
 
-fn asking(upstreams: &[SocketAddr]) -> LegacyConfig {
+fn asking(upstreams: &[SocketAddr]) -> UpstreamsConfig {
     let upstreams = upstreams.iter().copied().map(Into::into).collect();
-    LegacyConfig { upstreams, timeout: Duration::from_secs(3), ..LegacyConfig::default() }
+    UpstreamsConfig { upstreams, timeout: Duration::from_secs(3), ..UpstreamsConfig::default() }
 }
 
 /// Passes datagrams on to another address and the answers back, and counts the questions.
@@ -186,7 +186,7 @@ async fn a_zones_server_that_asks_us_for_the_rest_is_no_circle() {
         }
         true
     });
-    let config = LegacyConfig {
+    let config = UpstreamsConfig {
         zones: vec![ForwardZone {
             zone: "corp.example.".parse().unwrap(),
             upstreams: vec![corp.address.into()],

@@ -18,7 +18,7 @@ use hickory_server::{
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server},
     zone_handler::MessageResponseBuilder,
 };
-use resolver::upstream::{Legacy, LegacyConfig, LegacyQuestion, ReplySource};
+use resolver::upstream::{LegacyQuestion, ReplySource, Upstreams, UpstreamsConfig};
 use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     server::ResolvesServerCert,
@@ -125,9 +125,11 @@ async fn answers_of_all_lengths_come_over_each_of_them() {
     let certificate = Certificate::new();
     let (mut server, settings) = start(&certificate).await;
     for setting in &settings {
-        let config =
-            LegacyConfig { upstreams: vec![setting.parse().unwrap()], ..LegacyConfig::default() };
-        let legacy = Arc::new(Legacy::new(config).unwrap());
+        let config = UpstreamsConfig {
+            upstreams: vec![setting.parse().unwrap()],
+            ..UpstreamsConfig::default()
+        };
+        let legacy = Arc::new(Upstreams::new(config).unwrap());
         let asked = (0..50).map(|n| {
             let legacy = legacy.clone();
             tokio::spawn(async move {
@@ -153,12 +155,15 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
     let upstreams = settings.iter().map(|setting| setting.parse().unwrap()).collect();
     let bound = resolver::server::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address();
-    let config =
-        LegacyConfig { upstreams, timeout: Duration::from_secs(3), ..LegacyConfig::default() };
+    let config = UpstreamsConfig {
+        upstreams,
+        timeout: Duration::from_secs(3),
+        ..UpstreamsConfig::default()
+    };
     let pipeline = resolver::resolve::Pipeline {
         mounts: resolver::chain::mount::Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
-        legacy: Legacy::new(config).unwrap(),
+        legacy: Upstreams::new(config).unwrap(),
         delegation: resolver::resolve::Delegation { port: 53, loopback: true },
         signer: None,
     };

@@ -20,7 +20,7 @@ use resolver::{
         Server, Udp, bind,
         responder::{Clients, Responder},
     },
-    upstream::{ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy},
+    upstream::{ForwardZone, Rebind, RebindPolicy, Upstreams, UpstreamsConfig},
 };
 
 /// Says what the name says: an alias for what follows `to-`, the router for `inside`, and
@@ -48,12 +48,12 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
         upstreams: vec![upstream.address.into()],
         validate: None,
     };
-    let config = LegacyConfig {
+    let config = UpstreamsConfig {
         upstreams: vec![upstream.address.into()],
         zones: vec![corp],
         timeout: Duration::from_secs(3),
         rebind,
-        ..LegacyConfig::default()
+        ..UpstreamsConfig::default()
     };
     let names = Names::default().with(
         "alice",
@@ -66,7 +66,7 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(names),
-        legacy: Legacy::new(config).unwrap(),
+        legacy: Upstreams::new(config).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };

@@ -19,7 +19,7 @@ use resolver::{
         Server, bind,
         responder::{Clients, Responder},
     },
-    upstream::{ForwardZone, Legacy, LegacyConfig},
+    upstream::{ForwardZone, Upstreams, UpstreamsConfig},
 };
 
 fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver {
@@ -30,16 +30,16 @@ fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver
         upstreams: vec![upstream.address.into()],
         validate: None,
     });
-    let config = LegacyConfig {
+    let config = UpstreamsConfig {
         upstreams: vec![rest.address.into()],
         zones: zones.collect(),
         timeout: Duration::from_secs(3),
-        ..LegacyConfig::default()
+        ..UpstreamsConfig::default()
     };
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(names),
-        legacy: Legacy::new(config).unwrap(),
+        legacy: Upstreams::new(config).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::{people::World, pipe::Pipe, program::User, zones};
+use crate::{pipe::Pipe, program::User, users::World, zones};
 
 /// Somebody with a name that a key speaks for.
 pub struct Citizen {

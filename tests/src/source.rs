@@ -183,6 +183,21 @@ pub fn arrows(package: &str) -> BTreeMap<String, BTreeSet<String>> {
     arrows
 }
 
+/// The anchors of a document's headings, as GitHub makes them.
+pub fn anchors(text: &str) -> BTreeSet<String> {
+    let mut in_code = false;
+    let headings = text.lines().filter(|line| {
+        in_code ^= line.starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    let anchor = |line: &str| {
+        let kept = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
 /// The numbers of the lines of comments and of prose that are longer than `most` characters and
 /// could be broken: not those of tables, of code (between fences), or of one long word such as a
 /// link.
@@ -253,6 +268,12 @@ mod tests {
         }
         let twice = format!("/// ```\n/// {words}\n/// ```\n/// {words}");
         assert_eq!(long_lines("a.rs", &twice, most), [4]);
+    }
+
+    #[test]
+    fn anchors_are_those_of_headings() {
+        let text = "# A page\n```\n# no heading\n```\n## `[validate]`, and more\ntext\n";
+        assert_eq!(anchors(text), ["a-page", "validate-and-more"].map(str::to_owned).into());
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::{
 };
 
 use messaging::{
-    Anchor, Evidence, VerifiedPeer,
-    channel::{Carrier, ChannelError, Limits, Local, Refusal, client_config, dial},
+    NameProof, TrustedHeader, VerifiedPeer,
+    channel::{ChannelError, Limits, LocalIdentity, Refusal, Transport, client_config, dial},
     resolve_peer,
 };
 use namechain_core::types::{Name, Network, SecretKey};
@@ -17,12 +17,12 @@ use serde_json::Value;
 use tests::{
     http,
     peers::Citizen,
-    people::World,
     pipe::{End, Pipe},
+    users::World,
     wait,
 };
 
-const CARRIERS: [(Carrier, &[&str]); 2] = [(Carrier::Quic, &[]), (Carrier::Tcp, &["--tcp"])];
+const CARRIERS: [(Transport, &[&str]); 2] = [(Transport::Quic, &[]), (Transport::Tcp, &["--tcp"])];
 
 fn name(text: &str) -> Name {
     text.parse().expect("a name")
@@ -33,14 +33,15 @@ fn proven(world: &World, text: &str) -> VerifiedPeer {
     let said = http::get(world.node.addr("api"), &format!("/v1/names/{text}/proof")).json();
     let bytes =
         |field: &str| hex::decode(said[field].as_str().expect("hexadecimal")).expect("hexadecimal");
-    let evidence = Evidence::read(&bytes("header"), &bytes("proof"), Some(&bytes("entry")), None);
-    let anchor = Anchor::from_bytes(Network::Dev, &bytes("header")).expect("a header");
-    resolve_peer(&anchor, &name(text), &evidence.expect("evidence")).expect("a peer")
+    let name_proof =
+        NameProof::read(&bytes("header"), &bytes("proof"), Some(&bytes("entry")), None);
+    let anchor = TrustedHeader::from_bytes(Network::Dev, &bytes("header")).expect("a header");
+    resolve_peer(&anchor, &name(text), &name_proof.expect("a name proof")).expect("a peer")
 }
 
-fn local(citizen: &Citizen, index: u32, sequence: u32) -> Local {
+fn local(citizen: &Citizen, index: u32, sequence: u32) -> LocalIdentity {
     let identity = SecretKey::from_seed(&citizen.seed(index));
-    Local { network: Network::Dev, name: name(&citizen.name), sequence, identity }
+    LocalIdentity { network: Network::Dev, name: name(&citizen.name), sequence, identity }
 }
 
 fn limits() -> Limits {
@@ -72,7 +73,7 @@ fn a_pipe_between_two_names() {
     let world = World::new();
     let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
     for (from, to) in [(&bob, &alice), (&alice, &bob)] {
-        for (carrier, flags) in CARRIERS {
+        for (transport, flags) in CARRIERS {
             let mut listener = to.listen(flags);
             let mut dialler = call(from, &to.name, listener.address(), flags);
             let (there, back) = (much(1), much(2));
@@ -88,11 +89,11 @@ fn a_pipe_between_two_names() {
             assert_eq!(
                 (dialled.code, listened.code),
                 (0, 0),
-                "{carrier:?} {:?} {:?}",
+                "{transport:?} {:?} {:?}",
                 dialled.said,
                 listened.said
             );
-            assert!(dialled.output == back && listened.output == there, "{carrier:?}");
+            assert!(dialled.output == back && listened.output == there, "{transport:?}");
         }
     }
 }
@@ -170,10 +171,10 @@ fn who_has_no_key_is_not_called_and_does_not_call() {
         4,
         "no identity key in your directory of keys speaks for alice",
     );
-    failed(&alice.dial("alice", &nowhere).end(), 21, "no channel to alice at 127.0.0.1:9");
+    failed(&alice.dial("alice", &nowhere).end(), 5, "no channel to alice at 127.0.0.1:9");
     failed(&alice.dial("alice", &["--address", "nowhere"]).end(), 2, "'nowhere' is not an address");
     let silent = ["--address", "127.0.0.1:9", "--handshake-timeout", "1"];
-    failed(&alice.dial("alice", &silent).end(), 21, "no channel to alice at 127.0.0.1:9");
+    failed(&alice.dial("alice", &silent).end(), 5, "no channel to alice at 127.0.0.1:9");
 }
 
 #[test]
@@ -188,8 +189,8 @@ fn who_answers_with_another_key_is_not_spoken_with() {
         let mut listener = mallory.listen(flags);
         let mut dialler = call(&bob, "alice", listener.address(), flags);
         dialler.say(b"for alice alone");
-        failed(&dialler.end(), 19, "who answers is not alice");
-        let turned = listener.event("turned-away");
+        failed(&dialler.end(), 9, "who answers is not alice");
+        let turned = listener.event("rejected");
         assert_eq!(turned["claimed"], Value::Null, "nobody said who called: {turned}");
         // The next may come.
         let mut dialler = call(&bob, "mallory", listener.address(), flags);
@@ -206,15 +207,11 @@ fn who_answers_with_another_key_is_not_spoken_with() {
     let addresses = listeners.each_mut().map(|listener| listener.address());
     alice.rotate();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {
-        failed(
-            &call(&bob, "alice", address, flags).end(),
-            19,
-            "which spoke for alice until height",
-        );
+        failed(&call(&bob, "alice", address, flags).end(), 9, "which spoke for alice until height");
     }
     alice.withdraw();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {
-        failed(&call(&bob, "alice", address, flags).end(), 10, "no key speaks for alice any more");
+        failed(&call(&bob, "alice", address, flags).end(), 9, "no key speaks for alice any more");
         failed(&call(&mallory, "alice", address, flags).end(), 3, "no key speaks for alice");
     }
 }
@@ -225,25 +222,25 @@ async fn a_caller_with_another_key_is_turned_away() {
     let world = World::new();
     let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
     let peer = proven(&world, "alice");
-    let mut listeners = CARRIERS.map(|(carrier, flags)| {
+    let mut listeners = CARRIERS.map(|(transport, flags)| {
         let mut listener = alice.listen(flags);
-        (carrier, listener.address(), listener)
+        (transport, listener.address(), listener)
     });
-    let mut refused = async |caller: Local, expected: Refusal| {
-        for (carrier, address, listener) in &mut listeners {
-            let dialled = dial(*carrier, *address, &caller, &peer, &limits()).await;
+    let mut refused = async |caller: LocalIdentity, expected: Refusal| {
+        for (transport, address, listener) in &mut listeners {
+            let dialled = dial(*transport, *address, &caller, &peer, &limits()).await;
             match dialled.expect_err("refused") {
-                ChannelError::Refused(refusal) => assert_eq!(refusal, expected, "{carrier:?}"),
-                other => panic!("{carrier:?}: {other}"),
+                ChannelError::Refused(refusal) => assert_eq!(refusal, expected, "{transport:?}"),
+                other => panic!("{transport:?}: {other}"),
             }
-            let turned = listener.event("turned-away");
+            let turned = listener.event("rejected");
             listener.said.clear();
             assert!(turned["why"].to_string().contains(&expected.to_string()), "{turned}");
         }
     };
-    let made_up = Local { identity: SecretKey::from_seed(&[3; 32]), ..local(&bob, 0, 1) };
+    let made_up = LocalIdentity { identity: SecretKey::from_seed(&[3; 32]), ..local(&bob, 0, 1) };
     refused(made_up.clone(), Refusal::WrongKey).await;
-    let nobody = Local { name: name("nobody"), ..made_up };
+    let nobody = LocalIdentity { name: name("nobody"), ..made_up };
     refused(nobody, Refusal::Absent(messaging::Absence::Unregistered)).await;
     bob.rotate();
     refused(local(&bob, 0, 1), Refusal::ReplacedKey).await;
@@ -276,7 +273,7 @@ fn noise_silence_and_words_out_of_turn() {
     let mut listener = alice.listen(&["--tcp", "--handshake-timeout", "2"]);
     let address = listener.address();
     let turned = |listener: &mut Pipe, words: &str| {
-        let turned = listener.event("turned-away");
+        let turned = listener.event("rejected");
         listener.said.clear();
         assert!(turned["why"].to_string().contains(words), "'{words}' in {turned}");
     };
@@ -325,10 +322,10 @@ fn only_those_who_are_wanted() {
     let address = listener.address();
     failed(
         &call(&bob, "alice", address, &[]).end(),
-        20,
+        7,
         "the other side refuses: the name is not wanted here",
     );
-    assert_eq!(listener.event("turned-away")["claimed"], "bobby");
+    assert_eq!(listener.event("rejected")["claimed"], "bobby");
     let mut dialler = call(&carol, "alice", address, &[]);
     dialler.event("connected");
     assert_eq!(listener.event("connected")["name"], "carol");

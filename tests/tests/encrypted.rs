@@ -48,7 +48,7 @@ impl Certificate {
     }
 }
 
-struct Site {
+struct Host {
     certificate: Certificate,
     _machine: Machine,
     _upstream: Counting,
@@ -56,9 +56,9 @@ struct Site {
     _user: User,
 }
 
-impl Site {
+impl Host {
     /// A resolver with all three, which knows `alice`.
-    fn new() -> Site {
+    fn new() -> Host {
         let (certificate, upstream) = (Certificate::new(), Counting::start());
         let config = format!(
             "{LISTEN}certificate = '{}'\nkey = '{}'\n",
@@ -68,7 +68,7 @@ impl Site {
         let machine = Machine::with_config(upstream.addr, &config);
         let (resolver, user) = machine.start();
         user.register("alice", &zones::path("alice"));
-        Site { certificate, _machine: machine, _upstream: upstream, resolver, _user: user }
+        Host { certificate, _machine: machine, _upstream: upstream, resolver, _user: user }
     }
 
     fn kdig(&self, key: &str, options: &str, name: &str) -> String {
@@ -125,7 +125,7 @@ fn kdig_is_answered_over_each_and_padded() {
     if !tools::available("kdig_is_answered_over_each_and_padded", &["kdig", "dig"]) {
         return;
     }
-    let site = Site::new();
+    let site = Host::new();
     for (key, transport) in [
         ("dns_tls", "+tls"),
         ("dns_https", "+https=/dns-query"),
@@ -156,7 +156,7 @@ fn curl_gets_what_rfc_8484_says() {
     if !tools::available("curl_gets_what_rfc_8484_says", &["curl", "dig"]) {
         return;
     }
-    let site = Site::new();
+    let site = Host::new();
     let query = upstream::query(0, "www.example.com.", 1);
     let file = site.certificate.dir.path().join("query");
     fs::write(&file, &query).expect("room");
@@ -208,7 +208,7 @@ fn another_resolver_is_answered_by_ca_and_by_pin_and_a_renewed_certificate_is_ta
     if !tools::available(test, &["dig"]) {
         return;
     }
-    let site = Site::new();
+    let site = Host::new();
     let url = |scheme: &str, trust: &str| {
         let port = site.resolver.addr(&format!("dns_{scheme}")).port();
         let path = if scheme == "https" { "/dns-query" } else { "" };
@@ -247,7 +247,7 @@ fn junk_and_clients_that_go_away_keep_nobody_from_an_answer() {
     ) {
         return;
     }
-    let mut site = Site::new();
+    let mut site = Host::new();
     for key in ["dns_tls", "dns_https"] {
         let address = site.resolver.addr(key);
         for junk in [&b""[..], b"\x16\x03\x01\xff\xff", b"GET / HTTP/1.1\r\n\r\n", &[0xff; 4_096]] {

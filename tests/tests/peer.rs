@@ -4,8 +4,8 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use serde_json::Value;
 use tests::{
-    people::{World, refused},
     program::User,
+    users::{World, refused},
     zones,
 };
 

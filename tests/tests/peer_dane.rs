@@ -245,7 +245,7 @@ fn an_endpoint_is_found_with_dig() {
     let publish =
         ["peer", "publish", "alice", "--wait", "--words-file", file.to_str().expect("UTF-8")];
     let published = alice.zonetool(&publish).ok().json();
-    tests::people::refused(
+    tests::users::refused(
         alice.zonetool(&["peer", "dane", "endpoint", "alice"]),
         3,
         "has no locators",

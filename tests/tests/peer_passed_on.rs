@@ -11,15 +11,15 @@ use hpke::{
     rand_core::{TryCryptoRng, TryRng},
     setup_receiver, setup_sender_with_rng,
 };
-use messaging::envelope::zone;
+use messaging::envelope::recipient_tag;
 use namechain_core::types::Network;
 use serde_json::Value;
 use tests::{
-    people::{World, refused_bytes},
     program::User,
+    users::{World, refused_bytes},
 };
 
-/// Outside of an envelope: version, kind of key, class, zone.
+/// The header of an envelope: version, kind of key, class, recipient tag.
 const HEAD: usize = 5;
 const ENC: usize = 32;
 
@@ -71,8 +71,8 @@ fn open(secret: &[u8], envelope: &[u8]) -> Vec<u8> {
 
 /// The same inside in an envelope for somebody else.
 fn seal(to: &[u8], name: &str, class: u8, inside: &[u8]) -> Vec<u8> {
-    let zone = zone(Network::Dev, &name.parse().expect("a name"));
-    let head = [1, 1, class, zone[0], zone[1]];
+    let recipient_tag = recipient_tag(Network::Dev, &name.parse().expect("a name"));
+    let head = [1, 1, class, recipient_tag[0], recipient_tag[1]];
     let to = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to).expect("a key");
     let (enc, mut context) =
         setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
@@ -113,20 +113,16 @@ fn a_letter_that_is_passed_on_is_not_taken_for_ones_own() {
     let class = sealed.stdout[2];
     let passed_on = seal(&x25519(&carol, "carol"), "carol", class, &inside);
     let opened = carol.fed(&[], &["peer", "open", "--to", "carol"], &passed_on);
-    refused_bytes(&opened, 13, "was written to bob and passed on");
+    refused_bytes(&opened, 9, "was written to bob and passed on");
     // To himself in another envelope: it is signed for the first one.
     let again = seal(&x25519(&bob, "bob"), "bob", class, &inside);
-    refused_bytes(
-        &bob.fed(&[], &["peer", "open", "--to", "bob"], &again),
-        16,
-        "signature is wrong",
-    );
+    refused_bytes(&bob.fed(&[], &["peer", "open", "--to", "bob"], &again), 9, "signature is wrong");
     // To a key of his that came later.
     bob.zonetool(&["peer", "rotate", "bob", "--words-file", &words, "--wait"]).ok();
     let later = seal(&x25519(&bob, "bob"), "bob", class, &inside);
     refused_bytes(
         &bob.fed(&[], &["peer", "open", "--to", "bob"], &later),
-        13,
+        9,
         "another identity key",
     );
     // As it was sent it opens.

@@ -5,8 +5,8 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::Value;
 use tests::{
-    people::{self, World, refused},
     program::{Outcome, User},
+    users::{self, World, refused},
     zones,
 };
 
@@ -14,8 +14,8 @@ fn resolve(user: &User, more: &[&str]) -> Outcome {
     user.zonetool(&[&["peer", "resolve", "alice"], more].concat())
 }
 
-fn verdict(user: &User, more: &[&str]) -> String {
-    resolve(user, more).ok().json()["verdict"].as_str().expect("a verdict").to_owned()
+fn pin_status(user: &User, more: &[&str]) -> String {
+    resolve(user, more).ok().json()["pin_status"].as_str().expect("a pin_status").to_owned()
 }
 
 fn text(path: &Path) -> &str {
@@ -32,18 +32,18 @@ fn what_was_seen_before_decides() {
     let saved = bob.home().join("alice.proof");
     let first = resolve(&bob, &["--save", text(&saved)]).ok().json();
     let shown = alice.zonetool(&["peer", "show", "alice"]).ok().json();
-    assert_eq!((&first["verdict"], &first["header"]), (&"first".into(), &"node".into()));
+    assert_eq!((&first["pin_status"], &first["header"]), (&"first".into(), &"node".into()));
     assert_eq!((&first["messaging"], &first["seen"]), (&shown["messaging"], &Value::Null));
     let pins = bob.home().join(".local/share/namechain/peers/dev/pins");
     assert_eq!(fs::metadata(&pins).expect("the pins").permissions().mode() & 0o777, 0o600);
     let again = resolve(&bob, &[]).ok().json();
     assert_eq!(
-        (&again["verdict"], &again["seen"]["identity"]),
+        (&again["pin_status"], &again["seen"]["identity"]),
         (&"same".into(), &shown["messaging"]["identity"])
     );
     let told = bob.zonetool_text(&["peer", "resolve", "alice"]).ok().stdout;
     assert!(
-        told.contains("verdict      same") && told.contains("blocks below the node's tip"),
+        told.contains("pin_status      same") && told.contains("blocks below the node's tip"),
         "{told}"
     );
 
@@ -51,39 +51,39 @@ fn what_was_seen_before_decides() {
     let rotate =
         || alice.zonetool(&["peer", "rotate", "alice", "--words-file", &words, "--wait"]).ok();
     rotate();
-    assert_eq!(verdict(&bob, &[]), "rotated");
+    assert_eq!(pin_status(&bob, &[]), "rotated");
     rotate();
     rotate();
-    assert_eq!(verdict(&bob, &[]), "rotated");
-    assert_eq!(verdict(&bob, &[]), "same");
+    assert_eq!(pin_status(&bob, &[]), "rotated");
+    assert_eq!(pin_status(&bob, &[]), "same");
     // The file of the first look is a good proof of what stood then, and that is over.
     let offline = ["--offline", text(&saved), "--trust-file-header"];
-    refused(resolve(&bob, &offline), 10, "older than what was seen");
+    refused(resolve(&bob, &offline), 9, "older than what was seen");
     refused(
         resolve(&bob, &[&offline[..], &["--accept", "forked"]].concat()),
-        10,
+        9,
         "older than what was seen",
     );
 
     alice
         .zonetool(&["peer", "publish", "alice", "--index", "7", "--words-file", &words, "--wait"])
         .ok();
-    refused(resolve(&bob, &[]), 10, "nothing links it");
-    refused(resolve(&bob, &["--accept", "transferred"]), 10, "nothing links it");
-    assert_eq!(verdict(&bob, &["--accept", "unlinked"]), "unlinked");
-    assert_eq!(verdict(&bob, &[]), "same");
+    refused(resolve(&bob, &[]), 9, "nothing links it");
+    refused(resolve(&bob, &["--accept", "transferred"]), 9, "nothing links it");
+    assert_eq!(pin_status(&bob, &["--accept", "unlinked"]), "unlinked");
+    assert_eq!(pin_status(&bob, &[]), "same");
 
     alice.zonetool(&["peer", "revoke", "alice", "--wait"]).ok();
     let carol = User::new(world.node.addr("api"));
     refused(resolve(&carol, &[]), 3, "no key speaks for alice");
-    refused(resolve(&bob, &[]), 10, "no key speaks for alice any more");
+    refused(resolve(&bob, &[]), 9, "no key speaks for alice any more");
     assert_eq!(resolve(&bob, &["--accept", "gone"]).ok().json()["messaging"], Value::Null);
     alice.zonetool(&["peer", "publish", "alice", "--wait"]).ok();
-    assert_eq!(verdict(&bob, &[]), "same", "the same key as before");
+    assert_eq!(pin_status(&bob, &[]), "same", "the same key as before");
     alice.zonetool(&["revoke", "alice", "--yes", "--wait"]).ok();
-    refused(resolve(&bob, &[]), 10, "alice is revoked");
-    refused(resolve(&carol, &[]), 10, "alice is revoked");
-    assert_eq!(verdict(&carol, &["--accept", "revoked"]), "revoked");
+    refused(resolve(&bob, &[]), 9, "alice is revoked");
+    refused(resolve(&carol, &[]), 9, "alice is revoked");
+    assert_eq!(pin_status(&carol, &["--accept", "revoked"]), "revoked");
 }
 
 #[test]
@@ -92,16 +92,16 @@ fn a_buyer_is_not_the_seller() {
     let (alice, _) = world.person("alice", &[]);
     let (friend, words) = world.user();
     let bob = User::new(world.node.addr("api"));
-    assert_eq!(verdict(&bob, &[]), "first");
+    assert_eq!(pin_status(&bob, &[]), "first");
     let owner =
         friend.zonetool(&["key", "show"]).ok().json()["owner"].as_str().expect("a key").to_owned();
     alice.zonetool(&["transfer", "alice", "--to", &owner, "--yes", "--wait"]).ok();
     friend.zonetool(&["accept", "alice", "--yes", "--wait"]).ok();
     friend.zonetool(&["peer", "publish", "alice", "--words-file", &words, "--wait"]).ok();
-    refused(resolve(&bob, &[]), 10, "alice has another owner");
-    refused(resolve(&bob, &["--accept", "unlinked"]), 10, "alice has another owner");
-    assert_eq!(verdict(&bob, &["--accept", "transferred"]), "transferred");
-    assert_eq!(verdict(&bob, &[]), "same");
+    refused(resolve(&bob, &[]), 9, "alice has another owner");
+    refused(resolve(&bob, &["--accept", "unlinked"]), 9, "alice has another owner");
+    assert_eq!(pin_status(&bob, &["--accept", "transferred"]), "transferred");
+    assert_eq!(pin_status(&bob, &[]), "same");
 }
 
 /// A proof file with something else in it.
@@ -133,8 +133,8 @@ fn a_stored_proof_needs_no_node_and_proves_nothing_else() {
         |more: &[&str]| resolve(&closed, &[&["--offline", text(&of_alice)], more].concat());
     refused(offline(&[]), 9, "was not checked against anything");
     let given = offline(&["--header", &header]).ok().json();
-    assert_eq!((&given["verdict"], &given["header"]), (&"first".into(), &"given".into()));
-    assert_eq!(offline(&["--trust-file-header"]).ok().json()["verdict"], "same");
+    assert_eq!((&given["pin_status"], &given["header"]), (&"first".into(), &"given".into()));
+    assert_eq!(offline(&["--trust-file-header"]).ok().json()["pin_status"], "same");
     let wrong = format!("{}00", &header[..header.len() - 2]);
     let other = if wrong == header { format!("{}01", &header[..header.len() - 2]) } else { wrong };
     refused(offline(&["--header", &other]), 9, "not known to be on the chain");
@@ -166,7 +166,7 @@ fn a_stored_proof_needs_no_node_and_proves_nothing_else() {
     // Too old for whoever asks for the latest.
     alice.zonetool(&["peer", "publish", "alice", "--locator", "https://a.example/", "--wait"]).ok();
     let tip = bob.zonetool(&["peer", "resolve", "alice", "--save", text(&of_alice)]).ok().json();
-    assert_eq!(tip["verdict"], "same");
+    assert_eq!(tip["pin_status"], "same");
     refused(from(text(&of_alice)), 9, "");
     // With a header that is held, a node that nobody trusts serves as well.
     let old: Value =
@@ -182,7 +182,7 @@ fn a_stored_proof_needs_no_node_and_proves_nothing_else() {
 fn what_a_reorganisation_has_undone_is_not_believed_silently() {
     let home = tempfile::tempdir().expect("a home");
     let (here, there) = (home.path().join("here"), home.path().join("there"));
-    let node = people::node(home.path(), &here);
+    let node = users::node(home.path(), &here);
     let mut alice = User::without_key(node.addr("api"));
     let made = alice.zonetool(&["key", "new", "--no-passphrase"]).ok().json();
     let words: Vec<&str> =
@@ -194,7 +194,7 @@ fn what_a_reorganisation_has_undone_is_not_believed_silently() {
     let copied = std::process::Command::new("cp").arg("-r").args([&here, &there]).status();
     assert!(copied.is_ok_and(|status| status.success()), "a copy of the chain");
 
-    let (one, other) = (people::node(home.path(), &here), people::node(home.path(), &there));
+    let (one, other) = (users::node(home.path(), &here), users::node(home.path(), &there));
     let mut bob = User::without_key(one.addr("api"));
     for (node, locator) in [(&one, "https://one.example/"), (&other, "https://other.example/")] {
         alice.move_to(node.addr("api"));
@@ -210,8 +210,8 @@ fn what_a_reorganisation_has_undone_is_not_believed_silently() {
         ];
         alice.zonetool(&args).ok();
     }
-    assert_eq!(verdict(&bob, &[]), "first");
+    assert_eq!(pin_status(&bob, &[]), "first");
     bob.move_to(other.addr("api"));
-    refused(resolve(&bob, &[]), 10, "another record of the same number");
-    assert_eq!(verdict(&bob, &["--accept", "forked"]), "forked");
+    refused(resolve(&bob, &[]), 9, "another record of the same number");
+    assert_eq!(pin_status(&bob, &["--accept", "forked"]), "forked");
 }

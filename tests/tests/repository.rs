@@ -132,7 +132,7 @@ fn one_room_knows_each_engine() {
 #[test]
 fn no_file_is_too_long() {
     let mut long = Vec::new();
-    for package in PACKAGES.iter().chain(&["tests"]) {
+    for package in PACKAGES.iter().chain(&["sim", "tests"]) {
         for file in source::rust_files(package) {
             let lines = file.text.lines().count();
             if lines > MAX_LINES {
@@ -238,25 +238,20 @@ fn zone_files_are_of_names_that_can_be_registered() {
     }
 }
 
-/// Documents point at files that are there.
+/// Documents point at files, and at headings in them, that are there.
 #[test]
 fn paths_in_documents_exist() {
-    let mut pages: Vec<String> = vec!["README.md".into()];
-    for dir in ["docs", "docs/decisions"] {
-        let entries = std::fs::read_dir(source::root().join(dir)).expect("documents");
-        let files = entries.map(|entry| {
-            format!("{dir}/{}", entry.expect("an entry").file_name().to_string_lossy())
-        });
-        pages.extend(files.filter(|file| file.ends_with(".md")));
-    }
-    for page in pages {
+    for page in source::text_files().into_iter().filter(|path| path.ends_with(".md")) {
         let text = source::read(&page);
-        let dir = page.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let dir = page.rsplit_once('/').map_or(".", |(dir, _)| dir);
         let links =
             text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         for link in links.filter(|link| !link.contains("://")) {
-            let target = link.split('#').next().unwrap_or_default();
-            assert!(source::root().join(dir).join(target).exists(), "{page} points at {link}");
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let path = if target.is_empty() { page.clone() } else { format!("{dir}/{target}") };
+            assert!(source::root().join(&path).exists(), "{page} points at {link}");
+            let there = anchor.is_empty() || source::anchors(&source::read(&path)).contains(anchor);
+            assert!(there, "{page} points at {link}, and there is no such heading");
         }
         let tops = ["docs/", "tests/", "testdata/", "docker/", ".ci/"];
         for quoted in
@@ -266,4 +261,26 @@ fn paths_in_documents_exist() {
             assert!(placeholder || source::root().join(quoted).exists(), "{page} names {quoted}");
         }
     }
+}
+
+/// An operator finds every metric in the documents, and no metric that is not there any more.
+#[test]
+fn metrics_are_documented() {
+    const PAGE: &str = "docs/operate/monitoring.md";
+    let metrics = |text: &str| -> BTreeSet<String> {
+        let names = text.split("namechain_").skip(1).map(|rest| {
+            let end =
+                rest.find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
+            &rest[..end.unwrap_or(rest.len())]
+        });
+        let crates = ["core", "node"];
+        names.filter(|name| !name.is_empty() && !crates.contains(name)).map(str::to_owned).collect()
+    };
+    let mut exported = BTreeSet::new();
+    for file in ["namechain/node", "resolver"].into_iter().flat_map(shipped) {
+        let quoted = file.text.split('"').filter(|text| text.starts_with("namechain_"));
+        quoted.for_each(|text| exported.extend(metrics(text)));
+    }
+    assert!(exported.len() > 30, "only {exported:?}");
+    assert_eq!(metrics(&source::read(PAGE)), exported, "left {PAGE}, right the code");
 }

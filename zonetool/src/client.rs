@@ -174,7 +174,7 @@ impl Client {
     }
 
     /// The error that what the node answered can't be.
-    pub fn nonsense(&self, why: impl Into<String>) -> ClientError {
+    pub fn bad_answer(&self, why: impl Into<String>) -> ClientError {
         ClientError::NotANode { node: self.node(), why: why.into() }
     }
 

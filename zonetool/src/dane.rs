@@ -55,7 +55,7 @@ pub fn tlsa(
 /// [`DaneError::LocalPart`], [`DaneError::NoOpenPgp`].
 pub fn openpgpkey(local: &str, key: &[u8]) -> Result<String, DaneError> {
     let owner = owner(local)?;
-    let begin = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    let begin = b"-----BEGIN PGP PUBLIC KEY BLOCK_BYTES-----";
     let packets = if key.starts_with(begin) {
         armored(key).ok_or(DaneError::NoOpenPgp)?
     } else {
@@ -312,7 +312,7 @@ mod tests {
             assert_eq!(openpgpkey("hugh", bad), Err(DaneError::NoOpenPgp));
         }
         assert!(openpgpkey("hugh", &[0x99, 1]).unwrap().ends_with("TYPE61 \\# 2 9901"));
-        let armor = "-----BEGIN PGP PUBLIC KEY BLOCK-----\nComment: x\n\nmQEA\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n";
+        let armor = "-----BEGIN PGP PUBLIC KEY BLOCK_BYTES-----\nComment: x\n\nmQEA\n=abcd\n-----END PGP PUBLIC KEY BLOCK_BYTES-----\n";
         assert!(openpgpkey("hugh", armor.as_bytes()).unwrap().ends_with("TYPE61 \\# 3 990100"));
     }
 }

@@ -1,6 +1,6 @@
 //! `zonetool`: keys, operations on names, zone files, proofs, against a node's HTTP API.
 //!
-//! `cli -> command -> peers, keys, zone, proof, client, work -> ui`: the command line is taken
+//! `cli -> command -> pin_store, keys, zone, proof, client, pow -> ui`: the command line is taken
 //! apart, one command runs, and all that is printed goes through [`ui`].
 
 mod cli;
@@ -8,12 +8,13 @@ mod client;
 mod clock;
 mod command;
 mod dane;
+mod error;
+mod idn;
 mod keys;
-mod peers;
+mod pin_store;
+mod pow;
 mod proof;
-mod spoken;
 mod ui;
-mod work;
 mod zone;
 
 use std::process::ExitCode;
@@ -24,12 +25,13 @@ fn main() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
-            Ui::usage(&error);
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            // The command line is not known: the flag alone says what a script reads.
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            return ExitCode::from(Ui::new(json).print_usage(&error));
         }
     };
     let ui = match cli.command.is_pipe() {
-        true => Ui::new(cli.global.json).beside_a_pipe(),
+        true => Ui::new(cli.global.json).with_piped_stdout(),
         false => Ui::new(cli.global.json),
     };
     match command::run(cli, ui) {
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let report = error.report();
             let code = report.exit;
-            ui.error(report);
+            ui.print_error(report);
             ExitCode::from(code)
         }
     }

@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use messaging::Evidence;
+use messaging::NameProof;
 use namechain_core::{
     api_types::{PlaceInfo, ProofInfo},
     codec::{Decode, DecodeError},
@@ -39,7 +39,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// More than any entry of a name has: 4,096 bytes of records and the rest.
 const MAX_ENTRY_BYTES: usize = 8 * 1024;
 /// The longest proof of a header's place: two numbers, and fewer than 128 nodes of 48 bytes.
-const MAX_PLACE_BYTES: usize = 16 + 128 * 48;
+const MAX_HISTORY_PROOF_BYTES: usize = 16 + 128 * 48;
 
 /// A proof file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,18 +110,13 @@ pub enum ProofError {
     },
     /// What the crate that verifies peers says.
     #[error(transparent)]
-    Evidence(#[from] messaging::ProofError),
+    NameProof(#[from] messaging::ProofError),
     /// A header that nobody worked for.
     #[error("the proof's header has not the work that it claims")]
     Work,
 }
 
 impl ProofError {
-    /// Whether it is the command line that is wrong, not the proof.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, ProofError::File { .. } | ProofError::GivenHeader(_))
-    }
-
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -165,7 +160,7 @@ impl ProofFile {
     }
 
     /// The same for the crate that verifies peers; nothing of it is checked.
-    pub fn evidence(&self) -> Result<Evidence, ProofError> {
+    pub fn name_proof(&self) -> Result<NameProof, ProofError> {
         let read =
             |what, text: &str, max| unhex(text, max).map_err(|why| ProofError::Field(what, why));
         let header = read("header", &self.header, HEADER_BYTES)?;
@@ -173,9 +168,10 @@ impl ProofFile {
         let entry =
             self.entry.as_deref().map(|text| read("entry", text, MAX_ENTRY_BYTES)).transpose()?;
         let place = self.place.as_ref();
-        let place =
-            place.map(|place| read("proof of the header's place", &place.proof, MAX_PLACE_BYTES));
-        Ok(Evidence::read(&header, &proof, entry.as_deref(), place.transpose()?.as_deref())?)
+        let place = place.map(|place| {
+            read("proof of the header's place", &place.proof, MAX_HISTORY_PROOF_BYTES)
+        });
+        Ok(NameProof::read(&header, &proof, entry.as_deref(), place.transpose()?.as_deref())?)
     }
 
     /// The header in the file.
@@ -202,7 +198,7 @@ impl ProofFile {
     pub fn verify_place(&self, header: &Header, against: &Header) -> Result<(), ProofError> {
         let place = self.place.as_ref().ok_or(HistoryProofError::Index)?;
         let field = |why| ProofError::Field("proof of the header's place", why);
-        let proof = unhex(&place.proof, MAX_PLACE_BYTES).map_err(field)?;
+        let proof = unhex(&place.proof, MAX_HISTORY_PROOF_BYTES).map_err(field)?;
         let proof = HistoryProof::from_bytes(&proof).map_err(|error| field(error.to_string()))?;
         let id = header.id(self.network);
         Ok(proof.verify(

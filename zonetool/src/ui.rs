@@ -8,8 +8,8 @@
 //! - No colour anywhere. A moving bar only when standard error is a terminal; otherwise a line now
 //!   and then.
 //! - Nothing that came from a record, a name or a peer reaches the terminal as a control character:
-//!   every string that is printed goes through [`harmless`], and what came from outside goes
-//!   through [`one_line`] first, so that it can't begin a line either.
+//!   every string that is printed goes through [`escape_terminal`], and what came from outside goes
+//!   through [`escape_line`] first, so that it can't begin a line either.
 
 use std::{
     fmt::Write as _,
@@ -19,6 +19,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use thiserror::Error;
 
 use crate::clock;
 
@@ -36,10 +37,15 @@ pub struct Ui {
     piped: bool,
 }
 
+/// Standard output takes no more: the disk is full, or the device is gone.
+#[derive(Debug, Error)]
+#[error("can't write to standard output: {0}")]
+pub struct OutputError(#[from] pub std::io::Error);
+
 /// What `--json` prints for an error.
 #[derive(Debug, Serialize)]
 pub struct ErrorReport {
-    /// A stable word: the exit code's name.
+    /// The exact cause, as `docs/exit-codes.md` lists them.
     pub code: &'static str,
     /// The exit code.
     pub exit: u8,
@@ -47,28 +53,31 @@ pub struct ErrorReport {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The rule of the chain that refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// Whether a terminal could take `c` as something other than a character to draw: C0 and C1
 /// controls, and those that change the direction of the text around them (Unicode Bidirectional
 /// Algorithm, UAX #9) or end a line.
-fn is_harmful(c: char) -> bool {
+fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `text` with every harmful character but the line feed escaped.
-pub fn harmless(text: &str) -> String {
-    text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
+pub fn escape_terminal(text: &str) -> String {
+    text.split('\n').map(escape_line).collect::<Vec<_>>().join("\n")
 }
 
 /// `text` with every harmful character escaped, line feeds too.
-pub fn one_line(text: &str) -> String {
+pub fn escape_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // Writing to a String never fails.
         let _ = match c {
-            c if !is_harmful(c) => write!(out, "{c}"),
+            c if !is_unsafe(c) => write!(out, "{c}"),
             c if c.is_ascii() => write!(out, "\\x{:02x}", u32::from(c)),
             c => write!(out, "\\u{{{:x}}}", u32::from(c)),
         };
@@ -78,7 +87,7 @@ pub fn one_line(text: &str) -> String {
 
 /// A JSON document whose strings hold nothing harmful either. serde_json escapes what is below
 /// 0x20; the rest can only stand inside of strings, where `\uXXXX` means the same.
-fn harmless_json(value: &impl Serialize) -> String {
+fn escape_json(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value)
         .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
     let mut out = String::with_capacity(text.len());
@@ -86,7 +95,7 @@ fn harmless_json(value: &impl Serialize) -> String {
         // Writing to a String never fails. All of them are below 0x10000.
         let _ = match c {
             '\n' => write!(out, "{c}"),
-            c if is_harmful(c) => write!(out, "\\u{:04x}", u32::from(c)),
+            c if is_unsafe(c) => write!(out, "\\u{:04x}", u32::from(c)),
             c => write!(out, "{c}"),
         };
     }
@@ -95,7 +104,7 @@ fn harmless_json(value: &impl Serialize) -> String {
 
 /// The same on one line: no string has a line feed in it, so every one is between two parts.
 fn json_line(value: &impl Serialize) -> String {
-    harmless_json(value).lines().map(str::trim_start).collect()
+    escape_json(value).lines().map(str::trim_start).collect()
 }
 
 impl Ui {
@@ -105,14 +114,14 @@ impl Ui {
     }
 
     /// Nothing of ours to standard output: it is somebody else's.
-    pub fn beside_a_pipe(self) -> Self {
+    pub fn with_piped_stdout(self) -> Self {
         Ui { piped: true, ..self }
     }
 
     /// Something that happened beside a pipe: `text` for people, `value` for scripts, on a line of
     /// standard error.
-    pub fn event(self, text: &str, value: &impl Serialize) {
-        let line = if self.json { json_line(value) } else { one_line(text) };
+    pub fn print_event(self, text: &str, value: &impl Serialize) {
+        let line = if self.json { json_line(value) } else { escape_line(text) };
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 
@@ -121,45 +130,88 @@ impl Ui {
         self.json
     }
 
-    /// The result: `text` for people, `value` for scripts. A closed pipe is no error.
-    pub fn result(self, text: &str, value: &impl Serialize) {
-        let out = if self.json { harmless_json(value) } else { harmless(text) };
-        let _ = writeln!(std::io::stdout(), "{}", out.trim_end_matches('\n'));
+    /// The result: `text` for people, `value` for scripts. A pipe whose reader has gone is no
+    /// error.
+    ///
+    /// # Errors
+    /// If standard output does not take it.
+    pub fn print_result(self, text: &str, value: &impl Serialize) -> Result<(), OutputError> {
+        match self.print_secret_result(text, value) {
+            Err(OutputError(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// A result that is shown this once: a reader that has gone is an error too.
+    ///
+    /// # Errors
+    /// If standard output does not take it.
+    pub fn print_secret_result(
+        self,
+        text: &str,
+        value: &impl Serialize,
+    ) -> Result<(), OutputError> {
+        let out = if self.json { escape_json(value) } else { escape_terminal(text) };
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{}", out.trim_end_matches('\n'))?;
+        Ok(stdout.flush()?)
     }
 
     /// Something worth knowing beside the result.
-    pub fn note(self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{}", one_line(text));
+    pub fn print_note(self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{}", escape_line(text));
     }
 
     /// The error that ends the command.
-    pub fn error(self, report: ErrorReport) {
+    pub fn print_error(self, report: ErrorReport) {
         if self.json {
             #[derive(Serialize)]
             struct Document {
                 error: ErrorReport,
             }
             let document = Document { error: report };
-            let _ = match self.piped {
-                true => writeln!(std::io::stderr(), "{}", json_line(&document)),
-                false => writeln!(std::io::stdout(), "{}", harmless_json(&document)),
+            let written = match self.piped {
+                true => Err(std::io::ErrorKind::BrokenPipe.into()),
+                false => writeln!(std::io::stdout(), "{}", escape_json(&document))
+                    .and_then(|()| std::io::stdout().flush()),
             };
+            if written.is_err() {
+                let _ = writeln!(std::io::stderr(), "{}", json_line(&document));
+            }
             return;
         }
-        let mut text = format!("zonetool: {}", one_line(&report.message));
+        let mut text = format!("zonetool: {}", escape_line(&report.message));
         if let Some(hint) = report.hint {
-            let _ = write!(text, "\nhint: {}", one_line(&hint));
+            let _ = write!(text, "\nhint: {}", escape_line(&hint));
         }
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
-    /// The text of clap: help and version to standard output, refusals to standard error.
-    pub fn usage(error: &clap::Error) {
-        let text = harmless(&error.render().to_string());
-        let _ = match error.use_stderr() {
-            true => write!(std::io::stderr(), "{text}"),
-            false => write!(std::io::stdout(), "{text}"),
-        };
+    /// The text of clap: help and version to standard output, refusals to standard error, or as
+    /// JSON. Gives the exit code.
+    pub fn print_usage(self, error: &clap::Error) -> u8 {
+        let text = escape_terminal(&error.render().to_string());
+        if !error.use_stderr() {
+            let mut out = std::io::stdout().lock();
+            return match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => 1,
+                _ => 0,
+            };
+        }
+        if self.json {
+            let (what, _) = text.split_once("\n\n").unwrap_or((&text, ""));
+            let what = what.strip_prefix("error: ").unwrap_or(what);
+            self.print_error(ErrorReport {
+                code: "usage",
+                exit: 2,
+                message: what.split_whitespace().collect::<Vec<_>>().join(" "),
+                hint: Some("for the usage: zonetool --help".into()),
+                rule: None,
+            });
+        } else {
+            let _ = write!(std::io::stderr(), "{text}");
+        }
+        2
     }
 
     /// Asks for a secret on the terminal, without echo. `None` if there is no terminal to ask on.
@@ -171,13 +223,13 @@ impl Ui {
     }
 
     /// Whether there is somebody to ask.
-    pub fn can_ask(self) -> bool {
+    pub fn is_interactive(self) -> bool {
         std::io::stdin().is_terminal()
     }
 
-    /// Asks a question on the terminal that only `y` or `yes` agrees to.
-    pub fn agrees(self, question: &str) -> std::io::Result<bool> {
-        write!(std::io::stderr(), "{} [y/N] ", one_line(question))?;
+    /// Asks a question on the terminal that only `y` or `yes` confirm to.
+    pub fn confirm(self, question: &str) -> std::io::Result<bool> {
+        write!(std::io::stderr(), "{} [y/N] ", escape_line(question))?;
         let mut answer = String::new();
         std::io::stdin().lock().take(MAX_ANSWER_BYTES).read_line(&mut answer)?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
@@ -219,7 +271,7 @@ impl Progress {
                 bar.set_message(format!(
                     "{}{}",
                     fraction.map(bar_of).unwrap_or_default(),
-                    one_line(text)
+                    escape_line(text)
                 ));
                 bar.tick();
             }
@@ -227,7 +279,7 @@ impl Progress {
                 let now = clock::now();
                 if now >= *next {
                     *next = now + LINE_EVERY;
-                    let _ = writeln!(std::io::stderr(), "{}", one_line(text));
+                    let _ = writeln!(std::io::stderr(), "{}", escape_line(text));
                 }
             }
         }
@@ -238,7 +290,7 @@ impl Progress {
         if let Progress::Bar(bar) = &self {
             bar.finish_and_clear();
         }
-        let _ = writeln!(std::io::stderr(), "{}", one_line(text));
+        let _ = writeln!(std::io::stderr(), "{}", escape_line(text));
     }
 }
 
@@ -295,23 +347,23 @@ mod tests {
     fn nothing_harmful_is_left() {
         let evil = "a\u{1b}[2J\u{7}\u{7f}\u{9b}31m\u{202e}x\u{2066}\u{200f}\u{61c}\r\nb\tü漢";
         assert_eq!(
-            harmless(evil),
+            escape_terminal(evil),
             "a\\x1b[2J\\x07\\x7f\\u{9b}31m\\u{202e}x\\u{2066}\\u{200f}\\u{61c}\\x0d\nb\\x09ü漢"
         );
-        assert_eq!(one_line("a\nb"), "a\\x0ab");
+        assert_eq!(escape_line("a\nb"), "a\\x0ab");
         for code in 0..=0x2_ffff {
             let Some(c) = char::from_u32(code) else { continue };
-            let shown = one_line(&c.to_string());
-            assert!(!shown.chars().any(is_harmful), "{code:x}");
-            assert_eq!(shown.len() == c.len_utf8(), !is_harmful(c), "{code:x}");
+            let shown = escape_line(&c.to_string());
+            assert!(!shown.chars().any(is_unsafe), "{code:x}");
+            assert_eq!(shown.len() == c.len_utf8(), !is_unsafe(c), "{code:x}");
         }
     }
 
     #[test]
     fn json_says_the_same_without_them() {
         let evil = "a\u{1b}[2J\u{7f}\u{9b}\u{202e}\n\"\\ü";
-        let text = harmless_json(&serde_json::json!({ "key\u{85}": evil }));
-        assert!(!text.chars().any(|c| is_harmful(c) && c != '\n'), "{text}");
+        let text = escape_json(&serde_json::json!({ "key\u{85}": evil }));
+        assert!(!text.chars().any(|c| is_unsafe(c) && c != '\n'), "{text}");
         let back: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(back["key\u{85}"], evil);
     }

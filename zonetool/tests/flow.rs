@@ -258,10 +258,10 @@ fn a_refusal_of_the_node_is_shown_with_rule_and_hint() {
         ("rule", Some("name-taken"), 7),
         ("rule", Some("not-owner"), 4),
         ("rule", Some("name-unregistered"), 3),
-        ("rule", Some("underpaid"), 1),
+        ("rule", Some("underpaid"), 7),
         ("conflict", None, 7),
         ("unavailable", None, 8),
-        ("full", None, 1),
+        ("full", None, 7),
     ] {
         let refusal = Refusal {
             code: code.into(),

@@ -15,6 +15,7 @@
 //! before it is committed.
 
 use std::{
+    ffi::OsString,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -115,6 +116,14 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
+/// The path of programs, with ours before all others, for steps that are a line of a shell.
+fn path_with_zonetool() -> OsString {
+    let ours = Path::new(env!("CARGO_BIN_EXE_zonetool")).parent().expect("a directory").to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(ours).chain(std::env::split_paths(&path));
+    std::env::join_paths(all).expect("a path")
+}
+
 fn run(step: &Step, dir: &Path) -> Step {
     let shown = dir.to_str().expect("a directory in UTF-8");
     let words: Vec<String> =
@@ -127,7 +136,7 @@ fn run(step: &Step, dir: &Path) -> Step {
         .args(&words[1..])
         .current_dir(dir)
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("PATH", path_with_zonetool())
         .env("HOME", dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -15,12 +15,12 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
-    Carrier, Channel, ChannelError, Limits, Local, Refusal, frame,
+    Channel, ChannelError, Limits, LocalIdentity, Refusal, Transport, frame,
     hello::{self, Binding, Hello, Role, Said},
     stream::Stream,
-    tls::{self, Wanted},
+    tls::{self, ExpectedKey},
 };
-use crate::discover::VerifiedPeer;
+use crate::verify::VerifiedPeer;
 
 /// rustls wants a name, QUIC too; it is neither sent nor compared with anything.
 const NO_NAME: &str = "namechain.invalid";
@@ -31,33 +31,33 @@ const NO_NAME: &str = "namechain.invalid";
 /// # Errors
 /// [`ChannelError`]: nobody there, somebody else there, or refused.
 pub async fn dial(
-    carrier: Carrier,
+    transport: Transport,
     address: SocketAddr,
-    local: &Local,
+    local: &LocalIdentity,
     peer: &VerifiedPeer,
     limits: &Limits,
 ) -> Result<Channel, ChannelError> {
     if local.network != peer.network() {
         return Err(ChannelError::Network);
     }
-    let dialled = timeout(limits.handshake, connect(carrier, address, local, peer, limits)).await;
+    let dialled = timeout(limits.handshake, connect(transport, address, local, peer, limits)).await;
     let stream = dialled.map_err(|_| ChannelError::Timeout(limits.handshake))??;
-    Ok(Channel { stream, peer: peer.clone(), remote: address, _slot: None })
+    Ok(Channel { stream, peer: peer.clone(), remote: address, _permit: None })
 }
 
 async fn connect(
-    carrier: Carrier,
+    transport: Transport,
     address: SocketAddr,
-    local: &Local,
+    local: &LocalIdentity,
     peer: &VerifiedPeer,
     limits: &Limits,
 ) -> Result<Stream, ChannelError> {
-    let (wanted, found) = Wanted::only(peer.identity());
+    let (wanted, found) = ExpectedKey::only(peer.identity());
     let config = tls::client(&local.identity, wanted)
         .map_err(|error| ChannelError::Tls(error.to_string()))?;
-    let secured = match carrier {
-        Carrier::Quic => quic(address, config, limits).await,
-        Carrier::Tcp => tcp(address, config, limits).await,
+    let secured = match transport {
+        Transport::Quic => quic(address, config, limits).await,
+        Transport::Tcp => tcp(address, config, limits).await,
     };
     let stream = secured.map_err(|error| other_key(peer, &found).unwrap_or(error))?;
     greet(stream, local, peer).await
@@ -138,7 +138,7 @@ pub(super) fn no_tls(error: io::Error) -> ChannelError {
 /// Says HELLO and takes the answer.
 async fn greet(
     mut stream: Stream,
-    local: &Local,
+    local: &LocalIdentity,
     peer: &VerifiedPeer,
 ) -> Result<Stream, ChannelError> {
     let secured = stream.secured()?;
@@ -159,7 +159,7 @@ async fn greet(
                 if theirs.from != *peer.name() {
                     return Err(Refusal::OtherName);
                 }
-                hello::judge(peer, &secured.key, theirs.sequence)
+                hello::check_peer(peer, &secured.key, theirs.sequence)
             })
         }
         Err(refusal) => Err(refusal),

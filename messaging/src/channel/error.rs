@@ -6,7 +6,7 @@ use std::{io, time::Duration};
 use namechain_core::types::{Name, PublicKey};
 use thiserror::Error;
 
-use crate::discover::Absence;
+use crate::verify::Absence;
 
 /// Why one side will not speak with the other. It is told to the other side as one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

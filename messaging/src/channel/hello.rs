@@ -10,14 +10,11 @@
 
 use namechain_core::{
     codec::{Decode, Encode, Reader},
-    types::{Name, Network, PublicKey, SecretKey, Signature, next_key_hash},
+    types::{Domain, Name, Network, PublicKey, SecretKey, Signature, next_key_hash, tag},
 };
 
 use super::error::Refusal;
-use crate::{
-    discover::VerifiedPeer,
-    tag::{Use, tag},
-};
+use crate::verify::VerifiedPeer;
 
 /// The most bytes that are read before a side is known: a frame without its length.
 pub const MAX_FRAME_BYTES: usize = 255;
@@ -74,7 +71,7 @@ pub(super) struct Signed {
 
 impl Binding<'_> {
     fn message(&self, unsigned: &[u8]) -> Vec<u8> {
-        let tag = tag(self.network, Use::SignHello);
+        let tag = tag(self.network, Domain::SignHello);
         [tag.as_slice(), self.exporter, self.answers, unsigned].concat()
     }
 }
@@ -163,7 +160,11 @@ impl Signed {
 
 /// Whether `key` speaks for the name that the chain proves `peer` to be; `sequence` is that of the
 /// record which the key is said to be of.
-pub(super) fn judge(peer: &VerifiedPeer, key: &PublicKey, sequence: u32) -> Result<(), Refusal> {
+pub(super) fn check_peer(
+    peer: &VerifiedPeer,
+    key: &PublicKey,
+    sequence: u32,
+) -> Result<(), Refusal> {
     if peer.identity() == *key {
         return Ok(());
     }

@@ -15,46 +15,52 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Carrier, Channel, ChannelError, Limits, Local, Refusal,
+    Channel, ChannelError, Limits, LocalIdentity, Refusal, Transport,
+    connection_limit::{ConnectionLimit, ConnectionPermit},
     dial::{no_connection, no_tls},
     frame,
     hello::{self, Binding, Hello, Role, Said},
-    slots::{Slot, Slots},
     stream::Stream,
-    tls::{self, Wanted},
+    tls::{self, ExpectedKey},
 };
-use crate::discover::{Absence, VerifiedPeer};
+use crate::verify::{Absence, VerifiedPeer};
 
 /// How many reports of who was turned away wait to be read; more are not kept.
-const REPORTS: usize = 16;
+const MAX_REPORTS: usize = 16;
 /// How many connections wait for the listener to look at them, and how much they may have said by
 /// then.
-const INCOMING: usize = 64;
-const INCOMING_BYTES: u64 = 64 * 1_024;
+const MAX_INCOMING: usize = 64;
+const MAX_INCOMING_BYTES: u64 = 64 * 1_024;
 /// How long the system is left alone after it could not accept a connection, which is mostly for
 /// want of open files.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// From the name that a caller gives to the keys that the chain proves to be that name's.
-pub trait Resolve: Send + Sync + 'static {
+pub trait PeerResolver: Send + Sync + 'static {
     /// The peer, or why there is none. It counts towards the time of the handshake.
-    fn resolve(&self, name: Name) -> impl Future<Output = Result<VerifiedPeer, NoPeer>> + Send;
+    fn resolve(
+        &self,
+        name: Name,
+    ) -> impl Future<Output = Result<VerifiedPeer, ResolveError>> + Send;
 }
 
 /// A closure that gives a future.
-impl<F, R> Resolve for F
+impl<F, R> PeerResolver for F
 where
     F: Fn(Name) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<VerifiedPeer, NoPeer>> + Send,
+    R: Future<Output = Result<VerifiedPeer, ResolveError>> + Send,
 {
-    fn resolve(&self, name: Name) -> impl Future<Output = Result<VerifiedPeer, NoPeer>> + Send {
+    fn resolve(
+        &self,
+        name: Name,
+    ) -> impl Future<Output = Result<VerifiedPeer, ResolveError>> + Send {
         self(name)
     }
 }
 
 /// Why a caller's name gives nobody to speak with.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum NoPeer {
+pub enum ResolveError {
     /// The name is proven to have no keys.
     #[error(transparent)]
     Absent(#[from] Absence),
@@ -68,7 +74,7 @@ pub enum NoPeer {
 
 /// Somebody who called and was turned away.
 #[derive(Debug, Error)]
-pub struct TurnedAway {
+pub struct Rejected {
     /// From where.
     pub remote: SocketAddr,
     /// As whom, if it came to that. It is only what was said.
@@ -80,7 +86,7 @@ pub struct TurnedAway {
     pub detail: Option<String>,
 }
 
-impl fmt::Display for TurnedAway {
+impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.remote)?;
         if let Some(claimed) = &self.claimed {
@@ -91,9 +97,9 @@ impl fmt::Display for TurnedAway {
     }
 }
 
-impl TurnedAway {
+impl Rejected {
     fn early(remote: SocketAddr, error: ChannelError) -> Box<Self> {
-        Box::new(TurnedAway { remote, claimed: None, error, detail: None })
+        Box::new(Rejected { remote, claimed: None, error, detail: None })
     }
 }
 
@@ -102,7 +108,7 @@ impl TurnedAway {
 pub struct Listener {
     address: SocketAddr,
     channels: mpsc::Receiver<Channel>,
-    reports: mpsc::Receiver<Box<TurnedAway>>,
+    reports: mpsc::Receiver<Box<Rejected>>,
     task: AbortHandle,
     endpoint: Option<Endpoint>,
 }
@@ -114,13 +120,13 @@ impl fmt::Debug for Listener {
 }
 
 /// What every call needs.
-struct Desk<R> {
-    local: Local,
+struct ListenerState<R> {
+    local: LocalIdentity,
     limits: Limits,
     resolve: R,
-    slots: Arc<Slots>,
+    limit: Arc<ConnectionLimit>,
     channels: mpsc::Sender<Channel>,
-    reports: mpsc::Sender<Box<TurnedAway>>,
+    reports: mpsc::Sender<Box<Rejected>>,
 }
 
 impl Listener {
@@ -129,37 +135,37 @@ impl Listener {
     /// # Errors
     /// If the address can't be had.
     pub async fn bind(
-        carrier: Carrier,
+        transport: Transport,
         address: SocketAddr,
-        local: Local,
+        local: LocalIdentity,
         limits: Limits,
-        resolve: impl Resolve,
+        resolve: impl PeerResolver,
     ) -> io::Result<Self> {
-        let config = tls::server(&local.identity, Wanted::Any).map_err(io::Error::other)?;
-        // As many as have a slot fit in the queue: nobody who was let in waits to be put there.
+        let config = tls::server(&local.identity, ExpectedKey::Any).map_err(io::Error::other)?;
+        // As many as have a permit fit in the queue: nobody who was let in waits to be put there.
         let (channels, ready) = mpsc::channel(limits.channels.max(1));
-        let (reports, turned) = mpsc::channel(REPORTS);
-        let slots = Slots::new(limits.channels, limits.per_address);
-        let desk = Arc::new(Desk { local, limits, resolve, slots, channels, reports });
-        let (address, task, endpoint) = match carrier {
-            Carrier::Quic => {
+        let (reports, turned) = mpsc::channel(MAX_REPORTS);
+        let limit = ConnectionLimit::new(limits.channels, limits.per_address);
+        let state = Arc::new(ListenerState { local, limits, resolve, limit, channels, reports });
+        let (address, task, endpoint) = match transport {
+            Transport::Quic => {
                 let crypto = QuicServerConfig::try_from(config).map_err(io::Error::other)?;
                 let mut config = ServerConfig::with_crypto(Arc::new(crypto));
                 config
                     .transport_config(limits.transport())
-                    .max_incoming(INCOMING)
-                    .incoming_buffer_size(INCOMING_BYTES)
-                    .incoming_buffer_size_total(INCOMING_BYTES * INCOMING as u64);
+                    .max_incoming(MAX_INCOMING)
+                    .incoming_buffer_size(MAX_INCOMING_BYTES)
+                    .incoming_buffer_size_total(MAX_INCOMING_BYTES * MAX_INCOMING as u64);
                 let endpoint = Endpoint::server(config, address)?;
-                let task = tokio::spawn(serve_quic(desk, endpoint.clone()));
+                let task = tokio::spawn(serve_quic(state, endpoint.clone()));
                 (endpoint.local_addr()?, task.abort_handle(), Some(endpoint))
             }
-            Carrier::Tcp => {
+            Transport::Tcp => {
                 let listener = TcpListener::bind(address).await?;
                 let acceptor = TlsAcceptor::from(Arc::new(config));
                 (
                     listener.local_addr()?,
-                    tokio::spawn(serve_tcp(desk, listener, acceptor)).abort_handle(),
+                    tokio::spawn(serve_tcp(state, listener, acceptor)).abort_handle(),
                     None,
                 )
             }
@@ -176,8 +182,8 @@ impl Listener {
     /// told, if they are many. May be cancelled.
     ///
     /// # Errors
-    /// [`TurnedAway`], after which it is called again.
-    pub async fn accept(&mut self) -> Result<Channel, Box<TurnedAway>> {
+    /// [`Rejected`], after which it is called again.
+    pub async fn accept(&mut self) -> Result<Channel, Box<Rejected>> {
         tokio::select! {
             biased;
             Some(turned) = self.reports.recv() => Err(turned),
@@ -214,83 +220,91 @@ impl Drop for Listener {
 }
 
 /// Takes calls until it is aborted; then those in the making end too.
-async fn serve_quic<R: Resolve>(desk: Arc<Desk<R>>, endpoint: Endpoint) {
+async fn serve_quic<R: PeerResolver>(state: Arc<ListenerState<R>>, endpoint: Endpoint) {
     let mut calls = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while calls.try_join_next().is_some() {}
         let remote = incoming.remote_address();
         let proven = incoming.remote_address_validated() || !incoming.may_retry();
-        if !proven && desk.slots.is_half_full(remote.ip()) {
+        if !proven && state.limit.is_half_full(remote.ip()) {
             // It can: that was just asked.
             let _ = incoming.retry();
             continue;
         }
-        match desk.slots.take(remote.ip()) {
-            Some(slot) => drop(calls.spawn(answer_quic(desk.clone(), incoming, remote, slot))),
+        match state.limit.take(remote.ip()) {
+            Some(permit) => drop(calls.spawn(answer_quic(state.clone(), incoming, remote, permit))),
             None => {
                 incoming.refuse();
-                desk.report(TurnedAway::early(remote, ChannelError::Refuse(Refusal::Busy)));
+                state.report(Rejected::early(remote, ChannelError::Refuse(Refusal::Busy)));
             }
         }
     }
 }
 
-async fn serve_tcp<R: Resolve>(desk: Arc<Desk<R>>, listener: TcpListener, acceptor: TlsAcceptor) {
+async fn serve_tcp<R: PeerResolver>(
+    state: Arc<ListenerState<R>>,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+) {
     let mut calls = JoinSet::new();
     loop {
         let accepted = listener.accept().await;
         while calls.try_join_next().is_some() {}
         let Ok((stream, remote)) = accepted else {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        match desk.slots.take(remote.ip()) {
-            Some(slot) => {
-                drop(calls.spawn(answer_tcp(desk.clone(), acceptor.clone(), stream, remote, slot)))
-            }
-            None => desk.report(TurnedAway::early(remote, ChannelError::Refuse(Refusal::Busy))),
+        match state.limit.take(remote.ip()) {
+            Some(permit) => drop(calls.spawn(answer_tcp(
+                state.clone(),
+                acceptor.clone(),
+                stream,
+                remote,
+                permit,
+            ))),
+            None => state.report(Rejected::early(remote, ChannelError::Refuse(Refusal::Busy))),
         }
     }
 }
 
-async fn answer_quic<R: Resolve>(
-    desk: Arc<Desk<R>>,
+async fn answer_quic<R: PeerResolver>(
+    state: Arc<ListenerState<R>>,
     incoming: Incoming,
     remote: SocketAddr,
-    slot: Slot,
+    permit: ConnectionPermit,
 ) {
     let secure = async {
         let connection = incoming.accept().map_err(no_connection)?.await.map_err(no_connection)?;
         let streams = connection.accept_bi().await.map_err(no_connection)?;
         Ok(Stream::quic(connection, streams, None))
     };
-    desk.answer(secure, remote, slot).await;
+    state.answer(secure, remote, permit).await;
 }
 
-async fn answer_tcp<R: Resolve>(
-    desk: Arc<Desk<R>>,
+async fn answer_tcp<R: PeerResolver>(
+    state: Arc<ListenerState<R>>,
     acceptor: TlsAcceptor,
     stream: TcpStream,
     remote: SocketAddr,
-    slot: Slot,
+    permit: ConnectionPermit,
 ) {
     let secure = async {
-        desk.limits.prepare(&stream)?;
+        state.limits.prepare(&stream)?;
         Ok(Stream::tcp(acceptor.accept(stream).await.map_err(no_tls)?))
     };
-    desk.answer(secure, remote, slot).await;
+    state.answer(secure, remote, permit).await;
 }
 
-impl<R: Resolve> Desk<R> {
+impl<R: PeerResolver> ListenerState<R> {
     /// From a connection to a channel, or to a report.
     async fn answer(
         &self,
         secure: impl Future<Output = Result<Stream, ChannelError>>,
         remote: SocketAddr,
-        slot: Slot,
+        permit: ConnectionPermit,
     ) {
         let limit = self.limits.handshake;
-        let mut turned = TurnedAway::early(remote, ChannelError::Timeout(limit));
+        let mut turned = Rejected::early(remote, ChannelError::Timeout(limit));
         let known = timeout(limit, async {
             let mut stream = secure.await?;
             Ok(match self.greet(&mut stream, &mut turned).await? {
@@ -300,14 +314,14 @@ impl<R: Resolve> Desk<R> {
         });
         match known.await {
             Ok(Ok(Ok((stream, peer)))) => {
-                let channel = Channel { stream, peer, remote, _slot: Some(slot) };
+                let channel = Channel { stream, peer, remote, _permit: Some(permit) };
                 // Fails only if the listener is gone.
                 return drop(self.channels.send(channel).await);
             }
             Ok(Ok(Err((stream, refusal)))) => {
                 turned.error = ChannelError::Refuse(refusal);
                 self.report(turned);
-                return stream.turn_away(&hello::write_refusal(refusal)).await;
+                return stream.reject(&hello::write_refusal(refusal)).await;
             }
             Ok(Err(error)) => turned.error = error,
             Err(_) => {}
@@ -315,7 +329,7 @@ impl<R: Resolve> Desk<R> {
         self.report(turned);
     }
 
-    fn report(&self, turned: Box<TurnedAway>) {
+    fn report(&self, turned: Box<Rejected>) {
         // Whoever does not read them has them not.
         let _ = self.reports.try_send(turned);
     }
@@ -325,7 +339,7 @@ impl<R: Resolve> Desk<R> {
     async fn greet(
         &self,
         stream: &mut Stream,
-        turned: &mut TurnedAway,
+        turned: &mut Rejected,
     ) -> Result<Result<VerifiedPeer, Refusal>, ChannelError> {
         let (network, secured) = (self.local.network, stream.secured()?);
         let said = match frame(stream).await? {
@@ -344,7 +358,7 @@ impl<R: Resolve> Desk<R> {
         turned.claimed = Some(theirs.from.clone());
         let found = self.look_up(&theirs.from, turned).await;
         let judged = found.and_then(|peer| {
-            hello::judge(&peer, &secured.key, theirs.sequence)?;
+            hello::check_peer(&peer, &secured.key, theirs.sequence)?;
             Ok(peer)
         });
         let peer = match judged {
@@ -362,16 +376,16 @@ impl<R: Resolve> Desk<R> {
         Ok(Ok(peer))
     }
 
-    async fn look_up(&self, name: &Name, turned: &mut TurnedAway) -> Result<VerifiedPeer, Refusal> {
+    async fn look_up(&self, name: &Name, turned: &mut Rejected) -> Result<VerifiedPeer, Refusal> {
         match self.resolve.resolve(name.clone()).await {
             Ok(peer) if peer.name() == name && peer.network() == self.local.network => Ok(peer),
             Ok(_) => Err(Refusal::Unresolved),
-            Err(NoPeer::Absent(why)) => Err(Refusal::Absent(why)),
-            Err(NoPeer::Unwanted(why)) => {
+            Err(ResolveError::Absent(why)) => Err(Refusal::Absent(why)),
+            Err(ResolveError::Unwanted(why)) => {
                 turned.detail = Some(why);
                 Err(Refusal::Unwanted)
             }
-            Err(NoPeer::Unresolved(why)) => {
+            Err(ResolveError::Unresolved(why)) => {
                 turned.detail = Some(why);
                 Err(Refusal::Unresolved)
             }

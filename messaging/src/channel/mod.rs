@@ -4,43 +4,43 @@
 //! Both ends show a raw public key (RFC 7250) in a TLS 1.3 handshake, over QUIC or TCP: the
 //! identity keys that the chain proves to be those of their names. The dialler knows whom it calls,
 //! so it refuses every other key before it shows its own. The listener learns the dialler's name
-//! from its first words, a signed HELLO, looks the name up with [`Resolve`], and refuses whoever is
-//! not who he says. Both have answered to the other's HELLO before either [`dial`] or
+//! from its first words, a signed HELLO, looks the name up with [`PeerResolver`], and refuses
+//! whoever is not who he says. Both have answered to the other's HELLO before either [`dial`] or
 //! [`Listener::accept`] returns, so that neither believes in a handshake that the other has
 //! refused. What a [`Channel`] carries afterwards are bytes, both ways, each way with an end of its
 //! own.
 //!
 //! ```
-//! # use messaging::{Anchor, Evidence, resolve_peer};
-//! use messaging::channel::{Carrier, Limits, Listener, Local, NoPeer, dial};
+//! # use messaging::{TrustedHeader, NameProof, resolve_peer};
+//! use messaging::channel::{Transport, Limits, Listener, LocalIdentity, ResolveError, dial};
 //! use namechain_core::types::{Name, Network, SecretKey};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
 //! # use namechain_core::codec::Decode;
 //! # let own = |file: &str| std::fs::read(format!("{}/../testdata/messaging/own/{file}", env!("CARGO_MANIFEST_DIR")));
-//! # let anchor = Anchor::from_bytes(Network::Dev, &own("header.bin")?)?;
+//! # let trusted = TrustedHeader::from_bytes(Network::Dev, &own("header.bin")?)?;
 //! # let peer = |name: &str| Ok::<_, Box<dyn std::error::Error>>(
-//! #     resolve_peer(&anchor, &name.parse()?, &Evidence::from_bytes(&own(&format!("{name}.evidence"))?)?)?);
+//! #     resolve_peer(&trusted, &name.parse()?, &NameProof::from_bytes(&own(&format!("{name}.proof"))?)?)?);
 //! # let (alice_peer, bob_peer) = (peer("alice")?, peer("bob")?);
 //! # let mut seeds = [[2; 32], [2; 32]];
 //! # seeds[0][0] = 1;
 //! # let [alice_key, bob_key] = seeds.map(|seed| SecretKey::from_seed(&seed));
 //! # tokio::runtime::Runtime::new()?.block_on(async {
-//! let alice = Local { network: Network::Dev, name: "alice".parse()?, sequence: 1, identity: alice_key };
-//! let bob = Local { network: Network::Dev, name: "bob".parse()?, sequence: 1, identity: bob_key };
+//! let alice = LocalIdentity { network: Network::Dev, name: "alice".parse()?, sequence: 1, identity: alice_key };
+//! let bob = LocalIdentity { network: Network::Dev, name: "bob".parse()?, sequence: 1, identity: bob_key };
 //!
 //! // Alice listens. Who calls is looked up: here among one, elsewhere with a node and `resolve_peer`.
 //! let look_up = move |name: Name| {
 //!     let known = (name == *bob_peer.name()).then(|| bob_peer.clone());
-//!     async move { known.ok_or(NoPeer::Absent(messaging::Absence::Unregistered)) }
+//!     async move { known.ok_or(ResolveError::Absent(messaging::Absence::Unregistered)) }
 //! };
 //! let mut listener =
-//!     Listener::bind(Carrier::Quic, "127.0.0.1:0".parse()?, alice, Limits::default(), look_up).await?;
+//!     Listener::bind(Transport::Quic, "127.0.0.1:0".parse()?, alice, Limits::default(), look_up).await?;
 //! let address = listener.address();
 //!
 //! // Bob dials: alice_peer is what the chain proves of alice.
 //! let dialled = tokio::spawn(async move {
-//!     dial(Carrier::Quic, address, &bob, &alice_peer, &Limits::default()).await
+//!     dial(Transport::Quic, address, &bob, &alice_peer, &Limits::default()).await
 //! });
 //! let mut at_alice = listener.accept().await?;
 //! assert_eq!(at_alice.peer().name().as_str(), "bob");
@@ -62,12 +62,12 @@
 //! the listener with any key learns the listener's key, and so its name; the dialler's key is seen
 //! by the listener alone.
 
+mod connection_limit;
 mod dial;
 mod error;
 mod hello;
 mod kx;
 mod listen;
-mod slots;
 mod stream;
 mod tls;
 
@@ -88,25 +88,25 @@ use tokio::{
     net::TcpStream,
 };
 
-use self::{slots::Slot, stream::Stream};
-use crate::discover::VerifiedPeer;
+use self::{connection_limit::ConnectionPermit, stream::Stream};
+use crate::verify::VerifiedPeer;
 
 pub use self::{
     dial::dial,
     error::{ChannelError, Refusal},
     hello::MAX_FRAME_BYTES,
-    listen::{Listener, NoPeer, Resolve, TurnedAway},
+    listen::{Listener, PeerResolver, Rejected, ResolveError},
     tls::{ALPN, EXPORTER_LABEL, client_config, server_config},
 };
 
 /// How much of what the other side sends may wait to be read.
-const RECEIVE_WINDOW: u32 = 1 << 20;
+const RECEIVE_WINDOW_BYTES: u32 = 1 << 20;
 /// How much of what was written may wait to arrive.
-const SEND_WINDOW: u64 = 1 << 20;
+const SEND_WINDOW_BYTES: u64 = 1 << 20;
 
 /// What carries a channel. Everything else is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub enum Transport {
     /// QUIC (RFC 9000), over UDP.
     Quic,
     /// TLS over TCP (RFC 8446), where UDP does not get through.
@@ -115,7 +115,7 @@ pub enum Carrier {
 
 /// One's own end: a name and the key that speaks for it.
 #[derive(Clone, Debug)]
-pub struct Local {
+pub struct LocalIdentity {
     /// The network that the name is on.
     pub network: Network,
     /// The name.
@@ -165,9 +165,9 @@ impl Limits {
             .keep_alive_interval(idle.map(|_| self.idle / 3))
             .max_concurrent_bidi_streams(VarInt::from_u32(1))
             .max_concurrent_uni_streams(VarInt::from_u32(0))
-            .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
-            .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
-            .send_window(SEND_WINDOW)
+            .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+            .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+            .send_window(SEND_WINDOW_BYTES)
             .datagram_receive_buffer_size(None);
         Arc::new(config)
     }
@@ -190,7 +190,7 @@ pub struct Channel {
     stream: Stream,
     peer: VerifiedPeer,
     remote: SocketAddr,
-    _slot: Option<Slot>,
+    _permit: Option<ConnectionPermit>,
 }
 
 impl fmt::Debug for Channel {
@@ -222,8 +222,8 @@ impl Channel {
 
     /// Ends it at once: the other side sees it break. As dropping it, but when this returns the
     /// other side was told.
-    pub async fn abandon(self) {
-        self.stream.abandon().await;
+    pub async fn abort(self) {
+        self.stream.abort().await;
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) struct Quic {
 }
 
 /// What is known once TLS is through.
-pub(super) struct Secured {
+pub(super) struct TlsSession {
     /// The key that the other side has shown to hold.
     pub key: PublicKey,
     /// Keying material that both sides have and nobody else.
@@ -79,7 +79,7 @@ impl Stream {
     }
 
     /// The other side's key, and what binds a HELLO to this connection.
-    pub fn secured(&self) -> io::Result<Secured> {
+    pub fn secured(&self) -> io::Result<TlsSession> {
         let mut exporter = [0; 32];
         match self {
             Stream::Quic(quic) => {
@@ -89,7 +89,10 @@ impl Stream {
                 let exported =
                     quic.connection.export_keying_material(&mut exporter, EXPORTER_LABEL, b"");
                 exported.map_err(|_| unusable("TLS exports no keying material"))?;
-                Ok(Secured { key: key_in(shown.as_ref().map(|shown| shown.as_slice()))?, exporter })
+                Ok(TlsSession {
+                    key: key_in(shown.as_ref().map(|shown| shown.as_slice()))?,
+                    exporter,
+                })
             }
             Stream::Tcp(tcp) => {
                 let (_, tls) = tcp.get_ref();
@@ -105,13 +108,13 @@ impl Stream {
                     }
                 };
                 let exporter = exported.map_err(|_| unusable("TLS exports no keying material"))?;
-                Ok(Secured { key: key_in(tls.peer_certificates())?, exporter })
+                Ok(TlsSession { key: key_in(tls.peer_certificates())?, exporter })
             }
         }
     }
 
     /// Ends it after `last` was said, which the other side is given some time to read.
-    pub async fn turn_away(mut self, last: &[u8]) {
+    pub async fn reject(mut self, last: &[u8]) {
         let gone = async {
             self.write_all(last).await?;
             self.shutdown().await?;
@@ -159,7 +162,7 @@ impl Stream {
 
 impl Stream {
     /// Breaks it.
-    pub async fn abandon(self) {
+    pub async fn abort(self) {
         if let Stream::Quic(mut quic) = self {
             let endpoint = quic.endpoint.take();
             drop(quic);

@@ -54,30 +54,30 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// Whose key a verifier takes.
 #[derive(Clone)]
-pub(super) enum Wanted {
+pub(super) enum ExpectedKey {
     /// Any Ed25519 key: who it is, is asked next.
     Any,
     /// This one. Whatever else was shown is left in the second.
     Only(PublicKey, Arc<OnceLock<PublicKey>>),
 }
 
-impl Wanted {
+impl ExpectedKey {
     pub(super) fn only(key: PublicKey) -> (Self, Arc<OnceLock<PublicKey>>) {
         let found = Arc::new(OnceLock::new());
-        (Wanted::Only(key, found.clone()), found)
+        (ExpectedKey::Only(key, found.clone()), found)
     }
 }
 
 /// Takes raw Ed25519 keys, and signatures as the chain does: strictly.
 #[derive(Clone)]
-struct Verifier(Wanted);
+struct Verifier(ExpectedKey);
 
 /// rustls wants it; a key is no secret.
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Wanted::Any => f.write_str("Verifier(any key)"),
-            Wanted::Only(key, _) => write!(f, "Verifier({key})"),
+            ExpectedKey::Any => f.write_str("Verifier(any key)"),
+            ExpectedKey::Only(key, _) => write!(f, "Verifier({key})"),
         }
     }
 }
@@ -91,7 +91,7 @@ impl Verifier {
         let key = key_of(shown).filter(|_| more.is_empty());
         let key = key.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
         match &self.0 {
-            Wanted::Only(wanted, found) if *wanted != key => {
+            ExpectedKey::Only(wanted, found) if *wanted != key => {
                 // Only the first is of interest, and there is only one.
                 let _ = found.set(key);
                 Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
@@ -236,7 +236,7 @@ fn certified(identity: &SecretKey) -> Arc<CertifiedKey> {
 
 /// A dialler's side: shows the key of `identity`, and only to who has shown the wanted one. Nothing
 /// is resumed: every connection proves both keys anew.
-pub(super) fn client(identity: &SecretKey, wanted: Wanted) -> Result<ClientConfig, Error> {
+pub(super) fn client(identity: &SecretKey, wanted: ExpectedKey) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
@@ -252,7 +252,7 @@ pub(super) fn client(identity: &SecretKey, wanted: Wanted) -> Result<ClientConfi
 }
 
 /// A listener's side.
-pub(super) fn server(identity: &SecretKey, wanted: Wanted) -> Result<ServerConfig, Error> {
+pub(super) fn server(identity: &SecretKey, wanted: ExpectedKey) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(Verifier(wanted)))
@@ -270,7 +270,7 @@ pub(super) fn server(identity: &SecretKey, wanted: Wanted) -> Result<ServerConfi
 /// # Errors
 /// If rustls can't be set up.
 pub fn client_config(identity: &SecretKey, wanted: PublicKey) -> Result<ClientConfig, Error> {
-    client(identity, Wanted::only(wanted).0)
+    client(identity, ExpectedKey::only(wanted).0)
 }
 
 /// A listener's TLS alone, as [`client_config`].
@@ -278,5 +278,5 @@ pub fn client_config(identity: &SecretKey, wanted: PublicKey) -> Result<ClientCo
 /// # Errors
 /// If rustls can't be set up.
 pub fn server_config(identity: &SecretKey, wanted: PublicKey) -> Result<ServerConfig, Error> {
-    server(identity, Wanted::only(wanted).0)
+    server(identity, ExpectedKey::only(wanted).0)
 }

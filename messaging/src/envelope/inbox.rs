@@ -3,13 +3,13 @@
 use namechain_core::types::{Name, Network, PublicKey};
 use thiserror::Error;
 
-use crate::kem::{Kem, Secret, WingSecret, X25519Secret};
+use crate::kem::{Kem, Secret, X25519Secret, XWingSecret};
 
 /// How many keys an inbox holds at most, of both kinds: so many are tried on an envelope.
 pub const MAX_INBOX_KEYS: usize = 64;
 
 /// What the caller calls a key by.
-pub type Label = u32;
+pub type KeyLabel = u32;
 
 /// The secret keys of one name and one identity key: what [`Inbox::open`] tries.
 ///
@@ -25,7 +25,7 @@ pub struct Inbox {
 
 #[derive(Debug)]
 struct Key {
-    label: Label,
+    label: KeyLabel,
     once: bool,
     secret: AnySecret,
 }
@@ -33,7 +33,7 @@ struct Key {
 #[derive(Debug)]
 enum AnySecret {
     X25519(X25519Secret),
-    Wing(WingSecret),
+    XWing(XWingSecret),
 }
 
 /// Why a key is not added.
@@ -44,7 +44,7 @@ pub enum InboxError {
     TooMany,
     /// There is one of this label.
     #[error("there is a key with the label {0} already")]
-    Label(Label),
+    Label(KeyLabel),
 }
 
 impl Inbox {
@@ -64,7 +64,7 @@ impl Inbox {
     ///
     /// # Errors
     /// If there are too many keys, or one of this label.
-    pub fn add_x25519(&mut self, label: Label, secret: X25519Secret) -> Result<(), InboxError> {
+    pub fn add_x25519(&mut self, label: KeyLabel, secret: X25519Secret) -> Result<(), InboxError> {
         self.add(Key { label, once: false, secret: AnySecret::X25519(secret) })
     }
 
@@ -72,8 +72,8 @@ impl Inbox {
     ///
     /// # Errors
     /// If there are too many keys, or one of this label.
-    pub fn add_wing(&mut self, label: Label, secret: WingSecret) -> Result<(), InboxError> {
-        self.add(Key { label, once: false, secret: AnySecret::Wing(secret) })
+    pub fn add_xwing(&mut self, label: KeyLabel, secret: XWingSecret) -> Result<(), InboxError> {
+        self.add(Key { label, once: false, secret: AnySecret::XWing(secret) })
     }
 
     /// Adds a one-time prekey: the first letter that is verified with it removes it from here. Its
@@ -82,8 +82,8 @@ impl Inbox {
     ///
     /// # Errors
     /// If there are too many keys, or one of this label.
-    pub fn add_one_time(&mut self, label: Label, secret: WingSecret) -> Result<(), InboxError> {
-        self.add(Key { label, once: true, secret: AnySecret::Wing(secret) })
+    pub fn add_one_time(&mut self, label: KeyLabel, secret: XWingSecret) -> Result<(), InboxError> {
+        self.add(Key { label, once: true, secret: AnySecret::XWing(secret) })
     }
 
     fn add(&mut self, key: Key) -> Result<(), InboxError> {
@@ -98,21 +98,21 @@ impl Inbox {
     }
 
     /// The keys of a kind with their labels.
-    pub(super) fn keys(&self, kem: Kem) -> impl Iterator<Item = (Label, Secret<'_>)> {
+    pub(super) fn keys(&self, kem: Kem) -> impl Iterator<Item = (KeyLabel, Secret<'_>)> {
         self.keys.iter().filter_map(move |key| match (&key.secret, kem) {
             (AnySecret::X25519(secret), Kem::X25519) => Some((key.label, Secret::X25519(secret))),
-            (AnySecret::Wing(secret), Kem::XWing) => Some((key.label, Secret::Wing(secret))),
+            (AnySecret::XWing(secret), Kem::XWing) => Some((key.label, Secret::XWing(secret))),
             _ => None,
         })
     }
 
     /// Whether there is a key of this label.
-    pub fn holds(&self, label: Label) -> bool {
+    pub fn holds(&self, label: KeyLabel) -> bool {
         self.keys.iter().any(|key| key.label == label)
     }
 
     /// Removes the key of this label if it is to be used once. Whether it was.
-    pub(super) fn spend(&mut self, label: Label) -> bool {
+    pub(super) fn spend(&mut self, label: KeyLabel) -> bool {
         let before = self.keys.len();
         self.keys.retain(|key| key.label != label || !key.once);
         self.keys.len() < before

@@ -2,15 +2,12 @@
 
 use namechain_core::{
     codec::{Decode, DecodeError, Encode, Reader},
-    types::{Name, Network, PublicKey, SecretKey, Signature},
+    types::{Domain, Name, Network, PublicKey, SecretKey, Signature, tag},
 };
 use zeroize::Zeroizing;
 
-use super::{HEADER_BYTES, OpenError, Outside};
-use crate::{
-    kem::Public,
-    tag::{Use, tag},
-};
+use super::{ENVELOPE_HEADER_BYTES, EnvelopeHeader, OpenError};
+use crate::kem::Public;
 
 /// The parts of a letter, borrowed. On the wire:
 ///
@@ -20,7 +17,7 @@ use crate::{
 /// | id 16 | created u64 | expires u64 | body: length u16, bytes | signature 64 |
 /// ```
 #[derive(Clone)]
-pub(super) struct Parts<'a> {
+pub(super) struct LetterFields<'a> {
     pub sender: Name,
     pub sender_identity: PublicKey,
     pub sender_sequence: u32,
@@ -39,7 +36,7 @@ const SIGNATURE_BYTES: usize = 64;
 /// What a letter's signature is bound to beside the letter: its envelope.
 pub(super) struct Binding<'a> {
     pub network: Network,
-    pub outside: &'a [u8; HEADER_BYTES],
+    pub outside: &'a [u8; ENVELOPE_HEADER_BYTES],
     /// The public key that it is sealed to.
     pub to: Public<'a>,
     /// The encapsulated key.
@@ -50,14 +47,14 @@ impl Binding<'_> {
     /// `tag | outside | public key | encapsulated key | letter without its signature`: the outside
     /// says how long the keys are.
     fn message(&self, letter: &[u8]) -> Zeroizing<Vec<u8>> {
-        let tag = tag(self.network, Use::SignLetter);
+        let tag = tag(self.network, Domain::SignLetter);
         Zeroizing::new(
             [&tag, self.outside.as_slice(), self.to.as_bytes(), self.enc, letter].concat(),
         )
     }
 }
 
-impl Parts<'_> {
+impl LetterFields<'_> {
     /// The letter with its signature, followed by zeros up to `length` bytes.
     pub fn sign_and_pad(
         &self,
@@ -86,7 +83,7 @@ impl Parts<'_> {
 
 /// A letter as it is read: nothing of it is believed yet.
 pub(super) struct Read<'a> {
-    pub parts: Parts<'a>,
+    pub parts: LetterFields<'a>,
     signed: &'a [u8],
     signature: Signature,
 }
@@ -111,8 +108,8 @@ impl<'a> Read<'a> {
     }
 }
 
-fn read_parts<'a>(reader: &mut Reader<'a>) -> Result<Parts<'a>, DecodeError> {
-    Ok(Parts {
+fn read_parts<'a>(reader: &mut Reader<'a>) -> Result<LetterFields<'a>, DecodeError> {
+    Ok(LetterFields {
         sender: Name::decode(reader)?,
         sender_identity: PublicKey::decode(reader)?,
         sender_sequence: reader.u32()?,
@@ -130,10 +127,10 @@ fn read_parts<'a>(reader: &mut Reader<'a>) -> Result<Parts<'a>, DecodeError> {
 
 /// The outside, the encapsulated key and the ciphertext of an envelope whose length was checked.
 pub(super) fn split(
-    outside: Outside,
+    outside: EnvelopeHeader,
     envelope: &[u8],
-) -> Option<(&[u8; HEADER_BYTES], &[u8], &[u8])> {
-    let (header, rest) = envelope.split_first_chunk::<HEADER_BYTES>()?;
+) -> Option<(&[u8; ENVELOPE_HEADER_BYTES], &[u8], &[u8])> {
+    let (header, rest) = envelope.split_first_chunk::<ENVELOPE_HEADER_BYTES>()?;
     let (enc, sealed) = rest.split_at_checked(outside.kem.enc_bytes())?;
     Some((header, enc, sealed))
 }

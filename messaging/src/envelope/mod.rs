@@ -1,12 +1,12 @@
 //! Envelopes: a letter is signed, then sealed. `docs/messaging.md` has the format, byte by byte.
 //!
-//! Outside stand a version, the kind of key, the size class and 16 bits of a hash of the
+//! The header has a version, the kind of key, the size class and 16 bits of a hash of the
 //! recipient's name, which a relay can sort by. All else is inside: who sent it, to whom, which
 //! letter it is, until when it is good, the text.
 //!
 //! Opening goes in two steps, because the sender's keys must be asked for in between:
-//! [`Inbox::open`] says who claims to have sent the letter; [`Opened::verify`] takes what the chain
-//! says of that name, and only then gives the text away.
+//! [`Inbox::open`] says who claims to have sent the letter; [`UnverifiedLetter::verify`] takes what
+//! the chain says of that name, and only then gives the text away.
 
 mod inbox;
 mod letter;
@@ -16,32 +16,31 @@ mod seal;
 
 use namechain_core::{
     codec::DecodeError,
-    types::{Name, Network},
+    types::{Domain, Name, Network, hash},
 };
 use thiserror::Error;
 
-pub use inbox::{Inbox, InboxError, Label, MAX_INBOX_KEYS};
-pub use open::{Letter, Opened};
-pub use replay::{LetterId, MAX_SEEN, MAX_SEEN_PER_SENDER, ReplayError, Replays, Seen};
+pub use inbox::{Inbox, InboxError, KeyLabel, MAX_INBOX_KEYS};
+pub use open::{Letter, UnverifiedLetter};
+pub use replay::{
+    LetterId, MAX_LETTERS, MAX_LETTERS_PER_SENDER, ReplayCache, ReplayError, ReplayGuard,
+};
 pub use seal::{Draft, Prekey, Recipient, SealError, Sender, capacity, seal};
 
-use crate::{
-    kem::{Kem, TAG_BYTES},
-    tag::{Use, hash},
-};
+use crate::kem::{Kem, TAG_BYTES};
 
 /// The version of envelopes.
 pub const ENVELOPE_VERSION: u8 = 1;
 /// The length of what stands outside, in bytes.
-pub const HEADER_BYTES: usize = 5;
+pub const ENVELOPE_HEADER_BYTES: usize = 5;
 /// The longest time that a letter can be good for, in seconds: 30 days.
-pub const MAX_LIFETIME: u64 = 30 * 24 * 3_600;
+pub const MAX_LETTER_LIFETIME_SECONDS: u64 = 30 * 24 * 3_600;
 /// How far ahead of the reader's clock the sender's may be, in seconds: 10 minutes.
-pub const MAX_CLOCK_SKEW: u64 = 600;
+pub const MAX_CLOCK_SKEW_SECONDS: u64 = 600;
 
 /// How long an envelope is: every envelope of a class has the same length to the byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub enum SizeClass {
     /// 2,048 bytes.
     Kib2,
     /// 4,096 bytes.
@@ -52,17 +51,18 @@ pub enum Class {
     Kib64,
 }
 
-impl Class {
+impl SizeClass {
     /// Every class, the smallest first.
-    pub const ALL: [Class; 4] = [Class::Kib2, Class::Kib4, Class::Kib16, Class::Kib64];
+    pub const ALL: [SizeClass; 4] =
+        [SizeClass::Kib2, SizeClass::Kib4, SizeClass::Kib16, SizeClass::Kib64];
 
     /// The length of an envelope of the class, all in all, in bytes.
     pub const fn bytes(self) -> usize {
         match self {
-            Class::Kib2 => 2_048,
-            Class::Kib4 => 4_096,
-            Class::Kib16 => 16_384,
-            Class::Kib64 => 65_536,
+            SizeClass::Kib2 => 2_048,
+            SizeClass::Kib4 => 4_096,
+            SizeClass::Kib16 => 16_384,
+            SizeClass::Kib64 => 65_536,
         }
     }
 
@@ -71,72 +71,80 @@ impl Class {
         self as u8
     }
 
-    const fn from_code(code: u8) -> Option<Class> {
+    const fn from_code(code: u8) -> Option<SizeClass> {
         match code {
-            0 => Some(Class::Kib2),
-            1 => Some(Class::Kib4),
-            2 => Some(Class::Kib16),
-            3 => Some(Class::Kib64),
+            0 => Some(SizeClass::Kib2),
+            1 => Some(SizeClass::Kib4),
+            2 => Some(SizeClass::Kib16),
+            3 => Some(SizeClass::Kib64),
             _ => None,
         }
     }
 
     /// How many bytes are left for the letter and its padding.
     pub(crate) const fn plain_bytes(self, kem: Kem) -> usize {
-        self.bytes() - HEADER_BYTES - kem.enc_bytes() - TAG_BYTES
+        self.bytes() - ENVELOPE_HEADER_BYTES - kem.enc_bytes() - TAG_BYTES
     }
 }
 
 /// What everybody can read of an envelope.
 ///
 /// ```text
-/// | version = 1 | key: 1 X25519, 2 X-Wing | class: 0 to 3 | zone 2 |
+/// | version = 1 | key: 1 X25519, 2 X-Wing | class: 0 to 3 | recipient tag 2 |
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outside {
+pub struct EnvelopeHeader {
     /// The kind of key that it is sealed to.
     pub kem: Kem,
     /// How long it is.
-    pub class: Class,
-    /// [`zone`] of the recipient's name.
-    pub zone: [u8; 2],
+    pub class: SizeClass,
+    /// [`recipient_tag`] of the recipient's name.
+    pub recipient_tag: [u8; 2],
 }
 
 /// The first 16 bits of a hash of the name: enough to sort by, too little to tell a name among
 /// many.
-pub fn zone(network: Network, name: &Name) -> [u8; 2] {
-    let hash = hash(network, Use::Zone, &[name.as_str().as_bytes()]);
+pub fn recipient_tag(network: Network, name: &Name) -> [u8; 2] {
+    let hash = hash(network, Domain::RecipientTag, &[name.as_str().as_bytes()]);
     [hash.0[0], hash.0[1]]
 }
 
-impl Outside {
+impl EnvelopeHeader {
     /// Reads the outside of an envelope and checks its length: all that a relay can check.
     ///
     /// # Errors
     /// [`OpenError::Version`], [`OpenError::Kem`], [`OpenError::Class`], [`OpenError::Truncated`],
     /// [`OpenError::TooLong`].
-    pub fn read(envelope: &[u8]) -> Result<Outside, OpenError> {
+    pub fn read(envelope: &[u8]) -> Result<EnvelopeHeader, OpenError> {
         let truncated = |expected| OpenError::Truncated { expected, found: envelope.len() };
         if let Some(&version) = envelope.first()
             && version != ENVELOPE_VERSION
         {
             return Err(OpenError::Version(version));
         }
-        let header = envelope.first_chunk::<HEADER_BYTES>().ok_or(truncated(HEADER_BYTES))?;
-        let [_, kem, class, zone @ ..] = *header;
+        let header = envelope
+            .first_chunk::<ENVELOPE_HEADER_BYTES>()
+            .ok_or(truncated(ENVELOPE_HEADER_BYTES))?;
+        let [_, kem, class, recipient_tag @ ..] = *header;
         let kem = Kem::from_code(kem).ok_or(OpenError::Kem(kem))?;
-        let class = Class::from_code(class).ok_or(OpenError::Class(class))?;
+        let class = SizeClass::from_code(class).ok_or(OpenError::Class(class))?;
         match envelope.len() {
             found if found < class.bytes() => Err(truncated(class.bytes())),
             found if found > class.bytes() => {
                 Err(OpenError::TooLong { expected: class.bytes(), found })
             }
-            _ => Ok(Outside { kem, class, zone }),
+            _ => Ok(EnvelopeHeader { kem, class, recipient_tag }),
         }
     }
 
-    pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
-        [ENVELOPE_VERSION, self.kem.code(), self.class.code(), self.zone[0], self.zone[1]]
+    pub(crate) fn to_bytes(self) -> [u8; ENVELOPE_HEADER_BYTES] {
+        [
+            ENVELOPE_VERSION,
+            self.kem.code(),
+            self.class.code(),
+            self.recipient_tag[0],
+            self.recipient_tag[1],
+        ]
     }
 }
 
@@ -170,7 +178,7 @@ pub enum OpenError {
     Class(u8),
     /// What stands outside is not of this name.
     #[error("the envelope is addressed to another name")]
-    OtherZone,
+    OtherRecipient,
     /// No key opens it.
     #[error(
         "no key here opens the envelope: it is for somebody else, for a key that was used up, or it was changed"
@@ -238,7 +246,7 @@ pub enum OpenError {
     NoRoom,
     /// It could not be written down that it was opened.
     #[error("it can't be written down that the letter was opened: it is not accepted")]
-    NotKept,
+    NotStored,
 }
 
 #[cfg(test)]

@@ -2,24 +2,24 @@
 
 use std::{fmt, ops::Range};
 
-use namechain_core::types::{Name, Network, PublicKey};
+use namechain_core::types::{Domain, Name, Network, PublicKey, tag};
 use zeroize::Zeroizing;
 
 use super::{
-    Inbox, Label, LetterId, MAX_CLOCK_SKEW, MAX_LIFETIME, OpenError, Outside, ReplayError, Replays,
-    letter::{Binding, Parts, Read, split},
-    zone,
+    EnvelopeHeader, Inbox, KeyLabel, LetterId, MAX_CLOCK_SKEW_SECONDS, MAX_LETTER_LIFETIME_SECONDS,
+    OpenError, ReplayError, ReplayGuard,
+    letter::{Binding, LetterFields, Read, split},
+    recipient_tag,
 };
 use crate::{
-    discover::VerifiedPeer,
     kem::{self, Kem, Public, Secret},
-    tag::{Use, tag},
+    verify::VerifiedPeer,
 };
 
 /// A letter that was opened: its signature is that of the key which it names, and it was written to
-/// this inbox. Whether that key is the sender's, the chain must say: [`Opened::verify`]. Until then
-/// nobody sees the text.
-pub struct Opened {
+/// this inbox. Whether that key is the sender's, the chain must say: [`UnverifiedLetter::verify`].
+/// Until then nobody sees the text.
+pub struct UnverifiedLetter {
     network: Network,
     recipient: Name,
     sender: Name,
@@ -31,7 +31,7 @@ pub struct Opened {
     plain: Zeroizing<Vec<u8>>,
     body: Range<usize>,
     kem: Kem,
-    used: Label,
+    used: KeyLabel,
     now: u64,
 }
 
@@ -50,7 +50,7 @@ pub struct Letter {
     /// The kind of key that it was sealed to.
     pub kem: Kem,
     /// The label of the key that opened it.
-    pub used: Label,
+    pub used: KeyLabel,
     /// Whether that key was a one-time prekey: the inbox has it no more, and its secret must be
     /// deleted wherever it is kept.
     pub spent: bool,
@@ -66,9 +66,14 @@ impl Letter {
 }
 
 /// Without the text, which is nobody's before the letter is verified.
-impl fmt::Debug for Opened {
+impl fmt::Debug for UnverifiedLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Opened({} bytes, not verified to be from {})", self.body.len(), self.sender)
+        write!(
+            f,
+            "UnverifiedLetter({} bytes, not verified to be from {})",
+            self.body.len(),
+            self.sender
+        )
     }
 }
 
@@ -85,14 +90,14 @@ impl Inbox {
     ///
     /// # Errors
     /// All of [`OpenError`] that need nothing of the sender but the letter.
-    pub fn open(&self, envelope: &[u8], now: u64) -> Result<Opened, OpenError> {
-        let outside = Outside::read(envelope)?;
-        if outside.zone != zone(self.network, &self.name) {
-            return Err(OpenError::OtherZone);
+    pub fn open(&self, envelope: &[u8], now: u64) -> Result<UnverifiedLetter, OpenError> {
+        let outside = EnvelopeHeader::read(envelope)?;
+        if outside.recipient_tag != recipient_tag(self.network, &self.name) {
+            return Err(OpenError::OtherRecipient);
         }
         // The length was checked: it splits.
         let (header, enc, sealed) = split(outside, envelope).ok_or(OpenError::NotForUs)?;
-        let info = tag(self.network, Use::Envelope);
+        let info = tag(self.network, Domain::Envelope);
         let opened = self.keys(outside.kem).find_map(|(label, secret)| {
             Some((label, secret, kem::open(secret, enc, &info, header, sealed)?))
         });
@@ -104,12 +109,12 @@ impl Inbox {
                 let to = Public::X25519(key.public());
                 letter.is_signed(&Binding { network: self.network, outside: header, to, enc })
             }
-            Secret::Wing(key) => {
+            Secret::XWing(key) => {
                 let to = key.public();
                 letter.is_signed(&Binding {
                     network: self.network,
                     outside: header,
-                    to: Public::Wing(&to),
+                    to: Public::XWing(&to),
                     enc,
                 })
             }
@@ -118,11 +123,19 @@ impl Inbox {
             return Err(OpenError::BadSignature);
         }
         in_time(&letter.parts, now)?;
-        let Parts { sender, sender_identity, sender_sequence, id, created, expires, body, .. } =
-            letter.parts;
+        let LetterFields {
+            sender,
+            sender_identity,
+            sender_sequence,
+            id,
+            created,
+            expires,
+            body,
+            ..
+        } = letter.parts;
         let start = body.as_ptr().addr() - plain.as_ptr().addr();
         let body = start..start + body.len();
-        Ok(Opened {
+        Ok(UnverifiedLetter {
             network: self.network,
             recipient: self.name.clone(),
             sender,
@@ -140,7 +153,7 @@ impl Inbox {
     }
 
     /// Whether the letter was written to this name and this identity key: the sender signed both.
-    fn is_recipient(&self, letter: &Parts<'_>) -> Result<(), OpenError> {
+    fn is_recipient(&self, letter: &LetterFields<'_>) -> Result<(), OpenError> {
         match () {
             () if letter.recipient != self.name => {
                 Err(OpenError::Readdressed(letter.recipient.clone()))
@@ -151,13 +164,13 @@ impl Inbox {
     }
 }
 
-fn in_time(letter: &Parts<'_>, now: u64) -> Result<(), OpenError> {
-    let Parts { created, expires, .. } = *letter;
+fn in_time(letter: &LetterFields<'_>, now: u64) -> Result<(), OpenError> {
+    let LetterFields { created, expires, .. } = *letter;
     match expires.checked_sub(created) {
-        Some(1..=MAX_LIFETIME) => {}
+        Some(1..=MAX_LETTER_LIFETIME_SECONDS) => {}
         _ => return Err(OpenError::Lifetime),
     }
-    if created > now.saturating_add(MAX_CLOCK_SKEW) {
+    if created > now.saturating_add(MAX_CLOCK_SKEW_SECONDS) {
         return Err(OpenError::FromTheFuture { created });
     }
     if expires <= now {
@@ -166,15 +179,15 @@ fn in_time(letter: &Parts<'_>, now: u64) -> Result<(), OpenError> {
     Ok(())
 }
 
-impl Opened {
+impl UnverifiedLetter {
     /// Who claims to have sent it: the name to look up.
     pub fn claimed_sender(&self) -> &Name {
         &self.sender
     }
 
     /// Checks that the letter is from whom it says, and comes for the first time. `sender` is what
-    /// the chain says of [`Opened::claimed_sender`], `None` if it has no key for the name. A
-    /// one-time prekey that opened it leaves `inbox`.
+    /// the chain says of [`UnverifiedLetter::claimed_sender`], `None` if it has no key for the
+    /// name. A one-time prekey that opened it leaves `inbox`.
     ///
     /// Store `replays` (and the inbox, if a key was spent) before the text is shown: what is not
     /// stored happens twice.
@@ -182,13 +195,13 @@ impl Opened {
     /// # Errors
     /// [`OpenError::UnknownSender`], [`OpenError::OtherSender`], [`OpenError::ReplacedKey`],
     /// [`OpenError::NewerKey`], [`OpenError::WrongKey`], [`OpenError::Replayed`],
-    /// [`OpenError::NoRoom`], [`OpenError::NotKept`]; [`OpenError::NotForUs`] if `inbox` is not the
-    /// one that opened it, or another letter has used up its one-time prekey since.
+    /// [`OpenError::NoRoom`], [`OpenError::NotStored`]; [`OpenError::NotForUs`] if `inbox` is not
+    /// the one that opened it, or another letter has used up its one-time prekey since.
     pub fn verify(
         self,
         sender: Option<&VerifiedPeer>,
         inbox: &mut Inbox,
-        replays: &mut impl Replays,
+        replays: &mut impl ReplayGuard,
     ) -> Result<Letter, OpenError> {
         let sender = sender.ok_or_else(|| OpenError::UnknownSender(self.sender.clone()))?;
         self.is_from(sender)?;
@@ -197,10 +210,10 @@ impl Opened {
             return Err(OpenError::NotForUs);
         }
         let letter = LetterId { sender: self.identity, id: self.id };
-        replays.note(letter, self.expires, self.now).map_err(|error| match error {
-            ReplayError::Seen => OpenError::Replayed,
+        replays.record(letter, self.expires, self.now).map_err(|error| match error {
+            ReplayError::Replayed => OpenError::Replayed,
             ReplayError::NoRoom => OpenError::NoRoom,
-            ReplayError::NotKept => OpenError::NotKept,
+            ReplayError::NotStored => OpenError::NotStored,
         })?;
         Ok(Letter {
             sender: self.sender,

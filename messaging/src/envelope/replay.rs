@@ -8,10 +8,10 @@ use namechain_core::{
 };
 use thiserror::Error;
 
-/// How many letters [`Seen`] remembers at most.
-pub const MAX_SEEN: usize = 262_144;
+/// How many letters [`ReplayCache`] remembers at most.
+pub const MAX_LETTERS: usize = 262_144;
 /// How many of them at most are of one sender.
-pub const MAX_SEEN_PER_SENDER: usize = 4_096;
+pub const MAX_LETTERS_PER_SENDER: usize = 4_096;
 
 /// Which letter it is: the sender's key, and the 16 random bytes that the sender gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,24 +27,24 @@ pub struct LetterId {
 pub enum ReplayError {
     /// It was read before.
     #[error("the letter was opened before")]
-    Seen,
+    Replayed,
     /// It could not be remembered, so that it could be read twice.
     #[error("there is no room to remember another letter")]
     NoRoom,
     /// The memory could not be stored.
     #[error("it can't be written down that the letter was opened")]
-    NotKept,
+    NotStored,
 }
 
 /// A memory of letters. It must outlive the program: a letter that is forgotten before it expires
 /// can be read twice.
-pub trait Replays {
+pub trait ReplayGuard {
     /// Remembers a letter until `expires`; `now` and `expires` are seconds of Unix time.
     ///
     /// # Errors
-    /// [`ReplayError::Seen`] if it is remembered already, [`ReplayError::NoRoom`] or
-    /// [`ReplayError::NotKept`] if it can't be; then it is not remembered.
-    fn note(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError>;
+    /// [`ReplayError::Replayed`] if it is remembered already, [`ReplayError::NoRoom`] or
+    /// [`ReplayError::NotStored`] if it can't be; then it is not remembered.
+    fn record(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError>;
 }
 
 /// A bounded memory of letters. A sender who fills his share is refused until his letters expire;
@@ -53,11 +53,11 @@ pub trait Replays {
 /// It is written as a count u32 and the letters in order, each of 56 bytes: sender 32, id 16,
 /// expires u64.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReplayCache {
     letters: BTreeMap<LetterId, u64>,
 }
 
-impl Seen {
+impl ReplayCache {
     /// Remembers nothing yet.
     pub fn new() -> Self {
         Self::default()
@@ -90,14 +90,14 @@ impl Seen {
     }
 
     fn has_room(&self, sender: PublicKey) -> bool {
-        self.letters.len() < MAX_SEEN && self.of(sender) < MAX_SEEN_PER_SENDER
+        self.letters.len() < MAX_LETTERS && self.of(sender) < MAX_LETTERS_PER_SENDER
     }
 }
 
-impl Replays for Seen {
-    fn note(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError> {
+impl ReplayGuard for ReplayCache {
+    fn record(&mut self, letter: LetterId, expires: u64, now: u64) -> Result<(), ReplayError> {
         if self.letters.contains_key(&letter) {
-            return Err(ReplayError::Seen);
+            return Err(ReplayError::Replayed);
         }
         if !self.has_room(letter.sender) {
             self.forget_expired(now);
@@ -110,7 +110,7 @@ impl Replays for Seen {
     }
 }
 
-impl Encode for Seen {
+impl Encode for ReplayCache {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&(self.letters.len() as u32).to_be_bytes());
         for (letter, expires) in &self.letters {
@@ -121,14 +121,14 @@ impl Encode for Seen {
     }
 }
 
-impl Decode for Seen {
+impl Decode for ReplayCache {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = reader.u32()? as usize;
-        if count > MAX_SEEN {
+        if count > MAX_LETTERS {
             return Err(DecodeError::OverCap {
                 what: "the number of letters",
                 found: count,
-                cap: MAX_SEEN,
+                cap: MAX_LETTERS,
             });
         }
         let mut letters = BTreeMap::new();
@@ -139,7 +139,7 @@ impl Decode for Seen {
             }
             letters.insert(letter, reader.u64()?);
         }
-        Ok(Seen { letters })
+        Ok(ReplayCache { letters })
     }
 }
 
@@ -155,10 +155,10 @@ mod tests {
 
     #[test]
     fn a_letter_is_noted_once_until_it_expires() {
-        let mut seen = Seen::new();
-        assert_eq!(seen.note(letter(1, 1), 100, 50), Ok(()));
-        assert_eq!(seen.note(letter(1, 1), 100, 50), Err(ReplayError::Seen));
-        assert_eq!(seen.note(letter(2, 1), 100, 50), Ok(()), "another sender's number");
+        let mut seen = ReplayCache::new();
+        assert_eq!(seen.record(letter(1, 1), 100, 50), Ok(()));
+        assert_eq!(seen.record(letter(1, 1), 100, 50), Err(ReplayError::Replayed));
+        assert_eq!(seen.record(letter(2, 1), 100, 50), Ok(()), "another sender's number");
         seen.forget_expired(99);
         assert_eq!(seen.len(), 2);
         seen.forget_expired(100);
@@ -167,29 +167,29 @@ mod tests {
 
     #[test]
     fn who_fills_his_share_keeps_nobody_else_out() {
-        let mut seen = Seen::new();
-        for number in 0..MAX_SEEN_PER_SENDER as u32 {
-            assert_eq!(seen.note(letter(1, number), 100 + u64::from(number % 2), 50), Ok(()));
+        let mut seen = ReplayCache::new();
+        for number in 0..MAX_LETTERS_PER_SENDER as u32 {
+            assert_eq!(seen.record(letter(1, number), 100 + u64::from(number % 2), 50), Ok(()));
         }
-        assert_eq!(seen.note(letter(1, 99_999), 100, 50), Err(ReplayError::NoRoom));
-        assert_eq!(seen.note(letter(2, 0), 100, 50), Ok(()));
-        assert_eq!(seen.note(letter(1, 99_999), 200, 100), Ok(()), "half of them have expired");
-        assert_eq!(seen.len(), MAX_SEEN_PER_SENDER / 2 + 1);
+        assert_eq!(seen.record(letter(1, 99_999), 100, 50), Err(ReplayError::NoRoom));
+        assert_eq!(seen.record(letter(2, 0), 100, 50), Ok(()));
+        assert_eq!(seen.record(letter(1, 99_999), 200, 100), Ok(()), "half of them have expired");
+        assert_eq!(seen.len(), MAX_LETTERS_PER_SENDER / 2 + 1);
     }
 
     #[test]
     fn there_is_one_encoding() {
-        let mut seen = Seen::new();
+        let mut seen = ReplayCache::new();
         for number in [3, 1, 2] {
-            seen.note(letter(1, number), 100, 50).unwrap();
+            seen.record(letter(1, number), 100, 50).unwrap();
         }
         let bytes = seen.to_bytes();
         assert_eq!(bytes.len(), 4 + 3 * 56);
-        assert_eq!(Seen::from_bytes(&bytes), Ok(seen));
+        assert_eq!(ReplayCache::from_bytes(&bytes), Ok(seen));
         let mut twice = bytes.clone();
         twice.copy_within(4..60, 60);
-        assert!(Seen::from_bytes(&twice).is_err());
-        assert!(Seen::from_bytes(&[0xff; 4]).is_err());
-        assert!(Seen::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        assert!(ReplayCache::from_bytes(&twice).is_err());
+        assert!(ReplayCache::from_bytes(&[0xff; 4]).is_err());
+        assert!(ReplayCache::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     }
 }

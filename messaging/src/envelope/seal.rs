@@ -2,21 +2,20 @@
 
 use std::fmt;
 
-use namechain_core::types::{Name, Network, PublicKey, SecretKey};
+use namechain_core::types::{Domain, Name, Network, PublicKey, SecretKey, tag};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{
-    Class, MAX_LIFETIME, Outside,
-    letter::{Binding, FIXED_BYTES, Parts},
-    zone,
+    EnvelopeHeader, MAX_LETTER_LIFETIME_SECONDS, SizeClass,
+    letter::{Binding, FIXED_BYTES, LetterFields},
+    recipient_tag,
 };
 use crate::{
     bundle::VerifiedBundle,
-    discover::VerifiedPeer,
     kem::{self, Kem, Public, X25519Public},
     random::Randomness,
-    tag::{Use, tag},
+    verify::VerifiedPeer,
 };
 
 /// Who writes: a name, its identity key, and the sequence number of the record that the key stands
@@ -38,7 +37,8 @@ pub struct Draft<'a> {
     pub body: &'a [u8],
     /// Now, in seconds of Unix time.
     pub created: u64,
-    /// Until when it is good, in seconds of Unix time: at most [`MAX_LIFETIME`] later.
+    /// Until when it is good, in seconds of Unix time: at most [`MAX_LETTER_LIFETIME_SECONDS`]
+    /// later.
     pub expires: u64,
 }
 
@@ -139,7 +139,7 @@ impl<'a> Recipient<'a> {
             Prekey::OneTime(at) => bundle.one_time.get(at),
             Prekey::Device(number) => bundle.device(number).map(|device| &device.key),
         };
-        Ok(to(Public::Wing(key.ok_or(SealError::NoSuchKey)?), Some(bundle.expires)))
+        Ok(to(Public::XWing(key.ok_or(SealError::NoSuchKey)?), Some(bundle.expires)))
     }
 
     /// The kind of key that letters to this recipient are sealed to.
@@ -149,7 +149,7 @@ impl<'a> Recipient<'a> {
 }
 
 /// How many bytes of text fit into an envelope of a class, between these names.
-pub fn capacity(class: Class, kem: Kem, sender: &Name, recipient: &Name) -> usize {
+pub fn capacity(class: SizeClass, kem: Kem, sender: &Name, recipient: &Name) -> usize {
     class.plain_bytes(kem) - FIXED_BYTES - sender.as_str().len() - recipient.as_str().len()
 }
 
@@ -165,21 +165,22 @@ pub fn seal(
     randomness: Randomness,
 ) -> Result<Vec<u8>, SealError> {
     match draft.expires.checked_sub(draft.created) {
-        Some(1..=MAX_LIFETIME) => {}
+        Some(1..=MAX_LETTER_LIFETIME_SECONDS) => {}
         _ => return Err(SealError::Lifetime),
     }
     if let Some(until) = to.until.filter(|until| draft.created >= *until) {
         return Err(SealError::BundleExpired(until));
     }
-    let fits = |class: &Class| draft.body.len() <= capacity(*class, to.kem(), from.name, to.name);
-    let class = Class::ALL.into_iter().find(fits).ok_or_else(|| SealError::TooLong {
+    let fits =
+        |class: &SizeClass| draft.body.len() <= capacity(*class, to.kem(), from.name, to.name);
+    let class = SizeClass::ALL.into_iter().find(fits).ok_or_else(|| SealError::TooLong {
         found: draft.body.len(),
-        most: capacity(Class::Kib64, to.kem(), from.name, to.name),
+        most: capacity(SizeClass::Kib64, to.kem(), from.name, to.name),
     })?;
     let mut random = randomness.stream(to.network);
     let mut id = [0; 16];
     random.fill(&mut id);
-    let letter = Parts {
+    let letter = LetterFields {
         sender: from.name.clone(),
         sender_identity: from.identity.public(),
         sender_sequence: from.sequence,
@@ -190,15 +191,16 @@ pub fn seal(
         expires: draft.expires,
         body: draft.body,
     };
-    let outside = Outside { kem: to.kem(), class, zone: zone(to.network, to.name) };
+    let outside =
+        EnvelopeHeader { kem: to.kem(), class, recipient_tag: recipient_tag(to.network, to.name) };
     seal_letter(&letter, from.identity, to, outside, &mut random)
 }
 
 fn seal_letter(
-    letter: &Parts<'_>,
+    letter: &LetterFields<'_>,
     key: &SecretKey,
     to: &Recipient<'_>,
-    outside: Outside,
+    outside: EnvelopeHeader,
     random: &mut crate::random::Stream,
 ) -> Result<Vec<u8>, SealError> {
     let header = outside.to_bytes();
@@ -206,7 +208,7 @@ fn seal_letter(
         let binding = Binding { network: to.network, outside: &header, to: to.key, enc };
         letter.sign_and_pad(key, &binding, outside.class.plain_bytes(to.kem()))
     };
-    let info = tag(to.network, Use::Envelope);
+    let info = tag(to.network, Domain::Envelope);
     let (enc, sealed) = kem::seal(to.key, &info, &header, random, plain)
         .map_err(|kem::WeakKey| SealError::WeakKey(to.name.clone()))?;
     Ok([header.as_slice(), &enc, &sealed].concat())

@@ -1,55 +1,61 @@
-//! Searching for work: a block's nonce, on any number of threads, until somebody finds it or says
-//! stop.
+//! The search for a block's nonce. It starts no threads: whoever mines on several gives each a part
+//! of the nonces.
 
-use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-};
+use crate::{consensus::work::PowHasher, types::Header};
 
-use crate::{
-    consensus::work::PowHasher,
-    types::{Header, Network},
-};
+/// Hashes tried between two questions whether to go on: about 6 ms of a core.
+const TRIES_PER_POLL: u64 = 16;
 
-/// Hashes tried between two looks at whether to go on: about 6 ms of a core.
-const TRIES_A_LOOK: u64 = 16;
-
-/// Searches the nonce of `header` on `threads` threads until one is found or `stop` is set. Every
-/// hash tried is counted in `hashes`.
-pub fn mine(
-    network: Network,
-    header: &Header,
-    threads: usize,
-    stop: &AtomicBool,
-    hashes: &AtomicU64,
+/// Tries nonces from `header.nonce` on until the header has its work, and returns it with that
+/// nonce. Every 16 hashes `keep_going` is told how many were tried since it was last asked, and the
+/// search ends with `None` once it says no. Hashes are reported when a nonce is found, too.
+pub fn search_nonce(
+    hasher: &mut PowHasher,
+    mut header: Header,
+    mut keep_going: impl FnMut(u64) -> bool,
 ) -> Option<Header> {
-    let found = AtomicBool::new(false);
-    let stopped = || stop.load(Ordering::Relaxed) || found.load(Ordering::Relaxed);
-    // Every thread begins in its own part of the nonces: they never meet.
-    let part = u64::MAX / threads.max(1) as u64;
-    thread::scope(|scope| {
-        let search = |start: u64| {
-            let mut worker = PowHasher::new(network);
-            let mut header = Header { nonce: start, ..header.clone() };
-            while !stopped() {
-                for tried in 1..=TRIES_A_LOOK {
-                    if worker.has_header_work(&header) {
-                        found.store(true, Ordering::Relaxed);
-                        hashes.fetch_add(tried, Ordering::Relaxed);
-                        return Some(header);
-                    }
-                    header.nonce = header.nonce.wrapping_add(1);
-                }
-                hashes.fetch_add(TRIES_A_LOOK, Ordering::Relaxed);
+    loop {
+        for tried in 1..=TRIES_PER_POLL {
+            if hasher.has_header_work(&header) {
+                keep_going(tried);
+                return Some(header);
             }
-            None
-        };
-        let others: Vec<_> =
-            (1..threads as u64).map(|index| scope.spawn(move || search(index * part))).collect();
-        let mine = search(0);
-        others.into_iter().fold(mine, |result, other| match other.join() {
-            Ok(header) => result.or(header),
-            Err(panic) => std::panic::resume_unwind(panic),
+            header.nonce = header.nonce.wrapping_add(1);
+        }
+        if !keep_going(TRIES_PER_POLL) {
+            return None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        consensus::header::genesis,
+        types::{Network, Target},
+    };
+
+    #[test]
+    fn a_search_counts_its_hashes_and_stops_when_told() {
+        let mut hasher = PowHasher::new(Network::Dev);
+        let header = Header { target: Target::HARDEST, ..genesis(Network::Dev).header };
+        let (mut polls, mut hashes) = (0, 0);
+        let found = search_nonce(&mut hasher, header.clone(), |tried| {
+            hashes += tried;
+            polls += 1;
+            polls < 2
+        });
+        assert_eq!((found, polls, hashes), (None, 2, 2 * TRIES_PER_POLL));
+
+        let easy = Header { target: Target::of_work_bits(2), nonce: u64::MAX, ..header };
+        let mut hashes = 0;
+        let found = search_nonce(&mut hasher, easy, |tried| {
+            hashes += tried;
+            true
         })
-    })
+        .unwrap();
+        assert!(hasher.has_header_work(&found));
+        assert_eq!(found.nonce, u64::MAX.wrapping_add(hashes - 1), "nonces wrap around");
+    }
 }

@@ -6,17 +6,14 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::Arc,
 };
 
 use namechain_core::{
     chain::{Accepted, Chain, MemoryStorage},
     codec::Encode,
     consensus::{block::check_operation_alone, price, state::ApplyError, work::PowHasher},
-    miner::mine,
+    miner::search_nonce,
     types::{
         Action, Hash, Locators, MessagingPolicy, MessagingRecord, Name, NameEntry, Network,
         Operation, Record, RecordSet, SecretKey, SignedMessagingRecord, SignedOperation, Stamp,
@@ -291,8 +288,7 @@ impl Teller {
 
     fn extend(&mut self, operations: &[Operation]) {
         let mut block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
-        block.header =
-            mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
         assert!(matches!(self.chain.accept(&block, NOW, false).unwrap(), Accepted::Tip(_)));
         self.story += &format!("{}\n", json!({ "block": hex::encode(block.to_bytes()) }));
     }

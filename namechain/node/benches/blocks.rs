@@ -6,16 +6,7 @@
 #[path = "../../core/benches/common/mod.rs"]
 mod common;
 
-use std::{
-    env, fs,
-    io::Write,
-    path::Path,
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
-};
+use std::{env, fs, io::Write, path::Path, process::Command, sync::Arc};
 
 use common::{
     measure::{Took, median, resident_mb, timed},
@@ -24,10 +15,13 @@ use common::{
 use namechain_core::{
     chain::{Accepted, BlockLocation, Chain, MemoryStorage, Storage, StorageError},
     consensus::{block::check_operation_alone, price, work::PowHasher},
-    miner::mine,
+    miner::search_nonce,
     types::{Action, Block, Name, Operation, SignedOperation, Stamp, commitment},
 };
-use namechain_node::store::{Options, Store};
+use namechain_node::{
+    node::ParallelVerifier,
+    store::{Options, Store},
+};
 
 /// Full blocks that are applied, one on the other.
 const FULL_BLOCKS: u32 = 5;
@@ -86,6 +80,13 @@ fn store(dir: impl AsRef<Path>) -> Arc<Store> {
     Arc::new(Store::open(dir.as_ref(), NETWORK).expect("a store").store)
 }
 
+/// The chain in a store, with blocks checked as the node checks its own: on all cores.
+fn open(store: Arc<dyn Storage>) -> Chain {
+    let mut chain = Chain::open(NETWORK, store).expect("a chain");
+    chain.set_verifier(Box::new(ParallelVerifier::new(NETWORK)));
+    chain
+}
+
 fn row(what: &str, took: Took) {
     println!("{what:58} {took}");
 }
@@ -96,8 +97,8 @@ fn ratio(what: &str, took: Took, bound: Took) {
 }
 
 fn work(mut block: Block) -> Block {
-    let (stop, hashes) = (AtomicBool::new(false), AtomicU64::new(0));
-    block.header = mine(NETWORK, &block.header, 2, &stop, &hashes).expect("a nonce");
+    block.header =
+        search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).expect("a nonce");
     block
 }
 
@@ -144,7 +145,7 @@ fn full_blocks(chain: &mut Chain, names: u32, durable: bool) -> (Vec<Took>, Vec<
 fn full_blocks_in_memory(names: u32) {
     let storage = Arc::new(MemoryStorage::default());
     fill(&*storage, names, EMPTY_BLOCKS);
-    let mut chain = Chain::open(NETWORK, storage).expect("a chain");
+    let mut chain = open(storage);
     println!("\n== {names} names in memory");
     report_full_blocks(&mut chain, names, false);
 }
@@ -169,7 +170,7 @@ fn a_store_of(names: u32) {
 }
 
 fn accept_on_disk(dir: &str, names: u32) {
-    let mut chain = Chain::open(NETWORK, store(dir)).expect("a chain");
+    let mut chain = open(store(dir));
     report_full_blocks(&mut chain, names, true);
 }
 
@@ -242,7 +243,7 @@ fn rebuild() {
         let options = Options { reindex: true, ..Options::default() };
         let store =
             Arc::new(Store::open_with(dir.path(), NETWORK, options).expect("a store").store);
-        let mut chain = Chain::open(NETWORK, store.clone()).expect("a chain");
+        let mut chain = open(store.clone());
         let each = |at: BlockLocation, bytes: &[u8]| -> Result<(), StorageError> {
             let block = Block::parse(bytes).expect("a block");
             let durable = block.header.height.is_multiple_of(REBUILT_SYNC_EVERY);
@@ -262,7 +263,7 @@ fn rebuild() {
 
 /// A chain in a store, all of it worked for. Its blocks.
 fn worked_chain(dir: &Path) -> Vec<Block> {
-    let mut chain = Chain::open(NETWORK, store(dir)).expect("a chain");
+    let mut chain = open(store(dir));
     let mut blocks = Vec::new();
     let names: Vec<Name> = (0..REBUILT_NAMES).map(name).collect();
     let stamp = |chain: &Chain, work| Stamp { anchor: chain.tip_id(), work, nonce: 0 };

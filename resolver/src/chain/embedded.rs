@@ -125,11 +125,10 @@ impl ChainSource for Embedded {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU64};
-
     use namechain_core::{
         chain::{Chain, MemoryStorage},
-        miner::mine,
+        consensus::work::PowHasher,
+        miner::search_nonce,
     };
 
     use super::*;
@@ -152,8 +151,7 @@ mod tests {
         });
         let first = source.epoch().unwrap();
         assert!((0..3).all(|_| source.epoch() == Some(first)));
-        let header =
-            mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        let header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
         chain
             .lock()
             .unwrap()

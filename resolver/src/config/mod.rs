@@ -39,7 +39,8 @@ use crate::{
     server::{MAX_WORKERS, Udp, encrypted::EncryptedConfig},
     telemetry::QueryLogMode,
     upstream::{
-        ForwardZone, LegacyConfig, Rebind, RecursiveConfig, Upstream, UpstreamError, ValidateConfig,
+        ForwardZone, Rebind, RecursiveConfig, Upstream, UpstreamError, UpstreamsConfig,
+        ValidateConfig,
     },
 };
 
@@ -185,8 +186,8 @@ impl Config {
     }
 
     /// The configuration of legacy DNS with these upstreams.
-    pub fn legacy(&self, upstreams: Vec<Upstream>) -> LegacyConfig {
-        LegacyConfig {
+    pub fn legacy(&self, upstreams: Vec<Upstream>) -> UpstreamsConfig {
+        UpstreamsConfig {
             upstreams,
             zones: self.zones.clone(),
             recursive: self.recursive.clone(),
@@ -198,7 +199,7 @@ impl Config {
             timeout: self.upstream_timeout,
             first_retry: self.hedge,
             rebind: self.rebind.clone(),
-            ..LegacyConfig::default()
+            ..UpstreamsConfig::default()
         }
     }
 }
@@ -357,7 +358,7 @@ impl Merge {
             ));
         }
         let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
-        let defaults = LegacyConfig::default();
+        let defaults = UpstreamsConfig::default();
         let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
         let ttl = (
             seconds(file.min_ttl_seconds, defaults.min_ttl),

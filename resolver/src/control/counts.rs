@@ -37,7 +37,7 @@ pub fn text(responder: &Responder) -> String {
     let lost = "Lines that the query log could not write as fast as they came.";
     text.one("namechain_dns_query_log_lost_total", "counter", lost, telemetry.lost_log_lines());
     let work = "Questions that are in work, of those that can't be answered from bytes at hand.";
-    text.one("namechain_dns_questions_in_work", "gauge", work, responder.in_work());
+    text.one("namechain_dns_questions_in_work", "gauge", work, responder.in_progress());
     let most = "How many questions may be in work.";
     text.one("namechain_dns_questions_in_work_limit", "gauge", most, MAX_IN_FLIGHT);
     cache(&mut text, responder);
@@ -181,7 +181,7 @@ fn upstreams(text: &mut Text, responder: &Responder) {
         text.line(format_args!(
             "{BACK}{{upstream=\"{}\"}} {}",
             label(&upstream.name),
-            u8::from(upstream.leads_back)
+            u8::from(upstream.is_loop)
         ));
     }
 }

@@ -15,7 +15,7 @@ use hickory_proto::rr::Name;
 use namechain_core::api_types::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
 use namechain_node::api::{DnsServer, Later};
 
-use crate::server::{handle::Current, responder::Responder};
+use crate::server::{handle::ResponderHandle, responder::Responder};
 
 /// The DNS server as the API sees it. It is there before there is anything to ask: until then it
 /// says so.
@@ -23,13 +23,13 @@ use crate::server::{handle::Current, responder::Responder};
 pub struct Control(Arc<OnceLock<Server>>);
 
 struct Server {
-    current: Current,
+    current: ResponderHandle,
     addresses: Vec<SocketAddr>,
 }
 
 impl Control {
     /// Says who answers from now on, and where.
-    pub fn serves(&self, current: &Current, addresses: &[SocketAddr]) {
+    pub fn serves(&self, current: &ResponderHandle, addresses: &[SocketAddr]) {
         // A second one is a program's mistake that does no harm.
         let _ = self.0.set(Server { current: current.clone(), addresses: addresses.to_vec() });
     }

@@ -102,16 +102,16 @@ impl Question {
 
 /// A message that is answered without looking anything up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct QueryError {
     /// The response code.
     pub rcode: ResponseCode,
     /// Why, for clients that can be told. There is none where nothing is refused.
     pub ede: Option<Ede>,
 }
 
-impl Refusal {
-    fn because(rcode: ResponseCode, code: u16, why: &str) -> Self {
-        Refusal { rcode, ede: Some(Ede::new(code, why)) }
+impl QueryError {
+    fn with_ede(rcode: ResponseCode, code: u16, why: &str) -> Self {
+        QueryError { rcode, ede: Some(Ede::new(code, why)) }
     }
 }
 
@@ -131,8 +131,8 @@ pub fn read(
     metadata: &Metadata,
     queries: &[Query],
     edns: Option<&Edns>,
-) -> Result<Question, Refusal> {
-    let refuse = |rcode, code, why| Err(Refusal::because(rcode, code, why));
+) -> Result<Question, QueryError> {
+    let refuse = |rcode, code, why| Err(QueryError::with_ede(rcode, code, why));
     if edns.is_some_and(|edns| edns.version() != 0) {
         return refuse(ResponseCode::BADVERS, Ede::NOT_SUPPORTED, "only version 0 of EDNS");
     }
@@ -144,7 +144,7 @@ pub fn read(
         if queries.is_empty()
             && edns.is_some_and(|edns| edns.option(cookie::OPTION.into()).is_some())
         {
-            return Err(Refusal { rcode: ResponseCode::NoError, ede: None });
+            return Err(QueryError { rcode: ResponseCode::NoError, ede: None });
         }
         return refuse(ResponseCode::FormErr, Ede::OTHER, "not exactly one question");
     };

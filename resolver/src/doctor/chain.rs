@@ -68,7 +68,11 @@ fn assess(status: &Status) -> Finding {
         let found = format!(
             "a chain with more work forks too deep to be followed without your decision; {at}"
         );
-        return Finding::bad(about, found, "see \"A parked chain\" in docs/operations.md");
+        return Finding::bad(
+            about,
+            found,
+            "see \"Parked chain\" in docs/operate/troubleshooting.md",
+        );
     }
     if !status.synced {
         let found = format!("the node is not synced, so names of the chain fail; {at}");

@@ -7,7 +7,7 @@ use hickory_proto::rr::{Name, RecordType};
 use super::{Finding, QUESTION_TIMEOUT};
 use crate::{
     chain::mount::ALT_LABELS,
-    upstream::{Legacy, LegacyConfig, LegacyQuestion, Upstream},
+    upstream::{LegacyQuestion, Upstream, Upstreams, UpstreamsConfig},
 };
 
 /// What the metrics say of an upstream that leads back.
@@ -35,13 +35,13 @@ pub async fn check(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Findin
 /// Asks it for what no other server has: the SOA of `namechain.alt.`, or at least for `localhost`.
 async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
     let about = "resolver";
-    let config = LegacyConfig {
+    let config = UpstreamsConfig {
         upstreams: vec![upstream],
         timeout: QUESTION_TIMEOUT,
-        ..LegacyConfig::default()
+        ..UpstreamsConfig::default()
     };
     let remedy = "see its log, and restart it";
-    let legacy = match Legacy::new(config) {
+    let legacy = match Upstreams::new(config) {
         Ok(legacy) => legacy,
         Err(error) => return Finding::bad(about, error.to_string(), remedy),
     };

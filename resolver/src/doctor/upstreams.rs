@@ -10,7 +10,7 @@ use super::{Finding, QUESTION_TIMEOUT, clock::SignatureTimes, running::question}
 use crate::{
     config::Config,
     upstream::{
-        ForwardError, Legacy, LegacyConfig, LegacyQuestion, Upstream, UpstreamDnssec,
+        ForwardError, LegacyQuestion, Upstream, UpstreamDnssec, Upstreams, UpstreamsConfig,
         ValidateConfig, ValidateMode,
     },
 };
@@ -127,9 +127,9 @@ fn by_itself(
     config: &Config,
     upstream: &Upstream,
     validate: ValidateConfig,
-) -> Result<Legacy, ForwardError> {
+) -> Result<Upstreams, ForwardError> {
     let zones = Vec::new();
-    Legacy::new(LegacyConfig {
+    Upstreams::new(UpstreamsConfig {
         zones,
         validate,
         timeout: QUESTION_TIMEOUT,
@@ -138,7 +138,7 @@ fn by_itself(
 }
 
 /// The times of the signatures over a zone's keys, as it passes them on.
-async fn signatures(legacy: &Legacy, zone: &Name) -> Vec<SignatureTimes> {
+async fn signatures(legacy: &Upstreams, zone: &Name) -> Vec<SignatureTimes> {
     let keys = question(zone.clone(), RecordType::DNSKEY);
     let keys = LegacyQuestion { dnssec_ok: true, checking_disabled: true, ..keys };
     match legacy.resolve(&keys).await {

@@ -21,7 +21,7 @@ const SOA: u16 = 6;
 const DNSKEY: u16 = 48;
 
 /// The form of the chain's answers to one question.
-pub(super) struct Form<'p> {
+pub(super) struct ChainAnswers<'p> {
     /// What signs; nothing, if the client did not ask for it.
     signing: Option<Signing<'p>>,
     /// Whether the client knows compact denials.
@@ -33,9 +33,9 @@ pub(super) struct Form<'p> {
 
 impl Pipeline {
     /// The form in which the chain's part of the answer to `question` is given.
-    pub(super) fn form(&self, question: &Question) -> Form<'_> {
+    pub(super) fn chain_answers(&self, question: &Question) -> ChainAnswers<'_> {
         let signer = self.signer.as_deref().filter(|_| question.dnssec_ok);
-        Form {
+        ChainAnswers {
             signing: signer.map(|signer| signer.begin()),
             compact_ok: question.compact_ok,
             authentic: self.chain.is_trusted(),
@@ -43,21 +43,28 @@ impl Pipeline {
     }
 
     /// The answer for `namechain.alt.` itself.
-    pub(super) fn mount_point(&self, question: &Question, name: &Name, form: &Form<'_>) -> Answer {
+    pub(super) fn mount_point(
+        &self,
+        question: &Question,
+        name: &Name,
+        chain_answers: &ChainAnswers<'_>,
+    ) -> Answer {
         let signer = self.signer.as_deref();
         let mut types = vec![SOA];
         types.extend(signer.map(|_| DNSKEY));
         match (question.qtype, signer) {
-            (RecordType::SOA, _) => form.records(Mount::Alt, vec![alt_soa()]),
-            (RecordType::DNSKEY, Some(signer)) => form.records(Mount::Alt, vec![signer.dnskey()]),
+            (RecordType::SOA, _) => chain_answers.records(Mount::Alt, vec![alt_soa()]),
+            (RecordType::DNSKEY, Some(signer)) => {
+                chain_answers.records(Mount::Alt, vec![signer.dnskey()])
+            }
             // One RRset is a full answer to ANY (RFC 8482 §4.1).
-            (RecordType::ANY, _) => form.records(Mount::Alt, vec![alt_soa()]),
-            _ => form.nothing(Mount::Alt, question, name, Denial::Data(types), alt_soa()),
+            (RecordType::ANY, _) => chain_answers.records(Mount::Alt, vec![alt_soa()]),
+            _ => chain_answers.negative(Mount::Alt, question, name, Denial::Data(types), alt_soa()),
         }
     }
 }
 
-impl<'p> Form<'p> {
+impl<'p> ChainAnswers<'p> {
     /// What signs at a mount: at the root nobody can vouch for our key.
     fn signing(&self, mount: Mount) -> Option<Signing<'p>> {
         self.signing.filter(|_| mount == Mount::Alt)
@@ -77,7 +84,7 @@ impl<'p> Form<'p> {
     }
 
     /// That there is nothing at `name`, with the SOA of its zone.
-    pub(super) fn nothing(
+    pub(super) fn negative(
         &self,
         mount: Mount,
         question: &Question,

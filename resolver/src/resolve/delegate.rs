@@ -77,7 +77,7 @@ impl Pipeline {
             match referral(&reply, &below, &asked) {
                 Some((deeper, named)) => (below, servers) = (deeper, named),
                 None => {
-                    return given_on(
+                    return relay_reply(
                         reply,
                         &below,
                         &asked,
@@ -159,7 +159,7 @@ fn referral(reply: &Message, below: &Name, asked: &Name) -> Option<(Name, Vec<Na
 
 /// The reply as an answer of ours: what lies in the delegated zone, its names as they are at the
 /// mount of `moved`, if they are to be moved there.
-fn given_on(
+fn relay_reply(
     reply: Message,
     below: &Name,
     asked: &Name,

@@ -31,10 +31,10 @@ use crate::{
     dnssec::sign::{Denial, Signer},
     telemetry::{Origin, trace::event},
     upstream,
-    upstream::{ForwardError, Legacy, LegacyQuestion, RebindPolicy, ReplySource},
+    upstream::{ForwardError, LegacyQuestion, RebindPolicy, ReplySource, Upstreams},
 };
 use answer::Answer;
-use chain_answer::{Form, is_proof};
+use chain_answer::{ChainAnswers, is_proof};
 use route::{Route, route};
 
 /// How many questions one question of a client may become: aliases, and the addresses of delegated
@@ -48,7 +48,7 @@ pub struct Pipeline {
     /// The chain.
     pub chain: Arc<dyn ChainSource>,
     /// Legacy DNS.
-    pub legacy: Legacy,
+    pub legacy: Upstreams,
     /// How delegated servers are asked.
     pub delegation: Delegation,
     /// What signs the chain's answers.
@@ -66,12 +66,12 @@ pub struct Delegation {
 }
 
 /// A name of the chain that is asked for, and how it is answered.
-struct Place<'a> {
+struct ChainQuery<'a> {
     question: &'a Question,
     name: &'a Name,
     label: ChainName,
     mount: Mount,
-    form: &'a Form<'a>,
+    chain_answers: &'a ChainAnswers<'a>,
 }
 
 /// A part of an answer, and where the rest is.
@@ -102,11 +102,11 @@ impl Pipeline {
         let mut proofs: Vec<Record> = Vec::new();
         let mut dependencies = Some(Vec::new());
         let mut origin = None;
-        let form = self.form(question);
+        let chain_answers = self.chain_answers(question);
         while *steps > 0 {
             *steps -= 1;
             let route = self.route(&name);
-            event("route", || self.whose(&name, &route));
+            event("route", || self.describe_route(&name, &route));
             let by_route = match route {
                 Route::Special(_) => Origin::Special,
                 Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
@@ -114,12 +114,18 @@ impl Pipeline {
             };
             let mut step = match route {
                 Route::Special(special) => special::answer(special, question, &name).into(),
-                Route::MountPoint => self.mount_point(question, &name, &form).into(),
-                Route::NoSuchName => {
-                    form.nothing(Mount::Alt, question, &name, Denial::Name, alt_soa()).into()
-                }
+                Route::MountPoint => self.mount_point(question, &name, &chain_answers).into(),
+                Route::NoSuchName => chain_answers
+                    .negative(Mount::Alt, question, &name, Denial::Name, alt_soa())
+                    .into(),
                 Route::Chain(label, mount) => {
-                    let place = Place { question, name: &name, label, mount, form: &form };
+                    let place = ChainQuery {
+                        question,
+                        name: &name,
+                        label,
+                        mount,
+                        chain_answers: &chain_answers,
+                    };
                     self.chain(place, steps, &mut dependencies).await
                 }
                 Route::Legacy => {
@@ -134,7 +140,7 @@ impl Pipeline {
             });
             // What we are the authority of is the chain's, or special.
             foreign |= !step.answer.authoritative;
-            if let Some(ede) = self.objection(&question.name, &step.answer, foreign) {
+            if let Some(ede) = self.rebind_violation(&question.name, &step.answer, foreign) {
                 return Answer { ede: vec![ede], dependencies, origin, ..Answer::default() };
             }
             // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
@@ -176,7 +182,7 @@ impl Pipeline {
     /// and nobody has said that it may. What legacy DNS says to the question itself was judged when
     /// it came; here it is what aliases lead to, this machine and zones with upstreams of their own
     /// included, and the chain. `foreign`: others than the chain had a say.
-    fn objection(&self, asked: &Name, step: &Answer, foreign: bool) -> Option<Ede> {
+    fn rebind_violation(&self, asked: &Name, step: &Answer, foreign: bool) -> Option<Ede> {
         let rebind = self.legacy.rebind();
         let address = upstream::private_among(&step.answers)?;
         let judged = matches!(self.route(asked), Route::Legacy | Route::Chain(..))
@@ -192,7 +198,7 @@ impl Pipeline {
     }
 
     /// The same in words, for a trace.
-    fn whose(&self, name: &Name, route: &Route) -> String {
+    fn describe_route(&self, name: &Name, route: &Route) -> String {
         match route {
             Route::Special(_) => {
                 format!("{name} is a special-use name: answered here, asked of nobody")
@@ -222,11 +228,11 @@ impl Pipeline {
     /// label.
     async fn chain(
         &self,
-        place: Place<'_>,
+        place: ChainQuery<'_>,
         steps: &mut u8,
         dependencies: &mut Option<Vec<Dependency>>,
     ) -> Step {
-        let Place { question, name, label, mount, form } = place;
+        let ChainQuery { question, name, label, mount, chain_answers } = place;
         let looked =
             self.chain.lookup_with_dependency(&label).await.map(|(standing, dependency)| {
                 match (dependencies.as_mut(), dependency) {
@@ -235,7 +241,7 @@ impl Pipeline {
                 }
                 standing
             });
-        event("chain", || looked_up(&label, &looked));
+        event("chain", || describe_lookup(&label, &looked));
         let zone = match (looked, mount) {
             (Ok(NameState::Active(zone)), _) => ZoneView::new(zone, mount, name),
             (Ok(NameState::Unregistered), Mount::Root) => {
@@ -243,35 +249,42 @@ impl Pipeline {
                 return self.legacy(question, name).await;
             }
             (Ok(NameState::Unregistered), Mount::Alt) => {
-                return form.nothing(mount, question, name, Denial::Name, alt_soa()).into();
+                return chain_answers
+                    .negative(mount, question, name, Denial::Name, alt_soa())
+                    .into();
             }
             (Ok(NameState::Lapsed(zone, why)), _) => {
                 let soa = ZoneView::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
-                return Answer { ede, ..form.nothing(mount, question, name, Denial::Name, soa) }
-                    .into();
+                return Answer {
+                    ede,
+                    ..chain_answers.negative(mount, question, name, Denial::Name, soa)
+                }
+                .into();
             }
             (Err(error), _) => {
                 *dependencies = None;
                 return not_ready(&label, &error).into();
             }
         };
-        let nothing = |denial| form.nothing(mount, question, name, denial, zone.soa()).into();
+        let nothing =
+            |denial| chain_answers.negative(mount, question, name, denial, zone.soa()).into();
         let said = zone.answer(name, question.qtype);
         event("zone", || said.describe(question.qtype));
         match said {
-            ZoneAnswer::Records(records) => form.records(mount, records).into(),
+            ZoneAnswer::Records(records) => chain_answers.records(mount, records).into(),
             ZoneAnswer::NoName => nothing(Denial::Name),
             ZoneAnswer::NoData(types) => nothing(Denial::Data(types)),
             ZoneAnswer::TooLong(records) => {
-                Answer { rcode: ResponseCode::YXDomain, ..form.records(mount, records) }.into()
+                Answer { rcode: ResponseCode::YXDomain, ..chain_answers.records(mount, records) }
+                    .into()
             }
             ZoneAnswer::Follow(records, target) => {
-                Step { answer: form.records(mount, records), next: Some(target) }
+                Step { answer: chain_answers.records(mount, records), next: Some(target) }
             }
             ZoneAnswer::Delegated(cut) if !question.recursion_desired => {
                 *dependencies = None;
-                form.referral(mount, cut).into()
+                chain_answers.referral(mount, cut).into()
             }
             ZoneAnswer::Delegated(cut) => {
                 *dependencies = None;
@@ -340,7 +353,7 @@ impl Pipeline {
 }
 
 /// What the chain said, in words.
-fn looked_up(label: &ChainName, looked: &Result<NameState, ChainError>) -> String {
+fn describe_lookup(label: &ChainName, looked: &Result<NameState, ChainError>) -> String {
     match looked {
         Ok(NameState::Active(zone)) => {
             format!("{label} is registered, last changed at height {}", zone.serial())
@@ -407,7 +420,7 @@ fn follow(
 
 /// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no
 /// alias in it leads to a name of ours or of other upstreams, or to one of which it says nothing.
-pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Legacy) -> bool {
+pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Upstreams) -> bool {
     let Ok(message) = upstream::decode(message) else { return false };
     let [query] = message.queries.as_slice() else { return false };
     let (name, qtype) = (query.name().clone(), query.query_type());

@@ -10,21 +10,21 @@ use crate::server::responder::Responder;
 
 /// Where everybody who has a question to be answered finds the responder. Cloning is cheap.
 #[derive(Clone)]
-pub struct Current(Arc<Inner>);
+pub struct ResponderHandle(Arc<Inner>);
 
 struct Inner {
     version: AtomicU64,
     responder: RwLock<Arc<Responder>>,
 }
 
-impl From<Responder> for Current {
+impl From<Responder> for ResponderHandle {
     fn from(responder: Responder) -> Self {
         let responder = RwLock::new(Arc::new(responder));
-        Current(Arc::new(Inner { version: AtomicU64::new(0), responder }))
+        ResponderHandle(Arc::new(Inner { version: AtomicU64::new(0), responder }))
     }
 }
 
-impl Current {
+impl ResponderHandle {
     /// The responder, for one question: the next question may have another.
     pub fn get(&self) -> Arc<Responder> {
         self.0.responder.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -19,8 +19,8 @@ use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{os, os::systemd::Pair};
-use encrypted::{Door, EncryptedConfig, Identity};
-use handle::Current;
+use encrypted::{EncryptedConfig, EncryptedListener, Identity};
+use handle::ResponderHandle;
 
 /// The most threads that answer over UDP at one address.
 pub const MAX_WORKERS: usize = 256;
@@ -91,14 +91,14 @@ fn bind_once(address: SocketAddr) -> io::Result<Bound> {
 }
 
 /// Binds the addresses of encrypted DNS.
-pub fn bind_encrypted(config: &EncryptedConfig) -> Result<Vec<Door>, ListenError> {
-    let bind = |addresses: &[SocketAddr], bind: fn(SocketAddr) -> io::Result<Door>| {
+pub fn bind_encrypted(config: &EncryptedConfig) -> Result<Vec<EncryptedListener>, ListenError> {
+    let bind = |addresses: &[SocketAddr], bind: fn(SocketAddr) -> io::Result<EncryptedListener>| {
         let doors = addresses.iter().map(|at| bind(*at).map_err(|error| explain(*at, error)));
-        doors.collect::<Result<Vec<Door>, ListenError>>()
+        doors.collect::<Result<Vec<EncryptedListener>, ListenError>>()
     };
-    let mut doors = bind(&config.tls, |at| TcpListener::bind(at).map(Door::Tls))?;
-    doors.extend(bind(&config.https, |at| TcpListener::bind(at).map(Door::Https))?);
-    doors.extend(bind(&config.quic, |at| UdpSocket::bind(at).map(Door::Quic))?);
+    let mut doors = bind(&config.tls, |at| TcpListener::bind(at).map(EncryptedListener::Tls))?;
+    doors.extend(bind(&config.https, |at| TcpListener::bind(at).map(EncryptedListener::Https))?);
+    doors.extend(bind(&config.quic, |at| UdpSocket::bind(at).map(EncryptedListener::Quic))?);
     Ok(doors)
 }
 
@@ -116,7 +116,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     tasks: JoinSet<io::Result<()>>,
     streams: tcp::Streams,
-    current: Current,
+    current: ResponderHandle,
 }
 
 /// How queries over UDP are served.
@@ -138,12 +138,12 @@ impl Default for Udp {
 
 impl Server {
     /// Serves what is bound as it is by default. Must be called inside a tokio runtime.
-    pub fn start(bound: Vec<Bound>, responder: impl Into<Current>) -> Self {
+    pub fn start(bound: Vec<Bound>, responder: impl Into<ResponderHandle>) -> Self {
         Self::start_with(bound, responder, Udp::default())
     }
 
     /// Serves what is bound. Must be called inside a tokio runtime.
-    pub fn start_with(bound: Vec<Bound>, responder: impl Into<Current>, how: Udp) -> Self {
+    pub fn start_with(bound: Vec<Bound>, responder: impl Into<ResponderHandle>, how: Udp) -> Self {
         let current = responder.into();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -169,7 +169,7 @@ impl Server {
     }
 
     /// Serves encrypted DNS as well, under this identity.
-    pub fn serve_encrypted(&mut self, doors: Vec<Door>, identity: &Arc<Identity>) {
+    pub fn serve_encrypted(&mut self, doors: Vec<EncryptedListener>, identity: &Arc<Identity>) {
         for door in doors {
             let (current, streams) = (self.current.clone(), self.streams.clone());
             let stopped = self.stop.subscribe();

@@ -47,7 +47,7 @@ impl Clients {
         Clients(allowed)
     }
 
-    fn admit(&self, address: IpAddr) -> bool {
+    fn is_allowed(&self, address: IpAddr) -> bool {
         address.is_loopback() || self.0.iter().any(|net| net.contains(&address))
     }
 }
@@ -70,7 +70,7 @@ struct Cookies {
 }
 
 /// What a client's cookie says, and what it gets.
-enum Shown {
+enum CookieState {
     /// None came, or none are given.
     Nothing,
     /// It is where it says it is.
@@ -114,24 +114,24 @@ impl Responder {
         self.cookies.policy == Policy::Require
     }
 
-    fn shown(&self, edns: Option<&Edns>, client: Client) -> Shown {
+    fn cookie_state(&self, edns: Option<&Edns>, client: Client) -> CookieState {
         let (Some(jar), Some(option)) =
             (self.cookies(), edns.and_then(|e| e.option(cookie::OPTION.into())))
         else {
-            return Shown::Nothing;
+            return CookieState::Nothing;
         };
         let data = Vec::try_from(option).unwrap_or_default();
-        let Some(sent) = Sent::read(&data) else { return Shown::Malformed };
+        let Some(sent) = Sent::read(&data) else { return CookieState::Malformed };
         let now = jar.stamp(self.pipeline.legacy.now());
         match jar.secrets(now).answer(&sent, client.address, now) {
-            (given, true) => Shown::Known(given),
-            (given, false) => Shown::Unknown(given),
+            (given, true) => CookieState::Known(given),
+            (given, false) => CookieState::Unknown(given),
         }
     }
 
     /// Whether a client has to show a cookie before anything is done for it: anybody can write its
     /// address on a datagram.
-    fn must_show(&self, client: Client) -> bool {
+    fn needs_cookie(&self, client: Client) -> bool {
         let busy = || self.in_flight.available_permits() < MAX_IN_FLIGHT / 2;
         client.transport == Transport::Udp
             && !client.address.is_loopback()
@@ -148,31 +148,31 @@ impl Responder {
         client: Client,
     ) -> Message {
         let started = self.pipeline.legacy.now();
-        let shown = self.shown(edns, client);
+        let shown = self.cookie_state(edns, client);
         let refused = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
         let mut truncated = false;
         let (mut answer, wants_ad) = match &shown {
-            _ if !self.clients.admit(client.address) => refused(
+            _ if !self.clients.is_allowed(client.address) => refused(
                 ResponseCode::Refused,
                 Ede::PROHIBITED,
                 "this resolver does not answer your network",
             ),
-            Shown::Malformed => {
+            CookieState::Malformed => {
                 refused(ResponseCode::FormErr, Ede::OTHER, "no cookie has this length (RFC 7873)")
             }
-            Shown::Unknown(_) if self.must_show(client) => refused(
+            CookieState::Unknown(_) if self.needs_cookie(client) => refused(
                 ResponseCode::BADCOOKIE,
                 Ede::OTHER,
                 "ask again with the cookie that comes with this",
             ),
-            Shown::Nothing if self.must_show(client) => {
+            CookieState::Nothing if self.needs_cookie(client) => {
                 // Over a stream its address is its own.
                 truncated = true;
                 (Answer::default(), false)
             }
             _ => self.answer(metadata, queries, edns).await,
         };
-        if let Shown::Known(given) | Shown::Unknown(given) = shown {
+        if let CookieState::Known(given) | CookieState::Unknown(given) = shown {
             answer.cookie = Some(given);
         }
         let origin = answer.origin;
@@ -200,7 +200,7 @@ impl Responder {
         let Ok(_permit) = self.in_flight.try_acquire() else {
             return fail(ResponseCode::ServFail, Ede::OTHER, "too many questions at a time");
         };
-        match tokio::time::timeout(ANSWER_TIMEOUT, self.answer_and_keep(&question)).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.resolve_and_cache(&question)).await {
             Ok(answer) => (answer, question.wants_ad),
             Err(_) => {
                 fail(ResponseCode::ServFail, Ede::NO_REACHABLE_AUTHORITY, "no answer in time")
@@ -208,24 +208,24 @@ impl Responder {
         }
     }
 
-    async fn answer_and_keep(&self, question: &Question) -> Answer {
+    async fn resolve_and_cache(&self, question: &Question) -> Answer {
         let answer = self.pipeline.answer(question).await;
         // What is kept is for those without CO: it has no part in what answers are kept under.
         if answer.dependencies.is_some() && !question.compact_ok {
             let lower = question.name.to_lowercase();
             if question.name.iter().eq(lower.iter()) {
-                self.keep(question, answer.clone());
+                self.cache_answer(question, answer.clone());
             } else {
                 // What is kept is in lower case throughout.
                 let question = Question { name: lower, ..question.clone() };
-                self.keep(&question, self.pipeline.answer(&question).await);
+                self.cache_answer(&question, self.pipeline.answer(&question).await);
             }
         }
         answer
     }
 
     /// Keeps an answer of ours for those who ask the same before what it rests on has changed.
-    fn keep(&self, question: &Question, answer: Answer) {
+    fn cache_answer(&self, question: &Question, answer: Answer) {
         let kind = match (answer.rcode, answer.answers.is_empty()) {
             (ResponseCode::NoError, false) => AnswerKind::Positive,
             (ResponseCode::NoError | ResponseCode::NXDomain, _) => AnswerKind::Negative,
@@ -258,8 +258,8 @@ impl Responder {
     }
 
     /// Whether somebody at this address may ask.
-    pub fn admits(&self, address: IpAddr) -> bool {
-        self.clients.admit(address)
+    pub fn is_allowed(&self, address: IpAddr) -> bool {
+        self.clients.is_allowed(address)
     }
 
     /// What is seen of its answers.
@@ -268,7 +268,7 @@ impl Responder {
     }
 
     /// How many questions are in work.
-    pub fn in_work(&self) -> usize {
+    pub fn in_progress(&self) -> usize {
         MAX_IN_FLIGHT.saturating_sub(self.in_flight.available_permits())
     }
 
@@ -290,7 +290,7 @@ impl Responder {
                     .await
             }
             Err(_) => {
-                let message = self.unreadable(&header.metadata, bytes, client);
+                let message = self.answer_unreadable(&header.metadata, bytes, client);
                 self.telemetry.record_answer(
                     client,
                     &[],
@@ -305,9 +305,9 @@ impl Responder {
     }
 
     /// The answer to what can't be read. An operation that is not ours may have a form of its own.
-    fn unreadable(&self, metadata: &Metadata, bytes: &[u8], client: Client) -> Message {
+    fn answer_unreadable(&self, metadata: &Metadata, bytes: &[u8], client: Client) -> Message {
         let (rcode, code, why) = match metadata.op_code {
-            _ if !self.clients.admit(client.address) => (
+            _ if !self.clients.is_allowed(client.address) => (
                 ResponseCode::Refused,
                 Ede::PROHIBITED,
                 "this resolver does not answer your network",

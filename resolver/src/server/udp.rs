@@ -1,9 +1,9 @@
 //! UDP, by hickory's server with our own handler. The one module that names hickory-server's types.
 //!
-//! Streams are served by [`crate::server::tcp`]. hickory's loop over a TCP listener ends at the first
-//! connection that is aborted before it is accepted, spins when there are no file descriptors left,
-//! can't be told how many connections to take, and keeps a thousand answers for a client that does
-//! not read them; none of that can be changed from outside.
+//! Streams are served by [`crate::server::tcp`]. hickory's loop over a TCP listener ends at the
+//! first connection that is aborted before it is accepted, spins when there are no file descriptors
+//! left, can't be told how many connections to take, and keeps a thousand answers for a client that
+//! does not read them; none of that can be changed from outside.
 
 use std::{io, net::UdpSocket, time::Duration};
 
@@ -18,13 +18,13 @@ use tokio::sync::watch;
 
 use crate::{
     dns::query::{Client, Transport},
-    server::handle::Current,
+    server::handle::ResponderHandle,
 };
 
 /// How long to wait before a server that ended by itself is started again.
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 
-struct Handler(Current);
+struct Handler(ResponderHandle);
 
 #[async_trait]
 impl RequestHandler for Handler {
@@ -65,7 +65,7 @@ impl RequestHandler for Handler {
 /// started again if it ends by itself, on the same socket: the port is never free for others.
 pub async fn udp(
     socket: UdpSocket,
-    current: Current,
+    current: ResponderHandle,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     socket.set_nonblocking(true)?;

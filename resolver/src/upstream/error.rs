@@ -30,7 +30,7 @@ pub enum ForwardError {
     },
     /// All who could be asked ask us in turn, or somebody who does.
     #[error("{} {} back to this resolver, and nobody else can be asked", tried(.servers), lead(.servers))]
-    LeadsBack {
+    Loop {
         /// Who they are.
         servers: Vec<Target>,
     },
@@ -38,7 +38,7 @@ pub enum ForwardError {
     #[error(
         "a question of this resolver's own, which shows that its upstream {0} leads back to it"
     )]
-    CameBack(Target),
+    LoopProbe(Target),
     /// The same question failed a moment ago, and the servers are not asked again yet (RFC 9520
     /// §3.2).
     #[error(
@@ -55,7 +55,7 @@ pub enum ForwardError {
     /// itself).
     #[error("{0} is not a type that can be forwarded")]
     NotForwardable(RecordType),
-    /// A value of [`super::LegacyConfig`] that can't work.
+    /// A value of [`super::UpstreamsConfig`] that can't work.
     #[error("legacy DNS can't be set up: {0}")]
     Config(&'static str),
     /// An upstream that can't be set up.
@@ -73,10 +73,9 @@ impl ForwardError {
     /// The extended DNS error that goes with the SERVFAIL (RFC 8914).
     pub fn ede(&self) -> Ede {
         let code = match self {
-            Self::NoUpstream
-            | Self::FailedRecently
-            | Self::LeadsBack { .. }
-            | Self::CameBack(_) => Ede::NO_REACHABLE_AUTHORITY,
+            Self::NoUpstream | Self::FailedRecently | Self::Loop { .. } | Self::LoopProbe(_) => {
+                Ede::NO_REACHABLE_AUTHORITY
+            }
             Self::AllFailed { last: ExchangeError::Network { .. }, .. } => Ede::NETWORK_ERROR,
             Self::AllFailed { last: ExchangeError::Bogus { .. }, .. } => Ede::DNSSEC_BOGUS,
             Self::AllFailed { .. } => Ede::NO_REACHABLE_AUTHORITY,
@@ -98,7 +97,7 @@ pub enum ExchangeError {
     Silent(Target),
     /// It asks us in turn.
     #[error("{0} leads back to this resolver")]
-    LeadsBack(Target),
+    Loop(Target),
     /// The network refused (no route, port closed, connection reset).
     #[error("{server}: {what}")]
     Network {

@@ -13,52 +13,52 @@ use crate::cache::{Answer, Key};
 pub const MAX_WAITING: usize = 1024;
 
 /// What a flight brings back.
-pub type Landed = Result<(Arc<Answer>, Target), ForwardError>;
+pub type Outcome = Result<(Arc<Answer>, Target), ForwardError>;
 
-type Board = HashMap<Key, watch::Sender<Option<Landed>>>;
+type QueryMap = HashMap<Key, watch::Sender<Option<Outcome>>>;
 
 /// The queries on their way.
 #[derive(Debug)]
-pub struct Flights {
+pub struct InFlight {
     limit: usize,
-    board: Mutex<Board>,
+    board: Mutex<QueryMap>,
 }
 
 /// The right, and the duty, to fly a query and bring its result.
 #[derive(Debug)]
-pub struct Pilot {
-    flights: Arc<Flights>,
+pub struct Leader {
+    in_flight: Arc<InFlight>,
     key: Key,
-    result: Option<Landed>,
+    result: Option<Outcome>,
 }
 
-impl Flights {
+impl InFlight {
     /// None on their way yet; never more than `limit`.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, board: Mutex::default() })
     }
 
-    /// Joins the query for a key, or starts it: then there is a [`Pilot`] too.
+    /// Joins the query for a key, or starts it: then there is a [`Leader`] too.
     ///
     /// # Errors
     /// [`ForwardError::Busy`] if too many are on their way, or wait for this one.
     pub fn join(
         self: &Arc<Self>,
         key: &Key,
-    ) -> Result<(watch::Receiver<Option<Landed>>, Option<Pilot>), ForwardError> {
+    ) -> Result<(watch::Receiver<Option<Outcome>>, Option<Leader>), ForwardError> {
         let mut board = self.lock();
-        if let Some(flight) = board.get(key) {
-            if flight.receiver_count() >= MAX_WAITING {
+        if let Some(entry) = board.get(key) {
+            if entry.receiver_count() >= MAX_WAITING {
                 return Err(ForwardError::Busy { limit: MAX_WAITING });
             }
-            return Ok((flight.subscribe(), None));
+            return Ok((entry.subscribe(), None));
         }
         if board.len() >= self.limit {
             return Err(ForwardError::Busy { limit: self.limit });
         }
         let (sender, receiver) = watch::channel(None);
         board.insert(key.clone(), sender);
-        Ok((receiver, Some(Pilot { flights: self.clone(), key: key.clone(), result: None })))
+        Ok((receiver, Some(Leader { in_flight: self.clone(), key: key.clone(), result: None })))
     }
 
     /// How many are on their way.
@@ -71,29 +71,29 @@ impl Flights {
         self.lock().len() >= self.limit.div_ceil(2)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Board> {
+    fn lock(&self) -> MutexGuard<'_, QueryMap> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pilot {
+impl Leader {
     /// The key that the query is flown for.
     pub fn key(&self) -> &Key {
         &self.key
     }
 
     /// Gives the result to all who wait. Who asks from now on asks anew.
-    pub fn land(mut self, result: Landed) {
+    pub fn complete(mut self, result: Outcome) {
         self.result = Some(result);
     }
 }
 
-impl Drop for Pilot {
+impl Drop for Leader {
     /// A pilot that never landed leaves no one waiting: the channel closes.
     fn drop(&mut self) {
-        let flight = self.flights.lock().remove(&self.key);
-        if let (Some(flight), Some(result)) = (flight, self.result.take()) {
-            flight.send_replace(Some(result));
+        let entry = self.in_flight.lock().remove(&self.key);
+        if let (Some(entry), Some(result)) = (entry, self.result.take()) {
+            entry.send_replace(Some(result));
         }
     }
 }
@@ -102,9 +102,9 @@ impl Drop for Pilot {
 ///
 /// # Errors
 /// The flight's own, or [`ForwardError::Abandoned`] if it never lands.
-pub async fn landing(mut receiver: watch::Receiver<Option<Landed>>) -> Landed {
+pub async fn wait_outcome(mut receiver: watch::Receiver<Option<Outcome>>) -> Outcome {
     match receiver.wait_for(Option::is_some).await {
-        Ok(landed) => landed.clone().unwrap_or(Err(ForwardError::Abandoned)),
+        Ok(outcome) => outcome.clone().unwrap_or(Err(ForwardError::Abandoned)),
         Err(_) => Err(ForwardError::Abandoned),
     }
 }
@@ -120,29 +120,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_pilot_that_never_lands_leaves_no_one_waiting() {
-        let flights = Flights::new(1);
-        let (receiver, pilot) = flights.join(&key()).unwrap();
-        drop(pilot);
-        assert_eq!(landing(receiver).await, Err(ForwardError::Abandoned));
-        assert!(flights.join(&key()).unwrap().1.is_some(), "the next one flies anew");
+        let in_flight = InFlight::new(1);
+        let (receiver, leader) = in_flight.join(&key()).unwrap();
+        drop(leader);
+        assert_eq!(wait_outcome(receiver).await, Err(ForwardError::Abandoned));
+        assert!(in_flight.join(&key()).unwrap().1.is_some(), "the next one flies anew");
     }
 
     #[tokio::test]
     async fn who_comes_after_the_landing_asks_anew() {
-        let flights = Flights::new(1);
-        let (first, pilot) = flights.join(&key()).unwrap();
-        assert!(flights.join(&key()).unwrap().1.is_none(), "the second joins the first");
-        pilot.unwrap().land(Err(ForwardError::NoUpstream));
-        assert_eq!(landing(first).await, Err(ForwardError::NoUpstream));
-        assert!(flights.join(&key()).unwrap().1.is_some());
+        let in_flight = InFlight::new(1);
+        let (first, leader) = in_flight.join(&key()).unwrap();
+        assert!(in_flight.join(&key()).unwrap().1.is_none(), "the second joins the first");
+        leader.unwrap().complete(Err(ForwardError::NoUpstream));
+        assert_eq!(wait_outcome(first).await, Err(ForwardError::NoUpstream));
+        assert!(in_flight.join(&key()).unwrap().1.is_some());
     }
 
     #[test]
     fn no_more_wait_than_allowed() {
-        let flights = Flights::new(1);
-        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| flights.join(&key()).unwrap()).collect();
-        assert_eq!(flights.join(&key()).unwrap_err(), ForwardError::Busy { limit: MAX_WAITING });
+        let in_flight = InFlight::new(1);
+        let mut waiting: Vec<_> =
+            (0..MAX_WAITING).map(|_| in_flight.join(&key()).unwrap()).collect();
+        assert_eq!(in_flight.join(&key()).unwrap_err(), ForwardError::Busy { limit: MAX_WAITING });
         waiting.pop();
-        assert!(flights.join(&key()).is_ok());
+        assert!(in_flight.join(&key()).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::target::Target;
-use super::transport::query::Manners;
+use super::transport::query::ServerCaps;
 
 /// Servers that are remembered. The oldest goes; all that is lost is a measurement.
 const MAX_KNOWN: usize = 1024;
@@ -28,7 +28,7 @@ struct Server {
     no_case_until: Duration,
     /// When it was last tested for leading back to us.
     tested: Option<Duration>,
-    leads_back: bool,
+    is_loop: bool,
     /// It kept somebody waiting, and was not tested since.
     suspect: bool,
     /// How often it replied, could not be reached or refused, and let us wait.
@@ -45,18 +45,18 @@ pub struct Counts {
 
 /// The table. Times are since any fixed moment.
 #[derive(Debug, Default)]
-pub struct Servers {
+pub struct InfraCache {
     known: HashMap<Target, Server>,
     arrived: VecDeque<Target>,
 }
 
-impl Servers {
+impl InfraCache {
     /// The servers that don't lead back to us, the fastest first. Those never asked come before all
     /// in the order they are given in; the recursive resolver of our own comes last.
-    pub fn in_order(&self, servers: &[Target], now: Duration) -> Vec<Target> {
+    pub fn order_by_latency(&self, servers: &[Target], now: Duration) -> Vec<Target> {
         let mut order: Vec<Target> = Vec::with_capacity(servers.len());
         for server in servers {
-            if !order.contains(server) && !self.leads_back(server) {
+            if !order.contains(server) && !self.is_loop(server) {
                 order.push(server.clone());
             }
         }
@@ -64,20 +64,20 @@ impl Servers {
         order
     }
 
-    /// The first of [`Servers::in_order`].
+    /// The first of [`InfraCache::order_by_latency`].
     pub fn fastest<'a>(&self, servers: &'a [Target], now: Duration) -> Option<&'a Target> {
         servers
             .iter()
-            .filter(|server| !self.leads_back(server))
+            .filter(|server| !self.is_loop(server))
             .min_by_key(|server| self.rank(server, now))
     }
 
     fn rank(&self, server: &Target, now: Duration) -> (bool, Duration) {
-        (server.is_recursive(), self.expected(server, now).unwrap_or_default())
+        (server.is_recursive(), self.expected_latency(server, now).unwrap_or_default())
     }
 
     /// The latency that a server is thought to have.
-    pub fn expected(&self, server: &Target, now: Duration) -> Option<Duration> {
+    pub fn expected_latency(&self, server: &Target, now: Duration) -> Option<Duration> {
         let known = self.known.get(server)?;
         let idle = now.saturating_sub(known.used).as_secs() / HALF_LIFE.as_secs();
         Some(known.latency / 2u32.saturating_pow(u32::try_from(idle).unwrap_or(u32::MAX)))
@@ -89,31 +89,37 @@ impl Servers {
     }
 
     /// What a server takes, as far as is known.
-    pub fn manners(&self, server: &Target, now: Duration) -> Manners {
+    pub fn caps(&self, server: &Target, now: Duration) -> ServerCaps {
         let known = self.known.get(server);
-        Manners {
+        ServerCaps {
             edns: known.is_none_or(|known| now >= known.no_edns_until),
             mixed_case: known.is_none_or(|known| now >= known.no_case_until),
         }
     }
 
     /// A server replied after this time, and takes this.
-    pub fn replied(&mut self, server: &Target, latency: Duration, manners: Manners, now: Duration) {
-        let before = self.manners(server, now);
+    pub fn record_reply(
+        &mut self,
+        server: &Target,
+        latency: Duration,
+        caps: ServerCaps,
+        now: Duration,
+    ) {
+        let before = self.caps(server, now);
         let known = self.entry(server, latency);
         known.latency = if known.failing { latency } else { (known.latency * 7 + latency) / 8 };
         (known.failing, known.suspect, known.used) = (false, false, now);
         known.counts.replied += 1;
-        if before.edns && !manners.edns {
+        if before.edns && !caps.edns {
             known.no_edns_until = now + REMEMBER_LACK;
         }
-        if before.mixed_case && !manners.mixed_case {
+        if before.mixed_case && !caps.mixed_case {
             known.no_case_until = now + REMEMBER_LACK;
         }
     }
 
     /// A server let us wait this long without a reply.
-    pub fn slow(&mut self, server: &Target, waited: Duration, now: Duration) {
+    pub fn record_timeout(&mut self, server: &Target, waited: Duration, now: Duration) {
         let known = self.entry(server, waited);
         known.latency = (known.latency * 2).max(waited).min(FAILED);
         (known.failing, known.suspect, known.used) = (true, true, now);
@@ -121,28 +127,28 @@ impl Servers {
     }
 
     /// A server can't be reached, or refuses everything.
-    pub fn failed(&mut self, server: &Target, now: Duration) {
+    pub fn record_failure(&mut self, server: &Target, now: Duration) {
         let known = self.entry(server, FAILED);
         (known.latency, known.failing, known.used) = (FAILED, true, now);
         known.counts.failed += 1;
     }
 
     /// Whether a server leads back to us, as far as is known.
-    pub fn leads_back(&self, server: &Target) -> bool {
-        self.known.get(server).is_some_and(|known| known.leads_back)
+    pub fn is_loop(&self, server: &Target) -> bool {
+        self.known.get(server).is_some_and(|known| known.is_loop)
     }
 
     /// Keeps in mind whether a server leads back to us; whether that is news.
-    pub fn found(&mut self, server: &Target, leads_back: bool) -> bool {
+    pub fn set_is_loop(&mut self, server: &Target, is_loop: bool) -> bool {
         let known = self.entry(server, FAILED);
-        std::mem::replace(&mut known.leads_back, leads_back) != leads_back
+        std::mem::replace(&mut known.is_loop, is_loop) != is_loop
     }
 
     /// Whether a server is to be tested now for leading back to us: it kept somebody waiting, or it
     /// did lead back, and its last test is long ago. Who asks is to do it.
-    pub fn take_test(&mut self, server: &Target, now: Duration) -> bool {
+    pub fn take_loop_test(&mut self, server: &Target, now: Duration) -> bool {
         let Some(known) = self.known.get_mut(server) else { return false };
-        let wanted = known.suspect || known.leads_back;
+        let wanted = known.suspect || known.is_loop;
         let due = wanted && known.tested.is_none_or(|tested| now >= tested + TEST_AGAIN);
         if due {
             (known.tested, known.suspect) = (Some(now), false);
@@ -166,7 +172,7 @@ impl Servers {
             no_edns_until: Duration::ZERO,
             no_case_until: Duration::ZERO,
             tested: None,
-            leads_back: false,
+            is_loop: false,
             suspect: false,
             counts: Counts::default(),
         })
@@ -177,7 +183,7 @@ impl Servers {
 mod tests {
     use super::*;
 
-    const WELL: Manners = Manners { edns: true, mixed_case: true };
+    const WELL: ServerCaps = ServerCaps { edns: true, mixed_case: true };
 
     fn server(n: u16) -> Target {
         Target::Plain(([192, 0, 2, 1], n).into())
@@ -189,76 +195,79 @@ mod tests {
 
     #[test]
     fn the_fastest_comes_first_and_the_unknown_before_it() {
-        let mut servers = Servers::default();
+        let mut servers = InfraCache::default();
         let all = [server(1), server(2), server(3), server(1)];
-        assert_eq!(servers.in_order(&all, ms(0)), all[..3], "as given, each once");
-        servers.replied(&server(1), ms(30), WELL, ms(0));
-        servers.replied(&server(2), ms(20), WELL, ms(0));
-        assert_eq!(servers.in_order(&all, ms(0)), [server(3), server(2), server(1)]);
+        assert_eq!(servers.order_by_latency(&all, ms(0)), all[..3], "as given, each once");
+        servers.record_reply(&server(1), ms(30), WELL, ms(0));
+        servers.record_reply(&server(2), ms(20), WELL, ms(0));
+        assert_eq!(servers.order_by_latency(&all, ms(0)), [server(3), server(2), server(1)]);
         assert_eq!(servers.fastest(&all, ms(0)), Some(&server(3)));
     }
 
     #[test]
     fn a_failed_server_goes_last_comes_back_in_time_and_recovers_at_once() {
-        let mut servers = Servers::default();
+        let mut servers = InfraCache::default();
         let both = [server(1), server(2)];
         for (at, fail) in
-            [Servers::failed, |s: &mut Servers, server: &Target, now| s.slow(server, ms(400), now)]
-                .iter()
-                .enumerate()
+            [InfraCache::record_failure, |s: &mut InfraCache, server: &Target, now| {
+                s.record_timeout(server, ms(400), now)
+            }]
+            .iter()
+            .enumerate()
         {
             let start = ms(at as u64 * 10_000_000);
-            servers.replied(&server(1), ms(10), WELL, start);
-            servers.replied(&server(2), ms(20), WELL, start);
+            servers.record_reply(&server(1), ms(10), WELL, start);
+            servers.record_reply(&server(2), ms(20), WELL, start);
             fail(&mut servers, &server(1), start);
-            assert_eq!(servers.in_order(&both, start), [server(2), server(1)]);
+            assert_eq!(servers.order_by_latency(&both, start), [server(2), server(1)]);
             let later = start + 12 * HALF_LIFE;
-            servers.replied(&server(2), ms(20), WELL, later);
-            assert_eq!(servers.in_order(&both, later), both, "it is tried again");
-            servers.replied(&server(1), ms(5), WELL, later);
-            assert_eq!(servers.expected(&server(1), later), Some(ms(5)));
+            servers.record_reply(&server(2), ms(20), WELL, later);
+            assert_eq!(servers.order_by_latency(&both, later), both, "it is tried again");
+            servers.record_reply(&server(1), ms(5), WELL, later);
+            assert_eq!(servers.expected_latency(&server(1), later), Some(ms(5)));
         }
     }
 
     #[test]
     fn what_a_server_lacks_is_remembered_for_a_while() {
-        let mut servers = Servers::default();
-        let lacking = Manners { edns: false, mixed_case: false };
-        assert_eq!(servers.manners(&server(1), ms(0)), WELL);
-        servers.replied(&server(1), ms(1), lacking, ms(0));
+        let mut servers = InfraCache::default();
+        let lacking = ServerCaps { edns: false, mixed_case: false };
+        assert_eq!(servers.caps(&server(1), ms(0)), WELL);
+        servers.record_reply(&server(1), ms(1), lacking, ms(0));
         // Asked without, it says nothing of what it can: that must not prolong the time.
-        servers.replied(&server(1), ms(1), lacking, REMEMBER_LACK - ms(1));
-        assert_eq!(servers.manners(&server(1), REMEMBER_LACK - ms(1)), lacking);
-        assert_eq!(servers.manners(&server(1), REMEMBER_LACK), WELL);
+        servers.record_reply(&server(1), ms(1), lacking, REMEMBER_LACK - ms(1));
+        assert_eq!(servers.caps(&server(1), REMEMBER_LACK - ms(1)), lacking);
+        assert_eq!(servers.caps(&server(1), REMEMBER_LACK), WELL);
     }
 
     #[test]
     fn it_remembers_no_more_than_its_bound() {
-        let mut servers = Servers::default();
-        (0..2 * MAX_KNOWN as u16).for_each(|n| servers.replied(&server(n), ms(1), WELL, ms(0)));
+        let mut servers = InfraCache::default();
+        (0..2 * MAX_KNOWN as u16)
+            .for_each(|n| servers.record_reply(&server(n), ms(1), WELL, ms(0)));
         assert_eq!((servers.known.len(), servers.arrived.len()), (MAX_KNOWN, MAX_KNOWN));
-        assert_eq!(servers.expected(&server(0), ms(0)), None, "the oldest went");
+        assert_eq!(servers.expected_latency(&server(0), ms(0)), None, "the oldest went");
     }
 
     #[test]
     fn one_that_keeps_us_waiting_is_tested_once_in_a_while_and_left_out_while_it_leads_back() {
-        let mut servers = Servers::default();
+        let mut servers = InfraCache::default();
         let both = [server(1), server(2)];
-        assert!(!servers.take_test(&server(1), ms(0)), "nothing is known of it");
-        servers.replied(&server(1), ms(10), WELL, ms(0));
-        assert!(!servers.take_test(&server(1), ms(0)), "it replies");
-        servers.slow(&server(1), ms(400), ms(0));
-        assert!(servers.take_test(&server(1), ms(0)));
-        servers.slow(&server(1), ms(400), ms(1));
-        assert!(!servers.take_test(&server(1), ms(1)), "it was tested a moment ago");
+        assert!(!servers.take_loop_test(&server(1), ms(0)), "nothing is known of it");
+        servers.record_reply(&server(1), ms(10), WELL, ms(0));
+        assert!(!servers.take_loop_test(&server(1), ms(0)), "it replies");
+        servers.record_timeout(&server(1), ms(400), ms(0));
+        assert!(servers.take_loop_test(&server(1), ms(0)));
+        servers.record_timeout(&server(1), ms(400), ms(1));
+        assert!(!servers.take_loop_test(&server(1), ms(1)), "it was tested a moment ago");
         assert!(
-            servers.found(&server(1), true) && !servers.found(&server(1), true),
+            servers.set_is_loop(&server(1), true) && !servers.set_is_loop(&server(1), true),
             "news only once"
         );
-        assert_eq!(servers.in_order(&both, ms(2)), [server(2)]);
+        assert_eq!(servers.order_by_latency(&both, ms(2)), [server(2)]);
         assert_eq!(servers.fastest(&both[..1], ms(2)), None);
-        assert!(servers.take_test(&server(1), TEST_AGAIN), "it may be another by now");
-        assert!(servers.found(&server(1), false));
-        assert_eq!(servers.in_order(&both, TEST_AGAIN).len(), 2);
+        assert!(servers.take_loop_test(&server(1), TEST_AGAIN), "it may be another by now");
+        assert!(servers.set_is_loop(&server(1), false));
+        assert_eq!(servers.order_by_latency(&both, TEST_AGAIN).len(), 2);
     }
 }

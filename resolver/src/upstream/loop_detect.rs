@@ -24,40 +24,40 @@ const MAX_OUT: usize = 64;
 pub type Token = [u8; TOKEN];
 
 #[derive(Debug)]
-struct Out {
+struct SentProbe {
     target: Target,
-    came_back: bool,
+    returned: bool,
 }
 
 /// The questions under way.
 #[derive(Debug, Default)]
-pub struct Loops(Mutex<HashMap<Token, Out>>);
+pub struct LoopDetector(Mutex<HashMap<Token, SentProbe>>);
 
-impl Loops {
+impl LoopDetector {
     /// Begins to look out for a token; false if there is no room.
-    pub fn expect(&self, token: Token, target: &Target) -> bool {
+    pub fn register(&self, token: Token, target: &Target) -> bool {
         let mut out = self.lock();
         if out.len() >= MAX_OUT {
             return false;
         }
-        out.insert(token, Out { target: target.clone(), came_back: false });
+        out.insert(token, SentProbe { target: target.clone(), returned: false });
         true
     }
 
     /// A question with this token came in: the target that it was sent to, if it is one of ours.
-    pub fn came_in(&self, token: &Token) -> Option<Target> {
+    pub fn on_probe(&self, token: &Token) -> Option<Target> {
         let mut out = self.lock();
         let out = out.get_mut(token)?;
-        out.came_back = true;
+        out.returned = true;
         Some(out.target.clone())
     }
 
     /// Ends the look-out; whether the token came back.
-    pub fn end(&self, token: &Token) -> bool {
-        self.lock().remove(token).is_some_and(|out| out.came_back)
+    pub fn finish(&self, token: &Token) -> bool {
+        self.lock().remove(token).is_some_and(|out| out.returned)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Token, Out>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Token, SentProbe>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,13 +107,15 @@ mod tests {
 
     #[test]
     fn what_comes_back_is_told_once_it_ends_and_no_more_are_out_than_allowed() {
-        let loops = Loops::default();
+        let loops = LoopDetector::default();
         let target = Target::Plain(([192, 0, 2, 1], 53).into());
-        assert!(loops.expect([1; TOKEN], &target) && loops.expect([2; TOKEN], &target));
-        assert_eq!(loops.came_in(&[1; TOKEN]), Some(target.clone()));
-        assert_eq!(loops.came_in(&[3; TOKEN]), None, "somebody else's");
-        assert!(loops.end(&[1; TOKEN]) && !loops.end(&[2; TOKEN]) && !loops.end(&[1; TOKEN]));
-        let taken = (0..2 * MAX_OUT as u8).filter(|n| loops.expect([*n; TOKEN], &target)).count();
+        assert!(loops.register([1; TOKEN], &target) && loops.register([2; TOKEN], &target));
+        assert_eq!(loops.on_probe(&[1; TOKEN]), Some(target.clone()));
+        assert_eq!(loops.on_probe(&[3; TOKEN]), None, "somebody else's");
+        assert!(
+            loops.finish(&[1; TOKEN]) && !loops.finish(&[2; TOKEN]) && !loops.finish(&[1; TOKEN])
+        );
+        let taken = (0..2 * MAX_OUT as u8).filter(|n| loops.register([*n; TOKEN], &target)).count();
         assert_eq!(taken, MAX_OUT);
     }
 }

@@ -34,28 +34,28 @@ use hickory_proto::rr::Name;
 
 use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE_TTL, MAX_STALE_AGE};
 use crate::os::clock::Clock;
-use inflight::Flights;
-use resolve::Desk;
-use select::{MAX_SERVERS, Race};
+use inflight::InFlight;
+use resolve::Shared;
+use select::{MAX_SERVERS, Selector};
 use target::Targets;
-use validate::Validation;
+use validate::DnssecSupport;
 use zones::{MAX_ZONES, Zone, Zones};
 
 pub use crate::cache::CacheStats;
 pub use config::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
 pub use decode::decode;
 pub use error::{ExchangeError, ForwardError};
-pub use first_try::{PLAIN_RANDOM, PlainReply, PlainTry};
+pub use first_try::{FIRST_TRY_RANDOM_BYTES, FirstReply, FirstTry};
 pub use question::{LegacyQuestion, Reply, ReplySource};
 pub use rebind::{Rebind, RebindPolicy, error as rebind_error, private_among};
-pub use select::UpstreamStanding;
+pub use select::UpstreamStatus;
 pub use target::Target;
 pub use transport::{ChannelError, RecursiveConfig, sha256};
 pub use validate::{UpstreamDnssec, ValidateConfig, ValidateMode};
 
 /// How legacy DNS is asked. Every field is a bound or a place.
 #[derive(Debug, Clone)]
-pub struct LegacyConfig {
+pub struct UpstreamsConfig {
     /// Who is asked. Nobody: every question is [`ForwardError::NoUpstream`].
     pub upstreams: Vec<Upstream>,
     /// Zones with upstreams of their own.
@@ -96,7 +96,7 @@ pub struct ForwardZone {
     pub validate: Option<bool>,
 }
 
-impl Default for LegacyConfig {
+impl Default for UpstreamsConfig {
     fn default() -> Self {
         Self {
             upstreams: Vec::new(),
@@ -117,30 +117,30 @@ impl Default for LegacyConfig {
 
 /// Legacy DNS. Its questions are asked from within a tokio runtime.
 #[derive(Debug)]
-pub struct Legacy {
-    desk: Arc<Desk>,
-    flights: Arc<Flights>,
+pub struct Upstreams {
+    shared: Arc<Shared>,
+    in_flight: Arc<InFlight>,
     serve_stale: bool,
     validate: ValidateConfig,
 }
 
-impl Legacy {
+impl Upstreams {
     /// Sets it up. Asks nobody yet.
     ///
     /// # Errors
     /// [`ForwardError::Config`] if a bound is zero or there are more upstreams than are ever asked,
     /// [`ForwardError::Upstream`] if one can't be set up.
-    pub fn new(config: LegacyConfig) -> Result<Self, ForwardError> {
+    pub fn new(config: UpstreamsConfig) -> Result<Self, ForwardError> {
         let cache = Arc::new(Cache::with_stale(config.cache_bytes, config.serve_stale));
         Self::with_cache(config, cache, Arc::new(Clock::start()))
     }
 
-    /// As [`Legacy::new`], at another time of day: signatures are judged as if it were so many
+    /// As [`Upstreams::new`], at another time of day: signatures are judged as if it were so many
     /// seconds after 1970 now.
     ///
     /// # Errors
-    /// As [`Legacy::new`].
-    pub fn at(config: LegacyConfig, unix: u64) -> Result<Self, ForwardError> {
+    /// As [`Upstreams::new`].
+    pub fn at(config: UpstreamsConfig, unix: u64) -> Result<Self, ForwardError> {
         let cache = Arc::new(Cache::with_stale(config.cache_bytes, config.serve_stale));
         Self::with_cache(config, cache, Arc::new(Clock::at(unix)))
     }
@@ -149,26 +149,32 @@ impl Legacy {
     /// kept stay as they are. What is kept for names that are asked of others now is forgotten.
     ///
     /// # Errors
-    /// As [`Legacy::new`]; nothing is forgotten then.
-    pub fn reconfigured(&self, config: LegacyConfig) -> Result<Self, ForwardError> {
-        let new = Self::with_cache(config, self.desk.cache.clone(), self.desk.race.clock.clone())?;
+    /// As [`Upstreams::new`]; nothing is forgotten then.
+    pub fn reconfigured(&self, config: UpstreamsConfig) -> Result<Self, ForwardError> {
+        let new = Self::with_cache(
+            config,
+            self.shared.cache.clone(),
+            self.shared.selector.clock.clone(),
+        )?;
         for zone in new
-            .desk
+            .shared
             .zones
-            .other_than(&self.desk.zones)
-            .chain(self.desk.zones.other_than(&new.desk.zones))
+            .other_than(&self.shared.zones)
+            .chain(self.shared.zones.other_than(&new.shared.zones))
         {
-            self.desk.cache.flush_zone(zone.name());
+            self.shared.cache.flush_zone(zone.name());
         }
         // What is kept was judged as it came.
-        if new.validate != self.validate || new.desk.race.rebind != self.desk.race.rebind {
-            self.desk.cache.flush();
+        if new.validate != self.validate
+            || new.shared.selector.rebind != self.shared.selector.rebind
+        {
+            self.shared.cache.flush();
         }
         Ok(new)
     }
 
     fn with_cache(
-        config: LegacyConfig,
+        config: UpstreamsConfig,
         cache: Arc<Cache>,
         clock: Arc<Clock>,
     ) -> Result<Self, ForwardError> {
@@ -197,25 +203,25 @@ impl Legacy {
             zones.push(Zone::new(
                 name,
                 targets.of(&zone.upstreams)?,
-                config.validate.wish_of(zone),
+                config.validate.policy_of(zone),
             ));
         }
         let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
-        let desk = Desk {
-            zones: Zones::new(zones, rest, config.validate.wish()),
+        let shared = Shared {
+            zones: Zones::new(zones, rest, config.validate.policy()),
             cache,
-            race: Arc::new(Race::new(
+            selector: Arc::new(Selector::new(
                 clock,
                 config.timeout,
                 config.first_retry,
                 ttl,
                 config.rebind,
             )),
-            validation: Validation::new(anchors, config.max_in_flight),
+            dnssec: DnssecSupport::new(anchors, config.max_in_flight),
         };
         Ok(Self {
-            desk: Arc::new(desk),
-            flights: Flights::new(config.max_in_flight),
+            shared: Arc::new(shared),
+            in_flight: InFlight::new(config.max_in_flight),
             serve_stale: !config.serve_stale.is_zero(),
             validate: config.validate,
         })
@@ -223,60 +229,60 @@ impl Legacy {
 
     /// Whether a name is in a zone with upstreams of its own.
     pub fn has_zone(&self, name: &Name) -> bool {
-        !self.desk.zones.of(&question::name_wire(name)).is_rest()
+        !self.shared.zones.of(&question::name_wire(name)).is_rest()
     }
 
     /// Whether the same upstreams are asked for both names: only then may one's answer speak of the
     /// other.
     pub fn same_zone(&self, one: &Name, other: &Name) -> bool {
-        let zone = |name: &Name| self.desk.zones.of(&question::name_wire(name)).name();
+        let zone = |name: &Name| self.shared.zones.of(&question::name_wire(name)).name();
         zone(one) == zone(other)
     }
 
     /// How the upstreams do, each once, those of zones of their own included.
-    pub fn upstreams(&self) -> Vec<UpstreamStanding> {
-        self.desk
+    pub fn upstreams(&self) -> Vec<UpstreamStatus> {
+        self.shared
             .zones
             .targets()
             .into_iter()
-            .map(|target| self.desk.race.standing(target))
+            .map(|target| self.shared.selector.standing(target))
             .collect()
     }
 
     /// Which names may not point at private addresses.
     pub fn rebind(&self) -> &Rebind {
-        &self.desk.race.rebind
+        &self.shared.selector.rebind
     }
 
     /// The answers that are kept.
     pub fn cache(&self) -> &Cache {
-        &self.desk.cache
+        &self.shared.cache
     }
 
     /// The time by which answers age: since legacy DNS was set up.
     pub fn now(&self) -> Duration {
-        self.desk.race.clock.now()
+        self.shared.selector.clock.now()
     }
 
     /// Puts its clock forward: answers age, and servers that failed are forgiven. For whoever plays
     /// through what takes days.
     pub fn put_forward(&self, by: Duration) {
-        self.desk.race.clock.put_forward(by);
+        self.shared.selector.clock.put_forward(by);
     }
 
     /// How many different questions are on their way to servers.
     pub fn in_flight(&self) -> usize {
-        self.flights.count()
+        self.in_flight.count()
     }
 
     /// What the cache holds and how it did.
     pub fn cache_stats(&self) -> CacheStats {
-        self.desk.cache.stats()
+        self.shared.cache.stats()
     }
 
     /// Forgets every answer; how many went.
     pub fn flush(&self) -> u64 {
-        self.desk.cache.flush()
+        self.shared.cache.flush()
     }
 }
 

@@ -77,7 +77,7 @@ impl Rebind {
     }
 
     /// The private address in the answer section of a reply, if there is one and may not be.
-    pub fn objects(&self, packet: &Packet<'_>) -> Option<Ede> {
+    pub fn violation(&self, packet: &Packet<'_>) -> Option<Ede> {
         let bytes = packet.bytes();
         let mut records = packet.section(Section::Answer);
         let address = records.find_map(|at| private_in(at.rtype, bytes.get(at.data..at.end)?))?;
@@ -264,14 +264,14 @@ mod tests {
     fn objection(rebind: &Rebind, name: &str) -> Option<u16> {
         let answer = Build::answer(&question(name, 1)).a(60, [192, 0, 2, 1]);
         let answer = answer.record(Section::Answer, &AT_QUESTION, A, 60, &[192, 168, 1, 1]).done();
-        rebind.objects(&Packet::parse(&answer).unwrap()).map(|ede| ede.code)
+        rebind.violation(&Packet::parse(&answer).unwrap()).map(|ede| ede.code)
     }
 
     #[test]
     fn whose_names_may_point_anywhere() {
         let allow = ["fritz.box.", "Example."].map(|zone| Name::from_ascii(zone).unwrap()).to_vec();
         let rebind = Rebind { allow, ..Rebind::default() };
-        for (name, objects) in [
+        for (name, violation) in [
             ("www.evil.example.com", true),
             ("fritz.box", false),
             ("nas.FRITZ.box", false),
@@ -281,7 +281,7 @@ mod tests {
             ("lan.evil.com", true),
             ("", true),
         ] {
-            assert_eq!(objection(&rebind, name), objects.then_some(15), "{name}");
+            assert_eq!(objection(&rebind, name), violation.then_some(15), "{name}");
         }
         let off = Rebind { policy: RebindPolicy::Off, ..rebind };
         assert_eq!(objection(&off, "www.evil.example.com"), None);

@@ -10,14 +10,14 @@ use hickory_proto::rr::RecordType;
 
 use super::decode::decode;
 use super::error::ForwardError;
-use super::inflight::{Landed, Pilot, landing};
+use super::inflight::{Leader, Outcome, wait_outcome};
 use super::question::{LegacyQuestion, Reply, ReplySource};
-use super::select::{Job, MAX_SERVERS, Race, Won, is_final};
+use super::select::{MAX_SERVERS, Selector, UpstreamAnswer, UpstreamQuery, is_final};
 use super::target::Target;
-use super::transport::query::Asking;
-use super::validate::{Validation, Wish};
+use super::transport::query::QueryFlags;
+use super::validate::{DnssecSupport, ValidationPolicy};
 use super::zones::{Zone, Zones};
-use super::{Legacy, is_pseudo_type, loop_detect};
+use super::{Upstreams, is_pseudo_type, loop_detect};
 use crate::cache::{Answer, Cache, Hit, Key, Scope};
 use crate::dns::ede::Ede;
 use crate::telemetry::trace::{event, in_scope};
@@ -29,27 +29,27 @@ const STALE_TTL: u32 = 30;
 
 /// What a flight needs on its way; it may outlive the settings that it began with.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Shared {
     pub zones: Zones,
     pub cache: Arc<Cache>,
-    pub race: Arc<Race>,
-    pub validation: Validation,
+    pub selector: Arc<Selector>,
+    pub dnssec: DnssecSupport,
 }
 
-impl Legacy {
+impl Upstreams {
     /// The answer of the upstreams (RD=1), out of the cache if it is there.
     ///
     /// # Errors
     /// [`ForwardError`], when there is no answer at all.
     pub async fn resolve(&self, question: &LegacyQuestion) -> Result<Reply, ForwardError> {
         let wire: Arc<[u8]> = question.wire().into();
-        let zone = self.desk.zones.of(&wire);
+        let zone = self.shared.zones.of(&wire);
         let token = loop_detect::token(&wire);
-        if let Some(server) = token.and_then(|token| self.desk.race.came_in(&token)) {
-            return Err(ForwardError::CameBack(server));
+        if let Some(server) = token.and_then(|token| self.shared.selector.on_probe(&token)) {
+            return Err(ForwardError::LoopProbe(server));
         }
-        let job = self.job(wire, question, zone, token.is_some());
-        self.answer(job, zone.scope(), question).await
+        let query = self.new_query(wire, question, zone, token.is_some());
+        self.answer(query, zone.scope(), question).await
     }
 
     /// The answer of these servers (RD=0), for names that the chain delegates. Cached apart from
@@ -64,32 +64,32 @@ impl Legacy {
         question: &LegacyQuestion,
     ) -> Result<Reply, ForwardError> {
         let servers = &servers[..servers.len().min(MAX_SERVERS)];
-        let job = Job {
+        let query = UpstreamQuery {
             question: question.wire().into(),
-            asking: asking(question, false),
+            flags: flags_of(question, false),
             servers: servers.iter().copied().map(Target::Plain).collect(),
             zone: [0].as_slice().into(),
-            passes_through: false,
-            believes_ad: false,
-            wish: Wish::None,
+            is_loop_probe: false,
+            trust_ad: false,
+            policy: ValidationPolicy::None,
         };
-        self.answer(job, Scope::Servers(servers), question).await
+        self.answer(query, Scope::Servers(servers), question).await
     }
 
     async fn answer(
         &self,
-        job: Job,
+        query: UpstreamQuery,
         scope: Scope<'_>,
         question: &LegacyQuestion,
     ) -> Result<Reply, ForwardError> {
         refuse_pseudo_types(question.qtype)?;
-        if job.servers.is_empty() {
+        if query.servers.is_empty() {
             return Err(ForwardError::NoUpstream);
         }
-        let wire = job.question.clone();
+        let wire = query.question.clone();
         let key = Key::new(&wire, question.dnssec_ok, question.checking_disabled, scope);
-        let now = self.desk.race.clock.now();
-        match self.desk.cache.get(&key, now) {
+        let now = self.shared.selector.clock.now();
+        match self.shared.cache.get(&key, now) {
             Some(Hit::Answer(answer, age, due)) => {
                 event("cache", || {
                     format!(
@@ -98,47 +98,47 @@ impl Legacy {
                     )
                 });
                 if due {
-                    self.fetch_again(&key, job);
+                    self.prefetch(&key, query);
                 }
                 return reply(&answer, age, &wire, ReplySource::Cache);
             }
             Some(Hit::NoReply) => {
                 event("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
-                return self.stale_or(&key, &wire, ForwardError::FailedRecently);
+                return self.stale_or_error(&key, &wire, ForwardError::FailedRecently);
             }
             None => event("cache", || "nothing is kept".into()),
         }
-        let (receiver, pilot) = match self.flights.join(&key) {
+        let (receiver, leader) = match self.in_flight.join(&key) {
             Ok(joined) => joined,
-            Err(error) => return self.stale_or(&key, &wire, error),
+            Err(error) => return self.stale_or_error(&key, &wire, error),
         };
-        match pilot {
-            Some(pilot) => self.start(pilot, job),
+        match leader {
+            Some(leader) => self.spawn_query(leader, query),
             None => event("legacy", || "the same question is already on its way".into()),
         }
-        let landed = match self.stale(&key) {
-            Some(_) => tokio::time::timeout(STALE_AFTER, landing(receiver)).await,
-            None => Ok(landing(receiver).await),
+        let outcome = match self.stale(&key) {
+            Some(_) => tokio::time::timeout(STALE_AFTER, wait_outcome(receiver)).await,
+            None => Ok(wait_outcome(receiver).await),
         };
-        match landed {
+        match outcome {
             Ok(Ok((answer, server))) => {
                 match self.stale(&key).filter(|_| !is_final(answer.rcode())) {
                     Some(stale) => stale_reply(&stale, &wire),
                     None => reply(&answer, 0, &wire, ReplySource::Server(server)),
                 }
             }
-            Ok(Err(error)) => self.stale_or(&key, &wire, error),
+            Ok(Err(error)) => self.stale_or_error(&key, &wire, error),
             // The answer that comes later is kept for the next one.
-            Err(_) => self.stale_or(&key, &wire, ForwardError::FailedRecently),
+            Err(_) => self.stale_or_error(&key, &wire, ForwardError::FailedRecently),
         }
     }
 
     /// Asks the upstreams for what is kept but near its end, unless there is enough to do.
-    fn fetch_again(&self, key: &Key, job: Job) {
-        if !self.flights.is_busy()
-            && let Ok((_, Some(pilot))) = self.flights.join(key)
+    fn prefetch(&self, key: &Key, query: UpstreamQuery) {
+        if !self.in_flight.is_busy()
+            && let Ok((_, Some(leader))) = self.in_flight.join(key)
         {
-            self.start(pilot, job);
+            self.spawn_query(leader, query);
         }
     }
 
@@ -146,42 +146,47 @@ impl Legacy {
     /// popular and near its end.
     pub fn refresh(&self, question: &LegacyQuestion) {
         let wire: Arc<[u8]> = question.wire().into();
-        let zone = self.desk.zones.of(&wire);
+        let zone = self.shared.zones.of(&wire);
         if zone.targets().is_empty() || is_pseudo_type(question.qtype.into()) {
             return;
         }
         let key = Key::new(&wire, question.dnssec_ok, question.checking_disabled, zone.scope());
-        let job = self.job(wire, question, zone, false);
-        self.fetch_again(&key, job);
+        let query = self.new_query(wire, question, zone, false);
+        self.prefetch(&key, query);
     }
 
-    fn start(&self, pilot: Pilot, job: Job) {
+    fn spawn_query(&self, leader: Leader, query: UpstreamQuery) {
         // A task of its own: whoever asked first may go away while others wait.
-        let desk = self.desk.clone();
+        let shared = self.shared.clone();
         tokio::spawn(in_scope(async move {
-            let won = match job.wish {
-                Wish::None => desk.race.run(&job).await,
-                Wish::WherePassed | Wish::Always => desk.validated(&job).await,
+            let received = match query.policy {
+                ValidationPolicy::None => shared.selector.run(&query).await,
+                ValidationPolicy::IfSupported | ValidationPolicy::Always => {
+                    shared.run_validated(&query).await
+                }
             };
-            desk.land(pilot, won.map(|won| desk.race.guarded(&job, won)));
+            shared.complete(
+                leader,
+                received.map(|received| shared.selector.apply_rebind_policy(&query, received)),
+            );
         }));
     }
 
-    fn job(
+    fn new_query(
         &self,
         wire: Arc<[u8]>,
         question: &LegacyQuestion,
         zone: &Zone,
-        passes_through: bool,
-    ) -> Job {
-        Job {
+        is_loop_probe: bool,
+    ) -> UpstreamQuery {
+        UpstreamQuery {
             question: wire,
-            asking: asking(question, true),
+            flags: flags_of(question, true),
             servers: zone.targets().to_vec(),
             zone: zone.name().into(),
-            passes_through,
-            believes_ad: true,
-            wish: if passes_through { Wish::None } else { zone.wish() },
+            is_loop_probe,
+            trust_ad: true,
+            policy: if is_loop_probe { ValidationPolicy::None } else { zone.policy() },
         }
     }
 
@@ -189,11 +194,11 @@ impl Legacy {
         if !self.serve_stale {
             return None;
         }
-        self.desk.cache.get_stale(key, self.desk.race.clock.now()).map(|(answer, _)| answer)
+        self.shared.cache.get_stale(key, self.shared.selector.clock.now()).map(|(answer, _)| answer)
     }
 
     /// What has run out, if there is something (RFC 8767), or the error.
-    fn stale_or(
+    fn stale_or_error(
         &self,
         key: &Key,
         question: &[u8],
@@ -209,44 +214,44 @@ impl Legacy {
     }
 }
 
-fn asking(question: &LegacyQuestion, recursive: bool) -> Asking {
-    Asking {
+fn flags_of(question: &LegacyQuestion, recursive: bool) -> QueryFlags {
+    QueryFlags {
         recursive,
         dnssec_ok: question.dnssec_ok,
         checking_disabled: question.checking_disabled,
     }
 }
 
-impl Desk {
+impl Shared {
     /// Keeps what came, if it may be kept.
-    pub fn keep(&self, key: &Key, won: &Won) {
-        let now = self.race.clock.now();
-        match won.keep {
+    pub fn cache_answer(&self, key: &Key, received: &UpstreamAnswer) {
+        let now = self.selector.clock.now();
+        match received.keep {
             // It takes the place of whatever was there: nothing that has run out may be given for
             // it.
-            Some((_, life)) if won.bogus => {
-                self.cache.replace_with_failure(key, won.answer.clone(), life, now)
+            Some((_, life)) if received.bogus => {
+                self.cache.replace_with_failure(key, received.answer.clone(), life, now)
             }
-            Some((kind, life)) => self.cache.insert(key, won.answer.clone(), kind, life, now),
+            Some((kind, life)) => self.cache.insert(key, received.answer.clone(), kind, life, now),
             None => {}
         }
     }
 
     /// Keeps what came, and gives it to all who wait.
-    pub fn land(&self, pilot: Pilot, won: Result<Won, ForwardError>) {
-        let result: Landed = match won {
-            Ok(won) => {
-                self.keep(pilot.key(), &won);
-                Ok((won.answer, won.server))
+    pub fn complete(&self, leader: Leader, received: Result<UpstreamAnswer, ForwardError>) {
+        let result: Outcome = match received {
+            Ok(received) => {
+                self.cache_answer(leader.key(), &received);
+                Ok((received.answer, received.server))
             }
             Err(error) => {
                 if matches!(error, ForwardError::AllFailed { .. }) {
-                    self.cache.insert_no_reply(pilot.key(), self.race.clock.now());
+                    self.cache.insert_no_reply(leader.key(), self.selector.clock.now());
                 }
                 Err(error)
             }
         };
-        pilot.land(result);
+        leader.complete(result);
     }
 }
 

@@ -12,15 +12,15 @@ use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
 
 use super::error::{ExchangeError, ForwardError};
-use super::infra::{Servers, TEST_AGAIN};
+use super::infra::{InfraCache, TEST_AGAIN};
 use super::rebind::Rebind;
 use super::target::Target;
-use super::transport::exchange::{Exchange, Replied};
-use super::transport::query::{Asking, Manners};
-use super::validate::Wish;
+use super::transport::exchange::{CheckedReply, Exchange};
+use super::transport::query::{QueryFlags, ServerCaps};
+use super::validate::ValidationPolicy;
 use super::{
     loop_detect,
-    loop_detect::{Loops, Token},
+    loop_detect::{LoopDetector, Token},
 };
 use crate::cache::{Answer, AnswerKind, lifetime};
 use crate::dns::message::{Packet, rcode};
@@ -39,7 +39,7 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An answer, who gave it, and for how long it may be kept.
 #[derive(Debug)]
-pub struct Won {
+pub struct UpstreamAnswer {
     pub answer: Arc<Answer>,
     pub server: Target,
     pub keep: Option<(AnswerKind, Duration)>,
@@ -49,25 +49,25 @@ pub struct Won {
 
 /// A question, and who may be asked.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct UpstreamQuery {
     /// QNAME without compression, QTYPE and QCLASS.
     pub question: Arc<[u8]>,
-    pub asking: Asking,
+    pub flags: QueryFlags,
     pub servers: Vec<Target>,
     /// The zone, in wire form, that the servers are asked for.
     pub zone: Arc<[u8]>,
     /// The question is another resolver's look-out for circles: whoever leads back to us is asked
     /// too.
-    pub passes_through: bool,
+    pub is_loop_probe: bool,
     /// Whether AD is taken over from a server to which nobody is between.
-    pub believes_ad: bool,
+    pub trust_ad: bool,
     /// Whether the answer is validated.
-    pub wish: Wish,
+    pub policy: ValidationPolicy,
 }
 
 /// How an upstream does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamStanding {
+pub struct UpstreamStatus {
     /// What it is.
     pub name: String,
     /// How often it replied.
@@ -79,37 +79,37 @@ pub struct UpstreamStanding {
     /// The latency that it is thought to have; `None`: it was not asked yet.
     pub latency: Option<Duration>,
     /// Whether it was found to lead back to us.
-    pub leads_back: bool,
+    pub is_loop: bool,
 }
 
 /// How questions are put to servers.
 #[derive(Debug)]
-pub struct Race {
+pub struct Selector {
     pub clock: Arc<Clock>,
     pub exchange: Exchange,
-    pub loops: Loops,
+    pub loops: LoopDetector,
     pub timeout: Duration,
     pub first_retry: Duration,
     /// How long an answer is kept at least and at most.
     pub ttl: (Duration, Duration),
     /// Which names may not have private addresses.
     pub rebind: Rebind,
-    servers: Mutex<Servers>,
+    servers: Mutex<InfraCache>,
     /// Changes whenever somebody is found to lead back to us.
-    turned_back: watch::Sender<()>,
+    loop_found: watch::Sender<()>,
 }
 
-type Try = Pin<Box<dyn Future<Output = Result<Won, ExchangeError>> + Send>>;
+type Try = Pin<Box<dyn Future<Output = Result<UpstreamAnswer, ExchangeError>> + Send>>;
 
 /// What has come in so far.
 #[derive(Default)]
-struct Seen {
+struct Progress {
     asked: Vec<Target>,
-    said: Option<Won>,
+    refusal: Option<UpstreamAnswer>,
     last: Option<ExchangeError>,
 }
 
-impl Race {
+impl Selector {
     /// Nobody was asked yet.
     pub fn new(
         clock: Arc<Clock>,
@@ -121,13 +121,13 @@ impl Race {
         Self {
             exchange: Exchange::new(clock.clone()),
             clock,
-            loops: Loops::default(),
+            loops: LoopDetector::default(),
             timeout,
             first_retry,
             ttl,
             rebind,
             servers: Mutex::default(),
-            turned_back: watch::Sender::new(()),
+            loop_found: watch::Sender::new(()),
         }
     }
 
@@ -137,24 +137,27 @@ impl Race {
     ///
     /// # Errors
     /// [`ForwardError::AllFailed`] if nobody gave a reply that may be believed,
-    /// [`ForwardError::LeadsBack`] if nobody is left to ask.
-    pub async fn run(self: &Arc<Self>, job: &Job) -> Result<Won, ForwardError> {
-        self.test_those_in_doubt(job);
-        let order = if job.passes_through {
-            job.servers.clone()
+    /// [`ForwardError::Loop`] if nobody is left to ask.
+    pub async fn run(
+        self: &Arc<Self>,
+        query: &UpstreamQuery,
+    ) -> Result<UpstreamAnswer, ForwardError> {
+        self.start_loop_tests(query);
+        let order = if query.is_loop_probe {
+            query.servers.clone()
         } else {
-            self.servers().in_order(&job.servers, self.clock.now())
+            self.servers().order_by_latency(&query.servers, self.clock.now())
         };
-        if order.is_empty() && !job.servers.is_empty() {
-            return Err(ForwardError::LeadsBack { servers: job.servers.clone() });
+        if order.is_empty() && !query.servers.is_empty() {
+            return Err(ForwardError::Loop { servers: query.servers.clone() });
         }
-        let mut seen = Seen::default();
-        let race = self.run_until_won(&order, job, &mut seen);
-        let won = tokio::time::timeout(self.timeout, race).await.ok().flatten();
-        let Seen { asked, said, last } = seen;
-        won.or(said).ok_or_else(|| {
-            if !asked.is_empty() && asked.iter().all(|server| self.servers().leads_back(server)) {
-                return ForwardError::LeadsBack { servers: asked };
+        let mut progress = Progress::default();
+        let selector = self.run_attempts(&order, query, &mut progress);
+        let received = tokio::time::timeout(self.timeout, selector).await.ok().flatten();
+        let Progress { asked, refusal, last } = progress;
+        received.or(refusal).ok_or_else(|| {
+            if !asked.is_empty() && asked.iter().all(|server| self.servers().is_loop(server)) {
+                return ForwardError::Loop { servers: asked };
             }
             let silent = asked.last().map(|server| ExchangeError::Silent(server.clone()));
             match last.or(silent) {
@@ -166,26 +169,26 @@ impl Race {
         })
     }
 
-    async fn run_until_won(
+    async fn run_attempts(
         self: &Arc<Self>,
         order: &[Target],
-        job: &Job,
-        seen: &mut Seen,
-    ) -> Option<Won> {
+        query: &UpstreamQuery,
+        progress: &mut Progress,
+    ) -> Option<UpstreamAnswer> {
         let rounds = std::iter::repeat_n(order, MAX_ROUNDS).flatten();
         let mut plan: VecDeque<Target> = rounds.take(MAX_TRIES.max(order.len())).cloned().collect();
         let mut tries: Vec<(Target, Try)> = Vec::new();
-        let mut patience = self.patience(plan.front()?);
-        let mut turned_back = self.turned_back.subscribe();
+        let mut retry_delay = self.retry_delay(plan.front()?);
+        let mut loop_found = self.loop_found.subscribe();
         loop {
             let started = plan.pop_front();
             if let Some(server) = &started {
-                if !seen.asked.contains(server) {
-                    seen.asked.push(server.clone());
+                if !progress.asked.contains(server) {
+                    progress.asked.push(server.clone());
                 }
                 tries.push((
                     server.clone(),
-                    Box::pin(self.clone().one_try(server.clone(), job.clone())),
+                    Box::pin(self.clone().attempt(server.clone(), query.clone())),
                 ));
             } else if tries.is_empty() {
                 return None;
@@ -195,111 +198,126 @@ impl Race {
                 (server, result) = first_of(&mut tries) => {
                     plan.retain(|next| *next != server);
                     match result {
-                        Ok(won) if is_final(won.answer.rcode()) => return Some(won),
-                        Ok(won) => seen.said = Some(won),
-                        Err(error) => seen.last = Some(error),
+                        Ok(received) if is_final(received.answer.rcode()) => return Some(received),
+                        Ok(received) => progress.refusal = Some(received),
+                        Err(error) => progress.last = Some(error),
                     }
                 },
-                () = tokio::time::sleep(patience), if started.is_some() || seen.said.is_some() => {
-                    self.slow(&started?, patience);
-                    self.test_those_in_doubt(job);
-                    patience *= 2;
+                () = tokio::time::sleep(retry_delay), if started.is_some() || progress.refusal.is_some() => {
+                    self.record_timeout(&started?, retry_delay);
+                    self.start_loop_tests(query);
+                    retry_delay *= 2;
                 }
-                () = self.turn_back(&mut turned_back, &under_way), if !job.passes_through => {
+                () = self.wait_for_loop(&mut loop_found, &under_way), if !query.is_loop_probe => {
                     let servers = self.servers();
-                    tries.retain(|(server, _)| !servers.leads_back(server));
-                    plan.retain(|server| !servers.leads_back(server));
-                    let back = seen.asked.iter().find(|server| servers.leads_back(server));
-                    seen.last = back.map(|server| ExchangeError::LeadsBack(server.clone()));
+                    tries.retain(|(server, _)| !servers.is_loop(server));
+                    plan.retain(|server| !servers.is_loop(server));
+                    let back = progress.asked.iter().find(|server| servers.is_loop(server));
+                    progress.last = back.map(|server| ExchangeError::Loop(server.clone()));
                 }
             }
         }
     }
 
     /// Waits until one of those that are being asked is found to lead back to us.
-    async fn turn_back(&self, news: &mut watch::Receiver<()>, under_way: &[Target]) {
+    async fn wait_for_loop(&self, news: &mut watch::Receiver<()>, under_way: &[Target]) {
         // The sender lives as long as the race.
         while news.changed().await.is_ok() {
-            if under_way.iter().any(|server| self.servers().leads_back(server)) {
+            if under_way.iter().any(|server| self.servers().is_loop(server)) {
                 return;
             }
         }
         pending().await
     }
 
-    async fn one_try(self: Arc<Self>, server: Target, job: Job) -> Result<Won, ExchangeError> {
+    async fn attempt(
+        self: Arc<Self>,
+        server: Target,
+        query: UpstreamQuery,
+    ) -> Result<UpstreamAnswer, ExchangeError> {
         let started = self.clock.now();
-        let manners = self.servers().manners(&server, started);
+        let caps = self.servers().caps(&server, started);
         event("upstream", || {
             format!(
                 "{server} is asked for {}{}",
-                shown(&job.question),
-                if job.asking.recursive { "" } else { ", without recursion" }
+                describe_question(&query.question),
+                if query.flags.recursive { "" } else { ", without recursion" }
             )
         });
-        let result = self.exchange.ask(&server, &job.question, job.asking, manners).await;
+        let result = self.exchange.ask(&server, &query.question, query.flags, caps).await;
         let result = result.and_then(|replied| {
-            let won = self.judge(&server, &job, &replied)?;
+            let received = self.read_reply(&server, &query, &replied)?;
             let now = self.clock.now();
-            match won.answer.rcode() {
-                rcode::REFUSED | rcode::NOTIMP => self.servers().failed(&server, now),
-                _ => self.servers().replied(
+            match received.answer.rcode() {
+                rcode::REFUSED | rcode::NOTIMP => self.servers().record_failure(&server, now),
+                _ => self.servers().record_reply(
                     &server,
                     now.saturating_sub(started),
-                    replied.manners,
+                    replied.caps,
                     now,
                 ),
             }
-            Ok(won)
+            Ok(received)
         });
         event("upstream", || {
             let took = self.clock.now().saturating_sub(started).as_micros();
             match &result {
-                Ok(won) => format!("{server} replied in {took} us: {}", said(&won.answer)),
+                Ok(received) => {
+                    format!("{server} replied in {took} us: {}", describe_answer(&received.answer))
+                }
                 Err(error) => format!("{error}, after {took} us"),
             }
         });
         if result.is_err() {
-            self.servers().failed(&server, self.clock.now());
+            self.servers().record_failure(&server, self.clock.now());
             self.exchange.forget(&server);
         }
         result
     }
 
-    fn judge(&self, server: &Target, job: &Job, replied: &Replied) -> Result<Won, ExchangeError> {
-        let recursive = job.asking.recursive;
-        let keep_ad = recursive && job.believes_ad && server.is_near();
+    fn read_reply(
+        &self,
+        server: &Target,
+        query: &UpstreamQuery,
+        replied: &CheckedReply,
+    ) -> Result<UpstreamAnswer, ExchangeError> {
+        let recursive = query.flags.recursive;
+        let keep_ad = recursive && query.trust_ad && server.is_near();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
         // A referral is nothing without its addresses.
         let (packet, answer) =
             replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
         let keep =
-            lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.bounded(&answer, life)));
-        Ok(Won { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
+            lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.clamp_ttl(&answer, life)));
+        Ok(UpstreamAnswer { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
     /// What was won, without data if that is what rebinding protection says. A zone with upstreams
     /// of its own has its addresses from where its owner says, and what servers are asked for whom
     /// the chain names is judged by the name that the client has asked for.
-    pub fn guarded(&self, job: &Job, won: Won) -> Won {
-        if !job.asking.recursive || *job.zone != [0] {
-            return won;
+    pub fn apply_rebind_policy(
+        &self,
+        query: &UpstreamQuery,
+        received: UpstreamAnswer,
+    ) -> UpstreamAnswer {
+        if !query.flags.recursive || *query.zone != [0] {
+            return received;
         }
-        Won { answer: self.without_private(won.answer), ..won }
+        UpstreamAnswer { answer: self.strip_private(received.answer), ..received }
     }
 
     /// An answer for a name in no zone of its own; one without data in the place of one that points
     /// at private addresses. It is judged after validation: what is left out then is no lie.
-    pub fn without_private(&self, answer: Arc<Answer>) -> Arc<Answer> {
+    pub fn strip_private(&self, answer: Arc<Answer>) -> Arc<Answer> {
         let nothing = Packet::parse(answer.wire())
             .ok()
-            .and_then(|packet| Some(Answer::nothing(&packet, &self.rebind.objects(&packet)?)));
+            .and_then(|packet| Some(Answer::nothing(&packet, &self.rebind.violation(&packet)?)));
         nothing.map_or(answer, Arc::new)
     }
 
     /// How long an answer is kept: its own time within the bounds. A failure's time is not an
     /// answer's.
-    pub fn bounded(&self, answer: &Answer, life: Duration) -> Duration {
+    pub fn clamp_ttl(&self, answer: &Answer, life: Duration) -> Duration {
         let (least, most) = self.ttl;
         if matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED) {
             life
@@ -309,8 +327,8 @@ impl Race {
     }
 
     /// How long to wait for a server before the next is asked beside it.
-    pub fn patience(&self, server: &Target) -> Duration {
-        match self.servers().expected(server, self.clock.now()) {
+    pub fn retry_delay(&self, server: &Target) -> Duration {
+        match self.servers().expected_latency(server, self.clock.now()) {
             Some(expected) => (expected * 3).clamp(self.first_retry / 2, self.first_retry * 2),
             None => self.first_retry,
         }
@@ -322,95 +340,97 @@ impl Race {
     }
 
     /// What a server takes, as far as is known.
-    pub fn manners(&self, server: &Target) -> Manners {
-        self.servers().manners(server, self.clock.now())
+    pub fn caps(&self, server: &Target) -> ServerCaps {
+        self.servers().caps(server, self.clock.now())
     }
 
     /// A server was asked elsewhere and replied after this time.
-    pub fn replied(&self, server: &Target, latency: Duration, manners: Manners) {
-        self.servers().replied(server, latency, manners, self.clock.now());
+    pub fn record_reply(&self, server: &Target, latency: Duration, caps: ServerCaps) {
+        self.servers().record_reply(server, latency, caps, self.clock.now());
     }
 
     /// A server did not reply within this time.
-    pub fn slow(&self, server: &Target, waited: Duration) {
-        self.servers().slow(server, waited, self.clock.now());
+    pub fn record_timeout(&self, server: &Target, waited: Duration) {
+        self.servers().record_timeout(server, waited, self.clock.now());
         self.exchange.forget(server);
     }
 
     /// A question came in with which somebody looks out for a circle: the server that it was sent
     /// to, if it was us.
-    pub fn came_in(&self, token: &Token) -> Option<Target> {
-        let server = self.loops.came_in(token)?;
-        if self.servers().found(&server, true) {
+    pub fn on_probe(&self, token: &Token) -> Option<Target> {
+        let server = self.loops.on_probe(token)?;
+        if self.servers().set_is_loop(&server, true) {
             let again = TEST_AGAIN.as_secs();
             tracing::warn!(
                 "the upstream {server} leads back to this resolver: it is left out, and tested again every {again} s"
             );
-            self.turned_back.send_replace(());
+            self.loop_found.send_replace(());
         }
         Some(server)
     }
 
     /// Tests those that kept us waiting, and those that led back to us some time ago.
-    fn test_those_in_doubt(self: &Arc<Self>, job: &Job) {
-        if !job.asking.recursive || job.passes_through {
+    fn start_loop_tests(self: &Arc<Self>, query: &UpstreamQuery) {
+        if !query.flags.recursive || query.is_loop_probe {
             return;
         }
         let now = self.clock.now();
-        for server in &job.servers {
-            if !server.is_recursive() && self.servers().take_test(server, now) {
-                tokio::spawn(self.clone().test(server.clone(), job.zone.clone()));
+        for server in &query.servers {
+            if !server.is_recursive() && self.servers().take_loop_test(server, now) {
+                tokio::spawn(self.clone().run_loop_test(server.clone(), query.zone.clone()));
             }
         }
     }
 
     /// Sends a server a question that only we know, and looks whether it comes in.
-    async fn test(self: Arc<Self>, server: Target, zone: Arc<[u8]>) {
+    async fn run_loop_test(self: Arc<Self>, server: Target, zone: Arc<[u8]>) {
         let mut token = Token::default();
-        if getrandom::fill(&mut token).is_err() || !self.loops.expect(token, &server) {
+        if getrandom::fill(&mut token).is_err() || !self.loops.register(token, &server) {
             return;
         }
         let question = loop_detect::question(&token, &zone);
-        let asking = Asking { recursive: true, dnssec_ok: false, checking_disabled: false };
-        let manners = self.manners(&server);
-        let asked = self.exchange.ask(&server, &question, asking, manners);
+        let flags = QueryFlags { recursive: true, dnssec_ok: false, checking_disabled: false };
+        let caps = self.caps(&server);
+        let asked = self.exchange.ask(&server, &question, flags, caps);
         // What it says is of no interest.
         let _ = tokio::time::timeout(TEST_TIMEOUT, asked).await;
-        let came_back = self.loops.end(&token);
-        if !came_back && self.servers().leads_back(&server) && self.servers().found(&server, false)
+        let returned = self.loops.finish(&token);
+        if !returned
+            && self.servers().is_loop(&server)
+            && self.servers().set_is_loop(&server, false)
         {
             tracing::info!("the upstream {server} does not lead back to this resolver any more");
         }
     }
 
     /// What is known of a server.
-    pub fn standing(&self, server: &Target) -> UpstreamStanding {
+    pub fn standing(&self, server: &Target) -> UpstreamStatus {
         let servers = self.servers();
         let counts = servers.counts(server);
-        UpstreamStanding {
+        UpstreamStatus {
             name: server.to_string(),
             replied: counts.replied,
             failed: counts.failed,
             slow: counts.slow,
-            latency: servers.expected(server, self.clock.now()),
-            leads_back: servers.leads_back(server),
+            latency: servers.expected_latency(server, self.clock.now()),
+            is_loop: servers.is_loop(server),
         }
     }
 
-    fn servers(&self) -> MutexGuard<'_, Servers> {
+    fn servers(&self) -> MutexGuard<'_, InfraCache> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A question in words.
-fn shown(question: &[u8]) -> String {
+fn describe_question(question: &[u8]) -> String {
     let (name, rest) = question.split_at(question.len().saturating_sub(4));
     let rtype = rest.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
     format!("{} {}", Name::of(name), RecordType::from(rtype))
 }
 
 /// What a reply says, in words.
-fn said(answer: &Answer) -> String {
+fn describe_answer(answer: &Answer) -> String {
     let count = answer.wire().get(6..8).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
     match answer.rcode() {
         rcode::NOERROR => format!("{count} records"),
@@ -425,7 +445,9 @@ pub fn is_final(code: u8) -> bool {
 }
 
 /// Waits until one of the tries has ended and takes it out.
-async fn first_of(tries: &mut Vec<(Target, Try)>) -> (Target, Result<Won, ExchangeError>) {
+async fn first_of(
+    tries: &mut Vec<(Target, Try)>,
+) -> (Target, Result<UpstreamAnswer, ExchangeError>) {
     if tries.is_empty() {
         return pending().await;
     }

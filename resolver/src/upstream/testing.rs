@@ -7,8 +7,8 @@ use hickory_proto::op::Message;
 use super::{
     decode::decode,
     transport::{
-        exchange::Replied,
-        query::{Asking, Heard, Manners, QUERY_RANDOM, Query},
+        exchange::CheckedReply,
+        query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps},
     },
 };
 use crate::{
@@ -43,10 +43,10 @@ pub fn upstream(data: &[u8]) {
     let flag = |bit: u8| how >> bit & 1 == 1;
     let (text, qtype) = QUESTIONS[usize::from(which) % QUESTIONS.len()];
     let asked = question(text, qtype);
-    let asking = Asking { recursive: flag(0), dnssec_ok: flag(1), checking_disabled: flag(2) };
-    let manners = Manners { edns: flag(3), mixed_case: flag(4) };
+    let flags = QueryFlags { recursive: flag(0), dnssec_ok: flag(1), checking_disabled: flag(2) };
+    let caps = ServerCaps { edns: flag(3), mixed_case: flag(4) };
     let (udp, near) = (flag(5), flag(6));
-    let query = Query::new(&asked, asking, manners, near, &[0xa5; QUERY_RANDOM]);
+    let query = Query::new(&asked, flags, caps, near, &[0xa5; QUERY_RANDOM_BYTES]);
     let mut reply = reply.to_vec();
     if flag(7) && reply.len() >= HEADER {
         reply[..2].copy_from_slice(&query.bytes()[..2]);
@@ -54,7 +54,7 @@ pub fn upstream(data: &[u8]) {
         reply[4..6].copy_from_slice(&[0, 1]);
         reply.splice(HEADER..HEADER, query.question().iter().copied());
     }
-    if query.judge(&reply, udp) != Heard::Answer {
+    if query.judge(&reply, udp) != ReplyCheck::Answer {
         return;
     }
     assert_eq!(reply[..2], query.bytes()[..2], "the id");
@@ -64,7 +64,7 @@ pub fn upstream(data: &[u8]) {
         !udp || reply[HEADER..end] == *query.question(),
         "its case, where anybody could have sent it"
     );
-    let replied = Replied { message: reply, sent: query.question().to_vec(), manners };
+    let replied = CheckedReply { message: reply, sent: query.question().to_vec(), caps };
     // Only what loses an OPT from its middle can grow too long.
     let Ok((packet, answer)) = replied.read(near, true) else { return };
     if let Ok((_, minimal)) = replied.read(near, false) {
@@ -76,9 +76,9 @@ pub fn upstream(data: &[u8]) {
     }
     kept_as_it_was(&packet, &answer, near);
     given_out(&packet, &answer, &asked);
-    if let Some((kind, life)) = lifetime(&packet, !asking.recursive) {
+    if let Some((kind, life)) = lifetime(&packet, !flags.recursive) {
         assert!(!life.is_zero() && life <= MAX_POSITIVE_TTL);
-        let key = Key::new(&asked, asking.dnssec_ok, asking.checking_disabled, Scope::Upstreams);
+        let key = Key::new(&asked, flags.dnssec_ok, flags.checking_disabled, Scope::Upstreams);
         let cache = Cache::new(1 << 18);
         cache.insert(&key, Arc::new(answer), kind, life, Duration::ZERO);
         let found = |at| matches!(cache.get(&key, at), Some(Hit::Answer(..)));

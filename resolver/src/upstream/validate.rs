@@ -14,14 +14,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::error::ForwardError;
-use super::inflight::{Flights, landing};
+use super::inflight::{InFlight, wait_outcome};
 use super::question::name_wire;
-use super::resolve::Desk;
-use super::select::{Job, Race, Won, is_final};
+use super::resolve::Shared;
+use super::select::{Selector, UpstreamAnswer, UpstreamQuery, is_final};
 use super::target::Target;
-use super::transport::query::Asking;
+use super::transport::query::QueryFlags;
 use super::zones::Zone;
-use super::{ForwardZone, Legacy};
+use super::{ForwardZone, Upstreams};
 use crate::cache::{Answer, AnswerKind, Hit, Key, NO_REPLY_TTL, lifetime};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Malformed, Packet, rcode};
@@ -66,32 +66,32 @@ pub enum ValidateMode {
 
 /// How a question is asked at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plain {
+pub enum FirstTryMode {
     /// As if there were no DNSSEC.
-    AsItIs,
+    Unvalidated,
     /// One of these, and what it says is validated.
     Validated(Vec<Target>),
     /// Not at all: first it has to be found out who passes DNSSEC on.
-    Later,
+    Undetermined,
 }
 
 /// What is asked of those who pass DNSSEC on: with DO, and with CD so that they leave the judgement
 /// to us (RFC 6840 §5.9). Who asks with CD gets what it asked for.
-pub fn proving(asking: Asking) -> Asking {
-    Asking {
-        dnssec_ok: asking.dnssec_ok || !asking.checking_disabled,
+pub fn validation_flags(flags: QueryFlags) -> QueryFlags {
+    QueryFlags {
+        dnssec_ok: flags.dnssec_ok || !flags.checking_disabled,
         checking_disabled: true,
-        ..asking
+        ..flags
     }
 }
 
 /// Which answers to the questions of one zone are validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub enum ValidationPolicy {
     /// None.
     None,
     /// Those of upstreams that pass on what it takes.
-    WherePassed,
+    IfSupported,
     /// All.
     Always,
 }
@@ -107,20 +107,24 @@ pub struct ValidateConfig {
 
 impl ValidateConfig {
     /// Which answers are validated that are in no zone of their own.
-    pub fn wish(&self) -> Wish {
+    pub fn policy(&self) -> ValidationPolicy {
         match self.mode {
-            ValidateMode::Auto => Wish::WherePassed,
-            ValidateMode::On => Wish::Always,
-            ValidateMode::Off => Wish::None,
+            ValidateMode::Auto => ValidationPolicy::IfSupported,
+            ValidateMode::On => ValidationPolicy::Always,
+            ValidateMode::Off => ValidationPolicy::None,
         }
     }
 
     /// Zones with upstreams of their own are nobody else's business: nothing of them is validated,
     /// unless an anchor covers them or they say otherwise.
-    pub fn wish_of(&self, zone: &ForwardZone) -> Wish {
+    pub fn policy_of(&self, zone: &ForwardZone) -> ValidationPolicy {
         let name = Name::of(&name_wire(&zone.zone));
         let validates = zone.validate.unwrap_or_else(|| self.anchors.covers(&name));
-        if validates && self.mode != ValidateMode::Off { Wish::Always } else { Wish::None }
+        if validates && self.mode != ValidateMode::Off {
+            ValidationPolicy::Always
+        } else {
+            ValidationPolicy::None
+        }
     }
 
     /// The anchors, without what is not validated.
@@ -128,7 +132,7 @@ impl ValidateConfig {
     /// # Errors
     /// [`ForwardError::Config`] if that is too much.
     pub fn anchors(&self, zones: &[ForwardZone]) -> Result<Anchors, ForwardError> {
-        let none = zones.iter().filter(|zone| self.wish_of(zone) == Wish::None);
+        let none = zones.iter().filter(|zone| self.policy_of(zone) == ValidationPolicy::None);
         let names = none.map(|zone| Name::of(&name_wire(&zone.zone)));
         let anchors = self.anchors.clone().with_insecure(names);
         anchors.map_err(|_| ForwardError::Config("more than 256 zones that are not validated"))
@@ -147,7 +151,7 @@ pub enum UpstreamDnssec {
 }
 
 #[derive(Debug, Clone)]
-struct Seen {
+struct ProbeState {
     state: UpstreamDnssec,
     /// When it is tried again; `None` while it is.
     again: Option<Duration>,
@@ -157,20 +161,20 @@ struct Seen {
 
 /// Validation, and what it knows of the upstreams.
 #[derive(Debug)]
-pub struct Validation {
+pub struct DnssecSupport {
     pub validator: Validator,
-    pub fetches: Arc<Flights>,
-    seen: Mutex<HashMap<Target, Seen>>,
+    pub fetches: Arc<InFlight>,
+    seen: Mutex<HashMap<Target, ProbeState>>,
     /// Changes whenever something is learned of an upstream.
     news: watch::Sender<()>,
 }
 
-impl Validation {
+impl DnssecSupport {
     /// Nothing is known of anybody yet. `limit`: how many questions of its own may be under way.
     pub fn new(anchors: Anchors, limit: usize) -> Self {
         Self {
             validator: Validator::new(anchors),
-            fetches: Flights::new(limit),
+            fetches: InFlight::new(limit),
             seen: Mutex::default(),
             news: watch::Sender::new(()),
         }
@@ -187,13 +191,15 @@ impl Validation {
     }
 
     /// How a question in this zone is asked by who does not wait for probes, and makes none.
-    pub fn plain(&self, zone: &Zone, now: Duration) -> Plain {
+    pub fn first_try_mode(&self, zone: &Zone, now: Duration) -> FirstTryMode {
         let all = self.lock();
         let targets = || zone.targets().iter().filter(|target| !target.is_recursive());
-        match zone.wish() {
-            Wish::None => return Plain::AsItIs,
-            Wish::Always => return Plain::Validated(targets().cloned().collect()),
-            Wish::WherePassed => {}
+        match zone.policy() {
+            ValidationPolicy::None => return FirstTryMode::Unvalidated,
+            ValidationPolicy::Always => {
+                return FirstTryMode::Validated(targets().cloned().collect());
+            }
+            ValidationPolicy::IfSupported => {}
         }
         let seen = |target: &Target| all.get(target).map(|seen| (&seen.state, seen.again));
         let passed =
@@ -206,15 +212,15 @@ impl Validation {
         let passing: Vec<Target> = targets().filter(passed).cloned().collect();
         let unknown = |target: &Target| all.get(target).is_some_and(|seen| !seen.sure);
         if targets().any(due) || (passing.is_empty() && targets().any(unknown)) {
-            Plain::Later
+            FirstTryMode::Undetermined
         } else if passing.is_empty() {
-            Plain::AsItIs
+            FirstTryMode::Unvalidated
         } else {
-            Plain::Validated(passing)
+            FirstTryMode::Validated(passing)
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Target, Seen>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Target, ProbeState>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -235,14 +241,14 @@ impl Validation {
         }
         all.insert(
             target.clone(),
-            Seen { state: UpstreamDnssec::Unknown, again: None, sure: false },
+            ProbeState { state: UpstreamDnssec::Unknown, again: None, sure: false },
         );
         true
     }
 
     /// Those that pass DNSSEC on, the others, and whether one of those is probed for the first time
     /// right now.
-    fn sorted(&self, targets: &[Target]) -> (Vec<Target>, Vec<Target>, bool) {
+    fn partition(&self, targets: &[Target]) -> (Vec<Target>, Vec<Target>, bool) {
         let all = self.lock();
         let is = |target: &Target, state: &UpstreamDnssec| {
             all.get(target).is_some_and(|seen| seen.state == *state)
@@ -256,9 +262,10 @@ impl Validation {
         (passing, others, waiting)
     }
 
-    fn learned(&self, target: &Target, state: UpstreamDnssec, sure: bool, now: Duration) {
+    fn record_support(&self, target: &Target, state: UpstreamDnssec, sure: bool, now: Duration) {
         let again = Some(now + if sure { PROBE_AGAIN } else { PROBE_SOON });
-        let before = self.lock().insert(target.clone(), Seen { state: state.clone(), again, sure });
+        let before =
+            self.lock().insert(target.clone(), ProbeState { state: state.clone(), again, sure });
         if before.as_ref().map(|seen| &seen.state) != Some(&state) {
             match &state {
                 UpstreamDnssec::Validates => {
@@ -278,32 +285,35 @@ impl Validation {
     }
 }
 
-impl Desk {
+impl Shared {
     /// Starts the probes that are due, and waits for those of which nothing is known yet, but not
     /// for long.
-    async fn who_passes(self: &Arc<Self>, job: &Job) -> (Vec<Target>, Vec<Target>) {
-        let (validation, targets) = (&self.validation, &job.servers);
-        if job.wish == Wish::Always {
+    async fn dnssec_upstreams(
+        self: &Arc<Self>,
+        query: &UpstreamQuery,
+    ) -> (Vec<Target>, Vec<Target>) {
+        let (dnssec, targets) = (&self.dnssec, &query.servers);
+        if query.policy == ValidationPolicy::Always {
             return targets.iter().cloned().partition(|target| !target.is_recursive());
         }
-        let started = self.race.clock.now();
+        let started = self.selector.clock.now();
         // The recursive resolver of our own sees to it by itself.
         for target in targets.iter().filter(|target| !target.is_recursive()) {
-            if validation.take_probe(target, started) {
+            if dnssec.take_probe(target, started) {
                 tokio::spawn(self.clone().probe(target.clone()));
             }
         }
-        let mut news = validation.news.subscribe();
+        let mut news = dnssec.news.subscribe();
         let mut end = started + PROBE_WAIT;
         loop {
-            let (passing, others, waiting) = validation.sorted(targets);
-            let now = self.race.clock.now();
+            let (passing, others, waiting) = dnssec.partition(targets);
+            let now = self.selector.clock.now();
             if !waiting || !passing.is_empty() || now >= end {
                 return (passing, others);
             }
             // The sender lives as long as the validation.
             if let Ok(Ok(())) = tokio::time::timeout(end - now, news.changed()).await {
-                let now = self.race.clock.now();
+                let now = self.selector.clock.now();
                 end = end.min(now + (now - started) + PROBE_GRACE);
             }
         }
@@ -311,14 +321,14 @@ impl Desk {
 
     /// Asks one upstream for the keys of the topmost trust anchor.
     async fn probe(self: Arc<Self>, target: Target) {
-        let Some((name, rtype)) = self.validation.validator.probe_query() else { return };
-        let job = self.job_for(&name, rtype, vec![target.clone()]);
-        let (state, sure) = match self.race.run(&job).await {
-            Ok(won) if is_final(won.answer.rcode()) => {
+        let Some((name, rtype)) = self.dnssec.validator.probe_query() else { return };
+        let query = self.internal_query(&name, rtype, vec![target.clone()]);
+        let (state, sure) = match self.selector.run(&query).await {
+            Ok(received) if is_final(received.answer.rcode()) => {
                 match self
-                    .validation
+                    .dnssec
                     .validator
-                    .check_probe_reply(won.answer.wire(), self.race.clock.unix())
+                    .check_probe_reply(received.answer.wire(), self.selector.clock.unix())
                 {
                     Ok(()) => (UpstreamDnssec::Validates, true),
                     // A clock is wrong for a while after the start of many a machine.
@@ -332,8 +342,8 @@ impl Desk {
                 }
             }
             // It may have no network yet.
-            Ok(won) => {
-                let code = won.answer.rcode();
+            Ok(received) => {
+                let code = received.answer.rcode();
                 (
                     UpstreamDnssec::Strips(format!("it answers with RCODE {code}")),
                     code != rcode::SERVFAIL,
@@ -341,26 +351,26 @@ impl Desk {
             }
             Err(_) => (UpstreamDnssec::Unknown, false),
         };
-        let before = self.validation.state(&target);
+        let before = self.dnssec.state(&target);
         if state == UpstreamDnssec::Validates && before != UpstreamDnssec::Unknown {
             // What it gave before was not validated.
             self.cache.flush();
         }
-        self.validation.learned(&target, state, sure, self.race.clock.now());
+        self.dnssec.record_support(&target, state, sure, self.selector.clock.now());
     }
 
     /// A question of validation's own. It passes through those who lead back to us if there is
     /// nobody else.
-    fn job_for(&self, name: &Name, rtype: u16, servers: Vec<Target>) -> Job {
+    fn internal_query(&self, name: &Name, rtype: u16, servers: Vec<Target>) -> UpstreamQuery {
         let question = [name.wire(), &rtype.to_be_bytes(), &1u16.to_be_bytes()].concat();
-        Job {
-            asking: Asking { recursive: true, dnssec_ok: true, checking_disabled: true },
+        UpstreamQuery {
+            flags: QueryFlags { recursive: true, dnssec_ok: true, checking_disabled: true },
             zone: self.zones.of(&question).name().into(),
             question: question.into(),
             servers,
-            passes_through: false,
-            believes_ad: false,
-            wish: Wish::None,
+            is_loop_probe: false,
+            trust_ad: false,
+            policy: ValidationPolicy::None,
         }
     }
 
@@ -368,9 +378,12 @@ impl Desk {
     /// others say is taken as it is.
     ///
     /// # Errors
-    /// As [`Race::run`].
-    pub async fn validated(self: &Arc<Self>, job: &Job) -> Result<Won, ForwardError> {
-        let (passing, others) = self.who_passes(job).await;
+    /// As [`Selector::run`].
+    pub async fn run_validated(
+        self: &Arc<Self>,
+        query: &UpstreamQuery,
+    ) -> Result<UpstreamAnswer, ForwardError> {
+        let (passing, others) = self.dnssec_upstreams(query).await;
         if passing.is_empty() {
             event("dnssec", || {
                 "no upstream passes on what validation takes: what they say is taken as it is"
@@ -378,13 +391,15 @@ impl Desk {
             });
         }
         if !passing.is_empty() {
-            let asking = proving(job.asking);
-            let asked = Job { servers: passing, asking, believes_ad: false, ..job.clone() };
-            match self.race.run(&asked).await {
-                Ok(won) if job.asking.checking_disabled || !is_final(won.answer.rcode()) => {
-                    return Ok(won);
+            let flags = validation_flags(query.flags);
+            let asked = UpstreamQuery { servers: passing, flags, trust_ad: false, ..query.clone() };
+            match self.selector.run(&asked).await {
+                Ok(received)
+                    if query.flags.checking_disabled || !is_final(received.answer.rcode()) =>
+                {
+                    return Ok(received);
                 }
-                Ok(won) => return Ok(self.judged(job, won).await),
+                Ok(received) => return Ok(self.validate(query, received).await),
                 Err(error) if others.is_empty() => return Err(error),
                 Err(_) => {
                     tracing::warn!(
@@ -393,18 +408,23 @@ impl Desk {
                 }
             }
         }
-        let unsure = others.iter().any(|target| !self.validation.is_sure(target));
-        let mut won = self.race.run(&Job { servers: others, ..job.clone() }).await?;
-        if unsure && let Some((_, life)) = &mut won.keep {
+        let unsure = others.iter().any(|target| !self.dnssec.is_sure(target));
+        let mut received =
+            self.selector.run(&UpstreamQuery { servers: others, ..query.clone() }).await?;
+        if unsure && let Some((_, life)) = &mut received.keep {
             *life = (*life).min(UNSURE);
         }
-        Ok(won)
+        Ok(received)
     }
 
     /// What a client gets of an answer that came.
-    async fn judged(self: &Arc<Self>, job: &Job, won: Won) -> Won {
-        let judging = self.judge(won.answer.wire());
-        let judged = match tokio::time::timeout(self.race.timeout, judging).await {
+    async fn validate(
+        self: &Arc<Self>,
+        query: &UpstreamQuery,
+        received: UpstreamAnswer,
+    ) -> UpstreamAnswer {
+        let judging = self.run_session(received.answer.wire());
+        let judged = match tokio::time::timeout(self.selector.timeout, judging).await {
             Ok(Ok(judged)) => judged,
             Ok(Err(malformed)) => {
                 Validated::from_verdict(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
@@ -419,22 +439,22 @@ impl Desk {
             }
         };
         event("dnssec", || judged.verdict.to_string());
-        finished(&self.race, job.asking.dnssec_ok, &won, &judged).unwrap_or(won)
+        apply_verdict(&self.selector, query.flags.dnssec_ok, &received, &judged).unwrap_or(received)
     }
 
     /// The judgement on an answer, if nothing has to be asked for it.
-    pub fn judge_at_once(&self, message: &[u8]) -> Option<Validated> {
+    pub fn validate_without_queries(&self, message: &[u8]) -> Option<Validated> {
         let mut session = ValidationSession::new(message).ok()?;
-        match session.step(&self.validation.validator, self.race.clock.unix()) {
+        match session.step(&self.dnssec.validator, self.selector.clock.unix()) {
             Progress::Done(judged) => Some(judged),
             Progress::Query(_) => None,
         }
     }
 
-    async fn judge(self: &Arc<Self>, message: &[u8]) -> Result<Validated, Malformed> {
+    async fn run_session(self: &Arc<Self>, message: &[u8]) -> Result<Validated, Malformed> {
         let mut session = ValidationSession::new(message)?;
         loop {
-            match session.step(&self.validation.validator, self.race.clock.unix()) {
+            match session.step(&self.dnssec.validator, self.selector.clock.unix()) {
                 Progress::Done(judged) => return Ok(judged),
                 Progress::Query(asks) => {
                     // As many as the session may ask, which is bounded.
@@ -460,13 +480,13 @@ impl Desk {
         // What a parent says of its child is asked of those who are asked for the parent.
         let parent = if *rtype == DS { name.parent() } else { None };
         let zone = self.zones.of(parent.as_ref().unwrap_or(name).wire());
-        let job = self.job_for(name, *rtype, zone.targets().to_vec());
-        let key = Key::new(&job.question, true, true, zone.scope());
+        let query = self.internal_query(name, *rtype, zone.targets().to_vec());
+        let key = Key::new(&query.question, true, true, zone.scope());
         let failed =
             |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
-        match self.cache.get(&key, self.race.clock.now()) {
+        match self.cache.get(&key, self.selector.clock.now()) {
             Some(Hit::Answer(answer, ..)) => {
-                event("dnssec", || format!("{} is kept", asked(&ask)));
+                event("dnssec", || format!("{} is kept", describe_ask(&ask)));
                 return (ask, Ok(answer));
             }
             Some(Hit::NoReply) => {
@@ -475,43 +495,48 @@ impl Desk {
             }
             None => {}
         }
-        let landed = match self.validation.fetches.join(&key) {
-            Ok((receiver, pilot)) => {
-                if let Some(pilot) = pilot {
-                    let desk = self.clone();
+        let outcome = match self.dnssec.fetches.join(&key) {
+            Ok((receiver, leader)) => {
+                if let Some(leader) = leader {
+                    let shared = self.clone();
                     tokio::spawn(in_scope(async move {
-                        let (passing, others, _) = desk.validation.sorted(&job.servers);
+                        let (passing, others, _) = shared.dnssec.partition(&query.servers);
                         let servers = if passing.is_empty() { others } else { passing };
-                        let job = Job { servers, ..job };
-                        let won = desk.race.run(&job).await;
-                        desk.land(pilot, won);
+                        let query = UpstreamQuery { servers, ..query };
+                        let received = shared.selector.run(&query).await;
+                        shared.complete(leader, received);
                     }));
                 }
-                landing(receiver).await
+                wait_outcome(receiver).await
             }
             Err(error) => Err(error),
         };
-        let heard = landed.map(|(answer, _)| answer).map_err(|error| failed(&error));
+        let heard = outcome.map(|(answer, _)| answer).map_err(|error| failed(&error));
         (ask, heard)
     }
 }
 
 const DS: u16 = 43;
 
-fn asked((name, rtype): &RecordQuery) -> String {
+fn describe_ask((name, rtype): &RecordQuery) -> String {
     format!("{name} {}", RecordType::from(*rtype))
 }
 
 /// What is given out and kept of an answer with this verdict; `None` if its message can't be
 /// written, which is none that was read.
-pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Validated) -> Option<Won> {
-    let packet = Packet::parse(won.answer.wire()).ok()?;
+pub fn apply_verdict(
+    selector: &Selector,
+    dnssec_ok: bool,
+    received: &UpstreamAnswer,
+    judged: &Validated,
+) -> Option<UpstreamAnswer> {
+    let packet = Packet::parse(received.answer.wire()).ok()?;
     let bytes = match &judged.verdict {
         Verdict::Secure | Verdict::Insecure(_) => {
-            rewrite::answer(&packet, won.answer.options(), judged, dnssec_ok)
+            rewrite::answer(&packet, received.answer.options(), judged, dnssec_ok)
         }
         Verdict::Bogus(ede) | Verdict::Indeterminate(ede) => {
-            tracing::debug!(server = %won.server, why = %ede.text, "an answer is refused");
+            tracing::debug!(server = %received.server, why = %ede.text, "an answer is refused");
             rewrite::failure(&packet, ede)
         }
     };
@@ -527,24 +552,24 @@ pub fn finished(race: &Race, dnssec_ok: bool, won: &Won, judged: &Validated) -> 
                 .values()
                 .min()
                 .map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
-            (kind, race.bounded(&answer, life).min(most.max(Duration::from_secs(1))))
+            (kind, selector.clamp_ttl(&answer, life).min(most.max(Duration::from_secs(1))))
         }),
     };
     let bogus = matches!(judged.verdict, Verdict::Bogus(_));
-    Some(Won { answer, server: won.server.clone(), keep, bogus })
+    Some(UpstreamAnswer { answer, server: received.server.clone(), keep, bogus })
 }
 
-impl Legacy {
+impl Upstreams {
     /// What is known of each upstream: whether its answers are validated.
     pub fn upstream_dnssec(&self) -> Vec<(String, UpstreamDnssec)> {
-        let zones = self.desk.zones.all();
+        let zones = self.shared.zones.all();
         let mut found: Vec<(String, UpstreamDnssec)> = Vec::new();
         for target in zones.flat_map(|zone| zone.targets()) {
             if !found.iter().any(|(label, _)| *label == target.to_string()) {
                 let state = match target.validates() {
                     Some(true) => UpstreamDnssec::Validates,
                     Some(false) => UpstreamDnssec::Strips("it is told not to validate".into()),
-                    None => self.desk.validation.state(target),
+                    None => self.shared.dnssec.state(target),
                 };
                 found.push((target.to_string(), state));
             }
@@ -554,6 +579,6 @@ impl Legacy {
 
     /// How many answers had which verdict, and what that took.
     pub fn validation_counts(&self) -> ValidatorStats {
-        self.desk.validation.validator.stats()
+        self.shared.dnssec.validator.stats()
     }
 }

@@ -1,7 +1,7 @@
 //! Which upstreams a name is asked of: those of the longest zone that it is in, and of no others.
 
 use super::target::Target;
-use super::validate::Wish;
+use super::validate::ValidationPolicy;
 use crate::cache::Scope;
 
 /// The most zones with upstreams of their own.
@@ -12,19 +12,19 @@ pub const MAX_ZONES: usize = 256;
 pub struct Zone {
     name: Vec<u8>,
     targets: Vec<Target>,
-    wish: Wish,
+    policy: ValidationPolicy,
 }
 
 impl Zone {
     /// `name` in wire form.
-    pub fn new(mut name: Vec<u8>, targets: Vec<Target>, wish: Wish) -> Self {
+    pub fn new(mut name: Vec<u8>, targets: Vec<Target>, policy: ValidationPolicy) -> Self {
         name.make_ascii_lowercase();
-        Self { name, targets, wish }
+        Self { name, targets, policy }
     }
 
     /// Which of its answers are validated.
-    pub fn wish(&self) -> Wish {
-        self.wish
+    pub fn policy(&self) -> ValidationPolicy {
+        self.policy
     }
 
     /// Its name in wire form, in lower case.
@@ -73,10 +73,10 @@ pub struct Zones(Vec<Zone>);
 
 impl Zones {
     /// `rest` are the upstreams for everything that is in none of the zones.
-    pub fn new(mut zones: Vec<Zone>, rest: Vec<Target>, wish: Wish) -> Self {
+    pub fn new(mut zones: Vec<Zone>, rest: Vec<Target>, policy: ValidationPolicy) -> Self {
         // A longer name in wire form can't be a parent of a shorter one.
         zones.sort_by_key(|zone| std::cmp::Reverse(zone.name.len()));
-        zones.push(Zone::new(vec![0], rest, wish));
+        zones.push(Zone::new(vec![0], rest, policy));
         Self(zones)
     }
 
@@ -121,11 +121,11 @@ mod tests {
 
     #[test]
     fn the_longest_zone_has_it() {
-        let zone = |text: &str| Zone::new(name(text), Vec::new(), Wish::None);
+        let zone = |text: &str| Zone::new(name(text), Vec::new(), ValidationPolicy::None);
         let zones = Zones::new(
             vec![zone("Example"), zone("corp.example"), zone("lab")],
             Vec::new(),
-            Wish::None,
+            ValidationPolicy::None,
         );
         for (asked, expected) in [
             ("www.corp.example", "corp.example"),

@@ -1,16 +1,13 @@
 //! A real chain in memory, with somebody who registers on it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64},
-};
+use std::sync::Arc;
 
 use namechain_core::{
     api_types::{PeerCounts, ProofInfo, Status, SyncInfo},
     chain::{Chain, MemoryStorage, Snapshot},
     codec::Encode,
     consensus::{price, work::PowHasher},
-    miner::mine,
+    miner::search_nonce,
     types::{
         Action, Block, Hash, Name, Network, Operation, Record, RecordSet, SecretKey,
         SignedOperation, Stamp, commitment,
@@ -68,8 +65,7 @@ impl Bench {
     pub fn extend(&mut self, operations: &[Operation]) {
         let mut block: Block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
         assert_eq!(block.operations.len(), operations.len());
-        block.header =
-            mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
         self.chain.accept(&block, NOW, true).unwrap();
     }
 

@@ -32,7 +32,7 @@ use resolver::{
         Bound, Server, Udp, bind,
         responder::{Clients, Responder},
     },
-    upstream::{Legacy, LegacyConfig},
+    upstream::{Upstreams, UpstreamsConfig},
 };
 
 /// How long a test waits for an answer that must come.
@@ -131,11 +131,11 @@ impl Setup {
         let address = bound.address();
         let timeout = Duration::from_secs(3);
         let upstreams = self.upstreams.into_iter().map(Into::into).collect();
-        let legacy = LegacyConfig { upstreams, timeout, ..LegacyConfig::default() };
+        let legacy = UpstreamsConfig { upstreams, timeout, ..UpstreamsConfig::default() };
         let pipeline = Pipeline {
             mounts: self.mounts,
             chain: Arc::new(chain),
-            legacy: Legacy::new(legacy).unwrap(),
+            legacy: Upstreams::new(legacy).unwrap(),
             delegation: Delegation { port: self.delegation_port, loopback: true },
             signer: self.signer.map(Arc::new),
         };

@@ -18,7 +18,7 @@ use resolver::{
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
     upstream::{
-        ForwardZone, Legacy, LegacyConfig, Rebind, RebindPolicy, Upstream, ValidateConfig,
+        ForwardZone, Rebind, RebindPolicy, Upstream, Upstreams, UpstreamsConfig, ValidateConfig,
         ValidateMode,
     },
 };
@@ -96,12 +96,12 @@ async fn responder(
     }
     let lost = scenario.steps.iter().any(|step| matches!(step.what, What::Lost));
     let timeout = if lost { SHORT } else { LONG };
-    let defaults = LegacyConfig::default();
+    let defaults = UpstreamsConfig::default();
     let stale = settings.serve_expired_ttl.map_or(defaults.serve_stale, Duration::from_secs);
     let anchors = Anchors::from_text(&settings.trust_anchors.join("\n"))
         .map_err(|error| error.to_string())?;
     let mode = if settings.trust_anchors.is_empty() { ValidateMode::Off } else { ValidateMode::On };
-    let legacy = LegacyConfig {
+    let legacy = UpstreamsConfig {
         validate: ValidateConfig { mode, anchors },
         upstreams,
         zones,
@@ -118,8 +118,8 @@ async fn responder(
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
         legacy: match settings.now {
-            Some(now) => Legacy::at(legacy, now),
-            None => Legacy::new(legacy),
+            Some(now) => Upstreams::at(legacy, now),
+            None => Upstreams::new(legacy),
         }
         .map_err(|error| error.to_string())?,
         delegation: Delegation { port: 53, loopback: false },

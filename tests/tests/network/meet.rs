@@ -2,8 +2,8 @@
 
 use tests::{
     dig, http,
+    node::Host,
     program::{Daemon, User, command},
-    site::Site,
     tools,
     upstream::Counting,
     wait, zones,
@@ -13,7 +13,7 @@ const ANY: &str = "/ip4/127.0.0.1/tcp/0";
 const ANY_QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 
 /// Waits until the node knows the name as this owner's.
-fn knows(site: &Site, node: &Daemon, name: &str, owner: &str) {
+fn knows(site: &Host, node: &Daemon, name: &str, owner: &str) {
     let api = node.addr("api");
     wait::until(&format!("{name} at {api}"), || {
         site.owner(api, name).filter(|(found, _)| found == owner)
@@ -31,7 +31,7 @@ fn register(user: &User, name: &str) -> String {
 
 #[test]
 fn a_node_without_a_network_says_so() {
-    let site = Site::new();
+    let site = Host::new();
     let node = site.node(&["--allow-host", "node-1"]);
     assert_eq!(node.p2p(), Vec::<String>::new());
     let status = site.status(node.addr("api"));
@@ -55,7 +55,7 @@ fn a_node_without_a_network_says_so() {
 /// each other again.
 #[test]
 fn what_one_registers_all_know() {
-    let sites = [Site::new(), Site::new(), Site::new()];
+    let sites = [Host::new(), Host::new(), Host::new()];
     let first = sites[0].node(&["--listen", ANY, "--listen", ANY_QUIC]);
     let addresses = first.p2p();
     assert!(
@@ -141,7 +141,7 @@ fn what_is_registered_at_one_resolver_resolves_at_another() {
     let address = one.p2p().first().expect("it listens").clone();
     let other = start(homes[1].path(), &["--peer", &address, "--mine", "off"]);
     assert_eq!(other.p2p(), Vec::<String>::new(), "it only dials");
-    Site::new().has_peers(other.addr("api"), 1);
+    Host::new().has_peers(other.addr("api"), 1);
     User::new(one.addr("api")).register("alice", &zones::path("alice"));
     let reply = wait::until("www.alice at the other", || {
         let reply = dig::ask(other.addr("dns"), "www.alice.", "A", "");
@@ -179,7 +179,7 @@ fn addresses_that_are_none_are_refused() {
 #[test]
 fn an_address_has_one_node() {
     for address in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
-        let first = Site::new().node(&["--listen", address]);
+        let first = Host::new().node(&["--listen", address]);
         let taken = first.p2p().first().expect("it listens").clone();
         let (taken, _) = taken.split_once("/p2p/").expect("with an identity");
         let home = tempfile::tempdir().expect("a home");

@@ -14,8 +14,8 @@ use std::{
 
 use serde_json::Value;
 use tests::{
+    node::Host,
     program::{Daemon, User},
-    site::Site,
     wait, zones,
 };
 
@@ -30,7 +30,7 @@ const DEPTH: u64 = 6;
 /// A node that is started again and again, at the same address for its peers: one that nobody else
 /// has.
 struct Place {
-    site: Site,
+    site: Host,
     listen: Mutex<String>,
     api: Mutex<Option<SocketAddr>>,
 }
@@ -40,7 +40,7 @@ impl Place {
         let [_, _, high, low] = id().to_be_bytes();
         let ip = Ipv4Addr::new(127, 64 + number as u8, high, low);
         let listen = Mutex::new(format!("/ip4/{ip}/tcp/0"));
-        Place { site: Site::new(), listen, api: Mutex::new(None) }
+        Place { site: Host::new(), listen, api: Mutex::new(None) }
     }
 
     fn start(&self, peers: &[String]) -> Daemon {

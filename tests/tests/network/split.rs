@@ -5,14 +5,14 @@ use std::thread;
 use serde_json::Value;
 use tests::{
     netns::{Side, Switches},
+    node::Host,
     program::{Daemon, User},
-    site::Site,
     wait, zones,
 };
 
 /// A node in its namespace.
 struct Placed {
-    site: Site,
+    site: Host,
     node: Daemon,
 }
 
@@ -35,7 +35,7 @@ fn six(switches: &mut Switches) -> Vec<Placed> {
     let mut addresses: Vec<String> = Vec::new();
     for side in [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Right] {
         let (namespace, ip) = switches.machine(side);
-        let site = Site::in_namespace(&namespace);
+        let site = Host::in_namespace(&namespace);
         let listen = format!("/ip4/{ip}/tcp/7379");
         let mut args = vec!["--listen", &listen];
         // The first on each side mines.

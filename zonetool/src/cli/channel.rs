@@ -8,7 +8,7 @@ use super::Lookup;
 
 /// `peer listen`.
 #[derive(Debug, Args)]
-pub struct PeerListen {
+pub struct PeerListenArgs {
     /// The name that is called: one of yours
     pub name: String,
     /// The port; 0 is any that is free
@@ -22,16 +22,16 @@ pub struct PeerListen {
     #[arg(long = "only", value_name = "NAME")]
     pub only: Vec<String>,
     /// How many blocks below the node's tip the proof of a caller's keys may be made
-    #[arg(long, value_name = "BLOCKS", default_value_t = messaging::discover::DEFAULT_MAX_DEPTH)]
+    #[arg(long, value_name = "BLOCKS", default_value_t = messaging::verify::DEFAULT_MAX_DEPTH_BLOCKS)]
     pub max_depth: u32,
     /// What carries it.
     #[command(flatten)]
-    pub carried: Carried,
+    pub connection: TransportArgs,
 }
 
 /// `peer dial`.
 #[derive(Debug, Args)]
-pub struct PeerDial {
+pub struct PeerDialArgs {
     /// The name to call
     pub name: String,
     /// The name that calls: one of yours
@@ -45,12 +45,12 @@ pub struct PeerDial {
     pub lookup: Lookup,
     /// What carries it.
     #[command(flatten)]
-    pub carried: Carried,
+    pub connection: TransportArgs,
 }
 
 /// What carries a channel.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Carried {
+pub struct TransportArgs {
     /// Over TCP, where UDP does not get through; both sides must say so
     #[arg(long)]
     pub tcp: bool,

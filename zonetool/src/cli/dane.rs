@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::OfName;
+use super::NameArgs;
 
 /// `peer dane`.
 #[derive(Debug, Subcommand)]
@@ -13,11 +13,11 @@ pub enum DaneCommand {
     /// alice.zone
     Tlsa(Tlsa),
     /// The OPENPGPKEY of an address at the name: openpgpkey hugh KEY (RFC 7929)
-    Openpgpkey(OfAddress),
+    Openpgpkey(MailAddressArgs),
     /// The SMIMEA of an address at the name: smimea hugh CERT (RFC 8162)
-    Smimea(OfAddress),
+    Smimea(MailAddressArgs),
     /// Where a name's identity key is reached, as SVCB and TXT, from the locators in its record
-    Endpoint(OfName),
+    Endpoint(NameArgs),
 }
 
 /// `peer dane tlsa`.
@@ -60,7 +60,7 @@ impl Protocol {
 
 /// `peer dane openpgpkey` and `smimea`.
 #[derive(Debug, Args)]
-pub struct OfAddress {
+pub struct MailAddressArgs {
     /// What stands before the @ of the address; its case counts
     pub local: String,
     /// The key, or the certificate

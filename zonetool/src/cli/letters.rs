@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use messaging::Verdict;
+use messaging::PinStatus;
 
-use super::OfName;
+use super::NameArgs;
 
 /// `peer resolve`.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub struct Lookup {
     #[arg(long, requires = "offline", conflicts_with = "header")]
     pub trust_file_header: bool,
     /// How many blocks below that header the proof may be made
-    #[arg(long, value_name = "BLOCKS", default_value_t = messaging::discover::DEFAULT_MAX_DEPTH)]
+    #[arg(long, value_name = "BLOCKS", default_value_t = messaging::verify::DEFAULT_MAX_DEPTH_BLOCKS)]
     pub max_depth: u32,
     /// Accept this change of keys, which would be an error otherwise: ask first, by another way,
     /// whether it is right
@@ -42,7 +42,7 @@ pub struct Lookup {
     pub accept: Option<Acceptable>,
 }
 
-/// A verdict that a user can accept.
+/// A pin status that a user can accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Acceptable {
     /// Another key, and nothing links it to the one before
@@ -58,14 +58,14 @@ pub enum Acceptable {
 }
 
 impl Acceptable {
-    /// The verdict itself.
-    pub const fn verdict(self) -> Verdict {
+    /// The pin status itself.
+    pub const fn pin_status(self) -> PinStatus {
         match self {
-            Acceptable::Unlinked => Verdict::Unlinked,
-            Acceptable::Transferred => Verdict::Transferred,
-            Acceptable::Forked => Verdict::Forked,
-            Acceptable::Revoked => Verdict::Revoked,
-            Acceptable::Gone => Verdict::Gone,
+            Acceptable::Unlinked => PinStatus::Unlinked,
+            Acceptable::Transferred => PinStatus::Transferred,
+            Acceptable::Forked => PinStatus::Forked,
+            Acceptable::Revoked => PinStatus::Revoked,
+            Acceptable::Gone => PinStatus::Gone,
         }
     }
 }
@@ -111,20 +111,20 @@ pub enum BundleCommand {
     ///
     /// A bundle is good for 30 days. publish and rotate make one as well. Its secret keys are kept
     /// beside the identity key and can't be brought back from the 24 words.
-    Make(OfName),
+    Make(NameArgs),
     /// Hand the bundle to the node, which gives it to whoever asks, and each of its one-time
     /// prekeys once
-    Put(OfName),
+    Put(NameArgs),
     /// Write the bundle of a name to standard output: your own, or the one that the node has
-    Export(OfName),
+    Export(NameArgs),
     /// Check a bundle of somebody else and hand it to the node: the letters of its users are sealed
     /// to it
-    Import(BundleFile),
+    Import(BundleFileArgs),
 }
 
 /// `peer bundle import`.
 #[derive(Debug, Args)]
-pub struct BundleFile {
+pub struct BundleFileArgs {
     /// Whose it is: one label, such as bob
     pub name: String,
     /// The bundle

@@ -15,50 +15,31 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use namechain_core::types::PublicKey;
 
+use crate::error::exit_codes_help;
+
 pub use cache::{CacheCommand, Flush};
-pub use channel::{Carried, PeerDial, PeerListen};
+pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
-pub use letters::{BundleCommand, BundleFile, Lookup, Open, Resolve, Seal};
-pub use operations::{Accept, History, Keyholder, NewOwner, Operate, Recover, Transfer, WordsFrom};
-pub use peer::{Bundle, PeerCommand, PeerOperate, PeerPublish, PeerRecord, PeerRotate};
+pub use letters::{BundleCommand, BundleFileArgs, Lookup, Open, Resolve, Seal};
+pub use operations::{
+    Accept, History, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Transfer,
+};
+pub use peer::{
+    Bundle, PeerCommand, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
+};
 pub use proofs::{Prove, Verify};
 pub use trace::TraceArgs;
 pub use trust::{AnchorFormat, TrustAnchor};
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  the node refuses for another reason than those below
-  2  wrong usage, a bad name, a bad zone file, or an agreement that was needed and not given
-  3  not found: the name is not registered, or no key speaks for it
-  4  key: missing, wrong, wrong passphrase, readable by others, not one that may sign this
-  5  no node answers
-  6  timeout while waiting; run the same command again to go on
-  7  conflict: the name is taken, reserved, yours already or in another phase (it is too early to
-     renew or accept, a transfer waits or does not), or a sequence number is stale
-  8  the node is not synced yet
-  9  a proof does not verify, or its block is not on the node's best chain
-  10 a name's keys are not those seen before
-  11 the letter is cut off, too long, or none
-  12 the letter is for somebody else, or for a key that was used up
-  13 the letter was written to somebody else and passed on
-  14 the letter has expired, or comes from the future
-  15 the letter was opened before
-  16 the letter is not from whom it says, or the chain has no key for its sender
-  17 what was seen of names and letters can't be read, kept or added to
-  18 there is no bundle, or not one that is good
-  19 who answers a call is not the name that was called: another key, or one that was replaced
-  20 who answers is the name that was called, and refuses this caller
-  21 no channel: nobody answers, or it broke before its end
-
+const OUTPUT: &str = "\
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
-{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}. Fields are added, never renamed. While peer listen
-and peer dial run, standard output is what the other side says: their documents, one a line, go to
-standard error.";
+{\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}; docs/exit-codes.md lists the codes. Fields are
+added, never renamed. While peer listen and peer dial run, standard output is what the other side
+says: their documents, one a line, go to standard error.";
 
 const EXAMPLES: &str = "\
-Examples, with a node running (cargo run --release --bin resolver -- --dev):
+Examples, with a node running (resolver --dev):
   zonetool key new
   zonetool register alice --zone alice.zone --wait
   zonetool show alice";
@@ -72,7 +53,7 @@ const EVERY: &str = "Options of every command";
 /// program makes the key, does the work that a registration costs, and puts the zone on the chain
 /// through a node's HTTP API.
 #[derive(Debug, Parser)]
-#[command(name = "zonetool", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(name = "zonetool", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n{OUTPUT}", exit_codes_help()))]
 #[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// What every command takes.
@@ -136,7 +117,7 @@ pub enum Command {
     /// Replace the zone of a name that is yours
     Update(Update),
     /// Renew a name for another lease, in the last quarter of its lease or after it
-    Renew(Keyholder),
+    Renew(KeyholderArgs),
     /// Offer a name to another key, which can accept it some time later
     ///
     /// The key becomes the owner when it accepts: on the main network that is possible 720 blocks,
@@ -145,7 +126,7 @@ pub enum Command {
     /// Take a name that is offered to your key, without its records
     Accept(Accept),
     /// Withdraw the offer of a name
-    Cancel(Keyholder),
+    Cancel(KeyholderArgs),
     /// Give a name another owner, with the recovery key: for a key that is lost or stolen
     ///
     /// It is signed with the recovery key, which is kept nowhere but in the 24 words: they are
@@ -154,7 +135,7 @@ pub enum Command {
     /// zonetool key new --keys DIR.
     Recover(Recover),
     /// End a name: it stops resolving, and is nobody's until its lease would have ended
-    Revoke(Keyholder),
+    Revoke(KeyholderArgs),
     /// The key that speaks for a name, those of others, and sealed letters
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -170,9 +151,9 @@ pub enum Command {
     /// block is on its best chain, and how deep.
     Verify(Verify),
     /// Show who owns a name, since when and until when, and its records
-    Show(OfName),
+    Show(NameArgs),
     /// Print the zone of a name as a master file, ready for --zone
-    Zone(OfName),
+    Zone(NameArgs),
     /// Show where the node stands, and how far it has caught up
     Status(Status),
     /// Show who the node's peers are
@@ -264,7 +245,7 @@ pub struct NewKey {
 
 /// A name.
 #[derive(Debug, Args)]
-pub struct OfName {
+pub struct NameArgs {
     /// The name: one label, such as alice
     pub name: String,
 }
@@ -280,12 +261,12 @@ pub struct Publish {
     pub zone: PathBuf,
     /// Waiting.
     #[command(flatten)]
-    pub waiting: Waiting,
+    pub waiting: WaitArgs,
 }
 
 /// Whether to wait for blocks, and how long.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Waiting {
+pub struct WaitArgs {
     /// Wait until it is recorded, and the node serves the name as it is then
     #[arg(long)]
     pub wait: bool,
@@ -297,7 +278,7 @@ pub struct Waiting {
     pub depth: Option<u32>,
 }
 
-impl Waiting {
+impl WaitArgs {
     /// How many blocks have to be built on it.
     pub fn depth(&self) -> u32 {
         self.depth.unwrap_or(0)

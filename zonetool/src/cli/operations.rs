@@ -5,11 +5,11 @@ use std::{path::PathBuf, str::FromStr};
 use clap::Args;
 use namechain_core::types::PublicKey;
 
-use super::{Recovery, Waiting};
+use super::{Recovery, WaitArgs};
 
 /// What all of them share.
 #[derive(Debug, Args)]
-pub struct Operate {
+pub struct OperationArgs {
     /// The name: one label, such as alice
     pub name: String,
     /// Show what would be signed, and sign and send nothing
@@ -21,35 +21,35 @@ pub struct Operate {
     pub yes: bool,
     /// Waiting.
     #[command(flatten)]
-    pub waiting: Waiting,
+    pub waiting: WaitArgs,
 }
 
 /// `renew`, `cancel`, `revoke`: by the owner or with the recovery key.
 #[derive(Debug, Args)]
-pub struct Keyholder {
+pub struct KeyholderArgs {
     /// What all share.
     #[command(flatten)]
-    pub operate: Operate,
+    pub operate: OperationArgs,
     /// Sign with the recovery key instead of the owner's: the 24 words are asked for
     #[arg(long)]
     pub with_recovery: bool,
     /// Where the words are.
     #[command(flatten)]
-    pub words: WordsFrom,
+    pub words: MnemonicArgs,
 }
 
 /// Where the 24 words come from.
 #[derive(Debug, Args)]
-pub struct WordsFrom {
+pub struct MnemonicArgs {
     /// The file that holds the 24 words of the recovery key, instead of asking for them; - is
     /// standard input
     #[arg(long, value_name = "FILE")]
     pub words_file: Option<PathBuf>,
 }
 
-impl Keyholder {
+impl KeyholderArgs {
     /// Where the recovery key's words are, if it signs. Words that are given are meant to be used.
-    pub fn recovery_words(&self) -> Option<&WordsFrom> {
+    pub fn recovery_words(&self) -> Option<&MnemonicArgs> {
         (self.with_recovery || self.words.words_file.is_some()).then_some(&self.words)
     }
 }
@@ -59,7 +59,7 @@ impl Keyholder {
 pub struct Transfer {
     /// What all share.
     #[command(flatten)]
-    pub operate: Operate,
+    pub operate: OperationArgs,
     /// The key that the name is offered to, 64 hexadecimal digits: the owner that its key show
     /// prints
     #[arg(long, value_name = "KEY")]
@@ -71,7 +71,7 @@ pub struct Transfer {
 pub struct Accept {
     /// What all share.
     #[command(flatten)]
-    pub operate: Operate,
+    pub operate: OperationArgs,
     /// The recovery key, 64 hexadecimal digits, or none [default: that of your 24 words]
     #[arg(long, value_name = "KEY|none")]
     pub recovery: Option<Recovery>,
@@ -82,7 +82,7 @@ pub struct Accept {
 pub struct Recover {
     /// What all share.
     #[command(flatten)]
-    pub operate: Operate,
+    pub operate: OperationArgs,
     /// The new owner: 64 hexadecimal digits, or mine for the key in the key file
     #[arg(long, value_name = "KEY|mine")]
     pub owner: NewOwner,
@@ -91,7 +91,7 @@ pub struct Recover {
     pub recovery: Option<Recovery>,
     /// Where the words are.
     #[command(flatten)]
-    pub words: WordsFrom,
+    pub words: MnemonicArgs,
 }
 
 /// `--owner`.

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use namechain_core::types::Hash;
 
 use super::{
-    BundleCommand, DaneCommand, OfName, Open, Operate, PeerDial, PeerListen, Resolve, Seal,
-    Waiting, WordsFrom,
+    BundleCommand, DaneCommand, MnemonicArgs, NameArgs, Open, OperationArgs, PeerDialArgs,
+    PeerListenArgs, Resolve, Seal, WaitArgs,
 };
 
 /// `peer`.
@@ -19,32 +19,32 @@ pub enum PeerCommand {
     /// The words are asked for when no file has it: on the terminal, on standard input, or in
     /// --words-file. The record announces the next identity key, which stays in the words alone.
     /// What is not given stays as it stands.
-    Publish(PeerPublish),
+    Publish(PeerPublishArgs),
     /// Replace the identity key by the one that it announced, which it signs for
     ///
     /// It takes the 24 words. Whoever knows the present key sees that the new one follows from it.
     /// It has a bundle of its own, if the old one had one.
-    Rotate(PeerRotate),
+    Rotate(PeerRotateArgs),
     /// Withdraw the key: nobody speaks for the name until another is published
     ///
     /// The next one can't be linked to it any more; the same key can be published again.
-    Revoke(PeerOperate),
+    Revoke(PeerOperationArgs),
     /// Show the key that speaks for a name
-    Show(OfName),
+    Show(NameArgs),
     /// List every key that spoke for a name, since when, and how it came after the one before
-    History(OfName),
+    History(NameArgs),
     /// Wait for a call to one of your names, and be a pipe to who calls
     ///
     /// Both sides prove that they hold the keys which the chain says speak for their names, before
     /// a byte goes through. Standard input goes to the caller and what he says to standard output,
     /// each up to its end; who it is, is said on standard error. One call is taken; who is not who
     /// he says is turned away, and the next may come.
-    Listen(PeerListen),
+    Listen(PeerListenArgs),
     /// Call a name, and be a pipe to it
     ///
     /// As peer listen, from the other end. Who answers with another key than the name's learns
     /// nothing of you.
-    Dial(PeerDial),
+    Dial(PeerDialArgs),
     /// Look up the keys that the chain proves to be a name's, and compare them with those seen
     /// before
     ///
@@ -83,7 +83,7 @@ impl PeerCommand {
 
 /// What operations share.
 #[derive(Debug, Args)]
-pub struct PeerOperate {
+pub struct PeerOperationArgs {
     /// The name: one label, such as alice
     pub name: String,
     /// Show what would be signed, and sign and send nothing
@@ -91,44 +91,44 @@ pub struct PeerOperate {
     pub dry_run: bool,
     /// Waiting.
     #[command(flatten)]
-    pub waiting: Waiting,
+    pub waiting: WaitArgs,
 }
 
 /// `peer publish`.
 #[derive(Debug, Args)]
-pub struct PeerPublish {
+pub struct PeerPublishArgs {
     /// What operations share.
     #[command(flatten)]
-    pub operate: PeerOperate,
+    pub operate: PeerOperationArgs,
     /// Use this identity key of the words, counted from 0; if another stands, without a link
     /// [default: the one that stands, else the last one that a file has, else 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..256))]
     pub index: Option<u32>,
     /// Where the words are.
     #[command(flatten)]
-    pub words: WordsFrom,
+    pub words: MnemonicArgs,
     /// What is recorded.
     #[command(flatten)]
-    pub record: PeerRecord,
+    pub record: PeerRecordArgs,
 }
 
 /// `peer rotate`.
 #[derive(Debug, Args)]
-pub struct PeerRotate {
+pub struct PeerRotateArgs {
     /// What operations share.
     #[command(flatten)]
-    pub operate: PeerOperate,
+    pub operate: PeerOperationArgs,
     /// Where the words are.
     #[command(flatten)]
-    pub words: WordsFrom,
+    pub words: MnemonicArgs,
     /// What is recorded.
     #[command(flatten)]
-    pub record: PeerRecord,
+    pub record: PeerRecordArgs,
 }
 
 /// What is recorded beside the keys.
 #[derive(Debug, Args)]
-pub struct PeerRecord {
+pub struct PeerRecordArgs {
     /// Where the name is reached, a multiaddress or a URL; up to three, the best first
     #[arg(long = "locator", value_name = "WHERE", conflicts_with = "no_locators")]
     pub locators: Vec<String>,
@@ -158,10 +158,15 @@ pub enum Bundle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer(pub bool);
 
-impl PeerOperate {
+impl PeerOperationArgs {
     /// As other operations have it; none of these asks.
-    pub fn operate(&self) -> Operate {
-        Operate { name: self.name.clone(), dry_run: self.dry_run, yes: true, waiting: self.waiting }
+    pub fn operate(&self) -> OperationArgs {
+        OperationArgs {
+            name: self.name.clone(),
+            dry_run: self.dry_run,
+            yes: true,
+            waiting: self.waiting,
+        }
     }
 }
 

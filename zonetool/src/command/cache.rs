@@ -14,6 +14,6 @@ pub fn run(ui: Ui, client: &Client, command: &CacheCommand) -> Result<(), Comman
     let CacheCommand::Flush(Flush { name, zone }) = command;
     let flushed = client.flush(&api_types::Flush { name: name.clone(), zone: zone.clone() })?;
     let answers = if flushed.flushed == 1 { "answer" } else { "answers" };
-    ui.result(&format!("{} {answers} forgotten", flushed.flushed), &flushed);
+    ui.print_result(&format!("{} {answers} forgotten", flushed.flushed), &flushed)?;
     Ok(())
 }

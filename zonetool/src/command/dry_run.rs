@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use namechain_core::types::{Action, Name, NameEntry, Network, PublicKey, SignedOperation};
 use serde::Serialize;
 
-use crate::{ui::Ui, work};
+use crate::{error::CommandError, pow, ui::Ui};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -46,7 +46,7 @@ pub fn show(
     before: &NameEntry,
     after: &NameEntry,
     height: u32,
-) {
+) -> Result<(), CommandError> {
     let shown = Shown {
         dry_run: true,
         name: &named.name,
@@ -57,12 +57,12 @@ pub fn show(
         signed_as: role(named, before),
         fields: fields(&named.action),
         price: named.stamp.work,
-        work: work::with_margin(named.stamp.work),
+        work: pow::with_margin(named.stamp.work),
         height,
         expires: after.expires,
         message: hex::encode(named.signing_message(network)),
     };
-    ui.result(&describe(&shown), &shown);
+    Ok(ui.print_result(&describe(&shown), &shown)?)
 }
 
 fn role(named: &SignedOperation, before: &NameEntry) -> &'static str {

@@ -62,9 +62,9 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
         return Err(CommandError::NotRegistered(history.name));
     }
     if let Some(next) = history.next {
-        ui.note(&format!("there is more: zonetool history {} --from {next}", history.name));
+        ui.print_note(&format!("there is more: zonetool history {} --from {next}", history.name));
     }
-    ui.result(&describe(&history), &history);
+    ui.print_result(&describe(&history), &history)?;
     Ok(())
 }
 
@@ -84,7 +84,7 @@ pub fn operations(
     {
         let page = client.history(name, from)?;
         if page.next.is_some_and(|next| next <= from) {
-            return Err(client.nonsense("its history goes in a circle").into());
+            return Err(client.bad_answer("its history goes in a circle").into());
         }
         for past in page.operations {
             let named = read(client, name, &past)?;
@@ -101,12 +101,15 @@ fn read(
     name: &Name,
     past: &PastOperation,
 ) -> Result<SignedOperation, CommandError> {
-    let nonsense =
-        || CommandError::from(client.nonsense("its history has what is no operation on the name"));
-    let bytes = hex::decode(&past.operation).map_err(|_| nonsense())?;
-    let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else { return Err(nonsense()) };
+    let bad_answer = || {
+        CommandError::from(client.bad_answer("its history has what is no operation on the name"))
+    };
+    let bytes = hex::decode(&past.operation).map_err(|_| bad_answer())?;
+    let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else {
+        return Err(bad_answer());
+    };
     if named.name != *name {
-        return Err(nonsense());
+        return Err(bad_answer());
     }
     Ok(named)
 }

@@ -6,14 +6,13 @@ use namechain_core::types::{PublicKey, SecretKey};
 use serde::Serialize;
 
 use super::{
-    CommandError, KeyPlace,
+    CommandError, Keystore, mnemonic,
     scan::{Found, Keys, given_names, scan},
-    words,
 };
 use crate::{
     cli::{KeyCommand, NewKey, Restore, Scan},
     client::{Client, ClientError},
-    keys::{self, KeyError, KeyFile, Protection, Words},
+    keys::{self, KeyError, KeyFile, Mnemonic, PreparedKey, Protection},
     ui::Ui,
 };
 
@@ -34,24 +33,26 @@ struct Shown {
 pub fn run(
     ui: Ui,
     client: impl FnOnce() -> Result<Client, ClientError>,
-    place: &KeyPlace,
+    keystore: &Keystore,
     command: &KeyCommand,
 ) -> Result<(), CommandError> {
     match command {
         KeyCommand::New(args) => {
-            let words = Words::random()?;
-            let file = store(place, &words, args)?;
-            show(ui, &file, Some(words.list()), None);
+            let words = Mnemonic::random()?;
+            let prepared = prepare(keystore, &words, args)?;
+            // The words first: a key whose words nobody has seen must not be kept.
+            show(ui, &prepared.file, Some(words.list()), None)?;
+            prepared.commit()?;
         }
-        KeyCommand::Restore(args) => restore(ui, client, place, args)?,
+        KeyCommand::Restore(args) => restore(ui, client, keystore, args)?,
         KeyCommand::Scan(args) => {
             given_names(args)?;
-            let file = keys::load(&place.directory)?;
-            let owner = file.unlock(&place.passphrases)?;
+            let file = keys::load(&keystore.directory)?;
+            let owner = file.unlock(&keystore.passphrases)?;
             let found = look(ui, &client()?, &owner, &file, args)?;
-            show(ui, &file, None, Some(found));
+            show(ui, &file, None, Some(found))?;
         }
-        KeyCommand::Show => show(ui, &keys::load(&place.directory)?, None, None),
+        KeyCommand::Show => show(ui, &keys::load(&keystore.directory)?, None, None)?,
     }
     Ok(())
 }
@@ -59,15 +60,15 @@ pub fn run(
 fn restore(
     ui: Ui,
     client: impl FnOnce() -> Result<Client, ClientError>,
-    place: &KeyPlace,
+    keystore: &Keystore,
     args: &Restore,
 ) -> Result<(), CommandError> {
     given_names(&args.range)?;
     if !args.scan && (args.range.from > 0 || !args.range.names.is_empty()) {
         return Err(CommandError::Usage("--from and --name go with --scan"));
     }
-    let words = words::read(ui, None)?;
-    let file = store(place, &words, &args.keep)?;
+    let words = mnemonic::read(ui, None)?;
+    let file = prepare(keystore, &words, &args.keep)?.commit()?;
     let found = match args.scan {
         false => None,
         true => {
@@ -75,14 +76,13 @@ fn restore(
             // The recovery key with them: a walk takes its time.
             drop(words);
             let path = file.path().display();
-            ui.note(&format!(
+            ui.print_note(&format!(
                 "the key is restored: {path}; to look for its names again: zonetool key scan"
             ));
             Some(look(ui, &client()?, &owner, &file, &args.range)?)
         }
     };
-    show(ui, &file, None, found);
-    Ok(())
+    show(ui, &file, None, found)
 }
 
 fn look(
@@ -95,23 +95,32 @@ fn look(
     scan(ui, client, &Keys { owner, recovery: file.recovery }, args)
 }
 
-fn store(place: &KeyPlace, words: &Words, args: &NewKey) -> Result<KeyFile, CommandError> {
-    if args.no_passphrase && place.passphrases.file.is_some() {
+fn prepare(
+    keystore: &Keystore,
+    words: &Mnemonic,
+    args: &NewKey,
+) -> Result<PreparedKey, CommandError> {
+    if args.no_passphrase && keystore.passphrases.file.is_some() {
         return Err(CommandError::Usage("give either --passphrase-file or --no-passphrase"));
     }
     // Before anybody is asked for a passphrase.
-    let path = place.directory.join(keys::KEY_FILE);
+    let path = keystore.directory.join(keys::KEY_FILE);
     if !args.replace && path.symlink_metadata().is_ok() {
         return Err(KeyError::Exists(path).into());
     }
     let protection = match args.no_passphrase {
         true => Protection::None,
-        false => Protection::Passphrase(place.passphrases.new_one()?),
+        false => Protection::Passphrase(keystore.passphrases.new_one()?),
     };
-    Ok(keys::store(&place.directory, &words.keys(), &protection, args.replace)?)
+    Ok(keys::prepare(&keystore.directory, &words.keys(), &protection, args.replace)?)
 }
 
-fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>, found: Option<Found>) {
+fn show(
+    ui: Ui,
+    file: &KeyFile,
+    words: Option<Vec<&'static str>>,
+    found: Option<Found>,
+) -> Result<(), CommandError> {
     let shown = Shown {
         owner: file.owner,
         recovery: file.recovery,
@@ -144,5 +153,9 @@ fn show(ui: Ui, file: &KeyFile, words: Option<Vec<&'static str>>, found: Option<
     if let Some(found) = &shown.found {
         let _ = write!(text, "\n\n{}", found.describe());
     }
-    ui.result(&text, &shown);
+    match shown.words {
+        Some(_) => ui.print_secret_result(&text, &shown)?,
+        None => ui.print_result(&text, &shown)?,
+    }
+    Ok(())
 }

@@ -4,10 +4,10 @@ use std::{fmt::Write as _, time::Duration};
 
 use namechain_core::api_types::PeerInfo;
 
-use super::CommandError;
 use crate::{
     client::Client,
-    ui::{Ui, duration, one_line},
+    error::CommandError,
+    ui::{Ui, duration, escape_line},
 };
 
 /// Runs the command. `--json` prints what the node's `/v1/peers` says.
@@ -25,9 +25,9 @@ pub fn run(ui: Ui, client: &Client) -> Result<(), CommandError> {
     }
     for (nth, address) in peers.addresses.iter().enumerate() {
         let label = if nth == 0 { "others reach this node with --peer" } else { "or" };
-        let _ = writeln!(text, "{label} {}", one_line(address));
+        let _ = writeln!(text, "{label} {}", escape_line(address));
     }
-    ui.result(&text, &peers);
+    ui.print_result(&text, &peers)?;
     Ok(())
 }
 
@@ -38,12 +38,12 @@ fn line(peer: &PeerInfo) -> String {
         .map_or_else(|| "says no height".to_owned(), |height| format!("height {height}"));
     format!(
         "{:<3} {}  for {}, {height}, score {}, {}, {}\n    {}\n",
-        one_line(&peer.direction),
-        one_line(&peer.address),
+        escape_line(&peer.direction),
+        escape_line(&peer.address),
         duration(Duration::from_secs(peer.seconds)),
         peer.score,
-        one_line(&peer.agent),
-        one_line(&peer.doing),
-        one_line(&peer.id),
+        escape_line(&peer.agent),
+        escape_line(&peer.doing),
+        escape_line(&peer.id),
     )
 }

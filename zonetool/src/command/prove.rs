@@ -13,19 +13,19 @@ pub fn run(ui: Ui, client: &Client, args: &Prove) -> Result<(), CommandError> {
     let ProofInfo { height, .. } = info;
     let mut file = ProofFile::of(network, info);
     let header = file.header().and_then(|header| file.verify(&header).map(|_| header));
-    let header = header.map_err(|error| client.nonsense(error.to_string()))?;
+    let header = header.map_err(|error| client.bad_answer(error.to_string()))?;
     if file.name != name || args.height.unwrap_or(height) != header.height {
-        return Err(client.nonsense("it gives a proof of something else").into());
+        return Err(client.bad_answer("it gives a proof of something else").into());
     }
     if let Some(against) = args.against {
         file = file.with_place(client.place(&header.id(network), against)?);
-        let later = file.against().map_err(|error| client.nonsense(error.to_string()))?;
+        let later = file.against().map_err(|error| client.bad_answer(error.to_string()))?;
         let later = later.filter(|later| later.height == against);
-        let later = later.ok_or_else(|| client.nonsense("it gives another later header"))?;
-        file.verify_place(&header, &later).map_err(|error| client.nonsense(error.to_string()))?;
+        let later = later.ok_or_else(|| client.bad_answer("it gives another later header"))?;
+        file.verify_place(&header, &later).map_err(|error| client.bad_answer(error.to_string()))?;
     }
-    let text =
-        serde_json::to_string_pretty(&file).map_err(|error| client.nonsense(error.to_string()))?;
-    ui.result(&text, &file);
+    let text = serde_json::to_string_pretty(&file)
+        .map_err(|error| client.bad_answer(error.to_string()))?;
+    ui.print_result(&text, &file)?;
     Ok(())
 }

@@ -7,10 +7,9 @@ use namechain_core::{
 };
 
 use super::{
-    CommandError, KeyPlace, load_zone, parse_name,
-    publish::{Published, Publisher, UNWORKED},
-    records_of,
-    wait::Look,
+    CommandError, Keystore, load_zone, parse_name, records_of,
+    submit::{Published, Submitter, UNWORKED},
+    wait::Poll,
 };
 use crate::{
     cli::{Recovery, Register},
@@ -20,20 +19,25 @@ use crate::{
 };
 
 /// Runs the command. Everything that can be refused without work is looked at before any.
-pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<(), CommandError> {
+pub fn run(
+    ui: Ui,
+    client: Client,
+    keystore: &Keystore,
+    args: &Register,
+) -> Result<(), CommandError> {
     let name = parse_name(&args.publish.name)?;
     if let Some(why) = name.reserved() {
         return Err(CommandError::Reserved(name, why));
     }
     let records = load_zone(ui, &name, &args.publish.zone)?;
-    let file = keys::load(&place.directory)?;
-    let mut publisher = Publisher::connect(ui, client, args.publish.waiting.timeout)?;
+    let file = keys::load(&keystore.directory)?;
+    let mut submitter = Submitter::connect(ui, client, args.publish.waiting.timeout)?;
 
-    let mut info = publisher.client.name(&name)?;
+    let mut info = submitter.client.name(&name)?;
     if info.pending {
-        info = publisher.settled(&name)?;
-        if let Some(result) = registered_earlier(
-            &mut publisher,
+        info = submitter.wait_no_pending(&name)?;
+        if let Some(result) = resume_registered(
+            &mut submitter,
             &info,
             &file.owner,
             &records,
@@ -44,15 +48,15 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
     }
     check_free(&info, &file.owner)?;
 
-    let key = file.unlock(&place.passphrases)?;
+    let key = file.unlock(&keystore.passphrases)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
-    commit(&mut publisher, &name, &key)?;
-    let salt = key.salt(publisher.network, &name);
+    commit(&mut submitter, &name, &key)?;
+    let salt = key.salt(submitter.network, &name);
     let action = Action::Register { recovery, salt, records };
-    let submitted = publisher.submit_named(&key, &name, info.next_sequence, action)?;
+    let submitted = submitter.submit_named(&key, &name, info.next_sequence, action)?;
     let mut result = Published {
         name: name.clone(),
-        network: publisher.network,
+        network: submitter.network,
         state: "submitted",
         owner: key.public(),
         operation: Some(submitted.id),
@@ -64,7 +68,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Register) -> Result<
     if args.publish.waiting.wait {
         let waiting = &args.publish.waiting;
         let recorded =
-            publisher.resolved(&name, key.public(), info.next_sequence, waiting.depth())?;
+            submitter.wait_until_owned(&name, key.public(), info.next_sequence, waiting.depth())?;
         result.state = "active";
         result.recorded = Some(recorded.entry.registered);
         result.depth = Some(recorded.depth);
@@ -85,7 +89,7 @@ fn finish(ui: Ui, result: &Published) -> Result<(), CommandError> {
             format!("{name}: the registration waits for the next block; see: zonetool show {name}")
         }
     };
-    ui.result(&text, result);
+    ui.print_result(&text, result)?;
     Ok(())
 }
 
@@ -110,8 +114,8 @@ fn check_free(info: &NameInfo, ours: &PublicKey) -> Result<(), CommandError> {
 
 /// A registration by an earlier run of this command, just recorded, with the records that are
 /// wanted now.
-fn registered_earlier(
-    publisher: &mut Publisher,
+fn resume_registered(
+    submitter: &mut Submitter,
     info: &NameInfo,
     ours: &PublicKey,
     records: &RecordSet,
@@ -126,10 +130,10 @@ fn registered_earlier(
     {
         return Ok(None);
     }
-    let recorded = publisher.resolved(&info.name, entry.owner, entry.sequence, depth)?;
+    let recorded = submitter.wait_until_owned(&info.name, entry.owner, entry.sequence, depth)?;
     Ok(Some(Published {
         name: info.name.clone(),
-        network: publisher.network,
+        network: submitter.network,
         state: "active",
         owner: entry.owner,
         operation: None,
@@ -142,36 +146,36 @@ fn registered_earlier(
 
 /// Makes sure of a commitment of ours that the next block can open: one that is there is used, not
 /// paid again.
-fn commit(publisher: &mut Publisher, name: &Name, key: &SecretKey) -> Result<(), CommandError> {
-    let (network, params) = (publisher.network, publisher.params());
+fn commit(submitter: &mut Submitter, name: &Name, key: &SecretKey) -> Result<(), CommandError> {
+    let (network, params) = (submitter.network, submitter.params());
     let commitment = commitment(network, name, &key.public(), &key.salt(network, name));
-    let info = publisher.client.commitment(&commitment)?;
+    let info = submitter.client.commitment(&commitment)?;
     if info.recorded.is_none() && !info.pending {
         let operation = Operation::Commit { commitment, stamp: UNWORKED };
-        publisher.submit(operation, |multiplier| price::registration(params, name, multiplier))?;
-        publisher.ui.note(&format!("committed to {name}: commitment {commitment}"));
+        submitter.submit(operation, |multiplier| price::registration(params, name, multiplier))?;
+        submitter.ui.print_note(&format!("committed to {name}: commitment {commitment}"));
     } else {
-        publisher
-            .ui
-            .note(&format!("going on with the commitment to {name} that is there: {commitment}"));
+        submitter.ui.print_note(&format!(
+            "going on with the commitment to {name} that is there: {commitment}"
+        ));
     }
-    let client = &publisher.client;
-    let open = publisher.waiter.until("the commitment", || {
+    let client = &submitter.client;
+    let open = submitter.waiter.until("the commitment", || {
         let info = client.commitment(&commitment)?;
         Ok(match info {
             CommitmentInfo { opens: Some(opens), height, .. }
                 if height.saturating_add(1) >= opens =>
             {
-                Look::Done(info)
+                Poll::Ready(info)
             }
-            CommitmentInfo { opens: Some(opens), height, .. } => Look::NotYet(format!(
+            CommitmentInfo { opens: Some(opens), height, .. } => Poll::Pending(format!(
                 "the commitment can be opened from height {opens}, {} blocks to go",
                 opens - height - 1
             )),
             CommitmentInfo { pending: true, height, .. } => {
-                Look::NotYet(format!("the commitment waits for the block after {height}"))
+                Poll::Pending(format!("the commitment waits for the block after {height}"))
             }
-            _ => Look::Missing,
+            _ => Poll::Gone,
         })
     })?;
     match (open.work, open.price) {

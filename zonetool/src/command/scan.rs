@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::{
     CommandError, parse_name,
-    wait::{Look, Waiter},
+    wait::{Poll, Waiter},
 };
 use crate::{cli::Scan, client::Client, ui::Ui};
 
@@ -135,19 +135,19 @@ impl Walk {
         let oldest_open = status.height.saturating_sub(status.network.params().commit_max_age);
         let (mut height, mut last, mut reorganisations) = (from, None::<Hash>, 0);
         while height <= status.height {
-            let block = match waiter.until("the block", || block_at(client, height).map(Look::Done))
-            {
-                Ok(block) => block,
-                Err(error) => {
-                    ui.note(&self.go_on(height));
-                    return Err(error);
-                }
-            };
+            let block =
+                match waiter.until("the block", || block_at(client, height).map(Poll::Ready)) {
+                    Ok(block) => block,
+                    Err(error) => {
+                        ui.print_note(&self.go_on(height));
+                        return Err(error);
+                    }
+                };
             if last.is_some_and(|last| last != block.header.previous) {
                 reorganisations += 1;
                 if reorganisations > MAX_REORGANISATIONS {
                     return Err(client
-                        .nonsense("its best chain is another one all the time")
+                        .bad_answer("its best chain is another one all the time")
                         .into());
                 }
                 (height, last) = (height.saturating_sub(MAX_REORG_DEPTH), None);
@@ -167,7 +167,7 @@ impl Walk {
         }
         progress.done(&format!("read the blocks from {from} to {}", status.height));
         if self.seen.len() >= MAX_NAMES_SEEN {
-            ui.note("there are more names than are remembered: give those that you may have committed to with --name");
+            ui.print_note("there are more names than are remembered: give those that you may have committed to with --name");
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ fn block_at(client: &Client, height: u32) -> Result<Block, CommandError> {
     match block {
         Some(block) if block.header.height == height => Ok(block),
         _ => Err(client
-            .nonsense(format!("what it gives at height {height} is not the block there"))
+            .bad_answer(format!("what it gives at height {height} is not the block there"))
             .into()),
     }
 }

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::{CommandError, messaging_of, parse_name, records_of};
 use crate::{
-    cli::OfName,
+    cli::NameArgs,
     client::Client,
-    spoken,
+    idn,
     ui::Ui,
     zone::{master_file, record_texts},
 };
@@ -111,12 +111,12 @@ pub fn registered(client: &Client, text: &str) -> Result<(NameInfo, RecordSet), 
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {
     let (info, records) = registered(client, &args.name)?;
     let Some(entry) = &info.entry else { return Err(CommandError::NotRegistered(info.name)) };
     let shown = Shown {
         name: &info.name,
-        unicode: spoken::of(info.name.as_str()),
+        unicode: idn::decode_label(info.name.as_str()),
         standing: info.standing,
         height: info.height,
         owner: entry.owner,
@@ -139,7 +139,7 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
         messaging: messaging_of(entry)?.as_ref().map(ShownMessaging::from),
         messaging_sequence: entry.messaging_sequence,
     };
-    ui.result(&describe(&shown, &records), &shown);
+    ui.print_result(&describe(&shown, &records), &shown)?;
     Ok(())
 }
 
@@ -161,7 +161,7 @@ fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
     });
     let mut text = String::new();
     for (label, value) in [
-        ("name", spoken::beside(shown.name.as_str())),
+        ("name", idn::with_unicode(shown.name.as_str())),
         ("standing", standing),
         ("owner", shown.owner.to_string()),
         ("recovery", recovery),

@@ -9,7 +9,7 @@ use crate::{
     cli,
     client::Client,
     clock,
-    ui::{Ui, duration, one_line},
+    ui::{Ui, duration, escape_line},
 };
 
 /// Between two looks.
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Runs the command. `--json` prints what the node's `/v1/status` says.
 pub fn run(ui: Ui, client: &Client, args: &cli::Status) -> Result<(), CommandError> {
     let status = if args.watch { watch(ui, client, args.timeout)? } else { client.status()? };
-    ui.result(&describe(&status), &status);
+    ui.print_result(&describe(&status), &status)?;
     Ok(())
 }
 
@@ -43,7 +43,7 @@ fn watch(ui: Ui, client: &Client, timeout: Duration) -> Result<Status, CommandEr
 fn catching_up(status: &Status) -> (Option<f64>, String) {
     let sync = &status.sync;
     if sync.target <= status.height {
-        return (None, format!("height {}: {}", status.height, one_line(&sync.why)));
+        return (None, format!("height {}: {}", status.height, escape_line(&sync.why)));
     }
     let target = sync.target;
     if sync.headers < target && sync.headers > status.height {
@@ -63,7 +63,7 @@ fn catching_up(status: &Status) -> (Option<f64>, String) {
 fn describe(status: &Status) -> String {
     let sync = &status.sync;
     let why =
-        if sync.why.is_empty() { String::new() } else { format!(": {}", one_line(&sync.why)) };
+        if sync.why.is_empty() { String::new() } else { format!(": {}", escape_line(&sync.why)) };
     let age = duration(Duration::from_secs(status.tip_age));
     let mut lines = vec![
         ("network", status.network.to_string()),
@@ -76,7 +76,7 @@ fn describe(status: &Status) -> String {
             ),
         ),
         ("tip", format!("{}, {age} old", status.tip)),
-        ("work", format!("{} expected hashes", one_line(&status.work))),
+        ("work", format!("{} expected hashes", escape_line(&status.work))),
         (
             "names",
             format!(
@@ -95,21 +95,24 @@ fn describe(status: &Status) -> String {
             "waiting",
             format!("{} operations, {} bytes", status.mempool_operations, status.mempool_bytes),
         ),
-        ("mining", format!("{}, {} hashes a second", one_line(&status.mining), status.mining_rate)),
-        ("version", one_line(&status.version)),
+        (
+            "mining",
+            format!("{}, {} hashes a second", escape_line(&status.mining), status.mining_rate),
+        ),
+        ("version", escape_line(&status.version)),
     ];
     if sync.target > status.height {
         lines.push(("sync", catching_up(status).1));
     }
     if let Some(other) = &status.second_best {
-        let work = one_line(&other.work);
+        let work = escape_line(&other.work);
         lines.push((
             "beside",
             format!("{} at height {}, {work} expected hashes", other.id, other.height),
         ));
     }
     for address in &status.p2p {
-        lines.push(("p2p", one_line(address)));
+        lines.push(("p2p", escape_line(address)));
     }
     let mut text = String::new();
     for (label, value) in lines {

@@ -6,7 +6,7 @@ use super::CommandError;
 use crate::{
     cli::TraceArgs,
     client::Client,
-    ui::{Ui, one_line},
+    ui::{Ui, escape_line},
 };
 
 /// Runs the command. `--json` prints what `/v1/trace` says. A name that does not resolve is an
@@ -19,18 +19,18 @@ pub fn run(ui: Ui, client: &Client, args: &TraceArgs) -> Result<(), CommandError
         dnssec: args.dnssec,
         checking_disabled: args.cd,
     })?;
-    ui.result(&text(&trace), &trace);
+    ui.print_result(&text(&trace), &trace)?;
     Ok(())
 }
 
 fn text(trace: &Trace) -> String {
-    let mut lines = vec![one_line(&trace.question)];
+    let mut lines = vec![escape_line(&trace.question)];
     for step in &trace.steps {
         let after = step.after_us as f64 / 1_000.0;
         lines.push(format!(
             "{after:>10.3} ms  {:<9}  {}",
-            one_line(&step.who),
-            one_line(&step.what)
+            escape_line(&step.who),
+            escape_line(&step.what)
         ));
     }
     if trace.cut {
@@ -40,12 +40,13 @@ fn text(trace: &Trace) -> String {
     let took = answer.took_us as f64 / 1_000.0;
     lines.push(format!(
         "{took:>10.3} ms  answer     {}, flags {}",
-        one_line(&answer.rcode),
+        escape_line(&answer.rcode),
         answer.flags.join(" ")
     ));
     let mut say = |what: &str, all: &[String]| {
-        lines
-            .extend(all.iter().map(|line| format!("               {what:<9}  {}", one_line(line))));
+        lines.extend(
+            all.iter().map(|line| format!("               {what:<9}  {}", escape_line(line))),
+        );
     };
     say("record", &answer.answers);
     say("authority", &answer.authorities);

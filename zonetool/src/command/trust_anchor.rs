@@ -11,7 +11,7 @@ use super::CommandError;
 use crate::{
     cli::{self, AnchorFormat},
     client::{Client, ClientError},
-    ui::{Ui, one_line},
+    ui::{Ui, escape_line},
 };
 
 /// Where a resolver answers if nobody says otherwise.
@@ -47,7 +47,7 @@ pub fn run(
             let found =
                 anchor_of(&told.dnskey).ok_or(bad("the resolver gives a key that is none"))?;
             TrustAnchor {
-                servers: told.servers.iter().map(|server| one_line(server)).collect(),
+                servers: told.servers.iter().map(|server| escape_line(server)).collect(),
                 ..found
             }
         }
@@ -68,7 +68,7 @@ pub fn run(
         Some(AnchorFormat::Systemd) => said.systemd(),
     };
     let (unbound, bind, systemd) = (said.unbound(), said.bind(), said.systemd());
-    ui.result(&text, &Printed { anchor: &anchor, unbound, bind, systemd });
+    ui.print_result(&text, &Printed { anchor: &anchor, unbound, bind, systemd })?;
     Ok(())
 }
 

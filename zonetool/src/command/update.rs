@@ -3,20 +3,19 @@
 use namechain_core::{api_types::Standing, types::Action};
 
 use super::{
-    CommandError, KeyPlace, load_zone, parse_name,
-    publish::{Published, Publisher},
-    records_of,
+    CommandError, Keystore, load_zone, parse_name, records_of,
+    submit::{Published, Submitter},
 };
 use crate::{cli::Update, client::Client, keys, ui::Ui};
 
 /// Runs the command.
-pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result<(), CommandError> {
     let name = parse_name(&args.publish.name)?;
     let records = load_zone(ui, &name, &args.publish.zone)?;
-    let file = keys::load(&place.directory)?;
-    let mut publisher = Publisher::connect(ui, client, args.publish.waiting.timeout)?;
+    let file = keys::load(&keystore.directory)?;
+    let mut submitter = Submitter::connect(ui, client, args.publish.waiting.timeout)?;
 
-    let info = publisher.settled(&name)?;
+    let info = submitter.wait_no_pending(&name)?;
     let entry = match (info.standing, &info.entry) {
         (Standing::Active, Some(entry)) => entry,
         (Standing::Grace, Some(_)) => return Err(CommandError::Grace(name)),
@@ -33,7 +32,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
     }
     let mut result = Published {
         name: name.clone(),
-        network: publisher.network,
+        network: submitter.network,
         state: "unchanged",
         owner: entry.owner,
         operation: None,
@@ -43,12 +42,12 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
         expires: Some(entry.expires),
     };
     if records_of(&info)? == records {
-        ui.result(&format!("{name} has these records already: nothing to do"), &result);
+        ui.print_result(&format!("{name} has these records already: nothing to do"), &result)?;
         return Ok(());
     }
-    let key = file.unlock(&place.passphrases)?;
+    let key = file.unlock(&keystore.passphrases)?;
     let action = Action::Update { records };
-    let submitted = publisher.submit_named(&key, &name, info.next_sequence, action)?;
+    let submitted = submitter.submit_named(&key, &name, info.next_sequence, action)?;
     result = Published {
         state: "submitted",
         operation: Some(submitted.id),
@@ -59,7 +58,7 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
     if args.publish.waiting.wait {
         let waiting = &args.publish.waiting;
         let recorded =
-            publisher.resolved(&name, key.public(), info.next_sequence, waiting.depth())?;
+            submitter.wait_until_owned(&name, key.public(), info.next_sequence, waiting.depth())?;
         result.state = "active";
         result.recorded = Some(recorded.height);
         result.depth = Some(recorded.depth);
@@ -68,6 +67,6 @@ pub fn run(ui: Ui, client: Client, place: &KeyPlace, args: &Update) -> Result<()
         Some(height) => format!("{name} is updated: recorded at height {height}, it resolves"),
         None => format!("{name}: the update waits for the next block; see: zonetool show {name}"),
     };
-    ui.result(&text, &result);
+    ui.print_result(&text, &result)?;
     Ok(())
 }

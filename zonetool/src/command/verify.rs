@@ -114,13 +114,13 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
             .map(|against| Later { height: against.height, block: against.id(network) }),
     };
     if known == "work-only" {
-        ui.note(&format!(
+        ui.print_note(&format!(
             "the header was not checked, except that it has its work ({} expected hashes): whether it is on the chain, \
              only a header that you trust (--header) or a node that you trust (--node) can tell",
             verified.header_work
         ));
     }
-    ui.result(&describe(&verified), &verified);
+    ui.print_result(&describe(&verified), &verified)?;
     Ok(())
 }
 

@@ -12,23 +12,23 @@ use crate::{
 /// The first pause between two looks; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 /// How many looks in a row may find no node: it may be starting again.
-const MAX_AWAY: u32 = 10;
+const MAX_UNREACHABLE_POLLS: u32 = 10;
 /// How many looks in a row may find nothing of what was submitted: a block may be on its way into
 /// the state.
-const MAX_MISSING: u32 = 4;
+const MAX_GONE_POLLS: u32 = 4;
 
 /// What a look says.
-pub enum Look<T> {
+pub enum Poll<T> {
     /// It has come.
-    Done(T),
+    Ready(T),
     /// It has not; where it stands, in words.
-    NotYet(String),
+    Pending(String),
     /// It has not, but it has come nearer; where it stands, in words that are told at once.
-    Nearer(String),
+    Progress(String),
     /// Nothing is there to wait for.
-    Missing,
+    Gone,
 }
 
 /// Waits, as long as the user said in all.
@@ -49,29 +49,29 @@ impl Waiter {
     pub fn until<T>(
         &mut self,
         what: &str,
-        mut look: impl FnMut() -> Result<Look<T>, CommandError>,
+        mut look: impl FnMut() -> Result<Poll<T>, CommandError>,
     ) -> Result<T, CommandError> {
         let mut pause = FIRST_PAUSE;
         let (mut away, mut missing) = (0, 0);
         let mut progress = None;
         loop {
             let stands = match look() {
-                Ok(Look::Done(value)) => return Ok(value),
-                Ok(Look::NotYet(stands)) => {
+                Ok(Poll::Ready(value)) => return Ok(value),
+                Ok(Poll::Pending(stands)) => {
                     (away, missing) = (0, 0);
                     stands
                 }
-                Ok(Look::Nearer(stands)) => {
+                Ok(Poll::Progress(stands)) => {
                     (away, missing, progress) = (0, 0, None);
                     stands
                 }
-                Ok(Look::Missing) if missing < MAX_MISSING => {
+                Ok(Poll::Gone) if missing < MAX_GONE_POLLS => {
                     missing += 1;
                     format!("{what} is not with the node")
                 }
-                Ok(Look::Missing) => return Err(CommandError::Dropped(what.into())),
+                Ok(Poll::Gone) => return Err(CommandError::Dropped(what.into())),
                 Err(CommandError::Client(ClientError::Unreachable { why, .. }))
-                    if away < MAX_AWAY =>
+                    if away < MAX_UNREACHABLE_POLLS =>
                 {
                     away += 1;
                     format!("the node does not answer: {why}")
@@ -85,7 +85,7 @@ impl Waiter {
             let pausing = pause.min(self.timeout - self.waited);
             clock::sleep(pausing);
             self.waited += pausing;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 }
@@ -103,7 +103,7 @@ mod tests {
         let mut looks = 0;
         let found = waiter(60_000).until("it", || {
             looks += 1;
-            Ok(if looks == 3 { Look::Done(looks) } else { Look::NotYet("soon".into()) })
+            Ok(if looks == 3 { Poll::Ready(looks) } else { Poll::Pending("soon".into()) })
         });
         assert_eq!(found.unwrap(), 3);
     }
@@ -112,7 +112,7 @@ mod tests {
     fn it_ends_in_time_and_says_where_it_stood() {
         let mut waiter = waiter(1);
         for _ in 0..2 {
-            let ended = waiter.until::<()>("it", || Ok(Look::NotYet("block 3 of 10".into())));
+            let ended = waiter.until::<()>("it", || Ok(Poll::Pending("block 3 of 10".into())));
             assert!(
                 matches!(ended, Err(CommandError::Timeout(_, stands)) if stands == "block 3 of 10")
             );
@@ -130,7 +130,7 @@ mod tests {
         let mut looks = 0;
         let found = waiter(60_000).until("it", || {
             looks += 1;
-            if looks <= 2 { Err(gone()) } else { Ok(Look::Done(())) }
+            if looks <= 2 { Err(gone()) } else { Ok(Poll::Ready(())) }
         });
         assert!(found.is_ok());
         let refused = waiter(60_000).until::<()>("it", || Err(CommandError::NotSynced(1)));

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::{CommandError, show::registered};
-use crate::{cli::OfName, client::Client, ui::Ui, zone::master_file};
+use crate::{cli::NameArgs, client::Client, ui::Ui, zone::master_file};
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {
     #[derive(Serialize)]
     struct Document<'a> {
         name: &'a str,
@@ -14,6 +14,6 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
     }
     let (info, records) = registered(client, &args.name)?;
     let zone = master_file(&info.name, &records);
-    ui.result(&zone, &Document { name: info.name.as_str(), zone: &zone });
+    ui.print_result(&zone, &Document { name: info.name.as_str(), zone: &zone })?;
     Ok(())
 }

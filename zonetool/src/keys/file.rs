@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::{
     KeyError, Keys, Passphrases,
-    sealed::{self, MAX_FILE_BYTES, Protection, Sealed, create_directory, write_durably},
+    sealed::{self, MAX_FILE_BYTES, PreparedFile, Protection, Sealed, create_directory},
 };
 
 /// The key file's name in the directory of keys.
@@ -120,32 +120,48 @@ pub fn load(directory: &Path) -> Result<KeyFile, KeyError> {
     Ok(KeyFile { path, ..key })
 }
 
-/// Writes the key file of `directory`: created beside it, synced, renamed over it, the directory
-/// synced. With `replace`, a file that is there is kept under another name; without, it is an
-/// error.
-pub fn store(
+/// A key file that is written and not in its place yet: first the words that bring it back are
+/// shown. Dropped, nothing is kept.
+#[derive(Debug)]
+pub struct PreparedKey {
+    /// The file as it will be.
+    pub file: KeyFile,
+    prepared: PreparedFile,
+    replaces: bool,
+}
+
+/// Writes the key file of `directory` beside its place. With `replace`, a file that is there is
+/// kept under another name; without, it is an error.
+pub fn prepare(
     directory: &Path,
     keys: &Keys,
     protection: &Protection,
     replace: bool,
-) -> Result<KeyFile, KeyError> {
+) -> Result<PreparedKey, KeyError> {
     let path = directory.join(KEY_FILE);
     create_directory(directory)?;
-    let exists = path.symlink_metadata().is_ok();
-    if exists && !replace {
+    let replaces = path.symlink_metadata().is_ok();
+    if replaces && !replace {
         return Err(KeyError::Exists(path));
     }
-    let key = KeyFile::seal(keys, protection, path)?;
-    let path = &key.path;
-    let file_error = |source| KeyError::File { path: path.clone(), source };
+    let file = KeyFile::seal(keys, protection, path)?;
+    let file_error = |source| KeyError::File { path: file.path.clone(), source };
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize));
-    serde_json::to_writer_pretty(&mut *text, &key).map_err(|error| file_error(error.into()))?;
+    serde_json::to_writer_pretty(&mut *text, &file).map_err(|error| file_error(error.into()))?;
     text.push(b'\n');
-    if exists {
-        keep_old(path).map_err(file_error)?;
+    let prepared = PreparedFile::write(&file.path, &text).map_err(file_error)?;
+    Ok(PreparedKey { file, prepared, replaces })
+}
+
+impl PreparedKey {
+    /// Puts the file in its place, synced.
+    pub fn commit(self) -> Result<KeyFile, KeyError> {
+        let PreparedKey { file, prepared, replaces } = self;
+        let kept = if replaces { keep_old(&file.path) } else { Ok(()) };
+        let file_error = |source| KeyError::File { path: file.path.clone(), source };
+        kept.and_then(|()| prepared.commit()).map_err(file_error)?;
+        Ok(file)
     }
-    write_durably(directory, path, &text).map_err(file_error)?;
-    Ok(key)
 }
 
 fn keep_old(path: &Path) -> io::Result<()> {
@@ -168,7 +184,16 @@ mod tests {
     use age::secrecy::SecretString;
 
     use super::*;
-    use crate::{keys::Words, ui::Ui};
+    use crate::{keys::Mnemonic, ui::Ui};
+
+    fn store(
+        directory: &Path,
+        keys: &Keys,
+        protection: &Protection,
+        replace: bool,
+    ) -> Result<KeyFile, KeyError> {
+        prepare(directory, keys, protection, replace)?.commit()
+    }
 
     fn passphrases(file: Option<PathBuf>) -> Passphrases {
         Passphrases::new(file, Ui::new(false))
@@ -182,7 +207,7 @@ mod tests {
     fn a_key_is_stored_for_its_owner_alone_and_loaded() {
         let base = tempfile::tempdir().unwrap();
         let directory = base.path().join("a/keys");
-        let keys = Words::random().unwrap().keys();
+        let keys = Mnemonic::random().unwrap().keys();
         store(&directory, &keys, &Protection::None, false).unwrap();
         assert_eq!((mode(&directory), mode(&directory.join(KEY_FILE))), (0o700, 0o600));
         let file = load(&directory).unwrap();
@@ -194,7 +219,7 @@ mod tests {
     #[test]
     fn a_passphrase_is_asked_for_and_checked() {
         let base = tempfile::tempdir().unwrap();
-        let keys = Words::random().unwrap().keys();
+        let keys = Mnemonic::random().unwrap().keys();
         let protection = Protection::Passphrase(SecretString::from("correct horse".to_owned()));
         store(base.path(), &keys, &protection, false).unwrap();
         let text = fs::read_to_string(base.path().join(KEY_FILE)).unwrap();
@@ -213,7 +238,7 @@ mod tests {
     #[test]
     fn a_key_is_replaced_only_when_told_and_the_old_one_kept() {
         let base = tempfile::tempdir().unwrap();
-        let [first, second, third] = [(); 3].map(|()| Words::random().unwrap().keys());
+        let [first, second, third] = [(); 3].map(|()| Mnemonic::random().unwrap().keys());
         store(base.path(), &first, &Protection::None, false).unwrap();
         assert!(matches!(
             store(base.path(), &second, &Protection::None, false),
@@ -233,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_open_to_others_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        let keys = Words::random().unwrap().keys();
+        let keys = Mnemonic::random().unwrap().keys();
         store(base.path(), &keys, &Protection::None, false).unwrap();
         let path = base.path().join(KEY_FILE);
         for bits in [0o640, 0o604, 0o620, 0o666] {
@@ -250,11 +275,11 @@ mod tests {
     #[test]
     fn a_file_that_was_changed_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        let keys = Words::random().unwrap().keys();
+        let keys = Mnemonic::random().unwrap().keys();
         store(base.path(), &keys, &Protection::None, false).unwrap();
         let path = base.path().join(KEY_FILE);
         let text = fs::read_to_string(&path).unwrap();
-        let other = Words::random().unwrap().keys();
+        let other = Mnemonic::random().unwrap().keys();
         for (from, to) in [
             (keys.owner().public().to_string(), other.owner().public().to_string()),
             (hex::encode(keys.recovery.0), hex::encode(other.recovery.0)),

@@ -25,8 +25,8 @@ use zeroize::Zeroizing;
 
 use super::{
     KeyError, Passphrases,
+    mnemonic::IdentityBranch,
     sealed::{self, MAX_FILE_BYTES, Protection, Sealed, create_directory, write_durably},
-    words::IdentityBranch,
 };
 
 const FORMAT: u32 = 1;
@@ -94,7 +94,7 @@ impl IdentityFile {
         let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize));
         serde_json::to_writer_pretty(&mut *text, self).map_err(|error| file_error(error.into()))?;
         text.push(b'\n');
-        write_durably(directory, &self.path, &text).map_err(file_error)
+        write_durably(&self.path, &text).map_err(file_error)
     }
 
     /// The identity key; asks for the passphrase if it takes one.
@@ -159,7 +159,7 @@ mod tests {
     use age::secrecy::SecretString;
 
     use super::*;
-    use crate::{keys::Words, ui::Ui};
+    use crate::{keys::Mnemonic, ui::Ui};
 
     fn passphrases(file: Option<PathBuf>) -> Passphrases {
         Passphrases::new(file, Ui::new(false))
@@ -169,7 +169,7 @@ mod tests {
     fn identity_keys_are_stored_once_and_loaded_by_index() {
         let base = tempfile::tempdir().unwrap();
         assert!(load_all(&base.path().join("none")).unwrap().is_empty());
-        let branch = Words::random().unwrap().identities();
+        let branch = Mnemonic::random().unwrap().identities();
         for index in [3, 0] {
             let file = IdentityFile::of(base.path(), &branch, index, &Protection::None).unwrap();
             file.store(base.path()).unwrap();
@@ -184,7 +184,7 @@ mod tests {
             );
             assert_eq!(file.next, branch.key(file.index + 1).public());
         }
-        let other = Words::random().unwrap().identities();
+        let other = Mnemonic::random().unwrap().identities();
         let other = IdentityFile::of(base.path(), &other, 3, &Protection::None).unwrap();
         assert!(
             matches!(other.store(base.path()), Err(KeyError::Exists(_))),
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn what_was_encrypted_changed_or_renamed() {
         let base = tempfile::tempdir().unwrap();
-        let branch = Words::random().unwrap().identities();
+        let branch = Mnemonic::random().unwrap().identities();
         let phrase = base.path().join("phrase");
         fs::write(&phrase, "correct horse\n").unwrap();
         let protection = Protection::Passphrase(SecretString::from("correct horse".to_owned()));

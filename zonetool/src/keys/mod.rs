@@ -17,23 +17,23 @@
 
 mod file;
 mod identity;
+mod mnemonic;
 mod passphrase;
 mod prekeys;
 mod sealed;
-mod words;
 
 use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-pub use file::{KEY_FILE, KeyFile, load, store};
+pub use file::{KEY_FILE, KeyFile, PreparedKey, load, prepare};
 pub use identity::{IdentityFile, MAX_IDENTITIES, load_all as identities};
+pub use mnemonic::{IdentityBranch, Keys, Mnemonic};
 pub use passphrase::Passphrases;
 pub use prekeys::{
     BundleKeys, Prekeys, load_bundle, lock as lock_prekeys, names as prekey_names, store_bundle,
 };
 pub use sealed::Protection;
-pub use words::{IdentityBranch, Keys, Words};
 
 /// What can go wrong with keys.
 #[derive(Debug, Error)]
@@ -85,7 +85,7 @@ pub enum KeyError {
     DifferentPassphrases,
     /// The words are no mnemonic.
     #[error("{0}")]
-    Words(String),
+    Mnemonic(String),
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Random(String),
@@ -125,7 +125,7 @@ impl KeyError {
             KeyError::NoTerminal | KeyError::EmptyPassphrase => {
                 "give --passphrase-file FILE, or make a key with --no-passphrase".into()
             }
-            KeyError::Words(_) => "type the 24 words in their order, separated by spaces".into(),
+            KeyError::Mnemonic(_) => "type the 24 words in their order, separated by spaces".into(),
             KeyError::NoHome => "give --keys DIR".into(),
             KeyError::Malformed { .. } => {
                 "write it anew from the 24 words: zonetool key restore --replace".into()

@@ -38,7 +38,7 @@ pub const ONE_TIME: u8 = 8;
 const MAX_BUNDLES: usize = 6;
 const _: () = assert!(MAX_BUNDLES * (1 + ONE_TIME as usize) < messaging::envelope::MAX_INBOX_KEYS);
 /// How long a letter can be good for after it was sealed, in seconds.
-const LETTER_TIME: u64 = messaging::envelope::MAX_LIFETIME;
+const LETTER_TIME: u64 = messaging::envelope::MAX_LETTER_LIFETIME_SECONDS;
 /// A label is the bundle's place times this, and within it 0 for the key of last resort, or 1 and
 /// the prekey's place.
 const LABELS: u32 = 64;
@@ -189,7 +189,7 @@ impl Prekeys {
         serde_json::to_writer_pretty(&mut *text, &file)
             .map_err(|error| file_error(error.into()))?;
         text.push(b'\n');
-        write_durably(directory, &path, &text).map_err(file_error)
+        write_durably(&path, &text).map_err(file_error)
     }
 
     /// Adds the keys of a new bundle. Those that can open nothing any more leave, and the oldest if
@@ -263,7 +263,7 @@ pub fn store_bundle(
 ) -> Result<(), KeyError> {
     create_directory(directory)?;
     let path = path_of_bundle(directory, index, name);
-    write_durably(directory, &path, bundle).map_err(|source| KeyError::File { path, source })
+    write_durably(&path, bundle).map_err(|source| KeyError::File { path, source })
 }
 
 /// The bundle that is kept, if there is one.

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use age::{DecryptError, scrypt, secrecy::SecretString};
@@ -106,15 +106,38 @@ pub(super) fn create_directory(directory: &Path) -> Result<(), KeyError> {
 
 /// Writes a file for its owner alone: created beside it, synced, renamed over it, the directory
 /// synced.
-pub(super) fn write_durably(directory: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension(format!("key.new-{}", std::process::id()));
-    let result = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        // Whatever came of it is no key file; the error that is reported is the first.
-        let _ = fs::remove_file(&temporary);
+pub(super) fn write_durably(path: &Path, text: &[u8]) -> io::Result<()> {
+    PreparedFile::write(path, text)?.commit()
+}
+
+/// A file that is written and synced beside its place, and not there yet. Dropped, it is removed.
+#[derive(Debug)]
+pub(super) struct PreparedFile {
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl PreparedFile {
+    pub fn write(path: &Path, text: &[u8]) -> io::Result<Self> {
+        let temporary = path.with_extension(format!("key.new-{}", std::process::id()));
+        let prepared = PreparedFile { temporary, path: path.to_owned() };
+        write_new(&prepared.temporary, text)?;
+        Ok(prepared)
     }
-    result?;
-    File::open(directory)?.sync_all()
+
+    /// Puts it in its place.
+    pub fn commit(self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)?;
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+impl Drop for PreparedFile {
+    fn drop(&mut self) {
+        // After a commit there is nothing to remove.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {

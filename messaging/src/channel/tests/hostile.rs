@@ -7,7 +7,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use super::{
     super::{
         hello::{Binding, Hello, Role, write, write_refusal},
-        tls::{Wanted, client, server},
+        tls::{ExpectedKey, client, server},
     },
     *,
 };
@@ -23,7 +23,7 @@ pub fn long() -> Limits {
 }
 
 async fn tls(both: &Both, address: SocketAddr) -> TlsStream<TcpStream> {
-    let config = client(&both.bob.identity(0), Wanted::Any).unwrap();
+    let config = client(&both.bob.identity(0), ExpectedKey::Any).unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("namechain.invalid").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
@@ -33,9 +33,9 @@ async fn tls(both: &Both, address: SocketAddr) -> TlsStream<TcpStream> {
 }
 
 /// Over TLS, what says `bytes` first is told, and what the listener says of it.
-async fn says(both: &Both, bytes: &[u8]) -> (Vec<u8>, Box<TurnedAway>) {
+async fn says(both: &Both, bytes: &[u8]) -> (Vec<u8>, Box<Rejected>) {
     let book = Book::of(Ok(both.bob_peer.clone()));
-    let mut listener = both.listener(Carrier::Tcp, long(), book).await;
+    let mut listener = both.listener(Transport::Tcp, long(), book).await;
     let mut stream = tls(both, listener.address()).await;
     let bytes = bytes.to_vec();
     let told = async {
@@ -90,7 +90,7 @@ async fn what_is_said_first_must_be_a_hello_for_this_connection() {
 async fn a_hello_of_another_key_than_the_connections() {
     let both = Both::new();
     let book = Book::of(Ok(both.bob_peer.clone()));
-    let mut listener = both.listener(Carrier::Tcp, long(), book).await;
+    let mut listener = both.listener(Transport::Tcp, long(), book).await;
     let mut stream = tls(&both, listener.address()).await;
     let exporter =
         stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).unwrap();
@@ -115,7 +115,7 @@ async fn a_hello_of_another_key_than_the_connections() {
 async fn silence_ends_in_time() {
     let both = Both::new();
     let mut listener =
-        both.listener(Carrier::Tcp, short(), Book::of(Ok(both.bob_peer.clone()))).await;
+        both.listener(Transport::Tcp, short(), Book::of(Ok(both.bob_peer.clone()))).await;
     let _silent = TcpStream::connect(listener.address()).await.unwrap();
     let turned = listener.accept().await.unwrap_err();
     assert!(matches!(turned.error, ChannelError::Timeout(_)), "{turned}");
@@ -127,10 +127,10 @@ async fn silence_ends_in_time() {
 #[tokio::test]
 async fn noise_disturbs_nobody() {
     let both = Both::new();
-    for carrier in CARRIERS {
+    for transport in CARRIERS {
         let mut listener =
-            both.listener(carrier, long(), Book::of(Ok(both.bob_peer.clone()))).await;
-        if carrier == Carrier::Tcp {
+            both.listener(transport, long(), Book::of(Ok(both.bob_peer.clone()))).await;
+        if transport == Transport::Tcp {
             let mut noise = TcpStream::connect(listener.address()).await.unwrap();
             noise.write_all(&[0x55; 4_096]).await.unwrap();
             let turned = listener.accept().await.unwrap_err();
@@ -143,7 +143,7 @@ async fn noise_disturbs_nobody() {
         }
         let (limits, address, bob) = (long(), listener.address(), local(&both.bob));
         let (dialled, accepted) = tokio::join!(
-            dial(carrier, address, &bob, &both.alice_peer, &limits),
+            dial(transport, address, &bob, &both.alice_peer, &limits),
             listener.accept()
         );
         assert!(dialled.is_ok() && accepted.is_ok());
@@ -155,8 +155,8 @@ async fn noise_disturbs_nobody() {
 async fn a_dialler_that_says_nothing() {
     let both = Both::new();
     let book = Book::of(Ok(both.bob_peer.clone()));
-    let mut listener = both.listener(Carrier::Quic, short(), book).await;
-    let config = client(&both.bob.identity(0), Wanted::Any).unwrap();
+    let mut listener = both.listener(Transport::Quic, short(), book).await;
+    let config = client(&both.bob.identity(0), ExpectedKey::Any).unwrap();
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
     let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(crypto));
@@ -169,7 +169,7 @@ async fn a_dialler_that_says_nothing() {
     assert!(matches!(turned.error, ChannelError::Timeout(_)), "{turned}");
     connection.closed().await;
     // And one that opens its stream, and then a second: there is none to be had.
-    let config = client(&both.bob.identity(0), Wanted::Any).unwrap();
+    let config = client(&both.bob.identity(0), ExpectedKey::Any).unwrap();
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(crypto));
     let connection = endpoint
@@ -197,7 +197,7 @@ async fn a_listener_that_is_none() {
         async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let config = server(alice, Wanted::Any).unwrap();
+            let config = server(alice, ExpectedKey::Any).unwrap();
             let serve = async {
                 let (stream, _) = listener.accept().await.unwrap();
                 let Some(said) = said else { return std::future::pending().await };
@@ -209,7 +209,7 @@ async fn a_listener_that_is_none() {
                 std::future::pending().await
             };
             tokio::select! {
-                dialled = dial(Carrier::Tcp, address, bob, &both.alice_peer, &limits) => dialled.unwrap_err(),
+                dialled = dial(Transport::Tcp, address, bob, &both.alice_peer, &limits) => dialled.unwrap_err(),
                 never = serve => never,
             }
         }
@@ -236,8 +236,8 @@ async fn a_listener_that_is_none() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
     };
-    for (carrier, silent) in [(Carrier::Tcp, false), (Carrier::Quic, true)] {
-        let error = dial(carrier, closed, &bob, &both.alice_peer, &short()).await.unwrap_err();
+    for (transport, silent) in [(Transport::Tcp, false), (Transport::Quic, true)] {
+        let error = dial(transport, closed, &bob, &both.alice_peer, &short()).await.unwrap_err();
         assert_eq!(matches!(error, ChannelError::Timeout(_)), silent, "{error}");
         assert_eq!(matches!(error, ChannelError::Io(_)), !silent, "{error}");
     }
@@ -248,20 +248,20 @@ async fn no_more_channels_than_there_may_be() {
     let both = Both::new();
     let limits = Limits { channels: 2, per_address: 2, ..long() };
     let bob = local(&both.bob);
-    for carrier in CARRIERS {
+    for transport in CARRIERS {
         let mut listener =
-            both.listener(carrier, limits, Book::of(Ok(both.bob_peer.clone()))).await;
+            both.listener(transport, limits, Book::of(Ok(both.bob_peer.clone()))).await;
         let address = listener.address();
         let mut kept = Vec::new();
         for _ in 0..2 {
             let (dialled, accepted) = tokio::join!(
-                dial(carrier, address, &bob, &both.alice_peer, &limits),
+                dial(transport, address, &bob, &both.alice_peer, &limits),
                 listener.accept()
             );
             kept.push((dialled.unwrap(), accepted.unwrap()));
         }
         let (dialled, turned) = tokio::join!(
-            dial(carrier, address, &bob, &both.alice_peer, &limits),
+            dial(transport, address, &bob, &both.alice_peer, &limits),
             listener.accept()
         );
         assert!(matches!(dialled.unwrap_err(), ChannelError::Io(_)));
@@ -269,7 +269,7 @@ async fn no_more_channels_than_there_may_be() {
         // One goes, another comes.
         kept.truncate(1);
         let (dialled, accepted) = tokio::join!(
-            dial(carrier, address, &bob, &both.alice_peer, &limits),
+            dial(transport, address, &bob, &both.alice_peer, &limits),
             listener.accept()
         );
         assert!(dialled.is_ok() && accepted.is_ok());

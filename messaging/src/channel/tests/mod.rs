@@ -8,25 +8,25 @@ use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::{
-    discover::Absence,
     testing::{NETWORK, Person, World, name},
+    verify::Absence,
 };
 
-pub const CARRIERS: [Carrier; 2] = [Carrier::Quic, Carrier::Tcp];
+pub const CARRIERS: [Transport; 2] = [Transport::Quic, Transport::Tcp];
 
 /// What the listener looks callers up in.
 #[derive(Clone)]
-pub struct Book(Arc<Mutex<Vec<Result<VerifiedPeer, NoPeer>>>>);
+pub struct Book(Arc<Mutex<Vec<Result<VerifiedPeer, ResolveError>>>>);
 
 impl Book {
     /// Gives the same answer every time.
-    pub fn of(answer: Result<VerifiedPeer, NoPeer>) -> Self {
+    pub fn of(answer: Result<VerifiedPeer, ResolveError>) -> Self {
         Book(Arc::new(Mutex::new(vec![answer])))
     }
 }
 
-impl Resolve for Book {
-    async fn resolve(&self, _: Name) -> Result<VerifiedPeer, NoPeer> {
+impl PeerResolver for Book {
+    async fn resolve(&self, _: Name) -> Result<VerifiedPeer, ResolveError> {
         self.0.lock().unwrap()[0].clone()
     }
 }
@@ -49,31 +49,31 @@ impl Both {
         Both { alice, bob, alice_peer, bob_peer }
     }
 
-    pub async fn listener(&self, carrier: Carrier, limits: Limits, book: Book) -> Listener {
+    pub async fn listener(&self, transport: Transport, limits: Limits, book: Book) -> Listener {
         let at = "127.0.0.1:0".parse().unwrap();
-        Listener::bind(carrier, at, local(&self.alice), limits, book).await.unwrap()
+        Listener::bind(transport, at, local(&self.alice), limits, book).await.unwrap()
     }
 
     /// What bob gets who dials as `bob` while the chain says `book`, and what alice says of it.
     async fn attempt(
         &self,
-        carrier: Carrier,
-        bob: &Local,
-        book: Result<VerifiedPeer, NoPeer>,
-    ) -> (Result<Channel, ChannelError>, Result<Channel, Box<TurnedAway>>) {
+        transport: Transport,
+        bob: &LocalIdentity,
+        book: Result<VerifiedPeer, ResolveError>,
+    ) -> (Result<Channel, ChannelError>, Result<Channel, Box<Rejected>>) {
         let limits = hostile::long();
-        let mut listener = self.listener(carrier, limits, Book::of(book)).await;
+        let mut listener = self.listener(transport, limits, Book::of(book)).await;
         let address = listener.address();
-        tokio::join!(dial(carrier, address, bob, &self.alice_peer, &limits), listener.accept())
+        tokio::join!(dial(transport, address, bob, &self.alice_peer, &limits), listener.accept())
     }
 
     async fn refused(
         &self,
-        carrier: Carrier,
-        bob: &Local,
-        book: Result<VerifiedPeer, NoPeer>,
+        transport: Transport,
+        bob: &LocalIdentity,
+        book: Result<VerifiedPeer, ResolveError>,
     ) -> Refusal {
-        match self.attempt(carrier, bob, book).await {
+        match self.attempt(transport, bob, book).await {
             (Err(ChannelError::Refused(told)), Err(turned)) => {
                 assert!(
                     matches!(turned.error, ChannelError::Refuse(refusal) if refusal == told),
@@ -81,13 +81,18 @@ impl Both {
                 );
                 told
             }
-            other => panic!("{carrier:?}: {other:?}"),
+            other => panic!("{transport:?}: {other:?}"),
         }
     }
 }
 
-pub fn local(person: &Person) -> Local {
-    Local { network: NETWORK, name: person.name.clone(), sequence: 1, identity: person.identity(0) }
+pub fn local(person: &Person) -> LocalIdentity {
+    LocalIdentity {
+        network: NETWORK,
+        name: person.name.clone(),
+        sequence: 1,
+        identity: person.identity(0),
+    }
 }
 
 async fn read_all(channel: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
@@ -114,9 +119,9 @@ async fn exchange(mut channel: Channel, bytes: Vec<u8>) -> Vec<u8> {
 #[tokio::test]
 async fn bytes_go_both_ways_and_each_way_ends_by_itself() {
     let both = Both::new();
-    for carrier in CARRIERS {
+    for transport in CARRIERS {
         let (dialled, accepted) =
-            both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
+            both.attempt(transport, &local(&both.bob), Ok(both.bob_peer.clone())).await;
         let (dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
         assert_eq!(dialled.peer(), &both.alice_peer);
         assert_eq!(accepted.peer(), &both.bob_peer);
@@ -124,7 +129,7 @@ async fn bytes_go_both_ways_and_each_way_ends_by_itself() {
         let back: Vec<u8> = there.iter().rev().copied().collect();
         let (at_bob, at_alice) =
             tokio::join!(exchange(dialled, there.clone()), exchange(accepted, back.clone()));
-        assert!(at_bob == back && at_alice == there, "{carrier:?}");
+        assert!(at_bob == back && at_alice == there, "{transport:?}");
     }
 }
 
@@ -132,9 +137,9 @@ async fn bytes_go_both_ways_and_each_way_ends_by_itself() {
 #[tokio::test]
 async fn one_side_can_end_long_before_the_other() {
     let both = Both::new();
-    for carrier in CARRIERS {
+    for transport in CARRIERS {
         let (dialled, accepted) =
-            both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
+            both.attempt(transport, &local(&both.bob), Ok(both.bob_peer.clone())).await;
         let (mut dialled, mut accepted) = (dialled.unwrap(), accepted.unwrap());
         dialled.shutdown().await.unwrap();
         dialled.shutdown().await.unwrap();
@@ -150,16 +155,16 @@ async fn one_side_can_end_long_before_the_other() {
 #[tokio::test]
 async fn what_breaks_does_not_look_like_an_end() {
     let both = Both::new();
-    for carrier in CARRIERS {
+    for transport in CARRIERS {
         let (dialled, accepted) =
-            both.attempt(carrier, &local(&both.bob), Ok(both.bob_peer.clone())).await;
+            both.attempt(transport, &local(&both.bob), Ok(both.bob_peer.clone())).await;
         let (mut dialled, mut accepted) = (dialled.unwrap(), accepted.unwrap());
         accepted.write_all(b"half a sen").await.unwrap();
         accepted.flush().await.unwrap();
         let mut half = [0; 10];
         dialled.read_exact(&mut half).await.unwrap();
         drop(accepted);
-        assert!(read_all(&mut dialled).await.is_err(), "{carrier:?}");
+        assert!(read_all(&mut dialled).await.is_err(), "{transport:?}");
     }
 }
 
@@ -167,7 +172,7 @@ async fn what_breaks_does_not_look_like_an_end() {
 async fn a_caller_who_is_not_who_he_says() {
     let both = Both::new();
     let bob = local(&both.bob);
-    let mallory = Local { identity: both.bob.identity(5), ..bob.clone() };
+    let mallory = LocalIdentity { identity: both.bob.identity(5), ..bob.clone() };
     let known = || Ok(both.bob_peer.clone());
     // Bob's record, replaced once: 2 stands.
     let mut world = World::new();
@@ -180,11 +185,11 @@ async fn a_caller_who_is_not_who_he_says() {
         world.add(&other);
         world.resolve(&other.name)
     };
-    for carrier in CARRIERS {
-        assert_eq!(both.refused(carrier, &mallory, known()).await, Refusal::WrongKey);
-        assert_eq!(both.refused(carrier, &bob, Ok(rotated.clone())).await, Refusal::ReplacedKey);
-        let newer = Local { sequence: 2, identity: both.bob.identity(1), ..bob.clone() };
-        assert_eq!(both.refused(carrier, &newer, known()).await, Refusal::NewerKey);
+    for transport in CARRIERS {
+        assert_eq!(both.refused(transport, &mallory, known()).await, Refusal::WrongKey);
+        assert_eq!(both.refused(transport, &bob, Ok(rotated.clone())).await, Refusal::ReplacedKey);
+        let newer = LocalIdentity { sequence: 2, identity: both.bob.identity(1), ..bob.clone() };
+        assert_eq!(both.refused(transport, &newer, known()).await, Refusal::NewerKey);
         for why in [
             Absence::Unregistered,
             Absence::NoRecord,
@@ -192,20 +197,21 @@ async fn a_caller_who_is_not_who_he_says() {
             Absence::Revoked,
             Absence::Released,
         ] {
-            let refusal = both.refused(carrier, &bob, Err(NoPeer::Absent(why))).await;
+            let refusal = both.refused(transport, &bob, Err(ResolveError::Absent(why))).await;
             assert_eq!(refusal, Refusal::Absent(why));
         }
         assert_eq!(
-            both.refused(carrier, &bob, Err(NoPeer::Unwanted("not on the list".into()))).await,
+            both.refused(transport, &bob, Err(ResolveError::Unwanted("not on the list".into())))
+                .await,
             Refusal::Unwanted
         );
-        let unresolved = NoPeer::Unresolved("no node".into());
-        assert_eq!(both.refused(carrier, &bob, Err(unresolved)).await, Refusal::Unresolved);
-        let mixed_up = both.refused(carrier, &bob, Ok(stranger.clone())).await;
+        let unresolved = ResolveError::Unresolved("no node".into());
+        assert_eq!(both.refused(transport, &bob, Err(unresolved)).await, Refusal::Unresolved);
+        let mixed_up = both.refused(transport, &bob, Ok(stranger.clone())).await;
         assert_eq!(mixed_up, Refusal::Unresolved, "a look-up that gives somebody else");
         // The same key and a record that others have not seen: it is bob.
-        let ahead = Local { sequence: 9, ..bob.clone() };
-        let (dialled, accepted) = both.attempt(carrier, &ahead, known()).await;
+        let ahead = LocalIdentity { sequence: 9, ..bob.clone() };
+        let (dialled, accepted) = both.attempt(transport, &ahead, known()).await;
         assert!(dialled.is_ok() && accepted.is_ok());
     }
 }
@@ -214,15 +220,16 @@ async fn a_caller_who_is_not_who_he_says() {
 async fn who_answers_and_is_not_who_was_called() {
     let both = Both::new();
     let (limits, bob) = (hostile::long(), local(&both.bob));
-    for carrier in CARRIERS {
+    for transport in CARRIERS {
         for (generation, next) in [(5, false), (1, true)] {
             let at: SocketAddr = "127.0.0.1:0".parse().unwrap();
-            let other = Local { identity: both.alice.identity(generation), ..local(&both.alice) };
+            let other =
+                LocalIdentity { identity: both.alice.identity(generation), ..local(&both.alice) };
             let book = Book::of(Ok(both.bob_peer.clone()));
-            let mut listener = Listener::bind(carrier, at, other, limits, book).await.unwrap();
+            let mut listener = Listener::bind(transport, at, other, limits, book).await.unwrap();
             let address = listener.address();
             let (dialled, turned) = tokio::join!(
-                dial(carrier, address, &bob, &both.alice_peer, &limits),
+                dial(transport, address, &bob, &both.alice_peer, &limits),
                 listener.accept()
             );
             let key = both.alice.identity(generation).public();
@@ -235,19 +242,19 @@ async fn who_answers_and_is_not_who_was_called() {
         }
         // The key is alice's, the listener thinks that it is somebody else.
         let at: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let carol = Local { name: name("carol"), ..local(&both.alice) };
+        let carol = LocalIdentity { name: name("carol"), ..local(&both.alice) };
         let book = Book::of(Ok(both.bob_peer.clone()));
-        let mut listener = Listener::bind(carrier, at, carol, limits, book).await.unwrap();
+        let mut listener = Listener::bind(transport, at, carol, limits, book).await.unwrap();
         let address = listener.address();
         let (dialled, _) = tokio::join!(
-            dial(carrier, address, &bob, &both.alice_peer, &limits),
+            dial(transport, address, &bob, &both.alice_peer, &limits),
             listener.accept()
         );
         assert!(matches!(dialled.unwrap_err(), ChannelError::Refused(Refusal::OtherName)));
     }
-    let elsewhere = Local { network: Network::Main, ..bob };
+    let elsewhere = LocalIdentity { network: Network::Main, ..bob };
     let dialled =
-        dial(Carrier::Tcp, "127.0.0.1:9".parse().unwrap(), &elsewhere, &both.alice_peer, &limits)
+        dial(Transport::Tcp, "127.0.0.1:9".parse().unwrap(), &elsewhere, &both.alice_peer, &limits)
             .await;
     assert!(matches!(dialled.unwrap_err(), ChannelError::Network));
 }

@@ -3,17 +3,16 @@
 mod mutations;
 mod refusals;
 
-use namechain_core::types::SecretKey;
+use namechain_core::types::{SecretKey, tag};
 use zeroize::Zeroizing;
 
 use super::{
-    letter::{Binding, Parts},
+    letter::{Binding, LetterFields},
     *,
 };
 use crate::{
     kem::{self, Public},
     random::Randomness,
-    tag::tag,
     testing::{DAY, NETWORK, NOW, Pair, name},
 };
 
@@ -40,15 +39,15 @@ fn keys(pair: &Pair) -> [Recipient<'_>; 4] {
 fn read(
     pair: &Pair,
     inbox: &mut Inbox,
-    seen: &mut Seen,
+    seen: &mut ReplayCache,
     envelope: &[u8],
 ) -> Result<Letter, OpenError> {
     inbox.open(envelope, NOW)?.verify(Some(&pair.alice_peer), inbox, seen)
 }
 
 /// The parts of a good letter, for those who do not keep to the rules.
-fn parts<'a>(pair: &Pair, body: &'a [u8]) -> Parts<'a> {
-    Parts {
+fn parts<'a>(pair: &Pair, body: &'a [u8]) -> LetterFields<'a> {
+    LetterFields {
         sender: pair.alice.name.clone(),
         sender_identity: pair.alice_key.public(),
         sender_sequence: 1,
@@ -71,9 +70,13 @@ fn seal_any(
     let wing = pair.bob.last_resort().public();
     let to = match kem {
         Kem::X25519 => Public::X25519(pair.bob.x25519().public()),
-        Kem::XWing => Public::Wing(&wing),
+        Kem::XWing => Public::XWing(&wing),
     };
-    let outside = Outside { kem, class: Class::Kib2, zone: zone(NETWORK, &pair.bob.name) };
+    let outside = EnvelopeHeader {
+        kem,
+        class: SizeClass::Kib2,
+        recipient_tag: recipient_tag(NETWORK, &pair.bob.name),
+    };
     let header = outside.to_bytes();
     let make = |enc: &[u8]| {
         plain(
@@ -81,24 +84,24 @@ fn seal_any(
             outside.class.plain_bytes(kem),
         )
     };
-    let info = tag(NETWORK, Use::Envelope);
+    let info = tag(NETWORK, Domain::Envelope);
     let mut stream = random(seed).stream(NETWORK);
     let (enc, sealed) = kem::seal(to, &info, &header, &mut stream, make).unwrap();
     [header.as_slice(), &enc, &sealed].concat()
 }
 
 /// A letter that keeps to the format, whatever it says, signed by `key`.
-fn seal_parts(pair: &Pair, letter: &Parts<'_>, key: &SecretKey) -> Vec<u8> {
+fn seal_parts(pair: &Pair, letter: &LetterFields<'_>, key: &SecretKey) -> Vec<u8> {
     seal_any(pair, Kem::X25519, 1, |binding, length| letter.sign_and_pad(key, binding, length))
 }
 
 #[test]
 fn a_letter_arrives_by_every_kind_of_key() {
     let pair = Pair::new();
-    let (mut inbox, mut seen) = (pair.bob.inbox(), Seen::new());
+    let (mut inbox, mut seen) = (pair.bob.inbox(), ReplayCache::new());
     for (number, (to, used)) in keys(&pair).iter().zip([1, 2, 11, 3]).enumerate() {
         let envelope = seal(&pair.sender(), to, &draft(TEXT), random(number as u8)).unwrap();
-        assert_eq!(envelope.len(), Class::Kib2.bytes());
+        assert_eq!(envelope.len(), SizeClass::Kib2.bytes());
         let opened = inbox.open(&envelope, NOW).unwrap();
         assert_eq!(opened.claimed_sender(), &pair.alice.name);
         let letter = opened.verify(Some(&pair.alice_peer), &mut inbox, &mut seen).unwrap();
@@ -116,30 +119,32 @@ fn an_envelope_is_of_the_smallest_class_that_fits() {
     let names = (&pair.alice.name, &pair.bob.name);
     for to in &keys(&pair)[..2] {
         let mut inbox = pair.bob.inbox();
-        for (number, class) in Class::ALL.into_iter().enumerate() {
+        for (number, class) in SizeClass::ALL.into_iter().enumerate() {
             let most = capacity(class, to.kem(), names.0, names.1);
             let body = vec![b'x'; most];
             let envelope = seal(&pair.sender(), to, &draft(&body), random(number as u8)).unwrap();
             assert_eq!(envelope.len(), class.bytes());
-            let letter = read(&pair, &mut inbox, &mut Seen::new(), &envelope).unwrap();
+            let letter = read(&pair, &mut inbox, &mut ReplayCache::new(), &envelope).unwrap();
             assert_eq!(letter.body(), body);
             let over = seal(&pair.sender(), to, &draft(&vec![0; most + 1]), random(9));
             match class {
-                Class::Kib64 => assert_eq!(over, Err(SealError::TooLong { found: most + 1, most })),
+                SizeClass::Kib64 => {
+                    assert_eq!(over, Err(SealError::TooLong { found: most + 1, most }))
+                }
                 _ => assert!(over.unwrap().len() > class.bytes()),
             }
         }
         let empty = seal(&pair.sender(), to, &draft(b""), random(9)).unwrap();
-        assert_eq!(read(&pair, &mut inbox, &mut Seen::new(), &empty).unwrap().body(), b"");
+        assert_eq!(read(&pair, &mut inbox, &mut ReplayCache::new(), &empty).unwrap().body(), b"");
     }
     // The longest names in the smallest envelope leave room for a text.
     let long = name(&"n".repeat(63));
-    assert_eq!(capacity(Class::Kib2, Kem::XWing, &long, &long), 613);
-    assert_eq!(capacity(Class::Kib2, Kem::X25519, &long, &long), 1_701);
+    assert_eq!(capacity(SizeClass::Kib2, Kem::XWing, &long, &long), 613);
+    assert_eq!(capacity(SizeClass::Kib2, Kem::X25519, &long, &long), 1_701);
 }
 
-/// Outside stand the version, the kind of key, the class and 16 bits of a hash of the name; nothing
-/// else repeats.
+/// The header has the version, the kind of key, the class and 16 bits of a hash of the name;
+/// nothing else repeats.
 #[test]
 fn the_outside_tells_nothing_else() {
     let pair = Pair::new();
@@ -147,13 +152,16 @@ fn the_outside_tells_nothing_else() {
         let envelopes: Vec<Vec<u8>> = (0..40)
             .map(|number| seal(&pair.sender(), to, &draft(TEXT), random(number)).unwrap())
             .collect();
-        let outside = Outside::read(&envelopes[0]).unwrap();
-        let expected =
-            Outside { kem: to.kem(), class: Class::Kib2, zone: zone(NETWORK, &pair.bob.name) };
+        let outside = EnvelopeHeader::read(&envelopes[0]).unwrap();
+        let expected = EnvelopeHeader {
+            kem: to.kem(),
+            class: SizeClass::Kib2,
+            recipient_tag: recipient_tag(NETWORK, &pair.bob.name),
+        };
         assert_eq!(outside, expected);
         for at in 0..envelopes[0].len() {
             let constant = envelopes.iter().all(|envelope| envelope[at] == envelopes[0][at]);
-            assert_eq!(constant, at < HEADER_BYTES, "byte {at}");
+            assert_eq!(constant, at < ENVELOPE_HEADER_BYTES, "byte {at}");
         }
     }
 }
@@ -168,8 +176,8 @@ fn what_is_not_sealed() {
     };
     assert_eq!(seal(&x25519, NOW, NOW), Err(SealError::Lifetime));
     assert_eq!(seal(&x25519, NOW, NOW - 1), Err(SealError::Lifetime));
-    assert_eq!(seal(&x25519, NOW, NOW + MAX_LIFETIME + 1), Err(SealError::Lifetime));
-    assert_eq!(seal(&x25519, NOW, NOW + MAX_LIFETIME), Ok(()));
+    assert_eq!(seal(&x25519, NOW, NOW + MAX_LETTER_LIFETIME_SECONDS + 1), Err(SealError::Lifetime));
+    assert_eq!(seal(&x25519, NOW, NOW + MAX_LETTER_LIFETIME_SECONDS), Ok(()));
     assert_eq!(seal(&wing, NOW + DAY, NOW + 2 * DAY), Err(SealError::BundleExpired(NOW + DAY)));
     let key = |prekey| Recipient::new(&pair.bob_peer, Some(&pair.bob_bundle), prekey).err();
     assert_eq!(key(Prekey::OneTime(2)), Some(SealError::NoSuchKey));

@@ -23,11 +23,11 @@ fn changed_outside() {
         if good.contains(&changed) {
             continue;
         }
-        let error = read(&pair, &mut inbox, &mut Seen::new(), &changed).err();
+        let error = read(&pair, &mut inbox, &mut ReplayCache::new(), &changed).err();
         let error = error.unwrap_or_else(|| panic!("accepted: {}", hex::encode(&changed)));
         *verdicts.entry(std::mem::discriminant(&error)).or_insert(0) += 1;
     }
-    // Truncated, too long, version, kind, class, zone, no key.
+    // Truncated, too long, version, kind, class, recipient tag, no key.
     assert_eq!(verdicts.len(), 7, "not every refusal was met: {verdicts:?}");
 }
 
@@ -48,8 +48,8 @@ fn changed_inside() {
             same = changed == *plain;
             Zeroizing::new(changed)
         });
-        let verdict = read(&pair, &mut inbox, &mut Seen::new(), &envelope).map(drop);
-        match verdict {
+        let pin_status = read(&pair, &mut inbox, &mut ReplayCache::new(), &envelope).map(drop);
+        match pin_status {
             Ok(()) => assert!(same, "accepted in round {round}"),
             Err(error) => *verdicts.entry(std::mem::discriminant(&error)).or_insert(0) += 1,
         }

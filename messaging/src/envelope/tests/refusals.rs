@@ -8,10 +8,10 @@ fn envelope(pair: &Pair) -> Vec<u8> {
 }
 
 /// What Bob says to an envelope that a good key made of `letter`.
-fn judge(letter: &Parts<'_>) -> Result<Letter, OpenError> {
+fn judge(letter: &LetterFields<'_>) -> Result<Letter, OpenError> {
     let pair = Pair::new();
     let envelope = seal_parts(&pair, letter, &pair.alice_key);
-    read(&pair, &mut pair.bob.inbox(), &mut Seen::new(), &envelope)
+    read(&pair, &mut pair.bob.inbox(), &mut ReplayCache::new(), &envelope)
 }
 
 #[test]
@@ -49,18 +49,18 @@ fn for_somebody_else() {
     let pair = Pair::new();
     let good = envelope(&pair);
     let carol = Person::new("carol", 3);
-    assert_eq!(carol.inbox().open(&good, NOW).err(), Some(OpenError::OtherZone));
+    assert_eq!(carol.inbox().open(&good, NOW).err(), Some(OpenError::OtherRecipient));
     let mut changed = good.clone();
-    changed[3..5].copy_from_slice(&zone(NETWORK, &carol.name));
+    changed[3..5].copy_from_slice(&recipient_tag(NETWORK, &carol.name));
     assert_eq!(carol.inbox().open(&changed, NOW).err(), Some(OpenError::NotForUs));
-    assert_eq!(pair.bob.inbox().open(&changed, NOW).err(), Some(OpenError::OtherZone));
+    assert_eq!(pair.bob.inbox().open(&changed, NOW).err(), Some(OpenError::OtherRecipient));
     let without = Inbox::new(NETWORK, pair.bob.name.clone(), pair.bob.identity(0).public());
     assert_eq!(without.open(&good, NOW).err(), Some(OpenError::NotForUs));
     let network = Network::Test;
     let mut elsewhere = Inbox::new(network, pair.bob.name.clone(), pair.bob.identity(0).public());
-    elsewhere.add_wing(1, pair.bob.last_resort()).unwrap();
+    elsewhere.add_xwing(1, pair.bob.last_resort()).unwrap();
     let mut changed = good;
-    changed[3..5].copy_from_slice(&zone(network, &pair.bob.name));
+    changed[3..5].copy_from_slice(&recipient_tag(network, &pair.bob.name));
     assert_eq!(elsewhere.open(&changed, NOW).err(), Some(OpenError::NotForUs), "another network");
 }
 
@@ -68,11 +68,11 @@ fn for_somebody_else() {
 #[test]
 fn passed_on_in_another_envelope() {
     let pair = Pair::new();
-    let text = |letter: &Parts<'_>| judge(letter).err().unwrap();
-    let to_carol = Parts { recipient: name("carol"), ..parts(&pair, TEXT) };
+    let text = |letter: &LetterFields<'_>| judge(letter).err().unwrap();
+    let to_carol = LetterFields { recipient: name("carol"), ..parts(&pair, TEXT) };
     assert_eq!(text(&to_carol), OpenError::Readdressed(name("carol")));
     let to_another_key =
-        Parts { recipient_identity: pair.bob.identity(1).public(), ..parts(&pair, TEXT) };
+        LetterFields { recipient_identity: pair.bob.identity(1).public(), ..parts(&pair, TEXT) };
     assert_eq!(text(&to_another_key), OpenError::OtherIdentity);
     // Alice's own letter to Bob, taken out of its envelope and sealed again: the signature is over
     // the envelope too.
@@ -88,7 +88,7 @@ fn passed_on_in_another_envelope() {
             plain.resize(length, 0);
             plain
         });
-        read(&pair, &mut pair.bob.inbox(), &mut Seen::new(), &envelope).map(drop)
+        read(&pair, &mut pair.bob.inbox(), &mut ReplayCache::new(), &envelope).map(drop)
     };
     assert_eq!(again(Kem::X25519, 1), Ok(()), "the same envelope once more");
     assert_eq!(again(Kem::X25519, 2), Err(OpenError::BadSignature), "another encapsulated key");
@@ -101,11 +101,12 @@ fn signed_by_somebody_else_or_changed() {
     let mallory = Person::new("mallory", 4);
     let by_mallory = seal_parts(&pair, &parts(&pair, TEXT), &mallory.identity(0));
     let open = |envelope: &[u8]| {
-        read(&pair, &mut pair.bob.inbox(), &mut Seen::new(), envelope).err().unwrap()
+        read(&pair, &mut pair.bob.inbox(), &mut ReplayCache::new(), envelope).err().unwrap()
     };
     assert_eq!(open(&by_mallory), OpenError::BadSignature);
     // She signs with her key and says so, but claims Alice's name.
-    let letter = Parts { sender_identity: mallory.identity(0).public(), ..parts(&pair, TEXT) };
+    let letter =
+        LetterFields { sender_identity: mallory.identity(0).public(), ..parts(&pair, TEXT) };
     let claimed = seal_parts(&pair, &letter, &mallory.identity(0));
     assert_eq!(open(&claimed), OpenError::WrongKey(pair.alice.name.clone()));
 }
@@ -113,15 +114,17 @@ fn signed_by_somebody_else_or_changed() {
 #[test]
 fn out_of_time() {
     let pair = Pair::new();
-    let at = |created, expires| judge(&Parts { created, expires, ..parts(&pair, TEXT) }).map(drop);
+    let at = |created, expires| {
+        judge(&LetterFields { created, expires, ..parts(&pair, TEXT) }).map(drop)
+    };
     assert_eq!(at(NOW - DAY, NOW), Err(OpenError::Expired { expired: NOW }));
     assert_eq!(at(NOW - DAY, NOW + 1), Ok(()));
-    let soon = NOW + MAX_CLOCK_SKEW;
+    let soon = NOW + MAX_CLOCK_SKEW_SECONDS;
     assert_eq!(at(soon, soon + 1), Ok(()));
     assert_eq!(at(soon + 1, soon + 2), Err(OpenError::FromTheFuture { created: soon + 1 }));
     assert_eq!(at(NOW, NOW), Err(OpenError::Lifetime));
     assert_eq!(at(NOW, NOW - 1), Err(OpenError::Lifetime));
-    assert_eq!(at(NOW, NOW + MAX_LIFETIME + 1), Err(OpenError::Lifetime));
+    assert_eq!(at(NOW, NOW + MAX_LETTER_LIFETIME_SECONDS + 1), Err(OpenError::Lifetime));
     assert_eq!(at(0, u64::MAX), Err(OpenError::Lifetime));
 }
 
@@ -134,7 +137,7 @@ fn malformed_inside() {
             change(&mut plain);
             plain
         });
-        let (mut inbox, mut seen) = (pair.bob.inbox(), Seen::new());
+        let (mut inbox, mut seen) = (pair.bob.inbox(), ReplayCache::new());
         read(&pair, &mut inbox, &mut seen, &envelope).map(drop)
     };
     assert_eq!(open(&|_| {}), Ok(()));
@@ -162,7 +165,7 @@ fn from_an_unknown_or_another_sender() {
     let envelope = envelope(&pair);
     let mut verify = |sender: Option<&crate::VerifiedPeer>| {
         let opened = inbox.open(&envelope, NOW).unwrap();
-        opened.verify(sender, &mut inbox, &mut Seen::new()).map(drop)
+        opened.verify(sender, &mut inbox, &mut ReplayCache::new()).map(drop)
     };
     let alice = || pair.alice.name.clone();
     assert_eq!(verify(None), Err(OpenError::UnknownSender(alice())));
@@ -206,7 +209,7 @@ fn from_an_unknown_or_another_sender() {
 #[test]
 fn opened_before() {
     let pair = Pair::new();
-    let (mut inbox, mut seen) = (pair.bob.inbox(), Seen::new());
+    let (mut inbox, mut seen) = (pair.bob.inbox(), ReplayCache::new());
     let good = envelope(&pair);
     assert!(read(&pair, &mut inbox, &mut seen, &good).is_ok());
     assert_eq!(read(&pair, &mut inbox, &mut seen, &good).err(), Some(OpenError::Replayed));
@@ -217,13 +220,13 @@ fn opened_before() {
         assert_eq!(read(&pair, &mut inbox, &mut seen, &envelope).err(), expected);
     }
     struct Fails(ReplayError);
-    impl Replays for Fails {
-        fn note(&mut self, _: LetterId, _: u64, _: u64) -> Result<(), ReplayError> {
+    impl ReplayGuard for Fails {
+        fn record(&mut self, _: LetterId, _: u64, _: u64) -> Result<(), ReplayError> {
             Err(self.0)
         }
     }
     for (error, expected) in
-        [(ReplayError::NoRoom, OpenError::NoRoom), (ReplayError::NotKept, OpenError::NotKept)]
+        [(ReplayError::NoRoom, OpenError::NoRoom), (ReplayError::NotStored, OpenError::NotStored)]
     {
         let opened = inbox.open(&good, NOW).unwrap();
         let refused = opened.verify(Some(&pair.alice_peer), &mut inbox, &mut Fails(error));
@@ -234,7 +237,7 @@ fn opened_before() {
 #[test]
 fn a_one_time_prekey_opens_one_letter() {
     let pair = Pair::new();
-    let (mut inbox, mut seen) = (pair.bob.inbox(), Seen::new());
+    let (mut inbox, mut seen) = (pair.bob.inbox(), ReplayCache::new());
     let [first, second] = [1, 2]
         .map(|number| seal(&pair.sender(), &keys(&pair)[2], &draft(TEXT), random(number)).unwrap());
     // Both are opened before either is verified: the key is still good for one only.
@@ -266,8 +269,8 @@ fn an_inbox_has_a_bound() {
     for label in 0..MAX_INBOX_KEYS as u32 {
         assert_eq!(inbox.add_x25519(label, pair.bob.x25519()), Ok(()));
     }
-    assert_eq!(inbox.add_wing(3, pair.bob.device()), Err(InboxError::Label(3)));
-    assert_eq!(inbox.add_wing(1_000, pair.bob.device()), Err(InboxError::TooMany));
+    assert_eq!(inbox.add_xwing(3, pair.bob.device()), Err(InboxError::Label(3)));
+    assert_eq!(inbox.add_xwing(1_000, pair.bob.device()), Err(InboxError::TooMany));
 }
 
 /// Whatever is logged of a letter, the text is not in it.
@@ -277,7 +280,8 @@ fn the_text_is_in_no_debug_output() {
     let mut inbox = pair.bob.inbox();
     let opened = inbox.open(&envelope(&pair), NOW).unwrap();
     let mut said = format!("{opened:?} {:?} {:?}", draft(TEXT), random(1));
-    let letter = opened.verify(Some(&pair.alice_peer), &mut inbox, &mut Seen::new()).unwrap();
+    let letter =
+        opened.verify(Some(&pair.alice_peer), &mut inbox, &mut ReplayCache::new()).unwrap();
     said += &format!("{letter:?} {inbox:?}");
     assert!(said.contains("alice") && said.contains("30 bytes"), "{said}");
     let numbers: Vec<String> = TEXT.iter().map(u8::to_string).collect();

@@ -1,11 +1,11 @@
-//! Keys put in the place of a name's own, in eight ways: each has its verdict.
+//! Keys put in the place of a name's own, in eight ways: each has its pin status.
 
 use namechain_core::tree;
 
 use super::*;
 use crate::{
     bundle::BundleError,
-    discover::{PeerError, ProofError, resolve_peer},
+    verify::{PeerError, ProofError, resolve_peer},
 };
 
 /// Alice, seen with her first record; what stands now is her second, linked.
@@ -15,26 +15,30 @@ fn setup() -> (World, Person, Pins, VerifiedPeer) {
     world.add(&Person::new("mallory", 66));
     let first = world.resolve(&alice.name);
     let mut pins = Pins::new(NETWORK);
-    pins.note(&first, &[], Accept::Nothing).unwrap();
+    pins.record(&first, &[], OnKeyChange::Refuse).unwrap();
     world.publish(&alice.name, alice.record(1, 2, first.record_hash()), true);
     (world, alice, pins, first)
 }
 
-fn verdict(pins: &mut Pins, peer: &VerifiedPeer) -> Verdict {
+fn pin_status(pins: &mut Pins, peer: &VerifiedPeer) -> PinStatus {
     let before = pins.clone();
-    let verdict = refused(pins.note(peer, &[], Accept::Nothing));
+    let pin_status = refused(pins.record(peer, &[], OnKeyChange::Refuse));
     assert_eq!(*pins, before, "what is refused changes nothing");
-    verdict
+    pin_status
 }
 
 #[test]
 fn stale() {
     let (mut world, alice, mut pins, first) = setup();
-    assert_eq!(pins.note(&world.resolve(&alice.name), &[], Accept::Nothing), Ok(Verdict::Rotated));
-    assert_eq!(verdict(&mut pins, &first), Verdict::Older);
+    assert_eq!(
+        pins.record(&world.resolve(&alice.name), &[], OnKeyChange::Refuse),
+        Ok(PinStatus::Rotated)
+    );
+    assert_eq!(pin_status(&mut pins, &first), PinStatus::Older);
     // Who never saw her is helped by the age of the proof alone.
     let tip = (0..40).map(|_| world.block()).last().unwrap();
-    let old = resolve_peer(&world.anchor(tip), &alice.name, &world.placed(&alice.name, 0, tip));
+    let old =
+        resolve_peer(&world.trusted_header(tip), &alice.name, &world.placed(&alice.name, 0, tip));
     assert!(matches!(old, Err(PeerError::Proof(ProofError::TooOld { .. }))), "{old:?}");
 }
 
@@ -43,24 +47,24 @@ fn revoked() {
     let (mut world, alice, mut pins, first) = setup();
     world.entries.get_mut(&alice.name).unwrap().revoked = true;
     let height = world.block();
-    let finding = crate::discover::examine(
-        &world.anchor(height),
+    let finding = crate::verify::verify_name(
+        &world.trusted_header(height),
         &alice.name,
-        &world.evidence(&alice.name, height),
+        &world.name_proof(&alice.name, height),
     );
     let finding = finding.unwrap();
-    assert_eq!(finding, Finding::Absent { why: Absence::Revoked, height });
-    assert_eq!(pins.judge(&finding, &[]), Verdict::Revoked);
-    pins.note_absence(&alice.name, Absence::Revoked, height);
-    assert_eq!(verdict(&mut pins, &first), Verdict::Older);
+    assert_eq!(finding, Resolution::Absent { why: Absence::Revoked, height });
+    assert_eq!(pins.compare(&finding, &[]), PinStatus::Revoked);
+    pins.record_absence(&alice.name, Absence::Revoked, height);
+    assert_eq!(pin_status(&mut pins, &first), PinStatus::Older);
 }
 
 #[test]
 fn of_another_name() {
     let (mut world, alice, _, _) = setup();
     let height = world.block();
-    let mallorys = world.evidence(&name("mallory"), height);
-    let error = resolve_peer(&world.anchor(height), &alice.name, &mallorys);
+    let mallorys = world.name_proof(&name("mallory"), height);
+    let error = resolve_peer(&world.trusted_header(height), &alice.name, &mallorys);
     assert_eq!(error, Err(PeerError::Proof(ProofError::Tree(tree::ProofError::Root))));
 }
 
@@ -71,11 +75,14 @@ fn of_another_network() {
     let mut elsewhere = World::on(Network::Test);
     elsewhere.add(&alice);
     let height = elsewhere.block();
-    let evidence = elsewhere.evidence(&alice.name, height);
-    let error = resolve_peer(&world.anchor(height), &alice.name, &evidence);
+    let name_proof = elsewhere.name_proof(&alice.name, height);
+    let error = resolve_peer(&world.trusted_header(height), &alice.name, &name_proof);
     assert_eq!(error, Err(PeerError::Proof(ProofError::UnknownHeader)));
     let peer = elsewhere.resolve(&alice.name);
-    assert!(matches!(pins.note(&peer, &[], Accept::Change), Err(PinError::OtherNetwork { .. })));
+    assert!(matches!(
+        pins.record(&peer, &[], OnKeyChange::Accept),
+        Err(PinError::OtherNetwork { .. })
+    ));
 }
 
 #[test]
@@ -83,7 +90,7 @@ fn of_a_wrong_sequence() {
     let (mut world, alice, mut pins, first) = setup();
     let other = MessagingRecord { x25519: [66; 32], ..alice.record(0, 1, Hash::ZERO) };
     world.publish(&alice.name, other, false);
-    assert_eq!(verdict(&mut pins, &world.resolve(&alice.name)), Verdict::Forked);
+    assert_eq!(pin_status(&mut pins, &world.resolve(&alice.name)), PinStatus::Forked);
     let bundle = alice.bundle(2).sign(NETWORK, &alice.identity(0)).unwrap();
     assert_eq!(bundle.verify(&first, NOW), Err(BundleError::Sequence { expected: 1, found: 2 }));
 }
@@ -94,14 +101,14 @@ fn transferred() {
     let buyer = Person::new("alice", 9);
     world.entries.get_mut(&alice.name).unwrap().owner = buyer.owner().public();
     world.publish(&alice.name, buyer.record(0, 3, Hash::ZERO), false);
-    assert_eq!(verdict(&mut pins, &world.resolve(&alice.name)), Verdict::Transferred);
+    assert_eq!(pin_status(&mut pins, &world.resolve(&alice.name)), PinStatus::Transferred);
 }
 
 #[test]
 fn unlinked() {
     let (mut world, alice, mut pins, first) = setup();
     world.publish(&alice.name, alice.record(7, 2, first.record_hash()), false);
-    assert_eq!(verdict(&mut pins, &world.resolve(&alice.name)), Verdict::Unlinked);
+    assert_eq!(pin_status(&mut pins, &world.resolve(&alice.name)), PinStatus::Unlinked);
 }
 
 #[test]
@@ -111,6 +118,6 @@ fn reorganised_away() {
     other.add(&Person::new("alice", 66));
     let tip = (0..5).map(|_| (world.block(), other.block()).0).last().unwrap();
     let gone = other.placed(&alice.name, 2, 4);
-    let error = resolve_peer(&world.anchor(tip), &alice.name, &gone);
+    let error = resolve_peer(&world.trusted_header(tip), &alice.name, &gone);
     assert!(matches!(error, Err(PeerError::Proof(ProofError::OffChain(_)))), "{error:?}");
 }

@@ -1,15 +1,12 @@
 //! Long chains that are real in every respect, mined in minutes: blocks of a name each, or empty
 //! ones.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64},
-};
+use std::sync::Arc;
 
 use namechain_core::{
     chain::{Accepted, Chain, Storage, read_block},
     consensus::{block::check_operation_alone, header::check_header_alone, price, work::PowHasher},
-    miner::mine,
+    miner::search_nonce,
     params::PRICE_UNIT,
     types::{Action, Hash, Operation, SignedOperation, Stamp, commitment},
 };
@@ -26,7 +23,6 @@ const SYNC_EVERY: u32 = 1_000;
 /// one of the block before: a name a block.
 pub fn grow(storage: Arc<dyn Storage>, blocks: u32, names: bool) {
     let mut chain = Chain::open(NETWORK, storage).expect("a chain");
-    let (stop, hashes) = (AtomicBool::new(false), AtomicU64::new(0));
     // As if a block had come every second since the network's beginning, which lies behind us.
     let start = NETWORK.params().genesis_time;
     let mut height = 0;
@@ -51,7 +47,8 @@ pub fn grow(storage: Arc<dyn Storage>, blocks: u32, names: bool) {
                     2
                 }
             );
-            block.header = mine(NETWORK, &block.header, 1, &stop, &hashes).expect("its work");
+            block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true)
+                .expect("its work");
             let durable = height.is_multiple_of(SYNC_EVERY) || height == blocks;
             let accepted = chain.accept(&block, u64::MAX, durable).expect("a sound block");
             assert!(matches!(accepted, Accepted::Tip(_)));

@@ -8,18 +8,13 @@ use super::{
 };
 use crate::{
     consensus::{
-        RuleViolation,
-        block::{check_anchor, check_operation_alone},
+        block::check_anchor,
         state::{ApplyError, BlockContext, apply_block, check_block_outcome, lapsing_height},
-        work::PowHasher,
     },
     params::MAX_REORG_DEPTH,
     tree::Tree,
-    types::{Block, Hash, Name, Network, Operation},
+    types::{Block, Hash, Name, Operation},
 };
-
-/// From this many operations on, a block's signatures and stamps are checked on all cores.
-const PARALLEL_FROM: usize = 8;
 
 /// A move of the tip in the making.
 struct Move {
@@ -75,7 +70,7 @@ impl Chain {
         else {
             return Err(ChainError::TooDeep { tip: target, depth });
         };
-        let mut overlay = Overlay::new(self.storage.clone());
+        let mut overlay = Overlay::new(self.params.network, self.storage.clone(), &self.tip().tree);
         let (mut changes, mut outcome) = (Vec::new(), TipChange::default());
         for height in (fork + 1..=tip_height).rev() {
             for (key, old) in self.storage.undo_of(height)? {
@@ -91,6 +86,9 @@ impl Chain {
                 );
                 outcome.undone.push(block);
             }
+        }
+        if let Some(recent) = self.recent_at(fork) {
+            overlay.check_changes(&recent.tree)?;
         }
         Ok(Move { fork, overlay, recent: Vec::new(), changes, outcome })
     }
@@ -130,16 +128,15 @@ impl Chain {
         let height = block.header.height;
         for operation in &block.operations {
             let stamp = operation.stamp();
-            check_anchor(stamp, self.height_on(next, &stamp.anchor), height)?;
-        }
-        if !self.headers.get(&id).is_some_and(|known| known.checked) {
-            check_operations(params.network, &block.operations, &mut self.worker)?;
+            check_anchor(stamp, self.branch_height(next, &stamp.anchor)?, height)?;
         }
 
         let parent = self
             .headers
             .get(&block.header.previous)
             .ok_or(ChainError::Orphan(block.header.previous))?;
+        let history = parent.history.clone();
+        let checked = self.headers.get(&id).is_some_and(|known| known.checked);
         let mut view = BlockView::new(&next.overlay);
         let lapsing = self.lapsing(next, height)?;
         let price = apply_block(
@@ -155,8 +152,13 @@ impl Chain {
         })?;
         let (changed, tree) = view.finish(params.network, self.tree_before(next))?;
         check_block_outcome(&block.header, tree.root(), price)?;
+        // Last, as signatures and stamps cost most: what is too cheap or comes too early has been
+        // refused by now.
+        if !checked {
+            self.verifier.check_operations(&block.operations)?;
+        }
 
-        let mut history = (*parent.history).clone();
+        let mut history = (*history).clone();
         for (position, node) in history.push(params.network, &id, block.header.target.work()) {
             next.changes.push(Change::History(position, node));
         }
@@ -221,14 +223,20 @@ impl Chain {
         &before.unwrap_or_else(|| self.tip()).tree
     }
 
-    /// The height of `id` on the branch of a move, if it is on it.
-    fn height_on(&self, next: &Move, id: &Hash) -> Option<u32> {
-        let height = self.headers.get(id)?.header.height;
+    /// The height of `id` on the branch of a move, if it is on it and recent enough to matter. Below
+    /// the fork the branch shares the best chain, further down than states are remembered: a
+    /// block's anchors are counted from the block, not from the old tip.
+    fn branch_height(&self, next: &Move, id: &Hash) -> Result<Option<u32>, StorageError> {
+        let Some(known) = self.headers.get(id) else { return Ok(None) };
+        let height = known.header.height;
         let there = match height.checked_sub(next.fork + 1) {
-            None => self.recent_at(height),
-            Some(index) => next.recent.get(index as usize),
+            Some(index) => next.recent.get(index as usize).map(|recent| recent.id),
+            None => match self.recent_at(height) {
+                Some(recent) => Some(recent.id),
+                None => self.storage.active(height)?,
+            },
         };
-        (there?.id == *id).then_some(height)
+        Ok((there == Some(*id)).then_some(height))
     }
 
     /// The commitments that lapse in the block at `height` of a move.
@@ -272,36 +280,5 @@ fn names(block: &Block) -> impl Iterator<Item = &Name> {
     block.operations.iter().filter_map(|operation| match operation {
         Operation::Named(named) => Some(&named.name),
         Operation::Commit { .. } => None,
-    })
-}
-
-/// Checks signatures and stamps, which is where a block's time goes: on all cores if there are
-/// many.
-fn check_operations(
-    network: Network,
-    operations: &[Operation],
-    worker: &mut PowHasher,
-) -> Result<(), RuleViolation> {
-    let check = |operations: &[Operation], worker: &mut PowHasher| {
-        operations
-            .iter()
-            .try_for_each(|operation| check_operation_alone(network, operation, worker))
-    };
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    if operations.len() < PARALLEL_FROM || cores == 1 {
-        return check(operations, worker);
-    }
-    let mut parts = operations.chunks(operations.len().div_ceil(cores));
-    let mine = parts.next().unwrap_or_default();
-    std::thread::scope(|scope| {
-        let others: Vec<_> = parts
-            .map(|part| scope.spawn(move || check(part, &mut PowHasher::new(network))))
-            .collect();
-        let first = check(mine, worker);
-        // In order, so that the rule that is named does not depend on the number of cores.
-        others.into_iter().fold(first, |result, other| match other.join() {
-            Ok(checked) => result.and(checked),
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
     })
 }

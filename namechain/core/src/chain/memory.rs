@@ -12,7 +12,7 @@ use crate::{consensus::HistoryNode, types::Hash};
 #[derive(Debug, Default)]
 pub struct MemoryStorage(Mutex<Maps>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Maps {
     log: Vec<Vec<u8>>,
     tip: Option<Hash>,
@@ -29,6 +29,13 @@ struct Maps {
 impl MemoryStorage {
     fn maps(&self) -> MutexGuard<'_, Maps> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for MemoryStorage {
+    /// A store of its own with the same contents.
+    fn clone(&self) -> Self {
+        MemoryStorage(Mutex::new(self.maps().clone()))
     }
 }
 

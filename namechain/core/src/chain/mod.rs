@@ -13,6 +13,7 @@ mod open;
 mod snapshot;
 mod storage;
 mod template;
+mod verifier;
 mod view;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -24,6 +25,7 @@ pub use checked::CheckedBlock;
 pub use memory::MemoryStorage;
 pub use snapshot::{NameLookup, ReadError, Snapshot};
 pub use storage::{Before, BlockLocation, Change, Storage, StorageError, StoredHeader, read_block};
+pub use verifier::{OperationVerifier, SerialVerifier};
 
 use crate::{
     codec::Encode,
@@ -49,7 +51,8 @@ pub struct Chain {
     recent: VecDeque<TipState>,
     /// The tip of a chain of more work that departs too deep to be followed, and its summed work.
     parked_tip: Option<(Hash, u128)>,
-    worker: PowHasher,
+    hasher: PowHasher,
+    verifier: Box<dyn OperationVerifier>,
 }
 
 /// A block of the best chain and the state after it.
@@ -121,6 +124,11 @@ pub enum ChainError {
 }
 
 impl Chain {
+    /// Has signatures and stamps checked by `verifier` from now on, by all cores for example.
+    pub fn set_verifier(&mut self, verifier: Box<dyn OperationVerifier>) {
+        self.verifier = verifier;
+    }
+
     /// The network.
     pub fn network(&self) -> Network {
         self.params.network
@@ -220,7 +228,7 @@ impl Chain {
         let check = |chain: &mut Self| -> Result<(), Refused> {
             chain.check_in_context(&block.header, now)?;
             check_block_alone(chain.params.network, block)?;
-            check_header_alone(&block.header, &mut chain.worker)?;
+            check_header_alone(&block.header, &mut chain.hasher)?;
             Ok(())
         };
         check(self).map_err(|error| error.of(id))?;

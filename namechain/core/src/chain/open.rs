@@ -7,6 +7,7 @@ use super::{
     ancestry::best_history,
     headers::{BlockIndexEntry, HEADERS_KEPT, Headers},
     storage::{BlockLocation, Change, Storage, StorageError, StoredHeader},
+    verifier::SerialVerifier,
 };
 use crate::{
     consensus::{History, header::genesis, work::PowHasher},
@@ -38,10 +39,18 @@ impl Chain {
             return Err(StorageError::Damaged("the tip is not on a chain of headers".into()));
         }
         let recent = load_recent(network, &*storage, &headers, &tip)?;
-        let worker = PowHasher::new(network);
+        let (hasher, verifier) = (PowHasher::new(network), Box::new(SerialVerifier::new(network)));
         // While a chain works, the tip is of the most work: another can only have been held back.
         let parked_tip = headers.heaviest().filter(|(_, work)| *work > tip.work);
-        Ok(Chain { params: network.params(), storage, headers, recent, parked_tip, worker })
+        Ok(Chain {
+            params: network.params(),
+            storage,
+            headers,
+            recent,
+            parked_tip,
+            hasher,
+            verifier,
+        })
     }
 }
 

@@ -32,7 +32,7 @@ impl Chain {
         before: &[&Operation],
         operation: &Operation,
     ) -> Result<(), ApplyError<StorageError>> {
-        let overlay = Overlay::new(self.storage.clone());
+        let overlay = Overlay::new(self.params.network, self.storage.clone(), &self.tip().tree);
         let mut view = BlockView::new(&overlay);
         let context = BlockContext::after(self.tip_header());
         for operation in before {
@@ -56,7 +56,7 @@ impl Chain {
     ) -> Result<Block, StorageError> {
         let parent = self.tip_entry();
         let context = BlockContext::after(&parent.header);
-        let overlay = Overlay::new(self.storage.clone());
+        let overlay = Overlay::new(self.params.network, self.storage.clone(), &self.tip().tree);
         let mut view = BlockView::new(&overlay);
         let lapsing = match lapsing_height(self.params, context.height) {
             Some(old) => self.commitments_of(self.storage.active(old)?)?,

@@ -1,15 +1,13 @@
 //! The chain on plain maps: registering, forks, undoing, reopening.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
-
 use super::*;
 use crate::{
     consensus::{price, state::ApplyError},
     mempool::{Mempool, MempoolError},
-    miner::mine,
+    miner::search_nonce,
     types::{
-        Action, Name, NameEntry, Operation, Record, RecordSet, SecretKey, Signature,
-        SignedOperation, Stamp, commitment, ops_root,
+        Action, MAX_BLOCK_BYTES, Name, NameEntry, Operation, Record, RecordSet, SecretKey,
+        Signature, SignedOperation, Stamp, commitment, ops_root,
     },
 };
 
@@ -96,8 +94,7 @@ impl Bench {
     }
 
     fn work(&mut self, mut block: Block) -> Block {
-        block.header =
-            mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
         block
     }
 
@@ -290,6 +287,95 @@ fn blocks_that_break_a_rule_are_refused_for_it() {
     let stray = Block { header: Header { previous: Hash([7; 32]), ..good.header.clone() }, ..good };
     assert!(matches!(bench.chain.accept(&stray, NOW, true), Err(ChainError::Orphan(_))));
     bench.reopened();
+}
+
+/// However a block was put together, its size is one of its rules: a store that refuses it later
+/// would stop the node.
+#[test]
+fn a_block_over_the_size_limit_breaks_a_rule() {
+    let mut bench = Bench::new();
+    let commit = bench.commit(&name("alice"), &key(1));
+    let mut block = bench.chain.assemble_block(std::iter::empty(), NOW).unwrap();
+    let room = MAX_BLOCK_BYTES - block.byte_len();
+    block.operations = vec![commit.clone(); room / commit.byte_len()];
+    assert_eq!(check_block_alone(NETWORK, &block).map_err(|v| v.id()), Err("ops-root"));
+    block.operations.push(commit);
+    assert_eq!(block.byte_len(), block.to_bytes().len());
+    block.header.ops_root = ops_root(NETWORK, &block.operations);
+    let block = bench.work(block);
+    assert_eq!(bench.block_refusal(&block), "block-size");
+    let checked = CheckedBlock::check(NETWORK, block, &mut bench.worker);
+    assert_eq!(checked.map_err(|violation| violation.id()).unwrap_err(), "block-size");
+    bench.extend(&[]);
+}
+
+/// Prices are looked at before signatures and stamps, which cost a thousand times more.
+#[test]
+fn an_underpaid_operation_is_refused_before_its_stamp_is_worked() {
+    struct Counting(Arc<std::sync::atomic::AtomicUsize>);
+    impl OperationVerifier for Counting {
+        fn check_operations(&mut self, _: &[Operation]) -> Result<(), RuleViolation> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        }
+    }
+    let mut bench = Bench::new();
+    let calls = Arc::default();
+    bench.chain.set_verifier(Box::new(Counting(Arc::clone(&calls))));
+    let calls = || calls.load(std::sync::atomic::Ordering::Relaxed);
+    let work = bench.price() - 1;
+    let cheap = Operation::Commit {
+        commitment: Hash([1; 32]),
+        stamp: Stamp { anchor: bench.chain.tip_id(), work, nonce: 0 },
+    };
+    let mut block = bench.chain.assemble_block(std::iter::empty(), NOW).unwrap();
+    block.operations.push(cheap);
+    block.header.ops_root = ops_root(NETWORK, &block.operations);
+    let block = bench.work(block);
+    assert_eq!(bench.block_refusal(&block), "underpaid");
+    assert_eq!(calls(), 0);
+    let commit = bench.commit(&name("alice"), &key(1));
+    bench.extend(&[commit]);
+    assert_eq!(calls(), 1);
+}
+
+/// An index that has rotted is the disk's fault: no block is marked as bad for it.
+#[test]
+fn a_rotten_index_is_a_storage_error_and_no_bad_block() {
+    let alice = name("alice");
+    let entry_key = alice.key(NETWORK);
+    let damaged = |result: Result<Accepted, ChainError>| {
+        assert!(matches!(result, Err(ChainError::Storage(StorageError::Damaged(_)))), "{result:?}");
+    };
+    for rotten in [None, Some(vec![1, 2, 3])] {
+        let mut bench = Bench::new();
+        bench.claim(&alice, &key(1), 1);
+        let update = Action::Update { records: records(2) };
+        let update = bench.named(&alice, 1, update, &key(1));
+        let block = bench.next(std::slice::from_ref(&update));
+        let sound = bench.storage.entry(&entry_key).unwrap();
+        bench.storage.commit(vec![Change::Entry(entry_key, rotten)], true).unwrap();
+        damaged(bench.chain.accept(&block, NOW, true));
+        assert!(matches!(
+            bench.chain.try_operation(&[], &update),
+            Err(ApplyError::State(StorageError::Damaged(_)))
+        ));
+        assert!(!bench.chain.has_failed(&block.header.id(NETWORK)));
+        bench.storage.commit(vec![Change::Entry(entry_key, sound)], true).unwrap();
+    }
+
+    // The same of what undoes a block.
+    let (mut a, mut b) = (Bench::new(), Bench::new());
+    a.claim(&alice, &key(1), 1);
+    b.claim(&alice, &key(2), 2);
+    let third = b.extend(&[]);
+    for height in 1..=2 {
+        let id = b.storage.active(height).unwrap().unwrap();
+        a.take(&b.chain.read_block(&id).unwrap());
+    }
+    a.storage.commit(vec![Change::Undo(2, entry_key, Some(vec![9]))], true).unwrap();
+    damaged(a.chain.accept(&third, NOW, true));
+    assert!(!a.chain.has_failed(&third.header.id(NETWORK)));
 }
 
 /// ```text

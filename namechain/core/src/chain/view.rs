@@ -12,22 +12,38 @@ use crate::{
 
 type Entries = BTreeMap<Hash, Option<Vec<u8>>>;
 
-/// The entries of the store's tip, with changes over them that are not written yet.
+/// The entries of the store's tip, with changes over them that are not written yet. What is read is
+/// compared with the tree: an index that has rotted is the store's fault, never a block's.
 pub(super) struct Overlay {
+    network: Network,
     storage: Arc<dyn Storage>,
+    /// The tree of the store's tip.
+    tree: Tree,
     changes: Entries,
 }
 
 impl Overlay {
-    pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Overlay { storage, changes: Entries::new() }
+    pub fn new(network: Network, storage: Arc<dyn Storage>, tree: &Tree) -> Self {
+        Overlay { network, storage, tree: tree.clone(), changes: Entries::new() }
     }
 
     pub fn get(&self, key: &Hash) -> Result<Option<Vec<u8>>, StorageError> {
         match self.changes.get(key) {
             Some(entry) => Ok(entry.clone()),
-            None => self.storage.entry(key),
+            None => {
+                let entry = self.storage.entry(key)?;
+                check_entry(self.network, &self.tree, key, entry.as_deref())?;
+                Ok(entry)
+            }
         }
+    }
+
+    /// Whether the changes so far are what `tree` says: after undoing, the state of the block that
+    /// was gone back to.
+    pub fn check_changes(&self, tree: &Tree) -> Result<(), StorageError> {
+        self.changes
+            .iter()
+            .try_for_each(|(key, entry)| check_entry(self.network, tree, key, entry.as_deref()))
     }
 
     pub fn set(&mut self, key: Hash, entry: Option<Vec<u8>>) {
@@ -37,6 +53,18 @@ impl Overlay {
     pub fn into_changes(self) -> Entries {
         self.changes
     }
+}
+
+fn check_entry(
+    network: Network,
+    tree: &Tree,
+    key: &Hash,
+    entry: Option<&[u8]>,
+) -> Result<(), StorageError> {
+    if tree.get(key) == entry.map(|bytes| Entry::value_hash(network, bytes)) {
+        return Ok(());
+    }
+    Err(StorageError::Damaged(format!("the entry under {key} is not the one in the tree")))
 }
 
 /// The state of one block on top of an overlay: collects what the block writes.

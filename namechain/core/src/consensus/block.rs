@@ -3,12 +3,16 @@
 use super::{RuleViolation, messaging, work::PowHasher};
 use crate::{
     params::MAX_ANCHOR_AGE,
-    types::{Action, Block, Network, Operation, Stamp, ops_root},
+    types::{Action, Block, MAX_BLOCK_BYTES, Network, Operation, Stamp, ops_root},
 };
 
-/// What a block must be by itself, the proofs of its operations apart: its ops root is that of its
-/// operations.
+/// What a block must be by itself, the proofs of its operations apart: it is not too large, however
+/// it was put together, and its ops root is that of its operations.
 pub fn check_block_alone(network: Network, block: &Block) -> Result<(), RuleViolation> {
+    let bytes = block.byte_len();
+    if bytes > MAX_BLOCK_BYTES {
+        return Err(RuleViolation::BlockSize(bytes));
+    }
     if block.header.ops_root != ops_root(network, &block.operations) {
         return Err(RuleViolation::OpsRoot);
     }

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
-    types::{Domain, Hash, Header, Network, Operation, STAMP_BYTES, hash},
+    types::{Domain, HEADER_BYTES, Hash, Header, Network, Operation, STAMP_BYTES, hash},
 };
 
 /// The most bytes of an encoded block.
@@ -39,6 +39,11 @@ impl Block {
             return Err(BlockError::TooLarge(bytes.len()));
         }
         Ok(Block::from_bytes(bytes)?)
+    }
+
+    /// The length of the encoded block, in bytes.
+    pub fn byte_len(&self) -> usize {
+        HEADER_BYTES + 4 + self.operations.iter().map(Operation::byte_len).sum::<usize>()
     }
 }
 

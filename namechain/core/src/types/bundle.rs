@@ -1,17 +1,15 @@
 //! What a node looks at of a messaging bundle before it keeps one for others. The keys in it are
 //! not its concern; the format is `docs/messaging.md` section 3.
 
-use super::{Name, Network, PublicKey, Signature};
+use super::{Domain, Name, Network, PublicKey, Signature, tag};
 use crate::codec::{Decode, DecodeError, Reader};
 
 /// The most bytes of a bundle.
 pub const MAX_BUNDLE_BYTES: usize = 51_200;
 /// The longest time that a bundle is good for, in seconds: 30 days.
-pub const MAX_BUNDLE_LIFETIME: u64 = 30 * 24 * 3_600;
+pub const MAX_BUNDLE_LIFETIME_SECONDS: u64 = 30 * 24 * 3_600;
 
 const VERSION: u8 = 1;
-/// The text of the tag that the signature is over (`docs/messaging.md` section 1).
-const TAG: &[u8; 10] = b"m:sign-bun";
 /// The length of an X-Wing public key.
 const KEY_BYTES: usize = 1_216;
 const SIGNATURE_BYTES: usize = 64;
@@ -38,8 +36,8 @@ impl BundleHead {
     /// which it names. Whether that key speaks for the name is another question.
     ///
     /// # Errors
-    /// If it is no bundle, is good for no time or more than [`MAX_BUNDLE_LIFETIME`], or is not
-    /// signed.
+    /// If it is no bundle, is good for no time or more than [`MAX_BUNDLE_LIFETIME_SECONDS`], or is
+    /// not signed.
     pub fn read(network: Network, bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.len() > MAX_BUNDLE_BYTES {
             let what = "a bundle's length";
@@ -57,7 +55,7 @@ impl BundleHead {
         let (created, expires) = (reader.u64()?, reader.u64()?);
         if !expires
             .checked_sub(created)
-            .is_some_and(|time| (1..=MAX_BUNDLE_LIFETIME).contains(&time))
+            .is_some_and(|time| (1..=MAX_BUNDLE_LIFETIME_SECONDS).contains(&time))
         {
             return Err(DecodeError::Invalid(
                 "a bundle is good for no time, or for longer than 30 days",
@@ -66,9 +64,7 @@ impl BundleHead {
         reader.take(KEY_BYTES)?;
         let one_time = reader.u8()?;
         reader.take(usize::from(one_time) * KEY_BYTES)?;
-        let mut tag = [0; 16];
-        tag[..TAG.len()].copy_from_slice(TAG);
-        tag[12..].copy_from_slice(&network.magic());
+        let tag = tag(network, Domain::SignBundle);
         if !identity.verify(&[tag.as_slice(), body].concat(), &Signature(*signature)) {
             return Err(DecodeError::Invalid("a bundle's signature is wrong"));
         }

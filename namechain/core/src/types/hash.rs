@@ -73,9 +73,65 @@ pub enum Domain {
     ShortId,
     /// Owner's secret and name -> salt of a commitment (kept by wallets; no rule depends on it).
     Salt,
+    /// The info string of an envelope's HPKE (this and the following are those of
+    /// `docs/messaging.md`).
+    Envelope,
+    /// Letter -> message that its sender signs.
+    SignLetter,
+    /// Name -> recipient tag.
+    RecipientTag,
+    /// Bundle -> message that its owner signs.
+    SignBundle,
+    /// Bundle bytes -> the hash in the messaging record.
+    Bundle,
+    /// Seed and counter -> random bytes.
+    Random,
+    /// Pins -> the checksum of their file.
+    Pins,
+    /// Replay cache -> the checksum of its file.
+    ReplayCache,
+    /// Channel HELLO -> message that its sender signs.
+    SignHello,
 }
 
 impl Domain {
+    /// Every domain.
+    pub const ALL: [Domain; 33] = [
+        Domain::HeaderId,
+        Domain::OperationId,
+        Domain::OpsLeaf,
+        Domain::OpsNode,
+        Domain::OpsEmpty,
+        Domain::Commitment,
+        Domain::NameKey,
+        Domain::CommitmentKey,
+        Domain::Value,
+        Domain::TreeLeaf,
+        Domain::TreeNode,
+        Domain::HistoryLeaf,
+        Domain::HistoryNode,
+        Domain::HistoryRoot,
+        Domain::SignOperation,
+        Domain::Messaging,
+        Domain::NextKey,
+        Domain::Possession,
+        Domain::Link,
+        Domain::StampSubject,
+        Domain::StampWork,
+        Domain::HeaderWork,
+        Domain::ShortId,
+        Domain::Salt,
+        Domain::Envelope,
+        Domain::SignLetter,
+        Domain::RecipientTag,
+        Domain::SignBundle,
+        Domain::Bundle,
+        Domain::Random,
+        Domain::Pins,
+        Domain::ReplayCache,
+        Domain::SignHello,
+    ];
+
     const fn text(self) -> &'static str {
         match self {
             Domain::HeaderId => "header-id",
@@ -102,6 +158,16 @@ impl Domain {
             Domain::HeaderWork => "work-header",
             Domain::ShortId => "short-id",
             Domain::Salt => "salt",
+            // A colon sets messaging apart: no domain of the chain has one.
+            Domain::Envelope => "m:envelope",
+            Domain::SignLetter => "m:sign-let",
+            Domain::RecipientTag => "m:zone",
+            Domain::SignBundle => "m:sign-bun",
+            Domain::Bundle => "m:bundle",
+            Domain::Random => "m:random",
+            Domain::Pins => "m:pins",
+            Domain::ReplayCache => "m:seen",
+            Domain::SignHello => "m:sign-hel",
         }
     }
 }
@@ -195,6 +261,17 @@ mod tests {
     #[test]
     fn a_tag_is_text_zeros_and_magic() {
         assert_eq!(&tag(Network::Dev, Domain::OpsLeaf), b"ops-leaf\0\0\0\0NCd1");
+    }
+
+    #[test]
+    fn no_tag_is_used_twice() {
+        let mut tags = std::collections::BTreeSet::new();
+        for (index, domain) in Domain::ALL.into_iter().enumerate() {
+            assert_eq!(domain as usize, index, "ALL has every domain, in order");
+            assert!(domain.text().len() <= 12);
+            assert!(Network::ALL.into_iter().all(|network| tags.insert(tag(network, domain))));
+        }
+        assert_eq!(Domain::ALL.len(), Domain::SignHello as usize + 1);
     }
 
     #[test]

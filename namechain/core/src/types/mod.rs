@@ -16,7 +16,7 @@ mod reserved;
 mod stamp;
 
 pub use block::{Block, BlockError, MAX_BLOCK_BYTES, MIN_OPERATION_BYTES, ops_root};
-pub use bundle::{BundleHead, MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME};
+pub use bundle::{BundleHead, MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME_SECONDS};
 pub use entry::{CommitmentEntry, Entry, NameEntry, PendingTransfer};
 pub use hash::{Domain, Hash, HashError, hash, tag};
 pub use header::{HEADER_BYTES, HEADER_VERSION, Header, Target};

@@ -196,6 +196,11 @@ impl SignedOperation {
 }
 
 impl Operation {
+    /// The length of the encoded operation, in bytes.
+    pub fn byte_len(&self) -> usize {
+        self.to_bytes().len()
+    }
+
     /// The stamp.
     pub fn stamp(&self) -> &Stamp {
         match self {

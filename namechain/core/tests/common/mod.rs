@@ -2,15 +2,12 @@
 
 #![allow(dead_code, reason = "every test takes what it needs")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64},
-};
+use std::sync::Arc;
 
 use namechain_core::{
     chain::{Accepted, Chain, ChainError, MemoryStorage, TipChange},
     consensus::{price, work::PowHasher},
-    miner::mine,
+    miner::search_nonce,
     types::{
         Action, Block, Hash, Name, NameEntry, Network, Operation, PublicKey, Record, RecordSet,
         SecretKey, SignedOperation, Stamp, commitment,
@@ -135,8 +132,7 @@ impl Miner {
     /// Mines a block of those operations that the chain can record.
     pub fn try_mine(&mut self, operations: &[Operation]) -> Block {
         let mut block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
-        block.header =
-            mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+        block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
         assert!(matches!(self.chain.accept(&block, NOW, true), Ok(Accepted::Tip(_))));
         block
     }

@@ -2,16 +2,13 @@
 
 mod messaging;
 
-use std::{
-    sync::Arc,
-    sync::atomic::{AtomicBool, AtomicU64},
-};
+use std::sync::Arc;
 
 use namechain_core::{
     chain::{Chain, MemoryStorage},
     codec::Encode,
     consensus::{header::genesis, price, work::PowHasher},
-    miner::mine,
+    miner::search_nonce,
     params::{PRICE_UNIT, Params},
     types::{
         Action, Block, CommitmentEntry, Entry, Hash, MAX_BLOCK_BYTES, Name, NameEntry, Network,
@@ -326,8 +323,7 @@ fn bobby() -> Entry {
 }
 
 fn worked(mut block: Block) -> Block {
-    block.header =
-        mine(NETWORK, &block.header, 1, &AtomicBool::new(false), &AtomicU64::new(0)).unwrap();
+    block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
     block
 }
 

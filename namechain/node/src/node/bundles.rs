@@ -1,7 +1,7 @@
 //! Messaging bundles that the node keeps for others: in memory, and each in a file of its own, so
 //! that a restart loses none.
 //!
-//! Whoever hands one in must have it signed by the identity key that current_identity under the name on the
+//! Whoever hands one in must have it signed by the identity key that stands under the name on the
 //! chain, so room costs a name.
 
 use std::{
@@ -26,7 +26,7 @@ const MAX_BUNDLES: usize = 1_024;
 const MAX_BYTES: usize = 16 * 1_024 * 1_024;
 /// How far ahead of our clock the maker's may be, in seconds.
 const MAX_SKEW: u64 = 600;
-/// The end of a file's name; before it current_identity the name on the chain.
+/// The end of a file's name; before it stands the name on the chain.
 const SUFFIX: &str = ".bundle";
 /// The first byte of a file if one-time prekeys are not given away here; otherwise the place of the
 /// next.
@@ -48,7 +48,7 @@ struct StoredBundle {
     next: Option<u8>,
 }
 
-/// The identity key and the sequence number of the record that current_identity under a name.
+/// The identity key and the sequence number of the record that stands under a name.
 pub(super) type CurrentIdentity = Option<(PublicKey, u32)>;
 
 impl StoredBundle {
@@ -99,7 +99,7 @@ impl Bundles {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bundle of a name, if it is of the record that `current_identity`.
+    /// The bundle of a name, if it is of the current record.
     pub fn get(
         &self,
         name: &Name,
@@ -254,10 +254,7 @@ fn check(
     if !new.is_of(current_identity) {
         let hint =
             "wait until its record is recorded, or make another: zonetool peer bundle make NAME";
-        return conflict(
-            "the bundle does not belong to the record that current_identity under the name",
-            hint,
-        );
+        return conflict("the bundle does not belong to the current record of the name", hint);
     }
     if new.head.expires <= now {
         return conflict("the bundle has expired", "make another: zonetool peer bundle make NAME");

@@ -15,8 +15,9 @@ use tokio::sync::mpsc;
 
 use super::{chain_thread::Command, clock::Since};
 use namechain_core::{
-    miner,
-    types::{Block, Network},
+    consensus::work::PowHasher,
+    miner::search_nonce,
+    types::{Block, Header, Network},
 };
 
 /// What the chain thread and the miner share.
@@ -166,12 +167,69 @@ pub(super) fn start(
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("miner".into()).spawn(move || {
         while let Some((block, stop)) = mining_queue.take() {
-            if let Some(header) =
-                miner::mine(network, &block.header, threads, &stop, &mining_queue.hashes)
+            if let Some(header) = mine(network, &block.header, threads, &stop, &mining_queue.hashes)
                 && found.blocking_send(Command::Mined(Box::new(Block { header, ..block }))).is_err()
             {
                 return;
             }
         }
     })
+}
+
+/// Searches the nonce of `header` on `threads` threads until one is found or `stop` is set. Every
+/// hash tried is counted in `hashes`.
+fn mine(
+    network: Network,
+    header: &Header,
+    threads: usize,
+    stop: &AtomicBool,
+    hashes: &AtomicU64,
+) -> Option<Header> {
+    let found = AtomicBool::new(false);
+    // Every thread begins in its own part of the nonces: they never meet.
+    let part = u64::MAX / threads.max(1) as u64;
+    let search = |start: u64| {
+        let header = Header { nonce: start, ..header.clone() };
+        let result = search_nonce(&mut PowHasher::new(network), header, |tried| {
+            hashes.fetch_add(tried, Ordering::Relaxed);
+            !stop.load(Ordering::Relaxed) && !found.load(Ordering::Relaxed)
+        });
+        if result.is_some() {
+            found.store(true, Ordering::Relaxed);
+        }
+        result
+    };
+    thread::scope(|scope| {
+        let search = &search;
+        let others: Vec<_> =
+            (1..threads as u64).map(|index| scope.spawn(move || search(index * part))).collect();
+        let first = search(0);
+        others.into_iter().fold(first, |result, other| match other.join() {
+            Ok(header) => result.or(header),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use namechain_core::{consensus::header::genesis, types::Target};
+
+    use super::*;
+
+    const NETWORK: Network = Network::Dev;
+
+    #[test]
+    fn several_threads_find_a_nonce_or_stop_when_told() {
+        let (stop, hashes) = (AtomicBool::new(false), AtomicU64::new(0));
+        let header = Header { target: Target::of_work_bits(6), ..genesis(NETWORK).header };
+        for threads in [1, 3] {
+            let found = mine(NETWORK, &header, threads, &stop, &hashes).expect("a nonce");
+            assert!(PowHasher::new(NETWORK).has_header_work(&found));
+        }
+        assert!(hashes.load(Ordering::Relaxed) >= 2);
+        stop.store(true, Ordering::Relaxed);
+        let hard = Header { target: Target::HARDEST, ..header };
+        assert_eq!(mine(NETWORK, &hard, 2, &stop, &hashes), None);
+    }
 }

@@ -16,6 +16,7 @@ mod handle;
 mod local_ops;
 mod mining;
 mod open;
+mod parallel_verifier;
 mod progress;
 mod serve;
 mod signal;
@@ -35,6 +36,7 @@ use tracing::warn;
 
 pub use crate::net::{LOG_FILTER, Multiaddr};
 pub use handle::{FatalError, NodeHandle};
+pub use parallel_verifier::ParallelVerifier;
 pub use progress::{LogOutput, Progress, show_progress};
 pub use signal::stop_signal;
 

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use tracing::{error, info, warn};
 
+use super::parallel_verifier::ParallelVerifier;
 use crate::store::{Options, Store};
 use namechain_core::{
     chain::{BlockLocation, Chain, ChainError, Change, Storage, StorageError, TipChange},
@@ -57,6 +58,7 @@ fn open_chain(
     let opened = Store::open_with(dir, network, Options { reindex, ..Options::default() })?;
     let store = Arc::new(opened.store);
     let mut chain = Chain::open(network, store.clone())?;
+    chain.set_verifier(Box::new(ParallelVerifier::new(network)));
     let mut count = 0u64;
     let replayed =
         store.replay(&mut |at: BlockLocation, bytes: &[u8]| -> Result<(), StorageError> {

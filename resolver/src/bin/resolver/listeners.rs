@@ -7,14 +7,14 @@ use resolver::{
     dns::query::Transport,
     server::{
         Server, bind_encrypted,
-        encrypted::{Door, Identity},
+        encrypted::{EncryptedListener, Identity},
     },
 };
 
 /// The listeners and their identity; empty if encrypted DNS is off.
 #[derive(Default)]
 pub struct EncryptedListeners {
-    listeners: Vec<Door>,
+    listeners: Vec<EncryptedListener>,
     /// The certificate or raw public key that clients see.
     pub identity: Option<Arc<Identity>>,
 }

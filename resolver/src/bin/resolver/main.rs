@@ -31,10 +31,10 @@ use resolver::{
     resolve::Pipeline,
     server::{
         Bound, Server, bind,
-        handle::Current,
+        handle::ResponderHandle,
         responder::{Clients, Responder},
     },
-    upstream::{Legacy, Upstream},
+    upstream::{Upstream, Upstreams},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -127,7 +127,7 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
     let stop = stop_signal().context("signal handlers can't be installed")?;
     let mut hangup = signal(SignalKind::hangup()).context("signal handlers can't be installed")?;
     let names = upstreams.iter().map(Upstream::to_string).collect();
-    let legacy = Legacy::new(config.legacy(upstreams))?;
+    let legacy = Upstreams::new(config.legacy(upstreams))?;
     let control = Control::default();
     let ChainBackend { source: chain, node, control_api } =
         open_chain(&config.chain, &control).await?;
@@ -165,7 +165,7 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
     let pipeline = pipeline(&config, chain, legacy, signer);
     let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
     responder.telemetry().set_query_log(config.query_log);
-    let current = Current::from(responder.with_cookies(config.cookies));
+    let current = ResponderHandle::from(responder.with_cookies(config.cookies));
     control.serves(&current, &dns);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
     let identity = encrypted.serve(&mut server);
@@ -215,7 +215,7 @@ fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
 fn pipeline(
     config: &Config,
     chain: Arc<dyn ChainSource>,
-    legacy: Legacy,
+    legacy: Upstreams,
     signer: Option<Arc<Signer>>,
 ) -> Pipeline {
     Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation, signer }

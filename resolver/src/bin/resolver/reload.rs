@@ -7,7 +7,7 @@ use resolver::{
     config::{Changes, Cli, Config},
     os::systemd,
     resolve::Pipeline,
-    server::{encrypted::Identity, handle::Current, responder::Clients},
+    server::{encrypted::Identity, handle::ResponderHandle, responder::Clients},
 };
 
 use super::{load, pipeline, upstreams, without_own_addresses};
@@ -19,7 +19,7 @@ pub struct Reload {
     /// The configuration in force.
     pub config: Config,
     /// The handle that gives the current responder.
-    pub current: Current,
+    pub current: ResponderHandle,
     /// The addresses of DNS.
     pub dns: Vec<SocketAddr>,
     /// The identity of encrypted DNS.

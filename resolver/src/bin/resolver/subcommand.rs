@@ -10,7 +10,7 @@ use resolver::{
     config::{ChainConfig, Cli, Command, Config, DoctorArgs},
     doctor::{Finding, Severity, examine},
     os::clock,
-    upstream::{Legacy, Upstream},
+    upstream::{Upstream, Upstreams},
 };
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use serde::Serialize;
 pub fn run(cli: &Cli, command: &Command, config: &Config) -> ExitCode {
     match command {
         Command::CheckConfig => {
-            match Legacy::new(config.legacy(config.upstreams.clone().unwrap_or_default())) {
+            match Upstreams::new(config.legacy(config.upstreams.clone().unwrap_or_default())) {
                 Ok(_) => {
                     print(config.json, &Checked::of(config), &summary(config));
                     ExitCode::SUCCESS

@@ -31,8 +31,8 @@ use crate::{
     },
     resolve::answer::STREAM_IDLE,
     server::{
-        handle::Current,
-        tcp::{GRACE, MAX_PIPELINED, Place, Work},
+        handle::ResponderHandle,
+        tcp::{ConnectionSlot, GRACE, MAX_PIPELINED, Work},
     },
 };
 
@@ -51,29 +51,29 @@ const WINDOW: u32 = 64 << 10;
 
 /// What a connection does.
 #[derive(Default)]
-struct Business {
+struct StreamCount {
     requests: AtomicUsize,
     changed: Notify,
 }
 
 /// A request in work.
-struct Busy(Arc<Business>);
+struct StreamGuard(Arc<StreamCount>);
 
-impl Busy {
-    fn new(business: &Arc<Business>) -> Self {
+impl StreamGuard {
+    fn new(business: &Arc<StreamCount>) -> Self {
         business.requests.fetch_add(1, Ordering::AcqRel);
-        Busy(business.clone())
+        StreamGuard(business.clone())
     }
 }
 
-impl Drop for Busy {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::AcqRel);
         self.0.changed.notify_one();
     }
 }
 
-impl Business {
+impl StreamCount {
     /// Waits until there was no request for so long.
     async fn idle(&self, patience: impl Fn() -> Duration) {
         loop {
@@ -88,16 +88,16 @@ impl Business {
 
 /// Serves the connection until the client ends it, asks nothing for too long, or `stop` changes;
 /// what is in work then is still answered.
-pub async fn converse(
+pub async fn serve_connection(
     stream: TlsStream<TcpStream>,
     client: Client,
-    current: Current,
-    place: Place,
+    current: ResponderHandle,
+    place: ConnectionSlot,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (place, business) = (Arc::new(place), Arc::new(Business::default()));
+    let (place, business) = (Arc::new(place), Arc::new(StreamCount::default()));
     let service = service_fn(|request: Request<Incoming>| {
-        let (current, place, busy) = (current.clone(), place.clone(), Busy::new(&business));
+        let (current, place, busy) = (current.clone(), place.clone(), StreamGuard::new(&business));
         async move {
             let response = respond(request, client, &current, &place).await;
             drop(busy);
@@ -139,8 +139,8 @@ pub async fn converse(
 async fn respond(
     request: Request<Incoming>,
     client: Client,
-    current: &Current,
-    place: &Place,
+    current: &ResponderHandle,
+    place: &ConnectionSlot,
 ) -> Response<Full<Bytes>> {
     let (head, mut body) = request.into_parts();
     let question = match read(&head, &mut body).await {

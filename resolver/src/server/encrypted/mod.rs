@@ -27,9 +27,9 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use crate::{
     dns::query::Transport,
     server::{
-        handle::Current,
+        handle::ResponderHandle,
         tcp,
-        tcp::{Streams, converse},
+        tcp::{Streams, serve_connection},
     },
 };
 
@@ -81,7 +81,7 @@ pub enum EncryptedError {
 
 /// One way in.
 #[derive(Debug)]
-pub enum Door {
+pub enum EncryptedListener {
     /// DNS over TLS.
     Tls(TcpListener),
     /// DNS over HTTPS.
@@ -90,13 +90,13 @@ pub enum Door {
     Quic(UdpSocket),
 }
 
-impl Door {
+impl EncryptedListener {
     /// How questions come in by it.
     pub fn transport(&self) -> Transport {
         match self {
-            Door::Tls(_) => Transport::Tls,
-            Door::Https(_) => Transport::Https,
-            Door::Quic(_) => Transport::Quic,
+            EncryptedListener::Tls(_) => Transport::Tls,
+            EncryptedListener::Https(_) => Transport::Https,
+            EncryptedListener::Quic(_) => Transport::Quic,
         }
     }
 
@@ -106,8 +106,10 @@ impl Door {
     /// If the system does not say.
     pub fn address(&self) -> io::Result<SocketAddr> {
         match self {
-            Door::Tls(listener) | Door::Https(listener) => listener.local_addr(),
-            Door::Quic(socket) => socket.local_addr(),
+            EncryptedListener::Tls(listener) | EncryptedListener::Https(listener) => {
+                listener.local_addr()
+            }
+            EncryptedListener::Quic(socket) => socket.local_addr(),
         }
     }
 }
@@ -118,40 +120,40 @@ impl Door {
 /// # Errors
 /// If the socket can't be made asynchronous, or TLS not set up.
 pub async fn serve(
-    door: Door,
+    door: EncryptedListener,
     identity: Arc<Identity>,
-    current: Current,
+    current: ResponderHandle,
     streams: Streams,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let settings = |alpn: &[&[u8]]| settings(identity, alpn).map_err(io::Error::other);
     match door {
-        Door::Tls(listener) => {
+        EncryptedListener::Tls(listener) => {
             let acceptor = TlsAcceptor::from(Arc::new(settings(&[b"dot"])?));
             let each = |stream, client, place, stop| {
                 let (acceptor, current) = (acceptor.clone(), current.clone());
                 async move {
                     if let Some(stream) = shake_hands(&acceptor, stream).await {
                         let (reader, writer) = tokio::io::split(stream);
-                        converse(reader, writer, client, current, place, stop).await;
+                        serve_connection(reader, writer, client, current, place, stop).await;
                     }
                 }
             };
             tcp::accept(listener, Transport::Tls, streams, stop, each).await
         }
-        Door::Https(listener) => {
+        EncryptedListener::Https(listener) => {
             let acceptor = TlsAcceptor::from(Arc::new(settings(&[b"h2", b"http/1.1"])?));
             let each = |stream, client, place, stop| {
                 let (acceptor, current) = (acceptor.clone(), current.clone());
                 async move {
                     if let Some(stream) = shake_hands(&acceptor, stream).await {
-                        https::converse(stream, client, current, place, stop).await;
+                        https::serve_connection(stream, client, current, place, stop).await;
                     }
                 }
             };
             tcp::accept(listener, Transport::Https, streams, stop, each).await
         }
-        Door::Quic(socket) => {
+        EncryptedListener::Quic(socket) => {
             quic::serve(socket, settings(&[b"doq"])?, current, streams, stop).await
         }
     }

@@ -16,8 +16,8 @@ use crate::{
     },
     resolve::answer::STREAM_IDLE,
     server::{
-        handle::Current,
-        tcp::{GRACE, MAX_CONNECTIONS, MAX_LEAVING, MAX_PIPELINED, Place, Streams, Work},
+        handle::ResponderHandle,
+        tcp::{ConnectionSlot, GRACE, MAX_CONNECTIONS, MAX_LEAVING, MAX_PIPELINED, Streams, Work},
     },
 };
 
@@ -41,7 +41,7 @@ const KEEPALIVE: u16 = 11;
 pub async fn serve(
     socket: UdpSocket,
     tls: rustls::ServerConfig,
-    current: Current,
+    current: ResponderHandle,
     streams: Streams,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -67,7 +67,7 @@ pub async fn serve(
         let client = Client { address, transport: Transport::Quic };
         let (current, stop) = (current.clone(), stop.clone());
         streams.admit(client, |place| {
-            connections.spawn(converse(incoming, client, current, place, stop))
+            connections.spawn(serve_connection(incoming, client, current, place, stop))
         });
         while connections.try_join_next().is_some() {}
         while connections.len() > MAX_CONNECTIONS + MAX_LEAVING
@@ -96,11 +96,11 @@ fn endpoint(socket: UdpSocket, tls: rustls::ServerConfig) -> io::Result<Endpoint
     Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
 }
 
-async fn converse(
+async fn serve_connection(
     incoming: Incoming,
     client: Client,
-    current: Current,
-    place: Place,
+    current: ResponderHandle,
+    place: ConnectionSlot,
     mut stop: watch::Receiver<bool>,
 ) {
     let shaken = async { incoming.accept().ok()?.await.ok() };
@@ -137,7 +137,7 @@ impl Drop for Ended {
 }
 
 /// The transport ends what is silent; while there is little room patience is shorter than its.
-async fn idle(place: &Place, nothing_in_work: bool) {
+async fn idle(place: &ConnectionSlot, nothing_in_work: bool) {
     if !nothing_in_work {
         std::future::pending::<()>().await;
     }
@@ -149,8 +149,8 @@ async fn answer(
     mut send: SendStream,
     mut recv: RecvStream,
     client: Client,
-    current: &Current,
-    place: &Place,
+    current: &ResponderHandle,
+    place: &ConnectionSlot,
 ) -> Result<(), VarInt> {
     let read = timeout(STREAM_IDLE, recv.read_to_end(2 + MAX_MESSAGE)).await;
     let message = match read {

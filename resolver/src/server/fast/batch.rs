@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    lookup::{Asked, probe},
-    query::{MAX_QUESTION, Shape},
+    lookup::{FastQuery, probe},
+    query::{MAX_QUESTION, ParsedQuery},
     socket::{BATCH, Inbox, Peer},
 };
 use crate::server::responder::Responder;
@@ -27,7 +27,7 @@ pub struct Batch {
 }
 
 struct Read {
-    shape: Shape,
+    parsed: ParsedQuery,
     hash: u64,
     client: IpAddr,
 }
@@ -59,12 +59,12 @@ impl Batch {
         self.read.clear();
         self.hashes.clear();
         for ((datagram, peer), lower) in self.inbox.datagrams().zip(self.lower.iter_mut()) {
-            let admitted = peer.ip().filter(|ip| responder.admits(*ip));
+            let admitted = peer.ip().filter(|ip| responder.is_allowed(*ip));
             let read = admitted.and_then(|ip| {
-                let shape = Shape::read(datagram, lower)?;
-                let hash = cache.hash(&probe(&shape, &lower[..shape.question]));
+                let parsed = ParsedQuery::read(datagram, lower)?;
+                let hash = cache.hash(&probe(&parsed, &lower[..parsed.question]));
                 self.hashes.push(hash);
-                Some(Read { shape, hash, client: ip })
+                Some(Read { parsed, hash, client: ip })
             });
             self.read.push(read);
         }
@@ -74,13 +74,13 @@ impl Batch {
     }
 
     /// The datagrams, who sent them, and what they are; `None` for the slow path.
-    pub fn queries(&self) -> impl Iterator<Item = (&[u8], &Peer, Option<Asked<'_>>)> {
+    pub fn queries(&self) -> impl Iterator<Item = (&[u8], &Peer, Option<FastQuery<'_>>)> {
         let read = self.read.iter().zip(self.lower.iter());
         self.inbox.datagrams().zip(read).map(|((datagram, peer), (read, lower))| {
-            let asked = read.as_ref().map(|read| Asked {
+            let asked = read.as_ref().map(|read| FastQuery {
                 datagram,
-                shape: read.shape,
-                lower: &lower[..read.shape.question],
+                parsed: read.parsed,
+                lower: &lower[..read.parsed.question],
                 hash: read.hash,
                 client: read.client,
             });

@@ -43,7 +43,7 @@ pub fn owner(question: &[u8], mounts: Mounts) -> Owner {
 
 /// The judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Servable {
     /// It is the whole answer.
     Whole = 1,
     /// It is the whole answer as long as nobody has registered the last label of its name.
@@ -52,22 +52,22 @@ pub enum Verdict {
     Unclear = 3,
 }
 
-impl Verdict {
+impl Servable {
     /// Judges the message that is kept under a question.
     pub fn of(message: &[u8], pipeline: &Pipeline) -> Self {
         let mounts = pipeline.mounts;
-        let Ok(packet) = Packet::parse(message) else { return Verdict::Unclear };
+        let Ok(packet) = Packet::parse(message) else { return Servable::Unclear };
         if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {
-            return Verdict::Unclear;
+            return Servable::Unclear;
         }
         let aliases = packet.section(Section::Answer).any(|record| record.rtype == rtype::CNAME);
         if aliases && !resolve::is_whole(message, mounts, &pipeline.legacy) {
-            return Verdict::Unclear;
+            return Servable::Unclear;
         }
         match owner(packet.question(), mounts) {
-            Owner::Legacy => Verdict::Whole,
-            Owner::Unregistered(_) => Verdict::WholeIfUnregistered,
-            Owner::Other => Verdict::Unclear,
+            Owner::Legacy => Servable::Whole,
+            Owner::Unregistered(_) => Servable::WholeIfUnregistered,
+            Owner::Other => Servable::Unclear,
         }
     }
 
@@ -76,11 +76,11 @@ impl Verdict {
         let mounts = pipeline.mounts;
         let shift = 2 * (u8::from(mounts.root) | (u8::from(mounts.alt) << 1));
         match (slot.verdict >> shift) & 0b11 {
-            1 => Verdict::Whole,
-            2 => Verdict::WholeIfUnregistered,
-            3 => Verdict::Unclear,
+            1 => Servable::Whole,
+            2 => Servable::WholeIfUnregistered,
+            3 => Servable::Unclear,
             _ => {
-                let verdict = Verdict::of(slot.wire(), pipeline);
+                let verdict = Servable::of(slot.wire(), pipeline);
                 slot.verdict |= (verdict as u8) << shift;
                 verdict
             }

@@ -5,9 +5,9 @@ use std::{cell::OnceCell, net::IpAddr, time::Duration};
 use namechain_core::types::Name;
 
 use super::{
-    cacheable::{Owner, Verdict, owner},
-    query::Shape,
-    reply::{Kept, ROOM},
+    cacheable::{Owner, Servable, owner},
+    query::ParsedQuery,
+    reply::{CachedReply, ROOM},
 };
 use crate::{
     cache::{Answer, EntryKind, Probe, Slot},
@@ -20,11 +20,11 @@ use crate::{
 
 /// One query, read.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct FastQuery<'a> {
     /// The datagram.
     pub datagram: &'a [u8],
     /// Its shape.
-    pub shape: Shape,
+    pub parsed: ParsedQuery,
     /// The question with its name in lower case.
     pub lower: &'a [u8],
     /// The hash of what the answer is kept under.
@@ -34,7 +34,7 @@ pub struct Asked<'a> {
 }
 
 /// What is known of the world while a batch is worked on.
-pub struct Moment<'a> {
+pub struct BatchContext<'a> {
     /// Everything that answers are made from.
     pub pipeline: &'a Pipeline,
     /// The time by which answers age.
@@ -42,7 +42,7 @@ pub struct Moment<'a> {
     epoch: OnceCell<Option<u32>>,
     /// Where cookies are from, if they are given, and whether they have to be shown from elsewhere.
     jar: Option<&'a Jar>,
-    must_show: bool,
+    needs_cookie: bool,
     /// Looked up once, when the first client sends one.
     secrets: OnceCell<(Secrets, u32)>,
     period: OnceCell<u32>,
@@ -50,7 +50,7 @@ pub struct Moment<'a> {
 
 /// What becomes of a query.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FastOutcome {
     /// The reply is written, and has so many bytes.
     Reply(usize, Origin),
     /// As `Reply`, and somebody should fetch the answer again.
@@ -61,66 +61,66 @@ pub enum Outcome {
     Slow,
 }
 
-impl Asked<'_> {
+impl FastQuery<'_> {
     /// Under what the answer is kept.
     pub fn probe(&self) -> Probe<'_> {
-        probe(&self.shape, self.lower)
+        probe(&self.parsed, self.lower)
     }
 
     fn write(
         &self,
-        kept: &Kept<'_>,
+        kept: &CachedReply<'_>,
         origin: Origin,
-        moment: &Moment<'_>,
+        context: &BatchContext<'_>,
         out: &mut [u8; ROOM],
-    ) -> Outcome {
+    ) -> FastOutcome {
         let local = self.client.is_loopback();
-        let cookie = moment.cookie(self).map(|(given, _)| given);
-        let written = kept.write(self.datagram, &self.shape, local, cookie.as_ref(), out);
-        written.map_or(Outcome::Slow, |length| Outcome::Reply(length, origin))
+        let cookie = context.cookie(self).map(|(given, _)| given);
+        let written = kept.write(self.datagram, &self.parsed, local, cookie.as_ref(), out);
+        written.map_or(FastOutcome::Slow, |length| FastOutcome::Reply(length, origin))
     }
 
     /// The reply out of an answer of legacy DNS that has just come.
     pub fn reply_from(
         &self,
         answer: &Answer,
-        moment: &Moment<'_>,
+        context: &BatchContext<'_>,
         out: &mut [u8; ROOM],
-    ) -> Outcome {
-        let whole = match Verdict::of(answer.wire(), moment.pipeline) {
-            Verdict::Whole => true,
-            Verdict::WholeIfUnregistered => moment.is_unregistered(self.lower),
-            Verdict::Unclear => false,
+    ) -> FastOutcome {
+        let whole = match Servable::of(answer.wire(), context.pipeline) {
+            Servable::Whole => true,
+            Servable::WholeIfUnregistered => context.is_unregistered(self.lower),
+            Servable::Unclear => false,
         };
         if !whole {
-            return Outcome::Slow;
+            return FastOutcome::Slow;
         }
-        let kept = Kept {
+        let kept = CachedReply {
             wire: answer.wire(),
             ttl_places: &[],
             age: 0,
             options: answer.options(),
             ours: false,
         };
-        self.write(&kept, Origin::Legacy, moment, out)
+        self.write(&kept, Origin::Legacy, context, out)
     }
 }
 
 /// Under what the answer to a question of this shape is kept; its name is in lower case.
-pub fn probe<'a>(shape: &Shape, lower: &'a [u8]) -> Probe<'a> {
-    Probe::of_upstreams(lower, shape.dnssec_ok, shape.checking_disabled)
+pub fn probe<'a>(parsed: &ParsedQuery, lower: &'a [u8]) -> Probe<'a> {
+    Probe::of_upstreams(lower, parsed.dnssec_ok, parsed.checking_disabled)
 }
 
-impl<'a> Moment<'a> {
+impl<'a> BatchContext<'a> {
     /// This moment.
     pub fn new(responder: &'a Responder) -> Self {
         let pipeline = responder.pipeline();
-        Moment {
+        BatchContext {
             pipeline,
             now: pipeline.legacy.now(),
             epoch: OnceCell::new(),
             jar: responder.cookies(),
-            must_show: responder.requires_cookies(),
+            needs_cookie: responder.requires_cookies(),
             secrets: OnceCell::new(),
             period: OnceCell::new(),
         }
@@ -128,8 +128,8 @@ impl<'a> Moment<'a> {
 
     /// The cookies for a client that has sent one, and whether it has shown that it is where it
     /// says it is.
-    fn cookie(&self, asked: &Asked<'_>) -> Option<(Given, bool)> {
-        let sent = asked.shape.cookie(asked.datagram)?;
+    fn cookie(&self, asked: &FastQuery<'_>) -> Option<(Given, bool)> {
+        let sent = asked.parsed.cookie(asked.datagram)?;
         let jar = self.jar?;
         let (secrets, stamp) = self.secrets.get_or_init(|| {
             let stamp = jar.stamp(self.now);
@@ -152,37 +152,42 @@ impl<'a> Moment<'a> {
     }
 
     /// The reply to a query, if it is known.
-    pub fn answer(&self, asked: &Asked<'_>, out: &mut [u8; ROOM]) -> Outcome {
-        if self.must_show
+    pub fn answer(&self, asked: &FastQuery<'_>, out: &mut [u8; ROOM]) -> FastOutcome {
+        if self.needs_cookie
             && !asked.client.is_loopback()
             && !self.cookie(asked).is_some_and(|(_, known)| known)
         {
-            return Outcome::Slow;
+            return FastOutcome::Slow;
         }
         let cache = self.pipeline.legacy.cache();
         let outcome =
             cache.inspect(&asked.probe(), asked.hash, self.now, |slot| match slot.entry_kind() {
                 EntryKind::Upstream => self.legacy(asked, slot, out),
                 EntryKind::Local => self.ours(asked, slot, out),
-                EntryKind::NoReply => Some(Outcome::Slow),
+                EntryKind::NoReply => Some(FastOutcome::Slow),
             });
         outcome.unwrap_or_else(|| self.unknown(asked))
     }
 
-    fn legacy(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
-        if !asked.shape.recursion_desired || slot.is_failure() {
-            return Some(Outcome::Slow);
+    fn legacy(
+        &self,
+        asked: &FastQuery<'_>,
+        slot: &mut Slot,
+        out: &mut [u8; ROOM],
+    ) -> Option<FastOutcome> {
+        if !asked.parsed.recursion_desired || slot.is_failure() {
+            return Some(FastOutcome::Slow);
         }
-        let whole = match Verdict::in_slot(slot, self.pipeline) {
-            Verdict::Whole => true,
-            Verdict::WholeIfUnregistered => self.is_unregistered(asked.lower),
-            Verdict::Unclear => false,
+        let whole = match Servable::in_slot(slot, self.pipeline) {
+            Servable::Whole => true,
+            Servable::WholeIfUnregistered => self.is_unregistered(asked.lower),
+            Servable::Unclear => false,
         };
         // If it is due and there is no plain upstream, the slow path is told so.
         if !whole || (slot.is_due(self.millis()) && !self.may_forward(asked)) {
-            return Some(Outcome::Slow);
+            return Some(FastOutcome::Slow);
         }
-        let kept = Kept {
+        let kept = CachedReply {
             wire: slot.wire(),
             ttl_places: slot.ttl_places(),
             age: slot.age(self.millis()),
@@ -191,8 +196,8 @@ impl<'a> Moment<'a> {
         };
         let outcome = asked.write(&kept, Origin::LegacyKept, self, out);
         Some(match outcome {
-            Outcome::Reply(length, origin) if slot.touch(self.millis()) => {
-                Outcome::ReplyAndFetch(length, origin)
+            FastOutcome::Reply(length, origin) if slot.touch(self.millis()) => {
+                FastOutcome::ReplyAndFetch(length, origin)
             }
             outcome => outcome,
         })
@@ -200,7 +205,12 @@ impl<'a> Moment<'a> {
 
     /// An answer of ours is true in the state in which it was last found true; in another one that
     /// is found out anew.
-    fn ours(&self, asked: &Asked<'_>, slot: &mut Slot, out: &mut [u8; ROOM]) -> Option<Outcome> {
+    fn ours(
+        &self,
+        asked: &FastQuery<'_>,
+        slot: &mut Slot,
+        out: &mut [u8; ROOM],
+    ) -> Option<FastOutcome> {
         let validity = Validity::decode(slot.extra())?;
         if !validity.matches_mounts(self.pipeline.mounts)
             || (validity.period() != 0 && validity.period() != self.period())
@@ -215,7 +225,7 @@ impl<'a> Moment<'a> {
                     .all(|dependency| self.pipeline.chain.still_holds(&dependency))
             })?;
         }
-        let kept = Kept {
+        let kept = CachedReply {
             wire: slot.wire(),
             ttl_places: &[],
             age: 0,
@@ -229,18 +239,18 @@ impl<'a> Moment<'a> {
         Some(outcome)
     }
 
-    fn unknown(&self, asked: &Asked<'_>) -> Outcome {
-        let legacy = asked.shape.recursion_desired
+    fn unknown(&self, asked: &FastQuery<'_>) -> FastOutcome {
+        let legacy = asked.parsed.recursion_desired
             && match owner(asked.lower, self.pipeline.mounts) {
                 Owner::Legacy => true,
                 Owner::Unregistered(label) => self.knows_nobody_has(label),
                 Owner::Other => false,
             };
-        if legacy && self.may_forward(asked) { Outcome::Forward } else { Outcome::Slow }
+        if legacy && self.may_forward(asked) { FastOutcome::Forward } else { FastOutcome::Slow }
     }
 
-    fn may_forward(&self, asked: &Asked<'_>) -> bool {
-        self.pipeline.legacy.plain_upstream(asked.lower).is_some()
+    fn may_forward(&self, asked: &FastQuery<'_>) -> bool {
+        self.pipeline.legacy.first_try_server(asked.lower).is_some()
     }
 
     fn is_unregistered(&self, question: &[u8]) -> bool {

@@ -37,7 +37,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{os::is_given_to_anybody, server::handle::Current};
+use crate::{os::is_given_to_anybody, server::handle::ResponderHandle};
 use worker::{Stop, Worker};
 
 /// What the kernel may hold of queries that nobody has taken yet, in bytes, if it allows so much.
@@ -56,7 +56,7 @@ const RESTART_DELAY: Duration = Duration::from_millis(200);
 pub async fn serve(
     socket: UdpSocket,
     workers: usize,
-    current: Current,
+    current: ResponderHandle,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let sockets = sockets(socket, workers)?;
@@ -91,7 +91,7 @@ type Ended = (usize, Result<io::Result<()>, oneshot::error::RecvError>);
 fn start(
     at: usize,
     sockets: &[UdpSocket],
-    current: &Current,
+    current: &ResponderHandle,
     stopped: &Arc<Stop>,
     running: &mut JoinSet<Ended>,
 ) -> io::Result<()> {

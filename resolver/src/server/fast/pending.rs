@@ -13,15 +13,15 @@ use std::{
 use nix::sys::epoll::Epoll;
 
 use super::{
-    lookup::Asked,
-    query::{MAX_QUESTION, Shape},
+    lookup::FastQuery,
+    query::{MAX_QUESTION, ParsedQuery},
     socket::Peer,
-    upstream_sockets::Ports,
+    upstream_sockets::UpstreamSockets,
 };
 use crate::{
     cache::Answer,
     os::random::Random,
-    upstream::{Legacy, PLAIN_RANDOM, PlainReply, PlainTry},
+    upstream::{FIRST_TRY_RANDOM_BYTES, FirstReply, FirstTry, Upstreams},
 };
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub struct Waiter {
     /// The query.
     pub datagram: Box<[u8]>,
     /// Its shape.
-    shape: Shape,
+    parsed: ParsedQuery,
     /// Who asks.
     pub peer: Peer,
     /// The hash of what the answer is kept under.
@@ -52,10 +52,10 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    fn new(asked: &Asked<'_>, peer: &Peer, since: Duration) -> Self {
+    fn new(asked: &FastQuery<'_>, peer: &Peer, since: Duration) -> Self {
         Self {
             datagram: asked.datagram.into(),
-            shape: asked.shape,
+            parsed: asked.parsed,
             peer: *peer,
             hash: asked.hash,
             client: asked.client,
@@ -64,12 +64,12 @@ impl Waiter {
     }
 
     /// The query again. Its shape was read before, so it has one.
-    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION]) -> Asked<'a> {
-        let _ = Shape::read(&self.datagram, lower);
-        Asked {
+    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION]) -> FastQuery<'a> {
+        let _ = ParsedQuery::read(&self.datagram, lower);
+        FastQuery {
             datagram: &self.datagram,
-            shape: self.shape,
-            lower: &lower[..self.shape.question],
+            parsed: self.parsed,
+            lower: &lower[..self.parsed.question],
             hash: self.hash,
             client: self.client,
         }
@@ -78,7 +78,7 @@ impl Waiter {
 
 /// What became of a question.
 #[derive(Debug)]
-pub enum Landed {
+pub enum Completed {
     /// There is an answer for these.
     Answer(Arc<Answer>, Vec<Waiter>),
     /// There is none yet: these go the slow way.
@@ -86,8 +86,8 @@ pub enum Landed {
 }
 
 #[derive(Debug)]
-struct Flight {
-    plain: PlainTry,
+struct PendingQuery {
+    plain: FirstTry,
     port: usize,
     sent: Duration,
     waiters: Vec<Waiter>,
@@ -96,9 +96,9 @@ struct Flight {
 
 /// All of them.
 #[derive(Debug)]
-pub struct Misses {
-    ports: Ports,
-    flights: Vec<Option<Flight>>,
+pub struct PendingQueries {
+    ports: UpstreamSockets,
+    flights: Vec<Option<PendingQuery>>,
     free: Vec<u32>,
     by_question: HashMap<Box<[u8]>, u32>,
     /// When a flight is given up: the time, its place, its number.
@@ -108,11 +108,11 @@ pub struct Misses {
     room: Box<[u8; REPLY_ROOM]>,
 }
 
-impl Misses {
+impl PendingQueries {
     /// None yet; the events of their sockets are counted from `first_event`.
     pub fn new(first_event: u64) -> Self {
         Self {
-            ports: Ports::new(first_event),
+            ports: UpstreamSockets::new(first_event),
             flights: Vec::new(),
             free: Vec::new(),
             by_question: HashMap::new(),
@@ -126,9 +126,9 @@ impl Misses {
     /// Asks the upstream for who asks, if there is one; whether that was done.
     pub fn start(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &FastQuery<'_>,
         peer: Option<&Peer>,
-        legacy: &Legacy,
+        legacy: &Upstreams,
         epoll: &Epoll,
         now: Duration,
     ) -> bool {
@@ -163,14 +163,14 @@ impl Misses {
 
     fn send(
         &mut self,
-        asked: &Asked<'_>,
-        legacy: &Legacy,
+        asked: &FastQuery<'_>,
+        legacy: &Upstreams,
         epoll: &Epoll,
         now: Duration,
-    ) -> io::Result<Option<(PlainTry, usize)>> {
-        let random = self.random.take::<PLAIN_RANDOM>()?;
-        let (dnssec_ok, cd) = (asked.shape.dnssec_ok, asked.shape.checking_disabled);
-        let Some(plain) = legacy.plain_try(asked.lower, dnssec_ok, cd, &random) else {
+    ) -> io::Result<Option<(FirstTry, usize)>> {
+        let random = self.random.take::<FIRST_TRY_RANDOM_BYTES>()?;
+        let (dnssec_ok, cd) = (asked.parsed.dnssec_ok, asked.parsed.checking_disabled);
+        let Some(plain) = legacy.first_try(asked.lower, dnssec_ok, cd, &random) else {
             return Ok(None);
         };
         let (server, id) = (plain.server(), plain.id());
@@ -185,16 +185,16 @@ impl Misses {
     fn launch(
         &mut self,
         key: Box<[u8]>,
-        plain: PlainTry,
+        plain: FirstTry,
         port: usize,
         waiters: Vec<Waiter>,
-        legacy: &Legacy,
+        legacy: &Upstreams,
         now: Duration,
     ) {
         self.started += 1;
         let (id, number) = (plain.id(), self.started);
-        let deadline = now + legacy.plain_patience(plain.server());
-        let flight = Some(Flight { plain, port, sent: now, waiters, number });
+        let deadline = now + legacy.first_try_delay(plain.server());
+        let flight = Some(PendingQuery { plain, port, sent: now, waiters, number });
         let at = match self.free.pop() {
             Some(at) => {
                 self.flights[at as usize] = flight;
@@ -215,21 +215,21 @@ impl Misses {
     pub fn readable(
         &mut self,
         event: u64,
-        legacy: &Legacy,
+        legacy: &Upstreams,
         now: Duration,
-        landed: &mut Vec<Landed>,
+        completed: &mut Vec<Completed>,
     ) {
         let Some(at) = self.ports.of_event(event) else { return };
         for _ in 0..MAX_READ {
             let Some(port) = self.ports.get(at) else { return };
             match port.socket.recv(self.room.as_mut_slice()) {
-                Ok(length) => self.heard(at, length, legacy, now, landed),
+                Ok(length) => self.heard(at, length, legacy, now, completed),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     tracing::debug!(server = %port.server, %error, "an upstream can't be reached");
-                    legacy.plain_failed(port.server, Duration::ZERO);
-                    self.give_up(at, landed);
+                    legacy.on_first_timeout(port.server, Duration::ZERO);
+                    self.give_up(at, completed);
                 }
             }
         }
@@ -240,9 +240,9 @@ impl Misses {
         &mut self,
         at: usize,
         length: usize,
-        legacy: &Legacy,
+        legacy: &Upstreams,
         now: Duration,
-        landed: &mut Vec<Landed>,
+        completed: &mut Vec<Completed>,
     ) {
         let Some(port) = self.ports.get(at) else { return };
         let datagram = &self.room[..length];
@@ -252,22 +252,23 @@ impl Misses {
         let reply = found.and_then(|flight| {
             let flight = self.flights[flight as usize].as_ref()?;
             let rtt = now.saturating_sub(flight.sent);
-            Some(legacy.plain_reply(&flight.plain, port.server, datagram, rtt))
+            Some(legacy.on_first_reply(&flight.plain, port.server, datagram, rtt))
         });
         match (reply, found) {
-            (Some(PlainReply::Answer { answer, .. }), Some(flight)) => {
-                landed.extend(self.land(flight).map(|waiters| Landed::Answer(answer, waiters)));
+            (Some(FirstReply::Answer { answer, .. }), Some(flight)) => {
+                completed
+                    .extend(self.land(flight).map(|waiters| Completed::Answer(answer, waiters)));
             }
-            (Some(PlainReply::Other), Some(flight)) => {
-                landed.extend(self.land(flight).map(Landed::Slow));
+            (Some(FirstReply::Other), Some(flight)) => {
+                completed.extend(self.land(flight).map(Completed::Slow));
             }
-            _ if port.is_under_attack() => self.give_up(at, landed),
+            _ if port.is_under_attack() => self.give_up(at, completed),
             _ => {}
         }
     }
 
     /// Gives up what takes too long.
-    pub fn expire(&mut self, legacy: &Legacy, now: Duration, landed: &mut Vec<Landed>) {
+    pub fn expire(&mut self, legacy: &Upstreams, now: Duration, completed: &mut Vec<Completed>) {
         while let Some(&(deadline, at, number)) = self.deadlines.front() {
             let flight =
                 self.flights[at as usize].as_ref().filter(|flight| flight.number == number);
@@ -276,8 +277,8 @@ impl Misses {
             }
             self.deadlines.pop_front();
             if let Some(flight) = flight {
-                legacy.plain_failed(flight.plain.server(), now.saturating_sub(flight.sent));
-                landed.extend(self.land(at).map(Landed::Slow));
+                legacy.on_first_timeout(flight.plain.server(), now.saturating_sub(flight.sent));
+                completed.extend(self.land(at).map(Completed::Slow));
             }
         }
     }
@@ -292,9 +293,9 @@ impl Misses {
         self.deadlines.front().map(|(deadline, ..)| *deadline)
     }
 
-    fn give_up(&mut self, port: usize, landed: &mut Vec<Landed>) {
+    fn give_up(&mut self, port: usize, completed: &mut Vec<Completed>) {
         for flight in self.ports.close(port) {
-            landed.extend(self.land(flight).map(Landed::Slow));
+            completed.extend(self.land(flight).map(Completed::Slow));
         }
     }
 
@@ -310,7 +311,7 @@ impl Misses {
 }
 
 /// A question's bytes as [`crate::cache::Key`] has them for the configured upstreams.
-fn key_of<'a>(asked: &Asked<'_>, room: &'a mut [u8; MAX_QUESTION + 1]) -> &'a [u8] {
+fn key_of<'a>(asked: &FastQuery<'_>, room: &'a mut [u8; MAX_QUESTION + 1]) -> &'a [u8] {
     let probe = asked.probe();
     let length = probe.question.len();
     room[..length].copy_from_slice(probe.question);

@@ -32,7 +32,7 @@ const DO: u8 = 0x80;
 
 /// What was asked, beside the question's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct ParsedQuery {
     /// The length of the question, which follows the header.
     pub question: usize,
     /// RD: others may be asked.
@@ -52,7 +52,7 @@ pub struct Shape {
     cookie: (u16, u8),
 }
 
-impl Shape {
+impl ParsedQuery {
     /// Reads a datagram, and writes the question with its name in lower case to the front of
     /// `lower`. The name is lower-cased as flat bytes, which is right because the length of a label
     /// is below `A`.
@@ -72,7 +72,7 @@ impl Shape {
         let lower = &mut lower[..question];
         lower.copy_from_slice(asked);
         lower[..name].make_ascii_lowercase();
-        let mut shape = Self {
+        let mut parsed = Self {
             question,
             recursion_desired: high & RD != 0,
             checking_disabled: low & CD != 0,
@@ -82,12 +82,12 @@ impl Shape {
             limit: usize::from(PLAIN_UDP_BYTES),
             cookie: (0, 0),
         };
-        if shape.edns {
-            shape.read_opt(rest, HEADER + question)?;
+        if parsed.edns {
+            parsed.read_opt(rest, HEADER + question)?;
         } else if !rest.is_empty() {
             return None;
         }
-        Some(shape)
+        Some(parsed)
     }
 
     /// What the client sent of cookies, in its datagram.
@@ -170,10 +170,10 @@ mod tests {
         bytes
     }
 
-    fn read(bytes: &[u8]) -> Option<(Shape, Vec<u8>)> {
+    fn read(bytes: &[u8]) -> Option<(ParsedQuery, Vec<u8>)> {
         let mut lower = [0; MAX_QUESTION];
-        let shape = Shape::read(bytes, &mut lower)?;
-        Some((shape, lower[..shape.question].to_vec()))
+        let parsed = ParsedQuery::read(bytes, &mut lower)?;
+        Some((parsed, lower[..parsed.question].to_vec()))
     }
 
     const PLAIN: [u8; 11] = [0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0];
@@ -187,23 +187,26 @@ mod tests {
     #[test]
     fn only_the_name_is_lower_cased() {
         // Type 65 is an `A` as a byte.
-        let (shape, lower) = read(&query([1, 0], "WWW.eXample", 65, &[])).unwrap();
+        let (parsed, lower) = read(&query([1, 0], "WWW.eXample", 65, &[])).unwrap();
         assert_eq!(lower, question("www.example", 65));
         assert!(
-            shape.recursion_desired && !shape.edns && !shape.wants_ad && !shape.checking_disabled
+            parsed.recursion_desired
+                && !parsed.edns
+                && !parsed.wants_ad
+                && !parsed.checking_disabled
         );
-        assert_eq!(shape.limit, 512);
+        assert_eq!(parsed.limit, 512);
     }
 
     #[test]
     fn flags_and_sizes() {
-        let (shape, _) = read(&query([0, 0x30], "a.example", 1, &PLAIN)).unwrap();
+        let (parsed, _) = read(&query([0, 0x30], "a.example", 1, &PLAIN)).unwrap();
         assert!(
-            !shape.recursion_desired && shape.checking_disabled && shape.wants_ad && shape.edns
+            !parsed.recursion_desired && parsed.checking_disabled && parsed.wants_ad && parsed.edns
         );
-        assert_eq!((shape.dnssec_ok, shape.limit), (false, 1232));
-        let (shape, _) = read(&opt(|opt| opt[7] = 0x80)).unwrap();
-        assert!(shape.dnssec_ok && shape.wants_ad);
+        assert_eq!((parsed.dnssec_ok, parsed.limit), (false, 1232));
+        let (parsed, _) = read(&opt(|opt| opt[7] = 0x80)).unwrap();
+        assert!(parsed.dnssec_ok && parsed.wants_ad);
         for (size, limit) in [(0u16, 512), (511, 512), (700, 700), (4096, 1232)] {
             let bytes = opt(|opt| opt[3..5].copy_from_slice(&size.to_be_bytes()));
             assert_eq!(read(&bytes).unwrap().0.limit, limit);
@@ -212,8 +215,8 @@ mod tests {
             opt[10] = 12;
             opt.extend_from_slice(&[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
         });
-        let (shape, _) = read(&cookie).unwrap();
-        assert_eq!(shape.cookie(&cookie), Sent::read(&[1, 2, 3, 4, 5, 6, 7, 8]));
+        let (parsed, _) = read(&cookie).unwrap();
+        assert_eq!(parsed.cookie(&cookie), Sent::read(&[1, 2, 3, 4, 5, 6, 7, 8]));
         let unknown = opt(|opt| {
             opt[10] = 4;
             opt.extend_from_slice(&[0, 100, 0, 0]);

@@ -1,6 +1,6 @@
 //! A reply out of a message that is kept: copied, and patched where it is this client's.
 
-use super::query::Shape;
+use super::query::ParsedQuery;
 use crate::{
     dns::{
         cookie,
@@ -24,7 +24,7 @@ const RCODE: u8 = 0x0f;
 
 /// A message that is kept.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept<'a> {
+pub struct CachedReply<'a> {
     /// The message, without an OPT.
     pub wire: &'a [u8],
     /// Where its TTLs are, two bytes each, the low one first.
@@ -37,24 +37,24 @@ pub struct Kept<'a> {
     pub ours: bool,
 }
 
-impl Kept<'_> {
+impl CachedReply<'_> {
     /// Writes the reply to a query of this shape; `None` if it is too long for the client. AD is
     /// given on to clients on this machine that understand it.
     pub fn write(
         &self,
         query: &[u8],
-        shape: &Shape,
+        parsed: &ParsedQuery,
         local: bool,
         cookie: Option<&Given>,
         out: &mut [u8; ROOM],
     ) -> Option<usize> {
         let body = self.wire.len();
         let options = self.options.len() + cookie.map_or(0, |given| 4 + given.len());
-        let opt = if shape.edns { 11 + options } else { 0 };
+        let opt = if parsed.edns { 11 + options } else { 0 };
         let length = body + opt;
-        if length > shape.limit
-            || query.len() < HEADER + shape.question
-            || body < HEADER + shape.question
+        if length > parsed.limit
+            || query.len() < HEADER + parsed.question
+            || body < HEADER + parsed.question
         {
             return None;
         }
@@ -63,11 +63,11 @@ impl Kept<'_> {
         out[..2].copy_from_slice(&query[..2]);
         let (high, low) = (self.wire[2], self.wire[3]);
         out[2] = QR | (query[2] & RD) | if self.ours { high & AA } else { 0 };
-        let authentic = if local && shape.wants_ad { low & AD } else { 0 };
+        let authentic = if local && parsed.wants_ad { low & AD } else { 0 };
         out[3] = RA | authentic | (query[3] & CD) | (low & RCODE);
         // The name in the client's spelling; type and class are the same.
-        out[HEADER..HEADER + shape.question]
-            .copy_from_slice(&query[HEADER..HEADER + shape.question]);
+        out[HEADER..HEADER + parsed.question]
+            .copy_from_slice(&query[HEADER..HEADER + parsed.question]);
         for at in self.ttl_places.chunks_exact(2) {
             let at = usize::from(u16::from_le_bytes([at[0], at[1]]));
             if let Some(place) = out.get_mut(at..at + 4) {
@@ -75,10 +75,10 @@ impl Kept<'_> {
                 place.copy_from_slice(&ttl.saturating_sub(self.age).to_be_bytes());
             }
         }
-        if shape.edns {
+        if parsed.edns {
             let additional = u16::from_be_bytes([self.wire[10], self.wire[11]]).saturating_add(1);
             out[10..12].copy_from_slice(&additional.to_be_bytes());
-            let flags = u16::from(shape.dnssec_ok) << 15;
+            let flags = u16::from(parsed.dnssec_ok) << 15;
             // The options fit, or the length would not.
             let fields = [rtype::OPT, MAX_UDP_BYTES, 0, flags, options as u16];
             out[body] = 0;

@@ -22,8 +22,8 @@ use hickory_proto::{
 use namechain_core::types::{Hash, Name as ChainName, Network, Record as ChainRecord, RecordSet};
 
 use super::{
-    lookup::{Asked, Moment, Outcome, probe},
-    query::{MAX_QUESTION, Shape},
+    lookup::{BatchContext, FastOutcome, FastQuery, probe},
+    query::{MAX_QUESTION, ParsedQuery},
     reply::ROOM,
 };
 use crate::{
@@ -41,7 +41,7 @@ use crate::{
     dnssec::sign::{Algorithm, Signer, SigningKey},
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
-    upstream::{Legacy, LegacyConfig},
+    upstream::{Upstreams, UpstreamsConfig},
 };
 
 pub const BOTH: Mounts = Mounts { root: true, alt: true };
@@ -146,10 +146,10 @@ impl Paths {
         // Nobody is there: whatever is not in the cache fails, and that is no answer of the fast
         // path.
         let upstreams = vec!["127.0.0.1:1".parse().unwrap()];
-        let legacy = LegacyConfig {
+        let legacy = UpstreamsConfig {
             upstreams,
             timeout: Duration::from_millis(50),
-            ..LegacyConfig::default()
+            ..UpstreamsConfig::default()
         };
         let wall = Arc::new(AtomicU64::new(1_800_000_000));
         let clock = wall.clone();
@@ -158,7 +158,7 @@ impl Paths {
         let pipeline = Pipeline {
             mounts,
             chain: Arc::new(chain.clone()),
-            legacy: Legacy::new(legacy).unwrap(),
+            legacy: Upstreams::new(legacy).unwrap(),
             delegation: Delegation { port: 53, loopback: false },
             signer: Some(Arc::new(Signer::new(key, move || clock.load(Ordering::Relaxed)))),
         };
@@ -182,10 +182,10 @@ impl Paths {
         self.runtime.block_on(self.responder.respond_to_bytes(query, LOCAL)).unwrap()
     }
 
-    pub fn fast(&self, query: &[u8]) -> Result<Vec<u8>, Outcome> {
+    pub fn fast(&self, query: &[u8]) -> Result<Vec<u8>, FastOutcome> {
         let (outcome, out) = self.outcome(query, Duration::ZERO);
         match outcome {
-            Outcome::Reply(length, _) | Outcome::ReplyAndFetch(length, _) => {
+            FastOutcome::Reply(length, _) | FastOutcome::ReplyAndFetch(length, _) => {
                 Ok(out[..length].to_vec())
             }
             outcome => Err(outcome),
@@ -193,18 +193,20 @@ impl Paths {
     }
 
     /// What the fast path makes of a query so much later.
-    pub fn outcome(&self, query: &[u8], later: Duration) -> (Outcome, [u8; ROOM]) {
+    pub fn outcome(&self, query: &[u8], later: Duration) -> (FastOutcome, [u8; ROOM]) {
         let mut out = [0; ROOM];
         let _entered = self.runtime.enter();
         let mut lower = [0; MAX_QUESTION];
-        let Some(shape) = Shape::read(query, &mut lower) else { return (Outcome::Slow, out) };
+        let Some(parsed) = ParsedQuery::read(query, &mut lower) else {
+            return (FastOutcome::Slow, out);
+        };
         let pipeline = self.responder.pipeline();
-        let lower = &lower[..shape.question];
-        let hash = pipeline.legacy.cache().hash(&probe(&shape, lower));
-        let asked = Asked { datagram: query, shape, lower, hash, client: LOCAL.address };
-        let mut moment = Moment::new(&self.responder);
-        moment.now += later;
-        (moment.answer(&asked, &mut out), out)
+        let lower = &lower[..parsed.question];
+        let hash = pipeline.legacy.cache().hash(&probe(&parsed, lower));
+        let asked = FastQuery { datagram: query, parsed, lower, hash, client: LOCAL.address };
+        let mut context = BatchContext::new(&self.responder);
+        context.now += later;
+        (context.answer(&asked, &mut out), out)
     }
 }
 
@@ -352,9 +354,9 @@ pub fn packet(data: &[u8]) {
 
 fn check(paths: &Paths, datagram: &[u8], client: Client) {
     let slow = paths.runtime.block_on(paths.responder.respond_to_bytes(datagram, client));
-    let shape = Shape::read(datagram, &mut [0; MAX_QUESTION]);
+    let parsed = ParsedQuery::read(datagram, &mut [0; MAX_QUESTION]);
     let Some(slow) = slow else {
-        assert!(shape.is_none(), "what the fast path could answer gets an answer");
+        assert!(parsed.is_none(), "what the fast path could answer gets an answer");
         assert!(
             datagram.len() < 12 || datagram[2] & 0x80 != 0,
             "only what is no query gets no answer"
@@ -366,8 +368,8 @@ fn check(paths: &Paths, datagram: &[u8], client: Client) {
     let message = Message::from_vec(&slow).expect("our own message can be read");
     if client.transport == Transport::Udp {
         assert!(slow.len() <= usize::from(crate::resolve::answer::MAX_UDP_BYTES));
-        if let Some(shape) = shape {
-            assert!(slow.len() <= shape.limit);
+        if let Some(parsed) = parsed {
+            assert!(slow.len() <= parsed.limit);
             let fits = paths.fast(datagram).ok();
             if let Some(fast) = fits.filter(|_| !message.metadata.truncation) {
                 assert_same(&fast, &slow);

@@ -5,8 +5,8 @@ use std::{net::Ipv4Addr, sync::atomic::Ordering, time::Duration};
 use proptest::prelude::*;
 
 use super::{
-    cacheable::Verdict,
-    lookup::Outcome,
+    cacheable::Servable,
+    lookup::FastOutcome,
     testing::{BOTH, assert_same, furnished, query},
 };
 use crate::{
@@ -90,20 +90,20 @@ fn what_is_known_is_answered_and_what_is_not_is_not() {
         ("nobody.namechain.alt", 1, None),
         ("namechain.alt", 6, None),
         ("localhost", 1, None),
-        ("to-chain.example.com", 1, Some(Outcome::Slow)),
-        ("failing.example.com", 1, Some(Outcome::Slow)),
-        ("many.example.com", 1, Some(Outcome::Slow)),
-        ("out.alice", 1, Some(Outcome::Slow)),
-        ("sub.alice", 1, Some(Outcome::Slow)),
+        ("to-chain.example.com", 1, Some(FastOutcome::Slow)),
+        ("failing.example.com", 1, Some(FastOutcome::Slow)),
+        ("many.example.com", 1, Some(FastOutcome::Slow)),
+        ("out.alice", 1, Some(FastOutcome::Slow)),
+        ("sub.alice", 1, Some(FastOutcome::Slow)),
     ] {
         assert_eq!(ask(name, qtype), expected, "{name} {qtype}");
     }
     let unknown = query([1, 0], "unknown.example.com", 1, None);
-    assert_eq!(paths.fast(&unknown), Err(Outcome::Forward));
+    assert_eq!(paths.fast(&unknown), Err(FastOutcome::Forward));
     paths.slow(&unknown);
-    assert_eq!(paths.fast(&unknown), Err(Outcome::Slow), "nobody replied a moment ago");
+    assert_eq!(paths.fast(&unknown), Err(FastOutcome::Slow), "nobody replied a moment ago");
     let without_rd = query([0, 0], "a.example.com", 1, None);
-    assert_eq!(paths.fast(&without_rd), Err(Outcome::Slow), "others are not asked");
+    assert_eq!(paths.fast(&without_rd), Err(FastOutcome::Slow), "others are not asked");
     assert!(paths.fast(&query([0, 0], "www.alice", 1, None)).is_ok(), "we are");
 }
 
@@ -120,7 +120,7 @@ fn an_answer_of_the_chain_is_given_exactly_as_long_as_it_is_true() {
     }
     paths.chain.at(None);
     for query in [&ask, &other, &nobody, &legacy] {
-        assert_eq!(paths.fast(query), Err(Outcome::Slow), "nothing may be said");
+        assert_eq!(paths.fast(query), Err(FastOutcome::Slow), "nothing may be said");
     }
     paths.chain.at(Some(2));
     for query in [&ask, &other, &nobody, &legacy] {
@@ -132,7 +132,7 @@ fn an_answer_of_the_chain_is_given_exactly_as_long_as_it_is_true() {
     paths.chain.at(Some(3));
     assert!(paths.fast(&ask).is_ok());
     for query in [&other, &nobody, &legacy] {
-        assert_eq!(paths.fast(query), Err(Outcome::Slow), "what it rests on has changed");
+        assert_eq!(paths.fast(query), Err(FastOutcome::Slow), "what it rests on has changed");
         let slow = paths.slow(query);
         assert_same(&paths.fast(query).unwrap(), &slow);
     }
@@ -143,7 +143,7 @@ fn what_is_popular_is_fetched_again_before_it_ends_and_ages_until_then() {
     let paths = furnished(BOTH);
     let ask = query([1, 0], "mx.example.com", 15, None);
     let at = |seconds| paths.outcome(&ask, Duration::from_secs(seconds)).0;
-    let fetches = |seconds| matches!(at(seconds), Outcome::ReplyAndFetch(..));
+    let fetches = |seconds| matches!(at(seconds), FastOutcome::ReplyAndFetch(..));
     assert!(!fetches(0) && !fetches(200));
     assert!(fetches(280));
     assert!(!fetches(281), "somebody does it");
@@ -152,7 +152,7 @@ fn what_is_popular_is_fetched_again_before_it_ends_and_ages_until_then() {
     // Kept for 300 seconds; an OPT would stand behind them.
     let ttls: Vec<u32> = packet.records().iter().map(|record| record.ttl).collect();
     assert!(ttls[..2].iter().all(|ttl| (149..=150).contains(ttl)) && ttls[2] == 0, "{ttls:?}");
-    assert_eq!(at(301), Outcome::Forward, "it has run out");
+    assert_eq!(at(301), FastOutcome::Forward, "it has run out");
 }
 
 #[test]
@@ -164,9 +164,9 @@ fn mounts_that_are_off_make_other_answers() {
         assert_same(&paths.fast(&query).unwrap(), &slow);
     }
     let message = Build::answer(&question("nobody", 1)).rcode(rcode::NXDOMAIN).done();
-    let verdict = |mounts| Verdict::of(&message, furnished(mounts).responder.pipeline());
-    assert_eq!(verdict(BOTH), Verdict::WholeIfUnregistered);
-    assert_eq!(verdict(Mounts { root: false, alt: true }), Verdict::Whole);
+    let verdict = |mounts| Servable::of(&message, furnished(mounts).responder.pipeline());
+    assert_eq!(verdict(BOTH), Servable::WholeIfUnregistered);
+    assert_eq!(verdict(Mounts { root: false, alt: true }), Servable::Whole);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_signed_answer_is_given_only_in_the_period_that_it_was_signed_in() {
     for hours in [0, 6, 12, 72, 6] {
         paths.wall.store(start + hours * 3_600, Ordering::Relaxed);
         for query in &signed {
-            assert_eq!(paths.fast(query), Err(Outcome::Slow), "of another time");
+            assert_eq!(paths.fast(query), Err(FastOutcome::Slow), "of another time");
             let slow = paths.slow(query);
             assert_same(&paths.fast(query).unwrap(), &slow);
             paths.wall.fetch_add(3_000, Ordering::Relaxed);

@@ -28,7 +28,7 @@ const MAX_STRAYS: usize = 16;
 
 /// A socket, and the queries that wait for a reply at it.
 #[derive(Debug)]
-pub struct Port {
+pub struct UpstreamSocket {
     /// Connected to `server`.
     pub socket: UdpSocket,
     /// Whom it asks.
@@ -40,7 +40,7 @@ pub struct Port {
     strays: usize,
 }
 
-impl Port {
+impl UpstreamSocket {
     /// Whether somebody is guessing, now that one more datagram came that belongs to no query.
     pub fn is_under_attack(&mut self) -> bool {
         self.strays += 1;
@@ -58,14 +58,14 @@ impl Port {
 /// All of them. The number of each is its event's in the worker's epoll, counted from
 /// `first_event`.
 #[derive(Debug)]
-pub struct Ports {
-    ports: Vec<Option<Port>>,
+pub struct UpstreamSockets {
+    ports: Vec<Option<UpstreamSocket>>,
     /// Those that take queries, one for each upstream.
     open: Vec<usize>,
     first_event: u64,
 }
 
-impl Ports {
+impl UpstreamSockets {
     /// None yet.
     pub fn new(first_event: u64) -> Self {
         Self { ports: Vec::new(), open: Vec::new(), first_event }
@@ -77,7 +77,7 @@ impl Ports {
     }
 
     /// The port of this number.
-    pub fn get(&mut self, at: usize) -> Option<&mut Port> {
+    pub fn get(&mut self, at: usize) -> Option<&mut UpstreamSocket> {
         self.ports.get_mut(at)?.as_mut()
     }
 
@@ -103,7 +103,8 @@ impl Ports {
         let Some(at) = self.place() else { return Ok(None) };
         let socket = open(server, random)?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, self.first_event + at as u64))?;
-        let port = Port { socket, server, waiting: Vec::new(), opened: now, used: 0, strays: 0 };
+        let port =
+            UpstreamSocket { socket, server, waiting: Vec::new(), opened: now, used: 0, strays: 0 };
         self.ports[at] = Some(port);
         self.open.push(at);
         Ok(Some(at))
@@ -139,7 +140,7 @@ impl Ports {
     /// No more queries for those that ask this server; those that nobody waits at are given up.
     fn close_for(&mut self, server: SocketAddr) {
         let of_server =
-            |port: &Option<Port>| port.as_ref().is_some_and(|port| port.server == server);
+            |port: &Option<UpstreamSocket>| port.as_ref().is_some_and(|port| port.server == server);
         while let Some(found) = self.open.iter().position(|at| of_server(&self.ports[*at])) {
             let at = self.open.swap_remove(found);
             if self.ports[at].as_ref().is_some_and(|port| port.waiting.is_empty()) {

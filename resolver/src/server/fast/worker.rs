@@ -32,14 +32,14 @@ use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
 use super::{
     batch::Batch,
-    lookup::{Asked, Moment, Outcome},
-    pending::{Landed, Misses},
+    lookup::{BatchContext, FastOutcome, FastQuery},
+    pending::{Completed, PendingQueries},
     query::MAX_QUESTION,
     socket::{Outbox, Peer, send_one},
 };
 use crate::{
     dns::query::{Client, Transport},
-    server::{handle::Current, responder::Responder},
+    server::{handle::ResponderHandle, responder::Responder},
     telemetry::{Counters, Origin},
 };
 
@@ -82,8 +82,8 @@ impl Stop {
 /// What a worker needs.
 pub struct Worker {
     socket: Arc<UdpSocket>,
-    current: Current,
-    /// The responder that was current when [`Current::version`] was this.
+    current: ResponderHandle,
+    /// The responder that was current when [`ResponderHandle::version`] was this.
     responder: Arc<Responder>,
     version: u64,
     /// Held by every slow answer on its way.
@@ -93,8 +93,8 @@ pub struct Worker {
     stop: Arc<Stop>,
     epoll: Epoll,
     outbox: Outbox,
-    misses: Misses,
-    landed: Vec<Landed>,
+    pending: PendingQueries,
+    completed: Vec<Completed>,
     counters: Arc<Counters>,
 }
 
@@ -102,7 +102,7 @@ impl Worker {
     /// A worker on a socket, which blocks.
     pub fn new(
         socket: UdpSocket,
-        current: Current,
+        current: ResponderHandle,
         runtime: Handle,
         stop: Arc<Stop>,
     ) -> io::Result<Self> {
@@ -123,8 +123,8 @@ impl Worker {
             runtime,
             stop,
             epoll,
-            misses: Misses::new(FIRST_PORT),
-            landed: Vec::new(),
+            pending: PendingQueries::new(FIRST_PORT),
+            completed: Vec::new(),
             counters,
         })
     }
@@ -141,7 +141,7 @@ impl Worker {
         while !self.stop.flag.load(Ordering::Acquire) {
             // With nobody else to wait for it waits in the call that brings the query, which is one
             // call less.
-            let wait = self.misses.is_idle();
+            let wait = self.pending.is_idle();
             if wait || self.events(None)? {
                 self.queries(&mut batch, wait)?;
             }
@@ -150,7 +150,7 @@ impl Worker {
         self.epoll.delete(&self.stop.event)?;
         self.epoll.delete(&*self.socket)?;
         while self.queries(&mut batch, false)? && self.now() < end {}
-        while !self.misses.is_idle() && self.now() < end {
+        while !self.pending.is_idle() && self.now() < end {
             self.events(Some(end))?;
         }
         let left = end.saturating_sub(self.now());
@@ -161,7 +161,7 @@ impl Worker {
     }
 
     /// Takes the responder that is current.
-    fn look_up(&mut self) {
+    fn refresh_responder(&mut self) {
         let version = self.current.version();
         if version != self.version {
             (self.version, self.responder) = (version, self.current.get());
@@ -177,7 +177,7 @@ impl Worker {
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
         };
-        self.look_up();
+        self.refresh_responder();
         let responder = self.responder.clone();
         let (legacy, now) = (&responder.pipeline().legacy, self.now());
         let mut queries = false;
@@ -185,17 +185,17 @@ impl Worker {
             match event.data() {
                 STOP => {}
                 QUERIES => queries = true,
-                port => self.misses.readable(port, legacy, now, &mut self.landed),
+                port => self.pending.readable(port, legacy, now, &mut self.completed),
             }
         }
-        self.misses.expire(legacy, now, &mut self.landed);
-        self.give_out(&responder);
+        self.pending.expire(legacy, now, &mut self.completed);
+        self.send_completed(&responder);
         Ok(queries)
     }
 
     /// How long there is nothing to do by itself.
     fn patience(&self, end: Option<Duration>) -> EpollTimeout {
-        let Some(deadline) = self.misses.deadline().into_iter().chain(end).min() else {
+        let Some(deadline) = self.pending.deadline().into_iter().chain(end).min() else {
             return EpollTimeout::NONE;
         };
         let left = deadline.saturating_sub(self.now()) + Duration::from_millis(1);
@@ -211,12 +211,12 @@ impl Worker {
     fn queries(&mut self, batch: &mut Batch, wait: bool) -> io::Result<bool> {
         for at in 0..MAX_BATCHES {
             let full = batch.receive(&self.socket, wait && at == 0, &self.stop.flag)?;
-            self.look_up();
+            self.refresh_responder();
             let responder = self.responder.clone();
             batch.read(&responder);
-            let moment = Moment::new(&responder);
+            let context = BatchContext::new(&responder);
             for (datagram, peer, asked) in batch.queries() {
-                self.query(&moment, datagram, peer, asked.as_ref());
+                self.query(&context, datagram, peer, asked.as_ref());
             }
             self.outbox.send(&self.socket);
             if !full {
@@ -228,31 +228,31 @@ impl Worker {
 
     fn query(
         &mut self,
-        moment: &Moment<'_>,
+        context: &BatchContext<'_>,
         datagram: &[u8],
         peer: &Peer,
-        asked: Option<&Asked<'_>>,
+        asked: Option<&FastQuery<'_>>,
     ) {
         let Some(asked) = asked else { return self.slow(datagram, peer) };
-        match moment.answer(asked, self.outbox.next(&self.socket)) {
-            Outcome::Reply(length, origin) => self.push(asked, origin, length, peer, None),
-            Outcome::ReplyAndFetch(length, origin) => {
+        match context.answer(asked, self.outbox.next(&self.socket)) {
+            FastOutcome::Reply(length, origin) => self.push(asked, origin, length, peer, None),
+            FastOutcome::ReplyAndFetch(length, origin) => {
                 self.push(asked, origin, length, peer, None);
-                self.forward(moment, asked, None);
+                self.forward(context, asked, None);
             }
-            Outcome::Forward => {
-                if !self.forward(moment, asked, Some(peer)) {
+            FastOutcome::Forward => {
+                if !self.forward(context, asked, Some(peer)) {
                     self.slow(datagram, peer);
                 }
             }
-            Outcome::Slow => self.slow(datagram, peer),
+            FastOutcome::Slow => self.slow(datagram, peer),
         }
     }
 
     /// Sends the reply that is in the outbox's next place, and counts it.
     fn push(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &FastQuery<'_>,
         origin: Origin,
         length: usize,
         peer: &Peer,
@@ -270,9 +270,14 @@ impl Worker {
         self.outbox.push(length, peer);
     }
 
-    fn forward(&mut self, moment: &Moment<'_>, asked: &Asked<'_>, peer: Option<&Peer>) -> bool {
-        let legacy = &moment.pipeline.legacy;
-        let started = self.misses.start(asked, peer, legacy, &self.epoll, moment.now);
+    fn forward(
+        &mut self,
+        context: &BatchContext<'_>,
+        asked: &FastQuery<'_>,
+        peer: Option<&Peer>,
+    ) -> bool {
+        let legacy = &context.pipeline.legacy;
+        let started = self.pending.start(asked, peer, legacy, &self.epoll, context.now);
         if started && peer.is_some() {
             legacy.cache().record_miss(&asked.probe());
         }
@@ -280,25 +285,25 @@ impl Worker {
     }
 
     /// Gives those who waited what there is for them.
-    fn give_out(&mut self, responder: &Responder) {
-        if self.landed.is_empty() {
+    fn send_completed(&mut self, responder: &Responder) {
+        if self.completed.is_empty() {
             return;
         }
-        let moment = Moment::new(responder);
+        let context = BatchContext::new(responder);
         let mut lower = [0; MAX_QUESTION];
-        for landed in std::mem::take(&mut self.landed) {
-            let (answer, waiters) = match landed {
-                Landed::Answer(answer, waiters) => (Some(answer), waiters),
-                Landed::Slow(waiters) => (None, waiters),
+        for completed in std::mem::take(&mut self.completed) {
+            let (answer, waiters) = match completed {
+                Completed::Answer(answer, waiters) => (Some(answer), waiters),
+                Completed::Slow(waiters) => (None, waiters),
             };
             for waiter in waiters {
                 let asked = waiter.asked(&mut lower);
                 let outcome = answer.as_ref().map(|answer| {
-                    asked.reply_from(answer, &moment, self.outbox.next(&self.socket))
+                    asked.reply_from(answer, &context, self.outbox.next(&self.socket))
                 });
                 match outcome {
-                    Some(Outcome::Reply(length, origin)) => {
-                        let took = moment.now.saturating_sub(waiter.since);
+                    Some(FastOutcome::Reply(length, origin)) => {
+                        let took = context.now.saturating_sub(waiter.since);
                         self.push(&asked, origin, length, &waiter.peer, Some(took));
                     }
                     _ => self.slow(&waiter.datagram, &waiter.peer),

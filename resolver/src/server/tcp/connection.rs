@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{GRACE, Streams};
-use crate::{dns::query::Client, resolve::answer::STREAM_IDLE, server::handle::Current};
+use crate::{dns::query::Client, resolve::answer::STREAM_IDLE, server::handle::ResponderHandle};
 
 /// How many questions of one connection may be in work; the next is read when one of them is
 /// answered.
@@ -22,18 +22,18 @@ const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(2);
 const PLAIN_QUESTION: usize = 512;
 
 /// A connection's place in the table, given back when it ends however it ends.
-pub struct Place {
+pub struct ConnectionSlot {
     pub(super) streams: Streams,
     pub(super) id: u64,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.streams.table().leave(self.id);
+        self.streams.table().remove(self.id);
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// How long the connection may be without a question.
     pub fn patience(&self) -> Duration {
         if self.streams.table().is_crowded() { IDLE_WHEN_CROWDED } else { STREAM_IDLE }
@@ -48,15 +48,15 @@ pub struct Work {
 
 impl Work {
     /// A whole question has come over the connection.
-    pub fn begin(place: &Place) -> Self {
-        place.streams.table().asked(place.id);
+    pub fn begin(place: &ConnectionSlot) -> Self {
+        place.streams.table().on_query(place.id);
         Work { streams: place.streams.clone(), id: place.id }
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.streams.table().done(self.id);
+        self.streams.table().on_answered(self.id);
     }
 }
 
@@ -83,12 +83,12 @@ impl Drop for Held {
 
 /// Serves the connection until the client ends it, is silent for too long, or `stop` changes; what
 /// is in work then is still answered.
-pub async fn converse<R, W>(
+pub async fn serve_connection<R, W>(
     mut reader: R,
     writer: W,
     client: Client,
-    current: Current,
-    place: Place,
+    current: ResponderHandle,
+    place: ConnectionSlot,
     mut stop: watch::Receiver<bool>,
 ) where
     R: AsyncRead + Unpin + Send,
@@ -135,7 +135,10 @@ pub async fn converse<R, W>(
 }
 
 /// One message. Memory is taken for what has come, not for what was promised.
-async fn read(reader: &mut (impl AsyncRead + Unpin), place: &Place) -> io::Result<Vec<u8>> {
+async fn read(
+    reader: &mut (impl AsyncRead + Unpin),
+    place: &ConnectionSlot,
+) -> io::Result<Vec<u8>> {
     let length = usize::from(reader.read_u16().await?);
     let _held = (length > PLAIN_QUESTION).then(|| Held::new(&place.streams, place.id, length));
     let mut message = Vec::with_capacity(length.min(PLAIN_QUESTION));

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The connections of one server. `H` is what a connection is ended with.
-pub(super) struct Table<H> {
+pub(super) struct ConnectionTable<H> {
     entries: HashMap<u64, Entry<H>>,
     next: u64,
     held: usize,
@@ -44,10 +44,10 @@ impl From {
     }
 }
 
-impl<H> Table<H> {
+impl<H> ConnectionTable<H> {
     /// A table for at most `most` connections, for which at most `most_held` bytes are kept.
     pub fn new(most: usize, most_held: usize) -> Self {
-        Table { entries: HashMap::new(), next: 0, held: 0, most, most_held }
+        ConnectionTable { entries: HashMap::new(), next: 0, held: 0, most, most_held }
     }
 
     fn count(&mut self) -> u64 {
@@ -62,29 +62,29 @@ impl<H> Table<H> {
     pub fn admit(&mut self, address: IpAddr) -> (u64, Option<H>) {
         let from = From::of(address);
         let its_own = self.entries.values().filter(|entry| entry.from == from).count();
-        let leaves = if from != From::Here && its_own >= self.most.div_ceil(4) {
-            self.leaves(|entry| entry.from == from)
+        let evict = if from != From::Here && its_own >= self.most.div_ceil(4) {
+            self.evict(|entry| entry.from == from)
         } else if self.entries.len() >= self.most {
-            self.leaves(|_| true)
+            self.evict(|_| true)
         } else {
             None
         };
         let id = self.count();
         self.entries.insert(id, Entry { from, heard: id, working: 0, held: 0, handle: None });
-        (id, leaves)
+        (id, evict)
     }
 
     /// Ends the one of `among` that has waited for the longest time; one with questions in work
     /// only if all have some.
-    fn leaves(&mut self, among: impl Fn(&Entry<H>) -> bool) -> Option<H> {
+    fn evict(&mut self, among: impl Fn(&Entry<H>) -> bool) -> Option<H> {
         let those = self.entries.iter().filter(|(_, entry)| among(entry));
         let (id, _) = those.min_by_key(|(_, entry)| (entry.working > 0, entry.heard))?;
-        self.leave(*id)
+        self.remove(*id)
     }
 
     /// Ends the one that has waited for the longest time.
-    pub fn oldest_leaves(&mut self) -> Option<H> {
-        self.leaves(|_| true)
+    pub fn evict_oldest(&mut self) -> Option<H> {
+        self.evict(|_| true)
     }
 
     /// Says what the connection is ended with.
@@ -95,14 +95,14 @@ impl<H> Table<H> {
     }
 
     /// The connection has ended.
-    pub fn leave(&mut self, id: u64) -> Option<H> {
+    pub fn remove(&mut self, id: u64) -> Option<H> {
         let entry = self.entries.remove(&id)?;
         self.held -= entry.held;
         entry.handle
     }
 
     /// A whole question has come.
-    pub fn asked(&mut self, id: u64) {
+    pub fn on_query(&mut self, id: u64) {
         let heard = self.count();
         if let Some(entry) = self.entries.get_mut(&id) {
             (entry.heard, entry.working) = (heard, entry.working + 1);
@@ -110,7 +110,7 @@ impl<H> Table<H> {
     }
 
     /// A question is done with, answered or not.
-    pub fn done(&mut self, id: u64) {
+    pub fn on_answered(&mut self, id: u64) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.working = entry.working.saturating_sub(1);
         }
@@ -125,7 +125,7 @@ impl<H> Table<H> {
         while self.held > self.most_held {
             let most = self.entries.iter().max_by_key(|(_, entry)| entry.held).map(|(id, _)| *id);
             let Some(most) = most else { break };
-            leaving.extend(self.leave(most));
+            leaving.extend(self.remove(most));
         }
         leaving
     }
@@ -158,24 +158,24 @@ mod tests {
     }
 
     /// A table for `most` connections; each is ended with its own number.
-    fn table(most: usize) -> Table<u64> {
-        Table::new(most, 1_000)
+    fn table(most: usize) -> ConnectionTable<u64> {
+        ConnectionTable::new(most, 1_000)
     }
 
-    fn admit(table: &mut Table<u64>, address: IpAddr) -> (u64, Option<u64>) {
-        let (id, leaves) = table.admit(address);
+    fn admit(table: &mut ConnectionTable<u64>, address: IpAddr) -> (u64, Option<u64>) {
+        let (id, evict) = table.admit(address);
         table.attach(id, id);
-        (id, leaves)
+        (id, evict)
     }
 
     #[test]
     fn the_one_that_has_said_nothing_for_longest_goes_first() {
         let mut table = table(3);
         let [a, b, c] = [(); 3].map(|()| admit(&mut table, here()).0);
-        table.asked(a);
-        table.done(a);
-        let (d, leaves) = admit(&mut table, here());
-        assert_eq!(leaves, Some(b), "a has asked since");
+        table.on_query(a);
+        table.on_answered(a);
+        let (d, evict) = admit(&mut table, here());
+        assert_eq!(evict, Some(b), "a has asked since");
         assert_eq!(admit(&mut table, here()).1, Some(c));
         assert_eq!(admit(&mut table, here()).1, Some(a));
         assert_eq!(admit(&mut table, here()).1, Some(d));
@@ -185,11 +185,11 @@ mod tests {
     fn one_with_a_question_in_work_goes_last_but_goes() {
         let mut table = table(2);
         let (a, _) = admit(&mut table, here());
-        table.asked(a);
+        table.on_query(a);
         let (b, _) = admit(&mut table, here());
-        let (c, leaves) = admit(&mut table, here());
-        assert_eq!(leaves, Some(b));
-        table.asked(c);
+        let (c, evict) = admit(&mut table, here());
+        assert_eq!(evict, Some(b));
+        table.on_query(c);
         assert_eq!(admit(&mut table, here()).1, Some(a), "both are at work, a for longer");
     }
 
@@ -201,7 +201,7 @@ mod tests {
         let (b, _) = admit(&mut table, there(1));
         assert_eq!(admit(&mut table, there(1)).1, Some(a), "its own, not the first");
         assert_eq!(admit(&mut table, there(2)).1, None);
-        table.leave(b);
+        table.remove(b);
         assert_eq!(admit(&mut table, there(1)).1, None);
         // One network of IPv6 is one client; the same address written as another is not.
         let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
@@ -233,7 +233,7 @@ mod tests {
         let mut table = table(4);
         let ids = [(); 3].map(|()| admit(&mut table, here()).0);
         assert!(table.is_crowded());
-        table.leave(ids[0]);
+        table.remove(ids[0]);
         assert!(!table.is_crowded());
     }
 }

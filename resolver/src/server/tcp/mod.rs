@@ -27,11 +27,11 @@ use tokio::{
 
 use crate::{
     dns::query::{Client, Transport},
-    server::handle::Current,
+    server::handle::ResponderHandle,
 };
-use connections::Table;
+use connections::ConnectionTable;
 
-pub use connection::{MAX_PIPELINED, Place, Work, converse};
+pub use connection::{ConnectionSlot, MAX_PIPELINED, Work, serve_connection};
 
 /// How many connections are open at a time, over all listening addresses.
 pub const MAX_CONNECTIONS: usize = 1_024;
@@ -47,7 +47,7 @@ pub const GRACE: Duration = Duration::from_secs(2);
 
 /// All connections of a server, whichever listener they came by.
 #[derive(Clone)]
-pub struct Streams(Arc<Mutex<Table<AbortHandle>>>);
+pub struct Streams(Arc<Mutex<ConnectionTable<AbortHandle>>>);
 
 impl Streams {
     /// Room for [`MAX_CONNECTIONS`], and for no more than half of the file descriptors that there
@@ -55,16 +55,16 @@ impl Streams {
     pub fn new(descriptors: u64) -> Self {
         let room =
             MAX_CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX)).max(1);
-        Streams(Arc::new(Mutex::new(Table::new(room, MAX_HELD_BYTES))))
+        Streams(Arc::new(Mutex::new(ConnectionTable::new(room, MAX_HELD_BYTES))))
     }
 
     /// Lets a connection in, which `spawn` begins to serve; another one may have to go for it.
-    pub fn admit(&self, client: Client, spawn: impl FnOnce(Place) -> AbortHandle) {
+    pub fn admit(&self, client: Client, spawn: impl FnOnce(ConnectionSlot) -> AbortHandle) {
         let mut table = self.table();
-        let (id, leaves) = table.admit(client.address);
-        table.attach(id, spawn(Place { streams: self.clone(), id }));
+        let (id, evict) = table.admit(client.address);
+        table.attach(id, spawn(ConnectionSlot { streams: self.clone(), id }));
         drop(table);
-        leaves.inspect(AbortHandle::abort);
+        evict.inspect(AbortHandle::abort);
     }
 
     /// Whether more than half of the room is taken.
@@ -72,7 +72,7 @@ impl Streams {
         self.table().is_crowded()
     }
 
-    fn table(&self) -> MutexGuard<'_, Table<AbortHandle>> {
+    fn table(&self) -> MutexGuard<'_, ConnectionTable<AbortHandle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,13 +84,13 @@ impl Streams {
 /// If the listener can't be made asynchronous.
 pub async fn serve(
     listener: net::TcpListener,
-    current: Current,
+    current: ResponderHandle,
     streams: Streams,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let each = |stream: TcpStream, client, place, stop| {
         let (reader, writer) = stream.into_split();
-        converse(reader, writer, client, current.clone(), place, stop)
+        serve_connection(reader, writer, client, current.clone(), place, stop)
     };
     accept(listener, Transport::Tcp, streams, stop, each).await
 }
@@ -105,7 +105,7 @@ pub async fn accept<F>(
     transport: Transport,
     streams: Streams,
     mut stop: watch::Receiver<bool>,
-    each: impl Fn(TcpStream, Client, Place, watch::Receiver<bool>) -> F,
+    each: impl Fn(TcpStream, Client, ConnectionSlot, watch::Receiver<bool>) -> F,
 ) -> io::Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -132,7 +132,7 @@ where
             Err(error) => {
                 tracing::debug!(%error, "a connection could not be taken");
                 // There may be no file descriptors left: one is given back.
-                let oldest = streams.table().oldest_leaves();
+                let oldest = streams.table().evict_oldest();
                 oldest.inspect(AbortHandle::abort);
                 tokio::time::sleep(ACCEPT_DELAY).await;
             }

@@ -16,7 +16,9 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 
-use super::{ForwardError, Legacy, LegacyConfig, LegacyQuestion, Reply, ReplySource, Upstream};
+use super::{
+    ForwardError, LegacyQuestion, Reply, ReplySource, Upstream, Upstreams, UpstreamsConfig,
+};
 use crate::dns::message::Section;
 use crate::dns::testing::{AT_QUESTION, Build, name, question};
 use fake::{Fake, Seen, Via};
@@ -38,20 +40,20 @@ fn a(name: &str) -> LegacyQuestion {
     ask_for(name, RecordType::A)
 }
 
-fn legacy_with(upstreams: &[SocketAddr], change: impl FnOnce(&mut LegacyConfig)) -> Legacy {
-    let mut config = LegacyConfig {
+fn legacy_with(upstreams: &[SocketAddr], change: impl FnOnce(&mut UpstreamsConfig)) -> Upstreams {
+    let mut config = UpstreamsConfig {
         upstreams: upstreams.iter().copied().map(Upstream::Plain).collect(),
         cache_bytes: 1 << 20,
         timeout: TIMEOUT,
         first_retry: TIMEOUT / 2,
         max_in_flight: 64,
-        ..LegacyConfig::default()
+        ..UpstreamsConfig::default()
     };
     change(&mut config);
-    Legacy::new(config).unwrap()
+    Upstreams::new(config).unwrap()
 }
 
-fn legacy(upstreams: &[SocketAddr]) -> Legacy {
+fn legacy(upstreams: &[SocketAddr]) -> Upstreams {
     legacy_with(upstreams, |_| {})
 }
 
@@ -364,13 +366,13 @@ async fn what_is_no_look_up_is_not_forwarded() {
 #[test]
 fn bounds_of_zero_are_refused() {
     for change in [
-        (|config| config.timeout = Duration::ZERO) as fn(&mut LegacyConfig),
+        (|config| config.timeout = Duration::ZERO) as fn(&mut UpstreamsConfig),
         |config| config.first_retry = Duration::ZERO,
         |config| config.max_in_flight = 0,
         |config| config.upstreams = vec!["192.0.2.1".parse().unwrap(); 17],
     ] {
-        let mut config = LegacyConfig::default();
+        let mut config = UpstreamsConfig::default();
         change(&mut config);
-        assert!(matches!(Legacy::new(config), Err(ForwardError::Config(_))));
+        assert!(matches!(Upstreams::new(config), Err(ForwardError::Config(_))));
     }
 }

@@ -10,19 +10,19 @@ fn good(query: &[u8]) -> Says {
     Says::Reply(Build::reply(query).flags(0, 0x20).a(300, [192, 0, 2, 1]).done())
 }
 
-fn asking(upstreams: Vec<Upstream>) -> Legacy {
-    let config = LegacyConfig {
+fn flags(upstreams: Vec<Upstream>) -> Upstreams {
+    let config = UpstreamsConfig {
         upstreams,
         cache_bytes: 1 << 20,
         timeout: TIMEOUT,
         first_retry: TIMEOUT / 2,
-        ..LegacyConfig::default()
+        ..UpstreamsConfig::default()
     };
-    Legacy::new(config).unwrap()
+    Upstreams::new(config).unwrap()
 }
 
-fn secured(secure: Secure) -> Legacy {
-    asking(vec![Upstream::Secure(secure)])
+fn secured(secure: Secure) -> Upstreams {
+    flags(vec![Upstream::Secure(secure)])
 }
 
 fn trusting(authority: &Authority) -> Trust {
@@ -66,7 +66,7 @@ async fn replies_in_any_order_find_their_questions() {
     };
     let fake = SecureFake::start(Protocol::Tls, &authority, by_name).await;
     let (plain, _task) = tcp_only(by_name).await;
-    for legacy in [secured(fake.secure(trusting(&authority))), asking(vec![Upstream::Tcp(plain)])] {
+    for legacy in [secured(fake.secure(trusting(&authority))), flags(vec![Upstream::Tcp(plain)])] {
         let (x, y, z) =
             (a("together.x.example."), a("together.y.example."), a("together.z.example."));
         let replies = tokio::join!(legacy.resolve(&x), legacy.resolve(&y), legacy.resolve(&z));
@@ -182,7 +182,7 @@ async fn who_lies_is_passed() {
             }
             let fake = SecureFake::start(protocol, &authority, lie).await;
             let secure = Upstream::Secure(fake.secure(trusting(&authority)));
-            let legacy = asking(vec![secure, Upstream::Plain(honest.address)]);
+            let legacy = flags(vec![secure, Upstream::Plain(honest.address)]);
             let reply = legacy.resolve(&a("a.example.")).await.unwrap();
             assert_eq!(addresses(&reply), ["192.0.2.1"], "{protocol:?} {n}");
             assert_eq!(reply.source, ReplySource::Server(honest.address.into()));
@@ -211,10 +211,10 @@ async fn one_that_says_nothing_is_passed() {
     for protocol in ALL {
         let fake = SecureFake::start(protocol, &authority, |_| Says::Nothing).await;
         let secure = Upstream::Secure(fake.secure(trusting(&authority)));
-        let mut config = LegacyConfig { upstreams: vec![secure], ..LegacyConfig::default() };
+        let mut config = UpstreamsConfig { upstreams: vec![secure], ..UpstreamsConfig::default() };
         config.upstreams.push(Upstream::Plain(honest.address));
         config.first_retry = Duration::from_millis(10);
-        let legacy = Legacy::new(config).unwrap();
+        let legacy = Upstreams::new(config).unwrap();
         let reply = legacy.resolve(&a("a.example.")).await.unwrap();
         assert_eq!(reply.source, ReplySource::Server(honest.address.into()), "{protocol:?}");
     }
@@ -268,8 +268,9 @@ async fn authorities_that_can_not_be_read_are_said_at_the_start() {
     let authority = Authority::new();
     let missing = authority.directory().join("none.pem");
     let text = format!("tls://192.0.2.1?ca={}", missing.display());
-    let config = LegacyConfig { upstreams: vec![text.parse().unwrap()], ..LegacyConfig::default() };
-    let error = Legacy::new(config).unwrap_err().to_string();
+    let config =
+        UpstreamsConfig { upstreams: vec![text.parse().unwrap()], ..UpstreamsConfig::default() };
+    let error = Upstreams::new(config).unwrap_err().to_string();
     assert!(
         error.contains("tls://192.0.2.1:853 can't be used") && error.contains("none.pem"),
         "{error}"

@@ -11,7 +11,7 @@ use crate::dns::message::Packet;
 use crate::os::clock::Clock;
 
 /// Puts an answer into the cache that came `age` ago and held for `life`.
-fn plant(legacy: &Legacy, message: &[u8], age: Duration, life: Duration) {
+fn plant(legacy: &Upstreams, message: &[u8], age: Duration, life: Duration) {
     let packet = Packet::parse(message).unwrap();
     let answer = Arc::new(Answer::new(&packet, packet.question(), false).unwrap());
     let key = Key::new(packet.question(), false, false, Scope::Upstreams);
@@ -22,7 +22,7 @@ fn plant(legacy: &Legacy, message: &[u8], age: Duration, life: Duration) {
 }
 
 /// One whose answer has run out the moment it is looked for.
-fn plant_stale(legacy: &Legacy, message: &[u8]) {
+fn plant_stale(legacy: &Upstreams, message: &[u8]) {
     plant(legacy, message, Duration::ZERO, Duration::ZERO);
 }
 
@@ -135,9 +135,10 @@ async fn it_can_be_turned_off() {
 #[tokio::test]
 async fn what_is_popular_is_fetched_again_before_it_ends() {
     let fake = Fake::answering(one_a).await;
-    let config = LegacyConfig { upstreams: vec![fake.address.into()], ..LegacyConfig::default() };
+    let config =
+        UpstreamsConfig { upstreams: vec![fake.address.into()], ..UpstreamsConfig::default() };
     let clock = Arc::new(Clock::running_for(Duration::from_secs(1_000)));
-    let legacy = Legacy::with_cache(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
+    let legacy = Upstreams::with_cache(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
     plant(&legacy, &old_a(), Duration::from_secs(950), Duration::from_secs(1_000));
     for _ in 0..2 {
         let reply = legacy.resolve(&a("a.example.")).await.unwrap();
@@ -157,9 +158,10 @@ async fn what_is_popular_is_fetched_again_before_it_ends() {
 async fn what_can_not_be_fetched_again_is_given_until_it_ends() {
     let (fake, mood) = moody().await;
     mood.store(3, Ordering::SeqCst);
-    let config = LegacyConfig { upstreams: vec![fake.address.into()], ..LegacyConfig::default() };
+    let config =
+        UpstreamsConfig { upstreams: vec![fake.address.into()], ..UpstreamsConfig::default() };
     let clock = Arc::new(Clock::running_for(Duration::from_secs(1_000)));
-    let legacy = Legacy::with_cache(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
+    let legacy = Upstreams::with_cache(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
     plant(&legacy, &old_a(), Duration::from_secs(950), Duration::from_secs(1_000));
     while fake.counts().0 == 0 {
         assert_eq!(legacy.resolve(&a("a.example.")).await.unwrap().source, ReplySource::Cache);
@@ -172,7 +174,7 @@ async fn what_can_not_be_fetched_again_is_given_until_it_ends() {
 }
 
 /// Asks until the answer is the newer one.
-async fn until_address(legacy: &Legacy, name: &str, address: &str) {
+async fn until_address(legacy: &Upstreams, name: &str, address: &str) {
     for _ in 0..4_000 {
         let reply = legacy.resolve(&a(name)).await.unwrap();
         if addresses(&reply) == [address] {

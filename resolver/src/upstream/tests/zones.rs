@@ -40,8 +40,8 @@ async fn each_name_is_asked_of_its_zones_upstreams() {
         "the second time from the cache"
     );
     assert!(legacy.has_zone(&Name::from_ascii("x.corp.example.").unwrap()));
-    assert_eq!(legacy.plain_upstream(&name("x.corp.example")), None, "for the long way");
-    assert_eq!(legacy.plain_upstream(&name("example")), Some(rest.address));
+    assert_eq!(legacy.first_try_server(&name("x.corp.example")), None, "for the long way");
+    assert_eq!(legacy.first_try_server(&name("example")), Some(rest.address));
 }
 
 #[tokio::test]
@@ -71,10 +71,10 @@ async fn new_settings_keep_what_is_known_but_of_zones_that_others_are_asked_for(
     for name in ["www.example.", "www.corp.example.", "www.same.example."] {
         before.resolve(&a(name)).await.unwrap();
     }
-    let config = LegacyConfig {
+    let config = UpstreamsConfig {
         upstreams: vec![rest.address.into()],
         zones: vec![zone("corp.example.", &[corp.address]), zone("same.example.", &[corp.address])],
-        ..LegacyConfig::default()
+        ..UpstreamsConfig::default()
     };
     let after = before.reconfigured(config).unwrap();
     for (name, address, cached) in [

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::query::{Asking, Heard, Manners, QUERY_RANDOM, Query};
+use super::query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps};
 use super::udp::Sockets;
 use super::{BOGUS, Channel};
 use crate::cache::Answer;
@@ -31,16 +31,16 @@ const TCP_CHUNK: u64 = 4096;
 
 /// A reply that may be believed.
 #[derive(Debug)]
-pub struct Replied {
+pub struct CheckedReply {
     /// The message, checked by [`Packet::parse`].
     pub message: Vec<u8>,
     /// The question as it was sent.
     pub sent: Vec<u8>,
     /// What the server turned out to take.
-    pub manners: Manners,
+    pub caps: ServerCaps,
 }
 
-impl Replied {
+impl CheckedReply {
     /// The reply's records and what is kept of it: all of it if it is `whole`, else what answers
     /// the question.
     ///
@@ -56,7 +56,7 @@ impl Replied {
 }
 
 /// What came of one query over one transport.
-enum Outcome {
+enum ExchangeStep {
     Reply(Vec<u8>),
     /// Over TCP there is more, or it is safer.
     TryTcp,
@@ -86,13 +86,13 @@ impl Exchange {
         &self,
         target: &Target,
         question: &[u8],
-        asking: Asking,
-        manners: Manners,
-    ) -> Result<Replied, ExchangeError> {
+        flags: QueryFlags,
+        caps: ServerCaps,
+    ) -> Result<CheckedReply, ExchangeError> {
         match target {
-            Target::Plain(server) => self.ask_plain(*server, question, asking, manners).await,
+            Target::Plain(server) => self.ask_plain(*server, question, flags, caps).await,
             Target::Channel(channel) => {
-                self.ask_channel(channel, target, question, asking, manners).await
+                self.ask_channel(channel, target, question, flags, caps).await
             }
         }
     }
@@ -104,7 +104,7 @@ impl Exchange {
         }
     }
 
-    fn random(&self) -> Result<[u8; QUERY_RANDOM], ExchangeError> {
+    fn random(&self) -> Result<[u8; QUERY_RANDOM_BYTES], ExchangeError> {
         // Its bytes are taken after they are counted: a panic under this lock would give none
         // twice.
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,34 +115,34 @@ impl Exchange {
         &self,
         server: SocketAddr,
         question: &[u8],
-        asking: Asking,
-        mut manners: Manners,
-    ) -> Result<Replied, ExchangeError> {
+        flags: QueryFlags,
+        mut caps: ServerCaps,
+    ) -> Result<CheckedReply, ExchangeError> {
         let (mut tcp, mut case_in_doubt) = (false, false);
         for _ in 0..MAX_STEPS {
             let random = self.random()?;
-            let query = Query::new(question, asking, manners, server.ip().is_loopback(), &random);
-            let outcome = if tcp {
+            let query = Query::new(question, flags, caps, server.ip().is_loopback(), &random);
+            let step = if tcp {
                 over_tcp(server, &query).await
             } else {
                 self.over_udp(server, &query).await
             };
-            match outcome {
-                Ok(Outcome::Reply(message)) => {
+            match step {
+                Ok(ExchangeStep::Reply(message)) => {
                     let sent = query.question().to_vec();
                     // A server that changes the case over TCP too is one that does so, not a
                     // forger.
                     let kept = message.get(HEADER..HEADER + sent.len()) == Some(&sent);
-                    manners.mixed_case &= kept;
-                    return Ok(Replied { message, sent, manners });
+                    caps.mixed_case &= kept;
+                    return Ok(CheckedReply { message, sent, caps });
                 }
-                Ok(Outcome::TryTcp) => tcp = true,
-                Ok(Outcome::OtherCase) => (tcp, case_in_doubt) = (true, true),
-                Ok(Outcome::NoEdns) => manners.edns = false,
+                Ok(ExchangeStep::TryTcp) => tcp = true,
+                Ok(ExchangeStep::OtherCase) => (tcp, case_in_doubt) = (true, true),
+                Ok(ExchangeStep::NoEdns) => caps.edns = false,
                 // It has no TCP and changes the case: what is left is a fresh id and port without
                 // it.
                 Err(ExchangeError::Network { .. }) if tcp && case_in_doubt => {
-                    (tcp, case_in_doubt, manners.mixed_case) = (false, false, false);
+                    (tcp, case_in_doubt, caps.mixed_case) = (false, false, false);
                 }
                 Err(error) => return Err(error),
             }
@@ -150,21 +150,25 @@ impl Exchange {
         Err(ExchangeError::Malformed { server: server.into(), what: "no two replies of one kind" })
     }
 
-    async fn over_udp(&self, server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
+    async fn over_udp(
+        &self,
+        server: SocketAddr,
+        query: &Query,
+    ) -> Result<ExchangeStep, ExchangeError> {
         let network = |error: io::Error| network(server, &error);
         let connected = self.sockets.take(server, self.clock.now()).await.map_err(network)?;
         connected.socket.send(query.bytes()).await.map_err(network)?;
         let mut buffer = [0; UDP_BUFFER];
         for _ in 0..MAX_STRAYS {
             let length = connected.socket.recv(&mut buffer).await.map_err(network)?;
-            if let Some(outcome) = outcome(&server.into(), query, &buffer[..length], true)? {
-                if matches!(outcome, Outcome::Reply(_)) {
-                    self.sockets.give_back(connected, self.clock.now());
+            if let Some(step) = step_of(&server.into(), query, &buffer[..length], true)? {
+                if matches!(step, ExchangeStep::Reply(_)) {
+                    self.sockets.release(connected, self.clock.now());
                 }
-                return Ok(outcome);
+                return Ok(step);
             }
         }
-        Ok(Outcome::TryTcp)
+        Ok(ExchangeStep::TryTcp)
     }
 
     async fn ask_channel(
@@ -172,29 +176,28 @@ impl Exchange {
         channel: &Channel,
         target: &Target,
         question: &[u8],
-        asking: Asking,
-        mut manners: Manners,
-    ) -> Result<Replied, ExchangeError> {
+        flags: QueryFlags,
+        mut caps: ServerCaps,
+    ) -> Result<CheckedReply, ExchangeError> {
         let failed = |what: String| ExchangeError::Network { server: target.clone(), what };
         if let Some(recursive) = channel.recursive() {
-            let message = recursive.answer(question, asking).await.map_err(|what| match what {
+            let message = recursive.answer(question, flags).await.map_err(|what| match what {
                 what if what == BOGUS => ExchangeError::Bogus { server: target.clone() },
                 what => failed(what),
             })?;
-            return Ok(Replied { message, sent: question.to_vec(), manners });
+            return Ok(CheckedReply { message, sent: question.to_vec(), caps });
         }
         // Nobody can forge a reply in there: nothing is won by mixing the case.
         for _ in 0..MAX_STEPS {
-            let manners_now = Manners { mixed_case: false, ..manners };
-            let query =
-                Query::new(question, asking, manners_now, target.is_near(), &self.random()?);
+            let caps_now = ServerCaps { mixed_case: false, ..caps };
+            let query = Query::new(question, flags, caps_now, target.is_near(), &self.random()?);
             let query = if channel.is_encrypted() { query.padded() } else { query };
             let message = channel.ask(query.bytes()).await.map_err(failed)?;
-            match outcome(target, &query, &message, false)? {
-                Some(Outcome::Reply(message)) => {
-                    return Ok(Replied { message, sent: query.question().to_vec(), manners });
+            match step_of(target, &query, &message, false)? {
+                Some(ExchangeStep::Reply(message)) => {
+                    return Ok(CheckedReply { message, sent: query.question().to_vec(), caps });
                 }
-                Some(Outcome::NoEdns) => manners.edns = false,
+                Some(ExchangeStep::NoEdns) => caps.edns = false,
                 _ => {
                     let what = "a reply to another query";
                     return Err(ExchangeError::Malformed { server: target.clone(), what });
@@ -205,14 +208,14 @@ impl Exchange {
     }
 }
 
-async fn over_tcp(server: SocketAddr, query: &Query) -> Result<Outcome, ExchangeError> {
+async fn over_tcp(server: SocketAddr, query: &Query) -> Result<ExchangeStep, ExchangeError> {
     let message =
         tcp_round(server, query.bytes()).await.map_err(|error| network(server, &error))?;
     let stray = ExchangeError::Malformed {
         server: server.into(),
         what: "a reply to another query over TCP",
     };
-    outcome(&server.into(), query, &message, false)?.ok_or(stray)
+    step_of(&server.into(), query, &message, false)?.ok_or(stray)
 }
 
 async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
@@ -231,23 +234,23 @@ async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// What a message means for the exchange; `None` if it is to be ignored.
-fn outcome(
+fn step_of(
     target: &Target,
     query: &Query,
     message: &[u8],
     udp: bool,
-) -> Result<Option<Outcome>, ExchangeError> {
+) -> Result<Option<ExchangeStep>, ExchangeError> {
     let malformed = |what| ExchangeError::Malformed { server: target.clone(), what };
     Ok(Some(match query.judge(message, udp) {
-        Heard::Stray => return Ok(None),
-        Heard::OtherCase => Outcome::OtherCase,
-        Heard::Truncated => Outcome::TryTcp,
-        Heard::Malformed(_) if message.len() == UDP_BUFFER && udp => Outcome::TryTcp,
-        Heard::NoEdns => Outcome::NoEdns,
-        Heard::Answer => Outcome::Reply(message.to_vec()),
-        Heard::Bare(_) => return Err(malformed("a refusal without a question")),
-        Heard::OddRcode => return Err(malformed("an extended RCODE that was not asked for")),
-        Heard::Malformed(Malformed(what)) => return Err(malformed(what)),
+        ReplyCheck::Stray => return Ok(None),
+        ReplyCheck::OtherCase => ExchangeStep::OtherCase,
+        ReplyCheck::Truncated => ExchangeStep::TryTcp,
+        ReplyCheck::Malformed(_) if message.len() == UDP_BUFFER && udp => ExchangeStep::TryTcp,
+        ReplyCheck::NoEdns => ExchangeStep::NoEdns,
+        ReplyCheck::Answer => ExchangeStep::Reply(message.to_vec()),
+        ReplyCheck::Bare(_) => return Err(malformed("a refusal without a question")),
+        ReplyCheck::OddRcode => return Err(malformed("an extended RCODE that was not asked for")),
+        ReplyCheck::Malformed(Malformed(what)) => return Err(malformed(what)),
     }))
 }
 

@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::pool::{Failure, Transport};
+use super::pool::{ConnectionFailure, Transport};
 use super::tls;
 use crate::upstream::config::Secure;
 
@@ -57,7 +57,7 @@ impl Https {
 
     /// Nothing of the client goes with it: no name of a program, no language, no cookie (RFC 8484
     /// §8.2).
-    fn request(&self, length: usize) -> Result<Request<()>, Failure> {
+    fn request(&self, length: usize) -> Result<Request<()>, ConnectionFailure> {
         Request::builder()
             .method(Method::POST)
             .uri(self.uri.clone())
@@ -65,7 +65,7 @@ impl Https {
             .header(header::CONTENT_TYPE, MEDIA_TYPE)
             .header(header::CONTENT_LENGTH, length)
             .body(())
-            .map_err(|error| Failure::Refused(error.to_string()))
+            .map_err(|error| ConnectionFailure::Refused(error.to_string()))
     }
 }
 
@@ -105,8 +105,8 @@ impl Transport for Https {
         !session.ended.load(Ordering::Relaxed)
     }
 
-    async fn ask(&self, session: &Session, query: &[u8]) -> Result<Vec<u8>, Failure> {
-        let lost = |error: h2::Error| Failure::Lost(format!("HTTP/2: {error}"));
+    async fn ask(&self, session: &Session, query: &[u8]) -> Result<Vec<u8>, ConnectionFailure> {
+        let lost = |error: h2::Error| ConnectionFailure::Lost(format!("HTTP/2: {error}"));
         let request = self.request(query.len())?;
         // The same query makes the same request, whatever its id (RFC 8484 §4.1).
         let body = Bytes::from([&[0, 0], &query[2..]].concat());
@@ -115,12 +115,12 @@ impl Transport for Https {
         stream.send_data(body, true).map_err(lost)?;
         let (head, mut body) = response.await.map_err(lost)?.into_parts();
         if head.status != StatusCode::OK {
-            return Err(Failure::Refused(format!("HTTP status {}", head.status)));
+            return Err(ConnectionFailure::Refused(format!("HTTP status {}", head.status)));
         }
         let media = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if media.map(|media| media.split(';').next().unwrap_or_default().trim()) != Some(MEDIA_TYPE)
         {
-            return Err(Failure::Refused(
+            return Err(ConnectionFailure::Refused(
                 "its reply is not of the type application/dns-message".into(),
             ));
         }
@@ -128,7 +128,7 @@ impl Transport for Https {
         while let Some(chunk) = body.data().await {
             let chunk = chunk.map_err(lost)?;
             if reply.len() + chunk.len() > MAX_MESSAGE {
-                return Err(Failure::Refused("a reply longer than 65535 bytes".into()));
+                return Err(ConnectionFailure::Refused("a reply longer than 65535 bytes".into()));
             }
             reply.extend_from_slice(&chunk);
             body.flow_control().release_capacity(chunk.len()).map_err(lost)?;
@@ -138,12 +138,12 @@ impl Transport for Https {
 }
 
 /// Gives a reply the query's id. The one that was sent is 0, and so is the reply's.
-pub fn with_id(mut reply: Vec<u8>, query: &[u8]) -> Result<Vec<u8>, Failure> {
+pub fn with_id(mut reply: Vec<u8>, query: &[u8]) -> Result<Vec<u8>, ConnectionFailure> {
     match reply.get_mut(..2) {
         Some(id) if *id == [0, 0] => {
             id.copy_from_slice(&query[..2]);
             Ok(reply)
         }
-        _ => Err(Failure::Refused("a reply to another query".into())),
+        _ => Err(ConnectionFailure::Refused("a reply to another query".into())),
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::config::{Protocol, Upstream};
 use crate::os::clock::Clock;
 use https::Https;
-use pool::Kept;
+use pool::PersistentConnection;
 use quic::Quic;
 use stream::Stream;
 
@@ -34,9 +34,9 @@ pub struct Channel {
 
 #[derive(Debug)]
 enum Transport {
-    Stream(Kept<Stream>),
-    Https(Kept<Https>),
-    Quic(Kept<Quic>),
+    Stream(PersistentConnection<Stream>),
+    Https(PersistentConnection<Https>),
+    Quic(PersistentConnection<Quic>),
     Recursive(Box<Recursive>),
 }
 
@@ -63,9 +63,14 @@ impl Channel {
         let clock = clock.clone();
         let (encrypted, transport) = match upstream {
             Upstream::Plain(address) => return Ok(Err(*address)),
-            Upstream::Tcp(address) => {
-                (false, Transport::Stream(Kept::new(Stream::plain(), vec![*address], clock)))
-            }
+            Upstream::Tcp(address) => (
+                false,
+                Transport::Stream(PersistentConnection::new(
+                    Stream::plain(),
+                    vec![*address],
+                    clock,
+                )),
+            ),
             Upstream::Recursive => {
                 let recursive =
                     Recursive::new(recursive, clock).map_err(|error| failed(error.to_string()))?;
@@ -76,14 +81,14 @@ impl Channel {
                 let transport = match secure.protocol {
                     Protocol::Tls => {
                         let stream = Stream::encrypted(secure).map_err(failed)?;
-                        Transport::Stream(Kept::new(stream, addresses, clock))
+                        Transport::Stream(PersistentConnection::new(stream, addresses, clock))
                     }
-                    Protocol::Https => Transport::Https(Kept::new(
+                    Protocol::Https => Transport::Https(PersistentConnection::new(
                         Https::new(secure).map_err(failed)?,
                         addresses,
                         clock,
                     )),
-                    Protocol::Quic => Transport::Quic(Kept::new(
+                    Protocol::Quic => Transport::Quic(PersistentConnection::new(
                         Quic::new(secure).map_err(failed)?,
                         addresses,
                         clock,

@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_millis(1_500);
 
 /// Why an exchange over a connection failed.
 #[derive(Debug)]
-pub enum Failure {
+pub enum ConnectionFailure {
     /// The connection is gone.
     Lost(String),
     /// The server does not want this query.
@@ -50,11 +50,11 @@ pub trait Transport: Send + Sync {
         &self,
         connection: &Self::Connection,
         query: &[u8],
-    ) -> impl Future<Output = Result<Vec<u8>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<u8>, ConnectionFailure>> + Send;
 }
 
 /// The connection to one upstream.
-pub struct Kept<T: Transport> {
+pub struct PersistentConnection<T: Transport> {
     transport: T,
     addresses: Vec<SocketAddr>,
     clock: Arc<Clock>,
@@ -78,17 +78,17 @@ struct Open<C> {
 /// What is known of a connection, in milliseconds of the clock.
 #[derive(Default)]
 struct Health {
-    heard: AtomicU64,
+    mark_alive: AtomicU64,
     given_up: AtomicBool,
 }
 
-impl<T: Transport> fmt::Debug for Kept<T> {
+impl<T: Transport> fmt::Debug for PersistentConnection<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
 
-impl<T: Transport> Kept<T> {
+impl<T: Transport> PersistentConnection<T> {
     /// No connection yet.
     pub fn new(transport: T, addresses: Vec<SocketAddr>, clock: Arc<Clock>) -> Self {
         let state = Mutex::new(State { open: None, failed: None, first: 0 });
@@ -103,25 +103,25 @@ impl<T: Transport> Kept<T> {
     pub async fn ask(&self, query: &[u8]) -> Result<Vec<u8>, String> {
         loop {
             let (open, fresh) = self.connection().await?;
-            let waiting = Waiting::new(&open.health, &self.clock);
+            let waiting = PendingUse::new(&open.health, &self.clock);
             let mut asked = pin!(self.transport.ask(&open.connection, query));
             let result = match timeout(SILENCE, &mut asked).await {
                 Ok(result) => result,
-                Err(_) if !fresh && !waiting.was_heard() => {
-                    Err(Failure::Lost(format!("nothing came within {SILENCE:?}")))
+                Err(_) if !fresh && !waiting.was_alive() => {
+                    Err(ConnectionFailure::Lost(format!("nothing came within {SILENCE:?}")))
                 }
                 Err(_) => asked.await,
             };
             match result {
                 Ok(reply) => {
-                    waiting.heard();
+                    waiting.mark_alive();
                     return Ok(reply);
                 }
-                Err(Failure::Refused(why)) => {
-                    waiting.heard();
+                Err(ConnectionFailure::Refused(why)) => {
+                    waiting.mark_alive();
                     return Err(why);
                 }
-                Err(Failure::Lost(why)) => {
+                Err(ConnectionFailure::Lost(why)) => {
                     open.health.given_up.store(true, Ordering::Relaxed);
                     if fresh {
                         return Err(why);
@@ -181,30 +181,30 @@ impl<T: Transport> Kept<T> {
 }
 
 /// Somebody who waits for a reply. Who gives up after a long silence gives up the connection.
-struct Waiting<'a> {
+struct PendingUse<'a> {
     health: &'a Health,
     clock: &'a Clock,
     since: Duration,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> PendingUse<'a> {
     fn new(health: &'a Health, clock: &'a Clock) -> Self {
         Self { health, clock, since: clock.now() }
     }
 
     /// Whether anything came for anybody since.
-    fn was_heard(&self) -> bool {
-        self.health.heard.load(Ordering::Relaxed) > millis(self.since)
+    fn was_alive(&self) -> bool {
+        self.health.mark_alive.load(Ordering::Relaxed) > millis(self.since)
     }
 
-    fn heard(&self) {
-        self.health.heard.store(millis(self.clock.now()).max(1), Ordering::Relaxed);
+    fn mark_alive(&self) {
+        self.health.mark_alive.store(millis(self.clock.now()).max(1), Ordering::Relaxed);
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for PendingUse<'_> {
     fn drop(&mut self) {
-        if !self.was_heard() && self.clock.now().saturating_sub(self.since) >= SILENCE {
+        if !self.was_alive() && self.clock.now().saturating_sub(self.since) >= SILENCE {
             self.health.given_up.store(true, Ordering::Relaxed);
         }
     }

@@ -20,7 +20,7 @@ const TC: u8 = 0x02;
 
 /// What a query carries beside its question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asking {
+pub struct QueryFlags {
     /// RD: a recursive server is asked.
     pub recursive: bool,
     /// DO, if there is EDNS to carry it.
@@ -31,7 +31,7 @@ pub struct Asking {
 
 /// What a server can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Manners {
+pub struct ServerCaps {
     /// EDNS (RFC 6891).
     pub edns: bool,
     /// A question in mixed case comes back unchanged (draft-vixie-dnsext-dns0x20).
@@ -47,11 +47,11 @@ pub struct Query {
 }
 
 /// Random bytes that one query takes: two for the id, a bit for each byte of the name.
-pub const QUERY_RANDOM: usize = 2 + 32;
+pub const QUERY_RANDOM_BYTES: usize = 2 + 32;
 
 /// What a message that came back is.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ReplyCheck {
     /// Nothing to do with the query: a forgery, or late.
     Stray,
     /// The answer but for the case of its question: from a server that does not preserve it, or a
@@ -76,31 +76,31 @@ impl Query {
     /// the way could change what the server says of itself.
     pub fn new(
         question: &[u8],
-        asking: Asking,
-        manners: Manners,
+        flags: QueryFlags,
+        caps: ServerCaps,
         near: bool,
-        random: &[u8; QUERY_RANDOM],
+        random: &[u8; QUERY_RANDOM_BYTES],
     ) -> Self {
         let mut bytes = Vec::with_capacity(HEADER + question.len() + 11);
         bytes.extend_from_slice(&random[..2]);
-        bytes.push(if asking.recursive { RD } else { 0 });
+        bytes.push(if flags.recursive { RD } else { 0 });
         // AD asks for AD (RFC 6840 §5.7), which is believed only where nobody is between.
-        let ad = if asking.recursive && near { AD } else { 0 };
-        bytes.push(ad | if asking.checking_disabled { CD } else { 0 });
-        bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(manners.edns)]);
+        let ad = if flags.recursive && near { AD } else { 0 };
+        bytes.push(ad | if flags.checking_disabled { CD } else { 0 });
+        bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(caps.edns)]);
         bytes.extend_from_slice(question);
         let question_end = bytes.len();
-        if manners.mixed_case {
+        if caps.mixed_case {
             mix_case(&mut bytes[HEADER..question_end - 4], &random[2..]);
         }
-        if manners.edns {
-            let flags = if asking.dnssec_ok { DO } else { 0 };
+        if caps.edns {
+            let flags = if flags.dnssec_ok { DO } else { 0 };
             bytes.push(0);
             for field in [rtype::OPT, UDP_PAYLOAD, 0, flags, 0] {
                 bytes.extend_from_slice(&field.to_be_bytes());
             }
         }
-        Self { bytes, question_end, edns: manners.edns }
+        Self { bytes, question_end, edns: caps.edns }
     }
 
     /// Pads the query, so that its length says little of its name once it is encrypted (RFC 8467
@@ -137,9 +137,9 @@ impl Query {
     }
 
     /// Judges a message that came from the server, over UDP or TCP.
-    pub fn judge(&self, reply: &[u8], udp: bool) -> Heard {
+    pub fn judge(&self, reply: &[u8], udp: bool) -> ReplyCheck {
         if reply.len() < HEADER || reply[..2] != self.bytes[..2] || reply[2] & QR_AND_OPCODE != QR {
-            return Heard::Stray;
+            return ReplyCheck::Stray;
         }
         let code = reply[3] & 0x0f;
         if u16_at(reply, 4) == Ok(0) {
@@ -147,51 +147,53 @@ impl Query {
         }
         let end = self.question_end;
         let Some(question) = reply.get(HEADER..end).filter(|_| u16_at(reply, 4) == Ok(1)) else {
-            return Heard::Stray;
+            return ReplyCheck::Stray;
         };
         let (name, rest) = question.split_at(question.len() - 4);
         let (sent_name, sent_rest) = self.question().split_at(question.len() - 4);
         if rest != sent_rest || !name.eq_ignore_ascii_case(sent_name) {
-            return Heard::Stray;
+            return ReplyCheck::Stray;
         }
         if udp && name != sent_name {
-            return Heard::OtherCase;
+            return ReplyCheck::OtherCase;
         }
         if udp && reply[2] & TC != 0 {
-            return Heard::Truncated;
+            return ReplyCheck::Truncated;
         }
         self.judge_body(reply, code)
     }
 
     /// Old servers give nothing but a header back to what they can't read.
-    fn judge_bare(&self, code: u8) -> Heard {
+    fn judge_bare(&self, code: u8) -> ReplyCheck {
         match code {
-            rcode::FORMERR | rcode::NOTIMP if self.edns => Heard::NoEdns,
-            rcode::FORMERR | rcode::SERVFAIL | rcode::NOTIMP | rcode::REFUSED => Heard::Bare(code),
-            _ => Heard::Stray,
+            rcode::FORMERR | rcode::NOTIMP if self.edns => ReplyCheck::NoEdns,
+            rcode::FORMERR | rcode::SERVFAIL | rcode::NOTIMP | rcode::REFUSED => {
+                ReplyCheck::Bare(code)
+            }
+            _ => ReplyCheck::Stray,
         }
     }
 
-    fn judge_body(&self, reply: &[u8], code: u8) -> Heard {
+    fn judge_body(&self, reply: &[u8], code: u8) -> ReplyCheck {
         let packet = match Packet::parse(reply) {
             Ok(packet) => packet,
-            Err(malformed) => return Heard::Malformed(malformed),
+            Err(malformed) => return ReplyCheck::Malformed(malformed),
         };
         if reply[2] & TC != 0 {
-            return Heard::Malformed(Malformed("truncated over TCP"));
+            return ReplyCheck::Malformed(Malformed("truncated over TCP"));
         }
         let mut opts = packet.records().iter().filter(|record| record.rtype == rtype::OPT);
         let opt = opts.next();
         if opts.next().is_some() {
-            return Heard::Malformed(Malformed("more than one OPT"));
+            return ReplyCheck::Malformed(Malformed("more than one OPT"));
         }
         // The upper bits of the RCODE are the first byte of the OPT's TTL field (RFC 6891 §6.1.3).
         let high = opt.map_or(0, |opt| reply[opt.ttl_at]);
         match (high, code) {
-            (0, rcode::FORMERR | rcode::NOTIMP) if self.edns && opt.is_none() => Heard::NoEdns,
-            (1, 0) if self.edns => Heard::NoEdns, // BADVERS
-            (0, _) => Heard::Answer,
-            _ => Heard::OddRcode,
+            (0, rcode::FORMERR | rcode::NOTIMP) if self.edns && opt.is_none() => ReplyCheck::NoEdns,
+            (1, 0) if self.edns => ReplyCheck::NoEdns, // BADVERS
+            (0, _) => ReplyCheck::Answer,
+            _ => ReplyCheck::OddRcode,
         }
     }
 }
@@ -212,9 +214,9 @@ mod tests {
     use crate::dns::testing::{Build, question};
 
     fn query(edns: bool) -> Query {
-        let asking = Asking { recursive: true, dnssec_ok: false, checking_disabled: false };
-        let manners = Manners { edns, mixed_case: true };
-        Query::new(&question("www.example.com", 1), asking, manners, false, &[0xa5; QUERY_RANDOM])
+        let flags = QueryFlags { recursive: true, dnssec_ok: false, checking_disabled: false };
+        let caps = ServerCaps { edns, mixed_case: true };
+        Query::new(&question("www.example.com", 1), flags, caps, false, &[0xa5; QUERY_RANDOM_BYTES])
     }
 
     #[test]
@@ -226,10 +228,11 @@ mod tests {
     fn what_is_encrypted_is_padded_to_whole_blocks() {
         for labels in 1..30 {
             let name = "abcdefg.".repeat(labels);
-            let asking = Asking { recursive: true, dnssec_ok: true, checking_disabled: false };
-            let manners = Manners { edns: true, mixed_case: false };
+            let flags = QueryFlags { recursive: true, dnssec_ok: true, checking_disabled: false };
+            let caps = ServerCaps { edns: true, mixed_case: false };
             let query =
-                Query::new(&question(&name, 1), asking, manners, true, &[0; QUERY_RANDOM]).padded();
+                Query::new(&question(&name, 1), flags, caps, true, &[0; QUERY_RANDOM_BYTES])
+                    .padded();
             assert_eq!(query.bytes().len() % 128, 0, "{labels}");
             let packet = Packet::parse(query.bytes()).unwrap();
             assert_eq!(
@@ -248,10 +251,10 @@ mod tests {
     fn a_bare_refusal_is_none_of_edns_when_none_was_sent() {
         let mut reply = query(false).bytes()[..HEADER].to_vec();
         reply[2..].copy_from_slice(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(query(false).judge(&reply, true), Heard::Bare(1));
-        assert_eq!(query(true).judge(&reply, true), Heard::NoEdns);
+        assert_eq!(query(false).judge(&reply, true), ReplyCheck::Bare(1));
+        assert_eq!(query(true).judge(&reply, true), ReplyCheck::NoEdns);
         reply[3] = 0;
-        assert_eq!(query(true).judge(&reply, true), Heard::Stray, "no refusal either");
+        assert_eq!(query(true).judge(&reply, true), ReplyCheck::Stray, "no refusal either");
     }
 
     proptest! {
@@ -265,7 +268,7 @@ mod tests {
         ) {
             let query = query(true);
             let mut reply = Build::reply(query.bytes()).a(60, [192, 0, 2, 1]).opt().done();
-            prop_assert_eq!(query.judge(&reply, udp), Heard::Answer);
+            prop_assert_eq!(query.judge(&reply, udp), ReplyCheck::Answer);
             for (at, byte) in &flips {
                 let at = at.index(reply.len());
                 reply[at] = *byte;
@@ -273,7 +276,7 @@ mod tests {
             if flips.len() == 3 {
                 reply.truncate(cut.index(reply.len()));
             }
-            if query.judge(&reply, udp) == Heard::Answer {
+            if query.judge(&reply, udp) == ReplyCheck::Answer {
                 prop_assert_eq!(&reply[..2], &query.bytes()[..2]);
                 let question = &reply[HEADER..HEADER + query.question().len()];
                 prop_assert!(question.eq_ignore_ascii_case(query.question()));

@@ -8,7 +8,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, TransportConfig, VarInt};
 
 use super::https::with_id;
-use super::pool::{Failure, Transport};
+use super::pool::{ConnectionFailure, Transport};
 use super::tls;
 use crate::upstream::config::Secure;
 
@@ -69,23 +69,24 @@ impl Transport for Quic {
         session.connection.close_reason().is_none()
     }
 
-    async fn ask(&self, session: &Session, query: &[u8]) -> Result<Vec<u8>, Failure> {
-        let lost = |error: quinn::ConnectionError| Failure::Lost(format!("QUIC: {error}"));
-        let length =
-            u16::try_from(query.len()).map_err(|_| Failure::Refused("a query too long".into()))?;
+    async fn ask(&self, session: &Session, query: &[u8]) -> Result<Vec<u8>, ConnectionFailure> {
+        let lost =
+            |error: quinn::ConnectionError| ConnectionFailure::Lost(format!("QUIC: {error}"));
+        let length = u16::try_from(query.len())
+            .map_err(|_| ConnectionFailure::Refused("a query too long".into()))?;
         // The id must be 0 (RFC 9250 §4.2.1).
         let framed = [&length.to_be_bytes(), &[0, 0], &query[2..]].concat();
         let (mut send, mut receive) = session.connection.open_bi().await.map_err(lost)?;
         let written = send.write_all(&framed).await;
-        written.map_err(|error| Failure::Lost(format!("QUIC: {error}")))?;
-        send.finish().map_err(|error| Failure::Lost(format!("QUIC: {error}")))?;
+        written.map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
+        send.finish().map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
         let reply = receive.read_to_end(MAX_FRAME).await;
-        let reply = reply.map_err(|error| Failure::Lost(format!("QUIC: {error}")))?;
+        let reply = reply.map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
         match reply.split_first_chunk::<2>() {
             Some((length, reply)) if usize::from(u16::from_be_bytes(*length)) == reply.len() => {
                 with_id(reply.to_vec(), query)
             }
-            _ => Err(Failure::Refused("a reply that is not as long as it says".into())),
+            _ => Err(ConnectionFailure::Refused("a reply that is not as long as it says".into())),
         }
     }
 }

@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::os::clock::Clock;
-use crate::upstream::transport::query::Asking;
+use crate::upstream::transport::query::QueryFlags;
 
 /// IANA's root hints of 2024-04-18 (https://www.internic.net/domain/named.root).
 const ROOT_HINTS: &str = include_str!("root.hints");
@@ -148,20 +148,20 @@ impl Recursive {
     ///
     /// # Errors
     /// What went wrong, in one line.
-    pub async fn answer(&self, question: &[u8], asking: Asking) -> Result<Vec<u8>, String> {
+    pub async fn answer(&self, question: &[u8], flags: QueryFlags) -> Result<Vec<u8>, String> {
         let Ok(_permit) = self.room.try_acquire() else {
             return Err(format!("{MAX_UNDER_WAY} questions are under way from the root on"));
         };
         let query =
             Query::read(&mut BinDecoder::new(question)).map_err(|error| error.to_string())?;
         let found =
-            self.recursor.resolve(query.clone(), self.clock.instant(), asking.dnssec_ok).await;
+            self.recursor.resolve(query.clone(), self.clock.instant(), flags.dnssec_ok).await;
         let (rcode, mut message) = match found {
             Ok(message) => (ResponseCode::NoError, message),
             Err(error) => {
                 let none = negative(error);
                 let alias = if may_be_of_an_alias(&none, &query) {
-                    self.alias(&query, asking).await
+                    self.alias(&query, flags).await
                 } else {
                     None
                 };
@@ -169,7 +169,7 @@ impl Recursive {
             }
         };
         let records = || message.all_sections();
-        if !asking.checking_disabled
+        if !flags.checking_disabled
             && self.validates
             && records().any(|record| record.proof.is_bogus())
         {
@@ -187,7 +187,7 @@ impl Recursive {
         reply.metadata.recursion_desired = true;
         reply.metadata.recursion_available = true;
         reply.metadata.authentic_data = authentic;
-        reply.metadata.checking_disabled = asking.checking_disabled;
+        reply.metadata.checking_disabled = flags.checking_disabled;
         reply.add_query(query);
         reply.insert_answers(std::mem::take(&mut message.answers));
         reply.insert_authorities(std::mem::take(&mut message.authorities));
@@ -195,10 +195,10 @@ impl Recursive {
     }
 
     /// The alias that stands at the name, without what it leads to.
-    async fn alias(&self, query: &Query, asking: Asking) -> Option<(ResponseCode, Message)> {
+    async fn alias(&self, query: &Query, flags: QueryFlags) -> Option<(ResponseCode, Message)> {
         let query = Query::query(query.name().clone(), RecordType::CNAME);
         let found =
-            self.recursor.resolve(query, self.clock.instant(), asking.dnssec_ok).await.ok()?;
+            self.recursor.resolve(query, self.clock.instant(), flags.dnssec_ok).await.ok()?;
         (!found.answers.is_empty()).then_some((ResponseCode::NoError, found))
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::pool::{Failure, Transport};
+use super::pool::{ConnectionFailure, Transport};
 use super::tls;
 use crate::upstream::config::Secure;
 
@@ -55,43 +55,47 @@ impl Stream {
 
 /// A connection: its other end is a task that writes and reads.
 #[derive(Clone)]
-pub struct Line {
+pub struct StreamConnection {
     unsent: mpsc::Sender<Vec<u8>>,
-    waiting: Arc<Mutex<Waiting>>,
+    waiting: Arc<Mutex<PendingReplies>>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct PendingReplies {
     by_id: HashMap<u16, oneshot::Sender<Vec<u8>>>,
     /// Why there is no connection any more.
     ended: Option<String>,
 }
 
 impl Transport for Stream {
-    type Connection = Line;
+    type Connection = StreamConnection;
 
-    async fn connect(&self, address: SocketAddr) -> Result<Line, String> {
+    async fn connect(&self, address: SocketAddr) -> Result<StreamConnection, String> {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         // Queries are whole messages: nothing is won by waiting for more.
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         match &self.tls {
-            None => Ok(Line::start(stream)),
+            None => Ok(StreamConnection::start(stream)),
             Some((connector, name)) => {
                 let stream = connector.connect(name.clone(), stream).await;
-                stream.map(Line::start).map_err(|error| tls::why(&error))
+                stream.map(StreamConnection::start).map_err(|error| tls::why(&error))
             }
         }
     }
 
-    fn is_open(&self, line: &Line) -> bool {
+    fn is_open(&self, line: &StreamConnection) -> bool {
         lock(&line.waiting).ended.is_none()
     }
 
-    async fn ask(&self, line: &Line, query: &[u8]) -> Result<Vec<u8>, Failure> {
+    async fn ask(
+        &self,
+        line: &StreamConnection,
+        query: &[u8],
+    ) -> Result<Vec<u8>, ConnectionFailure> {
         let (sender, receiver) = oneshot::channel();
         let ticket = line.ticket(sender)?;
-        let length =
-            u16::try_from(query.len()).map_err(|_| Failure::Refused("a query too long".into()))?;
+        let length = u16::try_from(query.len())
+            .map_err(|_| ConnectionFailure::Refused("a query too long".into()))?;
         let mut framed = length.to_be_bytes().to_vec();
         framed.extend_from_slice(query);
         framed[2..4].copy_from_slice(&ticket.id.to_be_bytes());
@@ -105,18 +109,18 @@ impl Transport for Stream {
 }
 
 /// A place among those who wait, given back when it is dropped.
-struct Ticket<'a> {
+struct ReplySlot<'a> {
     id: u16,
-    waiting: &'a Mutex<Waiting>,
+    waiting: &'a Mutex<PendingReplies>,
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for ReplySlot<'_> {
     fn drop(&mut self) {
         lock(self.waiting).by_id.remove(&self.id);
     }
 }
 
-impl Line {
+impl StreamConnection {
     fn start(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         let (unsent, queue) = mpsc::channel(MAX_UNSENT);
         let line = Self { unsent, waiting: Arc::default() };
@@ -135,36 +139,37 @@ impl Line {
         line
     }
 
-    fn ticket(&self, sender: oneshot::Sender<Vec<u8>>) -> Result<Ticket<'_>, Failure> {
+    fn ticket(&self, sender: oneshot::Sender<Vec<u8>>) -> Result<ReplySlot<'_>, ConnectionFailure> {
         let mut waiting = lock(&self.waiting);
         if let Some(why) = &waiting.ended {
-            return Err(Failure::Lost(why.clone()));
+            return Err(ConnectionFailure::Lost(why.clone()));
         }
         if waiting.by_id.len() >= MAX_PIPELINED {
-            return Err(Failure::Refused(format!(
+            return Err(ConnectionFailure::Refused(format!(
                 "{MAX_PIPELINED} questions wait on the connection"
             )));
         }
         for _ in 0..ID_TRIES {
             let mut id = [0; 2];
-            getrandom::fill(&mut id).map_err(|error| Failure::Refused(error.to_string()))?;
+            getrandom::fill(&mut id)
+                .map_err(|error| ConnectionFailure::Refused(error.to_string()))?;
             let id = u16::from_be_bytes(id);
             if let std::collections::hash_map::Entry::Vacant(place) = waiting.by_id.entry(id) {
                 place.insert(sender);
-                return Ok(Ticket { id, waiting: &self.waiting });
+                return Ok(ReplySlot { id, waiting: &self.waiting });
             }
         }
-        Err(Failure::Refused("no id is free".into()))
+        Err(ConnectionFailure::Refused("no id is free".into()))
     }
 
-    fn ended(&self) -> Failure {
-        Failure::Lost(
+    fn ended(&self) -> ConnectionFailure {
+        ConnectionFailure::Lost(
             lock(&self.waiting).ended.clone().unwrap_or_else(|| "the connection ended".into()),
         )
     }
 }
 
-fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+fn lock(waiting: &Mutex<PendingReplies>) -> MutexGuard<'_, PendingReplies> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -202,7 +207,7 @@ async fn write_all(
     }
 }
 
-async fn read_all(mut reader: impl AsyncRead + Unpin, waiting: &Mutex<Waiting>) -> String {
+async fn read_all(mut reader: impl AsyncRead + Unpin, waiting: &Mutex<PendingReplies>) -> String {
     let mut strays = 0;
     while strays < MAX_STRAYS {
         let reply = match read_one(&mut reader).await {

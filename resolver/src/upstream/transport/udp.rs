@@ -25,7 +25,7 @@ const FIRST_PORT: u16 = 10_000;
 
 /// A socket, and how often it was used.
 #[derive(Debug)]
-pub struct Connected {
+pub struct ConnectedSocket {
     /// It receives from its server only.
     pub socket: UdpSocket,
     server: SocketAddr,
@@ -33,31 +33,31 @@ pub struct Connected {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    by_server: HashMap<SocketAddr, Vec<(Connected, Duration)>>,
+struct IdleSockets {
+    by_server: HashMap<SocketAddr, Vec<(ConnectedSocket, Duration)>>,
     count: usize,
 }
 
 /// The sockets that are kept.
 #[derive(Debug, Default)]
-pub struct Sockets(Mutex<Kept>);
+pub struct Sockets(Mutex<IdleSockets>);
 
 impl Sockets {
     /// A socket for a server: one that is kept, or a new one.
     ///
     /// # Errors
     /// The system's.
-    pub async fn take(&self, server: SocketAddr, now: Duration) -> io::Result<Connected> {
+    pub async fn take(&self, server: SocketAddr, now: Duration) -> io::Result<ConnectedSocket> {
         if let Some(socket) = self.kept(server, now) {
             return Ok(socket);
         }
         let socket = random_socket(server).await?;
         socket.connect(server).await?;
-        Ok(Connected { socket, server, uses: 0 })
+        Ok(ConnectedSocket { socket, server, uses: 0 })
     }
 
     /// Gives a socket back after a question that was answered well.
-    pub fn give_back(&self, mut used: Connected, now: Duration) {
+    pub fn release(&self, mut used: ConnectedSocket, now: Duration) {
         used.uses += 1;
         let mut kept = self.lock();
         if used.uses >= MAX_USES || kept.count >= MAX_KEPT {
@@ -79,7 +79,7 @@ impl Sockets {
         kept.count -= gone;
     }
 
-    fn kept(&self, server: SocketAddr, now: Duration) -> Option<Connected> {
+    fn kept(&self, server: SocketAddr, now: Duration) -> Option<ConnectedSocket> {
         let mut kept = self.lock();
         let sockets = kept.by_server.get_mut(&server)?;
         let before = sockets.len();
@@ -93,7 +93,7 @@ impl Sockets {
         taken
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, IdleSockets> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,7 +134,7 @@ mod tests {
         for _ in 0..4 * MAX_USES {
             let socket = sockets.take(server(9), Duration::ZERO).await.unwrap();
             ports.push(socket.socket.local_addr().unwrap().port());
-            sockets.give_back(socket, Duration::ZERO);
+            sockets.release(socket, Duration::ZERO);
         }
         let different: HashSet<u16> = ports.iter().copied().collect();
         assert!((2..=4).contains(&different.len()), "{different:?}");
@@ -146,7 +146,7 @@ mod tests {
         let sockets = Sockets::default();
         for n in 0..2 * MAX_SERVERS as u16 {
             let one = sockets.take(server(1_000 + n), Duration::ZERO).await.unwrap();
-            sockets.give_back(one, Duration::ZERO);
+            sockets.release(one, Duration::ZERO);
             let kept = sockets.lock();
             assert!(kept.by_server.len() <= MAX_SERVERS && kept.count <= MAX_KEPT);
             assert_eq!(kept.count, kept.by_server.values().map(Vec::len).sum::<usize>());
@@ -155,7 +155,7 @@ mod tests {
         assert!(sockets.kept(last, KEPT_FOR).is_none(), "too old");
         assert!(sockets.kept(server(1_000), Duration::ZERO).is_none(), "others took its place");
         let one = sockets.take(last, Duration::ZERO).await.unwrap();
-        sockets.give_back(one, Duration::ZERO);
+        sockets.release(one, Duration::ZERO);
         sockets.forget(last);
         assert!(sockets.kept(last, Duration::ZERO).is_none());
     }

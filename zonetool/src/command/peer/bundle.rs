@@ -6,8 +6,8 @@ use std::{
 };
 
 use messaging::{
-    Bundle, PinError, Prekey, SignedBundle, VerifiedBundle, VerifiedPeer, WingSecret,
-    bundle::{MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME},
+    Bundle, PinError, Prekey, SignedBundle, VerifiedBundle, VerifiedPeer, XWingSecret,
+    bundle::{MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME_SECONDS},
 };
 use namechain_core::{
     codec::Encode,
@@ -16,17 +16,17 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    super::{CommandError, KeyPlace, parse_name},
-    error::PeerError,
+    super::{Keystore, parse_name},
     lookup::look_up_peer,
-    seal::ours,
+    seal::own_identity,
 };
 use crate::{
-    cli::{BundleCommand, BundleFile, OfName, Seal},
+    cli::{BundleCommand, BundleFileArgs, NameArgs, Seal},
     client::Client,
     clock,
+    error::{CommandError, PeerError},
     keys::{self, BundleKeys, IdentityFile, Prekeys},
-    peers::Memory,
+    pin_store::PinStore,
     ui::{Ui, utc},
 };
 
@@ -47,24 +47,24 @@ struct Shown {
 pub fn run(
     ui: Ui,
     client: &Client,
-    place: &KeyPlace,
+    keystore: &Keystore,
     command: &BundleCommand,
 ) -> Result<(), CommandError> {
     match command {
         BundleCommand::Make(args) => {
             let name = parse_name(&args.name)?;
-            let (file, sequence) = ours(client, place, &name)?;
-            let key = file.unlock(&place.passphrases)?;
+            let (file, sequence) = own_identity(client, keystore, &name)?;
+            let key = file.unlock(&keystore.passphrases)?;
             let network = client.status()?.network;
-            make(place, network, &name, &file, &key, sequence, true)?;
-            put(ui, client, place, &name, &file)
+            make(keystore, network, &name, &file, &key, sequence, true)?;
+            put(ui, client, keystore, &name, &file)
         }
         BundleCommand::Put(args) => {
             let name = parse_name(&args.name)?;
-            let (file, _) = ours(client, place, &name)?;
-            put(ui, client, place, &name, &file)
+            let (file, _) = own_identity(client, keystore, &name)?;
+            put(ui, client, keystore, &name, &file)
         }
-        BundleCommand::Export(args) => export(ui, client, place, args),
+        BundleCommand::Export(args) => export(ui, client, keystore, args),
         BundleCommand::Import(args) => import(ui, client, args),
     }
 }
@@ -72,7 +72,7 @@ pub fn run(
 /// Makes a bundle for the record of `sequence` and, with `store`, keeps its secret keys; returns
 /// its hash.
 pub fn make(
-    place: &KeyPlace,
+    keystore: &Keystore,
     network: Network,
     name: &Name,
     file: &IdentityFile,
@@ -81,8 +81,8 @@ pub fn make(
     store: bool,
 ) -> Result<Hash, CommandError> {
     let now = clock::unix();
-    let secrets = BundleKeys::random(sequence, now, now + MAX_BUNDLE_LIFETIME)?;
-    let public = |seed: &[u8; 32]| WingSecret::from_seed(seed).public();
+    let secrets = BundleKeys::random(sequence, now, now + MAX_BUNDLE_LIFETIME_SECONDS)?;
+    let public = |seed: &[u8; 32]| XWingSecret::from_seed(seed).public();
     let bundle = Bundle {
         name: name.clone(),
         sequence,
@@ -95,14 +95,16 @@ pub fn make(
     };
     let signed = bundle.sign(network, key).map_err(PeerError::Bundle)?;
     if store {
-        let directory = &place.directory;
-        let protection = keys::load(directory)?.protection(&place.passphrases)?;
+        let directory = &keystore.directory;
+        let protection = keys::load(directory)?.protection(&keystore.passphrases)?;
         let _lock = keys::lock_prekeys(directory)?;
-        let kept = Prekeys::load(directory, file.index, name, &place.passphrases)?;
-        let mut kept = kept.unwrap_or_else(|| Prekeys::new(file.index, name.clone()));
-        kept.add(secrets, now);
+        let wait_until_recorded =
+            Prekeys::load(directory, file.index, name, &keystore.passphrases)?;
+        let mut wait_until_recorded =
+            wait_until_recorded.unwrap_or_else(|| Prekeys::new(file.index, name.clone()));
+        wait_until_recorded.add(secrets, now);
         // The secret keys first: a bundle that is out before they are kept would lose letters.
-        kept.store(directory, &protection)?;
+        wait_until_recorded.store(directory, &protection)?;
         keys::store_bundle(directory, file.index, name, &signed.to_bytes())?;
     }
     Ok(signed.hash(network))
@@ -112,34 +114,40 @@ pub fn make(
 pub fn put(
     ui: Ui,
     client: &Client,
-    place: &KeyPlace,
+    keystore: &Keystore,
     name: &Name,
     file: &IdentityFile,
 ) -> Result<(), CommandError> {
-    let shown = hand_in(client, place, name, file)?;
-    ui.result(&describe(&shown), &shown);
+    let shown = upload(client, keystore, name, file)?;
+    ui.print_result(&describe(&shown), &shown)?;
     Ok(())
 }
 
 /// The same after publishing, whose result is printed already: what goes wrong here is a note.
-pub fn put_after(ui: Ui, client: &Client, place: &KeyPlace, name: &Name, file: &IdentityFile) {
-    match hand_in(client, place, name, file) {
-        Ok(shown) => ui.note(&describe(&shown)),
+pub fn upload_after_publish(
+    ui: Ui,
+    client: &Client,
+    keystore: &Keystore,
+    name: &Name,
+    file: &IdentityFile,
+) {
+    match upload(client, keystore, name, file) {
+        Ok(shown) => ui.print_note(&describe(&shown)),
         Err(error) => {
-            ui.note(&format!(
+            ui.print_note(&format!(
                 "the node has not taken the bundle: {error}; again: zonetool peer bundle put {name}"
             ));
         }
     }
 }
 
-fn hand_in(
+fn upload(
     client: &Client,
-    place: &KeyPlace,
+    keystore: &Keystore,
     name: &Name,
     file: &IdentityFile,
 ) -> Result<Shown, CommandError> {
-    let bytes = keys::load_bundle(&place.directory, file.index, name)?;
+    let bytes = keys::load_bundle(&keystore.directory, file.index, name)?;
     let bytes = bytes.ok_or_else(|| PeerError::NoBundle(name.clone()))?;
     let sequence = SignedBundle::read(&bytes).map_err(PeerError::Bundle)?.bundle().sequence;
     let told = client.put_bundle(name, &bytes, true)?;
@@ -163,13 +171,18 @@ fn describe(shown: &Shown) -> String {
     )
 }
 
-fn export(ui: Ui, client: &Client, place: &KeyPlace, args: &OfName) -> Result<(), CommandError> {
+fn export(
+    ui: Ui,
+    client: &Client,
+    keystore: &Keystore,
+    args: &NameArgs,
+) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     if !ui.is_json() && io::stdout().is_terminal() {
         return Err(PeerError::Terminal("a bundle").into());
     }
-    let own = match ours(client, place, &name) {
-        Ok((file, _)) => keys::load_bundle(&place.directory, file.index, &name)?,
+    let own = match own_identity(client, keystore, &name) {
+        Ok((file, _)) => keys::load_bundle(&keystore.directory, file.index, &name)?,
         Err(_) => None,
     };
     let bytes = match own {
@@ -177,7 +190,7 @@ fn export(ui: Ui, client: &Client, place: &KeyPlace, args: &OfName) -> Result<()
         None => bytes_of(client, &name)?.ok_or_else(|| PeerError::NoBundle(name.clone()))?,
     };
     if ui.is_json() {
-        ui.result("", &serde_json::json!({ "name": name, "bundle": hex::encode(&bytes) }));
+        ui.print_result("", &serde_json::json!({ "name": name, "bundle": hex::encode(&bytes) }))?;
         return Ok(());
     }
     let failed = |source| PeerError::File { path: "standard output".into(), source };
@@ -185,7 +198,7 @@ fn export(ui: Ui, client: &Client, place: &KeyPlace, args: &OfName) -> Result<()
     Ok(out.write_all(&bytes).and_then(|()| out.flush()).map_err(failed)?)
 }
 
-fn import(ui: Ui, client: &Client, args: &BundleFile) -> Result<(), CommandError> {
+fn import(ui: Ui, client: &Client, args: &BundleFileArgs) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     let bytes = read(&args.file)?;
     let (peer, _) = look_up_peer(client, &args.lookup, &name)?;
@@ -199,7 +212,7 @@ fn import(ui: Ui, client: &Client, args: &BundleFile) -> Result<(), CommandError
         bytes: bytes.len(),
         one_time_left: told.one_time_left,
     };
-    ui.result(&describe(&shown), &shown);
+    ui.print_result(&describe(&shown), &shown)?;
     Ok(())
 }
 
@@ -232,12 +245,12 @@ pub fn of(
 fn verify(bytes: &[u8], peer: &VerifiedPeer, now: u64) -> Result<VerifiedBundle, CommandError> {
     let bundle = SignedBundle::read(bytes).map_err(PeerError::Bundle)?;
     let bundle = bundle.verify(peer, now).map_err(PeerError::Bundle)?;
-    let mut pins = Memory::of(peer.network())?.pins().map_err(PeerError::Memory)?;
-    pins.value.note_bundle(&bundle).map_err(|error| match error {
-        PinError::Refused { name, verdict } => PeerError::Verdict(name, verdict),
+    let mut pins = PinStore::of(peer.network())?.pins().map_err(PeerError::PinStore)?;
+    pins.value.record_bundle(&bundle).map_err(|error| match error {
+        PinError::Refused { name, pin_status } => PeerError::KeyChanged(name, pin_status),
         other => PeerError::OldBundle(other),
     })?;
-    pins.save().map_err(PeerError::Memory)?;
+    pins.save().map_err(PeerError::PinStore)?;
     Ok(bundle)
 }
 
@@ -245,7 +258,9 @@ fn bytes_of(client: &Client, name: &Name) -> Result<Option<Vec<u8>>, CommandErro
     let Some(info) = client.bundle(name)? else { return Ok(None) };
     let bytes = Some(&info.bundle).filter(|text| text.len() <= 2 * MAX_BUNDLE_BYTES);
     let bytes = bytes.and_then(|text| hex::decode(text).ok());
-    Ok(Some(bytes.ok_or_else(|| client.nonsense("its bundle is not in hexadecimal, or too long"))?))
+    Ok(Some(
+        bytes.ok_or_else(|| client.bad_answer("its bundle is not in hexadecimal, or too long"))?,
+    ))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CommandError> {

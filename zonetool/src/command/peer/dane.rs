@@ -4,15 +4,12 @@ use std::{fs::File, io::Read, path::Path};
 
 use serde::Serialize;
 
-use super::{
-    super::{CommandError, parse_name},
-    error::PeerError,
-    seal::record_of,
-};
+use super::{super::parse_name, seal::current_record};
 use crate::{
     cli::DaneCommand,
     client::Client,
     dane::{self, MAX_FILE_BYTES},
+    error::{CommandError, PeerError},
     ui::Ui,
 };
 
@@ -38,7 +35,7 @@ pub fn run(ui: Ui, client: &Client, command: &DaneCommand) -> Result<(), Command
         }
         DaneCommand::Endpoint(args) => {
             let name = parse_name(&args.name)?;
-            let record = record_of(client, &name)?.record;
+            let record = current_record(client, &name)?.record;
             let lines = dane::endpoint(&record.identity.to_string(), record.locators.as_slice());
             if lines.is_empty() {
                 return Err(PeerError::NoLocators(name).into());
@@ -46,7 +43,7 @@ pub fn run(ui: Ui, client: &Client, command: &DaneCommand) -> Result<(), Command
             lines
         }
     };
-    ui.result(&lines.join("\n"), &Lines { lines });
+    ui.print_result(&lines.join("\n"), &Lines { lines })?;
     Ok(())
 }
 

@@ -9,10 +9,11 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::super::{CommandError, history::operations, parse_name};
+use super::super::{history::operations, parse_name};
 use crate::{
-    cli::OfName,
+    cli::NameArgs,
     client::Client,
+    error::CommandError,
     ui::{Ui, utc},
 };
 
@@ -44,7 +45,7 @@ struct Step {
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     let (steps, next) = steps(client, &name)?;
     if steps.is_empty() {
@@ -52,9 +53,9 @@ pub fn run(ui: Ui, client: &Client, args: &OfName) -> Result<(), CommandError> {
     }
     let history = History { name, steps, next };
     if let Some(next) = history.next {
-        ui.note(&format!("there is more, from height {next} on"));
+        ui.print_note(&format!("there is more, from height {next} on"));
     }
-    ui.result(&describe(&history), &history);
+    ui.print_result(&describe(&history), &history)?;
     Ok(())
 }
 
@@ -86,7 +87,7 @@ fn steps(client: &Client, name: &Name) -> Result<(Vec<Step>, Option<u32>), Comma
         let judged = step(network, past.height, named, &mut entry);
         let how = judged.map_err(|rule| {
             let why = format!("its history has a messaging record that breaks the rule {rule}");
-            CommandError::from(client.nonsense(why))
+            CommandError::from(client.bad_answer(why))
         })?;
         let Some(how) = how else { continue };
         let stands = entry.messaging.as_ref().map(|entry| &entry.record);

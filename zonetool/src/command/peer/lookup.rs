@@ -2,34 +2,32 @@
 //! seen before.
 
 use messaging::{
-    Accept, Anchor, Finding, Pin, PinError, Pins, ProofError as Unproven, Verdict, VerifiedPeer,
-    examine, files::Stored,
+    Absence, OnKeyChange, Pin, PinError, PinStatus, Pins, ProofError as Unproven, Resolution,
+    TrustedHeader, VerifiedPeer, files::Stored, verify_name,
 };
 use namechain_core::{
     codec::Decode,
     types::{Action, HEADER_BYTES, Header, Name, Network, SignedMessagingRecord},
 };
 
-use super::{
-    super::{CommandError, history::operations},
-    error::{PeerError, absent},
-};
+use super::super::history::operations;
 use crate::{
     cli::Lookup,
     client::Client,
-    peers::Memory,
+    error::{CommandError, PeerError},
+    pin_store::PinStore,
     proof::{ProofFile, given_header},
 };
 
 /// How often a node is asked again because its chain moved on between two questions.
-const TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 
 /// A name as it is known after a look.
-pub struct Looked {
+pub struct LookupResult {
     /// Its keys; none if it was accepted that there are none.
     pub peer: Option<VerifiedPeer>,
     /// How they compare with what was seen before.
-    pub verdict: Verdict,
+    pub pin_status: PinStatus,
     /// What was seen before.
     pub before: Option<Pin>,
     /// The header that the proof was checked against, and where it is from: `node`, `given`,
@@ -42,22 +40,26 @@ pub struct Looked {
 }
 
 /// What is said of a name, and what it is checked against.
-struct Gathered {
-    anchor: Anchor,
+struct FetchedProof {
+    anchor: TrustedHeader,
     header: (Header, &'static str),
     file: ProofFile,
 }
 
 /// Looks a name up, compares it with what was seen before, and remembers it. Asks `client` unless
 /// there is a file.
-pub fn look_up(client: &Client, args: &Lookup, name: &Name) -> Result<Looked, CommandError> {
+pub fn look_up(client: &Client, args: &Lookup, name: &Name) -> Result<LookupResult, CommandError> {
     look(client, args, name, true)
 }
 
 /// The same of a name that somebody says to have, by which nothing is remembered.
-pub fn peek(client: &Client, args: &Lookup, name: &Name) -> Result<VerifiedPeer, CommandError> {
-    let Looked { peer, verdict, .. } = look(client, args, name, false)?;
-    peer.ok_or_else(|| PeerError::Verdict(name.clone(), verdict).into())
+pub fn look_up_unpinned(
+    client: &Client,
+    args: &Lookup,
+    name: &Name,
+) -> Result<VerifiedPeer, CommandError> {
+    let LookupResult { peer, pin_status, .. } = look(client, args, name, false)?;
+    peer.ok_or_else(|| PeerError::KeyChanged(name.clone(), pin_status).into())
 }
 
 fn look(
@@ -65,28 +67,35 @@ fn look(
     args: &Lookup,
     name: &Name,
     remember: bool,
-) -> Result<Looked, CommandError> {
+) -> Result<LookupResult, CommandError> {
     let mut tries = 1;
     let (gathered, finding) = loop {
-        let gathered = gather(client, args, name)?;
-        match examine(&gathered.anchor, name, &gathered.file.evidence()?) {
+        let gathered = fetch_proof(client, args, name)?;
+        match verify_name(&gathered.anchor, name, &gathered.file.name_proof()?) {
             // The chain moved on between two questions.
             Err(Unproven::OffChain(_) | Unproven::UnknownHeader)
-                if tries < TRIES && gathered.header.1 == "node" =>
+                if tries < MAX_TRIES && gathered.header.1 == "node" =>
             {
                 tries += 1;
             }
-            found => break (gathered, found.map_err(crate::proof::ProofError::Evidence)?),
+            found => break (gathered, found.map_err(crate::proof::ProofError::NameProof)?),
         }
     };
-    let memory = Memory::of(gathered.anchor.network())?;
-    let mut pins = memory.pins().map_err(PeerError::Memory)?;
+    let memory = PinStore::of(gathered.anchor.network())?;
+    let mut pins = memory.pins().map_err(PeerError::PinStore)?;
     let before = pins.value.get(name).copied();
     let asked = args.offline.is_none().then_some(client);
-    let steps = between(asked, name, before.as_ref(), &finding)?;
-    let accept = args.accept.map(|accept| accept.verdict());
-    let (verdict, peer, height) = settle(&mut pins, name, finding, &steps, (accept, remember))?;
-    Ok(Looked { peer, verdict, before, anchor: gathered.header, height, file: gathered.file })
+    let steps = fetch_steps(asked, name, before.as_ref(), &finding)?;
+    let accept = args.accept.map(|accept| accept.pin_status());
+    let (pin_status, peer, height) = settle(&mut pins, name, finding, &steps, (accept, remember))?;
+    Ok(LookupResult {
+        peer,
+        pin_status,
+        before,
+        anchor: gathered.header,
+        height,
+        file: gathered.file,
+    })
 }
 
 /// The same, for a name that must have keys.
@@ -94,13 +103,14 @@ pub fn look_up_peer(
     client: &Client,
     args: &Lookup,
     name: &Name,
-) -> Result<(VerifiedPeer, Verdict), CommandError> {
-    let Looked { peer, verdict, .. } = look_up(client, args, name)?;
-    let peer = peer.ok_or_else(|| CommandError::from(PeerError::Verdict(name.clone(), verdict)))?;
-    Ok((peer, verdict))
+) -> Result<(VerifiedPeer, PinStatus), CommandError> {
+    let LookupResult { peer, pin_status, .. } = look_up(client, args, name)?;
+    let peer =
+        peer.ok_or_else(|| CommandError::from(PeerError::KeyChanged(name.clone(), pin_status)))?;
+    Ok((peer, pin_status))
 }
 
-fn gather(client: &Client, args: &Lookup, name: &Name) -> Result<Gathered, CommandError> {
+fn fetch_proof(client: &Client, args: &Lookup, name: &Name) -> Result<FetchedProof, CommandError> {
     let given = args.header.as_deref().map(given_header).transpose()?;
     let (network, header, file) = match (&args.offline, given) {
         (Some(path), given) => {
@@ -136,8 +146,8 @@ fn gather(client: &Client, args: &Lookup, name: &Name) -> Result<Gathered, Comma
         }
         .into());
     }
-    let anchor = Anchor::new(network, header.0.clone()).with_max_depth(args.max_depth);
-    Ok(Gathered { anchor, header, file })
+    let anchor = TrustedHeader::new(network, header.0.clone()).with_max_depth(args.max_depth);
+    Ok(FetchedProof { anchor, header, file })
 }
 
 /// The header of the node's tip: whoever runs the node vouches for it.
@@ -151,19 +161,19 @@ fn tip(client: &Client) -> Result<(Network, Header), CommandError> {
     let header = header.and_then(|bytes| Header::from_bytes(&bytes).ok());
     match header {
         Some(header) if header.id(status.network) == status.tip => Ok((status.network, header)),
-        _ => Err(client.nonsense("its tip is another block than it says").into()),
+        _ => Err(client.bad_answer("its tip is another block than it says").into()),
     }
 }
 
 /// The records between the one that was seen and the present one, if there are more than one, from
 /// the name's history. What they are worth is judged with the pins.
-fn between(
+fn fetch_steps(
     client: Option<&Client>,
     name: &Name,
     before: Option<&Pin>,
-    finding: &Finding,
+    finding: &Resolution,
 ) -> Result<Vec<SignedMessagingRecord>, CommandError> {
-    let (Some(client), Some(pin), Finding::Peer(peer)) = (client, before, finding) else {
+    let (Some(client), Some(pin), Resolution::Peer(peer)) = (client, before, finding) else {
         return Ok(Vec::new());
     };
     let skipped = peer.sequence() > pin.sequence.saturating_add(1);
@@ -179,41 +189,51 @@ fn between(
     Ok(published.filter(|signed| wanted.contains(&signed.record.sequence)).collect())
 }
 
-/// The verdict, if it is one that can be used or is accepted; what was found is remembered then, if
-/// it is to be.
+/// The pin status, if it is one that can be used or is accepted; what was found is remembered then,
+/// if it is to be.
 fn settle(
     pins: &mut Stored<Pins>,
     name: &Name,
-    finding: Finding,
+    finding: Resolution,
     steps: &[SignedMessagingRecord],
-    (accept, remember): (Option<Verdict>, bool),
-) -> Result<(Verdict, Option<VerifiedPeer>, u32), CommandError> {
-    let verdict = pins.value.judge(&finding, steps);
-    let accepted = accept == Some(verdict);
+    (accept, remember): (Option<PinStatus>, bool),
+) -> Result<(PinStatus, Option<VerifiedPeer>, u32), CommandError> {
+    let pin_status = pins.value.compare(&finding, steps);
+    let accepted = accept == Some(pin_status);
     let save = |pins: &Stored<Pins>| match remember {
-        true => pins.save().map_err(PeerError::Memory),
+        true => pins.save().map_err(PeerError::PinStore),
         false => Ok(()),
     };
     match finding {
-        Finding::Peer(peer) => {
-            let accept = if accepted { Accept::Change } else { Accept::Nothing };
-            pins.value.note(&peer, steps, accept).map_err(|error| match error {
-                PinError::Refused { name, verdict } => PeerError::Verdict(name, verdict),
+        Resolution::Peer(peer) => {
+            let accept = if accepted { OnKeyChange::Accept } else { OnKeyChange::Refuse };
+            pins.value.record(&peer, steps, accept).map_err(|error| match error {
+                PinError::Refused { name, pin_status } => PeerError::KeyChanged(name, pin_status),
                 other => PeerError::Pin(other),
             })?;
             save(pins)?;
-            Ok((verdict, Some(*peer.clone()), peer.height()))
+            Ok((pin_status, Some(*peer.clone()), peer.height()))
         }
-        Finding::Absent { why, height } => {
+        Resolution::Absent { why, height } => {
             let was_seen = pins.value.get(name).is_some();
-            pins.value.note_absence(name, why, height);
+            pins.value.record_absence(name, why, height);
             if was_seen {
                 save(pins)?;
             }
             match accepted {
-                true => Ok((verdict, None, height)),
-                false => Err(absent(name.clone(), why, verdict, was_seen)),
+                true => Ok((pin_status, None, height)),
+                false => Err(absence_error(name.clone(), why, pin_status, was_seen)),
             }
         }
+    }
+}
+
+/// A pin status's error for absence that nobody has seen keys before.
+fn absence_error(name: Name, why: Absence, pin_status: PinStatus, was_seen: bool) -> CommandError {
+    match (why, was_seen) {
+        (Absence::Unregistered | Absence::Released, false) => CommandError::NotRegistered(name),
+        (Absence::Grace, _) => CommandError::Grace(name),
+        (Absence::NoRecord, false) => CommandError::NoMessaging(name),
+        _ => PeerError::KeyChanged(name, pin_status).into(),
     }
 }

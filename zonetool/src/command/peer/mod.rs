@@ -3,7 +3,6 @@
 mod bundle;
 mod channel;
 mod dane;
-mod error;
 mod history;
 mod lookup;
 mod open;
@@ -16,20 +15,17 @@ use std::fmt::Write as _;
 use namechain_core::{api_types::Standing, types::Name};
 use serde::Serialize;
 
-pub use error::PeerError;
-
 use super::{
-    CommandError, KeyPlace, messaging_of,
+    Keystore, messaging_of,
     show::{ShownMessaging, registered},
 };
 use crate::{
-    cli::{OfName, PeerCommand},
+    cli::{NameArgs, PeerCommand},
     client::Client,
+    error::CommandError,
     keys,
     ui::Ui,
 };
-
-pub use channel::ChannelFailure;
 
 /// What `peer show --json` prints.
 #[derive(Debug, Serialize)]
@@ -46,36 +42,36 @@ struct Shown {
 pub fn run(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
+    keystore: &Keystore,
     command: &PeerCommand,
 ) -> Result<(), CommandError> {
     match command {
-        PeerCommand::Publish(args) => publish::publish(ui, client, place, args),
-        PeerCommand::Rotate(args) => publish::rotate(ui, client, place, args),
-        PeerCommand::Revoke(args) => publish::withdraw(ui, client, place, args),
-        PeerCommand::Show(args) => show(ui, &client, place, args),
+        PeerCommand::Publish(args) => publish::publish(ui, client, keystore, args),
+        PeerCommand::Rotate(args) => publish::rotate(ui, client, keystore, args),
+        PeerCommand::Revoke(args) => publish::withdraw(ui, client, keystore, args),
+        PeerCommand::Show(args) => show(ui, &client, keystore, args),
         PeerCommand::History(args) => history::run(ui, &client, args),
-        PeerCommand::Listen(args) => channel::listen(ui, client, place, args),
-        PeerCommand::Dial(args) => channel::dial(ui, client, place, args),
+        PeerCommand::Listen(args) => channel::listen(ui, client, keystore, args),
+        PeerCommand::Dial(args) => channel::dial(ui, client, keystore, args),
         PeerCommand::Resolve(args) => resolve::run(ui, &client, args),
-        PeerCommand::Seal(args) => seal::run(ui, &client, place, args),
-        PeerCommand::Open(args) => open::run(ui, &client, place, args),
+        PeerCommand::Seal(args) => seal::run(ui, &client, keystore, args),
+        PeerCommand::Open(args) => open::run(ui, &client, keystore, args),
         PeerCommand::Dane(command) => dane::run(ui, &client, command),
-        PeerCommand::Bundle(command) => bundle::run(ui, &client, place, command),
+        PeerCommand::Bundle(command) => bundle::run(ui, &client, keystore, command),
     }
 }
 
-fn show(ui: Ui, client: &Client, place: &KeyPlace, args: &OfName) -> Result<(), CommandError> {
+fn show(ui: Ui, client: &Client, keystore: &Keystore, args: &NameArgs) -> Result<(), CommandError> {
     let (info, _) = registered(client, &args.name)?;
     let entry = info.entry.as_ref().map(messaging_of).transpose()?.flatten();
     let Some(entry) = entry else { return Err(CommandError::NoMessaging(info.name)) };
-    let files = keys::identities(&place.directory)?;
+    let files = keys::identities(&keystore.directory)?;
     let index =
         files.iter().find(|file| file.identity == entry.record.identity).map(|file| file.index);
     let messaging = ShownMessaging::from(&entry);
     let shown =
         Shown { name: info.name, standing: info.standing, height: info.height, messaging, index };
-    ui.result(&describe(&shown), &shown);
+    ui.print_result(&describe(&shown), &shown)?;
     Ok(())
 }
 

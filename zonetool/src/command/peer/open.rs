@@ -7,25 +7,25 @@ use std::{
 };
 
 use messaging::{
-    Inbox, Letter, OpenError, Opened, Verdict, WingSecret, X25519Secret,
-    envelope::{Label, Outside, zone},
+    Inbox, Letter, OpenError, PinStatus, UnverifiedLetter, X25519Secret, XWingSecret,
+    envelope::{EnvelopeHeader, KeyLabel, recipient_tag},
 };
 use namechain_core::types::{Name, Network, PublicKey};
 use serde::Serialize;
 
 use super::{
-    super::{CommandError, KeyPlace, parse_name},
-    error::PeerError,
-    lookup::{look_up_peer, peek},
-    seal::record_of,
+    super::{Keystore, parse_name},
+    lookup::{look_up_peer, look_up_unpinned},
+    seal::current_record,
 };
 use crate::{
     cli::Open,
     client::Client,
     clock,
+    error::{CommandError, PeerError},
     keys::{self, IdentityFile, Prekeys},
-    peers::Memory,
-    ui::{Ui, harmless, utc},
+    pin_store::PinStore,
+    ui::{Ui, escape_terminal, utc},
 };
 
 /// The largest envelope.
@@ -41,7 +41,7 @@ struct Shown<'a> {
     /// The sender's identity key.
     identity: PublicKey,
     /// How it compares with what was seen of the sender before.
-    verdict: &'static str,
+    pin_status: &'static str,
     /// When it was written, as its sender says, and until when it is good: seconds of Unix time.
     created: u64,
     expires: u64,
@@ -62,19 +62,19 @@ struct Found {
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Open) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Open) -> Result<(), CommandError> {
     let envelope = read_envelope()?;
-    let outside = Outside::read(&envelope).map_err(PeerError::Open)?;
+    let outside = EnvelopeHeader::read(&envelope).map_err(PeerError::Open)?;
     let network = client.status()?.network;
-    let names = names(network, place, args, outside)?;
-    let (mut found, opened) = open_any(network, client, place, &names, &envelope)?;
+    let names = names(network, keystore, args, outside)?;
+    let (mut found, opened) = open_any(network, client, keystore, &names, &envelope)?;
     // By a letter that may be forged nothing is remembered.
-    let sender = match peek(client, &args.lookup, opened.claimed_sender()) {
+    let sender = match look_up_unpinned(client, &args.lookup, opened.claimed_sender()) {
         Ok(peer) => Some(peer),
         Err(CommandError::NotRegistered(_) | CommandError::NoMessaging(_)) => None,
         Err(error) => return Err(error),
     };
-    let mut seen = Memory::of(network)?.seen().map_err(PeerError::Memory)?;
+    let mut seen = PinStore::of(network)?.seen().map_err(PeerError::PinStore)?;
     let mut noted = seen.value.clone();
     let letter =
         opened.verify(sender.as_ref(), &mut found.inbox, &mut noted).map_err(PeerError::Open)?;
@@ -82,21 +82,21 @@ pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Open) -> Result<(),
     if !ui.is_json() && text.is_none() && io::stdout().is_terminal() {
         return Err(PeerError::Terminal("a letter that is not text").into());
     }
-    let verdict = remember(client, args, &letter)?;
+    let pin_status = remember(client, args, &letter)?;
     // What is not stored before the letter is shown happens twice.
     seen.value = noted;
-    seen.save().map_err(PeerError::Memory)?;
+    seen.save().map_err(PeerError::PinStore)?;
     if letter.spent {
-        forget(place, &found, letter.used)?;
+        forget(keystore, &found, letter.used)?;
     }
-    show(ui, &found, &letter, verdict.as_str())
+    show(ui, &found, &letter, pin_status.as_str())
 }
 
 /// Pins the sender, now that the letter is known to be his.
-fn remember(client: &Client, args: &Open, letter: &Letter) -> Result<Verdict, CommandError> {
-    let (sender, verdict) = look_up_peer(client, &args.lookup, &letter.sender)?;
+fn remember(client: &Client, args: &Open, letter: &Letter) -> Result<PinStatus, CommandError> {
+    let (sender, pin_status) = look_up_peer(client, &args.lookup, &letter.sender)?;
     match sender.identity() == letter.identity {
-        true => Ok(verdict),
+        true => Ok(pin_status),
         // It was replaced this very moment.
         false => Err(PeerError::Open(OpenError::ReplacedKey(letter.sender.clone())).into()),
     }
@@ -113,20 +113,27 @@ fn read_envelope() -> Result<Vec<u8>, CommandError> {
 /// envelope's prefix.
 fn names(
     network: Network,
-    place: &KeyPlace,
+    keystore: &Keystore,
     args: &Open,
-    outside: Outside,
+    outside: EnvelopeHeader,
 ) -> Result<Vec<Name>, CommandError> {
     if let Some(name) = &args.name {
         return Ok(vec![parse_name(name)?]);
     }
-    let ours = keys::prekey_names(&place.directory)?;
-    let fits: Vec<Name> =
-        ours.iter().filter(|name| zone(network, name) == outside.zone).cloned().collect();
+    let own_identity = keys::prekey_names(&keystore.directory)?;
+    let fits: Vec<Name> = own_identity
+        .iter()
+        .filter(|name| recipient_tag(network, name) == outside.recipient_tag)
+        .cloned()
+        .collect();
     if fits.is_empty() {
-        let ours: Vec<&str> = ours.iter().map(Name::as_str).collect();
-        let ours = if ours.is_empty() { "there are none".to_owned() } else { ours.join(", ") };
-        return Err(PeerError::NoName(ours).into());
+        let own_identity: Vec<&str> = own_identity.iter().map(Name::as_str).collect();
+        let own_identity = if own_identity.is_empty() {
+            "there are none".to_owned()
+        } else {
+            own_identity.join(", ")
+        };
+        return Err(PeerError::NoName(own_identity).into());
     }
     Ok(fits)
 }
@@ -136,19 +143,20 @@ fn names(
 fn open_any(
     network: Network,
     client: &Client,
-    place: &KeyPlace,
+    keystore: &Keystore,
     names: &[Name],
     envelope: &[u8],
-) -> Result<(Found, Opened), CommandError> {
+) -> Result<(Found, UnverifiedLetter), CommandError> {
     let now = clock::unix();
     let mut refused = None;
     for name in names {
-        let alone = record_of(client, name).is_ok_and(|entry| entry.record.policy.x25519_alone);
-        for file in keys::identities(&place.directory)?.into_iter().rev() {
-            let found = inbox(network, place, name, file, alone)?;
+        let alone =
+            current_record(client, name).is_ok_and(|entry| entry.record.policy.x25519_alone);
+        for file in keys::identities(&keystore.directory)?.into_iter().rev() {
+            let found = inbox(network, keystore, name, file, alone)?;
             match found.inbox.open(envelope, now) {
                 Ok(opened) => return Ok((found, opened)),
-                Err(error @ (OpenError::NotForUs | OpenError::OtherZone)) => {
+                Err(error @ (OpenError::NotForUs | OpenError::OtherRecipient)) => {
                     refused = refused.or(Some(error))
                 }
                 Err(error) => return Err(PeerError::Open(error).into()),
@@ -164,23 +172,23 @@ fn open_any(
 /// letters to it alone.
 fn inbox(
     network: Network,
-    place: &KeyPlace,
+    keystore: &Keystore,
     name: &Name,
     file: IdentityFile,
     alone: bool,
 ) -> Result<Found, CommandError> {
     let mut inbox = Inbox::new(network, name.clone(), file.identity);
-    let prekeys = Prekeys::load(&place.directory, file.index, name, &place.passphrases)?;
+    let prekeys = Prekeys::load(&keystore.directory, file.index, name, &keystore.passphrases)?;
     for key in prekeys.iter().flat_map(Prekeys::keys) {
-        let secret = WingSecret::from_seed(key.seed);
+        let secret = XWingSecret::from_seed(key.seed);
         let added = match key.once {
             true => inbox.add_one_time(key.label, secret),
-            false => inbox.add_wing(key.label, secret),
+            false => inbox.add_xwing(key.label, secret),
         };
         added.map_err(PeerError::Inbox)?;
     }
     if alone {
-        let (_, secret) = file.unlock_both(&place.passphrases)?;
+        let (_, secret) = file.unlock_both(&keystore.passphrases)?;
         inbox
             .add_x25519(X25519_LABEL, X25519Secret::from_bytes(&secret))
             .map_err(PeerError::Inbox)?;
@@ -189,13 +197,13 @@ fn inbox(
 }
 
 /// Deletes a one-time prekey from its file.
-fn forget(place: &KeyPlace, found: &Found, label: Label) -> Result<(), CommandError> {
+fn forget(keystore: &Keystore, found: &Found, label: KeyLabel) -> Result<(), CommandError> {
     let seed = found.prekeys.as_ref().and_then(|prekeys| prekeys.seed(label));
     let Some(seed) = seed else { return Ok(()) };
-    let directory = &place.directory;
-    let protection = keys::load(directory)?.protection(&place.passphrases)?;
+    let directory = &keystore.directory;
+    let protection = keys::load(directory)?.protection(&keystore.passphrases)?;
     let _lock = keys::lock_prekeys(directory)?;
-    let now = Prekeys::load(directory, found.index, found.inbox.name(), &place.passphrases)?;
+    let now = Prekeys::load(directory, found.index, found.inbox.name(), &keystore.passphrases)?;
     if let Some(mut prekeys) = now {
         prekeys.spend(seed);
         prekeys.store(directory, &protection)?;
@@ -203,7 +211,12 @@ fn forget(place: &KeyPlace, found: &Found, label: Label) -> Result<(), CommandEr
     Ok(())
 }
 
-fn show(ui: Ui, found: &Found, letter: &Letter, verdict: &'static str) -> Result<(), CommandError> {
+fn show(
+    ui: Ui,
+    found: &Found,
+    letter: &Letter,
+    pin_status: &'static str,
+) -> Result<(), CommandError> {
     let (from, to) = (&letter.sender, found.inbox.name());
     let text = std::str::from_utf8(letter.body()).ok();
     if ui.is_json() {
@@ -211,7 +224,7 @@ fn show(ui: Ui, found: &Found, letter: &Letter, verdict: &'static str) -> Result
             from,
             to,
             identity: letter.identity,
-            verdict,
+            pin_status,
             created: letter.created,
             expires: letter.expires,
             kem: letter.kem.to_string(),
@@ -219,18 +232,21 @@ fn show(ui: Ui, found: &Found, letter: &Letter, verdict: &'static str) -> Result
             text,
             body: hex::encode(letter.body()),
         };
-        ui.result("", &shown);
+        ui.print_result("", &shown)?;
         return Ok(());
     }
-    ui.note(&format!("from {from}, whose key is {} ({verdict}), to {to}", letter.identity));
-    ui.note(&format!(
+    ui.print_note(&format!(
+        "from {from}, whose key is {} ({pin_status}), to {to}",
+        letter.identity
+    ));
+    ui.print_note(&format!(
         "written at {}, as {from} says; sealed to {}",
         utc(letter.created),
         letter.kem
     ));
     let mut out = io::stdout().lock();
     let written = match text.filter(|_| out.is_terminal()) {
-        Some(text) => writeln!(out, "{}", harmless(text)),
+        Some(text) => writeln!(out, "{}", escape_terminal(text)),
         None => out.write_all(letter.body()).and_then(|()| out.flush()),
     };
     let path = PathBuf::from("standard output");

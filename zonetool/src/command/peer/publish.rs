@@ -7,12 +7,15 @@ use namechain_core::types::{
 };
 
 use super::{
-    super::{CommandError, KeyPlace, operate, parse_name, words},
+    super::{Keystore, mnemonic, ops, parse_name},
     bundle,
 };
 use crate::{
-    cli::{Bundle, PeerOperate, PeerPublish, PeerRecord, PeerRotate, WordsFrom},
+    cli::{
+        Bundle, MnemonicArgs, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
+    },
     client::Client,
+    error::CommandError,
     keys::{self, IdentityBranch, IdentityFile, KeyFile, MAX_IDENTITIES},
     ui::Ui,
 };
@@ -20,9 +23,9 @@ use crate::{
 /// What makes identity keys: the key file's owner, and where the words are.
 struct Source<'a> {
     ui: Ui,
-    place: &'a KeyPlace,
+    keystore: &'a Keystore,
     owner: PublicKey,
-    words: &'a WordsFrom,
+    words: &'a MnemonicArgs,
     /// How the owner's key is kept, and so the identity keys.
     file: &'a KeyFile,
     dry_run: bool,
@@ -31,7 +34,7 @@ struct Source<'a> {
 impl Source<'_> {
     /// The identity keys of the words, which must be those of the key file.
     fn branch(&self) -> Result<IdentityBranch, CommandError> {
-        let words = words::read(self.ui, self.words.words_file.as_deref())?;
+        let words = mnemonic::read(self.ui, self.words.words_file.as_deref())?;
         match words.keys().owner().public() {
             found if found == self.owner => Ok(words.identities()),
             found => Err(CommandError::ForeignWords { ours: self.owner, found }),
@@ -40,10 +43,10 @@ impl Source<'_> {
 
     /// The identity key at `index` of the words, which has a file from now on.
     fn make(&self, branch: &IdentityBranch, index: u32) -> Result<IdentityFile, CommandError> {
-        let protection = self.file.protection(&self.place.passphrases)?;
-        let made = IdentityFile::of(&self.place.directory, branch, index, &protection)?;
+        let protection = self.file.protection(&self.keystore.passphrases)?;
+        let made = IdentityFile::of(&self.keystore.directory, branch, index, &protection)?;
         if !self.dry_run {
-            made.store(&self.place.directory)?;
+            made.store(&self.keystore.directory)?;
         }
         Ok(made)
     }
@@ -51,7 +54,7 @@ impl Source<'_> {
     /// The identity key to publish for a name: the one asked for, the one that stands, or the last
     /// one used.
     fn choose(&self, index: Option<u32>, before: &NameEntry) -> Result<IdentityFile, CommandError> {
-        let mut files = keys::identities(&self.place.directory)?;
+        let mut files = keys::identities(&self.keystore.directory)?;
         let stands = before.messaging.as_ref().map(|entry| entry.record.identity);
         let found = match (index, stands) {
             (Some(index), _) => files.iter().position(|file| file.index == index),
@@ -86,48 +89,48 @@ fn of_words(
 pub fn publish(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
-    args: &PeerPublish,
+    keystore: &Keystore,
+    args: &PeerPublishArgs,
 ) -> Result<(), CommandError> {
-    let (file, locators) = (keys::load(&place.directory)?, locators(&args.record)?);
+    let (file, locators) = (keys::load(&keystore.directory)?, locators(&args.record)?);
     let (owner, dry_run) = (file.owner, args.operate.dry_run);
-    let (own, again) = (keys::load(&place.directory)?, client.again()?);
+    let (own, again) = (keys::load(&keystore.directory)?, client.again()?);
     let mut made = None;
     let decide = |network: Network, before: &NameEntry| {
         check_owner(before, owner)?;
-        let source = Source { ui, place, owner, words: &args.words, file: &own, dry_run };
+        let source = Source { ui, keystore, owner, words: &args.words, file: &own, dry_run };
         let identity = source.choose(args.index, before)?;
         let mut record = record(network, before, &identity, &args.record, locators);
         if is_unchanged(before, &record) && args.record.bundle != Some(Bundle::New) {
             return Err(CommandError::Unchanged(before.name.clone()));
         }
-        let key = identity.unlock(&place.passphrases)?;
+        let key = identity.unlock(&keystore.passphrases)?;
         if makes_bundle(&args.record, before) {
             let (name, sequence) = (&before.name, record.sequence);
             record.bundle =
-                bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
+                bundle::make(keystore, network, name, &identity, &key, sequence, !dry_run)?;
             made = Some(identity);
         }
         Ok(signed(network, before, record, &key, None))
     };
-    operate::owner(ui, client, place, &args.operate.operate(), file, Box::new(decide))?;
-    hand_in(ui, &again, place, &args.operate, made)
+    ops::owner(ui, client, keystore, &args.operate.operate(), file, Box::new(decide))?;
+    upload(ui, &again, keystore, &args.operate, made)
 }
 
 /// Gives the node the bundle that was made, once its record is recorded.
-fn hand_in(
+fn upload(
     ui: Ui,
     client: &Client,
-    place: &KeyPlace,
-    args: &PeerOperate,
+    keystore: &Keystore,
+    args: &PeerOperationArgs,
     made: Option<IdentityFile>,
 ) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     match made.filter(|_| !args.dry_run) {
         Some(identity) if args.waiting.wait => {
-            bundle::put_after(ui, client, place, &name, &identity)
+            bundle::upload_after_publish(ui, client, keystore, &name, &identity)
         }
-        Some(_) => ui.note(&format!(
+        Some(_) => ui.print_note(&format!(
             "once that is recorded, hand its bundle in: zonetool peer bundle put {name}"
         )),
         None => {}
@@ -137,7 +140,7 @@ fn hand_in(
 
 /// Whether a new bundle goes with the record: unless it is said otherwise, for the first one, and
 /// where there was one.
-fn makes_bundle(args: &PeerRecord, before: &NameEntry) -> bool {
+fn makes_bundle(args: &PeerRecordArgs, before: &NameEntry) -> bool {
     let stands = before.messaging.as_ref().map(|entry| &entry.record);
     match args.bundle {
         Some(chosen) => chosen == Bundle::New,
@@ -149,18 +152,18 @@ fn makes_bundle(args: &PeerRecord, before: &NameEntry) -> bool {
 pub fn rotate(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
-    args: &PeerRotate,
+    keystore: &Keystore,
+    args: &PeerRotateArgs,
 ) -> Result<(), CommandError> {
-    let (file, locators) = (keys::load(&place.directory)?, locators(&args.record)?);
+    let (file, locators) = (keys::load(&keystore.directory)?, locators(&args.record)?);
     let (owner, dry_run) = (file.owner, args.operate.dry_run);
-    let (own, again) = (keys::load(&place.directory)?, client.again()?);
+    let (own, again) = (keys::load(&keystore.directory)?, client.again()?);
     let mut made = None;
     let decide = |network: Network, before: &NameEntry| {
         check_owner(before, owner)?;
         let stands = before.messaging.as_ref().map(|entry| entry.record.identity);
         let stands = stands.ok_or_else(|| CommandError::NoMessaging(before.name.clone()))?;
-        let source = Source { ui, place, owner, words: &args.words, file: &own, dry_run };
+        let source = Source { ui, keystore, owner, words: &args.words, file: &own, dry_run };
         let branch = source.branch()?;
         let index = of_words(&branch, before, &stands)?;
         if index + 1 >= MAX_IDENTITIES {
@@ -174,17 +177,17 @@ pub fn rotate(
         if makes_bundle(&args.record, before) {
             let (name, sequence) = (&before.name, record.sequence);
             record.bundle =
-                bundle::make(place, network, name, &identity, &key, sequence, !dry_run)?;
+                bundle::make(keystore, network, name, &identity, &key, sequence, !dry_run)?;
             made = Some(identity);
         }
         Ok(signed(network, before, record, &key, Some(&branch.key(index))))
     };
-    operate::owner(ui, client, place, &args.operate.operate(), file, Box::new(decide))?;
-    hand_in(ui, &again, place, &args.operate, made)
+    ops::owner(ui, client, keystore, &args.operate.operate(), file, Box::new(decide))?;
+    upload(ui, &again, keystore, &args.operate, made)
 }
 
 /// The hash of a bundle that was given.
-fn given(args: &PeerRecord) -> Option<Hash> {
+fn given(args: &PeerRecordArgs) -> Option<Hash> {
     match args.bundle {
         Some(Bundle::Hash(hash)) => Some(hash),
         _ => None,
@@ -195,15 +198,15 @@ fn given(args: &PeerRecord) -> Option<Hash> {
 pub fn withdraw(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
-    args: &PeerOperate,
+    keystore: &Keystore,
+    args: &PeerOperationArgs,
 ) -> Result<(), CommandError> {
-    let file = keys::load(&place.directory)?;
+    let file = keys::load(&keystore.directory)?;
     let decide = |_: Network, before: &NameEntry| match before.messaging {
         Some(_) => Ok(Action::Publish { record: None }),
         None => Err(CommandError::NoMessaging(before.name.clone())),
     };
-    operate::owner(ui, client, place, &args.operate(), file, Box::new(decide))
+    ops::owner(ui, client, keystore, &args.operate(), file, Box::new(decide))
 }
 
 /// Before words or passphrases are asked for.
@@ -216,7 +219,7 @@ fn check_owner(before: &NameEntry, ours: PublicKey) -> Result<(), CommandError> 
 }
 
 /// The locators that were given, if any were: before anybody is asked for anything.
-fn locators(args: &PeerRecord) -> Result<Option<Locators>, CommandError> {
+fn locators(args: &PeerRecordArgs) -> Result<Option<Locators>, CommandError> {
     let given = args.no_locators || !args.locators.is_empty();
     Ok(given.then(|| Locators::new(args.locators.clone())).transpose()?)
 }
@@ -226,7 +229,7 @@ fn record(
     network: Network,
     before: &NameEntry,
     identity: &IdentityFile,
-    args: &PeerRecord,
+    args: &PeerRecordArgs,
     locators: Option<Locators>,
 ) -> MessagingRecord {
     let stands = before.messaging.as_ref().map(|entry| &entry.record);

@@ -8,13 +8,13 @@ use namechain_core::types::{Hash, Name, Network};
 use serde::Serialize;
 
 use super::{
-    super::{CommandError, parse_name, show::ShownMessaging},
-    error::PeerError,
-    lookup::{Looked, look_up},
+    super::{parse_name, show::ShownMessaging},
+    lookup::{LookupResult, look_up},
 };
 use crate::{
     cli::Resolve,
     client::Client,
+    error::{CommandError, PeerError},
     ui::{Ui, utc},
 };
 
@@ -24,7 +24,7 @@ struct Resolved {
     name: Name,
     network: Network,
     /// `first`, `same`, `rotated`, or what was accepted.
-    verdict: &'static str,
+    pin_status: &'static str,
     /// The record; none if it was accepted that there are no keys.
     messaging: Option<ShownMessaging>,
     /// The height of the block in whose state it is proven.
@@ -57,23 +57,23 @@ pub fn run(ui: Ui, client: &Client, args: &Resolve) -> Result<(), CommandError> 
         save(&looked, path)?;
     }
     let resolved = resolved(name, &looked);
-    ui.result(&describe(&resolved), &resolved);
+    ui.print_result(&describe(&resolved), &resolved)?;
     Ok(())
 }
 
-fn save(looked: &Looked, path: &Path) -> Result<(), CommandError> {
+fn save(looked: &LookupResult, path: &Path) -> Result<(), CommandError> {
     let failed = |source| PeerError::File { path: path.to_owned(), source };
     let text = serde_json::to_string_pretty(&looked.file)
         .map_err(|error| failed(io::Error::from(error)))?;
     Ok(std::fs::write(path, text + "\n").map_err(failed)?)
 }
 
-fn resolved(name: Name, looked: &Looked) -> Resolved {
+fn resolved(name: Name, looked: &LookupResult) -> Resolved {
     let (network, (header, from)) = (looked.file.network, &looked.anchor);
     Resolved {
         name,
         network,
-        verdict: looked.verdict.as_str(),
+        pin_status: looked.pin_status.as_str(),
         messaging: looked.peer.as_ref().map(VerifiedPeer::entry).map(ShownMessaging::from),
         height: looked.height,
         depth: header.height.saturating_sub(looked.height),
@@ -103,7 +103,7 @@ fn describe(resolved: &Resolved) -> String {
         },
     );
     let mut rows =
-        vec![("name", resolved.name.to_string()), ("verdict", resolved.verdict.to_owned())];
+        vec![("name", resolved.name.to_string()), ("pin_status", resolved.pin_status.to_owned())];
     if let Some(it) = &resolved.messaging {
         let linked = if it.linked { "linked by the key before" } else { "not linked" };
         let alone = if it.x25519_alone { "allowed" } else { "not allowed" };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use messaging::{
-    Draft, Prekey, Randomness, Recipient, Sender, Verdict, VerifiedBundle, VerifiedPeer,
+    Draft, PinStatus, Prekey, Randomness, Recipient, Sender, VerifiedBundle, VerifiedPeer,
     seal as seal_letter,
 };
 use namechain_core::types::{MessagingEntry, Name};
@@ -14,15 +14,15 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{
-    super::{CommandError, KeyPlace, messaging_of, parse_name, show::registered},
+    super::{Keystore, messaging_of, parse_name, show::registered},
     bundle,
-    error::PeerError,
     lookup::look_up_peer,
 };
 use crate::{
     cli::Seal,
     client::Client,
     clock,
+    error::{CommandError, PeerError},
     keys::{self, IdentityFile},
     ui::Ui,
 };
@@ -36,7 +36,7 @@ const DAY: u64 = 24 * 3_600;
 struct Sealed {
     to: Name,
     from: Name,
-    verdict: &'static str,
+    pin_status: &'static str,
     kem: String,
     /// Which key of the bundle: `last-resort`, or the one-time prekey's place.
     key: String,
@@ -46,25 +46,25 @@ struct Sealed {
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Seal) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Seal) -> Result<(), CommandError> {
     if !ui.is_json() && io::stdout().is_terminal() {
         return Err(PeerError::Terminal("an envelope").into());
     }
     let (to, from) = (parse_name(&args.name)?, parse_name(&args.from)?);
-    let (file, sequence) = ours(client, place, &from)?;
-    let (peer, verdict) = look_up_peer(client, &args.lookup, &to)?;
+    let (file, sequence) = own_identity(client, keystore, &from)?;
+    let (peer, pin_status) = look_up_peer(client, &args.lookup, &to)?;
     let now = clock::unix();
     let text = read_text()?;
     let found = bundle::of(client, args, &peer, now)?;
     let (bundle, prekey) =
         found.map_or((None, Prekey::LastResort), |(bundle, prekey)| (Some(bundle), prekey));
     let recipient = Recipient::new(&peer, bundle.as_ref(), prekey).map_err(PeerError::Seal)?;
-    let identity = file.unlock(&place.passphrases)?;
+    let identity = file.unlock(&keystore.passphrases)?;
     let sender = Sender { name: &from, identity: &identity, sequence };
     let draft = Draft { body: &text, created: now, expires: now + u64::from(args.days) * DAY };
     let randomness = Randomness::fresh().map_err(|error| PeerError::Random(error.to_string()))?;
     let envelope = seal_letter(&sender, &recipient, &draft, randomness).map_err(PeerError::Seal)?;
-    tell(ui, &peer, &bundle, verdict);
+    tell(ui, &peer, &bundle, pin_status);
     if !ui.is_json() {
         let failed = |source| PeerError::File { path: PathBuf::from("standard output"), source };
         let mut out = io::stdout().lock();
@@ -79,43 +79,43 @@ pub fn run(ui: Ui, client: &Client, place: &KeyPlace, args: &Seal) -> Result<(),
     let sealed = Sealed {
         to,
         from,
-        verdict: verdict.as_str(),
+        pin_status: pin_status.as_str(),
         kem: recipient.kem().to_string(),
         key,
         bytes: envelope.len(),
         expires: draft.expires,
         envelope: hex::encode(&envelope),
     };
-    ui.result("", &sealed);
+    ui.print_result("", &sealed)?;
     Ok(())
 }
 
-fn tell(ui: Ui, peer: &VerifiedPeer, bundle: &Option<VerifiedBundle>, verdict: Verdict) {
+fn tell(ui: Ui, peer: &VerifiedPeer, bundle: &Option<VerifiedBundle>, pin_status: PinStatus) {
     let name = peer.name();
     if bundle.is_none() {
-        ui.note(&format!(
+        ui.print_note(&format!(
             "{name} is sealed to with X25519 alone: who keeps the letter may read it one day"
         ));
     }
-    if verdict != Verdict::Same {
-        ui.note(&format!("the keys of {name}: {verdict}, identity {}", peer.identity()));
+    if pin_status != PinStatus::Same {
+        ui.print_note(&format!("the keys of {name}: {pin_status}, identity {}", peer.identity()));
     }
 }
 
 /// The identity key of ours that speaks for a name, and the record's sequence number.
-pub fn ours(
+pub fn own_identity(
     client: &Client,
-    place: &KeyPlace,
+    keystore: &Keystore,
     name: &Name,
 ) -> Result<(IdentityFile, u32), CommandError> {
-    let entry = record_of(client, name)?;
-    let files = keys::identities(&place.directory)?;
+    let entry = current_record(client, name)?;
+    let files = keys::identities(&keystore.directory)?;
     let file = files.into_iter().find(|file| file.identity == entry.record.identity);
     Ok((file.ok_or_else(|| PeerError::NotOurs(name.clone()))?, entry.record.sequence))
 }
 
 /// The record that stands under a name of ours, as the node says.
-pub fn record_of(client: &Client, name: &Name) -> Result<MessagingEntry, CommandError> {
+pub fn current_record(client: &Client, name: &Name) -> Result<MessagingEntry, CommandError> {
     let (info, _) = registered(client, name.as_str())?;
     let entry = info.entry.as_ref().map(messaging_of).transpose()?.flatten();
     entry.ok_or_else(|| CommandError::NoMessaging(name.clone()))

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -21,7 +21,7 @@ use namechain_core::{
     chain::{Accepted, Chain, MemoryStorage, Storage, read_block},
     codec::Encode,
     consensus::{price, work::PowHasher},
-    miner::mine,
+    miner::search_nonce,
     types::{Action, Network, Record, RecordSet, SecretKey, SignedOperation, Stamp, commitment},
 };
 
@@ -113,8 +113,7 @@ impl Node {
         let mut chain = self.chain.lock().unwrap();
         let mut block = chain.assemble_block([&operation].into_iter(), NOW).unwrap();
         assert_eq!(block.operations.len(), 1);
-        let (stop, hashes) = (AtomicBool::new(false), AtomicU64::new(0));
-        block.header = mine(NETWORK, &block.header, 1, &stop, &hashes).unwrap();
+        block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
         assert!(matches!(chain.accept(&block, NOW, true).unwrap(), Accepted::Tip(_)));
     }
 }

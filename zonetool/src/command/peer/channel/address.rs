@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use messaging::channel::Carrier;
+use messaging::channel::Transport;
 
 /// A host, a port and what carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Place {
     /// An address, or a name in DNS.
     pub host: String,
     pub port: u16,
-    pub carrier: Carrier,
+    pub transport: Transport,
 }
 
 /// The place that a multiaddress says: `/ip4/192.0.2.1/udp/7381/quic-v1`,
@@ -23,18 +23,18 @@ pub fn of_locator(locator: &str) -> Option<Place> {
         ["dns" | "dns4" | "dns6", host, rest @ ..] if is_host(host) => (host, rest),
         _ => return None,
     };
-    let (port, carrier) = match rest {
-        ["udp", port, "quic-v1"] => (port, Carrier::Quic),
-        ["tcp", port, "tls"] => (port, Carrier::Tcp),
+    let (port, transport) = match rest {
+        ["udp", port, "quic-v1"] => (port, Transport::Quic),
+        ["tcp", port, "tls"] => (port, Transport::Tcp),
         _ => return None,
     };
     let port = port.parse().ok().filter(|port| *port != 0)?;
-    Some(Place { host: (*host).to_owned(), port, carrier })
+    Some(Place { host: (*host).to_owned(), port, transport })
 }
 
 /// `HOST:PORT`; an IPv6 address stands in brackets.
-pub fn of_argument(text: &str, carrier: Carrier) -> Result<Place, &'static str> {
-    let place = |host: String, port| Place { host, port, carrier };
+pub fn of_argument(text: &str, transport: Transport) -> Result<Place, &'static str> {
+    let place = |host: String, port| Place { host, port, transport };
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(place(address.ip().to_string(), address.port()));
     }
@@ -63,18 +63,18 @@ fn is_host(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn place(host: &str, port: u16, carrier: Carrier) -> Place {
-        Place { host: host.into(), port, carrier }
+    fn place(host: &str, port: u16, transport: Transport) -> Place {
+        Place { host: host.into(), port, transport }
     }
 
     #[test]
     fn locators() {
-        for (locator, host, port, carrier) in [
-            ("/ip4/192.0.2.1/udp/7381/quic-v1", "192.0.2.1", 7381, Carrier::Quic),
-            ("/ip6/2001:db8::1/udp/1/quic-v1", "2001:db8::1", 1, Carrier::Quic),
-            ("/dns4/alice.example/tcp/65535/tls", "alice.example", 65_535, Carrier::Tcp),
+        for (locator, host, port, transport) in [
+            ("/ip4/192.0.2.1/udp/7381/quic-v1", "192.0.2.1", 7381, Transport::Quic),
+            ("/ip6/2001:db8::1/udp/1/quic-v1", "2001:db8::1", 1, Transport::Quic),
+            ("/dns4/alice.example/tcp/65535/tls", "alice.example", 65_535, Transport::Tcp),
         ] {
-            assert_eq!(of_locator(locator), Some(place(host, port, carrier)), "{locator}");
+            assert_eq!(of_locator(locator), Some(place(host, port, transport)), "{locator}");
         }
         for bad in [
             "",
@@ -102,13 +102,13 @@ mod tests {
             ("alice.example:7381", "alice.example", 7381),
         ] {
             assert_eq!(
-                of_argument(text, Carrier::Tcp),
-                Ok(place(host, port, Carrier::Tcp)),
+                of_argument(text, Transport::Tcp),
+                Ok(place(host, port, Transport::Tcp)),
                 "{text}"
             );
         }
         for bad in ["", "alice", "alice:", "alice:0x1", "alice:0", "::1:7381x", "a b:1", ":1"] {
-            assert!(of_argument(bad, Carrier::Quic).is_err(), "{bad}");
+            assert!(of_argument(bad, Transport::Quic).is_err(), "{bad}");
         }
     }
 }

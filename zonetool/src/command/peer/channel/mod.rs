@@ -4,15 +4,15 @@
 //! goes to standard error.
 
 mod address;
-mod error;
 mod pipe;
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use messaging::{
-    Absence, Verdict, VerifiedPeer,
+    Absence, PinStatus, VerifiedPeer,
     channel::{
-        Carrier, Channel, ChannelError, Limits, Listener, Local, NoPeer, TurnedAway, dial as call,
+        Channel, ChannelError, Limits, Listener, LocalIdentity, Rejected, ResolveError, Transport,
+        dial as call,
     },
 };
 use namechain_core::types::{Name, PublicKey};
@@ -21,22 +21,20 @@ use tokio::runtime::Runtime;
 
 use self::address::{Place, of_argument, of_locator};
 use super::{
-    super::{CommandError, KeyPlace, parse_name},
-    error::PeerError,
+    super::{Keystore, parse_name},
     history::spoke_until,
-    lookup::{look_up_peer, peek},
-    seal::ours,
+    lookup::{look_up_peer, look_up_unpinned},
+    seal::own_identity,
 };
 use crate::{
-    cli::{Carried, Lookup, PeerDial, PeerListen},
+    cli::{Lookup, PeerDialArgs, PeerListenArgs, TransportArgs},
     client::Client,
+    error::{ChannelFailure, CommandError, PeerError},
     ui::Ui,
 };
 
-pub use error::ChannelFailure;
-
 /// How many addresses of a host are tried.
-const ADDRESSES: usize = 4;
+const MAX_ADDRESSES: usize = 4;
 
 /// What `--json` says, a line each.
 #[derive(Debug, Serialize)]
@@ -45,9 +43,9 @@ enum Event {
     Listening {
         name: Name,
         address: SocketAddr,
-        carrier: &'static str,
+        transport: &'static str,
     },
-    TurnedAway {
+    Rejected {
         remote: SocketAddr,
         claimed: Option<Name>,
         why: String,
@@ -56,17 +54,17 @@ enum Event {
     Connected {
         name: Name,
         identity: PublicKey,
-        verdict: &'static str,
+        pin_status: &'static str,
         sequence: u32,
         height: u32,
         remote: SocketAddr,
-        carrier: &'static str,
+        transport: &'static str,
     },
 }
 
-impl Carried {
-    fn carrier(self) -> Carrier {
-        if self.tcp { Carrier::Tcp } else { Carrier::Quic }
+impl TransportArgs {
+    fn transport(self) -> Transport {
+        if self.tcp { Transport::Tcp } else { Transport::Quic }
     }
 
     fn limits(self) -> Limits {
@@ -74,40 +72,40 @@ impl Carried {
     }
 }
 
-fn shown(carrier: Carrier) -> &'static str {
-    match carrier {
-        Carrier::Quic => "quic",
-        Carrier::Tcp => "tcp",
+fn shown(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Quic => "quic",
+        Transport::Tcp => "tcp",
     }
 }
 
-fn connected(ui: Ui, channel: &Channel, carrier: Carrier, verdict: Verdict) {
+fn connected(ui: Ui, channel: &Channel, transport: Transport, pin_status: PinStatus) {
     let (peer, remote) = (channel.peer(), channel.remote());
     let (name, identity) = (peer.name().clone(), peer.identity());
-    let (sequence, height, carrier) = (peer.sequence(), peer.height(), shown(carrier));
+    let (sequence, height, transport) = (peer.sequence(), peer.height(), shown(transport));
     let text = format!(
-        "{name} is there, at {remote} over {carrier}: identity {identity}, record {sequence}, proven at height {height}, {verdict}"
+        "{name} is there, at {remote} over {transport}: identity {identity}, record {sequence}, proven at height {height}, {pin_status}"
     );
-    ui.event(
+    ui.print_event(
         &text,
         &Event::Connected {
             name,
             identity,
-            verdict: verdict.as_str(),
+            pin_status: pin_status.as_str(),
             sequence,
             height,
             remote,
-            carrier,
+            transport,
         },
     );
 }
 
 /// One of our names with the key that speaks for it.
-fn own(client: &Client, place: &KeyPlace, name: &str) -> Result<Local, CommandError> {
+fn own(client: &Client, keystore: &Keystore, name: &str) -> Result<LocalIdentity, CommandError> {
     let name = parse_name(name)?;
-    let (file, sequence) = ours(client, place, &name)?;
-    let identity = file.unlock(&place.passphrases)?;
-    Ok(Local { network: client.status()?.network, name, sequence, identity })
+    let (file, sequence) = own_identity(client, keystore, &name)?;
+    let identity = file.unlock(&keystore.passphrases)?;
+    Ok(LocalIdentity { network: client.status()?.network, name, sequence, identity })
 }
 
 fn runtime() -> Result<Runtime, CommandError> {
@@ -127,7 +125,7 @@ fn run(
 }
 
 /// How callers are looked up.
-fn lookup_of(args: &PeerListen) -> Lookup {
+fn lookup_of(args: &PeerListenArgs) -> Lookup {
     Lookup { max_depth: args.max_depth, ..Lookup::default() }
 }
 
@@ -135,10 +133,10 @@ fn lookup_of(args: &PeerListen) -> Lookup {
 pub fn listen(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
-    args: &PeerListen,
+    keystore: &Keystore,
+    args: &PeerListenArgs,
 ) -> Result<(), CommandError> {
-    let local = own(&client, place, &args.name)?;
+    let local = own(&client, keystore, &args.name)?;
     let only = args.only.iter().map(|name| parse_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
     let desk = Arc::new(Desk { client, lookup: lookup_of(args), only });
     let end = run(runtime()?, answer(ui, desk.clone(), local, args));
@@ -166,21 +164,25 @@ impl Desk {
 
     /// The node is asked anew for every caller: what it says is never older than it is. Nothing is
     /// remembered: the name is only what the caller says.
-    async fn resolve(self: Arc<Self>, name: Name) -> Result<VerifiedPeer, NoPeer> {
+    async fn resolve(self: Arc<Self>, name: Name) -> Result<VerifiedPeer, ResolveError> {
         if !self.only.is_empty() && !self.only.contains(&name) {
-            return Err(NoPeer::Unwanted("it is not among those with --only".into()));
+            return Err(ResolveError::Unwanted("it is not among those with --only".into()));
         }
-        let found = self.ask(move |desk| peek(&desk.client, &desk.lookup, &name)).await;
+        let found = self.ask(move |desk| look_up_unpinned(&desk.client, &desk.lookup, &name)).await;
         found.map_err(|error| match error {
             CommandError::NotRegistered(_) => Absence::Unregistered.into(),
             CommandError::NoMessaging(_)
-            | CommandError::Peer(PeerError::Verdict(_, Verdict::Gone)) => Absence::NoRecord.into(),
-            CommandError::Grace(_) => Absence::Grace.into(),
-            CommandError::Peer(PeerError::Verdict(_, Verdict::Revoked)) => Absence::Revoked.into(),
-            CommandError::Peer(error @ PeerError::Verdict(..)) => {
-                NoPeer::Unwanted(error.to_string())
+            | CommandError::Peer(PeerError::KeyChanged(_, PinStatus::Gone)) => {
+                Absence::NoRecord.into()
             }
-            error => NoPeer::Unresolved(error.to_string()),
+            CommandError::Grace(_) => Absence::Grace.into(),
+            CommandError::Peer(PeerError::KeyChanged(_, PinStatus::Revoked)) => {
+                Absence::Revoked.into()
+            }
+            CommandError::Peer(error @ PeerError::KeyChanged(..)) => {
+                ResolveError::Unwanted(error.to_string())
+            }
+            error => ResolveError::Unresolved(error.to_string()),
         })
     }
 }
@@ -188,43 +190,43 @@ impl Desk {
 async fn answer(
     ui: Ui,
     desk: Arc<Desk>,
-    local: Local,
-    args: &PeerListen,
+    local: LocalIdentity,
+    args: &PeerListenArgs,
 ) -> Result<(), CommandError> {
-    let (name, carrier) = (local.name.clone(), args.carried.carrier());
-    let (limits, at) = (args.carried.limits(), SocketAddr::new(args.listen, args.port));
+    let (name, transport) = (local.name.clone(), args.connection.transport());
+    let (limits, at) = (args.connection.limits(), SocketAddr::new(args.listen, args.port));
     let resolve = {
         let desk = desk.clone();
         move |name| desk.clone().resolve(name)
     };
-    let bound = Listener::bind(carrier, at, local, limits, resolve).await;
+    let bound = Listener::bind(transport, at, local, limits, resolve).await;
     let mut listener = bound.map_err(|error| ChannelFailure::Bind(at.to_string(), error))?;
     let address = listener.address();
-    let text = format!("listening as {name} at {address} over {}", shown(carrier));
-    ui.event(&text, &Event::Listening { name, address, carrier: shown(carrier) });
+    let text = format!("listening as {name} at {address} over {}", shown(transport));
+    ui.print_event(&text, &Event::Listening { name, address, transport: shown(transport) });
     let channel = loop {
         match listener.accept().await {
             Ok(channel) => break channel,
-            Err(turned) => turned_away(ui, *turned),
+            Err(turned) => rejected(ui, *turned),
         }
     };
     listener.stop();
     let caller = channel.peer().name().clone();
     // Now that he has the key, he is remembered.
-    let (_, verdict) =
+    let (_, pin_status) =
         desk.ask(move |desk| look_up_peer(&desk.client, &desk.lookup, &caller)).await?;
-    connected(ui, &channel, carrier, verdict);
+    connected(ui, &channel, transport, pin_status);
     let piped = pipe::pipe(channel).await;
     listener.close().await;
     Ok(piped?)
 }
 
-fn turned_away(ui: Ui, turned: TurnedAway) {
+fn rejected(ui: Ui, turned: Rejected) {
     let text = format!("turned away: {turned}");
     let why = turned.error.to_string();
-    ui.event(
+    ui.print_event(
         &text,
-        &Event::TurnedAway {
+        &Event::Rejected {
             remote: turned.remote,
             claimed: turned.claimed,
             why,
@@ -234,13 +236,18 @@ fn turned_away(ui: Ui, turned: TurnedAway) {
 }
 
 /// `peer dial`.
-pub fn dial(ui: Ui, client: Client, place: &KeyPlace, args: &PeerDial) -> Result<(), CommandError> {
-    let (peer, verdict) = look_up_peer(&client, &args.lookup, &parse_name(&args.name)?)?;
+pub fn dial(
+    ui: Ui,
+    client: Client,
+    keystore: &Keystore,
+    args: &PeerDialArgs,
+) -> Result<(), CommandError> {
+    let (peer, pin_status) = look_up_peer(&client, &args.lookup, &parse_name(&args.name)?)?;
     let places = places(&peer, args)?;
-    let local = own(&client, place, &args.from)?;
+    let local = own(&client, keystore, &args.from)?;
     let dialled = run(runtime()?, async {
-        let (channel, carrier) = reach(&places, &local, &peer, &args.carried.limits()).await?;
-        connected(ui, &channel, carrier, verdict);
+        let (channel, transport) = reach(&places, &local, &peer, &args.connection.limits()).await?;
+        connected(ui, &channel, transport, pin_status);
         Ok(pipe::pipe(channel).await?)
     });
     dialled.map_err(|error| match error {
@@ -260,19 +267,19 @@ pub fn dial(ui: Ui, client: Client, place: &KeyPlace, args: &PeerDial) -> Result
 }
 
 /// Where to call.
-fn places(peer: &VerifiedPeer, args: &PeerDial) -> Result<Vec<Place>, ChannelFailure> {
+fn places(peer: &VerifiedPeer, args: &PeerDialArgs) -> Result<Vec<Place>, ChannelFailure> {
     if let Some(text) = &args.address {
-        let place = of_argument(text, args.carried.carrier());
+        let place = of_argument(text, args.connection.transport());
         return place
             .map(|place| vec![place])
             .map_err(|why| ChannelFailure::Address(text.clone(), why.into()));
     }
     let places = peer.locators().iter().filter_map(|locator| of_locator(locator));
     let places: Vec<Place> =
-        places.filter(|place| !args.carried.tcp || place.carrier == Carrier::Tcp).collect();
+        places.filter(|place| !args.connection.tcp || place.transport == Transport::Tcp).collect();
     match places.is_empty() {
         true => {
-            let over = if args.carried.tcp { " over TCP" } else { "" };
+            let over = if args.connection.tcp { " over TCP" } else { "" };
             Err(ChannelFailure::NoAddress(peer.name().clone(), over))
         }
         false => Ok(places),
@@ -283,16 +290,16 @@ fn places(peer: &VerifiedPeer, args: &PeerDial) -> Result<Vec<Place>, ChannelFai
 /// knowing.
 async fn reach(
     places: &[Place],
-    local: &Local,
+    local: &LocalIdentity,
     peer: &VerifiedPeer,
     limits: &Limits,
-) -> Result<(Channel, Carrier), ChannelFailure> {
+) -> Result<(Channel, Transport), ChannelFailure> {
     let name = || peer.name().clone();
     let mut first = None;
     for place in places {
         let host = format!("{}:{}", place.host, place.port);
         let found = match tokio::net::lookup_host((place.host.as_str(), place.port)).await {
-            Ok(found) => found.take(ADDRESSES).collect(),
+            Ok(found) => found.take(MAX_ADDRESSES).collect(),
             Err(error) => {
                 let error = ChannelError::Io(error);
                 first.get_or_insert(ChannelFailure::None { name: name(), address: host, error });
@@ -300,8 +307,8 @@ async fn reach(
             }
         };
         for address in found {
-            match call(place.carrier, address, local, peer, limits).await {
-                Ok(channel) => return Ok((channel, place.carrier)),
+            match call(place.transport, address, local, peer, limits).await {
+                Ok(channel) => return Ok((channel, place.transport)),
                 Err(error) => {
                     let goes_on = matches!(error, ChannelError::Io(_) | ChannelError::Timeout(_));
                     let failure =

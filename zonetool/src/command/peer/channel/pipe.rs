@@ -8,12 +8,12 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::error::ChannelFailure;
+use crate::error::ChannelFailure;
 
 /// How much is read at once.
-const BLOCK: usize = 32 * 1_024;
+const BLOCK_BYTES: usize = 32 * 1_024;
 /// How many blocks of standard input wait to be sent.
-const WAITING: usize = 4;
+const MAX_WAITING_BLOCKS: usize = 4;
 
 /// Carries both ways until both have come to their end.
 pub async fn pipe(mut channel: Channel) -> Result<(), ChannelFailure> {
@@ -30,7 +30,7 @@ pub async fn pipe(mut channel: Channel) -> Result<(), ChannelFailure> {
     match carried {
         Ok(()) => channel.close().await.map_err(broken),
         Err(error) => {
-            channel.abandon().await;
+            channel.abort().await;
             Err(error)
         }
     }
@@ -54,7 +54,7 @@ async fn inwards(
     from: &mut (impl AsyncRead + Unpin),
     broken: &impl Fn(std::io::Error) -> ChannelFailure,
 ) -> Result<(), ChannelFailure> {
-    let (mut out, mut block) = (tokio::io::stdout(), vec![0; BLOCK]);
+    let (mut out, mut block) = (tokio::io::stdout(), vec![0; BLOCK_BYTES]);
     let unwritten = |error| ChannelFailure::Pipe("standard output", error);
     loop {
         match from.read(&mut block).await.map_err(broken)? {
@@ -70,11 +70,11 @@ async fn inwards(
 /// Standard input on a thread of its own, which nobody waits for: when the other side is gone, a
 /// person at a terminal need not press a key for the program to end.
 fn standard_input() -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
-    let (blocks, ready) = mpsc::channel(WAITING);
+    let (blocks, ready) = mpsc::channel(MAX_WAITING_BLOCKS);
     thread::spawn(move || {
         let mut input = std::io::stdin().lock();
         loop {
-            let mut block = vec![0; BLOCK];
+            let mut block = vec![0; BLOCK_BYTES];
             let read = match input.read(&mut block) {
                 Ok(0) => return,
                 Ok(read) => {

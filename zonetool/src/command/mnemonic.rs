@@ -8,7 +8,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::{
-    keys::{KeyError, Words},
+    keys::{KeyError, Mnemonic},
     ui::Ui,
 };
 
@@ -17,7 +17,7 @@ const MAX_WORDS_BYTES: u64 = 4 * 1024;
 
 /// Reads the words from `file` (`-` is standard input); without one from the terminal, or from
 /// standard input if there is none. The text is wiped.
-pub fn read(ui: Ui, file: Option<&Path>) -> Result<Words, KeyError> {
+pub fn read(ui: Ui, file: Option<&Path>) -> Result<Mnemonic, KeyError> {
     let mut text = Zeroizing::new(String::with_capacity(MAX_WORDS_BYTES as usize));
     match file {
         Some(path) if path.as_os_str() != "-" => {
@@ -32,7 +32,7 @@ pub fn read(ui: Ui, file: Option<&Path>) -> Result<Words, KeyError> {
             io::stdin().take(MAX_WORDS_BYTES).read_to_string(&mut text).map_err(input)?;
         }
     }
-    Words::parse(&text)
+    Mnemonic::parse(&text)
 }
 
 fn input(source: io::Error) -> KeyError {

@@ -37,7 +37,7 @@ impl state::State for OneName {
 
 /// The name's entry after `named` at `place`, or the rule that refuses it. Signature and stamp are
 /// not looked at, but for the work that the stamp claims.
-pub fn foresee(
+pub fn preflight(
     params: &Params,
     place: BlockContext,
     before: &NameEntry,
@@ -93,7 +93,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::command::publish::{UNWORKED, cost_of};
+    use crate::command::submit::{UNWORKED, cost_of};
 
     const OWNER: PublicKey = PublicKey([1; 32]);
     const RECOVERY: PublicKey = PublicKey([2; 32]);
@@ -142,9 +142,9 @@ mod tests {
             stamp: namechain_core::types::Stamp { work: work - 1, ..UNWORKED },
             ..named.clone()
         };
-        let result = foresee(params, at, before, &named).map_err(|violation| violation.id());
+        let result = preflight(params, at, before, &named).map_err(|violation| violation.id());
         if result.is_ok() {
-            let violation = foresee(params, at, before, &short).unwrap_err();
+            let violation = preflight(params, at, before, &short).unwrap_err();
             assert_eq!(violation.id(), "underpaid", "{:?}", named.action);
         }
         result

@@ -7,8 +7,8 @@ use std::{
 };
 
 use messaging::{
-    Pins, Seen,
-    files::{FileError, Kept, Stored},
+    Pins, ReplayCache,
+    files::{FileError, FileFormat, Stored},
 };
 use namechain_core::types::Network;
 
@@ -19,24 +19,24 @@ use crate::{
 
 /// How often a file that another command has open is tried again, and how long is waited in
 /// between.
-const TRIES: u32 = 40;
+const MAX_TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the files of a network are.
 #[derive(Debug)]
-pub struct Memory {
+pub struct PinStore {
     network: Network,
     directory: PathBuf,
 }
 
-impl Memory {
+impl PinStore {
     /// The files of `network`, in the user's directory of data. Nothing is opened or made yet.
     ///
     /// # Errors
     /// [`KeyError::NoHome`].
     pub fn of(network: Network) -> Result<Self, KeyError> {
         let directory = data_directory()?.join("peers").join(network.as_str());
-        Ok(Memory { network, directory })
+        Ok(PinStore { network, directory })
     }
 
     /// What was seen of other names.
@@ -51,16 +51,16 @@ impl Memory {
     /// The letters that came.
     ///
     /// # Errors
-    /// As [`Memory::pins`].
-    pub fn seen(&self) -> Result<Stored<Seen>, FileError> {
+    /// As [`PinStore::pins`].
+    pub fn seen(&self) -> Result<Stored<ReplayCache>, FileError> {
         self.open(&self.directory.join("seen"))
     }
 
-    fn open<T: Kept>(&self, path: &Path) -> Result<Stored<T>, FileError> {
+    fn open<T: FileFormat>(&self, path: &Path) -> Result<Stored<T>, FileError> {
         let mut tries = 1;
         loop {
             match Stored::open(path, self.network) {
-                Err(FileError::InUse(_)) if tries < TRIES => {
+                Err(FileError::InUse(_)) if tries < MAX_TRIES => {
                     tries += 1;
                     clock::sleep(PAUSE);
                 }

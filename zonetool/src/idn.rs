@@ -49,7 +49,7 @@ fn script(c: char) -> Option<Script> {
 
 /// What an ASCII label stands for, if it is in the `xn--` form, was made by the rules of IDNA 2008
 /// (UTS #46 without transition) and can be shown.
-pub fn of(label: &str) -> Option<String> {
+pub fn decode_label(label: &str) -> Option<String> {
     label.starts_with("xn--").then_some(())?;
     let processor = Uts46::new();
     let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::Check);
@@ -71,9 +71,9 @@ fn is_plain(text: &str) -> bool {
 
 /// A name as people read it: in its ASCII form, with what it stands for beside it where that can be
 /// shown.
-pub fn beside(label: &str) -> String {
-    match of(label) {
-        Some(spoken) => format!("{label} ({spoken})"),
+pub fn with_unicode(label: &str) -> String {
+    match decode_label(label) {
+        Some(idn) => format!("{label} ({idn})"),
         None => label.to_owned(),
     }
 }
@@ -107,17 +107,17 @@ mod tests {
             // An emoji, which IDNA 2008 has not and is in no script.
             ("xn--ls8h", None),
         ] {
-            assert_eq!(of(label).as_deref(), shown, "{label}");
+            assert_eq!(decode_label(label).as_deref(), shown, "{label}");
         }
-        assert_eq!(beside("xn--bcher-kva"), "xn--bcher-kva (bücher)");
-        assert_eq!(beside("xn--80ak6aa92e"), "xn--80ak6aa92e");
+        assert_eq!(with_unicode("xn--bcher-kva"), "xn--bcher-kva (bücher)");
+        assert_eq!(with_unicode("xn--80ak6aa92e"), "xn--80ak6aa92e");
     }
 
     proptest! {
         #[test]
         fn whatever_stands_behind_xn_is_harmless(label in "xn--[a-z0-9-]{1,59}") {
-            if let Some(shown) = of(&label) {
-                prop_assert_eq!(crate::ui::one_line(&shown), shown.clone());
+            if let Some(shown) = decode_label(&label) {
+                prop_assert_eq!(crate::ui::escape_line(&shown), shown.clone());
                 let first = shown.chars().find_map(script);
                 prop_assert!(shown.chars().all(|c| c.is_ascii_digit() || c == '-' || script(c) == first));
             }

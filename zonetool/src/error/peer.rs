@@ -1,15 +1,14 @@
-//! What can go wrong with other names and with letters, each with its exit code.
+//! What can go wrong with other names and with letters, each with its code.
 
 use std::{io, path::PathBuf};
 
 use messaging::{
-    Absence, BundleError, OpenError, PinError, SealError, Verdict, envelope::InboxError,
-    files::FileError,
+    BundleError, OpenError, PinError, PinStatus, SealError, envelope::InboxError, files::FileError,
 };
 use namechain_core::types::Name;
 use thiserror::Error;
 
-use super::super::Exit;
+use super::code::ErrorCode;
 use crate::dane::DaneError;
 
 /// Why a peer is not resolved, a letter not sealed or not opened.
@@ -17,7 +16,7 @@ use crate::dane::DaneError;
 pub enum PeerError {
     /// The keys are not those that were seen.
     #[error("{}", refusal(.0, *.1))]
-    Verdict(Name, Verdict),
+    KeyChanged(Name, PinStatus),
     /// Pins that take no more, or of another network.
     #[error(transparent)]
     Pin(PinError),
@@ -26,7 +25,7 @@ pub enum PeerError {
     OldBundle(PinError),
     /// Pins, or letters seen, can't be read or written.
     #[error(transparent)]
-    Memory(#[from] FileError),
+    PinStore(#[from] FileError),
     /// A proof from a file proves nothing by itself.
     #[error("the proof's header was not checked against anything")]
     NoAnchor,
@@ -73,59 +72,65 @@ pub enum PeerError {
     Random(String),
 }
 
-fn refusal(name: &Name, verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Unlinked => {
+fn refusal(name: &Name, pin_status: PinStatus) -> String {
+    match pin_status {
+        PinStatus::Unlinked => {
             format!(
                 "another key speaks for {name} than the one seen before, and nothing links it to that one"
             )
         }
-        Verdict::Transferred => {
+        PinStatus::Transferred => {
             format!("{name} has another owner than when it was seen, or was registered anew")
         }
-        Verdict::Forked => {
+        PinStatus::Forked => {
             format!(
                 "another record of the same number stands under {name} than the one seen before"
             )
         }
-        Verdict::Older => format!("the keys of {name} are older than what was seen of it"),
-        Verdict::Revoked => format!("{name} is revoked"),
-        Verdict::Gone => format!("no key speaks for {name} any more"),
-        Verdict::First | Verdict::Same | Verdict::Rotated => {
+        PinStatus::Older => format!("the keys of {name} are older than what was seen of it"),
+        PinStatus::Revoked => format!("{name} is revoked"),
+        PinStatus::Gone => format!("no key speaks for {name} any more"),
+        PinStatus::First | PinStatus::Same | PinStatus::Rotated => {
             format!("the keys of {name} are refused")
         }
     }
 }
 
 impl PeerError {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+    /// The exact cause.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            PeerError::Verdict(..) | PeerError::OldBundle(_) => Exit::Changed,
-            PeerError::Pin(_) | PeerError::Memory(_) => Exit::Memory,
-            PeerError::NoAnchor => Exit::Unproven,
-            PeerError::Open(error) => open_exit(error),
-            PeerError::NoName(_) => Exit::NotForUs,
-            PeerError::NoLocators(_) => Exit::NotFound,
-            PeerError::Seal(SealError::TooLong { .. } | SealError::Lifetime)
-            | PeerError::Terminal(_)
-            | PeerError::Dane(_)
-            | PeerError::File { .. } => Exit::Usage,
-            PeerError::Seal(_) | PeerError::Bundle(_) | PeerError::NoBundle(_) => Exit::Bundle,
-            PeerError::Inbox(_) | PeerError::NotOurs(_) | PeerError::Random(_) => Exit::Key,
+            PeerError::KeyChanged(..) | PeerError::OldBundle(_) => ErrorCode::KeyChanged,
+            PeerError::Pin(_) | PeerError::PinStore(_) => ErrorCode::PinStore,
+            PeerError::NoAnchor => ErrorCode::NoTrustedHeader,
+            PeerError::Open(error) => open_code(error),
+            PeerError::NoName(_) => ErrorCode::LetterNotForUs,
+            PeerError::NoLocators(_) => ErrorCode::NoAddress,
+            PeerError::Seal(SealError::TooLong { .. } | SealError::Lifetime) => {
+                ErrorCode::BadLetter
+            }
+            PeerError::Terminal(_) => ErrorCode::Terminal,
+            PeerError::Dane(_) | PeerError::File { .. } => ErrorCode::InputFile,
+            PeerError::NoBundle(_) | PeerError::Seal(SealError::NeedsBundle(_)) => {
+                ErrorCode::NoBundle
+            }
+            PeerError::Seal(_) | PeerError::Bundle(_) => ErrorCode::BadBundle,
+            PeerError::Inbox(_) => ErrorCode::Inbox,
+            PeerError::NotOurs(_) => ErrorCode::NotOurIdentity,
+            PeerError::Random(_) => ErrorCode::Randomness,
         }
     }
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            PeerError::Verdict(name, Verdict::Older) => format!(
+            PeerError::KeyChanged(name, PinStatus::Older) => format!(
                 "the node may be behind, or somebody shows an old state; what was recorded: zonetool peer history {name}"
             ),
-            PeerError::Verdict(_, verdict) if verdict.can_be_accepted() => {
-                format!("ask its owner by another way; if it is right: --accept {verdict}")
+            PeerError::KeyChanged(_, pin_status) if pin_status.is_acceptable() => {
+                format!("ask its owner by another way; if it is right: --accept {pin_status}")
             }
-            PeerError::Verdict(name, _) => {
+            PeerError::KeyChanged(name, _) => {
                 format!("what was recorded: zonetool peer history {name}")
             }
             PeerError::NoAnchor => {
@@ -135,7 +140,7 @@ impl PeerError {
             PeerError::Open(OpenError::Truncated { .. } | OpenError::TooLong { .. }) => {
                 "ask for it again: it was changed on its way".into()
             }
-            PeerError::Open(OpenError::OtherZone | OpenError::NotForUs) => {
+            PeerError::Open(OpenError::OtherRecipient | OpenError::NotForUs) => {
                 "a letter opens with the keys of its recipient alone, and with a one-time key only once".into()
             }
             PeerError::Open(OpenError::ReplacedKey(name)) => {
@@ -158,7 +163,7 @@ impl PeerError {
     }
 }
 
-fn open_exit(error: &OpenError) -> Exit {
+fn open_code(error: &OpenError) -> ErrorCode {
     match error {
         OpenError::Truncated { .. }
         | OpenError::TooLong { .. }
@@ -166,37 +171,20 @@ fn open_exit(error: &OpenError) -> Exit {
         | OpenError::Kem(_)
         | OpenError::Class(_)
         | OpenError::Malformed(_)
-        | OpenError::Padding => Exit::Damaged,
-        OpenError::OtherZone | OpenError::NotForUs => Exit::NotForUs,
-        OpenError::Readdressed(_) | OpenError::OtherIdentity => Exit::Readdressed,
+        | OpenError::Padding => ErrorCode::LetterDamaged,
+        OpenError::OtherRecipient | OpenError::NotForUs => ErrorCode::LetterNotForUs,
+        OpenError::Readdressed(_) | OpenError::OtherIdentity => ErrorCode::LetterReaddressed,
         OpenError::Lifetime | OpenError::FromTheFuture { .. } | OpenError::Expired { .. } => {
-            Exit::Expired
+            ErrorCode::LetterExpired
         }
-        OpenError::Replayed => Exit::Replayed,
+        OpenError::Replayed => ErrorCode::LetterReplayed,
         OpenError::BadSignature
         | OpenError::UnknownSender(_)
         | OpenError::OtherSender { .. }
         | OpenError::ReplacedKey(_)
         | OpenError::NewerKey(_)
-        | OpenError::WrongKey(_) => Exit::Sender,
-        OpenError::NoRoom | OpenError::NotKept => Exit::Memory,
-    }
-}
-
-/// A verdict's error for absence that nobody has seen keys before.
-pub fn absent(
-    name: Name,
-    why: Absence,
-    verdict: Verdict,
-    was_seen: bool,
-) -> super::super::CommandError {
-    match (why, was_seen) {
-        (Absence::Unregistered | Absence::Released, false) => {
-            super::super::CommandError::NotRegistered(name)
-        }
-        (Absence::Grace, _) => super::super::CommandError::Grace(name),
-        (Absence::NoRecord, false) => super::super::CommandError::NoMessaging(name),
-        _ => PeerError::Verdict(name, verdict).into(),
+        | OpenError::WrongKey(_) => ErrorCode::LetterSender,
+        OpenError::NoRoom | OpenError::NotStored => ErrorCode::PinStore,
     }
 }
 
@@ -204,52 +192,55 @@ pub fn absent(
 mod tests {
     use super::*;
 
-    /// Each way in which a letter is refused says so by its exit code.
+    /// Each way in which a letter is refused says so by its code.
     #[test]
-    fn letters_that_are_refused_have_their_exit_codes() {
+    fn letters_that_are_refused_have_their_codes() {
         let name = || "alice".parse::<Name>().unwrap();
         let malformed = || namechain_core::codec::DecodeError::Trailing(1);
-        for (error, exit) in [
-            (OpenError::Truncated { expected: 2, found: 1 }, Exit::Damaged),
-            (OpenError::TooLong { expected: 1, found: 2 }, Exit::Damaged),
-            (OpenError::Version(9), Exit::Damaged),
-            (OpenError::Kem(9), Exit::Damaged),
-            (OpenError::Class(9), Exit::Damaged),
-            (OpenError::Malformed(malformed()), Exit::Damaged),
-            (OpenError::Padding, Exit::Damaged),
-            (OpenError::OtherZone, Exit::NotForUs),
-            (OpenError::NotForUs, Exit::NotForUs),
-            (OpenError::Readdressed(name()), Exit::Readdressed),
-            (OpenError::OtherIdentity, Exit::Readdressed),
-            (OpenError::Lifetime, Exit::Expired),
-            (OpenError::FromTheFuture { created: 1 }, Exit::Expired),
-            (OpenError::Expired { expired: 1 }, Exit::Expired),
-            (OpenError::Replayed, Exit::Replayed),
-            (OpenError::BadSignature, Exit::Sender),
-            (OpenError::UnknownSender(name()), Exit::Sender),
-            (OpenError::OtherSender { claimed: name(), given: name() }, Exit::Sender),
-            (OpenError::ReplacedKey(name()), Exit::Sender),
-            (OpenError::NewerKey(name()), Exit::Sender),
-            (OpenError::WrongKey(name()), Exit::Sender),
-            (OpenError::NoRoom, Exit::Memory),
-            (OpenError::NotKept, Exit::Memory),
+        for (error, code) in [
+            (OpenError::Truncated { expected: 2, found: 1 }, ErrorCode::LetterDamaged),
+            (OpenError::TooLong { expected: 1, found: 2 }, ErrorCode::LetterDamaged),
+            (OpenError::Version(9), ErrorCode::LetterDamaged),
+            (OpenError::Kem(9), ErrorCode::LetterDamaged),
+            (OpenError::Class(9), ErrorCode::LetterDamaged),
+            (OpenError::Malformed(malformed()), ErrorCode::LetterDamaged),
+            (OpenError::Padding, ErrorCode::LetterDamaged),
+            (OpenError::OtherRecipient, ErrorCode::LetterNotForUs),
+            (OpenError::NotForUs, ErrorCode::LetterNotForUs),
+            (OpenError::Readdressed(name()), ErrorCode::LetterReaddressed),
+            (OpenError::OtherIdentity, ErrorCode::LetterReaddressed),
+            (OpenError::Lifetime, ErrorCode::LetterExpired),
+            (OpenError::FromTheFuture { created: 1 }, ErrorCode::LetterExpired),
+            (OpenError::Expired { expired: 1 }, ErrorCode::LetterExpired),
+            (OpenError::Replayed, ErrorCode::LetterReplayed),
+            (OpenError::BadSignature, ErrorCode::LetterSender),
+            (OpenError::UnknownSender(name()), ErrorCode::LetterSender),
+            (OpenError::OtherSender { claimed: name(), given: name() }, ErrorCode::LetterSender),
+            (OpenError::ReplacedKey(name()), ErrorCode::LetterSender),
+            (OpenError::NewerKey(name()), ErrorCode::LetterSender),
+            (OpenError::WrongKey(name()), ErrorCode::LetterSender),
+            (OpenError::NoRoom, ErrorCode::PinStore),
+            (OpenError::NotStored, ErrorCode::PinStore),
         ] {
-            assert_eq!(PeerError::Open(error.clone()).exit(), exit, "{error}");
+            assert_eq!(PeerError::Open(error.clone()).code(), code, "{error}");
         }
     }
 
     #[test]
-    fn a_verdict_that_can_be_accepted_says_how() {
-        use Verdict::{Forked, Gone, Older, Revoked, Transferred, Unlinked};
-        for verdict in [Unlinked, Transferred, Forked, Older, Revoked, Gone] {
-            let error = PeerError::Verdict("alice".parse().unwrap(), verdict);
+    fn a_change_that_can_be_accepted_says_how() {
+        use PinStatus::{Forked, Gone, Older, Revoked, Transferred, Unlinked};
+        for pin_status in [Unlinked, Transferred, Forked, Older, Revoked, Gone] {
+            let error = PeerError::KeyChanged("alice".parse().unwrap(), pin_status);
             let hint = error.hint().unwrap();
             assert_eq!(
-                hint.contains(&format!("--accept {verdict}")),
-                verdict.can_be_accepted(),
+                hint.contains(&format!("--accept {pin_status}")),
+                pin_status.is_acceptable(),
                 "{hint}"
             );
-            assert_eq!((error.exit(), error.to_string().contains("alice")), (Exit::Changed, true));
+            assert_eq!(
+                (error.code(), error.to_string().contains("alice")),
+                (ErrorCode::KeyChanged, true)
+            );
         }
     }
 }

@@ -13,29 +13,29 @@ use crate::{
 };
 
 /// Where a node is run, once or again and again.
-pub struct Site {
+pub struct Host {
     home: TempDir,
     namespace: Option<String>,
 }
 
-impl Default for Site {
+impl Default for Host {
     fn default() -> Self {
-        Site::new()
+        Host::new()
     }
 }
 
-impl Site {
+impl Host {
     /// On loopback.
     ///
     /// # Panics
     /// If there is no room for a home.
-    pub fn new() -> Site {
-        Site { home: tempfile::tempdir().expect("a home"), namespace: None }
+    pub fn new() -> Host {
+        Host { home: tempfile::tempdir().expect("a home"), namespace: None }
     }
 
     /// In a namespace.
-    pub fn in_namespace(namespace: &str) -> Site {
-        Site { namespace: Some(namespace.to_owned()), ..Site::new() }
+    pub fn in_namespace(namespace: &str) -> Host {
+        Host { namespace: Some(namespace.to_owned()), ..Host::new() }
     }
 
     /// Starts a node of the dev network with the data that an earlier one left.

@@ -7,27 +7,27 @@ use std::{
 };
 
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct ConnectionLimit {
     most: usize,
     per_address: usize,
-    /// Never more entries than slots that are taken.
+    /// Never more entries than permits.
     taken: Mutex<(usize, HashMap<IpAddr, usize>)>,
 }
 
 /// A channel's place, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot {
-    slots: Arc<Slots>,
+pub(super) struct ConnectionPermit {
+    limit: Arc<ConnectionLimit>,
     address: IpAddr,
 }
 
-impl Slots {
+impl ConnectionLimit {
     pub fn new(most: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Slots { most, per_address, taken: Mutex::default() })
+        Arc::new(ConnectionLimit { most, per_address, taken: Mutex::default() })
     }
 
     /// A place for one more with this address.
-    pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+    pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let address = address.to_canonical();
         let mut guard = self.lock();
         let (all, addresses) = &mut *guard;
@@ -37,7 +37,7 @@ impl Slots {
         }
         *all += 1;
         addresses.insert(address, there + 1);
-        Some(Slot { slots: self.clone(), address })
+        Some(ConnectionPermit { limit: self.clone(), address })
     }
 
     /// Whether half of the places are taken, in all or by who says to be at this address: from then
@@ -55,9 +55,9 @@ impl Slots {
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut guard = self.slots.lock();
+        let mut guard = self.limit.lock();
         let (all, addresses) = &mut *guard;
         *all = all.saturating_sub(1);
         match addresses.get_mut(&self.address) {
@@ -73,19 +73,19 @@ mod tests {
 
     #[test]
     fn places_are_counted_and_given_back() {
-        let slots = Slots::new(4, 2);
+        let limit = ConnectionLimit::new(4, 2);
         let (one, other): (IpAddr, IpAddr) = ("127.0.0.1".parse().unwrap(), "::1".parse().unwrap());
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
-        assert!(!slots.is_half_full(one));
-        let first = slots.take(one).unwrap();
-        assert!(slots.is_half_full(mapped) && !slots.is_half_full(other));
-        let second = slots.take(mapped).unwrap();
-        assert!(slots.is_half_full(other));
-        assert!(slots.take(one).is_none(), "two of the same address");
-        let _others = [slots.take(other).unwrap(), slots.take(other).unwrap()];
-        assert!(slots.take("::2".parse().unwrap()).is_none(), "four in all");
+        assert!(!limit.is_half_full(one));
+        let first = limit.take(one).unwrap();
+        assert!(limit.is_half_full(mapped) && !limit.is_half_full(other));
+        let second = limit.take(mapped).unwrap();
+        assert!(limit.is_half_full(other));
+        assert!(limit.take(one).is_none(), "two of the same address");
+        let _others = [limit.take(other).unwrap(), limit.take(other).unwrap()];
+        assert!(limit.take("::2".parse().unwrap()).is_none(), "four in all");
         drop((first, second));
-        assert_eq!(slots.lock().1.len(), 1);
-        assert!(slots.take(one).is_some());
+        assert_eq!(limit.lock().1.len(), 1);
+        assert!(limit.take(one).is_some());
     }
 }

@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::{
     CommandError,
-    wait::{Look, Waiter},
+    wait::{Poll, Waiter},
 };
-use crate::{client::Client, ui::Ui, work};
+use crate::{client::Client, pow, ui::Ui};
 
 /// A stamp that is still to be worked.
 pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
@@ -25,7 +25,7 @@ pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 const SAFE_DEPTH: u32 = 6;
 
 /// The node, on the network that it says it is on.
-pub struct Publisher {
+pub struct Submitter {
     pub ui: Ui,
     pub client: Client,
     pub network: Network,
@@ -56,14 +56,14 @@ pub struct Published {
     pub expires: Option<u32>,
 }
 
-impl Publisher {
+impl Submitter {
     /// Asks the node which network it is on, and whether it is synced.
     pub fn connect(ui: Ui, client: Client, timeout: Duration) -> Result<Self, CommandError> {
         let status = client.status()?;
         if !status.synced {
             return Err(CommandError::NotSynced(status.height));
         }
-        Ok(Publisher { ui, client, network: status.network, waiter: Waiter::new(ui, timeout) })
+        Ok(Submitter { ui, client, network: status.network, waiter: Waiter::new(ui, timeout) })
     }
 
     /// The network's parameters.
@@ -72,13 +72,13 @@ impl Publisher {
     }
 
     /// Where the name stands once no operation on it waits any more.
-    pub fn settled(&mut self, name: &Name) -> Result<NameInfo, CommandError> {
+    pub fn wait_no_pending(&mut self, name: &Name) -> Result<NameInfo, CommandError> {
         let client = &self.client;
         self.waiter.until("the operation that waits", || {
             let info = client.name(name)?;
             Ok(match info.pending {
-                true => Look::NotYet(format!("another operation on {name} waits to be recorded")),
-                false => Look::Done(info),
+                true => Poll::Pending(format!("another operation on {name} waits to be recorded")),
+                false => Poll::Ready(info),
             })
         })
     }
@@ -90,8 +90,8 @@ impl Publisher {
         of: impl Fn(u32) -> u64,
     ) -> Result<Submitted, CommandError> {
         let price = self.client.price()?;
-        let work = work::with_margin(of(price.multiplier));
-        work::stamp(self.ui, self.network, &mut operation, price.anchor, work);
+        let work = pow::with_margin(of(price.multiplier));
+        pow::solve_stamp(self.ui, self.network, &mut operation, price.anchor, work);
         Ok(self.client.submit(&operation)?)
     }
 
@@ -114,28 +114,28 @@ impl Publisher {
         let submitted = self.submit(Operation::Named(named), |multiplier| {
             cost_of(self.params(), name, &action, multiplier)
         })?;
-        self.ui.note(&format!("submitted: operation {}", submitted.id));
+        self.ui.print_note(&format!("submitted: operation {}", submitted.id));
         Ok(submitted)
     }
 
     /// Waits until an operation of `owner` with this sequence number is recorded, and stays: see
-    /// [`Publisher::kept`].
-    pub fn resolved(
+    /// [`Submitter::wait_until_recorded`].
+    pub fn wait_until_owned(
         &mut self,
         name: &Name,
         owner: PublicKey,
         sequence: u32,
         depth: u32,
     ) -> Result<Recorded, CommandError> {
-        self.kept(name, sequence, depth, |_, entry| match entry.owner {
+        self.wait_until_recorded(name, sequence, depth, |_, entry| match entry.owner {
             found if found == owner => Ok(entry.updated),
             other => Err(CommandError::Taken(name.clone(), other)),
         })
     }
 
     /// Waits until what was submitted with this sequence number is recorded, and stays: see
-    /// [`Publisher::kept`].
-    pub fn recorded(
+    /// [`Submitter::wait_until_recorded`].
+    pub fn wait_for_operation(
         &mut self,
         name: &Name,
         submitted: &Submitted,
@@ -144,7 +144,7 @@ impl Publisher {
     ) -> Result<Recorded, CommandError> {
         // A reorganisation may record it lower than where the tip was when it was submitted.
         let from = submitted.height.saturating_sub(MAX_REORG_DEPTH);
-        self.kept(name, sequence, depth, |client, entry| {
+        self.wait_until_recorded(name, sequence, depth, |client, entry| {
             let mut from = Some(from);
             while let Some(height) = from {
                 let history = client.history(name, height)?;
@@ -168,7 +168,7 @@ impl Publisher {
     /// on, and `depth` blocks built on it. All the while a reorganisation may undo it, and record
     /// another in its place: `place` says at which height ours is, or whose it is that is there
     /// instead.
-    fn kept(
+    fn wait_until_recorded(
         &mut self,
         name: &Name,
         sequence: u32,
@@ -183,12 +183,12 @@ impl Publisher {
                 Some(entry) if entry.sequence >= sequence => entry,
                 _ if info.pending => {
                     let again = was_at.map_or("", |_| "undone by a reorganisation, it waits again: ");
-                    return Ok(Look::NotYet(format!("{again}waiting for the block after {}", info.height)));
+                    return Ok(Poll::Pending(format!("{again}waiting for the block after {}", info.height)));
                 }
-                _ => return Ok(Look::Missing),
+                _ => return Ok(Poll::Gone),
             };
             let height = place(client, &entry)?;
-            let here = if was_at.replace(height) == Some(height) { Look::NotYet } else { Look::Nearer };
+            let here = if was_at.replace(height) == Some(height) { Poll::Pending } else { Poll::Progress };
             let status = client.status()?;
             let deep = status.height.saturating_sub(height);
             if status.served_height < height {
@@ -204,7 +204,7 @@ impl Publisher {
                     "{name} is recorded at height {height}, {deep} blocks deep, {to_go} to go"
                 )));
             }
-            Ok(Look::Done(Recorded {
+            Ok(Poll::Ready(Recorded {
                 height,
                 depth: deep,
                 has_peers: status.peers != PeerCounts::default(),
@@ -217,7 +217,7 @@ impl Publisher {
             }
             (Ok(recorded), _) => {
                 if recorded.has_peers && depth == 0 && recorded.depth < SAFE_DEPTH {
-                    self.ui.note(&format!(
+                    self.ui.print_note(&format!(
                         "{} deep: a reorganisation can still undo it; --depth {SAFE_DEPTH} waits until that is unlikely",
                         blocks(recorded.depth)
                     ));

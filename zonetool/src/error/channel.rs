@@ -1,4 +1,4 @@
-//! What can go wrong with a channel, each with its exit code.
+//! What can go wrong with a channel, each with its code.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use messaging::channel::{ChannelError, Refusal};
 use namechain_core::types::{Name, PublicKey};
 use thiserror::Error;
 
-use super::super::super::Exit;
+use super::code::ErrorCode;
 
 /// Why there is no channel, or why it did not come to its end.
 #[derive(Debug, Error)]
@@ -57,26 +57,26 @@ pub enum ChannelFailure {
 }
 
 impl ChannelFailure {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+    /// The exact cause.
+    pub fn code(&self) -> ErrorCode {
         match self {
             ChannelFailure::None { error, .. } => match error {
                 ChannelError::OtherKey { .. }
                 | ChannelError::NextKey { .. }
-                | ChannelError::Refuse(_) => Exit::OtherPeer,
-                ChannelError::Refused(_) => Exit::TurnedAway,
+                | ChannelError::Refuse(_) => ErrorCode::OtherPeer,
+                ChannelError::Refused(_) => ErrorCode::PeerRefused,
                 ChannelError::Io(_)
                 | ChannelError::Timeout(_)
                 | ChannelError::Tls(_)
-                | ChannelError::Network => Exit::NoChannel,
+                | ChannelError::Network => ErrorCode::PeerUnreachable,
             },
-            ChannelFailure::Replaced { .. } => Exit::OtherPeer,
-            ChannelFailure::NoAddress(..) => Exit::NotFound,
-            ChannelFailure::Address(..) | ChannelFailure::Bind(..) => Exit::Usage,
-            ChannelFailure::Broken(..) | ChannelFailure::Interrupted | ChannelFailure::Setup(_) => {
-                Exit::NoChannel
-            }
-            ChannelFailure::Pipe(..) => Exit::Refused,
+            ChannelFailure::Replaced { .. } => ErrorCode::OtherPeer,
+            ChannelFailure::NoAddress(..) => ErrorCode::NoAddress,
+            ChannelFailure::Address(..) | ChannelFailure::Bind(..) => ErrorCode::BadAddress,
+            ChannelFailure::Broken(..) => ErrorCode::ChannelBroken,
+            ChannelFailure::Interrupted => ErrorCode::Interrupted,
+            ChannelFailure::Setup(_) => ErrorCode::Setup,
+            ChannelFailure::Pipe(..) => ErrorCode::Output,
         }
     }
 

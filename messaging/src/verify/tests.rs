@@ -39,7 +39,8 @@ fn every_way_to_have_no_keys_is_told() {
     let find = |world: &mut World, asked: &str| {
         let height = world.block();
         let asked = name(asked);
-        resolve_peer(&world.anchor(height), &asked, &world.evidence(&asked, height)).unwrap_err()
+        resolve_peer(&world.trusted_header(height), &asked, &world.name_proof(&asked, height))
+            .unwrap_err()
     };
     assert_eq!(find(&mut world, "nobody"), PeerError::Absent(Absence::Unregistered));
     let entry = world.entries[&alice.name].clone();
@@ -66,54 +67,62 @@ fn every_way_to_have_no_keys_is_told() {
 fn another_name_entry_header_or_network_proves_nothing() {
     let (mut world, alice) = world();
     let height = world.block();
-    let anchor = world.anchor(height);
+    let trusted = world.trusted_header(height);
     let (header, proof, entry) = world.parts(&alice.name, height);
     let (_, _, carols) = world.parts(&name("carol"), height);
     let read = |header: &[u8], proof: &[u8], entry: Option<&Vec<u8>>| {
-        Evidence::read(header, proof, entry.map(Vec::as_slice), None).unwrap()
+        NameProof::read(header, proof, entry.map(Vec::as_slice), None).unwrap()
     };
     let tree_error =
-        |evidence: &Evidence, asked: &str| match examine(&anchor, &name(asked), evidence) {
+        |name_proof: &NameProof, asked: &str| match verify_name(&trusted, &name(asked), name_proof)
+        {
             Err(ProofError::Tree(error)) => error,
             other => panic!("{other:?}"),
         };
     let good = read(&header, &proof, entry.as_ref());
-    assert!(examine(&anchor, &alice.name, &good).is_ok());
+    assert!(verify_name(&trusted, &alice.name, &good).is_ok());
     assert_eq!(tree_error(&good, "carol"), tree::ProofError::Root);
     assert_eq!(
         tree_error(&read(&header, &proof, carols.as_ref()), "alice"),
         tree::ProofError::Root
     );
     assert_eq!(tree_error(&read(&header, &proof, None), "alice"), tree::ProofError::Claim(true));
-    let other = Anchor::new(Network::Test, world.header(height).clone());
-    assert_eq!(examine(&other, &alice.name, &good), Err(ProofError::Tree(tree::ProofError::Root)));
+    let other = TrustedHeader::new(Network::Test, world.header(height).clone());
+    assert_eq!(
+        verify_name(&other, &alice.name, &good),
+        Err(ProofError::Tree(tree::ProofError::Root))
+    );
     let mut elsewhere = header.clone();
     elsewhere[80] ^= 1;
     let elsewhere = read(&elsewhere, &proof, entry.as_ref());
-    assert_eq!(examine(&anchor, &alice.name, &elsewhere), Err(ProofError::UnknownHeader));
+    assert_eq!(verify_name(&trusted, &alice.name, &elsewhere), Err(ProofError::UnknownHeader));
 }
 
 #[test]
 fn a_proof_is_good_for_some_blocks_below_a_later_header() {
     let (mut world, alice) = world();
     let first = world.block();
-    for _ in 0..DEFAULT_MAX_DEPTH {
+    for _ in 0..DEFAULT_MAX_DEPTH_BLOCKS {
         world.block();
     }
     let tip = world.block();
-    assert_eq!(tip - first, DEFAULT_MAX_DEPTH + 1);
-    let peer = |anchor: &Anchor, at, against| {
-        resolve_peer(anchor, &alice.name, &world.placed(&alice.name, at, against))
+    assert_eq!(tip - first, DEFAULT_MAX_DEPTH_BLOCKS + 1);
+    let peer = |trusted: &TrustedHeader, at, against| {
+        resolve_peer(trusted, &alice.name, &world.placed(&alice.name, at, against))
     };
-    assert_eq!(peer(&world.anchor(tip), 1, tip).unwrap().depth(), DEFAULT_MAX_DEPTH);
-    let old = ProofError::TooOld { depth: DEFAULT_MAX_DEPTH + 1, most: DEFAULT_MAX_DEPTH };
-    assert_eq!(peer(&world.anchor(tip), first, tip), Err(PeerError::Proof(old)));
-    assert!(peer(&world.anchor(tip).with_max_depth(1_000), first, tip).is_ok());
-    let unplaced =
-        resolve_peer(&world.anchor(tip), &alice.name, &world.evidence(&alice.name, tip - 1));
+    assert_eq!(peer(&world.trusted_header(tip), 1, tip).unwrap().depth(), DEFAULT_MAX_DEPTH_BLOCKS);
+    let old =
+        ProofError::TooOld { depth: DEFAULT_MAX_DEPTH_BLOCKS + 1, most: DEFAULT_MAX_DEPTH_BLOCKS };
+    assert_eq!(peer(&world.trusted_header(tip), first, tip), Err(PeerError::Proof(old)));
+    assert!(peer(&world.trusted_header(tip).with_max_depth(1_000), first, tip).is_ok());
+    let unplaced = resolve_peer(
+        &world.trusted_header(tip),
+        &alice.name,
+        &world.name_proof(&alice.name, tip - 1),
+    );
     assert_eq!(unplaced, Err(PeerError::Proof(ProofError::UnknownHeader)));
     assert!(matches!(
-        peer(&world.anchor(tip - 1), 5, tip),
+        peer(&world.trusted_header(tip - 1), 5, tip),
         Err(PeerError::Proof(ProofError::OffChain(_)))
     ));
 }
@@ -127,9 +136,9 @@ fn what_was_reorganised_away_proves_nothing() {
     for world in [&mut world, &mut other] {
         while world.block() < 4 {}
     }
-    let evidence = other.placed(&alice.name, 2, 4);
-    assert!(resolve_peer(&other.anchor(4), &alice.name, &evidence).is_ok());
-    let refused = resolve_peer(&world.anchor(4), &alice.name, &evidence);
+    let name_proof = other.placed(&alice.name, 2, 4);
+    assert!(resolve_peer(&other.trusted_header(4), &alice.name, &name_proof).is_ok());
+    let refused = resolve_peer(&world.trusted_header(4), &alice.name, &name_proof);
     assert_eq!(refused, Err(PeerError::Proof(ProofError::OffChain(HistoryProofError::Root))));
 }
 
@@ -139,11 +148,11 @@ fn evidence_is_bounded_and_has_one_encoding() {
     let (at, tip) = (world.block(), world.block());
     let (header, proof, entry) = world.parts(&alice.name, at);
     let entry = entry.unwrap();
-    for evidence in [world.placed(&alice.name, at, tip), world.evidence(&name("nobody"), at)] {
-        assert_eq!(Evidence::from_bytes(&evidence.to_bytes()).as_ref(), Ok(&evidence));
+    for name_proof in [world.placed(&alice.name, at, tip), world.name_proof(&name("nobody"), at)] {
+        assert_eq!(NameProof::from_bytes(&name_proof.to_bytes()).as_ref(), Ok(&name_proof));
     }
     let read = |header: &[u8], proof: &[u8], entry: &[u8], place: &[u8]| {
-        Evidence::read(header, proof, Some(entry), Some(place)).unwrap_err()
+        NameProof::read(header, proof, Some(entry), Some(place)).unwrap_err()
     };
     let place = world.place(at, tip);
     let long = |bytes: &[u8], length: usize| [bytes, &vec![0; length]].concat();
@@ -158,7 +167,7 @@ fn evidence_is_bounded_and_has_one_encoding() {
     );
     let what = "proof of the header's place";
     assert_eq!(
-        read(&header, &proof, &entry, &long(&place, MAX_PLACE_BYTES)),
+        read(&header, &proof, &entry, &long(&place, MAX_HISTORY_PROOF_BYTES)),
         ProofError::TooLong(what)
     );
     assert!(matches!(
@@ -172,7 +181,7 @@ fn evidence_is_bounded_and_has_one_encoding() {
     assert!(matches!(read(&header, &proof, &entry, &place[1..]), ProofError::Malformed(_, _)));
 }
 
-/// Evidence that somebody changed: it proves nothing, of any name, and nothing panics.
+/// A name proof that somebody changed: it proves nothing, of any name, and nothing panics.
 #[test]
 fn changed_evidence_proves_nothing() {
     let (mut world, alice) = world();
@@ -180,20 +189,24 @@ fn changed_evidence_proves_nothing() {
     let names = [alice.name.clone(), name("carol"), name("nobody")];
     let good: Vec<Vec<u8>> =
         names.iter().map(|name| world.placed(name, at, tip).to_bytes()).collect();
-    let (anchor, mut mutator) = (world.anchor(tip), Mutator::new(3));
+    let (trusted, mut mutator) = (world.trusted_header(tip), Mutator::new(3));
     let (mut read, mut damaged) = (0, 0);
     for round in 0..10 * count() {
         let changed = mutator.change(&good[round % 3], &good[(round + 1) % 3]);
         if good.contains(&changed) {
             continue;
         }
-        match Evidence::from_bytes(&changed) {
+        match NameProof::from_bytes(&changed) {
             Err(_) => damaged += 1,
-            Ok(evidence) => {
+            Ok(name_proof) => {
                 read += 1;
                 for name in &names {
-                    let verdict = examine(&anchor, name, &evidence);
-                    assert!(verdict.is_err(), "{name}: {verdict:?} by {}", hex::encode(&changed));
+                    let pin_status = verify_name(&trusted, name, &name_proof);
+                    assert!(
+                        pin_status.is_err(),
+                        "{name}: {pin_status:?} by {}",
+                        hex::encode(&changed)
+                    );
                 }
             }
         }

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// Hashes tried between two looks at whether another thread is done: about 8 ms of a core.
-const TRIES_A_LOOK: u64 = 64;
+const HASHES_PER_CHECK: u64 = 64;
 /// How often progress is shown.
-const SHOW_EVERY: Duration = Duration::from_millis(250);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// The most threads that work; each takes a megabyte.
 const MAX_THREADS: usize = 64;
 
@@ -33,7 +33,7 @@ pub fn with_margin(price: u64) -> u64 {
 }
 
 /// Works the stamp of `operation` for `work` expected hashes, anchored to the block `anchor`.
-pub fn stamp(ui: Ui, network: Network, operation: &mut Operation, anchor: Hash, work: u64) {
+pub fn solve_stamp(ui: Ui, network: Network, operation: &mut Operation, anchor: Hash, work: u64) {
     let subject = operation.stamp_subject(network);
     let what = operation.label();
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
@@ -57,7 +57,7 @@ pub fn stamp(ui: Ui, network: Network, operation: &mut Operation, anchor: Hash, 
         }
         drop(found);
         loop {
-            match finds.recv_timeout(SHOW_EVERY) {
+            match finds.recv_timeout(PROGRESS_INTERVAL) {
                 Ok(stamp) => {
                     done.store(true, Ordering::Relaxed);
                     break stamp;
@@ -90,14 +90,14 @@ fn search(
     let mut worker = PowHasher::new(network);
     while !done.load(Ordering::Relaxed) {
         let begin = stamp.nonce;
-        match worker.search_stamp(subject, stamp, TRIES_A_LOOK) {
+        match worker.search_stamp(subject, stamp, HASHES_PER_CHECK) {
             Ok(found) => {
                 hashes.fetch_add(found.nonce.wrapping_sub(begin) + 1, Ordering::Relaxed);
                 return Some(found);
             }
             Err(next) => stamp = next,
         }
-        hashes.fetch_add(TRIES_A_LOOK, Ordering::Relaxed);
+        hashes.fetch_add(HASHES_PER_CHECK, Ordering::Relaxed);
     }
     None
 }
@@ -126,7 +126,7 @@ mod tests {
         let commitment = Hash([3; 32]);
         let empty = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         let mut operation = Operation::Commit { commitment, stamp: empty };
-        stamp(Ui::new(true), Network::Dev, &mut operation, Hash([7; 32]), 50);
+        solve_stamp(Ui::new(true), Network::Dev, &mut operation, Hash([7; 32]), 50);
         assert_eq!((operation.stamp().anchor, operation.stamp().work), (Hash([7; 32]), 50));
         assert!(PowHasher::new(Network::Dev).has_stamp_work(&operation));
     }

@@ -1,6 +1,6 @@
 //! The 24 words, and the keys that they make.
 
-use bip39::{Language, Mnemonic};
+use bip39::Language;
 use namechain_core::types::{PublicKey, SecretKey};
 use slip10_ed25519::derive_ed25519_private_key;
 use zeroize::Zeroizing;
@@ -22,7 +22,7 @@ const IDENTITY: u32 = 2;
 const X25519: u32 = 3;
 
 /// The 24 words.
-pub struct Words(Mnemonic);
+pub struct Mnemonic(bip39::Mnemonic);
 
 /// What the file keeps of the words: the owner's key, and the public half of the recovery key.
 pub struct Keys {
@@ -32,7 +32,7 @@ pub struct Keys {
     pub recovery: PublicKey,
 }
 
-impl Words {
+impl Mnemonic {
     /// New ones, from the operating system's randomness.
     pub fn random() -> Result<Self, KeyError> {
         let mut entropy = Zeroizing::new([0; 32]);
@@ -42,9 +42,9 @@ impl Words {
     }
 
     fn of_entropy(entropy: &[u8; 32]) -> Result<Self, KeyError> {
-        Mnemonic::from_entropy_in(Language::English, entropy)
-            .map(Words)
-            .map_err(|error| KeyError::Words(error.to_string()))
+        bip39::Mnemonic::from_entropy_in(Language::English, entropy)
+            .map(Mnemonic)
+            .map_err(|error| KeyError::Mnemonic(error.to_string()))
     }
 
     /// Reads words separated by any white space. An error tells the place of a wrong word, never
@@ -53,23 +53,25 @@ impl Words {
         let words: Zeroizing<Vec<String>> =
             Zeroizing::new(text.split_whitespace().map(str::to_ascii_lowercase).collect());
         if words.len() != WORD_COUNT {
-            return Err(KeyError::Words(format!(
+            return Err(KeyError::Mnemonic(format!(
                 "there are {} words, it takes {WORD_COUNT}",
                 words.len()
             )));
         }
         let text = Zeroizing::new(words.join(" "));
-        Mnemonic::parse_in_normalized(Language::English, &text).map(Words).map_err(|error| {
-            KeyError::Words(match error {
-                bip39::Error::UnknownWord(at) => {
-                    format!("word {} is not one of BIP39's English words", at + 1)
-                }
-                bip39::Error::InvalidChecksum => {
-                    "the checksum is wrong: one of the words is not the right one".into()
-                }
-                other => other.to_string(),
-            })
-        })
+        bip39::Mnemonic::parse_in_normalized(Language::English, &text).map(Mnemonic).map_err(
+            |error| {
+                KeyError::Mnemonic(match error {
+                    bip39::Error::UnknownWord(at) => {
+                        format!("word {} is not one of BIP39's English words", at + 1)
+                    }
+                    bip39::Error::InvalidChecksum => {
+                        "the checksum is wrong: one of the words is not the right one".into()
+                    }
+                    other => other.to_string(),
+                })
+            },
+        )
     }
 
     /// The words, in their order.
@@ -142,7 +144,7 @@ mod tests {
     /// Made with Python's hashlib and hmac from the text of BIP39, SLIP-10 and RFC 8032.
     #[test]
     fn the_paths_are_pinned() {
-        let keys = Words::parse(ABANDON).unwrap().keys();
+        let keys = Mnemonic::parse(ABANDON).unwrap().keys();
         assert_eq!(
             hex::encode(*keys.owner_seed),
             "eb2e9d6768849cc32738ea4977ad0f29bcce88b790abcc215862ff200b5b0a69"
@@ -160,7 +162,7 @@ mod tests {
     /// As above.
     #[test]
     fn the_paths_of_identity_keys_are_pinned() {
-        let branch = Words::parse(ABANDON).unwrap().identities();
+        let branch = Mnemonic::parse(ABANDON).unwrap().identities();
         assert_eq!(
             hex::encode(*branch.seed(0)),
             "36a785f3b451e7f2060e9397c6bbdd10d409acc2114ccdcd11ec6db4a747aeb6"
@@ -183,13 +185,13 @@ mod tests {
 
     #[test]
     fn words_lead_back_to_themselves() {
-        let words = Words::random().unwrap();
+        let words = Mnemonic::random().unwrap();
         assert_eq!(words.list().len(), WORD_COUNT);
         let again =
-            Words::parse(&format!("  {}\n", words.list().join("  ").to_uppercase())).unwrap();
+            Mnemonic::parse(&format!("  {}\n", words.list().join("  ").to_uppercase())).unwrap();
         assert_eq!(again.list(), words.list());
         assert_eq!(*again.keys().owner_seed, *words.keys().owner_seed);
-        assert_ne!(Words::random().unwrap().list(), words.list());
+        assert_ne!(Mnemonic::random().unwrap().list(), words.list());
     }
 
     #[test]
@@ -202,7 +204,7 @@ mod tests {
                 "the checksum is wrong: one of the words is not the right one",
             ),
         ] {
-            assert_eq!(Words::parse(&text).err().unwrap().to_string(), expected);
+            assert_eq!(Mnemonic::parse(&text).err().unwrap().to_string(), expected);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`: one signed operation on a name
 //! that is somebody's.
 //!
-//! Look at the name, foresee what the next block would say, ask, only then open the key, work and
+//! Look at the name, check what the next block would say, ask, only then open the key, work and
 //! submit.
 
 use namechain_core::{
@@ -15,15 +15,15 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    CommandError, KeyPlace, dry_run,
-    foresee::{entry_of, foresee},
-    parse_name,
-    publish::{Publisher, UNWORKED, cost_of},
+    CommandError, Keystore, dry_run, mnemonic, parse_name,
+    preflight::{entry_of, preflight},
     show::ShownMessaging,
-    words,
+    submit::{Submitter, UNWORKED, cost_of},
 };
 use crate::{
-    cli::{Accept, Keyholder, NewOwner, Operate, Recover, Recovery, Transfer, WordsFrom},
+    cli::{
+        Accept, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Recovery, Transfer,
+    },
     client::Client,
     keys::{self, KeyError, KeyFile},
     ui::Ui,
@@ -31,7 +31,7 @@ use crate::{
 
 /// What is to be done with which key.
 struct Request<'a> {
-    args: &'a Operate,
+    args: &'a OperationArgs,
     signer: Signer<'a>,
     /// Whether it takes an agreement: what it does can't be undone.
     asks: bool,
@@ -43,7 +43,7 @@ pub type Decide<'a> = Box<dyn FnOnce(Network, &NameEntry) -> Result<Action, Comm
 
 enum Signer<'a> {
     File(KeyFile),
-    Words(&'a WordsFrom),
+    Mnemonic(&'a MnemonicArgs),
 }
 
 /// The result.
@@ -77,44 +77,49 @@ struct Operated {
 pub fn keyholder(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
-    args: &Keyholder,
+    keystore: &Keystore,
+    args: &KeyholderArgs,
     action: Action,
 ) -> Result<(), CommandError> {
     let asks = action == Action::Revoke;
     check_can_ask(ui, &args.operate, asks)?;
     let signer = match args.recovery_words() {
-        Some(words) => Signer::Words(words),
-        None => Signer::File(keys::load(&place.directory)?),
+        Some(words) => Signer::Mnemonic(words),
+        None => Signer::File(keys::load(&keystore.directory)?),
     };
     let request =
         Request { args: &args.operate, signer, asks, action: Box::new(|_, _| Ok(action)) };
-    run(ui, client, place, request)
+    run(ui, client, keystore, request)
 }
 
 /// `transfer`.
 pub fn transfer(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
+    keystore: &Keystore,
     args: &Transfer,
 ) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, true)?;
-    let signer = Signer::File(keys::load(&place.directory)?);
+    let signer = Signer::File(keys::load(&keystore.directory)?);
     let action = Box::new(|_, _: &NameEntry| Ok(Action::Transfer { to: args.to }));
-    run(ui, client, place, Request { args: &args.operate, signer, asks: true, action })
+    run(ui, client, keystore, Request { args: &args.operate, signer, asks: true, action })
 }
 
 /// `accept`.
-pub fn accept(ui: Ui, client: Client, place: &KeyPlace, args: &Accept) -> Result<(), CommandError> {
+pub fn accept(
+    ui: Ui,
+    client: Client,
+    keystore: &Keystore,
+    args: &Accept,
+) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, true)?;
-    let file = keys::load(&place.directory)?;
+    let file = keys::load(&keystore.directory)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
     let action = Box::new(move |_, _: &NameEntry| Ok(Action::Accept { recovery }));
     run(
         ui,
         client,
-        place,
+        keystore,
         Request { args: &args.operate, signer: Signer::File(file), asks: true, action },
     )
 }
@@ -123,60 +128,65 @@ pub fn accept(ui: Ui, client: Client, place: &KeyPlace, args: &Accept) -> Result
 pub fn recover(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
+    keystore: &Keystore,
     args: &Recover,
 ) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, true)?;
     let owner = match args.owner {
         NewOwner::Key(key) => key,
-        NewOwner::Mine => keys::load(&place.directory)?.owner,
+        NewOwner::Mine => keys::load(&keystore.directory)?.owner,
     };
     let action = Box::new(move |_, before: &NameEntry| {
         Ok(Action::Recover { owner, recovery: Recovery::key_or(args.recovery, before.recovery) })
     });
-    let signer = Signer::Words(&args.words);
-    run(ui, client, place, Request { args: &args.operate, signer, asks: true, action })
+    let signer = Signer::Mnemonic(&args.words);
+    run(ui, client, keystore, Request { args: &args.operate, signer, asks: true, action })
 }
 
 /// What the owner does without being asked: `peer publish`, `rotate` and `revoke`.
 pub fn owner(
     ui: Ui,
     client: Client,
-    place: &KeyPlace,
-    args: &Operate,
+    keystore: &Keystore,
+    args: &OperationArgs,
     file: KeyFile,
     action: Decide<'_>,
 ) -> Result<(), CommandError> {
-    run(ui, client, place, Request { args, signer: Signer::File(file), asks: false, action })
+    run(ui, client, keystore, Request { args, signer: Signer::File(file), asks: false, action })
 }
 
 /// Before anything else: a script that can't answer learns at once that it must say so.
-fn check_can_ask(ui: Ui, args: &Operate, asks: bool) -> Result<(), CommandError> {
-    if asks && !args.yes && !args.dry_run && !ui.can_ask() {
+fn check_can_ask(ui: Ui, args: &OperationArgs, asks: bool) -> Result<(), CommandError> {
+    if asks && !args.yes && !args.dry_run && !ui.is_interactive() {
         return Err(CommandError::NobodyToAsk);
     }
     Ok(())
 }
 
-fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result<(), CommandError> {
+fn run(
+    ui: Ui,
+    client: Client,
+    keystore: &Keystore,
+    request: Request<'_>,
+) -> Result<(), CommandError> {
     let args = request.args;
     let name = parse_name(&args.name)?;
-    let mut publisher = Publisher::connect(ui, client, args.waiting.timeout)?;
-    let info = look(&mut publisher, &name, args.dry_run)?;
+    let mut submitter = Submitter::connect(ui, client, args.waiting.timeout)?;
+    let info = look(&mut submitter, &name, args.dry_run)?;
     let before = entry_of(&info)?;
     let signer = match &request.signer {
         Signer::File(file) => file.owner,
-        Signer::Words(_) => {
+        Signer::Mnemonic(_) => {
             before.recovery.ok_or_else(|| CommandError::NoRecovery(name.clone()))?
         }
     };
-    let action = (request.action)(publisher.network, &before)?;
-    let price = publisher.client.price()?;
+    let action = (request.action)(submitter.network, &before)?;
+    let price = submitter.client.price()?;
     let at = BlockContext {
         height: price.height.max(info.height).saturating_add(1),
         price: price.multiplier,
     };
-    let work = cost_of(publisher.params(), &name, &action, at.price);
+    let work = cost_of(submitter.params(), &name, &action, at.price);
     let sequence = info.next_sequence;
     let named = SignedOperation {
         name: name.clone(),
@@ -186,22 +196,21 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
         signature: Signature([0; 64]),
         stamp: Stamp { work, ..UNWORKED },
     };
-    let after = foresee(publisher.params(), at, &before, &named)
-        .map_err(|violation| explained(violation, &before, signer, at.height))?;
+    let after = preflight(submitter.params(), at, &before, &named)
+        .map_err(|violation| explain_violation(violation, &before, signer, at.height))?;
     if args.dry_run {
-        dry_run::show(ui, publisher.network, &named, &before, &after, at.height);
-        return Ok(());
+        return dry_run::show(ui, submitter.network, &named, &before, &after, at.height);
     }
     if request.asks && !args.yes {
-        ask(ui, publisher.params().transfer_delay, &named, &before)?;
+        ask(ui, submitter.params().transfer_delay, &named, &before)?;
     }
-    let key = open(ui, place, &request.signer, &name, signer)?;
-    let submitted = publisher.submit_named(&key, &name, sequence, named.action.clone())?;
+    let key = open(ui, keystore, &request.signer, &name, signer)?;
+    let submitted = submitter.submit_named(&key, &name, sequence, named.action.clone())?;
     drop(key);
     let mut result = Operated {
         action: named.action.label(),
         state: "submitted",
-        network: publisher.network,
+        network: submitter.network,
         signer,
         owner: after.owner,
         operation: submitted.id,
@@ -214,27 +223,31 @@ fn run(ui: Ui, client: Client, place: &KeyPlace, request: Request<'_>) -> Result
         name,
     };
     if args.waiting.wait {
-        let recorded =
-            publisher.recorded(&result.name, &submitted, sequence, args.waiting.depth())?;
+        let recorded = submitter.wait_for_operation(
+            &result.name,
+            &submitted,
+            sequence,
+            args.waiting.depth(),
+        )?;
         result.state = "recorded";
         (result.recorded, result.depth) = (Some(recorded.height), Some(recorded.depth));
         let entry = recorded.entry;
         (result.owner, result.expires, result.transfer) =
             (entry.owner, entry.expires, entry.transfer);
     }
-    ui.result(&describe(&result), &result);
+    ui.print_result(&describe(&result), &result)?;
     Ok(())
 }
 
 /// Where the name stands; an operation that waits comes first, unless nothing is going to be
 /// signed.
-fn look(publisher: &mut Publisher, name: &Name, dry_run: bool) -> Result<NameInfo, CommandError> {
+fn look(submitter: &mut Submitter, name: &Name, dry_run: bool) -> Result<NameInfo, CommandError> {
     if !dry_run {
-        return publisher.settled(name);
+        return submitter.wait_no_pending(name);
     }
-    let info = publisher.client.name(name)?;
+    let info = submitter.client.name(name)?;
     if info.pending {
-        publisher.ui.note(&format!(
+        submitter.ui.print_note(&format!(
             "an operation on {name} waits to be recorded: after it, the sequence number is another"
         ));
     }
@@ -244,14 +257,14 @@ fn look(publisher: &mut Publisher, name: &Name, dry_run: bool) -> Result<NameInf
 /// The key that signs: the one that the name asks for, or none.
 fn open(
     ui: Ui,
-    place: &KeyPlace,
+    keystore: &Keystore,
     signer: &Signer<'_>,
     name: &Name,
     needed: PublicKey,
 ) -> Result<SecretKey, CommandError> {
     let key = match signer {
-        Signer::File(file) => file.unlock(&place.passphrases)?,
-        Signer::Words(from) => words::read(ui, from.words_file.as_deref())?.recovery(),
+        Signer::File(file) => file.unlock(&keystore.passphrases)?,
+        Signer::Mnemonic(from) => mnemonic::read(ui, from.words_file.as_deref())?.recovery(),
     };
     match key.public() {
         found if found == needed => Ok(key),
@@ -260,7 +273,7 @@ fn open(
 }
 
 /// A broken rule, with whose key it is that would be needed.
-fn explained(
+fn explain_violation(
     violation: RuleViolation,
     entry: &NameEntry,
     ours: PublicKey,
@@ -305,7 +318,7 @@ fn ask(
         other => format!("{} {name}?", other.label()),
     };
     let agreed = ui
-        .agrees(&question)
+        .confirm(&question)
         .map_err(|source| KeyError::File { path: "the terminal".into(), source });
     if agreed? { Ok(()) } else { Err(CommandError::NotAgreed) }
 }

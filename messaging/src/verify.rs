@@ -13,21 +13,21 @@ use namechain_core::{
 };
 use thiserror::Error;
 
-use crate::record::Known;
+use crate::record::KnownRecord;
 
 /// More than any entry of a name has: 4,096 bytes of records, a messaging record and the rest.
 pub const MAX_ENTRY_BYTES: usize = 8 * 1_024;
 /// The longest proof of a header's place: two numbers, and fewer than 128 nodes of 48 bytes.
-pub const MAX_PLACE_BYTES: usize = 16 + 128 * 48;
+pub const MAX_HISTORY_PROOF_BYTES: usize = 16 + 128 * 48;
 /// How many blocks below the trusted header the proof may be made, unless the caller says
 /// otherwise. On main it is an hour: whoever holds back a rotation or a revocation can do so for as
 /// long.
-pub const DEFAULT_MAX_DEPTH: u32 = 30;
+pub const DEFAULT_MAX_DEPTH_BLOCKS: u32 = 30;
 
 /// A header that the caller trusts: of the own node, or held from elsewhere. Everything else
 /// follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchor {
+pub struct TrustedHeader {
     network: Network,
     header: Header,
     max_depth: u32,
@@ -35,7 +35,7 @@ pub struct Anchor {
 
 /// What somebody says of a name, to be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evidence {
+pub struct NameProof {
     header: Header,
     proof: Proof,
     entry: Option<Vec<u8>>,
@@ -43,7 +43,7 @@ pub struct Evidence {
 }
 
 /// A name with the keys that the chain proves to be its own. There is no other way to make one than
-/// [`examine`] and [`resolve_peer`].
+/// [`verify_name`] and [`resolve_peer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedPeer {
     network: Network,
@@ -59,7 +59,7 @@ pub struct VerifiedPeer {
 
 /// What the chain says of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum Resolution {
     /// It has keys.
     Peer(Box<VerifiedPeer>),
     /// It is proven to have none.
@@ -91,7 +91,7 @@ pub enum Absence {
     Released,
 }
 
-/// Why evidence proves nothing.
+/// Why a name proof proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProofError {
     /// A part is longer than any.
@@ -134,10 +134,10 @@ pub enum PeerError {
     Absent(#[from] Absence),
 }
 
-impl Anchor {
+impl TrustedHeader {
     /// A header that the caller vouches for.
     pub fn new(network: Network, header: Header) -> Self {
-        Anchor { network, header, max_depth: DEFAULT_MAX_DEPTH }
+        TrustedHeader { network, header, max_depth: DEFAULT_MAX_DEPTH_BLOCKS }
     }
 
     /// Reads the 160 bytes of a header that the caller vouches for.
@@ -148,9 +148,9 @@ impl Anchor {
         Ok(Self::new(network, read(header, HEADER_BYTES, "header")?))
     }
 
-    /// How many blocks old a proof may be, [`DEFAULT_MAX_DEPTH`] otherwise.
+    /// How many blocks old a proof may be, [`DEFAULT_MAX_DEPTH_BLOCKS`] otherwise.
     pub fn with_max_depth(self, blocks: u32) -> Self {
-        Anchor { max_depth: blocks, ..self }
+        TrustedHeader { max_depth: blocks, ..self }
     }
 
     /// The network.
@@ -158,7 +158,7 @@ impl Anchor {
         self.network
     }
 
-    /// How far below the anchor the header lies: itself, or proven to be below it.
+    /// How far below the trusted the header lies: itself, or proven to be below it.
     fn depth_of(&self, header: &Header, place: Option<&HistoryProof>) -> Result<u32, ProofError> {
         if *header == self.header {
             return Ok(0);
@@ -191,7 +191,7 @@ fn read<T: Decode>(bytes: &[u8], max: usize, what: &'static str) -> Result<T, Pr
     T::from_bytes(bytes).map_err(|error| ProofError::Malformed(what, error))
 }
 
-impl Evidence {
+impl NameProof {
     /// Reads what a node, or a file, says of a name: the header of the block in whose state it is
     /// proven, the proof (`docs/protocol.md` section 5), the name's entry if it has one, and, if
     /// the header is not the trusted one itself, the proof of its place below it (section 4).
@@ -207,12 +207,12 @@ impl Evidence {
         if entry.is_some_and(|entry| entry.len() > MAX_ENTRY_BYTES) {
             return Err(ProofError::TooLong("entry"));
         }
-        Ok(Evidence {
+        Ok(NameProof {
             header: read(header, HEADER_BYTES, "header")?,
             proof: read(proof, MAX_PROOF_BYTES, "proof")?,
             entry: entry.map(<[u8]>::to_vec),
             place: place
-                .map(|place| read(place, MAX_PLACE_BYTES, "proof of the header's place"))
+                .map(|place| read(place, MAX_HISTORY_PROOF_BYTES, "proof of the header's place"))
                 .transpose()?,
         })
     }
@@ -234,7 +234,7 @@ impl Evidence {
 /// ```text
 /// | header 160 | entry: 0, or 1, length u16, bytes | place: 0, or 1 and the proof | proof |
 /// ```
-impl Encode for Evidence {
+impl Encode for NameProof {
     fn encode(&self, out: &mut Vec<u8>) {
         self.header.encode(out);
         out.push(u8::from(self.entry.is_some()));
@@ -248,7 +248,7 @@ impl Encode for Evidence {
     }
 }
 
-impl Decode for Evidence {
+impl Decode for NameProof {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let header = Header::decode(reader)?;
         let entry = match reader.u8()? {
@@ -266,7 +266,7 @@ impl Decode for Evidence {
             }
             _ => return Err(DecodeError::Invalid("an entry is neither there nor not")),
         };
-        Ok(Evidence {
+        Ok(NameProof {
             header,
             entry,
             place: Option::decode(reader)?,
@@ -275,16 +275,22 @@ impl Decode for Evidence {
     }
 }
 
-/// What `evidence` proves of `name` under `anchor`.
+/// What `name_proof` proves of `name` under `trusted`.
 ///
 /// # Errors
 /// If it proves nothing.
-pub fn examine(anchor: &Anchor, name: &Name, evidence: &Evidence) -> Result<Finding, ProofError> {
-    let network = anchor.network;
-    let header = &evidence.header;
-    let depth = anchor.depth_of(header, evidence.place.as_ref())?;
-    let absent = |why| Ok(Finding::Absent { why, height: header.height });
-    let Some(entry) = evidence.entry(network, name)? else { return absent(Absence::Unregistered) };
+pub fn verify_name(
+    trusted: &TrustedHeader,
+    name: &Name,
+    name_proof: &NameProof,
+) -> Result<Resolution, ProofError> {
+    let network = trusted.network;
+    let header = &name_proof.header;
+    let depth = trusted.depth_of(header, name_proof.place.as_ref())?;
+    let absent = |why| Ok(Resolution::Absent { why, height: header.height });
+    let Some(entry) = name_proof.entry(network, name)? else {
+        return absent(Absence::Unregistered);
+    };
     match name_status(network.params(), &entry, header.height) {
         NameStatus::Active => {}
         NameStatus::Grace => return absent(Absence::Grace),
@@ -292,7 +298,7 @@ pub fn examine(anchor: &Anchor, name: &Name, evidence: &Evidence) -> Result<Find
         NameStatus::Released => return absent(Absence::Released),
     }
     let Some(record) = entry.messaging else { return absent(Absence::NoRecord) };
-    Ok(Finding::Peer(Box::new(VerifiedPeer {
+    Ok(Resolution::Peer(Box::new(VerifiedPeer {
         network,
         name: entry.name,
         owner: entry.owner,
@@ -310,13 +316,13 @@ pub fn examine(anchor: &Anchor, name: &Name, evidence: &Evidence) -> Result<Find
 /// # Errors
 /// If nothing is proven, or that it has none.
 pub fn resolve_peer(
-    anchor: &Anchor,
+    trusted: &TrustedHeader,
     name: &Name,
-    evidence: &Evidence,
+    name_proof: &NameProof,
 ) -> Result<VerifiedPeer, PeerError> {
-    match examine(anchor, name, evidence)? {
-        Finding::Peer(peer) => Ok(*peer),
-        Finding::Absent { why, .. } => Err(why.into()),
+    match verify_name(trusted, name, name_proof)? {
+        Resolution::Peer(peer) => Ok(*peer),
+        Resolution::Absent { why, .. } => Err(why.into()),
     }
 }
 
@@ -382,8 +388,12 @@ impl VerifiedPeer {
     }
 
     /// What the record that follows is compared with.
-    pub fn known(&self) -> Known {
-        Known { hash: self.record_hash, identity: self.identity(), next: self.entry.record.next }
+    pub fn known(&self) -> KnownRecord {
+        KnownRecord {
+            hash: self.record_hash,
+            identity: self.identity(),
+            next: self.entry.record.next,
+        }
     }
 
     /// The height of the block in whose state the keys are proven.
