@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{
-    Peer,
-    limits::{CANDIDATE_IDS, CHECKPOINTS, LOCATOR_CHECKPOINTS},
+use super::super::{
+    event::Peer,
+    limits::{
+        CANDIDATE_IDS, CHECKPOINTS, GROWTH_DEADLINE_MS, HEADERS_SLOW_MS, LOCATOR_CHECKPOINTS,
+    },
     message::MAX_HEADERS,
 };
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
 
 /// An answer's headers whose work is being checked.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(in crate::sync) struct Batch {
     /// Who showed them.
     pub from: Peer,
     /// Their ids.
@@ -24,15 +26,16 @@ pub(super) struct Batch {
     pub after: Ancestry,
     /// What came of the parts that are done.
     pub parts: Vec<Option<Vec<PowChecked>>>,
-    /// The work that the peer claims and has shown with these at the latest, if they are its last.
-    pub claim: Option<u128>,
+    /// The work that the peer advertised and has shown with these at the latest, if they are its
+    /// last.
+    pub advertised: Option<u128>,
     /// Whether they are its last.
     pub last: bool,
 }
 
 /// A chain of headers from a block that our chain has.
 #[derive(Debug)]
-pub(super) struct Candidate {
+pub(in crate::sync) struct Candidate {
     /// The last block that our chain has, and its height.
     pub base: Hash,
     pub base_height: u32,
@@ -49,26 +52,28 @@ pub(super) struct Candidate {
     pub complete: bool,
     /// Since when its blocks could be fetched.
     pub usable_since: Option<u64>,
-    /// Who is asked for what comes next.
-    pub extender: Option<Peer>,
+    /// Who is asked for what comes next, and since when.
+    extender: Option<(Peer, u64)>,
+    /// When it last grew.
+    grown_at: u64,
     /// Since when no peer has it.
-    pub lonely_since: Option<u64>,
+    pub no_peers_since: Option<u64>,
     /// The end of which it was said that it departs too deep.
-    pub told: Option<Hash>,
+    pub reported_parked: Option<Hash>,
 }
 
 /// Where a header that a peer showed is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(in crate::sync) enum Found {
     /// It is there, and its work was checked.
-    PowChecked,
+    Checked,
     /// It is there, and its work is being checked.
-    Unworked,
+    Unchecked,
 }
 
 impl Candidate {
     /// One without headers yet, on a block of ours.
-    pub fn new(base: Ancestry) -> Self {
+    pub fn new(base: Ancestry, now: u64) -> Self {
         Candidate {
             base: base.id(),
             base_height: base.header().height,
@@ -79,14 +84,15 @@ impl Candidate {
             complete: false,
             usable_since: None,
             extender: None,
-            lonely_since: None,
-            told: None,
+            grown_at: now,
+            no_peers_since: None,
+            reported_parked: None,
         }
     }
 
     /// One that shares this one's ids up to `end`, which is among those whose work has been
     /// checked, or the base.
-    pub fn fork(&self, end: Ancestry) -> Self {
+    pub fn fork(&self, end: Ancestry, now: u64) -> Self {
         let shared = (end.header().height - self.base_height) as usize;
         let mut checkpoints: VecDeque<Ancestry> = self
             .checkpoints
@@ -105,8 +111,9 @@ impl Candidate {
             complete: false,
             usable_since: None,
             extender: None,
-            lonely_since: None,
-            told: None,
+            grown_at: now,
+            no_peers_since: None,
+            reported_parked: None,
         }
     }
 
@@ -136,12 +143,12 @@ impl Candidate {
     }
 
     /// How many answers' headers are in the hands of the checks.
-    pub fn unworked(&self) -> usize {
+    pub fn unchecked_batches(&self) -> usize {
         self.batches.len()
     }
 
     /// The id at a height whose work has been checked.
-    pub fn worked_at(&self, height: u32) -> Option<PowChecked> {
+    pub fn checked_at(&self, height: u32) -> Option<PowChecked> {
         let index = height.checked_sub(self.base_height + 1)?;
         self.ids.get(index as usize).copied()
     }
@@ -149,16 +156,16 @@ impl Candidate {
     /// Whether the header is on it.
     pub fn find(&self, id: &Hash, height: u32) -> Option<Found> {
         if height == self.base_height && *id == self.base {
-            return Some(Found::PowChecked);
+            return Some(Found::Checked);
         }
         let mut index = height.checked_sub(self.base_height + 1)? as usize;
-        if let Some(worked) = self.ids.get(index) {
-            return (worked.id() == *id).then_some(Found::PowChecked);
+        if let Some(header) = self.ids.get(index) {
+            return (header.id() == *id).then_some(Found::Checked);
         }
         index -= self.ids.len();
         for batch in &self.batches {
             match batch.ids.get(index) {
-                Some(there) => return (there == id).then_some(Found::Unworked),
+                Some(there) => return (there == id).then_some(Found::Unchecked),
                 None => index -= batch.ids.len(),
             }
         }
@@ -167,12 +174,12 @@ impl Candidate {
 
     /// The height at which it has a header, wherever that is: a look at each.
     pub fn height_of(&self, id: &Hash) -> Option<u32> {
-        let unworked = self.batches.iter().flat_map(|batch| batch.ids.iter().copied());
+        let unchecked = self.batches.iter().flat_map(|batch| batch.ids.iter().copied());
         let at = self
             .ids
             .iter()
-            .map(|worked| worked.id())
-            .chain(unworked)
+            .map(|header| header.id())
+            .chain(unchecked)
             .position(|there| there == *id)?;
         Some(self.base_height + 1 + at as u32)
     }
@@ -199,19 +206,49 @@ impl Candidate {
         ids
     }
 
+    /// Who is asked for what comes next.
+    pub fn extender(&self) -> Option<Peer> {
+        self.extender.map(|(peer, _)| peer)
+    }
+
+    pub fn set_extender(&mut self, peer: Option<Peer>, now: u64) {
+        self.extender = peer.map(|peer| (peer, now));
+    }
+
+    /// Stops waiting for this peer to extend it.
+    pub fn release_extender(&mut self, peer: Peer) {
+        self.extender = self.extender.filter(|(extender, _)| *extender != peer);
+    }
+
+    /// Whether somebody is extending it, and is not slow about it.
+    pub fn is_being_extended(&self, now: u64) -> bool {
+        self.extender.is_some_and(|(_, since)| now < since.max(self.grown_at) + HEADERS_SLOW_MS)
+    }
+
+    /// Whether more of it is likely to come: it was not shown to its end, and grew lately.
+    pub fn is_growing(&self, now: u64) -> bool {
+        !self.complete && now < self.grown_at + GROWTH_DEADLINE_MS
+    }
+
     /// Adds headers whose work is yet to be checked; gives the number of the batch.
-    pub fn push(&mut self, batch: Batch) -> u64 {
+    pub fn push(&mut self, batch: Batch, now: u64) -> u64 {
+        self.grown_at = now;
         self.batches.push_back(batch);
         self.first_batch + self.batches.len() as u64 - 1
     }
 
     /// Notes that a part of a batch has its work. Gives the batches that are through with it, in
     /// order.
-    pub fn part_worked(&mut self, number: u64, part: usize, worked: Vec<PowChecked>) -> Vec<Batch> {
+    pub fn record_part(
+        &mut self,
+        number: u64,
+        part: usize,
+        headers: Vec<PowChecked>,
+    ) -> Vec<Batch> {
         let batch =
             number.checked_sub(self.first_batch).and_then(|at| self.batches.get_mut(at as usize));
         if let Some(slot) = batch.and_then(|batch| batch.parts.get_mut(part)) {
-            *slot = Some(worked);
+            *slot = Some(headers);
         }
         let mut through = Vec::new();
         while let Some(batch) = self.batches.front()
@@ -220,27 +257,27 @@ impl Candidate {
         {
             self.first_batch += 1;
             self.ids.extend(std::mem::take(&mut batch.parts).into_iter().flatten().flatten());
-            self.checkpoint_at(batch.after.clone());
+            self.push_checkpoint(batch.after.clone());
             through.push(batch);
         }
         through
     }
 
     /// Who showed a batch that is not through.
-    pub fn shown_by(&self, number: u64) -> Option<Peer> {
+    pub fn batch_sender(&self, number: u64) -> Option<Peer> {
         let at = number.checked_sub(self.first_batch)?;
         self.batches.get(at as usize).map(|batch| batch.from)
     }
 
     /// Forgets all headers whose work has not been checked.
-    pub fn drop_unworked(&mut self) {
+    pub fn drop_unchecked(&mut self) {
         self.first_batch += self.batches.len() as u64;
         self.batches.clear();
     }
 
     /// Makes `end` the last checkpoint. Those that lie close together are thinned: the one before
     /// goes if the two are not an answer's length from the one before that.
-    fn checkpoint_at(&mut self, end: Ancestry) {
+    fn push_checkpoint(&mut self, end: Ancestry) {
         if let [.., before, last] = self.checkpoints.make_contiguous()
             && last.header().height - before.header().height < MAX_HEADERS as u32
         {
@@ -252,8 +289,8 @@ impl Candidate {
         }
     }
 
-    /// Our chain has taken its first block.
-    pub fn taken(&mut self) {
+    /// Our chain has advance_base its first block.
+    pub fn advance_base(&mut self) {
         if let Some(first) = self.ids.pop_front() {
             (self.base, self.base_height) = (first.id(), self.base_height + 1);
             // Ends below the base are our chain's to tell; the last one stays, be it the base

@@ -5,31 +5,31 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::types::Hash;
 
 #[derive(Debug)]
-pub(super) struct Remembered {
-    there: BTreeSet<Hash>,
+pub(super) struct RecentIds {
+    ids: BTreeSet<Hash>,
     order: VecDeque<Hash>,
-    most: usize,
+    capacity: usize,
 }
 
-impl Remembered {
-    pub fn new(most: usize) -> Self {
-        Remembered { there: BTreeSet::new(), order: VecDeque::new(), most }
+impl RecentIds {
+    pub fn new(capacity: usize) -> Self {
+        RecentIds { ids: BTreeSet::new(), order: VecDeque::new(), capacity }
     }
 
     pub fn insert(&mut self, id: Hash) {
-        if !self.there.insert(id) {
+        if !self.ids.insert(id) {
             return;
         }
         self.order.push_back(id);
-        if self.order.len() > self.most
+        if self.order.len() > self.capacity
             && let Some(oldest) = self.order.pop_front()
         {
-            self.there.remove(&oldest);
+            self.ids.remove(&oldest);
         }
     }
 
-    pub fn has(&self, id: &Hash) -> bool {
-        self.there.contains(id)
+    pub fn contains(&self, id: &Hash) -> bool {
+        self.ids.contains(id)
     }
 
     pub fn len(&self) -> usize {
@@ -37,7 +37,7 @@ impl Remembered {
     }
 
     pub fn clear(&mut self) {
-        self.there.clear();
+        self.ids.clear();
         self.order.clear();
     }
 }
@@ -48,11 +48,11 @@ mod tests {
 
     #[test]
     fn the_oldest_is_forgotten() {
-        let mut remembered = Remembered::new(2);
+        let mut recent = RecentIds::new(2);
         for byte in [1, 2, 2, 3] {
-            remembered.insert(Hash([byte; 32]));
+            recent.insert(Hash([byte; 32]));
         }
-        assert_eq!([1, 2, 3].map(|byte| remembered.has(&Hash([byte; 32]))), [false, true, true]);
-        assert_eq!(remembered.len(), 2);
+        assert_eq!([1, 2, 3].map(|byte| recent.contains(&Hash([byte; 32]))), [false, true, true]);
+        assert_eq!(recent.len(), 2);
     }
 }

@@ -3,7 +3,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{Peer, RequestId, candidates::Candidate, limits::WINDOW};
+use super::super::{
+    event::{Peer, RequestId},
+    headers::Candidate,
+    limits::WINDOW,
+    message::MAX_BLOCKS,
+};
 use crate::{
     chain::{CheckedBlock, PowChecked},
     types::Hash,
@@ -53,7 +58,7 @@ pub(super) struct Window {
     checking: usize,
     bytes: usize,
     /// The smoothed length of a block.
-    usual: usize,
+    average: usize,
 }
 
 impl Window {
@@ -79,22 +84,27 @@ impl Window {
         self.checking
     }
 
-    /// The usual length of a block, in bytes.
-    pub fn usual(&self) -> usize {
-        self.usual.max(256)
+    /// The average length of a block, in bytes.
+    pub fn average(&self) -> usize {
+        self.average.max(256)
     }
 
     /// Goes for another candidate. What of the old one's blocks is in it too is kept.
     pub fn retarget(&mut self, target: Option<(u64, &Candidate)>) {
+        let same_candidate = self.candidate == target.map(|(number, _)| number);
         self.candidate = target.map(|(number, _)| number);
         let first = target.map_or(0, |(_, on)| on.base_height + 1);
         while self.first < first && !self.slots.is_empty() {
             self.pop();
         }
+        if same_candidate && self.first == first {
+            return;
+        }
         let shared = match target {
             Some((_, on)) if self.first == first => {
-                let same =
-                    |(at, slot): &(usize, &Slot)| on.worked_at(first + *at as u32) == Some(slot.id);
+                let same = |(at, slot): &(usize, &Slot)| {
+                    on.checked_at(first + *at as u32) == Some(slot.id)
+                };
                 self.slots.iter().enumerate().take_while(same).count()
             }
             _ => 0,
@@ -123,7 +133,7 @@ impl Window {
     }
 
     /// The first block is in our chain already.
-    pub fn skip(&mut self, id: &Hash) {
+    pub fn remove_first(&mut self, id: &Hash) {
         match self.slots.front() {
             Some(slot) if slot.id.id() == *id => self.pop(),
             None => self.first += 1,
@@ -160,7 +170,7 @@ impl Window {
                 .range(lowest..)
                 .zip(lowest..)
                 .take_while(|(height, due)| *height == due);
-            return Some((lowest, run.take(super::message::MAX_BLOCKS).count()));
+            return Some((lowest, run.take(MAX_BLOCKS).count()));
         }
         let above = self.above();
         let last = end.min(self.first.saturating_add(WINDOW as u32 - 1));
@@ -168,7 +178,7 @@ impl Window {
     }
 
     /// Notes that blocks were asked for.
-    pub fn asked(
+    pub fn set_requested(
         &mut self,
         first: u32,
         ids: &[PowChecked],
@@ -195,7 +205,7 @@ impl Window {
     }
 
     /// A request for a block will bring nothing.
-    pub fn not_coming(&mut self, height: u32, request: RequestId) {
+    pub fn request_over(&mut self, height: u32, request: RequestId) {
         if let Some(slot) = self.slot(height)
             && matches!(slot.state, State::Asked(asked, _) if asked == request)
         {
@@ -205,7 +215,7 @@ impl Window {
     }
 
     /// A body has come. Whether it was waited for.
-    pub fn body(&mut self, height: u32, id: &Hash, bytes: Vec<u8>, from: Peer) -> bool {
+    pub fn insert_body(&mut self, height: u32, id: &Hash, bytes: Vec<u8>, from: Peer) -> bool {
         let len = bytes.len();
         let Some(slot) = self.slot(height).filter(|slot| slot.id.id() == *id) else { return false };
         if !matches!(slot.state, State::Asked(..) | State::Wanted) {
@@ -213,7 +223,7 @@ impl Window {
         }
         (slot.state, slot.bytes) = (State::Body(bytes, from), len);
         self.bytes += len;
-        self.usual = if self.usual == 0 { len } else { (self.usual * 7 + len) / 8 };
+        self.average = if self.average == 0 { len } else { (self.average * 7 + len) / 8 };
         self.wanted.remove(&height);
         self.bodies.insert(height);
         true
@@ -232,7 +242,7 @@ impl Window {
     }
 
     /// Whether a block is there that is not known to be fine.
-    pub fn wants(&self, height: u32, id: &Hash) -> bool {
+    pub fn is_wanted(&self, height: u32, id: &Hash) -> bool {
         let at = height.checked_sub(self.first).and_then(|at| self.slots.get(at as usize));
         at.is_some_and(|slot| {
             slot.id.id() == *id && !matches!(slot.state, State::Ready(_) | State::Connecting)
@@ -240,7 +250,7 @@ impl Window {
     }
 
     /// A block is fine by itself, whoever found out.
-    pub fn checked(&mut self, height: u32, block: Box<CheckedBlock>) {
+    pub fn set_ready(&mut self, height: u32, block: Box<CheckedBlock>) {
         let id = block.id();
         let Some(slot) = self.slot(height).filter(|slot| slot.id.id() == id) else { return };
         if matches!(slot.state, State::Ready(_) | State::Connecting) {
@@ -253,7 +263,7 @@ impl Window {
     }
 
     /// What came was not the block: it is to be asked for again.
-    pub fn not_it(&mut self, height: u32, id: &Hash) {
+    pub fn reject_body(&mut self, height: u32, id: &Hash) {
         let Some(slot) = self.slot(height).filter(|slot| slot.id.id() == *id) else { return };
         if matches!(slot.state, State::Checking) {
             let bytes = std::mem::take(&mut slot.bytes);
@@ -278,7 +288,7 @@ impl Window {
 
     /// The first block, if it is late: who was asked, when, how often, and how many blocks the same
     /// request was for.
-    pub fn late(&self) -> Option<(Peer, u64, u32, usize)> {
+    pub fn stalled(&self) -> Option<(Peer, u64, u32, usize)> {
         let slot = self.slots.front()?;
         let State::Asked(request, peer) = slot.state else { return None };
         let same = |slot: &&Slot| matches!(slot.state, State::Asked(other, _) if other == request);

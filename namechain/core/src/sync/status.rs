@@ -4,10 +4,12 @@ use core::net::IpAddr;
 use std::fmt;
 
 use super::{
-    Peer, Sync,
-    candidates::Candidate,
-    limits::{BEHIND, CLOCK_OFF},
-    peers::PeerState,
+    blocks::BlockDownload,
+    event::Peer,
+    headers::{Candidate, HeaderSync},
+    limits::{CLOCK_WARNING_SECONDS, MAX_BLOCKS_BEHIND},
+    operations::OperationRelay,
+    peers::{PeerState, PeerTable},
 };
 use crate::{
     chain::Chain,
@@ -157,7 +159,7 @@ pub struct Usage {
     /// Their bytes.
     pub window_bytes: usize,
     /// Announced blocks in the works, and those that wait for their time.
-    pub arrivals: usize,
+    pub pending_blocks: usize,
     /// Operations in the works.
     pub operations: usize,
     /// Ids of operations that are to be fetched.
@@ -201,96 +203,135 @@ impl Rate {
     }
 }
 
-impl Sync {
-    /// Who is there.
-    pub fn peers(&self) -> Vec<PeerStatus> {
-        self.peers.iter().map(|(peer, state)| state.status(*peer, self.now)).collect()
+/// What the status is made of.
+pub(super) struct View<'a> {
+    pub config: &'a SyncConfig,
+    /// Whether we were synced when we last looked.
+    pub synced: bool,
+    pub chain: &'a Chain,
+    pub peers: &'a PeerTable,
+    pub headers: &'a HeaderSync,
+    pub blocks: &'a BlockDownload,
+    pub now: u64,
+}
+
+impl View<'_> {
+    /// The most work that a peer advertises, with its height, if it is more than ours and the peer
+    /// has not been heard out.
+    fn best_advertised(&self) -> Option<(u32, u128)> {
+        let tips = self
+            .peers
+            .iter()
+            .filter(|(peer, _)| !self.headers.is_exhausted(*peer))
+            .filter_map(|(_, state)| state.advertised_tip());
+        let best = tips.filter(|tip| tip.work > self.chain.work()).max_by_key(|tip| tip.work);
+        best.map(|tip| (tip.height, tip.work))
     }
 
-    /// How far we are.
-    pub fn status(&self, chain: &Chain) -> SyncStatus {
-        let (tip, work) = (chain.tip_header(), chain.work());
-        let best = self.best_headers().filter(|end| end.work() > work);
-        let target = self.window.candidate().and_then(|number| self.candidates.get(number));
-        let claimed =
-            self.peers.values().filter(|state| !state.settled).filter_map(|state| state.claim);
-        let claimed = claimed.filter(|claim| claim.work.is_some_and(|claimed| claimed > work));
-        let claimed = claimed.max_by_key(|claim| claim.work);
-        let (why, synced) = self.verdict(chain, claimed.is_some());
-        let shown = target.map(|on| on.end()).or(best).map(|end| (end.header().height, end.work()));
-        let claimed = claimed.map(|claim| (claim.height, claim.work.unwrap_or(0)));
-        let heading = match why {
-            SyncReason::Headers | SyncReason::Asking | SyncReason::Blocks => shown.max(claimed),
-            _ => None,
-        };
-        let (target_height, target_work) = heading.unwrap_or((tip.height, work));
-        let second = self.best_headers().map(|end| (end.id(), end.header().height, end.work()));
-        let busy = matches!(why, SyncReason::Headers | SyncReason::Blocks);
-        SyncStatus {
-            synced,
-            why,
-            target_height,
-            target_work,
-            headers_done: shown.map_or(tip.height, |(height, _)| height.max(tip.height)),
-            blocks_done: tip.height,
-            blocks_per_second: if busy { self.block_rate.per_second(self.now) } else { 0.0 },
-            headers_per_second: if busy { self.header_rate.per_second(self.now) } else { 0.0 },
-            second_best: second,
-            clock_off: self.clock_off(),
+    /// Why we are synced or not, and which of the two.
+    fn reason(&self) -> (SyncReason, bool) {
+        if let Some((_, target)) = self.headers.target() {
+            let behind = target.height().saturating_sub(self.chain.tip_header().height);
+            return (SyncReason::Blocks, self.synced && behind <= MAX_BLOCKS_BEHIND);
         }
-    }
-
-    /// SyncReason we are synced or not, and which of the two. `claims`: whether somebody claims more work
-    /// and was not heard out.
-    fn verdict(&self, chain: &Chain, claims: bool) -> (SyncReason, bool) {
-        let behind =
-            |candidate: &Candidate| candidate.height().saturating_sub(chain.tip_header().height);
-        let target = self.window.candidate().and_then(|number| self.candidates.get(number));
-        let greeted = self.peers.values().any(|state| state.claim.is_some());
-        if let Some(target) = target {
-            return (SyncReason::Blocks, self.synced && behind(target) <= BEHIND);
-        }
-        if chain.parked_tip().is_some() {
+        if self.chain.parked_tip().is_some() {
             return (SyncReason::Parked, self.synced);
         }
-        if !greeted {
+        if !self.peers.iter().any(|(_, state)| state.has_greeted()) {
             let alone = self.config.alone_is_synced;
-            return (
-                if alone { SyncReason::Alone } else { SyncReason::NoPeers },
-                alone || self.synced,
-            );
+            let reason = if alone { SyncReason::Alone } else { SyncReason::NoPeers };
+            return (reason, alone || self.synced);
         }
-        if claims {
-            let headers = self.candidates.len() > 0;
-            return (if headers { SyncReason::Headers } else { SyncReason::Asking }, self.synced);
+        if self.best_advertised().is_some() {
+            let headers = self.headers.len().0 > 0;
+            let reason = if headers { SyncReason::Headers } else { SyncReason::Asking };
+            return (reason, self.synced);
         }
         (SyncReason::AtTip, true)
     }
 
-    /// Notes that we are synced: from then on a few blocks more or less change nothing.
-    pub(super) fn note_standing(&mut self, chain: &Chain) {
-        let claims = self
-            .peers
-            .values()
-            .filter(|state| !state.settled)
-            .filter_map(|state| state.claimed_work());
-        let (why, synced) =
-            self.verdict(chain, claims.max().is_some_and(|most| most > chain.work()));
-        // Being alone tells nothing about what others have.
-        self.synced = synced && (why != SyncReason::Alone || self.synced);
-    }
-
-    /// By how much most peers' clocks are ahead of ours, if that is a lot.
+    /// By how much most peers' clocks are ahead of ours, in seconds, if that is a lot.
     fn clock_off(&self) -> Option<i64> {
         let mut ahead: Vec<i64> = self
             .peers
-            .values()
-            .filter(|state| state.outbound && state.claim.is_some())
-            .map(PeerState::clock_ahead)
+            .iter()
+            .filter(|(_, state)| state.is_outbound() && state.has_greeted())
+            .map(|(_, state)| state.clock_ahead())
             .collect();
         ahead.sort_unstable();
         // Of few, any could be the one that is wrong.
         let median = ahead.get(ahead.len() / 2).copied().filter(|_| ahead.len() >= 3)?;
-        (median.unsigned_abs() > CLOCK_OFF).then_some(median)
+        (median.unsigned_abs() > CLOCK_WARNING_SECONDS).then_some(median)
+    }
+}
+
+/// How far we are.
+pub(super) fn status(view: &View<'_>) -> SyncStatus {
+    let (tip, work) = (view.chain.tip_header(), view.chain.work());
+    let best = view.headers.best();
+    let (why, synced) = view.reason();
+    let target = view.headers.target().map(|(_, on)| Candidate::end(on));
+    let shown = target
+        .or(best.filter(|end| end.work() > work))
+        .map(|end| (end.header().height, end.work()));
+    let heading = match why {
+        SyncReason::Headers | SyncReason::Asking | SyncReason::Blocks => {
+            shown.max(view.best_advertised())
+        }
+        _ => None,
+    };
+    let (target_height, target_work) = heading.unwrap_or((tip.height, work));
+    let busy = matches!(why, SyncReason::Headers | SyncReason::Blocks);
+    SyncStatus {
+        synced,
+        why,
+        target_height,
+        target_work,
+        headers_done: shown.map_or(tip.height, |(height, _)| height.max(tip.height)),
+        blocks_done: tip.height,
+        blocks_per_second: if busy { view.blocks.per_second(view.now) } else { 0.0 },
+        headers_per_second: if busy { view.headers.per_second(view.now) } else { 0.0 },
+        second_best: best.map(|end| (end.id(), end.header().height, end.work())),
+        clock_off: view.clock_off(),
+    }
+}
+
+/// Whether we are synced: once we are, a few blocks more or less change nothing.
+pub(super) fn is_still_synced(view: &View<'_>) -> bool {
+    let (why, synced) = view.reason();
+    // Being alone tells nothing about what others have.
+    synced && (why != SyncReason::Alone || view.synced)
+}
+
+/// What a peer is asked for.
+pub(super) fn phase(
+    peer: Peer,
+    state: &PeerState,
+    headers: &HeaderSync,
+    blocks: &BlockDownload,
+    operations: &OperationRelay,
+) -> SyncPhase {
+    match blocks.in_flight_of(peer) {
+        _ if !state.has_greeted() => SyncPhase::Hello,
+        _ if headers.is_asking(peer) => SyncPhase::Headers,
+        0 if operations.is_asking(peer) => SyncPhase::Operations,
+        0 => SyncPhase::Nothing,
+        requests => SyncPhase::Blocks(requests),
+    }
+}
+
+/// A peer, for people.
+pub(super) fn of_peer(peer: Peer, state: &PeerState, doing: SyncPhase, now: u64) -> PeerStatus {
+    PeerStatus {
+        peer,
+        ip: state.ip(),
+        outbound: state.is_outbound(),
+        connected_at: state.connected_at(),
+        height: state.advertised_tip().map(|tip| tip.height),
+        work: state.advertised_work(),
+        score: state.score(now),
+        agent: state.agent().to_owned(),
+        clock_ahead: state.clock_ahead(),
+        doing,
     }
 }
