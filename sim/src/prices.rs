@@ -20,6 +20,7 @@ pub fn run() {
     rush();
     raising();
     stuffing();
+    random_intervals();
     quiet();
     bursts();
     filling();
@@ -252,6 +253,55 @@ fn stuffing() {
     table.print();
 }
 
+/// How much a multiplier's logarithm moves in an interval in the mean, with `demand` Commits an
+/// interval that come whatever the price is, and blocks at random times.
+fn drift(controller: &Controller, demand: f64, blocks: u64, seed: u64) -> f64 {
+    let mut rng = Rng::new(seed);
+    let (mut waiting, mut moved, mut intervals) = (0, 0.0, 0.0);
+    for _ in 0..blocks {
+        let dt = (rng.exponential() * INTERVAL as f64) as u64;
+        waiting += rng.poisson(demand * dt as f64 / INTERVAL as f64);
+        let count = waiting.min(controller.block_cap);
+        waiting -= count;
+        // From a price so high that rounding does not show.
+        let next = controller.next(1 << 24, count, dt);
+        moved += (f64::from(next) / f64::from(1 << 24)).ln();
+        intervals += dt as f64 / INTERVAL as f64;
+    }
+    moved / intervals
+}
+
+/// The demand at which the price stays.
+fn balance(controller: &Controller, blocks: u64, seed: u64) -> f64 {
+    let (mut low, mut high) = (0.0, 40.0);
+    for _ in 0..20 {
+        let middle = (low + high) / 2.0;
+        if drift(controller, middle, blocks, seed) > 0.0 {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    low
+}
+
+fn random_intervals() {
+    let blocks = 100_000;
+    heading("Blocks at random times, demand that does not answer to the price", SEED, blocks);
+    let mut table =
+        Table::new(&["the price falls", "Commits an interval at which it stays (aim 20)"]);
+    for (text, controller) in [
+        (
+            "once a block at most, scaled by the time",
+            Controller { falls_with_time: false, ..Controller::NAMES },
+        ),
+        ("once for each interval", Controller::NAMES),
+    ] {
+        table.row(&[text.to_owned(), number(balance(&controller, blocks, SEED))]);
+    }
+    table.print();
+}
+
 fn quiet() {
     let blocks = 262_800;
     heading("A year of quiet: two Commits and three Updates of 512 bytes a block", SEED, blocks);
@@ -352,7 +402,8 @@ fn filling() {
         row.push(format!("x {}", number(fill(&controller, 30).1)));
         table.row(&row);
     }
-    // A Recover: kind, name of 8, title, validity, signer, owner, no recovery key, signature, stamp.
+    // A Recover: kind, name of 8, title, validity, signer, owner, no recovery key, signature,
+    // stamp.
     let recover = 1 + 9 + 32 + 8 + 32 + 32 + 1 + 64 + 48;
     let count = (BLOCK_BYTES - 164) / recover;
     let each = records(0, UNIT) * STAMP_HASH_SECONDS / 3_600.0;

@@ -29,9 +29,9 @@ impl Table {
     }
 }
 
-/// What stands over each table: what it shows, the seed and the number of runs.
+/// What stands over each table: what it shows, the seed, and the number of runs or of blocks.
 pub fn heading(what: &str, seed: u64, runs: u64) {
-    println!("**{what}** (seed {seed}, {runs} runs)\n");
+    println!("**{what}** (seed {seed}, n = {})\n", number(runs as f64));
 }
 
 /// Three significant digits, with the thousands parted.

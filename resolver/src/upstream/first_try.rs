@@ -2,9 +2,9 @@
 //! queries at a time.
 //!
 //! The three steps are [`Upstreams::first_try`], which makes the bytes to send;
-//! [`Upstreams::on_first_reply`], which judges what comes back as every other reply is judged and keeps
-//! it; and [`Upstreams::on_first_timeout`]. Whatever is not a whole, good answer goes the long way
-//! ([`Upstreams::resolve`]), where the other upstreams, TCP and the rest of the tries are.
+//! [`Upstreams::on_first_reply`], which judges what comes back as every other reply is judged and
+//! keeps it; and [`Upstreams::on_first_timeout`]. Whatever is not a whole, good answer goes the
+//! long way ([`Upstreams::resolve`]), where the other upstreams, TCP and the rest of the tries are.
 //!
 //! Of two tries with one [`FirstTry::key`] the second has to wait for the first: were both sent,
 //! two resolvers that ask each other would do nothing else.

@@ -2,5 +2,7 @@
 //! here.
 
 pub mod fork;
+pub mod history;
+pub mod hold;
 pub mod price;
 pub mod target;

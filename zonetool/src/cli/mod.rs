@@ -22,7 +22,7 @@ pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
 pub use letters::{BundleCommand, BundleFileArgs, Lookup, Open, Resolve, Seal};
 pub use operations::{
-    Accept, History, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Transfer,
+    Accept, Check, History, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Transfer,
 };
 pub use peer::{
     Bundle, PeerCommand, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
@@ -114,6 +114,8 @@ pub enum Command {
     /// price in work; an ordinary name takes about a minute of one core on the main network.
     /// Interrupted, the same command goes on where it was: nothing is paid twice.
     Register(Register),
+    /// Check a zone file: what is wrong with it, and what is allowed and does not work
+    Check(Check),
     /// Replace the zone of a name that is yours
     Update(Update),
     /// Renew a name for another lease, in the last quarter of its lease or after it
@@ -252,13 +254,19 @@ pub struct NameArgs {
 
 /// What registering and updating share.
 #[derive(Debug, Args)]
-pub struct Publish {
+pub struct ZoneArgs {
     /// The name: one label of 3 to 63 letters, digits and hyphens, such as alice
     pub name: String,
     /// The zone: an RFC 1035 master file, relative to NAME. (or with $ORIGIN NAME.namechain.alt.);
     /// - is standard input
     #[arg(long, value_name = "FILE")]
     pub zone: PathBuf,
+    /// Take a zone without a record: the name then holds nothing
+    #[arg(long)]
+    pub empty: bool,
+    /// Show what would be signed and what it costs, and sign and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Waiting.
     #[command(flatten)]
     pub waiting: WaitArgs,
@@ -301,7 +309,7 @@ pub struct Status {
 pub struct Register {
     /// What it shares with updating.
     #[command(flatten)]
-    pub publish: Publish,
+    pub publish: ZoneArgs,
     /// The recovery key, 64 hexadecimal digits, or none [default: that of your 24 words]
     #[arg(long, value_name = "KEY|none")]
     pub recovery: Option<Recovery>,
@@ -312,7 +320,7 @@ pub struct Register {
 pub struct Update {
     /// What it shares with registering.
     #[command(flatten)]
-    pub publish: Publish,
+    pub publish: ZoneArgs,
 }
 
 /// `--recovery`.

@@ -117,6 +117,16 @@ impl FromStr for NewOwner {
     }
 }
 
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The zone: an RFC 1035 master file; - is standard input
+    pub file: PathBuf,
+    /// The name that it is of [default: the file's name without its ending]
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
 /// `history`.
 #[derive(Debug, Args)]
 pub struct History {

@@ -30,6 +30,9 @@ pub struct Verify {
     /// the block itself, or of the one that prove --against was given
     #[arg(long, value_name = "HEX", conflicts_with = "trust_file_header")]
     pub header: Option<String>,
+    /// Compare the proven records with this zone file
+    #[arg(long, value_name = "FILE")]
+    pub zone: Option<PathBuf>,
     /// Take the header in the file for one of the chain, without a word about it
     #[arg(long)]
     pub trust_file_header: bool,

@@ -9,7 +9,7 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{CommandError, parse_name};
+use super::{CommandError, parse_name, synced_status};
 use crate::{
     cli,
     client::Client,
@@ -52,6 +52,7 @@ struct Past {
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
+    synced_status(client)?;
     let (operations, next) = operations(client, &name, args.from)?;
     let operations = operations
         .iter()

@@ -1,6 +1,7 @@
 //! One file a command, and what they share.
 
 mod cache;
+mod check;
 mod dry_run;
 mod history;
 mod key;
@@ -22,15 +23,15 @@ mod verify;
 mod wait;
 mod zone;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use namechain_core::{
-    api_types::{MessagingInfo, NameEntryInfo, NameInfo},
+    api_types::{MessagingInfo, NameEntryInfo, NameInfo, Status},
     types::{Action, MessagingEntry, Name, Record, RecordError, RecordSet},
 };
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, ZoneArgs},
     client::Client,
     error::CommandError,
     keys::{self, KeyError, Passphrases},
@@ -58,6 +59,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
     match cli.command {
         Command::Key(command) => key::run(ui, client, &keys()?, &command),
         Command::Register(args) => register::run(ui, client()?, &keys()?, &args),
+        Command::Check(args) => check::run(ui, &args),
         Command::Update(args) => update::run(ui, client()?, &keys()?, &args),
         Command::Renew(args) => ops::keyholder(ui, client()?, &keys()?, &args, Action::Renew),
         Command::Transfer(args) => ops::transfer(ui, client()?, &keys()?, &args),
@@ -82,23 +84,33 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
     }
 }
 
+/// The state of a node that is synced: what another says of names may be old.
+fn synced_status(client: &Client) -> Result<Status, CommandError> {
+    let status = client.status()?;
+    match status.synced {
+        true => Ok(status),
+        false => Err(CommandError::NotSynced(status.height)),
+    }
+}
+
 /// A name as people type it: in any case.
 fn parse_name(text: &str) -> Result<Name, CommandError> {
     Name::parse(&text.to_ascii_lowercase())
         .map_err(|error| CommandError::Name(text.to_owned(), error))
 }
 
-fn load_zone(ui: Ui, name: &Name, path: &Path) -> Result<RecordSet, CommandError> {
+fn load_zone(ui: Ui, name: &Name, args: &ZoneArgs) -> Result<RecordSet, CommandError> {
+    let path = &args.zone;
     let zone = crate::zone::load(name, path)
         .map_err(|error| CommandError::Zone(path.to_owned(), error))?;
+    if zone.records.is_empty() && !args.empty {
+        return Err(CommandError::EmptyZone(path.to_owned()));
+    }
     for note in &zone.notes {
         ui.print_note(&format!("{}: {note}", path.display()));
     }
-    if zone.records.is_empty() {
-        ui.print_note(&format!(
-            "{}: no records: the name will exist and hold nothing",
-            path.display()
-        ));
+    for warning in crate::zone::warnings(name, &zone.records) {
+        ui.print_note(&format!("{}: warning: {warning}", path.display()));
     }
     Ok(zone.records)
 }

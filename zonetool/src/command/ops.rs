@@ -181,25 +181,10 @@ fn run(
         }
     };
     let action = (request.action)(submitter.network, &before)?;
-    let price = submitter.client.price()?;
-    let at = BlockContext {
-        height: price.height.max(info.height).saturating_add(1),
-        price: price.multiplier,
-    };
-    let work = cost_of(submitter.params(), &name, &action, at.price);
-    let sequence = info.next_sequence;
-    let named = SignedOperation {
-        name: name.clone(),
-        sequence,
-        signer,
-        action,
-        signature: Signature([0; 64]),
-        stamp: Stamp { work, ..UNWORKED },
-    };
-    let after = preflight(submitter.params(), at, &before, &named)
-        .map_err(|violation| explain_violation(violation, &before, signer, at.height))?;
+    let Checked { named, after, height } = check(&submitter, &info, &before, signer, action)?;
+    let sequence = named.sequence;
     if args.dry_run {
-        return dry_run::show(ui, submitter.network, &named, &before, &after, at.height);
+        return dry_run::show(ui, submitter.network, &named, &before, &after, height);
     }
     if request.asks && !args.yes {
         ask(ui, submitter.params().transfer_delay, &named, &before)?;
@@ -237,6 +222,54 @@ fn run(
     }
     ui.print_result(&describe(&result), &result)?;
     Ok(())
+}
+
+/// An operation that the next block would take, without its signature and stamp.
+struct Checked {
+    named: SignedOperation,
+    /// The name's entry after it.
+    after: NameEntry,
+    /// The height of the next block.
+    height: u32,
+}
+
+/// Checks an operation by the chain's rules, before any work.
+fn check(
+    submitter: &Submitter,
+    info: &NameInfo,
+    before: &NameEntry,
+    signer: PublicKey,
+    action: Action,
+) -> Result<Checked, CommandError> {
+    let price = submitter.client.price()?;
+    let height = price.height.max(info.height).saturating_add(1);
+    let context = BlockContext { height, price: price.multiplier };
+    let work = cost_of(submitter.params(), &info.name, &action, context.price);
+    let named = SignedOperation {
+        name: info.name.clone(),
+        sequence: info.next_sequence,
+        signer,
+        action,
+        signature: Signature([0; 64]),
+        stamp: Stamp { work, ..UNWORKED },
+    };
+    match preflight(submitter.params(), context, before, &named) {
+        Ok(after) => Ok(Checked { named, after, height }),
+        Err(violation) => Err(explain_violation(violation, before, signer, height)),
+    }
+}
+
+/// Shows what an operation of `signer` would be.
+pub fn dry_run(
+    ui: Ui,
+    submitter: &Submitter,
+    info: &NameInfo,
+    signer: PublicKey,
+    action: Action,
+) -> Result<(), CommandError> {
+    let before = entry_of(info)?;
+    let Checked { named, after, height } = check(submitter, info, &before, signer, action)?;
+    dry_run::show(ui, submitter.network, &named, &before, &after, height)
 }
 
 /// Where the name stands; an operation that waits comes first, unless nothing is going to be

@@ -2,13 +2,17 @@
 
 use namechain_core::api_types::ProofInfo;
 
-use super::{CommandError, parse_name};
+use super::{CommandError, parse_name, synced_status};
 use crate::{cli::Prove, client::Client, proof::ProofFile, ui::Ui};
 
 /// Runs the command. What the node gives is checked before it is printed.
 pub fn run(ui: Ui, client: &Client, args: &Prove) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
-    let network = client.status()?.network;
+    // Of a height that is given, the header tells how old it is.
+    let network = match args.height {
+        Some(_) => client.status()?.network,
+        None => synced_status(client)?.network,
+    };
     let info = client.proof(&name, args.height)?;
     let ProofInfo { height, .. } = info;
     let mut file = ProofFile::of(network, info);

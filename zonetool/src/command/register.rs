@@ -3,8 +3,10 @@
 use namechain_core::{
     api_types::{CommitmentInfo, NameInfo, Standing},
     consensus::price,
-    types::{Action, Name, Operation, PublicKey, RecordSet, SecretKey, commitment},
+    types::{Action, Name, Network, Operation, PublicKey, RecordSet, SecretKey, commitment},
 };
+
+use serde::Serialize;
 
 use super::{
     CommandError, Keystore, load_zone, parse_name, records_of,
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     cli::{Recovery, Register},
     client::Client,
-    keys,
+    keys, pow,
     ui::Ui,
 };
 
@@ -29,7 +31,7 @@ pub fn run(
     if let Some(why) = name.reserved() {
         return Err(CommandError::Reserved(name, why));
     }
-    let records = load_zone(ui, &name, &args.publish.zone)?;
+    let records = load_zone(ui, &name, &args.publish)?;
     let file = keys::load(&keystore.directory)?;
     let mut submitter = Submitter::connect(ui, client, args.publish.waiting.timeout)?;
 
@@ -47,6 +49,9 @@ pub fn run(
         }
     }
     check_free(&info, &file.owner)?;
+    if args.publish.dry_run {
+        return dry_run(ui, &submitter, &name, &records);
+    }
 
     let key = file.unlock(&keystore.passphrases)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
@@ -77,12 +82,49 @@ pub fn run(
     finish(ui, &result)
 }
 
+/// What a registration would put on the chain, and what both of its operations cost.
+fn dry_run(
+    ui: Ui,
+    submitter: &Submitter,
+    name: &Name,
+    records: &RecordSet,
+) -> Result<(), CommandError> {
+    #[derive(Serialize)]
+    struct DryRun<'a> {
+        dry_run: bool,
+        name: &'a Name,
+        network: Network,
+        records: usize,
+        bytes: usize,
+        /// The work of the commitment and of the registration, in expected hashes.
+        commitment_work: u64,
+        registration_work: u64,
+    }
+    let multiplier = submitter.client.price()?.multiplier;
+    let params = submitter.params();
+    let bytes = records.byte_len();
+    let shown = DryRun {
+        dry_run: true,
+        name,
+        network: submitter.network,
+        records: records.records().len(),
+        bytes,
+        commitment_work: pow::with_margin(price::registration(params, name, multiplier)),
+        registration_work: pow::with_margin(price::records(params, bytes, multiplier)),
+    };
+    let text = format!(
+        "{name} can be registered: {} records, {bytes} bytes\nthe commitment takes {} expected hashes, the registration {}\nNothing is signed, worked or sent.",
+        shown.records, shown.commitment_work, shown.registration_work
+    );
+    Ok(ui.print_result(&text, &shown)?)
+}
+
 fn finish(ui: Ui, result: &Published) -> Result<(), CommandError> {
     let name = &result.name;
     let text = match (result.recorded, result.expires) {
         (Some(recorded), Some(expires)) => {
             format!(
-                "{name} is yours: registered at height {recorded}, it resolves, its lease ends at height {expires}"
+                "{name} is yours: registered at height {recorded}, the node serves it, its lease ends at height {expires}"
             )
         }
         _ => {

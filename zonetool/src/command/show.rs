@@ -8,7 +8,7 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{CommandError, messaging_of, parse_name, records_of};
+use super::{CommandError, messaging_of, parse_name, records_of, synced_status};
 use crate::{
     cli::NameArgs,
     client::Client,
@@ -100,12 +100,17 @@ struct ShownRecord {
 /// A registered name, with its records.
 pub fn registered(client: &Client, text: &str) -> Result<(NameInfo, RecordSet), CommandError> {
     let name = parse_name(text)?;
+    synced_status(client)?;
     let info = client.name(&name)?;
     match (info.standing, &info.entry) {
         (Standing::Active | Standing::Grace | Standing::Revoked, Some(_)) => {
             let records = records_of(&info)?;
             Ok((info, records))
         }
+        (Standing::Reserved, _) => Err(match info.reserved {
+            Some(why) => CommandError::Reserved(name, why),
+            None => CommandError::NotRegistered(name),
+        }),
         _ => Err(CommandError::NotRegistered(name)),
     }
 }

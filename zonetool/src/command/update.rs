@@ -3,15 +3,15 @@
 use namechain_core::{api_types::Standing, types::Action};
 
 use super::{
-    CommandError, Keystore, load_zone, parse_name, records_of,
+    CommandError, Keystore, load_zone, ops, parse_name, records_of,
     submit::{Published, Submitter},
 };
-use crate::{cli::Update, client::Client, keys, ui::Ui};
+use crate::{cli::Update, client::Client, keys, ui::Ui, zone};
 
 /// Runs the command.
 pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result<(), CommandError> {
     let name = parse_name(&args.publish.name)?;
-    let records = load_zone(ui, &name, &args.publish.zone)?;
+    let records = load_zone(ui, &name, &args.publish)?;
     let file = keys::load(&keystore.directory)?;
     let mut submitter = Submitter::connect(ui, client, args.publish.waiting.timeout)?;
 
@@ -45,8 +45,14 @@ pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result
         ui.print_result(&format!("{name} has these records already: nothing to do"), &result)?;
         return Ok(());
     }
-    let key = file.unlock(&keystore.passphrases)?;
+    for line in zone::diff(&name, &records_of(&info)?, &records) {
+        ui.print_note(&line);
+    }
     let action = Action::Update { records };
+    if args.publish.dry_run {
+        return ops::dry_run(ui, &submitter, &info, file.owner, action);
+    }
+    let key = file.unlock(&keystore.passphrases)?;
     let submitted = submitter.submit_named(&key, &name, info.next_sequence, action)?;
     result = Published {
         state: "submitted",
@@ -64,7 +70,9 @@ pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result
         result.depth = Some(recorded.depth);
     }
     let text = match result.recorded {
-        Some(height) => format!("{name} is updated: recorded at height {height}, it resolves"),
+        Some(height) => {
+            format!("{name} is updated: recorded at height {height}, the node serves it")
+        }
         None => format!("{name}: the update waits for the next block; see: zonetool show {name}"),
     };
     ui.print_result(&text, &result)?;

@@ -1,6 +1,6 @@
 //! `verify FILE`: what a proof file proves, and how much that says about the chain.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use namechain_core::{
     api_types::Refusal,
@@ -19,6 +19,7 @@ use crate::{
     client::{Client, ClientError},
     proof::{ProofError, ProofFile, check_work, given_header},
     ui::{Ui, utc},
+    zone,
 };
 
 /// What `--json` prints.
@@ -34,7 +35,7 @@ struct Verified<'a> {
     /// `present` or `absent`.
     proven: &'static str,
     entry: Option<ProvenEntry>,
-    /// What is known of the header: `given`, `work-only`, `trusted`, `on-chain`.
+    /// What is known of the header: `given`, `trusted`, `on-chain`.
     header: &'static str,
     /// The work that the header's target asks for, in expected hashes, in decimal.
     header_work: String,
@@ -95,6 +96,9 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
         check_work(network, &header)?;
         against.iter().try_for_each(|against| check_work(network, against))?;
     }
+    if let Some(path) = &args.zone {
+        compare_zone(&file.name, entry.as_ref(), path)?;
+    }
     let depth = node.map(|node| depth(node, network, &header)).transpose()?;
     if depth.is_some() {
         known = "on-chain";
@@ -114,11 +118,7 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
             .map(|against| Later { height: against.height, block: against.id(network) }),
     };
     if known == "work-only" {
-        ui.print_note(&format!(
-            "the header was not checked, except that it has its work ({} expected hashes): whether it is on the chain, \
-             only a header that you trust (--header) or a node that you trust (--node) can tell",
-            verified.header_work
-        ));
+        return Err(CommandError::NoTrustedHeader(verified.header_work));
     }
     ui.print_result(&describe(&verified), &verified)?;
     Ok(())
@@ -159,6 +159,23 @@ fn depth(node: &Client, network: Network, header: &Header) -> Result<u32, Comman
             not_there(format!("the node does not know block {id} at height {}", header.height))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// That the proven records are those of a zone file.
+fn compare_zone(name: &Name, entry: Option<&NameEntry>, path: &Path) -> Result<(), CommandError> {
+    let zone =
+        zone::load(name, path).map_err(|error| CommandError::Zone(path.to_owned(), error))?;
+    let proven = entry.map(|entry| entry.records.clone()).unwrap_or_default();
+    match zone::diff(name, &proven, &zone.records).as_slice() {
+        [] => Ok(()),
+        [first, more @ ..] => {
+            let more = match more.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            Err(CommandError::ZoneDiffers(name.clone(), format!("{first}{more}")))
+        }
     }
 }
 

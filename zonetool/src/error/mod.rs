@@ -40,6 +40,17 @@ pub enum CommandError {
     /// Not a zone for the name.
     #[error("{}", match .1 { ZoneError::File { .. } | ZoneError::FileTooLarge(_) => .1.to_string(), other => format!("{}: {other}", .0.display()) })]
     Zone(PathBuf, ZoneError),
+    /// A zone without a record, and nobody said that it is meant.
+    #[error("{}: there is no record in it", .0.display())]
+    EmptyZone(PathBuf),
+    /// A proof whose header was checked against nothing.
+    #[error(
+        "the proof is sound, but nothing says that its header is on the chain: it has only its own work, {0} expected hashes"
+    )]
+    NoTrustedHeader(String),
+    /// The proven records are not those of the zone file.
+    #[error("the proven records of {0} are not those of the zone file: {1}")]
+    ZoneDiffers(Name, String),
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -219,7 +230,9 @@ impl CommandError {
             CommandError::Usage(_) => ErrorCode::Usage,
             CommandError::Name(..) => ErrorCode::BadName,
             CommandError::Zone(_, ZoneError::File { .. }) => ErrorCode::InputFile,
-            CommandError::Zone(..) => ErrorCode::BadZone,
+            CommandError::Zone(..) | CommandError::EmptyZone(_) => ErrorCode::BadZone,
+            CommandError::NoTrustedHeader(_) => ErrorCode::NoTrustedHeader,
+            CommandError::ZoneDiffers(..) => ErrorCode::ZoneDiffers,
             CommandError::NobodyToAsk => ErrorCode::NoTerminal,
             CommandError::NotAgreed => ErrorCode::NotAgreed,
             CommandError::Locators(_) => ErrorCode::BadAddress,
@@ -319,6 +332,10 @@ impl CommandError {
                 "publish one of the first again, without a link: --index 0".into()
             }
             CommandError::Rule { name, violation, .. } => return hint_to_rule(name, violation),
+            CommandError::EmptyZone(_) => "give --empty if the name is to hold nothing".into(),
+            CommandError::NoTrustedHeader(_) => {
+                "give a header that you trust (--header HEX) or a node (--node URL), or --trust-file-header to see what it says".into()
+            }
             CommandError::NobodyToAsk => "give --yes, or look first with --dry-run".into(),
             CommandError::Overtaken { name, .. } => {
                 format!("see what it did: zonetool history {name}")

@@ -4,6 +4,8 @@
 //! the `domain` library; what is ours is where the zone lies, what a name can hold, and which line
 //! is to blame.
 
+mod check;
+mod diff;
 mod lines;
 mod names;
 mod read;
@@ -11,8 +13,11 @@ mod read;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod types;
 mod write;
 
+pub use check::warnings;
+pub use diff::diff;
 pub use read::{ZoneError, load};
 pub use write::{master_file, record_texts};
 

@@ -116,9 +116,32 @@ pub fn name_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// An absolute name in wire form as text: what is not printable, and dots and backslashes inside of
+/// a label, as `\DDD`.
+pub fn text_of(name: &[u8]) -> String {
+    let mut text = String::new();
+    let mut rest = name;
+    while let [len @ 1..=63, tail @ ..] = rest {
+        let (label, after) = tail.split_at(usize::from(*len).min(tail.len()));
+        for byte in label {
+            match byte {
+                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
+                    text.push('\\');
+                    text.push(char::from(*byte));
+                }
+                b'!'..=b'~' => text.push(char::from(*byte)),
+                other => text.push_str(&format!("\\{other:03}")),
+            }
+        }
+        text.push('.');
+        rest = after;
+    }
+    if text.is_empty() { ".".into() } else { text }
+}
+
 /// How many bytes of labels stand before `origin` in `name`; `None` if it is not in `origin`. Both
 /// in lower case.
-fn below(name: &[u8], origin: &[u8]) -> Option<usize> {
+pub fn below(name: &[u8], origin: &[u8]) -> Option<usize> {
     let mut at = 0;
     while name.len() - at >= origin.len() {
         if name[at..] == *origin {
@@ -130,7 +153,7 @@ fn below(name: &[u8], origin: &[u8]) -> Option<usize> {
 }
 
 /// The wire form of an absolute name made of plain labels.
-fn absolute(text: &str) -> Vec<u8> {
+pub fn absolute(text: &str) -> Vec<u8> {
     let mut wire = Vec::new();
     for label in text.split_terminator('.') {
         wire.push(label.len() as u8);

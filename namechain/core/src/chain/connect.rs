@@ -223,8 +223,8 @@ impl Chain {
         &before.unwrap_or_else(|| self.tip()).tree
     }
 
-    /// The height of `id` on the branch of a move, if it is on it and recent enough to matter. Below
-    /// the fork the branch shares the best chain, further down than states are remembered: a
+    /// The height of `id` on the branch of a move, if it is on it and recent enough to matter.
+    /// Below the fork the branch shares the best chain, further down than states are remembered: a
     /// block's anchors are counted from the block, not from the old tip.
     fn branch_height(&self, next: &Move, id: &Hash) -> Result<Option<u32>, StorageError> {
         let Some(known) = self.headers.get(id) else { return Ok(None) };

@@ -85,8 +85,8 @@ impl Address {
     }
 
     /// Whether somebody at `teller` may tell us of it: an address of our own network only if he is
-    /// in it, one of this machine only if he is on it. Otherwise strangers could make us check_inbound at
-    /// doors that they can't see.
+    /// in it, one of this machine only if he is on it. Otherwise strangers could make us
+    /// check_inbound at doors that they can't see.
     pub fn may_come_from(&self, teller: IpAddr) -> bool {
         match group(self.ip) {
             Group::Loopback(_) => teller.is_loopback(),

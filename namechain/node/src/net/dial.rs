@@ -1,5 +1,5 @@
-//! Whom we dial, and when. Pure: the time, chance and the address book are arguments, and dialling itself
-//! is somebody else's.
+//! Whom we dial, and when. Pure: the time, chance and the address book are arguments, and dialling
+//! itself is somebody else's.
 //!
 //! Peers that the user named are always tried again. The other slots are filled from the anchors of
 //! the last run, then from the address book, at most one a group of addresses.

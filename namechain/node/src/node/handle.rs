@@ -195,8 +195,8 @@ impl NodeHandle {
         answer.blocking_recv().ok()
     }
 
-    /// VerifyPool an operation on the caller's thread, and hands it to the chain thread. Blocks for a
-    /// few milliseconds: not to be called by a task.
+    /// VerifyPool an operation on the caller's thread, and hands it to the chain thread. Blocks for
+    /// a few milliseconds: not to be called by a task.
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
@@ -219,7 +219,8 @@ impl NodeHandle {
         }
     }
 
-    /// The identity key and the sequence number of the record that current_identity under a name at the tip.
+    /// The identity key and the sequence number of the record that current_identity under a name at
+    /// the tip.
     fn current_identity(&self, name: &Name) -> Result<CurrentIdentity, api_types::Refusal> {
         let snapshot = self.snapshot();
         let entry = snapshot.entry(name).map_err(|error| api_types::Refusal {

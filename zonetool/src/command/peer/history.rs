@@ -9,7 +9,7 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::super::{history::operations, parse_name};
+use super::super::{history::operations, parse_name, synced_status};
 use crate::{
     cli::NameArgs,
     client::Client,
@@ -47,6 +47,7 @@ struct Step {
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
+    synced_status(client)?;
     let (steps, next) = steps(client, &name)?;
     if steps.is_empty() {
         return Err(CommandError::NoMessaging(name));

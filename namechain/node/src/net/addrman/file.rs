@@ -1,5 +1,5 @@
-//! The address book as bytes: a version, the key, the anchors, what is known, and a checksum over all of
-//! it.
+//! The address book as bytes: a version, the key, the anchors, what is known, and a checksum over
+//! all of it.
 
 use std::net::IpAddr;
 

@@ -35,8 +35,8 @@ async fn a_good_peer_is_found_again_without_being_named() {
     assert_eq!((found[0].peer, found[0].id.as_str(), found[0].outbound), (peer, a.net.id(), true));
 }
 
-/// The address book is written soon after somebody good is there, not only at the end: a crash forgets
-/// nobody.
+/// The address book is written soon after somebody good is there, not only at the end: a crash
+/// forgets nobody.
 #[tokio::test]
 async fn a_good_peer_is_found_again_after_a_crash() {
     let mut a = Node::start().await;
