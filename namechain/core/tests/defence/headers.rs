@@ -2,7 +2,7 @@
 
 use namechain_core::{
     sync::{
-        Misbehavior, Peer, RequestId, limits,
+        Misbehavior, Peer, RequestId, SyncReason, limits,
         message::{Hello, MAX_HEADERS, MAX_LOCATOR, Request, Response},
     },
     types::{Hash, Header},
@@ -183,6 +183,12 @@ fn headers_of_the_future_wait() {
     bench.serve(peer, &chain);
     assert_eq!(bench.miner.chain.tip_header().height, 2);
     assert_eq!(bench.score(peer), Some(0));
+    let status = bench.sync.status(&bench.miner.chain);
+    assert_eq!((status.why, status.synced), (SyncReason::ClockBehind, false), "our clock is slow");
+    let at_tip = bench.peer(2, &chain_of(2));
+    bench.tick();
+    assert!(bench.sync.status(&bench.miner.chain).synced, "one of two peers proves nothing");
+    bench.event(namechain_core::sync::Event::PeerDisconnected { peer: at_tip });
     bench.skew = 2_000;
     bench.event(namechain_core::sync::Event::HelloReceived { peer, hello: hello(&chain) });
     bench.ticks(4);

@@ -223,6 +223,9 @@ impl HeaderSync {
         let mut fitting = 0;
         for (header, id) in headers.iter().zip(ids) {
             if full || is_too_early(header, ctx.unix) {
+                if let Some(state) = self.peers.get_mut(&peer).filter(|_| !full) {
+                    state.too_early = true;
+                }
                 break;
             }
             if after.extend_unchecked(*id, header).is_err() {
