@@ -132,6 +132,20 @@ fn a_poorer_chain_is_not_followed() {
     assert_eq!(bench.score(peer), Some(-50), "it had claimed more");
 }
 
+/// Headers that claim no more work than our chain has are not checked: the sum is free.
+#[test]
+fn a_poorer_chain_costs_no_checks() {
+    let mut bench = Bench::new();
+    (0..6).for_each(|_| _ = bench.miner.mine(&[]));
+    let poorer = other_chain_of(4, 1);
+    let peer = bench.greeted(1, Hello { work: 50, tip: Hash([8; 32]), ..hello(&poorer) });
+    let (id, request) = bench.request(peer).unwrap();
+    assert!(matches!(request, Request::Headers { .. }));
+    bench.answer(peer, id, Response::Headers(headers(&poorer, 0)));
+    assert!(bench.jobs.is_empty(), "{:?}", bench.jobs);
+    assert_eq!((bench.sync.usage().candidates, bench.score(peer)), (0, Some(-50)));
+}
+
 /// Each of many peers shows a chain of its own: no more than a few are remembered, the best of them
 /// at last.
 #[test]
