@@ -250,21 +250,104 @@ fn operations(story: &Maker) -> Vec<Case> {
     ]
 }
 
-/// One byte more than the operations other than rescues and renewals may have.
-fn share(story: &Maker) -> Case {
+/// A block as full as the rule allows, and what more it may have.
+fn share(story: &Maker) -> Vec<Case> {
     let maker = story.cut(FULL - 1);
-    let (time, sizes) = (maker.due(), filling(1));
-    let ops: Vec<Vec<u8>> = (1..)
-        .zip(&sizes)
-        .map(|(sequence, bytes)| update(&maker, time, sequence, *bytes).bytes())
-        .collect();
-    let state = updated(&maker, time, sizes.len() as u32, sizes[sizes.len() - 1]);
-    let block = block(&maker.head(time, &ops, &state).search(NET, true), &ops);
-    Case {
+    let (time, height) = (maker.due(), FULL as u32);
+    let full_of = |sizes: &[usize], recovers: &[Op]| {
+        let mut ops: Vec<Vec<u8>> = (1..)
+            .zip(sizes)
+            .map(|(sequence, bytes)| update(&maker, time, sequence, *bytes).bytes())
+            .collect();
+        let mut state = updated(&maker, time, sizes.len() as u32, sizes[sizes.len() - 1]);
+        ops.extend(recovers.iter().map(Op::bytes));
+        if !recovers.is_empty() {
+            state = recovered(&state, height, time, recovers);
+        }
+        let paid = recovers.iter().skip(1).map(|op| op.bytes().len()).sum();
+        let head = maker.head_with(time, &ops, &state, paid);
+        block(&head.search(NET, true), &ops)
+    };
+    let case = |about, block, verdict| Case {
         rule: "block-share",
-        about: "229,377 bytes of Updates; block 42 of the chain has 229,376",
+        about,
         before: FULL - 1,
         block,
+        padding: 0,
+        verdict,
+    };
+    let recovers = recovers(&maker, time);
+    vec![
+        case(
+            "229,377 bytes of Updates; block 42 of the chain has 229,376",
+            full_of(&filling(1), &[]),
+            Verdict::Refused,
+        ),
+        case(
+            "229,376 bytes of Updates and a Recover at the fixed price",
+            full_of(&filling(0), &recovers[..1]),
+            Verdict::Accepted,
+        ),
+        case(
+            "229,376 bytes of Updates, a Recover at the fixed price, and one that pays for its bytes",
+            full_of(&filling(0), &recovers),
+            Verdict::Refused,
+        ),
+    ]
+}
+
+/// What counts for the byte price, where it has risen.
+fn counted(story: &Maker) -> Vec<Case> {
+    let maker = story.cut(FULL);
+    let (time, height) = (maker.due(), FULL as u32 + 1);
+    let recovers = recovers(&maker, time);
+    let of = |ops: &[Op], paid: usize| {
+        let state = recovered(maker.state(), height, time, ops);
+        let ops: Vec<Vec<u8>> = ops.iter().map(Op::bytes).collect();
+        block(&maker.head_with(time, &ops, &state, paid).search(NET, true), &ops)
+    };
+    let case = |about, block, verdict| Case {
+        rule: "price",
+        about,
+        before: FULL,
+        block,
+        padding: 0,
+        verdict,
+    };
+    let bytes = recovers[1].bytes().len();
+    vec![
+        case(
+            "a Recover at the fixed price does not count",
+            of(&recovers[..1], 0),
+            Verdict::Accepted,
+        ),
+        case(
+            "a Recover at the fixed price is counted",
+            of(&recovers[..1], bytes),
+            Verdict::Refused,
+        ),
+        case("a Recover that pays for its bytes counts", of(&recovers, bytes), Verdict::Accepted),
+        case(
+            "a Recover that pays for its bytes is not counted",
+            of(&recovers, 0),
+            Verdict::Refused,
+        ),
+    ]
+}
+
+/// 41 Commits where the chain has 40.
+fn commits(story: &Maker) -> Case {
+    let maker = story.cut(FULL);
+    let time = maker.due();
+    let ops: Vec<Op> = (100..141).map(|salt| commit(&maker, OWNER, salt)).collect();
+    let entries = (0..).zip(&ops).map(|(index, op)| commit_entry(&maker, time, index, op));
+    let state = with(maker.state(), entries);
+    let ops: Vec<Vec<u8>> = ops.iter().map(Op::bytes).collect();
+    Case {
+        rule: "block-commits",
+        about: "41 Commits; block 43 of the chain has 40",
+        before: FULL,
+        block: block(&maker.head(time, &ops, &state).search(NET, true), &ops),
         padding: 0,
         verdict: Verdict::Refused,
     }
@@ -281,8 +364,15 @@ pub fn files() -> Vec<(String, Value)> {
         "blocks": blocks,
     });
     let mut files = std::collections::BTreeMap::<&str, Vec<Value>>::new();
-    let mut cases = [headers(&story), after_early(&story), encodings(&story), operations(&story)];
-    cases[0].push(share(&story));
+    let cases = [
+        headers(&story),
+        after_early(&story),
+        encodings(&story),
+        operations(&story),
+        share(&story),
+        counted(&story),
+        vec![commits(&story)],
+    ];
     for case in cases.iter().flatten() {
         files.entry(case.rule).or_default().push(case.json());
     }

@@ -56,6 +56,11 @@ impl Maker {
 
     /// The header of the next block, without its work.
     pub fn head(&self, time: u64, ops: &[Vec<u8>], state: &State) -> Head {
+        self.head_with(time, ops, state, 0)
+    }
+
+    /// As [`Maker::head`], with so many bytes of rescues that pay for them.
+    pub fn head_with(&self, time: u64, ops: &[Vec<u8>], state: &State, paid: usize) -> Head {
         let (parent, net) = (self.tip(), NET);
         let leaves: Vec<Node> = self.heads.iter().map(|head| head.leaf(net)).collect();
         let hashes: Vec<(H32, H32)> =
@@ -75,7 +80,7 @@ impl Maker {
             time,
             due: self.due(),
             names: next_multiplier(net, parent.names, commits, 20, dt),
-            bytes: next_multiplier(net, parent.bytes, bytes as u64, 65_536, dt),
+            bytes: next_multiplier(net, parent.bytes, (bytes + paid) as u64, 65_536, dt),
             nonce: 0,
         }
     }
@@ -140,6 +145,15 @@ pub fn register(maker: &Maker, time: u64, seed: u8, commit_id: H32) -> Op {
 
 /// An Update of the name by key 1 with so many bytes of records.
 pub fn update(maker: &Maker, time: u64, sequence: u32, bytes: usize) -> Op {
+    Op {
+        fields: update_fields(sequence, &records_of(bytes)),
+        work: records_price(NET, bytes, maker.tip().bytes),
+        ..change(maker, time, UPDATE)
+    }
+}
+
+/// An operation on the name under its title, as it usually is.
+pub fn change(maker: &Maker, time: u64, kind: u8) -> Op {
     let title = maker.state().values().find_map(|entry| match entry {
         E::Name(name) => Some(name.title),
         E::Commit(_) => None,
@@ -149,10 +163,34 @@ pub fn update(maker: &Maker, time: u64, sequence: u32, bytes: usize) -> Op {
         reference: title.unwrap(),
         valid_until: time + 600,
         anchor: maker.tip().id(NET),
-        fields: update_fields(sequence, &records_of(bytes)),
-        work: records_price(NET, bytes, maker.tip().bytes),
-        ..good(UPDATE).op
+        ..good(kind).op
     }
+}
+
+/// Two Recovers, the second under the title of the first and by the new recovery key: it pays for
+/// its bytes.
+pub fn recovers(maker: &Maker, time: u64) -> [Op; 2] {
+    let first = change(maker, time, RECOVER);
+    let second = Op {
+        reference: first.subject(),
+        seed: 8,
+        work: records_price(NET, 0, maker.tip().bytes),
+        ..first.clone()
+    };
+    [first, second]
+}
+
+/// The state after some of [`recovers`].
+pub fn recovered(state: &State, height: u32, time: u64, ops: &[Op]) -> State {
+    let mut state = state.clone();
+    for entry in state.values_mut() {
+        if let E::Name(name) = entry {
+            (name.owner, name.recovery) = (public(7), Some(public(8)));
+            (name.title, name.sequence) = (ops[ops.len() - 1].subject(), 0);
+            (name.updated, name.rescued.1) = ((height, time), time);
+        }
+    }
+    state
 }
 
 /// The state after an [`update`].
@@ -238,7 +276,7 @@ pub fn story() -> Maker {
 
 fn rush_and_quiet(maker: &mut Maker) {
     let time = maker.due();
-    let ops: Vec<Op> = (100..141).map(|salt| commit(maker, OWNER, salt)).collect();
+    let ops: Vec<Op> = (100..140).map(|salt| commit(maker, OWNER, salt)).collect();
     let entries: Vec<E> =
         (0..).zip(&ops).map(|(index, op)| commit_entry(maker, time, index, op)).collect();
     let state = with(maker.state(), entries);

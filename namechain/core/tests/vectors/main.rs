@@ -1,9 +1,8 @@
 //! The vectors of `docs/protocol.md`, in `testdata/vectors/`, for readers in any language; its
 //! README gives their form.
 //!
-//! They are made from the page: `page`, `operation` and `cases` use nothing of the crate that is
-//! tested. With `NAMECHAIN_BLESS=1` these tests write the files anew; without, they only read them
-//! and let the crate judge.
+//! They are made from the page: `page`, `operation`, `cases` and what is beside them use nothing of
+//! the crate that is tested. With `NAMECHAIN_BLESS=1` these tests write the files anew.
 
 mod blocks;
 mod cases;
@@ -33,6 +32,12 @@ fn write(path: &str, value: &Value) {
     fs::write(&path, serde_json::to_string_pretty(value).unwrap() + "\n").unwrap();
 }
 
+fn read(path: &str) -> Value {
+    let path = dir().join(path);
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
 #[test]
 fn operations_are_judged_as_the_page_says() {
     if is_blessing() {
@@ -57,9 +62,13 @@ fn blocks_are_judged_as_the_page_says() {
 
 #[test]
 fn worked_examples_are_the_pages() {
+    let made = wire::files();
     if is_blessing() {
-        for (path, value) in wire::files() {
-            write(&path, &value);
+        for (path, value) in &made {
+            write(path, value);
         }
+    }
+    for (path, value) in &made {
+        assert_eq!(&read(path), value, "{path} is as it is made");
     }
 }

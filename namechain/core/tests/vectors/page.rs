@@ -240,14 +240,18 @@ pub fn next_multiplier(net: Net, p: u32, c: u64, aim: u64, dt: u64) -> u32 {
     if net.is_fixed {
         return 1_024;
     }
-    let (p, c) = (u128::from(p), c.min(2 * aim));
-    let moved = if c >= aim {
-        p + p * u128::from(c - aim) / u128::from(8 * aim)
+    let clamp = |p: u128| p.clamp(1_024, 1 << 31);
+    let (p, c, aim) = (u128::from(p), u128::from(c), u128::from(aim));
+    let interval = u128::from(net.interval);
+    let mut next = clamp(if c >= aim {
+        p + p * (c - aim) / (8 * aim)
     } else {
-        let slowly = u128::from(aim - c) * u128::from(dt.min(net.interval));
-        p - p * slowly / u128::from(8 * aim * net.interval)
-    };
-    moved.clamp(1_024, 1 << 31) as u32
+        p - p * (aim - c) * interval.min(dt.into()) / (8 * aim * interval)
+    });
+    for _ in 1..(dt / net.interval).min(160) {
+        next = clamp(next - next / 8);
+    }
+    next as u32
 }
 
 /// `max(parent's due, parent's time) + interval`.

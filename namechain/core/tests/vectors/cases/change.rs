@@ -67,7 +67,13 @@ fn status(kind: u8, cases: &mut Vec<Case>) {
         with(|e| e.revoked = true).refused("name-revoked", "it is revoked"),
         with(|e| e.title = [0x12; 32]).refused("title", "the title is another"),
         good(kind)
-            .op(|op| op.reference = [0; 32])
+            .op(|op| {
+                op.reference = [0; 32];
+                if kind == PUBLISH {
+                    let signed = second_message().signed(TEST, &op.name, &[0; 32], None);
+                    op.fields = publish_fields(4, Some(&signed));
+                }
+            })
             .refused("title", "the operation names a title of zeros"),
         good(kind).accepted("title", "the present title"),
     ]);
