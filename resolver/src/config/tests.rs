@@ -83,7 +83,7 @@ fn what_clients_are_given_and_what_is_kept_from_them() {
         ("[encrypted]\nlisten-tls = ['127.0.0.1:853']", "set certificate and key, or raw-key"),
         ("[encrypted]\nraw-key = '/k'", "set listen-tls"),
         ("[encrypted]\ncertificate = '/c'", "have to be set together"),
-        ("[encrypted]\ncertificate = '/c'\nkey = '/k'\nraw-key = '/r'", "in the place of"),
+        ("[encrypted]\ncertificate = '/c'\nkey = '/k'\nraw-key = '/r'", "exclude each other"),
         ("[encrypted]\nlisten-tls = ['853']", "listen-tls"),
     ] {
         let error = load("--dev", &[], Some(wrong)).unwrap_err();
@@ -240,7 +240,7 @@ fn what_is_wrong_is_said_in_one_line() {
             "",
             vec![],
             Some("[[forward]]\nzone = 'a..b'\nupstream = '9.9.9.9'"),
-            "is not the name of a zone",
+            "is not a zone's name",
         ),
         (
             "",

@@ -23,7 +23,7 @@ const MAX_FILE: u64 = 16 << 10;
 /// Characters in a line of PEM (RFC 7468 §2).
 const PEM_LINE: usize = 64;
 const ABOUT: &str = "# The private key with which this resolver signs names of the chain. Who has it can forge answers for everyone\n\
-                     # who trusts the DNSKEY below: keep it secret. If this file is lost, a new key is made and has to be trusted anew.\n";
+                     # who trusts the public key below: keep it secret. If this file is lost, a new key is made and has to be trusted anew.\n";
 
 /// The key in the file at `path`; if there is no file, a new key and the file.
 ///
