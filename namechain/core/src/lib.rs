@@ -14,5 +14,6 @@ pub mod mempool;
 pub mod miner;
 pub mod params;
 pub mod sync;
+pub mod token_bucket;
 pub mod tree;
 pub mod types;

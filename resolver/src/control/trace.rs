@@ -16,7 +16,7 @@ use crate::{
         query::{Client, Transport},
     },
     server::responder::Responder,
-    telemetry::{trace, trace::Note},
+    telemetry::{trace, trace::Event},
 };
 
 /// Does what is asked.
@@ -44,8 +44,8 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     let took = responder.now().saturating_sub(started);
     Ok(Trace {
         question: format!("{name} IN {rtype}"),
-        steps: taken.notes.into_iter().map(|note| step(note, started)).collect(),
-        cut: taken.cut,
+        steps: trace.events.into_iter().map(|event| step(event, started)).collect(),
+        cut: trace.truncated,
         answer: answer(&message, took),
     })
 }
@@ -61,11 +61,11 @@ fn rtype(text: &str) -> Result<RecordType, Refusal> {
     })
 }
 
-fn step(note: Note, started: Duration) -> TraceStep {
+fn step(event: Event, started: Duration) -> TraceStep {
     TraceStep {
-        after_us: micros(note.at.saturating_sub(started)),
-        who: note.who.into(),
-        what: note.what,
+        after_us: micros(event.at.saturating_sub(started)),
+        who: event.source.into(),
+        what: event.text,
     }
 }
 

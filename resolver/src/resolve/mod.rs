@@ -26,14 +26,14 @@ use namechain_core::types::Name as ChainName;
 
 use crate::{
     chain::{
-        ChainError, ChainSource, Standing,
+        ChainError, ChainSource, NameState,
         mount::{Mount, Mounts},
         soa::alt_soa,
         zone::{Cut, Mounted, NameServer, Said},
     },
     dns::{ede::Ede, query::Question},
     dnssec::sign::{Denial, Signer},
-    telemetry::{Origin, trace::note},
+    telemetry::{Origin, trace::event},
     upstream,
     upstream::{RebindPolicy, ReplySource, Upstreams},
 };
@@ -174,13 +174,13 @@ impl Pipeline {
                 builder.depend_on(None);
                 return self.legacy(question, name).await;
             }
-            (Ok(Standing::Unregistered), Mount::Alt) => {
+            (Ok(NameState::Unregistered), Mount::Alt) => {
                 return chain_answers
                     .negative(mount, question, name, Denial::Name, alt_soa())
                     .into();
             }
-            (Ok(Standing::Lapsed(zone, why)), _) => {
-                let soa = Mounted::new(zone, mount, name).soa();
+            (Ok(NameState::Lapsed(zone, why)), _) => {
+                let soa = ZoneView::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
                 return Answer {
                     ede,
@@ -196,16 +196,16 @@ impl Pipeline {
         let nothing =
             |denial| chain_answers.negative(mount, question, name, denial, zone.soa()).into();
         let said = zone.answer(name, question.qtype);
-        note("zone", || said.told(question.qtype));
+        event("zone", || said.describe(question.qtype));
         match said {
-            Said::Records(records) => chain_answers.records(mount, records).into(),
-            Said::NoName => nothing(Denial::Name),
-            Said::NoData(types) => nothing(Denial::Data(types)),
-            Said::TooLong(records) => {
+            ZoneAnswer::Records(records) => chain_answers.records(mount, records).into(),
+            ZoneAnswer::NoName => nothing(Denial::Name),
+            ZoneAnswer::NoData(types) => nothing(Denial::Data(types)),
+            ZoneAnswer::TooLong(records) => {
                 Answer { rcode: ResponseCode::YXDomain, ..chain_answers.records(mount, records) }
                     .into()
             }
-            Said::Follow(records, target) => {
+            ZoneAnswer::Follow(records, target) => {
                 Step { answer: chain_answers.records(mount, records), next: Some(target) }
             }
             Said::Delegated(cut) if !question.recursion_desired => {
@@ -245,7 +245,7 @@ impl Pipeline {
             ede,
             origin,
             signed: 0,
-            grounds: None,
+            dependencies: None,
             cookie: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of
@@ -358,13 +358,13 @@ impl Pipeline {
 }
 
 /// What the chain said, in words.
-fn describe_lookup(label: &ChainName, looked: &Result<Standing, ChainError>) -> String {
+fn describe_lookup(label: &ChainName, looked: &Result<NameState, ChainError>) -> String {
     match looked {
-        Ok(Standing::Active(zone)) => {
+        Ok(NameState::Active(zone)) => {
             format!("{label} is registered, last changed at height {}", zone.serial())
         }
-        Ok(Standing::Unregistered) => format!("nobody has registered {label}"),
-        Ok(Standing::Lapsed(_, why)) => format!("{label}: {why}"),
+        Ok(NameState::Unregistered) => format!("nobody has registered {label}"),
+        Ok(NameState::Lapsed(_, why)) => format!("{label}: {why}"),
         Err(error) => format!("{label} can't be looked up: {error}"),
     }
 }

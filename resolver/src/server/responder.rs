@@ -29,7 +29,7 @@ use crate::{
     },
     os::clock::Clock,
     resolve::{Pipeline, answer::Answer},
-    telemetry::{Origin, Seen},
+    telemetry::{Origin, Telemetry},
 };
 
 /// How many questions may be in work at a time, over all transports. One that comes when there are
@@ -62,7 +62,7 @@ pub struct Responder {
     clients: Clients,
     in_flight: Arc<Semaphore>,
     cookies: Cookies,
-    seen: Arc<Seen>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// The cookies of a server, which outlive its configuration.
@@ -232,7 +232,7 @@ impl Responder {
     async fn resolve_and_cache(&self, question: &Question) -> Answer {
         let answer = self.pipeline.answer(question).await;
         // What is kept is for those without CO: it has no part in what answers are kept under.
-        if answer.grounds.is_some() && !question.compact_ok {
+        if answer.dependencies.is_some() && !question.compact_ok {
             let lower = question.name.to_lowercase();
             if question.name.iter().eq(lower.iter()) {
                 self.cache_answer(question, answer.clone());
@@ -248,15 +248,15 @@ impl Responder {
     /// Keeps an answer of ours for those who ask the same before what it rests on has changed.
     fn cache_answer(&self, question: &Question, answer: Answer) {
         let kind = match (answer.rcode, answer.answers.is_empty()) {
-            (ResponseCode::NoError, false) => Kind::Positive,
-            (ResponseCode::NoError | ResponseCode::NXDomain, _) => Kind::Negative,
+            (ResponseCode::NoError, false) => AnswerKind::Positive,
+            (ResponseCode::NoError | ResponseCode::NXDomain, _) => AnswerKind::Negative,
             _ => return,
         };
-        let Some(grounds) = &answer.grounds else { return };
+        let Some(dependencies) = &answer.dependencies else { return };
         let mut options = Vec::new();
         answer.ede.iter().for_each(|ede| ede.write(&mut options));
-        let Some((basis, epoch)) =
-            Basis::encode(self.pipeline.mounts, answer.signed, &options, grounds)
+        let Some((validity, epoch)) =
+            Validity::encode(self.pipeline.mounts, answer.signed, &options, dependencies)
         else {
             return;
         };
@@ -284,8 +284,8 @@ impl Responder {
     }
 
     /// What is seen of its answers.
-    pub fn seen(&self) -> &Arc<Seen> {
-        &self.seen
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
     }
 
     /// How many questions are in work.
@@ -312,7 +312,13 @@ impl Responder {
             }
             Err(_) => {
                 let message = self.answer_unreadable(&header.metadata, bytes, client);
-                self.seen.answered(client, &[], Origin::Refused, &message, Duration::ZERO);
+                self.telemetry.record_answer(
+                    client,
+                    &[],
+                    Origin::Refused,
+                    &message,
+                    Duration::ZERO,
+                );
                 message
             }
         };

@@ -1,7 +1,7 @@
 //! Whether answers are validated, and the asking that it takes.
 //!
 //! ```text
-//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> Session <-> DS, DNSKEY -> what the client gets
+//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> ValidationSession <-> DS, DNSKEY -> what the client gets
 //!                 '- nobody -------> all are asked as if there were no DNSSEC (mode auto)
 //! ```
 
@@ -157,7 +157,7 @@ impl Validation {
     ) -> Result<UpstreamAnswer, ForwardError> {
         let (passing, others) = self.dnssec_upstreams(query).await;
         if passing.is_empty() {
-            note("dnssec", || {
+            event("dnssec", || {
                 "no upstream passes on what validation takes: what they say is taken as it is"
                     .into()
             });
@@ -195,12 +195,15 @@ impl Validation {
         let judged = match tokio::time::timeout(self.0.selector.timeout, judging).await {
             Ok(Ok(judged)) => judged,
             Ok(Err(malformed)) => {
-                Judged::of(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
+                Validated::from_verdict(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
             }
             Err(_) => {
                 let why =
                     "DNSSEC: the keys that it takes to validate the answer did not come in time";
-                Judged::of(Verdict::Undecided(Ede::new(Ede::NO_REACHABLE_AUTHORITY, why)))
+                Validated::from_verdict(Verdict::Indeterminate(Ede::new(
+                    Ede::NO_REACHABLE_AUTHORITY,
+                    why,
+                )))
             }
         };
         note("dnssec", || judged.verdict.to_string());
@@ -226,11 +229,11 @@ impl Validation {
                     // As many as the session may ask, which is bounded.
                     let mut under_way = JoinSet::new();
                     for ask in asks {
-                        under_way.spawn(carry(self.clone().fetch(ask)));
+                        under_way.spawn(in_scope(self.clone().fetch(ask)));
                     }
                     while let Some(heard) = under_way.join_next().await {
                         let Ok((ask, heard)) = heard else { continue };
-                        session.heard(
+                        session.add_reply(
                             ask,
                             heard.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
                         );
@@ -252,7 +255,7 @@ impl Validation {
             |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
         match self.0.cache.get(&key, self.0.selector.clock.now()) {
             Some(Hit::Answer(answer, ..)) => {
-                note("dnssec", || format!("{} is kept", describe_ask(&ask)));
+                event("dnssec", || format!("{} is kept", describe_ask(&ask)));
                 return (ask, Ok(answer));
             }
             Some(Hit::NoReply) => {
@@ -292,14 +295,14 @@ pub fn apply_verdict(
     selector: &Selector,
     dnssec_ok: bool,
     received: &UpstreamAnswer,
-    judged: &Judged,
+    judged: &Validated,
 ) -> Option<UpstreamAnswer> {
     let packet = Packet::parse(received.answer.wire()).ok()?;
     let bytes = match &judged.verdict {
         Verdict::Secure | Verdict::Insecure(_) => {
             rewrite::answer(&packet, received.answer.options(), judged, dnssec_ok)
         }
-        Verdict::Bogus(ede) | Verdict::Undecided(ede) => {
+        Verdict::Bogus(ede) | Verdict::Indeterminate(ede) => {
             tracing::debug!(server = %received.server, why = %ede.text, "an answer is refused");
             rewrite::failure(&packet, ede)
         }
@@ -308,8 +311,8 @@ pub fn apply_verdict(
     let packet = Packet::parse(&bytes).ok()?;
     let answer = Arc::new(Answer::new(&packet, packet.question(), true).ok()?);
     let keep = match &judged.verdict {
-        Verdict::Bogus(_) => Some((Kind::Negative, BOGUS)),
-        Verdict::Undecided(_) => Some((Kind::Negative, NO_REPLY)),
+        Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS)),
+        Verdict::Indeterminate(_) => Some((AnswerKind::Negative, NO_REPLY_TTL)),
         Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
             let most = judged
                 .ttls

@@ -1,6 +1,6 @@
 //! Runs a job: the dear part of every check, on any core.
 
-use super::{Job, JobOutcome};
+use super::{action::Job, event::JobOutcome};
 use crate::{
     chain::{CheckedBlock, PowCheckedHeader},
     codec::Decode,

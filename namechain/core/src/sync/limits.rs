@@ -3,7 +3,7 @@
 //! Times are in milliseconds. What all of it can hold at once is added up in [`super::Usage`] and
 //! tested.
 
-use super::{Misbehavior, message::MAX_HEADERS};
+use super::{event::Misbehavior, message::MAX_HEADERS};
 
 /// A request that has not been answered by then never will be: a few seconds for two megabytes over
 /// a poor line, and as much again.
@@ -16,16 +16,16 @@ pub const HELLO_EVERY_MS: u64 = 30_000;
 /// How often one peer is asked what waits there: what gossip lost is found again.
 pub const PENDING_EVERY_MS: u64 = 60_000;
 /// So many requests in a row without an answer in time, and the peer is hung up on.
-pub const SILENCES: u8 = 4;
+pub const MAX_TIMEOUTS: u8 = 4;
 /// How long a peer that was busy, or had not what it said, is left in peace; doubled each time in a
 /// row.
-pub const QUIET_MS: u64 = 2_000;
+pub const BACKOFF_MS: u64 = 2_000;
 /// The longest that a peer is left in peace.
-pub const QUIET_MOST_MS: u64 = 60_000;
+pub const BACKOFF_MAX_MS: u64 = 60_000;
 
 /// How many peers may be asked for headers of chains of which nothing is known yet, at a time: one
 /// would do if it were honest.
-pub const WALKS: usize = 3;
+pub const MAX_SEARCHES: usize = 3;
 /// The most candidates: chains of headers that peers have shown and that are not ours.
 pub const CANDIDATES: usize = 16;
 /// The most ids of all candidates: 128 MiB, sixteen years of blocks.
@@ -39,6 +39,11 @@ pub const BATCHES: usize = 2;
 /// Before many blocks are fetched, for so long at most, whoever claims a chain of even more work is
 /// heard out: what would be connected meanwhile can't be undone beyond 720 blocks.
 pub const HEAR_OUT_MS: u64 = 30_000;
+/// When a peer takes longer than this to send headers, another one is asked for them too.
+pub const HEADERS_SLOW_MS: u64 = 3_000;
+/// A candidate with more checked work than all others is waited for as long as it has grown within
+/// this time. Then it is worth what was checked of it.
+pub const GROWTH_DEADLINE_MS: u64 = 30_000;
 /// How many headers are one job: about 100 ms of a core.
 pub const HEADERS_A_JOB: usize = 250;
 /// The most ends of candidates with what it takes to go on from there, for each candidate: a
@@ -57,19 +62,19 @@ pub const WINDOW_BYTES: usize = 32 * 1024 * 1024;
 /// The most requests for blocks in flight: each may bring 2.25 MiB.
 pub const BLOCK_REQUESTS: usize = 8;
 /// The most of these to one peer.
-pub const BLOCK_REQUESTS_A_PEER: u8 = 3;
+pub const BLOCK_REQUESTS_PER_PEER: u8 = 3;
 /// How many bytes of blocks a request aims at.
-pub const BLOCKS_AIMED_AT: usize = 512 * 1024;
+pub const REQUEST_TARGET_BYTES: usize = 512 * 1024;
 /// The most milliseconds that a peer should take for a request, by how fast it was: who is slow is
 /// asked for less.
-pub const BLOCKS_TIME_MS: u64 = 2_000;
+pub const REQUEST_TARGET_MS: u64 = 2_000;
 /// From the end of the window, nothing is asked for before so many blocks are to be had at once.
-pub const BLOCKS_AT_ONCE: usize = 16;
+pub const MIN_RUN: usize = 16;
 /// How long a peer that did not give blocks it was asked for is not asked for any; doubled each
 /// time in a row.
 pub const NO_BLOCKS_MS: u64 = 5_000;
 /// So many times in a row, and the peer is hung up on.
-pub const NO_BLOCKS_MOST: u32 = 4;
+pub const NO_BLOCKS_MAX: u32 = 4;
 /// When the lowest missing block is so late, somebody else is asked for it as well.
 pub const STALL_MS: u64 = 3_000;
 /// How many blocks are in the hands of the checks.
@@ -77,41 +82,51 @@ pub const BLOCK_JOBS: usize = 32;
 /// Every so many blocks one is made durable while catching up.
 pub const DURABLE_EVERY: u32 = 1_000;
 
-/// The most announced blocks in the works.
-pub const ARRIVALS: usize = 32;
-/// The most peers that are remembered for having announced one of them.
-pub const ARRIVAL_SOURCES: usize = 8;
+/// The most announced blocks that are not connected yet.
+pub const PENDING_BLOCKS: usize = 32;
+/// The most peers that are remembered for having announced one of them; the last place is kept for
+/// a peer that we dialled.
+pub const ANNOUNCERS: usize = 8;
+/// From how many announcers at a time what is missing of a block is fetched, those aside that have
+/// been silent for [`SLOW_DOWNLOAD_MS`]. One of them is a peer that we dialled.
+pub const PARALLEL_DOWNLOADS: usize = 3;
+/// How long an announcer may be silent before the next one is asked too: a small part of the time
+/// between blocks.
+pub const NEXT_SOURCE_MS: u64 = 1_500;
+/// How long a silent announcer takes the place of another.
+pub const SLOW_DOWNLOAD_MS: u64 = 4_000;
 /// The most announced blocks that wait for their time to come.
-pub const EARLY: usize = 16;
-/// How many announced blocks' works a peer may have us check at once, and one more for each
-/// [`ANNOUNCED_REFILL_MS`]. Those that become our chain's do not count.
+pub const EARLY_BLOCKS: usize = 16;
+/// The most of them from one peer: their proof of work has not been checked.
+pub const EARLY_PER_PEER: usize = 2;
+/// How many announced blocks a peer may have us check at once, and then in a second. Those that
+/// become our chain's do not count.
 pub const ANNOUNCED_BURST: u32 = 32;
 /// See [`ANNOUNCED_BURST`].
-pub const ANNOUNCED_REFILL_MS: u64 = 1_000;
+pub const ANNOUNCED_PER_SECOND: u32 = 1;
 
 /// The most operations in the hands of the checks, or of the mempool.
 pub const OPERATIONS: usize = 512;
-/// How many operations a peer may have us check at once, and one more for each
-/// [`OPERATION_REFILL_MS`].
+/// How many operations a peer may have us check at once, and then in a second.
 pub const OPERATION_BURST: u32 = 512;
 /// See [`OPERATION_BURST`].
-pub const OPERATION_REFILL_MS: u64 = 20;
+pub const OPERATIONS_PER_SECOND: u32 = 50;
 /// How many operations one request asks for: they fit into an answer, whatever they are.
-pub const OPERATIONS_A_REQUEST: usize = 128;
+pub const OPERATIONS_PER_REQUEST: usize = 128;
 /// From how many peers waiting operations are fetched at a time.
 pub const FETCHERS: usize = 4;
 /// What was learnt by asking is told to everybody if it was no more than this: after a partition it
 /// is new to others as well, and a node that has just started learns much that is new to nobody.
-pub const TOLD_AGAIN: usize = 64;
+pub const REBROADCAST_MAX: usize = 64;
 /// How many ids of operations that were refused are remembered until the tip moves.
-pub const REFUSED: usize = 16 * 1024;
+pub const REFUSED_IDS: usize = 16 * 1024;
 /// How many ids of blocks and operations that break a rule are remembered.
-pub const FAILED: usize = 4 * 1024;
+pub const FAILED_IDS: usize = 4 * 1024;
 
 /// The most jobs that are given away at a time: what a queue of them must hold.
 pub const JOBS: usize = CANDIDATES * BATCHES * MAX_HEADERS.div_ceil(HEADERS_A_JOB)
     + BLOCK_JOBS
-    + 2 * ARRIVALS
+    + 2 * PENDING_BLOCKS
     + OPERATIONS;
 
 /// A peer at this score is banned.
@@ -120,10 +135,10 @@ pub const BANNED_AT: i64 = -100;
 pub const FORGIVEN_EVERY_MS: u64 = 30_000;
 
 /// How many blocks a node that had caught up before must be behind to count as not synced.
-pub const BEHIND: u32 = 6;
+pub const MAX_BLOCKS_BEHIND: u32 = 6;
 /// Clocks of most peers that are further off than this, in seconds, are worth a warning: blocks
 /// more than ten minutes ahead are not taken.
-pub const CLOCK_OFF: u64 = 300;
+pub const CLOCK_WARNING_SECONDS: u64 = 300;
 
 /// What an misbehavior costs.
 pub const fn penalty(misbehavior: Misbehavior) -> i64 {

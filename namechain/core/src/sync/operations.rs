@@ -1,145 +1,188 @@
-//! Operations: those that are told to everybody, and those that are found out by asking a peer what
-//! waits there, so that mempools meet again after a partition.
+//! Operations: those that come by gossip, and those that are found by asking a peer for its
+//! mempool, so that mempools meet again after a partition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
-    Acceptance, Action, GossipId, Job, JobOutcome, Misbehavior, Peer,
-    limits::{FETCHERS, OPERATIONS, OPERATIONS_A_REQUEST, PENDING_EVERY_MS, TOLD_AGAIN},
-    machine::{Asked, Sync, Task},
+    action::{Acceptance, Action, Job},
+    context::Context,
+    event::{GossipId, JobOutcome, Misbehavior, Peer, RequestId},
+    jobs::JobPurpose,
+    limits::{
+        FAILED_IDS, FETCHERS, OPERATION_BURST, OPERATIONS, OPERATIONS_PER_REQUEST,
+        OPERATIONS_PER_SECOND, PENDING_EVERY_MS, REBROADCAST_MAX, REFUSED_IDS,
+    },
     message::Request,
-    peers::Fetch,
+    peers::bucket_time,
+    recent_ids::RecentIds,
+    requests::RequestKind,
 };
 use crate::{
-    chain::Chain,
-    mempool::Mempool,
+    token_bucket::TokenBucket,
     types::{Hash, Operation},
 };
 
-/// An operation in the works.
-#[derive(Debug)]
-struct Submission {
-    /// Who told us, and what is to be judged.
-    from: Vec<Peer>,
-    gossips: Vec<GossipId>,
-    /// Whether everybody is to be told though nobody told us.
-    tell: bool,
+/// Operations in a peer's mempool that are to be fetched from it.
+#[derive(Debug, Default)]
+struct Fetch {
+    /// Ids that have not been asked for.
+    left: VecDeque<Hash>,
+    /// Whether what comes is broadcast.
+    broadcast: bool,
+    /// The request in flight, for the list or for operations.
+    request: Option<RequestId>,
 }
 
-/// The operations that are with the checks, or with the mempool.
-#[derive(Debug, Default)]
-pub(super) struct Submissions(BTreeMap<Hash, Submission>);
-
-impl Submissions {
-    pub fn len(&self) -> usize {
-        self.0.len()
+impl Fetch {
+    fn is_active(&self) -> bool {
+        self.request.is_some() || !self.left.is_empty()
     }
 }
 
-impl Sync {
-    /// An operation was told.
-    pub(super) fn offered(
+/// What is known of a peer's operations.
+#[derive(Debug)]
+struct OperationPeer {
+    /// How many operations it may still send by gossip.
+    bucket: TokenBucket,
+    fetch: Fetch,
+    next_pending: u64,
+}
+
+/// An operation that is being checked, or that the mempool has been given.
+#[derive(Debug)]
+struct PendingOp {
+    senders: Vec<Peer>,
+    gossip: Vec<GossipId>,
+    /// Whether it is broadcast though it did not come by gossip.
+    broadcast: bool,
+}
+
+/// The operations that are not in the mempool yet.
+#[derive(Debug)]
+pub(super) struct OperationRelay {
+    peers: BTreeMap<Peer, OperationPeer>,
+    pending: BTreeMap<Hash, PendingOp>,
+    /// Operations that break a rule by themselves.
+    failed: RecentIds,
+    /// Operations that were refused, until the tip moves.
+    refused: RecentIds,
+}
+
+impl OperationRelay {
+    pub fn new() -> Self {
+        OperationRelay {
+            peers: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            failed: RecentIds::new(FAILED_IDS),
+            refused: RecentIds::new(REFUSED_IDS),
+        }
+    }
+
+    pub fn on_peer_connected(&mut self, peer: Peer, now: u64) {
+        let bucket = TokenBucket::new(OPERATION_BURST, OPERATIONS_PER_SECOND, bucket_time(now));
+        let state = OperationPeer { bucket, fetch: Fetch::default(), next_pending: now };
+        self.peers.insert(peer, state);
+    }
+
+    pub fn on_peer_gone(&mut self, peer: Peer) {
+        self.peers.remove(&peer);
+    }
+
+    /// What was refused at the old tip may be fine now.
+    pub fn on_tip_change(&mut self) {
+        self.refused.clear();
+    }
+
+    /// An operation came by gossip.
+    pub fn on_announcement(
         &mut self,
-        chain: &Chain,
-        mempool: &Mempool,
+        ctx: &mut Context<'_>,
         peer: Peer,
         gossip: GossipId,
         operation: Operation,
     ) {
-        let judge = |verdict| Action::ReportAcceptance { gossip, verdict };
-        let id = operation.id(self.config.network);
-        let now = self.now;
-        let Some(state) = self.peers.get_mut(&peer) else {
-            return self.act(judge(Acceptance::Ignore));
+        let id = operation.id(ctx.network);
+        let ignore = |ctx: &mut Context<'_>| ctx.report(Some(gossip), Acceptance::Ignore);
+        let Some(state) = self.peers.get_mut(&peer).filter(|_| ctx.peers.contains(peer)) else {
+            return ignore(ctx);
         };
-        if self.bad_operations.has(&id) {
-            self.act(judge(Acceptance::Reject));
-            return self.offend(peer, Misbehavior::BrokenRule);
+        if self.failed.contains(&id) {
+            ctx.report(Some(gossip), Acceptance::Reject);
+            return ctx.record_misbehavior(peer, Misbehavior::BrokenRule);
         }
-        if let Some(submission) = self.submissions.0.get_mut(&id) {
+        if let Some(pending) = self.pending.get_mut(&id) {
             // The same operation by another way: it is checked once.
-            if submission.from.contains(&peer) {
-                return self.act(judge(Acceptance::Ignore));
+            if pending.senders.contains(&peer) {
+                return ignore(ctx);
             }
-            submission.from.push(peer);
-            submission.gossips.push(gossip);
+            pending.senders.push(peer);
+            pending.gossip.push(gossip);
             return;
         }
         // Stamps on another branch than ours are cheap to see, and may be fine for others.
-        let anchored = chain.anchor_height(&operation.stamp().anchor).is_some();
-        if !anchored
-            || mempool.has(&id)
-            || self.refused.has(&id)
-            || self.submissions.0.len() >= OPERATIONS
-        {
-            return self.act(judge(Acceptance::Ignore));
+        let anchored = ctx.chain.anchor_height(&operation.stamp().anchor).is_some();
+        let known = ctx.mempool.has(&id) || self.refused.contains(&id);
+        if !anchored || known || self.pending.len() >= OPERATIONS {
+            return ignore(ctx);
         }
-        if !state.may_offer(now) {
-            self.act(judge(Acceptance::Ignore));
-            return self.offend(peer, Misbehavior::Flood);
+        if !state.bucket.take(1, bucket_time(ctx.now)) {
+            ignore(ctx);
+            return ctx.record_misbehavior(peer, Misbehavior::Flood);
         }
-        self.submit(
-            id,
-            operation,
-            Submission { from: vec![peer], gossips: vec![gossip], tell: false },
-        );
+        let pending = PendingOp { senders: vec![peer], gossip: vec![gossip], broadcast: false };
+        self.check(ctx, id, operation, pending);
     }
 
-    fn submit(&mut self, id: Hash, operation: Operation, submission: Submission) {
-        self.submissions.0.insert(id, submission);
-        self.check(Job::Operation(Box::new(operation)), Task::Operation(id));
+    fn check(&mut self, ctx: &mut Context<'_>, id: Hash, operation: Operation, pending: PendingOp) {
+        self.pending.insert(id, pending);
+        ctx.run_job(Job::Operation(Box::new(operation)), JobPurpose::Operation(id));
     }
 
     /// An operation was checked by itself.
-    pub(super) fn operation_checked(&mut self, id: Hash, outcome: JobOutcome) {
-        match outcome {
-            JobOutcome::Operation(operation) => self.act(Action::SubmitOperation(operation)),
-            _ => {
-                self.bad_operations.insert(id);
-                let Some(submission) = self.submissions.0.remove(&id) else { return };
-                for gossip in submission.gossips {
-                    self.act(Action::ReportAcceptance { gossip, verdict: Acceptance::Reject });
-                }
-                for peer in submission.from {
-                    self.offend(peer, Misbehavior::BrokenRule);
-                }
-            }
+    pub fn on_operation_checked(&mut self, ctx: &mut Context<'_>, id: Hash, outcome: JobOutcome) {
+        if let JobOutcome::Operation(operation) = outcome {
+            return ctx.act(Action::SubmitOperation(operation));
+        }
+        self.failed.insert(id);
+        let Some(pending) = self.pending.remove(&id) else { return };
+        for gossip in pending.gossip {
+            ctx.report(Some(gossip), Acceptance::Reject);
+        }
+        for peer in pending.senders {
+            ctx.record_misbehavior(peer, Misbehavior::BrokenRule);
         }
     }
 
-    /// The mempool has answered, or has taken an operation of our own user's.
-    pub(super) fn submitted(&mut self, mempool: &Mempool, id: Hash, taken: bool) {
-        let verdict = if taken { Acceptance::Accept } else { Acceptance::Ignore };
-        let tell = match self.submissions.0.remove(&id) {
+    /// The mempool has answered, or has taken an operation of a local user.
+    pub fn on_operation_submitted(&mut self, ctx: &mut Context<'_>, id: Hash, accepted: bool) {
+        let acceptance = if accepted { Acceptance::Accept } else { Acceptance::Ignore };
+        let broadcast = match self.pending.remove(&id) {
             None => true,
-            Some(submission) => {
-                for gossip in submission.gossips {
-                    self.act(Action::ReportAcceptance { gossip, verdict });
+            Some(pending) => {
+                for gossip in pending.gossip {
+                    ctx.report(Some(gossip), acceptance);
                 }
-                submission.tell
+                pending.broadcast
             }
         };
-        if !taken {
+        if !accepted {
             self.refused.insert(id);
-        } else if tell && let Some(operation) = mempool.get(&id) {
-            self.act(Action::BroadcastOperation((*operation).clone()));
+        } else if broadcast && let Some(operation) = ctx.mempool.get(&id) {
+            ctx.act(Action::BroadcastOperation((*operation).clone()));
         }
     }
 
-    /// Asks peers what waits there, one after the other, while there is nothing more important to
-    /// fetch; and goes on with what they said.
-    pub(super) fn ask_what_waits(&mut self) {
-        if self.window.candidate().is_some() || self.best_headers().is_some() {
-            return;
-        }
-        let fetching = |fetch: &Fetch| fetch.request.is_some() || !fetch.left.is_empty();
-        let mut fetchers = self.peers.values().filter(|state| fetching(&state.fetch)).count();
-        let every = PENDING_EVERY_MS * self.peers.len().max(1) as u64;
-        let now = self.now;
+    /// Asks peers for their mempools, one after the other, and goes on with what they said.
+    pub fn request_mempools(&mut self, ctx: &mut Context<'_>) {
+        let mut fetchers = self.peers.values().filter(|state| state.fetch.is_active()).count();
+        let every = PENDING_EVERY_MS * ctx.peers.len().max(1) as u64;
         let mut due: Vec<(u64, Peer)> = Vec::new();
         for (peer, state) in &self.peers {
-            let free = !fetching(&state.fetch) && !state.is_quiet(now);
-            if state.claim.is_some() && free && now >= state.next_pending {
+            let ready = ctx
+                .peers
+                .get(*peer)
+                .is_some_and(|shared| shared.has_greeted() && !shared.is_backing_off(ctx.now));
+            if ready && !state.fetch.is_active() && ctx.now >= state.next_pending {
                 due.push((state.next_pending, *peer));
             }
         }
@@ -149,10 +192,10 @@ impl Sync {
                 break;
             }
             fetchers += 1;
-            let request = self.ask(peer, Request::Pending, Asked::Pending);
+            let request = ctx.send_request(peer, Request::Pending, RequestKind::Pending);
             if let Some(state) = self.peers.get_mut(&peer) {
                 state.fetch.request = Some(request);
-                state.next_pending = now + every;
+                state.next_pending = ctx.now + every;
             }
         }
         let idle: Vec<Peer> = self
@@ -162,79 +205,88 @@ impl Sync {
             .map(|(peer, _)| *peer)
             .collect();
         for peer in idle {
-            self.fetch_more(peer);
+            self.fetch_more(ctx, peer);
         }
     }
 
-    /// A peer has told what waits there.
-    pub(super) fn pending_answered(&mut self, mempool: &Mempool, peer: Peer, ids: Vec<Hash>) {
-        let unknown: BTreeSet<Hash> =
-            ids.iter().filter(|id| !mempool.has(id) && !self.refused.has(id)).copied().collect();
+    /// A peer has told the ids of its mempool.
+    pub fn on_mempool_ids(&mut self, ctx: &mut Context<'_>, peer: Peer, ids: Vec<Hash>) {
+        let mut unknown: BTreeSet<Hash> = ids
+            .iter()
+            .filter(|id| !ctx.mempool.has(id) && !self.refused.contains(id))
+            .copied()
+            .collect();
         let Some(state) = self.peers.get_mut(&peer) else { return };
         state.fetch.request = None;
-        state.fetch.tell = unknown.len() <= TOLD_AGAIN;
+        state.fetch.broadcast = unknown.len() <= REBROADCAST_MAX;
         // In its order: those of the most work first. Each once.
-        let mut left = unknown;
-        state.fetch.left = ids.into_iter().filter(|id| left.remove(id)).collect();
-        self.fetch_more(peer);
+        state.fetch.left = ids.into_iter().filter(|id| unknown.remove(id)).collect();
+        self.fetch_more(ctx, peer);
     }
 
     /// Asks for the next of the operations that a peer has, if the checks keep up.
-    fn fetch_more(&mut self, peer: Peer) {
-        if self.submissions.0.len() + OPERATIONS_A_REQUEST > OPERATIONS {
+    fn fetch_more(&mut self, ctx: &mut Context<'_>, peer: Peer) {
+        if self.pending.len() + OPERATIONS_PER_REQUEST > OPERATIONS || !ctx.peers.contains(peer) {
             return;
         }
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        let count = state.fetch.left.len().min(OPERATIONS_A_REQUEST);
-        let submissions = &self.submissions.0;
-        let ids: Vec<Hash> =
-            state.fetch.left.drain(..count).filter(|id| !submissions.contains_key(id)).collect();
+        let count = state.fetch.left.len().min(OPERATIONS_PER_REQUEST);
+        let next = state.fetch.left.drain(..count);
+        let ids: Vec<Hash> = next.filter(|id| !self.pending.contains_key(id)).collect();
         if ids.is_empty() {
             return;
         }
-        let request =
-            self.ask(peer, Request::Operations { ids: ids.clone() }, Asked::Operations(ids));
-        if let Some(state) = self.peers.get_mut(&peer) {
-            state.fetch.request = Some(request);
-        }
+        let kind = RequestKind::Operations(ids.clone());
+        state.fetch.request = Some(ctx.send_request(peer, Request::Operations { ids }, kind));
     }
 
     /// Operations that were asked for have come.
-    pub(super) fn operations_answered(
+    pub fn on_operations(
         &mut self,
-        chain: &Chain,
-        mempool: &Mempool,
+        ctx: &mut Context<'_>,
         peer: Peer,
         ids: &[Hash],
         operations: Vec<Operation>,
     ) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         state.fetch.request = None;
-        let tell = state.fetch.tell;
-        let mut asked: BTreeSet<Hash> = ids.iter().copied().collect();
+        let broadcast = state.fetch.broadcast;
+        let mut requested: BTreeSet<Hash> = ids.iter().copied().collect();
         for operation in operations {
-            let id = operation.id(self.config.network);
-            if !asked.remove(&id) {
-                return self.offend(peer, Misbehavior::Malformed);
+            let id = operation.id(ctx.network);
+            if !requested.remove(&id) {
+                return ctx.record_misbehavior(peer, Misbehavior::Malformed);
             }
-            let known = mempool.has(&id)
-                || self.submissions.0.contains_key(&id)
-                || self.bad_operations.has(&id);
-            if known || self.submissions.0.len() >= OPERATIONS {
+            let known =
+                ctx.mempool.has(&id) || self.pending.contains_key(&id) || self.failed.contains(&id);
+            if known || self.pending.len() >= OPERATIONS {
                 continue;
             }
-            if chain.anchor_height(&operation.stamp().anchor).is_none() {
+            if ctx.chain.anchor_height(&operation.stamp().anchor).is_none() {
                 self.refused.insert(id);
                 continue;
             }
-            self.submit(id, operation, Submission { from: vec![peer], gossips: Vec::new(), tell });
+            let pending = PendingOp { senders: vec![peer], gossip: Vec::new(), broadcast };
+            self.check(ctx, id, operation, pending);
         }
-        self.fetch_more(peer);
+        self.fetch_more(ctx, peer);
     }
 
-    pub(super) fn fetch_failed(&mut self, peer: Peer) {
+    /// A request has failed: the rest is left to the next list.
+    pub fn on_request_failed(&mut self, peer: Peer) {
         if let Some(state) = self.peers.get_mut(&peer) {
             state.fetch = Fetch::default();
         }
+    }
+
+    /// Whether a peer is being asked for its mempool.
+    pub fn is_asking(&self, peer: Peer) -> bool {
+        self.peers.get(&peer).is_some_and(|state| state.fetch.request.is_some())
+    }
+
+    /// How many operations are pending, are to be fetched, and are remembered.
+    pub fn len(&self) -> (usize, usize, usize) {
+        let wanted = self.peers.values().map(|state| state.fetch.left.len()).sum();
+        (self.pending.len(), wanted, self.failed.len() + self.refused.len())
     }
 }

@@ -71,8 +71,8 @@ impl Bench {
         while let Some(action) = self.sync.next_action() {
             match action {
                 Action::SendRequest { peer, id, request } => self.asked.push((peer, id, request)),
-                Action::ReportAcceptance { gossip, verdict } => {
-                    assert_eq!(self.verdicts.insert(gossip, verdict), None, "judged twice");
+                Action::ReportAcceptance { gossip, acceptance } => {
+                    assert_eq!(self.verdicts.insert(gossip, acceptance), None, "judged twice");
                 }
                 Action::BroadcastBlock(block) => self.announced.push(block),
                 Action::BroadcastOperation(operation) => self.offered.push(operation),

@@ -2,7 +2,7 @@
 
 use namechain_core::{
     sync::{
-        Acceptance, Event, Job, Misbehavior, limits,
+        Acceptance, Event, Job, Misbehavior, Peer, limits,
         message::{CompactBlock, Request, Response, ShortId},
     },
     types::{Hash, Header, Operation, Stamp},
@@ -91,8 +91,12 @@ fn missing_operations_are_asked_for() {
     bench.answer(first, id, Response::Blocks(vec![vec![0; 9]]));
     bench.check_all();
     assert!(bench.is_banned(first));
-    let (id, _) = bench.request(second).unwrap();
-    bench.answer(second, id, Response::Blocks(vec![bytes(&block)]));
+    let (id, request) = bench.request(second).unwrap();
+    assert_eq!(
+        request,
+        Request::BlockOperations { block: block.header.id(NETWORK), indexes: vec![2] }
+    );
+    bench.answer(second, id, Response::Operations(vec![commits[2].clone()]));
     bench.check_all();
     assert_eq!(
         (bench.verdict(gossip), bench.verdict(another)),
@@ -138,7 +142,112 @@ fn short_ids_that_mislead_cost_a_request() {
         bench.check_all();
     }
     assert!(whole);
-    assert_eq!(bench.verdict(gossip), Some(Acceptance::Accept));
+    assert_eq!(bench.miner.chain.tip_id(), id);
+    assert_eq!(bench.score(peer), Some(0));
+    assert_eq!(bench.verdict(gossip), Some(Acceptance::Reject), "it is not the block's own form");
+    assert_eq!(bench.announced, [compact(&block)], "which is what goes further");
+}
+
+/// A block whose announcement has a false short id: of the forms that were announced only the one
+/// that the block itself gives goes further, so that no honest peer is taken for the liar by the
+/// next one.
+#[test]
+fn only_the_canonical_form_goes_further() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let commits: Vec<Operation> =
+        (1..=3).map(|k| other.commit(&name("alice-example"), &key(k))).collect();
+    let (liar, honest) = (bench.peer(1, &other), bench.peer(2, &other));
+    for commit in &commits {
+        bench.offer(honest, commit.clone());
+    }
+    bench.check_all();
+    bench.asked.clear();
+    let block = other.mine(&commits);
+    let mut misleading = compact(&block);
+    misleading.short_ids[2] = ShortId([7; 8]);
+    let first = bench.announce(liar, misleading);
+    let second = bench.announce(honest, compact(&block));
+    bench.check_all();
+    // The liar gives what the block has, which is not what it announced.
+    let (id, request) = bench.request(liar).unwrap();
+    assert!(matches!(request, Request::BlockOperations { .. }), "{request:?}");
+    bench.answer(liar, id, Response::Operations(vec![commits[2].clone()]));
+    bench.check_all();
+    for _ in 0..3 {
+        bench.tick();
+        bench.check_all();
+    }
+    assert_eq!(bench.miner.chain.tip_id(), other.chain.tip_id(), "the honest form was enough");
+    assert_eq!(
+        (bench.verdict(first), bench.verdict(second)),
+        (Some(Acceptance::Reject), Some(Acceptance::Accept))
+    );
+    assert_eq!(bench.score(honest), Some(0));
+}
+
+/// Announcers who stay silent hold a block up for a second or two each, of a deadline of fifteen;
+/// and one that we dialled is asked before others that dialled us.
+#[test]
+fn silent_announcers_hold_nothing_up() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let commit = other.commit(&name("alice-example"), &key(1));
+    let silent: Vec<Peer> = (1..=7).map(|number| bench.peer(number, &Miner::new())).collect();
+    let honest = Peer(8);
+    bench.event(Event::PeerConnected { peer: honest, ip: None, outbound: true });
+    let hello = crate::bench::hello(&Miner::new());
+    bench.event(Event::HelloReceived { peer: honest, hello });
+    bench.asked.clear();
+    let block = other.mine(&[commit]);
+    for peer in silent.iter().chain([&honest]) {
+        bench.announce(*peer, compact(&block));
+    }
+    // A ninth has no place.
+    let late = bench.peer(9, &Miner::new());
+    let ignored = bench.announce(late, compact(&block));
+    assert_eq!(bench.verdict(ignored), Some(Acceptance::Ignore));
+    bench.check_all();
+    let wanted = |what: &Request| matches!(what, Request::Blocks { .. });
+    let start = bench.now;
+    while !bench.asked.iter().any(|(peer, _, what)| *peer == honest && wanted(what)) {
+        bench.tick();
+        assert!(bench.now <= start + 2_000, "the honest one is not asked");
+    }
+    let (id, _) = std::iter::from_fn(|| bench.request(honest))
+        .find(|(_, what)| wanted(what))
+        .expect("it was asked");
+    bench.answer(honest, id, Response::Blocks(vec![bytes(&block)]));
+    bench.check_all();
+    assert_eq!(bench.miner.chain.tip_id(), other.chain.tip_id());
+}
+
+/// Where all announcers dialled us, each silent one costs no more than a moment.
+#[test]
+fn the_next_announcer_is_asked_soon() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let commit = other.commit(&name("alice-example"), &key(1));
+    let peers: Vec<Peer> = (1..=7).map(|number| bench.peer(number, &Miner::new())).collect();
+    bench.asked.clear();
+    let block = other.mine(&[commit]);
+    for peer in &peers {
+        bench.announce(*peer, compact(&block));
+    }
+    bench.check_all();
+    let asked = |bench: &Bench| {
+        bench.asked.iter().filter(|(_, _, what)| matches!(what, Request::Blocks { .. })).count()
+    };
+    assert_eq!(asked(&bench), 1, "one is asked at first");
+    let start = bench.now;
+    let mut last = 1;
+    while last < peers.len() {
+        bench.tick();
+        let now = asked(&bench);
+        assert!(now <= last + 1, "one after the other");
+        last = now;
+        assert!(bench.now <= start + 16_000, "{last} of {} after 16 s", peers.len());
+    }
 }
 
 /// A block without work is rejected, and costs its announcer everything; one whose header does not
@@ -191,7 +300,7 @@ fn orphans_are_not_kept() {
     assert!(bench.jobs.is_empty());
     assert!((1..=7).contains(&requests), "{requests} in ten seconds");
     let kept = bench.sync.usage();
-    assert_eq!((kept.arrivals, kept.candidates), (0, 0));
+    assert_eq!((kept.pending_blocks, kept.candidates), (0, 0));
 }
 
 /// Real blocks beside our tip, made for the work that they make: so many are checked, then no more.
@@ -205,7 +314,7 @@ fn a_flood_of_blocks_is_bounded() {
         let header = Header { nonce, ..template.header.clone() };
         bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
         jobs += bench.jobs.len();
-        assert!(bench.sync.usage().arrivals <= limits::ARRIVALS);
+        assert!(bench.sync.usage().pending_blocks <= limits::PENDING_BLOCKS);
         // As if all had work and were never completed.
         bench.jobs.clear();
         if bench.is_banned(peer) {
@@ -231,7 +340,13 @@ fn early_blocks_wait() {
         bench.announce(peer, CompactBlock { header, short_ids: Vec::new() });
     }
     assert!(bench.jobs.is_empty());
-    assert_eq!(bench.sync.usage().arrivals, limits::EARLY);
+    assert_eq!(bench.sync.usage().pending_blocks, limits::EARLY_PER_PEER);
+    for number in 0..20 {
+        let other = bench.peer(10 + number, &Miner::new());
+        let header = Header { nonce: 2_000 + number, ..block.header.clone() };
+        bench.announce(other, CompactBlock { header, short_ids: Vec::new() });
+    }
+    assert_eq!(bench.sync.usage().pending_blocks, limits::EARLY_BLOCKS);
     assert_eq!(bench.score(peer), Some(0));
     bench.skew = 7_000;
     bench.tick();

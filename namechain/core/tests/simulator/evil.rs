@@ -53,10 +53,12 @@ pub enum Wrong {
     Stale,
     /// Announces sound blocks, and never gives what is missing of them.
     Teases,
+    /// Announces sound blocks with a false short id, and gives what the block has.
+    Misleads,
 }
 
 impl Wrong {
-    pub const ALL: [Wrong; 15] = [
+    pub const ALL: [Wrong; 16] = [
         Wrong::Lies,
         Wrong::LiesALot,
         Wrong::NoWork,
@@ -72,6 +74,7 @@ impl Wrong {
         Wrong::Early,
         Wrong::Stale,
         Wrong::Teases,
+        Wrong::Misleads,
     ];
 }
 
@@ -157,6 +160,22 @@ impl Evil {
                 if self.wrong == Wrong::Teases {
                     compact.short_ids = vec![ShortId([1; 8]), ShortId([2; 8])];
                 }
+                vec![Told::Block(compact)]
+            }
+            Wrong::Misleads => {
+                let waiting = honest.mempool.by_work_rate();
+                let chain = &mut self.node.chain;
+                let mut block = chain.assemble_block(waiting.into_iter(), clock.unix).unwrap();
+                if block.operations.len() < 2 {
+                    return Vec::new();
+                }
+                block.header = cache.mine(block.header);
+                let checked = cache.block(block.clone()).unwrap();
+                if chain.accept_checked(&checked, clock.unix, true).is_err() {
+                    return Vec::new();
+                }
+                let mut compact = CompactBlock::of(NETWORK, &block);
+                compact.short_ids[0] = ShortId([9; 8]);
                 vec![Told::Block(compact)]
             }
             Wrong::Orphans => {

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
+use blake2::{Blake2b, Digest, digest::consts::U32};
 use namechain_core::{
+    codec::Encode,
     sync::{Acceptance, Event, GossipId, message::CompactBlock},
     types::{Hash, Operation},
 };
 
-use crate::{
-    common::NETWORK,
-    world::{Happening, Link, Member, World},
-};
+use crate::world::{Happening, Link, Member, World};
 
 /// What is told to everybody.
 pub enum Message {
@@ -82,9 +81,15 @@ impl World {
     }
 }
 
+/// A message is known by its content alone, as GossipSub knows it here: another encoding is another
+/// message.
 fn message_id(message: &Message) -> Hash {
-    match message {
-        Message::Block(block) => block.header.id(NETWORK),
-        Message::Operation(operation) => operation.id(NETWORK),
-    }
+    let (topic, bytes) = match message {
+        Message::Block(block) => (0u8, block.to_bytes()),
+        Message::Operation(operation) => (1, operation.to_bytes()),
+    };
+    let mut hasher = Blake2b::<U32>::new();
+    hasher.update([topic]);
+    hasher.update(&bytes);
+    Hash(hasher.finalize().into())
 }

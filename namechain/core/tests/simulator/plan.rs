@@ -30,7 +30,9 @@ pub fn live(seed: u64, trace: bool) -> Story {
         _ => 5 + random.below(4) as usize,
     };
     let evil: Vec<Wrong> = match random.below(3) {
-        0 => (0..1 + random.below(2)).map(|_| Wrong::ALL[random.below(15) as usize]).collect(),
+        0 => (0..1 + random.below(2))
+            .map(|_| Wrong::ALL[random.below(Wrong::ALL.len() as u64) as usize])
+            .collect(),
         _ => Vec::new(),
     };
     let mut world = World::new(seed, honest, &evil, trace);
@@ -129,7 +131,7 @@ fn sane(at: usize, node: &Node, evil: bool) {
     assert!(node.sync.status(&node.chain).synced || evil, "{at} is not synced");
     assert_eq!((kept.jobs, kept.operations, kept.wanted_operations), (0, 0, 0), "{at}: {kept:?}");
     if !evil {
-        let busy = (kept.candidates, kept.window, kept.arrivals);
+        let busy = (kept.candidates, kept.window, kept.pending_blocks);
         assert_eq!(busy, (0, 0, 0), "{at}: {kept:?}");
     }
     // A bad block was looked at once.

@@ -352,7 +352,9 @@ impl World {
             }
             match action {
                 Action::SendRequest { peer, id, request } => self.asked(node, peer, id, request),
-                Action::ReportAcceptance { gossip, verdict } => self.judged(node, gossip, verdict),
+                Action::ReportAcceptance { gossip, acceptance } => {
+                    self.judged(node, gossip, acceptance)
+                }
                 Action::BroadcastBlock(block) => self.publish(node, Message::Block(block)),
                 Action::BroadcastOperation(operation) => {
                     self.publish(node, Message::Operation(operation))
@@ -552,10 +554,11 @@ fn within_limits(kept: &Usage) {
         "{kept:?}"
     );
     assert!(kept.window <= limits::WINDOW, "{kept:?}");
-    assert!(kept.arrivals <= limits::ARRIVALS + limits::EARLY, "{kept:?}");
+    assert!(kept.pending_blocks <= limits::PENDING_BLOCKS + limits::EARLY_BLOCKS, "{kept:?}");
     assert!(kept.operations <= limits::OPERATIONS, "{kept:?}");
-    assert!(kept.remembered <= 2 * limits::FAILED + limits::REFUSED, "{kept:?}");
+    assert!(kept.remembered <= 2 * limits::FAILED_IDS + limits::REFUSED_IDS, "{kept:?}");
     // One of each kind for a peer, and what the window and the arrivals have.
-    let requests = 3 * kept.peers + 2 * limits::BLOCK_REQUESTS + limits::ARRIVALS;
+    let requests =
+        3 * kept.peers + 2 * limits::BLOCK_REQUESTS + limits::PENDING_BLOCKS * limits::ANNOUNCERS;
     assert!(kept.requests <= requests, "{kept:?}");
 }

@@ -1,7 +1,7 @@
 //! Metrics in Prometheus' text format, of everything in this process that counts with the crate
 //! `metrics`.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -10,9 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use super::{App, Traffic, refuse::Refused};
+use super::{App, Traffic, recorder::Recorder, refuse::Refused};
 use namechain_core::api_types;
 
 const REQUESTS: &str = "namechain_api_requests_total";
@@ -36,7 +35,7 @@ const MEMPOOL_BYTES: &str = "namechain_mempool_bytes";
 /// The content type of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+static RECORDER: OnceLock<Option<Arc<Recorder>>> = OnceLock::new();
 /// Setting the gauges and rendering them is one step: several nodes in one process don't mix
 /// theirs.
 static RENDERING: Mutex<()> = Mutex::new(());
@@ -48,11 +47,10 @@ pub fn install() -> bool {
     recorder().is_some()
 }
 
-fn recorder() -> Option<&'static PrometheusHandle> {
+fn recorder() -> Option<&'static Arc<Recorder>> {
     let recorder = RECORDER.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        metrics::set_global_recorder(recorder).ok()?;
+        let recorder = Arc::new(Recorder::default());
+        metrics::set_global_recorder(recorder.clone()).ok()?;
         describe_counter!(REQUESTS, "Requests to the API, by route and status.");
         describe_gauge!(TIP_HEIGHT, "The height of the tip.");
         describe_gauge!(
@@ -88,7 +86,7 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         );
         describe_gauge!(MEMPOOL_OPERATIONS, "Operations that wait to be recorded.");
         describe_gauge!(MEMPOOL_BYTES, "The bytes of the operations that wait to be recorded.");
-        Some(handle)
+        Some(recorder)
     });
     recorder.as_ref()
 }

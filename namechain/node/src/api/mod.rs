@@ -17,6 +17,7 @@ mod names;
 mod node;
 mod openapi;
 mod ops;
+mod recorder;
 mod refuse;
 mod serve;
 #[cfg(test)]

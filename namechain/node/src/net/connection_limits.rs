@@ -24,8 +24,9 @@ use libp2p::{
 use super::{
     address::{self, Group},
     bans::Bans,
-    limits::{self, Limits, TokenBucket},
+    limits::{self, Limits},
 };
+use namechain_core::token_bucket::TokenBucket;
 
 /// SyncReason a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,12 +19,8 @@ use libp2p::{
     },
 };
 
-use super::{
-    NetError,
-    connection_limits::Refusal,
-    limits::{self, TokenBucket},
-};
-use namechain_core::types::Network;
+use super::{NetError, connection_limits::Refusal, limits};
+use namechain_core::{token_bucket::TokenBucket, types::Network};
 
 /// The most bytes of a Kademlia message: twenty peers with a few addresses each.
 const PACKET_BYTES: usize = 8 * 1024;

@@ -200,66 +200,9 @@ impl Default for Limits {
     }
 }
 
-/// A bucket of tokens: so many at once, so many a second.
-#[derive(Clone, Debug)]
-pub(super) struct TokenBucket {
-    tokens: u64,
-    most: u64,
-    per_second: u64,
-    /// When it was last filled.
-    at: Duration,
-}
-
-impl TokenBucket {
-    /// A full one.
-    pub fn new(most: u32, per_second: u32, now: Duration) -> Self {
-        // In thousandths, so that a millisecond counts.
-        let most = u64::from(most) * 1000;
-        TokenBucket { tokens: most, most, per_second: per_second.into(), at: now }
-    }
-
-    /// Whether it is full, or will be without anybody taking from it.
-    pub fn is_full(&self, now: Duration) -> bool {
-        let millis = now.saturating_sub(self.at).as_millis() as u64;
-        self.tokens.saturating_add(millis.saturating_mul(self.per_second)) >= self.most
-    }
-
-    /// Takes `cost` tokens; false if there are not as many.
-    pub fn take(&mut self, cost: u32, now: Duration) -> bool {
-        let millis = now.saturating_sub(self.at).as_millis() as u64;
-        self.at += Duration::from_millis(millis);
-        self.tokens =
-            self.most.min(self.tokens.saturating_add(millis.saturating_mul(self.per_second)));
-        let cost = u64::from(cost) * 1000;
-        let enough = self.tokens >= cost;
-        if enough {
-            self.tokens -= cost;
-        }
-        enough
-    }
-
-    /// Gives tokens back that were taken for what turned out to be of use.
-    pub fn give_back(&mut self, cost: u32) {
-        self.tokens = self.most.min(self.tokens + u64::from(cost) * 1000);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bucket_gives_what_it_has_and_fills_again() {
-        let start = Duration::from_secs(5);
-        let mut bucket = TokenBucket::new(10, 4, start);
-        assert!((0..10).all(|_| bucket.take(1, start)) && !bucket.take(1, start));
-        assert!(!bucket.take(1, start + Duration::from_millis(249)));
-        assert!(bucket.take(1, start + Duration::from_millis(250)), "no millisecond is lost");
-        let later = start + Duration::from_secs(3600);
-        assert!(bucket.take(10, later) && !bucket.take(1, later), "no fuller than full");
-        assert!(!bucket.is_full(later) && bucket.is_full(later + Duration::from_millis(2_500)));
-        assert!(!bucket.take(1, start), "a clock that goes back gives nothing");
-    }
 
     #[test]
     fn an_answer_of_the_largest_kind_has_room() {

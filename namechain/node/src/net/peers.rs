@@ -4,8 +4,8 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
-use super::limits::{self, TokenBucket};
-use namechain_core::sync::Peer;
+use super::limits;
+use namechain_core::{sync::Peer, token_bucket::TokenBucket};
 
 /// A connected peer.
 #[derive(Debug)]

@@ -239,7 +239,7 @@ impl NetworkService {
     fn act(&mut self, action: Action) {
         match action {
             Action::SendRequest { peer, id, request } => self.ask(peer, id, request),
-            Action::ReportAcceptance { gossip, verdict } => self.judge(gossip, verdict),
+            Action::ReportAcceptance { gossip, acceptance } => self.judge(gossip, acceptance),
             Action::BroadcastBlock(block) => {
                 self.publish(self.topics.blocks.hash(), "block", block.to_bytes())
             }

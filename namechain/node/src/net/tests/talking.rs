@@ -100,7 +100,7 @@ async fn joined(from: &Node, to: &mut Node) {
         {
             assert!(
                 to.net
-                    .post(Action::ReportAcceptance { gossip, verdict: Acceptance::Ignore })
+                    .post(Action::ReportAcceptance { gossip, acceptance: Acceptance::Ignore })
                     .await
                     .is_none()
             );
@@ -122,12 +122,12 @@ async fn nothing_is_passed_on_before_its_verdict() {
     let (_, rejected) = announced(&a, &mut b, 1).await;
     let (_, ignored) = announced(&a, &mut b, 2).await;
     let (_, accepted) = announced(&a, &mut b, 3).await;
-    for (gossip, verdict) in [
+    for (gossip, acceptance) in [
         (rejected, Acceptance::Reject),
         (ignored, Acceptance::Ignore),
         (accepted, Acceptance::Accept),
     ] {
-        assert!(b.net.post(Action::ReportAcceptance { gossip, verdict }).await.is_none());
+        assert!(b.net.post(Action::ReportAcceptance { gossip, acceptance }).await.is_none());
     }
     // The probes were only for b to judge; of the three, c hears of the third alone.
     let first = c.wait("block", |event| match event {

@@ -1,0 +1,130 @@
+//! What the four machines share while an event is handled.
+
+use std::collections::VecDeque;
+
+use super::{
+    action::{Acceptance, Action, Job},
+    event::{GossipId, JobId, Misbehavior, Peer, RequestId},
+    jobs::{JobPurpose, Jobs},
+    limits::{FAILED_IDS, ban_seconds},
+    message::Request,
+    peers::PeerTable,
+    recent_ids::RecentIds,
+    requests::{RequestKind, Requests},
+};
+use crate::{
+    chain::Chain,
+    mempool::Mempool,
+    types::{Hash, Network},
+};
+
+/// What has to be looked at again before the event is done with.
+#[derive(Debug, Default)]
+pub(super) struct Wakeups {
+    /// A peer may have become worth asking for headers.
+    pub headers: bool,
+    /// Another candidate may have become the one to download.
+    pub target: bool,
+}
+
+/// The blocks that broke a rule.
+#[derive(Debug)]
+pub(super) struct FailedBlocks {
+    known: RecentIds,
+    /// Those that the machines have not heard of yet.
+    new: VecDeque<Hash>,
+}
+
+impl FailedBlocks {
+    pub fn new() -> Self {
+        FailedBlocks { known: RecentIds::new(FAILED_IDS), new: VecDeque::new() }
+    }
+
+    pub fn contains(&self, id: &Hash) -> bool {
+        self.known.contains(id)
+    }
+
+    pub fn insert(&mut self, id: Hash) {
+        self.known.insert(id);
+        self.new.push_back(id);
+    }
+
+    pub fn next_new(&mut self) -> Option<Hash> {
+        self.new.pop_front()
+    }
+
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+}
+
+/// The chain as it is, the peers, and where requests, jobs and actions go.
+pub(super) struct Context<'a> {
+    pub chain: &'a Chain,
+    pub mempool: &'a Mempool,
+    pub network: Network,
+    pub peers: &'a mut PeerTable,
+    pub requests: &'a mut Requests,
+    pub jobs: &'a mut Jobs,
+    pub actions: &'a mut VecDeque<Action>,
+    pub failed_blocks: &'a mut FailedBlocks,
+    pub wakeups: &'a mut Wakeups,
+    /// Milliseconds from any start.
+    pub now: u64,
+    /// Seconds of Unix time.
+    pub unix: u64,
+}
+
+impl Context<'_> {
+    pub fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub fn send_request(&mut self, peer: Peer, request: Request, kind: RequestKind) -> RequestId {
+        let id = self.requests.insert(peer, kind, self.now);
+        self.act(Action::SendRequest { peer, id, request });
+        id
+    }
+
+    pub fn run_job(&mut self, job: Job, purpose: JobPurpose) -> JobId {
+        let id = self.jobs.insert(purpose);
+        self.act(Action::RunJob { id, job });
+        id
+    }
+
+    /// Has a block checked, unless it is being checked: the result goes to all who want it.
+    pub fn check_block(
+        &mut self,
+        height: u32,
+        id: Hash,
+        from: Option<Peer>,
+        job: impl FnOnce() -> Job,
+    ) {
+        if self.jobs.insert_block(id) {
+            self.run_job(job(), JobPurpose::Block { height, id, from });
+        }
+    }
+
+    pub fn report(&mut self, gossip: Option<GossipId>, acceptance: Acceptance) {
+        if let Some(gossip) = gossip {
+            self.act(Action::ReportAcceptance { gossip, acceptance });
+        }
+    }
+
+    /// Takes points off a peer's score, and bans it when they are too many.
+    pub fn record_misbehavior(&mut self, peer: Peer, misbehavior: Misbehavior) {
+        let now = self.now;
+        let state = self.peers.get_mut(peer);
+        if state.is_some_and(|state| state.record_misbehavior(misbehavior, now)) {
+            self.act(Action::Ban { peer, misbehavior, seconds: ban_seconds(misbehavior) });
+            self.peers.remove(peer);
+        }
+    }
+
+    pub fn disconnect(&mut self, peer: Peer, why: &'static str) {
+        if self.peers.contains(peer) {
+            self.act(Action::Disconnect { peer, why });
+            self.peers.remove(peer);
+        }
+    }
+}

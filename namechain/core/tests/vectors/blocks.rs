@@ -1,0 +1,293 @@
+//! The vectors of blocks: each is a block after some of the [`chain`]'s, changed in one place.
+
+use serde_json::{Value, json};
+
+use super::{cases::*, chain::*, operation::*, page::*};
+
+/// A block after the first blocks of the chain, and what becomes of it.
+struct Case {
+    rule: &'static str,
+    about: &'static str,
+    /// How many blocks stand before it, without the genesis block.
+    before: usize,
+    block: Vec<u8>,
+    padding: usize,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    Accepted,
+    Refused,
+    /// Refused for another rule than the one that the file is about.
+    RefusedFor(&'static str),
+    UpgradeNeeded,
+}
+
+impl Case {
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "about": self.about,
+            "before": self.before,
+            "block": hex::encode(&self.block),
+        });
+        if self.padding > 0 {
+            value["padding"] = json!(self.padding);
+        }
+        match self.verdict {
+            Verdict::Accepted => value["accepted"] = json!(true),
+            Verdict::Refused => value["refused"] = json!(self.rule),
+            Verdict::RefusedFor(rule) => value["refused"] = json!(rule),
+            Verdict::UpgradeNeeded => value["upgrade_needed"] = json!(true),
+        }
+        value
+    }
+}
+
+/// The empty block after the first two, which both Commits are before.
+struct Empty<'a> {
+    story: &'a Maker,
+    head: Head,
+}
+
+const BEFORE: usize = 2;
+
+impl Empty<'_> {
+    fn new(story: &Maker) -> Empty<'_> {
+        let head = story.heads[BEFORE + 1].clone();
+        Empty { story, head }
+    }
+
+    fn with(&self, rule: &'static str, about: &'static str, change: impl Fn(&mut Head)) -> Case {
+        let mut head = Head { nonce: 0, ..self.head.clone() };
+        change(&mut head);
+        let block = block(&head.search(NET, true), &[]);
+        Case { rule, about, before: BEFORE, block, padding: 0, verdict: Verdict::Refused }
+    }
+
+    fn accepted(
+        &self,
+        rule: &'static str,
+        about: &'static str,
+        change: impl Fn(&mut Head),
+    ) -> Case {
+        Case { verdict: Verdict::Accepted, ..self.with(rule, about, change) }
+    }
+
+    fn bytes(&self, rule: &'static str, about: &'static str, bytes: Vec<u8>) -> Case {
+        let verdict = Verdict::Refused;
+        Case { rule, about, before: BEFORE, block: bytes, padding: 0, verdict }
+    }
+
+    fn good(&self) -> Vec<u8> {
+        self.story.blocks[BEFORE + 1].clone()
+    }
+}
+
+fn headers(story: &Maker) -> Vec<Case> {
+    let empty = Empty::new(story);
+    let parent = story.heads[BEFORE].clone();
+    let older = story.heads[BEFORE].history_root;
+    let mut unknown = empty.with("header-version", "version 3 with its work", |h| h.version = 3);
+    unknown.verdict = Verdict::UpgradeNeeded;
+    let unworked = Head { version: 3, ..empty.head.clone() }.search(NET, false);
+    let mut unworked =
+        empty.bytes("header-work", "version 3 without its work", block(&unworked, &[]));
+    unworked.verdict = Verdict::Refused;
+    let bad = empty.head.search(NET, false);
+    // Its work reaches the easiest target, not that of a header which is early.
+    let mut early = Head { time: empty.head.due - 100, nonce: 0, ..empty.head.clone() };
+    let easiest = target_value(NET.easiest);
+    let hard = target_value(target(NET, early.time, early.due));
+    while !(hard + 1..=easiest).contains(&early.value(NET)) {
+        early.nonce += 1;
+    }
+    vec![
+        empty.with("header-version", "version 1", |h| h.version = 1),
+        empty.with("header-version", "version 0", |h| h.version = 0),
+        unknown,
+        empty.accepted("header-version", "version 2", |_| {}),
+        unworked,
+        empty.bytes("header-work", "a nonce whose value is over the target", block(&bad, &[])),
+        empty.bytes(
+            "header-work",
+            "100 s early, the work reaches the easiest target only",
+            block(&early, &[]),
+        ),
+        empty.accepted("header-work", "100 s early, with its work", |h| h.time = h.due - 100),
+        empty.with("header-height", "one more", |h| h.height += 1),
+        empty.with("header-height", "that of the parent", |h| h.height -= 1),
+        empty.with("header-time", "a second before the parent", |h| h.time = parent.time - 1),
+        empty.accepted("header-time", "the time of the parent", |h| h.time = parent.time),
+        empty.with("header-due", "a second less", |h| h.due -= 1),
+        empty.with("header-due", "a second more", |h| h.due += 1),
+        empty.with("header-due", "its own time", |h| {
+            h.time += 7;
+            h.due = h.time;
+        }),
+        empty.with("history-root", "zeros", |h| h.history_root = [0; 32]),
+        empty.with("history-root", "that of the parent", |h| h.history_root = older),
+        empty.with("ops-root", "zeros", |h| h.ops_root = [0; 32]),
+        empty.with("state-root", "zeros", |h| h.state_root = [0; 32]),
+        empty.with("price", "a name price of one more", |h| h.names += 1),
+        empty.with("price", "a byte price of one more", |h| h.bytes += 1),
+        empty.with("price", "a name price of 1,023", |h| h.names -= 1),
+        empty.with("price", "a byte price of 1,023", |h| h.bytes -= 1),
+    ]
+}
+
+/// The due time after a parent that was early is the parent's due and an interval.
+fn after_early(story: &Maker) -> Vec<Case> {
+    // The block before the last but six was 60 s early.
+    let at = story.heads.iter().position(|h| h.height > 1 && h.time < h.due).unwrap();
+    let head = story.heads[at + 1].clone();
+    let with = |about, change: &dyn Fn(&mut Head)| {
+        let mut head = Head { nonce: 0, ..head.clone() };
+        change(&mut head);
+        let block = block(&head.search(NET, true), &[]);
+        Case { rule: "header-due", about, before: at, block, padding: 0, verdict: Verdict::Refused }
+    };
+    let time = story.heads[at].time;
+    let mut price =
+        with("a name price of one less than half an interval makes it", &|h| h.names -= 1);
+    price.rule = "price";
+    vec![
+        with("after an early parent: the parent's time and an interval", &|h| {
+            h.due = time + NET.interval;
+        }),
+        price,
+    ]
+}
+
+fn encodings(story: &Maker) -> Vec<Case> {
+    let empty = Empty::new(story);
+    let good = empty.good();
+    let changed = |about, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        empty.bytes("encoding", about, bytes)
+    };
+    let padded = |size: usize, about, verdict| Case {
+        padding: size - good.len(),
+        verdict,
+        ..empty.bytes("block-size", about, good.clone())
+    };
+    vec![
+        changed("a byte more", &|b| b.push(0)),
+        changed("a byte less", &|b| {
+            b.pop();
+        }),
+        changed("one operation is counted, none is there", &|b| b[171] = 1),
+        changed("2^32 - 1 operations are counted", &|b| b[168..172].fill(0xff)),
+        changed("no bytes", &|b| b.clear()),
+        padded(262_145, "zeros up to one byte over the limit", Verdict::Refused),
+        padded(262_144, "zeros up to the limit", Verdict::RefusedFor("encoding")),
+    ]
+}
+
+/// Blocks with operations.
+fn operations(story: &Maker) -> Vec<Case> {
+    let maker = story.cut(BEFORE);
+    let time = maker.due();
+    let block_of = |ops: &[Vec<u8>], entries: Vec<E>| {
+        let state = with(maker.state(), entries);
+        block(&maker.head(time, ops, &state).search(NET, true), ops)
+    };
+    let one = commit(&maker, OWNER, 77);
+    let entry = |index, op: &Op| commit_entry(&maker, time, index, op);
+    let unknown = Op { anchor: [1; 32], ..one.clone() };
+    let genesis = Op { anchor: genesis_id(NET), ..one.clone() };
+    let cheap = Op { work: NET.base - 1, ..one.clone() };
+    let two = commit(&maker, OWNER, 78);
+    let pair = [one.bytes(), two.bytes()];
+    let entries = || vec![entry(0, &one), entry(1, &two)];
+    let good = block_of(&pair, entries());
+    let mut swapped = good[..172].to_vec();
+    swapped.extend([two.bytes(), one.bytes()].concat());
+    let case = |rule, about, block, verdict| Case {
+        rule,
+        about,
+        before: BEFORE,
+        block,
+        padding: 0,
+        verdict,
+    };
+    let wrong_index = block_of(&pair, vec![entry(1, &one), entry(0, &two)]);
+    let recorded = commit(&story.cut(COMMITTED - 1), OWNER, SALT[0]).bytes();
+    vec![
+        case("effects", "two Commits", good, Verdict::Accepted),
+        case("ops-root", "the operations in another order", swapped, Verdict::Refused),
+        case("state-root", "the indexes of two Commits swapped", wrong_index, Verdict::Refused),
+        case(
+            "stamp-anchor",
+            "the anchor is no block",
+            block_of(&[unknown.bytes()], vec![entry(0, &unknown)]),
+            Verdict::Refused,
+        ),
+        case(
+            "stamp-anchor",
+            "the anchor is the genesis block",
+            block_of(&[genesis.bytes()], vec![entry(0, &genesis)]),
+            Verdict::Accepted,
+        ),
+        case(
+            "underpaid",
+            "the second of two operations is underpaid: the whole block is refused",
+            block_of(&[two.bytes(), cheap.bytes()], vec![entry(0, &two), entry(1, &cheap)]),
+            Verdict::Refused,
+        ),
+        case(
+            "commit-recorded",
+            "the same Commit twice in a block",
+            block_of(&[one.bytes(), one.bytes()], vec![entry(0, &one)]),
+            Verdict::Refused,
+        ),
+        case(
+            "commit-recorded",
+            "a Commit that an earlier block records",
+            block_of(&[recorded], vec![]),
+            Verdict::Refused,
+        ),
+    ]
+}
+
+/// One byte more than the operations other than rescues and renewals may have.
+fn share(story: &Maker) -> Case {
+    let maker = story.cut(FULL - 1);
+    let (time, sizes) = (maker.due(), filling(1));
+    let ops: Vec<Vec<u8>> = (1..)
+        .zip(&sizes)
+        .map(|(sequence, bytes)| update(&maker, time, sequence, *bytes).bytes())
+        .collect();
+    let state = updated(&maker, time, sizes.len() as u32, sizes[sizes.len() - 1]);
+    let block = block(&maker.head(time, &ops, &state).search(NET, true), &ops);
+    Case {
+        rule: "block-share",
+        about: "229,377 bytes of Updates; block 42 of the chain has 229,376",
+        before: FULL - 1,
+        block,
+        padding: 0,
+        verdict: Verdict::Refused,
+    }
+}
+
+/// All files: `chain.json`, and one for each rule.
+pub fn files() -> Vec<(String, Value)> {
+    let story = story();
+    let blocks: Vec<String> = story.blocks[1..].iter().map(hex::encode).collect();
+    let chain = json!({
+        "about": "the blocks of the network test from height 1 on that the cases of the other files stand on, all accepted",
+        "network": NET.name,
+        "now": 1_900_000_000u64,
+        "blocks": blocks,
+    });
+    let mut files = std::collections::BTreeMap::<&str, Vec<Value>>::new();
+    let mut cases = [headers(&story), after_early(&story), encodings(&story), operations(&story)];
+    cases[0].push(share(&story));
+    for case in cases.iter().flatten() {
+        files.entry(case.rule).or_default().push(case.json());
+    }
+    let files = files.into_iter().map(|(rule, cases)| {
+        (format!("blocks/{rule}.json"), json!({ "rule": rule, "cases": cases }))
+    });
+    files.chain([("chain.json".to_owned(), chain)]).collect()
+}

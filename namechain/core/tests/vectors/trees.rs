@@ -1,0 +1,381 @@
+//! The state's tree, removals from it, and the history range, with proofs that hold and that don't.
+
+use serde_json::{Value, json};
+
+use super::{operation::*, page::*};
+
+/// The path of a key in the tree over sorted leaves: the bits and siblings from the root down, and
+/// the leaf at its end.
+fn path(net: Net, leaves: &[(H32, H32)], key: &H32) -> (Vec<(u8, H32)>, (H32, H32)) {
+    let (mut rest, mut steps) = (leaves, Vec::new());
+    while rest.len() > 1 {
+        let (low, high) = (&rest[0].0, &rest[rest.len() - 1].0);
+        let number = (0..256).find(|n| bit(low, *n) != bit(high, *n)).unwrap();
+        let (left, right) = rest.split_at(rest.partition_point(|(key, _)| !bit(key, number)));
+        let (ours, other) = if bit(key, number) { (right, left) } else { (left, right) };
+        steps.push((number as u8, tree_root(net, other)));
+        rest = ours;
+    }
+    (steps, rest[0])
+}
+
+fn encode_proof(terminal: u8, leaf: Option<(H32, H32)>, steps: &[(u8, H32)]) -> Vec<u8> {
+    let mut out = vec![terminal];
+    out.extend(leaf.map(|(key, value)| [key, value].concat()).unwrap_or_default());
+    out.push(steps.len() as u8);
+    for (bit, sibling) in steps.iter().rev() {
+        out.push(*bit);
+        out.extend(sibling);
+    }
+    out
+}
+
+pub fn tree() -> Value {
+    let net = MAIN;
+    let key = |number: u8| hash(net, "name-key", &[format!("name{number}").as_bytes()]);
+    let mut roots = Vec::new();
+    let mut leaves: Vec<(H32, H32)> = Vec::new();
+    for number in 0..=8 {
+        roots.push(json!({ "keys": number, "root": hex::encode(tree_root(net, &leaves)) }));
+        leaves.push((key(number), [number; 32]));
+        leaves.sort();
+    }
+    leaves.retain(|(_, value)| value[0] < 8);
+    let root = tree_root(net, &leaves);
+    let mut proofs = Vec::new();
+    let mut add = |about: &str, root: H32, key: H32, value: Option<H32>, proof: Vec<u8>, holds| {
+        proofs.push(json!({
+            "about": about,
+            "root": hex::encode(root),
+            "key": hex::encode(key),
+            "value_hash": value.map(hex::encode),
+            "proof": hex::encode(proof),
+            "holds": holds,
+        }));
+    };
+    for number in 0..10 {
+        let (steps, leaf) = path(net, &leaves, &key(number));
+        let there = number < 8;
+        let (terminal, shown) = if there { (1, None) } else { (2, Some(leaf)) };
+        let value = there.then_some([number; 32]);
+        let proof = encode_proof(terminal, shown, &steps);
+        let what = if there { "a key's value" } else { "the absence of a key" };
+        add(what, root, key(number), value, proof.clone(), true);
+        let wrong = if there { None } else { Some([number; 32]) };
+        add("the other claim by the same proof", root, key(number), wrong, proof.clone(), false);
+        add("another value", root, key(number), Some([99; 32]), proof.clone(), false);
+        add("another root", [7; 32], key(number), value, proof.clone(), false);
+        add("a byte more", root, key(number), value, [&proof[..], &[0]].concat(), false);
+        add("a byte less", root, key(number), value, proof[..proof.len() - 1].to_vec(), false);
+        if there {
+            // That another key is absent, by the leaf that stands at the end of its path or not.
+            let other = encode_proof(2, Some((key(number), [number; 32])), &steps);
+            add("absence, by the key's own leaf", root, key(number), None, other, false);
+        }
+    }
+    let (steps, leaf) = path(net, &leaves, &key(3));
+    let stray = encode_proof(2, Some(leaf), &steps);
+    let strays = (8..40).map(key).find(|key| {
+        steps.iter().any(|(n, _)| bit(key, usize::from(*n)) != bit(&leaf.0, usize::from(*n)))
+    });
+    add(
+        "absence, by a leaf that is not on the key's path",
+        root,
+        strays.unwrap(),
+        None,
+        stray,
+        false,
+    );
+    let mut twisted = steps.clone();
+    twisted.reverse();
+    let back = encode_proof(1, None, &twisted);
+    add("the bits rise", root, key(3), Some([3; 32]), back, false);
+    // A path with one bit twice leads to the root of a tree that can't be.
+    let twice = [steps[0], steps[0]];
+    let node = |key: &H32, step: &(u8, H32), node: H32| {
+        let (left, right) = if bit(key, step.0.into()) { (step.1, node) } else { (node, step.1) };
+        hash(net, "tree-node", &[&[step.0], &left, &right])
+    };
+    let mut impossible = hash(net, "tree-leaf", &[&key(3), &[3; 32]]);
+    for step in twice.iter().rev() {
+        impossible = node(&key(3), step, impossible);
+    }
+    add("one bit twice", impossible, key(3), Some([3; 32]), encode_proof(1, None, &twice), false);
+    add("the empty tree", [0; 32], key(0), None, encode_proof(0, None, &[]), true);
+    add(
+        "the empty tree has a value",
+        [0; 32],
+        key(0),
+        Some([0; 32]),
+        encode_proof(0, None, &[]),
+        false,
+    );
+    add("the empty tree, another root", root, key(0), None, encode_proof(0, None, &[]), false);
+    add(
+        "the empty tree with a step",
+        [0; 32],
+        key(0),
+        None,
+        encode_proof(0, None, &steps[..1]),
+        false,
+    );
+    add("a terminal of 3", root, key(3), Some([3; 32]), encode_proof(3, None, &steps), false);
+    let single = tree_root(net, &leaves[..1]);
+    let (alone, value) = leaves[0];
+    add("a tree of one key", single, alone, Some(value), encode_proof(1, None, &[]), true);
+    add(
+        "a tree of one key: another is absent",
+        single,
+        key(9),
+        None,
+        encode_proof(2, Some((alone, value)), &[]),
+        true,
+    );
+    json!({
+        "about": "The keys of the names name0 to name7 with the value hashes 32 times 00 to 32 times 07: the root after each; and \
+                  proofs, with whether they hold. value_hash is the claim: null is that nothing stands there.",
+        "network": "main",
+        "roots": roots,
+        "proofs": proofs,
+    })
+}
+
+/// What is removed at the start of a block.
+pub fn removal() -> Value {
+    let now = 2_000_000_000u64;
+    let commit = |number: u16, time: u64| {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        E::Commit(CommitE {
+            id,
+            commitment: [5; 32],
+            height: 9,
+            index: 0,
+            time,
+            work: 1,
+            price: 1_024,
+            spent: number % 2 == 0,
+        })
+    };
+    let name = |text: &str, expires: u64, revoked: bool| {
+        E::Name(NameE {
+            name: text.into(),
+            recovery: None,
+            transfer: None,
+            messaging: None,
+            messaging_sequence: 0,
+            records: vec![0, 0],
+            expires,
+            revoked,
+            ..super::cases::alice()
+        })
+    };
+    let small = vec![
+        commit(0, now - DAY - 1),
+        commit(1, now - DAY),
+        commit(2, now - DAY + 1),
+        name("over", now - GRACE, false),
+        name("last-second", now - GRACE + 1, false),
+        name("revoked-over", now - GRACE, true),
+        name("revoked-last", now - GRACE + 1, true),
+        name("far", u64::MAX - 3, false),
+    ];
+    let commits: Vec<E> = (0..514).map(|n| commit(n, now - DAY - 2 - u64::from(n % 3))).collect();
+    let names: Vec<E> = (0..514)
+        .map(|n| name(&format!("n{n:03}"), now - GRACE - n as u64 % 3, n % 5 == 0))
+        .collect();
+    let cases = [
+        ("both sides of each end", small),
+        ("514 commit entries are over, 512 go", commits),
+        ("514 name entries are over, 512 go", names),
+    ]
+    .map(|(about, entries)| {
+        let mut rows: Vec<(u64, H32, E)> = entries
+            .into_iter()
+            .map(|entry| {
+                let end = match &entry {
+                    E::Name(name) => name.expires.saturating_add(GRACE),
+                    E::Commit(commit) => commit.time + DAY,
+                };
+                (end, entry.key(MAIN), entry)
+            })
+            .collect();
+        rows.sort_by_key(|(end, key, _)| (*end, *key));
+        let all: Vec<String> =
+            rows.iter().map(|(_, _, entry)| hex::encode(entry.encode())).collect();
+        let (mut names, mut commits) = (0, 0);
+        rows.retain(|(end, _, entry)| {
+            let (count, is_over) = match entry {
+                E::Name(_) => (&mut names, *end <= now),
+                E::Commit(_) => (&mut commits, *end < now),
+            };
+            *count += usize::from(is_over);
+            !is_over || *count > 512
+        });
+        let mut left: Vec<(H32, H32)> = rows
+            .iter()
+            .map(|(_, key, entry)| (*key, hash(MAIN, "value", &[&entry.encode()])))
+            .collect();
+        left.sort();
+        let keys: Vec<String> = left.iter().map(|(key, _)| hex::encode(key)).collect();
+        json!({
+            "about": about,
+            "time": now,
+            "state": all,
+            "keys_after": keys,
+            "root_after": hex::encode(tree_root(MAIN, &left)),
+        })
+    });
+    json!({
+        "about": "What a block at this time removes before its operations: the entries before, the keys of those that stay, and \
+                  the root over them.",
+        "network": "main",
+        "cases": cases,
+    })
+}
+
+/// Leaves as a chain of `main` would have them: early, late and at once.
+fn range(count: usize) -> Vec<Node> {
+    let (mut time, mut due) = (GENESIS_TIME, GENESIS_TIME);
+    let mut leaves = Vec::new();
+    for number in 0..count {
+        let work = target_work(target(MAIN, time, due));
+        leaves.push(Node::leaf(MAIN, &[number as u8; 32], work, time, due));
+        due = next_due(MAIN, due, time);
+        // Some as the parent, some hours early against their due, some after a silence.
+        time += [120, 0, 7, 9_000, 119, 1, 0, 300][number % 8];
+    }
+    leaves
+}
+
+pub fn history() -> Value {
+    let net = MAIN;
+    let leaves = range(24);
+    let roots: Vec<Value> = (0..=leaves.len())
+        .map(|n| json!({ "leaves": n, "root": hex::encode(history_root(net, &leaves[..n])) }))
+        .collect();
+    let headers: Vec<Value> = leaves
+        .iter()
+        .map(|leaf| {
+            json!({ "time": leaf.first.0, "due": leaf.first.1, "work": leaf.work.to_string() })
+        })
+        .collect();
+    let mut proofs = Vec::new();
+    let mut add =
+        |about: &str, root: H32, index: usize, leaf: &Node, proof: Vec<u8>, holds: bool| {
+            proofs.push(json!({
+                "about": about,
+                "root": hex::encode(root),
+                "height": index,
+                "id": hex::encode([index as u8; 32]),
+                "time": leaf.first.0,
+                "due": leaf.first.1,
+                "proof": hex::encode(proof),
+                "holds": holds,
+            }));
+        };
+    for (index, count) in
+        [(0, 1), (0, 5), (4, 5), (2, 7), (5, 7), (6, 7), (3, 8), (17, 23), (22, 24)]
+    {
+        let leaves = &leaves[..count];
+        let root = history_root(net, leaves);
+        let (leaf, proof) = (&leaves[index], place_proof(net, leaves, index));
+        add("a header's place", root, index, leaf, proof.clone(), true);
+        add("another root", [7; 32], index, leaf, proof.clone(), false);
+        add("another height", root, index + 1, leaf, proof.clone(), false);
+        let mut later = leaf.clone();
+        later.first.0 += 1;
+        add("another time", root, index, &later, proof.clone(), false);
+        let mut due = leaf.clone();
+        due.first.1 += 1;
+        add("another due", root, index, &due, proof.clone(), false);
+        add("a byte more", root, index, leaf, [&proof[..], &[0]].concat(), false);
+        add("a byte less", root, index, leaf, proof[..proof.len() - 1].to_vec(), false);
+        let before: u128 = leaves[..index].iter().map(|leaf| leaf.work).sum();
+        let head = 16 + varint(before).len();
+        let other = [&proof[..16], &varint(before + 1), &proof[head..]].concat();
+        add("the work before is one more", root, index, leaf, other, false);
+        let mut long = [&proof[..16], &varint(before), &proof[head..]].concat();
+        long[head - 1] |= 0x80;
+        long.insert(head, 0);
+        add("the work before in a byte too many", root, index, leaf, long, false);
+    }
+    unsound(net, &leaves, &mut add);
+    json!({
+        "about": "The history range over headers with the ids 32 times 00 to 32 times 17, their times and dues on main: the root after \
+                  each, and proofs of a header's place, with whether they hold. The proofs that are unsound or implausible lead to the \
+                  root that is given.",
+        "network": "main",
+        "headers": headers,
+        "roots": roots,
+        "proofs": proofs,
+    })
+}
+
+/// Ranges that are hashed rightly and can't be of a valid chain.
+fn unsound(
+    net: Net,
+    leaves: &[Node],
+    add: &mut impl FnMut(&str, H32, usize, &Node, Vec<u8>, bool),
+) {
+    let mut forged = |about: &str, change: &dyn Fn(&mut Vec<Node>), index: usize| {
+        let mut leaves = leaves[..8].to_vec();
+        change(&mut leaves);
+        let root = history_root(net, &leaves);
+        let leaf = leaves[index].clone();
+        add(about, root, index, &leaf, place_proof(net, &leaves, index), false);
+    };
+    let set = |leaves: &mut Vec<Node>, at: usize, work: u128, time: u64, due: u64| {
+        leaves[at] = Node::leaf(net, &[at as u8; 32], work, time, due);
+    };
+    let of = |leaves: &[Node], at: usize| (leaves[at].work, leaves[at].first.0, leaves[at].first.1);
+    forged(
+        "a sibling of less work than its lateness allows",
+        &|all| {
+            let (work, time, due) = of(all, 1);
+            set(all, 1, work - 1, time, due);
+        },
+        0,
+    );
+    forged(
+        "a sibling of more work than its lateness allows",
+        &|all| {
+            let (work, time, due) = of(all, 1);
+            set(all, 1, work + 1, time, due);
+        },
+        0,
+    );
+    forged(
+        "a sibling whose due does not follow",
+        &|all| {
+            let (_, time, due) = of(all, 1);
+            set(all, 1, target_work(target(net, time, due + 1)), time, due + 1);
+        },
+        0,
+    );
+    forged(
+        "a sibling whose time is before its left neighbour's",
+        &|all| {
+            let (_, _, due) = of(all, 1);
+            let time = all[0].first.0 - 1;
+            set(all, 1, target_work(target(net, time, due)), time, due);
+        },
+        0,
+    );
+    forged(
+        "the due of a header further to the right does not follow",
+        &|all| {
+            let (_, time, due) = of(all, 4);
+            set(all, 4, target_work(target(net, time, due + 1)), time, due + 1);
+        },
+        0,
+    );
+    forged(
+        "four headers claim the work of five",
+        &|all| {
+            let (work, time, due) = of(all, 5);
+            set(all, 5, work * 64, time, due);
+        },
+        0,
+    );
+}
