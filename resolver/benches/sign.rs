@@ -19,7 +19,7 @@ use resolver::{
         names,
         query::{Client, Transport},
     },
-    dnssec::sign::{Algorithm, Key, Signer},
+    dnssec::sign::{Algorithm, Signer, SigningKey},
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},

@@ -89,10 +89,7 @@ pub async fn serve_without_node(
     (status = 415, description = "the body is not JSON", body = api_types::Refusal),
     (status = 503, description = "it is starting", body = api_types::Refusal),
 ))]
-async fn flush(
-    State(control): State<Control>,
-    request: Request,
-) -> Result<Json<Flushed>, Refused> {
+async fn flush(State(control): State<Control>, request: Request) -> Result<Json<Flushed>, Refused> {
     const HINT: &str = r#"send {}, {"name": "www.example.com"} or {"zone": "example.com"}"#;
     let what: Flush = read_json(request, HINT).await?;
     if what.name.is_some() && what.zone.is_some() {

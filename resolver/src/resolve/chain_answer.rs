@@ -8,7 +8,7 @@ use hickory_proto::{
 };
 
 use crate::{
-    chain::{mount::Mount, soa::alt_soa, zone::Cut},
+    chain::{mount::Mount, soa::alt_soa, zone::DelegationPoint},
     dns::{
         ede::Ede,
         query::Question,

@@ -17,7 +17,7 @@ use super::{
     step::{Step, follow},
 };
 use crate::{
-    chain::zone::{Mounted, NameServer},
+    chain::zone::{NameServer, ZoneView},
     dns::names,
 };
 

@@ -29,7 +29,7 @@ use crate::{
         ChainError, ChainSource, NameState,
         mount::{Mount, Mounts},
         soa::alt_soa,
-        zone::{Cut, Mounted, NameServer, Said},
+        zone::{DelegationPoint, NameServer, ZoneAnswer, ZoneView},
     },
     dns::{ede::Ede, query::Question},
     dnssec::sign::{Denial, Signer},
@@ -87,7 +87,7 @@ impl Pipeline {
         while *steps > 0 {
             *steps -= 1;
             let route = self.route(&name);
-            note("route", || route.describe(&name, self.legacy.has_zone(&name)));
+            event("route", || route.describe(&name, self.legacy.has_zone(&name)));
             let by_route = origin_of(&route);
             let query = ChainQuery { question, name: &name, chain_answers: &chain_answers };
             let step = self.step(route, &query, steps, &mut builder).await;
@@ -99,7 +99,7 @@ impl Pipeline {
             }
             match step.next {
                 Some(target) => {
-                    note("route", || format!("{name} leads on to {target}"));
+                    event("route", || format!("{name} leads on to {target}"));
                     builder.add_alias(step.answer);
                     name = target;
                 }
@@ -163,14 +163,15 @@ impl Pipeline {
         builder: &mut AnswerBuilder,
     ) -> Step {
         let ChainQuery { question, name, chain_answers } = *query;
-        let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
-            builder.depend_on(ground);
-            standing
-        });
-        note("chain", || describe_lookup(&label, &looked));
+        let looked =
+            self.chain.lookup_with_dependency(&label).await.map(|(standing, dependency)| {
+                builder.depend_on(dependency);
+                standing
+            });
+        event("chain", || describe_lookup(&label, &looked));
         let zone = match (looked, mount) {
-            (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
-            (Ok(Standing::Unregistered), Mount::Root) => {
+            (Ok(NameState::Active(zone)), _) => ZoneView::new(zone, mount, name),
+            (Ok(NameState::Unregistered), Mount::Root) => {
                 builder.depend_on(None);
                 return self.legacy(question, name).await;
             }
@@ -208,11 +209,11 @@ impl Pipeline {
             ZoneAnswer::Follow(records, target) => {
                 Step { answer: chain_answers.records(mount, records), next: Some(target) }
             }
-            Said::Delegated(cut) if !question.recursion_desired => {
+            ZoneAnswer::Delegated(cut) if !question.recursion_desired => {
                 builder.depend_on(None);
                 chain_answers.referral(mount, cut).into()
             }
-            Said::Delegated(cut) => {
+            ZoneAnswer::Delegated(cut) => {
                 builder.depend_on(None);
                 self.delegated(question, name, &zone, cut, steps).await
             }
@@ -231,7 +232,7 @@ impl Pipeline {
             match self.legacy.resolve(&question.with_name(name.clone())).await {
                 Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
                 Err(error) => {
-                    note("legacy", || format!("no answer: {error}"));
+                    event("legacy", || format!("no answer: {error}"));
                     return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
                 }
             };
@@ -260,8 +261,8 @@ impl Pipeline {
         &self,
         question: &Question,
         name: &Name,
-        zone: &Mounted,
-        cut: Cut,
+        zone: &ZoneView,
+        cut: DelegationPoint,
         steps: &mut u8,
     ) -> Step {
         // A signed zone is signed under one name, and signatures do not survive another: it is
@@ -280,7 +281,7 @@ impl Pipeline {
                 )
                 .into();
             }
-            note("delegated", || {
+            event("delegated", || {
                 format!(
                     "{below} is asked of {}",
                     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")

@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cache,
-    cache::{Cache, Kind, Probe},
-    chain::validity::Basis,
+    cache::{AnswerKind, Cache, Probe},
+    chain::validity::Validity,
     dns::{
         cookie,
         cookie::{Jar, Policy, Sent},
@@ -93,7 +93,7 @@ impl Responder {
         let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Responder { pipeline, cache, clock, clients, in_flight, cookies, seen: Arc::default() }
+        Responder { pipeline, cache, clock, clients, in_flight, cookies, telemetry: Arc::default() }
     }
 
     /// One that takes this one's place: what both have in work, and what they have answered, counts
@@ -101,7 +101,15 @@ impl Responder {
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
         let (cache, clock) = (self.cache.clone(), self.clock.clone());
-        Responder { pipeline, cache, clock, clients, in_flight, cookies, seen: self.seen.clone() }
+        Responder {
+            pipeline,
+            cache,
+            clock,
+            clients,
+            in_flight,
+            cookies,
+            telemetry: self.telemetry.clone(),
+        }
     }
 
     /// The answers that are kept.
@@ -200,7 +208,7 @@ impl Responder {
         let mut message = answer.into_message(metadata, queries, edns, client, wants_ad);
         message.metadata.truncation |= truncated;
         let took = self.clock.now().saturating_sub(started);
-        self.seen.answered(client, queries, origin, &message, took);
+        self.telemetry.record_answer(client, queries, origin, &message, took);
         message
     }
 
@@ -274,7 +282,7 @@ impl Responder {
         {
             let wire = question.wire();
             let probe = Probe::of_upstreams(&wire, question.dnssec_ok, question.checking_disabled);
-            self.cache.insert_ours(&probe, &kept, kind, &basis, epoch);
+            self.cache.insert_local(&probe, &kept, kind, &validity, epoch);
         }
     }
 

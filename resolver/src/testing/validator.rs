@@ -2,7 +2,7 @@
 
 use crate::{
     dns::{message::Packet, rtype},
-    dnssec::validate::{Anchors, Session, Step, Validator, Verdict, budget, rewrite},
+    dnssec::validate::{Anchors, Progress, ValidationSession, Validator, Verdict, budget, rewrite},
 };
 
 /// The anchors of published scenarios whose messages are among the seeds.

@@ -24,7 +24,7 @@ use crate::cache::{Answer, Hit, Key, Scope};
 use crate::dns::ede::Ede;
 use crate::dns::query::Question;
 use crate::dns::rtype;
-use crate::telemetry::trace::{carry, note};
+use crate::telemetry::trace::{event, in_scope};
 
 /// How long to wait for a newer answer before one that has run out is given (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1_800);

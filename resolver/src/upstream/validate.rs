@@ -19,14 +19,14 @@ use super::select::{Selector, UpstreamAnswer, UpstreamQuery, is_final};
 use super::shared::Shared;
 use super::target::Target;
 use super::transport::query::QueryFlags;
-use crate::cache::{Answer, Hit, Key, Kind, NO_REPLY, lifetime};
+use crate::cache::{Answer, AnswerKind, Hit, Key, NO_REPLY_TTL, lifetime};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Malformed, Packet, rcode};
 use crate::dns::rtype::DS;
-use crate::telemetry::trace::{carry, note};
+use crate::telemetry::trace::{event, in_scope};
 use crate::{
     dns::name::Name,
-    dnssec::validate::{Ask, Judged, Session, Step, Verdict, rewrite},
+    dnssec::validate::{Progress, RecordQuery, Validated, ValidationSession, Verdict, rewrite},
 };
 
 /// How long the first questions wait to learn whether an upstream passes DNSSEC on. One round trip
@@ -92,7 +92,7 @@ impl Validation {
 
     /// Asks one upstream for the keys of the topmost trust anchor.
     async fn probe(self, target: Target) {
-        let Some((name, rtype)) = self.0.dnssec.validator.probe() else { return };
+        let Some((name, rtype)) = self.0.dnssec.validator.probe_query() else { return };
         let query = self.internal_query(&name, rtype, vec![target.clone()]);
         let (state, sure) = match self.0.selector.run(&query).await {
             Ok(received) if is_final(received.answer.rcode()) => {
@@ -100,7 +100,7 @@ impl Validation {
                     .0
                     .dnssec
                     .validator
-                    .passes(received.answer.wire(), self.0.selector.clock.unix())
+                    .check_probe_reply(received.answer.wire(), self.0.selector.clock.unix())
                 {
                     Ok(()) => (UpstreamDnssec::Validates, true),
                     // A clock is wrong for a while after the start of many a machine.
@@ -206,26 +206,26 @@ impl Validation {
                 )))
             }
         };
-        note("dnssec", || judged.verdict.to_string());
+        event("dnssec", || judged.verdict.to_string());
         apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &judged)
             .unwrap_or(received)
     }
 
     /// The judgement on an answer, if nothing has to be asked for it.
-    pub fn validate_without_queries(shared: &Shared, message: &[u8]) -> Option<Judged> {
-        let mut session = Session::begin(message).ok()?;
+    pub fn validate_without_queries(shared: &Shared, message: &[u8]) -> Option<Validated> {
+        let mut session = ValidationSession::new(message).ok()?;
         match session.step(&shared.dnssec.validator, shared.selector.clock.unix()) {
-            Step::Done(judged) => Some(judged),
-            Step::Ask(_) => None,
+            Progress::Done(judged) => Some(judged),
+            Progress::Query(_) => None,
         }
     }
 
-    async fn run_session(&self, message: &[u8]) -> Result<Judged, Malformed> {
-        let mut session = Session::begin(message)?;
+    async fn run_session(&self, message: &[u8]) -> Result<Validated, Malformed> {
+        let mut session = ValidationSession::new(message)?;
         loop {
             match session.step(&self.0.dnssec.validator, self.0.selector.clock.unix()) {
-                Step::Done(judged) => return Ok(judged),
-                Step::Ask(asks) => {
+                Progress::Done(judged) => return Ok(judged),
+                Progress::Query(asks) => {
                     // As many as the session may ask, which is bounded.
                     let mut under_way = JoinSet::new();
                     for ask in asks {
@@ -244,7 +244,7 @@ impl Validation {
     }
 
     /// Asks what validation has to know: out of the cache, with others who ask the same, or anew.
-    async fn fetch(self, ask: Ask) -> (Ask, Result<Arc<Answer>, Ede>) {
+    async fn fetch(self, ask: RecordQuery) -> (RecordQuery, Result<Arc<Answer>, Ede>) {
         let (name, rtype) = &ask;
         // What a parent says of its child is asked of those who are asked for the parent.
         let parent = if *rtype == DS { name.parent() } else { None };
@@ -268,7 +268,7 @@ impl Validation {
             Ok((receiver, leader)) => {
                 if let Some(leader) = leader {
                     let shared = self.0.clone();
-                    tokio::spawn(carry(async move {
+                    tokio::spawn(in_scope(async move {
                         let (passing, others, _) = shared.dnssec.partition(&query.servers);
                         let servers = if passing.is_empty() { others } else { passing };
                         let query = UpstreamQuery { servers, ..query };
@@ -285,7 +285,7 @@ impl Validation {
     }
 }
 
-fn describe_ask((name, rtype): &Ask) -> String {
+fn describe_ask((name, rtype): &RecordQuery) -> String {
     format!("{name} {}", RecordType::from(*rtype))
 }
 

@@ -2,11 +2,7 @@
 
 use std::{future::Future, io, sync::Arc};
 
-use axum::{
-    Router,
-    extract::Request,
-    response::Response,
-};
+use axum::{Router, extract::Request, response::Response};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 

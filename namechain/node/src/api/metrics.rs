@@ -139,6 +139,5 @@ pub(super) fn render(
         gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
         gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     }
-    recorder.run_upkeep();
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + counts).into_response())
 }

@@ -160,12 +160,7 @@ fn routes() -> [(&'static str, MethodRouter<App>); 16] {
 }
 
 /// The router of a server that listens on `ip` and is known by `names` too.
-fn router(
-    backend: Arc<dyn Backend>,
-    extension: Extension,
-    ip: IpAddr,
-    names: &[String],
-) -> Router {
+fn router(backend: Arc<dyn Backend>, extension: Extension, ip: IpAddr, names: &[String]) -> Router {
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use namechain_node::node::{Node, NodeConfig};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
-    config::ChainFrom,
+    config::ChainConfig,
     control::{Control, extension},
 };
 
@@ -25,7 +25,7 @@ pub struct ChainBackend {
 /// Starts the node, or connects to the remote one.
 pub async fn open_chain(from: &ChainConfig, control: &Control) -> anyhow::Result<ChainBackend> {
     match from {
-        ChainFrom::Embedded { network, api, data_dir, node: options } => {
+        ChainConfig::Embedded { network, api, data_dir, node: options } => {
             let config = NodeConfig {
                 network: *network,
                 data_dir: data_dir.clone(),

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use resolver::{
     chain::Remote,
-    config::DEFAULT_ASIDE,
+    config::DEFAULT_CONTROL_API,
     control::{Control, serve_without_node},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -60,7 +60,7 @@ impl ControlApi {
         let shutdown = async move { drop(stopped.await) };
         let served = serve_without_node(listener, control, Arc::new(ready), shutdown);
         let task = tokio::spawn(served);
-        Ok(Some(Aside { address, stop, task }))
+        Ok(Some(ControlApi { address, stop, task }))
     }
 
     /// The address of the API.

@@ -167,7 +167,7 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
     let pipeline = pipeline(&config, chain, legacy, signer);
     let clients = Clients::local_and(config.allow.clone());
     let responder = Responder::new(pipeline, cache, clock, clients);
-    responder.seen().log(config.query_log);
+    responder.telemetry().set_query_log(config.query_log);
     let current = ResponderHandle::from(responder.with_cookies(config.cookies));
     control.serves(&current, &dns);
     let mut server = Server::start_with(bound, current.clone(), config.udp);

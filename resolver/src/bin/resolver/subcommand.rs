@@ -14,10 +14,10 @@ use resolver::{
 };
 use serde::Serialize;
 
-/// Does it.
-pub fn run(cli: &Cli, instead: &Instead, config: &Config) -> ExitCode {
-    match instead {
-        Instead::CheckConfig => {
+/// Runs a subcommand.
+pub fn run(cli: &Cli, command: &Command, config: &Config) -> ExitCode {
+    match command {
+        Command::CheckConfig => {
             match Upstreams::standalone(config.legacy(config.upstreams.clone().unwrap_or_default()))
             {
                 Ok(_) => {

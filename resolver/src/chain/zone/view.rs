@@ -10,7 +10,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::CNAME};
 
-use super::{Found, RrSet, Zone};
+use super::{RrSet, Zone, ZoneLookup};
 use crate::{
     chain::{
         mount::{ALT_LABELS, Mount},
@@ -25,7 +25,7 @@ use crate::{
 /// The negative TTL in seconds (RFC 2308 §5): the next block may change a name.
 const NEGATIVE_TTL: u32 = 300;
 
-/// A zone at one of its places.
+/// A zone at one of its mounts.
 #[derive(Clone, Debug)]
 pub struct ZoneView {
     zone: Arc<Zone>,

@@ -7,7 +7,7 @@ use super::chain::Chain;
 use super::denial::{DenialProofs, Denied};
 use super::keys;
 use super::rrset::{Message, RrSet};
-use super::trust::{Trust, Zone};
+use super::trust::{SignedZone, Trust};
 use super::verdict::{Fault, Stop, Verdict};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Section, rcode};

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use super::anchors::{Anchor, Anchors, ClosestAnchor};
 use super::budget::Work;
-use super::denial::Evidence;
-use super::keys::{self, Ds, Known as KnownKeys};
-use super::nsec::Cut;
+use super::denial::DenialProofs;
+use super::keys::{self, Ds, TrustedKeys};
+use super::nsec::DsDenial;
 use super::rrset::{Message, RrSet};
-use super::trust::{BOGUS_TTL, Known, Trust, Zone};
+use super::trust::{BOGUS_TTL_SECS, KeyCache, SignedZone, Trust};
 use super::verdict::{Fault, Stop};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Section, rcode};

@@ -5,7 +5,7 @@ use super::keys;
 use super::nsec::{self, DsDenial, Nsec};
 use super::nsec3::{Nsec3, Nsec3s, Proof};
 use super::rrset::{Message, RrSet};
-use super::trust::Zone;
+use super::trust::SignedZone;
 use super::verdict::Fault;
 use crate::dns::ede::Ede;
 use crate::dns::message::Section;

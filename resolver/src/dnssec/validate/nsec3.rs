@@ -2,7 +2,7 @@
 
 use super::algorithm::nsec3_hash;
 use super::budget::Work;
-use super::nsec::{Cut, Types};
+use super::nsec::{DsDenial, TypeBitmap};
 use super::verdict::Fault;
 use crate::dns::ede::Ede;
 use crate::dns::name::Name;

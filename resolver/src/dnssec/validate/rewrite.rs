@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::answer::Judged;
+use super::answer::Validated;
 use super::verdict::Verdict;
 use crate::dns::ede::Ede;
 use crate::dns::message::{

@@ -39,7 +39,7 @@ use crate::{
         rtype::CNAME,
         testing::{AT_QUESTION, Build, name, question},
     },
-    dnssec::sign::{Algorithm, Key as SigningKey, Signer},
+    dnssec::sign::{Algorithm, Signer, SigningKey},
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
@@ -184,7 +184,7 @@ impl Paths {
             self.responder.cache().insert(
                 &key,
                 answer.clone(),
-                Kind::Positive,
+                AnswerKind::Positive,
                 life,
                 self.responder.now(),
             );

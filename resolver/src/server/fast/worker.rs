@@ -279,7 +279,7 @@ impl Worker {
         let legacy = &context.pipeline.legacy;
         let started = self.pending.start(asked, peer, legacy, &self.epoll, context.now);
         if started && peer.is_some() {
-            context.cache.missed(&asked.probe());
+            context.cache.record_miss(&asked.probe());
         }
         started
     }

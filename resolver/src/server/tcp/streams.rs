@@ -71,8 +71,8 @@ impl ConnectionSlot {
 
 /// A question in work.
 pub struct Work {
-    streams: Streams,
-    id: u64,
+    pub(super) streams: Streams,
+    pub(super) id: u64,
 }
 
 impl Work {

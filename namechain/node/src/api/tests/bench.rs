@@ -284,8 +284,13 @@ impl Bench {
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap() };
-        let server =
-            tokio::spawn(serve(listener, node.clone(), extension, vec!["node-1".to_owned()], shutdown));
+        let server = tokio::spawn(serve(
+            listener,
+            node.clone(),
+            extension,
+            vec!["node-1".to_owned()],
+            shutdown,
+        ));
         Bench { node, addr, stop, server }
     }
 

@@ -68,9 +68,8 @@ async fn routes_are_served_without_a_node() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let routes = extension()
-        .routes
-        .route("/metrics", get(async || render_metrics("seven_total 7\n")));
+    let routes =
+        extension().routes.route("/metrics", get(async || render_metrics("seven_total 7\n")));
     let server =
         tokio::spawn(serve_routes(listener, routes, async move { stopped.await.unwrap() }));
     let answer = request(addr, "POST", PATH, JSON, br#"{"number": 7}"#).await;

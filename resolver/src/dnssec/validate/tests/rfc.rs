@@ -13,9 +13,9 @@ use crate::dns::message::Section;
 use crate::dns::name::Name;
 use crate::dns::rtype;
 use crate::dns::testing::{Build, question};
-use crate::dnssec::validate::keys::Key;
-use crate::dnssec::validate::session::{Session, Step, Validator};
-use crate::dnssec::validate::trust::{Trust, Zone};
+use crate::dnssec::validate::keys::Dnskey;
+use crate::dnssec::validate::session::{Progress, ValidationSession, Validator};
+use crate::dnssec::validate::trust::{SignedZone, Trust};
 use crate::dnssec::validate::verdict::Verdict;
 
 /// One record in wire form.

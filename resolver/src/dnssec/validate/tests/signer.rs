@@ -7,9 +7,9 @@ use crate::dns::message::Section;
 use crate::dns::rtype;
 use crate::dns::testing::{Build, name, question};
 use crate::dnssec::validate::anchors::Anchors;
-use crate::dnssec::validate::keys::Key;
+use crate::dnssec::validate::keys::Dnskey;
 use crate::dnssec::validate::rrset::Message;
-use crate::dnssec::validate::session::{Session, Step, Validator};
+use crate::dnssec::validate::session::{Progress, ValidationSession, Validator};
 use crate::dnssec::validate::signed_data;
 use crate::dnssec::validate::verdict::Verdict;
 
