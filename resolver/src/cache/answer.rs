@@ -1,4 +1,4 @@
-//! One answer as it is kept: wire bytes, with the places of its TTLs.
+//! One cached answer: wire bytes, with the offsets of its TTLs.
 
 use super::minimal;
 use crate::dns::ede::Ede;

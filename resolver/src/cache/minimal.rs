@@ -1,4 +1,4 @@
-//! What of a reply answers its question: the rest is not given on.
+//! Minimal responses: the part of a reply that answers its question.
 //!
 //! Of a positive answer that is the answer section, with the proofs that DNSSEC needs beside it
 //! (RFC 4035 §3.1.3.3: that of a wildcard's is in the authority section); of a negative one the

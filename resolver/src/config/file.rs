@@ -1,4 +1,4 @@
-//! The configuration file: TOML, every key known.
+//! The configuration file: TOML; unknown keys are errors.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::one_or_many::OneOrMany;
 
-/// What the file can say. All keys are optional.
+/// The file. All keys are optional.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct File {
@@ -26,7 +26,7 @@ pub struct File {
     pub forward: Vec<ForwardTable>,
     /// How `upstream = "recursive"` works.
     #[serde(default)]
-    pub recursive: Recursive,
+    pub recursive: RecursiveTable,
     /// Where the chain is kept.
     pub data_dir: Option<PathBuf>,
     /// URL of a node elsewhere.
@@ -53,15 +53,14 @@ pub struct File {
     pub cache_bytes: Option<usize>,
     /// How long a question to the upstreams may take, in milliseconds.
     pub upstream_timeout_ms: Option<u64>,
-    /// How long to wait for the first upstream before another is asked beside it, to begin with, in
+    /// How long to wait for an upstream before a second one is asked too, initially, in
     /// milliseconds.
     pub hedge_ms: Option<u64>,
-    /// For how long an answer that has run out is given when no upstream replies, in seconds; 0:
-    /// never.
+    /// For how long stale answers may be served when no upstream replies, in seconds; 0: never.
     pub serve_stale_seconds: Option<u64>,
-    /// How long a legacy answer is kept at least, in seconds.
+    /// The least TTL of legacy answers, in seconds.
     pub min_ttl_seconds: Option<u64>,
-    /// How long a legacy answer is kept at most, in seconds.
+    /// The greatest TTL of legacy answers, in seconds.
     pub max_ttl_seconds: Option<u64>,
     /// Whether UDP is served by the fast path.
     pub fast_path: Option<bool>,
@@ -77,16 +76,16 @@ pub struct File {
     pub cookies: Option<String>,
     /// DNS over TLS, HTTPS and QUIC.
     #[serde(default)]
-    pub encrypted: super::encrypted::Table,
+    pub encrypted: super::encrypted::EncryptedTable,
     /// How delegated servers are asked.
     #[serde(default)]
-    pub delegation: Delegation,
+    pub delegation: DelegationTable,
     /// Whether and how the chain's names are signed.
     #[serde(default)]
-    pub sign: super::sign::Table,
+    pub sign: super::sign::SignTable,
     /// Which answers are validated.
     #[serde(default)]
-    pub validate: super::validate::Table,
+    pub validate: super::validate::ValidateTable,
 }
 
 /// A table of `upstreams`.
@@ -119,7 +118,7 @@ pub struct ForwardTable {
 /// The table `recursive`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Recursive {
+pub struct RecursiveTable {
     /// A file with the root servers' addresses.
     pub root_hints: Option<PathBuf>,
     /// A file with the root's keys.
@@ -135,14 +134,14 @@ pub struct Recursive {
 /// The table `delegation`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Delegation {
+pub struct DelegationTable {
     /// Their port.
     pub port: Option<u16>,
     /// Whether loopback addresses may be asked.
     pub loopback: Option<bool>,
 }
 
-/// Reads the text of a file. The error is one line: where, what, and what there is.
+/// Parses a file. The error is one line: line number, problem, and known keys.
 pub fn parse(text: &str) -> Result<File, String> {
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
@@ -152,7 +151,7 @@ pub fn parse(text: &str) -> Result<File, String> {
     })
 }
 
-/// Instead of all keys that there are, the one that was meant, if the unknown one is nearly it.
+/// Replaces the list of known keys by the most similar one, if that is close to the unknown key.
 fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = quoted.next().filter(|_| message.starts_with("unknown key"))?;
@@ -160,7 +159,7 @@ fn suggestion(message: &str) -> Option<String> {
     (distance <= 2).then(|| format!("unknown key `{unknown}`, did you mean `{nearest}`?"))
 }
 
-/// In how many characters two words differ: added, left out or changed (Levenshtein 1966).
+/// The Levenshtein distance of two words.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {

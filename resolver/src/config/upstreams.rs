@@ -1,4 +1,4 @@
-//! Who is asked for what is not on the chain, as the flags and the file say it.
+//! The upstreams in flags and file.
 
 use hickory_proto::rr::Name;
 
@@ -6,7 +6,7 @@ use super::{ConfigError, file, one_or_many};
 use crate::chain::mount::ALT_LABELS;
 use crate::upstream::{ForwardZone, Options, RecursiveConfig, Upstream};
 
-/// The upstreams: those of the flags, or else those of the file; `None` if neither says anything.
+/// The upstreams of the flags, or else of the file; `None` if there are none in either.
 pub fn upstreams(
     flags: Vec<Upstream>,
     list: Option<one_or_many::OneOrMany>,
@@ -39,10 +39,10 @@ pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigEr
         let zone = read_zone(&table.zone).map_err(wrong)?;
         let upstreams = read_list("forward", Some(&table.upstream))?;
         if upstreams.is_empty() {
-            return Err(wrong("has no upstream: nobody could be asked for its names"));
+            return Err(wrong("has no upstream"));
         }
         if zones.iter().any(|other| other.zone == zone) {
-            return Err(wrong("stands there twice: write all its upstreams into one list"));
+            return Err(wrong("is there twice: write all its upstreams into one list"));
         }
         zones.push(ForwardZone { zone, upstreams, validate: table.validate });
     }
@@ -50,7 +50,7 @@ pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigEr
 }
 
 /// How the recursive resolver works.
-pub fn recursive(table: file::Recursive) -> RecursiveConfig {
+pub fn recursive(table: file::RecursiveTable) -> RecursiveConfig {
     let default = RecursiveConfig::default();
     RecursiveConfig {
         root_hints: table.root_hints,
@@ -73,15 +73,15 @@ fn read_list(
 }
 
 fn read_zone(text: &str) -> Result<Name, &'static str> {
-    const WHAT: &str = "is not the name of a zone, as in corp.example";
+    const WHAT: &str = "is not a zone's name, as in corp.example";
     let mut zone = Name::from_utf8(text.trim()).map_err(|_| WHAT)?.to_lowercase();
     zone.set_fqdn(true);
     if zone.is_root() {
-        return Err("is every name: write its upstreams as upstream = [...]");
+        return Err("is the root: write its upstreams as upstream = [...]");
     }
     let mount = Name::from_labels(ALT_LABELS.map(str::as_bytes)).map_err(|_| WHAT)?;
     if zone.zone_of(&mount) || mount.zone_of(&zone) {
-        return Err("holds names of the chain, which are asked of nobody");
+        return Err("contains names of the chain, which have no upstream");
     }
     Ok(zone)
 }

@@ -3,7 +3,7 @@
 use hickory_proto::{op::ResponseCode, rr::Record};
 
 use super::{answer::Answer, step::is_proof};
-use crate::{chain::validity::Ground, dns::ede::Ede, telemetry::Origin};
+use crate::{chain::validity::Dependency, dns::ede::Ede, telemetry::Origin};
 
 /// What has been found so far.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct AnswerBuilder {
     authentic: bool,
     signed: u32,
     has_foreign: bool,
-    grounds: Option<Vec<Ground>>,
+    dependencies: Option<Vec<Dependency>>,
     origin: Option<Origin>,
 }
 
@@ -27,7 +27,7 @@ impl Default for AnswerBuilder {
             authentic: true,
             signed: 0,
             has_foreign: false,
-            grounds: Some(Vec::new()),
+            dependencies: Some(Vec::new()),
             origin: None,
         }
     }
@@ -35,10 +35,10 @@ impl Default for AnswerBuilder {
 
 impl AnswerBuilder {
     /// The answer rests on this too; on something that can't be named, if there is none.
-    pub fn depend_on(&mut self, ground: Option<Ground>) {
-        match (self.grounds.as_mut(), ground) {
-            (Some(grounds), Some(ground)) => grounds.push(ground),
-            _ => self.grounds = None,
+    pub fn depend_on(&mut self, dependency: Option<Dependency>) {
+        match (self.dependencies.as_mut(), dependency) {
+            (Some(dependencies), Some(dependency)) => dependencies.push(dependency),
+            _ => self.dependencies = None,
         }
     }
 
@@ -70,7 +70,7 @@ impl AnswerBuilder {
     /// The answer that says why there is none.
     pub fn withhold(self, ede: Ede) -> Answer {
         let origin = self.origin.unwrap_or_default();
-        Answer { ede: vec![ede], grounds: self.grounds, origin, ..Answer::default() }
+        Answer { ede: vec![ede], dependencies: self.dependencies, origin, ..Answer::default() }
     }
 
     /// The whole, with its last part. A failure at the end is all that is said.
@@ -87,7 +87,7 @@ impl AnswerBuilder {
             signed: self.signed,
             answers: self.answers,
             authorities: self.proofs,
-            grounds: self.grounds,
+            dependencies: self.dependencies,
             origin,
             ..last
         }

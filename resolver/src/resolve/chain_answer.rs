@@ -8,7 +8,7 @@ use hickory_proto::{
 };
 
 use crate::{
-    chain::{mount::Mount, soa::alt_soa, zone::Cut},
+    chain::{mount::Mount, soa::alt_soa, zone::DelegationPoint},
     dns::{
         ede::Ede,
         query::Question,
@@ -116,7 +116,7 @@ impl<'p> ChainAnswers<'p> {
 
     /// That others serve the name, for clients that ask without recursion: with the DS records of a
     /// zone that is signed, or the proof that it has none (RFC 4035 §3.1.4).
-    pub(super) fn referral(&self, mount: Mount, cut: Cut) -> Answer {
+    pub(super) fn referral(&self, mount: Mount, cut: DelegationPoint) -> Answer {
         let referral = Answer { authorities: cut.ns, additionals: cut.glue, ..Answer::default() };
         let Some(signing) = self.signing(mount) else { return referral };
         let proof = match cut.ds.is_empty() {

@@ -17,7 +17,7 @@ use super::{
     step::{Step, follow},
 };
 use crate::{
-    chain::zone::{Mounted, NameServer},
+    chain::zone::{NameServer, ZoneView},
     dns::names,
 };
 
@@ -92,7 +92,7 @@ pub(super) fn relay_reply(
     below: &Name,
     asked: &Name,
     qtype: RecordType,
-    moved: Option<&Mounted>,
+    moved: Option<&ZoneView>,
 ) -> Step {
     let inside = |record: &Record| below.zone_of(&record.name);
     let answer = Answer {

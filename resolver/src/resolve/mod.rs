@@ -26,14 +26,14 @@ use namechain_core::types::Name as ChainName;
 
 use crate::{
     chain::{
-        ChainError, ChainSource, Standing,
+        ChainError, ChainSource, NameState,
         mount::{Mount, Mounts},
         soa::alt_soa,
-        zone::{Cut, Mounted, NameServer, Said},
+        zone::{DelegationPoint, NameServer, ZoneAnswer, ZoneView},
     },
     dns::{ede::Ede, query::Question},
     dnssec::sign::{Denial, Signer},
-    telemetry::{Origin, trace::note},
+    telemetry::{Origin, trace::event},
     upstream,
     upstream::{RebindPolicy, ReplySource, Upstreams},
 };
@@ -87,7 +87,7 @@ impl Pipeline {
         while *steps > 0 {
             *steps -= 1;
             let route = self.route(&name);
-            note("route", || route.describe(&name, self.legacy.has_zone(&name)));
+            event("route", || route.describe(&name, self.legacy.has_zone(&name)));
             let by_route = origin_of(&route);
             let query = ChainQuery { question, name: &name, chain_answers: &chain_answers };
             let step = self.step(route, &query, steps, &mut builder).await;
@@ -99,7 +99,7 @@ impl Pipeline {
             }
             match step.next {
                 Some(target) => {
-                    note("route", || format!("{name} leads on to {target}"));
+                    event("route", || format!("{name} leads on to {target}"));
                     builder.add_alias(step.answer);
                     name = target;
                 }
@@ -163,24 +163,25 @@ impl Pipeline {
         builder: &mut AnswerBuilder,
     ) -> Step {
         let ChainQuery { question, name, chain_answers } = *query;
-        let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
-            builder.depend_on(ground);
-            standing
-        });
-        note("chain", || describe_lookup(&label, &looked));
+        let looked =
+            self.chain.lookup_with_dependency(&label).await.map(|(standing, dependency)| {
+                builder.depend_on(dependency);
+                standing
+            });
+        event("chain", || describe_lookup(&label, &looked));
         let zone = match (looked, mount) {
-            (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
-            (Ok(Standing::Unregistered), Mount::Root) => {
+            (Ok(NameState::Active(zone)), _) => ZoneView::new(zone, mount, name),
+            (Ok(NameState::Unregistered), Mount::Root) => {
                 builder.depend_on(None);
                 return self.legacy(question, name).await;
             }
-            (Ok(Standing::Unregistered), Mount::Alt) => {
+            (Ok(NameState::Unregistered), Mount::Alt) => {
                 return chain_answers
                     .negative(mount, question, name, Denial::Name, alt_soa())
                     .into();
             }
-            (Ok(Standing::Lapsed(zone, why)), _) => {
-                let soa = Mounted::new(zone, mount, name).soa();
+            (Ok(NameState::Lapsed(zone, why)), _) => {
+                let soa = ZoneView::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
                 return Answer {
                     ede,
@@ -196,23 +197,23 @@ impl Pipeline {
         let nothing =
             |denial| chain_answers.negative(mount, question, name, denial, zone.soa()).into();
         let said = zone.answer(name, question.qtype);
-        note("zone", || said.told(question.qtype));
+        event("zone", || said.describe(question.qtype));
         match said {
-            Said::Records(records) => chain_answers.records(mount, records).into(),
-            Said::NoName => nothing(Denial::Name),
-            Said::NoData(types) => nothing(Denial::Data(types)),
-            Said::TooLong(records) => {
+            ZoneAnswer::Records(records) => chain_answers.records(mount, records).into(),
+            ZoneAnswer::NoName => nothing(Denial::Name),
+            ZoneAnswer::NoData(types) => nothing(Denial::Data(types)),
+            ZoneAnswer::TooLong(records) => {
                 Answer { rcode: ResponseCode::YXDomain, ..chain_answers.records(mount, records) }
                     .into()
             }
-            Said::Follow(records, target) => {
+            ZoneAnswer::Follow(records, target) => {
                 Step { answer: chain_answers.records(mount, records), next: Some(target) }
             }
-            Said::Delegated(cut) if !question.recursion_desired => {
+            ZoneAnswer::Delegated(cut) if !question.recursion_desired => {
                 builder.depend_on(None);
                 chain_answers.referral(mount, cut).into()
             }
-            Said::Delegated(cut) => {
+            ZoneAnswer::Delegated(cut) => {
                 builder.depend_on(None);
                 self.delegated(question, name, &zone, cut, steps).await
             }
@@ -231,7 +232,7 @@ impl Pipeline {
             match self.legacy.resolve(&question.with_name(name.clone())).await {
                 Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
                 Err(error) => {
-                    note("legacy", || format!("no answer: {error}"));
+                    event("legacy", || format!("no answer: {error}"));
                     return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
                 }
             };
@@ -245,7 +246,7 @@ impl Pipeline {
             ede,
             origin,
             signed: 0,
-            grounds: None,
+            dependencies: None,
             cookie: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of
@@ -260,8 +261,8 @@ impl Pipeline {
         &self,
         question: &Question,
         name: &Name,
-        zone: &Mounted,
-        cut: Cut,
+        zone: &ZoneView,
+        cut: DelegationPoint,
         steps: &mut u8,
     ) -> Step {
         // A signed zone is signed under one name, and signatures do not survive another: it is
@@ -280,7 +281,7 @@ impl Pipeline {
                 )
                 .into();
             }
-            note("delegated", || {
+            event("delegated", || {
                 format!(
                     "{below} is asked of {}",
                     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
@@ -358,13 +359,13 @@ impl Pipeline {
 }
 
 /// What the chain said, in words.
-fn describe_lookup(label: &ChainName, looked: &Result<Standing, ChainError>) -> String {
+fn describe_lookup(label: &ChainName, looked: &Result<NameState, ChainError>) -> String {
     match looked {
-        Ok(Standing::Active(zone)) => {
+        Ok(NameState::Active(zone)) => {
             format!("{label} is registered, last changed at height {}", zone.serial())
         }
-        Ok(Standing::Unregistered) => format!("nobody has registered {label}"),
-        Ok(Standing::Lapsed(_, why)) => format!("{label}: {why}"),
+        Ok(NameState::Unregistered) => format!("nobody has registered {label}"),
+        Ok(NameState::Lapsed(_, why)) => format!("{label}: {why}"),
         Err(error) => format!("{label} can't be looked up: {error}"),
     }
 }

@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cache,
-    cache::{Cache, Kind, Probe},
-    chain::validity::Basis,
+    cache::{AnswerKind, Cache, Probe},
+    chain::validity::Validity,
     dns::{
         cookie,
         cookie::{Jar, Policy, Sent},
@@ -29,7 +29,7 @@ use crate::{
     },
     os::clock::Clock,
     resolve::{Pipeline, answer::Answer},
-    telemetry::{Origin, Seen},
+    telemetry::{Origin, Telemetry},
 };
 
 /// How many questions may be in work at a time, over all transports. One that comes when there are
@@ -62,7 +62,7 @@ pub struct Responder {
     clients: Clients,
     in_flight: Arc<Semaphore>,
     cookies: Cookies,
-    seen: Arc<Seen>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// The cookies of a server, which outlive its configuration.
@@ -93,7 +93,7 @@ impl Responder {
         let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Responder { pipeline, cache, clock, clients, in_flight, cookies, seen: Arc::default() }
+        Responder { pipeline, cache, clock, clients, in_flight, cookies, telemetry: Arc::default() }
     }
 
     /// One that takes this one's place: what both have in work, and what they have answered, counts
@@ -101,7 +101,15 @@ impl Responder {
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
         let (cache, clock) = (self.cache.clone(), self.clock.clone());
-        Responder { pipeline, cache, clock, clients, in_flight, cookies, seen: self.seen.clone() }
+        Responder {
+            pipeline,
+            cache,
+            clock,
+            clients,
+            in_flight,
+            cookies,
+            telemetry: self.telemetry.clone(),
+        }
     }
 
     /// The answers that are kept.
@@ -200,7 +208,7 @@ impl Responder {
         let mut message = answer.into_message(metadata, queries, edns, client, wants_ad);
         message.metadata.truncation |= truncated;
         let took = self.clock.now().saturating_sub(started);
-        self.seen.answered(client, queries, origin, &message, took);
+        self.telemetry.record_answer(client, queries, origin, &message, took);
         message
     }
 
@@ -232,7 +240,7 @@ impl Responder {
     async fn resolve_and_cache(&self, question: &Question) -> Answer {
         let answer = self.pipeline.answer(question).await;
         // What is kept is for those without CO: it has no part in what answers are kept under.
-        if answer.grounds.is_some() && !question.compact_ok {
+        if answer.dependencies.is_some() && !question.compact_ok {
             let lower = question.name.to_lowercase();
             if question.name.iter().eq(lower.iter()) {
                 self.cache_answer(question, answer.clone());
@@ -248,15 +256,15 @@ impl Responder {
     /// Keeps an answer of ours for those who ask the same before what it rests on has changed.
     fn cache_answer(&self, question: &Question, answer: Answer) {
         let kind = match (answer.rcode, answer.answers.is_empty()) {
-            (ResponseCode::NoError, false) => Kind::Positive,
-            (ResponseCode::NoError | ResponseCode::NXDomain, _) => Kind::Negative,
+            (ResponseCode::NoError, false) => AnswerKind::Positive,
+            (ResponseCode::NoError | ResponseCode::NXDomain, _) => AnswerKind::Negative,
             _ => return,
         };
-        let Some(grounds) = &answer.grounds else { return };
+        let Some(dependencies) = &answer.dependencies else { return };
         let mut options = Vec::new();
         answer.ede.iter().for_each(|ede| ede.write(&mut options));
-        let Some((basis, epoch)) =
-            Basis::encode(self.pipeline.mounts, answer.signed, &options, grounds)
+        let Some((validity, epoch)) =
+            Validity::encode(self.pipeline.mounts, answer.signed, &options, dependencies)
         else {
             return;
         };
@@ -274,7 +282,7 @@ impl Responder {
         {
             let wire = question.wire();
             let probe = Probe::of_upstreams(&wire, question.dnssec_ok, question.checking_disabled);
-            self.cache.insert_ours(&probe, &kept, kind, &basis, epoch);
+            self.cache.insert_local(&probe, &kept, kind, &validity, epoch);
         }
     }
 
@@ -284,8 +292,8 @@ impl Responder {
     }
 
     /// What is seen of its answers.
-    pub fn seen(&self) -> &Arc<Seen> {
-        &self.seen
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
     }
 
     /// How many questions are in work.
@@ -312,7 +320,13 @@ impl Responder {
             }
             Err(_) => {
                 let message = self.answer_unreadable(&header.metadata, bytes, client);
-                self.seen.answered(client, &[], Origin::Refused, &message, Duration::ZERO);
+                self.telemetry.record_answer(
+                    client,
+                    &[],
+                    Origin::Refused,
+                    &message,
+                    Duration::ZERO,
+                );
                 message
             }
         };

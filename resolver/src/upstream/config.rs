@@ -11,7 +11,7 @@ use super::select::MAX_SERVERS;
 use super::server::Upstream;
 use super::transport::RecursiveConfig;
 use super::zones::MAX_ZONES;
-use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE, MAX_STALE};
+use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE_TTL, MAX_STALE_AGE};
 use crate::dns::{name::Name as WireName, names};
 use crate::dnssec::validate::Anchors;
 
@@ -94,8 +94,8 @@ impl Default for UpstreamsConfig {
             recursive: RecursiveConfig::default(),
             cache_bytes: DEFAULT_BYTES,
             min_ttl: Duration::ZERO,
-            max_ttl: MAX_POSITIVE,
-            serve_stale: MAX_STALE,
+            max_ttl: MAX_POSITIVE_TTL,
+            serve_stale: MAX_STALE_AGE,
             timeout: Duration::from_secs(5),
             first_retry: Duration::from_millis(400),
             max_in_flight: 1024,
@@ -140,7 +140,7 @@ impl ValidateConfig {
     /// unless an anchor covers them or they say otherwise.
     pub fn policy_of(&self, zone: &ForwardZone) -> ValidationPolicy {
         let name = WireName::of(&names::to_wire(&zone.zone));
-        let validates = zone.validate.unwrap_or_else(|| self.anchors.cover(&name));
+        let validates = zone.validate.unwrap_or_else(|| self.anchors.covers(&name));
         if validates && self.mode != ValidateMode::Off {
             ValidationPolicy::Always
         } else {
@@ -155,7 +155,7 @@ impl ValidateConfig {
     pub fn anchors(&self, zones: &[ForwardZone]) -> Result<Anchors, ForwardError> {
         let none = zones.iter().filter(|zone| self.policy_of(zone) == ValidationPolicy::None);
         let names = none.map(|zone| WireName::of(&names::to_wire(&zone.zone)));
-        let anchors = self.anchors.clone().insecure(names);
+        let anchors = self.anchors.clone().with_insecure(names);
         anchors.map_err(|_| ForwardError::Config("more than 256 zones that are not validated"))
     }
 }

@@ -41,7 +41,7 @@ use hickory_proto::rr::Name;
 use crate::cache::Cache;
 use crate::dns::names;
 use crate::dns::query::Question;
-use crate::dnssec::validate::Counts;
+use crate::dnssec::validate::ValidatorStats;
 use crate::os::clock::Clock;
 use dnssec_support::DnssecSupport;
 use first_try::FirstTries;
@@ -269,7 +269,7 @@ impl Upstreams {
     }
 
     /// How many answers had which verdict, and what that took.
-    pub fn validation_counts(&self) -> Counts {
-        self.shared.dnssec.validator.counts()
+    pub fn validation_counts(&self) -> ValidatorStats {
+        self.shared.dnssec.validator.stats()
     }
 }

@@ -24,7 +24,7 @@ use crate::cache::{Answer, Hit, Key, Scope};
 use crate::dns::ede::Ede;
 use crate::dns::query::Question;
 use crate::dns::rtype;
-use crate::telemetry::trace::{carry, note};
+use crate::telemetry::trace::{event, in_scope};
 
 /// How long to wait for a newer answer before one that has run out is given (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1_800);
@@ -94,7 +94,7 @@ impl CachingResolver {
         let now = self.shared.selector.clock.now();
         match self.shared.cache.get(&key, now) {
             Some(Hit::Answer(answer, age, due)) => {
-                note("cache", || {
+                event("cache", || {
                     format!(
                         "an answer is kept, {age} s old{}",
                         if due { "; it is fetched again" } else { "" }
@@ -106,10 +106,10 @@ impl CachingResolver {
                 return reply(&answer, age, &wire, ReplySource::Cache);
             }
             Some(Hit::NoReply) => {
-                note("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
+                event("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
                 return self.stale_or_error(&key, &wire, ForwardError::FailedRecently);
             }
-            None => note("cache", || "nothing is kept".into()),
+            None => event("cache", || "nothing is kept".into()),
         }
         let (receiver, leader) = match self.in_flight.join(&key) {
             Ok(joined) => joined,
@@ -117,7 +117,7 @@ impl CachingResolver {
         };
         match leader {
             Some(leader) => self.spawn_query(leader, query),
-            None => note("legacy", || "the same question is already on its way".into()),
+            None => event("legacy", || "the same question is already on its way".into()),
         }
         let outcome = match self.stale(&key) {
             Some(_) => tokio::time::timeout(STALE_AFTER, wait_outcome(receiver)).await,
@@ -161,7 +161,7 @@ impl CachingResolver {
     fn spawn_query(&self, leader: Leader, query: UpstreamQuery) {
         // A task of its own: whoever asked first may go away while others wait.
         let shared = self.shared.clone();
-        tokio::spawn(carry(async move {
+        tokio::spawn(in_scope(async move {
             let received = match query.policy {
                 ValidationPolicy::None => shared.selector.run(&query).await,
                 ValidationPolicy::IfSupported | ValidationPolicy::Always => {
@@ -209,7 +209,7 @@ impl CachingResolver {
     ) -> Result<Reply, ForwardError> {
         match self.stale(key) {
             Some(stale) => {
-                note("cache", || format!("what has run out is given: {error}"));
+                event("cache", || format!("what has run out is given: {error}"));
                 stale_reply(&stale, question)
             }
             None => Err(error),

@@ -26,7 +26,7 @@ impl Shared {
             // It takes the place of whatever was there: nothing that has run out may be given for
             // it.
             Some((_, life)) if received.bogus => {
-                self.cache.insert_bad(key, received.answer.clone(), life, now)
+                self.cache.replace_with_failure(key, received.answer.clone(), life, now)
             }
             Some((kind, life)) => self.cache.insert(key, received.answer.clone(), kind, life, now),
             None => {}

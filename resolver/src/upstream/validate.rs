@@ -1,7 +1,7 @@
 //! Whether answers are validated, and the asking that it takes.
 //!
 //! ```text
-//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> Session <-> DS, DNSKEY -> what the client gets
+//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> ValidationSession <-> DS, DNSKEY -> what the client gets
 //!                 '- nobody -------> all are asked as if there were no DNSSEC (mode auto)
 //! ```
 
@@ -19,14 +19,14 @@ use super::select::{Selector, UpstreamAnswer, UpstreamQuery, is_final};
 use super::shared::Shared;
 use super::target::Target;
 use super::transport::query::QueryFlags;
-use crate::cache::{Answer, Hit, Key, Kind, NO_REPLY, lifetime};
+use crate::cache::{Answer, AnswerKind, Hit, Key, NO_REPLY_TTL, lifetime};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Malformed, Packet, rcode};
 use crate::dns::rtype::DS;
-use crate::telemetry::trace::{carry, note};
+use crate::telemetry::trace::{event, in_scope};
 use crate::{
     dns::name::Name,
-    dnssec::validate::{Ask, Judged, Session, Step, Verdict, rewrite},
+    dnssec::validate::{Progress, RecordQuery, Validated, ValidationSession, Verdict, rewrite},
 };
 
 /// How long the first questions wait to learn whether an upstream passes DNSSEC on. One round trip
@@ -92,7 +92,7 @@ impl Validation {
 
     /// Asks one upstream for the keys of the topmost trust anchor.
     async fn probe(self, target: Target) {
-        let Some((name, rtype)) = self.0.dnssec.validator.probe() else { return };
+        let Some((name, rtype)) = self.0.dnssec.validator.probe_query() else { return };
         let query = self.internal_query(&name, rtype, vec![target.clone()]);
         let (state, sure) = match self.0.selector.run(&query).await {
             Ok(received) if is_final(received.answer.rcode()) => {
@@ -100,7 +100,7 @@ impl Validation {
                     .0
                     .dnssec
                     .validator
-                    .passes(received.answer.wire(), self.0.selector.clock.unix())
+                    .check_probe_reply(received.answer.wire(), self.0.selector.clock.unix())
                 {
                     Ok(()) => (UpstreamDnssec::Validates, true),
                     // A clock is wrong for a while after the start of many a machine.
@@ -157,7 +157,7 @@ impl Validation {
     ) -> Result<UpstreamAnswer, ForwardError> {
         let (passing, others) = self.dnssec_upstreams(query).await;
         if passing.is_empty() {
-            note("dnssec", || {
+            event("dnssec", || {
                 "no upstream passes on what validation takes: what they say is taken as it is"
                     .into()
             });
@@ -195,42 +195,45 @@ impl Validation {
         let judged = match tokio::time::timeout(self.0.selector.timeout, judging).await {
             Ok(Ok(judged)) => judged,
             Ok(Err(malformed)) => {
-                Judged::of(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
+                Validated::from_verdict(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
             }
             Err(_) => {
                 let why =
                     "DNSSEC: the keys that it takes to validate the answer did not come in time";
-                Judged::of(Verdict::Undecided(Ede::new(Ede::NO_REACHABLE_AUTHORITY, why)))
+                Validated::from_verdict(Verdict::Indeterminate(Ede::new(
+                    Ede::NO_REACHABLE_AUTHORITY,
+                    why,
+                )))
             }
         };
-        note("dnssec", || judged.verdict.to_string());
+        event("dnssec", || judged.verdict.to_string());
         apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &judged)
             .unwrap_or(received)
     }
 
     /// The judgement on an answer, if nothing has to be asked for it.
-    pub fn validate_without_queries(shared: &Shared, message: &[u8]) -> Option<Judged> {
-        let mut session = Session::begin(message).ok()?;
+    pub fn validate_without_queries(shared: &Shared, message: &[u8]) -> Option<Validated> {
+        let mut session = ValidationSession::new(message).ok()?;
         match session.step(&shared.dnssec.validator, shared.selector.clock.unix()) {
-            Step::Done(judged) => Some(judged),
-            Step::Ask(_) => None,
+            Progress::Done(judged) => Some(judged),
+            Progress::Query(_) => None,
         }
     }
 
-    async fn run_session(&self, message: &[u8]) -> Result<Judged, Malformed> {
-        let mut session = Session::begin(message)?;
+    async fn run_session(&self, message: &[u8]) -> Result<Validated, Malformed> {
+        let mut session = ValidationSession::new(message)?;
         loop {
             match session.step(&self.0.dnssec.validator, self.0.selector.clock.unix()) {
-                Step::Done(judged) => return Ok(judged),
-                Step::Ask(asks) => {
+                Progress::Done(judged) => return Ok(judged),
+                Progress::Query(asks) => {
                     // As many as the session may ask, which is bounded.
                     let mut under_way = JoinSet::new();
                     for ask in asks {
-                        under_way.spawn(carry(self.clone().fetch(ask)));
+                        under_way.spawn(in_scope(self.clone().fetch(ask)));
                     }
                     while let Some(heard) = under_way.join_next().await {
                         let Ok((ask, heard)) = heard else { continue };
-                        session.heard(
+                        session.add_reply(
                             ask,
                             heard.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
                         );
@@ -241,7 +244,7 @@ impl Validation {
     }
 
     /// Asks what validation has to know: out of the cache, with others who ask the same, or anew.
-    async fn fetch(self, ask: Ask) -> (Ask, Result<Arc<Answer>, Ede>) {
+    async fn fetch(self, ask: RecordQuery) -> (RecordQuery, Result<Arc<Answer>, Ede>) {
         let (name, rtype) = &ask;
         // What a parent says of its child is asked of those who are asked for the parent.
         let parent = if *rtype == DS { name.parent() } else { None };
@@ -252,7 +255,7 @@ impl Validation {
             |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
         match self.0.cache.get(&key, self.0.selector.clock.now()) {
             Some(Hit::Answer(answer, ..)) => {
-                note("dnssec", || format!("{} is kept", describe_ask(&ask)));
+                event("dnssec", || format!("{} is kept", describe_ask(&ask)));
                 return (ask, Ok(answer));
             }
             Some(Hit::NoReply) => {
@@ -265,7 +268,7 @@ impl Validation {
             Ok((receiver, leader)) => {
                 if let Some(leader) = leader {
                     let shared = self.0.clone();
-                    tokio::spawn(carry(async move {
+                    tokio::spawn(in_scope(async move {
                         let (passing, others, _) = shared.dnssec.partition(&query.servers);
                         let servers = if passing.is_empty() { others } else { passing };
                         let query = UpstreamQuery { servers, ..query };
@@ -282,7 +285,7 @@ impl Validation {
     }
 }
 
-fn describe_ask((name, rtype): &Ask) -> String {
+fn describe_ask((name, rtype): &RecordQuery) -> String {
     format!("{name} {}", RecordType::from(*rtype))
 }
 
@@ -292,14 +295,14 @@ pub fn apply_verdict(
     selector: &Selector,
     dnssec_ok: bool,
     received: &UpstreamAnswer,
-    judged: &Judged,
+    judged: &Validated,
 ) -> Option<UpstreamAnswer> {
     let packet = Packet::parse(received.answer.wire()).ok()?;
     let bytes = match &judged.verdict {
         Verdict::Secure | Verdict::Insecure(_) => {
             rewrite::answer(&packet, received.answer.options(), judged, dnssec_ok)
         }
-        Verdict::Bogus(ede) | Verdict::Undecided(ede) => {
+        Verdict::Bogus(ede) | Verdict::Indeterminate(ede) => {
             tracing::debug!(server = %received.server, why = %ede.text, "an answer is refused");
             rewrite::failure(&packet, ede)
         }
@@ -308,8 +311,8 @@ pub fn apply_verdict(
     let packet = Packet::parse(&bytes).ok()?;
     let answer = Arc::new(Answer::new(&packet, packet.question(), true).ok()?);
     let keep = match &judged.verdict {
-        Verdict::Bogus(_) => Some((Kind::Negative, BOGUS)),
-        Verdict::Undecided(_) => Some((Kind::Negative, NO_REPLY)),
+        Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS)),
+        Verdict::Indeterminate(_) => Some((AnswerKind::Negative, NO_REPLY_TTL)),
         Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
             let most = judged
                 .ttls

@@ -24,7 +24,7 @@ use namechain_core::{
     types::{Hash, Name as ChainName, Network, Record, RecordSet},
 };
 use resolver::{
-    chain::{ChainError, ChainSource, Lapse, Standing, mount::Mounts, zone::Zone},
+    chain::{ChainError, ChainSource, Lapse, NameState, mount::Mounts, zone::Zone},
     dns::names,
     dnssec::sign::Signer,
     os::clock::Clock,
@@ -41,18 +41,18 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A chain of names written down. `broken` can't be read.
 #[derive(Default)]
-pub struct Names(HashMap<String, Standing>);
+pub struct Names(HashMap<String, NameState>);
 
 impl Names {
     /// Adds a name with records: owner with dots, type, data in wire form.
     pub fn with(mut self, name: &str, records: &[(&str, u16, Vec<u8>)]) -> Self {
-        self.0.insert(name.into(), Standing::Active(zone(name, records)));
+        self.0.insert(name.into(), NameState::Active(zone(name, records)));
         self
     }
 
     /// Adds a name that does not resolve any more.
     pub fn lapsed(mut self, name: &str, why: Lapse) -> Self {
-        self.0.insert(name.into(), Standing::Lapsed(zone(name, &[]), why));
+        self.0.insert(name.into(), NameState::Lapsed(zone(name, &[]), why));
         self
     }
 }
@@ -80,11 +80,11 @@ pub fn dname(dotted: &str) -> Vec<u8> {
 
 #[async_trait]
 impl ChainSource for Names {
-    async fn lookup(&self, name: &ChainName) -> Result<Standing, ChainError> {
+    async fn lookup(&self, name: &ChainName) -> Result<NameState, ChainError> {
         if name.as_str() == "broken" {
             return Err(ReadError::Gone { key: Hash::ZERO, height: 3 }.into());
         }
-        Ok(self.0.get(name.as_str()).cloned().unwrap_or(Standing::Unregistered))
+        Ok(self.0.get(name.as_str()).cloned().unwrap_or(NameState::Unregistered))
     }
 
     fn network(&self) -> Option<Network> {

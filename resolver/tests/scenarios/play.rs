@@ -99,8 +99,8 @@ async fn responder(
     let timeout = if lost { SHORT } else { LONG };
     let defaults = UpstreamsConfig::default();
     let stale = settings.serve_expired_ttl.map_or(defaults.serve_stale, Duration::from_secs);
-    let anchors =
-        Anchors::only(&settings.trust_anchors.join("\n")).map_err(|error| error.to_string())?;
+    let anchors = Anchors::from_text(&settings.trust_anchors.join("\n"))
+        .map_err(|error| error.to_string())?;
     let mode = if settings.trust_anchors.is_empty() { ValidateMode::Off } else { ValidateMode::On };
     let legacy = UpstreamsConfig {
         validate: ValidateConfig { mode, anchors },

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,7 +16,7 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    api::{Backend, DnsServer, Traffic},
+    api::{Backend, Traffic},
     net::NetHandle,
 };
 use namechain_core::{
@@ -86,7 +86,6 @@ pub struct NodeHandle {
     net: Option<NetHandle>,
     mining_queue: Arc<MiningQueue>,
     workers: Arc<Mutex<Vec<PowHasher>>>,
-    dns: Arc<OnceLock<Arc<dyn DnsServer>>>,
     bundles: Arc<Bundles>,
 }
 
@@ -114,7 +113,6 @@ impl NodeHandle {
             net,
             mining_queue,
             workers: Arc::default(),
-            dns: Arc::default(),
             bundles,
         }
     }
@@ -145,13 +143,6 @@ impl NodeHandle {
     /// The state at the depth that names are served from.
     pub fn served(&self) -> Arc<Snapshot> {
         self.now().served.clone()
-    }
-
-    /// Says which DNS server is in this process: what the API is asked about DNS is handed on to
-    /// it. The first one counts.
-    pub fn set_dns_server(&self, dns: Arc<dyn DnsServer>) {
-        // A second one is a program's mistake that does no harm.
-        let _ = self.dns.set(dns);
     }
 
     /// The published state, to wait for its changes.
@@ -423,9 +414,5 @@ impl Backend for NodeHandle {
 
     fn take_prekey(&self, name: &Name) -> Result<api_types::PrekeyInfo, api_types::Refusal> {
         self.bundles.take(name, self.current_identity(name)?, clock::now())
-    }
-
-    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
-        self.dns.get().cloned()
     }
 }

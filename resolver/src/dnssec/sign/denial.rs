@@ -1,4 +1,4 @@
-//! "There is none", in a form that can be signed: compact denial of existence (RFC 9824).
+//! Compact denial of existence (RFC 9824).
 //!
 //! One NSEC record stands at the name that was asked for, and reaches to the very next name: it
 //! says what types are there and nothing of any other name. A name that does not exist has the type

@@ -62,23 +62,23 @@ impl Signature {
 /// The records of one owner and type in one section, as they are signed.
 #[derive(Debug, Clone)]
 pub struct RrSet {
-    /// Where it stands.
+    /// The section.
     pub section: Section,
-    /// Whose it is.
+    /// The owner.
     pub owner: Name,
-    /// What it is.
+    /// The type.
     pub rtype: u16,
     /// The smallest TTL, in seconds.
     pub ttl: u32,
     /// The values in canonical form and order, each once (RFC 4034 §6.2, §6.3).
     pub values: Vec<Vec<u8>>,
-    /// What signs it.
+    /// Its signatures.
     pub signatures: Vec<Signature>,
 }
 
 impl RrSet {
-    /// The zone that says that it signed it: one in which the owner can be. What the parent says of
-    /// a child (DS) is the parent's.
+    /// The signer's name of the first signature by a zone that can contain the owner. DS belongs to
+    /// the parent.
     pub fn signer(&self) -> Option<&Name> {
         let may = |signature: &&Signature| match self.rtype {
             rtype::DS => self.owner.is_below(&signature.signer),
@@ -87,7 +87,7 @@ impl RrSet {
         self.signatures.iter().find(may).map(|signature| &signature.signer)
     }
 
-    /// The name in the one value of a CNAME or DNAME.
+    /// The target of a CNAME or DNAME.
     pub fn target(&self) -> Option<Name> {
         Name::read(self.values.first()?).map(|(name, _)| name)
     }

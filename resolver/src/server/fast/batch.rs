@@ -69,7 +69,7 @@ impl Batch {
             self.read.push(read);
         }
         if self.hashes.len() >= WORTH_WARMING {
-            cache.warm(&self.hashes);
+            cache.cpu_prefetch(&self.hashes);
         }
     }
 

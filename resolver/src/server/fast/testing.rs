@@ -28,9 +28,9 @@ use super::{
 };
 use crate::{
     cache,
-    cache::{Key, Kind, Scope},
+    cache::{AnswerKind, Key, Scope},
     chain::{
-        ChainError, ChainSource, Lapse, Standing, mount::Mounts, validity::Ground, zone::Zone,
+        ChainError, ChainSource, Lapse, NameState, mount::Mounts, validity::Dependency, zone::Zone,
     },
     dns::{
         message::{Packet, Section, rcode},
@@ -39,7 +39,7 @@ use crate::{
         rtype::CNAME,
         testing::{AT_QUESTION, Build, name, question},
     },
-    dnssec::sign::{Algorithm, Key as SigningKey, Signer},
+    dnssec::sign::{Algorithm, Signer, SigningKey},
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
@@ -57,7 +57,7 @@ pub struct Chain(Arc<Mutex<State>>);
 #[derive(Default)]
 pub struct State {
     epoch: Option<u32>,
-    names: HashMap<String, (Hash, Standing)>,
+    names: HashMap<String, (Hash, NameState)>,
 }
 
 impl Chain {
@@ -67,12 +67,12 @@ impl Chain {
             .lock()
             .unwrap()
             .names
-            .insert(name.into(), (Hash([version; 32]), Standing::Active(zone)));
+            .insert(name.into(), (Hash([version; 32]), NameState::Active(zone)));
     }
 
     pub fn lapse(&self, name: &str) {
         let why = Lapse::Grace { ended: 3, released: 9 };
-        let standing = Standing::Lapsed(zone(name, 1, &[]), why);
+        let standing = NameState::Lapsed(zone(name, 1, &[]), why);
         self.0.lock().unwrap().names.insert(name.into(), (Hash([9; 32]), standing));
     }
 
@@ -97,30 +97,30 @@ fn zone(name: &str, serial: u8, records: &[(&str, u16, &[u8])]) -> Arc<Zone> {
 
 #[async_trait]
 impl ChainSource for Chain {
-    async fn lookup(&self, name: &ChainName) -> Result<Standing, ChainError> {
-        Ok(self.lookup_with_ground(name).await?.0)
+    async fn lookup(&self, name: &ChainName) -> Result<NameState, ChainError> {
+        Ok(self.lookup_with_dependency(name).await?.0)
     }
 
-    async fn lookup_with_ground(
+    async fn lookup_with_dependency(
         &self,
         name: &ChainName,
-    ) -> Result<(Standing, Option<Ground>), ChainError> {
+    ) -> Result<(NameState, Option<Dependency>), ChainError> {
         let state = self.0.lock().unwrap();
         let Some(epoch) = state.epoch else { return Err(ChainError::NotSynced { height: 1 }) };
         let (value, standing) = match state.names.get(name.as_str()) {
             Some((value, standing)) => (Some(*value), standing.clone()),
-            None => (None, Standing::Unregistered),
+            None => (None, NameState::Unregistered),
         };
-        Ok((standing, Some(Ground { name: name.clone(), value, from: 0, until: 9, epoch })))
+        Ok((standing, Some(Dependency { name: name.clone(), value, from: 0, until: 9, epoch })))
     }
 
     fn epoch(&self) -> Option<u32> {
         self.0.lock().unwrap().epoch
     }
 
-    fn bears_out(&self, ground: &Ground) -> bool {
+    fn still_holds(&self, dependency: &Dependency) -> bool {
         let state = self.0.lock().unwrap();
-        ground.is_borne_out(state.names.get(ground.name.as_str()).map(|(value, _)| value), 1)
+        dependency.holds_at(state.names.get(dependency.name.as_str()).map(|(value, _)| value), 1)
     }
 
     fn is_trusted(&self) -> bool {
@@ -184,7 +184,7 @@ impl Paths {
             self.responder.cache().insert(
                 &key,
                 answer.clone(),
-                Kind::Positive,
+                AnswerKind::Positive,
                 life,
                 self.responder.now(),
             );

@@ -40,7 +40,7 @@ use super::{
 use crate::{
     dns::query::{Client, Transport},
     server::{handle::ResponderHandle, responder::Responder},
-    telemetry::{Origin, Tally},
+    telemetry::{Counters, Origin},
 };
 
 const STOP: u64 = 0;
@@ -95,7 +95,7 @@ pub struct Worker {
     outbox: Outbox,
     pending: PendingQueries,
     completed: Vec<Completed>,
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
 }
 
 impl Worker {
@@ -111,7 +111,7 @@ impl Worker {
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
         let (working, done) = mpsc::channel(1);
         let (version, responder) = (current.version(), current.get());
-        let tally = responder.seen().another_tally();
+        let counters = responder.telemetry().new_counters();
         Ok(Self {
             outbox: Outbox::default(),
             socket: Arc::new(socket),
@@ -125,7 +125,7 @@ impl Worker {
             epoll,
             pending: PendingQueries::new(FIRST_PORT),
             completed: Vec::new(),
-            tally,
+            counters,
         })
     }
 
@@ -259,7 +259,14 @@ impl Worker {
         took: Option<Duration>,
     ) {
         let reply = &self.outbox.next(&self.socket)[..length];
-        self.responder.seen().gave(&self.tally, peer.ip(), asked.lower, origin, reply, took);
+        self.responder.telemetry().record_fast(
+            &self.counters,
+            peer.ip(),
+            asked.lower,
+            origin,
+            reply,
+            took,
+        );
         self.outbox.push(length, peer);
     }
 
@@ -272,7 +279,7 @@ impl Worker {
         let legacy = &context.pipeline.legacy;
         let started = self.pending.start(asked, peer, legacy, &self.epoll, context.now);
         if started && peer.is_some() {
-            context.cache.missed(&asked.probe());
+            context.cache.record_miss(&asked.probe());
         }
         started
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use hickory_proto::op::Message;
 
 use super::*;
-use crate::cache::{Answer, Cache, Key, Kind, Scope};
+use crate::cache::{Answer, AnswerKind, Cache, Key, Scope};
 use crate::dns::message::Packet;
 use crate::os::clock::Clock;
 
@@ -15,7 +15,7 @@ fn plant(legacy: &Upstreams, message: &[u8], age: Duration, life: Duration) {
     let packet = Packet::parse(message).unwrap();
     let answer = Arc::new(Answer::new(&packet, packet.question(), false).unwrap());
     let key = Key::new(packet.question(), false, false, Scope::Upstreams);
-    let kind = if answer.rcode() == 0 { Kind::Positive } else { Kind::Negative };
+    let kind = if answer.rcode() == 0 { AnswerKind::Positive } else { AnswerKind::Negative };
     // The cache's clock starts with legacy DNS: what is older came before.
     let then = legacy.now().saturating_sub(age);
     legacy.shared.cache.insert(&key, answer, kind, life, then);
