@@ -83,7 +83,7 @@ fn what_clients_are_given_and_what_is_kept_from_them() {
         ("[encrypted]\nlisten-tls = ['127.0.0.1:853']", "set certificate and key, or raw-key"),
         ("[encrypted]\nraw-key = '/k'", "set listen-tls"),
         ("[encrypted]\ncertificate = '/c'", "have to be set together"),
-        ("[encrypted]\ncertificate = '/c'\nkey = '/k'\nraw-key = '/r'", "in the place of"),
+        ("[encrypted]\ncertificate = '/c'\nkey = '/k'\nraw-key = '/r'", "exclude each other"),
         ("[encrypted]\nlisten-tls = ['853']", "listen-tls"),
     ] {
         let error = load("--dev", &[], Some(wrong)).unwrap_err();
@@ -240,7 +240,7 @@ fn what_is_wrong_is_said_in_one_line() {
             "",
             vec![],
             Some("[[forward]]\nzone = 'a..b'\nupstream = '9.9.9.9'"),
-            "is not the name of a zone",
+            "is not a zone's name",
         ),
         (
             "",
@@ -281,11 +281,16 @@ fn what_is_wrong_is_said_in_one_line() {
             Some("[validate]\ntrust-anchors = '/nothing/here'"),
             "/nothing/here can't be read",
         ),
-        ("", vec![], Some("[validate]\ninsecure = 'a..b'"), "validate.insecure: 'a..b' is no name"),
+        (
+            "",
+            vec![],
+            Some("[validate]\ninsecure = 'a..b'"),
+            "validate.insecure: 'a..b' is not a domain name",
+        ),
         ("", vec![], Some("[validate]\nanchors = 1"), "line 2: unknown key `anchors`"),
         ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
         ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),
-        ("", vec![], Some("listen = []"), "an empty list"),
+        ("", vec![], Some("listen = []"), "the list is empty"),
         ("", vec![], Some("listen = 5"), "line 1:"),
         ("", vec![], Some("network = 'live'"), "use main, test or dev"),
         ("", vec![], Some("workers = 0"), "use a number from 1 to 256"),
