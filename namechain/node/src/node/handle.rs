@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     MineMode, NodeConfig,
     bundles::{Bundles, CurrentIdentity},
-    chain_thread::Command,
     clock,
+    command::Command,
     mining::MiningQueue,
+    node_state::NodeState,
     progress::Progress,
 };
 use crate::{
@@ -21,59 +22,18 @@ use crate::{
 };
 use namechain_core::{
     api_types,
-    chain::{Chain, NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    chain::{NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
         HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
     },
-    mempool::{Mempool, MempoolError},
+    mempool::MempoolError,
     params::Params,
-    sync::{Peer, PeerStatus, SyncStatus},
+    sync::{Peer, PeerStatus},
     types::{Block, Hash, Name, Network, Operation},
 };
 
 /// Workers that are kept for the next operation's check: each holds a mebibyte.
 const IDLE_WORKERS: usize = 4;
-
-/// The state of the node as of its last change.
-pub(super) struct NodeState {
-    pub tip: Arc<Snapshot>,
-    pub served: Arc<Snapshot>,
-    pub work: u128,
-    pub mempool_operations: usize,
-    pub mempool_bytes: usize,
-    pub parked_tip: Option<Hash>,
-    pub failed: Option<String>,
-    pub sync_status: SyncStatus,
-    pub second_best: Option<(Hash, u32, u128)>,
-    pub peers: Vec<PeerStatus>,
-}
-
-impl NodeState {
-    pub fn of(chain: &Chain, mempool: &Mempool, sync_status: SyncStatus) -> Self {
-        let shown = sync_status.second_best.filter(|(id, ..)| *id != chain.tip_id());
-        let second_best = [chain.second_best(), shown]
-            .into_iter()
-            .flatten()
-            .max_by_key(|(id, _, work)| (*work, *id));
-        let height = chain.tip_header().height;
-        let served = height.saturating_sub(chain.network().params().serve_depth);
-        let snapshot = |height| {
-            Arc::new(chain.snapshot_at(height).expect("the last 720 blocks have snapshots"))
-        };
-        NodeState {
-            tip: snapshot(height),
-            served: snapshot(served),
-            work: chain.work(),
-            mempool_operations: mempool.len(),
-            mempool_bytes: mempool.bytes(),
-            parked_tip: chain.parked_tip(),
-            failed: None,
-            sync_status,
-            second_best,
-            peers: Vec::new(),
-        }
-    }
-}
 
 /// A handle to a running node. Cloning is cheap; reading a snapshot never waits for the chain.
 #[derive(Clone)]

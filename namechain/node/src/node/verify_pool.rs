@@ -13,7 +13,7 @@ use metrics::counter;
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::chain_thread::Command;
+use super::command::Command;
 use namechain_core::{
     consensus::work::PowHasher,
     sync::{Event, Job, JobId, JobOutcome, limits::JOBS},

@@ -5,7 +5,6 @@ use std::{
     fs, io,
     net::{IpAddr, TcpListener, UdpSocket},
     sync::Arc,
-    time::Duration,
 };
 
 use futures::StreamExt;
@@ -16,19 +15,24 @@ use tokio::{sync::mpsc, time::timeout};
 use tracing::warn;
 
 use super::{
-    ADDRMAN_FILE, NetConfig, NetError, NetHandle, Serve, Shared, address,
-    addrman::AddrMan,
-    behaviour,
-    behaviour::Behaviour,
-    clock::Clock,
-    dial::Dialer,
-    files,
-    gossip::{PendingValidations, Topics},
-    limits, metrics,
-    peers::Peers,
-    random::Random,
-    requests::RequestTable,
-    service::NetworkService,
+    super::{
+        address,
+        addrman::AddrMan,
+        behaviour::{self, Behaviour},
+        clock::Clock,
+        config::{ADDRMAN_FILE, NetConfig},
+        dial::Dialer,
+        error::NetError,
+        files,
+        gossip::{PendingValidations, Topics},
+        handle::{NetHandle, Shared},
+        limits, metrics,
+        peers::Peers,
+        random::Random,
+        request_table::{RequestTable, Serve},
+    },
+    NetworkService,
+    discovery::Discovery,
 };
 use namechain_core::sync::Event;
 
@@ -60,33 +64,28 @@ where
     listen(&mut swarm, &config.listen).await?;
     let us = keypair.public().to_peer_id();
     let (commands, inbox) = mpsc::channel(limits::ACTIONS);
-    let (table, answers) = RequestTable::new(server);
+    let (requests, answers) = RequestTable::new(server);
     let dialer = Dialer::new(named, addrman.anchors().to_vec(), config.limits.outbound);
-    let shell = NetworkService {
+    let service = NetworkService {
         swarm,
         us,
         network: config.network,
         topics,
         limits: config.limits,
         clock: Clock::start(),
-        data_dir: config.data_dir,
         commands: inbox,
         outbox: VecDeque::new(),
         answers,
-        table,
+        requests,
         peers: Peers::default(),
-        verdicts: PendingValidations::default(),
-        addrman,
-        dialer,
-        random,
+        validations: PendingValidations::default(),
+        discovery: Discovery::new(addrman, dialer, random, config.data_dir),
         shared: shared.clone(),
-        save_at: limits::ADDRMAN_SAVED_EVERY,
-        look_at: Duration::ZERO,
     };
-    shell.share_addresses();
-    shell.swarm.listeners().for_each(|address| shell.listening(address));
-    tokio::spawn(shell.run(events));
-    Ok(NetHandle { commands, shared, id: us.to_base58().into() })
+    service.share_addresses();
+    service.swarm.listeners().for_each(|address| service.listening(address));
+    tokio::spawn(service.run(events));
+    Ok(NetHandle::new(commands, shared, us.to_base58().into()))
 }
 
 /// The peers that the user named.
