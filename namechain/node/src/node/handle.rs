@@ -24,7 +24,11 @@ use namechain_core::{
     api_types,
     chain::{NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
-        HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
+        HistoryProof, RuleViolation,
+        block::check_operation_alone,
+        price,
+        state::{BlockContext, check_price},
+        work::PowHasher,
     },
     mempool::MempoolError,
     params::Params,
@@ -160,7 +164,10 @@ impl NodeHandle {
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
-        let checked = check_operation_alone(self.network, &operation, &mut worker);
+        // The price first: the work takes a thousand times longer to check.
+        let context = BlockContext::after(&self.snapshot().header);
+        let checked = check_price(self.params(), context, &operation)
+            .and_then(|()| check_operation_alone(self.network, &operation, &mut worker));
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
             idle.push(worker);
