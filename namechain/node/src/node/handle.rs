@@ -202,6 +202,12 @@ impl NodeHandle {
         Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
     }
 
+    /// The operations that are written down as waiting.
+    #[cfg(test)]
+    pub(super) fn pending_rows(&self) -> Result<Vec<Vec<u8>>, StorageError> {
+        self.storage.pending()
+    }
+
     fn find(
         &self,
         stored: Option<StoredHeader>,
