@@ -126,8 +126,11 @@ impl NodeHandle {
 
     /// Whether names can be served: the node works, and believes that it is at the tip.
     pub fn synced(&self) -> bool {
+        // An error: the chain thread has ended, by a panic say.
+        let works = self.published.has_changed().is_ok()
+            && self.net.as_ref().is_none_or(|net| net.failed().is_none());
         let now = self.published.borrow();
-        now.failed.is_none() && now.sync_status.synced
+        works && now.failed.is_none() && now.sync_status.synced
     }
 
     /// How far the node is, while it is not synced.
@@ -142,13 +145,28 @@ impl NodeHandle {
         addresses.iter().map(ToString::to_string).collect()
     }
 
-    /// Waits until the node has stopped working by itself: its store failed. Pending as long as all
-    /// is well.
+    /// Waits until the node has stopped working by itself: its store failed, or one of its tasks
+    /// has ended. Pending as long as all is well.
     pub async fn fatal_error(&self) -> FatalError {
         let mut published = self.published.clone();
-        match published.wait_for(|now| now.failed.is_some()).await {
-            Ok(now) => FatalError(now.failed.clone().unwrap_or_default()),
-            Err(_) => FatalError("the chain thread is gone".into()),
+        let chain = async {
+            match published.wait_for(|now| now.failed.is_some()).await {
+                Ok(now) => now.failed.clone().unwrap_or_default(),
+                Err(_) => {
+                    "the chain thread has ended: see the log, and start the node again".into()
+                }
+            }
+        };
+        let net = async {
+            match &self.net {
+                Some(net) => net.wait_failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            error = chain => FatalError(error),
+            error = net => FatalError(error),
         }
     }
 
@@ -159,7 +177,7 @@ impl NodeHandle {
         answer.blocking_recv().ok()
     }
 
-    /// VerifyPool an operation on the caller's thread, and hands it to the chain thread. Blocks for
+    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for
     /// a few milliseconds: not to be called by a task.
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
