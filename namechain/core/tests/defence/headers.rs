@@ -2,7 +2,7 @@
 
 use namechain_core::{
     sync::{
-        Misbehavior, Peer, RequestId, limits,
+        Misbehavior, Peer, RequestId, SyncReason, limits,
         message::{Hello, MAX_HEADERS, MAX_LOCATOR, Request, Response},
     },
     types::{Hash, Header},
@@ -132,6 +132,20 @@ fn a_poorer_chain_is_not_followed() {
     assert_eq!(bench.score(peer), Some(-50), "it had claimed more");
 }
 
+/// Headers that claim no more work than our chain has are not checked: the sum is free.
+#[test]
+fn a_poorer_chain_costs_no_checks() {
+    let mut bench = Bench::new();
+    (0..6).for_each(|_| _ = bench.miner.mine(&[]));
+    let poorer = other_chain_of(4, 1);
+    let peer = bench.greeted(1, Hello { work: 50, tip: Hash([8; 32]), ..hello(&poorer) });
+    let (id, request) = bench.request(peer).unwrap();
+    assert!(matches!(request, Request::Headers { .. }));
+    bench.answer(peer, id, Response::Headers(headers(&poorer, 0)));
+    assert!(bench.jobs.is_empty(), "{:?}", bench.jobs);
+    assert_eq!((bench.sync.usage().candidates, bench.score(peer)), (0, Some(-50)));
+}
+
 /// Each of many peers shows a chain of its own: no more than a few are remembered, the best of them
 /// at last.
 #[test]
@@ -183,6 +197,12 @@ fn headers_of_the_future_wait() {
     bench.serve(peer, &chain);
     assert_eq!(bench.miner.chain.tip_header().height, 2);
     assert_eq!(bench.score(peer), Some(0));
+    let status = bench.sync.status(&bench.miner.chain);
+    assert_eq!((status.why, status.synced), (SyncReason::ClockBehind, false), "our clock is slow");
+    let at_tip = bench.peer(2, &chain_of(2));
+    bench.tick();
+    assert!(bench.sync.status(&bench.miner.chain).synced, "one of two peers proves nothing");
+    bench.event(namechain_core::sync::Event::PeerDisconnected { peer: at_tip });
     bench.skew = 2_000;
     bench.event(namechain_core::sync::Event::HelloReceived { peer, hello: hello(&chain) });
     bench.ticks(4);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use libp2p::Multiaddr;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::bandwidth::Bytes;
 use namechain_core::sync::{Action, Peer};
@@ -63,6 +63,8 @@ pub(super) struct Shared {
     outbound: AtomicUsize,
     peers: RwLock<Arc<Vec<PeerInfo>>>,
     addresses: RwLock<Vec<Multiaddr>>,
+    /// Why the network's task has ended without being told to.
+    failed: watch::Sender<Option<String>>,
 }
 
 impl Shared {
@@ -73,6 +75,11 @@ impl Shared {
             inbound: self.inbound.load(Ordering::Relaxed),
             outbound: self.outbound.load(Ordering::Relaxed),
         }
+    }
+
+    /// The network's task has ended without being told to.
+    pub fn set_failed(&self, why: &str) {
+        self.failed.send_replace(Some(why.to_owned()));
     }
 
     pub fn set_peers(&self, peers: Vec<PeerInfo>, inbound: usize, outbound: usize) {
@@ -154,6 +161,21 @@ impl NetHandle {
     /// Who is connected, at most a second old, by number.
     pub fn peers(&self) -> Arc<Vec<PeerInfo>> {
         self.shared.peers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why the network has ended without being told to, if it has.
+    pub fn failed(&self) -> Option<String> {
+        self.shared.failed.borrow().clone()
+    }
+
+    /// Waits until the network has ended without being told to. Pending as long as all is well.
+    pub async fn wait_failed(&self) -> String {
+        let mut failed = self.shared.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // It can't be: the sender is in what this handle holds.
+            Err(_) => "the network is gone".to_owned(),
+        }
     }
 
     /// What went over the wire.

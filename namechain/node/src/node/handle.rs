@@ -24,7 +24,11 @@ use namechain_core::{
     api_types,
     chain::{NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
-        HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
+        HistoryProof, RuleViolation,
+        block::check_operation_alone,
+        price,
+        state::{BlockContext, check_price},
+        work::PowHasher,
     },
     mempool::MempoolError,
     params::Params,
@@ -113,8 +117,11 @@ impl NodeHandle {
 
     /// Whether names can be served: the node works, and believes that it is at the tip.
     pub fn synced(&self) -> bool {
+        // An error: the chain thread has ended, by a panic say.
+        let works = self.published.has_changed().is_ok()
+            && self.net.as_ref().is_none_or(|net| net.failed().is_none());
         let now = self.published.borrow();
-        now.failed.is_none() && now.sync_status.synced
+        works && now.failed.is_none() && now.sync_status.synced
     }
 
     /// How far the node is, while it is not synced.
@@ -129,13 +136,28 @@ impl NodeHandle {
         addresses.iter().map(ToString::to_string).collect()
     }
 
-    /// Waits until the node has stopped working by itself: its store failed. Pending as long as all
-    /// is well.
+    /// Waits until the node has stopped working by itself: its store failed, or one of its tasks
+    /// has ended. Pending as long as all is well.
     pub async fn fatal_error(&self) -> FatalError {
         let mut published = self.published.clone();
-        match published.wait_for(|now| now.failed.is_some()).await {
-            Ok(now) => FatalError(now.failed.clone().unwrap_or_default()),
-            Err(_) => FatalError("the chain thread is gone".into()),
+        let chain = async {
+            match published.wait_for(|now| now.failed.is_some()).await {
+                Ok(now) => now.failed.clone().unwrap_or_default(),
+                Err(_) => {
+                    "the chain thread has ended: see the log, and start the node again".into()
+                }
+            }
+        };
+        let net = async {
+            match &self.net {
+                Some(net) => net.wait_failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            error = chain => FatalError(error),
+            error = net => FatalError(error),
         }
     }
 
@@ -146,12 +168,15 @@ impl NodeHandle {
         answer.blocking_recv().ok()
     }
 
-    /// VerifyPool an operation on the caller's thread, and hands it to the chain thread. Blocks for
+    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for
     /// a few milliseconds: not to be called by a task.
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
-        let checked = check_operation_alone(self.network, &operation, &mut worker);
+        // The price first: the work takes a thousand times longer to check.
+        let context = BlockContext::after(&self.snapshot().header);
+        let checked = check_price(self.params(), context, &operation)
+            .and_then(|()| check_operation_alone(self.network, &operation, &mut worker));
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
             idle.push(worker);
@@ -184,6 +209,12 @@ impl NodeHandle {
             return Ok(None);
         };
         Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
+    }
+
+    /// The operations that are written down as waiting.
+    #[cfg(test)]
+    pub(super) fn pending_rows(&self) -> Result<Vec<Vec<u8>>, StorageError> {
+        self.storage.pending()
     }
 
     fn find(

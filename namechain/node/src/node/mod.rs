@@ -301,10 +301,12 @@ async fn connect(
     let p2p = config.p2p.clone().or_else(|| knows_peers.then(P2p::from_memory));
     let (commands, inbox) = mpsc::channel(command::COMMANDS);
     let knows_nobody = |p2p: &P2p| p2p.peers.is_empty() && !knows_peers;
+    let alone = p2p.as_ref().is_none_or(knows_nobody);
     let sync = Sync::new(SyncConfig {
         network,
         agent: AGENT.into(),
-        alone_is_synced: p2p.as_ref().is_none_or(knows_nobody),
+        // Of a public network a node without peers knows nothing.
+        alone_is_synced: network == Network::Dev && alone,
         ever_synced: sync_driver::ever_synced(data_dir),
     });
     let sync_status = sync.status(&chain);
@@ -332,7 +334,7 @@ async fn connect(
         }
     };
     let checks = verify_pool::VerifyPool::start(network, &commands).map_err(NodeError::Thread)?;
-    let driver = sync_driver::SyncDriver::new(sync, net, checks, data_dir, was_synced);
+    let driver = sync_driver::SyncDriver::new(sync, net, checks, data_dir, (was_synced, alone));
     Ok(chain_thread::Parts { storage, chain, mempool, driver, published, commands, inbox })
 }
 

@@ -48,6 +48,8 @@ pub(super) struct SyncDriver {
     logged: Since,
     ticked: Since,
     was_synced: bool,
+    /// Whether this node was told of no peer, and remembers none: the first of its network.
+    knows_nobody: bool,
     /// Whether somebody has shown, since the last time that nobody was there, that we are at the
     /// tip.
     compared: bool,
@@ -68,7 +70,7 @@ impl SyncDriver {
         net: Option<NetHandle>,
         checks: VerifyPool,
         data_dir: &std::path::Path,
-        was_synced: bool,
+        (was_synced, knows_nobody): (bool, bool),
     ) -> Self {
         let mark = data_dir.join(EVER_SYNCED);
         let mark = (net.is_some() && !mark.exists()).then_some(mark);
@@ -84,6 +86,7 @@ impl SyncDriver {
             logged: Since::now(),
             ticked: Since::now(),
             was_synced,
+            knows_nobody,
             compared: false,
             alone: Since::now(),
             may_mine: false,
@@ -201,8 +204,10 @@ impl SyncDriver {
             }
             _ => {}
         }
-        self.may_mine =
-            status.synced && (self.compared || self.alone.elapsed() >= MINES_ALONE_AFTER);
+        // The first node of a network has nobody to compare tips with, and has to begin.
+        let is_first = status.why == SyncReason::NoPeers && self.knows_nobody;
+        self.may_mine = (status.synced || is_first)
+            && (self.compared || self.alone.elapsed() >= MINES_ALONE_AFTER);
         if let Some(off) = status.clock_off
             && !self.warned_of_clock
         {

@@ -62,22 +62,23 @@ pub(super) struct NetworkService {
 }
 
 impl NetworkService {
-    /// Runs until it is told to stop, or nobody is left to tell it or to listen to it.
-    pub(super) async fn run<C: From<Event>>(mut self, events: mpsc::Sender<C>) {
+    /// Runs until it is told to stop, or nobody is left to tell it or to listen to it. False if
+    /// nobody listens though nobody has told it to stop.
+    pub(super) async fn run<C: From<Event>>(mut self, events: mpsc::Sender<C>) -> bool {
         let mut beat = interval(Duration::from_secs(1));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let done = loop {
+        let (done, told) = loop {
             let room = self.outbox.len() < limits::EVENTS;
             tokio::select! {
                 biased;
                 permit = events.reserve(), if !self.outbox.is_empty() => match (permit, self.outbox.pop_front()) {
                     (Ok(permit), Some(event)) => permit.send(C::from(event)),
-                    _ => break None,
+                    _ => break (None, false),
                 },
                 command = self.commands.recv() => match command {
                     Some(Command::Act(action)) => self.act(action),
-                    Some(Command::Stop(done)) => break Some(done),
-                    None => break None,
+                    Some(Command::Stop(done)) => break (Some(done), true),
+                    None => break (None, true),
                 },
                 Some(answer) = self.answers.recv() => self.on_answer_ready(answer),
                 _ = beat.tick() => self.tick(),
@@ -86,6 +87,7 @@ impl NetworkService {
         };
         self.shutdown().await;
         drop(done);
+        told
     }
 
     /// Keeps the address book and closes what is open, as far as the peers let it in time.
