@@ -113,6 +113,7 @@ fn rooms_that_name(package: &str, path: &str) -> BTreeSet<String> {
 fn one_room_knows_each_engine() {
     assert_eq!(rooms_that_name("namechain/node", "sled"), BTreeSet::from(["store".to_owned()]));
     assert_eq!(rooms_that_name("namechain/node", "axum"), BTreeSet::from(["api".to_owned()]));
+    assert_eq!(rooms_that_name("resolver", "axum"), BTreeSet::from(["control".to_owned()]));
     assert_eq!(rooms_that_name("namechain/node", "libp2p"), BTreeSet::from(["net".to_owned()]));
     let hickory = rooms_that_name("resolver", "hickory_server");
     assert_eq!(hickory.len(), 1, "rooms of the resolver that name hickory_server: {hickory:?}");

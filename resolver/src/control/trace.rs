@@ -44,8 +44,8 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     let took = responder.now().saturating_sub(started);
     Ok(Trace {
         question: format!("{name} IN {rtype}"),
-        steps: trace.events.into_iter().map(|event| step(event, started)).collect(),
-        cut: trace.truncated,
+        steps: taken.events.into_iter().map(|event| step(event, started)).collect(),
+        cut: taken.truncated,
         answer: answer(&message, took),
     })
 }

@@ -41,7 +41,7 @@ async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
         timeout: QUESTION_TIMEOUT,
         ..UpstreamsConfig::default()
     };
-    let remedy = "look at its log; restart it";
+    let remedy = "see its log, and restart it";
     let legacy = match Upstreams::standalone(config) {
         Ok(legacy) => legacy,
         Err(error) => return Finding::bad(about, error.to_string(), remedy),

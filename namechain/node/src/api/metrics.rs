@@ -106,16 +106,15 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
     (status = 503, description = "something else records the process' metrics", body = api_types::Refusal),
 ))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
-    let (status, traffic, dns) =
-        app.ask(|backend| (backend.status(), backend.traffic(), backend.dns())).await?;
-    render(Some((status, traffic)), &dns.map(|dns| dns.counts()).unwrap_or_default())
+    let node = app.ask(|backend| (backend.status(), backend.traffic())).await?;
+    render(Some(node), &app.extension.counted())
 }
 
-/// What has been counted, with the node's state if there is a node, and what the DNS server counts
-/// by itself.
+/// What has been counted, with the node's state if there is a node, and what the program around it
+/// counts by itself.
 pub(super) fn render(
     node: Option<(api_types::Status, Traffic)>,
-    dns: &str,
+    counts: &str,
 ) -> Result<Response, Refused> {
     let recorder = recorder().ok_or_else(|| {
         Refused::unavailable("something else records the metrics of this process", "")
@@ -140,5 +139,5 @@ pub(super) fn render(
         gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
         gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     }
-    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + dns).into_response())
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + counts).into_response())
 }

@@ -179,7 +179,7 @@ impl ChainThread {
         }
     }
 
-    /// Writes down that an operation waits.
+    /// Writes down that an operation waits, and that those whose place or room it took do not.
     pub(super) fn store_pending(
         &mut self,
         id: Hash,
@@ -187,7 +187,12 @@ impl ChainThread {
         durable: bool,
     ) -> Result<(), StorageError> {
         self.mempool_changes += 1;
-        self.storage.commit(vec![Change::Pending(id, Some(bytes))], durable)
+        let evicted = self.mempool.take_evicted();
+        self.local_ops.dropped(&evicted);
+        let mut changes: Vec<Change> =
+            evicted.into_iter().map(|id| Change::Pending(id, None)).collect();
+        changes.push(Change::Pending(id, Some(bytes)));
+        self.storage.commit(changes, durable)
     }
 
     fn on_block_mined(&mut self, block: Block) -> Result<(), StorageError> {

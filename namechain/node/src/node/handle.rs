@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,14 +17,18 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    api::{Backend, DnsServer, Traffic},
+    api::{Backend, Traffic},
     net::NetHandle,
 };
 use namechain_core::{
     api_types,
     chain::{NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
-        HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
+        HistoryProof, RuleViolation,
+        block::check_operation_alone,
+        price,
+        state::{BlockContext, check_price},
+        work::PowHasher,
     },
     mempool::MempoolError,
     params::Params,
@@ -46,7 +50,6 @@ pub struct NodeHandle {
     net: Option<NetHandle>,
     mining_queue: Arc<MiningQueue>,
     workers: Arc<Mutex<Vec<PowHasher>>>,
-    dns: Arc<OnceLock<Arc<dyn DnsServer>>>,
     bundles: Arc<Bundles>,
 }
 
@@ -74,7 +77,6 @@ impl NodeHandle {
             net,
             mining_queue,
             workers: Arc::default(),
-            dns: Arc::default(),
             bundles,
         }
     }
@@ -105,13 +107,6 @@ impl NodeHandle {
     /// The state at the depth that names are served from.
     pub fn served(&self) -> Arc<Snapshot> {
         self.now().served.clone()
-    }
-
-    /// Says which DNS server is in this process: what the API is asked about DNS is handed on to
-    /// it. The first one counts.
-    pub fn set_dns_server(&self, dns: Arc<dyn DnsServer>) {
-        // A second one is a program's mistake that does no harm.
-        let _ = self.dns.set(dns);
     }
 
     /// The published state, to wait for its changes.
@@ -178,7 +173,10 @@ impl NodeHandle {
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
-        let checked = check_operation_alone(self.network, &operation, &mut worker);
+        // The price first: the work takes a thousand times longer to check.
+        let context = BlockContext::after(&self.snapshot().header);
+        let checked = check_price(self.params(), context, &operation)
+            .and_then(|()| check_operation_alone(self.network, &operation, &mut worker));
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
             idle.push(worker);
@@ -211,6 +209,12 @@ impl NodeHandle {
             return Ok(None);
         };
         Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
+    }
+
+    /// The operations that are written down as waiting.
+    #[cfg(test)]
+    pub(super) fn pending_rows(&self) -> Result<Vec<Vec<u8>>, StorageError> {
+        self.storage.pending()
     }
 
     fn find(
@@ -401,9 +405,5 @@ impl Backend for NodeHandle {
 
     fn take_prekey(&self, name: &Name) -> Result<api_types::PrekeyInfo, api_types::Refusal> {
         self.bundles.take(name, self.current_identity(name)?, clock::now())
-    }
-
-    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
-        self.dns.get().cloned()
     }
 }

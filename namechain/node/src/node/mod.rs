@@ -43,7 +43,7 @@ pub use progress::{LogOutput, Progress, show_progress};
 pub use signal::stop_signal;
 
 use crate::{
-    api,
+    api::{self, Extension},
     net::{
         self, NetConfig, NetError, NetHandle,
         limits::{INBOUND, Limits},
@@ -201,6 +201,11 @@ impl Node {
     /// runtime. Blocks while the store is read; if the index has to be made anew, it logs how far
     /// it is.
     pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
+        Self::start_with(config, Extension::default()).await
+    }
+
+    /// As [`Node::start`], for a program that serves routes of its own beside the node's.
+    pub async fn start_with(config: NodeConfig, extension: Extension) -> Result<Node, NodeError> {
         if config.api.is_some() && api::install_metrics() {
             describe_metrics();
         }
@@ -230,7 +235,7 @@ impl Node {
                 // An error means that the node is gone: a reason to stop as well.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            tokio::spawn(api::serve(listener, handle, config.allow_hosts, shutdown))
+            tokio::spawn(api::serve(listener, handle, extension, config.allow_hosts, shutdown))
         });
         Ok(Node { handle, api_addr, threads, net, ticker, api, stop_api })
     }

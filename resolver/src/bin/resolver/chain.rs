@@ -7,7 +7,7 @@ use namechain_node::node::{Node, NodeConfig};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::ChainConfig,
-    control::Control,
+    control::{Control, extension},
 };
 
 use super::control_api::ControlApi;
@@ -26,7 +26,7 @@ pub struct ChainBackend {
 pub async fn open_chain(from: &ChainConfig, control: &Control) -> anyhow::Result<ChainBackend> {
     match from {
         ChainConfig::Embedded { network, api, data_dir, node: options } => {
-            let node = Node::start(NodeConfig {
+            let config = NodeConfig {
                 network: *network,
                 data_dir: data_dir.clone(),
                 api: Some(*api),
@@ -35,10 +35,9 @@ pub async fn open_chain(from: &ChainConfig, control: &Control) -> anyhow::Result
                 mine: options.mine,
                 mine_threads: usize::from(options.mine_threads),
                 reindex: false,
-            })
-            .await?;
+            };
+            let node = Node::start_with(config, extension(control)).await?;
             let handle = node.handle();
-            handle.set_dns_server(Arc::new(control.clone()));
             let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
             let source = Arc::new(Embedded::new(*network, served));
             Ok(ChainBackend { source, node: Some(node), control_api: None })

@@ -3,8 +3,11 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use namechain_node::api::{self, serve_aside};
-use resolver::{chain::Remote, config::DEFAULT_CONTROL_API, control::Control};
+use resolver::{
+    chain::Remote,
+    config::DEFAULT_CONTROL_API,
+    control::{Control, serve_without_node},
+};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// A running control API.
@@ -55,8 +58,8 @@ impl ControlApi {
         let (stop, stopped) = oneshot::channel();
         // An error means that nobody can stop it any more: a reason to stop as well.
         let shutdown = async move { drop(stopped.await) };
-        let aside = api::Aside { dns: Arc::new(control), ready: Arc::new(ready) };
-        let task = tokio::spawn(serve_aside(listener, aside, shutdown));
+        let served = serve_without_node(listener, control, Arc::new(ready), shutdown);
+        let task = tokio::spawn(served);
         Ok(Some(ControlApi { address, stop, task }))
     }
 

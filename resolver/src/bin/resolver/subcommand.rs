@@ -14,7 +14,7 @@ use resolver::{
 };
 use serde::Serialize;
 
-/// Does it.
+/// Runs a subcommand.
 pub fn run(cli: &Cli, command: &Command, config: &Config) -> ExitCode {
     match command {
         Command::CheckConfig => {

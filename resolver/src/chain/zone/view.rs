@@ -25,7 +25,7 @@ use crate::{
 /// The negative TTL in seconds (RFC 2308 §5): the next block may change a name.
 const NEGATIVE_TTL: u32 = 300;
 
-/// A zone at one of its places.
+/// A zone at one of its mounts.
 #[derive(Clone, Debug)]
 pub struct ZoneView {
     zone: Arc<Zone>,

@@ -73,6 +73,7 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<SigningKey>,
     let said = String::from_utf8_lossy(&text);
     if said
         .lines()
+        .filter(|line| !line.starts_with('#'))
         .any(|line| line.contains(" DNSKEY ") && line != TrustAnchor::from_key(&key).dnskey)
     {
         return Err(malformed("its DNSKEY line does not match its private key"));

@@ -220,9 +220,9 @@ impl<'a> BatchContext<'a> {
         {
             return None;
         }
-        let mut mark = slot.checked_epoch();
-        if mark != Validity::CONSTANT && Some(mark) != self.epoch() {
-            mark = self.epoch().filter(|_| {
+        let mut checked_epoch = slot.checked_epoch();
+        if checked_epoch != Validity::CONSTANT && Some(checked_epoch) != self.epoch() {
+            checked_epoch = self.epoch().filter(|_| {
                 validity
                     .dependencies()
                     .all(|dependency| self.pipeline.chain.still_holds(&dependency))
@@ -235,9 +235,10 @@ impl<'a> BatchContext<'a> {
             options: validity.options(),
             ours: true,
         };
-        let origin = if mark == Validity::CONSTANT { Origin::Special } else { Origin::ChainKept };
+        let origin =
+            if checked_epoch == Validity::CONSTANT { Origin::Special } else { Origin::ChainKept };
         let outcome = asked.write(&kept, origin, self, out);
-        slot.set_checked_epoch(mark);
+        slot.set_checked_epoch(checked_epoch);
         slot.touch(self.millis());
         Some(outcome)
     }

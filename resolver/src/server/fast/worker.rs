@@ -68,20 +68,43 @@ impl Stop {
 
     /// Tells the workers on these sockets to end. A worker that waits in the kernel for a query
     /// wakes up when its socket is shut down; the kernel calls that an error on a socket without a
-    /// peer, and does it all the same.
-    pub fn stop(&self, sockets: &[UdpSocket]) -> io::Result<()> {
+    /// peer, and does it all the same. A socket that others have too is left as it is: it would
+    /// stay shut down for them, and its worker waits where the event wakes it.
+    pub fn stop(&self, sockets: &[WorkerSocket]) -> io::Result<()> {
         self.flag.store(true, Ordering::Release);
         self.event.write(1)?;
-        for socket in sockets {
+        for WorkerSocket { socket, .. } in sockets.iter().filter(|socket| !socket.is_inherited) {
             let _ = SockRef::from(socket).shutdown(Shutdown::Read);
         }
         Ok(())
     }
 }
 
+/// The socket of a worker, which blocks.
+#[derive(Debug)]
+pub struct WorkerSocket {
+    /// The socket.
+    pub socket: UdpSocket,
+    /// Whether another process, the service manager, has it open too and passes it on to the next
+    /// one that runs here.
+    pub is_inherited: bool,
+}
+
+impl WorkerSocket {
+    /// The same socket for another worker.
+    ///
+    /// # Errors
+    /// If the system has no descriptor left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, is_inherited: self.is_inherited })
+    }
+}
+
 /// What a worker needs.
 pub struct Worker {
     socket: Arc<UdpSocket>,
+    /// Whether it may wait for queries in the call that brings them.
+    may_block: bool,
     current: ResponderHandle,
     /// The responder that was current when [`ResponderHandle::version`] was this.
     responder: Arc<Responder>,
@@ -99,22 +122,25 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on a socket, which blocks.
+    /// A worker on a socket.
     pub fn new(
-        socket: UdpSocket,
+        WorkerSocket { socket, is_inherited }: WorkerSocket,
         current: ResponderHandle,
         runtime: Handle,
         stop: Arc<Stop>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
-        epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
+        // Of several workers that share it one is enough for a query.
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+        epoll.add(&socket, EpollEvent::new(flags, QUERIES))?;
         let (working, done) = mpsc::channel(1);
         let (version, responder) = (current.version(), current.get());
         let counters = responder.telemetry().new_counters();
         Ok(Self {
             outbox: Outbox::default(),
             socket: Arc::new(socket),
+            may_block: !is_inherited,
             current,
             responder,
             version,
@@ -141,7 +167,7 @@ impl Worker {
         while !self.stop.flag.load(Ordering::Acquire) {
             // With nobody else to wait for it waits in the call that brings the query, which is one
             // call less.
-            let wait = self.pending.is_idle();
+            let wait = self.may_block && self.pending.is_idle();
             if wait || self.events(None)? {
                 self.queries(&mut batch, wait)?;
             }
