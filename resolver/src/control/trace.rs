@@ -40,7 +40,7 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     let started = clock.now();
     let now = move || clock.now();
     let answering = responder.respond(&metadata, std::slice::from_ref(&query), Some(&edns), client);
-    let (message, trace) = trace::collect(now, answering).await;
+    let (message, taken) = trace::collect(now, answering).await;
     let took = responder.now().saturating_sub(started);
     Ok(Trace {
         question: format!("{name} IN {rtype}"),
