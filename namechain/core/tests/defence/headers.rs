@@ -264,9 +264,9 @@ fn long_chain_of(blocks: u32, later: u64) -> Miner {
 }
 
 /// A fresh node, three honest peers with a long chain, and an attacker with a short one who also
-/// has the long one's headers and takes his time to give them: he may neither hold the long chain
-/// up until the node gives up waiting, nor lead the node so far that the long one can't be followed
-/// any more.
+/// has, as nine others, the long one's headers and takes his time to give them: he may neither hold
+/// the long chain up until the node gives up waiting, nor lead the node so far that the long one
+/// can't be followed any more.
 #[test]
 fn a_slow_peer_does_not_capture_a_fresh_node() {
     let later = 1_000;
@@ -276,10 +276,10 @@ fn a_slow_peer_does_not_capture_a_fresh_node() {
     bench.skew = later;
     // He is asked first, for he was there first.
     let attacker = bench.peer(1, &short);
-    let slow: Vec<Peer> = (2..=4).map(|number| bench.peer(number, &long)).collect();
-    let honest: Vec<Peer> = (5..=7).map(|number| bench.peer(number, &long)).collect();
+    let slow: Vec<Peer> = (2..=10).map(|number| bench.peer(number, &long)).collect();
+    let honest: Vec<Peer> = (11..=13).map(|number| bench.peer(number, &long)).collect();
     let mut kept: Vec<(u64, Peer, RequestId, Request)> = Vec::new();
-    for _ in 0..90 {
+    for _ in 0..60 {
         for peer in &slow {
             while let Some((id, request)) = bench.request(*peer) {
                 // Headers just before the deadline, and no block ever.
