@@ -20,6 +20,7 @@ use resolver::{
         query::{Client, Transport},
     },
     dnssec::sign::{Algorithm, Key, Signer},
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
     upstream::{Upstreams, UpstreamsConfig},
@@ -61,14 +62,16 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
         let document = Key::generate(algorithm).expect("a key");
         Arc::new(Signer::new(Key::from_pkcs8(&document).expect("that key"), || NOW))
     });
+    let legacy = UpstreamsConfig::default();
+    let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Alice(zone)),
-        legacy: Upstreams::new(UpstreamsConfig::default()).expect("nobody to ask"),
+        legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).expect("nobody to ask"),
         delegation: Delegation { port: 53, loopback: false },
         signer,
     };
-    Responder::new(pipeline, Clients::default())
+    Responder::new(pipeline, cache, clock, Clients::default())
 }
 
 /// A question for an A record, with DO.

@@ -39,7 +39,7 @@ const CLOCKS: [&str; 5] = [
 ];
 
 /// Import cycles that are still to be opened, by package. Only ever made smaller.
-const CYCLES_LEFT: [usize; 5] = [3, 4, 11, 4, 2];
+const CYCLES_LEFT: [usize; 5] = [1, 3, 7, 4, 0];
 /// Names of types that still have more than two meanings, by package. Only ever made smaller.
 const NAMES_LEFT: [usize; 5] = [4, 1, 17, 2, 0];
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::dns::message::{Packet, RecordAt, Section, rcode, rtype, u32_at};
+use crate::dns::message::{Packet, RecordAt, Section, rcode, u32_at};
+use crate::dns::rtype;
 
 /// No answer is kept longer, whatever its TTLs say (RFC 8767 §4 suggests days; a day is what stays
 /// fresh).

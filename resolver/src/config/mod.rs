@@ -5,6 +5,7 @@ mod changes;
 mod cli;
 mod encrypted;
 mod file;
+mod one_or_many;
 mod sign;
 #[cfg(test)]
 mod tests;

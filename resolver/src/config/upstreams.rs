@@ -2,14 +2,14 @@
 
 use hickory_proto::rr::Name;
 
-use super::{ConfigError, file};
+use super::{ConfigError, file, one_or_many};
 use crate::chain::mount::ALT_LABELS;
 use crate::upstream::{ForwardZone, Options, RecursiveConfig, Upstream};
 
 /// The upstreams: those of the flags, or else those of the file; `None` if neither says anything.
 pub fn upstreams(
     flags: Vec<Upstream>,
-    list: Option<file::OneOrMany>,
+    list: Option<one_or_many::OneOrMany>,
     tables: &[file::UpstreamTable],
 ) -> Result<Option<Vec<Upstream>>, ConfigError> {
     if !flags.is_empty() {
@@ -61,7 +61,10 @@ pub fn recursive(table: file::Recursive) -> RecursiveConfig {
     }
 }
 
-fn read_list(place: &str, list: Option<&file::OneOrMany>) -> Result<Vec<Upstream>, ConfigError> {
+fn read_list(
+    place: &str,
+    list: Option<&one_or_many::OneOrMany>,
+) -> Result<Vec<Upstream>, ConfigError> {
     let texts = list.map(|list| list.0.as_slice()).unwrap_or_default();
     let read = |text: &String| {
         text.parse::<Upstream>().map_err(|error| value(place, text, error.to_string()))

@@ -87,7 +87,7 @@ fn answers(text: &mut Text, total: &Tally) {
 }
 
 fn cache(text: &mut Text, responder: &Responder) {
-    let stats = responder.pipeline().legacy.cache_stats();
+    let stats = responder.cache().stats();
     for (name, kind, help, value) in [
         ("namechain_dns_cache_entries", "gauge", "Answers that are kept.", stats.entries),
         (

@@ -7,7 +7,8 @@ use hickory_proto::rr::{Name, RecordType};
 use super::{Finding, PATIENCE};
 use crate::{
     chain::mount::ALT_LABELS,
-    upstream::{LegacyQuestion, Upstream, Upstreams, UpstreamsConfig},
+    dns::query::Question,
+    upstream::{Upstream, Upstreams, UpstreamsConfig},
 };
 
 /// What the metrics say of an upstream that leads back.
@@ -41,7 +42,7 @@ async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
         ..UpstreamsConfig::default()
     };
     let remedy = "look at its log; restart it";
-    let legacy = match Upstreams::new(config) {
+    let legacy = match Upstreams::standalone(config) {
         Ok(legacy) => legacy,
         Err(error) => return Finding::bad(about, error.to_string(), remedy),
     };
@@ -70,14 +71,8 @@ async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
 }
 
 /// The question for a name, as programs ask it.
-pub fn question(name: Name, qtype: RecordType) -> LegacyQuestion {
-    LegacyQuestion {
-        name,
-        qtype,
-        class: hickory_proto::rr::DNSClass::IN,
-        dnssec_ok: false,
-        checking_disabled: false,
-    }
+pub fn question(name: Name, qtype: RecordType) -> Question {
+    Question::new(name, qtype)
 }
 
 /// What it tells in its metrics.

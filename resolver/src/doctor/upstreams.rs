@@ -9,9 +9,10 @@ use hickory_proto::{
 use super::{Finding, PATIENCE, clock::Signed, running::question};
 use crate::{
     config::Config,
+    dns::query::Question,
     upstream::{
-        ForwardError, LegacyQuestion, Upstream, UpstreamDnssec, Upstreams, UpstreamsConfig,
-        ValidateConfig, ValidateMode,
+        ForwardError, Upstream, UpstreamDnssec, Upstreams, UpstreamsConfig, ValidateConfig,
+        ValidateMode,
     },
 };
 
@@ -122,7 +123,7 @@ fn by_itself(
     validate: ValidateConfig,
 ) -> Result<Upstreams, ForwardError> {
     let zones = Vec::new();
-    Upstreams::new(UpstreamsConfig {
+    Upstreams::standalone(UpstreamsConfig {
         zones,
         validate,
         timeout: PATIENCE,
@@ -133,7 +134,7 @@ fn by_itself(
 /// The times of the signatures over a zone's keys, as it passes them on.
 async fn signatures(legacy: &Upstreams, zone: &Name) -> Vec<Signed> {
     let keys = question(zone.clone(), RecordType::DNSKEY);
-    let keys = LegacyQuestion { dnssec_ok: true, checking_disabled: true, ..keys };
+    let keys = Question { dnssec_ok: true, checking_disabled: true, ..keys };
     match legacy.resolve(&keys).await {
         Ok(reply) => reply.message.answers.iter().filter_map(times).collect(),
         Err(_) => Vec::new(),

@@ -16,16 +16,18 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cache,
-    cache::{Kind, Probe},
+    cache::{Cache, Kind, Probe},
     chain::validity::Basis,
     dns::{
         cookie,
         cookie::{Jar, Policy, Sent},
         ede::Ede,
-        message::{Packet, rtype},
+        message::Packet,
         query,
         query::{Client, Question, Transport},
+        rtype,
     },
+    os::clock::Clock,
     resolve::{Pipeline, answer::Answer},
     telemetry::{Origin, Seen},
 };
@@ -55,6 +57,8 @@ impl Clients {
 /// Answers messages.
 pub struct Responder {
     pipeline: Pipeline,
+    cache: Arc<Cache>,
+    clock: Arc<Clock>,
     clients: Clients,
     in_flight: Arc<Semaphore>,
     cookies: Cookies,
@@ -82,20 +86,37 @@ enum CookieState {
 }
 
 impl Responder {
-    /// Answers `clients` from `pipeline`.
-    pub fn new(pipeline: Pipeline, clients: Clients) -> Self {
+    /// Answers `clients` from `pipeline`. The cache and the clock are those that the pipeline's
+    /// upstreams have: what is kept outlives them.
+    pub fn new(pipeline: Pipeline, cache: Arc<Cache>, clock: Arc<Clock>, clients: Clients) -> Self {
         let jar = Jar::new().map(Arc::new);
         let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Responder { pipeline, clients, in_flight, cookies, seen: Arc::default() }
+        Responder { pipeline, cache, clock, clients, in_flight, cookies, seen: Arc::default() }
     }
 
     /// One that takes this one's place: what both have in work, and what they have answered, counts
     /// together, and the cookies given are taken.
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
-        Responder { pipeline, clients, in_flight, cookies, seen: self.seen.clone() }
+        let (cache, clock) = (self.cache.clone(), self.clock.clone());
+        Responder { pipeline, cache, clock, clients, in_flight, cookies, seen: self.seen.clone() }
+    }
+
+    /// The answers that are kept.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The time by which answers age.
+    pub fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// The clock by which answers age.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The same with another policy for cookies.
@@ -122,7 +143,7 @@ impl Responder {
         };
         let data = Vec::try_from(option).unwrap_or_default();
         let Some(sent) = Sent::read(&data) else { return CookieState::Malformed };
-        let now = jar.stamp(self.pipeline.legacy.now());
+        let now = jar.stamp(self.clock.now());
         match jar.secrets(now).answer(&sent, client.address, now) {
             (given, true) => CookieState::Known(given),
             (given, false) => CookieState::Unknown(given),
@@ -147,7 +168,7 @@ impl Responder {
         edns: Option<&Edns>,
         client: Client,
     ) -> Message {
-        let started = self.pipeline.legacy.now();
+        let started = self.clock.now();
         let shown = self.cookie_state(edns, client);
         let refused = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
         let mut truncated = false;
@@ -178,7 +199,7 @@ impl Responder {
         let origin = answer.origin;
         let mut message = answer.into_message(metadata, queries, edns, client, wants_ad);
         message.metadata.truncation |= truncated;
-        let took = self.pipeline.legacy.now().saturating_sub(started);
+        let took = self.clock.now().saturating_sub(started);
         self.seen.answered(client, queries, origin, &message, took);
         message
     }
@@ -253,7 +274,7 @@ impl Responder {
         {
             let wire = question.wire();
             let probe = Probe::of_upstreams(&wire, question.dnssec_ok, question.checking_disabled);
-            self.pipeline.legacy.cache().insert_ours(&probe, &kept, kind, &basis, epoch);
+            self.cache.insert_ours(&probe, &kept, kind, &basis, epoch);
         }
     }
 

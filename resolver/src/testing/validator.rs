@@ -1,7 +1,7 @@
 //! Messages for the validator: one to judge, and what servers say to what it asks for.
 
 use crate::{
-    dns::message::{Packet, rtype},
+    dns::{message::Packet, rtype},
     dnssec::validate::{Anchors, Session, Step, Validator, Verdict, budget, rewrite},
 };
 

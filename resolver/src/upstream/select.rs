@@ -13,11 +13,11 @@ use tokio::sync::watch;
 
 use super::error::{ExchangeError, ForwardError};
 use super::infra::{InfraCache, TEST_AGAIN};
+use super::policy::ValidationPolicy;
 use super::rebind::Rebind;
 use super::target::Target;
 use super::transport::exchange::{CheckedReply, Exchange};
 use super::transport::query::{QueryFlags, ServerCaps};
-use super::validate::ValidationPolicy;
 use super::{
     loop_detect,
     loop_detect::{LoopDetector, Token},

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     cache::{Answer, Cache, Hit, Key, MAX_POSITIVE, Scope, lifetime},
     dns::{
-        message::{HEADER, Packet, RecordAt, Section, rtype},
+        message::{HEADER, Packet, RecordAt, Section},
+        rtype,
         testing::question,
     },
 };

@@ -27,6 +27,7 @@ use resolver::{
     chain::{ChainError, ChainSource, Lapse, Standing, mount::Mounts, zone::Zone},
     dns::names,
     dnssec::sign::Signer,
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::{
         Bound, Server, Udp, bind,
@@ -132,16 +133,20 @@ impl Setup {
         let timeout = Duration::from_secs(3);
         let upstreams = self.upstreams.into_iter().map(Into::into).collect();
         let legacy = UpstreamsConfig { upstreams, timeout, ..UpstreamsConfig::default() };
+        let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
         let pipeline = Pipeline {
             mounts: self.mounts,
             chain: Arc::new(chain),
-            legacy: Upstreams::new(legacy).unwrap(),
+            legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).unwrap(),
             delegation: Delegation { port: self.delegation_port, loopback: true },
             signer: self.signer.map(Arc::new),
         };
         let udp = self.workers.map_or_else(Udp::default, Udp::Fast);
-        let server =
-            Server::start_with(vec![bound], Responder::new(pipeline, Clients::default()), udp);
+        let server = Server::start_with(
+            vec![bound],
+            Responder::new(pipeline, cache, clock, Clients::default()),
+            udp,
+        );
         Resolver { address, server }
     }
 }

@@ -18,7 +18,8 @@ use serde::Serialize;
 pub fn run(cli: &Cli, instead: &Instead, config: &Config) -> ExitCode {
     match instead {
         Instead::CheckConfig => {
-            match Upstreams::new(config.legacy(config.upstreams.clone().unwrap_or_default())) {
+            match Upstreams::standalone(config.legacy(config.upstreams.clone().unwrap_or_default()))
+            {
                 Ok(_) => {
                     say(config.json, &Checked::of(config), &summary(config));
                     ExitCode::SUCCESS

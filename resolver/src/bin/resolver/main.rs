@@ -27,7 +27,7 @@ use resolver::{
     dns::query::Transport,
     dnssec::sign::{SignError, Signer},
     os,
-    os::{systemd, systemd::Pair},
+    os::{clock::Clock, systemd, systemd::Pair},
     resolve::Pipeline,
     server::{
         Bound, Server, bind,
@@ -127,7 +127,9 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     let stop = stop_signal().context("signals can't be watched")?;
     let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
     let names = upstreams.iter().map(Upstream::to_string).collect();
-    let legacy = Upstreams::new(config.legacy(upstreams))?;
+    let legacy = config.legacy(upstreams);
+    let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
+    let legacy = Upstreams::new(legacy, cache.clone(), clock.clone())?;
     let control = Control::default();
     let Chain { source: chain, node, aside } = chain(&config.chain, &control).await?;
     // Where a node keeps its data nobody else has a key, once it has started.
@@ -159,7 +161,8 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
         },
     };
     let pipeline = pipeline(&config, chain, legacy, signer);
-    let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
+    let clients = Clients::local_and(config.allow.clone());
+    let responder = Responder::new(pipeline, cache, clock, clients);
     responder.seen().log(config.query_log);
     let current = ResponderHandle::from(responder.with_cookies(config.cookies));
     control.serves(&current, &dns);

@@ -10,17 +10,12 @@ use std::collections::HashMap;
 
 use namechain_core::types::{Name, NameEntry, RecordSet};
 
-use crate::dns::names;
+use crate::dns::{
+    names,
+    rtype::{ANY, CNAME, DNAME, DS, NS, NSEC, RRSIG},
+};
 
 pub use view::{Cut, Mounted, NameServer, Said};
-
-const NS: u16 = 2;
-const CNAME: u16 = 5;
-const DNAME: u16 = 39;
-const DS: u16 = 43;
-const RRSIG: u16 = 46;
-const NSEC: u16 = 47;
-const ANY: u16 = 255;
 
 /// The records of one name, indexed.
 #[derive(Debug)]
@@ -190,9 +185,7 @@ mod tests {
     use namechain_core::types::Record;
 
     use super::*;
-
-    const A: u16 = 1;
-    const TXT: u16 = 16;
+    use crate::dns::rtype::{A, TXT};
 
     /// Owner with dots, type, data in wire form.
     fn zone(records: &[(&str, u16, &[u8])]) -> Zone {

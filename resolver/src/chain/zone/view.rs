@@ -10,21 +10,21 @@ use std::{net::IpAddr, sync::Arc};
 
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::CNAME};
 
-use super::{DS, Found, RrSet, Zone};
+use super::{Found, RrSet, Zone};
 use crate::{
     chain::{
         mount::{ALT_LABELS, Mount},
         soa::{alt_soa, soa},
     },
-    dns::{names, rdata},
+    dns::{
+        names, rdata,
+        rtype::{A, AAAA, DS},
+    },
 };
 
 /// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of
 /// the chain change when their owners say so, and the next block is not far.
 const NEGATIVE_TTL: u32 = 300;
-
-const A: u16 = 1;
-const AAAA: u16 = 28;
 
 /// A zone at one of its places.
 #[derive(Clone, Debug)]

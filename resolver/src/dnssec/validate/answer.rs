@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use super::chain::Chain;
 use super::denial::{Denied, Evidence};
 use super::keys;
-use super::rrset::{Message, RrSet, rtype};
+use super::rrset::{Message, RrSet};
 use super::trust::{Trust, Zone};
 use super::verdict::{Fault, Stop, Verdict};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Section, rcode};
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
 /// What is known of an answer in the end.
 #[derive(Debug, Clone)]

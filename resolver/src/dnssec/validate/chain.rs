@@ -18,12 +18,13 @@ use super::budget::Work;
 use super::denial::Evidence;
 use super::keys::{self, Ds, Known as KnownKeys};
 use super::nsec::Cut;
-use super::rrset::{Message, RrSet, rtype};
+use super::rrset::{Message, RrSet};
 use super::trust::{BOGUS_TTL, Known, Trust, Zone};
 use super::verdict::{Fault, Stop};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Section, rcode};
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
 /// Between an anchor and a zone so many cuts are taken for granted when questions are asked ahead
 /// of need.

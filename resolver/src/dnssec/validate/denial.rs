@@ -5,12 +5,13 @@ use super::budget::Work;
 use super::keys;
 use super::nsec::{self, Cut, Nsec};
 use super::nsec3::{Nsec3, Nsec3s, Proof};
-use super::rrset::{Message, RrSet, rtype};
+use super::rrset::{Message, RrSet};
 use super::trust::Zone;
 use super::verdict::Fault;
 use crate::dns::ede::Ede;
 use crate::dns::message::Section;
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
 /// NSEC and NSEC3 records of one answer that are looked at. A denial takes up to four.
 const MAX_PROOFS: usize = 16;

@@ -1,7 +1,7 @@
 //! What NSEC records prove (RFC 4034 §4, RFC 4035 §5.4, RFC 6840 §4).
 
-use super::rrset::rtype;
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
 /// The types that a name has (RFC 4034 §4.1.2).
 #[derive(Debug, Clone, Copy)]

@@ -3,10 +3,10 @@
 use super::algorithm::nsec3_hash;
 use super::budget::Work;
 use super::nsec::{Cut, Types};
-use super::rrset::rtype;
 use super::verdict::Fault;
 use crate::dns::ede::Ede;
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
 /// Above so many iterations nothing is hashed, and what is denied counts as unsigned (RFC 9276
 /// §3.2).

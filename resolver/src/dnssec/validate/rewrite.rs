@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use super::answer::Judged;
-use super::rrset::rtype;
 use super::verdict::Verdict;
 use crate::dns::ede::Ede;
 use crate::dns::message::{
     HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rcode, u16_at,
 };
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
 const QR: u8 = 0x80;
 const RA: u8 = 0x80;

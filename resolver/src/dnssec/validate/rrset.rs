@@ -2,24 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::signed_data;
 use crate::dns::message::{Malformed, Packet, Section, u16_at, u32_at};
 use crate::dns::name::Name;
-
-/// Types that validation knows by name.
-pub mod rtype {
-    pub use crate::dns::message::rtype::{ANY, CNAME, DNAME, NS, OPT, SOA, TSIG};
-    /// RFC 4034 §5.
-    pub const DS: u16 = 43;
-    /// RFC 4034 §3.
-    pub const RRSIG: u16 = 46;
-    /// RFC 4034 §4.
-    pub const NSEC: u16 = 47;
-    /// RFC 4034 §2.
-    pub const DNSKEY: u16 = 48;
-    /// RFC 5155 §3.
-    pub const NSEC3: u16 = 50;
-}
+use crate::dns::{rdata, rtype};
 
 /// Class IN. Nothing else is validated.
 const IN: u16 = 1;
@@ -146,7 +131,7 @@ impl Message {
                 signatures.push((record.section, owner, signature));
                 continue;
             }
-            signed_data::lower_names(record.rtype, &mut value);
+            rdata::lower_names(record.rtype, &mut value);
             let key = (owner.clone(), record.rtype, record.section);
             let at = *places.entry(key).or_insert(sets.len());
             if at == sets.len() {

@@ -8,12 +8,13 @@ use super::anchors::Anchors;
 use super::answer::{Answer, Judged};
 use super::budget::Work;
 use super::chain::{Ask, Chain, ReplyCheck};
-use super::rrset::{Message, rtype};
+use super::rrset::Message;
 use super::trust::{Known, Trust};
 use super::verdict::{Fault, Stop, Verdict};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Malformed, Packet};
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
 /// Trust anchors, and what was found out below them.
 #[derive(Debug, Default)]

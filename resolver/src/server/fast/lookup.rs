@@ -10,7 +10,7 @@ use super::{
     reply::{CachedReply, ROOM},
 };
 use crate::{
-    cache::{Answer, Nature, Probe, Slot},
+    cache::{Answer, Cache, Nature, Probe, Slot},
     chain::validity::{Basis, Ground},
     dns::cookie::{Given, Jar, Secrets},
     resolve::Pipeline,
@@ -37,6 +37,8 @@ pub struct FastQuery<'a> {
 pub struct BatchContext<'a> {
     /// Everything that answers are made from.
     pub pipeline: &'a Pipeline,
+    /// The answers that are kept.
+    pub cache: &'a Cache,
     /// The time by which answers age.
     pub now: Duration,
     epoch: OnceCell<Option<u32>>,
@@ -117,7 +119,8 @@ impl<'a> BatchContext<'a> {
         let pipeline = responder.pipeline();
         BatchContext {
             pipeline,
-            now: pipeline.legacy.now(),
+            cache: responder.cache(),
+            now: responder.now(),
             epoch: OnceCell::new(),
             jar: responder.cookies(),
             needs_cookie: responder.requires_cookies(),
@@ -159,7 +162,7 @@ impl<'a> BatchContext<'a> {
         {
             return FastOutcome::Slow;
         }
-        let cache = self.pipeline.legacy.cache();
+        let cache = self.cache;
         let outcome =
             cache.look(&asked.probe(), asked.hash, self.now, |slot| match slot.nature() {
                 Nature::Legacy => self.legacy(asked, slot, out),

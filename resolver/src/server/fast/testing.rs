@@ -36,9 +36,11 @@ use crate::{
         message::{Packet, Section, rcode},
         names,
         query::{Client, Transport},
+        rtype::CNAME,
         testing::{AT_QUESTION, Build, name, question},
     },
     dnssec::sign::{Algorithm, Key as SigningKey, Signer},
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
     upstream::{Upstreams, UpstreamsConfig},
@@ -152,29 +154,40 @@ impl Paths {
             ..UpstreamsConfig::default()
         };
         let wall = Arc::new(AtomicU64::new(1_800_000_000));
-        let clock = wall.clone();
+        let unix = wall.clone();
         let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
         let key = SigningKey::from_pkcs8(&key).unwrap();
+        let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
         let pipeline = Pipeline {
             mounts,
             chain: Arc::new(chain.clone()),
-            legacy: Upstreams::new(legacy).unwrap(),
+            legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).unwrap(),
             delegation: Delegation { port: 53, loopback: false },
-            signer: Some(Arc::new(Signer::new(key, move || clock.load(Ordering::Relaxed)))),
+            signer: Some(Arc::new(Signer::new(key, move || unix.load(Ordering::Relaxed)))),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Paths { responder: Responder::new(pipeline, Clients::default()), wall, chain, runtime }
+        Paths {
+            responder: Responder::new(pipeline, cache, clock, Clients::default()),
+            wall,
+            chain,
+            runtime,
+        }
     }
 
     /// Puts what an upstream said in the cache.
     pub fn said(&self, question: &[u8], message: Vec<u8>) {
         let packet = Packet::parse(&message).unwrap();
-        let legacy = &self.responder.pipeline().legacy;
         let answer = Arc::new(cache::Answer::new(&packet, question, true).unwrap());
         for (dnssec_ok, cd) in [(false, false), (true, false), (false, true), (true, true)] {
             let key = Key::new(question, dnssec_ok, cd, Scope::Upstreams);
             let life = Duration::from_secs(300);
-            legacy.cache().insert(&key, answer.clone(), Kind::Positive, life, legacy.now());
+            self.responder.cache().insert(
+                &key,
+                answer.clone(),
+                Kind::Positive,
+                life,
+                self.responder.now(),
+            );
         }
     }
 
@@ -200,9 +213,8 @@ impl Paths {
         let Some(parsed) = ParsedQuery::read(query, &mut lower) else {
             return (FastOutcome::Slow, out);
         };
-        let pipeline = self.responder.pipeline();
         let lower = &lower[..parsed.question];
-        let hash = pipeline.legacy.cache().hash(&probe(&parsed, lower));
+        let hash = self.responder.cache().hash(&probe(&parsed, lower));
         let asked = FastQuery { datagram: query, parsed, lower, hash, client: LOCAL.address };
         let mut context = BatchContext::new(&self.responder);
         context.now += later;
@@ -268,8 +280,6 @@ fn stable(option: EdnsOption) -> Vec<u8> {
     }
     data
 }
-
-pub const CNAME: u16 = 5;
 
 /// Paths with all that legacy DNS can say, and a chain with all that it can.
 pub fn furnished(mounts: Mounts) -> Paths {

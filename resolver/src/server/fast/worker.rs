@@ -203,7 +203,7 @@ impl Worker {
     }
 
     fn now(&self) -> Duration {
-        self.responder.pipeline().legacy.now()
+        self.responder.now()
     }
 
     /// Takes queries and answers them; whether there may be more. With `wait` it waits for the
@@ -272,7 +272,7 @@ impl Worker {
         let legacy = &context.pipeline.legacy;
         let started = self.pending.start(asked, peer, legacy, &self.epoll, context.now);
         if started && peer.is_some() {
-            legacy.cache().missed(&asked.probe());
+            context.cache.missed(&asked.probe());
         }
         started
     }

@@ -11,9 +11,9 @@ use domain::zonefile::inplace::{Entry, Zonefile};
 
 use crate::dns::message::Section;
 use crate::dns::name::Name;
+use crate::dns::rtype;
 use crate::dns::testing::{Build, question};
 use crate::dnssec::validate::keys::Key;
-use crate::dnssec::validate::rrset::rtype;
 use crate::dnssec::validate::session::{Session, Step, Validator};
 use crate::dnssec::validate::trust::{Trust, Zone};
 use crate::dnssec::validate::verdict::Verdict;

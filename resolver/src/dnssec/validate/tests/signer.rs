@@ -4,10 +4,11 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::dns::ede::Ede;
 use crate::dns::message::Section;
+use crate::dns::rtype;
 use crate::dns::testing::{Build, name, question};
 use crate::dnssec::validate::anchors::Anchors;
 use crate::dnssec::validate::keys::Key;
-use crate::dnssec::validate::rrset::{Message, rtype};
+use crate::dnssec::validate::rrset::Message;
 use crate::dnssec::validate::session::{Session, Step, Validator};
 use crate::dnssec::validate::signed_data;
 use crate::dnssec::validate::verdict::Verdict;

@@ -2,8 +2,8 @@
 
 use super::signer::{Claims, NOW, Pair, judge, judge_at};
 use crate::dns::message::Section;
+use crate::dns::rtype;
 use crate::dns::testing::{Build, name, question};
-use crate::dnssec::validate::rrset::rtype;
 use crate::dnssec::validate::verdict::Verdict;
 
 const ADDRESS: &[u8] = &[192, 0, 2, 1];
