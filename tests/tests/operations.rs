@@ -418,4 +418,17 @@ fn a_restored_key_finds_its_names() {
     assert!(later.stdout.contains("no name of this key was found"), "{later:?}");
     let given = restored.zonetool_text(&["key", "scan", "--from", &tip, "--name", "alice"]).ok();
     assert!(given.stdout.contains("alice: yours until height"), "{given:?}");
+
+    // The list finds the same, and a second time reads only the last blocks: nothing else changes.
+    for _ in 0..2 {
+        let listed = restored.zonetool(&["list"]).ok().json();
+        let names = listed["names"].as_array().expect("names");
+        let alice = names.iter().find(|name| name["name"] == "alice").expect("alice");
+        assert_eq!((&alice["key_is"], &alice["standing"]), (&"owner".into(), &"active".into()));
+        assert!(alice["expires"].is_u64() && alice["expires_time"].is_null(), "{alice}");
+    }
+    refused(restored.zonetool(&["available", "alice"]), 7, &["alice is"]);
+    let free = restored.zonetool(&["available", "nobody-has-it"]).ok().json();
+    assert_eq!(free["available"], true);
+    refused(restored.zonetool(&["show", "com"]), 7, &["reserved"]);
 }

@@ -8,6 +8,7 @@ mod client;
 mod clock;
 mod command;
 mod dane;
+mod dates;
 mod error;
 mod idn;
 mod keys;

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use hickory_proto::{
     op::{Edns, Message, MessageType, Metadata, OpCode, Query},
-    rr::{Record, RecordType},
+    rr::{RData, Record, RecordType},
 };
 use namechain_core::api_types::{Refusal, Trace, TraceAnswer, TraceAsked, TraceStep};
 
@@ -69,6 +69,23 @@ fn step(event: Event, started: Duration) -> TraceStep {
     }
 }
 
+/// A record as text. hickory writes the data of types that it does not know in Base64, which no
+/// zone file has: they take the form of RFC 3597.
+fn line(record: &Record) -> String {
+    match &record.data {
+        RData::Unknown { code, rdata } => format!(
+            "{} {} {} TYPE{} \\# {} {}",
+            record.name,
+            record.ttl,
+            record.dns_class,
+            u16::from(*code),
+            rdata.anything.len(),
+            hex::encode(&rdata.anything)
+        ),
+        _ => record.to_string(),
+    }
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -83,7 +100,7 @@ fn answer(message: &Message, took: Duration) -> TraceAnswer {
         (of.authentic_data, "ad"),
         (of.checking_disabled, "cd"),
     ];
-    let lines = |records: &[Record]| records.iter().map(Record::to_string).collect();
+    let lines = |records: &[Record]| records.iter().map(line).collect();
     let edes = message.edns.iter().flat_map(Ede::all_of);
     TraceAnswer {
         rcode: format!("{:?}", of.response_code).to_uppercase(),

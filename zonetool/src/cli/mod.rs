@@ -22,7 +22,8 @@ pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
 pub use letters::{BundleCommand, BundleFileArgs, Lookup, Open, Resolve, Seal};
 pub use operations::{
-    Accept, Check, History, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Transfer,
+    Accept, Check, History, KeyholderArgs, List, MnemonicArgs, NewOwner, OperationArgs, Recover,
+    Transfer,
 };
 pub use peer::{
     Bundle, PeerCommand, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
@@ -105,6 +106,14 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show your keys, and where they are
+    Whoami,
+    /// List your names, and when their leases end
+    ///
+    /// Reads the blocks of the node's best chain once; later runs read only what came since.
+    List(List),
+    /// Say whether a name can be registered: exit code 0 if it can
+    Available(NameArgs),
     /// Make, show or restore your key
     #[command(subcommand)]
     Key(KeyCommand),

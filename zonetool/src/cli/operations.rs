@@ -1,6 +1,6 @@
 //! The operations on a name that is somebody's, and its history.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 use namechain_core::types::PublicKey;
@@ -115,6 +115,23 @@ impl FromStr for NewOwner {
                 .map_err(|_| "expected 64 hexadecimal digits, or mine"),
         }
     }
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only names whose lease ends within this time, such as 60d
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    pub expiring: Option<Duration>,
+    /// Print a calendar (iCalendar) with the day on which each lease ends
+    #[arg(long)]
+    pub ics: bool,
+}
+
+fn days(text: &str) -> Result<Duration, String> {
+    let days = text.strip_suffix(['d', 'D']).unwrap_or(text).parse::<u32>();
+    days.map(|days| Duration::from_secs(u64::from(days) * 86_400))
+        .map_err(|_| "expected a number of days, such as 60d".into())
 }
 
 /// `check`.

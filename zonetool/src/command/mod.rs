@@ -1,10 +1,12 @@
 //! One file a command, and what they share.
 
+mod available;
 mod cache;
 mod check;
 mod dry_run;
 mod history;
 mod key;
+mod list;
 mod mnemonic;
 mod ops;
 mod peer;
@@ -21,6 +23,7 @@ mod trust_anchor;
 mod update;
 mod verify;
 mod wait;
+mod whoami;
 mod zone;
 
 use std::path::PathBuf;
@@ -57,6 +60,9 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Ok::<_, KeyError>(Keystore { directory, passphrases })
     };
     match cli.command {
+        Command::Whoami => whoami::run(ui, &keys()?),
+        Command::List(args) => list::run(ui, &client()?, &keys()?, &args),
+        Command::Available(args) => available::run(ui, &client()?, &args),
         Command::Key(command) => key::run(ui, client, &keys()?, &command),
         Command::Register(args) => register::run(ui, client()?, &keys()?, &args),
         Command::Check(args) => check::run(ui, &args),

@@ -1,7 +1,7 @@
 //! `register NAME --zone FILE`: commit, wait until the commitment can be opened, register.
 
 use namechain_core::{
-    api_types::{CommitmentInfo, NameInfo, Standing},
+    api_types::{CommitmentInfo, NameEntryInfo, NameInfo, Standing},
     consensus::price,
     types::{Action, Name, Network, Operation, PublicKey, RecordSet, SecretKey, commitment},
 };
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     cli::{Recovery, Register},
     client::Client,
+    dates::{Expected, expected},
     keys, pow,
     ui::Ui,
 };
@@ -69,6 +70,7 @@ pub fn run(
         recorded: None,
         depth: None,
         expires: None,
+        expires_time: None,
     };
     if args.publish.waiting.wait {
         let waiting = &args.publish.waiting;
@@ -78,8 +80,14 @@ pub fn run(
         result.recorded = Some(recorded.entry.registered);
         result.depth = Some(recorded.depth);
         result.expires = Some(recorded.entry.expires);
+        result.expires_time = lease_of(submitter.network, &recorded.entry).rfc3339();
     }
     finish(ui, &result)
+}
+
+/// When a lease that was just recorded ends.
+fn lease_of(network: Network, entry: &NameEntryInfo) -> Expected {
+    expected(network, entry.registered, entry.expires)
 }
 
 /// What a registration would put on the chain, and what both of its operations cost.
@@ -123,8 +131,10 @@ fn finish(ui: Ui, result: &Published) -> Result<(), CommandError> {
     let name = &result.name;
     let text = match (result.recorded, result.expires) {
         (Some(recorded), Some(expires)) => {
+            // The height that recorded it is close to the tip.
+            let lease = expected(result.network, recorded, expires).describe();
             format!(
-                "{name} is yours: registered at height {recorded}, the node serves it, its lease ends at height {expires}"
+                "{name} is yours: registered at height {recorded}, the node serves it\nits lease ends {lease}"
             )
         }
         _ => {
@@ -183,6 +193,7 @@ fn resume_registered(
         recorded: Some(recorded.entry.registered),
         depth: Some(recorded.depth),
         expires: Some(entry.expires),
+        expires_time: lease_of(submitter.network, entry).rfc3339(),
     }))
 }
 

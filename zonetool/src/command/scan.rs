@@ -50,14 +50,17 @@ pub struct Found {
 }
 
 #[derive(Debug, Serialize)]
-struct FoundName {
-    name: Name,
+pub struct FoundName {
+    /// The name.
+    pub name: Name,
     /// `owner`; `recipient`: it is offered to the owner's key; `recovery`: the recovery key can
     /// recover it.
-    key_is: &'static str,
-    standing: Standing,
+    pub key_is: &'static str,
+    /// Where it stands.
+    pub standing: Standing,
     owner: PublicKey,
-    expires: u32,
+    /// The height at which its lease ends.
+    pub expires: u32,
     /// The height from which it can be accepted, if it is offered to the key.
     opens: Option<u32>,
 }
@@ -118,6 +121,29 @@ pub fn scan(ui: Ui, client: &Client, keys: &Keys<'_>, args: &Scan) -> Result<Fou
     }
     found.commitments.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// The names that a pair of keys, owner's and recovery, has now: those that are known and those in
+/// blocks from `from` on.
+pub fn find_names(
+    ui: Ui,
+    client: &Client,
+    status: &Status,
+    (ours, recovery): (PublicKey, PublicKey),
+    from: u32,
+    known: BTreeSet<Name>,
+) -> Result<Vec<FoundName>, CommandError> {
+    let mut walk = Walk {
+        ours,
+        recovery,
+        candidates: known,
+        seen: HashSet::new(),
+        commitments: HashSet::new(),
+    };
+    walk.blocks(ui, client, status, from.min(status.height))?;
+    let found =
+        walk.candidates.iter().map(|name| Ok(found_name(client.name(name)?, ours, recovery)));
+    Ok(found.collect::<Result<Vec<_>, CommandError>>()?.into_iter().flatten().collect())
 }
 
 impl Walk {

@@ -12,6 +12,7 @@ use super::{CommandError, messaging_of, parse_name, records_of, synced_status};
 use crate::{
     cli::NameArgs,
     client::Client,
+    dates::expected,
     idn,
     ui::Ui,
     zone::{master_file, record_texts},
@@ -32,6 +33,10 @@ struct Shown<'a> {
     registered: u32,
     updated: u32,
     expires: u32,
+    /// When the lease is expected to end (RFC 3339); none on a network without a schedule.
+    expires_time: Option<String>,
+    #[serde(skip)]
+    lease: String,
     transfer: Option<&'a TransferInfo>,
     pending: bool,
     records: Vec<ShownRecord>,
@@ -119,6 +124,7 @@ pub fn registered(client: &Client, text: &str) -> Result<(NameInfo, RecordSet), 
 pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {
     let (info, records) = registered(client, &args.name)?;
     let Some(entry) = &info.entry else { return Err(CommandError::NotRegistered(info.name)) };
+    let lease = expected(client.status()?.network, info.height, entry.expires);
     let shown = Shown {
         name: &info.name,
         unicode: idn::decode_label(info.name.as_str()),
@@ -130,6 +136,8 @@ pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError>
         registered: entry.registered,
         updated: entry.updated,
         expires: entry.expires,
+        expires_time: lease.rfc3339(),
+        lease: lease.describe(),
         transfer: entry.transfer.as_ref(),
         pending: info.pending,
         records: record_texts(&info.name, &records)
@@ -172,7 +180,7 @@ fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
         ("recovery", recovery),
         ("registered", format!("at height {}", shown.registered)),
         ("updated", format!("at height {}, sequence number {}", shown.updated, shown.sequence)),
-        ("lease", format!("until height {}, now {}", shown.expires, shown.height)),
+        ("lease", format!("until {}, now at height {}", shown.lease, shown.height)),
         ("transfer", transfer),
         ("identity", describe_messaging(shown.messaging.as_ref())),
         (

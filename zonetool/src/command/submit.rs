@@ -54,6 +54,8 @@ pub struct Published {
     pub depth: Option<u32>,
     /// The height at which the lease is over, once known.
     pub expires: Option<u32>,
+    /// When that is expected (RFC 3339); none on a network without a schedule.
+    pub expires_time: Option<String>,
 }
 
 impl Submitter {

@@ -7,6 +7,7 @@ use crate::{
     cli::TraceArgs,
     client::Client,
     ui::{Ui, escape_line},
+    zone,
 };
 
 /// Runs the command. `--json` prints what `/v1/trace` says. A name that does not resolve is an
@@ -19,6 +20,11 @@ pub fn run(ui: Ui, client: &Client, args: &TraceArgs) -> Result<(), CommandError
         dnssec: args.dnssec,
         checking_disabled: args.cd,
     })?;
+    let mut trace = trace;
+    let answer = &mut trace.answer;
+    for lines in [&mut answer.answers, &mut answer.authorities, &mut answer.additionals] {
+        lines.iter_mut().for_each(|line| *line = zone::with_presentation(line));
+    }
     ui.print_result(&text(&trace), &trace)?;
     Ok(())
 }

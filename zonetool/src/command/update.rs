@@ -6,7 +6,7 @@ use super::{
     CommandError, Keystore, load_zone, ops, parse_name, records_of,
     submit::{Published, Submitter},
 };
-use crate::{cli::Update, client::Client, keys, ui::Ui, zone};
+use crate::{cli::Update, client::Client, dates::expected, keys, ui::Ui, zone};
 
 /// Runs the command.
 pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result<(), CommandError> {
@@ -40,6 +40,7 @@ pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result
         recorded: Some(entry.updated),
         depth: None,
         expires: Some(entry.expires),
+        expires_time: expected(submitter.network, info.height, entry.expires).rfc3339(),
     };
     if records_of(&info)? == records {
         ui.print_result(&format!("{name} has these records already: nothing to do"), &result)?;

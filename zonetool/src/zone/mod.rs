@@ -27,7 +27,7 @@ pub use check::warnings;
 pub use diff::diff;
 pub use error::ZoneError;
 pub use read::load;
-pub use write::{master_file, record_texts};
+pub use write::{master_file, record_texts, with_presentation};
 
 /// Where every name also stands, below its own label (RFC 9476 §2).
 pub const ALTERNATIVE_SUFFIX: &str = "namechain.alt.";

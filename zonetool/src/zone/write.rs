@@ -64,6 +64,21 @@ fn record_text(name: &Name, record: &Record) -> RecordText {
     text
 }
 
+/// A record in text whose data is in the form of RFC 3597, with the data in the form of its type
+/// instead, where it has one; every other text as it is.
+pub fn with_presentation(line: &str) -> String {
+    let written = || {
+        let (head, data) = line.split_once(" \\# ")?;
+        let (head, rtype) = head.rsplit_once(' ')?;
+        let number = types::number(rtype)?;
+        let (length, data) = data.split_once(' ').unwrap_or((data, ""));
+        let rdata = hex::decode(data).ok().filter(|rdata| length == rdata.len().to_string())?;
+        let text = presentation(Rtype::from_int(number), &rdata)?;
+        Some(format!("{head} {} {text}", types::mnemonic(number)))
+    };
+    written().unwrap_or_else(|| line.to_owned())
+}
+
 fn presentation(rtype: Rtype, rdata: &[u8]) -> Option<String> {
     match types::by_number(rtype.to_int()) {
         Some(info) => return data::decode(info, rdata),
@@ -99,4 +114,23 @@ fn owner_text(owner: &[u8]) -> String {
         rest = after;
     }
     if labels.is_empty() { "@".into() } else { labels.join(".") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_shown_in_the_form_of_its_type() {
+        for (line, expected) in [
+            ("a. 60 IN TYPE256 \\# 7 000a0001783a79", "a. 60 IN URI 10 1 \"x:y\""),
+            ("a. 60 IN TYPE108 \\# 6 00005e00532a", "a. 60 IN EUI48 00-00-5e-00-53-2a"),
+            ("a. 60 IN TYPE108 \\# 5 00005e0053", "a. 60 IN TYPE108 \\# 5 00005e0053"),
+            ("a. 60 IN TYPE65280 \\# 1 00", "a. 60 IN TYPE65280 \\# 1 00"),
+            ("a. 60 IN TXT x \\# y", "a. 60 IN TXT x \\# y"),
+            ("a. 60 IN A 192.0.2.1", "a. 60 IN A 192.0.2.1"),
+        ] {
+            assert_eq!(with_presentation(line), expected);
+        }
+    }
 }

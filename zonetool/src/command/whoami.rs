@@ -1,0 +1,52 @@
+//! `whoami`: your keys and where they are; asks no node.
+
+use std::fmt::Write as _;
+
+use namechain_core::types::PublicKey;
+use serde::Serialize;
+
+use super::Keystore;
+use crate::{error::CommandError, keys, ui::Ui};
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Whoami {
+    owner: PublicKey,
+    recovery: PublicKey,
+    file: String,
+    encrypted: bool,
+    identities: Vec<Identity>,
+}
+
+/// An identity key that can speak for names.
+#[derive(Debug, Serialize)]
+struct Identity {
+    index: u32,
+    identity: PublicKey,
+}
+
+/// Runs the command.
+pub fn run(ui: Ui, keystore: &Keystore) -> Result<(), CommandError> {
+    let file = keys::load(&keystore.directory)?;
+    let whoami = Whoami {
+        owner: file.owner,
+        recovery: file.recovery,
+        file: file.path().display().to_string(),
+        encrypted: file.is_encrypted(),
+        identities: keys::identities(&keystore.directory)?
+            .into_iter()
+            .map(|file| Identity { index: file.index, identity: file.identity })
+            .collect(),
+    };
+    let protection = if whoami.encrypted { "encrypted with a passphrase" } else { "not encrypted" };
+    let mut text = format!(
+        "owner      {}\nrecovery   {}\nfile       {} ({protection})\n",
+        whoami.owner, whoami.recovery, whoami.file
+    );
+    for identity in &whoami.identities {
+        // Writing to a String never fails.
+        let _ = writeln!(text, "identity   {}, index {}", identity.identity, identity.index);
+    }
+    text.push_str("To see your names: zonetool list");
+    Ok(ui.print_result(&text, &whoami)?)
+}
