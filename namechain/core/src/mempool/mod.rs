@@ -266,8 +266,8 @@ impl Mempool {
     }
 
     /// Follows the chain: what was recorded goes, what was undone waits again, and what can't be
-    /// recorded any more goes. Returns the ids of those that went without being recorded, those that
-    /// were evicted since among them.
+    /// recorded any more goes. Returns the ids of those that went without being recorded, those
+    /// that were evicted since among them.
     ///
     /// Tried again is what the move can have changed something for: names and commitments of the
     /// blocks on both sides, stamps whose anchor has left the chain, work that the price has
