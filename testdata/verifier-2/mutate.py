@@ -1,6 +1,6 @@
 """Misreads the page on purpose, one clause at a time, and looks whether the vectors notice.
 
-    python3 testdata/verifier/mutate.py [--every N] [--jobs N] [testdata]
+    python3 testdata/verifier-2/mutate.py [--every N] [--jobs N] [--only protocol.py] [testdata]
 
 Each mutant is protocol.py or rules.py with one place changed: a comparison, a number, a text, an operator, a check or an
 assignment left out. It runs over all vectors and is noticed if any fails. The lines of mutate.txt name mutants that can't be
@@ -194,16 +194,16 @@ def expected():
 
 
 def main(arguments):
-    options = {"--every": 1, "--jobs": os.cpu_count() or 1}
+    options = {"--every": 1, "--jobs": os.cpu_count() or 1, "--only": ""}
     while arguments and arguments[0] in options:
-        options[arguments[0]] = int(arguments[1])
+        options[arguments[0]] = type(options[arguments[0]])(arguments[1])
         arguments = arguments[2:]
     testdata = pathlib.Path(arguments[0]) if arguments else HERE.parent
     Warm()
     with contextlib.redirect_stdout(io.StringIO()) as said:
         if not run({}, testdata):
             sys.exit(f"the vectors do not agree as it is: {said.getvalue()}")
-    every = [(file, *mutant) for file in FILES for mutant in mutants(Source(file))]
+    every = [(file, *mutant) for file in FILES if options["--only"] in file for mutant in mutants(Source(file))]
     same = expected()
     chosen = [mutant for mutant in every[:: options["--every"]] if mutant[1] not in same]
     noticed, lived, running = 0, [], {}
