@@ -14,12 +14,13 @@ use std::{net::Ipv4Addr, sync::Arc, time::Instant};
 use async_trait::async_trait;
 use namechain_core::types::{Name as ChainName, Network, Record, RecordSet};
 use resolver::{
-    chain::{ChainError, ChainSource, Standing, mount::Mounts, zone::Zone},
+    chain::{ChainError, ChainSource, NameState, mount::Mounts, zone::Zone},
     dns::{
         names,
         query::{Client, Transport},
     },
-    dnssec::sign::{Algorithm, Key, Signer},
+    dnssec::sign::{Algorithm, Signer, SigningKey},
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
     upstream::{Upstreams, UpstreamsConfig},
@@ -37,9 +38,9 @@ struct Alice(Arc<Zone>);
 
 #[async_trait]
 impl ChainSource for Alice {
-    async fn lookup(&self, name: &ChainName) -> Result<Standing, ChainError> {
+    async fn lookup(&self, name: &ChainName) -> Result<NameState, ChainError> {
         let alice = name.as_str() == "alice";
-        Ok(if alice { Standing::Active(self.0.clone()) } else { Standing::Unregistered })
+        Ok(if alice { NameState::Active(self.0.clone()) } else { NameState::Unregistered })
     }
 
     fn network(&self) -> Option<Network> {
@@ -58,17 +59,19 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
     let records = RecordSet::new(vec![record]).expect("a record");
     let zone = Arc::new(Zone::of(ChainName::parse("alice").expect("a name"), 1, &records));
     let signer = algorithm.map(|algorithm| {
-        let document = Key::generate(algorithm).expect("a key");
-        Arc::new(Signer::new(Key::from_pkcs8(&document).expect("that key"), || NOW))
+        let document = SigningKey::generate(algorithm).expect("a key");
+        Arc::new(Signer::new(SigningKey::from_pkcs8(&document).expect("that key"), || NOW))
     });
+    let legacy = UpstreamsConfig::default();
+    let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Alice(zone)),
-        legacy: Upstreams::new(UpstreamsConfig::default()).expect("nobody to ask"),
+        legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).expect("nobody to ask"),
         delegation: Delegation { port: 53, loopback: false },
         signer,
     };
-    Responder::new(pipeline, Clients::default())
+    Responder::new(pipeline, cache, clock, Clients::default())
 }
 
 /// A question for an A record, with DO.

@@ -16,18 +16,18 @@ use std::{
 use bench::{Bench, NETWORK, name, records};
 use namechain_core::{api_types::ProofInfo, types::Network};
 use resolver::chain::{
-    ChainError, ChainSource, Embedded, Remote, RemoteError, Served, Standing, zone::Found,
+    ChainError, ChainSource, Embedded, NameState, Remote, RemoteError, Served, zone::ZoneLookup,
 };
 
 /// The last byte of the address at the name, or how it stands.
-fn seen(standing: Result<Standing, ChainError>) -> String {
+fn seen(standing: Result<NameState, ChainError>) -> String {
     match standing {
-        Ok(Standing::Active(zone)) => match zone.lookup(&[0], 1) {
-            Found::Records(set) => set.data[0][3].to_string(),
+        Ok(NameState::Active(zone)) => match zone.lookup(&[0], 1) {
+            ZoneLookup::Records(set) => set.data[0][3].to_string(),
             other => format!("{other:?}"),
         },
-        Ok(Standing::Unregistered) => "unregistered".into(),
-        Ok(Standing::Lapsed(_, why)) => why.to_string(),
+        Ok(NameState::Unregistered) => "unregistered".into(),
+        Ok(NameState::Lapsed(_, why)) => why.to_string(),
         Err(error) => format!("error: {error}"),
     }
 }

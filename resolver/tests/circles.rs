@@ -21,6 +21,7 @@ use hickory_proto::{
 };
 use resolver::{
     chain::mount::Mounts,
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::{
         Bound, Server, bind,
@@ -35,16 +36,20 @@ fn free() -> Bound {
 
 fn start(bound: Bound, config: UpstreamsConfig) -> Resolver {
     let address = bound.address();
+    let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
-        legacy: Upstreams::new(config).unwrap(),
+        legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };
     Resolver {
         address,
-        server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())),
+        server: Server::start(
+            vec![bound],
+            Responder::new(pipeline, cache, clock, Clients::default()),
+        ),
     }
 }
 

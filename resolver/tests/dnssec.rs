@@ -13,7 +13,7 @@ use hickory_proto::{
 };
 use resolver::{
     chain::Lapse,
-    dnssec::sign::{Algorithm, Key, Signer},
+    dnssec::sign::{Algorithm, Signer, SigningKey},
 };
 
 use common::{Names, Resolver, Setup, dname, question};
@@ -68,7 +68,7 @@ struct Signed {
 
 impl Signed {
     fn start(algorithm: Algorithm) -> Signed {
-        let key = Key::from_pkcs8(&Key::generate(algorithm).unwrap()).unwrap();
+        let key = SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap();
         let signer = Some(Signer::new(key, || NOW));
         let resolver = Setup { signer, ..Setup::default() }.start(chain());
         let said = resolver.udp(&question("namechain.alt.", DNSKEY, None));

@@ -18,7 +18,10 @@ use hickory_server::{
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server},
     zone_handler::MessageResponseBuilder,
 };
-use resolver::upstream::{LegacyQuestion, ReplySource, Upstreams, UpstreamsConfig};
+use resolver::{
+    dns::query::Question,
+    upstream::{ReplySource, Upstreams, UpstreamsConfig},
+};
 use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     server::ResolvesServerCert,
@@ -110,14 +113,8 @@ async fn start(certificate: &Certificate) -> (Server<Handler>, [String; 3]) {
     (server, settings)
 }
 
-fn question(name: &str, qtype: RecordType) -> LegacyQuestion {
-    LegacyQuestion {
-        name: Name::from_ascii(name).unwrap(),
-        qtype,
-        class: hickory_proto::rr::DNSClass::IN,
-        dnssec_ok: false,
-        checking_disabled: false,
-    }
+fn question(name: &str, qtype: RecordType) -> Question {
+    Question::new(Name::from_ascii(name).unwrap(), qtype)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +126,7 @@ async fn answers_of_all_lengths_come_over_each_of_them() {
             upstreams: vec![setting.parse().unwrap()],
             ..UpstreamsConfig::default()
         };
-        let legacy = Arc::new(Upstreams::new(config).unwrap());
+        let legacy = Arc::new(Upstreams::standalone(config).unwrap());
         let asked = (0..50).map(|n| {
             let legacy = legacy.clone();
             tokio::spawn(async move {
@@ -160,15 +157,19 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
         timeout: Duration::from_secs(3),
         ..UpstreamsConfig::default()
     };
+    let (cache, clock) =
+        (Arc::new(config.new_cache()), Arc::new(resolver::os::clock::Clock::start()));
     let pipeline = resolver::resolve::Pipeline {
         mounts: resolver::chain::mount::Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
-        legacy: Upstreams::new(config).unwrap(),
+        legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
         delegation: resolver::resolve::Delegation { port: 53, loopback: true },
         signer: None,
     };
     let responder = resolver::server::responder::Responder::new(
         pipeline,
+        cache,
+        clock,
         resolver::server::responder::Clients::default(),
     );
     let running = common::Resolver {

@@ -15,6 +15,7 @@ use hickory_proto::{
 };
 use resolver::{
     chain::mount::Mounts,
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::{
         Server, Udp, bind,
@@ -63,14 +64,15 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
             ("here", 5, dname("nas.alice")),
         ],
     );
+    let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(names),
-        legacy: Upstreams::new(config).unwrap(),
+        legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };
-    let responder = Responder::new(pipeline, Clients::default());
+    let responder = Responder::new(pipeline, cache, clock, Clients::default());
     Resolver { address, server: Server::start_with(vec![bound], responder, udp) }
 }
 

@@ -4,7 +4,7 @@
 use std::{fs, net::SocketAddr};
 
 use resolver::dnssec::validate::{
-    Anchors, Session, Step, Validator, Verdict,
+    Anchors, Progress, ValidationSession, Validator, Verdict,
     budget::{MAX_CHECKS_PER_SET, MAX_FAILURES, MAX_HASHES, MAX_QUERIES, Work},
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -107,19 +107,19 @@ fn validate(
 ) -> (Verdict, Work, u64) {
     let message = upstream::ask_for_proof(server, &question(name, rtype)).expect("an answer");
     let started = computed();
-    let mut session = Session::begin(&message).expect("a message");
+    let mut session = ValidationSession::new(&message).expect("a message");
     let mut spent = computed() - started;
     loop {
         let started = computed();
         let step = session.step(validator, now);
         spent += computed() - started;
         match step {
-            Step::Done(judged) => return (judged.verdict, session.work(), spent),
-            Step::Ask(asks) => {
+            Progress::Done(judged) => return (judged.verdict, session.work(), spent),
+            Progress::Query(asks) => {
                 for ask in asks {
                     let asked = [ask.0.wire(), &ask.1.to_be_bytes(), &[0, 1]].concat();
                     let heard = upstream::ask_for_proof(server, &asked).expect("an answer");
-                    session.heard(ask, Ok(&heard));
+                    session.add_reply(ask, Ok(&heard));
                 }
             }
         }
@@ -137,8 +137,8 @@ fn zones_that_cost_as_much_as_they_can_cost_no_more_than_is_allowed() {
     }
     let world = World::start(&zones());
     let server = Unbound::recursing(&world.zones, world.nsd.addr, None);
-    let anchors =
-        Anchors::with(&fs::read_to_string(world.anchor()).expect("an anchor")).expect("an anchor");
+    let anchors = Anchors::with_root(&fs::read_to_string(world.anchor()).expect("an anchor"))
+        .expect("an anchor");
     let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
     let long = |labels: usize, zone: &str| format!("{}{zone}.example", "a.".repeat(labels));
     let validator = Validator::new(anchors);

@@ -14,6 +14,7 @@ use hickory_proto::{
 };
 use resolver::{
     chain::mount::Mounts,
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::{
         Server, bind,
@@ -36,16 +37,20 @@ fn start(names: Names, rest: &Upstream, zones: &[(&str, &Upstream)]) -> Resolver
         timeout: Duration::from_secs(3),
         ..UpstreamsConfig::default()
     };
+    let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(names),
-        legacy: Upstreams::new(config).unwrap(),
+        legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };
     Resolver {
         address,
-        server: Server::start(vec![bound], Responder::new(pipeline, Clients::default())),
+        server: Server::start(
+            vec![bound],
+            Responder::new(pipeline, cache, clock, Clients::default()),
+        ),
     }
 }
 

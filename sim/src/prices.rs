@@ -17,6 +17,7 @@ const COMMIT_SECONDS: f64 = BASE * STAMP_HASH_SECONDS;
 pub fn run() {
     amounts();
     takings();
+    short_names();
     rush();
     raising();
     stuffing();
@@ -45,6 +46,32 @@ fn amounts() {
     ];
     for (what, hashes) in rows {
         table.row(&[what.to_owned(), number(hashes), number(hashes * STAMP_HASH_SECONDS)]);
+    }
+    table.print();
+}
+
+/// All names of a length: what their Commits cost at the lowest price, and how long they take at
+/// the number of Commits a block at which the price stays.
+fn short_names() {
+    println!(
+        "**All names of a length** (no randomness; letters, digits and hyphens, reserved ones not"
+    );
+    println!("taken off)\n");
+    let mut table = Table::new(&[
+        "letters",
+        "names",
+        "core-hours at the lowest price",
+        "days at 20 Commits a block",
+    ]);
+    for (letters, factor) in [(3, 256.0), (4, 64.0), (5, 8.0)] {
+        // No hyphen at either end.
+        let names = 36.0 * 36.0 * 37f64.powi(letters - 2);
+        table.row(&[
+            number(f64::from(letters)),
+            number(names),
+            number(names * COMMIT_SECONDS * factor / 3_600.0),
+            number(names / 20.0 / 720.0),
+        ]);
     }
     table.print();
 }

@@ -41,7 +41,7 @@ pub fn number(value: f64) -> String {
     }
     let size = value.abs();
     let text = match size {
-        0.0 => "0".to_owned(),
+        _ if value.fract() == 0.0 => format!("{value:.0}"),
         _ if size >= 100.0 => format!("{value:.0}"),
         _ if size >= 10.0 => format!("{value:.1}"),
         _ if size >= 0.1 => format!("{value:.2}"),
@@ -99,9 +99,9 @@ mod tests {
 
     #[test]
     fn cells_read_well() {
-        let cells = [0.0, 0.012, 1.234, 45.67, 999.4, 1_234.0, 1_234_567.0].map(number);
-        assert_eq!(cells, ["0", "1.2e-2", "1.23", "45.7", "999", "1,234", "1,234,567"]);
-        assert_eq!([span(90.0), span(7_000.0), span(1e5)], ["90.0 s", "116.7 min", "27.8 h"]);
+        let cells = [0.0, 0.012, 1.234, 45.67, 90.0, 999.4, 1_234.0, 1_234_567.0].map(number);
+        assert_eq!(cells, ["0", "1.2e-2", "1.23", "45.7", "90", "999", "1,234", "1,234,567"]);
+        assert_eq!([span(90.0), span(7_000.0), span(1e5)], ["90 s", "116.7 min", "27.8 h"]);
     }
 
     #[test]

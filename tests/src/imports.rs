@@ -355,7 +355,7 @@ mod tests {
     /// The child takes `Y` from where it is defined, and the parent uses nothing of the child's.
     #[test]
     fn what_a_module_only_passes_on_is_not_its_own() {
-        let parent = "mod x;\nmod y;\npub use x::X;\npub(crate) use self::y::Y;";
+        let parent = "mod x;\nmod y;\npub use x::{X, x};\npub(crate) use self::y::Y;";
         let x = ("m/x.rs", "use super::Y;\npub struct X(Y);");
         let y = ("m/y.rs", "pub struct Y;");
         assert_eq!(cycles(&[("lib.rs", ""), ("m/mod.rs", parent), x, y]), [""; 0]);

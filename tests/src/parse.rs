@@ -123,6 +123,9 @@ impl<'t> Parser<'t> {
                         self.at += 3;
                         continue;
                     }
+                    // The declaration of a module is no use of its name.
+                    self.at += 2;
+                    continue;
                 }
                 "impl" if self.begins() => next_scope = Scope::Methods,
                 word @ ("struct" | "enum" | "union" | "trait" | "type" | "fn" | "const"

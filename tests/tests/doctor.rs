@@ -133,20 +133,20 @@ impl Patient {
 impl Said {
     /// There is a finding about this, as bad as that, with these words in its cause and in its
     /// remedy.
-    fn names(&self, about: &str, verdict: &str, cause: &str, remedy: &str) {
+    fn names(&self, about: &str, severity: &str, cause: &str, remedy: &str) {
         let found = self.findings.iter().any(|finding| {
             let has = |key: &str, words: &str| {
                 finding[key].as_str().is_some_and(|text| text.contains(words))
             };
             has("about", about)
-                && finding["verdict"] == verdict
+                && finding["severity"] == severity
                 && has("found", cause)
                 && has("remedy", remedy)
         });
-        assert!(found, "no {verdict} about {about} with '{cause}' and '{remedy}':\n{}", self.text);
+        assert!(found, "no {severity} about {about} with '{cause}' and '{remedy}':\n{}", self.text);
         assert_eq!(
             self.code,
-            i32::from(self.findings.iter().any(|finding| finding["verdict"] == "bad"))
+            i32::from(self.findings.iter().any(|finding| finding["severity"] == "bad"))
         );
     }
 }
@@ -197,7 +197,7 @@ fn nothing_is_broken() {
 fn the_configuration_is_wrong() {
     let (patient, _upstream) = Patient::well("cache-byte = 7\n");
     let said = patient.doctor("a key that there is not");
-    said.names("configuration", "bad", "cache-byte", "mend it");
+    said.names("configuration", "bad", "cache-byte", "correct it");
     let mut check = command("resolver", patient.home());
     let checked =
         check.arg("--config").arg(patient.config()).arg("check-config").output().expect("it runs");
@@ -249,7 +249,7 @@ fn the_upstream_is_dead() {
     );
     let resolver = patient.starts();
     let said = patient.doctor("nobody is at the upstream's address");
-    said.names("upstream", "bad", "Connection refused", "name another with --upstream");
+    said.names("upstream", "bad", "Connection refused", "set another with --upstream");
     let text = trace(&resolver, &["www.example.com"]);
     says(&text, &["is asked", "Connection refused", "SERVFAIL", "23 (Network Error)"]);
     let again = trace(&resolver, &["www.example.com"]);
@@ -262,7 +262,7 @@ fn the_upstream_is_this_resolver() {
     let patient = Patient::new(&listen, &listen, "");
     let resolver = patient.starts();
     let said = patient.doctor("the upstream is this resolver itself");
-    said.names("upstream", "bad", "is this resolver itself", "name another with --upstream");
+    said.names("upstream", "bad", "is this resolver itself", "set another with --upstream");
     says(
         &trace(&resolver, &["www.example.com"]),
         &["no upstream DNS server is configured", "SERVFAIL"],
@@ -292,7 +292,7 @@ fn the_upstream_shows_another_certificate() {
     let patient = Patient::new(&upstream, &format!("127.0.0.1:{}", free_port()), "");
     let resolver = patient.starts();
     let said = patient.doctor("an encrypted upstream whose certificate is from nobody known");
-    said.names("upstream", "bad", "certificate", "name another with --upstream");
+    said.names("upstream", "bad", "certificate", "set another with --upstream");
     says(&trace(&resolver, &["www.example.com"]), &["is asked", "certificate", "SERVFAIL"]);
 }
 
@@ -303,8 +303,8 @@ fn the_upstream_passes_no_signatures() {
     said.names(
         "upstream",
         "warn",
-        "passes on nothing that validates",
-        "name an upstream that passes DNSSEC",
+        "its answers do not validate",
+        "use an upstream that passes DNSSEC",
     );
 }
 
@@ -317,7 +317,7 @@ fn a_stub_is_in_the_way() {
     said.names(
         "system's DNS",
         "warn",
-        "a stub is in the way: systemd-resolved",
+        "programs use systemd-resolved",
         "/etc/systemd/resolved.conf.d/namechain.conf",
     );
     said.names("host look-ups", "warn", "systemd-resolved", "remove \"resolve\"");
@@ -332,11 +332,11 @@ fn the_system_asks_somebody_else() {
     said.names(
         "system's DNS",
         "warn",
-        "192.0.2.53:53 is asked, not this resolver",
+        "programs use 192.0.2.53:53, not this resolver",
         "nameserver 127.0.0.1",
     );
-    said.names("system's DNS", "warn", "line 2: nameserver nonsense", "mend or remove");
-    said.names("host look-ups", "bad", "DNS never", "add \"dns\"");
+    said.names("system's DNS", "warn", "line 2: nameserver nonsense", "correct or remove");
+    said.names("host look-ups", "bad", "never DNS", "add \"dns\"");
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn the_clock_is_wrong() {
     let (patient, _upstream) = Patient::well("");
     let _resolver = patient.starts();
     let said = patient.doctor_at("the clock is years behind", Some("2020-01-01 00:00:00"));
-    said.names("clock", "bad", "behind: the chain's tip is from later", "timedatectl set-ntp true");
+    said.names("clock", "bad", "behind: the chain's tip is newer", "timedatectl set-ntp true");
 }
 
 #[test]
@@ -361,8 +361,8 @@ fn the_chain_is_stale() {
     let said = patient.doctor("a node that hears of no blocks");
     let chain =
         said.findings.iter().find(|finding| finding["about"] == "chain").expect("a finding");
-    assert_ne!(chain["verdict"], "ok", "{chain}");
-    said.names("chain", chain["verdict"].as_str().expect("text"), "0 peers", "--peer MULTIADDR");
+    assert_ne!(chain["severity"], "ok", "{chain}");
+    said.names("chain", chain["severity"].as_str().expect("text"), "0 peers", "--peer MULTIADDR");
     trace(&resolver, &["alice.namechain.alt"]);
 }
 
@@ -387,15 +387,15 @@ fn the_node_is_gone() {
 fn nobody_runs_it() {
     let (patient, _upstream) = Patient::well("");
     let said = patient.doctor("it was not started");
-    said.names("port 127.0.0.1", "warn", "nobody answers there", "start the resolver");
-    said.names("chain", "warn", "there is none in", "start the resolver");
+    said.names("port 127.0.0.1", "warn", "no program listens there", "start the resolver");
+    said.names("chain", "warn", "there is no data in", "start the resolver");
 }
 
 #[test]
 fn the_trust_anchor_is_missing() {
     let (patient, _upstream) = Patient::well("[validate]\ntrust-anchors = '/nowhere/root.key'\n");
     let said = patient.doctor("a trust anchor that is not there");
-    said.names("configuration", "bad", "/nowhere/root.key", "mend it");
+    said.names("configuration", "bad", "/nowhere/root.key", "correct it");
 }
 
 #[test]

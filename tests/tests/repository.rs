@@ -39,7 +39,7 @@ const CLOCKS: [&str; 5] = [
 ];
 
 /// Import cycles that are still to be opened, by package. Only ever made smaller.
-const CYCLES_LEFT: [usize; 5] = [3, 4, 11, 4, 2];
+const CYCLES_LEFT: [usize; 5] = [1, 3, 7, 4, 0];
 /// Names of types that still have more than two meanings, by package. Only ever made smaller.
 const NAMES_LEFT: [usize; 5] = [4, 1, 17, 2, 0];
 
@@ -113,6 +113,7 @@ fn rooms_that_name(package: &str, path: &str) -> BTreeSet<String> {
 fn one_room_knows_each_engine() {
     assert_eq!(rooms_that_name("namechain/node", "sled"), BTreeSet::from(["store".to_owned()]));
     assert_eq!(rooms_that_name("namechain/node", "axum"), BTreeSet::from(["api".to_owned()]));
+    assert_eq!(rooms_that_name("resolver", "axum"), BTreeSet::from(["control".to_owned()]));
     assert_eq!(rooms_that_name("namechain/node", "libp2p"), BTreeSet::from(["net".to_owned()]));
     let hickory = rooms_that_name("resolver", "hickory_server");
     assert_eq!(hickory.len(), 1, "rooms of the resolver that name hickory_server: {hickory:?}");

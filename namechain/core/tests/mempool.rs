@@ -131,6 +131,8 @@ fn it_is_bounded_by_work_a_byte() {
     assert!(matches!(poor, Err(MempoolError::Full(_))), "{poor:?}");
     mempool.insert(&miner.chain, commit(1_000_001, anchor, 50_000)).unwrap();
     assert_eq!(mempool.len(), MAX_OPERATIONS);
+    assert_eq!(mempool.take_evicted().len(), 1);
+    assert!(mempool.take_evicted().is_empty(), "it is told once");
     assert_eq!(mempool.waiting().ids(1), [commit(1_000_001, anchor, 50_000).id(NETWORK)]);
     list_is_right(&mempool);
 }
@@ -147,7 +149,9 @@ fn one_is_replaced_for_a_quarter_more_work() {
     mempool.insert(&miner.chain, with(100, 1)).unwrap();
     let refused = mempool.insert(&miner.chain, with(124, 2));
     assert!(matches!(refused, Err(MempoolError::Occupied(125))), "{refused:?}");
+    assert!(mempool.take_evicted().is_empty());
     let id = mempool.insert(&miner.chain, with(125, 2)).unwrap();
+    assert_eq!(mempool.take_evicted(), [with(100, 1).id(NETWORK)], "its row must go too");
     assert_eq!(mempool.all().map(|(id, _)| *id).collect::<Vec<_>>(), [id]);
     list_is_right(&mempool);
 }

@@ -191,7 +191,7 @@ fn difference(right: &Message, found: Option<&Message>) -> Vec<String> {
 }
 
 #[derive(Default)]
-struct Tally {
+struct Counters {
     same: usize,
     /// How often, and of which names.
     kinds: BTreeMap<String, (usize, Vec<String>)>,
@@ -235,7 +235,7 @@ fn compare(
 ) -> Result<(), String> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
     socket.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
-    let mut all: BTreeMap<&str, Tally> = BTreeMap::new();
+    let mut all: BTreeMap<&str, Counters> = BTreeMap::new();
     for (number, asked) in questions.iter().enumerate() {
         let id = (number & 0xffff) as u16;
         let right = ask(&socket, authority, asked, id)

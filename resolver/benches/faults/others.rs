@@ -57,7 +57,7 @@ impl About {
 
 /// What the clients saw.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct Telemetry {
     /// Milliseconds of the answers.
     pub took: Vec<f64>,
     /// Questions without an answer.
@@ -69,7 +69,7 @@ pub struct Seen {
 }
 
 /// What was seen of each kind of question.
-pub type AllSeen = BTreeMap<About, Seen>;
+pub type AllSeen = BTreeMap<About, Telemetry>;
 
 /// Clients that ask.
 pub struct Others {
@@ -197,7 +197,7 @@ pub fn over_tcp(server: SocketAddr, question: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether the answer says what is so: the address that the only upstream has for every name, or
 /// any that the chain has.
-fn judge(answer: &[u8], about: About, seen: &mut Seen) {
+fn judge(answer: &[u8], about: About, seen: &mut Telemetry) {
     match answer[3] & 0x0f {
         0 if about == About::Chain => seen.wrong += usize::from(answer[7] == 0),
         0 => seen.wrong += usize::from(!answer.windows(4).any(|bytes| bytes == TRUTH)),

@@ -1,11 +1,10 @@
-//! One answer as it is kept: wire bytes, with the places of its TTLs.
+//! One cached answer: wire bytes, with the offsets of its TTLs.
 
 use super::minimal;
 use crate::dns::ede::Ede;
-use crate::dns::message::{HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rtype};
+use crate::dns::message::{HEADER, Malformed, Packet, RecordAt, Section, TOO_LONG};
+use crate::dns::rtype;
 
-/// A pointer to the name of the question, which always stands behind the header.
-const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER as u8];
 /// The number of the EDNS option Extended DNS Error (RFC 8914 §2).
 const EXTENDED_ERROR: u16 = 15;
 /// The most bytes of extended errors that are kept with an answer.
@@ -166,8 +165,6 @@ fn extended_errors(packet: &Packet<'_>) -> Box<[u8]> {
     kept.into()
 }
 
-const TOO_LONG: Malformed = Malformed("longer than 65535 bytes");
-
 fn is_hop_record(record: &RecordAt) -> bool {
     matches!(record.rtype, rtype::OPT | rtype::TSIG)
 }
@@ -178,46 +175,7 @@ fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
     if packet.records().iter().any(|at| is_hop_record(at) && at.section != Section::Additional) {
         return Err(Malformed("an OPT or TSIG outside the additional section"));
     }
-    without(packet, is_hop_record)
-}
-
-/// The message without some of its records. What comes before the first of them stays as it is;
-/// what comes behind is written anew without compression, as its pointers would lead astray.
-pub(super) fn without(
-    packet: &Packet<'_>,
-    dropped: impl Fn(&RecordAt) -> bool,
-) -> Result<Vec<u8>, Malformed> {
-    let records = packet.records();
-    let Some(first) = records.iter().position(&dropped) else {
-        return Ok(packet.bytes().to_vec());
-    };
-    let mut wire = packet.bytes()[..records[first].start].to_vec();
-    let mut name = Vec::new();
-    for record in &records[first..] {
-        if dropped(record) {
-            continue;
-        }
-        name.clear();
-        packet.owner(record, &mut name)?;
-        let question_name = &packet.question()[..packet.question().len() - 4];
-        wire.extend_from_slice(if name == question_name { &QUESTION_POINTER } else { &name });
-        wire.extend_from_slice(&packet.bytes()[record.data - 10..record.data - 2]);
-        let length_at = wire.len();
-        wire.extend_from_slice(&[0, 0]);
-        packet.rdata(record, &mut wire)?;
-        let length = u16::try_from(wire.len() - length_at - 2).map_err(|_| TOO_LONG)?;
-        wire[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
-    }
-    if wire.len() > MAX_MESSAGE {
-        return Err(TOO_LONG);
-    }
-    for (section, at) in [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
-    {
-        let left = packet.section(section).filter(|record| !dropped(record)).count();
-        // No more than the header said.
-        wire[at..at + 2].copy_from_slice(&(left as u16).to_be_bytes());
-    }
-    Ok(wire)
+    packet.without(is_hop_record)
 }
 
 /// A server that does not compress repeats the random case of the question in the owner names: back

@@ -1,75 +1,73 @@
-//! One entry as it lies in memory: a slot of 64 bytes, and one allocation for all else.
+//! The memory layout of one entry: a slot of 64 bytes, and one allocation for everything else.
 //!
 //! ```text
 //!  blob: wire (header, question, records) | places of TTLs (2 each) | extra | suffix of the key (the servers)
 //! ```
 //!
-//! The question is not held twice: the wire has it, in lower case, and is compared with the
-//! question of a key.
+//! The question is stored once, in the message, in lower case; keys are compared with it there.
 
 use super::answer::Answer;
 use super::key::Probe;
 use crate::dns::message::{HEADER, rcode};
 
-/// How often an entry counts as asked by the queues. Each is one more round in the main queue.
-const MAX_ASKED: u8 = 3;
-/// How often an entry counts as asked since it was stored, which is all that a prefetch needs to
-/// know.
+/// The highest frequency that S3-FIFO counts. Each is one more round in the main queue.
+const MAX_FREQUENCY: u8 = 3;
+/// Hits since the entry was stored from which on it is worth a prefetch; no more are counted.
 const POPULAR: u8 = 2;
-/// As `POPULAR`, and somebody was told that it is due.
-const TOLD: u8 = 3;
-/// An entry is due for a prefetch in the last part of its lifetime: one in so many.
+/// As `POPULAR`, and a caller has been told to prefetch it.
+const PREFETCH_CLAIMED: u8 = 3;
+/// An entry is due for a prefetch in the last tenth of its lifetime.
 const DUE_PART: u32 = 10;
-/// The unit of [`Slot::mark`] for an answer of legacy DNS, in milliseconds: 32 bits of it are 13
-/// years.
-const MARK_UNIT: u64 = 100;
+/// The unit of [`Slot::checked_epoch`] for an answer of legacy DNS, in milliseconds: 32 bits of it
+/// are 13 years.
+const FAILURE_UNIT_MS: u64 = 100;
 
-/// Nothing: the end of a list.
+/// The end of a list.
 pub const NONE: u32 = u32::MAX;
 
-/// Which bound an entry counts against.
+/// Which of the two byte limits an entry counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
+pub enum Partition {
     /// Answers with records.
     Positive,
     /// All others.
     Negative,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nature {
-    /// An answer of legacy DNS.
-    Legacy,
-    /// Nobody in legacy DNS replied.
+pub enum EntryKind {
+    /// An answer of an upstream.
+    Upstream,
+    /// No upstream replied.
     NoReply,
-    /// An answer of ours. It has no end in time; whoever reads it knows what it rests on.
-    Ours,
+    /// An answer made here. It has no TTL of its own; the reader checks whether it still holds.
+    Local,
 }
 
-/// An entry on its way into the store.
+/// An entry to be stored.
 #[derive(Debug)]
 pub struct Entry {
-    pub nature: Nature,
-    pub lane: Lane,
+    pub entry_kind: EntryKind,
+    pub partition: Partition,
     pub wire_len: u16,
     pub ttls: u16,
     pub suffix: u16,
     pub flags: u8,
     pub blob: Box<[u8]>,
-    /// When it came, in milliseconds of the caller's clock.
+    /// When it was stored, in milliseconds of the caller's clock.
     pub since: u64,
-    /// How long it holds, in milliseconds.
+    /// Its lifetime in milliseconds.
     pub life: u32,
-    /// See [`Slot::mark`].
-    pub mark: u32,
+    /// See [`Slot::checked_epoch`].
+    pub checked_epoch: u32,
 }
 
 impl Entry {
-    /// Lays an entry out; `None` if the answer is not to the probe's question.
+    /// Lays out an entry; `None` if the answer is not to the probe's question.
     pub fn new(
         probe: &Probe<'_>,
-        nature: Nature,
+        entry_kind: EntryKind,
         answer: Option<&Answer>,
         extra: &[u8],
     ) -> Option<Self> {
@@ -92,8 +90,8 @@ impl Entry {
         blob.extend_from_slice(extra);
         blob.extend_from_slice(probe.suffix);
         Some(Self {
-            nature,
-            lane: Lane::Negative,
+            entry_kind,
+            partition: Partition::Negative,
             wire_len: wire.len().try_into().ok()?,
             ttls: ttls.len().try_into().ok()?,
             suffix: probe.suffix.len().try_into().ok()?,
@@ -101,7 +99,7 @@ impl Entry {
             blob: blob.into(),
             since: 0,
             life: 0,
-            mark: 0,
+            checked_epoch: 0,
         })
     }
 }
@@ -114,9 +112,9 @@ pub struct Slot {
     pub(super) hash: u64,
     since: u64,
     life: u32,
-    /// For an answer of ours: when it was last found to be true, as its reader counts. For one of
-    /// legacy DNS: until when it is known that nobody replies, in [`MARK_UNIT`]s.
-    pub(super) mark: u32,
+    /// For an answer made here: the epoch in which it was last found to hold. For an answer of an
+    /// upstream: until when no upstream replies, in units of [`FAILURE_UNIT_MS`].
+    pub(super) checked_epoch: u32,
     pub(super) in_bucket: u32,
     pub(super) older: u32,
     pub(super) newer: u32,
@@ -124,13 +122,13 @@ pub struct Slot {
     ttls: u16,
     suffix: u16,
     flags: u8,
-    pub(super) nature: Nature,
-    pub(super) lane: Lane,
+    pub(super) entry_kind: EntryKind,
+    pub(super) partition: Partition,
     pub(super) in_main: bool,
-    /// Two bits each: how often it was asked for, as far as the queues want to know; how often
-    /// since it was stored ([`POPULAR`] at most, [`TOLD`] once somebody was told that it is due).
+    /// Two bits each: the frequency that the queues use; hits since it was stored ([`POPULAR`] at
+    /// most, [`PREFETCH_CLAIMED`] once a caller was told to prefetch it).
     counts: u8,
-    /// What the reader has found out about it; 0 at first.
+    /// What the reader has found out about it (`server::fast`); 0 at first.
     pub verdict: u8,
 }
 
@@ -142,7 +140,7 @@ impl Slot {
             hash,
             since: entry.since,
             life: entry.life,
-            mark: entry.mark,
+            checked_epoch: entry.checked_epoch,
             in_bucket: NONE,
             older: NONE,
             newer: NONE,
@@ -150,26 +148,25 @@ impl Slot {
             ttls: entry.ttls,
             suffix: entry.suffix,
             flags: entry.flags,
-            nature: entry.nature,
-            lane: entry.lane,
+            entry_kind: entry.entry_kind,
+            partition: entry.partition,
             in_main: false,
             counts: 0,
             verdict: 0,
         }
     }
 
-    /// Puts another entry under the same key into the slot. It was asked for, or it would not be
-    /// fetched again.
+    /// Replaces the entry by another under the same key, which counts as a hit.
     pub fn replace(&mut self, entry: Entry) {
         let new = Slot::new(entry, self.hash);
         let old = std::mem::replace(self, new);
         (self.in_bucket, self.older, self.newer) = (old.in_bucket, old.older, old.newer);
-        (self.in_main, self.lane) = (old.in_main, old.lane);
-        self.count((old.asked() + 1).min(MAX_ASKED), 0);
+        (self.in_main, self.partition) = (old.in_main, old.partition);
+        self.count((old.frequency() + 1).min(MAX_FREQUENCY), 0);
     }
 
-    /// Whether it is what is looked for.
-    pub fn is(&self, hash: u64, probe: &Probe<'_>) -> bool {
+    /// Whether the slot's key is this one.
+    pub fn matches(&self, hash: u64, probe: &Probe<'_>) -> bool {
         self.hash == hash
             && self.flags == probe.flags
             && usize::from(self.suffix) == probe.suffix.len()
@@ -181,57 +178,60 @@ impl Slot {
             && (probe.suffix.is_empty() || self.blob.ends_with(probe.suffix))
     }
 
-    /// What it is.
-    pub fn nature(&self) -> Nature {
-        self.nature
+    /// The kind of the entry.
+    pub fn entry_kind(&self) -> EntryKind {
+        self.entry_kind
     }
 
-    /// For an answer of ours: when it was last found to be true, as its reader counts.
-    pub fn mark(&self) -> u32 {
-        self.mark
+    /// For an answer made here: the epoch in which it was last found to hold.
+    pub fn checked_epoch(&self) -> u32 {
+        self.checked_epoch
     }
 
-    /// Keeps in mind when it was found to be true.
-    pub fn set_mark(&mut self, mark: u32) {
-        self.mark = mark;
+    /// Records the epoch in which it was found to hold.
+    pub fn set_checked_epoch(&mut self, checked_epoch: u32) {
+        self.checked_epoch = checked_epoch;
     }
 
-    /// The message.
+    /// The message in wire format.
     pub fn wire(&self) -> &[u8] {
         &self.blob[..usize::from(self.wire_len)]
     }
 
-    /// Where the TTLs are, two bytes each, the low one first.
+    /// The offsets of the TTLs, two bytes each, little-endian.
     pub fn ttl_places(&self) -> &[u8] {
         let start = usize::from(self.wire_len);
         &self.blob[start..start + 2 * usize::from(self.ttls)]
     }
 
-    /// What was given with the answer: of one of legacy DNS, its extended errors as EDNS options.
+    /// Extra bytes stored with the answer: for an upstream's, its extended errors as EDNS options.
     pub fn extra(&self) -> &[u8] {
         let start = usize::from(self.wire_len) + 2 * usize::from(self.ttls);
         &self.blob[start..self.blob.len() - usize::from(self.suffix)]
     }
 
-    /// The answer, taken out.
+    /// A copy of the answer.
     pub fn answer(&self) -> Answer {
         let places = self.ttl_places().chunks_exact(2).map(|at| u16::from_le_bytes([at[0], at[1]]));
-        let options =
-            if self.nature == Nature::Legacy { self.extra().into() } else { Box::default() };
+        let options = if self.entry_kind == EntryKind::Upstream {
+            self.extra().into()
+        } else {
+            Box::default()
+        };
         Answer::from_parts(self.wire().into(), places.collect(), options)
     }
 
-    /// Whether it says that the servers failed.
+    /// Whether it is a SERVFAIL or REFUSED.
     pub fn is_failure(&self) -> bool {
         matches!(self.wire()[3] & 0x0f, rcode::SERVFAIL | rcode::REFUSED)
     }
 
-    /// Whether it has not run out.
+    /// Whether it has not expired.
     pub fn is_fresh(&self, now: u64) -> bool {
-        self.nature == Nature::Ours || now < self.until()
+        self.entry_kind == EntryKind::Local || now < self.until()
     }
 
-    /// When it runs out, or did.
+    /// When it expires, in milliseconds.
     pub fn until(&self) -> u64 {
         self.since.saturating_add(u64::from(self.life))
     }
@@ -241,66 +241,65 @@ impl Slot {
         u32::try_from(now.saturating_sub(self.since) / 1000).unwrap_or(u32::MAX)
     }
 
-    /// Keeps in mind until when nobody replies.
+    /// Records until when no upstream replies.
     pub fn fail_until(&mut self, until: u64) {
-        self.mark = u32::try_from(until.div_ceil(MARK_UNIT)).unwrap_or(u32::MAX);
+        self.checked_epoch = u32::try_from(until.div_ceil(FAILURE_UNIT_MS)).unwrap_or(u32::MAX);
     }
 
-    /// Whether nobody replied a moment ago.
+    /// Whether no upstream replied a moment ago.
     pub fn is_failing(&self, now: u64) -> bool {
-        self.nature == Nature::Legacy && now < u64::from(self.mark) * MARK_UNIT
+        self.entry_kind == EntryKind::Upstream
+            && now < u64::from(self.checked_epoch) * FAILURE_UNIT_MS
     }
 
-    /// Counts one who asked; whether that is the one who should fetch the answer again: true once,
-    /// for a popular entry near its end.
-    pub fn ask(&mut self, now: u64) -> bool {
+    /// Counts a hit. Returns whether the caller should prefetch the answer: true once, for a
+    /// popular entry near the end of its lifetime.
+    pub fn touch(&mut self, now: u64) -> bool {
         let due = self.is_due(now);
-        let wanted = if due { TOLD } else { self.next_wanted() };
-        self.count((self.asked() + 1).min(MAX_ASKED), wanted);
+        let hits = if due { PREFETCH_CLAIMED } else { self.next_hits() };
+        self.count((self.frequency() + 1).min(MAX_FREQUENCY), hits);
         due
     }
 
-    /// Whether who asks next is the one who should fetch the answer again.
+    /// Whether the next hit is the one that should prefetch.
     pub fn is_due(&self, now: u64) -> bool {
         let near = || self.until().saturating_sub(now) < u64::from(self.life / DUE_PART);
-        self.next_wanted() == POPULAR
-            && self.nature == Nature::Legacy
+        self.next_hits() == POPULAR
+            && self.entry_kind == EntryKind::Upstream
             && near()
             && !self.is_failure()
     }
 
-    fn next_wanted(&self) -> u8 {
-        if self.wanted() < POPULAR { self.wanted() + 1 } else { self.wanted() }
+    fn next_hits(&self) -> u8 {
+        if self.hits() < POPULAR { self.hits() + 1 } else { self.hits() }
     }
 
-    fn asked(&self) -> u8 {
+    fn frequency(&self) -> u8 {
         self.counts & 0b11
     }
 
-    fn wanted(&self) -> u8 {
+    fn hits(&self) -> u8 {
         self.counts >> 2
     }
 
-    fn count(&mut self, asked: u8, wanted: u8) {
-        self.counts = asked | (wanted << 2);
+    fn count(&mut self, frequency: u8, hits: u8) {
+        self.counts = frequency | (hits << 2);
     }
 
-    /// Whether it was asked for since its last round in the queues.
-    pub fn was_asked(&self) -> bool {
-        self.asked() > 0
+    /// Whether it was hit since its last round in the queues.
+    pub fn was_touched(&self) -> bool {
+        self.frequency() > 0
     }
 
-    /// Takes it on to the main queue, where it has to be asked for anew, or one more round in
-    /// there.
+    /// Moves it to the main queue, or one more round in it.
     pub fn next_round(&mut self) {
-        let asked = if self.in_main { self.asked().saturating_sub(1) } else { 0 };
-        self.count(asked, self.wanted());
+        let frequency = if self.in_main { self.frequency().saturating_sub(1) } else { 0 };
+        self.count(frequency, self.hits());
         self.in_main = true;
     }
 }
 
-/// Whether bytes of one length are the same: eight at a time, as questions are too short for more
-/// to pay.
+/// Compares bytes of equal length, eight at a time: questions are too short for wider vectors.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();

@@ -1,13 +1,13 @@
-//! Under what an answer is kept.
+//! The key of a cached answer.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Whose answer it is. Answers of one scope are never given for a question to another.
+/// Who was asked. An answer of one scope is never served for a question to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope<'a> {
-    /// The configured upstreams, which are taken to be of one mind.
+    /// The configured upstreams, which are taken to agree.
     Upstreams,
-    /// The upstreams of a zone that has its own; its name in wire form, in lower case.
+    /// The upstreams of a zone that has its own; the zone's name in wire format, lower case.
     Zone(&'a [u8]),
     /// These servers; their order does not matter.
     Servers(&'a [SocketAddr]),
@@ -28,19 +28,19 @@ pub struct Key {
     question: usize,
 }
 
-/// A key in parts, to look for.
+/// A borrowed key, for look-ups.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe<'a> {
     /// QNAME in lower case, QTYPE, QCLASS.
     pub question: &'a [u8],
     /// DO and CD, as [`flags`] has them.
     pub flags: u8,
-    /// The servers or the zone; nothing for the configured upstreams.
+    /// The servers or the zone; empty for the configured upstreams.
     pub suffix: &'a [u8],
 }
 
 impl<'a> Probe<'a> {
-    /// What the upstreams' answer to a question is kept under, whose name is in lower case already.
+    /// The key of the configured upstreams' answer to a question in lower case.
     pub fn of_upstreams(question: &'a [u8], dnssec_ok: bool, checking_disabled: bool) -> Self {
         Self { question, flags: flags(dnssec_ok, checking_disabled), suffix: &[] }
     }
@@ -80,7 +80,7 @@ impl Key {
         Self { bytes: key.into(), question: question.len() }
     }
 
-    /// The key in parts.
+    /// The key, borrowed.
     pub fn probe(&self) -> Probe<'_> {
         let (question, rest) = self.bytes.split_at(self.question);
         Probe {

@@ -1,38 +1,37 @@
-//! Whether an answer may be kept, and for how long.
+//! Whether an answer may be cached, and for how long.
 
 use std::time::Duration;
 
-use crate::dns::message::{Packet, RecordAt, Section, rcode, rtype, u32_at};
+use crate::dns::message::{Packet, RecordAt, Section, rcode, u32_at};
+use crate::dns::rtype;
 
-/// No answer is kept longer, whatever its TTLs say (RFC 8767 §4 suggests days; a day is what stays
-/// fresh).
-pub const MAX_POSITIVE: Duration = Duration::from_secs(86_400);
-/// No negative answer is kept longer (RFC 2308 §5 recommends one to three hours).
-pub const MAX_NEGATIVE: Duration = Duration::from_secs(3 * 3600);
-/// How long a SERVFAIL or a REFUSED is kept (RFC 9520 §3.2: at least a second, at most five
-/// minutes).
-pub const SERVFAIL: Duration = Duration::from_secs(5);
-/// How long it is kept that nobody replied. Shorter: a network comes back.
-pub const NO_REPLY: Duration = Duration::from_secs(2);
+/// The longest time that an answer stays fresh, whatever its TTLs say (RFC 8767 §4).
+pub const MAX_POSITIVE_TTL: Duration = Duration::from_secs(86_400);
+/// The longest time that a negative answer stays fresh (RFC 2308 §5: one to three hours).
+pub const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(3 * 3600);
+/// How long a SERVFAIL or REFUSED is cached (RFC 9520 §3.2: one second to five minutes).
+pub const SERVFAIL_TTL: Duration = Duration::from_secs(5);
+/// How long it is cached that no upstream replied. Shorter: a network comes back.
+pub const NO_REPLY_TTL: Duration = Duration::from_secs(2);
 
-/// What an answer is, for the bound it counts against.
+/// Whether an answer is positive or negative, for the byte limit that it counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AnswerKind {
     /// There are records.
     Positive,
     /// There are none: NXDOMAIN, NODATA, or a failure.
     Negative,
 }
 
-/// Judges an answer; `None` if it may not be kept. `iterative` if it was asked for with RD=0, where
-/// an alias without its target and a referral are whole answers.
-pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(Kind, Duration)> {
+/// The kind and lifetime of an answer; `None` if it may not be cached. `iterative`: it was asked
+/// for with RD=0, where an alias without its target and a referral are complete answers.
+pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(AnswerKind, Duration)> {
     const TC: u8 = 0x02;
     if packet.bytes()[2] & TC != 0 {
         return None;
     }
     match packet.rcode() {
-        rcode::SERVFAIL | rcode::REFUSED => return Some((Kind::Negative, SERVFAIL)),
+        rcode::SERVFAIL | rcode::REFUSED => return Some((AnswerKind::Negative, SERVFAIL_TTL)),
         rcode::NOERROR | rcode::NXDOMAIN => {}
         _ => return None,
     }
@@ -41,12 +40,12 @@ pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(Kind, Duration)
     };
     let smallest = Duration::from_secs(u64::from(kept().map(|record| record.ttl).min()?));
     let (kind, lifetime) = if packet.rcode() == rcode::NOERROR && is_positive(packet, iterative) {
-        (Kind::Positive, smallest.min(MAX_POSITIVE))
+        (AnswerKind::Positive, smallest.min(MAX_POSITIVE_TTL))
     } else {
         // Without an SOA there is nothing to say how long the absence holds (RFC 2308 §5).
         let soa = packet.section(Section::Authority).find(|record| record.rtype == rtype::SOA)?;
         let minimum = Duration::from_secs(u64::from(soa_minimum(packet, soa)?));
-        (Kind::Negative, smallest.min(minimum).min(MAX_NEGATIVE))
+        (AnswerKind::Negative, smallest.min(minimum).min(MAX_NEGATIVE_TTL))
     };
     (!lifetime.is_zero()).then_some((kind, lifetime))
 }

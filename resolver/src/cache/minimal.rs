@@ -1,4 +1,4 @@
-//! What of a reply answers its question: the rest is not given on.
+//! Minimal responses: the part of a reply that answers its question.
 //!
 //! Of a positive answer that is the answer section, with the proofs that DNSSEC needs beside it
 //! (RFC 4035 §3.1.3.3: that of a wildcard's is in the authority section); of a negative one the
@@ -6,12 +6,8 @@
 //! are for whoever wants them to ask for. Of an answer to ANY it is one set of records (RFC 8482
 //! §4.1) with its signatures.
 
-use super::answer::without;
-use crate::dns::message::{Malformed, Packet, RecordAt, Section, rcode, rtype, u16_at};
-
-const RRSIG: u16 = 46;
-const NSEC: u16 = 47;
-const NSEC3: u16 = 50;
+use crate::dns::message::{Malformed, Packet, RecordAt, Section, rcode, u16_at};
+use crate::dns::rtype::{self, NSEC, NSEC3, RRSIG};
 
 /// The message without the rest; `None` if there is no rest but an OPT.
 pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
@@ -24,7 +20,7 @@ pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
     };
     let has_rest =
         packet.records().iter().any(|record| unwanted(record) && record.rtype != rtype::OPT);
-    has_rest.then(|| without(packet, unwanted)).transpose()
+    has_rest.then(|| packet.without(unwanted)).transpose()
 }
 
 /// Without answers it is what is asked for; with answers it may say where they end (the SOA of what

@@ -1,8 +1,7 @@
 //! The answers of legacy DNS as wire bytes, bounded in bytes.
 //!
-//! An answer is kept whole, under the question that it answers and the servers that gave it, and is
-//! given out for nothing else: a record can't reach a name that was not asked for. Time is an
-//! argument.
+//! An answer is stored whole, under its question and the servers that gave it, and is served for
+//! nothing else: a record can't reach a name that was not asked for. Time is an argument.
 
 mod answer;
 mod entry;
@@ -21,48 +20,49 @@ use std::time::Duration;
 
 use crate::dns::message::{HEADER, rcode};
 pub use answer::Answer;
-use entry::{Entry, Lane};
-pub use entry::{Nature, Slot};
+use entry::{Entry, Partition};
+pub use entry::{EntryKind, Slot};
 pub use key::{Key, Probe, Scope};
-pub use lifetime::{Kind, MAX_NEGATIVE, MAX_POSITIVE, NO_REPLY, SERVFAIL, lifetime};
+pub use lifetime::{
+    AnswerKind, MAX_NEGATIVE_TTL, MAX_POSITIVE_TTL, NO_REPLY_TTL, SERVFAIL_TTL, lifetime,
+};
 pub use store::ENTRY_OVERHEAD;
 use store::Store;
 
 /// The most shards. Each has its own lock.
 const MAX_SHARDS: usize = 16;
-/// A shard is at least this large in bytes, so that long answers find room.
-const MIN_SHARD: usize = 1 << 20;
-/// How many entries are brought into the processor's cache at a time.
-const MAX_WARM: usize = 32;
-/// A line of the processor's cache, in bytes.
-const LINE: usize = 64;
-/// How many lines of an answer are brought in; what comes behind them follows by itself.
-const MAX_LINES: usize = 4;
-/// The negative answers' share of the bytes: one part in so many.
+/// The smallest shard, so that long answers find room.
+const MIN_SHARD_BYTES: usize = 1 << 20;
+/// The most entries that one [`Cache::cpu_prefetch`] loads.
+const MAX_CPU_PREFETCH: usize = 32;
+/// The length of a line of the processor's cache.
+const CACHE_LINE_BYTES: usize = 64;
+/// How many lines of an answer are loaded; the processor's own prefetcher loads the rest.
+const MAX_PREFETCHED_LINES: usize = 4;
+/// Negative answers may take one part in so many of the bytes.
 const NEGATIVE_SHARE: usize = 4;
 
-/// How large a cache is unless somebody says otherwise, in bytes: some 60,000 ordinary answers.
+/// The default size in bytes: some 60,000 ordinary answers.
 pub const DEFAULT_BYTES: usize = 32 << 20;
 
-/// How long an answer that has run out is still at hand unless somebody says otherwise (RFC 8767 §5
-/// suggests one to three days).
-pub const MAX_STALE: Duration = Duration::from_secs(86_400);
+/// How long an expired answer may be served as stale by default (RFC 8767 §5 suggests one to three
+/// days).
+pub const MAX_STALE_AGE: Duration = Duration::from_secs(86_400);
 
-/// Something that was found.
+/// The result of a look-up.
 #[derive(Debug, Clone)]
 pub enum Hit {
-    /// An answer, so many whole seconds old; and whether whoever found it should fetch it again in
-    /// the background: it is popular and near its end, and nobody else was told so.
+    /// An answer, its age in whole seconds, and whether the caller should prefetch it: it is
+    /// popular and near the end of its lifetime, and no other caller was told so.
     Answer(Arc<Answer>, u32, bool),
-    /// Nobody replied a moment ago.
+    /// No upstream replied a moment ago.
     NoReply,
 }
 
-/// What a cache holds and how it did.
+/// Statistics of a cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheStats {
-    /// Answers held, positive and negative; those that have run out leave when their room is
-    /// needed.
+    /// Entries held, positive and negative. Expired ones leave when their room is needed.
     pub entries: u64,
     /// Bytes held, bookkeeping included.
     pub bytes: u64,
@@ -89,15 +89,15 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// An empty cache that never holds more than `bytes`, a quarter of them for negative answers,
-    /// and what has run out for [`MAX_STALE`] at most.
+    /// An empty cache of at most `bytes`, a quarter of them for negative answers, that serves stale
+    /// answers for [`MAX_STALE_AGE`].
     pub fn new(bytes: usize) -> Self {
-        Self::with_stale(bytes, MAX_STALE)
+        Self::with_stale(bytes, MAX_STALE_AGE)
     }
 
-    /// As [`Cache::new`], with another time for what has run out.
+    /// As [`Cache::new`], with another limit for stale answers.
     pub fn with_stale(bytes: usize, stale: Duration) -> Self {
-        let count = (bytes / MIN_SHARD).clamp(1, MAX_SHARDS);
+        let count = (bytes / MIN_SHARD_BYTES).clamp(1, MAX_SHARDS);
         let share = bytes / count;
         let negative = share / NEGATIVE_SHARE;
         let limits = (share - negative, negative);
@@ -111,20 +111,20 @@ impl Cache {
         }
     }
 
-    /// Looks an answer of legacy DNS up. `now` is the time since any fixed moment.
+    /// Looks up an answer of an upstream. `now` is the time since any fixed moment.
     pub fn get(&self, key: &Key, now: Duration) -> Option<Hit> {
         let now = millis(now);
         let probe = key.probe();
         let hash = self.hash(&probe);
         let mut shard = self.shard(hash);
-        let hit = shard.store.find(hash, &probe).and_then(|slot| match slot.nature {
-            Nature::Legacy if slot.is_fresh(now) => {
-                let due = slot.ask(now);
+        let hit = shard.store.find(hash, &probe).and_then(|slot| match slot.entry_kind {
+            EntryKind::Upstream if slot.is_fresh(now) => {
+                let due = slot.touch(now);
                 Some(Hit::Answer(Arc::new(slot.answer()), slot.age(now), due))
             }
-            Nature::Legacy if slot.is_failing(now) => Some(Hit::NoReply),
-            Nature::NoReply if slot.is_fresh(now) => {
-                slot.ask(now);
+            EntryKind::Upstream if slot.is_failing(now) => Some(Hit::NoReply),
+            EntryKind::NoReply if slot.is_fresh(now) => {
+                slot.touch(now);
                 Some(Hit::NoReply)
             }
             _ => None,
@@ -133,49 +133,48 @@ impl Cache {
         hit
     }
 
-    /// An answer of legacy DNS that has run out, but not too long ago, and its age in whole
-    /// seconds: for when nobody replies (RFC 8767). Says nothing about failures.
+    /// Looks up an answer of an upstream that may be stale (RFC 8767), with its age in whole
+    /// seconds. Failures are never returned.
     pub fn get_stale(&self, key: &Key, now: Duration) -> Option<(Arc<Answer>, u32)> {
         let now = millis(now);
         let probe = key.probe();
         let hash = self.hash(&probe);
         let mut shard = self.shard(hash);
         let slot = shard.store.find(hash, &probe)?;
-        let there = slot.nature == Nature::Legacy
+        let there = slot.entry_kind == EntryKind::Upstream
             && !slot.is_failure()
             && now < slot.until().saturating_add(self.stale);
         there.then(|| (Arc::new(slot.answer()), slot.age(now)))
     }
 
-    /// Looks at the entry under a key that has not run out, whatever it is, without copying it.
-    /// `hash` is the key's [`Cache::hash`]. The key's shard is locked as long as `look` takes.
-    /// Whoever gives the answer out calls [`Slot::ask`], and returns something.
-    pub fn look<R>(
+    /// Inspects the fresh entry under a key, of any kind, without copying it.
+    /// `hash` is the key's [`Cache::hash`]. The key's shard is locked as long as `inspect` takes.
+    /// A caller that serves the answer calls [`Slot::touch`] and returns `Some`.
+    pub fn inspect<R>(
         &self,
         probe: &Probe<'_>,
         hash: u64,
         now: Duration,
-        look: impl FnOnce(&mut Slot) -> Option<R>,
+        inspect: impl FnOnce(&mut Slot) -> Option<R>,
     ) -> Option<R> {
         let mut shard = self.shard(hash);
         let slot = shard.store.find(hash, probe)?;
-        let seen = slot.is_fresh(millis(now)).then(|| look(slot))??;
+        let seen = slot.is_fresh(millis(now)).then(|| inspect(slot))??;
         shard.hits += 1;
         Some(seen)
     }
 
-    /// Brings what will be looked at into the processor's cache: the entries of up to 32 hashes,
-    /// all at the same time instead of one after the other. A shard that somebody else has locked
-    /// is left out.
-    pub fn warm(&self, hashes: &[u64]) {
-        let hashes = &hashes[..hashes.len().min(MAX_WARM)];
+    /// Loads the entries of up to 32 hashes into the processor's cache, all loads in parallel. A
+    /// shard that another thread has locked is left out.
+    pub fn cpu_prefetch(&self, hashes: &[u64]) {
+        let hashes = &hashes[..hashes.len().min(MAX_CPU_PREFETCH)];
         // A locked shard waits for all loads before it, so all locks come first.
         let mut shards: [Option<MutexGuard<'_, Shard>>; MAX_SHARDS] = Default::default();
         for (guard, shard) in shards.iter_mut().zip(&self.shards) {
             *guard = shard.try_lock().ok();
         }
         let store = |hash: u64| shards[self.shard_of(hash)].as_ref().map(|shard| &shard.store);
-        let mut places = [entry::NONE; MAX_WARM];
+        let mut places = [entry::NONE; MAX_CPU_PREFETCH];
         for (place, &hash) in places.iter_mut().zip(hashes) {
             *place = store(hash).map_or(entry::NONE, |store| store.first(hash));
         }
@@ -185,62 +184,81 @@ impl Cache {
             touched ^= slot.hash;
         }
         for slot in (0..hashes.len()).filter_map(|at| slots(&at)) {
-            let bytes = slot.blob.iter().step_by(LINE).take(MAX_LINES);
+            let bytes = slot.blob.iter().step_by(CACHE_LINE_BYTES).take(MAX_PREFETCHED_LINES);
             touched ^= bytes.fold(0, |all, byte| all ^ u64::from(*byte));
         }
         std::hint::black_box(touched);
     }
 
-    /// Counts a look-up that found nothing, for those who [`Cache::look`].
-    pub fn missed(&self, probe: &Probe<'_>) {
+    /// Counts a miss, for callers of [`Cache::inspect`].
+    pub fn record_miss(&self, probe: &Probe<'_>) {
         self.shard(self.hash(probe)).misses += 1;
     }
 
-    /// Keeps an answer for a time that [`lifetime`] found, in the place of any that was there. A
-    /// failure does not take the place of something better: it is only kept in mind beside it.
+    /// Stores an answer for a time that [`lifetime`] found. It replaces the entry under its key;
+    /// but a failure does not replace an answer that may still be served: it is recorded beside it.
     pub fn insert(
         &self,
         key: &Key,
         answer: Arc<Answer>,
-        kind: Kind,
+        kind: AnswerKind,
         lifetime: Duration,
         now: Duration,
     ) {
         let failure = matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED);
-        if failure && self.failed(key, lifetime, now) {
+        if failure && self.mark_failed(key, lifetime, now) {
             return;
         }
-        self.keep(&key.probe(), Nature::Legacy, Some(&answer), kind, lifetime, now);
+        self.store(&key.probe(), EntryKind::Upstream, Some(&answer), kind, lifetime, now);
     }
 
-    /// Keeps a failure in the place of whatever was there, be it better: it is not to be given any
-    /// more.
-    pub fn insert_bad(&self, key: &Key, answer: Arc<Answer>, lifetime: Duration, now: Duration) {
-        self.keep(&key.probe(), Nature::Legacy, Some(&answer), Kind::Negative, lifetime, now);
+    /// Stores a failure in place of any entry: what was there must not be served any more.
+    pub fn replace_with_failure(
+        &self,
+        key: &Key,
+        answer: Arc<Answer>,
+        lifetime: Duration,
+        now: Duration,
+    ) {
+        self.store(
+            &key.probe(),
+            EntryKind::Upstream,
+            Some(&answer),
+            AnswerKind::Negative,
+            lifetime,
+            now,
+        );
     }
 
-    /// Keeps in mind for [`NO_REPLY`] that nobody replied (RFC 9520 §3.2).
+    /// Records for [`NO_REPLY_TTL`] that no upstream replied (RFC 9520 §3.2).
     pub fn insert_no_reply(&self, key: &Key, now: Duration) {
-        if !self.failed(key, NO_REPLY, now) {
-            self.keep(&key.probe(), Nature::NoReply, None, Kind::Negative, NO_REPLY, now);
+        if !self.mark_failed(key, NO_REPLY_TTL, now) {
+            self.store(
+                &key.probe(),
+                EntryKind::NoReply,
+                None,
+                AnswerKind::Negative,
+                NO_REPLY_TTL,
+                now,
+            );
         }
     }
 
-    /// Keeps an answer of ours, which does not run out: `extra` is what its reader needs to know
-    /// whether it is still true, and `mark` when that was last found.
-    pub fn insert_ours(
+    /// Stores an answer made here, which has no lifetime: `extra` says what it depends on, and
+    /// `checked_epoch` when that was last checked.
+    pub fn insert_local(
         &self,
         probe: &Probe<'_>,
         answer: &Answer,
-        kind: Kind,
+        kind: AnswerKind,
         extra: &[u8],
-        mark: u32,
+        checked_epoch: u32,
     ) {
-        let Some(entry) = Entry::new(probe, Nature::Ours, Some(answer), extra) else { return };
-        self.put(probe, Entry { lane: lane(kind), mark, ..entry }, 0);
+        let Some(entry) = Entry::new(probe, EntryKind::Local, Some(answer), extra) else { return };
+        self.insert_entry(probe, Entry { partition: partition(kind), checked_epoch, ..entry }, 0);
     }
 
-    /// Forgets everything; how many answers went.
+    /// Removes all entries and returns their number.
     pub fn flush(&self) -> u64 {
         let mut gone = 0;
         for shard in &self.shards {
@@ -251,18 +269,19 @@ impl Cache {
         gone
     }
 
-    /// Forgets all answers to questions for a name (in wire form, lower case); how many went.
+    /// Removes all answers to questions for a name (wire format, lower case) and returns their
+    /// number.
     pub fn flush_name(&self, name: &[u8]) -> u64 {
-        self.forget_where(|slot| name_of(slot.wire()) == name)
+        self.remove_where(|slot| name_of(slot.wire()) == name)
     }
 
-    /// Forgets all answers to questions for a name (in wire form, lower case) and the names below
-    /// it; how many went.
+    /// Removes all answers to questions for a name (wire format, lower case) and the names below
+    /// it, and returns their number.
     pub fn flush_zone(&self, zone: &[u8]) -> u64 {
-        self.forget_where(|slot| is_at_or_below(name_of(slot.wire()), zone))
+        self.remove_where(|slot| is_at_or_below(name_of(slot.wire()), zone))
     }
 
-    /// What it holds and how it did.
+    /// The statistics of all shards.
     pub fn stats(&self) -> CacheStats {
         let mut stats = CacheStats::default();
         for shard in &self.shards {
@@ -275,19 +294,19 @@ impl Cache {
         stats
     }
 
-    fn forget_where(&self, goes: impl Fn(&Slot) -> bool) -> u64 {
-        self.shards.iter().map(|shard| lock(shard).store.forget_where(&goes)).sum()
+    fn remove_where(&self, goes: impl Fn(&Slot) -> bool) -> u64 {
+        self.shards.iter().map(|shard| lock(shard).store.remove_where(&goes)).sum()
     }
 
-    /// Keeps in mind beside an answer that may still be given, fresh or not, that there is no newer
-    /// one.
-    fn failed(&self, key: &Key, lifetime: Duration, now: Duration) -> bool {
+    /// Records beside an answer that may still be served, fresh or stale, that fetching a newer one
+    /// failed; `false` if there is none.
+    fn mark_failed(&self, key: &Key, lifetime: Duration, now: Duration) -> bool {
         let (now, lifetime) = (millis(now), millis(lifetime));
         let probe = key.probe();
         let hash = self.hash(&probe);
         let mut shard = self.shard(hash);
         let Some(slot) = shard.store.find(hash, &probe) else { return false };
-        let better = slot.nature == Nature::Legacy
+        let better = slot.entry_kind == EntryKind::Upstream
             && !slot.is_failure()
             && now < slot.until().saturating_add(self.stale);
         if better {
@@ -296,23 +315,27 @@ impl Cache {
         better
     }
 
-    fn keep(
+    fn store(
         &self,
         probe: &Probe<'_>,
-        nature: Nature,
+        entry_kind: EntryKind,
         answer: Option<&Answer>,
-        kind: Kind,
+        kind: AnswerKind,
         lifetime: Duration,
         now: Duration,
     ) {
         let now = millis(now);
         let options = answer.map(Answer::options).unwrap_or_default();
-        let Some(entry) = Entry::new(probe, nature, answer, options) else { return };
+        let Some(entry) = Entry::new(probe, entry_kind, answer, options) else { return };
         let life = u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX);
-        self.put(probe, Entry { lane: lane(kind), since: now, life, ..entry }, now);
+        self.insert_entry(
+            probe,
+            Entry { partition: partition(kind), since: now, life, ..entry },
+            now,
+        );
     }
 
-    fn put(&self, probe: &Probe<'_>, entry: Entry, now: u64) {
+    fn insert_entry(&self, probe: &Probe<'_>, entry: Entry, now: u64) {
         let hash = self.hash(probe);
         self.shard(hash).store.insert(hash, probe, entry, now);
     }
@@ -346,16 +369,15 @@ impl Shard {
     }
 }
 
-/// A panic under this lock would be a bug of the store; the answers that it holds stay right even
-/// then.
+/// A panic under this lock would be a bug of the store; its answers stay right even then.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lane(kind: Kind) -> Lane {
+fn partition(kind: AnswerKind) -> Partition {
     match kind {
-        Kind::Positive => Lane::Positive,
-        Kind::Negative => Lane::Negative,
+        AnswerKind::Positive => Partition::Positive,
+        AnswerKind::Negative => Partition::Negative,
     }
 }
 

@@ -1,5 +1,5 @@
-//! A map that is bounded in bytes and evicts in constant time: S3-FIFO (Yang et al., SOSP 2023),
-//! once for positive and once for negative answers.
+//! A map bounded in bytes with eviction in constant time: S3-FIFO (Yang et al., SOSP 2023), with
+//! one partition for positive and one for negative answers.
 //!
 //! ```text
 //!  new ---------> small (a tenth) --asked again--> main --asked since its last round--> main again
@@ -8,22 +8,22 @@
 //!                 ghost (hashes only) ----new and in ghost----> main
 //! ```
 //!
-//! What is asked for only once leaves through the small queue and never displaces what is in use.
+//! An entry that is hit only once leaves through the small queue and displaces nothing in use.
 //! The index, the queues and the free places are lists through the slots: an entry costs no
 //! allocation but that of its bytes.
 
-use super::entry::{Entry, Lane, NONE, Slot};
+use super::entry::{Entry, NONE, Partition, Slot};
 use super::key::Probe;
 
-/// What an entry costs beside its bytes: slot, bucket, ghost, and the allocator's share. Measured
-/// on glibc with 100,000 and a million entries; rounded up.
+/// Bytes that an entry takes beside its own: slot, bucket, ghost, and the allocator's share.
+/// Measured on glibc with 100,000 and a million entries; rounded up.
 pub const ENTRY_OVERHEAD: usize = 112;
-/// The share of the bytes that the small queue may take before it has to give.
+/// The small queue may take one part in so many of the bytes before it evicts.
 const SMALL_SHARE: usize = 10;
-/// No entry may take more than this share of the bytes.
+/// No entry may take more than one part in so many of the bytes.
 const LARGEST_SHARE: usize = 4;
-/// After so many entries were spared in a row one goes all the same, so that no insertion takes
-/// long.
+/// The most entries that one insertion spares before it evicts one regardless, so that no insertion
+/// takes long.
 const MAX_SPARED: usize = 1024;
 /// The fewest buckets and ghosts.
 const MIN_BUCKETS: usize = 64;
@@ -37,7 +37,7 @@ struct Queue {
 
 const EMPTY: Queue = Queue { oldest: NONE, newest: NONE };
 
-/// The entries that share one bound.
+/// The two queues of one partition.
 #[derive(Debug)]
 struct Queues {
     limit: usize,
@@ -56,7 +56,7 @@ pub struct Store {
     /// Parts of the hashes of what left the small queue, each at the place of its bucket; 0 is
     /// none.
     ghosts: Vec<u32>,
-    lanes: [Queues; 2],
+    partitions: [Queues; 2],
     len: usize,
 }
 
@@ -69,58 +69,62 @@ impl Store {
             free: Vec::new(),
             buckets: vec![NONE; MIN_BUCKETS],
             ghosts: vec![0; MIN_BUCKETS],
-            lanes: [queues(positive), queues(negative)],
+            partitions: [queues(positive), queues(negative)],
             len: 0,
         }
     }
 
-    /// The entry under a key, run out or not. Does not count as asked.
+    /// The entry under a key, fresh or expired. Does not count as a hit.
     pub fn find(&mut self, hash: u64, probe: &Probe<'_>) -> Option<&mut Slot> {
         let at = self.position(hash, probe)?;
         self.slots[at as usize].as_mut()
     }
 
-    /// Where the entries of a hash begin.
+    /// The first slot of a hash's bucket.
     pub fn first(&self, hash: u64) -> u32 {
         self.buckets[self.bucket(hash)]
     }
 
-    /// What is in a place.
+    /// The slot at an index.
     pub fn place(&self, at: u32) -> Option<&Slot> {
         self.slots.get(at as usize)?.as_ref()
     }
 
-    /// Puts something in, in the place of what was there. What is too large for its bound is not
-    /// taken.
+    /// Inserts an entry, in place of the one under its key. An entry too large for its partition is
+    /// not stored.
     pub fn insert(&mut self, hash: u64, probe: &Probe<'_>, entry: Entry, now: u64) {
-        let lane = entry.lane;
+        let partition = entry.partition;
         let cost = ENTRY_OVERHEAD + entry.blob.len();
         let there = self.position(hash, probe);
-        if cost > self.lanes[lane as usize].limit / LARGEST_SHARE {
+        if cost > self.partitions[partition as usize].limit / LARGEST_SHARE {
             there.into_iter().for_each(|at| self.remove(at));
             return;
         }
         match there {
-            Some(at) if self.slots[at as usize].as_ref().is_some_and(|slot| slot.lane == lane) => {
+            Some(at)
+                if self.slots[at as usize]
+                    .as_ref()
+                    .is_some_and(|slot| slot.partition == partition) =>
+            {
                 self.replace(at, entry, cost);
-                self.make_room(lane, 0, Some(at), now);
+                self.make_room(partition, 0, Some(at), now);
             }
             other => {
                 other.into_iter().for_each(|at| self.remove(at));
-                self.make_room(lane, cost, None, now);
+                self.make_room(partition, cost, None, now);
                 self.add(Slot::new(entry, hash));
             }
         }
     }
 
-    /// Drops what is held under a key.
+    /// Removes the entry under a key.
     #[cfg(test)]
-    pub fn forget(&mut self, hash: u64, probe: &Probe<'_>) {
+    pub fn remove_key(&mut self, hash: u64, probe: &Probe<'_>) {
         self.position(hash, probe).into_iter().for_each(|at| self.remove(at));
     }
 
-    /// Drops every entry of which `goes` is true; how many went.
-    pub fn forget_where(&mut self, goes: impl Fn(&Slot) -> bool) -> u64 {
+    /// Removes the entries for which `goes` is true and returns their number.
+    pub fn remove_where(&mut self, goes: impl Fn(&Slot) -> bool) -> u64 {
         let mut gone = 0;
         for at in 0..self.slots.len() {
             if self.slots[at].as_ref().is_some_and(&goes) {
@@ -133,7 +137,7 @@ impl Store {
 
     /// Bytes held, bookkeeping included.
     pub fn bytes(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.bytes).sum()
+        self.partitions.iter().map(|partition| partition.bytes).sum()
     }
 
     /// Entries held.
@@ -144,7 +148,7 @@ impl Store {
     fn position(&self, hash: u64, probe: &Probe<'_>) -> Option<u32> {
         let mut at = self.buckets[self.bucket(hash)];
         while let Some(slot) = self.slots.get(at as usize)?.as_ref() {
-            if slot.is(hash, probe) {
+            if slot.matches(hash, probe) {
                 return Some(at);
             }
             at = slot.in_bucket;
@@ -166,7 +170,7 @@ impl Store {
             slot.in_main = true;
         }
         slot.in_bucket = self.buckets[bucket];
-        let queues = &mut self.lanes[slot.lane as usize];
+        let queues = &mut self.partitions[slot.partition as usize];
         queues.count(&slot);
         let at = match self.free.pop() {
             Some(at) => {
@@ -186,7 +190,7 @@ impl Store {
 
     fn replace(&mut self, at: u32, entry: Entry, cost: usize) {
         let Some(slot) = self.slots[at as usize].as_mut() else { return };
-        let queues = &mut self.lanes[slot.lane as usize];
+        let queues = &mut self.partitions[slot.partition as usize];
         queues.discount(slot);
         slot.replace(entry);
         debug_assert_eq!(cost, slot_cost(slot));
@@ -196,7 +200,7 @@ impl Store {
     fn remove(&mut self, at: u32) {
         self.unqueue(at);
         let Some(slot) = self.slots[at as usize].take() else { return };
-        self.lanes[slot.lane as usize].discount(&slot);
+        self.partitions[slot.partition as usize].discount(&slot);
         self.free.push(at);
         self.len -= 1;
         let bucket = self.bucket(slot.hash);
@@ -227,11 +231,11 @@ impl Store {
         }
     }
 
-    /// Evicts until `cost` bytes more have room in the lane, but never `kept`.
-    fn make_room(&mut self, lane: Lane, cost: usize, kept: Option<u32>, now: u64) {
+    /// Evicts until `cost` bytes more have room in the partition, but never `kept`.
+    fn make_room(&mut self, partition: Partition, cost: usize, kept: Option<u32>, now: u64) {
         let mut spared = 0;
         loop {
-            let queues = &self.lanes[lane as usize];
+            let queues = &self.partitions[partition as usize];
             if queues.bytes + cost <= queues.limit {
                 return;
             }
@@ -244,7 +248,7 @@ impl Store {
             let alive = slot.is_fresh(now);
             // The kept one takes a quarter at most, so there is always another to evict and the
             // loop ends.
-            if kept == Some(at) || (alive && slot.was_asked() && spared < MAX_SPARED) {
+            if kept == Some(at) || (alive && slot.was_touched() && spared < MAX_SPARED) {
                 spared += 1;
                 self.next_round(at);
                 continue;
@@ -261,7 +265,7 @@ impl Store {
     fn next_round(&mut self, at: u32) {
         self.unqueue(at);
         if let Some(slot) = self.slots[at as usize].as_mut() {
-            let queues = &mut self.lanes[slot.lane as usize];
+            let queues = &mut self.partitions[slot.partition as usize];
             queues.discount(slot);
             slot.next_round();
             queues.count(slot);
@@ -272,7 +276,7 @@ impl Store {
     /// Puts a slot at the end of its queue.
     fn push(&mut self, at: u32) {
         let Some(slot) = self.slots[at as usize].as_mut() else { return };
-        let queue = self.lanes[slot.lane as usize].queue(slot.in_main);
+        let queue = self.partitions[slot.partition as usize].queue(slot.in_main);
         let before = std::mem::replace(&mut queue.newest, at);
         (slot.older, slot.newer) = (before, NONE);
         match self.slots.get_mut(before as usize).and_then(Option::as_mut) {
@@ -285,7 +289,7 @@ impl Store {
     fn unqueue(&mut self, at: u32) {
         let Some(slot) = self.slots[at as usize].as_ref() else { return };
         let (older, newer) = (slot.older, slot.newer);
-        let queue = self.lanes[slot.lane as usize].queue(slot.in_main);
+        let queue = self.partitions[slot.partition as usize].queue(slot.in_main);
         match self.slots.get_mut(older as usize).and_then(Option::as_mut) {
             Some(slot) => slot.newer = newer,
             None => queue.oldest = newer,
@@ -302,10 +306,10 @@ impl Store {
         let all = || self.slots.iter().flatten();
         assert_eq!(self.len, all().count());
         assert_eq!(self.slots.len(), self.len + self.free.len());
-        for lane in [Lane::Positive, Lane::Negative] {
-            let queues = &self.lanes[lane as usize];
+        for partition in [Partition::Positive, Partition::Negative] {
+            let queues = &self.partitions[partition as usize];
             assert!(queues.bytes <= queues.limit);
-            let slots = || all().filter(|slot| slot.lane == lane);
+            let slots = || all().filter(|slot| slot.partition == partition);
             assert_eq!(queues.bytes, slots().map(slot_cost).sum::<usize>());
             let small = slots().filter(|slot| !slot.in_main);
             assert_eq!(queues.small_bytes, small.map(slot_cost).sum::<usize>());
@@ -313,7 +317,10 @@ impl Store {
                 let (mut at, mut before, mut count) = (queue.oldest, NONE, 0);
                 while at != NONE {
                     let slot = self.slots[at as usize].as_ref().unwrap();
-                    assert_eq!((slot.older, slot.in_main, slot.lane), (before, in_main, lane));
+                    assert_eq!(
+                        (slot.older, slot.in_main, slot.partition),
+                        (before, in_main, partition)
+                    );
                     (before, at, count) = (at, slot.newer, count + 1);
                 }
                 assert_eq!(queue.newest, before);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::entry::{Entry, Lane, Nature};
+use super::entry::{Entry, EntryKind, Partition};
 use super::store::Store;
 use super::{
-    Answer, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, Kind, MAX_STALE, NO_REPLY, Probe,
-    SERVFAIL, Scope,
+    Answer, AnswerKind, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, MAX_STALE_AGE,
+    NO_REPLY_TTL, Probe, SERVFAIL_TTL, Scope,
 };
 use crate::dns::message::{Packet, rcode};
 use crate::dns::testing::{Build, name, question};
@@ -22,9 +22,9 @@ fn seconds(count: u64) -> Duration {
 }
 
 /// An answer for a name whose text tells it from others, `size` bytes longer than the shortest.
-fn answer(name: &str, mark: u32, size: usize) -> Arc<Answer> {
+fn answer(name: &str, checked_epoch: u32, size: usize) -> Arc<Answer> {
     let q = question(name, 1);
-    let rdata = [&mark.to_be_bytes()[..], &vec![b'.'; size]].concat();
+    let rdata = [&checked_epoch.to_be_bytes()[..], &vec![b'.'; size]].concat();
     let message = Build::answer(&q)
         .record(crate::dns::message::Section::Answer, &[0xc0, 12], 10, 300, &rdata)
         .done();
@@ -39,7 +39,7 @@ fn found(cache: &Cache, name: &str, now: Duration) -> bool {
     cache.get(&key(name), now).is_some()
 }
 
-fn put(cache: &Cache, name: &str, kind: Kind) {
+fn put(cache: &Cache, name: &str, kind: AnswerKind) {
     cache.insert(&key(name), answer(name, 0, 40), kind, seconds(300), AT_START);
 }
 
@@ -47,7 +47,7 @@ fn put(cache: &Cache, name: &str, kind: Kind) {
 fn an_answer_ages_and_is_gone_when_it_has_run_out() {
     let cache = Cache::new(1 << 20);
     let kept = answer("a.example", 1, 0);
-    cache.insert(&key("a.example"), kept.clone(), Kind::Positive, seconds(10), seconds(5));
+    cache.insert(&key("a.example"), kept.clone(), AnswerKind::Positive, seconds(10), seconds(5));
     for (at, age) in [(5_000, 0), (5_999, 0), (6_000, 1), (14_999, 9)] {
         match cache.get(&key("a.example"), Duration::from_millis(at)) {
             Some(Hit::Answer(answer, found, _)) => {
@@ -94,8 +94,8 @@ fn what_tells_questions_apart() {
 #[test]
 fn junk_names_do_not_push_out_positive_answers() {
     let cache = Cache::new(4 << 20);
-    (0..1000).for_each(|n| put(&cache, &format!("used{n}.example"), Kind::Positive));
-    (0..50_000).for_each(|n| put(&cache, &format!("junk{n}.example"), Kind::Negative));
+    (0..1000).for_each(|n| put(&cache, &format!("used{n}.example"), AnswerKind::Positive));
+    (0..50_000).for_each(|n| put(&cache, &format!("junk{n}.example"), AnswerKind::Negative));
     assert_eq!(
         (0..1000).filter(|n| !found(&cache, &format!("used{n}.example"), seconds(1))).count(),
         0
@@ -107,10 +107,10 @@ fn junk_names_do_not_push_out_positive_answers() {
 fn what_is_asked_for_once_does_not_push_out_what_is_in_use() {
     let cache = Cache::new(2 << 20);
     let used = |n| format!("used{n}.example");
-    (0..500).for_each(|n| put(&cache, &used(n), Kind::Positive));
+    (0..500).for_each(|n| put(&cache, &used(n), AnswerKind::Positive));
     assert!((0..500).all(|n| found(&cache, &used(n), seconds(1))));
     for n in 0..50_000 {
-        put(&cache, &format!("once{n}.example"), Kind::Positive);
+        put(&cache, &format!("once{n}.example"), AnswerKind::Positive);
         if n % 10 == 0 {
             found(&cache, &used(n / 10 % 500), seconds(1));
         }
@@ -122,16 +122,20 @@ fn what_is_asked_for_once_does_not_push_out_what_is_in_use() {
 #[test]
 fn a_name_that_appears_or_vanishes_has_one_answer() {
     let cache = Cache::new(1 << 20);
-    for (mark, kind) in [(1, Kind::Negative), (2, Kind::Positive), (3, Kind::Negative)] {
+    for (checked_epoch, kind) in
+        [(1, AnswerKind::Negative), (2, AnswerKind::Positive), (3, AnswerKind::Negative)]
+    {
         cache.insert(
             &key("a.example"),
-            answer("a.example", mark, 0),
+            answer("a.example", checked_epoch, 0),
             kind,
-            seconds(100 / u64::from(mark)),
+            seconds(100 / u64::from(checked_epoch)),
             AT_START,
         );
         match cache.get(&key("a.example"), seconds(1)) {
-            Some(Hit::Answer(found, ..)) => assert_eq!(found, answer("a.example", mark, 0)),
+            Some(Hit::Answer(found, ..)) => {
+                assert_eq!(found, answer("a.example", checked_epoch, 0))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -144,17 +148,17 @@ fn no_reply_is_remembered_briefly_and_an_answer_replaces_it() {
     let cache = Cache::new(1 << 20);
     cache.insert_no_reply(&key("a.example"), AT_START);
     assert!(matches!(cache.get(&key("a.example"), AT_START), Some(Hit::NoReply)));
-    assert!(!found(&cache, "a.example", NO_REPLY));
+    assert!(!found(&cache, "a.example", NO_REPLY_TTL));
     cache.insert_no_reply(&key("b.example"), AT_START);
-    put(&cache, "b.example", Kind::Positive);
+    put(&cache, "b.example", AnswerKind::Positive);
     assert!(matches!(cache.get(&key("b.example"), AT_START), Some(Hit::Answer(..))));
 }
 
 #[test]
 fn flushing_forgets_everything() {
     let cache = Cache::new(1 << 20);
-    put(&cache, "a.example", Kind::Positive);
-    put(&cache, "b.example", Kind::Negative);
+    put(&cache, "a.example", AnswerKind::Positive);
+    put(&cache, "b.example", AnswerKind::Negative);
     assert_eq!(cache.flush(), 2);
     assert_eq!((cache.stats().entries, cache.stats().bytes), (0, 0));
     assert!(!found(&cache, "a.example", AT_START) && !found(&cache, "b.example", AT_START));
@@ -163,7 +167,7 @@ fn flushing_forgets_everything() {
 #[test]
 fn a_cache_of_no_bytes_holds_nothing() {
     let cache = Cache::new(0);
-    put(&cache, "a.example", Kind::Positive);
+    put(&cache, "a.example", AnswerKind::Positive);
     assert_eq!(cache.stats().entries, 0);
 }
 
@@ -173,14 +177,14 @@ fn the_longest_answer_finds_room_in_the_default_cache() {
     cache.insert(
         &key("a.example"),
         answer("a.example", 1, 65_000),
-        Kind::Positive,
+        AnswerKind::Positive,
         seconds(9),
         AT_START,
     );
     cache.insert(
         &key("b.example"),
         answer("b.example", 1, 65_000),
-        Kind::Negative,
+        AnswerKind::Negative,
         seconds(9),
         AT_START,
     );
@@ -206,28 +210,36 @@ impl In {
         Probe::of_upstreams(&self.question, false, false)
     }
 
-    fn entry(&self, key: u8, mark: u32, size: usize, lane: Lane, since: u64, life: u32) -> Entry {
-        let answer = answer(&format!("k{key}"), mark, size);
+    fn entry(
+        &self,
+        key: u8,
+        checked_epoch: u32,
+        size: usize,
+        partition: Partition,
+        since: u64,
+        life: u32,
+    ) -> Entry {
+        let answer = answer(&format!("k{key}"), checked_epoch, size);
         Entry {
-            lane,
+            partition,
             since,
             life,
-            ..Entry::new(&self.probe(), Nature::Legacy, Some(&answer), &[]).unwrap()
+            ..Entry::new(&self.probe(), EntryKind::Upstream, Some(&answer), &[]).unwrap()
         }
     }
 
     fn cost(&self, size: usize) -> usize {
         ENTRY_OVERHEAD
-            + self.entry(self.question[2] - b'0', 0, size, Lane::Positive, 0, 1).blob.len()
+            + self.entry(self.question[2] - b'0', 0, size, Partition::Positive, 0, 1).blob.len()
     }
 }
 
 fn get(store: &mut Store, key: u8, now: u64) -> Option<u32> {
     let at = In::new(key);
     let slot = store.find(at.hash, &at.probe()).filter(|slot| slot.is_fresh(now))?;
-    slot.ask(now);
-    // The mark is the text's first four bytes, behind the question, the pointer and the fixed part
-    // of the record.
+    slot.touch(now);
+    // The checked_epoch is the text's first four bytes, behind the question, the pointer and the
+    // fixed part of the record.
     let text = &slot.wire()[12 + at.question.len() + 12..];
     Some(u32::from_be_bytes(text[..4].try_into().unwrap()))
 }
@@ -238,7 +250,7 @@ fn an_answer_that_grows_is_not_its_own_victim() {
     let mut store = Store::new(8 * one, 0);
     let put = |store: &mut Store, key, size| {
         let at = In::new(key);
-        store.insert(at.hash, &at.probe(), at.entry(key, 1, size, Lane::Positive, 0, 1), 0);
+        store.insert(at.hash, &at.probe(), at.entry(key, 1, size, Partition::Positive, 0, 1), 0);
     };
     (0..8u8).for_each(|key| put(&mut store, key, 0));
     assert_eq!(store.bytes(), 8 * one);
@@ -254,24 +266,24 @@ fn what_has_run_out_is_at_hand_for_a_while_and_a_failure_does_not_push_it_out() 
     let cache = Cache::new(1 << 20);
     let key = key("a.example");
     let kept = answer("a.example", 1, 0);
-    cache.insert(&key, kept.clone(), Kind::Positive, seconds(10), AT_START);
+    cache.insert(&key, kept.clone(), AnswerKind::Positive, seconds(10), AT_START);
     let stale = |at| cache.get_stale(&key, at);
     assert!(cache.get(&key, seconds(10)).is_none());
     assert_eq!(stale(seconds(12)), Some((kept.clone(), 12)));
     cache.insert_no_reply(&key, seconds(12));
     assert!(matches!(cache.get(&key, seconds(13)), Some(Hit::NoReply)));
     assert_eq!(stale(seconds(13)), Some((kept.clone(), 13)));
-    assert!(cache.get(&key, seconds(12) + NO_REPLY).is_none());
+    assert!(cache.get(&key, seconds(12) + NO_REPLY_TTL).is_none());
     let failure = Build::answer(&question("a.example", 1)).rcode(rcode::SERVFAIL).done();
     let failure =
         Answer::new(&Packet::parse(&failure).unwrap(), &question("a.example", 1), false).unwrap();
-    cache.insert(&key, Arc::new(failure), Kind::Negative, SERVFAIL, seconds(20));
+    cache.insert(&key, Arc::new(failure), AnswerKind::Negative, SERVFAIL_TTL, seconds(20));
     assert!(matches!(cache.get(&key, seconds(24)), Some(Hit::NoReply)));
     assert_eq!(stale(seconds(24)), Some((kept.clone(), 24)));
-    assert!(stale(seconds(9) + MAX_STALE).is_some());
-    assert!(stale(seconds(10) + MAX_STALE).is_none());
+    assert!(stale(seconds(9) + MAX_STALE_AGE).is_some());
+    assert!(stale(seconds(10) + MAX_STALE_AGE).is_none());
     let without = Cache::with_stale(1 << 20, Duration::ZERO);
-    without.insert(&key, kept, Kind::Positive, seconds(10), AT_START);
+    without.insert(&key, kept, AnswerKind::Positive, seconds(10), AT_START);
     assert!(without.get_stale(&key, seconds(10)).is_none());
 }
 
@@ -282,11 +294,11 @@ fn one_who_asks_for_a_popular_answer_near_its_end_is_told_to_fetch_it() {
         Some(Hit::Answer(_, _, due)) => due,
         other => panic!("{other:?}"),
     };
-    put(&cache, "a.example", Kind::Positive);
+    put(&cache, "a.example", AnswerKind::Positive);
     assert!(!due(299_000), "asked for once: nobody may ask again");
     assert!(due(299_100));
     assert!(!due(299_200), "somebody is on it");
-    put(&cache, "a.example", Kind::Positive);
+    put(&cache, "a.example", AnswerKind::Positive);
     assert!(![0, 1, 200_000, 269_999].map(due).contains(&true), "there is time");
     assert!(due(270_001));
 }
@@ -295,13 +307,13 @@ fn one_who_asks_for_a_popular_answer_near_its_end_is_told_to_fetch_it() {
 fn a_name_and_a_zone_can_be_forgotten() {
     let cache = Cache::new(1 << 20);
     for name in ["example", "a.example", "b.a.example", "aexample", "example.org"] {
-        put(&cache, name, Kind::Positive);
+        put(&cache, name, AnswerKind::Positive);
     }
     let typed = Key::new(&question("a.example", 28), false, false, Scope::Upstreams);
     let message = Build::answer(&question("a.example", 28)).soa("example", 60, 60).done();
     let answer =
         Answer::new(&Packet::parse(&message).unwrap(), &question("a.example", 28), false).unwrap();
-    cache.insert(&typed, Arc::new(answer), Kind::Negative, seconds(60), AT_START);
+    cache.insert(&typed, Arc::new(answer), AnswerKind::Negative, seconds(60), AT_START);
     assert_eq!(cache.flush_name(&name("a.example")), 2, "of every type");
     assert!(found(&cache, "b.a.example", AT_START));
     assert_eq!(cache.flush_zone(&name("example")), 2);
@@ -317,26 +329,26 @@ fn an_answer_of_ours_is_for_those_who_know_it() {
     let lower = question("alice", 1);
     let ours = Answer::constant(&Build::answer(&q).a(60, [192, 0, 2, 1]).done()).unwrap();
     let probe = Probe::of_upstreams(&lower, false, false);
-    cache.insert_ours(&probe, &ours, Kind::Positive, b"why", 7);
+    cache.insert_local(&probe, &ours, AnswerKind::Positive, b"why", 7);
     assert!(cache.get(&key("alice"), seconds(1)).is_none());
     assert!(cache.get_stale(&key("alice"), seconds(1)).is_none());
-    let seen = cache.look(&probe, cache.hash(&probe), 100 * MAX_STALE, |slot| {
-        Some((slot.nature(), slot.mark(), slot.extra().to_vec(), slot.answer()))
+    let seen = cache.inspect(&probe, cache.hash(&probe), 100 * MAX_STALE_AGE, |slot| {
+        Some((slot.entry_kind(), slot.checked_epoch(), slot.extra().to_vec(), slot.answer()))
     });
-    assert_eq!(seen, Some((Nature::Ours, 7, b"why".to_vec(), ours)));
-    put(&cache, "alice", Kind::Positive);
+    assert_eq!(seen, Some((EntryKind::Local, 7, b"why".to_vec(), ours)));
+    put(&cache, "alice", AnswerKind::Positive);
     assert!(found(&cache, "alice", seconds(1)), "nobody has the name any more");
 }
 
 #[test]
 fn bringing_entries_in_changes_nothing() {
     let cache = Cache::new(4 << 20);
-    (0..100).for_each(|n| put(&cache, &format!("a{n}.example"), Kind::Positive));
+    (0..100).for_each(|n| put(&cache, &format!("a{n}.example"), AnswerKind::Positive));
     let hashes: Vec<u64> =
         (0..64).map(|n| cache.hash(&key(&format!("a{}.example", 3 * n)).probe())).collect();
     let before = cache.stats();
-    cache.warm(&hashes);
-    cache.warm(&[]);
+    cache.cpu_prefetch(&hashes);
+    cache.cpu_prefetch(&[]);
     assert_eq!(cache.stats(), before);
     assert!((0..100).all(|n| found(&cache, &format!("a{n}.example"), seconds(1))));
 }
@@ -370,36 +382,36 @@ proptest! {
     fn the_store_agrees_with_a_map(steps in steps(), limits in (0..60_000usize, 0..20_000usize)) {
         let mut store = Store::new(limits.0, limits.1);
         let mut model: HashMap<u8, (u32, u64)> = HashMap::new();
-        let (mut now, mut mark) = (0, 0);
+        let (mut now, mut checked_epoch) = (0, 0);
         for step in steps {
             match step {
                 Step::Insert { key, size, life, negative } => {
-                    mark += 1;
+                    checked_epoch += 1;
                     let at = In::new(key);
-                    let (lane, limit) =
-                        if negative { (Lane::Negative, limits.1) } else { (Lane::Positive, limits.0) };
-                    let entry = at.entry(key, mark, size, lane, now, life);
+                    let (partition, limit) =
+                        if negative { (Partition::Negative, limits.1) } else { (Partition::Positive, limits.0) };
+                    let entry = at.entry(key, checked_epoch, size, partition, now, life);
                     // What fits is there right after it came.
                     let fits = ENTRY_OVERHEAD + entry.blob.len() <= limit / 4;
                     store.insert(at.hash, &at.probe(), entry, now);
-                    model.insert(key, (mark, now + u64::from(life)));
+                    model.insert(key, (checked_epoch, now + u64::from(life)));
                     prop_assert_eq!(get(&mut store, key, now).is_some(), fits);
                 }
                 Step::Get { key } => {
-                    let allowed = model.get(&key).filter(|(_, until)| now < *until).map(|(mark, _)| *mark);
+                    let allowed = model.get(&key).filter(|(_, until)| now < *until).map(|(checked_epoch, _)| *checked_epoch);
                     if let Some(got) = get(&mut store, key, now) {
                         prop_assert_eq!(Some(got), allowed);
                     }
                 }
                 Step::Forget { key } => {
                     let at = In::new(key);
-                    store.forget(at.hash, &at.probe());
+                    store.remove_key(at.hash, &at.probe());
                     model.remove(&key);
                     prop_assert!(get(&mut store, key, now).is_none());
                 }
                 Step::ForgetSome { part } => {
                     let before = store.len() as u64;
-                    let gone = store.forget_where(|slot| slot.hash as u8 % 8 == part);
+                    let gone = store.remove_where(|slot| slot.hash as u8 % 8 == part);
                     prop_assert_eq!(before - gone, store.len() as u64);
                     model.retain(|key, _| In::new(*key).hash as u8 % 8 != part);
                 }

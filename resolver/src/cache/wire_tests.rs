@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Answer, Kind, MAX_NEGATIVE, MAX_POSITIVE, SERVFAIL, lifetime};
+use super::{Answer, AnswerKind, MAX_NEGATIVE_TTL, MAX_POSITIVE_TTL, SERVFAIL_TTL, lifetime};
 use crate::dns::message::{HEADER, Malformed, Packet, Section};
 use crate::dns::testing::{AT_QUESTION, Build, name, question};
 use std::time::Duration;
@@ -227,7 +227,7 @@ fn ad_stays_only_when_it_may() {
 }
 
 /// What `lifetime` says of a message, in seconds.
-fn kept(build: Build, iterative: bool) -> Option<(Kind, u64)> {
+fn kept(build: Build, iterative: bool) -> Option<(AnswerKind, u64)> {
     let message = build.done();
     lifetime(&Packet::parse(&message).unwrap(), iterative)
         .map(|(kind, time)| (kind, time.as_secs()))
@@ -236,13 +236,13 @@ fn kept(build: Build, iterative: bool) -> Option<(Kind, u64)> {
 #[test]
 fn answers_are_kept_as_long_as_their_shortest_record() {
     let q = || Build::answer(&question("a.example", 1));
-    let day = MAX_POSITIVE.as_secs();
+    let day = MAX_POSITIVE_TTL.as_secs();
     let additional =
         |build: Build, ttl| build.record(Section::Additional, &name("b.example"), 1, ttl, &[1; 4]);
-    assert_eq!(kept(q().a(60, [1; 4]).a(50, [2; 4]), false), Some((Kind::Positive, 50)));
-    assert_eq!(kept(additional(q().a(60, [1; 4]), 40), false), Some((Kind::Positive, 40)));
-    assert_eq!(kept(q().a(60, [1; 4]).opt(), false), Some((Kind::Positive, 60)));
-    assert_eq!(kept(q().a(172_800, [1; 4]), false), Some((Kind::Positive, day)));
+    assert_eq!(kept(q().a(60, [1; 4]).a(50, [2; 4]), false), Some((AnswerKind::Positive, 50)));
+    assert_eq!(kept(additional(q().a(60, [1; 4]), 40), false), Some((AnswerKind::Positive, 40)));
+    assert_eq!(kept(q().a(60, [1; 4]).opt(), false), Some((AnswerKind::Positive, 60)));
+    assert_eq!(kept(q().a(172_800, [1; 4]), false), Some((AnswerKind::Positive, day)));
     assert_eq!(kept(q().a(0, [1; 4]), false), None);
     assert_eq!(kept(q().a(0xffff_ffff, [1; 4]), false), None);
     assert_eq!(kept(q().flags(2, 0).a(60, [1; 4]), false), None, "truncated");
@@ -254,35 +254,42 @@ fn absence_is_kept_as_long_as_the_soa_says() {
     let q = || Build::answer(&question("a.example", 1));
     let alias =
         |build: Build, ttl| build.record(Section::Answer, &AT_QUESTION, 5, ttl, &name("b.example"));
-    let longest = MAX_NEGATIVE.as_secs();
+    let longest = MAX_NEGATIVE_TTL.as_secs();
     for code in [0, 3] {
         assert_eq!(
             kept(q().rcode(code).soa("example", 900, 300), false),
-            Some((Kind::Negative, 300))
+            Some((AnswerKind::Negative, 300))
         );
         assert_eq!(
             kept(q().rcode(code).soa("example", 200, 300), false),
-            Some((Kind::Negative, 200))
+            Some((AnswerKind::Negative, 200))
         );
         assert_eq!(
             kept(q().rcode(code).soa("example", 99_999, 99_999), false),
-            Some((Kind::Negative, longest))
+            Some((AnswerKind::Negative, longest))
         );
         assert_eq!(
             kept(alias(q().rcode(code), 30).soa("example", 900, 300), false),
-            Some((Kind::Negative, 30))
+            Some((AnswerKind::Negative, 30))
         );
         assert_eq!(kept(q().rcode(code).soa("example", 900, 0), false), None);
         assert_eq!(kept(q().rcode(code), false), None, "no SOA");
         assert_eq!(kept(alias(q().rcode(code), 30), false), None, "an alias and no SOA");
     }
     for failure in [2, 5] {
-        assert_eq!(kept(q().rcode(failure), false), Some((Kind::Negative, SERVFAIL.as_secs())));
+        assert_eq!(
+            kept(q().rcode(failure), false),
+            Some((AnswerKind::Negative, SERVFAIL_TTL.as_secs()))
+        );
     }
-    assert_eq!(kept(alias(q(), 30), true), Some((Kind::Positive, 30)), "an alias out of the zone");
+    assert_eq!(
+        kept(alias(q(), 30), true),
+        Some((AnswerKind::Positive, 30)),
+        "an alias out of the zone"
+    );
     let referral = q().record(Section::Authority, &name("example"), 2, 70, &name("ns.example"));
-    assert_eq!(kept(referral, true), Some((Kind::Positive, 70)));
-    assert!(SERVFAIL <= Duration::from_secs(300), "RFC 9520 §3.2");
+    assert_eq!(kept(referral, true), Some((AnswerKind::Positive, 70)));
+    assert!(SERVFAIL_TTL <= Duration::from_secs(300), "RFC 9520 §3.2");
 }
 
 /// A message that is almost right.

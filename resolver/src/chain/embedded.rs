@@ -9,14 +9,14 @@ use namechain_core::{
     types::{Hash, Name, Network},
 };
 
-use super::{ChainError, ChainSource, Standing, ZoneCache, zone_cache::Compiled};
-use crate::chain::validity::Ground;
+use super::{ChainError, ChainSource, NameState, ZoneCache, zone_cache::CompiledZone};
+use crate::chain::validity::Dependency;
 
-/// What the node serves names from at this moment.
+/// The state that the node serves now.
 pub struct Served {
     /// The state at the depth that names are served from.
     pub snapshot: Arc<Snapshot>,
-    /// Whether the node believes that it is at the tip.
+    /// Whether the node is synced.
     pub synced: bool,
 }
 
@@ -25,7 +25,7 @@ pub struct Embedded {
     network: Network,
     served: Box<dyn Fn() -> Served + Send + Sync>,
     zones: ZoneCache,
-    /// The block whose state was served last, and how many there were until then.
+    /// The block whose state was served last, and its epoch.
     last: Mutex<(Hash, u32)>,
 }
 
@@ -40,9 +40,8 @@ impl Embedded {
         }
     }
 
-    /// The number of a snapshot: that of the block whose state it is. The node makes a new one of
-    /// the same block now and then.
-    fn number(&self, snapshot: &Snapshot) -> u32 {
+    /// The epoch of a snapshot, one per block: the node may publish several snapshots of a block.
+    fn epoch_of(&self, snapshot: &Snapshot) -> u32 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // 0 is no number.
         if last.1 == 0 || last.0 != snapshot.id {
@@ -51,64 +50,68 @@ impl Embedded {
         last.1
     }
 
-    fn look(&self, name: &Name, snapshot: &Arc<Snapshot>) -> Result<(Standing, Ground), ReadError> {
+    fn lookup_in(
+        &self,
+        name: &Name,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<(NameState, Dependency), ReadError> {
         let (params, height) = (self.network.params(), snapshot.height());
         let key = name.key(self.network);
-        let ground = |value, (from, until)| Ground {
+        let dependency = |value, (from, until)| Dependency {
             name: name.clone(),
             value,
             from,
             until,
-            epoch: self.number(snapshot),
+            epoch: self.epoch_of(snapshot),
         };
-        let nothing = || Ok((Standing::Unregistered, ground(None, (0, u32::MAX))));
+        let nothing = || Ok((NameState::Unregistered, dependency(None, (0, u32::MAX))));
         let Some(value) = snapshot.value_hash(&key) else { return nothing() };
         let compiled = match self.zones.get(&key, &value) {
             Some(compiled) => compiled,
             None => {
                 let Some(entry) = snapshot.entry(name)? else { return nothing() };
-                let compiled = Compiled::new(entry);
-                self.zones.put(key, value, compiled.clone());
+                let compiled = CompiledZone::new(entry);
+                self.zones.insert(key, value, compiled.clone());
                 compiled
             }
         };
         let bounds = compiled.bounds(params, height);
-        Ok((compiled.standing(params, height), ground(Some(value), bounds)))
+        Ok((compiled.state_at(params, height), dependency(Some(value), bounds)))
     }
 }
 
 #[async_trait]
 impl ChainSource for Embedded {
-    async fn lookup(&self, name: &Name) -> Result<Standing, ChainError> {
-        Ok(self.lookup_with_ground(name).await?.0)
+    async fn lookup(&self, name: &Name) -> Result<NameState, ChainError> {
+        Ok(self.lookup_with_dependency(name).await?.0)
     }
 
-    async fn lookup_with_ground(
+    async fn lookup_with_dependency(
         &self,
         name: &Name,
-    ) -> Result<(Standing, Option<Ground>), ChainError> {
+    ) -> Result<(NameState, Option<Dependency>), ChainError> {
         let served = (self.served)();
         if !served.synced {
             return Err(ChainError::NotSynced { height: served.snapshot.height() });
         }
-        let (standing, ground) = match self.look(name, &served.snapshot) {
+        let (state, dependency) = match self.lookup_in(name, &served.snapshot) {
             // The chain may have moved on so far that the snapshot's values are gone. A fresh one
             // has them.
-            Err(_) => self.look(name, &(self.served)().snapshot)?,
+            Err(_) => self.lookup_in(name, &(self.served)().snapshot)?,
             Ok(found) => found,
         };
-        Ok((standing, Some(ground)))
+        Ok((state, Some(dependency)))
     }
 
     fn epoch(&self) -> Option<u32> {
         let served = (self.served)();
-        served.synced.then(|| self.number(&served.snapshot))
+        served.synced.then(|| self.epoch_of(&served.snapshot))
     }
 
-    fn bears_out(&self, ground: &Ground) -> bool {
+    fn still_holds(&self, dependency: &Dependency) -> bool {
         let served = (self.served)();
-        let value = served.snapshot.value_hash(&ground.name.key(self.network));
-        served.synced && ground.is_borne_out(value.as_ref(), served.snapshot.height())
+        let value = served.snapshot.value_hash(&dependency.name.key(self.network));
+        served.synced && dependency.holds_at(value.as_ref(), served.snapshot.height())
     }
 
     fn is_trusted(&self) -> bool {

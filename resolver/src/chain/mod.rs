@@ -1,7 +1,7 @@
-//! What the chain says of a name: from the node in this process, or from another one over its API.
+//! The state of a name on the chain: from the node in this process, or from another over its API.
 //!
-//! "Nobody has registered it" is knowledge. Whatever stands between us and that knowledge is an
-//! error, and an error is never taken for it.
+//! "Nobody has registered it" is a result. Everything that keeps us from that result is an error,
+//! and an error is never taken for it.
 
 mod embedded;
 pub mod mount;
@@ -24,32 +24,32 @@ pub use embedded::{Embedded, Served};
 pub use remote::{Remote, RemoteError};
 pub use zone_cache::ZoneCache;
 
-use crate::chain::{validity::Ground, zone::Zone};
+use crate::chain::{validity::Dependency, zone::Zone};
 
-/// How a name stands.
+/// The state of a name.
 #[derive(Clone, Debug)]
-pub enum Standing {
-    /// Nobody has it, and the chain knows that.
+pub enum NameState {
+    /// Nobody has registered it.
     Unregistered,
-    /// It resolves.
+    /// It is registered and resolves.
     Active(Arc<Zone>),
-    /// Somebody had it and it does not resolve. The zone is the one that it had.
+    /// It was registered and does not resolve. The zone is its last one.
     Lapsed(Arc<Zone>, Lapse),
 }
 
 /// Why a registered name does not resolve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lapse {
-    /// Its lease is over, and only its keys can renew it.
+    /// The lease has ended; for now only the owner can renew it.
     Grace {
-        /// The first height at which the lease was over.
+        /// The first height after the lease.
         ended: u32,
-        /// The first height at which anybody can register it.
+        /// The first height at which anyone can register it.
         released: u32,
     },
     /// It was revoked.
     Revoked {
-        /// The first height at which anybody can register it.
+        /// The first height at which anyone can register it.
         released: u32,
     },
 }
@@ -60,21 +60,21 @@ impl fmt::Display for Lapse {
             Lapse::Grace { ended, released } => {
                 write!(
                     f,
-                    "its lease ended at height {ended}; until {released} only its keys can renew it"
+                    "its lease ended at height {ended}; only its owner can renew it before height {released}"
                 )
             }
             Lapse::Revoked { released } => {
-                write!(f, "it was revoked; nobody can have it before height {released}")
+                write!(f, "it was revoked; it can't be registered before height {released}")
             }
         }
     }
 }
 
-/// Why the chain can't say how a name stands.
+/// Why the state of a name can't be read.
 #[derive(Debug, Error)]
 pub enum ChainError {
-    /// The node does not believe that it is at the tip.
-    #[error("the node has not caught up with the chain: it is at height {height}")]
+    /// The node is not synced.
+    #[error("the node is not synced: it is at height {height}")]
     NotSynced {
         /// The height it has reached.
         height: u32,
@@ -82,40 +82,40 @@ pub enum ChainError {
     /// The state can't be read.
     #[error("the chain's state can't be read: {0}")]
     Read(#[from] ReadError),
-    /// The node's answer can't be had, or can't be believed.
+    /// The remote node gave no answer, or an invalid one.
     #[error(transparent)]
     Remote(#[from] RemoteError),
 }
 
-/// Whatever knows the state of the chain.
+/// A source of the chain's state.
 #[async_trait]
 pub trait ChainSource: Send + Sync + 'static {
-    /// How `name` stands at the height that names are served from.
-    async fn lookup(&self, name: &Name) -> Result<Standing, ChainError>;
+    /// The state of `name` at the served height.
+    async fn lookup(&self, name: &Name) -> Result<NameState, ChainError>;
 
-    /// As [`ChainSource::lookup`], with what the answer rests on, if that can be said.
-    async fn lookup_with_ground(
+    /// As [`ChainSource::lookup`], with what the answer depends on, if that is known.
+    async fn lookup_with_dependency(
         &self,
         name: &Name,
-    ) -> Result<(Standing, Option<Ground>), ChainError> {
+    ) -> Result<(NameState, Option<Dependency>), ChainError> {
         Ok((self.lookup(name).await?, None))
     }
 
-    /// The number of the state that names are served from now, at least 1; another one for every
-    /// other state. `None` if nothing may be said at the moment. Costs next to nothing.
+    /// The epoch of the state served now, at least 1; it changes with every state. `None` if no
+    /// answer may be given at the moment. Cheap.
     fn epoch(&self) -> Option<u32> {
         None
     }
 
-    /// Whether the state that names are served from bears this out. `false` if that can't be said
-    /// at once.
-    fn bears_out(&self, ground: &Ground) -> bool {
-        let _ = ground;
+    /// Whether a dependency holds in the state served now. `false` if that can't be told without
+    /// waiting.
+    fn still_holds(&self, dependency: &Dependency) -> bool {
+        let _ = dependency;
         false
     }
 
-    /// Whether what it says was validated where nobody else can have changed it: by a node in this
-    /// process, or by one on this machine. Of another node the tip is only its word.
+    /// Whether the chain was validated in this process or on this machine. Another node's tip is
+    /// only its claim.
     fn is_trusted(&self) -> bool {
         false
     }

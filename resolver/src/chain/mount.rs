@@ -1,10 +1,10 @@
-//! The places in DNS where the names of the chain stand.
+//! Mounts: where names of the chain appear in DNS.
 
-/// Below this name, `namechain.alt.`, all names of the chain stand (RFC 9476: `alt.` is for names
+/// `namechain.alt.`, below which all names of the chain are mounted (RFC 9476: `alt.` is for names
 /// outside DNS).
 pub const ALT_LABELS: [&str; 2] = ["namechain", "alt"];
 
-/// Where names of the chain stand in DNS.
+/// Which mounts are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mounts {
     /// At the root: `alice.`.
@@ -13,17 +13,17 @@ pub struct Mounts {
     pub alt: bool,
 }
 
-/// The place under which a question came in.
+/// The mount of a question's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mount {
-    /// `alice.`: a label that nobody has registered may be a legacy name.
+    /// `alice.`: an unregistered label may be a legacy name.
     Root,
-    /// `alice.namechain.alt.`: all of it is the chain's.
+    /// `alice.namechain.alt.`: all names are the chain's.
     Alt,
 }
 
 impl Mount {
-    /// How many labels stand behind a name of the chain.
+    /// The number of labels behind a name of the chain.
     pub fn labels(self) -> usize {
         match self {
             Mount::Root => 0,

@@ -1,7 +1,7 @@
 //! A node elsewhere, asked over its HTTP API (`--node URL`).
 //!
-//! Every answer comes with a proof against the state root in a header, which is checked here. Which
-//! header is the tip is the node's word: run your own, or one that you trust for that.
+//! Every answer comes with a proof against the state root in a header, which is verified here.
+//! Which header is the tip is the node's claim: use your own node, or one that you trust.
 
 use std::{
     collections::HashMap,
@@ -24,23 +24,23 @@ use tokio::{
     time::Instant,
 };
 
-use super::{ChainError, ChainSource, Standing, zone_cache::Compiled};
-use crate::chain::validity::Ground;
+use super::{ChainError, ChainSource, NameState, zone_cache::CompiledZone};
+use crate::chain::validity::Dependency;
 
 /// How long a request may take.
-const TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the node is taken to be where it was: a change is seen this much later.
-const STATUS_AGE: Duration = Duration::from_millis(100);
-/// How long a node that did not answer is left in peace.
-const FAILURE_AGE: Duration = Duration::from_secs(1);
-/// The longest body that is read, in bytes: an entry and its proof in hexadecimal are below 32 KiB.
-const MAX_BODY: usize = 64 << 10;
-/// How many names are remembered at one tip.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a status is used: a new tip is noticed this much later.
+const MAX_STATUS_AGE: Duration = Duration::from_millis(100);
+/// How long a failure is remembered before the node is asked again.
+const MAX_FAILURE_AGE: Duration = Duration::from_secs(1);
+/// The longest body that is read: an entry and its proof in hexadecimal are below 32 KiB.
+const MAX_BODY_BYTES: usize = 64 << 10;
+/// The most names that are cached for one tip.
 const MAX_NAMES: usize = 4_096;
-/// How many requests may be on their way.
+/// The most concurrent requests.
 const MAX_REQUESTS: usize = 32;
 
-/// Why a node elsewhere is of no help.
+/// Why a remote node can't be used.
 #[derive(Clone, Debug, Error)]
 pub enum RemoteError {
     /// The URL can't be used.
@@ -54,16 +54,16 @@ pub enum RemoteError {
     /// The HTTP client can't be made.
     #[error("no HTTP client: {0}")]
     Client(String),
-    /// It can't be reached, or is too slow.
+    /// The node can't be reached, or is too slow.
     #[error("the node at {0} can't be reached: {1}")]
     Unreachable(String, String),
-    /// It refused.
+    /// The node refused the request.
     #[error("the node at {0} refused: {1}")]
     Refused(String, String),
-    /// What it said is no answer.
-    #[error("the node at {0} gave an answer that can't be used: {1}")]
-    Garbled(String, String),
-    /// It is on another network.
+    /// The answer can't be parsed.
+    #[error("the node at {0} sent an invalid answer: {1}")]
+    Malformed(String, String),
+    /// The node is on another network.
     #[error("the node at {url} is on the network {found}, not {expected}")]
     Network {
         /// The URL.
@@ -73,15 +73,15 @@ pub enum RemoteError {
         /// Its own.
         found: Network,
     },
-    /// The proof is none.
-    #[error("the node at {0} gave a proof that proves nothing: {1}")]
+    /// The proof does not verify.
+    #[error("the node at {0} sent a proof that does not verify: {1}")]
     Proof(String, ProofError),
-    /// What it says stands in the state is not what the proof is for.
-    #[error("the node at {0} gave an entry of {1} that is not the one in the state")]
+    /// The entry is not the one that the proof is for.
+    #[error("the node at {0} sent an entry of {1} that is not the proven one")]
     Entry(String, Name),
 }
 
-/// The chain of a node elsewhere.
+/// The chain of a remote node.
 pub struct Remote {
     url: String,
     on_loopback: bool,
@@ -89,17 +89,17 @@ pub struct Remote {
     expected: Option<Network>,
     network: OnceLock<Network>,
     status: AsyncMutex<Option<(Instant, Result<Status, RemoteError>)>>,
-    known: Mutex<Known>,
+    known: Mutex<TipCache>,
     requests: Semaphore,
 }
 
-/// What has been proven at one tip.
+/// Proven states of names at one tip.
 #[derive(Default)]
-struct Known {
+struct TipCache {
     tip: Option<Hash>,
-    /// How many tips there were until this one.
+    /// The number of this tip, counted from 1.
     epoch: u32,
-    names: HashMap<Name, Standing>,
+    names: HashMap<Name, NameState>,
 }
 
 impl Remote {
@@ -132,7 +132,7 @@ impl Remote {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .resolve("localhost", ([127, 0, 0, 1], 0).into())
             .build()
             .map_err(|error| RemoteError::Client(error.to_string()))?;
@@ -148,22 +148,24 @@ impl Remote {
         })
     }
 
-    /// The node's status, not older than [`STATUS_AGE`]; a failure not older than [`FAILURE_AGE`].
+    /// The node's status, not older than [`MAX_STATUS_AGE`]; a failure not older than
+    /// [`MAX_FAILURE_AGE`].
     pub async fn status(&self) -> Result<Status, RemoteError> {
         // Whoever comes while it is being asked waits here, and takes what the first one got.
         let mut last = self.status.lock().await;
         if let Some((at, result)) = last.as_ref() {
-            let age = if result.is_ok() { STATUS_AGE } else { FAILURE_AGE };
+            let age = if result.is_ok() { MAX_STATUS_AGE } else { MAX_FAILURE_AGE };
             if at.elapsed() < age {
                 return result.clone();
             }
         }
-        let result = self.get::<Status>("/v1/status").await.and_then(|status| self.check(status));
+        let result =
+            self.get::<Status>("/v1/status").await.and_then(|status| self.check_network(status));
         *last = Some((now(), result.clone()));
         result
     }
 
-    fn check(&self, status: Status) -> Result<Status, RemoteError> {
+    fn check_network(&self, status: Status) -> Result<Status, RemoteError> {
         let expected = *self.network.get_or_init(|| status.network);
         if status.network != expected {
             let found = status.network;
@@ -172,7 +174,7 @@ impl Remote {
         Ok(status)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, TipCache> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -182,7 +184,7 @@ impl Remote {
         let mut known = self.known();
         if known.tip != Some(status.tip) {
             let epoch = known.epoch.wrapping_add(1).max(1);
-            *known = Known { tip: Some(status.tip), epoch, names: HashMap::new() };
+            *known = TipCache { tip: Some(status.tip), epoch, names: HashMap::new() };
         }
         known.epoch
     }
@@ -193,14 +195,15 @@ impl Remote {
                 if error.is_timeout() { "no answer in time".to_owned() } else { innermost(&error) };
             RemoteError::Unreachable(self.url.clone(), why)
         };
-        let garbled = |why: String| RemoteError::Garbled(self.url.clone(), why);
-        let _permit = self.requests.acquire().await.map_err(|error| garbled(error.to_string()))?;
+        let malformed = |why: String| RemoteError::Malformed(self.url.clone(), why);
+        let _permit =
+            self.requests.acquire().await.map_err(|error| malformed(error.to_string()))?;
         let mut response =
             self.client.get(format!("{}{path}", self.url)).send().await.map_err(unreachable)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(garbled(format!("more than {MAX_BODY} bytes")));
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(malformed(format!("more than {MAX_BODY_BYTES} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
@@ -212,16 +215,20 @@ impl Remote {
                 why.chars().filter(|c| !c.is_control()).collect(),
             ));
         }
-        serde_json::from_slice(&body).map_err(|error| garbled(error.to_string()))
+        serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))
     }
 
-    /// How the name stands by the node's proof, and the height that it is for.
-    async fn prove(&self, name: &Name, network: Network) -> Result<(Standing, u32), RemoteError> {
+    /// The state of the name by the node's proof, and the height that it is for.
+    async fn fetch_proof(
+        &self,
+        name: &Name,
+        network: Network,
+    ) -> Result<(NameState, u32), RemoteError> {
         let info: ProofInfo = self.get(&format!("/v1/names/{name}/proof")).await?;
         verify(&info, name, network).map_err(|why| match why {
-            Unproven::Bytes(why) => RemoteError::Garbled(self.url.clone(), why),
-            Unproven::Proof(error) => RemoteError::Proof(self.url.clone(), error),
-            Unproven::Entry => RemoteError::Entry(self.url.clone(), name.clone()),
+            ProofFailure::Bytes(why) => RemoteError::Malformed(self.url.clone(), why),
+            ProofFailure::Proof(error) => RemoteError::Proof(self.url.clone(), error),
+            ProofFailure::Entry => RemoteError::Entry(self.url.clone(), name.clone()),
         })
     }
 }
@@ -234,52 +241,55 @@ fn is_loopback(url: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Why an answer proves nothing.
+/// Why a proof does not verify.
 #[derive(Debug)]
-enum Unproven {
+enum ProofFailure {
     Bytes(String),
     Proof(ProofError),
     Entry,
 }
 
-impl From<DecodeError> for Unproven {
+impl From<DecodeError> for ProofFailure {
     fn from(error: DecodeError) -> Self {
-        Unproven::Bytes(error.to_string())
+        ProofFailure::Bytes(error.to_string())
     }
 }
 
-impl From<hex::FromHexError> for Unproven {
+impl From<hex::FromHexError> for ProofFailure {
     fn from(error: hex::FromHexError) -> Self {
-        Unproven::Bytes(error.to_string())
+        ProofFailure::Bytes(error.to_string())
     }
 }
 
 /// Checks that the header leads to the proof, the proof to the entry, and the entry to the name.
-fn verify(info: &ProofInfo, name: &Name, network: Network) -> Result<(Standing, u32), Unproven> {
+fn verify(
+    info: &ProofInfo,
+    name: &Name,
+    network: Network,
+) -> Result<(NameState, u32), ProofFailure> {
     let header = Header::from_bytes(&hex::decode(&info.header)?)?;
     let proof = Proof::from_bytes(&hex::decode(&info.proof)?)?;
     let entry = info.entry.as_ref().map(hex::decode).transpose()?;
     let value = entry.as_ref().map(|bytes| Entry::value_hash(network, bytes));
     proof
         .verify(network, &header.state_root, &name.key(network), value.as_ref())
-        .map_err(Unproven::Proof)?;
-    let standing = match entry.map(|bytes| Entry::from_bytes(&bytes)).transpose()? {
-        None => Standing::Unregistered,
+        .map_err(ProofFailure::Proof)?;
+    let state = match entry.map(|bytes| Entry::from_bytes(&bytes)).transpose()? {
+        None => NameState::Unregistered,
         Some(Entry::Name(entry)) if entry.name == *name => {
-            Compiled::new(entry).standing(network.params(), header.height)
+            CompiledZone::new(entry).state_at(network.params(), header.height)
         }
-        Some(_) => return Err(Unproven::Entry),
+        Some(_) => return Err(ProofFailure::Entry),
     };
-    Ok((standing, header.height))
+    Ok((state, header.height))
 }
 
-/// What a proof at a tip is good for: the time in which that is the tip. What the next one says has
-/// to be asked.
-fn ground(name: &Name, epoch: u32) -> Ground {
-    Ground { name: name.clone(), value: None, from: 0, until: u32::MAX, epoch }
+/// The dependency of an answer proven at a tip: it holds while that is the tip.
+fn dependency_at_tip(name: &Name, epoch: u32) -> Dependency {
+    Dependency { name: name.clone(), value: None, from: 0, until: u32::MAX, epoch }
 }
 
-/// The clock by which the node's last word ages.
+/// The clock by which the node's status ages.
 #[expect(
     clippy::disallowed_methods,
     reason = "how long ago a node was asked is the shell's matter"
@@ -288,7 +298,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What went wrong at the bottom: "connection refused", and not that a request failed.
+/// The root cause of an error, such as "connection refused".
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
@@ -299,39 +309,39 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 #[async_trait]
 impl ChainSource for Remote {
-    async fn lookup(&self, name: &Name) -> Result<Standing, ChainError> {
-        Ok(self.lookup_with_ground(name).await?.0)
+    async fn lookup(&self, name: &Name) -> Result<NameState, ChainError> {
+        Ok(self.lookup_with_dependency(name).await?.0)
     }
 
-    async fn lookup_with_ground(
+    async fn lookup_with_dependency(
         &self,
         name: &Name,
-    ) -> Result<(Standing, Option<Ground>), ChainError> {
+    ) -> Result<(NameState, Option<Dependency>), ChainError> {
         let status = self.status().await?;
         if !status.synced {
             return Err(ChainError::NotSynced { height: status.height });
         }
         let epoch = self.epoch_of(&status);
-        if let Some(standing) = self.known().names.get(name) {
-            return Ok((standing.clone(), Some(ground(name, epoch))));
+        if let Some(state) = self.known().names.get(name) {
+            return Ok((state.clone(), Some(dependency_at_tip(name, epoch))));
         }
-        let (standing, height) = self.prove(name, status.network).await?;
+        let (state, height) = self.fetch_proof(name, status.network).await?;
         let mut known = self.known();
         // The node may have moved on meanwhile: then the answer is good, but not for this tip.
         if known.epoch != epoch || height != status.served_height {
-            return Ok((standing, None));
+            return Ok((state, None));
         }
         if known.names.len() < MAX_NAMES {
-            known.names.insert(name.clone(), standing.clone());
+            known.names.insert(name.clone(), state.clone());
         }
-        Ok((standing, Some(ground(name, epoch))))
+        Ok((state, Some(dependency_at_tip(name, epoch))))
     }
 
     fn epoch(&self) -> Option<u32> {
         // Somebody who asks the node holds the lock: what it says will be known in a moment.
         let last = self.status.try_lock().ok()?;
         let (at, Ok(status)) = last.as_ref()? else { return None };
-        (status.synced && at.elapsed() < STATUS_AGE).then(|| self.epoch_of(status))
+        (status.synced && at.elapsed() < MAX_STATUS_AGE).then(|| self.epoch_of(status))
     }
 
     fn is_trusted(&self) -> bool {

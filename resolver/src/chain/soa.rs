@@ -1,11 +1,10 @@
-//! The SOA records of zones that exist only here.
+//! SOA records of the zones that this resolver makes.
 
 use hickory_proto::rr::{Name, RData, Record, rdata::SOA};
 
 use super::mount::ALT_LABELS;
 
-/// How long "there is none" below `namechain.alt.` may be kept, in seconds: the next block can
-/// change it.
+/// The negative TTL below `namechain.alt.`, in seconds: the next block can change it.
 const ALT_NEGATIVE_TTL: u32 = 30;
 
 /// The SOA of `namechain.alt.`. It says the same for all names in it, of which each changes in its

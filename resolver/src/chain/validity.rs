@@ -1,35 +1,34 @@
-//! What an answer of ours rests on: with it an answer can be given again for exactly as long as it
-//! is true.
+//! How long a cached answer made here stays valid: as long as everything that it depends on.
 
 use namechain_core::types::{Hash, Name};
 
 use crate::chain::mount::Mounts;
 
-/// On how many names of the chain an answer may rest to be kept.
-const MAX_GROUNDS: usize = 4;
-/// How much of an entry's hash is compared: two entries that agree in so many bytes can't be made.
+/// The most names of the chain that a cached answer may depend on.
+const MAX_DEPENDENCIES: usize = 4;
+/// How much of an entry's hash is compared. Collisions of so many bytes are infeasible.
 const HASH_BYTES: usize = 16;
 
-/// What the state says under one name, as far as an answer rests on it. It holds as long as the
-/// name's entry is this one, and the height within its bounds.
+/// A dependency of an answer on the state of one name. It holds as long as the name's entry is this
+/// one and the height is within the bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ground {
+pub struct Dependency {
     /// The name.
     pub name: Name,
-    /// The hash of its entry; `None`: there is none.
+    /// The hash of its entry; `None`: it has none.
     pub value: Option<Hash>,
-    /// The first height at which the entry means what it was taken for.
+    /// The first height at which it holds.
     pub from: u32,
-    /// The first height at which it does not any more.
+    /// The first height at which it does not hold any more.
     pub until: u32,
-    /// The epoch of the chain's source in which it was looked up; 0: none that is known.
+    /// The epoch of the chain source in which it was looked up; 0: unknown.
     pub epoch: u32,
 }
 
-impl Ground {
-    /// Whether a state with this entry at this height bears it out. Of the hash only what [`Basis`]
-    /// keeps is compared.
-    pub fn is_borne_out(&self, value: Option<&Hash>, height: u32) -> bool {
+impl Dependency {
+    /// Whether it holds in a state with this entry at this height. Only the bytes of the hash that
+    /// [`Validity`] stores are compared.
+    pub fn holds_at(&self, value: Option<&Hash>, height: u32) -> bool {
         let same = match (&self.value, value) {
             (None, None) => true,
             (Some(a), Some(b)) => a.0[..HASH_BYTES] == b.0[..HASH_BYTES],
@@ -39,49 +38,50 @@ impl Ground {
     }
 }
 
-/// Under what an answer of ours may be given again, as bytes beside it.
+/// The conditions under which a cached answer stays valid, encoded beside it.
 ///
 /// ```text
 /// mounts (1) | period of its signatures (4) | length of the EDNS options (2), the options | for each name: its length (1), the name, whether there is an
 /// entry (1), the beginning of its hash (16), from (4), until (4)
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Basis<'a> {
+pub struct Validity<'a> {
     mounts: u8,
     period: u32,
     options: &'a [u8],
-    grounds: &'a [u8],
+    dependencies: &'a [u8],
 }
 
-impl<'a> Basis<'a> {
-    /// The mark of an answer that rests on nothing that can change.
+impl<'a> Validity<'a> {
+    /// The epoch of an answer without dependencies.
     pub const CONSTANT: u32 = u32::MAX;
 
-    /// The bytes, and the epoch in which all grounds were found (0 if in several); `None` for what
-    /// is not worth it. `period` is the one in which it may be given, 0 if that does not matter.
+    /// Encodes the conditions. Returns the bytes and the epoch in which all dependencies were
+    /// looked up (0 if in several); `None` if there are too many. `period`: the signing period, 0
+    /// if unsigned.
     pub fn encode(
         mounts: Mounts,
         period: u32,
         options: &[u8],
-        grounds: &[Ground],
+        dependencies: &[Dependency],
     ) -> Option<(Vec<u8>, u32)> {
-        if grounds.len() > MAX_GROUNDS {
+        if dependencies.len() > MAX_DEPENDENCIES {
             return None;
         }
-        let mut bytes = vec![pack(mounts)];
+        let mut bytes = vec![encode_mounts(mounts)];
         bytes.extend_from_slice(&period.to_be_bytes());
         bytes.extend_from_slice(&u16::try_from(options.len()).ok()?.to_be_bytes());
         bytes.extend_from_slice(options);
-        for ground in grounds {
-            let name = ground.name.as_str().as_bytes();
+        for dependency in dependencies {
+            let name = dependency.name.as_str().as_bytes();
             bytes.push(u8::try_from(name.len()).ok()?);
             bytes.extend_from_slice(name);
-            bytes.push(u8::from(ground.value.is_some()));
-            bytes.extend_from_slice(&ground.value.unwrap_or(Hash::ZERO).0[..HASH_BYTES]);
-            bytes.extend_from_slice(&ground.from.to_be_bytes());
-            bytes.extend_from_slice(&ground.until.to_be_bytes());
+            bytes.push(u8::from(dependency.value.is_some()));
+            bytes.extend_from_slice(&dependency.value.unwrap_or(Hash::ZERO).0[..HASH_BYTES]);
+            bytes.extend_from_slice(&dependency.from.to_be_bytes());
+            bytes.extend_from_slice(&dependency.until.to_be_bytes());
         }
-        let epoch = match grounds {
+        let epoch = match dependencies {
             [] => Self::CONSTANT,
             [first, others @ ..] if others.iter().all(|other| other.epoch == first.epoch) => {
                 first.epoch
@@ -91,44 +91,43 @@ impl<'a> Basis<'a> {
         Some((bytes, epoch))
     }
 
-    /// Reads what [`Basis::encode`] wrote.
-    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+    /// Decodes what [`Validity::encode`] wrote.
+    pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (&[mounts], rest) = bytes.split_first_chunk::<1>()?;
         let (period, rest) = rest.split_first_chunk::<4>()?;
         let (&[high, low], rest) = rest.split_first_chunk::<2>()?;
-        let (options, grounds) =
+        let (options, dependencies) =
             rest.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
-        Some(Basis { mounts, period: u32::from_be_bytes(*period), options, grounds })
+        Some(Validity { mounts, period: u32::from_be_bytes(*period), options, dependencies })
     }
 
     /// Whether the answer was made for these mounts.
-    pub fn is_for(&self, mounts: Mounts) -> bool {
-        self.mounts == pack(mounts)
+    pub fn matches_mounts(&self, mounts: Mounts) -> bool {
+        self.mounts == encode_mounts(mounts)
     }
 
-    /// The number of the period in which it may be given, because of its signatures; 0 if there are
-    /// none.
+    /// The signing period in which it is valid; 0 if it has no signatures.
     pub fn period(&self) -> u32 {
         self.period
     }
 
-    /// The EDNS options that go with the answer, in wire form.
+    /// The EDNS options of the answer, in wire format.
     pub fn options(&self) -> &'a [u8] {
         self.options
     }
 
-    /// The grounds, without their epoch.
-    pub fn grounds(&self) -> impl Iterator<Item = Ground> + 'a {
-        let mut rest = self.grounds;
+    /// The dependencies, with epoch 0.
+    pub fn dependencies(&self) -> impl Iterator<Item = Dependency> + 'a {
+        let mut rest = self.dependencies;
         std::iter::from_fn(move || {
-            let (ground, after) = read_ground(rest)?;
+            let (dependency, after) = read_dependency(rest)?;
             rest = after;
-            Some(ground)
+            Some(dependency)
         })
     }
 }
 
-fn read_ground(bytes: &[u8]) -> Option<(Ground, &[u8])> {
+fn read_dependency(bytes: &[u8]) -> Option<(Dependency, &[u8])> {
     let (&length, rest) = bytes.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(length))?;
     let (&[has], rest) = rest.split_first_chunk::<1>()?;
@@ -137,17 +136,17 @@ fn read_ground(bytes: &[u8]) -> Option<(Ground, &[u8])> {
     let (until, rest) = rest.split_first_chunk::<4>()?;
     let mut hash = Hash::ZERO;
     hash.0[..HASH_BYTES].copy_from_slice(start);
-    let ground = Ground {
+    let dependency = Dependency {
         name: Name::parse(std::str::from_utf8(name).ok()?).ok()?,
         value: (has == 1).then_some(hash),
         from: u32::from_be_bytes(*from),
         until: u32::from_be_bytes(*until),
         epoch: 0,
     };
-    Some((ground, rest))
+    Some((dependency, rest))
 }
 
-fn pack(mounts: Mounts) -> u8 {
+fn encode_mounts(mounts: Mounts) -> u8 {
     u8::from(mounts.root) | (u8::from(mounts.alt) << 1)
 }
 
@@ -157,42 +156,49 @@ mod tests {
 
     const BOTH: Mounts = Mounts { root: true, alt: true };
 
-    fn ground(name: &str, value: Option<u8>, epoch: u32) -> Ground {
+    fn dependency(name: &str, value: Option<u8>, epoch: u32) -> Dependency {
         let value = value.map(|byte| {
             let mut hash = Hash::ZERO;
             hash.0[..HASH_BYTES].fill(byte);
             hash
         });
-        Ground { name: Name::parse(name).unwrap(), value, from: 5, until: 9, epoch }
+        Dependency { name: Name::parse(name).unwrap(), value, from: 5, until: 9, epoch }
     }
 
     #[test]
     fn there_and_back() {
-        let all = [ground("alice", Some(1), 0), ground("nobody-at-all", None, 0)];
-        let (bytes, _) = Basis::encode(BOTH, 7, b"options", &all).unwrap();
-        let basis = Basis::read(&bytes).unwrap();
-        assert_eq!((basis.options(), basis.period()), (&b"options"[..], 7));
-        assert_eq!(basis.grounds().collect::<Vec<_>>(), all);
-        assert!(basis.is_for(BOTH) && !basis.is_for(Mounts { root: false, alt: true }));
+        let all = [dependency("alice", Some(1), 0), dependency("nobody-at-all", None, 0)];
+        let (bytes, _) = Validity::encode(BOTH, 7, b"options", &all).unwrap();
+        let validity = Validity::decode(&bytes).unwrap();
+        assert_eq!((validity.options(), validity.period()), (&b"options"[..], 7));
+        assert_eq!(validity.dependencies().collect::<Vec<_>>(), all);
+        assert!(
+            validity.matches_mounts(BOTH)
+                && !validity.matches_mounts(Mounts { root: false, alt: true })
+        );
         for cut in 0..bytes.len() {
             // Whatever is missing is missing at the end.
-            let some = Basis::read(&bytes[..cut]).map_or(0, |basis| basis.grounds().count());
+            let some = Validity::decode(&bytes[..cut])
+                .map_or(0, |validity| validity.dependencies().count());
             assert!(some < 2);
         }
-        assert!(Basis::encode(BOTH, 0, b"", &vec![all[0].clone(); MAX_GROUNDS + 1]).is_none());
+        assert!(
+            Validity::encode(BOTH, 0, b"", &vec![all[0].clone(); MAX_DEPENDENCIES + 1]).is_none()
+        );
     }
 
     #[test]
     fn the_epoch_is_the_one_that_all_agree_in() {
-        let epoch = |grounds: &[Ground]| Basis::encode(BOTH, 0, b"", grounds).unwrap().1;
-        assert_eq!(epoch(&[]), Basis::CONSTANT);
-        assert_eq!(epoch(&[ground("alice", None, 3), ground("carol", None, 3)]), 3);
-        assert_eq!(epoch(&[ground("alice", None, 3), ground("carol", None, 4)]), 0);
+        let epoch =
+            |dependencies: &[Dependency]| Validity::encode(BOTH, 0, b"", dependencies).unwrap().1;
+        assert_eq!(epoch(&[]), Validity::CONSTANT);
+        assert_eq!(epoch(&[dependency("alice", None, 3), dependency("carol", None, 3)]), 3);
+        assert_eq!(epoch(&[dependency("alice", None, 3), dependency("carol", None, 4)]), 0);
     }
 
     #[test]
     fn what_bears_a_ground_out() {
-        let there = ground("alice", Some(1), 0);
+        let there = dependency("alice", Some(1), 0);
         let (same, other) = (there.value.unwrap(), Hash([2; 32]));
         for (value, height, expected) in [
             (Some(&same), 5, true),
@@ -202,9 +208,9 @@ mod tests {
             (Some(&other), 5, false),
             (None, 5, false),
         ] {
-            assert_eq!(there.is_borne_out(value, height), expected, "{value:?} at {height}");
+            assert_eq!(there.holds_at(value, height), expected, "{value:?} at {height}");
         }
-        assert!(ground("alice", None, 0).is_borne_out(None, 5));
-        assert!(!ground("alice", None, 0).is_borne_out(Some(&same), 5));
+        assert!(dependency("alice", None, 0).holds_at(None, 5));
+        assert!(!dependency("alice", None, 0).holds_at(Some(&same), 5));
     }
 }

@@ -1,6 +1,5 @@
-//! Compiled zones, kept under what makes them valid: the hash of the name's entry in the state. A
-//! name that changes has another hash in the next snapshot, so the old zone is not found again:
-//! nothing has to be told to forget it.
+//! A cache of compiled zones, keyed by the hash of the name's entry in the state. A changed entry
+//! has another hash, so an outdated zone is never found and needs no invalidation.
 
 use std::{
     collections::HashMap,
@@ -13,47 +12,46 @@ use namechain_core::{
     types::{Hash, NameEntry, RecordSet},
 };
 
-use super::{Lapse, Standing};
+use super::{Lapse, NameState};
 use crate::chain::zone::Zone;
 
-/// How many zones are kept. With 4,096 bytes of records each, compiled to a few times that, this is
-/// tens of megabytes.
+/// The most zones in the cache. With 4,096 bytes of records each, compiled to a few times that,
+/// this is tens of megabytes.
 pub const MAX_ZONES: usize = 4_096;
 
-/// What a resolver needs of a name's entry.
+/// A name's entry with its records compiled into a zone.
 #[derive(Clone, Debug)]
-pub struct Compiled {
+pub struct CompiledZone {
     zone: Arc<Zone>,
     /// The entry without its records.
     entry: Arc<NameEntry>,
 }
 
-impl Compiled {
+impl CompiledZone {
     /// Compiles an entry.
     pub fn new(mut entry: NameEntry) -> Self {
         let zone = Arc::new(Zone::new(&entry));
         entry.records = RecordSet::default();
-        Compiled { zone, entry: Arc::new(entry) }
+        CompiledZone { zone, entry: Arc::new(entry) }
     }
 
-    /// How the name stands at `height`.
-    pub fn standing(&self, params: &Params, height: u32) -> Standing {
+    /// The state of the name at `height`.
+    pub fn state_at(&self, params: &Params, height: u32) -> NameState {
         let ended = self.entry.expires;
         match consensus::name_status(params, &self.entry, height) {
-            consensus::NameStatus::Active => Standing::Active(self.zone.clone()),
+            consensus::NameStatus::Active => NameState::Active(self.zone.clone()),
             consensus::NameStatus::Grace => {
                 let released = ended.saturating_add(params.grace);
-                Standing::Lapsed(self.zone.clone(), Lapse::Grace { ended, released })
+                NameState::Lapsed(self.zone.clone(), Lapse::Grace { ended, released })
             }
             consensus::NameStatus::Revoked => {
-                Standing::Lapsed(self.zone.clone(), Lapse::Revoked { released: ended })
+                NameState::Lapsed(self.zone.clone(), Lapse::Revoked { released: ended })
             }
-            consensus::NameStatus::Released => Standing::Unregistered,
+            consensus::NameStatus::Released => NameState::Unregistered,
         }
     }
 
-    /// The heights around `height` between which the name stands as it does there: the first, and
-    /// the first behind them.
+    /// The range of heights around `height` in which the state is the same: first, and first after.
     pub fn bounds(&self, params: &Params, height: u32) -> (u32, u32) {
         let ends = [self.entry.expires, self.entry.expires.saturating_add(params.grace)];
         let from = ends.into_iter().filter(|end| *end <= height).max().unwrap_or(0);
@@ -64,18 +62,17 @@ impl Compiled {
 
 /// The cache.
 #[derive(Debug, Default)]
-pub struct ZoneCache(Mutex<HashMap<Hash, (Hash, Compiled)>>);
+pub struct ZoneCache(Mutex<HashMap<Hash, (Hash, CompiledZone)>>);
 
 impl ZoneCache {
     /// The zone under the name's key, if it was compiled from the entry with this hash.
-    pub fn get(&self, key: &Hash, value: &Hash) -> Option<Compiled> {
+    pub fn get(&self, key: &Hash, value: &Hash) -> Option<CompiledZone> {
         let zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         zones.get(key).filter(|(hash, _)| hash == value).map(|(_, compiled)| compiled.clone())
     }
 
-    /// Keeps a zone. When there is no room, half of the others go, whichever they are: what is
-    /// asked for comes back.
-    pub fn put(&self, key: Hash, value: Hash, compiled: Compiled) {
+    /// Inserts a zone. A full cache drops half of its zones, whichever they are.
+    pub fn insert(&self, key: Hash, value: Hash, compiled: CompiledZone) {
         let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if zones.len() >= MAX_ZONES && !zones.contains_key(&key) {
             let mut keep = false;
@@ -115,7 +112,7 @@ mod tests {
     fn a_changed_entry_is_not_found() {
         let cache = ZoneCache::default();
         let (key, old, new) = (Hash([1; 32]), Hash([2; 32]), Hash([3; 32]));
-        cache.put(key, old, Compiled::new(entry(false)));
+        cache.insert(key, old, CompiledZone::new(entry(false)));
         assert!(cache.get(&key, &old).is_some());
         assert!(cache.get(&key, &new).is_none());
     }
@@ -123,14 +120,14 @@ mod tests {
     #[test]
     fn the_cache_is_bounded() {
         let cache = ZoneCache::default();
-        let compiled = Compiled::new(entry(false));
+        let compiled = CompiledZone::new(entry(false));
         let key = |n: usize| {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&n.to_be_bytes());
             Hash(bytes)
         };
         for n in 0..MAX_ZONES * 3 {
-            cache.put(key(n), Hash::ZERO, compiled.clone());
+            cache.insert(key(n), Hash::ZERO, compiled.clone());
             assert!(cache.0.lock().unwrap().len() <= MAX_ZONES);
         }
         assert!(cache.get(&key(MAX_ZONES * 3 - 1), &Hash::ZERO).is_some(), "the newest is there");
@@ -148,14 +145,14 @@ mod tests {
             (true, 99, "revoked"),
             (true, 100, "unregistered"),
         ] {
-            let standing = match Compiled::new(entry(revoked)).standing(params, height) {
-                Standing::Active(_) => "active",
-                Standing::Lapsed(_, Lapse::Grace { .. }) => "grace",
-                Standing::Lapsed(_, Lapse::Revoked { .. }) => "revoked",
-                Standing::Unregistered => "unregistered",
+            let state = match CompiledZone::new(entry(revoked)).state_at(params, height) {
+                NameState::Active(_) => "active",
+                NameState::Lapsed(_, Lapse::Grace { .. }) => "grace",
+                NameState::Lapsed(_, Lapse::Revoked { .. }) => "revoked",
+                NameState::Unregistered => "unregistered",
             };
-            assert_eq!(standing, expected, "revoked {revoked}, height {height}");
-            let (from, until) = Compiled::new(entry(revoked)).bounds(params, height);
+            assert_eq!(state, expected, "revoked {revoked}, height {height}");
+            let (from, until) = CompiledZone::new(entry(revoked)).bounds(params, height);
             assert!((from..until).contains(&height), "{from} {height} {until}");
             assert!(from == 0 || from == 100 || from == released, "{from}");
             assert!(until == u32::MAX || until == 100 || until == released, "{until}");

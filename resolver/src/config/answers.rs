@@ -1,17 +1,17 @@
-//! What clients are given, and what is kept from them.
+//! Settings of answers: cookies and rebinding protection.
 
 use hickory_proto::rr::Name;
 
 use super::{ConfigError, read};
 use crate::{dns::cookie::Policy, upstream::Rebind};
 
-/// Whether clients are given cookies.
+/// The policy for DNS cookies.
 pub fn cookies(given: Option<&str>) -> Result<Policy, ConfigError> {
     let read = |text| read("cookies", text, "is neither off nor on nor require");
     given.map_or(Ok(Policy::default()), read)
 }
 
-/// Which names may not point at private addresses.
+/// Which names may not have private addresses.
 pub fn rebind(policy: Option<&str>, allow: Option<&[String]>) -> Result<Rebind, ConfigError> {
     let policy =
         policy.map(|text| read("rebind-protection", text, "is neither off nor legacy nor all"));

@@ -1,18 +1,18 @@
-//! What differs between two configurations, and what of it a running resolver can take over.
+//! The difference between two configurations, and which part of it takes effect without a restart.
 
 use super::Config;
 
-/// The keys whose values differ.
+/// The keys with different values.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Those that are taken over at once.
+    /// Keys that take effect at once.
     pub live: Vec<&'static str>,
-    /// Those that take a restart.
+    /// Keys that need a restart.
     pub restart: Vec<&'static str>,
 }
 
 impl Changes {
-    /// What differs in `new` from `old`.
+    /// Compares two configurations.
     pub fn between(old: &Config, new: &Config) -> Changes {
         let mut changes = Changes::default();
         let mut live = |key, same: bool| changes.live.extend((!same).then_some(key));

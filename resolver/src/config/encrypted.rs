@@ -7,26 +7,26 @@ use serde::Deserialize;
 use super::{ADDRESS, ConfigError, read};
 use crate::server::encrypted::{EncryptedConfig, IdentityFrom};
 
-/// What the table can say.
+/// The table's keys.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Table {
+pub struct EncryptedTable {
     /// Addresses of DNS over TLS.
     pub listen_tls: Option<Vec<String>>,
     /// Addresses of DNS over HTTPS.
     pub listen_https: Option<Vec<String>>,
     /// Addresses of DNS over QUIC.
     pub listen_quic: Option<Vec<String>>,
-    /// A PEM file with the certificate and those between it and its authority.
+    /// A PEM file with the certificate and its intermediates.
     pub certificate: Option<PathBuf>,
     /// A PEM file with the certificate's key.
     pub key: Option<PathBuf>,
-    /// A PEM file with a key that is used without a certificate; it is made if it is not there.
+    /// A PEM file with a raw public key's private key (RFC 7250); it is made if it does not exist.
     pub raw_key: Option<PathBuf>,
 }
 
-/// Where encrypted DNS is answered; `None`: nowhere.
-pub fn encrypted(table: &Table) -> Result<Option<EncryptedConfig>, ConfigError> {
+/// The configuration of encrypted DNS; `None`: off.
+pub fn encrypted(table: &EncryptedTable) -> Result<Option<EncryptedConfig>, ConfigError> {
     let addresses = |key: &str, given: &Option<Vec<String>>| {
         let given = given.iter().flatten();
         given.map(|text| read(key, text, ADDRESS)).collect::<Result<Vec<SocketAddr>, _>>()
@@ -42,20 +42,25 @@ pub fn encrypted(table: &Table) -> Result<Option<EncryptedConfig>, ConfigError> 
         (None, None, None) => None,
         (_, _, Some(_)) => {
             return Err(ConfigError::Conflict(
-                "encrypted: raw-key stands in the place of certificate and key",
+                "encrypted: raw-key and certificate exclude each other",
             ));
         }
-        _ => return Err(ConfigError::Conflict("encrypted: certificate and key belong together")),
+        _ => {
+            return Err(ConfigError::Conflict(
+                "encrypted: certificate and key have to be set together",
+            ));
+        }
     };
     match (identity, tls.is_empty() && https.is_empty() && quic.is_empty()) {
         (None, true) => Ok(None),
         (None, false) => {
-            let why = "encrypted: clients have to know whom they talk to: give certificate and key, or raw-key";
+            let why =
+                "encrypted: a listener needs an identity: set certificate and key, or raw-key";
             Err(ConfigError::Conflict(why))
         }
         (Some(_), true) => {
             let why =
-                "encrypted: nothing is answered: give listen-tls, listen-https or listen-quic";
+                "encrypted: there is no listener: set listen-tls, listen-https or listen-quic";
             Err(ConfigError::Conflict(why))
         }
         (Some(identity), false) => Ok(Some(EncryptedConfig { tls, https, quic, identity })),

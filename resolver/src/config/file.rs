@@ -1,13 +1,12 @@
-//! The configuration file: TOML, every key known.
+//! The configuration file: TOML; unknown keys are errors.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 
-/// What the file can say. All keys are optional.
+use super::one_or_many::OneOrMany;
+
+/// The file. All keys are optional.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct File {
@@ -27,7 +26,7 @@ pub struct File {
     pub forward: Vec<ForwardTable>,
     /// How `upstream = "recursive"` works.
     #[serde(default)]
-    pub recursive: Recursive,
+    pub recursive: RecursiveTable,
     /// Where the chain is kept.
     pub data_dir: Option<PathBuf>,
     /// URL of a node elsewhere.
@@ -54,15 +53,14 @@ pub struct File {
     pub cache_bytes: Option<usize>,
     /// How long a question to the upstreams may take, in milliseconds.
     pub upstream_timeout_ms: Option<u64>,
-    /// How long to wait for the first upstream before another is asked beside it, to begin with, in
+    /// How long to wait for an upstream before a second one is asked too, initially, in
     /// milliseconds.
     pub hedge_ms: Option<u64>,
-    /// For how long an answer that has run out is given when no upstream replies, in seconds; 0:
-    /// never.
+    /// For how long stale answers may be served when no upstream replies, in seconds; 0: never.
     pub serve_stale_seconds: Option<u64>,
-    /// How long a legacy answer is kept at least, in seconds.
+    /// The least TTL of legacy answers, in seconds.
     pub min_ttl_seconds: Option<u64>,
-    /// How long a legacy answer is kept at most, in seconds.
+    /// The greatest TTL of legacy answers, in seconds.
     pub max_ttl_seconds: Option<u64>,
     /// Whether UDP is served by the fast path.
     pub fast_path: Option<bool>,
@@ -78,46 +76,16 @@ pub struct File {
     pub cookies: Option<String>,
     /// DNS over TLS, HTTPS and QUIC.
     #[serde(default)]
-    pub encrypted: super::encrypted::Table,
+    pub encrypted: super::encrypted::EncryptedTable,
     /// How delegated servers are asked.
     #[serde(default)]
-    pub delegation: Delegation,
+    pub delegation: DelegationTable,
     /// Whether and how the chain's names are signed.
     #[serde(default)]
-    pub sign: super::sign::Table,
+    pub sign: super::sign::SignTable,
     /// Which answers are validated.
     #[serde(default)]
-    pub validate: super::validate::Table,
-}
-
-/// One text, or a list of them.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct OneOrMany(pub Vec<String>);
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = OneOrMany;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text in quotes or a list of them")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMany, E> {
-                Ok(OneOrMany(vec![text.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
-                let mut all = Vec::new();
-                while let Some(text) = list.next_element()? {
-                    all.push(text);
-                }
-                Ok(OneOrMany(all))
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
+    pub validate: super::validate::ValidateTable,
 }
 
 /// A table of `upstreams`.
@@ -150,7 +118,7 @@ pub struct ForwardTable {
 /// The table `recursive`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Recursive {
+pub struct RecursiveTable {
     /// A file with the root servers' addresses.
     pub root_hints: Option<PathBuf>,
     /// A file with the root's keys.
@@ -166,14 +134,14 @@ pub struct Recursive {
 /// The table `delegation`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Delegation {
+pub struct DelegationTable {
     /// Their port.
     pub port: Option<u16>,
     /// Whether loopback addresses may be asked.
     pub loopback: Option<bool>,
 }
 
-/// Reads the text of a file. The error is one line: where, what, and what there is.
+/// Parses a file. The error is one line: line number, problem, and known keys.
 pub fn parse(text: &str) -> Result<File, String> {
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
@@ -183,7 +151,7 @@ pub fn parse(text: &str) -> Result<File, String> {
     })
 }
 
-/// Instead of all keys that there are, the one that was meant, if the unknown one is nearly it.
+/// Replaces the list of known keys by the most similar one, if that is close to the unknown key.
 fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = quoted.next().filter(|_| message.starts_with("unknown key"))?;
@@ -191,7 +159,7 @@ fn suggestion(message: &str) -> Option<String> {
     (distance <= 2).then(|| format!("unknown key `{unknown}`, did you mean `{nearest}`?"))
 }
 
-/// In how many characters two words differ: added, left out or changed (Levenshtein 1966).
+/// The Levenshtein distance of two words.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {

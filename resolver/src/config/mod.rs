@@ -1,10 +1,11 @@
-//! What the resolver is to do: flags over environment over file, checked once.
+//! The resolver's configuration: flags over environment over file, validated once.
 
 mod answers;
 mod changes;
 mod cli;
 mod encrypted;
 mod file;
+mod one_or_many;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -29,153 +30,153 @@ use namechain_node::node::{
 use thiserror::Error;
 
 pub use changes::Changes;
-pub use cli::{Cli, Doctor, Instead, Switch};
-pub use sign::Sign;
+pub use cli::{Cli, Command, DoctorArgs, Switch};
+pub use sign::SignConfig;
 
 use crate::{
     chain::mount::Mounts,
     dns::cookie::Policy,
     resolve::Delegation,
     server::{MAX_WORKERS, Udp, encrypted::EncryptedConfig},
-    telemetry::Logged,
+    telemetry::QueryLogMode,
     upstream::{
         ForwardZone, Rebind, RecursiveConfig, Upstream, UpstreamError, UpstreamsConfig,
         ValidateConfig,
     },
 };
 
-/// Where DNS is answered unless it is said otherwise.
+/// The default address of DNS.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:5300";
-/// Where the API is served unless it is said otherwise.
+/// The default address of the API.
 pub const DEFAULT_API: &str = "127.0.0.1:7380";
-/// Where the small API of a resolver that uses another's node is served unless it is said
-/// otherwise: beside the node's.
-pub const DEFAULT_ASIDE: &str = "127.0.0.1:7381";
-/// The port of the servers that a name delegates to.
+/// The default address of the control API of a resolver that uses a remote node: next to the
+/// node's.
+pub const DEFAULT_CONTROL_API: &str = "127.0.0.1:7381";
+/// The default port of the servers that a name delegates to.
 const DNS_PORT: u16 = 53;
-/// The longest configuration file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
-/// Memory for legacy answers, in bytes.
+/// The longest configuration file that is read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// The default size of the cache of legacy answers.
 const CACHE_BYTES: usize = 32 << 20;
-/// How long a question to the upstreams may take: less than the 5 seconds after which stubs stop
-/// listening, so that they hear why there is no answer.
+/// The default time for a question to the upstreams: less than the 5 seconds after which stub
+/// resolvers give up, so that they receive the SERVFAIL and its reason.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What is wrong with what was asked for.
+/// Why the configuration is invalid.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file can't be read.
     #[error("the configuration file {0} can't be read: {1}")]
     Unreadable(PathBuf, String),
-    /// The file is not what it should be.
+    /// The file is not valid.
     #[error("{0}: {1}")]
     File(PathBuf, String),
-    /// A value can't be used.
+    /// A value is not valid.
     #[error("{place}: '{value}' {why}")]
     Value {
-        /// Where it is from: an environment variable or a key of the file.
+        /// An environment variable, or a key of the file.
         place: String,
         /// The value.
         value: String,
         /// What is expected.
         why: String,
     },
-    /// Two things that exclude each other.
+    /// Settings that exclude each other.
     #[error("{0}")]
     Conflict(&'static str),
-    /// There is no place for the data.
-    #[error("there is no home directory to keep the chain in: say where with --data-dir DIR")]
+    /// There is no home directory for the data.
+    #[error("there is no home directory for the chain's data: set a directory with --data-dir DIR")]
     NoHome,
 }
 
-/// Where the chain is.
+/// Where the chain's state comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChainFrom {
-    /// In this process.
+pub enum ChainConfig {
+    /// A node in this process.
     Embedded {
         /// The network.
         network: Network,
-        /// Where the API is served.
+        /// The address of the API.
         api: SocketAddr,
-        /// Where the chain is kept.
+        /// The data directory.
         data_dir: PathBuf,
-        /// What else its node does.
+        /// The node's other options.
         node: NodeOptions,
     },
-    /// Behind a node's API.
+    /// A remote node, over its API.
     Remote {
         /// The node's URL.
         url: String,
-        /// The network that it must be on, if that was said.
+        /// The network that it must be on, if configured.
         network: Option<Network>,
-        /// Where the resolver's own small API is served, if that was said; else at
-        /// [`DEFAULT_ASIDE`], if that is free.
+        /// The address of the resolver's control API; by default [`DEFAULT_CONTROL_API`], if that
+        /// is free.
         api: Option<SocketAddr>,
     },
 }
 
-/// How the node in this process mines, takes part in the network, and is addressed.
+/// Options of the node in this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeOptions {
-    /// How it takes part in the network; `None`: it is alone.
+    /// The peer-to-peer network; `None`: off.
     pub p2p: Option<P2p>,
     /// When it mines.
     pub mine: MineMode,
     /// Threads that mine.
     pub mine_threads: u16,
-    /// Names by which the API may be addressed.
+    /// Host names that the API accepts.
     pub allow_hosts: Vec<String>,
 }
 
-/// The whole configuration.
+/// The configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the chain is.
-    pub chain: ChainFrom,
-    /// Where DNS is answered.
+    /// Where the chain's state comes from.
+    pub chain: ChainConfig,
+    /// The addresses of DNS over UDP and TCP.
     pub listen: Vec<SocketAddr>,
-    /// The upstreams; `None`: the machine's own.
+    /// The upstreams; `None`: the system's.
     pub upstreams: Option<Vec<Upstream>>,
     /// Zones with upstreams of their own.
     pub zones: Vec<ForwardZone>,
-    /// How the recursive resolver works, where it is an upstream.
+    /// Options of the upstream `recursive`.
     pub recursive: RecursiveConfig,
-    /// Which answers of legacy DNS are validated, and by what.
+    /// DNSSEC validation of legacy answers.
     pub validate: ValidateConfig,
-    /// Where the chain's names stand.
+    /// Where names of the chain are mounted.
     pub mounts: Mounts,
-    /// Who may ask beside this machine.
+    /// Networks that may send queries, beside this machine.
     pub allow: Vec<IpNet>,
-    /// Memory for legacy answers, in bytes.
+    /// The size of the cache of legacy answers, in bytes.
     pub cache_bytes: usize,
     /// How long a question to the upstreams may take.
     pub upstream_timeout: Duration,
-    /// How long to wait for one upstream before another is asked beside it, to begin with.
+    /// How long to wait for an upstream before a second one is asked too, initially.
     pub hedge: Duration,
-    /// For how long an answer that has run out is given when no upstream replies; zero: never.
+    /// For how long stale answers may be served when no upstream replies; zero: never.
     pub serve_stale: Duration,
-    /// How long a legacy answer is kept at least and at most.
+    /// The least and the greatest TTL of legacy answers.
     pub ttl: (Duration, Duration),
     /// How delegated servers are asked.
     pub delegation: Delegation,
     /// Which names may not point at private addresses.
     pub rebind: Rebind,
-    /// Whether clients are given cookies.
+    /// DNS cookies for clients.
     pub cookies: Policy,
-    /// How the chain's names are signed; `None`: not at all.
-    pub sign: Option<Sign>,
-    /// Where encrypted DNS is answered.
+    /// DNSSEC signing of names of the chain; `None`: off.
+    pub sign: Option<SignConfig>,
+    /// DNS over TLS, HTTPS and QUIC; `None`: off.
     pub encrypted: Option<EncryptedConfig>,
-    /// How queries over UDP are served.
+    /// How UDP queries are served.
     pub udp: Udp,
-    /// What is logged of queries.
-    pub query_log: Logged,
-    /// Whether the start is told as JSON.
+    /// What the query log records.
+    pub query_log: QueryLogMode,
+    /// Whether output is JSON.
     pub json: bool,
 }
 
 impl Config {
-    /// Puts flags, environment and file together. `env` looks up an environment variable.
+    /// Merges flags, environment and file. `env` looks up an environment variable.
     pub fn load(cli: Cli, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let cli = with_environment(cli, &env)?;
         let file = match &cli.config {
@@ -185,7 +186,7 @@ impl Config {
         Merge { cli, file }.config(env)
     }
 
-    /// How legacy DNS is asked, with these upstreams.
+    /// The configuration of legacy DNS with these upstreams.
     pub fn legacy(&self, upstreams: Vec<Upstream>) -> UpstreamsConfig {
         UpstreamsConfig {
             upstreams,
@@ -207,14 +208,14 @@ impl Config {
 fn read_file(path: &Path) -> Result<file::File, ConfigError> {
     let unreadable = |why: String| ConfigError::Unreadable(path.to_owned(), why);
     let length = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-    if length > MAX_FILE {
-        return Err(unreadable(format!("it has more than {MAX_FILE} bytes")));
+    if length > MAX_FILE_BYTES {
+        return Err(unreadable(format!("it has more than {MAX_FILE_BYTES} bytes")));
     }
     let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     file::parse(&text).map_err(|why| ConfigError::File(path.to_owned(), why))
 }
 
-/// Reads a value, or says where it stands and what it should be.
+/// Parses a value. The error says where it is from and what is expected.
 fn read<T>(place: &str, value: &str, hint: &str) -> Result<T, ConfigError>
 where
     T: FromStr,
@@ -233,7 +234,7 @@ const THREADS: &str = "is not a number from 1 to 1024";
 const LOGGED: &str = "is neither off nor on nor with-clients";
 const NETWORK: &str = "is not a network: use main, test or dev";
 
-/// Fills in what the flags leave open.
+/// Fills in from the environment what the flags leave open.
 fn with_environment(
     mut cli: Cli,
     env: &impl Fn(&str) -> Option<OsString>,
@@ -271,7 +272,7 @@ fn with_environment(
         };
         cli.upstream = list(key)?.iter().map(read).collect::<Result<_, _>>()?;
     }
-    // What belongs to one kind of node is not taken over for the other.
+    // Settings of one kind of node are not used for the other.
     if cli.node.is_none() && cli.data_dir.is_none() {
         cli.node = text("NAMECHAIN_NODE")?;
     }
@@ -354,7 +355,7 @@ impl Merge {
         }
         if listen.is_empty() {
             return Err(ConfigError::Conflict(
-                "listen: an empty list leaves nothing to do: give an IP:PORT",
+                "listen: the list is empty: give at least one IP:PORT",
             ));
         }
         let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
@@ -365,7 +366,7 @@ impl Merge {
             seconds(file.max_ttl_seconds, defaults.max_ttl),
         );
         if ttl.0 > ttl.1 {
-            return Err(ConfigError::Conflict("min-ttl-seconds is more than max-ttl-seconds"));
+            return Err(ConfigError::Conflict("min-ttl-seconds is greater than max-ttl-seconds"));
         }
         let hint = "is not a network, as in 192.168.0.0/16";
         let allow = file.allow.unwrap_or_default();
@@ -377,15 +378,13 @@ impl Merge {
             (_, None) => Udp::default(),
             (_, Some(workers @ 1..=MAX_WORKERS)) => Udp::Fast(workers),
             _ => {
-                return Err(ConfigError::Conflict(
-                    "workers: there can be 1 to 256 at each address",
-                ));
+                return Err(ConfigError::Conflict("workers: use a number from 1 to 256"));
             }
         };
         let query_log = match (cli.query_log, file.query_log) {
             (Some(logged), _) => logged,
             (None, Some(text)) => read("query-log", &text, LOGGED)?,
-            (None, None) => Logged::default(),
+            (None, None) => QueryLogMode::default(),
         };
         let on_dev = network == Some(Network::Dev);
         let sign = file.sign.read(&chain, env)?;
@@ -439,7 +438,7 @@ impl Merge {
         self.file.network.as_ref().map(parse).transpose()
     }
 
-    fn chain(&self, network: Option<Network>) -> Result<ChainFrom, ConfigError> {
+    fn chain(&self, network: Option<Network>) -> Result<ChainConfig, ConfigError> {
         let embedded_by_flag = self.cli.data_dir.is_some();
         let api = match (self.cli.api, &self.file.api) {
             (Some(api), _) => Some(api),
@@ -450,17 +449,17 @@ impl Merge {
             self.cli.node.clone().or_else(|| self.file.node.clone().filter(|_| !embedded_by_flag));
         if let Some(url) = node {
             if self.cli.node.is_none() && self.file.data_dir.is_some() {
-                let why = "node excludes data-dir: that belongs to a node of the resolver's own";
+                let why = "node and data-dir exclude each other: data-dir is for the node in the resolver";
                 return Err(ConfigError::Conflict(why));
             }
             let file = &self.file;
             if self.cli.node.is_none()
                 && (file.p2p_listen.is_some() || file.peer.is_some() || file.mine.is_some())
             {
-                let why = "node excludes p2p-listen, peer and mine: those belong to a node of the resolver's own";
+                let why = "node excludes p2p-listen, peer and mine: those are for the node in the resolver";
                 return Err(ConfigError::Conflict(why));
             }
-            return Ok(ChainFrom::Remote { url, network, api });
+            return Ok(ChainConfig::Remote { url, network, api });
         }
         let network = network.unwrap_or(Network::Main);
         let api = api.map_or_else(|| read("api", DEFAULT_API, ADDRESS), Ok)?;
@@ -468,11 +467,12 @@ impl Merge {
             Some(dir) => dir,
             None => default_data_dir(network).ok_or(ConfigError::NoHome)?,
         };
-        Ok(ChainFrom::Embedded { network, api, data_dir, node: self.node(network)? })
+        Ok(ChainConfig::Embedded { network, api, data_dir, node: self.node(network)? })
     }
 
-    /// What the node in this process does. By default it dials others and takes no connections; on
-    /// dev it is alone unless it is told of another node, or where to listen.
+    /// The options of the node in this process. By default it dials peers and accepts no
+    /// connections; on dev it has no network unless a peer or an address to listen at is
+    /// configured.
     fn node(&self, network: Network) -> Result<NodeOptions, ConfigError> {
         let (cli, file) = (&self.cli, &self.file);
         let addresses = |flags: &Vec<Multiaddr>, key: &str, file: &Option<Vec<String>>| match flags

@@ -1,4 +1,4 @@
-//! The table `sign`: whether the chain's names are signed, how, and with what.
+//! The table `sign`: DNSSEC signing of names of the chain.
 
 use std::{
     ffi::OsString,
@@ -7,43 +7,43 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{ChainFrom, ConfigError};
+use super::{ChainConfig, ConfigError};
 use crate::dnssec::sign::Algorithm;
 
-/// The key's file, where it is kept with the data of a node.
+/// The name of the key file in a data directory.
 const KEY_FILE: &str = "dnssec.key";
 
 /// The table.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Table {
-    /// Whether answers are signed for clients that ask for it.
+pub struct SignTable {
+    /// Whether answers are signed for clients that set DO.
     pub enabled: Option<bool>,
-    /// By its number: 13 or 15.
+    /// The algorithm's number: 13 or 15.
     pub algorithm: Option<u8>,
     /// The key's file.
     pub key: Option<PathBuf>,
 }
 
-/// How the chain's names are signed.
+/// How names of the chain are signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sign {
-    /// The algorithm, if it was said: a key that is there has its own.
+pub struct SignConfig {
+    /// The configured algorithm, if any; an existing key has its own.
     pub algorithm: Option<Algorithm>,
-    /// The key's file, made at the first start.
+    /// The key file, made at the first start.
     pub key: PathBuf,
-    /// Whether somebody asked for it: then it is an error if there is no place for the key.
-    pub asked: bool,
+    /// Whether signing was configured: then it is an error if the key can't be written.
+    pub requested: bool,
 }
 
-impl Table {
-    /// How to sign; `None`: not at all. The key is where it was said, with the data of a node in
-    /// this process, or else with what programs of this user keep for themselves.
+impl SignTable {
+    /// How to sign; `None`: off. The key is at the configured path, in the data directory of the
+    /// node in this process, or else in the user's state directory.
     pub(super) fn read(
         self,
-        chain: &ChainFrom,
+        chain: &ChainConfig,
         env: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Option<Sign>, ConfigError> {
+    ) -> Result<Option<SignConfig>, ConfigError> {
         if self.enabled == Some(false) {
             return Ok(None);
         }
@@ -52,18 +52,19 @@ impl Table {
             value: number.to_string(),
             why: "is neither 13 (ECDSAP256SHA256) nor 15 (ED25519)".into(),
         };
-        let read = |number| Algorithm::of_number(number).ok_or_else(|| unknown(number));
+        let read = |number| Algorithm::from_number(number).ok_or_else(|| unknown(number));
         let algorithm = self.algorithm.map(read).transpose()?;
-        let asked = self.enabled == Some(true) || self.algorithm.is_some() || self.key.is_some();
+        let requested =
+            self.enabled == Some(true) || self.algorithm.is_some() || self.key.is_some();
         let key = match (self.key, chain) {
             (Some(key), _) => Some(key),
-            (None, ChainFrom::Embedded { data_dir, .. }) => Some(data_dir.join(KEY_FILE)),
-            (None, ChainFrom::Remote { .. }) => state_dir(env).map(|dir| dir.join(KEY_FILE)),
+            (None, ChainConfig::Embedded { data_dir, .. }) => Some(data_dir.join(KEY_FILE)),
+            (None, ChainConfig::Remote { .. }) => state_dir(env).map(|dir| dir.join(KEY_FILE)),
         };
         match key {
-            Some(key) => Ok(Some(Sign { algorithm, key, asked })),
-            None if asked => Err(ConfigError::Conflict(
-                "sign: there is no home directory to keep the key in: say where with key = PATH",
+            Some(key) => Ok(Some(SignConfig { algorithm, key, requested })),
+            None if requested => Err(ConfigError::Conflict(
+                "sign: there is no home directory for the key: set a path with key = PATH",
             )),
             // Nobody asked for it.
             None => Ok(None),
@@ -71,7 +72,7 @@ impl Table {
     }
 }
 
-/// Where a service manager, or else the user, has programs keep what they remember.
+/// The state directory of the service manager, or else of the user.
 fn state_dir(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |key: &str| env(key).map(PathBuf::from).filter(|path| path.is_absolute());
     // systemd gives a list (systemd.exec(5), `StateDirectory=`).
@@ -90,11 +91,11 @@ fn state_dir(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn remote() -> ChainFrom {
-        ChainFrom::Remote { url: "http://127.0.0.1:7380".into(), network: None, api: None }
+    fn remote() -> ChainConfig {
+        ChainConfig::Remote { url: "http://127.0.0.1:7380".into(), network: None, api: None }
     }
 
-    fn key(table: Table, env: &[(&str, &str)]) -> Option<PathBuf> {
+    fn key(table: SignTable, env: &[(&str, &str)]) -> Option<PathBuf> {
         let look = |key: &str| {
             env.iter().find(|(name, _)| *name == key).map(|(_, value)| OsString::from(value))
         };
@@ -113,20 +114,20 @@ mod tests {
             (&all[..2], "/state/namechain/dnssec.key"),
             (&all[..], "/var/lib/namechain/dnssec.key"),
         ] {
-            assert_eq!(key(Table::default(), env), Some(expected.into()));
+            assert_eq!(key(SignTable::default(), env), Some(expected.into()));
         }
-        assert_eq!(key(Table::default(), &[("HOME", "relative")]), None, "nobody asked for it");
-        let named = Table { key: Some("/elsewhere".into()), ..Table::default() };
+        assert_eq!(key(SignTable::default(), &[("HOME", "relative")]), None, "nobody asked for it");
+        let named = SignTable { key: Some("/elsewhere".into()), ..SignTable::default() };
         assert_eq!(key(named, &all), Some("/elsewhere".into()));
-        assert_eq!(key(Table { enabled: Some(false), ..Table::default() }, &all), None);
+        assert_eq!(key(SignTable { enabled: Some(false), ..SignTable::default() }, &all), None);
     }
 
     #[test]
     fn what_can_not_be_done_is_said() {
-        let error = |table: Table| table.read(&remote(), |_| None).unwrap_err().to_string();
-        let asked = Table { enabled: Some(true), ..Table::default() };
-        assert!(error(asked).contains("no home directory"));
-        let odd = Table { algorithm: Some(8), ..Table::default() };
+        let error = |table: SignTable| table.read(&remote(), |_| None).unwrap_err().to_string();
+        let requested = SignTable { enabled: Some(true), ..SignTable::default() };
+        assert!(error(requested).contains("no home directory"));
+        let odd = SignTable { algorithm: Some(8), ..SignTable::default() };
         assert!(error(odd).contains("'8' is neither 13"));
     }
 }

@@ -31,12 +31,12 @@ fn the_defaults() {
     assert_eq!(config.upstreams, None, "the machine's own");
     assert_eq!(config.validate.mode, crate::upstream::ValidateMode::Auto);
     assert_eq!(config.mounts, Mounts { root: true, alt: true });
-    let ChainFrom::Embedded { network, api, .. } = config.chain else {
+    let ChainConfig::Embedded { network, api, .. } = config.chain else {
         panic!("a node of its own")
     };
     assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
     let main = load("--data-dir /data", &[], None).unwrap();
-    let ChainFrom::Embedded { network, api, data_dir, node } = main.chain else {
+    let ChainConfig::Embedded { network, api, data_dir, node } = main.chain else {
         panic!("a node of its own")
     };
     assert_eq!((network, api), (Network::Main, address("127.0.0.1:7380")));
@@ -49,10 +49,11 @@ fn the_defaults() {
 #[test]
 fn the_chains_names_are_signed_unless_somebody_says_no() {
     let sign = |file: &str| load("--data-dir /data", &[], Some(file)).map(|config| config.sign);
-    let usual = Sign { algorithm: None, key: "/data/dnssec.key".into(), asked: false };
+    let usual = SignConfig { algorithm: None, key: "/data/dnssec.key".into(), requested: false };
     assert_eq!(sign(""), Ok(Some(usual)));
     assert_eq!(sign("[sign]\nenabled = false\nalgorithm = 15"), Ok(None));
-    let all = Sign { algorithm: Some(Algorithm::Ed25519), key: "/key".into(), asked: true };
+    let all =
+        SignConfig { algorithm: Some(Algorithm::Ed25519), key: "/key".into(), requested: true };
     assert_eq!(sign("[sign]\nenabled = true\nalgorithm = 15\nkey = '/key'"), Ok(Some(all)));
     assert!(sign("[sign]\nalgorithm = 14").unwrap_err().contains("neither 13"));
     assert!(sign("[sign]\nalgorthm = 13").unwrap_err().contains("did you mean `algorithm`"));
@@ -79,10 +80,10 @@ fn what_clients_are_given_and_what_is_kept_from_them() {
         ("cookies = 'yes'", "neither off nor on nor require"),
         ("rebind-protection = 'on'", "neither off nor legacy nor all"),
         ("rebind-allow = ['.']", "is not the name of a zone"),
-        ("[encrypted]\nlisten-tls = ['127.0.0.1:853']", "give certificate and key, or raw-key"),
-        ("[encrypted]\nraw-key = '/k'", "give listen-tls"),
-        ("[encrypted]\ncertificate = '/c'", "belong together"),
-        ("[encrypted]\ncertificate = '/c'\nkey = '/k'\nraw-key = '/r'", "in the place of"),
+        ("[encrypted]\nlisten-tls = ['127.0.0.1:853']", "set certificate and key, or raw-key"),
+        ("[encrypted]\nraw-key = '/k'", "set listen-tls"),
+        ("[encrypted]\ncertificate = '/c'", "have to be set together"),
+        ("[encrypted]\ncertificate = '/c'\nkey = '/k'\nraw-key = '/r'", "exclude each other"),
         ("[encrypted]\nlisten-tls = ['853']", "listen-tls"),
     ] {
         let error = load("--dev", &[], Some(wrong)).unwrap_err();
@@ -92,8 +93,8 @@ fn what_clients_are_given_and_what_is_kept_from_them() {
 
 fn node(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> NodeOptions {
     match load(flags, env, file).unwrap().chain {
-        ChainFrom::Embedded { node, .. } => node,
-        ChainFrom::Remote { .. } => panic!("a node of its own"),
+        ChainConfig::Embedded { node, .. } => node,
+        ChainConfig::Remote { .. } => panic!("a node of its own"),
     }
 }
 
@@ -178,14 +179,14 @@ fn upstreams_of_every_kind() {
 #[test]
 fn a_flag_counts_more_than_the_environment() {
     let config = load("--dev", &[("NAMECHAIN_NETWORK", "main")], None).unwrap();
-    assert!(matches!(config.chain, ChainFrom::Embedded { network: Network::Dev, .. }));
+    assert!(matches!(config.chain, ChainConfig::Embedded { network: Network::Dev, .. }));
     let config =
         load("--node http://127.0.0.1:1", &[("NAMECHAIN_API", "127.0.0.1:2")], None).unwrap();
     let aside = Some(address("127.0.0.1:2"));
-    assert!(matches!(config.chain, ChainFrom::Remote { api, .. } if api == aside));
+    assert!(matches!(config.chain, ChainConfig::Remote { api, .. } if api == aside));
     let config =
         load("--data-dir /data", &[("NAMECHAIN_NODE", "http://127.0.0.1:1")], None).unwrap();
-    assert!(matches!(config.chain, ChainFrom::Embedded { .. }));
+    assert!(matches!(config.chain, ChainConfig::Embedded { .. }));
 }
 
 #[test]
@@ -239,7 +240,7 @@ fn what_is_wrong_is_said_in_one_line() {
             "",
             vec![],
             Some("[[forward]]\nzone = 'a..b'\nupstream = '9.9.9.9'"),
-            "is not the name of a zone",
+            "is not a zone's name",
         ),
         (
             "",
@@ -260,7 +261,7 @@ fn what_is_wrong_is_said_in_one_line() {
             "",
             vec![],
             Some("min-ttl-seconds = 9\nmax-ttl-seconds = 8"),
-            "is more than max-ttl-seconds",
+            "is greater than max-ttl-seconds",
         ),
         (
             "",
@@ -272,7 +273,7 @@ fn what_is_wrong_is_said_in_one_line() {
             "",
             vec![],
             Some("[validate]\ntrust-anchors = '. IN DS 1 8 2 xy'"),
-            "is no DS or DNSKEY record, as in",
+            "is not a DS or DNSKEY record",
         ),
         (
             "",
@@ -280,20 +281,25 @@ fn what_is_wrong_is_said_in_one_line() {
             Some("[validate]\ntrust-anchors = '/nothing/here'"),
             "/nothing/here can't be read",
         ),
-        ("", vec![], Some("[validate]\ninsecure = 'a..b'"), "validate.insecure: 'a..b' is no name"),
+        (
+            "",
+            vec![],
+            Some("[validate]\ninsecure = 'a..b'"),
+            "validate.insecure: 'a..b' is not a domain name",
+        ),
         ("", vec![], Some("[validate]\nanchors = 1"), "line 2: unknown key `anchors`"),
         ("", vec![], Some("[delegation]\nports = 1"), "line 2: unknown key `ports`"),
         ("", vec![], Some("listen = ['x']"), "listen: 'x' is not IP:PORT"),
-        ("", vec![], Some("listen = []"), "an empty list"),
+        ("", vec![], Some("listen = []"), "the list is empty"),
         ("", vec![], Some("listen = 5"), "line 1:"),
         ("", vec![], Some("network = 'live'"), "use main, test or dev"),
-        ("", vec![], Some("workers = 0"), "there can be 1 to 256"),
+        ("", vec![], Some("workers = 0"), "use a number from 1 to 256"),
         ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
         (
             "",
             vec![],
             Some("node = 'http://127.0.0.1'\ndata-dir = '/data'"),
-            "node excludes data-dir",
+            "node and data-dir exclude",
         ),
         (
             "--peer 192.0.2.1:7379",

@@ -1,15 +1,15 @@
-//! Who is asked for what is not on the chain, as the flags and the file say it.
+//! The upstreams in flags and file.
 
 use hickory_proto::rr::Name;
 
-use super::{ConfigError, file};
+use super::{ConfigError, file, one_or_many};
 use crate::chain::mount::ALT_LABELS;
 use crate::upstream::{ForwardZone, Options, RecursiveConfig, Upstream};
 
-/// The upstreams: those of the flags, or else those of the file; `None` if neither says anything.
+/// The upstreams of the flags, or else of the file; `None` if there are none in either.
 pub fn upstreams(
     flags: Vec<Upstream>,
-    list: Option<file::OneOrMany>,
+    list: Option<one_or_many::OneOrMany>,
     tables: &[file::UpstreamTable],
 ) -> Result<Option<Vec<Upstream>>, ConfigError> {
     if !flags.is_empty() {
@@ -39,10 +39,10 @@ pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigEr
         let zone = read_zone(&table.zone).map_err(wrong)?;
         let upstreams = read_list("forward", Some(&table.upstream))?;
         if upstreams.is_empty() {
-            return Err(wrong("has no upstream: nobody could be asked for its names"));
+            return Err(wrong("has no upstream"));
         }
         if zones.iter().any(|other| other.zone == zone) {
-            return Err(wrong("stands there twice: write all its upstreams into one list"));
+            return Err(wrong("is there twice: write all its upstreams into one list"));
         }
         zones.push(ForwardZone { zone, upstreams, validate: table.validate });
     }
@@ -50,7 +50,7 @@ pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigEr
 }
 
 /// How the recursive resolver works.
-pub fn recursive(table: file::Recursive) -> RecursiveConfig {
+pub fn recursive(table: file::RecursiveTable) -> RecursiveConfig {
     let default = RecursiveConfig::default();
     RecursiveConfig {
         root_hints: table.root_hints,
@@ -61,7 +61,10 @@ pub fn recursive(table: file::Recursive) -> RecursiveConfig {
     }
 }
 
-fn read_list(place: &str, list: Option<&file::OneOrMany>) -> Result<Vec<Upstream>, ConfigError> {
+fn read_list(
+    place: &str,
+    list: Option<&one_or_many::OneOrMany>,
+) -> Result<Vec<Upstream>, ConfigError> {
     let texts = list.map(|list| list.0.as_slice()).unwrap_or_default();
     let read = |text: &String| {
         text.parse::<Upstream>().map_err(|error| value(place, text, error.to_string()))
@@ -70,15 +73,15 @@ fn read_list(place: &str, list: Option<&file::OneOrMany>) -> Result<Vec<Upstream
 }
 
 fn read_zone(text: &str) -> Result<Name, &'static str> {
-    const WHAT: &str = "is not the name of a zone, as in corp.example";
+    const WHAT: &str = "is not a zone's name, as in corp.example";
     let mut zone = Name::from_utf8(text.trim()).map_err(|_| WHAT)?.to_lowercase();
     zone.set_fqdn(true);
     if zone.is_root() {
-        return Err("is every name: write its upstreams as upstream = [...]");
+        return Err("is the root: write its upstreams as upstream = [...]");
     }
     let mount = Name::from_labels(ALT_LABELS.map(str::as_bytes)).map_err(|_| WHAT)?;
     if zone.zone_of(&mount) || mount.zone_of(&zone) {
-        return Err("holds names of the chain, which are asked of nobody");
+        return Err("contains names of the chain, which have no upstream");
     }
     Ok(zone)
 }

@@ -1,10 +1,10 @@
-//! Which answers of legacy DNS are validated, as the file says it.
+//! The table `validate`: DNSSEC validation of legacy DNS.
 
 use std::{fs, path::Path};
 
 use serde::Deserialize;
 
-use super::{ConfigError, file::OneOrMany};
+use super::{ConfigError, one_or_many::OneOrMany};
 use crate::upstream::{ValidateConfig, ValidateMode};
 use crate::{dns::name::Name, dnssec::validate::Anchors};
 
@@ -14,17 +14,17 @@ const MAX_FILE: u64 = 1 << 16;
 /// The table `validate`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Table {
+pub struct ValidateTable {
     /// `auto`, `on` or `off`.
     pub mode: Option<String>,
     /// DS or DNSKEY records, or files with such lines.
     pub trust_anchors: Option<OneOrMany>,
-    /// Zones that count as unsigned.
+    /// Zones that count as insecure (RFC 7646).
     pub insecure: Option<OneOrMany>,
 }
 
-/// What the table says.
-pub fn config(table: &Table) -> Result<ValidateConfig, ConfigError> {
+/// Reads the table.
+pub fn config(table: &ValidateTable) -> Result<ValidateConfig, ConfigError> {
     let mode = match table.mode.as_deref() {
         None | Some("auto") => ValidateMode::Auto,
         Some("on") => ValidateMode::On,
@@ -35,25 +35,26 @@ pub fn config(table: &Table) -> Result<ValidateConfig, ConfigError> {
         None => Anchors::default(),
         Some(given) => {
             let lines: Vec<String> =
-                given.0.iter().map(|text| lines(text)).collect::<Result<_, _>>()?;
+                given.0.iter().map(|text| read_lines(text)).collect::<Result<_, _>>()?;
             let wrong = |error| {
                 value("trust-anchors", &given.0.join(", "), format!("can't be used: {error}"))
             };
-            Anchors::with(&lines.join("\n")).map_err(wrong)?
+            Anchors::with_root(&lines.join("\n")).map_err(wrong)?
         }
     };
     let zone = |text: &String| {
-        Name::from_text(text.trim()).ok_or_else(|| value("insecure", text, "is no name"))
+        Name::from_text(text.trim()).ok_or_else(|| value("insecure", text, "is not a domain name"))
     };
     let zones = table.insecure.iter().flat_map(|list| &list.0);
     let zones: Vec<Name> = zones.map(zone).collect::<Result<_, _>>()?;
-    let anchors =
-        anchors.insecure(zones).map_err(|_| value("insecure", "...", "are more than 256 zones"))?;
+    let anchors = anchors
+        .with_insecure(zones)
+        .map_err(|_| value("insecure", "...", "are more than 256 zones"))?;
     Ok(ValidateConfig { mode, anchors })
 }
 
-/// A record itself, which has spaces in it and is no file; or what a file holds.
-fn lines(text: &str) -> Result<String, ConfigError> {
+/// The text itself if it is a record (it has spaces and names no file), or the content of the file.
+fn read_lines(text: &str) -> Result<String, ConfigError> {
     let path = Path::new(text);
     if text.split_whitespace().count() >= 5 && !path.exists() {
         return Ok(text.to_owned());

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use crate::{
     server::responder::{MAX_IN_FLIGHT, Responder},
-    telemetry::{BUCKETS, Tally},
+    telemetry::{Counters, LATENCY_BOUNDS_US},
     upstream::UpstreamDnssec,
 };
 
@@ -32,10 +32,10 @@ impl Text {
 /// All of it.
 pub fn text(responder: &Responder) -> String {
     let mut text = Text::default();
-    let seen = responder.seen();
-    answers(&mut text, &seen.total());
+    let telemetry = responder.telemetry();
+    answers(&mut text, &telemetry.total());
     let lost = "Lines that the query log could not write as fast as they came.";
-    text.one("namechain_dns_query_log_lost_total", "counter", lost, seen.lost());
+    text.one("namechain_dns_query_log_lost_total", "counter", lost, telemetry.lost_log_lines());
     let work = "Questions that are in work, of those that can't be answered from bytes at hand.";
     text.one("namechain_dns_questions_in_work", "gauge", work, responder.in_progress());
     let most = "How many questions may be in work.";
@@ -46,7 +46,7 @@ pub fn text(responder: &Responder) -> String {
     text.0
 }
 
-fn answers(text: &mut Text, total: &Tally) {
+fn answers(text: &mut Text, total: &Counters) {
     const ANSWERS: &str = "namechain_dns_answers_total";
     text.metric(
         ANSWERS,
@@ -71,7 +71,7 @@ fn answers(text: &mut Text, total: &Tally) {
     for route in ["none", "special", "chain", "legacy"] {
         let latencies = total.latencies(route);
         let mut sum = 0;
-        for (bound, count) in BUCKETS.iter().zip(latencies.counts) {
+        for (bound, count) in LATENCY_BOUNDS_US.iter().zip(latencies.counts) {
             sum += count;
             let bound = *bound as f64 / 1e6;
             text.line(format_args!("{TOOK}_bucket{{route=\"{route}\",le=\"{bound}\"}} {sum}"));
@@ -87,7 +87,7 @@ fn answers(text: &mut Text, total: &Tally) {
 }
 
 fn cache(text: &mut Text, responder: &Responder) {
-    let stats = responder.pipeline().legacy.cache_stats();
+    let stats = responder.cache().stats();
     for (name, kind, help, value) in [
         ("namechain_dns_cache_entries", "gauge", "Answers that are kept.", stats.entries),
         (
@@ -112,7 +112,7 @@ fn validation(text: &mut Text, responder: &Responder) {
         ("secure", counts.secure),
         ("insecure", counts.insecure),
         ("bogus", counts.bogus),
-        ("undecided", counts.undecided),
+        ("indeterminate", counts.indeterminate),
     ] {
         text.line(format_args!("{ANSWERS}{{verdict=\"{verdict}\"}} {count}"));
     }

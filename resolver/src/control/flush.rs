@@ -7,7 +7,7 @@ use crate::{dns::names, server::responder::Responder};
 
 /// Does what is asked.
 pub fn flush(responder: &Responder, what: &Flush) -> Result<Flushed, Refusal> {
-    let cache = responder.pipeline().legacy.cache();
+    let cache = responder.cache();
     let flushed = match (&what.name, &what.zone) {
         (Some(name), _) => cache.flush_name(&wire_form(name)?),
         (None, Some(zone)) => cache.flush_zone(&wire_form(zone)?),

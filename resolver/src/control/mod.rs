@@ -1,7 +1,8 @@
-//! What the API asks of the DNS server: forget answers, tell what was counted and which key it
+//! The control API: forget answers, tell what was counted and which key it
 //! signs with, answer a question and tell how.
 
 mod anchor;
+mod api;
 mod counts;
 mod flush;
 mod trace;
@@ -13,7 +14,8 @@ use std::{
 
 use hickory_proto::rr::Name;
 use namechain_core::api_types::{Flush, Flushed, Refusal, Trace, TraceAsked, TrustAnchor};
-use namechain_node::api::{DnsServer, Later};
+
+pub use api::{Ready, extension, serve_without_node};
 
 use crate::server::{handle::ResponderHandle, responder::Responder};
 
@@ -43,21 +45,24 @@ impl Control {
     }
 }
 
-impl DnsServer for Control {
+impl Control {
+    /// Forgets answers. May take a while.
     fn flush(&self, what: &Flush) -> Result<Flushed, Refusal> {
         flush::flush(&*self.responder()?, what)
     }
 
-    fn trace(&self, asked: TraceAsked) -> Later<Trace> {
-        let control = self.clone();
-        Box::pin(async move { trace::trace(control.responder()?, asked).await })
+    /// Answers a question, and tells how that came about.
+    async fn trace(&self, asked: TraceAsked) -> Result<Trace, Refusal> {
+        trace::trace(self.responder()?, asked).await
     }
 
+    /// The key that it signs with, for those who are to trust it.
     fn trust_anchor(&self) -> Result<TrustAnchor, Refusal> {
         let server = self.server()?;
         anchor::anchor(&server.current.get(), &server.addresses)
     }
 
+    /// What it counts, in Prometheus' text format.
     fn counts(&self) -> String {
         self.responder().map(|responder| counts::text(&responder)).unwrap_or_default()
     }

@@ -16,7 +16,7 @@ use crate::{
         query::{Client, Transport},
     },
     server::responder::Responder,
-    telemetry::{trace, trace::Note},
+    telemetry::{trace, trace::Event},
 };
 
 /// Does what is asked.
@@ -24,7 +24,7 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     let name = name(&asked.name)?;
     let rtype = rtype(asked.rtype.as_deref().unwrap_or("A"))?;
     if asked.fresh {
-        responder.pipeline().legacy.cache().flush_name(&names::from_labels(name.iter()));
+        responder.cache().flush_name(&names::from_labels(name.iter()));
     }
     let query = Query::query(name.clone(), rtype);
     let mut metadata = Metadata::new(0, MessageType::Query, OpCode::Query);
@@ -37,15 +37,15 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     // is cut.
     let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
     let clock = responder.clone();
-    let started = clock.pipeline().legacy.now();
-    let now = move || clock.pipeline().legacy.now();
+    let started = clock.now();
+    let now = move || clock.now();
     let answering = responder.respond(&metadata, std::slice::from_ref(&query), Some(&edns), client);
-    let (message, taken) = trace::listen(now, answering).await;
-    let took = responder.pipeline().legacy.now().saturating_sub(started);
+    let (message, taken) = trace::collect(now, answering).await;
+    let took = responder.now().saturating_sub(started);
     Ok(Trace {
         question: format!("{name} IN {rtype}"),
-        steps: taken.notes.into_iter().map(|note| step(note, started)).collect(),
-        cut: taken.cut,
+        steps: taken.events.into_iter().map(|event| step(event, started)).collect(),
+        cut: taken.truncated,
         answer: answer(&message, took),
     })
 }
@@ -61,11 +61,11 @@ fn rtype(text: &str) -> Result<RecordType, Refusal> {
     })
 }
 
-fn step(note: Note, started: Duration) -> TraceStep {
+fn step(event: Event, started: Duration) -> TraceStep {
     TraceStep {
-        after_us: micros(note.at.saturating_sub(started)),
-        who: note.who.into(),
-        what: note.what,
+        after_us: micros(event.at.saturating_sub(started)),
+        who: event.source.into(),
+        what: event.text,
     }
 }
 

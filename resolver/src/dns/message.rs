@@ -11,32 +11,19 @@
 
 use std::ops::Range;
 
+use super::{
+    names::MAX_NAME_BYTES,
+    rdata::{self, Field},
+};
+
 /// Length of the header in bytes.
 pub const HEADER: usize = 12;
 /// The longest message there is: TCP's length field has two bytes (RFC 1035 §4.2.2).
 pub const MAX_MESSAGE: usize = 65_535;
-/// The longest name in bytes, with the root label (RFC 1035 §2.3.4).
-const MAX_NAME: usize = 255;
+/// A pointer to the name of the question, which always stands behind the header.
+const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER as u8];
 /// Bytes of a record between its name and its RDATA.
 const RECORD_FIXED: usize = 10;
-
-/// Types that are read here. All others are carried as they are.
-pub mod rtype {
-    /// RFC 1035 §3.3.11.
-    pub const NS: u16 = 2;
-    /// RFC 1035 §3.3.1.
-    pub const CNAME: u16 = 5;
-    /// RFC 1035 §3.3.13.
-    pub const SOA: u16 = 6;
-    /// RFC 6672.
-    pub const DNAME: u16 = 39;
-    /// RFC 6891.
-    pub const OPT: u16 = 41;
-    /// RFC 8945.
-    pub const TSIG: u16 = 250;
-    /// RFC 1035 §3.2.3, every type.
-    pub const ANY: u16 = 255;
-}
 
 /// The RCODEs that are treated one by one (RFC 1035 §4.1.1).
 pub mod rcode {
@@ -60,6 +47,9 @@ pub mod rcode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
+
+/// What a message is that outgrows a stream's length field.
+pub const TOO_LONG: Malformed = Malformed("longer than 65535 bytes");
 
 /// The section a record stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,6 +169,46 @@ impl<'a> Packet<'a> {
     pub fn rdata(&self, record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
         expand_rdata(self.bytes, record, &Fields::default(), out)
     }
+
+    /// The message without some of its records. What comes before the first of them stays as it is;
+    /// what comes behind is written anew without compression, as its pointers would lead astray.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the message grows too long by that.
+    pub fn without(&self, dropped: impl Fn(&RecordAt) -> bool) -> Result<Vec<u8>, Malformed> {
+        let records = self.records();
+        let Some(first) = records.iter().position(&dropped) else {
+            return Ok(self.bytes().to_vec());
+        };
+        let mut wire = self.bytes()[..records[first].start].to_vec();
+        let mut name = Vec::new();
+        for record in &records[first..] {
+            if dropped(record) {
+                continue;
+            }
+            name.clear();
+            self.owner(record, &mut name)?;
+            let question_name = &self.question()[..self.question().len() - 4];
+            wire.extend_from_slice(if name == question_name { &QUESTION_POINTER } else { &name });
+            wire.extend_from_slice(&self.bytes()[record.data - 10..record.data - 2]);
+            let length_at = wire.len();
+            wire.extend_from_slice(&[0, 0]);
+            self.rdata(record, &mut wire)?;
+            let length = u16::try_from(wire.len() - length_at - 2).map_err(|_| TOO_LONG)?;
+            wire[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        }
+        if wire.len() > MAX_MESSAGE {
+            return Err(TOO_LONG);
+        }
+        for (section, at) in
+            [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
+        {
+            let left = self.section(section).filter(|record| !dropped(record)).count();
+            // No more than the header said.
+            wire[at..at + 2].copy_from_slice(&(left as u16).to_be_bytes());
+        }
+        Ok(wire)
+    }
 }
 
 /// Reads two bytes.
@@ -263,7 +293,7 @@ fn read_record(
 
 /// The position behind a name, all of whose pointers hold.
 fn skip_name(bytes: &[u8], at: usize, fields: &Fields) -> Result<usize, Malformed> {
-    let mut name = [0; MAX_NAME];
+    let mut name = [0; MAX_NAME_BYTES];
     walk_name(bytes, at, fields, &mut name).map(|(end, _)| end)
 }
 
@@ -274,7 +304,7 @@ fn expand_name(
     fields: &Fields,
     out: &mut Vec<u8>,
 ) -> Result<usize, Malformed> {
-    let mut name = [0; MAX_NAME];
+    let mut name = [0; MAX_NAME_BYTES];
     let (end, length) = walk_name(bytes, at, fields, &mut name)?;
     out.extend_from_slice(&name[..length]);
     Ok(end)
@@ -286,7 +316,7 @@ fn walk_name(
     bytes: &[u8],
     at: usize,
     fields: &Fields,
-    name: &mut [u8; MAX_NAME],
+    name: &mut [u8; MAX_NAME_BYTES],
 ) -> Result<(usize, usize), Malformed> {
     // What a pointer leads to came before (RFC 1035 §4.1.4), so it ends before `limit`, where what
     // has the pointer begins.
@@ -330,34 +360,6 @@ fn walk_name(
     }
 }
 
-/// A part of an RDATA, as far as it takes to find the names in it.
-enum Part {
-    /// So many bytes.
-    Bytes(usize),
-    /// A length byte and so many bytes.
-    Text,
-    /// A name that some server may have compressed.
-    Name,
-}
-
-/// The types whose RDATA may hold compressed names: RFC 1035's own and those for which RFC 3597 §4
-/// asks receivers to expand them. What comes after the last part is plain bytes.
-fn parts(rtype: u16) -> &'static [Part] {
-    use Part::{Bytes, Name, Text};
-    match rtype {
-        rtype::NS | 3 | 4 | rtype::CNAME | 7 | 8 | 9 | 12 | rtype::DNAME => &[Name], // MD MF MB MG MR PTR
-        rtype::SOA => &[Name, Name, Bytes(20)],
-        14 | 17 => &[Name, Name],                  // MINFO RP
-        15 | 18 | 21 | 36 => &[Bytes(2), Name],    // MX AFSDB RT KX
-        26 => &[Bytes(2), Name, Name],             // PX
-        24 | 46 => &[Bytes(18), Name],             // SIG RRSIG
-        30 | 47 => &[Name],                        // NXT NSEC
-        33 => &[Bytes(6), Name],                   // SRV
-        35 => &[Bytes(4), Text, Text, Text, Name], // NAPTR
-        _ => &[],
-    }
-}
-
 fn expand_rdata(
     bytes: &[u8],
     record: &RecordAt,
@@ -367,18 +369,20 @@ fn expand_rdata(
     const SHORT: Malformed = Malformed("an RDATA is shorter than its type needs");
     let mut at = record.data;
     // Nothing in an empty RDATA to expand: it is carried as it is.
-    let parts = if record.data == record.end { &[] } else { parts(record.rtype) };
-    for part in parts {
+    let layout =
+        if record.data == record.end { &[] } else { rdata::may_be_compressed(record.rtype) };
+    for field in layout {
         let start = at;
-        at = match part {
-            Part::Bytes(count) => start + count,
-            Part::Text => start + 1 + usize::from(*bytes.get(start).ok_or(SHORT)?),
-            Part::Name => expand_name(bytes, start, fields, out)?,
+        at = match field {
+            Field::Skip(count) => start + count,
+            Field::Text => start + 1 + usize::from(*bytes.get(start).ok_or(SHORT)?),
+            Field::Name => expand_name(bytes, start, fields, out)?,
+            Field::Rest => record.end,
         };
         if at > record.end {
             return Err(SHORT);
         }
-        if !matches!(part, Part::Name) {
+        if !matches!(field, Field::Name) {
             out.extend_from_slice(&bytes[start..at]);
         }
     }

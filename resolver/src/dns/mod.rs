@@ -7,6 +7,7 @@ pub(crate) mod name;
 pub mod names;
 pub mod query;
 pub mod rdata;
+pub mod rtype;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
 pub(crate) mod testing;

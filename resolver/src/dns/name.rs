@@ -3,10 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// The longest name in bytes, with the root label (RFC 1035 §2.3.4).
-const MAX_NAME: usize = 255;
-/// The longest label in bytes.
-const MAX_LABEL: usize = 63;
+use super::names::{MAX_LABEL_BYTES, MAX_NAME_BYTES};
 
 /// A name: labels with their lengths, ended by the root label, in lower case.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -23,7 +20,7 @@ impl Name {
         let mut at = 0;
         loop {
             let length = usize::from(*bytes.get(at)?);
-            if length > MAX_LABEL || at + 1 + length > MAX_NAME {
+            if length > MAX_LABEL_BYTES || at + 1 + length > MAX_NAME_BYTES {
                 return None;
             }
             at += 1 + length;
@@ -45,7 +42,7 @@ impl Name {
         let text = text.strip_suffix('.').unwrap_or(text);
         let mut wire = Vec::with_capacity(text.len() + 2);
         for label in text.split('.').filter(|_| !text.is_empty()) {
-            if label.is_empty() || label.len() > MAX_LABEL {
+            if label.is_empty() || label.len() > MAX_LABEL_BYTES {
                 return None;
             }
             // Checked above.
@@ -104,7 +101,9 @@ impl Name {
 
     /// This name with a label in front; none if that is too long.
     pub fn child(&self, label: &[u8]) -> Option<Self> {
-        if label.is_empty() || label.len() > MAX_LABEL || label.len() + 1 + self.0.len() > MAX_NAME
+        if label.is_empty()
+            || label.len() > MAX_LABEL_BYTES
+            || label.len() + 1 + self.0.len() > MAX_NAME_BYTES
         {
             return None;
         }
@@ -146,7 +145,7 @@ impl Name {
         }
         let mut wire = self.0[..self.0.len() - from.0.len()].to_vec();
         wire.extend_from_slice(&to.0);
-        (wire.len() <= MAX_NAME).then(|| Name(wire.into()))
+        (wire.len() <= MAX_NAME_BYTES).then(|| Name(wire.into()))
     }
 }
 

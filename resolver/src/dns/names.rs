@@ -7,15 +7,17 @@ use hickory_proto::{
     serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
 };
 
-/// The longest name in wire form, in bytes.
-const MAX_NAME: usize = 255;
+/// The longest name in wire form, its closing zero included (RFC 1035 §2.3.4).
+pub const MAX_NAME_BYTES: usize = 255;
+/// The longest label (RFC 1035 §2.3.4).
+pub const MAX_LABEL_BYTES: usize = 63;
 
 /// The length of the uncompressed name at the front of `bytes`, its closing zero included.
 pub fn name_len(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         match *bytes.get(at)? {
-            0 => return (at < MAX_NAME).then_some(at + 1),
+            0 => return (at < MAX_NAME_BYTES).then_some(at + 1),
             len @ 1..=63 => at += 1 + usize::from(len),
             _ => return None,
         }
@@ -44,6 +46,19 @@ pub fn from_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     }
     out.push(0);
     out
+}
+
+/// A name without compression, in its own spelling.
+pub fn to_wire(name: &Name) -> Vec<u8> {
+    // Room for a question's type and class behind it.
+    let mut wire = Vec::with_capacity(name.len() + 5);
+    for label in name.iter() {
+        // A label has at most 63 bytes; hickory's names hold no other.
+        wire.push(label.len() as u8);
+        wire.extend_from_slice(label);
+    }
+    wire.push(0);
+    wire
 }
 
 /// The name as hickory has it; `None` if it is not a name, or too long.

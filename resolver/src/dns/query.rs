@@ -7,7 +7,7 @@ use hickory_proto::{
     rr::{DNSClass, Name, RecordType},
 };
 
-use crate::dns::{cookie, ede::Ede};
+use crate::dns::{cookie, ede::Ede, names};
 
 /// CO among the flags of an OPT (RFC 9824 §5.1).
 pub const COMPACT_OK: u16 = 0x4000;
@@ -65,7 +65,7 @@ pub struct Client {
 }
 
 /// One question that can be answered: class IN, one name, a type that is not an operation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// The name, in the client's spelling.
     pub name: Name,
@@ -85,15 +85,27 @@ pub struct Question {
 }
 
 impl Question {
+    /// A question for a name and type, to be answered by whoever knows; without DNSSEC.
+    pub fn new(name: Name, qtype: RecordType) -> Self {
+        Self {
+            name,
+            qtype,
+            dnssec_ok: false,
+            compact_ok: false,
+            wants_ad: false,
+            checking_disabled: false,
+            recursion_desired: true,
+        }
+    }
+
+    /// The same question for another name.
+    pub fn with_name(&self, name: Name) -> Self {
+        Self { name, ..*self }
+    }
+
     /// QNAME without compression, QTYPE and QCLASS, in the client's spelling.
     pub fn wire(&self) -> Vec<u8> {
-        let mut wire = Vec::with_capacity(self.name.len() + 5);
-        for label in self.name.iter() {
-            // A label has at most 63 bytes; hickory's names hold no other.
-            wire.push(label.len() as u8);
-            wire.extend_from_slice(label);
-        }
-        wire.push(0);
+        let mut wire = names::to_wire(&self.name);
         wire.extend_from_slice(&u16::from(self.qtype).to_be_bytes());
         wire.extend_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
         wire

@@ -1,58 +1,109 @@
 //! Names inside RDATA: where they are, and putting others in their place. Nothing else of the data
 //! is understood, so records of any type come out byte by byte as they went in (RFC 3597).
+//!
+//! One table, [`layout`], says of each type with names in its data where they are, and what may be
+//! done with them.
 
 use std::ops::Range;
 
 use crate::dns::names;
 
 /// One field of RDATA, as far as names are concerned.
-enum Field {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
     /// So many bytes.
     Skip(usize),
     /// A character string behind its length (RFC 1035 §3.3).
     Text,
-    /// A domain name without compression.
+    /// A domain name.
     Name,
     /// All that is left.
     Rest,
 }
 
-/// The fields of the types whose data has names in it that a resolver follows or shows.
-fn layout(rtype: u16) -> Option<&'static [Field]> {
+/// The fields of a type, and what its names are.
+struct Layout {
+    fields: &'static [Field],
+    /// A sender may have compressed them: RFC 1035's own types, and those for which RFC 3597 §4
+    /// asks receivers to expand them.
+    compressible: bool,
+    /// They are in lower case when they are signed: the types of RFC 4034 §6.2 without NSEC (RFC
+    /// 6840 §5.1). Names in the data of all later types stay as they are.
+    lower_case: bool,
+    /// A record of a chain name has to have these fields and nothing else, and its names are moved
+    /// with the place where the zone is mounted.
+    checked: bool,
+}
+
+/// The layout of a type whose data has names in it, or a length that every client relies on.
+fn layout(rtype: u16) -> Option<Layout> {
     use Field::{Name, Rest, Skip, Text};
+    let all = |fields| Layout { fields, compressible: true, lower_case: true, checked: true };
+    let late = |fields| Layout { fields, compressible: false, lower_case: false, checked: true };
     Some(match rtype {
-        // A and AAAA (RFC 3596) have no names, but a length that every client relies on.
-        1 => &[Skip(4)],
-        28 => &[Skip(16)],
+        // A and AAAA (RFC 3596) have no names.
+        1 => late(&[Skip(4)]),
+        28 => late(&[Skip(16)]),
         // NS, MD, MF, CNAME, MB, MG, MR, PTR (RFC 1035 §3.3), DNAME (RFC 6672 §2.1).
-        2..=5 | 7..=9 | 12 | 39 => &[Name],
-        // SOA (RFC 1035 §3.3.13): in what delegated servers say.
-        6 => &[Name, Name, Skip(20)],
+        2..=5 | 7..=9 | 12 | 39 => all(&[Name]),
+        // SOA (RFC 1035 §3.3.13).
+        6 => all(&[Name, Name, Skip(20)]),
         // MINFO (RFC 1035 §3.3.7), RP (RFC 1183 §2.2).
-        14 | 17 => &[Name, Name],
-        // MX (RFC 1035 §3.3.9), AFSDB, RT (RFC 1183), KX (RFC 2230), LP (RFC 6742 §2.4).
-        15 | 18 | 21 | 36 | 107 => &[Skip(2), Name],
+        14 | 17 => all(&[Name, Name]),
+        // MX (RFC 1035 §3.3.9), AFSDB, RT (RFC 1183), KX (RFC 2230).
+        15 | 18 | 21 | 36 => all(&[Skip(2), Name]),
+        // LP (RFC 6742 §2.4).
+        107 => late(&[Skip(2), Name]),
         // PX (RFC 2163 §4).
-        26 => &[Skip(2), Name, Name],
+        26 => all(&[Skip(2), Name, Name]),
         // SRV (RFC 2782).
-        33 => &[Skip(6), Name],
+        33 => all(&[Skip(6), Name]),
         // NAPTR (RFC 3403 §4.1).
-        35 => &[Skip(4), Text, Text, Text, Name],
-        // SIG (RFC 2535 §4.1) and NXT (RFC 2535 §5.2): nobody asks for them, but whoever reads them
-        // looks for names.
-        24 => &[Skip(18), Name, Rest],
-        30 => &[Name, Rest],
+        35 => all(&[Skip(4), Text, Text, Text, Name]),
+        // SIG (RFC 2535 §4.1) and NXT (RFC 2535 §5.2).
+        24 => all(&[Skip(18), Name, Rest]),
+        30 => all(&[Name, Rest]),
+        // RRSIG and NSEC (RFC 4034 §3, §4) speak of the zone in which they were made.
+        46 => Layout { checked: false, ..all(&[Skip(18), Name, Rest]) },
+        47 => Layout { checked: false, lower_case: false, ..all(&[Name, Rest]) },
         // SVCB and HTTPS (RFC 9460 §2.2).
-        64 | 65 => &[Skip(2), Name, Rest],
+        64 | 65 => late(&[Skip(2), Name, Rest]),
         _ => return None,
     })
 }
 
+/// The fields of a type whose names a sender may have compressed; none of all other types.
+pub fn may_be_compressed(rtype: u16) -> &'static [Field] {
+    layout(rtype).filter(|layout| layout.compressible).map_or(&[], |layout| layout.fields)
+}
+
+/// Puts the names in data without compression in lower case, where that is their canonical form
+/// (RFC 4034 §6.2). What is not what its type should be stays as it is from there on.
+pub fn lower_names(rtype: u16, rdata: &mut [u8]) {
+    let Some(layout) = layout(rtype).filter(|layout| layout.lower_case) else { return };
+    let mut at = 0;
+    for field in layout.fields {
+        at += match field {
+            Field::Skip(count) => *count,
+            Field::Text => 1 + usize::from(rdata.get(at).copied().unwrap_or_default()),
+            Field::Name => {
+                let Some(length) = rdata.get(at..).and_then(names::name_len) else { return };
+                // The lengths of labels are below `A`.
+                rdata[at..at + length].make_ascii_lowercase();
+                length
+            }
+            Field::Rest => return,
+        };
+    }
+}
+
 /// Where the names in the data are; `None` if the data is not what its type says.
 pub fn names(rtype: u16, rdata: &[u8]) -> Option<Vec<Range<usize>>> {
-    let Some(fields) = layout(rtype) else { return Some(Vec::new()) };
+    let Some(layout) = layout(rtype).filter(|layout| layout.checked) else {
+        return Some(Vec::new());
+    };
     let (mut at, mut found) = (0, Vec::new());
-    for field in fields {
+    for field in layout.fields {
         let rest = rdata.get(at..)?;
         let len = match field {
             Field::Skip(len) => *len,

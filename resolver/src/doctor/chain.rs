@@ -1,52 +1,55 @@
-//! The chain: whether the node answers, is at the tip, and hears of new blocks.
+//! The chain: whether the node answers, is synced, and receives new blocks.
 
 use namechain_core::{api_types::Status, types::Network};
 
 use super::Finding;
 use crate::{
     chain::{Remote, RemoteError},
-    config::ChainFrom,
+    config::ChainConfig,
 };
 
-/// Blocks are 120 s apart; after so long without one, in seconds, something is wrong.
-const STALE: u64 = 40 * 60;
+/// Blocks are 120 s apart; a tip older than this is a problem.
+const STALE_TIP_SECS: u64 = 40 * 60;
 
-/// Looks at the node: that in the resolver, if one is running, or that elsewhere. Its status, if
-/// there is one.
-pub async fn look(from: &ChainFrom, running: bool) -> (Vec<Finding>, Option<Status>) {
+/// Checks the node: the one in the running resolver, or the remote one. Returns its status, if it
+/// has one.
+pub async fn check(from: &ChainConfig, running: bool) -> (Vec<Finding>, Option<Status>) {
     let about = "chain";
     let (url, network, elsewhere) = match from {
-        ChainFrom::Embedded { network, api, data_dir, .. } => {
+        ChainConfig::Embedded { network, api, data_dir, .. } => {
             if !running {
                 let found = match data_dir.exists() {
-                    true => format!("it is in {}, and nobody runs its node", data_dir.display()),
-                    false => format!("there is none in {} yet", data_dir.display()),
+                    true => format!(
+                        "its data is in {}, and its node is not running",
+                        data_dir.display()
+                    ),
+                    false => format!("there is no data in {} yet", data_dir.display()),
                 };
                 return (
-                    vec![Finding::warn(about, found, "start the resolver: its node is in it")],
+                    vec![Finding::warn(about, found, "start the resolver, which runs the node")],
                     None,
                 );
             }
             (format!("http://{api}"), Some(*network), false)
         }
-        ChainFrom::Remote { url, network, .. } => (url.clone(), *network, true),
+        ChainConfig::Remote { url, network, .. } => (url.clone(), *network, true),
     };
     let status = match Remote::new(&url, network) {
         Ok(remote) => remote.status().await,
         Err(error) => Err(error),
     };
     match status {
-        Ok(status) => (vec![judge(&status)], Some(status)),
+        Ok(status) => (vec![assess(&status)], Some(status)),
         Err(error) => {
             let remedy = match (&error, elsewhere) {
                 (RemoteError::Network { .. }, _) => {
-                    "name a node of the same network with --node, or say which with --network"
+                    "use a node of the same network with --node, or set --network"
                 }
                 (_, true) => {
-                    "start that node (namechaind), or name another with --node; legacy names resolve meanwhile"
+                    "start that node (namechaind), or use another with --node; legacy names resolve meanwhile"
                 }
                 (_, false) => {
-                    "look at the resolver's log for why its API is not there; --api IP:PORT puts it elsewhere"
+                    "see the resolver's log for why its API is not served; --api IP:PORT sets another address"
                 }
             };
             (vec![Finding::bad(about, error.to_string(), remedy)], None)
@@ -54,36 +57,38 @@ pub async fn look(from: &ChainFrom, running: bool) -> (Vec<Finding>, Option<Stat
     }
 }
 
-fn judge(status: &Status) -> Finding {
+fn assess(status: &Status) -> Finding {
     let about = "chain";
     let peers = status.peers.inbound + status.peers.outbound;
     let at = format!(
-        "network {}, height {}, the tip is {} s old, {peers} peers, names from {} blocks below",
+        "network {}, height {}, tip {} s old, {peers} peers, names served from {} blocks below",
         status.network, status.height, status.tip_age, status.serve_depth
     );
     if status.parked_tip.is_some() {
-        let found = format!("a chain of more work departs too deep to be followed by itself; {at}");
+        let found = format!(
+            "a chain with more work forks too deep to be followed without your decision; {at}"
+        );
         return Finding::bad(
             about,
             found,
-            "see \"Parked chain\" in docs/operate/troubleshooting.md: it is for you to decide",
+            "see \"Parked chain\" in docs/operate/troubleshooting.md",
         );
     }
     if !status.synced {
-        let found = format!("the node is not at the tip, so names of the chain fail; {at}");
+        let found = format!("the node is not synced, so names of the chain fail; {at}");
         let remedy = match peers {
-            0 => "give it a node to begin with: --peer MULTIADDR",
-            _ => "wait: zonetool status shows how far it is",
+            0 => "give it a first peer: --peer MULTIADDR",
+            _ => "wait; zonetool status shows its progress",
         };
         return Finding::bad(about, found, remedy);
     }
-    // A chain for trying things out has a block only when there is something to record.
-    if status.tip_age > STALE && status.network != Network::Dev {
+    // The dev network makes a block only when there is an operation to record.
+    if status.tip_age > STALE_TIP_SECS && status.network != Network::Dev {
         let remedy = match peers {
-            0 => "it has no peers: look at the network, and give it one with --peer MULTIADDR",
-            _ => "zonetool peers shows at which height others are; look at the clock, too",
+            0 => "it has no peers: check the network connection, and add one with --peer MULTIADDR",
+            _ => "compare with the peers' heights (zonetool peers), and check the clock",
         };
-        return Finding::warn(about, format!("no new block for long; {at}"), remedy);
+        return Finding::warn(about, format!("no new block for a long time; {at}"), remedy);
     }
     Finding::ok(about, at)
 }

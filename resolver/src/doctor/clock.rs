@@ -1,35 +1,35 @@
-//! Whether the machine's date can be right, by what others have signed and recorded.
+//! The machine's clock, compared with signatures in use and the chain's tip.
 
 use super::Finding;
 
-/// How far a block may be ahead of the clocks of those who take it, in seconds (docs/protocol.md).
-const AHEAD: u64 = 600;
+/// How far a block's time may be ahead of a node's clock (docs/protocol.md).
+const MAX_AHEAD_SECS: u64 = 600;
 
-/// From when and until when a signature is good, in seconds of Unix time.
+/// The validity period of a signature, in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signed {
+pub struct SignatureTimes {
     pub from: u64,
     pub until: u64,
 }
 
-/// Judges the time `now` by the times of signatures that are in use, and by the time of the chain's
+/// Compares `now` with the validity periods of signatures in use, and with the time of the chain's
 /// tip.
-pub fn judge(now: u64, signed: &[Signed], tip: Option<u64>) -> Finding {
+pub fn assess(now: u64, signed: &[SignatureTimes], tip: Option<u64>) -> Finding {
     let about = "clock";
-    let remedy = "set the clock (timedatectl set-ntp true): signatures and blocks are judged by it";
+    let remedy = "set the clock (timedatectl set-ntp true): signatures and blocks depend on it";
     if let Some(signed) = signed.iter().find(|signed| now < signed.from) {
         let behind = shown(signed.from - now);
         return Finding::bad(
             about,
-            format!("it is at least {behind} behind: signatures in use begin later"),
+            format!("it is at least {behind} behind: signatures in use are not valid yet"),
             remedy,
         );
     }
-    if let Some(tip) = tip.filter(|tip| *tip > now + AHEAD) {
-        let behind = shown(tip - now - AHEAD);
+    if let Some(tip) = tip.filter(|tip| *tip > now + MAX_AHEAD_SECS) {
+        let behind = shown(tip - now - MAX_AHEAD_SECS);
         return Finding::bad(
             about,
-            format!("it is at least {behind} behind: the chain's tip is from later"),
+            format!("it is at least {behind} behind: the chain's tip is newer"),
             remedy,
         );
     }
@@ -39,16 +39,16 @@ pub fn judge(now: u64, signed: &[Signed], tip: Option<u64>) -> Finding {
         let ahead = shown(now - last);
         return Finding::bad(
             about,
-            format!("it is at least {ahead} ahead: the signatures in use are over"),
+            format!("it is at least {ahead} ahead: all signatures in use have expired"),
             remedy,
         );
     }
     match (signed.is_empty(), tip) {
         (true, None) => {
-            Finding::warn(about, "there is nothing to compare it with", "look at it: date -u")
+            Finding::warn(about, "there is nothing to compare it with", "check it with date -u")
         }
         (true, Some(_)) => Finding::ok(about, "it is not behind the chain's tip"),
-        (false, _) => Finding::ok(about, "signatures in use are good at this time"),
+        (false, _) => Finding::ok(about, "signatures in use are valid at this time"),
     }
 }
 
@@ -64,22 +64,28 @@ fn shown(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::doctor::Severity;
 
     #[test]
     fn what_the_clock_is_judged_by() {
-        let signed = [Signed { from: 1_000, until: 2_000 }, Signed { from: 900, until: 1_500 }];
-        for (now, signed, tip, verdict, says) in [
-            (1_200, &signed[..], None, Verdict::Ok, "good at this time"),
-            (1_800, &signed, Some(1_700), Verdict::Ok, "good"),
-            (950, &signed, None, Verdict::Bad, "50 s behind"),
-            (90_000, &signed, None, Verdict::Bad, "24 hours ahead"),
-            (1_200, &signed, Some(9_000), Verdict::Bad, "2 hours behind: the chain"),
-            (1_200, &[], Some(1_700), Verdict::Ok, "not behind"),
-            (1_200, &[], None, Verdict::Warn, "nothing to compare"),
+        let signed = [
+            SignatureTimes { from: 1_000, until: 2_000 },
+            SignatureTimes { from: 900, until: 1_500 },
+        ];
+        for (now, signed, tip, severity, says) in [
+            (1_200, &signed[..], None, Severity::Ok, "valid at this time"),
+            (1_800, &signed, Some(1_700), Severity::Ok, "valid"),
+            (950, &signed, None, Severity::Bad, "50 s behind"),
+            (90_000, &signed, None, Severity::Bad, "24 hours ahead"),
+            (1_200, &signed, Some(9_000), Severity::Bad, "2 hours behind: the chain"),
+            (1_200, &[], Some(1_700), Severity::Ok, "not behind"),
+            (1_200, &[], None, Severity::Warn, "nothing to compare"),
         ] {
-            let finding = judge(now, signed, tip);
-            assert!(finding.verdict == verdict && finding.found.contains(says), "{now}: {finding}");
+            let finding = assess(now, signed, tip);
+            assert!(
+                finding.severity == severity && finding.found.contains(says),
+                "{now}: {finding}"
+            );
         }
     }
 }

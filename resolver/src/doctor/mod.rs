@@ -1,7 +1,8 @@
-//! What keeps names from being resolved on this machine, and what to do about it.
+//! `resolver doctor`: finds what keeps names from being resolved on this machine, and says what to
+//! do.
 //!
-//! Each check looks at one thing and gives findings; none changes anything. Reading is apart from
-//! judging: what a file or a server says is judged by plain functions.
+//! Each check inspects one thing and returns findings; none changes anything. Reading is separate
+//! from assessing, which is done by pure functions.
 
 mod chain;
 mod clock;
@@ -17,34 +18,34 @@ use std::{fmt, path::Path, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    config::{ChainFrom, Config, Doctor},
+    config::{ChainConfig, Config, DoctorArgs},
     os,
     upstream::Upstream,
 };
 
-/// How long one question of the doctor's may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The timeout of one question.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// As it should be.
+pub enum Severity {
+    /// No problem.
     Ok,
-    /// Names resolve, but not all, or not as well as they could.
+    /// Some names may not resolve, or not as well as they could.
     Warn,
-    /// This keeps names from being resolved.
+    /// Names do not resolve because of this.
     Bad,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How bad it is.
-    pub verdict: Verdict,
-    /// What was looked at.
+    /// How severe it is.
+    pub severity: Severity,
+    /// What was checked.
     pub about: String,
-    /// How it is.
+    /// What was found.
     pub found: String,
     /// What to do.
     pub remedy: String,
@@ -53,88 +54,90 @@ pub struct Finding {
 impl Finding {
     fn ok(about: impl Into<String>, found: impl Into<String>) -> Self {
         let remedy = "nothing to do".into();
-        Finding { verdict: Verdict::Ok, about: about.into(), found: found.into(), remedy }
+        Finding { severity: Severity::Ok, about: about.into(), found: found.into(), remedy }
     }
 
     fn warn(about: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let verdict = Verdict::Warn;
-        Finding { verdict, about: about.into(), found: found.into(), remedy: remedy.into() }
+        let severity = Severity::Warn;
+        Finding { severity, about: about.into(), found: found.into(), remedy: remedy.into() }
     }
 
     fn bad(about: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Finding { verdict: Verdict::Bad, ..Self::warn(about, found, remedy) }
+        Finding { severity: Severity::Bad, ..Self::warn(about, found, remedy) }
     }
 
-    /// What is wrong with the configuration, which keeps all else from being looked at.
-    pub fn of_configuration(why: &str) -> Self {
-        let remedy = "mend it; resolver check-config says whether it can be used";
+    /// The finding for an invalid configuration, without which nothing else can be checked.
+    pub fn from_config_error(why: &str) -> Self {
+        let remedy = "correct it; resolver check-config tests the configuration";
         Self::bad("configuration", why, remedy)
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match self.verdict {
-            Verdict::Ok => "ok  ",
-            Verdict::Warn => "warn",
-            Verdict::Bad => "BAD ",
+        let severity = match self.severity {
+            Severity::Ok => "ok  ",
+            Severity::Warn => "warn",
+            Severity::Bad => "BAD ",
         };
         // What others say may be anything.
-        let line = format!("{verdict}  {:<13}  {} -> {}", self.about, self.found, self.remedy);
+        let line = format!("{severity}  {:<13}  {} -> {}", self.about, self.found, self.remedy);
         f.write_str(&line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>())
     }
 }
 
-/// Looks at everything. `now` is in seconds of Unix time; `report` gets each finding as soon as
-/// there is one.
+/// Runs all checks. `now` is Unix time in seconds; `report` gets each finding as it comes. Returns
+/// the worst severity.
 pub async fn examine(
     config: &Config,
-    options: &Doctor,
+    options: &DoctorArgs,
     now: u64,
     mut report: impl FnMut(&Finding),
-) -> Verdict {
-    let mut worst = Verdict::Ok;
-    let mut tell = |findings: Vec<Finding>| {
+) -> Severity {
+    let mut worst = Severity::Ok;
+    let mut add = |findings: Vec<Finding>| {
         for finding in &findings {
-            worst = worst.max(finding.verdict);
+            worst = worst.max(finding.severity);
             report(finding);
         }
     };
-    tell(vec![Finding::ok("configuration", "it can be used")]);
+    add(vec![Finding::ok("configuration", "valid")]);
     let owners = owners::Owners::of_this_machine();
     let answered = ports::dns(&config.listen, &owners);
     let running = answered.running;
-    tell(answered.findings);
-    tell(ports::port_53(&config.listen, &owners));
+    add(answered.findings);
+    add(ports::port_53(&config.listen, &owners));
     let from_resolv_conf = options.resolv_conf.as_path();
-    tell(system::resolv_conf(from_resolv_conf, &config.listen));
-    tell(system::nsswitch(&options.nsswitch));
-    let upstreams = asked(config, from_resolv_conf);
-    let (findings, signed) = upstreams::all(config, &upstreams).await;
-    tell(findings);
-    let (findings, status) = chain::look(&config.chain, running).await;
-    tell(findings);
-    tell(vec![signing::look(config.sign.as_ref())]);
-    tell(vec![clock::judge(now, &signed, status.as_ref().map(|status| status.tip_time))]);
+    add(system::resolv_conf(from_resolv_conf, &config.listen));
+    add(system::nsswitch(&options.nsswitch));
+    let upstreams = upstreams_in_use(config, from_resolv_conf);
+    let (findings, signed) = upstreams::check_all(config, &upstreams).await;
+    add(findings);
+    let (findings, status) = chain::check(&config.chain, running).await;
+    add(findings);
+    add(vec![signing::check(config.sign.as_ref())]);
+    add(vec![clock::assess(now, &signed, status.as_ref().map(|status| status.tip_time))]);
     if running {
-        tell(running::look(&config.listen, api(&config.chain)).await);
+        add(running::check(&config.listen, api(&config.chain)).await);
     }
     worst
 }
 
-/// The upstreams of everything else, which are the machine's own if none are named.
-fn asked(config: &Config, resolv_conf: &Path) -> Vec<Upstream> {
+/// The configured upstreams, or the system's.
+fn upstreams_in_use(config: &Config, resolv_conf: &Path) -> Vec<Upstream> {
     config.upstreams.clone().unwrap_or_else(|| {
         let system = os::system_dns_from(resolv_conf).unwrap_or_default();
         system.servers.into_iter().map(Upstream::Plain).collect()
     })
 }
 
-/// Where the API of the resolver is served.
-fn api(chain: &ChainFrom) -> Option<std::net::SocketAddr> {
+/// The address of the resolver's API.
+fn api(chain: &ChainConfig) -> Option<std::net::SocketAddr> {
     match chain {
-        ChainFrom::Embedded { api, .. } => Some(*api),
-        ChainFrom::Remote { api, .. } => api.or_else(|| crate::config::DEFAULT_ASIDE.parse().ok()),
+        ChainConfig::Embedded { api, .. } => Some(*api),
+        ChainConfig::Remote { api, .. } => {
+            api.or_else(|| crate::config::DEFAULT_CONTROL_API.parse().ok())
+        }
     }
 }
 
@@ -147,6 +150,6 @@ mod tests {
         let finding = Finding::bad("upstream", "it said \u{1b}[31m\nred", "ask another");
         assert_eq!(finding.to_string(), "BAD   upstream       it said  [31m red -> ask another");
         assert!(Finding::ok("clock", "right").to_string().ends_with("-> nothing to do"));
-        assert!(Verdict::Bad > Verdict::Warn && Verdict::Warn > Verdict::Ok);
+        assert!(Severity::Bad > Severity::Warn && Severity::Warn > Severity::Ok);
     }
 }

@@ -1,4 +1,4 @@
-//! The ports: whether ours are free or ours already, and who has DNS's own.
+//! The ports: who uses the configured ones, and port 53.
 
 use std::net::SocketAddr;
 
@@ -13,14 +13,14 @@ const OURS: &str = "resolver";
 /// The port of DNS.
 const DNS: u16 = 53;
 
-/// What was found at the addresses where DNS is to be answered.
+/// What was found at the configured DNS addresses.
 pub struct Answered {
     pub findings: Vec<Finding>,
     /// Whether a resolver of this kind is there.
     pub running: bool,
 }
 
-/// Looks at the addresses where DNS is to be answered.
+/// Checks the configured DNS addresses.
 pub fn dns(listen: &[SocketAddr], owners: &Owners) -> Answered {
     let mut running = false;
     let mut findings = Vec::new();
@@ -29,7 +29,7 @@ pub fn dns(listen: &[SocketAddr], owners: &Owners) -> Answered {
         findings.push(match bind(*address) {
             Ok(_) => Finding::warn(
                 about,
-                "nobody answers there",
+                "no program listens there",
                 "start the resolver with the same flags",
             ),
             Err(ListenError::Taken(_)) => match owners.of(*address) {
@@ -38,7 +38,7 @@ pub fn dns(listen: &[SocketAddr], owners: &Owners) -> Answered {
                     Finding::ok(about, format!("answered by {}", shown(program)))
                 }
                 Some(program) => {
-                    let found = format!("taken by {}", shown(program));
+                    let found = format!("in use by {}", shown(program));
                     let remedy = format!(
                         "stop it{}, or choose another port with --listen",
                         how_to_stop(program)
@@ -47,21 +47,21 @@ pub fn dns(listen: &[SocketAddr], owners: &Owners) -> Answered {
                 }
                 None => {
                     running = true;
-                    let found = "taken by a program of another user, a resolver perhaps";
+                    let found = "in use by a program of another user, perhaps a resolver";
                     Finding::warn(
                         about,
                         found,
-                        format!("as root, ss -lunp sport = :{} says by whom", address.port()),
+                        format!("run ss -lunp sport = :{} as root to see which", address.port()),
                     )
                 }
             },
             Err(ListenError::Denied(_)) => {
                 let remedy =
                     "choose a port from 1024 on with --listen, or grant CAP_NET_BIND_SERVICE";
-                Finding::bad(about, "this user may not have it", remedy)
+                Finding::bad(about, "this user may not use the port", remedy)
             }
             Err(ListenError::NoAddress(_)) => {
-                let remedy = "choose one that it has with --listen (ip address lists them)";
+                let remedy = "choose one of its addresses with --listen (ip address lists them)";
                 Finding::bad(about, format!("this machine has no address {}", address.ip()), remedy)
             }
             Err(error) => {
@@ -72,36 +72,33 @@ pub fn dns(listen: &[SocketAddr], owners: &Owners) -> Answered {
     Answered { findings, running }
 }
 
-/// Looks who has port 53, which is the only one that programs ask.
+/// Checks who uses port 53, the only one that programs send queries to.
 pub fn port_53(listen: &[SocketAddr], owners: &Owners) -> Vec<Finding> {
     const ABOUT: &str = "port 53";
     let taken = owners.of_port(DNS);
     if taken.is_empty() {
-        let ours = "nobody has it; programs ask no other";
-        let remedy = "let the resolver listen on 127.0.0.1:53 (CAP_NET_BIND_SERVICE), or lead questions from there to it";
+        let ours = "no program listens there, and other programs use no other port";
+        let remedy = "let the resolver listen on 127.0.0.1:53 (CAP_NET_BIND_SERVICE), or redirect queries from there to it";
         return vec![Finding::warn(ABOUT, ours, remedy)];
     }
     let finding = |(address, program): &(SocketAddr, Option<&Program>)| match program {
         Some(program) if program.name == OURS => {
-            Finding::ok(ABOUT, format!("{address} is {}'s", shown(program)))
+            Finding::ok(ABOUT, format!("{address} is used by {}", shown(program)))
         }
         Some(program) => {
-            let found = format!("{address} is {}'s", shown(program));
+            let found = format!("{address} is used by {}", shown(program));
             if listen.iter().any(|ours| ours.port() == DNS) {
                 Finding::bad(
                     ABOUT,
                     found,
-                    format!(
-                        "the resolver can't have it before that one is stopped{}",
-                        how_to_stop(program)
-                    ),
+                    format!("stop that program first{}", how_to_stop(program)),
                 )
             } else {
                 Finding::warn(
                     ABOUT,
                     found,
                     format!(
-                        "make that one ask {}, or stop it{}",
+                        "make that program forward to {}, or stop it{}",
                         first(listen),
                         how_to_stop(program)
                     ),
@@ -110,8 +107,8 @@ pub fn port_53(listen: &[SocketAddr], owners: &Owners) -> Vec<Finding> {
         }
         None => Finding::warn(
             ABOUT,
-            format!("{address} is another user's"),
-            "run the doctor as root to learn whose",
+            format!("{address} is used by another user's program"),
+            "run the doctor as root to see which",
         ),
     };
     taken.iter().map(finding).collect()
@@ -125,7 +122,7 @@ fn shown(program: &Program) -> String {
     format!("{} (process {})", program.name, program.pid)
 }
 
-/// How those are stopped who have this port on many machines.
+/// How to stop programs that often use port 53.
 fn how_to_stop(program: &Program) -> &'static str {
     match program.name.as_str() {
         // The kernel keeps 15 characters of a name.
@@ -144,7 +141,7 @@ mod tests {
     use std::net::UdpSocket;
 
     use super::*;
-    use crate::doctor::Verdict;
+    use crate::doctor::Severity;
 
     #[test]
     fn a_port_that_somebody_has_is_told_with_who_it_is() {
@@ -156,11 +153,13 @@ mod tests {
             "{answered:?}",
             answered = answered.findings
         );
-        assert_eq!((answered.findings[0].verdict, answered.running), (Verdict::Bad, false));
+        assert_eq!((answered.findings[0].severity, answered.running), (Severity::Bad, false));
         let unknown = dns(&[address], &Owners::default());
-        assert_eq!(unknown.findings[0].verdict, Verdict::Warn);
+        assert_eq!(unknown.findings[0].severity, Severity::Warn);
         drop(taken);
-        assert!(dns(&[address], &Owners::default()).findings[0].found.contains("nobody answers"));
+        assert!(
+            dns(&[address], &Owners::default()).findings[0].found.contains("no program listens")
+        );
         let elsewhere = dns(&["192.0.2.1:53".parse().unwrap()], &Owners::default());
         assert!(elsewhere.findings[0].found.contains("no address"), "{:?}", elsewhere.findings);
     }

@@ -1,20 +1,21 @@
-//! The resolver that runs: whether it answers what only it can, and what it has noticed itself.
+//! The running resolver: whether it answers for names of the chain, and what its metrics report.
 
 use std::net::SocketAddr;
 
 use hickory_proto::rr::{Name, RecordType};
 
-use super::{Finding, PATIENCE};
+use super::{Finding, QUESTION_TIMEOUT};
 use crate::{
     chain::mount::ALT_LABELS,
-    upstream::{LegacyQuestion, Upstream, Upstreams, UpstreamsConfig},
+    dns::query::Question,
+    upstream::{Upstream, Upstreams, UpstreamsConfig},
 };
 
 /// What the metrics say of an upstream that leads back.
 const LEADS_BACK: &str = "namechain_dns_upstream_leads_back{upstream=\"";
 
 /// Looks at it.
-pub async fn look(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Finding> {
+pub async fn check(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for address in listen {
         let at = if address.ip().is_unspecified() {
@@ -37,11 +38,11 @@ async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
     let about = "resolver";
     let config = UpstreamsConfig {
         upstreams: vec![upstream],
-        timeout: PATIENCE,
+        timeout: QUESTION_TIMEOUT,
         ..UpstreamsConfig::default()
     };
-    let remedy = "look at its log; restart it";
-    let legacy = match Upstreams::new(config) {
+    let remedy = "see its log, and restart it";
+    let legacy = match Upstreams::standalone(config) {
         Ok(legacy) => legacy,
         Err(error) => return Finding::bad(about, error.to_string(), remedy),
     };
@@ -54,13 +55,13 @@ async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
         }
         Ok(reply) => {
             let found = format!(
-                "{at} answers over {how}, and does not know namechain.alt.: {:?}",
+                "{at} answers over {how}, but not for namechain.alt.: {:?}",
                 reply.message.metadata.response_code
             );
             Finding::warn(
                 about,
                 found,
-                "mount-alt is off, or another program is there: see its port above",
+                "mount-alt is off, or another program uses the port: see above",
             )
         }
         Err(error) => {
@@ -70,14 +71,8 @@ async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
 }
 
 /// The question for a name, as programs ask it.
-pub fn question(name: Name, qtype: RecordType) -> LegacyQuestion {
-    LegacyQuestion {
-        name,
-        qtype,
-        class: hickory_proto::rr::DNSClass::IN,
-        dnssec_ok: false,
-        checking_disabled: false,
-    }
+pub fn question(name: Name, qtype: RecordType) -> Question {
+    Question::new(name, qtype)
 }
 
 /// What it tells in its metrics.
@@ -89,7 +84,7 @@ async fn noticed(api: SocketAddr) -> Vec<Finding> {
                 .map(|upstream| {
                     let found = format!("{upstream} leads back to this resolver");
                     let remedy = format!(
-                        "let {upstream} ask somebody else than this resolver, or name another with --upstream"
+                        "let {upstream} use another server than this resolver, or set another with --upstream"
                     );
                     Finding::bad("upstream", found, remedy)
                 })
@@ -110,7 +105,7 @@ async fn noticed(api: SocketAddr) -> Vec<Finding> {
 async fn metrics(api: SocketAddr) -> Result<String, reqwest::Error> {
     // Another part of the process may have chosen one already; either is good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(QUESTION_TIMEOUT).build()?;
     client.get(format!("http://{api}/metrics")).send().await?.error_for_status()?.text().await
 }
 

@@ -1,37 +1,34 @@
-//! The key that the chain's names are signed with.
+//! The DNSSEC key for names of the chain.
 
 use super::Finding;
 use crate::{
-    config::Sign,
+    config::SignConfig,
     dnssec::sign::{SignError, Signer},
 };
 
-/// Looks at it. None is made here.
-pub fn look(sign: Option<&Sign>) -> Finding {
+/// Checks the key. It makes none.
+pub fn check(sign: Option<&SignConfig>) -> Finding {
     let about = "signing";
     let Some(sign) = sign else {
-        return Finding::ok(about, "names of the chain are not signed, as the configuration says");
+        return Finding::ok(about, "names of the chain are not signed, as configured");
     };
     let path = sign.key.display();
     if !sign.key.exists() {
-        return Finding::ok(about, format!("the key {path} is made at the first start"));
+        return Finding::ok(about, format!("the key {path} will be made at the first start"));
     }
     match Signer::open(&sign.key, sign.algorithm) {
         Ok(signer) => {
             let tag = signer.anchor().tag;
-            Finding::ok(
-                about,
-                format!("names of the chain are signed with the key {tag} in {path}"),
-            )
+            Finding::ok(about, format!("names of the chain are signed with key {tag} in {path}"))
         }
-        Err(error @ SignError::Open(..)) => {
+        Err(error @ SignError::Permissions(..)) => {
             let remedy = format!(
-                "chmod 600 {path}, and think about who has read it: a new key is made if it is moved away"
+                "chmod 600 {path}; if someone may have read it, move it away: a new key is made"
             );
             Finding::bad(about, error.to_string(), remedy)
         }
         Err(error) => {
-            let remedy = "put back the file that was there, or move it away: a new key is made at the next start, and whoever trusts the old one needs the new one (zonetool trust-anchor)";
+            let remedy = "restore the file, or move it away: a new key is made at the next start, and clients that trust the old one need the new one (zonetool trust-anchor)";
             Finding::bad(about, error.to_string(), remedy)
         }
     }

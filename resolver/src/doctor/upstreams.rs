@@ -1,4 +1,4 @@
-//! Each upstream: whether it answers, how fast, and whether it passes what validation takes.
+//! Each upstream: whether it answers, how fast, and whether it passes on DNSSEC records.
 
 use hickory_proto::{
     dnssec::rdata::DNSSECRData,
@@ -6,24 +6,28 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType},
 };
 
-use super::{Finding, PATIENCE, clock::Signed, running::question};
+use super::{Finding, QUESTION_TIMEOUT, clock::SignatureTimes, running::question};
 use crate::{
     config::Config,
+    dns::query::Question,
     upstream::{
-        ForwardError, LegacyQuestion, Upstream, UpstreamDnssec, Upstreams, UpstreamsConfig,
-        ValidateConfig, ValidateMode,
+        ForwardError, Upstream, UpstreamDnssec, Upstreams, UpstreamsConfig, ValidateConfig,
+        ValidateMode,
     },
 };
 
 /// Looks at all of them, those of zones of their own included; and the times of the signatures that
 /// they passed.
-pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<Signed>) {
+pub async fn check_all(
+    config: &Config,
+    upstreams: &[Upstream],
+) -> (Vec<Finding>, Vec<SignatureTimes>) {
     if upstreams.is_empty() {
-        let remedy = "name one with --upstream IP, or --upstream recursive";
+        let remedy = "set one with --upstream IP, or use --upstream recursive";
         return (
             vec![Finding::bad(
                 "upstream",
-                "there is none: only names of the chain resolve",
+                "none is configured: only names of the chain resolve",
                 remedy,
             )],
             Vec::new(),
@@ -32,13 +36,13 @@ pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<
     let mut findings = Vec::new();
     let mut signed = Vec::new();
     for upstream in upstreams {
-        let (finding, times) = one(config, upstream, &Name::root()).await;
+        let (finding, times) = check_one(config, upstream, &Name::root()).await;
         findings.push(finding);
         signed.extend(times);
     }
     for zone in &config.zones {
         for upstream in &zone.upstreams {
-            findings.push(one(config, upstream, &zone.zone).await.0);
+            findings.push(check_one(config, upstream, &zone.zone).await.0);
         }
     }
     (findings, signed)
@@ -46,14 +50,18 @@ pub async fn all(config: &Config, upstreams: &[Upstream]) -> (Vec<Finding>, Vec<
 
 /// Asks one for the servers of a zone and for its signed keys, and whether what it passes on
 /// validates.
-async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec<Signed>) {
+async fn check_one(
+    config: &Config,
+    upstream: &Upstream,
+    zone: &Name,
+) -> (Finding, Vec<SignatureTimes>) {
     let about = "upstream";
     let named =
         if zone.is_root() { upstream.to_string() } else { format!("{upstream}, for {zone},") };
     let alone = |finding| (finding, Vec::new());
     if upstream.is_one_of(&config.listen) {
         let found = format!("{named} is this resolver itself");
-        let remedy = "name another with --upstream IP; the machine's own servers are asked if none is named, so that must not be this resolver alone";
+        let remedy = "set another with --upstream IP; without that the system's servers are used, which must not be this resolver alone";
         return alone(Finding::bad(about, found, remedy));
     }
     let off = ValidateConfig { mode: ValidateMode::Off, ..config.validate.clone() };
@@ -61,14 +69,14 @@ async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec
         Ok(legacy) => legacy,
         Err(error) => {
             let found = format!("{named}: {error}");
-            return alone(Finding::bad(about, found, "mend its line in the configuration"));
+            return alone(Finding::bad(about, found, "correct its line in the configuration"));
         }
     };
     let started = legacy.now();
     let reply = match legacy.resolve(&question(zone.clone(), RecordType::NS)).await {
         Ok(reply) => reply,
         Err(error) => {
-            let remedy = "look whether it runs and the network leads there; name another with --upstream, beside or instead";
+            let remedy = "check that it runs and can be reached; set another with --upstream";
             return alone(Finding::bad(about, format!("{named} does not answer: {error}"), remedy));
         }
     };
@@ -77,10 +85,10 @@ async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec
     let code = reply.message.metadata.response_code;
     if code != ResponseCode::NoError {
         let found = format!(
-            "{named}, and says {} for the servers of {zone}",
+            "{named}, with {} for the servers of {zone}",
             format!("{code:?}").to_uppercase()
         );
-        let remedy = "it may not serve this machine: ask its operator, or name another";
+        let remedy = "it may refuse this machine: ask its operator, or use another";
         return alone(Finding::warn(about, found, remedy));
     }
     let signatures = signatures(&legacy, zone).await;
@@ -88,27 +96,27 @@ async fn one(config: &Config, upstream: &Upstream, zone: &Name) -> (Finding, Vec
         return (Finding::ok(about, named), signatures);
     }
     if config.validate.mode == ValidateMode::Off {
-        let found = format!("{named}; nothing is validated, as the configuration says");
+        let found = format!("{named}; DNSSEC validation is off, as configured");
         return (Finding::ok(about, found), signatures);
     }
     let finding = match passes(config, upstream).await {
         UpstreamDnssec::Validates => {
-            Finding::ok(about, format!("{named}, and what it passes on validates (DNSSEC)"))
+            Finding::ok(about, format!("{named}, and its answers validate (DNSSEC)"))
         }
         UpstreamDnssec::Strips(why) => {
-            let found = format!("{named}, and passes on nothing that validates (DNSSEC): {why}");
-            let remedy = "look at the clock below; if that is right, name an upstream that passes DNSSEC, or --upstream recursive";
+            let found = format!("{named}, and its answers do not validate (DNSSEC): {why}");
+            let remedy = "see the clock below; if that is right, use an upstream that passes DNSSEC records, or --upstream recursive";
             match config.validate.mode {
                 ValidateMode::On => Finding::bad(about, found, remedy),
                 _ => Finding::warn(about, found, remedy),
             }
         }
         UpstreamDnssec::Unknown => {
-            let found = format!("{named}, and not what validation asks for (DNSSEC)");
+            let found = format!("{named}, and does not answer queries for DNSSEC records");
             Finding::warn(
                 about,
                 found,
-                "name an upstream that passes DNSSEC, or --upstream recursive",
+                "use an upstream that passes DNSSEC records, or --upstream recursive",
             )
         }
     };
@@ -122,18 +130,18 @@ fn by_itself(
     validate: ValidateConfig,
 ) -> Result<Upstreams, ForwardError> {
     let zones = Vec::new();
-    Upstreams::new(UpstreamsConfig {
+    Upstreams::standalone(UpstreamsConfig {
         zones,
         validate,
-        timeout: PATIENCE,
+        timeout: QUESTION_TIMEOUT,
         ..config.legacy(vec![upstream.clone()])
     })
 }
 
 /// The times of the signatures over a zone's keys, as it passes them on.
-async fn signatures(legacy: &Upstreams, zone: &Name) -> Vec<Signed> {
+async fn signatures(legacy: &Upstreams, zone: &Name) -> Vec<SignatureTimes> {
     let keys = question(zone.clone(), RecordType::DNSKEY);
-    let keys = LegacyQuestion { dnssec_ok: true, checking_disabled: true, ..keys };
+    let keys = Question { dnssec_ok: true, checking_disabled: true, ..keys };
     match legacy.resolve(&keys).await {
         Ok(reply) => reply.message.answers.iter().filter_map(times).collect(),
         Err(_) => Vec::new(),
@@ -152,10 +160,10 @@ async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
 
 /// The times of a signature (RFC 4034 §3.1.5), which count seconds modulo 2^32: read as of this
 /// century.
-fn times(record: &Record) -> Option<Signed> {
+fn times(record: &Record) -> Option<SignatureTimes> {
     let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return None };
     let input = rrsig.input();
-    Some(Signed {
+    Some(SignatureTimes {
         from: u64::from(input.sig_inception.get()),
         until: u64::from(input.sig_expiration.get()),
     })

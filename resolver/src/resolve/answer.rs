@@ -12,7 +12,7 @@ use hickory_proto::{
 };
 
 use crate::{
-    chain::validity::Ground,
+    chain::validity::Dependency,
     dns::{
         cookie,
         ede::Ede,
@@ -55,7 +55,7 @@ pub struct Answer {
     pub signed: u32,
     /// What it rests on, if it comes from the chain and from rules alone: it is true as long as
     /// these hold.
-    pub grounds: Option<Vec<Ground>>,
+    pub dependencies: Option<Vec<Dependency>>,
     /// The cookies that the client gets with it.
     pub cookie: Option<cookie::Given>,
 }

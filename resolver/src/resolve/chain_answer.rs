@@ -3,26 +3,26 @@
 //! AD or without.
 
 use hickory_proto::{
-    dnssec::rdata::DNSSECRData,
     op::ResponseCode,
-    rr::{Name, RData, Record, RecordType},
+    rr::{Name, Record, RecordType},
 };
 
-use super::Pipeline;
 use crate::{
-    chain::{mount::Mount, soa::alt_soa, zone::Cut},
-    dns::{ede::Ede, query::Question},
-    dnssec::sign::{Denial, SignError, Signing},
+    chain::{mount::Mount, soa::alt_soa, zone::DelegationPoint},
+    dns::{
+        ede::Ede,
+        query::Question,
+        rtype::{DNSKEY, NS, SOA},
+    },
+    dnssec::sign::{Denial, SignError, Signer, Signing},
     resolve::answer::Answer,
 };
 
-const NS: u16 = 2;
-const SOA: u16 = 6;
-const DNSKEY: u16 = 48;
-
 /// The form of the chain's answers to one question.
 pub(super) struct ChainAnswers<'p> {
-    /// What signs; nothing, if the client did not ask for it.
+    /// What signs the zone, if anything does.
+    signer: Option<&'p Signer>,
+    /// Its signatures; none, if the client did not ask for them.
     signing: Option<Signing<'p>>,
     /// Whether the client knows compact denials.
     compact_ok: bool,
@@ -31,40 +31,31 @@ pub(super) struct ChainAnswers<'p> {
     authentic: bool,
 }
 
-impl Pipeline {
-    /// The form in which the chain's part of the answer to `question` is given.
-    pub(super) fn chain_answers(&self, question: &Question) -> ChainAnswers<'_> {
-        let signer = self.signer.as_deref().filter(|_| question.dnssec_ok);
+impl<'p> ChainAnswers<'p> {
+    /// The form in which the chain's part of the answer to `question` is given. `authentic`:
+    /// whether what the chain's source says was validated.
+    pub(super) fn new(signer: Option<&'p Signer>, question: &Question, authentic: bool) -> Self {
         ChainAnswers {
-            signing: signer.map(|signer| signer.begin()),
+            signing: signer.filter(|_| question.dnssec_ok).map(Signer::begin),
+            signer,
             compact_ok: question.compact_ok,
-            authentic: self.chain.is_trusted(),
+            authentic,
         }
     }
 
     /// The answer for `namechain.alt.` itself.
-    pub(super) fn mount_point(
-        &self,
-        question: &Question,
-        name: &Name,
-        chain_answers: &ChainAnswers<'_>,
-    ) -> Answer {
-        let signer = self.signer.as_deref();
+    pub(super) fn mount_point(&self, question: &Question, name: &Name) -> Answer {
         let mut types = vec![SOA];
-        types.extend(signer.map(|_| DNSKEY));
-        match (question.qtype, signer) {
-            (RecordType::SOA, _) => chain_answers.records(Mount::Alt, vec![alt_soa()]),
-            (RecordType::DNSKEY, Some(signer)) => {
-                chain_answers.records(Mount::Alt, vec![signer.dnskey()])
-            }
+        types.extend(self.signer.map(|_| DNSKEY));
+        match (question.qtype, self.signer) {
+            (RecordType::SOA, _) => self.records(Mount::Alt, vec![alt_soa()]),
+            (RecordType::DNSKEY, Some(signer)) => self.records(Mount::Alt, vec![signer.dnskey()]),
             // One RRset is a full answer to ANY (RFC 8482 §4.1).
-            (RecordType::ANY, _) => chain_answers.records(Mount::Alt, vec![alt_soa()]),
-            _ => chain_answers.negative(Mount::Alt, question, name, Denial::Data(types), alt_soa()),
+            (RecordType::ANY, _) => self.records(Mount::Alt, vec![alt_soa()]),
+            _ => self.negative(Mount::Alt, question, name, Denial::Data(types), alt_soa()),
         }
     }
-}
 
-impl<'p> ChainAnswers<'p> {
     /// What signs at a mount: at the root nobody can vouch for our key.
     fn signing(&self, mount: Mount) -> Option<Signing<'p>> {
         self.signing.filter(|_| mount == Mount::Alt)
@@ -125,7 +116,7 @@ impl<'p> ChainAnswers<'p> {
 
     /// That others serve the name, for clients that ask without recursion: with the DS records of a
     /// zone that is signed, or the proof that it has none (RFC 4035 §3.1.4).
-    pub(super) fn referral(&self, mount: Mount, cut: Cut) -> Answer {
+    pub(super) fn referral(&self, mount: Mount, cut: DelegationPoint) -> Answer {
         let referral = Answer { authorities: cut.ns, additionals: cut.glue, ..Answer::default() };
         let Some(signing) = self.signing(mount) else { return referral };
         let proof = match cut.ds.is_empty() {
@@ -164,22 +155,4 @@ fn unsigned(error: &SignError) -> Answer {
         ResponseCode::ServFail,
         Ede::new(Ede::OTHER, format!("it could not be signed: {error}")),
     )
-}
-
-/// Whether a record belongs to the proof that an alias, or that what stands for a wildcard, is what
-/// is there.
-pub(super) fn is_proof(record: &Record) -> bool {
-    match &record.data {
-        RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) => is_denial(rrsig.input().type_covered),
-        // One of ours.
-        RData::Unknown { code: RecordType::RRSIG, rdata } => {
-            let covered = rdata.anything.first_chunk().map(|covered| u16::from_be_bytes(*covered));
-            covered.is_some_and(|covered| is_denial(covered.into()))
-        }
-        _ => is_denial(record.record_type()),
-    }
-}
-
-fn is_denial(rtype: RecordType) -> bool {
-    matches!(rtype, RecordType::NSEC | RecordType::NSEC3)
 }

@@ -6,36 +6,46 @@
 //! ```
 
 pub mod answer;
+mod answer_builder;
 mod chain_answer;
 mod delegate;
 pub mod route;
 pub mod special;
+mod step;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use hickory_proto::{
     op::ResponseCode,
-    rr::{DNSClass, Name, Record, RecordType},
+    rr::{Name, RecordType},
 };
 use namechain_core::types::Name as ChainName;
 
 use crate::{
     chain::{
-        ChainError, ChainSource, Standing,
+        ChainError, ChainSource, NameState,
         mount::{Mount, Mounts},
         soa::alt_soa,
-        validity::Ground,
-        zone::{Mounted, Said},
+        zone::{DelegationPoint, NameServer, ZoneAnswer, ZoneView},
     },
     dns::{ede::Ede, query::Question},
     dnssec::sign::{Denial, Signer},
-    telemetry::{Origin, trace::note},
+    telemetry::{Origin, trace::event},
     upstream,
-    upstream::{ForwardError, LegacyQuestion, RebindPolicy, ReplySource, Upstreams},
+    upstream::{RebindPolicy, ReplySource, Upstreams},
 };
 use answer::Answer;
-use chain_answer::{ChainAnswers, is_proof};
+use answer_builder::AnswerBuilder;
+use chain_answer::ChainAnswers;
+use delegate::{MAX_LOOKUPS, MAX_REFERRALS, MAX_SERVERS};
 use route::{Route, route};
+use step::{Step, failed, follow, not_ready};
+
+pub use delegate::Delegation;
+pub use step::is_whole;
 
 /// How many questions one question of a client may become: aliases, and the addresses of delegated
 /// servers.
@@ -55,36 +65,11 @@ pub struct Pipeline {
     pub signer: Option<Arc<Signer>>,
 }
 
-/// How the servers are asked to which names delegate their zones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delegation {
-    /// Their port.
-    pub port: u16,
-    /// Whether loopback addresses may be asked: anybody can write any address into a name's
-    /// records.
-    pub loopback: bool,
-}
-
-/// A name of the chain that is asked for, and how it is answered.
+/// A name that is asked for on the way to the answer of a question.
 struct ChainQuery<'a> {
     question: &'a Question,
     name: &'a Name,
-    label: ChainName,
-    mount: Mount,
     chain_answers: &'a ChainAnswers<'a>,
-}
-
-/// A part of an answer, and where the rest is.
-#[derive(Debug, Default)]
-struct Step {
-    pub answer: Answer,
-    pub next: Option<Name>,
-}
-
-impl From<Answer> for Step {
-    fn from(answer: Answer) -> Self {
-        Step { answer, next: None }
-    }
 }
 
 impl Pipeline {
@@ -95,87 +80,57 @@ impl Pipeline {
 
     /// Answers a question in at most `steps` steps, which it counts down.
     async fn resolve(&self, question: &Question, steps: &mut u8) -> Answer {
+        let signer = self.signer.as_deref();
+        let chain_answers = ChainAnswers::new(signer, question, self.chain.is_trusted());
+        let mut builder = AnswerBuilder::default();
         let mut name = question.name.clone();
-        let mut records: Vec<Record> = Vec::new();
-        let (mut authoritative, mut authentic, mut signed) = (None, true, 0);
-        let mut foreign = false;
-        let mut proofs: Vec<Record> = Vec::new();
-        let mut grounds = Some(Vec::new());
-        let mut origin = None;
-        let chain_answers = self.chain_answers(question);
         while *steps > 0 {
             *steps -= 1;
             let route = self.route(&name);
-            note("route", || self.describe_route(&name, &route));
-            let by_route = match route {
-                Route::Special(_) => Origin::Special,
-                Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
-                Route::Legacy => Origin::Refused,
-            };
-            let mut step = match route {
-                Route::Special(special) => special::answer(special, question, &name).into(),
-                Route::MountPoint => self.mount_point(question, &name, &chain_answers).into(),
-                Route::NoSuchName => chain_answers
-                    .negative(Mount::Alt, question, &name, Denial::Name, alt_soa())
-                    .into(),
-                Route::Chain(label, mount) => {
-                    let place = ChainQuery {
-                        question,
-                        name: &name,
-                        label,
-                        mount,
-                        chain_answers: &chain_answers,
-                    };
-                    self.chain(place, steps, &mut grounds).await
-                }
-                Route::Legacy => {
-                    grounds = None;
-                    self.legacy(question, &name).await
-                }
-            };
-            // Counted is whose name was asked for, not where its aliases lead.
-            let origin = *origin.get_or_insert(match step.answer.origin {
-                Origin::Refused => by_route,
-                other => other,
-            });
-            // What we are the authority of is the chain's, or special.
-            foreign |= !step.answer.authoritative;
-            if let Some(ede) = self.rebind_violation(&question.name, &step.answer, foreign) {
-                return Answer { ede: vec![ede], grounds, origin, ..Answer::default() };
+            event("route", || route.describe(&name, self.legacy.has_zone(&name)));
+            let by_route = origin_of(&route);
+            let query = ChainQuery { question, name: &name, chain_answers: &chain_answers };
+            let step = self.step(route, &query, steps, &mut builder).await;
+            builder.observe(&step.answer, by_route);
+            if let Some(ede) =
+                self.rebind_violation(&question.name, &step.answer, builder.has_foreign())
+            {
+                return builder.withhold(ede);
             }
-            // AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
-            let authoritative = *authoritative.get_or_insert(step.answer.authoritative);
-            authentic &= step.answer.authentic;
-            signed = signed.max(step.answer.signed);
-            records.extend(std::mem::take(&mut step.answer.answers));
             match step.next {
                 Some(target) => {
-                    note("route", || format!("{name} leads on to {target}"));
-                    proofs.extend(step.answer.authorities.into_iter().filter(is_proof));
+                    event("route", || format!("{name} leads on to {target}"));
+                    builder.add_alias(step.answer);
                     name = target;
                 }
-                None if step.answer.rcode == ResponseCode::ServFail => {
-                    return Answer { answers: Vec::new(), origin, ..step.answer };
-                }
-                None => {
-                    proofs.extend(std::mem::take(&mut step.answer.authorities));
-                    let (answers, authorities) = (records, proofs);
-                    let last = step.answer;
-                    return Answer {
-                        authoritative,
-                        authentic,
-                        signed,
-                        answers,
-                        authorities,
-                        grounds,
-                        origin,
-                        ..last
-                    };
-                }
+                None => return builder.finish(step.answer),
             }
         }
         let why = format!("{} leads through more than {MAX_STEPS} names", question.name);
         Answer::failure(ResponseCode::ServFail, Ede::new(Ede::OTHER, why))
+    }
+
+    /// What whoever has the name says.
+    async fn step(
+        &self,
+        route: Route,
+        query: &ChainQuery<'_>,
+        steps: &mut u8,
+        builder: &mut AnswerBuilder,
+    ) -> Step {
+        let ChainQuery { question, name, chain_answers } = *query;
+        match route {
+            Route::Special(special) => special::answer(special, question, name).into(),
+            Route::MountPoint => chain_answers.mount_point(question, name).into(),
+            Route::NoSuchName => {
+                chain_answers.negative(Mount::Alt, question, name, Denial::Name, alt_soa()).into()
+            }
+            Route::Chain(label, mount) => self.chain(query, label, mount, steps, builder).await,
+            Route::Legacy => {
+                builder.depend_on(None);
+                self.legacy(question, name).await
+            }
+        }
     }
 
     /// Why a step's answer is not given to who asked for `asked`: it points at a private address,
@@ -197,63 +152,36 @@ impl Pipeline {
         if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
     }
 
-    /// The same in words, for a trace.
-    fn describe_route(&self, name: &Name, route: &Route) -> String {
-        match route {
-            Route::Special(_) => {
-                format!("{name} is a special-use name: answered here, asked of nobody")
-            }
-            Route::MountPoint => format!("{name} is where the names of the chain stand"),
-            Route::NoSuchName => {
-                format!("{name} is below namechain.alt., with a label that no name can have")
-            }
-            Route::Chain(label, Mount::Alt) => {
-                format!("{name} is for the chain: {label}, below namechain.alt.")
-            }
-            Route::Chain(label, Mount::Root) => {
-                format!(
-                    "{name} is for the chain: {label} at the root, and for legacy DNS if nobody has registered that"
-                )
-            }
-            Route::Legacy if self.legacy.has_zone(name) => {
-                format!("{name} is for legacy DNS: it is in a zone with upstreams of its own")
-            }
-            Route::Legacy => {
-                format!("{name} is for legacy DNS: its last label can't be registered on the chain")
-            }
-        }
-    }
-
     /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the
     /// label.
     async fn chain(
         &self,
-        place: ChainQuery<'_>,
+        query: &ChainQuery<'_>,
+        label: ChainName,
+        mount: Mount,
         steps: &mut u8,
-        grounds: &mut Option<Vec<Ground>>,
+        builder: &mut AnswerBuilder,
     ) -> Step {
-        let ChainQuery { question, name, label, mount, chain_answers } = place;
-        let looked = self.chain.lookup_with_ground(&label).await.map(|(standing, ground)| {
-            match (grounds.as_mut(), ground) {
-                (Some(grounds), Some(ground)) => grounds.push(ground),
-                _ => *grounds = None,
-            }
-            standing
-        });
-        note("chain", || describe_lookup(&label, &looked));
+        let ChainQuery { question, name, chain_answers } = *query;
+        let looked =
+            self.chain.lookup_with_dependency(&label).await.map(|(standing, dependency)| {
+                builder.depend_on(dependency);
+                standing
+            });
+        event("chain", || describe_lookup(&label, &looked));
         let zone = match (looked, mount) {
-            (Ok(Standing::Active(zone)), _) => Mounted::new(zone, mount, name),
-            (Ok(Standing::Unregistered), Mount::Root) => {
-                *grounds = None;
+            (Ok(NameState::Active(zone)), _) => ZoneView::new(zone, mount, name),
+            (Ok(NameState::Unregistered), Mount::Root) => {
+                builder.depend_on(None);
                 return self.legacy(question, name).await;
             }
-            (Ok(Standing::Unregistered), Mount::Alt) => {
+            (Ok(NameState::Unregistered), Mount::Alt) => {
                 return chain_answers
                     .negative(mount, question, name, Denial::Name, alt_soa())
                     .into();
             }
-            (Ok(Standing::Lapsed(zone, why)), _) => {
-                let soa = Mounted::new(zone, mount, name).soa();
+            (Ok(NameState::Lapsed(zone, why)), _) => {
+                let soa = ZoneView::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
                 return Answer {
                     ede,
@@ -262,31 +190,31 @@ impl Pipeline {
                 .into();
             }
             (Err(error), _) => {
-                *grounds = None;
+                builder.depend_on(None);
                 return not_ready(&label, &error).into();
             }
         };
         let nothing =
             |denial| chain_answers.negative(mount, question, name, denial, zone.soa()).into();
         let said = zone.answer(name, question.qtype);
-        note("zone", || said.told(question.qtype));
+        event("zone", || said.describe(question.qtype));
         match said {
-            Said::Records(records) => chain_answers.records(mount, records).into(),
-            Said::NoName => nothing(Denial::Name),
-            Said::NoData(types) => nothing(Denial::Data(types)),
-            Said::TooLong(records) => {
+            ZoneAnswer::Records(records) => chain_answers.records(mount, records).into(),
+            ZoneAnswer::NoName => nothing(Denial::Name),
+            ZoneAnswer::NoData(types) => nothing(Denial::Data(types)),
+            ZoneAnswer::TooLong(records) => {
                 Answer { rcode: ResponseCode::YXDomain, ..chain_answers.records(mount, records) }
                     .into()
             }
-            Said::Follow(records, target) => {
+            ZoneAnswer::Follow(records, target) => {
                 Step { answer: chain_answers.records(mount, records), next: Some(target) }
             }
-            Said::Delegated(cut) if !question.recursion_desired => {
-                *grounds = None;
+            ZoneAnswer::Delegated(cut) if !question.recursion_desired => {
+                builder.depend_on(None);
                 chain_answers.referral(mount, cut).into()
             }
-            Said::Delegated(cut) => {
-                *grounds = None;
+            ZoneAnswer::Delegated(cut) => {
+                builder.depend_on(None);
                 self.delegated(question, name, &zone, cut, steps).await
             }
         }
@@ -300,14 +228,14 @@ impl Pipeline {
             return Answer::failure(ResponseCode::Refused, Ede::new(Ede::NOT_AUTHORITATIVE, why))
                 .into();
         }
-        let (reply, ede, origin) = match self.legacy.resolve(&legacy_question(question, name)).await
-        {
-            Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
-            Err(error) => {
-                note("legacy", || format!("no answer: {error}"));
-                return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
-            }
-        };
+        let (reply, ede, origin) =
+            match self.legacy.resolve(&question.with_name(name.clone())).await {
+                Ok(reply) => (reply.message, reply.ede, origin(&reply.source)),
+                Err(error) => {
+                    event("legacy", || format!("no answer: {error}"));
+                    return Answer { origin: Origin::Legacy, ..failed(&error) }.into();
+                }
+            };
         let answer = Answer {
             rcode: reply.metadata.response_code,
             authoritative: false,
@@ -318,7 +246,7 @@ impl Pipeline {
             ede,
             origin,
             signed: 0,
-            grounds: None,
+            dependencies: None,
             cookie: None,
         };
         // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of
@@ -328,19 +256,98 @@ impl Pipeline {
         })
     }
 
+    /// The answer of the servers that a zone delegates to.
+    async fn delegated(
+        &self,
+        question: &Question,
+        name: &Name,
+        zone: &ZoneView,
+        cut: DelegationPoint,
+        steps: &mut u8,
+    ) -> Step {
+        // A signed zone is signed under one name, and signatures do not survive another: it is
+        // asked for as the client asks.
+        let moved = cut.ds.is_empty();
+        let (asked, at) =
+            if moved { (zone.to_root(name), cut.zone) } else { (name.clone(), cut.at) };
+        let (mut below, mut servers) = (at, cut.servers);
+        for _ in 0..=MAX_REFERRALS {
+            let addresses = self.server_addresses(servers, steps).await;
+            if addresses.is_empty() {
+                let why = format!("no server of {below} has an address that may be asked");
+                return Answer::failure(
+                    ResponseCode::ServFail,
+                    Ede::new(Ede::NO_REACHABLE_AUTHORITY, why),
+                )
+                .into();
+            }
+            event("delegated", || {
+                format!(
+                    "{below} is asked of {}",
+                    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+                )
+            });
+            let reply = match self.legacy.ask(&addresses, &question.with_name(asked.clone())).await
+            {
+                Ok(reply) => reply.message,
+                Err(error) => return failed(&error).into(),
+            };
+            if !moved && reply.metadata.response_code == ResponseCode::Refused {
+                let why = format!(
+                    "the servers of {below}, which has a DS, refuse to answer for it by this name"
+                );
+                return Answer::failure(
+                    ResponseCode::ServFail,
+                    Ede::new(Ede::NO_REACHABLE_AUTHORITY, why),
+                )
+                .into();
+            }
+            match delegate::referral(&reply, &below, &asked) {
+                Some((deeper, named)) => (below, servers) = (deeper, named),
+                None => {
+                    return delegate::relay_reply(
+                        reply,
+                        &below,
+                        &asked,
+                        question.qtype,
+                        Some(zone).filter(|_| moved),
+                    );
+                }
+            }
+        }
+        let why = format!("{name} is referred on more than {MAX_REFERRALS} times");
+        Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NO_REACHABLE_AUTHORITY, why)).into()
+    }
+
+    /// Where the servers can be asked.
+    async fn server_addresses(&self, servers: Vec<NameServer>, steps: &mut u8) -> Vec<SocketAddr> {
+        let mut addresses: Vec<IpAddr> =
+            servers.iter().flat_map(|server| &server.addresses).copied().collect();
+        addresses.retain(|address| self.delegation.may_ask(*address));
+        let without = servers.iter().filter(|server| server.addresses.is_empty()).take(MAX_LOOKUPS);
+        for server in without {
+            if !addresses.is_empty() {
+                break;
+            }
+            addresses.extend(
+                self.addresses(&server.name, steps)
+                    .await
+                    .into_iter()
+                    .filter(|address| self.delegation.may_ask(*address)),
+            );
+        }
+        addresses.truncate(MAX_SERVERS);
+        addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, self.delegation.port))
+            .collect()
+    }
+
     /// The addresses of a server that is not in the zone that names it.
     async fn addresses(&self, server: &Name, steps: &mut u8) -> Vec<IpAddr> {
         let mut found = Vec::new();
         for qtype in [RecordType::A, RecordType::AAAA] {
-            let question = Question {
-                name: server.clone(),
-                qtype,
-                dnssec_ok: false,
-                compact_ok: false,
-                wants_ad: false,
-                checking_disabled: false,
-                recursion_desired: true,
-            };
+            let question = Question::new(server.clone(), qtype);
             let answer = Box::pin(self.resolve(&question, steps)).await;
             found.extend(answer.answers.iter().filter_map(delegate::address));
             if !found.is_empty() {
@@ -352,14 +359,23 @@ impl Pipeline {
 }
 
 /// What the chain said, in words.
-fn describe_lookup(label: &ChainName, looked: &Result<Standing, ChainError>) -> String {
+fn describe_lookup(label: &ChainName, looked: &Result<NameState, ChainError>) -> String {
     match looked {
-        Ok(Standing::Active(zone)) => {
+        Ok(NameState::Active(zone)) => {
             format!("{label} is registered, last changed at height {}", zone.serial())
         }
-        Ok(Standing::Unregistered) => format!("nobody has registered {label}"),
-        Ok(Standing::Lapsed(_, why)) => format!("{label}: {why}"),
+        Ok(NameState::Unregistered) => format!("nobody has registered {label}"),
+        Ok(NameState::Lapsed(_, why)) => format!("{label}: {why}"),
         Err(error) => format!("{label} can't be looked up: {error}"),
+    }
+}
+
+/// Whose answer it is, unless whoever gives it says something else.
+fn origin_of(route: &Route) -> Origin {
+    match route {
+        Route::Special(_) => Origin::Special,
+        Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
+        Route::Legacy => Origin::Refused,
     }
 }
 
@@ -370,88 +386,4 @@ fn origin(source: &ReplySource) -> Origin {
         ReplySource::Cache => Origin::LegacyKept,
         ReplySource::Stale => Origin::LegacyStale,
     }
-}
-
-/// The question to legacy DNS.
-fn legacy_question(question: &Question, name: &Name) -> LegacyQuestion {
-    LegacyQuestion {
-        name: name.clone(),
-        qtype: question.qtype,
-        class: DNSClass::IN,
-        dnssec_ok: question.dnssec_ok,
-        checking_disabled: question.checking_disabled,
-    }
-}
-
-/// Keeps of an answer what its giver may say: the aliases from `name` on as long as they lead to
-/// names for which `believed` says so. The first that leads elsewhere, or of which nothing more is
-/// said, is where the rest is.
-fn follow(
-    mut answer: Answer,
-    name: &Name,
-    qtype: RecordType,
-    believed: impl Fn(&Name) -> bool,
-) -> Step {
-    if matches!(qtype, RecordType::CNAME | RecordType::ANY) {
-        return answer.into();
-    }
-    let mut at = name.clone();
-    // Every record is an alias at most once.
-    for _ in 0..answer.answers.len() {
-        let Some(target) = answer.answers.iter().find_map(|record| alias(record, &at)) else {
-            break;
-        };
-        at = target;
-        if !believed(&at) {
-            answer.answers.retain(|record| believed(&record.name));
-            // What proves that the aliases are what is there goes with them.
-            answer.authorities.retain(is_proof);
-            let answer = Answer { additionals: Vec::new(), ..answer };
-            return Step { answer, next: Some(at) };
-        }
-    }
-    let ends = answer.rcode != ResponseCode::NoError
-        || answer.answers.iter().any(|record| record.name == at)
-        || answer.authorities.iter().any(|record| record.record_type() == RecordType::SOA);
-    let next = (at != *name && !ends).then_some(at);
-    Step { answer, next }
-}
-
-/// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no
-/// alias in it leads to a name of ours or of other upstreams, or to one of which it says nothing.
-pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Upstreams) -> bool {
-    let Ok(message) = upstream::decode(message) else { return false };
-    let [query] = message.queries.as_slice() else { return false };
-    let (name, qtype) = (query.name().clone(), query.query_type());
-    let count = message.answers.len();
-    let answer = Answer {
-        rcode: message.metadata.response_code,
-        answers: message.answers,
-        authorities: message.authorities,
-        ..Answer::default()
-    };
-    let believed = |target: &Name| {
-        legacy.same_zone(&name, target)
-            && (legacy.has_zone(target) || route(target, mounts) == Route::Legacy)
-    };
-    let step = follow(answer, &name, qtype, believed);
-    step.next.is_none() && step.answer.answers.len() == count
-}
-
-/// The target of the record, if it is an alias for `name`.
-fn alias(record: &Record, name: &Name) -> Option<Name> {
-    match &record.data {
-        hickory_proto::rr::RData::CNAME(target) if record.name == *name => Some(target.0.clone()),
-        _ => None,
-    }
-}
-
-fn not_ready(label: &ChainName, error: &ChainError) -> Answer {
-    tracing::debug!(name = %label, %error, "the chain can't be asked");
-    Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NOT_READY, error.to_string()))
-}
-
-/// The answer when nobody could be asked.
-fn failed(error: &ForwardError) -> Answer {
-    Answer::failure(ResponseCode::ServFail, error.ede())
 }

@@ -27,6 +27,36 @@ pub enum Route {
     Legacy,
 }
 
+impl Route {
+    /// Whose name it is in words, for a trace. `in_own_zone`: it is in a zone with upstreams of
+    /// its own.
+    pub fn describe(&self, name: &DnsName, in_own_zone: bool) -> String {
+        match self {
+            Route::Special(_) => {
+                format!("{name} is a special-use name: answered here, asked of nobody")
+            }
+            Route::MountPoint => format!("{name} is where the names of the chain stand"),
+            Route::NoSuchName => {
+                format!("{name} is below namechain.alt., with a label that no name can have")
+            }
+            Route::Chain(label, Mount::Alt) => {
+                format!("{name} is for the chain: {label}, below namechain.alt.")
+            }
+            Route::Chain(label, Mount::Root) => {
+                format!(
+                    "{name} is for the chain: {label} at the root, and for legacy DNS if nobody has registered that"
+                )
+            }
+            Route::Legacy if in_own_zone => {
+                format!("{name} is for legacy DNS: it is in a zone with upstreams of its own")
+            }
+            Route::Legacy => {
+                format!("{name} is for legacy DNS: its last label can't be registered on the chain")
+            }
+        }
+    }
+}
+
 /// Decides whose name it is.
 pub fn route(name: &DnsName, mounts: Mounts) -> Route {
     let labels: Vec<&[u8]> = name.iter().collect();

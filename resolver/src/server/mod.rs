@@ -54,12 +54,14 @@ pub struct Bound {
     address: SocketAddr,
     udp: UdpSocket,
     tcp: TcpListener,
+    /// Whether another process has the sockets open too.
+    is_inherited: bool,
 }
 
 impl From<Pair> for Bound {
     /// Sockets that somebody else has bound.
     fn from((address, udp, tcp): Pair) -> Self {
-        Bound { address, udp, tcp }
+        Bound { address, udp, tcp, is_inherited: true }
     }
 }
 
@@ -87,7 +89,7 @@ fn bind_once(address: SocketAddr) -> io::Result<Bound> {
     let tcp = TcpListener::bind(address)?;
     let address = tcp.local_addr()?;
     let udp = UdpSocket::bind(address)?;
-    Ok(Bound { address, udp, tcp })
+    Ok(Bound { address, udp, tcp, is_inherited: false })
 }
 
 /// Binds the addresses of encrypted DNS.
@@ -148,12 +150,12 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let streams = tcp::Streams::new(os::descriptors());
-        for Bound { udp, tcp, .. } in bound {
+        for Bound { udp, tcp, is_inherited, .. } in bound {
             match how {
                 #[cfg(target_os = "linux")]
                 Udp::Fast(workers) => {
                     tasks.spawn(fast::serve(
-                        udp,
+                        fast::WorkerSocket { socket: udp, is_inherited },
                         workers.clamp(1, MAX_WORKERS),
                         current.clone(),
                         stopped.clone(),

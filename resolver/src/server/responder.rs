@@ -16,18 +16,20 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cache,
-    cache::{Kind, Probe},
-    chain::validity::Basis,
+    cache::{AnswerKind, Cache, Probe},
+    chain::validity::Validity,
     dns::{
         cookie,
         cookie::{Jar, Policy, Sent},
         ede::Ede,
-        message::{Packet, rtype},
+        message::Packet,
         query,
         query::{Client, Question, Transport},
+        rtype,
     },
+    os::clock::Clock,
     resolve::{Pipeline, answer::Answer},
-    telemetry::{Origin, Seen},
+    telemetry::{Origin, Telemetry},
 };
 
 /// How many questions may be in work at a time, over all transports. One that comes when there are
@@ -55,10 +57,12 @@ impl Clients {
 /// Answers messages.
 pub struct Responder {
     pipeline: Pipeline,
+    cache: Arc<Cache>,
+    clock: Arc<Clock>,
     clients: Clients,
     in_flight: Arc<Semaphore>,
     cookies: Cookies,
-    seen: Arc<Seen>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// The cookies of a server, which outlive its configuration.
@@ -82,20 +86,45 @@ enum CookieState {
 }
 
 impl Responder {
-    /// Answers `clients` from `pipeline`.
-    pub fn new(pipeline: Pipeline, clients: Clients) -> Self {
+    /// Answers `clients` from `pipeline`. The cache and the clock are those that the pipeline's
+    /// upstreams have: what is kept outlives them.
+    pub fn new(pipeline: Pipeline, cache: Arc<Cache>, clock: Arc<Clock>, clients: Clients) -> Self {
         let jar = Jar::new().map(Arc::new);
         let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        Responder { pipeline, clients, in_flight, cookies, seen: Arc::default() }
+        Responder { pipeline, cache, clock, clients, in_flight, cookies, telemetry: Arc::default() }
     }
 
     /// One that takes this one's place: what both have in work, and what they have answered, counts
     /// together, and the cookies given are taken.
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
-        Responder { pipeline, clients, in_flight, cookies, seen: self.seen.clone() }
+        let (cache, clock) = (self.cache.clone(), self.clock.clone());
+        Responder {
+            pipeline,
+            cache,
+            clock,
+            clients,
+            in_flight,
+            cookies,
+            telemetry: self.telemetry.clone(),
+        }
+    }
+
+    /// The answers that are kept.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The time by which answers age.
+    pub fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// The clock by which answers age.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The same with another policy for cookies.
@@ -122,7 +151,7 @@ impl Responder {
         };
         let data = Vec::try_from(option).unwrap_or_default();
         let Some(sent) = Sent::read(&data) else { return CookieState::Malformed };
-        let now = jar.stamp(self.pipeline.legacy.now());
+        let now = jar.stamp(self.clock.now());
         match jar.secrets(now).answer(&sent, client.address, now) {
             (given, true) => CookieState::Known(given),
             (given, false) => CookieState::Unknown(given),
@@ -147,7 +176,7 @@ impl Responder {
         edns: Option<&Edns>,
         client: Client,
     ) -> Message {
-        let started = self.pipeline.legacy.now();
+        let started = self.clock.now();
         let shown = self.cookie_state(edns, client);
         let refused = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
         let mut truncated = false;
@@ -178,8 +207,8 @@ impl Responder {
         let origin = answer.origin;
         let mut message = answer.into_message(metadata, queries, edns, client, wants_ad);
         message.metadata.truncation |= truncated;
-        let took = self.pipeline.legacy.now().saturating_sub(started);
-        self.seen.answered(client, queries, origin, &message, took);
+        let took = self.clock.now().saturating_sub(started);
+        self.telemetry.record_answer(client, queries, origin, &message, took);
         message
     }
 
@@ -211,7 +240,7 @@ impl Responder {
     async fn resolve_and_cache(&self, question: &Question) -> Answer {
         let answer = self.pipeline.answer(question).await;
         // What is kept is for those without CO: it has no part in what answers are kept under.
-        if answer.grounds.is_some() && !question.compact_ok {
+        if answer.dependencies.is_some() && !question.compact_ok {
             let lower = question.name.to_lowercase();
             if question.name.iter().eq(lower.iter()) {
                 self.cache_answer(question, answer.clone());
@@ -227,15 +256,15 @@ impl Responder {
     /// Keeps an answer of ours for those who ask the same before what it rests on has changed.
     fn cache_answer(&self, question: &Question, answer: Answer) {
         let kind = match (answer.rcode, answer.answers.is_empty()) {
-            (ResponseCode::NoError, false) => Kind::Positive,
-            (ResponseCode::NoError | ResponseCode::NXDomain, _) => Kind::Negative,
+            (ResponseCode::NoError, false) => AnswerKind::Positive,
+            (ResponseCode::NoError | ResponseCode::NXDomain, _) => AnswerKind::Negative,
             _ => return,
         };
-        let Some(grounds) = &answer.grounds else { return };
+        let Some(dependencies) = &answer.dependencies else { return };
         let mut options = Vec::new();
         answer.ede.iter().for_each(|ede| ede.write(&mut options));
-        let Some((basis, epoch)) =
-            Basis::encode(self.pipeline.mounts, answer.signed, &options, grounds)
+        let Some((validity, epoch)) =
+            Validity::encode(self.pipeline.mounts, answer.signed, &options, dependencies)
         else {
             return;
         };
@@ -253,7 +282,7 @@ impl Responder {
         {
             let wire = question.wire();
             let probe = Probe::of_upstreams(&wire, question.dnssec_ok, question.checking_disabled);
-            self.pipeline.legacy.cache().insert_ours(&probe, &kept, kind, &basis, epoch);
+            self.cache.insert_local(&probe, &kept, kind, &validity, epoch);
         }
     }
 
@@ -263,8 +292,8 @@ impl Responder {
     }
 
     /// What is seen of its answers.
-    pub fn seen(&self) -> &Arc<Seen> {
-        &self.seen
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
     }
 
     /// How many questions are in work.
@@ -291,7 +320,13 @@ impl Responder {
             }
             Err(_) => {
                 let message = self.answer_unreadable(&header.metadata, bytes, client);
-                self.seen.answered(client, &[], Origin::Refused, &message, Duration::ZERO);
+                self.telemetry.record_answer(
+                    client,
+                    &[],
+                    Origin::Refused,
+                    &message,
+                    Duration::ZERO,
+                );
                 message
             }
         };

@@ -13,33 +13,33 @@ const TRANSPORTS: usize = Transport::ALL.len();
 const ORIGINS: usize = Origin::ALL.len();
 const OUTCOMES: usize = Outcome::ALL.len();
 
-/// The bounds of the buckets in which latencies are counted, in microseconds.
-pub const BUCKETS: [u64; 12] = [
+/// Upper bounds of the latency histogram's buckets, in microseconds.
+pub const LATENCY_BOUNDS_US: [u64; 12] = [
     100, 500, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 4_000_000,
 ];
-/// The routes whose latencies are told apart.
+/// The routes that have a latency histogram each.
 const ROUTES: [&str; 4] = ["none", "special", "chain", "legacy"];
 
-/// Counters. What one thread counts others may read; nobody waits.
+/// Counters of answers. One thread writes, others may read; no locks.
 #[derive(Debug)]
-pub struct Tally {
+pub struct Counters {
     answers: [[[AtomicU64; OUTCOMES]; ORIGINS]; TRANSPORTS],
     latencies: [Buckets; ROUTES.len()],
 }
 
 #[derive(Debug)]
 struct Buckets {
-    counts: [AtomicU64; BUCKETS.len() + 1],
+    counts: [AtomicU64; LATENCY_BOUNDS_US.len() + 1],
     micros: AtomicU64,
 }
 
-/// The latencies of a route.
+/// The latency histogram of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latencies {
-    /// How many answers took as long as each bound of [`BUCKETS`] says at most and longer than the
-    /// one before; the last those that took longer than all.
-    pub counts: [u64; BUCKETS.len() + 1],
-    /// The sum in microseconds.
+    /// How many answers took as long as each bound of [`LATENCY_BOUNDS_US`] says at most and longer
+    /// than the one before; the last those that took longer than all.
+    pub counts: [u64; LATENCY_BOUNDS_US.len() + 1],
+    /// The sum of all latencies, in microseconds.
     pub micros: u64,
 }
 
@@ -53,32 +53,35 @@ impl Default for Buckets {
     }
 }
 
-impl Default for Tally {
+impl Default for Counters {
     fn default() -> Self {
-        Tally {
+        Counters {
             answers: array::from_fn(|_| array::from_fn(|_| array::from_fn(|_| zero()))),
             latencies: array::from_fn(|_| Buckets::default()),
         }
     }
 }
 
-impl Tally {
-    /// One more answer.
+impl Counters {
+    /// Counts one answer.
     pub fn count(&self, transport: Transport, origin: Origin, outcome: Outcome) {
         self.answers[transport as usize][origin as usize][outcome as usize].fetch_add(1, Relaxed);
     }
 
-    /// An answer that had to be got took so long.
-    pub fn took(&self, origin: Origin, time: Duration) {
+    /// Adds the latency of an answer that was not served from bytes in the cache.
+    pub fn record_latency(&self, origin: Origin, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let route = ROUTES.iter().position(|route| *route == origin.route()).unwrap_or_default();
-        let at = BUCKETS.iter().position(|bound| micros <= *bound).unwrap_or(BUCKETS.len());
+        let at = LATENCY_BOUNDS_US
+            .iter()
+            .position(|bound| micros <= *bound)
+            .unwrap_or(LATENCY_BOUNDS_US.len());
         self.latencies[route].counts[at].fetch_add(1, Relaxed);
         self.latencies[route].micros.fetch_add(micros, Relaxed);
     }
 
-    /// Adds what another one has counted.
-    pub fn add(&self, other: &Tally) {
+    /// Adds another set of counters to this one.
+    pub fn add(&self, other: &Counters) {
         let add = |sum: &AtomicU64, more: &AtomicU64| sum.fetch_add(more.load(Relaxed), Relaxed);
         for (ours, theirs) in
             self.answers.iter().flatten().flatten().zip(other.answers.iter().flatten().flatten())
@@ -93,7 +96,7 @@ impl Tally {
         }
     }
 
-    /// Every counter that is not zero.
+    /// All counters that are not zero.
     pub fn counts(&self) -> impl Iterator<Item = (Transport, Origin, Outcome, u64)> + '_ {
         Transport::ALL
             .into_iter()
@@ -109,7 +112,7 @@ impl Tally {
             .filter(|(.., count)| *count > 0)
     }
 
-    /// The latencies of a route, by its label.
+    /// The latency histogram of a route, by its label.
     pub fn latencies(&self, route: &str) -> Latencies {
         let at = ROUTES.iter().position(|known| *known == route).unwrap_or_default();
         let buckets = &self.latencies[at];

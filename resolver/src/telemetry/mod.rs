@@ -1,5 +1,4 @@
-//! What is seen of answers from outside: they are counted, and written to the query log if there is
-//! one.
+//! Counters of answers, the query log, and the trace of one answer.
 
 mod counters;
 mod query_log;
@@ -20,32 +19,32 @@ use crate::dns::{
     names,
     query::{Client, Transport},
 };
-pub use counters::{BUCKETS, Latencies, Tally};
+pub use counters::{Counters, LATENCY_BOUNDS_US, Latencies};
 use query_log::QueryLog;
-pub use query_log::{Logged, UnknownLogged};
+pub use query_log::{QueryLogMode, UnknownQueryLogMode};
 
-/// Who gave an answer.
+/// Where an answer came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// We refused, or could not make sense of the question.
+    /// Refused, or the query could not be parsed.
     #[default]
     Refused,
-    /// A special-use name, or another that the chain and legacy DNS have no say in.
+    /// A special-use name (RFC 6761), or another that is answered locally.
     Special,
     /// The chain.
     Chain,
-    /// The chain, some time ago: the answer was kept, and is still true.
+    /// The chain, from the cache: the answer still holds.
     ChainKept,
-    /// Legacy DNS, asked for it.
+    /// Legacy DNS, from an upstream.
     Legacy,
-    /// Legacy DNS, some time ago.
+    /// Legacy DNS, from the cache.
     LegacyKept,
-    /// Legacy DNS, so long ago that the answer has run out.
+    /// Legacy DNS, from the cache, after its TTL (RFC 8767).
     LegacyStale,
 }
 
 impl Origin {
-    /// All of them, in their order.
+    /// All origins, in order of declaration.
     pub const ALL: [Origin; 7] = [
         Origin::Refused,
         Origin::Special,
@@ -56,7 +55,7 @@ impl Origin {
         Origin::LegacyStale,
     ];
 
-    /// Whose name it was, as a label.
+    /// The value of the metric label `route`.
     pub fn route(self) -> &'static str {
         match self {
             Origin::Refused => "none",
@@ -66,7 +65,7 @@ impl Origin {
         }
     }
 
-    /// What the cache did, as a label.
+    /// The value of the metric label `cache`.
     pub fn cache(self) -> &'static str {
         match self {
             Origin::Refused | Origin::Special => "none",
@@ -77,14 +76,14 @@ impl Origin {
     }
 }
 
-/// How an answer ended.
+/// The outcome of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There are records.
+    /// NOERROR with records.
     NoError,
-    /// The name exists, without records of the type.
+    /// NOERROR without records: the name exists, the type does not.
     NoData,
-    /// The name does not exist.
+    /// NXDOMAIN.
     NxDomain,
     /// SERVFAIL.
     ServFail,
@@ -97,7 +96,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All of them, in their order.
+    /// All outcomes with their label values, in order of declaration.
     pub const ALL: [(Outcome, &str); 7] = [
         (Outcome::NoError, "noerror"),
         (Outcome::NoData, "nodata"),
@@ -108,11 +107,11 @@ impl Outcome {
         (Outcome::Other, "other"),
     ];
 
-    /// Of a response code and the number of records in the answer section; one that is cut short
-    /// has some.
-    fn of(rcode: ResponseCode, some: bool) -> Self {
+    /// The outcome of a response code. `has_records`: the answer section has records, or the
+    /// message is truncated.
+    fn from_rcode(rcode: ResponseCode, has_records: bool) -> Self {
         match rcode {
-            ResponseCode::NoError if some => Outcome::NoError,
+            ResponseCode::NoError if has_records => Outcome::NoError,
             ResponseCode::NoError => Outcome::NoData,
             ResponseCode::NXDomain => Outcome::NxDomain,
             ResponseCode::ServFail => Outcome::ServFail,
@@ -122,53 +121,52 @@ impl Outcome {
         }
     }
 
-    /// How it is called.
+    /// The value of the metric label `outcome`.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 }
 
-/// What counts and writes. One for a process: reloading does not start it anew.
+/// The counters and the query log of a process. They outlive a reload of the configuration.
 #[derive(Debug, Default)]
-pub struct Seen {
-    /// What is answered without the fast path.
-    tally: Tally,
-    /// A tally for each thread of the fast path: none waits for another's.
-    tallies: Mutex<Vec<Arc<Tally>>>,
+pub struct Telemetry {
+    /// Answers that did not take the fast path.
+    counters: Counters,
+    /// Counters of each fast-path thread, so that threads do not contend.
+    thread_counters: Mutex<Vec<Arc<Counters>>>,
     log: QueryLog,
 }
 
-impl Seen {
-    /// Another tally, for somebody who counts on a thread of his own.
-    pub fn another_tally(&self) -> Arc<Tally> {
-        let tally = Arc::new(Tally::default());
-        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).push(tally.clone());
-        tally
+impl Telemetry {
+    /// Adds counters for one more thread.
+    pub fn new_counters(&self) -> Arc<Counters> {
+        let counters = Arc::new(Counters::default());
+        self.thread_counters.lock().unwrap_or_else(PoisonError::into_inner).push(counters.clone());
+        counters
     }
 
-    /// What all of them have counted.
-    pub fn total(&self) -> Tally {
-        let total = Tally::default();
-        total.add(&self.tally);
-        for tally in self.tallies.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            total.add(tally);
+    /// The sum of all threads' counters.
+    pub fn total(&self) -> Counters {
+        let total = Counters::default();
+        total.add(&self.counters);
+        for counters in self.thread_counters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            total.add(counters);
         }
         total
     }
 
-    /// Says what is to be written to the query log from now on.
-    pub fn log(&self, logged: Logged) {
-        self.log.set(logged);
+    /// Sets what the query log records from now on.
+    pub fn set_query_log(&self, mode: QueryLogMode) {
+        self.log.set_mode(mode);
     }
 
-    /// How many lines the query log has lost, because they could not be written as fast as they
-    /// came.
-    pub fn lost(&self) -> u64 {
-        self.log.lost()
+    /// Query log lines that were dropped because the writer was too slow.
+    pub fn lost_log_lines(&self) -> u64 {
+        self.log.lost_lines()
     }
 
-    /// An answer that took so long.
-    pub fn answered(
+    /// Records an answer that did not take the fast path, and how long it took.
+    pub fn record_answer(
         &self,
         client: Client,
         queries: &[Query],
@@ -176,24 +174,24 @@ impl Seen {
         message: &Message,
         took: Duration,
     ) {
-        let some = !message.answers.is_empty() || message.metadata.truncation;
-        let outcome = Outcome::of(message.metadata.response_code, some);
-        self.tally.count(client.transport, origin, outcome);
-        self.tally.took(origin, took);
+        let has_records = !message.answers.is_empty() || message.metadata.truncation;
+        let outcome = Outcome::from_rcode(message.metadata.response_code, has_records);
+        self.counters.count(client.transport, origin, outcome);
+        self.counters.record_latency(origin, took);
         if self.log.is_on() {
             let question = match queries.first() {
                 Some(query) => format!("{} {}", query.name(), query.query_type()),
                 None => "-".into(),
             };
-            self.write(client.transport, client.address, &question, origin, outcome, took);
+            self.log_answer(client.transport, client.address, &question, origin, outcome, took);
         }
     }
 
-    /// An answer of the fast path, as bytes: to a question in lower case; `took` nothing if it was
-    /// at hand.
-    pub fn gave(
+    /// Records an answer of the fast path: `question` in lower case, `took` only if an upstream was
+    /// asked, `address` only if the query log may need it.
+    pub fn record_fast(
         &self,
-        tally: &Tally,
+        counters: &Counters,
         address: Option<IpAddr>,
         question: &[u8],
         origin: Origin,
@@ -201,11 +199,11 @@ impl Seen {
         took: Option<Duration>,
     ) {
         let &[_, _, high, low, _, _, a, b, ..] = reply else { return };
-        let some = (a, b) != (0, 0) || high & 0x02 != 0;
-        let outcome = Outcome::of(ResponseCode::from(0, low & 0x0f), some);
-        tally.count(Transport::Udp, origin, outcome);
+        let has_records = (a, b) != (0, 0) || high & 0x02 != 0;
+        let outcome = Outcome::from_rcode(ResponseCode::from(0, low & 0x0f), has_records);
+        counters.count(Transport::Udp, origin, outcome);
         if let Some(took) = took {
-            tally.took(origin, took);
+            counters.record_latency(origin, took);
         }
         if self.log.is_on()
             && let (Some(address), Some((name, rest))) =
@@ -214,7 +212,7 @@ impl Seen {
             let name = names::to_name(name).unwrap_or_else(Name::root);
             let rtype = rest.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
             let question = format!("{name} {}", hickory_proto::rr::RecordType::from(rtype));
-            self.write(
+            self.log_answer(
                 Transport::Udp,
                 address,
                 &question,
@@ -225,7 +223,7 @@ impl Seen {
         }
     }
 
-    fn write(
+    fn log_answer(
         &self,
         transport: Transport,
         address: IpAddr,
@@ -234,7 +232,7 @@ impl Seen {
         outcome: Outcome,
         took: Duration,
     ) {
-        let what = format!(
+        let line = format!(
             "{question} {} {} {} {} {} us",
             outcome.name(),
             origin.route(),
@@ -242,7 +240,7 @@ impl Seen {
             transport.name(),
             took.as_micros()
         );
-        self.log.write(what, address);
+        self.log.write_line(line, address);
     }
 }
 
@@ -266,12 +264,12 @@ mod tests {
 
     #[test]
     fn both_paths_count_into_one_total() {
-        let seen = Seen::default();
+        let telemetry = Telemetry::default();
         let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
         let mut message = Message::new(1, MessageType::Response, OpCode::Query);
         message.metadata.response_code = ResponseCode::NXDomain;
-        seen.answered(client, &[], Origin::Special, &message, Duration::from_millis(3));
-        let fast = seen.another_tally();
+        telemetry.record_answer(client, &[], Origin::Special, &message, Duration::from_millis(3));
+        let fast = telemetry.new_counters();
         let reply = |flags: u8, rcode: u8, answers: u8| {
             [0, 1, 0x80 | flags, 0x80 | rcode, 0, 1, 0, answers, 0, 0]
         };
@@ -281,10 +279,10 @@ mod tests {
             (reply(0, 0, 0), Origin::ChainKept, None),
             (reply(2, 0, 0), Origin::Legacy, Some(Duration::from_secs(9))),
         ] {
-            seen.gave(&fast, None, question, origin, &reply, took);
+            telemetry.record_fast(&fast, None, question, origin, &reply, took);
         }
-        seen.gave(&fast, None, question, Origin::Legacy, b"short", None);
-        let total = seen.total();
+        telemetry.record_fast(&fast, None, question, Origin::Legacy, b"short", None);
+        let total = telemetry.total();
         let counted: Vec<_> = total.counts().collect();
         let expected = [
             (Transport::Udp, Origin::ChainKept, Outcome::NoData, 1),
@@ -295,7 +293,7 @@ mod tests {
         assert_eq!(counted, expected);
         let legacy = total.latencies("legacy");
         assert_eq!((legacy.counts.iter().sum::<u64>(), legacy.micros), (1, 9_000_000));
-        assert_eq!(legacy.counts[BUCKETS.len()], 1, "longer than all bounds");
+        assert_eq!(legacy.counts[LATENCY_BOUNDS_US.len()], 1, "longer than all bounds");
         assert_eq!(total.latencies("special").counts[1], 0);
         assert_eq!(total.latencies("special").counts.iter().sum::<u64>(), 1);
     }

@@ -1,6 +1,5 @@
-//! The query log: a line for each answer, off unless somebody turns it on, and without who asked
-//! unless that is asked for too. What somebody resolves says much about him: nothing is written by
-//! default.
+//! The query log: one line per answer. It is off by default, and leaves out the client's address
+//! unless that is turned on too: what a person resolves is private.
 
 use std::{
     fmt,
@@ -14,99 +13,99 @@ use std::{
     thread,
 };
 
-/// Lines that wait to be written. More are lost: answers never wait for the log.
-const MAX_WAITING: usize = 4_096;
+/// Lines that may wait to be written. Further lines are dropped: answers never wait for the log.
+const MAX_QUEUED_LINES: usize = 4_096;
 
-/// What is logged of queries.
+/// What the query log records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Logged {
+pub enum QueryLogMode {
     /// Nothing.
     #[default]
     Off,
-    /// Questions and how they were answered.
+    /// Questions and outcomes.
     Queries,
-    /// That, and the client's address.
+    /// Questions, outcomes and client addresses.
     WithClients,
 }
 
-/// What is logged is named otherwise.
+/// The text names no mode of the query log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is neither off nor on nor with-clients")]
-pub struct UnknownLogged;
+pub struct UnknownQueryLogMode;
 
-impl FromStr for Logged {
-    type Err = UnknownLogged;
+impl FromStr for QueryLogMode {
+    type Err = UnknownQueryLogMode;
 
-    fn from_str(text: &str) -> Result<Self, UnknownLogged> {
+    fn from_str(text: &str) -> Result<Self, UnknownQueryLogMode> {
         match text {
-            "off" => Ok(Logged::Off),
-            "on" => Ok(Logged::Queries),
-            "with-clients" => Ok(Logged::WithClients),
-            _ => Err(UnknownLogged),
+            "off" => Ok(QueryLogMode::Off),
+            "on" => Ok(QueryLogMode::Queries),
+            "with-clients" => Ok(QueryLogMode::WithClients),
+            _ => Err(UnknownQueryLogMode),
         }
     }
 }
 
-impl fmt::Display for Logged {
+impl fmt::Display for QueryLogMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Logged::Off => "off",
-            Logged::Queries => "on",
-            Logged::WithClients => "with-clients",
+            QueryLogMode::Off => "off",
+            QueryLogMode::Queries => "on",
+            QueryLogMode::WithClients => "with-clients",
         })
     }
 }
 
-struct Line {
-    what: String,
+struct LogLine {
+    text: String,
     client: Option<IpAddr>,
 }
 
-/// The log. Its thread is there once something was logged.
+/// The query log. Its writer thread starts with the first line.
 #[derive(Debug, Default)]
 pub struct QueryLog {
-    logged: AtomicU8,
-    lost: AtomicU64,
-    writer: OnceLock<Option<SyncSender<Line>>>,
+    mode: AtomicU8,
+    lost_lines: AtomicU64,
+    writer: OnceLock<Option<SyncSender<LogLine>>>,
 }
 
 impl QueryLog {
-    /// Says what is logged from now on.
-    pub fn set(&self, logged: Logged) {
-        self.logged.store(logged as u8, Relaxed);
+    /// Sets what is recorded from now on.
+    pub fn set_mode(&self, mode: QueryLogMode) {
+        self.mode.store(mode as u8, Relaxed);
     }
 
-    /// Whether something is.
+    /// Whether anything is recorded.
     pub fn is_on(&self) -> bool {
-        self.logged.load(Relaxed) != Logged::Off as u8
+        self.mode.load(Relaxed) != QueryLogMode::Off as u8
     }
 
-    /// Lines that could not be written as fast as they came.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Relaxed)
+    /// Lines dropped because the writer was too slow.
+    pub fn lost_lines(&self) -> u64 {
+        self.lost_lines.load(Relaxed)
     }
 
-    /// Writes a line, sooner or later.
-    pub fn write(&self, what: String, client: IpAddr) {
-        let client = (self.logged.load(Relaxed) == Logged::WithClients as u8).then_some(client);
-        let sent = match self.writer.get_or_init(writer) {
-            Some(writer) => writer.try_send(Line { what, client }).is_ok(),
+    /// Queues a line for the writer thread.
+    pub fn write_line(&self, text: String, client: IpAddr) {
+        let client = (self.mode.load(Relaxed) == QueryLogMode::WithClients as u8).then_some(client);
+        let sent = match self.writer.get_or_init(start_writer) {
+            Some(writer) => writer.try_send(LogLine { text, client }).is_ok(),
             None => false,
         };
         if !sent {
-            self.lost.fetch_add(1, Relaxed);
+            self.lost_lines.fetch_add(1, Relaxed);
         }
     }
 }
 
-/// The thread that writes: whoever reads the log may be slow, and must keep no answer waiting.
-fn writer() -> Option<SyncSender<Line>> {
-    let (sender, lines) = sync_channel::<Line>(MAX_WAITING);
+/// Starts the writer thread: a slow reader of the log must not delay answers.
+fn start_writer() -> Option<SyncSender<LogLine>> {
+    let (sender, lines) = sync_channel::<LogLine>(MAX_QUEUED_LINES);
     let started = thread::Builder::new().name("query-log".into()).spawn(move || {
-        for Line { what, client } in lines {
+        for LogLine { text, client } in lines {
             match client {
-                Some(client) => tracing::info!(target: "resolver::queries", "{what} to {client}"),
-                None => tracing::info!(target: "resolver::queries", "{what}"),
+                Some(client) => tracing::info!(target: "resolver::queries", "{text} to {client}"),
+                None => tracing::info!(target: "resolver::queries", "{text}"),
             }
         }
     });

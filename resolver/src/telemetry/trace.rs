@@ -1,7 +1,7 @@
-//! What happens on the way to one answer, written down for whoever asked to be told.
+//! The trace of one answer: a list of events, collected only where a trace was asked for.
 //!
-//! A question that nobody traces costs a look whether somebody does, on the slow path only. The
-//! notes follow the question through the tasks that work for it.
+//! Without a trace an event costs one look-up of a task-local variable, on the slow path only. The
+//! trace follows a question into the tasks that work for it ([`in_scope`]).
 
 use std::{
     future::Future,
@@ -9,71 +9,70 @@ use std::{
     time::Duration,
 };
 
-/// How much is written down of one question.
-const MAX_NOTES: usize = 200;
+/// The most events in a trace.
+const MAX_EVENTS: usize = 200;
 
 tokio::task_local! {
-    static NOTES: Arc<Notes>;
+    static SCOPE: Arc<Scope>;
 }
 
-/// One thing that happened.
+/// One event of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// When, by the listener's clock.
+pub struct Event {
+    /// The time, by the clock given to [`collect`].
     pub at: Duration,
-    /// Which part of the resolver did it.
-    pub who: &'static str,
-    /// What it was, in words.
-    pub what: String,
+    /// The part of the resolver that reports it.
+    pub source: &'static str,
+    /// What happened.
+    pub text: String,
 }
 
-struct Notes {
+struct Scope {
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
-    taken: Mutex<Taken>,
+    trace: Mutex<Trace>,
 }
 
-/// What was written down.
+/// The events of one answer.
 #[derive(Debug, Default)]
-pub struct Taken {
-    /// In the order in which it happened.
-    pub notes: Vec<Note>,
-    /// More happened than there was room for.
-    pub cut: bool,
+pub struct Trace {
+    /// In order of time.
+    pub events: Vec<Event>,
+    /// Whether there were more than [`MAX_EVENTS`].
+    pub truncated: bool,
 }
 
-/// Writes down what happened, if somebody wants to know.
-pub fn note(who: &'static str, what: impl FnOnce() -> String) {
-    // An error says that nobody does.
-    let _ = NOTES.try_with(|notes| {
-        let at = (notes.clock)();
-        let mut taken = notes.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.notes.len() < MAX_NOTES {
-            taken.notes.push(Note { at, who, what: what() });
+/// Adds an event to the trace, if there is one. `text` is called only then.
+pub fn event(source: &'static str, text: impl FnOnce() -> String) {
+    // An error means that nobody traces this question.
+    let _ = SCOPE.try_with(|scope| {
+        let at = (scope.clock)();
+        let mut trace = scope.trace.lock().unwrap_or_else(PoisonError::into_inner);
+        if trace.events.len() < MAX_EVENTS {
+            trace.events.push(Event { at, source, text: text() });
         } else {
-            taken.cut = true;
+            trace.truncated = true;
         }
     });
 }
 
-/// Does `work` and gives what was written down meanwhile, with times of `clock`. What goes on
-/// behind it is not waited for.
-pub async fn listen<T>(
+/// Runs `work` and returns its trace, with times by `clock`. Background tasks that outlive `work`
+/// are not waited for.
+pub async fn collect<T>(
     clock: impl Fn() -> Duration + Send + Sync + 'static,
     work: impl Future<Output = T>,
-) -> (T, Taken) {
-    let notes = Arc::new(Notes { clock: Box::new(clock), taken: Mutex::default() });
-    let done = NOTES.scope(notes.clone(), work).await;
-    let taken = std::mem::take(&mut *notes.taken.lock().unwrap_or_else(PoisonError::into_inner));
-    (done, taken)
+) -> (T, Trace) {
+    let scope = Arc::new(Scope { clock: Box::new(clock), trace: Mutex::default() });
+    let done = SCOPE.scope(scope.clone(), work).await;
+    let trace = std::mem::take(&mut *scope.trace.lock().unwrap_or_else(PoisonError::into_inner));
+    (done, trace)
 }
 
-/// Work for the question at hand that a task of its own does: it goes on writing where the
-/// question's notes are.
-pub fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let notes = NOTES.try_with(Arc::clone).ok();
+/// Keeps the current trace for work that is moved to a task of its own.
+pub fn in_scope<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let scope = SCOPE.try_with(Arc::clone).ok();
     async move {
-        match notes {
-            Some(notes) => NOTES.scope(notes, work).await,
+        match scope {
+            Some(scope) => SCOPE.scope(scope, work).await,
             None => work.await,
         }
     }
@@ -83,8 +82,8 @@ pub fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
 mod tests {
     use super::*;
 
-    fn said(what: &'static str) {
-        note("test", || what.into());
+    fn said(text: &'static str) {
+        event("test", || text.into());
     }
 
     #[tokio::test]
@@ -92,20 +91,20 @@ mod tests {
         said("nobody listens");
         let work = async {
             said("here");
-            tokio::spawn(carry(async { said("in a task") })).await.unwrap();
+            tokio::spawn(in_scope(async { said("in a task") })).await.unwrap();
             tokio::spawn(async { said("somebody else's") }).await.unwrap();
             7
         };
-        let (done, taken) = listen(|| Duration::from_secs(3), work).await;
-        let whats: Vec<_> = taken.notes.iter().map(|note| note.what.as_str()).collect();
-        assert_eq!((done, whats, taken.cut), (7, vec!["here", "in a task"], false));
-        assert_eq!(taken.notes[0].at, Duration::from_secs(3));
+        let (done, trace) = collect(|| Duration::from_secs(3), work).await;
+        let whats: Vec<_> = trace.events.iter().map(|event| event.text.as_str()).collect();
+        assert_eq!((done, whats, trace.truncated), (7, vec!["here", "in a task"], false));
+        assert_eq!(trace.events[0].at, Duration::from_secs(3));
     }
 
     #[tokio::test]
     async fn there_is_an_end_to_what_is_written_down() {
-        let ((), taken) =
-            listen(|| Duration::ZERO, async { (0..=MAX_NOTES).for_each(|_| said("x")) }).await;
-        assert!(taken.notes.len() == MAX_NOTES && taken.cut);
+        let ((), trace) =
+            collect(|| Duration::ZERO, async { (0..=MAX_EVENTS).for_each(|_| said("x")) }).await;
+        assert!(trace.events.len() == MAX_EVENTS && trace.truncated);
     }
 }

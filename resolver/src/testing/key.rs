@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::bytes::{Bytes, wire};
 use crate::{
-    cache::{Answer, Cache, Hit, Key, Kind, Scope},
+    cache::{Answer, AnswerKind, Cache, Hit, Key, Scope},
     dns::testing::Build,
 };
 
@@ -145,7 +145,7 @@ pub fn key(data: &[u8]) {
         assert_eq!(cache.hash(&a.probe()), cache.hash(&b.probe()));
     }
     let Some(answer) = answer_to(&one) else { return };
-    cache.insert(&a, answer.clone(), Kind::Positive, Duration::from_secs(60), Duration::ZERO);
+    cache.insert(&a, answer.clone(), AnswerKind::Positive, Duration::from_secs(60), Duration::ZERO);
     let found = |key| matches!(cache.get(key, Duration::ZERO), Some(Hit::Answer(found, 0, _)) if found == answer);
     assert!(found(&a), "what was kept is there");
     assert_eq!(found(&b), same);

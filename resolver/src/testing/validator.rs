@@ -1,8 +1,8 @@
 //! Messages for the validator: one to judge, and what servers say to what it asks for.
 
 use crate::{
-    dns::message::{Packet, rtype},
-    dnssec::validate::{Anchors, Session, Step, Validator, Verdict, budget, rewrite},
+    dns::{message::Packet, rtype},
+    dnssec::validate::{Anchors, Progress, ValidationSession, Validator, Verdict, budget, rewrite},
 };
 
 /// The anchors of published scenarios whose messages are among the seeds.
@@ -30,15 +30,15 @@ pub fn validator(data: &[u8]) {
     }
     let Some((first, others)) = messages.split_first() else { return };
     let Ok(packet) = Packet::parse(first) else { return };
-    let validator = Validator::new(Anchors::only(ANCHORS).expect("anchors"));
+    let validator = Validator::new(Anchors::from_text(ANCHORS).expect("anchors"));
     let now = TIMES[usize::from(how) % TIMES.len()];
-    let Ok(mut session) = Session::begin(first) else { return };
+    let Ok(mut session) = ValidationSession::new(first) else { return };
     let mut next = others.iter();
     let mut rounds = 0;
     let judged = loop {
         match session.step(&validator, now) {
-            Step::Done(judged) => break judged,
-            Step::Ask(asks) => {
+            Progress::Done(judged) => break judged,
+            Progress::Query(asks) => {
                 for ask in asks {
                     let wanted = |message: &&&[u8]| {
                         Packet::parse(message)
@@ -49,7 +49,7 @@ pub fn validator(data: &[u8]) {
                         .find(wanted)
                         .or_else(|| next.next().filter(|_| how & 0x40 != 0));
                     let said = said.copied().ok_or_else(|| crate::dns::ede::Ede::new(22, "nobody"));
-                    session.heard(ask, said);
+                    session.add_reply(ask, said);
                 }
             }
         }
@@ -62,7 +62,7 @@ pub fn validator(data: &[u8]) {
     let secure = judged.verdict == Verdict::Secure;
     assert!(!secure || work.checks > 0, "secure without a signature");
     let made = match &judged.verdict {
-        Verdict::Bogus(ede) | Verdict::Undecided(ede) => rewrite::failure(&packet, ede),
+        Verdict::Bogus(ede) | Verdict::Indeterminate(ede) => rewrite::failure(&packet, ede),
         _ => rewrite::answer(&packet, &[], &judged, how & 0x80 != 0),
     };
     // Only what grows as its names are written out is too long.

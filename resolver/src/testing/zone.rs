@@ -12,7 +12,7 @@ use super::bytes::{Bytes, wire};
 use crate::{
     chain::{
         mount::Mount,
-        zone::{Mounted, Said, Zone},
+        zone::{Zone, ZoneAnswer, ZoneView},
     },
     dns::{
         message::Packet,
@@ -53,20 +53,20 @@ pub fn zone(data: &[u8]) {
         name.pop();
         name.extend_from_slice(suffix);
         let Some(name) = names::to_name(&name) else { continue };
-        let mounted = Mounted::new(zone.clone(), mount, &name);
+        let view = ZoneView::new(zone.clone(), mount, &name);
         let qtype = RecordType::from(qtype);
-        let answer = match mounted.answer(&name, qtype) {
-            Said::Records(records) => Answer::records(records),
-            Said::NoName => Answer::negative(ResponseCode::NXDomain, mounted.soa()),
-            Said::NoData(_) => Answer::negative(ResponseCode::NoError, mounted.soa()),
-            Said::TooLong(records) => {
+        let answer = match view.answer(&name, qtype) {
+            ZoneAnswer::Records(records) => Answer::records(records),
+            ZoneAnswer::NoName => Answer::negative(ResponseCode::NXDomain, view.soa()),
+            ZoneAnswer::NoData(_) => Answer::negative(ResponseCode::NoError, view.soa()),
+            ZoneAnswer::TooLong(records) => {
                 Answer { rcode: ResponseCode::YXDomain, ..Answer::records(records) }
             }
-            Said::Follow(records, _) => {
+            ZoneAnswer::Follow(records, _) => {
                 assert!(!records.is_empty(), "an alias is shown");
                 Answer::records(records)
             }
-            Said::Delegated(cut) => {
+            ZoneAnswer::Delegated(cut) => {
                 assert!(!cut.ns.is_empty(), "a cut has servers");
                 Answer { authorities: cut.ns, additionals: cut.glue, ..Answer::default() }
             }

@@ -1,10 +1,10 @@
 //! The first try at a plain-DNS upstream, for whoever owns sockets of its own and sends many
 //! queries at a time.
 //!
-//! The three steps are [`Upstreams::first_try`], which makes the bytes to send;
-//! [`Upstreams::on_first_reply`], which judges what comes back as every other reply is judged and
-//! keeps it; and [`Upstreams::on_first_timeout`]. Whatever is not a whole, good answer goes the
-//! long way ([`Upstreams::resolve`]), where the other upstreams, TCP and the rest of the tries are.
+//! The three steps are [`FirstTries::start`], which makes the bytes to send;
+//! [`FirstTries::on_reply`], which judges what comes back as every other reply is judged and keeps
+//! it; and the note that nothing came. Whatever is not a whole, good answer goes the long way
+//! ([`super::Upstreams::resolve`]), where the other upstreams, TCP and the rest of the tries are.
 //!
 //! Of two tries with one [`FirstTry::key`] the second has to wait for the first: were both sent,
 //! two resolvers that ask each other would do nothing else.
@@ -13,13 +13,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dnssec_support::FirstTryMode;
 use super::loop_detect;
 use super::select::UpstreamAnswer;
+use super::shared::Shared;
 use super::transport::query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps};
-use super::validate::{FirstTryMode, apply_verdict, validation_flags};
-use super::{Upstreams, is_pseudo_type};
+use super::validate::{Validation, apply_verdict, validation_flags};
 use crate::cache::{Answer, Key, Scope, lifetime};
-use crate::dns::message::{Packet, Section, rcode, rtype, u16_at};
+use crate::dns::message::{Packet, Section, rcode, u16_at};
+use crate::dns::rtype;
 
 /// How many random bytes a [`FirstTry`] takes. They decide its id and the case of its name: from
 /// the system's generator or one that is seeded from it and can't be predicted.
@@ -77,38 +79,38 @@ pub enum FirstReply {
     Other,
 }
 
-impl Upstreams {
+/// The first tries of those who send by themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstTries<'a>(pub &'a Shared);
+
+impl FirstTries<'_> {
     /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case).
     /// `None` if there is none, if the one that would be asked first speaks something else, if the
     /// name is in a zone with upstreams of its own, or if nobody has found out yet whether the
     /// upstreams pass DNSSEC on.
-    pub fn first_try_server(&self, name: &[u8]) -> Option<SocketAddr> {
-        self.first_try_target(name).map(|(server, _)| server)
+    pub fn server(&self, name: &[u8]) -> Option<SocketAddr> {
+        self.target(name).map(|(server, _)| server)
     }
 
     /// As [`Upstreams::first_try_server`], and whether what it says is validated.
-    fn first_try_target(&self, name: &[u8]) -> Option<(SocketAddr, bool)> {
-        let zone = self.shared.zones.of(name);
-        match self.shared.dnssec.first_try_mode(zone, self.now()) {
+    fn target(&self, name: &[u8]) -> Option<(SocketAddr, bool)> {
+        let zone = self.0.zones.of(name);
+        match self.0.dnssec.first_try_mode(zone, self.0.selector.clock.now()) {
             _ if !zone.is_rest() => None,
             FirstTryMode::Undetermined => None,
             FirstTryMode::Unvalidated => {
-                self.shared.selector.fastest(zone.targets())?.plain().map(|server| (server, false))
+                self.0.selector.fastest(zone.targets())?.plain().map(|server| (server, false))
             }
             FirstTryMode::Validated(passing) => {
-                self.shared.selector.fastest(&passing)?.plain().map(|server| (server, true))
+                self.0.selector.fastest(&passing)?.plain().map(|server| (server, true))
             }
         }
     }
 
-    /// How long to wait for an upstream before somebody else is asked.
-    pub fn first_try_delay(&self, server: SocketAddr) -> Duration {
-        self.shared.selector.retry_delay(&server.into())
-    }
-
     /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the
-    /// upstream that would be asked first. `None` if that is for [`Upstreams::resolve`] to do.
-    pub fn first_try(
+    /// upstream that would be asked first. `None` if that is for [`super::Upstreams::resolve`] to
+    /// do.
+    pub fn start(
         &self,
         question: &[u8],
         dnssec_ok: bool,
@@ -116,11 +118,11 @@ impl Upstreams {
         random: &[u8; FIRST_TRY_RANDOM_BYTES],
     ) -> Option<FirstTry> {
         let qtype = u16_at(question, question.len().checked_sub(4)?).ok()?;
-        if is_pseudo_type(qtype) || loop_detect::token(question).is_some() {
+        if rtype::is_pseudo(qtype) || loop_detect::token(question).is_some() {
             return None;
         }
-        let (server, validates) = self.first_try_target(question)?;
-        let caps = self.shared.selector.caps(&server.into());
+        let (server, validates) = self.target(question)?;
+        let caps = self.0.selector.caps(&server.into());
         let flags = QueryFlags { recursive: true, dnssec_ok, checking_disabled };
         let asked = if validates { validation_flags(flags) } else { flags };
         Some(FirstTry {
@@ -135,7 +137,7 @@ impl Upstreams {
 
     /// Judges a datagram that came `rtt` after the query was sent (RFC 5452 §9: source, id,
     /// question and its case), keeps an answer, and keeps in mind how fast the upstream is.
-    pub fn on_first_reply(
+    pub fn on_reply(
         &self,
         asked: &FirstTry,
         from: SocketAddr,
@@ -158,16 +160,14 @@ impl Upstreams {
         let Ok(answer) = Answer::minimal(&packet, asked.query.question(), keep_ad) else {
             return FirstReply::Other;
         };
-        self.shared.selector.record_reply(&from.into(), rtt, asked.caps);
-        let Some(received) = self.validate_first_reply(asked, from, &packet, answer) else {
+        self.0.selector.record_reply(&from.into(), rtt, asked.caps);
+        let Some(received) = self.validate(asked, from, &packet, answer) else {
             return FirstReply::Other;
         };
         // Only names in no zone of their own are asked here.
-        let received = UpstreamAnswer {
-            answer: self.shared.selector.strip_private(received.answer),
-            ..received
-        };
-        self.shared.cache_answer(&asked.key, &received);
+        let received =
+            UpstreamAnswer { answer: self.0.selector.strip_private(received.answer), ..received };
+        self.0.cache_answer(&asked.key, &received);
         let answer = received.answer;
         let records = packet.section(Section::Answer);
         let alias = !answer.is_empty()
@@ -178,14 +178,14 @@ impl Upstreams {
     }
 
     /// What is given out and kept; `None` if something has to be asked first.
-    fn validate_first_reply(
+    fn validate(
         &self,
         asked: &FirstTry,
         from: SocketAddr,
         packet: &Packet<'_>,
         answer: Answer,
     ) -> Option<UpstreamAnswer> {
-        let selector = &self.shared.selector;
+        let selector = &self.0.selector;
         let mut received = UpstreamAnswer {
             answer: Arc::new(answer),
             server: from.into(),
@@ -193,16 +193,11 @@ impl Upstreams {
             bogus: false,
         };
         if asked.validates && !asked.flags.checking_disabled {
-            let judged = self.shared.validate_without_queries(received.answer.wire())?;
+            let judged = Validation::validate_without_queries(self.0, received.answer.wire())?;
             return apply_verdict(selector, asked.flags.dnssec_ok, &received, &judged);
         }
         received.keep = lifetime(packet, false)
             .map(|(kind, life)| (kind, selector.clamp_ttl(&received.answer, life)));
         Some(received)
-    }
-
-    /// No answer came within `waited`: the upstream is thought of as slow from now on.
-    pub fn on_first_timeout(&self, server: SocketAddr, waited: Duration) {
-        self.shared.selector.record_timeout(&server.into(), waited);
     }
 }

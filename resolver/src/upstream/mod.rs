@@ -1,23 +1,28 @@
 //! Legacy DNS: the upstreams' answers, validated, through the cache.
 //!
 //! ```text
-//! LegacyQuestion -> zone -> cache -> one flight per question -> servers in order of latency -> exchange -> check -> validate -> cache -> Reply
-//!                                                        exchange: UDP, TCP | channel: TCP, TLS, HTTPS, QUIC, recursive
+//! Question -> zone -> cache -> one query in flight per question -> servers in order of latency
+//!          -> transport -> check -> validate -> cache -> Reply
+//! transport: UDP, TCP | kept connections: TCP, TLS, HTTPS, QUIC | a recursive resolver of our own
 //! ```
 
 mod config;
 mod decode;
 #[cfg(test)]
 mod decode_tests;
+mod dnssec_support;
 mod error;
 mod first_try;
 mod inflight;
 mod infra;
 mod loop_detect;
-mod question;
+mod policy;
 mod rebind;
+mod reply;
 mod resolve;
 mod select;
+mod server;
+mod shared;
 mod target;
 #[cfg(any(test, fuzzing))]
 pub mod testing;
@@ -27,122 +32,91 @@ mod transport;
 mod validate;
 mod zones;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
 
-use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE, MAX_STALE};
+use crate::cache::Cache;
+use crate::dns::names;
+use crate::dns::query::Question;
+use crate::dnssec::validate::ValidatorStats;
 use crate::os::clock::Clock;
+use dnssec_support::DnssecSupport;
+use first_try::FirstTries;
 use inflight::InFlight;
-use resolve::Shared;
-use select::{MAX_SERVERS, Selector};
+use resolve::CachingResolver;
+use select::Selector;
+use shared::Shared;
 use target::Targets;
-use validate::DnssecSupport;
-use zones::{MAX_ZONES, Zone, Zones};
+use zones::{Zone, Zones};
 
 pub use crate::cache::CacheStats;
-pub use config::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
+pub use config::{ForwardZone, UpstreamsConfig, ValidateConfig, ValidateMode};
 pub use decode::decode;
+pub use dnssec_support::UpstreamDnssec;
 pub use error::{ExchangeError, ForwardError};
 pub use first_try::{FIRST_TRY_RANDOM_BYTES, FirstReply, FirstTry};
-pub use question::{LegacyQuestion, Reply, ReplySource};
 pub use rebind::{Rebind, RebindPolicy, error as rebind_error, private_among};
+pub use reply::{Reply, ReplySource};
 pub use select::UpstreamStatus;
+pub use server::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
 pub use target::Target;
 pub use transport::{ChannelError, RecursiveConfig, sha256};
-pub use validate::{UpstreamDnssec, ValidateConfig, ValidateMode};
-
-/// How legacy DNS is asked. Every field is a bound or a place.
-#[derive(Debug, Clone)]
-pub struct UpstreamsConfig {
-    /// Who is asked. Nobody: every question is [`ForwardError::NoUpstream`].
-    pub upstreams: Vec<Upstream>,
-    /// Zones with upstreams of their own.
-    pub zones: Vec<ForwardZone>,
-    /// How [`Upstream::Recursive`] works.
-    pub recursive: RecursiveConfig,
-    /// Memory for answers, in bytes, bookkeeping included.
-    pub cache_bytes: usize,
-    /// How long an answer is kept at least, whatever its TTL; a TTL of 0 is kept by nobody.
-    pub min_ttl: Duration,
-    /// How long an answer is kept at most.
-    pub max_ttl: Duration,
-    /// For how long an answer that has run out may be given when nobody gives a newer one (RFC
-    /// 8767); zero: never.
-    pub serve_stale: Duration,
-    /// How long one question may take in all, over all servers and tries.
-    pub timeout: Duration,
-    /// How long to wait for the first server before a second try is started beside it. It adapts to
-    /// the measured latency and doubles with each try; this is what it starts from.
-    pub first_retry: Duration,
-    /// How many different questions may be on their way to servers at a time.
-    pub max_in_flight: usize,
-    /// Which answers are validated, and by what.
-    pub validate: ValidateConfig,
-    /// Which names may not point at private addresses.
-    pub rebind: Rebind,
-}
-
-/// A zone with upstreams of its own. Its names are never asked of anybody else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForwardZone {
-    /// Its name.
-    pub zone: Name,
-    /// Who is asked.
-    pub upstreams: Vec<Upstream>,
-    /// Whether its answers are validated as all others are; unless that is said, only below a trust
-    /// anchor of its own.
-    pub validate: Option<bool>,
-}
-
-impl Default for UpstreamsConfig {
-    fn default() -> Self {
-        Self {
-            upstreams: Vec::new(),
-            zones: Vec::new(),
-            recursive: RecursiveConfig::default(),
-            cache_bytes: DEFAULT_BYTES,
-            min_ttl: Duration::ZERO,
-            max_ttl: MAX_POSITIVE,
-            serve_stale: MAX_STALE,
-            timeout: Duration::from_secs(5),
-            first_retry: Duration::from_millis(400),
-            max_in_flight: 1024,
-            validate: ValidateConfig::default(),
-            rebind: Rebind::default(),
-        }
-    }
-}
 
 /// Legacy DNS. Its questions are asked from within a tokio runtime.
 #[derive(Debug)]
 pub struct Upstreams {
     shared: Arc<Shared>,
-    in_flight: Arc<InFlight>,
-    serve_stale: bool,
+    resolver: CachingResolver,
     validate: ValidateConfig,
 }
 
 impl Upstreams {
-    /// Sets it up. Asks nobody yet.
+    /// Sets it up with a cache for its answers and the clock by which they age. Asks nobody yet.
     ///
     /// # Errors
     /// [`ForwardError::Config`] if a bound is zero or there are more upstreams than are ever asked,
     /// [`ForwardError::Upstream`] if one can't be set up.
-    pub fn new(config: UpstreamsConfig) -> Result<Self, ForwardError> {
-        let cache = Arc::new(Cache::with_stale(config.cache_bytes, config.serve_stale));
-        Self::with_cache(config, cache, Arc::new(Clock::start()))
+    pub fn new(
+        config: UpstreamsConfig,
+        cache: Arc<Cache>,
+        clock: Arc<Clock>,
+    ) -> Result<Self, ForwardError> {
+        config.check()?;
+        let mut targets = Targets::new(&config.recursive, &clock);
+        let rest = targets.of(&config.upstreams)?;
+        let anchors = config.validate.anchors(&config.zones)?;
+        let mut zones = Vec::new();
+        for zone in &config.zones {
+            let name = names::to_wire(&zone.zone);
+            let policy = config.validate.policy_of(zone);
+            zones.push(Zone::new(name, targets.of(&zone.upstreams)?, policy));
+        }
+        let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
+        let selector = Selector::new(clock, config.timeout, config.first_retry, ttl, config.rebind);
+        let shared = Arc::new(Shared {
+            zones: Zones::new(zones, rest, config.validate.policy()),
+            cache,
+            selector: Arc::new(selector),
+            dnssec: DnssecSupport::new(anchors, config.max_in_flight),
+        });
+        let resolver = CachingResolver {
+            shared: shared.clone(),
+            in_flight: InFlight::new(config.max_in_flight),
+            serve_stale: !config.serve_stale.is_zero(),
+        };
+        Ok(Self { shared, resolver, validate: config.validate })
     }
 
-    /// As [`Upstreams::new`], at another time of day: signatures are judged as if it were so many
-    /// seconds after 1970 now.
+    /// With a cache and a clock of its own, for whoever has a few questions and no server.
     ///
     /// # Errors
     /// As [`Upstreams::new`].
-    pub fn at(config: UpstreamsConfig, unix: u64) -> Result<Self, ForwardError> {
-        let cache = Arc::new(Cache::with_stale(config.cache_bytes, config.serve_stale));
-        Self::with_cache(config, cache, Arc::new(Clock::at(unix)))
+    pub fn standalone(config: UpstreamsConfig) -> Result<Self, ForwardError> {
+        let cache = Arc::new(config.new_cache());
+        Self::new(config, cache, Arc::new(Clock::start()))
     }
 
     /// The same answers with other settings, of which `cache_bytes` and how long stale answers are
@@ -151,11 +125,8 @@ impl Upstreams {
     /// # Errors
     /// As [`Upstreams::new`]; nothing is forgotten then.
     pub fn reconfigured(&self, config: UpstreamsConfig) -> Result<Self, ForwardError> {
-        let new = Self::with_cache(
-            config,
-            self.shared.cache.clone(),
-            self.shared.selector.clock.clone(),
-        )?;
+        let (cache, clock) = (self.shared.cache.clone(), self.shared.selector.clock.clone());
+        let new = Self::new(config, cache, clock)?;
         for zone in new
             .shared
             .zones
@@ -173,69 +144,15 @@ impl Upstreams {
         Ok(new)
     }
 
-    fn with_cache(
-        config: UpstreamsConfig,
-        cache: Arc<Cache>,
-        clock: Arc<Clock>,
-    ) -> Result<Self, ForwardError> {
-        if config.timeout.is_zero() || config.first_retry.is_zero() || config.max_in_flight == 0 {
-            return Err(ForwardError::Config(
-                "timeout, first_retry and max_in_flight must be more than zero",
-            ));
-        }
-        let too_many = |upstreams: &[Upstream]| upstreams.len() > MAX_SERVERS;
-        if too_many(&config.upstreams) || config.zones.iter().any(|zone| too_many(&zone.upstreams))
-        {
-            return Err(ForwardError::Config("more than 16 upstreams"));
-        }
-        if config.zones.len() > MAX_ZONES {
-            return Err(ForwardError::Config("more than 256 zones with upstreams of their own"));
-        }
-        if config.rebind.allow.len() > rebind::MAX_ALLOWED {
-            return Err(ForwardError::Config("more than 256 zones in rebind-allow"));
-        }
-        let mut targets = Targets::new(&config.recursive, &clock);
-        let rest = targets.of(&config.upstreams)?;
-        let anchors = config.validate.anchors(&config.zones)?;
-        let mut zones = Vec::new();
-        for zone in &config.zones {
-            let name = question::name_wire(&zone.zone);
-            zones.push(Zone::new(
-                name,
-                targets.of(&zone.upstreams)?,
-                config.validate.policy_of(zone),
-            ));
-        }
-        let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
-        let shared = Shared {
-            zones: Zones::new(zones, rest, config.validate.policy()),
-            cache,
-            selector: Arc::new(Selector::new(
-                clock,
-                config.timeout,
-                config.first_retry,
-                ttl,
-                config.rebind,
-            )),
-            dnssec: DnssecSupport::new(anchors, config.max_in_flight),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-            in_flight: InFlight::new(config.max_in_flight),
-            serve_stale: !config.serve_stale.is_zero(),
-            validate: config.validate,
-        })
-    }
-
     /// Whether a name is in a zone with upstreams of its own.
     pub fn has_zone(&self, name: &Name) -> bool {
-        !self.shared.zones.of(&question::name_wire(name)).is_rest()
+        !self.shared.zones.of(&names::to_wire(name)).is_rest()
     }
 
     /// Whether the same upstreams are asked for both names: only then may one's answer speak of the
     /// other.
     pub fn same_zone(&self, one: &Name, other: &Name) -> bool {
-        let zone = |name: &Name| self.shared.zones.of(&question::name_wire(name)).name();
+        let zone = |name: &Name| self.shared.zones.of(&names::to_wire(name)).name();
         zone(one) == zone(other)
     }
 
@@ -254,38 +171,105 @@ impl Upstreams {
         &self.shared.selector.rebind
     }
 
-    /// The answers that are kept.
-    pub fn cache(&self) -> &Cache {
-        &self.shared.cache
-    }
-
     /// The time by which answers age: since legacy DNS was set up.
     pub fn now(&self) -> Duration {
         self.shared.selector.clock.now()
     }
 
-    /// Puts its clock forward: answers age, and servers that failed are forgiven. For whoever plays
-    /// through what takes days.
-    pub fn put_forward(&self, by: Duration) {
-        self.shared.selector.clock.put_forward(by);
-    }
-
     /// How many different questions are on their way to servers.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.count()
+        self.resolver.in_flight.count()
     }
 
-    /// What the cache holds and how it did.
-    pub fn cache_stats(&self) -> CacheStats {
-        self.shared.cache.stats()
+    /// The answer of the upstreams (RD=1), out of the cache if it is there.
+    ///
+    /// # Errors
+    /// [`ForwardError`], when there is no answer at all.
+    pub async fn resolve(&self, question: &Question) -> Result<Reply, ForwardError> {
+        self.resolver.resolve(question).await
     }
 
-    /// Forgets every answer; how many went.
-    pub fn flush(&self) -> u64 {
-        self.shared.cache.flush()
+    /// The answer of these servers (RD=0), for names that the chain delegates. Cached apart from
+    /// the upstreams' answers and from those of other servers. Of a long list the first 16 are
+    /// asked.
+    ///
+    /// # Errors
+    /// [`ForwardError`], when there is no answer at all.
+    pub async fn ask(
+        &self,
+        servers: &[SocketAddr],
+        question: &Question,
+    ) -> Result<Reply, ForwardError> {
+        self.resolver.ask(servers, question).await
     }
-}
 
-fn is_pseudo_type(qtype: u16) -> bool {
-    matches!(qtype, 0 | 41 | 249..=252)
+    /// Fetches an answer anew, in the background, for whoever found out elsewhere that it is
+    /// popular and near its end.
+    pub fn refresh(&self, question: &Question) {
+        self.resolver.refresh(question);
+    }
+
+    /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case).
+    /// `None` if there is none, if the one that would be asked first speaks something else, if the
+    /// name is in a zone with upstreams of its own, or if nobody has found out yet whether the
+    /// upstreams pass DNSSEC on.
+    pub fn first_try_server(&self, name: &[u8]) -> Option<SocketAddr> {
+        FirstTries(&self.shared).server(name)
+    }
+
+    /// How long to wait for an upstream before somebody else is asked.
+    pub fn first_try_delay(&self, server: SocketAddr) -> Duration {
+        self.shared.selector.retry_delay(&server.into())
+    }
+
+    /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the
+    /// upstream that would be asked first. `None` if that is for [`Upstreams::resolve`] to do.
+    pub fn first_try(
+        &self,
+        question: &[u8],
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        random: &[u8; FIRST_TRY_RANDOM_BYTES],
+    ) -> Option<FirstTry> {
+        FirstTries(&self.shared).start(question, dnssec_ok, checking_disabled, random)
+    }
+
+    /// Judges a datagram that came `rtt` after the query was sent (RFC 5452 §9: source, id,
+    /// question and its case), keeps an answer, and keeps in mind how fast the upstream is.
+    pub fn on_first_reply(
+        &self,
+        asked: &FirstTry,
+        from: SocketAddr,
+        datagram: &[u8],
+        rtt: Duration,
+    ) -> FirstReply {
+        FirstTries(&self.shared).on_reply(asked, from, datagram, rtt)
+    }
+
+    /// No answer came within `waited`: the upstream is thought of as slow from now on.
+    pub fn on_first_timeout(&self, server: SocketAddr, waited: Duration) {
+        self.shared.selector.record_timeout(&server.into(), waited);
+    }
+
+    /// What is known of each upstream: whether its answers are validated.
+    pub fn upstream_dnssec(&self) -> Vec<(String, UpstreamDnssec)> {
+        let zones = self.shared.zones.all();
+        let mut found: Vec<(String, UpstreamDnssec)> = Vec::new();
+        for target in zones.flat_map(|zone| zone.targets()) {
+            if !found.iter().any(|(label, _)| *label == target.to_string()) {
+                let state = match target.validates() {
+                    Some(true) => UpstreamDnssec::Validates,
+                    Some(false) => UpstreamDnssec::Strips("it is told not to validate".into()),
+                    None => self.shared.dnssec.state(target),
+                };
+                found.push((target.to_string(), state));
+            }
+        }
+        found
+    }
+
+    /// How many answers had which verdict, and what that took.
+    pub fn validation_counts(&self) -> ValidatorStats {
+        self.shared.dnssec.validator.stats()
+    }
 }

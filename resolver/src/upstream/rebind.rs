@@ -13,6 +13,7 @@ use hickory_proto::rr::{Name, RData, Record};
 
 use crate::dns::ede::Ede;
 use crate::dns::message::{Packet, Section};
+use crate::dns::rtype::{A, AAAA, HTTPS, SVCB};
 
 /// The most zones whose names may point anywhere.
 pub const MAX_ALLOWED: usize = 256;
@@ -20,10 +21,6 @@ pub const MAX_ALLOWED: usize = 256;
 /// in the root (RFC 6762 Appendix G, and what ICANN holds back).
 const LOCAL: [&[u8]; 7] =
     [b"lan", b"home", b"corp", b"intranet", b"private", b"localdomain", b"internal"];
-const A: u16 = 1;
-const AAAA: u16 = 28;
-const SVCB: u16 = 64;
-const HTTPS: u16 = 65;
 /// The parameters of SVCB that are addresses (RFC 9460 §14.3.2).
 const IPV4_HINT: u16 = 4;
 const IPV6_HINT: u16 = 6;

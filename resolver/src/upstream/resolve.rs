@@ -10,38 +10,41 @@ use hickory_proto::rr::RecordType;
 
 use super::decode::decode;
 use super::error::ForwardError;
-use super::inflight::{Leader, Outcome, wait_outcome};
-use super::question::{LegacyQuestion, Reply, ReplySource};
-use super::select::{MAX_SERVERS, Selector, UpstreamAnswer, UpstreamQuery, is_final};
+use super::inflight::{InFlight, Leader, wait_outcome};
+use super::loop_detect;
+use super::policy::ValidationPolicy;
+use super::reply::{Reply, ReplySource};
+use super::select::{MAX_SERVERS, UpstreamQuery, is_final};
+use super::shared::Shared;
 use super::target::Target;
 use super::transport::query::QueryFlags;
-use super::validate::{DnssecSupport, ValidationPolicy};
-use super::zones::{Zone, Zones};
-use super::{Upstreams, is_pseudo_type, loop_detect};
-use crate::cache::{Answer, Cache, Hit, Key, Scope};
+use super::validate::Validation;
+use super::zones::Zone;
+use crate::cache::{Answer, Hit, Key, Scope};
 use crate::dns::ede::Ede;
-use crate::telemetry::trace::{carry, note};
+use crate::dns::query::Question;
+use crate::dns::rtype;
+use crate::telemetry::trace::{event, in_scope};
 
 /// How long to wait for a newer answer before one that has run out is given (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1_800);
 /// The TTL of an answer that has run out, in seconds (RFC 8767 §4).
 const STALE_TTL: u32 = 30;
 
-/// What a flight needs on its way; it may outlive the settings that it began with.
+/// The way from a question to its reply.
 #[derive(Debug)]
-pub struct Shared {
-    pub zones: Zones,
-    pub cache: Arc<Cache>,
-    pub selector: Arc<Selector>,
-    pub dnssec: DnssecSupport,
+pub struct CachingResolver {
+    pub shared: Arc<Shared>,
+    pub in_flight: Arc<InFlight>,
+    pub serve_stale: bool,
 }
 
-impl Upstreams {
+impl CachingResolver {
     /// The answer of the upstreams (RD=1), out of the cache if it is there.
     ///
     /// # Errors
     /// [`ForwardError`], when there is no answer at all.
-    pub async fn resolve(&self, question: &LegacyQuestion) -> Result<Reply, ForwardError> {
+    pub async fn resolve(&self, question: &Question) -> Result<Reply, ForwardError> {
         let wire: Arc<[u8]> = question.wire().into();
         let zone = self.shared.zones.of(&wire);
         let token = loop_detect::token(&wire);
@@ -61,7 +64,7 @@ impl Upstreams {
     pub async fn ask(
         &self,
         servers: &[SocketAddr],
-        question: &LegacyQuestion,
+        question: &Question,
     ) -> Result<Reply, ForwardError> {
         let servers = &servers[..servers.len().min(MAX_SERVERS)];
         let query = UpstreamQuery {
@@ -80,7 +83,7 @@ impl Upstreams {
         &self,
         query: UpstreamQuery,
         scope: Scope<'_>,
-        question: &LegacyQuestion,
+        question: &Question,
     ) -> Result<Reply, ForwardError> {
         refuse_pseudo_types(question.qtype)?;
         if query.servers.is_empty() {
@@ -91,7 +94,7 @@ impl Upstreams {
         let now = self.shared.selector.clock.now();
         match self.shared.cache.get(&key, now) {
             Some(Hit::Answer(answer, age, due)) => {
-                note("cache", || {
+                event("cache", || {
                     format!(
                         "an answer is kept, {age} s old{}",
                         if due { "; it is fetched again" } else { "" }
@@ -103,10 +106,10 @@ impl Upstreams {
                 return reply(&answer, age, &wire, ReplySource::Cache);
             }
             Some(Hit::NoReply) => {
-                note("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
+                event("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
                 return self.stale_or_error(&key, &wire, ForwardError::FailedRecently);
             }
-            None => note("cache", || "nothing is kept".into()),
+            None => event("cache", || "nothing is kept".into()),
         }
         let (receiver, leader) = match self.in_flight.join(&key) {
             Ok(joined) => joined,
@@ -114,7 +117,7 @@ impl Upstreams {
         };
         match leader {
             Some(leader) => self.spawn_query(leader, query),
-            None => note("legacy", || "the same question is already on its way".into()),
+            None => event("legacy", || "the same question is already on its way".into()),
         }
         let outcome = match self.stale(&key) {
             Some(_) => tokio::time::timeout(STALE_AFTER, wait_outcome(receiver)).await,
@@ -144,10 +147,10 @@ impl Upstreams {
 
     /// Fetches an answer anew, in the background, for whoever found out elsewhere that it is
     /// popular and near its end.
-    pub fn refresh(&self, question: &LegacyQuestion) {
+    pub fn refresh(&self, question: &Question) {
         let wire: Arc<[u8]> = question.wire().into();
         let zone = self.shared.zones.of(&wire);
-        if zone.targets().is_empty() || is_pseudo_type(question.qtype.into()) {
+        if zone.targets().is_empty() || rtype::is_pseudo(question.qtype.into()) {
             return;
         }
         let key = Key::new(&wire, question.dnssec_ok, question.checking_disabled, zone.scope());
@@ -158,11 +161,11 @@ impl Upstreams {
     fn spawn_query(&self, leader: Leader, query: UpstreamQuery) {
         // A task of its own: whoever asked first may go away while others wait.
         let shared = self.shared.clone();
-        tokio::spawn(carry(async move {
+        tokio::spawn(in_scope(async move {
             let received = match query.policy {
                 ValidationPolicy::None => shared.selector.run(&query).await,
                 ValidationPolicy::IfSupported | ValidationPolicy::Always => {
-                    shared.run_validated(&query).await
+                    Validation::new(shared.clone()).run_validated(&query).await
                 }
             };
             shared.complete(
@@ -175,7 +178,7 @@ impl Upstreams {
     fn new_query(
         &self,
         wire: Arc<[u8]>,
-        question: &LegacyQuestion,
+        question: &Question,
         zone: &Zone,
         is_loop_probe: bool,
     ) -> UpstreamQuery {
@@ -206,7 +209,7 @@ impl Upstreams {
     ) -> Result<Reply, ForwardError> {
         match self.stale(key) {
             Some(stale) => {
-                note("cache", || format!("what has run out is given: {error}"));
+                event("cache", || format!("what has run out is given: {error}"));
                 stale_reply(&stale, question)
             }
             None => Err(error),
@@ -214,44 +217,11 @@ impl Upstreams {
     }
 }
 
-fn flags_of(question: &LegacyQuestion, recursive: bool) -> QueryFlags {
+fn flags_of(question: &Question, recursive: bool) -> QueryFlags {
     QueryFlags {
         recursive,
         dnssec_ok: question.dnssec_ok,
         checking_disabled: question.checking_disabled,
-    }
-}
-
-impl Shared {
-    /// Keeps what came, if it may be kept.
-    pub fn cache_answer(&self, key: &Key, received: &UpstreamAnswer) {
-        let now = self.selector.clock.now();
-        match received.keep {
-            // It takes the place of whatever was there: nothing that has run out may be given for
-            // it.
-            Some((_, life)) if received.bogus => {
-                self.cache.insert_bad(key, received.answer.clone(), life, now)
-            }
-            Some((kind, life)) => self.cache.insert(key, received.answer.clone(), kind, life, now),
-            None => {}
-        }
-    }
-
-    /// Keeps what came, and gives it to all who wait.
-    pub fn complete(&self, leader: Leader, received: Result<UpstreamAnswer, ForwardError>) {
-        let result: Outcome = match received {
-            Ok(received) => {
-                self.cache_answer(leader.key(), &received);
-                Ok((received.answer, received.server))
-            }
-            Err(error) => {
-                if matches!(error, ForwardError::AllFailed { .. }) {
-                    self.cache.insert_no_reply(leader.key(), self.selector.clock.now());
-                }
-                Err(error)
-            }
-        };
-        leader.complete(result);
     }
 }
 
@@ -284,5 +254,5 @@ fn stale_reply(answer: &Answer, question: &[u8]) -> Result<Reply, ForwardError> 
 /// Transfers need a connection of their own, and OPT, TSIG and their like are no data (RFC 6895
 /// §3.1).
 fn refuse_pseudo_types(qtype: RecordType) -> Result<(), ForwardError> {
-    if is_pseudo_type(qtype.into()) { Err(ForwardError::NotForwardable(qtype)) } else { Ok(()) }
+    if rtype::is_pseudo(qtype.into()) { Err(ForwardError::NotForwardable(qtype)) } else { Ok(()) }
 }

@@ -13,20 +13,20 @@ use tokio::sync::watch;
 
 use super::error::{ExchangeError, ForwardError};
 use super::infra::{InfraCache, TEST_AGAIN};
+use super::policy::ValidationPolicy;
 use super::rebind::Rebind;
 use super::target::Target;
 use super::transport::exchange::{CheckedReply, Exchange};
 use super::transport::query::{QueryFlags, ServerCaps};
-use super::validate::ValidationPolicy;
 use super::{
     loop_detect,
     loop_detect::{LoopDetector, Token},
 };
-use crate::cache::{Answer, Kind, lifetime};
+use crate::cache::{Answer, AnswerKind, lifetime};
 use crate::dns::message::{Packet, rcode};
 use crate::dns::name::Name;
 use crate::os::clock::Clock;
-use crate::telemetry::trace::note;
+use crate::telemetry::trace::event;
 
 /// How often a question is sent in all.
 const MAX_TRIES: usize = 6;
@@ -42,7 +42,7 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct UpstreamAnswer {
     pub answer: Arc<Answer>,
     pub server: Target,
-    pub keep: Option<(Kind, Duration)>,
+    pub keep: Option<(AnswerKind, Duration)>,
     /// It is a refusal of ours, as what came was bogus.
     pub bogus: bool,
 }
@@ -237,7 +237,7 @@ impl Selector {
     ) -> Result<UpstreamAnswer, ExchangeError> {
         let started = self.clock.now();
         let caps = self.servers().caps(&server, started);
-        note("upstream", || {
+        event("upstream", || {
             format!(
                 "{server} is asked for {}{}",
                 describe_question(&query.question),
@@ -259,7 +259,7 @@ impl Selector {
             }
             Ok(received)
         });
-        note("upstream", || {
+        event("upstream", || {
             let took = self.clock.now().saturating_sub(started).as_micros();
             match &result {
                 Ok(received) => {

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::config::Upstream;
+use super::server::Upstream;
 use super::transport::{Channel, ChannelError, RecursiveConfig};
 use crate::os::clock::Clock;
 

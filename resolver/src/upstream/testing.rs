@@ -12,9 +12,10 @@ use super::{
     },
 };
 use crate::{
-    cache::{Answer, Cache, Hit, Key, MAX_POSITIVE, Scope, lifetime},
+    cache::{Answer, Cache, Hit, Key, MAX_POSITIVE_TTL, Scope, lifetime},
     dns::{
-        message::{HEADER, Packet, RecordAt, Section, rtype},
+        message::{HEADER, Packet, RecordAt, Section},
+        rtype,
         testing::question,
     },
 };
@@ -77,7 +78,7 @@ pub fn upstream(data: &[u8]) {
     kept_as_it_was(&packet, &answer, near);
     given_out(&packet, &answer, &asked);
     if let Some((kind, life)) = lifetime(&packet, !flags.recursive) {
-        assert!(!life.is_zero() && life <= MAX_POSITIVE);
+        assert!(!life.is_zero() && life <= MAX_POSITIVE_TTL);
         let key = Key::new(&asked, flags.dnssec_ok, flags.checking_disabled, Scope::Upstreams);
         let cache = Cache::new(1 << 18);
         cache.insert(&key, Arc::new(answer), kind, life, Duration::ZERO);

@@ -1,7 +1,7 @@
 //! Which upstreams a name is asked of: those of the longest zone that it is in, and of no others.
 
+use super::policy::ValidationPolicy;
 use super::target::Target;
-use super::validate::ValidationPolicy;
 use crate::cache::Scope;
 
 /// The most zones with upstreams of their own.

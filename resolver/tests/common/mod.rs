@@ -24,9 +24,10 @@ use namechain_core::{
     types::{Hash, Name as ChainName, Network, Record, RecordSet},
 };
 use resolver::{
-    chain::{ChainError, ChainSource, Lapse, Standing, mount::Mounts, zone::Zone},
+    chain::{ChainError, ChainSource, Lapse, NameState, mount::Mounts, zone::Zone},
     dns::names,
     dnssec::sign::Signer,
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::{
         Bound, Server, Udp, bind,
@@ -40,18 +41,18 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A chain of names written down. `broken` can't be read.
 #[derive(Default)]
-pub struct Names(HashMap<String, Standing>);
+pub struct Names(HashMap<String, NameState>);
 
 impl Names {
     /// Adds a name with records: owner with dots, type, data in wire form.
     pub fn with(mut self, name: &str, records: &[(&str, u16, Vec<u8>)]) -> Self {
-        self.0.insert(name.into(), Standing::Active(zone(name, records)));
+        self.0.insert(name.into(), NameState::Active(zone(name, records)));
         self
     }
 
     /// Adds a name that does not resolve any more.
     pub fn lapsed(mut self, name: &str, why: Lapse) -> Self {
-        self.0.insert(name.into(), Standing::Lapsed(zone(name, &[]), why));
+        self.0.insert(name.into(), NameState::Lapsed(zone(name, &[]), why));
         self
     }
 }
@@ -79,11 +80,11 @@ pub fn dname(dotted: &str) -> Vec<u8> {
 
 #[async_trait]
 impl ChainSource for Names {
-    async fn lookup(&self, name: &ChainName) -> Result<Standing, ChainError> {
+    async fn lookup(&self, name: &ChainName) -> Result<NameState, ChainError> {
         if name.as_str() == "broken" {
             return Err(ReadError::Gone { key: Hash::ZERO, height: 3 }.into());
         }
-        Ok(self.0.get(name.as_str()).cloned().unwrap_or(Standing::Unregistered))
+        Ok(self.0.get(name.as_str()).cloned().unwrap_or(NameState::Unregistered))
     }
 
     fn network(&self) -> Option<Network> {
@@ -132,16 +133,20 @@ impl Setup {
         let timeout = Duration::from_secs(3);
         let upstreams = self.upstreams.into_iter().map(Into::into).collect();
         let legacy = UpstreamsConfig { upstreams, timeout, ..UpstreamsConfig::default() };
+        let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
         let pipeline = Pipeline {
             mounts: self.mounts,
             chain: Arc::new(chain),
-            legacy: Upstreams::new(legacy).unwrap(),
+            legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).unwrap(),
             delegation: Delegation { port: self.delegation_port, loopback: true },
             signer: self.signer.map(Arc::new),
         };
         let udp = self.workers.map_or_else(Udp::default, Udp::Fast);
-        let server =
-            Server::start_with(vec![bound], Responder::new(pipeline, Clients::default()), udp);
+        let server = Server::start_with(
+            vec![bound],
+            Responder::new(pipeline, cache, clock, Clients::default()),
+            udp,
+        );
         Resolver { address, server }
     }
 }

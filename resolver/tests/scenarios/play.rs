@@ -15,6 +15,7 @@ use resolver::{
         query::{Client, Transport},
     },
     dnssec::validate::Anchors,
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
     upstream::{
@@ -98,8 +99,8 @@ async fn responder(
     let timeout = if lost { SHORT } else { LONG };
     let defaults = UpstreamsConfig::default();
     let stale = settings.serve_expired_ttl.map_or(defaults.serve_stale, Duration::from_secs);
-    let anchors =
-        Anchors::only(&settings.trust_anchors.join("\n")).map_err(|error| error.to_string())?;
+    let anchors = Anchors::from_text(&settings.trust_anchors.join("\n"))
+        .map_err(|error| error.to_string())?;
     let mode = if settings.trust_anchors.is_empty() { ValidateMode::Off } else { ValidateMode::On };
     let legacy = UpstreamsConfig {
         validate: ValidateConfig { mode, anchors },
@@ -114,18 +115,17 @@ async fn responder(
         rebind: Rebind { policy: RebindPolicy::Off, ..Rebind::default() },
         ..defaults
     };
+    let cache = Arc::new(legacy.new_cache());
+    let clock = Arc::new(settings.now.map_or_else(Clock::start, Clock::at));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
         chain: Arc::new(Names::default()),
-        legacy: match settings.now {
-            Some(now) => Upstreams::at(legacy, now),
-            None => Upstreams::new(legacy),
-        }
-        .map_err(|error| error.to_string())?,
+        legacy: Upstreams::new(legacy, cache.clone(), clock.clone())
+            .map_err(|error| error.to_string())?,
         delegation: Delegation { port: 53, loopback: false },
         signer: None,
     };
-    Ok(Responder::new(pipeline, Clients::default()))
+    Ok(Responder::new(pipeline, cache, clock, Clients::default()))
 }
 
 fn asks_below(scenario: &Scenario, zone: &[u8]) -> bool {
@@ -190,12 +190,12 @@ impl Player<'_> {
             }
             What::TimePasses(seconds) => {
                 self.rest().await?;
-                self.responder.pipeline().legacy.put_forward(Duration::from_secs_f64(*seconds));
+                self.responder.clock().put_forward(Duration::from_secs_f64(*seconds));
             }
             What::Flush(name) => {
                 self.rest().await?;
                 let name = message::name(name)?.to_ascii_lowercase();
-                self.responder.pipeline().legacy.cache().flush_name(&name);
+                self.responder.cache().flush_name(&name);
             }
             What::Nothing | What::Traffic => self.rest().await?,
         }

@@ -1,24 +1,32 @@
 //! Zone files: RFC 1035 master files to the records that a name holds, and back.
 //!
-//! `read -> lines, names -> RecordSet`, `write -> master file`. The text form of records is that of
-//! the `domain` library; what is ours is where the zone lies, what a name can hold, and which line
-//! is to blame.
+//! `rewrite` (by `types`, `data`, `svcb`) `-> read -> RecordSet`, `write -> master file`. The
+//! common types have the text form of the `domain` library. Ours are the other registered types,
+//! SVCB and HTTPS, TTLs with units, where the zone lies, what a name can hold, and which line is to
+//! blame.
 
 mod check;
+mod data;
 mod diff;
+mod error;
 mod lines;
 mod names;
 mod read;
+mod rewrite;
+mod special;
+mod svcb;
 #[cfg(any(test, fuzzing))]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod token;
 mod types;
 mod write;
 
 pub use check::warnings;
 pub use diff::diff;
-pub use read::{ZoneError, load};
+pub use error::ZoneError;
+pub use read::load;
 pub use write::{master_file, record_texts};
 
 /// Where every name also stands, below its own label (RFC 9476 §2).

@@ -35,7 +35,7 @@ impl Origins {
 
     /// `name`, an absolute name in wire form, moved from `NAME.namechain.alt.` to `NAME.` if it
     /// lies there. Where `at` is given, the label `@` before it was meant to be it.
-    fn moved(&self, name: &[u8], at: Option<&[u8]>) -> Vec<u8> {
+    pub fn moved(&self, name: &[u8], at: Option<&[u8]>) -> Vec<u8> {
         let name = match (name, at) {
             ([1, b'@', rest @ ..], Some(origin)) if rest.eq_ignore_ascii_case(origin) => rest,
             _ => name,

@@ -13,20 +13,17 @@ use domain::{
     rdata::ZoneRecordData,
     zonefile::inplace::{Entry, ScannedRecord, ScannedRecordData, Zonefile},
 };
-use namechain_core::types::{
-    MAX_RECORDS_BYTES, Name, REFUSED_TYPES, Record, RecordError, RecordSet,
-};
-use thiserror::Error;
+use namechain_core::types::{Name, REFUSED_TYPES, Record, RecordError, RecordSet};
 
 use super::{
     CNAME, SOA,
+    data::shown,
+    error::{MAX_ZONE_FILE_BYTES, ZoneError},
     lines::{Lines, Unclosed},
     names::{Origins, name_len},
+    rewrite::rewrite,
+    token::entries,
 };
-
-/// The largest zone file that is read, in bytes: with comments a hundred times what a name can
-/// hold.
-pub const MAX_ZONE_FILE_BYTES: u64 = 512 * 1024;
 
 /// What a zone file says.
 #[derive(Debug)]
@@ -35,39 +32,6 @@ pub struct Zone {
     pub records: RecordSet,
     /// What was left out, one line each.
     pub notes: Vec<String>,
-}
-
-/// Why a file is not a zone that a name can hold.
-#[derive(Debug, Error)]
-pub enum ZoneError {
-    /// The file can't be read.
-    #[error("{path}: {source}")]
-    File {
-        /// The path as it was given.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is over [`MAX_ZONE_FILE_BYTES`].
-    #[error("{0} is larger than {MAX_ZONE_FILE_BYTES} bytes: that is no zone of one name")]
-    FileTooLarge(String),
-    /// Something is wrong with a line.
-    #[error("line {line}: {what}")]
-    Line {
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong and what to do.
-        what: String,
-    },
-    /// The records are too large together.
-    #[error(
-        "the zone has {0} bytes of records, a name holds at most {MAX_RECORDS_BYTES}: \
-         leave some out, or delegate the name to a server of your own with NS records"
-    )]
-    TooLarge(usize),
-    /// The records can't be held, for a reason that concerns no single line.
-    #[error(transparent)]
-    Records(#[from] RecordError),
 }
 
 fn at(line: usize, what: impl Into<String>) -> ZoneError {
@@ -95,6 +59,8 @@ pub fn load(name: &Name, path: &Path) -> Result<Zone, ZoneError> {
 /// class is IN; a record without a TTL has that of `$TTL`, or that of the record before, or 3,600
 /// s.
 pub fn read(name: &Name, text: &[u8]) -> Result<Zone, ZoneError> {
+    let text = rewrite(name, text)?;
+    let text = text.as_slice();
     let lines = Lines::of(text).map_err(|Unclosed { line, what }| {
         at(line, format!("the {what} opened here is never closed"))
     })?;
@@ -299,12 +265,18 @@ fn explain(error: &str, text: &[u8], lines: &Lines) -> ZoneError {
     let what = match message {
         "unknown control: $GENERATE" => "$GENERATE is not supported: write the records out".into(),
         "expected rtype" => {
-            "expected a record type (A, AAAA, TXT, ..., TYPE65280); a TTL is a number of seconds".into()
+            "expected a record type (A, AAAA, TXT, ..., TYPE65280); a TTL is a number of seconds, or 1d, 8h".into()
         }
         "unknown record type with concrete data" => {
             "the text form of this type is not known here: write its data as \\# LENGTH HEX (RFC 3597)".into()
         }
         "missing last owner" => "the first record has no owner: write @ or a name before it".into(),
+        "expected IPv4 address" | "expected IPv6 address" => {
+            let line = lines.entry_at(offset).line;
+            let entry = entries(text).into_iter().find(|entry| entry.line == line);
+            let token = entry.and_then(|entry| entry.tokens.last().map(shown));
+            format!("{message}, found {}", token.unwrap_or_default())
+        }
         "trailing tokens" => "the record is complete, and there is more on the line".into(),
         "unexpected end of entry" | "short buffer" => "the record ends before its data does".into(),
         "bad name" => "this is not a domain name: labels have at most 63 bytes, names 255".into(),

@@ -11,7 +11,11 @@ use domain::{
 };
 use namechain_core::types::{Name, Record, RecordSet};
 
-use super::read::{parse, read};
+use super::{
+    data,
+    read::{parse, read},
+    svcb, types,
+};
 
 /// A record as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ fn record_text(name: &Name, record: &Record) -> RecordText {
     let mut text = RecordText {
         owner: owner_text(&record.owner),
         ttl: record.ttl,
-        rtype: rtype.to_string(),
+        rtype: types::mnemonic(record.rtype),
         data: presentation(rtype, &record.rdata).unwrap_or_else(generic),
     };
     // The presentation form stands only if it leads back to the same bytes.
@@ -61,6 +65,11 @@ fn record_text(name: &Name, record: &Record) -> RecordText {
 }
 
 fn presentation(rtype: Rtype, rdata: &[u8]) -> Option<String> {
+    match types::by_number(rtype.to_int()) {
+        Some(info) => return data::decode(info, rdata),
+        None if svcb::TYPES.contains(&rtype.to_int()) => return svcb::decode(rdata),
+        None => {}
+    }
     let data = parse(rtype, rdata).filter(|data| !matches!(data, ZoneRecordData::Unknown(_)))?;
     let text = data.display_zonefile(DisplayKind::Simple).to_string();
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')).then_some(text)

@@ -5,67 +5,17 @@ use std::collections::VecDeque;
 use super::{
     Chain,
     headers::{BlockIndexEntry, Headers},
+    pow_checked::PowCheckedHeader,
     storage::{Storage, StorageError, StoredHeader},
 };
 use crate::{
     consensus::{
         History, RuleViolation,
-        header::{Ancestors, check_header_alone, check_header_with_ancestors},
-        work::PowHasher,
+        header::{Ancestors, check_header_with_ancestors},
     },
     params::{MEDIAN_TIME_SPAN, Params},
-    types::{Hash, Header, Network},
+    types::{Hash, Header},
 };
-
-/// A header that is of this version and has its work: the dear part of its check, which needs no
-/// ancestors and can be done on any core.
-#[derive(Clone, Debug)]
-pub struct PowCheckedHeader {
-    id: Hash,
-    header: Header,
-}
-
-impl PowCheckedHeader {
-    /// Checks a header by itself.
-    ///
-    /// # Errors
-    /// The rule that it breaks.
-    pub fn check(
-        network: Network,
-        header: Header,
-        worker: &mut PowHasher,
-    ) -> Result<Self, RuleViolation> {
-        check_header_alone(&header, worker)?;
-        Ok(PowCheckedHeader { id: header.id(network), header })
-    }
-
-    /// Its id.
-    pub fn id(&self) -> Hash {
-        self.id
-    }
-
-    /// Its id, as that of a header that has its work: what is kept of it until its block comes.
-    pub fn pow_checked(&self) -> PowChecked {
-        PowChecked(self.id)
-    }
-
-    /// The header.
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// The id of a header that is of this version and has its work. Made by
-/// [`PowCheckedHeader::pow_checked`] alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PowChecked(Hash);
-
-impl PowChecked {
-    /// The id.
-    pub fn id(&self) -> Hash {
-        self.0
-    }
-}
 
 /// The end of a chain of headers, with what the check of the next one may know. It costs some
 /// hundred bytes, however long the chain is.
@@ -122,7 +72,7 @@ impl Ancestry {
     /// # Errors
     /// The rule that it breaks; the end stays where it is.
     pub fn extend(&mut self, next: &PowCheckedHeader) -> Result<(), RuleViolation> {
-        self.extend_unchecked(next.id, &next.header)
+        self.extend_unchecked(next.id(), next.header())
     }
 
     /// As [`Ancestry::extend`], for a header with this id whose work is being looked at: nothing

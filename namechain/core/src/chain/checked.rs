@@ -1,7 +1,7 @@
 //! Blocks that have been checked as far as they can be by themselves: on any core, while one thread
 //! applies others.
 
-use super::ancestry::PowChecked;
+use super::pow_checked::PowChecked;
 use crate::{
     consensus::{
         RuleViolation,

@@ -10,6 +10,7 @@ mod connect;
 mod headers;
 mod memory;
 mod open;
+mod pow_checked;
 mod snapshot;
 mod storage;
 mod template;
@@ -20,9 +21,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use thiserror::Error;
 
-pub use ancestry::{Ancestry, PowChecked, PowCheckedHeader};
+pub use ancestry::Ancestry;
 pub use checked::CheckedBlock;
 pub use memory::MemoryStorage;
+pub use pow_checked::{PowChecked, PowCheckedHeader};
 pub use snapshot::{NameLookup, ReadError, Snapshot};
 pub use storage::{Before, BlockLocation, Change, Storage, StorageError, StoredHeader, read_block};
 pub use verifier::{OperationVerifier, SerialVerifier};

@@ -13,7 +13,10 @@ use crate::{
         block::check_anchor,
         difficulty::{median_time, next_target},
         price::next_multiplier,
-        state::{ApplyError, BlockContext, apply_operation, lapse_commitments, lapsing_height},
+        state::{
+            ApplyError, BlockContext, apply_operation, check_price, lapse_commitments,
+            lapsing_height,
+        },
     },
     types::{
         Action, Block, HEADER_BYTES, HEADER_VERSION, Hash, Header, MAX_BLOCK_BYTES, Operation,
@@ -25,6 +28,18 @@ use crate::{
 const PATIENCE: u32 = 16;
 
 impl Chain {
+    /// What can be said of an operation in the next block without reading state, signature or work:
+    /// its stamp is anchored, and claims no less than the operation costs. To be looked at before
+    /// the stamp's work, which costs a thousand times more.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn precheck_operation(&self, operation: &Operation) -> Result<(), RuleViolation> {
+        let (stamp, context) = (operation.stamp(), BlockContext::after(self.tip_header()));
+        check_anchor(stamp, self.anchor_height(&stamp.anchor), context.height)?;
+        check_price(self.params, context, operation)
+    }
+
     /// Whether the next block could record `operation` after those in `before`, which concern the
     /// same name. Signature and work are not looked at.
     pub fn try_operation(

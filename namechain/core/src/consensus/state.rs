@@ -290,6 +290,19 @@ fn check_signer(named: &SignedOperation, entry: &NameEntry) -> Result<(), RuleVi
     }
 }
 
+/// Whether an operation's stamp claims what the operation costs at least, as far as the operation
+/// itself tells. Cheap: look at this before the stamp's work.
+///
+/// # Errors
+/// [`RuleViolation::Underpaid`].
+pub fn check_price(
+    params: &Params,
+    context: BlockContext,
+    operation: &Operation,
+) -> Result<(), RuleViolation> {
+    check_paid(operation_price(params, context, operation), operation.stamp().work)
+}
+
 /// The least work that an operation's stamp must have in a block, as far as the operation itself
 /// tells: a registration's commitment may have had to carry more.
 pub fn operation_price(params: &Params, context: BlockContext, operation: &Operation) -> u64 {

@@ -82,6 +82,8 @@ pub struct Mempool {
     bytes: usize,
     /// Where trying again goes on.
     tried: Option<Slot>,
+    /// The operations that others took the place or the room of, and nobody has heard of yet.
+    evicted: Vec<Hash>,
 }
 
 /// Why an operation is not taken.
@@ -125,7 +127,16 @@ impl Mempool {
             waiting: Waiting::default(),
             bytes: 0,
             tried: None,
+            evicted: Vec::new(),
         }
+    }
+
+    /// The ids of the operations that have gone since this was last asked because others took their
+    /// place or their room.
+    pub fn take_evicted(&mut self) -> Vec<Hash> {
+        let mut evicted = std::mem::take(&mut self.evicted);
+        evicted.retain(|id| !self.has(id));
+        evicted
     }
 
     /// How many operations wait.
@@ -217,7 +228,7 @@ impl Mempool {
             id,
         };
         self.make_room(&slot, &pending)?;
-        self.remove(&slot);
+        self.evict(&slot);
         self.bytes += pending.bytes;
         self.by_work_rate.insert((pending.rate(), slot.clone()));
         self.waiting.insert(id, pending.rate(), pending.operation.clone());
@@ -236,9 +247,14 @@ impl Mempool {
             if rate >= new.rate() {
                 return Err(MempoolError::Full(rate));
             }
-            self.remove(&poorest);
+            self.evict(&poorest);
         }
         Ok(())
+    }
+
+    fn evict(&mut self, slot: &Slot) {
+        let evicted = self.remove(slot);
+        self.evicted.extend(evicted.map(|pending| pending.id));
     }
 
     fn remove(&mut self, slot: &Slot) -> Option<Pending> {
@@ -250,7 +266,8 @@ impl Mempool {
     }
 
     /// Follows the chain: what was recorded goes, what was undone waits again, and what can't be
-    /// recorded any more goes. Returns the ids of those that went without being recorded.
+    /// recorded any more goes. Returns the ids of those that went without being recorded, those that
+    /// were evicted since among them.
     ///
     /// Tried again is what the move can have changed something for: names and commitments of the
     /// blocks on both sides, stamps whose anchor has left the chain, work that the price has
@@ -280,6 +297,7 @@ impl Mempool {
                 Err(_) => dropped.push(id),
             }
         }
+        dropped.extend(self.take_evicted());
         Ok(dropped)
     }
 

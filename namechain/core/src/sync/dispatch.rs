@@ -460,9 +460,10 @@ impl Machines {
                 self.blocks.on_block_checked(height, &id, &block);
                 self.relay.on_block_checked(ctx, &id, block);
             }
-            // Other operations than the header's, or none: the block may be fine, the one who gave
-            // it is not.
-            JobOutcome::Invalid(RuleViolation::OpsRoot) | JobOutcome::Malformed => {
+            // Other operations than the header's, more than a block holds, or none: the block may
+            // be fine, the one who gave it is not.
+            JobOutcome::Invalid(RuleViolation::OpsRoot | RuleViolation::BlockSize(_))
+            | JobOutcome::Malformed => {
                 self.blocks.on_wrong_body(height, &id);
                 self.relay.on_wrong_body(ctx, id, from.is_none());
                 if let Some(from) = from {

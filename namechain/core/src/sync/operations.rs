@@ -119,10 +119,11 @@ impl OperationRelay {
             pending.gossip.push(gossip);
             return;
         }
-        // Stamps on another branch than ours are cheap to see, and may be fine for others.
-        let anchored = ctx.chain.anchor_height(&operation.stamp().anchor).is_some();
+        // Stamps on another branch than ours, or of too little work on it, are cheap to see, and
+        // may be fine for others.
+        let pays = ctx.chain.precheck_operation(&operation).is_ok();
         let known = ctx.mempool.has(&id) || self.refused.contains(&id);
-        if !anchored || known || self.pending.len() >= OPERATIONS {
+        if !pays || known || self.pending.len() >= OPERATIONS {
             return ignore(ctx);
         }
         if !state.bucket.take(1, bucket_time(ctx.now)) {
@@ -159,6 +160,11 @@ impl OperationRelay {
         let broadcast = match self.pending.remove(&id) {
             None => true,
             Some(pending) => {
+                // Who brings what is of use may bring as much as it likes.
+                let first = pending.senders.first().filter(|_| accepted);
+                if let Some(state) = first.and_then(|peer| self.peers.get_mut(peer)) {
+                    state.bucket.give_back(1);
+                }
                 for gossip in pending.gossip {
                     ctx.report(Some(gossip), acceptance);
                 }
@@ -262,7 +268,7 @@ impl OperationRelay {
             if known || self.pending.len() >= OPERATIONS {
                 continue;
             }
-            if ctx.chain.anchor_height(&operation.stamp().anchor).is_none() {
+            if ctx.chain.precheck_operation(&operation).is_err() {
                 self.refused.insert(id);
                 continue;
             }

@@ -96,6 +96,8 @@ pub enum SyncReason {
     Blocks,
     /// A chain of more work is known that is not followed without the operator.
     Parked,
+    /// Most peers' blocks are ahead of this machine's clock.
+    ClockBehind,
     /// No peer has shown a chain of more work.
     AtTip,
 }
@@ -109,6 +111,7 @@ impl fmt::Display for SyncReason {
             SyncReason::Headers => "fetching headers",
             SyncReason::Blocks => "fetching blocks",
             SyncReason::Parked => "a chain of more work departs too deep to be followed by itself",
+            SyncReason::ClockBehind => "this machine's clock is behind the blocks of most peers",
             SyncReason::AtTip => "no peer has a chain of more work",
         })
     }
@@ -247,7 +250,21 @@ impl View<'_> {
             let reason = if headers { SyncReason::Headers } else { SyncReason::Asking };
             return (reason, self.synced);
         }
+        if self.is_clock_behind() {
+            return (SyncReason::ClockBehind, false);
+        }
         (SyncReason::AtTip, true)
+    }
+
+    /// Whether most of the peers that we dialled, or of all if we dialled none, have shown headers
+    /// that are too far ahead of our clock. A few can't make a node believe that.
+    fn is_clock_behind(&self) -> bool {
+        let greeted = || self.peers.iter().filter(|(_, state)| state.has_greeted());
+        let dialled = greeted().any(|(_, state)| state.is_outbound());
+        let asked = greeted().filter(|(_, state)| state.is_outbound() || !dialled);
+        let (ahead, others): (Vec<_>, Vec<_>) =
+            asked.map(|(peer, _)| peer).partition(|peer| self.headers.is_too_early(*peer));
+        ahead.len() > others.len()
     }
 
     /// By how much most peers' clocks are ahead of ours, in seconds, if that is a lot.

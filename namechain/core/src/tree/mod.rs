@@ -9,13 +9,15 @@
 //! The trie's shape depends only on its keys, not on the order in which they came (property test in
 //! `tests`).
 
+mod node;
 mod proof;
 
 use std::sync::{Arc, OnceLock};
 
 pub use proof::{MAX_PROOF_BYTES, Proof, ProofError};
 
-use crate::types::{Domain, Hash, Network, hash};
+use crate::types::{Hash, Network};
+use node::{Node, first_difference};
 
 /// A map from key hashes to value hashes with one root hash. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -23,63 +25,6 @@ pub struct Tree {
     network: Network,
     root: Option<Arc<Node>>,
     len: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Node {
-    Leaf {
-        key: Hash,
-        value: Hash,
-        hash: OnceLock<Hash>,
-    },
-    /// All keys below agree on the bits before `bit`; those with a zero there are in `zero`.
-    /// `sample` is one of them, so that where a new key departs is known without going down.
-    Inner {
-        bit: u8,
-        sample: Hash,
-        zero: Arc<Node>,
-        one: Arc<Node>,
-        hash: OnceLock<Hash>,
-    },
-}
-
-impl Node {
-    fn leaf(key: Hash, value: Hash) -> Arc<Node> {
-        Arc::new(Node::Leaf { key, value, hash: OnceLock::new() })
-    }
-
-    fn inner(bit: u8, sample: Hash, zero: Arc<Node>, one: Arc<Node>) -> Arc<Node> {
-        Arc::new(Node::Inner { bit, sample, zero, one, hash: OnceLock::new() })
-    }
-
-    fn sample(&self) -> &Hash {
-        match self {
-            Node::Leaf { key, .. } => key,
-            Node::Inner { sample, .. } => sample,
-        }
-    }
-
-    fn hash(&self, network: Network) -> Hash {
-        match self {
-            Node::Leaf { key, value, hash } => *hash.get_or_init(|| leaf_hash(network, key, value)),
-            Node::Inner { bit, zero, one, hash, .. } => *hash
-                .get_or_init(|| inner_hash(network, *bit, &zero.hash(network), &one.hash(network))),
-        }
-    }
-}
-
-fn leaf_hash(network: Network, key: &Hash, value: &Hash) -> Hash {
-    hash(network, Domain::TreeLeaf, &[&key.0, &value.0])
-}
-
-fn inner_hash(network: Network, bit: u8, zero: &Hash, one: &Hash) -> Hash {
-    hash(network, Domain::TreeNode, &[&[bit], &zero.0, &one.0])
-}
-
-/// The first bit in which two keys differ.
-fn first_difference(a: &Hash, b: &Hash) -> Option<u8> {
-    let byte = a.0.iter().zip(&b.0).position(|(x, y)| x != y)?;
-    Some((byte * 8) as u8 + (a.0[byte] ^ b.0[byte]).leading_zeros() as u8)
 }
 
 impl Tree {

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Node, first_difference, inner_hash, leaf_hash};
+use super::node::{Node, first_difference, inner_hash, leaf_hash};
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
     types::{Hash, Network},

@@ -168,19 +168,18 @@ impl Bench {
     /// Answers a peer's requests as one with this chain does, until there are no more.
     pub fn serve(&mut self, peer: Peer, chain: &Miner) {
         while let Some((id, request)) = self.request(peer) {
-            let waiting = namechain_core::mempool::Waiting::default();
-            let identity = Identity::new(NETWORK, "peer");
-            let answer = namechain_core::sync::serve::answer(
-                &*chain.storage,
-                &identity,
-                &waiting,
-                &request,
-                NOW,
-            )
-            .unwrap();
-            self.answer(peer, id, answer);
-            self.check_all();
+            self.answer_as(peer, id, &request, chain);
         }
+    }
+
+    /// Answers a request as a peer with this chain does.
+    pub fn answer_as(&mut self, peer: Peer, id: RequestId, request: &Request, chain: &Miner) {
+        let waiting = namechain_core::mempool::Waiting::default();
+        let identity = Identity::new(NETWORK, "peer");
+        let answer =
+            namechain_core::sync::serve::answer(&*chain.storage, &identity, &waiting, request, NOW);
+        self.answer(peer, id, answer.unwrap());
+        self.check_all();
     }
 
     pub fn announce(&mut self, peer: Peer, block: CompactBlock) -> GossipId {

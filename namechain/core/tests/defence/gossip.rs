@@ -3,9 +3,9 @@
 use namechain_core::{
     sync::{
         Acceptance, Event, Job, Misbehavior, Peer, limits,
-        message::{CompactBlock, Request, Response, ShortId},
+        message::{CompactBlock, MAX_BLOCK_OPERATIONS, Request, Response, ShortId},
     },
-    types::{Hash, Header, Operation, Stamp},
+    types::{Action, Hash, Header, Operation, SignedOperation, Stamp},
 };
 
 use crate::{
@@ -20,6 +20,14 @@ fn bad_operation(anchor: Hash, number: u64) -> Operation {
         commitment: Hash(commitment),
         stamp: Stamp { anchor, work: u64::MAX, nonce: 0 },
     }
+}
+
+/// An operation on a name that nobody has: sound by itself, if its work is not looked at, and of no
+/// use.
+fn idle_operation(anchor: Hash, number: u64) -> Operation {
+    let stamp = Stamp { anchor, work: u64::MAX, nonce: number };
+    let (name, action) = (name("nobody-has-this"), Action::Revoke);
+    Operation::Named(SignedOperation::sign(NETWORK, name, 1, action, &key(1), stamp))
 }
 
 /// A sound block goes from the announcement to the tip without a request, and only then further.
@@ -184,6 +192,49 @@ fn only_the_canonical_form_goes_further() {
         (Some(Acceptance::Reject), Some(Acceptance::Accept))
     );
     assert_eq!(bench.score(honest), Some(0));
+}
+
+/// Short ids that lead to more operations than a block can hold: nothing is put together of them,
+/// and the block, which is fine, is not condemned for it.
+#[test]
+fn short_ids_of_too_many_bytes_condemn_no_block() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let (liar, honest) = (bench.peer(1, &Miner::new()), bench.peer(2, &Miner::new()));
+    let anchor = bench.miner.chain.tip_id();
+    let ids: Vec<Hash> = (0..MAX_BLOCK_OPERATIONS as u64)
+        .map(|number| {
+            let commit = bad_operation(anchor, number);
+            bench.mempool.insert(&bench.miner.chain, commit).unwrap()
+        })
+        .collect();
+    let block = other.mine(&[]);
+    let block_id = block.header.id(NETWORK);
+    let mut misleading = compact(&block);
+    misleading.short_ids = ids.iter().map(|id| ShortId::of(NETWORK, &block_id, id)).collect();
+    bench.announce(liar, misleading);
+    bench.check_all();
+    assert_eq!(bench.checked.get(&block_id), None, "nothing was put together");
+    bench.announce(honest, compact(&block));
+    let (id, request) = bench.request(liar).unwrap();
+    assert_eq!(request, Request::Blocks { ids: vec![block_id] });
+    bench.answer(liar, id, Response::Blocks(vec![bytes(&block)]));
+    bench.check_all();
+    assert_eq!(bench.miner.chain.tip_id(), block_id);
+}
+
+/// An operation that pays too little is not even checked: that would cost a thousand times more
+/// than a look at its price. Prices differ from tip to tip, so nobody is to blame.
+#[test]
+fn an_underpaid_operation_is_not_checked() {
+    let mut bench = Bench::new();
+    let peer = bench.peer(1, &Miner::new());
+    let mut cheap = bad_operation(bench.miner.chain.tip_id(), 1);
+    cheap.stamp_mut().work = bench.miner.price() - 1;
+    let gossip = bench.offer(peer, cheap);
+    assert!(bench.jobs.is_empty());
+    assert_eq!(bench.verdict(gossip), Some(Acceptance::Ignore));
+    assert_eq!(bench.score(peer), Some(0));
 }
 
 /// Announcers who stay silent hold a block up for a second or two each, of a deadline of fifteen;
@@ -361,7 +412,7 @@ fn a_flood_of_operations_is_bounded() {
     let peer = bench.peer(1, &Miner::new());
     let anchor = bench.miner.chain.tip_id();
     for number in 0..2_000 {
-        bench.offer(peer, bad_operation(anchor, number));
+        bench.offer(peer, idle_operation(anchor, number));
         if bench.is_banned(peer) {
             break;
         }

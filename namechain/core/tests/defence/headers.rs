@@ -2,7 +2,7 @@
 
 use namechain_core::{
     sync::{
-        Misbehavior, limits,
+        Misbehavior, Peer, RequestId, SyncReason, limits,
         message::{Hello, MAX_HEADERS, MAX_LOCATOR, Request, Response},
     },
     types::{Hash, Header},
@@ -132,6 +132,20 @@ fn a_poorer_chain_is_not_followed() {
     assert_eq!(bench.score(peer), Some(-50), "it had claimed more");
 }
 
+/// Headers that claim no more work than our chain has are not checked: the sum is free.
+#[test]
+fn a_poorer_chain_costs_no_checks() {
+    let mut bench = Bench::new();
+    (0..6).for_each(|_| _ = bench.miner.mine(&[]));
+    let poorer = other_chain_of(4, 1);
+    let peer = bench.greeted(1, Hello { work: 50, tip: Hash([8; 32]), ..hello(&poorer) });
+    let (id, request) = bench.request(peer).unwrap();
+    assert!(matches!(request, Request::Headers { .. }));
+    bench.answer(peer, id, Response::Headers(headers(&poorer, 0)));
+    assert!(bench.jobs.is_empty(), "{:?}", bench.jobs);
+    assert_eq!((bench.sync.usage().candidates, bench.score(peer)), (0, Some(-50)));
+}
+
 /// Each of many peers shows a chain of its own: no more than a few are remembered, the best of them
 /// at last.
 #[test]
@@ -183,6 +197,12 @@ fn headers_of_the_future_wait() {
     bench.serve(peer, &chain);
     assert_eq!(bench.miner.chain.tip_header().height, 2);
     assert_eq!(bench.score(peer), Some(0));
+    let status = bench.sync.status(&bench.miner.chain);
+    assert_eq!((status.why, status.synced), (SyncReason::ClockBehind, false), "our clock is slow");
+    let at_tip = bench.peer(2, &chain_of(2));
+    bench.tick();
+    assert!(bench.sync.status(&bench.miner.chain).synced, "one of two peers proves nothing");
+    bench.event(namechain_core::sync::Event::PeerDisconnected { peer: at_tip });
     bench.skew = 2_000;
     bench.event(namechain_core::sync::Event::HelloReceived { peer, hello: hello(&chain) });
     bench.ticks(4);
@@ -230,4 +250,67 @@ fn a_chain_as_long_as_an_answer_is_followed_to_its_end() {
         );
         chain.mine(&[]);
     }
+}
+
+/// A chain that is longer than times may run ahead of the clock, but for one that is later.
+fn long_chain_of(blocks: u32, later: u64) -> Miner {
+    let mut chain = Miner::new();
+    for _ in 0..blocks {
+        let mut block = chain.chain.assemble_block(std::iter::empty(), NOW).unwrap();
+        block.header = worked(&mut chain, block.header, true);
+        chain.chain.accept(&block, NOW + later, true).unwrap();
+    }
+    chain
+}
+
+/// A fresh node, three honest peers with a long chain, and an attacker with a short one who also
+/// has the long one's headers and takes his time to give them: he may neither hold the long chain
+/// up until the node gives up waiting, nor lead the node so far that the long one can't be followed
+/// any more.
+#[test]
+fn a_slow_peer_does_not_capture_a_fresh_node() {
+    let later = 1_000;
+    let long = long_chain_of(2 * MAX_HEADERS as u32 + 300, later);
+    let short = other_chain_of(760, 1);
+    let mut bench = Bench::new();
+    bench.skew = later;
+    // He is asked first, for he was there first.
+    let attacker = bench.peer(1, &short);
+    let slow: Vec<Peer> = (2..=4).map(|number| bench.peer(number, &long)).collect();
+    let honest: Vec<Peer> = (5..=7).map(|number| bench.peer(number, &long)).collect();
+    let mut kept: Vec<(u64, Peer, RequestId, Request)> = Vec::new();
+    for _ in 0..90 {
+        for peer in &slow {
+            while let Some((id, request)) = bench.request(*peer) {
+                // Headers just before the deadline, and no block ever.
+                if matches!(request, Request::Headers { .. }) {
+                    kept.push((bench.now + 14_000, *peer, id, request));
+                }
+            }
+        }
+        let now = bench.now;
+        for (_, peer, id, request) in kept.extract_if(.., |(at, ..)| *at <= now) {
+            bench.answer_as(peer, id, &request, &long);
+        }
+        bench.serve(attacker, &short);
+        for peer in &honest {
+            bench.serve(*peer, &long);
+        }
+        bench.check_all();
+        let chain = &bench.miner.chain;
+        assert!(
+            chain.tip_header().height == 0
+                || chain.best_chain_height(&short.chain.tip_id()).unwrap().is_none(),
+            "the short chain was followed"
+        );
+        bench.tick();
+    }
+    assert_eq!(
+        bench.miner.chain.tip_id(),
+        long.chain.tip_id(),
+        "{}",
+        bench.miner.chain.tip_header().height
+    );
+    assert!(bench.parked_tip.is_empty());
+    assert!(honest.iter().all(|peer| bench.score(*peer) == Some(0)));
 }

@@ -151,3 +151,36 @@ fn whoever_was_away_catches_up() {
     let height = height(&mut world, 0);
     assert!(height >= 1_200, "{height}");
 }
+
+/// Honest nodes in a line, and at its end some that announce sound blocks with false short ids:
+/// nobody takes the honest node that relays a block for the one who misleads.
+#[test]
+fn misleading_short_ids_cost_no_honest_node_points() {
+    let mut world = still(4, &[Wrong::Misleads; 6]);
+    for evil in 4..10 {
+        world.dial(evil, 0);
+    }
+    for (from, to) in [(0, 1), (1, 2), (2, 3)] {
+        world.dial(from, to);
+    }
+    for round in 0..120 {
+        for _ in 0..3 {
+            world.use_names(round % 4);
+        }
+        world.run(3_000);
+        if round % 8 == 7 {
+            world.mine(3);
+        }
+    }
+    for at in 0..4 {
+        let height = height(&mut world, at);
+        assert!(height > 17, "{at} is at {height}");
+        let scores: Vec<i64> =
+            node(&mut world, at).sync.peers().iter().map(|peer| peer.score).collect();
+        // The first one's first peer is the one that misleads.
+        assert!(
+            scores.iter().skip(usize::from(at == 0)).all(|score| *score == 0),
+            "{at}: {scores:?}"
+        );
+    }
+}

@@ -166,7 +166,7 @@ impl Evil {
                 let waiting = honest.mempool.by_work_rate();
                 let chain = &mut self.node.chain;
                 let mut block = chain.assemble_block(waiting.into_iter(), clock.unix).unwrap();
-                if block.operations.len() < 2 {
+                if block.operations.is_empty() {
                     return Vec::new();
                 }
                 block.header = cache.mine(block.header);
@@ -175,7 +175,7 @@ impl Evil {
                     return Vec::new();
                 }
                 let mut compact = CompactBlock::of(NETWORK, &block);
-                compact.short_ids[0] = ShortId([9; 8]);
+                compact.short_ids.push(ShortId([9; 8]));
                 vec![Told::Block(compact)]
             }
             Wrong::Orphans => {

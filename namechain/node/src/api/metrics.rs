@@ -1,7 +1,7 @@
 //! Metrics in Prometheus' text format, of everything in this process that counts with the crate
 //! `metrics`.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -10,9 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use super::{App, Traffic, refuse::Refused};
+use super::{App, Traffic, recorder::Recorder, refuse::Refused};
 use namechain_core::api_types;
 
 const REQUESTS: &str = "namechain_api_requests_total";
@@ -36,7 +35,7 @@ const MEMPOOL_BYTES: &str = "namechain_mempool_bytes";
 /// The content type of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+static RECORDER: OnceLock<Option<Arc<Recorder>>> = OnceLock::new();
 /// Setting the gauges and rendering them is one step: several nodes in one process don't mix
 /// theirs.
 static RENDERING: Mutex<()> = Mutex::new(());
@@ -48,11 +47,10 @@ pub fn install() -> bool {
     recorder().is_some()
 }
 
-fn recorder() -> Option<&'static PrometheusHandle> {
+fn recorder() -> Option<&'static Arc<Recorder>> {
     let recorder = RECORDER.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        metrics::set_global_recorder(recorder).ok()?;
+        let recorder = Arc::new(Recorder::default());
+        metrics::set_global_recorder(recorder.clone()).ok()?;
         describe_counter!(REQUESTS, "Requests to the API, by route and status.");
         describe_gauge!(TIP_HEIGHT, "The height of the tip.");
         describe_gauge!(
@@ -88,7 +86,7 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         );
         describe_gauge!(MEMPOOL_OPERATIONS, "Operations that wait to be recorded.");
         describe_gauge!(MEMPOOL_BYTES, "The bytes of the operations that wait to be recorded.");
-        Some(handle)
+        Some(recorder)
     });
     recorder.as_ref()
 }
@@ -108,16 +106,15 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
     (status = 503, description = "something else records the process' metrics", body = api_types::Refusal),
 ))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
-    let (status, traffic, dns) =
-        app.ask(|backend| (backend.status(), backend.traffic(), backend.dns())).await?;
-    render(Some((status, traffic)), &dns.map(|dns| dns.counts()).unwrap_or_default())
+    let node = app.ask(|backend| (backend.status(), backend.traffic())).await?;
+    render(Some(node), &app.extension.counted())
 }
 
-/// What has been counted, with the node's state if there is a node, and what the DNS server counts
-/// by itself.
+/// What has been counted, with the node's state if there is a node, and what the program around it
+/// counts by itself.
 pub(super) fn render(
     node: Option<(api_types::Status, Traffic)>,
-    dns: &str,
+    counts: &str,
 ) -> Result<Response, Refused> {
     let recorder = recorder().ok_or_else(|| {
         Refused::unavailable("something else records the metrics of this process", "")
@@ -142,6 +139,5 @@ pub(super) fn render(
         gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
         gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     }
-    recorder.run_upkeep();
-    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + dns).into_response())
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + counts).into_response())
 }

@@ -8,16 +8,16 @@
 //! Everything that is refused is refused with an [`api_types::Refusal`], by the router as well as
 //! by the handlers; only what is no HTTP at all gets hyper's bare 400.
 
-mod aside;
 mod blocks;
 mod bundles;
-mod dns;
+mod extension;
 mod guard;
 mod metrics;
 mod names;
 mod node;
 mod openapi;
 mod ops;
+mod recorder;
 mod refuse;
 mod serve;
 #[cfg(test)]
@@ -31,9 +31,8 @@ use axum::{
 };
 use tokio::sync::Semaphore;
 
-pub use aside::{Aside, ReadyHook, serve_aside};
 pub use bundles::no_bundle;
-pub use dns::{DnsServer, Later};
+pub use extension::{Counts, Extension, read_json, render_metrics, serve_routes};
 pub use metrics::install as install_metrics;
 use namechain_core::{
     api_types,
@@ -41,7 +40,7 @@ use namechain_core::{
     consensus::HistoryProof,
     types::{Block, Hash, Name, Operation},
 };
-use refuse::Refused;
+pub use refuse::Refused;
 pub use serve::serve;
 
 /// Requests that may ask the backend at once; the others wait.
@@ -97,10 +96,6 @@ pub trait Backend: Send + Sync + 'static {
     fn take_prekey(&self, _name: &Name) -> Result<api_types::PrekeyInfo, api_types::Refusal> {
         Err(no_bundle())
     }
-    /// The DNS server in this process, if there is one.
-    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
-        None
-    }
 }
 
 /// Bytes between a node and its peers since it started.
@@ -116,12 +111,13 @@ pub struct Traffic {
 #[derive(Clone)]
 struct App {
     backend: Arc<dyn Backend>,
+    extension: Arc<Extension>,
     asking: Arc<Semaphore>,
 }
 
 impl App {
-    fn new(backend: Arc<dyn Backend>) -> Self {
-        App { backend, asking: Arc::new(Semaphore::new(MAX_ASKING)) }
+    fn new(backend: Arc<dyn Backend>, extension: Arc<Extension>) -> Self {
+        App { backend, extension, asking: Arc::new(Semaphore::new(MAX_ASKING)) }
     }
 
     /// Asks the backend on a thread that may block.
@@ -142,7 +138,7 @@ impl App {
 }
 
 /// Every route. `/openapi.json` describes each of them (test).
-fn routes() -> [(&'static str, MethodRouter<App>); 19] {
+fn routes() -> [(&'static str, MethodRouter<App>); 16] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/peers", get(node::peers)),
@@ -156,9 +152,6 @@ fn routes() -> [(&'static str, MethodRouter<App>); 19] {
         ("/v1/ops", post(ops::submit)),
         ("/v1/blocks/{block}", get(blocks::block)),
         ("/v1/blocks/{block}/proof", get(blocks::place)),
-        ("/v1/cache/flush", post(dns::flush)),
-        ("/v1/trace", post(dns::trace)),
-        ("/v1/dnssec/anchor", get(dns::anchor)),
         ("/healthz", get(node::healthz)),
         ("/readyz", get(node::readyz)),
         ("/metrics", get(metrics::metrics)),
@@ -167,20 +160,18 @@ fn routes() -> [(&'static str, MethodRouter<App>); 19] {
 }
 
 /// The router of a server that listens on `ip` and is known by `names` too.
-fn router(backend: Arc<dyn Backend>, ip: IpAddr, names: &[String]) -> Router {
+fn router(backend: Arc<dyn Backend>, extension: Extension, ip: IpAddr, names: &[String]) -> Router {
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods);
     }
-    finish(router, ip, names).with_state(App::new(backend))
+    let routes = extension.routes.clone();
+    let router = router.with_state(App::new(backend, Arc::new(extension)));
+    finish(router.merge(routes), ip, names)
 }
 
 /// What every router has, of a server that listens on `ip` and is known by `names` too.
-fn finish<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
-    ip: IpAddr,
-    names: &[String],
-) -> Router<S> {
+fn finish(router: Router, ip: IpAddr, names: &[String]) -> Router {
     router
         .fallback(refuse::no_route)
         .method_not_allowed_fallback(refuse::no_method)

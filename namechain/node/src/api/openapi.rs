@@ -1,9 +1,9 @@
 //! The description of the API.
 
-use axum::Json;
+use axum::{Json, extract::State};
 use utoipa::OpenApi;
 
-use super::{blocks, bundles, dns, metrics, names, node, ops};
+use super::{App, blocks, bundles, metrics, names, node, ops};
 
 /// The document, made from the handlers and the types.
 #[derive(OpenApi)]
@@ -27,9 +27,6 @@ use super::{blocks, bundles, dns, metrics, names, node, ops};
         ops::submit,
         blocks::block,
         blocks::place,
-        dns::flush,
-        dns::trace,
-        dns::anchor,
         node::healthz,
         node::readyz,
         metrics::metrics,
@@ -42,6 +39,10 @@ pub(super) struct Document;
 #[utoipa::path(get, path = "/openapi.json", responses(
     (status = 200, description = "an OpenAPI document", body = Object, content_type = "application/json"),
 ))]
-pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
-    Json(Document::openapi())
+pub(super) async fn openapi(State(app): State<App>) -> Json<utoipa::openapi::OpenApi> {
+    let mut document = Document::openapi();
+    if let Some(more) = &app.extension.document {
+        document.merge(more.clone());
+    }
+    Json(document)
 }

@@ -15,7 +15,7 @@ use namechain_core::{
 
 /// A refusal and its status.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) StatusCode, pub(super) Refusal);
+pub struct Refused(pub(super) StatusCode, pub(super) Refusal);
 
 impl Refused {
     pub(super) fn new(
@@ -28,7 +28,8 @@ impl Refused {
         Refused(status, Refusal { code: code.into(), rule: None, message: message.into(), hint })
     }
 
-    pub(super) fn bad_request(message: impl Into<String>, hint: &str) -> Self {
+    /// 400: the request is not what it should be.
+    pub fn bad_request(message: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", message, hint)
     }
 
@@ -36,12 +37,13 @@ impl Refused {
         Self::new(StatusCode::NOT_FOUND, "not-found", message, hint)
     }
 
-    pub(super) fn unavailable(message: impl Into<String>, hint: &str) -> Self {
+    /// 503: not now.
+    pub fn unavailable(message: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, hint)
     }
 
-    /// For what should not happen: the log has the reason.
-    pub(super) fn internal(error: impl std::fmt::Display) -> Self {
+    /// 500, for what should not happen: the log has the reason.
+    pub fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!("a request to the API failed: {error}");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Backend, metrics, router};
+use super::{Backend, Extension, metrics, router};
 
 /// The most connections at once, and so of requests: each connection has one at a time. More wait
 /// to be accepted.
@@ -39,10 +39,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(
     listener: TcpListener,
     backend: Arc<dyn Backend>,
+    extension: Extension,
     names: Vec<String>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let router = router(backend, listener.local_addr()?.ip(), &names);
+    let router = router(backend, extension, listener.local_addr()?.ip(), &names);
     serve_router(listener, router, shutdown).await
 }
 

@@ -13,7 +13,7 @@ use namechain_core::{
 };
 
 mod bench;
-mod dns;
+mod extension;
 mod refusals;
 
 #[tokio::test]

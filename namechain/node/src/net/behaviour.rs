@@ -16,15 +16,17 @@ use libp2p::{
 use tracing::warn;
 
 use super::{
-    NetConfig, NetError,
     bandwidth::{Bytes, Metered},
     codec::Codec,
+    config::NetConfig,
     connection_limits::ConnectionLimits,
+    error::NetError,
     gossip,
     gossip::Topics,
     kad::Kademlia,
     limits,
     limits::Limits,
+    pending::PendingInbound,
 };
 use namechain_core::types::Network;
 
@@ -137,13 +139,15 @@ fn transport(
             (peer, StreamMuxerBox::new(Metered::new(muxer, bytes)))
         }))
     };
+    let bounded =
+        |carriers: Boxed<_>| PendingInbound::new(carriers, limits.inbound_pending).boxed();
     match dns::tokio::Transport::system(carriers()?) {
-        Ok(transport) => Ok(transport.boxed()),
+        Ok(transport) => Ok(bounded(transport.boxed())),
         Err(error) => {
             warn!(
                 "peers can't be reached by name, only by address: the system's resolver is not set up: {error}"
             );
-            Ok(carriers()?.boxed())
+            Ok(bounded(carriers()?.boxed()))
         }
     }
 }

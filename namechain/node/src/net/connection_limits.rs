@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     convert::Infallible,
     fmt,
-    net::IpAddr,
+    hash::RandomState,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -24,6 +24,7 @@ use libp2p::{
 use super::{
     address::{self, Group},
     bans::Bans,
+    eviction::{EvictionCandidate, choose_eviction},
     limits::{self, Limits},
 };
 use namechain_core::token_bucket::TokenBucket;
@@ -31,7 +32,7 @@ use namechain_core::token_bucket::TokenBucket;
 /// SyncReason a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The identity or the address is banned.
+    /// The identity is discouraged.
     Banned,
     /// There are too many of others'.
     Full,
@@ -75,6 +76,10 @@ struct Link {
     inbound: bool,
     since: Duration,
     closing: bool,
+    /// The shortest ping, and when it last brought a new block and a new operation.
+    min_ping: Option<Duration>,
+    last_block: Option<Duration>,
+    last_operation: Option<Duration>,
 }
 
 /// The behaviour.
@@ -90,6 +95,8 @@ pub(super) struct ConnectionLimits {
     links: HashMap<ConnectionId, Link>,
     close: VecDeque<(PeerId, CloseConnection)>,
     waker: Option<Waker>,
+    /// Which network groups are protected from eviction.
+    secret: RandomState,
 }
 
 impl ConnectionLimits {
@@ -106,6 +113,7 @@ impl ConnectionLimits {
             links: HashMap::new(),
             close: VecDeque::new(),
             waker: None,
+            secret: RandomState::new(),
         }
     }
 
@@ -121,11 +129,26 @@ impl ConnectionLimits {
         self.ordered.insert(connection);
     }
 
-    /// Refuses an identity, and its address unless that is this machine's, for some time; hangs up
-    /// on it.
-    pub fn ban(&mut self, peer: PeerId, ip: Option<IpAddr>, span: Duration) {
-        self.bans.ban(peer, ip, self.now + span);
+    /// Refuses an identity for some time, and disconnects it. Never its address: behind one may be
+    /// a whole provider.
+    pub fn discourage(&mut self, peer: PeerId, span: Duration) {
+        self.bans.discourage(peer, self.now + span);
         self.disconnect(peer, CloseConnection::All);
+    }
+
+    /// A peer has answered a ping.
+    pub fn record_ping(&mut self, connection: ConnectionId, took: Duration) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.min_ping = Some(link.min_ping.map_or(took, |least| least.min(took)));
+        }
+    }
+
+    /// A peer was the first to bring a block, or an operation, that was accepted.
+    pub fn record_useful(&mut self, peer: &PeerId, is_block: bool) {
+        for link in self.links.values_mut().filter(|link| link.peer == *peer) {
+            let last = if is_block { &mut link.last_block } else { &mut link.last_operation };
+            *last = Some(self.now);
+        }
     }
 
     /// Whether an identity is refused.
@@ -148,14 +171,8 @@ impl ConnectionLimits {
         self.inbound().filter(|(_, link)| link.group == group).count()
     }
 
-    /// Whether a connection from `ip` may begin.
-    fn check_inbound(&mut self, group: Option<Group>, ip: Option<IpAddr>) -> Result<(), Refusal> {
-        if ip.is_some_and(|ip| self.bans.has_ip(ip)) {
-            return Err(Refusal::Banned);
-        }
-        if self.pending.len() >= self.limits.inbound_pending {
-            return Err(Refusal::Full);
-        }
+    /// Whether a connection from a group may begin.
+    fn check_inbound(&mut self, group: Option<Group>) -> Result<(), Refusal> {
         let own = matches!(group, Some(Group::Loopback(_)));
         if let Some(group) = group.filter(|_| !own) {
             let fresh =
@@ -182,23 +199,20 @@ impl ConnectionLimits {
         if self.inbound().count() < self.limits.inbound {
             return Ok(None);
         }
-        self.crowding(group).map(Some).ok_or(Refusal::Full)
+        self.evicted().map(Some).ok_or(Refusal::Full)
     }
 
-    /// The youngest connection of the group that has the most, if that is more than the newcomer's
-    /// group would have.
-    fn crowding(&self, newcomer: Option<Group>) -> Option<ConnectionId> {
-        let mut counts: HashMap<Option<Group>, usize> = HashMap::new();
-        for (_, link) in self.inbound() {
-            *counts.entry(link.group).or_default() += 1;
-        }
-        let ours = counts.get(&newcomer).copied().unwrap_or(0);
-        let most = counts.values().copied().max().filter(|most| *most > ours + 1)?;
-        let youngest = self
-            .inbound()
-            .filter(|(_, link)| counts.get(&link.group) == Some(&most))
-            .max_by_key(|(id, link)| (link.since, **id))?;
-        Some(*youngest.0)
+    /// Who leaves for a newcomer.
+    fn evicted(&self) -> Option<ConnectionId> {
+        let candidate = |(connection, link): (&ConnectionId, &Link)| EvictionCandidate {
+            connection: *connection,
+            group: link.group,
+            since: link.since,
+            min_ping: link.min_ping,
+            last_block: link.last_block,
+            last_operation: link.last_operation,
+        };
+        choose_eviction(self.inbound().map(candidate).collect(), &self.secret)
     }
 
     /// One connection a peer. Dialled by both at once, both keep the one that the lesser identity
@@ -237,9 +251,8 @@ impl NetworkBehaviour for ConnectionLimits {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let ip = address::ip_of(remote);
-        let group = ip.map(address::group);
-        self.check_inbound(group, ip).map_err(denied)?;
+        let group = address::ip_of(remote).map(address::group);
+        self.check_inbound(group).map_err(denied)?;
         self.pending.insert(connection, group);
         Ok(())
     }
@@ -309,7 +322,16 @@ impl NetworkBehaviour for ConnectionLimits {
                 let (inbound, since) = (endpoint.is_listener(), self.now);
                 self.links.insert(
                     connection_id,
-                    Link { peer: peer_id, group, inbound, since, closing: false },
+                    Link {
+                        peer: peer_id,
+                        group,
+                        inbound,
+                        since,
+                        closing: false,
+                        min_ping: None,
+                        last_block: None,
+                        last_operation: None,
+                    },
                 );
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {

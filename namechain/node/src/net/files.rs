@@ -9,7 +9,7 @@ use std::{
 
 use libp2p::identity::Keypair;
 
-use super::NetError;
+use super::error::NetError;
 
 /// The file of our key: 32 bytes, an Ed25519 secret.
 const KEY_FILE: &str = "peer.key";

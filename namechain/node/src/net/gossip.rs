@@ -18,7 +18,7 @@ use libp2p::{
     },
 };
 
-use super::{NetError, limits};
+use super::{error::NetError, limits};
 use namechain_core::{
     codec::{Decode, DecodeError},
     sync::{GossipId, message::CompactBlock},

@@ -16,8 +16,9 @@ pub const INBOUND: usize = 96;
 /// Connections that others dial from one group of addresses (/16 of IPv4, /32 of IPv6, one private
 /// address). Those from this machine are only counted among all.
 pub const INBOUND_PER_GROUP: usize = 8;
-/// Connections that others have begun and not yet proved who they are.
-pub const INBOUND_PENDING: usize = 32;
+/// Connections that others have begun and not yet proved who they are; the oldest makes room for a
+/// new one.
+pub const INBOUND_PENDING: usize = 256;
 /// The same, from one group: one host must not keep the door shut.
 pub const INBOUND_PENDING_PER_GROUP: usize = 8;
 /// Connections that may begin at once from one group; that of this machine is not counted.
@@ -112,8 +113,7 @@ pub const GOSSIP_QUEUE: usize = 512;
 pub const ACTIONS: usize = 256;
 /// Events that wait for the chain thread's channel before nothing more is taken from peers.
 pub const EVENTS: usize = 64;
-/// Identities and addresses that are refused for some time, each; the one whose time ends first
-/// makes room.
+/// Identities that are refused for some time; the one whose time ends first makes room.
 pub const BANS: usize = 4_096;
 
 /// Addresses that a peer may tell us of itself.

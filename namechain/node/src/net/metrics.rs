@@ -3,7 +3,7 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use super::Traffic;
+use super::handle::Traffic;
 use namechain_core::sync::message::Request;
 
 const BYTES: &str = "namechain_net_bytes_total";

@@ -1,5 +1,7 @@
 //! The chain thread: one loop that owns the chain and the mempool.
 
+mod network;
+
 use std::{
     sync::Arc,
     thread::{self, JoinHandle},
@@ -7,57 +9,30 @@ use std::{
 };
 
 use metrics::counter;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::{
     MineMode, NodeConfig, NodeError, NodeHandle,
     clock::{self, Since},
-    handle::NodeState,
+    command::Command,
     local_ops::LocalOps,
     mining::{self, HashRate, MiningBackoff, MiningQueue},
+    node_state::NodeState,
     sync_driver::SyncDriver,
 };
 use namechain_core::{
-    chain::{Accepted, Chain, ChainError, Change, Snapshot, Storage, StorageError, TipChange},
+    chain::{Accepted, Chain, ChainError, Change, Storage, StorageError, TipChange},
     codec::Encode,
     mempool::{Mempool, MempoolError},
     sync::{Event, SubmitOutcome},
-    types::{Block, Hash, Name, Operation},
+    types::{Block, Hash, Operation},
 };
 
-/// The commands that may wait for the chain thread before those who send wait too.
-pub(super) const COMMANDS: usize = 256;
 /// Reorganisations, by how many blocks were undone.
 pub(super) const REORGANISATIONS: &str = "namechain_reorganisations_total";
 /// How long a block in the making may miss operations that came since.
 const STALE_WORK: Duration = Duration::from_secs(5);
-
-/// What the chain thread is asked.
-pub(super) enum Command {
-    /// Take an operation whose signature and work have been checked.
-    Submit(Box<Operation>, oneshot::Sender<Result<Hash, MempoolError>>),
-    /// A block that the miner found.
-    Mined(Box<Block>),
-    /// A snapshot of an earlier height.
-    SnapshotAt(u32, oneshot::Sender<Option<Snapshot>>),
-    /// Whether an operation on a name waits.
-    NamePending(Name, oneshot::Sender<bool>),
-    /// Whether a commit waits.
-    CommitmentPending(Hash, oneshot::Sender<bool>),
-    /// Something happened in the network.
-    OnEvent(Box<Event>),
-    /// Time has passed.
-    Tick,
-    /// End.
-    Stop,
-}
-
-impl From<Event> for Command {
-    fn from(event: Event) -> Self {
-        Command::OnEvent(Box::new(event))
-    }
-}
 
 /// The node's threads.
 pub(super) struct Threads {
@@ -179,7 +154,7 @@ impl ChainThread {
                     _ = reply.send(self.mempool.has_commitment(&hash))
                 }
                 Command::OnEvent(event) => self.on_event(*event)?,
-                Command::Tick => self.tick()?,
+                Command::Tick => self.on_tick()?,
                 Command::Stop => break,
             }
         }
@@ -204,7 +179,7 @@ impl ChainThread {
         }
     }
 
-    /// Writes down that an operation waits.
+    /// Writes down that an operation waits, and that those whose place or room it took do not.
     pub(super) fn store_pending(
         &mut self,
         id: Hash,
@@ -212,7 +187,12 @@ impl ChainThread {
         durable: bool,
     ) -> Result<(), StorageError> {
         self.mempool_changes += 1;
-        self.storage.commit(vec![Change::Pending(id, Some(bytes))], durable)
+        let evicted = self.mempool.take_evicted();
+        self.local_ops.dropped(&evicted);
+        let mut changes: Vec<Change> =
+            evicted.into_iter().map(|id| Change::Pending(id, None)).collect();
+        changes.push(Change::Pending(id, Some(bytes)));
+        self.storage.commit(changes, durable)
     }
 
     fn on_block_mined(&mut self, block: Block) -> Result<(), StorageError> {
@@ -269,7 +249,9 @@ impl ChainThread {
         if !change.undone.is_empty() {
             self.reorganised(change, &dropped)?;
         }
-        self.publish_block();
+        if self.driver.is_publish_due() {
+            self.publish(None);
+        }
         Ok(())
     }
 
@@ -323,12 +305,12 @@ impl ChainThread {
             MineMode::OnDemand => {
                 let reason = !self.mempool.is_empty() || self.chain.has_maturing_names()?;
                 if tip_moved || !reason {
-                    self.mining_backoff.taken();
+                    self.mining_backoff.reset();
                 }
                 reason
                     && !self
                         .mining_backoff
-                        .is_others(self.local_ops.waits(), self.driver.has_peers())
+                        .leaves_to_others(self.local_ops.waits(), self.driver.has_peers())
             }
         };
         if !wanted {
@@ -349,15 +331,15 @@ impl ChainThread {
             // What waits can't be recorded yet, and no block would change that.
             return Ok(());
         }
-        self.mining_backoff.taken();
+        self.mining_backoff.reset();
         self.work_since = Since::now();
         self.mining_queue.offer(Some(block));
         Ok(())
     }
 
-    /// Looks whether it is our mining_backoff to mine what others' users have submitted.
-    pub(super) fn look_at_turn(&mut self) -> Result<(), StorageError> {
-        if self.mining_backoff.has_come() { self.update_mining(false) } else { Ok(()) }
+    /// Looks whether it is our turn to mine what others' users have submitted.
+    pub(super) fn check_mining_backoff(&mut self) -> Result<(), StorageError> {
+        if self.mining_backoff.is_over() { self.update_mining(false) } else { Ok(()) }
     }
 
     /// Measures how fast the miner is.
@@ -370,7 +352,7 @@ impl ChainThread {
         self.published.send_replace(Arc::new(NodeState {
             failed,
             peers: self.driver.peers(),
-            ..NodeState::of(&self.chain, &self.mempool, self.status())
+            ..NodeState::of(&self.chain, &self.mempool, self.driver.status(&self.chain))
         }));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -10,70 +10,34 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     MineMode, NodeConfig,
     bundles::{Bundles, CurrentIdentity},
-    chain_thread::Command,
     clock,
+    command::Command,
     mining::MiningQueue,
+    node_state::NodeState,
     progress::Progress,
 };
 use crate::{
-    api::{Backend, DnsServer, Traffic},
+    api::{Backend, Traffic},
     net::NetHandle,
 };
 use namechain_core::{
     api_types,
-    chain::{Chain, NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
+    chain::{NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
-        HistoryProof, RuleViolation, block::check_operation_alone, price, work::PowHasher,
+        HistoryProof, RuleViolation,
+        block::check_operation_alone,
+        price,
+        state::{BlockContext, check_price},
+        work::PowHasher,
     },
-    mempool::{Mempool, MempoolError},
+    mempool::MempoolError,
     params::Params,
-    sync::{Peer, PeerStatus, SyncStatus},
+    sync::{Peer, PeerStatus},
     types::{Block, Hash, Name, Network, Operation},
 };
 
 /// Workers that are kept for the next operation's check: each holds a mebibyte.
 const IDLE_WORKERS: usize = 4;
-
-/// The state of the node as of its last change.
-pub(super) struct NodeState {
-    pub tip: Arc<Snapshot>,
-    pub served: Arc<Snapshot>,
-    pub work: u128,
-    pub mempool_operations: usize,
-    pub mempool_bytes: usize,
-    pub parked_tip: Option<Hash>,
-    pub failed: Option<String>,
-    pub sync_status: SyncStatus,
-    pub second_best: Option<(Hash, u32, u128)>,
-    pub peers: Vec<PeerStatus>,
-}
-
-impl NodeState {
-    pub fn of(chain: &Chain, mempool: &Mempool, sync_status: SyncStatus) -> Self {
-        let shown = sync_status.second_best.filter(|(id, ..)| *id != chain.tip_id());
-        let second_best = [chain.second_best(), shown]
-            .into_iter()
-            .flatten()
-            .max_by_key(|(id, _, work)| (*work, *id));
-        let height = chain.tip_header().height;
-        let served = height.saturating_sub(chain.network().params().serve_depth);
-        let snapshot = |height| {
-            Arc::new(chain.snapshot_at(height).expect("the last 720 blocks have snapshots"))
-        };
-        NodeState {
-            tip: snapshot(height),
-            served: snapshot(served),
-            work: chain.work(),
-            mempool_operations: mempool.len(),
-            mempool_bytes: mempool.bytes(),
-            parked_tip: chain.parked_tip(),
-            failed: None,
-            sync_status,
-            second_best,
-            peers: Vec::new(),
-        }
-    }
-}
 
 /// A handle to a running node. Cloning is cheap; reading a snapshot never waits for the chain.
 #[derive(Clone)]
@@ -86,7 +50,6 @@ pub struct NodeHandle {
     net: Option<NetHandle>,
     mining_queue: Arc<MiningQueue>,
     workers: Arc<Mutex<Vec<PowHasher>>>,
-    dns: Arc<OnceLock<Arc<dyn DnsServer>>>,
     bundles: Arc<Bundles>,
 }
 
@@ -114,7 +77,6 @@ impl NodeHandle {
             net,
             mining_queue,
             workers: Arc::default(),
-            dns: Arc::default(),
             bundles,
         }
     }
@@ -147,13 +109,6 @@ impl NodeHandle {
         self.now().served.clone()
     }
 
-    /// Says which DNS server is in this process: what the API is asked about DNS is handed on to
-    /// it. The first one counts.
-    pub fn set_dns_server(&self, dns: Arc<dyn DnsServer>) {
-        // A second one is a program's mistake that does no harm.
-        let _ = self.dns.set(dns);
-    }
-
     /// The published state, to wait for its changes.
     #[cfg(test)]
     pub(super) fn published(&self) -> watch::Receiver<Arc<NodeState>> {
@@ -162,8 +117,11 @@ impl NodeHandle {
 
     /// Whether names can be served: the node works, and believes that it is at the tip.
     pub fn synced(&self) -> bool {
+        // An error: the chain thread has ended, by a panic say.
+        let works = self.published.has_changed().is_ok()
+            && self.net.as_ref().is_none_or(|net| net.failed().is_none());
         let now = self.published.borrow();
-        now.failed.is_none() && now.sync_status.synced
+        works && now.failed.is_none() && now.sync_status.synced
     }
 
     /// How far the node is, while it is not synced.
@@ -178,13 +136,28 @@ impl NodeHandle {
         addresses.iter().map(ToString::to_string).collect()
     }
 
-    /// Waits until the node has stopped working by itself: its store failed. Pending as long as all
-    /// is well.
+    /// Waits until the node has stopped working by itself: its store failed, or one of its tasks
+    /// has ended. Pending as long as all is well.
     pub async fn fatal_error(&self) -> FatalError {
         let mut published = self.published.clone();
-        match published.wait_for(|now| now.failed.is_some()).await {
-            Ok(now) => FatalError(now.failed.clone().unwrap_or_default()),
-            Err(_) => FatalError("the chain thread is gone".into()),
+        let chain = async {
+            match published.wait_for(|now| now.failed.is_some()).await {
+                Ok(now) => now.failed.clone().unwrap_or_default(),
+                Err(_) => {
+                    "the chain thread has ended: see the log, and start the node again".into()
+                }
+            }
+        };
+        let net = async {
+            match &self.net {
+                Some(net) => net.wait_failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            error = chain => FatalError(error),
+            error = net => FatalError(error),
         }
     }
 
@@ -195,12 +168,15 @@ impl NodeHandle {
         answer.blocking_recv().ok()
     }
 
-    /// VerifyPool an operation on the caller's thread, and hands it to the chain thread. Blocks for
+    /// Checks an operation on the caller's thread, and hands it to the chain thread. Blocks for
     /// a few milliseconds: not to be called by a task.
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
-        let checked = check_operation_alone(self.network, &operation, &mut worker);
+        // The price first: the work takes a thousand times longer to check.
+        let context = BlockContext::after(&self.snapshot().header);
+        let checked = check_price(self.params(), context, &operation)
+            .and_then(|()| check_operation_alone(self.network, &operation, &mut worker));
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
             idle.push(worker);
@@ -233,6 +209,12 @@ impl NodeHandle {
             return Ok(None);
         };
         Ok(entry.messaging.map(|entry| (entry.record.identity, entry.record.sequence)))
+    }
+
+    /// The operations that are written down as waiting.
+    #[cfg(test)]
+    pub(super) fn pending_rows(&self) -> Result<Vec<Vec<u8>>, StorageError> {
+        self.storage.pending()
     }
 
     fn find(
@@ -423,9 +405,5 @@ impl Backend for NodeHandle {
 
     fn take_prekey(&self, name: &Name) -> Result<api_types::PrekeyInfo, api_types::Refusal> {
         self.bundles.take(name, self.current_identity(name)?, clock::now())
-    }
-
-    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
-        self.dns.get().cloned()
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{chain_thread::Command, clock::Since};
+use super::{clock::Since, command::Command};
 use namechain_core::{
     consensus::work::PowHasher,
     miner::search_nonce,
@@ -31,7 +31,7 @@ pub(super) struct MiningQueue {
     pub rate: AtomicU64,
 }
 
-/// Whose mining_backoff it is to mine what waits, among nodes that all mine on demand.
+/// Whose turn it is to mine what waits, among nodes that all mine on demand.
 ///
 /// Where work is trivial they would all find a block at once for every operation, and have as many
 /// chains of equal work. So a node mines at once what its own user submitted, and leaves the rest
@@ -50,7 +50,7 @@ const LEFT_TO_OTHERS: (u64, u64) = (100, 400);
 impl MiningBackoff {
     /// Whether to leave it to others for now, as there is something to mine; `own`: of our own
     /// user.
-    pub fn is_others(&mut self, own: bool, has_peers: bool) -> bool {
+    pub fn leaves_to_others(&mut self, own: bool, has_peers: bool) -> bool {
         if own || !has_peers {
             return false;
         }
@@ -63,12 +63,12 @@ impl MiningBackoff {
     }
 
     /// Whether something was left to others, and their time is over.
-    pub fn has_come(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.waiting.as_ref().is_some_and(|(since, moment)| since.elapsed() >= *moment)
     }
 
     /// What there was to mine is being mined.
-    pub fn taken(&mut self) {
+    pub fn reset(&mut self) {
         self.waiting = None;
     }
 }

@@ -12,9 +12,11 @@
 mod bundles;
 mod chain_thread;
 mod clock;
+mod command;
 mod handle;
 mod local_ops;
 mod mining;
+mod node_state;
 mod open;
 mod parallel_verifier;
 mod progress;
@@ -41,7 +43,7 @@ pub use progress::{LogOutput, Progress, show_progress};
 pub use signal::stop_signal;
 
 use crate::{
-    api,
+    api::{self, Extension},
     net::{
         self, NetConfig, NetError, NetHandle,
         limits::{INBOUND, Limits},
@@ -199,6 +201,11 @@ impl Node {
     /// runtime. Blocks while the store is read; if the index has to be made anew, it logs how far
     /// it is.
     pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
+        Self::start_with(config, Extension::default()).await
+    }
+
+    /// As [`Node::start`], for a program that serves routes of its own beside the node's.
+    pub async fn start_with(config: NodeConfig, extension: Extension) -> Result<Node, NodeError> {
         if config.api.is_some() && api::install_metrics() {
             describe_metrics();
         }
@@ -228,7 +235,7 @@ impl Node {
                 // An error means that the node is gone: a reason to stop as well.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            tokio::spawn(api::serve(listener, handle, config.allow_hosts, shutdown))
+            tokio::spawn(api::serve(listener, handle, extension, config.allow_hosts, shutdown))
         });
         Ok(Node { handle, api_addr, threads, net, ticker, api, stop_api })
     }
@@ -292,18 +299,20 @@ async fn connect(
     let knows_peers = net::knows_peers(data_dir);
     // A node that is alone unless it is told goes on with those whom it was told of before.
     let p2p = config.p2p.clone().or_else(|| knows_peers.then(P2p::from_memory));
-    let (commands, inbox) = mpsc::channel(chain_thread::COMMANDS);
+    let (commands, inbox) = mpsc::channel(command::COMMANDS);
     let knows_nobody = |p2p: &P2p| p2p.peers.is_empty() && !knows_peers;
+    let alone = p2p.as_ref().is_none_or(knows_nobody);
     let sync = Sync::new(SyncConfig {
         network,
         agent: AGENT.into(),
-        alone_is_synced: p2p.as_ref().is_none_or(knows_nobody),
+        // Of a public network a node without peers knows nothing.
+        alone_is_synced: network == Network::Dev && alone,
         ever_synced: sync_driver::ever_synced(data_dir),
     });
     let sync_status = sync.status(&chain);
     let was_synced = sync_status.synced;
     let (published, watching) =
-        watch::channel(Arc::new(handle::NodeState::of(&chain, &mempool, sync_status)));
+        watch::channel(Arc::new(node_state::NodeState::of(&chain, &mempool, sync_status)));
     let net = match p2p {
         None => None,
         Some(p2p) => {
@@ -325,19 +334,18 @@ async fn connect(
         }
     };
     let checks = verify_pool::VerifyPool::start(network, &commands).map_err(NodeError::Thread)?;
-    let driver = sync_driver::SyncDriver::new(sync, net, checks, data_dir, was_synced);
+    let driver = sync_driver::SyncDriver::new(sync, net, checks, data_dir, (was_synced, alone));
     Ok(chain_thread::Parts { storage, chain, mempool, driver, published, commands, inbox })
 }
 
 /// Tells the chain thread now and then that time passes. One that has no room for that has enough
 /// to do.
-async fn tick(commands: mpsc::Sender<chain_thread::Command>) {
+async fn tick(commands: mpsc::Sender<command::Command>) {
     let mut every = tokio::time::interval(TICK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        if let Err(mpsc::error::TrySendError::Closed(_)) =
-            commands.try_send(chain_thread::Command::Tick)
+        if let Err(mpsc::error::TrySendError::Closed(_)) = commands.try_send(command::Command::Tick)
         {
             return;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::error;
 
-use super::{clock, handle::NodeState};
+use super::{clock, node_state::NodeState};
 use crate::net::Serve;
 use namechain_core::{
     chain::Storage,

@@ -3,26 +3,19 @@
 
 use std::{collections::VecDeque, fs, path::PathBuf, time::Duration};
 
-use metrics::counter;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    chain_thread::ChainThread,
     clock::{self, Since},
-    verify_pool::{REJECTED, VerifyPool},
+    verify_pool::VerifyPool,
 };
 use crate::net::NetHandle;
 use namechain_core::{
-    chain::{Accepted, ChainError, CheckedBlock, StorageError},
-    codec::Encode,
+    chain::{Chain, StorageError},
     consensus::RuleViolation,
-    mempool::MempoolError,
-    params::MAX_REORG_DEPTH,
-    sync::{
-        Action, ConnectOutcome, Event, JobOutcome, PeerStatus, SubmitOutcome, Sync, SyncReason,
-        SyncStatus,
-    },
-    types::{Hash, Operation},
+    mempool::Mempool,
+    sync::{Action, Event, Job, JobId, JobOutcome, PeerStatus, Sync, SyncReason, SyncStatus},
+    types::Hash,
 };
 
 /// The file whose presence says that this node has been at the tip of the network's chain once.
@@ -55,6 +48,8 @@ pub(super) struct SyncDriver {
     logged: Since,
     ticked: Since,
     was_synced: bool,
+    /// Whether this node was told of no peer, and remembers none: the first of its network.
+    knows_nobody: bool,
     /// Whether somebody has shown, since the last time that nobody was there, that we are at the
     /// tip.
     compared: bool,
@@ -75,7 +70,7 @@ impl SyncDriver {
         net: Option<NetHandle>,
         checks: VerifyPool,
         data_dir: &std::path::Path,
-        was_synced: bool,
+        (was_synced, knows_nobody): (bool, bool),
     ) -> Self {
         let mark = data_dir.join(EVER_SYNCED);
         let mark = (net.is_some() && !mark.exists()).then_some(mark);
@@ -91,6 +86,7 @@ impl SyncDriver {
             logged: Since::now(),
             ticked: Since::now(),
             was_synced,
+            knows_nobody,
             compared: false,
             alone: Since::now(),
             may_mine: false,
@@ -123,9 +119,46 @@ impl SyncDriver {
         self.may_mine
     }
 
-    /// Milliseconds since the node started: the state machine's clock.
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    /// Puts an event into the state machine. What is to be done then comes out of
+    /// [`SyncDriver::next_action`].
+    pub fn handle(
+        &mut self,
+        chain: &Chain,
+        mempool: &Mempool,
+        event: Event,
+    ) -> Result<(), StorageError> {
+        match &event {
+            Event::PeerConnected { .. } => self.peers += 1,
+            Event::PeerDisconnected { .. } => self.peers = self.peers.saturating_sub(1),
+            _ => {}
+        }
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.sync.handle(chain, mempool, event, now_ms, clock::now())
+    }
+
+    /// The next thing to do.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.sync.next_action()
+    }
+
+    /// Gives a job to the verify pool. If that is full, the job's result.
+    pub fn run_job(&self, id: JobId, job: Job) -> Option<Event> {
+        if self.checks.give(id, job) {
+            return None;
+        }
+        // Its bound is the queue's: this is a bug, and what is not checked is not taken.
+        error!("there are more checks under way than the queue holds; please report this bug");
+        Some(Event::JobDone { job: id, outcome: JobOutcome::Malformed })
+    }
+
+    /// Has the network carry an action out.
+    pub fn send(&self, action: Action) {
+        if let Action::Ban { misbehavior, seconds, .. } = &action {
+            debug!("a peer is banned for {seconds} s: {misbehavior:?}");
+        }
+        if let Some(net) = &self.net {
+            net.send(action);
+        }
     }
 
     /// Ends the checking threads.
@@ -133,226 +166,87 @@ impl SyncDriver {
         self.checks.stop();
     }
 
-    fn remember_failed(&mut self, id: Hash, violation: RuleViolation) {
+    /// Remembers which rule a block broke.
+    pub fn record_failed(&mut self, id: Hash, violation: RuleViolation) {
         if self.failed.len() == FAILED_KEPT {
             self.failed.pop_front();
         }
         self.failed.push_back((id, violation));
     }
-}
 
-impl ChainThread {
-    /// Puts an event into the state machine, and does what it says until it says no more.
-    pub(super) fn on_event(&mut self, event: Event) -> Result<(), StorageError> {
-        let (tip, waiting, may_mine) =
-            (self.chain.tip_id(), self.mempool_changes, self.driver.may_mine);
-        match &event {
-            Event::PeerConnected { .. } => self.driver.peers += 1,
-            Event::PeerDisconnected { .. } => {
-                self.driver.peers = self.driver.peers.saturating_sub(1)
-            }
-            _ => {}
-        }
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            let now_ms = self.driver.now_ms();
-            self.driver.sync.handle(&self.chain, &self.mempool, event, now_ms, clock::now())?;
-            while let Some(action) = self.driver.sync.next_action() {
-                events.extend(self.perform(action)?);
-            }
-        }
-        self.check_sync_status();
-        if self.chain.tip_id() != tip || self.driver.may_mine != may_mine {
-            self.update_mining(true)?;
-        } else if self.mempool_changes != waiting {
-            self.update_mining(false)?;
-        }
-        Ok(())
-    }
-
-    /// Carries an action out. What became of it, if the state machine wants to know.
-    fn perform(&mut self, action: Action) -> Result<Option<Event>, StorageError> {
-        match action {
-            Action::RunJob { id, job } => {
-                if !self.driver.checks.give(id, job) {
-                    // Its bound is the queue's: this is a bug, and what is not checked is not
-                    // taken.
-                    error!("there are more checks under way than may be, which is a bug");
-                    return Ok(Some(Event::JobDone { job: id, outcome: JobOutcome::Malformed }));
-                }
-            }
-            Action::ConnectBlock { block, durable } => {
-                let (id, outcome) = (block.id(), self.connect_block(&block, durable)?);
-                return Ok(Some(Event::BlockConnected { id, outcome }));
-            }
-            Action::SubmitOperation(operation) => {
-                let id = operation.id(self.chain.network());
-                let outcome = self.accept_operation(*operation)?;
-                return Ok(Some(Event::OperationSubmitted { id, outcome }));
-            }
-            Action::ParkChain { tip, work, depth } => self.park_tip(tip, work, depth),
-            action => {
-                if let Action::Ban { misbehavior, seconds, .. } = &action {
-                    debug!("a peer is banned for {seconds} s: {misbehavior:?}");
-                }
-                if let Some(net) = &self.driver.net {
-                    net.send(action);
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Lets the chain take a block that others made.
-    fn connect_block(
-        &mut self,
-        block: &CheckedBlock,
-        durable: bool,
-    ) -> Result<ConnectOutcome, StorageError> {
-        let id = block.id();
-        match self.chain.accept_checked(block, clock::now(), durable) {
-            Ok(Accepted::Tip(change)) => {
-                self.on_tip_change(&change)?;
-                Ok(ConnectOutcome::Accepted)
-            }
-            Ok(Accepted::Known | Accepted::Side) => Ok(ConnectOutcome::Accepted),
-            Err(ChainError::Storage(error)) => Err(error),
-            Err(ChainError::Rule { id: broke, violation }) => {
-                warn!("block {broke} is refused: {violation} [rule {}]", violation.id());
-                counter!(REJECTED, "what" => "block", "rule" => violation.id()).increment(1);
-                self.driver.remember_failed(broke, violation.clone());
-                Ok(ConnectOutcome::Invalid(violation))
-            }
-            Err(ChainError::OnFailed(broke)) => {
-                let known = self.driver.failed.iter().find(|(failed, _)| *failed == broke);
-                let known = known.map(|(_, violation)| violation.clone());
-                // Of a rule that was broken before the last start only that it was broken is known.
-                Ok(known.map_or(ConnectOutcome::Deferred, ConnectOutcome::Invalid))
-            }
-            Err(error @ ChainError::TooDeep { .. }) => {
-                error!("{error}");
-                self.publish(None);
-                Ok(ConnectOutcome::Deferred)
-            }
-            Err(error @ (ChainError::Orphan(_) | ChainError::Early { .. })) => {
-                debug!("block {id} is not taken now: {error}");
-                Ok(ConnectOutcome::Deferred)
-            }
-        }
-    }
-
-    /// Lets the mempool take an operation that others made.
-    fn accept_operation(&mut self, operation: Operation) -> Result<SubmitOutcome, StorageError> {
-        let bytes = operation.to_bytes();
-        match self.mempool.insert(&self.chain, operation) {
-            Ok(id) => {
-                // It is not ours to promise that a crash does not lose it: others have it too.
-                self.store_pending(id, bytes, false)?;
-                Ok(SubmitOutcome::Accepted)
-            }
-            Err(MempoolError::Storage(error)) => Err(error),
-            Err(refused) => {
-                if let MempoolError::Rule(violation) = &refused {
-                    counter!(REJECTED, "what" => "operation", "rule" => violation.id())
-                        .increment(1);
-                }
-                debug!("an operation is not taken: {refused}");
-                Ok(SubmitOutcome::Rejected)
-            }
-        }
-    }
-
-    /// A chain of more work is known by its headers, and departs too deep to be followed.
-    fn park_tip(&mut self, tip: Hash, work: u128, depth: u32) {
-        if self.chain.parked_tip() == Some(tip) {
-            return;
-        }
-        error!(
-            "a chain of more work, with tip {tip}, would undo {depth} blocks; more than {MAX_REORG_DEPTH} are not undone by \
-             themselves: find out which chain others are on"
-        );
-        self.chain.park_tip(tip, work);
-        self.publish(None);
+    /// Which rule a block broke, if it did so lately.
+    pub fn violation_of(&self, id: &Hash) -> Option<RuleViolation> {
+        let known = self.failed.iter().find(|(failed, _)| failed == id);
+        known.map(|(_, violation)| violation.clone())
     }
 
     /// How far the node is.
-    pub(super) fn status(&self) -> SyncStatus {
-        self.driver.sync.status(&self.chain)
+    pub fn status(&self, chain: &Chain) -> SyncStatus {
+        self.sync.status(chain)
     }
 
-    /// Notices when the node has reached the tip, or has been left behind; says now and then how
-    /// far it is.
-    fn check_sync_status(&mut self) {
-        let sync_status = self.status();
-        if sync_status.synced && !self.driver.was_synced {
-            info!(height = self.chain.tip_header().height, "synced: {}", sync_status.why);
-            self.driver.was_synced = true;
-            self.publish(None);
-        } else if !sync_status.synced && self.driver.was_synced {
-            warn!(
-                height = self.chain.tip_header().height,
-                "not synced any more: {}", sync_status.why
-            );
-            self.driver.was_synced = false;
-            self.publish(None);
+    /// Notices when the node has become synced, or is not any more; true if that is so and others
+    /// should know.
+    pub fn update(&mut self, chain: &Chain) -> bool {
+        let status = self.status(chain);
+        let height = chain.tip_header().height;
+        let changed = status.synced != self.was_synced;
+        if changed && status.synced {
+            info!(height, "synced: {}", status.why);
+        } else if changed {
+            warn!(height, "not synced any more: {}", status.why);
         }
-        match sync_status.why {
-            SyncReason::AtTip | SyncReason::Alone => self.driver.compared = true,
-            SyncReason::NoPeers if self.driver.compared => {
-                (self.driver.compared, self.driver.alone) = (false, Since::now());
+        self.was_synced = status.synced;
+        match status.why {
+            SyncReason::AtTip | SyncReason::Alone => self.compared = true,
+            SyncReason::NoPeers if self.compared => {
+                (self.compared, self.alone) = (false, Since::now());
             }
             _ => {}
         }
-        self.driver.may_mine = sync_status.synced
-            && (self.driver.compared || self.driver.alone.elapsed() >= MINES_ALONE_AFTER);
-        if let Some(off) = sync_status.clock_off
-            && !self.driver.warned_of_clock
+        // The first node of a network has nobody to compare tips with, and has to begin.
+        let is_first = status.why == SyncReason::NoPeers && self.knows_nobody;
+        self.may_mine = (status.synced || is_first)
+            && (self.compared || self.alone.elapsed() >= MINES_ALONE_AFTER);
+        if let Some(off) = status.clock_off
+            && !self.warned_of_clock
         {
-            self.driver.warned_of_clock = true;
+            self.warned_of_clock = true;
             warn!(
-                "most peers' clocks are {off} seconds ahead of this machine's: set it, blocks more than ten minutes ahead are \
-                 not taken"
+                "the clocks of most peers are {off} s ahead of this machine's. Set this machine's \
+                 clock: blocks more than ten minutes ahead of it are not taken"
             );
         }
-        if sync_status.synced
-            && sync_status.why == SyncReason::AtTip
-            && let Some(mark) = self.driver.mark.take()
+        if status.synced
+            && status.why == SyncReason::AtTip
+            && let Some(mark) = self.mark.take()
             && let Err(error) = fs::write(&mark, b"")
         {
-            warn!("{}: {error}", mark.display());
+            warn!("{} can't be written: {error}", mark.display());
         }
+        changed
     }
 
-    /// What is done now and then: the state machine hears that time passes, what has changed is
-    /// published, and the log says how far the node is.
-    pub(super) fn tick(&mut self) -> Result<(), StorageError> {
-        self.look_at_turn()?;
-        if self.driver.ticked.elapsed() < TICK_EVERY {
-            return Ok(());
-        }
-        self.driver.ticked = Since::now();
-        self.on_event(Event::Tick)?;
-        self.measure_mining();
-        if !self.driver.was_synced && self.driver.logged.elapsed() >= PROGRESS_EVERY {
-            self.driver.logged = Since::now();
-            self.log_progress();
-        }
-        self.publish(None);
-        Ok(())
+    /// Whether the state machine is to hear that time has passed.
+    pub fn is_tick_due(&mut self) -> bool {
+        is_due(&mut self.ticked, TICK_EVERY)
     }
 
-    fn log_progress(&self) {
-        let sync_status = self.status();
-        let height = self.chain.tip_header().height;
-        let progress = super::progress::Progress::of(&sync_status, height);
-        info!(peers = self.driver.sync.peers().len(), "catching up: {progress}");
+    /// Whether the log is to say how far the node is.
+    pub fn is_progress_due(&mut self) -> bool {
+        !self.was_synced && is_due(&mut self.logged, PROGRESS_EVERY)
     }
 
-    /// Publishes after a block: at once if names are served, else not with every block.
-    pub(super) fn publish_block(&mut self) {
-        if self.driver.was_synced || self.driver.published.elapsed() >= PUBLISH_EVERY {
-            self.driver.published = Since::now();
-            self.publish(None);
-        }
+    /// Whether a new block is published at once: if names are served, else not with every block.
+    pub fn is_publish_due(&mut self) -> bool {
+        self.was_synced || is_due(&mut self.published, PUBLISH_EVERY)
     }
+}
+
+fn is_due(last: &mut Since, every: Duration) -> bool {
+    let due = last.elapsed() >= every;
+    if due {
+        *last = Since::now();
+    }
+    due
 }

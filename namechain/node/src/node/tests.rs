@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use super::*;
 use crate::api::Backend;
 use namechain_core::{
+    codec::Encode,
     consensus::{price, work::PowHasher},
     types::{Action, Name, Operation, RecordSet, SecretKey, SignedOperation, Stamp, commitment},
 };
@@ -113,4 +114,23 @@ async fn what_is_acknowledged_is_recorded_and_survives() {
         drop(snapshot);
         node.stop().await;
     }
+}
+
+/// What was replaced does not wait any more, on the disk either.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_row_of_a_replaced_operation_goes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = start(dir.path(), MineMode::Off, false).await;
+    let handle = node.handle();
+    let first = commit(&handle, &SecretKey::from_seed(&[1; 32]));
+    submit(&handle, first.clone()).unwrap();
+    let mut second = first.clone();
+    let work = first.stamp().work * 5 / 4 + 1;
+    let stamp = Stamp { work, nonce: 0, ..*first.stamp() };
+    let subject = second.stamp_subject(NETWORK);
+    *second.stamp_mut() = PowHasher::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
+    submit(&handle, second.clone()).unwrap();
+    assert_eq!(handle.pending_rows().unwrap(), [second.to_bytes()]);
+    drop(handle);
+    node.stop().await;
 }

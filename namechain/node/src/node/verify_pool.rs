@@ -13,7 +13,7 @@ use metrics::counter;
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::chain_thread::Command;
+use super::command::Command;
 use namechain_core::{
     consensus::work::PowHasher,
     sync::{Event, Job, JobId, JobOutcome, limits::JOBS},
@@ -36,8 +36,30 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
+    /// Announced blocks, which others wait for.
+    urgent: VecDeque<(JobId, Job)>,
     jobs: VecDeque<(JobId, Job)>,
     closed: bool,
+}
+
+impl State {
+    fn push(&mut self, id: JobId, job: Job) {
+        // Of an announced block the header is checked first, alone, and then the block.
+        let urgent = match &job {
+            Job::Headers(headers) => headers.len() == 1,
+            Job::Assembled { .. } => true,
+            Job::Block { .. } | Job::Operation(_) => false,
+        };
+        if urgent { &mut self.urgent } else { &mut self.jobs }.push_back((id, job));
+    }
+
+    fn pop(&mut self) -> Option<(JobId, Job)> {
+        self.urgent.pop_front().or_else(|| self.jobs.pop_front())
+    }
+
+    fn len(&self) -> usize {
+        self.urgent.len() + self.jobs.len()
+    }
 }
 
 impl Queue {
@@ -52,7 +74,7 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            if let Some(job) = state.jobs.pop_front() {
+            if let Some(job) = state.pop() {
                 return Some(job);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -84,10 +106,10 @@ impl VerifyPool {
     /// Gives a job away. False if there are more than the state machine may have under way.
     pub fn give(&self, id: JobId, job: Job) -> bool {
         let mut state = self.queue.state();
-        if state.jobs.len() >= JOBS {
+        if state.len() >= JOBS {
             return false;
         }
-        state.jobs.push_back((id, job));
+        state.push(id, job);
         self.queue.changed.notify_one();
         true
     }
@@ -151,5 +173,26 @@ fn kind_of(job: &Job) -> &'static str {
         Job::Headers(_) => "headers",
         Job::Block { .. } | Job::Assembled { .. } => "block",
         Job::Operation(_) => "operation",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use namechain_core::consensus::header::genesis;
+
+    use super::*;
+
+    /// However many headers of some long chain are to be checked, a new block's goes first.
+    #[test]
+    fn announced_blocks_are_checked_before_headers() {
+        let header = genesis(Network::Dev).header;
+        let mut state = State::default();
+        for id in 0..5 {
+            state.push(JobId(id), Job::Headers(vec![header.clone(); 250]));
+        }
+        state.push(JobId(9), Job::Headers(vec![header]));
+        assert_eq!(state.len(), 6);
+        let order: Vec<u64> = std::iter::from_fn(|| state.pop()).map(|(id, _)| id.0).collect();
+        assert_eq!(order, [9, 0, 1, 2, 3, 4]);
     }
 }

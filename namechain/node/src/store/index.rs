@@ -12,7 +12,7 @@ use std::{
 use sled::{Batch, Db, IVec, Mode};
 
 use super::{
-    io_error,
+    error::io_error,
     layout::{self, FORMAT, Format, Mark},
 };
 use namechain_core::{

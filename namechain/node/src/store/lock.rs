@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::io_error;
+use super::error::io_error;
 use namechain_core::chain::StorageError;
 
 /// Held for as long as the store is open. The operating system lets go of it when the process ends,

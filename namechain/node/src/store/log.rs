@@ -12,6 +12,7 @@
 //! at hand: a 32-bit sum would miss one damage in four billion, and could be steered by whoever
 //! chooses what is in a block. Against the fdatasync it costs nothing.
 
+mod position;
 mod record;
 mod walk;
 
@@ -22,41 +23,19 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::io_error;
+use super::error::io_error;
 use namechain_core::{
     chain::{BlockLocation, StorageError},
     codec::Decode,
     types::{HEADER_BYTES, Hash, Header, MAX_BLOCK_BYTES, Network},
 };
+pub(super) use position::Position;
+use position::file_path;
 use record::{FILE_HEADER_BYTES, FileHeader, RECORD_HEADER_BYTES};
 pub(super) use walk::{Step, Walk};
 
 /// The version of the log's files.
 const FORMAT: u32 = 1;
-
-/// A place between two records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Position {
-    file: u32,
-    offset: u64,
-}
-
-impl Position {
-    /// Before the first block.
-    pub(super) const START: Position = Position { file: 0, offset: FILE_HEADER_BYTES as u64 };
-
-    /// Its offset in the file, in bytes.
-    #[cfg(test)]
-    pub(super) fn offset(self) -> u64 {
-        self.offset
-    }
-
-    /// After a block.
-    pub(super) fn after(at: BlockLocation) -> Self {
-        let offset = at.offset.saturating_add(RECORD_HEADER_BYTES as u64 + u64::from(at.len));
-        Position { file: at.file, offset }
-    }
-}
 
 /// What stands where a block should be.
 #[derive(Debug)]
@@ -285,10 +264,6 @@ impl Log {
     fn end(&self) -> MutexGuard<'_, End> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn file_path(dir: &Path, number: u32) -> PathBuf {
-    dir.join(format!("blocks-{number:05}.log"))
 }
 
 fn open_file(path: &Path) -> Result<File, StorageError> {

@@ -17,6 +17,7 @@
 //! thousands at a time, and are written as one batch: if the program is killed they are made again
 //! from the log.
 
+mod error;
 mod index;
 mod layout;
 mod lock;
@@ -33,6 +34,7 @@ use std::{
     },
 };
 
+use error::io_error;
 use index::Index;
 use layout::Mark;
 use lock::Lock;
@@ -218,10 +220,6 @@ fn check(network: Network, log: &Log, index: Index) -> Result<Index, StorageErro
 
 fn position_after(mark: Option<&Mark>) -> Position {
     mark.map_or(Position::START, |mark| Position::after(mark.at))
-}
-
-fn io_error(doing: &str, path: &Path, source: io::Error) -> StorageError {
-    StorageError::Io { what: format!("{doing} {}", path.display()), source }
 }
 
 impl Drop for Store {

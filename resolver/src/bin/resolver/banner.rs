@@ -1,5 +1,4 @@
-//! What is said when the resolver has started: where it listens, whom it asks, and what to try
-//! next.
+//! The startup report: addresses, upstreams, and what to try next.
 
 use std::{
     fmt,
@@ -10,45 +9,43 @@ use std::{
 use namechain_core::types::Network;
 use serde::Serialize;
 
-/// The resolver as it has started. Its JSON form is stable: keys are added, never renamed.
+/// The startup report. Its JSON form is stable: keys are added, never renamed.
 #[derive(Clone, Debug, Serialize)]
-pub struct Started {
-    /// Where DNS is answered, over UDP and TCP.
+pub struct StartupReport {
+    /// Addresses of DNS over UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// Where DNS is answered over TLS.
+    /// Addresses of DNS over TLS.
     pub dns_tls: Vec<SocketAddr>,
-    /// Where DNS is answered over HTTPS, at the path `/dns-query`.
+    /// Addresses of DNS over HTTPS, path `/dns-query`.
     pub dns_https: Vec<SocketAddr>,
-    /// Where DNS is answered over QUIC.
+    /// Addresses of DNS over QUIC.
     pub dns_quic: Vec<SocketAddr>,
-    /// The SHA-256 of the public key of the three, in hexadecimal.
+    /// The SHA-256 of the public key of all three, in hexadecimal.
     pub dns_pin: Option<String>,
-    /// Where the API is served: that of the node in this process, or the small one of a resolver
-    /// without a node.
+    /// The address of the API: the node's in this process, or the control API with a remote node.
     pub api: Option<SocketAddr>,
-    /// The URL of the node elsewhere.
+    /// The URL of the remote node.
     pub node: Option<String>,
-    /// Where other nodes reach the node in this process.
+    /// Addresses at which other nodes reach the node in this process.
     pub p2p: Vec<String>,
-    /// The network; `None` while the node elsewhere has not said it.
+    /// The network; `None` while the remote node has not told it.
     pub network: Option<Network>,
-    /// Who is asked for everything that is not on the chain: `IP:PORT`, or a URL for what is not
-    /// plain DNS.
+    /// The upstreams: `IP:PORT`, or a URL for anything but plain DNS.
     pub upstreams: Vec<String>,
-    /// Where the chain is kept.
+    /// The data directory.
     pub data_dir: Option<PathBuf>,
-    /// Whether the upstreams are the machine's own.
+    /// Whether the upstreams are the system's.
     #[serde(skip)]
     pub system_upstreams: bool,
-    /// Whether names stand at the root.
+    /// Whether names are mounted at the root.
     #[serde(skip)]
     pub at_root: bool,
-    /// How zonetool is called.
+    /// The command that runs zonetool.
     #[serde(skip)]
     pub zonetool: &'static str,
 }
 
-/// A loopback address in place of "all addresses", to be asked at.
+/// The address to send queries to: loopback in place of "all addresses".
 fn askable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -62,7 +59,7 @@ fn list(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
-impl fmt::Display for Started {
+impl fmt::Display for StartupReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let network = self.network.map_or("not known yet", Network::as_str);
         writeln!(f, "resolver {}, network {network}", env!("CARGO_PKG_VERSION"))?;
@@ -101,12 +98,12 @@ impl fmt::Display for Started {
         match (self.upstreams.as_slice(), self.system_upstreams) {
             ([], true) => writeln!(
                 f,
-                "  upstreams  none: this machine names no DNS server, so names outside the chain fail; give --upstream IP"
+                "  upstreams  none: this system has no DNS server configured, so names outside the chain fail; set --upstream IP"
             )?,
             ([], false) => {
                 writeln!(f, "  upstreams  none, as configured: names outside the chain fail")?
             }
-            (some, true) => writeln!(f, "  upstreams  {} (this machine's own)", some.join(", "))?,
+            (some, true) => writeln!(f, "  upstreams  {} (the system's)", some.join(", "))?,
             (some, false) => writeln!(f, "  upstreams  {}", some.join(", "))?,
         }
         let mut zonetool = self.zonetool.to_owned();
@@ -128,8 +125,8 @@ impl fmt::Display for Started {
 mod tests {
     use super::*;
 
-    fn started() -> Started {
-        Started {
+    fn started() -> StartupReport {
+        StartupReport {
             dns: vec!["0.0.0.0:5300".parse().unwrap(), "[::1]:5300".parse().unwrap()],
             dns_tls: Vec::new(),
             dns_https: Vec::new(),
@@ -156,7 +153,7 @@ mod tests {
         for line in [
             "  DNS        0.0.0.0:5300, [::1]:5300 (UDP and TCP)",
             "  API        http://127.0.0.1:7380",
-            "  upstreams  192.0.2.1:53 (this machine's own)",
+            "  upstreams  192.0.2.1:53 (the system's)",
             "  peers      /ip4/127.0.0.1/tcp/1/p2p/12D3",
             "             /ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3",
             "  zonetool key new",
@@ -164,7 +161,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }
-        let other = Started {
+        let other = StartupReport {
             api: Some("127.0.0.1:9".parse().unwrap()),
             upstreams: vec![],
             at_root: false,
@@ -172,7 +169,7 @@ mod tests {
         };
         let text = other.to_string();
         assert!(text.contains("zonetool --node http://127.0.0.1:9 key new"), "{text}");
-        assert!(text.contains("none: this machine names no DNS server"), "{text}");
+        assert!(text.contains("none: this system has no DNS server"), "{text}");
         assert!(text.contains("www.alice.namechain.alt"), "{text}");
     }
 

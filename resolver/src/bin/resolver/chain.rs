@@ -1,32 +1,32 @@
-//! Where the chain comes from: a node in this process, or one elsewhere and then a small API of our
-//! own.
+//! The source of the chain's state: a node in this process, or a remote one with a control API
+//! here.
 
 use std::sync::Arc;
 
 use namechain_node::node::{Node, NodeConfig};
 use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
-    config::ChainFrom,
-    control::Control,
+    config::ChainConfig,
+    control::{Control, extension},
 };
 
-use super::aside::Aside;
+use super::control_api::ControlApi;
 
-/// The chain, and what serves it here.
-pub struct Chain {
-    /// What names are looked up in.
+/// The chain source, and what runs for it in this process.
+pub struct ChainBackend {
+    /// The source that names are looked up in.
     pub source: Arc<dyn ChainSource>,
     /// The node in this process, if there is one.
     pub node: Option<Node>,
-    /// The small API, if there is no node.
-    pub aside: Option<Aside>,
+    /// The control API, if there is no node.
+    pub control_api: Option<ControlApi>,
 }
 
-/// Starts the node, or finds the one elsewhere.
-pub async fn chain(from: &ChainFrom, control: &Control) -> anyhow::Result<Chain> {
+/// Starts the node, or connects to the remote one.
+pub async fn open_chain(from: &ChainConfig, control: &Control) -> anyhow::Result<ChainBackend> {
     match from {
-        ChainFrom::Embedded { network, api, data_dir, node: options } => {
-            let node = Node::start(NodeConfig {
+        ChainConfig::Embedded { network, api, data_dir, node: options } => {
+            let config = NodeConfig {
                 network: *network,
                 data_dir: data_dir.clone(),
                 api: Some(*api),
@@ -35,21 +35,20 @@ pub async fn chain(from: &ChainFrom, control: &Control) -> anyhow::Result<Chain>
                 mine: options.mine,
                 mine_threads: usize::from(options.mine_threads),
                 reindex: false,
-            })
-            .await?;
+            };
+            let node = Node::start_with(config, extension(control)).await?;
             let handle = node.handle();
-            handle.set_dns_server(Arc::new(control.clone()));
             let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
             let source = Arc::new(Embedded::new(*network, served));
-            Ok(Chain { source, node: Some(node), aside: None })
+            Ok(ChainBackend { source, node: Some(node), control_api: None })
         }
-        ChainFrom::Remote { url, network, api } => {
+        ChainConfig::Remote { url, network, api } => {
             let remote = Arc::new(Remote::new(url, *network)?);
-            let aside = Aside::start(*api, control.clone(), remote.clone()).await?;
+            let control_api = ControlApi::start(*api, control.clone(), remote.clone()).await?;
             if let Err(error) = remote.status().await {
-                tracing::warn!("{error}; names of the chain fail until it answers");
+                tracing::warn!("{error}; names of the chain fail until the node answers");
             }
-            Ok(Chain { source: remote, node: None, aside })
+            Ok(ChainBackend { source: remote, node: None, control_api })
         }
     }
 }

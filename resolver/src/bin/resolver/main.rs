@@ -1,12 +1,12 @@
-//! `resolver`: the DNS server, with a node in it or against one that runs elsewhere.
+//! `resolver`: the DNS server, with a node in the process or a remote one.
 
-mod aside;
 mod banner;
 mod chain;
-mod doors;
-mod instead;
+mod control_api;
+mod listeners;
 mod reload;
-mod watched;
+mod subcommand;
+mod watchdog;
 
 use std::{
     io::{IsTerminal, Write},
@@ -17,17 +17,17 @@ use std::{
 };
 
 use anyhow::Context;
-use banner::Started;
+use banner::StartupReport;
 use clap::Parser as _;
 use namechain_node::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
 use resolver::{
     chain::{ChainSource, Remote},
-    config::{ChainFrom, Cli, Config, Sign},
+    config::{ChainConfig, Cli, Config, SignConfig},
     control::Control,
     dns::query::Transport,
     dnssec::sign::{SignError, Signer},
     os,
-    os::{systemd, systemd::Pair},
+    os::{clock::Clock, systemd, systemd::Pair},
     resolve::Pipeline,
     server::{
         Bound, Server, bind,
@@ -39,30 +39,30 @@ use resolver::{
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use aside::Aside;
-use chain::{Chain, chain};
-use doors::Doors;
+use chain::{ChainBackend, open_chain};
+use control_api::ControlApi;
+use listeners::EncryptedListeners;
 use reload::Reload;
 
-/// What is logged unless NAMECHAIN_LOG says otherwise. hickory writes two lines a query at info,
-/// and its recursive resolver one at warn for each name that fails.
-const LOG: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
+/// The default log filter. hickory logs two lines per query at info, and its recursive resolver one
+/// at warn for each name that fails.
+const DEFAULT_LOG_FILTER: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let asked = match asked_for(cli.clone()) {
-        Ok(asked) => asked,
-        Err(error) => return instead::refused(&cli, &error),
+    let startup = match load_startup(cli.clone()) {
+        Ok(startup) => startup,
+        Err(error) => return subcommand::report_invalid_config(&cli, &error),
     };
-    if let Some(instead) = &cli.instead {
-        return instead::run(&cli, instead, &asked.config);
+    if let Some(command) = &cli.command {
+        return subcommand::run(&cli, command, &startup.config);
     }
     // Before there are threads: the environment is changed.
     let passed = match systemd::sockets() {
         Ok(passed) => passed,
         Err(error) => return fail(&error.into()),
     };
-    let filter = asked.filter.clone();
+    let filter = startup.filter.clone();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(LogOutput::default)
@@ -74,34 +74,34 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(run(asked, passed)) {
+    match runtime.block_on(run(startup, passed)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
-/// What the user wants.
-struct Asked {
-    /// The command line, which stays as it is when the configuration is read again.
+/// What the program starts with.
+struct Startup {
+    /// The command line, which a reload uses again.
     cli: Cli,
     config: Config,
     filter: EnvFilter,
 }
 
-/// What the flags, the environment and the file ask for. Every error is the user's.
-fn asked_for(cli: Cli) -> anyhow::Result<Asked> {
+/// Loads flags, environment and file. Every error is a usage error.
+fn load_startup(cli: Cli) -> anyhow::Result<Startup> {
     let config = load(&cli)?;
-    let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| LOG.into());
+    let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| DEFAULT_LOG_FILTER.into());
     let filter = EnvFilter::try_new(format!("{LOG_FILTER},{filter}")).with_context(|| {
-        format!("NAMECHAIN_LOG: '{filter}' is no filter, use a level as in info or debug")
+        format!("NAMECHAIN_LOG: '{filter}' is not a log filter; use a level such as info or debug")
     })?;
-    Ok(Asked { cli, config, filter })
+    Ok(Startup { cli, config, filter })
 }
 
-/// The configuration as it is now.
+/// Loads and validates the configuration.
 fn load(cli: &Cli) -> anyhow::Result<Config> {
     let config = Config::load(cli.clone(), |key| std::env::var_os(key))?;
-    if let ChainFrom::Remote { url, .. } = &config.chain {
+    if let ChainConfig::Remote { url, .. } = &config.chain {
         Remote::check_url(url)?;
     }
     Ok(config)
@@ -112,43 +112,49 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
-    let Asked { cli, config, .. } = asked;
-    // Before anything else: once we are the machine's resolver, nobody else can tell us.
+async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
+    let Startup { cli, config, .. } = startup;
+    // First: once this resolver is the system's, resolv.conf names no other server.
     let (upstreams, system_upstreams) = upstreams(&config);
     let bound = if passed.is_empty() {
         config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<Bound>, _>>()?
     } else {
         passed.into_iter().map(Bound::from).collect()
     };
-    let doors = Doors::open(&config)?;
+    let encrypted = EncryptedListeners::open(&config)?;
     let dns: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
-    let upstreams = without_ourselves(upstreams, &dns);
-    let stop = stop_signal().context("signals can't be watched")?;
-    let mut hangup = signal(SignalKind::hangup()).context("signals can't be watched")?;
+    let upstreams = without_own_addresses(upstreams, &dns);
+    let stop = stop_signal().context("signal handlers can't be installed")?;
+    let mut hangup = signal(SignalKind::hangup()).context("signal handlers can't be installed")?;
     let names = upstreams.iter().map(Upstream::to_string).collect();
-    let legacy = Upstreams::new(config.legacy(upstreams))?;
+    let legacy = config.legacy(upstreams);
+    let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
+    let legacy = Upstreams::new(legacy, cache.clone(), clock.clone())?;
     let control = Control::default();
-    let Chain { source: chain, node, aside } = chain(&config.chain, &control).await?;
-    // Where a node keeps its data nobody else has a key, once it has started.
+    let ChainBackend { source: chain, node, control_api } =
+        open_chain(&config.chain, &control).await?;
+    // After the node: its lock on the data directory also protects the key.
     let signer = config.sign.as_ref().map(signer).transpose()?.flatten();
-    let started = Started {
+    let started = StartupReport {
         dns: dns.clone(),
-        dns_tls: doors.at(Transport::Tls),
-        dns_https: doors.at(Transport::Https),
-        dns_quic: doors.at(Transport::Quic),
-        dns_pin: doors.pin(),
-        api: node.as_ref().and_then(Node::api_addr).or(aside.as_ref().map(Aside::address)),
+        dns_tls: encrypted.addresses(Transport::Tls),
+        dns_https: encrypted.addresses(Transport::Https),
+        dns_quic: encrypted.addresses(Transport::Quic),
+        dns_pin: encrypted.pin(),
+        api: node
+            .as_ref()
+            .and_then(Node::api_addr)
+            .or(control_api.as_ref().map(ControlApi::address)),
         node: match &config.chain {
-            ChainFrom::Remote { url, .. } => Some(url.clone()),
-            ChainFrom::Embedded { .. } => None,
+            ChainConfig::Remote { url, .. } => Some(url.clone()),
+            ChainConfig::Embedded { .. } => None,
         },
         p2p: node.as_ref().map(|node| node.handle().p2p()).unwrap_or_default(),
         network: chain.network(),
         upstreams: names,
         data_dir: match &config.chain {
-            ChainFrom::Embedded { data_dir, .. } => Some(data_dir.clone()),
-            ChainFrom::Remote { .. } => None,
+            ChainConfig::Embedded { data_dir, .. } => Some(data_dir.clone()),
+            ChainConfig::Remote { .. } => None,
         },
         system_upstreams,
         at_root: config.mounts.root,
@@ -159,26 +165,27 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
         },
     };
     let pipeline = pipeline(&config, chain, legacy, signer);
-    let responder = Responder::new(pipeline, Clients::local_and(config.allow.clone()));
-    responder.seen().log(config.query_log);
+    let clients = Clients::local_and(config.allow.clone());
+    let responder = Responder::new(pipeline, cache, clock, clients);
+    responder.telemetry().set_query_log(config.query_log);
     let current = ResponderHandle::from(responder.with_cookies(config.cookies));
     control.serves(&current, &dns);
     let mut server = Server::start_with(bound, current.clone(), config.udp);
-    let identity = doors.serve(&mut server);
-    announce(&started, config.json);
+    let identity = encrypted.serve(&mut server);
+    print_report(&started, config.json);
     let drawing = node.as_ref().map(|node| tokio::spawn(show_progress(node.handle())));
     systemd::ready();
-    let alive = tokio::spawn(watched::report(dns.clone()));
+    let alive = tokio::spawn(watchdog::run(dns.clone()));
     let mut reload = Reload { cli, config, current, dns, identity };
     let mut stop = pin!(stop);
     let failure = loop {
         tokio::select! {
             () = &mut stop => break None,
             error = server.failed() => {
-                break Some(anyhow::Error::from(error).context("DNS can't be answered any more"));
+                break Some(anyhow::Error::from(error).context("the DNS server failed"));
             }
-            loss = lost(node.as_ref()) => break Some(anyhow::anyhow!("the node has stopped: {loss}")),
-            Some(()) = hangup.recv() => reload.again(),
+            loss = node_failure(node.as_ref()) => break Some(anyhow::anyhow!("the node has stopped: {loss}")),
+            Some(()) = hangup.recv() => reload.reload(),
         }
     };
     systemd::stopping();
@@ -187,8 +194,8 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     if let Some(drawing) = drawing {
         drawing.abort();
     }
-    if let Some(aside) = aside {
-        aside.stop().await;
+    if let Some(control_api) = control_api {
+        control_api.stop().await;
     }
     if let Some(node) = node {
         node.stop().await;
@@ -196,7 +203,7 @@ async fn run(asked: Asked, passed: Vec<Pair>) -> anyhow::Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-/// The upstreams, and whether they are the machine's own.
+/// The upstreams, and whether they are the system's.
 fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
     if let Some(upstreams) = &config.upstreams {
         return (upstreams.clone(), false);
@@ -217,47 +224,46 @@ fn pipeline(
     Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation, signer }
 }
 
-/// What signs. That there is no place for a key is no reason not to answer, if nobody asked for
-/// signatures.
-fn signer(sign: &Sign) -> anyhow::Result<Option<Arc<Signer>>> {
+/// The signer. If signing is not configured explicitly, a key that can't be written only turns it
+/// off.
+fn signer(sign: &SignConfig) -> anyhow::Result<Option<Arc<Signer>>> {
     match Signer::open(&sign.key, sign.algorithm) {
         Ok(signer) => Ok(Some(Arc::new(signer))),
-        Err(error @ SignError::Write(..)) if !sign.asked => {
-            tracing::warn!("nothing is signed: {error}");
+        Err(error @ SignError::Write(..)) if !sign.requested => {
+            tracing::warn!("answers are not signed: {error}");
             Ok(None)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// An upstream that is one of our own addresses would be asked for ever. One that leads back to us
-/// in another way is found out when it does not answer.
-fn without_ourselves(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
+/// Removes upstreams that are addresses of this resolver, which would loop. Longer loops are
+/// detected when the upstream does not answer.
+fn without_own_addresses(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
     upstreams.retain(|upstream| {
         let ourselves = upstream.is_one_of(dns);
         if ourselves {
-            tracing::warn!("the upstream {upstream} is this resolver itself and is left out");
+            tracing::warn!("the upstream {upstream} is this resolver itself and is not used");
         }
         !ourselves
     });
     upstreams
 }
 
-/// One line of JSON, or the text for people. Whoever started us may have closed the pipe: that is
-/// no reason to stop.
-fn announce(started: &Started, json: bool) {
+/// Prints the startup report as one line of JSON or as text. A closed pipe is not an error.
+fn print_report(started: &StartupReport, json: bool) {
     let mut out = std::io::stdout();
     let said = match serde_json::to_string(started) {
         Ok(line) if json => writeln!(out, "{line}"),
         _ => writeln!(out, "{started}"),
     };
     if said.and_then(|()| out.flush()).is_err() {
-        tracing::debug!("the start could not be told");
+        tracing::debug!("the startup report could not be printed");
     }
 }
 
-/// Why the node has stopped by itself; never, if there is none.
-async fn lost(node: Option<&Node>) -> String {
+/// Waits for the node to fail and returns why; waits for ever without a node.
+async fn node_failure(node: Option<&Node>) -> String {
     match node {
         Some(node) => node.handle().fatal_error().await.0,
         None => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! The configuration read again (SIGHUP): what can be taken over is, while questions are answered.
+//! Reload of the configuration (SIGHUP) while queries are served.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,38 +10,37 @@ use resolver::{
     server::{encrypted::Identity, handle::ResponderHandle, responder::Clients},
 };
 
-use super::{load, pipeline, upstreams, without_ourselves};
+use super::{load, pipeline, upstreams, without_own_addresses};
 
-/// What a resolver that runs is made from.
+/// What a reload needs.
 pub struct Reload {
     /// The command line.
     pub cli: Cli,
-    /// The configuration that holds.
+    /// The configuration in force.
     pub config: Config,
-    /// Where the responder is.
+    /// The handle that gives the current responder.
     pub current: ResponderHandle,
-    /// Where DNS is answered.
+    /// The addresses of DNS.
     pub dns: Vec<SocketAddr>,
-    /// By what clients of encrypted DNS know us.
+    /// The identity of encrypted DNS.
     pub identity: Option<Arc<Identity>>,
 }
 
 impl Reload {
-    /// Reads the configuration again. If something is wrong with it, everything stays as it is;
-    /// either is said in a line.
-    pub fn again(&mut self) {
+    /// Reloads the configuration. An invalid one changes nothing. The result is logged.
+    pub fn reload(&mut self) {
         systemd::reloading();
-        match self.try_again() {
-            Ok(changes) => tracing::info!("the configuration was read again; {changes}"),
-            Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+        match self.try_reload() {
+            Ok(changes) => tracing::info!("configuration reloaded; {changes}"),
+            Err(error) => tracing::error!("configuration not reloaded: {error:#}"),
         }
         systemd::ready();
     }
 
-    fn try_again(&mut self) -> anyhow::Result<Changes> {
+    fn try_reload(&mut self) -> anyhow::Result<Changes> {
         let config = load(&self.cli)?;
         let changes = Changes::between(&self.config, &config);
-        // What takes a restart stays in force, and is told again at the next time.
+        // Settings that need a restart stay in force, and are reported again at the next reload.
         let config = Config {
             chain: self.config.chain.clone(),
             listen: self.config.listen.clone(),
@@ -54,16 +53,16 @@ impl Reload {
             ..config
         };
         let (upstreams, _) = upstreams(&config);
-        let upstreams = without_ourselves(upstreams, &self.dns);
+        let upstreams = without_own_addresses(upstreams, &self.dns);
         let before = self.current.get();
         let legacy = before.pipeline().legacy.reconfigured(config.legacy(upstreams));
         let legacy = legacy.context("the upstreams can't be used")?;
         if let Some(identity) = &self.identity {
-            identity.reload().context("the certificate can't be renewed")?;
+            identity.reload().context("the certificate can't be reloaded")?;
         }
         let Pipeline { chain, signer, .. } = before.pipeline();
         let pipeline = pipeline(&config, chain.clone(), legacy, signer.clone());
-        before.seen().log(config.query_log);
+        before.telemetry().set_query_log(config.query_log);
         let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
         self.current.replace(responder.with_cookies(config.cookies));
         self.config = config;

@@ -1,5 +1,5 @@
-//! The small zone that a name holds: compiled once into an index, so that every question is a few
-//! look-ups and "no such name" costs what "here it is" costs.
+//! The zone of a name, compiled once into an index: every question takes a few look-ups, and a name
+//! that does not exist costs no more than one that does.
 //!
 //! The search is that of RFC 1034 §4.3.2 with the wildcards of RFC 4592 and DNAME of RFC 6672 §3.2.
 //! Owners are relative to the name and in wire form: the ancestors of an owner are its own tails.
@@ -10,17 +10,12 @@ use std::collections::HashMap;
 
 use namechain_core::types::{Name, NameEntry, RecordSet};
 
-use crate::dns::names;
+use crate::dns::{
+    names,
+    rtype::{ANY, CNAME, DNAME, DS, NS, NSEC, RRSIG},
+};
 
-pub use view::{Cut, Mounted, NameServer, Said};
-
-const NS: u16 = 2;
-const CNAME: u16 = 5;
-const DNAME: u16 = 39;
-const DS: u16 = 43;
-const RRSIG: u16 = 46;
-const NSEC: u16 = 47;
-const ANY: u16 = 255;
+pub use view::{DelegationPoint, NameServer, ZoneAnswer, ZoneView};
 
 /// The records of one name, indexed.
 #[derive(Debug)]
@@ -30,7 +25,7 @@ pub struct Zone {
     nodes: HashMap<Box<[u8]>, Node>,
 }
 
-/// What stands at one owner; no sets at all at an empty non-terminal (RFC 4592 §2.2.2).
+/// The records of one owner; none at an empty non-terminal (RFC 4592 §2.2.2).
 #[derive(Debug, Default)]
 struct Node {
     /// By type.
@@ -48,20 +43,20 @@ pub struct RrSet {
     pub data: Vec<Box<[u8]>>,
 }
 
-/// What a zone says to a question.
+/// The result of a look-up in a zone.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found<'z> {
+pub enum ZoneLookup<'z> {
     /// These records.
     Records(&'z RrSet),
     /// The owner is an alias.
     Alias(&'z RrSet),
     /// An ancestor, this many bytes into the owner, is an alias with all that is below it.
     AliasBelow(usize, &'z RrSet),
-    /// The owner exists, with these types, which are other ones.
+    /// The owner exists, with these other types.
     NoData(Vec<u16>),
     /// The owner does not exist.
     NoName,
-    /// The owner lies in a zone that others serve; the zone begins this many bytes into the owner.
+    /// The owner is delegated; the child zone begins this many bytes into the owner.
     Delegated(usize, &'z RrSet),
 }
 
@@ -72,27 +67,27 @@ impl Node {
 
     /// The answer at an owner that exists. An alias has no other data (RFC 1034 §3.6.2), so it is
     /// looked for first; but for its own proof (RFC 4035 §2.5).
-    fn answer(&self, qtype: u16) -> Found<'_> {
+    fn answer(&self, qtype: u16) -> ZoneLookup<'_> {
         if !matches!(qtype, CNAME | ANY | RRSIG | NSEC)
             && let Some(alias) = self.set(CNAME)
         {
-            return Found::Alias(alias);
+            return ZoneLookup::Alias(alias);
         }
         // One RRset is a full answer to ANY (RFC 8482 §4.1).
         let set = if qtype == ANY { self.sets.first() } else { self.set(qtype) };
         set.map_or_else(
-            || Found::NoData(self.sets.iter().map(|set| set.rtype).collect()),
-            Found::Records,
+            || ZoneLookup::NoData(self.sets.iter().map(|set| set.rtype).collect()),
+            ZoneLookup::Records,
         )
     }
 
     /// The answer at a wildcard, for a name that it stands for. The name is no cut, whatever the
     /// wildcard has (RFC 4592 §4.2).
-    fn answer_as_wildcard(&self, qtype: u16) -> Found<'_> {
+    fn answer_as_wildcard(&self, qtype: u16) -> ZoneLookup<'_> {
         match self.answer(qtype) {
-            Found::NoData(mut types) => {
+            ZoneLookup::NoData(mut types) => {
                 types.retain(|rtype| *rtype != NS);
-                Found::NoData(types)
+                ZoneLookup::NoData(types)
             }
             found => found,
         }
@@ -100,8 +95,8 @@ impl Node {
 
     /// The answer at a cut as its parent gives it, to a question for DS (RFC 4035 §3.1.4.1):
     /// nothing else that stands there is the parent's.
-    fn ds(&self) -> Found<'_> {
-        self.set(DS).map_or_else(|| Found::NoData(vec![NS]), Found::Records)
+    fn ds(&self) -> ZoneLookup<'_> {
+        self.set(DS).map_or_else(|| ZoneLookup::NoData(vec![NS]), ZoneLookup::Records)
     }
 }
 
@@ -152,8 +147,8 @@ impl Zone {
         self.nodes.get(owner)?.set(rtype)
     }
 
-    /// What the zone says to a question for `owner`, relative and in lower case, and `qtype`.
-    pub fn lookup(&self, owner: &[u8], qtype: u16) -> Found<'_> {
+    /// Looks up `owner`, relative and in lower case, and `qtype`.
+    pub fn lookup(&self, owner: &[u8], qtype: u16) -> ZoneLookup<'_> {
         let starts = names::label_starts(owner);
         let mut encloser = None;
         for &start in starts.iter().rev() {
@@ -163,24 +158,24 @@ impl Zone {
                 return if start == 0 && qtype == DS {
                     node.ds()
                 } else {
-                    Found::Delegated(start, ns)
+                    ZoneLookup::Delegated(start, ns)
                 };
             }
             if let Some(dname) = node.set(DNAME)
                 && start > 0
             {
-                return Found::AliasBelow(start, dname);
+                return ZoneLookup::AliasBelow(start, dname);
             }
         }
         match encloser {
-            Some(0) => self.nodes.get(owner).map_or(Found::NoName, |node| node.answer(qtype)),
+            Some(0) => self.nodes.get(owner).map_or(ZoneLookup::NoName, |node| node.answer(qtype)),
             Some(start) => {
                 let source = [b"\x01*", &owner[start..]].concat();
                 self.nodes
                     .get(source.as_slice())
-                    .map_or(Found::NoName, |node| node.answer_as_wildcard(qtype))
+                    .map_or(ZoneLookup::NoName, |node| node.answer_as_wildcard(qtype))
             }
-            None => Found::NoName,
+            None => ZoneLookup::NoName,
         }
     }
 }
@@ -190,9 +185,7 @@ mod tests {
     use namechain_core::types::Record;
 
     use super::*;
-
-    const A: u16 = 1;
-    const TXT: u16 = 16;
+    use crate::dns::rtype::{A, TXT};
 
     /// Owner with dots, type, data in wire form.
     fn zone(records: &[(&str, u16, &[u8])]) -> Zone {
@@ -218,12 +211,12 @@ mod tests {
             |set: &RrSet| format!("{}:{}", set.rtype, String::from_utf8_lossy(&set.data[0]));
         let at = owner(at);
         match zone.lookup(&at, qtype) {
-            Found::Records(set) => format!("records {}", shown(set)),
-            Found::Alias(set) => format!("alias {}", shown(set)),
-            Found::AliasBelow(start, _) => format!("alias below {start}"),
-            Found::NoData(_) => "no data".into(),
-            Found::NoName => "no name".into(),
-            Found::Delegated(start, _) => format!("delegated at {start}"),
+            ZoneLookup::Records(set) => format!("records {}", shown(set)),
+            ZoneLookup::Alias(set) => format!("alias {}", shown(set)),
+            ZoneLookup::AliasBelow(start, _) => format!("alias below {start}"),
+            ZoneLookup::NoData(_) => "no data".into(),
+            ZoneLookup::NoName => "no name".into(),
+            ZoneLookup::Delegated(start, _) => format!("delegated at {start}"),
         }
     }
 
@@ -338,7 +331,7 @@ mod tests {
             ("wild", TXT, vec![]),
             ("x.wild", A, vec![15, TXT]),
         ] {
-            assert_eq!(zone.lookup(&owner(at), qtype), Found::NoData(types), "{at} {qtype}");
+            assert_eq!(zone.lookup(&owner(at), qtype), ZoneLookup::NoData(types), "{at} {qtype}");
         }
     }
 

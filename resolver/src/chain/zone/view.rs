@@ -1,7 +1,7 @@
-//! A zone as it is seen from the place where it is mounted: the same records, with the names that
-//! lie in the zone given as names of that place.
+//! A zone at one of its mounts: the same records, with the names in the zone rewritten for the
+//! mount.
 //!
-//! In the records a name of the zone is always written as if it were mounted at the root
+//! In the records a name of the zone is always written as if mounted at the root
 //! (`www.alice.`). Asked for under `namechain.alt.`, owners and the names in the data are given
 //! there too (`www.alice.namechain.alt.`), so that an answer never sends a client to a mount that
 //! may be off.
@@ -10,34 +10,33 @@ use std::{net::IpAddr, sync::Arc};
 
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::CNAME};
 
-use super::{DS, Found, RrSet, Zone};
+use super::{RrSet, Zone, ZoneLookup};
 use crate::{
     chain::{
         mount::{ALT_LABELS, Mount},
         soa::{alt_soa, soa},
     },
-    dns::{names, rdata},
+    dns::{
+        names, rdata,
+        rtype::{A, AAAA, DS},
+    },
 };
 
-/// How long "no such name" and "no such data" may be kept, in seconds (RFC 2308 §5): the names of
-/// the chain change when their owners say so, and the next block is not far.
+/// The negative TTL in seconds (RFC 2308 §5): the next block may change a name.
 const NEGATIVE_TTL: u32 = 300;
 
-const A: u16 = 1;
-const AAAA: u16 = 28;
-
-/// A zone at one of its places.
+/// A zone at one of its mounts.
 #[derive(Clone, Debug)]
-pub struct Mounted {
+pub struct ZoneView {
     zone: Arc<Zone>,
     mount: Mount,
     /// The zone's name at the mount.
     apex: Name,
 }
 
-/// What the zone says to a question.
+/// The zone's answer to a question.
 #[derive(Debug)]
-pub enum Said {
+pub enum ZoneAnswer {
     /// The whole answer.
     Records(Vec<Record>),
     /// The name does not exist.
@@ -49,13 +48,13 @@ pub enum Said {
     /// The records so far, and the name that the rest of the answer is for. The CNAME behind a
     /// DNAME is not in the zone.
     Follow(Vec<Record>, Name),
-    /// Others have the answer.
-    Delegated(Cut),
+    /// The name is delegated to other servers.
+    Delegated(DelegationPoint),
 }
 
-/// Where a part of the zone is handed to others.
+/// A delegation in the zone.
 #[derive(Debug)]
-pub struct Cut {
+pub struct DelegationPoint {
     /// The cut, as a name at the root.
     pub zone: Name,
     /// The cut, as a name at the mount.
@@ -79,31 +78,33 @@ pub struct NameServer {
     pub addresses: Vec<IpAddr>,
 }
 
-impl Said {
-    /// What it is in words, for a trace.
-    pub fn told(&self, qtype: RecordType) -> String {
+impl ZoneAnswer {
+    /// Describes the answer for a trace.
+    pub fn describe(&self, qtype: RecordType) -> String {
         match self {
-            Said::NoName => "its records have no such name".into(),
-            Said::NoData(_) => format!("its records have the name, without {qtype}"),
-            Said::Records(records) => {
-                format!("its records have the answer: {} of them", records.len())
+            ZoneAnswer::NoName => "the zone has no such name".into(),
+            ZoneAnswer::NoData(_) => format!("the zone has the name, without {qtype}"),
+            ZoneAnswer::Records(records) => {
+                format!("the zone has the answer: {} records", records.len())
             }
-            Said::TooLong(_) => "its records make a name of this that is too long".into(),
-            Said::Follow(_, target) => format!("its records say that this is an alias of {target}"),
-            Said::Delegated(cut) => {
+            ZoneAnswer::TooLong(_) => "a DNAME makes the name too long".into(),
+            ZoneAnswer::Follow(_, target) => {
+                format!("the zone has an alias to {target}")
+            }
+            ZoneAnswer::Delegated(cut) => {
                 let servers: Vec<String> =
                     cut.servers.iter().map(|server| server.name.to_string()).collect();
-                format!("its records delegate {} to {}", cut.zone, servers.join(", "))
+                format!("the zone delegates {} to {}", cut.zone, servers.join(", "))
             }
         }
     }
 }
 
-impl Mounted {
+impl ZoneView {
     /// The zone of `name`, which lies at or below the zone's name at `mount`.
     pub fn new(zone: Arc<Zone>, mount: Mount, name: &Name) -> Self {
         let apex = name.trim_to(mount.labels() + 1).to_lowercase();
-        Mounted { zone, mount, apex }
+        ZoneView { zone, mount, apex }
     }
 
     /// The SOA of the zone that the name is in: at the root each name is one of its own,
@@ -116,48 +117,51 @@ impl Mounted {
     }
 
     /// Answers a question for `name`, which keeps the client's spelling.
-    pub fn answer(&self, name: &Name, qtype: RecordType) -> Said {
+    pub fn answer(&self, name: &Name, qtype: RecordType) -> ZoneAnswer {
         let owner = names::relative(name, self.apex.iter().count());
         match self.zone.lookup(&owner, qtype.into()) {
-            Found::Records(set) => Said::Records(self.records(name, set)),
-            Found::NoData(_)
+            ZoneLookup::Records(set) => ZoneAnswer::Records(self.records(name, set)),
+            ZoneLookup::NoData(_)
                 if qtype == RecordType::SOA && owner == [0] && self.mount == Mount::Root =>
             {
-                Said::Records(vec![self.soa()])
+                ZoneAnswer::Records(vec![self.soa()])
             }
-            Found::NoData(types) => Said::NoData(types),
-            Found::NoName => Said::NoName,
-            Found::Alias(set) => match self.target(set) {
-                Some(target) => {
-                    Said::Follow(self.records(name, set).into_iter().take(1).collect(), target)
-                }
-                None => Said::NoData(Vec::new()),
+            ZoneLookup::NoData(types) => ZoneAnswer::NoData(types),
+            ZoneLookup::NoName => ZoneAnswer::NoName,
+            ZoneLookup::Alias(set) => match self.target(set) {
+                Some(target) => ZoneAnswer::Follow(
+                    self.records(name, set).into_iter().take(1).collect(),
+                    target,
+                ),
+                None => ZoneAnswer::NoData(Vec::new()),
             },
-            Found::AliasBelow(start, set) => self.alias_below(name, &owner, start, set),
-            Found::Delegated(start, ns) => Said::Delegated(self.cut(&owner[start..], ns)),
+            ZoneLookup::AliasBelow(start, set) => self.alias_below(name, &owner, start, set),
+            ZoneLookup::Delegated(start, ns) => {
+                ZoneAnswer::Delegated(self.cut(&owner[start..], ns))
+            }
         }
     }
 
     /// The answer below a DNAME: the record, and the CNAME that it stands for (RFC 6672 §3.1).
-    fn alias_below(&self, name: &Name, owner: &[u8], start: usize, set: &RrSet) -> Said {
+    fn alias_below(&self, name: &Name, owner: &[u8], start: usize, set: &RrSet) -> ZoneAnswer {
         let mut records = match names::below(&owner[start..], &self.apex) {
             Some(above) => self.records(&above, set),
             None => Vec::new(),
         };
         records.truncate(1);
         let Some(target) = self.target(set) else {
-            return Said::NoData(Vec::new());
+            return ZoneAnswer::NoData(Vec::new());
         };
         let prefix = [&owner[..start], &[0]].concat();
         let Some(target) = names::below(&prefix, &target) else {
-            return Said::TooLong(records);
+            return ZoneAnswer::TooLong(records);
         };
         records.push(Record::from_rdata(
             name.clone(),
             set.ttl,
             RData::CNAME(CNAME(target.clone())),
         ));
-        Said::Follow(records, target)
+        ZoneAnswer::Follow(records, target)
     }
 
     /// The name that an alias leads to, at this mount.
@@ -165,13 +169,14 @@ impl Mounted {
         names::to_name(&self.data(alias.rtype, alias.data.first()?))
     }
 
-    fn cut(&self, owner: &[u8], ns: &RrSet) -> Cut {
+    fn cut(&self, owner: &[u8], ns: &RrSet) -> DelegationPoint {
         let zone = names::below(owner, &self.root_apex()).unwrap_or_else(|| self.root_apex());
         // The client's name is as long at least.
         let at = names::below(owner, &self.apex).unwrap_or_else(|| self.apex.clone());
         let ds = self.zone.set(owner, DS).map_or_else(Vec::new, |set| self.records(&at, set));
         let ns_records = self.records(&at, ns);
-        let mut cut = Cut { zone, at, ds, ns: ns_records, glue: Vec::new(), servers: Vec::new() };
+        let mut cut =
+            DelegationPoint { zone, at, ds, ns: ns_records, glue: Vec::new(), servers: Vec::new() };
         for name in ns.data.iter().filter_map(|data| names::to_name(data)) {
             let mut addresses = Vec::new();
             if self.root_apex().zone_of(&name) {
@@ -271,7 +276,7 @@ mod tests {
 
     use super::*;
 
-    fn mounted(mount: Mount, rtype: u16, rdata: Vec<u8>) -> Mounted {
+    fn view(mount: Mount, rtype: u16, rdata: Vec<u8>) -> ZoneView {
         let record = ChainRecord { owner: b"\x01x\0".to_vec(), rtype, ttl: 60, rdata };
         let records = RecordSet::new(vec![record]).unwrap();
         let zone = Arc::new(Zone::of(ChainName::parse("alice").unwrap(), 7, &records));
@@ -279,7 +284,7 @@ mod tests {
             Mount::Root => "alice.",
             Mount::Alt => "Alice.namechain.ALT.",
         };
-        Mounted::new(zone, mount, &Name::from_ascii(apex).unwrap())
+        ZoneView::new(zone, mount, &Name::from_ascii(apex).unwrap())
     }
 
     /// A name in wire form with so many bytes, the last label `alice`.
@@ -300,9 +305,9 @@ mod tests {
         out
     }
 
-    fn target(mounted: &Mounted, name: &str) -> Option<Name> {
-        match mounted.answer(&Name::from_ascii(name).unwrap(), RecordType::A) {
-            Said::Follow(_, target) => Some(target),
+    fn target(view: &ZoneView, name: &str) -> Option<Name> {
+        match view.answer(&Name::from_ascii(name).unwrap(), RecordType::A) {
+            ZoneAnswer::Follow(_, target) => Some(target),
             _ => None,
         }
     }
@@ -310,48 +315,45 @@ mod tests {
     #[test]
     fn targets_move_with_the_mount_as_long_as_they_fit() {
         for (len, moved) in [(20, true), (241, true), (242, false), (255, false)] {
-            let target =
-                target(&mounted(Mount::Alt, 5, long(len)), "x.alice.namechain.alt.").unwrap();
+            let target = target(&view(Mount::Alt, 5, long(len)), "x.alice.namechain.alt.").unwrap();
             let last = target.iter().next_back().unwrap();
             assert_eq!(last == b"alt", moved, "a target of {len} bytes");
             let at_root =
-                super::tests::target(&mounted(Mount::Root, 5, long(len)), "x.alice.").unwrap();
+                super::tests::target(&view(Mount::Root, 5, long(len)), "x.alice.").unwrap();
             assert_eq!(at_root.iter().next_back(), Some(&b"alice"[..]));
         }
     }
 
     #[test]
     fn names_of_others_stay() {
-        let other = target(
-            &mounted(Mount::Alt, 5, b"\x03www\x06malice\0".to_vec()),
-            "x.alice.namechain.alt.",
-        );
+        let other =
+            target(&view(Mount::Alt, 5, b"\x03www\x06malice\0".to_vec()), "x.alice.namechain.alt.");
         assert_eq!(other, Some(Name::from_ascii("www.malice.").unwrap()));
-        let root = target(&mounted(Mount::Alt, 5, b"\0".to_vec()), "x.alice.namechain.alt.");
+        let root = target(&view(Mount::Alt, 5, b"\0".to_vec()), "x.alice.namechain.alt.");
         assert_eq!(root, Some(Name::root()));
     }
 
     #[test]
     fn a_name_that_a_dname_makes_too_long() {
         let name = Name::from_ascii(format!("{}.x.alice.", "b".repeat(60))).unwrap();
-        let said = mounted(Mount::Root, 39, long(220)).answer(&name, RecordType::A);
-        let Said::TooLong(records) = said else { panic!("{said:?}") };
+        let said = view(Mount::Root, 39, long(220)).answer(&name, RecordType::A);
+        let ZoneAnswer::TooLong(records) = said else { panic!("{said:?}") };
         assert_eq!(records.len(), 1, "with the DNAME that says why");
     }
 
     #[test]
     fn what_delegated_servers_say_moves_too() {
-        let mounted = mounted(Mount::Alt, 1, vec![1, 2, 3, 4]);
+        let view = view(Mount::Alt, 1, vec![1, 2, 3, 4]);
         let name = |text: &str| Name::from_ascii(text).unwrap();
         let record = soa(name("alice."), 5, 6);
-        let moved = mounted.from_root(record).unwrap();
+        let moved = view.from_root(record).unwrap();
         assert_eq!(moved.name, name("alice.namechain.alt."));
         let RData::Unknown { rdata, .. } = &moved.data else { panic!("{moved}") };
         let names = rdata::names(6, &rdata.anything).unwrap();
         let mailbox = names::to_name(&rdata.anything[names[1].clone()]);
         assert_eq!(mailbox, Some(name("hostmaster.alice.namechain.alt.")));
-        assert_eq!(mounted.to_root(&name("www.alice.namechain.alt.")), name("www.alice."));
-        assert_eq!(mounted.name_from_root(name("www.alice.")), name("www.alice.namechain.alt."));
-        assert_eq!(mounted.name_from_root(name("www.example.")), name("www.example."));
+        assert_eq!(view.to_root(&name("www.alice.namechain.alt.")), name("www.alice."));
+        assert_eq!(view.name_from_root(name("www.alice.")), name("www.alice.namechain.alt."));
+        assert_eq!(view.name_from_root(name("www.example.")), name("www.example."));
     }
 }

@@ -1,4 +1,4 @@
-//! "There is none", in a form that can be signed: compact denial of existence (RFC 9824).
+//! Compact denial of existence (RFC 9824).
 //!
 //! One NSEC record stands at the name that was asked for, and reaches to the very next name: it
 //! says what types are there and nothing of any other name. A name that does not exist has the type
@@ -6,17 +6,10 @@
 
 use hickory_proto::rr::{Name, Record, RecordType};
 
-use crate::dns::names;
-
-/// NXNAME (RFC 9824 §2): the name does not exist.
-const NXNAME: u16 = 128;
-const NS: u16 = 2;
-const SOA: u16 = 6;
-const RRSIG: u16 = 46;
-const NSEC: u16 = 47;
-/// The longest name and label, in bytes (RFC 1035 §2.3.4).
-const MAX_NAME: usize = 255;
-const MAX_LABEL: usize = 63;
+use crate::dns::{
+    names::{self, MAX_LABEL_BYTES, MAX_NAME_BYTES},
+    rtype::{NS, NSEC, NXNAME, RRSIG, SOA},
+};
 
 /// What is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +40,12 @@ impl Denial {
 /// `\000.name`, or, where nothing below the name may be covered or that would be too long, the next
 /// name that is not below it (RFC 4471 §3.1).
 fn successor(name: &[u8], beside: bool) -> Vec<u8> {
-    if !beside && name.len() + 2 <= MAX_NAME {
+    if !beside && name.len() + 2 <= MAX_NAME_BYTES {
         return [&[1, 0], name].concat();
     }
     let mut rest = name;
     while let Some((label, after)) = split(rest) {
-        if label.len() < MAX_LABEL && rest.len() < MAX_NAME {
+        if label.len() < MAX_LABEL_BYTES && rest.len() < MAX_NAME_BYTES {
             return [&[label.len() as u8 + 1], label, &[0], after].concat();
         }
         let kept = label.iter().rposition(|byte| *byte != 0xff).map_or(0, |at| at + 1);

@@ -1,7 +1,7 @@
-//! The file that the key is kept in: made at the first start, for nobody else to read.
+//! The key file: made at the first start, readable by its owner only.
 //!
 //! ```text
-//! # The key with which this resolver signs what the chain says. ...
+//! # The private key with which this resolver signs names of the chain. ...
 //! namechain.alt. IN DNSKEY 257 3 13 <the public key in base64>
 //! -----BEGIN PRIVATE KEY-----                 PKCS#8 (RFC 5958), as OpenSSL reads and writes it
 //! ```
@@ -16,21 +16,21 @@ use std::{
 use data_encoding::BASE64;
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 
-use super::{Algorithm, Anchor, SignError, key::Key};
+use super::{Algorithm, SignError, TrustAnchor, key::SigningKey};
 
 /// The longest file that is read, in bytes: a key has some hundred.
 const MAX_FILE: u64 = 16 << 10;
 /// Characters in a line of PEM (RFC 7468 §2).
 const PEM_LINE: usize = 64;
-const ABOUT: &str = "# The key with which this resolver signs what the chain says. Whoever has it can lie to those who trust the key\n\
-                     # below: keep it to yourself. Without this file a new key is made, and all of them need the new one.\n";
+const ABOUT: &str = "# The private key with which this resolver signs names of the chain. Who has it can forge answers for everyone\n\
+                     # who trusts the DNSKEY below: keep it secret. If this file is lost, a new key is made and has to be trusted anew.\n";
 
 /// The key in the file at `path`; if there is no file, a new key and the file.
 ///
 /// # Errors
 /// [`SignError`], if the file can't be read or made, others may read it, or its key is not for
 /// `algorithm`, if that is given.
-pub fn load_or_make(path: &Path, algorithm: Option<Algorithm>) -> Result<Key, SignError> {
+pub fn load_or_make(path: &Path, algorithm: Option<Algorithm>) -> Result<SigningKey, SignError> {
     if let Some(key) = load(path, algorithm)? {
         return Ok(key);
     }
@@ -39,11 +39,12 @@ pub fn load_or_make(path: &Path, algorithm: Option<Algorithm>) -> Result<Key, Si
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.map_err(|error| SignError::Write(path.to_owned(), error))?,
     }
-    tracing::info!(path = %path.display(), "a key was made to sign namechain.alt. with");
-    load(path, algorithm)?.ok_or_else(|| SignError::Malformed(path.to_owned(), "it has gone again"))
+    tracing::info!(path = %path.display(), "made a DNSSEC key for namechain.alt.");
+    load(path, algorithm)?
+        .ok_or_else(|| SignError::Malformed(path.to_owned(), "it was removed again"))
 }
 
-fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<Key>, SignError> {
+fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<SigningKey>, SignError> {
     let unreadable = |error| SignError::Read(path.to_owned(), error);
     let file = match File::open(path) {
         Ok(file) => file,
@@ -54,11 +55,11 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<Key>, SignEr
     // Of the file that is open, not of what has taken its place since.
     let about = file.metadata().map_err(unreadable)?;
     if !about.is_file() {
-        return Err(malformed("it is no ordinary file"));
+        return Err(malformed("it is not a regular file"));
     }
     let mode = about.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(SignError::Open(path.to_owned(), mode));
+        return Err(SignError::Permissions(path.to_owned(), mode));
     }
     let mut text = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(unreadable)?;
@@ -66,12 +67,16 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<Key>, SignEr
         return Err(malformed("it is too long"));
     }
     let document = PrivatePkcs8KeyDer::from_pem_slice(&text)
-        .map_err(|_| malformed("there is no '-----BEGIN PRIVATE KEY-----' with a key behind it"))?;
-    let key = Key::from_pkcs8(document.secret_pkcs8_der())
+        .map_err(|_| malformed("it has no valid '-----BEGIN PRIVATE KEY-----' block"))?;
+    let key = SigningKey::from_pkcs8(document.secret_pkcs8_der())
         .ok_or_else(|| malformed("its key is neither for ECDSA on P-256 nor for Ed25519"))?;
     let said = String::from_utf8_lossy(&text);
-    if said.lines().any(|line| line.contains(" DNSKEY ") && line != Anchor::of(&key).dnskey) {
-        return Err(malformed("its DNSKEY line is not that of its key"));
+    if said
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .any(|line| line.contains(" DNSKEY ") && line != TrustAnchor::from_key(&key).dnskey)
+    {
+        return Err(malformed("its DNSKEY line does not match its private key"));
     }
     match algorithm.filter(|asked| *asked != key.algorithm()) {
         Some(asked) => {
@@ -83,10 +88,11 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<Key>, SignEr
 
 /// Makes a key and its file: whole, or not at all, and never over one that is there.
 fn make(path: &Path, algorithm: Algorithm) -> io::Result<()> {
-    let document = Key::generate(algorithm).map_err(io::Error::other)?;
-    let key =
-        Key::from_pkcs8(&document).ok_or_else(|| io::Error::other("the new key can't be read"))?;
-    let mut text = format!("{ABOUT}{}\n-----BEGIN PRIVATE KEY-----\n", Anchor::of(&key).dnskey);
+    let document = SigningKey::generate(algorithm).map_err(io::Error::other)?;
+    let key = SigningKey::from_pkcs8(&document)
+        .ok_or_else(|| io::Error::other("the new key can't be read"))?;
+    let mut text =
+        format!("{ABOUT}{}\n-----BEGIN PRIVATE KEY-----\n", TrustAnchor::from_key(&key).dnskey);
     for line in BASE64.encode(&document).as_bytes().chunks(PEM_LINE) {
         text.extend(line.iter().map(|byte| char::from(*byte)));
         text.push('\n');
@@ -169,8 +175,8 @@ mod tests {
         let cut = &good[..good.len() - 60];
         let other = good.replace(" 257 3 13 ", " 257 3 13 A");
         for (text, mode, algorithm, expected) in [
-            (good.as_str(), 0o640, None, "others may read or write it"),
-            (&good, 0o602, None, "others may read or write it"),
+            (good.as_str(), 0o640, None, "other users may read or write it"),
+            (&good, 0o602, None, "other users may read or write it"),
             (&good, 0o600, Some(Algorithm::Ed25519), "ECDSAP256SHA256"),
             ("", 0o600, None, "BEGIN PRIVATE KEY"),
             (cut, 0o600, None, "BEGIN PRIVATE KEY"),
@@ -189,6 +195,6 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
-        assert!(load_or_make(&path, None).unwrap_err().to_string().contains("no ordinary file"));
+        assert!(load_or_make(&path, None).unwrap_err().to_string().contains("not a regular file"));
     }
 }

@@ -1,4 +1,4 @@
-//! The key that signs, and what is public of it.
+//! The signing key and its public part.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ const FLAGS: u16 = 257;
 /// The only protocol (RFC 4034 §2.1.2).
 const PROTOCOL: u8 = 3;
 
-/// How a key signs, by its number in DNSSEC.
+/// A signing algorithm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
     /// ECDSAP256SHA256, 13 (RFC 6605): what every validator must know (RFC 8624 §3.1).
@@ -27,7 +27,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The number.
+    /// The DNSSEC algorithm number.
     pub fn number(self) -> u8 {
         match self {
             Algorithm::EcdsaP256 => 13,
@@ -35,8 +35,8 @@ impl Algorithm {
         }
     }
 
-    /// The one with this number.
-    pub fn of_number(number: u8) -> Option<Self> {
+    /// The algorithm with this DNSSEC number, if it is supported.
+    pub fn from_number(number: u8) -> Option<Self> {
         [Algorithm::EcdsaP256, Algorithm::Ed25519]
             .into_iter()
             .find(|known| known.number() == number)
@@ -52,24 +52,24 @@ impl fmt::Display for Algorithm {
     }
 }
 
-enum Pair {
+enum RingKeyPair {
     EcdsaP256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
 
 /// A key.
-pub struct Key {
-    pair: Pair,
+pub struct SigningKey {
+    pair: RingKeyPair,
     random: SystemRandom,
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}, tag {})", self.algorithm(), self.tag())
     }
 }
 
-impl Key {
+impl SigningKey {
     /// A new key as PKCS#8 (RFC 5958).
     pub fn generate(algorithm: Algorithm) -> Result<Vec<u8>, SignError> {
         let random = SystemRandom::new();
@@ -87,18 +87,20 @@ impl Key {
         let random = SystemRandom::new();
         let ecdsa = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document, &random);
         let pair = match ecdsa {
-            Ok(pair) => Pair::EcdsaP256(pair),
+            Ok(pair) => RingKeyPair::EcdsaP256(pair),
             // Others write the key without its public half.
-            Err(_) => Pair::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(document).ok()?),
+            Err(_) => {
+                RingKeyPair::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(document).ok()?)
+            }
         };
-        Some(Key { pair, random })
+        Some(SigningKey { pair, random })
     }
 
     /// How it signs.
     pub fn algorithm(&self) -> Algorithm {
         match &self.pair {
-            Pair::EcdsaP256(_) => Algorithm::EcdsaP256,
-            Pair::Ed25519(_) => Algorithm::Ed25519,
+            RingKeyPair::EcdsaP256(_) => Algorithm::EcdsaP256,
+            RingKeyPair::Ed25519(_) => Algorithm::Ed25519,
         }
     }
 
@@ -106,8 +108,8 @@ impl Key {
     pub fn public(&self) -> &[u8] {
         match &self.pair {
             // ring puts a byte in front that says that the point is not compressed.
-            Pair::EcdsaP256(pair) => &pair.public_key().as_ref()[1..],
-            Pair::Ed25519(pair) => pair.public_key().as_ref(),
+            RingKeyPair::EcdsaP256(pair) => &pair.public_key().as_ref()[1..],
+            RingKeyPair::Ed25519(pair) => pair.public_key().as_ref(),
         }
     }
 
@@ -127,10 +129,10 @@ impl Key {
     /// The signature of some bytes, 64 bytes for either algorithm.
     pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, SignError> {
         let signature = match &self.pair {
-            Pair::EcdsaP256(pair) => {
+            RingKeyPair::EcdsaP256(pair) => {
                 pair.sign(&self.random, bytes).map_err(|_| SignError::Random)?
             }
-            Pair::Ed25519(pair) => pair.sign(bytes),
+            RingKeyPair::Ed25519(pair) => pair.sign(bytes),
         };
         Ok(signature.as_ref().to_vec())
     }
@@ -138,7 +140,7 @@ impl Key {
 
 /// The data of the DS record of a DNSKEY (RFC 4034 §5.1), its digest by SHA-256 (RFC 4509). The
 /// owner is in wire form and lower case.
-pub fn ds_of(owner: &[u8], dnskey: &[u8]) -> Vec<u8> {
+pub fn ds_record_data(owner: &[u8], dnskey: &[u8]) -> Vec<u8> {
     const SHA256: u8 = 2;
     let mut data = key_tag(dnskey).to_be_bytes().to_vec();
     data.extend_from_slice(&[dnskey.get(3).copied().unwrap_or_default(), SHA256]);
@@ -162,10 +164,10 @@ mod tests {
     #[test]
     fn each_algorithm_signs_and_is_known_again() {
         for algorithm in [Algorithm::EcdsaP256, Algorithm::Ed25519] {
-            let document = Key::generate(algorithm).unwrap();
-            let key = Key::from_pkcs8(&document).unwrap();
+            let document = SigningKey::generate(algorithm).unwrap();
+            let key = SigningKey::from_pkcs8(&document).unwrap();
             assert_eq!(key.algorithm(), algorithm);
-            assert_eq!(Algorithm::of_number(algorithm.number()), Some(algorithm));
+            assert_eq!(Algorithm::from_number(algorithm.number()), Some(algorithm));
             let signature = key.sign(b"bytes").unwrap();
             assert_eq!(signature.len(), 64);
             let public = match algorithm {
@@ -181,7 +183,9 @@ mod tests {
             assert!(public.is_ok(), "{algorithm}");
             assert!(!format!("{key:?}").contains(&hex::encode(&document[40..60])));
         }
-        assert!(Key::from_pkcs8(b"garbage").is_none() && Key::from_pkcs8(b"").is_none());
+        assert!(
+            SigningKey::from_pkcs8(b"garbage").is_none() && SigningKey::from_pkcs8(b"").is_none()
+        );
     }
 
     /// The keys of RFC 8080 §6.1 and RFC 6605 §6.1, with their tags and DS as they stand there.
@@ -204,7 +208,7 @@ mod tests {
         ] {
             let dnskey = hex::decode(dnskey).unwrap();
             assert_eq!(key_tag(&dnskey), tag);
-            assert_eq!(hex::encode(ds_of(owner, &dnskey)), ds);
+            assert_eq!(hex::encode(ds_record_data(owner, &dnskey)), ds);
         }
     }
 }

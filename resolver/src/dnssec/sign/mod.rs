@@ -1,11 +1,11 @@
-//! What the chain says, signed when a client asks for it: `namechain.alt.` is one signed zone, with
-//! one key that this resolver made for itself.
+//! Online signing of answers from the chain: `namechain.alt.` is one signed zone, with one key that
+//! this resolver has made.
 //!
 //! ```text
 //! records -> canonical form -> signature -> RRSIG          nothing -> denial: NSEC -> RRSIG
 //! ```
 //!
-//! A signature says that this resolver has read the chain so. Those who trust its key trust that.
+//! A signature states what this resolver read on the chain. Who trusts the key trusts that.
 
 mod denial;
 mod file;
@@ -26,38 +26,37 @@ use thiserror::Error;
 
 use crate::{chain::mount::ALT_LABELS, dns::names, os::clock};
 pub use denial::Denial;
-pub use key::{Algorithm, Key, ds_of};
+pub use key::{Algorithm, SigningKey, ds_record_data};
 pub use period::Period;
 pub use rrsig::{RrsigFields, signed_data};
 
-/// How many signatures are remembered: those of the SOA and of what is asked for over TCP are made
-/// once a period.
+/// The most cached signatures: those of the SOA, say, are made once a period.
 const MAX_SIGNATURES: usize = 4_096;
 /// The TTL of the DNSKEY, in seconds.
-const DNSKEY_TTL: u32 = 3_600;
+const DNSKEY_TTL_SECS: u32 = 3_600;
 
-/// Why there is no key to sign with.
+/// Why the key can't be used, or an answer can't be signed.
 #[derive(Debug, Error)]
 pub enum SignError {
     /// The file can't be read.
-    #[error("the key for DNSSEC can't be read from {0}: {1}")]
+    #[error("the DNSSEC key {0} can't be read: {1}")]
     Read(PathBuf, io::Error),
     /// The file can't be made.
     #[error(
-        "the key for DNSSEC can't be kept in {0}: {1}; say where with [sign] key = PATH, or turn signing off with enabled = false"
+        "the DNSSEC key {0} can't be written: {1}; set another path with [sign] key = PATH, or turn signing off with enabled = false"
     )]
     Write(PathBuf, io::Error),
-    /// Others can read the file.
+    /// Other users can read the file.
     #[error(
-        "the key for DNSSEC in {0} is not secret: others may read or write it (mode {1:o}); if nobody has, chmod 600 it"
+        "the DNSSEC key {0} is not secret: other users may read or write it (mode {1:o}); if nobody has, run chmod 600 on it"
     )]
-    Open(PathBuf, u32),
-    /// The file is not what it should be.
-    #[error("the key for DNSSEC in {0} can't be used: {1}")]
+    Permissions(PathBuf, u32),
+    /// The file has no valid key.
+    #[error("the DNSSEC key {0} can't be used: {1}")]
     Malformed(PathBuf, &'static str),
-    /// The key is for another algorithm.
+    /// The key is for another algorithm than configured.
     #[error(
-        "the key for DNSSEC in {path} is for {found}, and [sign] algorithm asks for {asked}: name another file, or move this one away"
+        "the DNSSEC key {path} is for {found}, and [sign] algorithm asks for {asked}: set another path, or move this file away"
     )]
     Algorithm {
         /// The file.
@@ -67,14 +66,14 @@ pub enum SignError {
         /// What was asked for.
         asked: Algorithm,
     },
-    /// A record can't be written.
-    #[error("a record can't be written")]
+    /// A record can't be encoded.
+    #[error("a record can't be encoded")]
     Unsignable,
-    /// No key can be made.
-    #[error("no key can be made")]
+    /// Generating a key failed.
+    #[error("generating a key failed")]
     Generate,
     /// There is no randomness.
-    #[error("the system gives no random bytes")]
+    #[error("the system has no random bytes")]
     Random,
 }
 
@@ -83,12 +82,12 @@ pub fn zone() -> Name {
     Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default()
 }
 
-/// What those need who are to trust a key, in master file format.
+/// A key as a trust anchor, in master file format.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchor {
+pub struct TrustAnchor {
     /// The key's tag.
     pub tag: u16,
-    /// How it signs.
+    /// Its algorithm.
     pub algorithm: Algorithm,
     /// The DNSKEY record, without a TTL.
     pub dnskey: String,
@@ -96,14 +95,14 @@ pub struct Anchor {
     pub ds: String,
 }
 
-impl Anchor {
-    /// Of a key of the zone.
-    pub fn of(key: &Key) -> Self {
+impl TrustAnchor {
+    /// The trust anchor for a key of the zone.
+    pub fn from_key(key: &SigningKey) -> Self {
         let (zone, dnskey) = (zone(), key.dnskey());
         let (tag, algorithm) = (key.tag(), key.algorithm());
-        let ds = ds_of(&names::from_labels(zone.iter()), &dnskey);
+        let ds = ds_record_data(&names::from_labels(zone.iter()), &dnskey);
         let number = algorithm.number();
-        Anchor {
+        TrustAnchor {
             tag,
             algorithm,
             dnskey: format!("{zone} IN DNSKEY 257 3 {number} {}", BASE64.encode(key.public())),
@@ -112,42 +111,41 @@ impl Anchor {
     }
 }
 
-/// Signs.
+/// Signs answers.
 pub struct Signer {
-    key: Key,
+    key: SigningKey,
     zone: Name,
     clock: Box<dyn Fn() -> u64 + Send + Sync>,
-    made: Mutex<Made>,
+    signatures: Mutex<SignatureCache>,
 }
 
-/// Signatures of one period, under the hash of what they are over.
+/// Signatures of one period, keyed by the hash of the signed data.
 #[derive(Default)]
-struct Made {
+struct SignatureCache {
     period: u32,
     signatures: HashMap<[u8; 32], Vec<u8>>,
 }
 
 impl Signer {
-    /// With the key in the file at `path`, which is made if it is not there, by the machine's
-    /// clock.
+    /// Opens the key in the file at `path`, or makes it, and uses the machine's clock.
     ///
     /// # Errors
-    /// [`SignError`], if there is no key then.
+    /// [`SignError`], if the key can't be read, made or used.
     pub fn open(path: &Path, algorithm: Option<Algorithm>) -> Result<Self, SignError> {
         Ok(Self::new(file::load_or_make(path, algorithm)?, clock::unix_now))
     }
 
-    /// With this key; `clock` says the seconds since 1970.
-    pub fn new(key: Key, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Signer { key, zone: zone(), clock: Box::new(clock), made: Mutex::default() }
+    /// Signs with this key; `clock` gives seconds since 1970.
+    pub fn new(key: SigningKey, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Signer { key, zone: zone(), clock: Box::new(clock), signatures: Mutex::default() }
     }
 
-    /// What others need to trust it.
-    pub fn anchor(&self) -> Anchor {
-        Anchor::of(&self.key)
+    /// The key as a trust anchor.
+    pub fn anchor(&self) -> TrustAnchor {
+        TrustAnchor::from_key(&self.key)
     }
 
-    /// The period that it is.
+    /// The current signing period.
     pub fn period(&self) -> Period {
         Period::at((self.clock)())
     }
@@ -155,25 +153,25 @@ impl Signer {
     /// The DNSKEY record of the zone.
     pub fn dnskey(&self) -> Record {
         let data = names::opaque(RecordType::DNSKEY, self.key.dnskey());
-        Record::from_rdata(self.zone.clone(), DNSKEY_TTL, data)
+        Record::from_rdata(self.zone.clone(), DNSKEY_TTL_SECS, data)
     }
 
-    /// Signs the answer to one question, all of it with the times of this moment.
+    /// Starts signing one answer: all its signatures have the same times.
     pub fn begin(&self) -> Signing<'_> {
         Signing { signer: self, period: self.period() }
     }
 
     fn signature(&self, bytes: &[u8], period: Period) -> Result<Vec<u8>, SignError> {
         let fingerprint = key::fingerprint(bytes);
-        let lock = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signature) = lock().signatures.get(&fingerprint) {
             return Ok(signature.clone());
         }
         let signature = self.key.sign(bytes)?;
         let mut made = lock();
-        // What is full, or of another time, begins anew: what is asked for comes back.
+        // A full cache, or one of another period, is emptied.
         if made.period != period.number() || made.signatures.len() >= MAX_SIGNATURES {
-            *made = Made { period: period.number(), signatures: HashMap::new() };
+            *made = SignatureCache { period: period.number(), signatures: HashMap::new() };
         }
         made.signatures.insert(fingerprint, signature.clone());
         Ok(signature)
@@ -193,10 +191,10 @@ impl Signing<'_> {
         self.period
     }
 
-    /// Records with their signatures, each set's behind it. The sets lie one behind the other.
+    /// Signs records: the RRSIG of each RRset follows it. RRsets have to be contiguous.
     ///
     /// # Errors
-    /// [`SignError`], if one can't be signed: nothing of it may be given out then.
+    /// [`SignError`], if one can't be signed: the answer must not be sent then.
     pub fn sign(&self, records: Vec<Record>) -> Result<Vec<Record>, SignError> {
         let mut out = Vec::with_capacity(records.len() + 1);
         for set in records.chunk_by(|a, b| a.name == b.name && a.record_type() == b.record_type()) {
@@ -206,7 +204,7 @@ impl Signing<'_> {
         Ok(out)
     }
 
-    /// The proof that something is not at `name`, signed.
+    /// The signed denial of existence for `name`.
     ///
     /// # Errors
     /// As [`Signing::sign`].

@@ -1,4 +1,4 @@
-//! From when to when signatures hold.
+//! The validity period of signatures.
 //!
 //! ```text
 //!        inception          start                 start + STEP                                   expiration
@@ -6,17 +6,15 @@
 //!              EARLY            given out in here                          at least 2 days 18 hours
 //! ```
 //!
-//! The times move in steps, so that an answer is signed with the same times all day, and is kept
-//! with its signatures. An answer is given out in the step that it was signed in and not later:
-//! what is near its end never leaves.
+//! The times move in steps, so that signatures of one step can be cached. An answer is served only
+//! in the step in which it was signed, so signatures near their expiration are never sent.
 
-/// For how long new signatures have the same times, in seconds.
-const STEP: u64 = 6 * 3_600;
-/// How long before its step a signature begins to hold, in seconds: the clock of whoever checks may
-/// be behind.
-const EARLY: u64 = 6 * 3_600;
-/// How long after the beginning of its step a signature ends, in seconds.
-const LIFE: u64 = 3 * 86_400;
+/// For how long new signatures have the same times.
+const STEP_SECS: u64 = 6 * 3_600;
+/// How long before its step a signature becomes valid: the validator's clock may be behind.
+const EARLY_SECS: u64 = 6 * 3_600;
+/// How long after the start of its step a signature expires.
+const LIFETIME_SECS: u64 = 3 * 86_400;
 
 /// A step of the clock, in which signatures have the same times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +25,7 @@ impl Period {
     pub fn at(now: u64) -> Self {
         // One more than the number of the step: 0 is kept for "not signed". The number fits until
         // the year 2.9 million.
-        Period(u32::try_from(now / STEP + 1).unwrap_or(u32::MAX))
+        Period(u32::try_from(now / STEP_SECS + 1).unwrap_or(u32::MAX))
     }
 
     /// Its number, at least 1; another one for every other step.
@@ -37,16 +35,16 @@ impl Period {
 
     /// When signatures begin to hold, in seconds since 1970 modulo 2^32 (RFC 4034 §3.1.5).
     pub fn inception(self) -> u32 {
-        self.start().saturating_sub(EARLY) as u32
+        self.start().saturating_sub(EARLY_SECS) as u32
     }
 
     /// When signatures end, in the same count.
     pub fn expiration(self) -> u32 {
-        (self.start() + LIFE) as u32
+        (self.start() + LIFETIME_SECS) as u32
     }
 
     fn start(self) -> u64 {
-        u64::from(self.0.saturating_sub(1)) * STEP
+        u64::from(self.0.saturating_sub(1)) * STEP_SECS
     }
 }
 
@@ -57,25 +55,28 @@ mod tests {
     #[test]
     fn what_is_given_out_holds_for_days() {
         let day = 20_000 * 86_400;
-        for now in [day, day + 1, day + STEP - 1, day + STEP, 1_800_000_000] {
+        for now in [day, day + 1, day + STEP_SECS - 1, day + STEP_SECS, 1_800_000_000] {
             let period = Period::at(now);
-            assert!(u64::from(period.inception()) + EARLY <= now, "{now}");
-            assert!(u64::from(period.expiration()) >= now + LIFE - STEP, "{now}");
+            assert!(u64::from(period.inception()) + EARLY_SECS <= now, "{now}");
+            assert!(u64::from(period.expiration()) >= now + LIFETIME_SECS - STEP_SECS, "{now}");
         }
-        assert_eq!(Period::at(day), Period::at(day + STEP - 1));
-        assert_ne!(Period::at(day), Period::at(day + STEP));
+        assert_eq!(Period::at(day), Period::at(day + STEP_SECS - 1));
+        assert_ne!(Period::at(day), Period::at(day + STEP_SECS));
     }
 
     #[test]
     fn no_period_is_the_number_of_none() {
         assert_eq!(Period::at(0).number(), 1);
-        assert_eq!((Period::at(0).inception(), Period::at(0).expiration()), (0, LIFE as u32));
+        assert_eq!(
+            (Period::at(0).inception(), Period::at(0).expiration()),
+            (0, LIFETIME_SECS as u32)
+        );
     }
 
     /// The times are counted modulo 2^32, which is in 2106.
     #[test]
     fn beyond_2106() {
-        let late = Period::at((1 << 32) + 3 * STEP);
-        assert!(late.inception() < 3 * STEP as u32 && late.expiration() > late.inception());
+        let late = Period::at((1 << 32) + 3 * STEP_SECS);
+        assert!(late.inception() < 3 * STEP_SECS as u32 && late.expiration() > late.inception());
     }
 }

@@ -4,11 +4,6 @@ use hickory_proto::rr::{Name, RData, Record};
 
 use crate::dns::{names, rdata};
 
-/// The types in whose data names are in lower case when they are signed: those of RFC 4034 §6.2
-/// whose data has names that we know of. Names in the data of all later types stay as they are (RFC
-/// 6840 §5.1, RFC 9460 §2.2).
-const LOWER_CASE: [u16; 19] = [2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15, 17, 18, 21, 26, 33, 35, 36, 39];
-
 /// The fixed part of an RRSIG, and the signer's name.
 ///
 /// ```text
@@ -77,13 +72,13 @@ pub fn signed_data(prefix: &[u8], set: &[Record]) -> Option<Vec<u8>> {
 
 /// Data without compression, names in lower case where the type asks for it.
 fn canonical_rdata(data: &RData) -> Option<Vec<u8>> {
-    let plain = names::plain_rdata(data)?;
+    let mut plain = names::plain_rdata(data)?;
     let rtype = data.record_type().into();
-    if !LOWER_CASE.contains(&rtype) {
-        return Some(plain);
+    // What is not what its type should be is signed as it is.
+    if rdata::names(rtype, &plain).is_some() {
+        rdata::lower_names(rtype, &mut plain);
     }
-    // The lengths of labels are below `A`.
-    Some(rdata::map_names(rtype, &plain, |name| Some(name.to_ascii_lowercase())).unwrap_or(plain))
+    Some(plain)
 }
 
 #[cfg(test)]

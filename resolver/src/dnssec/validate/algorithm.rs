@@ -1,8 +1,7 @@
-//! Signatures and digests: which ones there are, and what they say. All arithmetic is ring's.
+//! Signature and digest algorithms. The cryptography is ring's.
 //!
-//! SHA-1 (algorithms 5 and 7, digest 1) is not to be used by signers any more, and to be checked
-//! all the same as long as zones have it (RFC 9905 §2, RFC 8624 §3.1): a zone of that kind is safer
-//! checked than taken as it comes.
+//! SHA-1 (algorithms 5 and 7, digest 1) must not be used for new signatures, and is validated as
+//! long as zones have it (RFC 9905 §2, RFC 8624 §3.1): that is safer than no validation.
 
 use ring::digest::{self, digest};
 use ring::signature::{
@@ -21,8 +20,7 @@ pub fn is_supported_digest(kind: u8) -> bool {
     matches!(kind, 1 | 2 | 4)
 }
 
-/// Whether the signature of `data` by the key holds. A key that is no key of its algorithm signs
-/// nothing.
+/// Whether the signature over `data` verifies with the key. A malformed key verifies nothing.
 pub fn verifies(algorithm: u8, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
     match algorithm {
         5 | 7 => rsa(&signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, key, data, bytes),

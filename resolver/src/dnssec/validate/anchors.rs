@@ -1,6 +1,6 @@
-//! Where trust begins, and where it was told to end: trust anchors, and negative ones (RFC 7646).
+//! Trust anchors, and negative trust anchors (RFC 7646).
 
-use super::keys::{Ds, Key};
+use super::keys::{Dnskey, Ds};
 use crate::dns::name::Name;
 
 /// The keys of the root, as IANA has them in <https://data.iana.org/root-anchors/root-anchors.xml>
@@ -10,32 +10,32 @@ const ROOT: &str = "\
 . IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
 . IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
 ";
-/// The most anchors, and the most negative ones.
+/// The most trust anchors, and the most negative ones.
 pub const MAX_ANCHORS: usize = 256;
 
-/// What is known of a zone's keys from the start.
+/// A trust anchor: configured keys of a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchor {
     /// The zone.
     pub zone: Name,
-    /// Digests of its keys.
+    /// Its keys as DS records.
     pub digests: Vec<Ds>,
-    /// Keys of it.
-    pub keys: Vec<Key>,
+    /// Its keys as DNSKEY records.
+    pub keys: Vec<Dnskey>,
 }
 
-/// A line that is no trust anchor.
+/// Why a text has no valid trust anchors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnchorError {
-    /// It is neither a DS nor a DNSKEY record.
-    #[error("'{0}' is no DS or DNSKEY record, as in '. IN DS 20326 8 2 E06D44B8...'")]
+    /// The line is neither a DS nor a DNSKEY record.
+    #[error("'{0}' is not a DS or DNSKEY record; write it like '. IN DS 20326 8 2 E06D44B8...'")]
     Line(String),
-    /// There are too many.
+    /// There are more than [`MAX_ANCHORS`].
     #[error("more than {MAX_ANCHORS} trust anchors")]
     TooMany,
 }
 
-/// All anchors.
+/// All trust anchors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchors {
     anchors: Vec<Anchor>,
@@ -43,29 +43,29 @@ pub struct Anchors {
 }
 
 impl Default for Anchors {
-    /// The root's.
+    /// The root's anchors.
     fn default() -> Self {
         // A test reads the constant.
         Anchors { anchors: read(ROOT).unwrap_or_default(), insecure: Vec::new() }
     }
 }
 
-/// What begins closest above a name.
+/// The closest anchor at or above a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Above<'a> {
-    /// Trust.
+pub enum ClosestAnchor<'a> {
+    /// A trust anchor.
     Anchor(&'a Anchor),
-    /// A negative anchor, or nothing.
-    Nothing,
+    /// A negative trust anchor, or none.
+    None,
 }
 
 impl Anchors {
-    /// The root's own anchors with those in the lines of `text`, DS and DNSKEY records as master
-    /// files have them. A zone that is named there has only the anchors that are named there.
+    /// The anchors in the lines of `text`, DS and DNSKEY records in master file format, and those
+    /// of the root unless `text` names the root.
     ///
     /// # Errors
     /// [`AnchorError`]
-    pub fn with(text: &str) -> Result<Self, AnchorError> {
+    pub fn with_root(text: &str) -> Result<Self, AnchorError> {
         let mut given = read(text)?;
         let named = |anchor: &Anchor| given.iter().any(|other| other.zone == anchor.zone);
         let rest: Vec<Anchor> =
@@ -74,19 +74,22 @@ impl Anchors {
         Ok(Self { anchors: given, insecure: Vec::new() })
     }
 
-    /// Only these, and no root.
+    /// The anchors in `text` only, without the root's.
     ///
     /// # Errors
     /// [`AnchorError`]
-    pub fn only(text: &str) -> Result<Self, AnchorError> {
+    pub fn from_text(text: &str) -> Result<Self, AnchorError> {
         Ok(Self { anchors: read(text)?, insecure: Vec::new() })
     }
 
-    /// Adds zones that count as unsigned whatever is said of them.
+    /// Adds negative trust anchors: zones that count as insecure.
     ///
     /// # Errors
     /// [`AnchorError::TooMany`]
-    pub fn insecure(mut self, zones: impl IntoIterator<Item = Name>) -> Result<Self, AnchorError> {
+    pub fn with_insecure(
+        mut self,
+        zones: impl IntoIterator<Item = Name>,
+    ) -> Result<Self, AnchorError> {
         for zone in zones {
             if self.insecure.len() >= MAX_ANCHORS {
                 return Err(AnchorError::TooMany);
@@ -96,33 +99,34 @@ impl Anchors {
         Ok(self)
     }
 
-    /// What stands closest above a name, or at it.
-    pub fn above(&self, name: &Name) -> Above<'_> {
+    /// The closest anchor at or above a name.
+    pub fn closest(&self, name: &Name) -> ClosestAnchor<'_> {
         let anchor = self.anchors.iter().filter(|anchor| name.is_in(&anchor.zone));
         let anchor = anchor.max_by_key(|anchor| anchor.zone.count());
         let negative = self.insecure.iter().filter(|zone| name.is_in(zone)).map(Name::count).max();
         match (anchor, negative) {
-            // Of two at the same name the negative one counts: it was written down on purpose.
-            (Some(anchor), Some(negative)) if negative >= anchor.zone.count() => Above::Nothing,
-            (Some(anchor), _) => Above::Anchor(anchor),
-            (None, _) => Above::Nothing,
+            // At the same name the negative anchor wins: it was configured on purpose.
+            (Some(anchor), Some(negative)) if negative >= anchor.zone.count() => {
+                ClosestAnchor::None
+            }
+            (Some(anchor), _) => ClosestAnchor::Anchor(anchor),
+            (None, _) => ClosestAnchor::None,
         }
     }
 
-    /// Whether there is an anchor for the zone itself or above it, but for the root's.
-    pub fn cover(&self, zone: &Name) -> bool {
+    /// Whether there is an anchor at the zone or above it, other than the root's.
+    pub fn covers(&self, zone: &Name) -> bool {
         self.anchors.iter().any(|anchor| !anchor.zone.is_root() && zone.is_in(&anchor.zone))
     }
 
-    /// The zone by whose keys one finds out whether an upstream passes on what validation takes:
-    /// the topmost one.
+    /// The zone of the topmost anchor, whose keys are used to test upstreams.
     pub fn topmost(&self) -> Option<&Name> {
         self.anchors.iter().map(|anchor| &anchor.zone).min_by_key(|zone| zone.count())
     }
 }
 
-/// Reads records as master files have them: owner, TTL and class if they like, DS or DNSKEY, the
-/// value. `;` begins a comment.
+/// Reads records in master file format: owner, optional TTL and class, DS or DNSKEY, the value. `;`
+/// begins a comment.
 fn read(text: &str) -> Result<Vec<Anchor>, AnchorError> {
     let mut anchors: Vec<Anchor> = Vec::new();
     let lines = text.lines().map(|line| line.split(';').next().unwrap_or_default().trim());
@@ -147,7 +151,7 @@ fn read(text: &str) -> Result<Vec<Anchor>, AnchorError> {
 
 enum Value {
     Ds(Ds),
-    Key(Key),
+    Key(Dnskey),
 }
 
 fn read_line(line: &str) -> Option<(Name, Value)> {
@@ -181,7 +185,7 @@ fn read_line(line: &str) -> Option<(Name, Value)> {
     rdata.push(second.parse().ok()?);
     rdata.push(third.parse().ok()?);
     rdata.extend(data_encoding::BASE64.decode(rest.as_bytes()).ok()?);
-    Some((zone, Value::Key(Key::read(&rdata)?)))
+    Some((zone, Value::Key(Dnskey::read(&rdata)?)))
 }
 
 #[cfg(test)]
@@ -198,7 +202,7 @@ mod tests {
     fn the_roots_anchors_are_built_in() {
         let anchors = Anchors::default();
         assert_eq!(anchors.topmost(), Some(&Name::root()));
-        let Above::Anchor(root) = anchors.above(&name("www.example.com")) else {
+        let ClosestAnchor::Anchor(root) = anchors.closest(&name("www.example.com")) else {
             panic!("no root")
         };
         let tags: Vec<u16> = root.digests.iter().map(|ds| ds.tag).collect();
@@ -209,22 +213,24 @@ mod tests {
     fn what_is_given_takes_the_place_of_what_is_built_in() {
         let line = "example. IN DS 1 13 2 00ff";
         let anchors =
-            Anchors::with(&format!("; mine\n{line} ; yes\n. 60 DS 2 8 2 AA BB\n")).unwrap();
-        let Above::Anchor(root) = anchors.above(&Name::root()) else { panic!("no root") };
+            Anchors::with_root(&format!("; mine\n{line} ; yes\n. 60 DS 2 8 2 AA BB\n")).unwrap();
+        let ClosestAnchor::Anchor(root) = anchors.closest(&Name::root()) else { panic!("no root") };
         assert_eq!((root.digests.len(), root.digests[0].tag), (1, 2));
-        let Above::Anchor(own) = anchors.above(&name("a.example")) else { panic!("no example") };
+        let ClosestAnchor::Anchor(own) = anchors.closest(&name("a.example")) else {
+            panic!("no example")
+        };
         assert_eq!((own.digests[0].tag, &*own.digests[0].digest), (1, &[0, 0xff][..]));
-        assert!(anchors.cover(&name("a.example")) && !anchors.cover(&name("example.com")));
-        assert_eq!(Anchors::only(line).unwrap().above(&name("com")), Above::Nothing);
+        assert!(anchors.covers(&name("a.example")) && !anchors.covers(&name("example.com")));
+        assert_eq!(Anchors::from_text(line).unwrap().closest(&name("com")), ClosestAnchor::None);
     }
 
     #[test]
     fn a_negative_anchor_ends_trust_and_a_deeper_one_begins_it_again() {
-        let anchors = Anchors::with("lab.corp.example. IN DS 1 13 2 00ff").unwrap();
-        let anchors = anchors.insecure([name("corp.example")]).unwrap();
-        assert_eq!(anchors.above(&name("www.corp.example")), Above::Nothing);
-        assert!(matches!(anchors.above(&name("a.lab.corp.example")), Above::Anchor(_)));
-        assert!(matches!(anchors.above(&name("example")), Above::Anchor(_)));
+        let anchors = Anchors::with_root("lab.corp.example. IN DS 1 13 2 00ff").unwrap();
+        let anchors = anchors.with_insecure([name("corp.example")]).unwrap();
+        assert_eq!(anchors.closest(&name("www.corp.example")), ClosestAnchor::None);
+        assert!(matches!(anchors.closest(&name("a.lab.corp.example")), ClosestAnchor::Anchor(_)));
+        assert!(matches!(anchors.closest(&name("example")), ClosestAnchor::Anchor(_)));
     }
 
     #[test]
@@ -237,13 +243,15 @@ mod tests {
             KEY,
             "DS 1 2 3 00",
         ] {
-            assert!(matches!(Anchors::with(line), Err(AnchorError::Line(_))), "{line}");
+            assert!(matches!(Anchors::with_root(line), Err(AnchorError::Line(_))), "{line}");
         }
         let key = "example. DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=";
-        let anchors = Anchors::only(key).unwrap();
-        let Above::Anchor(anchor) = anchors.above(&name("example")) else { panic!("none") };
+        let anchors = Anchors::from_text(key).unwrap();
+        let ClosestAnchor::Anchor(anchor) = anchors.closest(&name("example")) else {
+            panic!("none")
+        };
         // RFC 8080 §6.1.
         assert_eq!((anchor.keys[0].tag(), anchor.keys[0].algorithm()), (3613, 15));
-        assert_eq!(Anchors::only(&format!("{key}\n").repeat(300)), Err(AnchorError::TooMany));
+        assert_eq!(Anchors::from_text(&format!("{key}\n").repeat(300)), Err(AnchorError::TooMany));
     }
 }

@@ -1,32 +1,33 @@
-//! The judgement on an answer (RFC 4035 §5): each set by the zone that has signed it, along all
-//! aliases, and what is not there by its proof.
+//! Validation of an answer (RFC 4035 §5): each RRset by its zone's keys, along all aliases, and
+//! every denial by its proof.
 
 use std::collections::HashMap;
 
 use super::chain::Chain;
-use super::denial::{Denied, Evidence};
+use super::denial::{DenialProofs, Denied};
 use super::keys;
-use super::rrset::{Message, RrSet, rtype};
-use super::trust::{Trust, Zone};
+use super::rrset::{Message, RrSet};
+use super::trust::{SignedZone, Trust};
 use super::verdict::{Fault, Stop, Verdict};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Section, rcode};
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
-/// What is known of an answer in the end.
+/// The result of validating an answer.
 #[derive(Debug, Clone)]
-pub struct Judged {
+pub struct Validated {
     /// The verdict.
     pub verdict: Verdict,
-    /// For how many seconds the sets that were checked may be kept.
+    /// For how many seconds the verified RRsets may be cached, by owner and type.
     pub ttls: HashMap<(Name, u16), u32>,
-    /// Whether something is denied, be it only what a wildcard stands for.
+    /// Whether something is denied, if only that a name closer than a wildcard exists.
     pub denies: bool,
 }
 
-impl Judged {
-    /// A verdict about nothing in particular.
-    pub fn of(verdict: Verdict) -> Self {
+impl Validated {
+    /// A verdict without verified RRsets.
+    pub fn from_verdict(verdict: Verdict) -> Self {
         Self { verdict, ttls: HashMap::new(), denies: false }
     }
 
@@ -39,86 +40,94 @@ impl Judged {
     }
 }
 
-/// The answer to a question.
+/// An answer to validate.
 #[derive(Debug, Clone, Copy)]
-pub struct Answer<'m> {
+pub struct AnswerCheck<'m> {
     /// The name that was asked for.
     pub name: &'m Name,
     /// The type.
     pub rtype: u16,
-    /// What came.
+    /// The message.
     pub message: &'m Message,
 }
 
-impl Answer<'_> {
-    /// Judges it.
+impl AnswerCheck<'_> {
+    /// Validates the answer.
     ///
     /// # Errors
     /// [`Stop`]
-    pub fn judge(&self, chain: &mut Chain<'_>) -> Result<Judged, Stop> {
-        let mut judged = Judged::of(Verdict::Secure);
+    pub fn validate(&self, chain: &mut Chain<'_>) -> Result<Validated, Stop> {
+        let mut validated = Validated::from_verdict(Verdict::Secure);
         for set in &self.message.sets {
             if let Some(signer) = set.signer() {
-                chain.foresee(&signer.clone());
+                chain.prefetch_keys(&signer.clone());
             }
         }
-        // All of it before anything is checked: what is checked is checked once.
+        // All zones' keys come before any signature: each signature is verified once.
         let mut signed_by = Vec::new();
-        for set in self.message.section(Section::Answer).filter(|set| !self.follows_from_dname(set))
+        for set in
+            self.message.section(Section::Answer).filter(|set| !self.is_synthesized_cname(set))
         {
-            signed_by.push((set, chain.signing(set)?));
+            signed_by.push((set, chain.signing_zone(set)?));
         }
         for (set, zone) in signed_by {
             match zone {
-                Ok(zone) => self.check(set, &zone, chain, &mut judged)?,
-                Err(ede) => judged.insecure(ede),
+                Ok(zone) => self.verify_set(set, &zone, chain, &mut validated)?,
+                Err(ede) => validated.insecure(ede),
             }
         }
-        let end = self.end();
-        if self.is_there(&end) {
+        let end = self.alias_target();
+        if self.is_present(&end) {
             // Signatures can't be signed.
             if self.rtype == rtype::RRSIG {
-                judged.insecure(None);
+                validated.insecure(None);
             }
-        } else if !self.leaves_open(&end) {
-            judged.denies = true;
-            self.deny(&end, chain, &mut judged)?;
+        } else if !self.is_bare_alias(&end) {
+            validated.denies = true;
+            self.validate_denial(&end, chain, &mut validated)?;
         }
-        Ok(judged)
+        Ok(validated)
     }
 
-    fn check(
+    fn verify_set(
         &self,
         set: &RrSet,
-        zone: &Zone,
+        zone: &SignedZone,
         chain: &mut Chain<'_>,
-        judged: &mut Judged,
+        validated: &mut Validated,
     ) -> Result<(), Stop> {
-        let signed = keys::check(set, &zone.name, &zone.keys, chain.now, chain.work)?;
-        judged.ttls.insert((set.owner.clone(), set.rtype), signed.ttl);
+        let signed = keys::verify_rrset(set, &zone.name, &zone.keys, chain.now, chain.work)?;
+        validated.ttls.insert((set.owner.clone(), set.rtype), signed.ttl);
         if let Some(labels) = signed.expanded {
-            judged.denies = true;
-            let evidence = Evidence::collect(zone, self.message, chain.now, chain.work)?;
-            self.note(&evidence, zone, judged);
-            if let Denied::Insecure(ede) = evidence.no_closer(&set.owner, labels, chain.work)? {
-                judged.insecure(ede);
+            validated.denies = true;
+            let evidence = DenialProofs::collect(zone, self.message, chain.now, chain.work)?;
+            self.record_proof_ttls(&evidence, zone, validated);
+            if let Denied::Insecure(ede) =
+                evidence.no_closer_match(&set.owner, labels, chain.work)?
+            {
+                validated.insecure(ede);
             }
         }
         Ok(())
     }
 
-    /// Notes down for how long the proofs of a zone hold.
-    fn note(&self, evidence: &Evidence<'_>, zone: &Zone, judged: &mut Judged) {
+    /// Records for how long the denial proofs of a zone hold.
+    fn record_proof_ttls(
+        &self,
+        evidence: &DenialProofs<'_>,
+        zone: &SignedZone,
+        validated: &mut Validated,
+    ) {
         for set in self.message.section(Section::Authority) {
             if matches!(set.rtype, rtype::NSEC | rtype::NSEC3) && set.signer() == Some(&zone.name) {
-                judged.ttls.insert((set.owner.clone(), set.rtype), evidence.ttl);
+                validated.ttls.insert((set.owner.clone(), set.rtype), evidence.ttl);
             }
         }
     }
 
-    /// Whether it is an alias that its server has made from a DNAME beside it (RFC 6672 §5.3.1):
-    /// that one is signed.
-    fn follows_from_dname(&self, set: &RrSet) -> bool {
+    /// Whether it is a CNAME that its server has synthesized from the DNAME beside it (RFC 6672
+    /// §5.3.1): that one is signed.
+    fn is_synthesized_cname(&self, set: &RrSet) -> bool {
         set.rtype == rtype::CNAME
             && set.signatures.is_empty()
             && set.values.len() == 1
@@ -136,8 +145,8 @@ impl Answer<'_> {
         })
     }
 
-    /// Where the aliases lead that begin at the question's name.
-    fn end(&self) -> Name {
+    /// The end of the chain of aliases that begins at the question's name.
+    fn alias_target(&self) -> Name {
         let mut at = self.name.clone();
         if matches!(self.rtype, rtype::CNAME | rtype::ANY | rtype::RRSIG) {
             return at;
@@ -159,7 +168,7 @@ impl Answer<'_> {
         at
     }
 
-    fn is_there(&self, end: &Name) -> bool {
+    fn is_present(&self, end: &Name) -> bool {
         match (self.message.rcode, self.rtype) {
             (rcode::NXDOMAIN, _) => false,
             // What a DNAME makes too long (RFC 6672 §2.2), if the DNAME is there.
@@ -170,17 +179,21 @@ impl Answer<'_> {
         }
     }
 
-    /// Whether it is an alias without a word on what it leads to: whoever wants to know asks for
-    /// that.
-    fn leaves_open(&self, end: &Name) -> bool {
+    /// Whether it is an alias without a statement on its target, which the client then asks for.
+    fn is_bare_alias(&self, end: &Name) -> bool {
         let said = |set: &RrSet| matches!(set.rtype, rtype::SOA | rtype::NSEC | rtype::NSEC3);
         end != self.name
             && self.message.rcode == rcode::NOERROR
             && !self.message.section(Section::Authority).any(said)
     }
 
-    /// What is not there at the end of all aliases.
-    fn deny(&self, end: &Name, chain: &mut Chain<'_>, judged: &mut Judged) -> Result<(), Stop> {
+    /// Validates the denial at the end of all aliases.
+    fn validate_denial(
+        &self,
+        end: &Name,
+        chain: &mut Chain<'_>,
+        validated: &mut Validated,
+    ) -> Result<(), Stop> {
         let may = |signer: &&Name| {
             if self.rtype == rtype::DS && !end.is_root() {
                 end.is_below(signer)
@@ -195,43 +208,43 @@ impl Answer<'_> {
         };
         let Some(signer) = signer(&[rtype::NSEC, rtype::NSEC3]).or_else(|| signer(&[rtype::SOA]))
         else {
-            return self.undenied(end, self.nothing_signed(end), chain, judged);
+            return self.reject_missing_denial(end, self.missing_proof(end), chain, validated);
         };
         let zone = match chain.trust(&signer)? {
             Trust::Secure(zone) => zone,
             Trust::Insecure(ede) => {
-                judged.insecure(ede);
+                validated.insecure(ede);
                 return Ok(());
             }
             Trust::Bogus(fault) => return Err(fault.into()),
-            Trust::Inside(_) => {
+            Trust::WithinZone(_) => {
                 let fault = Fault::bogus(format!("{signer} denies {end} and is no zone"));
-                return self.undenied(end, fault, chain, judged);
+                return self.reject_missing_denial(end, fault, chain, validated);
             }
         };
-        match self.denied_by(end, &zone, chain, judged) {
+        match self.check_denial(end, &zone, chain, validated) {
             Ok(Denied::Proven) => Ok(()),
             Ok(Denied::Insecure(ede)) => {
-                judged.insecure(ede);
+                validated.insecure(ede);
                 Ok(())
             }
-            Err(fault) => self.undenied(end, fault, chain, judged),
+            Err(fault) => self.reject_missing_denial(end, fault, chain, validated),
         }
     }
 
-    fn denied_by(
+    fn check_denial(
         &self,
         end: &Name,
-        zone: &Zone,
+        zone: &SignedZone,
         chain: &mut Chain<'_>,
-        judged: &mut Judged,
+        validated: &mut Validated,
     ) -> Result<Denied, Fault> {
         for soa in self.message.section(Section::Authority).filter(|set| set.rtype == rtype::SOA) {
-            let signed = keys::check(soa, &zone.name, &zone.keys, chain.now, chain.work)?;
-            judged.ttls.insert((soa.owner.clone(), soa.rtype), signed.ttl);
+            let signed = keys::verify_rrset(soa, &zone.name, &zone.keys, chain.now, chain.work)?;
+            validated.ttls.insert((soa.owner.clone(), soa.rtype), signed.ttl);
         }
-        let evidence = Evidence::collect(zone, self.message, chain.now, chain.work)?;
-        self.note(&evidence, zone, judged);
+        let evidence = DenialProofs::collect(zone, self.message, chain.now, chain.work)?;
+        self.record_proof_ttls(&evidence, zone, validated);
         if self.message.rcode == rcode::NXDOMAIN {
             evidence.name_error(end, chain.work)
         } else {
@@ -239,31 +252,31 @@ impl Answer<'_> {
         }
     }
 
-    /// What is not denied as it should be is bogus, unless it is proven that it need not be.
-    fn undenied(
+    /// A missing or wrong denial is bogus, unless the zone is proven to be insecure.
+    fn reject_missing_denial(
         &self,
         end: &Name,
         fault: Fault,
         chain: &mut Chain<'_>,
-        judged: &mut Judged,
+        validated: &mut Validated,
     ) -> Result<(), Stop> {
         let parent = (self.rtype == rtype::DS).then(|| end.parent()).flatten();
-        match chain.enclosing(parent.as_ref().unwrap_or(end))? {
+        match chain.enclosing_zone(parent.as_ref().unwrap_or(end))? {
             Trust::Insecure(ede) => {
-                judged.insecure(ede);
+                validated.insecure(ede);
                 Ok(())
             }
             Trust::Bogus(other) => Err(other.into()),
-            Trust::Secure(_) | Trust::Inside(_) => Err(fault.into()),
+            Trust::Secure(_) | Trust::WithinZone(_) => Err(fault.into()),
         }
     }
 
-    fn nothing_signed(&self, end: &Name) -> Fault {
+    fn missing_proof(&self, end: &Name) -> Fault {
         let (code, what) = if self.message.sets.iter().any(|set| !set.signatures.is_empty()) {
             (Ede::NSEC_MISSING, "proof")
         } else {
             (Ede::RRSIGS_MISSING, "signature")
         };
-        Fault::new(code, format!("there is no {what} for what is said not to be at {end}"))
+        Fault::new(code, format!("the denial for {end} has no {what}"))
     }
 }

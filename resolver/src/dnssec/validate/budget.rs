@@ -1,48 +1,47 @@
-//! What one answer may cost: KeyTrap (CVE-2023-50387) and NSEC3 (CVE-2023-50868) are zones whose
-//! every byte is right and whose validation takes hours.
+//! Limits on the work for one answer: the zones of KeyTrap (CVE-2023-50387) and of the NSEC3 attack
+//! (CVE-2023-50868) are valid byte by byte and would take hours to validate.
 
 use super::verdict::Fault;
 
-/// Signatures that are checked for one answer, with all keys from the root on. Ten zones with an
-/// alias each take fewer.
+/// Signatures verified for one answer, with all keys from the root down. Ten zones with an alias
+/// each take fewer.
 pub const MAX_CHECKS: u32 = 96;
-/// Of these, how many may fail. A zone that is in order has none; in the middle of a change of keys
-/// there are some.
+/// Of these, how many may fail. A correct zone has none; during a key rollover there are some.
 pub const MAX_FAILURES: u32 = 16;
-/// Signatures that are checked for one set of records.
+/// Signatures verified for one RRset.
 pub const MAX_CHECKS_PER_SET: u32 = 8;
-/// Keys with one tag that are tried for one signature.
+/// Keys with the same tag that are tried for one signature.
 pub const MAX_SAME_TAG: usize = 4;
-/// Keys of one zone that are looked at.
+/// Keys of one zone that are read.
 pub const MAX_KEYS: usize = 64;
-/// Digests that are made to find the keys that the parent names, for one answer.
+/// Digests computed to match keys with DS records, for one answer.
 pub const MAX_DIGESTS: u32 = 64;
-/// SHA-1 operations for NSEC3 for one answer: names times iterations.
+/// SHA-1 operations for NSEC3, for one answer: names times iterations.
 pub const MAX_HASHES: u32 = 8_192;
-/// Questions that may be asked for one answer.
+/// Queries sent for one answer.
 pub const MAX_QUERIES: u32 = 48;
 
-/// What was spent on an answer.
+/// Work spent on an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Signatures checked.
+    /// Signatures verified.
     pub checks: u32,
-    /// Those that did not hold.
+    /// Signatures that did not verify.
     pub failures: u32,
-    /// Digests of keys.
+    /// Digests of keys computed.
     pub digests: u32,
     /// SHA-1 operations for NSEC3.
     pub hashes: u32,
-    /// Questions asked.
+    /// Queries sent.
     pub queries: u32,
 }
 
 impl Work {
-    /// One more signature to check.
+    /// Counts one signature to verify.
     ///
     /// # Errors
-    /// [`Fault`] if that is one too many, as for all of these.
-    pub fn check(&mut self) -> Result<(), Fault> {
+    /// [`Fault`] if the limit is reached, as for all of these.
+    pub fn count_check(&mut self) -> Result<(), Fault> {
         if self.checks >= MAX_CHECKS || self.failures >= MAX_FAILURES {
             return Err(too_much("signatures"));
         }
@@ -50,28 +49,28 @@ impl Work {
         Ok(())
     }
 
-    /// One more digest of a key.
+    /// Counts one digest of a key.
     ///
     /// # Errors
-    /// See [`Work::check`].
-    pub fn digest(&mut self) -> Result<(), Fault> {
+    /// See [`Work::count_check`].
+    pub fn count_digest(&mut self) -> Result<(), Fault> {
         spend(&mut self.digests, 1, MAX_DIGESTS, "digests of keys")
     }
 
-    /// One more hash of NSEC3 with so many operations.
+    /// Counts one NSEC3 hash of so many operations.
     ///
     /// # Errors
-    /// See [`Work::check`].
-    pub fn hash(&mut self, operations: u32) -> Result<(), Fault> {
+    /// See [`Work::count_check`].
+    pub fn count_hash(&mut self, operations: u32) -> Result<(), Fault> {
         spend(&mut self.hashes, operations, MAX_HASHES, "hashes of NSEC3")
     }
 
-    /// One more question.
+    /// Counts one query.
     ///
     /// # Errors
-    /// See [`Work::check`].
-    pub fn query(&mut self) -> Result<(), Fault> {
-        spend(&mut self.queries, 1, MAX_QUERIES, "questions")
+    /// See [`Work::count_check`].
+    pub fn count_query(&mut self) -> Result<(), Fault> {
+        spend(&mut self.queries, 1, MAX_QUERIES, "queries")
     }
 }
 
@@ -84,6 +83,6 @@ fn spend(spent: &mut u32, more: u32, limit: u32, what: &str) -> Result<(), Fault
 }
 
 fn too_much(what: &str) -> Fault {
-    let text = format!("to validate the answer takes more {what} than are allowed for one");
+    let text = format!("validation needs more {what} than the limit for one answer allows");
     Fault { exhausted: true, ..Fault::bogus(text) }
 }

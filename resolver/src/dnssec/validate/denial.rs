@@ -1,45 +1,45 @@
-//! The proof of what is not there: the NSEC and NSEC3 records of an answer, as far as the zone has
-//! signed them.
+//! Denial of existence: the NSEC and NSEC3 records of an answer that the zone has signed.
 
 use super::budget::Work;
 use super::keys;
-use super::nsec::{self, Cut, Nsec};
+use super::nsec::{self, DsDenial, Nsec};
 use super::nsec3::{Nsec3, Nsec3s, Proof};
-use super::rrset::{Message, RrSet, rtype};
-use super::trust::Zone;
+use super::rrset::{Message, RrSet};
+use super::trust::SignedZone;
 use super::verdict::Fault;
 use crate::dns::ede::Ede;
 use crate::dns::message::Section;
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
-/// NSEC and NSEC3 records of one answer that are looked at. A denial takes up to four.
+/// The most NSEC and NSEC3 RRsets of one answer that are read. A denial takes up to four.
 const MAX_PROOFS: usize = 16;
 
-/// What is proven.
+/// A denial that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
-    /// That it is so.
+    /// It is proven.
     Proven,
-    /// That it is so, or that it is not signed; and if there is something to say about that, what.
+    /// It is proven, or the data is proven to be unsigned; with an extended error if there is one.
     Insecure(Option<Ede>),
 }
 
-/// What a zone has signed about what is not there.
+/// The verified NSEC and NSEC3 records of a zone.
 #[derive(Debug)]
-pub struct Evidence<'a> {
+pub struct DenialProofs<'a> {
     nsec: Vec<Nsec<'a>>,
     nsec3: Result<Nsec3s<'a>, Ede>,
-    /// For how many seconds all of it holds.
+    /// For how many seconds all of them may be cached.
     pub ttl: u32,
 }
 
-impl<'a> Evidence<'a> {
-    /// Checks the records of the authority section that the zone has signed.
+impl<'a> DenialProofs<'a> {
+    /// Verifies the records of the authority section that the zone has signed.
     ///
     /// # Errors
-    /// [`Fault`], if one does not hold.
+    /// [`Fault`], if one does not verify.
     pub fn collect(
-        zone: &'a Zone,
+        zone: &'a SignedZone,
         message: &'a Message,
         now: u64,
         work: &mut Work,
@@ -49,10 +49,13 @@ impl<'a> Evidence<'a> {
             matches!(set.rtype, rtype::NSEC | rtype::NSEC3) && set.signer() == Some(&zone.name)
         };
         for set in message.section(Section::Authority).filter(proofs).take(MAX_PROOFS) {
-            let signed = keys::check(set, &zone.name, &zone.keys, now, work)?;
+            let signed = keys::verify_rrset(set, &zone.name, &zone.keys, now, work)?;
             if signed.expanded.is_some() {
-                // A record made from a wildcard speaks of no name.
-                return Err(Fault::bogus(format!("{} is made from a wildcard", keys::said(set))));
+                // A denial record expanded from a wildcard proves nothing.
+                return Err(Fault::bogus(format!(
+                    "{} is expanded from a wildcard",
+                    keys::describe(set)
+                )));
             }
             ttl = ttl.min(signed.ttl);
             for value in &set.values {
@@ -74,7 +77,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    fn judge(
+    fn evaluate(
         &self,
         by_nsec: bool,
         by_nsec3: impl FnOnce(&Nsec3s<'a>) -> Result<Proof, Fault>,
@@ -97,47 +100,55 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// That a name is not there, and no wildcard for it.
+    /// Proves that a name does not exist, and no wildcard for it.
     ///
     /// # Errors
     /// [`Fault`] if that is not proven, as for all of these.
     pub fn name_error(&self, name: &Name, work: &mut Work) -> Result<Denied, Fault> {
-        let what = || format!("{name} is not there");
-        self.judge(nsec::name_error(&self.nsec, name), |nsec3| nsec3.name_error(name, work), what)
+        let what = || format!("{name} does not exist");
+        self.evaluate(
+            nsec::name_error(&self.nsec, name),
+            |nsec3| nsec3.name_error(name, work),
+            what,
+        )
     }
 
-    /// That there is nothing of a type at a name.
+    /// Proves that a name has no records of a type.
     ///
     /// # Errors
-    /// See [`Evidence::name_error`].
+    /// See [`DenialProofs::name_error`].
     pub fn no_data(&self, name: &Name, rtype: u16, work: &mut Work) -> Result<Denied, Fault> {
         let what = || format!("{name} has no {}", hickory_proto::rr::RecordType::from(rtype));
-        self.judge(
+        self.evaluate(
             nsec::no_data(&self.nsec, name, rtype),
             |nsec3| nsec3.no_data(name, rtype, work),
             what,
         )
     }
 
-    /// That nothing is closer to a name than the wildcard below its last `labels` labels.
+    /// Proves that no name is closer than the wildcard below the last `labels` labels.
     ///
     /// # Errors
-    /// See [`Evidence::name_error`].
-    pub fn no_closer(&self, name: &Name, labels: usize, work: &mut Work) -> Result<Denied, Fault> {
-        let what = || format!("the wildcard stands for {name}");
-        self.judge(
-            nsec::no_closer(&self.nsec, name, labels),
-            |nsec3| nsec3.no_closer(name, labels, work),
+    /// See [`DenialProofs::name_error`].
+    pub fn no_closer_match(
+        &self,
+        name: &Name,
+        labels: usize,
+        work: &mut Work,
+    ) -> Result<Denied, Fault> {
+        let what = || format!("the wildcard applies to {name}");
+        self.evaluate(
+            nsec::no_closer_match(&self.nsec, name, labels),
+            |nsec3| nsec3.no_closer_match(name, labels, work),
             what,
         )
     }
 
-    /// What the parent says of a name that has no DS; in the inner result why it counts as
-    /// unsigned.
+    /// Proves that a name has no DS. The inner error: why it counts as insecure.
     ///
     /// # Errors
-    /// See [`Evidence::name_error`].
-    pub fn no_ds(&self, name: &Name, work: &mut Work) -> Result<Result<Cut, Ede>, Fault> {
+    /// See [`DenialProofs::name_error`].
+    pub fn no_ds(&self, name: &Name, work: &mut Work) -> Result<Result<DsDenial, Ede>, Fault> {
         if let Some(cut) = nsec::no_ds(&self.nsec, name) {
             return Ok(Ok(cut));
         }

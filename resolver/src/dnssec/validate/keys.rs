@@ -1,5 +1,5 @@
-//! Keys and what they sign: a set of records by the keys of its zone (RFC 4035 §5.3), the keys of a
-//! zone by what its parent says of them (§5.2).
+//! Verification of RRsets by the keys of their zone (RFC 4035 §5.3), and of a zone's keys by its DS
+//! records (§5.2).
 
 use super::algorithm;
 use super::budget::{MAX_CHECKS_PER_SET, MAX_KEYS, MAX_SAME_TAG, Work};
@@ -21,12 +21,12 @@ const PROTOCOL: u8 = 3;
 /// 0 flags (2)  2 protocol  3 algorithm  4 public key
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct Dnskey {
     rdata: Box<[u8]>,
     tag: u16,
 }
 
-impl Key {
+impl Dnskey {
     /// Reads the value of a DNSKEY.
     pub fn read(rdata: &[u8]) -> Option<Self> {
         (rdata.len() > 4).then(|| Self { rdata: rdata.into(), tag: key_tag(rdata) })
@@ -51,7 +51,7 @@ impl Key {
         u16::from_be_bytes([self.rdata[0], self.rdata[1]])
     }
 
-    /// Whether it signs zones, at all and still.
+    /// Whether it is a zone key that is not revoked.
     fn signs_zones(&self) -> bool {
         self.flags() & ZONE_KEY != 0 && self.flags() & REVOKED == 0 && self.rdata[2] == PROTOCOL
     }
@@ -91,25 +91,24 @@ impl Ds {
         Some(Self { tag: u16::from_be_bytes([high, low]), algorithm, kind, digest: digest.into() })
     }
 
-    fn names(&self, owner: &Name, key: &Key) -> bool {
+    fn matches_key(&self, owner: &Name, key: &Dnskey) -> bool {
         key.tag == self.tag
             && key.algorithm() == self.algorithm
             && algorithm::is_digest(self.kind, &[owner.wire(), &key.rdata], &self.digest)
     }
 }
 
-/// The DS records by which a zone can be judged: with a digest and an algorithm that are known, and
-/// none with SHA-1 if there are better ones (RFC 4509 §3). If there are none, why the zone counts
-/// as unsigned (RFC 4035 §5.2).
+/// The DS records with a supported digest and algorithm, without SHA-1 if there are better ones
+/// (RFC 4509 §3).
 ///
 /// # Errors
-/// The extended error to that.
-pub fn usable(all: &[Ds]) -> Result<Vec<&Ds>, Ede> {
+/// If there is none, the extended error with which the zone counts as insecure (RFC 4035 §5.2).
+pub fn usable_ds(all: &[Ds]) -> Result<Vec<&Ds>, Ede> {
     let known: Vec<&Ds> = all.iter().filter(|ds| algorithm::is_supported_digest(ds.kind)).collect();
     if known.is_empty() {
         return Err(Ede::new(
             Ede::UNSUPPORTED_DIGEST,
-            "the parent names the zone's keys by unknown digests only",
+            "all DS records of the zone use unsupported digests",
         ));
     }
     let mut usable: Vec<&Ds> =
@@ -117,7 +116,7 @@ pub fn usable(all: &[Ds]) -> Result<Vec<&Ds>, Ede> {
     if usable.is_empty() {
         return Err(Ede::new(
             Ede::UNSUPPORTED_ALGORITHM,
-            "the zone is signed by unknown algorithms only",
+            "all DS records of the zone use unsupported algorithms",
         ));
     }
     if usable.iter().any(|ds| ds.kind != 1) {
@@ -126,43 +125,45 @@ pub fn usable(all: &[Ds]) -> Result<Vec<&Ds>, Ede> {
     Ok(usable)
 }
 
-/// What holds of a set that its zone has signed.
+/// A verified RRset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signed {
-    /// For how many seconds it may be kept at most: its TTL, the one it was signed with, and what
-    /// is left of the signature (RFC 4035 §5.3.3).
+pub struct VerifiedSet {
+    /// For how many seconds it may be cached: the least of its TTL, the original TTL, and the time
+    /// left of the signature (RFC 4035 §5.3.3).
     pub ttl: u32,
-    /// How many labels the wildcard's parent has that it was made from, if it was.
+    /// If it was expanded from a wildcard: the number of labels below which that stands.
     pub expanded: Option<usize>,
 }
 
-/// Checks the signatures of a set by the keys of its zone until one holds.
+/// Verifies an RRset by the keys of its zone: one valid signature is enough.
 ///
 /// # Errors
-/// [`Fault`] that says what was wrong with the one that came closest.
-pub fn check(
+/// [`Fault`] of the last signature that did not verify.
+pub fn verify_rrset(
     set: &RrSet,
     zone: &Name,
-    keys: &[Key],
+    keys: &[Dnskey],
     now: u64,
     work: &mut Work,
-) -> Result<Signed, Fault> {
+) -> Result<VerifiedSet, Fault> {
     // RFC 1982: both count seconds modulo 2^32.
     let now = (now & 0xffff_ffff) as u32;
-    let mut worst = Fault::new(Ede::RRSIGS_MISSING, format!("nothing signs {}", said(set)));
+    let mut worst =
+        Fault::new(Ede::RRSIGS_MISSING, format!("there is no signature for {}", describe(set)));
     let mut checks = 0;
     for signature in set.signatures.iter().filter(|signature| signature.signer == *zone) {
-        if let Err(fault) = in_time(set, signature, now) {
+        if let Err(fault) = check_validity_period(set, signature, now) {
             worst = fault;
             continue;
         }
         if !algorithm::is_supported(signature.algorithm) {
-            let text = format!("{} is signed by algorithm {}", said(set), signature.algorithm);
+            let text = format!("{} is signed by algorithm {}", describe(set), signature.algorithm);
             worst = Fault::bogus(text);
             continue;
         }
         let Some(expanded) = signed_data::expanded(set, signature) else {
-            worst = Fault::bogus(format!("the signature of {} is of a longer name", said(set)));
+            worst =
+                Fault::bogus(format!("the signature of {} is for a longer name", describe(set)));
             continue;
         };
         let Some(data) = signed_data::signed(set, signature) else { continue };
@@ -171,7 +172,7 @@ pub fn check(
                 let ttl =
                     set.ttl.min(signature.original_ttl).min(signature.expiration.wrapping_sub(now));
                 let expanded = expanded.then_some(usize::from(signature.labels));
-                return Ok(Signed { ttl, expanded });
+                return Ok(VerifiedSet { ttl, expanded });
             }
             Err(fault) => worst = fault,
         }
@@ -179,36 +180,40 @@ pub fn check(
     Err(worst)
 }
 
-/// Tries the keys that a signature may be made with.
+/// Tries the keys that a signature may be made by.
 fn try_keys(
     set: &RrSet,
     signature: &Signature,
-    keys: &[Key],
+    keys: &[Dnskey],
     data: &[u8],
     checks: &mut u32,
     work: &mut Work,
 ) -> Result<Result<(), Fault>, Fault> {
-    let meant = |key: &&Key| key.tag == signature.tag && key.algorithm() == signature.algorithm;
+    let meant = |key: &&Dnskey| key.tag == signature.tag && key.algorithm() == signature.algorithm;
     let mut found = keys.iter().filter(meant).take(MAX_SAME_TAG).peekable();
     if found.peek().is_none() {
-        let text = format!("the key {} that signs {} is not there", signature.tag, said(set));
+        let text = format!("the zone has no key {}, which signed {}", signature.tag, describe(set));
         return Ok(Err(Fault::new(Ede::DNSKEY_MISSING, text)));
     }
-    let mut fault = Fault::bogus(format!("the signature of {} does not hold", said(set)));
+    let mut fault = Fault::bogus(format!("the signature of {} does not verify", describe(set)));
     for key in found {
         if !key.signs_zones() {
-            let text = format!("the key {} that signs {} is no zone key", signature.tag, said(set));
+            let text = format!(
+                "the key {}, which signed {}, is not a zone key",
+                signature.tag,
+                describe(set)
+            );
             fault = Fault::new(Ede::NO_ZONE_KEY, text);
             continue;
         }
         if *checks >= MAX_CHECKS_PER_SET {
             return Err(Fault::bogus(format!(
-                "{} takes more checks than are allowed for one set",
-                said(set)
+                "{} needs more signature checks than the limit for one RRset allows",
+                describe(set)
             )));
         }
         *checks += 1;
-        work.check()?;
+        work.count_check()?;
         if algorithm::verifies(signature.algorithm, &key.rdata[4..], data, &signature.bytes) {
             return Ok(Ok(()));
         }
@@ -217,77 +222,81 @@ fn try_keys(
     Ok(Err(fault))
 }
 
-fn in_time(set: &RrSet, signature: &Signature, now: u32) -> Result<(), Fault> {
+fn check_validity_period(set: &RrSet, signature: &Signature, now: u32) -> Result<(), Fault> {
     let before = |a: u32, b: u32| (a.wrapping_sub(b) as i32) < 0;
     if before(signature.expiration, signature.inception) {
-        return Err(Fault::bogus(format!("the signature of {} ends before it begins", said(set))));
+        return Err(Fault::bogus(format!(
+            "the signature of {} expires before its inception",
+            describe(set)
+        )));
     }
     if before(signature.expiration, now) {
         let ago = now.wrapping_sub(signature.expiration);
-        let text = format!("the signature of {} has expired {ago} s ago", said(set));
+        let text = format!("the signature of {} expired {ago} s ago", describe(set));
         return Err(Fault::new(Ede::SIGNATURE_EXPIRED, text));
     }
     if before(now, signature.inception) {
         let ahead = signature.inception.wrapping_sub(now);
-        let text = format!("the signature of {} begins to hold in {ahead} s", said(set));
+        let text = format!("the signature of {} becomes valid in {ahead} s", describe(set));
         return Err(Fault::new(Ede::SIGNATURE_NOT_YET_VALID, text));
     }
     Ok(())
 }
 
-/// Checks the keys of a zone: one that is known already, by a DS or as a trust anchor, has to sign
-/// all of them.
+/// Verifies a zone's DNSKEY RRset: a key that a DS or a trust anchor names has to sign it.
 ///
 /// # Errors
 /// [`Fault`]
-pub fn check_keys(
+pub fn verify_dnskeys(
     set: &RrSet,
     zone: &Name,
-    known: &Known<'_>,
+    known: &TrustedKeys<'_>,
     now: u64,
     work: &mut Work,
-) -> Result<(Vec<Key>, u32), Fault> {
-    let keys: Vec<Key> =
-        set.values.iter().filter_map(|value| Key::read(value)).take(MAX_KEYS).collect();
-    let mut fault =
-        Fault::new(Ede::DNSKEY_MISSING, format!("no key of {zone} is one that is known of it"));
+) -> Result<(Vec<Dnskey>, u32), Fault> {
+    let keys: Vec<Dnskey> =
+        set.values.iter().filter_map(|value| Dnskey::read(value)).take(MAX_KEYS).collect();
+    let mut fault = Fault::new(
+        Ede::DNSKEY_MISSING,
+        format!("no key of {zone} matches its DS records or trust anchor"),
+    );
     let mut entries = Vec::new();
     for key in &keys {
-        if !known.has(zone, key, work)? {
+        if !known.contains(zone, key, work)? {
             continue;
         }
         if key.signs_zones() {
             entries.push(key.clone());
         } else {
-            let text = format!("the key {} that is known of {zone} is no zone key", key.tag);
+            let text = format!("the key {} of {zone} is not a zone key", key.tag);
             fault = Fault::new(Ede::NO_ZONE_KEY, text);
         }
     }
     if entries.is_empty() {
         return Err(fault);
     }
-    let signed = check(set, zone, &entries, now, work)?;
+    let signed = verify_rrset(set, zone, &entries, now, work)?;
     Ok((keys, signed.ttl))
 }
 
-/// By what a zone's keys are known.
+/// What makes a zone's keys trusted.
 #[derive(Debug)]
-pub struct Known<'a> {
-    /// Digests.
+pub struct TrustedKeys<'a> {
+    /// DS records.
     pub digests: Vec<&'a Ds>,
-    /// Keys themselves.
-    pub keys: &'a [Key],
+    /// Keys configured as trust anchors.
+    pub keys: &'a [Dnskey],
 }
 
-impl Known<'_> {
-    fn has(&self, zone: &Name, key: &Key, work: &mut Work) -> Result<bool, Fault> {
+impl TrustedKeys<'_> {
+    fn contains(&self, zone: &Name, key: &Dnskey, work: &mut Work) -> Result<bool, Fault> {
         if self.keys.contains(key) {
             return Ok(true);
         }
         for ds in &self.digests {
             if ds.tag == key.tag && ds.algorithm == key.algorithm() {
-                work.digest()?;
-                if ds.names(zone, key) {
+                work.count_digest()?;
+                if ds.matches_key(zone, key) {
                     return Ok(true);
                 }
             }
@@ -296,7 +305,7 @@ impl Known<'_> {
     }
 }
 
-/// A set, for people.
-pub fn said(set: &RrSet) -> String {
+/// An RRset in texts: owner and type.
+pub fn describe(set: &RrSet) -> String {
     format!("{} {}", set.owner, hickory_proto::rr::RecordType::from(set.rtype))
 }

@@ -7,9 +7,9 @@
 //!         -> Verdict -> rewrite: what the client gets
 //! ```
 //!
-//! Everything here is arithmetic on bytes. The time is an argument; so is what was asked: a
-//! [`Session`] says what it has to know, whoever runs it asks and tells it, until it is done. What
-//! an answer may cost is bounded ([`budget`]).
+//! The module does no IO. The time is an argument, and so are the records it needs: a
+//! [`ValidationSession`] says what it has to know, whoever runs it asks and tells it, until it is
+//! done. What an answer may cost is bounded ([`budget`]).
 
 mod algorithm;
 mod anchors;
@@ -31,8 +31,8 @@ mod verdict;
 
 pub use crate::dns::name::Name;
 pub use anchors::{AnchorError, Anchors, MAX_ANCHORS};
-pub use answer::Judged;
-pub use chain::Ask;
+pub use answer::Validated;
+pub use chain::RecordQuery;
 pub use keys::key_tag;
-pub use session::{Counts, Session, Step, Validator};
+pub use session::{Progress, ValidationSession, Validator, ValidatorStats};
 pub use verdict::Verdict;

@@ -1,18 +1,17 @@
-//! What NSEC3 records prove (RFC 5155 §8), within bounds (RFC 9276, CVE-2023-50868).
+//! Denial by NSEC3 records (RFC 5155 §8), within bounds (RFC 9276, CVE-2023-50868).
 
 use super::algorithm::nsec3_hash;
 use super::budget::Work;
-use super::nsec::{Cut, Types};
-use super::rrset::rtype;
+use super::nsec::{DsDenial, TypeBitmap};
 use super::verdict::Fault;
 use crate::dns::ede::Ede;
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
-/// Above so many iterations nothing is hashed, and what is denied counts as unsigned (RFC 9276
-/// §3.2).
-pub const MAX_ITERATIONS: u16 = 100;
-/// Above so many no zone may be (RFC 5155 §10.3): its answers are refused.
-pub const MOST_ITERATIONS: u16 = 2_500;
+/// With more iterations nothing is hashed, and the answer counts as insecure (RFC 9276 §3.2).
+pub const MAX_HASHED_ITERATIONS: u16 = 100;
+/// With more iterations the answer is bogus: no zone may have so many (RFC 5155 §10.3).
+pub const MAX_VALID_ITERATIONS: u16 = 2_500;
 /// SHA-1, the only hash there is (RFC 5155 §11).
 const SHA1: u8 = 1;
 const OPT_OUT: u8 = 1;
@@ -32,7 +31,7 @@ pub struct Nsec3<'a> {
     opt_out: bool,
     iterations: u16,
     salt: &'a [u8],
-    types: Types<'a>,
+    types: TypeBitmap<'a>,
 }
 
 impl<'a> Nsec3<'a> {
@@ -55,7 +54,7 @@ impl<'a> Nsec3<'a> {
             opt_out: flags & OPT_OUT != 0,
             iterations: u16::from_be_bytes([high, low]),
             salt,
-            types: Types::new(bits),
+            types: TypeBitmap::new(bits),
         })
     }
 
@@ -68,14 +67,14 @@ impl<'a> Nsec3<'a> {
     }
 }
 
-/// What is proven.
+/// The strength of a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// Nothing.
+    /// Nothing is proven.
     None,
-    /// That it is so.
+    /// It is proven.
     Holds,
-    /// That it is so, or that there is an unsigned delegation (opt-out, RFC 5155 §6).
+    /// It is proven, or there is an unsigned delegation (opt-out, RFC 5155 §6).
     OptOut,
 }
 
@@ -92,27 +91,26 @@ pub struct Nsec3s<'a> {
     all: Vec<Nsec3<'a>>,
 }
 
-/// What is found above a name.
-struct Above<'b, 'a> {
-    /// How many labels the closest encloser has.
+/// The closest encloser proof of a name.
+struct ClosestEncloser<'b, 'a> {
+    /// The number of labels of the closest encloser.
     closest: usize,
-    /// What covers the name that is one label longer.
+    /// The record that covers the next closer name.
     covering: &'b Nsec3<'a>,
 }
 
 impl<'a> Nsec3s<'a> {
-    /// Takes the records that are of one kind with the first.
+    /// Takes the records with the salt and iterations of the first.
     ///
     /// # Errors
-    /// In the inner result the extended error with which the answer counts as unsigned; in the
-    /// outer that with which it is refused.
+    /// Inner: the extended error with which the answer counts as insecure. Outer: why it is bogus.
     pub fn new(zone: &'a Name, mut all: Vec<Nsec3<'a>>) -> Result<Result<Self, Ede>, Fault> {
         let Some(first) = all.first().cloned() else { return Ok(Ok(Self { zone, all })) };
         let text = format!("NSEC3 of {zone} with {} iterations", first.iterations);
-        if first.iterations > MOST_ITERATIONS {
+        if first.iterations > MAX_VALID_ITERATIONS {
             return Err(Fault::new(Ede::NSEC3_ITERATIONS, text));
         }
-        if first.iterations > MAX_ITERATIONS {
+        if first.iterations > MAX_HASHED_ITERATIONS {
             return Ok(Err(Ede::new(Ede::NSEC3_ITERATIONS, text)));
         }
         all.retain(|other| other.iterations == first.iterations && other.salt == first.salt);
@@ -127,11 +125,11 @@ impl<'a> Nsec3s<'a> {
     fn hash(&self, name: &Name, work: &mut Work) -> Result<Hash, Fault> {
         let (salt, iterations) =
             self.all.first().map_or((&[][..], 0), |one| (one.salt, one.iterations));
-        work.hash(u32::from(iterations) + 1)?;
+        work.count_hash(u32::from(iterations) + 1)?;
         Ok(nsec3_hash(name.wire(), salt, iterations))
     }
 
-    fn at(&self, name: &Name, work: &mut Work) -> Result<Option<&Nsec3<'a>>, Fault> {
+    fn matching(&self, name: &Name, work: &mut Work) -> Result<Option<&Nsec3<'a>>, Fault> {
         let hash = self.hash(name, work)?;
         Ok(self.all.iter().find(|nsec3| nsec3.own == hash))
     }
@@ -142,76 +140,97 @@ impl<'a> Nsec3s<'a> {
     }
 
     /// The closest encloser proof (RFC 5155 §8.3) of a name that is not there.
-    fn above(&self, name: &Name, work: &mut Work) -> Result<Option<Above<'_, 'a>>, Fault> {
+    fn closest_encloser(
+        &self,
+        name: &Name,
+        work: &mut Work,
+    ) -> Result<Option<ClosestEncloser<'_, 'a>>, Fault> {
         let (own, zone) = (name.count(), self.zone.count());
         for closest in (zone..own).rev() {
             let encloser = name.suffix(closest);
-            let Some(found) = self.at(&encloser, work)? else { continue };
-            if !found.types.may_speak_of(&encloser, name) {
+            let Some(found) = self.matching(&encloser, work)? else { continue };
+            if !found.types.is_authority_for(&encloser, name) {
                 return Ok(None);
             }
             let covering = self.covering(&name.suffix(closest + 1), work)?;
-            return Ok(covering.map(|covering| Above { closest, covering }));
+            return Ok(covering.map(|covering| ClosestEncloser { closest, covering }));
         }
         Ok(None)
     }
 
-    /// Whether the name is not there, and no wildcard stands for it (RFC 5155 §8.4).
+    /// Proves that the name does not exist and that no wildcard applies (RFC 5155 §8.4).
     ///
     /// # Errors
     /// [`Fault`] if it takes too many hashes, as for all of these.
     pub fn name_error(&self, name: &Name, work: &mut Work) -> Result<Proof, Fault> {
-        let Some(above) = self.above(name, work)? else { return Ok(Proof::None) };
-        let Some(wildcard) = name.suffix(above.closest).wildcard() else { return Ok(Proof::None) };
+        let Some(encloser) = self.closest_encloser(name, work)? else { return Ok(Proof::None) };
+        let Some(wildcard) = name.suffix(encloser.closest).wildcard() else {
+            return Ok(Proof::None);
+        };
         let no_wildcard = self.covering(&wildcard, work)?.is_some();
-        Ok(if no_wildcard { Proof::of(above.covering) } else { Proof::None })
+        Ok(if no_wildcard { Proof::of(encloser.covering) } else { Proof::None })
     }
 
-    /// Whether there is nothing of a type at a name, or at the wildcard that stands for it (RFC
-    /// 5155 §8.5 to §8.7).
+    /// Proves that the name, or the wildcard that applies, has no records of a type (RFC 5155 §8.5
+    /// to §8.7).
     ///
     /// # Errors
     /// See [`Nsec3s::name_error`].
     pub fn no_data(&self, name: &Name, rtype: u16, work: &mut Work) -> Result<Proof, Fault> {
-        if let Some(own) = self.at(name, work)? {
+        if let Some(own) = self.matching(name, work)? {
             return Ok(if own.types.denies(name, rtype) { Proof::Holds } else { Proof::None });
         }
-        let Some(above) = self.above(name, work)? else { return Ok(Proof::None) };
-        if let Some(wildcard) = name.suffix(above.closest).wildcard()
-            && let Some(found) = self.at(&wildcard, work)?
+        let Some(encloser) = self.closest_encloser(name, work)? else { return Ok(Proof::None) };
+        if let Some(wildcard) = name.suffix(encloser.closest).wildcard()
+            && let Some(found) = self.matching(&wildcard, work)?
         {
             let denied = found.types.denies(&wildcard, rtype);
-            return Ok(if denied { Proof::of(above.covering) } else { Proof::None });
+            return Ok(if denied { Proof::of(encloser.covering) } else { Proof::None });
         }
         // Unsigned delegations, and empty non-terminals with nothing else below them, have no
         // record (RFC 5155 §7.1).
-        Ok(if above.covering.opt_out { Proof::OptOut } else { Proof::None })
+        Ok(if encloser.covering.opt_out { Proof::OptOut } else { Proof::None })
     }
 
-    /// Whether a name for which the wildcard below the last `labels` labels was taken is not there
-    /// itself (RFC 5155 §8.8).
+    /// Proves that no name is closer than the wildcard below the last `labels` labels (RFC 5155
+    /// §8.8).
     ///
     /// # Errors
     /// See [`Nsec3s::name_error`].
-    pub fn no_closer(&self, name: &Name, labels: usize, work: &mut Work) -> Result<Proof, Fault> {
+    pub fn no_closer_match(
+        &self,
+        name: &Name,
+        labels: usize,
+        work: &mut Work,
+    ) -> Result<Proof, Fault> {
         let covering = self.covering(&name.suffix(labels + 1), work)?;
         Ok(covering.map_or(Proof::None, Proof::of))
     }
 
-    /// What is said of the DS at a name (RFC 5155 §8.6, §8.9); `None` if nothing is proven.
+    /// The proof that a name has no DS (RFC 5155 §8.6, §8.9); `None` if there is none.
     ///
     /// # Errors
     /// See [`Nsec3s::name_error`].
-    pub fn no_ds(&self, name: &Name, work: &mut Work) -> Result<Option<Cut>, Fault> {
-        if let Some(own) = self.at(name, work)? {
+    pub fn no_ds(&self, name: &Name, work: &mut Work) -> Result<Option<DsDenial>, Fault> {
+        if let Some(own) = self.matching(name, work)? {
             let types = own.types;
             if types.has(rtype::DS) || types.has(rtype::SOA) {
                 return Ok(None);
             }
-            return Ok(Some(if types.has(rtype::NS) { Cut::Unsigned } else { Cut::None }));
+            return Ok(Some(if types.has(rtype::NS) {
+                DsDenial::UnsignedDelegation
+            } else {
+                DsDenial::NoDelegation
+            }));
         }
-        let above = self.above(name, work)?;
-        Ok(above.map(|above| if above.covering.opt_out { Cut::Unsigned } else { Cut::None }))
+        let encloser = self.closest_encloser(name, work)?;
+        Ok(encloser.map(|encloser| {
+            if encloser.covering.opt_out {
+                DsDenial::UnsignedDelegation
+            } else {
+                DsDenial::NoDelegation
+            }
+        }))
     }
 }
 

@@ -1,16 +1,16 @@
-//! From what came to what a client gets: without the records that it did not ask for, with TTLs
-//! that the signatures cover.
+//! From a validated reply to the client's answer: without the records that it did not ask for, with
+//! TTLs that the signatures cover.
 
 use std::collections::HashMap;
 
-use super::answer::Judged;
-use super::rrset::rtype;
+use super::answer::Validated;
 use super::verdict::Verdict;
 use crate::dns::ede::Ede;
 use crate::dns::message::{
     HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rcode, u16_at,
 };
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
 const QR: u8 = 0x80;
 const RA: u8 = 0x80;
@@ -28,19 +28,19 @@ const MAX_POINTER: usize = 0x3fff;
 pub fn answer(
     packet: &Packet<'_>,
     options: &[u8],
-    judged: &Judged,
+    validated: &Validated,
     dnssec_ok: bool,
 ) -> Result<Vec<u8>, Malformed> {
-    let secure = judged.verdict == Verdict::Secure;
+    let secure = validated.verdict == Verdict::Secure;
     let flags = packet.bytes()[3];
     let mut writer = Writer::new(packet, (flags & RCODE) | if secure { AD } else { 0 });
     for record in packet.records() {
-        if keep(packet, record, judged, dnssec_ok) {
-            writer.record(packet, record, judged)?;
+        if keep(packet, record, validated, dnssec_ok) {
+            writer.record(packet, record, validated)?;
         }
     }
     let mut options = options.to_vec();
-    if let Verdict::Insecure(Some(ede)) = &judged.verdict {
+    if let Verdict::Insecure(Some(ede)) = &validated.verdict {
         ede.write(&mut options);
     }
     writer.finish(&options)
@@ -57,7 +57,7 @@ pub fn failure(packet: &Packet<'_>, ede: &Ede) -> Result<Vec<u8>, Malformed> {
     writer.finish(&options)
 }
 
-fn keep(packet: &Packet<'_>, record: &RecordAt, judged: &Judged, dnssec_ok: bool) -> bool {
+fn keep(packet: &Packet<'_>, record: &RecordAt, validated: &Validated, dnssec_ok: bool) -> bool {
     let proof = matches!(record.rtype, rtype::RRSIG | rtype::NSEC | rtype::NSEC3);
     let asked_for = record.section == Section::Answer
         && matches!(packet.qtype(), rtype::ANY | rtype::RRSIG)
@@ -65,13 +65,13 @@ fn keep(packet: &Packet<'_>, record: &RecordAt, judged: &Judged, dnssec_ok: bool
     if matches!(record.rtype, rtype::OPT | rtype::TSIG) || (proof && !dnssec_ok && !asked_for) {
         return false;
     }
-    if judged.verdict != Verdict::Secure {
+    if validated.verdict != Verdict::Secure {
         return true;
     }
     // What AD covers was checked; the rest is left out (RFC 4035 §3.2.3).
     match record.section {
         Section::Answer => true,
-        Section::Authority => judged.denies && is_checked(packet, record, judged),
+        Section::Authority => validated.denies && is_checked(packet, record, validated),
         Section::Additional => false,
     }
 }
@@ -88,8 +88,8 @@ fn subject(packet: &Packet<'_>, record: &RecordAt) -> Option<(Name, u16)> {
     Some((Name::of(&owner), rtype))
 }
 
-fn is_checked(packet: &Packet<'_>, record: &RecordAt, judged: &Judged) -> bool {
-    subject(packet, record).is_some_and(|subject| judged.ttls.contains_key(&subject))
+fn is_checked(packet: &Packet<'_>, record: &RecordAt, validated: &Validated) -> bool {
+    subject(packet, record).is_some_and(|subject| validated.ttls.contains_key(&subject))
 }
 
 /// A message that is being written, its names compressed.
@@ -150,12 +150,12 @@ impl Writer {
         &mut self,
         packet: &Packet<'_>,
         record: &RecordAt,
-        judged: &Judged,
+        validated: &Validated,
     ) -> Result<(), Malformed> {
         let mut owner = Vec::new();
         packet.owner(record, &mut owner)?;
         self.name(&owner);
-        let most = subject(packet, record).and_then(|subject| judged.ttls.get(&subject));
+        let most = subject(packet, record).and_then(|subject| validated.ttls.get(&subject));
         let ttl = most.map_or(record.ttl, |most| record.ttl.min(*most));
         self.out.extend_from_slice(&record.rtype.to_be_bytes());
         self.out.extend_from_slice(&record.class.to_be_bytes());

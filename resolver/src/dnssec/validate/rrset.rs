@@ -2,24 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::signed_data;
 use crate::dns::message::{Malformed, Packet, Section, u16_at, u32_at};
 use crate::dns::name::Name;
-
-/// Types that validation knows by name.
-pub mod rtype {
-    pub use crate::dns::message::rtype::{ANY, CNAME, DNAME, NS, OPT, SOA, TSIG};
-    /// RFC 4034 §5.
-    pub const DS: u16 = 43;
-    /// RFC 4034 §3.
-    pub const RRSIG: u16 = 46;
-    /// RFC 4034 §4.
-    pub const NSEC: u16 = 47;
-    /// RFC 4034 §2.
-    pub const DNSKEY: u16 = 48;
-    /// RFC 5155 §3.
-    pub const NSEC3: u16 = 50;
-}
+use crate::dns::{rdata, rtype};
 
 /// Class IN. Nothing else is validated.
 const IN: u16 = 1;
@@ -77,23 +62,23 @@ impl Signature {
 /// The records of one owner and type in one section, as they are signed.
 #[derive(Debug, Clone)]
 pub struct RrSet {
-    /// Where it stands.
+    /// The section.
     pub section: Section,
-    /// Whose it is.
+    /// The owner.
     pub owner: Name,
-    /// What it is.
+    /// The type.
     pub rtype: u16,
     /// The smallest TTL, in seconds.
     pub ttl: u32,
     /// The values in canonical form and order, each once (RFC 4034 §6.2, §6.3).
     pub values: Vec<Vec<u8>>,
-    /// What signs it.
+    /// Its signatures.
     pub signatures: Vec<Signature>,
 }
 
 impl RrSet {
-    /// The zone that says that it signed it: one in which the owner can be. What the parent says of
-    /// a child (DS) is the parent's.
+    /// The signer's name of the first signature by a zone that can contain the owner. DS belongs to
+    /// the parent.
     pub fn signer(&self) -> Option<&Name> {
         let may = |signature: &&Signature| match self.rtype {
             rtype::DS => self.owner.is_below(&signature.signer),
@@ -102,7 +87,7 @@ impl RrSet {
         self.signatures.iter().find(may).map(|signature| &signature.signer)
     }
 
-    /// The name in the one value of a CNAME or DNAME.
+    /// The target of a CNAME or DNAME.
     pub fn target(&self) -> Option<Name> {
         Name::read(self.values.first()?).map(|(name, _)| name)
     }
@@ -146,7 +131,7 @@ impl Message {
                 signatures.push((record.section, owner, signature));
                 continue;
             }
-            signed_data::lower_names(record.rtype, &mut value);
+            rdata::lower_names(record.rtype, &mut value);
             let key = (owner.clone(), record.rtype, record.section);
             let at = *places.entry(key).or_insert(sets.len());
             if at == sets.len() {

@@ -5,55 +5,56 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::anchors::Anchors;
-use super::answer::{Answer, Judged};
+use super::answer::{AnswerCheck, Validated};
 use super::budget::Work;
-use super::chain::{Ask, Chain, ReplyCheck};
-use super::rrset::{Message, rtype};
-use super::trust::{Known, Trust};
+use super::chain::{Chain, RecordQuery, Reply};
+use super::rrset::Message;
+use super::trust::{KeyCache, Trust};
 use super::verdict::{Fault, Stop, Verdict};
 use crate::dns::ede::Ede;
 use crate::dns::message::{Malformed, Packet};
 use crate::dns::name::Name;
+use crate::dns::rtype;
 
-/// Trust anchors, and what was found out below them.
+/// Trust anchors, and a cache of the keys below them.
 #[derive(Debug, Default)]
 pub struct Validator {
     anchors: Anchors,
-    known: Known,
-    tally: Tally,
+    known: KeyCache,
+    stats: AtomicStats,
 }
 
-/// How many answers had which verdict, and what that took.
+/// Answers by verdict, and the work that validation took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Signed, and right.
+pub struct ValidatorStats {
+    /// Secure.
     pub secure: u64,
-    /// Not signed, as is proven.
+    /// Insecure: proven to be unsigned.
     pub insecure: u64,
-    /// Not what the zone has signed.
+    /// Bogus.
     pub bogus: u64,
-    /// What it takes to find out could not be had.
-    pub undecided: u64,
-    /// Signatures checked.
+    /// Indeterminate: records that validation needs could not be obtained.
+    pub indeterminate: u64,
+    /// Signatures verified.
     pub checks: u64,
     /// SHA-1 operations for NSEC3.
     pub hashes: u64,
-    /// Questions asked for it.
+    /// Queries sent for validation.
     pub queries: u64,
-    /// Names of which something is known now.
+    /// Names in the key cache now.
     pub known: u64,
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+struct AtomicStats {
     verdicts: [AtomicU64; 4],
     work: [AtomicU64; 3],
 }
 
 impl Validator {
-    /// One that trusts these, and knows nothing yet.
+    /// A validator with these anchors and an empty cache.
     pub fn new(anchors: Anchors) -> Self {
-        Self { anchors, known: Known::default(), tally: Tally::default() }
+        Self { anchors, known: KeyCache::default(), stats: AtomicStats::default() }
     }
 
     /// Its trust anchors.
@@ -61,45 +62,47 @@ impl Validator {
         &self.anchors
     }
 
-    /// What it has done so far.
-    pub fn counts(&self) -> Counts {
-        let [secure, insecure, bogus, undecided] =
-            [0, 1, 2, 3].map(|at: usize| self.tally.verdicts[at].load(Ordering::Relaxed));
+    /// The statistics so far.
+    pub fn stats(&self) -> ValidatorStats {
+        let [secure, insecure, bogus, indeterminate] =
+            [0, 1, 2, 3].map(|at: usize| self.stats.verdicts[at].load(Ordering::Relaxed));
         let [checks, hashes, queries] =
-            [0, 1, 2].map(|at: usize| self.tally.work[at].load(Ordering::Relaxed));
-        let known = self.known.count() as u64;
-        Counts { secure, insecure, bogus, undecided, checks, hashes, queries, known }
+            [0, 1, 2].map(|at: usize| self.stats.work[at].load(Ordering::Relaxed));
+        let known = self.known.len() as u64;
+        ValidatorStats { secure, insecure, bogus, indeterminate, checks, hashes, queries, known }
     }
 
-    /// What it has found out.
+    /// The key cache.
     #[cfg(test)]
-    pub(super) fn known(&self) -> &Known {
+    pub(super) fn known(&self) -> &KeyCache {
         &self.known
     }
 
-    /// The question by whose answer one sees whether an upstream passes on what validation takes:
-    /// for the keys of the topmost anchor. `None` if there is no anchor.
-    pub fn probe(&self) -> Option<Ask> {
+    /// The query that tests whether an upstream passes on DNSSEC records: the DNSKEY RRset of the
+    /// topmost anchor. `None` if there is no anchor.
+    pub fn probe_query(&self) -> Option<RecordQuery> {
         self.anchors.topmost().map(|zone| (zone.clone(), rtype::DNSKEY))
     }
 
-    /// What is wrong with the answer to [`Validator::probe`], if it does not validate by itself.
+    /// Checks whether the reply to [`Validator::probe_query`] validates by itself.
     ///
     /// # Errors
-    /// That.
-    pub fn passes(&self, message: &[u8], now: u64) -> Result<(), Ede> {
-        // Of what is known already nothing is used: it may come from somebody else.
+    /// The extended error that says why not.
+    pub fn check_probe_reply(&self, message: &[u8], now: u64) -> Result<(), Ede> {
+        // The cache is not used: its entries may come from another upstream.
         let alone = Validator::new(self.anchors.clone());
         let other = |why: &str| Ede::new(Ede::OTHER, why);
-        let mut session = Session::begin(message).map_err(|malformed| other(malformed.0))?;
-        let Some(probe) = self.probe() else { return Err(other("there is no trust anchor")) };
-        session.heard(probe, Ok(message));
+        let mut session =
+            ValidationSession::new(message).map_err(|malformed| other(malformed.0))?;
+        let Some(probe) = self.probe_query() else { return Err(other("there is no trust anchor")) };
+        session.add_reply(probe, Ok(message));
         match session.step(&alone, now) {
-            Step::Done(Judged { verdict: Verdict::Secure, .. }) => Ok(()),
-            Step::Done(Judged {
-                verdict: Verdict::Bogus(ede) | Verdict::Undecided(ede), ..
+            Progress::Done(Validated { verdict: Verdict::Secure, .. }) => Ok(()),
+            Progress::Done(Validated {
+                verdict: Verdict::Bogus(ede) | Verdict::Indeterminate(ede),
+                ..
             }) => Err(ede),
-            _ => Err(other("its keys could not be checked")),
+            _ => Err(other("the keys of the trust anchor can't be verified")),
         }
     }
 
@@ -108,108 +111,109 @@ impl Validator {
             Verdict::Secure => 0,
             Verdict::Insecure(_) => 1,
             Verdict::Bogus(_) => 2,
-            Verdict::Undecided(_) => 3,
+            Verdict::Indeterminate(_) => 3,
         };
-        self.tally.verdicts[at].fetch_add(1, Ordering::Relaxed);
+        self.stats.verdicts[at].fetch_add(1, Ordering::Relaxed);
         for (at, spent) in [work.checks, work.hashes, work.queries].into_iter().enumerate() {
-            self.tally.work[at].fetch_add(spent.into(), Ordering::Relaxed);
+            self.stats.work[at].fetch_add(spent.into(), Ordering::Relaxed);
         }
     }
 }
 
 /// The validation of one answer.
 #[derive(Debug)]
-pub struct Session {
+pub struct ValidationSession {
     name: Name,
     rtype: u16,
     message: Message,
-    heard: HashMap<Ask, ReplyCheck>,
+    replies: HashMap<RecordQuery, Reply>,
     own: HashMap<Name, Trust>,
     work: Work,
 }
 
-/// How far a session has come.
+/// The progress of a session.
 #[derive(Debug)]
-pub enum Step {
-    /// These have to be asked, with RD, DO and CD, and told by [`Session::heard`].
-    Ask(Vec<Ask>),
-    /// That is what the answer is.
-    Done(Judged),
+pub enum Progress {
+    /// These queries have to be sent, with RD, DO and CD, and their results passed to
+    /// [`ValidationSession::add_reply`].
+    Query(Vec<RecordQuery>),
+    /// The answer is validated.
+    Done(Validated),
 }
 
-impl Session {
-    /// Begins with a message that answers its question.
+impl ValidationSession {
+    /// Starts with a message that answers its question.
     ///
     /// # Errors
     /// [`Malformed`]
-    pub fn begin(message: &[u8]) -> Result<Self, Malformed> {
+    pub fn new(message: &[u8]) -> Result<Self, Malformed> {
         let packet = Packet::parse(message)?;
         Ok(Self {
             name: Name::of(packet.question()),
             rtype: packet.qtype(),
             message: Message::read(message)?,
-            heard: HashMap::new(),
+            replies: HashMap::new(),
             own: HashMap::new(),
             work: Work::default(),
         })
     }
 
-    /// Tells it what came of a question: a message, or why there is none.
-    pub fn heard(&mut self, ask: Ask, message: Result<&[u8], Ede>) {
-        let heard = match message.map(Message::read) {
-            Ok(Ok(message)) => ReplyCheck::Message(Arc::new(message)),
-            Ok(Err(malformed)) => ReplyCheck::Nothing(Ede::new(Ede::OTHER, malformed.0)),
-            Err(ede) => ReplyCheck::Nothing(ede),
+    /// Adds the result of a query: a message, or why there is none.
+    pub fn add_reply(&mut self, ask: RecordQuery, message: Result<&[u8], Ede>) {
+        let reply = match message.map(Message::read) {
+            Ok(Ok(message)) => Reply::Message(Arc::new(message)),
+            Ok(Err(malformed)) => Reply::Nothing(Ede::new(Ede::OTHER, malformed.0)),
+            Err(ede) => Reply::Nothing(ede),
         };
-        self.heard.insert(ask, heard);
+        self.replies.insert(ask, reply);
     }
 
-    /// What was spent so far.
+    /// The work spent so far.
     pub fn work(&self) -> Work {
         self.work
     }
 
-    /// Goes on as far as it gets at a time in Unix seconds.
-    pub fn step(&mut self, validator: &Validator, now: u64) -> Step {
+    /// Continues as far as possible, at a time in Unix seconds.
+    pub fn step(&mut self, validator: &Validator, now: u64) -> Progress {
         let mut chain = Chain {
             anchors: &validator.anchors,
             known: &validator.known,
-            heard: &self.heard,
+            replies: &self.replies,
             own: &mut self.own,
             needs: Vec::new(),
             work: &mut self.work,
             now,
         };
-        let answer = Answer { name: &self.name, rtype: self.rtype, message: &self.message };
-        let judged = match answer.judge(&mut chain) {
-            Ok(judged) => judged,
-            Err(Stop::Bogus(fault)) => Judged::of(Verdict::Bogus(fault.ede())),
-            Err(Stop::Undecided(ede)) => Judged::of(Verdict::Undecided(ede)),
-            Err(Stop::Need) => {
+        let answer = AnswerCheck { name: &self.name, rtype: self.rtype, message: &self.message };
+        let validated = match answer.validate(&mut chain) {
+            Ok(validated) => validated,
+            Err(Stop::Bogus(fault)) => Validated::from_verdict(Verdict::Bogus(fault.ede())),
+            Err(Stop::Indeterminate(ede)) => Validated::from_verdict(Verdict::Indeterminate(ede)),
+            Err(Stop::NeedsRecords) => {
                 let needs = std::mem::take(&mut chain.needs);
-                match self.asks(needs) {
-                    Ok(asks) => return Step::Ask(asks),
-                    Err(fault) => Judged::of(Verdict::Bogus(fault.ede())),
+                match self.pending_queries(needs) {
+                    Ok(asks) => return Progress::Query(asks),
+                    Err(fault) => Validated::from_verdict(Verdict::Bogus(fault.ede())),
                 }
             }
         };
-        validator.count(&judged.verdict, &self.work);
-        Step::Done(judged)
+        validator.count(&validated.verdict, &self.work);
+        Progress::Done(validated)
     }
 
-    /// What of this is still to be asked.
-    fn asks(&mut self, needs: Vec<Ask>) -> Result<Vec<Ask>, Fault> {
-        let mut asks: Vec<Ask> = Vec::new();
+    /// The needed queries without a result.
+    fn pending_queries(&mut self, needs: Vec<RecordQuery>) -> Result<Vec<RecordQuery>, Fault> {
+        let mut asks: Vec<RecordQuery> = Vec::new();
         for need in needs {
-            if !asks.contains(&need) && !self.heard.contains_key(&need) {
-                self.work.query()?;
+            if !asks.contains(&need) && !self.replies.contains_key(&need) {
+                self.work.count_query()?;
                 asks.push(need);
             }
         }
         if asks.is_empty() {
-            // It asks for nothing that it was told, so this can't be; were it so, it must not go
-            // round for ever.
-            return Err(Fault::bogus("the validation does not get on"));
+            // Only missing results are requested, so this can't happen; if it did, the session must
+            // not loop.
+            return Err(Fault::bogus("validation makes no progress"));
         }
         Ok(asks)
     }
@@ -224,13 +228,14 @@ mod tests {
     /// The verdict where nobody says anything more.
     fn alone(message: &[u8]) -> Verdict {
         let validator = Validator::new(Anchors::default());
-        let mut session = Session::begin(message).unwrap();
+        let mut session = ValidationSession::new(message).unwrap();
         loop {
             match session.step(&validator, 1_700_000_000) {
-                Step::Done(judged) => return judged.verdict,
-                Step::Ask(asks) => {
-                    asks.into_iter()
-                        .for_each(|ask| session.heard(ask, Err(Ede::new(Ede::OTHER, "nobody"))));
+                Progress::Done(validated) => return validated.verdict,
+                Progress::Query(asks) => {
+                    asks.into_iter().for_each(|ask| {
+                        session.add_reply(ask, Err(Ede::new(Ede::OTHER, "nobody")))
+                    });
                 }
             }
         }

@@ -1,51 +1,6 @@
 //! The bytes that a signature is made over (RFC 4034 §3.1.8.1 and §6, with RFC 6840 §5.1).
 
 use super::rrset::{RrSet, Signature};
-use crate::dns::name::Name;
-
-/// A part of an RDATA, as far as it takes to find the names in it.
-enum Part {
-    Bytes(usize),
-    Text,
-    Name,
-}
-
-/// The types whose names are put in lower case: those of RFC 4034 §6.2 without NSEC (RFC 6840 §5.1)
-/// and HINFO, which has none.
-fn parts(rtype: u16) -> &'static [Part] {
-    use Part::{Bytes, Name, Text};
-    match rtype {
-        // NS MD MF CNAME MB MG MR PTR NXT DNAME
-        2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 30 | 39 => &[Name],
-        // SOA MINFO RP
-        6 | 14 | 17 => &[Name, Name],
-        // MX AFSDB RT KX
-        15 | 18 | 21 | 36 => &[Bytes(2), Name],
-        26 => &[Bytes(2), Name, Name],
-        // SIG RRSIG
-        24 | 46 => &[Bytes(18), Name],
-        33 => &[Bytes(6), Name],
-        35 => &[Bytes(4), Text, Text, Text, Name],
-        _ => &[],
-    }
-}
-
-/// Puts the names in a value without compression in lower case, where its type asks for that. What
-/// is not what its type should be stays as it is from there on.
-pub fn lower_names(rtype: u16, value: &mut [u8]) {
-    let mut at = 0;
-    for part in parts(rtype) {
-        at += match part {
-            Part::Bytes(count) => *count,
-            Part::Text => 1 + usize::from(value.get(at).copied().unwrap_or_default()),
-            Part::Name => {
-                let Some((name, length)) = value.get(at..).and_then(Name::read) else { return };
-                value[at..at + length].copy_from_slice(name.wire());
-                length
-            }
-        };
-    }
-}
 
 /// What a signature of a set signs; `None` if the signature was made for a longer name, which can't
 /// be.

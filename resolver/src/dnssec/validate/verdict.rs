@@ -1,55 +1,54 @@
-//! What validation says, and why.
+//! Verdicts of validation, and their reasons.
 
 use std::fmt;
 
 use crate::dns::ede::Ede;
 
-/// What became of an answer (RFC 4033 §5).
+/// The security status of an answer (RFC 4033 §5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Signed, from a trust anchor down.
+    /// There is a chain of signatures from a trust anchor.
     Secure,
-    /// It is proven that it is not signed, or signed in a way that nobody here can check; if so,
-    /// how.
+    /// It is proven that it is unsigned, or signed in a way that is not supported: then, which.
     Insecure(Option<Ede>),
-    /// It should be signed, and is not as it should be.
+    /// It should be signed, and the signatures or proofs are missing or wrong.
     Bogus(Ede),
-    /// What it takes to find out could not be had.
-    Undecided(Ede),
+    /// Records that validation needs could not be obtained.
+    Indeterminate(Ede),
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Secure => f.write_str("secure: signed, from a trust anchor down"),
+            Verdict::Secure => f.write_str("secure: signed, with a chain of trust from an anchor"),
             Verdict::Insecure(None) => {
-                f.write_str("insecure: it is proven, or configured, that it is not signed")
+                f.write_str("insecure: the zone is proven, or configured, to be unsigned")
             }
             Verdict::Insecure(Some(ede)) => write!(f, "insecure: {}", ede.text),
             Verdict::Bogus(ede) => write!(f, "bogus: {}", ede.text),
-            Verdict::Undecided(ede) => write!(f, "undecided: {}", ede.text),
+            Verdict::Indeterminate(ede) => write!(f, "indeterminate: {}", ede.text),
         }
     }
 }
 
-/// Why something is bogus: a code of RFC 8914 and the text to it.
+/// Why an answer is bogus: an info code of RFC 8914 and a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The code.
+    /// The info code.
     pub code: u16,
-    /// For people.
+    /// The text.
     pub text: String,
-    /// Whether it is only that the answer has cost too much.
+    /// Whether only a limit of [`super::budget`] was reached.
     pub exhausted: bool,
 }
 
 impl Fault {
-    /// A fault.
+    /// A fault with an info code.
     pub fn new(code: u16, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), exhausted: false }
     }
 
-    /// Signatures or proofs do not hold.
+    /// Signatures or proofs that do not verify.
     pub fn bogus(text: impl Into<String>) -> Self {
         Self::new(Ede::DNSSEC_BOGUS, text)
     }
@@ -60,15 +59,15 @@ impl Fault {
     }
 }
 
-/// Why a step of validation does not end in a result.
+/// Why a step of validation has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// Something has to be asked first.
-    Need,
-    /// It is bogus.
+    /// Records have to be queried first.
+    NeedsRecords,
+    /// The data is bogus.
     Bogus(Fault),
-    /// Something was asked, and there was no answer.
-    Undecided(Ede),
+    /// A query got no answer.
+    Indeterminate(Ede),
 }
 
 impl From<Fault> for Stop {

@@ -26,8 +26,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::{
     dns::{
-        message::{HEADER, MAX_MESSAGE, Packet, Section, rcode, rtype, u32_at},
+        message::{HEADER, MAX_MESSAGE, Packet, Section, rcode, u32_at},
         query::Client,
+        rtype,
     },
     resolve::answer::STREAM_IDLE,
     server::{

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -14,9 +14,37 @@ use rustls::{
     server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use thiserror::Error;
 
-use super::{EncryptedError, IdentityFrom};
 use crate::upstream::sha256;
+
+/// By what clients know a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityFrom {
+    /// A certificate with those between it and its authority, and its key, each a PEM file.
+    Certificate {
+        /// The certificates.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// A key without a certificate (RFC 7250), which is made if there is none yet.
+    RawKey(PathBuf),
+}
+
+/// Why encrypted DNS can't be answered.
+#[derive(Debug, Error)]
+pub enum EncryptedError {
+    /// A file can't be read or written.
+    #[error("{0}: {1}")]
+    File(PathBuf, String),
+    /// The key is not that of the certificate.
+    #[error("the key in {0} is not that of the certificate")]
+    OtherKey(PathBuf),
+    /// The settings of TLS can't be made.
+    #[error("TLS can't be set up: {0}")]
+    Tls(String),
+}
 
 /// The longest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;

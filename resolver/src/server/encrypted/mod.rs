@@ -14,13 +14,11 @@ mod quic;
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use rustls::{ServerConfig, crypto::ring};
-use thiserror::Error;
 use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -33,7 +31,7 @@ use crate::{
     },
 };
 
-pub use identity::Identity;
+pub use identity::{EncryptedError, Identity, IdentityFrom};
 
 /// How long a client has for its part of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -49,34 +47,6 @@ pub struct EncryptedConfig {
     pub quic: Vec<SocketAddr>,
     /// By what the clients know it.
     pub identity: IdentityFrom,
-}
-
-/// By what clients know a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdentityFrom {
-    /// A certificate with those between it and its authority, and its key, each a PEM file.
-    Certificate {
-        /// The certificates.
-        certificate: PathBuf,
-        /// The key.
-        key: PathBuf,
-    },
-    /// A key without a certificate (RFC 7250), which is made if there is none yet.
-    RawKey(PathBuf),
-}
-
-/// Why encrypted DNS can't be answered.
-#[derive(Debug, Error)]
-pub enum EncryptedError {
-    /// A file can't be read or written.
-    #[error("{0}: {1}")]
-    File(PathBuf, String),
-    /// The key is not that of the certificate.
-    #[error("the key in {0} is not that of the certificate")]
-    OtherKey(PathBuf),
-    /// The settings of TLS can't be made.
-    #[error("TLS can't be set up: {0}")]
-    Tls(String),
 }
 
 /// One way in.

@@ -11,8 +11,9 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use super::HANDSHAKE;
 use crate::{
     dns::{
-        message::{HEADER, MAX_MESSAGE, Packet, rtype, u16_at},
+        message::{HEADER, MAX_MESSAGE, Packet, u16_at},
         query::{Client, Transport},
+        rtype,
     },
     resolve::answer::STREAM_IDLE,
     server::{

@@ -55,7 +55,7 @@ impl Batch {
 
     /// Reads the queries, and has what they ask for brought into the processor's cache.
     pub fn read(&mut self, responder: &Responder) {
-        let cache = responder.pipeline().legacy.cache();
+        let cache = responder.cache();
         self.read.clear();
         self.hashes.clear();
         for ((datagram, peer), lower) in self.inbox.datagrams().zip(self.lower.iter_mut()) {
@@ -69,7 +69,7 @@ impl Batch {
             self.read.push(read);
         }
         if self.hashes.len() >= WORTH_WARMING {
-            cache.warm(&self.hashes);
+            cache.cpu_prefetch(&self.hashes);
         }
     }
 

@@ -8,8 +8,8 @@ use crate::{
     cache::Slot,
     chain::mount::{Mount, Mounts},
     dns::{
-        message::{Packet, Section, rcode, rtype},
-        names,
+        message::{Packet, Section, rcode},
+        names, rtype,
     },
     resolve,
     resolve::{

@@ -10,8 +10,8 @@ use super::{
     reply::{CachedReply, ROOM},
 };
 use crate::{
-    cache::{Answer, Nature, Probe, Slot},
-    chain::validity::{Basis, Ground},
+    cache::{Answer, Cache, EntryKind, Probe, Slot},
+    chain::validity::{Dependency, Validity},
     dns::cookie::{Given, Jar, Secrets},
     resolve::Pipeline,
     server::responder::Responder,
@@ -37,6 +37,8 @@ pub struct FastQuery<'a> {
 pub struct BatchContext<'a> {
     /// Everything that answers are made from.
     pub pipeline: &'a Pipeline,
+    /// The answers that are kept.
+    pub cache: &'a Cache,
     /// The time by which answers age.
     pub now: Duration,
     epoch: OnceCell<Option<u32>>,
@@ -117,7 +119,8 @@ impl<'a> BatchContext<'a> {
         let pipeline = responder.pipeline();
         BatchContext {
             pipeline,
-            now: pipeline.legacy.now(),
+            cache: responder.cache(),
+            now: responder.now(),
             epoch: OnceCell::new(),
             jar: responder.cookies(),
             needs_cookie: responder.requires_cookies(),
@@ -159,12 +162,12 @@ impl<'a> BatchContext<'a> {
         {
             return FastOutcome::Slow;
         }
-        let cache = self.pipeline.legacy.cache();
+        let cache = self.cache;
         let outcome =
-            cache.look(&asked.probe(), asked.hash, self.now, |slot| match slot.nature() {
-                Nature::Legacy => self.legacy(asked, slot, out),
-                Nature::Ours => self.ours(asked, slot, out),
-                Nature::NoReply => Some(FastOutcome::Slow),
+            cache.inspect(&asked.probe(), asked.hash, self.now, |slot| match slot.entry_kind() {
+                EntryKind::Upstream => self.legacy(asked, slot, out),
+                EntryKind::Local => self.ours(asked, slot, out),
+                EntryKind::NoReply => Some(FastOutcome::Slow),
             });
         outcome.unwrap_or_else(|| self.unknown(asked))
     }
@@ -196,7 +199,7 @@ impl<'a> BatchContext<'a> {
         };
         let outcome = asked.write(&kept, Origin::LegacyKept, self, out);
         Some(match outcome {
-            FastOutcome::Reply(length, origin) if slot.ask(self.millis()) => {
+            FastOutcome::Reply(length, origin) if slot.touch(self.millis()) => {
                 FastOutcome::ReplyAndFetch(length, origin)
             }
             outcome => outcome,
@@ -211,29 +214,32 @@ impl<'a> BatchContext<'a> {
         slot: &mut Slot,
         out: &mut [u8; ROOM],
     ) -> Option<FastOutcome> {
-        let basis = Basis::read(slot.extra())?;
-        if !basis.is_for(self.pipeline.mounts)
-            || (basis.period() != 0 && basis.period() != self.period())
+        let validity = Validity::decode(slot.extra())?;
+        if !validity.matches_mounts(self.pipeline.mounts)
+            || (validity.period() != 0 && validity.period() != self.period())
         {
             return None;
         }
-        let mut mark = slot.mark();
-        if mark != Basis::CONSTANT && Some(mark) != self.epoch() {
-            mark = self
-                .epoch()
-                .filter(|_| basis.grounds().all(|ground| self.pipeline.chain.bears_out(&ground)))?;
+        let mut checked_epoch = slot.checked_epoch();
+        if checked_epoch != Validity::CONSTANT && Some(checked_epoch) != self.epoch() {
+            checked_epoch = self.epoch().filter(|_| {
+                validity
+                    .dependencies()
+                    .all(|dependency| self.pipeline.chain.still_holds(&dependency))
+            })?;
         }
         let kept = CachedReply {
             wire: slot.wire(),
             ttl_places: &[],
             age: 0,
-            options: basis.options(),
+            options: validity.options(),
             ours: true,
         };
-        let origin = if mark == Basis::CONSTANT { Origin::Special } else { Origin::ChainKept };
+        let origin =
+            if checked_epoch == Validity::CONSTANT { Origin::Special } else { Origin::ChainKept };
         let outcome = asked.write(&kept, origin, self, out);
-        slot.set_mark(mark);
-        slot.ask(self.millis());
+        slot.set_checked_epoch(checked_epoch);
+        slot.touch(self.millis());
         Some(outcome)
     }
 
@@ -261,8 +267,8 @@ impl<'a> BatchContext<'a> {
     /// Whether the chain knows at once that nobody has the name; that its entry was released is for
     /// the slow path to see.
     fn knows_nobody_has(&self, name: Name) -> bool {
-        let nothing = Ground { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
-        self.epoch().is_some() && self.pipeline.chain.bears_out(&nothing)
+        let nothing = Dependency { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
+        self.epoch().is_some() && self.pipeline.chain.still_holds(&nothing)
     }
 
     fn millis(&self) -> u64 {

@@ -38,6 +38,7 @@ use tokio::{
 };
 
 use crate::{os::is_given_to_anybody, server::handle::ResponderHandle};
+pub use worker::WorkerSocket;
 use worker::{Stop, Worker};
 
 /// What the kernel may hold of queries that nobody has taken yet, in bytes, if it allows so much.
@@ -54,7 +55,7 @@ const RESTART_DELAY: Duration = Duration::from_millis(200);
 /// # Errors
 /// What the system says when the sockets can't be had or threads not be started.
 pub async fn serve(
-    socket: UdpSocket,
+    socket: WorkerSocket,
     workers: usize,
     current: ResponderHandle,
     mut stop: watch::Receiver<bool>,
@@ -90,7 +91,7 @@ type Ended = (usize, Result<io::Result<()>, oneshot::error::RecvError>);
 
 fn start(
     at: usize,
-    sockets: &[UdpSocket],
+    sockets: &[WorkerSocket],
     current: &ResponderHandle,
     stopped: &Arc<Stop>,
     running: &mut JoinSet<Ended>,
@@ -112,16 +113,16 @@ fn start(
 /// the queries. Many do ask when they want any port, dig among them: of a port that the system
 /// gives to those there is one socket, which the workers share. So they do where no more sockets
 /// can be had.
-fn sockets(first: UdpSocket, count: usize) -> io::Result<Vec<UdpSocket>> {
-    let address = first.local_addr()?;
+fn sockets(first: WorkerSocket, count: usize) -> io::Result<Vec<WorkerSocket>> {
+    let address = first.socket.local_addr()?;
     let spread = count > 1 && !is_given_to_anybody(address.port());
     if spread {
-        SockRef::from(&first).set_reuse_port(true)?;
+        SockRef::from(&first.socket).set_reuse_port(true)?;
     }
     let mut sockets = vec![first];
     while sockets.len() < count {
-        let socket = match spread.then(|| another(&sockets[0], address)) {
-            Some(Ok(socket)) => socket,
+        let socket = match spread.then(|| another(&sockets[0].socket, address)) {
+            Some(Ok(socket)) => WorkerSocket { socket, is_inherited: false },
             Some(Err(error)) => {
                 tracing::debug!(%address, %error, "one socket is shared by several threads");
                 sockets[0].try_clone()?
@@ -130,7 +131,7 @@ fn sockets(first: UdpSocket, count: usize) -> io::Result<Vec<UdpSocket>> {
         };
         sockets.push(socket);
     }
-    for socket in &sockets {
+    for WorkerSocket { socket, .. } in &sockets {
         // As much as the kernel allows is enough.
         let _ = SockRef::from(socket).set_recv_buffer_size(RECEIVE_BYTES);
         // A worker waits in the kernel for its queries. How long decides nothing: a stop wakes it.

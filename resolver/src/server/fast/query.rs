@@ -7,12 +7,7 @@
 //! Whatever looks different is not refused here: it is for the slow path to say what it is.
 
 use crate::{
-    dns::{
-        cookie,
-        cookie::Sent,
-        message::{HEADER, rtype},
-        query::is_looked_up,
-    },
+    dns::{cookie, cookie::Sent, message::HEADER, query::is_looked_up, rtype},
     resolve::answer::{MAX_UDP_BYTES, PLAIN_UDP_BYTES},
 };
 

@@ -2,11 +2,7 @@
 
 use super::query::ParsedQuery;
 use crate::{
-    dns::{
-        cookie,
-        cookie::Given,
-        message::{HEADER, rtype},
-    },
+    dns::{cookie, cookie::Given, message::HEADER, rtype},
     resolve::answer::MAX_UDP_BYTES,
 };
 

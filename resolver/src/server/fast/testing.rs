@@ -28,17 +28,19 @@ use super::{
 };
 use crate::{
     cache,
-    cache::{Key, Kind, Scope},
+    cache::{AnswerKind, Key, Scope},
     chain::{
-        ChainError, ChainSource, Lapse, Standing, mount::Mounts, validity::Ground, zone::Zone,
+        ChainError, ChainSource, Lapse, NameState, mount::Mounts, validity::Dependency, zone::Zone,
     },
     dns::{
         message::{Packet, Section, rcode},
         names,
         query::{Client, Transport},
+        rtype::CNAME,
         testing::{AT_QUESTION, Build, name, question},
     },
-    dnssec::sign::{Algorithm, Key as SigningKey, Signer},
+    dnssec::sign::{Algorithm, Signer, SigningKey},
+    os::clock::Clock,
     resolve::{Delegation, Pipeline},
     server::responder::{Clients, Responder},
     upstream::{Upstreams, UpstreamsConfig},
@@ -55,7 +57,7 @@ pub struct Chain(Arc<Mutex<State>>);
 #[derive(Default)]
 pub struct State {
     epoch: Option<u32>,
-    names: HashMap<String, (Hash, Standing)>,
+    names: HashMap<String, (Hash, NameState)>,
 }
 
 impl Chain {
@@ -65,12 +67,12 @@ impl Chain {
             .lock()
             .unwrap()
             .names
-            .insert(name.into(), (Hash([version; 32]), Standing::Active(zone)));
+            .insert(name.into(), (Hash([version; 32]), NameState::Active(zone)));
     }
 
     pub fn lapse(&self, name: &str) {
         let why = Lapse::Grace { ended: 3, released: 9 };
-        let standing = Standing::Lapsed(zone(name, 1, &[]), why);
+        let standing = NameState::Lapsed(zone(name, 1, &[]), why);
         self.0.lock().unwrap().names.insert(name.into(), (Hash([9; 32]), standing));
     }
 
@@ -95,30 +97,30 @@ fn zone(name: &str, serial: u8, records: &[(&str, u16, &[u8])]) -> Arc<Zone> {
 
 #[async_trait]
 impl ChainSource for Chain {
-    async fn lookup(&self, name: &ChainName) -> Result<Standing, ChainError> {
-        Ok(self.lookup_with_ground(name).await?.0)
+    async fn lookup(&self, name: &ChainName) -> Result<NameState, ChainError> {
+        Ok(self.lookup_with_dependency(name).await?.0)
     }
 
-    async fn lookup_with_ground(
+    async fn lookup_with_dependency(
         &self,
         name: &ChainName,
-    ) -> Result<(Standing, Option<Ground>), ChainError> {
+    ) -> Result<(NameState, Option<Dependency>), ChainError> {
         let state = self.0.lock().unwrap();
         let Some(epoch) = state.epoch else { return Err(ChainError::NotSynced { height: 1 }) };
         let (value, standing) = match state.names.get(name.as_str()) {
             Some((value, standing)) => (Some(*value), standing.clone()),
-            None => (None, Standing::Unregistered),
+            None => (None, NameState::Unregistered),
         };
-        Ok((standing, Some(Ground { name: name.clone(), value, from: 0, until: 9, epoch })))
+        Ok((standing, Some(Dependency { name: name.clone(), value, from: 0, until: 9, epoch })))
     }
 
     fn epoch(&self) -> Option<u32> {
         self.0.lock().unwrap().epoch
     }
 
-    fn bears_out(&self, ground: &Ground) -> bool {
+    fn still_holds(&self, dependency: &Dependency) -> bool {
         let state = self.0.lock().unwrap();
-        ground.is_borne_out(state.names.get(ground.name.as_str()).map(|(value, _)| value), 1)
+        dependency.holds_at(state.names.get(dependency.name.as_str()).map(|(value, _)| value), 1)
     }
 
     fn is_trusted(&self) -> bool {
@@ -152,29 +154,40 @@ impl Paths {
             ..UpstreamsConfig::default()
         };
         let wall = Arc::new(AtomicU64::new(1_800_000_000));
-        let clock = wall.clone();
+        let unix = wall.clone();
         let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
         let key = SigningKey::from_pkcs8(&key).unwrap();
+        let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
         let pipeline = Pipeline {
             mounts,
             chain: Arc::new(chain.clone()),
-            legacy: Upstreams::new(legacy).unwrap(),
+            legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).unwrap(),
             delegation: Delegation { port: 53, loopback: false },
-            signer: Some(Arc::new(Signer::new(key, move || clock.load(Ordering::Relaxed)))),
+            signer: Some(Arc::new(Signer::new(key, move || unix.load(Ordering::Relaxed)))),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Paths { responder: Responder::new(pipeline, Clients::default()), wall, chain, runtime }
+        Paths {
+            responder: Responder::new(pipeline, cache, clock, Clients::default()),
+            wall,
+            chain,
+            runtime,
+        }
     }
 
     /// Puts what an upstream said in the cache.
     pub fn said(&self, question: &[u8], message: Vec<u8>) {
         let packet = Packet::parse(&message).unwrap();
-        let legacy = &self.responder.pipeline().legacy;
         let answer = Arc::new(cache::Answer::new(&packet, question, true).unwrap());
         for (dnssec_ok, cd) in [(false, false), (true, false), (false, true), (true, true)] {
             let key = Key::new(question, dnssec_ok, cd, Scope::Upstreams);
             let life = Duration::from_secs(300);
-            legacy.cache().insert(&key, answer.clone(), Kind::Positive, life, legacy.now());
+            self.responder.cache().insert(
+                &key,
+                answer.clone(),
+                AnswerKind::Positive,
+                life,
+                self.responder.now(),
+            );
         }
     }
 
@@ -200,9 +213,8 @@ impl Paths {
         let Some(parsed) = ParsedQuery::read(query, &mut lower) else {
             return (FastOutcome::Slow, out);
         };
-        let pipeline = self.responder.pipeline();
         let lower = &lower[..parsed.question];
-        let hash = pipeline.legacy.cache().hash(&probe(&parsed, lower));
+        let hash = self.responder.cache().hash(&probe(&parsed, lower));
         let asked = FastQuery { datagram: query, parsed, lower, hash, client: LOCAL.address };
         let mut context = BatchContext::new(&self.responder);
         context.now += later;
@@ -268,8 +280,6 @@ fn stable(option: EdnsOption) -> Vec<u8> {
     }
     data
 }
-
-pub const CNAME: u16 = 5;
 
 /// Paths with all that legacy DNS can say, and a chain with all that it can.
 pub fn furnished(mounts: Mounts) -> Paths {

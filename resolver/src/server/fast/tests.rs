@@ -260,11 +260,15 @@ fn may_join(address: std::net::SocketAddr) -> bool {
     socket.bind(&address.into()).is_ok()
 }
 
+fn own(socket: std::net::UdpSocket) -> super::WorkerSocket {
+    super::WorkerSocket { socket, is_inherited: false }
+}
+
 #[test]
 fn a_port_that_anybody_may_be_given_is_shared_with_nobody() {
     let any = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = any.local_addr().unwrap();
-    let sockets = super::sockets(any, 2).unwrap();
+    let sockets = super::sockets(own(any), 2).unwrap();
     assert_eq!(sockets.len(), 2);
     assert!(!may_join(address));
 }
@@ -278,13 +282,13 @@ fn any_other_port_has_a_socket_for_each_worker() {
         return eprintln!("skipped: the system gives every port to anybody");
     };
     let address = first.local_addr().unwrap();
-    let sockets = super::sockets(first, 2).unwrap();
-    assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
+    let sockets = super::sockets(own(first), 2).unwrap();
+    assert!(sockets.iter().all(|socket| socket.socket.local_addr().unwrap() == address));
     // Each has its own queue: what comes from many clients is spread over both.
     let clients: Vec<_> =
         (0..64).map(|_| std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
     clients.iter().for_each(|client| assert_eq!(client.send_to(b"?", address).unwrap(), 1));
-    for socket in &sockets {
+    for super::WorkerSocket { socket, .. } in &sockets {
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         assert_eq!(socket.recv(&mut [0; 1]).unwrap(), 1);
     }

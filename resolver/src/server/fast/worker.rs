@@ -40,7 +40,7 @@ use super::{
 use crate::{
     dns::query::{Client, Transport},
     server::{handle::ResponderHandle, responder::Responder},
-    telemetry::{Origin, Tally},
+    telemetry::{Counters, Origin},
 };
 
 const STOP: u64 = 0;
@@ -68,20 +68,43 @@ impl Stop {
 
     /// Tells the workers on these sockets to end. A worker that waits in the kernel for a query
     /// wakes up when its socket is shut down; the kernel calls that an error on a socket without a
-    /// peer, and does it all the same.
-    pub fn stop(&self, sockets: &[UdpSocket]) -> io::Result<()> {
+    /// peer, and does it all the same. A socket that others have too is left as it is: it would
+    /// stay shut down for them, and its worker waits where the event wakes it.
+    pub fn stop(&self, sockets: &[WorkerSocket]) -> io::Result<()> {
         self.flag.store(true, Ordering::Release);
         self.event.write(1)?;
-        for socket in sockets {
+        for WorkerSocket { socket, .. } in sockets.iter().filter(|socket| !socket.is_inherited) {
             let _ = SockRef::from(socket).shutdown(Shutdown::Read);
         }
         Ok(())
     }
 }
 
+/// The socket of a worker, which blocks.
+#[derive(Debug)]
+pub struct WorkerSocket {
+    /// The socket.
+    pub socket: UdpSocket,
+    /// Whether another process, the service manager, has it open too and passes it on to the next
+    /// one that runs here.
+    pub is_inherited: bool,
+}
+
+impl WorkerSocket {
+    /// The same socket for another worker.
+    ///
+    /// # Errors
+    /// If the system has no descriptor left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, is_inherited: self.is_inherited })
+    }
+}
+
 /// What a worker needs.
 pub struct Worker {
     socket: Arc<UdpSocket>,
+    /// Whether it may wait for queries in the call that brings them.
+    may_block: bool,
     current: ResponderHandle,
     /// The responder that was current when [`ResponderHandle::version`] was this.
     responder: Arc<Responder>,
@@ -95,26 +118,29 @@ pub struct Worker {
     outbox: Outbox,
     pending: PendingQueries,
     completed: Vec<Completed>,
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
 }
 
 impl Worker {
-    /// A worker on a socket, which blocks.
+    /// A worker on a socket.
     pub fn new(
-        socket: UdpSocket,
+        WorkerSocket { socket, is_inherited }: WorkerSocket,
         current: ResponderHandle,
         runtime: Handle,
         stop: Arc<Stop>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
-        epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, QUERIES))?;
+        // Of several workers that share it one is enough for a query.
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+        epoll.add(&socket, EpollEvent::new(flags, QUERIES))?;
         let (working, done) = mpsc::channel(1);
         let (version, responder) = (current.version(), current.get());
-        let tally = responder.seen().another_tally();
+        let counters = responder.telemetry().new_counters();
         Ok(Self {
             outbox: Outbox::default(),
             socket: Arc::new(socket),
+            may_block: !is_inherited,
             current,
             responder,
             version,
@@ -125,7 +151,7 @@ impl Worker {
             epoll,
             pending: PendingQueries::new(FIRST_PORT),
             completed: Vec::new(),
-            tally,
+            counters,
         })
     }
 
@@ -141,7 +167,7 @@ impl Worker {
         while !self.stop.flag.load(Ordering::Acquire) {
             // With nobody else to wait for it waits in the call that brings the query, which is one
             // call less.
-            let wait = self.pending.is_idle();
+            let wait = self.may_block && self.pending.is_idle();
             if wait || self.events(None)? {
                 self.queries(&mut batch, wait)?;
             }
@@ -203,7 +229,7 @@ impl Worker {
     }
 
     fn now(&self) -> Duration {
-        self.responder.pipeline().legacy.now()
+        self.responder.now()
     }
 
     /// Takes queries and answers them; whether there may be more. With `wait` it waits for the
@@ -259,7 +285,14 @@ impl Worker {
         took: Option<Duration>,
     ) {
         let reply = &self.outbox.next(&self.socket)[..length];
-        self.responder.seen().gave(&self.tally, peer.ip(), asked.lower, origin, reply, took);
+        self.responder.telemetry().record_fast(
+            &self.counters,
+            peer.ip(),
+            asked.lower,
+            origin,
+            reply,
+            took,
+        );
         self.outbox.push(length, peer);
     }
 
@@ -272,7 +305,7 @@ impl Worker {
         let legacy = &context.pipeline.legacy;
         let started = self.pending.start(asked, peer, legacy, &self.epoll, context.now);
         if started && peer.is_some() {
-            legacy.cache().missed(&asked.probe());
+            context.cache.record_miss(&asked.probe());
         }
         started
     }

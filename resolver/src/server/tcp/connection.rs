@@ -10,55 +10,16 @@ use tokio::{
     time::timeout,
 };
 
-use super::{GRACE, Streams};
+use super::streams::{ConnectionSlot, Streams, Work};
 use crate::{dns::query::Client, resolve::answer::STREAM_IDLE, server::handle::ResponderHandle};
 
 /// How many questions of one connection may be in work; the next is read when one of them is
 /// answered.
 pub const MAX_PIPELINED: usize = 32;
-/// The same while more than half of the connections are taken.
-const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(2);
+/// How long what is in work has to be answered when the server stops.
+pub const GRACE: Duration = Duration::from_secs(2);
 /// A question up to here is what questions are; a longer one counts among the bytes that are kept.
 const PLAIN_QUESTION: usize = 512;
-
-/// A connection's place in the table, given back when it ends however it ends.
-pub struct ConnectionSlot {
-    pub(super) streams: Streams,
-    pub(super) id: u64,
-}
-
-impl Drop for ConnectionSlot {
-    fn drop(&mut self) {
-        self.streams.table().remove(self.id);
-    }
-}
-
-impl ConnectionSlot {
-    /// How long the connection may be without a question.
-    pub fn patience(&self) -> Duration {
-        if self.streams.table().is_crowded() { IDLE_WHEN_CROWDED } else { STREAM_IDLE }
-    }
-}
-
-/// A question in work.
-pub struct Work {
-    streams: Streams,
-    id: u64,
-}
-
-impl Work {
-    /// A whole question has come over the connection.
-    pub fn begin(place: &ConnectionSlot) -> Self {
-        place.streams.table().on_query(place.id);
-        Work { streams: place.streams.clone(), id: place.id }
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        self.streams.table().on_answered(self.id);
-    }
-}
 
 /// Bytes that are kept for a connection.
 struct Held {

@@ -11,12 +11,9 @@
 
 mod connection;
 mod connections;
+mod streams;
 
-use std::{
-    io, net,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{io, net, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -29,53 +26,14 @@ use crate::{
     dns::query::{Client, Transport},
     server::handle::ResponderHandle,
 };
-use connections::ConnectionTable;
 
-pub use connection::{ConnectionSlot, MAX_PIPELINED, Work, serve_connection};
+pub use connection::{GRACE, MAX_PIPELINED, serve_connection};
+pub use streams::{ConnectionSlot, MAX_CONNECTIONS, Streams, Work};
 
-/// How many connections are open at a time, over all listening addresses.
-pub const MAX_CONNECTIONS: usize = 1_024;
-/// How many bytes may be kept for all connections: long questions that have not come in whole, and
-/// answers that have not been taken. When there are more, the connection goes that holds the most.
-pub const MAX_HELD_BYTES: usize = 16 << 20;
 /// How many connections may be on their way out while new ones come in.
 pub const MAX_LEAVING: usize = 64;
 /// How long to wait when no connection can be taken, as when there are no file descriptors left.
 const ACCEPT_DELAY: Duration = Duration::from_millis(20);
-/// How long what is in work has to be answered when the server stops.
-pub const GRACE: Duration = Duration::from_secs(2);
-
-/// All connections of a server, whichever listener they came by.
-#[derive(Clone)]
-pub struct Streams(Arc<Mutex<ConnectionTable<AbortHandle>>>);
-
-impl Streams {
-    /// Room for [`MAX_CONNECTIONS`], and for no more than half of the file descriptors that there
-    /// are: upstreams, the store and the node's peers need some too.
-    pub fn new(descriptors: u64) -> Self {
-        let room =
-            MAX_CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX)).max(1);
-        Streams(Arc::new(Mutex::new(ConnectionTable::new(room, MAX_HELD_BYTES))))
-    }
-
-    /// Lets a connection in, which `spawn` begins to serve; another one may have to go for it.
-    pub fn admit(&self, client: Client, spawn: impl FnOnce(ConnectionSlot) -> AbortHandle) {
-        let mut table = self.table();
-        let (id, evict) = table.admit(client.address);
-        table.attach(id, spawn(ConnectionSlot { streams: self.clone(), id }));
-        drop(table);
-        evict.inspect(AbortHandle::abort);
-    }
-
-    /// Whether more than half of the room is taken.
-    pub fn is_crowded(&self) -> bool {
-        self.table().is_crowded()
-    }
-
-    fn table(&self) -> MutexGuard<'_, ConnectionTable<AbortHandle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Answers what comes in at `listener` until `stop` changes or its sender is gone; then answers
 /// what is in work, for at most [`GRACE`]. No error ends it.

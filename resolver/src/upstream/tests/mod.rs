@@ -14,29 +14,22 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
+use hickory_proto::rr::{Name, RData, RecordType};
 
-use super::{
-    ForwardError, LegacyQuestion, Reply, ReplySource, Upstream, Upstreams, UpstreamsConfig,
-};
+use super::{ForwardError, Reply, ReplySource, Upstream, Upstreams, UpstreamsConfig};
 use crate::dns::message::Section;
+use crate::dns::query::Question;
 use crate::dns::testing::{AT_QUESTION, Build, name, question};
 use fake::{Fake, Seen, Via};
 
 /// So long that no test waits for it unless somebody is silent on purpose.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-fn ask_for(name: &str, qtype: RecordType) -> LegacyQuestion {
-    LegacyQuestion {
-        name: Name::from_ascii(name).unwrap(),
-        qtype,
-        class: DNSClass::IN,
-        dnssec_ok: false,
-        checking_disabled: false,
-    }
+fn ask_for(name: &str, qtype: RecordType) -> Question {
+    Question::new(Name::from_ascii(name).unwrap(), qtype)
 }
 
-fn a(name: &str) -> LegacyQuestion {
+fn a(name: &str) -> Question {
     ask_for(name, RecordType::A)
 }
 
@@ -50,7 +43,7 @@ fn legacy_with(upstreams: &[SocketAddr], change: impl FnOnce(&mut UpstreamsConfi
         ..UpstreamsConfig::default()
     };
     change(&mut config);
-    Upstreams::new(config).unwrap()
+    Upstreams::standalone(config).unwrap()
 }
 
 fn legacy(upstreams: &[SocketAddr]) -> Upstreams {
@@ -116,7 +109,7 @@ async fn all_that_the_upstream_answered_reaches_the_client() {
         }
     }
     assert_eq!(fake.counts(), (1, 0));
-    let stats = legacy.cache_stats();
+    let stats = legacy.shared.cache.stats();
     assert_eq!((stats.entries, stats.hits, stats.misses), (1, 1, 1));
 }
 
@@ -210,7 +203,7 @@ async fn do_and_cd_go_upstream_and_answers_are_kept_apart() {
     for (dnssec_ok, checking_disabled) in
         [(false, false), (true, false), (false, true), (true, true)]
     {
-        let question = LegacyQuestion { dnssec_ok, checking_disabled, ..a("a.example.") };
+        let question = Question { dnssec_ok, checking_disabled, ..a("a.example.") };
         let reply = legacy.resolve(&question).await.unwrap();
         assert_eq!(reply.source, ReplySource::Server(fake.address.into()));
         assert_eq!(reply.message.metadata.checking_disabled, checking_disabled);
@@ -346,8 +339,8 @@ async fn after_a_flush_everything_is_asked_anew() {
     let fake = Fake::answering(one_a).await;
     let legacy = legacy(&[fake.address]);
     legacy.resolve(&a("a.example.")).await.unwrap();
-    legacy.flush();
-    assert_eq!(legacy.cache_stats().entries, 0);
+    legacy.shared.cache.flush();
+    assert_eq!(legacy.shared.cache.stats().entries, 0);
     legacy.resolve(&a("a.example.")).await.unwrap();
     assert_eq!(fake.counts().0, 2);
 }
@@ -373,6 +366,6 @@ fn bounds_of_zero_are_refused() {
     ] {
         let mut config = UpstreamsConfig::default();
         change(&mut config);
-        assert!(matches!(Upstreams::new(config), Err(ForwardError::Config(_))));
+        assert!(matches!(Upstreams::standalone(config), Err(ForwardError::Config(_))));
     }
 }

@@ -33,7 +33,7 @@ async fn an_answer_is_judged_kept_and_given_to_whoever_asks_next() {
     ] {
         assert!(matches!(reply(server(1), &bad), FirstReply::Other), "{bad:?}");
     }
-    assert_eq!(legacy.cache_stats().entries, 0, "nothing of this is kept");
+    assert_eq!(legacy.shared.cache.stats().entries, 0, "nothing of this is kept");
     assert!(matches!(reply(server(1), &good), FirstReply::Answer { alias: false, .. }));
     let again = legacy.resolve(&a("www.example.")).await.unwrap();
     assert_eq!(

@@ -18,7 +18,7 @@ fn flags(upstreams: Vec<Upstream>) -> Upstreams {
         first_retry: TIMEOUT / 2,
         ..UpstreamsConfig::default()
     };
-    Upstreams::new(config).unwrap()
+    Upstreams::standalone(config).unwrap()
 }
 
 fn secured(secure: Secure) -> Upstreams {
@@ -214,7 +214,7 @@ async fn one_that_says_nothing_is_passed() {
         let mut config = UpstreamsConfig { upstreams: vec![secure], ..UpstreamsConfig::default() };
         config.upstreams.push(Upstream::Plain(honest.address));
         config.first_retry = Duration::from_millis(10);
-        let legacy = Upstreams::new(config).unwrap();
+        let legacy = Upstreams::standalone(config).unwrap();
         let reply = legacy.resolve(&a("a.example.")).await.unwrap();
         assert_eq!(reply.source, ReplySource::Server(honest.address.into()), "{protocol:?}");
     }
@@ -270,7 +270,7 @@ async fn authorities_that_can_not_be_read_are_said_at_the_start() {
     let text = format!("tls://192.0.2.1?ca={}", missing.display());
     let config =
         UpstreamsConfig { upstreams: vec![text.parse().unwrap()], ..UpstreamsConfig::default() };
-    let error = Upstreams::new(config).unwrap_err().to_string();
+    let error = Upstreams::standalone(config).unwrap_err().to_string();
     assert!(
         error.contains("tls://192.0.2.1:853 can't be used") && error.contains("none.pem"),
         "{error}"

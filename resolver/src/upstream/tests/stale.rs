@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use hickory_proto::op::Message;
 
 use super::*;
-use crate::cache::{Answer, Cache, Key, Kind, Scope};
+use crate::cache::{Answer, AnswerKind, Cache, Key, Scope};
 use crate::dns::message::Packet;
 use crate::os::clock::Clock;
 
@@ -15,10 +15,10 @@ fn plant(legacy: &Upstreams, message: &[u8], age: Duration, life: Duration) {
     let packet = Packet::parse(message).unwrap();
     let answer = Arc::new(Answer::new(&packet, packet.question(), false).unwrap());
     let key = Key::new(packet.question(), false, false, Scope::Upstreams);
-    let kind = if answer.rcode() == 0 { Kind::Positive } else { Kind::Negative };
+    let kind = if answer.rcode() == 0 { AnswerKind::Positive } else { AnswerKind::Negative };
     // The cache's clock starts with legacy DNS: what is older came before.
     let then = legacy.now().saturating_sub(age);
-    legacy.cache().insert(&key, answer, kind, life, then);
+    legacy.shared.cache.insert(&key, answer, kind, life, then);
 }
 
 /// One whose answer has run out the moment it is looked for.
@@ -138,7 +138,7 @@ async fn what_is_popular_is_fetched_again_before_it_ends() {
     let config =
         UpstreamsConfig { upstreams: vec![fake.address.into()], ..UpstreamsConfig::default() };
     let clock = Arc::new(Clock::running_for(Duration::from_secs(1_000)));
-    let legacy = Upstreams::with_cache(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
+    let legacy = Upstreams::new(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
     plant(&legacy, &old_a(), Duration::from_secs(950), Duration::from_secs(1_000));
     for _ in 0..2 {
         let reply = legacy.resolve(&a("a.example.")).await.unwrap();
@@ -161,7 +161,7 @@ async fn what_can_not_be_fetched_again_is_given_until_it_ends() {
     let config =
         UpstreamsConfig { upstreams: vec![fake.address.into()], ..UpstreamsConfig::default() };
     let clock = Arc::new(Clock::running_for(Duration::from_secs(1_000)));
-    let legacy = Upstreams::with_cache(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
+    let legacy = Upstreams::new(config, Arc::new(Cache::new(1 << 20)), clock).unwrap();
     plant(&legacy, &old_a(), Duration::from_secs(950), Duration::from_secs(1_000));
     while fake.counts().0 == 0 {
         assert_eq!(legacy.resolve(&a("a.example.")).await.unwrap().source, ReplySource::Cache);
@@ -196,7 +196,7 @@ async fn the_bounds_of_a_time_are_those_of_the_settings() {
                 (Duration::from_secs(least), Duration::from_secs(most));
         });
         legacy.resolve(&a("a.example.")).await.unwrap();
-        assert_eq!(legacy.cache_stats().entries, u64::from(kept), "{ttl}");
+        assert_eq!(legacy.shared.cache.stats().entries, u64::from(kept), "{ttl}");
     }
     let fake = Fake::answering(one_a).await;
     let legacy = legacy_with(&[fake.address], |config| config.max_ttl = Duration::from_millis(1));

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::pool::{ConnectionFailure, Transport};
 use super::tls;
-use crate::upstream::config::Secure;
+use crate::upstream::server::Secure;
 
 const ALPN: &[u8] = b"h2";
 /// RFC 8484 §6.

@@ -14,7 +14,7 @@ pub(crate) mod udp;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::config::{Protocol, Upstream};
+use super::server::{Protocol, Upstream};
 use crate::os::clock::Clock;
 use https::Https;
 use pool::PersistentConnection;

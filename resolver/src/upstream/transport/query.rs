@@ -1,6 +1,7 @@
 //! A query as it goes out, and the judgement on what comes back (RFC 5452 §9).
 
-use crate::dns::message::{HEADER, Malformed, Packet, rcode, rtype, u16_at};
+use crate::dns::message::{HEADER, Malformed, Packet, rcode, u16_at};
+use crate::dns::rtype;
 
 /// What a server may send over UDP, in bytes (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;

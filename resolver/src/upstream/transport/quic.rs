@@ -10,7 +10,7 @@ use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, TransportConfig, Va
 use super::https::with_id;
 use super::pool::{ConnectionFailure, Transport};
 use super::tls;
-use crate::upstream::config::Secure;
+use crate::upstream::server::Secure;
 
 /// RFC 9250 §4.1.1.
 const ALPN: &[u8] = b"doq";

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::pool::{ConnectionFailure, Transport};
 use super::tls;
-use crate::upstream::config::Secure;
+use crate::upstream::server::Secure;
 
 /// How many queries may wait for their replies on one connection.
 const MAX_PIPELINED: usize = 512;

@@ -13,7 +13,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-use crate::upstream::config::Trust;
+use crate::upstream::server::Trust;
 
 /// The settings of TLS for an upstream that must show itself as `trust` says.
 ///

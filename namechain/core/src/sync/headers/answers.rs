@@ -223,6 +223,9 @@ impl HeaderSync {
         let mut fitting = 0;
         for (header, id) in headers.iter().zip(ids) {
             if full || is_too_early(header, ctx.unix) {
+                if let Some(state) = self.peers.get_mut(&peer).filter(|_| !full) {
+                    state.too_early = true;
+                }
                 break;
             }
             if after.extend_unchecked(*id, header).is_err() {
@@ -234,6 +237,15 @@ impl HeaderSync {
             fitting += 1;
         }
         let cut = fitting < headers.len();
+        // Targets are in the headers, so the work that they claim is known before any is checked.
+        if last && !cut && after.work() <= ctx.chain.work() {
+            on.complete = true;
+            on.release_extender(peer);
+            if on.is_done() {
+                self.drop_candidate(ctx, number);
+            }
+            return self.finish_search(ctx, peer, advertised, after.work());
+        }
         let extender = (!last && !cut).then_some(peer).or(on.extender());
         on.set_extender(extender, ctx.now);
         // What was cut off is our clock's or our room's matter, and nobody's lie.

@@ -67,6 +67,8 @@ struct HeaderPeer {
     last_orphan: Option<u64>,
     /// Its request in flight.
     request: Option<RequestId>,
+    /// It has shown headers that are too far ahead of our clock.
+    too_early: bool,
 }
 
 /// What is to be done about the tip that a peer advertises.
@@ -113,7 +115,7 @@ impl HeaderSync {
     /// A peer has said what it has.
     pub fn on_hello(&mut self, ctx: &mut Context<'_>, peer: Peer) {
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.exhausted = false;
+            (state.exhausted, state.too_early) = (false, false);
             ctx.wakeups.headers = true;
         }
     }
@@ -377,6 +379,11 @@ impl HeaderSync {
     /// Whether nothing more is to be found out about the tip that a peer advertises.
     pub fn is_exhausted(&self, peer: Peer) -> bool {
         self.peers.get(&peer).is_none_or(|state| state.exhausted)
+    }
+
+    /// Whether a peer has shown headers that are too far ahead of our clock.
+    pub fn is_too_early(&self, peer: Peer) -> bool {
+        self.peers.get(&peer).is_some_and(|state| state.too_early)
     }
 
     /// Whether a peer is being asked for headers.

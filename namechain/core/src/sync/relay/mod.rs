@@ -13,7 +13,7 @@
 
 mod pending;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     action::{Acceptance, Action, Job},
@@ -33,7 +33,7 @@ use crate::{
     chain::{CheckedBlock, PowCheckedHeader, StorageError},
     consensus::header::is_too_early,
     token_bucket::TokenBucket,
-    types::{Block, Hash, Header, Operation},
+    types::{Block, HEADER_BYTES, Hash, Header, MAX_BLOCK_BYTES, Operation},
 };
 use pending::{Download, Form, PendingBlock, PendingBlocks, Source, Stage, find_operations};
 
@@ -178,7 +178,7 @@ impl BlockRelay {
             (0u16..).zip(&parts).filter(|(_, part)| part.is_none()).map(|(at, _)| at).collect();
         let known = parts.iter().map(Option::is_some).collect();
         if missing.is_empty() {
-            let parts = parts.into_iter().flatten().map(|part| (*part).clone()).collect();
+            let parts = parts.into_iter().flatten().collect();
             return self.check_assembled(ctx, id, peer, parts, known);
         }
         if missing.len() * 2 > parts.len() {
@@ -225,7 +225,7 @@ impl BlockRelay {
                 .map(Into::into);
         }
         if coming.next().is_none() && parts.iter().all(Option::is_some) {
-            let parts = parts.into_iter().flatten().map(|part| (*part).clone()).collect();
+            let parts = parts.into_iter().flatten().collect();
             return self.check_assembled(ctx, id, peer, parts, known);
         }
         // What it announced is not what it gives. The whole block settles it.
@@ -238,11 +238,17 @@ impl BlockRelay {
         ctx: &mut Context<'_>,
         id: Hash,
         peer: Peer,
-        operations: Vec<Operation>,
+        parts: Vec<Arc<Operation>>,
         known: Vec<bool>,
     ) {
+        let bytes: usize = parts.iter().map(|part| part.byte_len()).sum();
+        if HEADER_BYTES + 4 + bytes > MAX_BLOCK_BYTES {
+            // No block is that large: the short ids mislead, and nothing of it is put together.
+            return self.fetch_whole(ctx, id, peer);
+        }
         let Some(pending) = self.pending.get_mut(&id) else { return };
         let Stage::Fetching(header) = pending.stage else { return };
+        let operations = parts.into_iter().map(Arc::unwrap_or_clone).collect();
         let block = Block { header: pending.header.clone(), operations };
         pending.stage = Stage::Checking { header, source: Source::ShortIds(peer) };
         let height = pending.header.height;

@@ -37,8 +37,6 @@ pub(super) struct Node {
     pub(super) panics: AtomicBool,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
     pub(super) refusal: Mutex<Option<api_types::Refusal>>,
-    /// The DNS server in this process.
-    pub(super) dns: Mutex<Option<Arc<dyn DnsServer>>>,
     /// Waited for before an operation is answered.
     pub(super) gate: Mutex<Option<oneshot::Receiver<()>>>,
     /// Told when an operation has arrived.
@@ -72,7 +70,6 @@ impl Node {
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
             refusal: Mutex::default(),
-            dns: Mutex::default(),
             gate: Mutex::default(),
             arrived: Mutex::default(),
         };
@@ -241,10 +238,6 @@ impl Backend for Node {
             }),
         }
     }
-
-    fn dns(&self) -> Option<Arc<dyn DnsServer>> {
-        self.dns.lock().unwrap().clone()
-    }
 }
 
 /// A server on a free port of loopback, with a node behind it.
@@ -282,13 +275,22 @@ impl Answer {
 
 impl Bench {
     pub(super) async fn start() -> Self {
+        Self::start_with(Extension::default()).await
+    }
+
+    pub(super) async fn start_with(extension: Extension) -> Self {
         let node = Node::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap() };
-        let server =
-            tokio::spawn(serve(listener, node.clone(), vec!["node-1".to_owned()], shutdown));
+        let server = tokio::spawn(serve(
+            listener,
+            node.clone(),
+            extension,
+            vec!["node-1".to_owned()],
+            shutdown,
+        ));
         Bench { node, addr, stop, server }
     }
 

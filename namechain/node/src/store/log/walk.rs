@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    Position, file_path,
+    position::{Position, file_path},
     record::{self, FILE_HEADER_BYTES, RECORD_HEADER_BYTES, RECORD_MAGIC},
 };
-use crate::store::io_error;
+use crate::store::error::io_error;
 use namechain_core::chain::{BlockLocation, StorageError};
 
 /// What is met on the way.

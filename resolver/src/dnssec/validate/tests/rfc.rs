@@ -11,11 +11,11 @@ use domain::zonefile::inplace::{Entry, Zonefile};
 
 use crate::dns::message::Section;
 use crate::dns::name::Name;
+use crate::dns::rtype;
 use crate::dns::testing::{Build, question};
-use crate::dnssec::validate::keys::Key;
-use crate::dnssec::validate::rrset::rtype;
-use crate::dnssec::validate::session::{Session, Step, Validator};
-use crate::dnssec::validate::trust::{Trust, Zone};
+use crate::dnssec::validate::keys::Dnskey;
+use crate::dnssec::validate::session::{Progress, ValidationSession, Validator};
+use crate::dnssec::validate::trust::{SignedZone, Trust};
 use crate::dnssec::validate::verdict::Verdict;
 
 /// One record in wire form.
@@ -104,32 +104,32 @@ impl Case {
     fn judge(&self, records: &[Record]) -> Verdict {
         let validator = Validator::default();
         let zone = |name: &str, key: &[u8]| {
-            let keys = vec![Key::read(key).unwrap()];
+            let keys = vec![Dnskey::read(key).unwrap()];
             let name = Name::from_text(name).unwrap();
             validator.known().insert(
                 &name,
-                Trust::Secure(Arc::new(Zone { name: name.clone(), keys })),
+                Trust::Secure(Arc::new(SignedZone { name: name.clone(), keys })),
                 60,
                 self.now,
             );
         };
         zone("example", &self.key);
         zone(".", &[1, 1, 3, 15, 0]);
-        let Ok(mut session) = Session::begin(&self.message(records)) else {
+        let Ok(mut session) = ValidationSession::new(&self.message(records)) else {
             return Verdict::Bogus(crate::dns::ede::Ede::new(6, "no message"));
         };
         match session.step(&validator, self.now) {
-            Step::Done(judged) => judged.verdict,
+            Progress::Done(validated) => validated.verdict,
             // What is said in the zone's name has to hold by itself: a name below it is no zone.
-            Step::Ask(asks) => {
+            Progress::Query(asks) => {
                 for ask in asks {
                     let none =
                         crate::dns::ede::Ede::new(crate::dns::ede::Ede::OTHER, "not asked here");
-                    session.heard(ask, Err(none));
+                    session.add_reply(ask, Err(none));
                 }
                 match session.step(&validator, self.now) {
-                    Step::Done(judged) => judged.verdict,
-                    Step::Ask(asks) => panic!("{asks:?}"),
+                    Progress::Done(validated) => validated.verdict,
+                    Progress::Query(asks) => panic!("{asks:?}"),
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Case {
                 .cloned()
                 .collect();
             let verdict = self.judge(&rest);
-            let unproven = matches!(verdict, Verdict::Bogus(_) | Verdict::Undecided(_));
+            let unproven = matches!(verdict, Verdict::Bogus(_) | Verdict::Indeterminate(_));
             // Where names may be left out of the proof, less is proven than that nothing is there.
             let left_out = self.verdict == "insecure" && verdict == Verdict::Insecure(None);
             assert!(unproven || left_out, "{verdict:?}");
@@ -181,7 +181,7 @@ impl Case {
                 let mut records = self.records.clone();
                 records[at].value[byte] ^= 1;
                 let verdict = self.judge(&records);
-                let spoilt = matches!(verdict, Verdict::Bogus(_) | Verdict::Undecided(_));
+                let spoilt = matches!(verdict, Verdict::Bogus(_) | Verdict::Indeterminate(_));
                 // A signature of something else is as good as none; see above.
                 let left_out = changed.rtype == rtype::RRSIG
                     && self.verdict == "insecure"

@@ -4,11 +4,12 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::dns::ede::Ede;
 use crate::dns::message::Section;
+use crate::dns::rtype;
 use crate::dns::testing::{Build, name, question};
 use crate::dnssec::validate::anchors::Anchors;
-use crate::dnssec::validate::keys::Key;
-use crate::dnssec::validate::rrset::{Message, rtype};
-use crate::dnssec::validate::session::{Session, Step, Validator};
+use crate::dnssec::validate::keys::Dnskey;
+use crate::dnssec::validate::rrset::Message;
+use crate::dnssec::validate::session::{Progress, ValidationSession, Validator};
 use crate::dnssec::validate::signed_data;
 use crate::dnssec::validate::verdict::Verdict;
 
@@ -54,7 +55,7 @@ impl Pair {
     }
 
     pub fn tag(&self) -> u16 {
-        Key::read(&self.dnskey).unwrap().tag()
+        Dnskey::read(&self.dnskey).unwrap().tag()
     }
 
     /// The RRSIG of a set.
@@ -118,17 +119,17 @@ pub fn judge(anchors: &str, message: &[u8], world: World<'_>) -> Verdict {
 
 /// Judges a message in a world at a time.
 pub fn judge_at(anchors: &str, message: &[u8], world: World<'_>, now: u64) -> Verdict {
-    let validator = Validator::new(Anchors::only(anchors).unwrap());
-    let mut session = Session::begin(message).unwrap();
+    let validator = Validator::new(Anchors::from_text(anchors).unwrap());
+    let mut session = ValidationSession::new(message).unwrap();
     loop {
         match session.step(&validator, now) {
-            Step::Done(judged) => return judged.verdict,
-            Step::Ask(asks) => {
+            Progress::Done(validated) => return validated.verdict,
+            Progress::Query(asks) => {
                 for ask in asks {
                     let heard = world(&ask.0.to_string(), ask.1);
                     let heard =
                         heard.as_deref().ok_or_else(|| Ede::new(Ede::OTHER, "nobody answers"));
-                    session.heard(ask.clone(), heard);
+                    session.add_reply(ask.clone(), heard);
                 }
             }
         }

@@ -5,30 +5,34 @@ use std::{
     fs, io,
     net::{IpAddr, TcpListener, UdpSocket},
     sync::Arc,
-    time::Duration,
 };
 
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, core::transport::ListenerId, multiaddr::Protocol, swarm::SwarmEvent,
 };
-use tokio::{sync::mpsc, time::timeout};
-use tracing::warn;
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tracing::{error, warn};
 
 use super::{
-    ADDRMAN_FILE, NetConfig, NetError, NetHandle, Serve, Shared, address,
-    addrman::AddrMan,
-    behaviour,
-    behaviour::Behaviour,
-    clock::Clock,
-    dial::Dialer,
-    files,
-    gossip::{PendingValidations, Topics},
-    limits, metrics,
-    peers::Peers,
-    random::Random,
-    requests::RequestTable,
-    service::NetworkService,
+    super::{
+        address,
+        addrman::AddrMan,
+        behaviour::{self, Behaviour},
+        clock::Clock,
+        config::{ADDRMAN_FILE, NetConfig},
+        dial::Dialer,
+        error::NetError,
+        files,
+        gossip::{PendingValidations, Topics},
+        handle::{NetHandle, Shared},
+        limits, metrics,
+        peers::Peers,
+        random::Random,
+        request_table::{RequestTable, Serve},
+    },
+    NetworkService,
+    discovery::Discovery,
 };
 use namechain_core::sync::Event;
 
@@ -60,33 +64,44 @@ where
     listen(&mut swarm, &config.listen).await?;
     let us = keypair.public().to_peer_id();
     let (commands, inbox) = mpsc::channel(limits::ACTIONS);
-    let (table, answers) = RequestTable::new(server);
+    let (requests, answers) = RequestTable::new(server);
     let dialer = Dialer::new(named, addrman.anchors().to_vec(), config.limits.outbound);
-    let shell = NetworkService {
+    let service = NetworkService {
         swarm,
         us,
         network: config.network,
         topics,
         limits: config.limits,
         clock: Clock::start(),
-        data_dir: config.data_dir,
         commands: inbox,
         outbox: VecDeque::new(),
         answers,
-        table,
+        requests,
         peers: Peers::default(),
-        verdicts: PendingValidations::default(),
-        addrman,
-        dialer,
-        random,
+        validations: PendingValidations::default(),
+        discovery: Discovery::new(addrman, dialer, random, config.data_dir),
         shared: shared.clone(),
-        save_at: limits::ADDRMAN_SAVED_EVERY,
-        look_at: Duration::ZERO,
     };
-    shell.share_addresses();
-    shell.swarm.listeners().for_each(|address| shell.listening(address));
-    tokio::spawn(shell.run(events));
-    Ok(NetHandle { commands, shared, id: us.to_base58().into() })
+    service.share_addresses();
+    service.swarm.listeners().for_each(|address| service.listening(address));
+    let task = tokio::spawn(service.run(events));
+    tokio::spawn(supervise(task, shared.clone()));
+    Ok(NetHandle::new(commands, shared, us.to_base58().into()))
+}
+
+/// Says so when the network's task ends without being told to: a node without its network must
+/// not go on as if it had one.
+pub(super) async fn supervise(task: JoinHandle<bool>, shared: Arc<Shared>) {
+    match task.await {
+        Ok(true) => {}
+        Ok(false) => shared.set_failed("the network has ended: nobody listens to it any more"),
+        Err(_) => {
+            error!("the network's task panicked; please report this bug");
+            shared.set_failed(
+                "the network has ended by a panic: see the log, and start the node again",
+            );
+        }
+    }
 }
 
 /// The peers that the user named.
@@ -156,5 +171,26 @@ async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result
     match timeout(limits::HANDSHAKE_WITHIN, all).await {
         Ok(listening) => listening,
         Err(_) => Err(NetError::Setup("listening takes too long".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_network_that_panics_is_reported_and_one_that_is_stopped_is_not() {
+        let handle = || {
+            let shared = Arc::new(Shared::default());
+            (NetHandle::new(mpsc::channel(1).0, shared.clone(), "us".into()), shared)
+        };
+        let (stopped, shared) = handle();
+        supervise(tokio::spawn(async { true }), shared).await;
+        assert_eq!(stopped.failed(), None);
+        let (broken, shared) = handle();
+        let task = tokio::spawn(async { panic!("a bug") });
+        supervise(task, shared).await;
+        assert!(broken.failed().is_some_and(|why| why.contains("panic")));
+        assert!(broken.wait_failed().await.contains("panic"));
     }
 }

@@ -1,5 +1,4 @@
-//! The service manager's watchdog: told that all is well as long as questions are answered, and not
-//! only as long as the process is there.
+//! The service manager's watchdog: it is notified as long as queries are answered.
 
 use std::{
     io,
@@ -10,15 +9,14 @@ use std::{
 use resolver::os::systemd;
 use tokio::{net::UdpSocket, time::timeout};
 
-/// A question for `localhost. A` with id 0x7764, which every resolver answers by itself (RFC 6761
-/// §6.3).
-const QUESTION: [u8; 27] = *b"wd\x01\0\0\x01\0\0\0\0\0\0\x09localhost\0\0\x01\0\x01";
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A query for `localhost. A` with id 0x7764, which a resolver answers by itself (RFC 6761 §6.3).
+const QUERY: [u8; 27] = *b"wd\x01\0\0\x01\0\0\0\0\0\0\x09localhost\0\0\x01\0\x01";
+/// The timeout of a query.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks ourselves as often as the watchdog wants to hear of us, and tells it of every answer. Ends
-/// at once, if there is no watchdog.
-pub async fn report(dns: Vec<SocketAddr>) {
+/// Sends a query to this resolver at the watchdog's interval, and notifies it of every answer.
+/// Returns at once if there is no watchdog.
+pub async fn run(dns: Vec<SocketAddr>) {
     let (Some(every), Some(address)) = (systemd::watchdog(), dns.first()) else { return };
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -26,9 +24,9 @@ pub async fn report(dns: Vec<SocketAddr>) {
         ip => ip,
     };
     loop {
-        match timeout(PATIENCE, ask(SocketAddr::new(ip, address.port()))).await {
+        match timeout(QUERY_TIMEOUT, ask(SocketAddr::new(ip, address.port()))).await {
             Ok(Ok(())) => systemd::alive(),
-            failed => tracing::warn!("no answer to a question of our own: {failed:?}"),
+            failed => tracing::warn!("no answer to the watchdog's query: {failed:?}"),
         }
         tokio::time::sleep(every).await;
     }
@@ -39,7 +37,7 @@ async fn ask(server: SocketAddr) -> io::Result<()> {
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((here, 0)).await?;
     socket.connect(server).await?;
-    socket.send(&QUESTION).await?;
+    socket.send(&QUERY).await?;
     let mut answer = [0; 512];
     socket.recv(&mut answer).await.map(drop)
 }

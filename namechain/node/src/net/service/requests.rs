@@ -1,10 +1,7 @@
 //! Requests: those of peers, answered within what each may ask for, on a bounded number of threads,
 //! in bounded memory; and ours.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use libp2p::{
     PeerId,
@@ -13,14 +10,15 @@ use libp2p::{
         OutboundRequestId, ResponseChannel,
     },
 };
-use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
 use super::{
-    Serve,
-    codec::{Reply, Room, Wanted, is_malformed},
-    limits, metrics,
-    service::NetworkService,
+    super::{
+        codec::{Reply, Room, Wanted, is_malformed},
+        limits, metrics,
+        request_table::{Answer, SentRequest},
+    },
+    NetworkService,
 };
 use namechain_core::{
     codec::Encode,
@@ -29,49 +27,6 @@ use namechain_core::{
         message::{Request, Response},
     },
 };
-
-/// An answer that is made and can be sent.
-pub(super) struct Answer {
-    id: InboundRequestId,
-    channel: ResponseChannel<Reply>,
-    reply: Reply,
-}
-
-/// A request of ours.
-struct Asked {
-    peer: Peer,
-    id: RequestId,
-    kind: &'static str,
-}
-
-/// The requests under way.
-pub(super) struct RequestTable {
-    server: Arc<dyn Serve>,
-    /// Threads that make answers.
-    turns: Arc<Semaphore>,
-    /// Room for the answers that are made and not sent, in KiB.
-    room: Arc<Semaphore>,
-    answers: mpsc::Sender<Answer>,
-    asked: HashMap<OutboundRequestId, Asked>,
-    /// Requests of peers that wait for our answer: being late with these is not their fault.
-    awaiting_response: HashSet<InboundRequestId>,
-}
-
-impl RequestTable {
-    /// Nothing is under way; answers arrive at the receiver.
-    pub fn new(server: Arc<dyn Serve>) -> (Self, mpsc::Receiver<Answer>) {
-        let (answers, made) = mpsc::channel(limits::ANSWERED_AT_ONCE);
-        let table = RequestTable {
-            server,
-            turns: Arc::new(Semaphore::new(limits::ANSWERED_AT_ONCE)),
-            room: Arc::new(Semaphore::new(limits::ANSWERS_KIB)),
-            answers,
-            asked: HashMap::new(),
-            awaiting_response: HashSet::new(),
-        };
-        (table, made)
-    }
-}
 
 /// An answer that needs no room of its own.
 fn small(response: &Response, peer: &Arc<()>) -> Reply {
@@ -100,7 +55,7 @@ impl NetworkService {
                 self.on_request_failed(peer, request_id, &error)
             }
             Engine::InboundFailure { peer, request_id, error, .. } => {
-                let our_fault = self.table.awaiting_response.remove(&request_id);
+                let our_fault = self.requests.forget_answer(request_id);
                 self.on_answer_not_taken(&peer, &error, our_fault);
             }
             Engine::ResponseSent { .. } => {}
@@ -132,7 +87,7 @@ impl NetworkService {
         if let Request::Hello(hello) = request {
             peer.greeted = true;
             let event = Event::HelloReceived { peer: peer.number, hello };
-            let ours = small(&Response::Hello(self.table.server.hello()), &peer.answering);
+            let ours = small(&Response::Hello(self.requests.server().hello()), &peer.answering);
             metrics::request("in", kind, "answered");
             self.send(channel, ours);
             self.tell(event);
@@ -153,35 +108,21 @@ impl NetworkService {
         let kind = metrics::kind(&request);
         let most = limits::room_kib(&request);
         let room = (Arc::strong_count(&peer.answering) <= limits::ANSWERED_PER_PEER)
-            .then(|| self.table.room.clone().try_acquire_many_owned(most).ok())
+            .then(|| self.requests.reserve(most))
             .flatten();
         let answering = peer.answering.clone();
-        let Some(mut room) = room else {
+        let Some(room) = room else {
             metrics::request("in", kind, "busy");
             self.send(channel, small(&Response::Busy, &answering));
             return;
         };
         metrics::request("in", kind, "answered");
-        self.table.awaiting_response.insert(request_id);
-        let (server, turns, answers) =
-            (self.table.server.clone(), self.table.turns.clone(), self.table.answers.clone());
-        tokio::spawn(async move {
-            let Ok(turn) = turns.acquire_owned().await else { return };
-            let made = tokio::task::spawn_blocking(move || server.serve(request).to_bytes()).await;
-            drop(turn);
-            let bytes = made.unwrap_or_else(|_| Response::Busy.to_bytes());
-            // What was set aside was for the largest.
-            let unused = (most as usize).saturating_sub(bytes.len().div_ceil(1024));
-            drop(room.split(unused));
-            let reply = Reply::Sent(bytes, Room { _bytes: Some(room), _peer: answering });
-            // Nobody takes it once the network has stopped.
-            let _ = answers.send(Answer { id: request_id, channel, reply }).await;
-        });
+        self.requests.answer(request_id, request, channel, (room, most), answering);
     }
 
     /// An answer is made.
     pub(super) fn on_answer_ready(&mut self, answer: Answer) {
-        self.table.awaiting_response.remove(&answer.id);
+        self.requests.forget_answer(answer.id);
         self.send(answer.channel, answer.reply);
     }
 
@@ -220,11 +161,11 @@ impl NetworkService {
         connected.asked += 1;
         let to = connected.id;
         let engine = self.swarm.behaviour_mut().requests.send_request(&to, Wanted::Read(request));
-        self.table.asked.insert(engine, Asked { peer, id, kind });
+        self.requests.insert_sent(engine, SentRequest { peer, id, kind });
     }
 
-    fn take_asked(&mut self, engine: OutboundRequestId) -> Option<Asked> {
-        let asked = self.table.asked.remove(&engine)?;
+    fn take_asked(&mut self, engine: OutboundRequestId) -> Option<SentRequest> {
+        let asked = self.requests.take_sent(engine)?;
         if let Some(peer) = self.peers.numbered(asked.peer) {
             peer.asked = peer.asked.saturating_sub(1);
         }

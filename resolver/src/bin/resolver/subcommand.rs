@@ -1,4 +1,4 @@
-//! What the program does instead of answering: `check-config` and `doctor`.
+//! The subcommands `check-config` and `doctor`.
 
 use std::{
     io::{self, Write},
@@ -7,44 +7,45 @@ use std::{
 };
 
 use resolver::{
-    config::{ChainFrom, Cli, Config, Doctor, Instead},
-    doctor::{Finding, Verdict, examine},
+    config::{ChainConfig, Cli, Command, Config, DoctorArgs},
+    doctor::{Finding, Severity, examine},
     os::clock,
     upstream::{Upstream, Upstreams},
 };
 use serde::Serialize;
 
-/// Does it.
-pub fn run(cli: &Cli, instead: &Instead, config: &Config) -> ExitCode {
-    match instead {
-        Instead::CheckConfig => {
-            match Upstreams::new(config.legacy(config.upstreams.clone().unwrap_or_default())) {
+/// Runs a subcommand.
+pub fn run(cli: &Cli, command: &Command, config: &Config) -> ExitCode {
+    match command {
+        Command::CheckConfig => {
+            match Upstreams::standalone(config.legacy(config.upstreams.clone().unwrap_or_default()))
+            {
                 Ok(_) => {
-                    say(config.json, &Checked::of(config), &summary(config));
+                    print(config.json, &Checked::of(config), &summary(config));
                     ExitCode::SUCCESS
                 }
-                Err(error) => refused(cli, &error.into()),
+                Err(error) => report_invalid_config(cli, &error.into()),
             }
         }
-        Instead::Doctor(options) => doctor(config, options),
+        Command::Doctor(options) => doctor(config, options),
     }
 }
 
-/// Nothing can be done with this configuration. It is wrong usage, but to a doctor a finding.
-pub fn refused(cli: &Cli, error: &anyhow::Error) -> ExitCode {
-    if let Some(Instead::Doctor(_)) = &cli.instead {
-        let finding = Finding::of_configuration(&format!("{error:#}"));
-        say(cli.json, &[&finding], &finding.to_string());
+/// Reports an invalid configuration: a usage error, but a finding of the doctor.
+pub fn report_invalid_config(cli: &Cli, error: &anyhow::Error) -> ExitCode {
+    if let Some(Command::Doctor(_)) = &cli.command {
+        let finding = Finding::from_config_error(&format!("{error:#}"));
+        print(cli.json, &[&finding], &finding.to_string());
         return ExitCode::FAILURE;
     }
-    if let (Some(Instead::CheckConfig), true) = (&cli.instead, cli.json) {
-        say(true, &serde_json::json!({ "ok": false, "error": format!("{error:#}") }), "");
+    if let (Some(Command::CheckConfig), true) = (&cli.command, cli.json) {
+        print(true, &serde_json::json!({ "ok": false, "error": format!("{error:#}") }), "");
     }
     eprintln!("resolver: {error:#}");
     ExitCode::from(2)
 }
 
-fn doctor(config: &Config, options: &Doctor) -> ExitCode {
+fn doctor(config: &Config, options: &DoctorArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -53,21 +54,21 @@ fn doctor(config: &Config, options: &Doctor) -> ExitCode {
         }
     };
     let mut all = Vec::new();
-    // What takes long is told when it is known.
+    // Findings are printed as they come: some checks take seconds.
     let report = |finding: &Finding| {
         if !config.json {
-            line(finding);
+            print_line(finding);
         }
         all.push(finding.clone());
     };
     let worst = runtime.block_on(examine(config, options, clock::unix_now(), report));
     if config.json {
-        say(true, &all, "");
+        print(true, &all, "");
     }
-    if worst == Verdict::Bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if worst == Severity::Bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// What the configuration comes to.
+/// A summary of the configuration.
 #[derive(Serialize)]
 struct Checked {
     ok: bool,
@@ -93,10 +94,10 @@ impl Checked {
                 .map(|zone| format!("{} by {}", zone.zone, named(&zone.upstreams).join(", ")))
                 .collect(),
             chain: match &config.chain {
-                ChainFrom::Embedded { network, data_dir, .. } => {
+                ChainConfig::Embedded { network, data_dir, .. } => {
                     format!("{network}, in {}", data_dir.display())
                 }
-                ChainFrom::Remote { url, .. } => format!("the node at {url}"),
+                ChainConfig::Remote { url, .. } => format!("the node at {url}"),
             },
             allow: config.allow.iter().map(ToString::to_string).collect(),
             query_log: config.query_log.to_string(),
@@ -108,12 +109,12 @@ fn summary(config: &Config) -> String {
     let checked = Checked::of(config);
     let listen: Vec<String> = checked.listen.iter().map(SocketAddr::to_string).collect();
     let upstreams = match checked.upstreams {
-        None => "the machine's own".into(),
+        None => "the system's".into(),
         Some(none) if none.is_empty() => "none: only names of the chain resolve".into(),
         Some(some) => some.join(", "),
     };
     let mut lines = vec![
-        "the configuration can be used".to_owned(),
+        "the configuration is valid".to_owned(),
         format!("  DNS        {}", listen.join(", ")),
         format!("  upstreams  {upstreams}"),
         format!("  chain      {}", checked.chain),
@@ -121,20 +122,20 @@ fn summary(config: &Config) -> String {
     ];
     lines.extend(checked.zones.iter().map(|zone| format!("  zone       {zone}")));
     if !checked.allow.is_empty() {
-        lines.push(format!("  may ask    this machine, {}", checked.allow.join(", ")));
+        lines.push(format!("  clients    this machine, {}", checked.allow.join(", ")));
     }
     lines.join("\n")
 }
 
-fn say(json: bool, value: &impl Serialize, text: &str) {
+fn print(json: bool, value: &impl Serialize, text: &str) {
     match serde_json::to_string(value) {
-        Ok(value) if json => line(value),
-        _ => line(text),
+        Ok(value) if json => print_line(value),
+        _ => print_line(text),
     }
 }
 
-/// Whoever listened may have closed the pipe: that is no reason to fail.
-fn line(text: impl std::fmt::Display) {
+/// A closed pipe is not an error.
+fn print_line(text: impl std::fmt::Display) {
     let mut out = io::stdout();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

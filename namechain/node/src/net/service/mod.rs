@@ -2,94 +2,83 @@
 //! its channel is full, and as long as much waits, nothing more is taken from peers; actions are
 //! taken all the time, so that the two never wait for each other.
 
-use std::{collections::VecDeque, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+mod discovery;
+mod gossip;
+mod requests;
+mod start;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+pub use start::start;
 
 use futures::StreamExt;
 use libp2p::{
     PeerId, Swarm,
     core::ConnectedPoint,
-    gossipsub, identify,
+    identify,
     swarm::{ConnectionId, SwarmEvent},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{debug, info, warn};
 
 use super::{
-    PeerInfo, Shared, Traffic, address,
-    addrman::AddrMan,
+    address,
     behaviour::{Behaviour, BehaviourEvent},
     clock::{self, Clock},
-    dial::Dialer,
-    gossip::{GossipMessage, PendingValidations, Topics},
+    gossip::{PendingValidations, Topics},
+    handle::{Command, PeerInfo, Shared, Traffic},
     limits::{self, Limits},
     metrics,
-    peers::{NewConnection, Peers},
-    random::Random,
-    requests::{Answer, RequestTable},
+    peers::{ConnectedPeer, NewConnection, Peers},
+    request_table::{Answer, RequestTable},
 };
+use discovery::Discovery;
 use namechain_core::{
     codec::Encode,
-    sync::{Acceptance, Action, Event, GossipId, Misbehavior, Peer},
+    sync::{Acceptance, Action, Event, Misbehavior, Peer},
     types::Network,
 };
 
-/// What a block takes of its bucket, which counts in halves.
-const A_BLOCK: u32 = 2;
-
-/// What the task is told.
-#[expect(clippy::large_enum_variant, reason = "all but the last are actions")]
-pub(super) enum Command {
-    /// Carry an action out.
-    Act(Action),
-    /// Say shutdown; the sender is dropped when it is done.
-    Stop(oneshot::Sender<()>),
-}
-
 /// The task.
 pub(super) struct NetworkService {
-    pub swarm: Swarm<Behaviour>,
-    pub us: PeerId,
-    pub network: Network,
-    pub topics: Topics,
-    pub limits: Limits,
-    pub clock: Clock,
-    pub data_dir: PathBuf,
-    pub commands: mpsc::Receiver<Command>,
+    swarm: Swarm<Behaviour>,
+    us: PeerId,
+    network: Network,
+    topics: Topics,
+    limits: Limits,
+    clock: Clock,
+    commands: mpsc::Receiver<Command>,
     /// What the chain thread has to hear, in order.
-    pub outbox: VecDeque<Event>,
-    pub answers: mpsc::Receiver<Answer>,
-    pub table: RequestTable,
-    pub peers: Peers,
-    pub verdicts: PendingValidations,
-    pub addrman: AddrMan,
-    pub dialer: Dialer,
-    pub random: Random,
-    pub shared: Arc<Shared>,
-    /// When the address book is written next, and when others are asked for peers.
-    pub save_at: Duration,
-    pub look_at: Duration,
+    outbox: VecDeque<Event>,
+    answers: mpsc::Receiver<Answer>,
+    requests: RequestTable,
+    peers: Peers,
+    validations: PendingValidations,
+    discovery: Discovery,
+    shared: Arc<Shared>,
 }
 
 impl NetworkService {
-    /// Runs until it is told to stop, or nobody is left to tell it or to listen to it.
-    pub(super) async fn run<C: From<Event>>(mut self, events: mpsc::Sender<C>) {
+    /// Runs until it is told to stop, or nobody is left to tell it or to listen to it. False if
+    /// nobody listens though nobody has told it to stop.
+    pub(super) async fn run<C: From<Event>>(mut self, events: mpsc::Sender<C>) -> bool {
         let mut beat = interval(Duration::from_secs(1));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let done = loop {
+        let (done, told) = loop {
             let room = self.outbox.len() < limits::EVENTS;
             tokio::select! {
                 biased;
                 permit = events.reserve(), if !self.outbox.is_empty() => match (permit, self.outbox.pop_front()) {
                     (Ok(permit), Some(event)) => permit.send(C::from(event)),
-                    _ => break None,
+                    _ => break (None, false),
                 },
-                order = self.commands.recv() => match order {
+                command = self.commands.recv() => match command {
                     Some(Command::Act(action)) => self.act(action),
-                    Some(Command::Stop(done)) => break Some(done),
-                    None => break None,
+                    Some(Command::Stop(done)) => break (Some(done), true),
+                    None => break (None, true),
                 },
                 Some(answer) = self.answers.recv() => self.on_answer_ready(answer),
                 _ = beat.tick() => self.tick(),
@@ -98,6 +87,7 @@ impl NetworkService {
         };
         self.shutdown().await;
         drop(done);
+        told
     }
 
     /// Keeps the address book and closes what is open, as far as the peers let it in time.
@@ -114,7 +104,7 @@ impl NetworkService {
             }
         };
         if timeout(limits::SHUTDOWN_WITHIN, closing).await.is_err() {
-            debug!("some peers did not take our shutdown");
+            debug!("some peers did not close in time");
         }
     }
 
@@ -152,10 +142,16 @@ impl NetworkService {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Ping(event) => {
-                if event.result.is_err() {
-                    // Nobody's fault: the line may be down. Whoever is there comes back.
-                    debug!("{} does not answer a ping", event.peer);
-                    self.swarm.close_connection(event.connection);
+                match event.result {
+                    Ok(took) => {
+                        let limits = &mut self.swarm.behaviour_mut().connection_limits;
+                        limits.record_ping(event.connection, took);
+                    }
+                    Err(_) => {
+                        // Nobody's fault: the line may be down. Whoever is there comes back.
+                        debug!("{} does not answer a ping", event.peer);
+                        self.swarm.close_connection(event.connection);
+                    }
                 }
             }
             BehaviourEvent::Identify(event) => {
@@ -177,7 +173,7 @@ impl NetworkService {
         let (ip, outbound, now) =
             (address::ip_of(&address), endpoint.is_dialer(), self.clock.elapsed());
         if outbound {
-            self.dialer.established(connection, id, now);
+            self.discovery.on_dialled(connection, id, now);
         }
         debug!(
             "connected with {id} at {address}, {}",
@@ -188,7 +184,7 @@ impl NetworkService {
         let (peer, replaced) = self.peers.arrive(new_connection);
         if let Some(old) = replaced {
             if old.outbound && !outbound {
-                self.dialer.closed(&id);
+                self.discovery.on_closed(&id);
             }
             self.tell(Event::PeerDisconnected { peer: old.number });
         }
@@ -199,7 +195,7 @@ impl NetworkService {
         let Some(gone) = self.peers.leave(id, connection) else { return };
         debug!("no longer connected with {id}");
         if gone.outbound {
-            self.dialer.closed(id);
+            self.discovery.on_closed(id);
         }
         self.tell(Event::PeerDisconnected { peer: gone.number });
     }
@@ -214,11 +210,11 @@ impl NetworkService {
     /// and not let in for some time. What it means for its standing is the chain thread's to say.
     pub(super) fn on_flood(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
-        let (number, ip) = (peer.number, peer.ip);
+        let number = peer.number;
         info!("{id} floods us: it is refused for {} s", limits::FLOOD_REFUSED_SECONDS);
         metrics::refused("flood");
         self.tell(Event::PeerMisbehaved { peer: number, misbehavior: Misbehavior::Flood });
-        self.refuse(*id, ip, limits::FLOOD_REFUSED_SECONDS);
+        self.discourage(*id, limits::FLOOD_REFUSED_SECONDS);
     }
 
     /// A peer told something of itself, which an honest one seldom does.
@@ -229,17 +225,19 @@ impl NetworkService {
         }
     }
 
-    pub(super) fn refuse(&mut self, id: PeerId, ip: Option<IpAddr>, seconds: u64) {
-        self.addrman.forget(&id);
+    pub(super) fn discourage(&mut self, id: PeerId, seconds: u64) {
+        self.discovery.forget(&id);
         let behaviour = self.swarm.behaviour_mut();
         behaviour.kad.remove(&id);
-        behaviour.connection_limits.ban(id, ip, Duration::from_secs(seconds));
+        behaviour.connection_limits.discourage(id, Duration::from_secs(seconds));
     }
 
     fn act(&mut self, action: Action) {
         match action {
             Action::SendRequest { peer, id, request } => self.ask(peer, id, request),
-            Action::ReportAcceptance { gossip, acceptance } => self.judge(gossip, acceptance),
+            Action::ReportAcceptance { gossip, acceptance } => {
+                self.report_acceptance(gossip, acceptance)
+            }
             Action::BroadcastBlock(block) => {
                 self.publish(self.topics.blocks.hash(), "block", block.to_bytes())
             }
@@ -254,12 +252,10 @@ impl NetworkService {
                 }
             }
             Action::Ban { peer, misbehavior, seconds } => {
-                if let Some((id, ip)) = self.peers.numbered(peer).map(|peer| (peer.id, peer.ip)) {
+                if let Some(id) = self.peers.numbered(peer).map(|peer| peer.id) {
                     info!("{id} is refused for {seconds} s: {misbehavior:?}");
                     metrics::refused("banned_now");
-                    // Behind an address may be a node of each network.
-                    let ip = ip.filter(|_| misbehavior != Misbehavior::OtherNetwork);
-                    self.refuse(id, ip, seconds);
+                    self.discourage(id, seconds);
                 }
             }
             Action::RunJob { .. }
@@ -269,123 +265,25 @@ impl NetworkService {
         }
     }
 
-    fn publish(&mut self, topic: gossipsub::TopicHash, what: &'static str, data: Vec<u8>) {
-        match self.swarm.behaviour_mut().gossip.publish(topic, data) {
-            Ok(_) => metrics::gossip(what, "told"),
-            // Whoever told us has told others: it goes on with our verdict.
-            Err(gossipsub::PublishError::Duplicate) => {}
-            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {
-                metrics::gossip(what, "nobody_there")
-            }
-            Err(error) => {
-                metrics::gossip(what, "not_told");
-                debug!("a message to everybody was not sent: {error}");
-            }
-        }
-    }
-
-    fn on_gossip(&mut self, event: gossipsub::Event) {
-        let (from, message_id, message) = match event {
-            gossipsub::Event::Message { propagation_source, message_id, message } => {
-                (propagation_source, message_id, message)
-            }
-            gossipsub::Event::Subscribed { peer_id, .. }
-            | gossipsub::Event::Unsubscribed { peer_id, .. } => {
-                return self.on_signal(peer_id);
-            }
-            _ => return,
-        };
-        let now = self.clock.elapsed();
-        let is_block = message.topic == self.topics.blocks.hash();
-        let what = if is_block { "block" } else { "operation" };
-        let Some(peer) = self.peers.get(&from) else {
-            return self.report(&message_id, &from, Acceptance::Ignore);
-        };
-        let number = peer.number;
-        let may =
-            if is_block { peer.blocks.take(A_BLOCK, now) } else { peer.operations.take(1, now) };
-        if !may {
-            peer.gossip_over += if is_block { limits::BLOCK_OVER } else { 1 };
-            let over = peer.gossip_over;
-            metrics::gossip(what, "over");
-            self.report(&message_id, &from, Acceptance::Ignore);
-            if over >= limits::GOSSIP_OVER {
-                self.on_flood(&from);
-            }
-            return;
-        }
-        peer.gossip_over = peer.gossip_over.saturating_sub(1);
-        let told = match self.topics.read(&message.topic, &message.data) {
-            Ok(told) => told,
-            Err(_) => {
-                metrics::gossip(what, "malformed");
-                self.report(&message_id, &from, Acceptance::Reject);
-                return self.tell(Event::PeerMisbehaved {
-                    peer: number,
-                    misbehavior: Misbehavior::Malformed,
-                });
-            }
-        };
-        let Some(gossip) = self.verdicts.open(message_id.clone(), from, is_block, now) else {
-            metrics::gossip(what, "too_many");
-            return self.report(&message_id, &from, Acceptance::Ignore);
-        };
-        metrics::gossip(what, "heard");
-        self.tell(match told {
-            GossipMessage::Block(block) => Event::BlockAnnounced { peer: number, gossip, block },
-            GossipMessage::Operation(operation) => {
-                Event::OperationAnnounced { peer: number, gossip, operation: *operation }
-            }
-        });
-    }
-
-    fn judge(&mut self, gossip: GossipId, verdict: Acceptance) {
-        if let Some(waiting) = self.verdicts.close(gossip) {
-            // Blocks of our chain may come as fast as they are made.
-            if verdict == Acceptance::Accept
-                && waiting.is_block
-                && let Some(peer) = self.peers.get(&waiting.from)
-            {
-                peer.blocks.give_back(A_BLOCK);
-            }
-            self.report(&waiting.message, &waiting.from, verdict);
-        }
-    }
-
-    fn report(&mut self, message: &gossipsub::MessageId, from: &PeerId, verdict: Acceptance) {
-        let (acceptance, outcome) = match verdict {
-            Acceptance::Accept => (gossipsub::MessageAcceptance::Accept, "accepted"),
-            Acceptance::Ignore => (gossipsub::MessageAcceptance::Ignore, "ignored"),
-            Acceptance::Reject => (gossipsub::MessageAcceptance::Reject, "rejected"),
-        };
-        metrics::gossip("verdict", outcome);
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        if !gossip.report_message_validation_result(message, from, acceptance) {
-            debug!("a verdict came too late");
-        }
-    }
-
     fn tick(&mut self) {
         let now = self.clock.elapsed();
         let behaviour = self.swarm.behaviour_mut();
         behaviour.connection_limits.tick(now);
         behaviour.kad.tick(now);
-        while let Some(waiting) = self.verdicts.overdue(now) {
-            metrics::gossip("verdict", "overdue");
+        while let Some(waiting) = self.validations.overdue(now) {
+            metrics::gossip("validation", "overdue");
             self.report(&waiting.message, &waiting.from, Acceptance::Ignore);
         }
-        self.hang_up_on_the_silent(now);
+        self.disconnect_silent(now);
         self.dial();
         self.look();
         self.save(false);
         self.share();
     }
 
-    fn hang_up_on_the_silent(&mut self, now: Duration) {
+    fn disconnect_silent(&mut self, now: Duration) {
         let within = self.limits.hello_within;
-        let silent = |peer: &&super::peers::ConnectedPeer| {
-            !peer.greeted && now.saturating_sub(peer.at) > within
-        };
+        let silent = |peer: &&ConnectedPeer| !peer.greeted && now.saturating_sub(peer.at) > within;
         let silent: Vec<(PeerId, Peer)> =
             self.peers.iter().filter(silent).map(|peer| (peer.id, peer.number)).collect();
         for (id, peer) in silent {

@@ -1,32 +1,36 @@
-//! The small API of a resolver whose node runs elsewhere.
+//! The control API of a resolver with a remote node.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use namechain_node::api::{self, serve_aside};
-use resolver::{chain::Remote, config::DEFAULT_ASIDE, control::Control};
+use resolver::{
+    chain::Remote,
+    config::DEFAULT_CONTROL_API,
+    control::{Control, serve_without_node},
+};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-/// The API while it is served.
-pub struct Aside {
+/// A running control API.
+pub struct ControlApi {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
 }
 
-impl Aside {
-    /// Serves it at `asked`, or at the usual place. That the usual place is taken is no reason not
-    /// to answer DNS: then there is no API, and a warning.
+impl ControlApi {
+    /// Starts the API at the configured address, or at the default one. If the default one is in
+    /// use, DNS is served without an API, with a warning.
     pub async fn start(
-        asked: Option<SocketAddr>,
+        configured: Option<SocketAddr>,
         control: Control,
         remote: Arc<Remote>,
-    ) -> anyhow::Result<Option<Aside>> {
-        let at = asked.map_or_else(|| DEFAULT_ASIDE.parse().context("the default address"), Ok)?;
+    ) -> anyhow::Result<Option<ControlApi>> {
+        let at = configured
+            .map_or_else(|| DEFAULT_CONTROL_API.parse().context("the default address"), Ok)?;
         let listener = match TcpListener::bind(at).await {
             Ok(listener) => listener,
-            Err(error) if asked.is_none() => {
-                tracing::warn!("no API at {at}: {error}; say where with --api IP:PORT");
+            Err(error) if configured.is_none() => {
+                tracing::warn!("no API at {at}: {error}; set an address with --api IP:PORT");
                 return Ok(None);
             }
             Err(error) => {
@@ -44,7 +48,7 @@ impl Aside {
                 match remote.status().await {
                     Ok(status) if status.synced => Ok(()),
                     Ok(status) => {
-                        Err(format!("the node is at height {} and not at the tip", status.height))
+                        Err(format!("the node is not synced: it is at height {}", status.height))
                     }
                     Err(error) => Err(error.to_string()),
                 }
@@ -54,17 +58,17 @@ impl Aside {
         let (stop, stopped) = oneshot::channel();
         // An error means that nobody can stop it any more: a reason to stop as well.
         let shutdown = async move { drop(stopped.await) };
-        let aside = api::Aside { dns: Arc::new(control), ready: Arc::new(ready) };
-        let task = tokio::spawn(serve_aside(listener, aside, shutdown));
-        Ok(Some(Aside { address, stop, task }))
+        let served = serve_without_node(listener, control, Arc::new(ready), shutdown);
+        let task = tokio::spawn(served);
+        Ok(Some(ControlApi { address, stop, task }))
     }
 
-    /// Where it is served.
+    /// The address of the API.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops it, when what has been asked is answered.
+    /// Stops the API after it has answered pending requests.
     pub async fn stop(self) {
         // It may have ended by itself.
         let _ = self.stop.send(());

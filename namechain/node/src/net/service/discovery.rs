@@ -1,7 +1,7 @@
 //! Finding peers: what identify, Kademlia and mDNS tell goes to the address book, as far as we
 //! believe it, and from there to the dialler.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use libp2p::{
     Multiaddr, PeerId, identify, mdns,
@@ -10,17 +10,71 @@ use libp2p::{
 use tracing::{debug, info, warn};
 
 use super::{
-    address::{self, Address},
-    addrman::{Entry, Source},
-    behaviour, clock,
-    connection_limits::Refusal,
-    dial::{self, Outcome, Target, View},
-    files,
-    kad::Found,
-    limits, metrics,
-    service::NetworkService,
+    super::{
+        address::{self, Address},
+        addrman::{AddrMan, Entry, Source},
+        behaviour, clock,
+        config::ADDRMAN_FILE,
+        connection_limits::Refusal,
+        dial::{self, Dialer, Outcome, Target, View},
+        files,
+        kad::Found,
+        limits, metrics,
+        peers::ConnectedPeer,
+        random::Random,
+    },
+    NetworkService,
 };
 use namechain_core::sync::{Event, Misbehavior};
+
+/// Whom we know, whom we dial, and when others are asked for more.
+pub(super) struct Discovery {
+    addrman: AddrMan,
+    dialer: Dialer,
+    random: Random,
+    data_dir: PathBuf,
+    /// When the address book is written next, and when others are asked for peers.
+    save_at: Duration,
+    look_at: Duration,
+}
+
+impl Discovery {
+    pub fn new(addrman: AddrMan, dialer: Dialer, random: Random, data_dir: PathBuf) -> Self {
+        let save_at = limits::ADDRMAN_SAVED_EVERY;
+        Discovery { addrman, dialer, random, data_dir, save_at, look_at: Duration::ZERO }
+    }
+
+    /// A dial of ours has come through.
+    pub fn on_dialled(&mut self, connection: ConnectionId, peer: PeerId, now: Duration) {
+        self.dialer.established(connection, peer, now);
+    }
+
+    /// A connection that we dialled is gone.
+    pub fn on_closed(&mut self, peer: &PeerId) {
+        self.dialer.closed(peer);
+    }
+
+    /// Forgets a peer's addresses.
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.addrman.forget(peer);
+    }
+
+    /// Writes the address book if it was not written just now, or if it must be.
+    pub fn save(&mut self, now: Duration, must: bool) {
+        if !must && now < self.save_at {
+            return;
+        }
+        self.save_at = now + limits::ADDRMAN_SAVED_EVERY;
+        let path = self.data_dir.join(ADDRMAN_FILE);
+        if let Err(error) = files::write(&path, &self.addrman.to_bytes(), false) {
+            warn!("the address book can't be written: {error}");
+        }
+    }
+
+    fn save_soon(&mut self, now: Duration) {
+        self.save_at = self.save_at.min(now + limits::ADDRMAN_SAVED_AFTER);
+    }
+}
 
 impl NetworkService {
     /// A peer said what it speaks and where it listens. Where it sees us is not believed, and not
@@ -44,21 +98,22 @@ impl NetworkService {
             Address::read(told).map(|(address, _)| address).filter(|own| own.ip == ip)
         };
         for address in info.listen_addrs.iter().filter_map(own).take(limits::ADDRESSES_PER_PEER) {
-            self.addrman.add((peer_id, address), source, unix);
+            self.discovery.addrman.add((peer_id, address), source, unix);
             self.swarm.behaviour_mut().kad.add(&peer_id, address.multiaddr());
         }
         if outbound && let Some((_, address)) = dial::entry_of(peer_id, &dialled) {
             self.swarm.behaviour_mut().kad.add(&peer_id, address.multiaddr());
         }
         // Whom does it know?
-        self.look_at = self.look_at.min(self.clock.elapsed() + limits::LOOK_AFTER);
+        self.discovery.look_at =
+            self.discovery.look_at.min(self.clock.elapsed() + limits::LOOK_AFTER);
     }
 
     /// A connected peer knows of another one.
     pub(super) fn on_kad_peer(&mut self, found: Found) {
         // Kademlia does not say who told: he may not send us to our own network unless all of us
         // are in it.
-        let near = |peer: &super::peers::ConnectedPeer| peer.ip.filter(|ip| !is_far(*ip));
+        let near = |peer: &ConnectedPeer| peer.ip.filter(|ip| !is_far(*ip));
         let teller = self.peers.iter().map(near).collect::<Option<Vec<IpAddr>>>();
         let teller = teller.and_then(|all| all.into_iter().max_by_key(|ip| !ip.is_loopback()));
         self.add_addresses(found.peer, found.addresses, Source::Asked, teller);
@@ -88,7 +143,7 @@ impl NetworkService {
         let read = told.iter().filter_map(Address::read).map(|(address, _)| address);
         for address in read.take(limits::ADDRESSES_PER_PEER) {
             if address.may_come_from(teller.unwrap_or(far)) {
-                self.addrman.add((peer, address), source, unix);
+                self.discovery.addrman.add((peer, address), source, unix);
             }
         }
     }
@@ -97,10 +152,10 @@ impl NetworkService {
     pub(super) fn on_hello_answered(&mut self, id: &PeerId) {
         let Some(peer) = self.peers.get(id) else { return };
         peer.greeted = true;
-        self.dialer.good(id);
+        self.discovery.dialer.good(id);
         let (outbound, address, ip) = (peer.outbound, peer.address.clone(), peer.ip);
         if outbound && let (Some(entry), Some(ip)) = (dial::entry_of(*id, &address), ip) {
-            self.addrman.good(entry, Source::Peer(address::group(ip)), clock::unix_now());
+            self.discovery.addrman.good(entry, Source::Peer(address::group(ip)), clock::unix_now());
             self.anchor();
         }
     }
@@ -115,8 +170,7 @@ impl NetworkService {
         );
         metrics::refused("other_network");
         self.tell(Event::PeerMisbehaved { peer: number, misbehavior: Misbehavior::OtherNetwork });
-        // There may be one of ours at the same address.
-        self.refuse(*id, None, limits::ELSEWHERE_REFUSED_SECONDS);
+        self.discourage(*id, limits::ELSEWHERE_REFUSED_SECONDS);
     }
 
     /// The anchors of the next run are those whom we dialled and know to be good, the longest
@@ -127,8 +181,8 @@ impl NetworkService {
         good.sort_by_key(|peer| peer.at);
         let entries =
             good.iter().filter_map(|peer| dial::entry_of(peer.id, &peer.address)).collect();
-        if self.addrman.set_anchors(entries) {
-            self.save_soon();
+        if self.discovery.addrman.set_anchors(entries) {
+            self.discovery.save_soon(self.clock.elapsed());
         }
     }
 
@@ -140,8 +194,10 @@ impl NetworkService {
                 (&self.peers, self.us, &self.swarm.behaviour().connection_limits);
             let taken =
                 |peer: &PeerId| *peer == us || peers.has(peer) || connection_limits.is_banned(peer);
-            let view = View { now, unix, addrman: &self.addrman, taken: &taken };
-            let Some(target) = self.dialer.next(&view, &mut self.random) else { return };
+            let view = View { now, unix, addrman: &self.discovery.addrman, taken: &taken };
+            let Some(target) = self.discovery.dialer.next(&view, &mut self.discovery.random) else {
+                return;
+            };
             let options = match target.peer {
                 Some(peer) => DialOpts::peer_id(peer)
                     .addresses(vec![target.address.clone()])
@@ -153,7 +209,7 @@ impl NetworkService {
                     .build(),
             };
             let id = options.connection_id();
-            self.dialer.begun(id, target);
+            self.discovery.dialer.begun(id, target);
             self.swarm.behaviour_mut().connection_limits.order(id);
             if let Err(error) = self.swarm.dial(options) {
                 self.on_dial_failed(id, None, &error);
@@ -176,7 +232,9 @@ impl NetworkService {
             DialError::DialPeerConditionFalse(_) => Outcome::Duplicate(peer),
             _ => Outcome::Failed,
         };
-        let Some(target) = self.dialer.failed(id, outcome, self.clock.elapsed()) else { return };
+        let Some(target) = self.discovery.dialer.failed(id, outcome, self.clock.elapsed()) else {
+            return;
+        };
         let Target { address, entry, .. } = target;
         match (outcome, error) {
             (Outcome::Failed, DialError::WrongPeerId { obtained, .. }) if entry.is_none() => {
@@ -193,42 +251,31 @@ impl NetworkService {
 
     fn after_dial(&mut self, entry: &Entry, outcome: Outcome) {
         match outcome {
-            Outcome::Failed => self.addrman.failed(entry, clock::unix_now()),
-            Outcome::Ourselves => self.addrman.forget(&entry.0),
+            Outcome::Failed => self.discovery.addrman.failed(entry, clock::unix_now()),
+            Outcome::Ourselves => self.discovery.addrman.forget(&entry.0),
             Outcome::Duplicate(_) => {}
         }
     }
 
-    /// Writes the address book if it has changed and was not written just now, or if it must be.
+    /// Writes the address book if it was not written just now, or if it must be.
     pub(super) fn save(&mut self, must: bool) {
-        let now = self.clock.elapsed();
-        if !must && now < self.save_at {
-            return;
-        }
-        self.save_at = now + limits::ADDRMAN_SAVED_EVERY;
-        let path = self.data_dir.join(super::ADDRMAN_FILE);
-        if let Err(error) = files::write(&path, &self.addrman.to_bytes(), false) {
-            warn!("the address book is not kept: {error}");
-        }
-    }
-
-    fn save_soon(&mut self) {
-        self.save_at = self.save_at.min(self.clock.elapsed() + limits::ADDRMAN_SAVED_AFTER);
+        self.discovery.save(self.clock.elapsed(), must);
     }
 
     /// What is done about peers once in a while.
     pub(super) fn look(&mut self) {
         let now = self.clock.elapsed();
-        if now < self.look_at {
+        if now < self.discovery.look_at {
             return;
         }
-        let wanted = self.dialer.wants_more();
+        let wanted = self.discovery.dialer.wants_more();
         if self.peers.counts() == (0, 0) {
             return;
         }
-        self.look_at = now + if wanted { limits::LOOK_EVERY } else { limits::LOOK_SELDOM };
+        self.discovery.look_at =
+            now + if wanted { limits::LOOK_EVERY } else { limits::LOOK_SELDOM };
         self.swarm.behaviour_mut().kad.look();
-        let (known, tried) = self.addrman.len();
+        let (known, tried) = self.discovery.addrman.len();
         debug!(known, tried, "looking for peers");
         metrics::known(known, tried);
     }

@@ -1,0 +1,154 @@
+//! The chain thread's part in the network: it puts events into the state machine, and carries out
+//! what comes back.
+
+use std::collections::VecDeque;
+
+use metrics::counter;
+use tracing::{debug, error, info, warn};
+
+use super::{
+    super::{clock, progress::Progress, verify_pool::REJECTED},
+    ChainThread,
+};
+use namechain_core::{
+    chain::{Accepted, ChainError, CheckedBlock, StorageError},
+    codec::Encode,
+    mempool::MempoolError,
+    params::MAX_REORG_DEPTH,
+    sync::{Action, ConnectOutcome, Event, SubmitOutcome},
+    types::{Hash, Operation},
+};
+
+impl ChainThread {
+    /// Puts an event into the state machine, and does what it says until it says no more.
+    pub(super) fn on_event(&mut self, event: Event) -> Result<(), StorageError> {
+        let (tip, waiting, may_mine) =
+            (self.chain.tip_id(), self.mempool_changes, self.driver.may_mine());
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            self.driver.handle(&self.chain, &self.mempool, event)?;
+            while let Some(action) = self.driver.next_action() {
+                events.extend(self.perform(action)?);
+            }
+        }
+        if self.driver.update(&self.chain) {
+            self.publish(None);
+        }
+        if self.chain.tip_id() != tip || self.driver.may_mine() != may_mine {
+            self.update_mining(true)?;
+        } else if self.mempool_changes != waiting {
+            self.update_mining(false)?;
+        }
+        Ok(())
+    }
+
+    /// Carries an action out. What became of it, if the state machine wants to know.
+    fn perform(&mut self, action: Action) -> Result<Option<Event>, StorageError> {
+        match action {
+            Action::RunJob { id, job } => {
+                return Ok(self.driver.run_job(id, job));
+            }
+            Action::ConnectBlock { block, durable } => {
+                let (id, outcome) = (block.id(), self.connect_block(&block, durable)?);
+                return Ok(Some(Event::BlockConnected { id, outcome }));
+            }
+            Action::SubmitOperation(operation) => {
+                let id = operation.id(self.chain.network());
+                let outcome = self.accept_operation(*operation)?;
+                return Ok(Some(Event::OperationSubmitted { id, outcome }));
+            }
+            Action::ParkChain { tip, work, depth } => self.park_tip(tip, work, depth),
+            action => self.driver.send(action),
+        }
+        Ok(None)
+    }
+
+    /// Lets the chain take a block that others made.
+    fn connect_block(
+        &mut self,
+        block: &CheckedBlock,
+        durable: bool,
+    ) -> Result<ConnectOutcome, StorageError> {
+        let id = block.id();
+        match self.chain.accept_checked(block, clock::now(), durable) {
+            Ok(Accepted::Tip(change)) => {
+                self.on_tip_change(&change)?;
+                Ok(ConnectOutcome::Accepted)
+            }
+            Ok(Accepted::Known | Accepted::Side) => Ok(ConnectOutcome::Accepted),
+            Err(ChainError::Storage(error)) => Err(error),
+            Err(ChainError::Rule { id: broke, violation }) => {
+                warn!("block {broke} is refused: {violation} [rule {}]", violation.id());
+                counter!(REJECTED, "what" => "block", "rule" => violation.id()).increment(1);
+                self.driver.record_failed(broke, violation.clone());
+                Ok(ConnectOutcome::Invalid(violation))
+            }
+            Err(ChainError::OnFailed(broke)) => {
+                // Of a rule that was broken before the last start only that it was broken is known.
+                let known = self.driver.violation_of(&broke);
+                Ok(known.map_or(ConnectOutcome::Deferred, ConnectOutcome::Invalid))
+            }
+            Err(error @ ChainError::TooDeep { .. }) => {
+                error!("{error}");
+                self.publish(None);
+                Ok(ConnectOutcome::Deferred)
+            }
+            Err(error @ (ChainError::Orphan(_) | ChainError::Early { .. })) => {
+                debug!("block {id} is not taken now: {error}");
+                Ok(ConnectOutcome::Deferred)
+            }
+        }
+    }
+
+    /// Lets the mempool take an operation that others made.
+    fn accept_operation(&mut self, operation: Operation) -> Result<SubmitOutcome, StorageError> {
+        let bytes = operation.to_bytes();
+        match self.mempool.insert(&self.chain, operation) {
+            Ok(id) => {
+                // It is not ours to promise that a crash does not lose it: others have it too.
+                self.store_pending(id, bytes, false)?;
+                Ok(SubmitOutcome::Accepted)
+            }
+            Err(MempoolError::Storage(error)) => Err(error),
+            Err(refused) => {
+                if let MempoolError::Rule(violation) = &refused {
+                    counter!(REJECTED, "what" => "operation", "rule" => violation.id())
+                        .increment(1);
+                }
+                debug!("an operation is not taken: {refused}");
+                Ok(SubmitOutcome::Rejected)
+            }
+        }
+    }
+
+    /// A chain of more work is known by its headers, and departs too deep to be followed.
+    fn park_tip(&mut self, tip: Hash, work: u128, depth: u32) {
+        if self.chain.parked_tip() == Some(tip) {
+            return;
+        }
+        error!(
+            "a chain of more work, with tip {tip}, would undo {depth} blocks; more than {MAX_REORG_DEPTH} are not undone by \
+             themselves: find out which chain others are on"
+        );
+        self.chain.park_tip(tip, work);
+        self.publish(None);
+    }
+
+    /// What is done now and then: the state machine hears that time passes, what has changed is
+    /// published, and the log says how far the node is.
+    pub(super) fn on_tick(&mut self) -> Result<(), StorageError> {
+        self.check_mining_backoff()?;
+        if !self.driver.is_tick_due() {
+            return Ok(());
+        }
+        self.on_event(Event::Tick)?;
+        self.measure_mining();
+        if self.driver.is_progress_due() {
+            let status = self.driver.status(&self.chain);
+            let progress = Progress::of(&status, self.chain.tip_header().height);
+            info!(peers = self.driver.peers().len(), "catching up: {progress}");
+        }
+        self.publish(None);
+        Ok(())
+    }
+}

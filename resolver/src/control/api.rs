@@ -1,0 +1,239 @@
+//! The routes of the control API: beside those of the node in this process, or served alone.
+
+use std::{future::Future, io, pin::Pin, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    response::Response,
+    routing::{get, post},
+};
+use namechain_core::api_types::{self, Flush, Flushed, Trace, TraceAsked, TrustAnchor};
+use namechain_node::api::{Extension, Refused, read_json, render_metrics, serve_routes};
+use tokio::net::TcpListener;
+use utoipa::OpenApi;
+
+use super::Control;
+
+/// Says whether names are served; if not, why.
+pub type Ready =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
+/// The description of what the node's own does not have.
+#[derive(OpenApi)]
+#[openapi(paths(flush, trace, anchor))]
+struct Document;
+
+/// The description of a server without a node.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "namechain resolver",
+        description = "What a resolver without a node of its own tells and takes. Every refusal is a `Refusal`.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    paths(healthz, readyz, metrics, flush, trace, anchor, openapi)
+)]
+struct DocumentWithoutNode;
+
+/// What a server without a node is made from.
+#[derive(Clone)]
+struct Alone {
+    control: Control,
+    ready: Ready,
+}
+
+fn routes(control: Control) -> Router {
+    Router::new()
+        .route("/v1/cache/flush", post(flush))
+        .route("/v1/trace", post(trace))
+        .route("/v1/dnssec/anchor", get(anchor))
+        .with_state(control)
+}
+
+/// What is served beside the routes of the node in this process.
+pub fn extension(control: &Control) -> Extension {
+    let counting = control.clone();
+    Extension {
+        routes: routes(control.clone()),
+        document: Some(Document::openapi()),
+        counts: Some(Arc::new(move || counting.counts())),
+    }
+}
+
+/// Serves the control API of a resolver whose node runs elsewhere, until `shutdown` is done; then
+/// answers what has been asked, and returns.
+///
+/// # Errors
+/// If the listener has no address.
+pub async fn serve_without_node(
+    listener: TcpListener,
+    control: Control,
+    ready: Ready,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let alone = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/openapi.json", get(openapi))
+        .with_state(Alone { control: control.clone(), ready });
+    serve_routes(listener, alone.merge(routes(control)), shutdown).await
+}
+
+/// Forgets answers of DNS: all, those for a name, or those for a zone.
+#[utoipa::path(post, path = "/v1/cache/flush", request_body = Flush, responses(
+    (status = 200, description = "they are forgotten", body = Flushed),
+    (status = 400, description = "the body is not what it should be, or names nothing", body = api_types::Refusal),
+    (status = 413, description = "the body is too large", body = api_types::Refusal),
+    (status = 415, description = "the body is not JSON", body = api_types::Refusal),
+    (status = 503, description = "it is starting", body = api_types::Refusal),
+))]
+async fn flush(State(control): State<Control>, request: Request) -> Result<Json<Flushed>, Refused> {
+    const HINT: &str = r#"send {}, {"name": "www.example.com"} or {"zone": "example.com"}"#;
+    let what: Flush = read_json(request, HINT).await?;
+    if what.name.is_some() && what.zone.is_some() {
+        return Err(Refused::bad_request(
+            "a name and a zone are given, and only one can be meant",
+            HINT,
+        ));
+    }
+    // Walking a large cache takes a while.
+    let flushed = tokio::task::spawn_blocking(move || control.flush(&what));
+    Ok(flushed.await.map_err(Refused::internal)?.map(Json)?)
+}
+
+/// Answers a question of DNS and tells how: whose the name is, who was asked, what came back.
+#[utoipa::path(post, path = "/v1/trace", request_body = TraceAsked, responses(
+    (status = 200, description = "the answer, and how it came about", body = Trace),
+    (status = 400, description = "the body is not what it should be, or names nothing", body = api_types::Refusal),
+    (status = 413, description = "the body is too large", body = api_types::Refusal),
+    (status = 415, description = "the body is not JSON", body = api_types::Refusal),
+    (status = 503, description = "it is starting", body = api_types::Refusal),
+))]
+async fn trace(State(control): State<Control>, request: Request) -> Result<Json<Trace>, Refused> {
+    const HINT: &str = r#"send {"name": "www.example.com", "rtype": "AAAA"}; fresh, dnssec and checking_disabled may be true"#;
+    let asked: TraceAsked = read_json(request, HINT).await?;
+    Ok(control.trace(asked).await.map(Json)?)
+}
+
+/// The key with which the names of the chain are signed, for those who are to trust it.
+#[utoipa::path(get, path = "/v1/dnssec/anchor", responses(
+    (status = 200, description = "the key", body = TrustAnchor),
+    (status = 404, description = "nothing is signed here", body = api_types::Refusal),
+    (status = 503, description = "it is starting", body = api_types::Refusal),
+))]
+async fn anchor(State(control): State<Control>) -> Result<Json<TrustAnchor>, Refused> {
+    Ok(control.trust_anchor().map(Json)?)
+}
+
+/// Whether the process is alive: `ok`.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether names are served.
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = 503, description = "not yet, or not any more", body = api_types::Refusal),
+))]
+async fn readyz(State(alone): State<Alone>) -> Result<&'static str, Refused> {
+    (alone.ready)().await.map(|()| "ok\n").map_err(|why| {
+        Refused::unavailable(why, "see the log of the resolver, and of the node that it asks")
+    })
+}
+
+/// The resolver's metrics.
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
+    (status = 503, description = "something else records the process' metrics", body = api_types::Refusal),
+))]
+async fn metrics(State(alone): State<Alone>) -> Result<Response, Refused> {
+    render_metrics(&alone.control.counts())
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", responses(
+    (status = 200, description = "an OpenAPI document", body = Object, content_type = "application/json"),
+))]
+async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(DocumentWithoutNode::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// What `method` of `path` gives: the status and the body.
+    async fn ask(url: &str, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
+        // The client wants one, for TLS that nobody speaks here.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let method = method.parse().unwrap();
+        let mut request = reqwest::Client::new().request(method, format!("{url}{path}"));
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_owned());
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_resolver_without_a_node_serves_what_its_document_says() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let is_ready = Arc::new(AtomicBool::new(true));
+        let asked = is_ready.clone();
+        let ready: Ready = Arc::new(move || {
+            let ready = asked.load(Ordering::SeqCst);
+            Box::pin(async move { ready.then_some(()).ok_or_else(|| "the node is gone".into()) })
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async move { stopped.await.unwrap() };
+        let server =
+            tokio::spawn(serve_without_node(listener, Control::default(), ready, shutdown));
+        assert_eq!(ask(&url, "GET", "/healthz", None).await, (200, "ok\n".into()));
+        assert_eq!(ask(&url, "GET", "/readyz", None).await, (200, "ok\n".into()));
+        is_ready.store(false, Ordering::SeqCst);
+        let (status, why) = ask(&url, "GET", "/readyz", None).await;
+        assert!(status == 503 && why.contains("the node is gone"), "{status} {why}");
+        let (status, text) = ask(&url, "GET", "/metrics", None).await;
+        assert!(status == 200 && text.contains("namechain_api_requests_total"), "{text}");
+        // Nothing is there to ask yet; what is not a question is refused before that.
+        for (path, good, bad) in [
+            ("/v1/cache/flush", "{}", r#"{"name": "a", "zone": "a"}"#),
+            ("/v1/cache/flush", r#"{"zone": "a"}"#, "[]"),
+            ("/v1/trace", r#"{"name": "www.example.com"}"#, r#"{"name": "a", "type": "A"}"#),
+        ] {
+            assert_eq!(ask(&url, "POST", path, Some(good)).await.0, 503, "{path} {good}");
+            assert_eq!(ask(&url, "POST", path, Some(bad)).await.0, 400, "{path} {bad}");
+            assert_eq!(ask(&url, "POST", path, None).await.0, 415, "{path}");
+        }
+        assert_eq!(ask(&url, "GET", "/v1/dnssec/anchor", None).await.0, 503);
+        assert_eq!(ask(&url, "GET", "/v1/status", None).await.0, 404);
+        let (_, document) = ask(&url, "GET", "/openapi.json", None).await;
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert_eq!(paths.len(), 7);
+        for path in paths.keys() {
+            assert_ne!(ask(&url, "GET", path, None).await.0, 404, "{path}");
+        }
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+    }
+
+    /// Every type that the description of the routes refers to is in it.
+    #[test]
+    fn the_document_is_whole() {
+        let text = Document::openapi().to_json().unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for reference in text.split("\"#/components/schemas/").skip(1) {
+            let schema = reference.split('"').next().unwrap();
+            assert!(document["components"]["schemas"].get(schema).is_some(), "{schema}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! An answer put together from the steps that lead to it.
+
+use hickory_proto::{op::ResponseCode, rr::Record};
+
+use super::{answer::Answer, step::is_proof};
+use crate::{chain::validity::Dependency, dns::ede::Ede, telemetry::Origin};
+
+/// What has been found so far.
+#[derive(Debug)]
+pub(super) struct AnswerBuilder {
+    answers: Vec<Record>,
+    proofs: Vec<Record>,
+    authoritative: Option<bool>,
+    authentic: bool,
+    signed: u32,
+    has_foreign: bool,
+    dependencies: Option<Vec<Dependency>>,
+    origin: Option<Origin>,
+}
+
+impl Default for AnswerBuilder {
+    fn default() -> Self {
+        Self {
+            answers: Vec::new(),
+            proofs: Vec::new(),
+            authoritative: None,
+            authentic: true,
+            signed: 0,
+            has_foreign: false,
+            dependencies: Some(Vec::new()),
+            origin: None,
+        }
+    }
+}
+
+impl AnswerBuilder {
+    /// The answer rests on this too; on something that can't be named, if there is none.
+    pub fn depend_on(&mut self, dependency: Option<Dependency>) {
+        match (self.dependencies.as_mut(), dependency) {
+            (Some(dependencies), Some(dependency)) => dependencies.push(dependency),
+            _ => self.dependencies = None,
+        }
+    }
+
+    /// Takes note of what a step says of itself. Counted is whose name was asked for, not where its
+    /// aliases lead. AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
+    pub fn observe(&mut self, step: &Answer, by_route: Origin) {
+        self.origin.get_or_insert(match step.origin {
+            Origin::Refused => by_route,
+            other => other,
+        });
+        // What we are the authority of is the chain's, or special.
+        self.has_foreign |= !step.authoritative;
+        self.authoritative.get_or_insert(step.authoritative);
+        self.authentic &= step.authentic;
+        self.signed = self.signed.max(step.signed);
+    }
+
+    /// Whether others than the chain had a say.
+    pub fn has_foreign(&self) -> bool {
+        self.has_foreign
+    }
+
+    /// Adds a part of the answer that leads on to another name, with what proves it.
+    pub fn add_alias(&mut self, step: Answer) {
+        self.answers.extend(step.answers);
+        self.proofs.extend(step.authorities.into_iter().filter(is_proof));
+    }
+
+    /// The answer that says why there is none.
+    pub fn withhold(self, ede: Ede) -> Answer {
+        let origin = self.origin.unwrap_or_default();
+        Answer { ede: vec![ede], dependencies: self.dependencies, origin, ..Answer::default() }
+    }
+
+    /// The whole, with its last part. A failure at the end is all that is said.
+    pub fn finish(mut self, last: Answer) -> Answer {
+        let origin = self.origin.unwrap_or_default();
+        if last.rcode == ResponseCode::ServFail {
+            return Answer { answers: Vec::new(), origin, ..last };
+        }
+        self.answers.extend(last.answers);
+        self.proofs.extend(last.authorities);
+        Answer {
+            authoritative: self.authoritative.unwrap_or_default(),
+            authentic: self.authentic,
+            signed: self.signed,
+            answers: self.answers,
+            authorities: self.proofs,
+            dependencies: self.dependencies,
+            origin,
+            ..last
+        }
+    }
+}

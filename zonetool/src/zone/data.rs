@@ -1,0 +1,310 @@
+//! Record data by the fields of [`super::types`]: text to bytes, bytes to text.
+
+use std::net::Ipv4Addr;
+
+use domain::utils::base64;
+
+use super::{
+    names::{Origins, name_len, text_of},
+    special,
+    token::{Token, quote, unescape},
+    types::{ALGORITHMS, CERTIFICATE_TYPES, Field, TypeInfo, mnemonic, number},
+};
+
+/// What names in the data are relative to, and where the zone stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The origin as an absolute name in wire form.
+    pub origin: &'a [u8],
+    /// Where the zone of the name stands.
+    pub origins: &'a Origins,
+}
+
+/// The tokens of record data that are left.
+pub type Tokens<'t, 'a> = std::slice::Iter<'t, Token<'a>>;
+
+/// The data of a type of the table from its tokens, or what is wrong with it.
+pub fn encode(
+    info: &TypeInfo,
+    tokens: &[Token<'_>],
+    context: Context<'_>,
+) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    let mut rest = tokens.iter();
+    for field in info.fields {
+        encode_field(*field, &mut rest, context, &mut out)?;
+    }
+    match rest.next() {
+        Some(token) => Err(format!("the record is complete, and {} follows", shown(token))),
+        None if out.len() > usize::from(u16::MAX) => Err("the data has over 65,535 bytes".into()),
+        None => Ok(out),
+    }
+}
+
+/// A token for a message.
+pub fn shown(token: &Token<'_>) -> String {
+    format!("'{}'", String::from_utf8_lossy(token.raw))
+}
+
+/// The next token, or that it is missing.
+pub fn next<'t, 'a>(tokens: &mut Tokens<'t, 'a>) -> Result<&'t Token<'a>, String> {
+    tokens.next().ok_or_else(|| "the record ends before its data does".to_owned())
+}
+
+/// A number up to `max`.
+pub fn number_of(token: &Token<'_>, max: u64) -> Result<u64, String> {
+    let value = token.text().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let value = value.and_then(|text| text.parse().ok()).filter(|value| *value <= max);
+    value.ok_or_else(|| format!("{} is not a number from 0 to {max}", shown(token)))
+}
+
+fn named(token: &Token<'_>, names: &[(u16, &str)], max: u64) -> Result<u16, String> {
+    let by_name = token.text().and_then(|text| {
+        names.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(number, _)| *number)
+    });
+    match by_name {
+        Some(number) => Ok(number),
+        None => Ok(number_of(token, max)? as u16),
+    }
+}
+
+fn encode_field(
+    field: Field,
+    tokens: &mut Tokens<'_, '_>,
+    context: Context<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    match field {
+        Field::U8 => out.push(number_of(next(tokens)?, 0xff)? as u8),
+        Field::U16 => out.extend((number_of(next(tokens)?, 0xffff)? as u16).to_be_bytes()),
+        Field::U32 => out.extend((number_of(next(tokens)?, 0xffff_ffff)? as u32).to_be_bytes()),
+        Field::Algorithm => out.push(named(next(tokens)?, ALGORITHMS, 0xff)? as u8),
+        Field::CertificateType => {
+            out.extend(named(next(tokens)?, CERTIFICATE_TYPES, 0xffff)?.to_be_bytes());
+        }
+        Field::Type => {
+            let token = next(tokens)?;
+            let found = token.text().and_then(number);
+            let found = found.ok_or_else(|| format!("{} is not a record type", shown(token)))?;
+            out.extend(found.to_be_bytes());
+        }
+        Field::Types => special::encode_types(tokens, out)?,
+        Field::Ipv4 => {
+            let token = next(tokens)?;
+            let address = token.text().and_then(|text| text.parse::<Ipv4Addr>().ok());
+            let address =
+                address.ok_or_else(|| format!("{} is not an IPv4 address", shown(token)))?;
+            out.extend(address.octets());
+        }
+        Field::Name => out.extend(name_of(next(tokens)?, context)?),
+        Field::Text => text_field(next(tokens)?, out)?,
+        Field::OptionalText => tokens.next().map_or(Ok(()), |token| text_field(token, out))?,
+        Field::Texts => {
+            text_field(next(tokens)?, out)?;
+            tokens.try_for_each(|token| text_field(token, out))?;
+        }
+        Field::Rest => {
+            let token = next(tokens)?;
+            let text = token.bytes().filter(|text| !text.is_empty());
+            out.extend(text.ok_or_else(|| format!("{} is not a text", shown(token)))?);
+        }
+        Field::Hex => out.extend(hex_of(&joined(tokens)?)?),
+        Field::Base64 => out.extend(base64_of(&joined(tokens)?)?),
+        Field::Eui(bytes) => out.extend(groups(next(tokens)?, '-', bytes, 1)?),
+        Field::Locator64 => out.extend(groups(next(tokens)?, ':', 4, 2)?),
+        Field::Nsap => {
+            let token = next(tokens)?;
+            let text = token
+                .text()
+                .and_then(|text| text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")));
+            let text = text.ok_or_else(|| format!("{} does not begin with 0x", shown(token)))?;
+            out.extend(hex_of(&text.replace('.', ""))?);
+        }
+        Field::Location => special::encode_location(tokens, out)?,
+        Field::Prefixes => special::encode_prefixes(tokens, out)?,
+        Field::HostIdentity => special::encode_host_identity(tokens, context, out)?,
+        Field::Relay => special::encode_relay(tokens, context, out)?,
+    }
+    Ok(())
+}
+
+/// What is left, as one text.
+fn joined(tokens: &mut Tokens<'_, '_>) -> Result<String, String> {
+    let mut text = next(tokens)?.text().map(str::to_owned);
+    for token in tokens {
+        text = text.zip(token.text()).map(|(text, more)| text + more);
+    }
+    text.ok_or_else(|| "an escape is not allowed here".into())
+}
+
+/// Bytes in hexadecimal.
+pub fn hex_of(text: &str) -> Result<Vec<u8>, String> {
+    hex::decode(text).map_err(|_| format!("'{text}' is not pairs of hexadecimal digits"))
+}
+
+/// Bytes in Base64.
+pub fn base64_of(text: &str) -> Result<Vec<u8>, String> {
+    if text == "-" {
+        return Ok(Vec::new());
+    }
+    base64::decode(text).map_err(|_| format!("'{text}' is not Base64"))
+}
+
+fn text_field(token: &Token<'_>, out: &mut Vec<u8>) -> Result<(), String> {
+    let text = token.bytes().ok_or_else(|| format!("{} has a bad escape", shown(token)))?;
+    let length = u8::try_from(text.len());
+    out.push(length.map_err(|_| {
+        format!("a text has at most 255 bytes, this one {}: write it as several", text.len())
+    })?);
+    out.extend(text);
+    Ok(())
+}
+
+/// `count` groups of hexadecimal digits, of `width` bytes each.
+fn groups(token: &Token<'_>, between: char, count: usize, width: usize) -> Result<Vec<u8>, String> {
+    let bad = || {
+        let example = vec!["0123".get(..width * 2).unwrap_or_default(); count];
+        format!("{} is not of the form {}", shown(token), example.join(&between.to_string()))
+    };
+    let parts: Vec<&str> = token.text().ok_or_else(bad)?.split(between).collect();
+    if parts.len() != count {
+        return Err(bad());
+    }
+    let mut out = Vec::new();
+    for part in parts {
+        let whole = part.len() == width * 2 || (width == 2 && (1..=4).contains(&part.len()));
+        let value = u16::from_str_radix(part, 16).ok().filter(|_| whole && !part.starts_with('+'));
+        out.extend_from_slice(&value.ok_or_else(bad)?.to_be_bytes()[2 - width..]);
+    }
+    Ok(out)
+}
+
+/// A name, made absolute and moved to where the chain keeps the zone.
+pub fn name_of(token: &Token<'_>, context: Context<'_>) -> Result<Vec<u8>, String> {
+    let name = absolute_name(token, context.origin)?;
+    Ok(context.origins.moved(&name, None))
+}
+
+/// A name in wire form, relative to `origin`.
+pub fn absolute_name(token: &Token<'_>, origin: &[u8]) -> Result<Vec<u8>, String> {
+    let bad =
+        || format!("{} is not a domain name: labels have 1 to 63 bytes, names 255", shown(token));
+    let whole = |name: Vec<u8>| if name.len() <= 255 { Ok(name) } else { Err(bad()) };
+    match token.raw {
+        b"@" if !token.quoted => return Ok(origin.to_vec()),
+        b"." => return Ok(vec![0]),
+        _ => {}
+    }
+    let (mut name, mut label) = (Vec::new(), Vec::new());
+    let mut rest = token.raw;
+    let mut end = |label: &mut Vec<u8>| {
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length));
+        name.push(length?);
+        name.append(label);
+        Some(())
+    };
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'.' => {
+                end(&mut label).ok_or_else(bad)?;
+                if rest.is_empty() {
+                    name.push(0);
+                    return whole(name);
+                }
+            }
+            b'\\' => {
+                let (byte, after) = unescape(after).ok_or_else(bad)?;
+                label.push(byte);
+                rest = after;
+            }
+            byte => label.push(*byte),
+        }
+    }
+    end(&mut label).ok_or_else(bad)?;
+    whole([&name, origin].concat())
+}
+
+/// The data of a type of the table as text; `None` if it is not well-formed.
+pub fn decode(info: &TypeInfo, rdata: &[u8]) -> Option<String> {
+    let mut rest = rdata;
+    let mut words = Vec::new();
+    for field in info.fields {
+        decode_field(*field, &mut rest, &mut words)?;
+    }
+    rest.is_empty().then(|| words.join(" "))
+}
+
+/// So many bytes from the front.
+pub fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(taken)
+}
+
+/// A big-endian number of so many bytes.
+pub fn take_number(rest: &mut &[u8], length: usize) -> Option<u64> {
+    Some(take(rest, length)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+}
+
+/// A name as text.
+pub fn take_name(rest: &mut &[u8]) -> Option<String> {
+    let length = name_len(rest).filter(|length| *length <= 255)?;
+    take(rest, length).map(text_of)
+}
+
+fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::from(*take(rest, 1)?.first()?);
+    take(rest, length)
+}
+
+fn decode_field(field: Field, rest: &mut &[u8], words: &mut Vec<String>) -> Option<()> {
+    let all = |rest: &mut &[u8]| std::mem::take(rest).to_vec();
+    match field {
+        Field::U8 | Field::Algorithm => words.push(take_number(rest, 1)?.to_string()),
+        Field::U16 | Field::CertificateType => words.push(take_number(rest, 2)?.to_string()),
+        Field::U32 => words.push(take_number(rest, 4)?.to_string()),
+        Field::Type => words.push(mnemonic(take_number(rest, 2)? as u16)),
+        Field::Types => special::decode_types(rest, words)?,
+        Field::Ipv4 => {
+            let octets: [u8; 4] = take(rest, 4)?.try_into().ok()?;
+            words.push(Ipv4Addr::from(octets).to_string());
+        }
+        Field::Name => words.push(take_name(rest)?),
+        Field::Text => words.push(quote(take_text(rest)?)),
+        Field::OptionalText if rest.is_empty() => {}
+        Field::OptionalText => words.push(quote(take_text(rest)?)),
+        Field::Texts => {
+            words.push(quote(take_text(rest)?));
+            while !rest.is_empty() {
+                words.push(quote(take_text(rest)?));
+            }
+        }
+        Field::Rest => words.push(quote(&Some(all(rest)).filter(|text| !text.is_empty())?)),
+        Field::Hex => {
+            let bytes = Some(all(rest)).filter(|bytes| !bytes.is_empty())?;
+            words.push(hex::encode(bytes));
+        }
+        Field::Base64 => match all(rest) {
+            bytes if bytes.is_empty() => words.push("-".into()),
+            bytes => words.push(base64::encode_string(&bytes)),
+        },
+        Field::Eui(length) => {
+            let bytes = take(rest, length)?.iter().map(|byte| format!("{byte:02x}"));
+            words.push(bytes.collect::<Vec<_>>().join("-"));
+        }
+        Field::Locator64 => {
+            let groups = take(rest, 8)?.chunks(2).map(hex::encode);
+            words.push(groups.collect::<Vec<_>>().join(":"));
+        }
+        Field::Nsap => {
+            let bytes = Some(all(rest)).filter(|bytes| !bytes.is_empty())?;
+            words.push(format!("0x{}", hex::encode(bytes)));
+        }
+        Field::Location => words.push(special::decode_location(rest)?),
+        Field::Prefixes => special::decode_prefixes(rest, words)?,
+        Field::HostIdentity => special::decode_host_identity(rest, words)?,
+        Field::Relay => special::decode_relay(rest, words)?,
+    }
+    Some(())
+}
