@@ -19,7 +19,8 @@ impl Cases {
 
 fn names(cases: &mut Cases) {
     let long = "a".repeat(63);
-    for name in ["abc", "a-b", "0x0", "000", "a--b", "x--y", "xn--a", "xn--", &long] {
+    let all = "abcdefghijklmnopqrstuvwxyz-0123456789";
+    for name in [all, "abc", "a-b", "0x0", "000", "a--b", "x--y", "xn--a", "xn--", &long] {
         // "xn--" ends with a hyphen.
         cases.add("name", name, &name_bytes(name), !name.ends_with('-'));
     }
@@ -220,6 +221,8 @@ fn operations(cases: &mut Cases) {
         let at = good.len() - 16;
         unpaid[at..at + 8].fill(0);
         cases.add("operation", &format!("{what} with the work 0"), &unpaid, false);
+        unpaid[at + 7] = 1;
+        cases.add("operation", &format!("{what} with the work 1"), &unpaid, true);
         unpaid[at..at + 8].fill(0xff);
         cases.add("operation", &format!("{what} with the work 2^64 - 1"), &unpaid, true);
     }
@@ -291,6 +294,8 @@ fn entries(cases: &mut Cases) {
     };
     with("kind 0", &name, 0, 0, false);
     with("kind 3", &name, 0, 3, false);
+    with("a commit of kind 0", &commit, 0, 0, false);
+    with("a commit of kind 3", &commit, 0, 3, false);
     with("a commit, not spent", &commit, 93, 0, true);
     with("a commit, spent", &commit, 93, 1, true);
     with("a commit, spent = 2", &commit, 93, 2, false);

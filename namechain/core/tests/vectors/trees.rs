@@ -1,4 +1,4 @@
-//! The state's tree, removals from it, and the history range, with proofs that hold and that don't.
+//! The state's tree with proofs that hold and that don't, and removals from the state.
 
 use serde_json::{Value, json};
 
@@ -32,12 +32,13 @@ fn encode_proof(terminal: u8, leaf: Option<(H32, H32)>, steps: &[(u8, H32)]) -> 
 
 pub fn tree() -> Value {
     let net = MAIN;
-    let key = |number: u8| hash(net, "name-key", &[format!("name{number}").as_bytes()]);
+    let key = |number: u16| hash(net, "name-key", &[format!("name{number}").as_bytes()]);
+    let filled = |number: u16| [number as u8; 32];
     let mut roots = Vec::new();
     let mut leaves: Vec<(H32, H32)> = Vec::new();
     for number in 0..=8 {
         roots.push(json!({ "keys": number, "root": hex::encode(tree_root(net, &leaves)) }));
-        leaves.push((key(number), [number; 32]));
+        leaves.push((key(number), filled(number)));
         leaves.sort();
     }
     leaves.retain(|(_, value)| value[0] < 8);
@@ -57,11 +58,11 @@ pub fn tree() -> Value {
         let (steps, leaf) = path(net, &leaves, &key(number));
         let there = number < 8;
         let (terminal, shown) = if there { (1, None) } else { (2, Some(leaf)) };
-        let value = there.then_some([number; 32]);
+        let value = there.then_some(filled(number));
         let proof = encode_proof(terminal, shown, &steps);
         let what = if there { "a key's value" } else { "the absence of a key" };
         add(what, root, key(number), value, proof.clone(), true);
-        let wrong = if there { None } else { Some([number; 32]) };
+        let wrong = if there { None } else { Some(filled(number)) };
         add("the other claim by the same proof", root, key(number), wrong, proof.clone(), false);
         add("another value", root, key(number), Some([99; 32]), proof.clone(), false);
         add("another root", [7; 32], key(number), value, proof.clone(), false);
@@ -69,7 +70,7 @@ pub fn tree() -> Value {
         add("a byte less", root, key(number), value, proof[..proof.len() - 1].to_vec(), false);
         if there {
             // That another key is absent, by the leaf that stands at the end of its path or not.
-            let other = encode_proof(2, Some((key(number), [number; 32])), &steps);
+            let other = encode_proof(2, Some((key(number), filled(number))), &steps);
             add("absence, by the key's own leaf", root, key(number), None, other, false);
         }
     }
@@ -120,6 +121,7 @@ pub fn tree() -> Value {
         false,
     );
     add("a terminal of 3", root, key(3), Some([3; 32]), encode_proof(3, None, &steps), false);
+    add("a terminal of 3 for absence", root, key(9), None, encode_proof(3, None, &steps), false);
     let single = tree_root(net, &leaves[..1]);
     let (alone, value) = leaves[0];
     add("a tree of one key", single, alone, Some(value), encode_proof(1, None, &[]), true);
@@ -131,9 +133,22 @@ pub fn tree() -> Value {
         encode_proof(2, Some((alone, value)), &[]),
         true,
     );
+    // Deep enough for bits beyond the first byte.
+    let mut many: Vec<(H32, H32)> = (0..600).map(|n| (key(n), filled(n))).collect();
+    many.sort();
+    let large = tree_root(net, &many);
+    for number in [0, 1, 299, 598, 599, 600, 601, 602] {
+        let (steps, leaf) = path(net, &many, &key(number));
+        let there = number < 600;
+        let (terminal, shown) = if there { (1, None) } else { (2, Some(leaf)) };
+        let proof = encode_proof(terminal, shown, &steps);
+        add("of 600 keys", large, key(number), there.then_some(filled(number)), proof, true);
+    }
     json!({
+        "large_root": hex::encode(large),
         "about": "The keys of the names name0 to name7 with the value hashes 32 times 00 to 32 times 07: the root after each; and \
-                  proofs, with whether they hold. value_hash is the claim: null is that nothing stands there.",
+                  proofs, with whether they hold. value_hash is the claim: null is that nothing stands there. large_root is over name0 to name599, \
+                  the value hash of each 32 times its number modulo 256.",
         "network": "main",
         "roots": roots,
         "proofs": proofs,
@@ -232,150 +247,4 @@ pub fn removal() -> Value {
         "network": "main",
         "cases": cases,
     })
-}
-
-/// Leaves as a chain of `main` would have them: early, late and at once.
-fn range(count: usize) -> Vec<Node> {
-    let (mut time, mut due) = (GENESIS_TIME, GENESIS_TIME);
-    let mut leaves = Vec::new();
-    for number in 0..count {
-        let work = target_work(target(MAIN, time, due));
-        leaves.push(Node::leaf(MAIN, &[number as u8; 32], work, time, due));
-        due = next_due(MAIN, due, time);
-        // Some as the parent, some hours early against their due, some after a silence.
-        time += [120, 0, 7, 9_000, 119, 1, 0, 300][number % 8];
-    }
-    leaves
-}
-
-pub fn history() -> Value {
-    let net = MAIN;
-    let leaves = range(24);
-    let roots: Vec<Value> = (0..=leaves.len())
-        .map(|n| json!({ "leaves": n, "root": hex::encode(history_root(net, &leaves[..n])) }))
-        .collect();
-    let headers: Vec<Value> = leaves
-        .iter()
-        .map(|leaf| {
-            json!({ "time": leaf.first.0, "due": leaf.first.1, "work": leaf.work.to_string() })
-        })
-        .collect();
-    let mut proofs = Vec::new();
-    let mut add =
-        |about: &str, root: H32, index: usize, leaf: &Node, proof: Vec<u8>, holds: bool| {
-            proofs.push(json!({
-                "about": about,
-                "root": hex::encode(root),
-                "height": index,
-                "id": hex::encode([index as u8; 32]),
-                "time": leaf.first.0,
-                "due": leaf.first.1,
-                "proof": hex::encode(proof),
-                "holds": holds,
-            }));
-        };
-    for (index, count) in
-        [(0, 1), (0, 5), (4, 5), (2, 7), (5, 7), (6, 7), (3, 8), (17, 23), (22, 24)]
-    {
-        let leaves = &leaves[..count];
-        let root = history_root(net, leaves);
-        let (leaf, proof) = (&leaves[index], place_proof(net, leaves, index));
-        add("a header's place", root, index, leaf, proof.clone(), true);
-        add("another root", [7; 32], index, leaf, proof.clone(), false);
-        add("another height", root, index + 1, leaf, proof.clone(), false);
-        let mut later = leaf.clone();
-        later.first.0 += 1;
-        add("another time", root, index, &later, proof.clone(), false);
-        let mut due = leaf.clone();
-        due.first.1 += 1;
-        add("another due", root, index, &due, proof.clone(), false);
-        add("a byte more", root, index, leaf, [&proof[..], &[0]].concat(), false);
-        add("a byte less", root, index, leaf, proof[..proof.len() - 1].to_vec(), false);
-        let before: u128 = leaves[..index].iter().map(|leaf| leaf.work).sum();
-        let head = 16 + varint(before).len();
-        let other = [&proof[..16], &varint(before + 1), &proof[head..]].concat();
-        add("the work before is one more", root, index, leaf, other, false);
-        let mut long = [&proof[..16], &varint(before), &proof[head..]].concat();
-        long[head - 1] |= 0x80;
-        long.insert(head, 0);
-        add("the work before in a byte too many", root, index, leaf, long, false);
-    }
-    unsound(net, &leaves, &mut add);
-    json!({
-        "about": "The history range over headers with the ids 32 times 00 to 32 times 17, their times and dues on main: the root after \
-                  each, and proofs of a header's place, with whether they hold. The proofs that are unsound or implausible lead to the \
-                  root that is given.",
-        "network": "main",
-        "headers": headers,
-        "roots": roots,
-        "proofs": proofs,
-    })
-}
-
-/// Ranges that are hashed rightly and can't be of a valid chain.
-fn unsound(
-    net: Net,
-    leaves: &[Node],
-    add: &mut impl FnMut(&str, H32, usize, &Node, Vec<u8>, bool),
-) {
-    let mut forged = |about: &str, change: &dyn Fn(&mut Vec<Node>), index: usize| {
-        let mut leaves = leaves[..8].to_vec();
-        change(&mut leaves);
-        let root = history_root(net, &leaves);
-        let leaf = leaves[index].clone();
-        add(about, root, index, &leaf, place_proof(net, &leaves, index), false);
-    };
-    let set = |leaves: &mut Vec<Node>, at: usize, work: u128, time: u64, due: u64| {
-        leaves[at] = Node::leaf(net, &[at as u8; 32], work, time, due);
-    };
-    let of = |leaves: &[Node], at: usize| (leaves[at].work, leaves[at].first.0, leaves[at].first.1);
-    forged(
-        "a sibling of less work than its lateness allows",
-        &|all| {
-            let (work, time, due) = of(all, 1);
-            set(all, 1, work - 1, time, due);
-        },
-        0,
-    );
-    forged(
-        "a sibling of more work than its lateness allows",
-        &|all| {
-            let (work, time, due) = of(all, 1);
-            set(all, 1, work + 1, time, due);
-        },
-        0,
-    );
-    forged(
-        "a sibling whose due does not follow",
-        &|all| {
-            let (_, time, due) = of(all, 1);
-            set(all, 1, target_work(target(net, time, due + 1)), time, due + 1);
-        },
-        0,
-    );
-    forged(
-        "a sibling whose time is before its left neighbour's",
-        &|all| {
-            let (_, _, due) = of(all, 1);
-            let time = all[0].first.0 - 1;
-            set(all, 1, target_work(target(net, time, due)), time, due);
-        },
-        0,
-    );
-    forged(
-        "the due of a header further to the right does not follow",
-        &|all| {
-            let (_, time, due) = of(all, 4);
-            set(all, 4, target_work(target(net, time, due + 1)), time, due + 1);
-        },
-        0,
-    );
-    forged(
-        "four headers claim the work of five",
-        &|all| {
-            let (work, time, due) = of(all, 5);
-            set(all, 5, work * 64, time, due);
-        },
-        0,
-    );
 }

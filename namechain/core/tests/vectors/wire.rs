@@ -217,7 +217,7 @@ pub fn files() -> Vec<(String, Value)> {
         ("state", state()),
         ("tree", super::trees::tree()),
         ("removal", super::trees::removal()),
-        ("history", super::trees::history()),
+        ("history", super::ranges::history()),
         ("numbers", super::numbers::numbers()),
         ("encodings", super::encodings::encodings()),
     ]

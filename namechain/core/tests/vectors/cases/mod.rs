@@ -6,6 +6,7 @@
 
 mod alone;
 mod change;
+mod dev;
 mod effects;
 mod messaging;
 mod register;
@@ -313,6 +314,6 @@ fn effect(kind: u8) -> Set {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    [alone::cases(), change::cases(), effects::cases(), messaging::cases(), register::cases()]
-        .concat()
+    let parts = [alone::cases(), change::cases(), dev::cases(), effects::cases()];
+    [parts.concat(), messaging::cases(), register::cases()].concat()
 }
