@@ -221,6 +221,7 @@ pub struct CommitE {
 }
 
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "a few live at a time")]
 pub enum E {
     Name(NameE),
     Commit(CommitE),

@@ -169,7 +169,7 @@ pub fn removal() -> Value {
             time,
             work: 1,
             price: 1_024,
-            spent: number % 2 == 0,
+            spent: number.is_multiple_of(2),
         })
     };
     let name = |text: &str, expires: u64, revoked: bool| {
