@@ -2,8 +2,8 @@
 //! README gives their form.
 //!
 //! They are made from the page: `page`, `operation`, `cases` and what is beside them use nothing of
-//! the crate that is tested. With `NAMECHAIN_BLESS=1` these tests write the files anew. The crate still follows
-//! `docs/protocol.md`; an implementation in Python judges what the files say.
+//! the crate that is tested. With `NAMECHAIN_BLESS=1` these tests write the files anew. The crate
+//! still follows `docs/protocol.md`; an implementation in Python judges what the files say.
 
 mod blocks;
 mod cases;
