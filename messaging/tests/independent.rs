@@ -20,5 +20,5 @@ fn another_reader_reads_the_same() {
     let output = Command::new(python).arg(reader).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.trim_end(), "3 evidences, 1 bundle, 3 letters: read");
+    assert_eq!(said.trim_end(), "3 name proofs, 1 bundle, 3 letters: read");
 }

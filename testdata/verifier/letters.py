@@ -1,5 +1,5 @@
 """Reads what `testdata/messaging/own` holds, from `docs/messaging.md`, RFC 7748, RFC 8439, RFC 9180, FIPS 203 and the drafts of X-Wing
-alone: evidence, a bundle, letters. Slow, not constant-time, not for secrets.
+alone: name proofs, a bundle, letters. Slow, not constant-time, not for secrets.
 
     python3 testdata/verifier/letters.py
 """
@@ -235,7 +235,7 @@ def x25519_shared(secret, enc):
 # docs/messaging.md, sections 2 to 4
 
 
-def evidence(data, anchor, name):
+def name_proof(data, anchor, name):
     """The name's entry, None if it is proven to have none."""
     reader = Reader(data)
     header = read_header(reader)
@@ -301,8 +301,8 @@ def main():
     read = lambda file: (OWN / file).read_bytes()  # noqa: E731
     seed = lambda what: b"\2" + bytes([what]) * 31  # noqa: E731
     header = read("header.bin")
-    assert evidence(read("nobody.evidence"), header, b"nobody") is None
-    alice, bob = (evidence(read(f"{name.decode()}.evidence"), header, name) for name in (b"alice", b"bob"))
+    assert name_proof(read("nobody.proof"), header, b"nobody") is None
+    alice, bob = (name_proof(read(f"{name.decode()}.proof"), header, name) for name in (b"alice", b"bob"))
     assert record_keys(bob)[0] == x25519(seed(4))
     keys = bundle(read("bob.bundle"), b"bob", bob)
     assert keys == (wing_public(seed(5)), [wing_public(seed(6))], [wing_public(seed(7))])
@@ -319,7 +319,7 @@ def main():
         except AssertionError:
             continue
         sys.exit(f"{file} was changed and opened")
-    print("3 evidences, 1 bundle, 3 letters: read")
+    print("3 name proofs, 1 bundle, 3 letters: read")
 
 
 if __name__ == "__main__":

@@ -518,7 +518,8 @@ fn a_mempool_follows_the_chain() {
 
     let block = a.extend(&[replacing]);
     let change = TipChange { undone: vec![], connected: vec![block] };
-    assert_eq!(mempool.follow(&a.chain, &change).unwrap(), []);
+    let gone = mempool.follow(&a.chain, &change).unwrap();
+    assert_eq!(gone, [commit.id(NETWORK)], "what was replaced has gone without being recorded");
     assert!(mempool.is_empty() && mempool.bytes() == 0);
 
     // A register and two updates on top of each other fit one block, in their order.
