@@ -55,7 +55,7 @@ async fn a_change_is_seen_with_the_next_snapshot() {
     assert_eq!(look("alice").await, "2");
     assert_eq!(look("nobody").await, "3");
     synced.store(false, Ordering::SeqCst);
-    assert!(look("alice").await.starts_with("error: the node has not caught up"));
+    assert!(look("alice").await.starts_with("error: the node is not synced"));
     assert!(look("free").await.starts_with("error"), "what is not known is not unregistered");
 }
 
@@ -147,20 +147,20 @@ async fn a_node_that_lies() {
     let nobody = bench.lock().unwrap().proof(&name("nobody"));
     type Lie = Box<dyn Fn(&mut ProofInfo) + Send>;
     let lies: Vec<(&str, Lie)> = vec![
-        ("proves nothing", Box::new(|info| info.entry = None)),
+        ("does not verify", Box::new(|info| info.entry = None)),
         (
-            "proves nothing",
+            "does not verify",
             Box::new({
                 let other = other.clone();
                 move |info| info.entry = other.entry.clone()
             }),
         ),
-        ("proves nothing", Box::new(move |info| info.proof = other.proof.clone())),
-        ("proves nothing", Box::new(move |info| info.proof = nobody.proof.clone())),
-        ("proves nothing", Box::new(|info| info.proof = "0000".into())),
-        ("can't be used", Box::new(|info| info.proof = "0".into())),
-        ("can't be used", Box::new(|info| info.header.truncate(10))),
-        ("can't be used", Box::new(|info| info.entry = Some("x".repeat(100_000)))),
+        ("does not verify", Box::new(move |info| info.proof = other.proof.clone())),
+        ("does not verify", Box::new(move |info| info.proof = nobody.proof.clone())),
+        ("does not verify", Box::new(|info| info.proof = "0000".into())),
+        ("invalid answer", Box::new(|info| info.proof = "0".into())),
+        ("invalid answer", Box::new(|info| info.header.truncate(10))),
+        ("invalid answer", Box::new(|info| info.entry = Some("x".repeat(100_000)))),
     ];
     for (number, (expected, lie)) in lies.into_iter().enumerate() {
         let node = Node::start(bench.clone(), lie);
