@@ -336,7 +336,7 @@ fn the_system_asks_somebody_else() {
         "nameserver 127.0.0.1",
     );
     said.names("system's DNS", "warn", "line 2: nameserver nonsense", "correct or remove");
-    said.names("host look-ups", "bad", "never DNS", "add \"dns\"");
+    said.names("host look-ups", "bad", "never uses DNS", "add \"dns\"");
 }
 
 #[test]

@@ -85,10 +85,10 @@ fn a_letter_arrives_once() {
     {
         refused_bytes(&open(&bob, changed), code, "");
     }
-    for (at, code) in [(0, 11), (1, 11), (2, 11), (3, 12), (5, 12), (900, 12), (16_383, 12)] {
+    for at in [0, 1, 2, 3, 5, 900, 16_383] {
         let mut changed = envelope.clone();
         changed[at] ^= 0x40;
-        refused_bytes(&open(&bob, &changed), code, "");
+        refused_bytes(&open(&bob, &changed), 9, "");
     }
     assert_eq!(opened(&bob, &envelope)["text"], "x".repeat(3_000));
     refused_bytes(&alice.fed(&[], &SEAL, &[0; 65_537]), 2, "at most");
@@ -236,7 +236,7 @@ fn bundles_are_handed_in_kept_and_passed_on() {
     tests::users::refused(
         bob.zonetool(&["peer", "bundle", "put", "bob"]),
         7,
-        "does not belong to the record",
+        "does not belong to the current record",
     );
     refused_bytes(&alice.fed(&[], &SEAL, b"?"), 3, "bob takes no letters");
     refused_bytes(

@@ -43,7 +43,7 @@ fn what_was_seen_before_decides() {
     );
     let told = bob.zonetool_text(&["peer", "resolve", "alice"]).ok().stdout;
     assert!(
-        told.contains("pin_status      same") && told.contains("blocks below the node's tip"),
+        told.contains("pin_status   same") && told.contains("blocks below the node's tip"),
         "{told}"
     );
 

@@ -127,7 +127,7 @@ fn both_sides_of_a_split_end_up_with_one_owner() {
     // The loser's command line says who has it.
     assert_eq!(told.code, 7, "{told:?}");
     let error = &told.json()["error"];
-    assert_eq!((&error["code"], &error["exit"]), (&"conflict".into(), &7.into()));
+    assert_eq!((&error["code"], &error["exit"]), (&"taken".into(), &7.into()));
     let message = error["message"].as_str().expect("a message");
     assert!(message.contains(&winner) || message.contains("undone"), "{message}");
 

@@ -202,6 +202,14 @@ impl ConnectionLimits {
         self.evicted().map(Some).ok_or(Refusal::Full)
     }
 
+    /// The peers whose place somebody else has: they are being disconnected.
+    pub(super) fn closing_peers(&self) -> HashSet<PeerId> {
+        let stays =
+            |peer: &PeerId| self.links.values().any(|link| link.peer == *peer && !link.closing);
+        let closing = self.links.values().filter(|link| link.closing).map(|link| link.peer);
+        closing.filter(|peer| !stays(peer)).collect()
+    }
+
     /// Who leaves for a newcomer.
     fn evicted(&self) -> Option<ConnectionId> {
         let candidate = |(connection, link): (&ConnectionId, &Link)| EvictionCandidate {

@@ -297,9 +297,12 @@ impl NetworkService {
     /// What others may look at.
     fn share(&self) {
         let gossip = &self.swarm.behaviour().gossip;
+        // Who was evicted has no place any more, also while the connection is being closed.
+        let closing = self.swarm.behaviour().connection_limits.closing_peers();
         let mut list: Vec<PeerInfo> = self
             .peers
             .iter()
+            .filter(|peer| !closing.contains(&peer.id))
             .map(|peer| PeerInfo {
                 peer: peer.number,
                 id: peer.id.to_base58(),
@@ -311,7 +314,8 @@ impl NetworkService {
             })
             .collect();
         list.sort_by_key(|peer| peer.peer);
-        let (inbound, outbound) = self.peers.counts();
+        let outbound = list.iter().filter(|peer| peer.outbound).count();
+        let inbound = list.len() - outbound;
         let traffic = Traffic { inbound, outbound, ..self.shared.traffic() };
         metrics::traffic(traffic);
         self.shared.set_peers(list, inbound, outbound);
