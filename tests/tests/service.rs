@@ -102,7 +102,7 @@ fn the_configuration_is_read_again_and_nothing_is_lost() {
         let asking = scope.spawn(|| ask_on(dns, &over));
         for upstream in [&second, &first, &second] {
             service.configure(&format!("upstream = ['{}']\n", upstream.addr));
-            reads_again(&resolver, "the configuration was read again; changed: upstream");
+            reads_again(&resolver, "configuration reloaded; changed: upstream");
         }
         over.store(true, Ordering::SeqCst);
         asking.join().expect("it does not panic")
@@ -121,7 +121,7 @@ fn the_configuration_is_read_again_and_nothing_is_lost() {
 
     // A file with an error in it changes nothing, and is said with its line.
     service.configure("upstream = ['192.0.2.1']\nallow = ['nowhere']\n");
-    reads_again(&resolver, "the configuration stays as it was: allow: 'nowhere' is not a network");
+    reads_again(&resolver, "configuration not reloaded: allow: 'nowhere' is not a network");
     service.configure("upstreem = []\n");
     reads_again(&resolver, "line 3: unknown key `upstreem`");
     fs::remove_file(service.file()).expect("it is there");

@@ -144,7 +144,8 @@ fn a_key_that_is_no_secret_is_refused() {
     fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("ours");
     let (code, said) = refused(home, &args);
     assert!(
-        code == Some(1) && said.contains("is not secret: others may read or write it (mode 644)"),
+        code == Some(1)
+            && said.contains("is not secret: other users may read or write it (mode 644)"),
         "{said}"
     );
     fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("ours");
