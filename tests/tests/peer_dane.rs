@@ -179,7 +179,8 @@ fn gnutls_asks_our_resolver_itself() {
         let output =
             command.args(words).arg(&resolv).arg(&server.port).stdin(Stdio::null()).output();
         let output = output.expect("danetool runs");
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&told).into_owned())
     };
     let (accepted, told) = check(&right);
     assert!(accepted && told.contains("Verification: Certificate matches."), "{told}");
