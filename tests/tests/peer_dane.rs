@@ -140,6 +140,11 @@ fn gnutls_asks_our_resolver_itself() {
     if !tools::available(TEST, &["danetool", "openssl", "mount"]) {
         return;
     }
+    // danetool opens it before it asks anything.
+    let root_key = "/usr/share/dns/root.key";
+    if !Path::new(root_key).exists() {
+        return tools::skip(TEST, &format!("{root_key} is missing (Debian: dns-root-data)"));
+    }
     let Some(mut switches) = Switches::new(TEST) else { return };
     let (machine, _) = switches.machine(Side::Left);
     let home = tempfile::tempdir().expect("a home");
