@@ -29,8 +29,9 @@ async fn no_more_connect_than_may() {
         (over && most >= 16).then_some(())
     });
     assert_eq!(most, 16);
-    let stand = many.iter().filter(|evil| evil.connected() > evil.closed()).count();
-    assert!(stand <= 16, "{stand} are connected");
+    // Who lost the place to another hears of it a moment later.
+    let stand = || many.iter().filter(|evil| evil.connected() > evil.closed()).count();
+    wait::until("no more than have a place are connected", || (stand() <= 16).then_some(()));
     // Who finds no place is refused, or takes the place of another one.
     let counted = |reason: &str| {
         victim.metric("namechain_net_refused_total", &[&format!("reason=\"{reason}\"")])
