@@ -33,7 +33,7 @@ use namechain_core::types::Network;
 /// What we say of our software, and of our network, to whoever asks.
 const AGENT: &str = concat!("namechain/", env!("CARGO_PKG_VERSION"));
 
-/// All behaviours. The connection_limits is the first: what it refuses, no other hears of.
+/// All behaviours. The limits of connections come first: no other hears of what they refuse.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     pub connection_limits: ConnectionLimits,

@@ -195,7 +195,7 @@ impl NodeHandle {
         }
     }
 
-    /// The identity key and the sequence number of the record that current_identity under a name at
+    /// The identity key and the sequence number of the record that stands under a name at
     /// the tip.
     fn current_identity(&self, name: &Name) -> Result<CurrentIdentity, api_types::Refusal> {
         let snapshot = self.snapshot();

@@ -1,7 +1,7 @@
 //! A zone at one of its mounts: the same records, with the names in the zone rewritten for the
 //! mount.
 //!
-//! In the records a name of the zone is always written as if view at the root
+//! In the records a name of the zone is always written as if mounted at the root
 //! (`www.alice.`). Asked for under `namechain.alt.`, owners and the names in the data are given
 //! there too (`www.alice.namechain.alt.`), so that an answer never sends a client to a mount that
 //! may be off.
