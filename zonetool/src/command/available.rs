@@ -6,7 +6,7 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{parse_name, synced_status};
+use super::{input::parse_name, query::synced_status};
 use crate::{cli::NameArgs, client::Client, error::CommandError, ui::Ui};
 
 /// What `--json` prints.

@@ -8,7 +8,7 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::parse_name;
+use super::input::parse_name;
 use crate::{
     cli::Check,
     error::CommandError,

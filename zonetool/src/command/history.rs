@@ -9,10 +9,11 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{CommandError, parse_name, synced_status};
+use super::{input::parse_name, query::synced_status};
 use crate::{
     cli,
     client::Client,
+    error::CommandError,
     ui::{Ui, utc},
 };
 
@@ -50,7 +51,7 @@ struct Past {
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: &Client, args: &cli::HistoryArgs) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     synced_status(client)?;
     let (operations, next) = operations(client, &name, args.from)?;

@@ -6,19 +6,21 @@ use namechain_core::types::{PublicKey, SecretKey};
 use serde::Serialize;
 
 use super::{
-    CommandError, Keystore, mnemonic,
+    input::Keystore,
+    mnemonic,
     scan::{Found, Keys, given_names, scan},
 };
 use crate::{
     cli::{KeyCommand, NewKey, Restore, Scan},
     client::{Client, ClientError},
+    error::CommandError,
     keys::{self, KeyError, KeyFile, Mnemonic, PreparedKey, Protection},
     ui::Ui,
 };
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct ShownKey {
     owner: PublicKey,
     recovery: PublicKey,
     file: String,
@@ -121,7 +123,7 @@ fn show(
     words: Option<Vec<&'static str>>,
     found: Option<Found>,
 ) -> Result<(), CommandError> {
-    let shown = Shown {
+    let shown = ShownKey {
         owner: file.owner,
         recovery: file.recovery,
         file: file.path().display().to_string(),

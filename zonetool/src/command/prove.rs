@@ -2,8 +2,8 @@
 
 use namechain_core::api_types::ProofInfo;
 
-use super::{CommandError, parse_name, synced_status};
-use crate::{cli::Prove, client::Client, proof::ProofFile, ui::Ui};
+use super::{input::parse_name, query::synced_status};
+use crate::{cli::Prove, client::Client, error::CommandError, proof::ProofFile, ui::Ui};
 
 /// Runs the command. What the node gives is checked before it is printed.
 pub fn run(ui: Ui, client: &Client, args: &Prove) -> Result<(), CommandError> {

@@ -4,16 +4,16 @@ use std::{fmt::Write as _, time::Duration};
 
 use namechain_core::api_types::Status;
 
-use super::CommandError;
 use crate::{
     cli,
     client::Client,
     clock,
+    error::CommandError,
     ui::{Ui, duration, escape_line},
 };
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs the command. `--json` prints what the node's `/v1/status` says.
 pub fn run(ui: Ui, client: &Client, args: &cli::Status) -> Result<(), CommandError> {
@@ -35,7 +35,7 @@ fn watch(ui: Ui, client: &Client, timeout: Duration) -> Result<Status, CommandEr
             return Err(CommandError::Timeout(duration(timeout), text));
         }
         progress.show(fraction, &text);
-        clock::sleep(PAUSE);
+        clock::sleep(POLL_INTERVAL);
     }
 }
 

@@ -11,12 +11,13 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    CommandError, parse_name,
+    input::parse_name,
     show::{ShownMessaging, describe_messaging},
 };
 use crate::{
     cli::Verify,
     client::{Client, ClientError},
+    error::CommandError,
     proof::{ProofError, ProofFile, check_work, given_header},
     ui::{Ui, utc},
     zone,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use namechain_core::types::PublicKey;
 use serde::Serialize;
 
-use super::Keystore;
+use super::input::Keystore;
 use crate::{error::CommandError, keys, ui::Ui};
 
 /// What `--json` prints.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{CommandError, show::registered};
-use crate::{cli::NameArgs, client::Client, ui::Ui, zone::master_file};
+use super::query::registered;
+use crate::{cli::NameArgs, client::Client, error::CommandError, ui::Ui, zone::master_file};
 
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {

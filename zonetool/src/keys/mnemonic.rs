@@ -5,7 +5,7 @@ use namechain_core::types::{PublicKey, SecretKey};
 use slip10_ed25519::derive_ed25519_private_key;
 use zeroize::Zeroizing;
 
-use super::{KeyError, identity::MAX_IDENTITIES};
+use super::{KeyError, MAX_IDENTITIES};
 
 /// How many words: 256 bits and a checksum (BIP39).
 pub const WORD_COUNT: usize = 24;
@@ -54,7 +54,7 @@ impl Mnemonic {
             Zeroizing::new(text.split_whitespace().map(str::to_ascii_lowercase).collect());
         if words.len() != WORD_COUNT {
             return Err(KeyError::Mnemonic(format!(
-                "there are {} words, it takes {WORD_COUNT}",
+                "expected {WORD_COUNT} words, found {}",
                 words.len()
             )));
         }
@@ -63,10 +63,10 @@ impl Mnemonic {
             |error| {
                 KeyError::Mnemonic(match error {
                     bip39::Error::UnknownWord(at) => {
-                        format!("word {} is not one of BIP39's English words", at + 1)
+                        format!("word {} is not in the English word list of BIP39", at + 1)
                     }
                     bip39::Error::InvalidChecksum => {
-                        "the checksum is wrong: one of the words is not the right one".into()
+                        "the checksum is wrong: a word is wrong, or the order is".into()
                     }
                     other => other.to_string(),
                 })
@@ -201,7 +201,7 @@ mod tests {
             (ABANDON.replace(" art", " hunter2"), "word 24 is not one of BIP39's English words"),
             (
                 ABANDON.replace(" art", " zoo"),
-                "the checksum is wrong: one of the words is not the right one",
+                "the checksum is wrong: a word is wrong, or the order is",
             ),
         ] {
             assert_eq!(Mnemonic::parse(&text).err().unwrap().to_string(), expected);

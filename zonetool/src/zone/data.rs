@@ -35,7 +35,7 @@ pub fn encode(
         encode_field(*field, &mut rest, context, &mut out)?;
     }
     match rest.next() {
-        Some(token) => Err(format!("the record is complete, and {} follows", shown(token))),
+        Some(token) => Err(format!("there is text after the end of the record: {}", shown(token))),
         None if out.len() > usize::from(u16::MAX) => Err("the data has over 65,535 bytes".into()),
         None => Ok(out),
     }
@@ -106,7 +106,7 @@ fn encode_field(
         Field::Rest => {
             let token = next(tokens)?;
             let text = token.bytes().filter(|text| !text.is_empty());
-            out.extend(text.ok_or_else(|| format!("{} is not a text", shown(token)))?);
+            out.extend(text.ok_or_else(|| format!("{} is not a character string", shown(token)))?);
         }
         Field::Hex => out.extend(hex_of(&joined(tokens)?)?),
         Field::Base64 => out.extend(base64_of(&joined(tokens)?)?),
@@ -154,7 +154,10 @@ fn text_field(token: &Token<'_>, out: &mut Vec<u8>) -> Result<(), String> {
     let text = token.bytes().ok_or_else(|| format!("{} has a bad escape", shown(token)))?;
     let length = u8::try_from(text.len());
     out.push(length.map_err(|_| {
-        format!("a text has at most 255 bytes, this one {}: write it as several", text.len())
+        format!(
+            "a character string has at most 255 bytes, this one has {}: split it into several",
+            text.len()
+        )
     })?);
     out.extend(text);
     Ok(())
