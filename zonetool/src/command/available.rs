@@ -1,4 +1,4 @@
-//! `available NAME`: whether a name can be registered. It ends with 0 only if it can.
+//! `available NAME`: whether a name can be registered: exit code 0 only if it can.
 
 use namechain_core::{
     api_types::{NameInfo, Standing},

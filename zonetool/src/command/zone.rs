@@ -1,4 +1,4 @@
-//! `zone NAME`: the zone as a master file that `register --zone` takes again.
+//! `zone NAME`: prints the zone as a zone file that `register --zone` accepts.
 
 use serde::Serialize;
 

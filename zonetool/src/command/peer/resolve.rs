@@ -118,7 +118,7 @@ fn describe(resolved: &Resolved) -> String {
             "proven",
             format!("at height {}, {} blocks below {from}", resolved.height, resolved.depth),
         ),
-        ("header", format!("{}, made at {}", resolved.trusted, utc(resolved.time))),
+        ("header", format!("{}, time {}", resolved.trusted, utc(resolved.time))),
         ("seen", seen),
     ]);
     let mut text = String::new();
