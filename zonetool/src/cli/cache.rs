@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 pub enum CacheCommand {
     /// Remove answers from the cache: all, those of a name, or those of a zone
     ///
-    /// A resolver caches answers of legacy DNS until their TTL ends, and may serve them stale when no
-    /// upstream answers. Give the resolver's API with --node; the resolver prints its address at the
-    /// start. Chain names need no flush: each block updates them.
+    /// A resolver caches answers of legacy DNS until their TTL ends, and may serve them stale when
+    /// no upstream answers. Give the resolver's API with --node; the resolver prints its address at
+    /// the start. Chain names need no flush: each block updates them.
     Flush(Flush),
 }
 

@@ -17,7 +17,7 @@ use crate::error::exit_codes_help;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 
 use args::seconds;
-pub use args::{NameArgs, Recovery, WaitArgs, ZoneArgs};
+pub use args::{NameArgs, Recovery, ZoneArgs};
 pub use cache::{CacheCommand, Flush};
 pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
@@ -155,10 +155,10 @@ pub enum Command {
     Prove(Prove),
     /// Verify a proof printed by prove; needs no node
     ///
-    /// The proof leads to the state root in a header. Give a header that you know to be on the chain
-    /// with --header. Otherwise the header in the file is used: its work is checked, which shows only
-    /// what it cost to make. With --node, that node is asked whether the header's block is on its
-    /// best chain, and how deep.
+    /// The proof leads to the state root in a header. Give a header that you know to be on the
+    /// chain with --header. Otherwise the header in the file is used: its work is checked, which
+    /// shows only what it cost to make. With --node, that node is asked whether the header's block
+    /// is on its best chain, and how deep.
     Verify(Verify),
     /// Show the owner, lease and records of a name
     Show(NameArgs),
@@ -170,9 +170,10 @@ pub enum Command {
     Peers,
     /// Resolve a name and show every step of the resolver
     ///
-    /// The resolver whose API is at --node answers the query as it would answer a program, and lists
-    /// the steps: whether the chain or legacy DNS has the name and why, what was in the cache, which
-    /// upstreams were asked and how long each took, whether signatures verify, where aliases lead.
+    /// The resolver whose API is at --node answers the query as it would answer a program, and
+    /// lists the steps: whether the chain or legacy DNS has the name and why, what was in the
+    /// cache, which upstreams were asked and how long each took, whether signatures verify, where
+    /// aliases lead.
     Trace(TraceArgs),
     /// Flush a resolver's cache
     #[command(subcommand)]
@@ -191,9 +192,9 @@ pub enum Command {
 pub enum KeyCommand {
     /// Make a key and show its 24 words
     ///
-    /// Two keys are derived from the words (BIP39, SLIP-10): the owner key, m/7380'/0'/0', stored in
-    /// DIR/owner.key, and the recovery key, m/7380'/1'/0', which outranks it and is stored nowhere.
-    /// The words are shown once: write them on paper.
+    /// Two keys are derived from the words (BIP39, SLIP-10): the owner key, m/7380'/0'/0', stored
+    /// in DIR/owner.key, and the recovery key, m/7380'/1'/0', which outranks it and is stored
+    /// nowhere. The words are shown once: write them on paper.
     New(NewKey),
     /// Show the public keys and how the key file is protected
     Show,

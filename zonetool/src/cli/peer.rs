@@ -20,13 +20,13 @@ pub enum PeerCommand {
     ///
     /// The identity key is derived from the 24 words (m/7380'/2'/N') and stored in
     /// DIR/identity-N.key. The words are asked for when no file has the key: on the terminal, on
-    /// standard input, or in --words-file. The record announces the next identity key, which is only
-    /// in the words. What is not given stays unchanged.
+    /// standard input, or in --words-file. The record announces the next identity key, which is
+    /// only in the words. What is not given stays unchanged.
     Publish(PeerPublishArgs),
     /// Replace the identity key by the announced one, signed by the old key
     ///
-    /// Needs the 24 words. Correspondents who know the old key accept the new one. If the old record
-    /// had a bundle, a new one is made.
+    /// Needs the 24 words. Correspondents who know the old key accept the new one. If the old
+    /// record had a bundle, a new one is made.
     Rotate(PeerRotateArgs),
     /// Withdraw the messaging record of a name
     ///
@@ -40,8 +40,8 @@ pub enum PeerCommand {
     ///
     /// Both sides prove that they hold the identity keys of their names before any data is sent.
     /// Standard input goes to the caller, and the caller's data to standard output, each up to its
-    /// end; the caller's name is printed on standard error. One call is accepted; a caller that can't
-    /// prove its name is rejected.
+    /// end; the caller's name is printed on standard error. One call is accepted; a caller that
+    /// can't prove its name is rejected.
     Listen(PeerListenArgs),
     /// Call a name, and pipe data to and from it
     ///

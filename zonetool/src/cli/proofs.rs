@@ -9,7 +9,8 @@ use clap::Args;
 pub struct Prove {
     /// The name: one label, such as alice
     pub name: String,
-    /// The height of the state, one of the last 720 [default: the height that names are served from]
+    /// The height of the state, one of the last 720 [default: the height that names are served
+    /// from]
     #[arg(long)]
     pub height: Option<u32>,
     /// Also prove that the block at this later height builds on that state; its header can then be

@@ -104,7 +104,9 @@ fn read(
     past: &PastOperation,
 ) -> Result<SignedOperation, CommandError> {
     let bad_answer = || {
-        CommandError::from(client.bad_answer("its history holds something else than operations on the name"))
+        CommandError::from(
+            client.bad_answer("its history holds something else than operations on the name"),
+        )
     };
     let bytes = hex::decode(&past.operation).map_err(|_| bad_answer())?;
     let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else {

@@ -137,9 +137,7 @@ fn show(
         text.push_str(
             "Write these 24 words on paper, in order. They are shown only once. They restore your key,\n",
         );
-        text.push_str(
-            "and they are the only copy of the recovery key, which outranks it.\n\n",
-        );
+        text.push_str("and they are the only copy of the recovery key, which outranks it.\n\n");
         for (row, words) in words.chunks(4).enumerate() {
             let cells = words
                 .iter()

@@ -25,7 +25,8 @@ pub fn run(ui: Ui, client: &Client, args: &Prove) -> Result<(), CommandError> {
         file = file.with_place(client.place(&header.id(network), against)?);
         let later = file.against().map_err(|error| client.bad_answer(error.to_string()))?;
         let later = later.filter(|later| later.height == against);
-        let later = later.ok_or_else(|| client.bad_answer("its later header is at another height"))?;
+        let later =
+            later.ok_or_else(|| client.bad_answer("its later header is at another height"))?;
         file.verify_place(&header, &later).map_err(|error| client.bad_answer(error.to_string()))?;
     }
     let text = serde_json::to_string_pretty(&file)

@@ -84,13 +84,7 @@ fn describe(status: &Status) -> String {
                 status.served_height, status.serve_depth
             ),
         ),
-        (
-            "peers",
-            format!(
-                "{} outbound, {} inbound",
-                status.peers.outbound, status.peers.inbound
-            ),
-        ),
+        ("peers", format!("{} outbound, {} inbound", status.peers.outbound, status.peers.inbound)),
         (
             "mempool",
             format!("{} operations, {} bytes", status.mempool_operations, status.mempool_bytes),

@@ -87,14 +87,14 @@ mod tests {
                 extended_errors: vec!["14 (Not Ready): the node is not synced".into()],
             },
         };
-        let text = text(&trace);
+        let text = describe(&trace);
         let expected = "\
 www.alice. IN A
      1.500 ms  route      whose\\x1b[31m\\x0a
                ...        (further steps are left out)
      2.000 ms  answer     SERVFAIL, flags rd ra
                record     www.alice. 60 IN A 192.0.2.1
-               because    14 (Not Ready): the node is not synced";
+               reason     14 (Not Ready): the node is not synced";
         assert_eq!(text, expected);
     }
 }

@@ -380,7 +380,7 @@ fn key_code(error: &KeyError) -> ErrorCode {
         | KeyError::NoTerminal
         | KeyError::EmptyPassphrase
         | KeyError::DifferentPassphrases => ErrorCode::Passphrase,
-        KeyError::Mnemonic(_) => ErrorCode::BadMnemonic,
+        KeyError::InvalidMnemonic(_) => ErrorCode::BadMnemonic,
         KeyError::Random(_) => ErrorCode::Randomness,
     }
 }

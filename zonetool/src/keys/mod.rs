@@ -86,7 +86,7 @@ pub enum KeyError {
     DifferentPassphrases,
     /// The words are not a valid mnemonic.
     #[error("{0}")]
-    Mnemonic(String),
+    InvalidMnemonic(String),
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Random(String),
@@ -126,7 +126,7 @@ impl KeyError {
             KeyError::NoTerminal | KeyError::EmptyPassphrase => {
                 "give --passphrase-file FILE, or make a key with --no-passphrase".into()
             }
-            KeyError::Mnemonic(_) => "type the 24 words in their order, separated by spaces".into(),
+            KeyError::InvalidMnemonic(_) => "type the 24 words in their order, separated by spaces".into(),
             KeyError::NoHome => "give --keys DIR".into(),
             KeyError::Malformed { .. } => {
                 "restore it from the 24 words: zonetool key restore --replace".into()

@@ -8,6 +8,7 @@ mod check;
 mod data;
 mod diff;
 mod error;
+mod fields;
 mod lines;
 mod names;
 mod read;

@@ -17,8 +17,8 @@ use namechain_core::types::{Name, REFUSED_TYPES, Record, RecordError, RecordSet}
 
 use super::{
     CNAME, SOA,
-    data::shown,
     error::{MAX_ZONE_FILE_BYTES, ZoneError},
+    fields::shown,
     lines::{Lines, Unclosed},
     names::{Origins, name_len},
     rewrite::rewrite,
@@ -169,7 +169,10 @@ impl Reading<'_> {
             (ZoneRecordData::Unknown(_), Some(_)) => Ok(rdata),
             (ZoneRecordData::Unknown(_), None) => Err(at(
                 line,
-                format!("these {} bytes are not valid data of a {rtype} record", rdata.len()),
+                format!(
+                    "these {} bytes are not valid data of a record of type {rtype}",
+                    rdata.len()
+                ),
             )),
             (_, Some(_)) => Ok(self.origins.move_names(rtype.to_int(), &rdata, at_sign)),
             // The library lets an empty label through.

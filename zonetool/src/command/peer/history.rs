@@ -35,8 +35,8 @@ struct Step {
     /// The operation's id.
     id: Hash,
     /// Of a new record: `first` (there was none), `same` (the same identity key), `linked` (the
-    /// previous key signed for it), `unlinked`. Otherwise what removed the record: `withdrawn`, `transferred`,
-    /// `recovered`, `revoked`, `released`.
+    /// previous key signed for it), `unlinked`. Otherwise what removed the record: `withdrawn`,
+    /// `transferred`, `recovered`, `revoked`, `released`.
     how: &'static str,
     /// The record's sequence number.
     sequence: Option<u32>,
