@@ -295,6 +295,12 @@ pub struct NameEntryInfo {
     pub grace_ends: u64,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// The time at which the owner key last used the fixed price of Cancel and Revoke; 0 for never.
+    #[serde(default)]
+    pub rescued_owner: u64,
+    /// The same of the recovery key, for Cancel, Recover and Revoke.
+    #[serde(default)]
+    pub rescued_recovery: u64,
     /// A transfer that has not been accepted yet.
     pub transfer: Option<TransferInfo>,
     /// Its records.
@@ -413,6 +419,8 @@ impl NameEntryInfo {
             expires: entry.expires,
             grace_ends: entry.expires.saturating_add(params.grace),
             revoked: entry.revoked,
+            rescued_owner: entry.rescued.owner,
+            rescued_recovery: entry.rescued.recovery,
             transfer: entry.transfer.map(|transfer| TransferInfo {
                 to: transfer.to,
                 subject: transfer.subject,
@@ -504,6 +512,10 @@ pub struct CommitmentInfo {
     pub time: u64,
     /// The Commit, if one is recorded.
     pub recorded: Option<CommitInfo>,
+    /// All Commits of it that are recorded and have not lapsed, the oldest first. Anybody can copy a
+    /// commitment, with less work than its name costs: which of them will do only its maker knows.
+    #[serde(default)]
+    pub all: Vec<CommitInfo>,
     /// Whether one waits to be recorded.
     pub pending: bool,
 }

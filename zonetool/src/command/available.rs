@@ -1,4 +1,4 @@
-//! `available NAME`: whether a name can be registered. It ends with 0 only if it can.
+//! `available NAME`: whether a name can be registered: exit code 0 only if it can.
 
 use namechain_core::{
     api_types::{NameInfo, Standing},
@@ -6,7 +6,7 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{parse_name, synced_status};
+use super::{input::parse_name, query::synced_status};
 use crate::{cli::NameArgs, client::Client, error::CommandError, ui::Ui};
 
 /// What `--json` prints.
@@ -35,10 +35,8 @@ fn check(info: &NameInfo) -> Result<(), CommandError> {
     match (info.standing, &info.entry, info.reserved) {
         (Standing::Available, ..) => Ok(()),
         (_, _, Some(why)) => Err(CommandError::Reserved(name(), why)),
-        (Standing::Revoked, ..) => Err(CommandError::Revoked(name())),
-        (Standing::Grace, ..) => Err(CommandError::Grace(name())),
         (_, Some(entry), _) => Err(CommandError::Taken(name(), entry.owner)),
-        // Reserved, and the node does not say why.
+        // Reserved for a reason that this program does not know.
         _ => Err(CommandError::NotRegistered(name())),
     }
 }

@@ -1,4 +1,4 @@
-//! `history NAME`: every operation on a name, page by page.
+//! `history NAME`: all operations on a name, page by page.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,11 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{CommandError, parse_name, synced_status};
+use super::{input::parse_name, query::synced_status};
 use crate::{
     cli,
     client::Client,
+    error::CommandError,
     ui::{Ui, utc},
 };
 
@@ -24,7 +25,7 @@ const MAX_OPERATIONS: usize = 10_000;
 struct History {
     name: Name,
     operations: Vec<Past>,
-    /// The height to go on at with `--from`, if there is more than is listed.
+    /// The height to continue at with `--from`, if there is more.
     next: Option<u32>,
 }
 
@@ -34,7 +35,8 @@ struct Past {
     /// The time that the block's header states, in seconds of Unix time.
     time: u64,
     kind: &'static str,
-    sequence: u32,
+    /// The sequence number of an Update, Transfer or Publish.
+    sequence: Option<u32>,
     signer: PublicKey,
     id: Hash,
     /// Transfer: the key that it is offered to. Recover: the new owner.
@@ -50,7 +52,7 @@ struct Past {
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: &Client, args: &cli::HistoryArgs) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     synced_status(client)?;
     let (operations, next) = operations(client, &name, args.from)?;
@@ -63,13 +65,13 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
         return Err(CommandError::NotRegistered(history.name));
     }
     if let Some(next) = history.next {
-        ui.print_note(&format!("there is more: zonetool history {} --from {next}", history.name));
+        ui.print_note(&format!("to continue: zonetool history {} --from {next}", history.name));
     }
     ui.print_result(&describe(&history), &history)?;
     Ok(())
 }
 
-/// Where an operation was recorded, as the node says, and what its bytes are.
+/// An operation with where it was recorded, as the node says.
 pub type Recorded = (PastOperation, SignedOperation);
 
 /// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which
@@ -85,7 +87,7 @@ pub fn operations(
     {
         let page = client.history(name, from)?;
         if page.next.is_some_and(|next| next <= from) {
-            return Err(client.bad_answer("its history goes in a circle").into());
+            return Err(client.bad_answer("its history does not advance").into());
         }
         for past in page.operations {
             let named = read(client, name, &past)?;
@@ -96,14 +98,16 @@ pub fn operations(
     Ok((operations, next))
 }
 
-/// What the operation's own bytes say: of the node, only height and time are taken.
+/// Decodes the operation's bytes: of the node's other fields, only height and time are used.
 fn read(
     client: &Client,
     name: &Name,
     past: &PastOperation,
 ) -> Result<SignedOperation, CommandError> {
     let bad_answer = || {
-        CommandError::from(client.bad_answer("its history has what is no operation on the name"))
+        CommandError::from(
+            client.bad_answer("its history holds something else than operations on the name"),
+        )
     };
     let bytes = hex::decode(&past.operation).map_err(|_| bad_answer())?;
     let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else {
@@ -116,7 +120,7 @@ fn read(
 }
 
 fn past_of(height: u32, time: u64, id: Hash, named: &SignedOperation) -> Past {
-    let (kind, sequence, signer) = (named.action.label(), named.sequence, named.signer);
+    let (kind, sequence, signer) = (named.action.label(), named.action.sequence(), named.signer);
     let (to, recovery, records, identity, linked_by) = (None, None, None, None, None);
     let past = Past {
         height,
@@ -135,18 +139,21 @@ fn past_of(height: u32, time: u64, id: Hash, named: &SignedOperation) -> Past {
         Action::Register { recovery, records, .. } => {
             Past { recovery: *recovery, records: Some(records.records().len()), ..past }
         }
-        Action::Update { records } => Past { records: Some(records.records().len()), ..past },
-        Action::Transfer { to } => Past { to: Some(*to), ..past },
-        Action::Accept { recovery } => Past { recovery: *recovery, ..past },
+        Action::Update { records, .. } => Past { records: Some(records.records().len()), ..past },
+        Action::Transfer { to, .. } => Past { to: Some(*to), ..past },
+        Action::Accept { recovery, .. } => Past { recovery: *recovery, ..past },
         Action::Recover { owner, recovery } => {
             Past { to: Some(*owner), recovery: *recovery, ..past }
         }
-        Action::Publish { record: Some(signed) } => Past {
+        Action::Publish { record: Some(signed), .. } => Past {
             identity: Some(signed.record.identity),
             linked_by: signed.link.map(|link| link.identity),
             ..past
         },
-        Action::Publish { record: None } | Action::Renew | Action::Cancel | Action::Revoke => past,
+        Action::Publish { record: None, .. }
+        | Action::Renew { .. }
+        | Action::Cancel { .. }
+        | Action::Revoke => past,
     }
 }
 
@@ -168,8 +175,8 @@ fn describe(history: &History) -> String {
             _ if past.kind == "publish" => write!(details, ", withdrawn"),
             _ => Ok(()),
         };
-        let (height, time, sequence, kind) =
-            (past.height, utc(past.time), past.sequence, past.kind);
+        let (height, time, kind) = (past.height, utc(past.time), past.kind);
+        let sequence = past.sequence.map_or_else(String::new, |sequence| sequence.to_string());
         let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>4}  {kind:<9} {details}");
     }
     text

@@ -9,7 +9,7 @@ use std::{
 
 use namechain_core::{
     api_types::{NameInfo, Standing, Status},
-    params::MAX_REORG_DEPTH,
+    params::{COMMIT_LIFETIME_S, STATES_KEPT},
     types::{
         Action, Block, Hash, Name, Network, Operation, PublicKey, SecretKey, SignedOperation,
         commitment,
@@ -18,17 +18,24 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    CommandError, parse_name,
+    input::parse_name,
     wait::{Poll, Waiter},
 };
-use crate::{cli::Scan, client::Client, ui::Ui};
+use crate::{
+    cli::Scan,
+    client::Client,
+    clock,
+    dates::{Earliest, describe_time},
+    error::CommandError,
+    ui::Ui,
+};
 
 /// How long blocks may take in all that the node does not give at once.
-const PATIENCE: Duration = Duration::from_secs(120);
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(120);
 /// How many names are remembered to look for commitments to them: about 100 MB.
 const MAX_NAMES_SEEN: usize = 1_000_000;
 /// How often the chain may be reorganised under the walk.
-const MAX_REORGANISATIONS: u32 = 8;
+const MAX_REORGS: u32 = 8;
 
 /// Whose names are looked for.
 pub struct Keys<'a> {
@@ -59,21 +66,23 @@ pub struct FoundName {
     /// Where it stands.
     pub standing: Standing,
     owner: PublicKey,
-    /// The height at which its lease ends.
-    pub expires: u32,
-    /// The height from which it can be accepted, if it is offered to the key.
-    opens: Option<u32>,
+    /// The end of its lease, in seconds of Unix time.
+    pub expires: u64,
+    /// The height and the time from which it can be accepted, if it is offered to the key.
+    opens_height: Option<u32>,
+    opens_time: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
 struct FoundCommitment {
     name: Name,
     commitment: Hash,
-    /// The height that recorded it; none while it waits.
+    /// The height that recorded it; none while it is pending.
     recorded: Option<u32>,
-    /// The heights between which the name can be registered.
-    opens: Option<u32>,
-    lapses: Option<u32>,
+    /// The height and the time from which the name can be registered, and the last time.
+    opens_height: Option<u32>,
+    opens_time: Option<u64>,
+    lapses: Option<u64>,
 }
 
 /// What the walk gathers.
@@ -156,9 +165,9 @@ impl Walk {
         status: &Status,
         from: u32,
     ) -> Result<(), CommandError> {
-        let mut waiter = Waiter::new(ui, PATIENCE);
+        let mut waiter = Waiter::new(ui, BLOCK_TIMEOUT);
         let mut progress = ui.progress();
-        let oldest_open = status.height.saturating_sub(status.network.params().commit_max_age);
+        let oldest_open = status.tip_time.saturating_sub(COMMIT_LIFETIME_S);
         let (mut height, mut last, mut reorganisations) = (from, None::<Hash>, 0);
         while height <= status.height {
             let block =
@@ -171,15 +180,13 @@ impl Walk {
                 };
             if last.is_some_and(|last| last != block.header.previous) {
                 reorganisations += 1;
-                if reorganisations > MAX_REORGANISATIONS {
-                    return Err(client
-                        .bad_answer("its best chain is another one all the time")
-                        .into());
+                if reorganisations > MAX_REORGS {
+                    return Err(client.bad_answer("its best chain keeps changing").into());
                 }
-                (height, last) = (height.saturating_sub(MAX_REORG_DEPTH), None);
+                (height, last) = (height.saturating_sub(STATES_KEPT), None);
                 continue;
             }
-            self.operations(&block.operations, height >= oldest_open);
+            self.operations(&block.operations, block.header.time >= oldest_open);
             let names = self.candidates.len();
             let fraction =
                 f64::from(height.saturating_sub(from)) / f64::from((status.height - from).max(1));
@@ -193,7 +200,7 @@ impl Walk {
         }
         progress.done(&format!("read the blocks from {from} to {}", status.height));
         if self.seen.len() >= MAX_NAMES_SEEN {
-            ui.print_note("there are more names than are remembered: give those that you may have committed to with --name");
+            ui.print_note("the chain has more names than are kept: give those that you may have committed to with --name");
         }
         Ok(())
     }
@@ -220,12 +227,14 @@ impl Walk {
     /// Whether the name may be one of the keys' after this.
     fn concerns(&self, named: &SignedOperation) -> bool {
         let given_to = match &named.action {
-            Action::Register { recovery, .. } | Action::Accept { recovery } => [None, *recovery],
-            Action::Transfer { to } => [Some(*to), None],
+            Action::Register { recovery, .. } | Action::Accept { recovery, .. } => {
+                [None, *recovery]
+            }
+            Action::Transfer { to, .. } => [Some(*to), None],
             Action::Recover { owner, recovery } => [Some(*owner), *recovery],
             Action::Update { .. }
-            | Action::Renew
-            | Action::Cancel
+            | Action::Renew { .. }
+            | Action::Cancel { .. }
             | Action::Revoke
             | Action::Publish { .. } => [None, None],
         };
@@ -235,9 +244,8 @@ impl Walk {
 
     /// The command that goes on at `height` without losing what was found.
     fn go_on(&self, height: u32) -> String {
-        let mut text = format!(
-            "read up to height {height}; to go on there: zonetool key scan --from {height}"
-        );
+        let mut text =
+            format!("stopped at height {height}; to continue: zonetool key scan --from {height}");
         for name in &self.candidates {
             // Writing to a String never fails.
             let _ = write!(text, " --name {name}");
@@ -281,7 +289,8 @@ fn found_name(info: NameInfo, ours: PublicKey, recovery: PublicKey) -> Option<Fo
         standing: info.standing,
         owner: entry.owner,
         expires: entry.expires,
-        opens: offered.map(|transfer| transfer.opens),
+        opens_height: offered.as_ref().map(|transfer| transfer.opens_height),
+        opens_time: offered.as_ref().map(|transfer| transfer.opens_time),
     })
 }
 
@@ -292,35 +301,36 @@ fn found_commitment(
     commitment: Hash,
 ) -> Result<Option<FoundCommitment>, CommandError> {
     let info = client.commitment(&commitment)?;
-    let there = info.recorded.is_some() || info.pending;
-    Ok(there.then(|| FoundCommitment {
+    let commit = info.recorded.filter(|commit| !commit.spent && commit.lapses >= info.time);
+    Ok((commit.is_some() || info.pending).then(|| FoundCommitment {
         name: name.clone(),
         commitment,
-        recorded: info.recorded,
-        opens: info.opens,
-        lapses: info.lapses,
+        recorded: commit.as_ref().map(|commit| commit.height),
+        opens_height: commit.as_ref().map(|commit| commit.opens_height),
+        opens_time: commit.as_ref().map(|commit| commit.opens_time),
+        lapses: commit.as_ref().map(|commit| commit.lapses),
     }))
 }
 
 impl Found {
     /// For people.
     pub fn describe(&self) -> String {
-        let mut text = format!("looked at the blocks from {} to {}\n", self.from, self.to);
+        let now = clock::unix();
+        let date = |time: u64| describe_time(time, now);
+        let mut text = format!("read the blocks from {} to {}\n", self.from, self.to);
         for name in &self.names {
             let standing = match (name.key_is, name.standing) {
-                ("owner", Standing::Active) => format!("yours until height {}", name.expires),
-                ("owner", Standing::Revoked) => {
-                    format!("yours, revoked until height {}", name.expires)
-                }
+                ("owner", Standing::Active) => format!("yours until {}", date(name.expires)),
+                ("owner", Standing::Settling) => "yours, settling".to_owned(),
+                ("owner", Standing::Contested) => "yours, contested".to_owned(),
+                ("owner", Standing::Revoked) => "yours, revoked".to_owned(),
                 ("owner", _) => format!("yours, its lease is over: zonetool renew {}", name.name),
-                ("recipient", _) => match name.opens {
-                    Some(opens) => {
-                        format!(
-                            "offered to you, from height {opens} on: zonetool accept {}",
-                            name.name
-                        )
+                ("recipient", _) => match (name.opens_height, name.opens_time) {
+                    (Some(height), Some(time)) => {
+                        let opens = Earliest { height, time }.describe(self.to, now);
+                        format!("offered to you, from {opens}: zonetool accept {}", name.name)
                     }
-                    None => "offered to you".to_owned(),
+                    _ => "offered to you".to_owned(),
                 },
                 _ => format!("of {}; your recovery key can recover it", name.owner),
             };
@@ -329,24 +339,25 @@ impl Found {
         }
         for commitment in &self.commitments {
             let name = &commitment.name;
-            let _ = match (commitment.opens, commitment.lapses) {
-                (Some(opens), Some(lapses)) => writeln!(
+            let _ = match commitment.lapses {
+                Some(lapses) => writeln!(
                     text,
-                    "{name}: committed, to be registered from height {opens} to {lapses}: zonetool register {name} --zone FILE"
+                    "{name}: committed; register it before {}: zonetool register {name} --zone FILE",
+                    date(lapses)
                 ),
-                _ => writeln!(text, "{name}: a commitment waits to be recorded"),
+                None => writeln!(text, "{name}: a commitment is pending"),
             };
         }
         if self.names.is_empty() && self.commitments.is_empty() {
-            text.push_str("no name of this key was found\n");
+            text.push_str("no names of this key were found\n");
         }
-        text + "A commitment to a name that is not on the chain is found only if the name is given: --name NAME"
+        text + "A commitment to a name that is not on the chain is found only with --name NAME"
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use namechain_core::types::Stamp;
+    use namechain_core::{consensus::header::signing_context, types::Stamp};
 
     use super::*;
 
@@ -368,23 +379,27 @@ mod tests {
         let records = namechain_core::types::RecordSet::default();
         let register =
             |recovery| Action::Register { recovery, salt: [0; 32], records: records.clone() };
+        let renew = || Action::Renew { expires: 0 };
+        let transfer = |to| Action::Transfer { sequence: 1, to };
+        let accept = |recovery| Action::Accept { transfer: Hash::ZERO, recovery };
         for (signer, action, concerns) in [
             (&ours, register(None), true),
             (&other, register(None), false),
             (&other, register(Some(PublicKey([8; 32]))), true),
-            (&ours, Action::Renew, true),
-            (&other, Action::Renew, false),
-            (&other, Action::Transfer { to: key }, true),
-            (&other, Action::Transfer { to: stranger }, false),
-            (&ours, Action::Accept { recovery: None }, true),
-            (&other, Action::Accept { recovery: Some(stranger) }, false),
+            (&ours, renew(), true),
+            (&other, renew(), false),
+            (&other, transfer(key), true),
+            (&other, transfer(stranger), false),
+            (&ours, accept(None), true),
+            (&other, accept(Some(stranger)), false),
             (&other, Action::Recover { owner: key, recovery: None }, true),
             (&other, Action::Recover { owner: stranger, recovery: None }, false),
         ] {
             let mut walk = walk(&ours);
             let named = SignedOperation::sign(
-                Network::Dev,
+                &signing_context(Network::Dev.params(), 2),
                 "alice".parse().unwrap(),
+                Hash::ZERO,
                 0,
                 action.clone(),
                 signer,

@@ -1,22 +1,23 @@
-//! `verify FILE`: what a proof file proves, and how much that says about the chain.
+//! `verify FILE`: verifies a proof file, and reports what is known of its header.
 
 use std::{fmt::Write as _, path::Path};
 
 use namechain_core::{
     api_types::Refusal,
     codec::Encode,
-    consensus::{NameStatus, name_status},
-    types::{Domain, Hash, Header, Name, NameEntry, Network, PublicKey, hash},
+    consensus::{NameStatus, difficulty::header_work, name_status},
+    types::{BlockTime, Domain, Hash, Header, Name, NameEntry, Network, PublicKey, hash},
 };
 use serde::Serialize;
 
 use super::{
-    CommandError, parse_name,
+    input::parse_name,
     show::{ShownMessaging, describe_messaging},
 };
 use crate::{
     cli::Verify,
     client::{Client, ClientError},
+    error::CommandError,
     proof::{ProofError, ProofFile, check_work, given_header},
     ui::{Ui, utc},
     zone,
@@ -35,13 +36,13 @@ struct Verified<'a> {
     /// `present` or `absent`.
     proven: &'static str,
     entry: Option<ProvenEntry>,
-    /// What is known of the header: `given`, `trusted`, `on-chain`.
+    /// Why the header is trusted: `given`, `trusted` (by the user), `on-chain`.
     header: &'static str,
     /// The work that the header's target asks for, in expected hashes, in decimal.
     header_work: String,
     /// How many blocks lie above it on the node's best chain, if a node was asked.
     depth: Option<u32>,
-    /// A later block that is proven to be built on it, if the file has one.
+    /// A later block that is proven to build on it, if the file has one.
     built_on_by: Option<Later>,
 }
 
@@ -53,14 +54,16 @@ struct Later {
 
 #[derive(Debug, Serialize)]
 struct ProvenEntry {
-    /// `active`, `grace`, `revoked` or `released`, at that height.
+    /// `settling`, `active`, `grace`, `revoked` or `released`, at that height.
     standing: &'static str,
     owner: PublicKey,
     recovery: Option<PublicKey>,
     sequence: u32,
-    registered: u32,
-    updated: u32,
-    expires: u32,
+    registered_height: u32,
+    registered_time: u64,
+    updated_height: u32,
+    updated_time: u64,
+    expires: u64,
     /// Who can accept it, if it is offered.
     offered_to: Option<PublicKey>,
     /// How many records it has.
@@ -110,9 +113,9 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
         block: header.id(network),
         time: header.time,
         proven: if entry.is_some() { "present" } else { "absent" },
-        entry: entry.map(|entry| proven(network, header.height, &entry)),
+        entry: entry.map(|entry| proven(network, &header, &entry)),
         header: known,
-        header_work: header.target.work().to_string(),
+        header_work: header_work(network.params(), &header).to_string(),
         depth,
         built_on_by: against
             .map(|against| Later { height: against.height, block: against.id(network) }),
@@ -124,9 +127,8 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
     Ok(())
 }
 
-/// The header whose state it is about, and the later one that was built on it. The one that was
-/// given may be either; if the file has a later one, a header that is not the file's first takes
-/// its place.
+/// The header of the proven state, and the later one that builds on it. A given header may be
+/// either: if the file has a later one, a given header that is not the file's first replaces it.
 fn headers(
     file: &ProofFile,
     given: Option<&Header>,
@@ -142,12 +144,12 @@ fn headers(
     }
 }
 
-/// How deep the header's block lies on the node's best chain.
+/// How many blocks follow the header's block on the node's best chain.
 fn depth(node: &Client, network: Network, header: &Header) -> Result<u32, CommandError> {
     let not_there = |why: String| Err(CommandError::NotOnChain(why));
     let status = node.status()?;
     if status.network != network {
-        return not_there(format!("it is of {network}, the node is on {}", status.network));
+        return not_there(format!("it is of network {network}, the node is on {}", status.network));
     }
     let id = header.id(network);
     match node.block(id) {
@@ -162,7 +164,7 @@ fn depth(node: &Client, network: Network, header: &Header) -> Result<u32, Comman
     }
 }
 
-/// That the proven records are those of a zone file.
+/// Checks that the proven records are those of a zone file.
 fn compare_zone(name: &Name, entry: Option<&NameEntry>, path: &Path) -> Result<(), CommandError> {
     let zone =
         zone::load(name, path).map_err(|error| CommandError::Zone(path.to_owned(), error))?;
@@ -179,9 +181,11 @@ fn compare_zone(name: &Name, entry: Option<&NameEntry>, path: &Path) -> Result<(
     }
 }
 
-fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
+fn proven(network: Network, header: &Header, entry: &NameEntry) -> ProvenEntry {
+    let at = BlockTime { height: header.height, time: header.time };
     ProvenEntry {
-        standing: match name_status(network.params(), entry, height) {
+        standing: match name_status(network.params(), entry, at) {
+            NameStatus::Settling => "settling",
             NameStatus::Active => "active",
             NameStatus::Grace => "grace",
             NameStatus::Revoked => "revoked",
@@ -190,8 +194,10 @@ fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
         owner: entry.owner,
         recovery: entry.recovery,
         sequence: entry.sequence,
-        registered: entry.registered,
-        updated: entry.updated,
+        registered_height: entry.registered.height,
+        registered_time: entry.registered.time,
+        updated_height: entry.updated.height,
+        updated_time: entry.updated.time,
         expires: entry.expires,
         offered_to: entry.transfer.map(|transfer| transfer.to),
         records: entry.records.records().len(),
@@ -204,15 +210,15 @@ fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
 fn describe(verified: &Verified<'_>) -> String {
     let header = match (verified.depth, verified.header) {
         (Some(depth), _) => format!("on the node's best chain, {depth} blocks deep"),
-        (None, "given") => "the one that was given".to_owned(),
-        (None, "trusted") => "from the file, trusted as you say".to_owned(),
-        _ => "from the file, not checked except its work".to_owned(),
+        (None, "given") => "the given one".to_owned(),
+        (None, "trusted") => "from the file (--trust-file-header)".to_owned(),
+        _ => "from the file, only its work is checked".to_owned(),
     };
     let key = |key: Option<PublicKey>| key.map_or("none".to_owned(), |key| key.to_string());
     let mut rows = vec![
         ("name", verified.name.to_string()),
         ("network", verified.network.to_string()),
-        ("height", format!("{}, made at {}", verified.height, utc(verified.time))),
+        ("height", format!("{}, time {}", verified.height, utc(verified.time))),
         ("block", verified.block.to_string()),
         ("header", header),
         ("proven", verified.proven.to_owned()),
@@ -225,9 +231,12 @@ fn describe(verified: &Verified<'_>) -> String {
             ("standing", entry.standing.to_owned()),
             ("owner", entry.owner.to_string()),
             ("recovery", key(entry.recovery)),
-            ("registered", format!("at height {}", entry.registered)),
-            ("updated", format!("at height {}, sequence number {}", entry.updated, entry.sequence)),
-            ("lease", format!("until height {}", entry.expires)),
+            (
+                "registered",
+                format!("{}, height {}", utc(entry.registered_time), entry.registered_height),
+            ),
+            ("updated", format!("{}, height {}", utc(entry.updated_time), entry.updated_height)),
+            ("lease", format!("until {}", utc(entry.expires))),
             ("offered to", key(entry.offered_to)),
             ("identity", describe_messaging(entry.messaging.as_ref())),
             ("records", format!("{}, digest {}", entry.records, entry.records_digest)),
