@@ -56,7 +56,10 @@ pub struct Status {
     pub mining: String,
     /// Hashes of the work function tried for the block in hand.
     pub mining_hashes: u64,
-    /// The tip of a chain of more work that departs more than 720 blocks below ours: it is not
+    /// The chain of more work that is held back, as it would undo more than a day of ours.
+    #[serde(default)]
+    pub hold: Option<HoldInfo>,
+    /// The tip of a chain of more work that departs more than 21,600 blocks below ours: it is not
     /// followed, and the operator has to find out which of them others are on.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
@@ -79,6 +82,22 @@ pub struct Status {
     /// Where other nodes reach this one: for their `--peer`. Empty if it takes no connections.
     #[serde(default)]
     pub p2p: Vec<String>,
+}
+
+/// A chain of more work that a node does not follow at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct HoldInfo {
+    /// The tip of that chain.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub tip: Hash,
+    /// The height of the last block that both chains have. Names that were changed above it do not
+    /// resolve while the chain is held back.
+    pub fork_height: u32,
+    /// For how long that chain has to lead before it is followed, in seconds.
+    pub seconds: u64,
+    /// How much of that is left, in seconds.
+    pub seconds_left: u64,
 }
 
 /// How many peers are connected.
@@ -210,6 +229,9 @@ pub enum Standing {
     Grace,
     /// It was revoked: it does not resolve, and only its recovery key can take it back.
     Revoked,
+    /// It was changed after the fork from a heavier chain that is held back: it does not resolve
+    /// until it is settled which of them stands.
+    Contested,
 }
 
 /// `GET /v1/names/{name}`.

@@ -162,7 +162,7 @@ impl Chain {
     /// # Errors
     /// The store's.
     pub fn fork_height_of(&self, id: &Hash) -> Result<Option<u32>, StorageError> {
-        match self.fork_height(id) {
+        match self.fork_height(id)? {
             Some(height) => Ok(Some(height)),
             None => self.best_chain_height(id),
         }
@@ -193,7 +193,10 @@ impl Chain {
 }
 
 /// The header of the best chain's block at a height that it has.
-fn best_header(storage: &dyn Storage, height: u32) -> Result<StoredHeader, StorageError> {
+pub(super) fn best_header(
+    storage: &dyn Storage,
+    height: u32,
+) -> Result<StoredHeader, StorageError> {
     let missing =
         || StorageError::Damaged(format!("the best chain's header at height {height} is missing"));
     let id = storage.active(height)?.ok_or_else(missing)?;

@@ -1,10 +1,11 @@
 //! Moving the tip: undoing and connecting blocks, worked out in memory and written in one commit.
 
 use super::{
-    Accepted, Chain, ChainError, Refused, TipChange, TipState,
+    Chain, ChainError, Refused, TipChange, TipState,
+    ancestry::best_header,
     headers::HEADERS_KEPT,
     idle::Activity,
-    storage::{Change, StorageError, StoredHeader, read_block},
+    storage::{Before, Change, StorageError, StoredHeader, read_block},
     view::{BlockView, Changed, Overlay, OverlayChange},
 };
 use crate::{
@@ -15,13 +16,15 @@ use crate::{
         header::signing_context,
         state::{ApplyError, apply_block, check_block_outcome},
     },
-    params::MAX_REORG_DEPTH,
+    params::{MAX_REORG_DEPTH, STATES_KEPT},
     tree::Tree,
-    types::{Block, BlockTime, CommitmentEntry, Hash, Network, Operation},
+    types::{Block, BlockTime, CommitmentEntry, Entry, Hash, Network, Operation},
 };
 
 /// A move of the tip in the making.
 struct Move {
+    /// The last block that stays, and its height.
+    base: TipState,
     fork: u32,
     overlay: Overlay,
     /// The new blocks of the best chain, from `fork + 1` on.
@@ -38,8 +41,9 @@ impl Chain {
         &mut self,
         target: Hash,
         new: StoredHeader,
+        now: u64,
         durable: bool,
-    ) -> Result<Accepted, ChainError> {
+    ) -> Result<TipChange, ChainError> {
         let mut next = match self.plan(target) {
             Ok(next) => next,
             Err(error) => {
@@ -53,7 +57,7 @@ impl Chain {
         match self.connect_branch(&mut next, target) {
             Ok(()) => {
                 next.changes.push(Change::Header(new));
-                Ok(Accepted::Tip(self.write(next, durable)?))
+                self.write(next, now, durable)
             }
             Err(Refused::Other(error)) => Err(error),
             Err(Refused::Rule(violation)) => {
@@ -67,11 +71,9 @@ impl Chain {
     /// Undoes the best chain down to where the branch of `target` departs.
     fn plan(&self, target: Hash) -> Result<Move, ChainError> {
         let tip_height = self.tip_header().height;
-        let fork = self.fork_height(&target);
+        let fork = self.fork_height(&target)?;
         let depth = tip_height - fork.unwrap_or(0);
-        let Some(fork) =
-            fork.filter(|fork| *fork >= self.recent_base() && depth <= MAX_REORG_DEPTH)
-        else {
+        let Some(fork) = fork.filter(|_| depth <= MAX_REORG_DEPTH) else {
             return Err(ChainError::TooDeep { tip: target, depth });
         };
         let mut overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
@@ -82,31 +84,63 @@ impl Chain {
                 overlay.set(key, before.as_deref(), old)?;
             }
             changes.extend([Change::DropUndo(height), Change::Active(height, None)]);
-            if let Some(recent) = self.recent_at(height) {
-                let block = self.read_block(&recent.id)?;
-                changes.extend(
-                    history_keys(self.params.network, &block)
-                        .map(|key| Change::NameHistory(key, height, false)),
-                );
-                outcome.undone.push(block);
-            }
+            let block = self.read_block(&self.best_id(height)?)?;
+            changes.extend(
+                history_keys(self.params.network, &block)
+                    .map(|key| Change::NameHistory(key, height, false)),
+            );
+            outcome.undone.push(block);
         }
-        if let Some(recent) = self.recent_at(fork) {
-            overlay.check_changes(&recent.tree)?;
-        }
-        Ok(Move { fork, overlay, recent: Vec::new(), changes, outcome })
+        let base = self.state_at(fork)?;
+        overlay.check_changes(&base.tree)?;
+        Ok(Move { base, fork, overlay, recent: Vec::new(), changes, outcome })
     }
 
-    /// The height of the highest block of the best chain that `target` is or descends from.
-    pub(super) fn fork_height(&self, target: &Hash) -> Option<u32> {
+    /// The height of the highest block of the best chain that `target` is or descends from; `None`
+    /// if it lies deeper than headers are kept.
+    pub(super) fn fork_height(&self, target: &Hash) -> Result<Option<u32>, StorageError> {
         let mut id = *target;
-        loop {
-            let height = self.headers.get(&id)?.header.height;
-            if self.recent_at(height).is_some_and(|recent| recent.id == id) {
-                return Some(height);
+        while let Some(known) = self.headers.get(&id) {
+            let height = known.header.height;
+            let best = match self.recent_at(height) {
+                Some(recent) => Some(recent.id),
+                None if height < self.recent_base() => self.storage.active(height)?,
+                None => None,
+            };
+            if best == Some(id) {
+                return Ok(Some(height));
             }
-            id = self.headers.get(&id)?.header.previous;
+            id = known.header.previous;
         }
+        Ok(None)
+    }
+
+    /// The best chain's block at `height`, not above the tip.
+    fn best_id(&self, height: u32) -> Result<Hash, StorageError> {
+        match self.recent_at(height) {
+            Some(recent) => Ok(recent.id),
+            None => Ok(best_header(&*self.storage, height)?.id),
+        }
+    }
+
+    /// The state after the best chain's block at `height`: from memory, or worked out from what the
+    /// blocks above it found.
+    fn state_at(&self, height: u32) -> Result<TipState, StorageError> {
+        if let Some(recent) = self.recent_at(height) {
+            return Ok(recent.clone());
+        }
+        let base = self.recent_base();
+        let mut tree = self.recent_at(base).unwrap_or_else(|| self.tip()).tree.clone();
+        for above in (height + 1..=base).rev() {
+            undo(&mut tree, self.params.network, self.storage.undo_of(above)?);
+        }
+        let stored = best_header(&*self.storage, height)?;
+        if tree.root() != stored.header.state_root {
+            return Err(StorageError::Damaged(format!(
+                "the state at height {height} has another root"
+            )));
+        }
+        Ok(TipState { id: stored.id, tree, activity: Activity::default() })
     }
 
     fn connect_branch(&mut self, next: &mut Move, target: Hash) -> Result<(), Refused> {
@@ -154,7 +188,7 @@ impl Chain {
             ApplyError::Rule(violation) => Refused::Rule(violation),
             ApplyError::State(error) => error.into(),
         })?;
-        let (changed, tree) = view.finish(self.tree_before(next))?;
+        let (changed, tree) = view.finish(&next.recent.last().unwrap_or(&next.base).tree)?;
         check_block_outcome(&block.header, tree.root(), prices)?;
         // Last, as signatures and stamps cost most: what is too cheap or comes too early has been
         // refused by now.
@@ -190,7 +224,7 @@ impl Chain {
     fn fail_branch(&mut self, next: &Move, target: Hash) -> (Hash, Vec<Change>) {
         let first = next.fork + next.recent.len() as u32 + 1;
         let (mut id, mut changes) = (target, Vec::new());
-        while let Some(stored) = self.headers.set_failed(&id) {
+        while let Some(stored) = self.headers.set_failed(&id, true) {
             let (height, previous) = (stored.header.height, stored.header.previous);
             changes.push(Change::Header(stored));
             if height <= first {
@@ -202,15 +236,26 @@ impl Chain {
     }
 
     /// Writes a move and makes it the chain's.
-    fn write(&mut self, next: Move, durable: bool) -> Result<TipChange, ChainError> {
-        let Move { fork, overlay, recent, mut changes, outcome } = next;
+    fn write(&mut self, next: Move, now: u64, durable: bool) -> Result<TipChange, ChainError> {
+        let Move { base, fork, overlay, recent, mut changes, outcome } = next;
         let mut ends = Vec::new();
         for (key, OverlayChange { entry, end, stored_end }) in overlay.into_changes() {
             changes.push(Change::Entry(key, entry));
             ends.push((key, stored_end, end));
         }
-        changes.extend(recent.last().map(|tip| Change::Tip(tip.id)));
+        let tip = recent.last().unwrap_or(&base).id;
+        changes.push(Change::Tip(tip));
+        let mut following = self.following.clone();
+        following.on_connected(fork, &outcome.connected, now);
+        if following.hold.as_ref().is_some_and(|hold| hold.tip == tip) {
+            following.hold = None;
+        }
+        if following != self.following {
+            changes.push(Change::Following(following.clone()));
+        }
         self.storage.commit(changes, durable)?;
+        self.following = following;
+        self.taken_live = true;
         for (key, before, after) in ends {
             if let Some(end) = before {
                 self.expiry.remove(end, &key);
@@ -219,9 +264,13 @@ impl Chain {
                 self.expiry.insert(end, key);
             }
         }
-        self.recent.truncate((fork + 1 - self.recent_base()) as usize);
+        match (fork + 1).checked_sub(self.recent_base()) {
+            Some(kept) if kept > 0 => self.recent.truncate(kept as usize),
+            _ => self.recent = [base].into(),
+        }
         self.recent.extend(recent);
-        while self.recent.len() > MAX_REORG_DEPTH as usize + 1 {
+        self.load_states_below()?;
+        while self.recent.len() > STATES_KEPT as usize + 1 {
             self.recent.pop_front();
         }
         self.headers.prune(self.tip_header().height);
@@ -234,10 +283,18 @@ impl Chain {
         Ok(outcome)
     }
 
-    /// The state before the next block of a move.
-    fn tree_before<'a>(&'a self, next: &'a Move) -> &'a Tree {
-        let before = next.recent.last().or_else(|| self.recent_at(next.fork));
-        &before.unwrap_or_else(|| self.tip()).tree
+    /// After a deep move: reads the states below those that it left in memory.
+    fn load_states_below(&mut self) -> Result<(), StorageError> {
+        while self.recent.len() <= STATES_KEPT as usize
+            && let Some(oldest) = self.recent.front()
+            && let Some(height) = self.recent_base().checked_sub(1)
+        {
+            let mut tree = oldest.tree.clone();
+            undo(&mut tree, self.params.network, self.storage.undo_of(height + 1)?);
+            let id = best_header(&*self.storage, height)?.id;
+            self.recent.push_front(TipState { id, tree, activity: Activity::default() });
+        }
+        Ok(())
     }
 
     /// The block `id` as an anchor on the branch of a move, if it is on it and recent enough. Below
@@ -268,6 +325,16 @@ impl Chain {
             }
         };
         read_block(self.params.network, &*self.storage, at)
+    }
+}
+
+/// Takes what a block changed back out of `tree`.
+pub(super) fn undo(tree: &mut Tree, network: Network, found: Vec<Before>) {
+    for (key, old) in found {
+        match old {
+            Some(bytes) => tree.insert(key, Entry::value_hash(network, &bytes)),
+            None => tree.remove(&key),
+        }
     }
 }
 

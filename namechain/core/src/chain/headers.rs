@@ -1,20 +1,20 @@
 //! The tree of recent headers: every branch that a block may still extend.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use super::storage::{BlockLocation, StoredHeader};
 use crate::{
     consensus::{History, HistoryNode, header::Ancestors},
-    params::{MAX_REORG_DEPTH, Params},
+    params::{MAX_ANCHOR_AGE, MAX_REORG_DEPTH, Params},
     types::{Hash, Header},
 };
 
 /// How far below the tip headers are kept in memory: a branch may begin a reorganisation's depth
-/// below, and its first header looks back further for anchors and times.
-pub(super) const HEADERS_KEPT: u32 = 2 * MAX_REORG_DEPTH;
+/// below, and its first block looks back further for anchors.
+pub(super) const HEADERS_KEPT: u32 = MAX_REORG_DEPTH + MAX_ANCHOR_AGE;
 
 /// A header with what its children need to know.
 #[derive(Clone, Debug)]
@@ -50,10 +50,28 @@ impl Headers {
         self.known.insert(id, known);
     }
 
-    pub fn set_failed(&mut self, id: &Hash) -> Option<StoredHeader> {
+    /// Says whether the block `id` is put out of the choice. Returns what to store.
+    pub fn set_failed(&mut self, id: &Hash, failed: bool) -> Option<StoredHeader> {
         let known = self.known.get_mut(id)?;
-        known.failed = true;
+        known.failed = failed;
         Some(known.stored(*id))
+    }
+
+    /// The block `id` and all that descend from it, each after its parent.
+    pub fn descendants(&self, id: &Hash) -> Vec<Hash> {
+        let Some(height) = self.known.get(id).map(|known| known.header.height) else {
+            return Vec::new();
+        };
+        let (mut all, mut last) = (vec![*id], HashSet::from([*id]));
+        for ids in self.by_height.range(height + 1..).map(|(_, ids)| ids) {
+            let follows = |id: &&Hash| {
+                self.known.get(*id).is_some_and(|known| last.contains(&known.header.previous))
+            };
+            let next: HashSet<Hash> = ids.iter().filter(follows).copied().collect();
+            all.extend(&next);
+            last = next;
+        }
+        all
     }
 
     /// The header of most summed work that broke no rule, and its work.

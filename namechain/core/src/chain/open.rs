@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Chain, TipState,
     ancestry::best_history,
+    connect::undo,
     expiry::{ExpiryQueue, encoded_end},
     headers::{BlockIndexEntry, HEADERS_KEPT, Headers},
     idle::Activity,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     consensus::{History, HistoryNode, header::genesis, work::PowHasher},
-    params::{MAX_REORG_DEPTH, Params},
+    params::{Params, STATES_KEPT},
     tree::Tree,
     types::{Entry, Hash, Network},
 };
@@ -47,12 +48,21 @@ impl Chain {
         let (tree, expiry) = load_state(params, &*storage)?;
         let recent = load_recent(network, &*storage, &headers, &tip, tree)?;
         let (hasher, verifier) = (PowHasher::new(network), Box::new(SerialVerifier::new(network)));
-        let mut chain =
-            Chain { params, storage, headers, recent, expiry, parked_tip: None, hasher, verifier };
+        let following = storage.following()?.unwrap_or_default();
+        let mut chain = Chain {
+            params,
+            storage,
+            headers,
+            recent,
+            expiry,
+            following,
+            taken_live: false,
+            hold_looked_at: None,
+            parked_tip: None,
+            hasher,
+            verifier,
+        };
         chain.load_activity();
-        // While a chain works, no other is preferred to the tip's: one can only have been parked.
-        let preferred = chain.headers.heaviest_of(|_, entry| chain.is_preferred(entry));
-        chain.parked_tip = preferred.map(|(id, entry)| (id, entry.work));
         Ok(chain)
     }
 }
@@ -167,15 +177,10 @@ fn load_recent(
             )));
         }
         recent.push_front(TipState { id, tree: tree.clone(), activity: Activity::default() });
-        if known.header.height == 0 || recent.len() > MAX_REORG_DEPTH as usize {
+        if known.header.height == 0 || recent.len() > STATES_KEPT as usize {
             break;
         }
-        for (key, old) in storage.undo_of(known.header.height)? {
-            match old {
-                Some(bytes) => tree.insert(key, Entry::value_hash(network, &bytes)),
-                None => tree.remove(&key),
-            }
-        }
+        undo(&mut tree, network, storage.undo_of(known.header.height)?);
         id = known.header.previous;
     }
     Ok(recent)

@@ -8,7 +8,7 @@ use super::storage::{Storage, StorageError};
 use crate::{
     codec::Decode,
     consensus::{NameStatus, name_status},
-    params::MAX_REORG_DEPTH,
+    params::STATES_KEPT,
     tree::{Proof, Tree},
     types::{BlockTime, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
 };
@@ -23,6 +23,9 @@ pub struct Snapshot {
     pub id: Hash,
     /// The block's header.
     pub header: Header,
+    /// While a heavier chain is held back: the height above which the two differ. What was changed
+    /// above it is contested.
+    pub contested_above: Option<u32>,
     pub(super) tree: Tree,
     pub(super) storage: Arc<dyn Storage>,
 }
@@ -58,6 +61,9 @@ pub enum NameLookup {
     Settling(NameEntry),
     /// It was revoked, and lease and grace are not over: it does not resolve.
     Revoked(NameEntry),
+    /// It was changed on our chain after the fork from a heavier one that is held back: it does not
+    /// resolve until it is settled which of them stands.
+    Contested(NameEntry),
 }
 
 impl Snapshot {
@@ -96,7 +102,7 @@ impl Snapshot {
         // A later block has changed it: the first change after our block tells what stood there
         // before.
         let gone = ReadError::Gone { key: *key, height: self.height() };
-        for height in self.height() + 1..=self.height().saturating_add(MAX_REORG_DEPTH) {
+        for height in self.height() + 1..=self.height().saturating_add(STATES_KEPT) {
             if let Some(old) = self.storage.undo(height, key)? {
                 return old.filter(matches).map(Some).ok_or(gone);
             }
@@ -142,6 +148,11 @@ impl Snapshot {
     pub fn status(&self, entry: NameEntry) -> NameLookup {
         match name_status(self.network.params(), &entry, self.now()) {
             NameStatus::Settling => NameLookup::Settling(entry),
+            NameStatus::Active
+                if self.contested_above.is_some_and(|fork| entry.updated.height > fork) =>
+            {
+                NameLookup::Contested(entry)
+            }
             NameStatus::Active => NameLookup::Active(entry),
             NameStatus::Grace => NameLookup::Grace(entry),
             NameStatus::Revoked => NameLookup::Revoked(entry),

@@ -5,6 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
+use super::following::Following;
 use crate::{
     consensus::{HistoryNode, header::genesis},
     types::{Block, Hash, Header, Network},
@@ -61,6 +62,8 @@ pub enum Change {
     History(u64, HistoryNode),
     /// The tip.
     Tip(Hash),
+    /// How the node came to its chain, and which one it holds back.
+    Following(Following),
     /// An operation that waits to be recorded, by its id; `None` if it does not wait any more.
     Pending(Hash, Option<Vec<u8>>),
 }
@@ -120,6 +123,8 @@ pub trait Storage: Send + Sync + 'static {
     fn touched(&self, key: &Hash) -> Result<Vec<u32>, StorageError>;
     /// The node of the history range at `position`.
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError>;
+    /// How the node came to its chain; `None` in a new store.
+    fn following(&self) -> Result<Option<Following>, StorageError>;
     /// The operations that waited to be recorded.
     fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError>;
 }

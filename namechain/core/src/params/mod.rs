@@ -77,9 +77,23 @@ pub struct Branch {
 /// The branch of the genesis blocks.
 pub const FIRST_BRANCH: Branch = Branch { number: 2, from: 0, reserved: &[] };
 
-/// How many blocks deep the states are remembered, a day at the interval: a reorganisation of as
+/// How many blocks deep the states are kept in memory, a day at the interval: a reorganisation of as
 /// many is worked out from memory.
-pub const MAX_REORG_DEPTH: u32 = 720;
+pub const STATES_KEPT: u32 = 720;
+/// The most blocks that are undone: thirty days at the interval. What the blocks found before they
+/// changed it is kept on the disk that long.
+pub const MAX_REORG_DEPTH: u32 = 21_600;
+/// A block is followed live if it was taken at most this long after its own time, in seconds.
+pub const LIVE_AGE_S: u64 = 3_600;
+/// A heavier chain that would undo more than this of what was followed live is held back, in
+/// seconds.
+pub const HOLD_AFTER_S: u64 = 86_400;
+/// The shortest time for which a chain is held back, in seconds.
+pub const MIN_HOLD_S: u64 = 86_400;
+/// The longest time for which a chain is held back, in seconds: fourteen days.
+pub const MAX_HOLD_S: u64 = 1_209_600;
+/// A chain that is held back leads if it sums more work than ours by as many blocks like our tip.
+pub const HOLD_LEAD_BLOCKS: u32 = 6;
 /// How far back a stamp's anchor may lie, in blocks.
 pub const MAX_ANCHOR_AGE: u32 = 720;
 /// How far back a stamp's anchor may lie, in seconds, unless it is the parent.

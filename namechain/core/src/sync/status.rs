@@ -96,6 +96,10 @@ pub enum SyncReason {
     Blocks,
     /// A chain of more work is known that is not followed without the operator.
     Parked,
+    /// A chain of more work would undo too much at once: it is held back for a time.
+    Holding,
+    /// Our chain sums less work than the network's is known to have.
+    TooLittleWork,
     /// Most peers' blocks are ahead of this machine's clock.
     ClockBehind,
     /// No peer has shown a chain of more work.
@@ -111,6 +115,10 @@ impl fmt::Display for SyncReason {
             SyncReason::Headers => "fetching headers",
             SyncReason::Blocks => "fetching blocks",
             SyncReason::Parked => "a chain of more work departs too deep to be followed by itself",
+            SyncReason::Holding => {
+                "a chain of more work would undo more than a day: it is held back for a time"
+            }
+            SyncReason::TooLittleWork => "the network is known to have a chain of more work",
             SyncReason::ClockBehind => "this machine's clock is behind the blocks of most peers",
             SyncReason::AtTip => "no peer has a chain of more work",
         })
@@ -207,6 +215,9 @@ impl View<'_> {
             let behind = target.height().saturating_sub(self.chain.tip_header().height);
             return (SyncReason::Blocks, self.synced && behind <= MAX_BLOCKS_BEHIND);
         }
+        if self.chain.hold().is_some() {
+            return (SyncReason::Holding, self.synced || self.chain.is_live());
+        }
         if self.chain.parked_tip().is_some() {
             return (SyncReason::Parked, self.synced);
         }
@@ -222,6 +233,9 @@ impl View<'_> {
         }
         if self.is_clock_behind() {
             return (SyncReason::ClockBehind, false);
+        }
+        if self.chain.work() < self.chain.network().params().minimum_work {
+            return (SyncReason::TooLittleWork, false);
         }
         (SyncReason::AtTip, true)
     }

@@ -82,6 +82,11 @@ impl Node {
     /// Takes an event, does at once what a node does at once, and gives the rest.
     pub fn handle(&mut self, event: Event, clock: Clock) -> Vec<Action> {
         let mut rest = Vec::new();
+        if matches!(event, Event::Tick)
+            && let Some(change) = self.chain.advance_hold(clock.unix).unwrap()
+        {
+            self.follow(&change, clock.unix);
+        }
         self.sync_handle(event, clock);
         while let Some(action) = self.sync.next_action() {
             match action {

@@ -74,6 +74,7 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
         Some(NameLookup::Active(_)) => Standing::Active,
         Some(NameLookup::Grace(_)) => Standing::Grace,
         Some(NameLookup::Revoked(_)) => Standing::Revoked,
+        Some(NameLookup::Contested(_)) => Standing::Contested,
     };
     Ok(NameInfo {
         standing,

@@ -1,15 +1,18 @@
 //! Every route and every refusal, over real HTTP.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use utoipa::OpenApi;
 
-use super::*;
+use super::{router::routes, *};
 use bench::{Bench, NETWORK, commitment_of, name, owner, records};
 use namechain_core::{
+    api_types,
+    chain::{Snapshot, StorageError, StoredHeader},
     codec::Decode,
+    consensus::HistoryProof,
     tree::Proof,
-    types::{Entry, Header},
+    types::{Block, Entry, Hash, Header, Name, Operation},
 };
 
 mod bench;

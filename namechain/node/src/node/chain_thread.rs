@@ -78,6 +78,8 @@ pub(super) struct ChainThread {
     looked_since: Since,
     hash_rate: HashRate,
     mining_backoff: MiningBackoff,
+    /// The first block of the chain that the log says is held back.
+    reported_hold: Option<Hash>,
 }
 
 /// What the chain thread is started with.
@@ -120,6 +122,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
         chain,
         mempool,
         mempool_changes: 0,
+        reported_hold: None,
         driver,
         local_ops: LocalOps::default(),
         storage,

@@ -286,6 +286,12 @@ impl Backend for NodeHandle {
             mempool_bytes: now.mempool_bytes,
             mining: self.mine.as_str().into(),
             mining_hashes: self.mining_queue.hashes.load(Ordering::Relaxed),
+            hold: now.hold.as_ref().map(|hold| api_types::HoldInfo {
+                tip: hold.tip,
+                fork_height: hold.fork_height,
+                seconds: hold.seconds,
+                seconds_left: hold.seconds_left(),
+            }),
             parked_tip: now.parked_tip,
             tip_age: clock::now().saturating_sub(now.tip.header.time),
             mining_rate: self.mining_queue.rate.load(Ordering::Relaxed),

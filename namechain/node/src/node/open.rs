@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{clock, parallel_verifier::ParallelVerifier};
 use crate::store::{Options, Store};
@@ -11,7 +11,6 @@ use namechain_core::{
     codec::Decode,
     consensus::{block::check_operation_alone, header::signing_context, work::PowHasher},
     mempool::Mempool,
-    params::MAX_REORG_DEPTH,
     types::{Block, Header, Network, Operation},
 };
 
@@ -34,12 +33,6 @@ pub(super) fn open(
         }
         opened => opened?,
     };
-    if let Some(other) = chain.parked_tip() {
-        error!(
-            "a chain of more work, with tip {other}, departs more than {MAX_REORG_DEPTH} blocks below ours and is not \
-             followed: find out which chain others are on"
-        );
-    }
     let mempool = restore_pending(&chain, &*store)?;
     info!(
         height = chain.tip_header().height,

@@ -48,7 +48,7 @@ impl State {
         let urgent = match &job {
             Job::Headers(headers) => headers.len() == 1,
             Job::Assembled { .. } => true,
-            Job::Block { .. } | Job::Operation(_) => false,
+            Job::Block { .. } | Job::Operation { .. } => false,
         };
         if urgent { &mut self.urgent } else { &mut self.jobs }.push_back((id, job));
     }
