@@ -366,6 +366,7 @@ fn looked_up(found: &NameLookup) -> Option<Status> {
         NameLookup::Grace(_) => Some(Status::Grace),
         NameLookup::Settling(_) => Some(Status::Settling),
         NameLookup::Revoked(_) => Some(Status::Revoked),
+        NameLookup::Contested(_) => panic!("nothing is held back here"),
     }
 }
 
