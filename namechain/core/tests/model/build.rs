@@ -130,10 +130,15 @@ impl Scene<'_> {
         if is_change && rows.names.is_empty() {
             let (commit, recovery) = (Some(0), Some(1));
             attempt.act = Act::Register { commit, recovery };
+            return self.first_things_first(&attempt);
         }
         let is_answer = matches!(attempt.act, Act::Accept(_) | Act::Cancel);
         if is_answer && rows.names.values().all(|entry| entry.transfer.is_none()) {
             attempt.act = Act::Transfer(1);
+        }
+        let is_lost = |entry: &NameEntry| entry.revoked && entry.recovery.is_some();
+        if is_change && attempt.twist.is_none() && rows.names.values().all(is_lost) {
+            attempt.act = Act::Recover(0, Some(1));
         }
         let opens = matches!(attempt.act, Act::Register { commit: Some(_), .. });
         if opens && rows.commits.values().all(|row| row.spent) {
