@@ -320,7 +320,7 @@ fn changing(cast: &Cast, act: &Act, entry: Option<&NameEntry>, twist: Twist) -> 
     let sequence = next_sequence(entry, twist);
     let pending = entry.and_then(|entry| entry.transfer.as_ref());
     let transfer = match twist {
-        Twist::Sequence(_) => Hash([5; 32]),
+        Twist::Sequence(_) | Twist::Salt => Hash([5; 32]),
         _ => pending.map_or(Hash::ZERO, |pending| pending.subject),
     };
     match act {

@@ -100,11 +100,11 @@ fn ledger_blocks() -> impl Strategy<Value = LedgerBlock> {
 
 #[test]
 fn prices_and_long_times_are_the_models() {
-    let judged = run(400, vec(ledger_blocks(), 1..40), live);
+    let judged = run(400, vec(ledger_blocks(), 1..40), |blocks, judged| live(blocks, judged));
     assert!(judged.contains_key("block-share") || judged.len() < MET.len(), "no block was full");
 }
 
-fn live(blocks: &Vec<LedgerBlock>, judged: &mut Judged) {
+fn live(blocks: &[LedgerBlock], judged: &mut Judged) {
     let genesis = Hash([1; 32]);
     let mut model = Model::new(NETWORK, &TEST, genesis, NETWORK.params().genesis_time);
     let mut ledger = Ledger::default();

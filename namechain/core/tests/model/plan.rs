@@ -95,7 +95,8 @@ pub enum Twist {
     Work(i64),
     /// How far from the right sequence number, or lease; or another transfer than that which waits.
     Sequence(i8),
-    /// The salt of the commitment; of a Commit, no more work than any name costs.
+    /// The salt of the commitment, or another transfer than that which waits; of a Commit, no more
+    /// work than any name costs.
     Salt,
 }
 
@@ -137,7 +138,7 @@ pub struct Round {
 
 #[derive(Clone, Debug)]
 pub struct History {
-    /// Whether signatures are made, stamps worked, and both checked. It takes a hundred times longer.
+    /// Whether signatures are made, stamps worked, and both checked. It takes ten times longer.
     pub is_worked: bool,
     pub rounds: Vec<Round>,
 }

@@ -162,6 +162,11 @@ impl Player {
 
     /// The mempool takes what the next block could record after what waits on the same name.
     fn offer(&mut self, op: &Operation, time: u64) {
+        if self.mempool.has(&op.id(NETWORK)) {
+            // Tried again when the tip moves, not by being offered again.
+            assert!(self.mempool.insert(&self.chain, op.clone(), time).is_ok());
+            return;
+        }
         let mut draft = self.model.draft(1, time);
         let mut earlier: Vec<&Operation> = self
             .mempool

@@ -165,11 +165,12 @@ fn sane(at: usize, node: &Node, evil: bool) {
 
 /// Whether a registration could be recorded at one time, and finds the name taken at a later one.
 fn is_late(node: &Node, operation: &Operation, before: u64, now: u64) -> bool {
-    let at = |time| match node.chain.try_operation(&[], operation, time) {
-        Err(ApplyError::Rule(violation)) => Err(violation.id()),
-        other => Ok(other.unwrap()),
+    let refusal = |time| match node.chain.try_operation(&[], operation, time) {
+        Ok(()) => None,
+        Err(ApplyError::Rule(violation)) => Some(violation.id()),
+        Err(ApplyError::State(error)) => panic!("{error}"),
     };
-    at(before).is_ok() && at(now) == Err("name-taken")
+    refusal(before).is_none() && refusal(now) == Some("name-taken")
 }
 
 /// The name that an operation registers.
