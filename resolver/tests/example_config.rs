@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use resolver::config::{Cli, Config};
+use resolver::config::{self, Cli, Config};
 
 const EXAMPLE: &str = "../docs/operate/resolver.example.toml";
 const REFERENCE: &str = "../docs/operate/configuration.md";
@@ -11,7 +11,7 @@ const REFERENCE: &str = "../docs/operate/configuration.md";
 fn load(file: Option<&Path>) -> Result<Config, String> {
     let cli =
         Cli { data_dir: Some("/data".into()), config: file.map(Path::to_owned), ..Cli::default() };
-    Config::load(cli, |_| None).map_err(|error| error.to_string())
+    config::load(cli, |_| None).map_err(|error| error.to_string())
 }
 
 fn load_text(text: &str) -> Result<Config, String> {

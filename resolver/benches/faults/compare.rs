@@ -96,13 +96,13 @@ fn zone_file(path: &Path, names: u32) -> Result<(), String> {
     fs::write(path, text).map_err(|error| error.to_string())
 }
 
-struct Asked {
+struct TestQuestion {
     kind: &'static str,
     name: String,
     qtype: RecordType,
 }
 
-fn questions(names: u32) -> Result<Vec<Asked>, String> {
+fn questions(names: u32) -> Result<Vec<TestQuestion>, String> {
     let mut all = Vec::new();
     for number in 0..names {
         let (kind, _, asked) = KINDS[number as usize % KINDS.len()];
@@ -116,14 +116,14 @@ fn questions(names: u32) -> Result<Vec<Asked>, String> {
                 }
                 None => qtype.parse().map_err(|error| format!("{qtype}: {error}"))?,
             };
-            all.push(Asked { kind, name: format!("{prefix}n{number}.{ZONE}."), qtype });
+            all.push(TestQuestion { kind, name: format!("{prefix}n{number}.{ZONE}."), qtype });
         }
     }
     Ok(all)
 }
 
 /// Over UDP, and over TCP if that is what the answer says.
-fn ask(socket: &UdpSocket, server: SocketAddr, asked: &Asked, id: u16) -> Option<Message> {
+fn ask(socket: &UdpSocket, server: SocketAddr, asked: &TestQuestion, id: u16) -> Option<Message> {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
     message.add_query(Query::query(Name::from_ascii(&asked.name).ok()?, asked.qtype));
@@ -231,7 +231,7 @@ fn compare(
     title: &str,
     server: SocketAddr,
     authority: SocketAddr,
-    questions: &[Asked],
+    questions: &[TestQuestion],
 ) -> Result<(), String> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
     socket.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;

@@ -354,7 +354,7 @@ fn bringing_entries_in_changes_nothing() {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum StoreOp {
     Insert { key: u8, size: usize, life: u32, negative: bool },
     Get { key: u8 },
     Forget { key: u8 },
@@ -362,30 +362,30 @@ enum Step {
     Wait { millis: u64 },
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn store_ops() -> impl Strategy<Value = Vec<StoreOp>> {
     let key = 0..100u8;
-    let step = prop_oneof![
+    let op = prop_oneof![
         8 => (key.clone(), 0..1500usize, 1..5000u32, any::<bool>())
-            .prop_map(|(key, size, life, negative)| Step::Insert { key, size, life, negative }),
-        8 => key.clone().prop_map(|key| Step::Get { key }),
-        2 => key.prop_map(|key| Step::Forget { key }),
-        1 => (0..8u8).prop_map(|part| Step::ForgetSome { part }),
-        2 => (0..2000u64).prop_map(|millis| Step::Wait { millis }),
+            .prop_map(|(key, size, life, negative)| StoreOp::Insert { key, size, life, negative }),
+        8 => key.clone().prop_map(|key| StoreOp::Get { key }),
+        2 => key.prop_map(|key| StoreOp::Forget { key }),
+        1 => (0..8u8).prop_map(|part| StoreOp::ForgetSome { part }),
+        2 => (0..2000u64).prop_map(|millis| StoreOp::Wait { millis }),
     ];
-    prop::collection::vec(step, 0..300)
+    prop::collection::vec(op, 0..300)
 }
 
 proptest! {
     /// Never more bytes than allowed; never anything but the last value of a key; never one that
     /// has run out.
     #[test]
-    fn the_store_agrees_with_a_map(steps in steps(), limits in (0..60_000usize, 0..20_000usize)) {
+    fn the_store_agrees_with_a_map(ops in store_ops(), limits in (0..60_000usize, 0..20_000usize)) {
         let mut store = Store::new(limits.0, limits.1);
         let mut model: HashMap<u8, (u32, u64)> = HashMap::new();
         let (mut now, mut checked_epoch) = (0, 0);
-        for step in steps {
-            match step {
-                Step::Insert { key, size, life, negative } => {
+        for op in ops {
+            match op {
+                StoreOp::Insert { key, size, life, negative } => {
                     checked_epoch += 1;
                     let at = In::new(key);
                     let (partition, limit) =
@@ -397,25 +397,25 @@ proptest! {
                     model.insert(key, (checked_epoch, now + u64::from(life)));
                     prop_assert_eq!(get(&mut store, key, now).is_some(), fits);
                 }
-                Step::Get { key } => {
+                StoreOp::Get { key } => {
                     let allowed = model.get(&key).filter(|(_, until)| now < *until).map(|(checked_epoch, _)| *checked_epoch);
                     if let Some(got) = get(&mut store, key, now) {
                         prop_assert_eq!(Some(got), allowed);
                     }
                 }
-                Step::Forget { key } => {
+                StoreOp::Forget { key } => {
                     let at = In::new(key);
                     store.remove_key(at.hash, &at.probe());
                     model.remove(&key);
                     prop_assert!(get(&mut store, key, now).is_none());
                 }
-                Step::ForgetSome { part } => {
+                StoreOp::ForgetSome { part } => {
                     let before = store.len() as u64;
                     let gone = store.remove_where(|slot| slot.hash as u8 % 8 == part);
                     prop_assert_eq!(before - gone, store.len() as u64);
                     model.retain(|key, _| In::new(*key).hash as u8 % 8 != part);
                 }
-                Step::Wait { millis } => now += millis,
+                StoreOp::Wait { millis } => now += millis,
             }
             prop_assert!(store.bytes() <= limits.0 + limits.1);
             store.audit();

@@ -9,8 +9,13 @@ use namechain_core::{
     types::{Hash, Name, Network},
 };
 
-use super::{ChainError, ChainSource, NameState, ZoneCache, zone_cache::CompiledZone};
-use crate::chain::validity::Dependency;
+use super::{
+    error::ChainError,
+    name_state::NameState,
+    source::ChainSource,
+    validity::Dependency,
+    zone_cache::{CompiledZone, ZoneCache},
+};
 
 /// The state that the node serves now.
 pub struct Served {

@@ -18,14 +18,18 @@ use namechain_core::{
     types::{Entry, Hash, Header, Name, Network},
 };
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 use tokio::{
     sync::{Mutex as AsyncMutex, Semaphore},
     time::Instant,
 };
 
-use super::{ChainError, ChainSource, NameState, zone_cache::CompiledZone};
-use crate::chain::validity::Dependency;
+use super::{
+    error::{ChainError, RemoteError},
+    name_state::NameState,
+    source::ChainSource,
+    validity::Dependency,
+    zone_cache::CompiledZone,
+};
 
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,47 +43,6 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 const MAX_NAMES: usize = 4_096;
 /// The most concurrent requests.
 const MAX_REQUESTS: usize = 32;
-
-/// Why a remote node can't be used.
-#[derive(Clone, Debug, Error)]
-pub enum RemoteError {
-    /// The URL can't be used.
-    #[error("'{url}' can't be a node's URL: {why}")]
-    Url {
-        /// The URL.
-        url: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// The HTTP client can't be made.
-    #[error("no HTTP client: {0}")]
-    Client(String),
-    /// The node can't be reached, or is too slow.
-    #[error("the node at {0} can't be reached: {1}")]
-    Unreachable(String, String),
-    /// The node refused the request.
-    #[error("the node at {0} refused: {1}")]
-    Refused(String, String),
-    /// The answer can't be parsed.
-    #[error("the node at {0} sent an invalid answer: {1}")]
-    Malformed(String, String),
-    /// The node is on another network.
-    #[error("the node at {url} is on the network {found}, not {expected}")]
-    Network {
-        /// The URL.
-        url: String,
-        /// The network asked for.
-        expected: Network,
-        /// Its own.
-        found: Network,
-    },
-    /// The proof does not verify.
-    #[error("the node at {0} sent a proof that does not verify: {1}")]
-    Proof(String, ProofError),
-    /// The entry is not the one that the proof is for.
-    #[error("the node at {0} sent an entry of {1} that is not the proven one")]
-    Entry(String, Name),
-}
 
 /// The chain of a remote node.
 pub struct Remote {

@@ -2,7 +2,7 @@
 
 use namechain_core::types::{Hash, Name};
 
-use crate::chain::mount::Mounts;
+use super::mount::Mounts;
 
 /// The most names of the chain that a cached answer may depend on.
 const MAX_DEPENDENCIES: usize = 4;

@@ -12,8 +12,10 @@ use namechain_core::{
     types::{Hash, NameEntry, RecordSet},
 };
 
-use super::{Lapse, NameState};
-use crate::chain::zone::Zone;
+use super::{
+    name_state::{Lapse, NameState},
+    zone::Zone,
+};
 
 /// The most zones in the cache. With 4,096 bytes of records each, compiled to a few times that,
 /// this is tens of megabytes.

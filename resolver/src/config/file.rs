@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::one_or_many::OneOrMany;
+use super::{
+    encrypted::EncryptedTable, one_or_many::OneOrMany, sign::SignTable, validate::ValidateTable,
+};
 
 /// The file. All keys are optional.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -76,16 +78,16 @@ pub struct File {
     pub cookies: Option<String>,
     /// DNS over TLS, HTTPS and QUIC.
     #[serde(default)]
-    pub encrypted: super::encrypted::EncryptedTable,
+    pub encrypted: EncryptedTable,
     /// How delegated servers are asked.
     #[serde(default)]
     pub delegation: DelegationTable,
     /// Whether and how the chain's names are signed.
     #[serde(default)]
-    pub sign: super::sign::SignTable,
+    pub sign: SignTable,
     /// Which answers are validated.
     #[serde(default)]
-    pub validate: super::validate::ValidateTable,
+    pub validate: ValidateTable,
 }
 
 /// A table of `upstreams`.

@@ -1,9 +1,14 @@
-use std::collections::HashMap;
+use std::{
+    collections::HashMap, ffi::OsString, fs, net::SocketAddr, path::PathBuf, time::Duration,
+};
 
 use clap::Parser;
 
+use namechain_core::types::Network;
+use namechain_node::node::MineMode;
+
 use super::*;
-use crate::{dnssec::sign::Algorithm, upstream::RebindPolicy};
+use crate::{chain::mount::Mounts, dnssec::sign::Algorithm, upstream::RebindPolicy};
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -17,7 +22,7 @@ fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config,
     let cli = Cli::try_parse_from(std::iter::once("resolver".to_owned()).chain(flags))
         .map_err(|error| error.to_string())?;
     let map: HashMap<&str, &str> = env.iter().copied().collect();
-    Config::load(cli, |key| map.get(key).map(OsString::from)).map_err(|error| error.to_string())
+    super::load(cli, |key| map.get(key).map(OsString::from)).map_err(|error| error.to_string())
 }
 
 fn address(text: &str) -> SocketAddr {

@@ -2,7 +2,7 @@
 
 use hickory_proto::rr::Name;
 
-use super::{ConfigError, file, one_or_many};
+use super::{error::ConfigError, file, one_or_many};
 use crate::chain::mount::ALT_LABELS;
 use crate::upstream::{ForwardZone, Options, RecursiveConfig, Upstream};
 

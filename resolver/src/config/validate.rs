@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde::Deserialize;
 
-use super::{ConfigError, one_or_many::OneOrMany};
+use super::{error::ConfigError, one_or_many::OneOrMany};
 use crate::upstream::{ValidateConfig, ValidateMode};
 use crate::{dns::name::Name, dnssec::validate::Anchors};
 

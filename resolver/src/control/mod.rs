@@ -22,9 +22,9 @@ use crate::server::{handle::ResponderHandle, responder::Responder};
 /// The DNS server as the API sees it. It is there before there is anything to ask: until then it
 /// says so.
 #[derive(Clone, Default)]
-pub struct Control(Arc<OnceLock<Server>>);
+pub struct Control(Arc<OnceLock<Attached>>);
 
-struct Server {
+struct Attached {
     current: ResponderHandle,
     addresses: Vec<SocketAddr>,
 }
@@ -33,10 +33,10 @@ impl Control {
     /// Says who answers from now on, and where.
     pub fn serves(&self, current: &ResponderHandle, addresses: &[SocketAddr]) {
         // A second one is a program's mistake that does no harm.
-        let _ = self.0.set(Server { current: current.clone(), addresses: addresses.to_vec() });
+        let _ = self.0.set(Attached { current: current.clone(), addresses: addresses.to_vec() });
     }
 
-    fn server(&self) -> Result<&Server, Refusal> {
+    fn server(&self) -> Result<&Attached, Refusal> {
         self.0.get().ok_or_else(|| refusal("unavailable", "the resolver is starting", "ask again"))
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Origin, Outcome};
+use super::labels::{Origin, Outcome};
 use crate::dns::query::Transport;
 
 const TRANSPORTS: usize = Transport::ALL.len();

@@ -10,7 +10,7 @@ use crate::{
 
 /// A question and whom it is for, taken apart.
 #[derive(Clone, PartialEq, Eq)]
-struct Asked {
+struct ParsedKey {
     labels: Vec<Vec<u8>>,
     qtype: u16,
     class: u16,
@@ -26,7 +26,7 @@ enum Whom {
     Servers(BTreeSet<SocketAddr>),
 }
 
-impl Asked {
+impl ParsedKey {
     fn read(bytes: &mut Bytes<'_>) -> Self {
         let labels = bytes.labels();
         let flags = bytes.byte();
@@ -135,7 +135,7 @@ fn server(bytes: &mut Bytes<'_>) -> SocketAddr {
 /// found for the other.
 pub fn key(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let one = Asked::read(&mut bytes);
+    let one = ParsedKey::read(&mut bytes);
     let other = one.sibling(&mut bytes);
     let (a, b) = (one.key(), other.key());
     let same = one.is_like(&other);
@@ -151,7 +151,7 @@ pub fn key(data: &[u8]) {
     assert_eq!(found(&b), same);
 }
 
-fn answer_to(asked: &Asked) -> Option<Arc<Answer>> {
+fn answer_to(asked: &ParsedKey) -> Option<Arc<Answer>> {
     let question = asked.question();
     let message = Build::answer(&question).a(60, [192, 0, 2, 1]).done();
     let packet = crate::dns::message::Packet::parse(&message).ok()?;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::inflight::InFlight;
 use super::policy::ValidationPolicy;
 use super::target::Target;
-use super::zones::Zone;
+use super::zones::ZoneTargets;
 use crate::dnssec::validate::{Anchors, Validator};
 
 /// An upstream that did not pass is tried again after this time: it may be another one by now.
@@ -82,7 +82,7 @@ impl DnssecSupport {
     }
 
     /// How a question in this zone is asked by who does not wait for probes, and makes none.
-    pub fn first_try_mode(&self, zone: &Zone, now: Duration) -> FirstTryMode {
+    pub fn first_try_mode(&self, zone: &ZoneTargets, now: Duration) -> FirstTryMode {
         let all = self.lock();
         let targets = || zone.targets().iter().filter(|target| !target.is_recursive());
         match zone.policy() {

@@ -20,7 +20,7 @@ const REMEMBER_LACK: Duration = Duration::from_secs(15 * 60);
 pub const TEST_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
-struct Server {
+struct ServerState {
     latency: Duration,
     failing: bool,
     used: Duration,
@@ -46,7 +46,7 @@ pub struct Counts {
 /// The table. Times are since any fixed moment.
 #[derive(Debug, Default)]
 pub struct InfraCache {
-    known: HashMap<Target, Server>,
+    known: HashMap<Target, ServerState>,
     arrived: VecDeque<Target>,
 }
 
@@ -156,7 +156,7 @@ impl InfraCache {
         due
     }
 
-    fn entry(&mut self, server: &Target, latency: Duration) -> &mut Server {
+    fn entry(&mut self, server: &Target, latency: Duration) -> &mut ServerState {
         if !self.known.contains_key(server) {
             if self.arrived.len() >= MAX_KNOWN
                 && let Some(oldest) = self.arrived.pop_front()
@@ -165,7 +165,7 @@ impl InfraCache {
             }
             self.arrived.push_back(server.clone());
         }
-        self.known.entry(server.clone()).or_insert(Server {
+        self.known.entry(server.clone()).or_insert(ServerState {
             latency,
             failing: false,
             used: Duration::ZERO,

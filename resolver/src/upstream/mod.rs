@@ -50,7 +50,7 @@ use resolve::CachingResolver;
 use select::Selector;
 use shared::Shared;
 use target::Targets;
-use zones::{Zone, Zones};
+use zones::{ZoneTargets, Zones};
 
 pub use crate::cache::CacheStats;
 pub use config::{ForwardZone, UpstreamsConfig, ValidateConfig, ValidateMode};
@@ -92,7 +92,7 @@ impl Upstreams {
         for zone in &config.zones {
             let name = names::to_wire(&zone.zone);
             let policy = config.validate.policy_of(zone);
-            zones.push(Zone::new(name, targets.of(&zone.upstreams)?, policy));
+            zones.push(ZoneTargets::new(name, targets.of(&zone.upstreams)?, policy));
         }
         let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
         let selector = Selector::new(clock, config.timeout, config.first_retry, ttl, config.rebind);

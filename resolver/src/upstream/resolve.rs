@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::target::Target;
 use super::transport::query::QueryFlags;
 use super::validate::Validation;
-use super::zones::Zone;
+use super::zones::ZoneTargets;
 use crate::cache::{Answer, Hit, Key, Scope};
 use crate::dns::ede::Ede;
 use crate::dns::query::Question;
@@ -179,7 +179,7 @@ impl CachingResolver {
         &self,
         wire: Arc<[u8]>,
         question: &Question,
-        zone: &Zone,
+        zone: &ZoneTargets,
         is_loop_probe: bool,
     ) -> UpstreamQuery {
         UpstreamQuery {

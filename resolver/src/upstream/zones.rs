@@ -9,13 +9,13 @@ pub const MAX_ZONES: usize = 256;
 
 /// A zone and its upstreams.
 #[derive(Debug)]
-pub struct Zone {
+pub struct ZoneTargets {
     name: Vec<u8>,
     targets: Vec<Target>,
     policy: ValidationPolicy,
 }
 
-impl Zone {
+impl ZoneTargets {
     /// `name` in wire form.
     pub fn new(mut name: Vec<u8>, targets: Vec<Target>, policy: ValidationPolicy) -> Self {
         name.make_ascii_lowercase();
@@ -69,19 +69,19 @@ impl Zone {
 
 /// All zones. The last is the root: everything else.
 #[derive(Debug)]
-pub struct Zones(Vec<Zone>);
+pub struct Zones(Vec<ZoneTargets>);
 
 impl Zones {
     /// `rest` are the upstreams for everything that is in none of the zones.
-    pub fn new(mut zones: Vec<Zone>, rest: Vec<Target>, policy: ValidationPolicy) -> Self {
+    pub fn new(mut zones: Vec<ZoneTargets>, rest: Vec<Target>, policy: ValidationPolicy) -> Self {
         // A longer name in wire form can't be a parent of a shorter one.
         zones.sort_by_key(|zone| std::cmp::Reverse(zone.name.len()));
-        zones.push(Zone::new(vec![0], rest, policy));
+        zones.push(ZoneTargets::new(vec![0], rest, policy));
         Self(zones)
     }
 
     /// The zone that a name in wire form is asked in.
-    pub fn of(&self, name: &[u8]) -> &Zone {
+    pub fn of(&self, name: &[u8]) -> &ZoneTargets {
         // There is always the last one, which has every name.
         let last = self.0.len() - 1;
         self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
@@ -90,7 +90,7 @@ impl Zones {
     /// Everybody who is asked, each once.
     pub fn targets(&self) -> Vec<&Target> {
         let mut all: Vec<&Target> = Vec::new();
-        for target in self.0.iter().rev().flat_map(Zone::targets) {
+        for target in self.0.iter().rev().flat_map(ZoneTargets::targets) {
             if !all.contains(&target) {
                 all.push(target);
             }
@@ -99,16 +99,18 @@ impl Zones {
     }
 
     /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Zone> {
+    pub fn all(&self) -> impl Iterator<Item = &ZoneTargets> {
         self.0.iter()
     }
 
     /// The zones with upstreams of their own that others do not have, or not with the same
     /// upstreams.
-    pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Zone> {
-        let shown = |zone: &Zone| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
-        let same =
-            move |one: &Zone, other: &Zone| one.name == other.name && shown(one) == shown(other);
+    pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a ZoneTargets> {
+        let shown =
+            |zone: &ZoneTargets| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
+        let same = move |one: &ZoneTargets, other: &ZoneTargets| {
+            one.name == other.name && shown(one) == shown(other)
+        };
         let own = self.0.iter().filter(|zone| !zone.is_rest());
         own.filter(move |zone| !others.0.iter().any(|other| same(zone, other)))
     }
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_longest_zone_has_it() {
-        let zone = |text: &str| Zone::new(name(text), Vec::new(), ValidationPolicy::None);
+        let zone = |text: &str| ZoneTargets::new(name(text), Vec::new(), ValidationPolicy::None);
         let zones = Zones::new(
             vec![zone("Example"), zone("corp.example"), zone("lab")],
             Vec::new(),

@@ -32,7 +32,7 @@ use super::{
     rpl::{Entry, Scenario, What},
     servers::{Kind, Servers, adjusted, is_asked, is_below},
     settings::Settings,
-    upstream::{Asked, open},
+    upstream::{ReceivedQuery, open},
 };
 
 /// How long a server is waited for, where some do not answer.
@@ -68,7 +68,7 @@ async fn responder(
     scenario: &Scenario,
     settings: &Settings,
     kind: Kind,
-    asked: &mpsc::UnboundedSender<Asked>,
+    asked: &mpsc::UnboundedSender<ReceivedQuery>,
 ) -> Result<Responder, String> {
     let open = async |address: Option<String>| {
         open(address, asked.clone()).await.map_err(|error| error.to_string())
@@ -140,9 +140,9 @@ fn asks_below(scenario: &Scenario, zone: &[u8]) -> bool {
 struct Player<'a> {
     responder: Arc<Responder>,
     servers: Servers<'a>,
-    asked: mpsc::UnboundedReceiver<Asked>,
+    asked: mpsc::UnboundedReceiver<ReceivedQuery>,
     /// Queries that nothing answers yet.
-    held: Vec<Asked>,
+    held: Vec<ReceivedQuery>,
     clients: Vec<JoinHandle<Option<Vec<u8>>>>,
     /// The step that comes next.
     at: usize,
@@ -297,7 +297,7 @@ impl Player<'_> {
     }
 
     /// Answers a query, or holds it.
-    async fn take(&mut self, asked: Asked) {
+    async fn take(&mut self, asked: ReceivedQuery) {
         let next = &self.servers.scenario.steps[self.at].what;
         let looked_at = matches!(next, What::CheckOutQuery(entry) | What::Reply(entry) if is_asked(entry, &asked.query));
         match self.servers.answer(&asked.query, asked.address.as_deref()).filter(|_| !looked_at) {

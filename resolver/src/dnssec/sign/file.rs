@@ -16,7 +16,7 @@ use std::{
 use data_encoding::BASE64;
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 
-use super::{Algorithm, SignError, TrustAnchor, key::SigningKey};
+use super::{algorithm::Algorithm, anchor::TrustAnchor, error::SignError, key::SigningKey};
 
 /// The longest file that is read, in bytes: a key has some hundred.
 const MAX_FILE: u64 = 16 << 10;

@@ -8,49 +8,13 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
 
-use super::SignError;
+use super::{algorithm::Algorithm, error::SignError};
 use crate::dnssec::validate::key_tag;
 
 /// Zone key, and secure entry point: the one key of its zone (RFC 4034 §2.1.1).
 const FLAGS: u16 = 257;
 /// The only protocol (RFC 4034 §2.1.2).
 const PROTOCOL: u8 = 3;
-
-/// A signing algorithm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Algorithm {
-    /// ECDSAP256SHA256, 13 (RFC 6605): what every validator must know (RFC 8624 §3.1).
-    #[default]
-    EcdsaP256,
-    /// ED25519, 15 (RFC 8080).
-    Ed25519,
-}
-
-impl Algorithm {
-    /// The DNSSEC algorithm number.
-    pub fn number(self) -> u8 {
-        match self {
-            Algorithm::EcdsaP256 => 13,
-            Algorithm::Ed25519 => 15,
-        }
-    }
-
-    /// The algorithm with this DNSSEC number, if it is supported.
-    pub fn from_number(number: u8) -> Option<Self> {
-        [Algorithm::EcdsaP256, Algorithm::Ed25519]
-            .into_iter()
-            .find(|known| known.number() == number)
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Algorithm::EcdsaP256 => "ECDSAP256SHA256",
-            Algorithm::Ed25519 => "ED25519",
-        })
-    }
-}
 
 enum RingKeyPair {
     EcdsaP256(EcdsaKeyPair),
@@ -144,12 +108,12 @@ pub fn ds_record_data(owner: &[u8], dnskey: &[u8]) -> Vec<u8> {
     const SHA256: u8 = 2;
     let mut data = key_tag(dnskey).to_be_bytes().to_vec();
     data.extend_from_slice(&[dnskey.get(3).copied().unwrap_or_default(), SHA256]);
-    data.extend_from_slice(&fingerprint(&[owner, dnskey].concat()));
+    data.extend_from_slice(&sha256(&[owner, dnskey].concat()));
     data
 }
 
 /// SHA-256.
-pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out

@@ -8,14 +8,14 @@ use std::{
 
 /// The connections of one server. `H` is what a connection is ended with.
 pub(super) struct ConnectionTable<H> {
-    entries: HashMap<u64, Entry<H>>,
+    entries: HashMap<u64, ConnectionEntry<H>>,
     next: u64,
     held: usize,
     most: usize,
     most_held: usize,
 }
 
-struct Entry<H> {
+struct ConnectionEntry<H> {
     from: From,
     /// When it came, or last had a whole question.
     heard: u64,
@@ -70,13 +70,14 @@ impl<H> ConnectionTable<H> {
             None
         };
         let id = self.count();
-        self.entries.insert(id, Entry { from, heard: id, working: 0, held: 0, handle: None });
+        self.entries
+            .insert(id, ConnectionEntry { from, heard: id, working: 0, held: 0, handle: None });
         (id, evict)
     }
 
     /// Ends the one of `among` that has waited for the longest time; one with questions in work
     /// only if all have some.
-    fn evict(&mut self, among: impl Fn(&Entry<H>) -> bool) -> Option<H> {
+    fn evict(&mut self, among: impl Fn(&ConnectionEntry<H>) -> bool) -> Option<H> {
         let those = self.entries.iter().filter(|(_, entry)| among(entry));
         let (id, _) = those.min_by_key(|(_, entry)| (entry.working > 0, entry.heard))?;
         self.remove(*id)

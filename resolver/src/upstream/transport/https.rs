@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::pool::{ConnectionFailure, Transport};
+use super::pool::{ConnectionFailure, Connector};
 use super::tls;
 use crate::upstream::server::Secure;
 
@@ -76,7 +76,7 @@ pub struct Session {
     ended: Arc<AtomicBool>,
 }
 
-impl Transport for Https {
+impl Connector for Https {
     type Connection = Session;
 
     async fn connect(&self, address: SocketAddr) -> Result<Session, String> {

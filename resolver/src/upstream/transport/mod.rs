@@ -29,11 +29,11 @@ pub use tls::sha256;
 pub struct Channel {
     label: String,
     encrypted: bool,
-    transport: Transport,
+    kind: ChannelKind,
 }
 
 #[derive(Debug)]
-enum Transport {
+enum ChannelKind {
     Stream(PersistentConnection<Stream>),
     Https(PersistentConnection<Https>),
     Quic(PersistentConnection<Quic>),
@@ -61,11 +61,11 @@ impl Channel {
     ) -> Result<Result<Self, SocketAddr>, ChannelError> {
         let failed = |why: String| ChannelError { upstream: upstream.to_string(), why };
         let clock = clock.clone();
-        let (encrypted, transport) = match upstream {
+        let (encrypted, kind) = match upstream {
             Upstream::Plain(address) => return Ok(Err(*address)),
             Upstream::Tcp(address) => (
                 false,
-                Transport::Stream(PersistentConnection::new(
+                ChannelKind::Stream(PersistentConnection::new(
                     Stream::plain(),
                     vec![*address],
                     clock,
@@ -74,30 +74,30 @@ impl Channel {
             Upstream::Recursive => {
                 let recursive =
                     Recursive::new(recursive, clock).map_err(|error| failed(error.to_string()))?;
-                (false, Transport::Recursive(Box::new(recursive)))
+                (false, ChannelKind::Recursive(Box::new(recursive)))
             }
             Upstream::Secure(secure) => {
                 let addresses = secure.addresses.clone();
-                let transport = match secure.protocol {
+                let kind = match secure.protocol {
                     Protocol::Tls => {
                         let stream = Stream::encrypted(secure).map_err(failed)?;
-                        Transport::Stream(PersistentConnection::new(stream, addresses, clock))
+                        ChannelKind::Stream(PersistentConnection::new(stream, addresses, clock))
                     }
-                    Protocol::Https => Transport::Https(PersistentConnection::new(
+                    Protocol::Https => ChannelKind::Https(PersistentConnection::new(
                         Https::new(secure).map_err(failed)?,
                         addresses,
                         clock,
                     )),
-                    Protocol::Quic => Transport::Quic(PersistentConnection::new(
+                    Protocol::Quic => ChannelKind::Quic(PersistentConnection::new(
                         Quic::new(secure).map_err(failed)?,
                         addresses,
                         clock,
                     )),
                 };
-                (true, transport)
+                (true, kind)
             }
         };
-        Ok(Ok(Self { label: upstream.to_string(), encrypted, transport }))
+        Ok(Ok(Self { label: upstream.to_string(), encrypted, kind }))
     }
 
     /// How the upstream is called.
@@ -112,8 +112,8 @@ impl Channel {
 
     /// The recursive resolver, if it is one.
     pub fn recursive(&self) -> Option<&Recursive> {
-        match &self.transport {
-            Transport::Recursive(recursive) => Some(recursive),
+        match &self.kind {
+            ChannelKind::Recursive(recursive) => Some(recursive),
             _ => None,
         }
     }
@@ -124,11 +124,11 @@ impl Channel {
     /// # Errors
     /// What went wrong, in one line.
     pub async fn ask(&self, query: &[u8]) -> Result<Vec<u8>, String> {
-        match &self.transport {
-            Transport::Stream(kept) => kept.ask(query).await,
-            Transport::Https(kept) => kept.ask(query).await,
-            Transport::Quic(kept) => kept.ask(query).await,
-            Transport::Recursive(_) => Err("it is not asked with queries".into()),
+        match &self.kind {
+            ChannelKind::Stream(kept) => kept.ask(query).await,
+            ChannelKind::Https(kept) => kept.ask(query).await,
+            ChannelKind::Quic(kept) => kept.ask(query).await,
+            ChannelKind::Recursive(_) => Err("it is not asked with queries".into()),
         }
     }
 }

@@ -32,7 +32,7 @@ pub enum ConnectionFailure {
 }
 
 /// How to connect, and how to ask over a connection.
-pub trait Transport: Send + Sync {
+pub trait Connector: Send + Sync {
     /// A connection, shared by all who use it.
     type Connection: Clone + Send + Sync;
 
@@ -54,8 +54,8 @@ pub trait Transport: Send + Sync {
 }
 
 /// The connection to one upstream.
-pub struct PersistentConnection<T: Transport> {
-    transport: T,
+pub struct PersistentConnection<T: Connector> {
+    connector: T,
     addresses: Vec<SocketAddr>,
     clock: Arc<Clock>,
     state: Mutex<State<T::Connection>>,
@@ -82,17 +82,19 @@ struct Health {
     given_up: AtomicBool,
 }
 
-impl<T: Transport> fmt::Debug for PersistentConnection<T> {
+impl<T: Connector> fmt::Debug for PersistentConnection<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("PersistentConnection")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
-impl<T: Transport> PersistentConnection<T> {
+impl<T: Connector> PersistentConnection<T> {
     /// No connection yet.
-    pub fn new(transport: T, addresses: Vec<SocketAddr>, clock: Arc<Clock>) -> Self {
+    pub fn new(connector: T, addresses: Vec<SocketAddr>, clock: Arc<Clock>) -> Self {
         let state = Mutex::new(State { open: None, failed: None, first: 0 });
-        Self { transport, addresses, clock, state }
+        Self { connector, addresses, clock, state }
     }
 
     /// Sends a query over the connection. If a connection that was kept turns out to be gone, a
@@ -104,7 +106,7 @@ impl<T: Transport> PersistentConnection<T> {
         loop {
             let (open, fresh) = self.connection().await?;
             let waiting = PendingUse::new(&open.health, &self.clock);
-            let mut asked = pin!(self.transport.ask(&open.connection, query));
+            let mut asked = pin!(self.connector.ask(&open.connection, query));
             let result = match timeout(SILENCE, &mut asked).await {
                 Ok(result) => result,
                 Err(_) if !fresh && !waiting.was_alive() => {
@@ -136,7 +138,7 @@ impl<T: Transport> PersistentConnection<T> {
         let mut state = self.state.lock().await;
         if let Some(open) = &state.open
             && !open.health.given_up.load(Ordering::Relaxed)
-            && self.transport.is_open(&open.connection)
+            && self.connector.is_open(&open.connection)
         {
             return Ok((open.clone(), false));
         }
@@ -165,7 +167,7 @@ impl<T: Transport> PersistentConnection<T> {
         let mut last = "it has no address".to_owned();
         for turn in 0..self.addresses.len() {
             let at = (*first + turn) % self.addresses.len();
-            match timeout(CONNECT_TIMEOUT, self.transport.connect(self.addresses[at])).await {
+            match timeout(CONNECT_TIMEOUT, self.connector.connect(self.addresses[at])).await {
                 Ok(Ok(connection)) => {
                     *first = at;
                     return Ok(connection);

@@ -8,7 +8,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, TransportConfig, VarInt};
 
 use super::https::with_id;
-use super::pool::{ConnectionFailure, Transport};
+use super::pool::{ConnectionFailure, Connector};
 use super::tls;
 use crate::upstream::server::Secure;
 
@@ -50,7 +50,7 @@ impl Quic {
     }
 }
 
-impl Transport for Quic {
+impl Connector for Quic {
     type Connection = Session;
 
     async fn connect(&self, address: SocketAddr) -> Result<Session, String> {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::pool::{ConnectionFailure, Transport};
+use super::pool::{ConnectionFailure, Connector};
 use super::tls;
 use crate::upstream::server::Secure;
 
@@ -67,7 +67,7 @@ struct PendingReplies {
     ended: Option<String>,
 }
 
-impl Transport for Stream {
+impl Connector for Stream {
     type Connection = StreamConnection;
 
     async fn connect(&self, address: SocketAddr) -> Result<StreamConnection, String> {
