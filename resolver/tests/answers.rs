@@ -1,4 +1,4 @@
-//! Questions over real sockets, and the answers that must come.
+//! Queries over real sockets, and their expected responses.
 
 mod common;
 
@@ -85,7 +85,7 @@ async fn a_zone_of_the_chain() {
         let answer = resolver.ask(name, qtype);
         let got = shown(&answer);
         let got: Vec<String> = got.iter().map(|line| line.replace("ANAME", "DNAME")).collect();
-        // hickory shows DNAME data as bytes.
+        // hickory represents DNAME RDATA as bytes.
         let same = got.len() == expected.len()
             && got.iter().zip(&expected).all(|(got, want)| {
                 got == want || (want.contains(" DNAME ") && got.starts_with("old.alice. DNAME"))
@@ -201,7 +201,7 @@ async fn what_is_not_on_the_chain_is_legacys() {
         assert!(!answer.metadata.authoritative);
     }
     let before = upstream.asked();
-    // An alias of the chain that leads there.
+    // An alias of the chain to that name.
     let answer = resolver.ask("away.alice.", 1);
     assert_eq!(
         shown(&answer),
@@ -211,7 +211,7 @@ async fn what_is_not_on_the_chain_is_legacys() {
         ]
     );
     assert!(answer.metadata.authoritative, "the first owner is ours");
-    // Never a question to legacy DNS: lapsed, revoked, unreadable.
+    // Never queried in legacy DNS: lapsed, revoked, unreadable.
     for (name, rcode, code, text) in [
         ("gone.", ResponseCode::NXDomain, 0, "its lease ended at height 10"),
         ("www.burnt.", ResponseCode::NXDomain, 0, "it was revoked"),
@@ -227,8 +227,8 @@ async fn what_is_not_on_the_chain_is_legacys() {
     resolver.server.stop().await;
 }
 
-/// `www.example.com` says that it is an alias of a name of the chain, and what the address of that
-/// name is. It has no say in that.
+/// `www.example.com` says that it is an alias of a name of the chain, and gives that name's
+/// address. It has no authority for the latter.
 #[tokio::test(flavor = "multi_thread")]
 async fn legacy_has_no_say_over_names_of_the_chain() {
     let upstream = Upstream::start(|query, answer| {
@@ -284,8 +284,8 @@ async fn without_recursion_nobody_is_asked() {
     resolver.server.stop().await;
 }
 
-/// The delegated server of `dele.`: it knows its zone as it is at the root, hands `deep` to itself
-/// once more, and says things about others.
+/// The delegated server of `dele.`: it serves its zone as at the root, delegates `deep` to itself,
+/// and adds records about other names.
 fn delegated(query: &hickory_proto::op::Query, answer: &mut Message) {
     let name = query.name().clone();
     let at = |text: &str| Name::from_ascii(text).unwrap();
@@ -391,8 +391,7 @@ async fn a_referral_in_circles_ends() {
     resolver.server.stop().await;
 }
 
-/// Each name's server is a name in the other's zone: nobody can be found, and the search for them
-/// ends.
+/// Each name's server is a name in the other's zone: no address can be found, and the search ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_need_each_other_are_given_up() {
     let names = Names::default()
@@ -440,7 +439,7 @@ async fn messages_that_are_no_questions() {
     let mut version = question("www.alice.", 1, Some(1_232));
     version.edns.as_mut().unwrap().set_version(1);
     let answer = resolver.udp(&version);
-    // 16 is BADSIG too.
+    // BADSIG is 16 too.
     assert_eq!(u16::from(answer.metadata.response_code), u16::from(ResponseCode::BADVERS));
     assert_eq!(answer.edns.unwrap().version(), 0);
     let mut notify = question("alice.", 6, None);

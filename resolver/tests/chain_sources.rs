@@ -1,5 +1,4 @@
-//! The chain as the resolver sees it: a node in the process, and one behind an API that may lie or
-//! be gone.
+//! The chain sources: a node in the process, and a remote one that may lie or be unreachable.
 
 #[path = "common/bench.rs"]
 mod bench;
@@ -19,7 +18,7 @@ use resolver::chain::{
     ChainError, ChainSource, Embedded, NameState, Remote, RemoteError, Served, zone::ZoneLookup,
 };
 
-/// The last byte of the address at the name, or how it stands.
+/// The last byte of the address at the name, or the name's state.
 fn seen(standing: Result<NameState, ChainError>) -> String {
     match standing {
         Ok(NameState::Active(zone)) => match zone.lookup(&[0], 1) {
@@ -59,14 +58,14 @@ async fn a_change_is_seen_with_the_next_snapshot() {
     assert!(look("free").await.starts_with("error"), "what is not known is not unregistered");
 }
 
-/// A node's API with a chain behind it.
+/// The API of a node over a chain.
 struct Node {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
 }
 
 impl Node {
-    /// Serves the chain in `bench`; `alter` makes of a proof what a liar would say.
+    /// Serves the chain in `bench`; `alter` turns a proof into a wrong one.
     fn start(bench: Arc<Mutex<Bench>>, alter: impl Fn(&mut ProofInfo) + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,7 +1,8 @@
 //! The answers of legacy DNS as wire bytes, bounded in bytes.
 //!
-//! An answer is stored whole, under its question and the servers that gave it, and is served for
-//! nothing else: a record can't reach a name that was not asked for. Time is an argument.
+//! An answer is stored as a whole, under its question and the servers that gave it, and served for
+//! that question only: a record can't be served for a name that was not asked for. Time is an
+//! argument.
 
 mod answer;
 mod entry;
@@ -369,7 +370,7 @@ impl Shard {
     }
 }
 
-/// A panic under this lock would be a bug of the store; its answers stay right even then.
+/// A panic under this lock would be a bug in the store; its answers stay correct even then.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -381,7 +382,7 @@ fn partition(kind: AnswerKind) -> Partition {
     }
 }
 
-/// The name of a message's question, which was checked before the message was kept.
+/// The name in a message's question, which was checked when the message was stored.
 fn name_of(wire: &[u8]) -> &[u8] {
     let mut at = HEADER;
     while let Some(&length) = wire.get(at) {

@@ -28,7 +28,7 @@ const MAX_SPARED: usize = 1024;
 /// The fewest buckets and ghosts.
 const MIN_BUCKETS: usize = 64;
 
-/// A list of slots, the oldest first.
+/// A list of slots, oldest first.
 #[derive(Debug, Clone, Copy)]
 struct Queue {
     oldest: u32,
@@ -364,7 +364,7 @@ fn slot_cost(slot: &Slot) -> usize {
     ENTRY_OVERHEAD + slot.blob.len()
 }
 
-/// What is remembered of a hash, which its bucket does not say already.
+/// What a ghost stores of a hash, beyond what its bucket implies.
 fn ghost(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
 }

@@ -1,4 +1,4 @@
-//! The cache against a plain model, its bounds, and what junk can't do to it.
+//! The cache against a simple model, its bounds, and malformed input.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// An answer for a name whose text tells it from others, `size` bytes longer than the shortest.
+/// An answer for a name, with a distinguishing text, `size` bytes longer than the shortest.
 fn answer(name: &str, checked_epoch: u32, size: usize) -> Arc<Answer> {
     let q = question(name, 1);
     let rdata = [&checked_epoch.to_be_bytes()[..], &vec![b'.'; size]].concat();
@@ -70,7 +70,7 @@ fn what_tells_questions_apart() {
     let of = |question: &[u8], dnssec_ok, cd, scope| Key::new(question, dnssec_ok, cd, scope);
     let same = of(&q, false, false, Scope::Upstreams);
     assert_eq!(same, of(&question("A.eXample", 1), false, false, Scope::Upstreams));
-    // Type 65 is an `A` as a byte and type 97 an `a`: only the name has no case.
+    // As bytes, type 65 is an `A` and type 97 an `a`: only the name is case-insensitive.
     let all = [
         same,
         of(&question("a.example", 65), false, false, Scope::Upstreams),
@@ -139,7 +139,7 @@ fn a_name_that_appears_or_vanishes_has_one_answer() {
             other => panic!("{other:?}"),
         }
     }
-    // The one with the shortest life came last; when it has run out no earlier one comes back.
+    // The one with the shortest lifetime came last; when it expires no earlier one comes back.
     assert!(!found(&cache, "a.example", seconds(40)));
 }
 
@@ -199,7 +199,7 @@ struct In {
 
 impl In {
     fn new(key: u8) -> Self {
-        // Few buckets are used, so that their lists are.
+        // Few buckets are in use, so that their lists are long.
         Self {
             question: question(&format!("k{key}"), 1),
             hash: (u64::from(key) % 7) | (u64::from(key) << 40),
@@ -238,8 +238,8 @@ fn get(store: &mut Store, key: u8, now: u64) -> Option<u32> {
     let at = In::new(key);
     let slot = store.find(at.hash, &at.probe()).filter(|slot| slot.is_fresh(now))?;
     slot.touch(now);
-    // The checked_epoch is the text's first four bytes, behind the question, the pointer and the
-    // fixed part of the record.
+    // The checked_epoch is the first four bytes of the text, after the question, the pointer and
+    // the fixed part of the record.
     let text = &slot.wire()[12 + at.question.len() + 12..];
     Some(u32::from_be_bytes(text[..4].try_into().unwrap()))
 }
@@ -254,7 +254,7 @@ fn an_answer_that_grows_is_not_its_own_victim() {
     };
     (0..8u8).for_each(|key| put(&mut store, key, 0));
     assert_eq!(store.bytes(), 8 * one);
-    // All are in use alike.
+    // All are equally used.
     assert!((0..8u8).all(|key| get(&mut store, key, 0).is_some()));
     put(&mut store, 0, one);
     assert!(get(&mut store, 0, 0).is_some());
@@ -376,8 +376,8 @@ fn store_ops() -> impl Strategy<Value = Vec<StoreOp>> {
 }
 
 proptest! {
-    /// Never more bytes than allowed; never anything but the last value of a key; never one that
-    /// has run out.
+    /// The store never holds more bytes than allowed, and never returns an old value of a key or an
+    /// expired one.
     #[test]
     fn the_store_agrees_with_a_map(ops in store_ops(), limits in (0..60_000usize, 0..20_000usize)) {
         let mut store = Store::new(limits.0, limits.1);
@@ -391,7 +391,7 @@ proptest! {
                     let (partition, limit) =
                         if negative { (Partition::Negative, limits.1) } else { (Partition::Positive, limits.0) };
                     let entry = at.entry(key, checked_epoch, size, partition, now, life);
-                    // What fits is there right after it came.
+                    // What fits is there right after it was stored.
                     let fits = ENTRY_OVERHEAD + entry.blob.len() <= limit / 4;
                     store.insert(at.hash, &at.probe(), entry, now);
                     model.insert(key, (checked_epoch, now + u64::from(life)));

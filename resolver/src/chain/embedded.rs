@@ -1,5 +1,5 @@
-//! The node in this process: a snapshot is a pointer, and most names are answered without reading
-//! the store.
+//! The chain source with a node in this process: a snapshot is a pointer, and most names are
+//! answered without reading the store.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,7 +48,7 @@ impl Embedded {
     /// The epoch of a snapshot, one per block: the node may publish several snapshots of a block.
     fn epoch_of(&self, snapshot: &Snapshot) -> u32 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // 0 is no number.
+        // 0 is not a valid epoch.
         if last.1 == 0 || last.0 != snapshot.id {
             *last = (snapshot.id, last.1.wrapping_add(1).max(1));
         }
@@ -100,8 +100,8 @@ impl ChainSource for Embedded {
             return Err(ChainError::NotSynced { height: served.snapshot.height() });
         }
         let (state, dependency) = match self.lookup_in(name, &served.snapshot) {
-            // The chain may have moved on so far that the snapshot's values are gone. A fresh one
-            // has them.
+            // The chain may have advanced so far that the snapshot's values are gone. A new
+            // snapshot has them.
             Err(_) => self.lookup_in(name, &(self.served)().snapshot)?,
             Ok(found) => found,
         };
@@ -140,8 +140,8 @@ mod tests {
 
     const NETWORK: Network = Network::Dev;
 
-    /// The node publishes its state now and then, whether it has changed or not. Answers are looked
-    /// into again only if it has.
+    /// The node publishes its state now and then, changed or not. Answers are checked again only if
+    /// it has changed.
     #[test]
     fn the_epoch_is_the_blocks_and_not_the_snapshots() {
         let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();

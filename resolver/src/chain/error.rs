@@ -1,4 +1,4 @@
-//! Why the state of a name can't be told.
+//! Why the state of a name can't be read.
 
 use namechain_core::{
     chain::ReadError,
@@ -54,7 +54,7 @@ pub enum RemoteError {
         url: String,
         /// The network asked for.
         expected: Network,
-        /// Its own.
+        /// The node's own.
         found: Network,
     },
     /// The proof does not verify.

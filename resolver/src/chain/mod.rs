@@ -1,7 +1,7 @@
-//! The state of a name on the chain: from the node in this process, or from another over its API.
+//! The state of names on the chain, from a node in this process or from a remote node.
 //!
-//! "Nobody has registered it" is a result. Everything that keeps us from that result is an error,
-//! and an error is never taken for it.
+//! "Not registered" is a result. Any failure to read the state is an error, and an error is never
+//! treated as "not registered".
 
 mod embedded;
 mod error;

@@ -1,7 +1,7 @@
-//! A node elsewhere, asked over its HTTP API (`--node URL`).
+//! The chain source with a remote node, over its HTTP API (`--node URL`).
 //!
 //! Every answer comes with a proof against the state root in a header, which is verified here.
-//! Which header is the tip is the node's claim: use your own node, or one that you trust.
+//! Which header is the tip is the node's claim: use a node of your own, or one that you trust.
 
 use std::{
     collections::HashMap,
@@ -90,7 +90,7 @@ impl Remote {
     /// A node at `url`, which must be on the network `expected` if that is given.
     pub fn new(url: &str, expected: Option<Network>) -> Result<Self, RemoteError> {
         Self::check_url(url)?;
-        // Another part of the process may have chosen one already; either is good.
+        // Another part of the process may have installed a provider already; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -114,7 +114,7 @@ impl Remote {
     /// The node's status, not older than [`MAX_STATUS_AGE`]; a failure not older than
     /// [`MAX_FAILURE_AGE`].
     pub async fn status(&self) -> Result<Status, RemoteError> {
-        // Whoever comes while it is being asked waits here, and takes what the first one got.
+        // Callers that come while a request is in progress wait here, and take its result.
         let mut last = self.status.lock().await;
         if let Some((at, result)) = last.as_ref() {
             let age = if result.is_ok() { MAX_STATUS_AGE } else { MAX_FAILURE_AGE };
@@ -141,8 +141,7 @@ impl Remote {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the tip in a status that is the last one. What was known of another tip is
-    /// forgotten.
+    /// The epoch of the tip in the latest status. Cached names of another tip are dropped.
     fn epoch_of(&self, status: &Status) -> u32 {
         let mut known = self.known();
         if known.tip != Some(status.tip) {
@@ -290,7 +289,7 @@ impl ChainSource for Remote {
         }
         let (state, height) = self.fetch_proof(name, status.network).await?;
         let mut known = self.known();
-        // The node may have moved on meanwhile: then the answer is good, but not for this tip.
+        // The node may have a new tip meanwhile: then the answer is correct, but not for this tip.
         if known.epoch != epoch || height != status.served_height {
             return Ok((state, None));
         }
@@ -301,7 +300,7 @@ impl ChainSource for Remote {
     }
 
     fn epoch(&self) -> Option<u32> {
-        // Somebody who asks the node holds the lock: what it says will be known in a moment.
+        // While a request holds the lock, the status will be known in a moment.
         let last = self.status.try_lock().ok()?;
         let (at, Ok(status)) = last.as_ref()? else { return None };
         (status.synced && at.elapsed() < MAX_STATUS_AGE).then(|| self.epoch_of(status))
@@ -320,7 +319,7 @@ impl ChainSource for Remote {
 mod tests {
     use super::*;
 
-    /// Only a node on this machine is believed as one in this process is.
+    /// Only a node on this machine is trusted like one in this process.
     #[test]
     fn which_nodes_are_on_this_machine() {
         for (url, expected) in [

@@ -1,4 +1,4 @@
-//! What a source of the chain's state does.
+//! The interface of a source of the chain's state.
 
 use async_trait::async_trait;
 use namechain_core::types::{Name, Network};
@@ -20,20 +20,20 @@ pub trait ChainSource: Send + Sync + 'static {
     }
 
     /// The epoch of the state served now, at least 1; it changes with every state. `None` if no
-    /// answer may be given at the moment. Cheap.
+    /// answer may be given now. Cheap.
     fn epoch(&self) -> Option<u32> {
         None
     }
 
-    /// Whether a dependency holds in the state served now. `false` if that can't be told without
+    /// Whether a dependency holds in the state served now; `false` if that can't be decided without
     /// waiting.
     fn still_holds(&self, dependency: &Dependency) -> bool {
         let _ = dependency;
         false
     }
 
-    /// Whether the chain was validated in this process or on this machine. Another node's tip is
-    /// only its claim.
+    /// Whether the chain was validated in this process or on this machine. The tip of another node
+    /// is only its claim.
     fn is_trusted(&self) -> bool {
         false
     }

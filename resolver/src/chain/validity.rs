@@ -6,7 +6,7 @@ use super::mount::Mounts;
 
 /// The most names of the chain that a cached answer may depend on.
 const MAX_DEPENDENCIES: usize = 4;
-/// How much of an entry's hash is compared. Collisions of so many bytes are infeasible.
+/// How many bytes of an entry's hash are compared. Collisions of so many bytes are infeasible.
 const HASH_BYTES: usize = 16;
 
 /// A dependency of an answer on the state of one name. It holds as long as the name's entry is this

@@ -1,13 +1,13 @@
-//! DNS cookies (RFC 7873) in the form that servers agree on (RFC 9018): a client that shows the one
-//! it was given has shown that it is where it says it is.
+//! DNS cookies (RFC 7873) in the interoperable form (RFC 9018): a client that returns the server
+//! cookie it was given has proven its address.
 //!
 //! ```text
 //! option 10: client cookie (8) | server cookie: version 1 (1), reserved (3), time stamp (4), SipHash-2-4 (8)
 //! the hash is over: client cookie, version, reserved, time stamp, the client's address (4 or 16)
 //! ```
 //!
-//! The time stamp counts seconds from a point that each start picks at random: nobody but this
-//! process reads it.
+//! The timestamp counts seconds from a point that each start picks at random: only this process
+//! reads it.
 
 use std::{
     io,
@@ -21,32 +21,31 @@ use siphasher::sip::SipHasher24;
 
 /// The EDNS option's number (RFC 7873 §4).
 pub const OPTION: u16 = 10;
-/// The bytes that a client is given: its own cookie and ours.
+/// The length of the option for a client: its client cookie and our server cookie.
 pub const LENGTH: usize = CLIENT + SERVER;
 const CLIENT: usize = 8;
 const SERVER: usize = 16;
-/// A server cookie of any server has 8 to 32 bytes (RFC 7873 §4.2).
+/// The length of a server cookie of any server, 8 to 32 bytes (RFC 7873 §4.2).
 const ANY_SERVER: std::ops::RangeInclusive<usize> = 8..=32;
 const VERSION: [u8; 4] = [1, 0, 0, 0];
-/// A cookie is taken for so many seconds, and given anew when half of them are over (RFC 9018
-/// §4.3).
+/// A cookie is valid for this many seconds, and renewed after half of them (RFC 9018 §4.3).
 const LIFE: u32 = 3_600;
-/// A secret makes cookies for a day; what it made is taken until those are over.
+/// A secret makes cookies for this many seconds; its cookies stay valid until they expire.
 const SECRET_LIFE: u32 = 86_400;
 
-/// The two cookies as a client gets them.
+/// The option data that a client gets: both cookies.
 pub type Given = [u8; LENGTH];
 
-/// Whether cookies are given, and whether they must be shown.
+/// Whether cookies are used, and whether clients have to send one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// None are given; those that come are not looked at.
+    /// Off; the COOKIE option is ignored.
     Off,
-    /// Given to who sends one. Who asks over UDP from another machine must show it while there is
-    /// too much to do.
+    /// A client that sends a cookie gets one. Under load, UDP clients on other machines have to
+    /// send a valid one.
     #[default]
     On,
-    /// As `On`, and who asks over UDP from another machine must always show it.
+    /// As `On`, and UDP clients on other machines always have to send a valid one.
     Require,
 }
 
@@ -63,7 +62,7 @@ impl FromStr for Policy {
     }
 }
 
-/// What a client sent.
+/// The cookie that a client sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent<'a> {
     client: [u8; CLIENT],
@@ -71,8 +70,7 @@ pub struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    /// Reads the option's data; `None` if its length is none that a cookie can have (RFC 7873
-    /// §5.2.2).
+    /// Parses the option; `None` if the length is invalid (RFC 7873 §5.2.2).
     pub fn read(data: &'a [u8]) -> Option<Self> {
         let (client, server) = data.split_first_chunk()?;
         (server.is_empty() || ANY_SERVER.contains(&server.len()))
@@ -90,26 +88,26 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// What the client at `address` is given at the time `now`, and whether it has shown that it is
-    /// there.
+    /// The cookie for the client at `address` at the time `now`, and whether the one that it sent
+    /// was valid.
     pub fn answer(&self, sent: &Sent<'_>, address: IpAddr, now: u32) -> (Given, bool) {
         let mut given = [0; LENGTH];
         given[..CLIENT].copy_from_slice(&sent.client);
         let known = self.knows(sent, address, now);
         match known {
-            // What is fresh enough is given again: the client need not write down another one.
+            // A fresh cookie is returned unchanged, so that the client need not store another one.
             Some(age) if age <= LIFE / 2 => given[CLIENT..].copy_from_slice(sent.server),
             _ => given[CLIENT..].copy_from_slice(&made(&self.current, sent.client, now, address)),
         }
         (given, known.is_some())
     }
 
-    /// The age of a cookie of ours.
+    /// The age of a cookie, if it was made here.
     fn knows(&self, sent: &Sent<'_>, address: IpAddr, now: u32) -> Option<u32> {
         let shown = <[u8; SERVER]>::try_from(sent.server).ok()?;
         let &[v0, v1, v2, v3, t0, t1, t2, t3, ..] = &shown;
         let stamp = u32::from_be_bytes([t0, t1, t2, t3]);
-        // Serial numbers (RFC 1982): what is from the future counts as very old.
+        // Serial number arithmetic (RFC 1982): a time in the future counts as very old.
         let age = now.wrapping_sub(stamp);
         if [v0, v1, v2, v3] != VERSION || age > LIFE {
             return None;
@@ -145,7 +143,7 @@ fn made(secret: &[u8; 16], client: [u8; CLIENT], stamp: u32, address: IpAddr) ->
     cookie
 }
 
-/// Where the secrets are kept: made at the start, and made anew each day.
+/// The holder of the secrets: made at the start, and renewed each day.
 #[derive(Debug)]
 pub struct Jar {
     secrets: Mutex<Secrets>,
@@ -153,10 +151,10 @@ pub struct Jar {
 }
 
 impl Jar {
-    /// With a secret of the system's generator.
+    /// With a random secret.
     ///
     /// # Errors
-    /// If the system gives no random numbers.
+    /// If the operating system gives no random bytes.
     pub fn new() -> io::Result<Self> {
         let mut start = [0; 4];
         getrandom::fill(&mut start).map_err(io::Error::other)?;
@@ -167,14 +165,14 @@ impl Jar {
         })
     }
 
-    /// The time stamp of a moment, which is given as the time since the start.
+    /// The timestamp of a moment, which is given as the time since the start.
     pub fn stamp(&self, now: Duration) -> u32 {
         // Modulo 2^32, as serial numbers are.
         self.start.wrapping_add(now.as_secs() as u32)
     }
 
-    /// The secrets at a time. After a day there is a new one; if the system has none to give, the
-    /// old one goes on.
+    /// The secrets at a time. After a day there is a new one; if there are no random bytes, the old
+    /// one stays in use.
     pub fn secrets(&self, stamp: u32) -> Secrets {
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         if stamp.wrapping_sub(secrets.since) > SECRET_LIFE

@@ -24,7 +24,7 @@ pub fn question(text: &str, qtype: u16) -> Vec<u8> {
 /// A pointer to the name of the question.
 pub const AT_QUESTION: [u8; 2] = [0xc0, 12];
 
-/// A reply in the making.
+/// Builds a reply.
 pub struct Build(Vec<u8>);
 
 impl Build {
@@ -114,7 +114,7 @@ impl Build {
         self.record_of_class(Section::Additional, &[0], 41, 1232, 0, options)
     }
 
-    /// Where the next record will stand.
+    /// The offset of the next record.
     pub fn here(&self) -> usize {
         self.0.len()
     }

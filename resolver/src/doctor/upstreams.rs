@@ -1,4 +1,4 @@
-//! Each upstream: whether it answers, how fast, and whether it passes on DNSSEC records.
+//! Each upstream: whether it answers, its latency, and whether it passes DNSSEC records on.
 
 use hickory_proto::{
     dnssec::rdata::DNSSECRData,
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Looks at all of them, those of zones of their own included; and the times of the signatures that
-/// they passed.
+/// Checks all upstreams, including those of zones; also returns the validity periods of signatures
+/// that they sent.
 pub async fn check_all(
     config: &Config,
     upstreams: &[Upstream],
@@ -48,8 +48,7 @@ pub async fn check_all(
     (findings, signed)
 }
 
-/// Asks one for the servers of a zone and for its signed keys, and whether what it passes on
-/// validates.
+/// Queries one upstream for the name servers of a zone and for its signed keys, and validates them.
 async fn check_one(
     config: &Config,
     upstream: &Upstream,
@@ -123,7 +122,7 @@ async fn check_one(
     (finding, signatures)
 }
 
-/// This upstream alone, for everything.
+/// Legacy DNS with this upstream alone.
 fn by_itself(
     config: &Config,
     upstream: &Upstream,
@@ -138,7 +137,7 @@ fn by_itself(
     })
 }
 
-/// The times of the signatures over a zone's keys, as it passes them on.
+/// The validity periods of the signatures over a zone's keys.
 async fn signatures(legacy: &Upstreams, zone: &Name) -> Vec<SignatureTimes> {
     let keys = question(zone.clone(), RecordType::DNSKEY);
     let keys = Question { dnssec_ok: true, checking_disabled: true, ..keys };
@@ -148,17 +147,16 @@ async fn signatures(legacy: &Upstreams, zone: &Name) -> Vec<SignatureTimes> {
     }
 }
 
-/// Whether what it passes on validates, by the anchors of the configuration.
+/// Whether its answers validate by the configured trust anchors.
 async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
     let auto = ValidateConfig { mode: ValidateMode::Auto, ..config.validate.clone() };
     let Ok(legacy) = by_itself(config, upstream, auto) else { return UpstreamDnssec::Unknown };
-    // What is answered is of no interest: the first question looks whether the upstream passes it
-    // on.
+    // The answer does not matter: the first query probes the upstream's DNSSEC support.
     let _ = legacy.resolve(&question(Name::root(), RecordType::NS)).await;
     legacy.upstream_dnssec().into_iter().next().map_or(UpstreamDnssec::Unknown, |(_, state)| state)
 }
 
-/// The times of a signature (RFC 4034 §3.1.5), which count seconds modulo 2^32: read as of this
+/// The validity period of a signature (RFC 4034 §3.1.5): seconds modulo 2^32, taken as of this
 /// century.
 fn times(record: &Record) -> Option<SignatureTimes> {
     let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return None };

@@ -1,12 +1,12 @@
-//! Random bytes of the system, fetched some at a time.
+//! Random bytes of the operating system, fetched in chunks.
 
 use std::io;
 
-/// How many are fetched at a time: a hundred queries' worth.
+/// The size of a chunk in bytes: enough for a hundred queries.
 const CHUNK: usize = 4096;
 
-/// The system's generator behind a buffer. No byte is given out twice, and those given out are
-/// wiped.
+/// The system's generator with a buffer. No byte is returned twice, and returned bytes are wiped
+/// from the buffer.
 #[derive(Debug)]
 pub struct Random {
     bytes: Box<[u8; CHUNK]>,
@@ -23,7 +23,7 @@ impl Random {
     /// The next bytes.
     ///
     /// # Errors
-    /// If the system gives none.
+    /// If the operating system gives none.
     pub fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         const { assert!(N <= CHUNK) };
         if self.used + N > CHUNK {

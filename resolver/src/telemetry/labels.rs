@@ -1,8 +1,8 @@
-//! What is counted of an answer: where it came from, and its outcome.
+//! The labels of an answer in metrics: its origin and its outcome.
 
 use hickory_proto::op::ResponseCode;
 
-/// Where an answer came from.
+/// The origin of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
     /// Refused, or the query could not be parsed.
@@ -12,12 +12,12 @@ pub enum Origin {
     Special,
     /// The chain.
     Chain,
-    /// The chain, from the cache: the answer still holds.
-    ChainKept,
+    /// The chain, from the cache: its dependencies still hold.
+    ChainCached,
     /// Legacy DNS, from an upstream.
     Legacy,
     /// Legacy DNS, from the cache.
-    LegacyKept,
+    LegacyCached,
     /// Legacy DNS, from the cache, after its TTL (RFC 8767).
     LegacyStale,
 }
@@ -28,9 +28,9 @@ impl Origin {
         Origin::Refused,
         Origin::Special,
         Origin::Chain,
-        Origin::ChainKept,
+        Origin::ChainCached,
         Origin::Legacy,
-        Origin::LegacyKept,
+        Origin::LegacyCached,
         Origin::LegacyStale,
     ];
 
@@ -39,8 +39,8 @@ impl Origin {
         match self {
             Origin::Refused => "none",
             Origin::Special => "special",
-            Origin::Chain | Origin::ChainKept => "chain",
-            Origin::Legacy | Origin::LegacyKept | Origin::LegacyStale => "legacy",
+            Origin::Chain | Origin::ChainCached => "chain",
+            Origin::Legacy | Origin::LegacyCached | Origin::LegacyStale => "legacy",
         }
     }
 
@@ -49,7 +49,7 @@ impl Origin {
         match self {
             Origin::Refused | Origin::Special => "none",
             Origin::Chain | Origin::Legacy => "miss",
-            Origin::ChainKept | Origin::LegacyKept => "hit",
+            Origin::ChainCached | Origin::LegacyCached => "hit",
             Origin::LegacyStale => "stale",
         }
     }

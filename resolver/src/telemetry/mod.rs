@@ -163,8 +163,8 @@ mod tests {
         };
         let question = b"\x01a\0\0\x01\0\x01";
         for (reply, origin, took) in [
-            (reply(0, 0, 2), Origin::LegacyKept, None),
-            (reply(0, 0, 0), Origin::ChainKept, None),
+            (reply(0, 0, 2), Origin::LegacyCached, None),
+            (reply(0, 0, 0), Origin::ChainCached, None),
             (reply(2, 0, 0), Origin::Legacy, Some(Duration::from_secs(9))),
         ] {
             telemetry.record_fast(&fast, None, question, origin, &reply, took);
@@ -173,9 +173,9 @@ mod tests {
         let total = telemetry.total();
         let counted: Vec<_> = total.counts().collect();
         let expected = [
-            (Transport::Udp, Origin::ChainKept, Outcome::NoData, 1),
+            (Transport::Udp, Origin::ChainCached, Outcome::NoData, 1),
             (Transport::Udp, Origin::Legacy, Outcome::NoError, 1),
-            (Transport::Udp, Origin::LegacyKept, Outcome::NoError, 1),
+            (Transport::Udp, Origin::LegacyCached, Outcome::NoError, 1),
             (Transport::Tcp, Origin::Special, Outcome::NxDomain, 1),
         ];
         assert_eq!(counted, expected);

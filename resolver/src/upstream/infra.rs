@@ -1,5 +1,4 @@
-//! What is known about the servers: how fast they are, what they can't take, and whether they lead
-//! back to us.
+//! The infrastructure cache: latency, capabilities and forwarding loops of each server.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -7,16 +6,17 @@ use std::time::Duration;
 use super::target::Target;
 use super::transport::query::ServerCaps;
 
-/// Servers that are remembered. The oldest goes; all that is lost is a measurement.
+/// The most servers that are remembered. The oldest is evicted, and is measured again when it is
+/// used.
 const MAX_KNOWN: usize = 1024;
-/// A server that was not asked is thought of as twice as fast after this time, so that each is
-/// measured again now and then, and one that failed comes back.
+/// The expected latency of an idle server halves in this time, so that every server is measured
+/// again now and then and a failed one gets another chance.
 const HALF_LIFE: Duration = Duration::from_secs(30);
-/// What a failure counts as. Nine half-lives make it 20 ms.
+/// The latency that counts for a failure. Nine half-lives make it 20 ms.
 const FAILED: Duration = Duration::from_secs(10);
-/// How long it is remembered that a server lacks something. It may be replaced by a better one.
+/// How long a missing capability is remembered. The server may be upgraded.
 const REMEMBER_LACK: Duration = Duration::from_secs(15 * 60);
-/// How long to wait before a server is tested once more for leading back to us.
+/// The least time between two loop tests of a server.
 pub const TEST_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
@@ -26,16 +26,16 @@ struct ServerState {
     used: Duration,
     no_edns_until: Duration,
     no_case_until: Duration,
-    /// When it was last tested for leading back to us.
+    /// When it was last tested for a forwarding loop.
     tested: Option<Duration>,
     is_loop: bool,
-    /// It kept somebody waiting, and was not tested since.
+    /// It timed out, and was not tested for a loop since.
     suspect: bool,
-    /// How often it replied, could not be reached or refused, and let us wait.
+    /// Replies, failures and timeouts.
     counts: Counts,
 }
 
-/// How tries with a server ended, since it is known.
+/// How the attempts with a server ended, since it is in the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub replied: u64,
@@ -51,8 +51,8 @@ pub struct InfraCache {
 }
 
 impl InfraCache {
-    /// The servers that don't lead back to us, the fastest first. Those never asked come before all
-    /// in the order they are given in; the recursive resolver of our own comes last.
+    /// The servers that are not in a forwarding loop, fastest first. Servers never asked come
+    /// first, in the given order; the built-in recursive resolver comes last.
     pub fn order_by_latency(&self, servers: &[Target], now: Duration) -> Vec<Target> {
         let mut order: Vec<Target> = Vec::with_capacity(servers.len());
         for server in servers {
@@ -76,19 +76,19 @@ impl InfraCache {
         (server.is_recursive(), self.expected_latency(server, now).unwrap_or_default())
     }
 
-    /// The latency that a server is thought to have.
+    /// The expected latency of a server.
     pub fn expected_latency(&self, server: &Target, now: Duration) -> Option<Duration> {
         let known = self.known.get(server)?;
         let idle = now.saturating_sub(known.used).as_secs() / HALF_LIFE.as_secs();
         Some(known.latency / 2u32.saturating_pow(u32::try_from(idle).unwrap_or(u32::MAX)))
     }
 
-    /// How tries with a server ended.
+    /// How the attempts with a server ended.
     pub fn counts(&self, server: &Target) -> Counts {
         self.known.get(server).map(|known| known.counts).unwrap_or_default()
     }
 
-    /// What a server takes, as far as is known.
+    /// The capabilities of a server, as far as known.
     pub fn caps(&self, server: &Target, now: Duration) -> ServerCaps {
         let known = self.known.get(server);
         ServerCaps {
@@ -97,7 +97,7 @@ impl InfraCache {
         }
     }
 
-    /// A server replied after this time, and takes this.
+    /// Records a reply, its latency, and the capabilities that it showed.
     pub fn record_reply(
         &mut self,
         server: &Target,
@@ -118,7 +118,7 @@ impl InfraCache {
         }
     }
 
-    /// A server let us wait this long without a reply.
+    /// Records that a server did not reply within `waited`.
     pub fn record_timeout(&mut self, server: &Target, waited: Duration, now: Duration) {
         let known = self.entry(server, waited);
         known.latency = (known.latency * 2).max(waited).min(FAILED);
@@ -126,26 +126,26 @@ impl InfraCache {
         known.counts.slow += 1;
     }
 
-    /// A server can't be reached, or refuses everything.
+    /// Records that a server can't be reached, or refuses everything.
     pub fn record_failure(&mut self, server: &Target, now: Duration) {
         let known = self.entry(server, FAILED);
         (known.latency, known.failing, known.used) = (FAILED, true, now);
         known.counts.failed += 1;
     }
 
-    /// Whether a server leads back to us, as far as is known.
+    /// Whether a server is known to be in a forwarding loop.
     pub fn is_loop(&self, server: &Target) -> bool {
         self.known.get(server).is_some_and(|known| known.is_loop)
     }
 
-    /// Keeps in mind whether a server leads back to us; whether that is news.
+    /// Records whether a server is in a forwarding loop; whether that changed.
     pub fn set_is_loop(&mut self, server: &Target, is_loop: bool) -> bool {
         let known = self.entry(server, FAILED);
         std::mem::replace(&mut known.is_loop, is_loop) != is_loop
     }
 
-    /// Whether a server is to be tested now for leading back to us: it kept somebody waiting, or it
-    /// did lead back, and its last test is long ago. Who asks is to do it.
+    /// Claims the loop test of a server if it is due: it timed out or was in a loop, and its last
+    /// test is long enough ago. The caller has to run it.
     pub fn take_loop_test(&mut self, server: &Target, now: Duration) -> bool {
         let Some(known) = self.known.get_mut(server) else { return false };
         let wanted = known.suspect || known.is_loop;
@@ -234,7 +234,7 @@ mod tests {
         let lacking = ServerCaps { edns: false, mixed_case: false };
         assert_eq!(servers.caps(&server(1), ms(0)), WELL);
         servers.record_reply(&server(1), ms(1), lacking, ms(0));
-        // Asked without, it says nothing of what it can: that must not prolong the time.
+        // A query without EDNS shows nothing about EDNS: it must not prolong the time.
         servers.record_reply(&server(1), ms(1), lacking, REMEMBER_LACK - ms(1));
         assert_eq!(servers.caps(&server(1), REMEMBER_LACK - ms(1)), lacking);
         assert_eq!(servers.caps(&server(1), REMEMBER_LACK), WELL);

@@ -1,26 +1,26 @@
-//! Upstreams that lead back to this resolver: itself by another address, or another one that asks
-//! this one.
+//! Detects forwarding loops: upstreams that are this resolver at another address, or that forward
+//! to it.
 //!
-//! An upstream that did not answer in time is sent a question for a name that nobody has and that
-//! only this resolver knows, `TOKEN._namechain-loop.`, below the zone that it is asked for. If that
-//! question comes in here, the upstream leads back. Another resolver of this kind in between passes
-//! it on, whatever it thinks of its own upstreams, so that each in a circle finds out. Nothing is
-//! added to ordinary questions: an upstream that does answer never sees any of this.
+//! An upstream that timed out is sent a query for a name that does not exist and that only this
+//! resolver knows: `TOKEN._namechain-loop.` below the zone that the upstream is asked for. If that
+//! query arrives here, there is a loop. Other resolvers of this kind forward such queries even to
+//! upstreams known to loop, so that each member of the loop detects it. Ordinary queries stay
+//! unchanged: an upstream that replies never sees a test.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::target::Target;
 
-/// The label below which tokens stand. With its underscore it is no name of a host, nor one of the
+/// The label below the token. With its underscore it is neither a host name nor a name of the
 /// chain.
 const LABEL: &[u8] = b"_namechain-loop";
 /// Random bytes of a token.
 const TOKEN: usize = 16;
-/// Questions of this kind that may be under way.
+/// The most tests in progress.
 const MAX_OUT: usize = 64;
 
-/// A number that nobody can guess.
+/// An unguessable number.
 pub type Token = [u8; TOKEN];
 
 #[derive(Debug)]
@@ -29,12 +29,12 @@ struct SentProbe {
     returned: bool,
 }
 
-/// The questions under way.
+/// The tests in progress.
 #[derive(Debug, Default)]
 pub struct LoopDetector(Mutex<HashMap<Token, SentProbe>>);
 
 impl LoopDetector {
-    /// Begins to look out for a token; false if there is no room.
+    /// Starts to wait for a token; false if there are too many already.
     pub fn register(&self, token: Token, target: &Target) -> bool {
         let mut out = self.lock();
         if out.len() >= MAX_OUT {
@@ -44,7 +44,8 @@ impl LoopDetector {
         true
     }
 
-    /// A question with this token came in: the target that it was sent to, if it is one of ours.
+    /// Records that a query with this token has arrived. Returns the target it was sent to, if the
+    /// test is one of ours.
     pub fn on_probe(&self, token: &Token) -> Option<Target> {
         let mut out = self.lock();
         let out = out.get_mut(token)?;
@@ -52,7 +53,7 @@ impl LoopDetector {
         Some(out.target.clone())
     }
 
-    /// Ends the look-out; whether the token came back.
+    /// Ends the wait; whether the token has arrived.
     pub fn finish(&self, token: &Token) -> bool {
         self.lock().remove(token).is_some_and(|out| out.returned)
     }
@@ -62,7 +63,7 @@ impl LoopDetector {
     }
 }
 
-/// The question for a token below a zone (in wire form): its type is A, the class IN.
+/// The question of a test below a zone (in wire form): type A, class IN.
 pub fn question(token: &Token, zone: &[u8]) -> Vec<u8> {
     let digits = hex::encode(token);
     let mut wire = vec![digits.len() as u8];
@@ -74,7 +75,7 @@ pub fn question(token: &Token, zone: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// The token in a name or question in wire form, if it is of this kind.
+/// The token in a name or question in wire form, if it has one.
 pub fn token(name: &[u8]) -> Option<Token> {
     let (digits, rest) = name.strip_prefix(&[2 * TOKEN as u8])?.split_at_checked(2 * TOKEN)?;
     let label = rest.strip_prefix(&[LABEL.len() as u8])?.get(..LABEL.len())?;

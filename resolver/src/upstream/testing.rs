@@ -1,4 +1,4 @@
-//! What the fuzz target of the upstreams' answers calls.
+//! The fuzz target for the upstreams' answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What is asked: names of several depths, and the types whose answers are treated one by one.
+/// The questions: names of several depths, and the types whose answers are handled specially.
 const QUESTIONS: [(&str, u16); 8] = [
     ("www.example.com", 1),
     ("example.com", 6),
@@ -32,13 +32,13 @@ const QUESTIONS: [(&str, u16); 8] = [
     ("any.example.com", 255),
 ];
 
-/// A message from a server to a query of ours. The first byte says how the query was asked, the
-/// second which it was; if the first has its highest bit, the id and the question of the message
-/// are put right, as a server would have them.
+/// A reply of a server to a query. The first byte selects the query's flags, the second its
+/// question; if the first has its highest bit set, the id and the question of the reply are made to
+/// match, as a server would.
 ///
-/// What is believed has the query's id and question; what is kept of it has every record but OPT
-/// and TSIG, unchanged; what is given out has the TTLs less the age; and nothing of it is kept for
-/// longer than a day.
+/// An accepted reply has the query's id and question; the cached answer has every record but OPT
+/// and TSIG, unchanged; the answer to the client has TTLs decreased by the age; and nothing is
+/// cached for more than a day.
 pub fn upstream(data: &[u8]) {
     let Some((&[how, which], reply)) = data.split_first_chunk::<2>() else { return };
     let flag = |bit: u8| how >> bit & 1 == 1;
@@ -66,7 +66,7 @@ pub fn upstream(data: &[u8]) {
         "its case, where anybody could have sent it"
     );
     let replied = CheckedReply { message: reply, sent: query.question().to_vec(), caps };
-    // Only what loses an OPT from its middle can grow too long.
+    // Only a message with an OPT in the middle can grow too long when it is removed.
     let Ok((packet, answer)) = replied.read(near, true) else { return };
     if let Ok((_, minimal)) = replied.read(near, false) {
         let kept = Packet::parse(minimal.wire()).expect("what is kept can be read");
@@ -95,7 +95,7 @@ fn is_data(record: &RecordAt) -> bool {
     !matches!(record.rtype, rtype::OPT | rtype::TSIG)
 }
 
-/// Owner in lower case and data of a record, both without compression.
+/// The owner in lower case and the RDATA of a record, both uncompressed.
 fn written_out(packet: &Packet<'_>, record: &RecordAt) -> (Vec<u8>, Vec<u8>) {
     let (mut owner, mut data) = (Vec::new(), Vec::new());
     packet.owner(record, &mut owner).expect("it was checked");
@@ -117,7 +117,7 @@ fn kept_as_it_was(packet: &Packet<'_>, answer: &Answer, keep_ad: bool) {
         );
         let (old, new) = (written_out(packet, old), written_out(&kept, new));
         assert_eq!(old.0, new.0);
-        // Pointers to the question follow its case.
+        // Names compressed by a pointer to the question have its case.
         assert!(old.1.eq_ignore_ascii_case(&new.1));
     }
 }
@@ -134,8 +134,7 @@ fn given_out(packet: &Packet<'_>, answer: &Answer, asked: &[u8]) {
         }
         let message = decode(out).expect("what is given can be decoded");
         assert_eq!(message.answers.len(), given.section(Section::Answer).count());
-        // It may be too long for a message only where it was compressed in a way that the encoder
-        // has not.
+        // It may be too long only if the message used compression that the encoder does not.
         if let Ok(bytes) = message.to_vec()
             && bytes.len() < 16_384
         {

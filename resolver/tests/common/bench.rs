@@ -1,4 +1,4 @@
-//! A real chain in memory, with somebody who registers on it.
+//! A real chain in memory, and an owner who registers names on it.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl Bench {
         self.extend(&[operation]);
     }
 
-    /// The next block, with these operations.
+    /// Adds the next block, with these operations.
     pub fn extend(&mut self, operations: &[Operation]) {
         let mut block: Block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
         assert_eq!(block.operations.len(), operations.len());
@@ -89,7 +89,7 @@ impl Bench {
         Arc::new(self.chain.snapshot_at(self.chain.tip_header().height).unwrap())
     }
 
-    /// What a node over this chain says at `GET /v1/status`.
+    /// The response of a node over this chain to `GET /v1/status`.
     pub fn status(&self) -> Status {
         let header = self.chain.tip_header();
         Status {
@@ -116,7 +116,7 @@ impl Bench {
         }
     }
 
-    /// What a node over this chain says at `GET /v1/names/{name}/proof`.
+    /// The response of a node over this chain to `GET /v1/names/{name}/proof`.
     pub fn proof(&self, name: &Name) -> ProofInfo {
         let snapshot = self.snapshot();
         let key = name.key(NETWORK);

@@ -1,4 +1,4 @@
-//! Sockets at which the servers of a scenario are asked. What is said is for the player to say.
+//! Sockets for the servers of a scenario. The player decides on the responses.
 
 use std::{
     io,
@@ -14,13 +14,13 @@ use tokio::{
 
 use super::message::{Message, TC};
 
-/// What we tell servers that we take over UDP.
+/// The UDP payload size that we advertise to servers, in bytes.
 const UDP_PAYLOAD: usize = 1_232;
 
-/// A query that came.
+/// A received query.
 pub struct ReceivedQuery {
     pub query: Message,
-    /// Which server of the scenario was asked; none: the recursive one.
+    /// The server of the scenario; `None`: the recursive one.
     pub address: Option<String>,
     way: Way,
 }
@@ -43,7 +43,7 @@ impl ReceivedQuery {
                     ..said.clone()
                 };
                 let bytes = if fits { bytes } else { short().write() };
-                // Whoever asked may be gone.
+                // The sender may be gone.
                 let _ = socket.send_to(&bytes, from).await;
             }
             Way::Tcp(way) => drop(way.send(bytes)),
@@ -58,7 +58,7 @@ pub async fn open(
 ) -> io::Result<SocketAddr> {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        // Somebody else may have the port of the other kind.
+        // Another program may have the port of the other protocol.
         if let Ok(tcp) = TcpListener::bind(udp.local_addr()?).await {
             break (Arc::new(udp), tcp);
         }

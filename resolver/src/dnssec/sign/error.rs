@@ -34,7 +34,7 @@ pub enum SignError {
         path: PathBuf,
         /// The key's algorithm.
         found: Algorithm,
-        /// What was asked for.
+        /// The configured algorithm.
         asked: Algorithm,
     },
     /// A record can't be encoded.
@@ -43,7 +43,7 @@ pub enum SignError {
     /// Generating a key failed.
     #[error("generating a key failed")]
     Generate,
-    /// There is no randomness.
+    /// The operating system gave no random bytes.
     #[error("the system has no random bytes")]
     Random,
 }

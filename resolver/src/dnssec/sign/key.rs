@@ -11,7 +11,7 @@ use ring::{
 use super::{algorithm::Algorithm, error::SignError};
 use crate::dnssec::validate::key_tag;
 
-/// Zone key, and secure entry point: the one key of its zone (RFC 4034 §2.1.1).
+/// Zone Key and Secure Entry Point: the only key of its zone (RFC 4034 §2.1.1).
 const FLAGS: u16 = 257;
 /// The only protocol (RFC 4034 §2.1.2).
 const PROTOCOL: u8 = 3;
@@ -21,7 +21,7 @@ enum RingKeyPair {
     Ed25519(Ed25519KeyPair),
 }
 
-/// A key.
+/// A signing key.
 pub struct SigningKey {
     pair: RingKeyPair,
     random: SystemRandom,
@@ -46,13 +46,13 @@ impl SigningKey {
         made.map(|document| document.as_ref().to_vec()).map_err(|_| SignError::Generate)
     }
 
-    /// The key in a PKCS#8 document; `None` if it is none of those that can sign here.
+    /// The key in a PKCS#8 document; `None` if its algorithm is not supported.
     pub fn from_pkcs8(document: &[u8]) -> Option<Self> {
         let random = SystemRandom::new();
         let ecdsa = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document, &random);
         let pair = match ecdsa {
             Ok(pair) => RingKeyPair::EcdsaP256(pair),
-            // Others write the key without its public half.
+            // Other programs write the key without its public half.
             Err(_) => {
                 RingKeyPair::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(document).ok()?)
             }
@@ -60,7 +60,7 @@ impl SigningKey {
         Some(SigningKey { pair, random })
     }
 
-    /// How it signs.
+    /// Its algorithm.
     pub fn algorithm(&self) -> Algorithm {
         match &self.pair {
             RingKeyPair::EcdsaP256(_) => Algorithm::EcdsaP256,
@@ -68,10 +68,10 @@ impl SigningKey {
         }
     }
 
-    /// The public key as DNSKEY has it: both coordinates (RFC 6605 §4), or the point (RFC 8080 §3).
+    /// The public key as in a DNSKEY: both coordinates (RFC 6605 §4), or the point (RFC 8080 §3).
     pub fn public(&self) -> &[u8] {
         match &self.pair {
-            // ring puts a byte in front that says that the point is not compressed.
+            // ring adds a byte in front that says that the point is not compressed.
             RingKeyPair::EcdsaP256(pair) => &pair.public_key().as_ref()[1..],
             RingKeyPair::Ed25519(pair) => pair.public_key().as_ref(),
         }
@@ -90,7 +90,7 @@ impl SigningKey {
         key_tag(&self.dnskey())
     }
 
-    /// The signature of some bytes, 64 bytes for either algorithm.
+    /// The signature over some bytes, 64 bytes for either algorithm.
     pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, SignError> {
         let signature = match &self.pair {
             RingKeyPair::EcdsaP256(pair) => {
@@ -152,7 +152,7 @@ mod tests {
         );
     }
 
-    /// The keys of RFC 8080 §6.1 and RFC 6605 §6.1, with their tags and DS as they stand there.
+    /// The keys of RFC 8080 §6.1 and RFC 6605 §6.1, with the tags and DS records given there.
     #[test]
     fn tags_and_digests_are_those_of_the_standards() {
         for (owner, dnskey, tag, ds) in [

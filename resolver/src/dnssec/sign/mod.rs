@@ -1,11 +1,11 @@
-//! Online signing of answers from the chain: `namechain.alt.` is one signed zone, with one key that
-//! this resolver has made.
+//! Online signing of answers from the chain: `namechain.alt.` is one signed zone with one key, made
+//! by this resolver.
 //!
 //! ```text
 //! records -> canonical form -> signature -> RRSIG          nothing -> denial: NSEC -> RRSIG
 //! ```
 //!
-//! A signature states what this resolver read on the chain. Who trusts the key trusts that.
+//! A signature states what this resolver read on the chain. Clients that trust the key trust that.
 
 mod algorithm;
 mod anchor;

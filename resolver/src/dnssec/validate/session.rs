@@ -225,7 +225,7 @@ mod tests {
     use crate::dns::message::{Section, rcode};
     use crate::dns::testing::{Build, name, question};
 
-    /// The verdict where nobody says anything more.
+    /// The verdict without any further replies.
     fn alone(message: &[u8]) -> Verdict {
         let validator = Validator::new(Anchors::default());
         let mut session = ValidationSession::new(message).unwrap();
@@ -241,8 +241,8 @@ mod tests {
         }
     }
 
-    /// Found by fuzzing: YXDOMAIN was believed without the DNAME that makes a name too long, and so
-    /// without a signature.
+    /// Found by fuzzing: YXDOMAIN was accepted without the DNAME that makes the name too long, and
+    /// so without a signature.
     #[test]
     fn nothing_is_secure_without_a_signature() {
         for code in [rcode::NOERROR, rcode::NXDOMAIN, rcode::YXDOMAIN] {

@@ -37,27 +37,28 @@ use crate::{
     },
 };
 
-/// The one path (RFC 8484 §4.1.1 has it in its examples, and clients expect it).
+/// The only path (RFC 8484 §4.1.1 uses it in its examples, and clients expect it).
 const PATH: &str = "/dns-query";
-/// As much of a body that is refused is read, in bytes.
+/// The most bytes of a refused body that are read.
 const MAX_DRAINED: usize = 256 << 10;
-/// The type of both bodies (RFC 8484 §6).
+/// The media type of both bodies (RFC 8484 §6).
 const MESSAGE: &str = "application/dns-message";
-/// The most bytes of a request's headers: the longest question that a GET can carry is that long.
+/// The most bytes of a request's headers: enough for the longest query that a GET can carry.
 const MAX_HEADERS: u32 = 16 << 10;
-/// How many streams a client may open and reset before it is told to go.
+/// How many streams a client may open and reset before the connection is closed.
 const MAX_RESETS: usize = 64;
-/// How many bytes of a question may be on their way in one stream, and of answers in a connection.
+/// The HTTP/2 flow-control window, in bytes: for the query of one stream, and for the answers of a
+/// connection.
 const WINDOW: u32 = 64 << 10;
 
-/// What a connection does.
+/// The activity of a connection.
 #[derive(Default)]
 struct StreamCount {
     requests: AtomicUsize,
     changed: Notify,
 }
 
-/// A request in work.
+/// A request in progress.
 struct StreamGuard(Arc<StreamCount>);
 
 impl StreamGuard {
@@ -75,7 +76,7 @@ impl Drop for StreamGuard {
 }
 
 impl StreamCount {
-    /// Waits until there was no request for so long.
+    /// Waits until the connection has been idle for this long.
     async fn idle(&self, patience: impl Fn() -> Duration) {
         loop {
             let none = || self.requests.load(Ordering::Acquire) == 0;
@@ -87,8 +88,8 @@ impl StreamCount {
     }
 }
 
-/// Serves the connection until the client ends it, asks nothing for too long, or `stop` changes;
-/// what is in work then is still answered.
+/// Serves the connection until the client ends it, it is idle for too long, or `stop` changes;
+/// requests in progress are still answered.
 pub async fn serve_connection(
     stream: TlsStream<TcpStream>,
     client: Client,
@@ -114,7 +115,7 @@ pub async fn serve_connection(
     builder
         .http2()
         .timer(TokioTimer::new())
-        // As many as over TCP.
+        // The same limit as over TCP.
         .max_concurrent_streams(MAX_PIPELINED as u32)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_header_list_size(MAX_HEADERS)
@@ -133,7 +134,7 @@ pub async fn serve_connection(
         () = business.idle(|| place.patience()) => {}
     }
     connection.as_mut().graceful_shutdown();
-    // What can't be answered in time is not.
+    // A request that can't be answered in time is dropped.
     let _ = timeout(GRACE, connection).await;
 }
 
@@ -154,7 +155,7 @@ async fn respond(
     let work = Work::begin(place);
     let answer = current.get().respond_to_bytes(&question, client).await;
     drop(work);
-    // What is no query gets no answer over DNS, and an error here.
+    // A body that is not a query gets an HTTP error instead of a DNS response.
     let Some(answer) = answer else { return refuse(StatusCode::BAD_REQUEST) };
     let mut response = Response::new(Full::new(Bytes::from(answer.clone())));
     let headers = response.headers_mut();
@@ -186,7 +187,7 @@ fn refuse(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-/// The question of a request, or the status that refuses it.
+/// The query in a request, or the status that refuses it.
 async fn read(head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, StatusCode> {
     if head.uri.path() != PATH {
         return Err(StatusCode::NOT_FOUND);
@@ -214,9 +215,9 @@ async fn read(head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, StatusCode> 
     if question.len() < HEADER { Err(StatusCode::BAD_REQUEST) } else { Ok(question) }
 }
 
-/// Reads on so far that who still sends comes to read the refusal.
+/// Reads the rest of a body, so that a client that is still sending receives the refusal.
 async fn drain(body: Incoming) {
-    // However that ends, the refusal is what follows.
+    // The refusal is sent however this ends.
     let _ = timeout(STREAM_IDLE, Limited::new(body, MAX_DRAINED).collect()).await;
 }
 
@@ -229,8 +230,8 @@ fn from_query(query: &str) -> Result<Vec<u8>, StatusCode> {
     data_encoding::BASE64URL_NOPAD.decode(given.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-/// For how many seconds an answer may be kept by whoever is between: the smallest TTL of its
-/// answers, or for how long there is nothing (RFC 8484 §5.1); a failure not at all.
+/// The freshness lifetime of a response in seconds: the smallest TTL of its answers, or the
+/// negative TTL (RFC 8484 §5.1); 0 for a failure.
 fn freshness(answer: &[u8]) -> u32 {
     let Ok(packet) = Packet::parse(answer) else { return 0 };
     if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {

@@ -1,4 +1,4 @@
-//! DNS over QUIC (RFC 9250): a stream for each question, with an id of 0.
+//! DNS over QUIC (RFC 9250): one stream per query, with id 0.
 
 use std::{io, net::UdpSocket, sync::Arc};
 
@@ -22,23 +22,24 @@ use crate::{
     },
 };
 
-/// The codes of RFC 9250 §8.4.
+/// The error codes of RFC 9250 §8.4.
 const NO_ERROR: VarInt = VarInt::from_u32(0);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
-/// How many connections may be at their handshakes.
+/// The most handshakes in progress.
 const MAX_INCOMING: usize = 256;
-/// What may be on its way of one question, and of all answers of a connection, in bytes.
+/// The QUIC flow-control windows, in bytes: for the query of one stream, and for all answers of a
+/// connection.
 const RECEIVE_WINDOW: u32 = 2 + MAX_MESSAGE as u32;
 const SEND_WINDOW: u64 = 256 << 10;
-/// The number of the EDNS option that no stream of QUIC may carry (RFC 9250 §5.5.2).
+/// The EDNS option edns-tcp-keepalive, which is not allowed over QUIC (RFC 9250 §5.5.2).
 const KEEPALIVE: u16 = 11;
 
-/// Answers what comes in at `socket` until `stop` changes or its sender is gone; then what is in
-/// work, for at most [`GRACE`].
+/// Serves `socket` until `stop` changes or its sender is dropped; then answers queries in progress,
+/// for at most [`GRACE`].
 ///
 /// # Errors
-/// If the settings of TLS are none for QUIC, or the socket can't be had.
+/// If the TLS configuration does not allow QUIC, or the socket can't be used.
 pub async fn serve(
     socket: UdpSocket,
     tls: rustls::ServerConfig,
@@ -56,8 +57,8 @@ pub async fn serve(
         let Some(incoming) = incoming else {
             return Err(io::Error::other("the socket of DNS over QUIC is gone"));
         };
-        // Anybody can write its address on a datagram: when there is little room, a client shows
-        // that it is where it says.
+        // Source addresses can be forged: when the table is crowded, a client has to prove its
+        // address.
         if streams.is_crowded() && !incoming.remote_address_validated() {
             if let Err(not_retried) = incoming.retry() {
                 not_retried.into_incoming().refuse();
@@ -117,7 +118,7 @@ async fn serve_connection(
             stream = connection.accept_bi() => stream,
         };
         let Ok((send, recv)) = stream else { return };
-        // No more than the transport lets be open.
+        // No more than the transport allows to be open.
         let (connection, current, place) = (connection.clone(), current.clone(), place.clone());
         answers.spawn(async move {
             if let Err(code) = answer(send, recv, client, &current, &place).await {
@@ -128,7 +129,7 @@ async fn serve_connection(
     let _ = timeout(GRACE, async { while answers.join_next().await.is_some() {} }).await;
 }
 
-/// Ends a connection that is dropped without anything wrong with it, also where its task is.
+/// Closes a connection without an error when it is dropped, also when its task is aborted.
 struct Ended(Connection);
 
 impl Drop for Ended {
@@ -137,7 +138,7 @@ impl Drop for Ended {
     }
 }
 
-/// The transport ends what is silent; while there is little room patience is shorter than its.
+/// The transport closes idle connections; when the table is crowded, this limit is shorter.
 async fn idle(place: &ConnectionSlot, nothing_in_work: bool) {
     if !nothing_in_work {
         std::future::pending::<()>().await;
@@ -145,7 +146,7 @@ async fn idle(place: &ConnectionSlot, nothing_in_work: bool) {
     tokio::time::sleep(place.patience()).await;
 }
 
-/// Answers the question of one stream, or says with which code the connection ends.
+/// Answers the query of one stream, or returns the error code that closes the connection.
 async fn answer(
     mut send: SendStream,
     mut recv: RecvStream,
@@ -156,7 +157,7 @@ async fn answer(
     let read = timeout(STREAM_IDLE, recv.read_to_end(2 + MAX_MESSAGE)).await;
     let message = match read {
         Ok(Ok(message)) => message,
-        // It has been reset: the client does not want the answer any more.
+        // The stream was reset: the client does not want the answer any more.
         Ok(Err(ReadToEndError::Read(_))) => return Ok(()),
         Ok(Err(ReadToEndError::TooLong)) => return Err(PROTOCOL_ERROR),
         Err(_) => return Err(EXCESSIVE_LOAD),
@@ -167,10 +168,10 @@ async fn answer(
     drop(work);
     let length = u16::try_from(answer.len()).map_err(|_| PROTOCOL_ERROR)?.to_be_bytes();
     let whole = [&length[..], &answer].concat();
-    // A client that does not take its answer gets no more.
+    // A client that does not read its answer gets no more.
     match timeout(STREAM_IDLE, send.write_all(&whole)).await {
         Ok(_) => {
-            // It may have stopped the stream.
+            // The client may have stopped the stream.
             let _ = send.finish();
             Ok(())
         }
@@ -178,8 +179,8 @@ async fn answer(
     }
 }
 
-/// The one message of a stream behind its length, if it keeps to what RFC 9250 says: an id of 0
-/// (§4.2.1), no keep-alive (§5.5.2), and nothing behind it (§4.3.3).
+/// The message of a stream without its length prefix, if it follows RFC 9250: id 0 (§4.2.1), no
+/// edns-tcp-keepalive (§5.5.2), and nothing behind it (§4.3.3).
 fn question(stream: &[u8]) -> Option<&[u8]> {
     let (length, message) = stream.split_first_chunk::<2>()?;
     let whole = usize::from(u16::from_be_bytes(*length)) == message.len();

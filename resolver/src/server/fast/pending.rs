@@ -1,7 +1,7 @@
-//! Questions on their way to a plain-DNS upstream: one query for all who ask the same.
+//! Queries in flight to a plain-DNS upstream: one for all clients that ask the same.
 //!
-//! Only the first try is made here. Whatever does not bring a whole, good answer in time is handed
-//! over to the slow path, where the other upstreams, TCP and the later tries are.
+//! Only the first attempt is made here. If it brings no complete answer in time, the clients'
+//! queries go to the slow path, which retries with the other upstreams and over TCP.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -25,29 +25,30 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// How many questions may be on their way from one worker.
+/// The most queries of one worker in flight.
 const MAX_FLIGHTS: usize = 1024;
-/// How many may wait for one answer.
+/// The most clients that wait for one answer.
 const MAX_WAITING: usize = 64;
-/// How many replies are read from one socket at a time, so that no upstream keeps clients waiting.
+/// The most replies that are read from one socket at a time, so that no upstream delays the
+/// clients.
 const MAX_READ: usize = 64;
-/// Larger than any datagram that an upstream may send us.
+/// Larger than any datagram that an upstream may send, in bytes.
 const REPLY_ROOM: usize = 4096;
 
-/// One who waits for an answer.
+/// A client that waits for an answer.
 #[derive(Debug)]
 pub struct Waiter {
     /// The query.
     pub datagram: Box<[u8]>,
-    /// Its shape.
+    /// Its parts.
     parsed: ParsedQuery,
-    /// Who asks.
+    /// The client's address, and the one it sent to.
     pub peer: Peer,
-    /// The hash of what the answer is kept under.
+    /// The hash of the cache key.
     hash: u64,
-    /// Where that is.
+    /// The client's IP address.
     client: IpAddr,
-    /// Since when.
+    /// When the query arrived.
     pub since: Duration,
 }
 
@@ -63,7 +64,7 @@ impl Waiter {
         }
     }
 
-    /// The query again. Its shape was read before, so it has one.
+    /// The query again. It was parsed before, so it can be parsed.
     pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION]) -> FastQuery<'a> {
         let _ = ParsedQuery::read(&self.datagram, lower);
         FastQuery {
@@ -76,12 +77,12 @@ impl Waiter {
     }
 }
 
-/// What became of a question.
+/// The result of a query in flight.
 #[derive(Debug)]
 pub enum Completed {
-    /// There is an answer for these.
+    /// An answer for these clients.
     Answer(Arc<Answer>, Vec<Waiter>),
-    /// There is none yet: these go the slow way.
+    /// No answer: these queries go to the slow path.
     Slow(Vec<Waiter>),
 }
 
@@ -94,14 +95,14 @@ struct PendingQuery {
     number: u64,
 }
 
-/// All of them.
+/// The queries in flight.
 #[derive(Debug)]
 pub struct PendingQueries {
     ports: UpstreamSockets,
     flights: Vec<Option<PendingQuery>>,
     free: Vec<u32>,
     by_question: HashMap<Box<[u8]>, u32>,
-    /// When a flight is given up: the time, its place, its number.
+    /// When a query is given up: the time, its place, its number.
     deadlines: VecDeque<(Duration, u32, u64)>,
     random: Random,
     started: u64,
@@ -109,7 +110,7 @@ pub struct PendingQueries {
 }
 
 impl PendingQueries {
-    /// None yet; the events of their sockets are counted from `first_event`.
+    /// None yet; the events of their sockets are numbered from `first_event`.
     pub fn new(first_event: u64) -> Self {
         Self {
             ports: UpstreamSockets::new(first_event),
@@ -123,7 +124,7 @@ impl PendingQueries {
         }
     }
 
-    /// Asks the upstream for who asks, if there is one; whether that was done.
+    /// Sends a query upstream for a client, if there is an upstream for it; whether that was done.
     pub fn start(
         &mut self,
         asked: &FastQuery<'_>,
@@ -155,7 +156,7 @@ impl PendingQueries {
             }
             Ok(None) => false,
             Err(error) => {
-                tracing::debug!(%error, "an upstream could not be asked");
+                tracing::debug!(%error, "a query could not be sent to an upstream");
                 false
             }
         }
@@ -211,7 +212,7 @@ impl PendingQueries {
         self.deadlines.push_back((deadline, at, number));
     }
 
-    /// Takes what has come at the socket of an event.
+    /// Reads what has arrived at the socket of an event.
     pub fn readable(
         &mut self,
         event: u64,
@@ -235,7 +236,7 @@ impl PendingQueries {
         }
     }
 
-    /// One datagram from the server of a port.
+    /// Handles one datagram from the server of a port.
     fn heard(
         &mut self,
         at: usize,
@@ -267,7 +268,7 @@ impl PendingQueries {
         }
     }
 
-    /// Gives up what takes too long.
+    /// Gives up queries that take too long.
     pub fn expire(&mut self, legacy: &Upstreams, now: Duration, completed: &mut Vec<Completed>) {
         while let Some(&(deadline, at, number)) = self.deadlines.front() {
             let flight =
@@ -283,12 +284,12 @@ impl PendingQueries {
         }
     }
 
-    /// Whether nothing is on its way.
+    /// Whether no query is in flight.
     pub fn is_idle(&self) -> bool {
         self.by_question.is_empty()
     }
 
-    /// When the next one is given up.
+    /// When the next query is given up.
     pub fn deadline(&self) -> Option<Duration> {
         self.deadlines.front().map(|(deadline, ..)| *deadline)
     }
@@ -299,7 +300,7 @@ impl PendingQueries {
         }
     }
 
-    /// Ends a flight; those who waited for it.
+    /// Ends a query in flight; returns its waiters.
     fn land(&mut self, at: u32) -> Option<Vec<Waiter>> {
         let flight = self.flights.get_mut(at as usize)?.take()?;
         self.free.push(at);
@@ -310,7 +311,7 @@ impl PendingQueries {
     }
 }
 
-/// A question's bytes as [`crate::cache::Key`] has them for the configured upstreams.
+/// The key of a question as in [`crate::cache::Key`], for the configured upstreams.
 fn key_of<'a>(asked: &FastQuery<'_>, room: &'a mut [u8; MAX_QUESTION + 1]) -> &'a [u8] {
     let probe = asked.probe();
     let length = probe.question.len();

@@ -1,4 +1,4 @@
-//! A reply out of a message that is kept: copied, and patched where it is this client's.
+//! Writes a reply from a cached message: a copy with the client's fields patched in.
 
 use super::query::ParsedQuery;
 use crate::{
@@ -6,8 +6,8 @@ use crate::{
     resolve::answer::MAX_UDP_BYTES,
 };
 
-/// Room for a reply: the most bytes over UDP, and an odd number of lines of the processor's cache,
-/// so that the replies of a batch don't compete for the same ones.
+/// The size of a reply buffer: the most bytes over UDP, rounded up to an odd number of processor
+/// cache lines, so that the replies of a batch don't compete for the same ones.
 pub const ROOM: usize = 21 * 64;
 const _: () = assert!(ROOM >= MAX_UDP_BYTES as usize);
 const QR: u8 = 0x80;
@@ -18,24 +18,24 @@ const AD: u8 = 0x20;
 const CD: u8 = 0x10;
 const RCODE: u8 = 0x0f;
 
-/// A message that is kept.
+/// A cached message.
 #[derive(Clone, Copy, Debug)]
 pub struct CachedReply<'a> {
     /// The message, without an OPT.
     pub wire: &'a [u8],
-    /// Where its TTLs are, two bytes each, the low one first.
+    /// The offsets of its TTLs, two bytes each, low byte first.
     pub ttl_places: &'a [u8],
-    /// Its age in seconds, by which the TTLs go down.
+    /// Its age in seconds, by which the TTLs are decreased.
     pub age: u32,
-    /// The EDNS options that go with it.
+    /// The EDNS options of the reply.
     pub options: &'a [u8],
-    /// Whether its AA is ours to give.
+    /// Whether the answer was made here, so that AA may be set.
     pub ours: bool,
 }
 
 impl CachedReply<'_> {
-    /// Writes the reply to a query of this shape; `None` if it is too long for the client. AD is
-    /// given on to clients on this machine that understand it.
+    /// Writes the reply to a query; `None` if it is too long for the client. AD is set only for
+    /// clients on this machine that understand it.
     pub fn write(
         &self,
         query: &[u8],
@@ -61,7 +61,7 @@ impl CachedReply<'_> {
         out[2] = QR | (query[2] & RD) | if self.ours { high & AA } else { 0 };
         let authentic = if local && parsed.wants_ad { low & AD } else { 0 };
         out[3] = RA | authentic | (query[3] & CD) | (low & RCODE);
-        // The name in the client's spelling; type and class are the same.
+        // The name as the client spelled it; type and class are the same.
         out[HEADER..HEADER + parsed.question]
             .copy_from_slice(&query[HEADER..HEADER + parsed.question]);
         for at in self.ttl_places.chunks_exact(2) {

@@ -1,5 +1,5 @@
-//! Both paths over one cache and one chain, with all that either can say: for the tests of this
-//! room, and for the fuzz target that gives them packets.
+//! Both paths over one cache and one chain, with every kind of answer: for the tests of this module
+//! and the fuzz target of queries.
 
 use std::{
     collections::HashMap,
@@ -50,7 +50,7 @@ pub const BOTH: Mounts = Mounts { root: true, alt: true };
 pub const LOCAL: Client =
     Client { address: std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
 
-/// A chain that the test moves on.
+/// A chain whose state the test changes.
 #[derive(Clone, Default)]
 pub struct Chain(Arc<Mutex<State>>);
 
@@ -135,7 +135,7 @@ impl ChainSource for Chain {
 /// Both paths over one cache and one chain.
 pub struct Paths {
     pub responder: Responder,
-    /// Seconds since 1970, by which signatures are dated.
+    /// Seconds since 1970, for the times of signatures.
     pub wall: Arc<AtomicU64>,
     pub chain: Chain,
     pub runtime: tokio::runtime::Runtime,
@@ -145,8 +145,7 @@ impl Paths {
     pub fn new(mounts: Mounts) -> Self {
         let chain = Chain::default();
         chain.at(Some(1));
-        // Nobody is there: whatever is not in the cache fails, and that is no answer of the fast
-        // path.
+        // There is no upstream: what is not cached fails, and the fast path never answers that.
         let upstreams = vec!["127.0.0.1:1".parse().unwrap()];
         let legacy = UpstreamsConfig {
             upstreams,
@@ -174,7 +173,7 @@ impl Paths {
         }
     }
 
-    /// Puts what an upstream said in the cache.
+    /// Puts an upstream's answer into the cache.
     pub fn said(&self, question: &[u8], message: Vec<u8>) {
         let packet = Packet::parse(&message).unwrap();
         let answer = Arc::new(cache::Answer::new(&packet, question, true).unwrap());
@@ -205,7 +204,7 @@ impl Paths {
         }
     }
 
-    /// What the fast path makes of a query so much later.
+    /// The fast path's result for a query, `later` than now.
     pub fn outcome(&self, query: &[u8], later: Duration) -> (FastOutcome, [u8; ROOM]) {
         let mut out = [0; ROOM];
         let _entered = self.runtime.enter();
@@ -238,8 +237,8 @@ pub fn query(flags: [u8; 2], name: &str, qtype: u16, opt: Option<(u16, bool, boo
     bytes
 }
 
-/// The same message: header, question byte for byte, records in their order, EDNS. A second may
-/// have passed.
+/// The messages must be equal: header, question bytes, records in order, EDNS. TTLs may differ by
+/// one second.
 pub fn assert_same(fast: &[u8], slow: &[u8]) {
     let (a, b) = (Message::from_vec(fast).unwrap(), Message::from_vec(slow).unwrap());
     assert_eq!(a.metadata, b.metadata);
@@ -271,7 +270,7 @@ pub fn assert_same(fast: &[u8], slow: &[u8]) {
     assert_eq!(flags(&a), flags(&b));
 }
 
-/// An option's data, of a cookie without the time stamp and what is made from it.
+/// An option's data; of a cookie only the part that does not depend on the time.
 fn stable(option: EdnsOption) -> Vec<u8> {
     let mut data = Vec::try_from(&option).unwrap();
     if EdnsCode::from(&option) == EdnsCode::Cookie {
@@ -281,7 +280,7 @@ fn stable(option: EdnsOption) -> Vec<u8> {
     data
 }
 
-/// Paths with all that legacy DNS can say, and a chain with all that it can.
+/// Paths with every kind of legacy answer, and a chain with every kind of name.
 pub fn furnished(mounts: Mounts) -> Paths {
     let paths = Paths::new(mounts);
     let reply = |text: &str, qtype| (question(text, qtype), Build::answer(&question(text, qtype)));
@@ -341,14 +340,14 @@ pub fn furnished(mounts: Mounts) -> Paths {
 }
 
 thread_local! {
-    /// The world of the fuzz target, and how many packets it has seen.
+    /// The paths of the fuzz target, and how many packets they have seen.
     static WORLD: std::cell::RefCell<Option<(Paths, u32)>> = const { std::cell::RefCell::new(None) };
 }
-/// After so many packets the world is made anew, so that what it holds has not run out.
+/// After this many packets the paths are made anew, so that cached answers have not expired.
 const WORLD_LASTS: u32 = 8_192;
 
-/// Any bytes as a packet: the first says over what they came. Whatever is answered has the query's
-/// id and can be read; over UDP it fits; what the fast path says is what the slow path says.
+/// Any bytes as a packet; the first one selects the transport. Every response has the query's id
+/// and is a valid message; over UDP it fits; and the fast path's response equals the slow path's.
 pub fn packet(data: &[u8]) {
     let Some((&how, datagram)) = data.split_first() else { return };
     WORLD.with_borrow_mut(|world| {

@@ -1,5 +1,5 @@
-//! One connection: questions read one after the other, answered side by side, written as they are
-//! done.
+//! One connection: queries are read in sequence, answered concurrently, and responses written as
+//! they are ready.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -13,15 +13,15 @@ use tokio::{
 use super::streams::{ConnectionSlot, Streams, Work};
 use crate::{dns::query::Client, resolve::answer::STREAM_IDLE, server::handle::ResponderHandle};
 
-/// How many questions of one connection may be in work; the next is read when one of them is
-/// answered.
+/// The most queries of one connection in progress; the next is read when one of them is answered.
 pub const MAX_PIPELINED: usize = 32;
-/// How long what is in work has to be answered when the server stops.
+/// How long queries in progress may still be answered when the server stops.
 pub const GRACE: Duration = Duration::from_secs(2);
-/// A question up to here is what questions are; a longer one counts among the bytes that are kept.
+/// A usual length of a query, in bytes; a longer one counts in full towards the connection's
+/// buffered bytes.
 const PLAIN_QUESTION: usize = 512;
 
-/// Bytes that are kept for a connection.
+/// Bytes buffered for a connection.
 struct Held {
     streams: Streams,
     id: u64,
@@ -42,8 +42,8 @@ impl Drop for Held {
     }
 }
 
-/// Serves the connection until the client ends it, is silent for too long, or `stop` changes; what
-/// is in work then is still answered.
+/// Serves the connection until the client ends it, it is idle for too long, or `stop` changes;
+/// queries in progress are still answered.
 pub async fn serve_connection<R, W>(
     mut reader: R,
     writer: W,
@@ -76,7 +76,7 @@ pub async fn serve_connection<R, W>(
                 None => Ok(()),
             }
         });
-        // A client that does not take its answers gets no more.
+        // A client that does not read its responses gets no more.
         while let Some(ended) = answers.try_join_next() {
             if !matches!(ended, Ok(Ok(()))) {
                 return;
@@ -85,17 +85,17 @@ pub async fn serve_connection<R, W>(
     }
     let rest = async { while answers.join_next().await.is_some() {} };
     if *stop.borrow() {
-        // What can't be answered in time is not.
+        // A query that can't be answered in time is dropped.
         let _ = timeout(GRACE, rest).await;
     } else {
-        // The client may have closed its side only: what it asked for is still answered.
+        // The client may have closed its sending side only: its queries are still answered.
         rest.await;
     }
-    // TLS says goodbye; whoever does not hear it is gone anyway.
+    // TLS sends close_notify; a client that does not receive it is gone anyway.
     let _ = timeout(GRACE, async { writer.lock().await.shutdown().await }).await;
 }
 
-/// One message. Memory is taken for what has come, not for what was promised.
+/// Reads a message. Memory is allocated for what has arrived, not for what was announced.
 async fn read(
     reader: &mut (impl AsyncRead + Unpin),
     place: &ConnectionSlot,
@@ -116,7 +116,7 @@ async fn write(writer: &Mutex<impl AsyncWrite + Unpin>, message: &[u8]) -> io::R
     let written = async {
         let mut writer = writer.lock().await;
         writer.write_all(&whole).await?;
-        // TLS may keep some of it back until then.
+        // TLS may buffer some of it until then.
         writer.flush().await
     };
     timeout(STREAM_IDLE, written).await?

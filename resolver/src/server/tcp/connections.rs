@@ -1,12 +1,12 @@
-//! Who is connected, and who goes when there is no room: a plain table, without sockets or a clock.
-//! What came first is told by numbers that only grow.
+//! The table of connections, and which one is closed when it is full. It has no sockets and no
+//! clock: order is kept by a counter.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
 };
 
-/// The connections of one server. `H` is what a connection is ended with.
+/// The connections of one server. `H` is the handle that closes a connection.
 pub(super) struct ConnectionTable<H> {
     entries: HashMap<u64, ConnectionEntry<H>>,
     next: u64,
@@ -17,17 +17,17 @@ pub(super) struct ConnectionTable<H> {
 
 struct ConnectionEntry<H> {
     from: From,
-    /// When it came, or last had a whole question.
+    /// When it was accepted, or last sent a whole query (a value of the counter).
     heard: u64,
-    /// Questions in work.
+    /// Queries in progress.
     working: usize,
-    /// Bytes that are kept for it.
+    /// Bytes buffered for it.
     held: usize,
     handle: Option<H>,
 }
 
-/// Where clients come from that can't be told apart: this machine, an IPv4 address, an IPv6 network
-/// of 64 bits.
+/// A group of clients that is limited together: this machine, an IPv4 address, an IPv6 network of
+/// 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
     Here,
@@ -45,7 +45,7 @@ impl From {
 }
 
 impl<H> ConnectionTable<H> {
-    /// A table for at most `most` connections, for which at most `most_held` bytes are kept.
+    /// A table for at most `most` connections with at most `most_held` buffered bytes.
     pub fn new(most: usize, most_held: usize) -> Self {
         ConnectionTable { entries: HashMap::new(), next: 0, held: 0, most, most_held }
     }
@@ -55,10 +55,10 @@ impl<H> ConnectionTable<H> {
         self.next
     }
 
-    /// Lets a connection in. Its number, and the connection that has to go for it.
+    /// Adds a connection. Returns its number, and the connection to close for it.
     ///
-    /// A client elsewhere has at most a quarter of the room: beyond that, its own oldest connection
-    /// goes.
+    /// A client on another machine may have at most a quarter of the table: beyond that its own
+    /// oldest connection is closed.
     pub fn admit(&mut self, address: IpAddr) -> (u64, Option<H>) {
         let from = From::of(address);
         let its_own = self.entries.values().filter(|entry| entry.from == from).count();
@@ -75,34 +75,34 @@ impl<H> ConnectionTable<H> {
         (id, evict)
     }
 
-    /// Ends the one of `among` that has waited for the longest time; one with questions in work
-    /// only if all have some.
+    /// Removes the connection of `among` that has been idle for the longest time; one with queries
+    /// in progress only if all have some.
     fn evict(&mut self, among: impl Fn(&ConnectionEntry<H>) -> bool) -> Option<H> {
         let those = self.entries.iter().filter(|(_, entry)| among(entry));
         let (id, _) = those.min_by_key(|(_, entry)| (entry.working > 0, entry.heard))?;
         self.remove(*id)
     }
 
-    /// Ends the one that has waited for the longest time.
+    /// Removes the connection that has been idle for the longest time.
     pub fn evict_oldest(&mut self) -> Option<H> {
         self.evict(|_| true)
     }
 
-    /// Says what the connection is ended with.
+    /// Sets the handle that closes the connection.
     pub fn attach(&mut self, id: u64, handle: H) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.handle = Some(handle);
         }
     }
 
-    /// The connection has ended.
+    /// Removes a connection that has ended.
     pub fn remove(&mut self, id: u64) -> Option<H> {
         let entry = self.entries.remove(&id)?;
         self.held -= entry.held;
         entry.handle
     }
 
-    /// A whole question has come.
+    /// Records that a whole query has arrived.
     pub fn on_query(&mut self, id: u64) {
         let heard = self.count();
         if let Some(entry) = self.entries.get_mut(&id) {
@@ -110,14 +110,14 @@ impl<H> ConnectionTable<H> {
         }
     }
 
-    /// A question is done with, answered or not.
+    /// Records that a query is done, answered or not.
     pub fn on_answered(&mut self, id: u64) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.working = entry.working.saturating_sub(1);
         }
     }
 
-    /// Bytes are kept for the connection. Those that have to go for them, which may be this one.
+    /// Adds buffered bytes. Returns the connections to close for them, which may include this one.
     pub fn hold(&mut self, id: u64, bytes: usize) -> Vec<H> {
         let mut leaving = Vec::new();
         let Some(entry) = self.entries.get_mut(&id) else { return leaving };
@@ -131,7 +131,7 @@ impl<H> ConnectionTable<H> {
         leaving
     }
 
-    /// Bytes are not kept any more.
+    /// Subtracts buffered bytes.
     pub fn release(&mut self, id: u64, bytes: usize) {
         if let Some(entry) = self.entries.get_mut(&id) {
             let bytes = bytes.min(entry.held);
@@ -140,7 +140,7 @@ impl<H> ConnectionTable<H> {
         }
     }
 
-    /// Whether more than half of the room is taken: patience is short then.
+    /// Whether more than half of the table is in use: idle times are shorter then.
     pub fn is_crowded(&self) -> bool {
         self.entries.len() > self.most / 2
     }
@@ -158,7 +158,7 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    /// A table for `most` connections; each is ended with its own number.
+    /// A table for `most` connections; the handle of each is its number.
     fn table(most: usize) -> ConnectionTable<u64> {
         ConnectionTable::new(most, 1_000)
     }
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(admit(&mut table, there(2)).1, None);
         table.remove(b);
         assert_eq!(admit(&mut table, there(1)).1, None);
-        // One network of IPv6 is one client; the same address written as another is not.
+        // An IPv6 network of 64 bits is one client; an IPv4-mapped address is the IPv4 client.
         let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
         let (c, _) = admit(&mut table, v6("2001:db8::1"));
         admit(&mut table, v6("2001:db8::2"));

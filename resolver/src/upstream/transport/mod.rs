@@ -1,5 +1,5 @@
-//! Upstreams that are asked over a connection which is kept: TCP, TLS, HTTPS, QUIC; and the
-//! recursive resolver of our own.
+//! Upstreams over persistent connections: TCP, TLS, HTTPS, QUIC; and the built-in recursive
+//! resolver.
 
 pub(crate) mod exchange;
 mod https;
@@ -24,7 +24,7 @@ use stream::Stream;
 pub use recursor::{BOGUS, Recursive, RecursiveConfig};
 pub use tls::sha256;
 
-/// An upstream that is not asked by datagrams.
+/// An upstream that is not asked over UDP.
 #[derive(Debug)]
 pub struct Channel {
     label: String,
@@ -40,7 +40,7 @@ enum ChannelKind {
     Recursive(Box<Recursive>),
 }
 
-/// An upstream that can't be set up: its certificates can't be read, or the system's can't.
+/// An upstream can't be set up, because certificates can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the upstream {upstream} can't be used: {why}")]
 pub struct ChannelError {
@@ -49,8 +49,7 @@ pub struct ChannelError {
 }
 
 impl Channel {
-    /// The channel of an upstream, or its address if it is asked by datagrams. Connects to nobody
-    /// yet.
+    /// The channel of an upstream, or its address if it is asked over UDP. Does not connect yet.
     ///
     /// # Errors
     /// [`ChannelError`]
@@ -100,17 +99,17 @@ impl Channel {
         Ok(Ok(Self { label: upstream.to_string(), encrypted, kind }))
     }
 
-    /// How the upstream is called.
+    /// The upstream's address or URL.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// Whether nobody on the way can read the question or change the answer.
+    /// Whether the connection is encrypted and authenticated.
     pub fn is_encrypted(&self) -> bool {
         self.encrypted
     }
 
-    /// The recursive resolver, if it is one.
+    /// The built-in recursive resolver, if it is one.
     pub fn recursive(&self) -> Option<&Recursive> {
         match &self.kind {
             ChannelKind::Recursive(recursive) => Some(recursive),
@@ -118,17 +117,19 @@ impl Channel {
         }
     }
 
-    /// Sends a query and waits for the reply, which has the query's id. How long to wait is the
-    /// caller's to say.
+    /// Sends a query and waits for the reply, which has the query's id. The caller sets the time
+    /// limit.
     ///
     /// # Errors
-    /// What went wrong, in one line.
+    /// The cause as one line of text.
     pub async fn ask(&self, query: &[u8]) -> Result<Vec<u8>, String> {
         match &self.kind {
             ChannelKind::Stream(kept) => kept.ask(query).await,
             ChannelKind::Https(kept) => kept.ask(query).await,
             ChannelKind::Quic(kept) => kept.ask(query).await,
-            ChannelKind::Recursive(_) => Err("it is not asked with queries".into()),
+            ChannelKind::Recursive(_) => {
+                Err("the recursive resolver takes no encoded queries".into())
+            }
         }
     }
 }

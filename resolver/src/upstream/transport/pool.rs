@@ -1,5 +1,5 @@
-//! A connection that is made when it is needed, kept for all who ask, and made anew when it is
-//! gone.
+//! A persistent connection: made when needed, shared by all queries, and made again when it is
+//! lost.
 
 use std::fmt;
 use std::future::Future;
@@ -14,26 +14,26 @@ use tokio::time::timeout;
 
 use crate::os::clock::Clock;
 
-/// How long a connection may take to be made, handshakes included.
+/// The time limit of a connection attempt, including handshakes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// After a failure nobody tries to connect for so long; who asks meanwhile gets the same error.
+/// The pause after a failed attempt, in which queries get the same error.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// A connection that was kept and on which nothing comes for so long after a query is given up for
-/// a fresh one: the network may have changed under it, and then nobody tells.
+/// A connection used before is replaced if nothing arrives on it for this long after a query: the
+/// network may have changed without notice.
 const SILENCE: Duration = Duration::from_millis(1_500);
 
 /// Why an exchange over a connection failed.
 #[derive(Debug)]
 pub enum ConnectionFailure {
-    /// The connection is gone.
+    /// The connection is lost.
     Lost(String),
-    /// The server does not want this query.
+    /// The server refused this query.
     Refused(String),
 }
 
-/// How to connect, and how to ask over a connection.
+/// Connects to an upstream over one protocol.
 pub trait Connector: Send + Sync {
-    /// A connection, shared by all who use it.
+    /// A connection, shared by all users.
     type Connection: Clone + Send + Sync;
 
     /// Connects to one address.
@@ -42,10 +42,10 @@ pub trait Connector: Send + Sync {
         address: SocketAddr,
     ) -> impl Future<Output = Result<Self::Connection, String>> + Send;
 
-    /// Whether a connection can still be used, as far as is known.
+    /// Whether a connection is usable, as far as known.
     fn is_open(&self, connection: &Self::Connection) -> bool;
 
-    /// Sends a query, waits for its reply, and gives that the query's id.
+    /// Sends a query and waits for its reply, in which the query's id is set.
     fn ask(
         &self,
         connection: &Self::Connection,
@@ -53,7 +53,7 @@ pub trait Connector: Send + Sync {
     ) -> impl Future<Output = Result<Vec<u8>, ConnectionFailure>> + Send;
 }
 
-/// The connection to one upstream.
+/// The persistent connection to one upstream.
 pub struct PersistentConnection<T: Connector> {
     connector: T,
     addresses: Vec<SocketAddr>,
@@ -75,7 +75,7 @@ struct Open<C> {
     health: Arc<Health>,
 }
 
-/// What is known of a connection, in milliseconds of the clock.
+/// The health of a connection, in milliseconds of the clock.
 #[derive(Default)]
 struct Health {
     mark_alive: AtomicU64,
@@ -91,17 +91,17 @@ impl<T: Connector> fmt::Debug for PersistentConnection<T> {
 }
 
 impl<T: Connector> PersistentConnection<T> {
-    /// No connection yet.
+    /// Not connected yet.
     pub fn new(connector: T, addresses: Vec<SocketAddr>, clock: Arc<Clock>) -> Self {
         let state = Mutex::new(State { open: None, failed: None, first: 0 });
         Self { connector, addresses, clock, state }
     }
 
-    /// Sends a query over the connection. If a connection that was kept turns out to be gone, a
-    /// fresh one is tried once.
+    /// Sends a query over the connection. If a connection used before turns out to be lost, a new
+    /// one is tried once.
     ///
     /// # Errors
-    /// What went wrong, in one line.
+    /// The cause as one line of text.
     pub async fn ask(&self, query: &[u8]) -> Result<Vec<u8>, String> {
         loop {
             let (open, fresh) = self.connection().await?;
@@ -110,7 +110,7 @@ impl<T: Connector> PersistentConnection<T> {
             let result = match timeout(SILENCE, &mut asked).await {
                 Ok(result) => result,
                 Err(_) if !fresh && !waiting.was_alive() => {
-                    Err(ConnectionFailure::Lost(format!("nothing came within {SILENCE:?}")))
+                    Err(ConnectionFailure::Lost(format!("nothing arrived within {SILENCE:?}")))
                 }
                 Err(_) => asked.await,
             };
@@ -133,7 +133,7 @@ impl<T: Connector> PersistentConnection<T> {
         }
     }
 
-    /// The connection, and whether it was made just now.
+    /// The connection, and whether it is new.
     async fn connection(&self) -> Result<(Open<T::Connection>, bool), String> {
         let mut state = self.state.lock().await;
         if let Some(open) = &state.open
@@ -162,7 +162,7 @@ impl<T: Connector> PersistentConnection<T> {
         }
     }
 
-    /// Tries the addresses one after another, from the one that worked last.
+    /// Tries the addresses in turn, starting with the one that worked last.
     async fn connect(&self, first: &mut usize) -> Result<T::Connection, String> {
         let mut last = "it has no address".to_owned();
         for turn in 0..self.addresses.len() {
@@ -176,13 +176,14 @@ impl<T: Connector> PersistentConnection<T> {
                 Err(_) => last = format!("no connection within {CONNECT_TIMEOUT:?}"),
             }
         }
-        // Whoever is cut off while one address is silent begins with the next.
+        // If the caller's time ends while one address is silent, the next attempt starts with
+        // another.
         *first = (*first + 1) % self.addresses.len().max(1);
         Err(last)
     }
 }
 
-/// Somebody who waits for a reply. Who gives up after a long silence gives up the connection.
+/// A query that waits for its reply. If it is given up after a long silence, so is the connection.
 struct PendingUse<'a> {
     health: &'a Health,
     clock: &'a Clock,
@@ -194,7 +195,7 @@ impl<'a> PendingUse<'a> {
         Self { health, clock, since: clock.now() }
     }
 
-    /// Whether anything came for anybody since.
+    /// Whether anything arrived for any query since.
     fn was_alive(&self) -> bool {
         self.health.mark_alive.load(Ordering::Relaxed) > millis(self.since)
     }

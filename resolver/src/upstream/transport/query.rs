@@ -1,9 +1,9 @@
-//! A query as it goes out, and the judgement on what comes back (RFC 5452 §9).
+//! Encodes queries, and checks whether a message is the reply (RFC 5452 §9).
 
 use crate::dns::message::{HEADER, Malformed, Packet, rcode, u16_at};
 use crate::dns::rtype;
 
-/// What a server may send over UDP, in bytes (DNS flag day 2020).
+/// The UDP payload size that is advertised, in bytes (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
 const RD: u8 = 0x01;
 const AD: u8 = 0x20;
@@ -11,31 +11,31 @@ const CD: u8 = 0x10;
 const DO: u16 = 0x8000;
 /// The number of the EDNS option Padding (RFC 7830 §3).
 const PADDING: u16 = 12;
-/// Encrypted queries are multiples of so many bytes long (RFC 8467 §4.1).
+/// Encrypted queries are padded to a multiple of this many bytes (RFC 8467 §4.1).
 const PADDING_BLOCK: usize = 128;
-/// An EDNS option's number and length, in bytes.
+/// The length of an EDNS option's code and length fields, in bytes.
 const OPTION_HEADER: usize = 4;
 const QR_AND_OPCODE: u8 = 0xf8;
 const QR: u8 = 0x80;
 const TC: u8 = 0x02;
 
-/// What a query carries beside its question.
+/// The flags of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryFlags {
-    /// RD: a recursive server is asked.
+    /// RD: the server is a recursive resolver.
     pub recursive: bool,
-    /// DO, if there is EDNS to carry it.
+    /// DO, if EDNS is used.
     pub dnssec_ok: bool,
     /// CD.
     pub checking_disabled: bool,
 }
 
-/// What a server can take.
+/// The capabilities of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerCaps {
     /// EDNS (RFC 6891).
     pub edns: bool,
-    /// A question in mixed case comes back unchanged (draft-vixie-dnsext-dns0x20).
+    /// It preserves the case of the question (draft-vixie-dnsext-dns0x20).
     pub mixed_case: bool,
 }
 
@@ -47,34 +47,33 @@ pub struct Query {
     edns: bool,
 }
 
-/// Random bytes that one query takes: two for the id, a bit for each byte of the name.
+/// Random bytes per query: two for the id, and a bit for each byte of the QNAME.
 pub const QUERY_RANDOM_BYTES: usize = 2 + 32;
 
-/// What a message that came back is.
+/// What a received message is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReplyCheck {
-    /// Nothing to do with the query: a forgery, or late.
+    /// Not a reply to the query: forged or late.
     Stray,
-    /// The answer but for the case of its question: from a server that does not preserve it, or a
-    /// forgery.
+    /// The answer, with the case of the question changed: by the server, or by a forger.
     OtherCase,
-    /// The beginning of the answer; the whole is to be had over TCP.
+    /// A truncated answer.
     Truncated,
-    /// The server does not understand EDNS.
+    /// The server does not support EDNS.
     NoEdns,
-    /// A refusal without a question.
+    /// An error code without a question.
     Bare(u8),
-    /// The answer has an RCODE that only EDNS can carry, and which no query of ours asks for.
+    /// The answer has an extended RCODE that no query of ours can cause.
     OddRcode,
-    /// To the query, but broken.
+    /// A reply to the query that is not a valid message.
     Malformed(Malformed),
     /// The answer.
     Answer,
 }
 
 impl Query {
-    /// Builds a query. `question` is QNAME without compression, QTYPE and QCLASS. `near`: nobody on
-    /// the way could change what the server says of itself.
+    /// Encodes a query. `question` is uncompressed QNAME, QTYPE and QCLASS. `near`: nobody on the
+    /// way could change the AD bit of the reply.
     pub fn new(
         question: &[u8],
         flags: QueryFlags,
@@ -85,7 +84,7 @@ impl Query {
         let mut bytes = Vec::with_capacity(HEADER + question.len() + 11);
         bytes.extend_from_slice(&random[..2]);
         bytes.push(if flags.recursive { RD } else { 0 });
-        // AD asks for AD (RFC 6840 §5.7), which is believed only where nobody is between.
+        // AD asks for AD (RFC 6840 §5.7), which is trusted only where nobody could change it.
         let ad = if flags.recursive && near { AD } else { 0 };
         bytes.push(ad | if flags.checking_disabled { CD } else { 0 });
         bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(caps.edns)]);
@@ -104,14 +103,12 @@ impl Query {
         Self { bytes, question_end, edns: caps.edns }
     }
 
-    /// Pads the query, so that its length says little of its name once it is encrypted (RFC 8467
-    /// §4.1).
+    /// Pads the query, so that its encrypted length reveals little about the name (RFC 8467 §4.1).
     pub fn padded(mut self) -> Self {
         if self.edns {
             let over = (self.bytes.len() + OPTION_HEADER) % PADDING_BLOCK;
             let padding = if over == 0 { 0 } else { PADDING_BLOCK - over };
-            // The OPT record is the last, and has no options yet. Both numbers are far below
-            // 65,536.
+            // The OPT record is the last and has no options yet. Both numbers are far below 65,536.
             let length_at = self.bytes.len() - 2;
             self.bytes[length_at..]
                 .copy_from_slice(&((OPTION_HEADER + padding) as u16).to_be_bytes());
@@ -127,7 +124,7 @@ impl Query {
         &self.bytes
     }
 
-    /// The id.
+    /// The message id.
     pub fn id(&self) -> u16 {
         u16::from_be_bytes([self.bytes[0], self.bytes[1]])
     }
@@ -137,7 +134,7 @@ impl Query {
         &self.bytes[HEADER..self.question_end]
     }
 
-    /// Judges a message that came from the server, over UDP or TCP.
+    /// Checks a message received from the server over UDP or TCP.
     pub fn judge(&self, reply: &[u8], udp: bool) -> ReplyCheck {
         if reply.len() < HEADER || reply[..2] != self.bytes[..2] || reply[2] & QR_AND_OPCODE != QR {
             return ReplyCheck::Stray;
@@ -164,7 +161,7 @@ impl Query {
         self.judge_body(reply, code)
     }
 
-    /// Old servers give nothing but a header back to what they can't read.
+    /// Old servers reply to what they can't parse with nothing but a header.
     fn judge_bare(&self, code: u8) -> ReplyCheck {
         match code {
             rcode::FORMERR | rcode::NOTIMP if self.edns => ReplyCheck::NoEdns,
@@ -199,7 +196,8 @@ impl Query {
     }
 }
 
-/// Gives every letter the case that its bit says. Label lengths are below `A` and stay as they are.
+/// Sets the case of each letter by one random bit. Label lengths are below `A` and stay as they
+/// are.
 fn mix_case(name: &mut [u8], random: &[u8]) {
     for (at, byte) in name.iter_mut().enumerate() {
         let upper = random[(at / 8) % random.len()] >> (at % 8) & 1 == 1;
@@ -259,8 +257,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is changed in a right answer: no panic, and what passes has the query's id,
-        /// question and case.
+        /// Whatever is changed in a valid reply: no panic, and an accepted message has the query's
+        /// id, question and case.
         #[test]
         fn what_passes_matches(
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),

@@ -1,4 +1,4 @@
-//! DNS over QUIC (RFC 9250): a stream a query.
+//! DNS over QUIC (RFC 9250): one stream per query.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,17 +12,16 @@ use super::pool::{ConnectionFailure, Connector};
 use super::tls;
 use crate::upstream::server::Secure;
 
-/// RFC 9250 §4.1.1.
+/// The ALPN token (RFC 9250 §4.1.1).
 const ALPN: &[u8] = b"doq";
-/// The longest message, with its length before it.
+/// The longest message with its length prefix, in bytes.
 const MAX_FRAME: usize = 2 + u16::MAX as usize;
-/// A connection ends when nothing was heard for so long, be it that nobody asked or that the path
-/// is gone.
+/// A connection ends after this long without traffic.
 const IDLE: Duration = Duration::from_secs(20);
-/// RFC 9250 §8.4, DOQ_NO_ERROR.
+/// DOQ_NO_ERROR (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
 
-/// How to connect.
+/// Connects to one upstream over QUIC.
 pub struct Quic {
     config: ClientConfig,
     name: String,
@@ -32,7 +31,7 @@ impl Quic {
     /// For an upstream.
     ///
     /// # Errors
-    /// What is wrong with the certificates to trust.
+    /// A text if the certificates can't be used.
     pub fn new(secure: &Secure) -> Result<Self, String> {
         let crypto = tls::client_config(&secure.trust, &[ALPN])?;
         let crypto = QuicClientConfig::try_from(crypto).map_err(|error| error.to_string())?;
@@ -86,19 +85,19 @@ impl Connector for Quic {
             Some((length, reply)) if usize::from(u16::from_be_bytes(*length)) == reply.len() => {
                 with_id(reply.to_vec(), query)
             }
-            _ => Err(ConnectionFailure::Refused("a reply that is not as long as it says".into())),
+            _ => Err(ConnectionFailure::Refused("a reply with a wrong length prefix".into())),
         }
     }
 }
 
-/// A connection, and the socket under it.
+/// A connection and its endpoint.
 #[derive(Clone)]
 pub struct Session {
     connection: Connection,
     _end: Arc<End>,
 }
 
-/// Tells the server when nobody uses the connection any more.
+/// Closes the connection when its last user drops it.
 struct End(Endpoint);
 
 impl Drop for End {
