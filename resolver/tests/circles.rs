@@ -148,7 +148,7 @@ async fn two_resolvers_that_ask_each_other_find_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_good_upstream_is_enough_beside_one_that_leads_back() {
+async fn one_good_upstream_is_enough_beside_one_in_a_loop() {
     let good = Upstream::start(|query, answer| {
         answer.add_answer(Record::from_rdata(
             query.name().clone(),

@@ -2,13 +2,13 @@
 
 use super::minimal;
 use crate::dns::ede::Ede;
-use crate::dns::message::{HEADER, Malformed, Packet, RecordAt, Section, TOO_LONG};
+use crate::dns::message::{HEADER_BYTES, Malformed, Packet, RecordAt, Section, TOO_LONG};
 use crate::dns::rtype;
 
 /// The number of the EDNS option Extended DNS Error (RFC 8914 §2).
 const EXTENDED_ERROR: u16 = 15;
 /// The most bytes of extended errors that are kept with an answer.
-const MAX_OPTIONS: usize = 512;
+const MAX_OPTION_BYTES: usize = 512;
 /// AD in the fourth byte of the header (RFC 4035 §3.2.3).
 const AD: u8 = 0x20;
 
@@ -33,8 +33,8 @@ impl Answer {
         if !keep_ad {
             wire[3] &= !AD;
         }
-        let question_end = HEADER + packet.question().len();
-        wire[HEADER..question_end - 4].make_ascii_lowercase();
+        let question_end = HEADER_BYTES + packet.question().len();
+        wire[HEADER_BYTES..question_end - 4].make_ascii_lowercase();
         let sent_name = &sent[..sent.len().saturating_sub(4)];
         let mut ttl_at = Vec::new();
         for record in lower_case_copies(&mut wire, sent_name)? {
@@ -62,7 +62,7 @@ impl Answer {
     /// A NODATA answer to the question of a reply, in place of the reply.
     pub fn nothing(packet: &Packet<'_>, ede: &Ede) -> Self {
         const KEPT_FLAGS: [u8; 2] = [0x81, 0x80]; // QR and RD; RA
-        let mut wire = vec![0; HEADER];
+        let mut wire = vec![0; HEADER_BYTES];
         wire[2] = packet.bytes()[2] & KEPT_FLAGS[0];
         wire[3] = packet.bytes()[3] & KEPT_FLAGS[1];
         wire[5] = 1;
@@ -89,7 +89,7 @@ impl Answer {
         let packet = Packet::parse(message)?;
         let mut wire = without_hop_records(&packet)?;
         wire[..2].fill(0);
-        wire[HEADER..HEADER + packet.question().len() - 4].make_ascii_lowercase();
+        wire[HEADER_BYTES..HEADER_BYTES + packet.question().len() - 4].make_ascii_lowercase();
         Ok(Self { wire: wire.into(), ttl_at: Box::default(), options: Box::default() })
     }
 
@@ -101,7 +101,7 @@ impl Answer {
         let wire = &mut out[start..];
         wire[..2].copy_from_slice(&id.to_be_bytes());
         let name = &question[..question.len().saturating_sub(4)];
-        if let Some(place) = wire.get_mut(HEADER..HEADER + name.len())
+        if let Some(place) = wire.get_mut(HEADER_BYTES..HEADER_BYTES + name.len())
             && place.eq_ignore_ascii_case(name)
         {
             place.copy_from_slice(name);
@@ -139,11 +139,6 @@ impl Answer {
     pub fn rcode(&self) -> u8 {
         self.wire[3] & 0x0f
     }
-
-    /// How many bytes it takes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        self.wire.len() + self.ttl_at.len() * size_of::<u16>() + self.options.len()
-    }
 }
 
 /// The extended errors in the OPT of a reply, up to the size limit.
@@ -157,7 +152,8 @@ fn extended_errors(packet: &Packet<'_>) -> Box<[u8]> {
             break;
         }
         let (option, after) = rest.split_at(4 + length);
-        if u16::from_be_bytes([a, b]) == EXTENDED_ERROR && kept.len() + option.len() <= MAX_OPTIONS
+        if u16::from_be_bytes([a, b]) == EXTENDED_ERROR
+            && kept.len() + option.len() <= MAX_OPTION_BYTES
         {
             kept.extend_from_slice(option);
         }

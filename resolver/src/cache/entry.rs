@@ -8,7 +8,7 @@
 
 use super::answer::Answer;
 use super::key::Probe;
-use crate::dns::message::{HEADER, rcode};
+use crate::dns::message::{HEADER_BYTES, rcode};
 
 /// The highest frequency that S3-FIFO counts. Each is one more round in the main queue.
 const MAX_FREQUENCY: u8 = 3;
@@ -75,12 +75,12 @@ impl Entry {
         let (wire, ttls): (&[u8], &[u16]) = match answer {
             Some(answer) => (answer.wire(), answer.ttl_places()),
             None => {
-                bare = vec![0; HEADER];
+                bare = vec![0; HEADER_BYTES];
                 bare.extend_from_slice(probe.question);
                 (&bare, &[])
             }
         };
-        if wire.get(HEADER..HEADER + probe.question.len()) != Some(probe.question) {
+        if wire.get(HEADER_BYTES..HEADER_BYTES + probe.question.len()) != Some(probe.question) {
             return None;
         }
         let mut blob =
@@ -172,7 +172,7 @@ impl Slot {
             && usize::from(self.suffix) == probe.suffix.len()
             && self
                 .wire()
-                .get(HEADER..HEADER + probe.question.len())
+                .get(HEADER_BYTES..HEADER_BYTES + probe.question.len())
                 .is_some_and(|held| same(held, probe.question))
             // Comparing empty slices is not free: it is a masked load.
             && (probe.suffix.is_empty() || self.blob.ends_with(probe.suffix))

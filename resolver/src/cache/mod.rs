@@ -19,7 +19,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::dns::message::{HEADER, rcode};
+use crate::dns::message::{HEADER_BYTES, rcode};
 pub use answer::Answer;
 use entry::{Entry, Partition};
 pub use entry::{EntryKind, Slot};
@@ -27,7 +27,7 @@ pub use key::{Key, Probe, Scope};
 pub use lifetime::{
     AnswerKind, MAX_NEGATIVE_TTL, MAX_POSITIVE_TTL, NO_REPLY_TTL, SERVFAIL_TTL, lifetime,
 };
-pub use store::ENTRY_OVERHEAD;
+pub use store::ENTRY_OVERHEAD_BYTES;
 use store::Store;
 
 /// The most shards. Each has its own lock.
@@ -384,14 +384,14 @@ fn partition(kind: AnswerKind) -> Partition {
 
 /// The name in a message's question, which was checked when the message was stored.
 fn name_of(wire: &[u8]) -> &[u8] {
-    let mut at = HEADER;
+    let mut at = HEADER_BYTES;
     while let Some(&length) = wire.get(at) {
         at += 1 + usize::from(length);
         if length == 0 {
             break;
         }
     }
-    wire.get(HEADER..at).unwrap_or_default()
+    wire.get(HEADER_BYTES..at).unwrap_or_default()
 }
 
 /// Whether a name ends in a zone's, at the beginning of a label.

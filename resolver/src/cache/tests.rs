@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::entry::{Entry, EntryKind, Partition};
 use super::store::Store;
 use super::{
-    Answer, AnswerKind, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, MAX_STALE_AGE,
+    Answer, AnswerKind, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD_BYTES, Hit, Key, MAX_STALE_AGE,
     NO_REPLY_TTL, Probe, SERVFAIL_TTL, Scope,
 };
 use crate::dns::message::{Packet, rcode};
@@ -229,7 +229,7 @@ impl In {
     }
 
     fn cost(&self, size: usize) -> usize {
-        ENTRY_OVERHEAD
+        ENTRY_OVERHEAD_BYTES
             + self.entry(self.question[2] - b'0', 0, size, Partition::Positive, 0, 1).blob.len()
     }
 }
@@ -392,7 +392,7 @@ proptest! {
                         if negative { (Partition::Negative, limits.1) } else { (Partition::Positive, limits.0) };
                     let entry = at.entry(key, checked_epoch, size, partition, now, life);
                     // What fits is there right after it was stored.
-                    let fits = ENTRY_OVERHEAD + entry.blob.len() <= limit / 4;
+                    let fits = ENTRY_OVERHEAD_BYTES + entry.blob.len() <= limit / 4;
                     store.insert(at.hash, &at.probe(), entry, now);
                     model.insert(key, (checked_epoch, now + u64::from(life)));
                     prop_assert_eq!(get(&mut store, key, now).is_some(), fits);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Answer, AnswerKind, MAX_NEGATIVE_TTL, MAX_POSITIVE_TTL, SERVFAIL_TTL, lifetime};
-use crate::dns::message::{HEADER, Malformed, Packet, Section};
+use crate::dns::message::{HEADER_BYTES, Malformed, Packet, Section};
 use crate::dns::testing::{AT_QUESTION, Build, name, question};
 use std::time::Duration;
 
@@ -107,9 +107,9 @@ fn a_name_does_not_lie_across_what_is_written_over() {
         (ttl_at, Some("a name lies across a TTL")),
         (ttl_at + 3, Some("a name lies across a TTL")),
         (ttl_at + 4 + 2, None),
-        (HEADER, None),
-        (HEADER + 1, Some("a compression pointer leads into a label of the question")),
-        (HEADER + 2, None),
+        (HEADER_BYTES, None),
+        (HEADER_BYTES + 1, Some("a compression pointer leads into a label of the question")),
+        (HEADER_BYTES + 2, None),
     ] {
         let said = Packet::parse(&with(target)).err().map(|malformed| malformed.0);
         assert_eq!(said, expected, "{target}");
@@ -334,7 +334,7 @@ proptest! {
 
     #[test]
     fn noise_is_refused_without_a_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        if bytes.len() > HEADER {
+        if bytes.len() > HEADER_BYTES {
             bytes[4..12].copy_from_slice(&[0, 1, 0, 3, 0, 2, 0, 2]);
         }
         if let Ok(packet) = Packet::parse(&bytes) {

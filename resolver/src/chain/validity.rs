@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_bears_a_ground_out() {
+    fn when_a_dependency_holds() {
         let there = dependency("alice", Some(1), 0);
         let (same, other) = (there.value.unwrap(), Hash([2; 32]));
         for (value, height, expected) in [

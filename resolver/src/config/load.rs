@@ -104,10 +104,10 @@ impl Merge {
         let network = self.network()?;
         let chain = self.chain(network)?;
         let Merge { cli, file } = self;
-        let listen = listen_addresses(cli.listen, file.listen)?;
-        let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
         let defaults = UpstreamsConfig::default();
         let ttl = ttl_bounds(&file, &defaults)?;
+        let listen = listen_addresses(cli.listen, file.listen)?;
+        let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
         let hint = "is not a network, as in 192.168.0.0/16";
         let allow = file.allow.unwrap_or_default();
         let allow =

@@ -3,12 +3,17 @@ use std::{
 };
 
 use clap::Parser;
-
 use namechain_core::types::Network;
 use namechain_node::node::MineMode;
 
 use super::*;
-use crate::{chain::mount::Mounts, dnssec::sign::Algorithm, upstream::RebindPolicy};
+use crate::{
+    chain::mount::Mounts,
+    dns::cookie::Policy,
+    dnssec::sign::Algorithm,
+    server::Udp,
+    upstream::{Rebind, RebindPolicy, Upstream},
+};
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {

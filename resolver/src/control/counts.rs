@@ -132,8 +132,8 @@ fn validation(text: &mut Text, responder: &Responder) {
     for (upstream, state) in legacy.upstream_dnssec() {
         let supports = match state {
             UpstreamDnssec::Unknown => continue,
-            UpstreamDnssec::Validates => 1,
-            UpstreamDnssec::Strips(_) => 0,
+            UpstreamDnssec::Supported => 1,
+            UpstreamDnssec::Unsupported(_) => 0,
         };
         text.line(format_args!("{SUPPORTS}{{upstream=\"{}\"}} {supports}", label(&upstream)));
     }

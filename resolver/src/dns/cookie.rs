@@ -22,19 +22,19 @@ use siphasher::sip::SipHasher24;
 /// The EDNS option's number (RFC 7873 §4).
 pub const OPTION: u16 = 10;
 /// The length of the option for a client: its client cookie and our server cookie.
-pub const LENGTH: usize = CLIENT + SERVER;
-const CLIENT: usize = 8;
-const SERVER: usize = 16;
+pub const COOKIE_BYTES: usize = CLIENT_BYTES + SERVER_BYTES;
+const CLIENT_BYTES: usize = 8;
+const SERVER_BYTES: usize = 16;
 /// The length of a server cookie of any server, 8 to 32 bytes (RFC 7873 §4.2).
 const ANY_SERVER: std::ops::RangeInclusive<usize> = 8..=32;
 const VERSION: [u8; 4] = [1, 0, 0, 0];
 /// A cookie is valid for this many seconds, and renewed after half of them (RFC 9018 §4.3).
-const LIFE: u32 = 3_600;
+const LIFETIME_SECS: u32 = 3_600;
 /// A secret makes cookies for this many seconds; its cookies stay valid until they expire.
-const SECRET_LIFE: u32 = 86_400;
+const SECRET_LIFETIME_SECS: u32 = 86_400;
 
 /// The option data that a client gets: both cookies.
-pub type Given = [u8; LENGTH];
+pub type Given = [u8; COOKIE_BYTES];
 
 /// Whether cookies are used, and whether clients have to send one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl FromStr for Policy {
 /// The cookie that a client sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent<'a> {
-    client: [u8; CLIENT],
+    client: [u8; CLIENT_BYTES],
     server: &'a [u8],
 }
 
@@ -91,38 +91,50 @@ impl Secrets {
     /// The cookie for the client at `address` at the time `now`, and whether the one that it sent
     /// was valid.
     pub fn answer(&self, sent: &Sent<'_>, address: IpAddr, now: u32) -> (Given, bool) {
-        let mut given = [0; LENGTH];
-        given[..CLIENT].copy_from_slice(&sent.client);
+        let mut given = [0; COOKIE_BYTES];
+        given[..CLIENT_BYTES].copy_from_slice(&sent.client);
         let known = self.knows(sent, address, now);
         match known {
             // A fresh cookie is returned unchanged, so that the client need not store another one.
-            Some(age) if age <= LIFE / 2 => given[CLIENT..].copy_from_slice(sent.server),
-            _ => given[CLIENT..].copy_from_slice(&made(&self.current, sent.client, now, address)),
+            Some(age) if age <= LIFETIME_SECS / 2 => {
+                given[CLIENT_BYTES..].copy_from_slice(sent.server)
+            }
+            _ => given[CLIENT_BYTES..].copy_from_slice(&made(
+                &self.current,
+                sent.client,
+                now,
+                address,
+            )),
         }
         (given, known.is_some())
     }
 
     /// The age of a cookie, if it was made here.
     fn knows(&self, sent: &Sent<'_>, address: IpAddr, now: u32) -> Option<u32> {
-        let shown = <[u8; SERVER]>::try_from(sent.server).ok()?;
+        let shown = <[u8; SERVER_BYTES]>::try_from(sent.server).ok()?;
         let &[v0, v1, v2, v3, t0, t1, t2, t3, ..] = &shown;
         let stamp = u32::from_be_bytes([t0, t1, t2, t3]);
         // Serial number arithmetic (RFC 1982): a time in the future counts as very old.
         let age = now.wrapping_sub(stamp);
-        if [v0, v1, v2, v3] != VERSION || age > LIFE {
+        if [v0, v1, v2, v3] != VERSION || age > LIFETIME_SECS {
             return None;
         }
         let is = |secret: &[u8; 16]| {
             let made = made(secret, sent.client, stamp, address);
             made.iter().zip(shown).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
         };
-        let before = self.before.filter(|_| now.wrapping_sub(self.since) <= LIFE);
+        let before = self.before.filter(|_| now.wrapping_sub(self.since) <= LIFETIME_SECS);
         (is(&self.current) || before.is_some_and(|secret| is(&secret))).then_some(age)
     }
 }
 
-fn made(secret: &[u8; 16], client: [u8; CLIENT], stamp: u32, address: IpAddr) -> [u8; SERVER] {
-    let mut input = [0; CLIENT + 8 + 16];
+fn made(
+    secret: &[u8; 16],
+    client: [u8; CLIENT_BYTES],
+    stamp: u32,
+    address: IpAddr,
+) -> [u8; SERVER_BYTES] {
+    let mut input = [0; CLIENT_BYTES + 8 + 16];
     input[..8].copy_from_slice(&client);
     input[8..12].copy_from_slice(&VERSION);
     input[12..16].copy_from_slice(&stamp.to_be_bytes());
@@ -137,7 +149,7 @@ fn made(secret: &[u8; 16], client: [u8; CLIENT], stamp: u32, address: IpAddr) ->
         }
     };
     let hash = SipHasher24::new_with_key(secret).hash(&input[..length]);
-    let mut cookie = [0; SERVER];
+    let mut cookie = [0; SERVER_BYTES];
     cookie[..8].copy_from_slice(&input[8..16]);
     cookie[8..].copy_from_slice(&hash.to_le_bytes());
     cookie
@@ -175,7 +187,7 @@ impl Jar {
     /// one stays in use.
     pub fn secrets(&self, stamp: u32) -> Secrets {
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        if stamp.wrapping_sub(secrets.since) > SECRET_LIFE
+        if stamp.wrapping_sub(secrets.since) > SECRET_LIFETIME_SECS
             && let Ok(current) = secret()
         {
             *secrets = Secrets { current, since: stamp, before: Some(secrets.current) };
@@ -202,8 +214,8 @@ mod tests {
         let client = hex::decode(client).unwrap();
         let (given, known) =
             secrets(secret).answer(&Sent::read(&client).unwrap(), address.parse().unwrap(), stamp);
-        assert_eq!(hex::encode(&given[CLIENT..]), expected);
-        assert_eq!((&given[..CLIENT], known), (&client[..], false));
+        assert_eq!(hex::encode(&given[CLIENT_BYTES..]), expected);
+        assert_eq!((&given[..CLIENT_BYTES], known), (&client[..], false));
     }
 
     /// RFC 9018, Appendix A.1 to A.4.
@@ -268,7 +280,7 @@ mod tests {
         assert!(again(&given, here, 3_600).1 && !again(&given, here, 3_601).1);
         assert!(!again(&given, here, u32::MAX).1, "from the future");
         assert!(!again(&given, [192, 0, 2, 2].into(), 0).1);
-        for at in 0..LENGTH {
+        for at in 0..COOKIE_BYTES {
             let mut changed = given;
             changed[at] ^= 1;
             assert!(!again(&changed, here, 0).1, "byte {at}");

@@ -17,13 +17,13 @@ use super::{
 };
 
 /// The length of the header in bytes.
-pub const HEADER: usize = 12;
+pub const HEADER_BYTES: usize = 12;
 /// The longest message: TCP's length prefix has two bytes (RFC 1035 §4.2.2).
-pub const MAX_MESSAGE: usize = 65_535;
+pub const MAX_MESSAGE_BYTES: usize = 65_535;
 /// A pointer to the name of the question, which follows the header.
-const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER as u8];
+const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER_BYTES as u8];
 /// Bytes of a record between its name and its RDATA.
-const RECORD_FIXED: usize = 10;
+const RECORD_FIXED_BYTES: usize = 10;
 
 /// The RCODEs with a meaning here (RFC 1035 §4.1.1).
 pub mod rcode {
@@ -98,17 +98,17 @@ impl<'a> Packet<'a> {
     /// [`Malformed`] if a count, length or pointer is invalid, or if there is not exactly one
     /// question.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        if bytes.len() < HEADER {
+        if bytes.len() < HEADER_BYTES {
             return Err(Malformed("shorter than a header"));
         }
         if u16_at(bytes, 4)? != 1 {
             return Err(Malformed("not exactly one question"));
         }
-        let question_end = skip_name(bytes, HEADER, &Fields::default())? + 4;
+        let question_end = skip_name(bytes, HEADER_BYTES, &Fields::default())? + 4;
         if question_end > bytes.len() {
             return Err(Malformed("the question ends early"));
         }
-        let mut fields = Fields { question: HEADER..question_end, ttls: Vec::new() };
+        let mut fields = Fields { question: HEADER_BYTES..question_end, ttls: Vec::new() };
         let mut records = Vec::new();
         let mut at = question_end;
         for (section, count_at) in
@@ -130,7 +130,7 @@ impl<'a> Packet<'a> {
 
     /// The question: name, type, class.
     pub fn question(&self) -> &'a [u8] {
-        &self.bytes[HEADER..self.question_end]
+        &self.bytes[HEADER_BYTES..self.question_end]
     }
 
     /// The type that was asked.
@@ -197,7 +197,7 @@ impl<'a> Packet<'a> {
             let length = u16::try_from(wire.len() - length_at - 2).map_err(|_| TOO_LONG)?;
             wire[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
         }
-        if wire.len() > MAX_MESSAGE {
+        if wire.len() > MAX_MESSAGE_BYTES {
             return Err(TOO_LONG);
         }
         for (section, at) in
@@ -271,7 +271,7 @@ fn read_record(
     fields: &mut Fields,
 ) -> Result<RecordAt, Malformed> {
     let fixed = skip_name(bytes, start, fields)?;
-    let data = fixed + RECORD_FIXED;
+    let data = fixed + RECORD_FIXED_BYTES;
     let end = data + usize::from(u16_at(bytes, fixed + 8)?);
     if end > bytes.len() {
         return Err(Malformed("a record ends behind the message"));
@@ -345,7 +345,7 @@ fn walk_name(
             }
             0xc0 => {
                 let target = usize::from(u16_at(bytes, at)? & 0x3fff);
-                if target >= run || target < HEADER {
+                if target >= run || target < HEADER_BYTES {
                     return Err(Malformed("a compression pointer does not lead back"));
                 }
                 if !fields.may_lead_to(bytes, target) {

@@ -35,7 +35,7 @@ impl Transport {
 
     /// Whether one connection carries several queries, and may be told for how long (RFC 7828; not
     /// with QUIC, RFC 9250 §5.5.2, nor where HTTP manages the connection).
-    pub fn is_kept(self) -> bool {
+    pub fn supports_keepalive(self) -> bool {
         matches!(self, Transport::Tcp | Transport::Tls)
     }
 

@@ -1,6 +1,6 @@
 //! Messages for tests, byte by byte.
 
-use super::message::{HEADER, Section};
+use super::message::{HEADER_BYTES, Section};
 
 /// A name as wire bytes.
 pub fn name(text: &str) -> Vec<u8> {
@@ -30,7 +30,8 @@ pub struct Build(Vec<u8>);
 impl Build {
     /// A reply to a query: its id, RD, CD and question; QR and RA.
     pub fn reply(query: &[u8]) -> Self {
-        let name_end = query[HEADER..].iter().position(|byte| *byte == 0).unwrap() + HEADER + 1;
+        let name_end =
+            query[HEADER_BYTES..].iter().position(|byte| *byte == 0).unwrap() + HEADER_BYTES + 1;
         let mut bytes = query[..name_end + 4].to_vec();
         bytes[2] = 0x80 | (query[2] & 0x01);
         bytes[3] = 0x80 | (query[3] & 0x10);

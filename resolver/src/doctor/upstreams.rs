@@ -36,9 +36,9 @@ pub async fn check_all(
     let mut findings = Vec::new();
     let mut signed = Vec::new();
     for upstream in upstreams {
-        let (finding, times) = check_one(config, upstream, &Name::root()).await;
+        let (finding, validity_period) = check_one(config, upstream, &Name::root()).await;
         findings.push(finding);
-        signed.extend(times);
+        signed.extend(validity_period);
     }
     for zone in &config.zones {
         for upstream in &zone.upstreams {
@@ -64,7 +64,7 @@ async fn check_one(
         return alone(Finding::bad(about, found, remedy));
     }
     let off = ValidateConfig { mode: ValidateMode::Off, ..config.validate.clone() };
-    let legacy = match by_itself(config, upstream, off) {
+    let legacy = match only_upstream(config, upstream, off) {
         Ok(legacy) => legacy,
         Err(error) => {
             let found = format!("{named}: {error}");
@@ -98,11 +98,11 @@ async fn check_one(
         let found = format!("{named}; DNSSEC validation is off, as configured");
         return (Finding::ok(about, found), signatures);
     }
-    let finding = match passes(config, upstream).await {
-        UpstreamDnssec::Validates => {
+    let finding = match check_validation(config, upstream).await {
+        UpstreamDnssec::Supported => {
             Finding::ok(about, format!("{named}, and its answers validate (DNSSEC)"))
         }
-        UpstreamDnssec::Strips(why) => {
+        UpstreamDnssec::Unsupported(why) => {
             let found = format!("{named}, and its answers do not validate (DNSSEC): {why}");
             let remedy = "see the clock below; if that is right, use an upstream that passes DNSSEC records, or --upstream recursive";
             match config.validate.mode {
@@ -123,7 +123,7 @@ async fn check_one(
 }
 
 /// Legacy DNS with this upstream alone.
-fn by_itself(
+fn only_upstream(
     config: &Config,
     upstream: &Upstream,
     validate: ValidateConfig,
@@ -142,15 +142,15 @@ async fn signatures(legacy: &Upstreams, zone: &Name) -> Vec<SignatureTimes> {
     let keys = question(zone.clone(), RecordType::DNSKEY);
     let keys = Question { dnssec_ok: true, checking_disabled: true, ..keys };
     match legacy.resolve(&keys).await {
-        Ok(reply) => reply.message.answers.iter().filter_map(times).collect(),
+        Ok(reply) => reply.message.answers.iter().filter_map(validity_period).collect(),
         Err(_) => Vec::new(),
     }
 }
 
 /// Whether its answers validate by the configured trust anchors.
-async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
+async fn check_validation(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
     let auto = ValidateConfig { mode: ValidateMode::Auto, ..config.validate.clone() };
-    let Ok(legacy) = by_itself(config, upstream, auto) else { return UpstreamDnssec::Unknown };
+    let Ok(legacy) = only_upstream(config, upstream, auto) else { return UpstreamDnssec::Unknown };
     // The answer does not matter: the first query probes the upstream's DNSSEC support.
     let _ = legacy.resolve(&question(Name::root(), RecordType::NS)).await;
     legacy.upstream_dnssec().into_iter().next().map_or(UpstreamDnssec::Unknown, |(_, state)| state)
@@ -158,7 +158,7 @@ async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
 
 /// The validity period of a signature (RFC 4034 §3.1.5): seconds modulo 2^32, taken as of this
 /// century.
-fn times(record: &Record) -> Option<SignatureTimes> {
+fn validity_period(record: &Record) -> Option<SignatureTimes> {
     let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return None };
     let input = rrsig.input();
     Some(SignatureTimes {

@@ -8,7 +8,6 @@ mod resolv_conf;
 pub mod systemd;
 
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::Path;
 
 pub use limits::{descriptors, raise_descriptors};
@@ -20,13 +19,7 @@ pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// The file that says how host names are looked up (nsswitch.conf(5)).
 pub const NSSWITCH: &str = "/etc/nsswitch.conf";
 /// The most bytes of that file that are read.
-const MAX_FILE: u64 = 64 * 1024;
-
-/// The system's DNS servers in order; empty if there are none or they can't be read. [`system_dns`]
-/// says why.
-pub fn system_upstreams() -> Vec<SocketAddr> {
-    system_dns().map(|dns| dns.servers).unwrap_or_default()
-}
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// The system's DNS servers, and the lines that can't be used.
 ///
@@ -43,7 +36,7 @@ pub fn system_dns() -> Result<SystemDns, OsError> {
 pub fn system_dns_from(path: &Path) -> Result<SystemDns, OsError> {
     let read = || -> io::Result<String> {
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+        std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let text = read()

@@ -3,19 +3,19 @@
 use std::io;
 
 /// The size of a chunk in bytes: enough for a hundred queries.
-const CHUNK: usize = 4096;
+const CHUNK_BYTES: usize = 4096;
 
 /// The system's generator with a buffer. No byte is returned twice, and returned bytes are wiped
 /// from the buffer.
 #[derive(Debug)]
 pub struct Random {
-    bytes: Box<[u8; CHUNK]>,
+    bytes: Box<[u8; CHUNK_BYTES]>,
     used: usize,
 }
 
 impl Default for Random {
     fn default() -> Self {
-        Self { bytes: Box::new([0; CHUNK]), used: CHUNK }
+        Self { bytes: Box::new([0; CHUNK_BYTES]), used: CHUNK_BYTES }
     }
 }
 
@@ -25,8 +25,8 @@ impl Random {
     /// # Errors
     /// If the operating system gives none.
     pub fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        const { assert!(N <= CHUNK) };
-        if self.used + N > CHUNK {
+        const { assert!(N <= CHUNK_BYTES) };
+        if self.used + N > CHUNK_BYTES {
             getrandom::fill(self.bytes.as_mut_slice()).map_err(io::Error::other)?;
             self.used = 0;
         }

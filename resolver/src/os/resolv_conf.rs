@@ -8,7 +8,7 @@ const DNS_PORT: u16 = 53;
 /// The most servers that are used. The C library uses three; longer lists exist.
 pub const MAX_SERVERS: usize = 8;
 /// How much of a line a message quotes, in characters.
-const MAX_QUOTED: usize = 60;
+const MAX_QUOTED_CHARS: usize = 60;
 
 /// The system's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub fn parse(text: &str, interface_index: impl Fn(&str) -> Option<u32>) -> Syste
             Ok(_) => Why::TooMany,
             Err(why) => why,
         };
-        let value = value.chars().filter(|c| c.is_ascii_graphic()).take(MAX_QUOTED).collect();
+        let value = value.chars().filter(|c| c.is_ascii_graphic()).take(MAX_QUOTED_CHARS).collect();
         dns.skipped.push(Skipped { line: number + 1, value, why });
     }
     dns

@@ -107,7 +107,8 @@ impl Answer {
                 // RFC 9824 §5.1.
                 ours.flags_mut().z = asked.flags().z & COMPACT_OK;
             }
-            if client.transport.is_kept() && asked.option(EdnsCode::Keepalive).is_some() {
+            if client.transport.supports_keepalive() && asked.option(EdnsCode::Keepalive).is_some()
+            {
                 ours.options_mut().insert(keepalive());
             }
             for ede in &self.ede {
@@ -129,20 +130,22 @@ impl Answer {
 }
 
 /// The number of the EDNS option Padding (RFC 7830 §3).
-const PADDING: u16 = 12;
+const PADDING_OPTION: u16 = 12;
 /// Responses over encrypted transports are padded to a multiple of this many bytes (RFC 8467 §4.1).
-pub const PADDING_BLOCK: usize = 468;
+pub const PADDING_BLOCK_BYTES: usize = 468;
 /// The length of an EDNS option's code and length fields, in bytes.
-const OPTION_HEADER: usize = 4;
+const OPTION_HEADER_BYTES: usize = 4;
 
 /// Pads a response, so that its encrypted length reveals little.
 fn pad(message: &mut Message) {
-    let Ok(length) = message.to_vec().map(|bytes| bytes.len() + OPTION_HEADER) else { return };
-    let padded = length.next_multiple_of(PADDING_BLOCK);
+    let Ok(length) = message.to_vec().map(|bytes| bytes.len() + OPTION_HEADER_BYTES) else {
+        return;
+    };
+    let padded = length.next_multiple_of(PADDING_BLOCK_BYTES);
     if padded <= usize::from(u16::MAX)
         && let Some(edns) = &mut message.edns
     {
-        edns.options_mut().insert(EdnsOption::Unknown(PADDING, vec![0; padded - length]));
+        edns.options_mut().insert(EdnsOption::Unknown(PADDING_OPTION, vec![0; padded - length]));
     }
 }
 

@@ -121,7 +121,7 @@ pub static TABLE: &[Special] = &[
 static SHARED: Special = row("100.in-addr.arpa", "RFC 7793 §2", Rule::Empty);
 
 /// The TTL of special answers: they change with the software only (RFC 6303 §3 has 10,800 too).
-const TTL: u32 = 10_800;
+const TTL_SECS: u32 = 10_800;
 
 /// The table by name in wire form.
 static BY_NAME: LazyLock<std::collections::HashMap<Vec<u8>, &'static Special>> =
@@ -176,7 +176,10 @@ pub fn answer(special: &Special, question: &Question, name: &Name) -> Answer {
     };
     if !records.is_empty() {
         return Answer::records(
-            records.into_iter().map(|data| Record::from_rdata(name.clone(), TTL, data)).collect(),
+            records
+                .into_iter()
+                .map(|data| Record::from_rdata(name.clone(), TTL_SECS, data))
+                .collect(),
         );
     }
     let exists = match special.rule {
@@ -195,8 +198,8 @@ fn pointer(target: &str) -> RData {
 /// The SOA of RFC 6303 §3.
 fn soa(zone: Name) -> Record {
     let mailbox = Name::from_ascii("nobody.invalid.").unwrap_or_default();
-    let data = SOA::new(zone.clone(), mailbox, 1, 3_600, 1_200, 604_800, TTL);
-    Record::from_rdata(zone, TTL, RData::SOA(data))
+    let data = SOA::new(zone.clone(), mailbox, 1, 3_600, 1_200, 604_800, TTL_SECS);
+    Record::from_rdata(zone, TTL_SECS, RData::SOA(data))
 }
 
 #[cfg(test)]

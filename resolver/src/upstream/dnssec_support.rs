@@ -13,9 +13,9 @@ use super::zones::ZoneTargets;
 use crate::dnssec::validate::{Anchors, Validator};
 
 /// An upstream that does not support DNSSEC is probed again after this time: it may have changed.
-const PROBE_AGAIN: Duration = Duration::from_secs(600);
+const PROBE_INTERVAL: Duration = Duration::from_secs(600);
 /// An upstream that did not answer the probe is probed again after this time.
-const PROBE_SOON: Duration = Duration::from_secs(10);
+const PROBE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// The most upstreams whose DNSSEC support is remembered: as many as a configuration can have.
 const MAX_KNOWN: usize = 4_352;
 
@@ -36,9 +36,9 @@ pub enum UpstreamDnssec {
     /// Not known: it was not probed, or did not answer the probe.
     Unknown,
     /// It passes DNSSEC records on. From then on all of its answers have to validate.
-    Validates,
+    Supported,
     /// It does not. The text says what was wrong with its answer.
-    Strips(String),
+    Unsupported(String),
 }
 
 #[derive(Debug, Clone)]
@@ -95,10 +95,10 @@ impl DnssecSupport {
         }
         let seen = |target: &Target| all.get(target).map(|seen| (&seen.state, seen.again));
         let passed =
-            |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Validates, _)));
+            |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Supported, _)));
         let due = |target: &Target| match seen(target) {
             None => true,
-            Some((UpstreamDnssec::Validates, _)) => false,
+            Some((UpstreamDnssec::Supported, _)) => false,
             Some((_, again)) => again.is_some_and(|again| again <= now),
         };
         let passing: Vec<Target> = targets().filter(passed).cloned().collect();
@@ -120,7 +120,7 @@ impl DnssecSupport {
     pub fn take_probe(&self, target: &Target, now: Duration) -> bool {
         let mut all = self.lock();
         if let Some(seen) = all.get_mut(target) {
-            let due = seen.state != UpstreamDnssec::Validates
+            let due = seen.state != UpstreamDnssec::Supported
                 && seen.again.is_some_and(|again| again <= now);
             if due {
                 seen.again = None;
@@ -149,7 +149,7 @@ impl DnssecSupport {
                 .is_some_and(|seen| seen.state == UpstreamDnssec::Unknown && seen.again.is_none())
         });
         let (passing, others) =
-            targets.iter().cloned().partition(|target| is(target, &UpstreamDnssec::Validates));
+            targets.iter().cloned().partition(|target| is(target, &UpstreamDnssec::Supported));
         (passing, others, waiting)
     }
 
@@ -160,17 +160,17 @@ impl DnssecSupport {
         sure: bool,
         now: Duration,
     ) {
-        let again = Some(now + if sure { PROBE_AGAIN } else { PROBE_SOON });
+        let again = Some(now + if sure { PROBE_INTERVAL } else { PROBE_RETRY_INTERVAL });
         let before =
             self.lock().insert(target.clone(), ProbeState { state: state.clone(), again, sure });
         if before.as_ref().map(|seen| &seen.state) != Some(&state) {
             match &state {
-                UpstreamDnssec::Validates => {
+                UpstreamDnssec::Supported => {
                     tracing::info!(
                         "the upstream {target} supports DNSSEC: its answers are validated from now on"
                     );
                 }
-                UpstreamDnssec::Strips(why) => {
+                UpstreamDnssec::Unsupported(why) => {
                     tracing::warn!(
                         "the upstream {target} does not support DNSSEC: its answers are not validated ({why})"
                     );

@@ -89,7 +89,7 @@ impl ForwardError {
 pub enum ExchangeError {
     /// No acceptable reply came in time.
     #[error("{0} did not reply in time")]
-    Silent(Target),
+    TimedOut(Target),
     /// The server forwards to this resolver.
     #[error("{0} forwards to this resolver (a loop)")]
     Loop(Target),

@@ -144,7 +144,7 @@ impl FirstTries<'_> {
         if from != asked.server {
             return FirstReply::Stray;
         }
-        match asked.query.judge(datagram, true) {
+        match asked.query.check(datagram, true) {
             ReplyCheck::Stray => return FirstReply::Stray,
             ReplyCheck::Answer => {}
             _ => return FirstReply::Other,
@@ -190,8 +190,8 @@ impl FirstTries<'_> {
             bogus: false,
         };
         if asked.validates && !asked.flags.checking_disabled {
-            let judged = Validation::validate_without_queries(self.0, received.answer.wire())?;
-            return apply_verdict(selector, asked.flags.dnssec_ok, &received, &judged);
+            let validated = Validation::validate_without_queries(self.0, received.answer.wire())?;
+            return apply_verdict(selector, asked.flags.dnssec_ok, &received, &validated);
         }
         received.keep = lifetime(packet, false)
             .map(|(kind, life)| (kind, selector.clamp_ttl(&received.answer, life)));

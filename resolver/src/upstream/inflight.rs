@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pilot_that_never_lands_leaves_no_one_waiting() {
+    async fn a_dropped_leader_leaves_nobody_waiting() {
         let in_flight = InFlight::new(1);
         let (receiver, leader) = in_flight.join(&key()).unwrap();
         drop(leader);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_after_the_landing_asks_anew() {
+    async fn later_callers_start_a_new_query() {
         let in_flight = InFlight::new(1);
         let (first, leader) = in_flight.join(&key()).unwrap();
         assert!(in_flight.join(&key()).unwrap().1.is_none(), "the second joins the first");

@@ -13,11 +13,11 @@ const MAX_KNOWN: usize = 1024;
 /// again now and then and a failed one gets another chance.
 const HALF_LIFE: Duration = Duration::from_secs(30);
 /// The latency that counts for a failure. Nine half-lives make it 20 ms.
-const FAILED: Duration = Duration::from_secs(10);
+const FAILURE_LATENCY: Duration = Duration::from_secs(10);
 /// How long a missing capability is remembered. The server may be upgraded.
-const REMEMBER_LACK: Duration = Duration::from_secs(15 * 60);
+const CAPS_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// The least time between two loop tests of a server.
-pub const TEST_AGAIN: Duration = Duration::from_secs(60);
+pub const LOOP_TEST_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
 struct ServerState {
@@ -111,25 +111,25 @@ impl InfraCache {
         (known.failing, known.suspect, known.used) = (false, false, now);
         known.counts.replied += 1;
         if before.edns && !caps.edns {
-            known.no_edns_until = now + REMEMBER_LACK;
+            known.no_edns_until = now + CAPS_LIFETIME;
         }
         if before.mixed_case && !caps.mixed_case {
-            known.no_case_until = now + REMEMBER_LACK;
+            known.no_case_until = now + CAPS_LIFETIME;
         }
     }
 
     /// Records that a server did not reply within `waited`.
     pub fn record_timeout(&mut self, server: &Target, waited: Duration, now: Duration) {
         let known = self.entry(server, waited);
-        known.latency = (known.latency * 2).max(waited).min(FAILED);
+        known.latency = (known.latency * 2).max(waited).min(FAILURE_LATENCY);
         (known.failing, known.suspect, known.used) = (true, true, now);
         known.counts.slow += 1;
     }
 
     /// Records that a server can't be reached, or refuses everything.
     pub fn record_failure(&mut self, server: &Target, now: Duration) {
-        let known = self.entry(server, FAILED);
-        (known.latency, known.failing, known.used) = (FAILED, true, now);
+        let known = self.entry(server, FAILURE_LATENCY);
+        (known.latency, known.failing, known.used) = (FAILURE_LATENCY, true, now);
         known.counts.failed += 1;
     }
 
@@ -140,7 +140,7 @@ impl InfraCache {
 
     /// Records whether a server is in a forwarding loop; whether that changed.
     pub fn set_is_loop(&mut self, server: &Target, is_loop: bool) -> bool {
-        let known = self.entry(server, FAILED);
+        let known = self.entry(server, FAILURE_LATENCY);
         std::mem::replace(&mut known.is_loop, is_loop) != is_loop
     }
 
@@ -149,7 +149,7 @@ impl InfraCache {
     pub fn take_loop_test(&mut self, server: &Target, now: Duration) -> bool {
         let Some(known) = self.known.get_mut(server) else { return false };
         let wanted = known.suspect || known.is_loop;
-        let due = wanted && known.tested.is_none_or(|tested| now >= tested + TEST_AGAIN);
+        let due = wanted && known.tested.is_none_or(|tested| now >= tested + LOOP_TEST_INTERVAL);
         if due {
             (known.tested, known.suspect) = (Some(now), false);
         }
@@ -235,9 +235,9 @@ mod tests {
         assert_eq!(servers.caps(&server(1), ms(0)), WELL);
         servers.record_reply(&server(1), ms(1), lacking, ms(0));
         // A query without EDNS shows nothing about EDNS: it must not prolong the time.
-        servers.record_reply(&server(1), ms(1), lacking, REMEMBER_LACK - ms(1));
-        assert_eq!(servers.caps(&server(1), REMEMBER_LACK - ms(1)), lacking);
-        assert_eq!(servers.caps(&server(1), REMEMBER_LACK), WELL);
+        servers.record_reply(&server(1), ms(1), lacking, CAPS_LIFETIME - ms(1));
+        assert_eq!(servers.caps(&server(1), CAPS_LIFETIME - ms(1)), lacking);
+        assert_eq!(servers.caps(&server(1), CAPS_LIFETIME), WELL);
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_keeps_us_waiting_is_tested_once_in_a_while_and_left_out_while_it_leads_back() {
+    fn a_slow_server_is_tested_for_a_loop_and_not_used_while_in_one() {
         let mut servers = InfraCache::default();
         let both = [server(1), server(2)];
         assert!(!servers.take_loop_test(&server(1), ms(0)), "nothing is known of it");
@@ -266,8 +266,8 @@ mod tests {
         );
         assert_eq!(servers.order_by_latency(&both, ms(2)), [server(2)]);
         assert_eq!(servers.fastest(&both[..1], ms(2)), None);
-        assert!(servers.take_loop_test(&server(1), TEST_AGAIN), "it may be another by now");
+        assert!(servers.take_loop_test(&server(1), LOOP_TEST_INTERVAL), "it may be another by now");
         assert!(servers.set_is_loop(&server(1), false));
-        assert_eq!(servers.order_by_latency(&both, TEST_AGAIN).len(), 2);
+        assert_eq!(servers.order_by_latency(&both, LOOP_TEST_INTERVAL).len(), 2);
     }
 }

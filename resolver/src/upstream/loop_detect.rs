@@ -16,12 +16,12 @@ use super::target::Target;
 /// chain.
 const LABEL: &[u8] = b"_namechain-loop";
 /// Random bytes of a token.
-const TOKEN: usize = 16;
+const TOKEN_BYTES: usize = 16;
 /// The most tests in progress.
-const MAX_OUT: usize = 64;
+const MAX_TESTS: usize = 64;
 
 /// An unguessable number.
-pub type Token = [u8; TOKEN];
+pub type Token = [u8; TOKEN_BYTES];
 
 #[derive(Debug)]
 struct SentProbe {
@@ -37,7 +37,7 @@ impl LoopDetector {
     /// Starts to wait for a token; false if there are too many already.
     pub fn register(&self, token: Token, target: &Target) -> bool {
         let mut out = self.lock();
-        if out.len() >= MAX_OUT {
+        if out.len() >= MAX_TESTS {
             return false;
         }
         out.insert(token, SentProbe { target: target.clone(), returned: false });
@@ -77,9 +77,10 @@ pub fn question(token: &Token, zone: &[u8]) -> Vec<u8> {
 
 /// The token in a name or question in wire form, if it has one.
 pub fn token(name: &[u8]) -> Option<Token> {
-    let (digits, rest) = name.strip_prefix(&[2 * TOKEN as u8])?.split_at_checked(2 * TOKEN)?;
+    let (digits, rest) =
+        name.strip_prefix(&[2 * TOKEN_BYTES as u8])?.split_at_checked(2 * TOKEN_BYTES)?;
     let label = rest.strip_prefix(&[LABEL.len() as u8])?.get(..LABEL.len())?;
-    let mut token = [0; TOKEN];
+    let mut token = [0; TOKEN_BYTES];
     hex::decode_to_slice(digits, &mut token).ok()?;
     label.eq_ignore_ascii_case(LABEL).then_some(token)
 }
@@ -92,10 +93,10 @@ mod tests {
     #[test]
     fn a_token_is_found_in_its_question_in_any_case() {
         for zone in ["", "corp.example"] {
-            let mut question = question(&[0xab; TOKEN], &name(zone));
-            assert_eq!(token(&question), Some([0xab; TOKEN]));
+            let mut question = question(&[0xab; TOKEN_BYTES], &name(zone));
+            assert_eq!(token(&question), Some([0xab; TOKEN_BYTES]));
             question.make_ascii_uppercase();
-            assert_eq!(token(&question), Some([0xab; TOKEN]));
+            assert_eq!(token(&question), Some([0xab; TOKEN_BYTES]));
         }
         for other in
             ["www.example", "", "_namechain-loop", "0123456789abcdef0123456789abcdef.example"]
@@ -107,16 +108,21 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_is_told_once_it_ends_and_no_more_are_out_than_allowed() {
+    fn an_arrived_token_is_reported_at_the_end_and_tests_are_bounded() {
         let loops = LoopDetector::default();
         let target = Target::Plain(([192, 0, 2, 1], 53).into());
-        assert!(loops.register([1; TOKEN], &target) && loops.register([2; TOKEN], &target));
-        assert_eq!(loops.on_probe(&[1; TOKEN]), Some(target.clone()));
-        assert_eq!(loops.on_probe(&[3; TOKEN]), None, "somebody else's");
         assert!(
-            loops.finish(&[1; TOKEN]) && !loops.finish(&[2; TOKEN]) && !loops.finish(&[1; TOKEN])
+            loops.register([1; TOKEN_BYTES], &target) && loops.register([2; TOKEN_BYTES], &target)
         );
-        let taken = (0..2 * MAX_OUT as u8).filter(|n| loops.register([*n; TOKEN], &target)).count();
-        assert_eq!(taken, MAX_OUT);
+        assert_eq!(loops.on_probe(&[1; TOKEN_BYTES]), Some(target.clone()));
+        assert_eq!(loops.on_probe(&[3; TOKEN_BYTES]), None, "somebody else's");
+        assert!(
+            loops.finish(&[1; TOKEN_BYTES])
+                && !loops.finish(&[2; TOKEN_BYTES])
+                && !loops.finish(&[1; TOKEN_BYTES])
+        );
+        let taken =
+            (0..2 * MAX_TESTS as u8).filter(|n| loops.register([*n; TOKEN_BYTES], &target)).count();
+        assert_eq!(taken, MAX_TESTS);
     }
 }

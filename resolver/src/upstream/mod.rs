@@ -130,8 +130,8 @@ impl Upstreams {
         for zone in new
             .shared
             .zones
-            .other_than(&self.shared.zones)
-            .chain(self.shared.zones.other_than(&new.shared.zones))
+            .different_from(&self.shared.zones)
+            .chain(self.shared.zones.different_from(&new.shared.zones))
         {
             self.shared.cache.flush_zone(zone.name());
         }
@@ -162,7 +162,7 @@ impl Upstreams {
             .zones
             .targets()
             .into_iter()
-            .map(|target| self.shared.selector.standing(target))
+            .map(|target| self.shared.selector.status_of(target))
             .collect()
     }
 
@@ -256,8 +256,10 @@ impl Upstreams {
         for target in zones.flat_map(|zone| zone.targets()) {
             if !found.iter().any(|(label, _)| *label == target.to_string()) {
                 let state = match target.validates() {
-                    Some(true) => UpstreamDnssec::Validates,
-                    Some(false) => UpstreamDnssec::Strips("validation is configured off".into()),
+                    Some(true) => UpstreamDnssec::Supported,
+                    Some(false) => {
+                        UpstreamDnssec::Unsupported("validation is configured off".into())
+                    }
                     None => self.shared.dnssec.state(target),
                 };
                 found.push((target.to_string(), state));

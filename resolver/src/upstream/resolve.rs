@@ -26,9 +26,9 @@ use crate::dns::rtype;
 use crate::telemetry::trace::{event, in_scope};
 
 /// How long to wait for a newer answer before a stale one is served (RFC 8767 §5).
-const STALE_AFTER: Duration = Duration::from_millis(1_800);
+const STALE_DELAY: Duration = Duration::from_millis(1_800);
 /// The TTL of a stale answer, in seconds (RFC 8767 §4).
-const STALE_TTL: u32 = 30;
+const STALE_TTL_SECS: u32 = 30;
 
 /// Resolves questions through the cache.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl CachingResolver {
             None => event("legacy", || "the same query is already in flight".into()),
         }
         let outcome = match self.stale(&key) {
-            Some(_) => tokio::time::timeout(STALE_AFTER, wait_outcome(receiver)).await,
+            Some(_) => tokio::time::timeout(STALE_DELAY, wait_outcome(receiver)).await,
             None => Ok(wait_outcome(receiver).await),
         };
         match outcome {
@@ -239,7 +239,7 @@ fn stale_reply(answer: &Answer, question: &[u8]) -> Result<Reply, ForwardError> 
     let mut reply = reply(answer, 0, question, ReplySource::Stale)?;
     let message = &mut reply.message;
     for section in [&mut message.answers, &mut message.authorities, &mut message.additionals] {
-        section.iter_mut().for_each(|record| record.ttl = STALE_TTL);
+        section.iter_mut().for_each(|record| record.ttl = STALE_TTL_SECS);
     }
     let code = match message.metadata.response_code {
         ResponseCode::NXDomain => Ede::STALE_NXDOMAIN,

@@ -12,7 +12,7 @@ use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
 
 use super::error::{ExchangeError, ForwardError};
-use super::infra::{InfraCache, TEST_AGAIN};
+use super::infra::{InfraCache, LOOP_TEST_INTERVAL};
 use super::policy::ValidationPolicy;
 use super::rebind::Rebind;
 use super::target::Target;
@@ -158,7 +158,7 @@ impl Selector {
             if !asked.is_empty() && asked.iter().all(|server| self.servers().is_loop(server)) {
                 return ForwardError::Loop { servers: asked };
             }
-            let silent = asked.last().map(|server| ExchangeError::Silent(server.clone()));
+            let silent = asked.last().map(|server| ExchangeError::TimedOut(server.clone()));
             match last.or(silent) {
                 Some(last) => {
                     ForwardError::AllFailed { servers: asked, timeout: self.timeout, last }
@@ -281,7 +281,7 @@ impl Selector {
         replied: &CheckedReply,
     ) -> Result<UpstreamAnswer, ExchangeError> {
         let recursive = query.flags.recursive;
-        let keep_ad = recursive && query.trust_ad && server.is_near();
+        let keep_ad = recursive && query.trust_ad && server.is_path_secure();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
         // A referral is useless without its glue.
         let (packet, answer) =
@@ -359,7 +359,7 @@ impl Selector {
     pub fn on_probe(&self, token: &Token) -> Option<Target> {
         let server = self.loops.on_probe(token)?;
         if self.servers().set_is_loop(&server, true) {
-            let again = TEST_AGAIN.as_secs();
+            let again = LOOP_TEST_INTERVAL.as_secs();
             tracing::warn!(
                 "the upstream {server} forwards to this resolver (a loop): it is not used, and tested again every {again} s"
             );
@@ -403,7 +403,7 @@ impl Selector {
     }
 
     /// The status of a server.
-    pub fn standing(&self, server: &Target) -> UpstreamStatus {
+    pub fn status_of(&self, server: &Target) -> UpstreamStatus {
         let servers = self.servers();
         let counts = servers.counts(server);
         UpstreamStatus {
@@ -432,8 +432,8 @@ fn describe_question(question: &[u8]) -> String {
 fn describe_answer(answer: &Answer) -> String {
     let count = answer.wire().get(6..8).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
     match answer.rcode() {
-        rcode::NOERROR => format!("{count} records"),
-        rcode::NXDOMAIN => "no such name".into(),
+        rcode::NOERROR if count == 1 => "NOERROR, 1 answer record".into(),
+        rcode::NOERROR => format!("NOERROR, {count} answer records"),
         code => format!("{:?}", ResponseCode::from(0, code)).to_uppercase(),
     }
 }

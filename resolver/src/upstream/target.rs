@@ -42,7 +42,7 @@ impl Target {
 
     /// Whether its AD bit can be trusted: nobody could have changed it on the way (RFC 4035
     /// §4.9.3).
-    pub fn is_near(&self) -> bool {
+    pub fn is_path_secure(&self) -> bool {
         match self {
             Self::Plain(address) => address.ip().is_loopback(),
             Self::Channel(channel) => channel.is_encrypted() || channel.recursive().is_some(),

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cache::{Answer, Cache, Hit, Key, MAX_POSITIVE_TTL, Scope, lifetime},
     dns::{
-        message::{HEADER, Packet, RecordAt, Section},
+        message::{HEADER_BYTES, Packet, RecordAt, Section},
         rtype,
         testing::question,
     },
@@ -46,36 +46,36 @@ pub fn upstream(data: &[u8]) {
     let asked = question(text, qtype);
     let flags = QueryFlags { recursive: flag(0), dnssec_ok: flag(1), checking_disabled: flag(2) };
     let caps = ServerCaps { edns: flag(3), mixed_case: flag(4) };
-    let (udp, near) = (flag(5), flag(6));
-    let query = Query::new(&asked, flags, caps, near, &[0xa5; QUERY_RANDOM_BYTES]);
+    let (udp, path_secure) = (flag(5), flag(6));
+    let query = Query::new(&asked, flags, caps, path_secure, &[0xa5; QUERY_RANDOM_BYTES]);
     let mut reply = reply.to_vec();
-    if flag(7) && reply.len() >= HEADER {
+    if flag(7) && reply.len() >= HEADER_BYTES {
         reply[..2].copy_from_slice(&query.bytes()[..2]);
         reply[2] = (reply[2] | 0x80) & !0x78;
         reply[4..6].copy_from_slice(&[0, 1]);
-        reply.splice(HEADER..HEADER, query.question().iter().copied());
+        reply.splice(HEADER_BYTES..HEADER_BYTES, query.question().iter().copied());
     }
-    if query.judge(&reply, udp) != ReplyCheck::Answer {
+    if query.check(&reply, udp) != ReplyCheck::Answer {
         return;
     }
     assert_eq!(reply[..2], query.bytes()[..2], "the id");
-    let end = HEADER + asked.len();
-    assert!(reply[HEADER..end].eq_ignore_ascii_case(&asked), "the question");
+    let end = HEADER_BYTES + asked.len();
+    assert!(reply[HEADER_BYTES..end].eq_ignore_ascii_case(&asked), "the question");
     assert!(
-        !udp || reply[HEADER..end] == *query.question(),
+        !udp || reply[HEADER_BYTES..end] == *query.question(),
         "its case, where anybody could have sent it"
     );
     let replied = CheckedReply { message: reply, sent: query.question().to_vec(), caps };
     // Only a message with an OPT in the middle can grow too long when it is removed.
-    let Ok((packet, answer)) = replied.read(near, true) else { return };
-    if let Ok((_, minimal)) = replied.read(near, false) {
+    let Ok((packet, answer)) = replied.read(path_secure, true) else { return };
+    if let Ok((_, minimal)) = replied.read(path_secure, false) {
         let kept = Packet::parse(minimal.wire()).expect("what is kept can be read");
         let all = packet.section(Section::Answer).filter(|at| is_data(at)).count();
         let any = asked[asked.len() - 4..] == [0, rtype::ANY as u8, 0, 1];
         let count = kept.section(Section::Answer).count();
         assert!(count == all || (any && count < all), "as short as may be, and no shorter");
     }
-    kept_as_it_was(&packet, &answer, near);
+    kept_as_it_was(&packet, &answer, path_secure);
     given_out(&packet, &answer, &asked);
     if let Some((kind, life)) = lifetime(&packet, !flags.recursive) {
         assert!(!life.is_zero() && life <= MAX_POSITIVE_TTL);

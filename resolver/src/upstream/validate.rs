@@ -36,9 +36,9 @@ const PROBE_WAIT: Duration = Duration::from_millis(600);
 /// time the first one took.
 const PROBE_GRACE: Duration = Duration::from_millis(50);
 /// For how long an answer is cached that was not validated only because the probes had not ended.
-const UNSURE: Duration = Duration::from_secs(30);
+const UNSURE_TTL: Duration = Duration::from_secs(30);
 /// For how long a bogus answer is cached (RFC 4035 §4.7).
-const BOGUS: Duration = Duration::from_secs(30);
+const BOGUS_TTL: Duration = Duration::from_secs(30);
 /// The flags for upstreams that support DNSSEC: DO, and CD so that validation is left to us (RFC
 /// 6840 §5.9). A client that set CD gets the records it asked for.
 pub fn validation_flags(flags: QueryFlags) -> QueryFlags {
@@ -101,14 +101,14 @@ impl Validation {
                     .validator
                     .check_probe_reply(received.answer.wire(), self.0.selector.clock.unix())
                 {
-                    Ok(()) => (UpstreamDnssec::Validates, true),
+                    Ok(()) => (UpstreamDnssec::Supported, true),
                     // Many machines start with a wrong clock.
                     Err(ede) => {
                         let in_time = !matches!(
                             ede.code,
                             Ede::SIGNATURE_EXPIRED | Ede::SIGNATURE_NOT_YET_VALID
                         );
-                        (UpstreamDnssec::Strips(ede.text), in_time)
+                        (UpstreamDnssec::Unsupported(ede.text), in_time)
                     }
                 }
             }
@@ -116,14 +116,14 @@ impl Validation {
             Ok(received) => {
                 let code = received.answer.rcode();
                 (
-                    UpstreamDnssec::Strips(format!("it answers with RCODE {code}")),
+                    UpstreamDnssec::Unsupported(format!("it answers with RCODE {code}")),
                     code != rcode::SERVFAIL,
                 )
             }
             Err(_) => (UpstreamDnssec::Unknown, false),
         };
         let before = self.0.dnssec.state(&target);
-        if state == UpstreamDnssec::Validates && before != UpstreamDnssec::Unknown {
+        if state == UpstreamDnssec::Supported && before != UpstreamDnssec::Unknown {
             // Its earlier answers were not validated.
             self.0.cache.flush();
         }
@@ -180,16 +180,16 @@ impl Validation {
         let mut received =
             self.0.selector.run(&UpstreamQuery { servers: others, ..query.clone() }).await?;
         if unsure && let Some((_, life)) = &mut received.keep {
-            *life = (*life).min(UNSURE);
+            *life = (*life).min(UNSURE_TTL);
         }
         Ok(received)
     }
 
     /// The answer for the client: the upstream's, or an error if it does not validate.
     async fn validate(&self, query: &UpstreamQuery, received: UpstreamAnswer) -> UpstreamAnswer {
-        let judging = self.run_session(received.answer.wire());
-        let judged = match tokio::time::timeout(self.0.selector.timeout, judging).await {
-            Ok(Ok(judged)) => judged,
+        let validation = self.run_session(received.answer.wire());
+        let validated = match tokio::time::timeout(self.0.selector.timeout, validation).await {
+            Ok(Ok(validated)) => validated,
             Ok(Err(malformed)) => {
                 Validated::from_verdict(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
             }
@@ -201,8 +201,8 @@ impl Validation {
                 )))
             }
         };
-        event("dnssec", || judged.verdict.to_string());
-        apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &judged)
+        event("dnssec", || validated.verdict.to_string());
+        apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &validated)
             .unwrap_or(received)
     }
 
@@ -210,7 +210,7 @@ impl Validation {
     pub fn validate_without_queries(shared: &Shared, message: &[u8]) -> Option<Validated> {
         let mut session = ValidationSession::new(message).ok()?;
         match session.step(&shared.dnssec.validator, shared.selector.clock.unix()) {
-            Progress::Done(judged) => Some(judged),
+            Progress::Done(validated) => Some(validated),
             Progress::Query(_) => None,
         }
     }
@@ -219,18 +219,18 @@ impl Validation {
         let mut session = ValidationSession::new(message)?;
         loop {
             match session.step(&self.0.dnssec.validator, self.0.selector.clock.unix()) {
-                Progress::Done(judged) => return Ok(judged),
+                Progress::Done(validated) => return Ok(validated),
                 Progress::Query(asks) => {
                     // As many as the session may send, which is bounded.
                     let mut under_way = JoinSet::new();
                     for ask in asks {
                         under_way.spawn(in_scope(self.clone().fetch(ask)));
                     }
-                    while let Some(heard) = under_way.join_next().await {
-                        let Ok((ask, heard)) = heard else { continue };
+                    while let Some(result) = under_way.join_next().await {
+                        let Ok((ask, result)) = result else { continue };
                         session.add_reply(
                             ask,
-                            heard.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
+                            result.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
                         );
                     }
                 }
@@ -276,8 +276,8 @@ impl Validation {
             }
             Err(error) => Err(error),
         };
-        let heard = outcome.map(|(answer, _)| answer).map_err(|error| failed(&error));
-        (ask, heard)
+        let result = outcome.map(|(answer, _)| answer).map_err(|error| failed(&error));
+        (ask, result)
     }
 }
 
@@ -291,12 +291,12 @@ pub fn apply_verdict(
     selector: &Selector,
     dnssec_ok: bool,
     received: &UpstreamAnswer,
-    judged: &Validated,
+    validated: &Validated,
 ) -> Option<UpstreamAnswer> {
     let packet = Packet::parse(received.answer.wire()).ok()?;
-    let bytes = match &judged.verdict {
+    let bytes = match &validated.verdict {
         Verdict::Secure | Verdict::Insecure(_) => {
-            rewrite::answer(&packet, received.answer.options(), judged, dnssec_ok)
+            rewrite::answer(&packet, received.answer.options(), validated, dnssec_ok)
         }
         Verdict::Bogus(ede) | Verdict::Indeterminate(ede) => {
             tracing::debug!(server = %received.server, why = %ede.text, "answer rejected");
@@ -306,11 +306,11 @@ pub fn apply_verdict(
     let bytes = bytes.ok()?;
     let packet = Packet::parse(&bytes).ok()?;
     let answer = Arc::new(Answer::new(&packet, packet.question(), true).ok()?);
-    let keep = match &judged.verdict {
-        Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS)),
+    let keep = match &validated.verdict {
+        Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS_TTL)),
         Verdict::Indeterminate(_) => Some((AnswerKind::Negative, NO_REPLY_TTL)),
         Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
-            let most = judged
+            let most = validated
                 .ttls
                 .values()
                 .min()
@@ -318,6 +318,6 @@ pub fn apply_verdict(
             (kind, selector.clamp_ttl(&answer, life).min(most.max(Duration::from_secs(1))))
         }),
     };
-    let bogus = matches!(judged.verdict, Verdict::Bogus(_));
+    let bogus = matches!(validated.verdict, Verdict::Bogus(_));
     Some(UpstreamAnswer { answer, server: received.server.clone(), keep, bogus })
 }

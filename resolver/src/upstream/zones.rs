@@ -103,7 +103,7 @@ impl Zones {
     }
 
     /// The zones whose upstreams differ from those of `others`, or that are not in it.
-    pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a ZoneTargets> {
+    pub fn different_from<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a ZoneTargets> {
         let shown =
             |zone: &ZoneTargets| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
         let same = move |one: &ZoneTargets, other: &ZoneTargets| {

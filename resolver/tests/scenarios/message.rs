@@ -4,7 +4,7 @@ use domain::{
     base::{Name, Rtype, iana::Class, name::ToName, rdata::ComposeRecordData},
     zonefile::inplace::{Entry, Zonefile},
 };
-use resolver::dns::message::{HEADER, Packet, Section};
+use resolver::dns::message::{HEADER_BYTES, Packet, Section};
 
 pub const QR: u16 = 0x8000;
 pub const AA: u16 = 0x0400;
@@ -59,7 +59,7 @@ const SECTIONS: [Section; 3] = [Section::Answer, Section::Authority, Section::Ad
 impl Message {
     /// Parses a message with a question; a message without one has only a header.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let header = bytes.get(..HEADER).ok_or("shorter than a header")?;
+        let header = bytes.get(..HEADER_BYTES).ok_or("shorter than a header")?;
         let flags = u16::from_be_bytes([header[2], header[3]]);
         let mut message = Self {
             id: u16::from_be_bytes([header[0], header[1]]),

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The negative TTL in seconds (RFC 2308 §5): the next block may change a name.
-const NEGATIVE_TTL: u32 = 300;
+const NEGATIVE_TTL_SECS: u32 = 300;
 
 /// A zone at one of its mounts.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ impl ZoneView {
     /// `namechain.alt.` is one zone with all names.
     pub fn soa(&self) -> Record {
         match self.mount {
-            Mount::Root => soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL),
+            Mount::Root => soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL_SECS),
             Mount::Alt => alt_soa(),
         }
     }

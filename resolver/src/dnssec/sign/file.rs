@@ -19,9 +19,9 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use super::{algorithm::Algorithm, anchor::TrustAnchor, error::SignError, key::SigningKey};
 
 /// The longest file that is read, in bytes: a key has some hundreds.
-const MAX_FILE: u64 = 16 << 10;
+const MAX_FILE_BYTES: u64 = 16 << 10;
 /// Characters in a line of PEM (RFC 7468 §2).
-const PEM_LINE: usize = 64;
+const PEM_LINE_CHARS: usize = 64;
 const ABOUT: &str = "# The private key with which this resolver signs names of the chain. Who has it can forge answers for everyone\n\
                      # who trusts the public key below: keep it secret. If this file is lost, a new key is made and has to be trusted anew.\n";
 
@@ -62,8 +62,8 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<SigningKey>,
         return Err(SignError::Permissions(path.to_owned(), mode));
     }
     let mut text = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MAX_FILE {
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(malformed("it is too long"));
     }
     let document = PrivatePkcs8KeyDer::from_pem_slice(&text)
@@ -93,7 +93,7 @@ fn make(path: &Path, algorithm: Algorithm) -> io::Result<()> {
         .ok_or_else(|| io::Error::other("the new key can't be read"))?;
     let mut text =
         format!("{ABOUT}{}\n-----BEGIN PRIVATE KEY-----\n", TrustAnchor::from_key(&key).dnskey);
-    for line in BASE64.encode(&document).as_bytes().chunks(PEM_LINE) {
+    for line in BASE64.encode(&document).as_bytes().chunks(PEM_LINE_CHARS) {
         text.extend(line.iter().map(|byte| char::from(*byte)));
         text.push('\n');
     }

@@ -7,7 +7,7 @@ use super::answer::Validated;
 use super::verdict::Verdict;
 use crate::dns::ede::Ede;
 use crate::dns::message::{
-    HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rcode, u16_at,
+    HEADER_BYTES, MAX_MESSAGE_BYTES, Malformed, Packet, RecordAt, Section, rcode, u16_at,
 };
 use crate::dns::name::Name;
 use crate::dns::rtype;
@@ -104,7 +104,7 @@ impl Writer {
         let mut out = vec![0, 0, QR | (packet.bytes()[2] & RD), RA | low, 0, 1, 0, 0, 0, 0, 0, 0];
         out.extend_from_slice(packet.question());
         let mut writer = Self { out, places: HashMap::new(), counts: [0; 3] };
-        writer.remember(&packet.question()[..packet.question().len() - 4], HEADER);
+        writer.remember(&packet.question()[..packet.question().len() - 4], HEADER_BYTES);
         writer
     }
 
@@ -169,7 +169,7 @@ impl Writer {
         let length = u16::try_from(length).map_err(|_| TOO_LONG)?;
         self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
         self.counts[record.section as usize] += 1;
-        if self.out.len() > MAX_MESSAGE { Err(TOO_LONG) } else { Ok(()) }
+        if self.out.len() > MAX_MESSAGE_BYTES { Err(TOO_LONG) } else { Ok(()) }
     }
 
     /// Writes RDATA. Only the types of RFC 1035 may have compressed names (RFC 3597 §4).
@@ -201,7 +201,7 @@ impl Writer {
         for (at, count) in self.counts.iter().enumerate() {
             self.out[6 + 2 * at..8 + 2 * at].copy_from_slice(&count.to_be_bytes());
         }
-        if self.out.len() > MAX_MESSAGE { Err(TOO_LONG) } else { Ok(self.out) }
+        if self.out.len() > MAX_MESSAGE_BYTES { Err(TOO_LONG) } else { Ok(self.out) }
     }
 }
 

@@ -26,30 +26,30 @@ use tokio_rustls::server::TlsStream;
 
 use crate::{
     dns::{
-        message::{HEADER, MAX_MESSAGE, Packet, Section, rcode, u32_at},
+        message::{HEADER_BYTES, MAX_MESSAGE_BYTES, Packet, Section, rcode, u32_at},
         query::Client,
         rtype,
     },
     resolve::answer::STREAM_IDLE,
     server::{
         handle::ResponderHandle,
-        tcp::{ConnectionSlot, GRACE, MAX_PIPELINED, Work},
+        tcp::{ConnectionSlot, GRACE, MAX_PIPELINED, QueryInProgress},
     },
 };
 
 /// The only path (RFC 8484 §4.1.1 uses it in its examples, and clients expect it).
 const PATH: &str = "/dns-query";
 /// The most bytes of a refused body that are read.
-const MAX_DRAINED: usize = 256 << 10;
+const MAX_DRAINED_BYTES: usize = 256 << 10;
 /// The media type of both bodies (RFC 8484 §6).
 const MESSAGE: &str = "application/dns-message";
 /// The most bytes of a request's headers: enough for the longest query that a GET can carry.
-const MAX_HEADERS: u32 = 16 << 10;
+const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// How many streams a client may open and reset before the connection is closed.
 const MAX_RESETS: usize = 64;
 /// The HTTP/2 flow-control window, in bytes: for the query of one stream, and for the answers of a
 /// connection.
-const WINDOW: u32 = 64 << 10;
+const WINDOW_BYTES: u32 = 64 << 10;
 
 /// The activity of a connection.
 #[derive(Default)]
@@ -62,9 +62,9 @@ struct StreamCount {
 struct StreamGuard(Arc<StreamCount>);
 
 impl StreamGuard {
-    fn new(business: &Arc<StreamCount>) -> Self {
-        business.requests.fetch_add(1, Ordering::AcqRel);
-        StreamGuard(business.clone())
+    fn new(streams: &Arc<StreamCount>) -> Self {
+        streams.requests.fetch_add(1, Ordering::AcqRel);
+        StreamGuard(streams.clone())
     }
 }
 
@@ -77,10 +77,10 @@ impl Drop for StreamGuard {
 
 impl StreamCount {
     /// Waits until the connection has been idle for this long.
-    async fn idle(&self, patience: impl Fn() -> Duration) {
+    async fn idle(&self, idle_timeout: impl Fn() -> Duration) {
         loop {
             let none = || self.requests.load(Ordering::Acquire) == 0;
-            match timeout(patience(), self.changed.notified()).await {
+            match timeout(idle_timeout(), self.changed.notified()).await {
                 Err(_) if none() => return,
                 _ => {}
             }
@@ -94,14 +94,14 @@ pub async fn serve_connection(
     stream: TlsStream<TcpStream>,
     client: Client,
     current: ResponderHandle,
-    place: ConnectionSlot,
+    slot: ConnectionSlot,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (place, business) = (Arc::new(place), Arc::new(StreamCount::default()));
+    let (slot, streams) = (Arc::new(slot), Arc::new(StreamCount::default()));
     let service = service_fn(|request: Request<Incoming>| {
-        let (current, place, busy) = (current.clone(), place.clone(), StreamGuard::new(&business));
+        let (current, slot, busy) = (current.clone(), slot.clone(), StreamGuard::new(&streams));
         async move {
-            let response = respond(request, client, &current, &place).await;
+            let response = respond(request, client, &current, &slot).await;
             drop(busy);
             Ok::<_, Infallible>(response)
         }
@@ -111,17 +111,17 @@ pub async fn serve_connection(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(STREAM_IDLE)
-        .max_buf_size(MAX_HEADERS as usize);
+        .max_buf_size(MAX_HEADER_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         // The same limit as over TCP.
         .max_concurrent_streams(MAX_PIPELINED as u32)
         .max_pending_accept_reset_streams(MAX_RESETS)
-        .max_header_list_size(MAX_HEADERS)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .max_send_buf_size(WINDOW as usize);
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(WINDOW_BYTES as usize);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = connection.as_mut() => {
@@ -131,7 +131,7 @@ pub async fn serve_connection(
             return;
         }
         _ = stop.changed() => {}
-        () = business.idle(|| place.patience()) => {}
+        () = streams.idle(|| slot.idle_timeout()) => {}
     }
     connection.as_mut().graceful_shutdown();
     // A request that can't be answered in time is dropped.
@@ -142,7 +142,7 @@ async fn respond(
     request: Request<Incoming>,
     client: Client,
     current: &ResponderHandle,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
 ) -> Response<Full<Bytes>> {
     let (head, mut body) = request.into_parts();
     let question = match read(&head, &mut body).await {
@@ -152,7 +152,7 @@ async fn respond(
             return refuse(status);
         }
     };
-    let work = Work::begin(place);
+    let work = QueryInProgress::new(slot);
     let answer = current.get().respond_to_bytes(&question, client).await;
     drop(work);
     // A body that is not a query gets an HTTP error instead of a DNS response.
@@ -200,7 +200,7 @@ async fn read(head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, StatusCode> 
             if !kind.trim().eq_ignore_ascii_case(MESSAGE) {
                 return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             }
-            let body = Limited::new(body, MAX_MESSAGE).collect();
+            let body = Limited::new(body, MAX_MESSAGE_BYTES).collect();
             match timeout(STREAM_IDLE, body).await {
                 Ok(Ok(body)) => body.to_bytes().to_vec(),
                 Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -212,13 +212,13 @@ async fn read(head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, StatusCode> 
         }
         _ => return Err(StatusCode::METHOD_NOT_ALLOWED),
     };
-    if question.len() < HEADER { Err(StatusCode::BAD_REQUEST) } else { Ok(question) }
+    if question.len() < HEADER_BYTES { Err(StatusCode::BAD_REQUEST) } else { Ok(question) }
 }
 
 /// Reads the rest of a body, so that a client that is still sending receives the refusal.
 async fn drain(body: Incoming) {
     // The refusal is sent however this ends.
-    let _ = timeout(STREAM_IDLE, Limited::new(body, MAX_DRAINED).collect()).await;
+    let _ = timeout(STREAM_IDLE, Limited::new(body, MAX_DRAINED_BYTES).collect()).await;
 }
 
 /// The parameter `dns`: base64url without padding (RFC 8484 §4.1).

@@ -47,7 +47,7 @@ pub enum EncryptedError {
 }
 
 /// The longest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The PKCS#8 header before the 32 bytes of an Ed25519 key (RFC 8410 §7).
 const ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
@@ -148,7 +148,7 @@ fn signing_key(
 fn read_file(file: &Path) -> Result<Vec<u8>, EncryptedError> {
     let mut bytes = Vec::new();
     let opened = fs::File::open(file).map_err(|error| wrong(file, &error))?;
-    opened.take(MAX_FILE).read_to_end(&mut bytes).map_err(|error| wrong(file, &error))?;
+    opened.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|error| wrong(file, &error))?;
     Ok(bytes)
 }
 

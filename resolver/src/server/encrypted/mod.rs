@@ -34,7 +34,7 @@ use crate::{
 pub use identity::{EncryptedError, Identity, IdentityFrom};
 
 /// The time limit of a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The configuration of encrypted DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,12 +99,12 @@ pub async fn serve(
     match door {
         EncryptedListener::Tls(listener) => {
             let acceptor = TlsAcceptor::from(Arc::new(settings(&[b"dot"])?));
-            let each = |stream, client, place, stop| {
+            let each = |stream, client, slot, stop| {
                 let (acceptor, current) = (acceptor.clone(), current.clone());
                 async move {
-                    if let Some(stream) = shake_hands(&acceptor, stream).await {
+                    if let Some(stream) = accept_tls(&acceptor, stream).await {
                         let (reader, writer) = tokio::io::split(stream);
-                        serve_connection(reader, writer, client, current, place, stop).await;
+                        serve_connection(reader, writer, client, current, slot, stop).await;
                     }
                 }
             };
@@ -112,11 +112,11 @@ pub async fn serve(
         }
         EncryptedListener::Https(listener) => {
             let acceptor = TlsAcceptor::from(Arc::new(settings(&[b"h2", b"http/1.1"])?));
-            let each = |stream, client, place, stop| {
+            let each = |stream, client, slot, stop| {
                 let (acceptor, current) = (acceptor.clone(), current.clone());
                 async move {
-                    if let Some(stream) = shake_hands(&acceptor, stream).await {
-                        https::serve_connection(stream, client, current, place, stop).await;
+                    if let Some(stream) = accept_tls(&acceptor, stream).await {
+                        https::serve_connection(stream, client, current, slot, stop).await;
                     }
                 }
             };
@@ -140,8 +140,8 @@ fn settings(identity: Arc<Identity>, alpn: &[&[u8]]) -> Result<ServerConfig, Enc
 }
 
 /// The TLS stream; `None` if the handshake fails.
-async fn shake_hands(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-    match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+async fn accept_tls(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");

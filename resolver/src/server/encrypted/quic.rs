@@ -8,17 +8,20 @@ use quinn::{
 };
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use super::HANDSHAKE;
+use super::HANDSHAKE_TIMEOUT;
 use crate::{
     dns::{
-        message::{HEADER, MAX_MESSAGE, Packet, u16_at},
+        message::{HEADER_BYTES, MAX_MESSAGE_BYTES, Packet, u16_at},
         query::{Client, Transport},
         rtype,
     },
     resolve::answer::STREAM_IDLE,
     server::{
         handle::ResponderHandle,
-        tcp::{ConnectionSlot, GRACE, MAX_CONNECTIONS, MAX_LEAVING, MAX_PIPELINED, Streams, Work},
+        tcp::{
+            ConnectionSlot, GRACE, MAX_CLOSING, MAX_CONNECTIONS, MAX_PIPELINED, QueryInProgress,
+            Streams,
+        },
     },
 };
 
@@ -30,10 +33,10 @@ const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 const MAX_INCOMING: usize = 256;
 /// The QUIC flow-control windows, in bytes: for the query of one stream, and for all answers of a
 /// connection.
-const RECEIVE_WINDOW: u32 = 2 + MAX_MESSAGE as u32;
-const SEND_WINDOW: u64 = 256 << 10;
+const RECEIVE_WINDOW_BYTES: u32 = 2 + MAX_MESSAGE_BYTES as u32;
+const SEND_WINDOW_BYTES: u64 = 256 << 10;
 /// The EDNS option edns-tcp-keepalive, which is not allowed over QUIC (RFC 9250 §5.5.2).
-const KEEPALIVE: u16 = 11;
+const KEEPALIVE_OPTION: u16 = 11;
 
 /// Serves `socket` until `stop` changes or its sender is dropped; then answers queries in progress,
 /// for at most [`GRACE`].
@@ -68,11 +71,11 @@ pub async fn serve(
         let address = incoming.remote_address().ip().to_canonical();
         let client = Client { address, transport: Transport::Quic };
         let (current, stop) = (current.clone(), stop.clone());
-        streams.admit(client, |place| {
-            connections.spawn(serve_connection(incoming, client, current, place, stop))
+        streams.admit(client, |slot| {
+            connections.spawn(serve_connection(incoming, client, current, slot, stop))
         });
         while connections.try_join_next().is_some() {}
-        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING
+        while connections.len() > MAX_CONNECTIONS + MAX_CLOSING
             && connections.join_next().await.is_some()
         {}
     }
@@ -89,9 +92,9 @@ fn endpoint(socket: UdpSocket, tls: rustls::ServerConfig) -> io::Result<Endpoint
         .max_concurrent_bidi_streams(VarInt::from_u32(MAX_PIPELINED as u32))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .max_idle_timeout(Some(STREAM_IDLE.try_into().map_err(io::Error::other)?))
-        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
-        .receive_window(VarInt::from_u32(2 * RECEIVE_WINDOW))
-        .send_window(SEND_WINDOW)
+        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(2 * RECEIVE_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
         .datagram_receive_buffer_size(None);
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport)).max_incoming(MAX_INCOMING).migration(false);
@@ -102,26 +105,26 @@ async fn serve_connection(
     incoming: Incoming,
     client: Client,
     current: ResponderHandle,
-    place: ConnectionSlot,
+    slot: ConnectionSlot,
     mut stop: watch::Receiver<bool>,
 ) {
     let shaken = async { incoming.accept().ok()?.await.ok() };
-    let Ok(Some(connection)) = timeout(HANDSHAKE, shaken).await else { return };
+    let Ok(Some(connection)) = timeout(HANDSHAKE_TIMEOUT, shaken).await else { return };
     let _ended = Ended(connection.clone());
-    let place = Arc::new(place);
+    let slot = Arc::new(slot);
     let mut answers = JoinSet::new();
     loop {
         let stream = tokio::select! {
             _ = stop.changed() => break,
-            () = idle(&place, answers.is_empty()) => break,
+            () = idle(&slot, answers.is_empty()) => break,
             Some(_) = answers.join_next() => continue,
             stream = connection.accept_bi() => stream,
         };
         let Ok((send, recv)) = stream else { return };
         // No more than the transport allows to be open.
-        let (connection, current, place) = (connection.clone(), current.clone(), place.clone());
+        let (connection, current, slot) = (connection.clone(), current.clone(), slot.clone());
         answers.spawn(async move {
-            if let Err(code) = answer(send, recv, client, &current, &place).await {
+            if let Err(code) = answer(send, recv, client, &current, &slot).await {
                 connection.close(code, b"");
             }
         });
@@ -139,11 +142,11 @@ impl Drop for Ended {
 }
 
 /// The transport closes idle connections; when the table is crowded, this limit is shorter.
-async fn idle(place: &ConnectionSlot, nothing_in_work: bool) {
-    if !nothing_in_work {
+async fn idle(slot: &ConnectionSlot, is_idle: bool) {
+    if !is_idle {
         std::future::pending::<()>().await;
     }
-    tokio::time::sleep(place.patience()).await;
+    tokio::time::sleep(slot.idle_timeout()).await;
 }
 
 /// Answers the query of one stream, or returns the error code that closes the connection.
@@ -152,9 +155,9 @@ async fn answer(
     mut recv: RecvStream,
     client: Client,
     current: &ResponderHandle,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
 ) -> Result<(), VarInt> {
-    let read = timeout(STREAM_IDLE, recv.read_to_end(2 + MAX_MESSAGE)).await;
+    let read = timeout(STREAM_IDLE, recv.read_to_end(2 + MAX_MESSAGE_BYTES)).await;
     let message = match read {
         Ok(Ok(message)) => message,
         // The stream was reset: the client does not want the answer any more.
@@ -163,7 +166,7 @@ async fn answer(
         Err(_) => return Err(EXCESSIVE_LOAD),
     };
     let question = question(&message).ok_or(PROTOCOL_ERROR)?;
-    let work = Work::begin(place);
+    let work = QueryInProgress::new(slot);
     let answer = current.get().respond_to_bytes(question, client).await.ok_or(PROTOCOL_ERROR)?;
     drop(work);
     let length = u16::try_from(answer.len()).map_err(|_| PROTOCOL_ERROR)?.to_be_bytes();
@@ -185,7 +188,7 @@ fn question(stream: &[u8]) -> Option<&[u8]> {
     let (length, message) = stream.split_first_chunk::<2>()?;
     let whole = usize::from(u16::from_be_bytes(*length)) == message.len();
     let right =
-        whole && message.len() >= HEADER && message[..2] == [0, 0] && !has_keepalive(message);
+        whole && message.len() >= HEADER_BYTES && message[..2] == [0, 0] && !has_keepalive(message);
     right.then_some(message)
 }
 
@@ -196,7 +199,7 @@ fn has_keepalive(message: &[u8]) -> bool {
     };
     let mut options = &packet.bytes()[opt.data..opt.end];
     while let (Ok(code), Ok(length)) = (u16_at(options, 0), u16_at(options, 2)) {
-        if code == KEEPALIVE {
+        if code == KEEPALIVE_OPTION {
             return true;
         }
         options = options.get(4 + usize::from(length)..).unwrap_or_default();

@@ -9,13 +9,13 @@ use std::{
 
 use super::{
     lookup::{FastQuery, probe},
-    query::{MAX_QUESTION, ParsedQuery},
+    query::{MAX_QUESTION_BYTES, ParsedQuery},
     socket::{BATCH, Inbox, Peer},
 };
 use crate::server::responder::Responder;
 
 /// The least number of queries for which the processor's cache is prefetched.
-const WORTH_WARMING: usize = 3;
+const MIN_PREFETCHED: usize = 3;
 
 /// The batch.
 pub struct Batch {
@@ -23,7 +23,7 @@ pub struct Batch {
     /// The parsed queries; `None` is for the slow path.
     read: Vec<Option<Read>>,
     /// The questions in lower case.
-    lower: Box<[[u8; MAX_QUESTION]; BATCH]>,
+    lower: Box<[[u8; MAX_QUESTION_BYTES]; BATCH]>,
     hashes: Vec<u64>,
 }
 
@@ -39,7 +39,7 @@ impl Batch {
         Ok(Self {
             inbox: Inbox::new(socket)?,
             read: Vec::with_capacity(BATCH),
-            lower: Box::new([[0; MAX_QUESTION]; BATCH]),
+            lower: Box::new([[0; MAX_QUESTION_BYTES]; BATCH]),
             hashes: Vec::with_capacity(BATCH),
         })
     }
@@ -69,7 +69,7 @@ impl Batch {
             });
             self.read.push(read);
         }
-        if self.hashes.len() >= WORTH_WARMING {
+        if self.hashes.len() >= MIN_PREFETCHED {
             cache.cpu_prefetch(&self.hashes);
         }
     }

@@ -7,7 +7,7 @@ use namechain_core::types::Name;
 use super::{
     cacheable::{Owner, Servable, owner},
     query::ParsedQuery,
-    reply::{CachedReply, ROOM},
+    reply::{CachedReply, REPLY_BUFFER_BYTES},
 };
 use crate::{
     cache::{Answer, Cache, EntryKind, Probe, Slot},
@@ -74,7 +74,7 @@ impl FastQuery<'_> {
         kept: &CachedReply<'_>,
         origin: Origin,
         context: &BatchContext<'_>,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> FastOutcome {
         let local = self.client.is_loopback();
         let cookie = context.cookie(self).map(|(given, _)| given);
@@ -87,7 +87,7 @@ impl FastQuery<'_> {
         &self,
         answer: &Answer,
         context: &BatchContext<'_>,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> FastOutcome {
         let whole = match Servable::of(answer.wire(), context.pipeline) {
             Servable::Whole => true,
@@ -153,7 +153,7 @@ impl<'a> BatchContext<'a> {
     }
 
     /// The reply to a query, if it is cached.
-    pub fn answer(&self, asked: &FastQuery<'_>, out: &mut [u8; ROOM]) -> FastOutcome {
+    pub fn answer(&self, asked: &FastQuery<'_>, out: &mut [u8; REPLY_BUFFER_BYTES]) -> FastOutcome {
         if self.needs_cookie
             && !asked.client.is_loopback()
             && !self.cookie(asked).is_some_and(|(_, known)| known)
@@ -174,7 +174,7 @@ impl<'a> BatchContext<'a> {
         &self,
         asked: &FastQuery<'_>,
         slot: &mut Slot,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> Option<FastOutcome> {
         if !asked.parsed.recursion_desired || slot.is_failure() {
             return Some(FastOutcome::Slow);
@@ -210,7 +210,7 @@ impl<'a> BatchContext<'a> {
         &self,
         asked: &FastQuery<'_>,
         slot: &mut Slot,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> Option<FastOutcome> {
         let validity = Validity::decode(slot.extra())?;
         if !validity.matches_mounts(self.pipeline.mounts)
@@ -245,7 +245,7 @@ impl<'a> BatchContext<'a> {
         let legacy = asked.parsed.recursion_desired
             && match owner(asked.lower, self.pipeline.mounts) {
                 Owner::Legacy => true,
-                Owner::Unregistered(label) => self.knows_nobody_has(label),
+                Owner::Unregistered(label) => self.is_known_unregistered(label),
                 Owner::Other => false,
             };
         if legacy && self.may_forward(asked) { FastOutcome::Forward } else { FastOutcome::Slow }
@@ -257,14 +257,14 @@ impl<'a> BatchContext<'a> {
 
     fn is_unregistered(&self, question: &[u8]) -> bool {
         match owner(question, self.pipeline.mounts) {
-            Owner::Unregistered(label) => self.knows_nobody_has(label),
+            Owner::Unregistered(label) => self.is_known_unregistered(label),
             _ => false,
         }
     }
 
     /// Whether the chain source can tell at once that nobody has registered the name. An entry that
     /// was released is left to the slow path.
-    fn knows_nobody_has(&self, name: Name) -> bool {
+    fn is_known_unregistered(&self, name: Name) -> bool {
         let nothing = Dependency { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
         self.epoch().is_some() && self.pipeline.chain.still_holds(&nothing)
     }

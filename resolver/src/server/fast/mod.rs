@@ -42,7 +42,7 @@ pub use worker::WorkerSocket;
 use worker::{Stop, Worker};
 
 /// The kernel's receive buffer, in bytes, if it allows as much.
-const RECEIVE_BYTES: usize = 4 << 20;
+const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// How long a worker waits for a query before it checks whether to stop.
 const WAIT: Duration = Duration::from_secs(10);
 /// The delay before a worker that ended by itself is restarted.
@@ -120,7 +120,7 @@ fn sockets(first: WorkerSocket, count: usize) -> io::Result<Vec<WorkerSocket>> {
     }
     let mut sockets = vec![first];
     while sockets.len() < count {
-        let socket = match spread.then(|| another(&sockets[0].socket, address)) {
+        let socket = match spread.then(|| bind_another(&sockets[0].socket, address)) {
             Some(Ok(socket)) => WorkerSocket { socket, is_inherited: false },
             Some(Err(error)) => {
                 tracing::debug!(%address, %error, "several threads share one socket");
@@ -132,7 +132,7 @@ fn sockets(first: WorkerSocket, count: usize) -> io::Result<Vec<WorkerSocket>> {
     }
     for WorkerSocket { socket, .. } in &sockets {
         // As much as the kernel allows is enough.
-        let _ = SockRef::from(socket).set_recv_buffer_size(RECEIVE_BYTES);
+        let _ = SockRef::from(socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
         // A worker waits in the kernel for its queries. The time is not critical: a stop wakes it.
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(WAIT))?;
@@ -142,7 +142,7 @@ fn sockets(first: WorkerSocket, count: usize) -> io::Result<Vec<WorkerSocket>> {
 }
 
 /// Another socket on the address of the first.
-fn another(first: &UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+fn bind_another(first: &UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), None)?;
     if address.is_ipv6() {
         socket.set_only_v6(SockRef::from(first).only_v6()?)?;

@@ -14,7 +14,7 @@ use nix::sys::epoll::Epoll;
 
 use super::{
     lookup::FastQuery,
-    query::{MAX_QUESTION, ParsedQuery},
+    query::{MAX_QUESTION_BYTES, ParsedQuery},
     socket::Peer,
     upstream_sockets::UpstreamSockets,
 };
@@ -26,14 +26,14 @@ use crate::{
 use std::sync::Arc;
 
 /// The most queries of one worker in flight.
-const MAX_FLIGHTS: usize = 1024;
+const MAX_IN_FLIGHT: usize = 1024;
 /// The most clients that wait for one answer.
 const MAX_WAITING: usize = 64;
 /// The most replies that are read from one socket at a time, so that no upstream delays the
 /// clients.
 const MAX_READ: usize = 64;
 /// Larger than any datagram that an upstream may send, in bytes.
-const REPLY_ROOM: usize = 4096;
+const UPSTREAM_BUFFER_BYTES: usize = 4096;
 
 /// A client that waits for an answer.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Waiter {
     }
 
     /// The query again. It was parsed before, so it can be parsed.
-    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION]) -> FastQuery<'a> {
+    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION_BYTES]) -> FastQuery<'a> {
         let _ = ParsedQuery::read(&self.datagram, lower);
         FastQuery {
             datagram: &self.datagram,
@@ -106,7 +106,7 @@ pub struct PendingQueries {
     deadlines: VecDeque<(Duration, u32, u64)>,
     random: Random,
     started: u64,
-    room: Box<[u8; REPLY_ROOM]>,
+    room: Box<[u8; UPSTREAM_BUFFER_BYTES]>,
 }
 
 impl PendingQueries {
@@ -120,7 +120,7 @@ impl PendingQueries {
             deadlines: VecDeque::new(),
             random: Random::default(),
             started: 0,
-            room: Box::new([0; REPLY_ROOM]),
+            room: Box::new([0; UPSTREAM_BUFFER_BYTES]),
         }
     }
 
@@ -134,7 +134,7 @@ impl PendingQueries {
         now: Duration,
     ) -> bool {
         let waiter = |peer| Waiter::new(asked, peer, now);
-        let mut key = [0; MAX_QUESTION + 1];
+        let mut key = [0; MAX_QUESTION_BYTES + 1];
         let key = key_of(asked, &mut key);
         if let Some(flight) =
             self.by_question.get(key).and_then(|at| self.flights[*at as usize].as_mut())
@@ -145,13 +145,13 @@ impl PendingQueries {
             }
             return room;
         }
-        if self.by_question.len() >= MAX_FLIGHTS {
+        if self.by_question.len() >= MAX_IN_FLIGHT {
             return false;
         }
         match self.send(asked, legacy, epoll, now) {
             Ok(Some((plain, port))) => {
                 let waiters = peer.map(waiter).into_iter().collect();
-                self.launch(key.into(), plain, port, waiters, legacy, now);
+                self.send_query(key.into(), plain, port, waiters, legacy, now);
                 true
             }
             Ok(None) => false,
@@ -183,7 +183,7 @@ impl PendingQueries {
         Ok(Some((plain, at)))
     }
 
-    fn launch(
+    fn send_query(
         &mut self,
         key: Box<[u8]>,
         plain: FirstTry,
@@ -203,7 +203,7 @@ impl PendingQueries {
             }
             None => {
                 self.flights.push(flight);
-                // MAX_FLIGHTS is far below.
+                // MAX_IN_FLIGHT is far below.
                 (self.flights.len() - 1) as u32
             }
         };
@@ -224,7 +224,7 @@ impl PendingQueries {
         for _ in 0..MAX_READ {
             let Some(port) = self.ports.get(at) else { return };
             match port.socket.recv(self.room.as_mut_slice()) {
-                Ok(length) => self.heard(at, length, legacy, now, completed),
+                Ok(length) => self.on_datagram(at, length, legacy, now, completed),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -237,7 +237,7 @@ impl PendingQueries {
     }
 
     /// Handles one datagram from the server of a port.
-    fn heard(
+    fn on_datagram(
         &mut self,
         at: usize,
         length: usize,
@@ -257,13 +257,14 @@ impl PendingQueries {
         });
         match (reply, found) {
             (Some(FirstReply::Answer { answer, .. }), Some(flight)) => {
-                completed
-                    .extend(self.land(flight).map(|waiters| Completed::Answer(answer, waiters)));
+                completed.extend(
+                    self.complete(flight).map(|waiters| Completed::Answer(answer, waiters)),
+                );
             }
             (Some(FirstReply::Other), Some(flight)) => {
-                completed.extend(self.land(flight).map(Completed::Slow));
+                completed.extend(self.complete(flight).map(Completed::Slow));
             }
-            _ if port.is_under_attack() => self.give_up(at, completed),
+            _ if port.record_stray() => self.give_up(at, completed),
             _ => {}
         }
     }
@@ -279,7 +280,7 @@ impl PendingQueries {
             self.deadlines.pop_front();
             if let Some(flight) = flight {
                 legacy.on_first_timeout(flight.plain.server(), now.saturating_sub(flight.sent));
-                completed.extend(self.land(at).map(Completed::Slow));
+                completed.extend(self.complete(at).map(Completed::Slow));
             }
         }
     }
@@ -296,12 +297,12 @@ impl PendingQueries {
 
     fn give_up(&mut self, port: usize, completed: &mut Vec<Completed>) {
         for flight in self.ports.close(port) {
-            completed.extend(self.land(flight).map(Completed::Slow));
+            completed.extend(self.complete(flight).map(Completed::Slow));
         }
     }
 
     /// Ends a query in flight; returns its waiters.
-    fn land(&mut self, at: u32) -> Option<Vec<Waiter>> {
+    fn complete(&mut self, at: u32) -> Option<Vec<Waiter>> {
         let flight = self.flights.get_mut(at as usize)?.take()?;
         self.free.push(at);
         self.ports.done(flight.port, flight.plain.id());
@@ -312,7 +313,7 @@ impl PendingQueries {
 }
 
 /// The key of a question as in [`crate::cache::Key`], for the configured upstreams.
-fn key_of<'a>(asked: &FastQuery<'_>, room: &'a mut [u8; MAX_QUESTION + 1]) -> &'a [u8] {
+fn key_of<'a>(asked: &FastQuery<'_>, room: &'a mut [u8; MAX_QUESTION_BYTES + 1]) -> &'a [u8] {
     let probe = asked.probe();
     let length = probe.question.len();
     room[..length].copy_from_slice(probe.question);

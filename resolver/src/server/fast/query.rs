@@ -7,17 +7,17 @@
 //! A query that is unusual in any way is not refused here: it goes to the slow path.
 
 use crate::{
-    dns::{cookie, cookie::Sent, message::HEADER, query::is_looked_up, rtype},
+    dns::{cookie, cookie::Sent, message::HEADER_BYTES, query::is_looked_up, rtype},
     resolve::answer::{MAX_UDP_BYTES, PLAIN_UDP_BYTES},
 };
 
 /// The longest question in bytes: name, type and class.
-pub const MAX_QUESTION: usize = 255 + 4;
+pub const MAX_QUESTION_BYTES: usize = 255 + 4;
 const RD: u8 = 0x01;
 const AD: u8 = 0x20;
 const CD: u8 = 0x10;
 /// The fixed part of an OPT: root name, type, class, TTL, length.
-const OPT_FIXED: usize = 11;
+const OPT_FIXED_BYTES: usize = 11;
 /// Options that the slow path parses: RFC 6975, RFC 5001, RFC 7871.
 const DAU: u16 = 5;
 const NSID: u16 = 3;
@@ -51,8 +51,8 @@ impl ParsedQuery {
     /// Parses a datagram and writes the question with its name in lower case to the start of
     /// `lower`. All bytes of the name are lower-cased alike, which is right because the length of a
     /// label is below `A`.
-    pub fn read(datagram: &[u8], lower: &mut [u8; MAX_QUESTION]) -> Option<Self> {
-        let (header, rest) = datagram.split_first_chunk::<HEADER>()?;
+    pub fn read(datagram: &[u8], lower: &mut [u8; MAX_QUESTION_BYTES]) -> Option<Self> {
+        let (header, rest) = datagram.split_first_chunk::<HEADER_BYTES>()?;
         let (high, low) = (header[2], header[3]);
         let &[_, _, _, _, 0, 1, 0, 0, 0, 0, 0, additional] = header else { return None };
         if high & !RD != 0 || low & !(AD | CD) != 0 || additional > 1 {
@@ -78,7 +78,7 @@ impl ParsedQuery {
             cookie: (0, 0),
         };
         if parsed.edns {
-            parsed.read_opt(rest, HEADER + question)?;
+            parsed.read_opt(rest, HEADER_BYTES + question)?;
         } else if !rest.is_empty() {
             return None;
         }
@@ -95,7 +95,7 @@ impl ParsedQuery {
     /// options only COOKIE counts: PADDING and keepalive have no effect over UDP (RFC 7830 §6, RFC
     /// 7828 §3.2.1), and unknown options are ignored.
     fn read_opt(&mut self, bytes: &[u8], start: usize) -> Option<()> {
-        let (fixed, mut options) = bytes.split_first_chunk::<OPT_FIXED>()?;
+        let (fixed, mut options) = bytes.split_first_chunk::<OPT_FIXED_BYTES>()?;
         let &[0, 0, OPT, size_high, size_low, 0, 0, flags, 0, length_high, length_low] = fixed
         else {
             return None;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Option<(ParsedQuery, Vec<u8>)> {
-        let mut lower = [0; MAX_QUESTION];
+        let mut lower = [0; MAX_QUESTION_BYTES];
         let parsed = ParsedQuery::read(bytes, &mut lower)?;
         Some((parsed, lower[..parsed.question].to_vec()))
     }

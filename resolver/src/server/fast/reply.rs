@@ -2,14 +2,14 @@
 
 use super::query::ParsedQuery;
 use crate::{
-    dns::{cookie, cookie::Given, message::HEADER, rtype},
+    dns::{cookie, cookie::Given, message::HEADER_BYTES, rtype},
     resolve::answer::MAX_UDP_BYTES,
 };
 
 /// The size of a reply buffer: the most bytes over UDP, rounded up to an odd number of processor
 /// cache lines, so that the replies of a batch don't compete for the same ones.
-pub const ROOM: usize = 21 * 64;
-const _: () = assert!(ROOM >= MAX_UDP_BYTES as usize);
+pub const REPLY_BUFFER_BYTES: usize = 21 * 64;
+const _: () = assert!(REPLY_BUFFER_BYTES >= MAX_UDP_BYTES as usize);
 const QR: u8 = 0x80;
 const AA: u8 = 0x04;
 const RD: u8 = 0x01;
@@ -42,15 +42,15 @@ impl CachedReply<'_> {
         parsed: &ParsedQuery,
         local: bool,
         cookie: Option<&Given>,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> Option<usize> {
         let body = self.wire.len();
         let options = self.options.len() + cookie.map_or(0, |given| 4 + given.len());
         let opt = if parsed.edns { 11 + options } else { 0 };
         let length = body + opt;
         if length > parsed.limit
-            || query.len() < HEADER + parsed.question
-            || body < HEADER + parsed.question
+            || query.len() < HEADER_BYTES + parsed.question
+            || body < HEADER_BYTES + parsed.question
         {
             return None;
         }
@@ -62,8 +62,8 @@ impl CachedReply<'_> {
         let authentic = if local && parsed.wants_ad { low & AD } else { 0 };
         out[3] = RA | authentic | (query[3] & CD) | (low & RCODE);
         // The name as the client spelled it; type and class are the same.
-        out[HEADER..HEADER + parsed.question]
-            .copy_from_slice(&query[HEADER..HEADER + parsed.question]);
+        out[HEADER_BYTES..HEADER_BYTES + parsed.question]
+            .copy_from_slice(&query[HEADER_BYTES..HEADER_BYTES + parsed.question]);
         for at in self.ttl_places.chunks_exact(2) {
             let at = usize::from(u16::from_le_bytes([at[0], at[1]]));
             if let Some(place) = out.get_mut(at..at + 4) {

@@ -24,16 +24,16 @@ use rustix::net::{
     },
 };
 
-use super::reply::ROOM;
+use super::reply::REPLY_BUFFER_BYTES;
 
 /// How many datagrams are received and sent at a time. More is not faster, and the first would wait
 /// for the last.
 pub const BATCH: usize = 32;
 /// The number of receive buffers while queries arrive one by one.
-const FEW: usize = 4;
+const FEW_BUFFERS: usize = 4;
 /// The size of a receive buffer. A longer query is truncated and refused. An odd number of
 /// processor cache lines.
-const QUERY_ROOM: usize = 23 * 64;
+const QUERY_BUFFER_BYTES: usize = 23 * 64;
 
 /// The address of this machine that a datagram was sent to, if the socket is bound to the
 /// unspecified address.
@@ -121,23 +121,23 @@ fn control(socket: &UdpSocket) -> io::Result<Option<Vec<u8>>> {
 
 /// A batch of received datagrams.
 pub struct Inbox {
-    room: Box<[[u8; QUERY_ROOM]; BATCH]>,
+    room: Box<[[u8; QUERY_BUFFER_BYTES]; BATCH]>,
     headers: MultiHeaders<SockaddrStorage>,
     came: Vec<(usize, Peer)>,
     many: bool,
     /// Whether there ever was a datagram.
-    heard: bool,
+    has_received: bool,
 }
 
 impl Inbox {
     /// An empty batch for a socket.
     pub fn new(socket: &UdpSocket) -> io::Result<Self> {
         Ok(Self {
-            room: Box::new([[0; QUERY_ROOM]; BATCH]),
+            room: Box::new([[0; QUERY_BUFFER_BYTES]; BATCH]),
             headers: MultiHeaders::preallocate(BATCH, control(socket)?),
             came: Vec::with_capacity(BATCH),
             many: false,
-            heard: false,
+            has_received: false,
         })
     }
 
@@ -153,7 +153,7 @@ impl Inbox {
         let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
         // A single query after a pause finds the processor's cache cold: preparing buffers for more
         // queries would delay it.
-        let room = if self.many { BATCH } else { FEW };
+        let room = if self.many { BATCH } else { FEW_BUFFERS };
         let result = if self.many {
             let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
             take(
@@ -162,11 +162,13 @@ impl Inbox {
                 &mut slices,
                 flags,
                 stopped,
-                &mut self.heard,
+                &mut self.has_received,
                 &mut self.came,
             )
         } else {
-            let Some((few, _)) = self.room.split_first_chunk_mut::<FEW>() else { return Ok(false) };
+            let Some((few, _)) = self.room.split_first_chunk_mut::<FEW_BUFFERS>() else {
+                return Ok(false);
+            };
             let mut slices = few.each_mut().map(|room| [IoSliceMut::new(room)]);
             take(
                 socket,
@@ -174,12 +176,12 @@ impl Inbox {
                 &mut slices,
                 flags,
                 stopped,
-                &mut self.heard,
+                &mut self.has_received,
                 &mut self.came,
             )
         };
         let full = self.came.len() == room;
-        self.many = full || self.came.len() >= FEW;
+        self.many = full || self.came.len() >= FEW_BUFFERS;
         match result {
             Ok(()) => Ok(full),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
@@ -194,7 +196,7 @@ impl Inbox {
         self.came
             .iter()
             .zip(self.room.iter())
-            .map(|((length, peer), room)| (&room[..(*length).min(QUERY_ROOM)], peer))
+            .map(|((length, peer), room)| (&room[..(*length).min(QUERY_BUFFER_BYTES)], peer))
     }
 }
 
@@ -204,16 +206,16 @@ fn take<'a>(
     slices: &'a mut [[IoSliceMut<'a>; 1]],
     flags: MsgFlags,
     stopped: &AtomicBool,
-    heard: &mut bool,
+    has_received: &mut bool,
     came: &mut Vec<(usize, Peer)>,
 ) -> nix::Result<()> {
     let results = recvmmsg(socket.as_raw_fd(), headers, slices, flags, None)?;
     // A receive on a socket that was shut down returns an empty datagram without an address.
     let empty = stopped.load(Ordering::Acquire) && flags.contains(MsgFlags::MSG_WAITFORONE);
-    if empty && !*heard {
+    if empty && !*has_received {
         return Ok(());
     }
-    *heard = true;
+    *has_received = true;
     let datagrams = results.filter(|result| result.bytes > 0 || !empty);
     came.extend(
         datagrams.map(|result| (result.bytes, Peer::new(result.address, local_of(result.cmsgs())))),
@@ -247,20 +249,23 @@ fn local_of(messages: nix::Result<nix::sys::socket::CmsgIterator<'_>>) -> Local 
 
 /// A batch of replies to send.
 pub struct Outbox {
-    room: Box<[[u8; ROOM]; BATCH]>,
+    room: Box<[[u8; REPLY_BUFFER_BYTES]; BATCH]>,
     waiting: Vec<(usize, Peer)>,
 }
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { room: Box::new([[0; ROOM]; BATCH]), waiting: Vec::with_capacity(BATCH) }
+        Self {
+            room: Box::new([[0; REPLY_BUFFER_BYTES]; BATCH]),
+            waiting: Vec::with_capacity(BATCH),
+        }
     }
 }
 
 impl Outbox {
     /// The buffer for the next reply, which joins the batch by [`Outbox::push`]. The batch is sent
     /// first if it is full.
-    pub fn next(&mut self, socket: &UdpSocket) -> &mut [u8; ROOM] {
+    pub fn next(&mut self, socket: &UdpSocket) -> &mut [u8; REPLY_BUFFER_BYTES] {
         if self.waiting.len() == BATCH {
             self.send(socket);
         }

@@ -23,8 +23,8 @@ use namechain_core::types::{Hash, Name as ChainName, Network, Record as ChainRec
 
 use super::{
     lookup::{BatchContext, FastOutcome, FastQuery, probe},
-    query::{MAX_QUESTION, ParsedQuery},
-    reply::ROOM,
+    query::{MAX_QUESTION_BYTES, ParsedQuery},
+    reply::REPLY_BUFFER_BYTES,
 };
 use crate::{
     cache,
@@ -205,10 +205,14 @@ impl Paths {
     }
 
     /// The fast path's result for a query, `later` than now.
-    pub fn outcome(&self, query: &[u8], later: Duration) -> (FastOutcome, [u8; ROOM]) {
-        let mut out = [0; ROOM];
+    pub fn outcome(
+        &self,
+        query: &[u8],
+        later: Duration,
+    ) -> (FastOutcome, [u8; REPLY_BUFFER_BYTES]) {
+        let mut out = [0; REPLY_BUFFER_BYTES];
         let _entered = self.runtime.enter();
-        let mut lower = [0; MAX_QUESTION];
+        let mut lower = [0; MAX_QUESTION_BYTES];
         let Some(parsed) = ParsedQuery::read(query, &mut lower) else {
             return (FastOutcome::Slow, out);
         };
@@ -344,14 +348,14 @@ thread_local! {
     static WORLD: std::cell::RefCell<Option<(Paths, u32)>> = const { std::cell::RefCell::new(None) };
 }
 /// After this many packets the paths are made anew, so that cached answers have not expired.
-const WORLD_LASTS: u32 = 8_192;
+const PACKETS_PER_WORLD: u32 = 8_192;
 
 /// Any bytes as a packet; the first one selects the transport. Every response has the query's id
 /// and is a valid message; over UDP it fits; and the fast path's response equals the slow path's.
 pub fn packet(data: &[u8]) {
     let Some((&how, datagram)) = data.split_first() else { return };
     WORLD.with_borrow_mut(|world| {
-        if world.as_ref().is_some_and(|(_, seen)| *seen >= WORLD_LASTS) {
+        if world.as_ref().is_some_and(|(_, seen)| *seen >= PACKETS_PER_WORLD) {
             *world = None;
         }
         let (paths, seen) = world.get_or_insert_with(|| (furnished(BOTH), 0));
@@ -363,7 +367,7 @@ pub fn packet(data: &[u8]) {
 
 fn check(paths: &Paths, datagram: &[u8], client: Client) {
     let slow = paths.runtime.block_on(paths.responder.respond_to_bytes(datagram, client));
-    let parsed = ParsedQuery::read(datagram, &mut [0; MAX_QUESTION]);
+    let parsed = ParsedQuery::read(datagram, &mut [0; MAX_QUESTION_BYTES]);
     let Some(slow) = slow else {
         assert!(parsed.is_none(), "what the fast path could answer gets an answer");
         assert!(

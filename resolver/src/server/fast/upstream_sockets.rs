@@ -42,7 +42,7 @@ pub struct UpstreamSocket {
 
 impl UpstreamSocket {
     /// Counts a datagram that matches no query; whether there are too many of them.
-    pub fn is_under_attack(&mut self) -> bool {
+    pub fn record_stray(&mut self) -> bool {
         self.strays += 1;
         self.strays >= MAX_STRAYS
     }

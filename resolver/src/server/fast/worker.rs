@@ -34,7 +34,7 @@ use super::{
     batch::Batch,
     lookup::{BatchContext, FastOutcome, FastQuery},
     pending::{Completed, PendingQueries},
-    query::MAX_QUESTION,
+    query::MAX_QUESTION_BYTES,
     socket::{Outbox, Peer, send_one},
 };
 use crate::{
@@ -198,7 +198,7 @@ impl Worker {
     /// queries.
     fn events(&mut self, end: Option<Duration>) -> io::Result<bool> {
         let mut events = [EpollEvent::empty(); EVENTS];
-        let count = match self.epoll.wait(&mut events, self.patience(end)) {
+        let count = match self.epoll.wait(&mut events, self.wait_time(end)) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
@@ -220,7 +220,7 @@ impl Worker {
     }
 
     /// How long it may wait for events.
-    fn patience(&self, end: Option<Duration>) -> EpollTimeout {
+    fn wait_time(&self, end: Option<Duration>) -> EpollTimeout {
         let Some(deadline) = self.pending.deadline().into_iter().chain(end).min() else {
             return EpollTimeout::NONE;
         };
@@ -315,7 +315,7 @@ impl Worker {
             return;
         }
         let context = BatchContext::new(responder);
-        let mut lower = [0; MAX_QUESTION];
+        let mut lower = [0; MAX_QUESTION_BYTES];
         for completed in std::mem::take(&mut self.completed) {
             let (answer, waiters) = match completed {
                 Completed::Answer(answer, waiters) => (Some(answer), waiters),

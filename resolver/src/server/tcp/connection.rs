@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::streams::{ConnectionSlot, Streams, Work};
+use super::streams::{ConnectionSlot, QueryInProgress, Streams};
 use crate::{dns::query::Client, resolve::answer::STREAM_IDLE, server::handle::ResponderHandle};
 
 /// The most queries of one connection in progress; the next is read when one of them is answered.
@@ -19,26 +19,26 @@ pub const MAX_PIPELINED: usize = 32;
 pub const GRACE: Duration = Duration::from_secs(2);
 /// A usual length of a query, in bytes; a longer one counts in full towards the connection's
 /// buffered bytes.
-const PLAIN_QUESTION: usize = 512;
+const USUAL_QUERY_BYTES: usize = 512;
 
 /// Bytes buffered for a connection.
-struct Held {
+struct BufferedBytes {
     streams: Streams,
     id: u64,
     bytes: usize,
 }
 
-impl Held {
+impl BufferedBytes {
     fn new(streams: &Streams, id: u64, bytes: usize) -> Self {
-        let leaving = streams.table().hold(id, bytes);
-        leaving.iter().for_each(AbortHandle::abort);
-        Held { streams: streams.clone(), id, bytes }
+        let closing = streams.table().add_buffered(id, bytes);
+        closing.iter().for_each(AbortHandle::abort);
+        BufferedBytes { streams: streams.clone(), id, bytes }
     }
 }
 
-impl Drop for Held {
+impl Drop for BufferedBytes {
     fn drop(&mut self) {
-        self.streams.table().release(self.id, self.bytes);
+        self.streams.table().remove_buffered(self.id, self.bytes);
     }
 }
 
@@ -49,7 +49,7 @@ pub async fn serve_connection<R, W>(
     writer: W,
     client: Client,
     current: ResponderHandle,
-    place: ConnectionSlot,
+    slot: ConnectionSlot,
     mut stop: watch::Receiver<bool>,
 ) where
     R: AsyncRead + Unpin + Send,
@@ -61,16 +61,16 @@ pub async fn serve_connection<R, W>(
     while let Ok(permit) = room.clone().acquire_owned().await {
         let read = tokio::select! {
             _ = stop.changed() => break,
-            read = timeout(place.patience(), read(&mut reader, &place)) => read,
+            read = timeout(slot.idle_timeout(), read(&mut reader, &slot)) => read,
         };
         let Ok(Ok(message)) = read else { break };
-        let work = Work::begin(&place);
+        let work = QueryInProgress::new(&slot);
         let (responder, writer) = (current.get(), writer.clone());
         answers.spawn(async move {
             let _permit = permit;
             match responder.respond_to_bytes(&message, client).await {
                 Some(answer) => {
-                    let _held = Held::new(&work.streams, work.id, answer.len());
+                    let _buffered = BufferedBytes::new(&work.streams, work.id, answer.len());
                     write(&writer, &answer).await
                 }
                 None => Ok(()),
@@ -96,13 +96,11 @@ pub async fn serve_connection<R, W>(
 }
 
 /// Reads a message. Memory is allocated for what has arrived, not for what was announced.
-async fn read(
-    reader: &mut (impl AsyncRead + Unpin),
-    place: &ConnectionSlot,
-) -> io::Result<Vec<u8>> {
+async fn read(reader: &mut (impl AsyncRead + Unpin), slot: &ConnectionSlot) -> io::Result<Vec<u8>> {
     let length = usize::from(reader.read_u16().await?);
-    let _held = (length > PLAIN_QUESTION).then(|| Held::new(&place.streams, place.id, length));
-    let mut message = Vec::with_capacity(length.min(PLAIN_QUESTION));
+    let _buffered =
+        (length > USUAL_QUERY_BYTES).then(|| BufferedBytes::new(&slot.streams, slot.id, length));
+    let mut message = Vec::with_capacity(length.min(USUAL_QUERY_BYTES));
     reader.take(length as u64).read_to_end(&mut message).await?;
     if message.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -27,10 +27,10 @@ use crate::{
 };
 
 pub use connection::{GRACE, MAX_PIPELINED, serve_connection};
-pub use streams::{ConnectionSlot, MAX_CONNECTIONS, Streams, Work};
+pub use streams::{ConnectionSlot, MAX_CONNECTIONS, QueryInProgress, Streams};
 
 /// The most connections being closed while new ones are accepted.
-pub const MAX_LEAVING: usize = 64;
+pub const MAX_CLOSING: usize = 64;
 /// The delay after a failed accept, as when there are no file descriptors left.
 const ACCEPT_DELAY: Duration = Duration::from_millis(20);
 
@@ -45,9 +45,9 @@ pub async fn serve(
     streams: Streams,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let each = |stream: TcpStream, client, place, stop| {
+    let each = |stream: TcpStream, client, slot, stop| {
         let (reader, writer) = stream.into_split();
-        serve_connection(reader, writer, client, current.clone(), place, stop)
+        serve_connection(reader, writer, client, current.clone(), slot, stop)
     };
     accept(listener, Transport::Tcp, streams, stop, each).await
 }
@@ -80,8 +80,8 @@ where
                 // Responses are written as whole messages: waiting for more has no use.
                 let _ = stream.set_nodelay(true);
                 let client = Client { address: peer.ip().to_canonical(), transport };
-                streams.admit(client, |place| {
-                    connections.spawn(each(stream, client, place, stop.clone()))
+                streams.admit(client, |slot| {
+                    connections.spawn(each(stream, client, slot, stop.clone()))
                 });
             }
             // The client aborted the connection before it was accepted.
@@ -95,7 +95,7 @@ where
             }
         }
         while connections.try_join_next().is_some() {}
-        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING
+        while connections.len() > MAX_CONNECTIONS + MAX_CLOSING
             && connections.join_next().await.is_some()
         {}
     }

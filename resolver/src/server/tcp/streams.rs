@@ -14,7 +14,7 @@ use crate::{dns::query::Client, resolve::answer::STREAM_IDLE};
 pub const MAX_CONNECTIONS: usize = 1_024;
 /// The most buffered bytes over all connections: long queries that have arrived in part, and
 /// responses that were not read. Above it, the connection with the most is closed.
-pub const MAX_HELD_BYTES: usize = 16 << 20;
+pub const MAX_BUFFERED_BYTES: usize = 16 << 20;
 /// The idle time of a connection while more than half of the table is in use.
 const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(2);
 
@@ -28,7 +28,7 @@ impl Streams {
     pub fn new(descriptors: u64) -> Self {
         let room =
             MAX_CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX)).max(1);
-        Streams(Arc::new(Mutex::new(ConnectionTable::new(room, MAX_HELD_BYTES))))
+        Streams(Arc::new(Mutex::new(ConnectionTable::new(room, MAX_BUFFERED_BYTES))))
     }
 
     /// Adds a connection and lets `spawn` serve it; another one may be closed for it.
@@ -64,26 +64,26 @@ impl Drop for ConnectionSlot {
 
 impl ConnectionSlot {
     /// How long the connection may be idle.
-    pub fn patience(&self) -> Duration {
+    pub fn idle_timeout(&self) -> Duration {
         if self.streams.table().is_crowded() { IDLE_WHEN_CROWDED } else { STREAM_IDLE }
     }
 }
 
 /// A query in progress.
-pub struct Work {
+pub struct QueryInProgress {
     pub(super) streams: Streams,
     pub(super) id: u64,
 }
 
-impl Work {
+impl QueryInProgress {
     /// Records that a whole query has arrived over the connection.
-    pub fn begin(place: &ConnectionSlot) -> Self {
-        place.streams.table().on_query(place.id);
-        Work { streams: place.streams.clone(), id: place.id }
+    pub fn new(slot: &ConnectionSlot) -> Self {
+        slot.streams.table().on_query(slot.id);
+        QueryInProgress { streams: slot.streams.clone(), id: slot.id }
     }
 }
 
-impl Drop for Work {
+impl Drop for QueryInProgress {
     fn drop(&mut self) {
         self.streams.table().on_answered(self.id);
     }

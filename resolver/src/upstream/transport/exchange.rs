@@ -12,7 +12,7 @@ use super::query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps
 use super::udp::Sockets;
 use super::{BOGUS, Channel};
 use crate::cache::Answer;
-use crate::dns::message::{HEADER, Malformed, Packet};
+use crate::dns::message::{HEADER_BYTES, Malformed, Packet};
 use crate::os::clock::Clock;
 use crate::os::random::Random;
 use crate::upstream::error::ExchangeError;
@@ -20,7 +20,7 @@ use crate::upstream::target::Target;
 
 /// Larger than any datagram that a server may send. One that fills the buffer was cut by the
 /// kernel, and the query is repeated over TCP.
-const UDP_BUFFER: usize = 4096;
+const UDP_BUFFER_BYTES: usize = 4096;
 /// After this many datagrams that do not match, somebody may be guessing ids: the query is repeated
 /// over TCP, where that is harder.
 const MAX_STRAYS: usize = 16;
@@ -28,7 +28,7 @@ const MAX_STRAYS: usize = 16;
 /// case.
 const MAX_STEPS: usize = 4;
 /// How much is allocated for a TCP reply before its bytes have arrived.
-const TCP_CHUNK: u64 = 4096;
+const TCP_CHUNK_BYTES: u64 = 4096;
 
 /// A reply that passed all checks.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Exchange {
                     let sent = query.question().to_vec();
                     // A server that changes the case over TCP as well just does so; it is not a
                     // forger.
-                    let kept = message.get(HEADER..HEADER + sent.len()) == Some(&sent);
+                    let kept = message.get(HEADER_BYTES..HEADER_BYTES + sent.len()) == Some(&sent);
                     caps.mixed_case &= kept;
                     return Ok(CheckedReply { message, sent, caps });
                 }
@@ -158,10 +158,10 @@ impl Exchange {
         let network = |error: io::Error| network(server, &error);
         let connected = self.sockets.take(server, self.clock.now()).await.map_err(network)?;
         connected.socket.send(query.bytes()).await.map_err(network)?;
-        let mut buffer = [0; UDP_BUFFER];
+        let mut buffer = [0; UDP_BUFFER_BYTES];
         for _ in 0..MAX_STRAYS {
             let length = connected.socket.recv(&mut buffer).await.map_err(network)?;
-            if let Some(step) = step_of(&server.into(), query, &buffer[..length], true)? {
+            if let Some(step) = next_step(&server.into(), query, &buffer[..length], true)? {
                 if matches!(step, ExchangeStep::Reply(_)) {
                     self.sockets.release(connected, self.clock.now());
                 }
@@ -190,10 +190,11 @@ impl Exchange {
         // Replies can't be forged here, so mixed case is not needed.
         for _ in 0..MAX_STEPS {
             let caps_now = ServerCaps { mixed_case: false, ..caps };
-            let query = Query::new(question, flags, caps_now, target.is_near(), &self.random()?);
+            let query =
+                Query::new(question, flags, caps_now, target.is_path_secure(), &self.random()?);
             let query = if channel.is_encrypted() { query.padded() } else { query };
             let message = channel.ask(query.bytes()).await.map_err(failed)?;
-            match step_of(target, &query, &message, false)? {
+            match next_step(target, &query, &message, false)? {
                 Some(ExchangeStep::Reply(message)) => {
                     return Ok(CheckedReply { message, sent: query.question().to_vec(), caps });
                 }
@@ -215,7 +216,7 @@ async fn over_tcp(server: SocketAddr, query: &Query) -> Result<ExchangeStep, Exc
         server: server.into(),
         what: "a reply to another query over TCP",
     };
-    step_of(&server.into(), query, &message, false)?.ok_or(stray)
+    next_step(&server.into(), query, &message, false)?.ok_or(stray)
 }
 
 async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
@@ -225,7 +226,7 @@ async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     framed.extend_from_slice(query);
     stream.write_all(&framed).await?;
     let length = stream.read_u16().await?;
-    let mut message = Vec::with_capacity(usize::from(length).min(TCP_CHUNK as usize));
+    let mut message = Vec::with_capacity(usize::from(length).min(TCP_CHUNK_BYTES as usize));
     (&mut stream).take(u64::from(length)).read_to_end(&mut message).await?;
     if message.len() < usize::from(length) {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -234,18 +235,20 @@ async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// What a message means for the exchange; `None` if it has to be ignored.
-fn step_of(
+fn next_step(
     target: &Target,
     query: &Query,
     message: &[u8],
     udp: bool,
 ) -> Result<Option<ExchangeStep>, ExchangeError> {
     let malformed = |what| ExchangeError::Malformed { server: target.clone(), what };
-    Ok(Some(match query.judge(message, udp) {
+    Ok(Some(match query.check(message, udp) {
         ReplyCheck::Stray => return Ok(None),
         ReplyCheck::OtherCase => ExchangeStep::OtherCase,
         ReplyCheck::Truncated => ExchangeStep::TryTcp,
-        ReplyCheck::Malformed(_) if message.len() == UDP_BUFFER && udp => ExchangeStep::TryTcp,
+        ReplyCheck::Malformed(_) if message.len() == UDP_BUFFER_BYTES && udp => {
+            ExchangeStep::TryTcp
+        }
         ReplyCheck::NoEdns => ExchangeStep::NoEdns,
         ReplyCheck::Answer => ExchangeStep::Reply(message.to_vec()),
         ReplyCheck::Bare(_) => return Err(malformed("an error code without a question")),

@@ -19,9 +19,9 @@ const ALPN: &[u8] = b"h2";
 /// The media type of DNS messages (RFC 8484 §6).
 const MEDIA_TYPE: &str = "application/dns-message";
 /// The longest DNS message.
-const MAX_MESSAGE: usize = u16::MAX as usize;
+const MAX_MESSAGE_BYTES: usize = u16::MAX as usize;
 /// The most bytes of headers that a server may send.
-const MAX_HEADERS: u32 = 16 * 1024;
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
 
 /// Connects to one upstream over HTTPS.
 pub struct Https {
@@ -87,7 +87,7 @@ impl Connector for Https {
             return Err("it does not support HTTP/2".into());
         }
         let mut builder = h2::client::Builder::new();
-        builder.enable_push(false).max_header_list_size(MAX_HEADERS);
+        builder.enable_push(false).max_header_list_size(MAX_HEADER_BYTES);
         let (sender, connection) =
             builder.handshake(stream).await.map_err(|error| error.to_string())?;
         let ended = Arc::new(AtomicBool::new(false));
@@ -126,7 +126,7 @@ impl Connector for Https {
         let mut reply = Vec::new();
         while let Some(chunk) = body.data().await {
             let chunk = chunk.map_err(lost)?;
-            if reply.len() + chunk.len() > MAX_MESSAGE {
+            if reply.len() + chunk.len() > MAX_MESSAGE_BYTES {
                 return Err(ConnectionFailure::Refused("a reply longer than 65535 bytes".into()));
             }
             reply.extend_from_slice(&chunk);

@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// A connection used before is replaced if nothing arrives on it for this long after a query: the
 /// network may have changed without notice.
-const SILENCE: Duration = Duration::from_millis(1_500);
+const SILENCE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Why an exchange over a connection failed.
 #[derive(Debug)]
@@ -107,11 +107,11 @@ impl<T: Connector> PersistentConnection<T> {
             let (open, fresh) = self.connection().await?;
             let waiting = PendingUse::new(&open.health, &self.clock);
             let mut asked = pin!(self.connector.ask(&open.connection, query));
-            let result = match timeout(SILENCE, &mut asked).await {
+            let result = match timeout(SILENCE_TIMEOUT, &mut asked).await {
                 Ok(result) => result,
-                Err(_) if !fresh && !waiting.was_alive() => {
-                    Err(ConnectionFailure::Lost(format!("nothing arrived within {SILENCE:?}")))
-                }
+                Err(_) if !fresh && !waiting.was_alive() => Err(ConnectionFailure::Lost(format!(
+                    "nothing arrived within {SILENCE_TIMEOUT:?}"
+                ))),
                 Err(_) => asked.await,
             };
             match result {
@@ -207,7 +207,7 @@ impl<'a> PendingUse<'a> {
 
 impl Drop for PendingUse<'_> {
     fn drop(&mut self) {
-        if !self.was_alive() && self.clock.now().saturating_sub(self.since) >= SILENCE {
+        if !self.was_alive() && self.clock.now().saturating_sub(self.since) >= SILENCE_TIMEOUT {
             self.health.given_up.store(true, Ordering::Relaxed);
         }
     }

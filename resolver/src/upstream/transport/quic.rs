@@ -15,7 +15,7 @@ use crate::upstream::server::Secure;
 /// The ALPN token (RFC 9250 §4.1.1).
 const ALPN: &[u8] = b"doq";
 /// The longest message with its length prefix, in bytes.
-const MAX_FRAME: usize = 2 + u16::MAX as usize;
+const MAX_FRAME_BYTES: usize = 2 + u16::MAX as usize;
 /// A connection ends after this long without traffic.
 const IDLE: Duration = Duration::from_secs(20);
 /// DOQ_NO_ERROR (RFC 9250 §8.4).
@@ -79,7 +79,7 @@ impl Connector for Quic {
         let written = send.write_all(&framed).await;
         written.map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
         send.finish().map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
-        let reply = receive.read_to_end(MAX_FRAME).await;
+        let reply = receive.read_to_end(MAX_FRAME_BYTES).await;
         let reply = reply.map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
         match reply.split_first_chunk::<2>() {
             Some((length, reply)) if usize::from(u16::from_be_bytes(*length)) == reply.len() => {

@@ -26,13 +26,13 @@ use crate::upstream::transport::query::QueryFlags;
 /// IANA's root hints of 2024-04-18 (https://www.internic.net/domain/named.root).
 const ROOT_HINTS: &str = include_str!("root.hints");
 /// The longest file of root hints or trust anchors that is read, in bytes.
-const MAX_FILE: u64 = 1 << 16;
+const MAX_FILE_BYTES: u64 = 1 << 16;
 /// The most queries in progress. Each can send some tens of queries.
-const MAX_UNDER_WAY: usize = 256;
+const MAX_IN_PROGRESS: usize = 256;
 /// Entries in its own cache. Most are small; the resolver's cache matters more.
-const KEPT_ANSWERS: u64 = 4_096;
+const CACHED_ANSWERS: u64 = 4_096;
 /// The most zones whose name servers are cached.
-const KEPT_ZONES: usize = 1_024;
+const CACHED_ZONES: usize = 1_024;
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
 
@@ -115,8 +115,8 @@ impl Recursive {
             DnssecPolicy::ValidationDisabled
         };
         let mut options = RecursorOptions {
-            ns_cache_size: KEPT_ZONES,
-            response_cache_size: KEPT_ANSWERS,
+            ns_cache_size: CACHED_ZONES,
+            response_cache_size: CACHED_ANSWERS,
             case_randomization: true,
             ..RecursorOptions::default()
         };
@@ -132,7 +132,7 @@ impl Recursive {
         Ok(Self {
             recursor: recursor.map_err(|error| RecursiveError::Setup(error.to_string()))?,
             validates: config.validate,
-            room: Semaphore::new(MAX_UNDER_WAY),
+            room: Semaphore::new(MAX_IN_PROGRESS),
             clock,
         })
     }
@@ -149,7 +149,7 @@ impl Recursive {
     /// The cause as one line of text.
     pub async fn answer(&self, question: &[u8], flags: QueryFlags) -> Result<Vec<u8>, String> {
         let Ok(_permit) = self.room.try_acquire() else {
-            return Err(format!("{MAX_UNDER_WAY} recursive queries are already in progress"));
+            return Err(format!("{MAX_IN_PROGRESS} recursive queries are already in progress"));
         };
         let query =
             Query::read(&mut BinDecoder::new(question)).map_err(|error| error.to_string())?;
@@ -240,8 +240,8 @@ fn negative(error: RecursorError) -> Result<(ResponseCode, Message), String> {
 fn read(path: &Path) -> Result<String, RecursiveError> {
     let failed = |why: String| RecursiveError::File(path.to_owned(), why);
     let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-    if length > MAX_FILE {
-        return Err(failed(format!("has more than {MAX_FILE} bytes")));
+    if length > MAX_FILE_BYTES {
+        return Err(failed(format!("has more than {MAX_FILE_BYTES} bytes")));
     }
     std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
 }

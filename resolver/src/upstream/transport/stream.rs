@@ -228,9 +228,9 @@ async fn read_all(mut reader: impl AsyncRead + Unpin, waiting: &Mutex<PendingRep
 
 /// Reads a message and its length prefix. Memory is allocated as bytes arrive, not as announced.
 async fn read_one(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    const CHUNK: u16 = 4_096;
+    const CHUNK_BYTES: u16 = 4_096;
     let length = reader.read_u16().await?;
-    let mut message = Vec::with_capacity(usize::from(length.min(CHUNK)));
+    let mut message = Vec::with_capacity(usize::from(length.min(CHUNK_BYTES)));
     (&mut *reader).take(u64::from(length)).read_to_end(&mut message).await?;
     if message.len() < usize::from(length) {
         return Err(io::ErrorKind::UnexpectedEof.into());

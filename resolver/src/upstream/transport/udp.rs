@@ -13,11 +13,11 @@ use tokio::net::UdpSocket;
 /// How many queries use one socket.
 const MAX_USES: u8 = 32;
 /// The most idle sockets, over all servers.
-const MAX_KEPT: usize = 128;
+const MAX_IDLE_SOCKETS: usize = 128;
 /// The most servers with idle sockets.
 const MAX_SERVERS: usize = 32;
 /// How long an idle socket stays open. The network may have changed since.
-const KEPT_FOR: Duration = Duration::from_secs(5);
+const MAX_IDLE_TIME: Duration = Duration::from_secs(5);
 /// Random ports that are tried before the kernel chooses one.
 const PORT_TRIES: usize = 4;
 /// The lowest random port. Services use the ports below.
@@ -60,7 +60,7 @@ impl Sockets {
     pub fn release(&self, mut used: ConnectedSocket, now: Duration) {
         used.uses += 1;
         let mut kept = self.lock();
-        if used.uses >= MAX_USES || kept.count >= MAX_KEPT {
+        if used.uses >= MAX_USES || kept.count >= MAX_IDLE_SOCKETS {
             return;
         }
         if !kept.by_server.contains_key(&used.server) && kept.by_server.len() >= MAX_SERVERS {
@@ -83,7 +83,7 @@ impl Sockets {
         let mut kept = self.lock();
         let sockets = kept.by_server.get_mut(&server)?;
         let before = sockets.len();
-        sockets.retain(|(_, since)| now < *since + KEPT_FOR);
+        sockets.retain(|(_, since)| now < *since + MAX_IDLE_TIME);
         let taken = sockets.pop().map(|(socket, _)| socket);
         let gone = before - sockets.len();
         if sockets.is_empty() {
@@ -148,11 +148,11 @@ mod tests {
             let one = sockets.take(server(1_000 + n), Duration::ZERO).await.unwrap();
             sockets.release(one, Duration::ZERO);
             let kept = sockets.lock();
-            assert!(kept.by_server.len() <= MAX_SERVERS && kept.count <= MAX_KEPT);
+            assert!(kept.by_server.len() <= MAX_SERVERS && kept.count <= MAX_IDLE_SOCKETS);
             assert_eq!(kept.count, kept.by_server.values().map(Vec::len).sum::<usize>());
         }
         let last = server(1_000 + 2 * MAX_SERVERS as u16 - 1);
-        assert!(sockets.kept(last, KEPT_FOR).is_none(), "too old");
+        assert!(sockets.kept(last, MAX_IDLE_TIME).is_none(), "too old");
         assert!(sockets.kept(server(1_000), Duration::ZERO).is_none(), "others took its place");
         let one = sockets.take(last, Duration::ZERO).await.unwrap();
         sockets.release(one, Duration::ZERO);
