@@ -47,7 +47,8 @@ impl ClientGroup {
 }
 
 impl<H> ConnectionTable<H> {
-    /// A table for at most `max_connections` connections with at most `max_buffered_bytes` buffered bytes.
+    /// A table for at most `max_connections` connections with at most `max_buffered_bytes` buffered
+    /// bytes.
     pub fn new(max_connections: usize, max_buffered_bytes: usize) -> Self {
         ConnectionTable {
             entries: HashMap::new(),

@@ -72,8 +72,8 @@ pub enum ReplyCheck {
 }
 
 impl Query {
-    /// Encodes a query. `question` is uncompressed QNAME, QTYPE and QCLASS. `path_secure`: nobody on the
-    /// way could change the AD bit of the reply.
+    /// Encodes a query. `question` is uncompressed QNAME, QTYPE and QCLASS. `path_secure`: nobody
+    /// on the way could change the AD bit of the reply.
     pub fn new(
         question: &[u8],
         flags: QueryFlags,
