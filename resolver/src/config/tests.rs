@@ -233,7 +233,7 @@ fn what_is_wrong_is_said_in_one_line() {
             Some("upstream = 'dns.example'"),
             "upstream: 'dns.example' is not an upstream: write IP",
         ),
-        ("", vec![], Some("upstream = ['tls://dns.example']"), "write ?bootstrap=IP behind it"),
+        ("", vec![], Some("upstream = ['tls://dns.example']"), "write ?bootstrap=IP after it"),
         (
             "",
             vec![("NAMECHAIN_UPSTREAM", "here")],

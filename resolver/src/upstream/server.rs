@@ -377,7 +377,7 @@ mod tests {
             ("", "write IP or IP:PORT"),
             ("9.9.9.9:99999", "write IP or IP:PORT"),
             ("ftp://9.9.9.9", "tls://IP#NAME"),
-            ("tls://dns.example", "write ?bootstrap=IP behind it"),
+            ("tls://dns.example", "write ?bootstrap=IP after it"),
             ("tls://dns.example?bootstrap=here", "'here', which is not an IP address"),
             ("tls://9.9.9.9#not a name", "'not a name' for the name"),
             ("tls://9.9.9.9/path", "only https:// can have"),
