@@ -162,14 +162,14 @@ fn who_has_no_key_is_not_called_and_does_not_call() {
     let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::without_key(&world, "bobby"));
     let nowhere = ["--address", "127.0.0.1:9", "--tcp"];
     failed(&alice.dial("nobody", &nowhere).end(), 3, "not registered");
-    failed(&alice.dial("bobby", &nowhere).end(), 3, "no key speaks for bobby");
-    failed(&bob.dial("alice", &nowhere).end(), 3, "no key speaks for bobby");
-    failed(&bob.listen(&[]).end(), 3, "no key speaks for bobby");
+    failed(&alice.dial("bobby", &nowhere).end(), 3, "bobby has no identity key");
+    failed(&bob.dial("alice", &nowhere).end(), 3, "bobby has no identity key");
+    failed(&bob.listen(&[]).end(), 3, "bobby has no identity key");
     let args = ["--json", "peer", "listen", "alice", "--listen", "127.0.0.1"];
     failed(
         &bob.user.pipe(&args).end(),
         4,
-        "no identity key in your directory of keys speaks for alice",
+        "the identity key of alice is not in your directory of keys",
     );
     failed(&alice.dial("alice", &nowhere).end(), 5, "no channel to alice at 127.0.0.1:9");
     failed(&alice.dial("alice", &["--address", "nowhere"]).end(), 2, "'nowhere' is not an address");
@@ -211,8 +211,8 @@ fn who_answers_with_another_key_is_not_spoken_with() {
     }
     alice.withdraw();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {
-        failed(&call(&bob, "alice", address, flags).end(), 9, "no key speaks for alice any more");
-        failed(&call(&mallory, "alice", address, flags).end(), 3, "no key speaks for alice");
+        failed(&call(&bob, "alice", address, flags).end(), 9, "alice has no identity key any more");
+        failed(&call(&mallory, "alice", address, flags).end(), 3, "alice has no identity key");
     }
 }
 

@@ -22,8 +22,8 @@ fn a_key_is_published_rotated_and_withdrawn() {
     let world = World::new();
     let (user, words) = world.user();
     user.register("alice", &zones::path("minimal"));
-    refused(user.zonetool(&["peer", "show", "alice"]), 3, "no key speaks for alice");
-    refused(user.zonetool(&["peer", "revoke", "alice"]), 3, "no key speaks for alice");
+    refused(user.zonetool(&["peer", "show", "alice"]), 3, "alice has no identity key");
+    refused(user.zonetool(&["peer", "revoke", "alice"]), 3, "alice has no identity key");
     refused(
         user.zonetool(&["peer", "rotate", "alice", "--words-file", &words]),
         3,
@@ -65,7 +65,7 @@ fn a_key_is_published_rotated_and_withdrawn() {
     user.zonetool(&["peer", "publish", "alice", "--index", "7", "--words-file", &words, "--wait"])
         .ok();
     user.zonetool(&["peer", "revoke", "alice", "--wait"]).ok();
-    refused(user.zonetool(&["peer", "show", "alice"]), 3, "no key speaks for alice");
+    refused(user.zonetool(&["peer", "show", "alice"]), 3, "alice has no identity key");
     let again = user.zonetool(&["peer", "publish", "alice", "--wait"]).ok().json();
     assert_eq!(again["messaging"]["sequence"], 5);
     let expected = [("first", 1), ("same", 2), ("linked", 3), ("unlinked", 4)];
@@ -118,7 +118,7 @@ fn only_the_owner_publishes_and_a_buyer_inherits_nothing() {
     user.zonetool(&["transfer", "alice", "--to", &owner, "--yes", "--wait"]).ok();
     assert_eq!(user.zonetool(&["show", "alice"]).ok().json()["messaging"]["identity"], sellers);
     friend.zonetool(&["accept", "alice", "--yes", "--wait"]).ok();
-    refused(friend.zonetool(&["peer", "show", "alice"]), 3, "no key speaks for alice");
+    refused(friend.zonetool(&["peer", "show", "alice"]), 3, "alice has no identity key");
     let bought = friend
         .zonetool(&["peer", "publish", "alice", "--words-file", &other_words, "--wait"])
         .ok()

@@ -49,7 +49,7 @@ fn a_letter_arrives_once() {
     assert!(letter.status.success(), "{letter:?}");
     assert_eq!(letter.stdout, b"Come at dusk.\n");
     let told = String::from_utf8_lossy(&letter.stderr);
-    assert!(told.contains("from alice, whose key is") && told.contains("(first)"), "{told}");
+    assert!(told.contains("from alice (identity") && told.contains(", first), to bob"), "{told}");
     // The one-time key that opened it is gone, so it opens no more; with a key that stays, the
     // memory of letters refuses it.
     refused_bytes(&open(&bob, &sealed.stdout), 9, "no key here opens the envelope");
@@ -123,11 +123,11 @@ fn only_letters_of_the_present_key_are_believed() {
     // Nobody speaks for the sender.
     let (orphan, _) = seal(&alice, &[], b"orphan");
     alice.zonetool(&["peer", "revoke", "alice", "--wait"]).ok();
-    refused_bytes(&open(&bob, &orphan), 9, "no key speaks for alice any more");
+    refused_bytes(&open(&bob, &orphan), 9, "alice has no identity key any more");
     fs::remove_dir_all(bob.home().join(".local")).expect("what was seen");
     refused_bytes(&open(&bob, &orphan), 9, "the sender alice is unknown");
-    refused_bytes(&alice.fed(&[], &SEAL, b"?"), 3, "no key speaks for alice");
-    refused_bytes(&bob.fed(&[], &SEAL, b"?"), 3, "no key speaks for alice");
+    refused_bytes(&alice.fed(&[], &SEAL, b"?"), 3, "alice has no identity key");
+    refused_bytes(&bob.fed(&[], &SEAL, b"?"), 3, "alice has no identity key");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn bundles_are_handed_in_kept_and_passed_on() {
     tests::users::refused(
         alice.zonetool(&["peer", "bundle", "put", "bob"]),
         4,
-        "no identity key in your directory",
+        "is not in your directory of keys",
     );
 }
 
@@ -316,16 +316,22 @@ fn bytes_are_not_for_a_terminal() {
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (code, said) = on_terminal(&bob, "peer open", &binary);
-    assert!(code == Some(2) && said.contains("not text is not for a terminal"), "{code:?} {said}");
+    assert!(
+        code == Some(2) && said.contains("not text is not written to a terminal"),
+        "{code:?} {said}"
+    );
     // It was not used up by that.
     assert_eq!(opened(&bob, &binary)["body"], "009f9296");
     let (code, said) = on_terminal(&bob, "peer open", &text);
     assert!(code == Some(0) && said.contains("a\\x1b[2Jb"), "{code:?} {said}");
     let (code, said) = on_terminal(&alice, "peer seal bob --from alice", b"?");
     assert!(
-        code == Some(2) && said.contains("an envelope is not for a terminal"),
+        code == Some(2) && said.contains("an envelope is not written to a terminal"),
         "{code:?} {said}"
     );
     let (code, said) = on_terminal(&alice, "peer bundle export bob", b"");
-    assert!(code == Some(2) && said.contains("a bundle is not for a terminal"), "{code:?} {said}");
+    assert!(
+        code == Some(2) && said.contains("a bundle is not written to a terminal"),
+        "{code:?} {said}"
+    );
 }

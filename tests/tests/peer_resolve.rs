@@ -43,7 +43,7 @@ fn what_was_seen_before_decides() {
     );
     let told = bob.zonetool_text(&["peer", "resolve", "alice"]).ok().stdout;
     assert!(
-        told.contains("pin_status   same") && told.contains("blocks below the node's tip"),
+        told.contains("pin          same") && told.contains("blocks below the node's tip"),
         "{told}"
     );
 
@@ -75,8 +75,8 @@ fn what_was_seen_before_decides() {
 
     alice.zonetool(&["peer", "revoke", "alice", "--wait"]).ok();
     let carol = User::new(world.node.addr("api"));
-    refused(resolve(&carol, &[]), 3, "no key speaks for alice");
-    refused(resolve(&bob, &[]), 9, "no key speaks for alice any more");
+    refused(resolve(&carol, &[]), 3, "alice has no identity key");
+    refused(resolve(&bob, &[]), 9, "alice has no identity key any more");
     assert_eq!(resolve(&bob, &["--accept", "gone"]).ok().json()["messaging"], Value::Null);
     alice.zonetool(&["peer", "publish", "alice", "--wait"]).ok();
     assert_eq!(pin_status(&bob, &[]), "same", "the same key as before");

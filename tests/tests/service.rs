@@ -323,7 +323,7 @@ fn forgets(resolver: &Daemon, upstream: &Counting) {
     assert_eq!(asked_again(dns, upstream, &names), [1; 5]);
     assert_eq!(
         user.zonetool_text(&["cache", "flush", "y.example"]).ok().stdout,
-        "1 answer forgotten\n"
+        "1 answer flushed\n"
     );
     let bad = user.zonetool(&["cache", "flush", "a..b"]);
     assert_eq!(

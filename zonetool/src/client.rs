@@ -1,5 +1,4 @@
-//! The node's HTTP API as plain calls: bounded in time and in bytes, every failure with what to do
-//! about it.
+//! A client of the node's HTTP API. Each request is bounded in time and in bytes.
 
 use std::{fmt::Display, time::Duration};
 
@@ -18,7 +17,7 @@ use thiserror::Error;
 
 /// How long connecting to the node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one question to the node may take in all.
+/// How long one request may take in all.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// The most bytes of an answer that are read. The largest answers are a block in hexadecimal with
 /// its operations listed beside, about 1.5 MB, and a page of a history: 100 operations with 4,096
@@ -33,16 +32,16 @@ pub struct Client {
     base: Url,
 }
 
-/// Why there is no answer to use.
+/// Why a request failed.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// `--node` is no URL.
+    /// `--node` is not a URL.
     #[error("'{0}' is not the URL of a node: {1}")]
     BadUrl(String, String),
-    /// This machine can't even ask.
+    /// The client can't be set up on this machine.
     #[error("can't set up a connection: {0}")]
     Setup(String),
-    /// Nothing answers, or not in time.
+    /// Nothing answers in time.
     #[error("no node answers at {node}: {why}")]
     Unreachable {
         /// The node's URL.
@@ -50,8 +49,8 @@ pub enum ClientError {
         /// What went wrong.
         why: String,
     },
-    /// Something answers that is no node of this version.
-    #[error("what answers at {node} is not a node that this program understands: {why}")]
+    /// The answer is not that of a node of this version.
+    #[error("the answer from {node} is not that of a node of this version: {why}")]
     NotANode {
         /// The node's URL.
         node: String,
@@ -69,7 +68,7 @@ impl Client {
         let bad = |why: String| ClientError::BadUrl(node.to_owned(), why);
         let mut base = Url::parse(node).map_err(|error| bad(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
-            return Err(bad("it begins with http:// or https://".into()));
+            return Err(bad("it must begin with http:// or https://".into()));
         }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
@@ -83,10 +82,10 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(redirect::Policy::none())
-            // Between two questions somebody may look for a passphrase, or a stamp is worked: the
-            // node has hung up by then.
+            // Between two requests the user types a passphrase, or a stamp is worked: the node has
+            // closed an idle connection by then.
             .pool_max_idle_per_host(0)
-            // The node is asked itself: a proxy would see every name.
+            // No proxy: it would see every name.
             .no_proxy()
             .build()
             .map_err(|error| setup(chain_of(&error)))?;
@@ -151,8 +150,8 @@ impl Client {
         }
     }
 
-    /// `PUT /v1/bundles/{name}`: `bundle` as it is encoded, and whether the node gives its one-time
-    /// prekeys away.
+    /// `PUT /v1/bundles/{name}`: the encoded bundle, and whether the node hands out its one-time
+    /// prekeys.
     pub fn put_bundle(
         &self,
         name: &Name,
@@ -169,11 +168,11 @@ impl Client {
     }
 
     /// Another client of the same node.
-    pub fn again(&self) -> Result<Self, ClientError> {
+    pub fn reconnect(&self) -> Result<Self, ClientError> {
         Client::new(self.base.as_str())
     }
 
-    /// The error that what the node answered can't be.
+    /// The error for an answer that can't be right.
     pub fn bad_answer(&self, why: impl Into<String>) -> ClientError {
         ClientError::NotANode { node: self.node(), why: why.into() }
     }
@@ -217,7 +216,7 @@ impl Client {
         }
         match serde_json::from_slice(&body) {
             Ok(refusal) => Err(ClientError::Refused(refusal)),
-            Err(_) => Err(not_a_node(format!("it says {status}"))),
+            Err(_) => Err(not_a_node(format!("HTTP status {status}"))),
         }
     }
 

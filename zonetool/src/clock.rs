@@ -1,4 +1,4 @@
-//! The only place that reads the clock and sleeps.
+//! The only file that reads the clock and sleeps.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ pub fn unix() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Waits between two looks at the node.
+/// Sleeps between two requests to the node.
 pub fn sleep(time: Duration) {
     std::thread::sleep(time);
 }

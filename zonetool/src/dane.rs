@@ -19,13 +19,13 @@ const END_ENTITY: u8 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DaneError {
     /// Not PEM, or not DER.
-    #[error("this is no certificate in PEM or DER")]
+    #[error("the file is not a certificate in PEM or DER")]
     NoCertificate,
     /// Not an OpenPGP key.
-    #[error("this is no public OpenPGP key, armored or not")]
+    #[error("the file is not an OpenPGP public key, armored or binary")]
     NoOpenPgp,
     /// Not the local part of an address.
-    #[error("this is no local part of an address: what stands before the @, 1 to 64 bytes")]
+    #[error("not the local part of a mail address: give what stands before the @, 1 to 64 bytes")]
     LocalPart,
 }
 
@@ -55,7 +55,7 @@ pub fn tlsa(
 /// [`DaneError::LocalPart`], [`DaneError::NoOpenPgp`].
 pub fn openpgpkey(local: &str, key: &[u8]) -> Result<String, DaneError> {
     let owner = owner(local)?;
-    let begin = b"-----BEGIN PGP PUBLIC KEY BLOCK_BYTES-----";
+    let begin = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
     let packets = if key.starts_with(begin) {
         armored(key).ok_or(DaneError::NoOpenPgp)?
     } else {
@@ -312,7 +312,7 @@ mod tests {
             assert_eq!(openpgpkey("hugh", bad), Err(DaneError::NoOpenPgp));
         }
         assert!(openpgpkey("hugh", &[0x99, 1]).unwrap().ends_with("TYPE61 \\# 2 9901"));
-        let armor = "-----BEGIN PGP PUBLIC KEY BLOCK_BYTES-----\nComment: x\n\nmQEA\n=abcd\n-----END PGP PUBLIC KEY BLOCK_BYTES-----\n";
+        let armor = "-----BEGIN PGP PUBLIC KEY BLOCK-----\nComment: x\n\nmQEA\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n";
         assert!(openpgpkey("hugh", armor.as_bytes()).unwrap().ends_with("TYPE61 \\# 3 990100"));
     }
 }

@@ -1,5 +1,5 @@
-//! What this user saw of other names: pins, and the letters that came. Two files in the user's
-//! directory of data, for each network its own.
+//! The pins of other names, and the letters that were opened: two files per network in the user's
+//! data directory.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,10 +17,9 @@ use crate::{
     keys::{KeyError, data_directory},
 };
 
-/// How often a file that another command has open is tried again, and how long is waited in
-/// between.
+/// How often opening a file that another command holds is tried, and the pause in between.
 const MAX_TRIES: u32 = 40;
-const PAUSE: Duration = Duration::from_millis(50);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the files of a network are.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ pub struct PinStore {
 }
 
 impl PinStore {
-    /// The files of `network`, in the user's directory of data. Nothing is opened or made yet.
+    /// The files of `network` in the user's data directory. Nothing is opened or created yet.
     ///
     /// # Errors
     /// [`KeyError::NoHome`].
@@ -39,7 +38,7 @@ impl PinStore {
         Ok(PinStore { network, directory })
     }
 
-    /// What was seen of other names.
+    /// The pins.
     ///
     /// # Errors
     /// As [`Stored::open`]; a file that another command has open is waited for, two seconds at
@@ -48,7 +47,7 @@ impl PinStore {
         self.open(&self.directory.join("pins"))
     }
 
-    /// The letters that came.
+    /// The letters that were opened.
     ///
     /// # Errors
     /// As [`PinStore::pins`].
@@ -62,7 +61,7 @@ impl PinStore {
             match Stored::open(path, self.network) {
                 Err(FileError::InUse(_)) if tries < MAX_TRIES => {
                     tries += 1;
-                    clock::sleep(PAUSE);
+                    clock::sleep(RETRY_PAUSE);
                 }
                 opened => return opened,
             }

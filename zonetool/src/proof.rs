@@ -1,4 +1,4 @@
-//! Proof files: a small JSON document that says what it is, and checks by itself against a header.
+//! Proof files: JSON documents that prove a name's entry against a header.
 //!
 //! ```text
 //! {
@@ -31,12 +31,12 @@ use namechain_core::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What this program writes and reads.
+/// The version of the format.
 const VERSION: u32 = 1;
 /// The most bytes of a proof file: twice a header, the longest proofs and an entry with 4,096 bytes
 /// of records are 39 KB.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
-/// More than any entry of a name has: 4,096 bytes of records and the rest.
+/// The largest entry that is read. One with 4,096 bytes of records is smaller.
 const MAX_ENTRY_BYTES: usize = 8 * 1024;
 /// The longest proof of a header's place: two numbers, and fewer than 128 nodes of 48 bytes.
 const MAX_HISTORY_PROOF_BYTES: usize = 16 + 128 * 48;
@@ -65,7 +65,7 @@ struct Place {
     proof: String,
 }
 
-/// Why a proof file proves nothing.
+/// Why a proof does not verify.
 #[derive(Debug, Error)]
 pub enum ProofError {
     /// The file can't be read.
@@ -73,25 +73,25 @@ pub enum ProofError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What went wrong.
         source: io::Error,
     },
-    /// The header on the command line is none.
+    /// The header on the command line is not valid.
     #[error("--header is not a header: {0}")]
     GivenHeader(String),
-    /// Too long.
+    /// The file is too long.
     #[error("this is not a proof: it is over {MAX_FILE_BYTES} bytes")]
     TooLong,
     /// Not a proof file.
     #[error("this is not a proof: {0}")]
     NotAProof(String),
     /// Of another version of this format.
-    #[error("the proof's version is {0}, this program knows {VERSION}")]
+    #[error("the proof's version is {0}, this program reads version {VERSION}")]
     Version(u32),
-    /// A field that is none.
+    /// A field is not valid.
     #[error("the proof's {0} is damaged: {1}")]
     Field(&'static str, String),
-    /// It leads elsewhere.
+    /// The proof leads to another root.
     #[error("the proof does not verify: {0}")]
     Tree(#[from] tree::ProofError),
     /// The later header was not built on the first one.
@@ -108,11 +108,11 @@ pub enum ProofError {
         /// The name in the file.
         found: Name,
     },
-    /// What the crate that verifies peers says.
+    /// The name's keys are not proven.
     #[error(transparent)]
     NameProof(#[from] messaging::ProofError),
-    /// A header that nobody worked for.
-    #[error("the proof's header has not the work that it claims")]
+    /// The header lacks the work that it claims.
+    #[error("the proof's header does not have the work that it claims")]
     Work,
 }
 
@@ -123,15 +123,15 @@ impl ProofError {
             ProofError::File { .. } => return None,
             ProofError::GivenHeader(_) => "give the block's 160 bytes in hexadecimal",
             ProofError::Tree(tree::ProofError::Root) => {
-                "proof or entry was changed, or it was made for another header than this one: get another with zonetool prove NAME"
+                "the proof or entry was changed, or is for another header; get a new one: zonetool prove NAME > FILE"
             }
-            _ => "get another with zonetool prove NAME > FILE",
+            _ => "get a new one: zonetool prove NAME > FILE",
         })
     }
 }
 
 impl ProofFile {
-    /// The file of what a node says; nothing of it is checked.
+    /// The proof file of a node's answer, unchecked.
     pub fn of(network: Network, info: ProofInfo) -> Self {
         let ProofInfo { name, header, proof, entry, .. } = info;
         ProofFile { version: VERSION, network, name, header, proof, entry, place: None }
@@ -159,7 +159,7 @@ impl ProofFile {
         if file.version == VERSION { Ok(file) } else { Err(ProofError::Version(file.version)) }
     }
 
-    /// The same for the crate that verifies peers; nothing of it is checked.
+    /// The proof in the form that `messaging` verifies, unchecked.
     pub fn name_proof(&self) -> Result<NameProof, ProofError> {
         let read =
             |what, text: &str, max| unhex(text, max).map_err(|why| ProofError::Field(what, why));
@@ -179,7 +179,7 @@ impl ProofFile {
         read_header(&self.header).map_err(|why| ProofError::Field("header", why))
     }
 
-    /// Adds what a node says of a later block; nothing of it is checked.
+    /// Adds the node's proof of a later block, unchecked.
     pub fn with_place(self, info: PlaceInfo) -> Self {
         ProofFile { place: Some(Place { against: info.against, proof: info.proof }), ..self }
     }

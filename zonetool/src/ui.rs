@@ -2,11 +2,11 @@
 //!
 //! - Standard output has results and nothing else. With `--json` it has exactly one JSON document:
 //!   the result, or `{"error": {"code", "exit", "message", "hint"}}`.
-//! - While standard output is a pipe to somebody else, it is his alone: with `--json` the
-//!   documents, one a line, go to standard error.
+//! - While standard output carries a channel's data, with `--json` the documents go to standard
+//!   error, one a line.
 //! - Standard error has progress, notes and, without `--json`, errors.
-//! - No colour anywhere. A moving bar only when standard error is a terminal; otherwise a line now
-//!   and then.
+//! - No colour. A moving bar only when standard error is a terminal; otherwise a line every ten
+//!   seconds.
 //! - Nothing that came from a record, a name or a peer reaches the terminal as a control character:
 //!   every string that is printed goes through [`escape_terminal`], and what came from outside goes
 //!   through [`escape_line`] first, so that it can't begin a line either.
@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::clock;
 
 /// How often progress makes a line when standard error is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The most bytes of an answer to a question that are read.
 const MAX_ANSWER_BYTES: u64 = 100;
@@ -33,11 +33,11 @@ const MAX_ANSWER_BYTES: u64 = 100;
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
     json: bool,
-    /// Whether standard output is not ours.
+    /// Whether standard output carries a channel's data.
     piped: bool,
 }
 
-/// Standard output takes no more: the disk is full, or the device is gone.
+/// Standard output can't be written: the disk is full, or the reader is gone.
 #[derive(Debug, Error)]
 #[error("can't write to standard output: {0}")]
 pub struct OutputError(#[from] pub std::io::Error);
@@ -49,7 +49,7 @@ pub struct ErrorReport {
     pub code: &'static str,
     /// The exit code.
     pub exit: u8,
-    /// What is wrong.
+    /// What happened.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
@@ -157,7 +157,7 @@ impl Ui {
         Ok(stdout.flush()?)
     }
 
-    /// Something worth knowing beside the result.
+    /// A note beside the result, on standard error.
     pub fn print_note(self, text: &str) {
         let _ = writeln!(std::io::stderr(), "{}", escape_line(text));
     }
@@ -205,7 +205,7 @@ impl Ui {
                 code: "usage",
                 exit: 2,
                 message: what.split_whitespace().collect::<Vec<_>>().join(" "),
-                hint: Some("for the usage: zonetool --help".into()),
+                hint: Some("see: zonetool --help".into()),
                 rule: None,
             });
         } else {
@@ -264,7 +264,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Says where it stands. `fraction` draws a bar before the text.
+    /// Shows the state of it. `fraction` draws a bar before the text.
     pub fn show(&mut self, fraction: Option<f64>, text: &str) {
         match self {
             Progress::Bar(bar) => {
@@ -278,7 +278,7 @@ impl Progress {
             Progress::Lines { next } => {
                 let now = clock::now();
                 if now >= *next {
-                    *next = now + LINE_EVERY;
+                    *next = now + LINE_INTERVAL;
                     let _ = writeln!(std::io::stderr(), "{}", escape_line(text));
                 }
             }
@@ -303,9 +303,9 @@ impl Drop for Progress {
 }
 
 fn bar_of(fraction: f64) -> String {
-    const CELLS: usize = 24;
-    let full = (fraction.clamp(0.0, 1.0) * CELLS as f64) as usize;
-    format!("[{}{}] ", "#".repeat(full), "-".repeat(CELLS - full))
+    const BAR_CELLS: usize = 24;
+    let full = (fraction.clamp(0.0, 1.0) * BAR_CELLS as f64) as usize;
+    format!("[{}{}] ", "#".repeat(full), "-".repeat(BAR_CELLS - full))
 }
 
 /// A duration in the largest unit that says enough.

@@ -138,7 +138,7 @@ fn what_a_reorganisation_undoes_is_told() {
     let user = User::new();
     let other = PublicKey([5; 32]);
     for (undone, words) in
-        [(Some(other), "alice is taken, by 0505"), (None, "a reorganisation has undone")]
+        [(Some(other), "alice is taken: it belongs to 0505"), (None, "a reorganisation has undone")]
     {
         let node = Node::start(State { undone: Some(undone), ..blocks() });
         let done = user.register(&node, &["--wait", "--depth", "20"]);
@@ -229,8 +229,8 @@ fn what_is_refused_before_any_work() {
     let with_entry = |owner| State { entry: Some((alice(), entry_of(owner, &[]))), ..blocks() };
     for (state, command, code, words) in [
         (State { syncing: true, ..blocks() }, "register", 8, "not synced"),
-        (with_entry(stranger), "register", 7, "alice is taken, by 0505"),
-        (with_entry(user.key.public()), "register", 7, "alice is yours already"),
+        (with_entry(stranger), "register", 7, "alice is taken: it belongs to 0505"),
+        (with_entry(user.key.public()), "register", 7, "you own alice already"),
         (with_entry(stranger), "update", 4, "alice belongs to 0505"),
         (blocks(), "update", 3, "alice is not registered"),
         (

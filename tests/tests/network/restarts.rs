@@ -94,7 +94,7 @@ fn keep_registering(
             let ours = || {
                 outcome.json()["error"]["message"]
                     .as_str()
-                    .is_some_and(|said| said.contains("is yours already"))
+                    .is_some_and(|said| said.contains("you own"))
             };
             if outcome.code == 0 || (outcome.code == 7 && ours()) {
                 registered.lock().expect("no panic").push(name);

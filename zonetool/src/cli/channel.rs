@@ -4,57 +4,56 @@ use std::{net::IpAddr, time::Duration};
 
 use clap::Args;
 
-use super::Lookup;
+use super::letters::Lookup;
 
-/// `peer listen`.
+/// Arguments of `peer listen`.
 #[derive(Debug, Args)]
 pub struct PeerListenArgs {
-    /// The name that is called: one of yours
+    /// The name to be called: one of yours
     pub name: String,
-    /// The port; 0 is any that is free
+    /// The port to listen on; 0 chooses a free one
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// The address of this machine to listen at
+    /// The address to listen on
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0")]
     pub listen: IpAddr,
-    /// Take calls of this name alone; may be given more than once [default: of everybody who has a
-    /// key]
+    /// Accept calls only from this name; can be repeated [default: from every name with a key]
     #[arg(long = "only", value_name = "NAME")]
     pub only: Vec<String>,
-    /// How many blocks below the node's tip the proof of a caller's keys may be made
+    /// How many blocks below the node's tip the proven state of a caller may be
     #[arg(long, value_name = "BLOCKS", default_value_t = messaging::verify::DEFAULT_MAX_DEPTH_BLOCKS)]
     pub max_depth: u32,
-    /// What carries it.
+    /// The transport.
     #[command(flatten)]
     pub connection: TransportArgs,
 }
 
-/// `peer dial`.
+/// Arguments of `peer dial`.
 #[derive(Debug, Args)]
 pub struct PeerDialArgs {
     /// The name to call
     pub name: String,
-    /// The name that calls: one of yours
+    /// The calling name: one of yours
     #[arg(long, value_name = "NAME")]
     pub from: String,
-    /// Where it is, HOST:PORT [default: the locators in its record, the best first]
+    /// Its address, HOST:PORT [default: the locators in its record, in order]
     #[arg(long, value_name = "ADDR")]
     pub address: Option<String>,
-    /// Where the proof comes from, and what is accepted.
+    /// How the name is looked up.
     #[command(flatten)]
     pub lookup: Lookup,
-    /// What carries it.
+    /// The transport.
     #[command(flatten)]
     pub connection: TransportArgs,
 }
 
-/// What carries a channel.
+/// The transport of a channel.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct TransportArgs {
-    /// Over TCP, where UDP does not get through; both sides must say so
+    /// Use TCP where UDP is blocked; both sides must give it
     #[arg(long)]
     pub tcp: bool,
-    /// How long it may take until both sides know each other
+    /// How long the handshake may take, in seconds
     #[arg(long = "handshake-timeout", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub handshake: Duration,
 }

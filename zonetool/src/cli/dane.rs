@@ -1,26 +1,25 @@
-//! Lines for a zone file.
+//! Zone file lines that publish keys.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::NameArgs;
+use super::args::NameArgs;
 
-/// `peer dane`.
+/// The subcommands of `peer dane`.
 #[derive(Debug, Subcommand)]
 pub enum DaneCommand {
-    /// The TLSA of a server, from its certificate, self-signed or not: tlsa CERT --host www >>
-    /// alice.zone
+    /// The TLSA record of a server, from its certificate: tlsa CERT --host www >> alice.zone
     Tlsa(Tlsa),
-    /// The OPENPGPKEY of an address at the name: openpgpkey hugh KEY (RFC 7929)
+    /// The OPENPGPKEY record of a mail address (RFC 7929): openpgpkey hugh KEY
     Openpgpkey(MailAddressArgs),
-    /// The SMIMEA of an address at the name: smimea hugh CERT (RFC 8162)
+    /// The SMIMEA record of a mail address (RFC 8162): smimea hugh CERT
     Smimea(MailAddressArgs),
-    /// Where a name's identity key is reached, as SVCB and TXT, from the locators in its record
+    /// SVCB and TXT records with the identity key and locators of a name
     Endpoint(NameArgs),
 }
 
-/// `peer dane tlsa`.
+/// Arguments of `peer dane tlsa`.
 #[derive(Debug, Args)]
 pub struct Tlsa {
     /// The certificate, in PEM or DER
@@ -48,7 +47,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// As it stands in an owner's name.
+    /// Its label in an owner name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Protocol::Tcp => "tcp",
@@ -58,10 +57,10 @@ impl Protocol {
     }
 }
 
-/// `peer dane openpgpkey` and `smimea`.
+/// Arguments of `peer dane openpgpkey` and `smimea`.
 #[derive(Debug, Args)]
 pub struct MailAddressArgs {
-    /// What stands before the @ of the address; its case counts
+    /// The part of the address before the @, case-sensitive
     pub local: String,
     /// The key, or the certificate
     pub file: PathBuf,

@@ -1,18 +1,18 @@
-//! Looking names up, and letters.
+//! Looking up names, letters and bundles.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use messaging::PinStatus;
 
-use super::NameArgs;
+use super::args::NameArgs;
 
-/// `peer resolve`.
+/// Arguments of `peer resolve`.
 #[derive(Debug, Args)]
 pub struct Resolve {
     /// The name: one label, such as bob
     pub name: String,
-    /// Where the proof comes from, and what is accepted.
+    /// How the name is looked up.
     #[command(flatten)]
     pub lookup: Lookup,
     /// Write the proof to this file, for --offline
@@ -20,45 +20,43 @@ pub struct Resolve {
     pub save: Option<PathBuf>,
 }
 
-/// Where the proof of a name's keys comes from, and what is accepted of it.
+/// How a name's keys are looked up, and which changes are accepted.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Lookup {
-    /// Take the proof from this file, and ask no node; it was written by --save, or by prove
+    /// Read the proof from this file, written by --save or prove, and ask no node
     #[arg(long, value_name = "FILE")]
     pub offline: Option<PathBuf>,
-    /// The header that the proof must lead to, 320 hexadecimal digits, from a source that you trust
-    /// [default: that of the node's tip]
+    /// A header that you trust, 320 hexadecimal digits [default: the header of the node's tip]
     #[arg(long, value_name = "HEX")]
     pub header: Option<String>,
-    /// Take the header in the file of --offline for one of the chain: you wrote the file yourself
+    /// Trust the header in the file of --offline, because you wrote the file
     #[arg(long, requires = "offline", conflicts_with = "header")]
     pub trust_file_header: bool,
-    /// How many blocks below that header the proof may be made
+    /// How many blocks below the trusted header the proven state may be
     #[arg(long, value_name = "BLOCKS", default_value_t = messaging::verify::DEFAULT_MAX_DEPTH_BLOCKS)]
     pub max_depth: u32,
-    /// Accept this change of keys, which would be an error otherwise: ask first, by another way,
-    /// whether it is right
-    #[arg(long, value_name = "VERDICT")]
+    /// Accept this change of keys; ask the owner over another channel first
+    #[arg(long, value_name = "CHANGE")]
     pub accept: Option<Acceptable>,
 }
 
-/// A pin status that a user can accept.
+/// A change of keys that the user can accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Acceptable {
-    /// Another key, and nothing links it to the one before
+    /// Another identity key, not signed by the old one
     Unlinked,
-    /// Another owner, or registered anew
+    /// Another owner, or registered again
     Transferred,
-    /// Another record of the same number: a reorganisation, or another chain
+    /// Another record with the same number, after a reorganisation or on another chain
     Forked,
-    /// The name is revoked: there are no keys
+    /// The name is revoked and has no keys
     Revoked,
-    /// There are no keys any more
+    /// The name has no keys any more
     Gone,
 }
 
 impl Acceptable {
-    /// The pin status itself.
+    /// The pin status.
     pub const fn pin_status(self) -> PinStatus {
         match self {
             Acceptable::Unlinked => PinStatus::Unlinked,
@@ -70,66 +68,63 @@ impl Acceptable {
     }
 }
 
-/// `peer seal`.
+/// Arguments of `peer seal`.
 #[derive(Debug, Args)]
 pub struct Seal {
-    /// Whom it is for: one label, such as bob
+    /// The recipient: one label, such as bob
     pub name: String,
-    /// Who writes: a name of yours for which one of your identity keys speaks
+    /// The sender: a name of yours with an identity key
     #[arg(long, value_name = "NAME")]
     pub from: String,
-    /// How long it can be opened, in days
+    /// How many days the letter is valid
     #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=30))]
     pub days: u32,
-    /// The recipient's bundle [default: the one that the node has]
+    /// The recipient's bundle [default: the one of the node]
     #[arg(long, value_name = "FILE", conflicts_with = "no_bundle")]
     pub bundle: Option<PathBuf>,
-    /// Do not use a bundle: seal to X25519 alone, if the recipient allows it
+    /// Use no bundle: encrypt with X25519 alone, if the recipient allows it
     #[arg(long)]
     pub no_bundle: bool,
-    /// Where the proof comes from, and what is accepted.
+    /// How the name is looked up.
     #[command(flatten)]
     pub lookup: Lookup,
 }
 
-/// `peer open`.
+/// Arguments of `peer open`.
 #[derive(Debug, Args)]
 pub struct Open {
-    /// Whose letter it is: a name of yours [default: those of your names that have a bundle]
+    /// The recipient: a name of yours [default: all your names that have a bundle]
     #[arg(long = "to", value_name = "NAME")]
     pub name: Option<String>,
-    /// Where the proof of the sender's keys comes from, and what is accepted.
+    /// How the sender is looked up.
     #[command(flatten)]
     pub lookup: Lookup,
 }
 
-/// `peer bundle`.
+/// The subcommands of `peer bundle`.
 #[derive(Debug, Subcommand)]
 pub enum BundleCommand {
-    /// Make a new bundle under the record that stands, and hand it to the node: no new record is
-    /// needed
+    /// Make a new bundle for the present record, and upload it to the node
     ///
-    /// A bundle is good for 30 days. publish and rotate make one as well. Its secret keys are kept
-    /// beside the identity key and can't be brought back from the 24 words.
+    /// A bundle is valid for 30 days. publish and rotate also make one. Its secret keys are stored
+    /// beside the identity key and can't be restored from the 24 words.
     Make(NameArgs),
-    /// Hand the bundle to the node, which gives it to whoever asks, and each of its one-time
-    /// prekeys once
+    /// Upload the bundle to the node, which hands out each one-time prekey once
     Put(NameArgs),
-    /// Write the bundle of a name to standard output: your own, or the one that the node has
+    /// Write the bundle of a name to standard output: yours, or the one of the node
     Export(NameArgs),
-    /// Check a bundle of somebody else and hand it to the node: the letters of its users are sealed
-    /// to it
+    /// Verify a bundle of another name and upload it to the node, for letters to that name
     Import(BundleFileArgs),
 }
 
-/// `peer bundle import`.
+/// Arguments of `peer bundle import`.
 #[derive(Debug, Args)]
 pub struct BundleFileArgs {
-    /// Whose it is: one label, such as bob
+    /// Its name: one label, such as bob
     pub name: String,
-    /// The bundle
+    /// The bundle file
     pub file: PathBuf,
-    /// Where the proof comes from, and what is accepted.
+    /// How the name is looked up.
     #[command(flatten)]
     pub lookup: Lookup,
 }

@@ -1,5 +1,6 @@
-//! The command line's shape, and what its help teaches.
+//! The command line and its help.
 
+mod args;
 mod cache;
 mod channel;
 mod dane;
@@ -10,20 +11,20 @@ mod proofs;
 mod trace;
 mod trust;
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
-
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
-use namechain_core::types::PublicKey;
+use std::{path::PathBuf, time::Duration};
 
 use crate::error::exit_codes_help;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 
+use args::seconds;
+pub use args::{NameArgs, Recovery, ZoneArgs};
 pub use cache::{CacheCommand, Flush};
 pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
 pub use letters::{BundleCommand, BundleFileArgs, Lookup, Open, Resolve, Seal};
 pub use operations::{
-    Accept, Check, History, KeyholderArgs, List, MnemonicArgs, NewOwner, OperationArgs, Recover,
-    Transfer,
+    Accept, Check, HistoryArgs, KeyholderArgs, List, MnemonicArgs, NewOwner, OperationArgs,
+    Recover, Transfer,
 };
 pub use peer::{
     Bundle, PeerCommand, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
@@ -36,8 +37,8 @@ const OUTPUT: &str = "\
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
 {\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}; docs/exit-codes.md lists the codes. Fields are
-added, never renamed. While peer listen and peer dial run, standard output is what the other side
-says: their documents, one a line, go to standard error.";
+added, never renamed. While peer listen and peer dial run, standard output carries the data of
+the channel, and their JSON documents go to standard error, one a line.";
 
 const EXAMPLES: &str = "\
 Examples, with a node running (resolver --dev):
@@ -48,25 +49,25 @@ Examples, with a node running (resolver --dev):
 /// The heading of the options that every command takes.
 const EVERY: &str = "Options of every command";
 
-/// Keys, names and zone files of the naming chain.
+/// Manage names of the naming chain: keys, zones, operations, proofs and messaging.
 ///
-/// A name belongs to the key that registered it first; its records are a small DNS zone. This
-/// program makes the key, does the work that a registration costs, and puts the zone on the chain
-/// through a node's HTTP API.
+/// A name belongs to the key that committed to it first. Its records are a small DNS zone. This
+/// program makes keys, does the proof of work that operations cost, and submits operations to a
+/// node's HTTP API.
 #[derive(Debug, Parser)]
 #[command(name = "zonetool", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n{OUTPUT}", exit_codes_help()))]
 #[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
-    /// What every command takes.
+    /// The options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Cli {
-    /// Takes the command line apart.
+    /// Parses the command line.
     pub fn read() -> Result<Self, clap::Error> {
         let matches = Cli::command().try_get_matches()?;
         let mut cli = Cli::from_arg_matches(&matches)?;
@@ -75,11 +76,10 @@ impl Cli {
     }
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The node's HTTP API. Which network it is on is asked of it, and every signature is bound to
-    /// it
+    /// The node's HTTP API; the node also determines the network
     #[arg(
         long,
         help_heading = EVERY,
@@ -89,16 +89,16 @@ pub struct Global {
         default_value = "http://127.0.0.1:7380"
     )]
     pub node: String,
-    /// Whether `--node` itself is on the command line: verifying asks a node only then.
+    /// Whether `--node` is on the command line: `verify` asks a node only then.
     #[arg(skip)]
     pub node_given: bool,
     /// The directory that holds your key [default: $XDG_DATA_HOME/namechain/keys]
     #[arg(long, help_heading = EVERY, global = true, value_name = "DIR", env = "NAMECHAIN_KEYS")]
     pub keys: Option<PathBuf>,
-    /// The file whose first line is the key's passphrase, instead of asking for it
+    /// Read the key's passphrase from the first line of this file instead of asking for it
     #[arg(long, help_heading = EVERY, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// One JSON document on standard output
+    /// Print one JSON document on standard output
     #[arg(long, help_heading = EVERY, global = true)]
     pub json: bool,
 }
@@ -106,270 +106,179 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show your keys, and where they are
+    /// Show your public keys and their files
     Whoami,
-    /// List your names, and when their leases end
+    /// List your names and when their leases end
     ///
-    /// Reads the blocks of the node's best chain once; later runs read only what came since.
+    /// The first run reads all blocks of the node's best chain, later runs only new ones.
     List(List),
-    /// Say whether a name can be registered: exit code 0 if it can
+    /// Check whether a name can be registered: exit code 0 if it can
     Available(NameArgs),
     /// Make, show or restore your key
     #[command(subcommand)]
     Key(KeyCommand),
     /// Register a name: commit to it, wait, register it with its zone
     ///
-    /// The commitment hides the name until nobody can come before you any more. It carries the
-    /// price in work; an ordinary name takes about a minute of one core on the main network.
-    /// Interrupted, the same command goes on where it was: nothing is paid twice.
+    /// The commitment hides the name until nobody can register it before you. It carries the price
+    /// in proof of work; a name of six letters or more takes about a minute of one core on the main
+    /// network. If the command is interrupted, run it again: it continues, and no work is lost.
     Register(Register),
-    /// Check a zone file: what is wrong with it, and what is allowed and does not work
+    /// Check a zone file for errors, and for records that have no effect
     Check(Check),
-    /// Replace the zone of a name that is yours
+    /// Replace the zone of your name
     Update(Update),
-    /// Renew a name for another lease, in the last quarter of its lease or after it
+    /// Renew a name for another lease, in the last quarter of its lease or in the grace period
     Renew(KeyholderArgs),
-    /// Offer a name to another key, which can accept it some time later
+    /// Offer a name to another key, which can accept it after a delay
     ///
     /// The key becomes the owner when it accepts: on the main network that is possible 720 blocks,
     /// a day, after the offer is recorded. Until it has, you are the owner and can cancel.
     Transfer(Transfer),
-    /// Take a name that is offered to your key, without its records
+    /// Accept a name that is offered to your key; its records are removed
     Accept(Accept),
     /// Withdraw the offer of a name
     Cancel(KeyholderArgs),
-    /// Give a name another owner, with the recovery key: for a key that is lost or stolen
+    /// Give a name a new owner with the recovery key, after its key was lost or stolen
     ///
-    /// It is signed with the recovery key, which is kept nowhere but in the 24 words: they are
-    /// asked for on the terminal, or read from standard input or --words-file, and forgotten
-    /// afterwards. It also ends a transfer that waits. For a stolen key, make another one first:
-    /// zonetool key new --keys DIR.
+    /// The recovery key is only in the 24 words. They are asked for on the terminal, or read from
+    /// standard input or --words-file, and not stored. Recovering also cancels a pending transfer.
+    /// After a theft, make a new key first: zonetool key new --keys DIR.
     Recover(Recover),
     /// End a name: it stops resolving, and is nobody's until its lease would have ended
     Revoke(KeyholderArgs),
-    /// The key that speaks for a name, those of others, and sealed letters
+    /// Messaging keys of names: publish and verify them, send letters, open channels
     #[command(subcommand)]
     Peer(PeerCommand),
-    /// List every operation on a name
-    History(History),
-    /// Print a proof of what stands under a name, or that nothing does: prove NAME > NAME.proof
+    /// List all operations on a name
+    History(HistoryArgs),
+    /// Print a proof of a name's entry, or of its absence: prove NAME > NAME.proof
     Prove(Prove),
-    /// Check a proof that prove has printed; needs no node
+    /// Verify a proof printed by prove; needs no node
     ///
-    /// The proof leads to the state root in a header. A header that you know to be on the chain is
-    /// given with --header. Without, the one in the file is taken: its work is checked, which says
-    /// only that it cost that much to make. With --node, that node is asked whether the header's
-    /// block is on its best chain, and how deep.
+    /// The proof leads to the state root in a header. Give a header that you know to be on the
+    /// chain with --header. Otherwise the header in the file is used: its work is checked, which
+    /// shows only what it cost to make. With --node, that node is asked whether the header's block
+    /// is on its best chain, and how deep.
     Verify(Verify),
-    /// Show who owns a name, since when and until when, and its records
+    /// Show the owner, lease and records of a name
     Show(NameArgs),
-    /// Print the zone of a name as a master file, ready for --zone
+    /// Print the zone of a name as a zone file, ready for --zone
     Zone(NameArgs),
-    /// Show where the node stands, and how far it has caught up
+    /// Show the node's status and sync progress
     Status(Status),
-    /// Show who the node's peers are
+    /// Show the node's peers
     Peers,
-    /// Resolve a name, and tell how: whose it is, who was asked, why, and what came back
+    /// Resolve a name and show every step of the resolver
     ///
-    /// The resolver whose API --node is answers the question as it would answer a program's, and
-    /// tells what happened on the way: whether the chain or legacy DNS has the name and why, what
-    /// was kept, which upstreams were asked and how long each took, whether signatures hold, where
+    /// The resolver whose API is at --node answers the query as it would answer a program, and
+    /// lists the steps: whether the chain or legacy DNS has the name and why, what was in the
+    /// cache, which upstreams were asked and how long each took, whether signatures verify, where
     /// aliases lead.
     Trace(TraceArgs),
-    /// Make a resolver forget answers that it keeps
+    /// Flush a resolver's cache
     #[command(subcommand)]
     Cache(CacheCommand),
-    /// Print the key that a resolver signs with, and how others are told to trust it
+    /// Print the trust anchor of a resolver, for validators
     ///
-    /// A resolver signs what the chain says under namechain.alt. for those who ask for it (DNSSEC).
-    /// Whoever has this anchor takes that for as true as the resolver is. The key is asked of the
-    /// resolver whose API is at --node: trust the way to it, or read the key's file with --key.
+    /// A resolver signs its answers under namechain.alt. with DNSSEC. A validator with this trust
+    /// anchor trusts those answers as far as it trusts the resolver. The anchor comes from the
+    /// resolver whose API is at --node: use a connection that you trust, or read the key file with
+    /// --key.
     TrustAnchor(TrustAnchor),
 }
 
-/// `key`.
+/// The subcommands of `key`.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Make a key, and show the 24 words that bring it back
+    /// Make a key and show its 24 words
     ///
-    /// The words make two keys (BIP39, SLIP-10): the owner's, m/7380'/0'/0', which is kept in
-    /// DIR/owner.key, and the recovery key, m/7380'/1'/0', which outranks it and is kept nowhere
-    /// but in the words. They are shown once: write them on paper.
+    /// Two keys are derived from the words (BIP39, SLIP-10): the owner key, m/7380'/0'/0', stored
+    /// in DIR/owner.key, and the recovery key, m/7380'/1'/0', which outranks it and is stored
+    /// nowhere. The words are shown once: write them on paper.
     New(NewKey),
-    /// Show the public keys, and how the file is protected
+    /// Show the public keys and how the key file is protected
     Show,
-    /// Bring a key back from its 24 words, typed or on standard input
+    /// Restore a key from its 24 words, typed or on standard input
     Restore(Restore),
     /// Find every name of your key on the chain
     ///
-    /// Walks all blocks of the node's best chain for names that your key has or that are offered to
-    /// it, names that your recovery key can recover, and commitments that can still be opened. A
-    /// commitment tells nobody which name it is to, not even you: it is found for names that are on
-    /// the chain and for those given with --name. One to a name that nobody ever registered and
-    /// that you do not give can't be found.
+    /// Reads all blocks of the node's best chain for names that your key owns or is offered, names
+    /// that your recovery key can recover, and your open commitments. A commitment does not contain
+    /// its name: commitments are found only for names that are on the chain or given with --name.
     Scan(Scan),
 }
 
 impl Command {
-    /// Whether standard output is somebody else's while it runs.
+    /// Whether standard output carries the data of a channel.
     pub fn is_pipe(&self) -> bool {
         matches!(self, Command::Peer(command) if command.is_pipe())
     }
 }
 
-/// `key restore`.
+/// Arguments of `key restore`.
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// How to keep the key.
+    /// How to store the key.
     #[command(flatten)]
     pub keep: NewKey,
-    /// Then find every name of the key on the chain, as key scan does; that can be repeated by
-    /// itself
+    /// Then find the names of the key on the chain, as key scan does
     #[arg(long)]
     pub scan: bool,
-    /// Where to look.
+    /// What to scan.
     #[command(flatten)]
     pub range: Scan,
 }
 
-/// `key scan`.
+/// Arguments of `key scan`.
 #[derive(Debug, Args)]
 pub struct Scan {
-    /// The height to begin at: an interrupted scan says where to go on
+    /// The height to start at; an interrupted scan prints where to continue
     #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
     pub from: u32,
-    /// A name that you may have committed to or own; can be given again and again
+    /// A name that you may own or have committed to; can be repeated
     #[arg(long = "name", value_name = "NAME")]
     pub names: Vec<String>,
 }
 
-/// How to keep a new key.
+/// How to store a new key.
 #[derive(Debug, Args)]
 pub struct NewKey {
-    /// Do not encrypt the key file: whoever reads it has your names
+    /// Do not encrypt the key file: whoever can read it controls your names
     #[arg(long)]
     pub no_passphrase: bool,
-    /// Replace the key that is there; its file is kept as owner.key.old-N
+    /// Replace an existing key; its file is kept as owner.key.old-N
     #[arg(long)]
     pub replace: bool,
 }
 
-/// A name.
-#[derive(Debug, Args)]
-pub struct NameArgs {
-    /// The name: one label, such as alice
-    pub name: String,
-}
-
-/// What registering and updating share.
-#[derive(Debug, Args)]
-pub struct ZoneArgs {
-    /// The name: one label of 3 to 63 letters, digits and hyphens, such as alice
-    pub name: String,
-    /// The zone: an RFC 1035 master file, relative to NAME. (or with $ORIGIN NAME.namechain.alt.);
-    /// - is standard input
-    #[arg(long, value_name = "FILE")]
-    pub zone: PathBuf,
-    /// Take a zone without a record: the name then holds nothing
-    #[arg(long)]
-    pub empty: bool,
-    /// Show what would be signed and what it costs, and sign and send nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Waiting.
-    #[command(flatten)]
-    pub waiting: WaitArgs,
-}
-
-/// Whether to wait for blocks, and how long.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct WaitArgs {
-    /// Wait until it is recorded, and the node serves the name as it is then
-    #[arg(long)]
-    pub wait: bool,
-    /// How long to wait for blocks in all, work not counted
-    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
-    pub timeout: Duration,
-    /// Wait until this many blocks have been built on it: what a reorganisation would have to undo
-    #[arg(long, value_name = "BLOCKS", requires = "wait")]
-    pub depth: Option<u32>,
-}
-
-impl WaitArgs {
-    /// How many blocks have to be built on it.
-    pub fn depth(&self) -> u32 {
-        self.depth.unwrap_or(0)
-    }
-}
-
-/// `status`.
+/// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Go on showing how far the node is until it is synced
+    /// Show the progress until the node is synced
     #[arg(long)]
     pub watch: bool,
-    /// How long to watch at most
+    /// How long to watch at most, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "86400", requires = "watch", value_parser = seconds)]
     pub timeout: Duration,
 }
 
-/// `register`.
+/// Arguments of `register`.
 #[derive(Debug, Args)]
 pub struct Register {
-    /// What it shares with updating.
+    /// What it shares with `update`.
     #[command(flatten)]
     pub publish: ZoneArgs,
-    /// The recovery key, 64 hexadecimal digits, or none [default: that of your 24 words]
+    /// The recovery key, 64 hexadecimal digits, or none [default: the one of your 24 words]
     #[arg(long, value_name = "KEY|none")]
     pub recovery: Option<Recovery>,
 }
 
-/// `update`.
+/// Arguments of `update`.
 #[derive(Debug, Args)]
 pub struct Update {
-    /// What it shares with registering.
+    /// What it shares with `register`.
     #[command(flatten)]
     pub publish: ZoneArgs,
-}
-
-/// `--recovery`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovery {
-    /// No recovery key.
-    None,
-    /// This one.
-    Key(PublicKey),
-}
-
-impl Recovery {
-    /// The key that was asked for, or `default` if nothing was.
-    pub fn key_or(asked: Option<Recovery>, default: Option<PublicKey>) -> Option<PublicKey> {
-        match asked {
-            None => default,
-            Some(Recovery::Key(key)) => Some(key),
-            Some(Recovery::None) => None,
-        }
-    }
-}
-
-impl FromStr for Recovery {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "none" => Ok(Recovery::None),
-            key => key
-                .parse()
-                .map(Recovery::Key)
-                .map_err(|_| "expected 64 hexadecimal digits, or none"),
-        }
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse::<u32>()
-        .map(|seconds| Duration::from_secs(seconds.into()))
-        .map_err(|_| "expected a number of seconds".into())
 }
 
 #[cfg(test)]
@@ -379,17 +288,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn recovery_is_a_key_or_none() {
-        assert_eq!("none".parse(), Ok(Recovery::None));
-        assert_eq!("11".repeat(32).parse(), Ok(Recovery::Key(PublicKey([0x11; 32]))));
-        assert!("11".parse::<Recovery>().is_err());
-        let key = PublicKey([2; 32]);
-        assert_eq!(Recovery::key_or(None, Some(key)), Some(key));
-        assert_eq!(Recovery::key_or(Some(Recovery::None), Some(key)), None);
-        assert_eq!("mine".parse(), Ok(NewOwner::Mine));
-        assert!("none".parse::<NewOwner>().is_err(), "a name always has an owner");
     }
 }

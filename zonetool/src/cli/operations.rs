@@ -1,39 +1,38 @@
-//! The operations on a name that is somebody's, and its history.
+//! Operations on registered names, and their history.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 use namechain_core::types::PublicKey;
 
-use super::{Recovery, WaitArgs};
+use super::args::{Recovery, WaitArgs};
 
-/// What all of them share.
+/// What all operations share.
 #[derive(Debug, Args)]
 pub struct OperationArgs {
     /// The name: one label, such as alice
     pub name: String,
-    /// Show what would be signed, and sign and send nothing
+    /// Show what would be signed; sign and send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Agree beforehand: transfer, accept, recover and revoke ask otherwise, as they can't be
-    /// undone
+    /// Confirm in advance; transfer, accept, recover and revoke ask otherwise
     #[arg(long)]
     pub yes: bool,
-    /// Waiting.
+    /// How to wait.
     #[command(flatten)]
     pub waiting: WaitArgs,
 }
 
-/// `renew`, `cancel`, `revoke`: by the owner or with the recovery key.
+/// Arguments of `renew`, `cancel` and `revoke`: by the owner or with the recovery key.
 #[derive(Debug, Args)]
 pub struct KeyholderArgs {
-    /// What all share.
+    /// What all operations share.
     #[command(flatten)]
     pub operate: OperationArgs,
-    /// Sign with the recovery key instead of the owner's: the 24 words are asked for
+    /// Sign with the recovery key instead of the owner key; the 24 words are asked for
     #[arg(long)]
     pub with_recovery: bool,
-    /// Where the words are.
+    /// Where the words come from.
     #[command(flatten)]
     pub words: MnemonicArgs,
 }
@@ -41,60 +40,59 @@ pub struct KeyholderArgs {
 /// Where the 24 words come from.
 #[derive(Debug, Args)]
 pub struct MnemonicArgs {
-    /// The file that holds the 24 words of the recovery key, instead of asking for them; - is
-    /// standard input
+    /// Read the 24 words from this file instead of asking for them; - is standard input
     #[arg(long, value_name = "FILE")]
     pub words_file: Option<PathBuf>,
 }
 
 impl KeyholderArgs {
-    /// Where the recovery key's words are, if it signs. Words that are given are meant to be used.
+    /// Where the words of the recovery key come from, if it is to sign. `--words-file` implies
+    /// `--with-recovery`.
     pub fn recovery_words(&self) -> Option<&MnemonicArgs> {
         (self.with_recovery || self.words.words_file.is_some()).then_some(&self.words)
     }
 }
 
-/// `transfer`.
+/// Arguments of `transfer`.
 #[derive(Debug, Args)]
 pub struct Transfer {
-    /// What all share.
+    /// What all operations share.
     #[command(flatten)]
     pub operate: OperationArgs,
-    /// The key that the name is offered to, 64 hexadecimal digits: the owner that its key show
-    /// prints
+    /// The key to offer the name to, 64 hexadecimal digits: the owner key that key show prints
     #[arg(long, value_name = "KEY")]
     pub to: PublicKey,
 }
 
-/// `accept`.
+/// Arguments of `accept`.
 #[derive(Debug, Args)]
 pub struct Accept {
-    /// What all share.
+    /// What all operations share.
     #[command(flatten)]
     pub operate: OperationArgs,
-    /// The recovery key, 64 hexadecimal digits, or none [default: that of your 24 words]
+    /// The new recovery key, 64 hexadecimal digits, or none [default: the one of your 24 words]
     #[arg(long, value_name = "KEY|none")]
     pub recovery: Option<Recovery>,
 }
 
-/// `recover`.
+/// Arguments of `recover`.
 #[derive(Debug, Args)]
 pub struct Recover {
-    /// What all share.
+    /// What all operations share.
     #[command(flatten)]
     pub operate: OperationArgs,
     /// The new owner: 64 hexadecimal digits, or mine for the key in the key file
     #[arg(long, value_name = "KEY|mine")]
     pub owner: NewOwner,
-    /// The recovery key from now on, 64 hexadecimal digits, or none [default: it stays]
+    /// The new recovery key, 64 hexadecimal digits, or none [default: unchanged]
     #[arg(long, value_name = "KEY|none")]
     pub recovery: Option<Recovery>,
-    /// Where the words are.
+    /// Where the words come from.
     #[command(flatten)]
     pub words: MnemonicArgs,
 }
 
-/// `--owner`.
+/// The value of `--owner`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewOwner {
     /// The key in the key file.
@@ -117,13 +115,13 @@ impl FromStr for NewOwner {
     }
 }
 
-/// `list`.
+/// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only names whose lease ends within this time, such as 60d
+    /// List only names whose lease ends within this time, such as 60d
     #[arg(long, value_name = "DAYS", value_parser = days)]
     pub expiring: Option<Duration>,
-    /// Print a calendar (iCalendar) with the day on which each lease ends
+    /// Print an iCalendar file with the day on which each lease ends
     #[arg(long)]
     pub ics: bool,
 }
@@ -134,22 +132,34 @@ fn days(text: &str) -> Result<Duration, String> {
         .map_err(|_| "expected a number of days, such as 60d".into())
 }
 
-/// `check`.
+/// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The zone: an RFC 1035 master file; - is standard input
+    /// The zone file (RFC 1035); - is standard input
     pub file: PathBuf,
-    /// The name that it is of [default: the file's name without its ending]
+    /// The name of the zone [default: the file name without its extension]
     #[arg(long)]
     pub name: Option<String>,
 }
 
-/// `history`.
+/// Arguments of `history`.
 #[derive(Debug, Args)]
-pub struct History {
+pub struct HistoryArgs {
     /// The name: one label, such as alice
     pub name: String,
-    /// The height to begin at
+    /// The height to start at
     #[arg(long, value_name = "HEIGHT", default_value_t = 0)]
     pub from: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_owner_is_a_key_or_mine() {
+        assert_eq!("mine".parse(), Ok(NewOwner::Mine));
+        assert!("none".parse::<NewOwner>().is_err(), "a name always has an owner");
+        assert_eq!("11".repeat(32).parse(), Ok(NewOwner::Key(PublicKey([0x11; 32]))));
+    }
 }

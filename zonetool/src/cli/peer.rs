@@ -1,4 +1,4 @@
-//! The keys that speak for a name.
+//! Messaging keys, letters and channels.
 
 use std::str::FromStr;
 
@@ -6,161 +6,158 @@ use clap::{Args, Subcommand};
 use namechain_core::types::Hash;
 
 use super::{
-    BundleCommand, DaneCommand, MnemonicArgs, NameArgs, Open, OperationArgs, PeerDialArgs,
-    PeerListenArgs, Resolve, Seal, WaitArgs,
+    args::{NameArgs, WaitArgs},
+    channel::{PeerDialArgs, PeerListenArgs},
+    dane::DaneCommand,
+    letters::{BundleCommand, Open, Resolve, Seal},
+    operations::{MnemonicArgs, OperationArgs},
 };
 
-/// `peer`.
+/// The subcommands of `peer`.
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
-    /// Record the key that speaks for a name, or change what is recorded beside it
+    /// Publish the messaging record of a name: its identity key, locators and bundle
     ///
-    /// The identity key comes from the 24 words (m/7380'/2'/N'), and is kept in DIR/identity-N.key.
-    /// The words are asked for when no file has it: on the terminal, on standard input, or in
-    /// --words-file. The record announces the next identity key, which stays in the words alone.
-    /// What is not given stays as it stands.
+    /// The identity key is derived from the 24 words (m/7380'/2'/N') and stored in
+    /// DIR/identity-N.key. The words are asked for when no file has the key: on the terminal, on
+    /// standard input, or in --words-file. The record announces the next identity key, which is
+    /// only in the words. What is not given stays unchanged.
     Publish(PeerPublishArgs),
-    /// Replace the identity key by the one that it announced, which it signs for
+    /// Replace the identity key by the announced one, signed by the old key
     ///
-    /// It takes the 24 words. Whoever knows the present key sees that the new one follows from it.
-    /// It has a bundle of its own, if the old one had one.
+    /// Needs the 24 words. Correspondents who know the old key accept the new one. If the old
+    /// record had a bundle, a new one is made.
     Rotate(PeerRotateArgs),
-    /// Withdraw the key: nobody speaks for the name until another is published
+    /// Withdraw the messaging record of a name
     ///
-    /// The next one can't be linked to it any more; the same key can be published again.
+    /// A later key can't be linked to this one; the same key can be published again.
     Revoke(PeerOperationArgs),
-    /// Show the key that speaks for a name
+    /// Show the messaging record of a name
     Show(NameArgs),
-    /// List every key that spoke for a name, since when, and how it came after the one before
+    /// List the identity keys of a name over time, and whether each is linked to the one before
     History(NameArgs),
-    /// Wait for a call to one of your names, and be a pipe to who calls
+    /// Wait for a call to one of your names, and pipe data to and from the caller
     ///
-    /// Both sides prove that they hold the keys which the chain says speak for their names, before
-    /// a byte goes through. Standard input goes to the caller and what he says to standard output,
-    /// each up to its end; who it is, is said on standard error. One call is taken; who is not who
-    /// he says is turned away, and the next may come.
+    /// Both sides prove that they hold the identity keys of their names before any data is sent.
+    /// Standard input goes to the caller, and the caller's data to standard output, each up to its
+    /// end; the caller's name is printed on standard error. One call is accepted; a caller that
+    /// can't prove its name is rejected.
     Listen(PeerListenArgs),
-    /// Call a name, and be a pipe to it
+    /// Call a name, and pipe data to and from it
     ///
-    /// As peer listen, from the other end. Who answers with another key than the name's learns
-    /// nothing of you.
+    /// The other end of peer listen. A peer that answers with another key than the name's does not
+    /// learn who called.
     Dial(PeerDialArgs),
-    /// Look up the keys that the chain proves to be a name's, and compare them with those seen
-    /// before
+    /// Look up and verify the keys of a name, and compare them with those seen before
     ///
-    /// The proof is checked here, against the header of the node's tip, or one that is given.
-    /// Another key than the one seen before is an error, unless that one vouches for it or --accept
-    /// says so.
+    /// The proof is verified here, against the header of the node's tip or a given one. Another key
+    /// than before is an error, unless the old key signed for it or --accept is given.
     Resolve(Resolve),
-    /// Seal a letter to a name: seal NAME --from ME < TEXT > FILE
+    /// Encrypt and sign a letter to a name: seal NAME --from ME < TEXT > FILE
     ///
-    /// It is signed, and sealed to the post-quantum key of the recipient's bundle, or to the X25519
-    /// key on the chain if the recipient allows that. Its text is read from standard input, 64 KB
-    /// at most.
+    /// The letter is encrypted to the post-quantum key of the recipient's bundle, or to the X25519
+    /// key on the chain if the recipient allows that. The text is read from standard input, at most
+    /// 64 KB.
     Seal(Seal),
-    /// Open a letter, once its sender is verified: open < FILE
+    /// Decrypt a letter and verify its sender: open < FILE
     ///
-    /// Letters that were changed, are for somebody else, were passed on, have expired, came before,
-    /// or are not signed by the key that speaks for their sender are refused, each with its own
-    /// exit code.
+    /// A letter is refused if it was changed, is for another name, was forwarded, has expired, was
+    /// opened before, or is not signed by its sender's key; the error code says which.
     Open(Open),
-    /// The keys of a name that are too large or too short-lived for the chain: make, put, export,
-    /// import
+    /// Bundles: the keys of a name that are kept off the chain
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Lines for a zone file, by which standard programs find keys: tlsa, openpgpkey, smimea,
-    /// endpoint
+    /// Print zone file lines that publish keys for standard programs (DANE)
     #[command(subcommand)]
     Dane(DaneCommand),
 }
 
 impl PeerCommand {
-    /// Whether standard output is the other side's.
+    /// Whether standard output carries the data of a channel.
     pub fn is_pipe(&self) -> bool {
         matches!(self, PeerCommand::Listen(_) | PeerCommand::Dial(_))
     }
 }
 
-/// What operations share.
+/// What publishing operations share.
 #[derive(Debug, Args)]
 pub struct PeerOperationArgs {
     /// The name: one label, such as alice
     pub name: String,
-    /// Show what would be signed, and sign and send nothing
+    /// Show what would be signed; sign and send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Waiting.
+    /// How to wait.
     #[command(flatten)]
     pub waiting: WaitArgs,
 }
 
-/// `peer publish`.
+/// Arguments of `peer publish`.
 #[derive(Debug, Args)]
 pub struct PeerPublishArgs {
-    /// What operations share.
+    /// What publishing operations share.
     #[command(flatten)]
     pub operate: PeerOperationArgs,
-    /// Use this identity key of the words, counted from 0; if another stands, without a link
-    /// [default: the one that stands, else the last one that a file has, else 0]
+    /// The index of the identity key; replacing another key this way leaves no link to it [default:
+    /// the present key, else the latest that a file has, else 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..256))]
     pub index: Option<u32>,
-    /// Where the words are.
+    /// Where the words come from.
     #[command(flatten)]
     pub words: MnemonicArgs,
-    /// What is recorded.
+    /// The fields of the record.
     #[command(flatten)]
     pub record: PeerRecordArgs,
 }
 
-/// `peer rotate`.
+/// Arguments of `peer rotate`.
 #[derive(Debug, Args)]
 pub struct PeerRotateArgs {
-    /// What operations share.
+    /// What publishing operations share.
     #[command(flatten)]
     pub operate: PeerOperationArgs,
-    /// Where the words are.
+    /// Where the words come from.
     #[command(flatten)]
     pub words: MnemonicArgs,
-    /// What is recorded.
+    /// The fields of the record.
     #[command(flatten)]
     pub record: PeerRecordArgs,
 }
 
-/// What is recorded beside the keys.
+/// The fields of a messaging record beside the keys.
 #[derive(Debug, Args)]
 pub struct PeerRecordArgs {
-    /// Where the name is reached, a multiaddress or a URL; up to three, the best first
-    #[arg(long = "locator", value_name = "WHERE", conflicts_with = "no_locators")]
+    /// Where the name is reached: a multiaddress or a URL; up to three, the best first
+    #[arg(long = "locator", value_name = "ADDRESS", conflicts_with = "no_locators")]
     pub locators: Vec<String>,
-    /// Nowhere
+    /// Remove all locators
     #[arg(long)]
     pub no_locators: bool,
-    /// A new bundle, none, or the hash of one that was made elsewhere [default: new, but none if
-    /// none stands]
+    /// A new bundle, none, or the hash of one made elsewhere [default: new, or none if the present
+    /// record has none]
     #[arg(long, value_name = "new|none|HASH")]
     pub bundle: Option<Bundle>,
-    /// Whether letters may be sealed without a post-quantum key, where the bundle has none [default
-    /// for a first record: no]
+    /// Whether letters may be encrypted without a post-quantum key [default for a first record: no]
     #[arg(long, value_name = "yes|no")]
     pub x25519_alone: Option<Answer>,
 }
 
-/// `--bundle`.
+/// The value of `--bundle`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bundle {
-    /// One that is made now.
+    /// A new one.
     New,
     /// The one with this hash; zeros for none.
     Hash(Hash),
 }
 
-/// yes or no.
+/// The value of a yes-or-no option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer(pub bool);
 
 impl PeerOperationArgs {
-    /// As other operations have it; none of these asks.
-    pub fn operate(&self) -> OperationArgs {
+    /// The arguments as `ops` takes them; these operations never ask.
+    pub fn to_operation_args(&self) -> OperationArgs {
         OperationArgs {
             name: self.name.clone(),
             dry_run: self.dry_run,

@@ -1,22 +1,22 @@
-//! How a name is resolved.
+//! Tracing a resolution.
 
 use clap::Args;
 
-/// `trace`.
+/// Arguments of `trace`.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
     /// The name, such as www.alice or www.example.com, with or without its final dot
     pub name: String,
-    /// The type of records: A, AAAA, MX, TXT, ..., or TYPE65280
+    /// The record type: A, AAAA, MX, TXT, ..., or TYPE65280
     #[arg(value_name = "TYPE", default_value = "A")]
     pub rtype: String,
-    /// Forget first what is kept for the name, so that upstreams are asked
+    /// Flush the cached answers for the name first, so that upstreams are asked
     #[arg(long)]
     pub fresh: bool,
-    /// Ask for signatures (DO)
+    /// Request signatures (the DO bit)
     #[arg(long)]
     pub dnssec: bool,
-    /// Ask for what is not validated, too (CD)
+    /// Disable validation (the CD bit)
     #[arg(long)]
     pub cd: bool,
 }

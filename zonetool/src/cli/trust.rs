@@ -1,28 +1,29 @@
-//! The key that a resolver signs with.
+//! The trust anchor of a resolver.
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
-/// `trust-anchor`.
+/// Arguments of `trust-anchor`.
 #[derive(Debug, Args)]
 pub struct TrustAnchor {
-    /// Print one form alone, ready to be put into a file [default: all of them, with words]
+    /// Print only this form, ready for a file [default: all, with explanations]
     #[arg(long, value_enum)]
     pub format: Option<AnchorFormat>,
-    /// The file with the key, or with its DNSKEY record: dnssec.key beside the resolver's data
+    /// The key file or a file with the DNSKEY record; the resolver's is dnssec.key in its data
+    /// directory
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Where the resolver answers, for the lines that send questions to it [default: where it says;
-    /// with --key 127.0.0.1:5300]
+    /// The address of the resolver, for forwarding rules [default: as the resolver says; with --key
+    /// 127.0.0.1:5300]
     #[arg(long, value_name = "IP:PORT")]
     pub server: Option<SocketAddr>,
 }
 
-/// How an anchor is written.
+/// The form of a trust anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AnchorFormat {
-    /// The DS record (drill -k, and whoever takes RFC 1035 master files)
+    /// The DS record, for drill -k and programs that read zone files
     Ds,
     /// The DNSKEY record
     Dnskey,

@@ -1,4 +1,4 @@
-//! `available NAME`: whether a name can be registered. It ends with 0 only if it can.
+//! `available NAME`: whether a name can be registered: exit code 0 only if it can.
 
 use namechain_core::{
     api_types::{NameInfo, Standing},
@@ -6,7 +6,7 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{parse_name, synced_status};
+use super::{input::parse_name, query::synced_status};
 use crate::{cli::NameArgs, client::Client, error::CommandError, ui::Ui};
 
 /// What `--json` prints.

@@ -1,11 +1,11 @@
-//! `cache`: what a resolver keeps.
+//! `cache flush`: removes answers from a resolver's cache.
 
 use namechain_core::api_types;
 
-use super::CommandError;
 use crate::{
     cli::{CacheCommand, Flush},
     client::Client,
+    error::CommandError,
     ui::Ui,
 };
 
@@ -14,6 +14,6 @@ pub fn run(ui: Ui, client: &Client, command: &CacheCommand) -> Result<(), Comman
     let CacheCommand::Flush(Flush { name, zone }) = command;
     let flushed = client.flush(&api_types::Flush { name: name.clone(), zone: zone.clone() })?;
     let answers = if flushed.flushed == 1 { "answer" } else { "answers" };
-    ui.print_result(&format!("{} {answers} forgotten", flushed.flushed), &flushed)?;
+    ui.print_result(&format!("{} {answers} flushed", flushed.flushed), &flushed)?;
     Ok(())
 }

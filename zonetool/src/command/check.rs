@@ -1,4 +1,4 @@
-//! `check FILE`: what a zone file would put on the chain, and what of it does not work.
+//! `check FILE`: checks a zone file without a node.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::parse_name;
+use super::input::parse_name;
 use crate::{
     cli::Check,
     error::CommandError,
@@ -21,12 +21,12 @@ use crate::{
 struct Checked {
     name: Name,
     records: usize,
-    /// The size of the records on the chain, in bytes, and the most that a name holds.
+    /// The size of the records on the chain, in bytes, and its limit.
     bytes: usize,
     max_bytes: usize,
-    /// What is left out of the file.
+    /// Records of the file that are left out.
     notes: Vec<String>,
-    /// What is allowed and does not work.
+    /// Records that have no effect.
     warnings: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub fn run(ui: Ui, args: &Check) -> Result<(), CommandError> {
     let name = match (&args.name, stem) {
         (Some(name), _) => parse_name(name)?,
         (None, Some(stem)) if Name::parse(&stem.to_ascii_lowercase()).is_ok() => parse_name(&stem)?,
-        _ => return Err(CommandError::Usage("say which name the zone is of: --name NAME")),
+        _ => return Err(CommandError::Usage("give the name of the zone: --name NAME")),
     };
     let zone =
         load(&name, &args.file).map_err(|error| CommandError::Zone(args.file.clone(), error))?;

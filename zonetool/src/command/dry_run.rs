@@ -9,7 +9,7 @@ use crate::{error::CommandError, pow, ui::Ui};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Shown<'a> {
+struct ShownOperation<'a> {
     dry_run: bool,
     name: &'a Name,
     network: Network,
@@ -47,7 +47,7 @@ pub fn show(
     after: &NameEntry,
     height: u32,
 ) -> Result<(), CommandError> {
-    let shown = Shown {
+    let shown = ShownOperation {
         dry_run: true,
         name: &named.name,
         network,
@@ -93,7 +93,7 @@ fn fields(action: &Action) -> Vec<Field> {
     }
 }
 
-fn describe(shown: &Shown<'_>) -> String {
+fn describe(shown: &ShownOperation<'_>) -> String {
     let mut rows = vec![
         ("action", shown.action.to_owned()),
         ("name", shown.name.to_string()),

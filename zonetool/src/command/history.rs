@@ -1,4 +1,4 @@
-//! `history NAME`: every operation on a name, page by page.
+//! `history NAME`: all operations on a name, page by page.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,11 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{CommandError, parse_name, synced_status};
+use super::{input::parse_name, query::synced_status};
 use crate::{
     cli,
     client::Client,
+    error::CommandError,
     ui::{Ui, utc},
 };
 
@@ -24,7 +25,7 @@ const MAX_OPERATIONS: usize = 10_000;
 struct History {
     name: Name,
     operations: Vec<Past>,
-    /// The height to go on at with `--from`, if there is more than is listed.
+    /// The height to continue at with `--from`, if there is more.
     next: Option<u32>,
 }
 
@@ -50,7 +51,7 @@ struct Past {
 }
 
 /// Runs the command.
-pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandError> {
+pub fn run(ui: Ui, client: &Client, args: &cli::HistoryArgs) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     synced_status(client)?;
     let (operations, next) = operations(client, &name, args.from)?;
@@ -63,13 +64,13 @@ pub fn run(ui: Ui, client: &Client, args: &cli::History) -> Result<(), CommandEr
         return Err(CommandError::NotRegistered(history.name));
     }
     if let Some(next) = history.next {
-        ui.print_note(&format!("there is more: zonetool history {} --from {next}", history.name));
+        ui.print_note(&format!("to continue: zonetool history {} --from {next}", history.name));
     }
     ui.print_result(&describe(&history), &history)?;
     Ok(())
 }
 
-/// Where an operation was recorded, as the node says, and what its bytes are.
+/// An operation with where it was recorded, as the node says.
 pub type Recorded = (PastOperation, SignedOperation);
 
 /// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which
@@ -85,7 +86,7 @@ pub fn operations(
     {
         let page = client.history(name, from)?;
         if page.next.is_some_and(|next| next <= from) {
-            return Err(client.bad_answer("its history goes in a circle").into());
+            return Err(client.bad_answer("its history does not advance").into());
         }
         for past in page.operations {
             let named = read(client, name, &past)?;
@@ -96,14 +97,16 @@ pub fn operations(
     Ok((operations, next))
 }
 
-/// What the operation's own bytes say: of the node, only height and time are taken.
+/// Decodes the operation's bytes: of the node's other fields, only height and time are used.
 fn read(
     client: &Client,
     name: &Name,
     past: &PastOperation,
 ) -> Result<SignedOperation, CommandError> {
     let bad_answer = || {
-        CommandError::from(client.bad_answer("its history has what is no operation on the name"))
+        CommandError::from(
+            client.bad_answer("its history holds something else than operations on the name"),
+        )
     };
     let bytes = hex::decode(&past.operation).map_err(|_| bad_answer())?;
     let Ok(Operation::Named(named)) = Operation::from_bytes(&bytes) else {

@@ -6,19 +6,21 @@ use namechain_core::types::{PublicKey, SecretKey};
 use serde::Serialize;
 
 use super::{
-    CommandError, Keystore, mnemonic,
+    input::Keystore,
+    mnemonic,
     scan::{Found, Keys, given_names, scan},
 };
 use crate::{
     cli::{KeyCommand, NewKey, Restore, Scan},
     client::{Client, ClientError},
+    error::CommandError,
     keys::{self, KeyError, KeyFile, Mnemonic, PreparedKey, Protection},
     ui::Ui,
 };
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct ShownKey {
     owner: PublicKey,
     recovery: PublicKey,
     file: String,
@@ -29,7 +31,7 @@ struct Shown {
     found: Option<Found>,
 }
 
-/// Runs the command; only scanning takes a node.
+/// Runs the command; only scanning needs a node.
 pub fn run(
     ui: Ui,
     client: impl FnOnce() -> Result<Client, ClientError>,
@@ -40,7 +42,7 @@ pub fn run(
         KeyCommand::New(args) => {
             let words = Mnemonic::random()?;
             let prepared = prepare(keystore, &words, args)?;
-            // The words first: a key whose words nobody has seen must not be kept.
+            // The words are shown before the key is stored: a key needs its words on paper.
             show(ui, &prepared.file, Some(words.list()), None)?;
             prepared.commit()?;
         }
@@ -73,11 +75,11 @@ fn restore(
         false => None,
         true => {
             let owner = words.keys().owner();
-            // The recovery key with them: a walk takes its time.
+            // The words hold the recovery key: they are wiped before the long scan.
             drop(words);
             let path = file.path().display();
             ui.print_note(&format!(
-                "the key is restored: {path}; to look for its names again: zonetool key scan"
+                "the key is restored: {path}; to scan for its names again: zonetool key scan"
             ));
             Some(look(ui, &client()?, &owner, &file, &args.range)?)
         }
@@ -103,7 +105,7 @@ fn prepare(
     if args.no_passphrase && keystore.passphrases.file.is_some() {
         return Err(CommandError::Usage("give either --passphrase-file or --no-passphrase"));
     }
-    // Before anybody is asked for a passphrase.
+    // Checked before a passphrase is asked for.
     let path = keystore.directory.join(keys::KEY_FILE);
     if !args.replace && path.symlink_metadata().is_ok() {
         return Err(KeyError::Exists(path).into());
@@ -121,7 +123,7 @@ fn show(
     words: Option<Vec<&'static str>>,
     found: Option<Found>,
 ) -> Result<(), CommandError> {
-    let shown = Shown {
+    let shown = ShownKey {
         owner: file.owner,
         recovery: file.recovery,
         file: file.path().display().to_string(),
@@ -133,11 +135,9 @@ fn show(
     // Writing to a String never fails.
     if let Some(words) = &shown.words {
         text.push_str(
-            "Write these 24 words on paper, in their order. They are shown this once. They bring your\n",
+            "Write these 24 words on paper, in order. They are shown only once. They restore your key,\n",
         );
-        text.push_str(
-            "key back, and they are the only copy of the recovery key, which outranks it.\n\n",
-        );
+        text.push_str("and they are the only copy of the recovery key, which outranks it.\n\n");
         for (row, words) in words.chunks(4).enumerate() {
             let cells = words
                 .iter()

@@ -13,9 +13,9 @@ use namechain_core::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Keystore,
+    input::Keystore,
+    query::synced_status,
     scan::{FoundName, find_names},
-    synced_status,
 };
 use crate::{
     cli::List,

@@ -1,4 +1,4 @@
-//! The 24 words as they are given: typed, on standard input, or in a file.
+//! Reading the 24 words: typed, on standard input, or from a file.
 
 use std::{
     io::{self, IsTerminal, Read},
@@ -12,7 +12,7 @@ use crate::{
     ui::Ui,
 };
 
-/// The most bytes of words that are read: 24 words have at most 215.
+/// The most bytes that are read: 24 words have at most 215.
 const MAX_WORDS_BYTES: u64 = 4 * 1024;
 
 /// Reads the words from `file` (`-` is standard input); without one from the terminal, or from

@@ -5,6 +5,7 @@ mod cache;
 mod check;
 mod dry_run;
 mod history;
+mod input;
 mod key;
 mod list;
 mod mnemonic;
@@ -13,6 +14,7 @@ mod peer;
 mod peers;
 mod preflight;
 mod prove;
+mod query;
 mod register;
 mod scan;
 mod show;
@@ -26,26 +28,16 @@ mod wait;
 mod whoami;
 mod zone;
 
-use std::path::PathBuf;
+use namechain_core::types::Action;
 
-use namechain_core::{
-    api_types::{MessagingInfo, NameEntryInfo, NameInfo, Status},
-    types::{Action, MessagingEntry, Name, Record, RecordError, RecordSet},
-};
-
+use self::input::Keystore;
 use crate::{
-    cli::{Cli, Command, ZoneArgs},
+    cli::{Cli, Command},
     client::Client,
     error::CommandError,
     keys::{self, KeyError, Passphrases},
     ui::Ui,
 };
-
-/// Where keys are and how to open them.
-struct Keystore {
-    directory: PathBuf,
-    passphrases: Passphrases,
-}
 
 /// Runs the command.
 pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
@@ -88,55 +80,4 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Cache(command) => cache::run(ui, &client()?, &command),
         Command::TrustAnchor(args) => trust_anchor::run(ui, client, &args),
     }
-}
-
-/// The state of a node that is synced: what another says of names may be old.
-fn synced_status(client: &Client) -> Result<Status, CommandError> {
-    let status = client.status()?;
-    match status.synced {
-        true => Ok(status),
-        false => Err(CommandError::NotSynced(status.height)),
-    }
-}
-
-/// A name as people type it: in any case.
-fn parse_name(text: &str) -> Result<Name, CommandError> {
-    Name::parse(&text.to_ascii_lowercase())
-        .map_err(|error| CommandError::Name(text.to_owned(), error))
-}
-
-fn load_zone(ui: Ui, name: &Name, args: &ZoneArgs) -> Result<RecordSet, CommandError> {
-    let path = &args.zone;
-    let zone = crate::zone::load(name, path)
-        .map_err(|error| CommandError::Zone(path.to_owned(), error))?;
-    if zone.records.is_empty() && !args.empty {
-        return Err(CommandError::EmptyZone(path.to_owned()));
-    }
-    for note in &zone.notes {
-        ui.print_note(&format!("{}: {note}", path.display()));
-    }
-    for warning in crate::zone::warnings(name, &zone.records) {
-        ui.print_note(&format!("{}: warning: {warning}", path.display()));
-    }
-    Ok(zone.records)
-}
-
-/// The messaging record that a node gives for a name, from its bytes.
-fn messaging_of(entry: &NameEntryInfo) -> Result<Option<MessagingEntry>, CommandError> {
-    let entry = entry.messaging.as_ref().map(MessagingInfo::entry).transpose();
-    entry.map_err(|error| CommandError::Messaging(error.to_string()))
-}
-
-/// The records that a node gives for a name.
-fn records_of(info: &NameInfo) -> Result<RecordSet, CommandError> {
-    let records = info
-        .entry
-        .iter()
-        .flat_map(|entry| &entry.records)
-        .map(Record::try_from)
-        .collect::<Result<_, _>>();
-    records
-        .map_err(|error| error.to_string())
-        .and_then(|records| RecordSet::new(records).map_err(|error: RecordError| error.to_string()))
-        .map_err(CommandError::Records)
 }

@@ -15,7 +15,9 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    CommandError, Keystore, dry_run, mnemonic, parse_name,
+    dry_run,
+    input::{Keystore, parse_name},
+    mnemonic,
     preflight::{entry_of, preflight},
     show::ShownMessaging,
     submit::{Submitter, UNWORKED, cost_of},
@@ -25,6 +27,7 @@ use crate::{
         Accept, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Recovery, Transfer,
     },
     client::Client,
+    error::CommandError,
     keys::{self, KeyError, KeyFile},
     ui::Ui,
 };
@@ -158,7 +161,7 @@ pub fn owner(
 /// Before anything else: a script that can't answer learns at once that it must say so.
 fn check_can_ask(ui: Ui, args: &OperationArgs, asks: bool) -> Result<(), CommandError> {
     if asks && !args.yes && !args.dry_run && !ui.is_interactive() {
-        return Err(CommandError::NobodyToAsk);
+        return Err(CommandError::NoTerminal);
     }
     Ok(())
 }
@@ -353,7 +356,7 @@ fn ask(
     let agreed = ui
         .confirm(&question)
         .map_err(|source| KeyError::File { path: "the terminal".into(), source });
-    if agreed? { Ok(()) } else { Err(CommandError::NotAgreed) }
+    if agreed? { Ok(()) } else { Err(CommandError::NotConfirmed) }
 }
 
 fn describe(result: &Operated) -> String {

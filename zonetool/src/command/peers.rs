@@ -1,4 +1,4 @@
-//! `peers`: who is connected to the node.
+//! `peers`: the node's connected peers.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -24,18 +24,18 @@ pub fn run(ui: Ui, client: &Client) -> Result<(), CommandError> {
         text.push_str(&line(peer));
     }
     for (nth, address) in peers.addresses.iter().enumerate() {
-        let label = if nth == 0 { "others reach this node with --peer" } else { "or" };
+        let label = if nth == 0 { "other nodes connect to this one with --peer" } else { "or" };
         let _ = writeln!(text, "{label} {}", escape_line(address));
     }
     ui.print_result(&text, &peers)?;
     Ok(())
 }
 
-/// What there is to say of a peer. All of it comes from outside.
+/// A peer in two lines. All of it comes from outside.
 fn line(peer: &PeerInfo) -> String {
     let height = peer
         .height
-        .map_or_else(|| "says no height".to_owned(), |height| format!("height {height}"));
+        .map_or_else(|| "height unknown".to_owned(), |height| format!("height {height}"));
     format!(
         "{:<3} {}  for {}, {height}, score {}, {}, {}\n    {}\n",
         escape_line(&peer.direction),

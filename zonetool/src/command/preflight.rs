@@ -13,7 +13,8 @@ use namechain_core::{
     types::{Entry, Hash, NameEntry, Operation, PendingTransfer, SignedOperation},
 };
 
-use super::{CommandError, messaging_of, records_of};
+use super::query::{messaging_of, records_of};
+use crate::error::CommandError;
 
 /// A state of one name.
 struct OneName {

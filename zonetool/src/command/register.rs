@@ -9,7 +9,8 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    CommandError, Keystore, load_zone, parse_name, records_of,
+    input::{Keystore, load_zone, parse_name},
+    query::records_of,
     submit::{Published, Submitter, UNWORKED},
     wait::Poll,
 };
@@ -17,6 +18,7 @@ use crate::{
     cli::{Recovery, Register},
     client::Client,
     dates::{Expected, expected},
+    error::CommandError,
     keys, pow,
     ui::Ui,
 };

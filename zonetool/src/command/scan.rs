@@ -18,17 +18,17 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    CommandError, parse_name,
+    input::parse_name,
     wait::{Poll, Waiter},
 };
-use crate::{cli::Scan, client::Client, ui::Ui};
+use crate::{cli::Scan, client::Client, error::CommandError, ui::Ui};
 
 /// How long blocks may take in all that the node does not give at once.
-const PATIENCE: Duration = Duration::from_secs(120);
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(120);
 /// How many names are remembered to look for commitments to them: about 100 MB.
 const MAX_NAMES_SEEN: usize = 1_000_000;
 /// How often the chain may be reorganised under the walk.
-const MAX_REORGANISATIONS: u32 = 8;
+const MAX_REORGS: u32 = 8;
 
 /// Whose names are looked for.
 pub struct Keys<'a> {
@@ -156,7 +156,7 @@ impl Walk {
         status: &Status,
         from: u32,
     ) -> Result<(), CommandError> {
-        let mut waiter = Waiter::new(ui, PATIENCE);
+        let mut waiter = Waiter::new(ui, BLOCK_TIMEOUT);
         let mut progress = ui.progress();
         let oldest_open = status.height.saturating_sub(status.network.params().commit_max_age);
         let (mut height, mut last, mut reorganisations) = (from, None::<Hash>, 0);
@@ -171,7 +171,7 @@ impl Walk {
                 };
             if last.is_some_and(|last| last != block.header.previous) {
                 reorganisations += 1;
-                if reorganisations > MAX_REORGANISATIONS {
+                if reorganisations > MAX_REORGS {
                     return Err(client
                         .bad_answer("its best chain is another one all the time")
                         .into());

@@ -3,16 +3,17 @@
 use std::fmt::Write as _;
 
 use namechain_core::{
-    api_types::{NameInfo, Standing, TransferInfo},
+    api_types::{Standing, TransferInfo},
     types::{Hash, MessagingEntry, Name, PublicKey, RecordSet},
 };
 use serde::Serialize;
 
-use super::{CommandError, messaging_of, parse_name, records_of, synced_status};
+use super::query::{messaging_of, registered};
 use crate::{
     cli::NameArgs,
     client::Client,
     dates::expected,
+    error::CommandError,
     idn,
     ui::Ui,
     zone::{master_file, record_texts},
@@ -20,7 +21,7 @@ use crate::{
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Shown<'a> {
+struct ShownName<'a> {
     name: &'a Name,
     /// What an `xn--` name stands for, where that can be mistaken for nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,30 +103,12 @@ struct ShownRecord {
     data: String,
 }
 
-/// A registered name, with its records.
-pub fn registered(client: &Client, text: &str) -> Result<(NameInfo, RecordSet), CommandError> {
-    let name = parse_name(text)?;
-    synced_status(client)?;
-    let info = client.name(&name)?;
-    match (info.standing, &info.entry) {
-        (Standing::Active | Standing::Grace | Standing::Revoked, Some(_)) => {
-            let records = records_of(&info)?;
-            Ok((info, records))
-        }
-        (Standing::Reserved, _) => Err(match info.reserved {
-            Some(why) => CommandError::Reserved(name, why),
-            None => CommandError::NotRegistered(name),
-        }),
-        _ => Err(CommandError::NotRegistered(name)),
-    }
-}
-
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {
     let (info, records) = registered(client, &args.name)?;
     let Some(entry) = &info.entry else { return Err(CommandError::NotRegistered(info.name)) };
     let lease = expected(client.status()?.network, info.height, entry.expires);
-    let shown = Shown {
+    let shown = ShownName {
         name: &info.name,
         unicode: idn::decode_label(info.name.as_str()),
         standing: info.standing,
@@ -156,7 +139,7 @@ pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError>
     Ok(())
 }
 
-fn describe(shown: &Shown<'_>, records: &RecordSet) -> String {
+fn describe(shown: &ShownName<'_>, records: &RecordSet) -> String {
     let standing = match shown.standing {
         Standing::Active => "active".to_owned(),
         Standing::Revoked => {

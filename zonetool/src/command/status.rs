@@ -1,19 +1,19 @@
-//! `status`: where the node stands, and with `--watch` how it catches up.
+//! `status`: the state of the node, and with `--watch` its sync progress.
 
 use std::{fmt::Write as _, time::Duration};
 
 use namechain_core::api_types::Status;
 
-use super::CommandError;
 use crate::{
     cli,
     client::Client,
     clock,
+    error::CommandError,
     ui::{Ui, duration, escape_line},
 };
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The pause between two requests.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs the command. `--json` prints what the node's `/v1/status` says.
 pub fn run(ui: Ui, client: &Client, args: &cli::Status) -> Result<(), CommandError> {
@@ -22,7 +22,7 @@ pub fn run(ui: Ui, client: &Client, args: &cli::Status) -> Result<(), CommandErr
     Ok(())
 }
 
-/// Shows how far the node is until it is synced.
+/// Shows the progress until the node is synced.
 fn watch(ui: Ui, client: &Client, timeout: Duration) -> Result<Status, CommandError> {
     let (start, mut progress) = (clock::now(), ui.progress());
     loop {
@@ -30,17 +30,17 @@ fn watch(ui: Ui, client: &Client, timeout: Duration) -> Result<Status, CommandEr
         if status.synced {
             return Ok(status);
         }
-        let (fraction, text) = catching_up(&status);
+        let (fraction, text) = describe_sync(&status);
         if start.elapsed() >= timeout {
             return Err(CommandError::Timeout(duration(timeout), text));
         }
         progress.show(fraction, &text);
-        clock::sleep(PAUSE);
+        clock::sleep(POLL_INTERVAL);
     }
 }
 
-/// How much of the way is done, if that is known, and where the node is in words.
-fn catching_up(status: &Status) -> (Option<f64>, String) {
+/// The fraction of the sync that is done, if it is known, and a description.
+fn describe_sync(status: &Status) -> (Option<f64>, String) {
     let sync = &status.sync;
     if sync.target <= status.height {
         return (None, format!("height {}: {}", status.height, escape_line(&sync.why)));
@@ -84,15 +84,9 @@ fn describe(status: &Status) -> String {
                 status.served_height, status.serve_depth
             ),
         ),
+        ("peers", format!("{} outbound, {} inbound", status.peers.outbound, status.peers.inbound)),
         (
-            "peers",
-            format!(
-                "{} that we dialled, {} that dialled us",
-                status.peers.outbound, status.peers.inbound
-            ),
-        ),
-        (
-            "waiting",
+            "mempool",
             format!("{} operations, {} bytes", status.mempool_operations, status.mempool_bytes),
         ),
         (
@@ -102,12 +96,12 @@ fn describe(status: &Status) -> String {
         ("version", escape_line(&status.version)),
     ];
     if sync.target > status.height {
-        lines.push(("sync", catching_up(status).1));
+        lines.push(("sync", describe_sync(status).1));
     }
     if let Some(other) = &status.second_best {
         let work = escape_line(&other.work);
         lines.push((
-            "beside",
+            "second",
             format!("{} at height {}, {work} expected hashes", other.id, other.height),
         ));
     }
@@ -122,8 +116,7 @@ fn describe(status: &Status) -> String {
     if let Some(other) = status.parked_tip {
         let _ = writeln!(
             text,
-            "warning  a chain of more work, with tip {other}, departs too deep below the tip and is not followed: find out which \
-             chain others are on"
+            "warning  the node does not follow a chain with more work, tip {other}: see its log"
         );
     }
     text

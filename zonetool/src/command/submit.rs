@@ -11,18 +11,15 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{
-    CommandError,
-    wait::{Poll, Waiter},
-};
-use crate::{client::Client, pow, ui::Ui};
+use super::wait::{Poll, Waiter};
+use crate::{client::Client, error::CommandError, pow, ui::Ui};
 
 /// A stamp that is still to be worked.
 pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 
 /// From this depth on nobody is told that a reorganisation may undo what was recorded: names are
 /// served from there on main.
-const SAFE_DEPTH: u32 = 6;
+const SAFE_DEPTH_BLOCKS: u32 = 6;
 
 /// The node, on the network that it says it is on.
 pub struct Submitter {
@@ -218,9 +215,9 @@ impl Submitter {
                 Err(CommandError::Undone { name: name.clone(), height })
             }
             (Ok(recorded), _) => {
-                if recorded.has_peers && depth == 0 && recorded.depth < SAFE_DEPTH {
+                if recorded.has_peers && depth == 0 && recorded.depth < SAFE_DEPTH_BLOCKS {
                     self.ui.print_note(&format!(
-                        "{} deep: a reorganisation can still undo it; --depth {SAFE_DEPTH} waits until that is unlikely",
+                        "{} deep: a reorganisation can still undo it; --depth {SAFE_DEPTH_BLOCKS} waits until that is unlikely",
                         blocks(recorded.depth)
                     ));
                 }

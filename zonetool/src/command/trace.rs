@@ -1,11 +1,11 @@
-//! `trace`: whose a name is, who was asked, why, and what came back.
+//! `trace`: how a resolver answers a query, step by step.
 
 use namechain_core::api_types::{Trace, TraceAsked};
 
-use super::CommandError;
 use crate::{
     cli::TraceArgs,
     client::Client,
+    error::CommandError,
     ui::{Ui, escape_line},
     zone,
 };
@@ -25,11 +25,11 @@ pub fn run(ui: Ui, client: &Client, args: &TraceArgs) -> Result<(), CommandError
     for lines in [&mut answer.answers, &mut answer.authorities, &mut answer.additionals] {
         lines.iter_mut().for_each(|line| *line = zone::with_presentation(line));
     }
-    ui.print_result(&text(&trace), &trace)?;
+    ui.print_result(&describe(&trace), &trace)?;
     Ok(())
 }
 
-fn text(trace: &Trace) -> String {
+fn describe(trace: &Trace) -> String {
     let mut lines = vec![escape_line(&trace.question)];
     for step in &trace.steps {
         let after = step.after_us as f64 / 1_000.0;
@@ -40,7 +40,7 @@ fn text(trace: &Trace) -> String {
         ));
     }
     if trace.cut {
-        lines.push("               ...        more happened than is told".into());
+        lines.push("               ...        (further steps are left out)".into());
     }
     let answer = &trace.answer;
     let took = answer.took_us as f64 / 1_000.0;
@@ -49,15 +49,15 @@ fn text(trace: &Trace) -> String {
         escape_line(&answer.rcode),
         answer.flags.join(" ")
     ));
-    let mut say = |what: &str, all: &[String]| {
+    let mut push = |what: &str, all: &[String]| {
         lines.extend(
             all.iter().map(|line| format!("               {what:<9}  {}", escape_line(line))),
         );
     };
-    say("record", &answer.answers);
-    say("authority", &answer.authorities);
-    say("more", &answer.additionals);
-    say("because", &answer.extended_errors);
+    push("record", &answer.answers);
+    push("authority", &answer.authorities);
+    push("additional", &answer.additionals);
+    push("reason", &answer.extended_errors);
     lines.join("\n")
 }
 
@@ -87,14 +87,14 @@ mod tests {
                 extended_errors: vec!["14 (Not Ready): the node is not synced".into()],
             },
         };
-        let text = text(&trace);
+        let text = describe(&trace);
         let expected = "\
 www.alice. IN A
      1.500 ms  route      whose\\x1b[31m\\x0a
-               ...        more happened than is told
+               ...        (further steps are left out)
      2.000 ms  answer     SERVFAIL, flags rd ra
                record     www.alice. 60 IN A 192.0.2.1
-               because    14 (Not Ready): the node is not synced";
+               reason     14 (Not Ready): the node is not synced";
         assert_eq!(text, expected);
     }
 }

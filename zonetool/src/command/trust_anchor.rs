@@ -1,4 +1,4 @@
-//! `trust-anchor`: the key that a resolver signs with, as those who are to trust it write it down.
+//! `trust-anchor`: the DNSSEC key of a resolver, in the forms that validators take.
 
 use std::{fs, io::Read, net::SocketAddr, path::Path};
 
@@ -7,17 +7,17 @@ use namechain_core::api_types::TrustAnchor;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::CommandError;
 use crate::{
     cli::{self, AnchorFormat},
     client::{Client, ClientError},
+    error::CommandError,
     ui::{Ui, escape_line},
 };
 
-/// Where a resolver answers if nobody says otherwise.
+/// Where a resolver answers by default.
 const DEFAULT_SERVER: &str = "127.0.0.1:5300";
 /// The longest file that is read, in bytes.
-const MAX_FILE: u64 = 16 << 10;
+const MAX_FILE_BYTES: u64 = 16 << 10;
 /// The digest type of a DS record, SHA-256 (RFC 4509).
 const SHA256: u8 = 2;
 
@@ -40,14 +40,14 @@ pub fn run(
     let mut anchor = match &args.key {
         Some(path) => read(path)?,
         None => {
-            let told = client()?.trust_anchor()?;
-            // Everything is made from the key anew: what is printed goes into other programs'
-            // files.
+            let answer = client()?.trust_anchor()?;
+            // Everything is computed from the key again: the output goes into other programs'
+            // configuration.
             let bad = |why| CommandError::Usage(why);
-            let found =
-                anchor_of(&told.dnskey).ok_or(bad("the resolver gives a key that is none"))?;
+            let found = anchor_of(&answer.dnskey)
+                .ok_or(bad("the resolver's answer holds no DNSKEY record of a signing key"))?;
             TrustAnchor {
-                servers: told.servers.iter().map(|server| escape_line(server)).collect(),
+                servers: answer.servers.iter().map(|server| escape_line(server)).collect(),
                 ..found
             }
         }
@@ -57,35 +57,36 @@ pub fn run(
     }
     let servers: Vec<SocketAddr> =
         anchor.servers.iter().filter_map(|server| server.parse().ok()).collect();
-    let said = Said { anchor: &anchor, servers: &servers };
+    let forms = AnchorForms { anchor: &anchor, servers: &servers };
     let text = match args.format {
-        None => said.everything(),
+        None => forms.everything(),
         Some(AnchorFormat::Ds) => anchor.ds.clone(),
         Some(AnchorFormat::Dnskey) => anchor.dnskey.clone(),
-        Some(AnchorFormat::Unbound) => said.unbound(),
-        Some(AnchorFormat::Bind) => said.bind(),
-        Some(AnchorFormat::Delv) => said.delv(),
-        Some(AnchorFormat::Systemd) => said.systemd(),
+        Some(AnchorFormat::Unbound) => forms.unbound(),
+        Some(AnchorFormat::Bind) => forms.bind(),
+        Some(AnchorFormat::Delv) => forms.delv(),
+        Some(AnchorFormat::Systemd) => forms.systemd(),
     };
-    let (unbound, bind, systemd) = (said.unbound(), said.bind(), said.systemd());
+    let (unbound, bind, systemd) = (forms.unbound(), forms.bind(), forms.systemd());
     ui.print_result(&text, &Printed { anchor: &anchor, unbound, bind, systemd })?;
     Ok(())
 }
 
-/// The anchor in a file that has a DNSKEY record in it: the resolver's key, or the public half of
-/// any.
+/// The anchor in a file that holds a DNSKEY record, such as the resolver's key file.
 fn read(path: &Path) -> Result<TrustAnchor, CommandError> {
     let wrong = |why: String| CommandError::AnchorFile(path.to_owned(), why);
     let mut text = String::new();
     let file = fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
+    file.take(MAX_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| wrong(error.to_string()))?;
     let found = text.lines().find_map(anchor_of);
-    let anchor = found.ok_or_else(|| wrong("there is no DNSKEY record in it".into()))?;
+    let anchor =
+        found.ok_or_else(|| wrong("the file holds no DNSKEY record of a signing key".into()))?;
     Ok(TrustAnchor { servers: vec![DEFAULT_SERVER.into()], ..anchor })
 }
 
-/// The anchor of the DNSKEY record in a line; nothing, if there is none, or none that a zone is
-/// signed with.
+/// The anchor of the DNSKEY record in a line; `None` if there is none, or it is not of a zone key.
 fn anchor_of(line: &str) -> Option<TrustAnchor> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let at = fields.iter().position(|field| *field == "DNSKEY")?;
@@ -133,12 +134,12 @@ fn key_tag(dnskey: &[u8]) -> u16 {
 }
 
 /// An anchor and the servers, to be written down.
-struct Said<'a> {
+struct AnchorForms<'a> {
     anchor: &'a TrustAnchor,
     servers: &'a [SocketAddr],
 }
 
-impl Said<'_> {
+impl AnchorForms<'_> {
     fn everything(&self) -> String {
         let TrustAnchor { zone, key_tag, algorithm, dnskey, ds, .. } = self.anchor;
         format!(
@@ -237,10 +238,10 @@ mod tests {
         let line = "namechain.alt. IN DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=";
         let anchor = anchor_of(line).unwrap();
         let servers = ["127.0.0.1:5300".parse().unwrap(), "[2001:db8::1]:53".parse().unwrap()];
-        let said = Said { anchor: &anchor, servers: &servers };
+        let forms = AnchorForms { anchor: &anchor, servers: &servers };
         let digest = anchor.ds.rsplit(' ').next().unwrap();
         assert_eq!(
-            said.unbound(),
+            forms.unbound(),
             format!(
                 "server:\n    do-not-query-localhost: no\n    trust-anchor: \"{}\"\n\
                  forward-zone:\n    name: \"namechain.alt.\"\n    forward-addr: 127.0.0.1@5300\n    forward-addr: 2001:db8::1@53",
@@ -248,14 +249,14 @@ mod tests {
             )
         );
         assert_eq!(
-            said.bind(),
+            forms.bind(),
             format!(
                 "trust-anchors {{\n    \"namechain.alt.\" static-ds {} 15 2 \"{digest}\";\n}};\n\
                  zone \"namechain.alt\" {{ type forward; forward only; forwarders {{ 127.0.0.1 port 5300; 2001:db8::1 port 53; }}; }};",
                 anchor.key_tag
             )
         );
-        assert_eq!(said.delv(), said.bind().rsplit_once("\nzone").unwrap().0);
-        assert_eq!(said.systemd(), anchor.ds);
+        assert_eq!(forms.delv(), forms.bind().rsplit_once("\nzone").unwrap().0);
+        assert_eq!(forms.systemd(), anchor.ds);
     }
 }

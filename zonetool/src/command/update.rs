@@ -3,10 +3,14 @@
 use namechain_core::{api_types::Standing, types::Action};
 
 use super::{
-    CommandError, Keystore, load_zone, ops, parse_name, records_of,
+    input::{Keystore, load_zone, parse_name},
+    ops,
+    query::records_of,
     submit::{Published, Submitter},
 };
-use crate::{cli::Update, client::Client, dates::expected, keys, ui::Ui, zone};
+use crate::{
+    cli::Update, client::Client, dates::expected, error::CommandError, keys, ui::Ui, zone,
+};
 
 /// Runs the command.
 pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result<(), CommandError> {

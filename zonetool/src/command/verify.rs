@@ -1,4 +1,4 @@
-//! `verify FILE`: what a proof file proves, and how much that says about the chain.
+//! `verify FILE`: verifies a proof file, and reports what is known of its header.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -11,12 +11,13 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
-    CommandError, parse_name,
+    input::parse_name,
     show::{ShownMessaging, describe_messaging},
 };
 use crate::{
     cli::Verify,
     client::{Client, ClientError},
+    error::CommandError,
     proof::{ProofError, ProofFile, check_work, given_header},
     ui::{Ui, utc},
     zone,
@@ -35,13 +36,13 @@ struct Verified<'a> {
     /// `present` or `absent`.
     proven: &'static str,
     entry: Option<ProvenEntry>,
-    /// What is known of the header: `given`, `trusted`, `on-chain`.
+    /// Why the header is trusted: `given`, `trusted` (by the user), `on-chain`.
     header: &'static str,
     /// The work that the header's target asks for, in expected hashes, in decimal.
     header_work: String,
     /// How many blocks lie above it on the node's best chain, if a node was asked.
     depth: Option<u32>,
-    /// A later block that is proven to be built on it, if the file has one.
+    /// A later block that is proven to build on it, if the file has one.
     built_on_by: Option<Later>,
 }
 
@@ -124,9 +125,8 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
     Ok(())
 }
 
-/// The header whose state it is about, and the later one that was built on it. The one that was
-/// given may be either; if the file has a later one, a header that is not the file's first takes
-/// its place.
+/// The header of the proven state, and the later one that builds on it. A given header may be
+/// either: if the file has a later one, a given header that is not the file's first replaces it.
 fn headers(
     file: &ProofFile,
     given: Option<&Header>,
@@ -142,12 +142,12 @@ fn headers(
     }
 }
 
-/// How deep the header's block lies on the node's best chain.
+/// How many blocks follow the header's block on the node's best chain.
 fn depth(node: &Client, network: Network, header: &Header) -> Result<u32, CommandError> {
     let not_there = |why: String| Err(CommandError::NotOnChain(why));
     let status = node.status()?;
     if status.network != network {
-        return not_there(format!("it is of {network}, the node is on {}", status.network));
+        return not_there(format!("it is of network {network}, the node is on {}", status.network));
     }
     let id = header.id(network);
     match node.block(id) {
@@ -162,7 +162,7 @@ fn depth(node: &Client, network: Network, header: &Header) -> Result<u32, Comman
     }
 }
 
-/// That the proven records are those of a zone file.
+/// Checks that the proven records are those of a zone file.
 fn compare_zone(name: &Name, entry: Option<&NameEntry>, path: &Path) -> Result<(), CommandError> {
     let zone =
         zone::load(name, path).map_err(|error| CommandError::Zone(path.to_owned(), error))?;
@@ -204,15 +204,15 @@ fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
 fn describe(verified: &Verified<'_>) -> String {
     let header = match (verified.depth, verified.header) {
         (Some(depth), _) => format!("on the node's best chain, {depth} blocks deep"),
-        (None, "given") => "the one that was given".to_owned(),
-        (None, "trusted") => "from the file, trusted as you say".to_owned(),
-        _ => "from the file, not checked except its work".to_owned(),
+        (None, "given") => "the given one".to_owned(),
+        (None, "trusted") => "from the file (--trust-file-header)".to_owned(),
+        _ => "from the file, only its work is checked".to_owned(),
     };
     let key = |key: Option<PublicKey>| key.map_or("none".to_owned(), |key| key.to_string());
     let mut rows = vec![
         ("name", verified.name.to_string()),
         ("network", verified.network.to_string()),
-        ("height", format!("{}, made at {}", verified.height, utc(verified.time))),
+        ("height", format!("{}, time {}", verified.height, utc(verified.time))),
         ("block", verified.block.to_string()),
         ("header", header),
         ("proven", verified.proven.to_owned()),

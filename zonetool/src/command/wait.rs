@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::CommandError;
 use crate::{
     client::ClientError,
     clock,
+    error::CommandError,
     ui::{Ui, duration},
 };
 

@@ -1,11 +1,11 @@
-//! `whoami`: your keys and where they are; asks no node.
+//! `whoami`: the user's public keys and their files; asks no node.
 
 use std::fmt::Write as _;
 
 use namechain_core::types::PublicKey;
 use serde::Serialize;
 
-use super::Keystore;
+use super::input::Keystore;
 use crate::{error::CommandError, keys, ui::Ui};
 
 /// What `--json` prints.
@@ -18,7 +18,7 @@ struct Whoami {
     identities: Vec<Identity>,
 }
 
-/// An identity key that can speak for names.
+/// An identity key that has a file.
 #[derive(Debug, Serialize)]
 struct Identity {
     index: u32,
@@ -47,6 +47,6 @@ pub fn run(ui: Ui, keystore: &Keystore) -> Result<(), CommandError> {
         // Writing to a String never fails.
         let _ = writeln!(text, "identity   {}, index {}", identity.identity, identity.index);
     }
-    text.push_str("To see your names: zonetool list");
+    text.push_str("To list your names: zonetool list");
     Ok(ui.print_result(&text, &whoami)?)
 }

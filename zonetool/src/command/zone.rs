@@ -1,9 +1,9 @@
-//! `zone NAME`: the zone as a master file that `register --zone` takes again.
+//! `zone NAME`: prints the zone as a zone file that `register --zone` accepts.
 
 use serde::Serialize;
 
-use super::{CommandError, show::registered};
-use crate::{cli::NameArgs, client::Client, ui::Ui, zone::master_file};
+use super::query::registered;
+use crate::{cli::NameArgs, client::Client, error::CommandError, ui::Ui, zone::master_file};
 
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {

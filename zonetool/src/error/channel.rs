@@ -1,4 +1,4 @@
-//! What can go wrong with a channel, each with its code.
+//! The errors of channels.
 
 use std::io;
 
@@ -8,33 +8,31 @@ use thiserror::Error;
 
 use super::code::ErrorCode;
 
-/// Why there is no channel, or why it did not come to its end.
+/// Why a channel was not opened, or ended early.
 #[derive(Debug, Error)]
 pub enum ChannelFailure {
-    /// There is none.
+    /// The channel was not opened.
     #[error("no channel to {name} at {address}: {error}")]
     None {
-        /// Who was called.
+        /// The name that was called.
         name: Name,
-        /// Where.
+        /// Its address.
         address: String,
-        /// Why.
+        /// What went wrong.
         error: ChannelError,
     },
-    /// Who answers has the key that spoke for the name before.
-    #[error(
-        "who answers holds the key {found}, which spoke for {name} until height {until} and was replaced"
-    )]
+    /// The peer holds an identity key of the name that was replaced.
+    #[error("the peer holds the key {found}, which {name} replaced at height {until}")]
     Replaced {
-        /// Who was called.
+        /// The name that was called.
         name: Name,
         /// The key that answered.
         found: PublicKey,
-        /// Where it was replaced, or withdrawn.
+        /// The height at which it was replaced or withdrawn.
         until: u32,
     },
-    /// Nowhere to call.
-    #[error("the record of {0} has no locator that says where to call it{1}")]
+    /// The record has no address.
+    #[error("the record of {0} has no address to call{1}")]
     NoAddress(Name, &'static str),
     /// Not an address.
     #[error("'{0}' is not an address: {1}")]
@@ -43,15 +41,15 @@ pub enum ChannelFailure {
     #[error("can't listen at {0}: {1}")]
     Bind(String, io::Error),
     /// The channel broke.
-    #[error("the channel to {0} broke before its end: {1}")]
+    #[error("the channel to {0} broke: {1}")]
     Broken(Name, io::Error),
-    /// Ctrl-C.
-    #[error("interrupted: the other side sees the channel break")]
+    /// The user pressed Ctrl-C.
+    #[error("interrupted: the other side sees a broken channel")]
     Interrupted,
-    /// Standard input or output.
+    /// Standard input or output failed.
     #[error("{0}: {1}")]
     Pipe(&'static str, io::Error),
-    /// No runtime.
+    /// The runtime can't start.
     #[error("can't set up a channel: {0}")]
     Setup(io::Error),
 }
@@ -86,28 +84,31 @@ impl ChannelFailure {
             ChannelFailure::None { name, error, .. } => match error {
                 ChannelError::OtherKey { .. } => {
                     format!(
-                        "somebody else is at that address: what {name} recorded: zonetool peer show {name}"
+                        "somebody else answers at that address; to see what {name} recorded: zonetool peer show {name}"
                     )
                 }
                 ChannelError::NextKey { .. } => {
-                    "wait until the node has the blocks that you miss, and call again".into()
+                    "the key is newer than your node knows: wait until it is synced, and call again"
+                        .into()
                 }
                 ChannelError::Refused(
                     Refusal::ReplacedKey | Refusal::WrongKey | Refusal::NewerKey,
-                ) => "compare your key with what is recorded: zonetool peer show NAME".into(),
+                ) => "compare your key with the recorded one: zonetool peer show NAME".into(),
                 ChannelError::Refused(Refusal::Absent(_)) => {
-                    "publish a key for the name that you call from: zonetool peer publish NAME"
+                    "publish a key for the name given with --from: zonetool peer publish NAME"
                         .into()
                 }
                 ChannelError::Timeout(_) => {
-                    "is it listening there? over TCP, both sides say --tcp".into()
+                    "check that the peer listens; for TCP both sides need --tcp".into()
                 }
                 _ => return None,
             },
             ChannelFailure::Replaced { name, .. } => {
-                format!("{name} must listen with the present key: zonetool peer history {name}")
+                format!(
+                    "{name} must listen with its present key; see: zonetool peer history {name}"
+                )
             }
-            ChannelFailure::NoAddress(..) => "say where: --address HOST:PORT".into(),
+            ChannelFailure::NoAddress(..) => "give its address: --address HOST:PORT".into(),
             _ => return None,
         })
     }

@@ -9,25 +9,25 @@ use std::fmt::Write as _;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
-    /// It is no error.
+    /// No error.
     Done = 0,
     /// The machine is at fault: a file, standard output, randomness.
     Failure = 1,
-    /// The command line or an input file is wrong, or an agreement was not given.
+    /// The command line or an input file is wrong, or the user did not confirm.
     Usage = 2,
-    /// What was asked for does not exist.
+    /// It does not exist.
     NotFound = 3,
-    /// The key is missing, locked, or not the one that it takes.
+    /// The key is missing, locked, or not the right one.
     Key = 4,
-    /// Nobody answers.
+    /// No answer.
     Unreachable = 5,
-    /// Waiting took too long.
+    /// Waiting timed out.
     Timeout = 6,
     /// The state of the name, a rule, the node or the other side does not allow it.
     Refused = 7,
     /// The node is not synced.
     NotSynced = 8,
-    /// A check has failed: do not trust it.
+    /// A check failed: do not trust it.
     Unverified = 9,
 }
 
@@ -51,14 +51,14 @@ impl Exit {
         match self {
             Exit::Done => "done",
             Exit::Failure => "this machine failed: a file, standard output, randomness",
-            Exit::Usage => "wrong usage: the command line, an input file, or no agreement given",
-            Exit::NotFound => "not found: the name, its key or its bundle does not exist",
-            Exit::Key => "key: missing, locked, wrong passphrase, or not the one that may sign",
-            Exit::Unreachable => "no answer: of the node, or of the name that was called",
-            Exit::Timeout => "timeout while waiting: run the same command again to go on",
-            Exit::Refused => "refused: by the state of the name, a rule, the node or the peer",
+            Exit::Usage => "wrong usage: the command line, an input file, or not confirmed",
+            Exit::NotFound => "not found: the name, its identity key or its bundle",
+            Exit::Key => "key: missing, locked, wrong passphrase, or not allowed to sign",
+            Exit::Unreachable => "no answer from the node, or from the peer that was called",
+            Exit::Timeout => "timed out while waiting: run the same command again to continue",
+            Exit::Refused => "refused by the state of the name, a rule, the node or the peer",
             Exit::NotSynced => "the node is not synced yet: try again later",
-            Exit::Unverified => "not verified: a proof, key, letter or peer is not what it must be",
+            Exit::Unverified => "not verified: a proof, key, letter or peer failed a check",
         }
     }
 }
@@ -109,7 +109,7 @@ error_codes! {
 
     /// The command line is wrong.
     Usage "usage" Usage;
-    /// It is not a name.
+    /// Not a valid name.
     BadName "bad-name" Usage;
     /// The zone file is wrong.
     BadZone "bad-zone" Usage;
@@ -121,18 +121,18 @@ error_codes! {
     BadAddress "bad-address" Usage;
     /// The letter is too long, or its lifetime is.
     BadLetter "bad-letter" Usage;
-    /// Bytes are not written to a terminal.
+    /// Binary data is not written to a terminal.
     Terminal "terminal" Usage;
-    /// It takes an agreement, and nobody can be asked.
+    /// A confirmation is needed, and there is no terminal.
     NoTerminal "no-terminal" Usage;
-    /// The question was answered with no.
-    NotAgreed "not-agreed" Usage;
+    /// The user did not confirm.
+    NotConfirmed "not-confirmed" Usage;
     /// The node does not understand the request.
     BadRequest "bad-request" Usage;
 
     /// The name is not registered.
     NotRegistered "not-registered" NotFound;
-    /// No key speaks for the name.
+    /// The name has no identity key.
     NoIdentity "no-identity" NotFound;
     /// The name has no bundle.
     NoBundle "no-bundle" NotFound;
@@ -151,35 +151,35 @@ error_codes! {
     KeyFile "key-file" Key;
     /// The passphrase is wrong, empty, or can't be asked for.
     Passphrase "passphrase" Key;
-    /// The words are not 24 words that make a key.
+    /// The words are not a valid mnemonic.
     BadMnemonic "bad-mnemonic" Key;
-    /// The words make another key.
+    /// The words give another key.
     WrongMnemonic "wrong-mnemonic" Key;
     /// The name has no recovery key.
     NoRecoveryKey "no-recovery-key" Key;
-    /// The key is not the one that may sign this.
+    /// The key may not sign this.
     NotOwner "not-owner" Key;
     /// The name is offered to another key.
     NotRecipient "not-recipient" Key;
-    /// No identity key here speaks for the name.
+    /// The name's identity key is not in the directory of keys.
     NotOurIdentity "not-our-identity" Key;
     /// The words have no identity key left.
     NoMoreIdentities "no-more-identities" Key;
-    /// The inbox takes no more keys.
+    /// The inbox is full of keys.
     Inbox "inbox" Key;
-    /// The file has no key that names are signed with.
+    /// The file has no DNSKEY record of a zone key.
     AnchorFile "anchor-file" Key;
 
     /// No node answers.
     NodeUnreachable "node-unreachable" Unreachable;
     /// What answers is not a node of this version.
     NotANode "not-a-node" Unreachable;
-    /// Nobody answers the call.
+    /// The peer does not answer.
     PeerUnreachable "peer-unreachable" Unreachable;
     /// The channel broke.
     ChannelBroken "channel-broken" Unreachable;
 
-    /// The wait was longer than --timeout.
+    /// Waiting took longer than --timeout.
     Timeout "timeout" Timeout;
 
     /// The name is reserved.
@@ -194,7 +194,7 @@ error_codes! {
     Revoked "revoked" Refused;
     /// Nothing would change.
     Unchanged "unchanged" Refused;
-    /// The commitment is worth less than the name costs.
+    /// The commitment has less work than the name costs.
     CommitmentUnderpaid "commitment-underpaid" Refused;
     /// Another operation was recorded instead.
     Overtaken "overtaken" Refused;
@@ -206,7 +206,7 @@ error_codes! {
     Rule "rule" Refused;
     /// The node refuses it for another reason.
     NodeRefused "node-refused" Refused;
-    /// The name that was called refuses this caller.
+    /// The peer refuses this caller.
     PeerRefused "peer-refused" Refused;
 
     /// The node is not synced.
@@ -220,11 +220,11 @@ error_codes! {
     NoTrustedHeader "no-trusted-header" Unverified;
     /// The zone differs from the proven records.
     ZoneDiffers "zone-differs" Unverified;
-    /// The name's keys are not those seen before.
+    /// The name's keys differ from those seen before.
     KeyChanged "key-changed" Unverified;
     /// The bundle is not valid.
     BadBundle "bad-bundle" Unverified;
-    /// The letter is damaged, or none.
+    /// The letter is damaged, or not a letter.
     LetterDamaged "letter-damaged" Unverified;
     /// The letter is for somebody else, or for a key that was used up.
     LetterNotForUs "letter-not-for-us" Unverified;
@@ -234,9 +234,9 @@ error_codes! {
     LetterExpired "letter-expired" Unverified;
     /// The letter was opened before.
     LetterReplayed "letter-replayed" Unverified;
-    /// The letter is not from whom it says.
+    /// The letter is not from its claimed sender.
     LetterSender "letter-sender" Unverified;
-    /// Somebody else answers the call, or answers with an old key.
+    /// Another key answers the call than the name's present one.
     OtherPeer "other-peer" Unverified;
 }
 

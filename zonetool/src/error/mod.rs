@@ -1,4 +1,4 @@
-//! Errors of every command: what happened, what to do, and the code for scripts.
+//! The errors of all commands: what happened, what to do, and the code for scripts.
 
 mod channel;
 mod code;
@@ -28,28 +28,28 @@ use crate::{
 /// Why a command ends without its result.
 #[derive(Debug, Error)]
 pub enum CommandError {
-    /// Standard output takes no more.
+    /// Standard output can't be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Arguments that don't go together.
+    /// Arguments that do not go together.
     #[error("{0}")]
     Usage(&'static str),
     /// Not a name.
     #[error("'{0}' is not a name: {1}")]
     Name(String, NameError),
-    /// Not a zone for the name.
+    /// Not a zone of the name.
     #[error("{}", match .1 { ZoneError::File { .. } | ZoneError::FileTooLarge(_) => .1.to_string(), other => format!("{}: {other}", .0.display()) })]
     Zone(PathBuf, ZoneError),
-    /// A zone without a record, and nobody said that it is meant.
-    #[error("{}: there is no record in it", .0.display())]
+    /// A zone without records, and no `--empty`.
+    #[error("{}: the zone has no records", .0.display())]
     EmptyZone(PathBuf),
-    /// A proof whose header was checked against nothing.
+    /// A proof whose header is not known to be on the chain.
     #[error(
-        "the proof is sound, but nothing says that its header is on the chain: it has only its own work, {0} expected hashes"
+        "the proof is valid, but its header is not known to be on the chain: all it has is its own work, {0} expected hashes"
     )]
     NoTrustedHeader(String),
     /// The proven records are not those of the zone file.
-    #[error("the proven records of {0} are not those of the zone file: {1}")]
+    #[error("the proven records of {0} differ from the zone file: {1}")]
     ZoneDiffers(Name, String),
     /// A key.
     #[error(transparent)]
@@ -57,32 +57,32 @@ pub enum CommandError {
     /// The node, or the way to it.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The node says something about a name that can't be.
-    #[error("the node gives records that no name can hold: {0}")]
+    /// The node gives records that are not valid.
+    #[error("the node gives invalid records: {0}")]
     Records(String),
-    /// The node says that a name has a messaging record that can't be.
-    #[error("the node gives a messaging record that no name can have: {0}")]
+    /// The node gives a messaging record that is not valid.
+    #[error("the node gives an invalid messaging record: {0}")]
     Messaging(String),
-    /// Nobody has the name.
+    /// The name has no owner.
     #[error("{0} is not registered")]
     NotRegistered(Name),
-    /// Nobody can have the name.
+    /// The name can't be registered.
     #[error("{0} is reserved: {1}")]
     Reserved(Name, Reserved),
     /// Somebody else has the name.
-    #[error("{0} is taken, by {1}")]
+    #[error("{0} is taken: it belongs to {1}")]
     Taken(Name, PublicKey),
-    /// The name is ours.
-    #[error("{0} is yours already")]
+    /// We own the name already.
+    #[error("you own {0} already")]
     Ours(Name),
     /// The lease is over.
-    #[error("the lease of {0} is over: it neither resolves nor can it be updated")]
+    #[error("the lease of {0} is over: it does not resolve and can't be updated")]
     Grace(Name),
     /// The name was revoked.
     #[error("{0} was revoked: it is nobody's until its lease ends")]
     Revoked(Name),
-    /// The name is somebody else's.
-    #[error("{name} belongs to {owner}, your key is {ours} [rule {rule}]")]
+    /// The name has another owner.
+    #[error("{name} belongs to {owner}, and your key is {ours} [rule {rule}]")]
     NotOwner {
         /// The name.
         name: Name,
@@ -94,7 +94,7 @@ pub enum CommandError {
         rule: &'static str,
     },
     /// The name is offered to somebody else.
-    #[error("{name} is offered to {to}, your key is {ours} [rule not-recipient]")]
+    #[error("{name} is offered to {to}, and your key is {ours} [rule not-recipient]")]
     NotRecipient {
         /// The name.
         name: Name,
@@ -108,14 +108,14 @@ pub enum CommandError {
     NoRecovery(Name),
     /// Words of another recovery key.
     #[error(
-        "the words make the recovery key {found}, that of {name} is {needed} [rule not-recovery]"
+        "the words give the recovery key {found}, but that of {name} is {needed} [rule not-recovery]"
     )]
     OtherWords {
         /// The name.
         name: Name,
         /// Its recovery key.
         needed: PublicKey,
-        /// What the words make.
+        /// The key that the words give.
         found: PublicKey,
     },
     /// The next block would refuse it.
@@ -128,39 +128,39 @@ pub enum CommandError {
         /// The height of the next block.
         next: u32,
     },
-    /// An agreement is needed, and there is no terminal.
-    #[error("this takes your agreement, and there is no terminal to ask for it")]
-    NobodyToAsk,
-    /// The question was answered with no.
-    #[error("not agreed: nothing was signed or sent")]
-    NotAgreed,
+    /// A confirmation is needed, and there is no terminal to ask on.
+    #[error("this needs a confirmation, and there is no terminal to ask on")]
+    NoTerminal,
+    /// The user did not confirm.
+    #[error("not confirmed: nothing was signed or sent")]
+    NotConfirmed,
     /// Words of another key.
-    #[error("the words make the owner's key {found}, yours is {ours}")]
+    #[error("the words give the owner key {found}, but your key is {ours}")]
     ForeignWords {
-        /// The owner's key in the key file.
+        /// The owner key in the key file.
         ours: PublicKey,
-        /// What the words make.
+        /// The key that the words give.
         found: PublicKey,
     },
-    /// Somebody else's identity key speaks for the name.
-    #[error("{identity}, which speaks for {name}, is none of the identity keys of your words")]
+    /// The name has an identity key that is not ours.
+    #[error("the identity key of {name}, {identity}, does not come from your words")]
     ForeignIdentity {
         /// The name.
         name: Name,
-        /// The identity key that stands.
+        /// The present identity key.
         identity: PublicKey,
     },
-    /// No key speaks for the name.
-    #[error("no key speaks for {0}")]
+    /// The name has no messaging record.
+    #[error("{0} has no identity key")]
     NoMessaging(Name),
     /// Nothing would change.
-    #[error("this is recorded for {0} already")]
+    #[error("{0} has exactly this record already")]
     Unchanged(Name),
     /// Not locators.
     #[error(transparent)]
     Locators(#[from] LocatorError),
-    /// The last identity key of the words stands.
-    #[error("the words have no identity keys any more: {0} were used")]
+    /// The last identity key of the words is in use.
+    #[error("the words have no identity key left: all {0} were used")]
     NoMoreKeys(u32),
     /// Another operation was recorded with the same sequence number.
     #[error("another operation on {name} was recorded instead: {kind} [rule sequence]")]
@@ -173,11 +173,11 @@ pub enum CommandError {
     /// Other names and letters.
     #[error(transparent)]
     Peer(#[from] PeerError),
-    /// A proof that proves nothing.
+    /// A proof that does not verify.
     #[error("{0}")]
     Proof(#[from] ProofError),
-    /// A proof whose block is not where it says.
-    #[error("the header proves nothing about the chain: {0}")]
+    /// A proof whose block is not on the best chain.
+    #[error("the header is not on the node's best chain: {0}")]
     NotOnChain(String),
     /// A commitment of ours that is worth less than the name costs.
     #[error(
@@ -211,14 +211,14 @@ pub enum CommandError {
     /// A channel.
     #[error(transparent)]
     Channel(#[from] ChannelFailure),
-    /// A file without a key that names are signed with.
+    /// A file without a DNSKEY record of a zone key.
     #[error("{0}: {1}")]
     AnchorFile(PathBuf, String),
     /// Waiting took too long.
-    #[error("gave up after {0} of waiting: {1}")]
+    #[error("timed out after {0}: {1}")]
     Timeout(String, String),
     /// The node is not synced.
-    #[error("the node is not synced yet (height {0}): what it says of names may be old")]
+    #[error("the node is not synced yet (height {0}): its names may be out of date")]
     NotSynced(u32),
 }
 
@@ -233,8 +233,8 @@ impl CommandError {
             CommandError::Zone(..) | CommandError::EmptyZone(_) => ErrorCode::BadZone,
             CommandError::NoTrustedHeader(_) => ErrorCode::NoTrustedHeader,
             CommandError::ZoneDiffers(..) => ErrorCode::ZoneDiffers,
-            CommandError::NobodyToAsk => ErrorCode::NoTerminal,
-            CommandError::NotAgreed => ErrorCode::NotAgreed,
+            CommandError::NoTerminal => ErrorCode::NoTerminal,
+            CommandError::NotConfirmed => ErrorCode::NotConfirmed,
             CommandError::Locators(_) => ErrorCode::BadAddress,
             CommandError::Key(error) => key_code(error),
             CommandError::AnchorFile(..) => ErrorCode::AnchorFile,
@@ -288,7 +288,7 @@ impl CommandError {
             CommandError::Peer(error) => return error.hint(),
             CommandError::Client(ClientError::Refused(refusal)) => return refusal.hint.clone(),
             CommandError::Client(ClientError::Unreachable { .. }) => {
-                "is a node running? start one with: resolver, or name another with --node URL"
+                "start a node with: resolver --dev, or name another with --node URL"
                     .into()
             }
             CommandError::Client(ClientError::NotANode { .. }) => {
@@ -298,7 +298,7 @@ impl CommandError {
                 "for example --node http://127.0.0.1:7380".into()
             }
             CommandError::Name(_, NameError::Character(_)) => {
-                "give the label alone, in ASCII: an internationalized name in its xn-- form".into()
+                "give one label in ASCII; an internationalized name in its xn-- form".into()
             }
             CommandError::NotRegistered(name) => {
                 format!("to register it: zonetool register {name} --zone FILE")
@@ -312,33 +312,33 @@ impl CommandError {
             CommandError::Grace(name) => {
                 format!("its owner or recovery key can renew it: zonetool renew {name}")
             }
-            CommandError::NotOwner { .. } => "use the owner's key: --keys DIR".into(),
+            CommandError::NotOwner { .. } => "give the directory of the owner's key: --keys DIR".into(),
             CommandError::NotRecipient { .. } => {
-                "use the key that it is offered to: --keys DIR".into()
+                "give the directory of the key that it is offered to: --keys DIR".into()
             }
             CommandError::NoRecovery(_) => "only its owner's key can sign for it".into(),
             CommandError::OtherWords { .. } | CommandError::ForeignWords { .. } => {
-                "give the 24 words that were written down with that key".into()
+                "type the 24 words that belong to that key".into()
             }
             CommandError::ForeignIdentity { name, .. } => {
                 format!(
-                    "to put yours in its place, without a link: zonetool peer publish {name} --index 0"
+                    "to replace it by yours, without a link: zonetool peer publish {name} --index 0"
                 )
             }
             CommandError::NoMessaging(name) => {
                 format!("its owner can publish one: zonetool peer publish {name}")
             }
             CommandError::NoMoreKeys(_) => {
-                "publish one of the first again, without a link: --index 0".into()
+                "use the first again, without a link: --index 0".into()
             }
             CommandError::Rule { name, violation, .. } => return hint_to_rule(name, violation),
-            CommandError::EmptyZone(_) => "give --empty if the name is to hold nothing".into(),
+            CommandError::EmptyZone(_) => "to remove all records, give --empty".into(),
             CommandError::NoTrustedHeader(_) => {
-                "give a header that you trust (--header HEX) or a node (--node URL), or --trust-file-header to see what it says".into()
+                "give a header that you trust (--header HEX), a node to ask (--node URL), or --trust-file-header".into()
             }
-            CommandError::NobodyToAsk => "give --yes, or look first with --dry-run".into(),
+            CommandError::NoTerminal => "confirm with --yes, or look first with --dry-run".into(),
             CommandError::Overtaken { name, .. } => {
-                format!("see what it did: zonetool history {name}")
+                format!("to see what it did: zonetool history {name}")
             }
             CommandError::Proof(error) => return error.hint().map(str::to_owned),
             CommandError::NotOnChain(_) => "get another proof: zonetool prove NAME".into(),
@@ -346,10 +346,10 @@ impl CommandError {
                 "run the same command again after that height".into()
             }
             CommandError::Dropped(_) | CommandError::Undone { .. } | CommandError::Timeout(..) => {
-                "run the same command again: it goes on where it was".into()
+                "run the same command again: it continues where it stopped".into()
             }
             CommandError::NotSynced(_) => {
-                "zonetool status shows how far it is; try again later".into()
+                "try again later; zonetool status shows the progress".into()
             }
             _ => return None,
         })
@@ -380,7 +380,7 @@ fn key_code(error: &KeyError) -> ErrorCode {
         | KeyError::NoTerminal
         | KeyError::EmptyPassphrase
         | KeyError::DifferentPassphrases => ErrorCode::Passphrase,
-        KeyError::Mnemonic(_) => ErrorCode::BadMnemonic,
+        KeyError::InvalidMnemonic(_) => ErrorCode::BadMnemonic,
         KeyError::Random(_) => ErrorCode::Randomness,
     }
 }
@@ -401,8 +401,8 @@ fn client_code(error: &ClientError) -> ErrorCode {
     }
 }
 
-/// The code of a broken rule: those that ask for another key, or for a name that is there, have
-/// that of the same error found before anything was sent.
+/// The code of a broken rule. Where the same problem can be found before anything is sent, the code
+/// is the same.
 fn rule_code(rule: &str) -> ErrorCode {
     match rule {
         "not-owner" | "not-keyholder" | "not-recovery" | "signature" | "possession"
@@ -418,7 +418,7 @@ fn rule_code(rule: &str) -> ErrorCode {
     }
 }
 
-/// Where the chain is, for the rules that say from where on something is possible.
+/// The height of the next block, for rules that state a first height.
 fn next_block(violation: &RuleViolation, next: u32) -> String {
     match violation {
         RuleViolation::RenewEarly(_) | RuleViolation::TransferYoung(_) => {

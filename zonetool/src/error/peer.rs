@@ -1,4 +1,4 @@
-//! What can go wrong with other names and with letters, each with its code.
+//! The errors of looking up peers, and of letters and bundles.
 
 use std::{io, path::PathBuf};
 
@@ -11,60 +11,60 @@ use thiserror::Error;
 use super::code::ErrorCode;
 use crate::dane::DaneError;
 
-/// Why a peer is not resolved, a letter not sealed or not opened.
+/// Why a peer is not resolved, or a letter not sealed or opened.
 #[derive(Debug, Error)]
 pub enum PeerError {
-    /// The keys are not those that were seen.
+    /// The keys differ from those seen before.
     #[error("{}", refusal(.0, *.1))]
     KeyChanged(Name, PinStatus),
-    /// Pins that take no more, or of another network.
+    /// The pins are full, or of another network.
     #[error(transparent)]
     Pin(PinError),
-    /// The bundle is older than one that was seen.
+    /// The bundle is older than one seen before.
     #[error(transparent)]
     OldBundle(PinError),
-    /// Pins, or letters seen, can't be read or written.
+    /// The pins, or the letters seen, can't be read or written.
     #[error(transparent)]
     PinStore(#[from] FileError),
-    /// A proof from a file proves nothing by itself.
-    #[error("the proof's header was not checked against anything")]
+    /// A proof from a file needs a trusted header.
+    #[error("the proof's header is not known to be on the chain")]
     NoAnchor,
-    /// A letter that is not opened.
+    /// The letter can't be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A letter that is not sealed.
+    /// The letter can't be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// A bundle that is not believed.
+    /// The bundle is not valid.
     #[error(transparent)]
     Bundle(#[from] BundleError),
     /// There is no bundle.
-    #[error("there is no bundle of {0}")]
+    #[error("{0} has no bundle")]
     NoBundle(Name),
-    /// More keys than an inbox holds.
+    /// The inbox holds no more keys.
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    /// None of our names is meant.
-    #[error("the letter is for none of your names that have a bundle here: {0}")]
+    /// The letter is for none of our names.
+    #[error("the letter is not for any of your names that have a bundle here ({0})")]
     NoName(String),
-    /// No identity key of ours speaks for the name.
-    #[error("no identity key in your directory of keys speaks for {0}")]
+    /// The name's identity key is not ours.
+    #[error("the identity key of {0} is not in your directory of keys")]
     NotOurs(Name),
-    /// Bytes that are not for eyes.
-    #[error("{0} is not for a terminal")]
+    /// Binary data would go to a terminal.
+    #[error("{0} is not written to a terminal")]
     Terminal(&'static str),
-    /// No line for a zone.
+    /// The input of `peer dane` is wrong.
     #[error(transparent)]
     Dane(DaneError),
-    /// No locators in the record.
+    /// The record has no locators.
     #[error("the record of {0} has no locators")]
     NoLocators(Name),
-    /// Standard input, or a file.
+    /// A file, or standard input or output, failed.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What went wrong.
         source: io::Error,
     },
     /// No randomness.
@@ -76,20 +76,18 @@ fn refusal(name: &Name, pin_status: PinStatus) -> String {
     match pin_status {
         PinStatus::Unlinked => {
             format!(
-                "another key speaks for {name} than the one seen before, and nothing links it to that one"
+                "{name} has another identity key than before, and the old key did not sign for it"
             )
         }
         PinStatus::Transferred => {
-            format!("{name} has another owner than when it was seen, or was registered anew")
+            format!("{name} has another owner than before, or was registered again")
         }
         PinStatus::Forked => {
-            format!(
-                "another record of the same number stands under {name} than the one seen before"
-            )
+            format!("{name} has another record with the same number than before")
         }
-        PinStatus::Older => format!("the keys of {name} are older than what was seen of it"),
+        PinStatus::Older => format!("the keys of {name} are older than those seen before"),
         PinStatus::Revoked => format!("{name} is revoked"),
-        PinStatus::Gone => format!("no key speaks for {name} any more"),
+        PinStatus::Gone => format!("{name} has no identity key any more"),
         PinStatus::First | PinStatus::Same | PinStatus::Rotated => {
             format!("the keys of {name} are refused")
         }
@@ -125,39 +123,39 @@ impl PeerError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             PeerError::KeyChanged(name, PinStatus::Older) => format!(
-                "the node may be behind, or somebody shows an old state; what was recorded: zonetool peer history {name}"
+                "the node may be behind, or give an old state; see: zonetool peer history {name}"
             ),
             PeerError::KeyChanged(_, pin_status) if pin_status.is_acceptable() => {
-                format!("ask its owner by another way; if it is right: --accept {pin_status}")
+                format!("ask the owner over another channel; if the change is right: --accept {pin_status}")
             }
             PeerError::KeyChanged(name, _) => {
-                format!("what was recorded: zonetool peer history {name}")
+                format!("to see what was recorded: zonetool peer history {name}")
             }
             PeerError::NoAnchor => {
-                "give a header that you trust with --header HEX, or --trust-file-header if you wrote the file yourself"
+                "give a header that you trust with --header HEX, or --trust-file-header if you wrote the file"
                     .into()
             }
             PeerError::Open(OpenError::Truncated { .. } | OpenError::TooLong { .. }) => {
-                "ask for it again: it was changed on its way".into()
+                "ask the sender to send it again".into()
             }
             PeerError::Open(OpenError::OtherRecipient | OpenError::NotForUs) => {
-                "a letter opens with the keys of its recipient alone, and with a one-time key only once".into()
+                "a letter opens only with its recipient's keys, and with a one-time key only once".into()
             }
             PeerError::Open(OpenError::ReplacedKey(name)) => {
-                format!("ask {name} to write again with the present key")
+                format!("ask {name} to write again with its present key")
             }
             PeerError::Seal(SealError::NeedsBundle(name)) | PeerError::NoBundle(name) => format!(
-                "its owner gives it away: zonetool peer bundle export {name} > FILE, then here: --bundle FILE"
+                "its owner exports it: zonetool peer bundle export {name} > FILE; then give --bundle FILE"
             ),
             PeerError::Bundle(BundleError::Expired(_)) => {
                 "its owner can make another: zonetool peer bundle make NAME".into()
             }
-            PeerError::NoName(_) => "say which of your names it is for: --to NAME".into(),
+            PeerError::NoName(_) => "give the name that it is for: --to NAME".into(),
             PeerError::NoLocators(name) => {
-                format!("its owner records them: zonetool peer publish {name} --locator WHERE")
+                format!("its owner can record one: zonetool peer publish {name} --locator ADDRESS")
             }
-            PeerError::NotOurs(name) => format!("publish one: zonetool peer publish {name}"),
-            PeerError::Terminal(_) => "send it to a file: > FILE".into(),
+            PeerError::NotOurs(name) => format!("to publish yours: zonetool peer publish {name}"),
+            PeerError::Terminal(_) => "write it to a file: > FILE".into(),
             _ => return None,
         })
     }

@@ -95,7 +95,7 @@ impl KeyFile {
             plain.split_first_chunk::<32>().ok_or_else(|| malformed("its secret is too short"))?;
         let key = SecretKey::from_seed(seed);
         if key.public() != self.owner || recovery != self.recovery.0 {
-            return Err(malformed("its secret belongs to other public keys than it says"));
+            return Err(malformed("its secret does not belong to its public keys"));
         }
         Ok(key)
     }
@@ -109,11 +109,11 @@ pub fn load(directory: &Path) -> Result<KeyFile, KeyError> {
     let key: KeyFile = serde_json::from_slice(&text)
         // serde's message could repeat the secret.
         .map_err(|error| {
-            malformed(format!("line {} is not as this program writes it", error.line()))
+            malformed(format!("line {} is not in the format of a key file", error.line()))
         })?;
     if key.format != FORMAT {
         return Err(malformed(format!(
-            "its format is {}, this program knows {FORMAT}",
+            "its format is {}, this program reads format {FORMAT}",
             key.format
         )));
     }
@@ -171,7 +171,7 @@ fn keep_old(path: &Path) -> io::Result<()> {
             result => return result,
         }
     }
-    Err(io::Error::other("there are too many old key files beside it"))
+    Err(io::Error::other("there are too many old key files in the directory"))
 }
 
 #[cfg(test)]

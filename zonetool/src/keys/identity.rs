@@ -24,14 +24,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    KeyError, Passphrases,
+    KeyError, MAX_IDENTITIES, Passphrases,
     mnemonic::IdentityBranch,
     sealed::{self, MAX_FILE_BYTES, Protection, Sealed, create_directory, write_durably},
 };
 
 const FORMAT: u32 = 1;
-/// How many identity keys of the same words are used, at most.
-pub const MAX_IDENTITIES: u32 = 256;
 
 /// An identity key's file as it is read: the secret may still be encrypted.
 #[derive(Serialize, Deserialize)]
@@ -114,11 +112,11 @@ impl IdentityFile {
             .split_first_chunk::<32>()
             .and_then(|(seed, x25519)| Some((seed, x25519.first_chunk()?)));
         let Some((seed, x25519)) = halves.filter(|_| plain.len() == 64) else {
-            return Err(self.malformed("its secret has another length"));
+            return Err(self.malformed("its secret has the wrong length"));
         };
         let key = SecretKey::from_seed(seed);
         if key.public() != self.identity || x25519_public(x25519) != self.x25519 {
-            return Err(self.malformed("its secret belongs to other public keys than it says"));
+            return Err(self.malformed("its secret does not belong to its public keys"));
         }
         Ok((key, Zeroizing::new(*x25519)))
     }
@@ -140,10 +138,13 @@ fn load_one(directory: &Path, index: u32) -> Result<Option<IdentityFile>, KeyErr
     let file: IdentityFile = serde_json::from_slice(&text)
         // serde's message could repeat the secret.
         .map_err(|error| {
-            malformed(format!("line {} is not as this program writes it", error.line()))
+            malformed(format!("line {} is not in the format of a key file", error.line()))
         })?;
     if file.format != FORMAT || file.index != index {
-        return Err(malformed(format!("it is of format {} and index {}", file.format, file.index)));
+        return Err(malformed(format!(
+            "its format is {} and its index {}",
+            file.format, file.index
+        )));
     }
     Ok(Some(IdentityFile { path, ..file }))
 }

@@ -5,7 +5,7 @@ use namechain_core::types::{PublicKey, SecretKey};
 use slip10_ed25519::derive_ed25519_private_key;
 use zeroize::Zeroizing;
 
-use super::{KeyError, identity::MAX_IDENTITIES};
+use super::{KeyError, MAX_IDENTITIES};
 
 /// How many words: 256 bits and a checksum (BIP39).
 pub const WORD_COUNT: usize = 24;
@@ -44,7 +44,7 @@ impl Mnemonic {
     fn of_entropy(entropy: &[u8; 32]) -> Result<Self, KeyError> {
         bip39::Mnemonic::from_entropy_in(Language::English, entropy)
             .map(Mnemonic)
-            .map_err(|error| KeyError::Mnemonic(error.to_string()))
+            .map_err(|error| KeyError::InvalidMnemonic(error.to_string()))
     }
 
     /// Reads words separated by any white space. An error tells the place of a wrong word, never
@@ -53,20 +53,20 @@ impl Mnemonic {
         let words: Zeroizing<Vec<String>> =
             Zeroizing::new(text.split_whitespace().map(str::to_ascii_lowercase).collect());
         if words.len() != WORD_COUNT {
-            return Err(KeyError::Mnemonic(format!(
-                "there are {} words, it takes {WORD_COUNT}",
+            return Err(KeyError::InvalidMnemonic(format!(
+                "expected {WORD_COUNT} words, found {}",
                 words.len()
             )));
         }
         let text = Zeroizing::new(words.join(" "));
         bip39::Mnemonic::parse_in_normalized(Language::English, &text).map(Mnemonic).map_err(
             |error| {
-                KeyError::Mnemonic(match error {
+                KeyError::InvalidMnemonic(match error {
                     bip39::Error::UnknownWord(at) => {
-                        format!("word {} is not one of BIP39's English words", at + 1)
+                        format!("word {} is not in the English word list of BIP39", at + 1)
                     }
                     bip39::Error::InvalidChecksum => {
-                        "the checksum is wrong: one of the words is not the right one".into()
+                        "the checksum is wrong: a word is wrong, or the order is".into()
                     }
                     other => other.to_string(),
                 })
@@ -197,11 +197,14 @@ mod tests {
     #[test]
     fn wrong_words_are_told_apart_without_repeating_them() {
         for (text, expected) in [
-            ("abandon art".to_owned(), "there are 2 words, it takes 24"),
-            (ABANDON.replace(" art", " hunter2"), "word 24 is not one of BIP39's English words"),
+            ("abandon art".to_owned(), "expected 24 words, found 2"),
+            (
+                ABANDON.replace(" art", " hunter2"),
+                "word 24 is not in the English word list of BIP39",
+            ),
             (
                 ABANDON.replace(" art", " zoo"),
-                "the checksum is wrong: one of the words is not the right one",
+                "the checksum is wrong: a word is wrong, or the order is",
             ),
         ] {
             assert_eq!(Mnemonic::parse(&text).err().unwrap().to_string(), expected);

@@ -1,19 +1,17 @@
-//! Keys: 24 words, the owner's and the recovery key that they make, and the file that the owner's
-//! is kept in.
+//! Keys: the 24 words, the keys derived from them, and the files that hold them.
 //!
 //! The words (BIP39, English, no passphrase of BIP39's own) make a seed, the seed makes keys by
 //! SLIP-10 for Ed25519, on paths of which every step is hardened:
 //!
 //! ```text
-//! m / 7380' / 0' / 0'    the owner's key: signs registrations and updates, kept in the file
-//! m / 7380' / 1' / 0'    the recovery key: outranks the owner's, kept nowhere but in the words
-//! m / 7380' / 2' / N'    the identity keys, one after the other: speak for names, the one in use kept in a file
-//! m / 7380' / 3' / N'    the X25519 keys beside them: kept in the same files
+//! m / 7380' / 0' / 0'    the owner key: signs registrations and updates, stored in a file
+//! m / 7380' / 1' / 0'    the recovery key: outranks the owner key, only in the words
+//! m / 7380' / 2' / N'    the identity keys of messaging, those in use stored in files
+//! m / 7380' / 3' / N'    the X25519 keys beside them, in the same files
 //! ```
 //!
-//! Hardened steps lead only downward: whoever steals the file has the owner's key and learns
-//! nothing about the recovery key, nor about the identity key that is to follow. That is why no
-//! file holds the words.
+//! Hardened derivation goes one way: whoever steals a file learns nothing about the recovery key or
+//! the next identity key. That is why no file holds the words.
 
 mod file;
 mod identity;
@@ -27,7 +25,7 @@ use std::{io, path::PathBuf};
 use thiserror::Error;
 
 pub use file::{KEY_FILE, KeyFile, PreparedKey, load, prepare};
-pub use identity::{IdentityFile, MAX_IDENTITIES, load_all as identities};
+pub use identity::{IdentityFile, load_all as identities};
 pub use mnemonic::{IdentityBranch, Keys, Mnemonic};
 pub use passphrase::Passphrases;
 pub use prekeys::{
@@ -35,7 +33,10 @@ pub use prekeys::{
 };
 pub use sealed::Protection;
 
-/// What can go wrong with keys.
+/// How many identity keys of the same words are used, at most.
+pub const MAX_IDENTITIES: u32 = 256;
+
+/// Why a key can't be used, stored or made.
 #[derive(Debug, Error)]
 pub enum KeyError {
     /// There is no key file.
@@ -60,7 +61,7 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
-    /// The file is not one that this program wrote.
+    /// The file is not a valid key file.
     #[error("{} is not a key file: {why}", path.display())]
     Malformed {
         /// The key file.
@@ -68,14 +69,14 @@ pub enum KeyError {
         /// What is wrong with it.
         why: String,
     },
-    /// The passphrase does not open it.
+    /// The passphrase is wrong.
     #[error("the passphrase is wrong")]
     WrongPassphrase,
-    /// age failed otherwise.
+    /// Encrypting or decrypting failed.
     #[error("the key can't be encrypted or decrypted: {0}")]
     Cipher(String),
-    /// Nobody to ask for a passphrase.
-    #[error("a passphrase is needed, and there is no terminal to ask for it on")]
+    /// There is no terminal to ask for a passphrase on.
+    #[error("a passphrase is needed, and there is no terminal to ask on")]
     NoTerminal,
     /// The passphrase is empty.
     #[error("the passphrase is empty")]
@@ -83,13 +84,13 @@ pub enum KeyError {
     /// The two entries differ.
     #[error("the two passphrases differ")]
     DifferentPassphrases,
-    /// The words are no mnemonic.
+    /// The words are not a valid mnemonic.
     #[error("{0}")]
-    Mnemonic(String),
+    InvalidMnemonic(String),
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Random(String),
-    /// No place for keys is known.
+    /// The directory of keys is unknown.
     #[error("neither XDG_DATA_HOME nor HOME is set")]
     NoHome,
     /// A file can't be read or written.
@@ -97,7 +98,7 @@ pub enum KeyError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What went wrong.
         source: io::Error,
     },
 }
@@ -107,28 +108,28 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             KeyError::Missing(_) => {
-                "make one with: zonetool key new (or key restore, or give --keys DIR)".into()
+                "make a key with: zonetool key new; or restore one with key restore, or give --keys DIR".into()
             }
             KeyError::Exists(_) => {
-                "use it, give another --keys DIR, or add --replace: the old file is kept beside it"
+                "use that key, give another --keys DIR, or add --replace (the old file is kept)"
                     .into()
             }
             KeyError::Exposed { path, .. } => {
-                format!("make it yours alone: chmod 600 {}", path.display())
+                format!("restrict it to you: chmod 600 {}", path.display())
             }
             KeyError::ExposedDirectory { path, .. } => {
-                format!("make it yours alone: chmod 700 {}", path.display())
+                format!("restrict it to you: chmod 700 {}", path.display())
             }
             KeyError::WrongPassphrase => {
-                "if it is lost: zonetool key restore --replace, with the 24 words".into()
+                "if the passphrase is lost, restore the key from the 24 words: zonetool key restore --replace".into()
             }
             KeyError::NoTerminal | KeyError::EmptyPassphrase => {
                 "give --passphrase-file FILE, or make a key with --no-passphrase".into()
             }
-            KeyError::Mnemonic(_) => "type the 24 words in their order, separated by spaces".into(),
+            KeyError::InvalidMnemonic(_) => "type the 24 words in their order, separated by spaces".into(),
             KeyError::NoHome => "give --keys DIR".into(),
             KeyError::Malformed { .. } => {
-                "write it anew from the 24 words: zonetool key restore --replace".into()
+                "restore it from the 24 words: zonetool key restore --replace".into()
             }
             _ => return None,
         })
@@ -140,7 +141,7 @@ pub fn default_directory() -> Result<PathBuf, KeyError> {
     Ok(data_directory()?.join("keys"))
 }
 
-/// The user's directory of data: that of keys is in it, and what was seen of other names.
+/// The user's data directory: it holds the keys, the pins and the journal of registrations.
 pub fn data_directory() -> Result<PathBuf, KeyError> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

@@ -34,7 +34,7 @@ impl Passphrases {
             return self.known();
         }
         let first = self.ask("New passphrase")?;
-        let second = self.ask("The same once more")?;
+        let second = self.ask("The same passphrase again")?;
         if *first != *second {
             return Err(KeyError::DifferentPassphrases);
         }

@@ -33,15 +33,16 @@ use super::{
 
 const FORMAT: u32 = 1;
 /// How many one-time prekeys a bundle has.
-pub const ONE_TIME: u8 = 8;
+pub const ONE_TIME_KEYS: u8 = 8;
 /// Of how many bundles the keys are kept; with the X25519 key they are fewer than an inbox holds.
 const MAX_BUNDLES: usize = 6;
-const _: () = assert!(MAX_BUNDLES * (1 + ONE_TIME as usize) < messaging::envelope::MAX_INBOX_KEYS);
+const _: () =
+    assert!(MAX_BUNDLES * (1 + ONE_TIME_KEYS as usize) < messaging::envelope::MAX_INBOX_KEYS);
 /// How long a letter can be good for after it was sealed, in seconds.
-const LETTER_TIME: u64 = messaging::envelope::MAX_LETTER_LIFETIME_SECONDS;
+const LETTER_LIFETIME_SECONDS: u64 = messaging::envelope::MAX_LETTER_LIFETIME_SECONDS;
 /// A label is the bundle's place times this, and within it 0 for the key of last resort, or 1 and
 /// the prekey's place.
-const LABELS: u32 = 64;
+const LABELS_PER_BUNDLE: u32 = 64;
 
 /// The file as it is written.
 #[derive(Serialize, Deserialize)]
@@ -99,8 +100,9 @@ fn random() -> Result<Zeroizing<[u8; 32]>, KeyError> {
 impl BundleKeys {
     /// Fresh keys, from the operating system's randomness.
     pub fn random(sequence: u32, created: u64, expires: u64) -> Result<Self, KeyError> {
-        let one_time =
-            (0..ONE_TIME).map(|place| Ok((place, random()?))).collect::<Result<_, KeyError>>()?;
+        let one_time = (0..ONE_TIME_KEYS)
+            .map(|place| Ok((place, random()?)))
+            .collect::<Result<_, KeyError>>()?;
         Ok(BundleKeys { sequence, created, expires, last_resort: random()?, one_time })
     }
 
@@ -119,7 +121,7 @@ impl BundleKeys {
         out.extend_from_slice(&self.created.to_be_bytes());
         out.extend_from_slice(&self.expires.to_be_bytes());
         out.extend_from_slice(self.last_resort.as_slice());
-        // At most ONE_TIME.
+        // At most ONE_TIME_KEYS.
         out.push(self.one_time.len() as u8);
         for (place, seed) in &self.one_time {
             out.push(*place);
@@ -131,7 +133,7 @@ impl BundleKeys {
         let (sequence, created, expires) = (reader.u32()?, reader.u64()?, reader.u64()?);
         let last_resort = Zeroizing::new(reader.array()?);
         let count = reader.u8()?;
-        if count > ONE_TIME {
+        if count > ONE_TIME_KEYS {
             return Err(DecodeError::Invalid("it has too many prekeys"));
         }
         let prekey = |_| Ok((reader.u8()?, Zeroizing::new(reader.array()?)));
@@ -159,12 +161,12 @@ impl Prekeys {
         let file: File = serde_json::from_slice(&text)
             // serde's message could repeat the secret.
             .map_err(|error| {
-                malformed(format!("line {} is not as this program writes it", error.line()))
+                malformed(format!("line {} is not in the format of a key file", error.line()))
             })?;
         if file.format != FORMAT || file.index != index || file.name != *name {
             let (format, index) = (file.format, file.index);
             return Err(malformed(format!(
-                "it is of format {format}, index {index} and {}",
+                "its format is {format}, its index {index} and its name {}",
                 file.name
             )));
         }
@@ -195,7 +197,7 @@ impl Prekeys {
     /// Adds the keys of a new bundle. Those that can open nothing any more leave, and the oldest if
     /// there are too many.
     pub fn add(&mut self, bundle: BundleKeys, now: u64) {
-        self.bundles.retain(|old| old.expires.saturating_add(LETTER_TIME) > now);
+        self.bundles.retain(|old| old.expires.saturating_add(LETTER_LIFETIME_SECONDS) > now);
         if self.bundles.len() >= MAX_BUNDLES {
             self.bundles.drain(..=self.bundles.len() - MAX_BUNDLES);
         }
@@ -204,7 +206,7 @@ impl Prekeys {
 
     /// Every key.
     pub fn keys(&self) -> impl Iterator<Item = Prekey<'_>> {
-        (0..).step_by(LABELS as usize).zip(&self.bundles).flat_map(|(first, bundle)| {
+        (0..).step_by(LABELS_PER_BUNDLE as usize).zip(&self.bundles).flat_map(|(first, bundle)| {
             let last_resort = Prekey { label: first, once: false, seed: &bundle.last_resort };
             let one_time = bundle.one_time.iter().map(move |(place, seed)| Prekey {
                 label: first + 1 + u32::from(*place),
@@ -316,8 +318,8 @@ mod tests {
             prekeys.keys().map(|key| (key.label, key.once, *key.seed)).collect()
         };
         assert_eq!(seeds(&back), seeds(&prekeys));
-        assert_eq!(seeds(&back).len(), 2 * (1 + usize::from(ONE_TIME)));
-        let (label, once, seed) = seeds(&back)[1 + usize::from(ONE_TIME) + 3];
+        assert_eq!(seeds(&back).len(), 2 * (1 + usize::from(ONE_TIME_KEYS)));
+        let (label, once, seed) = seeds(&back)[1 + usize::from(ONE_TIME_KEYS) + 3];
         assert!(once);
         assert_eq!(back.seed(label), Some(&seed));
         back.spend(&seed);
@@ -325,7 +327,7 @@ mod tests {
         back.spend(&seeds(&back)[0].2);
         assert_eq!(seeds(&back).len(), 17, "the key of last resort stays");
         assert_eq!(names(base.path()).unwrap(), [alice()]);
-        back.add(BundleKeys::random(2, 300, 400).unwrap(), 200 + LETTER_TIME);
+        back.add(BundleKeys::random(2, 300, 400).unwrap(), 200 + LETTER_LIFETIME_SECONDS);
         assert_eq!(back.bundles.len(), 2, "the first can open nothing any more");
         for time in 500..600 {
             back.add(BundleKeys::random(3, time, time + 10).unwrap(), time);

@@ -61,7 +61,7 @@ pub(super) fn open(
             .map(Zeroizing::new)
             .map_err(|_| malformed("its secret is not hexadecimal")),
         (None, Some(sealed)) => decrypt(sealed, passphrases.known()?),
-        _ => Err(malformed("it has either a secret or an encrypted one")),
+        _ => Err(malformed("it must have either a secret or an encrypted secret")),
     }
 }
 

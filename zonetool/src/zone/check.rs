@@ -1,4 +1,4 @@
-//! What is allowed in a zone and does not work: as named-checkzone warns of it.
+//! Warnings about records that are allowed and have no effect, as named-checkzone gives them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ struct Owners<'a> {
     records: &'a RecordSet,
 }
 
-/// What in these records of `name` is allowed and does not work, a sentence each.
+/// The warnings about these records of `name`, a sentence each.
 pub fn warnings(name: &Name, records: &RecordSet) -> Vec<String> {
     let apex = absolute(&format!("{name}."));
     let mut types: BTreeMap<Vec<u8>, BTreeSet<u16>> = BTreeMap::new();

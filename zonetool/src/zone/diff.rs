@@ -1,10 +1,10 @@
-//! What an update changes: the records that go and those that come.
+//! What an update changes: removed and added records.
 
 use namechain_core::types::{Name, RecordSet};
 
 use super::write::{RecordText, record_texts};
 
-/// A line for each record that goes (`-`) or comes (`+`), in the order of the records.
+/// A line for each removed (`-`) or added (`+`) record, in the order of the records.
 pub fn diff(name: &Name, before: &RecordSet, after: &RecordSet) -> Vec<String> {
     let (old, new) = (record_texts(name, before), record_texts(name, after));
     let line = |mark: char, text: &RecordText| {

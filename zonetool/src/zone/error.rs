@@ -19,7 +19,7 @@ pub enum ZoneError {
         source: std::io::Error,
     },
     /// The file is over [`MAX_ZONE_FILE_BYTES`].
-    #[error("{0} is larger than {MAX_ZONE_FILE_BYTES} bytes: that is no zone of one name")]
+    #[error("{0} is larger than {MAX_ZONE_FILE_BYTES} bytes: too large for the zone of one name")]
     FileTooLarge(String),
     /// Something is wrong with a line.
     #[error("line {line}: {what}")]

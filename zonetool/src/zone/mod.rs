@@ -1,14 +1,14 @@
 //! Zone files: RFC 1035 master files to the records that a name holds, and back.
 //!
 //! `rewrite` (by `types`, `data`, `svcb`) `-> read -> RecordSet`, `write -> master file`. The
-//! common types have the text form of the `domain` library. Ours are the other registered types,
-//! SVCB and HTTPS, TTLs with units, where the zone lies, what a name can hold, and which line is to
-//! blame.
+//! `domain` library reads the common types. This module adds the other registered types, SVCB and
+//! HTTPS, TTLs with units, the zone's origin, the limits of a name, and line numbers in errors.
 
 mod check;
 mod data;
 mod diff;
 mod error;
+mod fields;
 mod lines;
 mod names;
 mod read;
@@ -29,10 +29,10 @@ pub use error::ZoneError;
 pub use read::load;
 pub use write::{master_file, record_texts, with_presentation};
 
-/// Where every name also stands, below its own label (RFC 9476 §2).
+/// The suffix under which every name also resolves (RFC 9476 §2).
 pub const ALTERNATIVE_SUFFIX: &str = "namechain.alt.";
 
-/// SOA: not carried, whoever serves the zone makes it.
+/// SOA: not stored, the server generates it.
 const SOA: u16 = 6;
 /// CNAME: alone at its owner (RFC 1034 §3.6.2).
 const CNAME: u16 = 5;

@@ -17,8 +17,8 @@ use namechain_core::types::{Name, REFUSED_TYPES, Record, RecordError, RecordSet}
 
 use super::{
     CNAME, SOA,
-    data::shown,
     error::{MAX_ZONE_FILE_BYTES, ZoneError},
+    fields::shown,
     lines::{Lines, Unclosed},
     names::{Origins, name_len},
     rewrite::rewrite,
@@ -90,7 +90,10 @@ pub fn read(name: &Name, text: &[u8]) -> Result<Zone, ZoneError> {
                 };
                 let origin = file.origin().map_err(|error| at(place.line, error.to_string()))?;
                 if origin.as_slice().starts_with(b"\x01@") {
-                    return Err(at(place.line, "$ORIGIN takes a name: @ before this line is none"));
+                    return Err(at(
+                        place.line,
+                        "$ORIGIN needs a domain name, and there is none before this line",
+                    ));
                 }
                 reading.add(&record, place.line, place.has_at.then_some(origin.as_slice()))?;
             }
@@ -133,8 +136,8 @@ impl Reading<'_> {
         };
         if REFUSED_TYPES.contains(&rtype.to_int()) {
             let why = match rtype.to_int() {
-                SOA => "the chain makes its own",
-                _ => "whoever serves the zone signs it",
+                SOA => "the server generates it",
+                _ => "the server signs the zone",
             };
             self.notes.push(format!("line {line}: {rtype} left out: {why}"));
             return Ok(());
@@ -166,14 +169,17 @@ impl Reading<'_> {
             (ZoneRecordData::Unknown(_), Some(_)) => Ok(rdata),
             (ZoneRecordData::Unknown(_), None) => Err(at(
                 line,
-                format!("these {} bytes are not the data of a record of type {rtype}", rdata.len()),
+                format!(
+                    "these {} bytes are not valid data of a record of type {rtype}",
+                    rdata.len()
+                ),
             )),
             (_, Some(_)) => Ok(self.origins.move_names(rtype.to_int(), &rdata, at_sign)),
             // The library lets an empty label through.
             (_, None) => Err(at(
                 line,
                 format!(
-                    "a name or a value in this {rtype} is malformed: has it two dots in a row?"
+                    "a name or a value in this {rtype} is malformed: check for two dots in a row"
                 ),
             )),
         }
@@ -199,7 +205,7 @@ impl Reading<'_> {
                 return Err(at(
                     *line,
                     format!(
-                        "this {rtype} has a TTL of {} s, the one of the same name in line {first} has {ttl} s: give all of them one TTL",
+                        "this {rtype} has a TTL of {} s, the one in line {first} has {ttl} s: records of one name and type need the same TTL",
                         record.ttl
                     ),
                 ));
@@ -215,7 +221,7 @@ impl Reading<'_> {
                 return Err(at(
                     (*line).max(*first),
                     format!(
-                        "a name with a CNAME (line {}) has nothing beside it",
+                        "a name with a CNAME (line {}) can have no other records",
                         (*line).min(*first)
                     ),
                 ));
@@ -268,7 +274,7 @@ fn explain(error: &str, text: &[u8], lines: &Lines) -> ZoneError {
             "expected a record type (A, AAAA, TXT, ..., TYPE65280); a TTL is a number of seconds, or 1d, 8h".into()
         }
         "unknown record type with concrete data" => {
-            "the text form of this type is not known here: write its data as \\# LENGTH HEX (RFC 3597)".into()
+            "the text form of this type is not supported: write its data as \\# LENGTH HEX (RFC 3597)".into()
         }
         "missing last owner" => "the first record has no owner: write @ or a name before it".into(),
         "expected IPv4 address" | "expected IPv6 address" => {
@@ -277,19 +283,19 @@ fn explain(error: &str, text: &[u8], lines: &Lines) -> ZoneError {
             let token = entry.and_then(|entry| entry.tokens.last().map(shown));
             format!("{message}, found {}", token.unwrap_or_default())
         }
-        "trailing tokens" => "the record is complete, and there is more on the line".into(),
+        "trailing tokens" => "there is text after the end of the record".into(),
         "unexpected end of entry" | "short buffer" => "the record ends before its data does".into(),
         "bad name" => "this is not a domain name: labels have at most 63 bytes, names 255".into(),
         "generic data has incorrect length" => {
             "the data is longer or shorter than the LENGTH before it says".into()
         }
-        "unbalanced parens" => "a parenthesis is closed that was not opened".into(),
+        "unbalanced parens" => "a parenthesis is closed that was never opened".into(),
         bad if bad.starts_with("bad symbol") => {
-            "a byte or an escape is none that a zone file can have: write bytes as \\DDD, in decimal".into()
+            "a byte or an escape is not allowed in a zone file: write bytes as \\DDD, in decimal".into()
         }
         _ => match (message.strip_prefix("unknown control: "), message.strip_prefix("different class: ")) {
-            (Some(control), _) => format!("{control} is not known: $ORIGIN and $TTL are"),
-            (_, Some(_)) => "only records of class IN can be held".into(),
+            (Some(control), _) => format!("{control} is not supported; $ORIGIN and $TTL are"),
+            (_, Some(_)) => "only records of class IN are supported".into(),
             _ => message.to_owned(),
         },
     };

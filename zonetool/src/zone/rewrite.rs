@@ -4,8 +4,9 @@
 use namechain_core::types::Name;
 
 use super::{
-    data::{self, Context, absolute_name},
+    data,
     error::ZoneError,
+    fields::{Context, absolute_name},
     names::{Origins, absolute},
     svcb,
     token::{RawEntry, Token, entries},

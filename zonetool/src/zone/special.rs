@@ -9,7 +9,7 @@ use std::{
 use domain::utils::base64;
 
 use super::{
-    data::{
+    fields::{
         Context, Tokens, base64_of, hex_of, name_of, next, number_of, shown, take, take_name,
         take_number,
     },

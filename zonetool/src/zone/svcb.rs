@@ -9,7 +9,7 @@ use std::{
 use domain::utils::base64;
 
 use super::{
-    data::{Context, name_of, next, number_of, shown, take, take_name, take_number},
+    fields::{Context, name_of, next, number_of, shown, take, take_name, take_number},
     token::{Token, quote},
 };
 

@@ -1,5 +1,5 @@
-//! What the fuzz target `zonefile` calls: any bytes as a zone file. `cargo test` calls it with
-//! every file of `testdata/fuzz/zonefile/`.
+//! The body of the fuzz target `zonefile`. `cargo test` runs it with every file of
+//! `testdata/fuzz/zonefile/`.
 
 use namechain_core::types::Name;
 

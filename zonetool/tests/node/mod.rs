@@ -27,9 +27,9 @@ use serde_json::{Value, json};
 /// The network whose work is quick.
 pub const NETWORK: Network = Network::Dev;
 /// Blocks that a commitment waits.
-const MIN_AGE: u32 = 10;
+const COMMIT_AGE_BLOCKS: u32 = 10;
 /// Blocks that names are served below the tip.
-const SERVE_DEPTH: u32 = 6;
+const SERVE_DEPTH_BLOCKS: u32 = 6;
 
 /// What the node knows, and how it behaves.
 #[derive(Default)]
@@ -271,8 +271,8 @@ impl State {
             tip: Hash::ZERO,
             tip_time: 0,
             work: "1".into(),
-            serve_depth: SERVE_DEPTH,
-            served_height: self.height.saturating_sub(SERVE_DEPTH),
+            serve_depth: SERVE_DEPTH_BLOCKS,
+            served_height: self.height.saturating_sub(SERVE_DEPTH_BLOCKS),
             synced: !self.syncing && self.catching_up == 0,
             mempool_operations: 0,
             mempool_bytes: 0,
@@ -330,7 +330,7 @@ impl State {
             commitment,
             height: self.height,
             recorded,
-            opens: recorded.map(|height| height + MIN_AGE),
+            opens: recorded.map(|height| height + COMMIT_AGE_BLOCKS),
             lapses: recorded.map(|height| height + 720),
             work: recorded.and(there).map(|(work, _)| *work),
             price: recorded.map(|_| 1_024),
@@ -361,7 +361,10 @@ impl State {
                 if let Action::Register { salt, .. } = &named.action {
                     let opened = commitment(NETWORK, &named.name, &named.signer, salt);
                     let recorded = self.commitments[&opened].1.unwrap();
-                    assert!(self.height + 1 >= recorded + MIN_AGE, "the commitment can be opened");
+                    assert!(
+                        self.height + 1 >= recorded + COMMIT_AGE_BLOCKS,
+                        "the commitment can be opened"
+                    );
                 }
                 let price = match &named.action {
                     Action::Register { records, .. } | Action::Update { records } => {

@@ -15,15 +15,12 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::{
-    super::{Keystore, parse_name},
-    lookup::look_up_peer,
-    seal::own_identity,
-};
+use super::lookup::{look_up_peer, own_identity};
 use crate::{
     cli::{BundleCommand, BundleFileArgs, NameArgs, Seal},
     client::Client,
     clock,
+    command::input::{Keystore, parse_name},
     error::{CommandError, PeerError},
     keys::{self, BundleKeys, IdentityFile, Prekeys},
     pin_store::PinStore,
@@ -32,7 +29,7 @@ use crate::{
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct ShownBundle {
     name: Name,
     /// The sequence number of its record.
     sequence: u32,
@@ -69,8 +66,8 @@ pub fn run(
     }
 }
 
-/// Makes a bundle for the record of `sequence` and, with `store`, keeps its secret keys; returns
-/// its hash.
+/// Makes a bundle for the record with this sequence number and returns its hash. With `store`, its
+/// secret keys are stored.
 pub fn make(
     keystore: &Keystore,
     network: Network,
@@ -98,19 +95,17 @@ pub fn make(
         let directory = &keystore.directory;
         let protection = keys::load(directory)?.protection(&keystore.passphrases)?;
         let _lock = keys::lock_prekeys(directory)?;
-        let wait_until_recorded =
-            Prekeys::load(directory, file.index, name, &keystore.passphrases)?;
-        let mut wait_until_recorded =
-            wait_until_recorded.unwrap_or_else(|| Prekeys::new(file.index, name.clone()));
-        wait_until_recorded.add(secrets, now);
-        // The secret keys first: a bundle that is out before they are kept would lose letters.
-        wait_until_recorded.store(directory, &protection)?;
+        let stored = Prekeys::load(directory, file.index, name, &keystore.passphrases)?;
+        let mut prekeys = stored.unwrap_or_else(|| Prekeys::new(file.index, name.clone()));
+        prekeys.add(secrets, now);
+        // The secret keys first: letters to a bundle whose keys were not stored can't be opened.
+        prekeys.store(directory, &protection)?;
         keys::store_bundle(directory, file.index, name, &signed.to_bytes())?;
     }
     Ok(signed.hash(network))
 }
 
-/// Hands our bundle to the node.
+/// Uploads our bundle to the node.
 pub fn put(
     ui: Ui,
     client: &Client,
@@ -123,7 +118,8 @@ pub fn put(
     Ok(())
 }
 
-/// The same after publishing, whose result is printed already: what goes wrong here is a note.
+/// Uploads the bundle after its record was published. The result of publishing is printed already,
+/// so a failure is only noted.
 pub fn upload_after_publish(
     ui: Ui,
     client: &Client,
@@ -135,7 +131,7 @@ pub fn upload_after_publish(
         Ok(shown) => ui.print_note(&describe(&shown)),
         Err(error) => {
             ui.print_note(&format!(
-                "the node has not taken the bundle: {error}; again: zonetool peer bundle put {name}"
+                "the bundle was not uploaded: {error}; to try again: zonetool peer bundle put {name}"
             ));
         }
     }
@@ -146,12 +142,12 @@ fn upload(
     keystore: &Keystore,
     name: &Name,
     file: &IdentityFile,
-) -> Result<Shown, CommandError> {
+) -> Result<ShownBundle, CommandError> {
     let bytes = keys::load_bundle(&keystore.directory, file.index, name)?;
     let bytes = bytes.ok_or_else(|| PeerError::NoBundle(name.clone()))?;
     let sequence = SignedBundle::read(&bytes).map_err(PeerError::Bundle)?.bundle().sequence;
     let told = client.put_bundle(name, &bytes, true)?;
-    Ok(Shown {
+    Ok(ShownBundle {
         name: name.clone(),
         sequence,
         created: told.created,
@@ -161,9 +157,9 @@ fn upload(
     })
 }
 
-fn describe(shown: &Shown) -> String {
+fn describe(shown: &ShownBundle) -> String {
     format!(
-        "the node has the bundle of {}: {} bytes, good until {}, {} one-time prekeys to give away",
+        "the node has the bundle of {}: {} bytes, valid until {}, {} one-time prekeys left",
         shown.name,
         shown.bytes,
         utc(shown.expires),
@@ -204,7 +200,7 @@ fn import(ui: Ui, client: &Client, args: &BundleFileArgs) -> Result<(), CommandE
     let (peer, _) = look_up_peer(client, &args.lookup, &name)?;
     let bundle = verify(&bytes, &peer, clock::unix())?;
     let told = client.put_bundle(&name, &bytes, false)?;
-    let shown = Shown {
+    let shown = ShownBundle {
         name,
         sequence: bundle.bundle().sequence,
         created: told.created,
@@ -258,9 +254,7 @@ fn bytes_of(client: &Client, name: &Name) -> Result<Option<Vec<u8>>, CommandErro
     let Some(info) = client.bundle(name)? else { return Ok(None) };
     let bytes = Some(&info.bundle).filter(|text| text.len() <= 2 * MAX_BUNDLE_BYTES);
     let bytes = bytes.and_then(|text| hex::decode(text).ok());
-    Ok(Some(
-        bytes.ok_or_else(|| client.bad_answer("its bundle is not in hexadecimal, or too long"))?,
-    ))
+    Ok(Some(bytes.ok_or_else(|| client.bad_answer("its bundle is not hexadecimal, or too long"))?))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CommandError> {

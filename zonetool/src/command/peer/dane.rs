@@ -4,10 +4,11 @@ use std::{fs::File, io::Read, path::Path};
 
 use serde::Serialize;
 
-use super::{super::parse_name, seal::current_record};
+use super::lookup::current_record;
 use crate::{
     cli::DaneCommand,
     client::Client,
+    command::input::parse_name,
     dane::{self, MAX_FILE_BYTES},
     error::{CommandError, PeerError},
     ui::Ui,

@@ -1,5 +1,5 @@
-//! `peer history NAME`: every key that spoke for a name. The node says what was recorded; how one
-//! key came after the other is judged here, by the chain's own rules.
+//! `peer history NAME`: every identity key that a name had. The node gives the operations; whether
+//! a key is linked to the one before is checked here, by the chain's own rules.
 
 use std::fmt::Write as _;
 
@@ -9,24 +9,24 @@ use namechain_core::{
 };
 use serde::Serialize;
 
-use super::super::{history::operations, parse_name, synced_status};
 use crate::{
     cli::NameArgs,
     client::Client,
+    command::{history::operations, input::parse_name, query::synced_status},
     error::CommandError,
     ui::{Ui, utc},
 };
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct History {
+struct IdentityHistory {
     name: Name,
     steps: Vec<Step>,
     /// The height from which the node has more than is listed.
     next: Option<u32>,
 }
 
-/// A change of who speaks for the name.
+/// A change of the name's messaging record.
 #[derive(Debug, Serialize)]
 struct Step {
     height: u32,
@@ -34,9 +34,9 @@ struct Step {
     time: u64,
     /// The operation's id.
     id: Hash,
-    /// Of a record: `first` (none stood), `same` (the key stays), `linked` (by the key before),
-    /// `unlinked`. Otherwise what ended the one that stood: `withdrawn`, `transferred`,
-    /// `recovered`, `revoked`, `released`.
+    /// Of a new record: `first` (there was none), `same` (the same identity key), `linked` (the
+    /// previous key signed for it), `unlinked`. Otherwise what removed the record: `withdrawn`,
+    /// `transferred`, `recovered`, `revoked`, `released`.
     how: &'static str,
     /// The record's sequence number.
     sequence: Option<u32>,
@@ -52,16 +52,16 @@ pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError>
     if steps.is_empty() {
         return Err(CommandError::NoMessaging(name));
     }
-    let history = History { name, steps, next };
+    let history = IdentityHistory { name, steps, next };
     if let Some(next) = history.next {
-        ui.print_note(&format!("there is more, from height {next} on"));
+        ui.print_note(&format!("the history goes on at height {next}"));
     }
     ui.print_result(&describe(&history), &history)?;
     Ok(())
 }
 
-/// The height at which `key` ceased to speak for a name, if it ever spoke for it and does no more.
-pub fn spoke_until(
+/// The height at which a name's identity key `key` was replaced or withdrawn, if it was.
+pub fn replaced_at(
     client: &Client,
     name: &Name,
     key: &PublicKey,
@@ -78,7 +78,7 @@ fn last_of(steps: &[Step], key: &PublicKey) -> Option<u32> {
     ends.next().filter(|_| !stands).map(|pair| pair[1].height)
 }
 
-/// Every change of who speaks for a name, and the height from which the node has more.
+/// Every change of a name's messaging record, and the height from which the node has more.
 fn steps(client: &Client, name: &Name) -> Result<(Vec<Step>, Option<u32>), CommandError> {
     let network = client.status()?.network;
     let (operations, next) = operations(client, name, 0)?;
@@ -87,7 +87,7 @@ fn steps(client: &Client, name: &Name) -> Result<(Vec<Step>, Option<u32>), Comma
     for (past, named) in &operations {
         let judged = step(network, past.height, named, &mut entry);
         let how = judged.map_err(|rule| {
-            let why = format!("its history has a messaging record that breaks the rule {rule}");
+            let why = format!("its history has a messaging record that breaks rule {rule}");
             CommandError::from(client.bad_answer(why))
         })?;
         let Some(how) = how else { continue };
@@ -159,7 +159,7 @@ fn step(
     Ok(entry.messaging.take().map(|_| ends))
 }
 
-fn describe(history: &History) -> String {
+fn describe(history: &IdentityHistory) -> String {
     let mut text =
         format!("{:>8}  {:<20}  {:>6}  {:<11} identity\n", "height", "time (UTC)", "record", "how");
     for step in &history.steps {

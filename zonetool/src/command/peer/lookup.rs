@@ -7,28 +7,33 @@ use messaging::{
 };
 use namechain_core::{
     codec::Decode,
-    types::{Action, HEADER_BYTES, Header, Name, Network, SignedMessagingRecord},
+    types::{Action, HEADER_BYTES, Header, MessagingEntry, Name, Network, SignedMessagingRecord},
 };
 
-use super::super::history::operations;
 use crate::{
     cli::Lookup,
     client::Client,
+    command::{
+        history::operations,
+        input::Keystore,
+        query::{messaging_of, registered},
+    },
     error::{CommandError, PeerError},
+    keys::{self, IdentityFile},
     pin_store::PinStore,
     proof::{ProofFile, given_header},
 };
 
-/// How often a node is asked again because its chain moved on between two questions.
+/// How often the node is asked in all if its chain changes between two requests.
 const MAX_TRIES: usize = 3;
 
-/// A name as it is known after a look.
+/// What a lookup found of a name.
 pub struct LookupResult {
-    /// Its keys; none if it was accepted that there are none.
+    /// Its keys; none if the user accepted that there are none.
     pub peer: Option<VerifiedPeer>,
-    /// How they compare with what was seen before.
+    /// How they compare with the pin.
     pub pin_status: PinStatus,
-    /// What was seen before.
+    /// The pin before the lookup.
     pub before: Option<Pin>,
     /// The header that the proof was checked against, and where it is from: `node`, `given`,
     /// `file`.
@@ -39,20 +44,20 @@ pub struct LookupResult {
     pub file: ProofFile,
 }
 
-/// What is said of a name, and what it is checked against.
+/// A proof of a name's entry, and the header that it is checked against.
 struct FetchedProof {
     anchor: TrustedHeader,
     header: (Header, &'static str),
     file: ProofFile,
 }
 
-/// Looks a name up, compares it with what was seen before, and remembers it. Asks `client` unless
-/// there is a file.
+/// Looks a name up, compares it with its pin, and updates the pin. Asks `client` unless there is a
+/// file.
 pub fn look_up(client: &Client, args: &Lookup, name: &Name) -> Result<LookupResult, CommandError> {
     look(client, args, name, true)
 }
 
-/// The same of a name that somebody says to have, by which nothing is remembered.
+/// Looks up a name that somebody merely claims: no pin is updated.
 pub fn look_up_unpinned(
     client: &Client,
     args: &Lookup,
@@ -72,7 +77,7 @@ fn look(
     let (gathered, finding) = loop {
         let gathered = fetch_proof(client, args, name)?;
         match verify_name(&gathered.anchor, name, &gathered.file.name_proof()?) {
-            // The chain moved on between two questions.
+            // The chain changed between two requests.
             Err(Unproven::OffChain(_) | Unproven::UnknownHeader)
                 if tries < MAX_TRIES && gathered.header.1 == "node" =>
             {
@@ -81,13 +86,14 @@ fn look(
             found => break (gathered, found.map_err(crate::proof::ProofError::NameProof)?),
         }
     };
-    let memory = PinStore::of(gathered.anchor.network())?;
-    let mut pins = memory.pins().map_err(PeerError::PinStore)?;
+    let store = PinStore::of(gathered.anchor.network())?;
+    let mut pins = store.pins().map_err(PeerError::PinStore)?;
     let before = pins.value.get(name).copied();
     let asked = args.offline.is_none().then_some(client);
     let steps = fetch_steps(asked, name, before.as_ref(), &finding)?;
     let accept = args.accept.map(|accept| accept.pin_status());
-    let (pin_status, peer, height) = settle(&mut pins, name, finding, &steps, (accept, remember))?;
+    let (pin_status, peer, height) =
+        update_pin(&mut pins, name, finding, &steps, (accept, remember))?;
     Ok(LookupResult {
         peer,
         pin_status,
@@ -98,7 +104,7 @@ fn look(
     })
 }
 
-/// The same, for a name that must have keys.
+/// Looks up a name that must have keys.
 pub fn look_up_peer(
     client: &Client,
     args: &Lookup,
@@ -108,6 +114,25 @@ pub fn look_up_peer(
     let peer =
         peer.ok_or_else(|| CommandError::from(PeerError::KeyChanged(name.clone(), pin_status)))?;
     Ok((peer, pin_status))
+}
+
+/// Our identity key that stands under one of our names, and the record's sequence number.
+pub fn own_identity(
+    client: &Client,
+    keystore: &Keystore,
+    name: &Name,
+) -> Result<(IdentityFile, u32), CommandError> {
+    let entry = current_record(client, name)?;
+    let files = keys::identities(&keystore.directory)?;
+    let file = files.into_iter().find(|file| file.identity == entry.record.identity);
+    Ok((file.ok_or_else(|| PeerError::NotOurs(name.clone()))?, entry.record.sequence))
+}
+
+/// The messaging record of a name, as the node gives it.
+pub fn current_record(client: &Client, name: &Name) -> Result<MessagingEntry, CommandError> {
+    let (info, _) = registered(client, name.as_str())?;
+    let entry = info.entry.as_ref().map(messaging_of).transpose()?.flatten();
+    entry.ok_or_else(|| CommandError::NoMessaging(name.clone()))
 }
 
 fn fetch_proof(client: &Client, args: &Lookup, name: &Name) -> Result<FetchedProof, CommandError> {
@@ -150,7 +175,7 @@ fn fetch_proof(client: &Client, args: &Lookup, name: &Name) -> Result<FetchedPro
     Ok(FetchedProof { anchor, header, file })
 }
 
-/// The header of the node's tip: whoever runs the node vouches for it.
+/// The header of the node's tip: the node is trusted for it.
 fn tip(client: &Client) -> Result<(Network, Header), CommandError> {
     let status = client.status()?;
     if !status.synced {
@@ -161,12 +186,12 @@ fn tip(client: &Client) -> Result<(Network, Header), CommandError> {
     let header = header.and_then(|bytes| Header::from_bytes(&bytes).ok());
     match header {
         Some(header) if header.id(status.network) == status.tip => Ok((status.network, header)),
-        _ => Err(client.bad_answer("its tip is another block than it says").into()),
+        _ => Err(client.bad_answer("the block that it gives is not its tip").into()),
     }
 }
 
-/// The records between the one that was seen and the present one, if there are more than one, from
-/// the name's history. What they are worth is judged with the pins.
+/// The messaging records after the pinned one up to the present one, from the name's history.
+/// Comparing with the pins judges them.
 fn fetch_steps(
     client: Option<&Client>,
     name: &Name,
@@ -189,9 +214,9 @@ fn fetch_steps(
     Ok(published.filter(|signed| wanted.contains(&signed.record.sequence)).collect())
 }
 
-/// The pin status, if it is one that can be used or is accepted; what was found is remembered then,
-/// if it is to be.
-fn settle(
+/// Compares what was found with the pin, and updates the pin if `remember`. Gives the pin status if
+/// the keys can be used, or the user accepted the change.
+fn update_pin(
     pins: &mut Stored<Pins>,
     name: &Name,
     finding: Resolution,
@@ -228,7 +253,7 @@ fn settle(
     }
 }
 
-/// A pin status's error for absence that nobody has seen keys before.
+/// The error for a name without keys: milder if no keys were seen before.
 fn absence_error(name: Name, why: Absence, pin_status: PinStatus, was_seen: bool) -> CommandError {
     match (why, was_seen) {
         (Absence::Unregistered | Absence::Released, false) => CommandError::NotRegistered(name),

@@ -1,4 +1,4 @@
-//! `peer`: the keys that speak for a name.
+//! `peer`: the messaging keys of names, letters and channels.
 
 mod bundle;
 mod channel;
@@ -15,13 +15,14 @@ use std::fmt::Write as _;
 use namechain_core::{api_types::Standing, types::Name};
 use serde::Serialize;
 
-use super::{
-    Keystore, messaging_of,
-    show::{ShownMessaging, registered},
-};
 use crate::{
     cli::{NameArgs, PeerCommand},
     client::Client,
+    command::{
+        input::Keystore,
+        query::{messaging_of, registered},
+        show::ShownMessaging,
+    },
     error::CommandError,
     keys,
     ui::Ui,
@@ -29,7 +30,7 @@ use crate::{
 
 /// What `peer show --json` prints.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct ShownIdentity {
     name: Name,
     standing: Standing,
     height: u32,
@@ -69,16 +70,21 @@ fn show(ui: Ui, client: &Client, keystore: &Keystore, args: &NameArgs) -> Result
     let index =
         files.iter().find(|file| file.identity == entry.record.identity).map(|file| file.index);
     let messaging = ShownMessaging::from(&entry);
-    let shown =
-        Shown { name: info.name, standing: info.standing, height: info.height, messaging, index };
+    let shown = ShownIdentity {
+        name: info.name,
+        standing: info.standing,
+        height: info.height,
+        messaging,
+        index,
+    };
     ui.print_result(&describe(&shown), &shown)?;
     Ok(())
 }
 
-fn describe(shown: &Shown) -> String {
+fn describe(shown: &ShownIdentity) -> String {
     let it = &shown.messaging;
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
-    let linked = if it.linked { "linked by the key before" } else { "not linked" };
+    let linked = if it.linked { "linked to the previous key" } else { "not linked" };
     let alone = if it.x25519_alone { "allowed" } else { "not allowed" };
     let standing = match shown.standing {
         Standing::Active => "active",
@@ -96,7 +102,7 @@ fn describe(shown: &Shown) -> String {
         ("x25519 alone", alone.to_owned()),
     ];
     rows.extend(it.locators.iter().map(|locator| ("locator", locator.clone())));
-    let here = shown.index.map(|index| format!("yours, of index {index}"));
+    let here = shown.index.map(|index| format!("yours, index {index}"));
     rows.push(("key", here.unwrap_or_else(|| "not in your directory of keys".to_owned())));
     let mut text = String::new();
     for (label, value) in rows {

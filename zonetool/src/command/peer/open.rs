@@ -13,15 +13,12 @@ use messaging::{
 use namechain_core::types::{Name, Network, PublicKey};
 use serde::Serialize;
 
-use super::{
-    super::{Keystore, parse_name},
-    lookup::{look_up_peer, look_up_unpinned},
-    seal::current_record,
-};
+use super::lookup::{current_record, look_up_peer, look_up_unpinned};
 use crate::{
     cli::Open,
     client::Client,
     clock,
+    command::input::{Keystore, parse_name},
     error::{CommandError, PeerError},
     keys::{self, IdentityFile, Prekeys},
     pin_store::PinStore,
@@ -35,7 +32,7 @@ const X25519_LABEL: u32 = u32::MAX;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Shown<'a> {
+struct ShownLetter<'a> {
     from: &'a Name,
     to: &'a Name,
     /// The sender's identity key.
@@ -55,7 +52,7 @@ struct Shown<'a> {
 }
 
 /// An inbox, the index of its identity key, and its prekeys.
-struct Found {
+struct OwnInbox {
     inbox: Inbox,
     index: u32,
     prekeys: Option<Prekeys>,
@@ -64,11 +61,11 @@ struct Found {
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Open) -> Result<(), CommandError> {
     let envelope = read_envelope()?;
-    let outside = EnvelopeHeader::read(&envelope).map_err(PeerError::Open)?;
+    let header = EnvelopeHeader::read(&envelope).map_err(PeerError::Open)?;
     let network = client.status()?.network;
-    let names = names(network, keystore, args, outside)?;
+    let names = names(network, keystore, args, header)?;
     let (mut found, opened) = open_any(network, client, keystore, &names, &envelope)?;
-    // By a letter that may be forged nothing is remembered.
+    // The letter may be forged: its sender is not pinned yet.
     let sender = match look_up_unpinned(client, &args.lookup, opened.claimed_sender()) {
         Ok(peer) => Some(peer),
         Err(CommandError::NotRegistered(_) | CommandError::NoMessaging(_)) => None,
@@ -83,7 +80,7 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Open) -> Result<
         return Err(PeerError::Terminal("a letter that is not text").into());
     }
     let pin_status = remember(client, args, &letter)?;
-    // What is not stored before the letter is shown happens twice.
+    // Stored before the letter is shown: otherwise a crash would let it be opened twice.
     seen.value = noted;
     seen.save().map_err(PeerError::PinStore)?;
     if letter.spent {
@@ -92,12 +89,12 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Open) -> Result<
     show(ui, &found, &letter, pin_status.as_str())
 }
 
-/// Pins the sender, now that the letter is known to be his.
+/// Pins the sender, now that the letter is known to be theirs.
 fn remember(client: &Client, args: &Open, letter: &Letter) -> Result<PinStatus, CommandError> {
     let (sender, pin_status) = look_up_peer(client, &args.lookup, &letter.sender)?;
     match sender.identity() == letter.identity {
         true => Ok(pin_status),
-        // It was replaced this very moment.
+        // The key was replaced since the letter was verified.
         false => Err(PeerError::Open(OpenError::ReplacedKey(letter.sender.clone())).into()),
     }
 }
@@ -109,36 +106,32 @@ fn read_envelope() -> Result<Vec<u8>, CommandError> {
     Ok(envelope)
 }
 
-/// The names that it may be for: the one that was given, or those that have prekeys here and the
-/// envelope's prefix.
+/// The names that the letter may be for: the one that was given, or those that have prekeys here
+/// and the envelope's recipient tag.
 fn names(
     network: Network,
     keystore: &Keystore,
     args: &Open,
-    outside: EnvelopeHeader,
+    header: EnvelopeHeader,
 ) -> Result<Vec<Name>, CommandError> {
     if let Some(name) = &args.name {
         return Ok(vec![parse_name(name)?]);
     }
-    let own_identity = keys::prekey_names(&keystore.directory)?;
-    let fits: Vec<Name> = own_identity
+    let own = keys::prekey_names(&keystore.directory)?;
+    let fits: Vec<Name> = own
         .iter()
-        .filter(|name| recipient_tag(network, name) == outside.recipient_tag)
+        .filter(|name| recipient_tag(network, name) == header.recipient_tag)
         .cloned()
         .collect();
     if fits.is_empty() {
-        let own_identity: Vec<&str> = own_identity.iter().map(Name::as_str).collect();
-        let own_identity = if own_identity.is_empty() {
-            "there are none".to_owned()
-        } else {
-            own_identity.join(", ")
-        };
-        return Err(PeerError::NoName(own_identity).into());
+        let own: Vec<&str> = own.iter().map(Name::as_str).collect();
+        let own = if own.is_empty() { "none".to_owned() } else { own.join(", ") };
+        return Err(PeerError::NoName(own).into());
     }
     Ok(fits)
 }
 
-/// Tries every identity key of ours, the last one first: letters may have been on their way when it
+/// Tries every identity key of ours, the latest first: a letter may have been sent before the key
 /// was replaced.
 fn open_any(
     network: Network,
@@ -146,7 +139,7 @@ fn open_any(
     keystore: &Keystore,
     names: &[Name],
     envelope: &[u8],
-) -> Result<(Found, UnverifiedLetter), CommandError> {
+) -> Result<(OwnInbox, UnverifiedLetter), CommandError> {
     let now = clock::unix();
     let mut refused = None;
     for name in names {
@@ -168,15 +161,15 @@ fn open_any(
     Err(error.unwrap_or(PeerError::Open(OpenError::NotForUs)).into())
 }
 
-/// The keys of one identity key of ours. Its X25519 key is among them only if our record allows
-/// letters to it alone.
+/// The inbox of one of our identity keys. Its X25519 key is added only if our record allows letters
+/// without a post-quantum key.
 fn inbox(
     network: Network,
     keystore: &Keystore,
     name: &Name,
     file: IdentityFile,
     alone: bool,
-) -> Result<Found, CommandError> {
+) -> Result<OwnInbox, CommandError> {
     let mut inbox = Inbox::new(network, name.clone(), file.identity);
     let prekeys = Prekeys::load(&keystore.directory, file.index, name, &keystore.passphrases)?;
     for key in prekeys.iter().flat_map(Prekeys::keys) {
@@ -193,11 +186,11 @@ fn inbox(
             .add_x25519(X25519_LABEL, X25519Secret::from_bytes(&secret))
             .map_err(PeerError::Inbox)?;
     }
-    Ok(Found { inbox, index: file.index, prekeys })
+    Ok(OwnInbox { inbox, index: file.index, prekeys })
 }
 
 /// Deletes a one-time prekey from its file.
-fn forget(keystore: &Keystore, found: &Found, label: KeyLabel) -> Result<(), CommandError> {
+fn forget(keystore: &Keystore, found: &OwnInbox, label: KeyLabel) -> Result<(), CommandError> {
     let seed = found.prekeys.as_ref().and_then(|prekeys| prekeys.seed(label));
     let Some(seed) = seed else { return Ok(()) };
     let directory = &keystore.directory;
@@ -213,14 +206,14 @@ fn forget(keystore: &Keystore, found: &Found, label: KeyLabel) -> Result<(), Com
 
 fn show(
     ui: Ui,
-    found: &Found,
+    found: &OwnInbox,
     letter: &Letter,
     pin_status: &'static str,
 ) -> Result<(), CommandError> {
     let (from, to) = (&letter.sender, found.inbox.name());
     let text = std::str::from_utf8(letter.body()).ok();
     if ui.is_json() {
-        let shown = Shown {
+        let shown = ShownLetter {
             from,
             to,
             identity: letter.identity,
@@ -235,12 +228,9 @@ fn show(
         ui.print_result("", &shown)?;
         return Ok(());
     }
+    ui.print_note(&format!("from {from} (identity {}, {pin_status}), to {to}", letter.identity));
     ui.print_note(&format!(
-        "from {from}, whose key is {} ({pin_status}), to {to}",
-        letter.identity
-    ));
-    ui.print_note(&format!(
-        "written at {}, as {from} says; sealed to {}",
+        "written at {} (says {from}), sealed with {}",
         utc(letter.created),
         letter.kem
     ));

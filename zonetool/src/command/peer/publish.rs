@@ -1,26 +1,26 @@
-//! `peer publish`, `peer rotate`, `peer revoke`: a messaging record that follows the one that
-//! stands.
+//! `peer publish`, `peer rotate`, `peer revoke`: the next messaging record of a name, or none.
 
 use namechain_core::types::{
     Action, Hash, Locators, MessagingPolicy, MessagingRecord, NameEntry, Network, PublicKey,
     SecretKey, SignedMessagingRecord, next_key_hash,
 };
 
-use super::{
-    super::{Keystore, mnemonic, ops, parse_name},
-    bundle,
-};
+use super::bundle;
 use crate::{
     cli::{
         Bundle, MnemonicArgs, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
     },
     client::Client,
+    command::{
+        input::{Keystore, parse_name},
+        mnemonic, ops,
+    },
     error::CommandError,
     keys::{self, IdentityBranch, IdentityFile, KeyFile, MAX_IDENTITIES},
     ui::Ui,
 };
 
-/// What makes identity keys: the key file's owner, and where the words are.
+/// Where identity keys come from: the key file's owner, and the 24 words.
 struct Source<'a> {
     ui: Ui,
     keystore: &'a Keystore,
@@ -41,7 +41,8 @@ impl Source<'_> {
         }
     }
 
-    /// The identity key at `index` of the words, which has a file from now on.
+    /// Derives the identity key at `index` from the words, and stores it in a file unless it is a
+    /// dry run.
     fn make(&self, branch: &IdentityBranch, index: u32) -> Result<IdentityFile, CommandError> {
         let protection = self.file.protection(&self.keystore.passphrases)?;
         let made = IdentityFile::of(&self.keystore.directory, branch, index, &protection)?;
@@ -94,7 +95,7 @@ pub fn publish(
 ) -> Result<(), CommandError> {
     let (file, locators) = (keys::load(&keystore.directory)?, locators(&args.record)?);
     let (owner, dry_run) = (file.owner, args.operate.dry_run);
-    let (own, again) = (keys::load(&keystore.directory)?, client.again()?);
+    let (own, again) = (keys::load(&keystore.directory)?, client.reconnect()?);
     let mut made = None;
     let decide = |network: Network, before: &NameEntry| {
         check_owner(before, owner)?;
@@ -113,11 +114,11 @@ pub fn publish(
         }
         Ok(signed(network, before, record, &key, None))
     };
-    ops::owner(ui, client, keystore, &args.operate.operate(), file, Box::new(decide))?;
+    ops::owner(ui, client, keystore, &args.operate.to_operation_args(), file, Box::new(decide))?;
     upload(ui, &again, keystore, &args.operate, made)
 }
 
-/// Gives the node the bundle that was made, once its record is recorded.
+/// Uploads the bundle that was made, once its record is recorded.
 fn upload(
     ui: Ui,
     client: &Client,
@@ -131,15 +132,15 @@ fn upload(
             bundle::upload_after_publish(ui, client, keystore, &name, &identity)
         }
         Some(_) => ui.print_note(&format!(
-            "once that is recorded, hand its bundle in: zonetool peer bundle put {name}"
+            "once that is recorded, upload the bundle: zonetool peer bundle put {name}"
         )),
         None => {}
     }
     Ok(())
 }
 
-/// Whether a new bundle goes with the record: unless it is said otherwise, for the first one, and
-/// where there was one.
+/// Whether a new bundle is made for the record. By default: for a first record, and where the
+/// present record has one.
 fn makes_bundle(args: &PeerRecordArgs, before: &NameEntry) -> bool {
     let stands = before.messaging.as_ref().map(|entry| &entry.record);
     match args.bundle {
@@ -157,7 +158,7 @@ pub fn rotate(
 ) -> Result<(), CommandError> {
     let (file, locators) = (keys::load(&keystore.directory)?, locators(&args.record)?);
     let (owner, dry_run) = (file.owner, args.operate.dry_run);
-    let (own, again) = (keys::load(&keystore.directory)?, client.again()?);
+    let (own, again) = (keys::load(&keystore.directory)?, client.reconnect()?);
     let mut made = None;
     let decide = |network: Network, before: &NameEntry| {
         check_owner(before, owner)?;
@@ -172,7 +173,7 @@ pub fn rotate(
         let identity = source.make(&branch, index + 1)?;
         let mut record = record(network, before, &identity, &args.record, locators);
         let key = branch.key(index + 1);
-        // What stands was signed by the old key.
+        // The present bundle was signed by the old key.
         record.bundle = given(&args.record).unwrap_or_default();
         if makes_bundle(&args.record, before) {
             let (name, sequence) = (&before.name, record.sequence);
@@ -182,7 +183,7 @@ pub fn rotate(
         }
         Ok(signed(network, before, record, &key, Some(&branch.key(index))))
     };
-    ops::owner(ui, client, keystore, &args.operate.operate(), file, Box::new(decide))?;
+    ops::owner(ui, client, keystore, &args.operate.to_operation_args(), file, Box::new(decide))?;
     upload(ui, &again, keystore, &args.operate, made)
 }
 
@@ -206,10 +207,10 @@ pub fn withdraw(
         Some(_) => Ok(Action::Publish { record: None }),
         None => Err(CommandError::NoMessaging(before.name.clone())),
     };
-    ops::owner(ui, client, keystore, &args.operate(), file, Box::new(decide))
+    ops::owner(ui, client, keystore, &args.to_operation_args(), file, Box::new(decide))
 }
 
-/// Before words or passphrases are asked for.
+/// Refuses a name of somebody else, before words or passphrases are asked for.
 fn check_owner(before: &NameEntry, ours: PublicKey) -> Result<(), CommandError> {
     if before.owner == ours {
         return Ok(());
@@ -218,13 +219,13 @@ fn check_owner(before: &NameEntry, ours: PublicKey) -> Result<(), CommandError> 
     Err(CommandError::NotOwner { name, owner, ours, rule: "not-owner" })
 }
 
-/// The locators that were given, if any were: before anybody is asked for anything.
+/// The locators on the command line, checked before any question is asked.
 fn locators(args: &PeerRecordArgs) -> Result<Option<Locators>, CommandError> {
     let given = args.no_locators || !args.locators.is_empty();
     Ok(given.then(|| Locators::new(args.locators.clone())).transpose()?)
 }
 
-/// The record that follows what stands: what was not given stays.
+/// The next messaging record: what is not given is taken from the present one.
 fn record(
     network: Network,
     before: &NameEntry,

@@ -1,5 +1,4 @@
-//! `peer resolve NAME`: the keys that the chain proves to be a name's, and how they compare with
-//! what was seen before.
+//! `peer resolve NAME`: the proven keys of a name, and how they compare with the pin.
 
 use std::{fmt::Write as _, io, path::Path};
 
@@ -7,13 +6,11 @@ use messaging::VerifiedPeer;
 use namechain_core::types::{Hash, Name, Network};
 use serde::Serialize;
 
-use super::{
-    super::{parse_name, show::ShownMessaging},
-    lookup::{LookupResult, look_up},
-};
+use super::lookup::{LookupResult, look_up};
 use crate::{
     cli::Resolve,
     client::Client,
+    command::{input::parse_name, show::ShownMessaging},
     error::{CommandError, PeerError},
     ui::{Ui, utc},
 };
@@ -92,8 +89,8 @@ fn resolved(name: Name, looked: &LookupResult) -> Resolved {
 fn describe(resolved: &Resolved) -> String {
     let from = match resolved.header {
         "node" => "the node's tip",
-        "given" => "the header that was given",
-        _ => "the header in the file, trusted as you say",
+        "given" => "the given header",
+        _ => "the header in the file (--trust-file-header)",
     };
     let seen = resolved.seen.as_ref().map_or_else(
         || "never before".to_owned(),
@@ -103,9 +100,9 @@ fn describe(resolved: &Resolved) -> String {
         },
     );
     let mut rows =
-        vec![("name", resolved.name.to_string()), ("pin_status", resolved.pin_status.to_owned())];
+        vec![("name", resolved.name.to_string()), ("pin", resolved.pin_status.to_owned())];
     if let Some(it) = &resolved.messaging {
-        let linked = if it.linked { "linked by the key before" } else { "not linked" };
+        let linked = if it.linked { "linked to the previous key" } else { "not linked" };
         let alone = if it.x25519_alone { "allowed" } else { "not allowed" };
         rows.extend([
             ("identity", it.identity.to_string()),
@@ -121,7 +118,7 @@ fn describe(resolved: &Resolved) -> String {
             "proven",
             format!("at height {}, {} blocks below {from}", resolved.height, resolved.depth),
         ),
-        ("header", format!("{}, made at {}", resolved.trusted, utc(resolved.time))),
+        ("header", format!("{}, time {}", resolved.trusted, utc(resolved.time))),
         ("seen", seen),
     ]);
     let mut text = String::new();

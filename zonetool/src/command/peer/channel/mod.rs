@@ -1,7 +1,7 @@
 //! `peer listen` and `peer dial`: a pipe between two names.
 //!
-//! Standard output has what the other side says and nothing else; who it is, and what goes wrong,
-//! goes to standard error.
+//! Standard output has the bytes of the other side and nothing else. Events and errors go to
+//! standard error.
 
 mod address;
 mod pipe;
@@ -21,22 +21,21 @@ use tokio::runtime::Runtime;
 
 use self::address::{Place, of_argument, of_locator};
 use super::{
-    super::{Keystore, parse_name},
-    history::spoke_until,
-    lookup::{look_up_peer, look_up_unpinned},
-    seal::own_identity,
+    history::replaced_at,
+    lookup::{look_up_peer, look_up_unpinned, own_identity},
 };
 use crate::{
     cli::{Lookup, PeerDialArgs, PeerListenArgs, TransportArgs},
     client::Client,
+    command::input::{Keystore, parse_name},
     error::{ChannelFailure, CommandError, PeerError},
     ui::Ui,
 };
 
-/// How many addresses of a host are tried.
+/// How many addresses of a host name are tried.
 const MAX_ADDRESSES: usize = 4;
 
-/// What `--json` says, a line each.
+/// The events that `--json` prints, one a line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Event {
@@ -72,19 +71,20 @@ impl TransportArgs {
     }
 }
 
-fn shown(transport: Transport) -> &'static str {
+fn transport_label(transport: Transport) -> &'static str {
     match transport {
         Transport::Quic => "quic",
         Transport::Tcp => "tcp",
     }
 }
 
-fn connected(ui: Ui, channel: &Channel, transport: Transport, pin_status: PinStatus) {
+fn print_connected(ui: Ui, channel: &Channel, transport: Transport, pin_status: PinStatus) {
     let (peer, remote) = (channel.peer(), channel.remote());
     let (name, identity) = (peer.name().clone(), peer.identity());
-    let (sequence, height, transport) = (peer.sequence(), peer.height(), shown(transport));
+    let (sequence, height, transport) =
+        (peer.sequence(), peer.height(), transport_label(transport));
     let text = format!(
-        "{name} is there, at {remote} over {transport}: identity {identity}, record {sequence}, proven at height {height}, {pin_status}"
+        "connected to {name} at {remote} over {transport}: identity {identity} ({pin_status}), record {sequence}, proven at height {height}"
     );
     ui.print_event(
         &text,
@@ -114,7 +114,7 @@ fn runtime() -> Result<Runtime, CommandError> {
     Ok(runtime.map_err(ChannelFailure::Setup)?)
 }
 
-/// Runs a channel to its end. What still waits for a terminal or a pipe is not waited for.
+/// Runs a channel to its end. A thread that still reads standard input is abandoned.
 fn run(
     runtime: Runtime,
     end: impl Future<Output = Result<(), CommandError>>,
@@ -129,7 +129,7 @@ fn lookup_of(args: &PeerListenArgs) -> Lookup {
     Lookup { max_depth: args.max_depth, ..Lookup::default() }
 }
 
-/// `peer listen`: the first caller who is who he says, and nobody after him.
+/// `peer listen`: accepts one caller that proves its name.
 pub fn listen(
     ui: Ui,
     client: Client,
@@ -138,37 +138,37 @@ pub fn listen(
 ) -> Result<(), CommandError> {
     let local = own(&client, keystore, &args.name)?;
     let only = args.only.iter().map(|name| parse_name(name)).collect::<Result<BTreeSet<_>, _>>()?;
-    let desk = Arc::new(Desk { client, lookup: lookup_of(args), only });
-    let end = run(runtime()?, answer(ui, desk.clone(), local, args));
-    // Its runtime must not end within another.
-    drop(desk);
+    let callers = Arc::new(CallerLookup { client, lookup: lookup_of(args), only });
+    let end = run(runtime()?, accept_call(ui, callers.clone(), local, args));
+    // The client has a runtime of its own, which must not be dropped inside this one.
+    drop(callers);
     end
 }
 
-/// What it takes to look callers up.
-struct Desk {
+/// Looks callers up at the node.
+struct CallerLookup {
     client: Client,
     lookup: Lookup,
     only: BTreeSet<Name>,
 }
 
-impl Desk {
-    /// Runs what waits for the node where waiting disturbs nobody.
+impl CallerLookup {
+    /// Runs a blocking request to the node on a thread for such.
     async fn ask<T: Send + 'static>(
         self: Arc<Self>,
-        question: impl FnOnce(&Desk) -> Result<T, CommandError> + Send + 'static,
+        question: impl FnOnce(&CallerLookup) -> Result<T, CommandError> + Send + 'static,
     ) -> Result<T, CommandError> {
         let asked = tokio::task::spawn_blocking(move || question(&self));
         asked.await.map_err(|error| ChannelFailure::Setup(error.into()))?
     }
 
-    /// The node is asked anew for every caller: what it says is never older than it is. Nothing is
-    /// remembered: the name is only what the caller says.
+    /// Looks the name up anew for every caller. No pin is updated: the caller has only claimed the
+    /// name.
     async fn resolve(self: Arc<Self>, name: Name) -> Result<VerifiedPeer, ResolveError> {
         if !self.only.is_empty() && !self.only.contains(&name) {
-            return Err(ResolveError::Unwanted("it is not among those with --only".into()));
+            return Err(ResolveError::Unwanted("it is not in --only".into()));
         }
-        let found = self.ask(move |desk| look_up_unpinned(&desk.client, &desk.lookup, &name)).await;
+        let found = self.ask(move |own| look_up_unpinned(&own.client, &own.lookup, &name)).await;
         found.map_err(|error| match error {
             CommandError::NotRegistered(_) => Absence::Unregistered.into(),
             CommandError::NoMessaging(_)
@@ -187,50 +187,53 @@ impl Desk {
     }
 }
 
-async fn answer(
+async fn accept_call(
     ui: Ui,
-    desk: Arc<Desk>,
+    callers: Arc<CallerLookup>,
     local: LocalIdentity,
     args: &PeerListenArgs,
 ) -> Result<(), CommandError> {
     let (name, transport) = (local.name.clone(), args.connection.transport());
     let (limits, at) = (args.connection.limits(), SocketAddr::new(args.listen, args.port));
     let resolve = {
-        let desk = desk.clone();
-        move |name| desk.clone().resolve(name)
+        let callers = callers.clone();
+        move |name| callers.clone().resolve(name)
     };
     let bound = Listener::bind(transport, at, local, limits, resolve).await;
     let mut listener = bound.map_err(|error| ChannelFailure::Bind(at.to_string(), error))?;
     let address = listener.address();
-    let text = format!("listening as {name} at {address} over {}", shown(transport));
-    ui.print_event(&text, &Event::Listening { name, address, transport: shown(transport) });
+    let text = format!("listening as {name} at {address} over {}", transport_label(transport));
+    ui.print_event(
+        &text,
+        &Event::Listening { name, address, transport: transport_label(transport) },
+    );
     let channel = loop {
         match listener.accept().await {
             Ok(channel) => break channel,
-            Err(turned) => rejected(ui, *turned),
+            Err(rejected) => print_rejected(ui, *rejected),
         }
     };
     listener.stop();
     let caller = channel.peer().name().clone();
-    // Now that he has the key, he is remembered.
+    // The caller has proven its key: now it is pinned.
     let (_, pin_status) =
-        desk.ask(move |desk| look_up_peer(&desk.client, &desk.lookup, &caller)).await?;
-    connected(ui, &channel, transport, pin_status);
+        callers.ask(move |own| look_up_peer(&own.client, &own.lookup, &caller)).await?;
+    print_connected(ui, &channel, transport, pin_status);
     let piped = pipe::pipe(channel).await;
     listener.close().await;
     Ok(piped?)
 }
 
-fn rejected(ui: Ui, turned: Rejected) {
-    let text = format!("turned away: {turned}");
-    let why = turned.error.to_string();
+fn print_rejected(ui: Ui, rejected: Rejected) {
+    let text = format!("rejected: {rejected}");
+    let why = rejected.error.to_string();
     ui.print_event(
         &text,
         &Event::Rejected {
-            remote: turned.remote,
-            claimed: turned.claimed,
+            remote: rejected.remote,
+            claimed: rejected.claimed,
             why,
-            detail: turned.detail,
+            detail: rejected.detail,
         },
     );
 }
@@ -247,7 +250,7 @@ pub fn dial(
     let local = own(&client, keystore, &args.from)?;
     let dialled = run(runtime()?, async {
         let (channel, transport) = reach(&places, &local, &peer, &args.connection.limits()).await?;
-        connected(ui, &channel, transport, pin_status);
+        print_connected(ui, &channel, transport, pin_status);
         Ok(pipe::pipe(channel).await?)
     });
     dialled.map_err(|error| match error {
@@ -255,7 +258,7 @@ pub fn dial(
             name,
             error: ChannelError::OtherKey { found, .. },
             address,
-        }) => match spoke_until(&client, &name, &found) {
+        }) => match replaced_at(&client, &name, &found) {
             Ok(Some(until)) => ChannelFailure::Replaced { name, found, until }.into(),
             _ => {
                 let error = ChannelError::OtherKey { name: name.clone(), found };
@@ -266,7 +269,7 @@ pub fn dial(
     })
 }
 
-/// Where to call.
+/// The addresses to dial.
 fn places(peer: &VerifiedPeer, args: &PeerDialArgs) -> Result<Vec<Place>, ChannelFailure> {
     if let Some(text) = &args.address {
         let place = of_argument(text, args.connection.transport());
@@ -286,8 +289,8 @@ fn places(peer: &VerifiedPeer, args: &PeerDialArgs) -> Result<Vec<Place>, Channe
     }
 }
 
-/// The first place where somebody answers. Who answers and is somebody else ends it: that is worth
-/// knowing.
+/// Dials the addresses in order. If somebody else answers at one, the rest are not tried: the user
+/// should know.
 async fn reach(
     places: &[Place],
     local: &LocalIdentity,

@@ -1,0 +1,110 @@
+//! Arguments that several commands share.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::Args;
+use namechain_core::types::PublicKey;
+
+/// A name as the only argument.
+#[derive(Debug, Args)]
+pub struct NameArgs {
+    /// The name: one label, such as alice
+    pub name: String,
+}
+
+/// What `register` and `update` share.
+#[derive(Debug, Args)]
+pub struct ZoneArgs {
+    /// The name: one label of 3 to 63 letters, digits and hyphens, such as alice
+    pub name: String,
+    /// The zone file (RFC 1035), relative to NAME. (or with $ORIGIN NAME.namechain.alt.); - is
+    /// standard input
+    #[arg(long, value_name = "FILE")]
+    pub zone: PathBuf,
+    /// Accept a zone without records
+    #[arg(long)]
+    pub empty: bool,
+    /// Show what would be signed and what it costs; sign and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to wait.
+    #[command(flatten)]
+    pub waiting: WaitArgs,
+}
+
+/// Whether to wait for blocks, and how long.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct WaitArgs {
+    /// Wait until the operation is recorded and the node serves the result
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait for blocks in all, in seconds; proof of work is not counted
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Wait until this many blocks follow the one that recorded it
+    #[arg(long, value_name = "BLOCKS", requires = "wait")]
+    pub depth: Option<u32>,
+}
+
+impl WaitArgs {
+    /// How many blocks must follow.
+    pub fn depth(&self) -> u32 {
+        self.depth.unwrap_or(0)
+    }
+}
+
+/// The value of `--recovery`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// No recovery key.
+    None,
+    /// This one.
+    Key(PublicKey),
+}
+
+impl Recovery {
+    /// The key that was given, or `default` if none was.
+    pub fn key_or(asked: Option<Recovery>, default: Option<PublicKey>) -> Option<PublicKey> {
+        match asked {
+            None => default,
+            Some(Recovery::Key(key)) => Some(key),
+            Some(Recovery::None) => None,
+        }
+    }
+}
+
+impl FromStr for Recovery {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Recovery::None),
+            key => key
+                .parse()
+                .map(Recovery::Key)
+                .map_err(|_| "expected 64 hexadecimal digits, or none"),
+        }
+    }
+}
+
+/// A number of seconds, for clap.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<u32>()
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .map_err(|_| "expected a number of seconds".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovery_is_a_key_or_none() {
+        assert_eq!("none".parse(), Ok(Recovery::None));
+        assert_eq!("11".repeat(32).parse(), Ok(Recovery::Key(PublicKey([0x11; 32]))));
+        assert!("11".parse::<Recovery>().is_err());
+        let key = PublicKey([2; 32]);
+        assert_eq!(Recovery::key_or(None, Some(key)), Some(key));
+        assert_eq!(Recovery::key_or(Some(Recovery::None), Some(key)), None);
+    }
+}
