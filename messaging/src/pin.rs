@@ -31,8 +31,8 @@ pub enum PinStatus {
     Rotated,
     /// The identity key is another one, and nothing links it to the old one.
     Unlinked,
-    /// The name has another owner's key, or was registered anew: whoever has it now may be somebody
-    /// else.
+    /// The name has another title: it was transferred, recovered or registered anew, and whoever has
+    /// it now may be somebody else.
     Transferred,
     /// Another record stands under the same sequence number than the one seen: the chain was
     /// reorganised, or somebody shows another chain.
@@ -129,19 +129,22 @@ pub enum PinError {
 /// What was seen of a name.
 ///
 /// ```text
-/// | sequence u32 | record hash 32 | identity 32 | next 32 | owner 32 | registered u32 |
-/// | first seen u32 | last seen u32 | bundle made u64 | withdrawn: 0 or 1 |
+/// | sequence u32 | record hash 32 | identity 32 | next 32 | owner 32 | title 32 |
+/// | recorded u32 | first seen u32 | last seen u32 | bundle made u64 | withdrawn: 0 or 1 |
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// The sequence number of the record: none below is believed again.
+    /// The sequence number of the record: none below is believed again under the same title.
     pub sequence: u32,
     /// The record.
     pub known: KnownRecord,
     /// The key that owned the name.
     pub owner: PublicKey,
-    /// The height at which the name was registered.
-    pub registered: u32,
+    /// The title of the name. Sequence numbers begin anew with each.
+    pub title: Hash,
+    /// The height of the block that recorded the record: of two titles the one with the later
+    /// record is the newer.
+    pub recorded: u32,
     /// The height at which the name was seen first.
     pub first_seen: u32,
     /// The highest height at which it was seen.
@@ -194,11 +197,12 @@ impl Pins {
     fn compare_peer(&self, peer: &VerifiedPeer, steps: &[SignedMessagingRecord]) -> PinStatus {
         let Some(pin) = self.pins.get(peer.name()) else { return PinStatus::First };
         let sequence = peer.sequence();
+        if peer.title() != pin.title {
+            let older = peer.entry().height < pin.recorded;
+            return if older { PinStatus::Older } else { PinStatus::Transferred };
+        }
         if sequence < pin.sequence || (pin.withdrawn && sequence == pin.sequence) {
             return PinStatus::Older;
-        }
-        if peer.owner() != pin.owner || peer.registered() != pin.registered {
-            return PinStatus::Transferred;
         }
         if sequence == pin.sequence {
             return if peer.record_hash() == pin.known.hash {
@@ -213,10 +217,15 @@ impl Pins {
         // The chain says of a record's identity key whether the one before vouches for it; of more
         // it takes the records.
         let next = peer.entry().record.previous == pin.known.hash && peer.entry().linked;
-        match next || leads_to(self.network, peer.name(), &pin.known, steps, &peer.record_hash()) {
+        match next || self.is_led_to(peer, pin, steps) {
             true => PinStatus::Rotated,
             false => PinStatus::Unlinked,
         }
+    }
+
+    fn is_led_to(&self, peer: &VerifiedPeer, pin: &Pin, steps: &[SignedMessagingRecord]) -> bool {
+        let to = peer.record_hash();
+        leads_to(self.network, peer.name(), &pin.title, &pin.known, steps, &to)
     }
 
     /// Compares the keys of a name with those seen, and remembers them if they are the same, if the
@@ -252,7 +261,8 @@ impl Pins {
             sequence: peer.sequence(),
             known: peer.known(),
             owner: peer.owner(),
-            registered: peer.registered(),
+            title: peer.title(),
+            recorded: peer.entry().height,
             first_seen: before.map_or(peer.height(), |pin| pin.first_seen),
             last_seen: before.map_or(peer.height(), |pin| pin.last_seen.max(peer.height())),
             bundle_made: bundle.map_or(0, |pin| pin.bundle_made),
@@ -312,7 +322,8 @@ impl Encode for Pin {
         self.known.identity.encode(out);
         self.known.next.encode(out);
         self.owner.encode(out);
-        for height in [self.registered, self.first_seen, self.last_seen] {
+        self.title.encode(out);
+        for height in [self.recorded, self.first_seen, self.last_seen] {
             out.extend_from_slice(&height.to_be_bytes());
         }
         out.extend_from_slice(&self.bundle_made.to_be_bytes());
@@ -330,7 +341,8 @@ impl Decode for Pin {
                 next: Hash::decode(reader)?,
             },
             owner: PublicKey::decode(reader)?,
-            registered: reader.u32()?,
+            title: Hash::decode(reader)?,
+            recorded: reader.u32()?,
             first_seen: reader.u32()?,
             last_seen: reader.u32()?,
             bundle_made: reader.u64()?,

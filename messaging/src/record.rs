@@ -29,12 +29,13 @@ impl KnownRecord {
     }
 }
 
-/// Whether `steps`, the records of `name` after `from` in their order, lead to the record with the
+/// Whether `steps`, the records of `name` under `title` after `from` in their order, lead to the record with the
 /// hash `to`, and every change of the identity key on the way is linked. At most [`MAX_STEPS`]
 /// steps, of two signatures each, are checked.
 pub fn leads_to(
     network: Network,
     name: &Name,
+    title: &Hash,
     from: &KnownRecord,
     steps: &[SignedMessagingRecord],
     to: &Hash,
@@ -42,7 +43,8 @@ pub fn leads_to(
     if steps.len() > MAX_STEPS {
         return false;
     }
-    let end = steps.iter().try_fold(*from, |before, step| follows(network, name, &before, step));
+    let end =
+        steps.iter().try_fold(*from, |before, step| follows(network, name, title, &before, step));
     end.is_some_and(|end| end.hash == *to)
 }
 
@@ -50,19 +52,20 @@ pub fn leads_to(
 fn follows(
     network: Network,
     name: &Name,
+    title: &Hash,
     before: &KnownRecord,
     step: &SignedMessagingRecord,
 ) -> Option<KnownRecord> {
     let record = &step.record;
     let signed =
-        record.identity.verify(&record.possession_message(network, name), &step.possession);
+        record.identity.verify(&record.possession_message(network, name, title), &step.possession);
     if !signed || record.previous != before.hash {
         return None;
     }
     let linked = step.link.is_some_and(|link| {
         link.identity == before.identity
             && before.next == next_key_hash(network, &record.identity)
-            && link.identity.verify(&record.link_message(network, name), &link.signature)
+            && link.identity.verify(&record.link_message(network, name, title), &link.signature)
     });
     (record.identity == before.identity || linked).then(|| KnownRecord::of(network, record))
 }

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use namechain_core::{
     codec::Encode,
-    consensus::{History, HistoryNode, HistoryProof, header::genesis},
+    consensus::{History, HistoryNode, HistoryProof, difficulty::next_due, header::genesis},
     tree::Tree,
     types::{
-        Entry, Hash, Header, Locators, MessagingEntry, MessagingPolicy, MessagingRecord, Name,
-        NameEntry, Network, PublicKey, RecordSet, SecretKey, SignedMessagingRecord, next_key_hash,
+        BlockTime, CommitPosition, Entry, Hash, Header, Locators, MessagingEntry, MessagingPolicy,
+        MessagingRecord, Name, NameEntry, Network, PublicKey, RecordSet, Rescued, SecretKey,
+        SignedMessagingRecord, next_key_hash,
     },
 };
 
@@ -25,6 +26,8 @@ pub const NETWORK: Network = Network::Dev;
 /// The time of all tests, in seconds of Unix time.
 pub const NOW: u64 = 1_800_000_000;
 pub const DAY: u64 = 24 * 3_600;
+/// When the leases of the tests end, by the chain's clock.
+pub const LEASE_ENDS: u64 = 1_900_000_000;
 
 pub fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -45,6 +48,11 @@ impl Person {
         let mut seed = [what; 32];
         seed[0] = self.number;
         seed
+    }
+
+    /// The title that the name is first registered under.
+    pub fn title(&self) -> Hash {
+        title_of(&self.owner().public(), 0)
     }
 
     pub fn owner(&self) -> SecretKey {
@@ -96,6 +104,7 @@ impl Person {
         SignedMessagingRecord::sign(
             NETWORK,
             &self.name,
+            &self.title(),
             record,
             &self.identity(generation),
             before.as_ref(),
@@ -132,6 +141,13 @@ impl Person {
     }
 }
 
+/// The title of the `number`th owner of a name.
+pub fn title_of(owner: &PublicKey, number: u8) -> Hash {
+    let mut title = owner.0;
+    title[31] ^= number;
+    Hash(title)
+}
+
 /// A chain whose blocks say what a test wants them to.
 pub struct World {
     pub network: Network,
@@ -148,15 +164,20 @@ impl World {
         Self::on(NETWORK)
     }
 
+    /// A chain with as many empty blocks as a name settles for.
     pub fn on(network: Network) -> Self {
-        World {
+        let mut world = World {
             network,
             entries: BTreeMap::new(),
             headers: Vec::new(),
             states: Vec::new(),
             history: History::default(),
             nodes: HashMap::new(),
+        };
+        for _ in 0..network.params().settle_delay.blocks {
+            world.block();
         }
+        world
     }
 
     /// Registers a name without keys.
@@ -165,11 +186,14 @@ impl World {
             name: name.clone(),
             owner,
             recovery: None,
+            title: title_of(&owner, 0),
             sequence: 1,
-            registered: self.headers.len() as u32,
-            updated: self.headers.len() as u32,
-            expires: 100_000,
+            registered: BlockTime::default(),
+            commit: CommitPosition::default(),
+            updated: BlockTime::default(),
+            expires: LEASE_ENDS,
             revoked: false,
+            rescued: Rescued::default(),
             transfer: None,
             records: RecordSet::default(),
             messaging: None,
@@ -180,10 +204,10 @@ impl World {
 
     /// Puts a record under a name, as the chain would once it had checked it.
     pub fn publish(&mut self, name: &Name, record: MessagingRecord, linked: bool) {
-        let height = self.headers.len() as u32;
+        let (height, time) = (self.headers.len() as u32, self.time());
         let entry = self.entries.get_mut(name).unwrap();
         entry.messaging_sequence = record.sequence;
-        entry.messaging = Some(Box::new(MessagingEntry { record, linked, height }));
+        entry.messaging = Some(Box::new(MessagingEntry { record, linked, height, time }));
     }
 
     /// Registers a person and publishes the first record.
@@ -200,17 +224,27 @@ impl World {
             let bytes = Entry::Name(entry.clone()).to_bytes();
             tree.insert(entry.name.key(network), Entry::value_hash(network, &bytes));
         }
-        let height = self.headers.len() as u32;
+        let (height, params) = (self.headers.len() as u32, network.params());
+        let genesis = genesis(network).header;
         let header = Header {
             height,
             state_root: tree.root(),
             history_root: self.history.root(network),
-            ..genesis(network).header
+            time: self.time(),
+            due: self.headers.last().map_or(genesis.due, |parent| next_due(params, parent)),
+            ..genesis
         };
-        self.nodes.extend(self.history.push(network, &header.id(network), header.target.work()));
+        let leaf = HistoryNode::of_header(params, &header.id(network), &header);
+        self.nodes.extend(self.history.push(network, leaf));
         self.headers.push(header);
         self.states.push((tree, self.entries.clone()));
         height
+    }
+
+    /// The time of the next block: an interval after the last.
+    fn time(&self) -> u64 {
+        let params = self.network.params();
+        params.genesis_time + params.block_interval * self.headers.len() as u64
     }
 
     pub fn header(&self, height: u32) -> &Header {

@@ -8,7 +8,8 @@ use namechain_core::{
     consensus::{HistoryProof, HistoryProofError, NameStatus, name_status},
     tree::{self, MAX_PROOF_BYTES, Proof},
     types::{
-        Entry, HEADER_BYTES, Hash, Header, MessagingEntry, Name, NameEntry, Network, PublicKey,
+        BlockTime, Entry, HEADER_BYTES, Hash, Header, MessagingEntry, Name, NameEntry, Network,
+        PublicKey,
     },
 };
 use thiserror::Error;
@@ -17,8 +18,8 @@ use crate::record::KnownRecord;
 
 /// More than any entry of a name has: 4,096 bytes of records, a messaging record and the rest.
 pub const MAX_ENTRY_BYTES: usize = 8 * 1_024;
-/// The longest proof of a header's place: two numbers, and fewer than 128 nodes of 48 bytes.
-pub const MAX_HISTORY_PROOF_BYTES: usize = 16 + 128 * 48;
+/// The longest proof of a header's place: two numbers, a sum of work, and fewer than 128 nodes.
+pub const MAX_HISTORY_PROOF_BYTES: usize = 16 + 19 + 128 * 91;
 /// How many blocks below the trusted header the proof may be made, unless the caller says
 /// otherwise. On main it is an hour: whoever holds back a rotation or a revocation can do so for as
 /// long.
@@ -49,7 +50,7 @@ pub struct VerifiedPeer {
     network: Network,
     name: Name,
     owner: PublicKey,
-    registered: u32,
+    title: Hash,
     entry: MessagingEntry,
     record_hash: Hash,
     height: u32,
@@ -77,6 +78,9 @@ pub enum Absence {
     /// Nobody has registered it.
     #[error("nobody has registered the name")]
     Unregistered,
+    /// It was registered a short time ago: an older commitment can still displace its owner.
+    #[error("the name was registered a short time ago and settles")]
+    Settling,
     /// Its owner has published no keys, or withdrawn them, or the name has changed hands since.
     #[error("the name has no keys")]
     NoRecord,
@@ -140,7 +144,7 @@ impl TrustedHeader {
         TrustedHeader { network, header, max_depth: DEFAULT_MAX_DEPTH_BLOCKS }
     }
 
-    /// Reads the 160 bytes of a header that the caller vouches for.
+    /// Reads the 168 bytes of a header that the caller vouches for.
     ///
     /// # Errors
     /// If the bytes are no header.
@@ -165,13 +169,7 @@ impl TrustedHeader {
         }
         let place = place.ok_or(ProofError::UnknownHeader)?;
         let id = header.id(self.network);
-        place.verify(
-            self.network,
-            &self.header.history_root,
-            &id,
-            header.height,
-            header.target.work(),
-        )?;
+        place.verify(self.network.params(), &self.header.history_root, &id, header)?;
         // What is in the history root is below; a trusted header that says otherwise is not worth
         // its trust.
         let depth =
@@ -232,7 +230,7 @@ impl NameProof {
 /// The same as one string of bytes, for a file.
 ///
 /// ```text
-/// | header 160 | entry: 0, or 1, length u16, bytes | place: 0, or 1 and the proof | proof |
+/// | header 168 | entry: 0, or 1, length u16, bytes | place: 0, or 1 and the proof | proof |
 /// ```
 impl Encode for NameProof {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -291,8 +289,10 @@ pub fn verify_name(
     let Some(entry) = name_proof.entry(network, name)? else {
         return absent(Absence::Unregistered);
     };
-    match name_status(network.params(), &entry, header.height) {
+    let now = BlockTime { height: header.height, time: header.time };
+    match name_status(network.params(), &entry, now) {
         NameStatus::Active => {}
+        NameStatus::Settling => return absent(Absence::Settling),
         NameStatus::Grace => return absent(Absence::Grace),
         NameStatus::Revoked => return absent(Absence::Revoked),
         NameStatus::Released => return absent(Absence::Released),
@@ -302,7 +302,7 @@ pub fn verify_name(
         network,
         name: entry.name,
         owner: entry.owner,
-        registered: entry.registered,
+        title: entry.title,
         record_hash: record.record.hash(network),
         entry: *record,
         height: header.height,
@@ -342,9 +342,9 @@ impl VerifiedPeer {
         self.owner
     }
 
-    /// The height at which the name was registered.
-    pub fn registered(&self) -> u32 {
-        self.registered
+    /// The title of the present owner: it changes whenever the name changes hands.
+    pub fn title(&self) -> Hash {
+        self.title
     }
 
     /// The key that speaks for the name.

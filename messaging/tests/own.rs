@@ -14,8 +14,8 @@ use namechain_core::{
     consensus::header::genesis,
     tree::Tree,
     types::{
-        Entry, Hash, Header, Locators, MessagingEntry, MessagingPolicy, MessagingRecord, Name,
-        NameEntry, Network, RecordSet, SecretKey, next_key_hash,
+        BlockTime, CommitPosition, Entry, Hash, Header, Locators, MessagingEntry, MessagingPolicy,
+        MessagingRecord, Name, NameEntry, Network, RecordSet, Rescued, SecretKey, next_key_hash,
     },
 };
 
@@ -73,14 +73,17 @@ fn person(name: &str, number: u8) -> Person {
         name: name.clone(),
         owner: SecretKey::from_seed(&seed(number, 1)).public(),
         recovery: None,
+        title: Hash([number; 32]),
         sequence: 2,
-        registered: 10,
-        updated: 12,
-        expires: 262_810,
+        registered: BlockTime { height: 10, time: NOW - DAY },
+        commit: CommitPosition { height: 5, index: 0 },
+        updated: BlockTime { height: 12, time: NOW },
+        expires: NOW + 365 * DAY,
         revoked: false,
+        rescued: Rescued::default(),
         transfer: None,
         records: RecordSet::default(),
-        messaging: Some(Box::new(MessagingEntry { record, linked: false, height: 12 })),
+        messaging: Some(Box::new(MessagingEntry { record, linked: false, height: 12, time: NOW })),
         messaging_sequence: 1,
     };
     Person { name, identity, x25519, last_resort, one_time, device, bundle, entry }
@@ -93,7 +96,8 @@ fn state(people: [&Person; 2]) -> (Header, [NameProof; 3]) {
     for (person, bytes) in people.iter().zip(&bytes) {
         tree.insert(person.name.key(NETWORK), Entry::value_hash(NETWORK, bytes));
     }
-    let header = Header { height: 20, state_root: tree.root(), ..genesis(NETWORK).header };
+    let header =
+        Header { height: 20, time: NOW, state_root: tree.root(), ..genesis(NETWORK).header };
     let name_proof = |name: &Name, entry: Option<&[u8]>| {
         let proof = tree.prove(&name.key(NETWORK)).to_bytes();
         NameProof::read(&header.to_bytes(), &proof, entry, None).unwrap()

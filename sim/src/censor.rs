@@ -154,7 +154,7 @@ fn dictionary() {
 fn launch() {
     println!(
         "**What a window is worth at launch: the work of 30 blocks at the easiest target is {} core-minutes**\n",
-        number(30.0 * schedule(2_700).easiest.work() as f64 / CORE / 60.0)
+        number(30.0 * schedule(2_700).easiest_work() / CORE / 60.0)
     );
 }
 

@@ -27,7 +27,7 @@ const WAITS: [Wait; 3] = [
 /// seconds of real time that are left of the wait.
 fn run_through(schedule: &Schedule, silence: u64, wait: &Wait) -> (f64, u64) {
     let used = silence.min(wait.seconds);
-    let mut tip = Tip { due: START + schedule.interval, time: START };
+    let mut tip = Tip { due: START + schedule.interval(), time: START };
     let mut work = 0.0;
     for block in 1..=wait.blocks {
         let date = START + silence * block / wait.blocks;
@@ -77,7 +77,7 @@ fn liveness() {
         "real time left of settling",
         "of the transfer delay",
     ]);
-    let each = schedule(2_700).easiest.work() as f64 / CORE;
+    let each = schedule(2_700).easiest_work() / CORE;
     for spacing in [600.0, 1_200.0, 3_600.0, 21_600.0] {
         table.row(&[
             span(spacing),

@@ -37,7 +37,7 @@ struct Duel<'a> {
 
 impl<'a> Duel<'a> {
     fn new(schedule: &Schedule, private: Private, share: f64, rng: &'a mut Rng) -> Self {
-        let growth = (schedule.interval as f64 / schedule.half_life as f64).exp2();
+        let growth = (schedule.interval() as f64 / schedule.half_life() as f64).exp2();
         let own_at = rng.exponential() / share;
         Duel { growth, private, share, own: 0.0, work: 1.0, own_at, height: 0, now: 0.0, rng }
     }

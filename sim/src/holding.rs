@@ -190,7 +190,7 @@ fn resolvers() {
 /// Core-hours that a chain of this age has in it, with so many cores mining all the time or a block
 /// each `spacing` seconds.
 fn chain_work(age: f64, cores: f64, spacing: f64) -> f64 {
-    let idle = schedule(2_700).easiest.work() as f64 / CORE * age / spacing;
+    let idle = schedule(2_700).easiest_work() / CORE * age / spacing;
     (cores * age).max(idle) / 3_600.0
 }
 
@@ -204,7 +204,7 @@ fn fresh_nodes() {
         "30 days",
         "a year",
     ]);
-    let twelve = 12.0 * schedule(2_700).easiest.work() as f64 / CORE / 3_600.0;
+    let twelve = 12.0 * schedule(2_700).easiest_work() / CORE / 3_600.0;
     for (text, cores, spacing) in [
         ("nobody, a block every 6 h", 0.0, 21_600.0),
         ("nobody, a block every 20 min", 0.0, 1_200.0),

@@ -33,11 +33,10 @@ pub enum Dating {
 impl Tip {
     /// A tip at which `rate` hashes a second find a block every interval, at wall time `now`.
     pub fn settled(schedule: &Schedule, rate: f64, now: u64) -> Self {
-        let per_interval = rate * schedule.interval as f64;
-        let ahead =
-            (per_interval / schedule.start.work() as f64).log2() * schedule.half_life as f64;
-        let due = now as f64 + ahead.max(-(schedule.reach as f64));
-        Tip { due: due as u64 + schedule.interval, time: now }
+        let per_interval = rate * schedule.interval() as f64;
+        let ahead = (per_interval / schedule.easiest_work()).log2() * schedule.half_life() as f64;
+        let due = now as f64 + ahead.max(0.0);
+        Tip { due: due as u64 + schedule.interval(), time: now }
     }
 
     /// What a header of this wall time is dated by.
@@ -85,18 +84,18 @@ impl Tip {
             at += flat;
         }
         // Then it eases with every second.
-        let scale = schedule.half_life as f64 / std::f64::consts::LN_2;
-        let (from, reach) = (at + ahead - due, schedule.reach as f64);
-        if from < reach {
+        let scale = schedule.half_life() as f64 / std::f64::consts::LN_2;
+        let from = at + ahead - due;
+        if from < 0.0 {
             let hazard = rate / schedule.smooth_work(from);
             let span = scale * (1.0 + left / (hazard * scale)).ln();
-            if from + span < reach {
+            if from + span < 0.0 {
                 return at + span;
             }
-            left -= hazard * scale * (((reach - from) / scale).exp() - 1.0);
-            at += reach - from;
+            left -= hazard * scale * ((-from / scale).exp() - 1.0);
+            at -= from;
         }
-        at + left * schedule.easiest.work() as f64 / rate
+        at + left * schedule.easiest_work() / rate
     }
 }
 
@@ -107,7 +106,7 @@ mod tests {
     /// The closed form against a miner who tries second by second with the whole-number target.
     #[test]
     fn waiting_times_are_those_of_a_miner() {
-        let schedule = Schedule::new(120, 2_700, 20, 18);
+        let schedule = Schedule::new(2_700);
         let tip = Tip { due: 16_000, time: 10_000 };
         for dating in [Dating::Clock, Dating::Ahead(300), Dating::AsParent] {
             let (mut rng, rate, n) = (Rng::new(7), 700.0, 4_000);
@@ -130,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_settled_tip_gives_one_block_an_interval() {
-        let schedule = Schedule::new(120, 2_700, 20, 18);
+        let schedule = Schedule::new(2_700);
         let (mut rng, mut tip, mut now) =
             (Rng::new(1), Tip::settled(&schedule, 1e5, 1_000_000), 1e6);
         for _ in 0..5_000 {

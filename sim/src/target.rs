@@ -14,7 +14,7 @@ const HALF_LIVES: [u64; 7] = [900, 1_800, 2_700, 3_600, 5_400, 7_200, 21_600];
 
 /// Main's schedule with another half-life.
 pub fn schedule(half_life: u64) -> Schedule {
-    Schedule::new(120, half_life, 18, 18)
+    Schedule::new(half_life)
 }
 
 pub fn run() {
@@ -267,7 +267,7 @@ fn after_idle(
     seed: u64,
 ) -> (Vec<f64>, f64) {
     let mut rng = Rng::new(seed);
-    let mut tip = Tip { due: START + schedule.interval, time: START };
+    let mut tip = Tip { due: START + schedule.interval(), time: START };
     let mut now = (START + idle) as f64;
     let begin = now;
     let (mut counts, mut cheap) = (vec![0.0; spans.len()], 0.0);
@@ -278,7 +278,7 @@ fn after_idle(
             return (counts, cheap);
         }
         let date = tip.date(Dating::Clock, now);
-        if schedule.work(tip.due, date) < rate * schedule.interval as f64 / 10.0 {
+        if schedule.work(tip.due, date) < rate * schedule.interval() as f64 / 10.0 {
             cheap += 1.0;
         }
         for (count, span) in counts.iter_mut().zip(spans) {
@@ -335,7 +335,7 @@ fn bootstrap() {
         for run in 0..runs {
             let mut rng = Rng::new(SEED + run);
             let (mut tip, mut now) =
-                (Tip { due: START + schedule.interval, time: START }, START as f64);
+                (Tip { due: START + schedule.interval(), time: START }, START as f64);
             let end = now + 172_800.0;
             let blocks = mine(&schedule, &mut tip, &mut now, cores * CORE, end, &mut rng);
             let since = |at: &f64| at - START as f64;

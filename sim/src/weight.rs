@@ -18,7 +18,7 @@ const SEED: u64 = 1306;
 
 /// Core-seconds of a header at the easiest target.
 fn header_seconds() -> f64 {
-    schedule(2_700).easiest.work() as f64 * HEADER_HASH_SECONDS
+    schedule(2_700).easiest_work() * HEADER_HASH_SECONDS
 }
 
 /// The weight of a Commit's stamp, in headers.

@@ -247,7 +247,7 @@ def name_proof(data, anchor, name):
     if entry is None:
         return None
     found = decode_entry(entry)
-    assert found.name == name and found.standing(NET, header.height) == "active"
+    assert found.name == name and found.status(NET, header.height, header.time) == "active"
     return found.messaging[0]
 
 

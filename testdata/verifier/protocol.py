@@ -1,4 +1,4 @@
-"""The protocol of docs/protocol.md, from that page alone: sections 1 to 8 in its order. Slow, plain, and meant to be read."""
+"""The protocol of docs/protocol.md, sections 1 to 5 and 10, in its order. Slow, plain, and meant to be read."""
 
 import functools
 import hashlib
@@ -26,33 +26,44 @@ def need(condition, rule):
 class Network:
     name: str
     magic: bytes
-    genesis_target: int
     easiest: int
-    interval: int
     base: int
-    min_age: int
-    transfer_delay: int
+    fixed: bool = False
+    interval: int = 120
+    commit_blocks: int = 10
+    commit_time: int = 600
+    settle_blocks: int = 30
+    settle_time: int = 3600
+    transfer_blocks: int = 10
+    transfer_time: int = 86400
     genesis_time: int = 1795046400
-    half_life: int = 21600
+    entropy: bytes = bytes(32)
+    half_life: int = 2700
     header_memory: int = 1024
     stamp_memory: int = 256
-    max_age: int = 720
-    lease: int = 262800
-    grace: int = 21600
+    lease: int = 31536000
+    grace: int = 2592000
 
 
 NETWORKS = {
     n.name: n
     for n in (
-        Network("main", b"NCm1", 0x57800000, 0x5D800000, 120, 524288, 10, 720),
-        Network("test", b"NCt1", 0x5D800000, 0x61800000, 120, 8192, 10, 720),
-        Network("dev", b"NCd1", 0x68800000, 0x68800000, 0, 64, 1, 2),
+        Network("main", b"NCm1", 0x57800000, 524288),
+        Network("test", b"NCt1", 0x5D800000, 8192),
+        Network("dev", b"NCd1", 0x68800000, 64, True, 1, 1, 1, 1, 1, 1, 2),
     )
 }
 HARDEST = 0x00800000
-ANCHOR_DEPTH = 720
+LARGEST = 0x68FFFFFF
+BRANCHES = ((2, 0),)
 MAX_BLOCK = 262144
-MAX_AHEAD = 600
+MAX_COMMITS = 40
+COMMIT_LIFE = 86400
+U32, U64, U128 = 2**32 - 1, 2**64 - 1, 2**128 - 1
+
+
+def branch_at(time):
+    return max(number for number, start in BRANCHES if start <= time)
 
 
 def tag(net, domain):
@@ -91,6 +102,88 @@ class Reader:
     def end(self):
         need(self.at == len(self.data), "encoding")
 
+    def varint(self, bits):
+        value, shift = 0, 0
+        while True:
+            byte = self.number(1)
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            need(shift < bits, "encoding")
+        need(byte != 0 or shift == 7, "encoding")
+        need(value < 1 << bits, "encoding")
+        return value
+
+    def signed(self):
+        value = self.varint(64)
+        return -(value + 1) // 2 if value & 1 else value // 2
+
+
+def varint(value):
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def signed_varint(value):
+    return varint(2 * value if value >= 0 else -2 * value - 1)
+
+
+def difference(a, b):
+    """`a - b` modulo 2^64, from -2^63 to 2^63 - 1."""
+    return (a - b + 2**63) % 2**64 - 2**63
+
+
+def number_bytes(*pairs):
+    return b"".join(value.to_bytes(size, "big") for value, size in pairs)
+
+
+# 1. Targets
+
+
+def target_value(compact):
+    return (compact & 0xFFFFFF) << (compact >> 24)
+
+
+def target_work(compact):
+    return 2**128 // (target_value(compact) + 1)
+
+
+def down(value):
+    """The largest target not over a number."""
+    shift = value.bit_length() - 24
+    if shift < 0:
+        return HARDEST
+    if shift > 104:
+        return LARGEST
+    return shift << 24 | value >> shift
+
+
+def target_at(net, late):
+    if net.fixed or late >= 0:
+        return net.easiest
+    x = max(late * 65536 // net.half_life, -200 * 65536)
+    s, f = x // 65536, x % 65536
+    factor = 65536 + ((195766423245049 * f + 971821376 * f**2 + 5127 * f**3 + 2**47) >> 48)
+    mantissa, shift = net.easiest & 0xFFFFFF, (net.easiest >> 24) + s - 16
+    number = mantissa * factor
+    return down(number << shift if shift >= 0 else number >> -shift)
+
+
+def target(net, time, due):
+    return target_at(net, time - due)
+
+
+def work_late(net, late):
+    return target_work(target_at(net, late))
+
+
+def next_due(net, due, time):
+    return min(max(due, time) + net.interval, U64)
+
 
 def encode_optional(value):
     return b"\0" if value is None else b"\1" + value
@@ -122,8 +215,7 @@ def reserved_bytes():
 
 @functools.lru_cache(maxsize=1)
 def reserved_names():
-    lines = (line.strip() for line in reserved_bytes().decode().splitlines())
-    return frozenset(line.encode() for line in lines if line and not line.startswith("#"))
+    return frozenset(reserved_bytes().split(b"\n")) - {b""}
 
 
 def read_records(reader):
@@ -211,8 +303,8 @@ def next_key_hash(net, identity):
     return h(net, "next-key", identity)
 
 
-def messaging_message(net, domain, name, record):
-    return tag(net, domain) + encode_name(name) + record.data
+def messaging_message(net, domain, name, title, record):
+    return tag(net, domain) + encode_name(name) + title + record.data
 
 
 # 3. Operations
@@ -242,13 +334,17 @@ class Operation:
     nonce: int = 0
     commitment: bytes = b""
     name: bytes = b""
+    reference: bytes = b""
+    valid_until: int = 0
     sequence: int = 0
     signer: bytes = b""
     signature: bytes = b""
     recovery: bytes | None = None
     salt: bytes = b""
     records: bytes = b""
+    expires: int = 0
     to: bytes = b""
+    transfer: bytes = b""
     owner: bytes = b""
     messaging: SignedMessaging | None = None
 
@@ -261,19 +357,9 @@ def read_operation(reader):
     if kind == "commit":
         op.commitment = reader.take(32)
     else:
-        op.name, op.sequence, op.signer = read_name(reader), reader.number(4), reader.take(32)
-        if kind == "recover":
-            op.owner = reader.take(32)
-        if kind in ("register", "accept", "recover"):
-            op.recovery = reader.optional(lambda: reader.take(32))
-        if kind == "register":
-            op.salt = reader.take(32)
-        if kind in ("register", "update"):
-            op.records = read_records(reader)
-        if kind == "transfer":
-            op.to = reader.take(32)
-        if kind == "publish":
-            op.messaging = reader.optional(lambda: read_signed_messaging(reader))
+        op.name, op.reference = read_name(reader), reader.take(32)
+        op.valid_until, op.signer = reader.number(8), reader.take(32)
+        read_fields(reader, op)
         op.signed = reader.at - start
         op.signature = reader.take(64)
     op.stamped = reader.at - start
@@ -281,6 +367,27 @@ def read_operation(reader):
     need(op.work >= 1, "encoding")
     op.data = reader.data[start : reader.at]
     return op
+
+
+def read_fields(reader, op):
+    if op.kind in ("update", "transfer", "publish"):
+        op.sequence = reader.number(4)
+    if op.kind in ("accept", "cancel"):
+        op.transfer = reader.take(32)
+    if op.kind == "recover":
+        op.owner = reader.take(32)
+    if op.kind in ("register", "accept", "recover"):
+        op.recovery = reader.optional(lambda: reader.take(32))
+    if op.kind == "register":
+        op.salt = reader.take(32)
+    if op.kind in ("register", "update"):
+        op.records = read_records(reader)
+    if op.kind == "renew":
+        op.expires = reader.number(8)
+    if op.kind == "transfer":
+        op.to = reader.take(32)
+    if op.kind == "publish":
+        op.messaging = reader.optional(lambda: read_signed_messaging(reader))
 
 
 def decode_operation(data):
@@ -294,8 +401,9 @@ def operation_id(net, op):
     return h(net, "op-id", op.data)
 
 
-def signing_message(net, op):
-    return tag(net, "sign-op") + op.data[: op.signed]
+def signing_message(net, branch, op):
+    genesis_id = header_id(net, genesis(net))
+    return tag(net, "sign-op") + genesis_id + branch.to_bytes(4, "big") + op.data[: op.signed]
 
 
 def stamp_subject(net, op):
@@ -303,7 +411,8 @@ def stamp_subject(net, op):
 
 
 def stamp_value(net, op):
-    password = tag(net, "work-stamp") + stamp_subject(net, op) + op.anchor + op.nonce.to_bytes(8, "big")
+    claimed = number_bytes((op.work, 8), (op.nonce, 8))
+    password = tag(net, "work-stamp") + stamp_subject(net, op) + op.anchor + claimed
     return work_value(net, net.stamp_memory, password)
 
 
@@ -324,18 +433,17 @@ class Header:
     state_root: bytes
     history_root: bytes
     time: int
-    target: int
-    price: int
+    due: int
+    names: int
+    bytes: int
     nonce: int
 
 
 def read_header(reader):
     start = reader.at
     n, b = reader.number, reader.take
-    fields = [n(4), n(4), b(32), b(32), b(32), b(32), n(8), n(4), n(4), n(8)]
-    header = Header(reader.data[start : reader.at], *fields)
-    need(header.target >> 24 <= 104 and header.target >> 23 & 1, "encoding")
-    return header
+    fields = [n(4), n(4), b(32), b(32), b(32), b(32), n(8), n(8), n(4), n(4), n(8)]
+    return Header(reader.data[start : reader.at], *fields)
 
 
 def read_block(data):
@@ -355,14 +463,6 @@ def header_value(net, header):
     return work_value(net, net.header_memory, tag(net, "work-header") + header.data)
 
 
-def target_value(compact):
-    return (compact & 0xFFFFFF) << (compact >> 24)
-
-
-def target_work(compact):
-    return 2**128 // (target_value(compact) + 1)
-
-
 def ops_root(net, operations):
     if not operations:
         return h(net, "ops-empty")
@@ -372,16 +472,66 @@ def ops_root(net, operations):
     return h(net, "ops-node", ops_root(net, operations[:k]), ops_root(net, operations[k:]))
 
 
-def range_node(net, left, right):
-    return h(net, "hist-node", encode_range(left), encode_range(right)), left[1] + right[1]
+@dataclass
+class Node:
+    """A node of the history range: (time, due) of its first and its last header."""
+
+    hash: bytes
+    work: int
+    first: tuple
+    last: tuple
+
+    def encode(self):
+        data = self.hash + varint(self.work) + varint(self.first[0]) + varint(self.last[0] - self.first[0])
+        return data + signed_varint(difference(self.first[1], self.first[0])) + signed_varint(
+            difference(self.last[1], self.last[0])
+        )
 
 
-def encode_range(node):
-    return node[0] + node[1].to_bytes(16, "big")
+def read_node(reader):
+    digest, work, first, span = reader.take(32), reader.varint(128), reader.varint(64), reader.varint(64)
+    need(first + span <= U64, "encoding")
+    leads = reader.signed(), reader.signed()
+    last = first + span
+    return Node(digest, work, (first, (first + leads[0]) % 2**64), (last, (last + leads[1]) % 2**64))
 
 
-def range_leaf(net, block_id, work):
-    return h(net, "hist-leaf", block_id, work.to_bytes(16, "big")), work
+def leaf_of(net, block_id, time, due):
+    work = target_work(target(net, time, due))
+    lead = signed_varint(difference(due, time))
+    return Node(h(net, "hist-leaf", block_id, varint(work), varint(time), lead), work, (time, due), (time, due))
+
+
+def join(net, left, right, count=None):
+    digest = h(net, "hist-node", left.encode(), right.encode())
+    return Node(digest, min(left.work + right.work, U128), left.first, right.last)
+
+
+def is_sound(net, left, right):
+    due = next_due(net, left.last[1], left.last[0])
+    return left.last[0] <= right.first[0] and right.first[1] == due
+
+
+def least_work(net, count, lead):
+    run = max(1, net.half_life // net.interval)
+    total = i = 0
+    while i < count:
+        k = min(run, count - i)
+        least = lead - net.interval * (i + k - 1)
+        if least <= 0:
+            return min(total + (count - i) * work_late(net, 0), U128)
+        total += k * work_late(net, -least)
+        i += k
+    return min(total, U128)
+
+
+def is_plausible(net, node, count):
+    if node.work > min(count * work_late(net, node.first[0] - node.last[1]), U128):
+        return False
+    if node.work < least_work(net, count, node.last[1] - node.last[0]):
+        return False
+    alone = node.first == node.last and node.work == work_late(net, node.first[0] - node.first[1])
+    return count != 1 or alone
 
 
 def range_peaks(net, leaves):
@@ -390,52 +540,81 @@ def range_peaks(net, leaves):
     for count, leaf in enumerate(leaves, 1):
         node = leaf
         while count % 2 == 0:
-            node = range_node(net, peaks.pop(), node)
+            node = join(net, peaks.pop(), node)
             count //= 2
         peaks.append(node)
     return peaks
 
 
-def bag_peaks(net, count, peaks):
+def bag_peaks(net, count, peaks, join=join):
+    """The root over the peaks, the largest first."""
     if not peaks:
         return h(net, "hist-root", count.to_bytes(8, "big"))
-    node = peaks[-1]
-    for peak in reversed(peaks[:-1]):
-        node = range_node(net, peak, node)
-    return h(net, "hist-root", count.to_bytes(8, "big"), encode_range(node))
+    sizes = peak_sizes(count)
+    node, size = peaks[-1], sizes[-1]
+    for peak, more in zip(reversed(peaks[:-1]), reversed(sizes[:-1])):
+        size += more
+        node = join(net, peak, node, size)
+    return h(net, "hist-root", count.to_bytes(8, "big"), node.encode())
+
+
+def peak_sizes(count):
+    return [1 << bit for bit in reversed(range(64)) if count >> bit & 1]
 
 
 def history_root(net, leaves):
     return bag_peaks(net, len(leaves), range_peaks(net, leaves))
 
 
-def verify_history_proof(net, root, proof, block_id, work):
-    """Whether the proof places the header of this id and work under the root."""
+def checked_join(net, left, right, count):
+    """The node over two neighbours, of `count` leaves: what can't be on a valid chain proves nothing."""
+    need(is_sound(net, left, right), "unsound")
+    node = join(net, left, right)
+    need(is_plausible(net, node, count), "implausible")
+    return node
+
+
+def verify_place(net, root, proof, block_id, height, time, due):
+    """Whether the proof places the header under the root (section 10)."""
     try:
-        reader = Reader(proof)
-        index, leaves = reader.number(8), reader.number(8)
-        need(index < leaves, "encoding")
-        read = lambda: (reader.take(32), reader.number(16))  # noqa: E731
-        sizes = [1 << bit for bit in reversed(range(64)) if leaves >> bit & 1]
-        place = 0
-        while index >= sizes[place]:
-            index -= sizes[place]
-            place += 1
-        node = range_leaf(net, block_id, work)
-        for level in range(sizes[place].bit_length() - 1):
-            sibling = read()
-            node = range_node(net, sibling, node) if index >> level & 1 else range_node(net, node, sibling)
-        others = [read() for _ in sizes[1:]]
-        reader.end()
+        return prove_place(net, proof, height, leaf_of(net, block_id, time, due)) == root
     except Refused:
         return False
-    return bag_peaks(net, leaves, others[:place] + [node] + others[place:]) == root
 
 
+def prove_place(net, proof, height, node):
+    """The root that the proof leads to."""
+    reader = Reader(proof)
+    index, leaves, work_before = reader.number(8), reader.number(8), reader.varint(128)
+    need(index < leaves, "encoding")
+    sizes, place, local = peak_sizes(leaves), 0, index
+    while local >= sizes[place]:
+        local -= sizes[place]
+        place += 1
+    siblings = [read_node(reader) for _ in range(sizes[place].bit_length() - 1)]
+    others = [read_node(reader) for _ in sizes[1:]]
+    reader.end()
+    need(index == height, "height")
+    before = sum(peak.work for peak in others[:place])
+    for level, sibling in enumerate(siblings):
+        need(is_plausible(net, sibling, 1 << level), "implausible")
+        if local >> level & 1:
+            before += sibling.work
+            node = checked_join(net, sibling, node, 2 << level)
+        else:
+            node = checked_join(net, node, sibling, 2 << level)
+    need(min(before, U128) == work_before, "work")
+    peaks = others[:place] + [node] + others[place:]
+    for peak, size in zip(peaks, sizes):
+        need(is_plausible(net, peak, size), "implausible")
+    return bag_peaks(net, leaves, peaks, checked_join)
+
+
+@functools.lru_cache
 def genesis(net):
-    n = lambda value, size: value.to_bytes(size, "big")  # noqa: E731
-    data = n(1, 4) + n(0, 4) + bytes(32) + ops_root(net, []) + bytes(32) + history_root(net, [])
-    data += n(net.genesis_time, 8) + n(net.genesis_target, 4) + n(1024, 4) + n(0, 8)
+    data = number_bytes((branch_at(net.genesis_time), 4), (0, 4)) + net.entropy + ops_root(net, [])
+    data += bytes(32) + history_root(net, [])
+    data += number_bytes((net.genesis_time, 8), (net.genesis_time, 8), (1024, 4), (1024, 4), (0, 8))
     return read_header(Reader(data))
 
 
@@ -447,68 +626,112 @@ class Name:
     name: bytes
     owner: bytes
     recovery: bytes | None
+    title: bytes
     sequence: int
-    registered: int
-    updated: int
+    registered: tuple  # height and time
+    commit: tuple  # height and index
+    updated: tuple
     expires: int
     revoked: int
-    transfer: tuple | None
+    rescued: tuple  # by the owner, by the recovery key
+    transfer: tuple | None  # to, subject, height, time
     records: bytes
-    messaging: tuple | None  # the record, linked, the height
+    messaging: tuple | None  # the record, linked, height, time
     messaging_sequence: int
 
     def key(self, net):
         return h(net, "name-key", self.name)
 
     def encode(self):
-        n = lambda value: value.to_bytes(4, "big")  # noqa: E731
-        data = b"\1" + encode_name(self.name) + self.owner + encode_optional(self.recovery) + n(self.sequence)
-        data += n(self.registered) + n(self.updated) + n(self.expires) + bytes([self.revoked])
-        data += encode_optional(self.transfer and self.transfer[0] + n(self.transfer[1])) + encode_records(self.records)
-        standing = self.messaging and self.messaging[0].data + bytes([self.messaging[1]]) + n(self.messaging[2])
-        return data + encode_optional(standing) + n(self.messaging_sequence)
+        at = lambda place: number_bytes((place[0], 4), (place[1], 8))  # noqa: E731
+        data = b"\1" + encode_name(self.name) + self.owner + encode_optional(self.recovery) + self.title
+        data += number_bytes((self.sequence, 4)) + at(self.registered)
+        data += number_bytes((self.commit[0], 4), (self.commit[1], 4)) + at(self.updated)
+        data += number_bytes((self.expires, 8), (self.revoked, 1), (self.rescued[0], 8), (self.rescued[1], 8))
+        data += encode_optional(self.transfer and self.transfer[0] + self.transfer[1] + at(self.transfer[2:]))
+        data += encode_records(self.records)
+        m = self.messaging
+        data += encode_optional(m and m[0].data + bytes([m[1]]) + at(m[2:]))
+        return data + number_bytes((self.messaging_sequence, 4))
 
-    def standing(self, net, height):
+    def end(self, net):
+        return min(self.expires + net.grace, U64)
+
+    def is_over(self, net, time):
+        return self.end(net) <= time
+
+    def status(self, net, height, time):
+        if self.is_over(net, time):
+            return "released"
         if self.revoked:
-            return "revoked" if height < self.expires else "released"
-        if height < self.expires:
-            return "active"
-        return "grace" if height < self.expires + net.grace else "released"
+            return "revoked"
+        if time >= self.expires:
+            return "grace"
+        at_height, at_time = self.registered
+        if height < min(at_height + net.settle_blocks, U32) or time < min(at_time + net.settle_time, U64):
+            return "settling"
+        return "active"
 
 
 @dataclass
 class Commitment:
+    id: bytes
     commitment: bytes
     height: int
+    index: int
+    time: int
     work: int
     price: int
+    spent: int
 
     def key(self, net):
-        return h(net, "commit-key", self.commitment)
+        return h(net, "commit-key", self.id)
 
     def encode(self):
-        parts = ((self.height, 4), (self.work, 8), (self.price, 4))
-        return b"\2" + self.commitment + b"".join(value.to_bytes(size, "big") for value, size in parts)
+        numbers = ((self.height, 4), (self.index, 4), (self.time, 8), (self.work, 8), (self.price, 4), (self.spent, 1))
+        return b"\2" + self.id + self.commitment + number_bytes(*numbers)
+
+    def end(self, net):
+        return min(self.time + COMMIT_LIFE, U64)
+
+    def is_over(self, net, time):
+        return self.end(net) < time
 
 
 def decode_entry(data):
     reader = Reader(data)
     kind = reader.number(1)
+    at = lambda: (reader.number(4), reader.number(8))  # noqa: E731
+    flag = lambda: one_of(reader.number(1), (0, 1))  # noqa: E731
     if kind == 1:
-        name, owner, recovery = read_name(reader), reader.take(32), reader.optional(lambda: reader.take(32))
-        numbers = [reader.number(4) for _ in range(4)]
-        revoked = reader.number(1)
-        need(revoked in (0, 1), "encoding")
-        transfer = reader.optional(lambda: (reader.take(32), reader.number(4)))
-        records = read_records(reader)
-        messaging = reader.optional(lambda: (read_messaging(reader), reader.number(1), reader.number(4)))
-        need(messaging is None or messaging[1] in (0, 1), "encoding")
-        entry = Name(name, owner, recovery, *numbers, revoked, transfer, records, messaging, reader.number(4))
+        entry = Name(
+            read_name(reader),
+            reader.take(32),
+            reader.optional(lambda: reader.take(32)),
+            reader.take(32),
+            reader.number(4),
+            at(),
+            (reader.number(4), reader.number(4)),
+            at(),
+            reader.number(8),
+            flag(),
+            (reader.number(8), reader.number(8)),
+            reader.optional(lambda: (reader.take(32), reader.take(32)) + at()),
+            read_records(reader),
+            reader.optional(lambda: (read_messaging(reader), flag()) + at()),
+            reader.number(4),
+        )
     else:
         need(kind == 2, "encoding")
-        entry = Commitment(reader.take(32), reader.number(4), reader.number(8), reader.number(4))
+        n = reader.number
+        entry = Commitment(reader.take(32), reader.take(32), n(4), n(4), n(8), n(8), n(4), flag())
     reader.end()
     return entry
+
+
+def one_of(value, allowed):
+    need(value in allowed, "encoding")
+    return value
 
 
 def bit_of(key, bit):

@@ -1,4 +1,4 @@
-"""What operations do, which blocks are valid, the schedule: docs/protocol.md sections 6 to 8, from that page alone."""
+"""Prices, what operations do, which blocks are valid: docs/protocol.md section 6."""
 
 from dataclasses import replace
 
@@ -6,243 +6,370 @@ import ed25519
 import protocol as p
 from protocol import need
 
-U64 = 2**64 - 1
+ANCHOR_BLOCKS, ANCHOR_TIME, ANCHOR_PRICE_BLOCKS = 720, 86400, 60
+VALIDITY = 86400
+RESCUE_PERIOD = 86400
+MAX_SHARED = 229376
+MAX_REMOVED = 512
 PRICE_MIN, PRICE_MAX = 1024, 2**31
+COMMITS_AIMED_AT, BYTES_AIMED_AT = 20, 65536
+SILENT_STEPS = 160
 
 
-# 6. Prices
+# 6.1 Prices
 
 
 def scaled(amount, price):
-    return min(max(1, -(-amount * price // 1024)), U64)
+    return min(max(1, -(-amount * price // 1024)), p.U64)
+
+
+def factor(name):
+    return {3: 256, 4: 64, 5: 8}.get(len(name), 1)
 
 
 def registration(net, name, price):
-    return scaled(net.base * {3: 256, 4: 64, 5: 8}.get(len(name), 1), price)
+    return scaled(net.base * factor(name), price)
 
 
 def records_price(net, size, price):
-    return scaled(net.base * (1 + -(-size // 512)) // 16, price)
+    return scaled(net.base * (1 + -(-size // 512)) // 32, price)
 
 
-def renewal(net, name, price):
-    return max(1, registration(net, name, price) // 16)
+def renewal(net, name):
+    return max(1, net.base * factor(name) // 16)
 
 
-def rescue(net, price):
-    return scaled(net.base // 64, price)
+def rescue(net):
+    return max(1, net.base // 64)
 
 
-def cost(net, op, price):
+def rescue_role(op, entry):
+    """0 the owner's, 1 the recovery key's."""
+    return 0 if op.kind != "recover" and op.signer == entry.owner else 1
+
+
+def is_fixed_rescue(op, entry, time):
+    if op.kind not in ("cancel", "recover", "revoke"):
+        return False
+    last = entry.rescued[rescue_role(op, entry)]
+    return last == 0 or time >= min(last + RESCUE_PERIOD, p.U64)
+
+
+def price_of(net, op, entry, time, names, size_price):
     if op.kind == "commit":
-        return scaled(net.base, price)
-    if op.kind in ("register", "update"):
-        return records_price(net, len(op.records), price)
-    if op.kind == "publish":
-        return records_price(net, len(op.messaging.data) if op.messaging else 0, price)
+        return scaled(net.base, names)
     if op.kind == "renew":
-        return renewal(net, op.name, price)
-    if op.kind in ("transfer", "accept"):
-        return records_price(net, 0, price)
-    return rescue(net, price)
+        return renewal(net, op.name)
+    if entry and is_fixed_rescue(op, entry, time):
+        return rescue(net)
+    size = len(op.records) if op.kind in ("register", "update") else 0
+    if op.kind == "publish" and op.messaging:
+        size = len(op.messaging.data)
+    return records_price(net, size, size_price)
 
 
-def next_price(price, commits):
-    change = price * (min(commits, 40) - 20)
-    step = abs(change) // 160
-    return min(max(price + (step if change >= 0 else -step), PRICE_MIN), PRICE_MAX)
+def clamp(price):
+    return min(max(price, PRICE_MIN), PRICE_MAX)
 
 
-# 6. Operations
+def next_price(net, price, count, aim, seconds):
+    if net.fixed:
+        return PRICE_MIN
+    if count >= aim:
+        price += price * (count - aim) // (8 * aim)
+    else:
+        price -= price * (aim - count) * min(seconds, net.interval) // (8 * aim * net.interval)
+    price = clamp(price)
+    for _ in range(min(seconds // net.interval, SILENT_STEPS) - 1):
+        price = clamp(price - price // 8)
+    return price
 
 
-def check_stamp(net, op, price):
+# 6.3 An operation by itself
+
+
+def reserved(branch):
+    return p.reserved_names()
+
+
+def check_alone(net, op, branch):
     if op.kind != "commit":
-        need(ed25519.verify(op.signer, p.signing_message(net, op), op.signature), "signature")
-    if op.messaging:
-        check_messaging(net, op.name, op.messaging)
-    need(op.work >= cost(net, op, price), "underpaid")
+        need(op.kind != "register" or op.name not in reserved(branch), "name-reserved")
+        need(ed25519.verify(op.signer, p.signing_message(net, branch, op), op.signature), "signature")
+        if op.messaging:
+            check_messaging(net, op)
     need(p.stamp_value(net, op) <= (2**128 - 1) // op.work, "stamp-work")
 
 
-def check_messaging(net, name, signed):
-    record, message = signed.record, lambda domain: p.messaging_message(net, domain, name, signed.record)
-    need(ed25519.verify(record.identity, message("possession"), signed.possession), "possession")
+def check_messaging(net, op):
+    signed = op.messaging
+    message = lambda domain: p.messaging_message(net, domain, op.name, op.reference, signed.record)  # noqa: E731
+    need(ed25519.verify(signed.record.identity, message("possession"), signed.possession), "possession")
     if signed.link:
         key, signature = signed.link
         need(ed25519.verify(key, message("link"), signature), "link-signature")
 
 
-def apply(net, state, op, height, price):
-    """Applies one operation to the state (entries by key), or says which rule it breaks."""
-    check_stamp(net, op, price)
+# 6.4 Applying an operation
+
+
+class Context:
+    """The block that records an operation: `anchor` gives (height, time, name price) of an ancestor by its id."""
+
+    def __init__(self, height, time, names, size_price, anchor):
+        self.height, self.time, self.names, self.bytes, self.anchor = height, time, names, size_price, anchor
+
+
+def check_times(op, context):
+    anchor = context.anchor(op.anchor)
+    need(anchor is not None, "stamp-anchor")
+    blocks = context.height - anchor[0]
+    need(1 <= blocks <= ANCHOR_BLOCKS, "stamp-anchor")
+    need(blocks == 1 or context.time - anchor[1] <= ANCHOR_TIME, "stamp-anchor")
+    if op.kind != "commit":
+        need(context.time <= op.valid_until <= min(context.time + VALIDITY, p.U64), "validity")
+    return anchor
+
+
+def apply(net, state, op, index, context):
+    """Applies one operation to the state (entries by key). Nothing changes if it breaks a rule. Says whether it
+    counts for nothing: a Renew, or a rescue at the fixed price."""
+    anchor, now = check_times(op, context), (context.height, context.time)
     if op.kind == "commit":
-        entry = p.Commitment(op.commitment, height, op.work, price)
-        need(entry.key(net) not in state, "commitment-open")
+        need(op.work >= price_of(net, op, None, context.time, context.names, context.bytes), "underpaid")
+        price = anchor[2] if context.height - anchor[0] <= ANCHOR_PRICE_BLOCKS else context.names
+        entry = p.Commitment(p.operation_id(net, op), op.commitment, now[0], index, now[1], op.work, price, 0)
+        need(entry.key(net) not in state, "commit-recorded")
         state[entry.key(net)] = entry
-    elif op.kind == "register":
-        register(net, state, op, height)
-    else:
-        change(net, state, op, height)
-
-
-def register(net, state, op, height):
-    need(op.name not in p.reserved_names(), "name-reserved")
+        return False
     key = p.h(net, "name-key", op.name)
-    old = state.get(key)
-    need(old is None or old.standing(net, height) == "released", "name-taken")
-    need(op.sequence == (0 if old is None else old.sequence + 1), "sequence")
-    commitment_key = p.h(net, "commit-key", p.commitment_of(net, op.name, op.signer, op.salt))
-    commitment = state.get(commitment_key)
-    need(commitment is not None, "commitment-unknown")
-    need(commitment.height + net.min_age <= height, "commitment-young")
-    need(commitment.work >= registration(net, op.name, commitment.price), "commitment-underpaid")
-    del state[commitment_key]
-    last = old.messaging_sequence if old else 0
-    numbers = (op.sequence, height, height, height + net.lease)
-    state[key] = p.Name(op.name, op.signer, op.recovery, *numbers, 0, None, op.records, None, last)
+    entry = state.get(key)
+    if entry and entry.status(net, *now) == "released":
+        entry = None
+    if op.kind == "register":
+        register(net, state, op, key, entry, context)
+        return False
+    state[key], free = change(net, op, entry, context)
+    return free
 
 
-def change(net, state, op, height):
-    key = p.h(net, "name-key", op.name)
-    old = state.get(key)
-    standing = old.standing(net, height) if old else "released"
-    need(standing != "released", "name-unregistered")
-    need(standing != "revoked", "name-revoked")
-    need(standing != "grace" or op.kind in ("renew", "cancel", "recover", "revoke"), "name-in-grace")
-    need(op.sequence == old.sequence + 1, "sequence")
-    new = replace(old, sequence=op.sequence, updated=height)
-    keys = {old.owner} | ({old.recovery} if old.recovery else set())
+def register(net, state, op, key, entry, context):
+    now = context.height, context.time
+    commit = state.get(p.h(net, "commit-key", op.reference))
+    need(commit and not commit.is_over(net, now[1]), "commitment-unknown")
+    need(commit.commitment == p.commitment_of(net, op.name, op.signer, op.salt), "commitment-unknown")
+    need(not commit.spent, "commitment-spent")
+    need(now[0] >= commit.height + net.commit_blocks, "commitment-young")
+    need(now[1] >= commit.time + net.commit_time, "commitment-young")
+    need(commit.work >= registration(net, op.name, commit.price), "commitment-underpaid")
+    place = commit.height, commit.index
+    if entry:
+        need(entry.status(net, *now) == "settling", "name-taken")
+        need(place < entry.commit, "name-settling")
+    need(op.work >= price_of(net, op, None, now[1], context.names, context.bytes), "underpaid")
+    state[commit.key(net)] = replace(commit, spent=1)
+    state[key] = p.Name(
+        name=op.name,
+        owner=op.signer,
+        recovery=op.recovery,
+        title=p.stamp_subject(net, op),
+        sequence=0,
+        registered=now,
+        commit=place,
+        updated=now,
+        expires=min(now[1] + net.lease, p.U64),
+        revoked=0,
+        rescued=(0, 0),
+        transfer=None,
+        records=op.records,
+        messaging=None,
+        messaging_sequence=0,
+    )
+
+
+GRACE_KINDS = ("renew", "cancel", "recover", "revoke")
+COUNTED_KINDS = ("update", "transfer", "publish")
+
+
+def change(net, op, entry, context):
+    now = context.height, context.time
+    need(entry, "name-unregistered")
+    status = entry.status(net, *now)
+    need(status != "settling", "name-settling")
+    need(status != "revoked" or op.kind == "recover", "name-revoked")
+    need(status != "grace" or op.kind in GRACE_KINDS, "name-in-grace")
+    need(op.reference == entry.title, "title")
+    if op.kind in ("accept", "cancel"):
+        need(entry.transfer, "transfer-missing")
+        need(op.transfer == entry.transfer[1], "transfer-other")
+    check_signer(op, entry)
+    if op.kind in COUNTED_KINDS:
+        need(entry.sequence < p.U32 and op.sequence == entry.sequence + 1, "sequence")
+    need(op.work >= price_of(net, op, entry, now[1], context.names, context.bytes), "underpaid")
+    after = replace(entry, updated=now)
+    if op.kind in COUNTED_KINDS:
+        after.sequence = op.sequence
+    free = op.kind == "renew" or is_fixed_rescue(op, entry, now[1])
+    if is_fixed_rescue(op, entry, now[1]):
+        times = list(entry.rescued)
+        times[rescue_role(op, entry)] = now[1]
+        after.rescued = tuple(times)
+    EFFECTS[op.kind](net, op, entry, after, now)
+    return after, free
+
+
+def check_signer(op, entry):
+    is_owner, is_recovery = op.signer == entry.owner, op.signer == entry.recovery
     if op.kind in ("update", "transfer", "publish"):
-        need(op.signer == old.owner, "not-owner")
+        need(is_owner, "not-owner")
     if op.kind in ("renew", "cancel", "revoke"):
-        need(op.signer in keys, "not-keyholder")
-    if op.kind == "update":
-        new.records = op.records
-    elif op.kind == "renew":
-        need(height >= old.expires - net.lease // 4, "renew-early")
-        new.expires += net.lease
-    elif op.kind == "transfer":
-        need(old.transfer is None, "transfer-pending")
-        new.transfer = (op.to, height)
-    elif op.kind == "accept":
-        need(old.transfer is not None, "transfer-missing")
-        need(op.signer == old.transfer[0], "not-recipient")
-        need(height >= old.transfer[1] + net.transfer_delay, "transfer-young")
-        new = replace(new, owner=op.signer, recovery=op.recovery, transfer=None, records=b"", messaging=None)
-    elif op.kind == "cancel":
-        need(old.transfer is not None, "transfer-missing")
-        new.transfer = None
-    elif op.kind == "recover":
-        need(old.recovery is not None and op.signer == old.recovery, "not-recovery")
-        new = replace(new, owner=op.owner, recovery=op.recovery, transfer=None, messaging=None)
-    elif op.kind == "revoke":
-        new = replace(new, revoked=1, transfer=None, records=b"", messaging=None)
-    elif op.kind == "publish":
-        publish(net, old, new, op.messaging, height)
-    state[key] = new
+        need(is_owner or is_recovery, "not-keyholder")
+    if op.kind == "recover":
+        need(is_recovery, "not-recovery")
+    if op.kind == "accept":
+        need(op.signer == entry.transfer[0], "not-recipient")
 
 
-def publish(net, old, new, signed, height):
-    new.messaging = None
-    if signed is None:
+def update(net, op, entry, after, now):
+    after.records = op.records
+
+
+def renew(net, op, entry, after, now):
+    need(op.expires == entry.expires, "renew-expires")
+    need(now[1] >= entry.expires - net.lease // 4, "renew-early")
+    after.expires = min(entry.expires + net.lease, p.U64)
+
+
+def transfer(net, op, entry, after, now):
+    need(entry.transfer is None, "transfer-pending")
+    after.transfer = (op.to, p.stamp_subject(net, op)) + now
+
+
+def take_title(net, op, after, owner):
+    after.owner, after.recovery, after.title = owner, op.recovery, p.stamp_subject(net, op)
+    after.sequence, after.transfer = 0, None
+    after.messaging, after.messaging_sequence = None, 0
+
+
+def accept(net, op, entry, after, now):
+    _, _, height, time = entry.transfer
+    need(now[0] >= height + net.transfer_blocks, "transfer-young")
+    need(now[1] >= time + net.transfer_time, "transfer-young")
+    take_title(net, op, after, op.signer)
+    after.records = b""
+
+
+def cancel(net, op, entry, after, now):
+    after.transfer = None
+
+
+def recover(net, op, entry, after, now):
+    take_title(net, op, after, op.owner)
+    after.revoked = 0
+
+
+def revoke(net, op, entry, after, now):
+    after.revoked, after.transfer, after.records, after.messaging = 1, None, b"", None
+
+
+def publish(net, op, entry, after, now):
+    if op.messaging is None:
+        after.messaging = None
         return
-    record, standing = signed.record, old.messaging and old.messaging[0]
-    need(record.sequence == old.messaging_sequence + 1, "messaging-sequence")
-    need(record.previous == (p.messaging_hash(net, standing) if standing else bytes(32)), "messaging-previous")
-    if signed.link:
-        need(standing is not None and signed.link[0] == standing.identity, "link-identity")
-        need(standing.next == p.next_key_hash(net, record.identity), "link-announced")
-    linked = int(signed.link is not None)
-    if standing and standing.identity == record.identity:
-        linked = old.messaging[1]
-    new.messaging, new.messaging_sequence = (record, linked, height), record.sequence
+    record, link = op.messaging.record, op.messaging.link
+    before = entry.messaging[0] if entry.messaging else None
+    is_next = entry.messaging_sequence < p.U32 and record.sequence == entry.messaging_sequence + 1
+    need(is_next, "messaging-sequence")
+    previous = p.messaging_hash(net, before) if before else bytes(32)
+    need(record.previous == previous, "messaging-previous")
+    if link:
+        need(before and link[0] == before.identity, "link-identity")
+        need(before.next == p.next_key_hash(net, record.identity), "link-announced")
+    linked = 1 if link else 0
+    if before and before.identity == record.identity:
+        linked = entry.messaging[1]
+    after.messaging, after.messaging_sequence = (record, linked) + now, record.sequence
 
 
-def remove_expired(net, state, height):
-    """Removes the commitments that were recorded at exactly `height - max age - 1`."""
-    for key, entry in list(state.items()):
-        if isinstance(entry, p.Commitment) and entry.height == height - net.max_age - 1:
+EFFECTS = {
+    "update": update,
+    "renew": renew,
+    "transfer": transfer,
+    "accept": accept,
+    "cancel": cancel,
+    "recover": recover,
+    "revoke": revoke,
+    "publish": publish,
+}
+
+
+# 6.3 Blocks
+
+
+def remove_ended(net, state, time):
+    for kind in (p.Name, p.Commitment):
+        over = [(e.end(net), key) for key, e in state.items() if isinstance(e, kind) and e.is_over(net, time)]
+        for _, key in sorted(over)[:MAX_REMOVED]:
             del state[key]
 
 
-# 7. Blocks
+def state_root(net, state):
+    return p.tree_root(net, {key: p.h(net, "value", entry.encode()) for key, entry in state.items()})
+
+
+class UpgradeNeeded(Exception):
+    pass
 
 
 class Chain:
-    """A branch from the genesis block on, with the state after its last block."""
+    """A chain of valid blocks from the genesis block on."""
 
     def __init__(self, net):
-        self.net, self.headers, self.leaves, self.state = net, [], [], {}
-        self.append(p.genesis(net))
+        self.net, self.state, self.headers, self.leaves, self.places = net, {}, [], [], {}
+        self.add(p.genesis(net))
 
-    def append(self, header):
+    def add(self, header):
+        block_id = p.header_id(self.net, header)
         self.headers.append(header)
-        work = p.target_work(header.target)
-        self.leaves.append(p.range_leaf(self.net, p.header_id(self.net, header), work))
+        self.leaves.append(p.leaf_of(self.net, block_id, header.time, header.due))
+        self.places[block_id] = header.height, header.time, header.names
 
-    def anchors(self):
-        """The ids of the blocks that a stamp in the next block may be anchored to."""
-        return {p.header_id(self.net, x) for x in self.headers[-p.ANCHOR_DEPTH :]}
+    def connect(self, raw):
+        self.state, header = self.check(raw)
+        self.add(header)
 
-    def check(self, data, now):
-        """The header and the state after the block, or Refused."""
+    def check_header(self, header):
         net, parent = self.net, self.headers[-1]
-        header, operations = p.read_block(data)
-        need(header.version == 1, "header-version")
-        need(p.header_value(net, header) <= p.target_value(header.target), "header-work")
+        need(p.header_value(net, header) <= p.target_value(p.target(net, header.time, header.due)), "header-work")
+        if header.version > max(number for number, _ in p.BRANCHES):
+            raise UpgradeNeeded
+        need(header.version == p.branch_at(header.time), "header-version")
         need(header.height == parent.height + 1, "header-height")
-        times = sorted(x.time for x in self.headers[-11:])
-        need(header.previous == p.header_id(net, parent), "(its parent is not the tip)")
-        need(header.time > times[len(times) // 2], "header-time")
-        need(header.time <= now + p.MAX_AHEAD, "(postponed)")
-        need(header.target == next_target(net, parent.height, parent.time), "header-target")
+        need(header.time >= parent.time, "header-time")
+        need(header.due == p.next_due(net, parent.due, parent.time), "header-due")
         need(header.history_root == p.history_root(net, self.leaves), "history-root")
+
+    def check(self, raw):
+        """The state after a block that follows, and its header."""
+        net, parent = self.net, self.headers[-1]
+        header, operations = p.read_block(raw)
+        need(sum(op.kind == "commit" for op in operations) <= p.MAX_COMMITS, "block-commits")
+        self.check_header(header)
         need(header.ops_root == p.ops_root(net, [op.data for op in operations]), "ops-root")
-        state = dict(self.state)
-        remove_expired(net, state, header.height)
-        anchors = self.anchors()
         for op in operations:
-            need(op.anchor in anchors, "stamp-anchor")
-            apply(net, state, op, header.height, parent.price)
-        values = {key: p.h(net, "value", entry.encode()) for key, entry in state.items()}
-        need(header.state_root == p.tree_root(net, values), "state-root")
-        commits = sum(op.kind == "commit" for op in operations)
-        need(header.price == next_price(parent.price, commits), "price")
-        return header, state
-
-    def connect(self, data, now):
-        header, self.state = self.check(data, now)
-        self.append(header)
-
-    def judge(self, data):
-        """Whether the next block could record an operation after no other: Refused if not."""
-        op, tip = p.decode_operation(data), self.headers[-1]
+            check_alone(net, op, header.version)
         state = dict(self.state)
-        remove_expired(self.net, state, tip.height + 1)
-        need(op.anchor in self.anchors(), "stamp-anchor")
-        apply(self.net, state, op, tip.height + 1, tip.price)
-
-
-# 8. Schedule
-
-
-def compact(target):
-    """The target rounded down to a compact one."""
-    shift = max(target.bit_length() - 24, 0)
-    return shift << 24 | target >> shift
-
-
-def next_target(net, height, time):
-    x = (time - net.genesis_time - height * net.interval) * 65536 // net.half_life
-    s, f = x >> 16, x & 0xFFFF
-    factor = 65536 + ((195766423245049 * f + 971821376 * f**2 + 5127 * f**3 + 2**47) >> 48)
-    shift = (net.genesis_target >> 24) + s - 16
-    # Beyond these there is nothing but the two ends, whatever the rest is.
-    if shift > 200:
-        return net.easiest
-    mantissa = (net.genesis_target & 0xFFFFFF) * factor
-    target = mantissa << shift if shift >= 0 else mantissa >> min(-shift, 200)
-    if target < p.target_value(p.HARDEST):
-        return p.HARDEST
-    return compact(min(target, p.target_value(net.easiest)))
+        remove_ended(net, state, header.time)
+        context = Context(header.height, header.time, parent.names, parent.bytes, self.places.get)
+        commits = priced = shared = 0
+        for index, op in enumerate(operations):
+            free = apply(net, state, op, index, context)
+            shared += 0 if free else len(op.data)
+            need(shared <= MAX_SHARED, "block-share")
+            commits += op.kind == "commit"
+            priced += 0 if free or op.kind == "commit" else len(op.data)
+        seconds = header.time - parent.time
+        need(header.names == next_price(net, parent.names, commits, COMMITS_AIMED_AT, seconds), "price")
+        need(header.bytes == next_price(net, parent.bytes, priced, BYTES_AIMED_AT, seconds), "price")
+        need(header.state_root == state_root(net, state), "state-root")
+        return state, header

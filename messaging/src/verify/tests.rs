@@ -25,10 +25,13 @@ fn a_proven_name_has_its_keys() {
         (peer.identity(), peer.owner()),
         (alice.identity(0).public(), alice.owner().public())
     );
-    assert_eq!((peer.sequence(), peer.registered(), peer.height(), peer.depth()), (1, 0, 0, 0));
+    assert_eq!(
+        (peer.sequence(), peer.title(), peer.height(), peer.depth()),
+        (1, alice.title(), 1, 0)
+    );
     assert_eq!(peer.x25519(), alice.x25519().public().0);
     assert_eq!(peer.record_hash(), alice.record(0, 1, Hash::ZERO).hash(NETWORK));
-    assert_eq!(peer.block(), world.header(0).id(NETWORK));
+    assert_eq!(peer.block(), world.header(1).id(NETWORK));
     assert_eq!(peer.locators(), ["/dns4/peer.example/udp/7/quic-v1"]);
     assert!(peer.allows_x25519_alone());
 }
@@ -58,9 +61,13 @@ fn every_way_to_have_no_keys_is_told() {
         with(&mut world, &|entry| entry.revoked = true),
         PeerError::Absent(Absence::Revoked)
     );
-    assert_eq!(with(&mut world, &|entry| entry.expires = 1), PeerError::Absent(Absence::Grace));
-    let lapsed = |entry: &mut NameEntry| (entry.revoked, entry.expires) = (true, 1);
-    assert_eq!(with(&mut world, &lapsed), PeerError::Absent(Absence::Released));
+    let now = NETWORK.params().genesis_time;
+    let lapsed = |entry: &mut NameEntry| entry.expires = now;
+    assert_eq!(with(&mut world, &lapsed), PeerError::Absent(Absence::Grace));
+    let over = |entry: &mut NameEntry| (entry.revoked, entry.expires) = (true, 1);
+    assert_eq!(with(&mut world, &over), PeerError::Absent(Absence::Released));
+    let young = |entry: &mut NameEntry| entry.registered.height = u32::MAX;
+    assert_eq!(with(&mut world, &young), PeerError::Absent(Absence::Settling));
 }
 
 #[test]
@@ -110,7 +117,10 @@ fn a_proof_is_good_for_some_blocks_below_a_later_header() {
     let peer = |trusted: &TrustedHeader, at, against| {
         resolve_peer(trusted, &alice.name, &world.placed(&alice.name, at, against))
     };
-    assert_eq!(peer(&world.trusted_header(tip), 1, tip).unwrap().depth(), DEFAULT_MAX_DEPTH_BLOCKS);
+    assert_eq!(
+        peer(&world.trusted_header(tip), first + 1, tip).unwrap().depth(),
+        DEFAULT_MAX_DEPTH_BLOCKS
+    );
     let old =
         ProofError::TooOld { depth: DEFAULT_MAX_DEPTH_BLOCKS + 1, most: DEFAULT_MAX_DEPTH_BLOCKS };
     assert_eq!(peer(&world.trusted_header(tip), first, tip), Err(PeerError::Proof(old)));

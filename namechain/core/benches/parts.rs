@@ -11,7 +11,7 @@ use namechain_core::{
     codec::Encode,
     consensus::{header::genesis, work::PowHasher},
     tree::Tree,
-    types::{Domain, Hash, Network, SecretKey, hash},
+    types::{Domain, Hash, Network, SecretKey, Stamp, hash},
 };
 
 const NETWORK: Network = Network::Main;
@@ -74,7 +74,7 @@ fn work_of_a_stamp(bencher: Bencher) {
     let (mut worker, mut nonce) = (PowHasher::new(NETWORK), 0);
     bencher.bench_local(|| {
         nonce += 1;
-        worker.hash_stamp(&Hash::ZERO, &Hash::ZERO, nonce)
+        worker.hash_stamp(&Hash::ZERO, &Stamp { anchor: Hash::ZERO, work: 1, nonce })
     });
 }
 

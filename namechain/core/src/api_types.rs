@@ -14,8 +14,11 @@ pub use trust::TrustAnchor;
 
 use crate::{
     codec::{Decode, DecodeError, Encode},
-    params::Params,
-    types::{Hash, MessagingEntry, Name, NameEntry, Network, PublicKey, Record, Reserved},
+    params::{COMMIT_LIFETIME_S, Params},
+    types::{
+        CommitmentEntry, Hash, MessagingEntry, Name, NameEntry, Network, PublicKey, Record,
+        Reserved,
+    },
 };
 
 #[cfg(feature = "openapi")]
@@ -53,7 +56,10 @@ pub struct Status {
     pub mining: String,
     /// Hashes of the work function tried for the block in hand.
     pub mining_hashes: u64,
-    /// The tip of a chain of more work that departs more than 720 blocks below ours: it is not
+    /// The chain of more work that is held back, as it would undo more than a day of ours.
+    #[serde(default)]
+    pub hold: Option<HoldInfo>,
+    /// The tip of a chain of more work that departs more than 21,600 blocks below ours: it is not
     /// followed, and the operator has to find out which of them others are on.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
@@ -76,6 +82,22 @@ pub struct Status {
     /// Where other nodes reach this one: for their `--peer`. Empty if it takes no connections.
     #[serde(default)]
     pub p2p: Vec<String>,
+}
+
+/// A chain of more work that a node does not follow at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct HoldInfo {
+    /// The tip of that chain.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub tip: Hash,
+    /// The height of the last block that both chains have. Names that were changed above it do not
+    /// resolve while the chain is held back.
+    pub fork_height: u32,
+    /// For how long that chain has to lead before it is followed, in seconds.
+    pub seconds: u64,
+    /// How much of that is left, in seconds.
+    pub seconds_left: u64,
 }
 
 /// How many peers are connected.
@@ -167,8 +189,12 @@ pub struct Price {
     pub anchor: Hash,
     /// Its height.
     pub height: u32,
-    /// The price multiplier for the next block, in 1/1024.
-    pub multiplier: u32,
+    /// Its time, in seconds of Unix time.
+    pub time: u64,
+    /// The multiplier of names for the next block, in 1/1024: what Commits pay.
+    pub name_multiplier: u32,
+    /// The multiplier of bytes for the next block, in 1/1024: what records pay.
+    pub byte_multiplier: u32,
     /// The work of registering an ordinary name now (six letters or more), in expected hashes.
     pub register: u64,
     /// The work of registering a name of five letters.
@@ -179,6 +205,10 @@ pub struct Price {
     pub register_3: u64,
     /// The work of an update with few records.
     pub update: u64,
+    /// The work of renewing an ordinary name; it does not follow demand.
+    pub renew: u64,
+    /// The work of Cancel, Recover and Revoke, once a day for each key of a name.
+    pub rescue: u64,
 }
 
 /// Where a name stands.
@@ -190,12 +220,18 @@ pub enum Standing {
     Reserved,
     /// Nobody has it: it can be registered.
     Available,
+    /// It was registered a short time ago: an older commitment can still displace it, and it does
+    /// not resolve yet.
+    Settling,
     /// It has an owner and resolves.
     Active,
     /// Its lease is over: it does not resolve, and only its keys can renew it.
     Grace,
-    /// It was revoked: it does not resolve, and is nobody's until its lease ends.
+    /// It was revoked: it does not resolve, and only its recovery key can take it back.
     Revoked,
+    /// It was changed after the fork from a heavier chain that is held back: it does not resolve
+    /// until it is settled which of them stands.
+    Contested,
 }
 
 /// `GET /v1/names/{name}`.
@@ -212,7 +248,9 @@ pub struct NameInfo {
     pub reserved: Option<Reserved>,
     /// The height that the answer is for.
     pub height: u32,
-    /// The sequence number that the next operation on the name must have.
+    /// The time of the block at that height, in seconds of Unix time: the chain's clock.
+    pub time: u64,
+    /// The sequence number that the next Update, Transfer or Publish must have.
     pub next_sequence: u32,
     /// Its entry in the state, if it is or was registered.
     pub entry: Option<NameEntryInfo>,
@@ -230,14 +268,33 @@ pub struct NameEntryInfo {
     /// The recovery key.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub recovery: Option<PublicKey>,
-    /// The sequence number of the last operation.
+    /// The title: what every operation by the present owner names.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub title: Hash,
+    /// The sequence number of the last Update, Transfer or Publish under the title.
     pub sequence: u32,
-    /// The height at which it was registered.
-    pub registered: u32,
-    /// The height of the last operation on it.
-    pub updated: u32,
-    /// The first height at which the lease is over.
-    pub expires: u32,
+    /// The height of the block that registered it.
+    pub registered_height: u32,
+    /// The time of that block. All times are in seconds of Unix time.
+    pub registered_time: u64,
+    /// The height of the Commit that it was registered by.
+    pub commit_height: u32,
+    /// The place of that Commit in its block, from 0.
+    pub commit_index: u32,
+    /// The first height at which it has settled, if the time has come too.
+    pub settles_height: u32,
+    /// The first time at which it has settled, if the height has come too.
+    pub settles_time: u64,
+    /// The height of the block of the last operation on it.
+    pub updated_height: u32,
+    /// The time of that block.
+    pub updated_time: u64,
+    /// The time at which the lease is over.
+    pub expires: u64,
+    /// The time at which the grace is over, and the name is released.
+    pub grace_ends: u64,
+    /// Whether it was revoked.
+    pub revoked: bool,
     /// A transfer that has not been accepted yet.
     pub transfer: Option<TransferInfo>,
     /// Its records.
@@ -245,8 +302,8 @@ pub struct NameEntryInfo {
     /// Its messaging record, if one stands.
     #[serde(default)]
     pub messaging: Option<MessagingInfo>,
-    /// The sequence number of the last messaging record under the name, whether it stands or not; 0
-    /// if there never was one.
+    /// The sequence number of the last messaging record under the title, whether it stands or not; 0
+    /// if there was none.
     #[serde(default)]
     pub messaging_sequence: u32,
 }
@@ -279,6 +336,8 @@ pub struct MessagingInfo {
     pub linked: bool,
     /// The height that recorded it.
     pub height: u32,
+    /// The time of that block, in seconds of Unix time.
+    pub time: u64,
     /// All of this as it stands in the name's entry, encoded, in hexadecimal.
     pub bytes: String,
 }
@@ -299,6 +358,7 @@ impl MessagingInfo {
             x25519_alone: record.policy.x25519_alone,
             linked: entry.linked,
             height: entry.height,
+            time: entry.time,
             bytes: hex::encode(entry.to_bytes()),
         }
     }
@@ -321,10 +381,17 @@ pub struct TransferInfo {
     /// The key that may accept.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub to: PublicKey,
+    /// The subject of the Transfer: what Accept and Cancel name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub subject: Hash,
     /// The height that recorded it.
     pub height: u32,
-    /// The first height of a block that can accept it.
-    pub opens: u32,
+    /// The time of that block, in seconds of Unix time.
+    pub time: u64,
+    /// The first height of a block that can accept it, if the time has come too.
+    pub opens_height: u32,
+    /// The first time of a block that can accept it, if the height has come too.
+    pub opens_time: u64,
 }
 
 impl NameEntryInfo {
@@ -333,14 +400,26 @@ impl NameEntryInfo {
         NameEntryInfo {
             owner: entry.owner,
             recovery: entry.recovery,
+            title: entry.title,
             sequence: entry.sequence,
-            registered: entry.registered,
-            updated: entry.updated,
+            registered_height: entry.registered.height,
+            registered_time: entry.registered.time,
+            commit_height: entry.commit.height,
+            commit_index: entry.commit.index,
+            settles_height: entry.registered.height.saturating_add(params.settle_delay.blocks),
+            settles_time: entry.registered.time.saturating_add(params.settle_delay.seconds),
+            updated_height: entry.updated.height,
+            updated_time: entry.updated.time,
             expires: entry.expires,
+            grace_ends: entry.expires.saturating_add(params.grace),
+            revoked: entry.revoked,
             transfer: entry.transfer.map(|transfer| TransferInfo {
                 to: transfer.to,
-                height: transfer.height,
-                opens: transfer.height.saturating_add(params.transfer_delay),
+                subject: transfer.subject,
+                height: transfer.offered.height,
+                time: transfer.offered.time,
+                opens_height: transfer.offered.height.saturating_add(params.transfer_delay.blocks),
+                opens_time: transfer.offered.time.saturating_add(params.transfer_delay.seconds),
             }),
             records: entry.records.records().iter().map(RecordInfo::from).collect(),
             messaging: entry
@@ -411,7 +490,8 @@ pub struct ProofInfo {
     pub entry: Option<String>,
 }
 
-/// `GET /v1/commitments/{commitment}`.
+/// `GET /v1/commitments/{commitment}`: the Commit of it that a name can be registered by, the
+/// oldest if there are several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct CommitmentInfo {
@@ -420,18 +500,57 @@ pub struct CommitmentInfo {
     pub commitment: Hash,
     /// The height of the tip.
     pub height: u32,
-    /// The height that recorded it; absent if it is not open.
-    pub recorded: Option<u32>,
-    /// The first height of a block that can open it.
-    pub opens: Option<u32>,
-    /// The last height of a block that can open it.
-    pub lapses: Option<u32>,
-    /// The work that it proved, in expected hashes.
-    pub work: Option<u64>,
-    /// The price multiplier that was in force, in 1/1024.
-    pub price: Option<u32>,
-    /// Whether it waits to be recorded.
+    /// The time of the tip, in seconds of Unix time.
+    pub time: u64,
+    /// The Commit, if one is recorded.
+    pub recorded: Option<CommitInfo>,
+    /// Whether one waits to be recorded.
     pub pending: bool,
+}
+
+/// A Commit that is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct CommitInfo {
+    /// Its operation id: what Register names.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: Hash,
+    /// The height that recorded it.
+    pub height: u32,
+    /// Its place in that block, from 0.
+    pub index: u32,
+    /// The time of that block. All times are in seconds of Unix time.
+    pub time: u64,
+    /// The first height of a block that can open it, if the time has come too.
+    pub opens_height: u32,
+    /// The first time of a block that can open it, if the height has come too.
+    pub opens_time: u64,
+    /// The last time of a block that can open it.
+    pub lapses: u64,
+    /// The work that it proved, in expected hashes.
+    pub work: u64,
+    /// The multiplier that the registration's price is judged by, in 1/1024.
+    pub price: u32,
+    /// Whether a name was registered by it.
+    pub spent: bool,
+}
+
+impl CommitInfo {
+    /// What is told of a Commit's entry.
+    pub fn of(params: &Params, entry: &CommitmentEntry) -> Self {
+        CommitInfo {
+            id: entry.commit_id,
+            height: entry.position.height,
+            index: entry.position.index,
+            time: entry.time,
+            opens_height: entry.position.height.saturating_add(params.commit_delay.blocks),
+            opens_time: entry.time.saturating_add(params.commit_delay.seconds),
+            lapses: entry.time.saturating_add(COMMIT_LIFETIME_S),
+            work: entry.work,
+            price: entry.price,
+            spent: entry.spent,
+        }
+    }
 }
 
 /// The body of `POST /v1/ops`.
@@ -470,10 +589,14 @@ pub struct BlockInfo {
     pub previous: Hash,
     /// The time that its header states, in seconds of Unix time.
     pub time: u64,
-    /// Its compact target.
-    pub target: u32,
-    /// The price multiplier after it, in 1/1024.
-    pub price: u32,
+    /// The time at which it was due, in seconds of Unix time.
+    pub due: u64,
+    /// The work that it stands for, in expected hashes, in decimal.
+    pub work: String,
+    /// The multiplier of names after it, in 1/1024.
+    pub name_multiplier: u32,
+    /// The multiplier of bytes after it, in 1/1024.
+    pub byte_multiplier: u32,
     /// The root of the state after it.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub state_root: Hash,
@@ -496,7 +619,7 @@ pub struct OperationInfo {
     /// The name, unless it is a commit.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub name: Option<Name>,
-    /// The sequence number, unless it is a commit.
+    /// The sequence number, if it is an update, a transfer or a publish.
     pub sequence: Option<u32>,
     /// The commitment, if it is a commit.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
@@ -533,8 +656,11 @@ pub struct PastOperation {
     /// What it does: `register`, `update`, `renew`, `transfer`, `accept`, `cancel`, `recover`,
     /// `revoke`, `publish`.
     pub kind: String,
-    /// Its sequence number.
-    pub sequence: u32,
+    /// Its sequence number, if it has one.
+    pub sequence: Option<u32>,
+    /// The title that it names; of a register the id of its commit.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub reference: Hash,
     /// The key that signed it.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub signer: PublicKey,

@@ -109,6 +109,42 @@ impl<'a> Reader<'a> {
         Ok(u128::from_be_bytes(self.array()?))
     }
 
+    /// An unsigned LEB128 number of at most `bits` bits (64 or 128), in its shortest form.
+    fn varint(&mut self, bits: u32) -> Result<u128, DecodeError> {
+        let (mut value, mut shift) = (0u128, 0);
+        loop {
+            let byte = self.u8()?;
+            let part = u128::from(byte & 0x7f);
+            if shift >= bits || part.checked_shr(bits - shift).unwrap_or(0) != 0 {
+                return Err(DecodeError::Invalid("a varint is too large"));
+            }
+            value |= part << shift;
+            if byte & 0x80 == 0 {
+                return match byte {
+                    0 if shift > 0 => Err(DecodeError::Invalid("a varint is not minimal")),
+                    _ => Ok(value),
+                };
+            }
+            shift += 7;
+        }
+    }
+
+    /// A varint of 64 bits: at most 10 bytes.
+    pub fn varint64(&mut self) -> Result<u64, DecodeError> {
+        Ok(self.varint(64)? as u64)
+    }
+
+    /// A varint of 128 bits: at most 19 bytes.
+    pub fn varint128(&mut self) -> Result<u128, DecodeError> {
+        self.varint(128)
+    }
+
+    /// A signed varint: zigzag in a varint of 64 bits.
+    pub fn signed_varint(&mut self) -> Result<i64, DecodeError> {
+        let zigzag = self.varint64()?;
+        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+    }
+
     /// Ends the reading: an error if bytes remain.
     pub fn finish(self) -> Result<(), DecodeError> {
         match self.bytes.len() - self.offset {
@@ -116,6 +152,20 @@ impl<'a> Reader<'a> {
             left => Err(DecodeError::Trailing(left)),
         }
     }
+}
+
+/// Appends a varint: unsigned LEB128, 7 bits a byte, the lowest first, in its shortest form.
+pub fn encode_varint(mut value: u128, out: &mut Vec<u8>) {
+    while value > 0x7f {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Appends a signed varint: `2n` for `n >= 0`, `-2n - 1` for `n < 0`, as a varint.
+pub fn encode_signed_varint(value: i64, out: &mut Vec<u8>) {
+    encode_varint(u128::from((value << 1 ^ value >> 63) as u64), out);
 }
 
 /// A value with a canonical encoding.
@@ -191,6 +241,27 @@ mod tests {
         assert_eq!(reader.u32(), Err(DecodeError::Truncated { offset: 2, missing: 3 }));
         assert_eq!(reader.u8(), Ok(3), "a failed read takes nothing");
         assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_varint_has_one_form() {
+        for value in [0, 1, 127, 128, 300, u64::MAX.into(), u128::MAX] {
+            let mut bytes = Vec::new();
+            encode_varint(value, &mut bytes);
+            assert_eq!(Reader::new(&bytes).varint128(), Ok(value));
+            assert_eq!(Reader::new(&bytes).varint64().is_ok(), u64::try_from(value).is_ok());
+        }
+        for bad in [&[0x80u8, 0][..], &[0xff, 0x80, 0x00], &[0xff; 20], &[0x80]] {
+            assert!(Reader::new(bad).varint128().is_err(), "{bad:?}");
+        }
+        let mut over = [0xff; 10];
+        over[9] = 2;
+        assert!(Reader::new(&over).varint64().is_err(), "65 bits");
+        for value in [0, -1, 1, -2, i64::MAX, i64::MIN] {
+            let mut bytes = Vec::new();
+            encode_signed_varint(value, &mut bytes);
+            assert_eq!(Reader::new(&bytes).signed_varint(), Ok(value));
+        }
     }
 
     #[test]

@@ -6,6 +6,10 @@
 //! -> mempool, miner, sync -> api_types`. `namechain-node` puts a store, peers, an HTTP API and
 //! threads around it. `docs/protocol.md` has the rules, byte by byte.
 
+// The tests of whole chains share their miner with those in `tests/`.
+#[cfg(test)]
+extern crate self as namechain_core;
+
 pub mod api_types;
 pub mod chain;
 pub mod codec;

@@ -31,24 +31,23 @@ pub fn search_nonce(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        consensus::header::genesis,
-        types::{Network, Target},
-    };
+    use crate::{consensus::header::genesis, types::Network};
 
     #[test]
     fn a_search_counts_its_hashes_and_stops_when_told() {
-        let mut hasher = PowHasher::new(Network::Dev);
-        let header = Header { target: Target::HARDEST, ..genesis(Network::Dev).header };
+        // So early that it needs the most work.
+        let mut hasher = PowHasher::new(Network::Main);
+        let header = Header { due: u64::MAX, ..genesis(Network::Main).header };
         let (mut polls, mut hashes) = (0, 0);
-        let found = search_nonce(&mut hasher, header.clone(), |tried| {
+        let found = search_nonce(&mut hasher, header, |tried| {
             hashes += tried;
             polls += 1;
             polls < 2
         });
         assert_eq!((found, polls, hashes), (None, 2, 2 * TRIES_PER_POLL));
 
-        let easy = Header { target: Target::of_work_bits(2), nonce: u64::MAX, ..header };
+        let mut hasher = PowHasher::new(Network::Dev);
+        let easy = Header { nonce: u64::MAX, ..genesis(Network::Dev).header };
         let mut hashes = 0;
         let found = search_nonce(&mut hasher, easy, |tried| {
             hashes += tried;

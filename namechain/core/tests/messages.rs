@@ -12,7 +12,7 @@ use namechain_core::{
         CompactBlock, Hello, MAX_AGENT, MAX_BLOCK_OPERATIONS, MAX_BLOCKS, MAX_HEADERS, MAX_LOCATOR,
         MAX_OPERATIONS, MAX_PENDING, PROTOCOL_VERSION, Request, Response, ShortId,
     },
-    types::{Block, Hash, Header, MAX_BLOCK_BYTES, Network, Operation, Stamp, Target},
+    types::{Block, Hash, Header, MAX_BLOCK_BYTES, Network, Operation, Stamp},
 };
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
@@ -33,8 +33,9 @@ fn headers() -> impl Strategy<Value = Header> {
                     state_root,
                     history_root,
                     time,
-                    target: Target::of_work_bits(bits),
-                    price: height ^ version,
+                    due: time.rotate_left(bits.into()),
+                    name_price: height ^ version,
+                    byte_price: !height,
                     nonce: time ^ 7,
                 }
             },

@@ -5,12 +5,12 @@ mod common;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use common::{Miner, NETWORK, NOW};
+use common::{LATE, Miner, NETWORK, unworked};
 use namechain_core::{
     chain::{Chain, ChainError, MemoryStorage, Storage},
-    consensus::{price, work::PowHasher},
+    consensus::{difficulty::next_due, work::PowHasher},
     params::{MAX_ANCHOR_AGE, MAX_REORG_DEPTH},
-    types::{Block, Hash, Operation, Stamp},
+    types::{Block, Hash, Operation},
 };
 
 /// The tip before each reorganisation: high enough for the deepest one with the oldest anchor.
@@ -19,29 +19,16 @@ const TIP: u32 = 2 * MAX_REORG_DEPTH + 20;
 fn commit_anchored_at(miner: &mut Miner, anchor: Hash, number: u32) -> Operation {
     let mut commitment = [7; 32];
     commitment[..4].copy_from_slice(&number.to_be_bytes());
-    let work = price::commitment(NETWORK.params(), miner.chain.tip_header().price);
-    let stamp = Stamp { anchor, work, nonce: 0 };
-    let mut operation = Operation::Commit { commitment: Hash(commitment), stamp };
-    let subject = operation.stamp_subject(NETWORK);
-    *operation.stamp_mut() = miner.worker.search_stamp(&subject, stamp, u64::MAX).unwrap();
-    operation
-}
-
-/// Another node with what this one has stored, as after a restart.
-fn reopened(miner: &Miner) -> Miner {
-    let storage = Arc::new((*miner.storage).clone());
-    Miner {
-        chain: Chain::open(NETWORK, storage.clone()).unwrap(),
-        storage,
-        worker: PowHasher::new(NETWORK),
-    }
+    let work = miner.price();
+    let operation = Operation::Commit { commitment: Hash(commitment), stamp: unworked() };
+    miner.stamped_at(operation, work, anchor)
 }
 
 /// A new chain that is fed every block the store has ever taken, as when an index is made anew.
 fn reindexed(blocks: &[Block]) -> Chain {
     let mut chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
     for block in blocks {
-        chain.accept(block, NOW, false).unwrap();
+        chain.accept(block, LATE, false).unwrap();
     }
     chain
 }
@@ -57,7 +44,7 @@ fn anchors_reach_as_far_back_on_a_branch_as_without_a_reorganisation() {
     for depth in [720, 719, 359, 3, 2, 1] {
         let fork = TIP - depth;
         follower.take(&trunk[follower.chain.tip_header().height as usize..fork as usize]);
-        let mut branch_miner = reopened(&follower);
+        let mut branch_miner = Miner::copy(&follower);
         let mut ages = vec![1, 2, 719, 720];
         // The window below the old tip ends here: what lies below it was refused.
         ages.extend([721 - depth, 722u32.saturating_sub(depth), 723u32.saturating_sub(depth)]);
@@ -70,7 +57,7 @@ fn anchors_reach_as_far_back_on_a_branch_as_without_a_reorganisation() {
             .collect();
         let old = commit_anchored_at(&mut branch_miner, id_at(fork + 1 - 721), 721);
         let mut branch = vec![branch_miner.mine(&good)];
-        let too_old = branch_miner.chain.try_operation(&[], &old);
+        let too_old = branch_miner.chain.try_operation(&[], &old, branch_miner.now);
         assert!(too_old.is_err(), "depth {depth}: 722 blocks are too far");
         while branch.len() < depth as usize {
             branch.push(branch_miner.mine(&[]));
@@ -88,16 +75,16 @@ fn anchors_reach_as_far_back_on_a_branch_as_without_a_reorganisation() {
 
         let tip = branch_miner.chain.tip_id();
         // Taken at once; with a restart in the middle; and from a log of all blocks.
-        let mut live = reopened(&trunk_miner);
+        let mut live = Miner::copy(&trunk_miner);
         live.take(&branch);
         assert_eq!(live.chain.tip_id(), tip, "depth {depth}");
-        let mut restarted = reopened(&trunk_miner);
+        let mut restarted = Miner::copy(&trunk_miner);
         let (before, after) = branch.split_at(branch.len() / 2);
         restarted.take(before);
-        let mut restarted = reopened(&restarted);
+        let mut restarted = Miner::copy(&restarted);
         restarted.take(after);
         assert_eq!(restarted.chain.tip_id(), tip, "depth {depth}, after a restart");
-        assert_eq!(reopened(&restarted).chain.tip_id(), tip);
+        assert_eq!(Miner::copy(&restarted).chain.tip_id(), tip);
         if depth == 359 {
             let log: Vec<Block> = trunk.iter().chain(&branch).cloned().collect();
             assert_eq!(reindexed(&log).tip_id(), tip, "depth {depth}, from the log");
@@ -117,14 +104,15 @@ fn an_anchor_too_old_is_refused_in_a_reorganisation() {
         branch_miner.take(&trunk[..fork as usize]);
         let anchor = trunk[(fork - MAX_ANCHOR_AGE) as usize - 1].header.id(NETWORK);
         let old = commit_anchored_at(&mut branch_miner, anchor, depth);
-        let mut bad = branch_miner.chain.assemble_block(std::iter::empty(), NOW).unwrap();
+        let mut bad =
+            branch_miner.chain.assemble_block(std::iter::empty(), branch_miner.now).unwrap();
         bad.operations.push(old);
         bad.header.ops_root = namechain_core::types::ops_root(NETWORK, &bad.operations);
         while !branch_miner.worker.has_header_work(&bad.header) {
             bad.header.nonce += 1;
         }
-        let mut victim = reopened(&trunk_miner);
-        let first = victim.chain.accept(&bad, NOW, true);
+        let mut victim = Miner::copy(&trunk_miner);
+        let first = victim.chain.accept(&bad, LATE, true);
         if depth == 1 {
             // Equal work: it stays beside the chain, unlooked at.
             assert!(first.is_ok());
@@ -133,7 +121,7 @@ fn an_anchor_too_old_is_refused_in_a_reorganisation() {
         let mut previous = bad;
         for _ in 0..depth {
             previous = child_of(&victim, &previous, &mut branch_miner.worker);
-            match victim.chain.accept(&previous, NOW, true) {
+            match victim.chain.accept(&previous, LATE, true) {
                 Ok(_) => {}
                 Err(ChainError::Rule { id, violation }) => {
                     assert_eq!((id, violation.id()), (bad_id, "stamp-anchor"));
@@ -156,7 +144,7 @@ fn child_of(victim: &Miner, parent: &Block, worker: &mut PowHasher) -> Block {
     header.previous = id;
     header.ops_root = namechain_core::types::ops_root(NETWORK, &[]);
     header.history_root = ancestry.history_root();
-    header.time += 1;
+    header.due = next_due(NETWORK.params(), &parent.header);
     while ancestry.check(&header).is_err() || !worker.has_header_work(&header) {
         header.nonce += 1;
     }

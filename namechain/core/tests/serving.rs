@@ -137,8 +137,10 @@ fn operations_of_a_block_and_those_that_wait() {
 
     let more: Vec<Operation> =
         (4..=6).map(|k| miner.commit(&name("alice-example"), &key(k))).collect();
-    let ids: Vec<Hash> =
-        more.iter().map(|op| mempool.insert(&miner.chain, op.clone()).unwrap()).collect();
+    let ids: Vec<Hash> = more
+        .iter()
+        .map(|op| mempool.insert(&miner.chain, op.clone(), miner.now).unwrap())
+        .collect();
     let Response::Pending(listed) = ask(&miner, &mempool, &Request::Pending) else {
         panic!("not pending")
     };

@@ -1,4 +1,11 @@
-//! Nodes of the history range as a light client sees them, and what it demands of them.
+//! Nodes of the history range as a light client sees them, and what it demands of them: the core's
+//! rule, and those that it was compared with.
+
+use namechain_core::{
+    codec::Encode,
+    consensus::history::{HistoryNode, Timing},
+    types::Hash,
+};
 
 use super::target::Schedule;
 
@@ -30,10 +37,18 @@ impl Node {
         Node { leaves: 1, work, first_time: time, last_time: time, first_due: due, last_due: due }
     }
 
+    /// The core's node of this one; its hash is of no concern here.
+    fn as_core(&self) -> HistoryNode {
+        let (first, last) = (
+            Timing { time: self.first_time, due: self.first_due },
+            Timing { time: self.last_time, due: self.last_due },
+        );
+        HistoryNode { hash: Hash::ZERO, work: self.work, first, last }
+    }
+
     /// Two nodes joined, the left one first; `None` if the right one cannot follow the left one.
     pub fn join(schedule: &Schedule, left: &Node, right: &Node) -> Option<Node> {
-        let follows = left.last_time <= right.first_time
-            && right.first_due == schedule.next_due(left.last_due, left.last_time);
+        let follows = left.as_core().is_followed_by(&schedule.params, &right.as_core());
         follows.then_some(Node {
             leaves: left.leaves + right.leaves,
             work: left.work.saturating_add(right.work),
@@ -46,9 +61,12 @@ impl Node {
 
     /// Whether the leaves that it speaks of can exist.
     pub fn is_plausible(&self, schedule: &Schedule, bound: LowerBound) -> bool {
-        let leaves = u128::from(self.leaves);
-        let most = leaves.saturating_mul(schedule.target(self.last_due, self.first_time).work());
-        self.work >= self.least_work(schedule, bound) && self.work <= most
+        if bound == LowerBound::LeadAtEnd {
+            return self.as_core().is_plausible(&schedule.params, self.leaves);
+        }
+        let most = schedule.target(self.last_due, self.first_time).work();
+        self.work >= self.least_work(schedule, bound)
+            && self.work <= most.saturating_mul(self.leaves.into())
     }
 
     /// The least work that its leaves can have.
@@ -62,14 +80,16 @@ impl Node {
             }
             LowerBound::LeadAtEnd => {
                 let lead = self.last_due.saturating_sub(self.last_time);
-                let chunk = schedule.half_life / schedule.interval;
+                let chunk = schedule.half_life() / schedule.interval();
                 let (mut sum, mut seen) = (0u128, 0);
                 while seen < self.leaves {
                     let some = chunk.min(self.leaves - seen);
-                    let least = lead.saturating_sub(schedule.interval * (seen + some - 1));
+                    let least = lead.saturating_sub(schedule.interval() * (seen + some - 1));
                     if least == 0 {
                         let rest = u128::from(self.leaves - seen);
-                        return sum.saturating_add(rest.saturating_mul(schedule.easiest.work()));
+                        return sum.saturating_add(
+                            rest.saturating_mul(schedule.params.easiest_target.work()),
+                        );
                     }
                     sum = sum.saturating_add(u128::from(some).saturating_mul(at_lead(least)));
                     seen += some;
@@ -79,23 +99,10 @@ impl Node {
         }
     }
 
-    /// The bytes of its encoding: hash, work, first time, span, first and last lead.
+    /// The bytes of its encoding.
     pub fn bytes(&self) -> usize {
-        let lead = |due: u64, time: u64| {
-            let lead = i128::from(due) - i128::from(time);
-            varint_bytes(((lead << 1) ^ (lead >> 127)) as u128)
-        };
-        32 + varint_bytes(self.work)
-            + varint_bytes(u128::from(self.first_time))
-            + varint_bytes(u128::from(self.last_time - self.first_time))
-            + lead(self.first_due, self.first_time)
-            + lead(self.last_due, self.last_time)
+        self.as_core().to_bytes().len()
     }
-}
-
-/// The bytes of a number in LEB128.
-fn varint_bytes(value: u128) -> usize {
-    ((128 - value.leading_zeros() as usize).max(1)).div_ceil(7)
 }
 
 #[cfg(test)]
@@ -153,9 +160,24 @@ mod tests {
         assert!(tight * 2 > honest.work && tight <= honest.work, "{tight} {}", honest.work);
     }
 
+    /// What a cheater has to claim at least is what the core demands.
     #[test]
-    fn encoded_lengths() {
-        let lengths = [0, 127, 128, 1 << 20, u128::MAX].map(varint_bytes);
-        assert_eq!(lengths, [1, 1, 2, 3, 19]);
+    fn the_least_work_is_that_of_the_core() {
+        let schedule = crate::target::schedule(2_700);
+        for (leaves, lead) in [(2, 60), (8, 900), (64, 7_200), (512, 46_000), (1 << 17, 90_000)] {
+            let time = 1_800_000_000 + leaves * 60;
+            let mut node = Node {
+                leaves,
+                work: 0,
+                first_time: 1_800_000_000,
+                last_time: time,
+                first_due: 1_800_000_000,
+                last_due: time + lead,
+            };
+            node.work = node.least_work(&schedule, LowerBound::LeadAtEnd);
+            assert!(node.is_plausible(&schedule, LowerBound::LeadAtEnd), "{leaves} {lead}");
+            node.work -= 1;
+            assert!(!node.is_plausible(&schedule, LowerBound::LeadAtEnd), "{leaves} {lead}");
+        }
     }
 }

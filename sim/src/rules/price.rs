@@ -1,19 +1,20 @@
-//! The two multipliers of prices: names and bytes.
+//! The two multipliers of prices, names and bytes: the core's rule, and those that it was compared
+//! with.
 
-/// The unit of multipliers, and the lowest one.
-pub const UNIT: u32 = 1_024;
-/// The highest multiplier.
-pub const MAX: u32 = 1 << 31;
+use namechain_core::{
+    consensus::price,
+    params::{MAX_COMMITS, MAX_SHARED_BYTES, TARGET_BYTES, TARGET_COMMITS},
+    types::Network,
+};
+
+pub use namechain_core::params::PRICE_UNIT as UNIT;
+
 /// Stamp hashes of an ordinary registration at the lowest price, on main.
 pub const BASE: f64 = 524_288.0;
-/// Seconds between blocks.
+/// Seconds between blocks on main.
 pub const INTERVAL: u64 = 120;
-/// Commits in a block at which the price of names stays.
-pub const COMMITS_AIM: u64 = 20;
-/// Bytes in a block at which the price of bytes stays.
-pub const BYTES_AIM: u64 = 65_536;
 /// Bytes of a block that all but rescues and renewals have together.
-pub const SHARE_BYTES: u64 = 229_376;
+pub const SHARE_BYTES: u64 = MAX_SHARED_BYTES as u64;
 /// Bytes of a block.
 pub const BLOCK_BYTES: u64 = 262_144;
 /// Bytes of a Commit.
@@ -35,24 +36,28 @@ pub struct Controller {
 impl Controller {
     /// Names: what is counted is capped at twice the aim, the block is not.
     pub const NAMES_UNCAPPED: Controller = Controller {
-        aim: COMMITS_AIM,
+        aim: TARGET_COMMITS,
         count_cap: 40,
         block_cap: SHARE_BYTES / COMMIT_BYTES,
         falls_with_time: false,
     };
     /// Names: a block has at most twice the aim.
-    pub const NAMES: Controller =
-        Controller { aim: COMMITS_AIM, count_cap: 40, block_cap: 40, falls_with_time: true };
+    pub const NAMES: Controller = Controller {
+        aim: TARGET_COMMITS,
+        count_cap: MAX_COMMITS as u64,
+        block_cap: MAX_COMMITS as u64,
+        falls_with_time: true,
+    };
     /// Bytes: what is counted is capped at twice the aim, the block at 3.5 times.
     pub const BYTES_CAPPED: Controller = Controller {
-        aim: BYTES_AIM,
+        aim: TARGET_BYTES,
         count_cap: 131_072,
         block_cap: SHARE_BYTES,
         falls_with_time: false,
     };
     /// Bytes: all that is in the block counts.
     pub const BYTES: Controller = Controller {
-        aim: BYTES_AIM,
+        aim: TARGET_BYTES,
         count_cap: SHARE_BYTES,
         block_cap: SHARE_BYTES,
         falls_with_time: true,
@@ -60,23 +65,10 @@ impl Controller {
 
     /// The multiplier after a block with `count`, `dt` seconds after the one before.
     pub fn next(&self, multiplier: u32, count: u64, dt: u64) -> u32 {
-        let (aim, count) = (u128::from(self.aim), u128::from(count.min(self.count_cap)));
-        let down = |p: u128, missing: u128, dt: u64| {
-            p - p * missing * u128::from(dt) / (8 * aim * u128::from(INTERVAL))
-        };
-        let mut p = u128::from(multiplier);
-        if count > aim {
-            p += p * (count - aim) / (8 * aim);
-        } else {
-            p = down(p, aim - count, dt.min(INTERVAL));
-        }
-        if self.falls_with_time {
-            // Each further interval counts as one without anything in it.
-            for _ in 1..(dt / INTERVAL).min(160) {
-                p = down(p, aim, INTERVAL);
-            }
-        }
-        p.clamp(u128::from(UNIT), u128::from(MAX)) as u32
+        // A rule that lowers once a block is the core's for a gap of one interval at most.
+        let dt = if self.falls_with_time { dt } else { dt.min(INTERVAL) };
+        let count = count.min(self.count_cap);
+        price::next_multiplier(Network::Main.params(), multiplier, count, self.aim, dt)
     }
 }
 
@@ -87,12 +79,21 @@ pub fn factor(multiplier: u32) -> f64 {
 
 /// Stamp hashes of records of so many bytes: Register, Update, Publish.
 pub fn records(bytes: u64, multiplier: u32) -> f64 {
-    BASE * (1 + bytes.div_ceil(512)) as f64 / 32.0 * factor(multiplier)
+    price::records(Network::Main.params(), bytes as usize, multiplier) as f64
 }
 
 #[cfg(test)]
 mod tests {
+    use namechain_core::params::PRICE_MAX;
+
     use super::*;
+
+    #[test]
+    fn constants_are_those_of_main() {
+        let params = Network::Main.params();
+        assert_eq!(params.base_price as f64, BASE);
+        assert_eq!(params.block_interval, INTERVAL);
+    }
 
     #[test]
     fn a_multiplier_moves_as_the_page_says() {
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!(names.next(8_192, 0, 60), 7_680);
         assert_eq!(names.next(8_192, 0, 0), 8_192);
         assert_eq!(names.next(1_024, 0, 120), 1_024);
-        assert_eq!(names.next(MAX, 40, 120), MAX);
+        assert_eq!(names.next(PRICE_MAX, 40, 120), PRICE_MAX);
         assert_eq!(Controller::BYTES.next(1_024, SHARE_BYTES, 120), 1_344);
         assert_eq!(Controller::BYTES_CAPPED.next(1_024, SHARE_BYTES, 120), 1_152);
     }
@@ -116,6 +117,6 @@ mod tests {
         }
         assert_eq!(Controller::NAMES.next(1 << 20, 0, 3_600), stepped);
         assert_eq!(Controller::NAMES_UNCAPPED.next(1 << 20, 0, 3_600), (1 << 20) / 8 * 7);
-        assert_eq!(Controller::NAMES.next(MAX, 0, u64::MAX), UNIT);
+        assert_eq!(Controller::NAMES.next(PRICE_MAX, 0, u64::MAX), UNIT);
     }
 }

@@ -1,12 +1,12 @@
 mod substituted;
 
-use namechain_core::types::MessagingRecord;
+use namechain_core::types::{MessagingRecord, NameEntry};
 
 use super::*;
 use crate::testing::{
     DAY, NETWORK, NOW, Person, World,
     mutation::{Mutator, count},
-    name,
+    name, title_of,
 };
 
 fn setup() -> (World, Person, Pins) {
@@ -40,7 +40,7 @@ fn first_then_same_then_rotated() {
     assert_eq!(pins.record(&third, &[], OnKeyChange::Refuse), Ok(PinStatus::Rotated));
     let pin = pins.get(&alice.name).unwrap();
     assert_eq!((pin.sequence, pin.known.identity), (3, alice.identity(1).public()));
-    assert_eq!((pin.first_seen, pin.last_seen), (0, 2));
+    assert_eq!((pin.first_seen, pin.last_seen), (1, 3));
 }
 
 /// An older record is never believed again, whatever the user says.
@@ -98,9 +98,11 @@ fn a_link_over_records_that_were_not_seen_takes_the_records() {
     assert_eq!(pins.compare(&peer, &swapped), PinStatus::Unlinked);
     // Somebody who has the old key but was not announced.
     let thief = MessagingRecord { identity: alice.identity(7).public(), ..second };
+    let title = &alice.title();
     let stolen = SignedMessagingRecord::sign(
         NETWORK,
         &alice.name,
+        title,
         thief.clone(),
         &alice.identity(7),
         Some(&alice.identity(0)),
@@ -111,7 +113,8 @@ fn a_link_over_records_that_were_not_seen_takes_the_records() {
         false,
     );
     let last = world.entries[&alice.name].messaging.as_ref().unwrap().record.clone();
-    let last = SignedMessagingRecord::sign(NETWORK, &alice.name, last, &alice.identity(7), None);
+    let last =
+        SignedMessagingRecord::sign(NETWORK, &alice.name, title, last, &alice.identity(7), None);
     let peer = Resolution::Peer(Box::new(world.resolve(&alice.name)));
     assert_eq!(pins.compare(&peer, &[stolen, last]), PinStatus::Unlinked);
     let many = vec![steps[0].clone(); crate::record::MAX_STEPS + 1];
@@ -123,20 +126,22 @@ fn a_buyer_is_not_the_seller() {
     let (mut world, alice, mut pins) = setup();
     pins.record(&world.resolve(&alice.name), &[], OnKeyChange::Refuse).unwrap();
     let buyer = Person::new("alice", 9);
-    world.entries.get_mut(&alice.name).unwrap().owner = buyer.owner().public();
-    world.publish(&alice.name, buyer.record(0, 2, Hash::ZERO), false);
+    let entry = world.entries.get_mut(&alice.name).unwrap();
+    (entry.owner, entry.title) = (buyer.owner().public(), title_of(&buyer.owner().public(), 0));
+    let sold = world.entries[&alice.name].clone();
+    world.publish(&alice.name, buyer.record(0, 1, Hash::ZERO), false);
     let peer = world.resolve(&alice.name);
     assert_eq!(refused(pins.record(&peer, &[], OnKeyChange::Refuse)), PinStatus::Transferred);
     assert_eq!(pins.record(&peer, &[], OnKeyChange::Accept), Ok(PinStatus::Transferred));
-    // Even with the seller's own identity key: the owner is another.
-    world.entries.get_mut(&alice.name).unwrap().registered = 3;
-    world.publish(&alice.name, buyer.record(0, 3, peer.record_hash()), false);
+    // The same keys under another title: the name was out of these hands in between.
+    let anew = NameEntry { title: title_of(&buyer.owner().public(), 1), ..sold };
+    world.entries.insert(alice.name.clone(), anew);
+    world.publish(&alice.name, buyer.record(0, 1, Hash::ZERO), false);
     let again = world.resolve(&alice.name);
-    assert_eq!(
-        refused(pins.record(&again, &[], OnKeyChange::Refuse)),
-        PinStatus::Transferred,
-        "registered anew"
-    );
+    assert_eq!(refused(pins.record(&again, &[], OnKeyChange::Refuse)), PinStatus::Transferred);
+    assert_eq!(pins.record(&again, &[], OnKeyChange::Accept), Ok(PinStatus::Transferred));
+    // And nobody can go back to the title before by an old proof.
+    assert_eq!(refused(pins.record(&peer, &[], OnKeyChange::Accept)), PinStatus::Older);
 }
 
 #[test]
@@ -214,7 +219,7 @@ fn pins_are_of_one_network_and_have_one_encoding() {
         pins.record(&world.resolve(who), &[], OnKeyChange::Refuse).unwrap();
     }
     let bytes = pins.to_bytes();
-    assert_eq!(bytes.len(), 4 + 4 + 6 + 4 + 2 * 153);
+    assert_eq!(bytes.len(), 4 + 4 + 6 + 4 + 2 * 185);
     assert_eq!(Pins::from_bytes(&bytes).as_ref(), Ok(&pins));
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();

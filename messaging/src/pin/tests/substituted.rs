@@ -76,7 +76,7 @@ fn of_another_network() {
     elsewhere.add(&alice);
     let height = elsewhere.block();
     let name_proof = elsewhere.name_proof(&alice.name, height);
-    let error = resolve_peer(&world.trusted_header(height), &alice.name, &name_proof);
+    let error = resolve_peer(&world.trusted_header(1), &alice.name, &name_proof);
     assert_eq!(error, Err(PeerError::Proof(ProofError::UnknownHeader)));
     let peer = elsewhere.resolve(&alice.name);
     assert!(matches!(
@@ -99,8 +99,9 @@ fn of_a_wrong_sequence() {
 fn transferred() {
     let (mut world, alice, mut pins, _) = setup();
     let buyer = Person::new("alice", 9);
-    world.entries.get_mut(&alice.name).unwrap().owner = buyer.owner().public();
-    world.publish(&alice.name, buyer.record(0, 3, Hash::ZERO), false);
+    let entry = world.entries.get_mut(&alice.name).unwrap();
+    (entry.owner, entry.title) = (buyer.owner().public(), buyer.title());
+    world.publish(&alice.name, buyer.record(0, 1, Hash::ZERO), false);
     assert_eq!(pin_status(&mut pins, &world.resolve(&alice.name)), PinStatus::Transferred);
 }
 

@@ -5,19 +5,26 @@
 use namechain_core::{
     chain::{BlockLocation, Chain, Change, Storage, StoredHeader},
     codec::Encode,
-    consensus::{History, header::genesis, price, work::PowHasher},
-    params::PRICE_UNIT,
+    consensus::{
+        History, HistoryNode,
+        difficulty::next_due,
+        header::{genesis, signing_context},
+        price,
+        work::PowHasher,
+    },
+    params::MAX_SHARED_BYTES,
     tree::Tree,
     types::{
-        Action, Block, Entry, HEADER_VERSION, Hash, Header, MAX_BLOCK_BYTES, Name, NameEntry,
-        Network, Operation, Record, RecordSet, SecretKey, SignedOperation, Stamp, ops_root,
+        Action, Block, BlockTime, CommitPosition, Domain, Entry, Hash, Header, Name, NameEntry,
+        Network, Operation, Record, RecordSet, Rescued, SecretKey, SignedOperation, Stamp, hash,
+        ops_root,
     },
 };
 
 /// The benchmarks' network: its blocks are worked in a moment.
 pub const NETWORK: Network = Network::Dev;
 /// The clock of the benchmarks, in seconds of Unix time.
-pub const NOW: u64 = 1_800_000_000;
+pub const NOW: u64 = 1_795_060_000;
 /// Blocks above the names: more than the chain keeps trees for, so that opening never goes below
 /// the first.
 pub const EMPTY_BLOCKS: u32 = 800;
@@ -36,6 +43,11 @@ pub fn owner(number: u32) -> SecretKey {
     let mut seed = [7; 32];
     seed[..4].copy_from_slice(&(number % KEYS).to_be_bytes());
     SecretKey::from_seed(&seed)
+}
+
+/// The title of the name with this number.
+fn title(number: u32) -> Hash {
+    hash(NETWORK, Domain::StampSubject, &[&number.to_be_bytes()])
 }
 
 /// A small zone: two addresses and a text.
@@ -59,6 +71,7 @@ pub fn records(number: u32) -> RecordSet {
 pub fn fill(storage: &dyn Storage, names: u32, blocks: u32) {
     let owners: Vec<_> = (0..KEYS).map(|number| owner(number).public()).collect();
     let (mut tree, mut changes) = (Tree::new(NETWORK), Vec::new());
+    let registered = BlockTime { height: 1, time: NETWORK.params().genesis_time + 1 };
     for number in 0..names {
         let name = name(number);
         let key = name.key(NETWORK);
@@ -66,11 +79,14 @@ pub fn fill(storage: &dyn Storage, names: u32, blocks: u32) {
             name,
             owner: owners[(number % KEYS) as usize],
             recovery: Some(owners[0]),
+            title: title(number),
             sequence: 0,
-            registered: 1,
-            updated: 1,
-            expires: 1 + NETWORK.params().lease,
+            registered,
+            commit: CommitPosition { height: 0, index: number },
+            updated: registered,
+            expires: registered.time + NETWORK.params().lease,
             revoked: false,
+            rescued: Rescued::default(),
             transfer: None,
             records: records(number),
             messaging: None,
@@ -97,26 +113,26 @@ fn stack(storage: &dyn Storage, state_root: Hash, blocks: u32, mut changes: Vec<
     for height in 0..=blocks {
         if height > 0 {
             header = Header {
-                version: HEADER_VERSION,
                 height,
                 previous: header.id(NETWORK),
                 ops_root: ops_root(NETWORK, &[]),
                 state_root,
                 history_root: history.root(NETWORK),
                 time: header.time + 1,
-                price: PRICE_UNIT,
+                due: next_due(NETWORK.params(), &header),
                 ..header
             };
         }
         let id = header.id(NETWORK);
-        work += header.target.work();
+        let leaf = HistoryNode::of_header(NETWORK.params(), &id, &header);
+        work += leaf.work;
         let at = if height == 0 {
             BlockLocation::GENESIS
         } else {
             let block = Block { header: header.clone(), operations: Vec::new() };
             storage.append(&block.to_bytes()).expect("an append")
         };
-        let nodes = history.push(NETWORK, &id, header.target.work());
+        let nodes = history.push(NETWORK, leaf);
         changes.extend(nodes.into_iter().map(|(position, node)| Change::History(position, node)));
         let stored = StoredHeader { id, header: header.clone(), work, at, failed: false };
         changes.extend([Change::Header(stored), Change::Active(height, Some(id)), Change::Tip(id)]);
@@ -128,14 +144,17 @@ fn stack(storage: &dyn Storage, state_root: Hash, blocks: u32, mut changes: Vec<
 /// As many updates of the names from `first` on as fill a block, stamped on both cores.
 pub fn updates(chain: &Chain, first: u32, names: u32, sequence: u32) -> Vec<Operation> {
     let mut operations = Vec::new();
-    let mut room = MAX_BLOCK_BYTES - namechain_core::types::HEADER_BYTES - 4;
+    let (params, mut room) = (NETWORK.params(), MAX_SHARED_BYTES);
+    let context = signing_context(params, params.branches[0].number);
     for number in first..names {
         let records = records(number + sequence);
-        let work = price::records(NETWORK.params(), records.byte_len(), chain.tip_header().price);
+        let work = price::records(params, records.byte_len(), chain.tip_header().byte_price);
         let stamp = Stamp { anchor: chain.tip_id(), work, nonce: 0 };
-        let action = Action::Update { records };
+        let action = Action::Update { sequence, records };
+        let (name, key) = (name(number), owner(number));
+        let until = NOW + 3_600;
         let named =
-            SignedOperation::sign(NETWORK, name(number), sequence, action, &owner(number), stamp);
+            SignedOperation::sign(&context, name, title(number), until, action, &key, stamp);
         let operation = Operation::Named(named);
         let bytes = operation.to_bytes().len();
         if bytes > room {

@@ -1,19 +1,17 @@
 //! Headers without their blocks: what it takes to check the next one.
 
-use std::collections::VecDeque;
-
 use super::{
     Chain,
-    headers::{BlockIndexEntry, Headers},
+    headers::BlockIndexEntry,
     pow_checked::PowCheckedHeader,
     storage::{Storage, StorageError, StoredHeader},
 };
 use crate::{
     consensus::{
-        History, RuleViolation,
+        History, HistoryNode, RuleViolation,
         header::{Ancestors, check_header_with_ancestors},
     },
-    params::{MEDIAN_TIME_SPAN, Params},
+    params::Params,
     types::{Hash, Header},
 };
 
@@ -25,8 +23,6 @@ pub struct Ancestry {
     id: Hash,
     header: Header,
     work: u128,
-    /// The times of the last eleven headers, the newest at the back.
-    times: VecDeque<u64>,
     history: History,
 }
 
@@ -52,18 +48,17 @@ impl Ancestry {
         self.history.root(self.params.network)
     }
 
-    /// Whether `header` may follow: its place, time, target and history, not its work. Cheap: look
+    /// Whether `header` may follow: its place, times and history, not its work. Cheap: look
     /// at this before the work.
     ///
     /// # Errors
     /// The rule that it breaks. One that names another header as previous is the caller's mistake,
     /// and breaks no rule here.
     pub fn check(&self, header: &Header) -> Result<(), RuleViolation> {
-        let times = self.times.iter().copied().collect();
         check_header_with_ancestors(
             self.params,
             header,
-            Ancestors { parent: &self.header, times, history: &self.history },
+            Ancestors { parent: &self.header, history: &self.history },
         )
     }
 
@@ -83,27 +78,16 @@ impl Ancestry {
     /// The rule that it breaks; the end stays where it is.
     pub fn extend_unchecked(&mut self, id: Hash, next: &Header) -> Result<(), RuleViolation> {
         self.check(next)?;
-        let work = next.target.work();
-        self.history.push(self.params.network, &id, work);
-        self.work = self.work.saturating_add(work);
-        if self.times.len() == MEDIAN_TIME_SPAN {
-            self.times.pop_front();
-        }
-        self.times.push_back(next.time);
+        let leaf = HistoryNode::of_header(self.params, &id, next);
+        self.history.push(self.params.network, leaf);
+        self.work = self.work.saturating_add(leaf.work);
         (self.id, self.header) = (id, next.clone());
         Ok(())
     }
 
-    fn of_known(
-        params: &'static Params,
-        headers: &Headers,
-        id: Hash,
-        known: &BlockIndexEntry,
-    ) -> Self {
-        let mut times = VecDeque::from(headers.ancestors(known).times);
-        times.make_contiguous().reverse();
-        let history = (*known.history).clone();
-        Ancestry { params, id, header: known.header.clone(), work: known.work, times, history }
+    fn from_entry(params: &'static Params, id: Hash, entry: &BlockIndexEntry) -> Self {
+        let history = (*entry.history).clone();
+        Ancestry { params, id, header: entry.header.clone(), work: entry.work, history }
     }
 }
 
@@ -115,9 +99,7 @@ impl Chain {
     /// The store's.
     pub fn ancestry(&self, id: &Hash) -> Result<Option<Ancestry>, StorageError> {
         if let Some(known) = self.headers.get(id) {
-            return Ok(
-                (!known.failed).then(|| Ancestry::of_known(self.params, &self.headers, *id, known))
-            );
+            return Ok((!known.failed).then(|| Ancestry::from_entry(self.params, *id, known)));
         }
         let Some(StoredHeader { header, work, failed: false, .. }) = self.storage.header(id)?
         else {
@@ -129,11 +111,7 @@ impl Chain {
         // The headers kept in memory begin far above: this one has no recent branch, only the best
         // chain.
         let history = best_history(&*self.storage, u64::from(header.height) + 1)?;
-        let first = (header.height + 1).saturating_sub(MEDIAN_TIME_SPAN as u32);
-        let times = (first..=header.height)
-            .map(|height| Ok(best_header(&*self.storage, height)?.header.time))
-            .collect::<Result<_, StorageError>>()?;
-        Ok(Some(Ancestry { params: self.params, id: *id, header, work, times, history }))
+        Ok(Some(Ancestry { params: self.params, id: *id, header, work, history }))
     }
 
     /// Ids of the best chain's blocks from the tip down to the genesis block: the last ten, then
@@ -184,7 +162,7 @@ impl Chain {
     /// # Errors
     /// The store's.
     pub fn fork_height_of(&self, id: &Hash) -> Result<Option<u32>, StorageError> {
-        match self.fork_height(id) {
+        match self.fork_height(id)? {
             Some(height) => Ok(Some(height)),
             None => self.best_chain_height(id),
         }
@@ -215,7 +193,10 @@ impl Chain {
 }
 
 /// The header of the best chain's block at a height that it has.
-fn best_header(storage: &dyn Storage, height: u32) -> Result<StoredHeader, StorageError> {
+pub(super) fn best_header(
+    storage: &dyn Storage,
+    height: u32,
+) -> Result<StoredHeader, StorageError> {
     let missing =
         || StorageError::Damaged(format!("the best chain's header at height {height} is missing"));
     let id = storage.active(height)?.ok_or_else(missing)?;

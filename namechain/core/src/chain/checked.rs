@@ -4,9 +4,8 @@
 use super::pow_checked::PowChecked;
 use crate::{
     consensus::{
-        RuleViolation,
         block::{check_block_alone, check_operation_alone},
-        header::check_header_alone,
+        header::{HeaderError, check_header_alone, signing_context},
         work::PowHasher,
     },
     types::{Block, Hash, Network},
@@ -24,14 +23,14 @@ impl CheckedBlock {
     /// Checks a block by itself, the cheap things first.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The rule that it breaks, or that it is of a later branch.
     pub fn check(
         network: Network,
         block: Block,
         worker: &mut PowHasher,
-    ) -> Result<Self, RuleViolation> {
-        check_block_alone(network, &block)?;
-        check_header_alone(&block.header, worker)?;
+    ) -> Result<Self, HeaderError> {
+        check_block_alone(network.params(), &block)?;
+        check_header_alone(network.params(), &block.header, worker)?;
         Self::check_operations(network, block, &[], worker)
     }
 
@@ -45,7 +44,7 @@ impl CheckedBlock {
         header: PowChecked,
         block: Block,
         worker: &mut PowHasher,
-    ) -> Result<Self, RuleViolation> {
+    ) -> Result<Self, HeaderError> {
         Self::check_rest(network, header, block, &[], worker)
     }
 
@@ -61,11 +60,11 @@ impl CheckedBlock {
         block: Block,
         known: &[bool],
         worker: &mut PowHasher,
-    ) -> Result<Self, RuleViolation> {
+    ) -> Result<Self, HeaderError> {
         if block.header.id(network) != header.id() {
             return Self::check(network, block, worker);
         }
-        check_block_alone(network, &block)?;
+        check_block_alone(network.params(), &block)?;
         Self::check_operations(network, block, known, worker)
     }
 
@@ -74,10 +73,14 @@ impl CheckedBlock {
         block: Block,
         known: &[bool],
         worker: &mut PowHasher,
-    ) -> Result<Self, RuleViolation> {
+    ) -> Result<Self, HeaderError> {
         let known = known.iter().copied().chain(std::iter::repeat(false));
         let mut rest = block.operations.iter().zip(known).filter(|(_, known)| !known);
-        rest.try_for_each(|(operation, _)| check_operation_alone(network, operation, worker))?;
+        let params = network.params();
+        let context = signing_context(params, block.header.version);
+        rest.try_for_each(|(operation, _)| {
+            check_operation_alone(params, &context, operation, worker)
+        })?;
         Ok(CheckedBlock { id: block.header.id(network), block })
     }
 

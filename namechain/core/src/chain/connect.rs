@@ -1,23 +1,30 @@
 //! Moving the tip: undoing and connecting blocks, worked out in memory and written in one commit.
 
 use super::{
-    Accepted, Chain, ChainError, Refused, TipChange, TipState,
+    Chain, ChainError, Refused, TipChange, TipState,
+    ancestry::best_header,
     headers::HEADERS_KEPT,
-    storage::{Change, StorageError, StoredHeader, read_block},
-    view::{BlockView, Changed, Overlay},
+    idle::Activity,
+    storage::{Before, Change, StorageError, StoredHeader, read_block},
+    view::{BlockView, Changed, Overlay, OverlayChange},
 };
 use crate::{
     consensus::{
-        block::check_anchor,
-        state::{ApplyError, BlockContext, apply_block, check_block_outcome, lapsing_height},
+        HistoryNode,
+        block::{Anchor, check_times},
+        context::BlockContext,
+        header::signing_context,
+        state::{ApplyError, apply_block, check_block_outcome},
     },
-    params::MAX_REORG_DEPTH,
+    params::{MAX_REORG_DEPTH, STATES_KEPT},
     tree::Tree,
-    types::{Block, Hash, Name, Operation},
+    types::{Block, BlockTime, CommitmentEntry, Entry, Hash, Network, Operation},
 };
 
 /// A move of the tip in the making.
 struct Move {
+    /// The last block that stays, and its height.
+    base: TipState,
     fork: u32,
     overlay: Overlay,
     /// The new blocks of the best chain, from `fork + 1` on.
@@ -34,8 +41,9 @@ impl Chain {
         &mut self,
         target: Hash,
         new: StoredHeader,
+        now: u64,
         durable: bool,
-    ) -> Result<Accepted, ChainError> {
+    ) -> Result<TipChange, ChainError> {
         let mut next = match self.plan(target) {
             Ok(next) => next,
             Err(error) => {
@@ -49,7 +57,7 @@ impl Chain {
         match self.connect_branch(&mut next, target) {
             Ok(()) => {
                 next.changes.push(Change::Header(new));
-                Ok(Accepted::Tip(self.write(next, durable)?))
+                self.write(next, now, durable)
             }
             Err(Refused::Other(error)) => Err(error),
             Err(Refused::Rule(violation)) => {
@@ -63,46 +71,76 @@ impl Chain {
     /// Undoes the best chain down to where the branch of `target` departs.
     fn plan(&self, target: Hash) -> Result<Move, ChainError> {
         let tip_height = self.tip_header().height;
-        let fork = self.fork_height(&target);
+        let fork = self.fork_height(&target)?;
         let depth = tip_height - fork.unwrap_or(0);
-        let Some(fork) =
-            fork.filter(|fork| *fork >= self.recent_base() && depth <= MAX_REORG_DEPTH)
-        else {
+        let Some(fork) = fork.filter(|_| depth <= MAX_REORG_DEPTH) else {
             return Err(ChainError::TooDeep { tip: target, depth });
         };
-        let mut overlay = Overlay::new(self.params.network, self.storage.clone(), &self.tip().tree);
+        let mut overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
         let (mut changes, mut outcome) = (Vec::new(), TipChange::default());
         for height in (fork + 1..=tip_height).rev() {
             for (key, old) in self.storage.undo_of(height)? {
-                overlay.set(key, old);
+                let before = overlay.get(&key)?;
+                overlay.set(key, before.as_deref(), old)?;
             }
             changes.extend([Change::DropUndo(height), Change::Active(height, None)]);
-            if let Some(recent) = self.recent_at(height) {
-                let block = self.read_block(&recent.id)?;
-                changes.extend(
-                    names(&block).map(|name| {
-                        Change::NameHistory(name.key(self.params.network), height, false)
-                    }),
-                );
-                outcome.undone.push(block);
-            }
+            let block = self.read_block(&self.best_id(height)?)?;
+            changes.extend(
+                history_keys(self.params.network, &block)
+                    .map(|key| Change::NameHistory(key, height, false)),
+            );
+            outcome.undone.push(block);
         }
-        if let Some(recent) = self.recent_at(fork) {
-            overlay.check_changes(&recent.tree)?;
-        }
-        Ok(Move { fork, overlay, recent: Vec::new(), changes, outcome })
+        let base = self.state_at(fork)?;
+        overlay.check_changes(&base.tree)?;
+        Ok(Move { base, fork, overlay, recent: Vec::new(), changes, outcome })
     }
 
-    /// The height of the highest block of the best chain that `target` is or descends from.
-    pub(super) fn fork_height(&self, target: &Hash) -> Option<u32> {
+    /// The height of the highest block of the best chain that `target` is or descends from; `None`
+    /// if it lies deeper than headers are kept.
+    pub(super) fn fork_height(&self, target: &Hash) -> Result<Option<u32>, StorageError> {
         let mut id = *target;
-        loop {
-            let height = self.headers.get(&id)?.header.height;
-            if self.recent_at(height).is_some_and(|recent| recent.id == id) {
-                return Some(height);
+        while let Some(known) = self.headers.get(&id) {
+            let height = known.header.height;
+            let best = match self.recent_at(height) {
+                Some(recent) => Some(recent.id),
+                None if height < self.recent_base() => self.storage.active(height)?,
+                None => None,
+            };
+            if best == Some(id) {
+                return Ok(Some(height));
             }
-            id = self.headers.get(&id)?.header.previous;
+            id = known.header.previous;
         }
+        Ok(None)
+    }
+
+    /// The best chain's block at `height`, not above the tip.
+    fn best_id(&self, height: u32) -> Result<Hash, StorageError> {
+        match self.recent_at(height) {
+            Some(recent) => Ok(recent.id),
+            None => Ok(best_header(&*self.storage, height)?.id),
+        }
+    }
+
+    /// The state after the best chain's block at `height`: from memory, or worked out from what the
+    /// blocks above it found.
+    fn state_at(&self, height: u32) -> Result<TipState, StorageError> {
+        if let Some(recent) = self.recent_at(height) {
+            return Ok(recent.clone());
+        }
+        let base = self.recent_base();
+        let mut tree = self.recent_at(base).unwrap_or_else(|| self.tip()).tree.clone();
+        for above in (height + 1..=base).rev() {
+            undo(&mut tree, self.params.network, self.storage.undo_of(above)?);
+        }
+        let stored = best_header(&*self.storage, height)?;
+        if tree.root() != stored.header.state_root {
+            return Err(StorageError::Damaged(format!(
+                "the state at height {height} has another root"
+            )));
+        }
+        Ok(TipState { id: stored.id, tree, activity: Activity::default() })
     }
 
     fn connect_branch(&mut self, next: &mut Move, target: Hash) -> Result<(), Refused> {
@@ -126,9 +164,11 @@ impl Chain {
         let params = self.params;
         let block = self.read_block(&id)?;
         let height = block.header.height;
+        let now = BlockTime { height, time: block.header.time };
+        let mut operations = Vec::with_capacity(block.operations.len());
         for operation in &block.operations {
-            let stamp = operation.stamp();
-            check_anchor(stamp, self.branch_height(next, &stamp.anchor)?, height)?;
+            let anchor = self.branch_anchor(next, &operation.stamp().anchor)?;
+            operations.push((operation, check_times(operation, anchor, now)?));
         }
 
         let parent = self
@@ -137,43 +177,44 @@ impl Chain {
             .ok_or(ChainError::Orphan(block.header.previous))?;
         let history = parent.history.clone();
         let checked = self.headers.get(&id).is_some_and(|known| known.checked);
-        let mut view = BlockView::new(&next.overlay);
-        let lapsing = self.lapsing(next, height)?;
-        let price = apply_block(
+        let mut view = BlockView::new(&next.overlay, &self.expiry);
+        let prices = apply_block(
             params,
-            BlockContext::after(&parent.header),
-            &lapsing,
-            &block.operations,
+            BlockContext::after(&parent.header, block.header.time),
+            &operations,
             &mut view,
         )
         .map_err(|failure| match failure {
             ApplyError::Rule(violation) => Refused::Rule(violation),
             ApplyError::State(error) => error.into(),
         })?;
-        let (changed, tree) = view.finish(params.network, self.tree_before(next))?;
-        check_block_outcome(&block.header, tree.root(), price)?;
+        let (changed, tree) = view.finish(&next.recent.last().unwrap_or(&next.base).tree)?;
+        check_block_outcome(&block.header, tree.root(), prices)?;
         // Last, as signatures and stamps cost most: what is too cheap or comes too early has been
         // refused by now.
         if !checked {
-            self.verifier.check_operations(&block.operations)?;
+            let context = signing_context(params, block.header.version);
+            self.verifier.check_operations(&context, &block.operations)?;
         }
 
         let mut history = (*history).clone();
-        for (position, node) in history.push(params.network, &id, block.header.target.work()) {
+        for (position, node) in
+            history.push(params.network, HistoryNode::of_header(params, &id, &block.header))
+        {
             next.changes.push(Change::History(position, node));
         }
         for Changed { key, before, after } in changed {
+            next.overlay.set(key, before.as_deref(), after)?;
             next.changes.push(Change::Undo(height, key, before));
-            next.overlay.set(key, after);
         }
         next.changes.extend(
-            names(&block).map(|name| Change::NameHistory(name.key(params.network), height, true)),
+            history_keys(params.network, &block).map(|key| Change::NameHistory(key, height, true)),
         );
         next.changes.push(Change::Active(height, Some(id)));
         if let Some(old) = height.checked_sub(HEADERS_KEPT) {
             next.changes.push(Change::DropUndo(old));
         }
-        next.recent.push(TipState { id, tree });
+        next.recent.push(TipState { id, tree, activity: Activity::of(&block) });
         next.outcome.connected.push(block);
         Ok(())
     }
@@ -183,7 +224,7 @@ impl Chain {
     fn fail_branch(&mut self, next: &Move, target: Hash) -> (Hash, Vec<Change>) {
         let first = next.fork + next.recent.len() as u32 + 1;
         let (mut id, mut changes) = (target, Vec::new());
-        while let Some(stored) = self.headers.set_failed(&id) {
+        while let Some(stored) = self.headers.set_failed(&id, true) {
             let (height, previous) = (stored.header.height, stored.header.previous);
             changes.push(Change::Header(stored));
             if height <= first {
@@ -195,16 +236,41 @@ impl Chain {
     }
 
     /// Writes a move and makes it the chain's.
-    fn write(&mut self, next: Move, durable: bool) -> Result<TipChange, ChainError> {
-        let Move { fork, overlay, recent, mut changes, outcome } = next;
-        changes.extend(
-            overlay.into_changes().into_iter().map(|(key, entry)| Change::Entry(key, entry)),
-        );
-        changes.extend(recent.last().map(|tip| Change::Tip(tip.id)));
+    fn write(&mut self, next: Move, now: u64, durable: bool) -> Result<TipChange, ChainError> {
+        let Move { base, fork, overlay, recent, mut changes, outcome } = next;
+        let mut ends = Vec::new();
+        for (key, OverlayChange { entry, end, stored_end }) in overlay.into_changes() {
+            changes.push(Change::Entry(key, entry));
+            ends.push((key, stored_end, end));
+        }
+        let tip = recent.last().unwrap_or(&base).id;
+        changes.push(Change::Tip(tip));
+        let mut following = self.following.clone();
+        following.on_connected(fork, &outcome.connected, now);
+        if following.hold.as_ref().is_some_and(|hold| hold.tip == tip) {
+            following.hold = None;
+        }
+        if following != self.following {
+            changes.push(Change::Following(following.clone()));
+        }
         self.storage.commit(changes, durable)?;
-        self.recent.truncate((fork + 1 - self.recent_base()) as usize);
+        self.following = following;
+        self.taken_live = true;
+        for (key, before, after) in ends {
+            if let Some(end) = before {
+                self.expiry.remove(end, &key);
+            }
+            if let Some(end) = after {
+                self.expiry.insert(end, key);
+            }
+        }
+        match (fork + 1).checked_sub(self.recent_base()) {
+            Some(kept) if kept > 0 => self.recent.truncate(kept as usize),
+            _ => self.recent = [base].into(),
+        }
         self.recent.extend(recent);
-        while self.recent.len() > MAX_REORG_DEPTH as usize + 1 {
+        self.load_states_below()?;
+        while self.recent.len() > STATES_KEPT as usize + 1 {
             self.recent.pop_front();
         }
         self.headers.prune(self.tip_header().height);
@@ -217,16 +283,24 @@ impl Chain {
         Ok(outcome)
     }
 
-    /// The state before the next block of a move.
-    fn tree_before<'a>(&'a self, next: &'a Move) -> &'a Tree {
-        let before = next.recent.last().or_else(|| self.recent_at(next.fork));
-        &before.unwrap_or_else(|| self.tip()).tree
+    /// After a deep move: reads the states below those that it left in memory.
+    fn load_states_below(&mut self) -> Result<(), StorageError> {
+        while self.recent.len() <= STATES_KEPT as usize
+            && let Some(oldest) = self.recent.front()
+            && let Some(height) = self.recent_base().checked_sub(1)
+        {
+            let mut tree = oldest.tree.clone();
+            undo(&mut tree, self.params.network, self.storage.undo_of(height + 1)?);
+            let id = best_header(&*self.storage, height)?.id;
+            self.recent.push_front(TipState { id, tree, activity: Activity::default() });
+        }
+        Ok(())
     }
 
-    /// The height of `id` on the branch of a move, if it is on it and recent enough to matter.
-    /// Below the fork the branch shares the best chain, further down than states are remembered: a
+    /// The block `id` as an anchor on the branch of a move, if it is on it and recent enough. Below
+    /// the fork the branch shares the best chain, further down than states are remembered: a
     /// block's anchors are counted from the block, not from the old tip.
-    fn branch_height(&self, next: &Move, id: &Hash) -> Result<Option<u32>, StorageError> {
+    fn branch_anchor(&self, next: &Move, id: &Hash) -> Result<Option<Anchor>, StorageError> {
         let Some(known) = self.headers.get(id) else { return Ok(None) };
         let height = known.header.height;
         let there = match height.checked_sub(next.fork + 1) {
@@ -236,28 +310,7 @@ impl Chain {
                 None => self.storage.active(height)?,
             },
         };
-        Ok((there == Some(*id)).then_some(height))
-    }
-
-    /// The commitments that lapse in the block at `height` of a move.
-    fn lapsing(&self, next: &Move, height: u32) -> Result<Vec<Hash>, StorageError> {
-        let Some(old) = lapsing_height(self.params, height) else { return Ok(Vec::new()) };
-        let id = match old.checked_sub(next.fork + 1) {
-            Some(index) => next.recent.get(index as usize).map(|recent| recent.id),
-            None => self.storage.active(old)?,
-        };
-        self.commitments_of(id)
-    }
-
-    /// The commitments that a block recorded.
-    pub(super) fn commitments_of(&self, id: Option<Hash>) -> Result<Vec<Hash>, StorageError> {
-        let id =
-            id.ok_or_else(|| StorageError::Damaged("a block of the best chain is missing".into()))?;
-        let commitment = |operation: &Operation| match operation {
-            Operation::Commit { commitment, .. } => Some(*commitment),
-            Operation::Named(_) => None,
-        };
-        Ok(self.read_block(&id)?.operations.iter().filter_map(commitment).collect())
+        Ok((there == Some(*id)).then(|| Anchor::of(&known.header)))
     }
 
     /// Reads a block that the store has.
@@ -275,10 +328,21 @@ impl Chain {
     }
 }
 
-/// The names that a block's operations are on.
-fn names(block: &Block) -> impl Iterator<Item = &Name> {
-    block.operations.iter().filter_map(|operation| match operation {
-        Operation::Named(named) => Some(&named.name),
-        Operation::Commit { .. } => None,
+/// Takes what a block changed back out of `tree`.
+pub(super) fn undo(tree: &mut Tree, network: Network, found: Vec<Before>) {
+    for (key, old) in found {
+        match old {
+            Some(bytes) => tree.insert(key, Entry::value_hash(network, &bytes)),
+            None => tree.remove(&key),
+        }
+    }
+}
+
+/// The keys that a block's operations are found again by: those of the names that they are on, and
+/// of the commitments that they record.
+fn history_keys(network: Network, block: &Block) -> impl Iterator<Item = Hash> {
+    block.operations.iter().map(move |operation| match operation {
+        Operation::Named(named) => named.name.key(network),
+        Operation::Commit { commitment, .. } => CommitmentEntry::key(network, commitment),
     })
 }

@@ -1,25 +1,27 @@
 //! The tree of recent headers: every branch that a block may still extend.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use super::storage::{BlockLocation, StoredHeader};
 use crate::{
-    consensus::{History, header::Ancestors},
-    params::{MAX_REORG_DEPTH, MEDIAN_TIME_SPAN},
-    types::{Hash, Header, Network},
+    consensus::{History, HistoryNode, header::Ancestors},
+    params::{MAX_ANCHOR_AGE, MAX_REORG_DEPTH, Params},
+    types::{Hash, Header},
 };
 
 /// How far below the tip headers are kept in memory: a branch may begin a reorganisation's depth
-/// below, and its first header looks back further for anchors and times.
-pub(super) const HEADERS_KEPT: u32 = 2 * MAX_REORG_DEPTH;
+/// below, and its first block looks back further for anchors.
+pub(super) const HEADERS_KEPT: u32 = MAX_REORG_DEPTH + MAX_ANCHOR_AGE;
 
 /// A header with what its children need to know.
 #[derive(Clone, Debug)]
 pub(super) struct BlockIndexEntry {
     pub header: Header,
+    /// The work of this header alone.
+    pub own_work: u128,
     /// Summed work up to and with this header.
     pub work: u128,
     pub at: BlockLocation,
@@ -48,10 +50,28 @@ impl Headers {
         self.known.insert(id, known);
     }
 
-    pub fn set_failed(&mut self, id: &Hash) -> Option<StoredHeader> {
+    /// Says whether the block `id` is put out of the choice. Returns what to store.
+    pub fn set_failed(&mut self, id: &Hash, failed: bool) -> Option<StoredHeader> {
         let known = self.known.get_mut(id)?;
-        known.failed = true;
+        known.failed = failed;
         Some(known.stored(*id))
+    }
+
+    /// The block `id` and all that descend from it, each after its parent.
+    pub fn descendants(&self, id: &Hash) -> Vec<Hash> {
+        let Some(height) = self.known.get(id).map(|known| known.header.height) else {
+            return Vec::new();
+        };
+        let (mut all, mut last) = (vec![*id], HashSet::from([*id]));
+        for ids in self.by_height.range(height + 1..).map(|(_, ids)| ids) {
+            let follows = |id: &&Hash| {
+                self.known.get(*id).is_some_and(|known| last.contains(&known.header.previous))
+            };
+            let next: HashSet<Hash> = ids.iter().filter(follows).copied().collect();
+            all.extend(&next);
+            last = next;
+        }
+        all
     }
 
     /// The header of most summed work that broke no rule, and its work.
@@ -79,19 +99,6 @@ impl Headers {
             }
         }
     }
-
-    /// What the check of a child of `parent` may know.
-    pub fn ancestors<'a>(&'a self, parent: &'a BlockIndexEntry) -> Ancestors<'a> {
-        let mut times = Vec::with_capacity(MEDIAN_TIME_SPAN);
-        let mut at = Some(parent);
-        while let Some(known) = at
-            && times.len() < MEDIAN_TIME_SPAN
-        {
-            times.push(known.header.time);
-            at = self.get(&known.header.previous);
-        }
-        Ancestors { parent: &parent.header, times, history: &parent.history }
-    }
 }
 
 impl BlockIndexEntry {
@@ -105,20 +112,26 @@ impl BlockIndexEntry {
         }
     }
 
+    /// What the check of a child of this header may know.
+    pub fn as_ancestors(&self) -> Ancestors<'_> {
+        Ancestors { parent: &self.header, history: &self.history }
+    }
+
     /// A child of this header.
     pub fn child(
         &self,
-        network: Network,
+        params: &Params,
         id: &Hash,
         header: Header,
         at: BlockLocation,
     ) -> BlockIndexEntry {
+        let leaf = HistoryNode::of_header(params, id, &header);
         let mut history = (*self.history).clone();
-        let work = header.target.work();
-        history.push(network, id, work);
+        history.push(params.network, leaf);
         BlockIndexEntry {
             header,
-            work: self.work.saturating_add(work),
+            own_work: leaf.work,
+            work: self.work.saturating_add(leaf.work),
             at,
             failed: false,
             checked: false,

@@ -5,7 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::storage::{Before, BlockLocation, Change, Storage, StorageError, StoredHeader};
+use super::{
+    following::Following,
+    storage::{Before, BlockLocation, Change, Storage, StorageError, StoredHeader},
+};
 use crate::{consensus::HistoryNode, types::Hash};
 
 /// [`Storage`] in memory.
@@ -23,6 +26,7 @@ struct Maps {
     undo: BTreeMap<(u32, Hash), Option<Vec<u8>>>,
     touched: BTreeSet<(Hash, u32)>,
     history: BTreeMap<u64, HistoryNode>,
+    following: Option<Following>,
     pending: BTreeMap<Hash, Vec<u8>>,
 }
 
@@ -74,6 +78,7 @@ impl Storage for MemoryStorage {
                 Change::NameHistory(key, height, false) => _ = maps.touched.remove(&(key, height)),
                 Change::History(position, node) => _ = maps.history.insert(position, node),
                 Change::Tip(id) => maps.tip = Some(id),
+                Change::Following(following) => maps.following = Some(following),
                 Change::Pending(id, Some(operation)) => _ = maps.pending.insert(id, operation),
                 Change::Pending(id, None) => _ = maps.pending.remove(&id),
             }
@@ -135,6 +140,10 @@ impl Storage for MemoryStorage {
 
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {
         Ok(self.maps().history.get(&position).copied())
+    }
+
+    fn following(&self) -> Result<Option<Following>, StorageError> {
+        Ok(self.maps().following.clone())
     }
 
     fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError> {

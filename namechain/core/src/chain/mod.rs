@@ -6,8 +6,13 @@
 
 mod ancestry;
 mod checked;
+mod choice;
 mod connect;
+mod expiry;
+mod following;
 mod headers;
+mod holding;
+mod idle;
 mod memory;
 mod open;
 mod pow_checked;
@@ -23,6 +28,7 @@ use thiserror::Error;
 
 pub use ancestry::Ancestry;
 pub use checked::CheckedBlock;
+pub use following::{Following, Hold};
 pub use memory::MemoryStorage;
 pub use pow_checked::{PowChecked, PowCheckedHeader};
 pub use snapshot::{NameLookup, ReadError, Snapshot};
@@ -33,15 +39,20 @@ use crate::{
     codec::Encode,
     consensus::{
         RuleViolation,
+        block::Anchor,
         block::check_block_alone,
-        header::{check_header_alone, check_header_with_ancestors, is_too_early},
+        header::{HeaderError, check_header_alone, check_header_with_ancestors, is_too_early},
+        state::State as _,
         work::PowHasher,
     },
     params::{MAX_REORG_DEPTH, Params},
     tree::Tree,
-    types::{Block, Hash, Header, Network},
+    types::{Block, CommitPosition, CommitmentEntry, Entry, Hash, Header, Network},
 };
+use expiry::ExpiryQueue;
 use headers::{BlockIndexEntry, Headers};
+use idle::Activity;
+use view::{BlockView, Overlay};
 
 /// The chain of one network.
 pub struct Chain {
@@ -51,6 +62,14 @@ pub struct Chain {
     /// The last blocks of the best chain, the tip at the back: as many as a reorganisation may
     /// undo, and one.
     recent: VecDeque<TipState>,
+    /// The entries of the tip's state by the time at which they end.
+    expiry: ExpiryQueue,
+    /// From where on the best chain was followed live, and which heavier chain is held back.
+    following: Following,
+    /// Whether a block has been connected since the chain was opened.
+    taken_live: bool,
+    /// When the held chain was looked at last, in seconds of Unix time.
+    hold_looked_at: Option<u64>,
     /// The tip of a chain of more work that departs too deep to be followed, and its summed work.
     parked_tip: Option<(Hash, u128)>,
     hasher: PowHasher,
@@ -62,6 +81,7 @@ pub struct Chain {
 struct TipState {
     id: Hash,
     tree: Tree,
+    activity: Activity,
 }
 
 /// What became of a block.
@@ -111,8 +131,9 @@ pub enum ChainError {
     },
     /// A chain of more work departs too deep below the tip: not followed without the operator.
     #[error(
-        "a chain of more work, with tip {tip}, would undo {depth} blocks; more than {MAX_REORG_DEPTH} are not undone by \
-         themselves: find out which chain others are on"
+        "a chain of more work, with tip {tip}, would undo {depth} blocks, and what more than \
+         {MAX_REORG_DEPTH} blocks changed is not kept: find out which chain others are on. To follow \
+         it, move the data directory away and start again"
     )]
     TooDeep {
         /// The tip of the other chain.
@@ -120,6 +141,12 @@ pub enum ChainError {
         /// How many blocks would be undone.
         depth: u32,
     },
+    /// The network is known to have another block at this height.
+    #[error("the network has another block at height {0}: this chain is not followed")]
+    Checkpoint(u32),
+    /// It is of a branch of the protocol that this program does not know, and has its work.
+    #[error("it follows branch {0} of the protocol, which this program does not know: upgrade")]
+    UpgradeNeeded(u32),
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -151,7 +178,7 @@ impl Chain {
         self.tip_entry().work
     }
 
-    /// The tip of a chain of more work that departs more than 720 blocks below ours, if one is
+    /// The tip of a chain of more work that departs more than 21,600 blocks below ours, if one is
     /// known: the operator has to find out which of them others are on.
     pub fn parked_tip(&self) -> Option<Hash> {
         self.parked_tip.map(|(tip, _)| tip)
@@ -191,19 +218,52 @@ impl Chain {
             network: self.params.network,
             id: recent.id,
             header: self.headers.get(&recent.id)?.header.clone(),
+            contested_above: self.hold().map(|hold| hold.fork_height),
             tree: recent.tree.clone(),
             storage: self.storage.clone(),
         })
     }
 
-    /// The height of a block of the best chain, if it is recent enough to anchor a stamp.
-    pub fn anchor_height(&self, id: &Hash) -> Option<u32> {
-        let height = self.headers.get(id)?.header.height;
-        (self.recent_at(height)?.id == *id).then_some(height)
+    /// A block of the best chain as the anchor of a stamp in the next block, if it is recent enough
+    /// to be one.
+    pub fn anchor(&self, id: &Hash) -> Option<Anchor> {
+        let header = &self.headers.get(id)?.header;
+        (self.recent_at(header.height)?.id == *id).then(|| Anchor::of(header))
     }
 
-    /// Takes a block: checks it, keeps it, and moves the tip if it now ends the chain of most work
-    /// (the first seen wins a tie). `now` is the clock in seconds of Unix time. If `durable`, the
+    /// Whether the tip is left for the chain that ends with `other`: only if that sums more work by
+    /// more than half of the lighter of the two last blocks. So of chains that are close the one
+    /// seen first stands, and nothing is gained by dating a rival of the tip earlier.
+    fn is_preferred(&self, other: &BlockIndexEntry) -> bool {
+        let own = self.tip_entry();
+        let margin = own.own_work.min(other.own_work) / 2;
+        other.work > own.work.saturating_add(margin)
+    }
+
+    /// How much summed work makes a chain preferred to ours whatever its last block weighs.
+    pub fn work_to_leave(&self) -> u128 {
+        let own = self.tip_entry();
+        own.work.saturating_add(own.own_work / 2)
+    }
+
+    /// Where the Commit with this operation id is recorded, if it has not been removed.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn commit_position(
+        &self,
+        commit_id: &Hash,
+    ) -> Result<Option<CommitPosition>, StorageError> {
+        let key = CommitmentEntry::key(self.params.network, commit_id);
+        let overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
+        Ok(match BlockView::new(&overlay, &self.expiry).get(&key)? {
+            Some(Entry::Commitment(entry)) => Some(entry.position),
+            _ => None,
+        })
+    }
+
+    /// Takes a block: checks it, keeps it, and moves the tip if the chain that it ends is to be
+    /// preferred. `now` is the clock in seconds of Unix time. If `durable`, the
     /// block survives a crash once this returns.
     pub fn accept(
         &mut self,
@@ -228,13 +288,13 @@ impl Chain {
             return known;
         }
         let check = |chain: &mut Self| -> Result<(), Refused> {
-            chain.check_in_context(&block.header, now)?;
-            check_block_alone(chain.params.network, block)?;
-            check_header_alone(&block.header, &mut chain.hasher)?;
+            chain.check_in_context(&id, &block.header, now)?;
+            check_block_alone(chain.params, block)?;
+            check_header_alone(chain.params, &block.header, &mut chain.hasher)?;
             Ok(())
         };
         check(self).map_err(|error| error.of(id))?;
-        self.keep(id, block, false, at, durable)
+        self.keep(id, block, Checks { operations: false, at }, now, durable)
     }
 
     /// As [`Chain::accept`], for a block that was checked as far as it can be by itself, elsewhere.
@@ -248,8 +308,8 @@ impl Chain {
         if let Some(known) = self.already(&id) {
             return known;
         }
-        self.check_in_context(&block.header, now).map_err(|error| error.of(id))?;
-        self.keep(id, block, true, None, durable)
+        self.check_in_context(&id, &block.header, now).map_err(|error| error.of(id))?;
+        self.keep(id, block, Checks { operations: true, at: None }, now, durable)
     }
 
     /// What is to be said of a block that is here already.
@@ -259,13 +319,17 @@ impl Chain {
     }
 
     /// What a header must be after those before it, and by the clock.
-    fn check_in_context(&self, header: &Header, now: u64) -> Result<(), Refused> {
+    fn check_in_context(&self, id: &Hash, header: &Header, now: u64) -> Result<(), Refused> {
         let parent =
             self.headers.get(&header.previous).ok_or(ChainError::Orphan(header.previous))?;
         if parent.failed {
             return Err(ChainError::OnFailed(header.previous).into());
         }
-        check_header_with_ancestors(self.params, header, self.headers.ancestors(parent))?;
+        check_header_with_ancestors(self.params, header, parent.as_ancestors())?;
+        let known = self.params.checkpoints.iter().find(|(height, _)| *height == header.height);
+        if known.is_some_and(|(_, expected)| expected != id) {
+            return Err(ChainError::Checkpoint(header.height).into());
+        }
         if is_too_early(header, now) {
             return Err(ChainError::Early { time: header.time, now }.into());
         }
@@ -279,8 +343,8 @@ impl Chain {
         &mut self,
         id: Hash,
         block: &Block,
-        checked: bool,
-        at: Option<BlockLocation>,
+        Checks { operations: checked, at }: Checks,
+        now: u64,
         durable: bool,
     ) -> Result<Accepted, ChainError> {
         let at = match at {
@@ -292,18 +356,29 @@ impl Chain {
             .headers
             .get(&block.header.previous)
             .ok_or(ChainError::Orphan(block.header.previous))?;
-        let known = BlockIndexEntry {
-            checked,
-            ..parent.child(self.params.network, &id, block.header.clone(), at)
-        };
-        let (work, stored) = (known.work, known.stored(id));
+        let known =
+            BlockIndexEntry { checked, ..parent.child(self.params, &id, block.header.clone(), at) };
+        let (preferred, stored) = (self.is_preferred(&known), known.stored(id));
         self.headers.insert(id, known);
-        if work > self.work() {
-            return self.move_tip(id, stored, durable);
+        if !preferred {
+            self.storage.commit(vec![Change::Header(stored)], durable)?;
+            return Ok(Accepted::Side);
         }
-        self.storage.commit(vec![Change::Header(stored)], durable)?;
-        Ok(Accepted::Side)
+        if let Some(hold) = self.hold_against(&id)? {
+            let held = self.begin_hold(hold);
+            self.storage.commit(vec![Change::Header(stored), held], true)?;
+            return Ok(Accepted::Side);
+        }
+        Ok(Accepted::Tip(self.move_tip(id, stored, now, durable)?))
     }
+}
+
+/// What is known of a block that is to be kept.
+struct Checks {
+    /// Whether the signatures and stamps of its operations were checked.
+    operations: bool,
+    /// Where the log has it, if it does.
+    at: Option<BlockLocation>,
 }
 
 /// A refusal before it is known which block it is about.
@@ -324,6 +399,15 @@ impl Refused {
 impl From<RuleViolation> for Refused {
     fn from(violation: RuleViolation) -> Self {
         Refused::Rule(violation)
+    }
+}
+
+impl From<HeaderError> for Refused {
+    fn from(error: HeaderError) -> Self {
+        match error {
+            HeaderError::Rule(violation) => Refused::Rule(violation),
+            HeaderError::UpgradeNeeded(branch) => Refused::Other(ChainError::UpgradeNeeded(branch)),
+        }
     }
 }
 

@@ -5,16 +5,22 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Chain, TipState,
     ancestry::best_history,
+    connect::undo,
+    expiry::{ExpiryQueue, encoded_end},
     headers::{BlockIndexEntry, HEADERS_KEPT, Headers},
+    idle::Activity,
     storage::{BlockLocation, Change, Storage, StorageError, StoredHeader},
     verifier::SerialVerifier,
 };
 use crate::{
-    consensus::{History, header::genesis, work::PowHasher},
-    params::MAX_REORG_DEPTH,
+    consensus::{History, HistoryNode, header::genesis, work::PowHasher},
+    params::{Params, STATES_KEPT},
     tree::Tree,
     types::{Entry, Hash, Network},
 };
+
+/// How many of the last blocks are read when a chain is opened, for what in them waits for more.
+const ACTIVITY_READ: usize = 64;
 
 impl Chain {
     /// Opens the chain in `storage`. The state's tree is rebuilt from the entries and compared with
@@ -34,23 +40,46 @@ impl Chain {
         let tip = storage
             .header(&tip)?
             .ok_or_else(|| StorageError::Damaged("the tip's header is missing".into()))?;
-        let headers = load_headers(network, &*storage, tip.header.height)?;
+        let params = network.params();
+        let headers = load_headers(params, &*storage, tip.header.height)?;
         if headers.get(&tip.id).is_none() {
             return Err(StorageError::Damaged("the tip is not on a chain of headers".into()));
         }
-        let recent = load_recent(network, &*storage, &headers, &tip)?;
+        let (tree, expiry) = load_state(params, &*storage)?;
+        let recent = load_recent(network, &*storage, &headers, &tip, tree)?;
         let (hasher, verifier) = (PowHasher::new(network), Box::new(SerialVerifier::new(network)));
-        // While a chain works, the tip is of the most work: another can only have been held back.
-        let parked_tip = headers.heaviest().filter(|(_, work)| *work > tip.work);
-        Ok(Chain {
-            params: network.params(),
+        let following = storage.following()?.unwrap_or_default();
+        let mut chain = Chain {
+            params,
             storage,
             headers,
             recent,
-            parked_tip,
+            expiry,
+            following,
+            taken_live: false,
+            hold_looked_at: None,
+            parked_tip: None,
             hasher,
             verifier,
-        })
+        };
+        chain.load_activity();
+        Ok(chain)
+    }
+}
+
+impl Chain {
+    /// Reads the last blocks, for what in them waits for more. A block that can't be read is passed
+    /// over: nothing depends on it but when blocks are made.
+    fn load_activity(&mut self) {
+        let recent = self.recent.iter().rev().take(ACTIVITY_READ);
+        let read = recent.map(|state| {
+            let block = self.read_block(&state.id);
+            block.map_or(Activity::default(), |block| Activity::of(&block))
+        });
+        let read: Vec<Activity> = read.collect();
+        for (state, activity) in self.recent.iter_mut().rev().zip(read) {
+            state.activity = activity;
+        }
     }
 }
 
@@ -58,9 +87,10 @@ impl Chain {
 fn begin(network: Network, storage: &dyn Storage) -> Result<Hash, StorageError> {
     let block = genesis(network);
     let id = block.header.id(network);
-    let work = block.header.target.work();
+    let leaf = HistoryNode::of_header(network.params(), &id, &block.header);
+    let work = leaf.work;
     let mut changes: Vec<Change> = History::default()
-        .push(network, &id, work)
+        .push(network, leaf)
         .into_iter()
         .map(|(position, node)| Change::History(position, node))
         .collect();
@@ -73,7 +103,7 @@ fn begin(network: Network, storage: &dyn Storage) -> Result<Hash, StorageError> 
 
 /// The headers that a block may still build on, with the history range up to each.
 fn load_headers(
-    network: Network,
+    params: &Params,
     storage: &dyn Storage,
     tip_height: u32,
 ) -> Result<Headers, StorageError> {
@@ -92,11 +122,13 @@ fn load_headers(
             None => continue,
         };
         let mut history = (*history).clone();
-        history.push(network, &id, header.target.work());
+        let leaf = HistoryNode::of_header(params, &id, &header);
+        history.push(params.network, leaf);
         headers.insert(
             id,
             BlockIndexEntry {
                 header,
+                own_work: leaf.work,
                 work,
                 at,
                 failed,
@@ -108,18 +140,33 @@ fn load_headers(
     Ok(headers)
 }
 
-/// The tip's tree from the entries, and the trees before it by undoing.
+/// The tip's tree and its entries by their end.
+fn load_state(params: &Params, storage: &dyn Storage) -> Result<(Tree, ExpiryQueue), StorageError> {
+    let (mut hashes, mut ends) = (Vec::new(), Vec::new());
+    let mut damaged = None;
+    storage.entries(&mut |key, bytes| {
+        hashes.push((key, Entry::value_hash(params.network, bytes)));
+        match encoded_end(params, bytes) {
+            Ok((kind, end)) => ends.push((kind, end, key)),
+            Err(error) => damaged = Some(format!("the entry under {key} does not decode: {error}")),
+        }
+    })?;
+    if let Some(what) = damaged {
+        return Err(StorageError::Damaged(what));
+    }
+    hashes.sort_unstable_by_key(|(key, _)| *key);
+    ends.sort_unstable();
+    Ok((Tree::from_sorted(params.network, &hashes), ends.into_iter().collect()))
+}
+
+/// The states of the last blocks: the tip's, and those before it by undoing.
 fn load_recent(
     network: Network,
     storage: &dyn Storage,
     headers: &Headers,
     tip: &StoredHeader,
+    mut tree: Tree,
 ) -> Result<VecDeque<TipState>, StorageError> {
-    let mut entries = Vec::new();
-    storage.entries(&mut |key, bytes| entries.push((key, Entry::value_hash(network, bytes))))?;
-    entries.sort_unstable_by_key(|(key, _)| *key);
-    let mut tree = Tree::from_sorted(network, &entries);
-    drop(entries);
     let mut recent = VecDeque::new();
     let mut id = tip.id;
     while let Some(known) = headers.get(&id) {
@@ -129,16 +176,11 @@ fn load_recent(
                 known.header.height
             )));
         }
-        recent.push_front(TipState { id, tree: tree.clone() });
-        if known.header.height == 0 || recent.len() > MAX_REORG_DEPTH as usize {
+        recent.push_front(TipState { id, tree: tree.clone(), activity: Activity::default() });
+        if known.header.height == 0 || recent.len() > STATES_KEPT as usize {
             break;
         }
-        for (key, old) in storage.undo_of(known.header.height)? {
-            match old {
-                Some(bytes) => tree.insert(key, Entry::value_hash(network, &bytes)),
-                None => tree.remove(&key),
-            }
-        }
+        undo(&mut tree, network, storage.undo_of(known.header.height)?);
         id = known.header.previous;
     }
     Ok(recent)

@@ -1,7 +1,10 @@
 //! What is known of a header once its proof of work has been checked.
 
 use crate::{
-    consensus::{RuleViolation, header::check_header_alone, work::PowHasher},
+    consensus::{
+        header::{HeaderError, check_header_alone},
+        work::PowHasher,
+    },
     types::{Hash, Header, Network},
 };
 
@@ -17,13 +20,13 @@ impl PowCheckedHeader {
     /// Checks a header by itself.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The rule that it breaks, or that it is of a later branch.
     pub fn check(
         network: Network,
         header: Header,
         worker: &mut PowHasher,
-    ) -> Result<Self, RuleViolation> {
-        check_header_alone(&header, worker)?;
+    ) -> Result<Self, HeaderError> {
+        check_header_alone(network.params(), &header, worker)?;
         Ok(PowCheckedHeader { id: header.id(network), header })
     }
 

@@ -8,9 +8,9 @@ use super::storage::{Storage, StorageError};
 use crate::{
     codec::Decode,
     consensus::{NameStatus, name_status},
-    params::MAX_REORG_DEPTH,
+    params::STATES_KEPT,
     tree::{Proof, Tree},
-    types::{CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
+    types::{BlockTime, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
 };
 
 /// The state after one block: a tree root in memory, and where the values are read. Never locks the
@@ -23,6 +23,9 @@ pub struct Snapshot {
     pub id: Hash,
     /// The block's header.
     pub header: Header,
+    /// While a heavier chain is held back: the height above which the two differ. What was changed
+    /// above it is contested.
+    pub contested_above: Option<u32>,
     pub(super) tree: Tree,
     pub(super) storage: Arc<dyn Storage>,
 }
@@ -53,14 +56,25 @@ pub enum NameLookup {
     Active(NameEntry),
     /// Its lease is over, and its grace is not: it does not resolve.
     Grace(NameEntry),
-    /// It was revoked, and its lease is not over: it does not resolve.
+    /// It was registered a short time ago, and an older commitment can still displace it: it does
+    /// not resolve yet.
+    Settling(NameEntry),
+    /// It was revoked, and lease and grace are not over: it does not resolve.
     Revoked(NameEntry),
+    /// It was changed on our chain after the fork from a heavier one that is held back: it does not
+    /// resolve until it is settled which of them stands.
+    Contested(NameEntry),
 }
 
 impl Snapshot {
     /// The height of the snapshot's block.
     pub fn height(&self) -> u32 {
         self.header.height
+    }
+
+    /// The snapshot's block on the chain's clock.
+    pub fn now(&self) -> BlockTime {
+        BlockTime { height: self.header.height, time: self.header.time }
     }
 
     /// The state root.
@@ -88,7 +102,7 @@ impl Snapshot {
         // A later block has changed it: the first change after our block tells what stood there
         // before.
         let gone = ReadError::Gone { key: *key, height: self.height() };
-        for height in self.height() + 1..=self.height().saturating_add(MAX_REORG_DEPTH) {
+        for height in self.height() + 1..=self.height().saturating_add(STATES_KEPT) {
             if let Some(old) = self.storage.undo(height, key)? {
                 return old.filter(matches).map(Some).ok_or(gone);
             }
@@ -99,17 +113,17 @@ impl Snapshot {
         Err(gone)
     }
 
-    /// The open commitment, if it is one.
-    pub fn commitment(&self, commitment: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
-        let Some(bytes) = self.bytes_under(&CommitmentEntry::key(self.network, commitment))? else {
+    /// The entry of the Commit with this operation id, whether or not it has lapsed.
+    pub fn commit(&self, commit_id: &Hash) -> Result<Option<CommitmentEntry>, ReadError> {
+        let Some(bytes) = self.bytes_under(&CommitmentEntry::key(self.network, commit_id))? else {
             return Ok(None);
         };
         match Entry::from_bytes(&bytes) {
             Ok(Entry::Commitment(entry)) => Ok(Some(entry)),
-            _ => Err(StorageError::Damaged(format!(
-                "the entry of commitment {commitment} is not one"
-            ))
-            .into()),
+            _ => {
+                Err(StorageError::Damaged(format!("the entry of commit {commit_id} is not one"))
+                    .into())
+            }
         }
     }
 
@@ -132,7 +146,13 @@ impl Snapshot {
 
     /// How a name with this entry stands at this height.
     pub fn status(&self, entry: NameEntry) -> NameLookup {
-        match name_status(self.network.params(), &entry, self.header.height) {
+        match name_status(self.network.params(), &entry, self.now()) {
+            NameStatus::Settling => NameLookup::Settling(entry),
+            NameStatus::Active
+                if self.contested_above.is_some_and(|fork| entry.updated.height > fork) =>
+            {
+                NameLookup::Contested(entry)
+            }
             NameStatus::Active => NameLookup::Active(entry),
             NameStatus::Grace => NameLookup::Grace(entry),
             NameStatus::Revoked => NameLookup::Revoked(entry),

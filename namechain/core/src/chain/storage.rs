@@ -5,6 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
+use super::following::Following;
 use crate::{
     consensus::{HistoryNode, header::genesis},
     types::{Block, Hash, Header, Network},
@@ -54,13 +55,15 @@ pub enum Change {
     Undo(u32, Hash, Option<Vec<u8>>),
     /// Forget all undo of a height.
     DropUndo(u32),
-    /// Whether the best chain's block at a height has an operation on the name with this key: kept
-    /// for ever.
+    /// Whether the best chain's block at a height has an operation on the name with this key, or a
+    /// Commit of the commitment with this key: kept for ever.
     NameHistory(Hash, u32, bool),
     /// A node of the history range, by its position.
     History(u64, HistoryNode),
     /// The tip.
     Tip(Hash),
+    /// How the node came to its chain, and which one it holds back.
+    Following(Following),
     /// An operation that waits to be recorded, by its id; `None` if it does not wait any more.
     Pending(Hash, Option<Vec<u8>>),
 }
@@ -115,11 +118,13 @@ pub trait Storage: Send + Sync + 'static {
     fn undo(&self, height: u32, key: &Hash) -> Result<Option<Option<Vec<u8>>>, StorageError>;
     /// All that the block at `height` changed, with what it found.
     fn undo_of(&self, height: u32) -> Result<Vec<Before>, StorageError>;
-    /// The heights of the best chain's blocks that have operations on the name with this key, in
-    /// order.
+    /// The heights of the best chain's blocks that have operations on the name, or Commits of the
+    /// commitment, with this key, in order.
     fn touched(&self, key: &Hash) -> Result<Vec<u32>, StorageError>;
     /// The node of the history range at `position`.
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError>;
+    /// How the node came to its chain; `None` in a new store.
+    fn following(&self) -> Result<Option<Following>, StorageError>;
     /// The operations that waited to be recorded.
     fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError>;
 }

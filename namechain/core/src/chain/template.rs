@@ -7,141 +7,126 @@ use super::{
     view::{BlockView, Overlay},
 };
 use crate::{
-    codec::Encode,
     consensus::{
         RuleViolation,
-        block::check_anchor,
-        difficulty::{median_time, next_target},
-        price::next_multiplier,
-        state::{
-            ApplyError, BlockContext, apply_operation, check_price, lapse_commitments,
-            lapsing_height,
-        },
+        block::{Anchor, check_times},
+        context::BlockContext,
+        difficulty::next_due,
+        operation_price::least_price,
+        state::{ApplyError, Tally, remove_ended},
     },
-    types::{
-        Action, Block, HEADER_BYTES, HEADER_VERSION, Hash, Header, MAX_BLOCK_BYTES, Operation,
-        ops_root,
-    },
+    params::MAX_COMMITS,
+    types::{Block, HEADER_BYTES, Header, MAX_BLOCK_BYTES, Operation, ops_root},
 };
 
-/// How many blocks are mined on demand, at most, for somebody who waits for a height.
-const PATIENCE: u32 = 16;
-
 impl Chain {
-    /// What can be said of an operation in the next block without reading state, signature or work:
-    /// its stamp is anchored, and claims no less than the operation costs. To be looked at before
-    /// the stamp's work, which costs a thousand times more.
+    /// The time of a block that is made at `now`, and what its operations are applied in: not before
+    /// its parent.
+    fn next_context(&self, now: u64) -> BlockContext {
+        let parent = self.tip_header();
+        BlockContext::after(parent, now.max(parent.time))
+    }
+
+    /// The anchor of an operation in the next block, made at `now`, if its times allow it.
+    fn check_next_times(
+        &self,
+        operation: &Operation,
+        context: BlockContext,
+    ) -> Result<Anchor, RuleViolation> {
+        check_times(operation, self.anchor(&operation.stamp().anchor), context.now)
+    }
+
+    /// The branch of the protocol that a block made at `now` follows.
+    pub fn branch_at(&self, now: u64) -> u32 {
+        self.params.branch_at(self.next_context(now).now.time).number
+    }
+
+    /// What can be said of an operation without reading state, signature or work: its stamp is
+    /// recent and claims no less than it costs at least, and it can be recorded now. To be looked at
+    /// before the stamp's work, which costs a thousand times more.
     ///
     /// # Errors
     /// The rule that it breaks.
-    pub fn precheck_operation(&self, operation: &Operation) -> Result<(), RuleViolation> {
-        let (stamp, context) = (operation.stamp(), BlockContext::after(self.tip_header()));
-        check_anchor(stamp, self.anchor_height(&stamp.anchor), context.height)?;
-        check_price(self.params, context, operation)
+    pub fn precheck_operation(&self, operation: &Operation, now: u64) -> Result<(), RuleViolation> {
+        let context = self.next_context(now);
+        self.check_next_times(operation, context)?;
+        let (price, paid) = (least_price(self.params, context, operation), operation.stamp().work);
+        if paid >= price { Ok(()) } else { Err(RuleViolation::Underpaid { price, paid }) }
     }
 
-    /// Whether the next block could record `operation` after those in `before`, which concern the
-    /// same name. Signature and work are not looked at.
+    /// Whether the next block, made at `now`, could record `operation` after those in `before`,
+    /// which concern the same name. Signature and work are not looked at.
+    ///
+    /// # Errors
+    /// The rule that it breaks, or the store's.
     pub fn try_operation(
         &self,
         before: &[&Operation],
         operation: &Operation,
+        now: u64,
     ) -> Result<(), ApplyError<StorageError>> {
-        let overlay = Overlay::new(self.params.network, self.storage.clone(), &self.tip().tree);
-        let mut view = BlockView::new(&overlay);
-        let context = BlockContext::after(self.tip_header());
-        for operation in before {
-            apply_operation(self.params, context, operation, &mut view)?;
+        let context = self.next_context(now);
+        let overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
+        let mut view = BlockView::new(&overlay, &self.expiry);
+        let mut tally = Tally::default();
+        for (index, operation) in before.iter().copied().chain([operation]).enumerate() {
+            let anchor = self.check_next_times(operation, context)?;
+            tally.apply(self.params, context, operation, index as u32, anchor, &mut view)?;
         }
-        check_anchor(
-            operation.stamp(),
-            self.anchor_height(&operation.stamp().anchor),
-            context.height,
-        )?;
-        apply_operation(self.params, context, operation, &mut view)
+        Ok(())
     }
 
     /// The next block with those of `candidates` that can be recorded, tried in their order, up to
-    /// the size limit. Its nonce is still to be found; its time is `now`, or what the rules demand
-    /// at least.
+    /// the limits of a block. Its nonce is still to be found; its time is `now`, or its parent's if
+    /// that is later. The state root depends on the time: after some seconds a new one should be
+    /// made.
+    ///
+    /// # Errors
+    /// The store's.
     pub fn assemble_block<'a>(
         &self,
         candidates: impl Iterator<Item = &'a Operation>,
         now: u64,
     ) -> Result<Block, StorageError> {
-        let parent = self.tip_entry();
-        let context = BlockContext::after(&parent.header);
-        let overlay = Overlay::new(self.params.network, self.storage.clone(), &self.tip().tree);
-        let mut view = BlockView::new(&overlay);
-        let lapsing = match lapsing_height(self.params, context.height) {
-            Some(old) => self.commitments_of(self.storage.active(old)?)?,
-            None => Vec::new(),
-        };
-        lapse_commitments(self.params, context.height, &lapsing, &mut view)?;
-        let mut operations: Vec<Operation> = Vec::new();
+        let (params, parent) = (self.params, self.tip_entry());
+        let context = self.next_context(now);
+        let overlay = Overlay::new(params, self.storage.clone(), &self.tip().tree);
+        let mut view = BlockView::new(&overlay, &self.expiry);
+        remove_ended(context.now, &mut view)?;
+        let mut tally = Tally::default();
+        let (mut operations, mut commits) = (Vec::new(), 0);
         let mut bytes = HEADER_BYTES + 4;
         for operation in candidates {
-            let size = operation.to_bytes().len();
-            let anchored = check_anchor(
-                operation.stamp(),
-                self.anchor_height(&operation.stamp().anchor),
-                context.height,
-            );
-            if bytes + size > MAX_BLOCK_BYTES || anchored.is_err() {
+            let size = operation.byte_len();
+            let is_commit = matches!(operation, Operation::Commit { .. });
+            if bytes + size > MAX_BLOCK_BYTES || is_commit && commits >= MAX_COMMITS {
                 continue;
             }
-            if state_error(apply_operation(self.params, context, operation, &mut view))?.is_ok() {
+            let Ok(anchor) = self.check_next_times(operation, context) else { continue };
+            let index = operations.len() as u32;
+            let applied = tally.apply(params, context, operation, index, anchor, &mut view);
+            if state_error(applied)?.is_ok() {
                 bytes += size;
+                commits += usize::from(is_commit);
                 operations.push(operation.clone());
             }
         }
-        let (_, tree) = view.finish(self.params.network, &self.tip().tree)?;
-        let commits = operations.iter().filter(|op| matches!(op, Operation::Commit { .. })).count();
+        let (_, tree) = view.finish(&self.tip().tree)?;
+        let prices = tally.multipliers(params, context);
         let header = Header {
-            version: HEADER_VERSION,
-            height: context.height,
+            version: params.branch_at(context.now.time).number,
+            height: context.now.height,
             previous: self.tip_id(),
-            ops_root: ops_root(self.params.network, &operations),
+            ops_root: ops_root(params.network, &operations),
             state_root: tree.root(),
-            history_root: parent.history.root(self.params.network),
-            time: now.max(self.median_time() + 1),
-            target: next_target(self.params, &parent.header),
-            price: next_multiplier(context.price, commits),
+            history_root: parent.history.root(params.network),
+            time: context.now.time,
+            due: next_due(params, &parent.header),
+            name_price: prices.names,
+            byte_price: prices.bytes,
             nonce: 0,
         };
         Ok(Block { header, operations })
-    }
-
-    /// The median of the times of the last eleven headers, in seconds of Unix time.
-    pub fn median_time(&self) -> u64 {
-        median_time(self.headers.ancestors(self.tip_entry()).times)
-    }
-
-    /// Whether somebody who has committed or offered a name waits for a height that is at most
-    /// [`PATIENCE`] blocks away: a reason to mine though no operation waits.
-    pub fn has_maturing_names(&self) -> Result<bool, StorageError> {
-        let next = self.tip_header().height + 1;
-        for height in next.saturating_sub(PATIENCE).max(1)..next {
-            let id: Option<Hash> = self.recent_at(height).map(|recent| recent.id);
-            let id = id.ok_or_else(|| {
-                StorageError::Damaged("a block of the best chain is missing".into())
-            })?;
-            let waits = |operation: &Operation| {
-                let delay = match operation {
-                    Operation::Commit { .. } => self.params.commit_min_age,
-                    Operation::Named(named) if matches!(named.action, Action::Transfer { .. }) => {
-                        self.params.transfer_delay
-                    }
-                    Operation::Named(_) => 0,
-                };
-                let opens = height.saturating_add(delay);
-                opens > next && opens - next < PATIENCE
-            };
-            if self.read_block(&id)?.operations.iter().any(waits) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }
 

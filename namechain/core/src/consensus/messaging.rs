@@ -2,35 +2,37 @@
 
 use super::RuleViolation;
 use crate::types::{
-    MessagingEntry, Name, NameEntry, Network, SignedMessagingRecord, next_key_hash,
+    BlockTime, Hash, MessagingEntry, Name, NameEntry, Network, SignedMessagingRecord, next_key_hash,
 };
 
-/// What a messaging record of `name` must be by itself: its identity key has signed it, and so has
+/// What a messaging record of `name` under `title` must be by itself: its identity key has signed it, and so has
 /// the key of its link.
 pub fn check_signatures(
     network: Network,
     name: &Name,
+    title: &Hash,
     signed: &SignedMessagingRecord,
 ) -> Result<(), RuleViolation> {
     let record = &signed.record;
-    if !record.identity.verify(&record.possession_message(network, name), &signed.possession) {
+    if !record.identity.verify(&record.possession_message(network, name, title), &signed.possession)
+    {
         return Err(RuleViolation::Possession);
     }
     if let Some(link) = &signed.link
-        && !link.identity.verify(&record.link_message(network, name), &link.signature)
+        && !link.identity.verify(&record.link_message(network, name, title), &link.signature)
     {
         return Err(RuleViolation::LinkSignature);
     }
     Ok(())
 }
 
-/// What stands under a name with this entry after `signed` is recorded at `height`. A record must
+/// What stands under a name with this entry after `signed` is recorded in the block `at`. A record must
 /// follow the one that stands. A new identity key may come without a link, and is told apart by
 /// that for as long as it stands: an owner who has lost the identity key must be able to go on, and
 /// nobody must be deceived.
 pub fn published(
     network: Network,
-    height: u32,
+    at: BlockTime,
     entry: &NameEntry,
     signed: &SignedMessagingRecord,
 ) -> Result<MessagingEntry, RuleViolation> {
@@ -55,18 +57,20 @@ pub fn published(
         Some(before) if before.record.identity == record.identity => before.linked,
         _ => signed.link.is_some(),
     };
-    Ok(MessagingEntry { record: record.clone(), linked, height })
+    Ok(MessagingEntry { record: record.clone(), linked, height: at.height, time: at.time })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::{
-        Hash, Locators, MessagingPolicy, MessagingRecord, PublicKey, RecordSet, SecretKey,
-        Signature,
+        CommitPosition, Locators, MessagingPolicy, MessagingRecord, PublicKey, RecordSet, Rescued,
+        SecretKey, Signature,
     };
 
     const NETWORK: Network = Network::Dev;
+    const TITLE: Hash = Hash([7; 32]);
+    const AT: BlockTime = BlockTime { height: 7, time: 70 };
 
     fn key(number: u8) -> SecretKey {
         SecretKey::from_seed(&[number; 32])
@@ -77,11 +81,14 @@ mod tests {
             name: Name::parse("alice").unwrap(),
             owner: PublicKey([0; 32]),
             recovery: None,
+            title: TITLE,
             sequence: 0,
-            registered: 0,
-            updated: 0,
+            registered: BlockTime::default(),
+            commit: CommitPosition::default(),
+            updated: BlockTime::default(),
             expires: 0,
             revoked: false,
+            rescued: Rescued::default(),
             transfer: None,
             records: RecordSet::default(),
             messaging: None,
@@ -110,7 +117,14 @@ mod tests {
     fn sign(entry: &NameEntry, identity: u8, next: u8, link: Option<u8>) -> SignedMessagingRecord {
         let record = record(entry, identity, next);
         let link = link.map(key);
-        SignedMessagingRecord::sign(NETWORK, &entry.name, record, &key(identity), link.as_ref())
+        SignedMessagingRecord::sign(
+            NETWORK,
+            &entry.name,
+            &TITLE,
+            record,
+            &key(identity),
+            link.as_ref(),
+        )
     }
 
     /// What the entry is after a record, and whether its key is linked.
@@ -118,8 +132,8 @@ mod tests {
         entry: &NameEntry,
         signed: &SignedMessagingRecord,
     ) -> Result<(NameEntry, bool), &'static str> {
-        let published = check_signatures(NETWORK, &entry.name, signed)
-            .and_then(|()| published(NETWORK, 7, entry, signed))
+        let published = check_signatures(NETWORK, &entry.name, &TITLE, signed)
+            .and_then(|()| published(NETWORK, AT, entry, signed))
             .map_err(|violation| violation.id())?;
         let (messaging_sequence, linked) = (published.record.sequence, published.linked);
         Ok((
@@ -168,7 +182,8 @@ mod tests {
     #[test]
     fn none_announced_means_that_none_can_be_linked() {
         let record = MessagingRecord { next: Hash::ZERO, ..record(&alice(), 1, 2) };
-        let signed = SignedMessagingRecord::sign(NETWORK, &alice().name, record, &key(1), None);
+        let signed =
+            SignedMessagingRecord::sign(NETWORK, &alice().name, &TITLE, record, &key(1), None);
         let (first, _) = after(&alice(), &signed).unwrap();
         assert_eq!(after(&first, &sign(&first, 2, 3, Some(1))), Err("link-announced"));
         assert!(after(&first, &sign(&first, 2, 3, None)).is_ok());
@@ -178,20 +193,34 @@ mod tests {
     fn a_record_is_for_one_name_one_network_and_one_place() {
         let good = sign(&alice(), 1, 2, None);
         let (name, other) = (alice().name, Name::parse("bobby").unwrap());
-        assert_eq!(check_signatures(NETWORK, &name, &good), Ok(()));
-        assert_eq!(check_signatures(NETWORK, &other, &good), Err(RuleViolation::Possession));
-        assert_eq!(check_signatures(Network::Test, &name, &good), Err(RuleViolation::Possession));
+        assert_eq!(check_signatures(NETWORK, &name, &TITLE, &good), Ok(()));
+        assert_eq!(
+            check_signatures(NETWORK, &name, &Hash([8; 32]), &good),
+            Err(RuleViolation::Possession),
+            "under another title"
+        );
+        assert_eq!(
+            check_signatures(NETWORK, &other, &TITLE, &good),
+            Err(RuleViolation::Possession)
+        );
+        assert_eq!(
+            check_signatures(Network::Test, &name, &TITLE, &good),
+            Err(RuleViolation::Possession)
+        );
         let (first, _) = after(&alice(), &good).unwrap();
         assert_eq!(after(&first, &good), Err("messaging-sequence"), "it is said once");
         let stale = MessagingRecord { previous: Hash::ZERO, ..record(&first, 1, 2) };
-        let stale = SignedMessagingRecord::sign(NETWORK, &name, stale, &key(1), None);
+        let stale = SignedMessagingRecord::sign(NETWORK, &name, &TITLE, stale, &key(1), None);
         assert_eq!(after(&first, &stale), Err("messaging-previous"));
         let linked = sign(&first, 2, 3, Some(1));
         let mut swapped = linked.clone();
         // The same key's signature for the other purpose.
         swapped.link.as_mut().unwrap().signature =
-            key(1).sign(&linked.record.possession_message(NETWORK, &name));
-        assert_eq!(check_signatures(NETWORK, &name, &swapped), Err(RuleViolation::LinkSignature));
+            key(1).sign(&linked.record.possession_message(NETWORK, &name, &TITLE));
+        assert_eq!(
+            check_signatures(NETWORK, &name, &TITLE, &swapped),
+            Err(RuleViolation::LinkSignature)
+        );
     }
 
     /// Of small order, not reduced, not canonical: refused as everywhere.
@@ -216,7 +245,7 @@ mod tests {
         }
         for bad in [small, unreduced] {
             assert_eq!(
-                check_signatures(NETWORK, &alice().name, &bad),
+                check_signatures(NETWORK, &alice().name, &TITLE, &bad),
                 Err(RuleViolation::Possession)
             );
         }
@@ -227,7 +256,8 @@ mod tests {
         let entry = NameEntry { messaging_sequence: u32::MAX - 1, ..alice() };
         let (last, _) = after(&entry, &sign(&entry, 1, 2, None)).unwrap();
         let record = MessagingRecord { sequence: u32::MAX, ..record(&entry, 1, 2) };
-        let again = SignedMessagingRecord::sign(NETWORK, &entry.name, record, &key(1), None);
+        let again =
+            SignedMessagingRecord::sign(NETWORK, &entry.name, &TITLE, record, &key(1), None);
         assert_eq!(after(&last, &again), Err("messaging-sequence"));
     }
 }

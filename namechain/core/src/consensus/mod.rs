@@ -16,15 +16,19 @@
 //! `docs/protocol.md` has every rule with its id.
 
 pub mod block;
+mod change;
+pub mod context;
 pub mod difficulty;
 pub mod header;
 pub mod history;
 pub mod messaging;
+pub mod operation_price;
 pub mod price;
 pub mod state;
+pub mod status;
 mod violation;
 pub mod work;
 
 pub use history::{History, HistoryNode, HistoryProof, HistoryProofError};
-pub use state::{NameStatus, name_status};
+pub use status::{NameStatus, name_status};
 pub use violation::RuleViolation;

@@ -1,11 +1,22 @@
 //! The rules of operations against the state, and what they do to it.
 
-use super::{RuleViolation, messaging, price};
+use super::{
+    RuleViolation,
+    block::Anchor,
+    change::{Charge, change},
+    context::{BlockContext, Multipliers, earliest},
+    operation_price::check_paid,
+    price,
+    status::{EntryKind, NameStatus, name_status},
+};
 use crate::{
-    params::Params,
+    params::{
+        ANCHOR_PRICE_BLOCKS, COMMIT_LIFETIME_S, MAX_REMOVED, MAX_SHARED_BYTES, Params,
+        TARGET_BYTES, TARGET_COMMITS,
+    },
     types::{
-        Action, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Operation, PendingTransfer,
-        PublicKey, RecordSet, SignedOperation, commitment,
+        Action, BlockTime, CommitPosition, CommitmentEntry, Entry, Hash, Header, Name, NameEntry,
+        Operation, PublicKey, RecordSet, Rescued, SignedOperation, commitment,
     },
 };
 
@@ -17,6 +28,9 @@ pub trait State {
     fn get(&self, key: &Hash) -> Result<Option<Entry>, Self::Error>;
     /// Sets or removes the entry under `key`.
     fn set(&mut self, key: Hash, entry: Option<Entry>);
+    /// The keys of at most `limit` entries of `kind` whose [`end`](super::status::end) is at or before `time`, those
+    /// with the smallest (end, key).
+    fn ended(&self, kind: EntryKind, time: u64, limit: usize) -> Result<Vec<Hash>, Self::Error>;
 }
 
 /// Why something could not be applied: a rule, or the state.
@@ -34,74 +48,94 @@ impl<E> From<RuleViolation> for ApplyError<E> {
     }
 }
 
-/// How a registered name stands at a height.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameStatus {
-    /// It resolves, and its owner can change it.
-    Active,
-    /// Its lease is over; only its keys can renew it.
-    Grace,
-    /// It was revoked, and its lease is not over: nobody can do anything with it.
-    Revoked,
-    /// Lease and grace are over, or the lease of a revoked name is: it can be registered again.
-    Released,
-}
-
-/// How the name with this entry stands at `height`.
-pub fn name_status(params: &Params, entry: &NameEntry, height: u32) -> NameStatus {
-    if height < entry.expires {
-        if entry.revoked { NameStatus::Revoked } else { NameStatus::Active }
-    } else if entry.revoked {
-        NameStatus::Released
-    } else if height < entry.expires.saturating_add(params.grace) {
-        NameStatus::Grace
-    } else {
-        NameStatus::Released
-    }
-}
-
-/// Where an operation is recorded: the height of its block, and the price multiplier of the block
-/// before.
-#[derive(Clone, Copy, Debug)]
-pub struct BlockContext {
-    /// The height of the block.
-    pub height: u32,
-    /// The multiplier in force, in 1/1024.
-    pub price: u32,
-}
-
-impl BlockContext {
-    /// The context of the block after `parent`.
-    pub fn after(parent: &Header) -> Self {
-        BlockContext { height: parent.height + 1, price: parent.price }
-    }
-}
-
-/// Applies a block's operations in their order, after the commitments in `lapsing` (those that the
-/// block [`lapsing_height`] recorded) are gone. Returns the price multiplier after the block.
+/// Applies a block's operations in their order, each with the anchor of its stamp, after the
+/// entries that have ended are removed. Returns the multipliers after the block.
+///
+/// # Errors
+/// The rule that is broken, or that the state can't be read; the state is then half changed.
 pub fn apply_block<S: State>(
     params: &Params,
     context: BlockContext,
-    lapsing: &[Hash],
-    operations: &[Operation],
+    operations: &[(&Operation, Anchor)],
     state: &mut S,
-) -> Result<u32, ApplyError<S::Error>> {
-    lapse_commitments(params, context.height, lapsing, state).map_err(ApplyError::State)?;
-    for operation in operations {
-        apply_operation(params, context, operation, state)?;
+) -> Result<Multipliers, ApplyError<S::Error>> {
+    remove_ended(context.now, state).map_err(ApplyError::State)?;
+    let mut tally = Tally::default();
+    for (index, (operation, anchor)) in operations.iter().enumerate() {
+        tally.apply(params, context, operation, index as u32, *anchor, state)?;
     }
-    let commits = operations.iter().filter(|op| matches!(op, Operation::Commit { .. })).count();
-    Ok(price::next_multiplier(context.price, commits))
+    Ok(tally.multipliers(params, context))
+}
+
+/// What the operations of a block come to, one after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    commits: u64,
+    priced_bytes: u64,
+    shared_bytes: usize,
+}
+
+impl Tally {
+    /// Applies the operation at `index` of a block, if it is fine by itself. Nothing changes unless
+    /// all of its rules hold.
+    ///
+    /// # Errors
+    /// The rule that it breaks, or that the state can't be read.
+    pub fn apply<S: State>(
+        &mut self,
+        params: &Params,
+        context: BlockContext,
+        operation: &Operation,
+        index: u32,
+        anchor: Anchor,
+        state: &mut S,
+    ) -> Result<(), ApplyError<S::Error>> {
+        let (charge, changes) = judge(params, context, operation, index, anchor, state)?;
+        let mut next = *self;
+        let bytes = operation.byte_len();
+        if charge != Charge::Nothing {
+            next.shared_bytes += bytes;
+            if next.shared_bytes > MAX_SHARED_BYTES {
+                return Err(RuleViolation::BlockShare(next.shared_bytes).into());
+            }
+        }
+        match charge {
+            Charge::Name => next.commits += 1,
+            Charge::Bytes => next.priced_bytes += bytes as u64,
+            Charge::Nothing => {}
+        }
+        for (key, entry) in changes.into_iter().flatten() {
+            state.set(key, Some(entry));
+        }
+        *self = next;
+        Ok(())
+    }
+
+    /// The multipliers after a block with these operations.
+    pub fn multipliers(&self, params: &Params, context: BlockContext) -> Multipliers {
+        let elapsed = context.now.time.saturating_sub(context.parent_time);
+        let next = |multiplier, count, target| {
+            price::next_multiplier(params, multiplier, count, target, elapsed)
+        };
+        Multipliers {
+            names: next(context.price.names, self.commits, TARGET_COMMITS),
+            bytes: next(context.price.bytes, self.priced_bytes, TARGET_BYTES),
+        }
+    }
 }
 
 /// What a header must say of the state after its block.
+///
+/// # Errors
+/// The rule that it breaks.
 pub fn check_block_outcome(
     header: &Header,
     state_root: Hash,
-    price: u32,
+    expected: Multipliers,
 ) -> Result<(), RuleViolation> {
-    if header.price != price {
-        return Err(RuleViolation::Price { expected: price, found: header.price });
+    let found = Multipliers::of(header);
+    if found != expected {
+        return Err(RuleViolation::Price { expected, found });
     }
     if header.state_root != state_root {
         return Err(RuleViolation::StateRoot);
@@ -109,70 +143,74 @@ pub fn check_block_outcome(
     Ok(())
 }
 
-/// The height of the block whose commitments lapse in the block at `height`, if there is one.
-pub fn lapsing_height(params: &Params, height: u32) -> Option<u32> {
-    height.checked_sub(params.commit_max_age + 1)
-}
-
-/// Removes the commitments that were recorded at [`lapsing_height`] and are still open.
-pub fn lapse_commitments<S: State>(
-    params: &Params,
-    height: u32,
-    lapsing: &[Hash],
-    state: &mut S,
-) -> Result<(), S::Error> {
-    for commitment in lapsing {
-        let key = CommitmentEntry::key(params.network, commitment);
-        // It may have been opened, and even recorded anew, since.
-        if let Some(Entry::Commitment(entry)) = state.get(&key)?
-            && Some(entry.height) == lapsing_height(params, height)
-        {
-            state.set(key, None);
-        }
+/// Removes the entries that have ended at the start of a block: at most 512 of each kind, so that
+/// no silence makes one block dear. Those that are left count as gone all the same.
+pub fn remove_ended<S: State>(now: BlockTime, state: &mut S) -> Result<(), S::Error> {
+    let mut keys = state.ended(EntryKind::Name, now.time, MAX_REMOVED)?;
+    // A Commit can still be opened at its end.
+    if let Some(before) = now.time.checked_sub(1) {
+        keys.extend(state.ended(EntryKind::Commitment, before, MAX_REMOVED)?);
+    }
+    for key in keys {
+        state.set(key, None);
     }
     Ok(())
 }
 
-/// Applies one operation that is fine by itself. Nothing changes unless all of its rules hold.
-pub fn apply_operation<S: State>(
+/// What an operation sets, at most two entries.
+type Changes = [Option<(Hash, Entry)>; 2];
+
+/// Judges an operation and says what it sets.
+fn judge<S: State>(
     params: &Params,
     context: BlockContext,
     operation: &Operation,
-    state: &mut S,
-) -> Result<(), ApplyError<S::Error>> {
+    index: u32,
+    anchor: Anchor,
+    state: &S,
+) -> Result<(Charge, Changes), ApplyError<S::Error>> {
     match operation {
         Operation::Commit { commitment, stamp } => {
-            commit(params, context, commitment, stamp.work, state)
+            check_paid(price::commitment(params, context.price.names), stamp.work)?;
+            let commit_id = operation.id(params.network);
+            let key = CommitmentEntry::key(params.network, &commit_id);
+            if state.get(&key).map_err(ApplyError::State)?.is_some() {
+                return Err(RuleViolation::CommitRecorded.into());
+            }
+            let now = context.now;
+            let entry = CommitmentEntry {
+                commit_id,
+                commitment: *commitment,
+                position: CommitPosition { height: now.height, index },
+                time: now.time,
+                work: stamp.work,
+                price: registration_multiplier(context, anchor),
+                spent: false,
+            };
+            Ok((Charge::Name, [Some((key, Entry::Commitment(entry))), None]))
         }
         Operation::Named(named) => match &named.action {
             Action::Register { recovery, salt, records } => {
-                register(params, context, named, *recovery, salt, records, state)
+                let changes = register(params, context, named, *recovery, salt, records, state)?;
+                Ok((Charge::Bytes, changes))
             }
-            _ => change(params, context, named, state),
+            _ => {
+                let key = named.name.key(params.network);
+                let entry = name_entry(params, &named.name, state)?;
+                let (charge, entry) = change(params, context, named, entry)?;
+                Ok((charge, [Some((key, Entry::Name(entry))), None]))
+            }
         },
     }
 }
 
-fn commit<S: State>(
-    params: &Params,
-    context: BlockContext,
-    commitment: &Hash,
-    work: u64,
-    state: &mut S,
-) -> Result<(), ApplyError<S::Error>> {
-    check_paid(price::commitment(params, context.price), work)?;
-    let key = CommitmentEntry::key(params.network, commitment);
-    if state.get(&key).map_err(ApplyError::State)?.is_some() {
-        return Err(RuleViolation::CommitmentOpen.into());
+/// The multiplier that a registration's price is judged by: that of the anchor's time, unless it is
+/// long ago, so that a rise between stamping and recording costs nobody hours of work.
+fn registration_multiplier(context: BlockContext, anchor: Anchor) -> u32 {
+    match context.now.height.saturating_sub(anchor.at.height) {
+        ..=ANCHOR_PRICE_BLOCKS => anchor.name_price,
+        _ => context.price.names,
     }
-    let entry = CommitmentEntry {
-        commitment: *commitment,
-        height: context.height,
-        work,
-        price: context.price,
-    };
-    state.set(key, Some(Entry::Commitment(entry)));
-    Ok(())
 }
 
 fn register<S: State>(
@@ -182,208 +220,76 @@ fn register<S: State>(
     recovery: Option<PublicKey>,
     salt: &[u8; 32],
     records: &RecordSet,
-    state: &mut S,
-) -> Result<(), ApplyError<S::Error>> {
-    let name = &named.name;
-    let before = name_entry(params, name, state)?;
-    if let Some(entry) = &before
-        && name_status(params, entry, context.height) != NameStatus::Released
-    {
-        return Err(RuleViolation::NameTaken(name.clone()).into());
-    }
-    check_sequence(named, before.as_ref())?;
-    let key = CommitmentEntry::key(
-        params.network,
-        &commitment(params.network, name, &named.signer, salt),
-    );
-    let Some(Entry::Commitment(opened)) = state.get(&key).map_err(ApplyError::State)? else {
-        return Err(RuleViolation::CommitmentUnknown(name.clone()).into());
+    state: &S,
+) -> Result<Changes, ApplyError<S::Error>> {
+    let (name, now) = (&named.name, context.now);
+    let key = CommitmentEntry::key(params.network, &named.reference);
+    let mut opened = match state.get(&key).map_err(ApplyError::State)? {
+        Some(Entry::Commitment(opened)) => opened,
+        _ => return Err(RuleViolation::CommitmentUnknown(name.clone()).into()),
     };
-    let opens = opened.height.saturating_add(params.commit_min_age);
-    if context.height < opens {
-        return Err(RuleViolation::CommitmentYoung(opens).into());
+    check_commitment(params, named, salt, &opened, now)?;
+    if let Some(before) = name_entry(params, name, state)? {
+        match name_status(params, &before, now) {
+            NameStatus::Released => {}
+            NameStatus::Settling if opened.position < before.commit => {}
+            NameStatus::Settling => return Err(RuleViolation::NameSettling(name.clone()).into()),
+            _ => return Err(RuleViolation::NameTaken(name.clone()).into()),
+        }
     }
-    let price = price::registration(params, name, opened.price);
-    if opened.work < price {
-        return Err(RuleViolation::CommitmentUnderpaid { price, paid: opened.work }.into());
-    }
-    check_paid(price::records(params, records.byte_len(), context.price), named.stamp.work)?;
-    state.set(key, None);
+    let price = price::records(params, records.byte_len(), context.price.bytes);
+    check_paid(price, named.stamp.work)?;
     let entry = NameEntry {
         name: name.clone(),
         owner: named.signer,
         recovery,
-        sequence: named.sequence,
-        registered: context.height,
-        updated: context.height,
-        expires: context.height.saturating_add(params.lease),
+        title: named.subject(params.network),
+        sequence: 0,
+        registered: now,
+        commit: opened.position,
+        updated: now,
+        expires: now.time.saturating_add(params.lease),
         revoked: false,
+        rescued: Rescued::default(),
         transfer: None,
         records: records.clone(),
         messaging: None,
-        messaging_sequence: before.map_or(0, |entry| entry.messaging_sequence),
+        messaging_sequence: 0,
     };
-    state.set(name.key(params.network), Some(Entry::Name(entry)));
-    Ok(())
+    // It stays until it lapses: the same bytes can't be recorded again meanwhile.
+    opened.spent = true;
+    Ok([
+        Some((key, Entry::Commitment(opened))),
+        Some((name.key(params.network), Entry::Name(entry))),
+    ])
 }
 
-/// Applies an operation to a name that is somebody's.
-fn change<S: State>(
+/// What the Commit must be that a Register names.
+fn check_commitment(
     params: &Params,
-    context: BlockContext,
     named: &SignedOperation,
-    state: &mut S,
-) -> Result<(), ApplyError<S::Error>> {
+    salt: &[u8; 32],
+    opened: &CommitmentEntry,
+    now: BlockTime,
+) -> Result<(), RuleViolation> {
     let name = &named.name;
-    let Some(entry) = name_entry(params, name, state)? else {
-        return Err(RuleViolation::NameUnregistered(name.clone()).into());
-    };
-    check_changeable(params, context, &named.action, &entry)?;
-    check_sequence(named, Some(&entry))?;
-    check_signer(named, &entry)?;
-    check_paid(named_price(params, context, named), named.stamp.work)?;
-    let entry = changed(params, context, named, entry)?;
-    state.set(name.key(params.network), Some(Entry::Name(entry)));
+    let lapsed = opened.time.saturating_add(COMMIT_LIFETIME_S) < now.time;
+    if lapsed || opened.commitment != commitment(params.network, name, &named.signer, salt) {
+        return Err(RuleViolation::CommitmentUnknown(name.clone()));
+    }
+    if opened.spent {
+        return Err(RuleViolation::CommitmentSpent(name.clone()));
+    }
+    let recorded = BlockTime { height: opened.position.height, time: opened.time };
+    let delay = params.commit_delay;
+    if !recorded.is_past(delay.blocks, delay.seconds, now) {
+        return Err(RuleViolation::CommitmentYoung(earliest(recorded, delay)));
+    }
+    let price = price::registration(params, name, opened.price);
+    if opened.work < price {
+        return Err(RuleViolation::CommitmentUnderpaid { price, paid: opened.work });
+    }
     Ok(())
-}
-
-/// A name can be changed while it is active. In the grace its keys can still renew it, recover it,
-/// revoke it, and withdraw an offer.
-fn check_changeable(
-    params: &Params,
-    context: BlockContext,
-    action: &Action,
-    entry: &NameEntry,
-) -> Result<(), RuleViolation> {
-    let in_grace =
-        matches!(action, Action::Renew | Action::Cancel | Action::Recover { .. } | Action::Revoke);
-    match name_status(params, entry, context.height) {
-        NameStatus::Active => Ok(()),
-        NameStatus::Grace if in_grace => Ok(()),
-        NameStatus::Grace => Err(RuleViolation::NameInGrace(entry.name.clone())),
-        NameStatus::Revoked => Err(RuleViolation::NameRevoked(entry.name.clone())),
-        NameStatus::Released => Err(RuleViolation::NameUnregistered(entry.name.clone())),
-    }
-}
-
-/// Who must have signed an operation on a name that is somebody's.
-fn check_signer(named: &SignedOperation, entry: &NameEntry) -> Result<(), RuleViolation> {
-    let is_owner = named.signer == entry.owner;
-    let is_recovery = entry.recovery == Some(named.signer);
-    let name = || entry.name.clone();
-    match &named.action {
-        Action::Update { .. } | Action::Transfer { .. } | Action::Publish { .. } if !is_owner => {
-            Err(RuleViolation::NotOwner(name()))
-        }
-        Action::Renew | Action::Cancel | Action::Revoke if !is_owner && !is_recovery => {
-            Err(RuleViolation::NotKeyholder(name()))
-        }
-        Action::Recover { .. } if !is_recovery => Err(RuleViolation::NotRecovery(name())),
-        Action::Accept { .. } => match &entry.transfer {
-            None => Err(RuleViolation::TransferMissing(name())),
-            Some(transfer) if transfer.to != named.signer => {
-                Err(RuleViolation::NotRecipient(name()))
-            }
-            Some(_) => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
-/// Whether an operation's stamp claims what the operation costs at least, as far as the operation
-/// itself tells. Cheap: look at this before the stamp's work.
-///
-/// # Errors
-/// [`RuleViolation::Underpaid`].
-pub fn check_price(
-    params: &Params,
-    context: BlockContext,
-    operation: &Operation,
-) -> Result<(), RuleViolation> {
-    check_paid(operation_price(params, context, operation), operation.stamp().work)
-}
-
-/// The least work that an operation's stamp must have in a block, as far as the operation itself
-/// tells: a registration's commitment may have had to carry more.
-pub fn operation_price(params: &Params, context: BlockContext, operation: &Operation) -> u64 {
-    match operation {
-        Operation::Commit { .. } => price::commitment(params, context.price),
-        Operation::Named(named) => named_price(params, context, named),
-    }
-}
-
-fn named_price(params: &Params, context: BlockContext, named: &SignedOperation) -> u64 {
-    match &named.action {
-        Action::Register { records, .. } | Action::Update { records } => {
-            price::records(params, records.byte_len(), context.price)
-        }
-        Action::Publish { record } => {
-            let bytes = record.as_ref().map_or(0, |record| record.byte_len());
-            price::records(params, bytes, context.price)
-        }
-        Action::Renew => price::renewal(params, &named.name, context.price),
-        Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, context.price),
-        Action::Cancel | Action::Recover { .. } | Action::Revoke => {
-            price::rescue(params, context.price)
-        }
-    }
-}
-
-/// The entry after an operation that its signer may make, if the name is in the right phase for it.
-fn changed(
-    params: &Params,
-    context: BlockContext,
-    named: &SignedOperation,
-    before: NameEntry,
-) -> Result<NameEntry, RuleViolation> {
-    let mut entry = NameEntry { sequence: named.sequence, updated: context.height, ..before };
-    match &named.action {
-        Action::Register { .. } => return Err(RuleViolation::NameTaken(entry.name)),
-        Action::Update { records } => entry.records = records.clone(),
-        Action::Renew => {
-            let from = entry.expires.saturating_sub(params.lease / 4);
-            if context.height < from {
-                return Err(RuleViolation::RenewEarly(from));
-            }
-            entry.expires = entry.expires.saturating_add(params.lease);
-        }
-        Action::Transfer { .. } if entry.transfer.is_some() => {
-            return Err(RuleViolation::TransferPending(entry.name));
-        }
-        Action::Transfer { to } => {
-            entry.transfer = Some(PendingTransfer { to: *to, height: context.height })
-        }
-        Action::Accept { recovery } => {
-            let offered = entry.transfer.map_or(context.height, |transfer| transfer.height);
-            let from = offered.saturating_add(params.transfer_delay);
-            if context.height < from {
-                return Err(RuleViolation::TransferYoung(from));
-            }
-            // A buyer never inherits what the seller published.
-            (entry.owner, entry.recovery, entry.transfer) = (named.signer, *recovery, None);
-            (entry.records, entry.messaging) = (RecordSet::default(), None);
-        }
-        Action::Cancel if entry.transfer.is_none() => {
-            return Err(RuleViolation::TransferMissing(entry.name));
-        }
-        Action::Cancel => entry.transfer = None,
-        Action::Recover { owner, recovery } => {
-            (entry.owner, entry.recovery, entry.transfer) = (*owner, *recovery, None);
-            // Whoever had the owner's key may have published it.
-            entry.messaging = None;
-        }
-        Action::Revoke => {
-            (entry.revoked, entry.transfer) = (true, None);
-            (entry.records, entry.messaging) = (RecordSet::default(), None);
-        }
-        Action::Publish { record: None } => entry.messaging = None,
-        Action::Publish { record: Some(signed) } => {
-            let published = messaging::published(params.network, context.height, &entry, signed)?;
-            entry.messaging_sequence = published.record.sequence;
-            entry.messaging = Some(Box::new(published));
-        }
-    }
-    Ok(entry)
 }
 
 fn name_entry<S: State>(
@@ -395,27 +301,6 @@ fn name_entry<S: State>(
         Some(Entry::Name(entry)) => Some(entry),
         _ => None,
     })
-}
-
-/// The sequence number of a name never goes back, not even when it is released: an old operation
-/// can't be replayed. After the last number that fits there is no next one.
-fn check_sequence(
-    named: &SignedOperation,
-    before: Option<&NameEntry>,
-) -> Result<(), RuleViolation> {
-    let expected = next_sequence(before);
-    let is_next =
-        before.is_none_or(|entry| entry.sequence < u32::MAX) && named.sequence == expected;
-    if is_next { Ok(()) } else { Err(RuleViolation::Sequence { expected, found: named.sequence }) }
-}
-
-/// The sequence number that the next operation on a name must have: 0 if it was never registered.
-pub fn next_sequence(entry: Option<&NameEntry>) -> u32 {
-    entry.map_or(0, |entry| entry.sequence.saturating_add(1))
-}
-
-fn check_paid(price: u64, paid: u64) -> Result<(), RuleViolation> {
-    if paid >= price { Ok(()) } else { Err(RuleViolation::Underpaid { price, paid }) }
 }
 
 #[cfg(test)]

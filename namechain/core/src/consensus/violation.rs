@@ -2,9 +2,11 @@
 
 use thiserror::Error;
 
+use super::context::Multipliers;
 use crate::{
     codec::DecodeError,
-    types::{BlockError, Hash, Name, Reserved},
+    params::{MAX_COMMITS, MAX_SHARED_BYTES},
+    types::{BlockError, BlockTime, Hash, Name, Reserved},
 };
 
 /// A broken rule: the fault of whoever made the block or the operation. [`RuleViolation::id`] is
@@ -18,9 +20,24 @@ pub enum RuleViolation {
     #[error("the block has {0} bytes, over the limit")]
     BlockSize(usize),
 
-    /// A header of another version.
-    #[error("the header's version is {0}")]
-    HeaderVersion(u32),
+    /// More Commits in a block than are allowed.
+    #[error("the block has {0} Commits, at most {MAX_COMMITS} are allowed")]
+    BlockCommits(usize),
+    /// More bytes of operations than their share of a block.
+    #[error(
+        "the operations that are not renewals and rescues at the fixed price have {0} bytes, at most \
+         {MAX_SHARED_BYTES} are allowed"
+    )]
+    BlockShare(usize),
+
+    /// A header of another version than that of the branch at its time.
+    #[error("the header's version is {found}, at its time it must be {expected}")]
+    HeaderVersion {
+        /// The number of the branch at the header's time.
+        expected: u32,
+        /// What the header says.
+        found: u32,
+    },
     /// The work function's value is over the target.
     #[error("the header's work does not reach its target")]
     HeaderWork,
@@ -32,21 +49,21 @@ pub enum RuleViolation {
         /// What the header says.
         found: u32,
     },
-    /// A time not after the median of the last eleven.
-    #[error("the time {found} is not after {median}, the median of the headers before")]
+    /// A time before the parent's.
+    #[error("the time {found} is before {parent}, the time of the parent")]
     HeaderTime {
-        /// The median, in seconds of Unix time.
-        median: u64,
+        /// The parent's, in seconds of Unix time.
+        parent: u64,
         /// What the header says.
         found: u64,
     },
-    /// A target other than the schedule's.
-    #[error("the target is {found:#010x}, the schedule demands {expected:#010x}")]
-    HeaderTarget {
-        /// What the schedule demands, compact.
-        expected: u32,
-        /// What the header says, compact.
-        found: u32,
+    /// Another due time than that which follows from the parent.
+    #[error("the due time is {found}, after the parent it must be {expected}")]
+    HeaderDue {
+        /// What the parent demands, in seconds of Unix time.
+        expected: u64,
+        /// What the header says.
+        found: u64,
     },
     /// A history root that is not that of the headers before.
     #[error("the history root is not that of the headers before")]
@@ -58,13 +75,13 @@ pub enum RuleViolation {
     /// A state root that is not that of the state after the block.
     #[error("the state root is not that of the state after the block")]
     StateRoot,
-    /// A price that does not follow from the parent's and the number of commitments.
-    #[error("the price multiplier is {found}, after the parent it must be {expected}")]
+    /// Multipliers that do not follow from the parent's and the block's operations.
+    #[error("the price multipliers are {found:?}, after the parent they must be {expected:?}")]
     Price {
-        /// What the parent's price and this block's commitments demand.
-        expected: u32,
+        /// What the parent's and this block's operations demand.
+        expected: Multipliers,
         /// What the header says.
-        found: u32,
+        found: Multipliers,
     },
 
     /// The name is reserved.
@@ -87,9 +104,20 @@ pub enum RuleViolation {
     /// The stamp's nonce does not have the work that the stamp claims.
     #[error("the stamp does not have the work that it claims")]
     StampWork,
-    /// The stamp's anchor is not one of the last 720 blocks before.
-    #[error("the stamp's anchor {0} is not one of the last 720 blocks before")]
+    /// The stamp's anchor is not a recent block before.
+    #[error("the stamp's anchor {0} is not one of the last 720 blocks before, or over a day old")]
     StampAnchor(Hash),
+    /// The operation is not valid any more, or for too long.
+    #[error(
+        "the operation is valid until {valid_until}; at {time} it must be valid, and for a day at \
+         most"
+    )]
+    Validity {
+        /// The last valid time, in seconds of Unix time.
+        valid_until: u64,
+        /// The time of the block, in seconds of Unix time.
+        time: u64,
+    },
     /// The stamp claims less work than the operation costs.
     #[error("the stamp claims {paid} expected hashes of work, the operation costs {price}")]
     Underpaid {
@@ -98,15 +126,18 @@ pub enum RuleViolation {
         /// What the stamp claims.
         paid: u64,
     },
-    /// The commitment is open already.
-    #[error("the commitment is open already")]
-    CommitmentOpen,
-    /// There is no open commitment to this name by this key with this salt.
-    #[error("there is no open commitment to {0} by this key and salt")]
+    /// The same Commit is recorded already.
+    #[error("this Commit is recorded already")]
+    CommitRecorded,
+    /// The Commit that is named is not recorded, has lapsed, or is to something else.
+    #[error("the Commit that is named does not commit to {0} by this key and salt, or has lapsed")]
     CommitmentUnknown(Name),
+    /// A name was registered by the Commit before.
+    #[error("the Commit of {0} has been used to register it before")]
+    CommitmentSpent(Name),
     /// The commitment has not waited long enough.
-    #[error("the commitment can be opened from height {0}")]
-    CommitmentYoung(u32),
+    #[error("the name can be registered from height {} and time {} on", .0.height, .0.time)]
+    CommitmentYoung(BlockTime),
     /// The commitment carries less work than the registration costs.
     #[error(
         "the commitment carries {paid} expected hashes of work, registering this name costs {price}"
@@ -120,12 +151,21 @@ pub enum RuleViolation {
     /// Somebody owns the name.
     #[error("{0} is taken")]
     NameTaken(Name),
+    /// The name was registered a short time ago, and settles.
+    #[error("{0} settles: only an older Commit can register it now")]
+    NameSettling(Name),
     /// Nobody owns the name.
     #[error("{0} is not registered")]
     NameUnregistered(Name),
     /// The name's lease is over.
     #[error("the lease of {0} is over: it must be renewed first")]
     NameInGrace(Name),
+    /// The name was revoked.
+    #[error("{0} was revoked: only its recovery key can take it back")]
+    NameRevoked(Name),
+    /// The operation is for another owner's time.
+    #[error("the operation names another title of {0} than the present one")]
+    Title(Name),
     /// The sequence number is not the next one.
     #[error("the sequence number is {found}, the next one is {expected}")]
     Sequence {
@@ -134,9 +174,7 @@ pub enum RuleViolation {
         /// What the operation says.
         found: u32,
     },
-    /// The name was revoked.
-    #[error("{0} was revoked: it is nobody's until its lease ends")]
-    NameRevoked(Name),
+
     /// The signer is not the owner.
     #[error("the signer does not own {0}")]
     NotOwner(Name),
@@ -146,18 +184,24 @@ pub enum RuleViolation {
     /// The signer is not the recovery key.
     #[error("the signer is not the recovery key of {0}")]
     NotRecovery(Name),
+    /// A renewal of another lease than the present one.
+    #[error("the renewal is not of the lease that ends at {0}")]
+    RenewExpires(u64),
     /// A renewal before the last quarter of the lease.
-    #[error("the name can be renewed from height {0}")]
-    RenewEarly(u32),
+    #[error("the name can be renewed from time {0} on")]
+    RenewEarly(u64),
     /// A transfer of a name that is offered already.
     #[error("{0} is offered to another key already")]
     TransferPending(Name),
     /// No transfer waits.
     #[error("no transfer of {0} waits")]
     TransferMissing(Name),
+    /// Another transfer waits.
+    #[error("another transfer of {0} waits than the one that is named")]
+    TransferOther(Name),
     /// The transfer has not waited long enough.
-    #[error("the transfer can be accepted from height {0}")]
-    TransferYoung(u32),
+    #[error("the transfer can be accepted from height {} and time {} on", .0.height, .0.time)]
+    TransferYoung(BlockTime),
     /// The signer is not the one the name is offered to.
     #[error("{0} is not offered to the signer")]
     NotRecipient(Name),
@@ -182,14 +226,16 @@ pub enum RuleViolation {
 
 impl RuleViolation {
     /// The id of every rule, in the order of `docs/protocol.md`.
-    pub const IDS: [&'static str; 39] = [
+    pub const IDS: [&'static str; 47] = [
         "encoding",
         "block-size",
+        "block-commits",
+        "block-share",
         "header-version",
         "header-work",
         "header-height",
         "header-time",
-        "header-target",
+        "header-due",
         "history-root",
         "ops-root",
         "state-root",
@@ -200,22 +246,28 @@ impl RuleViolation {
         "link-signature",
         "stamp-work",
         "stamp-anchor",
+        "validity",
         "underpaid",
-        "commitment-open",
+        "commit-recorded",
         "commitment-unknown",
+        "commitment-spent",
         "commitment-young",
         "commitment-underpaid",
         "name-taken",
+        "name-settling",
         "name-unregistered",
-        "name-in-grace",
-        "sequence",
         "name-revoked",
+        "name-in-grace",
+        "title",
+        "sequence",
         "not-owner",
         "not-keyholder",
         "not-recovery",
+        "renew-expires",
         "renew-early",
         "transfer-pending",
         "transfer-missing",
+        "transfer-other",
         "transfer-young",
         "not-recipient",
         "messaging-sequence",
@@ -229,11 +281,13 @@ impl RuleViolation {
         match self {
             RuleViolation::Encoding(_) => "encoding",
             RuleViolation::BlockSize(_) => "block-size",
-            RuleViolation::HeaderVersion(_) => "header-version",
+            RuleViolation::BlockCommits(_) => "block-commits",
+            RuleViolation::BlockShare(_) => "block-share",
+            RuleViolation::HeaderVersion { .. } => "header-version",
             RuleViolation::HeaderWork => "header-work",
             RuleViolation::HeaderHeight { .. } => "header-height",
             RuleViolation::HeaderTime { .. } => "header-time",
-            RuleViolation::HeaderTarget { .. } => "header-target",
+            RuleViolation::HeaderDue { .. } => "header-due",
             RuleViolation::HistoryRoot => "history-root",
             RuleViolation::OpsRoot => "ops-root",
             RuleViolation::StateRoot => "state-root",
@@ -244,22 +298,28 @@ impl RuleViolation {
             RuleViolation::LinkSignature => "link-signature",
             RuleViolation::StampWork => "stamp-work",
             RuleViolation::StampAnchor(_) => "stamp-anchor",
+            RuleViolation::Validity { .. } => "validity",
             RuleViolation::Underpaid { .. } => "underpaid",
-            RuleViolation::CommitmentOpen => "commitment-open",
+            RuleViolation::CommitRecorded => "commit-recorded",
             RuleViolation::CommitmentUnknown(_) => "commitment-unknown",
+            RuleViolation::CommitmentSpent(_) => "commitment-spent",
             RuleViolation::CommitmentYoung(_) => "commitment-young",
             RuleViolation::CommitmentUnderpaid { .. } => "commitment-underpaid",
             RuleViolation::NameTaken(_) => "name-taken",
+            RuleViolation::NameSettling(_) => "name-settling",
             RuleViolation::NameUnregistered(_) => "name-unregistered",
             RuleViolation::NameInGrace(_) => "name-in-grace",
             RuleViolation::Sequence { .. } => "sequence",
             RuleViolation::NameRevoked(_) => "name-revoked",
+            RuleViolation::Title(_) => "title",
             RuleViolation::NotOwner(_) => "not-owner",
             RuleViolation::NotKeyholder(_) => "not-keyholder",
             RuleViolation::NotRecovery(_) => "not-recovery",
+            RuleViolation::RenewExpires(_) => "renew-expires",
             RuleViolation::RenewEarly(_) => "renew-early",
             RuleViolation::TransferPending(_) => "transfer-pending",
             RuleViolation::TransferMissing(_) => "transfer-missing",
+            RuleViolation::TransferOther(_) => "transfer-other",
             RuleViolation::TransferYoung(_) => "transfer-young",
             RuleViolation::NotRecipient(_) => "not-recipient",
             RuleViolation::MessagingSequence { .. } => "messaging-sequence",
@@ -286,32 +346,36 @@ impl RuleViolation {
             RuleViolation::Underpaid { .. } => {
                 "work a new stamp for the price that /v1/price gives"
             }
-            RuleViolation::CommitmentOpen => "use the open commitment: register",
-            RuleViolation::CommitmentUnknown(_) => {
-                "commit first, and register before 720 blocks have passed"
-            }
-            RuleViolation::CommitmentYoung(_) => "wait for the block that it can be opened in",
+            RuleViolation::Validity { .. } => "sign again with a last valid time within a day",
+            RuleViolation::CommitRecorded => "use the Commit that is recorded: register",
+            RuleViolation::CommitmentUnknown(_) => "commit first, and register within a day",
+            RuleViolation::CommitmentSpent(_) => "commit again: a Commit registers one name once",
+            RuleViolation::CommitmentYoung(_) => "wait until the Commit is old enough",
             RuleViolation::CommitmentUnderpaid { .. } => {
                 "commit again with the whole price of this name's length"
             }
             RuleViolation::NameTaken(_) => {
                 "choose another name, or wait for its lease and grace to end"
             }
+            RuleViolation::NameSettling(_) => "wait until it has settled",
             RuleViolation::NameUnregistered(_) => "register it first",
             RuleViolation::NameInGrace(_) => "renew it with its owner or recovery key",
             RuleViolation::Sequence { .. } => {
                 "ask the node for the name again and use its next sequence number"
             }
-            RuleViolation::NameRevoked(_) => "nothing can be done with it before its lease ends",
+            RuleViolation::NameRevoked(_) => "recover it with its recovery key",
+            RuleViolation::Title(_) => "ask the node for the name again and sign under its title",
             RuleViolation::NotOwner(_) => "sign with the owner's key",
             RuleViolation::NotKeyholder(_) => "sign with the owner's or the recovery key",
             RuleViolation::NotRecovery(_) => "sign with the recovery key",
+            RuleViolation::RenewExpires(_) => "ask the node for the end of the present lease",
             RuleViolation::RenewEarly(_) => "renew in the last quarter of the lease",
             RuleViolation::TransferPending(_) => "cancel the transfer that waits first",
             RuleViolation::TransferMissing(_) => {
                 "ask the owner to transfer the name to your key first"
             }
-            RuleViolation::TransferYoung(_) => "wait for the block that it can be accepted in",
+            RuleViolation::TransferOther(_) => "ask the node for the transfer that waits",
+            RuleViolation::TransferYoung(_) => "wait until the transfer is old enough",
             RuleViolation::NotRecipient(_) => "accept with the key that the name is offered to",
             RuleViolation::MessagingSequence { .. } | RuleViolation::MessagingPrevious(_) => {
                 "ask the node for the name again and follow the messaging record that stands"

@@ -4,10 +4,11 @@
 
 use argon2::{Algorithm, Argon2, Block as MemoryBlock, Params as ArgonParams, Version};
 
+use super::difficulty::header_target;
 use crate::{
     codec::Encode,
     params::Params,
-    types::{Domain, Hash, Header, Network, Operation, Stamp, tag},
+    types::{Domain, Hash, Header, Network, Operation, STAMP_BYTES, Stamp, tag},
 };
 
 /// The length of a value of the work function, in bytes.
@@ -16,6 +17,7 @@ const VALUE_BYTES: usize = 16;
 /// The work function with its memory, which is reused from call to call.
 pub struct PowHasher {
     network: Network,
+    params: &'static Params,
     header: Argon2<'static>,
     stamp: Argon2<'static>,
     memory: Vec<MemoryBlock>,
@@ -34,39 +36,40 @@ impl PowHasher {
         let blocks = |params: &Params| params.header_work_kib.max(params.stamp_work_kib) as usize;
         PowHasher {
             network,
+            params,
             header: argon(params.header_work_kib),
             stamp: argon(params.stamp_work_kib),
             memory: vec![MemoryBlock::default(); blocks(params)],
         }
     }
 
-    /// The value of a header: of its tag and its 160 bytes.
+    /// The value of a header: of its tag and its 168 bytes.
     pub fn hash_header(&mut self, header: &Header) -> u128 {
         let mut password = tag(self.network, Domain::HeaderWork).to_vec();
         header.encode(&mut password);
         value(&self.header, self.network, &password, &mut self.memory)
     }
 
-    /// The value of a stamp: of its tag, the subject, the anchor and the nonce.
-    pub fn hash_stamp(&mut self, subject: &Hash, anchor: &Hash, nonce: u64) -> u128 {
-        let mut password = [0; 16 + 32 + 32 + 8];
-        password[..16].copy_from_slice(&tag(self.network, Domain::StampWork));
-        password[16..48].copy_from_slice(&subject.0);
-        password[48..80].copy_from_slice(&anchor.0);
-        password[80..].copy_from_slice(&nonce.to_be_bytes());
+    /// The value of a stamp: of its tag, the subject, and all that the stamp says, the work that it
+    /// claims included.
+    pub fn hash_stamp(&mut self, subject: &Hash, stamp: &Stamp) -> u128 {
+        let mut password = Vec::with_capacity(16 + 32 + STAMP_BYTES);
+        password.extend_from_slice(&tag(self.network, Domain::StampWork));
+        subject.encode(&mut password);
+        stamp.encode(&mut password);
         value(&self.stamp, self.network, &password, &mut self.memory)
     }
 
     /// Whether the header's value reaches its target.
     pub fn has_header_work(&mut self, header: &Header) -> bool {
-        self.hash_header(header) <= header.target.value()
+        self.hash_header(header) <= header_target(self.params, header).value()
     }
 
     /// Whether the operation's stamp has the work that it claims.
     pub fn has_stamp_work(&mut self, operation: &Operation) -> bool {
         let stamp = operation.stamp();
         let subject = operation.stamp_subject(self.network);
-        self.hash_stamp(&subject, &stamp.anchor, stamp.nonce) <= stamp.limit()
+        self.hash_stamp(&subject, stamp) <= stamp.limit()
     }
 
     /// Tries up to `tries` nonces from `stamp.nonce` on. `Ok` is the stamp with a nonce that has
@@ -78,7 +81,7 @@ impl PowHasher {
         tries: u64,
     ) -> Result<Stamp, Stamp> {
         for _ in 0..tries {
-            if self.hash_stamp(subject, &stamp.anchor, stamp.nonce) <= stamp.limit() {
+            if self.hash_stamp(subject, &stamp) <= stamp.limit() {
                 return Ok(stamp);
             }
             stamp.nonce = stamp.nonce.wrapping_add(1);
@@ -120,14 +123,19 @@ mod tests {
         let start = Stamp { anchor: Hash([9; 32]), work: 8, nonce: 0 };
         let subject = Hash([1; 32]);
         let stamp = worker.search_stamp(&subject, start, 10_000).unwrap();
-        assert!(worker.hash_stamp(&subject, &stamp.anchor, stamp.nonce) <= u128::MAX / 8);
-        let value = worker.hash_stamp(&subject, &stamp.anchor, stamp.nonce);
-        assert_ne!(value, worker.hash_stamp(&Hash([2; 32]), &stamp.anchor, stamp.nonce));
-        assert_ne!(value, worker.hash_stamp(&subject, &Hash([8; 32]), stamp.nonce));
-        assert_ne!(
-            value,
-            PowHasher::new(Network::Test).hash_stamp(&subject, &stamp.anchor, stamp.nonce)
-        );
+        let value = worker.hash_stamp(&subject, &stamp);
+        assert!(value <= u128::MAX / 8);
+        assert_ne!(value, worker.hash_stamp(&Hash([2; 32]), &stamp), "another operation");
+        for other in [
+            Stamp { anchor: Hash([8; 32]), ..stamp },
+            Stamp { work: stamp.work - 1, ..stamp },
+            Stamp { work: stamp.work + 1, ..stamp },
+            Stamp { nonce: stamp.nonce + 1, ..stamp },
+        ] {
+            assert_ne!(value, worker.hash_stamp(&subject, &other), "{other:?}");
+        }
+        let mut elsewhere = PowHasher::new(Network::Test);
+        assert_ne!(value, elsewhere.hash_stamp(&subject, &stamp), "another network");
     }
 
     /// The value depends on the input alone, not on what the memory held before.
@@ -135,7 +143,7 @@ mod tests {
     fn memory_is_not_remembered() {
         let mut used = PowHasher::new(Network::Dev);
         for nonce in 0..3 {
-            used.hash_stamp(&Hash([1; 32]), &Hash([2; 32]), nonce);
+            used.hash_stamp(&Hash([1; 32]), &Stamp { anchor: Hash([2; 32]), work: 1, nonce });
         }
         let mut fresh = PowHasher::new(Network::Dev);
         let header = crate::consensus::header::genesis(Network::Dev).header;

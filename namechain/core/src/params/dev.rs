@@ -1,23 +1,28 @@
 //! A private network on one machine: mined at once when there is something to record, with trivial
-//! work.
+//! work, and times that are short but never zero.
 
-use super::Params;
-use crate::types::{Network, Target};
+use super::{Delay, FIRST_BRANCH, Params};
+use crate::types::{Hash, Network, Target};
 
 pub(super) const PARAMS: Params = Params {
     network: Network::Dev,
+    launched: true,
     genesis_time: 1_795_046_400,
-    genesis_target: Target::of_work_bits(1),
+    entropy: Hash::ZERO,
+    branches: &[FIRST_BRANCH],
+    minimum_work: 0,
+    checkpoints: &[],
     easiest_target: Target::of_work_bits(1),
-    block_interval: 0,
-    target_half_life: 21_600,
+    fixed: true,
+    block_interval: 1,
+    target_half_life: 2_700,
     header_work_kib: 1_024,
     stamp_work_kib: 256,
     base_price: 64,
-    commit_min_age: 1,
-    commit_max_age: 720,
-    lease: 262_800,
-    grace: 21_600,
-    transfer_delay: 2,
+    commit_delay: Delay { blocks: 1, seconds: 1 },
+    settle_delay: Delay { blocks: 1, seconds: 1 },
+    transfer_delay: Delay { blocks: 1, seconds: 2 },
+    lease: 31_536_000,
+    grace: 2_592_000,
     serve_depth: 0,
 };

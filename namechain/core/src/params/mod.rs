@@ -4,23 +4,32 @@ mod dev;
 mod main;
 mod test;
 
-use crate::types::{Network, Target};
+use crate::types::{Hash, Network, Target};
 
 /// Everything that the rules take from the network.
 #[derive(Clone, Debug)]
 pub struct Params {
     /// The network.
     pub network: Network,
-    /// The time of the genesis block, in seconds of Unix time: where the schedule of blocks begins.
+    /// Whether its genesis block is the real one. Programs refuse to run a network before that.
+    pub launched: bool,
+    /// The time of the genesis block, in seconds of Unix time.
     pub genesis_time: u64,
-    /// The target of the genesis block, from which the schedule moves it.
-    pub genesis_target: Target,
-    /// The easiest target that a header may have.
+    /// What nobody could know before the launch; the genesis block's `previous`.
+    pub entropy: Hash,
+    /// The branches of the protocol by their times, the first from the beginning.
+    pub branches: &'static [Branch],
+    /// A chain with less summed work is not followed, but for catching up. In expected hashes.
+    pub minimum_work: u128,
+    /// Heights and block ids that the chain is known to have.
+    pub checkpoints: &'static [(u32, Hash)],
+    /// The easiest target that a header may have: that of a header that is not early.
     pub easiest_target: Target,
-    /// Seconds between blocks that the target aims at. Zero keeps the target at the easiest: no
-    /// schedule is ever ahead of itself then.
+    /// Whether target and multipliers stay as they are at the beginning.
+    pub fixed: bool,
+    /// Seconds between blocks that the target aims at.
     pub block_interval: u64,
-    /// Blocks late or early by this many seconds double or halve the target.
+    /// A block that is early by this many seconds needs twice the work.
     pub target_half_life: u64,
     /// Memory of the header's work, in KiB.
     pub header_work_kib: u32,
@@ -29,35 +38,108 @@ pub struct Params {
     /// Work of an ordinary registration at the lowest price, in expected hashes of the stamp's
     /// work.
     pub base_price: u64,
-    /// Blocks that a commitment must wait before it can be opened.
-    pub commit_min_age: u32,
-    /// Blocks after which a commitment lapses.
-    pub commit_max_age: u32,
-    /// Blocks for which a registration or a renewal holds.
-    pub lease: u32,
-    /// Blocks after the lease in which only its keys can renew the name.
-    pub grace: u32,
-    /// Blocks that a transfer must wait before it can be accepted.
-    pub transfer_delay: u32,
+    /// What a Commit must wait before a name is registered by it.
+    pub commit_delay: Delay,
+    /// How long a name settles after it was registered.
+    pub settle_delay: Delay,
+    /// What a transfer must wait before it can be accepted.
+    pub transfer_delay: Delay,
+    /// Seconds for which a registration or a renewal holds.
+    pub lease: u64,
+    /// Seconds after the lease in which only its keys can renew the name.
+    pub grace: u64,
     /// How many blocks below the tip names are served from.
     pub serve_depth: u32,
 }
 
-/// A block counts as deep enough never to be undone by itself after this many blocks, a day: no
-/// reorganisation goes deeper, and stamps are anchored no further back.
-pub const MAX_REORG_DEPTH: u32 = 720;
+/// A minimum of blocks and of seconds: both must pass. Blocks alone can be made in a burst, seconds
+/// alone can be claimed by one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    /// Blocks.
+    pub blocks: u32,
+    /// Seconds of the chain's clock.
+    pub seconds: u64,
+}
+
+/// A version of the rules. The version of a header is the number of the branch in force at its
+/// time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// Its number.
+    pub number: u32,
+    /// From when on it is in force, in seconds of Unix time.
+    pub from: u64,
+    /// The names that it reserves beyond those of the branches before.
+    pub reserved: &'static [&'static str],
+}
+
+/// The branch of the genesis blocks.
+pub const FIRST_BRANCH: Branch = Branch { number: 2, from: 0, reserved: &[] };
+
+/// How many blocks deep the states are kept in memory, a day at the interval: a reorganisation of as
+/// many is worked out from memory.
+pub const STATES_KEPT: u32 = 720;
+/// The most blocks that are undone: thirty days at the interval. What the blocks found before they
+/// changed it is kept on the disk that long.
+pub const MAX_REORG_DEPTH: u32 = 21_600;
+/// A block is followed live if it was taken at most this long after its own time, in seconds.
+pub const LIVE_AGE_S: u64 = 3_600;
+/// A heavier chain that would undo more than this of what was followed live is held back, in
+/// seconds.
+pub const HOLD_AFTER_S: u64 = 86_400;
+/// The shortest time for which a chain is held back, in seconds.
+pub const MIN_HOLD_S: u64 = 86_400;
+/// The longest time for which a chain is held back, in seconds: fourteen days.
+pub const MAX_HOLD_S: u64 = 1_209_600;
+/// A chain that is held back leads if it sums more work than ours by as many blocks like our tip.
+pub const HOLD_LEAD_BLOCKS: u32 = 6;
 /// How far back a stamp's anchor may lie, in blocks.
 pub const MAX_ANCHOR_AGE: u32 = 720;
-/// The number of headers whose times' median the next one must be after.
-pub const MEDIAN_TIME_SPAN: usize = 11;
+/// How far back a stamp's anchor may lie, in seconds, unless it is the parent.
+pub const MAX_ANCHOR_AGE_S: u64 = 86_400;
+/// Up to this age in blocks of its anchor, a Commit is judged by the name price in the anchor.
+pub const ANCHOR_PRICE_BLOCKS: u32 = 60;
+/// How far ahead of a block's time the last valid time of its operations may lie, in seconds.
+pub const MAX_VALIDITY_S: u64 = 86_400;
+/// A Commit lapses this many seconds after its block.
+pub const COMMIT_LIFETIME_S: u64 = 86_400;
+/// How often each key of a name has the fixed price of a rescue, in seconds.
+pub const RESCUE_PERIOD_S: u64 = 86_400;
+/// The most entries of each kind that leave the state at the start of a block.
+pub const MAX_REMOVED: usize = 512;
 /// How far ahead of the clock a header's time may be before the header is postponed, in seconds.
-pub const MAX_FUTURE_TIME: u64 = 600;
+pub const MAX_FUTURE_TIME: u64 = 300;
 /// The unit of price multipliers, and the lowest one.
 pub const PRICE_UNIT: u32 = 1_024;
 /// The highest price multiplier.
 pub const PRICE_MAX: u32 = 1 << 31;
-/// The number of commitments in a block at which the price stays as it is.
-pub const TARGET_COMMITS: u32 = 20;
+/// The number of Commits in a block at which the name price stays as it is.
+pub const TARGET_COMMITS: u64 = 20;
+/// The most Commits in a block.
+pub const MAX_COMMITS: usize = 40;
+/// The bytes of a block's priced operations at which the byte price stays as it is.
+pub const TARGET_BYTES: u64 = 65_536;
+/// The most bytes of a block that are not Renew or a rescue at its fixed price: seven eighths.
+pub const MAX_SHARED_BYTES: usize = 229_376;
+/// A synced node that may mine makes a block when the tip is older than this, in seconds.
+pub const LIVENESS_S: u64 = 1_200;
+/// A Register is published only while the tip is at most this old, in seconds: it reveals the name,
+/// and nobody must be able to date a whole registration before it.
+pub const REVEAL_TIP_AGE_S: u64 = 300;
+
+impl Params {
+    /// The branch in force at `time`.
+    pub fn branch_at(&self, time: u64) -> &Branch {
+        let current = self.branches.iter().rev().find(|branch| branch.from <= time);
+        current.unwrap_or(&self.branches[0])
+    }
+
+    /// The highest branch that this program knows.
+    pub fn last_branch(&self) -> &Branch {
+        &self.branches[self.branches.len() - 1]
+    }
+}
 
 impl Network {
     /// The network's parameters.

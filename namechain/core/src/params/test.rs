@@ -1,22 +1,27 @@
 //! The public network for trying things out: as main, with less work.
 
-use super::Params;
-use crate::types::{Network, Target};
+use super::{Delay, FIRST_BRANCH, Params};
+use crate::types::{Hash, Network, Target};
 
 pub(super) const PARAMS: Params = Params {
     network: Network::Test,
+    launched: true,
     genesis_time: 1_795_046_400,
-    genesis_target: Target::of_work_bits(12),
-    easiest_target: Target::of_work_bits(8),
+    entropy: Hash::ZERO,
+    branches: &[FIRST_BRANCH],
+    minimum_work: 0,
+    checkpoints: &[],
+    easiest_target: Target::of_work_bits(12),
+    fixed: false,
     block_interval: 120,
-    target_half_life: 21_600,
+    target_half_life: 2_700,
     header_work_kib: 1_024,
     stamp_work_kib: 256,
     base_price: 1 << 13,
-    commit_min_age: 10,
-    commit_max_age: 720,
-    lease: 262_800,
-    grace: 21_600,
-    transfer_delay: 720,
+    commit_delay: Delay { blocks: 10, seconds: 600 },
+    settle_delay: Delay { blocks: 30, seconds: 3_600 },
+    transfer_delay: Delay { blocks: 10, seconds: 86_400 },
+    lease: 31_536_000,
+    grace: 2_592_000,
     serve_depth: 6,
 };

@@ -31,7 +31,12 @@ pub enum Job {
         known: Vec<bool>,
     },
     /// Check an operation's signature and stamp.
-    Operation(Box<Operation>),
+    Operation {
+        /// The operation.
+        operation: Box<Operation>,
+        /// The branch of the protocol that its signature must be for.
+        branch: u32,
+    },
 }
 
 /// What is to be done.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{
     action::{Acceptance, Action, Job},
-    event::{GossipId, JobId, Misbehavior, Peer, RequestId},
+    event::{GossipId, JobId, JobOutcome, Misbehavior, Peer, RequestId},
     jobs::{JobPurpose, Jobs},
     limits::{FAILED_IDS, ban_seconds},
     message::Request,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     chain::Chain,
     mempool::Mempool,
-    types::{Hash, Network},
+    types::{Hash, Header, Network},
 };
 
 /// What has to be looked at again before the event is done with.
@@ -58,6 +58,15 @@ impl FailedBlocks {
     }
 }
 
+/// Whether a chain was seen that follows a later branch of the protocol than this program knows.
+#[derive(Debug, Default)]
+pub(super) struct LaterBranch {
+    /// The highest that was seen in a header with its work.
+    pub seen: Option<u32>,
+    /// Whether such a header's work is being checked.
+    checking: bool,
+}
+
 /// The chain as it is, the peers, and where requests, jobs and actions go.
 pub(super) struct Context<'a> {
     pub chain: &'a Chain,
@@ -69,6 +78,7 @@ pub(super) struct Context<'a> {
     pub actions: &'a mut VecDeque<Action>,
     pub failed_blocks: &'a mut FailedBlocks,
     pub wakeups: &'a mut Wakeups,
+    pub later_branch: &'a mut LaterBranch,
     /// Milliseconds from any start.
     pub now: u64,
     /// Seconds of Unix time.
@@ -103,6 +113,28 @@ impl Context<'_> {
         if self.jobs.insert_block(id) {
             self.run_job(job(), JobPurpose::Block { height, id, from });
         }
+    }
+
+    /// A peer has shown a header of a branch that this program does not know. If it has its work
+    /// that is nobody's fault, and this program is too old.
+    pub fn on_later_branch(&mut self, peer: Peer, header: &Header) {
+        let known = self.later_branch.seen.is_some_and(|seen| seen >= header.version);
+        if !known && !self.later_branch.checking {
+            self.later_branch.checking = true;
+            self.run_job(Job::Headers(vec![header.clone()]), JobPurpose::LaterBranch(peer));
+        }
+    }
+
+    pub fn on_later_branch_checked(&mut self, peer: Peer, outcome: &JobOutcome) {
+        self.later_branch.checking = false;
+        match outcome {
+            JobOutcome::UpgradeNeeded(branch) => self.record_later_branch(*branch),
+            _ => self.record_misbehavior(peer, Misbehavior::BrokenRule),
+        }
+    }
+
+    pub fn record_later_branch(&mut self, branch: u32) {
+        self.later_branch.seen = self.later_branch.seen.max(Some(branch));
     }
 
     pub fn report(&mut self, gossip: Option<GossipId>, acceptance: Acceptance) {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::{
     action::Action,
     blocks::BlockDownload,
-    context::{Context, FailedBlocks, Wakeups},
+    context::{Context, FailedBlocks, LaterBranch, Wakeups},
     event::{
         ConnectOutcome, Event, JobId, JobOutcome, Misbehavior, Peer, RequestError, RequestId,
         SubmitOutcome,
@@ -45,6 +45,7 @@ pub struct Sync {
     jobs: Jobs,
     failed_blocks: FailedBlocks,
     wakeups: Wakeups,
+    later_branch: LaterBranch,
     machines: Machines,
 }
 
@@ -70,6 +71,7 @@ impl Sync {
             jobs: Jobs::default(),
             failed_blocks: FailedBlocks::new(),
             wakeups: Wakeups::default(),
+            later_branch: LaterBranch::default(),
             machines: Machines {
                 identity: Identity::new(config.network, &config.agent),
                 headers: HeaderSync::default(),
@@ -105,6 +107,7 @@ impl Sync {
             actions: &mut self.actions,
             failed_blocks: &mut self.failed_blocks,
             wakeups: &mut self.wakeups,
+            later_branch: &mut self.later_branch,
             now: self.now,
             unix: unix_now,
         };
@@ -129,6 +132,7 @@ impl Sync {
             peers: &self.peers,
             headers: &self.machines.headers,
             blocks: &self.machines.blocks,
+            later_branch: self.later_branch.seen,
             now: self.now,
         }
     }
@@ -438,6 +442,7 @@ impl Machines {
             Some(JobPurpose::Block { height, id, from }) => {
                 self.on_block_checked(ctx, height, id, from, outcome);
             }
+            Some(JobPurpose::LaterBranch(peer)) => ctx.on_later_branch_checked(peer, &outcome),
             Some(JobPurpose::AnnouncedHeader(id)) => self.relay.on_pow_checked(ctx, id, outcome),
             Some(JobPurpose::Operation(id)) => {
                 self.operations.on_operation_checked(ctx, id, outcome);
@@ -469,6 +474,11 @@ impl Machines {
                 if let Some(from) = from {
                     ctx.record_misbehavior(from, Misbehavior::BrokenRule);
                 }
+            }
+            JobOutcome::UpgradeNeeded(branch) => {
+                ctx.record_later_branch(branch);
+                self.relay.on_block_deferred(ctx, &id);
+                self.blocks.on_block_deferred(ctx, &mut self.headers, &id);
             }
             _ => ctx.failed_blocks.insert(id),
         }

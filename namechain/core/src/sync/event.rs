@@ -163,6 +163,8 @@ pub enum JobOutcome {
     Operation(Box<Operation>),
     /// A rule is broken; of headers, the first one's.
     Invalid(RuleViolation),
+    /// It is of a branch of the protocol that this program does not know, and has its work.
+    UpgradeNeeded(u32),
     /// It can't be decoded.
     Malformed,
 }

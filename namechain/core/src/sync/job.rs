@@ -4,7 +4,11 @@ use super::{action::Job, event::JobOutcome};
 use crate::{
     chain::{CheckedBlock, PowCheckedHeader},
     codec::Decode,
-    consensus::{RuleViolation, block::check_operation_alone, work::PowHasher},
+    consensus::{
+        block::check_operation_alone,
+        header::{HeaderError, signing_context},
+        work::PowHasher,
+    },
     types::{Block, HEADER_BYTES, Header, Network},
 };
 
@@ -17,9 +21,7 @@ impl Job {
                 let worked = headers
                     .into_iter()
                     .map(|header| PowCheckedHeader::check(network, header, worker));
-                worked
-                    .collect::<Result<_, _>>()
-                    .map_or_else(JobOutcome::Invalid, JobOutcome::Headers)
+                worked.collect::<Result<_, _>>().map_or_else(of_error, JobOutcome::Headers)
             }
             Job::Block { header, bytes } => {
                 // The header is looked at first: bytes that begin with another one are not the
@@ -35,17 +37,25 @@ impl Job {
             Job::Assembled { header, block, known } => {
                 of_block(CheckedBlock::check_rest(network, header, block, &known, worker))
             }
-            Job::Operation(operation) => match check_operation_alone(network, &operation, worker) {
-                Ok(()) => JobOutcome::Operation(operation),
-                Err(violation) => JobOutcome::Invalid(violation),
-            },
+            Job::Operation { operation, branch } => {
+                let params = network.params();
+                let context = signing_context(params, branch);
+                match check_operation_alone(params, &context, &operation, worker) {
+                    Ok(()) => JobOutcome::Operation(operation),
+                    Err(violation) => JobOutcome::Invalid(violation),
+                }
+            }
         }
     }
 }
 
-fn of_block(result: Result<CheckedBlock, RuleViolation>) -> JobOutcome {
-    match result {
-        Ok(block) => JobOutcome::Block(Box::new(block)),
-        Err(violation) => JobOutcome::Invalid(violation),
+fn of_block(result: Result<CheckedBlock, HeaderError>) -> JobOutcome {
+    result.map_or_else(of_error, |block| JobOutcome::Block(Box::new(block)))
+}
+
+fn of_error(error: HeaderError) -> JobOutcome {
+    match error {
+        HeaderError::Rule(violation) => JobOutcome::Invalid(violation),
+        HeaderError::UpgradeNeeded(branch) => JobOutcome::UpgradeNeeded(branch),
     }
 }

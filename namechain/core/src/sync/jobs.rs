@@ -17,6 +17,8 @@ pub(super) enum JobPurpose {
     Block { height: u32, id: Hash, from: Option<Peer> },
     /// The proof of work of an announced block's header.
     AnnouncedHeader(Hash),
+    /// A header of a branch that this program does not know, from this peer.
+    LaterBranch(Peer),
     /// An operation.
     Operation(Hash),
 }

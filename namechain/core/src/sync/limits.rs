@@ -127,7 +127,9 @@ pub const FAILED_IDS: usize = 4 * 1024;
 pub const JOBS: usize = CANDIDATES * BATCHES * MAX_HEADERS.div_ceil(HEADERS_A_JOB)
     + BLOCK_JOBS
     + 2 * PENDING_BLOCKS
-    + OPERATIONS;
+    + OPERATIONS
+    // A header of a later branch.
+    + 1;
 
 /// A peer at this score is banned.
 pub const BANNED_AT: i64 = -100;

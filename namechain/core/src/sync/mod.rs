@@ -27,6 +27,7 @@ pub mod limits;
 pub mod message;
 mod operations;
 mod peers;
+mod rate;
 mod recent_ids;
 mod relay;
 mod requests;

@@ -119,11 +119,11 @@ impl OperationRelay {
             pending.gossip.push(gossip);
             return;
         }
-        // Stamps on another branch than ours, or of too little work on it, are cheap to see, and
-        // may be fine for others.
-        let pays = ctx.chain.precheck_operation(&operation).is_ok();
+        // What is too cheap, over, or on another branch than ours is cheap to see, and may be fine
+        // for others.
+        let timely = ctx.chain.precheck_operation(&operation, ctx.unix).is_ok();
         let known = ctx.mempool.has(&id) || self.refused.contains(&id);
-        if !pays || known || self.pending.len() >= OPERATIONS {
+        if !timely || known || self.pending.len() >= OPERATIONS {
             return ignore(ctx);
         }
         if !state.bucket.take(1, bucket_time(ctx.now)) {
@@ -136,7 +136,9 @@ impl OperationRelay {
 
     fn check(&mut self, ctx: &mut Context<'_>, id: Hash, operation: Operation, pending: PendingOp) {
         self.pending.insert(id, pending);
-        ctx.run_job(Job::Operation(Box::new(operation)), JobPurpose::Operation(id));
+        let branch = ctx.chain.branch_at(ctx.unix);
+        let job = Job::Operation { operation: Box::new(operation), branch };
+        ctx.run_job(job, JobPurpose::Operation(id));
     }
 
     /// An operation was checked by itself.
@@ -268,7 +270,7 @@ impl OperationRelay {
             if known || self.pending.len() >= OPERATIONS {
                 continue;
             }
-            if ctx.chain.precheck_operation(&operation).is_err() {
+            if ctx.chain.precheck_operation(&operation, ctx.unix).is_err() {
                 self.refused.insert(id);
                 continue;
             }

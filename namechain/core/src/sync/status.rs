@@ -96,6 +96,10 @@ pub enum SyncReason {
     Blocks,
     /// A chain of more work is known that is not followed without the operator.
     Parked,
+    /// A chain of more work would undo too much at once: it is held back for a time.
+    Holding,
+    /// Our chain sums less work than the network's is known to have.
+    TooLittleWork,
     /// Most peers' blocks are ahead of this machine's clock.
     ClockBehind,
     /// No peer has shown a chain of more work.
@@ -111,6 +115,10 @@ impl fmt::Display for SyncReason {
             SyncReason::Headers => "fetching headers",
             SyncReason::Blocks => "fetching blocks",
             SyncReason::Parked => "a chain of more work departs too deep to be followed by itself",
+            SyncReason::Holding => {
+                "a chain of more work would undo more than a day: it is held back for a time"
+            }
+            SyncReason::TooLittleWork => "the network is known to have a chain of more work",
             SyncReason::ClockBehind => "this machine's clock is behind the blocks of most peers",
             SyncReason::AtTip => "no peer has a chain of more work",
         })
@@ -142,6 +150,9 @@ pub struct SyncStatus {
     pub second_best: Option<(Hash, u32, u128)>,
     /// By how many seconds most peers' clocks are ahead of ours, if that is too much to be right.
     pub clock_off: Option<i64>,
+    /// A branch of the protocol that a chain with work follows and this program does not know: it
+    /// has to be upgraded.
+    pub upgrade_needed: Option<u32>,
 }
 
 /// How much the machine holds: each is bounded by a constant of `limits`.
@@ -171,41 +182,6 @@ pub struct Usage {
     pub remembered: usize,
 }
 
-/// Counts events and tells their rate over the last seconds.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rate {
-    since: u64,
-    count: u64,
-    last: f64,
-}
-
-impl Rate {
-    /// Over how many milliseconds a rate is taken.
-    const SPAN: u64 = 5_000;
-
-    pub fn add(&mut self, count: u64, now: u64) {
-        self.turn(now);
-        self.count += count;
-    }
-
-    fn turn(&mut self, now: u64) {
-        let spent = now.saturating_sub(self.since);
-        if spent >= Self::SPAN {
-            self.last = self.count as f64 * 1_000.0 / spent as f64;
-            (self.since, self.count) = (now, 0);
-        }
-    }
-
-    pub fn per_second(&self, now: u64) -> f64 {
-        let spent = now.saturating_sub(self.since);
-        if spent >= Self::SPAN || self.last == 0.0 && spent > 0 {
-            self.count as f64 * 1_000.0 / spent as f64
-        } else {
-            self.last
-        }
-    }
-}
-
 /// What the status is made of.
 pub(super) struct View<'a> {
     pub config: &'a SyncConfig,
@@ -215,6 +191,7 @@ pub(super) struct View<'a> {
     pub peers: &'a PeerTable,
     pub headers: &'a HeaderSync,
     pub blocks: &'a BlockDownload,
+    pub later_branch: Option<u32>,
     pub now: u64,
 }
 
@@ -227,7 +204,8 @@ impl View<'_> {
             .iter()
             .filter(|(peer, _)| !self.headers.is_exhausted(*peer))
             .filter_map(|(_, state)| state.advertised_tip());
-        let best = tips.filter(|tip| tip.work > self.chain.work()).max_by_key(|tip| tip.work);
+        let more = self.chain.work_to_leave();
+        let best = tips.filter(|tip| tip.work > more).max_by_key(|tip| tip.work);
         best.map(|tip| (tip.height, tip.work))
     }
 
@@ -236,6 +214,9 @@ impl View<'_> {
         if let Some((_, target)) = self.headers.target() {
             let behind = target.height().saturating_sub(self.chain.tip_header().height);
             return (SyncReason::Blocks, self.synced && behind <= MAX_BLOCKS_BEHIND);
+        }
+        if self.chain.hold().is_some() {
+            return (SyncReason::Holding, self.synced || self.chain.is_live());
         }
         if self.chain.parked_tip().is_some() {
             return (SyncReason::Parked, self.synced);
@@ -252,6 +233,9 @@ impl View<'_> {
         }
         if self.is_clock_behind() {
             return (SyncReason::ClockBehind, false);
+        }
+        if self.chain.work() < self.chain.network().params().minimum_work {
+            return (SyncReason::TooLittleWork, false);
         }
         (SyncReason::AtTip, true)
     }
@@ -310,6 +294,7 @@ pub(super) fn status(view: &View<'_>) -> SyncStatus {
         headers_per_second: if busy { view.headers.per_second(view.now) } else { 0.0 },
         second_best: best.map(|end| (end.id(), end.header().height, end.work())),
         clock_off: view.clock_off(),
+        upgrade_needed: view.later_branch,
     }
 }
 

@@ -8,9 +8,7 @@ use crate::{
 };
 
 /// The length of an encoded header.
-pub const HEADER_BYTES: usize = 160;
-/// The version that every header has.
-pub const HEADER_VERSION: u32 = 1;
+pub const HEADER_BYTES: usize = 168;
 
 /// A block header.
 ///
@@ -18,18 +16,20 @@ pub const HEADER_VERSION: u32 = 1;
 ///   0 | version      u32      |  4 | height u32                        |  8 | previous id 32 |
 ///  40 | ops root     32       | 72 | state root 32, after this block   |
 /// 104 | history root 32, over all earlier headers                      |
-/// 136 | time         u64, seconds since 1970-01-01T00:00Z              |
-/// 144 | target       u32, compact                                      |
-/// 148 | price        u32, multiplier for the next block, in 1/1024     |
-/// 152 | nonce        u64      | 160 |
+/// 136 | time         u64      | 144 | due u64                          | seconds of Unix time
+/// 152 | name price   u32      | 156 | byte price u32                   | for the next block, 1/1024
+/// 160 | nonce        u64      | 168 |
 /// ```
+///
+/// What the work function's value may be at most follows from `time` and `due`
+/// (`consensus::difficulty::target`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// [`HEADER_VERSION`].
+    /// The number of the branch that is in force at `time`.
     pub version: u32,
     /// Blocks before this one.
     pub height: u32,
-    /// The id of the block before; zeros in the genesis block.
+    /// The id of the block before.
     pub previous: Hash,
     /// The root of the operations, [`super::ops_root`].
     pub ops_root: Hash,
@@ -37,12 +37,16 @@ pub struct Header {
     pub state_root: Hash,
     /// The root of the history range over all earlier headers.
     pub history_root: Hash,
-    /// When the block was made, in seconds of Unix time, as its miner says.
+    /// When the block was made, in seconds of Unix time, as its miner says. It is the clock of the
+    /// block: ages, leases and validities are judged by it.
     pub time: u64,
-    /// What the work function's value may be at most.
-    pub target: Target,
-    /// The price multiplier that the next block's operations pay, in 1/1024.
-    pub price: u32,
+    /// When the block is due, in seconds of Unix time: the earlier it comes, the more work it
+    /// needs.
+    pub due: u64,
+    /// The multiplier that the next block's Commits pay, in 1/1024.
+    pub name_price: u32,
+    /// The multiplier that the bytes of the next block's operations pay, in 1/1024.
+    pub byte_price: u32,
     /// What was searched for.
     pub nonce: u64,
 }
@@ -62,8 +66,9 @@ impl Encode for Header {
             root.encode(out);
         }
         out.extend_from_slice(&self.time.to_be_bytes());
-        out.extend_from_slice(&self.target.to_compact().to_be_bytes());
-        out.extend_from_slice(&self.price.to_be_bytes());
+        out.extend_from_slice(&self.due.to_be_bytes());
+        out.extend_from_slice(&self.name_price.to_be_bytes());
+        out.extend_from_slice(&self.byte_price.to_be_bytes());
         out.extend_from_slice(&self.nonce.to_be_bytes());
     }
 }
@@ -78,9 +83,9 @@ impl Decode for Header {
             state_root: Hash::decode(reader)?,
             history_root: Hash::decode(reader)?,
             time: reader.u64()?,
-            target: Target::from_compact(reader.u32()?)
-                .ok_or(DecodeError::Invalid("a target is not in its compact form"))?,
-            price: reader.u32()?,
+            due: reader.u64()?,
+            name_price: reader.u32()?,
+            byte_price: reader.u32()?,
             nonce: reader.u64()?,
         })
     }
@@ -194,17 +199,18 @@ mod tests {
     }
 
     #[test]
-    fn a_header_has_160_bytes() {
+    fn a_header_has_168_bytes() {
         let header = Header {
-            version: HEADER_VERSION,
+            version: 2,
             height: 7,
             previous: Hash([1; 32]),
             ops_root: Hash([2; 32]),
             state_root: Hash([3; 32]),
             history_root: Hash([4; 32]),
             time: 5,
-            target: Target::of_work_bits(9),
-            price: 1024,
+            due: 8,
+            name_price: 1024,
+            byte_price: 1025,
             nonce: 6,
         };
         let bytes = header.to_bytes();

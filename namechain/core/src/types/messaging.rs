@@ -29,8 +29,7 @@ const X25519_ALONE: u8 = 1;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessagingRecord {
-    /// One more than that of the last record under the name, whoever owned the name then; 1 for the
-    /// first.
+    /// One more than that of the last record under the same title; 1 for the first.
     pub sequence: u32,
     /// [`MessagingRecord::hash`] of the record that stands under the name before this one; zeros if
     /// none does.
@@ -104,7 +103,7 @@ pub struct MessagingLink {
 /// A messaging record as it stands under a name.
 ///
 /// ```text
-/// | record | linked: 0 or 1 | height u32 |
+/// | record | linked: 0 or 1 | height u32 | time u64 |
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessagingEntry {
@@ -115,6 +114,8 @@ pub struct MessagingEntry {
     pub linked: bool,
     /// The height of the block that recorded it.
     pub height: u32,
+    /// The time of that block, in seconds of Unix time.
+    pub time: u64,
 }
 
 /// What a record says of the identity key that is to follow it: `H(next-key, key)`.
@@ -128,40 +129,44 @@ impl MessagingRecord {
         hash(network, Domain::Messaging, &[&self.to_bytes()])
     }
 
-    /// What the identity key signs: the tag, the name with its length, the record.
-    pub fn possession_message(&self, network: Network, name: &Name) -> Vec<u8> {
-        self.message(network, Domain::Possession, name)
+    /// What the identity key signs: the tag, the name with its length, the title under which the
+    /// record is published, the record. Bound to the title, so a later owner of the name can't
+    /// publish it again.
+    pub fn possession_message(&self, network: Network, name: &Name, title: &Hash) -> Vec<u8> {
+        self.message(network, Domain::Possession, name, title)
     }
 
     /// What the identity key before signs: as [`MessagingRecord::possession_message`], under
     /// another tag.
-    pub fn link_message(&self, network: Network, name: &Name) -> Vec<u8> {
-        self.message(network, Domain::Link, name)
+    pub fn link_message(&self, network: Network, name: &Name, title: &Hash) -> Vec<u8> {
+        self.message(network, Domain::Link, name, title)
     }
 
-    fn message(&self, network: Network, domain: Domain, name: &Name) -> Vec<u8> {
+    fn message(&self, network: Network, domain: Domain, name: &Name, title: &Hash) -> Vec<u8> {
         let mut message = tag(network, domain).to_vec();
         name.encode(&mut message);
+        title.encode(&mut message);
         self.encode(&mut message);
         message
     }
 }
 
 impl SignedMessagingRecord {
-    /// Signs a record for `name` with its identity key and, where a new identity key is to be
+    /// Signs a record for `name` under `title` with its identity key and, where a new identity key is to be
     /// linked, with the one that stands. That `identity` is the key that the record names is the
     /// caller's matter; the chain refuses it otherwise.
     pub fn sign(
         network: Network,
         name: &Name,
+        title: &Hash,
         record: MessagingRecord,
         identity: &SecretKey,
         before: Option<&SecretKey>,
     ) -> Self {
-        let possession = identity.sign(&record.possession_message(network, name));
+        let possession = identity.sign(&record.possession_message(network, name, title));
         let link = before.map(|key| MessagingLink {
             identity: key.public(),
-            signature: key.sign(&record.link_message(network, name)),
+            signature: key.sign(&record.link_message(network, name, title)),
         });
         SignedMessagingRecord { record, possession, link }
     }
@@ -307,6 +312,7 @@ impl Encode for MessagingEntry {
         self.record.encode(out);
         out.push(u8::from(self.linked));
         out.extend_from_slice(&self.height.to_be_bytes());
+        out.extend_from_slice(&self.time.to_be_bytes());
     }
 }
 
@@ -316,6 +322,7 @@ impl Decode for MessagingEntry {
             record: MessagingRecord::decode(reader)?,
             linked: reader.flag("an identity key is neither linked nor not")?,
             height: reader.u32()?,
+            time: reader.u64()?,
         })
     }
 }
@@ -371,15 +378,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_is_bound_to_name_network_and_purpose() {
+    fn what_is_signed_is_bound_to_name_title_network_and_purpose() {
+        let title = Hash([1; 32]);
         let name = |text| Name::parse(text).unwrap();
         let messages = [
-            record().possession_message(Network::Dev, &name("alice")),
-            record().link_message(Network::Dev, &name("alice")),
-            record().possession_message(Network::Test, &name("alice")),
-            record().possession_message(Network::Dev, &name("bobby")),
-            MessagingRecord { sequence: 2, ..record() }
-                .possession_message(Network::Dev, &name("alice")),
+            record().possession_message(Network::Dev, &name("alice"), &title),
+            record().link_message(Network::Dev, &name("alice"), &title),
+            record().possession_message(Network::Dev, &name("alice"), &Hash([2; 32])),
+            record().possession_message(Network::Test, &name("alice"), &title),
+            record().possession_message(Network::Dev, &name("bobby"), &title),
+            MessagingRecord { sequence: 2, ..record() }.possession_message(
+                Network::Dev,
+                &name("alice"),
+                &title,
+            ),
         ];
         for (at, message) in messages.iter().enumerate() {
             assert!(!messages[..at].contains(message), "{at}");

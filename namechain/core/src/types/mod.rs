@@ -17,9 +17,11 @@ mod stamp;
 
 pub use block::{Block, BlockError, MAX_BLOCK_BYTES, MIN_OPERATION_BYTES, ops_root};
 pub use bundle::{BundleHead, MAX_BUNDLE_BYTES, MAX_BUNDLE_LIFETIME_SECONDS};
-pub use entry::{CommitmentEntry, Entry, NameEntry, PendingTransfer};
+pub use entry::{
+    BlockTime, CommitPosition, CommitmentEntry, Entry, NameEntry, PendingTransfer, Rescued,
+};
 pub use hash::{Domain, Hash, HashError, hash, tag};
-pub use header::{HEADER_BYTES, HEADER_VERSION, Header, Target};
+pub use header::{HEADER_BYTES, Header, Target};
 pub use key::{KeyError, PublicKey, SecretKey, Signature};
 pub use messaging::{
     LocatorError, Locators, MAX_LOCATOR_BYTES, MAX_LOCATORS, MESSAGING_VERSION, MessagingEntry,
@@ -27,7 +29,7 @@ pub use messaging::{
 };
 pub use name::{MAX_NAME_BYTES, MIN_NAME_BYTES, Name, NameError};
 pub use network::{Network, UnknownNetwork};
-pub use operation::{Action, Operation, SignedOperation, commitment};
+pub use operation::{Action, Operation, SignedOperation, SigningContext, commitment};
 pub use records::{
     MAX_OWNER_BYTES, MAX_RECORDS_BYTES, REFUSED_TYPES, Record, RecordError, RecordSet,
 };

@@ -23,8 +23,9 @@ const PUBLISH: u8 = 10;
 /// An operation.
 ///
 /// ```text
-/// Commit:         | kind = 1 | commitment 32 |                                            | stamp 48 |
-/// on a name:      | kind     | name | sequence u32 | signer 32 | action's fields | signature 64 | stamp 48 |
+/// Commit:    | kind = 1 | commitment 32 | stamp 48 |
+/// on a name: | kind | name | reference 32 | valid until u64 | signer 32 | action's fields |
+///            | signature 64 | stamp 48 |
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -45,8 +46,12 @@ pub enum Operation {
 pub struct SignedOperation {
     /// The name.
     pub name: Name,
-    /// One more than that of the last operation on the name; 0 for the first.
-    pub sequence: u32,
+    /// Of a Register the id of its Commit; of all others the title of the name's entry: the subject
+    /// of the Register, Accept or Recover that made the present owner.
+    pub reference: Hash,
+    /// The last time at which a block may record it, in seconds of Unix time; at most a day after
+    /// the block's.
+    pub valid_until: u64,
     /// The key that signs: which one it must be depends on the action.
     pub signer: PublicKey,
     /// What is done.
@@ -55,6 +60,17 @@ pub struct SignedOperation {
     pub signature: Signature,
     /// The work.
     pub stamp: Stamp,
+}
+
+/// What a signature is bound to beside the operation itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SigningContext {
+    /// The network.
+    pub network: Network,
+    /// The id of its genesis block.
+    pub genesis: Hash,
+    /// The branch of the block that is to record the operation: the version of its header.
+    pub branch: u32,
 }
 
 /// What an operation does with a name.
@@ -70,41 +86,55 @@ pub enum Action {
         /// The name's first records.
         records: RecordSet,
     },
-    /// Replaces the records. Fields: records. Signed by the owner.
+    /// Replaces the records. Fields: sequence (u32), records. Signed by the owner.
     Update {
+        /// One more than the entry's.
+        sequence: u32,
         /// The name's new records.
         records: RecordSet,
     },
-    /// Adds a lease, in the last quarter of the lease or in the grace. Signed by the owner or the
-    /// recovery key.
-    Renew,
-    /// Offers the name to another key. Fields: to (key). Signed by the owner.
+    /// Adds a lease, in the last quarter of the lease or in the grace. Fields: expires (u64).
+    /// Signed by the owner or the recovery key.
+    Renew {
+        /// The end of the lease that it extends, in seconds of Unix time.
+        expires: u64,
+    },
+    /// Offers the name to another key. Fields: sequence (u32), to (key). Signed by the owner.
     Transfer {
+        /// One more than the entry's.
+        sequence: u32,
         /// The key that may accept.
         to: PublicKey,
     },
-    /// Takes a name that was offered, without its records. Fields: recovery (optional key). Signed
-    /// by the new owner.
+    /// Takes a name that was offered, without its records. Fields: transfer (32), recovery
+    /// (optional key). Signed by the new owner.
     Accept {
+        /// The subject of the Transfer.
+        transfer: Hash,
         /// The new owner's recovery key, if any.
         recovery: Option<PublicKey>,
     },
-    /// Withdraws an offer. Signed by the owner or the recovery key.
-    Cancel,
-    /// Replaces the owner, and the recovery key itself. Fields: owner (key), recovery (optional
-    /// key). Signed by the recovery key.
+    /// Withdraws an offer. Fields: transfer (32). Signed by the owner or the recovery key.
+    Cancel {
+        /// The subject of the Transfer.
+        transfer: Hash,
+    },
+    /// Replaces the owner, and the recovery key itself; undoes a revocation. Fields: owner (key),
+    /// recovery (optional key). Signed by the recovery key.
     Recover {
         /// The new owner.
         owner: PublicKey,
         /// The recovery key from now on, if any.
         recovery: Option<PublicKey>,
     },
-    /// Ends the name: it stops resolving at once, and is nobody's until its lease would have ended.
-    /// Signed by the owner or the recovery key.
+    /// Revokes the name: it stops resolving at once, and is nobody's until lease and grace are
+    /// over, unless the recovery key takes it back. Signed by the owner or the recovery key.
     Revoke,
-    /// Replaces the messaging record, or withdraws it. Fields: record (optional signed messaging
-    /// record). Signed by the owner.
+    /// Replaces the messaging record, or withdraws it. Fields: sequence (u32), record (optional
+    /// signed messaging record). Signed by the owner.
     Publish {
+        /// One more than the entry's.
+        sequence: u32,
         /// The record; none withdraws what stands.
         record: Option<Box<SignedMessagingRecord>>,
     },
@@ -121,13 +151,23 @@ impl Action {
         match self {
             Action::Register { .. } => REGISTER,
             Action::Update { .. } => UPDATE,
-            Action::Renew => RENEW,
+            Action::Renew { .. } => RENEW,
             Action::Transfer { .. } => TRANSFER,
             Action::Accept { .. } => ACCEPT,
-            Action::Cancel => CANCEL,
+            Action::Cancel { .. } => CANCEL,
             Action::Recover { .. } => RECOVER,
             Action::Revoke => REVOKE,
             Action::Publish { .. } => PUBLISH,
+        }
+    }
+
+    /// The sequence number that it carries, if it is an Update, a Transfer or a Publish.
+    pub fn sequence(&self) -> Option<u32> {
+        match self {
+            Action::Update { sequence, .. }
+            | Action::Transfer { sequence, .. }
+            | Action::Publish { sequence, .. } => Some(*sequence),
+            _ => None,
         }
     }
 
@@ -136,10 +176,10 @@ impl Action {
         match self {
             Action::Register { .. } => "register",
             Action::Update { .. } => "update",
-            Action::Renew => "renew",
+            Action::Renew { .. } => "renew",
             Action::Transfer { .. } => "transfer",
             Action::Accept { .. } => "accept",
-            Action::Cancel => "cancel",
+            Action::Cancel { .. } => "cancel",
             Action::Recover { .. } => "recover",
             Action::Revoke => "revoke",
             Action::Publish { .. } => "publish",
@@ -150,57 +190,78 @@ impl Action {
 impl SignedOperation {
     /// Builds and signs an operation; its stamp is still to be worked.
     pub fn sign(
-        network: Network,
+        context: &SigningContext,
         name: Name,
-        sequence: u32,
+        reference: Hash,
+        valid_until: u64,
         action: Action,
         key: &SecretKey,
         stamp: Stamp,
     ) -> Self {
-        let signature = Signature([0; 64]);
+        let (signer, signature) = (key.public(), Signature([0; 64]));
         let mut named =
-            SignedOperation { name, sequence, signer: key.public(), action, signature, stamp };
-        named.signature = key.sign(&named.signing_message(network));
+            SignedOperation { name, reference, valid_until, signer, action, signature, stamp };
+        named.signature = key.sign(&named.signing_message(context));
         named
     }
 
-    /// What the signer signs: the tag, then every byte before the signature.
-    pub fn signing_message(&self, network: Network) -> Vec<u8> {
-        let mut message = tag(network, Domain::SignOperation).to_vec();
+    /// What the signer signs: the tag, the genesis id, the branch, then every byte before the
+    /// signature.
+    pub fn signing_message(&self, context: &SigningContext) -> Vec<u8> {
+        let mut message = tag(context.network, Domain::SignOperation).to_vec();
+        context.genesis.encode(&mut message);
+        message.extend_from_slice(&context.branch.to_be_bytes());
         self.encode_signed(&mut message);
         message
+    }
+
+    /// The subject of the operation, which its stamp is bound to: of a Register, Accept or Recover
+    /// the title that it makes; of a Transfer what Accept and Cancel name.
+    pub fn subject(&self, network: Network) -> Hash {
+        let mut bytes = Vec::new();
+        self.encode_unstamped(&mut bytes);
+        hash(network, Domain::StampSubject, &[&bytes])
+    }
+
+    fn encode_unstamped(&self, out: &mut Vec<u8>) {
+        self.encode_signed(out);
+        self.signature.encode(out);
     }
 
     fn encode_signed(&self, out: &mut Vec<u8>) {
         out.push(self.action.kind());
         self.name.encode(out);
-        out.extend_from_slice(&self.sequence.to_be_bytes());
+        self.reference.encode(out);
+        out.extend_from_slice(&self.valid_until.to_be_bytes());
         self.signer.encode(out);
+        if let Some(sequence) = self.action.sequence() {
+            out.extend_from_slice(&sequence.to_be_bytes());
+        }
         match &self.action {
             Action::Register { recovery, salt, records } => {
                 recovery.encode(out);
                 out.extend_from_slice(salt);
                 records.encode(out);
             }
-            Action::Update { records } => records.encode(out),
-            Action::Transfer { to } => to.encode(out),
-            Action::Accept { recovery } => recovery.encode(out),
+            Action::Update { records, .. } => records.encode(out),
+            Action::Renew { expires } => out.extend_from_slice(&expires.to_be_bytes()),
+            Action::Transfer { to, .. } => to.encode(out),
+            Action::Accept { transfer, recovery } => {
+                transfer.encode(out);
+                recovery.encode(out);
+            }
+            Action::Cancel { transfer } => transfer.encode(out),
             Action::Recover { owner, recovery } => {
                 owner.encode(out);
                 recovery.encode(out);
             }
-            Action::Publish { record } => record.encode(out),
-            Action::Renew | Action::Cancel | Action::Revoke => {}
+            Action::Publish { record, .. } => record.encode(out),
+            Action::Revoke => {}
         }
     }
 }
 
 impl Operation {
-    /// The length of the encoded operation, in bytes.
-    pub fn byte_len(&self) -> usize {
-        self.to_bytes().len()
-    }
-
     /// The stamp.
     pub fn stamp(&self) -> &Stamp {
         match self {
@@ -229,6 +290,11 @@ impl Operation {
         hash(network, Domain::StampSubject, &[&bytes])
     }
 
+    /// The length of the encoding in bytes.
+    pub fn byte_len(&self) -> usize {
+        self.to_bytes().len()
+    }
+
     /// What the operation is called in messages.
     pub fn label(&self) -> &'static str {
         match self {
@@ -243,10 +309,7 @@ impl Operation {
                 out.push(COMMIT);
                 commitment.encode(out);
             }
-            Operation::Named(named) => {
-                named.encode_signed(out);
-                named.signature.encode(out);
-            }
+            Operation::Named(named) => named.encode_unstamped(out),
         }
     }
 }
@@ -271,7 +334,8 @@ impl Decode for Operation {
             return Err(DecodeError::Invalid("an operation is of no known kind"));
         }
         let name = Name::decode(reader)?;
-        let sequence = reader.u32()?;
+        let reference = Hash::decode(reader)?;
+        let valid_until = reader.u64()?;
         let signer = PublicKey::decode(reader)?;
         let action = match kind {
             REGISTER => Action::Register {
@@ -279,20 +343,35 @@ impl Decode for Operation {
                 salt: reader.array()?,
                 records: RecordSet::decode(reader)?,
             },
-            UPDATE => Action::Update { records: RecordSet::decode(reader)? },
-            RENEW => Action::Renew,
-            TRANSFER => Action::Transfer { to: PublicKey::decode(reader)? },
-            ACCEPT => Action::Accept { recovery: Option::decode(reader)? },
-            CANCEL => Action::Cancel,
+            UPDATE => {
+                Action::Update { sequence: reader.u32()?, records: RecordSet::decode(reader)? }
+            }
+            RENEW => Action::Renew { expires: reader.u64()? },
+            TRANSFER => {
+                Action::Transfer { sequence: reader.u32()?, to: PublicKey::decode(reader)? }
+            }
+            ACCEPT => Action::Accept {
+                transfer: Hash::decode(reader)?,
+                recovery: Option::decode(reader)?,
+            },
+            CANCEL => Action::Cancel { transfer: Hash::decode(reader)? },
             RECOVER => Action::Recover {
                 owner: PublicKey::decode(reader)?,
                 recovery: Option::decode(reader)?,
             },
             REVOKE => Action::Revoke,
-            _ => Action::Publish { record: Option::decode(reader)? },
+            _ => Action::Publish { sequence: reader.u32()?, record: Option::decode(reader)? },
         };
         let signature = Signature::decode(reader)?;
         let stamp = Stamp::decode(reader)?;
-        Ok(Operation::Named(SignedOperation { name, sequence, signer, action, signature, stamp }))
+        Ok(Operation::Named(SignedOperation {
+            name,
+            reference,
+            valid_until,
+            signer,
+            action,
+            signature,
+            stamp,
+        }))
     }
 }

@@ -32,6 +32,8 @@ pub enum Reserved {
     SpecialUse,
     /// Software or networks ask for it by themselves.
     Collision,
+    /// A later branch of the protocol reserves it.
+    Later,
 }
 
 impl Reserved {
@@ -58,6 +60,7 @@ impl fmt::Display for Reserved {
             Reserved::TopLevelDomain => "it is a top-level domain of legacy DNS",
             Reserved::SpecialUse => "it is a special-use name",
             Reserved::Collision => "software and networks ask for it by themselves",
+            Reserved::Later => "a later version of the protocol reserves it",
         })
     }
 }

@@ -12,7 +12,7 @@ pub const STAMP_BYTES: usize = 48;
 /// A work stamp.
 ///
 /// ```text
-/// | anchor | 32 bytes, id of a block at most 720 before the one that records the operation |
+/// | anchor | 32 bytes, id of a block at most 720 blocks and a day before the recording one |
 /// | work   | u64, expected hashes claimed, at least 1                                        |
 /// | nonce  | u64                                                                             |
 /// ```

@@ -69,50 +69,50 @@ fn signed_messaging_records() -> impl Strategy<Value = SignedMessagingRecord> {
 }
 
 fn messaging_entries() -> impl Strategy<Value = MessagingEntry> {
-    (messaging_records(), any::<bool>(), any::<u32>())
-        .prop_map(|(record, linked, height)| MessagingEntry { record, linked, height })
+    (messaging_records(), any::<bool>(), any::<u32>(), any::<u64>())
+        .prop_map(|(record, linked, height, time)| MessagingEntry { record, linked, height, time })
 }
 
 fn operations() -> impl Strategy<Value = Operation> {
     let action = prop_oneof![
         (option::of(keys()), any::<[u8; 32]>(), record_sets())
             .prop_map(|(recovery, salt, records)| Action::Register { recovery, salt, records }),
-        record_sets().prop_map(|records| Action::Update { records }),
-        Just(Action::Renew),
-        keys().prop_map(|to| Action::Transfer { to }),
-        option::of(keys()).prop_map(|recovery| Action::Accept { recovery }),
-        Just(Action::Cancel),
+        (any::<u32>(), record_sets())
+            .prop_map(|(sequence, records)| Action::Update { sequence, records }),
+        any::<u64>().prop_map(|expires| Action::Renew { expires }),
+        (any::<u32>(), keys()).prop_map(|(sequence, to)| Action::Transfer { sequence, to }),
+        (hashes(), option::of(keys()))
+            .prop_map(|(transfer, recovery)| Action::Accept { transfer, recovery }),
+        hashes().prop_map(|transfer| Action::Cancel { transfer }),
         (keys(), option::of(keys()))
             .prop_map(|(owner, recovery)| Action::Recover { owner, recovery }),
         Just(Action::Revoke),
-        option::of(signed_messaging_records())
-            .prop_map(|record| Action::Publish { record: record.map(Box::new) }),
+        (any::<u32>(), option::of(signed_messaging_records())).prop_map(|(sequence, record)| {
+            Action::Publish { sequence, record: record.map(Box::new) }
+        }),
     ];
-    let named = (names(), any::<u32>(), keys(), action, any::<[u8; 64]>(), stamps());
+    let named = ((names(), hashes(), any::<u64>()), keys(), action, any::<[u8; 64]>(), stamps());
     prop_oneof![
         (hashes(), stamps())
             .prop_map(|(commitment, stamp)| Operation::Commit { commitment, stamp }),
-        named.prop_map(|(name, sequence, signer, action, signature, stamp)| {
+        named.prop_map(|((name, reference, valid_until), signer, action, signature, stamp)| {
+            let signature = Signature(signature);
             Operation::Named(SignedOperation {
                 name,
-                sequence,
+                reference,
+                valid_until,
                 signer,
                 action,
-                signature: Signature(signature),
+                signature,
                 stamp,
             })
         }),
     ]
 }
 
-fn targets() -> impl Strategy<Value = Target> {
-    (0x80_0000u32..0x100_0000, 0u32..=104)
-        .prop_map(|(m, shift)| Target::from_compact(shift << 24 | m).unwrap())
-}
-
 fn headers() -> impl Strategy<Value = Header> {
-    (any::<[u32; 3]>(), any::<[[u8; 32]; 4]>(), any::<[u64; 2]>(), targets()).prop_map(
-        |(small, roots, large, target)| Header {
+    (any::<[u32; 4]>(), any::<[[u8; 32]; 4]>(), any::<[u64; 3]>()).prop_map(
+        |(small, roots, large)| Header {
             version: small[0],
             height: small[1],
             previous: Hash(roots[0]),
@@ -120,58 +120,70 @@ fn headers() -> impl Strategy<Value = Header> {
             state_root: Hash(roots[2]),
             history_root: Hash(roots[3]),
             time: large[0],
-            target,
-            price: small[2],
-            nonce: large[1],
+            due: large[1],
+            name_price: small[2],
+            byte_price: small[3],
+            nonce: large[2],
+        },
+    )
+}
+
+fn block_times() -> impl Strategy<Value = BlockTime> {
+    any::<(u32, u64)>().prop_map(|(height, time)| BlockTime { height, time })
+}
+
+fn commit_positions() -> impl Strategy<Value = CommitPosition> {
+    any::<(u32, u32)>().prop_map(|(height, index)| CommitPosition { height, index })
+}
+
+fn name_entries() -> impl Strategy<Value = NameEntry> {
+    let transfer = (keys(), hashes(), block_times())
+        .prop_map(|(to, subject, offered)| PendingTransfer { to, subject, offered });
+    let keys = (keys(), option::of(keys()), hashes());
+    let times = (block_times(), commit_positions(), block_times(), any::<[u64; 3]>());
+    let rest = (option::of(transfer), record_sets(), option::of(messaging_entries()));
+    (names(), keys, times, any::<[u32; 2]>(), any::<bool>(), rest).prop_map(
+        |(name, keys, times, [sequence, messaging_sequence], revoked, rest)| {
+            let (owner, recovery, title) = keys;
+            let (registered, commit, updated, [expires, by_owner, by_recovery]) = times;
+            let (transfer, records, messaging) = rest;
+            NameEntry {
+                name,
+                owner,
+                recovery,
+                title,
+                sequence,
+                registered,
+                commit,
+                updated,
+                expires,
+                revoked,
+                rescued: Rescued { owner: by_owner, recovery: by_recovery },
+                transfer,
+                records,
+                messaging: messaging.map(Box::new),
+                messaging_sequence,
+            }
         },
     )
 }
 
 fn entries() -> impl Strategy<Value = Entry> {
+    let hashes = (hashes(), hashes());
+    let commitment = (hashes, commit_positions(), any::<[u64; 2]>(), any::<u32>(), any::<bool>());
     prop_oneof![
-        (
-            names(),
-            keys(),
-            option::of(keys()),
-            any::<[u32; 6]>(),
-            any::<bool>(),
-            option::of(keys()),
-            record_sets(),
-            option::of(messaging_entries())
-        )
-            .prop_map(
-                |(
-                    name,
-                    owner,
-                    recovery,
-                    [sequence, registered, updated, expires, height, messaging_sequence],
-                    revoked,
-                    to,
-                    records,
-                    messaging,
-                )| {
-                    let transfer = to.map(|to| PendingTransfer { to, height });
-                    Entry::Name(NameEntry {
-                        name,
-                        owner,
-                        recovery,
-                        sequence,
-                        registered,
-                        updated,
-                        expires,
-                        revoked,
-                        transfer,
-                        records,
-                        messaging: messaging.map(Box::new),
-                        messaging_sequence,
-                    })
-                }
-            ),
-        (hashes(), any::<u32>(), any::<u64>(), any::<u32>()).prop_map(
-            |(commitment, height, work, price)| {
-                Entry::Commitment(CommitmentEntry { commitment, height, work, price })
-            }
-        ),
+        name_entries().prop_map(Entry::Name),
+        commitment.prop_map(|((commit_id, commitment), position, [time, work], price, spent)| {
+            Entry::Commitment(CommitmentEntry {
+                commit_id,
+                commitment,
+                position,
+                time,
+                work,
+                price,
+                spent,
+            })
+        }),
     ]
 }
 
@@ -262,9 +274,9 @@ fn the_genesis_blocks_are_pinned() {
     assert_eq!(
         ids,
         [
-            "077fef1738dd8c5108dcf338f5a2ba17af3e9e3a626d105f382f2a3bb87b9644",
-            "2318f3c8a113b0e5712e6e04ebb6915ef16621d8df9cfabda55726f8d884cbcd",
-            "19fd14eb38407412bbb0ed5b221310616887d2f9834f989754e966e395c1cbd5",
+            "4407c8333aeb50162936e08ef399fd4bc3bdb181ddf9f39131067a0a3f929d88",
+            "9d7c222d83c519ee06b05e8a942a904c75605157f74bc45e26f0dd13bfb7f1af",
+            "2956a789fd48049774fffebd415fef09e3f7fc0614e65b9100bc4e799ea11973",
         ]
     );
 }

@@ -86,7 +86,7 @@ impl Bench {
                     let id = block.id();
                     let outcome = match self.miner.chain.accept_checked(&block, unix, durable) {
                         Ok(Accepted::Tip(change)) => {
-                            self.mempool.follow(&self.miner.chain, &change).unwrap();
+                            self.mempool.follow(&self.miner.chain, &change, unix).unwrap();
                             ConnectOutcome::Accepted
                         }
                         Ok(_) => ConnectOutcome::Accepted,
@@ -102,7 +102,7 @@ impl Bench {
                 }
                 Action::SubmitOperation(operation) => {
                     let id = operation.id(NETWORK);
-                    let taken = self.mempool.insert(&self.miner.chain, *operation).is_ok();
+                    let taken = self.mempool.insert(&self.miner.chain, *operation, unix).is_ok();
                     let outcome =
                         if taken { SubmitOutcome::Accepted } else { SubmitOutcome::Rejected };
                     let event = Event::OperationSubmitted { id, outcome };

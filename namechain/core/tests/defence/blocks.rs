@@ -15,7 +15,7 @@ use crate::{
 };
 
 fn chain_of(blocks: u32) -> Miner {
-    let mut chain = Miner::new();
+    let mut chain = Miner::timeless();
     (0..blocks).for_each(|_| _ = chain.mine(&[]));
     chain
 }

@@ -5,12 +5,12 @@ use namechain_core::{
         Acceptance, Event, Job, Misbehavior, Peer, limits,
         message::{CompactBlock, MAX_BLOCK_OPERATIONS, Request, Response, ShortId},
     },
-    types::{Action, Hash, Header, Operation, SignedOperation, Stamp},
+    types::{Hash, Header, Operation, SignedOperation, Stamp},
 };
 
 use crate::{
     bench::{Bench, bytes, compact, worked},
-    common::{Miner, NETWORK, NOW, key, name},
+    common::{Miner, NETWORK, NOW, context, key, name},
 };
 
 fn bad_operation(anchor: Hash, number: u64) -> Operation {
@@ -25,9 +25,18 @@ fn bad_operation(anchor: Hash, number: u64) -> Operation {
 /// An operation on a name that nobody has: sound by itself, if its work is not looked at, and of no
 /// use.
 fn idle_operation(anchor: Hash, number: u64) -> Operation {
+    let action = namechain_core::types::Action::Revoke;
     let stamp = Stamp { anchor, work: u64::MAX, nonce: number };
-    let (name, action) = (name("nobody-has-this"), Action::Revoke);
-    Operation::Named(SignedOperation::sign(NETWORK, name, 1, action, &key(1), stamp))
+    let named = SignedOperation::sign(
+        &context(),
+        name("nobody-has-this"),
+        Hash::ZERO,
+        NOW + 3_600,
+        action,
+        &key(1),
+        stamp,
+    );
+    Operation::Named(named)
 }
 
 /// A sound block goes from the announcement to the tip without a request, and only then further.
@@ -205,7 +214,7 @@ fn short_ids_of_too_many_bytes_condemn_no_block() {
     let ids: Vec<Hash> = (0..MAX_BLOCK_OPERATIONS as u64)
         .map(|number| {
             let commit = bad_operation(anchor, number);
-            bench.mempool.insert(&bench.miner.chain, commit).unwrap()
+            bench.mempool.insert(&bench.miner.chain, commit, NOW).unwrap()
         })
         .collect();
     let block = other.mine(&[]);
@@ -421,11 +430,9 @@ fn a_flood_of_operations_is_bounded() {
         if bench.jobs.len() == limits::OPERATIONS {
             // As if they were slowly done, and all sound and refused.
             for (job, what) in std::mem::take(&mut bench.jobs) {
-                if let Job::Operation(operation) = what {
-                    bench.event(Event::JobDone {
-                        job,
-                        outcome: namechain_core::sync::JobOutcome::Operation(operation),
-                    });
+                if let Job::Operation { operation, .. } = what {
+                    let outcome = namechain_core::sync::JobOutcome::Operation(operation);
+                    bench.event(Event::JobDone { job, outcome });
                 }
             }
         }
@@ -496,7 +503,7 @@ fn what_waits_at_a_peer_is_fetched() {
 fn our_own_is_told() {
     let mut bench = Bench::new();
     let commit = bench.miner.commit(&name("alice-example"), &key(1));
-    let id = bench.mempool.insert(&bench.miner.chain, commit.clone()).unwrap();
+    let id = bench.mempool.insert(&bench.miner.chain, commit.clone(), bench.miner.now).unwrap();
     bench.event(Event::OperationSubmitted {
         id,
         outcome: namechain_core::sync::SubmitOutcome::Accepted,

@@ -14,14 +14,14 @@ use crate::{
 };
 
 fn chain_of(blocks: u32) -> Miner {
-    let mut chain = Miner::new();
+    let mut chain = Miner::timeless();
     (0..blocks).for_each(|_| _ = chain.mine(&[]));
     chain
 }
 
 /// A chain that is another one from its first block on.
 fn other_chain_of(blocks: u32, salt: u8) -> Miner {
-    let mut chain = Miner::new();
+    let mut chain = Miner::timeless();
     if blocks > 0 {
         let commit = chain.commit(&crate::common::name("alice-example"), &crate::common::key(salt));
         chain.mine(&[commit]);

@@ -48,7 +48,7 @@ fn who_says_no_hello_is_hung_up_on() {
 #[test]
 fn who_never_answers_is_hung_up_on() {
     let mut bench = Bench::new();
-    let mut chain = Miner::new();
+    let mut chain = Miner::timeless();
     chain.mine(&[]);
     let peer = bench.peer(1, &chain);
     let mut requests = 0;
@@ -71,7 +71,7 @@ fn who_never_answers_is_hung_up_on() {
 #[test]
 fn who_is_busy_is_asked_again_later_and_later() {
     let mut bench = Bench::new();
-    let mut chain = Miner::new();
+    let mut chain = Miner::timeless();
     chain.mine(&[]);
     let peer = bench.peer(1, &chain);
     let mut asked_at = Vec::new();
@@ -94,7 +94,7 @@ fn who_is_busy_is_asked_again_later_and_later() {
 #[test]
 fn broken_requests_are_not_repeated_at_once() {
     let mut bench = Bench::new();
-    let mut chain = Miner::new();
+    let mut chain = Miner::timeless();
     chain.mine(&[]);
     let peer = bench.peer(1, &chain);
     let (request, _) = bench.request(peer).unwrap();
@@ -110,7 +110,7 @@ fn broken_requests_are_not_repeated_at_once() {
 #[test]
 fn answers_to_other_questions_cost_points() {
     let mut bench = Bench::new();
-    let mut chain = Miner::new();
+    let mut chain = Miner::timeless();
     chain.mine(&[]);
     let peer = bench.peer(1, &chain);
     for answer in [Response::Pending(Vec::new()), Response::Blocks(vec![vec![1]])] {
@@ -159,7 +159,7 @@ fn synced_and_why() {
     let mut bench = Bench::new();
     let standing = |bench: &Bench| bench.sync.status(&bench.miner.chain);
     assert_eq!((standing(&bench).why, standing(&bench).synced), (SyncReason::NoPeers, false));
-    let mut chain = Miner::new();
+    let mut chain = Miner::timeless();
     (0..20).for_each(|_| _ = chain.mine(&[]));
     let peer = bench.peer(1, &chain);
     let asking = standing(&bench);

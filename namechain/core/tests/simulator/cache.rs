@@ -12,13 +12,14 @@ use namechain_core::{
     consensus::{
         RuleViolation,
         block::{check_block_alone, check_operation_alone},
+        header::HeaderError,
         work::PowHasher,
     },
     sync::{Job, JobOutcome},
     types::{Block, Hash, Header, Operation},
 };
 
-use crate::common::NETWORK;
+use crate::common::{NETWORK, context};
 
 type Stamps = Mutex<Option<HashMap<Hash, Operation>>>;
 
@@ -29,7 +30,7 @@ static STAMPED: Stamps = Mutex::new(None);
 /// Outcomes of checks, by what was checked.
 pub struct Cache {
     worker: PowHasher,
-    headers: HashMap<Hash, Result<PowCheckedHeader, RuleViolation>>,
+    headers: HashMap<Hash, Result<PowCheckedHeader, HeaderError>>,
     operations: HashMap<Hash, Result<(), RuleViolation>>,
 }
 
@@ -76,7 +77,7 @@ impl Cache {
         header
     }
 
-    pub fn header(&mut self, header: Header) -> Result<PowCheckedHeader, RuleViolation> {
+    pub fn header(&mut self, header: Header) -> Result<PowCheckedHeader, HeaderError> {
         let id = header.id(NETWORK);
         let worker = &mut self.worker;
         self.headers
@@ -90,13 +91,15 @@ impl Cache {
         let worker = &mut self.worker;
         self.operations
             .entry(id)
-            .or_insert_with(|| check_operation_alone(NETWORK, operation, worker))
+            .or_insert_with(|| {
+                check_operation_alone(NETWORK.params(), &context(), operation, worker)
+            })
             .clone()
     }
 
     /// As [`Job::run`]: the block's parts come from here, and are as they would be there.
-    pub fn block(&mut self, block: Block) -> Result<CheckedBlock, RuleViolation> {
-        check_block_alone(NETWORK, &block)?;
+    pub fn block(&mut self, block: Block) -> Result<CheckedBlock, HeaderError> {
+        check_block_alone(NETWORK.params(), &block)?;
         let header = self.header(block.header.clone())?;
         for operation in &block.operations {
             self.operation(operation)?;
@@ -112,13 +115,13 @@ impl Cache {
                 .into_iter()
                 .map(|header| self.header(header))
                 .collect::<Result<_, _>>()
-                .map_or_else(JobOutcome::Invalid, JobOutcome::Headers),
+                .map_or_else(of_error, JobOutcome::Headers),
             Job::Block { header, bytes } => match Block::from_bytes(&bytes) {
                 Ok(block) if block.header.id(NETWORK) == header.id() => self.outcome(block),
                 _ => JobOutcome::Malformed,
             },
             Job::Assembled { block, .. } => self.outcome(block),
-            Job::Operation(operation) => match self.operation(&operation) {
+            Job::Operation { operation, .. } => match self.operation(&operation) {
                 Ok(()) => JobOutcome::Operation(operation),
                 Err(violation) => JobOutcome::Invalid(violation),
             },
@@ -126,7 +129,13 @@ impl Cache {
     }
 
     fn outcome(&mut self, block: Block) -> JobOutcome {
-        self.block(block)
-            .map_or_else(JobOutcome::Invalid, |block| JobOutcome::Block(Box::new(block)))
+        self.block(block).map_or_else(of_error, |block| JobOutcome::Block(Box::new(block)))
+    }
+}
+
+fn of_error(error: HeaderError) -> JobOutcome {
+    match error {
+        HeaderError::Rule(violation) => JobOutcome::Invalid(violation),
+        HeaderError::UpgradeNeeded(branch) => JobOutcome::UpgradeNeeded(branch),
     }
 }

@@ -40,7 +40,7 @@ fn mine(world: &mut World, at: usize, count: u32, salt: u64) {
 /// Gives a node the disk of another.
 fn copy(world: &mut World, from: usize, to: usize) {
     let disk: Arc<Disk> = Arc::new(node(world, from).storage.after_crash(0));
-    *node(world, to) = Node::new(disk);
+    *node(world, to) = Node::new(disk, NOW);
 }
 
 fn height(world: &mut World, at: usize) -> u32 {
@@ -65,40 +65,66 @@ fn a_reorganisation_of_720_blocks() {
 }
 
 /// ```text
-///    /- 1 - ... - 721          721 blocks are not
+///    /- 1 - ... - 900          none of them followed live
 /// 0 +
-///    \- 1' - ... - 722'
+///    \- 1' - ... - 1,500'
 /// ```
-/// Nobody follows, nobody is to blame, no block is fetched; both say so. When the shorter one is
-/// the longer one the other says so.
+/// Deeper than states are in memory: nodes that did not follow their chain live take the one of
+/// most work.
 #[test]
-fn a_reorganisation_of_721_blocks_is_held_back() {
+fn a_reorganisation_of_900_blocks() {
     let mut world = still(2, &[]);
-    mine(&mut world, 0, 721, 0);
-    mine(&mut world, 1, 722, 100);
+    mine(&mut world, 0, 900, 0);
+    mine(&mut world, 1, 1_500, 100);
     world.dial(0, 1);
     world.run(60_000);
-    assert_eq!((height(&mut world, 0), height(&mut world, 1)), (721, 722));
-    let other = node(&mut world, 1).chain.tip_id();
-    let settled = node(&mut world, 0);
-    assert_eq!(settled.chain.parked_tip(), Some(other));
-    assert_eq!(settled.sync.status(&settled.chain).why, SyncReason::Parked);
-    assert_eq!(
-        settled.sync.status(&settled.chain).second_best.map(|(tip, height, _)| (tip, height)),
-        Some((other, 722))
-    );
-    assert_eq!(settled.sync.usage().window, 0);
-    assert!(!settled.chain.has_block(&other).unwrap());
-    assert!(node(&mut world, 1).chain.parked_tip().is_none());
-    // Two blocks later it is the other way round.
-    world.mine(0);
-    world.mine(0);
+    assert_eq!(node(&mut world, 0).chain.tip_id(), node(&mut world, 1).chain.tip_id());
+    assert_eq!(node(&mut world, 0).deepest, 900);
+}
+
+/// ```text
+///    /- 1 - ... - 200          each side followed its own chain live, for 33 hours
+/// 1 +
+///    \- 1' - ... - 210'
+/// ```
+/// A partition heals without an operator: the lighter side fetches the other chain, says that it
+/// holds it back, goes on with its own and with its peers, and follows once the other has led for
+/// as long as it would undo.
+#[test]
+fn a_partition_of_33_hours_heals_by_itself() {
+    let mut world = still(3, &[]);
+    for number in 0..200 {
+        world.mine(0);
+        world.mine(1);
+        if number % 20 == 0 {
+            world.mine(1);
+        }
+        world.run(600_000);
+    }
+    world.dial(0, 1);
+    world.dial(2, 0);
     world.run(60_000);
-    assert_eq!(node(&mut world, 0).chain.parked_tip(), None);
-    let settled = node(&mut world, 0);
-    assert_eq!(settled.sync.status(&settled.chain).why, SyncReason::AtTip);
-    let ours = settled.chain.tip_id();
-    assert_eq!(node(&mut world, 1).chain.parked_tip(), Some(ours));
+    let (ours, other) = (node(&mut world, 0).chain.tip_id(), node(&mut world, 1).chain.tip_id());
+    let held = node(&mut world, 0);
+    assert_eq!(held.chain.hold().map(|hold| (hold.fork_height, hold.tip)), Some((1, other)));
+    assert_eq!(held.chain.tip_id(), ours);
+    let status = held.sync.status(&held.chain);
+    assert_eq!((status.why, status.synced), (SyncReason::Holding, true));
+    assert!(held.sync.peers().iter().all(|peer| peer.score == 0));
+    // A fresh node that knows the lighter side alone has no chain to defend.
+    assert!(node(&mut world, 2).chain.hold().is_none());
+    // Both sides go on: a block each, which the other takes as a block beside its chain.
+    world.mine(0);
+    world.mine(1);
+    world.run(60_000);
+    assert_eq!((height(&mut world, 0), height(&mut world, 1)), (201, 211));
+    assert!(node(&mut world, 0).chain.hold().is_some());
+    world.run(34 * 3_600_000);
+    let best = node(&mut world, 1).chain.tip_id();
+    assert_eq!(node(&mut world, 0).chain.tip_id(), best);
+    assert_eq!(node(&mut world, 2).chain.tip_id(), best);
+    assert_eq!(node(&mut world, 0).deepest, 200);
+    assert!(node(&mut world, 0).chain.hold().is_none());
 }
 
 /// ```text
@@ -126,9 +152,10 @@ fn a_fresh_node_follows_no_poorer_chain_first() {
     assert_eq!((fresh.chain.tip_id(), fresh.deepest), (best, 0));
     assert!(fresh.sync.status(&fresh.chain).synced);
     assert_eq!((fresh.sync.usage().candidates, fresh.sync.usage().window), (0, 0));
-    // Most of it is on the other chain as well: its blocks came from all who have them.
+    // Most of it is on the other chain as well: its blocks came from those who have them, who are
+    // themselves busy with leaving that chain.
     let givers = (1..5).filter(|at| world.served[*at].blocks > 0).count();
-    assert_eq!(givers, 4, "{:?}", world.served);
+    assert!(givers >= 3, "{:?}", world.served);
     assert!(
         world.served[1].headers + world.served[2].headers + world.served[3].headers < 12,
         "{:?}",

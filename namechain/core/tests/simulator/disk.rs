@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use namechain_core::{
-    chain::{Before, BlockLocation, Change, MemoryStorage, Storage, StorageError, StoredHeader},
+    chain::{
+        Before, BlockLocation, Change, Following, MemoryStorage, Storage, StorageError,
+        StoredHeader,
+    },
     consensus::HistoryNode,
     types::Hash,
 };
@@ -101,6 +104,10 @@ impl Storage for Disk {
 
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {
         self.now.history(position)
+    }
+
+    fn following(&self) -> Result<Option<Following>, StorageError> {
+        self.now.following()
     }
 
     fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError> {

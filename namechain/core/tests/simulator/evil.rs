@@ -5,17 +5,18 @@ use std::sync::Arc;
 use namechain_core::{
     chain::{Ancestry, Chain, Storage},
     codec::Encode,
+    consensus::difficulty::{header_work, next_due},
     mempool::Waiting,
     sync::{
         message::{CompactBlock, Hello, MAX_HEADERS, Request, Response, ShortId},
         serve::{self, Identity},
     },
-    types::{Block, Hash, Header, Operation, Stamp, ops_root},
+    types::{Block, HEADER_BYTES, Hash, Header, Operation, Stamp, ops_root},
 };
 
 use crate::{
     cache::Cache,
-    common::{NETWORK, Random},
+    common::{NETWORK, NOW, Random},
     disk::Disk,
     node::{Clock, Node},
 };
@@ -96,7 +97,7 @@ pub enum Told {
 
 impl Evil {
     pub fn new(wrong: Wrong) -> Self {
-        let node = Node::new(Arc::new(Disk::default()));
+        let node = Node::new(Arc::new(Disk::default()), NOW);
         let identity = Identity::new(NETWORK, "evil");
         Evil { wrong, node, identity, tail: Vec::new(), count: 0 }
     }
@@ -163,7 +164,7 @@ impl Evil {
                 vec![Told::Block(compact)]
             }
             Wrong::Misleads => {
-                let waiting = honest.mempool.by_work_rate();
+                let waiting = honest.mempool.by_work_rate(clock.unix);
                 let chain = &mut self.node.chain;
                 let mut block = chain.assemble_block(waiting.into_iter(), clock.unix).unwrap();
                 if block.operations.is_empty() {
@@ -228,7 +229,11 @@ impl Evil {
         if let Some(last) = self.tail.last() {
             hello.tip = last.header.id(NETWORK);
             hello.height = last.header.height;
-            hello.work += self.tail.iter().map(|block| block.header.target.work()).sum::<u128>();
+            hello.work += self
+                .tail
+                .iter()
+                .map(|block| header_work(NETWORK.params(), &block.header))
+                .sum::<u128>();
         }
         match self.wrong {
             Wrong::Lies => {
@@ -282,7 +287,7 @@ impl Evil {
             (Wrong::OtherBody, Request::Blocks { .. }, Response::Blocks(blocks)) => {
                 let spoil = |mut bytes: Vec<u8>| {
                     // One operation, after the same header.
-                    bytes.truncate(160);
+                    bytes.truncate(HEADER_BYTES);
                     bytes.extend_from_slice(&1u32.to_be_bytes());
                     bad_operation(1).encode(&mut bytes);
                     bytes
@@ -324,6 +329,7 @@ fn empty_after(chain: &Chain, end: &Ancestry, unix: u64, nonce: u64) -> Block {
         state_root: parent.state_root,
         history_root: end.history_root(),
         time: unix.max(parent.time + 1),
+        due: next_due(NETWORK.params(), parent),
         nonce,
         ..block.header
     };

@@ -16,10 +16,13 @@ use namechain_core::{
 
 use crate::{
     cache::Cache,
-    common::{NETWORK, Random, records},
+    common::{NETWORK, NOW, Random, context, records},
     disk::Disk,
 };
 
+/// Until when everything that is signed holds, from the beginning on, in seconds: no world lasts
+/// longer. So the same users sign the same in every world.
+const LONGEST_S: u64 = 80_000;
 /// What every operation pays: more than any costs while the multiplier stays low.
 const WORK: u64 = 80;
 
@@ -45,7 +48,7 @@ pub struct Clock {
 }
 
 impl Node {
-    pub fn new(storage: Arc<Disk>) -> Self {
+    pub fn new(storage: Arc<Disk>, unix: u64) -> Self {
         let chain = Chain::open(NETWORK, storage.clone()).unwrap();
         let mut mempool = Mempool::new(NETWORK);
         let operations: Vec<Operation> = storage
@@ -57,7 +60,8 @@ impl Node {
         if !operations.is_empty() {
             let header = chain.tip_header().clone();
             let undone = vec![Block { header, operations }];
-            mempool.follow(&chain, &TipChange { undone, connected: Vec::new() }).unwrap();
+            let change = TipChange { undone, connected: Vec::new() };
+            mempool.follow(&chain, &change, unix).unwrap();
         }
         let config = SyncConfig {
             network: NETWORK,
@@ -71,13 +75,18 @@ impl Node {
     }
 
     /// As after a crash that lost `lost` of the last steps that were not durable.
-    pub fn restarted(&self, lost: usize) -> Self {
-        Node::new(Arc::new(self.storage.after_crash(lost)))
+    pub fn restarted(&self, lost: usize, unix: u64) -> Self {
+        Node::new(Arc::new(self.storage.after_crash(lost)), unix)
     }
 
     /// Takes an event, does at once what a node does at once, and gives the rest.
     pub fn handle(&mut self, event: Event, clock: Clock) -> Vec<Action> {
         let mut rest = Vec::new();
+        if matches!(event, Event::Tick)
+            && let Some(change) = self.chain.advance_hold(clock.unix).unwrap()
+        {
+            self.follow(&change, clock.unix);
+        }
         self.sync_handle(event, clock);
         while let Some(action) = self.sync.next_action() {
             match action {
@@ -87,7 +96,7 @@ impl Node {
                     self.sync_handle(Event::BlockConnected { id, outcome }, clock);
                 }
                 Action::SubmitOperation(operation) => {
-                    let event = self.submit(*operation);
+                    let event = self.submit(*operation, clock);
                     self.sync_handle(event, clock);
                 }
                 Action::ParkChain { tip, work, .. } => self.chain.park_tip(tip, work),
@@ -105,7 +114,7 @@ impl Node {
         match self.chain.accept_checked(block, unix, durable) {
             Ok(Accepted::Known | Accepted::Side) => ConnectOutcome::Accepted,
             Ok(Accepted::Tip(change)) => {
-                self.follow(&change);
+                self.follow(&change, unix);
                 ConnectOutcome::Accepted
             }
             Err(ChainError::Rule { violation, .. }) => ConnectOutcome::Invalid(violation),
@@ -114,9 +123,9 @@ impl Node {
         }
     }
 
-    fn follow(&mut self, change: &TipChange) {
+    fn follow(&mut self, change: &TipChange, unix: u64) {
         self.deepest = self.deepest.max(change.undone.len());
-        let dropped = self.mempool.follow(&self.chain, change).unwrap();
+        let dropped = self.mempool.follow(&self.chain, change, unix).unwrap();
         let recorded = change.connected.iter().flat_map(|block| &block.operations);
         let gone = recorded.map(|operation| operation.id(NETWORK)).chain(dropped);
         let mut rows: Vec<Change> = gone.map(|id| Change::Pending(id, None)).collect();
@@ -130,11 +139,14 @@ impl Node {
         self.storage.commit(rows, false).unwrap();
     }
 
-    fn submit(&mut self, operation: Operation) -> Event {
+    fn submit(&mut self, operation: Operation, clock: Clock) -> Event {
         let (id, bytes) = (operation.id(NETWORK), operation.to_bytes());
-        let outcome = match self.mempool.insert(&self.chain, operation) {
+        let outcome = match self.mempool.insert(&self.chain, operation, clock.unix) {
             Ok(_) => {
-                self.storage.commit(vec![Change::Pending(id, Some(bytes))], false).unwrap();
+                let evicted = self.mempool.take_evicted().into_iter();
+                let mut rows: Vec<Change> = evicted.map(|id| Change::Pending(id, None)).collect();
+                rows.push(Change::Pending(id, Some(bytes)));
+                self.storage.commit(rows, false).unwrap();
                 SubmitOutcome::Accepted
             }
             Err(_) => SubmitOutcome::Rejected,
@@ -168,15 +180,15 @@ impl Node {
 
     /// Mines a block on the tip.
     pub fn mine(&mut self, cache: &mut Cache, clock: Clock) -> Vec<Action> {
-        let mut block =
-            self.chain.assemble_block(self.mempool.by_work_rate().into_iter(), clock.unix).unwrap();
+        let candidates = self.mempool.by_work_rate(clock.unix).into_iter();
+        let mut block = self.chain.assemble_block(candidates, clock.unix).unwrap();
         block.header = cache.mine(block.header);
         let checked = cache.block(block.clone()).unwrap();
         let Ok(Accepted::Tip(change)) = self.chain.accept_checked(&checked, clock.unix, true)
         else {
             panic!("a mined block is a new tip");
         };
-        self.follow(&change);
+        self.follow(&change, clock.unix);
         self.handle(Event::BlockMined { block }, clock)
     }
 
@@ -190,40 +202,49 @@ impl Node {
     ) -> Vec<Action> {
         let name = Name::parse(&format!("name-number-{}", random.below(12))).unwrap();
         let key = SecretKey::from_seed(&[1 + random.below(3) as u8; 32]);
-        let operation = self.next_operation(&name, &key, anchor);
+        let operation = self.next_operation(cache, &name, &key, anchor);
         let operation = cache.stamped(operation);
-        let event = self.submit(operation);
+        let event = self.submit(operation, clock);
         let taken =
             matches!(event, Event::OperationSubmitted { outcome: SubmitOutcome::Accepted, .. });
         if taken { self.handle(event, clock) } else { Vec::new() }
     }
 
     /// Commit, then register, then update: whatever comes next for this key.
-    fn next_operation(&self, name: &Name, key: &SecretKey, anchor: Hash) -> Operation {
+    fn next_operation(
+        &self,
+        cache: &mut Cache,
+        name: &Name,
+        key: &SecretKey,
+        anchor: Hash,
+    ) -> Operation {
+        use namechain_core::types::Action::{Register, Update};
         let stamp = Stamp { anchor, work: WORK, nonce: 0 };
         let salt = key.salt(NETWORK, name);
         let commitment = commitment(NETWORK, name, &key.public(), &salt);
+        let commit = cache.stamped(Operation::Commit { commitment, stamp });
+        let commit_id = commit.id(NETWORK);
         let snapshot = self.chain.snapshot_at(self.chain.tip_header().height).unwrap();
-        let sign = |sequence, action| {
+        let sign = |reference, action| {
             Operation::Named(SignedOperation::sign(
-                NETWORK,
+                &context(),
                 name.clone(),
-                sequence,
+                reference,
+                NOW + LONGEST_S,
                 action,
                 key,
                 stamp,
             ))
         };
-        use namechain_core::types::Action::{Register, Update};
         match snapshot.entry(name).unwrap() {
             Some(entry) if entry.owner == key.public() => {
                 let sequence = entry.sequence + 1;
-                sign(sequence, Update { records: records(sequence as u8) })
+                sign(entry.title, Update { sequence, records: records(sequence as u8) })
             }
-            _ if snapshot.commitment(&commitment).unwrap().is_some() => {
-                sign(0, Register { recovery: None, salt, records: records(0) })
+            _ if snapshot.commit(&commit_id).unwrap().is_some() => {
+                sign(commit_id, Register { recovery: None, salt, records: records(0) })
             }
-            _ => Operation::Commit { commitment, stamp },
+            _ => commit,
         }
     }
 

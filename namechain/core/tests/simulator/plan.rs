@@ -1,7 +1,12 @@
 //! From a seed to a story: who there is, how the network is, when it splits and heals; and what
 //! must be so in the end.
 
-use namechain_core::chain::Storage;
+use std::collections::HashSet;
+
+use namechain_core::{
+    chain::Storage,
+    types::{Action, Name, Operation},
+};
 
 use crate::{
     common::Random,
@@ -141,11 +146,24 @@ fn sane(at: usize, node: &Node, evil: bool) {
     let listed = node.mempool.waiting().ids(usize::MAX);
     assert_eq!(waiting.len(), listed.len());
     assert!(listed.iter().all(|id| node.mempool.has(id)));
-    let block = node
-        .chain
-        .assemble_block(node.mempool.by_work_rate().into_iter(), node.tip().time + 1)
-        .unwrap();
-    assert_eq!(block.operations.len(), waiting.len(), "{at}: what waits can't all be recorded");
+    let now = node.tip().time + 1;
+    let candidates = node.mempool.by_work_rate(now).into_iter();
+    let block = node.chain.assemble_block(candidates, now).unwrap();
+    // Of several registrations of a name the one with the oldest Commit is recorded.
+    let names: Vec<&Name> = node.mempool.all().filter_map(|(_, op)| registered(op)).collect();
+    let rivals = names.len() - names.iter().collect::<HashSet<_>>().len();
+    let recorded = block.operations.len() + rivals;
+    assert_eq!(recorded, waiting.len(), "{at}: what waits can't all be recorded");
     let stored = node.storage.pending().unwrap().len();
     assert!(stored >= waiting.len(), "{at}: {stored} of {} operations are kept", waiting.len());
+}
+
+/// The name that an operation registers.
+fn registered(operation: &Operation) -> Option<&Name> {
+    match operation {
+        Operation::Named(named) if matches!(named.action, Action::Register { .. }) => {
+            Some(&named.name)
+        }
+        _ => None,
+    }
 }

@@ -133,7 +133,7 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, honest: usize, evil: &[Wrong], trace: bool) -> Self {
         let mut members: Vec<Member> = (0..honest)
-            .map(|_| Member::Honest(Box::new(Node::new(Arc::new(Disk::default())))))
+            .map(|_| Member::Honest(Box::new(Node::new(Arc::new(Disk::default()), NOW))))
             .collect();
         members.extend(evil.iter().map(|wrong| Member::Evil(Box::new(Evil::new(*wrong)))));
         let count = members.len();
@@ -489,9 +489,9 @@ impl World {
         }
         self.judging.retain(|(at, _), _| *at != node);
         self.seen[node].clear();
-        let lost = self.random.below(6) as usize;
+        let (lost, unix) = (self.random.below(6) as usize, self.clock().unix);
         if let Member::Honest(honest) = &mut self.members[node] {
-            **honest = honest.restarted(lost);
+            **honest = honest.restarted(lost, unix);
         }
         self.at(back_after, Happening::Restart(node));
     }

@@ -1,14 +1,15 @@
-//! The vectors of `docs/protocol-2.md`, in `testdata/vectors/`, for readers in any language; its
+//! The vectors of `docs/protocol.md`, in `testdata/vectors/`, for readers in any language; its
 //! README gives their form.
 //!
 //! They are made from the page: `page`, `operation`, `cases` and what is beside them use nothing of
-//! the crate that is tested. With `NAMECHAIN_BLESS=1` these tests write the files anew. The crate
-//! still follows `docs/protocol.md`; an implementation in Python judges what the files say.
+//! the crate that is tested. With `NAMECHAIN_BLESS=1` these tests write the files anew. Then the
+//! crate judges what the files say (`judge`), and so does an implementation in Python.
 
 mod blocks;
 mod cases;
 mod chain;
 mod encodings;
+mod judge;
 mod numbers;
 mod operation;
 mod page;
@@ -16,8 +17,15 @@ mod ranges;
 mod trees;
 mod wire;
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::PathBuf,
+    process::Command,
+};
 
+use judge::{Verdict, check_wire, judge_block, judge_operation};
+use namechain_core::consensus::RuleViolation;
 use serde_json::{Value, json};
 
 fn dir() -> PathBuf {
@@ -40,6 +48,18 @@ fn read(path: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// The files of a folder by the names that they have without their ending.
+fn files(folder: &str) -> Vec<(String, Value)> {
+    let mut names: Vec<String> = fs::read_dir(dir().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names.into_iter().map(|name| (name.clone(), read(&format!("{folder}/{name}.json")))).collect()
+}
+
 #[test]
 fn operations_are_judged_as_the_page_says() {
     if is_blessing() {
@@ -51,6 +71,25 @@ fn operations_are_judged_as_the_page_says() {
             write(&format!("operations/{rule}.json"), &json!({ "rule": rule, "cases": cases }));
         }
     }
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for (rule, file) in files("operations") {
+        assert_eq!(file["rule"], rule);
+        for case in file["cases"].as_array().unwrap() {
+            count += 1;
+            let expected = match case["refused"].as_str() {
+                Some(rule) => Err(rule.to_owned()),
+                None => Ok(case["after"].as_array().unwrap().clone()),
+            };
+            let found = judge_operation(case)
+                .map(|entries| entries.into_iter().map(Value::from).collect())
+                .map_err(str::to_owned);
+            if found != expected {
+                wrong.push(format!("{rule}: {}: {found:?} and not {expected:?}", case["about"]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count}: {wrong:#?}", wrong.len());
+    assert!(count > 500, "only {count}");
 }
 
 #[test]
@@ -60,6 +99,32 @@ fn blocks_are_judged_as_the_page_says() {
             write(&path, &value);
         }
     }
+    let chain = read("chain.json");
+    let (network, now) = (judge::network(&chain), judge::number(&chain["now"]));
+    let blocks: Vec<Vec<u8>> =
+        chain["blocks"].as_array().unwrap().iter().map(judge::bytes).collect();
+    let (last, before) = blocks.split_last().unwrap();
+    assert_eq!(judge_block(network, now, before, last), Verdict::Accepted);
+    let mut wrong = Vec::new();
+    for (rule, file) in files("blocks") {
+        assert_eq!(file["rule"], rule);
+        for case in file["cases"].as_array().unwrap() {
+            let mut bytes = judge::bytes(&case["block"]);
+            bytes.resize(bytes.len() + case["padding"].as_u64().unwrap_or(0) as usize, 0);
+            let before = &blocks[..judge::number(&case["before"])];
+            let found = match judge_block(network, now, before, &bytes) {
+                Verdict::Accepted => json!({ "accepted": true }),
+                Verdict::Refused(rule) => json!({ "refused": rule }),
+                Verdict::UpgradeNeeded => json!({ "upgrade_needed": true }),
+            };
+            let verdicts = ["accepted", "refused", "upgrade_needed"];
+            let expected = verdicts.iter().find(|verdict| case.get(**verdict).is_some()).unwrap();
+            if found != json!({ (*expected): case[*expected] }) {
+                wrong.push(format!("{rule}: {}: {found}", case["about"]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -73,6 +138,44 @@ fn worked_examples_are_the_pages() {
     for (path, value) in &made {
         assert_eq!(&read(path), value, "{path} is as it is made");
     }
+    let mut count = 0;
+    for (file, value) in files("wire") {
+        count += check_wire(&file, &value);
+    }
+    assert!(count > 1_000, "only {count}");
+}
+
+/// Each rule is broken by a vector, and a rule of operations is met by one that just keeps it.
+#[test]
+fn every_rule_has_vectors() {
+    let (mut refused, mut accepted) = (BTreeSet::new(), BTreeSet::new());
+    for (rule, file) in files("operations").into_iter().chain(files("blocks")) {
+        for case in file["cases"].as_array().unwrap() {
+            match case["refused"].as_str() {
+                Some(broken) => refused.insert(broken.to_owned()),
+                None => accepted.insert(rule.clone()),
+            };
+        }
+    }
+    let rules: BTreeSet<String> = RuleViolation::IDS.map(str::to_owned).into();
+    assert_eq!(refused, rules, "left what the vectors break, right the rules");
+    // What has no near side: roots and encodings are right or wrong.
+    let without = [
+        "encoding",
+        "block-size",
+        "block-commits",
+        "history-root",
+        "ops-root",
+        "state-root",
+        "header-height",
+        "header-due",
+        "header-version",
+    ];
+    let missing: Vec<&String> = rules
+        .iter()
+        .filter(|rule| !accepted.contains(*rule) && !without.contains(&rule.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "rules without a vector that keeps them: {missing:?}");
 }
 
 /// A Python that can run the verifier. `None`, said in a line, where there is none and none is
@@ -95,7 +198,7 @@ fn python() -> Option<&'static str> {
 
 fn run_python(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(python()?);
-    command.arg(dir().join("../verifier-2").join(program)).args(arguments);
+    command.arg(dir().join("../verifier").join(program)).args(arguments);
     let output = command.output().unwrap();
     let [said, errors] =
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
@@ -113,7 +216,7 @@ fn the_verifier_agrees() {
 }
 
 /// Some of the verifier's clauses misread, one at a time. All of them take minutes:
-/// `python3 testdata/verifier-2/mutate.py`.
+/// `python3 testdata/verifier/mutate.py`.
 #[test]
 fn misread_clauses_are_noticed() {
     if let Some(said) = run_python("mutate.py", &["--every", "23"]) {

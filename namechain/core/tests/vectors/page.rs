@@ -1,4 +1,4 @@
-//! The bytes of `docs/protocol-2.md`, written from the page and not from the code: what the vectors
+//! The bytes of `docs/protocol.md`, written from the page and not from the code: what the vectors
 //! are made of. Nothing here uses the crate that is tested.
 
 use std::{

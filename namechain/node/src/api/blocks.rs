@@ -10,11 +10,12 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{App, refuse::Refused};
+use super::{app::App, refuse::Refused};
 use namechain_core::{
     api_types::{self, BlockInfo, OperationInfo, PlaceInfo},
     chain::StoredHeader,
     codec::Encode,
+    consensus::difficulty::header_work,
     types::{Block, Hash, Network, Operation},
 };
 
@@ -126,8 +127,10 @@ fn block_info(network: Network, stored: &StoredHeader, block: &Block, active: bo
         active,
         previous: header.previous,
         time: header.time,
-        target: header.target.to_compact(),
-        price: header.price,
+        due: header.due,
+        work: header_work(network.params(), header).to_string(),
+        name_multiplier: header.name_price,
+        byte_multiplier: header.byte_price,
         state_root: header.state_root,
         operations: block
             .operations
@@ -141,7 +144,7 @@ fn block_info(network: Network, stored: &StoredHeader, block: &Block, active: bo
 fn operation_info(network: Network, operation: &Operation) -> OperationInfo {
     let (name, sequence, commitment) = match operation {
         Operation::Commit { commitment, .. } => (None, None, Some(*commitment)),
-        Operation::Named(named) => (Some(named.name.clone()), Some(named.sequence), None),
+        Operation::Named(named) => (Some(named.name.clone()), named.action.sequence(), None),
     };
     OperationInfo {
         id: operation.id(network),

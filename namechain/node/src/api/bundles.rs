@@ -7,7 +7,7 @@ use axum::{
 };
 
 use super::{
-    App,
+    app::App,
     names::parse_name,
     ops::{is_json, not_json, read_body_of},
     refuse::Refused,
@@ -84,14 +84,4 @@ pub(super) async fn prekey(
 ) -> Result<Json<PrekeyInfo>, Refused> {
     let name = parse_name(&name?)?;
     Ok(app.ask(move |backend| backend.take_prekey(&name)).await?.map(Json)?)
-}
-
-/// The refusal where there is no bundle.
-pub fn no_bundle() -> api_types::Refusal {
-    api_types::Refusal {
-        code: "not-found".into(),
-        rule: None,
-        message: "there is no bundle of this name here".into(),
-        hint: Some("its owner hands it in: zonetool peer bundle put NAME".into()),
-    }
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use super::{App, Traffic, recorder::Recorder, refuse::Refused};
+use super::{app::App, backend::Traffic, recorder::Recorder, refuse::Refused};
 use namechain_core::api_types;
 
 const REQUESTS: &str = "namechain_api_requests_total";
@@ -21,6 +21,7 @@ const SERVED_HEIGHT: &str = "namechain_served_height";
 const SERVE_DEPTH: &str = "namechain_serve_depth";
 const SYNCED: &str = "namechain_synced";
 const FORK_PARKED: &str = "namechain_chain_parked";
+const HOLD_LEFT: &str = "namechain_chain_hold_seconds";
 const TIP_AGE: &str = "namechain_tip_age_seconds";
 const SECOND_BEST: &str = "namechain_second_best_height";
 const TARGET_HEIGHT: &str = "namechain_target_height";
@@ -63,6 +64,10 @@ fn recorder() -> Option<&'static Arc<Recorder>> {
         describe_gauge!(
             FORK_PARKED,
             "Whether a chain of more work departs too deep to be followed."
+        );
+        describe_gauge!(
+            HOLD_LEFT,
+            "How long a chain of more work is still held back, in seconds; 0 if none is."
         );
         describe_gauge!(
             TIP_AGE,
@@ -127,6 +132,7 @@ pub(super) fn render(
         gauge!(SERVE_DEPTH).set(status.serve_depth);
         gauge!(SYNCED).set(if status.synced { 1.0 } else { 0.0 });
         gauge!(FORK_PARKED).set(if status.parked_tip.is_some() { 1.0 } else { 0.0 });
+        gauge!(HOLD_LEFT).set(status.hold.map_or(0, |hold| hold.seconds_left) as f64);
         gauge!(TIP_AGE).set(status.tip_age as f64);
         gauge!(SECOND_BEST).set(status.second_best.as_ref().map_or(0, |other| other.height));
         gauge!(TARGET_HEIGHT).set(status.sync.target);

@@ -12,15 +12,16 @@ use axum::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{App, Backend, refuse::Refused};
+use super::{app::App, backend::Backend, refuse::Refused};
 use namechain_core::{
     api_types::{
-        self, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, ProofInfo, Standing,
+        self, CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation,
+        ProofInfo, Standing,
     },
     chain::{NameLookup, ReadError, Snapshot},
     codec::Encode,
-    consensus::state::next_sequence,
-    types::{Hash, Name, Operation},
+    params::COMMIT_LIFETIME_S,
+    types::{CommitmentEntry, Hash, Name, Operation},
 };
 
 /// How often a question is asked again because the chain moved on in between.
@@ -69,15 +70,18 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
     let standing = match entry.clone().map(|entry| snapshot.status(entry)) {
         _ if reserved.is_some() => Standing::Reserved,
         None | Some(NameLookup::Unregistered) => Standing::Available,
+        Some(NameLookup::Settling(_)) => Standing::Settling,
         Some(NameLookup::Active(_)) => Standing::Active,
         Some(NameLookup::Grace(_)) => Standing::Grace,
         Some(NameLookup::Revoked(_)) => Standing::Revoked,
+        Some(NameLookup::Contested(_)) => Standing::Contested,
     };
     Ok(NameInfo {
         standing,
         reserved,
         height: snapshot.height(),
-        next_sequence: next_sequence(entry.as_ref()),
+        time: snapshot.header.time,
+        next_sequence: entry.as_ref().map_or(1, |entry| entry.sequence.saturating_add(1)),
         entry: entry.map(|entry| NameEntryInfo::of(params, &entry)),
         pending,
         name,
@@ -126,6 +130,9 @@ const HISTORY_PAGE: usize = 100;
 /// From this many bytes of operations on, a page of a history ends with its block.
 const HISTORY_PAGE_BYTES: usize = 512 * 1024;
 
+/// In how many of the last blocks that have one a Commit of a commitment is looked for.
+const COMMIT_BLOCKS: usize = 64;
+
 /// Where to begin.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -151,7 +158,10 @@ pub(super) async fn history(
     let (name, from) = (parse_name(&name?)?, from?.from);
     app.ask(move |backend| {
         let network = backend.snapshot().network;
-        let mut heights = backend.touched(&name)?.into_iter().filter(|height| *height >= from);
+        let mut heights = backend
+            .history_heights(&name.key(network))?
+            .into_iter()
+            .filter(|height| *height >= from);
         let (mut operations, mut bytes) = (Vec::new(), 0);
         for height in heights.by_ref().take(HISTORY_PAGE) {
             let Some((stored, block, _)) = backend.block_at(height)? else { continue };
@@ -166,7 +176,8 @@ pub(super) async fn history(
                         time: stored.header.time,
                         id: operation.id(network),
                         kind: operation.label().into(),
-                        sequence: named.sequence,
+                        sequence: named.action.sequence(),
+                        reference: named.reference,
                         signer: named.signer,
                         operation: hex::encode(encoded),
                     });
@@ -198,22 +209,27 @@ pub(super) async fn commitment(
         .map_err(|error| Refused::bad_request(format!("this is not a commitment: {error}"), ""))?;
     app.ask(move |backend| {
         let pending = backend.pending_commitment(&commitment);
+        let commits = recorded_commits(backend, &commitment)?;
         read(
             backend,
             None,
             |backend| backend.snapshot(),
             |snapshot| {
-                let params = snapshot.network.params();
-                let entry = snapshot.commitment(&commitment)?;
-                let recorded = entry.as_ref().map(|entry| entry.height);
+                let now = snapshot.now();
+                let mut entries = Vec::new();
+                for id in &commits {
+                    entries.extend(snapshot.commit(id)?);
+                }
+                // The oldest that a name can be registered by has it; else the newest is shown.
+                entries.sort_by_key(|entry| entry.position);
+                let lapses = |entry: &CommitmentEntry| entry.time.saturating_add(COMMIT_LIFETIME_S);
+                let open = entries.iter().find(|entry| !entry.spent && lapses(entry) >= now.time);
+                let shown = open.or(entries.last());
                 Ok(CommitmentInfo {
                     commitment,
-                    height: snapshot.height(),
-                    recorded,
-                    opens: recorded.map(|height| height.saturating_add(params.commit_min_age)),
-                    lapses: recorded.map(|height| height.saturating_add(params.commit_max_age)),
-                    work: entry.as_ref().map(|entry| entry.work),
-                    price: entry.as_ref().map(|entry| entry.price),
+                    height: now.height,
+                    time: now.time,
+                    recorded: shown.map(|entry| CommitInfo::of(snapshot.network.params(), entry)),
                     pending,
                 })
             },
@@ -221,6 +237,19 @@ pub(super) async fn commitment(
     })
     .await?
     .map(Json)
+}
+
+/// The ids of the Commits of a commitment in the last blocks that have some.
+fn recorded_commits(backend: &dyn Backend, commitment: &Hash) -> Result<Vec<Hash>, Refused> {
+    let network = backend.snapshot().network;
+    let heights = backend.history_heights(&CommitmentEntry::key(network, commitment))?;
+    let mut ids = Vec::new();
+    for height in heights.into_iter().rev().take(COMMIT_BLOCKS) {
+        let Some((_, block, _)) = backend.block_at(height)? else { continue };
+        let of_it = |operation: &&Operation| matches!(operation, Operation::Commit { commitment: found, .. } if found == commitment);
+        ids.extend(block.operations.iter().filter(of_it).map(|operation| operation.id(network)));
+    }
+    Ok(ids)
 }
 
 pub(super) fn parse_name(text: &str) -> Result<Name, Refused> {

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 
-use super::{App, refuse::Refused};
+use super::{app::App, refuse::Refused};
 use namechain_core::api_types;
 
 /// How the node is.

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use utoipa::OpenApi;
 
-use super::{App, blocks, bundles, metrics, names, node, ops};
+use super::{app::App, blocks, bundles, metrics, names, node, ops};
 
 /// The document, made from the handlers and the types.
 #[derive(OpenApi)]

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 
-use super::{App, refuse::Refused};
+use super::{app::App, refuse::Refused};
 use namechain_core::{
     api_types::{self, Submit, Submitted},
     codec::Decode,

@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Backend, Extension, metrics, router};
+use super::{backend::Backend, extension::Extension, metrics, router::router};
 
 /// The most connections at once, and so of requests: each connection has one at a time. More wait
 /// to be accepted.

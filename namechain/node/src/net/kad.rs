@@ -19,7 +19,7 @@ use libp2p::{
     },
 };
 
-use super::{NetError, connection_limits::Refusal, limits};
+use super::{connection_limits::Refusal, error::NetError, limits};
 use namechain_core::{token_bucket::TokenBucket, types::Network};
 
 /// The most bytes of a Kademlia message: twenty peers with a few addresses each.

@@ -13,9 +13,11 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::{
-    MineMode, NodeConfig, NodeError, NodeHandle,
     clock::{self, Since},
     command::Command,
+    config::{MineMode, NodeConfig},
+    error::NodeError,
+    handle::NodeHandle,
     local_ops::LocalOps,
     mining::{self, HashRate, MiningBackoff, MiningQueue},
     node_state::NodeState,
@@ -33,6 +35,11 @@ use namechain_core::{
 pub(super) const REORGANISATIONS: &str = "namechain_reorganisations_total";
 /// How long a block in the making may miss operations that came since.
 const STALE_WORK: Duration = Duration::from_secs(5);
+/// How old a block in the making may get: its time is fixed, as its state root depends on it, and
+/// the later it is the easier is its target.
+const TEMPLATE_MAX_AGE: Duration = Duration::from_secs(10);
+/// How often operations that could not be recorded yet are looked at again.
+const RETRY_MINING_EVERY: Duration = Duration::from_secs(1);
 
 /// The node's threads.
 pub(super) struct Threads {
@@ -67,8 +74,12 @@ pub(super) struct ChainThread {
     mining_queue: Arc<MiningQueue>,
     mine: MineMode,
     work_since: Since,
+    /// When it was last looked whether there is something to mine.
+    looked_since: Since,
     hash_rate: HashRate,
     mining_backoff: MiningBackoff,
+    /// The first block of the chain that the log says is held back.
+    reported_hold: Option<Hash>,
 }
 
 /// What the chain thread is started with.
@@ -111,6 +122,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
         chain,
         mempool,
         mempool_changes: 0,
+        reported_hold: None,
         driver,
         local_ops: LocalOps::default(),
         storage,
@@ -118,6 +130,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
         mining_queue: mining_queue.clone(),
         mine: config.mine,
         work_since: Since::now(),
+        looked_since: Since::now(),
         hash_rate: HashRate::default(),
         mining_backoff: MiningBackoff::default(),
     };
@@ -165,7 +178,7 @@ impl ChainThread {
     fn submit(&mut self, operation: Operation) -> Result<Result<Hash, MempoolError>, StorageError> {
         let bytes = operation.to_bytes();
         let what = LocalOps::describe(&operation);
-        match self.mempool.insert(&self.chain, operation) {
+        match self.mempool.insert(&self.chain, operation, clock::now()) {
             Ok(id) => {
                 self.store_pending(id, bytes, true)?;
                 self.local_ops.add(id, what);
@@ -230,7 +243,7 @@ impl ChainThread {
         }
         // While a node catches up nothing waits, and there is nothing to forget.
         let waited = !self.mempool.is_empty();
-        let dropped = self.mempool.follow(&self.chain, change)?;
+        let dropped = self.mempool.follow(&self.chain, change, clock::now())?;
         let mut forget: Vec<Change> = dropped.iter().map(|id| Change::Pending(*id, None)).collect();
         if waited {
             let recorded = change.connected.iter().flat_map(|block| &block.operations);
@@ -297,13 +310,15 @@ impl ChainThread {
     /// alone unless the tip moved, or it has been missing operations for too long: a flood of
     /// operations must not keep it from finishing.
     pub(super) fn update_mining(&mut self, tip_moved: bool) -> Result<(), StorageError> {
+        let now = clock::now();
+        self.looked_since = Since::now();
         let wanted = match self.mine {
             // What is mined below the tip is for nothing.
             _ if !self.driver.may_mine() => false,
             MineMode::Off => false,
             MineMode::Always => true,
             MineMode::OnDemand => {
-                let reason = !self.mempool.is_empty() || self.chain.has_maturing_names()?;
+                let reason = !self.mempool.is_empty() || self.chain.is_empty_block_due(now);
                 if tip_moved || !reason {
                     self.mining_backoff.reset();
                 }
@@ -322,19 +337,32 @@ impl ChainThread {
         if !tip_moved && self.mining_queue.is_busy() && self.work_since.elapsed() < STALE_WORK {
             return Ok(());
         }
-        let block =
-            self.chain.assemble_block(self.mempool.by_work_rate().into_iter(), clock::now())?;
+        let candidates = self.mempool.by_work_rate(now);
+        let block = self.chain.assemble_block(candidates.into_iter(), now)?;
         if self.mine == MineMode::OnDemand
             && block.operations.is_empty()
-            && !self.chain.has_maturing_names()?
+            && !self.chain.is_empty_block_due(now)
         {
-            // What waits can't be recorded yet, and no block would change that.
+            // What waits can't be recorded yet.
             return Ok(());
         }
         self.mining_backoff.reset();
         self.work_since = Since::now();
         self.mining_queue.offer(Some(block));
         Ok(())
+    }
+
+    /// Gives the miner a fresh block where what it has is too old, and looks again whether there is
+    /// something to mine: operations become recordable and blocks due as time passes.
+    pub(super) fn refresh_mining(&mut self) -> Result<(), StorageError> {
+        let busy = self.mining_queue.is_busy();
+        let due = self.mine != MineMode::Off && self.chain.is_empty_block_due(clock::now());
+        let retry = !self.mempool.is_empty() && self.looked_since.elapsed() >= RETRY_MINING_EVERY;
+        match busy {
+            true if self.work_since.elapsed() >= TEMPLATE_MAX_AGE => self.update_mining(false),
+            false if due || retry => self.update_mining(false),
+            _ => Ok(()),
+        }
     }
 
     /// Looks whether it is our turn to mine what others' users have submitted.

@@ -8,10 +8,10 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    MineMode, NodeConfig,
     bundles::{Bundles, CurrentIdentity},
     clock,
     command::Command,
+    config::{MineMode, NodeConfig},
     mining::MiningQueue,
     node_state::NodeState,
     progress::Progress,
@@ -24,11 +24,8 @@ use namechain_core::{
     api_types,
     chain::{NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
-        HistoryProof, RuleViolation,
-        block::check_operation_alone,
-        price,
-        state::{BlockContext, check_price},
-        work::PowHasher,
+        HistoryProof, RuleViolation, block::check_operation_alone, context::BlockContext,
+        header::signing_context, operation_price::least_price, price, work::PowHasher,
     },
     mempool::MempoolError,
     params::Params,
@@ -173,10 +170,7 @@ impl NodeHandle {
     pub fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         let worker = self.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut worker = worker.unwrap_or_else(|| PowHasher::new(self.network));
-        // The price first: the work takes a thousand times longer to check.
-        let context = BlockContext::after(&self.snapshot().header);
-        let checked = check_price(self.params(), context, &operation)
-            .and_then(|()| check_operation_alone(self.network, &operation, &mut worker));
+        let checked = self.check_operation(&operation, &mut worker);
         let mut idle = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_WORKERS {
             idle.push(worker);
@@ -193,6 +187,22 @@ impl NodeHandle {
                 hint: Some("see the node's log".into()),
             }),
         }
+    }
+
+    /// Checks an operation as far as that goes without the chain thread, the price before the work.
+    fn check_operation(
+        &self,
+        operation: &Operation,
+        worker: &mut PowHasher,
+    ) -> Result<(), RuleViolation> {
+        let (params, now, tip) = (self.params(), clock::now(), self.snapshot());
+        let context = BlockContext::after(&tip.header, now.max(tip.header.time));
+        let (price, paid) = (least_price(params, context, operation), operation.stamp().work);
+        if paid < price {
+            return Err(RuleViolation::Underpaid { price, paid });
+        }
+        let branch = params.branch_at(context.now.time).number;
+        check_operation_alone(params, &signing_context(params, branch), operation, worker)
     }
 
     /// The identity key and the sequence number of the record that stands under a name at
@@ -238,7 +248,10 @@ fn refusal(error: MempoolError) -> api_types::Refusal {
                 RuleViolation::NameTaken(_)
                     | RuleViolation::NameReserved { .. }
                     | RuleViolation::Sequence { .. }
-                    | RuleViolation::CommitmentOpen
+                    | RuleViolation::Title(_)
+                    | RuleViolation::NameSettling(_)
+                    | RuleViolation::CommitRecorded
+                    | RuleViolation::CommitmentSpent(_)
             );
             (
                 if conflict { "conflict" } else { "rule" },
@@ -273,6 +286,12 @@ impl Backend for NodeHandle {
             mempool_bytes: now.mempool_bytes,
             mining: self.mine.as_str().into(),
             mining_hashes: self.mining_queue.hashes.load(Ordering::Relaxed),
+            hold: now.hold.as_ref().map(|hold| api_types::HoldInfo {
+                tip: hold.tip,
+                fork_height: hold.fork_height,
+                seconds: hold.seconds,
+                seconds_left: hold.seconds_left(),
+            }),
             parked_tip: now.parked_tip,
             tip_age: clock::now().saturating_sub(now.tip.header.time),
             mining_rate: self.mining_queue.rate.load(Ordering::Relaxed),
@@ -322,20 +341,24 @@ impl Backend for NodeHandle {
 
     fn price(&self) -> api_types::Price {
         let (tip, params) = (self.snapshot(), self.params());
-        let multiplier = tip.header.price;
+        let (names, bytes) = (tip.header.name_price, tip.header.byte_price);
         let of = |text: &str| {
-            Name::parse(text).map_or(0, |name| price::registration(params, &name, multiplier))
+            Name::parse(text).map_or(0, |name| price::registration(params, &name, names))
         };
         api_types::Price {
             network: self.network,
             anchor: tip.id,
             height: tip.height(),
-            multiplier,
+            time: tip.header.time,
+            name_multiplier: names,
+            byte_multiplier: bytes,
             register: of("aaaaaa"),
             register_5: of("aaaaa"),
             register_4: of("aaaa"),
             register_3: of("aaa"),
-            update: price::records(params, 1, multiplier),
+            update: price::records(params, 1, bytes),
+            renew: Name::parse("aaaaaa").map_or(0, |name| price::renewal(params, &name)),
+            rescue: price::rescue(params),
         }
     }
 
@@ -370,8 +393,8 @@ impl Backend for NodeHandle {
         }
     }
 
-    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
-        self.storage.touched(&name.key(self.network))
+    fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(key)
     }
 
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {

@@ -13,6 +13,8 @@ mod bundles;
 mod chain_thread;
 mod clock;
 mod command;
+mod config;
+mod error;
 mod handle;
 mod local_ops;
 mod mining;
@@ -20,15 +22,15 @@ mod node_state;
 mod open;
 mod parallel_verifier;
 mod progress;
+mod progress_line;
 mod serve;
 mod signal;
 mod sync_driver;
 mod verify_pool;
 
-use std::{io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use metrics::describe_counter;
-use thiserror::Error;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -37,20 +39,23 @@ use tokio::{
 use tracing::warn;
 
 pub use crate::net::{LOG_FILTER, Multiaddr};
+pub use config::{
+    DEFAULT_INBOUND, MULTIADDR, MineMode, NodeConfig, P2P_PORT, P2p, UnknownMineMode,
+    default_data_dir,
+};
+pub use error::NodeError;
 pub use handle::{FatalError, NodeHandle};
 pub use parallel_verifier::ParallelVerifier;
-pub use progress::{LogOutput, Progress, show_progress};
+pub use progress::Progress;
+pub use progress_line::{LogOutput, show_progress};
 pub use signal::stop_signal;
 
 use crate::{
     api::{self, Extension},
-    net::{
-        self, NetConfig, NetError, NetHandle,
-        limits::{INBOUND, Limits},
-    },
+    net::{self, NetConfig, NetHandle, limits::Limits},
 };
 use namechain_core::{
-    chain::{Chain, Storage, StorageError},
+    chain::{Chain, Storage},
     mempool::Mempool,
     sync::{Sync, SyncConfig, serve::Identity},
     types::Network,
@@ -60,130 +65,6 @@ use namechain_core::{
 const AGENT: &str = concat!("namechain/", env!("CARGO_PKG_VERSION"));
 /// How often the chain thread looks whether something is due.
 const TICK: Duration = Duration::from_millis(100);
-
-/// When the node searches for blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MineMode {
-    /// Never.
-    Off,
-    /// While operations wait, or somebody who has committed or offered a name waits for a height
-    /// that is near.
-    OnDemand,
-    /// Always.
-    Always,
-}
-
-impl MineMode {
-    /// What a node of this network does unless it is told.
-    pub const fn default_of(network: Network) -> MineMode {
-        match network {
-            Network::Dev => MineMode::OnDemand,
-            Network::Main | Network::Test => MineMode::Off,
-        }
-    }
-
-    /// As it is written on the command line and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            MineMode::Off => "off",
-            MineMode::OnDemand => "on-demand",
-            MineMode::Always => "always",
-        }
-    }
-}
-
-/// What is not one of the three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("is neither off nor on-demand nor always")]
-pub struct UnknownMineMode;
-
-impl FromStr for MineMode {
-    type Err = UnknownMineMode;
-
-    fn from_str(text: &str) -> Result<Self, UnknownMineMode> {
-        let all = [MineMode::Off, MineMode::OnDemand, MineMode::Always];
-        all.into_iter().find(|mode| mode.as_str() == text).ok_or(UnknownMineMode)
-    }
-}
-
-/// How to run a node.
-#[derive(Clone, Debug)]
-pub struct NodeConfig {
-    /// The network.
-    pub network: Network,
-    /// Where the chain is kept; made if it is not there.
-    pub data_dir: PathBuf,
-    /// Where the HTTP API listens; port 0 means any free port. `None`: no API.
-    pub api: Option<SocketAddr>,
-    /// Names by which the API may be addressed, beside its address and loopback.
-    pub allow_hosts: Vec<String>,
-    /// How to take part in the network. `None`: this node is alone.
-    pub p2p: Option<P2p>,
-    /// When to mine.
-    pub mine: MineMode,
-    /// Threads that mine, at least 1.
-    pub mine_threads: usize,
-    /// Make the index anew from the block log, even if it looks fine.
-    pub reindex: bool,
-}
-
-/// How to take part in the network between nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct P2p {
-    /// Where to listen for peers; none: we only dial.
-    pub listen: Vec<Multiaddr>,
-    /// Peers to stay connected to.
-    pub peers: Vec<Multiaddr>,
-    /// Whether to look for peers on the local network.
-    pub mdns: bool,
-    /// The most peers that may dial us.
-    pub max_inbound: usize,
-}
-
-impl P2p {
-    /// With those peers whom an earlier run has remembered, and nobody else.
-    fn from_memory() -> Self {
-        P2p { listen: Vec::new(), peers: Vec::new(), mdns: false, max_inbound: 0 }
-    }
-}
-
-/// The most peers that may dial a node, unless it is told.
-pub const DEFAULT_INBOUND: usize = INBOUND;
-/// The port for peers.
-pub const P2P_PORT: u16 = 7379;
-
-/// What is said to whoever writes an address that is none.
-pub const MULTIADDR: &str = "is not a multiaddr, as in /ip4/192.0.2.1/tcp/7379, /dns/node.example/tcp/7379 or /ip4/192.0.2.1/udp/7379/quic-v1/p2p/ID";
-
-/// Where a network's chain is kept unless told otherwise: `namechain/NETWORK` in the user's data
-/// directory, which is `$XDG_DATA_HOME` or `~/.local/share` (XDG Base Directory Specification).
-/// `None` if there is neither.
-pub fn default_data_dir(network: Network) -> Option<PathBuf> {
-    let from_env =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base =
-        from_env("XDG_DATA_HOME").or_else(|| Some(from_env("HOME")?.join(".local/share")))?;
-    Some(base.join("namechain").join(network.as_str()))
-}
-
-/// SyncReason a node did not start.
-#[derive(Debug, Error)]
-pub enum NodeError {
-    /// The store.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The API's address.
-    #[error(
-        "the API can't listen on {0}: {1}. Is another node running? Choose another address with --api IP:PORT"
-    )]
-    Api(SocketAddr, io::Error),
-    /// The network.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// A thread.
-    #[error("a thread can't be started: {0}")]
-    Thread(io::Error),
-}
 
 /// A running node.
 pub struct Node {

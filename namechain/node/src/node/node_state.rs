@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use namechain_core::{
-    chain::{Chain, Snapshot},
+    chain::{Chain, Hold, Snapshot},
     mempool::Mempool,
     sync::{PeerStatus, SyncStatus},
     types::Hash,
@@ -16,6 +16,7 @@ pub(super) struct NodeState {
     pub work: u128,
     pub mempool_operations: usize,
     pub mempool_bytes: usize,
+    pub hold: Option<Hold>,
     pub parked_tip: Option<Hash>,
     pub failed: Option<String>,
     pub sync_status: SyncStatus,
@@ -41,6 +42,7 @@ impl NodeState {
             work: chain.work(),
             mempool_operations: mempool.len(),
             mempool_bytes: mempool.bytes(),
+            hold: chain.hold().cloned(),
             parked_tip: chain.parked_tip(),
             failed: None,
             sync_status,

@@ -2,17 +2,16 @@
 
 use std::{path::Path, sync::Arc};
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use super::parallel_verifier::ParallelVerifier;
+use super::{clock, parallel_verifier::ParallelVerifier};
 use crate::store::{Options, Store};
 use namechain_core::{
     chain::{BlockLocation, Chain, ChainError, Change, Storage, StorageError, TipChange},
     codec::Decode,
-    consensus::{block::check_operation_alone, work::PowHasher},
+    consensus::{block::check_operation_alone, header::signing_context, work::PowHasher},
     mempool::Mempool,
-    params::MAX_REORG_DEPTH,
-    types::{Block, Network, Operation},
+    types::{Block, Header, Network, Operation},
 };
 
 /// Blocks between two lines about how far a rebuilding index is.
@@ -34,12 +33,6 @@ pub(super) fn open(
         }
         opened => opened?,
     };
-    if let Some(other) = chain.parked_tip() {
-        error!(
-            "a chain of more work, with tip {other}, departs more than {MAX_REORG_DEPTH} blocks below ours and is not \
-             followed: find out which chain others are on"
-        );
-    }
     let mempool = restore_pending(&chain, &*store)?;
     info!(
         height = chain.tip_header().height,
@@ -112,9 +105,15 @@ fn restore_pending(chain: &Chain, storage: &dyn Storage) -> Result<Mempool, Stor
     let waited = storage.pending()?;
     let mut operations: Vec<Operation> =
         waited.iter().filter_map(|bytes| Operation::from_bytes(bytes).ok()).collect();
-    operations.retain(|operation| check_operation_alone(network, operation, &mut worker).is_ok());
-    let as_undone = Block { header: chain.tip_header().clone(), operations };
-    mempool.follow(chain, &TipChange { undone: vec![as_undone], connected: Vec::new() })?;
+    let now = clock::now();
+    let (params, branch) = (network.params(), chain.branch_at(now));
+    let context = signing_context(params, branch);
+    operations.retain(|operation| {
+        check_operation_alone(params, &context, operation, &mut worker).is_ok()
+    });
+    let header = Header { version: branch, ..chain.tip_header().clone() };
+    let as_undone = Block { header, operations };
+    mempool.follow(chain, &TipChange { undone: vec![as_undone], connected: Vec::new() }, now)?;
     let kept = mempool.ids();
     let forget = waited
         .iter()

@@ -6,7 +6,7 @@ use std::thread;
 use namechain_core::{
     chain::OperationVerifier,
     consensus::{RuleViolation, block::check_operation_alone, work::PowHasher},
-    types::{Network, Operation},
+    types::{Network, Operation, SigningContext},
 };
 
 /// From this many operations on, a block's signatures and stamps are checked on all cores.
@@ -32,12 +32,17 @@ impl ParallelVerifier {
 }
 
 impl OperationVerifier for ParallelVerifier {
-    fn check_operations(&mut self, operations: &[Operation]) -> Result<(), RuleViolation> {
+    fn check_operations(
+        &mut self,
+        context: &SigningContext,
+        operations: &[Operation],
+    ) -> Result<(), RuleViolation> {
         let network = self.network;
+        let params = network.params();
         let check = |operations: &[Operation], hasher: &mut PowHasher| {
             operations
                 .iter()
-                .try_for_each(|operation| check_operation_alone(network, operation, hasher))
+                .try_for_each(|operation| check_operation_alone(params, context, operation, hasher))
         };
         if operations.len() < PARALLEL_FROM || self.cores == 1 {
             return check(operations, &mut self.hasher);
@@ -60,7 +65,10 @@ impl OperationVerifier for ParallelVerifier {
 
 #[cfg(test)]
 mod tests {
-    use namechain_core::types::{Hash, Stamp};
+    use namechain_core::{
+        consensus::header::signing_context,
+        types::{Hash, Stamp},
+    };
 
     use super::*;
 
@@ -82,13 +90,16 @@ mod tests {
         let good: Vec<Operation> = (0..20).map(commit).collect();
         for threads in [1, 2, 3, 64] {
             let mut verifier = ParallelVerifier::with_threads(NETWORK, threads);
-            assert_eq!(verifier.check_operations(&good), Ok(()));
-            assert_eq!(verifier.check_operations(&[]), Ok(()));
+            let context = signing_context(NETWORK.params(), 2);
+            let mut check =
+                |operations: &[Operation]| verifier.check_operations(&context, operations);
+            assert_eq!(check(&good), Ok(()));
+            assert_eq!(check(&[]), Ok(()));
             for at in [0, 9, 10, 19] {
                 let mut operations = good.clone();
                 operations[at] = without_work();
                 assert_eq!(
-                    verifier.check_operations(&operations),
+                    check(&operations),
                     Err(RuleViolation::StampWork),
                     "operation {at} on {threads} threads"
                 );

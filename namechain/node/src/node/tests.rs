@@ -5,9 +5,11 @@ use std::{path::Path, sync::Arc};
 use super::*;
 use crate::api::Backend;
 use namechain_core::{
-    codec::Encode,
-    consensus::{price, work::PowHasher},
-    types::{Action, Name, Operation, RecordSet, SecretKey, SignedOperation, Stamp, commitment},
+    consensus::{header::signing_context, price, work::PowHasher},
+    params::{FIRST_BRANCH, MAX_VALIDITY_S},
+    types::{
+        Action, Hash, Name, Operation, RecordSet, SecretKey, SignedOperation, Stamp, commitment,
+    },
 };
 
 const NETWORK: Network = Network::Dev;
@@ -36,7 +38,7 @@ fn submit(
 }
 
 fn stamped(handle: &NodeHandle, mut operation: Operation) -> Operation {
-    let work = price::registration(NETWORK.params(), &name(), handle.price().multiplier);
+    let work = price::registration(NETWORK.params(), &name(), handle.price().name_multiplier);
     let stamp = Stamp { anchor: handle.snapshot().id, work, nonce: 0 };
     let subject = operation.stamp_subject(NETWORK);
     *operation.stamp_mut() =
@@ -57,16 +59,16 @@ fn commit(handle: &NodeHandle, key: &SecretKey) -> Operation {
     stamped(handle, Operation::Commit { commitment, stamp: blank() })
 }
 
-fn register(handle: &NodeHandle, key: &SecretKey) -> Operation {
+fn register(handle: &NodeHandle, key: &SecretKey, commit: Hash) -> Operation {
     let action = Action::Register {
         recovery: None,
         salt: key.salt(NETWORK, &name()),
         records: RecordSet::default(),
     };
-    stamped(
-        handle,
-        Operation::Named(SignedOperation::sign(NETWORK, name(), 0, action, key, blank())),
-    )
+    let context = signing_context(NETWORK.params(), FIRST_BRANCH.number);
+    let until = clock::now() + MAX_VALIDITY_S / 2;
+    let named = SignedOperation::sign(&context, name(), commit, until, action, key, blank());
+    stamped(handle, Operation::Named(named))
 }
 
 /// Waits for the tip to reach a height.
@@ -77,6 +79,15 @@ async fn reach(handle: &NodeHandle, height: u32) {
         .await
         .expect("a block is mined")
         .unwrap();
+}
+
+/// Waits for the name to be registered; the height.
+async fn registered(handle: &NodeHandle) -> u32 {
+    let mut published = handle.published();
+    let waited = published.wait_for(|now| now.tip.entry(&name()).is_ok_and(|it| it.is_some()));
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(60), waited).await;
+    let now = waited.expect("it is recorded").unwrap();
+    now.tip.entry(&name()).unwrap().unwrap().registered.height
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,12 +105,17 @@ async fn what_is_acknowledged_is_recorded_and_survives() {
     let node = start(dir.path(), MineMode::OnDemand, false).await;
     let handle = node.handle();
     reach(&handle, 1).await;
-    submit(&handle, register(&handle, &key)).unwrap();
+    // The commit ripens: a block is mined for it, though no operation waits.
     reach(&handle, 2).await;
+    let commit = waiting.id(NETWORK);
+    submit(&handle, register(&handle, &key, commit)).unwrap();
+    let recorded = registered(&handle).await;
+    // And the name settles.
+    reach(&handle, recorded + 1).await;
     let entry = handle.served().entry(&name()).unwrap().unwrap();
     assert_eq!(entry.owner, key.public());
-    let taken = submit(&handle, register(&handle, &key)).unwrap_err();
-    assert_eq!((taken.code.as_str(), taken.rule.as_deref()), ("conflict", Some("name-taken")));
+    let spent = submit(&handle, register(&handle, &key, commit)).unwrap_err();
+    assert_eq!((spent.code.as_str(), spent.rule.as_deref()), ("rule", Some("commitment-spent")));
     assert_eq!(handle.status().mempool_operations, 0);
     let (tip, root) = (handle.snapshot().id, handle.snapshot().state_root());
     drop(handle);
@@ -110,7 +126,7 @@ async fn what_is_acknowledged_is_recorded_and_survives() {
         let snapshot: Arc<_> = node.handle().snapshot();
         assert_eq!((snapshot.id, snapshot.state_root()), (tip, root));
         assert_eq!(snapshot.entry(&name()).unwrap().unwrap().owner, key.public());
-        assert_eq!(node.handle().block_at(2).unwrap().unwrap().1.operations.len(), 1);
+        assert_eq!(node.handle().block_at(recorded).unwrap().unwrap().1.operations.len(), 1);
         drop(snapshot);
         node.stop().await;
     }

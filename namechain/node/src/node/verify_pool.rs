@@ -48,7 +48,7 @@ impl State {
         let urgent = match &job {
             Job::Headers(headers) => headers.len() == 1,
             Job::Assembled { .. } => true,
-            Job::Block { .. } | Job::Operation(_) => false,
+            Job::Block { .. } | Job::Operation { .. } => false,
         };
         if urgent { &mut self.urgent } else { &mut self.jobs }.push_back((id, job));
     }
@@ -160,7 +160,10 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
             JobOutcome::Malformed => {
                 counter!(REJECTED, "what" => kind, "rule" => "encoding").increment(1)
             }
-            JobOutcome::Headers(_) | JobOutcome::Block(_) | JobOutcome::Operation(_) => {}
+            JobOutcome::UpgradeNeeded(_)
+            | JobOutcome::Headers(_)
+            | JobOutcome::Block(_)
+            | JobOutcome::Operation(_) => {}
         }
         if done.blocking_send(Event::JobDone { job, outcome }.into()).is_err() {
             return;
@@ -172,7 +175,7 @@ fn kind_of(job: &Job) -> &'static str {
     match job {
         Job::Headers(_) => "headers",
         Job::Block { .. } | Job::Assembled { .. } => "block",
-        Job::Operation(_) => "operation",
+        Job::Operation { .. } => "operation",
     }
 }
 

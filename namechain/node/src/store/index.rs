@@ -16,7 +16,7 @@ use super::{
     layout::{self, FORMAT, Format, Mark},
 };
 use namechain_core::{
-    chain::{Before, Change, StorageError, StoredHeader},
+    chain::{Before, Change, Following, StorageError, StoredHeader},
     codec::{Decode, Encode},
     consensus::HistoryNode,
     types::{Hash, Network},
@@ -134,6 +134,9 @@ impl Index {
                     rows.put(layout::history_key(position), Some(node.to_bytes()));
                 }
                 Change::Tip(id) => rows.put(layout::TIP_KEY.into(), Some(id.to_bytes())),
+                Change::Following(following) => {
+                    rows.put(layout::FOLLOWING_KEY.into(), Some(following.to_bytes()));
+                }
                 Change::Pending(id, operation) => rows.put(layout::pending_key(&id), operation),
             }
         }
@@ -272,6 +275,10 @@ impl Index {
 
     pub(super) fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {
         self.read(&layout::history_key(position), "a node of the history range")
+    }
+
+    pub(super) fn following(&self) -> Result<Option<Following>, StorageError> {
+        self.read(layout::FOLLOWING_KEY, "how the chain was followed")
     }
 
     pub(super) fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError> {

@@ -5,8 +5,9 @@
 //! | format  | `f`                      | format u32, network 4                                          |
 //! | tip     | `t`                      | id 32                                                          |
 //! | mark    | `m`                      | file u32, offset u64, len u32, id 32: last block referred to   |
+//! | following | `l`                    | see `Following`                                                |
 //! | active  | `a` height u32           | id 32                                                          |
-//! | header  | `h` height u32, id 32    | header 160, work u128, file u32, offset u64, len u32, failed u8 |
+//! | header  | `h` height u32, id 32    | header 168, work u128, file u32, offset u64, len u32, failed u8 |
 //! | height  | `i` id 32                | height u32                                                     |
 //! | entry   | `e` key 32               | the entry's bytes                                              |
 //! | undo    | `u` height u32, key 32   | 0, or 1 and the entry's bytes                                  |
@@ -24,11 +25,12 @@ use namechain_core::{
 };
 
 /// The version of the index's rows.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 pub(super) const FORMAT_KEY: &[u8] = b"f";
 pub(super) const TIP_KEY: &[u8] = b"t";
 pub(super) const MARK_KEY: &[u8] = b"m";
+pub(super) const FOLLOWING_KEY: &[u8] = b"l";
 pub(super) const ENTRIES: &[u8] = b"e";
 pub(super) const PENDING: &[u8] = b"p";
 /// The first key after all header rows.

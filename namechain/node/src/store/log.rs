@@ -34,8 +34,8 @@ use position::file_path;
 use record::{FILE_HEADER_BYTES, FileHeader, RECORD_HEADER_BYTES};
 pub(super) use walk::{Step, Walk};
 
-/// The version of the log's files.
-const FORMAT: u32 = 1;
+/// The version of the log's files: 1 had blocks of protocol 1.
+const FORMAT: u32 = 2;
 
 /// What stands where a block should be.
 #[derive(Debug)]
@@ -310,8 +310,9 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
-/// What file 0 begins with in a later format.
+/// What file 0 begins with in a format that is `later` than this one.
 #[cfg(test)]
-pub(super) fn newer_file_header(network: Network) -> Vec<u8> {
-    FileHeader { format: FORMAT + 1, network: network.magic() }.encode(0)
+pub(super) fn file_header_of_format(network: Network, later: i32) -> Vec<u8> {
+    let format = FORMAT.checked_add_signed(later).unwrap();
+    FileHeader { format, network: network.magic() }.encode(0)
 }

@@ -40,7 +40,7 @@ use layout::Mark;
 use lock::Lock;
 use log::{Log, Position};
 use namechain_core::{
-    chain::{Before, BlockLocation, Change, Storage, StorageError, StoredHeader},
+    chain::{Before, BlockLocation, Change, Following, Storage, StorageError, StoredHeader},
     consensus::HistoryNode,
     types::{Hash, Network},
 };
@@ -302,6 +302,10 @@ impl Storage for Store {
 
     fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {
         self.index.history(position)
+    }
+
+    fn following(&self) -> Result<Option<Following>, StorageError> {
+        self.index.following()
     }
 
     fn pending(&self) -> Result<Vec<Vec<u8>>, StorageError> {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use namechain_core::{
     codec::{Decode, Encode},
-    types::{Header, Target},
+    types::Header,
 };
 
 mod crash;
@@ -23,15 +23,16 @@ const SMALL: Options = Options { reindex: false, log_file_bytes: 4_000 };
 
 pub(super) fn header(height: u32, nonce: u64) -> Header {
     Header {
-        version: 1,
+        version: 2,
         height,
         previous: Hash([1; 32]),
         ops_root: Hash([2; 32]),
         state_root: Hash([3; 32]),
         history_root: Hash([4; 32]),
         time: 5,
-        target: Target::of_work_bits(1),
-        price: 1_024,
+        due: 5,
+        name_price: 1_024,
+        byte_price: 1_025,
         nonce,
     }
 }
@@ -191,14 +192,17 @@ fn another_networks_directory_is_refused() {
 }
 
 #[test]
-fn a_newer_formats_directory_is_refused() {
-    let (dir, _) = filled(2, SMALL);
-    let newer = log::newer_file_header(NETWORK);
-    let mut bytes = fs::read(log_file(dir.path(), 0)).unwrap();
-    bytes[..newer.len()].copy_from_slice(&newer);
-    fs::write(log_file(dir.path(), 0), bytes).unwrap();
-    let why = refused(Store::open(dir.path(), NETWORK));
-    assert!(why.contains("newer version"), "{why}");
+fn another_formats_directory_is_refused() {
+    for (later, says) in [(1, "newer version"), (-1, "an earlier protocol")] {
+        let (dir, _) = filled(2, SMALL);
+        let header = log::file_header_of_format(NETWORK, later);
+        let mut bytes = fs::read(log_file(dir.path(), 0)).unwrap();
+        bytes[..header.len()].copy_from_slice(&header);
+        fs::write(log_file(dir.path(), 0), &bytes).unwrap();
+        let why = refused(Store::open(dir.path(), NETWORK));
+        assert!(why.contains(says), "{why}");
+        assert_eq!(fs::read(log_file(dir.path(), 0)).unwrap(), bytes, "nothing was changed");
+    }
 
     let (dir, _) = filled(2, SMALL);
     Index::open(&dir.path().join("index"), NETWORK).unwrap().pretend_newer();

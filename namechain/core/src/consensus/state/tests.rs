@@ -1,10 +1,11 @@
-//! A name's whole life, on plain maps: no blocks, no work, heights as the story needs them.
+//! A name's whole life, on plain maps: no blocks, no work, times as the story needs them.
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    params::PRICE_UNIT,
+    consensus::status::end,
+    params::{MAX_COMMITS, PRICE_UNIT},
     types::{
         Locators, MessagingPolicy, MessagingRecord, Network, Record, Signature,
         SignedMessagingRecord, Stamp,
@@ -12,8 +13,10 @@ use crate::{
 };
 
 const NETWORK: Network = Network::Main;
+/// Work that pays for everything.
+const PLENTY: u64 = 1 << 40;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Maps(BTreeMap<Hash, Entry>);
 
 impl State for Maps {
@@ -29,14 +32,24 @@ impl State for Maps {
             None => self.0.remove(&key),
         };
     }
+
+    fn ended(&self, kind: EntryKind, time: u64, limit: usize) -> Result<Vec<Hash>, Self::Error> {
+        let entries = self.0.iter().filter(|(_, entry)| EntryKind::of(entry) == kind);
+        let mut ended: Vec<(u64, Hash)> =
+            entries.map(|(key, entry)| (end(NETWORK.params(), entry), *key)).collect();
+        ended.retain(|(end, _)| *end <= time);
+        ended.sort();
+        Ok(ended.into_iter().take(limit).map(|(_, key)| key).collect())
+    }
 }
 
-/// One name with an owner (1), a recovery key (9), and others.
+/// One name with an owner (1), a recovery key (9), and others. A block every 120 s.
 struct Story {
     state: Maps,
     params: &'static Params,
     name: Name,
-    sequence: u32,
+    now: BlockTime,
+    bytes_multiplier: u32,
 }
 
 fn key(number: u8) -> PublicKey {
@@ -53,103 +66,142 @@ fn records() -> RecordSet {
 }
 
 impl Story {
-    /// Registered at height 110 by key 1 with recovery key 9.
     fn new() -> Self {
-        let name = Name::parse("example-name").unwrap();
-        let mut story =
-            Story { state: Maps::default(), params: NETWORK.params(), name, sequence: 0 };
-        story.register(100, 110, 1).unwrap();
+        Story {
+            state: Maps::default(),
+            params: NETWORK.params(),
+            name: Name::parse("example-name").unwrap(),
+            now: BlockTime { height: 100, time: 1_000_000 },
+            bytes_multiplier: PRICE_UNIT,
+        }
+    }
+
+    /// Registered by key 1 with recovery key 9, and settled.
+    fn settled() -> Self {
+        let mut story = Story::new();
+        let commit = story.commit(1).unwrap();
+        story.pass(10, 600);
+        story.register(commit, 1).unwrap();
+        story.pass(30, 3_600);
         story
     }
 
-    fn register(&mut self, commit: u32, register: u32, owner: u8) -> Result<(), &'static str> {
-        let commitment = commitment(NETWORK, &self.name, &key(owner), &[owner; 32]);
-        let work = price::registration(self.params, &self.name, PRICE_UNIT);
-        self.apply(commit, &Operation::Commit { commitment, stamp: stamp(work) })?;
-        let action =
-            Action::Register { recovery: Some(key(9)), salt: [owner; 32], records: records() };
-        self.act(register, owner, action)
+    fn pass(&mut self, blocks: u32, seconds: u64) {
+        self.now.height += blocks;
+        self.now.time += seconds;
     }
 
-    fn apply(&mut self, height: u32, operation: &Operation) -> Result<(), &'static str> {
-        let context = BlockContext { height, price: PRICE_UNIT };
-        apply_operation(self.params, context, operation, &mut self.state).map_err(|failure| {
-            match failure {
+    fn apply_at(&mut self, index: u32, operation: &Operation) -> Result<(), &'static str> {
+        let context = BlockContext {
+            now: self.now,
+            parent_time: self.now.time,
+            price: Multipliers { names: PRICE_UNIT, bytes: self.bytes_multiplier },
+        };
+        let parent = BlockTime { height: self.now.height - 1, time: self.now.time };
+        let anchor = Anchor { at: parent, name_price: PRICE_UNIT };
+        let mut tally = Tally::default();
+        tally.apply(self.params, context, operation, index, anchor, &mut self.state).map_err(
+            |error| match error {
                 ApplyError::Rule(violation) => violation.id(),
                 ApplyError::State(never) => match never {},
-            }
-        })
+            },
+        )
     }
 
-    /// The next operation on the name, at a height, by a key.
-    fn act(&mut self, height: u32, signer: u8, action: Action) -> Result<(), &'static str> {
-        let operation = Operation::Named(SignedOperation {
+    /// Records the Commit of key `owner` to the name; gives its id.
+    fn commit(&mut self, owner: u8) -> Result<Hash, &'static str> {
+        self.commit_at(0, owner, owner, PLENTY)
+    }
+
+    fn commit_at(
+        &mut self,
+        index: u32,
+        owner: u8,
+        salt: u8,
+        work: u64,
+    ) -> Result<Hash, &'static str> {
+        let commitment = commitment(NETWORK, &self.name, &key(owner), &[salt; 32]);
+        let operation = Operation::Commit { commitment, stamp: stamp(work) };
+        self.apply_at(index, &operation)?;
+        Ok(operation.id(NETWORK))
+    }
+
+    fn register(&mut self, commit: Hash, owner: u8) -> Result<(), &'static str> {
+        let recovery = Some(key(9));
+        let action = Action::Register { recovery, salt: [owner; 32], records: records() };
+        let operation = self.signed(commit, owner, action, PLENTY);
+        self.apply_at(1, &operation)
+    }
+
+    fn signed(&self, reference: Hash, signer: u8, action: Action, work: u64) -> Operation {
+        Operation::Named(SignedOperation {
             name: self.name.clone(),
-            sequence: self.sequence,
+            reference,
+            valid_until: self.now.time,
             signer: key(signer),
             action,
             signature: Signature([0; 64]),
-            stamp: stamp(self.params.base_price),
-        });
-        self.apply(height, &operation)?;
-        self.sequence += 1;
-        Ok(())
+            stamp: stamp(work),
+        })
     }
 
-    fn entry(&self) -> NameEntry {
-        let Some(Entry::Name(entry)) = self.state.0.get(&self.name.key(NETWORK)) else {
-            panic!("no entry")
-        };
-        entry.clone()
+    /// An operation under the present title.
+    fn act(&mut self, signer: u8, action: Action) -> Result<(), &'static str> {
+        self.pay(signer, action, PLENTY)
     }
 
-    fn name_status(&self, height: u32) -> NameStatus {
-        name_status(self.params, &self.entry(), height)
+    fn pay(&mut self, signer: u8, action: Action, work: u64) -> Result<(), &'static str> {
+        let title = self.entry().map_or(Hash::ZERO, |entry| entry.title);
+        let operation = self.signed(title, signer, action, work);
+        self.apply_at(1, &operation)
     }
-}
 
-#[test]
-fn a_lease_its_renewal_grace_and_release() {
-    let mut story = Story::new();
-    let (lease, grace) = (story.params.lease, story.params.grace);
-    let end = 110 + lease;
-    assert_eq!(story.entry().expires, end);
-    assert_eq!(story.act(end - lease / 4 - 1, 1, Action::Renew), Err("renew-early"));
-    assert_eq!(story.act(end - lease / 4, 5, Action::Renew), Err("not-keyholder"));
-    assert_eq!(story.act(end - lease / 4, 1, Action::Renew), Ok(()));
-    let end = end + lease;
-    assert_eq!(story.entry().expires, end, "the lease is added to the old end");
-    assert_eq!(story.name_status(end - 1), NameStatus::Active);
-    assert_eq!(story.name_status(end), NameStatus::Grace);
-    assert_eq!(story.act(end, 1, Action::Update { records: records() }), Err("name-in-grace"));
-    assert_eq!(story.act(end, 1, Action::Transfer { to: key(2) }), Err("name-in-grace"));
-    assert_eq!(story.register(end, end + 10, 3), Err("name-taken"));
-    assert_eq!(
-        story.act(end + grace - 1, 9, Action::Renew),
-        Ok(()),
-        "the recovery key renews in the grace"
-    );
-    let end = end + lease;
-    assert_eq!(story.name_status(end + grace - 1), NameStatus::Grace);
-    assert_eq!(story.name_status(end + grace), NameStatus::Released);
-    assert_eq!(story.act(end + grace, 1, Action::Renew), Err("name-unregistered"));
-    assert_eq!(story.register(end + grace, end + grace + 9, 2), Err("commitment-young"));
-    let sequence = story.sequence;
-    let register = Action::Register { recovery: None, salt: [2; 32], records: records() };
-    assert_eq!(story.act(end + grace + 10, 2, register), Ok(()));
-    assert_eq!(
-        (story.entry().owner, story.entry().sequence),
-        (key(2), sequence),
-        "the sequence number goes on"
-    );
-}
+    fn entry(&self) -> Option<NameEntry> {
+        match self.state.0.get(&self.name.key(NETWORK)) {
+            Some(Entry::Name(entry)) => Some(entry.clone()),
+            _ => None,
+        }
+    }
 
-/// Whoever gets the name by another key than the owner's, or gets it anew, proves keys of their
-/// own.
-#[test]
-fn a_messaging_record_goes_with_its_owner_and_its_sequence_number_stays() {
-    let publish = |story: &Story, sequence: u32| {
-        let before = story.entry().messaging;
+    fn owned(&self) -> NameEntry {
+        self.entry().expect("an entry")
+    }
+
+    fn status(&self) -> NameStatus {
+        name_status(self.params, &self.owned(), self.now)
+    }
+
+    fn sequence(&self) -> u32 {
+        self.owned().sequence + 1
+    }
+
+    fn update(&self) -> Action {
+        Action::Update { sequence: self.sequence(), records: records() }
+    }
+
+    fn transfer(&self, to: u8) -> Action {
+        Action::Transfer { sequence: self.sequence(), to: key(to) }
+    }
+
+    fn renew(&self) -> Action {
+        Action::Renew { expires: self.owned().expires }
+    }
+
+    /// The subject of the transfer that waits.
+    fn waiting(&self) -> Hash {
+        self.owned().transfer.map_or(Hash::ZERO, |transfer| transfer.subject)
+    }
+
+    fn accept(&self) -> Action {
+        Action::Accept { transfer: self.waiting(), recovery: Some(key(9)) }
+    }
+
+    fn cancel(&self) -> Action {
+        Action::Cancel { transfer: self.waiting() }
+    }
+
+    fn publish(&self, sequence: u32) -> Action {
+        let before = self.owned().messaging;
         let record = MessagingRecord {
             sequence,
             previous: before.map(|entry| entry.record.hash(NETWORK)).unwrap_or_default(),
@@ -161,173 +213,381 @@ fn a_messaging_record_goes_with_its_owner_and_its_sequence_number_stays() {
             policy: MessagingPolicy::default(),
         };
         let signed = SignedMessagingRecord { record, possession: Signature([0; 64]), link: None };
-        Action::Publish { record: Some(Box::new(signed)) }
-    };
-    let stands = |story: &Story| {
-        let entry = story.entry();
-        (entry.messaging.map(|it| it.record.sequence), entry.messaging_sequence)
-    };
-    let mut story = Story::new();
-    assert_eq!(stands(&story), (None, 0));
-    let first = publish(&story, 1);
-    assert_eq!(story.act(200, 9, first.clone()), Err("not-owner"), "not even the recovery key");
-    assert_eq!(story.act(200, 1, publish(&story, 2)), Err("messaging-sequence"));
-    assert_eq!(story.act(200, 1, first), Ok(()));
-    for action in [
-        Action::Update { records: records() },
-        Action::Transfer { to: key(2) },
-        Action::Cancel,
-        Action::Transfer { to: key(2) },
-    ] {
-        assert_eq!(story.act(201, 1, action), Ok(()));
-        assert_eq!(stands(&story), (Some(1), 1));
+        Action::Publish { sequence: self.sequence(), record: Some(Box::new(signed)) }
     }
-    let accepted = 201 + story.params.transfer_delay;
-    assert_eq!(story.act(accepted, 2, Action::Accept { recovery: Some(key(9)) }), Ok(()));
-    assert_eq!(stands(&story), (None, 1), "a buyer does not inherit the seller's keys");
-    assert_eq!(
-        story.act(2_000, 2, publish(&story, 1)),
-        Err("messaging-sequence"),
-        "nor can it be said again"
-    );
-    assert_eq!(story.act(2_000, 2, publish(&story, 2)), Ok(()));
-    assert_eq!(
-        story.act(2_001, 9, Action::Recover { owner: key(3), recovery: Some(key(9)) }),
-        Ok(())
-    );
-    assert_eq!(stands(&story), (None, 2), "a thief's keys do not stay");
-    assert_eq!(story.act(2_002, 3, publish(&story, 3)), Ok(()));
-    assert_eq!(story.act(2_003, 3, Action::Publish { record: None }), Ok(()));
-    assert_eq!(stands(&story), (None, 3), "withdrawn");
-    assert_eq!(story.act(2_004, 3, publish(&story, 4)), Ok(()));
-    let end = story.entry().expires;
-    assert_eq!(story.act(end, 3, publish(&story, 5)), Err("name-in-grace"));
-    assert_eq!(story.act(end, 3, Action::Renew), Ok(()));
-    assert_eq!(stands(&story), (Some(4), 4));
-    assert_eq!(story.act(end + 1, 9, Action::Revoke), Ok(()));
-    assert_eq!(stands(&story), (None, 4));
-    let end = story.entry().expires;
-    assert_eq!(story.register(end, end + 10, 4), Ok(()));
-    assert_eq!(stands(&story), (None, 4), "and the next owner's first record is the fifth");
-    assert_eq!(story.act(end + 20, 4, publish(&story, 5)), Ok(()));
+}
+
+fn recover(owner: u8, recovery: u8) -> Action {
+    Action::Recover { owner: key(owner), recovery: Some(key(recovery)) }
+}
+
+#[test]
+fn a_commit_ripens_in_blocks_and_seconds_and_lapses() {
+    for (blocks, seconds, expected) in [
+        (9, 600, Err("commitment-young")),
+        (10, 599, Err("commitment-young")),
+        (10, 600, Ok(())),
+        (10, 86_400, Ok(())),
+        (10, 86_401, Err("commitment-unknown")),
+    ] {
+        let mut story = Story::new();
+        let commit = story.commit(1).unwrap();
+        story.pass(blocks, seconds);
+        assert_eq!(story.register(commit, 1), expected, "{blocks} blocks, {seconds} s");
+    }
+}
+
+#[test]
+fn a_commit_is_for_one_name_by_one_key_once() {
+    let mut story = Story::new();
+    let commit = story.commit(1).unwrap();
+    assert_eq!(story.commit(1), Err("commit-recorded"), "the same bytes");
+    story.pass(10, 600);
+    assert_eq!(story.register(commit, 2), Err("commitment-unknown"), "another key");
+    assert_eq!(story.register(Hash::ZERO, 1), Err("commitment-unknown"));
+    assert_eq!(story.register(commit, 1), Ok(()));
+    assert_eq!(story.commit(1), Err("commit-recorded"), "spent ones stay until they lapse");
+    assert_eq!(story.register(commit, 1), Err("commitment-spent"));
+}
+
+/// A stranger can copy a commitment with less work of his own: both stand, and only the owner's
+/// key can use either.
+#[test]
+fn a_strangers_copy_of_a_commitment_harms_nobody() {
+    let mut story = Story::new();
+    let price = price::registration(story.params, &story.name, PRICE_UNIT);
+    let poor = story.commit_at(0, 1, 1, price).unwrap();
+    let rich = story.commit_at(1, 1, 1, price + 1).unwrap();
+    assert_ne!(poor, rich);
+    story.pass(10, 600);
+    assert_eq!(story.register(rich, 1), Ok(()));
+    assert_eq!(story.owned().commit.index, 1);
+    assert_eq!(story.register(poor, 1), Ok(()), "the older copy helps the owner");
+}
+
+#[test]
+fn while_a_name_settles_the_first_to_commit_takes_it() {
+    let mut story = Story::new();
+    let first = story.commit_at(0, 1, 1, PLENTY).unwrap();
+    let second = story.commit_at(1, 2, 2, PLENTY).unwrap();
+    story.pass(1, 120);
+    let third = story.commit_at(0, 3, 3, PLENTY).unwrap();
+    story.pass(10, 600);
+    assert_eq!(story.register(second, 2), Ok(()));
+    assert_eq!(story.status(), NameStatus::Settling);
+    assert_eq!(story.act(2, story.update()), Err("name-settling"), "it can't be changed");
+    assert_eq!(story.act(9, recover(4, 4)), Err("name-settling"), "by no key");
+    assert_eq!(story.register(third, 3), Err("name-settling"), "a younger Commit is too late");
+    story.pass(29, 3_599);
+    assert_eq!(story.status(), NameStatus::Settling);
+    let before = story.owned();
+    assert_eq!(story.register(first, 1), Ok(()));
+    let entry = story.owned();
+    assert_eq!((entry.owner, entry.registered), (key(1), story.now), "settling begins anew");
+    assert_ne!(entry.title, before.title);
+    assert_eq!(story.register(second, 2), Err("commitment-spent"), "the loser can't come back");
+    for (blocks, seconds) in [(29, 3_600), (30, 3_599)] {
+        let now = BlockTime {
+            height: entry.registered.height + blocks,
+            time: entry.registered.time + seconds,
+        };
+        assert_eq!(name_status(story.params, &entry, now), NameStatus::Settling);
+    }
+    story.pass(30, 3_600);
+    assert_eq!(story.status(), NameStatus::Active);
+    assert_eq!(story.act(1, story.update()), Ok(()));
+    let late = story.commit(5).unwrap();
+    story.pass(10, 600);
+    assert_eq!(story.register(late, 5), Err("name-taken"));
+}
+
+#[test]
+fn a_commit_is_judged_by_the_price_of_a_recent_anchor() {
+    let params = NETWORK.params();
+    let now = BlockTime { height: 1_000, time: 5_000 };
+    let price = Multipliers { names: 4_096, bytes: PRICE_UNIT };
+    let context = BlockContext { now, parent_time: 0, price };
+    let anchor = |height| Anchor { at: BlockTime { height, time: 0 }, name_price: 2_048 };
+    assert_eq!(registration_multiplier(context, anchor(940)), 2_048);
+    assert_eq!(registration_multiplier(context, anchor(939)), 4_096);
+    let mut story = Story::new();
+    let operation =
+        Operation::Commit { commitment: Hash::ZERO, stamp: stamp(params.base_price * 4 - 1) };
+    let mut tally = Tally::default();
+    let applied = tally.apply(params, context, &operation, 0, anchor(999), &mut story.state);
+    assert!(matches!(applied, Err(ApplyError::Rule(RuleViolation::Underpaid { .. }))));
+}
+
+#[test]
+fn a_lease_its_renewal_grace_and_release() {
+    let mut story = Story::settled();
+    let (lease, grace) = (story.params.lease, story.params.grace);
+    let end = story.owned().registered.time + lease;
+    assert_eq!(story.owned().expires, end);
+    story.now.time = end - lease / 4 - 1;
+    assert_eq!(story.act(1, story.renew()), Err("renew-early"));
+    story.now.time += 1;
+    assert_eq!(story.act(5, story.renew()), Err("not-keyholder"));
+    assert_eq!(story.act(1, Action::Renew { expires: end + 1 }), Err("renew-expires"));
+    let renewal = story.renew();
+    assert_eq!(story.act(1, renewal.clone()), Ok(()));
+    assert_eq!(story.owned().expires, end + lease, "the lease is added to the old end");
+    let end = end + lease;
+    story.now.time = end - 1;
+    assert_eq!(story.act(1, renewal), Err("renew-expires"), "it can't be used again");
+    assert_eq!(story.status(), NameStatus::Active);
+    story.now.time = end;
+    assert_eq!(story.status(), NameStatus::Grace);
+    assert_eq!(story.act(1, story.update()), Err("name-in-grace"));
+    assert_eq!(story.act(1, story.transfer(2)), Err("name-in-grace"));
+    assert_eq!(story.act(1, story.publish(1)), Err("name-in-grace"));
+    let commit = story.commit(3).unwrap();
+    story.pass(10, 600);
+    assert_eq!(story.register(commit, 3), Err("name-taken"));
+    story.now.time = end + grace - 1;
+    assert_eq!(story.act(9, story.renew()), Ok(()), "the recovery key renews in the grace");
+    let end = end + lease;
+    story.now.time = end + grace - 1;
+    assert_eq!(story.status(), NameStatus::Grace);
+    let commit = story.commit(2).unwrap();
+    story.pass(10, 600);
+    assert_eq!(story.status(), NameStatus::Released);
+    assert_eq!(story.act(1, story.renew()), Err("name-unregistered"));
+    assert_eq!(story.register(commit, 2), Ok(()), "a Commit may precede the release");
+    assert_eq!((story.owned().owner, story.owned().sequence), (key(2), 0));
+}
+
+/// Nothing signed under one owner holds under the next, be it the same key again.
+#[test]
+fn operations_are_bound_to_a_title() {
+    let mut story = Story::settled();
+    let title = story.owned().title;
+    let old = story.signed(title, 1, story.update(), PLENTY);
+    assert_eq!(story.act(9, recover(1, 9)), Ok(()));
+    assert_ne!(story.owned().title, title);
+    assert_eq!(story.owned().sequence, 0);
+    assert_eq!(story.apply_at(0, &old), Err("title"));
+    assert_eq!(story.act(1, story.update()), Ok(()));
+    assert_eq!(story.owned().sequence, 1);
 }
 
 #[test]
 fn a_transfer_is_offered_waited_for_and_accepted() {
-    let mut story = Story::new();
-    let delay = story.params.transfer_delay;
-    assert_eq!(story.act(200, 2, Action::Accept { recovery: None }), Err("transfer-missing"));
-    assert_eq!(story.act(200, 9, Action::Transfer { to: key(2) }), Err("not-owner"));
-    assert_eq!(story.act(200, 1, Action::Transfer { to: key(2) }), Ok(()));
-    assert_eq!(story.act(201, 1, Action::Transfer { to: key(3) }), Err("transfer-pending"));
-    assert_eq!(story.act(201, 3, Action::Cancel), Err("not-keyholder"));
-    assert_eq!(story.act(201, 9, Action::Cancel), Ok(()), "the recovery key can withdraw it");
-    assert_eq!(story.act(202, 1, Action::Cancel), Err("transfer-missing"));
-    assert_eq!(story.act(300, 1, Action::Transfer { to: key(2) }), Ok(()));
-    assert_eq!(
-        story.act(300 + delay - 1, 2, Action::Accept { recovery: Some(key(8)) }),
-        Err("transfer-young")
-    );
-    assert_eq!(story.act(300 + delay, 3, Action::Accept { recovery: None }), Err("not-recipient"));
-    assert_eq!(story.act(300 + delay, 2, Action::Accept { recovery: Some(key(8)) }), Ok(()));
-    let entry = story.entry();
-    assert_eq!((entry.owner, entry.recovery, entry.transfer), (key(2), Some(key(8)), None));
+    let mut story = Story::settled();
+    assert_eq!(story.act(2, story.accept()), Err("transfer-missing"));
+    assert_eq!(story.act(9, story.transfer(2)), Err("not-owner"));
+    assert_eq!(story.act(1, story.transfer(2)), Ok(()));
+    assert_eq!(story.act(1, story.transfer(3)), Err("transfer-pending"));
+    assert_eq!(story.act(3, story.cancel()), Err("not-keyholder"));
+    let cancel = story.cancel();
+    assert_eq!(story.act(9, cancel.clone()), Ok(()), "the recovery key can withdraw it");
+    assert_eq!(story.act(1, story.cancel()), Err("transfer-missing"));
+    assert_eq!(story.act(1, story.transfer(2)), Ok(()));
+    assert_eq!(story.act(9, cancel), Err("transfer-other"), "of another offer");
+    let offered = story.now;
+    for (blocks, seconds) in [(9, 86_400), (10, 86_399)] {
+        story.now = offered;
+        story.pass(blocks, seconds);
+        assert_eq!(story.act(2, story.accept()), Err("transfer-young"), "{blocks}, {seconds}");
+    }
+    story.now = offered;
+    story.pass(10, 86_400);
+    assert_eq!(story.act(3, story.accept()), Err("not-recipient"));
+    let title = story.owned().title;
+    assert_eq!(story.act(2, story.accept()), Ok(()));
+    let entry = story.owned();
+    assert_eq!((entry.owner, entry.recovery, entry.transfer), (key(2), Some(key(9)), None));
     assert!(entry.records.is_empty(), "a buyer does not inherit the seller's records");
-    assert_eq!(entry.expires, 110 + story.params.lease, "nor a new lease");
-    assert_eq!(story.act(2_000, 1, Action::Update { records: records() }), Err("not-owner"));
-    assert_eq!(
-        story.act(2_000, 9, Action::Recover { owner: key(1), recovery: None }),
-        Err("not-recovery")
-    );
+    assert_ne!(entry.title, title);
+    assert_eq!(story.act(1, story.update()), Err("not-owner"));
 }
 
 #[test]
 fn the_recovery_key_outranks_the_owner() {
-    let mut story = Story::new();
-    assert_eq!(
-        story.act(200, 1, Action::Transfer { to: key(2) }),
-        Ok(()),
-        "a thief with the owner's key"
-    );
-    assert_eq!(
-        story.act(201, 1, Action::Recover { owner: key(1), recovery: None }),
-        Err("not-recovery")
-    );
-    assert_eq!(
-        story.act(202, 9, Action::Recover { owner: key(3), recovery: Some(key(7)) }),
-        Ok(())
-    );
-    let entry = story.entry();
+    let mut story = Story::settled();
+    // A thief with the owner's key takes every sequence number, and the last one at that.
+    assert_eq!(story.act(1, story.transfer(2)), Ok(()));
+    let entry = NameEntry { sequence: u32::MAX, ..story.owned() };
+    story.state.set(story.name.key(NETWORK), Some(Entry::Name(entry)));
+    assert_eq!(story.act(1, recover(1, 1)), Err("not-recovery"));
+    assert_eq!(story.act(9, recover(3, 7)), Ok(()));
+    let entry = story.owned();
     assert_eq!((entry.owner, entry.recovery, entry.transfer), (key(3), Some(key(7)), None));
-    assert_eq!(entry.records, records(), "the records stay");
-    assert_eq!(story.act(203, 2, Action::Accept { recovery: None }), Err("transfer-missing"));
-    assert_eq!(
-        story.act(203, 9, Action::Revoke),
-        Err("not-keyholder"),
-        "the old recovery key is out"
-    );
+    assert_eq!((&entry.records, entry.sequence), (&records(), 0), "the records stay");
+    assert_eq!(story.act(2, story.accept()), Err("transfer-missing"));
+    assert_eq!(story.act(9, Action::Revoke), Err("not-keyholder"), "the old recovery key is out");
+    assert_eq!(story.act(3, story.update()), Ok(()));
+}
+
+/// A thief who revokes the name does not free it: the recovery key takes it back until lease and
+/// grace are over, and nobody else can have it before that.
+#[test]
+fn a_revocation_releases_nothing_and_can_be_undone() {
+    let mut story = Story::settled();
+    assert_eq!(story.act(4, Action::Revoke), Err("not-keyholder"));
+    assert_eq!(story.act(1, Action::Revoke), Ok(()));
+    assert!(story.owned().records.is_empty());
+    let (expires, grace) = (story.owned().expires, story.params.grace);
+    let times = [story.now.time, expires, expires + grace - 1];
+    for (work, time) in (PLENTY..).zip(times) {
+        story.now.time = time - 600;
+        let commit = story.commit_at(0, 2, 2, work).unwrap();
+        story.now.height += 10;
+        story.now.time = time;
+        assert_eq!(story.status(), NameStatus::Revoked);
+        assert_eq!(story.register(commit, 2), Err("name-taken"));
+        let actions = [story.update(), story.renew(), story.cancel(), Action::Revoke];
+        for action in actions {
+            assert_eq!(story.act(1, action), Err("name-revoked"));
+        }
+        let mut other = Story { state: story.state.clone(), name: story.name.clone(), ..story };
+        assert_eq!(other.act(9, recover(3, 9)), Ok(()));
+        assert!(!other.owned().revoked);
+    }
+    story.now.time = expires + grace;
+    assert_eq!(story.status(), NameStatus::Released);
+    assert_eq!(story.act(9, recover(3, 9)), Err("name-unregistered"));
 }
 
 #[test]
-fn a_revoked_name_is_nobodys_until_its_lease_ends() {
-    let mut story = Story::new();
-    let end = story.entry().expires;
-    assert_eq!(story.act(200, 4, Action::Revoke), Err("not-keyholder"));
-    assert_eq!(story.act(200, 1, Action::Revoke), Ok(()));
-    assert!(story.entry().records.is_empty());
-    assert_eq!(story.name_status(200), NameStatus::Revoked);
-    for action in
-        [Action::Update { records: records() }, Action::Renew, Action::Cancel, Action::Revoke]
-    {
-        assert_eq!(story.act(end - 1, 1, action), Err("name-revoked"));
-    }
-    assert_eq!(
-        story.act(201, 9, Action::Recover { owner: key(3), recovery: None }),
-        Err("name-revoked")
-    );
-    assert_eq!(story.register(end - 20, end - 1, 2), Err("name-taken"));
-    assert_eq!(story.name_status(end), NameStatus::Released, "without a grace");
-    let register = Action::Register { recovery: None, salt: [2; 32], records: records() };
-    assert_eq!(story.act(end, 2, register), Ok(()));
-    assert!(!story.entry().revoked);
+fn a_rescue_has_its_fixed_price_once_a_day_for_each_key() {
+    let mut story = Story::settled();
+    story.bytes_multiplier = 1 << 20;
+    let fixed = price::rescue(story.params);
+    let by_bytes = price::records(story.params, 0, story.bytes_multiplier);
+    assert_eq!(story.pay(9, recover(1, 9), fixed - 1), Err("underpaid"));
+    assert_eq!(story.pay(9, recover(1, 9), fixed), Ok(()));
+    assert_eq!(story.pay(9, recover(1, 9), fixed), Err("underpaid"), "the second of the day");
+    assert_eq!(story.pay(9, recover(1, 9), by_bytes), Ok(()));
+    assert_eq!(story.act(1, story.transfer(2)), Ok(()));
+    assert_eq!(story.pay(1, story.cancel(), fixed), Ok(()), "the owner's own");
+    story.pass(1, 86_399);
+    assert_eq!(story.pay(9, recover(1, 9), fixed), Err("underpaid"));
+    story.pass(1, 1);
+    assert_eq!(story.pay(9, recover(1, 9), fixed), Ok(()));
+}
+
+/// Whoever gets the name by another key than the owner's, or gets it anew, proves keys of their
+/// own.
+#[test]
+fn a_messaging_record_goes_with_its_title() {
+    let stands = |story: &Story| {
+        let entry = story.owned();
+        (entry.messaging.map(|it| it.record.sequence), entry.messaging_sequence)
+    };
+    let mut story = Story::settled();
+    assert_eq!(stands(&story), (None, 0));
+    assert_eq!(story.act(9, story.publish(1)), Err("not-owner"), "not even the recovery key");
+    assert_eq!(story.act(1, story.publish(2)), Err("messaging-sequence"));
+    assert_eq!(story.act(1, story.publish(1)), Ok(()));
+    assert_eq!(story.act(1, story.update()), Ok(()));
+    assert_eq!(story.act(1, story.transfer(2)), Ok(()));
+    assert_eq!(stands(&story), (Some(1), 1));
+    let withdraw = Action::Publish { sequence: story.sequence(), record: None };
+    assert_eq!(story.act(1, withdraw), Ok(()));
+    assert_eq!(stands(&story), (None, 1), "withdrawn, and not to be said again");
+    assert_eq!(story.act(1, story.publish(1)), Err("messaging-sequence"));
+    assert_eq!(story.act(1, story.publish(2)), Ok(()));
+    story.pass(10, 86_400);
+    assert_eq!(story.act(2, story.accept()), Ok(()));
+    assert_eq!(stands(&story), (None, 0), "a buyer does not inherit the seller's keys");
+    assert_eq!(story.act(2, story.publish(1)), Ok(()));
+    assert_eq!(story.act(9, recover(3, 9)), Ok(()));
+    assert_eq!(stands(&story), (None, 0), "a thief's keys do not stay");
+    assert_eq!(story.act(3, story.publish(1)), Ok(()));
+    assert_eq!(story.act(9, Action::Revoke), Ok(()));
+    assert_eq!(stands(&story), (None, 1));
 }
 
 #[test]
 fn nothing_changes_when_a_rule_is_broken() {
-    let mut story = Story::new();
+    let mut story = Story::settled();
     let before = story.state.0.clone();
     for (signer, action) in [
-        (2, Action::Update { records: RecordSet::default() }),
-        (1, Action::Renew),
-        (2, Action::Transfer { to: key(2) }),
-        (2, Action::Accept { recovery: None }),
-        (1, Action::Cancel),
-        (1, Action::Recover { owner: key(2), recovery: None }),
+        (2, story.update()),
+        (1, story.renew()),
+        (2, story.transfer(2)),
+        (2, story.accept()),
+        (1, story.cancel()),
+        (1, recover(2, 2)),
         (2, Action::Revoke),
+        (1, story.publish(7)),
+        (1, Action::Update { sequence: 7, records: RecordSet::default() }),
     ] {
-        assert!(story.act(150, signer, action).is_err());
+        assert!(story.act(signer, action).is_err());
         assert_eq!(story.state.0, before);
     }
 }
 
 #[test]
 fn after_the_last_sequence_number_there_is_no_next_one() {
+    let mut story = Story::settled();
+    let entry = NameEntry { sequence: u32::MAX - 1, ..story.owned() };
+    story.state.set(story.name.key(NETWORK), Some(Entry::Name(entry)));
+    let last = Action::Update { sequence: u32::MAX, records: records() };
+    assert_eq!(story.act(1, last.clone()), Ok(()));
+    assert_eq!(story.act(1, last), Err("sequence"), "the last one can't be repeated");
+    assert_eq!(
+        story.act(1, Action::Update { sequence: 0, records: records() }),
+        Err("sequence"),
+        "nor does it begin anew"
+    );
+}
+
+#[test]
+fn entries_leave_the_state_a_few_at_a_time() {
     let mut story = Story::new();
-    let entry = NameEntry { sequence: u32::MAX - 1, ..story.entry() };
-    story.state.0.insert(story.name.key(NETWORK), Entry::Name(entry));
-    story.sequence = u32::MAX;
-    let update = || Action::Update { records: RecordSet::default() };
-    let operation = |story: &Story| {
-        Operation::Named(SignedOperation {
-            name: story.name.clone(),
-            sequence: u32::MAX,
-            signer: key(1),
-            action: update(),
-            signature: Signature([0; 64]),
-            stamp: stamp(story.params.base_price),
-        })
+    let grace = story.params.grace;
+    let settled = Story::settled().owned();
+    for number in 0..600u32 {
+        let name = Name::parse(&format!("name-{number:04}")).unwrap();
+        let expires = 2_000_000 - u64::from(number);
+        let entry = NameEntry { name, expires, ..settled.clone() };
+        story.state.set(entry.name.key(NETWORK), Some(Entry::Name(entry)));
+    }
+    story.now.time = 2_000_000 + grace - 600;
+    remove_ended(story.now, &mut story.state).unwrap();
+    assert_eq!(story.state.0.len(), 600, "none has ended");
+    story.now.time = 2_000_000 + grace;
+    remove_ended(story.now, &mut story.state).unwrap();
+    assert_eq!(story.state.0.len(), 88, "512 at a time, those that ended first");
+    let mut left = story.state.0.values().filter_map(|entry| match entry {
+        Entry::Name(entry) => Some(entry.expires),
+        Entry::Commitment(_) => None,
+    });
+    assert!(left.all(|expires| expires > 2_000_000 - 88));
+    remove_ended(story.now, &mut story.state).unwrap();
+    assert_eq!(story.state.0.len(), 0);
+
+    story.commit(1).unwrap();
+    story.now.time += 86_400;
+    remove_ended(story.now, &mut story.state).unwrap();
+    assert_eq!(story.state.0.len(), 1, "at its end a Commit can still be opened");
+    story.now.time += 1;
+    remove_ended(story.now, &mut story.state).unwrap();
+    assert_eq!(story.state.0.len(), 0);
+}
+
+#[test]
+fn what_is_not_a_rescue_has_its_share_of_a_block() {
+    let mut story = Story::settled();
+    let now = story.now;
+    let context = BlockContext {
+        now,
+        parent_time: now.time,
+        price: Multipliers { names: PRICE_UNIT, bytes: PRICE_UNIT },
     };
-    let last = operation(&story);
-    assert_eq!(story.apply(200, &last), Ok(()));
-    assert_eq!(story.apply(201, &last), Err("sequence"), "the last one can't be repeated");
+    let anchor = Anchor { at: BlockTime { height: now.height - 1, ..now }, name_price: PRICE_UNIT };
+    let update = story.signed(story.owned().title, 1, story.update(), PLENTY);
+    let room = MAX_SHARED_BYTES - update.byte_len();
+    let mut tally = Tally { commits: 0, priced_bytes: 0, shared_bytes: room };
+    let mut full = Tally { shared_bytes: room + 1, ..tally };
+    let applied = full.apply(story.params, context, &update, 0, anchor, &mut story.state);
+    assert!(matches!(applied, Err(ApplyError::Rule(RuleViolation::BlockShare(_)))));
+    tally.apply(story.params, context, &update, 0, anchor, &mut story.state).unwrap();
+    assert_eq!(tally.priced_bytes as usize, update.byte_len());
+    let rescue = story.signed(story.owned().title, 9, Action::Revoke, PLENTY);
+    tally.apply(story.params, context, &rescue, 1, anchor, &mut story.state).unwrap();
+    assert_eq!(tally.shared_bytes, MAX_SHARED_BYTES, "a rescue at its fixed price is outside");
+    assert!(MAX_COMMITS as u64 == 2 * TARGET_COMMITS);
 }

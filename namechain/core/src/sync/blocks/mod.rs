@@ -18,8 +18,8 @@ use super::{
         NO_BLOCKS_MS, REQUEST_TARGET_BYTES, REQUEST_TARGET_MS, STALL_MS, WINDOW_BYTES,
     },
     message::{CompactBlock, MAX_BLOCKS, Request},
+    rate::Rate,
     requests::RequestKind,
-    status::Rate,
 };
 use crate::{
     chain::{CheckedBlock, PowChecked, StorageError},

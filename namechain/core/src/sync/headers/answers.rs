@@ -228,6 +228,10 @@ impl HeaderSync {
                 }
                 break;
             }
+            if header.version > ctx.network.params().last_branch().number {
+                ctx.on_later_branch(peer, header);
+                break;
+            }
             if after.extend_unchecked(*id, header).is_err() {
                 if on.is_done() {
                     self.drop_candidate(ctx, number);

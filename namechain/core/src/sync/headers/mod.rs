@@ -39,8 +39,8 @@ use super::{
     event::{Misbehavior, Peer, RequestId},
     limits::{CANDIDATES, HEADERS_SLOW_MS, MAX_SEARCHES, ORPHAN_EVERY_MS},
     message::{MAX_HEADERS, MAX_LOCATOR, Request},
+    rate::Rate,
     requests::{HeaderRequest, InFlightRequest, RequestKind},
-    status::Rate,
 };
 use crate::{
     chain::{Ancestry, StorageError},

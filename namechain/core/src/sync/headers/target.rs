@@ -7,7 +7,11 @@ use super::super::{
     limits::{CANDIDATE_KEPT_MS, HEAR_OUT_MS},
 };
 use super::{Candidate, HeaderPeer, HeaderSync};
-use crate::{chain::StorageError, params::MAX_REORG_DEPTH, types::Hash};
+use crate::{
+    chain::StorageError,
+    params::{MAX_REORG_DEPTH, STATES_KEPT},
+    types::Hash,
+};
 
 impl HeaderSync {
     /// Chooses the candidate of most checked work that sums more than our chain and whose blocks
@@ -104,7 +108,7 @@ impl HeaderSync {
         let Some(on) = self.candidates.get(number) else { return false };
         let new_blocks = on.height().saturating_sub(ctx.chain.tip_header().height);
         let until = on.usable_since.unwrap_or(ctx.now) + HEAR_OUT_MS;
-        new_blocks > MAX_REORG_DEPTH / 2 && ctx.now < until && self.is_more_advertised(ctx, work)
+        new_blocks > STATES_KEPT / 2 && ctx.now < until && self.is_more_advertised(ctx, work)
     }
 
     /// Whether a peer advertises more work than that and has not been heard out.

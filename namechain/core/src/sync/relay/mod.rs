@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     chain::{CheckedBlock, PowCheckedHeader, StorageError},
-    consensus::header::is_too_early,
+    consensus::{difficulty::header_work, header::is_too_early},
     token_bucket::TokenBucket,
     types::{Block, HEADER_BYTES, Hash, Header, MAX_BLOCK_BYTES, Operation},
 };
@@ -106,7 +106,7 @@ impl BlockRelay {
             ctx.record_misbehavior(peer, Misbehavior::BrokenRule);
             return Ok(());
         }
-        let work = parent.work().saturating_add(block.header.target.work());
+        let work = parent.work().saturating_add(header_work(ctx.network.params(), &block.header));
         if is_too_early(&block.header, ctx.unix) {
             ctx.report(gossip, Acceptance::Ignore);
             if work > ctx.chain.work() {
@@ -143,6 +143,11 @@ impl BlockRelay {
     pub fn on_pow_checked(&mut self, ctx: &mut Context<'_>, id: Hash, outcome: JobOutcome) {
         let header = match outcome {
             JobOutcome::Headers(headers) => headers.first().map(PowCheckedHeader::pow_checked),
+            JobOutcome::UpgradeNeeded(branch) => {
+                ctx.record_later_branch(branch);
+                self.drop_block(ctx, &id, Acceptance::Ignore);
+                return;
+            }
             _ => None,
         };
         let Some(header) = header else {

@@ -20,15 +20,16 @@ use super::*;
 use namechain_core::{
     chain::{Accepted, Chain, MemoryStorage, Storage, read_block},
     codec::Encode,
-    consensus::{price, work::PowHasher},
+    consensus::{header::signing_context, price, work::PowHasher},
     miner::search_nonce,
+    params::{FIRST_BRANCH, MAX_VALIDITY_S},
     types::{Action, Network, Record, RecordSet, SecretKey, SignedOperation, Stamp, commitment},
 };
 
 pub(super) const NETWORK: Network = Network::Dev;
 const NOW: u64 = 1_800_000_000;
 
-/// A dev chain of two blocks, on which `alice` is registered, with answers that a test can set.
+/// A dev chain of three blocks, on which `alice` is registered and has settled, with answers that a test can set.
 pub(super) struct Node {
     pub(super) chain: Mutex<Chain>,
     storage: Arc<MemoryStorage>,
@@ -74,8 +75,10 @@ impl Node {
             arrived: Mutex::default(),
         };
         let alice = name("alice");
-        node.record(node.commit(&alice));
-        node.record(node.register(&alice));
+        let commit = node.commit(&alice);
+        node.record(commit.clone());
+        node.record(node.register(&alice, commit.id(NETWORK)));
+        node.extend(&[]);
         Arc::new(node)
     }
 
@@ -88,30 +91,44 @@ impl Node {
     }
 
     pub(super) fn commit(&self, name: &Name) -> Operation {
-        let multiplier = self.chain.lock().unwrap().tip_header().price;
+        let multiplier = self.chain.lock().unwrap().tip_header().name_price;
         let work = price::registration(NETWORK.params(), name, multiplier);
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         self.stamped(Operation::Commit { commitment: commitment_of(name), stamp }, work)
     }
 
-    fn register(&self, name: &Name) -> Operation {
+    fn register(&self, name: &Name, commit: Hash) -> Operation {
         let action = Action::Register {
             recovery: None,
             salt: owner().salt(NETWORK, name),
             records: records(),
         };
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-        let named = SignedOperation::sign(NETWORK, name.clone(), 0, action, &owner(), stamp);
-        let multiplier = self.chain.lock().unwrap().tip_header().price;
+        let context = signing_context(NETWORK.params(), FIRST_BRANCH.number);
+        let until = self.now() + MAX_VALIDITY_S;
+        let named =
+            SignedOperation::sign(&context, name.clone(), commit, until, action, &owner(), stamp);
+        let multiplier = self.chain.lock().unwrap().tip_header().byte_price;
         self.stamped(Operation::Named(named), price::commitment(NETWORK.params(), multiplier))
     }
 
+    /// The time of the next block: ten seconds after the last.
+    fn now(&self) -> u64 {
+        self.chain.lock().unwrap().tip_header().time.max(NOW) + 10
+    }
+
     pub(super) fn record(&self, operation: Operation) {
+        self.extend(&[operation]);
+    }
+
+    /// The next block, with these operations.
+    fn extend(&self, operations: &[Operation]) {
+        let now = self.now();
         let mut chain = self.chain.lock().unwrap();
-        let mut block = chain.assemble_block([&operation].into_iter(), NOW).unwrap();
-        assert_eq!(block.operations.len(), 1);
+        let mut block = chain.assemble_block(operations.iter(), now).unwrap();
+        assert_eq!(block.operations.len(), operations.len());
         block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
-        assert!(matches!(chain.accept(&block, NOW, true).unwrap(), Accepted::Tip(_)));
+        assert!(matches!(chain.accept(&block, now, true).unwrap(), Accepted::Tip(_)));
     }
 }
 
@@ -174,12 +191,16 @@ impl Backend for Node {
             network: NETWORK,
             anchor: tip.id,
             height: tip.height(),
-            multiplier: tip.header.price,
+            time: tip.header.time,
+            name_multiplier: tip.header.name_price,
+            byte_multiplier: tip.header.byte_price,
             register: 1,
             register_5: 2,
             register_4: 3,
             register_3: 4,
             update: 5,
+            renew: 6,
+            rescue: 7,
         }
     }
 
@@ -214,8 +235,8 @@ impl Backend for Node {
         self.storage.active(height)?.map_or(Ok(None), |id| self.block(&id))
     }
 
-    fn touched(&self, name: &Name) -> Result<Vec<u32>, StorageError> {
-        self.storage.touched(&name.key(NETWORK))
+    fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
+        self.storage.touched(key)
     }
 
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {

@@ -4,6 +4,8 @@ use axum::routing::post;
 use tokio::{net::TcpListener, sync::oneshot};
 use utoipa::OpenApi;
 
+use axum::{Router, routing::get};
+
 use super::{bench::request, *};
 
 const PATH: &str = "/v1/double";

@@ -40,7 +40,7 @@ async fn what_can_not_be_asked_for() {
     ] {
         bench.get(path).await.refuses(400, "bad-request");
     }
-    bench.get("/v1/blocks/3").await.refuses(404, "not-found");
+    bench.get("/v1/blocks/4").await.refuses(404, "not-found");
     bench.get(&format!("/v1/blocks/{}", Hash([9; 32]))).await.refuses(404, "not-found");
     bench.get("/v1/commitments/abcd").await.refuses(400, "bad-request");
 }

@@ -1,41 +1,23 @@
-//! Finding peers: what identify, Kademlia and mDNS tell goes to the address book, as far as we
-//! believe it, and from there to the dialler.
+//! Whom we know, whom we dial, and when others are asked for more.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use libp2p::{
-    Multiaddr, PeerId, identify, mdns,
-    swarm::{ConnectionId, DialError, dial_opts::DialOpts},
+use libp2p::{PeerId, swarm::ConnectionId};
+use tracing::warn;
+
+use super::super::{
+    addrman::AddrMan, config::ADDRMAN_FILE, dial::Dialer, files, limits, random::Random,
 };
-use tracing::{debug, info, warn};
-
-use super::{
-    super::{
-        address::{self, Address},
-        addrman::{AddrMan, Entry, Source},
-        behaviour, clock,
-        config::ADDRMAN_FILE,
-        connection_limits::Refusal,
-        dial::{self, Dialer, Outcome, Target, View},
-        files,
-        kad::Found,
-        limits, metrics,
-        peers::ConnectedPeer,
-        random::Random,
-    },
-    NetworkService,
-};
-use namechain_core::sync::{Event, Misbehavior};
 
 /// Whom we know, whom we dial, and when others are asked for more.
 pub(super) struct Discovery {
-    addrman: AddrMan,
-    dialer: Dialer,
-    random: Random,
+    pub addrman: AddrMan,
+    pub dialer: Dialer,
+    pub random: Random,
     data_dir: PathBuf,
     /// When the address book is written next, and when others are asked for peers.
     save_at: Duration,
-    look_at: Duration,
+    pub look_at: Duration,
 }
 
 impl Discovery {
@@ -71,221 +53,7 @@ impl Discovery {
         }
     }
 
-    fn save_soon(&mut self, now: Duration) {
+    pub fn save_soon(&mut self, now: Duration) {
         self.save_at = self.save_at.min(now + limits::ADDRMAN_SAVED_AFTER);
     }
-}
-
-impl NetworkService {
-    /// A peer said what it speaks and where it listens. Where it sees us is not believed, and not
-    /// looked at.
-    pub(super) fn on_identify(&mut self, event: identify::Event) {
-        let identify::Event::Received { connection_id, peer_id, info } = event else { return };
-        if info.protocol_version != behaviour::protocol_version(self.network) {
-            self.on_other_network(&peer_id);
-            return;
-        }
-        let Some(peer) = self.peers.get(&peer_id).filter(|peer| peer.connection == connection_id)
-        else {
-            return;
-        };
-        let (Some(ip), outbound, dialled) = (peer.ip, peer.outbound, peer.address.clone()) else {
-            return;
-        };
-        let unix = clock::unix_now();
-        let source = Source::Peer(address::group(ip));
-        let own = |told: &Multiaddr| {
-            Address::read(told).map(|(address, _)| address).filter(|own| own.ip == ip)
-        };
-        for address in info.listen_addrs.iter().filter_map(own).take(limits::ADDRESSES_PER_PEER) {
-            self.discovery.addrman.add((peer_id, address), source, unix);
-            self.swarm.behaviour_mut().kad.add(&peer_id, address.multiaddr());
-        }
-        if outbound && let Some((_, address)) = dial::entry_of(peer_id, &dialled) {
-            self.swarm.behaviour_mut().kad.add(&peer_id, address.multiaddr());
-        }
-        // Whom does it know?
-        self.discovery.look_at =
-            self.discovery.look_at.min(self.clock.elapsed() + limits::LOOK_AFTER);
-    }
-
-    /// A connected peer knows of another one.
-    pub(super) fn on_kad_peer(&mut self, found: Found) {
-        // Kademlia does not say who told: he may not send us to our own network unless all of us
-        // are in it.
-        let near = |peer: &ConnectedPeer| peer.ip.filter(|ip| !is_far(*ip));
-        let teller = self.peers.iter().map(near).collect::<Option<Vec<IpAddr>>>();
-        let teller = teller.and_then(|all| all.into_iter().max_by_key(|ip| !ip.is_loopback()));
-        self.add_addresses(found.peer, found.addresses, Source::Asked, teller);
-    }
-
-    /// Somebody on the local network says that it is there.
-    pub(super) fn on_mdns(&mut self, event: mdns::Event) {
-        let mdns::Event::Discovered(list) = event else { return };
-        for (peer, told) in list.into_iter().take(limits::DISCOVERED_AT_ONCE) {
-            let Some((address, _)) = Address::read(&told) else { continue };
-            self.add_addresses(peer, vec![told], Source::Peer(address.group()), Some(address.ip));
-        }
-    }
-
-    fn add_addresses(
-        &mut self,
-        peer: PeerId,
-        told: Vec<Multiaddr>,
-        source: Source,
-        teller: Option<IpAddr>,
-    ) {
-        if peer == self.us || self.swarm.behaviour().connection_limits.is_banned(&peer) {
-            return;
-        }
-        let unix = clock::unix_now();
-        let far = IpAddr::from([192, 0, 2, 1]);
-        let read = told.iter().filter_map(Address::read).map(|(address, _)| address);
-        for address in read.take(limits::ADDRESSES_PER_PEER) {
-            if address.may_come_from(teller.unwrap_or(far)) {
-                self.discovery.addrman.add((peer, address), source, unix);
-            }
-        }
-    }
-
-    /// A peer that we dialled is on our network and answers.
-    pub(super) fn on_hello_answered(&mut self, id: &PeerId) {
-        let Some(peer) = self.peers.get(id) else { return };
-        peer.greeted = true;
-        self.discovery.dialer.good(id);
-        let (outbound, address, ip) = (peer.outbound, peer.address.clone(), peer.ip);
-        if outbound && let (Some(entry), Some(ip)) = (dial::entry_of(*id, &address), ip) {
-            self.discovery.addrman.good(entry, Source::Peer(address::group(ip)), clock::unix_now());
-            self.anchor();
-        }
-    }
-
-    /// A peer is on another network: it is not asked again.
-    pub(super) fn on_other_network(&mut self, id: &PeerId) {
-        let Some(peer) = self.peers.get(id) else { return };
-        let number = peer.number;
-        info!(
-            "{id} is on another network: it is refused for {} s",
-            limits::ELSEWHERE_REFUSED_SECONDS
-        );
-        metrics::refused("other_network");
-        self.tell(Event::PeerMisbehaved { peer: number, misbehavior: Misbehavior::OtherNetwork });
-        self.discourage(*id, limits::ELSEWHERE_REFUSED_SECONDS);
-    }
-
-    /// The anchors of the next run are those whom we dialled and know to be good, the longest
-    /// first.
-    fn anchor(&mut self) {
-        let mut good: Vec<_> =
-            self.peers.iter().filter(|peer| peer.outbound && peer.greeted).collect();
-        good.sort_by_key(|peer| peer.at);
-        let entries =
-            good.iter().filter_map(|peer| dial::entry_of(peer.id, &peer.address)).collect();
-        if self.discovery.addrman.set_anchors(entries) {
-            self.discovery.save_soon(self.clock.elapsed());
-        }
-    }
-
-    /// Dials whom the plan names, as long as it names somebody.
-    pub(super) fn dial(&mut self) {
-        let (now, unix) = (self.clock.elapsed(), clock::unix_now());
-        loop {
-            let (peers, us, connection_limits) =
-                (&self.peers, self.us, &self.swarm.behaviour().connection_limits);
-            let taken =
-                |peer: &PeerId| *peer == us || peers.has(peer) || connection_limits.is_banned(peer);
-            let view = View { now, unix, addrman: &self.discovery.addrman, taken: &taken };
-            let Some(target) = self.discovery.dialer.next(&view, &mut self.discovery.random) else {
-                return;
-            };
-            let options = match target.peer {
-                Some(peer) => DialOpts::peer_id(peer)
-                    .addresses(vec![target.address.clone()])
-                    .allocate_new_port()
-                    .build(),
-                None => DialOpts::unknown_peer_id()
-                    .address(target.address.clone())
-                    .allocate_new_port()
-                    .build(),
-            };
-            let id = options.connection_id();
-            self.discovery.dialer.begun(id, target);
-            self.swarm.behaviour_mut().connection_limits.order(id);
-            if let Err(error) = self.swarm.dial(options) {
-                self.on_dial_failed(id, None, &error);
-            }
-        }
-    }
-
-    /// A dial came to nothing.
-    pub(super) fn on_dial_failed(
-        &mut self,
-        id: ConnectionId,
-        peer: Option<PeerId>,
-        error: &DialError,
-    ) {
-        let outcome = match error {
-            DialError::LocalPeerId { .. } => Outcome::Ourselves,
-            DialError::Denied { cause } if cause.downcast_ref() == Some(&Refusal::Duplicate) => {
-                Outcome::Duplicate(peer)
-            }
-            DialError::DialPeerConditionFalse(_) => Outcome::Duplicate(peer),
-            _ => Outcome::Failed,
-        };
-        let Some(target) = self.discovery.dialer.failed(id, outcome, self.clock.elapsed()) else {
-            return;
-        };
-        let Target { address, entry, .. } = target;
-        match (outcome, error) {
-            (Outcome::Failed, DialError::WrongPeerId { obtained, .. }) if entry.is_none() => {
-                warn!("at {address} there is {obtained}, not who it should be");
-            }
-            // The error may hold text of whoever answered, so it is not logged.
-            (Outcome::Failed, _) => debug!("{address} can't be reached"),
-            _ => {}
-        }
-        if let Some(entry) = entry {
-            self.after_dial(&entry, outcome);
-        }
-    }
-
-    fn after_dial(&mut self, entry: &Entry, outcome: Outcome) {
-        match outcome {
-            Outcome::Failed => self.discovery.addrman.failed(entry, clock::unix_now()),
-            Outcome::Ourselves => self.discovery.addrman.forget(&entry.0),
-            Outcome::Duplicate(_) => {}
-        }
-    }
-
-    /// Writes the address book if it was not written just now, or if it must be.
-    pub(super) fn save(&mut self, must: bool) {
-        self.discovery.save(self.clock.elapsed(), must);
-    }
-
-    /// What is done about peers once in a while.
-    pub(super) fn look(&mut self) {
-        let now = self.clock.elapsed();
-        if now < self.discovery.look_at {
-            return;
-        }
-        let wanted = self.discovery.dialer.wants_more();
-        if self.peers.counts() == (0, 0) {
-            return;
-        }
-        self.discovery.look_at =
-            now + if wanted { limits::LOOK_EVERY } else { limits::LOOK_SELDOM };
-        self.swarm.behaviour_mut().kad.look();
-        let (known, tried) = self.discovery.addrman.len();
-        debug!(known, tried, "looking for peers");
-        metrics::known(known, tried);
-    }
-
-    /// Says where we can be reached.
-    pub(super) fn listening(&self, address: &Multiaddr) {
-        info!("listening for peers on {address}/p2p/{}", self.us);
-    }
-}
-
-fn is_far(ip: IpAddr) -> bool {
-    matches!(address::group(ip), address::Group::V4(_) | address::Group::V6(_))
 }

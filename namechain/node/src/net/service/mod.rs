@@ -3,6 +3,7 @@
 //! taken all the time, so that the two never wait for each other.
 
 mod discovery;
+mod finding;
 mod gossip;
 mod requests;
 mod start;

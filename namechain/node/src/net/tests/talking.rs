@@ -7,20 +7,21 @@ use namechain_core::{
         Acceptance, Action, Event,
         message::{CompactBlock, Request, Response, ShortId},
     },
-    types::{Hash, Header, Network, Target},
+    types::{Hash, Header, Network},
 };
 
 fn header(nonce: u64) -> Header {
     Header {
-        version: 1,
+        version: 2,
         height: 1,
         previous: Hash([3; 32]),
         ops_root: Hash([4; 32]),
         state_root: Hash([5; 32]),
         history_root: Hash([6; 32]),
         time: 1_800_000_000,
-        target: Target::EASIEST,
-        price: 1_024,
+        due: 1_800_000_000,
+        name_price: 1_024,
+        byte_price: 1_024,
         nonce,
     }
 }

@@ -93,7 +93,12 @@ impl ChainThread {
                 self.publish(None);
                 Ok(ConnectOutcome::Deferred)
             }
-            Err(error @ (ChainError::Orphan(_) | ChainError::Early { .. })) => {
+            Err(
+                error @ (ChainError::Orphan(_)
+                | ChainError::Early { .. }
+                | ChainError::Checkpoint(_)
+                | ChainError::UpgradeNeeded(_)),
+            ) => {
                 debug!("block {id} is not taken now: {error}");
                 Ok(ConnectOutcome::Deferred)
             }
@@ -103,7 +108,7 @@ impl ChainThread {
     /// Lets the mempool take an operation that others made.
     fn accept_operation(&mut self, operation: Operation) -> Result<SubmitOutcome, StorageError> {
         let bytes = operation.to_bytes();
-        match self.mempool.insert(&self.chain, operation) {
+        match self.mempool.insert(&self.chain, operation, clock::now()) {
             Ok(id) => {
                 // It is not ours to promise that a crash does not lose it: others have it too.
                 self.store_pending(id, bytes, false)?;
@@ -127,20 +132,60 @@ impl ChainThread {
             return;
         }
         error!(
-            "a chain of more work, with tip {tip}, would undo {depth} blocks; more than {MAX_REORG_DEPTH} are not undone by \
-             themselves: find out which chain others are on"
+            "a chain of more work, with tip {tip}, would undo {depth} blocks, and what more than \
+             {MAX_REORG_DEPTH} blocks changed is not kept: find out which chain others are on. To \
+             follow it, move the data directory away and start again"
         );
         self.chain.park_tip(tip, work);
         self.publish(None);
+    }
+
+    /// Lets time pass for a chain that is held back, and says once that it is.
+    fn advance_hold(&mut self) -> Result<(), StorageError> {
+        let held = self.chain.hold().map(|hold| hold.first);
+        if held != self.reported_hold {
+            self.reported_hold = held;
+            if let Some(hold) = self.chain.hold() {
+                warn!(
+                    "a chain of more work, with tip {}, departs from ours at height {} and would \
+                     undo more than a day. It is held back for {} s while it leads. Names that \
+                     were changed since do not resolve. If others follow it and this machine was \
+                     cut off, wait, or run 'namechaind invalidate' with our first block after the \
+                     fork",
+                    hold.tip,
+                    hold.fork_height,
+                    hold.seconds_left(),
+                );
+            }
+            self.publish(None);
+        }
+        match self.chain.advance_hold(clock::now()) {
+            Ok(None) => Ok(()),
+            Ok(Some(change)) => {
+                warn!(
+                    "the chain of more work has led for long enough: it is followed, and {} blocks \
+                     are undone",
+                    change.undone.len()
+                );
+                self.on_tip_change(&change)
+            }
+            Err(ChainError::Storage(error)) => Err(error),
+            Err(error) => {
+                warn!("the chain that was held back is not followed: {error}");
+                Ok(())
+            }
+        }
     }
 
     /// What is done now and then: the state machine hears that time passes, what has changed is
     /// published, and the log says how far the node is.
     pub(super) fn on_tick(&mut self) -> Result<(), StorageError> {
         self.check_mining_backoff()?;
+        self.refresh_mining()?;
         if !self.driver.is_tick_due() {
             return Ok(());
         }
+        self.advance_hold()?;
         self.on_event(Event::Tick)?;
         self.measure_mining();
         if self.driver.is_progress_due() {

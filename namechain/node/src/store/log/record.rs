@@ -74,6 +74,13 @@ impl FileHeader {
                 "{path} was written by a newer version of this program (format {format}, this one knows {}): use that one",
                 self.format
             ))
+        } else if format < self.format {
+            StorageError::Refused(format!(
+                "{path} holds blocks of an earlier protocol (format {format}, this program writes \
+                 {}), which no network runs any more: move the directory away, or choose another \
+                 one with --data-dir, and start again",
+                self.format
+            ))
         } else if network != self.network {
             let found = Network::ALL.into_iter().find(|known| known.magic() == network);
             let found =

@@ -1,6 +1,7 @@
 //! What the index answers, and its bytes.
 
 use super::*;
+use namechain_core::consensus::history::Timing;
 
 /// Every key and value, byte for byte: a change here is a new format.
 #[test]
@@ -9,6 +10,7 @@ fn the_bytes_of_every_row() {
     let at = BlockLocation { file: 1, offset: 2, len: 3 };
     let stored = StoredHeader { id, header: header(7, 6), work: 8, at, failed: true };
     let hash = "ab".repeat(32);
+    let (first, last) = (Timing { time: 5, due: 8 }, Timing { time: 15, due: 13 });
     let rows = [
         (
             "the format",
@@ -68,9 +70,9 @@ fn the_bytes_of_every_row() {
         (
             "history",
             layout::history_key(9),
-            HistoryNode { hash: id, work: 1 }.to_bytes(),
+            HistoryNode { hash: id, work: 300, first, last }.to_bytes(),
             "6e0000000000000009",
-            format!("{hash}00000000000000000000000000000001"),
+            format!("{hash}ac02050a0603"),
         ),
         ("pending", layout::pending_key(&id), vec![1], &format!("70{hash}"), "01".into()),
     ];
@@ -104,7 +106,8 @@ fn rows_that_were_not_written_are_damage() {
 fn every_kind_of_row_comes_back() {
     let (dir, _) = filled(0, SMALL);
     let store = open(dir.path()).store;
-    let node = HistoryNode { hash: Hash([9; 32]), work: 77 };
+    let timing = Timing { time: 5, due: 6 };
+    let node = HistoryNode { hash: Hash([9; 32]), work: 77, first: timing, last: timing };
     let operation = vec![1, 2, 3];
     let changes = vec![
         Change::History(3, node),

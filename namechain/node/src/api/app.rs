@@ -1,0 +1,40 @@
+//! What every handler works with.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::{backend::Backend, extension::Extension, refuse::Refused};
+
+/// Requests that may ask the backend at once; the others wait.
+const MAX_ASKING: usize = 32;
+
+/// What every handler has.
+#[derive(Clone)]
+pub(super) struct App {
+    backend: Arc<dyn Backend>,
+    pub extension: Arc<Extension>,
+    asking: Arc<Semaphore>,
+}
+
+impl App {
+    pub fn new(backend: Arc<dyn Backend>, extension: Arc<Extension>) -> Self {
+        App { backend, extension, asking: Arc::new(Semaphore::new(MAX_ASKING)) }
+    }
+
+    /// Asks the backend on a thread that may block.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Backend) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let backend = self.backend.clone();
+        // Held by the question, not by the request: a client that goes away does not make room for
+        // another question.
+        let permit = self.asking.clone().acquire_owned().await.map_err(Refused::internal)?;
+        let asked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            question(&*backend)
+        });
+        asked.await.map_err(Refused::internal)
+    }
+}

@@ -1,0 +1,27 @@
+//! Why a node does not start.
+
+use std::{io, net::SocketAddr};
+
+use thiserror::Error;
+
+use crate::net::NetError;
+use namechain_core::chain::StorageError;
+
+/// Why a node did not start.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The store.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The API's address.
+    #[error(
+        "the API can't listen on {0}: {1}. Is another node running? Choose another address with --api IP:PORT"
+    )]
+    Api(SocketAddr, io::Error),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A thread.
+    #[error("a thread can't be started: {0}")]
+    Thread(io::Error),
+}
