@@ -10,7 +10,7 @@ use hickory_proto::{
         rdata::{A, CNAME, NS, SOA},
     },
 };
-use resolver::chain::{Lapse, mount::Mounts};
+use resolver::chain::{Inactive, mount::Mounts};
 
 fn a(last: u8) -> Vec<u8> {
     vec![192, 0, 2, last]
@@ -48,8 +48,10 @@ fn alice() -> Names {
     Names::default()
         .with("alice", &records)
         .with("bobby", &[("www", 1, a(9))])
-        .lapsed("gone", Lapse::Grace { ended: 10, released: 20 })
-        .lapsed("burnt", Lapse::Revoked { released: 30 })
+        .inactive("gone", Inactive::Grace { ended: 10, released: 20 })
+        .inactive("burnt", Inactive::Revoked { released: 30 })
+        .contested("fork", 7)
+        .inactive("fresh", Inactive::Settling { height: 77, time: 1_800_000_000 })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,10 +213,13 @@ async fn what_is_not_on_the_chain_is_legacys() {
         ]
     );
     assert!(answer.metadata.authoritative, "the first owner is ours");
-    // Never queried in legacy DNS: lapsed, revoked, unreadable.
+    // Never queried in legacy DNS: lapsed, revoked, settling, contested, unreadable.
     for (name, rcode, code, text) in [
-        ("gone.", ResponseCode::NXDomain, 0, "its lease ended at height 10"),
+        ("gone.", ResponseCode::NXDomain, 0, "its lease ended on 1970-01-01 00:00 UTC"),
         ("www.burnt.", ResponseCode::NXDomain, 0, "it was revoked"),
+        ("fresh.", ResponseCode::NXDomain, 0, "resolves from height 77 and 2027-01-15 08:00 UTC"),
+        ("www.fresh.namechain.alt.", ResponseCode::NXDomain, 0, "fresh: it was registered a short"),
+        ("fork.", ResponseCode::ServFail, 14, "fork is contested: it was changed above height 7"),
         ("broken.", ResponseCode::ServFail, 14, "can't be read"),
         ("www.broken.namechain.alt.", ResponseCode::ServFail, 14, "can't be read"),
     ] {

@@ -13,7 +13,11 @@ use std::{
 };
 
 use bench::{Bench, NETWORK, name, records};
-use namechain_core::{api_types::ProofInfo, types::Network};
+use namechain_core::{
+    api_types::{HoldInfo, ProofInfo, Status},
+    chain::Snapshot,
+    types::{Hash, Network},
+};
 use resolver::chain::{
     ChainError, ChainSource, Embedded, NameState, Remote, RemoteError, Served, zone::ZoneLookup,
 };
@@ -26,7 +30,8 @@ fn seen(standing: Result<NameState, ChainError>) -> String {
             other => format!("{other:?}"),
         },
         Ok(NameState::Unregistered) => "unregistered".into(),
-        Ok(NameState::Lapsed(_, why)) => why.to_string(),
+        Ok(NameState::Inactive(_, why)) => why.to_string(),
+        Ok(NameState::Contested { fork }) => format!("contested above {fork}"),
         Err(error) => format!("error: {error}"),
     }
 }
@@ -58,6 +63,79 @@ async fn a_change_is_seen_with_the_next_snapshot() {
     assert!(look("free").await.starts_with("error"), "what is not known is not unregistered");
 }
 
+/// A chain source over the snapshot that is in `served`.
+fn embedded(served: &Arc<Mutex<Arc<Snapshot>>>) -> Embedded {
+    let served = served.clone();
+    Embedded::new(NETWORK, move || Served {
+        snapshot: served.lock().unwrap().clone(),
+        synced: true,
+    })
+}
+
+#[tokio::test]
+async fn a_name_resolves_when_it_has_settled_and_until_its_lease_ends() {
+    let params = NETWORK.params();
+    let mut bench = Bench::new();
+    bench.begin_registration("alice", records(1));
+    let registered = bench.time();
+    let served = Arc::new(Mutex::new(bench.snapshot()));
+    let chain = embedded(&served);
+    let look = async || chain.lookup_with_dependency(&name("alice")).await;
+    let (state, settling) = look().await.unwrap();
+    let said = seen(Ok(state));
+    let height = bench.snapshot().height() + params.settle_delay.blocks;
+    assert!(said.contains(&format!("settles; it resolves from height {height} and ")), "{said}");
+    let settling = settling.unwrap();
+    assert!(chain.still_holds(&settling));
+
+    bench.extend(&[]);
+    *served.lock().unwrap() = bench.snapshot();
+    assert!(!chain.still_holds(&settling), "what was cached while it settled is not served");
+    let (state, active) = look().await.unwrap();
+    assert_eq!(seen(Ok(state)), "1");
+    let active = active.unwrap();
+    assert!(chain.still_holds(&active));
+
+    // One block, and the time in it, is all that changes.
+    bench.wait(registered + params.lease - bench.time());
+    bench.extend(&[]);
+    *served.lock().unwrap() = bench.snapshot();
+    assert!(!chain.still_holds(&active), "what was cached under the lease is not served");
+    let (state, grace) = look().await.unwrap();
+    let said = seen(Ok(state));
+    assert!(said.starts_with("its lease ended on "), "{said}");
+    let grace = grace.unwrap();
+
+    bench.wait(params.grace);
+    bench.extend(&[]);
+    *served.lock().unwrap() = bench.snapshot();
+    assert!(!chain.still_holds(&grace));
+    assert_eq!(seen(chain.lookup(&name("alice")).await), "unregistered");
+}
+
+/// While a chain with more work is held back, a name that changed above the fork is contested.
+#[tokio::test]
+async fn a_held_chain_contests_what_changed_above_the_fork() {
+    let mut bench = Bench::new();
+    bench.register("alice", records(1));
+    let fork = bench.snapshot().height();
+    bench.register("bobby", records(2));
+    let served = Arc::new(Mutex::new(bench.snapshot()));
+    let chain = embedded(&served);
+    let look = async |text: &str| chain.lookup_with_dependency(&name(text)).await.unwrap();
+    let (alice, bobby) = (look("alice").await.1.unwrap(), look("bobby").await.1.unwrap());
+    let epoch = chain.epoch();
+    assert!(chain.still_holds(&alice) && chain.held_fork().is_none());
+
+    let held = Snapshot { contested_above: Some(fork), ..(*bench.snapshot()).clone() };
+    *served.lock().unwrap() = Arc::new(held);
+    assert!(chain.epoch() != epoch && chain.held_fork() == Some(fork));
+    assert!(!chain.still_holds(&alice) && !chain.still_holds(&bobby));
+    assert_eq!(seen(Ok(look("alice").await.0)), "1");
+    assert_eq!(seen(Ok(look("bobby").await.0)), format!("contested above {fork}"));
+    assert_eq!(seen(Ok(look("nobody").await.0)), "unregistered");
+}
+
 /// The API of a node over a chain.
 struct Node {
     address: SocketAddr,
@@ -67,6 +145,15 @@ struct Node {
 impl Node {
     /// Serves the chain in `bench`; `alter` turns a proof into a wrong one.
     fn start(bench: Arc<Mutex<Bench>>, alter: impl Fn(&mut ProofInfo) + Send + 'static) -> Self {
+        Self::start_with_status(bench, alter, |_| ())
+    }
+
+    /// As [`Node::start`]; `alter_status` changes what the status says.
+    fn start_with_status(
+        bench: Arc<Mutex<Bench>>,
+        alter: impl Fn(&mut ProofInfo) + Send + 'static,
+        alter_status: impl Fn(&mut Status) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -81,7 +168,11 @@ impl Node {
                 let path = first.split(' ').nth(1).unwrap().to_owned();
                 let bench = bench.lock().unwrap();
                 let body = match path.strip_prefix("/v1/names/") {
-                    None => serde_json::to_string(&bench.status()).unwrap(),
+                    None => {
+                        let mut status = bench.status();
+                        alter_status(&mut status);
+                        serde_json::to_string(&status).unwrap()
+                    }
                     Some(rest) => {
                         count.fetch_add(1, Ordering::SeqCst);
                         let mut proof = bench.proof(&name(rest.strip_suffix("/proof").unwrap()));
@@ -137,6 +228,28 @@ async fn a_node_elsewhere() {
     tokio::time::timeout(std::time::Duration::from_secs(10), changed)
         .await
         .expect("the change is seen");
+}
+
+/// The node's statement on a held chain is applied to the proven entries.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_elsewhere_that_holds_a_chain_back() {
+    let mut chain = Bench::new();
+    chain.register("alice", records(1));
+    let fork = chain.snapshot().height();
+    chain.register("bobby", records(2));
+    chain.begin_registration("carol", records(3));
+    let hold = HoldInfo { tip: Hash::ZERO, fork_height: fork, seconds: 86_400, seconds_left: 9 };
+    let node = Node::start_with_status(
+        Arc::new(Mutex::new(chain)),
+        |_| (),
+        move |status| status.hold = Some(hold.clone()),
+    );
+    let chain = node.chain();
+    assert_eq!(seen(chain.lookup(&name("alice")).await), "1");
+    assert_eq!(seen(chain.lookup(&name("bobby")).await), format!("contested above {fork}"));
+    let said = seen(chain.lookup(&name("carol")).await);
+    assert!(said.contains("settles; it resolves from height"), "{said}");
+    assert_eq!(chain.held_fork(), Some(fork));
 }
 
 #[tokio::test(flavor = "multi_thread")]

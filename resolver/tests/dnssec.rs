@@ -12,7 +12,7 @@ use hickory_proto::{
     rr::{DNSClass, Name, RData, Record},
 };
 use resolver::{
-    chain::Lapse,
+    chain::Inactive,
     dnssec::sign::{Algorithm, Signer, SigningKey},
 };
 
@@ -57,7 +57,7 @@ fn chain() -> Names {
     Names::default()
         .with("alice", &alice)
         .with("bobby", &[("www", A, vec![192, 0, 2, 9])])
-        .lapsed("gone", Lapse::Grace { ended: 10, released: 20 })
+        .inactive("gone", Inactive::Grace { ended: 10, released: 20 })
 }
 
 /// A resolver that signs, and the RDATA of its DNSKEY.

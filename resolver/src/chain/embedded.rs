@@ -13,7 +13,7 @@ use super::{
     error::ChainError,
     name_state::NameState,
     source::ChainSource,
-    validity::Dependency,
+    validity::{BlockRange, Dependency},
     zone_cache::{CompiledZone, ZoneCache},
 };
 
@@ -30,8 +30,9 @@ pub struct Embedded {
     network: Network,
     served: Box<dyn Fn() -> Served + Send + Sync>,
     zones: ZoneCache,
-    /// The block whose state was served last, and its epoch.
-    last: Mutex<(Hash, u32)>,
+    /// The block whose state was served last, the fork of the chain that was held back then, and
+    /// the epoch of both.
+    last: Mutex<(Hash, Option<u32>, u32)>,
 }
 
 impl Embedded {
@@ -41,18 +42,20 @@ impl Embedded {
             network,
             served: Box::new(served),
             zones: ZoneCache::default(),
-            last: Mutex::new((Hash::ZERO, 0)),
+            last: Mutex::new((Hash::ZERO, None, 0)),
         }
     }
 
-    /// The epoch of a snapshot, one per block: the node may publish several snapshots of a block.
+    /// The epoch of a snapshot, one per block and held chain: the node may publish several
+    /// snapshots of a block.
     fn epoch_of(&self, snapshot: &Snapshot) -> u32 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // 0 is not a valid epoch.
-        if last.1 == 0 || last.0 != snapshot.id {
-            *last = (snapshot.id, last.1.wrapping_add(1).max(1));
+        let (id, fork, epoch) = *last;
+        if epoch == 0 || (id, fork) != (snapshot.id, snapshot.contested_above) {
+            *last = (snapshot.id, snapshot.contested_above, epoch.wrapping_add(1).max(1));
         }
-        last.1
+        last.2
     }
 
     fn lookup_in(
@@ -60,16 +63,16 @@ impl Embedded {
         name: &Name,
         snapshot: &Arc<Snapshot>,
     ) -> Result<(NameState, Dependency), ReadError> {
-        let (params, height) = (self.network.params(), snapshot.height());
+        let (params, now, fork) = (self.network.params(), snapshot.now(), snapshot.contested_above);
         let key = name.key(self.network);
-        let dependency = |value, (from, until)| Dependency {
+        let dependency = |value, range| Dependency {
             name: name.clone(),
             value,
-            from,
-            until,
+            range,
+            fork,
             epoch: self.epoch_of(snapshot),
         };
-        let nothing = || Ok((NameState::Unregistered, dependency(None, (0, u32::MAX))));
+        let nothing = || Ok((NameState::Unregistered, dependency(None, BlockRange::ALL)));
         let Some(value) = snapshot.value_hash(&key) else { return nothing() };
         let compiled = match self.zones.get(&key, &value) {
             Some(compiled) => compiled,
@@ -80,8 +83,8 @@ impl Embedded {
                 compiled
             }
         };
-        let bounds = compiled.bounds(params, height);
-        Ok((compiled.state_at(params, height), dependency(Some(value), bounds)))
+        let range = compiled.range_around(params, now);
+        Ok((compiled.state_at(params, now, fork), dependency(Some(value), range)))
     }
 }
 
@@ -115,8 +118,14 @@ impl ChainSource for Embedded {
 
     fn still_holds(&self, dependency: &Dependency) -> bool {
         let served = (self.served)();
-        let value = served.snapshot.value_hash(&dependency.name.key(self.network));
-        served.synced && dependency.holds_at(value.as_ref(), served.snapshot.height())
+        let snapshot = &served.snapshot;
+        let value = snapshot.value_hash(&dependency.name.key(self.network));
+        served.synced
+            && dependency.holds_at(value.as_ref(), snapshot.now(), snapshot.contested_above)
+    }
+
+    fn held_fork(&self) -> Option<u32> {
+        (self.served)().snapshot.contested_above
     }
 
     fn is_trusted(&self) -> bool {

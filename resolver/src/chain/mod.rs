@@ -3,6 +3,7 @@
 //! "Not registered" is a result. Any failure to read the state is an error, and an error is never
 //! treated as "not registered".
 
+mod date;
 mod embedded;
 mod error;
 pub mod mount;
@@ -16,7 +17,7 @@ mod zone_cache;
 
 pub use embedded::{Embedded, Served};
 pub use error::{ChainError, RemoteError};
-pub use name_state::{Lapse, NameState};
+pub use name_state::{Inactive, NameState};
 pub use remote::Remote;
 pub use source::ChainSource;
 pub use zone_cache::ZoneCache;

@@ -15,7 +15,7 @@ use namechain_core::{
     api_types::{ProofInfo, Refusal, Status},
     codec::{Decode, DecodeError},
     tree::{Proof, ProofError},
-    types::{Entry, Hash, Header, Name, Network},
+    types::{BlockTime, Entry, Hash, Header, Name, Network},
 };
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -27,7 +27,7 @@ use super::{
     error::{ChainError, RemoteError},
     name_state::NameState,
     source::ChainSource,
-    validity::Dependency,
+    validity::{BlockRange, Dependency},
     zone_cache::CompiledZone,
 };
 
@@ -59,7 +59,8 @@ pub struct Remote {
 /// Proven states of names at one tip.
 #[derive(Default)]
 struct TipCache {
-    tip: Option<Hash>,
+    /// The tip, and the fork of the chain that the node holds back.
+    tip: Option<(Hash, Option<u32>)>,
     /// The number of this tip, counted from 1.
     epoch: u32,
     names: HashMap<Name, NameState>,
@@ -144,9 +145,10 @@ impl Remote {
     /// The epoch of the tip in the latest status. Cached names of another tip are dropped.
     fn epoch_of(&self, status: &Status) -> u32 {
         let mut known = self.known();
-        if known.tip != Some(status.tip) {
+        let tip = Some((status.tip, held_fork(status)));
+        if known.tip != tip {
             let epoch = known.epoch.wrapping_add(1).max(1);
-            *known = TipCache { tip: Some(status.tip), epoch, names: HashMap::new() };
+            *known = TipCache { tip, epoch, names: HashMap::new() };
         }
         known.epoch
     }
@@ -184,10 +186,10 @@ impl Remote {
     async fn fetch_proof(
         &self,
         name: &Name,
-        network: Network,
+        status: &Status,
     ) -> Result<(NameState, u32), RemoteError> {
         let info: ProofInfo = self.get(&format!("/v1/names/{name}/proof")).await?;
-        verify(&info, name, network).map_err(|why| match why {
+        verify(&info, name, status.network, held_fork(status)).map_err(|why| match why {
             ProofFailure::Bytes(why) => RemoteError::Malformed(self.url.clone(), why),
             ProofFailure::Proof(error) => RemoteError::Proof(self.url.clone(), error),
             ProofFailure::Entry => RemoteError::Entry(self.url.clone(), name.clone()),
@@ -228,6 +230,7 @@ fn verify(
     info: &ProofInfo,
     name: &Name,
     network: Network,
+    fork: Option<u32>,
 ) -> Result<(NameState, u32), ProofFailure> {
     let header = Header::from_bytes(&hex::decode(&info.header)?)?;
     let proof = Proof::from_bytes(&hex::decode(&info.proof)?)?;
@@ -239,16 +242,22 @@ fn verify(
     let state = match entry.map(|bytes| Entry::from_bytes(&bytes)).transpose()? {
         None => NameState::Unregistered,
         Some(Entry::Name(entry)) if entry.name == *name => {
-            CompiledZone::new(entry).state_at(network.params(), header.height)
+            let now = BlockTime { height: header.height, time: header.time };
+            CompiledZone::new(entry).state_at(network.params(), now, fork)
         }
         Some(_) => return Err(ProofFailure::Entry),
     };
     Ok((state, header.height))
 }
 
+/// The height of the last block that the chain which the node holds back has in common with its own.
+fn held_fork(status: &Status) -> Option<u32> {
+    status.hold.as_ref().map(|hold| hold.fork_height)
+}
+
 /// The dependency of an answer proven at a tip: it holds while that is the tip.
 fn dependency_at_tip(name: &Name, epoch: u32) -> Dependency {
-    Dependency { name: name.clone(), value: None, from: 0, until: u32::MAX, epoch }
+    Dependency { name: name.clone(), value: None, range: BlockRange::ALL, fork: None, epoch }
 }
 
 /// The clock by which the node's status ages.
@@ -287,7 +296,7 @@ impl ChainSource for Remote {
         if let Some(state) = self.known().names.get(name) {
             return Ok((state.clone(), Some(dependency_at_tip(name, epoch))));
         }
-        let (state, height) = self.fetch_proof(name, status.network).await?;
+        let (state, height) = self.fetch_proof(name, &status).await?;
         let mut known = self.known();
         // The node may have a new tip meanwhile: then the answer is correct, but not for this tip.
         if known.epoch != epoch || height != status.served_height {
@@ -304,6 +313,10 @@ impl ChainSource for Remote {
         let last = self.status.try_lock().ok()?;
         let (at, Ok(status)) = last.as_ref()? else { return None };
         (status.synced && at.elapsed() < MAX_STATUS_AGE).then(|| self.epoch_of(status))
+    }
+
+    fn held_fork(&self) -> Option<u32> {
+        self.known().tip.and_then(|(_, fork)| fork)
     }
 
     fn is_trusted(&self) -> bool {

@@ -32,6 +32,12 @@ pub trait ChainSource: Send + Sync + 'static {
         false
     }
 
+    /// While a chain with more work is held back: the height of the last block that both chains
+    /// have. Names that changed above it are [`NameState::Contested`].
+    fn held_fork(&self) -> Option<u32> {
+        None
+    }
+
     /// Whether the chain was validated in this process or on this machine. The tip of another node
     /// is only its claim.
     fn is_trusted(&self) -> bool {

@@ -1,6 +1,6 @@
 //! How long a cached answer made here stays valid: as long as everything that it depends on.
 
-use namechain_core::types::{Hash, Name};
+use namechain_core::types::{BlockTime, Hash, Name};
 
 use super::mount::Mounts;
 
@@ -8,41 +8,70 @@ use super::mount::Mounts;
 const MAX_DEPENDENCIES: usize = 4;
 /// How many bytes of an entry's hash are compared. Collisions of so many bytes are infeasible.
 const HASH_BYTES: usize = 16;
+/// The encoding of "no chain is held back".
+const NO_FORK: u32 = u32::MAX;
+
+/// A range of blocks by height and time, on the chain's clock. The time of a block may be less than
+/// that of its parent, so a block can be in the range again after one that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRange {
+    /// The first height and the first time.
+    pub from: BlockTime,
+    /// The first height and the first time after the range.
+    pub until: BlockTime,
+}
+
+impl BlockRange {
+    /// All blocks.
+    pub const ALL: BlockRange = BlockRange {
+        from: BlockTime { height: 0, time: 0 },
+        until: BlockTime { height: u32::MAX, time: u64::MAX },
+    };
+
+    /// Whether a block is in the range, by its height and by its time.
+    pub fn contains(&self, block: BlockTime) -> bool {
+        (self.from.height..self.until.height).contains(&block.height)
+            && (self.from.time..self.until.time).contains(&block.time)
+    }
+}
 
 /// A dependency of an answer on the state of one name. It holds as long as the name's entry is this
-/// one and the height is within the bounds.
+/// one, the block is within the range, and no other chain is held back than at the lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
     /// The name.
     pub name: Name,
     /// The hash of its entry; `None`: it has none.
     pub value: Option<Hash>,
-    /// The first height at which it holds.
-    pub from: u32,
-    /// The first height at which it does not hold any more.
-    pub until: u32,
+    /// The blocks at which the entry has the same status.
+    pub range: BlockRange,
+    /// While a chain with more work is held back: the height of the last block that both chains
+    /// have.
+    pub fork: Option<u32>,
     /// The epoch of the chain source in which it was looked up; 0: unknown.
     pub epoch: u32,
 }
 
 impl Dependency {
-    /// Whether it holds in a state with this entry at this height. Only the bytes of the hash that
-    /// [`Validity`] stores are compared.
-    pub fn holds_at(&self, value: Option<&Hash>, height: u32) -> bool {
+    /// Whether it holds in a state with this entry at this block, while a chain is held back that
+    /// has the block at height `fork` too. Only the bytes of the hash that [`Validity`] stores are
+    /// compared.
+    pub fn holds_at(&self, value: Option<&Hash>, now: BlockTime, fork: Option<u32>) -> bool {
         let same = match (&self.value, value) {
             (None, None) => true,
             (Some(a), Some(b)) => a.0[..HASH_BYTES] == b.0[..HASH_BYTES],
             _ => false,
         };
-        same && (self.from..self.until).contains(&height)
+        same && self.fork == fork && self.range.contains(now)
     }
 }
 
 /// The conditions under which a cached answer stays valid, encoded beside it.
 ///
 /// ```text
-/// mounts (1) | period of its signatures (4) | length of the EDNS options (2), the options | for each name: its length (1), the name, whether there is an
-/// entry (1), the beginning of its hash (16), from (4), until (4)
+/// mounts (1) | period of its signatures (4) | length of the EDNS options (2), the options |
+/// for each name: its length (1), the name, whether there is an entry (1), the beginning of its
+/// hash (16), from: height (4) and time (8), until: height (4) and time (8), fork (4; all ones: none)
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Validity<'a> {
@@ -78,8 +107,11 @@ impl<'a> Validity<'a> {
             bytes.extend_from_slice(name);
             bytes.push(u8::from(dependency.value.is_some()));
             bytes.extend_from_slice(&dependency.value.unwrap_or(Hash::ZERO).0[..HASH_BYTES]);
-            bytes.extend_from_slice(&dependency.from.to_be_bytes());
-            bytes.extend_from_slice(&dependency.until.to_be_bytes());
+            for block in [dependency.range.from, dependency.range.until] {
+                bytes.extend_from_slice(&block.height.to_be_bytes());
+                bytes.extend_from_slice(&block.time.to_be_bytes());
+            }
+            bytes.extend_from_slice(&dependency.fork.unwrap_or(NO_FORK).to_be_bytes());
         }
         let epoch = match dependencies {
             [] => Self::CONSTANT,
@@ -132,18 +164,27 @@ fn read_dependency(bytes: &[u8]) -> Option<(Dependency, &[u8])> {
     let (name, rest) = rest.split_at_checked(usize::from(length))?;
     let (&[has], rest) = rest.split_first_chunk::<1>()?;
     let (start, rest) = rest.split_first_chunk::<HASH_BYTES>()?;
-    let (from, rest) = rest.split_first_chunk::<4>()?;
-    let (until, rest) = rest.split_first_chunk::<4>()?;
+    let (from, rest) = read_block_time(rest)?;
+    let (until, rest) = read_block_time(rest)?;
+    let (fork, rest) = rest.split_first_chunk::<4>()?;
+    let fork = u32::from_be_bytes(*fork);
     let mut hash = Hash::ZERO;
     hash.0[..HASH_BYTES].copy_from_slice(start);
     let dependency = Dependency {
         name: Name::parse(std::str::from_utf8(name).ok()?).ok()?,
         value: (has == 1).then_some(hash),
-        from: u32::from_be_bytes(*from),
-        until: u32::from_be_bytes(*until),
+        range: BlockRange { from, until },
+        fork: (fork != NO_FORK).then_some(fork),
         epoch: 0,
     };
     Some((dependency, rest))
+}
+
+fn read_block_time(bytes: &[u8]) -> Option<(BlockTime, &[u8])> {
+    let (height, rest) = bytes.split_first_chunk::<4>()?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let (height, time) = (u32::from_be_bytes(*height), u64::from_be_bytes(*time));
+    Some((BlockTime { height, time }, rest))
 }
 
 fn encode_mounts(mounts: Mounts) -> u8 {
@@ -155,6 +196,10 @@ mod tests {
     use super::*;
 
     const BOTH: Mounts = Mounts { root: true, alt: true };
+    const RANGE: BlockRange = BlockRange {
+        from: BlockTime { height: 5, time: 1 << 40 },
+        until: BlockTime { height: 9, time: u64::MAX },
+    };
 
     fn dependency(name: &str, value: Option<u8>, epoch: u32) -> Dependency {
         let value = value.map(|byte| {
@@ -162,12 +207,13 @@ mod tests {
             hash.0[..HASH_BYTES].fill(byte);
             hash
         });
-        Dependency { name: Name::parse(name).unwrap(), value, from: 5, until: 9, epoch }
+        Dependency { name: Name::parse(name).unwrap(), value, range: RANGE, fork: None, epoch }
     }
 
     #[test]
     fn there_and_back() {
-        let all = [dependency("alice", Some(1), 0), dependency("nobody-at-all", None, 0)];
+        let alice = Dependency { fork: Some(7), ..dependency("alice", Some(1), 0) };
+        let all = [alice, dependency("nobody-at-all", None, 0)];
         let (bytes, _) = Validity::encode(BOTH, 7, b"options", &all).unwrap();
         let validity = Validity::decode(&bytes).unwrap();
         assert_eq!((validity.options(), validity.period()), (&b"options"[..], 7));
@@ -200,17 +246,22 @@ mod tests {
     fn when_a_dependency_holds() {
         let there = dependency("alice", Some(1), 0);
         let (same, other) = (there.value.unwrap(), Hash([2; 32]));
-        for (value, height, expected) in [
-            (Some(&same), 5, true),
-            (Some(&same), 8, true),
-            (Some(&same), 9, false),
-            (Some(&same), 4, false),
-            (Some(&other), 5, false),
-            (None, 5, false),
+        let at = |height, time| BlockTime { height, time };
+        for (value, now, fork, expected) in [
+            (Some(&same), at(5, 1 << 40), None, true),
+            (Some(&same), at(8, u64::MAX - 1), None, true),
+            (Some(&same), at(9, 1 << 40), None, false),
+            (Some(&same), at(4, 1 << 40), None, false),
+            (Some(&same), at(5, (1 << 40) - 1), None, false),
+            (Some(&same), at(5, u64::MAX), None, false),
+            (Some(&same), at(5, 1 << 40), Some(3), false),
+            (Some(&other), at(5, 1 << 40), None, false),
+            (None, at(5, 1 << 40), None, false),
         ] {
-            assert_eq!(there.holds_at(value, height), expected, "{value:?} at {height}");
+            assert_eq!(there.holds_at(value, now, fork), expected, "{value:?} {now:?} {fork:?}");
         }
-        assert!(dependency("alice", None, 0).holds_at(None, 5));
-        assert!(!dependency("alice", None, 0).holds_at(Some(&same), 5));
+        let nobody = Dependency { range: BlockRange::ALL, ..dependency("alice", None, 0) };
+        assert!(nobody.holds_at(None, at(0, 0), None));
+        assert!(!nobody.holds_at(Some(&same), at(0, 0), None));
     }
 }

@@ -165,11 +165,12 @@ impl Pipeline {
         builder: &mut AnswerBuilder,
     ) -> Step {
         let ChainQuery { question, name, chain_answers } = *query;
-        let looked =
-            self.chain.lookup_with_dependency(&label).await.map(|(standing, dependency)| {
-                builder.depend_on(dependency);
-                standing
-            });
+        let mut fork = self.chain.held_fork();
+        let looked = self.chain.lookup_with_dependency(&label).await.map(|(state, dependency)| {
+            fork = dependency.as_ref().and_then(|dependency| dependency.fork).or(fork);
+            builder.depend_on(dependency);
+            state
+        });
         event("chain", || describe_lookup(&label, &looked));
         let zone = match (looked, mount) {
             (Ok(NameState::Active(zone)), _) => ZoneView::new(zone, mount, name),
@@ -182,7 +183,11 @@ impl Pipeline {
                     .negative(mount, question, name, Denial::Name, alt_soa())
                     .into();
             }
-            (Ok(NameState::Lapsed(zone, why)), _) => {
+            (Ok(NameState::Contested { fork }), _) => {
+                builder.depend_on(None);
+                return contested(&label, fork).into();
+            }
+            (Ok(NameState::Inactive(zone, why)), _) => {
                 let soa = ZoneView::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
                 return Answer {
@@ -196,6 +201,21 @@ impl Pipeline {
                 return not_ready(&label, &error).into();
             }
         };
+        let mut step = self.from_zone(query, &zone, mount, steps, builder).await;
+        step.answer.ede.extend(fork.map(held_chain_mark));
+        step
+    }
+
+    /// The part of the answer that the zone of a name gives.
+    async fn from_zone(
+        &self,
+        query: &ChainQuery<'_>,
+        zone: &ZoneView,
+        mount: Mount,
+        steps: &mut u8,
+        builder: &mut AnswerBuilder,
+    ) -> Step {
+        let ChainQuery { question, name, chain_answers } = *query;
         let nothing =
             |denial| chain_answers.negative(mount, question, name, denial, zone.soa()).into();
         let said = zone.answer(name, question.qtype);
@@ -217,7 +237,7 @@ impl Pipeline {
             }
             ZoneAnswer::Delegated(cut) => {
                 builder.depend_on(None);
-                self.delegated(question, name, &zone, cut, steps).await
+                self.delegated(question, name, zone, cut, steps).await
             }
         }
     }
@@ -367,9 +387,19 @@ fn describe_lookup(label: &ChainName, looked: &Result<NameState, ChainError>) ->
             format!("{label} is registered, last changed at height {}", zone.serial())
         }
         Ok(NameState::Unregistered) => format!("{label} is not registered"),
-        Ok(NameState::Lapsed(_, why)) => format!("{label}: {why}"),
+        Ok(NameState::Inactive(_, why)) => format!("{label}: {why}"),
+        Ok(NameState::Contested { fork }) => format!(
+            "{label} was changed above height {fork}, where a chain with more work that is held back forks off"
+        ),
         Err(error) => format!("{label} can't be looked up: {error}"),
     }
+}
+
+/// The mark of answers while a chain with more work is held back. Their names did not change above
+/// the fork, so both chains agree on them.
+fn held_chain_mark(fork: u32) -> Ede {
+    let why = format!("a chain with more work that forks off at height {fork} is held back");
+    Ede::new(Ede::OTHER, why)
 }
 
 /// The origin of an answer, unless the answer has another.

@@ -107,6 +107,15 @@ pub fn not_ready(label: &ChainName, error: &ChainError) -> Answer {
     Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NOT_READY, error.to_string()))
 }
 
+/// The answer for a name that was changed above the fork from a chain that is held back: which of
+/// both states is final is not decided.
+pub fn contested(label: &ChainName, fork: u32) -> Answer {
+    let why = format!(
+        "{label} is contested: it was changed above height {fork}, and a chain with more work that forks off there is held back"
+    );
+    Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NOT_READY, why))
+}
+
 /// The answer if no server could be queried.
 pub fn failed(error: &ForwardError) -> Answer {
     Answer::failure(ResponseCode::ServFail, error.ede())

@@ -24,7 +24,7 @@ use namechain_core::{
     types::{Hash, Name as ChainName, Network, Record, RecordSet},
 };
 use resolver::{
-    chain::{ChainError, ChainSource, Lapse, NameState, mount::Mounts, zone::Zone},
+    chain::{ChainError, ChainSource, Inactive, NameState, mount::Mounts, zone::Zone},
     dns::names,
     dnssec::sign::Signer,
     os::clock::Clock,
@@ -50,9 +50,15 @@ impl Names {
         self
     }
 
-    /// Adds a name that does not resolve any more.
-    pub fn lapsed(mut self, name: &str, why: Lapse) -> Self {
-        self.0.insert(name.into(), NameState::Lapsed(zone(name, &[]), why));
+    /// Adds a name that was changed above the fork from a held chain.
+    pub fn contested(mut self, name: &str, fork: u32) -> Self {
+        self.0.insert(name.into(), NameState::Contested { fork });
+        self
+    }
+
+    /// Adds a registered name that does not resolve.
+    pub fn inactive(mut self, name: &str, why: Inactive) -> Self {
+        self.0.insert(name.into(), NameState::Inactive(zone(name, &[]), why));
         self
     }
 }

@@ -104,7 +104,7 @@ impl Node {
 impl Zone {
     /// Compiles the records of an entry. The serial is the height of the last change.
     pub fn new(entry: &NameEntry) -> Self {
-        Self::of(entry.name.clone(), entry.updated, &entry.records)
+        Self::of(entry.name.clone(), entry.updated.height, &entry.records)
     }
 
     /// Compiles records. Those whose RDATA does not match their type are left out: a client would

@@ -19,7 +19,9 @@ use hickory_proto::{
         rdata::opt::{EdnsCode, EdnsOption},
     },
 };
-use namechain_core::types::{Hash, Name as ChainName, Network, Record as ChainRecord, RecordSet};
+use namechain_core::types::{
+    BlockTime, Hash, Name as ChainName, Network, Record as ChainRecord, RecordSet,
+};
 
 use super::{
     lookup::{BatchContext, FastOutcome, FastQuery, probe},
@@ -30,7 +32,10 @@ use crate::{
     cache,
     cache::{AnswerKind, Key, Scope},
     chain::{
-        ChainError, ChainSource, Lapse, NameState, mount::Mounts, validity::Dependency, zone::Zone,
+        ChainError, ChainSource, Inactive, NameState,
+        mount::Mounts,
+        validity::{BlockRange, Dependency},
+        zone::Zone,
     },
     dns::{
         message::{Packet, Section, rcode},
@@ -50,17 +55,33 @@ pub const BOTH: Mounts = Mounts { root: true, alt: true };
 pub const LOCAL: Client =
     Client { address: std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
 
+/// The block of the first state, and the range of every name's status.
+const NOW: BlockTime = BlockTime { height: 1, time: 1 };
+const RANGE: BlockRange = BlockRange { from: NOW, until: BlockTime { height: 9, time: 9 } };
+
 /// A chain whose state the test changes.
 #[derive(Clone, Default)]
 pub struct Chain(Arc<Mutex<State>>);
 
-#[derive(Default)]
 pub struct State {
     epoch: Option<u32>,
+    now: BlockTime,
     names: HashMap<String, (Hash, NameState)>,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        State { epoch: None, now: NOW, names: HashMap::new() }
+    }
+}
+
 impl Chain {
+    /// Goes on to the block with this time.
+    pub fn go_to(&self, epoch: u32, time: u64) {
+        let mut state = self.0.lock().unwrap();
+        (state.epoch, state.now) = (Some(epoch), BlockTime { time, ..NOW });
+    }
+
     pub fn set(&self, name: &str, version: u8, records: &[(&str, u16, &[u8])]) {
         let zone = zone(name, version, records);
         self.0
@@ -71,8 +92,8 @@ impl Chain {
     }
 
     pub fn lapse(&self, name: &str) {
-        let why = Lapse::Grace { ended: 3, released: 9 };
-        let standing = NameState::Lapsed(zone(name, 1, &[]), why);
+        let why = Inactive::Grace { ended: 3, released: 9 };
+        let standing = NameState::Inactive(zone(name, 1, &[]), why);
         self.0.lock().unwrap().names.insert(name.into(), (Hash([9; 32]), standing));
     }
 
@@ -111,7 +132,10 @@ impl ChainSource for Chain {
             Some((value, standing)) => (Some(*value), standing.clone()),
             None => (None, NameState::Unregistered),
         };
-        Ok((standing, Some(Dependency { name: name.clone(), value, from: 0, until: 9, epoch })))
+        Ok((
+            standing,
+            Some(Dependency { name: name.clone(), value, range: RANGE, fork: None, epoch }),
+        ))
     }
 
     fn epoch(&self) -> Option<u32> {
@@ -120,7 +144,11 @@ impl ChainSource for Chain {
 
     fn still_holds(&self, dependency: &Dependency) -> bool {
         let state = self.0.lock().unwrap();
-        dependency.holds_at(state.names.get(dependency.name.as_str()).map(|(value, _)| value), 1)
+        dependency.holds_at(
+            state.names.get(dependency.name.as_str()).map(|(value, _)| value),
+            state.now,
+            None,
+        )
     }
 
     fn is_trusted(&self) -> bool {

@@ -138,6 +138,19 @@ fn an_answer_of_the_chain_is_given_exactly_as_long_as_it_is_true() {
     }
 }
 
+/// A status ends with the time of a block, without a change of the entry or of the height.
+#[test]
+fn an_answer_of_the_chain_ends_with_its_time() {
+    let paths = furnished(BOTH);
+    let ask = query([1, 0], "www.alice", 1, None);
+    paths.slow(&ask);
+    assert!(paths.fast(&ask).is_ok());
+    paths.chain.go_to(2, 8);
+    assert!(paths.fast(&ask).is_ok(), "the last second of its range");
+    paths.chain.go_to(3, 9);
+    assert_eq!(paths.fast(&ask), Err(FastOutcome::Slow), "the status may be another");
+}
+
 #[test]
 fn what_is_popular_is_fetched_again_before_it_ends_and_ages_until_then() {
     let paths = furnished(BOTH);
