@@ -10,7 +10,7 @@ use hickory_proto::{
         rdata::{A, CNAME, NS, SOA},
     },
 };
-use resolver::chain::{Inactive, mount::Mounts};
+use resolver::chain::{Inactive, marks::ChainMarks, mount::Mounts};
 
 fn a(last: u8) -> Vec<u8> {
     vec![192, 0, 2, last]
@@ -188,6 +188,25 @@ async fn below_the_mount_point_nothing_leaves_the_machine() {
     }
     assert_eq!(upstream.asked(), 0);
     resolver.server.stop().await;
+}
+
+/// A held chain and an old tip are told beside the answers, which stay as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_marked_and_given() {
+    for (marks, expected) in [
+        (ChainMarks::default(), None),
+        (ChainMarks { fork: Some(9), is_old: false }, Some((0, "forks off at height 9"))),
+        (ChainMarks { fork: None, is_old: true }, Some((3, "more than 24 hours old"))),
+    ] {
+        let resolver = Setup::default().start(alice().marked(marks));
+        let answer = resolver.ask("alice.", 1);
+        assert_eq!(shown(&answer), ["alice. A 192.0.2.1"]);
+        let told = ede(&answer);
+        let (code, text) = expected.unzip();
+        assert_eq!(told.as_ref().map(|(code, _)| *code), code, "{told:?}");
+        assert!(text.is_none_or(|text| told.unwrap().1.contains(text)));
+        resolver.server.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -19,7 +19,9 @@ use namechain_core::{
     types::{Hash, Network},
 };
 use resolver::chain::{
-    ChainError, ChainSource, Embedded, NameState, Remote, RemoteError, Served, zone::ZoneLookup,
+    ChainError, ChainSource, Embedded, NameState, Remote, RemoteError, Served,
+    marks::{ChainMarks, MAX_TIP_AGE_SECS},
+    zone::ZoneLookup,
 };
 
 /// The last byte of the address at the name, or the name's state.
@@ -47,6 +49,7 @@ async fn a_change_is_seen_with_the_next_snapshot() {
         Embedded::new(NETWORK, move || Served {
             snapshot: served.lock().unwrap().clone(),
             synced: synced.load(Ordering::SeqCst),
+            now: 0,
         })
     };
     let look = async |text: &str| seen(chain.lookup(&name(text)).await);
@@ -63,12 +66,13 @@ async fn a_change_is_seen_with_the_next_snapshot() {
     assert!(look("free").await.starts_with("error"), "what is not known is not unregistered");
 }
 
-/// A chain source over the snapshot that is in `served`.
-fn embedded(served: &Arc<Mutex<Arc<Snapshot>>>) -> Embedded {
-    let served = served.clone();
+/// A chain source over the snapshot that is in `served`, with the clock `now`.
+fn embedded(served: &Arc<Mutex<Arc<Snapshot>>>, now: &Arc<AtomicU64>) -> Embedded {
+    let (served, now) = (served.clone(), now.clone());
     Embedded::new(NETWORK, move || Served {
         snapshot: served.lock().unwrap().clone(),
         synced: true,
+        now: now.load(Ordering::SeqCst),
     })
 }
 
@@ -79,7 +83,7 @@ async fn a_name_resolves_when_it_has_settled_and_until_its_lease_ends() {
     bench.begin_registration("alice", records(1));
     let registered = bench.time();
     let served = Arc::new(Mutex::new(bench.snapshot()));
-    let chain = embedded(&served);
+    let chain = embedded(&served, &Arc::default());
     let look = async || chain.lookup_with_dependency(&name("alice")).await;
     let (state, settling) = look().await.unwrap();
     let said = seen(Ok(state));
@@ -121,19 +125,39 @@ async fn a_held_chain_contests_what_changed_above_the_fork() {
     let fork = bench.snapshot().height();
     bench.register("bobby", records(2));
     let served = Arc::new(Mutex::new(bench.snapshot()));
-    let chain = embedded(&served);
+    let chain = embedded(&served, &Arc::default());
     let look = async |text: &str| chain.lookup_with_dependency(&name(text)).await.unwrap();
     let (alice, bobby) = (look("alice").await.1.unwrap(), look("bobby").await.1.unwrap());
     let epoch = chain.epoch();
-    assert!(chain.still_holds(&alice) && chain.held_fork().is_none());
+    assert!(chain.still_holds(&alice) && chain.marks() == ChainMarks::default());
 
     let held = Snapshot { contested_above: Some(fork), ..(*bench.snapshot()).clone() };
     *served.lock().unwrap() = Arc::new(held);
-    assert!(chain.epoch() != epoch && chain.held_fork() == Some(fork));
+    assert!(chain.epoch() != epoch && chain.marks().fork == Some(fork));
     assert!(!chain.still_holds(&alice) && !chain.still_holds(&bobby));
     assert_eq!(seen(Ok(look("alice").await.0)), "1");
     assert_eq!(seen(Ok(look("bobby").await.0)), format!("contested above {fork}"));
     assert_eq!(seen(Ok(look("nobody").await.0)), "unregistered");
+}
+
+/// Answers are marked once the tip is more than a day old, and no name fails by that.
+#[tokio::test]
+async fn an_old_tip_marks_answers() {
+    let mut bench = Bench::new();
+    bench.register("alice", records(1));
+    let served = Arc::new(Mutex::new(bench.snapshot()));
+    let now = Arc::new(AtomicU64::new(bench.time() + MAX_TIP_AGE_SECS));
+    let chain = embedded(&served, &now);
+    let (_, fresh) = chain.lookup_with_dependency(&name("alice")).await.unwrap();
+    let (fresh, epoch) = (fresh.unwrap(), chain.epoch());
+    assert!(chain.still_holds(&fresh) && !chain.marks().is_old);
+
+    now.fetch_add(1, Ordering::SeqCst);
+    assert!(chain.marks().is_old && chain.epoch() != epoch);
+    assert!(!chain.still_holds(&fresh), "what was cached without the mark is not served");
+    let (state, old) = chain.lookup_with_dependency(&name("alice")).await.unwrap();
+    assert_eq!(seen(Ok(state)), "1");
+    assert!(chain.still_holds(&old.unwrap()));
 }
 
 /// The API of a node over a chain.
@@ -242,14 +266,16 @@ async fn a_node_elsewhere_that_holds_a_chain_back() {
     let node = Node::start_with_status(
         Arc::new(Mutex::new(chain)),
         |_| (),
-        move |status| status.hold = Some(hold.clone()),
+        move |status| {
+            (status.hold, status.tip_age) = (Some(hold.clone()), MAX_TIP_AGE_SECS + 1);
+        },
     );
     let chain = node.chain();
     assert_eq!(seen(chain.lookup(&name("alice")).await), "1");
     assert_eq!(seen(chain.lookup(&name("bobby")).await), format!("contested above {fork}"));
     let said = seen(chain.lookup(&name("carol")).await);
     assert!(said.contains("settles; it resolves from height"), "{said}");
-    assert_eq!(chain.held_fork(), Some(fork));
+    assert_eq!(chain.marks(), ChainMarks { fork: Some(fork), is_old: true });
 }
 
 #[tokio::test(flavor = "multi_thread")]

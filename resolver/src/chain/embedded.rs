@@ -11,6 +11,7 @@ use namechain_core::{
 
 use super::{
     error::ChainError,
+    marks::{ChainMarks, MAX_TIP_AGE_SECS},
     name_state::NameState,
     source::ChainSource,
     validity::{BlockRange, Dependency},
@@ -23,6 +24,16 @@ pub struct Served {
     pub snapshot: Arc<Snapshot>,
     /// Whether the node is synced.
     pub synced: bool,
+    /// The node's clock, in seconds of Unix time.
+    pub now: u64,
+}
+
+impl Served {
+    /// The marks of answers from this state.
+    fn marks(&self) -> ChainMarks {
+        let age = self.now.saturating_sub(self.snapshot.header.time);
+        ChainMarks { fork: self.snapshot.contested_above, is_old: age > MAX_TIP_AGE_SECS }
+    }
 }
 
 /// The chain of a node in this process.
@@ -30,9 +41,8 @@ pub struct Embedded {
     network: Network,
     served: Box<dyn Fn() -> Served + Send + Sync>,
     zones: ZoneCache,
-    /// The block whose state was served last, the fork of the chain that was held back then, and
-    /// the epoch of both.
-    last: Mutex<(Hash, Option<u32>, u32)>,
+    /// The block whose state was served last, the marks then, and the epoch of both.
+    last: Mutex<(Hash, ChainMarks, u32)>,
 }
 
 impl Embedded {
@@ -42,18 +52,18 @@ impl Embedded {
             network,
             served: Box::new(served),
             zones: ZoneCache::default(),
-            last: Mutex::new((Hash::ZERO, None, 0)),
+            last: Mutex::new((Hash::ZERO, ChainMarks::default(), 0)),
         }
     }
 
-    /// The epoch of a snapshot, one per block and held chain: the node may publish several
-    /// snapshots of a block.
-    fn epoch_of(&self, snapshot: &Snapshot) -> u32 {
+    /// The epoch of a state, one per block and marks: the node may publish several snapshots of a
+    /// block.
+    fn epoch_of(&self, served: &Served) -> u32 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // 0 is not a valid epoch.
-        let (id, fork, epoch) = *last;
-        if epoch == 0 || (id, fork) != (snapshot.id, snapshot.contested_above) {
-            *last = (snapshot.id, snapshot.contested_above, epoch.wrapping_add(1).max(1));
+        let (state, epoch) = ((served.snapshot.id, served.marks()), last.2);
+        if epoch == 0 || state != (last.0, last.1) {
+            *last = (state.0, state.1, epoch.wrapping_add(1).max(1));
         }
         last.2
     }
@@ -61,16 +71,17 @@ impl Embedded {
     fn lookup_in(
         &self,
         name: &Name,
-        snapshot: &Arc<Snapshot>,
+        served: &Served,
     ) -> Result<(NameState, Dependency), ReadError> {
-        let (params, now, fork) = (self.network.params(), snapshot.now(), snapshot.contested_above);
+        let snapshot = &served.snapshot;
+        let (params, now, marks) = (self.network.params(), snapshot.now(), served.marks());
         let key = name.key(self.network);
         let dependency = |value, range| Dependency {
             name: name.clone(),
             value,
             range,
-            fork,
-            epoch: self.epoch_of(snapshot),
+            marks,
+            epoch: self.epoch_of(served),
         };
         let nothing = || Ok((NameState::Unregistered, dependency(None, BlockRange::ALL)));
         let Some(value) = snapshot.value_hash(&key) else { return nothing() };
@@ -84,7 +95,7 @@ impl Embedded {
             }
         };
         let range = compiled.range_around(params, now);
-        Ok((compiled.state_at(params, now, fork), dependency(Some(value), range)))
+        Ok((compiled.state_at(params, now, marks.fork), dependency(Some(value), range)))
     }
 }
 
@@ -102,10 +113,10 @@ impl ChainSource for Embedded {
         if !served.synced {
             return Err(ChainError::NotSynced { height: served.snapshot.height() });
         }
-        let (state, dependency) = match self.lookup_in(name, &served.snapshot) {
+        let (state, dependency) = match self.lookup_in(name, &served) {
             // The chain may have advanced so far that the snapshot's values are gone. A new
             // snapshot has them.
-            Err(_) => self.lookup_in(name, &(self.served)().snapshot)?,
+            Err(_) => self.lookup_in(name, &(self.served)())?,
             Ok(found) => found,
         };
         Ok((state, Some(dependency)))
@@ -113,19 +124,18 @@ impl ChainSource for Embedded {
 
     fn epoch(&self) -> Option<u32> {
         let served = (self.served)();
-        served.synced.then(|| self.epoch_of(&served.snapshot))
+        served.synced.then(|| self.epoch_of(&served))
     }
 
     fn still_holds(&self, dependency: &Dependency) -> bool {
         let served = (self.served)();
         let snapshot = &served.snapshot;
         let value = snapshot.value_hash(&dependency.name.key(self.network));
-        served.synced
-            && dependency.holds_at(value.as_ref(), snapshot.now(), snapshot.contested_above)
+        served.synced && dependency.holds_at(value.as_ref(), snapshot.now(), served.marks())
     }
 
-    fn held_fork(&self) -> Option<u32> {
-        (self.served)().snapshot.contested_above
+    fn marks(&self) -> ChainMarks {
+        (self.served)().marks()
     }
 
     fn is_trusted(&self) -> bool {
@@ -161,7 +171,7 @@ mod tests {
         let source = Embedded::new(NETWORK, move || {
             let chain = served.lock().unwrap();
             let snapshot = chain.snapshot_at(chain.tip_header().height).unwrap();
-            Served { snapshot: Arc::new(snapshot), synced: true }
+            Served { snapshot: Arc::new(snapshot), synced: true, now }
         });
         let first = source.epoch().unwrap();
         assert!((0..3).all(|_| source.epoch() == Some(first)));

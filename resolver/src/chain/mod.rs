@@ -6,6 +6,7 @@
 mod date;
 mod embedded;
 mod error;
+pub mod marks;
 pub mod mount;
 mod name_state;
 mod remote;

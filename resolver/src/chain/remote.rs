@@ -25,6 +25,7 @@ use tokio::{
 
 use super::{
     error::{ChainError, RemoteError},
+    marks::{ChainMarks, MAX_TIP_AGE_SECS},
     name_state::NameState,
     source::ChainSource,
     validity::{BlockRange, Dependency},
@@ -59,8 +60,8 @@ pub struct Remote {
 /// Proven states of names at one tip.
 #[derive(Default)]
 struct TipCache {
-    /// The tip, and the fork of the chain that the node holds back.
-    tip: Option<(Hash, Option<u32>)>,
+    /// The tip, and the marks of answers from it.
+    tip: Option<(Hash, ChainMarks)>,
     /// The number of this tip, counted from 1.
     epoch: u32,
     names: HashMap<Name, NameState>,
@@ -145,7 +146,7 @@ impl Remote {
     /// The epoch of the tip in the latest status. Cached names of another tip are dropped.
     fn epoch_of(&self, status: &Status) -> u32 {
         let mut known = self.known();
-        let tip = Some((status.tip, held_fork(status)));
+        let tip = Some((status.tip, marks_of(status)));
         if known.tip != tip {
             let epoch = known.epoch.wrapping_add(1).max(1);
             *known = TipCache { tip, epoch, names: HashMap::new() };
@@ -189,7 +190,7 @@ impl Remote {
         status: &Status,
     ) -> Result<(NameState, u32), RemoteError> {
         let info: ProofInfo = self.get(&format!("/v1/names/{name}/proof")).await?;
-        verify(&info, name, status.network, held_fork(status)).map_err(|why| match why {
+        verify(&info, name, status.network, marks_of(status).fork).map_err(|why| match why {
             ProofFailure::Bytes(why) => RemoteError::Malformed(self.url.clone(), why),
             ProofFailure::Proof(error) => RemoteError::Proof(self.url.clone(), error),
             ProofFailure::Entry => RemoteError::Entry(self.url.clone(), name.clone()),
@@ -250,14 +251,16 @@ fn verify(
     Ok((state, header.height))
 }
 
-/// The height of the last block that the chain which the node holds back has in common with its own.
-fn held_fork(status: &Status) -> Option<u32> {
-    status.hold.as_ref().map(|hold| hold.fork_height)
+/// The marks of answers, by what the node says.
+fn marks_of(status: &Status) -> ChainMarks {
+    let fork = status.hold.as_ref().map(|hold| hold.fork_height);
+    ChainMarks { fork, is_old: status.tip_age > MAX_TIP_AGE_SECS }
 }
 
 /// The dependency of an answer proven at a tip: it holds while that is the tip.
 fn dependency_at_tip(name: &Name, epoch: u32) -> Dependency {
-    Dependency { name: name.clone(), value: None, range: BlockRange::ALL, fork: None, epoch }
+    let marks = ChainMarks::default();
+    Dependency { name: name.clone(), value: None, range: BlockRange::ALL, marks, epoch }
 }
 
 /// The clock by which the node's status ages.
@@ -315,8 +318,8 @@ impl ChainSource for Remote {
         (status.synced && at.elapsed() < MAX_STATUS_AGE).then(|| self.epoch_of(status))
     }
 
-    fn held_fork(&self) -> Option<u32> {
-        self.known().tip.and_then(|(_, fork)| fork)
+    fn marks(&self) -> ChainMarks {
+        self.known().tip.map(|(_, marks)| marks).unwrap_or_default()
     }
 
     fn is_trusted(&self) -> bool {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use namechain_core::types::{Name, Network};
 
-use super::{error::ChainError, name_state::NameState, validity::Dependency};
+use super::{error::ChainError, marks::ChainMarks, name_state::NameState, validity::Dependency};
 
 /// A source of the chain's state.
 #[async_trait]
@@ -32,10 +32,9 @@ pub trait ChainSource: Send + Sync + 'static {
         false
     }
 
-    /// While a chain with more work is held back: the height of the last block that both chains
-    /// have. Names that changed above it are [`NameState::Contested`].
-    fn held_fork(&self) -> Option<u32> {
-        None
+    /// The marks of answers from the state served now.
+    fn marks(&self) -> ChainMarks {
+        ChainMarks::default()
     }
 
     /// Whether the chain was validated in this process or on this machine. The tip of another node

@@ -2,14 +2,12 @@
 
 use namechain_core::types::{BlockTime, Hash, Name};
 
-use super::mount::Mounts;
+use super::{marks::ChainMarks, mount::Mounts};
 
 /// The most names of the chain that a cached answer may depend on.
 const MAX_DEPENDENCIES: usize = 4;
 /// How many bytes of an entry's hash are compared. Collisions of so many bytes are infeasible.
 const HASH_BYTES: usize = 16;
-/// The encoding of "no chain is held back".
-const NO_FORK: u32 = u32::MAX;
 
 /// A range of blocks by height and time, on the chain's clock. The time of a block may be less than
 /// that of its parent, so a block can be in the range again after one that is not.
@@ -36,7 +34,7 @@ impl BlockRange {
 }
 
 /// A dependency of an answer on the state of one name. It holds as long as the name's entry is this
-/// one, the block is within the range, and no other chain is held back than at the lookup.
+/// one, the block is within the range, and the marks are the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
     /// The name.
@@ -45,24 +43,22 @@ pub struct Dependency {
     pub value: Option<Hash>,
     /// The blocks at which the entry has the same status.
     pub range: BlockRange,
-    /// While a chain with more work is held back: the height of the last block that both chains
-    /// have.
-    pub fork: Option<u32>,
+    /// The marks of the answer.
+    pub marks: ChainMarks,
     /// The epoch of the chain source in which it was looked up; 0: unknown.
     pub epoch: u32,
 }
 
 impl Dependency {
-    /// Whether it holds in a state with this entry at this block, while a chain is held back that
-    /// has the block at height `fork` too. Only the bytes of the hash that [`Validity`] stores are
-    /// compared.
-    pub fn holds_at(&self, value: Option<&Hash>, now: BlockTime, fork: Option<u32>) -> bool {
+    /// Whether it holds in a state with this entry at this block with these marks. Only the bytes
+    /// of the hash that [`Validity`] stores are compared.
+    pub fn holds_at(&self, value: Option<&Hash>, now: BlockTime, marks: ChainMarks) -> bool {
         let same = match (&self.value, value) {
             (None, None) => true,
             (Some(a), Some(b)) => a.0[..HASH_BYTES] == b.0[..HASH_BYTES],
             _ => false,
         };
-        same && self.fork == fork && self.range.contains(now)
+        same && self.marks == marks && self.range.contains(now)
     }
 }
 
@@ -71,7 +67,7 @@ impl Dependency {
 /// ```text
 /// mounts (1) | period of its signatures (4) | length of the EDNS options (2), the options |
 /// for each name: its length (1), the name, whether there is an entry (1), the beginning of its
-/// hash (16), from: height (4) and time (8), until: height (4) and time (8), fork (4; all ones: none)
+/// hash (16), from: height (4) and time (8), until: height (4) and time (8), marks (5)
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Validity<'a> {
@@ -111,7 +107,7 @@ impl<'a> Validity<'a> {
                 bytes.extend_from_slice(&block.height.to_be_bytes());
                 bytes.extend_from_slice(&block.time.to_be_bytes());
             }
-            bytes.extend_from_slice(&dependency.fork.unwrap_or(NO_FORK).to_be_bytes());
+            bytes.extend_from_slice(&dependency.marks.encode());
         }
         let epoch = match dependencies {
             [] => Self::CONSTANT,
@@ -166,15 +162,14 @@ fn read_dependency(bytes: &[u8]) -> Option<(Dependency, &[u8])> {
     let (start, rest) = rest.split_first_chunk::<HASH_BYTES>()?;
     let (from, rest) = read_block_time(rest)?;
     let (until, rest) = read_block_time(rest)?;
-    let (fork, rest) = rest.split_first_chunk::<4>()?;
-    let fork = u32::from_be_bytes(*fork);
+    let (marks, rest) = ChainMarks::decode(rest)?;
     let mut hash = Hash::ZERO;
     hash.0[..HASH_BYTES].copy_from_slice(start);
     let dependency = Dependency {
         name: Name::parse(std::str::from_utf8(name).ok()?).ok()?,
         value: (has == 1).then_some(hash),
         range: BlockRange { from, until },
-        fork: (fork != NO_FORK).then_some(fork),
+        marks,
         epoch: 0,
     };
     Some((dependency, rest))
@@ -196,6 +191,7 @@ mod tests {
     use super::*;
 
     const BOTH: Mounts = Mounts { root: true, alt: true };
+    const MARKS: ChainMarks = ChainMarks { fork: Some(7), is_old: true };
     const RANGE: BlockRange = BlockRange {
         from: BlockTime { height: 5, time: 1 << 40 },
         until: BlockTime { height: 9, time: u64::MAX },
@@ -207,12 +203,18 @@ mod tests {
             hash.0[..HASH_BYTES].fill(byte);
             hash
         });
-        Dependency { name: Name::parse(name).unwrap(), value, range: RANGE, fork: None, epoch }
+        Dependency {
+            name: Name::parse(name).unwrap(),
+            value,
+            range: RANGE,
+            marks: ChainMarks::default(),
+            epoch,
+        }
     }
 
     #[test]
     fn there_and_back() {
-        let alice = Dependency { fork: Some(7), ..dependency("alice", Some(1), 0) };
+        let alice = Dependency { marks: MARKS, ..dependency("alice", Some(1), 0) };
         let all = [alice, dependency("nobody-at-all", None, 0)];
         let (bytes, _) = Validity::encode(BOTH, 7, b"options", &all).unwrap();
         let validity = Validity::decode(&bytes).unwrap();
@@ -247,21 +249,22 @@ mod tests {
         let there = dependency("alice", Some(1), 0);
         let (same, other) = (there.value.unwrap(), Hash([2; 32]));
         let at = |height, time| BlockTime { height, time };
-        for (value, now, fork, expected) in [
-            (Some(&same), at(5, 1 << 40), None, true),
-            (Some(&same), at(8, u64::MAX - 1), None, true),
-            (Some(&same), at(9, 1 << 40), None, false),
-            (Some(&same), at(4, 1 << 40), None, false),
-            (Some(&same), at(5, (1 << 40) - 1), None, false),
-            (Some(&same), at(5, u64::MAX), None, false),
-            (Some(&same), at(5, 1 << 40), Some(3), false),
-            (Some(&other), at(5, 1 << 40), None, false),
-            (None, at(5, 1 << 40), None, false),
+        let none = ChainMarks::default();
+        for (value, now, marks, expected) in [
+            (Some(&same), at(5, 1 << 40), none, true),
+            (Some(&same), at(8, u64::MAX - 1), none, true),
+            (Some(&same), at(9, 1 << 40), none, false),
+            (Some(&same), at(4, 1 << 40), none, false),
+            (Some(&same), at(5, (1 << 40) - 1), none, false),
+            (Some(&same), at(5, u64::MAX), none, false),
+            (Some(&same), at(5, 1 << 40), MARKS, false),
+            (Some(&other), at(5, 1 << 40), none, false),
+            (None, at(5, 1 << 40), none, false),
         ] {
-            assert_eq!(there.holds_at(value, now, fork), expected, "{value:?} {now:?} {fork:?}");
+            assert_eq!(there.holds_at(value, now, marks), expected, "{value:?} {now:?} {marks:?}");
         }
         let nobody = Dependency { range: BlockRange::ALL, ..dependency("alice", None, 0) };
-        assert!(nobody.holds_at(None, at(0, 0), None));
-        assert!(!nobody.holds_at(Some(&same), at(0, 0), None));
+        assert!(nobody.holds_at(None, at(0, 0), none));
+        assert!(!nobody.holds_at(Some(&same), at(0, 0), none));
     }
 }

@@ -165,9 +165,9 @@ impl Pipeline {
         builder: &mut AnswerBuilder,
     ) -> Step {
         let ChainQuery { question, name, chain_answers } = *query;
-        let mut fork = self.chain.held_fork();
+        let mut marks = self.chain.marks();
         let looked = self.chain.lookup_with_dependency(&label).await.map(|(state, dependency)| {
-            fork = dependency.as_ref().and_then(|dependency| dependency.fork).or(fork);
+            marks = dependency.as_ref().map_or(marks, |dependency| dependency.marks);
             builder.depend_on(dependency);
             state
         });
@@ -202,7 +202,7 @@ impl Pipeline {
             }
         };
         let mut step = self.from_zone(query, &zone, mount, steps, builder).await;
-        step.answer.ede.extend(fork.map(held_chain_mark));
+        step.answer.ede.extend(marks.extended_errors());
         step
     }
 
@@ -393,13 +393,6 @@ fn describe_lookup(label: &ChainName, looked: &Result<NameState, ChainError>) ->
         ),
         Err(error) => format!("{label} can't be looked up: {error}"),
     }
-}
-
-/// The mark of answers while a chain with more work is held back. Their names did not change above
-/// the fork, so both chains agree on them.
-fn held_chain_mark(fork: u32) -> Ede {
-    let why = format!("a chain with more work that forks off at height {fork} is held back");
-    Ede::new(Ede::OTHER, why)
 }
 
 /// The origin of an answer, unless the answer has another.

@@ -24,7 +24,9 @@ use namechain_core::{
     types::{Hash, Name as ChainName, Network, Record, RecordSet},
 };
 use resolver::{
-    chain::{ChainError, ChainSource, Inactive, NameState, mount::Mounts, zone::Zone},
+    chain::{
+        ChainError, ChainSource, Inactive, NameState, marks::ChainMarks, mount::Mounts, zone::Zone,
+    },
     dns::names,
     dnssec::sign::Signer,
     os::clock::Clock,
@@ -41,12 +43,18 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A chain of given names. `broken` can't be read.
 #[derive(Default)]
-pub struct Names(HashMap<String, NameState>);
+pub struct Names(HashMap<String, NameState>, ChainMarks);
 
 impl Names {
     /// Adds a name with records: owner with dots, type, RDATA in wire form.
     pub fn with(mut self, name: &str, records: &[(&str, u16, Vec<u8>)]) -> Self {
         self.0.insert(name.into(), NameState::Active(zone(name, records)));
+        self
+    }
+
+    /// Sets the marks of answers.
+    pub fn marked(mut self, marks: ChainMarks) -> Self {
+        self.1 = marks;
         self
     }
 
@@ -91,6 +99,10 @@ impl ChainSource for Names {
             return Err(ReadError::Gone { key: Hash::ZERO, height: 3 }.into());
         }
         Ok(self.0.get(name.as_str()).cloned().unwrap_or(NameState::Unregistered))
+    }
+
+    fn marks(&self) -> ChainMarks {
+        self.1
     }
 
     fn network(&self) -> Option<Network> {

@@ -33,6 +33,7 @@ use crate::{
     cache::{AnswerKind, Key, Scope},
     chain::{
         ChainError, ChainSource, Inactive, NameState,
+        marks::ChainMarks,
         mount::Mounts,
         validity::{BlockRange, Dependency},
         zone::Zone,
@@ -134,7 +135,13 @@ impl ChainSource for Chain {
         };
         Ok((
             standing,
-            Some(Dependency { name: name.clone(), value, range: RANGE, fork: None, epoch }),
+            Some(Dependency {
+                name: name.clone(),
+                value,
+                range: RANGE,
+                marks: ChainMarks::default(),
+                epoch,
+            }),
         ))
     }
 
@@ -147,7 +154,7 @@ impl ChainSource for Chain {
         dependency.holds_at(
             state.names.get(dependency.name.as_str()).map(|(value, _)| value),
             state.now,
-            None,
+            ChainMarks::default(),
         )
     }
 
