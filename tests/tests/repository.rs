@@ -39,9 +39,33 @@ const CLOCKS: [&str; 5] = [
 ];
 
 /// Import cycles that are still to be opened, by package. Only ever made smaller.
+<<<<<<< HEAD
 const CYCLES_LEFT: [usize; 5] = [1, 3, 5, 0, 0];
+||||||| merged common ancestors
+<<<<<<<<< Temporary merge branch 1
+const CYCLES_LEFT: [usize; 5] = [1, 3, 5, 0, 0];
+||||||||| b34061d
+const CYCLES_LEFT: [usize; 5] = [3, 4, 11, 4, 2];
+=========
+const CYCLES_LEFT: [usize; 5] = [1, 3, 5, 4, 0];
+>>>>>>>>> Temporary merge branch 2
+=======
+const CYCLES_LEFT: [usize; 5] = [1, 3, 0, 0, 0];
+>>>>>>> w-r
 /// Names of types that still have more than two meanings, by package. Only ever made smaller.
+<<<<<<< HEAD
 const NAMES_LEFT: [usize; 5] = [4, 1, 6, 0, 0];
+||||||| merged common ancestors
+<<<<<<<<< Temporary merge branch 1
+const NAMES_LEFT: [usize; 5] = [4, 1, 6, 0, 0];
+||||||||| b34061d
+const NAMES_LEFT: [usize; 5] = [4, 1, 17, 2, 0];
+=========
+const NAMES_LEFT: [usize; 5] = [4, 1, 6, 2, 0];
+>>>>>>>>> Temporary merge branch 2
+=======
+const NAMES_LEFT: [usize; 5] = [4, 1, 0, 0, 0];
+>>>>>>> w-r
 
 /// The block ` ```arrows PACKAGE ` of docs/architecture.md: in each line a room and, behind a
 /// colon, the rooms it uses.
