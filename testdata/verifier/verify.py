@@ -4,18 +4,8 @@ and rules.py have it.
     python3 testdata/verifier/verify.py [--first] [testdata]
     python3 testdata/verifier/verify.py --story FILE
 
-<<<<<<< HEAD
 With --first it ends at the first failure. A story is a chain of the dev network as it grew, a JSON object a line:
-||||||| merged common ancestors
-A story is a chain of the dev network as it grew, a JSON object a line: {"operation": hex, "refused": false, true
-or the id of the one rule that it breaks} for what the next block could or could not record, {"block": hex} for that block.
-=======
-With --first it ends at the first failure. A story is a chain of the dev network as it grew, a JSON object a line:
-{"operation": hex, "time": seconds, "refused": false, true or the id of the one rule that it breaks} for what a next block
-of that time could or could not record, {"block": hex} for that block.
->>>>>>> w-r
 
-<<<<<<< HEAD
     {"operation": hex, "time": seconds, "refused": false or a rule's id}
 
 for what the next block, of that time, can or cannot record after those before it that it can; then the block itself, or
@@ -28,13 +18,6 @@ it does.
 
 It needs Python 3.10 and argon2-cffi (Debian: python3-argon2), prints what fails and `N passed, N failed`, and ends with 1
 if anything failed."""
-||||||| merged common ancestors
-It needs Python 3.10 and argon2-cffi (Debian: python3-argon2), prints what fails and `N passed, N failed`, and ends with 1 if anything
-failed."""
-=======
-It needs Python 3.10 and argon2-cffi (Debian: python3-argon2), prints what fails and `N passed, N failed`, and ends with 1
-if anything failed."""
->>>>>>> w-r
 
 import json
 import pathlib
@@ -334,14 +317,8 @@ def all_vectors(testdata):
 
 def story(path):
     chain = rules.Chain(p.NETWORKS["dev"])
-<<<<<<< HEAD
     net, state, index = chain.net, None, 0
-||||||| merged common ancestors
-=======
-    net, recorded = chain.net, None
->>>>>>> w-r
     for number, line in enumerate(path.read_text().splitlines(), 1):
-<<<<<<< HEAD
         x = json.loads(line)
         if "block" in x:
             raw = unhex(x.pop("block"))
@@ -365,35 +342,6 @@ def story(path):
         found = refusal(judge)
         check(f"line {number}", found or False, x["refused"])
         index += found is None
-||||||| merged common ancestors
-        event = json.loads(line)
-        if "block" in event:
-            check(f"line {number}", refusal(chain.connect, unhex(event["block"]), NOW), None)
-        else:
-            broken, wanted = refusal(chain.judge, unhex(event["operation"])), event["refused"]
-            check(f"line {number} ({broken})", broken if isinstance(wanted, str) else broken is not None, wanted)
-=======
-        x = json.loads(line)
-        if "block" in x:
-            check(f"line {number}", refusal(chain.connect, unhex(x["block"])), None)
-            recorded = None
-            continue
-        parent = chain.headers[-1]
-        if recorded is None:
-            recorded = dict(chain.state)
-            rules.remove_ended(net, recorded, x["time"])
-        context = rules.Context(parent.height + 1, x["time"], parent.names, parent.bytes, chain.places.get)
-
-        def judge(context=context, x=x):
-            op = p.decode_operation(unhex(x["operation"]))
-            rules.check_times(op, context)
-            rules.check_alone(net, op, p.branch_at(x["time"]))
-            rules.apply(net, dict(recorded), op, 0, context)
-
-        found = refusal(judge)
-        wanted = x["refused"]
-        check(f"line {number}: {found}", found if isinstance(wanted, str) else found is not None, wanted)
->>>>>>> w-r
 
 
 def main(arguments):

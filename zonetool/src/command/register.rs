@@ -20,21 +20,10 @@ use super::{
     wait::Poll,
 };
 use crate::{
-<<<<<<< HEAD
     cli::{Recovery, Register, WaitArgs},
     client::{Client, ClientError},
     clock,
     dates::{Earliest, describe_time},
-||||||| merged common ancestors
-    cli::{Recovery, Register},
-    client::Client,
-<<<<<<<<< Temporary merge branch 1
-    dates::{Expected, expected},
-=======
-    cli::{Recovery, Register},
-    client::Client,
-    dates::{Expected, expected},
->>>>>>> w-r
     error::CommandError,
     keys, pow,
     ui::{Ui, duration},

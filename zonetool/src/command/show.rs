@@ -12,15 +12,8 @@ use super::query::{messaging_of, registered};
 use crate::{
     cli::NameArgs,
     client::Client,
-<<<<<<< HEAD
     clock,
     dates::{Earliest, describe_time},
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-    dates::expected,
-=======
-    dates::expected,
->>>>>>> w-r
     error::CommandError,
     idn,
     ui::Ui,
@@ -122,13 +115,6 @@ struct ShownRecord {
 pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {
     let (info, records) = registered(client, &args.name)?;
     let Some(entry) = &info.entry else { return Err(CommandError::NotRegistered(info.name)) };
-<<<<<<< HEAD
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-    let lease = expected(client.status()?.network, info.height, entry.expires);
-=======
-    let lease = expected(client.status()?.network, info.height, entry.expires);
->>>>>>> w-r
     let shown = ShownName {
         name: &info.name,
         unicode: idn::decode_label(info.name.as_str()),

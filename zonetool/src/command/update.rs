@@ -13,7 +13,6 @@ use super::{
     preflight::entry_of,
     submit::{Draft, Submitter},
 };
-<<<<<<< HEAD
 use crate::{cli::Update, client::Client, error::CommandError, keys, ui::Ui, zone};
 
 /// What `--json` prints. Times are in seconds of Unix time.
@@ -38,21 +37,6 @@ struct Updated {
     /// The end of the lease.
     expires: u64,
 }
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-use crate::{
-    cli::Update, client::Client, dates::expected, error::CommandError, keys, ui::Ui, zone,
-};
-||||||||| b34061d
-use crate::{cli::Update, client::Client, keys, ui::Ui, zone};
-=========
-use crate::{cli::Update, client::Client, dates::expected, keys, ui::Ui, zone};
->>>>>>>>> Temporary merge branch 2
-=======
-use crate::{
-    cli::Update, client::Client, dates::expected, error::CommandError, keys, ui::Ui, zone,
-};
->>>>>>> w-r
 
 /// Runs the command.
 pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result<(), CommandError> {
