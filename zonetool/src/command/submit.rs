@@ -1,5 +1,5 @@
-//! What everything shares that is put on the chain: a synced node, the price of the moment, signing,
-//! working and submitting.
+//! What everything shares that is put on the chain: a synced node, the price of the moment,
+//! signing, working and submitting.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 
 /// How far below the tip stamps are anchored, so that a short reorganisation does not undo them.
 const ANCHOR_DEPTH_BLOCKS: u32 = 10;
-/// How often an operation is worked in all, if the block or price that it was worked for is outdated
-/// when it is submitted.
+/// How often an operation is worked in all, if the block or price that it was worked for is
+/// outdated when it is submitted.
 const MAX_WORK_TRIES: u32 = 3;
 /// How often submitting is tried while the node does not answer: it may be starting again.
 const MAX_SUBMIT_TRIES: u32 = 10;
