@@ -153,6 +153,7 @@ impl Backend for Node {
             mempool_bytes: 456,
             mining: "off".into(),
             mining_hashes: 0,
+            hold: None,
             parked_tip: None,
             tip_age: 0,
             mining_rate: 0,
