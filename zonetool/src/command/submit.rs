@@ -184,9 +184,9 @@ impl Submitter {
             let (price, context) = self.next_block()?;
             let mut named = self.unsigned(key.public(), draft, context);
             named.signature = key.sign(&named.signing_message(&self.signing_context(context)));
-            let work = pow::with_margin(named.stamp.work);
             let (anchor, _) = self.anchor(&price)?;
-            Ok(Task { operation: Operation::Named(named), anchor, work })
+            let price = named.stamp.work;
+            Ok(Task { operation: Operation::Named(named), anchor, price })
         };
         self.work_and_submit(task, on_worked)
     }
@@ -209,8 +209,8 @@ impl Submitter {
             let (anchor, then) = self.anchor(&price)?;
             let operation = Operation::Commit { commitment, stamp: UNWORKED };
             // It pays the price at its anchor, and at least that of any Commit when it is recorded.
-            let cost = cost(then.max(price.name_multiplier));
-            Ok(Task { operation, anchor, work: pow::with_margin(cost) })
+            let price = cost(then.max(price.name_multiplier));
+            Ok(Task { operation, anchor, price })
         };
         self.work_and_submit(task, on_worked)
     }
@@ -228,7 +228,14 @@ impl Submitter {
                 Err(CommandError::Client(ClientError::Unreachable { .. })) => Ok(None),
                 task => task.map(Some),
             };
-            let operation = pow::solve_stamp(self.ui, self.network, task()?, refresh)?;
+            let first = task()?;
+            self.ui.print_note(&format!(
+                "{}: the price is {} expected hashes; working {}, a quarter more",
+                first.operation.label(),
+                first.price,
+                first.work()
+            ));
+            let operation = pow::solve_stamp(self.ui, self.network, first, refresh)?;
             on_worked(&operation)?;
             match self.submit(operation) {
                 Err(CommandError::Client(ClientError::Refused(refusal)))
