@@ -1,13 +1,13 @@
-//! What signing costs: answers of the chain that nobody has asked for before, unsigned and signed
-//! by either algorithm.
+//! The cost of signing: answers of the chain that were not queried before, unsigned and signed by
+//! either algorithm.
 //!
 //! ```text
 //! cargo bench -p resolver --bench sign
 //! ```
 //!
-//! A question goes in as bytes, its answer comes out as bytes, on one thread, without a network.
-//! The three take turns in every round; the figure is the median of the rounds, in microseconds and
-//! as a multiple of the unsigned answer.
+//! A query goes in as bytes, its response comes out as bytes, on one thread, without a network. The
+//! three take turns in every round; the figure is the median of the rounds, in microseconds and as
+//! a multiple of the unsigned answer.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Instant};
 
@@ -28,12 +28,12 @@ use resolver::{
 use tokio::runtime::{Builder, Runtime};
 
 const ROUNDS: usize = 7;
-/// Questions of one kind to one responder in a round.
+/// Queries of one kind to one responder in a round.
 const QUESTIONS: usize = 1_000;
 /// In the middle of a period.
 const NOW: u64 = 1_800_000_000 + 3_600;
 
-/// `alice` has a wildcard, and nobody else is there.
+/// `alice` has a wildcard, and no other name exists.
 struct Alice(Arc<Zone>);
 
 #[async_trait]
@@ -74,7 +74,7 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
     Responder::new(pipeline, cache, clock, Clients::default())
 }
 
-/// A question for an A record, with DO.
+/// A query for an A record, with DO.
 fn question(name: &str) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     bytes.extend(names::from_labels(name.split('.').map(str::as_bytes)));
@@ -82,7 +82,7 @@ fn question(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// Microseconds an answer.
+/// Microseconds per answer.
 fn took(runtime: &Runtime, responder: &Responder, questions: &[Vec<u8>]) -> f64 {
     let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Udp };
     let start = now();

@@ -1,4 +1,4 @@
-//! Questions over real sockets, and the answers that must come.
+//! Queries over real sockets, and their expected responses.
 
 mod common;
 
@@ -10,7 +10,7 @@ use hickory_proto::{
         rdata::{A, CNAME, NS, SOA},
     },
 };
-use resolver::chain::{Lapse, mount::Mounts};
+use resolver::chain::{Inactive, marks::ChainMarks, mount::Mounts};
 
 fn a(last: u8) -> Vec<u8> {
     vec![192, 0, 2, last]
@@ -48,8 +48,10 @@ fn alice() -> Names {
     Names::default()
         .with("alice", &records)
         .with("bobby", &[("www", 1, a(9))])
-        .lapsed("gone", Lapse::Grace { ended: 10, released: 20 })
-        .lapsed("burnt", Lapse::Revoked { released: 30 })
+        .inactive("gone", Inactive::Grace { ended: 10, released: 20 })
+        .inactive("burnt", Inactive::Revoked { released: 30 })
+        .contested("fork", 7)
+        .inactive("fresh", Inactive::Settling { height: 77, time: 1_800_000_000 })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +87,7 @@ async fn a_zone_of_the_chain() {
         let answer = resolver.ask(name, qtype);
         let got = shown(&answer);
         let got: Vec<String> = got.iter().map(|line| line.replace("ANAME", "DNAME")).collect();
-        // hickory shows DNAME data as bytes.
+        // hickory represents DNAME RDATA as bytes.
         let same = got.len() == expected.len()
             && got.iter().zip(&expected).all(|(got, want)| {
                 got == want || (want.contains(" DNAME ") && got.starts_with("old.alice. DNAME"))
@@ -188,6 +190,25 @@ async fn below_the_mount_point_nothing_leaves_the_machine() {
     resolver.server.stop().await;
 }
 
+/// A held chain and an old tip are told beside the answers, which stay as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_marked_and_given() {
+    for (marks, expected) in [
+        (ChainMarks::default(), None),
+        (ChainMarks { fork: Some(9), is_old: false }, Some((0, "forks off at height 9"))),
+        (ChainMarks { fork: None, is_old: true }, Some((3, "more than 24 hours old"))),
+    ] {
+        let resolver = Setup::default().start(alice().marked(marks));
+        let answer = resolver.ask("alice.", 1);
+        assert_eq!(shown(&answer), ["alice. A 192.0.2.1"]);
+        let told = ede(&answer);
+        let (code, text) = expected.unzip();
+        assert_eq!(told.as_ref().map(|(code, _)| *code), code, "{told:?}");
+        assert!(text.is_none_or(|text| told.unwrap().1.contains(text)));
+        resolver.server.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_on_the_chain_is_legacys() {
     let upstream = Upstream::start(|query, answer| {
@@ -201,7 +222,7 @@ async fn what_is_not_on_the_chain_is_legacys() {
         assert!(!answer.metadata.authoritative);
     }
     let before = upstream.asked();
-    // An alias of the chain that leads there.
+    // An alias of the chain to that name.
     let answer = resolver.ask("away.alice.", 1);
     assert_eq!(
         shown(&answer),
@@ -211,10 +232,13 @@ async fn what_is_not_on_the_chain_is_legacys() {
         ]
     );
     assert!(answer.metadata.authoritative, "the first owner is ours");
-    // Never a question to legacy DNS: lapsed, revoked, unreadable.
+    // Never queried in legacy DNS: lapsed, revoked, settling, contested, unreadable.
     for (name, rcode, code, text) in [
-        ("gone.", ResponseCode::NXDomain, 0, "its lease ended at height 10"),
+        ("gone.", ResponseCode::NXDomain, 0, "its lease ended on 1970-01-01 00:00 UTC"),
         ("www.burnt.", ResponseCode::NXDomain, 0, "it was revoked"),
+        ("fresh.", ResponseCode::NXDomain, 0, "resolves from height 77 and 2027-01-15 08:00 UTC"),
+        ("www.fresh.namechain.alt.", ResponseCode::NXDomain, 0, "fresh: it was registered a short"),
+        ("fork.", ResponseCode::ServFail, 14, "fork is contested: it was changed above height 7"),
         ("broken.", ResponseCode::ServFail, 14, "can't be read"),
         ("www.broken.namechain.alt.", ResponseCode::ServFail, 14, "can't be read"),
     ] {
@@ -227,8 +251,8 @@ async fn what_is_not_on_the_chain_is_legacys() {
     resolver.server.stop().await;
 }
 
-/// `www.example.com` says that it is an alias of a name of the chain, and what the address of that
-/// name is. It has no say in that.
+/// `www.example.com` says that it is an alias of a name of the chain, and gives that name's
+/// address. It has no authority for the latter.
 #[tokio::test(flavor = "multi_thread")]
 async fn legacy_has_no_say_over_names_of_the_chain() {
     let upstream = Upstream::start(|query, answer| {
@@ -284,8 +308,8 @@ async fn without_recursion_nobody_is_asked() {
     resolver.server.stop().await;
 }
 
-/// The delegated server of `dele.`: it knows its zone as it is at the root, hands `deep` to itself
-/// once more, and says things about others.
+/// The delegated server of `dele.`: it serves its zone as at the root, delegates `deep` to itself,
+/// and adds records about other names.
 fn delegated(query: &hickory_proto::op::Query, answer: &mut Message) {
     let name = query.name().clone();
     let at = |text: &str| Name::from_ascii(text).unwrap();
@@ -365,7 +389,7 @@ async fn delegated_servers_are_asked_and_believed_for_their_zone() {
     let answer = resolver.ask("refused.own.namechain.alt.", 1);
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
     let (code, why) = ede(&answer).unwrap();
-    assert!(code == 22 && why.contains("own.namechain.alt., which has a DS"), "{why}");
+    assert!(code == 22 && why.contains("own.namechain.alt., a signed zone"), "{why}");
     let before = server.asked();
     let answer = resolver.ask("own.", 43);
     assert_eq!(answer.answers.len(), 1, "the DS of the cut is ours");
@@ -391,8 +415,7 @@ async fn a_referral_in_circles_ends() {
     resolver.server.stop().await;
 }
 
-/// Each name's server is a name in the other's zone: nobody can be found, and the search for them
-/// ends.
+/// Each name's server is a name in the other's zone: no address can be found, and the search ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_need_each_other_are_given_up() {
     let names = Names::default()
@@ -440,7 +463,7 @@ async fn messages_that_are_no_questions() {
     let mut version = question("www.alice.", 1, Some(1_232));
     version.edns.as_mut().unwrap().set_version(1);
     let answer = resolver.udp(&version);
-    // 16 is BADSIG too.
+    // BADSIG is 16 too.
     assert_eq!(u16::from(answer.metadata.response_code), u16::from(ResponseCode::BADVERS));
     assert_eq!(answer.edns.unwrap().version(), 0);
     let mut notify = question("alice.", 6, None);

@@ -1,4 +1,4 @@
-//! Resolvers whose upstream is, in the end, themselves.
+//! Forwarding loops: resolvers whose upstream forwards to them.
 
 mod common;
 
@@ -58,7 +58,7 @@ fn asking(upstreams: &[SocketAddr]) -> UpstreamsConfig {
     UpstreamsConfig { upstreams, timeout: Duration::from_secs(3), ..UpstreamsConfig::default() }
 }
 
-/// Passes datagrams on to another address and the answers back, and counts the questions.
+/// Forwards datagrams to another address and the replies back, and counts the queries.
 struct Relay {
     address: SocketAddr,
     passed: Arc<AtomicUsize>,
@@ -93,8 +93,8 @@ impl Relay {
     }
 }
 
-/// The most datagrams on one link: a question, its two repetitions and the test for a circle, and
-/// those of the other resolver that pass through.
+/// The most datagrams on one link: a query, its two retries and the loop test, and those of the
+/// other resolver that pass through.
 const FEW: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,14 +105,14 @@ async fn a_resolver_that_is_its_own_upstream_says_so_and_stops() {
     let answer = resolver.ask("www.example.com.", 1);
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
     let (code, text) = ede(&answer).unwrap();
-    let why = format!("{} leads back to this resolver", relay.address);
+    let why = format!("{} forwards to this resolver", relay.address);
     assert!(code == 22 && text.contains(&why), "{code} {text}");
     for n in 0..2 * FEW {
         let answer = resolver.ask(&format!("www{n}.example.com."), 1);
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
         assert!(ede(&answer).unwrap().1.contains(&why));
     }
-    // One that was on its way may come late.
+    // One that was in flight may arrive late.
     let passed = relay.passed();
     assert!(passed <= FEW, "it is left out: {passed} datagrams");
     resolver.server.stop().await;
@@ -128,8 +128,9 @@ async fn two_resolvers_that_ask_each_other_find_out() {
         let answer = resolver.ask("www.example.com.", 1);
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
         assert!(
-            ede(&answer)
-                .is_some_and(|(code, text)| code == 22 && text.contains("back to this resolver"))
+            ede(&answer).is_some_and(
+                |(code, text)| code == 22 && text.contains("to this resolver (a loop)")
+            )
         );
     }
     let before = (to_one.passed(), to_two.passed());
@@ -140,14 +141,14 @@ async fn two_resolvers_that_ask_each_other_find_out() {
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
     }
     let after = (to_one.passed(), to_two.passed());
-    // Each knows by itself, or asks the other one once for each question.
+    // Each detects the loop by itself, or sends one query per question to the other.
     assert!(after.0 + after.1 <= before.0 + before.1 + 50, "{before:?} {after:?}");
     one.server.stop().await;
     two.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_good_upstream_is_enough_beside_one_that_leads_back() {
+async fn one_good_upstream_is_enough_beside_one_in_a_loop() {
     let good = Upstream::start(|query, answer| {
         answer.add_answer(Record::from_rdata(
             query.name().clone(),
@@ -166,12 +167,12 @@ async fn one_good_upstream_is_enough_beside_one_that_leads_back() {
     resolver.server.stop().await;
 }
 
-/// A server of a company's zone that sends everything else back to us is as it should be.
+/// A server of a company's zone that forwards everything else to us is a valid configuration.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zones_server_that_asks_us_for_the_rest_is_no_circle() {
     let bound = free();
     let back = Relay::to(bound.address());
-    // Silent for one name, so that it is tested; it knows that its zone has no other.
+    // Silent for one name, so that it is tested; it answers that its zone has no other name.
     let corp = Upstream::start_where_answered(|query, answer| {
         let name = query.name().to_string().to_lowercase();
         if name == "slow.corp.example." {

@@ -1,5 +1,5 @@
-//! Signed answers, case by case, as RFC 4035 (section 3.1 and appendix B) and RFC 9824 have them.
-//! The signatures are checked by hickory's verifier, which has no part in making them.
+//! Signed answers, case by case, as in RFC 4035 (section 3.1 and appendix B) and RFC 9824. The
+//! signatures are verified by hickory, which has no part in making them.
 
 mod common;
 
@@ -12,7 +12,7 @@ use hickory_proto::{
     rr::{DNSClass, Name, RData, Record},
 };
 use resolver::{
-    chain::Lapse,
+    chain::Inactive,
     dnssec::sign::{Algorithm, Signer, SigningKey},
 };
 
@@ -57,10 +57,10 @@ fn chain() -> Names {
     Names::default()
         .with("alice", &alice)
         .with("bobby", &[("www", A, vec![192, 0, 2, 9])])
-        .lapsed("gone", Lapse::Grace { ended: 10, released: 20 })
+        .inactive("gone", Inactive::Grace { ended: 10, released: 20 })
 }
 
-/// A resolver that signs, and its key as a DNSKEY record has it.
+/// A resolver that signs, and the RDATA of its DNSKEY.
 struct Signed {
     resolver: Resolver,
     dnskey: Dnskey,
@@ -88,7 +88,7 @@ impl Signed {
         self.resolver.udp(&message)
     }
 
-    /// Asks with DO, and checks every signature of the answer.
+    /// Sends a query with DO, and verifies every signature of the response.
     fn ask(&self, name: &str, qtype: u16) -> Message {
         let message = self.ask_with(name, qtype, |_| {});
         self.verify(&message.answers);
@@ -126,7 +126,7 @@ fn signature(record: &Record) -> Option<(&Name, &Rrsig)> {
     }
 }
 
-/// Owner and type of each record, a signature with the type that it covers.
+/// Owner and type of each record; for a signature, the type that it covers.
 fn outline(section: &[Record]) -> Vec<String> {
     let below = |name: &Name| name.to_string().to_lowercase().replace("namechain.alt.", "@");
     section
@@ -149,8 +149,8 @@ fn nsec(section: &[Record]) -> (String, Vec<u16>) {
     (nsec.next_domain_name().to_string(), nsec.type_bit_maps().map(u16::from).collect())
 }
 
-/// RFC 4035 §3.1.1, appendix B.1: each set with its signature, and nothing else that it did not ask
-/// for.
+/// RFC 4035 §3.1.1, appendix B.1: each RRset with its signature, and nothing else that was not
+/// asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_comes_with_its_signature() {
     for algorithm in [Algorithm::EcdsaP256, Algorithm::Ed25519] {
@@ -176,7 +176,8 @@ async fn an_answer_comes_with_its_signature() {
     }
 }
 
-/// RFC 4035 §3.1.1 with aliases; RFC 6672 §5.3.1: the CNAME that a DNAME makes has no signature.
+/// RFC 4035 §3.1.1 with aliases; RFC 6672 §5.3.1: the CNAME synthesized from a DNAME has no
+/// signature.
 #[tokio::test(flavor = "multi_thread")]
 async fn aliases_are_signed_one_by_one() {
     let signed = Signed::start(Algorithm::Ed25519);
@@ -196,20 +197,21 @@ async fn aliases_are_signed_one_by_one() {
         "host.new.alice.@ RRSIG A",
     ];
     assert_eq!(outline(&answer.answers), expected);
-    // What an alias leads to at the root is not in the zone.
+    // The target of an alias at the root is not in the zone.
     let answer = signed.ask("away.alice.namechain.alt.", A);
     assert_eq!(
         outline(&answer.answers),
         ["away.alice.@ CNAME", "away.alice.@ RRSIG CNAME", "www.bobby. A"]
     );
-    // The end of an alias that leads to nothing is denied.
+    // The target of an alias that does not exist is denied.
     let answer = signed.ask("nothing.old.alice.namechain.alt.", A);
     assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
     assert_eq!(nsec(&answer.authorities).1, [RRSIG, NSEC, 128]);
     signed.resolver.server.stop().await;
 }
 
-/// RFC 4035 appendix B.6 is not needed: RFC 9824 §3.3 signs the name that the wildcard stands for.
+/// RFC 4035 appendix B.6 is not needed: by RFC 9824 §3.3 the answer is signed under the queried
+/// name instead of the wildcard.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_is_signed_as_the_name_that_was_asked_for() {
     let signed = Signed::start(Algorithm::Ed25519);
@@ -246,7 +248,7 @@ async fn denials() {
         ("b.ent.alice.namechain.alt.", A, vec![RRSIG, NSEC]),
         ("b.ent.alice.namechain.alt.", ANY, vec![RRSIG, NSEC]),
         ("wild.alice.namechain.alt.", A, vec![RRSIG, NSEC]),
-        // What stands for a wildcard (RFC 9824 §3.3).
+        // A name that a wildcard matches (RFC 9824 §3.3).
         ("x.wild.alice.namechain.alt.", MX, vec![A, TXT, RRSIG, NSEC]),
         ("old.alice.namechain.alt.", A, vec![DNAME, RRSIG, NSEC]),
         ("namechain.alt.", A, vec![SOA, RRSIG, NSEC, DNSKEY]),
@@ -272,7 +274,7 @@ async fn denials() {
 }
 
 /// RFC 4035 §3.1.4: a referral to a signed zone has the DS records (appendix B.4), to another one
-/// the proof that there are none (B.5); §3.1.4.1: a DS is asked of the parent.
+/// the proof that there are none (B.5); §3.1.4.1: a DS query is answered by the parent.
 #[tokio::test(flavor = "multi_thread")]
 async fn cuts() {
     let signed = Signed::start(Algorithm::Ed25519);
@@ -292,7 +294,7 @@ async fn cuts() {
         outline(&plain.authorities),
         ["plain.alice.@ NS", "plain.alice.@ NSEC", "plain.alice.@ RRSIG NSEC"]
     );
-    // What is below the cut is not covered (RFC 9824 §3.2).
+    // Names below the cut are not covered (RFC 9824 §3.2).
     let cut = ("plain\\000.alice.namechain.alt.".to_owned(), vec![NS, RRSIG, NSEC]);
     assert_eq!(nsec(&plain.authorities), cut);
     let answer = signed.ask("plain.alice.namechain.alt.", DS);
@@ -302,7 +304,7 @@ async fn cuts() {
     signed.resolver.server.stop().await;
 }
 
-/// What a denial lists, RRSIG and NSEC, can be asked for; one signature is a full answer (RFC 8482
+/// The types in a denial, RRSIG and NSEC, can be queried; one signature is a full answer (RFC 8482
 /// §4.1).
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_for_the_proof_itself() {
@@ -325,7 +327,7 @@ async fn questions_for_the_proof_itself() {
     signed.resolver.server.stop().await;
 }
 
-/// RFC 9824 §5: NXDOMAIN for those who say that they know, with the same flag set.
+/// RFC 9824 §5: NXDOMAIN for clients that set CO, with CO set in the response.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_response_code_is_restored_for_those_who_ask() {
     let signed = Signed::start(Algorithm::Ed25519);
@@ -334,7 +336,7 @@ async fn the_response_code_is_restored_for_those_who_ask() {
             edns.flags_mut().z = 0x4000;
         }
     };
-    // Before and after: neither is given the answer that was kept for the other.
+    // Before and after: neither is served the answer that was cached for the other.
     for _ in 0..2 {
         for (name, rcode) in [
             ("com.namechain.alt.", ResponseCode::NXDomain),
@@ -352,8 +354,8 @@ async fn the_response_code_is_restored_for_those_who_ask() {
     signed.resolver.server.stop().await;
 }
 
-/// Without DO there are no signatures; at the root there are none at all, as nobody could vouch for
-/// the key.
+/// Without DO there are no signatures; at the root there are none at all, as there is no chain of
+/// trust to the key.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_signed_for_others_or_at_the_root() {
     let signed = Signed::start(Algorithm::Ed25519);

@@ -1,4 +1,4 @@
-//! Encrypted upstreams that somebody else wrote: hickory's server over TLS, HTTPS and QUIC.
+//! Encrypted upstreams of another implementation: hickory's server over TLS, HTTPS and QUIC.
 
 mod common;
 
@@ -31,7 +31,7 @@ use rustls::{
 const NAME: &str = "dns.example";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Says the type that it was asked for, at length, and counts nothing.
+/// Answers with a long text about the queried type.
 struct Handler;
 
 #[async_trait]
@@ -84,7 +84,7 @@ impl Certificate {
     }
 }
 
-/// One server with all three, and its settings.
+/// One server with all three transports, and its upstream settings.
 async fn start(certificate: &Certificate) -> (Server<Handler>, [String; 3]) {
     let mut server = Server::new(Handler);
     let listener = || async { tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap() };

@@ -1,9 +1,9 @@
-//! `docs/operate/resolver.example.toml` is what the resolver does without a file, and has every key
-//! that there is; `docs/operate/configuration.md` describes every key.
+//! `docs/operate/resolver.example.toml` equals the defaults and has every key;
+//! `docs/operate/configuration.md` describes every key.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use resolver::config::{Cli, Config};
+use resolver::config::{self, Cli, Config};
 
 const EXAMPLE: &str = "../docs/operate/resolver.example.toml";
 const REFERENCE: &str = "../docs/operate/configuration.md";
@@ -11,7 +11,7 @@ const REFERENCE: &str = "../docs/operate/configuration.md";
 fn load(file: Option<&Path>) -> Result<Config, String> {
     let cli =
         Cli { data_dir: Some("/data".into()), config: file.map(Path::to_owned), ..Cli::default() };
-    Config::load(cli, |_| None).map_err(|error| error.to_string())
+    config::load(cli, |_| None).map_err(|error| error.to_string())
 }
 
 fn load_text(text: &str) -> Result<Config, String> {
@@ -21,7 +21,7 @@ fn load_text(text: &str) -> Result<Config, String> {
     load(Some(&path))
 }
 
-/// The keys that a table may have, as the error about an unknown one lists them.
+/// The valid keys of a table, as the error for an unknown key lists them.
 fn known_keys(header: &str) -> Vec<String> {
     let error = load_text(&format!("{header}\nsomething-else-altogether = 1"))
         .expect_err("the key is not known");
@@ -36,7 +36,7 @@ fn the_example_is_the_default() {
     assert_eq!(format!("{example:#?}"), format!("{default:#?}"));
 }
 
-/// The keys above the tables that are commented out can be used as they stand.
+/// The keys that are commented out can be used as they are.
 #[test]
 fn keys_that_are_commented_out_can_be_used() {
     let text = fs::read_to_string(EXAMPLE).expect("the example");

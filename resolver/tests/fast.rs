@@ -1,5 +1,5 @@
-//! The fast path from outside: on which socket it answers, what it asks upstreams, and when it lets
-//! go.
+//! The fast path from outside: the socket that it answers from, its queries to upstreams, and its
+//! timeouts.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -47,7 +47,7 @@ fn hear(socket: &UdpSocket) -> Message {
     Message::from_vec(&buffer[..length]).unwrap()
 }
 
-/// A connected socket hears only what comes from the address that it asks.
+/// A connected socket receives only from the address that it sends to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_leaves_from_the_address_that_was_asked() {
     let upstream = Upstream::start(|query, answer| {
@@ -66,7 +66,7 @@ async fn a_reply_leaves_from_the_address_that_was_asked() {
         let resolver = setup.start_at(bound, chain());
         for ip in asked {
             let socket = client(SocketAddr::new(ip.parse().unwrap(), port));
-            // From the slow path, from the upstream, from what is known.
+            // From the slow path, from the upstream, from the cache.
             for name in ["www.alice.", "www.alice.", "a.example.com.", "a.example.com."] {
                 socket.send(&question(name, 1, None).to_vec().unwrap()).unwrap();
                 assert_eq!(hear(&socket).answers.len(), 1, "{name} at {ip}");
@@ -112,7 +112,7 @@ async fn many_who_ask_the_same_make_one_question() {
     };
     clients.iter().for_each(|client| ask(client, "Same.Example.com."));
     release.recv_timeout(PATIENCE).unwrap();
-    // All are waiting when somebody who asked later has an answer.
+    // All are waiting when a later client has its answer.
     assert_eq!(shown(&resolver.ask("www.alice.", 1)).len(), 1);
     (0..8).for_each(|_| go.send(()).unwrap());
     for client in &clients {
@@ -120,7 +120,7 @@ async fn many_who_ask_the_same_make_one_question() {
         assert_eq!(shown(&reply), ["Same.Example.com. A 192.0.2.7"]);
         assert_eq!(reply.queries[0].name().to_string(), "Same.Example.com.");
     }
-    // One, and what was tried again if this machine took its time.
+    // One, plus retries if this machine was slow.
     let asked = upstream.asked();
     assert!(asked < 6, "{asked}");
     ask(&clients[0], "same.example.com.");
@@ -128,7 +128,7 @@ async fn many_who_ask_the_same_make_one_question() {
     assert_eq!(upstream.asked(), asked, "it is known");
 }
 
-/// An upstream that sends what the test wants, and what it is asked over TCP.
+/// An upstream that sends given replies, and the queries that it gets over TCP.
 fn raw_upstream(
     reply: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static,
 ) -> (SocketAddr, Arc<AtomicUsize>) {

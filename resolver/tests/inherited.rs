@@ -1,4 +1,4 @@
-//! Sockets that the service manager keeps open, and passes to the next process.
+//! Sockets that the service manager keeps open and passes to the next process.
 
 mod common;
 
@@ -35,14 +35,14 @@ fn start((address, udp, tcp): &(SocketAddr, UdpSocket, TcpListener)) -> Resolver
         signer: None,
     };
     let responder = Responder::new(pipeline, cache, clock, Clients::default());
-    // What a process gets are descriptors of the same open sockets.
+    // A process gets descriptors of the same open sockets.
     let bound = Bound::from((*address, udp.try_clone().unwrap(), tcp.try_clone().unwrap()));
     let server = Server::start_with(vec![bound], responder, Udp::Fast(WORKERS));
     Resolver { address: *address, server }
 }
 
-/// `shutdown(SHUT_RD)` on such a socket lasts: the next process gets empty datagrams for ever, and
-/// loses questions between them.
+/// `shutdown(SHUT_RD)` on such a socket is permanent: the next process would receive empty
+/// datagrams for ever, and lose queries between them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_leaves_the_sockets_as_they_were() {
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -51,13 +51,13 @@ async fn a_restart_leaves_the_sockets_as_they_were() {
     for run in 0..3 {
         let resolver = start(&kept);
         for question in 0..8 {
-            // From a port of its own each, so that the questions spread over the workers.
+            // From different ports, so that the queries are distributed over the workers.
             let answer = resolver.ask("localhost.", 1);
             assert_eq!(answer.answers.len(), 1, "run {run}, question {question}");
         }
         let stopped = timeout(Duration::from_secs(5), resolver.server.stop()).await;
         assert!(stopped.is_ok(), "a worker that waits for questions is woken");
-        // Nothing is there to read, and the socket says so: it does not give empty datagrams.
+        // There is nothing to read, and the socket says so: it returns no empty datagrams.
         kept.1.set_nonblocking(true).unwrap();
         let read = kept.1.recv_from(&mut [0; 16]);
         let quiet =

@@ -1,5 +1,4 @@
-//! Names that point inside, through the whole resolver: the first answer, and the one out of the
-//! cache.
+//! Rebinding protection through the whole resolver: the first answer, and the cached one.
 
 mod common;
 
@@ -24,8 +23,8 @@ use resolver::{
     upstream::{ForwardZone, Rebind, RebindPolicy, Upstreams, UpstreamsConfig},
 };
 
-/// Says what the name says: an alias for what follows `to-`, the router for `inside`, and
-/// somebody's server for all else.
+/// Replies by name: an alias of what follows `to-`, the router's address for `inside`, a public
+/// address for anything else.
 fn upstream() -> Upstream {
     Upstream::start(|query, answer| {
         let name = query.name().clone();
@@ -76,7 +75,7 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
     Resolver { address, server: Server::start_with(vec![bound], responder, udp) }
 }
 
-/// Each name with whether its answer is given, and how many records it has then.
+/// Each name with the number of records in its answer; `None`: it is withheld.
 fn check(resolver: &Resolver, expected: &[(&str, Option<usize>)]) {
     for (name, given) in expected {
         for pass in ["first", "again", "over TCP"] {
@@ -116,13 +115,13 @@ async fn names_of_others_do_not_point_inside() {
                 ("inside.corp.example.", Some(1)),
                 ("inside.lan.", Some(1)),
                 ("localhost.", Some(1)),
-                // It is the name that was asked for that counts.
+                // The queried name decides.
                 ("to-inside_fritz_box.example.com.", None),
                 ("to-inside_corp_example.example.com.", None),
                 ("to-localhost.example.com.", None),
                 ("to-nas_alice.example.com.", None),
                 ("to-inside_fritz_box.fritz.box.", Some(2)),
-                // What stands on the chain is its owner's; where it leads to others it is not.
+                // Records on the chain are the owner's choice; the targets of its aliases are not.
                 ("nas.alice.", Some(1)),
                 ("here.alice.", Some(2)),
                 ("away.alice.", None),

@@ -1,4 +1,5 @@
-//! What strangers and broken software send: it gets a refusal or silence, and the server goes on.
+//! Input of strangers and broken software: it gets a refusal or no response, and the server keeps
+//! running.
 
 mod common;
 
@@ -20,7 +21,7 @@ fn still_answers(resolver: &Resolver) {
     assert_eq!(shown(&resolver.tcp(&message)), ["www.alice. A 192.0.2.2"]);
 }
 
-/// A generator whose sequence is always the same: a failure can be repeated.
+/// A generator with a fixed sequence, so that a failure can be repeated.
 struct Dice(u64);
 
 impl Dice {
@@ -41,7 +42,7 @@ impl Dice {
         (0..len).map(|_| self.roll() as u8).collect()
     }
 
-    /// Noise, a question cut off, or a question with bytes changed.
+    /// Noise, a truncated query, or a query with changed bytes.
     fn packet(&mut self) -> Vec<u8> {
         let mut good = question("www.alice.", 1, Some(1_232)).to_vec().unwrap();
         match self.below(3) {
@@ -72,13 +73,13 @@ async fn ten_thousand_packets_of_noise() {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut good = question("www.alice.", 1, None);
     let mut buffer = [0; 65_535];
-    // As many at a time as sockets have room for: a good question must not be lost.
+    // As many at a time as the sockets can buffer: a valid query must not be lost.
     for round in 0..200 {
         for _ in 0..50 {
             let packet = dice.packet();
             socket.send_to(&packet, resolver.address).unwrap();
         }
-        // A good question behind them: its answer comes, among those to the noise.
+        // A valid query behind them: its response arrives among those to the noise.
         good.metadata.id = 20_000 + round;
         socket.send_to(&good.to_vec().unwrap(), resolver.address).unwrap();
         loop {
@@ -104,7 +105,7 @@ async fn noise_over_tcp() {
         let mut stream = resolver.connect();
         let packet = dice.packet();
         send(&mut stream, &packet);
-        // A length that the bytes do not keep, then the end.
+        // A length prefix that is not met, then the end.
         stream.write_all(&[0xff, 0xff, 1, 2, 3]).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut rest = Vec::new();
@@ -119,7 +120,7 @@ async fn noise_over_tcp() {
 async fn a_message_of_64_kib() {
     let resolver = start();
     let mut stream = resolver.connect();
-    // A question with 65,535 bytes: the rest is not a message.
+    // A query of 65,535 bytes: the rest is not a message.
     let mut long = question("www.alice.", 1, None).to_vec().unwrap();
     long.resize(65_535, 0);
     send(&mut stream, &long);
@@ -132,7 +133,7 @@ async fn a_message_of_64_kib() {
     send(&mut stream, &claims);
     let answer = Message::from_vec(&receive(&mut stream).unwrap()).unwrap();
     assert_eq!(answer.metadata.response_code, ResponseCode::FormErr);
-    // The connection is as good as before.
+    // The connection is still usable.
     send(&mut stream, &question("www.alice.", 1, None).to_vec().unwrap());
     assert_eq!(
         shown(&Message::from_vec(&receive(&mut stream).unwrap()).unwrap()),
@@ -163,7 +164,7 @@ async fn many_questions_on_one_connection() {
     resolver.server.stop().await;
 }
 
-/// More connections than are taken: the rest waits, and is served as soon as there is room.
+/// More connections than the limit: the rest waits, and is served as soon as there is room.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_there_is_room_for() {
     let resolver = start();

@@ -1,4 +1,4 @@
-//! What validation costs: an ordinary answer, and zones that were made to cost as much as they can
+//! What validation costs: an ordinary answer, and zones that were made to cost as much as possible
 //! (KeyTrap, CVE-2023-50387; NSEC3 with many iterations and labels, CVE-2023-50868).
 
 use std::{fs, net::SocketAddr};
@@ -15,7 +15,7 @@ use tests::{
     upstream,
 };
 
-/// How many keys have one tag, and how many signatures refer to it.
+/// How many keys have the same tag, and how many signatures refer to it.
 const KEYS: usize = 24;
 
 /// The tag of a key (RFC 4034 Appendix B).
@@ -27,8 +27,8 @@ fn tag(rdata: &[u8]) -> u16 {
     ((sum + (sum >> 16)) & 0xffff) as u16
 }
 
-/// DNSKEY records of RSA keys that all have this tag. Nobody knows what they sign; to find out that
-/// it is nothing takes a whole check.
+/// DNSKEY records of RSA keys that all have this tag. No signature is theirs, and finding out takes
+/// a full verification each.
 fn keys_with(wanted: u16) -> Vec<String> {
     (0..KEYS)
         .map(|number| {
@@ -46,7 +46,7 @@ fn keys_with(wanted: u16) -> Vec<String> {
         .collect()
 }
 
-/// In place of each signature of an address, as many as there are keys, by keys with the tag.
+/// Replaces each signature of an address by as many as there are keys, by keys with the tag.
 fn signatures(lines: Vec<String>) -> Vec<String> {
     lines
         .into_iter()
@@ -86,10 +86,10 @@ fn zones() -> Vec<Zone> {
     ]
 }
 
-/// Nanoseconds that this thread has computed for.
+/// Nanoseconds of processor time of this thread.
 fn computed() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    // It has not computed for centuries, nor for less than nothing.
+    // The value is neither negative nor centuries.
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
@@ -97,7 +97,7 @@ fn question(name: &str, rtype: u16) -> Vec<u8> {
     upstream::query(0, name, rtype)[12..].to_vec()
 }
 
-/// Validates an answer: the verdict, what it took, and for how many nanoseconds it was computed.
+/// Validates an answer: the verdict, the work, and the nanoseconds of processor time.
 fn validate(
     server: SocketAddr,
     validator: &Validator,
@@ -145,7 +145,7 @@ fn zones_that_cost_as_much_as_they_can_cost_no_more_than_is_allowed() {
     let ask = |name: &str| validate(server.plain, &validator, now, name, 1);
     let (first, all, _) = ask("www.good.example");
     assert_eq!(first, Verdict::Secure);
-    // With the keys at hand, as every answer but the first.
+    // With the keys in the cache, as every answer but the first.
     let (verdict, normal, unit) = ask("www.good.example");
     assert_eq!((verdict, normal.checks, normal.queries), (Verdict::Secure, 1, 0));
     println!(

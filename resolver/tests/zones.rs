@@ -81,7 +81,7 @@ async fn a_zone_that_was_written_down_counts_more_than_what_its_name_is() {
             ("nas.home.arpa.", Some("192.0.2.2")),
             ("1.0.0.10.in-addr.arpa.", Some("192.0.2.2")),
             ("www.corp.example.", Some("192.0.2.2")),
-            // It could be registered on the chain; here it means the company's.
+            // It could be registered on the chain; here it is the company's.
             ("wiki.intranet.", Some("192.0.2.2")),
             ("x.other.alt.", Some("192.0.2.2")),
             ("www.example.", Some("192.0.2.1")),
@@ -103,8 +103,8 @@ async fn a_zone_that_was_written_down_counts_more_than_what_its_name_is() {
     resolver.server.stop().await;
 }
 
-/// What one upstream says of the other's names is not believed: they are asked for where they
-/// belong.
+/// What one upstream says of the other's names is not accepted: those names are resolved by their
+/// own upstreams.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_that_leaves_its_zone_is_followed() {
     let aliases = |from: &'static str, to: &'static str, last: u8| {

@@ -59,7 +59,7 @@ fn answers_are_counted_by_route_cache_and_outcome() {
         );
         assert_eq!(metric(api, r#"namechain_dns_answer_seconds_count{route="chain"}"#), chain[0]);
         let tries = format!(
-            "namechain_dns_upstream_tries_total{{upstream=\"{}\",result=\"replied\"}}",
+            "namechain_dns_upstream_queries_total{{upstream=\"{}\",result=\"replied\"}}",
             upstream.addr
         );
         assert_eq!(metric(api, &tries), 1);

@@ -1,6 +1,6 @@
 //! Unix times as dates, for people.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use crate::ui::{duration, utc};
 
@@ -18,9 +18,10 @@ pub fn describe_time(time: u64, now: u64) -> String {
         None => text,
     };
     let span = span(Duration::from_secs(distance));
-    match time >= now {
-        true => format!("{shown} (in {span})"),
-        false => format!("{shown} ({span} ago)"),
+    match time.cmp(&now) {
+        Ordering::Greater => format!("{shown} (in {span})"),
+        Ordering::Equal => format!("{shown} (now)"),
+        Ordering::Less => format!("{shown} ({span} ago)"),
     }
 }
 
@@ -62,9 +63,10 @@ impl Earliest {
 }
 
 fn span(time: Duration) -> String {
-    match time.as_secs() / 86_400 {
-        0 | 1 => duration(time),
-        days => format!("{days} days"),
+    match time.as_secs() {
+        seconds if seconds < DAYS_ONLY_FROM_S => duration(time),
+        // To the nearest day.
+        seconds => format!("{} days", (seconds / 43_200).div_ceil(2)),
     }
 }
 
@@ -79,7 +81,8 @@ mod tests {
         for (time, shown) in [
             (NOW + 31_536_000, "2027-11-19 (in 365 days)"),
             (NOW + 3_600, "2026-11-19 01:00 UTC (in 60 min)"),
-            (NOW, "2026-11-19 00:00 UTC (in less than a second)"),
+            (NOW, "2026-11-19 00:00 UTC (now)"),
+            (NOW + 31_536_000 - 5, "2027-11-18 (in 365 days)"),
             (NOW - 90, "2026-11-18 23:58 UTC (90 s ago)"),
             (NOW - 10 * 86_400, "2026-11-09 (10 days ago)"),
             (u64::MAX, "second 18446744073709551615 (in 213503982314825 days)"),

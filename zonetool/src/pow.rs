@@ -54,6 +54,9 @@ pub fn with_margin(price: u64) -> u64 {
 pub fn describe_estimate(work: u64, hashes_per_second: f64) -> String {
     // Rates near nothing would be longer than a Duration is.
     let mean = (work as f64 / hashes_per_second.max(1e-6)).min(1e9);
+    if mean * 3.0 < 1.0 {
+        return "less than a second".into();
+    }
     let shown = |factor: f64| duration(Duration::from_secs_f64(mean * factor));
     format!(
         "{} on average; half of all tries take longer than {}, one in twenty longer than {}",
@@ -80,7 +83,17 @@ pub fn measure_rate(network: Network) -> f64 {
 pub fn solve_stamp<E>(
     ui: Ui,
     network: Network,
+    task: Task,
+    refresh: impl FnMut() -> Result<Option<Task>, E>,
+) -> Result<Operation, E> {
+    solve_in_rounds(ui, network, task, REFRESH_INTERVAL, refresh)
+}
+
+fn solve_in_rounds<E>(
+    ui: Ui,
+    network: Network,
     mut task: Task,
+    round: Duration,
     mut refresh: impl FnMut() -> Result<Option<Task>, E>,
 ) -> Result<Operation, E> {
     let mut search = Search::new(network);
@@ -91,7 +104,7 @@ pub fn solve_stamp<E>(
         let stamp = Stamp { anchor: task.anchor, work: task.work, nonce: 0 };
         let what = task.operation.label();
         let show = |tried| show_progress(&mut progress, what, tried, task.work, start);
-        if let Some(stamp) = search.run(&subject, stamp, REFRESH_INTERVAL, show) {
+        if let Some(stamp) = search.run(&subject, stamp, round, show) {
             *task.operation.stamp_mut() = stamp;
             let took = duration(start.elapsed());
             progress.done(&format!("{what}: worked {} hashes in {took}", search.tried));
@@ -220,6 +233,22 @@ mod tests {
         let found = solve_stamp(Ui::new(true), Network::Dev, task(7, 50), never).unwrap();
         assert_eq!((found.stamp().anchor, found.stamp().work), (Hash([7; 32]), 50));
         assert!(PowHasher::new(Network::Dev).has_stamp_work(&found));
+    }
+
+    /// The search goes on with what is fresh, or with what it had; an error ends it.
+    #[test]
+    fn the_task_is_refreshed_while_it_is_worked() {
+        let round = Duration::from_millis(5);
+        let mut answers = vec![Ok(Some(task(8, 1))), Ok(None), Ok(Some(task(7, u64::MAX)))];
+        let refresh = || answers.pop().unwrap();
+        let hard = task(6, u64::MAX);
+        let found: Result<_, &str> =
+            solve_in_rounds(Ui::new(true), Network::Dev, hard, round, refresh);
+        assert_eq!((found.unwrap().stamp().anchor, answers.len()), (Hash([8; 32]), 0));
+        let taken = || Err("the name is taken");
+        let hard = task(6, u64::MAX);
+        let ended = solve_in_rounds(Ui::new(true), Network::Dev, hard, round, taken);
+        assert_eq!(ended.unwrap_err(), "the name is taken");
     }
 
     /// A round that finds nothing ends in its time, and the next one tries other nonces.

@@ -1,4 +1,4 @@
-//! Asking: by dnsperf, as much as a server takes; by ourselves, one question at a time.
+//! Load: by dnsperf, as much as a server takes; by this program, one query at a time.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ pub fn query(id: u16, name: &str) -> Vec<u8> {
     packet
 }
 
-/// Asks once; the answer, if one comes in time.
+/// Sends one query; the response, if one comes in time.
 pub fn ask_once(server: SocketAddr, name: &str, patience: Duration) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     socket.connect(server).ok()?;
@@ -34,7 +34,7 @@ pub fn ask_once(server: SocketAddr, name: &str, patience: Duration) -> Option<Ve
     let query = query(0x1d1d, name);
     socket.send(&query).ok()?;
     let mut answer = vec![0; 4_096];
-    // Some of the servers here say other things before.
+    // Some of the servers here send other datagrams before.
     for _ in 0..16 {
         let length = socket.recv(&mut answer).ok()?;
         if length >= query.len()
@@ -48,7 +48,7 @@ pub fn ask_once(server: SocketAddr, name: &str, patience: Duration) -> Option<Ve
     None
 }
 
-/// A file of questions for dnsperf, a line each.
+/// A file of queries for dnsperf, one per line.
 pub fn questions(dir: &Path, file: &str, names: impl Iterator<Item = String>) -> PathBuf {
     let path = dir.join(file);
     let mut out = BufWriter::new(fs::File::create(&path).expect("a file for the questions"));
@@ -59,45 +59,45 @@ pub fn questions(dir: &Path, file: &str, names: impl Iterator<Item = String>) ->
     path
 }
 
-/// What a run of dnsperf came to.
+/// The result of a run of dnsperf.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Run {
-    /// Questions that were answered.
+    /// Queries that were answered.
     pub answered: u64,
-    /// Questions that were not.
+    /// Queries that were not.
     pub lost: u64,
-    /// Answers with another status than NOERROR.
+    /// Responses with another RCODE than NOERROR.
     pub not_noerror: u64,
-    /// Seconds.
+    /// Duration in seconds.
     pub wall: f64,
-    /// Seconds of processor time of the server.
+    /// Processor time of the server in seconds.
     pub cpu: f64,
 }
 
 impl Run {
-    /// Answers a second of the server's processor time.
+    /// Answers per second of the server's processor time.
     pub fn per_cpu_second(&self) -> f64 {
         self.answered as f64 / self.cpu
     }
 
-    /// The part of a core that the server had.
+    /// The share of a core that the server used.
     pub fn busy(&self) -> f64 {
         self.cpu / self.wall
     }
 }
 
-/// How hard dnsperf asks.
+/// How dnsperf sends.
 #[derive(Clone, Copy, Debug)]
 pub struct Hardness {
-    /// Seconds, at most; the run ends earlier with the questions, unless they are repeated.
+    /// The most seconds; a run without repeats ends earlier with its queries.
     pub seconds: u64,
-    /// Questions on their way.
+    /// Queries in flight.
     pub outstanding: u32,
-    /// Whether the file is begun again at its end.
+    /// Whether the file is repeated.
     pub repeat: bool,
 }
 
-/// Asks `server` with dnsperf what is in `file`.
+/// Sends the queries in `file` to `server` with dnsperf.
 pub fn dnsperf(server: &Running, file: &Path, how: Hardness) -> Result<Run, String> {
     let program = find("dnsperf").ok_or("dnsperf is not installed")?;
     let mut command = pinned(CLIENT_CORE, &program);
@@ -134,8 +134,8 @@ pub fn dnsperf(server: &Running, file: &Path, how: Hardness) -> Result<Run, Stri
     read().ok_or_else(|| format!("dnsperf says: {text}"))
 }
 
-/// Asks one question after the other, `count` in all; how long each took, in microseconds, at the
-/// median and at 99 %.
+/// Sends `count` queries one after the other; their latencies in microseconds, median and 99th
+/// percentile.
 pub fn one_in_flight(server: SocketAddr, names: &[String], count: usize) -> Option<(f64, f64)> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
     socket.connect(server).ok()?;

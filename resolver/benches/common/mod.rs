@@ -1,5 +1,5 @@
-//! What the benchmarks share: processes with what they cost, a server that answers everything
-//! alike, chains of many names.
+//! What the benchmarks share: processes and their costs, a server with a constant answer, chains of
+//! many names.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
@@ -8,6 +8,6 @@ pub mod load;
 pub mod process;
 pub mod responder;
 pub mod servers;
-/// States of many names, as namechain's own benchmarks have them.
+/// Chain states of many names, shared with namechain's benchmarks.
 #[path = "../../../namechain/core/benches/common/state.rs"]
 pub mod state;

@@ -1,5 +1,4 @@
-//! Programs that a benchmark starts: each on its core, ended with all that it started, with what it
-//! cost.
+//! Programs that a benchmark starts: pinned to a core, ended with their children, and measured.
 
 use std::{
     collections::HashMap,
@@ -15,14 +14,14 @@ use super::clock::until;
 
 /// The core of the server that is measured.
 pub const SERVER_CORE: usize = 0;
-/// The core of whoever asks it, and of whom it asks.
+/// The core of the clients and the upstreams.
 pub const CLIENT_CORE: usize = 1;
 /// `_SC_CLK_TCK` is 100 on every Linux: the unit of the times in /proc/PID/stat.
 const TICKS: f64 = 100.0;
-/// How long a server may take until it answers. A million names are read in that time.
+/// How long a server may take until it answers. A million names are loaded in that time.
 const START: Duration = Duration::from_secs(180);
 
-/// Where a program is: in the path, or where Debian puts servers.
+/// The path of a program: from PATH, or where Debian puts servers.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let sbin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
@@ -41,7 +40,7 @@ pub fn pinned(core: usize, program: &Path) -> Command {
     }
 }
 
-/// The machine's cores, whichever of them this process may use.
+/// The number of the machine's cores, whichever of them this process may use.
 fn cores() -> usize {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     text.lines().filter(|line| line.starts_with("processor")).count()
@@ -57,18 +56,18 @@ pub fn free_port() -> SocketAddr {
     found.expect("a free port")
 }
 
-/// A program that runs, in a process group of its own, which ends when this is dropped.
+/// A running program in a process group of its own, which ends when this is dropped.
 pub struct Running {
-    /// What it is called in the tables.
+    /// Its name in the tables.
     pub name: String,
-    /// Where it answers DNS.
+    /// Its DNS address.
     pub address: SocketAddr,
     child: Child,
     log: PathBuf,
 }
 
 impl Running {
-    /// Starts `command` and waits until it answers a question for `probe` at `address`.
+    /// Starts `command` and waits until it answers a query for `probe` at `address`.
     pub fn start(
         name: &str,
         mut command: Command,
@@ -94,12 +93,12 @@ impl Running {
         }
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// What it has said.
+    /// Its output.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -109,21 +108,19 @@ impl Running {
         self.child.id()
     }
 
-    /// Itself and everything below it.
+    /// Its process and all descendants.
     fn family(&self) -> Vec<u32> {
         family(self.child.id())
     }
 
-    /// The time that it has had on processors so far, all its processes and threads together, in
-    /// seconds.
+    /// The processor time of all its processes and threads so far, in seconds.
     pub fn cpu(&self) -> f64 {
         let ticks: u64 =
             self.family().iter().filter_map(|pid| stat(*pid)).map(|stat| stat.ticks).sum();
         ticks as f64 / TICKS
     }
 
-    /// The memory that it holds, in KiB: resident, all its processes together; what they share
-    /// counts once for each.
+    /// The resident memory of all its processes, in KiB; shared pages count once for each.
     pub fn resident_kib(&self) -> u64 {
         self.family().iter().map(|pid| status_kib(*pid, "VmRSS:")).sum()
     }
@@ -134,7 +131,7 @@ impl Running {
         self.family().iter().map(open).sum()
     }
 
-    /// Sends a signal to all of it: `KILL`, `STOP`, `HUP`, ...
+    /// Sends a signal to all its processes: `KILL`, `STOP`, `HUP`, ...
     pub fn signal(&self, name: &str) {
         let target = format!("-{}", self.child.id());
         // It may be gone already.
@@ -156,8 +153,7 @@ struct Stat {
     ticks: u64,
 }
 
-/// What /proc/PID/stat says: the fields behind the program's name, which may hold anything
-/// (proc(5)).
+/// The fields of /proc/PID/stat after the program's name, which may contain anything (proc(5)).
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
@@ -187,12 +183,12 @@ fn status_kib(pid: u32, key: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// A program that takes half of a core and touches no memory, until it is dropped.
+/// A program that uses half of a core and no memory, until it is dropped.
 pub struct Rival(Child);
 
 impl Rival {
-    /// On the servers' core: what is measured then has always more to do than it gets done, however
-    /// fast it is, so that each takes as many questions at a time as it can.
+    /// On the servers' core: a server under measurement then always has a backlog, however fast it
+    /// is, so that each receives as many queries at a time as it can.
     pub fn of_the_servers() -> io::Result<Rival> {
         let mut command = pinned(SERVER_CORE, &PathBuf::from("sh"));
         command.args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().map(Rival)

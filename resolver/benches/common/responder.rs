@@ -1,5 +1,5 @@
-//! A server that answers everything alike, in batches and without a look at anything: what the
-//! kernel allows. It is the bound in the tables, and the upstream that has an answer to every name.
+//! A server with a constant answer, in batches and without parsing: the upper bound that the kernel
+//! allows. It is the bound in the tables, and the upstream that knows every name.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -12,16 +12,16 @@ use nix::{
     sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg},
 };
 
-/// Datagrams taken and sent at a time.
+/// Datagrams received and sent at a time.
 const BATCH: usize = 32;
-/// The longest question that is read.
+/// The longest question that is read, in bytes.
 const MAX_QUESTION: usize = 512;
 /// A pointer to the question's name, A, IN, an hour, 192.0.2.1.
 const ANSWER: [u8; 16] = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0x0e, 0x10, 0, 4, 192, 0, 2, 1];
 /// An OPT record: 1,232 bytes, nothing else (RFC 6891 §6.1.2).
 const OPT: [u8; 11] = [0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0];
 
-/// Answers whatever comes in at `address`, until the process is killed.
+/// Answers queries at `address` until the process is killed.
 pub fn serve(address: SocketAddr) -> io::Result<()> {
     let socket = socket2::Socket::new(
         socket2::Domain::for_address(address),
@@ -57,7 +57,7 @@ fn receive(socket: &UdpSocket, buffers: &mut [[u8; MAX_QUESTION]]) -> io::Result
     let flags = MsgFlags::MSG_WAITFORONE;
     match recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), flags, None) {
         Ok(messages) => Ok(messages.map(|message| (message.bytes, message.address)).collect()),
-        // An ICMP error of a client that is gone is not ours.
+        // An ICMP error of a client that is gone is ignored.
         Err(Errno::EINTR | Errno::ECONNREFUSED) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
@@ -82,7 +82,7 @@ fn send(socket: &UdpSocket, answers: &[Vec<u8>], clients: &[Option<SockaddrStora
     }
 }
 
-/// Makes the answer to a question; false, if it is none.
+/// Makes the response to a query; false, if it is not a query.
 pub fn answer(question: &[u8], answer: &mut Vec<u8>) -> bool {
     if question.len() < 17 || question[2] & 0x80 != 0 {
         return false;

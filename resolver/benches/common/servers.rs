@@ -1,5 +1,5 @@
-//! Ours and its peers: each with one thread that answers, on one core, and nothing on that the
-//! others have not.
+//! Our server and its peers: each with one serving thread, on one core, with no feature on that the
+//! others lack.
 
 use std::{
     fmt::Write as _,
@@ -15,9 +15,9 @@ use super::{
     state,
 };
 
-/// What is asked to see whether a server is up.
+/// The query that checks whether a server is up.
 pub const PROBE: &str = "probe.example";
-/// The zone that the chain's names are in, for us a mount and for the others a zone like any other.
+/// The zone of the chain's names: a mount for us, an ordinary zone for the others.
 pub const ZONE: &str = "namechain.alt";
 
 /// Why a server is not in the table.
@@ -33,7 +33,7 @@ fn written(dir: &Path, file: &str, text: &str) -> PathBuf {
     path
 }
 
-/// This benchmark as the server that answers everything alike, on `core`.
+/// This benchmark as the server with a constant answer, on `core`.
 fn responder(name: &str, core: usize, dir: &Path) -> Result<Running, Missing> {
     let address = free_port();
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -47,30 +47,30 @@ pub fn bound(dir: &Path) -> Result<Running, Missing> {
     responder("bound", SERVER_CORE, dir)
 }
 
-/// The upstream that answers everything, beside the clients.
+/// The upstream that knows every name, on the clients' core.
 pub fn upstream(dir: &Path) -> Result<Running, Missing> {
     responder("upstream", CLIENT_CORE, dir)
 }
 
-/// Ours: what it is started with beside what every benchmark gives it.
+/// The parameters of our server.
 #[derive(Clone, Debug)]
 pub struct Ours {
-    /// Where its chain is; a new one if there is nothing.
+    /// The directory of its chain, which may be empty.
     pub data: PathBuf,
-    /// Whom it asks.
+    /// Its upstreams.
     pub upstreams: Vec<SocketAddr>,
     /// Lines for its configuration file.
     pub config: String,
-    /// The core that it is on.
+    /// Its core.
     pub core: usize,
-    /// The API of the node that it uses; one of its own, if there is none.
+    /// The API of a remote node; `None`: a node of its own.
     pub node: Option<String>,
-    /// More of its environment.
+    /// Environment variables.
     pub environment: Vec<(String, String)>,
 }
 
 impl Ours {
-    /// On the core of the servers, with a node of its own and nothing in its file.
+    /// On the servers' core, with a node of its own and an empty file.
     pub fn new(data: PathBuf, upstreams: Vec<SocketAddr>) -> Self {
         Ours {
             data,
@@ -83,7 +83,7 @@ impl Ours {
     }
 }
 
-/// Starts the resolver of this package.
+/// Starts this package's resolver.
 pub fn ours(ours: &Ours, dir: &Path) -> Result<Running, Missing> {
     start_ours(ours, free_port(), dir)
 }
@@ -106,14 +106,14 @@ pub fn start_ours(ours: &Ours, address: SocketAddr, dir: &Path) -> Result<Runnin
     Running::start("ours", command, address, PROBE, dir)
 }
 
-/// Where the resolver says that its API is.
+/// The resolver's API, as it reports it.
 pub fn api(ours: &Running) -> Option<String> {
     let log = ours.log();
     let line = log.lines().find_map(|line| line.trim().strip_prefix("API"))?;
     line.split_whitespace().next().map(str::to_owned)
 }
 
-/// unbound, which forwards to `upstream`, with `cache` bytes for messages and as many for records.
+/// unbound forwarding to `upstream`, with `cache` bytes for messages and as many for records.
 pub fn unbound(upstream: SocketAddr, cache: usize, dir: &Path) -> Result<Running, Missing> {
     let asked = format!(
         "forward-zone:\n name: \".\"\n forward-addr: {}@{}",
@@ -123,7 +123,7 @@ pub fn unbound(upstream: SocketAddr, cache: usize, dir: &Path) -> Result<Running
     unbound_that(&asked, "yes", PROBE, cache, dir)
 }
 
-/// unbound, which asks the authoritative server of `zone`.
+/// unbound querying the authoritative server of `zone`.
 pub fn unbound_at(zone: &str, server: SocketAddr, dir: &Path) -> Result<Running, Missing> {
     let asked =
         format!("stub-zone:\n name: \"{zone}\"\n stub-addr: {}@{}", server.ip(), server.port());
@@ -171,7 +171,7 @@ pub fn dnsdist(upstream: SocketAddr, dir: &Path) -> Result<Running, Missing> {
     Running::start("dnsdist", command, address, PROBE, dir)
 }
 
-/// Knot Resolver, which forwards to `upstream`.
+/// Knot Resolver forwarding to `upstream`.
 pub fn kresd(upstream: SocketAddr, dir: &Path) -> Result<Running, Missing> {
     let address = free_port();
     let config = format!(

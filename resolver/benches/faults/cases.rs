@@ -1,5 +1,5 @@
-//! One thing after the other goes wrong; beside it sixteen clients over UDP and one over TCP ask at
-//! their leisure.
+//! One fault after the other, while sixteen clients over UDP and one over TCP send ordinary
+//! queries.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,11 +25,11 @@ use crate::{
 
 /// Names on the chain.
 pub const NAMES: u32 = 1_000;
-/// How long each thing goes on, unless it is said.
+/// The default duration of a fault in seconds.
 const SECONDS: u64 = 15;
-/// Names of a flood, unless it is said.
+/// The default number of names in a flood.
 const FLOOD: u32 = 1_000_000;
-/// Where Debian's package `libfaketime` has its library.
+/// The path of the library in Debian's package `libfaketime`.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 const DAY: &str = "+86400s";
 
@@ -61,7 +61,7 @@ pub fn chain(dir: &Path) -> Result<PathBuf, String> {
 }
 
 impl Stage {
-    /// With the upstream in this role, and more of the resolver's environment.
+    /// With the upstream in this role, and these environment variables of the resolver.
     pub fn set(role: &str, environment: &[(&str, &str)]) -> Result<Stage, String> {
         let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
         let upstream = upstream(role, free_port(), dir.path())?;
@@ -117,7 +117,7 @@ fn note(text: &str) {
     println!("| | {text} | | | | | | | |");
 }
 
-/// The others ask while `meanwhile` is done, and for as long as is asked for. Nothing but the rows.
+/// Runs `meanwhile` for its duration while the clients send queries. Prints only the rows.
 fn beside(stage: &Stage, choice: &Choice, meanwhile: impl FnOnce(), what: &str) {
     let before = stage.ours.resident_kib();
     let others = Others::start(stage.ours.address, NAMES);
@@ -132,7 +132,7 @@ fn beside(stage: &Stage, choice: &Choice, meanwhile: impl FnOnce(), what: &str) 
     ));
 }
 
-/// Names that nobody has asked for, as fast as they are answered.
+/// Names that were not queried before, as fast as they are answered.
 fn flood(choice: &Choice) -> Result<(), String> {
     let stage = Stage::set("respond", &[])?;
     let names = choice.names.unwrap_or(FLOOD);
@@ -149,7 +149,7 @@ fn flood(choice: &Choice) -> Result<(), String> {
     Ok(())
 }
 
-/// The upstream is killed after a third of the time and comes back after two thirds.
+/// The upstream is killed after a third of the time and restarted after two thirds.
 fn killed(choice: &Choice) -> Result<(), String> {
     let Stage { dir, upstream: first, ours } = Stage::set("respond", &[])?;
     let third = pass(choice) / 3;
@@ -176,7 +176,7 @@ fn killed(choice: &Choice) -> Result<(), String> {
     Ok(())
 }
 
-/// Whom we ask is us.
+/// The upstream is the resolver itself.
 fn ourselves() -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let address = free_port();
@@ -197,7 +197,7 @@ fn ourselves() -> Result<(), String> {
     Ok(())
 }
 
-/// A resolver that uses the node of another one, which is killed after half of the time.
+/// A resolver with the node of another one, which is killed after half of the time.
 fn node_killed(choice: &Choice) -> Result<(), String> {
     let Stage { dir, upstream, ours: with_node } = Stage::set("respond", &[])?;
     let api = servers::api(&with_node).ok_or("no API")?;
@@ -216,8 +216,8 @@ fn node_killed(choice: &Choice) -> Result<(), String> {
     Ok(())
 }
 
-/// The wall's clock jumps by a day, forth and back. What has to go by it (the chain's times) does;
-/// answers age by the other clock, which does not jump.
+/// Unix time jumps by a day, forth and back. What depends on it (the chain's times) follows;
+/// answers age by the monotonic clock.
 fn clock(choice: &Choice) -> Result<(), String> {
     if !Path::new(FAKETIME).exists() {
         note(&format!(

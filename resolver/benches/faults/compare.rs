@@ -1,5 +1,5 @@
 //! Ten thousand names of all kinds from a real authoritative server (NSD): directly, through us,
-//! through unbound. Every difference is counted, and one of each kind shown.
+//! through unbound. Differences are counted, with examples of each kind.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +31,7 @@ const CACHE_BYTES: usize = 128 << 20;
 /// Examples of a kind of difference.
 const EXAMPLES: usize = 2;
 
-/// The kinds of names, in turn: what is in the zone at `n{number}`, and what is asked for.
+/// The kinds of names, in turn: the records in the zone at `n{number}`, and the queries.
 const KINDS: [(&str, &str, &[&str]); 24] = [
     ("A", "@ A 192.0.2.7", &["A", "AAAA"]),
     ("AAAA", "@ AAAA 2001:db8::7", &["AAAA", "A"]),
@@ -82,7 +82,7 @@ fn zone_file(path: &Path, names: u32) -> Result<(), String> {
             let (owner, data) = line.split_once(' ').ok_or("a record")?;
             let at = format!("n{number}");
             let whole = |text: &str| text.replace('@', &at);
-            // Addresses of mail in NAPTR are no owners.
+            // The mail address in NAPTR is not an owner.
             let data = if data.starts_with("NAPTR") { data.to_owned() } else { whole(data) };
             if let Some(kind) = data.strip_suffix(" MANY") {
                 for n in 0..120 {
@@ -96,13 +96,13 @@ fn zone_file(path: &Path, names: u32) -> Result<(), String> {
     fs::write(path, text).map_err(|error| error.to_string())
 }
 
-struct Asked {
+struct TestQuestion {
     kind: &'static str,
     name: String,
     qtype: RecordType,
 }
 
-fn questions(names: u32) -> Result<Vec<Asked>, String> {
+fn questions(names: u32) -> Result<Vec<TestQuestion>, String> {
     let mut all = Vec::new();
     for number in 0..names {
         let (kind, _, asked) = KINDS[number as usize % KINDS.len()];
@@ -116,14 +116,14 @@ fn questions(names: u32) -> Result<Vec<Asked>, String> {
                 }
                 None => qtype.parse().map_err(|error| format!("{qtype}: {error}"))?,
             };
-            all.push(Asked { kind, name: format!("{prefix}n{number}.{ZONE}."), qtype });
+            all.push(TestQuestion { kind, name: format!("{prefix}n{number}.{ZONE}."), qtype });
         }
     }
     Ok(all)
 }
 
-/// Over UDP, and over TCP if that is what the answer says.
-fn ask(socket: &UdpSocket, server: SocketAddr, asked: &Asked, id: u16) -> Option<Message> {
+/// Over UDP, and over TCP if the response is truncated.
+fn ask(socket: &UdpSocket, server: SocketAddr, asked: &TestQuestion, id: u16) -> Option<Message> {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
     message.add_query(Query::query(Name::from_ascii(&asked.name).ok()?, asked.qtype));
@@ -145,7 +145,7 @@ fn ask(socket: &UdpSocket, server: SocketAddr, asked: &Asked, id: u16) -> Option
     }
 }
 
-/// Records as they are compared: without their order, the case of the owner, and the time.
+/// Records as they are compared: without order, case of the owner, and TTL.
 fn set(records: &[Record]) -> BTreeMap<String, u32> {
     let shown = records.iter().map(|record| {
         let owner = record.name.to_lowercase();
@@ -154,7 +154,7 @@ fn set(records: &[Record]) -> BTreeMap<String, u32> {
     shown.collect()
 }
 
-/// How an answer differs from the server's own, in a few words; nothing, if it does not.
+/// How an answer differs from the server's own, in a few words; `None` if it does not.
 fn difference(right: &Message, found: Option<&Message>) -> Vec<String> {
     let Some(found) = found else { return vec!["no answer".into()] };
     let mut kinds = Vec::new();
@@ -193,7 +193,7 @@ fn difference(right: &Message, found: Option<&Message>) -> Vec<String> {
 #[derive(Default)]
 struct Counters {
     same: usize,
-    /// How often, and of which names.
+    /// The number of differences and their names, by kind.
     kinds: BTreeMap<String, (usize, Vec<String>)>,
 }
 
@@ -231,7 +231,7 @@ fn compare(
     title: &str,
     server: SocketAddr,
     authority: SocketAddr,
-    questions: &[Asked],
+    questions: &[TestQuestion],
 ) -> Result<(), String> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
     socket.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! What other clients see while something goes wrong: counts, and how long their answers took.
+//! What ordinary clients see during a fault: counts and latencies.
 //!
 //! ```text
 //! cargo bench -p resolver --bench faults                       # everything but the soak
@@ -20,7 +20,7 @@ use std::{env, net::SocketAddr, process::ExitCode};
 
 use common::{process, responder, servers};
 
-/// What can go wrong.
+/// The faults.
 const CASES: [&str; 11] = [
     "nothing",
     "tcp",
@@ -35,11 +35,11 @@ const CASES: [&str; 11] = [
     "clock",
 ];
 
-/// What is to be done.
+/// The command line.
 pub struct Choice {
-    /// How long each thing goes on, in seconds; the soak ten minutes, unless it is said.
+    /// The duration of each fault in seconds; the soak test has its own default.
     pub seconds: Option<u64>,
-    /// Names of the flood, or to be compared.
+    /// The number of names in the flood, or in the comparison.
     pub names: Option<u32>,
     cases: Vec<String>,
 }

@@ -1,5 +1,4 @@
-//! The other clients: those that ask at their leisure while something goes wrong, and what they
-//! see.
+//! Ordinary clients that send queries during a fault, and what they see.
 
 use std::{
     collections::BTreeMap,
@@ -20,27 +19,27 @@ use crate::common::{
     state,
 };
 
-/// Clients over UDP, each with one question at a time.
+/// Clients over UDP, each with one query at a time.
 const CLIENTS: usize = 16;
-/// The pause of a client after an answer.
+/// A client's pause after a response.
 const PAUSE: Duration = Duration::from_millis(8);
-/// When a question counts as lost. Stubs wait five seconds.
+/// After this time a query counts as lost. Stub resolvers wait five seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Names that are known.
+/// The number of cached names.
 pub const KNOWN: usize = 200;
-/// What the upstream says of every name (`common/responder.rs`).
+/// The upstream's answer for every name (`common/responder.rs`).
 const TRUTH: [u8; 4] = [192, 0, 2, 1];
 
-/// What a question is about.
+/// The kind of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About {
-    /// A legacy name whose answer is kept.
+    /// A legacy name with a cached answer.
     Known,
     /// A name of the chain.
     Chain,
-    /// A legacy name that nobody has asked for.
+    /// A legacy name that was not queried before.
     New,
-    /// A known name, over TCP, each on a connection of its own.
+    /// A cached name, over TCP, each on a connection of its own.
     Tcp,
 }
 
@@ -58,31 +57,31 @@ impl About {
 /// What the clients saw.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
-    /// Milliseconds of the answers.
+    /// Latencies in milliseconds.
     pub took: Vec<f64>,
-    /// Questions without an answer.
+    /// Queries without a response.
     pub lost: usize,
-    /// Answers that say SERVFAIL.
+    /// SERVFAIL responses.
     pub failed: usize,
-    /// Answers that say something that is not so.
+    /// Wrong answers.
     pub wrong: usize,
 }
 
-/// What was seen of each kind of question.
+/// The results by kind of query.
 pub type AllSeen = BTreeMap<About, Telemetry>;
 
-/// Clients that ask.
+/// The clients.
 pub struct Others {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<AllSeen>>,
 }
 
-/// A legacy name that is asked for at the start.
+/// A legacy name that is queried at the start.
 pub fn known(number: usize) -> String {
     format!("host-{}.example.com", number % KNOWN)
 }
 
-/// Asks for everything that is to be known.
+/// Queries all names that have to be cached.
 pub fn warm(server: SocketAddr) {
     for number in 0..KNOWN {
         crate::common::load::ask_once(server, &known(number), PATIENCE);
@@ -104,7 +103,7 @@ impl Others {
         Others { over, threads }
     }
 
-    /// Ends them; what they saw.
+    /// Ends them; returns what they saw.
     pub fn end(self) -> AllSeen {
         self.over.store(true, Ordering::SeqCst);
         let mut all = AllSeen::new();
@@ -182,7 +181,7 @@ fn ask_tcp(server: SocketAddr, over: &AtomicBool, next: &AtomicUsize) -> AllSeen
     all
 }
 
-/// Asks over TCP, on a connection of its own.
+/// Sends a query over TCP, on a connection of its own.
 pub fn over_tcp(server: SocketAddr, question: &[u8]) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -195,8 +194,8 @@ pub fn over_tcp(server: SocketAddr, question: &[u8]) -> Option<Vec<u8>> {
     (answer.len() >= 12).then_some(answer)
 }
 
-/// Whether the answer says what is so: the address that the only upstream has for every name, or
-/// any that the chain has.
+/// Whether the answer is right: the address that the only upstream has for every name, or any that
+/// the chain has.
 fn judge(answer: &[u8], about: About, seen: &mut Telemetry) {
     match answer[3] & 0x0f {
         0 if about == About::Chain => seen.wrong += usize::from(answer[7] == 0),
@@ -206,7 +205,7 @@ fn judge(answer: &[u8], about: About, seen: &mut Telemetry) {
     }
 }
 
-/// The head of the table.
+/// Prints the head of the table.
 pub fn head() {
     println!(
         "| what goes wrong | the others ask for | questions | lost | SERVFAIL | wrong | p50 ms | p99 ms | most ms |"
@@ -214,7 +213,7 @@ pub fn head() {
     println!("|---|---|---|---|---|---|---|---|---|");
 }
 
-/// The rows of one thing that went wrong.
+/// The rows of one fault.
 pub fn rows(what: &str, all: &AllSeen) {
     for (about, seen) in all {
         let at = |part| {

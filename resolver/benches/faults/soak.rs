@@ -1,4 +1,4 @@
-//! Ten minutes of everything at once: nothing lost, memory and descriptors flat.
+//! Ten minutes of everything at once: no query lost, memory and descriptors constant.
 
 use std::{thread, time::Duration};
 
@@ -13,14 +13,14 @@ use crate::{
     trouble,
 };
 
-/// How long, unless it is said.
+/// The default duration in seconds.
 const SECONDS: u64 = 600;
-/// How often it is looked at.
+/// How many samples are taken.
 const LOOKS: u64 = 20;
-/// New names in a round: enough that the cache is full after a few.
+/// New names per round: enough to fill the cache after a few rounds.
 const NEW: u32 = 20_000;
 
-/// Runs it and prints what was seen.
+/// Runs it and prints the samples.
 pub fn run(choice: &Choice) -> Result<(), String> {
     let stage = Stage::set("respond", &[])?;
     let seconds = choice.seconds.unwrap_or(SECONDS);

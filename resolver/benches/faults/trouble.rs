@@ -1,5 +1,5 @@
-//! Clients that mean no good, or can't do better: slow ones, those that hang up, those that ask for
-//! what nobody knows, and those that send noise.
+//! Harmful clients: slow ones, those that reset connections, those that query random names, and
+//! those that send noise.
 
 use std::{
     io::Write,
@@ -17,7 +17,7 @@ pub const SLOW_CLIENTS: usize = 1_024;
 /// How often each of them sends a byte.
 const DRIP: Duration = Duration::from_millis(500);
 
-/// Trouble that goes on until it is ended.
+/// A fault that goes on until it is ended.
 pub struct Trouble {
     over: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
@@ -31,7 +31,7 @@ impl Trouble {
         Trouble { over, count, thread: thread::spawn(move || body(&stop, &counted)) }
     }
 
-    /// Ends it; how often it was made.
+    /// Ends it; returns how often it was caused.
     pub fn end(self) -> usize {
         self.over.store(true, Ordering::SeqCst);
         self.thread.join().expect("trouble does not panic");
@@ -39,8 +39,8 @@ impl Trouble {
     }
 }
 
-/// 1,024 connections: half of them say nothing, half send a question a byte at a time and never end
-/// it. Whoever is sent away comes back. Counts the connections made.
+/// 1,024 connections: half of them silent, half sending a query one byte at a time and never
+/// completing it. A closed connection is opened again. Counts the connections.
 pub fn slow_clients(server: SocketAddr) -> Trouble {
     Trouble::start(move |over, count| {
         let mut streams: Vec<Option<TcpStream>> = (0..SLOW_CLIENTS).map(|_| None).collect();
@@ -62,7 +62,7 @@ pub fn slow_clients(server: SocketAddr) -> Trouble {
     })
 }
 
-/// Whether there is no connection, or the server has ended it.
+/// Whether there is no connection, or the server has closed it.
 fn gone(stream: Option<&TcpStream>) -> bool {
     let Some(stream) = stream else { return true };
     match stream.peek(&mut [0]) {
@@ -71,13 +71,13 @@ fn gone(stream: Option<&TcpStream>) -> bool {
     }
 }
 
-/// Connections that are reset before the server has taken them.
+/// Connections that are reset before the server accepts them.
 pub fn resets(server: SocketAddr) -> Trouble {
     Trouble::start(move |over, count| {
         while !over.load(Ordering::SeqCst) {
             for _ in 0..20 {
                 if let Ok(stream) = TcpStream::connect_timeout(&server, Duration::from_secs(1)) {
-                    // Without lingering, closing is a reset.
+                    // With a linger time of 0, closing is a reset.
                     let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                     count.fetch_add(1, Ordering::SeqCst);
                 }
@@ -87,7 +87,7 @@ pub fn resets(server: SocketAddr) -> Trouble {
     })
 }
 
-/// Datagrams of noise and of questions with bytes changed, five thousand a second.
+/// Datagrams of noise and of queries with changed bytes, five thousand per second.
 pub fn noise(server: SocketAddr) -> Trouble {
     Trouble::start(move |over, count| {
         let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) else { return };
@@ -110,7 +110,7 @@ pub fn noise(server: SocketAddr) -> Trouble {
                         packet[at] = random() as u8;
                     }
                 }
-                // It may be full: that is the point.
+                // The buffer may be full: that is intended.
                 let _ = socket.send_to(&packet, server);
                 count.fetch_add(1, Ordering::SeqCst);
             }

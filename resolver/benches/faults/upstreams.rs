@@ -1,4 +1,4 @@
-//! Upstreams that are slow, or lie.
+//! Upstreams that are slow, or that lie.
 
 use std::{
     io::{self, Read, Write},
@@ -9,12 +9,12 @@ use std::{
 
 use crate::common::responder::answer;
 
-/// How long the slow one takes.
+/// The delay of the slow one.
 const SLOW: Duration = Duration::from_millis(300);
-/// Datagrams that may be waiting to be answered slowly.
+/// Datagrams that may wait for their slow answers.
 const MAX_WAITING: usize = 256;
 
-/// Answers everything right, and late.
+/// Gives the right answer late.
 pub fn slow(address: SocketAddr) -> io::Result<()> {
     let socket = UdpSocket::bind(address)?;
     let (sender, receiver) =
@@ -32,21 +32,20 @@ pub fn slow(address: SocketAddr) -> io::Result<()> {
         let (length, client) = socket.recv_from(&mut question)?;
         let mut bytes = Vec::new();
         if answer(&question[..length], &mut bytes) {
-            // Full: what comes is lost, as with any server that can't keep up.
+            // Full: the query is lost, as with any overloaded server.
             let _ = sender.try_send((crate::common::clock::now() + SLOW, bytes, client));
         }
     }
 }
 
-/// Before the right answer, four that are not: another id, another question, another spelling of
-/// the question, nothing but noise; each with an address that is not so. And the same from another
-/// port.
+/// Before the right answer, sends four wrong ones: another id, another question, another case of
+/// the question, noise; each with a wrong address. And the same from another port.
 pub fn lying(address: SocketAddr) -> io::Result<()> {
     let socket = UdpSocket::bind(address)?;
     let listener = TcpListener::bind(address)?;
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            // Whoever asks over TCP, where nobody can put a word in, hears the truth.
+            // Over TCP, where replies can't be forged, the answer is right.
             let _ = tell(&mut stream);
         }
     });

@@ -1,4 +1,4 @@
-//! The same with more names: what an answer costs, and what a name costs in memory.
+//! Growth with the number of names: the cost of an answer, and the memory per name.
 
 use crate::{
     common::{
@@ -12,11 +12,11 @@ use crate::{
 
 /// Names on the chain.
 const SIZES: [u32; 3] = [10_000, 100_000, 1_000_000];
-/// Answers that are cached, at the least and at the most.
+/// Cached answers, at the least and at the most.
 const CACHED: [u32; 2] = [10_000, 1_000_000];
-/// Memory for a million answers, with room to spare.
+/// Memory for a million answers, with a margin.
 const CACHE_BYTES: usize = 1 << 30;
-/// Questions on their way while a cache is filled: few enough that none is lost.
+/// Queries in flight while a cache is filled: few enough that none is lost.
 const FILLING: Hardness = Hardness { seconds: 240, outstanding: 100, repeat: false };
 
 fn ours(
@@ -28,13 +28,13 @@ fn ours(
     servers::ours(&Ours { config, ..Ours::new(data, vec![upstream.address]) }, dir)
 }
 
-/// In an order in which no two neighbours were stored beside each other.
+/// In an order in which no two neighbours were stored next to each other.
 fn scattered(count: u32) -> impl Iterator<Item = u32> {
     // A prime that divides none of the sizes.
     (0..count).map(move |number| ((u64::from(number) * 7_368_787) % u64::from(count)) as u32)
 }
 
-/// 10k, 100k and a million names on the chain, asked all over.
+/// 10k, 100k and a million names on the chain, queried all over.
 pub fn chain_names_measured(choice: &Choice) -> Result<(), String> {
     let mut servers = Vec::new();
     let mut dirs = Vec::new();
@@ -87,7 +87,7 @@ pub fn chain_names_measured(choice: &Choice) -> Result<(), String> {
     Ok(())
 }
 
-/// A million cached answers, beside ten thousand.
+/// A million cached answers, compared with ten thousand.
 pub fn cached_answers(choice: &Choice) -> Result<(), String> {
     let mut all = Vec::new();
     let mut dirs = Vec::new();

@@ -1,4 +1,5 @@
-//! Ours beside its peers: answers a second of processor time, on one core, in interleaved rounds.
+//! Our server and its peers: answers per second of processor time, on one core, in interleaved
+//! rounds.
 //!
 //! ```text
 //! cargo bench -p resolver --bench peers                        # everything but growth
@@ -8,7 +9,7 @@
 //! cargo bench -p resolver --bench peers -- --rounds 3 --seconds 2
 //! ```
 //!
-//! `README.md` beside says what is needed and how to read it.
+//! See `README.md` for requirements and how to read the results.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -22,7 +23,7 @@ use common::{process, responder, servers};
 use workload::{Choice, WORKLOADS};
 
 fn main() -> ExitCode {
-    // `cargo bench` adds a flag of its own, which says nothing here.
+    // `cargo bench` adds a flag of its own, which is ignored.
     let words: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();
     let as_words: Vec<&str> = words.iter().map(String::as_str).collect();
     match as_words[..] {
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs this again on the core of the clients: it is a client itself.
+/// Runs this program again on the clients' core: it is a client itself.
 fn on_client_core(words: &[String]) -> ExitCode {
     let this = env::current_exe().expect("this program");
     let mut command = process::pinned(process::CLIENT_CORE, &this);

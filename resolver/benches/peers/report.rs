@@ -2,7 +2,7 @@
 
 use crate::common::{clock::median, load::Run};
 
-/// What a server did, a run a round.
+/// The runs of a server, one per round.
 pub struct Measured {
     /// The server.
     pub name: String,
@@ -11,7 +11,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Thousand answers a second of processor time, at the median of the rounds.
+    /// Thousand answers per second of processor time, median of the rounds.
     pub fn figure(&self) -> f64 {
         median(&self.runs.iter().map(Run::per_cpu_second).collect::<Vec<_>>()) / 1_000.0
     }
@@ -22,7 +22,7 @@ impl Measured {
     }
 }
 
-/// Prints the table of a workload. `others`: what ours is set beside.
+/// Prints the table of a workload. `others`: the servers that ours is compared with.
 pub fn table(title: &str, all: &[Measured], others: &[&str]) {
     println!("### {title}\n");
     println!(

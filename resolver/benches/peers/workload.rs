@@ -1,4 +1,4 @@
-//! The workloads: what is asked, of whom, and how often.
+//! The workloads: the queries, the servers, and the number of runs.
 
 use std::path::{Path, PathBuf};
 
@@ -15,22 +15,22 @@ use crate::{
     report::{Measured, table},
 };
 
-/// What is run if nothing is said.
+/// The default workloads.
 pub const WORKLOADS: [&str; 6] = ["cached", "chain", "nxdomain", "hits", "misses", "one"];
 const SERVERS: [&str; 7] = ["bound", "ours", "unbound", "dnsdist", "kresd", "nsd", "knot"];
-/// Names that are asked again and again, and names on the chain.
+/// Names that are queried repeatedly, and names on the chain.
 const NAMES: u32 = 10_000;
-/// Questions on their way in a saturated run: more than a server takes in one batch, less than its
+/// Queries in flight in a saturated run: more than a server receives in one batch, less than its
 /// buffer holds.
 const OUTSTANDING: u32 = 500;
-/// More questions than any server answers in a second of a run.
+/// More queries than any server answers in a second of a run.
 const MOST_A_SECOND: u64 = 350_000;
-/// As many answers are cached as there are names.
+/// Large enough to cache all names, in bytes.
 const CACHE_BYTES: usize = 256 << 20;
-/// Questions one after the other.
+/// Queries one after the other.
 const ONE_BY_ONE: usize = 20_000;
 
-/// What is to be run.
+/// The command line.
 #[derive(Debug)]
 pub struct Choice {
     /// Rounds.
@@ -39,12 +39,12 @@ pub struct Choice {
     pub seconds: u64,
     /// Workloads by name.
     pub workloads: Vec<String>,
-    /// Servers by name; all, if it is empty.
+    /// Servers by name; empty: all.
     pub servers: Vec<String>,
 }
 
 impl Choice {
-    /// Reads the command line; the word that is not understood.
+    /// Parses the command line; the error is the word that is not understood.
     pub fn read(words: &[&str]) -> Result<Choice, String> {
         let mut choice =
             Choice { rounds: 5, seconds: 3, workloads: Vec::new(), servers: Vec::new() };
@@ -73,13 +73,13 @@ impl Choice {
         self.servers.is_empty() || self.servers.iter().any(|name| name == server)
     }
 
-    /// A run as hard as it gets.
+    /// A run at full load.
     pub fn saturating(&self, repeat: bool) -> Hardness {
         Hardness { seconds: self.seconds, outstanding: OUTSTANDING, repeat }
     }
 }
 
-/// Starts the servers in `names` that take part and are installed; says which are not.
+/// Starts the servers in `names` that are selected and installed; reports those that are not.
 fn start(
     names: &[&str],
     choice: &Choice,
@@ -96,7 +96,7 @@ fn start(
     Ok(running)
 }
 
-/// The chain that ours has: filled by a process of its own, whose memory is not measured.
+/// Our server's chain: filled by another process, whose memory is not measured.
 pub fn chain(dir: &Path, names: u32) -> Result<PathBuf, String> {
     let data = dir.join(format!("chain-{names}"));
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -117,7 +117,7 @@ fn legacy_names(names: u32) -> impl Iterator<Item = String> {
     (0..names).map(|number| format!("host-{number}.example.com"))
 }
 
-/// The questions of a round. Names that must be new are new in every round.
+/// The queries of a round. Names that have to be new are new in every round.
 fn questions(workload: &str, dir: &Path, round: usize, choice: &Choice) -> PathBuf {
     let many = MOST_A_SECOND * choice.seconds;
     let fresh = |number: u64| format!("new-{round}-{number}.example.net");
@@ -139,7 +139,7 @@ fn questions(workload: &str, dir: &Path, round: usize, choice: &Choice) -> PathB
     }
 }
 
-/// The servers of a workload. Everything that they need lives in `dir`.
+/// The servers of a workload. All their files are in `dir`.
 fn contenders(
     workload: &str,
     choice: &Choice,
@@ -170,13 +170,13 @@ fn contenders(
     })
 }
 
-/// A workload as hard as the clients can ask.
+/// A workload at full load.
 pub fn saturated(workload: &str, choice: &Choice) -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let upstream = servers::upstream(dir.path())?;
     let servers = contenders(workload, choice, &upstream, &dir)?;
     let repeat = !matches!(workload, "hits" | "misses");
-    // What is to be known is asked for once.
+    // Names that have to be cached are queried once.
     let known = load::questions(dir.path(), "known", legacy_names(NAMES));
     let known = if repeat { questions(workload, dir.path(), 0, choice) } else { known };
     for server in &servers {
@@ -190,7 +190,7 @@ pub fn saturated(workload: &str, choice: &Choice) -> Result<(), String> {
     for round in 0..choice.rounds {
         let file = questions(workload, dir.path(), round, choice);
         for (server, measured) in servers.iter().zip(&mut measured) {
-            // The bound knows nothing: every question is the same to it.
+            // The bound caches nothing: every query is the same to it.
             measured.runs.push(dnsperf(server, &file, choice.saturating(repeat))?);
         }
     }
@@ -205,7 +205,7 @@ pub fn saturated(workload: &str, choice: &Choice) -> Result<(), String> {
     Ok(())
 }
 
-/// One question after the other: what a single client feels.
+/// One query after the other: the latency for a single client.
 pub fn one_in_flight(choice: &Choice) -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let upstream = servers::upstream(dir.path())?;

@@ -2,18 +2,18 @@
 
 use super::minimal;
 use crate::dns::ede::Ede;
-use crate::dns::message::{HEADER, Malformed, Packet, RecordAt, Section, TOO_LONG};
+use crate::dns::message::{HEADER_BYTES, Malformed, Packet, RecordAt, Section, TOO_LONG};
 use crate::dns::rtype;
 
 /// The number of the EDNS option Extended DNS Error (RFC 8914 §2).
 const EXTENDED_ERROR: u16 = 15;
 /// The most bytes of extended errors that are kept with an answer.
-const MAX_OPTIONS: usize = 512;
+const MAX_OPTION_BYTES: usize = 512;
 /// AD in the fourth byte of the header (RFC 4035 §3.2.3).
 const AD: u8 = 0x20;
 
-/// An answer without what belongs to one hop: id 0, question in lower case, no OPT and no TSIG, in
-/// all else what the server sent, byte for byte.
+/// An answer without what belongs to one hop: id 0, question in lower case, no OPT and no TSIG;
+/// everything else is as the server sent it, byte for byte.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     wire: Box<[u8]>,
@@ -22,23 +22,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Takes over a reply. `sent` is the question as it was sent, whose random upper case goes out
+    /// Takes over a reply. `sent` is the question as it was sent, whose random case is removed
     /// again.
     ///
     /// # Errors
-    /// [`Malformed`] if the message has grown too long by losing an OPT from its middle.
+    /// [`Malformed`] if the message has grown too long because an OPT was removed from its middle.
     pub fn new(packet: &Packet<'_>, sent: &[u8], keep_ad: bool) -> Result<Self, Malformed> {
         let mut wire = without_hop_records(packet)?;
         wire[..2].fill(0);
         if !keep_ad {
             wire[3] &= !AD;
         }
-        let question_end = HEADER + packet.question().len();
-        wire[HEADER..question_end - 4].make_ascii_lowercase();
+        let question_end = HEADER_BYTES + packet.question().len();
+        wire[HEADER_BYTES..question_end - 4].make_ascii_lowercase();
         let sent_name = &sent[..sent.len().saturating_sub(4)];
         let mut ttl_at = Vec::new();
         for record in lower_case_copies(&mut wire, sent_name)? {
-            // A TTL with the highest bit set means 0 (RFC 2181 §8), and so it goes on.
+            // A TTL with the highest bit set means 0 (RFC 2181 §8) and is sent on as 0.
             wire[record.ttl_at..record.ttl_at + 4].copy_from_slice(&record.ttl.to_be_bytes());
             ttl_at.push(u16::try_from(record.ttl_at).map_err(|_| TOO_LONG)?);
         }
@@ -59,10 +59,10 @@ impl Answer {
         }
     }
 
-    /// An answer without data to the question of a reply, in place of what the reply says.
+    /// A NODATA answer to the question of a reply, in place of the reply.
     pub fn nothing(packet: &Packet<'_>, ede: &Ede) -> Self {
         const KEPT_FLAGS: [u8; 2] = [0x81, 0x80]; // QR and RD; RA
-        let mut wire = vec![0; HEADER];
+        let mut wire = vec![0; HEADER_BYTES];
         wire[2] = packet.bytes()[2] & KEPT_FLAGS[0];
         wire[3] = packet.bytes()[3] & KEPT_FLAGS[1];
         wire[5] = 1;
@@ -74,13 +74,14 @@ impl Answer {
         Self { wire: wire.into(), ttl_at: Box::default(), options: options.into() }
     }
 
-    /// What [`Answer::wire`], [`Answer::ttl_places`] and [`Answer::options`] gave.
+    /// An answer from what [`Answer::wire`], [`Answer::ttl_places`] and [`Answer::options`]
+    /// returned.
     pub(super) fn from_parts(wire: Box<[u8]>, ttl_at: Box<[u16]>, options: Box<[u8]>) -> Self {
         Self { wire, ttl_at, options }
     }
 
-    /// A message of our own whose TTLs do not age: its id becomes 0 and its question is put in
-    /// lower case.
+    /// A message made here whose TTLs do not age: its id becomes 0 and its question is put in lower
+    /// case.
     ///
     /// # Errors
     /// [`Malformed`] if it is not a message with one question.
@@ -88,11 +89,11 @@ impl Answer {
         let packet = Packet::parse(message)?;
         let mut wire = without_hop_records(&packet)?;
         wire[..2].fill(0);
-        wire[HEADER..HEADER + packet.question().len() - 4].make_ascii_lowercase();
+        wire[HEADER_BYTES..HEADER_BYTES + packet.question().len() - 4].make_ascii_lowercase();
         Ok(Self { wire: wire.into(), ttl_at: Box::default(), options: Box::default() })
     }
 
-    /// Appends the answer to `out`: with this id, this question (the same name, in the client's
+    /// Appends the answer to `out` with this id, this question (the same name, in the client's
     /// spelling), and every TTL less `age` seconds.
     pub fn write(&self, age: u32, id: u16, question: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
@@ -100,7 +101,7 @@ impl Answer {
         let wire = &mut out[start..];
         wire[..2].copy_from_slice(&id.to_be_bytes());
         let name = &question[..question.len().saturating_sub(4)];
-        if let Some(place) = wire.get_mut(HEADER..HEADER + name.len())
+        if let Some(place) = wire.get_mut(HEADER_BYTES..HEADER_BYTES + name.len())
             && place.eq_ignore_ascii_case(name)
         {
             place.copy_from_slice(name);
@@ -113,17 +114,17 @@ impl Answer {
         }
     }
 
-    /// The bytes as they are kept.
+    /// The stored bytes.
     pub fn wire(&self) -> &[u8] {
         &self.wire
     }
 
-    /// Where the TTLs are.
+    /// The offsets of the TTLs.
     pub fn ttl_places(&self) -> &[u16] {
         &self.ttl_at
     }
 
-    /// The extended errors (RFC 8914) that the server gave with the answer: EDNS options in wire
+    /// The extended errors (RFC 8914) that the server sent with the answer: EDNS options in wire
     /// form.
     pub fn options(&self) -> &[u8] {
         &self.options
@@ -138,14 +139,9 @@ impl Answer {
     pub fn rcode(&self) -> u8 {
         self.wire[3] & 0x0f
     }
-
-    /// How many bytes it takes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        self.wire.len() + self.ttl_at.len() * size_of::<u16>() + self.options.len()
-    }
 }
 
-/// The extended errors in the OPT of a reply, as far as they have room.
+/// The extended errors in the OPT of a reply, up to the size limit.
 fn extended_errors(packet: &Packet<'_>) -> Box<[u8]> {
     let mut kept = Vec::new();
     let opt = packet.records().iter().find(|record| record.rtype == rtype::OPT);
@@ -156,7 +152,8 @@ fn extended_errors(packet: &Packet<'_>) -> Box<[u8]> {
             break;
         }
         let (option, after) = rest.split_at(4 + length);
-        if u16::from_be_bytes([a, b]) == EXTENDED_ERROR && kept.len() + option.len() <= MAX_OPTIONS
+        if u16::from_be_bytes([a, b]) == EXTENDED_ERROR
+            && kept.len() + option.len() <= MAX_OPTION_BYTES
         {
             kept.extend_from_slice(option);
         }
@@ -169,7 +166,7 @@ fn is_hop_record(record: &RecordAt) -> bool {
     matches!(record.rtype, rtype::OPT | rtype::TSIG)
 }
 
-/// The message without OPT and TSIG. They are the last records as a rule, and cutting them off is
+/// The message without OPT and TSIG. They usually come last, so that truncating the message is
 /// enough.
 fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
     if packet.records().iter().any(|at| is_hop_record(at) && at.section != Section::Additional) {
@@ -178,8 +175,8 @@ fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
     packet.without(is_hop_record)
 }
 
-/// A server that does not compress repeats the random case of the question in the owner names: back
-/// to lower case.
+/// Lowers the case of owner names that repeat the question's random case, as servers without
+/// compression send.
 fn lower_case_copies(wire: &mut [u8], sent_name: &[u8]) -> Result<Vec<RecordAt>, Malformed> {
     let records = Packet::parse(wire)?.records().to_vec();
     for record in &records {

@@ -8,11 +8,11 @@
 
 use super::answer::Answer;
 use super::key::Probe;
-use crate::dns::message::{HEADER, rcode};
+use crate::dns::message::{HEADER_BYTES, rcode};
 
 /// The highest frequency that S3-FIFO counts. Each is one more round in the main queue.
 const MAX_FREQUENCY: u8 = 3;
-/// Hits since the entry was stored from which on it is worth a prefetch; no more are counted.
+/// The number of hits from which an entry is worth a prefetch; no more are counted.
 const POPULAR: u8 = 2;
 /// As `POPULAR`, and a caller has been told to prefetch it.
 const PREFETCH_CLAIMED: u8 = 3;
@@ -75,12 +75,12 @@ impl Entry {
         let (wire, ttls): (&[u8], &[u16]) = match answer {
             Some(answer) => (answer.wire(), answer.ttl_places()),
             None => {
-                bare = vec![0; HEADER];
+                bare = vec![0; HEADER_BYTES];
                 bare.extend_from_slice(probe.question);
                 (&bare, &[])
             }
         };
-        if wire.get(HEADER..HEADER + probe.question.len()) != Some(probe.question) {
+        if wire.get(HEADER_BYTES..HEADER_BYTES + probe.question.len()) != Some(probe.question) {
             return None;
         }
         let mut blob =
@@ -128,7 +128,7 @@ pub struct Slot {
     /// Two bits each: the frequency that the queues use; hits since it was stored ([`POPULAR`] at
     /// most, [`PREFETCH_CLAIMED`] once a caller was told to prefetch it).
     counts: u8,
-    /// What the reader has found out about it (`server::fast`); 0 at first.
+    /// The reader's classification of the answer (`server::fast`); 0 at first.
     pub verdict: u8,
 }
 
@@ -172,9 +172,9 @@ impl Slot {
             && usize::from(self.suffix) == probe.suffix.len()
             && self
                 .wire()
-                .get(HEADER..HEADER + probe.question.len())
+                .get(HEADER_BYTES..HEADER_BYTES + probe.question.len())
                 .is_some_and(|held| same(held, probe.question))
-            // Comparing nothing is not free: it is a masked load from nowhere.
+            // Comparing empty slices is not free: it is a masked load.
             && (probe.suffix.is_empty() || self.blob.ends_with(probe.suffix))
     }
 

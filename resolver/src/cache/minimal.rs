@@ -1,15 +1,14 @@
 //! Minimal responses: the part of a reply that answers its question.
 //!
-//! Of a positive answer that is the answer section, with the proofs that DNSSEC needs beside it
-//! (RFC 4035 §3.1.3.3: that of a wildcard's is in the authority section); of a negative one the
-//! authority section, with its SOA and what proves it. Servers' names and the addresses of names
-//! are for whoever wants them to ask for. Of an answer to ANY it is one set of records (RFC 8482
-//! §4.1) with its signatures.
+//! Of a positive answer that is the answer section, with the denial proofs that DNSSEC needs (RFC
+//! 4035 §3.1.3.3: a wildcard's proof is in the authority section); of a negative one the authority
+//! section with its SOA and proofs. Clients that want name servers and their addresses can query
+//! them. The answer to ANY is one RRset (RFC 8482 §4.1) with its signatures.
 
 use crate::dns::message::{Malformed, Packet, RecordAt, Section, rcode, u16_at};
 use crate::dns::rtype::{self, NSEC, NSEC3, RRSIG};
 
-/// The message without the rest; `None` if there is no rest but an OPT.
+/// The message without the rest; `None` if there is nothing to remove but an OPT.
 pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
     let one_set = one_set(packet)?;
     let keeps_authority = keeps_authority(packet);
@@ -23,8 +22,8 @@ pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
     has_rest.then(|| packet.without(unwanted)).transpose()
 }
 
-/// Without answers it is what is asked for; with answers it may say where they end (the SOA of what
-/// an alias leads to) or prove them.
+/// Without answers the authority section is the answer; with answers it may have the SOA of an
+/// alias's target, or proofs.
 fn keeps_authority(packet: &Packet<'_>) -> bool {
     packet.rcode() != rcode::NOERROR
         || packet.section(Section::Answer).next().is_none()
@@ -33,7 +32,7 @@ fn keeps_authority(packet: &Packet<'_>) -> bool {
             .any(|record| matches!(record.rtype, rtype::SOA | NSEC | NSEC3))
 }
 
-/// A set of records: an owner in wire form and lower case, and a type.
+/// An RRset: an owner in wire form and lower case, and a type.
 struct Set {
     owner: Vec<u8>,
     rtype: u16,
@@ -51,7 +50,7 @@ impl Set {
     }
 }
 
-/// The set that answers ANY: the first that is no signature, if there is one.
+/// The RRset that answers ANY: the first that is not a signature, if there is one.
 fn one_set(packet: &Packet<'_>) -> Result<Option<Set>, Malformed> {
     if packet.qtype() != rtype::ANY {
         return Ok(None);

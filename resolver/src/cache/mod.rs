@@ -1,7 +1,8 @@
 //! The answers of legacy DNS as wire bytes, bounded in bytes.
 //!
-//! An answer is stored whole, under its question and the servers that gave it, and is served for
-//! nothing else: a record can't reach a name that was not asked for. Time is an argument.
+//! An answer is stored as a whole, under its question and the servers that gave it, and served for
+//! that question only: a record can't be served for a name that was not asked for. Time is an
+//! argument.
 
 mod answer;
 mod entry;
@@ -18,7 +19,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::dns::message::{HEADER, rcode};
+use crate::dns::message::{HEADER_BYTES, rcode};
 pub use answer::Answer;
 use entry::{Entry, Partition};
 pub use entry::{EntryKind, Slot};
@@ -26,7 +27,7 @@ pub use key::{Key, Probe, Scope};
 pub use lifetime::{
     AnswerKind, MAX_NEGATIVE_TTL, MAX_POSITIVE_TTL, NO_REPLY_TTL, SERVFAIL_TTL, lifetime,
 };
-pub use store::ENTRY_OVERHEAD;
+pub use store::ENTRY_OVERHEAD_BYTES;
 use store::Store;
 
 /// The most shards. Each has its own lock.
@@ -369,7 +370,7 @@ impl Shard {
     }
 }
 
-/// A panic under this lock would be a bug of the store; its answers stay right even then.
+/// A panic under this lock would be a bug in the store; its answers stay correct even then.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -381,16 +382,16 @@ fn partition(kind: AnswerKind) -> Partition {
     }
 }
 
-/// The name of a message's question, which was checked before the message was kept.
+/// The name in a message's question, which was checked when the message was stored.
 fn name_of(wire: &[u8]) -> &[u8] {
-    let mut at = HEADER;
+    let mut at = HEADER_BYTES;
     while let Some(&length) = wire.get(at) {
         at += 1 + usize::from(length);
         if length == 0 {
             break;
         }
     }
-    wire.get(HEADER..at).unwrap_or_default()
+    wire.get(HEADER_BYTES..at).unwrap_or_default()
 }
 
 /// Whether a name ends in a zone's, at the beginning of a label.

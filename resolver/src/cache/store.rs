@@ -17,7 +17,7 @@ use super::key::Probe;
 
 /// Bytes that an entry takes beside its own: slot, bucket, ghost, and the allocator's share.
 /// Measured on glibc with 100,000 and a million entries; rounded up.
-pub const ENTRY_OVERHEAD: usize = 112;
+pub const ENTRY_OVERHEAD_BYTES: usize = 112;
 /// The small queue may take one part in so many of the bytes before it evicts.
 const SMALL_SHARE: usize = 10;
 /// No entry may take more than one part in so many of the bytes.
@@ -28,7 +28,7 @@ const MAX_SPARED: usize = 1024;
 /// The fewest buckets and ghosts.
 const MIN_BUCKETS: usize = 64;
 
-/// A list of slots, the oldest first.
+/// A list of slots, oldest first.
 #[derive(Debug, Clone, Copy)]
 struct Queue {
     oldest: u32,
@@ -94,7 +94,7 @@ impl Store {
     /// not stored.
     pub fn insert(&mut self, hash: u64, probe: &Probe<'_>, entry: Entry, now: u64) {
         let partition = entry.partition;
-        let cost = ENTRY_OVERHEAD + entry.blob.len();
+        let cost = ENTRY_OVERHEAD_BYTES + entry.blob.len();
         let there = self.position(hash, probe);
         if cost > self.partitions[partition as usize].limit / LARGEST_SHARE {
             there.into_iter().for_each(|at| self.remove(at));
@@ -179,7 +179,7 @@ impl Store {
             }
             None => {
                 self.slots.push(Some(slot));
-                // Every slot costs ENTRY_OVERHEAD of the limit, so their number fits by far.
+                // Every slot costs ENTRY_OVERHEAD_BYTES of the limit, so their number fits by far.
                 (self.slots.len() - 1) as u32
             }
         };
@@ -361,10 +361,10 @@ impl Queues {
 }
 
 fn slot_cost(slot: &Slot) -> usize {
-    ENTRY_OVERHEAD + slot.blob.len()
+    ENTRY_OVERHEAD_BYTES + slot.blob.len()
 }
 
-/// What is remembered of a hash, which its bucket does not say already.
+/// What a ghost stores of a hash, beyond what its bucket implies.
 fn ghost(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
 }

@@ -1,4 +1,4 @@
-//! The cache against a plain model, its bounds, and what junk can't do to it.
+//! The cache against a simple model, its bounds, and malformed input.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::entry::{Entry, EntryKind, Partition};
 use super::store::Store;
 use super::{
-    Answer, AnswerKind, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD, Hit, Key, MAX_STALE_AGE,
+    Answer, AnswerKind, Cache, DEFAULT_BYTES, ENTRY_OVERHEAD_BYTES, Hit, Key, MAX_STALE_AGE,
     NO_REPLY_TTL, Probe, SERVFAIL_TTL, Scope,
 };
 use crate::dns::message::{Packet, rcode};
@@ -21,7 +21,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// An answer for a name whose text tells it from others, `size` bytes longer than the shortest.
+/// An answer for a name, with a distinguishing text, `size` bytes longer than the shortest.
 fn answer(name: &str, checked_epoch: u32, size: usize) -> Arc<Answer> {
     let q = question(name, 1);
     let rdata = [&checked_epoch.to_be_bytes()[..], &vec![b'.'; size]].concat();
@@ -70,7 +70,7 @@ fn what_tells_questions_apart() {
     let of = |question: &[u8], dnssec_ok, cd, scope| Key::new(question, dnssec_ok, cd, scope);
     let same = of(&q, false, false, Scope::Upstreams);
     assert_eq!(same, of(&question("A.eXample", 1), false, false, Scope::Upstreams));
-    // Type 65 is an `A` as a byte and type 97 an `a`: only the name has no case.
+    // As bytes, type 65 is an `A` and type 97 an `a`: only the name is case-insensitive.
     let all = [
         same,
         of(&question("a.example", 65), false, false, Scope::Upstreams),
@@ -139,7 +139,7 @@ fn a_name_that_appears_or_vanishes_has_one_answer() {
             other => panic!("{other:?}"),
         }
     }
-    // The one with the shortest life came last; when it has run out no earlier one comes back.
+    // The one with the shortest lifetime came last; when it expires no earlier one comes back.
     assert!(!found(&cache, "a.example", seconds(40)));
 }
 
@@ -199,7 +199,7 @@ struct In {
 
 impl In {
     fn new(key: u8) -> Self {
-        // Few buckets are used, so that their lists are.
+        // Few buckets are in use, so that their lists are long.
         Self {
             question: question(&format!("k{key}"), 1),
             hash: (u64::from(key) % 7) | (u64::from(key) << 40),
@@ -229,7 +229,7 @@ impl In {
     }
 
     fn cost(&self, size: usize) -> usize {
-        ENTRY_OVERHEAD
+        ENTRY_OVERHEAD_BYTES
             + self.entry(self.question[2] - b'0', 0, size, Partition::Positive, 0, 1).blob.len()
     }
 }
@@ -238,8 +238,8 @@ fn get(store: &mut Store, key: u8, now: u64) -> Option<u32> {
     let at = In::new(key);
     let slot = store.find(at.hash, &at.probe()).filter(|slot| slot.is_fresh(now))?;
     slot.touch(now);
-    // The checked_epoch is the text's first four bytes, behind the question, the pointer and the
-    // fixed part of the record.
+    // The checked_epoch is the first four bytes of the text, after the question, the pointer and
+    // the fixed part of the record.
     let text = &slot.wire()[12 + at.question.len() + 12..];
     Some(u32::from_be_bytes(text[..4].try_into().unwrap()))
 }
@@ -254,7 +254,7 @@ fn an_answer_that_grows_is_not_its_own_victim() {
     };
     (0..8u8).for_each(|key| put(&mut store, key, 0));
     assert_eq!(store.bytes(), 8 * one);
-    // All are in use alike.
+    // All are equally used.
     assert!((0..8u8).all(|key| get(&mut store, key, 0).is_some()));
     put(&mut store, 0, one);
     assert!(get(&mut store, 0, 0).is_some());
@@ -354,7 +354,7 @@ fn bringing_entries_in_changes_nothing() {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum StoreOp {
     Insert { key: u8, size: usize, life: u32, negative: bool },
     Get { key: u8 },
     Forget { key: u8 },
@@ -362,60 +362,60 @@ enum Step {
     Wait { millis: u64 },
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn store_ops() -> impl Strategy<Value = Vec<StoreOp>> {
     let key = 0..100u8;
-    let step = prop_oneof![
+    let op = prop_oneof![
         8 => (key.clone(), 0..1500usize, 1..5000u32, any::<bool>())
-            .prop_map(|(key, size, life, negative)| Step::Insert { key, size, life, negative }),
-        8 => key.clone().prop_map(|key| Step::Get { key }),
-        2 => key.prop_map(|key| Step::Forget { key }),
-        1 => (0..8u8).prop_map(|part| Step::ForgetSome { part }),
-        2 => (0..2000u64).prop_map(|millis| Step::Wait { millis }),
+            .prop_map(|(key, size, life, negative)| StoreOp::Insert { key, size, life, negative }),
+        8 => key.clone().prop_map(|key| StoreOp::Get { key }),
+        2 => key.prop_map(|key| StoreOp::Forget { key }),
+        1 => (0..8u8).prop_map(|part| StoreOp::ForgetSome { part }),
+        2 => (0..2000u64).prop_map(|millis| StoreOp::Wait { millis }),
     ];
-    prop::collection::vec(step, 0..300)
+    prop::collection::vec(op, 0..300)
 }
 
 proptest! {
-    /// Never more bytes than allowed; never anything but the last value of a key; never one that
-    /// has run out.
+    /// The store never holds more bytes than allowed, and never returns an old value of a key or an
+    /// expired one.
     #[test]
-    fn the_store_agrees_with_a_map(steps in steps(), limits in (0..60_000usize, 0..20_000usize)) {
+    fn the_store_agrees_with_a_map(ops in store_ops(), limits in (0..60_000usize, 0..20_000usize)) {
         let mut store = Store::new(limits.0, limits.1);
         let mut model: HashMap<u8, (u32, u64)> = HashMap::new();
         let (mut now, mut checked_epoch) = (0, 0);
-        for step in steps {
-            match step {
-                Step::Insert { key, size, life, negative } => {
+        for op in ops {
+            match op {
+                StoreOp::Insert { key, size, life, negative } => {
                     checked_epoch += 1;
                     let at = In::new(key);
                     let (partition, limit) =
                         if negative { (Partition::Negative, limits.1) } else { (Partition::Positive, limits.0) };
                     let entry = at.entry(key, checked_epoch, size, partition, now, life);
-                    // What fits is there right after it came.
-                    let fits = ENTRY_OVERHEAD + entry.blob.len() <= limit / 4;
+                    // What fits is there right after it was stored.
+                    let fits = ENTRY_OVERHEAD_BYTES + entry.blob.len() <= limit / 4;
                     store.insert(at.hash, &at.probe(), entry, now);
                     model.insert(key, (checked_epoch, now + u64::from(life)));
                     prop_assert_eq!(get(&mut store, key, now).is_some(), fits);
                 }
-                Step::Get { key } => {
+                StoreOp::Get { key } => {
                     let allowed = model.get(&key).filter(|(_, until)| now < *until).map(|(checked_epoch, _)| *checked_epoch);
                     if let Some(got) = get(&mut store, key, now) {
                         prop_assert_eq!(Some(got), allowed);
                     }
                 }
-                Step::Forget { key } => {
+                StoreOp::Forget { key } => {
                     let at = In::new(key);
                     store.remove_key(at.hash, &at.probe());
                     model.remove(&key);
                     prop_assert!(get(&mut store, key, now).is_none());
                 }
-                Step::ForgetSome { part } => {
+                StoreOp::ForgetSome { part } => {
                     let before = store.len() as u64;
                     let gone = store.remove_where(|slot| slot.hash as u8 % 8 == part);
                     prop_assert_eq!(before - gone, store.len() as u64);
                     model.retain(|key, _| In::new(*key).hash as u8 % 8 != part);
                 }
-                Step::Wait { millis } => now += millis,
+                StoreOp::Wait { millis } => now += millis,
             }
             prop_assert!(store.bytes() <= limits.0 + limits.1);
             store.audit();

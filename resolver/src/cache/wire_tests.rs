@@ -1,9 +1,9 @@
-//! Reading messages: what is refused, and that nothing makes it panic.
+//! Parsing of messages: what is refused, and that nothing causes a panic.
 
 use proptest::prelude::*;
 
 use super::{Answer, AnswerKind, MAX_NEGATIVE_TTL, MAX_POSITIVE_TTL, SERVFAIL_TTL, lifetime};
-use crate::dns::message::{HEADER, Malformed, Packet, Section};
+use crate::dns::message::{HEADER_BYTES, Malformed, Packet, Section};
 use crate::dns::testing::{AT_QUESTION, Build, name, question};
 use std::time::Duration;
 
@@ -84,8 +84,8 @@ fn a_type_without_names_is_left_alone() {
     assert_eq!(expanded(&message.done())[0].4, rdata);
 }
 
-/// What is kept is given out with other TTLs and in the client's spelling: a name that lay across
-/// one of these would change with them. Found by fuzzing.
+/// A cached message is served with other TTLs and in the client's spelling: a name that overlaps
+/// one of these would change too. Found by fuzzing.
 #[test]
 fn a_name_does_not_lie_across_what_is_written_over() {
     let asked = question("a.example", 1);
@@ -107,17 +107,17 @@ fn a_name_does_not_lie_across_what_is_written_over() {
         (ttl_at, Some("a name lies across a TTL")),
         (ttl_at + 3, Some("a name lies across a TTL")),
         (ttl_at + 4 + 2, None),
-        (HEADER, None),
-        (HEADER + 1, Some("a compression pointer leads into a label of the question")),
-        (HEADER + 2, None),
+        (HEADER_BYTES, None),
+        (HEADER_BYTES + 1, Some("a compression pointer leads into a label of the question")),
+        (HEADER_BYTES + 2, None),
     ] {
         let said = Packet::parse(&with(target)).err().map(|malformed| malformed.0);
         assert_eq!(said, expected, "{target}");
     }
 }
 
-/// An owner that begins with a pointer to just before it, where a byte reads as the length of a
-/// label: the label would hold the pointer and the record's own TTL. Found by fuzzing.
+/// An owner that begins with a pointer to just before it, where a byte reads as a label length: the
+/// label would contain the pointer and the record's own TTL. Found by fuzzing.
 #[test]
 fn a_name_does_not_run_into_itself() {
     let asked = question("a.example", 16);
@@ -226,7 +226,7 @@ fn ad_stays_only_when_it_may() {
     assert_eq!(Answer::new(&packet, &q, false).unwrap().wire()[3], 0x80);
 }
 
-/// What `lifetime` says of a message, in seconds.
+/// The result of `lifetime` for a message, in seconds.
 fn kept(build: Build, iterative: bool) -> Option<(AnswerKind, u64)> {
     let message = build.done();
     lifetime(&Packet::parse(&message).unwrap(), iterative)
@@ -292,7 +292,7 @@ fn absence_is_kept_as_long_as_the_soa_says() {
     assert!(SERVFAIL_TTL <= Duration::from_secs(300), "RFC 9520 §3.2");
 }
 
-/// A message that is almost right.
+/// A nearly valid message.
 fn nearly() -> impl Strategy<Value = Vec<u8>> {
     let record = (0usize..3, 0u16..60, 0u32..100_000, prop::collection::vec(any::<u8>(), 0..40));
     let flips = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
@@ -313,8 +313,8 @@ fn nearly() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever comes: refused, or readable by hickory's own decoder up to the records, and once
-    /// more as an answer.
+    /// Any input: refused, or accepted by hickory's decoder up to the records, and once more as an
+    /// answer.
     #[test]
     fn what_is_accepted_stays_readable(bytes in nearly()) {
         let sent = question("www.example.com", 1);
@@ -334,7 +334,7 @@ proptest! {
 
     #[test]
     fn noise_is_refused_without_a_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        if bytes.len() > HEADER {
+        if bytes.len() > HEADER_BYTES {
             bytes[4..12].copy_from_slice(&[0, 1, 0, 3, 0, 2, 0, 2]);
         }
         if let Ok(packet) = Packet::parse(&bytes) {

@@ -1,5 +1,5 @@
-//! The node in this process: a snapshot is a pointer, and most names are answered without reading
-//! the store.
+//! The chain source with a node in this process: a snapshot is a pointer, and most names are
+//! answered without reading the store.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,8 +9,14 @@ use namechain_core::{
     types::{Hash, Name, Network},
 };
 
-use super::{ChainError, ChainSource, NameState, ZoneCache, zone_cache::CompiledZone};
-use crate::chain::validity::Dependency;
+use super::{
+    error::ChainError,
+    marks::{ChainMarks, MAX_TIP_AGE_SECS},
+    name_state::NameState,
+    source::ChainSource,
+    validity::{BlockRange, Dependency},
+    zone_cache::{CompiledZone, ZoneCache},
+};
 
 /// The state that the node serves now.
 pub struct Served {
@@ -18,6 +24,16 @@ pub struct Served {
     pub snapshot: Arc<Snapshot>,
     /// Whether the node is synced.
     pub synced: bool,
+    /// The node's clock, in seconds of Unix time.
+    pub now: u64,
+}
+
+impl Served {
+    /// The marks of answers from this state.
+    fn marks(&self) -> ChainMarks {
+        let age = self.now.saturating_sub(self.snapshot.header.time);
+        ChainMarks { fork: self.snapshot.contested_above, is_old: age > MAX_TIP_AGE_SECS }
+    }
 }
 
 /// The chain of a node in this process.
@@ -25,8 +41,8 @@ pub struct Embedded {
     network: Network,
     served: Box<dyn Fn() -> Served + Send + Sync>,
     zones: ZoneCache,
-    /// The block whose state was served last, and its epoch.
-    last: Mutex<(Hash, u32)>,
+    /// The block whose state was served last, the marks then, and the epoch of both.
+    last: Mutex<(Hash, ChainMarks, u32)>,
 }
 
 impl Embedded {
@@ -36,35 +52,38 @@ impl Embedded {
             network,
             served: Box::new(served),
             zones: ZoneCache::default(),
-            last: Mutex::new((Hash::ZERO, 0)),
+            last: Mutex::new((Hash::ZERO, ChainMarks::default(), 0)),
         }
     }
 
-    /// The epoch of a snapshot, one per block: the node may publish several snapshots of a block.
-    fn epoch_of(&self, snapshot: &Snapshot) -> u32 {
+    /// The epoch of a state, one per block and marks: the node may publish several snapshots of a
+    /// block.
+    fn epoch_of(&self, served: &Served) -> u32 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // 0 is no number.
-        if last.1 == 0 || last.0 != snapshot.id {
-            *last = (snapshot.id, last.1.wrapping_add(1).max(1));
+        // 0 is not a valid epoch.
+        let (state, epoch) = ((served.snapshot.id, served.marks()), last.2);
+        if epoch == 0 || state != (last.0, last.1) {
+            *last = (state.0, state.1, epoch.wrapping_add(1).max(1));
         }
-        last.1
+        last.2
     }
 
     fn lookup_in(
         &self,
         name: &Name,
-        snapshot: &Arc<Snapshot>,
+        served: &Served,
     ) -> Result<(NameState, Dependency), ReadError> {
-        let (params, height) = (self.network.params(), snapshot.height());
+        let snapshot = &served.snapshot;
+        let (params, now, marks) = (self.network.params(), snapshot.now(), served.marks());
         let key = name.key(self.network);
-        let dependency = |value, (from, until)| Dependency {
+        let dependency = |value, range| Dependency {
             name: name.clone(),
             value,
-            from,
-            until,
-            epoch: self.epoch_of(snapshot),
+            range,
+            marks,
+            epoch: self.epoch_of(served),
         };
-        let nothing = || Ok((NameState::Unregistered, dependency(None, (0, u32::MAX))));
+        let nothing = || Ok((NameState::Unregistered, dependency(None, BlockRange::ALL)));
         let Some(value) = snapshot.value_hash(&key) else { return nothing() };
         let compiled = match self.zones.get(&key, &value) {
             Some(compiled) => compiled,
@@ -75,8 +94,8 @@ impl Embedded {
                 compiled
             }
         };
-        let bounds = compiled.bounds(params, height);
-        Ok((compiled.state_at(params, height), dependency(Some(value), bounds)))
+        let range = compiled.range_around(params, now);
+        Ok((compiled.state_at(params, now, marks.fork), dependency(Some(value), range)))
     }
 }
 
@@ -94,10 +113,10 @@ impl ChainSource for Embedded {
         if !served.synced {
             return Err(ChainError::NotSynced { height: served.snapshot.height() });
         }
-        let (state, dependency) = match self.lookup_in(name, &served.snapshot) {
-            // The chain may have moved on so far that the snapshot's values are gone. A fresh one
-            // has them.
-            Err(_) => self.lookup_in(name, &(self.served)().snapshot)?,
+        let (state, dependency) = match self.lookup_in(name, &served) {
+            // The chain may have advanced so far that the snapshot's values are gone. A new
+            // snapshot has them.
+            Err(_) => self.lookup_in(name, &(self.served)())?,
             Ok(found) => found,
         };
         Ok((state, Some(dependency)))
@@ -105,13 +124,18 @@ impl ChainSource for Embedded {
 
     fn epoch(&self) -> Option<u32> {
         let served = (self.served)();
-        served.synced.then(|| self.epoch_of(&served.snapshot))
+        served.synced.then(|| self.epoch_of(&served))
     }
 
     fn still_holds(&self, dependency: &Dependency) -> bool {
         let served = (self.served)();
-        let value = served.snapshot.value_hash(&dependency.name.key(self.network));
-        served.synced && dependency.holds_at(value.as_ref(), served.snapshot.height())
+        let snapshot = &served.snapshot;
+        let value = snapshot.value_hash(&dependency.name.key(self.network));
+        served.synced && dependency.holds_at(value.as_ref(), snapshot.now(), served.marks())
+    }
+
+    fn marks(&self) -> ChainMarks {
+        (self.served)().marks()
     }
 
     fn is_trusted(&self) -> bool {
@@ -135,8 +159,8 @@ mod tests {
 
     const NETWORK: Network = Network::Dev;
 
-    /// The node publishes its state now and then, whether it has changed or not. Answers are looked
-    /// into again only if it has.
+    /// The node publishes its state now and then, changed or not. Answers are checked again only if
+    /// it has changed.
     #[test]
     fn the_epoch_is_the_blocks_and_not_the_snapshots() {
         let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
@@ -147,7 +171,7 @@ mod tests {
         let source = Embedded::new(NETWORK, move || {
             let chain = served.lock().unwrap();
             let snapshot = chain.snapshot_at(chain.tip_header().height).unwrap();
-            Served { snapshot: Arc::new(snapshot), synced: true }
+            Served { snapshot: Arc::new(snapshot), synced: true, now }
         });
         let first = source.epoch().unwrap();
         assert!((0..3).all(|_| source.epoch() == Some(first)));

@@ -1,7 +1,7 @@
-//! A node elsewhere, asked over its HTTP API (`--node URL`).
+//! The chain source with a remote node, over its HTTP API (`--node URL`).
 //!
 //! Every answer comes with a proof against the state root in a header, which is verified here.
-//! Which header is the tip is the node's claim: use your own node, or one that you trust.
+//! Which header is the tip is the node's claim: use a node of your own, or one that you trust.
 
 use std::{
     collections::HashMap,
@@ -15,17 +15,22 @@ use namechain_core::{
     api_types::{ProofInfo, Refusal, Status},
     codec::{Decode, DecodeError},
     tree::{Proof, ProofError},
-    types::{Entry, Hash, Header, Name, Network},
+    types::{BlockTime, Entry, Hash, Header, Name, Network},
 };
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 use tokio::{
     sync::{Mutex as AsyncMutex, Semaphore},
     time::Instant,
 };
 
-use super::{ChainError, ChainSource, NameState, zone_cache::CompiledZone};
-use crate::chain::validity::Dependency;
+use super::{
+    error::{ChainError, RemoteError},
+    marks::{ChainMarks, MAX_TIP_AGE_SECS},
+    name_state::NameState,
+    source::ChainSource,
+    validity::{BlockRange, Dependency},
+    zone_cache::CompiledZone,
+};
 
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,47 +44,6 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 const MAX_NAMES: usize = 4_096;
 /// The most concurrent requests.
 const MAX_REQUESTS: usize = 32;
-
-/// Why a remote node can't be used.
-#[derive(Clone, Debug, Error)]
-pub enum RemoteError {
-    /// The URL can't be used.
-    #[error("'{url}' can't be a node's URL: {why}")]
-    Url {
-        /// The URL.
-        url: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// The HTTP client can't be made.
-    #[error("no HTTP client: {0}")]
-    Client(String),
-    /// The node can't be reached, or is too slow.
-    #[error("the node at {0} can't be reached: {1}")]
-    Unreachable(String, String),
-    /// The node refused the request.
-    #[error("the node at {0} refused: {1}")]
-    Refused(String, String),
-    /// The answer can't be parsed.
-    #[error("the node at {0} sent an invalid answer: {1}")]
-    Malformed(String, String),
-    /// The node is on another network.
-    #[error("the node at {url} is on the network {found}, not {expected}")]
-    Network {
-        /// The URL.
-        url: String,
-        /// The network asked for.
-        expected: Network,
-        /// Its own.
-        found: Network,
-    },
-    /// The proof does not verify.
-    #[error("the node at {0} sent a proof that does not verify: {1}")]
-    Proof(String, ProofError),
-    /// The entry is not the one that the proof is for.
-    #[error("the node at {0} sent an entry of {1} that is not the proven one")]
-    Entry(String, Name),
-}
 
 /// The chain of a remote node.
 pub struct Remote {
@@ -96,7 +60,8 @@ pub struct Remote {
 /// Proven states of names at one tip.
 #[derive(Default)]
 struct TipCache {
-    tip: Option<Hash>,
+    /// The tip, and the marks of answers from it.
+    tip: Option<(Hash, ChainMarks)>,
     /// The number of this tip, counted from 1.
     epoch: u32,
     names: HashMap<Name, NameState>,
@@ -127,7 +92,7 @@ impl Remote {
     /// A node at `url`, which must be on the network `expected` if that is given.
     pub fn new(url: &str, expected: Option<Network>) -> Result<Self, RemoteError> {
         Self::check_url(url)?;
-        // Another part of the process may have chosen one already; either is good.
+        // Another part of the process may have installed a provider already; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -151,7 +116,7 @@ impl Remote {
     /// The node's status, not older than [`MAX_STATUS_AGE`]; a failure not older than
     /// [`MAX_FAILURE_AGE`].
     pub async fn status(&self) -> Result<Status, RemoteError> {
-        // Whoever comes while it is being asked waits here, and takes what the first one got.
+        // Callers that come while a request is in progress wait here, and take its result.
         let mut last = self.status.lock().await;
         if let Some((at, result)) = last.as_ref() {
             let age = if result.is_ok() { MAX_STATUS_AGE } else { MAX_FAILURE_AGE };
@@ -178,13 +143,13 @@ impl Remote {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the tip in a status that is the last one. What was known of another tip is
-    /// forgotten.
+    /// The epoch of the tip in the latest status. Cached names of another tip are dropped.
     fn epoch_of(&self, status: &Status) -> u32 {
         let mut known = self.known();
-        if known.tip != Some(status.tip) {
+        let tip = Some((status.tip, marks_of(status)));
+        if known.tip != tip {
             let epoch = known.epoch.wrapping_add(1).max(1);
-            *known = TipCache { tip: Some(status.tip), epoch, names: HashMap::new() };
+            *known = TipCache { tip, epoch, names: HashMap::new() };
         }
         known.epoch
     }
@@ -222,10 +187,10 @@ impl Remote {
     async fn fetch_proof(
         &self,
         name: &Name,
-        network: Network,
+        status: &Status,
     ) -> Result<(NameState, u32), RemoteError> {
         let info: ProofInfo = self.get(&format!("/v1/names/{name}/proof")).await?;
-        verify(&info, name, network).map_err(|why| match why {
+        verify(&info, name, status.network, marks_of(status).fork).map_err(|why| match why {
             ProofFailure::Bytes(why) => RemoteError::Malformed(self.url.clone(), why),
             ProofFailure::Proof(error) => RemoteError::Proof(self.url.clone(), error),
             ProofFailure::Entry => RemoteError::Entry(self.url.clone(), name.clone()),
@@ -266,6 +231,7 @@ fn verify(
     info: &ProofInfo,
     name: &Name,
     network: Network,
+    fork: Option<u32>,
 ) -> Result<(NameState, u32), ProofFailure> {
     let header = Header::from_bytes(&hex::decode(&info.header)?)?;
     let proof = Proof::from_bytes(&hex::decode(&info.proof)?)?;
@@ -277,16 +243,24 @@ fn verify(
     let state = match entry.map(|bytes| Entry::from_bytes(&bytes)).transpose()? {
         None => NameState::Unregistered,
         Some(Entry::Name(entry)) if entry.name == *name => {
-            CompiledZone::new(entry).state_at(network.params(), header.height)
+            let now = BlockTime { height: header.height, time: header.time };
+            CompiledZone::new(entry).state_at(network.params(), now, fork)
         }
         Some(_) => return Err(ProofFailure::Entry),
     };
     Ok((state, header.height))
 }
 
+/// The marks of answers, by what the node says.
+fn marks_of(status: &Status) -> ChainMarks {
+    let fork = status.hold.as_ref().map(|hold| hold.fork_height);
+    ChainMarks { fork, is_old: status.tip_age > MAX_TIP_AGE_SECS }
+}
+
 /// The dependency of an answer proven at a tip: it holds while that is the tip.
 fn dependency_at_tip(name: &Name, epoch: u32) -> Dependency {
-    Dependency { name: name.clone(), value: None, from: 0, until: u32::MAX, epoch }
+    let marks = ChainMarks::default();
+    Dependency { name: name.clone(), value: None, range: BlockRange::ALL, marks, epoch }
 }
 
 /// The clock by which the node's status ages.
@@ -325,9 +299,9 @@ impl ChainSource for Remote {
         if let Some(state) = self.known().names.get(name) {
             return Ok((state.clone(), Some(dependency_at_tip(name, epoch))));
         }
-        let (state, height) = self.fetch_proof(name, status.network).await?;
+        let (state, height) = self.fetch_proof(name, &status).await?;
         let mut known = self.known();
-        // The node may have moved on meanwhile: then the answer is good, but not for this tip.
+        // The node may have a new tip meanwhile: then the answer is correct, but not for this tip.
         if known.epoch != epoch || height != status.served_height {
             return Ok((state, None));
         }
@@ -338,10 +312,14 @@ impl ChainSource for Remote {
     }
 
     fn epoch(&self) -> Option<u32> {
-        // Somebody who asks the node holds the lock: what it says will be known in a moment.
+        // While a request holds the lock, the status will be known in a moment.
         let last = self.status.try_lock().ok()?;
         let (at, Ok(status)) = last.as_ref()? else { return None };
         (status.synced && at.elapsed() < MAX_STATUS_AGE).then(|| self.epoch_of(status))
+    }
+
+    fn marks(&self) -> ChainMarks {
+        self.known().tip.map(|(_, marks)| marks).unwrap_or_default()
     }
 
     fn is_trusted(&self) -> bool {
@@ -357,7 +335,7 @@ impl ChainSource for Remote {
 mod tests {
     use super::*;
 
-    /// Only a node on this machine is believed as one in this process is.
+    /// Only a node on this machine is trusted like one in this process.
     #[test]
     fn which_nodes_are_on_this_machine() {
         for (url, expected) in [

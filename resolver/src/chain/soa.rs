@@ -1,17 +1,17 @@
-//! SOA records of the zones that this resolver makes.
+//! SOA records of the zones that exist only in this resolver.
 
 use hickory_proto::rr::{Name, RData, Record, rdata::SOA};
 
 use super::mount::ALT_LABELS;
 
 /// The negative TTL below `namechain.alt.`, in seconds: the next block can change it.
-const ALT_NEGATIVE_TTL: u32 = 30;
+const ALT_NEGATIVE_TTL_SECS: u32 = 30;
 
-/// The SOA of `namechain.alt.`. It says the same for all names in it, of which each changes in its
-/// own time; nobody transfers the zone, so nobody needs the serial.
+/// The SOA of `namechain.alt.`. It is the same for all names, each of which changes in its own
+/// time; the zone is never transferred, so the serial has no use.
 pub fn alt_soa() -> Record {
     let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
-    soa(zone, 1, ALT_NEGATIVE_TTL)
+    soa(zone, 1, ALT_NEGATIVE_TTL_SECS)
 }
 
 /// The SOA of a zone that exists only here. The primary server is the zone itself, the mailbox

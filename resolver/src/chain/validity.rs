@@ -1,48 +1,73 @@
 //! How long a cached answer made here stays valid: as long as everything that it depends on.
 
-use namechain_core::types::{Hash, Name};
+use namechain_core::types::{BlockTime, Hash, Name};
 
-use crate::chain::mount::Mounts;
+use super::{marks::ChainMarks, mount::Mounts};
 
 /// The most names of the chain that a cached answer may depend on.
 const MAX_DEPENDENCIES: usize = 4;
-/// How much of an entry's hash is compared. Collisions of so many bytes are infeasible.
+/// How many bytes of an entry's hash are compared. Collisions of so many bytes are infeasible.
 const HASH_BYTES: usize = 16;
 
+/// A range of blocks by height and time, on the chain's clock. The time of a block may be less than
+/// that of its parent, so a block can be in the range again after one that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRange {
+    /// The first height and the first time.
+    pub from: BlockTime,
+    /// The first height and the first time after the range.
+    pub until: BlockTime,
+}
+
+impl BlockRange {
+    /// All blocks.
+    pub const ALL: BlockRange = BlockRange {
+        from: BlockTime { height: 0, time: 0 },
+        until: BlockTime { height: u32::MAX, time: u64::MAX },
+    };
+
+    /// Whether a block is in the range, by its height and by its time.
+    pub fn contains(&self, block: BlockTime) -> bool {
+        (self.from.height..self.until.height).contains(&block.height)
+            && (self.from.time..self.until.time).contains(&block.time)
+    }
+}
+
 /// A dependency of an answer on the state of one name. It holds as long as the name's entry is this
-/// one and the height is within the bounds.
+/// one, the block is within the range, and the marks are the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
     /// The name.
     pub name: Name,
     /// The hash of its entry; `None`: it has none.
     pub value: Option<Hash>,
-    /// The first height at which it holds.
-    pub from: u32,
-    /// The first height at which it does not hold any more.
-    pub until: u32,
+    /// The blocks at which the entry has the same status.
+    pub range: BlockRange,
+    /// The marks of the answer.
+    pub marks: ChainMarks,
     /// The epoch of the chain source in which it was looked up; 0: unknown.
     pub epoch: u32,
 }
 
 impl Dependency {
-    /// Whether it holds in a state with this entry at this height. Only the bytes of the hash that
-    /// [`Validity`] stores are compared.
-    pub fn holds_at(&self, value: Option<&Hash>, height: u32) -> bool {
+    /// Whether it holds in a state with this entry at this block with these marks. Only the bytes
+    /// of the hash that [`Validity`] stores are compared.
+    pub fn holds_at(&self, value: Option<&Hash>, now: BlockTime, marks: ChainMarks) -> bool {
         let same = match (&self.value, value) {
             (None, None) => true,
             (Some(a), Some(b)) => a.0[..HASH_BYTES] == b.0[..HASH_BYTES],
             _ => false,
         };
-        same && (self.from..self.until).contains(&height)
+        same && self.marks == marks && self.range.contains(now)
     }
 }
 
 /// The conditions under which a cached answer stays valid, encoded beside it.
 ///
 /// ```text
-/// mounts (1) | period of its signatures (4) | length of the EDNS options (2), the options | for each name: its length (1), the name, whether there is an
-/// entry (1), the beginning of its hash (16), from (4), until (4)
+/// mounts (1) | period of its signatures (4) | length of the EDNS options (2), the options |
+/// for each name: its length (1), the name, whether there is an entry (1), the beginning of its
+/// hash (16), from: height (4) and time (8), until: height (4) and time (8), marks (5)
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Validity<'a> {
@@ -78,8 +103,11 @@ impl<'a> Validity<'a> {
             bytes.extend_from_slice(name);
             bytes.push(u8::from(dependency.value.is_some()));
             bytes.extend_from_slice(&dependency.value.unwrap_or(Hash::ZERO).0[..HASH_BYTES]);
-            bytes.extend_from_slice(&dependency.from.to_be_bytes());
-            bytes.extend_from_slice(&dependency.until.to_be_bytes());
+            for block in [dependency.range.from, dependency.range.until] {
+                bytes.extend_from_slice(&block.height.to_be_bytes());
+                bytes.extend_from_slice(&block.time.to_be_bytes());
+            }
+            bytes.extend_from_slice(&dependency.marks.encode());
         }
         let epoch = match dependencies {
             [] => Self::CONSTANT,
@@ -132,18 +160,26 @@ fn read_dependency(bytes: &[u8]) -> Option<(Dependency, &[u8])> {
     let (name, rest) = rest.split_at_checked(usize::from(length))?;
     let (&[has], rest) = rest.split_first_chunk::<1>()?;
     let (start, rest) = rest.split_first_chunk::<HASH_BYTES>()?;
-    let (from, rest) = rest.split_first_chunk::<4>()?;
-    let (until, rest) = rest.split_first_chunk::<4>()?;
+    let (from, rest) = read_block_time(rest)?;
+    let (until, rest) = read_block_time(rest)?;
+    let (marks, rest) = ChainMarks::decode(rest)?;
     let mut hash = Hash::ZERO;
     hash.0[..HASH_BYTES].copy_from_slice(start);
     let dependency = Dependency {
         name: Name::parse(std::str::from_utf8(name).ok()?).ok()?,
         value: (has == 1).then_some(hash),
-        from: u32::from_be_bytes(*from),
-        until: u32::from_be_bytes(*until),
+        range: BlockRange { from, until },
+        marks,
         epoch: 0,
     };
     Some((dependency, rest))
+}
+
+fn read_block_time(bytes: &[u8]) -> Option<(BlockTime, &[u8])> {
+    let (height, rest) = bytes.split_first_chunk::<4>()?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let (height, time) = (u32::from_be_bytes(*height), u64::from_be_bytes(*time));
+    Some((BlockTime { height, time }, rest))
 }
 
 fn encode_mounts(mounts: Mounts) -> u8 {
@@ -155,6 +191,11 @@ mod tests {
     use super::*;
 
     const BOTH: Mounts = Mounts { root: true, alt: true };
+    const MARKS: ChainMarks = ChainMarks { fork: Some(7), is_old: true };
+    const RANGE: BlockRange = BlockRange {
+        from: BlockTime { height: 5, time: 1 << 40 },
+        until: BlockTime { height: 9, time: u64::MAX },
+    };
 
     fn dependency(name: &str, value: Option<u8>, epoch: u32) -> Dependency {
         let value = value.map(|byte| {
@@ -162,12 +203,19 @@ mod tests {
             hash.0[..HASH_BYTES].fill(byte);
             hash
         });
-        Dependency { name: Name::parse(name).unwrap(), value, from: 5, until: 9, epoch }
+        Dependency {
+            name: Name::parse(name).unwrap(),
+            value,
+            range: RANGE,
+            marks: ChainMarks::default(),
+            epoch,
+        }
     }
 
     #[test]
     fn there_and_back() {
-        let all = [dependency("alice", Some(1), 0), dependency("nobody-at-all", None, 0)];
+        let alice = Dependency { marks: MARKS, ..dependency("alice", Some(1), 0) };
+        let all = [alice, dependency("nobody-at-all", None, 0)];
         let (bytes, _) = Validity::encode(BOTH, 7, b"options", &all).unwrap();
         let validity = Validity::decode(&bytes).unwrap();
         assert_eq!((validity.options(), validity.period()), (&b"options"[..], 7));
@@ -197,20 +245,26 @@ mod tests {
     }
 
     #[test]
-    fn what_bears_a_ground_out() {
+    fn when_a_dependency_holds() {
         let there = dependency("alice", Some(1), 0);
         let (same, other) = (there.value.unwrap(), Hash([2; 32]));
-        for (value, height, expected) in [
-            (Some(&same), 5, true),
-            (Some(&same), 8, true),
-            (Some(&same), 9, false),
-            (Some(&same), 4, false),
-            (Some(&other), 5, false),
-            (None, 5, false),
+        let at = |height, time| BlockTime { height, time };
+        let none = ChainMarks::default();
+        for (value, now, marks, expected) in [
+            (Some(&same), at(5, 1 << 40), none, true),
+            (Some(&same), at(8, u64::MAX - 1), none, true),
+            (Some(&same), at(9, 1 << 40), none, false),
+            (Some(&same), at(4, 1 << 40), none, false),
+            (Some(&same), at(5, (1 << 40) - 1), none, false),
+            (Some(&same), at(5, u64::MAX), none, false),
+            (Some(&same), at(5, 1 << 40), MARKS, false),
+            (Some(&other), at(5, 1 << 40), none, false),
+            (None, at(5, 1 << 40), none, false),
         ] {
-            assert_eq!(there.holds_at(value, height), expected, "{value:?} at {height}");
+            assert_eq!(there.holds_at(value, now, marks), expected, "{value:?} {now:?} {marks:?}");
         }
-        assert!(dependency("alice", None, 0).holds_at(None, 5));
-        assert!(!dependency("alice", None, 0).holds_at(Some(&same), 5));
+        let nobody = Dependency { range: BlockRange::ALL, ..dependency("alice", None, 0) };
+        assert!(nobody.holds_at(None, at(0, 0), none));
+        assert!(!nobody.holds_at(Some(&same), at(0, 0), none));
     }
 }

@@ -2,19 +2,19 @@
 
 use hickory_proto::rr::Name;
 
-use super::{ConfigError, read};
+use super::{error::ConfigError, value::read_value};
 use crate::{dns::cookie::Policy, upstream::Rebind};
 
 /// The policy for DNS cookies.
 pub fn cookies(given: Option<&str>) -> Result<Policy, ConfigError> {
-    let read = |text| read("cookies", text, "is neither off nor on nor require");
+    let read = |text| read_value("cookies", text, "is neither off nor on nor require");
     given.map_or(Ok(Policy::default()), read)
 }
 
 /// Which names may not have private addresses.
 pub fn rebind(policy: Option<&str>, allow: Option<&[String]>) -> Result<Rebind, ConfigError> {
-    let policy =
-        policy.map(|text| read("rebind-protection", text, "is neither off nor legacy nor all"));
+    let policy = policy
+        .map(|text| read_value("rebind-protection", text, "is neither off nor legacy nor all"));
     let zone = |text: &String| {
         let name = Name::from_utf8(text.trim()).ok().filter(|name| !name.is_root());
         let name = name.ok_or_else(|| ConfigError::Value {

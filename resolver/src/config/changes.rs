@@ -1,6 +1,6 @@
 //! The difference between two configurations, and which part of it takes effect without a restart.
 
-use super::Config;
+use super::settings::Config;
 
 /// The keys with different values.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use namechain_core::types::Network;
 use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
 
-use super::ADDRESS;
+use super::value::{ADDRESS, MINE};
 use crate::{
     os::{NSSWITCH, RESOLV_CONF},
     telemetry::{QueryLogMode, UnknownQueryLogMode},
@@ -147,7 +147,7 @@ fn logged(text: &str) -> Result<QueryLogMode, UnknownQueryLogMode> {
 }
 
 fn mine(text: &str) -> Result<MineMode, &'static str> {
-    text.parse().map_err(|_| super::MINE)
+    text.parse().map_err(|_| MINE)
 }
 
 /// A subcommand.

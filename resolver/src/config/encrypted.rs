@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{ADDRESS, ConfigError, read};
+use super::{
+    error::ConfigError,
+    value::{ADDRESS, read_value},
+};
 use crate::server::encrypted::{EncryptedConfig, IdentityFrom};
 
 /// The table's keys.
@@ -29,7 +32,7 @@ pub struct EncryptedTable {
 pub fn encrypted(table: &EncryptedTable) -> Result<Option<EncryptedConfig>, ConfigError> {
     let addresses = |key: &str, given: &Option<Vec<String>>| {
         let given = given.iter().flatten();
-        given.map(|text| read(key, text, ADDRESS)).collect::<Result<Vec<SocketAddr>, _>>()
+        given.map(|text| read_value(key, text, ADDRESS)).collect::<Result<Vec<SocketAddr>, _>>()
     };
     let tls = addresses("encrypted.listen-tls", &table.listen_tls)?;
     let https = addresses("encrypted.listen-https", &table.listen_https)?;

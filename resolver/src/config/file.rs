@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::one_or_many::OneOrMany;
+use super::{
+    encrypted::EncryptedTable, one_or_many::OneOrMany, sign::SignTable, validate::ValidateTable,
+};
 
 /// The file. All keys are optional.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -12,11 +14,11 @@ use super::one_or_many::OneOrMany;
 pub struct File {
     /// `main`, `test` or `dev`.
     pub network: Option<String>,
-    /// Addresses to answer DNS at.
+    /// The addresses of DNS.
     pub listen: Option<Vec<String>>,
     /// Address of the node's API.
     pub api: Option<String>,
-    /// Upstreams; an empty list says that there are none.
+    /// Upstreams; an empty list means none.
     pub upstream: Option<OneOrMany>,
     /// More upstreams, each in a table of its own.
     #[serde(default)]
@@ -24,14 +26,14 @@ pub struct File {
     /// Zones with upstreams of their own.
     #[serde(default)]
     pub forward: Vec<ForwardTable>,
-    /// How `upstream = "recursive"` works.
+    /// The configuration of `upstream = "recursive"`.
     #[serde(default)]
     pub recursive: RecursiveTable,
-    /// Where the chain is kept.
+    /// The data directory.
     pub data_dir: Option<PathBuf>,
-    /// URL of a node elsewhere.
+    /// URL of a remote node.
     pub node: Option<String>,
-    /// Where other nodes can connect.
+    /// Addresses at which other nodes can connect.
     pub p2p_listen: Option<Vec<String>>,
     /// Nodes to stay connected to.
     pub peer: Option<Vec<String>>,
@@ -41,20 +43,19 @@ pub struct File {
     pub mine: Option<String>,
     /// Threads that mine.
     pub mine_threads: Option<u16>,
-    /// Names by which the API may be addressed.
+    /// Host names that the API accepts.
     pub allow_host: Option<Vec<String>>,
-    /// Names at the root.
+    /// Whether names are mounted at the root.
     pub mount_root: Option<bool>,
-    /// Names under `namechain.alt.`.
+    /// Whether names are mounted under `namechain.alt.`.
     pub mount_alt: Option<bool>,
-    /// Networks other than this machine that may ask.
+    /// Networks that may send queries, beside this machine.
     pub allow: Option<Vec<String>>,
-    /// Memory for legacy answers, in bytes.
+    /// The size of the cache of legacy answers, in bytes.
     pub cache_bytes: Option<usize>,
-    /// How long a question to the upstreams may take, in milliseconds.
+    /// The time limit of a query to the upstreams, in milliseconds.
     pub upstream_timeout_ms: Option<u64>,
-    /// How long to wait for an upstream before a second one is asked too, initially, in
-    /// milliseconds.
+    /// The initial delay before a second upstream is asked in parallel, in milliseconds.
     pub hedge_ms: Option<u64>,
     /// For how long stale answers may be served when no upstream replies, in seconds; 0: never.
     pub serve_stale_seconds: Option<u64>,
@@ -64,7 +65,7 @@ pub struct File {
     pub max_ttl_seconds: Option<u64>,
     /// Whether UDP is served by the fast path.
     pub fast_path: Option<bool>,
-    /// Threads of the fast path at each address.
+    /// Fast-path threads per address.
     pub workers: Option<usize>,
     /// `off`, `on` or `with-clients`.
     pub query_log: Option<String>,
@@ -76,30 +77,30 @@ pub struct File {
     pub cookies: Option<String>,
     /// DNS over TLS, HTTPS and QUIC.
     #[serde(default)]
-    pub encrypted: super::encrypted::EncryptedTable,
-    /// How delegated servers are asked.
+    pub encrypted: EncryptedTable,
+    /// How servers of delegated zones are queried.
     #[serde(default)]
     pub delegation: DelegationTable,
-    /// Whether and how the chain's names are signed.
+    /// DNSSEC signing of names on the chain.
     #[serde(default)]
-    pub sign: super::sign::SignTable,
-    /// Which answers are validated.
+    pub sign: SignTable,
+    /// DNSSEC validation of legacy answers.
     #[serde(default)]
-    pub validate: super::validate::ValidateTable,
+    pub validate: ValidateTable,
 }
 
 /// A table of `upstreams`.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UpstreamTable {
-    /// As in the list `upstream`.
+    /// The upstream, as in the list `upstream`.
     pub url: String,
-    /// The addresses of its name.
+    /// The bootstrap addresses.
     #[serde(default)]
     pub bootstrap: Vec<String>,
-    /// The authorities that its certificate must be from.
+    /// A PEM file with the authorities that may issue its certificate.
     pub ca: Option<PathBuf>,
-    /// The keys that it may have.
+    /// SHA-256 hashes of its public key.
     pub pin: Option<OneOrMany>,
 }
 
@@ -119,15 +120,15 @@ pub struct ForwardTable {
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RecursiveTable {
-    /// A file with the root servers' addresses.
+    /// A file with the addresses of the root servers.
     pub root_hints: Option<PathBuf>,
-    /// A file with the root's keys.
+    /// A file with the root's trust anchors.
     pub trust_anchor: Option<PathBuf>,
-    /// Whether signatures are checked.
+    /// Whether signatures are validated.
     pub validate: Option<bool>,
     /// The port of all servers.
     pub port: Option<u16>,
-    /// Whether servers on this machine may be asked.
+    /// Whether servers at loopback addresses may be queried.
     pub loopback: Option<bool>,
 }
 
@@ -135,9 +136,9 @@ pub struct RecursiveTable {
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DelegationTable {
-    /// Their port.
+    /// The port of the servers.
     pub port: Option<u16>,
-    /// Whether loopback addresses may be asked.
+    /// Whether servers at loopback addresses may be queried.
     pub loopback: Option<bool>,
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{ChainConfig, ConfigError};
+use super::{
+    error::ConfigError,
+    settings::{ChainConfig, SignConfig},
+};
 use crate::dnssec::sign::Algorithm;
 
 /// The name of the key file in a data directory.
@@ -25,21 +28,10 @@ pub struct SignTable {
     pub key: Option<PathBuf>,
 }
 
-/// How names of the chain are signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignConfig {
-    /// The configured algorithm, if any; an existing key has its own.
-    pub algorithm: Option<Algorithm>,
-    /// The key file, made at the first start.
-    pub key: PathBuf,
-    /// Whether signing was configured: then it is an error if the key can't be written.
-    pub requested: bool,
-}
-
 impl SignTable {
     /// How to sign; `None`: off. The key is at the configured path, in the data directory of the
     /// node in this process, or else in the user's state directory.
-    pub(super) fn read(
+    pub fn into_config(
         self,
         chain: &ChainConfig,
         env: impl Fn(&str) -> Option<OsString>,
@@ -99,7 +91,7 @@ mod tests {
         let look = |key: &str| {
             env.iter().find(|(name, _)| *name == key).map(|(_, value)| OsString::from(value))
         };
-        table.read(&remote(), look).unwrap().map(|sign| sign.key)
+        table.into_config(&remote(), look).unwrap().map(|sign| sign.key)
     }
 
     #[test]
@@ -124,7 +116,8 @@ mod tests {
 
     #[test]
     fn what_can_not_be_done_is_said() {
-        let error = |table: SignTable| table.read(&remote(), |_| None).unwrap_err().to_string();
+        let error =
+            |table: SignTable| table.into_config(&remote(), |_| None).unwrap_err().to_string();
         let requested = SignTable { enabled: Some(true), ..SignTable::default() };
         assert!(error(requested).contains("no home directory"));
         let odd = SignTable { algorithm: Some(8), ..SignTable::default() };

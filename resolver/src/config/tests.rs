@@ -1,9 +1,19 @@
-use std::collections::HashMap;
+use std::{
+    collections::HashMap, ffi::OsString, fs, net::SocketAddr, path::PathBuf, time::Duration,
+};
 
 use clap::Parser;
+use namechain_core::types::Network;
+use namechain_node::node::MineMode;
 
 use super::*;
-use crate::{dnssec::sign::Algorithm, upstream::RebindPolicy};
+use crate::{
+    chain::mount::Mounts,
+    dns::cookie::Policy,
+    dnssec::sign::Algorithm,
+    server::Udp,
+    upstream::{Rebind, RebindPolicy, Upstream},
+};
 
 /// The configuration of a command line, environment and file.
 fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -17,7 +27,7 @@ fn load(flags: &str, env: &[(&str, &str)], file: Option<&str>) -> Result<Config,
     let cli = Cli::try_parse_from(std::iter::once("resolver".to_owned()).chain(flags))
         .map_err(|error| error.to_string())?;
     let map: HashMap<&str, &str> = env.iter().copied().collect();
-    Config::load(cli, |key| map.get(key).map(OsString::from)).map_err(|error| error.to_string())
+    super::load(cli, |key| map.get(key).map(OsString::from)).map_err(|error| error.to_string())
 }
 
 fn address(text: &str) -> SocketAddr {
@@ -223,7 +233,7 @@ fn what_is_wrong_is_said_in_one_line() {
             Some("upstream = 'dns.example'"),
             "upstream: 'dns.example' is not an upstream: write IP",
         ),
-        ("", vec![], Some("upstream = ['tls://dns.example']"), "write ?bootstrap=IP behind it"),
+        ("", vec![], Some("upstream = ['tls://dns.example']"), "write ?bootstrap=IP after it"),
         (
             "",
             vec![("NAMECHAIN_UPSTREAM", "here")],

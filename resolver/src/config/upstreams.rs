@@ -2,11 +2,11 @@
 
 use hickory_proto::rr::Name;
 
-use super::{ConfigError, file, one_or_many};
+use super::{error::ConfigError, file, one_or_many};
 use crate::chain::mount::ALT_LABELS;
 use crate::upstream::{ForwardZone, Options, RecursiveConfig, Upstream};
 
-/// The upstreams of the flags, or else of the file; `None` if there are none in either.
+/// The upstreams of the flags, or else of the file; `None` if neither has any.
 pub fn upstreams(
     flags: Vec<Upstream>,
     list: Option<one_or_many::OneOrMany>,
@@ -49,7 +49,7 @@ pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigEr
     Ok(zones)
 }
 
-/// How the recursive resolver works.
+/// The configuration of the built-in recursive resolver.
 pub fn recursive(table: file::RecursiveTable) -> RecursiveConfig {
     let default = RecursiveConfig::default();
     RecursiveConfig {

@@ -4,12 +4,12 @@ use std::{fs, path::Path};
 
 use serde::Deserialize;
 
-use super::{ConfigError, one_or_many::OneOrMany};
+use super::{error::ConfigError, one_or_many::OneOrMany};
 use crate::upstream::{ValidateConfig, ValidateMode};
 use crate::{dns::name::Name, dnssec::validate::Anchors};
 
 /// The longest file of trust anchors that is read, in bytes.
-const MAX_FILE: u64 = 1 << 16;
+const MAX_FILE_BYTES: u64 = 1 << 16;
 
 /// The table `validate`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -61,8 +61,8 @@ fn read_lines(text: &str) -> Result<String, ConfigError> {
     }
     let unreadable = |why: String| ConfigError::Unreadable(path.to_owned(), why);
     let length = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-    if length > MAX_FILE {
-        return Err(unreadable(format!("it has more than {MAX_FILE} bytes")));
+    if length > MAX_FILE_BYTES {
+        return Err(unreadable(format!("it has more than {MAX_FILE_BYTES} bytes")));
     }
     fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))
 }

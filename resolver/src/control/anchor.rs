@@ -1,4 +1,4 @@
-//! The key that is signed with, for those who are to trust it.
+//! The DNSSEC key of signed answers, as a trust anchor.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,11 +7,11 @@ use namechain_core::api_types::{Refusal, TrustAnchor};
 use super::refusal;
 use crate::{dnssec::sign, server::responder::Responder};
 
-/// The key of a server that answers there.
+/// The trust anchor for a server that listens at these addresses.
 pub fn anchor(responder: &Responder, addresses: &[SocketAddr]) -> Result<TrustAnchor, Refusal> {
     let signer = responder.pipeline().signer.as_ref().ok_or_else(|| {
         let hint =
-            "its configuration says [sign] enabled = false, or there was no place for a key: see its log";
+            "its configuration says [sign] enabled = false, or its key could not be written: see its log";
         refusal("not-found", "this resolver does not sign", hint)
     })?;
     let anchor = signer.anchor();
@@ -25,7 +25,7 @@ pub fn anchor(responder: &Responder, addresses: &[SocketAddr]) -> Result<TrustAn
     })
 }
 
-/// An address by which this machine reaches a server that listens at all of them.
+/// An address at which this machine reaches a server that listens at the unspecified address.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -15,16 +15,16 @@ use utoipa::OpenApi;
 
 use super::Control;
 
-/// Says whether names are served; if not, why.
+/// Whether names are served; if not, why.
 pub type Ready =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
-/// The description of what the node's own does not have.
+/// The OpenAPI description of the routes that are added to the node's.
 #[derive(OpenApi)]
 #[openapi(paths(flush, trace, anchor))]
 struct Document;
 
-/// The description of a server without a node.
+/// The OpenAPI description of a server without a node.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -36,7 +36,7 @@ struct Document;
 )]
 struct DocumentWithoutNode;
 
-/// What a server without a node is made from.
+/// The state of a server without a node.
 #[derive(Clone)]
 struct Alone {
     control: Control,
@@ -51,7 +51,7 @@ fn routes(control: Control) -> Router {
         .with_state(control)
 }
 
-/// What is served beside the routes of the node in this process.
+/// The routes that are added to those of the node in this process.
 pub fn extension(control: &Control) -> Extension {
     let counting = control.clone();
     Extension {
@@ -61,8 +61,8 @@ pub fn extension(control: &Control) -> Extension {
     }
 }
 
-/// Serves the control API of a resolver whose node runs elsewhere, until `shutdown` is done; then
-/// answers what has been asked, and returns.
+/// Serves the control API of a resolver with a remote node until `shutdown` completes; then answers
+/// pending requests and returns.
 ///
 /// # Errors
 /// If the listener has no address.
@@ -81,7 +81,7 @@ pub async fn serve_without_node(
     serve_routes(listener, alone.merge(routes(control)), shutdown).await
 }
 
-/// Forgets answers of DNS: all, those for a name, or those for a zone.
+/// Removes cached DNS answers: all, those for a name, or those for a zone.
 #[utoipa::path(post, path = "/v1/cache/flush", request_body = Flush, responses(
     (status = 200, description = "they are forgotten", body = Flushed),
     (status = 400, description = "the body is not what it should be, or names nothing", body = api_types::Refusal),
@@ -103,7 +103,8 @@ async fn flush(State(control): State<Control>, request: Request) -> Result<Json<
     Ok(flushed.await.map_err(Refused::internal)?.map(Json)?)
 }
 
-/// Answers a question of DNS and tells how: whose the name is, who was asked, what came back.
+/// Resolves a DNS question and returns a trace: the source for the name, the queries sent, and the
+/// replies.
 #[utoipa::path(post, path = "/v1/trace", request_body = TraceAsked, responses(
     (status = 200, description = "the answer, and how it came about", body = Trace),
     (status = 400, description = "the body is not what it should be, or names nothing", body = api_types::Refusal),
@@ -117,7 +118,7 @@ async fn trace(State(control): State<Control>, request: Request) -> Result<Json<
     Ok(control.trace(asked).await.map(Json)?)
 }
 
-/// The key with which the names of the chain are signed, for those who are to trust it.
+/// The DNSSEC key of names on the chain, as a trust anchor.
 #[utoipa::path(get, path = "/v1/dnssec/anchor", responses(
     (status = 200, description = "the key", body = TrustAnchor),
     (status = 404, description = "nothing is signed here", body = api_types::Refusal),
@@ -169,9 +170,9 @@ mod tests {
 
     use super::*;
 
-    /// What `method` of `path` gives: the status and the body.
+    /// The status and the body of the response to `method` of `path`.
     async fn ask(url: &str, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
-        // The client wants one, for TLS that nobody speaks here.
+        // The HTTP client requires one, though TLS is not used here.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let method = method.parse().unwrap();
         let mut request = reqwest::Client::new().request(method, format!("{url}{path}"));
@@ -203,7 +204,7 @@ mod tests {
         assert!(status == 503 && why.contains("the node is gone"), "{status} {why}");
         let (status, text) = ask(&url, "GET", "/metrics", None).await;
         assert!(status == 200 && text.contains("namechain_api_requests_total"), "{text}");
-        // Nothing is there to ask yet; what is not a question is refused before that.
+        // There is no resolver yet; invalid requests are refused before that matters.
         for (path, good, bad) in [
             ("/v1/cache/flush", "{}", r#"{"name": "a", "zone": "a"}"#),
             ("/v1/cache/flush", r#"{"zone": "a"}"#, "[]"),
@@ -226,7 +227,7 @@ mod tests {
         server.await.unwrap().unwrap();
     }
 
-    /// Every type that the description of the routes refers to is in it.
+    /// Every type that the description of the routes refers to is in the document.
     #[test]
     fn the_document_is_whole() {
         let text = Document::openapi().to_json().unwrap();

@@ -1,4 +1,4 @@
-//! What the DNS server counts, in Prometheus' text format.
+//! The resolver's metrics in Prometheus' text format.
 
 use std::fmt::{Display, Write};
 
@@ -29,17 +29,17 @@ impl Text {
     }
 }
 
-/// All of it.
+/// All metrics.
 pub fn text(responder: &Responder) -> String {
     let mut text = Text::default();
     let telemetry = responder.telemetry();
     answers(&mut text, &telemetry.total());
-    let lost = "Lines that the query log could not write as fast as they came.";
+    let lost = "Query log lines that were dropped because the log was read too slowly.";
     text.one("namechain_dns_query_log_lost_total", "counter", lost, telemetry.lost_log_lines());
-    let work = "Questions that are in work, of those that can't be answered from bytes at hand.";
-    text.one("namechain_dns_questions_in_work", "gauge", work, responder.in_progress());
-    let most = "How many questions may be in work.";
-    text.one("namechain_dns_questions_in_work_limit", "gauge", most, MAX_IN_FLIGHT);
+    let work = "Queries in progress, without those that are answered from cached bytes.";
+    text.one("namechain_dns_queries_in_progress", "gauge", work, responder.in_progress());
+    let most = "The most queries in progress.";
+    text.one("namechain_dns_queries_in_progress_limit", "gauge", most, MAX_IN_FLIGHT);
     cache(&mut text, responder);
     upstreams(&mut text, responder);
     validation(&mut text, responder);
@@ -48,11 +48,7 @@ pub fn text(responder: &Responder) -> String {
 
 fn answers(text: &mut Text, total: &Counters) {
     const ANSWERS: &str = "namechain_dns_answers_total";
-    text.metric(
-        ANSWERS,
-        "counter",
-        "Answers, by transport, whose name it was, what the cache did, and outcome.",
-    );
+    text.metric(ANSWERS, "counter", "Answers by transport, route, use of the cache, and outcome.");
     for (transport, origin, outcome, count) in total.counts() {
         text.line(format_args!(
             "{ANSWERS}{{transport=\"{}\",route=\"{}\",cache=\"{}\",outcome=\"{}\"}} {count}",
@@ -66,7 +62,7 @@ fn answers(text: &mut Text, total: &Counters) {
     text.metric(
         TOOK,
         "histogram",
-        "How long answers took that were not at hand as bytes, by whose name it was.",
+        "Time for answers that were not served from cached bytes, by route.",
     );
     for route in ["none", "special", "chain", "legacy"] {
         let latencies = total.latencies(route);
@@ -89,15 +85,15 @@ fn answers(text: &mut Text, total: &Counters) {
 fn cache(text: &mut Text, responder: &Responder) {
     let stats = responder.cache().stats();
     for (name, kind, help, value) in [
-        ("namechain_dns_cache_entries", "gauge", "Answers that are kept.", stats.entries),
+        ("namechain_dns_cache_entries", "gauge", "Cached answers.", stats.entries),
         (
             "namechain_dns_cache_bytes",
             "gauge",
-            "Bytes of the answers that are kept, bookkeeping included.",
+            "Bytes of cached answers, including bookkeeping.",
             stats.bytes,
         ),
-        ("namechain_dns_cache_hits_total", "counter", "Look-ups that found an answer.", stats.hits),
-        ("namechain_dns_cache_misses_total", "counter", "Look-ups that found none.", stats.misses),
+        ("namechain_dns_cache_hits_total", "counter", "Lookups that found an answer.", stats.hits),
+        ("namechain_dns_cache_misses_total", "counter", "Lookups that found none.", stats.misses),
     ] {
         text.one(name, kind, help, value);
     }
@@ -120,26 +116,26 @@ fn validation(text: &mut Text, responder: &Responder) {
     text.metric(
         WORK,
         "counter",
-        "What validation took: signatures checked, NSEC3 hashes, questions asked.",
+        "Work for validation: signatures verified, NSEC3 hashes computed, queries sent.",
     );
     for (what, count) in
-        [("signatures", counts.checks), ("hashes", counts.hashes), ("questions", counts.queries)]
+        [("signatures", counts.checks), ("hashes", counts.hashes), ("queries", counts.queries)]
     {
         text.line(format_args!("{WORK}{{what=\"{what}\"}} {count}"));
     }
-    const PASSES: &str = "namechain_dns_upstream_passes_dnssec";
+    const SUPPORTS: &str = "namechain_dns_upstream_supports_dnssec";
     text.metric(
-        PASSES,
+        SUPPORTS,
         "gauge",
-        "Whether an upstream passes on what validation takes; none before that is known.",
+        "Whether an upstream passes DNSSEC records on; absent until that is known.",
     );
     for (upstream, state) in legacy.upstream_dnssec() {
-        let passes = match state {
+        let supports = match state {
             UpstreamDnssec::Unknown => continue,
-            UpstreamDnssec::Validates => 1,
-            UpstreamDnssec::Strips(_) => 0,
+            UpstreamDnssec::Supported => 1,
+            UpstreamDnssec::Unsupported(_) => 0,
         };
-        text.line(format_args!("{PASSES}{{upstream=\"{}\"}} {passes}", label(&upstream)));
+        text.line(format_args!("{SUPPORTS}{{upstream=\"{}\"}} {supports}", label(&upstream)));
     }
 }
 
@@ -150,21 +146,21 @@ fn label(name: &str) -> String {
 
 fn upstreams(text: &mut Text, responder: &Responder) {
     let upstreams = responder.pipeline().legacy.upstreams();
-    const TRIES: &str = "namechain_dns_upstream_tries_total";
-    text.metric(TRIES, "counter", "Tries with an upstream, by result: replied, failed, slow.");
+    const QUERIES: &str = "namechain_dns_upstream_queries_total";
+    text.metric(QUERIES, "counter", "Queries to an upstream by result: replied, failed, slow.");
     for upstream in &upstreams {
         let name = label(&upstream.name);
         for (result, count) in
             [("replied", upstream.replied), ("failed", upstream.failed), ("slow", upstream.slow)]
         {
-            text.line(format_args!("{TRIES}{{upstream=\"{name}\",result=\"{result}\"}} {count}"));
+            text.line(format_args!("{QUERIES}{{upstream=\"{name}\",result=\"{result}\"}} {count}"));
         }
     }
     const LATENCY: &str = "namechain_dns_upstream_latency_seconds";
     text.metric(
         LATENCY,
         "gauge",
-        "The latency that an upstream is thought to have; none before it was asked.",
+        "The expected latency of an upstream; absent until it was queried.",
     );
     for upstream in &upstreams {
         if let Some(latency) = upstream.latency {
@@ -175,11 +171,11 @@ fn upstreams(text: &mut Text, responder: &Responder) {
             ));
         }
     }
-    const BACK: &str = "namechain_dns_upstream_leads_back";
-    text.metric(BACK, "gauge", "Whether an upstream was found to lead back to this resolver.");
+    const LOOP: &str = "namechain_dns_upstream_forwarding_loop";
+    text.metric(LOOP, "gauge", "Whether an upstream was found to forward to this resolver.");
     for upstream in &upstreams {
         text.line(format_args!(
-            "{BACK}{{upstream=\"{}\"}} {}",
+            "{LOOP}{{upstream=\"{}\"}} {}",
             label(&upstream.name),
             u8::from(upstream.is_loop)
         ));

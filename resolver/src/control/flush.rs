@@ -1,11 +1,11 @@
-//! Forgetting answers: all, those for a name, those for a zone.
+//! Removes cached answers: all, those for a name, or those for a zone.
 
 use namechain_core::api_types::{Flush, Flushed, Refusal};
 
 use super::name;
 use crate::{dns::names, server::responder::Responder};
 
-/// Does what is asked.
+/// Removes the answers that `what` selects.
 pub fn flush(responder: &Responder, what: &Flush) -> Result<Flushed, Refusal> {
     let cache = responder.cache();
     let flushed = match (&what.name, &what.zone) {
@@ -13,7 +13,12 @@ pub fn flush(responder: &Responder, what: &Flush) -> Result<Flushed, Refusal> {
         (None, Some(zone)) => cache.flush_zone(&wire_form(zone)?),
         (None, None) => cache.flush(),
     };
-    tracing::info!(name = what.name, zone = what.zone, flushed, "answers were forgotten as asked");
+    tracing::info!(
+        name = what.name,
+        zone = what.zone,
+        flushed,
+        "cached answers were removed on request"
+    );
     Ok(Flushed { flushed })
 }
 

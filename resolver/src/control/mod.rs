@@ -1,5 +1,4 @@
-//! The control API: forget answers, tell what was counted and which key it
-//! signs with, answer a question and tell how.
+//! The control API: flush the cache, read metrics and the trust anchor, trace a query.
 
 mod anchor;
 mod api;
@@ -19,24 +18,23 @@ pub use api::{Ready, extension, serve_without_node};
 
 use crate::server::{handle::ResponderHandle, responder::Responder};
 
-/// The DNS server as the API sees it. It is there before there is anything to ask: until then it
-/// says so.
+/// The resolver for the API. Until [`Control::serves`] is called, requests fail with `unavailable`.
 #[derive(Clone, Default)]
-pub struct Control(Arc<OnceLock<Server>>);
+pub struct Control(Arc<OnceLock<Attached>>);
 
-struct Server {
+struct Attached {
     current: ResponderHandle,
     addresses: Vec<SocketAddr>,
 }
 
 impl Control {
-    /// Says who answers from now on, and where.
+    /// Sets the resolver, and the addresses of DNS.
     pub fn serves(&self, current: &ResponderHandle, addresses: &[SocketAddr]) {
-        // A second one is a program's mistake that does no harm.
-        let _ = self.0.set(Server { current: current.clone(), addresses: addresses.to_vec() });
+        // A second call would be a bug, and does no harm.
+        let _ = self.0.set(Attached { current: current.clone(), addresses: addresses.to_vec() });
     }
 
-    fn server(&self) -> Result<&Server, Refusal> {
+    fn server(&self) -> Result<&Attached, Refusal> {
         self.0.get().ok_or_else(|| refusal("unavailable", "the resolver is starting", "ask again"))
     }
 
@@ -46,23 +44,23 @@ impl Control {
 }
 
 impl Control {
-    /// Forgets answers. May take a while.
+    /// Removes cached answers. May take a while.
     fn flush(&self, what: &Flush) -> Result<Flushed, Refusal> {
         flush::flush(&*self.responder()?, what)
     }
 
-    /// Answers a question, and tells how that came about.
+    /// Resolves a question and returns the trace.
     async fn trace(&self, asked: TraceAsked) -> Result<Trace, Refusal> {
         trace::trace(self.responder()?, asked).await
     }
 
-    /// The key that it signs with, for those who are to trust it.
+    /// The DNSSEC key as a trust anchor.
     fn trust_anchor(&self) -> Result<TrustAnchor, Refusal> {
         let server = self.server()?;
         anchor::anchor(&server.current.get(), &server.addresses)
     }
 
-    /// What it counts, in Prometheus' text format.
+    /// The metrics in Prometheus' text format.
     fn counts(&self) -> String {
         self.responder().map(|responder| counts::text(&responder)).unwrap_or_default()
     }

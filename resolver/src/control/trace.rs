@@ -1,4 +1,4 @@
-//! Answering a question and telling how that came about.
+//! Resolves a question and returns a trace of it.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     telemetry::{trace, trace::Event},
 };
 
-/// Does what is asked.
+/// Resolves the question and returns the trace.
 pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace, Refusal> {
     let name = name(&asked.name)?;
     let rtype = rtype(asked.rtype.as_deref().unwrap_or("A"))?;
@@ -33,8 +33,7 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     metadata.authentic_data = true;
     let mut edns = Edns::new();
     edns.set_dnssec_ok(asked.dnssec);
-    // It is asked by the API, which is for this machine, and over a stream: nothing of the answer
-    // is cut.
+    // The API is for this machine, and the answer is not truncated.
     let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
     let clock = responder.clone();
     let started = clock.now();
@@ -50,14 +49,14 @@ pub async fn trace(responder: Arc<Responder>, asked: TraceAsked) -> Result<Trace
     })
 }
 
-/// A type by its name or, as RFC 3597 §5 has it, its number.
+/// A record type by its name or, by RFC 3597 §5, its number.
 fn rtype(text: &str) -> Result<RecordType, Refusal> {
     let upper = text.to_ascii_uppercase();
     let number = upper.strip_prefix("TYPE").and_then(|number| number.parse::<u16>().ok());
     let known = number.map(RecordType::from).or_else(|| upper.parse().ok());
     known.ok_or_else(|| {
         let hint = "write it like A, AAAA, MX, TXT, or TYPE65280";
-        refusal("bad-request", "this is not a type of records", hint)
+        refusal("bad-request", "this is not a record type", hint)
     })
 }
 
@@ -69,8 +68,8 @@ fn step(event: Event, started: Duration) -> TraceStep {
     }
 }
 
-/// A record as text. hickory writes the data of types that it does not know in Base64, which no
-/// zone file has: they take the form of RFC 3597.
+/// A record as text. hickory writes the RDATA of unknown types in Base64, which master files do not
+/// use: these get the form of RFC 3597.
 fn line(record: &Record) -> String {
     match &record.data {
         RData::Unknown { code, rdata } => format!(

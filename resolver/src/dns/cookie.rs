@@ -1,13 +1,13 @@
-//! DNS cookies (RFC 7873) in the form that servers agree on (RFC 9018): a client that shows the one
-//! it was given has shown that it is where it says it is.
+//! DNS cookies (RFC 7873) in the interoperable form (RFC 9018): a client that returns the server
+//! cookie it was given has proven its address.
 //!
 //! ```text
 //! option 10: client cookie (8) | server cookie: version 1 (1), reserved (3), time stamp (4), SipHash-2-4 (8)
 //! the hash is over: client cookie, version, reserved, time stamp, the client's address (4 or 16)
 //! ```
 //!
-//! The time stamp counts seconds from a point that each start picks at random: nobody but this
-//! process reads it.
+//! The timestamp counts seconds from a point that each start picks at random: only this process
+//! reads it.
 
 use std::{
     io,
@@ -21,32 +21,31 @@ use siphasher::sip::SipHasher24;
 
 /// The EDNS option's number (RFC 7873 §4).
 pub const OPTION: u16 = 10;
-/// The bytes that a client is given: its own cookie and ours.
-pub const LENGTH: usize = CLIENT + SERVER;
-const CLIENT: usize = 8;
-const SERVER: usize = 16;
-/// A server cookie of any server has 8 to 32 bytes (RFC 7873 §4.2).
+/// The length of the option for a client: its client cookie and our server cookie.
+pub const COOKIE_BYTES: usize = CLIENT_BYTES + SERVER_BYTES;
+const CLIENT_BYTES: usize = 8;
+const SERVER_BYTES: usize = 16;
+/// The length of a server cookie of any server, 8 to 32 bytes (RFC 7873 §4.2).
 const ANY_SERVER: std::ops::RangeInclusive<usize> = 8..=32;
 const VERSION: [u8; 4] = [1, 0, 0, 0];
-/// A cookie is taken for so many seconds, and given anew when half of them are over (RFC 9018
-/// §4.3).
-const LIFE: u32 = 3_600;
-/// A secret makes cookies for a day; what it made is taken until those are over.
-const SECRET_LIFE: u32 = 86_400;
+/// A cookie is valid for this many seconds, and renewed after half of them (RFC 9018 §4.3).
+const LIFETIME_SECS: u32 = 3_600;
+/// A secret makes cookies for this many seconds; its cookies stay valid until they expire.
+const SECRET_LIFETIME_SECS: u32 = 86_400;
 
-/// The two cookies as a client gets them.
-pub type Given = [u8; LENGTH];
+/// The option data that a client gets: both cookies.
+pub type Given = [u8; COOKIE_BYTES];
 
-/// Whether cookies are given, and whether they must be shown.
+/// Whether cookies are used, and whether clients have to send one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// None are given; those that come are not looked at.
+    /// Off; the COOKIE option is ignored.
     Off,
-    /// Given to who sends one. Who asks over UDP from another machine must show it while there is
-    /// too much to do.
+    /// A client that sends a cookie gets one. Under load, UDP clients on other machines have to
+    /// send a valid one.
     #[default]
     On,
-    /// As `On`, and who asks over UDP from another machine must always show it.
+    /// As `On`, and UDP clients on other machines always have to send a valid one.
     Require,
 }
 
@@ -63,16 +62,15 @@ impl FromStr for Policy {
     }
 }
 
-/// What a client sent.
+/// The cookie that a client sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent<'a> {
-    client: [u8; CLIENT],
+    client: [u8; CLIENT_BYTES],
     server: &'a [u8],
 }
 
 impl<'a> Sent<'a> {
-    /// Reads the option's data; `None` if its length is none that a cookie can have (RFC 7873
-    /// §5.2.2).
+    /// Parses the option; `None` if the length is invalid (RFC 7873 §5.2.2).
     pub fn read(data: &'a [u8]) -> Option<Self> {
         let (client, server) = data.split_first_chunk()?;
         (server.is_empty() || ANY_SERVER.contains(&server.len()))
@@ -90,41 +88,53 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// What the client at `address` is given at the time `now`, and whether it has shown that it is
-    /// there.
+    /// The cookie for the client at `address` at the time `now`, and whether the one that it sent
+    /// was valid.
     pub fn answer(&self, sent: &Sent<'_>, address: IpAddr, now: u32) -> (Given, bool) {
-        let mut given = [0; LENGTH];
-        given[..CLIENT].copy_from_slice(&sent.client);
+        let mut given = [0; COOKIE_BYTES];
+        given[..CLIENT_BYTES].copy_from_slice(&sent.client);
         let known = self.knows(sent, address, now);
         match known {
-            // What is fresh enough is given again: the client need not write down another one.
-            Some(age) if age <= LIFE / 2 => given[CLIENT..].copy_from_slice(sent.server),
-            _ => given[CLIENT..].copy_from_slice(&made(&self.current, sent.client, now, address)),
+            // A fresh cookie is returned unchanged, so that the client need not store another one.
+            Some(age) if age <= LIFETIME_SECS / 2 => {
+                given[CLIENT_BYTES..].copy_from_slice(sent.server)
+            }
+            _ => given[CLIENT_BYTES..].copy_from_slice(&made(
+                &self.current,
+                sent.client,
+                now,
+                address,
+            )),
         }
         (given, known.is_some())
     }
 
-    /// The age of a cookie of ours.
+    /// The age of a cookie, if it was made here.
     fn knows(&self, sent: &Sent<'_>, address: IpAddr, now: u32) -> Option<u32> {
-        let shown = <[u8; SERVER]>::try_from(sent.server).ok()?;
+        let shown = <[u8; SERVER_BYTES]>::try_from(sent.server).ok()?;
         let &[v0, v1, v2, v3, t0, t1, t2, t3, ..] = &shown;
         let stamp = u32::from_be_bytes([t0, t1, t2, t3]);
-        // Serial numbers (RFC 1982): what is from the future counts as very old.
+        // Serial number arithmetic (RFC 1982): a time in the future counts as very old.
         let age = now.wrapping_sub(stamp);
-        if [v0, v1, v2, v3] != VERSION || age > LIFE {
+        if [v0, v1, v2, v3] != VERSION || age > LIFETIME_SECS {
             return None;
         }
         let is = |secret: &[u8; 16]| {
             let made = made(secret, sent.client, stamp, address);
             made.iter().zip(shown).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
         };
-        let before = self.before.filter(|_| now.wrapping_sub(self.since) <= LIFE);
+        let before = self.before.filter(|_| now.wrapping_sub(self.since) <= LIFETIME_SECS);
         (is(&self.current) || before.is_some_and(|secret| is(&secret))).then_some(age)
     }
 }
 
-fn made(secret: &[u8; 16], client: [u8; CLIENT], stamp: u32, address: IpAddr) -> [u8; SERVER] {
-    let mut input = [0; CLIENT + 8 + 16];
+fn made(
+    secret: &[u8; 16],
+    client: [u8; CLIENT_BYTES],
+    stamp: u32,
+    address: IpAddr,
+) -> [u8; SERVER_BYTES] {
+    let mut input = [0; CLIENT_BYTES + 8 + 16];
     input[..8].copy_from_slice(&client);
     input[8..12].copy_from_slice(&VERSION);
     input[12..16].copy_from_slice(&stamp.to_be_bytes());
@@ -139,13 +149,13 @@ fn made(secret: &[u8; 16], client: [u8; CLIENT], stamp: u32, address: IpAddr) ->
         }
     };
     let hash = SipHasher24::new_with_key(secret).hash(&input[..length]);
-    let mut cookie = [0; SERVER];
+    let mut cookie = [0; SERVER_BYTES];
     cookie[..8].copy_from_slice(&input[8..16]);
     cookie[8..].copy_from_slice(&hash.to_le_bytes());
     cookie
 }
 
-/// Where the secrets are kept: made at the start, and made anew each day.
+/// The holder of the secrets: made at the start, and renewed each day.
 #[derive(Debug)]
 pub struct Jar {
     secrets: Mutex<Secrets>,
@@ -153,10 +163,10 @@ pub struct Jar {
 }
 
 impl Jar {
-    /// With a secret of the system's generator.
+    /// With a random secret.
     ///
     /// # Errors
-    /// If the system gives no random numbers.
+    /// If the operating system gives no random bytes.
     pub fn new() -> io::Result<Self> {
         let mut start = [0; 4];
         getrandom::fill(&mut start).map_err(io::Error::other)?;
@@ -167,17 +177,17 @@ impl Jar {
         })
     }
 
-    /// The time stamp of a moment, which is given as the time since the start.
+    /// The timestamp of a moment, which is given as the time since the start.
     pub fn stamp(&self, now: Duration) -> u32 {
         // Modulo 2^32, as serial numbers are.
         self.start.wrapping_add(now.as_secs() as u32)
     }
 
-    /// The secrets at a time. After a day there is a new one; if the system has none to give, the
-    /// old one goes on.
+    /// The secrets at a time. After a day there is a new one; if there are no random bytes, the old
+    /// one stays in use.
     pub fn secrets(&self, stamp: u32) -> Secrets {
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        if stamp.wrapping_sub(secrets.since) > SECRET_LIFE
+        if stamp.wrapping_sub(secrets.since) > SECRET_LIFETIME_SECS
             && let Ok(current) = secret()
         {
             *secrets = Secrets { current, since: stamp, before: Some(secrets.current) };
@@ -204,8 +214,8 @@ mod tests {
         let client = hex::decode(client).unwrap();
         let (given, known) =
             secrets(secret).answer(&Sent::read(&client).unwrap(), address.parse().unwrap(), stamp);
-        assert_eq!(hex::encode(&given[CLIENT..]), expected);
-        assert_eq!((&given[..CLIENT], known), (&client[..], false));
+        assert_eq!(hex::encode(&given[CLIENT_BYTES..]), expected);
+        assert_eq!((&given[..CLIENT_BYTES], known), (&client[..], false));
     }
 
     /// RFC 9018, Appendix A.1 to A.4.
@@ -270,7 +280,7 @@ mod tests {
         assert!(again(&given, here, 3_600).1 && !again(&given, here, 3_601).1);
         assert!(!again(&given, here, u32::MAX).1, "from the future");
         assert!(!again(&given, [192, 0, 2, 2].into(), 0).1);
-        for at in 0..LENGTH {
+        for at in 0..COOKIE_BYTES {
             let mut changed = given;
             changed[at] ^= 1;
             assert!(!again(&changed, here, 0).1, "byte {at}");

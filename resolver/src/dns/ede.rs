@@ -1,5 +1,4 @@
-//! Extended DNS errors (RFC 8914): why an answer is what it is, for people and for clients that can
-//! use it.
+//! Extended DNS errors (RFC 8914): the reason for an answer, for people and for programs.
 
 use std::fmt;
 
@@ -7,7 +6,7 @@ use hickory_proto::{op::Edns, rr::rdata::opt::EdnsOption};
 
 /// The EDNS option's number.
 const OPTION: u16 = 15;
-/// The longest text, in bytes: it must never be what makes an answer too long.
+/// The longest text, in bytes: it must never make an answer too long.
 const MAX_TEXT: usize = 200;
 
 /// The names of the codes, from 0 on.
@@ -50,56 +49,55 @@ const NAMES: [&str; 31] = [
 pub struct Ede {
     /// The code.
     pub code: u16,
-    /// For people.
+    /// The text for people.
     pub text: String,
 }
 
 impl Ede {
-    /// None of the registered codes fits.
+    /// No registered code fits.
     pub const OTHER: u16 = 0;
-    /// The answer has run out, and nobody gave a newer one.
+    /// The answer is stale: no upstream gave a newer one.
     pub const STALE_ANSWER: u16 = 3;
-    /// A zone is signed by algorithms that are not known here.
+    /// A zone is signed by algorithms that are not supported here.
     pub const UNSUPPORTED_ALGORITHM: u16 = 1;
-    /// A zone's keys are named by digests that are not known here.
+    /// A zone's DS records use digests that are not supported here.
     pub const UNSUPPORTED_DIGEST: u16 = 2;
-    /// Signatures do not hold.
+    /// The answer does not validate.
     pub const DNSSEC_BOGUS: u16 = 6;
-    /// The operator of this resolver does not want it given.
+    /// The operator of this resolver blocks the answer.
     pub const BLOCKED: u16 = 15;
     /// All signatures have expired.
     pub const SIGNATURE_EXPIRED: u16 = 7;
-    /// No signature holds yet.
+    /// No signature is valid yet.
     pub const SIGNATURE_NOT_YET_VALID: u16 = 8;
-    /// The key that signs is not among the zone's.
+    /// The DNSKEY of a signature is missing.
     pub const DNSKEY_MISSING: u16 = 9;
-    /// There are no signatures where there should be.
+    /// Signatures are missing.
     pub const RRSIGS_MISSING: u16 = 10;
-    /// The key that signs is not one for zones.
+    /// The DNSKEY of a signature is not a zone key.
     pub const NO_ZONE_KEY: u16 = 11;
-    /// What is not there is not proven not to be.
+    /// A proof of nonexistence is missing.
     pub const NSEC_MISSING: u16 = 12;
-    /// NSEC3 with more iterations than are hashed here.
+    /// NSEC3 with more iterations than are supported here.
     pub const NSEC3_ITERATIONS: u16 = 27;
-    /// The server is not ready to answer, here: the chain's state can't be read, or is not at the
-    /// tip.
+    /// The resolver is not ready: the chain's state can't be read, or the node is not synced.
     pub const NOT_READY: u16 = 14;
-    /// The client may not ask.
+    /// The client may not send queries.
     pub const PROHIBITED: u16 = 18;
     /// As [`Ede::STALE_ANSWER`], for an NXDOMAIN.
     pub const STALE_NXDOMAIN: u16 = 19;
-    /// We are not the authority, and were asked not to ask one.
+    /// The resolver is not authoritative, and the query forbids recursion.
     pub const NOT_AUTHORITATIVE: u16 = 20;
     /// The operation is not supported.
     pub const NOT_SUPPORTED: u16 = 21;
-    /// No authority of a delegated zone answered.
+    /// No authoritative server of a zone replied.
     pub const NO_REACHABLE_AUTHORITY: u16 = 22;
-    /// The type is not one to ask for (RFC 9824 §9).
+    /// The type can't be queried (RFC 9824 §9).
     pub const INVALID_QUERY_TYPE: u16 = 30;
-    /// The network refused.
+    /// A network error.
     pub const NETWORK_ERROR: u16 = 23;
 
-    /// An error with a text, which is cut where it is too long.
+    /// An error with a text, which is truncated if it is too long.
     pub fn new(code: u16, text: impl Into<String>) -> Self {
         let mut text: String = text.into();
         if let Some((end, _)) = text.char_indices().find(|(at, c)| at + c.len_utf8() > MAX_TEXT) {
@@ -117,7 +115,8 @@ impl Ede {
         out.extend_from_slice(self.text.as_bytes());
     }
 
-    /// The extended errors among EDNS options in wire form; texts are made safe to show.
+    /// The extended errors among EDNS options in wire form; control characters in texts are
+    /// removed.
     pub fn read_all(options: &[u8]) -> Vec<Self> {
         let mut found = Vec::new();
         let mut rest = options;
@@ -136,7 +135,7 @@ impl Ede {
         found
     }
 
-    /// The extended errors of a message of ours.
+    /// The extended errors of a message made here.
     pub fn all_of(edns: &Edns) -> Vec<Self> {
         let read = |option: &EdnsOption| match option {
             EdnsOption::Unknown(OPTION, data) => {
@@ -148,12 +147,12 @@ impl Ede {
         edns.options().as_ref().iter().filter_map(|(_, option)| read(option)).collect()
     }
 
-    /// The name of the code in the registry that RFC 8914 §5.2 began.
+    /// The name of the code in the IANA registry (RFC 8914 §5.2).
     pub fn name(&self) -> &'static str {
         NAMES.get(usize::from(self.code)).copied().unwrap_or("unregistered")
     }
 
-    /// As it goes into a message.
+    /// The error as an EDNS option.
     pub fn option(&self) -> EdnsOption {
         let mut bytes = self.code.to_be_bytes().to_vec();
         bytes.extend_from_slice(self.text.as_bytes());

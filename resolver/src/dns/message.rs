@@ -1,4 +1,4 @@
-//! A DNS message as bytes: where its records are, and how its names expand.
+//! A parsed DNS message: the offsets of its records, and expansion of its names.
 //!
 //! ```text
 //!   0  id        2  QR opcode AA TC RD | RA Z AD CD RCODE     4 QDCOUNT  6 ANCOUNT  8 NSCOUNT  10 ARCOUNT      (RFC 1035 §4.1.1)
@@ -6,7 +6,7 @@
 //!      record:   NAME, TYPE (2), CLASS (2), TTL (4), RDLENGTH (2), RDATA                                       (§4.1.3)
 //! ```
 //!
-//! Nothing is copied and nothing is believed: every length and every compression pointer is checked
+//! Nothing is copied and nothing is trusted: every length and every compression pointer is checked
 //! once, here.
 
 use std::ops::Range;
@@ -16,42 +16,42 @@ use super::{
     rdata::{self, Field},
 };
 
-/// Length of the header in bytes.
-pub const HEADER: usize = 12;
-/// The longest message there is: TCP's length field has two bytes (RFC 1035 §4.2.2).
-pub const MAX_MESSAGE: usize = 65_535;
-/// A pointer to the name of the question, which always stands behind the header.
-const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER as u8];
+/// The length of the header in bytes.
+pub const HEADER_BYTES: usize = 12;
+/// The longest message: TCP's length prefix has two bytes (RFC 1035 §4.2.2).
+pub const MAX_MESSAGE_BYTES: usize = 65_535;
+/// A pointer to the name of the question, which follows the header.
+const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER_BYTES as u8];
 /// Bytes of a record between its name and its RDATA.
-const RECORD_FIXED: usize = 10;
+const RECORD_FIXED_BYTES: usize = 10;
 
-/// The RCODEs that are treated one by one (RFC 1035 §4.1.1).
+/// The RCODEs with a meaning here (RFC 1035 §4.1.1).
 pub mod rcode {
     /// No error.
     pub const NOERROR: u8 = 0;
-    /// The server could not read the query.
+    /// The server could not parse the query.
     pub const FORMERR: u8 = 1;
     /// The server failed.
     pub const SERVFAIL: u8 = 2;
     /// The name does not exist.
     pub const NXDOMAIN: u8 = 3;
-    /// The server does not do that.
+    /// The server does not support the request.
     pub const NOTIMP: u8 = 4;
-    /// The server does not want to.
+    /// The server refuses the request.
     pub const REFUSED: u8 = 5;
     /// A name that a DNAME makes too long (RFC 6672 §2.2).
     pub const YXDOMAIN: u8 = 6;
 }
 
-/// A message that breaks the format; says the first thing that was wrong.
+/// A message that violates the format, with the first defect found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
 
-/// What a message is that outgrows a stream's length field.
+/// A message that exceeds the length prefix of a stream.
 pub const TOO_LONG: Malformed = Malformed("longer than 65535 bytes");
 
-/// The section a record stands in.
+/// The section of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// The answer.
@@ -62,7 +62,7 @@ pub enum Section {
     Additional,
 }
 
-/// Where one record is.
+/// The offsets and fields of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordAt {
     /// Its section.
@@ -73,17 +73,17 @@ pub struct RecordAt {
     pub class: u16,
     /// Its TTL in seconds; one with the highest bit set counts as 0 (RFC 2181 §8).
     pub ttl: u32,
-    /// Where its name begins.
+    /// The offset of its name.
     pub start: usize,
-    /// Where its TTL stands.
+    /// The offset of its TTL.
     pub ttl_at: usize,
-    /// Where its RDATA begins.
+    /// The offset of its RDATA.
     pub data: usize,
-    /// Where its RDATA ends.
+    /// The offset after its RDATA.
     pub end: usize,
 }
 
-/// A message with one question whose every record was found and checked.
+/// A message with one question and checked records.
 #[derive(Debug)]
 pub struct Packet<'a> {
     bytes: &'a [u8],
@@ -92,23 +92,23 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a message. Bytes behind its last record are left out.
+    /// Parses a message. Bytes after the last record are ignored.
     ///
     /// # Errors
-    /// [`Malformed`] if a count, length or pointer does not hold, or if there is not exactly one
+    /// [`Malformed`] if a count, length or pointer is invalid, or if there is not exactly one
     /// question.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        if bytes.len() < HEADER {
+        if bytes.len() < HEADER_BYTES {
             return Err(Malformed("shorter than a header"));
         }
         if u16_at(bytes, 4)? != 1 {
             return Err(Malformed("not exactly one question"));
         }
-        let question_end = skip_name(bytes, HEADER, &Fields::default())? + 4;
+        let question_end = skip_name(bytes, HEADER_BYTES, &Fields::default())? + 4;
         if question_end > bytes.len() {
             return Err(Malformed("the question ends early"));
         }
-        let mut fields = Fields { question: HEADER..question_end, ttls: Vec::new() };
+        let mut fields = Fields { question: HEADER_BYTES..question_end, ttls: Vec::new() };
         let mut records = Vec::new();
         let mut at = question_end;
         for (section, count_at) in
@@ -130,7 +130,7 @@ impl<'a> Packet<'a> {
 
     /// The question: name, type, class.
     pub fn question(&self) -> &'a [u8] {
-        &self.bytes[HEADER..self.question_end]
+        &self.bytes[HEADER_BYTES..self.question_end]
     }
 
     /// The type that was asked.
@@ -153,28 +153,28 @@ impl<'a> Packet<'a> {
         self.bytes[3] & 0x0f
     }
 
-    /// A record's name, written out.
+    /// Appends a record's name, uncompressed.
     ///
     /// # Errors
-    /// None on a record of this packet.
+    /// [`Malformed`], never for a record of this packet.
     pub fn owner(&self, record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
         expand_name(self.bytes, record.start, &Fields::default(), out).map(|_| ())
     }
 
-    /// A record's RDATA with every name in it written out, as it has to be once it stands in
-    /// another message.
+    /// Appends a record's RDATA with every name in it uncompressed, as it has to be in another
+    /// message.
     ///
     /// # Errors
-    /// None on a record of this packet.
+    /// [`Malformed`], never for a record of this packet.
     pub fn rdata(&self, record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
         expand_rdata(self.bytes, record, &Fields::default(), out)
     }
 
-    /// The message without some of its records. What comes before the first of them stays as it is;
-    /// what comes behind is written anew without compression, as its pointers would lead astray.
+    /// The message without some of its records. Bytes before the first removed record are
+    /// unchanged; later records are written uncompressed, because their pointers would be wrong.
     ///
     /// # Errors
-    /// [`Malformed`] if the message grows too long by that.
+    /// [`Malformed`] if that makes the message too long.
     pub fn without(&self, dropped: impl Fn(&RecordAt) -> bool) -> Result<Vec<u8>, Malformed> {
         let records = self.records();
         let Some(first) = records.iter().position(&dropped) else {
@@ -197,7 +197,7 @@ impl<'a> Packet<'a> {
             let length = u16::try_from(wire.len() - length_at - 2).map_err(|_| TOO_LONG)?;
             wire[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
         }
-        if wire.len() > MAX_MESSAGE {
+        if wire.len() > MAX_MESSAGE_BYTES {
             return Err(TOO_LONG);
         }
         for (section, at) in
@@ -233,18 +233,19 @@ pub fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Malformed> {
     }
 }
 
-/// What of a message is written over when it is given out: no name may lie across it, or it would
-/// become another name, or none. Only a pointer leads there.
+/// The bytes of a message that are patched when it is served: no name may overlap them, or it would
+/// change. Only a compression pointer could do that.
 #[derive(Debug, Default)]
 struct Fields {
-    /// Its name gets the client's spelling: a pointer into it leads to the beginning of a label.
+    /// The name of the question, which gets the client's spelling: a pointer into it has to lead to
+    /// the start of a label.
     question: Range<usize>,
-    /// Where the TTLs so far are, in order.
+    /// The offsets of the TTLs so far, in order.
     ttls: Vec<usize>,
 }
 
 impl Fields {
-    /// Whether so many bytes from `at` on are free of TTLs.
+    /// Whether `length` bytes from `at` on contain no TTL.
     fn spare(&self, at: usize, length: usize) -> bool {
         let first = self.ttls.partition_point(|ttl| ttl + 4 <= at);
         self.ttls.get(first).is_none_or(|ttl| at + length <= *ttl)
@@ -270,7 +271,7 @@ fn read_record(
     fields: &mut Fields,
 ) -> Result<RecordAt, Malformed> {
     let fixed = skip_name(bytes, start, fields)?;
-    let data = fixed + RECORD_FIXED;
+    let data = fixed + RECORD_FIXED_BYTES;
     let end = data + usize::from(u16_at(bytes, fixed + 8)?);
     if end > bytes.len() {
         return Err(Malformed("a record ends behind the message"));
@@ -291,13 +292,13 @@ fn read_record(
     Ok(record)
 }
 
-/// The position behind a name, all of whose pointers hold.
+/// The offset after a name, all of whose pointers are valid.
 fn skip_name(bytes: &[u8], at: usize, fields: &Fields) -> Result<usize, Malformed> {
     let mut name = [0; MAX_NAME_BYTES];
     walk_name(bytes, at, fields, &mut name).map(|(end, _)| end)
 }
 
-/// Appends a name without compression; returns the position behind it.
+/// Appends a name uncompressed; returns the offset after it.
 fn expand_name(
     bytes: &[u8],
     at: usize,
@@ -310,7 +311,7 @@ fn expand_name(
     Ok(end)
 }
 
-/// Follows a name. A pointer has to lead to before the labels that it continues, so the walk ends
+/// Walks a name. A pointer has to lead to before the labels that it continues, so the walk ends
 /// (RFC 1035 §4.1.4).
 fn walk_name(
     bytes: &[u8],
@@ -318,8 +319,8 @@ fn walk_name(
     fields: &Fields,
     name: &mut [u8; MAX_NAME_BYTES],
 ) -> Result<(usize, usize), Malformed> {
-    // What a pointer leads to came before (RFC 1035 §4.1.4), so it ends before `limit`, where what
-    // has the pointer begins.
+    // The target of a pointer is a prior name (RFC 1035 §4.1.4), so it ends before `limit`, the
+    // start of the name with the pointer.
     let (mut at, mut run, mut limit, mut length, mut end) = (at, at, usize::MAX, 0, None);
     loop {
         let octet = *bytes.get(at).ok_or(Malformed("a name ends early"))?;
@@ -344,7 +345,7 @@ fn walk_name(
             }
             0xc0 => {
                 let target = usize::from(u16_at(bytes, at)? & 0x3fff);
-                if target >= run || target < HEADER {
+                if target >= run || target < HEADER_BYTES {
                     return Err(Malformed("a compression pointer does not lead back"));
                 }
                 if !fields.may_lead_to(bytes, target) {
@@ -368,7 +369,7 @@ fn expand_rdata(
 ) -> Result<(), Malformed> {
     const SHORT: Malformed = Malformed("an RDATA is shorter than its type needs");
     let mut at = record.data;
-    // Nothing in an empty RDATA to expand: it is carried as it is.
+    // An empty RDATA has no names: it is copied as it is.
     let layout =
         if record.data == record.end { &[] } else { rdata::may_be_compressed(record.rtype) };
     for field in layout {

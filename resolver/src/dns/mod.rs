@@ -1,4 +1,4 @@
-//! DNS as bytes: messages, names, record data, extended errors, cookies, and what a client asks.
+//! DNS on the wire: messages, names, RDATA, extended errors, cookies, and queries.
 
 pub mod cookie;
 pub mod ede;

@@ -1,4 +1,4 @@
-//! Names as they are compared and signed: in wire form, in lower case (RFC 4034 §6.1, §6.2).
+//! Names in canonical form: wire form in lower case (RFC 4034 §6.1, §6.2).
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -15,7 +15,7 @@ impl Name {
         Name([0].into())
     }
 
-    /// Reads the name at the front of `bytes`, which has no compression; and how long it is there.
+    /// Parses the uncompressed name at the start of `bytes`; also returns its length.
     pub fn read(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut at = 0;
         loop {
@@ -31,13 +31,12 @@ impl Name {
         }
     }
 
-    /// The name in the first bytes of a question, an owner, or whatever else starts with one; the
-    /// root if there is none.
+    /// The name at the start of a question, an owner or other bytes; the root if there is none.
     pub fn of(bytes: &[u8]) -> Self {
         Name::read(bytes).map_or_else(Name::root, |(name, _)| name)
     }
 
-    /// Reads what people write: labels with dots between, without escapes.
+    /// Parses text: labels separated by dots, without escapes.
     pub fn from_text(text: &str) -> Option<Self> {
         let text = text.strip_suffix('.').unwrap_or(text);
         let mut wire = Vec::with_capacity(text.len() + 2);
@@ -99,7 +98,7 @@ impl Name {
         Name(self.0[at..].into())
     }
 
-    /// This name with a label in front; none if that is too long.
+    /// This name with a label prepended; `None` if that is too long.
     pub fn child(&self, label: &[u8]) -> Option<Self> {
         if label.is_empty()
             || label.len() > MAX_LABEL_BYTES
@@ -131,14 +130,14 @@ impl Name {
         self.0.len() > zone.0.len() && self.is_in(zone)
     }
 
-    /// How many labels both end in.
+    /// How many trailing labels both have in common.
     pub fn common(&self, other: &Name) -> usize {
         let (own, others): (Vec<_>, Vec<_>) = (self.labels().collect(), other.labels().collect());
         own.iter().rev().zip(others.iter().rev()).take_while(|(a, b)| a == b).count()
     }
 
-    /// This name with the end `from` replaced by `to`, as a DNAME does (RFC 6672 §2.2); none if it
-    /// is not below `from`, or if that is too long.
+    /// This name with its suffix `from` replaced by `to`, as by a DNAME (RFC 6672 §2.2); `None` if
+    /// it is not below `from`, or if the result is too long.
     pub fn moved(&self, from: &Name, to: &Name) -> Option<Self> {
         if !self.is_below(from) {
             return None;
@@ -163,7 +162,7 @@ impl PartialOrd for Name {
     }
 }
 
-/// Safe to show: what is no letter, digit, hyphen, underscore or asterisk is escaped (RFC 1035
+/// Safe to print: all but letters, digits, hyphens, underscores and asterisks are escaped (RFC 1035
 /// §5.1).
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

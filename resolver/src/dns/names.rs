@@ -1,4 +1,4 @@
-//! Names as bytes (RFC 1035 §3.1), between the chain's form and hickory's.
+//! Names in wire form (RFC 1035 §3.1), and conversion from and to hickory's.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,12 @@ use hickory_proto::{
     serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
 };
 
-/// The longest name in wire form, its closing zero included (RFC 1035 §2.3.4).
+/// The longest name in wire form in bytes, including the root label (RFC 1035 §2.3.4).
 pub const MAX_NAME_BYTES: usize = 255;
-/// The longest label (RFC 1035 §2.3.4).
+/// The longest label in bytes (RFC 1035 §2.3.4).
 pub const MAX_LABEL_BYTES: usize = 63;
 
-/// The length of the uncompressed name at the front of `bytes`, its closing zero included.
+/// The length of the uncompressed name at the start of `bytes`, including the root label.
 pub fn name_len(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -24,7 +24,7 @@ pub fn name_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The places where the labels of an uncompressed name begin, the closing zero's last.
+/// The offsets of the labels of an uncompressed name, the root label's last.
 pub fn label_starts(name: &[u8]) -> Vec<usize> {
     let (mut starts, mut at) = (Vec::new(), 0);
     while let Some(&len) = name.get(at) {
@@ -37,7 +37,7 @@ pub fn label_starts(name: &[u8]) -> Vec<usize> {
     starts
 }
 
-/// Labels in wire form and lower case, with a closing zero.
+/// Labels in wire form and lower case, with the root label.
 pub fn from_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     for label in labels {
@@ -48,12 +48,12 @@ pub fn from_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     out
 }
 
-/// A name without compression, in its own spelling.
+/// A name uncompressed, in its own spelling.
 pub fn to_wire(name: &Name) -> Vec<u8> {
-    // Room for a question's type and class behind it.
+    // Room for a question's type and class.
     let mut wire = Vec::with_capacity(name.len() + 5);
     for label in name.iter() {
-        // A label has at most 63 bytes; hickory's names hold no other.
+        // A label has at most 63 bytes; hickory's names guarantee that.
         wire.push(label.len() as u8);
         wire.extend_from_slice(label);
     }
@@ -61,7 +61,7 @@ pub fn to_wire(name: &Name) -> Vec<u8> {
     wire
 }
 
-/// The name as hickory has it; `None` if it is not a name, or too long.
+/// The name as hickory's type; `None` if it is not a valid name.
 pub fn to_name(bytes: &[u8]) -> Option<Name> {
     (name_len(bytes)? == bytes.len()).then_some(())?;
     let starts = label_starts(bytes);
@@ -87,9 +87,9 @@ pub fn without_last(name: &Name, labels: usize) -> Name {
     Name::from_labels(name.iter().take(keep)).unwrap_or_default()
 }
 
-/// Data that goes into messages byte by byte.
+/// Opaque RDATA.
 pub fn opaque(code: RecordType, data: Vec<u8>) -> RData {
-    // hickory's own way of having no data; its NULL must not be empty.
+    // hickory represents empty RDATA in its own way; its NULL must not be empty.
     if data.is_empty() {
         RData::Update0(code)
     } else {
@@ -97,7 +97,7 @@ pub fn opaque(code: RecordType, data: Vec<u8>) -> RData {
     }
 }
 
-/// The data in wire form, without compression.
+/// The RDATA in wire form, uncompressed.
 pub fn plain_rdata(data: &RData) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = BinEncoder::new(&mut bytes);
@@ -106,7 +106,7 @@ pub fn plain_rdata(data: &RData) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// An address from the data of an A or AAAA record.
+/// The address in the RDATA of an A or AAAA record.
 pub fn address(data: &[u8]) -> Option<IpAddr> {
     if let Ok(bytes) = <[u8; 4]>::try_from(data) {
         return Some(bytes.into());

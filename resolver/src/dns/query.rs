@@ -1,4 +1,4 @@
-//! What a client asks: read from a message once, checked once, and typed from then on.
+//! A client's query: parsed and checked once, typed from then on.
 
 use std::net::IpAddr;
 
@@ -9,41 +9,41 @@ use hickory_proto::{
 
 use crate::dns::{cookie, ede::Ede, names};
 
-/// CO among the flags of an OPT (RFC 9824 §5.1).
+/// CO in the flags of an OPT (RFC 9824 §5.1).
 pub const COMPACT_OK: u16 = 0x4000;
 
-/// How a message came.
+/// The transport of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// A datagram: the answer's size is limited by what the client says it can take.
+    /// A datagram: the client limits the size of the response.
     Udp,
-    /// A stream: the answer may have 65,535 bytes.
+    /// A stream: the response may have 65,535 bytes.
     Tcp,
     /// TLS over a stream (RFC 7858).
     Tls,
     /// A request over HTTPS (RFC 8484).
     Https,
-    /// A stream of QUIC of its own (RFC 9250).
+    /// A stream of a QUIC connection (RFC 9250).
     Quic,
 }
 
 impl Transport {
-    /// Whether nobody on the way can read the answer.
+    /// Whether the transport is encrypted.
     pub fn is_encrypted(self) -> bool {
         matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
     }
 
-    /// Whether one connection carries question after question, and may be told for how long (RFC
-    /// 7828; not with QUIC, RFC 9250 §5.5.2, nor where HTTP keeps the connection).
-    pub fn is_kept(self) -> bool {
+    /// Whether one connection carries several queries, and may be told for how long (RFC 7828; not
+    /// with QUIC, RFC 9250 §5.5.2, nor where HTTP manages the connection).
+    pub fn supports_keepalive(self) -> bool {
         matches!(self, Transport::Tcp | Transport::Tls)
     }
 
-    /// All of them, in their order.
+    /// All transports, in order of declaration.
     pub const ALL: [Transport; 5] =
         [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
 
-    /// How it is called in metrics and logs.
+    /// Its name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Transport::Udp => "udp",
@@ -55,16 +55,16 @@ impl Transport {
     }
 }
 
-/// Who asks.
+/// A client.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// The address that the answer goes to, IPv4 addresses in their own form.
+    /// The address that the response goes to; IPv4-mapped addresses as IPv4.
     pub address: IpAddr,
-    /// How the message came.
+    /// The transport of the message.
     pub transport: Transport,
 }
 
-/// One question that can be answered: class IN, one name, a type that is not an operation.
+/// A question that can be answered: class IN, one name, a type that can be queried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// The name, in the client's spelling.
@@ -73,19 +73,19 @@ pub struct Question {
     pub qtype: RecordType,
     /// DO (RFC 3225): the client wants the DNSSEC records.
     pub dnssec_ok: bool,
-    /// CO (RFC 9824 §5.1): the client knows that a name does not exist from NXNAME, and wants to
-    /// see it in the response code all the same.
+    /// CO (RFC 9824 §5.1): the client understands NXNAME, and still wants NXDOMAIN in the response
+    /// code.
     pub compact_ok: bool,
-    /// AD or DO in the query: the client understands AD in the answer (RFC 6840 §5.7).
+    /// AD or DO in the query: the client understands AD in the response (RFC 6840 §5.7).
     pub wants_ad: bool,
     /// CD: the client validates by itself.
     pub checking_disabled: bool,
-    /// RD: without it nobody else is asked.
+    /// RD: without it no other server is queried.
     pub recursion_desired: bool,
 }
 
 impl Question {
-    /// A question for a name and type, to be answered by whoever knows; without DNSSEC.
+    /// A question for a name and type, with RD, without DNSSEC.
     pub fn new(name: Name, qtype: RecordType) -> Self {
         Self {
             name,
@@ -112,12 +112,12 @@ impl Question {
     }
 }
 
-/// A message that is answered without looking anything up.
+/// A message that is answered without a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryError {
     /// The response code.
     pub rcode: ResponseCode,
-    /// Why, for clients that can be told. There is none where nothing is refused.
+    /// The reason. `None` if nothing is refused.
     pub ede: Option<Ede>,
 }
 
@@ -127,17 +127,16 @@ impl QueryError {
     }
 }
 
-/// Whether a type is data, or ANY: what can be looked up. TKEY and TSIG are operations, MAILB and
-/// MAILA obsolete, 128 to 248 are set apart for what is no data (RFC 6895 §3.1), NXNAME among them
-/// (RFC 9824 §3.4).
+/// Whether a type is data, or ANY. TKEY and TSIG are operations, MAILB and MAILA obsolete, 128 to
+/// 248 reserved for meta-types (RFC 6895 §3.1), NXNAME among them (RFC 9824 §3.4).
 pub fn is_looked_up(qtype: u16) -> bool {
     !matches!(qtype, 0 | 41 | 128..=254)
 }
 
-/// Reads the question of a message.
+/// Checks the question of a message.
 ///
-/// The order is that of RFC 6891 §6.1.3 and RFC 1035 §4.1.1: an EDNS version that is not ours says
-/// nothing else can be understood, then the operation, then the number of questions, then the
+/// The order is that of RFC 6891 §6.1.3 and RFC 1035 §4.1.1: first the EDNS version, because with
+/// an unknown one nothing else can be understood; then the opcode, the number of questions, and the
 /// question itself.
 pub fn read(
     metadata: &Metadata,
@@ -152,7 +151,7 @@ pub fn read(
         return refuse(ResponseCode::NotImp, Ede::NOT_SUPPORTED, "only the operation QUERY");
     }
     let [query] = queries else {
-        // A client may come for a cookie alone (RFC 7873 §5.4, RFC 9619 §4).
+        // A client may send a query for a cookie alone (RFC 7873 §5.4, RFC 9619 §4).
         if queries.is_empty()
             && edns.is_some_and(|edns| edns.option(cookie::OPTION.into()).is_some())
         {

@@ -1,19 +1,19 @@
-//! Names inside RDATA: where they are, and putting others in their place. Nothing else of the data
-//! is understood, so records of any type come out byte by byte as they went in (RFC 3597).
+//! Names in RDATA: their offsets, and replacing them. Nothing else of the RDATA is interpreted, so
+//! records of any type are copied byte by byte (RFC 3597).
 //!
-//! One table, [`layout`], says of each type with names in its data where they are, and what may be
-//! done with them.
+//! One table, [`layout`], has for each type with names in its RDATA their positions, and how they
+//! may be treated.
 
 use std::ops::Range;
 
 use crate::dns::names;
 
-/// One field of RDATA, as far as names are concerned.
+/// One field of RDATA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// So many bytes.
+    /// This many bytes.
     Skip(usize),
-    /// A character string behind its length (RFC 1035 §3.3).
+    /// A character string with a length prefix (RFC 1035 §3.3).
     Text,
     /// A domain name.
     Name,
@@ -21,21 +21,21 @@ pub enum Field {
     Rest,
 }
 
-/// The fields of a type, and what its names are.
+/// The fields of a type, and how its names are treated.
 struct Layout {
     fields: &'static [Field],
-    /// A sender may have compressed them: RFC 1035's own types, and those for which RFC 3597 §4
-    /// asks receivers to expand them.
+    /// They may be compressed: the types of RFC 1035, and those for which RFC 3597 §4 asks
+    /// receivers to decompress.
     compressible: bool,
-    /// They are in lower case when they are signed: the types of RFC 4034 §6.2 without NSEC (RFC
-    /// 6840 §5.1). Names in the data of all later types stay as they are.
+    /// They are in lower case in signed data: the types of RFC 4034 §6.2 without NSEC (RFC 6840
+    /// §5.1). Names in the RDATA of all later types stay as they are.
     lower_case: bool,
-    /// A record of a chain name has to have these fields and nothing else, and its names are moved
-    /// with the place where the zone is mounted.
+    /// A record of a name on the chain has to have exactly these fields, and its names are
+    /// rewritten for the mount.
     checked: bool,
 }
 
-/// The layout of a type whose data has names in it, or a length that every client relies on.
+/// The layout of a type with names in its RDATA, or with a fixed length that clients rely on.
 fn layout(rtype: u16) -> Option<Layout> {
     use Field::{Name, Rest, Skip, Text};
     let all = |fields| Layout { fields, compressible: true, lower_case: true, checked: true };
@@ -63,7 +63,7 @@ fn layout(rtype: u16) -> Option<Layout> {
         // SIG (RFC 2535 §4.1) and NXT (RFC 2535 §5.2).
         24 => all(&[Skip(18), Name, Rest]),
         30 => all(&[Name, Rest]),
-        // RRSIG and NSEC (RFC 4034 §3, §4) speak of the zone in which they were made.
+        // RRSIG and NSEC (RFC 4034 §3, §4) refer to the zone in which they were made.
         46 => Layout { checked: false, ..all(&[Skip(18), Name, Rest]) },
         47 => Layout { checked: false, lower_case: false, ..all(&[Name, Rest]) },
         // SVCB and HTTPS (RFC 9460 §2.2).
@@ -72,13 +72,13 @@ fn layout(rtype: u16) -> Option<Layout> {
     })
 }
 
-/// The fields of a type whose names a sender may have compressed; none of all other types.
+/// The fields of a type whose names may be compressed; empty for other types.
 pub fn may_be_compressed(rtype: u16) -> &'static [Field] {
     layout(rtype).filter(|layout| layout.compressible).map_or(&[], |layout| layout.fields)
 }
 
-/// Puts the names in data without compression in lower case, where that is their canonical form
-/// (RFC 4034 §6.2). What is not what its type should be stays as it is from there on.
+/// Lowers the case of names in uncompressed RDATA, if that is their canonical form (RFC 4034 §6.2).
+/// Bytes that do not match the layout stay as they are from there on.
 pub fn lower_names(rtype: u16, rdata: &mut [u8]) {
     let Some(layout) = layout(rtype).filter(|layout| layout.lower_case) else { return };
     let mut at = 0;
@@ -97,7 +97,7 @@ pub fn lower_names(rtype: u16, rdata: &mut [u8]) {
     }
 }
 
-/// Where the names in the data are; `None` if the data is not what its type says.
+/// The positions of names in RDATA; `None` if it does not match its type's layout.
 pub fn names(rtype: u16, rdata: &[u8]) -> Option<Vec<Range<usize>>> {
     let Some(layout) = layout(rtype).filter(|layout| layout.checked) else {
         return Some(Vec::new());
@@ -122,8 +122,8 @@ pub fn names(rtype: u16, rdata: &[u8]) -> Option<Vec<Range<usize>>> {
     (at == rdata.len()).then_some(found)
 }
 
-/// The data with `replace` applied to each of its names; a name for which it says `None` stays.
-/// `None` if the data is not what its type says.
+/// The RDATA with `replace` applied to each of its names; a name for which it returns `None` stays.
+/// `None` if the RDATA does not match its type's layout.
 pub fn map_names(
     rtype: u16,
     rdata: &[u8],
@@ -182,7 +182,8 @@ mod tests {
             (15, b"\0\x0a"),
             (65, b"\0\x01"),
             (35, b"\0\x01\0\x02\x09u"),
-            // Found by fuzzing: with ANY it got into answers, which then nobody could read.
+            // Found by fuzzing: with ANY such a record got into an answer, which clients then could
+            // not decode.
             (24, b"\x34\x12\x0d\x03\x02hi\x02hhhh\0hhh\0hhh\0\xc0"),
             (30, b"\x40"),
         ] {

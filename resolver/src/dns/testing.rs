@@ -1,6 +1,6 @@
 //! Messages for tests, byte by byte.
 
-use super::message::{HEADER, Section};
+use super::message::{HEADER_BYTES, Section};
 
 /// A name as wire bytes.
 pub fn name(text: &str) -> Vec<u8> {
@@ -24,13 +24,14 @@ pub fn question(text: &str, qtype: u16) -> Vec<u8> {
 /// A pointer to the name of the question.
 pub const AT_QUESTION: [u8; 2] = [0xc0, 12];
 
-/// A reply in the making.
+/// Builds a reply.
 pub struct Build(Vec<u8>);
 
 impl Build {
     /// A reply to a query: its id, RD, CD and question; QR and RA.
     pub fn reply(query: &[u8]) -> Self {
-        let name_end = query[HEADER..].iter().position(|byte| *byte == 0).unwrap() + HEADER + 1;
+        let name_end =
+            query[HEADER_BYTES..].iter().position(|byte| *byte == 0).unwrap() + HEADER_BYTES + 1;
         let mut bytes = query[..name_end + 4].to_vec();
         bytes[2] = 0x80 | (query[2] & 0x01);
         bytes[3] = 0x80 | (query[3] & 0x10);
@@ -114,7 +115,7 @@ impl Build {
         self.record_of_class(Section::Additional, &[0], 41, 1232, 0, options)
     }
 
-    /// Where the next record will stand.
+    /// The offset of the next record.
     pub fn here(&self) -> usize {
         self.0.len()
     }

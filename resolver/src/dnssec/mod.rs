@@ -1,4 +1,4 @@
-//! DNSSEC: `validate` checks what others signed, `sign` signs what the chain says.
+//! DNSSEC: `validate` validates answers of legacy DNS, `sign` signs answers from the chain.
 
 pub mod sign;
 pub mod validate;

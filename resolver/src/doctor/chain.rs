@@ -8,7 +8,8 @@ use crate::{
     config::ChainConfig,
 };
 
-/// Blocks are 120 s apart; a tip older than this is a problem.
+/// A chain without operations has a block every 20 minutes (docs/protocol.md, section 9.5); a tip
+/// older than this is a problem.
 const STALE_TIP_SECS: u64 = 40 * 60;
 
 /// Checks the node: the one in the running resolver, or the remote one. Returns its status, if it
@@ -72,6 +73,18 @@ fn assess(status: &Status) -> Finding {
             about,
             found,
             "see \"Parked chain\" in docs/operate/troubleshooting.md",
+        );
+    }
+    if let Some(hold) = &status.hold {
+        let hours = hold.seconds_left.div_ceil(3_600);
+        let found = format!(
+            "a chain with more work is held back, and followed in {hours} h if it keeps its lead; names changed above height {} fail until then; {at}",
+            hold.fork_height
+        );
+        return Finding::warn(
+            about,
+            found,
+            "see \"Held chain\" in docs/operate/troubleshooting.md",
         );
     }
     if !status.synced {

@@ -1,9 +1,8 @@
 //! The machine's clock, compared with signatures in use and the chain's tip.
 
-use super::Finding;
+use namechain_core::params::MAX_FUTURE_TIME;
 
-/// How far a block's time may be ahead of a node's clock (docs/protocol.md).
-const MAX_AHEAD_SECS: u64 = 600;
+use super::Finding;
 
 /// The validity period of a signature, in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +24,8 @@ pub fn assess(now: u64, signed: &[SignatureTimes], tip: Option<u64>) -> Finding 
             remedy,
         );
     }
-    if let Some(tip) = tip.filter(|tip| *tip > now + MAX_AHEAD_SECS) {
-        let behind = shown(tip - now - MAX_AHEAD_SECS);
+    if let Some(tip) = tip.filter(|tip| *tip > now + MAX_FUTURE_TIME) {
+        let behind = shown(tip - now - MAX_FUTURE_TIME);
         return Finding::bad(
             about,
             format!("it is at least {behind} behind: the chain's tip is newer"),

@@ -1,5 +1,5 @@
-//! Which program has a port, from what Linux tells in /proc. Elsewhere, and of other users'
-//! programs, nothing is known.
+//! Finds which program uses a port, from Linux's /proc. On other systems, and for other users'
+//! programs, the result is unknown.
 
 use std::{
     collections::HashMap,
@@ -7,29 +7,29 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// No more processes are looked at.
+/// The most processes that are examined.
 const MAX_PROCESSES: usize = 20_000;
-/// No more descriptors of one are looked at.
+/// The most descriptors of a process that are examined.
 const MAX_DESCRIPTORS: usize = 4_096;
 
 /// A program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
     /// Its name.
     pub name: String,
 }
 
-/// A socket that waits for questions or connections.
+/// A socket that waits for datagrams or connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
-    /// Where.
+    /// Its local address.
     pub address: SocketAddr,
     inode: u64,
 }
 
-/// Who has which ports.
+/// The programs that use ports.
 #[derive(Debug, Default)]
 pub struct Owners {
     sockets: Vec<Socket>,
@@ -37,7 +37,7 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// As it is now.
+    /// The state now.
     pub fn of_this_machine() -> Self {
         let mut sockets = Vec::new();
         for (table, tcp) in [("udp", false), ("udp6", false), ("tcp", true), ("tcp6", true)] {
@@ -48,7 +48,7 @@ impl Owners {
         Owners { sockets, programs }
     }
 
-    /// Every socket of a port, each address once.
+    /// Every socket of a port, without duplicate addresses.
     pub fn of_port(&self, port: u16) -> Vec<(SocketAddr, Option<&Program>)> {
         let mut found: Vec<(SocketAddr, Option<&Program>)> = Vec::new();
         for socket in self.sockets.iter().filter(|socket| socket.address.port() == port) {
@@ -59,7 +59,7 @@ impl Owners {
         found
     }
 
-    /// Who keeps others from having an address.
+    /// The program that prevents others from binding an address.
     pub fn of(&self, address: SocketAddr) -> Option<&Program> {
         let in_the_way = |other: &SocketAddr| {
             other.ip() == address.ip()
@@ -70,8 +70,7 @@ impl Owners {
     }
 }
 
-/// A line of /proc/net/udp and its like, if it is of a socket that waits: local address, state and
-/// inode of its fields.
+/// A line of /proc/net/udp or its like, if its socket waits: local address, state and inode.
 fn socket(line: &str, tcp: bool) -> Option<Socket> {
     const LISTEN: &str = "0A";
     let fields: Vec<&str> = line.split_whitespace().collect();
@@ -81,7 +80,7 @@ fn socket(line: &str, tcp: bool) -> Option<Socket> {
     }
     let (ip, port) = local.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    // Each group of four bytes is a number of this machine's; it is little-endian wherever this
+    // Each group of four bytes is in the machine's byte order; it is little-endian wherever this
     // runs.
     let group = |text: &str| Some(u32::from_str_radix(text, 16).ok()?.swap_bytes());
     let ip: IpAddr = match ip.len() {
@@ -98,7 +97,7 @@ fn socket(line: &str, tcp: bool) -> Option<Socket> {
     Some(Socket { address: (ip, port).into(), inode: inode.parse().ok()? })
 }
 
-/// The programs behind sockets' inodes, as far as this user may see.
+/// The programs by socket inode, as far as this user may see.
 fn programs() -> HashMap<u64, Program> {
     let mut found = HashMap::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -160,7 +159,7 @@ mod tests {
         assert_eq!(owners.of_port(53).len(), 1);
     }
 
-    /// A socket of this very process is found with this process' number.
+    /// A socket of this process is found with this process's number.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_socket_of_our_own_is_found() {

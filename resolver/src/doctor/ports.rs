@@ -144,7 +144,7 @@ mod tests {
     use crate::doctor::Severity;
 
     #[test]
-    fn a_port_that_somebody_has_is_told_with_who_it_is() {
+    fn the_program_that_uses_a_port_is_named() {
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let answered = dns(&[address], &Owners::of_this_machine());

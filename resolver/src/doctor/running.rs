@@ -11,10 +11,10 @@ use crate::{
     upstream::{Upstream, Upstreams, UpstreamsConfig},
 };
 
-/// What the metrics say of an upstream that leads back.
-const LEADS_BACK: &str = "namechain_dns_upstream_leads_back{upstream=\"";
+/// The prefix of the metric of an upstream in a forwarding loop.
+const LOOP_METRIC: &str = "namechain_dns_upstream_forwarding_loop{upstream=\"";
 
-/// Looks at it.
+/// Checks the running resolver.
 pub async fn check(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for address in listen {
@@ -24,17 +24,17 @@ pub async fn check(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Findin
             *address
         };
         for (how, upstream) in [("UDP", Upstream::Plain(at)), ("TCP", Upstream::Tcp(at))] {
-            findings.push(answers(how, at, upstream).await);
+            findings.push(check_answers(how, at, upstream).await);
         }
     }
     if let Some(api) = api {
-        findings.extend(noticed(api).await);
+        findings.extend(check_metrics(api).await);
     }
     findings
 }
 
-/// Asks it for what no other server has: the SOA of `namechain.alt.`, or at least for `localhost`.
-async fn answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
+/// Queries it for what no other server has: the SOA of `namechain.alt.`.
+async fn check_answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
     let about = "resolver";
     let config = UpstreamsConfig {
         upstreams: vec![upstream],
@@ -75,22 +75,22 @@ pub fn question(name: Name, qtype: RecordType) -> Question {
     Question::new(name, qtype)
 }
 
-/// What it tells in its metrics.
-async fn noticed(api: SocketAddr) -> Vec<Finding> {
+/// Checks its metrics.
+async fn check_metrics(api: SocketAddr) -> Vec<Finding> {
     let about = "metrics";
-    match metrics(api).await {
+    match fetch_metrics(api).await {
         Ok(text) => {
-            let mut findings: Vec<Finding> = leading_back(&text)
+            let mut findings: Vec<Finding> = looping_upstreams(&text)
                 .map(|upstream| {
-                    let found = format!("{upstream} leads back to this resolver");
+                    let found = format!("{upstream} forwards to this resolver (a loop)");
                     let remedy = format!(
-                        "let {upstream} use another server than this resolver, or set another with --upstream"
+                        "make {upstream} use another server than this resolver, or set another with --upstream"
                     );
                     Finding::bad("upstream", found, remedy)
                 })
                 .collect();
             if findings.is_empty() {
-                findings.push(Finding::ok(about, format!("told at http://{api}/metrics")));
+                findings.push(Finding::ok(about, format!("served at http://{api}/metrics")));
             }
             findings
         }
@@ -102,15 +102,15 @@ async fn noticed(api: SocketAddr) -> Vec<Finding> {
     }
 }
 
-async fn metrics(api: SocketAddr) -> Result<String, reqwest::Error> {
-    // Another part of the process may have chosen one already; either is good.
+async fn fetch_metrics(api: SocketAddr) -> Result<String, reqwest::Error> {
+    // Another part of the process may have installed a provider already; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(QUESTION_TIMEOUT).build()?;
     client.get(format!("http://{api}/metrics")).send().await?.error_for_status()?.text().await
 }
 
-fn leading_back(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter_map(|line| line.strip_prefix(LEADS_BACK)?.strip_suffix("\"} 1"))
+fn looping_upstreams(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix(LOOP_METRIC)?.strip_suffix("\"} 1"))
 }
 
 #[cfg(test)]
@@ -118,9 +118,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_tell_who_leads_back() {
-        let text = "namechain_dns_upstream_leads_back{upstream=\"192.0.2.1:53\"} 0\n\
-                    namechain_dns_upstream_leads_back{upstream=\"192.0.2.2:53\"} 1\n";
-        assert_eq!(leading_back(text).collect::<Vec<_>>(), ["192.0.2.2:53"]);
+    fn metrics_name_the_looping_upstreams() {
+        let text = "namechain_dns_upstream_forwarding_loop{upstream=\"192.0.2.1:53\"} 0\n\
+                    namechain_dns_upstream_forwarding_loop{upstream=\"192.0.2.2:53\"} 1\n";
+        assert_eq!(looping_upstreams(text).collect::<Vec<_>>(), ["192.0.2.2:53"]);
     }
 }

@@ -9,11 +9,11 @@ use std::{
 use super::Finding;
 use crate::os;
 
-/// Where systemd-resolved answers programs.
+/// The addresses at which systemd-resolved serves programs.
 const STUBS: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54))];
 
-/// Looks at the machine's DNS servers.
+/// Checks the machine's DNS servers.
 pub fn resolv_conf(path: &Path, listen: &[SocketAddr]) -> Vec<Finding> {
     let about = "system's DNS";
     let dns = match os::system_dns_from(path) {
@@ -82,10 +82,10 @@ fn assess_servers(servers: &[SocketAddr], listen: &[SocketAddr]) -> Finding {
     }
 }
 
-/// Looks at how the names of hosts are looked up.
+/// Checks how host names are looked up.
 pub fn nsswitch(path: &Path) -> Vec<Finding> {
     let about = "host look-ups";
-    // Where there is no such file, DNS is asked.
+    // Without this file, DNS is used.
     let Ok(text) = fs::read_to_string(path) else { return Vec::new() };
     vec![assess_nsswitch(&text).unwrap_or_else(|| Finding::ok(about, "the C library uses DNS"))]
 }

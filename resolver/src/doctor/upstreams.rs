@@ -1,4 +1,4 @@
-//! Each upstream: whether it answers, how fast, and whether it passes on DNSSEC records.
+//! Each upstream: whether it answers, its latency, and whether it passes DNSSEC records on.
 
 use hickory_proto::{
     dnssec::rdata::DNSSECRData,
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Looks at all of them, those of zones of their own included; and the times of the signatures that
-/// they passed.
+/// Checks all upstreams, including those of zones; also returns the validity periods of signatures
+/// that they sent.
 pub async fn check_all(
     config: &Config,
     upstreams: &[Upstream],
@@ -36,9 +36,9 @@ pub async fn check_all(
     let mut findings = Vec::new();
     let mut signed = Vec::new();
     for upstream in upstreams {
-        let (finding, times) = check_one(config, upstream, &Name::root()).await;
+        let (finding, validity_period) = check_one(config, upstream, &Name::root()).await;
         findings.push(finding);
-        signed.extend(times);
+        signed.extend(validity_period);
     }
     for zone in &config.zones {
         for upstream in &zone.upstreams {
@@ -48,8 +48,7 @@ pub async fn check_all(
     (findings, signed)
 }
 
-/// Asks one for the servers of a zone and for its signed keys, and whether what it passes on
-/// validates.
+/// Queries one upstream for the name servers of a zone and for its signed keys, and validates them.
 async fn check_one(
     config: &Config,
     upstream: &Upstream,
@@ -65,7 +64,7 @@ async fn check_one(
         return alone(Finding::bad(about, found, remedy));
     }
     let off = ValidateConfig { mode: ValidateMode::Off, ..config.validate.clone() };
-    let legacy = match by_itself(config, upstream, off) {
+    let legacy = match only_upstream(config, upstream, off) {
         Ok(legacy) => legacy,
         Err(error) => {
             let found = format!("{named}: {error}");
@@ -99,11 +98,11 @@ async fn check_one(
         let found = format!("{named}; DNSSEC validation is off, as configured");
         return (Finding::ok(about, found), signatures);
     }
-    let finding = match passes(config, upstream).await {
-        UpstreamDnssec::Validates => {
+    let finding = match check_validation(config, upstream).await {
+        UpstreamDnssec::Supported => {
             Finding::ok(about, format!("{named}, and its answers validate (DNSSEC)"))
         }
-        UpstreamDnssec::Strips(why) => {
+        UpstreamDnssec::Unsupported(why) => {
             let found = format!("{named}, and its answers do not validate (DNSSEC): {why}");
             let remedy = "see the clock below; if that is right, use an upstream that passes DNSSEC records, or --upstream recursive";
             match config.validate.mode {
@@ -123,8 +122,8 @@ async fn check_one(
     (finding, signatures)
 }
 
-/// This upstream alone, for everything.
-fn by_itself(
+/// Legacy DNS with this upstream alone.
+fn only_upstream(
     config: &Config,
     upstream: &Upstream,
     validate: ValidateConfig,
@@ -138,29 +137,28 @@ fn by_itself(
     })
 }
 
-/// The times of the signatures over a zone's keys, as it passes them on.
+/// The validity periods of the signatures over a zone's keys.
 async fn signatures(legacy: &Upstreams, zone: &Name) -> Vec<SignatureTimes> {
     let keys = question(zone.clone(), RecordType::DNSKEY);
     let keys = Question { dnssec_ok: true, checking_disabled: true, ..keys };
     match legacy.resolve(&keys).await {
-        Ok(reply) => reply.message.answers.iter().filter_map(times).collect(),
+        Ok(reply) => reply.message.answers.iter().filter_map(validity_period).collect(),
         Err(_) => Vec::new(),
     }
 }
 
-/// Whether what it passes on validates, by the anchors of the configuration.
-async fn passes(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
+/// Whether its answers validate by the configured trust anchors.
+async fn check_validation(config: &Config, upstream: &Upstream) -> UpstreamDnssec {
     let auto = ValidateConfig { mode: ValidateMode::Auto, ..config.validate.clone() };
-    let Ok(legacy) = by_itself(config, upstream, auto) else { return UpstreamDnssec::Unknown };
-    // What is answered is of no interest: the first question looks whether the upstream passes it
-    // on.
+    let Ok(legacy) = only_upstream(config, upstream, auto) else { return UpstreamDnssec::Unknown };
+    // The answer does not matter: the first query probes the upstream's DNSSEC support.
     let _ = legacy.resolve(&question(Name::root(), RecordType::NS)).await;
     legacy.upstream_dnssec().into_iter().next().map_or(UpstreamDnssec::Unknown, |(_, state)| state)
 }
 
-/// The times of a signature (RFC 4034 §3.1.5), which count seconds modulo 2^32: read as of this
+/// The validity period of a signature (RFC 4034 §3.1.5): seconds modulo 2^32, taken as of this
 /// century.
-fn times(record: &Record) -> Option<SignatureTimes> {
+fn validity_period(record: &Record) -> Option<SignatureTimes> {
     let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else { return None };
     let input = rrsig.input();
     Some(SignatureTimes {

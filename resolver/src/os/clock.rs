@@ -1,22 +1,22 @@
-//! The clocks: the time of day, and the time since the start. All else takes the time as an
+//! The clocks: Unix time, and the time since the start. Everything else takes the time as an
 //! argument.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Now, in seconds of Unix time. What goes by it takes it as an argument.
+/// Unix time in seconds.
 #[expect(clippy::disallowed_methods, reason = "the shell of the resolver owns this clock")]
 pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// Time since it was made, which never goes back; and the time of day.
+/// The time since it was made, which never goes back; and Unix time.
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
-    /// What the time of day was at the start, if it is not the machine's.
+    /// Unix time at the start, if it is not the machine's.
     unix: Option<u64>,
-    /// By how many milliseconds it was put forward.
+    /// By how many milliseconds it was advanced.
     ahead: AtomicU64,
 }
 
@@ -27,7 +27,7 @@ impl Clock {
         Self { start: Instant::now(), unix: None, ahead: AtomicU64::new(0) }
     }
 
-    /// Starts at zero, so many seconds after 1970.
+    /// Starts at zero, with this Unix time in seconds.
     pub fn at(unix: u64) -> Self {
         Self { unix: Some(unix), ..Self::start() }
     }
@@ -40,10 +40,10 @@ impl Clock {
         clock
     }
 
-    /// Puts it forward, for whoever plays through what takes days.
+    /// Advances it, for tests that simulate days.
     pub fn put_forward(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        // Nobody else is told of anything by it.
+        // Nothing else is published by this store.
         self.ahead.fetch_add(millis, Ordering::Relaxed);
     }
 
@@ -51,7 +51,7 @@ impl Clock {
         Duration::from_millis(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// Now, for those who count by the machine's clock themselves.
+    /// The current instant, for libraries that take one.
     #[expect(clippy::disallowed_methods, reason = "the shell of legacy DNS owns its clock")]
     pub fn instant(&self) -> Instant {
         let now = Instant::now();
@@ -63,7 +63,7 @@ impl Clock {
         self.start.elapsed() + self.ahead()
     }
 
-    /// The time of day, in seconds since 1970, by which signatures are judged.
+    /// Unix time in seconds, by which signatures are validated.
     pub fn unix(&self) -> u64 {
         match self.unix {
             Some(start) => start + self.now().as_secs(),

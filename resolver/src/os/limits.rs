@@ -1,25 +1,25 @@
-//! How many files and sockets this process may have open (getrlimit(2)).
+//! The limit of file descriptors of this process (getrlimit(2)).
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// More are never asked for.
-const ENOUGH: u64 = 65_536;
+/// The most file descriptors that are requested.
+const MAX_DESCRIPTORS: u64 = 65_536;
 
-/// Asks for as many file descriptors as this process may have: what it starts with is often 1,024,
-/// which is less than a thousand clients over TCP need. How many it has then.
+/// Raises the limit of file descriptors as far as allowed: the default is often 1,024, which is
+/// less than a thousand clients over TCP need. Returns the limit.
 pub fn raise_descriptors() -> u64 {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard.min(ENOUGH)
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard.min(ENOUGH), hard)
+        && soft < hard.min(MAX_DESCRIPTORS)
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard.min(MAX_DESCRIPTORS), hard)
     {
         tracing::debug!(%error, "the limit of open files stays at {soft}");
     }
     descriptors()
 }
 
-/// How many file descriptors this process may have.
+/// The limit of file descriptors.
 pub fn descriptors() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(ENOUGH, |(soft, _)| soft)
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(MAX_DESCRIPTORS, |(soft, _)| soft)
 }
 
 #[cfg(test)]

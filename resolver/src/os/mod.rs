@@ -1,4 +1,4 @@
-//! What the operating system says about DNS.
+//! What the operating system knows about DNS.
 
 pub mod clock;
 mod limits;
@@ -8,42 +8,35 @@ mod resolv_conf;
 pub mod systemd;
 
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::Path;
 
 pub use limits::{descriptors, raise_descriptors};
 pub use ports::is_given_to_anybody;
 pub use resolv_conf::{Skipped, SystemDns, Why, parse};
 
-/// Where Unix systems name their DNS servers (resolv.conf(5)).
+/// The file with the system's DNS servers (resolv.conf(5)).
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Where Unix systems say who is asked for the name of a host (nsswitch.conf(5)).
+/// The file that says how host names are looked up (nsswitch.conf(5)).
 pub const NSSWITCH: &str = "/etc/nsswitch.conf";
-/// No more of that file is read, in bytes.
-const MAX_FILE: u64 = 64 * 1024;
+/// The most bytes of that file that are read.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// The system's own DNS servers, in its order; empty if it names none or can't be read.
-/// [`system_dns`] tells more.
-pub fn system_upstreams() -> Vec<SocketAddr> {
-    system_dns().map(|dns| dns.servers).unwrap_or_default()
-}
-
-/// The system's own DNS servers, and the lines that name one which can't be used.
+/// The system's DNS servers, and the lines that can't be used.
 ///
 /// # Errors
-/// [`OsError`] if the system does not tell.
+/// [`OsError`] if the file can't be read.
 pub fn system_dns() -> Result<SystemDns, OsError> {
     system_dns_from(Path::new(RESOLV_CONF))
 }
 
-/// The DNS servers that a file in the format of resolv.conf names.
+/// The DNS servers in a file in the format of resolv.conf.
 ///
 /// # Errors
 /// [`OsError`] if it can't be read.
 pub fn system_dns_from(path: &Path) -> Result<SystemDns, OsError> {
     let read = || -> io::Result<String> {
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+        std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let text = read()
@@ -51,19 +44,19 @@ pub fn system_dns_from(path: &Path) -> Result<SystemDns, OsError> {
     Ok(parse(&text, interface_index))
 }
 
-/// The system does not tell its DNS servers.
+/// The system's DNS servers can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "can't read the system's DNS servers from {path}: {error}; name them with --upstream IP[:PORT]"
 )]
 pub struct OsError {
-    /// The file that was to be read.
+    /// The file.
     pub path: String,
-    /// What the system said.
+    /// The operating system's message.
     pub error: String,
 }
 
-/// The number of a network interface, which is what a link-local address needs (RFC 4007 §11.2).
+/// The index of a network interface, which a link-local address needs (RFC 4007 §11.2).
 #[cfg(unix)]
 #[expect(unsafe_code, reason = "if_nametoindex has no safe face in the standard library")]
 fn interface_index(name: &str) -> Option<u32> {
@@ -75,7 +68,7 @@ fn interface_index(name: &str) -> Option<u32> {
     }
 }
 
-/// Without a way to ask, only interfaces given by number can be used.
+/// On this platform only interfaces given by index can be used.
 #[cfg(not(unix))]
 fn interface_index(_name: &str) -> Option<u32> {
     None

@@ -1,13 +1,13 @@
-//! Which ports the system gives to whoever wants any.
+//! The range of ephemeral ports.
 
 use std::ops::RangeInclusive;
 
-/// Where Linux says so (ip(7)); it is the one of this process's network namespace.
+/// The file that has it on Linux (ip(7)), for this process's network namespace.
 const FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-/// What it is unless somebody changed it.
+/// The default.
 const DEFAULT: RangeInclusive<u16> = 32_768..=60_999;
 
-/// Whether the system may give this port to a program that asks for any.
+/// Whether the system may assign this port to a program that asks for any port.
 pub fn is_given_to_anybody(port: u16) -> bool {
     let range = std::fs::read_to_string(FILE).ok().and_then(|text| parse(&text));
     range.unwrap_or(DEFAULT).contains(&port)

@@ -1,21 +1,21 @@
-//! Random bytes of the system, fetched some at a time.
+//! Random bytes of the operating system, fetched in chunks.
 
 use std::io;
 
-/// How many are fetched at a time: a hundred queries' worth.
-const CHUNK: usize = 4096;
+/// The size of a chunk in bytes: enough for a hundred queries.
+const CHUNK_BYTES: usize = 4096;
 
-/// The system's generator behind a buffer. No byte is given out twice, and those given out are
-/// wiped.
+/// The system's generator with a buffer. No byte is returned twice, and returned bytes are wiped
+/// from the buffer.
 #[derive(Debug)]
 pub struct Random {
-    bytes: Box<[u8; CHUNK]>,
+    bytes: Box<[u8; CHUNK_BYTES]>,
     used: usize,
 }
 
 impl Default for Random {
     fn default() -> Self {
-        Self { bytes: Box::new([0; CHUNK]), used: CHUNK }
+        Self { bytes: Box::new([0; CHUNK_BYTES]), used: CHUNK_BYTES }
     }
 }
 
@@ -23,10 +23,10 @@ impl Random {
     /// The next bytes.
     ///
     /// # Errors
-    /// If the system gives none.
+    /// If the operating system gives none.
     pub fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        const { assert!(N <= CHUNK) };
-        if self.used + N > CHUNK {
+        const { assert!(N <= CHUNK_BYTES) };
+        if self.used + N > CHUNK_BYTES {
             getrandom::fill(self.bytes.as_mut_slice()).map_err(io::Error::other)?;
             self.used = 0;
         }

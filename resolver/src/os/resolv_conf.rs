@@ -5,41 +5,41 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
-/// As many servers are taken. The C library takes three; lists of more exist.
+/// The most servers that are used. The C library uses three; longer lists exist.
 pub const MAX_SERVERS: usize = 8;
-/// How much of a line is repeated in a message, in characters.
-const MAX_QUOTED: usize = 60;
+/// How much of a line a message quotes, in characters.
+const MAX_QUOTED_CHARS: usize = 60;
 
-/// What the system says.
+/// The system's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SystemDns {
-    /// Its servers in its order, each once.
+    /// The servers in order, without duplicates.
     pub servers: Vec<SocketAddr>,
-    /// The lines that name one which can't be used, for the user to see.
+    /// The lines that can't be used, for the user.
     pub skipped: Vec<Skipped>,
 }
 
-/// A `nameserver` line that is of no use.
+/// A `nameserver` line that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// Its number, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// What stands there, without control characters.
+    /// The value, without control characters.
     pub value: String,
-    /// What is wrong with it.
+    /// The reason.
     pub why: Why,
 }
 
-/// Why a `nameserver` line is of no use.
+/// Why a `nameserver` line can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
-    /// No address stands there.
+    /// It has no address.
     #[error("not an IP address")]
     NotAnAddress,
-    /// The part behind `%` names no interface of this machine.
+    /// The part after `%` is not an interface of this machine.
     #[error("no such network interface")]
     NoSuchInterface,
-    /// There are enough.
+    /// There are too many.
     #[error("more servers than are used")]
     TooMany,
 }
@@ -50,7 +50,7 @@ impl fmt::Display for Skipped {
     }
 }
 
-/// Reads the text. `interface_index` finds the number of a network interface.
+/// Parses the text. `interface_index` finds the index of a network interface.
 pub fn parse(text: &str, interface_index: impl Fn(&str) -> Option<u32>) -> SystemDns {
     let mut dns = SystemDns::default();
     for (number, line) in text.lines().enumerate() {
@@ -69,7 +69,7 @@ pub fn parse(text: &str, interface_index: impl Fn(&str) -> Option<u32>) -> Syste
             Ok(_) => Why::TooMany,
             Err(why) => why,
         };
-        let value = value.chars().filter(|c| c.is_ascii_graphic()).take(MAX_QUOTED).collect();
+        let value = value.chars().filter(|c| c.is_ascii_graphic()).take(MAX_QUOTED_CHARS).collect();
         dns.skipped.push(Skipped { line: number + 1, value, why });
     }
     dns

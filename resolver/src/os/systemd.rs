@@ -1,5 +1,5 @@
-//! systemd, or whoever speaks its protocols (sd_notify(3), sd_listen_fds(3)): what it is told, and
-//! the sockets that it passes. Without it, nothing of this does anything.
+//! systemd, or another service manager with its protocols (sd_notify(3), sd_listen_fds(3)):
+//! notifications, and passed sockets. Without one, these functions do nothing.
 
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -10,25 +10,23 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use thiserror::Error;
 
-/// The most sockets that are taken over.
+/// The most passed sockets that are used.
 const MAX_SOCKETS: usize = 64;
 
-/// Why the sockets that were passed are of no use.
+/// Why the passed sockets can't be used.
 #[derive(Debug, Error)]
 pub enum SocketError {
-    /// Neither UDP nor a listening TCP socket.
-    #[error(
-        "the socket {0} that was passed is neither one for datagrams nor one that listens: {1}"
-    )]
+    /// A socket is neither UDP nor a listening TCP socket.
+    #[error("the passed socket {0} is neither a UDP socket nor a listening TCP socket: {1}")]
     Kind(usize, std::io::Error),
-    /// One of a pair is missing.
+    /// An address has only one of UDP and TCP.
     #[error(
         "of {address} only the {have} socket was passed: both are needed, ListenDatagram= and ListenStream= with the same address"
     )]
     Unpaired {
         /// The address.
         address: SocketAddr,
-        /// The kind that is there.
+        /// The kind that was passed.
         have: &'static str,
     },
     /// There are too many.
@@ -39,11 +37,11 @@ pub enum SocketError {
 /// The sockets of one address.
 pub type Pair = (SocketAddr, UdpSocket, TcpListener);
 
-/// The sockets that were passed, by address; none, if none were. To be called once, before there
-/// are threads: it takes the variables out of the environment.
+/// The passed sockets by address; empty if there are none. Must be called once, before there are
+/// threads: it removes the variables from the environment.
 ///
 /// # Errors
-/// [`SocketError`], if they are not what a DNS server needs: UDP and TCP at the same addresses.
+/// [`SocketError`], if they are not what a DNS server needs: UDP and TCP at each address.
 pub fn sockets() -> Result<Vec<Pair>, SocketError> {
     let mut passed = ListenFd::from_env();
     if passed.len() > MAX_SOCKETS {
@@ -83,12 +81,12 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Everything is up, or up again.
+/// Notifies that the service has started, or has reloaded.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The configuration is being read again; [`ready`] has to follow.
+/// Notifies that the configuration is being reloaded; [`ready`] has to follow.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -96,18 +94,17 @@ pub fn reloading() {
     }
 }
 
-/// The end has begun.
+/// Notifies that the service is stopping.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Everything is well.
+/// Notifies the watchdog.
 pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often [`alive`] must be called, if the service manager watches: half of the time after which
-/// it gives up.
+/// How often [`alive`] must be called, if the watchdog is on: half of its timeout.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|every| !every.is_zero())
 }

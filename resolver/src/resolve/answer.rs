@@ -1,5 +1,4 @@
-//! What is answered: one plain type that every source of answers makes, and the one place that
-//! turns it into a message.
+//! The answer as a plain type, made by every source, and its encoding as a message.
 
 use std::time::Duration;
 
@@ -21,13 +20,13 @@ use crate::{
     telemetry::Origin,
 };
 
-/// The most bytes of an answer over UDP, whatever the client can take: what crosses every path
-/// unfragmented (DNS flag day 2020), and what our own EDNS says.
+/// The most bytes of an answer over UDP, whatever size the client advertises: it crosses every path
+/// unfragmented (DNS flag day 2020), and is what we advertise.
 pub const MAX_UDP_BYTES: u16 = 1_232;
 /// The most bytes over UDP to a client without EDNS (RFC 1035 §4.2.1).
 pub const PLAIN_UDP_BYTES: u16 = 512;
 
-/// How long a stream may be without a question, and an answer on it without being taken (RFC 7766
+/// How long a stream may be without a query, or a response on it may wait to be read (RFC 7766
 /// §6.2.3).
 pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 
@@ -36,9 +35,10 @@ pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 pub struct Answer {
     /// The response code.
     pub rcode: ResponseCode,
-    /// AA: the first owner in the answer section is a name whose records we hold (RFC 1034 §6.2).
+    /// AA: the owner of the first answer record is a name that the resolver is authoritative for
+    /// (RFC 1034 §6.2).
     pub authoritative: bool,
-    /// AD: whoever gave us the answer has validated it.
+    /// AD: the source of the answer has validated it.
     pub authentic: bool,
     /// The answer section.
     pub answers: Vec<Record>,
@@ -48,38 +48,37 @@ pub struct Answer {
     pub additionals: Vec<Record>,
     /// Extended errors.
     pub ede: Vec<Ede>,
-    /// Who gave it.
+    /// Its origin.
     pub origin: Origin,
-    /// The number of the period in which it may be given, if there are signatures of ours in it; 0
-    /// if there are none.
+    /// The number of the signing period in which it may be served; 0 if it has no signatures made
+    /// here.
     pub signed: u32,
-    /// What it rests on, if it comes from the chain and from rules alone: it is true as long as
-    /// these hold.
+    /// What it depends on, if it comes from the chain and from fixed rules alone; `None` otherwise.
     pub dependencies: Option<Vec<Dependency>>,
-    /// The cookies that the client gets with it.
+    /// The cookie that the client gets.
     pub cookie: Option<cookie::Given>,
 }
 
 impl Answer {
-    /// A failure that says why.
+    /// A failure with its reason.
     pub fn failure(rcode: ResponseCode, ede: Ede) -> Self {
         Answer { rcode, ede: vec![ede], ..Answer::default() }
     }
 
-    /// A negative answer of ours with its SOA: NODATA with `NoError`, or NXDOMAIN.
+    /// A negative answer made here with its SOA: NODATA with `NoError`, or NXDOMAIN.
     pub fn negative(rcode: ResponseCode, soa: Record) -> Self {
         Answer { rcode, authoritative: true, authorities: vec![soa], ..Answer::default() }
     }
 
-    /// An answer of ours.
+    /// An answer made here.
     pub fn records(answers: Vec<Record>) -> Self {
         Answer { authoritative: true, answers, ..Answer::default() }
     }
 
-    /// The message that answers `metadata` and `queries`, no longer than the client takes.
+    /// The message that answers `metadata` and `queries`, within the client's limit.
     ///
-    /// RA is always set. AD goes to loopback clients only: nobody else can know that the path to us
-    /// is clean.
+    /// RA is always set. AD goes to loopback clients only: no other client can know that the path
+    /// to the resolver is secure.
     pub fn into_message(
         self,
         metadata: &Metadata,
@@ -108,7 +107,8 @@ impl Answer {
                 // RFC 9824 §5.1.
                 ours.flags_mut().z = asked.flags().z & COMPACT_OK;
             }
-            if client.transport.is_kept() && asked.option(EdnsCode::Keepalive).is_some() {
+            if client.transport.supports_keepalive() && asked.option(EdnsCode::Keepalive).is_some()
+            {
                 ours.options_mut().insert(keepalive());
             }
             for ede in &self.ede {
@@ -130,30 +130,33 @@ impl Answer {
 }
 
 /// The number of the EDNS option Padding (RFC 7830 §3).
-const PADDING: u16 = 12;
-/// Answers over encrypted transports are multiples of so many bytes long (RFC 8467 §4.1).
-pub const PADDING_BLOCK: usize = 468;
-/// An EDNS option's number and length, in bytes.
-const OPTION_HEADER: usize = 4;
+const PADDING_OPTION: u16 = 12;
+/// Responses over encrypted transports are padded to a multiple of this many bytes (RFC 8467 §4.1).
+pub const PADDING_BLOCK_BYTES: usize = 468;
+/// The length of an EDNS option's code and length fields, in bytes.
+const OPTION_HEADER_BYTES: usize = 4;
 
-/// Pads an answer, so that its length says little of what is in it.
+/// Pads a response, so that its encrypted length reveals little.
 fn pad(message: &mut Message) {
-    let Ok(length) = message.to_vec().map(|bytes| bytes.len() + OPTION_HEADER) else { return };
-    let padded = length.next_multiple_of(PADDING_BLOCK);
+    let Ok(length) = message.to_vec().map(|bytes| bytes.len() + OPTION_HEADER_BYTES) else {
+        return;
+    };
+    let padded = length.next_multiple_of(PADDING_BLOCK_BYTES);
     if padded <= usize::from(u16::MAX)
         && let Some(edns) = &mut message.edns
     {
-        edns.options_mut().insert(EdnsOption::Unknown(PADDING, vec![0; padded - length]));
+        edns.options_mut().insert(EdnsOption::Unknown(PADDING_OPTION, vec![0; padded - length]));
     }
 }
 
-/// How long a stream stays open without a question, in units of 100 ms (RFC 7828 §3.1).
+/// The edns-tcp-keepalive option: how long a stream stays open without a query, in units of 100 ms
+/// (RFC 7828 §3.1).
 fn keepalive() -> EdnsOption {
     let units = u16::try_from(STREAM_IDLE.as_millis() / 100).unwrap_or(u16::MAX);
     EdnsOption::Unknown(u16::from(EdnsCode::Keepalive), units.to_be_bytes().into())
 }
 
-/// The most bytes that the answer to this client may have.
+/// The most bytes that the response to this client may have.
 fn limit(edns: Option<&Edns>, transport: Transport) -> usize {
     usize::from(match (transport, edns) {
         (Transport::Udp, None) => PLAIN_UDP_BYTES,
@@ -163,12 +166,11 @@ fn limit(edns: Option<&Edns>, transport: Transport) -> usize {
     })
 }
 
-/// Makes the message fit into `limit` bytes: the additional section goes first, which is no
-/// truncation (RFC 2181 §9); then everything, and TC is set. What can't be encoded at all counts as
-/// too long.
+/// Makes the message fit into `limit` bytes: first the additional section is removed, which is not
+/// truncation (RFC 2181 §9); then everything, and TC is set. A message that can't be encoded counts
+/// as too long.
 fn fit(message: &mut Message, limit: usize) {
-    // The encoder stops at 65,535 bytes by itself and sets TC in what it wrote, so its flag has to
-    // be looked at.
+    // The encoder stops at 65,535 bytes and sets TC, so the flag has to be checked.
     let fits = |message: &Message| {
         message.to_vec().is_ok_and(|bytes| {
             bytes.len() <= limit && (bytes[2] & 0x02 == 0 || message.metadata.truncation)

@@ -1,11 +1,11 @@
-//! An answer put together from the steps that lead to it.
+//! Builds an answer from its steps.
 
 use hickory_proto::{op::ResponseCode, rr::Record};
 
 use super::{answer::Answer, step::is_proof};
 use crate::{chain::validity::Dependency, dns::ede::Ede, telemetry::Origin};
 
-/// What has been found so far.
+/// The answer so far.
 #[derive(Debug)]
 pub(super) struct AnswerBuilder {
     answers: Vec<Record>,
@@ -34,7 +34,8 @@ impl Default for AnswerBuilder {
 }
 
 impl AnswerBuilder {
-    /// The answer rests on this too; on something that can't be named, if there is none.
+    /// Adds a dependency of the answer; `None`: on something that is not tracked, so the answer
+    /// can't be cached.
     pub fn depend_on(&mut self, dependency: Option<Dependency>) {
         match (self.dependencies.as_mut(), dependency) {
             (Some(dependencies), Some(dependency)) => dependencies.push(dependency),
@@ -42,38 +43,39 @@ impl AnswerBuilder {
         }
     }
 
-    /// Takes note of what a step says of itself. Counted is whose name was asked for, not where its
-    /// aliases lead. AA speaks of the first owner (RFC 1035 §4.1.1), AD of everything.
+    /// Combines the properties of a step. The origin is that of the QNAME, not of its aliases'
+    /// targets. AA refers to the first owner (RFC 1035 §4.1.1), AD to everything.
     pub fn observe(&mut self, step: &Answer, by_route: Origin) {
         self.origin.get_or_insert(match step.origin {
             Origin::Refused => by_route,
             other => other,
         });
-        // What we are the authority of is the chain's, or special.
+        // The resolver is authoritative for names of the chain and special-use names.
         self.has_foreign |= !step.authoritative;
         self.authoritative.get_or_insert(step.authoritative);
         self.authentic &= step.authentic;
         self.signed = self.signed.max(step.signed);
     }
 
-    /// Whether others than the chain had a say.
+    /// Whether sources other than the chain contributed.
     pub fn has_foreign(&self) -> bool {
         self.has_foreign
     }
 
-    /// Adds a part of the answer that leads on to another name, with what proves it.
+    /// Adds a part of the answer that leads to another name, with its proofs.
     pub fn add_alias(&mut self, step: Answer) {
         self.answers.extend(step.answers);
         self.proofs.extend(step.authorities.into_iter().filter(is_proof));
     }
 
-    /// The answer that says why there is none.
+    /// The answer that says why it is withheld.
     pub fn withhold(self, ede: Ede) -> Answer {
         let origin = self.origin.unwrap_or_default();
         Answer { ede: vec![ede], dependencies: self.dependencies, origin, ..Answer::default() }
     }
 
-    /// The whole, with its last part. A failure at the end is all that is said.
+    /// The complete answer, with its last part. If that is a failure, the answer is only the
+    /// failure.
     pub fn finish(mut self, last: Answer) -> Answer {
         let origin = self.origin.unwrap_or_default();
         if last.rcode == ResponseCode::ServFail {

@@ -1,6 +1,5 @@
-//! How what the chain says is given in answer to one question: signed, where the client asks for
-//! that and it stands in the zone that is signed; as NXDOMAIN, or as a denial that is compact; with
-//! AD or without.
+//! The form of answers from the chain for one question: signed if the client asks for it and the
+//! zone is signed; NXDOMAIN or a compact denial; with AD or without.
 
 use hickory_proto::{
     op::ResponseCode,
@@ -20,20 +19,18 @@ use crate::{
 
 /// The form of the chain's answers to one question.
 pub(super) struct ChainAnswers<'p> {
-    /// What signs the zone, if anything does.
+    /// The signer, if signing is on.
     signer: Option<&'p Signer>,
-    /// Its signatures; none, if the client did not ask for them.
+    /// The signing of this answer; `None` if the client did not ask for signatures.
     signing: Option<Signing<'p>>,
-    /// Whether the client knows compact denials.
+    /// Whether the client understands compact denials (CO).
     compact_ok: bool,
-    /// Whether what the chain's source says was validated: by a node in this process, or one that
-    /// is as near.
+    /// Whether the chain was validated by a node in this process or on this machine.
     authentic: bool,
 }
 
 impl<'p> ChainAnswers<'p> {
-    /// The form in which the chain's part of the answer to `question` is given. `authentic`:
-    /// whether what the chain's source says was validated.
+    /// The form for `question`. `authentic`: whether the chain was validated locally.
     pub(super) fn new(signer: Option<&'p Signer>, question: &Question, authentic: bool) -> Self {
         ChainAnswers {
             signing: signer.filter(|_| question.dnssec_ok).map(Signer::begin),
@@ -56,7 +53,7 @@ impl<'p> ChainAnswers<'p> {
         }
     }
 
-    /// What signs at a mount: at the root nobody can vouch for our key.
+    /// The signing at a mount: names at the root are not in the signed zone.
     fn signing(&self, mount: Mount) -> Option<Signing<'p>> {
         self.signing.filter(|_| mount == Mount::Alt)
     }
@@ -74,7 +71,7 @@ impl<'p> ChainAnswers<'p> {
         }
     }
 
-    /// That there is nothing at `name`, with the SOA of its zone.
+    /// A denial for `name`, with the SOA of its zone.
     pub(super) fn negative(
         &self,
         mount: Mount,
@@ -90,8 +87,8 @@ impl<'p> ChainAnswers<'p> {
         let Some(signing) = self.signing(mount) else {
             return Answer { authentic: self.authentic, ..Answer::negative(rcode, soa) };
         };
-        // A denial says that the name exists: those who check it would not believe an NXDOMAIN
-        // beside it, but for those who say that they know (RFC 9824 §5).
+        // A compact denial says that the name exists: validators would not accept NXDOMAIN beside
+        // it, except clients that set CO (RFC 9824 §5).
         if !self.compact_ok {
             rcode = ResponseCode::NoError;
         }
@@ -103,7 +100,7 @@ impl<'p> ChainAnswers<'p> {
             Ok(proof) => proof,
             Err(error) => return unsigned(&error),
         };
-        // The denial itself lists these two: asked for, they are there (RFC 8482 §4.1 for RRSIG:
+        // The denial itself has these two types: asked for, they exist (RFC 8482 §4.1 for RRSIG:
         // one is enough).
         if matches!(question.qtype, RecordType::NSEC | RecordType::RRSIG) {
             let skip = usize::from(question.qtype == RecordType::RRSIG);
@@ -114,8 +111,8 @@ impl<'p> ChainAnswers<'p> {
         Answer { rcode, authoritative: true, authentic, signed, authorities, ..Answer::default() }
     }
 
-    /// That others serve the name, for clients that ask without recursion: with the DS records of a
-    /// zone that is signed, or the proof that it has none (RFC 4035 §3.1.4).
+    /// A referral, for clients that ask without recursion: with the DS records of a signed child
+    /// zone, or the proof that it has none (RFC 4035 §3.1.4).
     pub(super) fn referral(&self, mount: Mount, cut: DelegationPoint) -> Answer {
         let referral = Answer { authorities: cut.ns, additionals: cut.glue, ..Answer::default() };
         let Some(signing) = self.signing(mount) else { return referral };
@@ -133,8 +130,8 @@ impl<'p> ChainAnswers<'p> {
     }
 }
 
-/// Signs the sets of an answer. The CNAME behind a DNAME is not in the zone, and has no signature
-/// (RFC 6672 §5.3.1).
+/// Signs the RRsets of an answer. The CNAME after a DNAME is synthesized and has no signature (RFC
+/// 6672 §5.3.1).
 fn sign(signing: Signing<'_>, mut records: Vec<Record>) -> Result<Vec<Record>, SignError> {
     let is_dname = |record: &Record| record.record_type() == RecordType::from(39);
     let made = match records.as_slice() {
@@ -148,11 +145,11 @@ fn sign(signing: Signing<'_>, mut records: Vec<Record>) -> Result<Vec<Record>, S
     Ok(signed)
 }
 
-/// An answer without its signatures would be taken for a forgery.
+/// An answer without its signatures would count as bogus.
 fn unsigned(error: &SignError) -> Answer {
     tracing::error!(%error, "an answer could not be signed");
     Answer::failure(
         ResponseCode::ServFail,
-        Ede::new(Ede::OTHER, format!("it could not be signed: {error}")),
+        Ede::new(Ede::OTHER, format!("the answer could not be signed: {error}")),
     )
 }

@@ -1,9 +1,9 @@
-//! Names that hand their zone, or a part of it, to servers of legacy DNS: those are asked, without
-//! recursion, and what they say is given on.
+//! Names that delegate their zone, or a part of it, to name servers in legacy DNS: those are
+//! queried without recursion, and their answers relayed.
 //!
-//! Who writes the records of a name chooses which addresses we send packets to. So: a bounded
-//! number of servers and of referrals, no addresses but those of other hosts, and of an answer only
-//! what lies in the zone that was delegated.
+//! The owner of a name decides which addresses receive packets. So the number of servers and of
+//! referrals is bounded, only addresses of other hosts are used, and only records in the delegated
+//! zone are relayed.
 
 use std::net::IpAddr;
 
@@ -21,25 +21,24 @@ use crate::{
     dns::names,
 };
 
-/// How many addresses of delegated servers are asked.
+/// The most addresses of delegated servers that are queried.
 pub(super) const MAX_SERVERS: usize = 6;
-/// How many servers without addresses in the zone are looked up.
+/// The most servers without glue that are looked up.
 pub(super) const MAX_LOOKUPS: usize = 3;
-/// How many times a delegated server may send us further down.
+/// The most referrals that are followed.
 pub(super) const MAX_REFERRALS: usize = 6;
 
-/// How the servers are asked to which names delegate their zones.
+/// How the servers of delegated zones are queried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delegation {
     /// Their port.
     pub port: u16,
-    /// Whether loopback addresses may be asked: anybody can write any address into a name's
-    /// records.
+    /// Whether loopback addresses may be queried: a name's records can contain any address.
     pub loopback: bool,
 }
 
 impl Delegation {
-    /// Whether packets may be sent there only because the records of a name say so.
+    /// Whether packets may be sent to an address only because a name's records contain it.
     pub fn may_ask(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
@@ -50,8 +49,8 @@ impl Delegation {
     }
 }
 
-/// The zone and the servers that a reply sends us to: closer to the name than `below`, or it would
-/// lead in circles.
+/// The zone and the servers of a referral: it has to be closer to the name than `below`, so that
+/// referrals end.
 pub(super) fn referral(
     reply: &Message,
     below: &Name,
@@ -85,8 +84,8 @@ pub(super) fn referral(
     Some((zone, servers))
 }
 
-/// The reply as an answer of ours: what lies in the delegated zone, its names as they are at the
-/// mount of `moved`, if they are to be moved there.
+/// A reply as an answer: the records in the delegated zone. With `moved`, its names are rewritten
+/// for that mount.
 pub(super) fn relay_reply(
     reply: Message,
     below: &Name,
@@ -119,7 +118,7 @@ pub(super) fn address(record: &Record) -> Option<IpAddr> {
     match &record.data {
         RData::A(address) => Some(address.0.into()),
         RData::AAAA(address) => Some(address.0.into()),
-        // Records of the chain are carried as bytes.
+        // Records of the chain are opaque bytes.
         RData::Unknown { code: RecordType::A | RecordType::AAAA, rdata } => {
             names::address(&rdata.anything)
         }

@@ -1,4 +1,4 @@
-//! From a question to its answer: the whole way on one screen.
+//! Resolves a question: from its name to the complete answer.
 //!
 //! ```text
 //! Question -> route -> special | chain | legacy -> Answer
@@ -47,25 +47,24 @@ use step::{Step, failed, follow, not_ready};
 pub use delegate::Delegation;
 pub use step::is_whole;
 
-/// How many questions one question of a client may become: aliases, and the addresses of delegated
-/// servers.
+/// The most steps that one query may take: aliases, and addresses of delegated servers.
 pub const MAX_STEPS: u8 = 24;
 
-/// Everything that answers are made from.
+/// What answers are made from.
 pub struct Pipeline {
-    /// Where the chain's names stand.
+    /// Where names of the chain are mounted.
     pub mounts: Mounts,
     /// The chain.
     pub chain: Arc<dyn ChainSource>,
     /// Legacy DNS.
     pub legacy: Upstreams,
-    /// How delegated servers are asked.
+    /// How servers of delegated zones are queried.
     pub delegation: Delegation,
-    /// What signs the chain's answers.
+    /// The signer of the chain's answers.
     pub signer: Option<Arc<Signer>>,
 }
 
-/// A name that is asked for on the way to the answer of a question.
+/// A name of the chain to be looked up in the course of a query.
 struct ChainQuery<'a> {
     question: &'a Question,
     name: &'a Name,
@@ -73,7 +72,7 @@ struct ChainQuery<'a> {
 }
 
 impl Pipeline {
-    /// Answers a question. Never fails: what goes wrong is an answer that says so.
+    /// Answers a question. Errors become answers with a response code and an extended error.
     pub async fn answer(&self, question: &Question) -> Answer {
         self.resolve(question, &mut { MAX_STEPS }).await
     }
@@ -99,18 +98,21 @@ impl Pipeline {
             }
             match step.next {
                 Some(target) => {
-                    event("route", || format!("{name} leads on to {target}"));
+                    event("route", || format!("{name} is an alias of {target}"));
                     builder.add_alias(step.answer);
                     name = target;
                 }
                 None => return builder.finish(step.answer),
             }
         }
-        let why = format!("{} leads through more than {MAX_STEPS} names", question.name);
+        let why = format!(
+            "{} needs more than {MAX_STEPS} steps (aliases and delegations)",
+            question.name
+        );
         Answer::failure(ResponseCode::ServFail, Ede::new(Ede::OTHER, why))
     }
 
-    /// What whoever has the name says.
+    /// One step: the part of the answer that the name's source gives.
     async fn step(
         &self,
         route: Route,
@@ -133,10 +135,10 @@ impl Pipeline {
         }
     }
 
-    /// Why a step's answer is not given to who asked for `asked`: it points at a private address,
-    /// and nobody has said that it may. What legacy DNS says to the question itself was judged when
-    /// it came; here it is what aliases lead to, this machine and zones with upstreams of their own
-    /// included, and the chain. `foreign`: others than the chain had a say.
+    /// Why the answer to a query for `asked` is withheld: it points at a private address. The
+    /// upstreams' answer to the question itself was checked when it arrived; this covers the
+    /// targets of aliases, answers made here and those of zones with upstreams of their own, and
+    /// the chain. `foreign`: whether sources other than the chain contributed.
     fn rebind_violation(&self, asked: &Name, step: &Answer, foreign: bool) -> Option<Ede> {
         let rebind = self.legacy.rebind();
         let address = upstream::private_among(&step.answers)?;
@@ -146,14 +148,14 @@ impl Pipeline {
         (judged && rebind.covers(asked)).then(|| upstream::rebind_error(asked, address))
     }
 
-    /// Whose name it is. A zone with upstreams of its own is theirs, be it special or not: whoever
-    /// wrote it down knows.
+    /// The source for a name. A zone with upstreams of its own comes first, even for special-use
+    /// names, because it was configured on purpose.
     fn route(&self, name: &Name) -> Route {
         if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
     }
 
-    /// Asks the chain, and legacy DNS only when the chain knows that nobody has registered the
-    /// label.
+    /// Looks the name up on the chain, and in legacy DNS only if the label is known to be
+    /// unregistered.
     async fn chain(
         &self,
         query: &ChainQuery<'_>,
@@ -163,11 +165,12 @@ impl Pipeline {
         builder: &mut AnswerBuilder,
     ) -> Step {
         let ChainQuery { question, name, chain_answers } = *query;
-        let looked =
-            self.chain.lookup_with_dependency(&label).await.map(|(standing, dependency)| {
-                builder.depend_on(dependency);
-                standing
-            });
+        let mut marks = self.chain.marks();
+        let looked = self.chain.lookup_with_dependency(&label).await.map(|(state, dependency)| {
+            marks = dependency.as_ref().map_or(marks, |dependency| dependency.marks);
+            builder.depend_on(dependency);
+            state
+        });
         event("chain", || describe_lookup(&label, &looked));
         let zone = match (looked, mount) {
             (Ok(NameState::Active(zone)), _) => ZoneView::new(zone, mount, name),
@@ -180,7 +183,11 @@ impl Pipeline {
                     .negative(mount, question, name, Denial::Name, alt_soa())
                     .into();
             }
-            (Ok(NameState::Lapsed(zone, why)), _) => {
+            (Ok(NameState::Contested { fork }), _) => {
+                builder.depend_on(None);
+                return contested(&label, fork).into();
+            }
+            (Ok(NameState::Inactive(zone, why)), _) => {
                 let soa = ZoneView::new(zone, mount, name).soa();
                 let ede = vec![Ede::new(Ede::OTHER, format!("{label}: {why}"))];
                 return Answer {
@@ -194,6 +201,21 @@ impl Pipeline {
                 return not_ready(&label, &error).into();
             }
         };
+        let mut step = self.from_zone(query, &zone, mount, steps, builder).await;
+        step.answer.ede.extend(marks.extended_errors());
+        step
+    }
+
+    /// The part of the answer that the zone of a name gives.
+    async fn from_zone(
+        &self,
+        query: &ChainQuery<'_>,
+        zone: &ZoneView,
+        mount: Mount,
+        steps: &mut u8,
+        builder: &mut AnswerBuilder,
+    ) -> Step {
+        let ChainQuery { question, name, chain_answers } = *query;
         let nothing =
             |denial| chain_answers.negative(mount, question, name, denial, zone.soa()).into();
         let said = zone.answer(name, question.qtype);
@@ -215,13 +237,13 @@ impl Pipeline {
             }
             ZoneAnswer::Delegated(cut) => {
                 builder.depend_on(None);
-                self.delegated(question, name, &zone, cut, steps).await
+                self.delegated(question, name, zone, cut, steps).await
             }
         }
     }
 
-    /// Asks the upstreams. Without RD nobody is asked, which also ends a loop through a server that
-    /// asks us.
+    /// Queries the upstreams. Without RD nothing is queried, which also ends a loop through a
+    /// server that queries us.
     async fn legacy(&self, question: &Question, name: &Name) -> Step {
         if !question.recursion_desired {
             let why = "not a name of the chain, and the question is not to ask others";
@@ -249,14 +271,14 @@ impl Pipeline {
             dependencies: None,
             cookie: None,
         };
-        // Legacy DNS has no say in what an alias of it leads to, once that is a name of ours or of
-        // other upstreams.
+        // An alias of legacy DNS may lead to a name of the chain or of other upstreams: then the
+        // target's own source answers.
         follow(answer, name, question.qtype, |target| {
             self.route(target) == Route::Legacy && self.legacy.same_zone(name, target)
         })
     }
 
-    /// The answer of the servers that a zone delegates to.
+    /// The answer of the servers of a delegated zone.
     async fn delegated(
         &self,
         question: &Question,
@@ -265,8 +287,8 @@ impl Pipeline {
         cut: DelegationPoint,
         steps: &mut u8,
     ) -> Step {
-        // A signed zone is signed under one name, and signatures do not survive another: it is
-        // asked for as the client asks.
+        // A signed zone is signed under one name, and its signatures are not valid under another:
+        // it is queried by the name that the client uses.
         let moved = cut.ds.is_empty();
         let (asked, at) =
             if moved { (zone.to_root(name), cut.zone) } else { (name.clone(), cut.at) };
@@ -274,7 +296,7 @@ impl Pipeline {
         for _ in 0..=MAX_REFERRALS {
             let addresses = self.server_addresses(servers, steps).await;
             if addresses.is_empty() {
-                let why = format!("no server of {below} has an address that may be asked");
+                let why = format!("no name server of {below} has an address that may be queried");
                 return Answer::failure(
                     ResponseCode::ServFail,
                     Ede::new(Ede::NO_REACHABLE_AUTHORITY, why),
@@ -283,7 +305,7 @@ impl Pipeline {
             }
             event("delegated", || {
                 format!(
-                    "{below} is asked of {}",
+                    "querying the servers of {below}: {}",
                     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
                 )
             });
@@ -294,7 +316,7 @@ impl Pipeline {
             };
             if !moved && reply.metadata.response_code == ResponseCode::Refused {
                 let why = format!(
-                    "the servers of {below}, which has a DS, refuse to answer for it by this name"
+                    "the servers of {below}, a signed zone, refuse to answer for this name"
                 );
                 return Answer::failure(
                     ResponseCode::ServFail,
@@ -315,11 +337,11 @@ impl Pipeline {
                 }
             }
         }
-        let why = format!("{name} is referred on more than {MAX_REFERRALS} times");
+        let why = format!("{name} needs more than {MAX_REFERRALS} referrals");
         Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NO_REACHABLE_AUTHORITY, why)).into()
     }
 
-    /// Where the servers can be asked.
+    /// The addresses of the servers.
     async fn server_addresses(&self, servers: Vec<NameServer>, steps: &mut u8) -> Vec<SocketAddr> {
         let mut addresses: Vec<IpAddr> =
             servers.iter().flat_map(|server| &server.addresses).copied().collect();
@@ -343,7 +365,7 @@ impl Pipeline {
             .collect()
     }
 
-    /// The addresses of a server that is not in the zone that names it.
+    /// The addresses of a server outside the zone that names it.
     async fn addresses(&self, server: &Name, steps: &mut u8) -> Vec<IpAddr> {
         let mut found = Vec::new();
         for qtype in [RecordType::A, RecordType::AAAA] {
@@ -358,19 +380,22 @@ impl Pipeline {
     }
 }
 
-/// What the chain said, in words.
+/// The chain's result as text.
 fn describe_lookup(label: &ChainName, looked: &Result<NameState, ChainError>) -> String {
     match looked {
         Ok(NameState::Active(zone)) => {
             format!("{label} is registered, last changed at height {}", zone.serial())
         }
-        Ok(NameState::Unregistered) => format!("nobody has registered {label}"),
-        Ok(NameState::Lapsed(_, why)) => format!("{label}: {why}"),
+        Ok(NameState::Unregistered) => format!("{label} is not registered"),
+        Ok(NameState::Inactive(_, why)) => format!("{label}: {why}"),
+        Ok(NameState::Contested { fork }) => format!(
+            "{label} was changed above height {fork}, where a chain with more work that is held back forks off"
+        ),
         Err(error) => format!("{label} can't be looked up: {error}"),
     }
 }
 
-/// Whose answer it is, unless whoever gives it says something else.
+/// The origin of an answer, unless the answer has another.
 fn origin_of(route: &Route) -> Origin {
     match route {
         Route::Special(_) => Origin::Special,
@@ -379,11 +404,11 @@ fn origin_of(route: &Route) -> Origin {
     }
 }
 
-/// From where a reply of legacy DNS came.
+/// The origin of a reply of legacy DNS.
 fn origin(source: &ReplySource) -> Origin {
     match source {
         ReplySource::Server(_) => Origin::Legacy,
-        ReplySource::Cache => Origin::LegacyKept,
+        ReplySource::Cache => Origin::LegacyCached,
         ReplySource::Stale => Origin::LegacyStale,
     }
 }

@@ -1,8 +1,8 @@
-//! Whose name it is: decided first, from the name alone, before anything is looked up.
+//! Decides which source answers for a name, from the name alone, before anything is looked up.
 //!
-//! Special-use names come first and never leave the machine; then the places where the chain's
-//! names are mounted; all else is legacy DNS. "Nothing can stand there" and "it is not ours" are
-//! different variants.
+//! Special-use names come first and never leave the machine; then the mounts of the chain;
+//! everything else is legacy DNS. "No such name can exist" and "not the chain's" are different
+//! variants.
 
 use hickory_proto::rr::Name as DnsName;
 use namechain_core::types::{Name, Reserved};
@@ -12,30 +12,30 @@ use crate::{
     resolve::{special, special::Special},
 };
 
-/// Whose name it is.
+/// The source for a name.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
-    /// A special-use name: answered here by its own rules.
+    /// A special-use name, answered locally by its own rules.
     Special(&'static Special),
     /// `namechain.alt.` itself.
     MountPoint,
-    /// Below `namechain.alt.`, with a label that no name can have: it does not exist.
+    /// Below `namechain.alt.`, with a label that can't be a name of the chain: it does not exist.
     NoSuchName,
-    /// A name that the chain can hold, or something below it.
+    /// A name that may be registered on the chain, or a name below it.
     Chain(Name, Mount),
-    /// Not ours.
+    /// Legacy DNS.
     Legacy,
 }
 
 impl Route {
-    /// Whose name it is in words, for a trace. `in_own_zone`: it is in a zone with upstreams of
-    /// its own.
+    /// Describes the source for a trace. `in_own_zone`: the name is in a zone with upstreams of its
+    /// own.
     pub fn describe(&self, name: &DnsName, in_own_zone: bool) -> String {
         match self {
             Route::Special(_) => {
-                format!("{name} is a special-use name: answered here, asked of nobody")
+                format!("{name} is a special-use name: answered locally, never sent upstream")
             }
-            Route::MountPoint => format!("{name} is where the names of the chain stand"),
+            Route::MountPoint => format!("{name} is the zone of the chain"),
             Route::NoSuchName => {
                 format!("{name} is below namechain.alt., with a label that no name can have")
             }
@@ -44,7 +44,7 @@ impl Route {
             }
             Route::Chain(label, Mount::Root) => {
                 format!(
-                    "{name} is for the chain: {label} at the root, and for legacy DNS if nobody has registered that"
+                    "{name} is for the chain: {label} at the root, or for legacy DNS if that is not registered"
                 )
             }
             Route::Legacy if in_own_zone => {
@@ -57,7 +57,7 @@ impl Route {
     }
 }
 
-/// Decides whose name it is.
+/// Decides which source answers for a name.
 pub fn route(name: &DnsName, mounts: Mounts) -> Route {
     let labels: Vec<&[u8]> = name.iter().collect();
     if mounts.alt
@@ -80,7 +80,7 @@ pub fn route(name: &DnsName, mounts: Mounts) -> Route {
     }
 }
 
-/// The label as a name that somebody can have registered.
+/// The label as a name that may be registered on the chain.
 fn chain_name(label: &[u8]) -> Option<Name> {
     let label = std::str::from_utf8(label).ok()?.to_ascii_lowercase();
     if Reserved::of(&label).is_some() {

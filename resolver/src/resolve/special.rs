@@ -1,8 +1,8 @@
-//! Special-use names: answered here by the rules of their documents, and never sent anywhere.
+//! Special-use names: answered locally by the rules of their RFCs, and never sent upstream.
 //!
-//! The registry is IANA's "Special-Use Domain Names" with "Locally-Served DNS Zones" (RFC 6303). Of
-//! its names, `example.` and the other documentation domains are not here: RFC 6761 §6.5 has
-//! resolvers treat them like any other.
+//! The registry is IANA's "Special-Use Domain Names" with "Locally-Served DNS Zones" (RFC 6303).
+//! `example.` and the other documentation domains are not here: by RFC 6761 §6.5 resolvers treat
+//! them like any other name.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -25,9 +25,9 @@ use crate::{
 /// One special-use name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Special {
-    /// The name, without the closing dot.
+    /// The name, without the final dot.
     pub zone: &'static str,
-    /// Where it says so.
+    /// The RFC that says so.
     pub source: &'static str,
     rule: Rule,
 }
@@ -35,19 +35,19 @@ pub struct Special {
 /// What is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Loopback addresses for it and everything below it.
+    /// Loopback addresses for the name and all names below it.
     Loopback,
-    /// It does not exist, nor does anything below it.
+    /// The name and all names below it do not exist.
     Nothing,
-    /// It exists without data; nothing is below it.
+    /// The name exists without data; names below it do not exist.
     Empty,
-    /// As `Empty`, with the one address's name `localhost`.
+    /// As `Empty`, with a PTR record to `localhost` for the one address.
     LoopbackReverse,
-    /// It and everything below it exist without data.
+    /// The name and all names below it exist without data.
     NoData,
-    /// The addresses by which NAT64 is found; here there is none.
+    /// The addresses by which NAT64 is discovered; here there is none.
     Ipv4Only,
-    /// As `Empty`, with the name `ipv4only.arpa` at the zone itself.
+    /// As `Empty`, with a PTR record to `ipv4only.arpa` at the zone itself.
     Ipv4OnlyReverse,
 }
 
@@ -55,7 +55,7 @@ const fn row(zone: &'static str, source: &'static str, rule: Rule) -> Special {
     Special { zone, source, rule }
 }
 
-/// All of them.
+/// All special-use names.
 pub static TABLE: &[Special] = &[
     row("localhost", "RFC 6761 §6.3", Rule::Loopback),
     row("invalid", "RFC 6761 §6.4", Rule::Nothing),
@@ -121,7 +121,7 @@ pub static TABLE: &[Special] = &[
 static SHARED: Special = row("100.in-addr.arpa", "RFC 7793 §2", Rule::Empty);
 
 /// The TTL of special answers: they change with the software only (RFC 6303 §3 has 10,800 too).
-const TTL: u32 = 10_800;
+const TTL_SECS: u32 = 10_800;
 
 /// The table by name in wire form.
 static BY_NAME: LazyLock<std::collections::HashMap<Vec<u8>, &'static Special>> =
@@ -137,7 +137,7 @@ static BY_NAME: LazyLock<std::collections::HashMap<Vec<u8>, &'static Special>> =
 /// The special-use name that `name` is or lies below; the closest one, if there are two.
 pub fn find(name: &Name) -> Option<&'static Special> {
     let last = name.iter().next_back()?;
-    // All that is in the table ends with one of few labels: most names leave here.
+    // All entries end in one of few labels: most names leave here.
     let name = match last.to_ascii_lowercase().as_slice() {
         b"arpa" | b"localhost" | b"invalid" | b"test" | b"local" | b"onion" | b"alt"
         | b"internal" => names::relative(name, 0),
@@ -153,7 +153,7 @@ pub fn find(name: &Name) -> Option<&'static Special> {
     (64..128).contains(&octet).then_some(&SHARED)
 }
 
-/// Answers a question for a name that [`find`] has found.
+/// Answers a question for a name found by [`find`].
 pub fn answer(special: &Special, question: &Question, name: &Name) -> Answer {
     let labels = special.zone.split('.').count() + usize::from(std::ptr::eq(special, &SHARED));
     let zone = name.trim_to(labels).to_lowercase();
@@ -176,7 +176,10 @@ pub fn answer(special: &Special, question: &Question, name: &Name) -> Answer {
     };
     if !records.is_empty() {
         return Answer::records(
-            records.into_iter().map(|data| Record::from_rdata(name.clone(), TTL, data)).collect(),
+            records
+                .into_iter()
+                .map(|data| Record::from_rdata(name.clone(), TTL_SECS, data))
+                .collect(),
         );
     }
     let exists = match special.rule {
@@ -195,8 +198,8 @@ fn pointer(target: &str) -> RData {
 /// The SOA of RFC 6303 §3.
 fn soa(zone: Name) -> Record {
     let mailbox = Name::from_ascii("nobody.invalid.").unwrap_or_default();
-    let data = SOA::new(zone.clone(), mailbox, 1, 3_600, 1_200, 604_800, TTL);
-    Record::from_rdata(zone, TTL, RData::SOA(data))
+    let data = SOA::new(zone.clone(), mailbox, 1, 3_600, 1_200, 604_800, TTL_SECS);
+    Record::from_rdata(zone, TTL_SECS, RData::SOA(data))
 }
 
 #[cfg(test)]

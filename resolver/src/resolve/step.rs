@@ -1,4 +1,4 @@
-//! One step to an answer: a part of it, and where the rest is.
+//! One step of an answer: records, and the name to continue with.
 
 use hickory_proto::{
     dnssec::rdata::DNSSECRData,
@@ -17,7 +17,7 @@ use crate::{
     upstream::{self, ForwardError, Upstreams},
 };
 
-/// A part of an answer, and where the rest is.
+/// Records of an answer, and the name to continue with.
 #[derive(Debug, Default)]
 pub struct Step {
     pub answer: Answer,
@@ -30,9 +30,8 @@ impl From<Answer> for Step {
     }
 }
 
-/// Keeps of an answer what its giver may say: the aliases from `name` on as long as they lead to
-/// names for which `believed` says so. The first that leads elsewhere, or of which nothing more is
-/// said, is where the rest is.
+/// Takes from an answer the aliases from `name` on, as long as their targets satisfy `believed`.
+/// The first target that does not, or that has no further records, is where resolution continues.
 pub fn follow(
     mut answer: Answer,
     name: &Name,
@@ -43,7 +42,7 @@ pub fn follow(
         return answer.into();
     }
     let mut at = name.clone();
-    // The names followed so far: their giver was asked for the first, and led to the others.
+    // The names followed so far: the source was asked for the first, and led to the others.
     let mut path = vec![at.clone()];
     // Every record is an alias at most once.
     for _ in 0..answer.answers.len() {
@@ -53,7 +52,7 @@ pub fn follow(
         at = target;
         if !believed(&at) {
             answer.answers.retain(|record| is_on_path(record, &path) || believed(&record.name));
-            // What proves that the aliases are what is there goes with them.
+            // The proofs of the aliases go with them.
             answer.authorities.retain(is_proof);
             let answer = Answer { additionals: Vec::new(), ..answer };
             return Step { answer, next: Some(at) };
@@ -67,15 +66,15 @@ pub fn follow(
     Step { answer, next }
 }
 
-/// Whether a record is an alias that was followed, the DNAME that it was made from (RFC 6672 §3.1),
-/// or the signature of one of them.
+/// Whether a record is an alias that was followed, its DNAME (RFC 6672 §3.1), or a signature of one
+/// of them.
 fn is_on_path(record: &Record, path: &[Name]) -> bool {
     let is_dname = covered_type(record) == RecordType::from(rtype::DNAME);
     path.iter().any(|name| record.name == *name || (is_dname && record.name.zone_of(name)))
 }
 
-/// Whether a message of legacy DNS, in wire form, is all that there is to say to its question: no
-/// alias in it leads to a name of ours or of other upstreams, or to one of which it says nothing.
+/// Whether a message of legacy DNS, in wire form, is the complete answer to its question: no alias
+/// in it leads to a name of another source, or to a name without further records.
 pub fn is_whole(message: &[u8], mounts: Mounts, legacy: &Upstreams) -> bool {
     let Ok(message) = upstream::decode(message) else { return false };
     let [query] = message.queries.as_slice() else { return false };
@@ -104,26 +103,34 @@ fn alias(record: &Record, name: &Name) -> Option<Name> {
 }
 
 pub fn not_ready(label: &ChainName, error: &ChainError) -> Answer {
-    tracing::debug!(name = %label, %error, "the chain can't be asked");
+    tracing::debug!(name = %label, %error, "the chain's state can't be read");
     Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NOT_READY, error.to_string()))
 }
 
-/// The answer when nobody could be asked.
+/// The answer for a name that was changed above the fork from a chain that is held back: which of
+/// both states is final is not decided.
+pub fn contested(label: &ChainName, fork: u32) -> Answer {
+    let why = format!(
+        "{label} is contested: it was changed above height {fork}, and a chain with more work that forks off there is held back"
+    );
+    Answer::failure(ResponseCode::ServFail, Ede::new(Ede::NOT_READY, why))
+}
+
+/// The answer if no server could be queried.
 pub fn failed(error: &ForwardError) -> Answer {
     Answer::failure(ResponseCode::ServFail, error.ede())
 }
 
-/// Whether a record belongs to the proof that an alias, or that what stands for a wildcard, is what
-/// is there.
+/// Whether a record belongs to the proof of an alias or of a wildcard expansion.
 pub fn is_proof(record: &Record) -> bool {
     is_denial(covered_type(record))
 }
 
-/// The type of a record; of a signature the type that it covers.
+/// The type of a record; for a signature the type that it covers.
 fn covered_type(record: &Record) -> RecordType {
     match &record.data {
         RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) => rrsig.input().type_covered,
-        // One of ours.
+        // An address made here.
         RData::Unknown { code: RecordType::RRSIG, rdata } => rdata
             .anything
             .first_chunk()
@@ -148,7 +155,7 @@ mod tests {
         Name::from_ascii(text).unwrap()
     }
 
-    /// What is kept of an answer to `asked` with these records, and where it leads.
+    /// The result of `follow` for an answer to `asked` with these records.
     fn followed(asked: &str, records: Vec<Record>) -> (Vec<String>, Option<Name>) {
         let answer = Answer { answers: records, ..Answer::default() };
         let believed = |target: &Name| route(target, MOUNTS) == Route::Legacy;
@@ -164,8 +171,8 @@ mod tests {
         Record::from_rdata(name(owner), 60, RData::A(A::new(192, 0, 2, 1)))
     }
 
-    /// Its label is on no list and nobody has registered it: legacy DNS was asked for the name, so
-    /// its alias is what the client has to see (RFC 1034 §4.3.2, step 3a).
+    /// A label that is not reserved and not registered: legacy DNS was asked for the name, so the
+    /// client has to see its alias (RFC 1034 §4.3.2, step 3a).
     #[test]
     fn an_alias_under_a_label_that_could_be_registered_is_kept() {
         let records =
@@ -186,7 +193,7 @@ mod tests {
         );
     }
 
-    /// The DNAME that an alias was made from goes with it.
+    /// The DNAME of an alias goes with it.
     #[test]
     fn a_dname_above_the_alias_is_kept() {
         let data = hickory_proto::rr::rdata::NULL::with(b"\x03new\x09mycompany\0".to_vec());

@@ -1,5 +1,5 @@
-//! The responder that answers now. When the configuration is read again another one takes its
-//! place; what the old one has in work it still answers.
+//! The handle to the current responder. A reload of the configuration replaces the responder; the
+//! old one completes its queries.
 
 use std::sync::{
     Arc, PoisonError, RwLock,
@@ -8,7 +8,7 @@ use std::sync::{
 
 use crate::server::responder::Responder;
 
-/// Where everybody who has a question to be answered finds the responder. Cloning is cheap.
+/// The handle. Cloning is cheap.
 #[derive(Clone)]
 pub struct ResponderHandle(Arc<Inner>);
 
@@ -25,18 +25,17 @@ impl From<Responder> for ResponderHandle {
 }
 
 impl ResponderHandle {
-    /// The responder, for one question: the next question may have another.
+    /// The responder for one query; it may be another one for the next.
     pub fn get(&self) -> Arc<Responder> {
         self.0.responder.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A number that changes whenever the responder does: whoever keeps one looks here whether it
-    /// is still the one.
+    /// A number that changes with the responder, for those who keep a copy.
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
     }
 
-    /// Puts another responder in its place.
+    /// Replaces the responder.
     pub fn replace(&self, responder: Responder) {
         let mut place = self.0.responder.write().unwrap_or_else(PoisonError::into_inner);
         *place = Arc::new(responder);

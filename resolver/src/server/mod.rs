@@ -1,5 +1,5 @@
-//! The sockets: bound first, so that a port that is taken is known before anything else happens,
-//! and served then.
+//! The listening sockets. They are bound before anything else starts, so that a port in use is
+//! reported first.
 
 pub mod encrypted;
 #[cfg(target_os = "linux")]
@@ -22,33 +22,33 @@ use crate::{os, os::systemd::Pair};
 use encrypted::{EncryptedConfig, EncryptedListener, Identity};
 use handle::ResponderHandle;
 
-/// The most threads that answer over UDP at one address.
+/// The most UDP threads per address.
 pub const MAX_WORKERS: usize = 256;
-/// How many free ports are tried until one is free for UDP and TCP.
+/// How many free ports are tried to find one that is free for UDP and TCP.
 const FREE_PORT_TRIES: usize = 32;
 
 /// Why an address can't be listened on.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// Another program has it.
+    /// Another program uses it.
     #[error(
-        "{0} is taken by another program: stop that one, or choose another address with --listen (port 0: any free one)"
+        "{0} is in use by another program: stop it, or choose another address with --listen (port 0: any free one)"
     )]
     Taken(SocketAddr),
-    /// Only root may have it.
+    /// Only root may bind it.
     #[error(
         "{0} may not be used by this user: choose a port from 1024 on with --listen, or grant CAP_NET_BIND_SERVICE"
     )]
     Denied(SocketAddr),
-    /// The machine has no such address.
+    /// The machine does not have this address.
     #[error("this machine has no address {}: choose one that it has with --listen", .0.ip())]
     NoAddress(SocketAddr),
-    /// Something else.
+    /// Any other error.
     #[error("can't listen on {0}: {1}")]
     Other(SocketAddr, io::Error),
 }
 
-/// An address that is ours, for UDP and TCP.
+/// An address bound for UDP and TCP.
 #[derive(Debug)]
 pub struct Bound {
     address: SocketAddr,
@@ -59,14 +59,14 @@ pub struct Bound {
 }
 
 impl From<Pair> for Bound {
-    /// Sockets that somebody else has bound.
+    /// Sockets that the service manager has bound.
     fn from((address, udp, tcp): Pair) -> Self {
         Bound { address, udp, tcp, is_inherited: true }
     }
 }
 
 impl Bound {
-    /// The address, with the port that was found if none was given.
+    /// The address, with the port that was chosen if none was given.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -124,10 +124,10 @@ pub struct Server {
 /// How queries over UDP are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Udp {
-    /// By so many threads at each address, from bytes as far as that goes. The same as `Plain`
-    /// where that is not to be had.
+    /// By this many threads per address with the fast path. The same as `Plain` where the fast path
+    /// is not available.
     Fast(usize),
-    /// By the runtime, one task a query.
+    /// By the async runtime, with one task per query.
     Plain,
 }
 
@@ -139,12 +139,12 @@ impl Default for Udp {
 }
 
 impl Server {
-    /// Serves what is bound as it is by default. Must be called inside a tokio runtime.
+    /// Serves bound sockets with the default mode. Must be called within a tokio runtime.
     pub fn start(bound: Vec<Bound>, responder: impl Into<ResponderHandle>) -> Self {
         Self::start_with(bound, responder, Udp::default())
     }
 
-    /// Serves what is bound. Must be called inside a tokio runtime.
+    /// Serves bound sockets. Must be called within a tokio runtime.
     pub fn start_with(bound: Vec<Bound>, responder: impl Into<ResponderHandle>, how: Udp) -> Self {
         let current = responder.into();
         let (stop, stopped) = watch::channel(false);
@@ -170,7 +170,7 @@ impl Server {
         Server { stop, tasks, streams, current }
     }
 
-    /// Serves encrypted DNS as well, under this identity.
+    /// Serves encrypted DNS as well, with this identity.
     pub fn serve_encrypted(&mut self, doors: Vec<EncryptedListener>, identity: &Arc<Identity>) {
         for door in doors {
             let (current, streams) = (self.current.clone(), self.streams.clone());
@@ -179,7 +179,7 @@ impl Server {
         }
     }
 
-    /// Waits until a part of the server has failed for good. Without a failure it waits for ever.
+    /// Waits until a part of the server has failed for good; for ever if none does.
     pub async fn failed(&mut self) -> io::Error {
         match self.tasks.join_next().await {
             Some(Ok(Err(error))) => error,
@@ -207,7 +207,7 @@ mod tests {
         let error = bind(first.address()).unwrap_err();
         assert!(matches!(error, ListenError::Taken(address) if address == first.address()));
         assert!(error.to_string().contains("--listen"));
-        // Taken for UDP only.
+        // This port is in use for UDP only.
         drop(first.tcp);
         assert!(matches!(bind(first.udp.local_addr().unwrap()), Err(ListenError::Taken(_))));
     }

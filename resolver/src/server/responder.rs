@@ -1,5 +1,5 @@
-//! From a message to the message that answers it: who may ask, how much at a time, and for how
-//! long.
+//! Answers a DNS message with a DNS message, within limits: which clients, how many queries at a
+//! time, and for how long.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -32,14 +32,13 @@ use crate::{
     telemetry::{Origin, Telemetry},
 };
 
-/// How many questions may be in work at a time, over all transports. One that comes when there are
-/// so many gets SERVFAIL at once: it costs nothing then, and the client asks somebody else or
-/// again.
+/// The most queries in progress, over all transports. Above it queries get SERVFAIL at once, which
+/// is cheap, and lets the client ask another server or retry.
 pub const MAX_IN_FLIGHT: usize = 2_048;
-/// How long a question may take in all: stubs have given up by then.
+/// The time limit of a query: stub resolvers have given up by then.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Who may ask.
+/// The clients that may send queries.
 #[derive(Clone, Debug, Default)]
 pub struct Clients(Vec<IpNet>);
 
@@ -65,39 +64,39 @@ pub struct Responder {
     telemetry: Arc<Telemetry>,
 }
 
-/// The cookies of a server, which outlive its configuration.
+/// The DNS cookies of a server, which outlive a reload of the configuration.
 #[derive(Clone)]
 struct Cookies {
     policy: Policy,
-    /// None if the system had no random numbers to give.
+    /// None if the operating system gave no random bytes.
     jar: Option<Arc<Jar>>,
 }
 
-/// What a client's cookie says, and what it gets.
+/// The state of a client's cookie.
 enum CookieState {
-    /// None came, or none are given.
+    /// None was sent, or cookies are off.
     Nothing,
-    /// It is where it says it is.
+    /// It is valid: the client is at its address.
     Known(cookie::Given),
-    /// It may be.
+    /// It is new or not valid.
     Unknown(cookie::Given),
-    /// What came is no cookie.
+    /// The option is malformed.
     Malformed,
 }
 
 impl Responder {
-    /// Answers `clients` from `pipeline`. The cache and the clock are those that the pipeline's
-    /// upstreams have: what is kept outlives them.
+    /// Answers `clients` by `pipeline`. The cache and the clock are those of the pipeline's
+    /// upstreams and outlive a reload.
     pub fn new(pipeline: Pipeline, cache: Arc<Cache>, clock: Arc<Clock>, clients: Clients) -> Self {
         let jar = Jar::new().map(Arc::new);
-        let jar = jar.inspect_err(|error| tracing::warn!(%error, "no cookies are given")).ok();
+        let jar = jar.inspect_err(|error| tracing::warn!(%error, "DNS cookies are off")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
         Responder { pipeline, cache, clock, clients, in_flight, cookies, telemetry: Arc::default() }
     }
 
-    /// One that takes this one's place: what both have in work, and what they have answered, counts
-    /// together, and the cookies given are taken.
+    /// The responder after a reload: it shares the limits, the counters and the cookies of this
+    /// one.
     pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
         let (cache, clock) = (self.cache.clone(), self.clock.clone());
@@ -112,7 +111,7 @@ impl Responder {
         }
     }
 
-    /// The answers that are kept.
+    /// The cache.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
@@ -127,18 +126,18 @@ impl Responder {
         &self.clock
     }
 
-    /// The same with another policy for cookies.
+    /// The same responder with another policy for cookies.
     pub fn with_cookies(mut self, policy: Policy) -> Self {
         self.cookies.policy = policy;
         self
     }
 
-    /// Where the secrets of cookies are; `None` if none are given.
+    /// The secrets of DNS cookies; `None` if cookies are off.
     pub fn cookies(&self) -> Option<&Jar> {
         self.cookies.jar.as_deref().filter(|_| self.cookies.policy != Policy::Off)
     }
 
-    /// Whether who asks over UDP from another machine must always show a cookie.
+    /// Whether clients on other machines always have to send a valid cookie over UDP.
     pub fn requires_cookies(&self) -> bool {
         self.cookies.policy == Policy::Require
     }
@@ -158,8 +157,8 @@ impl Responder {
         }
     }
 
-    /// Whether a client has to show a cookie before anything is done for it: anybody can write its
-    /// address on a datagram.
+    /// Whether a client has to send a valid cookie before it is served: source addresses can be
+    /// forged over UDP.
     fn needs_cookie(&self, client: Client) -> bool {
         let busy = || self.in_flight.available_permits() < MAX_IN_FLIGHT / 2;
         client.transport == Transport::Udp
@@ -168,7 +167,7 @@ impl Responder {
             && (self.requires_cookies() || busy())
     }
 
-    /// The answer to the message with this header, these questions and this EDNS.
+    /// The response to a message with this header, these questions and this EDNS.
     pub async fn respond(
         &self,
         metadata: &Metadata,
@@ -184,7 +183,7 @@ impl Responder {
             _ if !self.clients.is_allowed(client.address) => refused(
                 ResponseCode::Refused,
                 Ede::PROHIBITED,
-                "this resolver does not answer your network",
+                "clients in your network may not query this resolver",
             ),
             CookieState::Malformed => {
                 refused(ResponseCode::FormErr, Ede::OTHER, "no cookie has this length (RFC 7873)")
@@ -192,10 +191,10 @@ impl Responder {
             CookieState::Unknown(_) if self.needs_cookie(client) => refused(
                 ResponseCode::BADCOOKIE,
                 Ede::OTHER,
-                "ask again with the cookie that comes with this",
+                "retry with the cookie in this response",
             ),
             CookieState::Nothing if self.needs_cookie(client) => {
-                // Over a stream its address is its own.
+                // Over a stream the address can't be forged.
                 truncated = true;
                 (Answer::default(), false)
             }
@@ -239,13 +238,13 @@ impl Responder {
 
     async fn resolve_and_cache(&self, question: &Question) -> Answer {
         let answer = self.pipeline.answer(question).await;
-        // What is kept is for those without CO: it has no part in what answers are kept under.
+        // Cached answers are for clients without CO, which is not part of the cache key.
         if answer.dependencies.is_some() && !question.compact_ok {
             let lower = question.name.to_lowercase();
             if question.name.iter().eq(lower.iter()) {
                 self.cache_answer(question, answer.clone());
             } else {
-                // What is kept is in lower case throughout.
+                // Cached answers are in lower case throughout.
                 let question = Question { name: lower, ..question.clone() };
                 self.cache_answer(&question, self.pipeline.answer(&question).await);
             }
@@ -253,7 +252,7 @@ impl Responder {
         answer
     }
 
-    /// Keeps an answer of ours for those who ask the same before what it rests on has changed.
+    /// Caches an answer made here, with what it depends on.
     fn cache_answer(&self, question: &Question, answer: Answer) {
         let kind = match (answer.rcode, answer.answers.is_empty()) {
             (ResponseCode::NoError, false) => AnswerKind::Positive,
@@ -268,8 +267,8 @@ impl Responder {
         else {
             return;
         };
-        // Whole, and without what belongs to one client; but with AD, which is taken away from
-        // those who don't get it.
+        // The whole answer, without what belongs to one client; AD is removed for clients that must
+        // not get it.
         let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
         let query = Query::query(question.name.clone(), question.qtype);
         let asked = Metadata::new(0, MessageType::Query, OpCode::Query);
@@ -286,28 +285,28 @@ impl Responder {
         }
     }
 
-    /// Whether somebody at this address may ask.
+    /// Whether a client at this address may send queries.
     pub fn is_allowed(&self, address: IpAddr) -> bool {
         self.clients.is_allowed(address)
     }
 
-    /// What is seen of its answers.
+    /// The counters and the query log.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
     }
 
-    /// How many questions are in work.
+    /// How many queries are in progress.
     pub fn in_progress(&self) -> usize {
         MAX_IN_FLIGHT.saturating_sub(self.in_flight.available_permits())
     }
 
-    /// What answers are made from.
+    /// The pipeline.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
 
-    /// The answer to a message in wire form; `None` for what gets none: what is too short for a
-    /// header, and answers, which would make two servers talk to each other for ever.
+    /// The response to a message in wire form; `None` for what gets no response: bytes too short
+    /// for a header, and responses, because two servers would answer each other without end.
     pub async fn respond_to_bytes(&self, bytes: &[u8], client: Client) -> Option<Vec<u8>> {
         let header = Header::read(&mut BinDecoder::new(bytes)).ok()?;
         if header.message_type != MessageType::Query {
@@ -333,18 +332,19 @@ impl Responder {
         answer.to_vec().ok()
     }
 
-    /// The answer to what can't be read. An operation that is not ours may have a form of its own.
+    /// The response to a message that can't be parsed. An opcode that is not supported may have a
+    /// format of its own.
     fn answer_unreadable(&self, metadata: &Metadata, bytes: &[u8], client: Client) -> Message {
         let (rcode, code, why) = match metadata.op_code {
             _ if !self.clients.is_allowed(client.address) => (
                 ResponseCode::Refused,
                 Ede::PROHIBITED,
-                "this resolver does not answer your network",
+                "clients in your network may not query this resolver",
             ),
             OpCode::Query => (ResponseCode::FormErr, Ede::OTHER, "the message can't be read"),
             _ => (ResponseCode::NotImp, Ede::NOT_SUPPORTED, "only the operation QUERY"),
         };
-        // What is wrong may be in the OPT's options: that there is one says that the client
+        // The defect may be in the OPT's options: that there is an OPT says that the client
         // understands ours.
         let records = Packet::parse(bytes).ok();
         let has_edns =

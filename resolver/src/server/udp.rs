@@ -1,9 +1,9 @@
-//! UDP, by hickory's server with our own handler. The one module that names hickory-server's types.
+//! UDP by hickory's server with our own handler. The only module that names hickory-server's types.
 //!
 //! Streams are served by [`crate::server::tcp`]. hickory's loop over a TCP listener ends at the
 //! first connection that is aborted before it is accepted, spins when there are no file descriptors
-//! left, can't be told how many connections to take, and keeps a thousand answers for a client that
-//! does not read them; none of that can be changed from outside.
+//! left, has no limit of connections, and buffers a thousand responses for a client that does not
+//! read them; none of that can be configured.
 
 use std::{io, net::UdpSocket, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     server::handle::ResponderHandle,
 };
 
-/// How long to wait before a server that ended by itself is started again.
+/// The delay before a server that ended by itself is restarted.
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 
 struct Handler(ResponderHandle);
@@ -54,15 +54,15 @@ impl RequestHandler for Handler {
         match response.send_response(built).await {
             Ok(info) => info,
             Err(error) => {
-                tracing::debug!(%error, client = %request.src(), "an answer could not be sent");
+                tracing::debug!(%error, client = %request.src(), "a response could not be sent");
                 Header { metadata, counts: HeaderCounts::default() }.into()
             }
         }
     }
 }
 
-/// Answers what comes in at `socket` until `stop` changes or its sender is gone. The server is
-/// started again if it ends by itself, on the same socket: the port is never free for others.
+/// Serves `socket` until `stop` changes or its sender is dropped. The server is restarted on the
+/// same socket if it ends by itself, so that no other program can take the port.
 pub async fn udp(
     socket: UdpSocket,
     current: ResponderHandle,
@@ -74,12 +74,12 @@ pub async fn udp(
         server.register_socket(tokio::net::UdpSocket::from_std(socket.try_clone()?)?);
         tokio::select! {
             _ = stop.changed() => {
-                // What is on its way is dropped: a client over UDP asks again.
+                // Queries in progress are dropped: a client over UDP asks again.
                 let _ = server.shutdown_gracefully().await;
                 return Ok(());
             }
             ended = server.block_until_done() => {
-                tracing::warn!(error = ?ended.err(), "the UDP server ended by itself and is started again");
+                tracing::warn!(error = ?ended.err(), "the UDP server ended by itself and is restarted");
                 tokio::time::sleep(RESTART_DELAY).await;
             }
         }

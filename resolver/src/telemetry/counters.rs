@@ -1,4 +1,4 @@
-//! Counters of answers: a fixed number of them, so that nothing that a client asks makes another.
+//! Counters of answers. Their number is fixed, whatever clients ask for.
 
 use std::{
     array,
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Origin, Outcome};
+use super::labels::{Origin, Outcome};
 use crate::dns::query::Transport;
 
 const TRANSPORTS: usize = Transport::ALL.len();
@@ -36,8 +36,8 @@ struct Buckets {
 /// The latency histogram of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latencies {
-    /// How many answers took as long as each bound of [`LATENCY_BOUNDS_US`] says at most and longer
-    /// than the one before; the last those that took longer than all.
+    /// The number of answers in each bucket of [`LATENCY_BOUNDS_US`], and in the last one those
+    /// above all bounds.
     pub counts: [u64; LATENCY_BOUNDS_US.len() + 1],
     /// The sum of all latencies, in microseconds.
     pub micros: u64,
@@ -68,7 +68,7 @@ impl Counters {
         self.answers[transport as usize][origin as usize][outcome as usize].fetch_add(1, Relaxed);
     }
 
-    /// Adds the latency of an answer that was not served from bytes in the cache.
+    /// Adds the latency of an answer that was not served from cached bytes.
     pub fn record_latency(&self, origin: Origin, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let route = ROUTES.iter().position(|route| *route == origin.route()).unwrap_or_default();

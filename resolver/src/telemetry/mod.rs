@@ -1,6 +1,7 @@
 //! Counters of answers, the query log, and the trace of one answer.
 
 mod counters;
+mod labels;
 mod query_log;
 pub mod trace;
 
@@ -20,112 +21,9 @@ use crate::dns::{
     query::{Client, Transport},
 };
 pub use counters::{Counters, LATENCY_BOUNDS_US, Latencies};
+pub use labels::{Origin, Outcome};
 use query_log::QueryLog;
 pub use query_log::{QueryLogMode, UnknownQueryLogMode};
-
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
-    /// Refused, or the query could not be parsed.
-    #[default]
-    Refused,
-    /// A special-use name (RFC 6761), or another that is answered locally.
-    Special,
-    /// The chain.
-    Chain,
-    /// The chain, from the cache: the answer still holds.
-    ChainKept,
-    /// Legacy DNS, from an upstream.
-    Legacy,
-    /// Legacy DNS, from the cache.
-    LegacyKept,
-    /// Legacy DNS, from the cache, after its TTL (RFC 8767).
-    LegacyStale,
-}
-
-impl Origin {
-    /// All origins, in order of declaration.
-    pub const ALL: [Origin; 7] = [
-        Origin::Refused,
-        Origin::Special,
-        Origin::Chain,
-        Origin::ChainKept,
-        Origin::Legacy,
-        Origin::LegacyKept,
-        Origin::LegacyStale,
-    ];
-
-    /// The value of the metric label `route`.
-    pub fn route(self) -> &'static str {
-        match self {
-            Origin::Refused => "none",
-            Origin::Special => "special",
-            Origin::Chain | Origin::ChainKept => "chain",
-            Origin::Legacy | Origin::LegacyKept | Origin::LegacyStale => "legacy",
-        }
-    }
-
-    /// The value of the metric label `cache`.
-    pub fn cache(self) -> &'static str {
-        match self {
-            Origin::Refused | Origin::Special => "none",
-            Origin::Chain | Origin::Legacy => "miss",
-            Origin::ChainKept | Origin::LegacyKept => "hit",
-            Origin::LegacyStale => "stale",
-        }
-    }
-}
-
-/// The outcome of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// NOERROR with records.
-    NoError,
-    /// NOERROR without records: the name exists, the type does not.
-    NoData,
-    /// NXDOMAIN.
-    NxDomain,
-    /// SERVFAIL.
-    ServFail,
-    /// REFUSED.
-    Refused,
-    /// FORMERR.
-    FormErr,
-    /// Any other response code.
-    Other,
-}
-
-impl Outcome {
-    /// All outcomes with their label values, in order of declaration.
-    pub const ALL: [(Outcome, &str); 7] = [
-        (Outcome::NoError, "noerror"),
-        (Outcome::NoData, "nodata"),
-        (Outcome::NxDomain, "nxdomain"),
-        (Outcome::ServFail, "servfail"),
-        (Outcome::Refused, "refused"),
-        (Outcome::FormErr, "formerr"),
-        (Outcome::Other, "other"),
-    ];
-
-    /// The outcome of a response code. `has_records`: the answer section has records, or the
-    /// message is truncated.
-    fn from_rcode(rcode: ResponseCode, has_records: bool) -> Self {
-        match rcode {
-            ResponseCode::NoError if has_records => Outcome::NoError,
-            ResponseCode::NoError => Outcome::NoData,
-            ResponseCode::NXDomain => Outcome::NxDomain,
-            ResponseCode::ServFail => Outcome::ServFail,
-            ResponseCode::Refused => Outcome::Refused,
-            ResponseCode::FormErr => Outcome::FormErr,
-            _ => Outcome::Other,
-        }
-    }
-
-    /// The value of the metric label `outcome`.
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
-}
 
 /// The counters and the query log of a process. They outlive a reload of the configuration.
 #[derive(Debug, Default)]
@@ -253,16 +151,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers_agree() {
-        for (at, (outcome, name)) in Outcome::ALL.into_iter().enumerate() {
-            assert_eq!((outcome as usize, outcome.name()), (at, name));
-        }
-        for (at, origin) in Origin::ALL.into_iter().enumerate() {
-            assert_eq!(origin as usize, at);
-        }
-    }
-
-    #[test]
     fn both_paths_count_into_one_total() {
         let telemetry = Telemetry::default();
         let client = Client { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Tcp };
@@ -275,8 +163,8 @@ mod tests {
         };
         let question = b"\x01a\0\0\x01\0\x01";
         for (reply, origin, took) in [
-            (reply(0, 0, 2), Origin::LegacyKept, None),
-            (reply(0, 0, 0), Origin::ChainKept, None),
+            (reply(0, 0, 2), Origin::LegacyCached, None),
+            (reply(0, 0, 0), Origin::ChainCached, None),
             (reply(2, 0, 0), Origin::Legacy, Some(Duration::from_secs(9))),
         ] {
             telemetry.record_fast(&fast, None, question, origin, &reply, took);
@@ -285,9 +173,9 @@ mod tests {
         let total = telemetry.total();
         let counted: Vec<_> = total.counts().collect();
         let expected = [
-            (Transport::Udp, Origin::ChainKept, Outcome::NoData, 1),
+            (Transport::Udp, Origin::ChainCached, Outcome::NoData, 1),
             (Transport::Udp, Origin::Legacy, Outcome::NoError, 1),
-            (Transport::Udp, Origin::LegacyKept, Outcome::NoError, 1),
+            (Transport::Udp, Origin::LegacyCached, Outcome::NoError, 1),
             (Transport::Tcp, Origin::Special, Outcome::NxDomain, 1),
         ];
         assert_eq!(counted, expected);

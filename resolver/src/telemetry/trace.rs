@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn notes_follow_the_question_into_its_tasks_and_no_other() {
+    async fn events_follow_a_query_into_its_tasks_and_no_other() {
         said("nobody listens");
         let work = async {
             said("here");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn there_is_an_end_to_what_is_written_down() {
+    async fn a_trace_is_bounded() {
         let ((), trace) =
             collect(|| Duration::ZERO, async { (0..=MAX_EVENTS).for_each(|_| said("x")) }).await;
         assert!(trace.events.len() == MAX_EVENTS && trace.truncated);

@@ -1,11 +1,10 @@
-//! Small things out of the bytes that a fuzzer makes. There is always something: behind the end
-//! there are zeros.
+//! Draws small values from a fuzzer's bytes. After the end there are zeros.
 
 /// The bytes that are left.
 pub struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
-    /// All of them.
+    /// Starts at the first byte.
     pub fn new(data: &'a [u8]) -> Self {
         Self(data)
     }
@@ -15,19 +14,19 @@ impl<'a> Bytes<'a> {
         self.0.is_empty()
     }
 
-    /// One.
+    /// The next byte.
     pub fn byte(&mut self) -> u8 {
         let Some((&first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         first
     }
 
-    /// Two.
+    /// The next two bytes.
     pub fn short(&mut self) -> u16 {
         u16::from_be_bytes([self.byte(), self.byte()])
     }
 
-    /// As many as the next byte says, if there are so many.
+    /// As many bytes as the next byte says, or what is left.
     pub fn some(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (some, rest) = self.0.split_at(length);
@@ -35,7 +34,7 @@ impl<'a> Bytes<'a> {
         some
     }
 
-    /// Labels of at most 63 bytes that make a name of at most 255 together.
+    /// Labels of at most 63 bytes that form a name of at most 255.
     pub fn labels(&mut self) -> Vec<Vec<u8>> {
         let count = usize::from(self.byte() % 8);
         let mut labels: Vec<Vec<u8>> = Vec::new();

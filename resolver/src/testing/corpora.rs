@@ -1,5 +1,4 @@
-//! Every file that a fuzzer found worth keeping, and every finding, through the function that the
-//! fuzzer calls.
+//! Every seed and every finding of the fuzzers, run through the functions that they call.
 
 use std::{fs, path::Path};
 
@@ -9,7 +8,7 @@ fn replay(target: &str, run: impl Fn(&[u8])) {
     let mut count = 0;
     for file in files {
         let path = file.unwrap().path();
-        // If it panics, this is the last line that is shown.
+        // If it panics, this is the last line shown.
         println!("{}", path.display());
         run(&fs::read(&path).unwrap());
         count += 1;

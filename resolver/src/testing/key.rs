@@ -1,4 +1,4 @@
-//! The cache's key: the same for the same question, ignoring case, and for nothing else.
+//! The cache's key: equal for the same question, ignoring case, and for nothing else.
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -8,9 +8,9 @@ use crate::{
     dns::testing::Build,
 };
 
-/// A question and whom it is for, taken apart.
+/// A question and its scope, taken apart.
 #[derive(Clone, PartialEq, Eq)]
-struct Asked {
+struct ParsedKey {
     labels: Vec<Vec<u8>>,
     qtype: u16,
     class: u16,
@@ -26,7 +26,7 @@ enum Whom {
     Servers(BTreeSet<SocketAddr>),
 }
 
-impl Asked {
+impl ParsedKey {
     fn read(bytes: &mut Bytes<'_>) -> Self {
         let labels = bytes.labels();
         let flags = bytes.byte();
@@ -46,7 +46,7 @@ impl Asked {
         }
     }
 
-    /// This one, or another that differs in one thing or in none.
+    /// This one, or one that differs in at most one field.
     fn sibling(&self, bytes: &mut Bytes<'_>) -> Self {
         let mut other = self.clone();
         match bytes.byte() % 8 {
@@ -61,7 +61,7 @@ impl Asked {
             4 => other.dnssec_ok ^= true,
             5 => other.scope = Self::read(bytes).scope,
             6 => {
-                // The same bytes, with the labels cut elsewhere.
+                // The same bytes with other label boundaries.
                 let flat = other.labels.concat();
                 let at = usize::from(bytes.byte()).min(flat.len());
                 let (front, back) = flat.split_at(at);
@@ -92,7 +92,7 @@ impl Asked {
             Whom::Zone(labels) => wire(labels),
             _ => Vec::new(),
         };
-        // In whatever order and how often.
+        // In any order, with duplicates.
         let servers: Vec<SocketAddr> = match &self.scope {
             Whom::Servers(servers) => servers.iter().rev().chain(servers).copied().collect(),
             _ => Vec::new(),
@@ -105,8 +105,8 @@ impl Asked {
         Key::new(&self.question(), self.dnssec_ok, self.checking_disabled, scope)
     }
 
-    /// Whether both ask the same of the same. No servers at all are asked by nobody: they count as
-    /// the upstreams.
+    /// Whether both have the same question and scope. An empty list of servers counts as the
+    /// upstreams.
     fn is_like(&self, other: &Self) -> bool {
         let plain = |asked: &Self| {
             let scope = match &asked.scope {
@@ -131,11 +131,11 @@ fn server(bytes: &mut Bytes<'_>) -> SocketAddr {
     }
 }
 
-/// Two questions: their keys are equal exactly if they ask the same, and only then one's answer is
+/// Two questions: their keys are equal exactly if the questions are, and only then is one's answer
 /// found for the other.
 pub fn key(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let one = Asked::read(&mut bytes);
+    let one = ParsedKey::read(&mut bytes);
     let other = one.sibling(&mut bytes);
     let (a, b) = (one.key(), other.key());
     let same = one.is_like(&other);
@@ -151,7 +151,7 @@ pub fn key(data: &[u8]) {
     assert_eq!(found(&b), same);
 }
 
-fn answer_to(asked: &Asked) -> Option<Arc<Answer>> {
+fn answer_to(asked: &ParsedKey) -> Option<Arc<Answer>> {
     let question = asked.question();
     let message = Build::answer(&question).a(60, [192, 0, 2, 1]).done();
     let packet = crate::dns::message::Packet::parse(&message).ok()?;

@@ -1,24 +1,24 @@
-//! Messages for the validator: one to judge, and what servers say to what it asks for.
+//! Messages for the validator: one to validate, and replies to its queries.
 
 use crate::{
     dns::{message::Packet, rtype},
     dnssec::validate::{Anchors, Progress, ValidationSession, Validator, Verdict, budget, rewrite},
 };
 
-/// The anchors of published scenarios whose messages are among the seeds.
+/// The trust anchors of published scenarios whose messages are among the seeds.
 const ANCHORS: &str = "\
 . IN DS 49060 8 2 E7B1EB56D7D5791B3D45630FEAA9C823DB84B385ACEEAC5F44DD08885C36700F
 example.com. IN DS 438 10 2 33F8133EB48EDB093839E985600EB7B7009EB5AC312D11CCA9007F6B71D94D7B
 ";
-/// When these were valid, in seconds since 1970; and the end of time.
+/// Times at which these were valid, in seconds since 1970; and the end of time.
 const TIMES: [u64; 3] = [1_491_004_800, 1_457_433_040, u32::MAX as u64];
 
-/// The first byte says when, whether the client sets DO, and whether all questions get the first
-/// message that is for them or what comes next. Then messages, each behind two bytes of length: the
-/// one to judge, and what is said to what is asked.
+/// The first byte selects the time, whether the client sets DO, and whether queries get the first
+/// matching message or the next one. Messages follow, each with a length of two bytes: the one to
+/// validate, and the replies.
 ///
-/// It ends, within its budget; what the client then gets is a message without hop records, with AD
-/// only if it is secure; and nothing is secure without a signature that was checked.
+/// Validation ends within its budget; the client's message has no hop-by-hop records, and AD only
+/// if the verdict is secure; and nothing is secure without a verified signature.
 pub fn validator(data: &[u8]) {
     let Some((&how, mut rest)) = data.split_first() else { return };
     let mut messages: Vec<&[u8]> = Vec::new();
@@ -65,7 +65,7 @@ pub fn validator(data: &[u8]) {
         Verdict::Bogus(ede) | Verdict::Indeterminate(ede) => rewrite::failure(&packet, ede),
         _ => rewrite::answer(&packet, &[], &judged, how & 0x80 != 0),
     };
-    // Only what grows as its names are written out is too long.
+    // Only a message whose names are decompressed can get too long.
     let Ok(made) = made else { return };
     let given = Packet::parse(&made).expect("what we make can be read");
     assert_eq!(made[3] & 0x20 != 0, secure, "AD");
@@ -75,7 +75,7 @@ pub fn validator(data: &[u8]) {
     assert!(given.records().iter().filter(own).all(|record| record.ttl <= longest), "no TTL grows");
 }
 
-/// Whether a message is for this question.
+/// Whether a message has this question.
 fn is_about(packet: &Packet<'_>, name: &str, qtype: u16) -> bool {
     let question = packet.question();
     let shown = crate::dns::names::to_name(&question[..question.len() - 4])

@@ -1,4 +1,4 @@
-//! A name's zone with any records that the chain lets in, asked for anything.
+//! A name's zone with any records that the chain accepts, queried for anything.
 
 use std::{net::IpAddr, net::Ipv4Addr, sync::Arc};
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Records and questions. No record leaves the zone that is not one of its own or made from one,
-/// and every answer is a message that can be read back, whatever the records hold.
+/// and every answer is a valid message, whatever the records contain.
 pub fn zone(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let (mount, suffix) = match bytes.byte() % 2 {
@@ -44,7 +44,7 @@ pub fn zone(data: &[u8]) {
             rdata: bytes.some().to_vec(),
         });
     }
-    // What can't be in the chain does not come here.
+    // Records that can't be on the chain are skipped.
     let Ok(set) = RecordSet::new(records) else { return };
     let alice = ChainName::parse("alice").expect("a name");
     let zone = Arc::new(Zone::of(alice, 7, &set));
@@ -96,8 +96,8 @@ fn check(answer: Answer, query: Query) {
         assert!(transport == Transport::Tcp || bytes.len() <= 512);
         let packet = Packet::parse(&bytes).expect("our own message can be read");
         assert_eq!(packet.bytes().len(), bytes.len(), "with nothing behind it");
-        // Data that is not what its type says is for whoever asked for it to judge, unless names
-        // are in it (RFC 3597).
+        // RDATA that does not match its type is the client's to judge, unless it has names (RFC
+        // 3597).
         let read = decode(&bytes).expect("with all its records");
         if !message.metadata.truncation && transport == Transport::Tcp {
             assert_eq!(

@@ -15,45 +15,46 @@ use crate::cache::{Cache, DEFAULT_BYTES, MAX_POSITIVE_TTL, MAX_STALE_AGE};
 use crate::dns::{name::Name as WireName, names};
 use crate::dnssec::validate::Anchors;
 
-/// How legacy DNS is asked. Every field is a bound or a place.
+/// The configuration of legacy DNS.
 #[derive(Debug, Clone)]
 pub struct UpstreamsConfig {
-    /// Who is asked. Nobody: every question is [`ForwardError::NoUpstream`].
+    /// The upstreams. With none, every query fails with [`ForwardError::NoUpstream`].
     pub upstreams: Vec<Upstream>,
     /// Zones with upstreams of their own.
     pub zones: Vec<ForwardZone>,
-    /// How [`Upstream::Recursive`] works.
+    /// The configuration of [`Upstream::Recursive`].
     pub recursive: RecursiveConfig,
-    /// Memory for answers, in bytes, bookkeeping included.
+    /// The size of the cache in bytes, including its bookkeeping.
     pub cache_bytes: usize,
-    /// How long an answer is kept at least, whatever its TTL; a TTL of 0 is kept by nobody.
+    /// The least time for which an answer is cached, whatever its TTL. Answers with a TTL of 0 are
+    /// never cached.
     pub min_ttl: Duration,
-    /// How long an answer is kept at most.
+    /// The longest time for which an answer is cached.
     pub max_ttl: Duration,
-    /// For how long an answer that has run out may be given when nobody gives a newer one (RFC
-    /// 8767); zero: never.
+    /// For how long an expired answer may be served when no upstream gives a newer one (RFC 8767);
+    /// zero: never.
     pub serve_stale: Duration,
-    /// How long one question may take in all, over all servers and tries.
+    /// How long one query may take in all, over all servers and retries.
     pub timeout: Duration,
-    /// How long to wait for the first server before a second try is started beside it. It adapts to
-    /// the measured latency and doubles with each try; this is what it starts from.
+    /// The initial delay before a second server is asked in parallel. The delay adapts to the
+    /// measured latency and doubles with each retry.
     pub first_retry: Duration,
-    /// How many different questions may be on their way to servers at a time.
+    /// The most distinct queries that may be in flight at once.
     pub max_in_flight: usize,
-    /// Which answers are validated, and by what.
+    /// Which answers are validated, and the trust anchors.
     pub validate: ValidateConfig,
-    /// Which names may not point at private addresses.
+    /// Rebinding protection: which names may not point at private addresses.
     pub rebind: Rebind,
 }
 
 impl UpstreamsConfig {
-    /// An empty cache of the size that is asked for.
+    /// An empty cache of the configured size.
     pub fn new_cache(&self) -> Cache {
         Cache::with_stale(self.cache_bytes, self.serve_stale)
     }
 
     /// # Errors
-    /// [`ForwardError::Config`] if a bound is zero or a list too long.
+    /// [`ForwardError::Config`] if a bound is zero or a list is too long.
     pub(super) fn check(&self) -> Result<(), ForwardError> {
         if self.timeout.is_zero() || self.first_retry.is_zero() || self.max_in_flight == 0 {
             return Err(ForwardError::Config(
@@ -74,15 +75,14 @@ impl UpstreamsConfig {
     }
 }
 
-/// A zone with upstreams of its own. Its names are never asked of anybody else.
+/// A zone with upstreams of its own. Its names are never sent to other upstreams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardZone {
-    /// Its name.
+    /// The name of the zone.
     pub zone: Name,
-    /// Who is asked.
+    /// The upstreams of the zone.
     pub upstreams: Vec<Upstream>,
-    /// Whether its answers are validated as all others are; unless that is said, only below a trust
-    /// anchor of its own.
+    /// Whether its answers are validated. `None`: only at or below a trust anchor of its own.
     pub validate: Option<bool>,
 }
 
@@ -108,11 +108,11 @@ impl Default for UpstreamsConfig {
 /// Whether the answers of legacy DNS are validated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ValidateMode {
-    /// Those of upstreams that pass on what it takes.
+    /// Answers of upstreams that pass DNSSEC records on.
     Auto,
-    /// All.
+    /// All answers.
     On,
-    /// None.
+    /// No answers.
     #[default]
     Off,
 }
@@ -120,14 +120,14 @@ pub enum ValidateMode {
 /// How answers are validated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ValidateConfig {
-    /// Which.
+    /// Which answers are validated.
     pub mode: ValidateMode,
-    /// Where trust begins.
+    /// The trust anchors.
     pub anchors: Anchors,
 }
 
 impl ValidateConfig {
-    /// Which answers are validated that are in no zone of their own.
+    /// The policy for names outside the zones with upstreams of their own.
     pub fn policy(&self) -> ValidationPolicy {
         match self.mode {
             ValidateMode::Auto => ValidationPolicy::IfSupported,
@@ -136,8 +136,8 @@ impl ValidateConfig {
         }
     }
 
-    /// Zones with upstreams of their own are nobody else's business: nothing of them is validated,
-    /// unless an anchor covers them or they say otherwise.
+    /// The policy for a zone with upstreams of its own. It is usually private, so its answers are
+    /// not validated unless a trust anchor covers it or the configuration says so.
     pub fn policy_of(&self, zone: &ForwardZone) -> ValidationPolicy {
         let name = WireName::of(&names::to_wire(&zone.zone));
         let validates = zone.validate.unwrap_or_else(|| self.anchors.covers(&name));
@@ -148,10 +148,10 @@ impl ValidateConfig {
         }
     }
 
-    /// The anchors, without what is not validated.
+    /// The trust anchors, without the zones that are not validated.
     ///
     /// # Errors
-    /// [`ForwardError::Config`] if that is too much.
+    /// [`ForwardError::Config`] if there are too many.
     pub fn anchors(&self, zones: &[ForwardZone]) -> Result<Anchors, ForwardError> {
         let none = zones.iter().filter(|zone| self.policy_of(zone) == ValidationPolicy::None);
         let names = none.map(|zone| WireName::of(&names::to_wire(&zone.zone)));

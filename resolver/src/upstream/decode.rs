@@ -1,4 +1,4 @@
-//! From the bytes of an answer to hickory's message, losing nothing.
+//! Decodes the bytes of an answer into hickory's message without loss.
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::NULL;
@@ -9,14 +9,14 @@ use hickory_proto::serialize::binary::{
 
 use crate::dns::message::{Malformed, Packet, RecordAt, Section};
 
-/// Reads an answer's bytes.
+/// Decodes an answer.
 ///
-/// A record whose type hickory reads and writes back to the same bytes is typed. Every other one (a
-/// type that it does not know, a value that it would refuse or change) is carried as RFC 3597 has
-/// it, so that the client gets what the server said.
+/// A record is typed if hickory decodes it and encodes it back to the same bytes. Any other record
+/// (an unknown type, a value that hickory would refuse or change) is carried as opaque RDATA (RFC
+/// 3597), so that the client gets what the server sent.
 ///
 /// # Errors
-/// [`Malformed`], never for bytes that [`Packet::parse`] has accepted before.
+/// [`Malformed`]; never for bytes that [`Packet::parse`] has accepted.
 pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     let packet = Packet::parse(bytes)?;
     let mut message = Message::new(0, MessageType::Response, OpCode::Query);

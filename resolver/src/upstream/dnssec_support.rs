@@ -1,4 +1,4 @@
-//! What is known of the upstreams: whether they pass on what validation takes.
+//! Which upstreams pass on the DNSSEC records that validation needs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,59 +9,59 @@ use tokio::sync::watch;
 use super::inflight::InFlight;
 use super::policy::ValidationPolicy;
 use super::target::Target;
-use super::zones::Zone;
+use super::zones::ZoneTargets;
 use crate::dnssec::validate::{Anchors, Validator};
 
-/// An upstream that did not pass is tried again after this time: it may be another one by now.
-const PROBE_AGAIN: Duration = Duration::from_secs(600);
-/// One that did not answer the probe is tried again after this time.
-const PROBE_SOON: Duration = Duration::from_secs(10);
-/// Upstreams of which it is remembered what they pass on: as many as there can be.
+/// An upstream that does not support DNSSEC is probed again after this time: it may have changed.
+const PROBE_INTERVAL: Duration = Duration::from_secs(600);
+/// An upstream that did not answer the probe is probed again after this time.
+const PROBE_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// The most upstreams whose DNSSEC support is remembered: as many as a configuration can have.
 const MAX_KNOWN: usize = 4_352;
 
-/// How a question is asked at once.
+/// How a query may be sent without waiting for a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FirstTryMode {
-    /// As if there were no DNSSEC.
+    /// Without DNSSEC.
     Unvalidated,
-    /// One of these, and what it says is validated.
+    /// To one of these; the answer is validated.
     Validated(Vec<Target>),
-    /// Not at all: first it has to be found out who passes DNSSEC on.
+    /// Not yet: the upstreams have to be probed first.
     Undetermined,
 }
 
-/// What is known of an upstream.
+/// Whether an upstream supports DNSSEC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamDnssec {
-    /// Nothing yet: it was not asked, or did not answer.
+    /// Not known: it was not probed, or did not answer the probe.
     Unknown,
-    /// It passes on what validation takes. From then on all of its answers have to validate.
-    Validates,
-    /// It does not; and what was wrong with what it gave.
-    Strips(String),
+    /// It passes DNSSEC records on. From then on all of its answers have to validate.
+    Supported,
+    /// It does not. The text says what was wrong with its answer.
+    Unsupported(String),
 }
 
 #[derive(Debug, Clone)]
 struct ProbeState {
     state: UpstreamDnssec,
-    /// When it is tried again; `None` while it is.
+    /// When it is probed again; `None` while a probe is in flight.
     again: Option<Duration>,
-    /// Whether that is what it is like, and not what a moment was like.
+    /// Whether the result is lasting. A wrong clock, for example, is not.
     sure: bool,
 }
 
-/// Validation, and what it knows of the upstreams.
+/// The validator, and what is known of the upstreams.
 #[derive(Debug)]
 pub struct DnssecSupport {
     pub validator: Validator,
     pub fetches: Arc<InFlight>,
     seen: Mutex<HashMap<Target, ProbeState>>,
-    /// Changes whenever something is learned of an upstream.
+    /// Notified whenever the support of an upstream becomes known.
     pub news: watch::Sender<()>,
 }
 
 impl DnssecSupport {
-    /// Nothing is known of anybody yet. `limit`: how many questions of its own may be under way.
+    /// Nothing is known of any upstream yet. `limit`: the most validation queries in flight.
     pub fn new(anchors: Anchors, limit: usize) -> Self {
         Self {
             validator: Validator::new(anchors),
@@ -71,18 +71,19 @@ impl DnssecSupport {
         }
     }
 
-    /// What is known of an upstream.
+    /// The support of an upstream.
     pub fn state(&self, target: &Target) -> UpstreamDnssec {
         self.lock().get(target).map_or(UpstreamDnssec::Unknown, |seen| seen.state.clone())
     }
 
-    /// Whether it was found out what an upstream passes on, or need not be.
+    /// Whether the support of an upstream is known for good, or does not matter.
     pub fn is_sure(&self, target: &Target) -> bool {
         target.is_recursive() || self.lock().get(target).is_some_and(|seen| seen.sure)
     }
 
-    /// How a question in this zone is asked by who does not wait for probes, and makes none.
-    pub fn first_try_mode(&self, zone: &Zone, now: Duration) -> FirstTryMode {
+    /// How a query in this zone can be sent by a caller that neither waits for probes nor sends
+    /// any.
+    pub fn first_try_mode(&self, zone: &ZoneTargets, now: Duration) -> FirstTryMode {
         let all = self.lock();
         let targets = || zone.targets().iter().filter(|target| !target.is_recursive());
         match zone.policy() {
@@ -94,10 +95,10 @@ impl DnssecSupport {
         }
         let seen = |target: &Target| all.get(target).map(|seen| (&seen.state, seen.again));
         let passed =
-            |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Validates, _)));
+            |target: &&Target| matches!(seen(target), Some((UpstreamDnssec::Supported, _)));
         let due = |target: &Target| match seen(target) {
             None => true,
-            Some((UpstreamDnssec::Validates, _)) => false,
+            Some((UpstreamDnssec::Supported, _)) => false,
             Some((_, again)) => again.is_some_and(|again| again <= now),
         };
         let passing: Vec<Target> = targets().filter(passed).cloned().collect();
@@ -115,12 +116,11 @@ impl DnssecSupport {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this upstream is to be probed now by whoever asks; and whether nothing was learned
-    /// of it so far.
+    /// Claims the probe of this upstream if it is due: the caller has to send it.
     pub fn take_probe(&self, target: &Target, now: Duration) -> bool {
         let mut all = self.lock();
         if let Some(seen) = all.get_mut(target) {
-            let due = seen.state != UpstreamDnssec::Validates
+            let due = seen.state != UpstreamDnssec::Supported
                 && seen.again.is_some_and(|again| again <= now);
             if due {
                 seen.again = None;
@@ -137,8 +137,8 @@ impl DnssecSupport {
         true
     }
 
-    /// Those that pass DNSSEC on, the others, and whether one of those is probed for the first time
-    /// right now.
+    /// The upstreams that support DNSSEC, the others, and whether one of the others is being probed
+    /// for the first time.
     pub fn partition(&self, targets: &[Target]) -> (Vec<Target>, Vec<Target>, bool) {
         let all = self.lock();
         let is = |target: &Target, state: &UpstreamDnssec| {
@@ -149,7 +149,7 @@ impl DnssecSupport {
                 .is_some_and(|seen| seen.state == UpstreamDnssec::Unknown && seen.again.is_none())
         });
         let (passing, others) =
-            targets.iter().cloned().partition(|target| is(target, &UpstreamDnssec::Validates));
+            targets.iter().cloned().partition(|target| is(target, &UpstreamDnssec::Supported));
         (passing, others, waiting)
     }
 
@@ -160,19 +160,19 @@ impl DnssecSupport {
         sure: bool,
         now: Duration,
     ) {
-        let again = Some(now + if sure { PROBE_AGAIN } else { PROBE_SOON });
+        let again = Some(now + if sure { PROBE_INTERVAL } else { PROBE_RETRY_INTERVAL });
         let before =
             self.lock().insert(target.clone(), ProbeState { state: state.clone(), again, sure });
         if before.as_ref().map(|seen| &seen.state) != Some(&state) {
             match &state {
-                UpstreamDnssec::Validates => {
+                UpstreamDnssec::Supported => {
                     tracing::info!(
-                        "the upstream {target} passes on DNSSEC: its answers are validated from now on"
+                        "the upstream {target} supports DNSSEC: its answers are validated from now on"
                     );
                 }
-                UpstreamDnssec::Strips(why) => {
+                UpstreamDnssec::Unsupported(why) => {
                     tracing::warn!(
-                        "the upstream {target} does not pass on DNSSEC: its answers are taken as they are ({why})"
+                        "the upstream {target} does not support DNSSEC: its answers are not validated ({why})"
                     );
                 }
                 UpstreamDnssec::Unknown => {}

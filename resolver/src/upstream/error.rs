@@ -1,5 +1,4 @@
-//! Why a question to legacy DNS got no answer, and the extended error (RFC 8914) that tells the
-//! client so.
+//! Why a query to legacy DNS got no answer, and the extended DNS error (RFC 8914) for the client.
 
 use std::time::Duration;
 
@@ -9,68 +8,64 @@ use super::target::Target;
 use super::transport::ChannelError;
 use crate::dns::ede::Ede;
 
-/// A question to legacy DNS that stays without an answer.
+/// Why a query to legacy DNS got no answer.
 ///
-/// An answer that is itself bad news (SERVFAIL, REFUSED, NXDOMAIN) is no error: it is a
+/// A response with an error code (SERVFAIL, REFUSED, NXDOMAIN) is not an error: it is a
 /// [`super::Reply`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardError {
-    /// There is nobody to ask.
+    /// There is no upstream.
     #[error("no upstream DNS server is configured: name one with --upstream IP[:PORT]")]
     NoUpstream,
-    /// Everyone was asked and nobody gave a reply that may be believed.
+    /// All servers were asked, and none gave an acceptable reply.
     #[error("no reply from {} within {timeout:?}; last: {}", tried(.servers), .last)]
     AllFailed {
-        /// Who was asked, in this order, each once.
+        /// The servers, in the order in which they were asked.
         servers: Vec<Target>,
-        /// How long the question was allowed to take.
+        /// The time limit of the query.
         timeout: Duration,
-        /// What happened to the last try.
+        /// How the last attempt failed.
         last: ExchangeError,
     },
-    /// All who could be asked ask us in turn, or somebody who does.
-    #[error("{} {} back to this resolver, and nobody else can be asked", tried(.servers), lead(.servers))]
+    /// All servers forward to this resolver, directly or through others.
+    #[error("{} {} to this resolver (a loop), and there is no other upstream", tried(.servers), forward(.servers))]
     Loop {
-        /// Who they are.
+        /// The servers.
         servers: Vec<Target>,
     },
-    /// A question that we sent has come back to us.
-    #[error(
-        "a question of this resolver's own, which shows that its upstream {0} leads back to it"
-    )]
+    /// A query that this resolver sent has come back to it.
+    #[error("this query is a loop test of this resolver: its upstream {0} forwards to it")]
     LoopProbe(Target),
-    /// The same question failed a moment ago, and the servers are not asked again yet (RFC 9520
-    /// §3.2).
+    /// The same query failed a moment ago, and the servers are not asked again yet (RFC 9520 §3.2).
     #[error(
-        "the upstream DNS servers did not reply to this question a moment ago; asked again in a few seconds"
+        "the upstream DNS servers did not reply to this query a moment ago; they are queried again in a few seconds"
     )]
     FailedRecently,
-    /// As many questions are on their way as may be.
-    #[error("{limit} questions are already waiting for upstream DNS servers")]
+    /// Too many queries are in flight.
+    #[error("{limit} queries are already in flight to upstream DNS servers")]
     Busy {
-        /// The bound that was reached.
+        /// The limit.
         limit: usize,
     },
-    /// A type of question that is no look-up (a zone transfer, a pseudo type of the protocol
-    /// itself).
+    /// The type can't be forwarded (a zone transfer, or a pseudo type of the protocol itself).
     #[error("{0} is not a type that can be forwarded")]
     NotForwardable(RecordType),
-    /// A value of [`super::UpstreamsConfig`] that can't work.
+    /// A value of [`super::UpstreamsConfig`] is invalid.
     #[error("legacy DNS can't be set up: {0}")]
     Config(&'static str),
-    /// An upstream that can't be set up.
+    /// An upstream can't be set up.
     #[error("{0}")]
     Upstream(#[from] ChannelError),
-    /// A checked answer could not be read again. A bug, not the network.
-    #[error("the answer can't be read: {0}")]
+    /// A checked answer could not be decoded again. A bug, not the network.
+    #[error("the answer can't be decoded: {0}")]
     Unreadable(&'static str),
-    /// The task that asked ended without a result. A bug, not the network.
+    /// The task that sent the query ended without a result. A bug, not the network.
     #[error("the query was abandoned before it had a result")]
     Abandoned,
 }
 
 impl ForwardError {
-    /// The extended DNS error that goes with the SERVFAIL (RFC 8914).
+    /// The extended DNS error for the SERVFAIL (RFC 8914).
     pub fn ede(&self) -> Ede {
         let code = match self {
             Self::NoUpstream | Self::FailedRecently | Self::Loop { .. } | Self::LoopProbe(_) => {
@@ -89,39 +84,39 @@ impl ForwardError {
     }
 }
 
-/// Why one try with one server failed.
+/// Why one attempt with one server failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExchangeError {
-    /// Nothing that may be believed came in time.
+    /// No acceptable reply came in time.
     #[error("{0} did not reply in time")]
-    Silent(Target),
-    /// It asks us in turn.
-    #[error("{0} leads back to this resolver")]
+    TimedOut(Target),
+    /// The server forwards to this resolver.
+    #[error("{0} forwards to this resolver (a loop)")]
     Loop(Target),
-    /// The network refused (no route, port closed, connection reset).
+    /// A network error (no route, port closed, connection reset).
     #[error("{server}: {what}")]
     Network {
-        /// Who was asked.
+        /// The server.
         server: Target,
-        /// What the operating system said.
+        /// The operating system's message.
         what: String,
     },
-    /// A reply came, to this query, and is not a DNS message.
+    /// The reply to this query is not a valid DNS message.
     #[error("{server} sent a malformed reply: {what}")]
     Malformed {
-        /// Who was asked.
+        /// The server.
         server: Target,
-        /// The first thing that was wrong.
+        /// The first defect found.
         what: &'static str,
     },
-    /// The answer is not what its zone has signed.
-    #[error("{server}: DNSSEC: the signatures of the answer do not hold")]
+    /// The answer does not validate (DNSSEC).
+    #[error("{server}: DNSSEC: the answer is bogus")]
     Bogus {
-        /// Who was asked.
+        /// The server.
         server: Target,
     },
-    /// The operating system gave no random numbers.
-    #[error("no random numbers from the operating system: {0}")]
+    /// The operating system gave no random bytes.
+    #[error("no random bytes from the operating system: {0}")]
     Random(String),
 }
 
@@ -129,6 +124,6 @@ fn tried(servers: &[Target]) -> String {
     servers.iter().map(Target::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn lead(servers: &[Target]) -> &'static str {
-    if servers.len() == 1 { "leads" } else { "lead" }
+fn forward(servers: &[Target]) -> &'static str {
+    if servers.len() == 1 { "forwards" } else { "forward" }
 }

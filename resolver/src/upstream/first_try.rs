@@ -1,13 +1,13 @@
-//! The first try at a plain-DNS upstream, for whoever owns sockets of its own and sends many
-//! queries at a time.
+//! The first attempt of a query over UDP, for the fast path, which owns sockets of its own and
+//! sends many queries at a time.
 //!
-//! The three steps are [`FirstTries::start`], which makes the bytes to send;
-//! [`FirstTries::on_reply`], which judges what comes back as every other reply is judged and keeps
-//! it; and the note that nothing came. Whatever is not a whole, good answer goes the long way
-//! ([`super::Upstreams::resolve`]), where the other upstreams, TCP and the rest of the tries are.
+//! [`FirstTries::start`] makes the bytes to send, [`FirstTries::on_reply`] checks and caches the
+//! reply as any other reply, and [`super::Upstreams::on_first_timeout`] records that none came.
+//! Anything but a complete answer is left to [`super::Upstreams::resolve`], which retries with the
+//! other upstreams and over TCP.
 //!
-//! Of two tries with one [`FirstTry::key`] the second has to wait for the first: were both sent,
-//! two resolvers that ask each other would do nothing else.
+//! Attempts with the same [`FirstTry::key`] must be sent one at a time. Otherwise two resolvers
+//! that forward to each other would multiply a query without end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::cache::{Answer, Key, Scope, lifetime};
 use crate::dns::message::{Packet, Section, rcode, u16_at};
 use crate::dns::rtype;
 
-/// How many random bytes a [`FirstTry`] takes. They decide its id and the case of its name: from
-/// the system's generator or one that is seeded from it and can't be predicted.
+/// Random bytes per [`FirstTry`]: for the message id and the case of the QNAME. They must come from
+/// a generator that can't be predicted.
 pub const FIRST_TRY_RANDOM_BYTES: usize = QUERY_RANDOM_BYTES;
 
 /// A query to one plain-DNS upstream, ready to send over UDP.
@@ -34,14 +34,13 @@ pub struct FirstTry {
     query: Query,
     key: Key,
     caps: ServerCaps,
-    /// Whether the answer is validated, or given to a client that does so; and whether that one
-    /// wants what it takes.
+    /// Whether the answer is validated, here or by a client that set CD; and the client's flags.
     validates: bool,
     flags: QueryFlags,
 }
 
 impl FirstTry {
-    /// Whom to send it to.
+    /// The upstream.
     pub fn server(&self) -> SocketAddr {
         self.server
     }
@@ -51,12 +50,12 @@ impl FirstTry {
         self.query.bytes()
     }
 
-    /// The id, by which the reply is found among those of other queries on one socket.
+    /// The message id, by which the reply is matched to its query.
     pub fn id(&self) -> u16 {
         self.query.id()
     }
 
-    /// Under what the answer is kept.
+    /// The cache key of the answer.
     pub fn key(&self) -> &Key {
         &self.key
     }
@@ -65,34 +64,33 @@ impl FirstTry {
 /// What a datagram means for a [`FirstTry`].
 #[derive(Debug)]
 pub enum FirstReply {
-    /// Nothing to do with the query, or a forgery: go on waiting.
+    /// Not a reply to the query, or forged: keep waiting.
     Stray,
-    /// The answer. It is kept already, if it may be.
+    /// The answer. It is cached already, if it may be.
     Answer {
-        /// As it is kept.
+        /// The answer as cached.
         answer: Arc<Answer>,
-        /// Whether there is a CNAME or DNAME in it: then it is the pipeline that says whether its
-        /// target is believed.
+        /// Whether it has a CNAME or DNAME: then the caller has to decide whether to follow it.
         alias: bool,
     },
-    /// It is for the long way to say: truncated, another case, a refusal, broken.
+    /// Anything else, left to [`super::Upstreams::resolve`]: truncated, changed case, an error
+    /// code, malformed.
     Other,
 }
 
-/// The first tries of those who send by themselves.
+/// Makes and completes first attempts.
 #[derive(Debug, Clone, Copy)]
 pub struct FirstTries<'a>(pub &'a Shared);
 
 impl FirstTries<'_> {
     /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case).
-    /// `None` if there is none, if the one that would be asked first speaks something else, if the
-    /// name is in a zone with upstreams of its own, or if nobody has found out yet whether the
-    /// upstreams pass DNSSEC on.
+    /// `None` if there is none, if another transport would be used, if the name is in a zone with
+    /// upstreams of its own, or if it is not known yet whether the upstreams support DNSSEC.
     pub fn server(&self, name: &[u8]) -> Option<SocketAddr> {
         self.target(name).map(|(server, _)| server)
     }
 
-    /// As [`Upstreams::first_try_server`], and whether what it says is validated.
+    /// As [`super::Upstreams::first_try_server`], and whether its answer is validated.
     fn target(&self, name: &[u8]) -> Option<(SocketAddr, bool)> {
         let zone = self.0.zones.of(name);
         match self.0.dnssec.first_try_mode(zone, self.0.selector.clock.now()) {
@@ -107,9 +105,8 @@ impl FirstTries<'_> {
         }
     }
 
-    /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the
-    /// upstream that would be asked first. `None` if that is for [`super::Upstreams::resolve`] to
-    /// do.
+    /// The query for a question (uncompressed QNAME, QTYPE, QCLASS, any case) to the upstream that
+    /// would be asked first. `None` if [`super::Upstreams::resolve`] has to be used.
     pub fn start(
         &self,
         question: &[u8],
@@ -135,8 +132,8 @@ impl FirstTries<'_> {
         })
     }
 
-    /// Judges a datagram that came `rtt` after the query was sent (RFC 5452 §9: source, id,
-    /// question and its case), keeps an answer, and keeps in mind how fast the upstream is.
+    /// Checks a datagram that came `rtt` after the query was sent (RFC 5452 §9: source, id,
+    /// question and its case), caches the answer, and records the upstream's latency.
     pub fn on_reply(
         &self,
         asked: &FirstTry,
@@ -147,7 +144,7 @@ impl FirstTries<'_> {
         if from != asked.server {
             return FirstReply::Stray;
         }
-        match asked.query.judge(datagram, true) {
+        match asked.query.check(datagram, true) {
             ReplyCheck::Stray => return FirstReply::Stray,
             ReplyCheck::Answer => {}
             _ => return FirstReply::Other,
@@ -164,7 +161,7 @@ impl FirstTries<'_> {
         let Some(received) = self.validate(asked, from, &packet, answer) else {
             return FirstReply::Other;
         };
-        // Only names in no zone of their own are asked here.
+        // Names in zones with upstreams of their own never get here.
         let received =
             UpstreamAnswer { answer: self.0.selector.strip_private(received.answer), ..received };
         self.0.cache_answer(&asked.key, &received);
@@ -177,7 +174,7 @@ impl FirstTries<'_> {
         FirstReply::Answer { answer, alias }
     }
 
-    /// What is given out and kept; `None` if something has to be asked first.
+    /// The answer after validation; `None` if validation needs further queries.
     fn validate(
         &self,
         asked: &FirstTry,
@@ -193,8 +190,8 @@ impl FirstTries<'_> {
             bogus: false,
         };
         if asked.validates && !asked.flags.checking_disabled {
-            let judged = Validation::validate_without_queries(self.0, received.answer.wire())?;
-            return apply_verdict(selector, asked.flags.dnssec_ok, &received, &judged);
+            let validated = Validation::validate_without_queries(self.0, received.answer.wire())?;
+            return apply_verdict(selector, asked.flags.dnssec_ok, &received, &validated);
         }
         received.keep = lifetime(packet, false)
             .map(|(kind, life)| (kind, selector.clamp_ttl(&received.answer, life)));

@@ -1,4 +1,4 @@
-//! One upstream query for however many identical questions wait for it.
+//! Merges identical queries: one is sent upstream, and all who asked wait for its result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,22 +9,22 @@ use super::error::ForwardError;
 use super::target::Target;
 use crate::cache::{Answer, Key};
 
-/// How many questions may wait for one query.
+/// The most waiters for one query.
 pub const MAX_WAITING: usize = 1024;
 
-/// What a flight brings back.
+/// The result of a query in flight.
 pub type Outcome = Result<(Arc<Answer>, Target), ForwardError>;
 
 type QueryMap = HashMap<Key, watch::Sender<Option<Outcome>>>;
 
-/// The queries on their way.
+/// The queries in flight.
 #[derive(Debug)]
 pub struct InFlight {
     limit: usize,
     board: Mutex<QueryMap>,
 }
 
-/// The right, and the duty, to fly a query and bring its result.
+/// The duty to send a query and to complete it.
 #[derive(Debug)]
 pub struct Leader {
     in_flight: Arc<InFlight>,
@@ -33,15 +33,15 @@ pub struct Leader {
 }
 
 impl InFlight {
-    /// None on their way yet; never more than `limit`.
+    /// No queries in flight yet; never more than `limit`.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, board: Mutex::default() })
     }
 
-    /// Joins the query for a key, or starts it: then there is a [`Leader`] too.
+    /// Joins the query for a key. The caller that starts it gets the [`Leader`] too.
     ///
     /// # Errors
-    /// [`ForwardError::Busy`] if too many are on their way, or wait for this one.
+    /// [`ForwardError::Busy`] if too many queries are in flight, or too many wait for this one.
     pub fn join(
         self: &Arc<Self>,
         key: &Key,
@@ -61,12 +61,12 @@ impl InFlight {
         Ok((receiver, Some(Leader { in_flight: self.clone(), key: key.clone(), result: None })))
     }
 
-    /// How many are on their way.
+    /// How many queries are in flight.
     pub fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Whether so many are on their way that none should be added which nobody waits for.
+    /// Whether there are so many that queries without a waiter (prefetches) should not be added.
     pub fn is_busy(&self) -> bool {
         self.lock().len() >= self.limit.div_ceil(2)
     }
@@ -77,19 +77,19 @@ impl InFlight {
 }
 
 impl Leader {
-    /// The key that the query is flown for.
+    /// The cache key of the query.
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Gives the result to all who wait. Who asks from now on asks anew.
+    /// Gives the result to all waiters. Later callers start a new query.
     pub fn complete(mut self, result: Outcome) {
         self.result = Some(result);
     }
 }
 
 impl Drop for Leader {
-    /// A pilot that never landed leaves no one waiting: the channel closes.
+    /// A leader dropped without a result leaves nobody waiting: the channel closes.
     fn drop(&mut self) {
         let entry = self.in_flight.lock().remove(&self.key);
         if let (Some(entry), Some(result)) = (entry, self.result.take()) {
@@ -101,7 +101,7 @@ impl Drop for Leader {
 /// Waits for the result.
 ///
 /// # Errors
-/// The flight's own, or [`ForwardError::Abandoned`] if it never lands.
+/// The query's own error, or [`ForwardError::Abandoned`] if its leader was dropped.
 pub async fn wait_outcome(mut receiver: watch::Receiver<Option<Outcome>>) -> Outcome {
     match receiver.wait_for(Option::is_some).await {
         Ok(outcome) => outcome.clone().unwrap_or(Err(ForwardError::Abandoned)),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pilot_that_never_lands_leaves_no_one_waiting() {
+    async fn a_dropped_leader_leaves_nobody_waiting() {
         let in_flight = InFlight::new(1);
         let (receiver, leader) = in_flight.join(&key()).unwrap();
         drop(leader);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_after_the_landing_asks_anew() {
+    async fn later_callers_start_a_new_query() {
         let in_flight = InFlight::new(1);
         let (first, leader) = in_flight.join(&key()).unwrap();
         assert!(in_flight.join(&key()).unwrap().1.is_none(), "the second joins the first");

@@ -1,5 +1,4 @@
-//! What is known about the servers: how fast they are, what they can't take, and whether they lead
-//! back to us.
+//! The infrastructure cache: latency, capabilities and forwarding loops of each server.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -7,35 +6,36 @@ use std::time::Duration;
 use super::target::Target;
 use super::transport::query::ServerCaps;
 
-/// Servers that are remembered. The oldest goes; all that is lost is a measurement.
+/// The most servers that are remembered. The oldest is evicted, and is measured again when it is
+/// used.
 const MAX_KNOWN: usize = 1024;
-/// A server that was not asked is thought of as twice as fast after this time, so that each is
-/// measured again now and then, and one that failed comes back.
+/// The expected latency of an idle server halves in this time, so that every server is measured
+/// again now and then and a failed one gets another chance.
 const HALF_LIFE: Duration = Duration::from_secs(30);
-/// What a failure counts as. Nine half-lives make it 20 ms.
-const FAILED: Duration = Duration::from_secs(10);
-/// How long it is remembered that a server lacks something. It may be replaced by a better one.
-const REMEMBER_LACK: Duration = Duration::from_secs(15 * 60);
-/// How long to wait before a server is tested once more for leading back to us.
-pub const TEST_AGAIN: Duration = Duration::from_secs(60);
+/// The latency that counts for a failure. Nine half-lives make it 20 ms.
+const FAILURE_LATENCY: Duration = Duration::from_secs(10);
+/// How long a missing capability is remembered. The server may be upgraded.
+const CAPS_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// The least time between two loop tests of a server.
+pub const LOOP_TEST_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
-struct Server {
+struct ServerState {
     latency: Duration,
     failing: bool,
     used: Duration,
     no_edns_until: Duration,
     no_case_until: Duration,
-    /// When it was last tested for leading back to us.
+    /// When it was last tested for a forwarding loop.
     tested: Option<Duration>,
     is_loop: bool,
-    /// It kept somebody waiting, and was not tested since.
+    /// It timed out, and was not tested for a loop since.
     suspect: bool,
-    /// How often it replied, could not be reached or refused, and let us wait.
+    /// Replies, failures and timeouts.
     counts: Counts,
 }
 
-/// How tries with a server ended, since it is known.
+/// How the attempts with a server ended, since it is in the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub replied: u64,
@@ -46,13 +46,13 @@ pub struct Counts {
 /// The table. Times are since any fixed moment.
 #[derive(Debug, Default)]
 pub struct InfraCache {
-    known: HashMap<Target, Server>,
+    known: HashMap<Target, ServerState>,
     arrived: VecDeque<Target>,
 }
 
 impl InfraCache {
-    /// The servers that don't lead back to us, the fastest first. Those never asked come before all
-    /// in the order they are given in; the recursive resolver of our own comes last.
+    /// The servers that are not in a forwarding loop, fastest first. Servers never asked come
+    /// first, in the given order; the built-in recursive resolver comes last.
     pub fn order_by_latency(&self, servers: &[Target], now: Duration) -> Vec<Target> {
         let mut order: Vec<Target> = Vec::with_capacity(servers.len());
         for server in servers {
@@ -76,19 +76,19 @@ impl InfraCache {
         (server.is_recursive(), self.expected_latency(server, now).unwrap_or_default())
     }
 
-    /// The latency that a server is thought to have.
+    /// The expected latency of a server.
     pub fn expected_latency(&self, server: &Target, now: Duration) -> Option<Duration> {
         let known = self.known.get(server)?;
         let idle = now.saturating_sub(known.used).as_secs() / HALF_LIFE.as_secs();
         Some(known.latency / 2u32.saturating_pow(u32::try_from(idle).unwrap_or(u32::MAX)))
     }
 
-    /// How tries with a server ended.
+    /// How the attempts with a server ended.
     pub fn counts(&self, server: &Target) -> Counts {
         self.known.get(server).map(|known| known.counts).unwrap_or_default()
     }
 
-    /// What a server takes, as far as is known.
+    /// The capabilities of a server, as far as known.
     pub fn caps(&self, server: &Target, now: Duration) -> ServerCaps {
         let known = self.known.get(server);
         ServerCaps {
@@ -97,7 +97,7 @@ impl InfraCache {
         }
     }
 
-    /// A server replied after this time, and takes this.
+    /// Records a reply, its latency, and the capabilities that it showed.
     pub fn record_reply(
         &mut self,
         server: &Target,
@@ -111,52 +111,52 @@ impl InfraCache {
         (known.failing, known.suspect, known.used) = (false, false, now);
         known.counts.replied += 1;
         if before.edns && !caps.edns {
-            known.no_edns_until = now + REMEMBER_LACK;
+            known.no_edns_until = now + CAPS_LIFETIME;
         }
         if before.mixed_case && !caps.mixed_case {
-            known.no_case_until = now + REMEMBER_LACK;
+            known.no_case_until = now + CAPS_LIFETIME;
         }
     }
 
-    /// A server let us wait this long without a reply.
+    /// Records that a server did not reply within `waited`.
     pub fn record_timeout(&mut self, server: &Target, waited: Duration, now: Duration) {
         let known = self.entry(server, waited);
-        known.latency = (known.latency * 2).max(waited).min(FAILED);
+        known.latency = (known.latency * 2).max(waited).min(FAILURE_LATENCY);
         (known.failing, known.suspect, known.used) = (true, true, now);
         known.counts.slow += 1;
     }
 
-    /// A server can't be reached, or refuses everything.
+    /// Records that a server can't be reached, or refuses everything.
     pub fn record_failure(&mut self, server: &Target, now: Duration) {
-        let known = self.entry(server, FAILED);
-        (known.latency, known.failing, known.used) = (FAILED, true, now);
+        let known = self.entry(server, FAILURE_LATENCY);
+        (known.latency, known.failing, known.used) = (FAILURE_LATENCY, true, now);
         known.counts.failed += 1;
     }
 
-    /// Whether a server leads back to us, as far as is known.
+    /// Whether a server is known to be in a forwarding loop.
     pub fn is_loop(&self, server: &Target) -> bool {
         self.known.get(server).is_some_and(|known| known.is_loop)
     }
 
-    /// Keeps in mind whether a server leads back to us; whether that is news.
+    /// Records whether a server is in a forwarding loop; whether that changed.
     pub fn set_is_loop(&mut self, server: &Target, is_loop: bool) -> bool {
-        let known = self.entry(server, FAILED);
+        let known = self.entry(server, FAILURE_LATENCY);
         std::mem::replace(&mut known.is_loop, is_loop) != is_loop
     }
 
-    /// Whether a server is to be tested now for leading back to us: it kept somebody waiting, or it
-    /// did lead back, and its last test is long ago. Who asks is to do it.
+    /// Claims the loop test of a server if it is due: it timed out or was in a loop, and its last
+    /// test is long enough ago. The caller has to run it.
     pub fn take_loop_test(&mut self, server: &Target, now: Duration) -> bool {
         let Some(known) = self.known.get_mut(server) else { return false };
         let wanted = known.suspect || known.is_loop;
-        let due = wanted && known.tested.is_none_or(|tested| now >= tested + TEST_AGAIN);
+        let due = wanted && known.tested.is_none_or(|tested| now >= tested + LOOP_TEST_INTERVAL);
         if due {
             (known.tested, known.suspect) = (Some(now), false);
         }
         due
     }
 
-    fn entry(&mut self, server: &Target, latency: Duration) -> &mut Server {
+    fn entry(&mut self, server: &Target, latency: Duration) -> &mut ServerState {
         if !self.known.contains_key(server) {
             if self.arrived.len() >= MAX_KNOWN
                 && let Some(oldest) = self.arrived.pop_front()
@@ -165,7 +165,7 @@ impl InfraCache {
             }
             self.arrived.push_back(server.clone());
         }
-        self.known.entry(server.clone()).or_insert(Server {
+        self.known.entry(server.clone()).or_insert(ServerState {
             latency,
             failing: false,
             used: Duration::ZERO,
@@ -234,10 +234,10 @@ mod tests {
         let lacking = ServerCaps { edns: false, mixed_case: false };
         assert_eq!(servers.caps(&server(1), ms(0)), WELL);
         servers.record_reply(&server(1), ms(1), lacking, ms(0));
-        // Asked without, it says nothing of what it can: that must not prolong the time.
-        servers.record_reply(&server(1), ms(1), lacking, REMEMBER_LACK - ms(1));
-        assert_eq!(servers.caps(&server(1), REMEMBER_LACK - ms(1)), lacking);
-        assert_eq!(servers.caps(&server(1), REMEMBER_LACK), WELL);
+        // A query without EDNS shows nothing about EDNS: it must not prolong the time.
+        servers.record_reply(&server(1), ms(1), lacking, CAPS_LIFETIME - ms(1));
+        assert_eq!(servers.caps(&server(1), CAPS_LIFETIME - ms(1)), lacking);
+        assert_eq!(servers.caps(&server(1), CAPS_LIFETIME), WELL);
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_keeps_us_waiting_is_tested_once_in_a_while_and_left_out_while_it_leads_back() {
+    fn a_slow_server_is_tested_for_a_loop_and_not_used_while_in_one() {
         let mut servers = InfraCache::default();
         let both = [server(1), server(2)];
         assert!(!servers.take_loop_test(&server(1), ms(0)), "nothing is known of it");
@@ -266,8 +266,8 @@ mod tests {
         );
         assert_eq!(servers.order_by_latency(&both, ms(2)), [server(2)]);
         assert_eq!(servers.fastest(&both[..1], ms(2)), None);
-        assert!(servers.take_loop_test(&server(1), TEST_AGAIN), "it may be another by now");
+        assert!(servers.take_loop_test(&server(1), LOOP_TEST_INTERVAL), "it may be another by now");
         assert!(servers.set_is_loop(&server(1), false));
-        assert_eq!(servers.order_by_latency(&both, TEST_AGAIN).len(), 2);
+        assert_eq!(servers.order_by_latency(&both, LOOP_TEST_INTERVAL).len(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Legacy DNS: the upstreams' answers, validated, through the cache.
+//! Legacy DNS: queries to the upstreams, validation of their answers, and the cache.
 //!
 //! ```text
 //! Question -> zone -> cache -> one query in flight per question -> servers in order of latency
@@ -50,7 +50,7 @@ use resolve::CachingResolver;
 use select::Selector;
 use shared::Shared;
 use target::Targets;
-use zones::{Zone, Zones};
+use zones::{ZoneTargets, Zones};
 
 pub use crate::cache::CacheStats;
 pub use config::{ForwardZone, UpstreamsConfig, ValidateConfig, ValidateMode};
@@ -65,7 +65,7 @@ pub use server::{Options, Protocol, Secure, Trust, Upstream, UpstreamError};
 pub use target::Target;
 pub use transport::{ChannelError, RecursiveConfig, sha256};
 
-/// Legacy DNS. Its questions are asked from within a tokio runtime.
+/// Legacy DNS. Its functions must be called from within a tokio runtime.
 #[derive(Debug)]
 pub struct Upstreams {
     shared: Arc<Shared>,
@@ -74,10 +74,10 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Sets it up with a cache for its answers and the clock by which they age. Asks nobody yet.
+    /// Sets it up with a cache, and the clock by which answers age. Sends nothing yet.
     ///
     /// # Errors
-    /// [`ForwardError::Config`] if a bound is zero or there are more upstreams than are ever asked,
+    /// [`ForwardError::Config`] if a bound is zero or there are too many upstreams,
     /// [`ForwardError::Upstream`] if one can't be set up.
     pub fn new(
         config: UpstreamsConfig,
@@ -92,7 +92,7 @@ impl Upstreams {
         for zone in &config.zones {
             let name = names::to_wire(&zone.zone);
             let policy = config.validate.policy_of(zone);
-            zones.push(Zone::new(name, targets.of(&zone.upstreams)?, policy));
+            zones.push(ZoneTargets::new(name, targets.of(&zone.upstreams)?, policy));
         }
         let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
         let selector = Selector::new(clock, config.timeout, config.first_retry, ttl, config.rebind);
@@ -110,7 +110,7 @@ impl Upstreams {
         Ok(Self { shared, resolver, validate: config.validate })
     }
 
-    /// With a cache and a clock of its own, for whoever has a few questions and no server.
+    /// With a cache and a clock of its own, for programs that send a few queries and serve none.
     ///
     /// # Errors
     /// As [`Upstreams::new`].
@@ -119,23 +119,23 @@ impl Upstreams {
         Self::new(config, cache, Arc::new(Clock::start()))
     }
 
-    /// The same answers with other settings, of which `cache_bytes` and how long stale answers are
-    /// kept stay as they are. What is kept for names that are asked of others now is forgotten.
+    /// A copy with another configuration and the same cache, whose size and stale time do not
+    /// change. Cached answers for names that now have other upstreams are removed.
     ///
     /// # Errors
-    /// As [`Upstreams::new`]; nothing is forgotten then.
+    /// As [`Upstreams::new`]; the cache is unchanged then.
     pub fn reconfigured(&self, config: UpstreamsConfig) -> Result<Self, ForwardError> {
         let (cache, clock) = (self.shared.cache.clone(), self.shared.selector.clock.clone());
         let new = Self::new(config, cache, clock)?;
         for zone in new
             .shared
             .zones
-            .other_than(&self.shared.zones)
-            .chain(self.shared.zones.other_than(&new.shared.zones))
+            .different_from(&self.shared.zones)
+            .chain(self.shared.zones.different_from(&new.shared.zones))
         {
             self.shared.cache.flush_zone(zone.name());
         }
-        // What is kept was judged as it came.
+        // Cached answers were validated and filtered by the old settings.
         if new.validate != self.validate
             || new.shared.selector.rebind != self.shared.selector.rebind
         {
@@ -149,20 +149,20 @@ impl Upstreams {
         !self.shared.zones.of(&names::to_wire(name)).is_rest()
     }
 
-    /// Whether the same upstreams are asked for both names: only then may one's answer speak of the
-    /// other.
+    /// Whether both names have the same upstreams: only then may an answer for one contain records
+    /// of the other.
     pub fn same_zone(&self, one: &Name, other: &Name) -> bool {
         let zone = |name: &Name| self.shared.zones.of(&names::to_wire(name)).name();
         zone(one) == zone(other)
     }
 
-    /// How the upstreams do, each once, those of zones of their own included.
+    /// The status of each upstream, including those of zones.
     pub fn upstreams(&self) -> Vec<UpstreamStatus> {
         self.shared
             .zones
             .targets()
             .into_iter()
-            .map(|target| self.shared.selector.standing(target))
+            .map(|target| self.shared.selector.status_of(target))
             .collect()
     }
 
@@ -171,30 +171,29 @@ impl Upstreams {
         &self.shared.selector.rebind
     }
 
-    /// The time by which answers age: since legacy DNS was set up.
+    /// The time since legacy DNS was set up, by which answers age.
     pub fn now(&self) -> Duration {
         self.shared.selector.clock.now()
     }
 
-    /// How many different questions are on their way to servers.
+    /// How many distinct queries are in flight.
     pub fn in_flight(&self) -> usize {
         self.resolver.in_flight.count()
     }
 
-    /// The answer of the upstreams (RD=1), out of the cache if it is there.
+    /// The upstreams' answer (RD=1), from the cache if it is there.
     ///
     /// # Errors
-    /// [`ForwardError`], when there is no answer at all.
+    /// [`ForwardError`], if there is no answer.
     pub async fn resolve(&self, question: &Question) -> Result<Reply, ForwardError> {
         self.resolver.resolve(question).await
     }
 
-    /// The answer of these servers (RD=0), for names that the chain delegates. Cached apart from
-    /// the upstreams' answers and from those of other servers. Of a long list the first 16 are
-    /// asked.
+    /// The answer of these servers (RD=0), for names that the chain delegates. It is cached apart
+    /// from the answers of the upstreams and of other servers. Only the first 16 servers are used.
     ///
     /// # Errors
-    /// [`ForwardError`], when there is no answer at all.
+    /// [`ForwardError`], if there is no answer.
     pub async fn ask(
         &self,
         servers: &[SocketAddr],
@@ -203,27 +202,26 @@ impl Upstreams {
         self.resolver.ask(servers, question).await
     }
 
-    /// Fetches an answer anew, in the background, for whoever found out elsewhere that it is
-    /// popular and near its end.
+    /// Fetches an answer again in the background. For callers with a popular answer that is about
+    /// to expire.
     pub fn refresh(&self, question: &Question) {
         self.resolver.refresh(question);
     }
 
     /// The plain-DNS upstream that would be asked first now for a name (in wire form, any case).
-    /// `None` if there is none, if the one that would be asked first speaks something else, if the
-    /// name is in a zone with upstreams of its own, or if nobody has found out yet whether the
-    /// upstreams pass DNSSEC on.
+    /// `None` if there is none, if another transport would be used, if the name is in a zone with
+    /// upstreams of its own, or if it is not known yet whether the upstreams support DNSSEC.
     pub fn first_try_server(&self, name: &[u8]) -> Option<SocketAddr> {
         FirstTries(&self.shared).server(name)
     }
 
-    /// How long to wait for an upstream before somebody else is asked.
+    /// How long to wait for an upstream before another one is asked.
     pub fn first_try_delay(&self, server: SocketAddr) -> Duration {
         self.shared.selector.retry_delay(&server.into())
     }
 
-    /// The query for a question (QNAME without compression, QTYPE, QCLASS, in any case) to the
-    /// upstream that would be asked first. `None` if that is for [`Upstreams::resolve`] to do.
+    /// The query for a question (uncompressed QNAME, QTYPE, QCLASS, any case) to the upstream that
+    /// would be asked first. `None` if [`Upstreams::resolve`] has to be used.
     pub fn first_try(
         &self,
         question: &[u8],
@@ -234,8 +232,8 @@ impl Upstreams {
         FirstTries(&self.shared).start(question, dnssec_ok, checking_disabled, random)
     }
 
-    /// Judges a datagram that came `rtt` after the query was sent (RFC 5452 §9: source, id,
-    /// question and its case), keeps an answer, and keeps in mind how fast the upstream is.
+    /// Checks a datagram that came `rtt` after the query was sent (RFC 5452 §9: source, id,
+    /// question and its case), caches the answer, and records the upstream's latency.
     pub fn on_first_reply(
         &self,
         asked: &FirstTry,
@@ -246,20 +244,22 @@ impl Upstreams {
         FirstTries(&self.shared).on_reply(asked, from, datagram, rtt)
     }
 
-    /// No answer came within `waited`: the upstream is thought of as slow from now on.
+    /// Records that no answer came within `waited`.
     pub fn on_first_timeout(&self, server: SocketAddr, waited: Duration) {
         self.shared.selector.record_timeout(&server.into(), waited);
     }
 
-    /// What is known of each upstream: whether its answers are validated.
+    /// The DNSSEC support of each upstream.
     pub fn upstream_dnssec(&self) -> Vec<(String, UpstreamDnssec)> {
         let zones = self.shared.zones.all();
         let mut found: Vec<(String, UpstreamDnssec)> = Vec::new();
         for target in zones.flat_map(|zone| zone.targets()) {
             if !found.iter().any(|(label, _)| *label == target.to_string()) {
                 let state = match target.validates() {
-                    Some(true) => UpstreamDnssec::Validates,
-                    Some(false) => UpstreamDnssec::Strips("it is told not to validate".into()),
+                    Some(true) => UpstreamDnssec::Supported,
+                    Some(false) => {
+                        UpstreamDnssec::Unsupported("validation is configured off".into())
+                    }
                     None => self.shared.dnssec.state(target),
                 };
                 found.push((target.to_string(), state));
@@ -268,7 +268,7 @@ impl Upstreams {
         found
     }
 
-    /// How many answers had which verdict, and what that took.
+    /// The validator's counters.
     pub fn validation_counts(&self) -> ValidatorStats {
         self.shared.dnssec.validator.stats()
     }

@@ -1,12 +1,12 @@
 //! Which answers are validated.
 
-/// Which answers to the questions of one zone are validated.
+/// Which answers for the names of a zone are validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValidationPolicy {
-    /// None.
+    /// No answers.
     None,
-    /// Those of upstreams that pass on what it takes.
+    /// Answers of upstreams that pass DNSSEC records on.
     IfSupported,
-    /// All.
+    /// All answers.
     Always,
 }

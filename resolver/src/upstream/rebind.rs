@@ -1,10 +1,9 @@
-//! Protection from rebinding: a name of somebody else's that points at an address of this machine
-//! or of its network makes the user's browser, which takes both for one site, talk to what is
-//! there.
+//! Rebinding protection. A foreign name that points at an address of this machine or its network
+//! would let a web page talk to services there, because a browser takes both for one site.
 //!
-//! What counts is the name that was asked for, which is what a browser goes by; where an alias
-//! leads to says nothing. Such an answer is not given: there are no data, with EDE 15. No error: a
-//! stub would ask another server then.
+//! The QNAME decides, as it does in a browser; the targets of aliases do not. Such an answer is
+//! withheld: the client gets NODATA with EDE 15. An error code would make stub resolvers ask
+//! another server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -15,26 +14,26 @@ use crate::dns::ede::Ede;
 use crate::dns::message::{Packet, Section};
 use crate::dns::rtype::{A, AAAA, HTTPS, SVCB};
 
-/// The most zones whose names may point anywhere.
+/// The most zones whose names may point at private addresses.
 pub const MAX_ALLOWED: usize = 256;
-/// The last labels of names that only the network's own servers know: nobody outside can have them
-/// in the root (RFC 6762 Appendix G, and what ICANN holds back).
+/// Top-level labels that exist only on local networks: they are not delegated in the root (RFC 6762
+/// Appendix G, and names that ICANN reserves).
 const LOCAL: [&[u8]; 7] =
     [b"lan", b"home", b"corp", b"intranet", b"private", b"localdomain", b"internal"];
-/// The parameters of SVCB that are addresses (RFC 9460 §14.3.2).
+/// The SVCB parameters that contain addresses (RFC 9460 §14.3.2).
 const IPV4_HINT: u16 = 4;
 const IPV6_HINT: u16 = 6;
 
-/// Whose names are looked at.
+/// Which answers are checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RebindPolicy {
-    /// Nobody's.
+    /// None.
     Off,
-    /// Those of legacy DNS, and those for which the chain names servers: what these say changes
-    /// from one question to the next. What stands on the chain itself is given as it stands there.
+    /// Answers of legacy DNS, and of servers that the chain delegates to: both can change from one
+    /// query to the next. Records on the chain are served as they are.
     #[default]
     Legacy,
-    /// All, what stands on the chain included.
+    /// All, including records on the chain.
     All,
 }
 
@@ -51,18 +50,18 @@ impl FromStr for RebindPolicy {
     }
 }
 
-/// Which names may not point at private addresses.
+/// The configuration of rebinding protection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rebind {
-    /// Whose names are looked at.
+    /// Which answers are checked.
     pub policy: RebindPolicy,
-    /// Zones whose names may point anywhere.
+    /// Zones whose names may point at private addresses.
     pub allow: Vec<Name>,
 }
 
 impl Rebind {
-    /// Whether an answer for a name may not have private addresses; names in a zone with upstreams
-    /// of its own are not asked about here.
+    /// Whether answers for a name may not have private addresses. The caller leaves out names in
+    /// zones with upstreams of their own.
     pub fn covers(&self, name: &Name) -> bool {
         let local = || {
             let last = name.iter().next_back().unwrap_or_default().to_ascii_lowercase();
@@ -73,7 +72,7 @@ impl Rebind {
             && !self.allow.iter().any(|zone| zone.zone_of(name))
     }
 
-    /// The private address in the answer section of a reply, if there is one and may not be.
+    /// The extended error for a reply that has a private address where it may not.
     pub fn violation(&self, packet: &Packet<'_>) -> Option<Ede> {
         let bytes = packet.bytes();
         let mut records = packet.section(Section::Answer);
@@ -84,8 +83,8 @@ impl Rebind {
     }
 }
 
-/// The private address among records, if there is one. Their data are looked at as bytes: those of
-/// the chain are carried without being read.
+/// The first private address among records. The RDATA is read as bytes: records of the chain are
+/// opaque.
 pub fn private_among(records: &[Record]) -> Option<IpAddr> {
     records.iter().find_map(|record| {
         let rtype = u16::from(record.record_type());
@@ -103,13 +102,13 @@ fn rdata_wire(data: &RData) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What the client is told.
+/// The extended error for the client.
 pub fn error(name: &Name, address: IpAddr) -> Ede {
     let why = format!("{name} points at the private address {address}; see rebind-allow");
     Ede::new(Ede::BLOCKED, why)
 }
 
-/// The private address in the data of a record.
+/// The private address in the RDATA of a record.
 fn private_in(rtype: u16, data: &[u8]) -> Option<IpAddr> {
     let private = |ip: IpAddr| is_private(ip).then_some(ip);
     match rtype {
@@ -120,8 +119,8 @@ fn private_in(rtype: u16, data: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Priority, the target's name without compression, and parameters: key, length, value (RFC 9460
-/// §2.2).
+/// The private address in SVCB RDATA: priority, uncompressed target, and parameters of key, length,
+/// value (RFC 9460 §2.2).
 fn private_hint(data: &[u8]) -> Option<IpAddr> {
     let target = data.get(2..)?;
     let mut rest = target.get(crate::dns::names::name_len(target)?..)?;
@@ -150,8 +149,7 @@ fn private_hint(data: &[u8]) -> Option<IpAddr> {
     None
 }
 
-/// Whether an address is of this machine or of the network that it is in: what a name of somebody
-/// else's has no business with.
+/// Whether an address belongs to this machine or a private network.
 pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_private_v4(ip),
@@ -177,9 +175,9 @@ fn is_private_v6(ip: Ipv6Addr) -> bool {
         is_private_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
     };
     match [s0, s1, s2, s3, s4, s5] {
-        // ::, ::1, addresses of IPv4 in the old form, and in the form of sockets (RFC 4291 §2.5.5).
+        // ::, ::1, IPv4-compatible and IPv4-mapped addresses (RFC 4291 §2.5.5).
         [0, 0, 0, 0, 0, 0 | 0xffff] => v4(s6, s7),
-        // Through NAT64 (RFC 6052 §2.1, RFC 8215) and 6to4 (RFC 3056).
+        // NAT64 (RFC 6052 §2.1, RFC 8215) and 6to4 (RFC 3056).
         [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, _, _, _] => v4(s6, s7),
         [0x2002, high, low, ..] => v4(high, low),
         // Unique local (RFC 4193), link-local, site-local (RFC 3879).

@@ -1,31 +1,31 @@
-//! What legacy DNS says.
+//! A reply of legacy DNS.
 
 use hickory_proto::op::Message;
 
 use super::target::Target;
 use crate::dns::ede::Ede;
 
-/// What legacy DNS said, complete: all sections, any type, any RCODE.
+/// A reply of legacy DNS: all sections, any type, any RCODE.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// The reply. The id is 0, for the caller to set; the question is as asked; the TTLs are aged;
-    /// there is no EDNS, which belongs to one hop. AD is set only where nobody is between the
-    /// server and us: on the loopback interface, over an encrypted connection, and by the recursive
-    /// resolver of our own.
+    /// The message. The id is 0, for the caller to set; the question is as asked; TTLs are
+    /// decreased by the age; EDNS is removed, as it is hop by hop. AD is set only if the upstream
+    /// set it and nobody could change it: on the loopback interface, over an encrypted connection,
+    /// or by the built-in recursive resolver.
     pub message: Message,
-    /// The extended errors that came with it, and that it is stale, if it is.
+    /// The extended errors of the reply, and the one for stale answers.
     pub ede: Vec<Ede>,
-    /// Where it comes from.
+    /// Its source.
     pub source: ReplySource,
 }
 
-/// Where a reply comes from.
+/// The source of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplySource {
-    /// Out of the cache.
+    /// The cache.
     Cache,
-    /// Out of the cache, though it has run out: nobody gave a newer one in time (RFC 8767).
+    /// The cache, after the TTL has expired: no upstream gave a newer answer in time (RFC 8767).
     Stale,
-    /// Fresh from this server.
+    /// This server, just now.
     Server(Target),
 }

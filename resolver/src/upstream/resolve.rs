@@ -1,5 +1,4 @@
-//! From a question to its reply: what is kept, a flight where nothing is, and what has run out
-//! where the flight fails.
+//! Resolves a question: from the cache, by a query upstream, or by a stale answer if that fails.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,19 +18,19 @@ use super::shared::Shared;
 use super::target::Target;
 use super::transport::query::QueryFlags;
 use super::validate::Validation;
-use super::zones::Zone;
+use super::zones::ZoneTargets;
 use crate::cache::{Answer, Hit, Key, Scope};
 use crate::dns::ede::Ede;
 use crate::dns::query::Question;
 use crate::dns::rtype;
 use crate::telemetry::trace::{event, in_scope};
 
-/// How long to wait for a newer answer before one that has run out is given (RFC 8767 §5).
-const STALE_AFTER: Duration = Duration::from_millis(1_800);
-/// The TTL of an answer that has run out, in seconds (RFC 8767 §4).
-const STALE_TTL: u32 = 30;
+/// How long to wait for a newer answer before a stale one is served (RFC 8767 §5).
+const STALE_DELAY: Duration = Duration::from_millis(1_800);
+/// The TTL of a stale answer, in seconds (RFC 8767 §4).
+const STALE_TTL_SECS: u32 = 30;
 
-/// The way from a question to its reply.
+/// Resolves questions through the cache.
 #[derive(Debug)]
 pub struct CachingResolver {
     pub shared: Arc<Shared>,
@@ -40,10 +39,10 @@ pub struct CachingResolver {
 }
 
 impl CachingResolver {
-    /// The answer of the upstreams (RD=1), out of the cache if it is there.
+    /// The upstreams' answer (RD=1), from the cache if it is there.
     ///
     /// # Errors
-    /// [`ForwardError`], when there is no answer at all.
+    /// [`ForwardError`], if there is no answer.
     pub async fn resolve(&self, question: &Question) -> Result<Reply, ForwardError> {
         let wire: Arc<[u8]> = question.wire().into();
         let zone = self.shared.zones.of(&wire);
@@ -55,12 +54,11 @@ impl CachingResolver {
         self.answer(query, zone.scope(), question).await
     }
 
-    /// The answer of these servers (RD=0), for names that the chain delegates. Cached apart from
-    /// the upstreams' answers and from those of other servers. Of a long list the first 16 are
-    /// asked.
+    /// The answer of these servers (RD=0), for names that the chain delegates. It is cached apart
+    /// from the answers of the upstreams and of other servers. Only the first 16 servers are used.
     ///
     /// # Errors
-    /// [`ForwardError`], when there is no answer at all.
+    /// [`ForwardError`], if there is no answer.
     pub async fn ask(
         &self,
         servers: &[SocketAddr],
@@ -96,8 +94,8 @@ impl CachingResolver {
             Some(Hit::Answer(answer, age, due)) => {
                 event("cache", || {
                     format!(
-                        "an answer is kept, {age} s old{}",
-                        if due { "; it is fetched again" } else { "" }
+                        "cached answer, {age} s old{}",
+                        if due { "; it is being refreshed" } else { "" }
                     )
                 });
                 if due {
@@ -106,10 +104,10 @@ impl CachingResolver {
                 return reply(&answer, age, &wire, ReplySource::Cache);
             }
             Some(Hit::NoReply) => {
-                event("cache", || "nobody replied a moment ago: nobody is asked again yet".into());
+                event("cache", || "no upstream replied a moment ago: not queried again yet".into());
                 return self.stale_or_error(&key, &wire, ForwardError::FailedRecently);
             }
-            None => event("cache", || "nothing is kept".into()),
+            None => event("cache", || "not cached".into()),
         }
         let (receiver, leader) = match self.in_flight.join(&key) {
             Ok(joined) => joined,
@@ -117,10 +115,10 @@ impl CachingResolver {
         };
         match leader {
             Some(leader) => self.spawn_query(leader, query),
-            None => event("legacy", || "the same question is already on its way".into()),
+            None => event("legacy", || "the same query is already in flight".into()),
         }
         let outcome = match self.stale(&key) {
-            Some(_) => tokio::time::timeout(STALE_AFTER, wait_outcome(receiver)).await,
+            Some(_) => tokio::time::timeout(STALE_DELAY, wait_outcome(receiver)).await,
             None => Ok(wait_outcome(receiver).await),
         };
         match outcome {
@@ -131,12 +129,12 @@ impl CachingResolver {
                 }
             }
             Ok(Err(error)) => self.stale_or_error(&key, &wire, error),
-            // The answer that comes later is kept for the next one.
+            // A later answer is cached for the next query.
             Err(_) => self.stale_or_error(&key, &wire, ForwardError::FailedRecently),
         }
     }
 
-    /// Asks the upstreams for what is kept but near its end, unless there is enough to do.
+    /// Fetches a cached answer that is about to expire again, unless too much is in flight.
     fn prefetch(&self, key: &Key, query: UpstreamQuery) {
         if !self.in_flight.is_busy()
             && let Ok((_, Some(leader))) = self.in_flight.join(key)
@@ -145,8 +143,8 @@ impl CachingResolver {
         }
     }
 
-    /// Fetches an answer anew, in the background, for whoever found out elsewhere that it is
-    /// popular and near its end.
+    /// Fetches an answer again in the background. For callers with a popular answer that is about
+    /// to expire.
     pub fn refresh(&self, question: &Question) {
         let wire: Arc<[u8]> = question.wire().into();
         let zone = self.shared.zones.of(&wire);
@@ -159,7 +157,7 @@ impl CachingResolver {
     }
 
     fn spawn_query(&self, leader: Leader, query: UpstreamQuery) {
-        // A task of its own: whoever asked first may go away while others wait.
+        // A task of its own: the client that asked first may give up while others wait.
         let shared = self.shared.clone();
         tokio::spawn(in_scope(async move {
             let received = match query.policy {
@@ -179,7 +177,7 @@ impl CachingResolver {
         &self,
         wire: Arc<[u8]>,
         question: &Question,
-        zone: &Zone,
+        zone: &ZoneTargets,
         is_loop_probe: bool,
     ) -> UpstreamQuery {
         UpstreamQuery {
@@ -200,7 +198,7 @@ impl CachingResolver {
         self.shared.cache.get_stale(key, self.shared.selector.clock.now()).map(|(answer, _)| answer)
     }
 
-    /// What has run out, if there is something (RFC 8767), or the error.
+    /// The stale answer, if there is one (RFC 8767), or the error.
     fn stale_or_error(
         &self,
         key: &Key,
@@ -209,7 +207,7 @@ impl CachingResolver {
     ) -> Result<Reply, ForwardError> {
         match self.stale(key) {
             Some(stale) => {
-                event("cache", || format!("what has run out is given: {error}"));
+                event("cache", || format!("serving the stale answer: {error}"));
                 stale_reply(&stale, question)
             }
             None => Err(error),
@@ -241,7 +239,7 @@ fn stale_reply(answer: &Answer, question: &[u8]) -> Result<Reply, ForwardError> 
     let mut reply = reply(answer, 0, question, ReplySource::Stale)?;
     let message = &mut reply.message;
     for section in [&mut message.answers, &mut message.authorities, &mut message.additionals] {
-        section.iter_mut().for_each(|record| record.ttl = STALE_TTL);
+        section.iter_mut().for_each(|record| record.ttl = STALE_TTL_SECS);
     }
     let code = match message.metadata.response_code {
         ResponseCode::NXDomain => Ede::STALE_NXDOMAIN,
@@ -251,8 +249,8 @@ fn stale_reply(answer: &Answer, question: &[u8]) -> Result<Reply, ForwardError> 
     Ok(reply)
 }
 
-/// Transfers need a connection of their own, and OPT, TSIG and their like are no data (RFC 6895
-/// §3.1).
+/// Zone transfers need a connection of their own; OPT, TSIG and other pseudo types are not data
+/// (RFC 6895 §3.1).
 fn refuse_pseudo_types(qtype: RecordType) -> Result<(), ForwardError> {
     if rtype::is_pseudo(qtype.into()) { Err(ForwardError::NotForwardable(qtype)) } else { Ok(()) }
 }

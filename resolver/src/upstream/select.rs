@@ -1,4 +1,4 @@
-//! One question, several servers: who is asked when, and whose reply counts.
+//! Selects servers for a query: the order, retries in parallel, and which reply counts.
 
 use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
@@ -12,7 +12,7 @@ use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
 
 use super::error::{ExchangeError, ForwardError};
-use super::infra::{InfraCache, TEST_AGAIN};
+use super::infra::{InfraCache, LOOP_TEST_INTERVAL};
 use super::policy::ValidationPolicy;
 use super::rebind::Rebind;
 use super::target::Target;
@@ -28,61 +28,60 @@ use crate::dns::name::Name;
 use crate::os::clock::Clock;
 use crate::telemetry::trace::event;
 
-/// How often a question is sent in all.
+/// The most attempts for a query.
 const MAX_TRIES: usize = 6;
-/// How often it is sent to one server.
+/// The most attempts with one server.
 const MAX_ROUNDS: usize = 3;
-/// How many servers of a list are considered.
+/// The most servers of a list that are used.
 pub const MAX_SERVERS: usize = 16;
-/// How long a question whether a server leads back to us may take.
+/// The time limit of a loop test.
 const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An answer, who gave it, and for how long it may be kept.
+/// An answer of an upstream, and for how long it may be cached.
 #[derive(Debug)]
 pub struct UpstreamAnswer {
     pub answer: Arc<Answer>,
     pub server: Target,
     pub keep: Option<(AnswerKind, Duration)>,
-    /// It is a refusal of ours, as what came was bogus.
+    /// It is a SERVFAIL made here, because the upstream's answer was bogus.
     pub bogus: bool,
 }
 
-/// A question, and who may be asked.
+/// A query to be sent to one of several servers.
 #[derive(Debug, Clone)]
 pub struct UpstreamQuery {
-    /// QNAME without compression, QTYPE and QCLASS.
+    /// The question: uncompressed QNAME, QTYPE and QCLASS.
     pub question: Arc<[u8]>,
     pub flags: QueryFlags,
     pub servers: Vec<Target>,
-    /// The zone, in wire form, that the servers are asked for.
+    /// The zone, in wire form, that the servers are configured for.
     pub zone: Arc<[u8]>,
-    /// The question is another resolver's look-out for circles: whoever leads back to us is asked
-    /// too.
+    /// The query is another resolver's loop test: it is sent to servers known to loop too.
     pub is_loop_probe: bool,
-    /// Whether AD is taken over from a server to which nobody is between.
+    /// Whether the AD bit is kept if nobody could have changed it.
     pub trust_ad: bool,
     /// Whether the answer is validated.
     pub policy: ValidationPolicy,
 }
 
-/// How an upstream does.
+/// The status of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamStatus {
-    /// What it is.
+    /// Its address or URL.
     pub name: String,
-    /// How often it replied.
+    /// The number of replies.
     pub replied: u64,
-    /// How often it could not be reached, refused, or made no sense.
+    /// The number of failures: not reachable, refused, or malformed.
     pub failed: u64,
-    /// How often it let us wait, so that another was asked beside it.
+    /// The number of timeouts after which another upstream was asked in parallel.
     pub slow: u64,
-    /// The latency that it is thought to have; `None`: it was not asked yet.
+    /// The expected latency; `None`: it was not asked yet.
     pub latency: Option<Duration>,
-    /// Whether it was found to lead back to us.
+    /// Whether it was found to be in a forwarding loop.
     pub is_loop: bool,
 }
 
-/// How questions are put to servers.
+/// Sends queries to servers and selects replies.
 #[derive(Debug)]
 pub struct Selector {
     pub clock: Arc<Clock>,
@@ -90,18 +89,18 @@ pub struct Selector {
     pub loops: LoopDetector,
     pub timeout: Duration,
     pub first_retry: Duration,
-    /// How long an answer is kept at least and at most.
+    /// The least and the longest time for which an answer is cached.
     pub ttl: (Duration, Duration),
-    /// Which names may not have private addresses.
+    /// Rebinding protection.
     pub rebind: Rebind,
     servers: Mutex<InfraCache>,
-    /// Changes whenever somebody is found to lead back to us.
+    /// Notified whenever a server is found to be in a forwarding loop.
     loop_found: watch::Sender<()>,
 }
 
 type Try = Pin<Box<dyn Future<Output = Result<UpstreamAnswer, ExchangeError>> + Send>>;
 
-/// What has come in so far.
+/// The state of a query.
 #[derive(Default)]
 struct Progress {
     asked: Vec<Target>,
@@ -110,7 +109,7 @@ struct Progress {
 }
 
 impl Selector {
-    /// Nobody was asked yet.
+    /// With no servers known yet.
     pub fn new(
         clock: Arc<Clock>,
         timeout: Duration,
@@ -131,13 +130,13 @@ impl Selector {
         }
     }
 
-    /// Asks the servers, the fastest first. The next is asked when one fails, and beside it when
-    /// one takes long; an earlier one's late reply still counts. What is no answer but a refusal
-    /// (SERVFAIL, REFUSED, ...) is given back only when nobody said better.
+    /// Sends a query to the servers, fastest first. The next one is asked when one fails, and in
+    /// parallel when one is slow; late replies still count. An error code (SERVFAIL, REFUSED, ...)
+    /// is returned only if no server gave an answer.
     ///
     /// # Errors
-    /// [`ForwardError::AllFailed`] if nobody gave a reply that may be believed,
-    /// [`ForwardError::Loop`] if nobody is left to ask.
+    /// [`ForwardError::AllFailed`] if no server gave an acceptable reply, [`ForwardError::Loop`] if
+    /// all servers are in a forwarding loop.
     pub async fn run(
         self: &Arc<Self>,
         query: &UpstreamQuery,
@@ -159,7 +158,7 @@ impl Selector {
             if !asked.is_empty() && asked.iter().all(|server| self.servers().is_loop(server)) {
                 return ForwardError::Loop { servers: asked };
             }
-            let silent = asked.last().map(|server| ExchangeError::Silent(server.clone()));
+            let silent = asked.last().map(|server| ExchangeError::TimedOut(server.clone()));
             match last.or(silent) {
                 Some(last) => {
                     ForwardError::AllFailed { servers: asked, timeout: self.timeout, last }
@@ -219,9 +218,9 @@ impl Selector {
         }
     }
 
-    /// Waits until one of those that are being asked is found to lead back to us.
+    /// Waits until one of the servers being asked is found to be in a forwarding loop.
     async fn wait_for_loop(&self, news: &mut watch::Receiver<()>, under_way: &[Target]) {
-        // The sender lives as long as the race.
+        // The sender lives as long as `self`.
         while news.changed().await.is_ok() {
             if under_way.iter().any(|server| self.servers().is_loop(server)) {
                 return;
@@ -239,9 +238,9 @@ impl Selector {
         let caps = self.servers().caps(&server, started);
         event("upstream", || {
             format!(
-                "{server} is asked for {}{}",
+                "query to {server}: {}{}",
                 describe_question(&query.question),
-                if query.flags.recursive { "" } else { ", without recursion" }
+                if query.flags.recursive { "" } else { " (RD=0)" }
             )
         });
         let result = self.exchange.ask(&server, &query.question, query.flags, caps).await;
@@ -282,9 +281,9 @@ impl Selector {
         replied: &CheckedReply,
     ) -> Result<UpstreamAnswer, ExchangeError> {
         let recursive = query.flags.recursive;
-        let keep_ad = recursive && query.trust_ad && server.is_near();
+        let keep_ad = recursive && query.trust_ad && server.is_path_secure();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
-        // A referral is nothing without its addresses.
+        // A referral is useless without its glue.
         let (packet, answer) =
             replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
         let keep =
@@ -292,9 +291,9 @@ impl Selector {
         Ok(UpstreamAnswer { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
-    /// What was won, without data if that is what rebinding protection says. A zone with upstreams
-    /// of its own has its addresses from where its owner says, and what servers are asked for whom
-    /// the chain names is judged by the name that the client has asked for.
+    /// Applies rebinding protection to an answer. It does not apply to zones with upstreams of
+    /// their own, nor here to servers that the chain delegates to: those answers are checked under
+    /// the client's QNAME.
     pub fn apply_rebind_policy(
         &self,
         query: &UpstreamQuery,
@@ -306,8 +305,8 @@ impl Selector {
         UpstreamAnswer { answer: self.strip_private(received.answer), ..received }
     }
 
-    /// An answer for a name in no zone of its own; one without data in the place of one that points
-    /// at private addresses. It is judged after validation: what is left out then is no lie.
+    /// The answer, or NODATA if it points at private addresses. This comes after validation:
+    /// removing records does not make the answer bogus.
     pub fn strip_private(&self, answer: Arc<Answer>) -> Arc<Answer> {
         let nothing = Packet::parse(answer.wire())
             .ok()
@@ -315,8 +314,8 @@ impl Selector {
         nothing.map_or(answer, Arc::new)
     }
 
-    /// How long an answer is kept: its own time within the bounds. A failure's time is not an
-    /// answer's.
+    /// For how long an answer is cached: its TTL within the configured bounds. Error codes are not
+    /// subject to the bounds.
     pub fn clamp_ttl(&self, answer: &Answer, life: Duration) -> Duration {
         let (least, most) = self.ttl;
         if matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED) {
@@ -326,7 +325,7 @@ impl Selector {
         }
     }
 
-    /// How long to wait for a server before the next is asked beside it.
+    /// How long to wait for a server before the next one is asked in parallel.
     pub fn retry_delay(&self, server: &Target) -> Duration {
         match self.servers().expected_latency(server, self.clock.now()) {
             Some(expected) => (expected * 3).clamp(self.first_retry / 2, self.first_retry * 2),
@@ -339,37 +338,37 @@ impl Selector {
         self.servers().fastest(servers, self.clock.now())
     }
 
-    /// What a server takes, as far as is known.
+    /// The capabilities of a server, as far as known.
     pub fn caps(&self, server: &Target) -> ServerCaps {
         self.servers().caps(server, self.clock.now())
     }
 
-    /// A server was asked elsewhere and replied after this time.
+    /// Records a reply to a query that was sent elsewhere.
     pub fn record_reply(&self, server: &Target, latency: Duration, caps: ServerCaps) {
         self.servers().record_reply(server, latency, caps, self.clock.now());
     }
 
-    /// A server did not reply within this time.
+    /// Records that a server did not reply within `waited`.
     pub fn record_timeout(&self, server: &Target, waited: Duration) {
         self.servers().record_timeout(server, waited, self.clock.now());
         self.exchange.forget(server);
     }
 
-    /// A question came in with which somebody looks out for a circle: the server that it was sent
-    /// to, if it was us.
+    /// Records that the query of a loop test has arrived. Returns the server that it was sent to,
+    /// if the test is one of ours.
     pub fn on_probe(&self, token: &Token) -> Option<Target> {
         let server = self.loops.on_probe(token)?;
         if self.servers().set_is_loop(&server, true) {
-            let again = TEST_AGAIN.as_secs();
+            let again = LOOP_TEST_INTERVAL.as_secs();
             tracing::warn!(
-                "the upstream {server} leads back to this resolver: it is left out, and tested again every {again} s"
+                "the upstream {server} forwards to this resolver (a loop): it is not used, and tested again every {again} s"
             );
             self.loop_found.send_replace(());
         }
         Some(server)
     }
 
-    /// Tests those that kept us waiting, and those that led back to us some time ago.
+    /// Starts the loop tests that are due.
     fn start_loop_tests(self: &Arc<Self>, query: &UpstreamQuery) {
         if !query.flags.recursive || query.is_loop_probe {
             return;
@@ -382,7 +381,7 @@ impl Selector {
         }
     }
 
-    /// Sends a server a question that only we know, and looks whether it comes in.
+    /// Sends a server a query that only this resolver knows, and checks whether it arrives here.
     async fn run_loop_test(self: Arc<Self>, server: Target, zone: Arc<[u8]>) {
         let mut token = Token::default();
         if getrandom::fill(&mut token).is_err() || !self.loops.register(token, &server) {
@@ -392,19 +391,19 @@ impl Selector {
         let flags = QueryFlags { recursive: true, dnssec_ok: false, checking_disabled: false };
         let caps = self.caps(&server);
         let asked = self.exchange.ask(&server, &question, flags, caps);
-        // What it says is of no interest.
+        // The reply does not matter.
         let _ = tokio::time::timeout(TEST_TIMEOUT, asked).await;
         let returned = self.loops.finish(&token);
         if !returned
             && self.servers().is_loop(&server)
             && self.servers().set_is_loop(&server, false)
         {
-            tracing::info!("the upstream {server} does not lead back to this resolver any more");
+            tracing::info!("the upstream {server} does not forward to this resolver any more");
         }
     }
 
-    /// What is known of a server.
-    pub fn standing(&self, server: &Target) -> UpstreamStatus {
+    /// The status of a server.
+    pub fn status_of(&self, server: &Target) -> UpstreamStatus {
         let servers = self.servers();
         let counts = servers.counts(server);
         UpstreamStatus {
@@ -422,29 +421,29 @@ impl Selector {
     }
 }
 
-/// A question in words.
+/// The question as text.
 fn describe_question(question: &[u8]) -> String {
     let (name, rest) = question.split_at(question.len().saturating_sub(4));
     let rtype = rest.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
     format!("{} {}", Name::of(name), RecordType::from(rtype))
 }
 
-/// What a reply says, in words.
+/// The reply as text.
 fn describe_answer(answer: &Answer) -> String {
     let count = answer.wire().get(6..8).map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
     match answer.rcode() {
-        rcode::NOERROR => format!("{count} records"),
-        rcode::NXDOMAIN => "no such name".into(),
+        rcode::NOERROR if count == 1 => "NOERROR, 1 answer record".into(),
+        rcode::NOERROR => format!("NOERROR, {count} answer records"),
         code => format!("{:?}", ResponseCode::from(0, code)).to_uppercase(),
     }
 }
 
-/// An RCODE that says something about the name, and not about the server.
+/// Whether an RCODE is about the name, and not about the server.
 pub fn is_final(code: u8) -> bool {
     matches!(code, rcode::NOERROR | rcode::NXDOMAIN | rcode::YXDOMAIN)
 }
 
-/// Waits until one of the tries has ended and takes it out.
+/// Waits until one of the attempts ends, and removes it.
 async fn first_of(
     tries: &mut Vec<(Target, Try)>,
 ) -> (Target, Result<UpstreamAnswer, ExchangeError>) {

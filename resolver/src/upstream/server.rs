@@ -1,4 +1,4 @@
-//! The setting of an upstream: how it is written, and what it says.
+//! The text form of an upstream.
 //!
 //! ```text
 //! 9.9.9.9   9.9.9.9:53   [2620:fe::fe]:53        UDP, TCP for what is truncated
@@ -13,8 +13,7 @@
 //! &pin=HEX     the certificate's public key (its SPKI) must have this SHA-256; nothing else is looked at
 //! ```
 //!
-//! A name needs addresses beside it: nobody could be asked for them, as this is what names are
-//! asked with.
+//! A host name needs bootstrap addresses: it can't be resolved before there is an upstream.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -29,8 +28,7 @@ const DNS_PORT: u16 = 53;
 const SECURE_PORT: u16 = 853;
 /// The port of HTTPS.
 const HTTPS_PORT: u16 = 443;
-/// Where DNS over HTTPS is unless the address says otherwise (RFC 8484 §4.1.1's example, and what
-/// servers have).
+/// The default path of DNS over HTTPS (the example in RFC 8484 §4.1.1, and common practice).
 const DOH_PATH: &str = "/dns-query";
 /// The most addresses of one upstream.
 const MAX_ADDRESSES: usize = 8;
@@ -38,32 +36,32 @@ const MAX_ADDRESSES: usize = 8;
 /// One upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Upstream {
-    /// UDP, and TCP for what is truncated.
+    /// UDP, and TCP for truncated answers.
     Plain(SocketAddr),
     /// TCP only.
     Tcp(SocketAddr),
     /// Encrypted and authenticated.
     Secure(Secure),
-    /// A recursive resolver of our own. It is asked when no other upstream replies, or alone.
+    /// The built-in recursive resolver. It is used alone, or when no other upstream replies.
     Recursive,
 }
 
 /// An encrypted upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Secure {
-    /// What is spoken.
+    /// The transport.
     pub protocol: Protocol,
-    /// What the certificate must be for: a DNS name, or an IP address.
+    /// The name in the certificate: a DNS name, or an IP address.
     pub name: String,
-    /// Where it is; the first that takes the connection is used.
+    /// The addresses of the server; the first that accepts the connection is used.
     pub addresses: Vec<SocketAddr>,
     /// The path of DNS over HTTPS.
     pub path: String,
-    /// Whom the certificate must be from.
+    /// How the certificate is verified.
     pub trust: Trust,
 }
 
-/// What an encrypted upstream speaks.
+/// The transport of an encrypted upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// DNS over TLS (RFC 7858).
@@ -74,18 +72,19 @@ pub enum Protocol {
     Quic,
 }
 
-/// How an encrypted upstream shows who it is.
+/// How the certificate of an encrypted upstream is verified.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Trust {
-    /// By a certificate from one of the system's authorities.
+    /// It must be issued by an authority that the system trusts.
     System,
-    /// By a certificate from one of the authorities in this PEM file.
+    /// It must be issued by one of the authorities in this PEM file.
     Authorities(PathBuf),
-    /// By one of these keys: the SHA-256 of the certificate's SubjectPublicKeyInfo (RFC 7858 §4.2).
+    /// Its public key must have one of these SHA-256 hashes (of the SubjectPublicKeyInfo, RFC 7858
+    /// §4.2).
     Pins(Vec<[u8; 32]>),
 }
 
-/// What is wrong with the setting, and what to write.
+/// Why the text is invalid, and what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UpstreamError(String);
@@ -93,14 +92,14 @@ pub struct UpstreamError(String);
 const FORMS: &str = "is not an upstream: write IP or IP:PORT as in 9.9.9.9 or [2620:fe::fe]:53, tls://IP#NAME, \
                      https://NAME/dns-query?bootstrap=IP, quic://NAME?bootstrap=IP, or recursive";
 
-/// What can be said beside the address: behind `?`, or as keys of a table.
+/// Options beside the address: in the query part of the URL, or as keys of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The addresses of a name.
+    /// The addresses of the host name.
     pub bootstrap: Vec<String>,
     /// See [`Trust::Authorities`].
     pub ca: Option<PathBuf>,
-    /// See [`Trust::Pins`], in hexadecimal digits.
+    /// See [`Trust::Pins`], in hexadecimal.
     pub pins: Vec<String>,
 }
 
@@ -119,7 +118,7 @@ impl FromStr for Upstream {
 }
 
 impl Upstream {
-    /// Whether a server that listens on these addresses is itself this upstream.
+    /// Whether this upstream is a server that listens at one of these addresses.
     pub fn is_one_of(&self, listen: &[SocketAddr]) -> bool {
         let (Upstream::Plain(asked) | Upstream::Tcp(asked)) = self else { return false };
         listen.iter().any(|own| {
@@ -129,12 +128,12 @@ impl Upstream {
         })
     }
 
-    /// Reads an upstream, with what is said of it elsewhere.
+    /// Parses an upstream. `options`: those given beside the text.
     ///
     /// # Errors
     /// [`UpstreamError`], which says what to write.
     pub fn parse(text: &str, mut options: Options) -> Result<Self, UpstreamError> {
-        // A template's variable is for GET (RFC 8484 §4.1); we POST.
+        // The template's variable is for GET (RFC 8484 §4.1); queries are sent by POST.
         let text = text.trim().replacen("{?dns}", "", 1);
         let text = text.as_str();
         let (scheme, rest) = match text.split_once("://") {
@@ -202,7 +201,7 @@ fn secure(
     addresses.dedup();
     if addresses.is_empty() {
         return Err(error(format!(
-            "needs the address of {host}, as names can't be asked for before it is there: write ?bootstrap=IP behind it, \
+            "needs the address of {host}, because names can't be resolved before it is reached: write ?bootstrap=IP after it, \
              or tls://IP#{host}"
         )));
     }
@@ -212,7 +211,7 @@ fn secure(
     let name = name.unwrap_or(&host).to_ascii_lowercase();
     if ServerName::try_from(name.as_str()).is_err() {
         return Err(error(format!(
-            "has '{name}' for the name in its certificate, which is no name"
+            "has '{name}' for the name in its certificate, which is not a name"
         )));
     }
     let path = match (protocol, path) {
@@ -224,7 +223,7 @@ fn secure(
         }
     };
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(error("has a path with characters that no URL has"));
+        return Err(error("has a path with characters that are not allowed in a URL"));
     }
     Ok(Secure { protocol, name, addresses, path, trust: options.trust()? })
 }
@@ -252,7 +251,7 @@ fn host_and_port(authority: &str, default: u16) -> Result<(String, u16), Upstrea
 }
 
 impl Options {
-    /// Adds what stands behind `?`.
+    /// Adds the options in the query part of a URL.
     fn read(&mut self, query: &str) -> Result<(), UpstreamError> {
         for part in query.split('&').filter(|part| !part.is_empty()) {
             match part.split_once('=') {
@@ -263,7 +262,7 @@ impl Options {
                 Some(("pin", list)) => self.pins.extend(list.split(',').map(str::to_owned)),
                 _ => {
                     let why = format!(
-                        "has '{part}' behind ?: there are bootstrap=IP,IP, ca=FILE and pin=HEX"
+                        "has the unknown option '{part}': known are bootstrap=IP,IP, ca=FILE and pin=HEX"
                     );
                     return Err(error(why));
                 }
@@ -312,7 +311,7 @@ impl fmt::Display for Upstream {
 }
 
 impl fmt::Display for Secure {
-    /// One address is enough to know it by.
+    /// The first address is enough to identify it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.addresses.first();
         match self.protocol {
@@ -378,15 +377,15 @@ mod tests {
             ("", "write IP or IP:PORT"),
             ("9.9.9.9:99999", "write IP or IP:PORT"),
             ("ftp://9.9.9.9", "tls://IP#NAME"),
-            ("tls://dns.example", "write ?bootstrap=IP behind it"),
+            ("tls://dns.example", "write ?bootstrap=IP after it"),
             ("tls://dns.example?bootstrap=here", "'here', which is not an IP address"),
             ("tls://9.9.9.9#not a name", "'not a name' for the name"),
             ("tls://9.9.9.9/path", "only https:// can have"),
             ("tls://:853", "write IP or IP:PORT"),
-            ("tls://9.9.9.9?boot=1", "'boot=1' behind ?: there are bootstrap"),
+            ("tls://9.9.9.9?boot=1", "'boot=1': known are bootstrap"),
             ("tls://9.9.9.9?pin=12", "64 digits"),
             ("tls://9.9.9.9?ca=/a&pin=12", "both ca and pin"),
-            ("https://9.9.9.9/\u{1}", "no URL has"),
+            ("https://9.9.9.9/\u{1}", "not allowed in a URL"),
         ] {
             let shown = read(text);
             assert!(shown.contains(expected), "{text}: {shown}");

@@ -1,4 +1,4 @@
-//! What all queries to upstreams share.
+//! The state that all queries to upstreams share.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::select::{Selector, UpstreamAnswer};
 use super::zones::Zones;
 use crate::cache::{Cache, Key};
 
-/// What a flight needs on its way; it may outlive the settings that it began with.
+/// The shared state. A query in flight keeps it alive after a reload of the configuration.
 #[derive(Debug)]
 pub struct Shared {
     pub zones: Zones,
@@ -19,12 +19,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Keeps what came, if it may be kept.
+    /// Caches an answer, if it may be cached.
     pub fn cache_answer(&self, key: &Key, received: &UpstreamAnswer) {
         let now = self.selector.clock.now();
         match received.keep {
-            // It takes the place of whatever was there: nothing that has run out may be given for
-            // it.
+            // It replaces the old entry, so that no stale answer is served in its place.
             Some((_, life)) if received.bogus => {
                 self.cache.replace_with_failure(key, received.answer.clone(), life, now)
             }
@@ -33,7 +32,7 @@ impl Shared {
         }
     }
 
-    /// Keeps what came, and gives it to all who wait.
+    /// Caches an answer and gives it to all waiters.
     pub fn complete(&self, leader: Leader, received: Result<UpstreamAnswer, ForwardError>) {
         let result: Outcome = match received {
             Ok(received) => {

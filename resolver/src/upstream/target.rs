@@ -1,4 +1,4 @@
-//! Who can be asked: an address, or a channel to an upstream.
+//! A server to which queries are sent: an address, or a channel to an upstream.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,23 +9,22 @@ use super::server::Upstream;
 use super::transport::{Channel, ChannelError, RecursiveConfig};
 use crate::os::clock::Clock;
 
-/// Somebody who can be asked.
+/// A server.
 #[derive(Clone)]
 pub enum Target {
-    /// By UDP, and by TCP for what is truncated.
+    /// Over UDP, and over TCP for truncated answers.
     Plain(SocketAddr),
-    /// Over a connection that is kept.
+    /// Over a persistent connection.
     Channel(Arc<Channel>),
 }
 
 impl Target {
-    /// Whether it is the recursive resolver of our own.
+    /// Whether it is the built-in recursive resolver.
     pub fn is_recursive(&self) -> bool {
         matches!(self, Self::Channel(channel) if channel.recursive().is_some())
     }
 
-    /// Whether the recursive resolver of our own validates, if it is that one: nobody else is asked
-    /// to.
+    /// Whether the built-in recursive resolver validates; `None` for other servers.
     pub fn validates(&self) -> Option<bool> {
         match self {
             Self::Channel(channel) => channel.recursive().map(|recursive| recursive.validates()),
@@ -33,7 +32,7 @@ impl Target {
         }
     }
 
-    /// Its address, if it is asked by datagrams.
+    /// Its address, if it is asked over UDP.
     pub fn plain(&self) -> Option<SocketAddr> {
         match self {
             Self::Plain(address) => Some(*address),
@@ -41,9 +40,9 @@ impl Target {
         }
     }
 
-    /// Whether what it says of itself by AD can be believed: nobody could have changed it on its
-    /// way (RFC 4035 §4.9.3).
-    pub fn is_near(&self) -> bool {
+    /// Whether its AD bit can be trusted: nobody could have changed it on the way (RFC 4035
+    /// §4.9.3).
+    pub fn is_path_secure(&self) -> bool {
         match self {
             Self::Plain(address) => address.ip().is_loopback(),
             Self::Channel(channel) => channel.is_encrypted() || channel.recursive().is_some(),
@@ -94,7 +93,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// The targets of settings. The same setting is the same target, wherever it stands.
+/// Makes the targets of configured upstreams. Equal upstreams share one target.
 pub struct Targets<'a> {
     recursive: &'a RecursiveConfig,
     clock: &'a Arc<Clock>,
@@ -102,12 +101,12 @@ pub struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    /// None yet.
+    /// With no targets yet.
     pub fn new(recursive: &'a RecursiveConfig, clock: &'a Arc<Clock>) -> Self {
         Self { recursive, clock, made: Vec::new() }
     }
 
-    /// The target of each setting.
+    /// The targets of upstreams.
     ///
     /// # Errors
     /// [`ChannelError`]

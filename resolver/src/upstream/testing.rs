@@ -1,4 +1,4 @@
-//! What the fuzz target of the upstreams' answers calls.
+//! The fuzz target for the upstreams' answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,13 +14,13 @@ use super::{
 use crate::{
     cache::{Answer, Cache, Hit, Key, MAX_POSITIVE_TTL, Scope, lifetime},
     dns::{
-        message::{HEADER, Packet, RecordAt, Section},
+        message::{HEADER_BYTES, Packet, RecordAt, Section},
         rtype,
         testing::question,
     },
 };
 
-/// What is asked: names of several depths, and the types whose answers are treated one by one.
+/// The questions: names of several depths, and the types whose answers are handled specially.
 const QUESTIONS: [(&str, u16); 8] = [
     ("www.example.com", 1),
     ("example.com", 6),
@@ -32,13 +32,13 @@ const QUESTIONS: [(&str, u16); 8] = [
     ("any.example.com", 255),
 ];
 
-/// A message from a server to a query of ours. The first byte says how the query was asked, the
-/// second which it was; if the first has its highest bit, the id and the question of the message
-/// are put right, as a server would have them.
+/// A reply of a server to a query. The first byte selects the query's flags, the second its
+/// question; if the first has its highest bit set, the id and the question of the reply are made to
+/// match, as a server would.
 ///
-/// What is believed has the query's id and question; what is kept of it has every record but OPT
-/// and TSIG, unchanged; what is given out has the TTLs less the age; and nothing of it is kept for
-/// longer than a day.
+/// An accepted reply has the query's id and question; the cached answer has every record but OPT
+/// and TSIG, unchanged; the answer to the client has TTLs decreased by the age; and nothing is
+/// cached for more than a day.
 pub fn upstream(data: &[u8]) {
     let Some((&[how, which], reply)) = data.split_first_chunk::<2>() else { return };
     let flag = |bit: u8| how >> bit & 1 == 1;
@@ -46,36 +46,36 @@ pub fn upstream(data: &[u8]) {
     let asked = question(text, qtype);
     let flags = QueryFlags { recursive: flag(0), dnssec_ok: flag(1), checking_disabled: flag(2) };
     let caps = ServerCaps { edns: flag(3), mixed_case: flag(4) };
-    let (udp, near) = (flag(5), flag(6));
-    let query = Query::new(&asked, flags, caps, near, &[0xa5; QUERY_RANDOM_BYTES]);
+    let (udp, path_secure) = (flag(5), flag(6));
+    let query = Query::new(&asked, flags, caps, path_secure, &[0xa5; QUERY_RANDOM_BYTES]);
     let mut reply = reply.to_vec();
-    if flag(7) && reply.len() >= HEADER {
+    if flag(7) && reply.len() >= HEADER_BYTES {
         reply[..2].copy_from_slice(&query.bytes()[..2]);
         reply[2] = (reply[2] | 0x80) & !0x78;
         reply[4..6].copy_from_slice(&[0, 1]);
-        reply.splice(HEADER..HEADER, query.question().iter().copied());
+        reply.splice(HEADER_BYTES..HEADER_BYTES, query.question().iter().copied());
     }
-    if query.judge(&reply, udp) != ReplyCheck::Answer {
+    if query.check(&reply, udp) != ReplyCheck::Answer {
         return;
     }
     assert_eq!(reply[..2], query.bytes()[..2], "the id");
-    let end = HEADER + asked.len();
-    assert!(reply[HEADER..end].eq_ignore_ascii_case(&asked), "the question");
+    let end = HEADER_BYTES + asked.len();
+    assert!(reply[HEADER_BYTES..end].eq_ignore_ascii_case(&asked), "the question");
     assert!(
-        !udp || reply[HEADER..end] == *query.question(),
+        !udp || reply[HEADER_BYTES..end] == *query.question(),
         "its case, where anybody could have sent it"
     );
     let replied = CheckedReply { message: reply, sent: query.question().to_vec(), caps };
-    // Only what loses an OPT from its middle can grow too long.
-    let Ok((packet, answer)) = replied.read(near, true) else { return };
-    if let Ok((_, minimal)) = replied.read(near, false) {
+    // Only a message with an OPT in the middle can grow too long when it is removed.
+    let Ok((packet, answer)) = replied.read(path_secure, true) else { return };
+    if let Ok((_, minimal)) = replied.read(path_secure, false) {
         let kept = Packet::parse(minimal.wire()).expect("what is kept can be read");
         let all = packet.section(Section::Answer).filter(|at| is_data(at)).count();
         let any = asked[asked.len() - 4..] == [0, rtype::ANY as u8, 0, 1];
         let count = kept.section(Section::Answer).count();
         assert!(count == all || (any && count < all), "as short as may be, and no shorter");
     }
-    kept_as_it_was(&packet, &answer, near);
+    kept_as_it_was(&packet, &answer, path_secure);
     given_out(&packet, &answer, &asked);
     if let Some((kind, life)) = lifetime(&packet, !flags.recursive) {
         assert!(!life.is_zero() && life <= MAX_POSITIVE_TTL);
@@ -95,7 +95,7 @@ fn is_data(record: &RecordAt) -> bool {
     !matches!(record.rtype, rtype::OPT | rtype::TSIG)
 }
 
-/// Owner in lower case and data of a record, both without compression.
+/// The owner in lower case and the RDATA of a record, both uncompressed.
 fn written_out(packet: &Packet<'_>, record: &RecordAt) -> (Vec<u8>, Vec<u8>) {
     let (mut owner, mut data) = (Vec::new(), Vec::new());
     packet.owner(record, &mut owner).expect("it was checked");
@@ -117,7 +117,7 @@ fn kept_as_it_was(packet: &Packet<'_>, answer: &Answer, keep_ad: bool) {
         );
         let (old, new) = (written_out(packet, old), written_out(&kept, new));
         assert_eq!(old.0, new.0);
-        // Pointers to the question follow its case.
+        // Names compressed by a pointer to the question have its case.
         assert!(old.1.eq_ignore_ascii_case(&new.1));
     }
 }
@@ -134,8 +134,7 @@ fn given_out(packet: &Packet<'_>, answer: &Answer, asked: &[u8]) {
         }
         let message = decode(out).expect("what is given can be decoded");
         assert_eq!(message.answers.len(), given.section(Section::Answer).count());
-        // It may be too long for a message only where it was compressed in a way that the encoder
-        // has not.
+        // It may be too long only if the message used compression that the encoder does not.
         if let Ok(bytes) = message.to_vec()
             && bytes.len() < 16_384
         {

@@ -1,4 +1,4 @@
-//! Whether answers are validated, and the asking that it takes.
+//! Validates upstreams' answers, and sends the queries for DS and DNSKEY that this takes.
 //!
 //! ```text
 //! question -> who passes DNSSEC on? -> those are asked with DO and CD -> ValidationSession <-> DS, DNSKEY -> what the client gets
@@ -29,19 +29,18 @@ use crate::{
     dnssec::validate::{Progress, RecordQuery, Validated, ValidationSession, Verdict, rewrite},
 };
 
-/// How long the first questions wait to learn whether an upstream passes DNSSEC on. One round trip
-/// is what it takes; and an upstream that takes longer is asked without at first.
+/// How long the first queries wait for the probes of the upstreams' DNSSEC support. A probe takes
+/// one round trip; a slower upstream is used without validation at first.
 const PROBE_WAIT: Duration = Duration::from_millis(600);
-/// When one upstream has answered the probe, the others have so much longer, and as long again as
-/// that one took.
+/// After the first upstream has answered its probe, the others get this much more time, plus the
+/// time the first one took.
 const PROBE_GRACE: Duration = Duration::from_millis(50);
-/// How long an answer is kept that was taken without validation only because it was not known yet
-/// who passes it on.
-const UNSURE: Duration = Duration::from_secs(30);
-/// How long it is kept that an answer is bogus (RFC 4035 §4.7).
-const BOGUS: Duration = Duration::from_secs(30);
-/// What is asked of those who pass DNSSEC on: with DO, and with CD so that they leave the judgement
-/// to us (RFC 6840 §5.9). Who asks with CD gets what it asked for.
+/// For how long an answer is cached that was not validated only because the probes had not ended.
+const UNSURE_TTL: Duration = Duration::from_secs(30);
+/// For how long a bogus answer is cached (RFC 4035 §4.7).
+const BOGUS_TTL: Duration = Duration::from_secs(30);
+/// The flags for upstreams that support DNSSEC: DO, and CD so that validation is left to us (RFC
+/// 6840 §5.9). A client that set CD gets the records it asked for.
 pub fn validation_flags(flags: QueryFlags) -> QueryFlags {
     QueryFlags {
         dnssec_ok: flags.dnssec_ok || !flags.checking_disabled,
@@ -50,25 +49,25 @@ pub fn validation_flags(flags: QueryFlags) -> QueryFlags {
     }
 }
 
-/// The asking that validation takes.
+/// Validates answers.
 #[derive(Debug, Clone)]
 pub struct Validation(Arc<Shared>);
 
 impl Validation {
-    /// With what everybody shares.
+    /// With the shared state.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self(shared)
     }
 
-    /// Starts the probes that are due, and waits for those of which nothing is known yet, but not
-    /// for long.
+    /// Starts the probes that are due, and waits for upstreams not probed before, but not for long.
+    /// Returns the upstreams that support DNSSEC, and the others.
     async fn dnssec_upstreams(&self, query: &UpstreamQuery) -> (Vec<Target>, Vec<Target>) {
         let (dnssec, targets) = (&self.0.dnssec, &query.servers);
         if query.policy == ValidationPolicy::Always {
             return targets.iter().cloned().partition(|target| !target.is_recursive());
         }
         let started = self.0.selector.clock.now();
-        // The recursive resolver of our own sees to it by itself.
+        // The built-in recursive resolver validates by itself.
         for target in targets.iter().filter(|target| !target.is_recursive()) {
             if dnssec.take_probe(target, started) {
                 tokio::spawn(self.clone().probe(target.clone()));
@@ -82,7 +81,7 @@ impl Validation {
             if !waiting || !passing.is_empty() || now >= end {
                 return (passing, others);
             }
-            // The sender lives as long as the validation.
+            // The sender lives as long as `self`.
             if let Ok(Ok(())) = tokio::time::timeout(end - now, news.changed()).await {
                 let now = self.0.selector.clock.now();
                 end = end.min(now + (now - started) + PROBE_GRACE);
@@ -90,7 +89,7 @@ impl Validation {
         }
     }
 
-    /// Asks one upstream for the keys of the topmost trust anchor.
+    /// Sends an upstream a query for the keys of the topmost trust anchor.
     async fn probe(self, target: Target) {
         let Some((name, rtype)) = self.0.dnssec.validator.probe_query() else { return };
         let query = self.internal_query(&name, rtype, vec![target.clone()]);
@@ -102,37 +101,37 @@ impl Validation {
                     .validator
                     .check_probe_reply(received.answer.wire(), self.0.selector.clock.unix())
                 {
-                    Ok(()) => (UpstreamDnssec::Validates, true),
-                    // A clock is wrong for a while after the start of many a machine.
+                    Ok(()) => (UpstreamDnssec::Supported, true),
+                    // Many machines start with a wrong clock.
                     Err(ede) => {
                         let in_time = !matches!(
                             ede.code,
                             Ede::SIGNATURE_EXPIRED | Ede::SIGNATURE_NOT_YET_VALID
                         );
-                        (UpstreamDnssec::Strips(ede.text), in_time)
+                        (UpstreamDnssec::Unsupported(ede.text), in_time)
                     }
                 }
             }
-            // It may have no network yet.
+            // The upstream may have no network yet.
             Ok(received) => {
                 let code = received.answer.rcode();
                 (
-                    UpstreamDnssec::Strips(format!("it answers with RCODE {code}")),
+                    UpstreamDnssec::Unsupported(format!("it answers with RCODE {code}")),
                     code != rcode::SERVFAIL,
                 )
             }
             Err(_) => (UpstreamDnssec::Unknown, false),
         };
         let before = self.0.dnssec.state(&target);
-        if state == UpstreamDnssec::Validates && before != UpstreamDnssec::Unknown {
-            // What it gave before was not validated.
+        if state == UpstreamDnssec::Supported && before != UpstreamDnssec::Unknown {
+            // Its earlier answers were not validated.
             self.0.cache.flush();
         }
         self.0.dnssec.record_support(&target, state, sure, self.0.selector.clock.now());
     }
 
-    /// A question of validation's own. It passes through those who lead back to us if there is
-    /// nobody else.
+    /// A query of the validator. It goes to upstreams in a forwarding loop only if there are no
+    /// others.
     fn internal_query(&self, name: &Name, rtype: u16, servers: Vec<Target>) -> UpstreamQuery {
         let question = [name.wire(), &rtype.to_be_bytes(), &1u16.to_be_bytes()].concat();
         UpstreamQuery {
@@ -146,8 +145,8 @@ impl Validation {
         }
     }
 
-    /// Asks those who pass DNSSEC on and validates what they say; where there are none, what the
-    /// others say is taken as it is.
+    /// Asks the upstreams that support DNSSEC and validates their answer; if there are none, the
+    /// answer of the others is used without validation.
     ///
     /// # Errors
     /// As [`Selector::run`].
@@ -157,10 +156,7 @@ impl Validation {
     ) -> Result<UpstreamAnswer, ForwardError> {
         let (passing, others) = self.dnssec_upstreams(query).await;
         if passing.is_empty() {
-            event("dnssec", || {
-                "no upstream passes on what validation takes: what they say is taken as it is"
-                    .into()
-            });
+            event("dnssec", || "no upstream supports DNSSEC: the answer is not validated".into());
         }
         if !passing.is_empty() {
             let flags = validation_flags(query.flags);
@@ -175,7 +171,7 @@ impl Validation {
                 Err(error) if others.is_empty() => return Err(error),
                 Err(_) => {
                     tracing::warn!(
-                        "those upstreams do not reply that pass on DNSSEC: another is asked, and its answer taken as it is"
+                        "the upstreams that support DNSSEC do not reply: using another one, without validation"
                     );
                 }
             }
@@ -184,38 +180,37 @@ impl Validation {
         let mut received =
             self.0.selector.run(&UpstreamQuery { servers: others, ..query.clone() }).await?;
         if unsure && let Some((_, life)) = &mut received.keep {
-            *life = (*life).min(UNSURE);
+            *life = (*life).min(UNSURE_TTL);
         }
         Ok(received)
     }
 
-    /// What a client gets of an answer that came.
+    /// The answer for the client: the upstream's, or an error if it does not validate.
     async fn validate(&self, query: &UpstreamQuery, received: UpstreamAnswer) -> UpstreamAnswer {
-        let judging = self.run_session(received.answer.wire());
-        let judged = match tokio::time::timeout(self.0.selector.timeout, judging).await {
-            Ok(Ok(judged)) => judged,
+        let validation = self.run_session(received.answer.wire());
+        let validated = match tokio::time::timeout(self.0.selector.timeout, validation).await {
+            Ok(Ok(validated)) => validated,
             Ok(Err(malformed)) => {
                 Validated::from_verdict(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
             }
             Err(_) => {
-                let why =
-                    "DNSSEC: the keys that it takes to validate the answer did not come in time";
+                let why = "DNSSEC: the keys for validation did not arrive in time";
                 Validated::from_verdict(Verdict::Indeterminate(Ede::new(
                     Ede::NO_REACHABLE_AUTHORITY,
                     why,
                 )))
             }
         };
-        event("dnssec", || judged.verdict.to_string());
-        apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &judged)
+        event("dnssec", || validated.verdict.to_string());
+        apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &validated)
             .unwrap_or(received)
     }
 
-    /// The judgement on an answer, if nothing has to be asked for it.
+    /// The verdict on an answer, if no further queries are needed for it.
     pub fn validate_without_queries(shared: &Shared, message: &[u8]) -> Option<Validated> {
         let mut session = ValidationSession::new(message).ok()?;
         match session.step(&shared.dnssec.validator, shared.selector.clock.unix()) {
-            Progress::Done(judged) => Some(judged),
+            Progress::Done(validated) => Some(validated),
             Progress::Query(_) => None,
         }
     }
@@ -224,18 +219,18 @@ impl Validation {
         let mut session = ValidationSession::new(message)?;
         loop {
             match session.step(&self.0.dnssec.validator, self.0.selector.clock.unix()) {
-                Progress::Done(judged) => return Ok(judged),
+                Progress::Done(validated) => return Ok(validated),
                 Progress::Query(asks) => {
-                    // As many as the session may ask, which is bounded.
+                    // As many as the session may send, which is bounded.
                     let mut under_way = JoinSet::new();
                     for ask in asks {
                         under_way.spawn(in_scope(self.clone().fetch(ask)));
                     }
-                    while let Some(heard) = under_way.join_next().await {
-                        let Ok((ask, heard)) = heard else { continue };
+                    while let Some(result) = under_way.join_next().await {
+                        let Ok((ask, result)) = result else { continue };
                         session.add_reply(
                             ask,
-                            heard.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
+                            result.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
                         );
                     }
                 }
@@ -243,10 +238,11 @@ impl Validation {
         }
     }
 
-    /// Asks what validation has to know: out of the cache, with others who ask the same, or anew.
+    /// Fetches records for the validator: from the cache, by joining a query in flight, or by a new
+    /// one.
     async fn fetch(self, ask: RecordQuery) -> (RecordQuery, Result<Arc<Answer>, Ede>) {
         let (name, rtype) = &ask;
-        // What a parent says of its child is asked of those who are asked for the parent.
+        // The parent side of a zone cut is asked of the parent's upstreams.
         let parent = if *rtype == DS { name.parent() } else { None };
         let zone = self.0.zones.of(parent.as_ref().unwrap_or(name).wire());
         let query = self.internal_query(name, *rtype, zone.targets().to_vec());
@@ -255,7 +251,7 @@ impl Validation {
             |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
         match self.0.cache.get(&key, self.0.selector.clock.now()) {
             Some(Hit::Answer(answer, ..)) => {
-                event("dnssec", || format!("{} is kept", describe_ask(&ask)));
+                event("dnssec", || format!("{} is cached", describe_ask(&ask)));
                 return (ask, Ok(answer));
             }
             Some(Hit::NoReply) => {
@@ -280,8 +276,8 @@ impl Validation {
             }
             Err(error) => Err(error),
         };
-        let heard = outcome.map(|(answer, _)| answer).map_err(|error| failed(&error));
-        (ask, heard)
+        let result = outcome.map(|(answer, _)| answer).map_err(|error| failed(&error));
+        (ask, result)
     }
 }
 
@@ -289,32 +285,32 @@ fn describe_ask((name, rtype): &RecordQuery) -> String {
     format!("{name} {}", RecordType::from(*rtype))
 }
 
-/// What is given out and kept of an answer with this verdict; `None` if its message can't be
-/// written, which is none that was read.
+/// The answer for the client, and for how long it is cached, by the verdict; `None` if the message
+/// can't be encoded, which can't happen for one that was decoded.
 pub fn apply_verdict(
     selector: &Selector,
     dnssec_ok: bool,
     received: &UpstreamAnswer,
-    judged: &Validated,
+    validated: &Validated,
 ) -> Option<UpstreamAnswer> {
     let packet = Packet::parse(received.answer.wire()).ok()?;
-    let bytes = match &judged.verdict {
+    let bytes = match &validated.verdict {
         Verdict::Secure | Verdict::Insecure(_) => {
-            rewrite::answer(&packet, received.answer.options(), judged, dnssec_ok)
+            rewrite::answer(&packet, received.answer.options(), validated, dnssec_ok)
         }
         Verdict::Bogus(ede) | Verdict::Indeterminate(ede) => {
-            tracing::debug!(server = %received.server, why = %ede.text, "an answer is refused");
+            tracing::debug!(server = %received.server, why = %ede.text, "answer rejected");
             rewrite::failure(&packet, ede)
         }
     };
     let bytes = bytes.ok()?;
     let packet = Packet::parse(&bytes).ok()?;
     let answer = Arc::new(Answer::new(&packet, packet.question(), true).ok()?);
-    let keep = match &judged.verdict {
-        Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS)),
+    let keep = match &validated.verdict {
+        Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS_TTL)),
         Verdict::Indeterminate(_) => Some((AnswerKind::Negative, NO_REPLY_TTL)),
         Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
-            let most = judged
+            let most = validated
                 .ttls
                 .values()
                 .min()
@@ -322,6 +318,6 @@ pub fn apply_verdict(
             (kind, selector.clamp_ttl(&answer, life).min(most.max(Duration::from_secs(1))))
         }),
     };
-    let bogus = matches!(judged.verdict, Verdict::Bogus(_));
+    let bogus = matches!(validated.verdict, Verdict::Bogus(_));
     Some(UpstreamAnswer { answer, server: received.server.clone(), keep, bogus })
 }

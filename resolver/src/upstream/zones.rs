@@ -1,4 +1,4 @@
-//! Which upstreams a name is asked of: those of the longest zone that it is in, and of no others.
+//! Which upstreams a name is sent to: those of the longest matching zone, and no others.
 
 use super::policy::ValidationPolicy;
 use super::target::Target;
@@ -9,13 +9,13 @@ pub const MAX_ZONES: usize = 256;
 
 /// A zone and its upstreams.
 #[derive(Debug)]
-pub struct Zone {
+pub struct ZoneTargets {
     name: Vec<u8>,
     targets: Vec<Target>,
     policy: ValidationPolicy,
 }
 
-impl Zone {
+impl ZoneTargets {
     /// `name` in wire form.
     pub fn new(mut name: Vec<u8>, targets: Vec<Target>, policy: ValidationPolicy) -> Self {
         name.make_ascii_lowercase();
@@ -32,23 +32,22 @@ impl Zone {
         &self.name
     }
 
-    /// Who is asked.
+    /// Its upstreams.
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }
 
-    /// Under what its answers are kept.
+    /// The scope of its answers in the cache.
     pub fn scope(&self) -> Scope<'_> {
         if self.is_rest() { Scope::Upstreams } else { Scope::Zone(&self.name) }
     }
 
-    /// Whether it is the rest: what no other zone has.
+    /// Whether it is the root: all names that are in no other zone.
     pub fn is_rest(&self) -> bool {
         self.name == [0]
     }
 
-    /// Whether a name in wire form, in any case and with anything behind it, is this zone's or
-    /// below it.
+    /// Whether a name in wire form (any case, any bytes behind it) is at or below this zone.
     fn has(&self, name: &[u8]) -> bool {
         let mut at = 0;
         while let Some(&length) = name.get(at) {
@@ -69,28 +68,28 @@ impl Zone {
 
 /// All zones. The last is the root: everything else.
 #[derive(Debug)]
-pub struct Zones(Vec<Zone>);
+pub struct Zones(Vec<ZoneTargets>);
 
 impl Zones {
-    /// `rest` are the upstreams for everything that is in none of the zones.
-    pub fn new(mut zones: Vec<Zone>, rest: Vec<Target>, policy: ValidationPolicy) -> Self {
+    /// `rest`: the upstreams for names in none of the zones.
+    pub fn new(mut zones: Vec<ZoneTargets>, rest: Vec<Target>, policy: ValidationPolicy) -> Self {
         // A longer name in wire form can't be a parent of a shorter one.
         zones.sort_by_key(|zone| std::cmp::Reverse(zone.name.len()));
-        zones.push(Zone::new(vec![0], rest, policy));
+        zones.push(ZoneTargets::new(vec![0], rest, policy));
         Self(zones)
     }
 
-    /// The zone that a name in wire form is asked in.
-    pub fn of(&self, name: &[u8]) -> &Zone {
-        // There is always the last one, which has every name.
+    /// The zone of a name in wire form.
+    pub fn of(&self, name: &[u8]) -> &ZoneTargets {
+        // The last zone is the root, which contains every name.
         let last = self.0.len() - 1;
         self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
     }
 
-    /// Everybody who is asked, each once.
+    /// All upstreams, without duplicates.
     pub fn targets(&self) -> Vec<&Target> {
         let mut all: Vec<&Target> = Vec::new();
-        for target in self.0.iter().rev().flat_map(Zone::targets) {
+        for target in self.0.iter().rev().flat_map(ZoneTargets::targets) {
             if !all.contains(&target) {
                 all.push(target);
             }
@@ -98,17 +97,18 @@ impl Zones {
         all
     }
 
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Zone> {
+    /// All zones.
+    pub fn all(&self) -> impl Iterator<Item = &ZoneTargets> {
         self.0.iter()
     }
 
-    /// The zones with upstreams of their own that others do not have, or not with the same
-    /// upstreams.
-    pub fn other_than<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a Zone> {
-        let shown = |zone: &Zone| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
-        let same =
-            move |one: &Zone, other: &Zone| one.name == other.name && shown(one) == shown(other);
+    /// The zones whose upstreams differ from those of `others`, or that are not in it.
+    pub fn different_from<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a ZoneTargets> {
+        let shown =
+            |zone: &ZoneTargets| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
+        let same = move |one: &ZoneTargets, other: &ZoneTargets| {
+            one.name == other.name && shown(one) == shown(other)
+        };
         let own = self.0.iter().filter(|zone| !zone.is_rest());
         own.filter(move |zone| !others.0.iter().any(|other| same(zone, other)))
     }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_longest_zone_has_it() {
-        let zone = |text: &str| Zone::new(name(text), Vec::new(), ValidationPolicy::None);
+        let zone = |text: &str| ZoneTargets::new(name(text), Vec::new(), ValidationPolicy::None);
         let zones = Zones::new(
             vec![zone("Example"), zone("corp.example"), zone("lab")],
             Vec::new(),

@@ -1,4 +1,4 @@
-//! A real chain in memory, with somebody who registers on it.
+//! A real chain in memory, and an owner who registers names on it.
 
 use std::sync::Arc;
 
@@ -6,22 +6,30 @@ use namechain_core::{
     api_types::{PeerCounts, ProofInfo, Status, SyncInfo},
     chain::{Chain, MemoryStorage, Snapshot},
     codec::Encode,
-    consensus::{price, work::PowHasher},
+    consensus::{header::signing_context, price, work::PowHasher},
     miner::search_nonce,
     types::{
         Action, Block, Hash, Name, Network, Operation, Record, RecordSet, SecretKey,
-        SignedOperation, Stamp, commitment,
+        SignedOperation, SigningContext, Stamp, commitment,
     },
 };
 
 pub const NETWORK: Network = Network::Dev;
-const NOW: u64 = 1_800_000_000;
+/// The time of the first block, in seconds of Unix time.
+const START: u64 = 1_800_000_000;
+/// Seconds between two blocks: more than any delay of the network.
+const STEP_SECS: u64 = 2;
+/// For how long operations are valid, in seconds.
+const VALIDITY_SECS: u64 = 3_600;
+const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 
 /// The chain.
 pub struct Bench {
     pub chain: Chain,
     worker: PowHasher,
     key: SecretKey,
+    /// The time of the next block.
+    now: u64,
 }
 
 /// An A record at the name itself.
@@ -39,57 +47,91 @@ pub fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
+fn context(now: u64) -> SigningContext {
+    let params = NETWORK.params();
+    signing_context(params, params.branch_at(now).number)
+}
+
 impl Bench {
     pub fn new() -> Self {
         let chain = Chain::open(NETWORK, Arc::new(MemoryStorage::default())).unwrap();
-        Bench { chain, worker: PowHasher::new(NETWORK), key: SecretKey::from_seed(&[7; 32]) }
+        let key = SecretKey::from_seed(&[7; 32]);
+        Bench { chain, worker: PowHasher::new(NETWORK), key, now: START }
     }
 
     fn stamped(&mut self, mut operation: Operation, work: u64) -> Operation {
-        let stamp = Stamp { anchor: self.chain.tip_id(), work, nonce: 0 };
+        let stamp = Stamp { anchor: self.chain.tip_id(), ..UNWORKED };
         let subject = operation.stamp_subject(NETWORK);
         *operation.stamp_mut() = self.worker.search_stamp(&subject, stamp, u64::MAX).unwrap();
         operation
     }
 
-    fn named(&mut self, name: &Name, sequence: u32, action: Action) {
-        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-        let work = price::registration(NETWORK.params(), name, self.chain.tip_header().price);
-        let named =
-            SignedOperation::sign(NETWORK, name.clone(), sequence, action, &self.key, stamp);
+    /// Records an operation on a name in the next block.
+    fn named(&mut self, name: &Name, reference: Hash, action: Action) {
+        // More than any other operation costs.
+        let work = price::commitment(NETWORK.params(), self.chain.tip_header().name_price);
+        let named = SignedOperation::sign(
+            &context(self.now),
+            name.clone(),
+            reference,
+            self.now + VALIDITY_SECS,
+            action,
+            &self.key,
+            UNWORKED,
+        );
         let operation = self.stamped(Operation::Named(named), work);
         self.extend(&[operation]);
     }
 
-    /// The next block, with these operations.
+    /// Adds the next block, with these operations.
     pub fn extend(&mut self, operations: &[Operation]) {
-        let mut block: Block = self.chain.assemble_block(operations.iter(), NOW).unwrap();
+        let mut block: Block = self.chain.assemble_block(operations.iter(), self.now).unwrap();
         assert_eq!(block.operations.len(), operations.len());
-        block.header = search_nonce(&mut PowHasher::new(NETWORK), block.header, |_| true).unwrap();
-        self.chain.accept(&block, NOW, true).unwrap();
+        block.header = search_nonce(&mut self.worker, block.header, |_| true).unwrap();
+        self.chain.accept(&block, self.now, true).unwrap();
+        self.now += STEP_SECS;
     }
 
-    /// Commits and registers.
-    pub fn register(&mut self, text: &str, records: RecordSet) {
+    /// Lets time pass before the next block.
+    pub fn wait(&mut self, seconds: u64) {
+        self.now += seconds;
+    }
+
+    /// The time of the last block.
+    pub fn time(&self) -> u64 {
+        self.chain.tip_header().time
+    }
+
+    /// Commits and registers. The name settles after that.
+    pub fn begin_registration(&mut self, text: &str, records: RecordSet) {
         let name = name(text);
         let salt = self.key.salt(NETWORK, &name);
         let commitment = commitment(NETWORK, &name, &self.key.public(), &salt);
-        let work = price::registration(NETWORK.params(), &name, self.chain.tip_header().price);
-        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-        let commit = self.stamped(Operation::Commit { commitment, stamp }, work);
+        let multiplier = self.chain.tip_header().name_price;
+        let work = price::registration(NETWORK.params(), &name, multiplier);
+        let commit = self.stamped(Operation::Commit { commitment, stamp: UNWORKED }, work);
+        let commit_id = commit.id(NETWORK);
         self.extend(&[commit]);
-        self.named(&name, 0, Action::Register { recovery: None, salt, records });
+        self.named(&name, commit_id, Action::Register { recovery: None, salt, records });
+    }
+
+    /// Commits, registers, and adds the block after which the name resolves.
+    pub fn register(&mut self, text: &str, records: RecordSet) {
+        self.begin_registration(text, records);
+        self.extend(&[]);
     }
 
     pub fn update(&mut self, text: &str, sequence: u32, records: RecordSet) {
-        self.named(&name(text), sequence, Action::Update { records });
+        let name = name(text);
+        let title = self.snapshot().entry(&name).unwrap().unwrap().title;
+        self.named(&name, title, Action::Update { sequence, records });
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::new(self.chain.snapshot_at(self.chain.tip_header().height).unwrap())
     }
 
-    /// What a node over this chain says at `GET /v1/status`.
+    /// The response of a node over this chain to `GET /v1/status`.
     pub fn status(&self) -> Status {
         let header = self.chain.tip_header();
         Status {
@@ -106,6 +148,7 @@ impl Bench {
             mempool_bytes: 0,
             mining: "off".into(),
             mining_hashes: 0,
+            hold: None,
             parked_tip: None,
             tip_age: 0,
             mining_rate: 0,
@@ -116,7 +159,7 @@ impl Bench {
         }
     }
 
-    /// What a node over this chain says at `GET /v1/names/{name}/proof`.
+    /// The response of a node over this chain to `GET /v1/names/{name}/proof`.
     pub fn proof(&self, name: &Name) -> ProofInfo {
         let snapshot = self.snapshot();
         let key = name.key(NETWORK);

@@ -1,5 +1,5 @@
-//! What the tests of this crate share: a chain made of zones written down, a server on a free port,
-//! an upstream that says what the test wants, and clients that speak bytes.
+//! What the tests of this crate share: a chain made of given zones, a server on a free port, an
+//! upstream with programmed replies, and clients that send bytes.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -24,7 +24,9 @@ use namechain_core::{
     types::{Hash, Name as ChainName, Network, Record, RecordSet},
 };
 use resolver::{
-    chain::{ChainError, ChainSource, Lapse, NameState, mount::Mounts, zone::Zone},
+    chain::{
+        ChainError, ChainSource, Inactive, NameState, marks::ChainMarks, mount::Mounts, zone::Zone,
+    },
     dns::names,
     dnssec::sign::Signer,
     os::clock::Clock,
@@ -36,23 +38,35 @@ use resolver::{
     upstream::{Upstreams, UpstreamsConfig},
 };
 
-/// How long a test waits for an answer that must come.
+/// How long a test waits for an expected response.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A chain of names written down. `broken` can't be read.
+/// A chain of given names. `broken` can't be read.
 #[derive(Default)]
-pub struct Names(HashMap<String, NameState>);
+pub struct Names(HashMap<String, NameState>, ChainMarks);
 
 impl Names {
-    /// Adds a name with records: owner with dots, type, data in wire form.
+    /// Adds a name with records: owner with dots, type, RDATA in wire form.
     pub fn with(mut self, name: &str, records: &[(&str, u16, Vec<u8>)]) -> Self {
         self.0.insert(name.into(), NameState::Active(zone(name, records)));
         self
     }
 
-    /// Adds a name that does not resolve any more.
-    pub fn lapsed(mut self, name: &str, why: Lapse) -> Self {
-        self.0.insert(name.into(), NameState::Lapsed(zone(name, &[]), why));
+    /// Sets the marks of answers.
+    pub fn marked(mut self, marks: ChainMarks) -> Self {
+        self.1 = marks;
+        self
+    }
+
+    /// Adds a name that was changed above the fork from a held chain.
+    pub fn contested(mut self, name: &str, fork: u32) -> Self {
+        self.0.insert(name.into(), NameState::Contested { fork });
+        self
+    }
+
+    /// Adds a registered name that does not resolve.
+    pub fn inactive(mut self, name: &str, why: Inactive) -> Self {
+        self.0.insert(name.into(), NameState::Inactive(zone(name, &[]), why));
         self
     }
 }
@@ -87,6 +101,10 @@ impl ChainSource for Names {
         Ok(self.0.get(name.as_str()).cloned().unwrap_or(NameState::Unregistered))
     }
 
+    fn marks(&self) -> ChainMarks {
+        self.1
+    }
+
     fn network(&self) -> Option<Network> {
         Some(Network::Dev)
     }
@@ -98,14 +116,14 @@ pub struct Resolver {
     pub server: Server,
 }
 
-/// What a test can choose.
+/// The parameters of a test.
 pub struct Setup {
     pub upstreams: Vec<SocketAddr>,
     pub mounts: Mounts,
     pub delegation_port: u16,
-    /// Threads of the fast path; as many as there are cores if it is not said.
+    /// Threads of the fast path; `None`: as many as there are cores.
     pub workers: Option<usize>,
-    /// What signs.
+    /// The signer.
     pub signer: Option<Signer>,
 }
 
@@ -151,14 +169,15 @@ impl Setup {
     }
 }
 
-/// A server of legacy DNS that answers every question with what `reply` makes of it, and counts.
+/// A server of legacy DNS that replies to every query with what `reply` makes of it, and counts the
+/// queries.
 pub struct Upstream {
     pub address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl Upstream {
-    /// Starts it. `reply` gets the answer prepared: id and question are in place.
+    /// Starts it. `reply` gets a prepared response: id and question are set.
     pub fn start(reply: impl Fn(&Query, &mut Message) + Send + 'static) -> Self {
         Self::start_where_answered(move |query, answer| {
             reply(query, answer);
@@ -166,7 +185,7 @@ impl Upstream {
         })
     }
 
-    /// As [`Upstream::start`], but where `reply` says no, there is none.
+    /// As [`Upstream::start`], but sends no response where `reply` returns false.
     pub fn start_where_answered(
         reply: impl Fn(&Query, &mut Message) -> bool + Send + 'static,
     ) -> Self {
@@ -191,18 +210,18 @@ impl Upstream {
         Upstream { address, asked }
     }
 
-    /// One that must not be asked: it says nothing, and counts.
+    /// One that must not be queried: it does not reply, and counts.
     pub fn silent() -> Self {
         Self::start(|_, _| ())
     }
 
-    /// How many questions came.
+    /// The number of queries received.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }
 
-/// A question as a message. `edns`: the size that the client takes.
+/// A query as a message. `edns`: the client's UDP payload size.
 pub fn question(name: &str, qtype: u16, edns: Option<u16>) -> Message {
     let mut message = Message::new(4_711, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
@@ -216,18 +235,18 @@ pub fn question(name: &str, qtype: u16, edns: Option<u16>) -> Message {
 }
 
 impl Resolver {
-    /// Asks over UDP with EDNS.
+    /// Sends a query over UDP with EDNS.
     pub fn ask(&self, name: &str, qtype: u16) -> Message {
         self.udp(&question(name, qtype, Some(1_232)))
     }
 
-    /// Sends a message over UDP and waits for the answer.
+    /// Sends a message over UDP and waits for the response.
     pub fn udp(&self, message: &Message) -> Message {
         let bytes = self.udp_bytes(&message.to_vec().unwrap()).expect("no answer");
         Message::from_vec(&bytes).unwrap()
     }
 
-    /// Sends bytes over UDP and waits for an answer.
+    /// Sends bytes over UDP and waits for a response.
     pub fn udp_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -238,14 +257,14 @@ impl Resolver {
         Some(buffer)
     }
 
-    /// A connection.
+    /// A new connection.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 
-    /// Asks over TCP.
+    /// Sends a query over TCP.
     pub fn tcp(&self, message: &Message) -> Message {
         let mut stream = self.connect();
         send(&mut stream, &message.to_vec().unwrap());
@@ -268,7 +287,7 @@ pub fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// The answers of a message, a line each: owner, type, data.
+/// The answer section of a message, one line per record: owner, type, RDATA.
 pub fn shown(message: &Message) -> Vec<String> {
     message.answers.iter().map(|r| format!("{} {} {}", r.name, r.record_type(), r.data)).collect()
 }

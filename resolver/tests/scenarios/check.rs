@@ -1,4 +1,4 @@
-//! Whether an answer is the one that a scenario expects.
+//! Compares a response with the one that a scenario expects.
 
 use super::{
     message::{AA, AD, CD, Message, QR, RA, RD, Record, TC},
@@ -7,11 +7,11 @@ use super::{
     settings::Settings,
 };
 
-/// The TTL that our answers have that have run out, in seconds (RFC 8767 §4). Unbound's is set.
+/// The TTL of stale answers, in seconds (RFC 8767 §4). Unbound's is configurable.
 const STALE_TTL: u32 = 30;
 const SECTIONS: [&str; 3] = ["answer", "authority", "additional"];
 
-/// Compares; says what is different.
+/// Compares; describes the difference.
 pub fn compare(
     entry: &Entry,
     got: &Message,
@@ -34,7 +34,7 @@ pub fn compare(
             expected.rcode.to_string(),
         );
     }
-    // Stelline plays a client: it hands on whose answer it is, and what there is of recursion.
+    // Stelline plays a client: it ignores AA, and what is said of recursion.
     let flags =
         if kind == Kind::Stelline { TC | AD | CD } else { QR | AA | TC | RD | RA | AD | CD };
     if wants("flags") && (got.flags ^ expected.flags) & flags != 0 {
@@ -81,9 +81,8 @@ pub fn compare(
     Ok(())
 }
 
-/// The records of a section that are compared. Beside an answer, servers and their addresses may be
-/// left out or handed on: unbound leaves them out unless it is told otherwise, we hand on what the
-/// upstream gave.
+/// The records of a section that are compared. Name servers and their addresses beside an answer
+/// are optional: unbound leaves them out by default, we relay what the upstream sent.
 fn counted(records: &[Record], at: usize, expected: &Message) -> Vec<Record> {
     let positive = !expected.sections[0].is_empty();
     let proof = |record: &&Record| {
@@ -110,7 +109,7 @@ fn records(
     for wanted in theirs {
         let expected =
             if wanted.ttl == settings.expired_reply_ttl { STALE_TTL } else { wanted.ttl };
-        // A second may have passed.
+        // TTLs may differ by one second.
         let in_time = |got: u32| {
             !ttl || [wanted.ttl, expected].iter().any(|wanted| wanted.wrapping_sub(got) <= 1)
         };

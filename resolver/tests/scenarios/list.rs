@@ -8,14 +8,14 @@ use std::{
 
 use super::servers::Kind;
 
-/// What became of a scenario.
+/// The status of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is played and passes.
     Runs,
-    /// It is played, and we do something else for the reason that is given.
+    /// It is played and differs, for the given reason.
     Differs,
-    /// It is not played, for the reason that is given.
+    /// It is not played, for the given reason.
     Out,
 }
 
@@ -51,7 +51,7 @@ pub fn kind(collection: &str, path: &Path) -> Kind {
 /// All lines.
 ///
 /// # Panics
-/// If one can't be read, or gives no reason where it needs one.
+/// If a line can't be parsed, or lacks its reason.
 pub fn read() -> Vec<Listed> {
     let text = fs::read_to_string(root().join("LIST")).expect("the list");
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -78,8 +78,7 @@ pub fn read() -> Vec<Listed> {
         .collect()
 }
 
-/// Every file that is there is on the list as one that is played, every one that is played is
-/// there, and none is listed twice.
+/// Every file is listed as played, every listed one exists, and none is listed twice.
 #[test]
 fn the_list_and_the_files_agree() {
     let listed = read();

@@ -17,7 +17,7 @@ use std::{fs, path::Path, sync::Mutex, thread};
 
 use list::{Listed, Verdict, kind};
 
-/// How many scenarios are played at a time. They wait more than they work.
+/// How many scenarios are played at a time. They wait more than they compute.
 const AT_A_TIME: usize = 6;
 
 fn played(path: &Path, collection: &str) -> Result<(), String> {
@@ -26,7 +26,7 @@ fn played(path: &Path, collection: &str) -> Result<(), String> {
     play::play(&rpl::read(&text)?, kind(collection, path))
 }
 
-/// Plays all, some at a time.
+/// Plays all, several at a time.
 fn outcomes(listed: &[Listed]) -> Vec<(String, Result<(), String>)> {
     let (left, done) = (Mutex::new(listed.iter()), Mutex::new(Vec::new()));
     thread::scope(|scope| {
@@ -57,7 +57,7 @@ fn scenarios_that_run_pass() {
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), listed.len(), failed.join("\n"));
 }
 
-/// What we do otherwise for a reason is still done otherwise: else it belongs among those that run.
+/// A scenario that is listed as different has to differ: otherwise it belongs among those that run.
 #[test]
 fn scenarios_that_differ_differ() {
     let listed: Vec<Listed> =
@@ -70,8 +70,7 @@ fn scenarios_that_differ_differ() {
     assert!(passed.is_empty(), "these run now: {passed:?}");
 }
 
-/// Plays every scenario in the directory `SCENARIOS` and prints what comes of it, for whoever
-/// brings the list up to date.
+/// Plays every scenario in the directory `SCENARIOS` and prints the results, to update the list.
 #[test]
 #[ignore = "a tool"]
 fn survey() {

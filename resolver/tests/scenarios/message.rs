@@ -1,10 +1,10 @@
-//! Messages taken apart, as scenarios speak of them.
+//! Parsed messages, in the terms of the scenarios.
 
 use domain::{
     base::{Name, Rtype, iana::Class, name::ToName, rdata::ComposeRecordData},
     zonefile::inplace::{Entry, Zonefile},
 };
-use resolver::dns::message::{HEADER, Packet, Section};
+use resolver::dns::message::{HEADER_BYTES, Packet, Section};
 
 pub const QR: u16 = 0x8000;
 pub const AA: u16 = 0x0400;
@@ -23,7 +23,7 @@ pub struct Question {
     pub class: u16,
 }
 
-/// A record without compression.
+/// A record, uncompressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub owner: Vec<u8>,
@@ -57,9 +57,9 @@ pub struct Message {
 const SECTIONS: [Section; 3] = [Section::Answer, Section::Authority, Section::Additional];
 
 impl Message {
-    /// Reads a message with a question; one without has only a header.
+    /// Parses a message with a question; a message without one has only a header.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let header = bytes.get(..HEADER).ok_or("shorter than a header")?;
+        let header = bytes.get(..HEADER_BYTES).ok_or("shorter than a header")?;
         let flags = u16::from_be_bytes([header[2], header[3]]);
         let mut message = Self {
             id: u16::from_be_bytes([header[0], header[1]]),
@@ -98,7 +98,7 @@ impl Message {
         Ok(message)
     }
 
-    /// The bytes, without compression.
+    /// The bytes, uncompressed.
     pub fn write(&self) -> Vec<u8> {
         let mut bytes = self.id.to_be_bytes().to_vec();
         let flags = self.flags | u16::from(self.opcode) << 11 | self.rcode & 15;
@@ -149,9 +149,9 @@ impl Message {
 }
 
 impl Record {
-    /// Whether it is the same, in whatever case and with whatever TTL.
+    /// Whether it is equal, ignoring case and TTL.
     pub fn is_like(&self, other: &Self) -> bool {
-        // Names in the data: types of RFC 4034 §6.2, and NSEC.
+        // Names in RDATA: the types of RFC 4034 §6.2, and NSEC.
         let names = matches!(
             self.rtype,
             2..=9 | 12 | 14 | 15 | 17 | 18 | 21 | 24 | 26 | 30 | 33 | 35 | 36 | 39 | 46 | 47
@@ -165,7 +165,7 @@ impl Record {
             && same(&self.data, &other.data)
     }
 
-    /// The type that a signature covers; the type of anything else.
+    /// The type that a signature covers; the own type of other records.
     pub fn covered(&self) -> u16 {
         match self.rtype {
             46 if self.data.len() > 2 => u16::from_be_bytes([self.data[0], self.data[1]]),
@@ -201,7 +201,7 @@ pub fn class(text: &str) -> Option<u16> {
     text.parse::<Class>().map(Class::to_int).ok()
 }
 
-/// The mnemonics of algorithms as numbers, which is all that the library reads of the old ones.
+/// Replaces the mnemonics of algorithms by numbers: of the old ones the library parses only those.
 pub fn numbered(line: &str) -> String {
     let line = line.split(" ;").next().unwrap_or(line);
     let word = |word: &str| match word {

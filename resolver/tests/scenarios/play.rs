@@ -1,9 +1,9 @@
-//! Plays a scenario: clients ask our responder, our responder asks the servers of the scenario, and
-//! the steps say what comes of it.
+//! Plays a scenario: clients query our responder, our responder queries the servers of the
+//! scenario, and the steps define what is expected.
 //!
-//! As in `testbound`, a query that a range answers is answered at once, unless the next step is to
-//! look at it; one that nothing answers is held until a step speaks of it. Before a step that does
-//! something else, all comes to rest. Time passes by putting clocks forward.
+//! As in `testbound`, a query that a range answers is answered at once, unless the next step checks
+//! it; a query that nothing answers is held until a step refers to it. Before a step that does
+//! something else, everything has to come to rest. Time passes by advancing clocks.
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
@@ -32,15 +32,15 @@ use super::{
     rpl::{Entry, Scenario, What},
     servers::{Kind, Servers, adjusted, is_asked, is_below},
     settings::Settings,
-    upstream::{Asked, open},
+    upstream::{ReceivedQuery, open},
 };
 
-/// How long a server is waited for, where some do not answer.
+/// How long a server is waited for, where some do not reply.
 const SHORT: Duration = Duration::from_millis(900);
-/// And where all do.
+/// How long a server is waited for, where all reply.
 const LONG: Duration = Duration::from_secs(8);
 
-/// Plays it; says what went otherwise.
+/// Plays it; describes the first difference.
 pub fn play(scenario: &Scenario, kind: Kind) -> Result<(), String> {
     let settings = Settings::read(&scenario.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -68,7 +68,7 @@ async fn responder(
     scenario: &Scenario,
     settings: &Settings,
     kind: Kind,
-    asked: &mpsc::UnboundedSender<Asked>,
+    asked: &mpsc::UnboundedSender<ReceivedQuery>,
 ) -> Result<Responder, String> {
     let open = async |address: Option<String>| {
         open(address, asked.clone()).await.map_err(|error| error.to_string())
@@ -90,7 +90,7 @@ async fn responder(
     if upstreams.is_empty() {
         upstreams.push(open(None).await?.into());
     }
-    // Special-use names are not asked of anybody unless somebody is named for them.
+    // Special-use names are not sent upstream unless their zone has upstreams of its own.
     let test = Name::from_ascii("test.").map_err(|error| error.to_string())?;
     if asks_below(scenario, b"\x04test\0") {
         zones.push(ForwardZone { zone: test, upstreams: upstreams.clone(), validate: Some(true) });
@@ -111,7 +111,7 @@ async fn responder(
         serve_stale: if settings.serve_expired { stale } else { Duration::ZERO },
         min_ttl: settings.min_ttl.map_or(defaults.min_ttl, Duration::from_secs),
         max_ttl: settings.max_ttl.map_or(defaults.max_ttl, Duration::from_secs),
-        // Their addresses are private ones.
+        // Their addresses are private.
         rebind: Rebind { policy: RebindPolicy::Off, ..Rebind::default() },
         ..defaults
     };
@@ -140,11 +140,11 @@ fn asks_below(scenario: &Scenario, zone: &[u8]) -> bool {
 struct Player<'a> {
     responder: Arc<Responder>,
     servers: Servers<'a>,
-    asked: mpsc::UnboundedReceiver<Asked>,
+    asked: mpsc::UnboundedReceiver<ReceivedQuery>,
     /// Queries that nothing answers yet.
-    held: Vec<Asked>,
+    held: Vec<ReceivedQuery>,
     clients: Vec<JoinHandle<Option<Vec<u8>>>>,
-    /// The step that comes next.
+    /// The next step.
     at: usize,
 }
 
@@ -220,7 +220,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Waits for an answer that is the one expected.
+    /// Waits for the expected response.
     async fn check(&mut self, entry: &Entry) -> Result<(), String> {
         let mut why = "nobody has asked".to_owned();
         let mut seen: Vec<(Message, String)> = Vec::new();
@@ -246,7 +246,7 @@ impl Player<'_> {
         Err(seen.into_iter().next().map_or(why, |(_, first)| first))
     }
 
-    /// What nothing in the scenario answers.
+    /// Queries that nothing in the scenario answers.
     fn unanswered(&self) -> String {
         let questions = self.held.iter().filter_map(|asked| asked.query.question.as_ref());
         let shown = questions
@@ -255,7 +255,7 @@ impl Player<'_> {
         if all.is_empty() { String::new() } else { format!("; not answered:{}", all.concat()) }
     }
 
-    /// Where a query is held that an entry is about.
+    /// The index of a held query that matches an entry.
     fn holds(&self, entry: &Entry) -> Option<usize> {
         self.held.iter().position(|asked| is_asked(entry, &asked.query))
     }
@@ -265,7 +265,7 @@ impl Player<'_> {
             && self.responder.pipeline().legacy.in_flight() == 0
     }
 
-    /// All has come to its end, or waits for what is held.
+    /// Whether everything has ended, or waits for what is held.
     fn is_at_rest(&self) -> bool {
         let mut held: Vec<_> = self.held.iter().map(|asked| &asked.query.question).collect();
         held.dedup();
@@ -277,7 +277,7 @@ impl Player<'_> {
         self.wait_for(|player| player.is_at_rest()).await
     }
 
-    /// Serves the servers until something is so.
+    /// Serves the servers until a condition is true.
     async fn wait_for(&mut self, so: impl Fn(&Self) -> bool) -> Result<(), String> {
         let deadline = tokio::time::sleep(PATIENCE);
         tokio::pin!(deadline);
@@ -297,7 +297,7 @@ impl Player<'_> {
     }
 
     /// Answers a query, or holds it.
-    async fn take(&mut self, asked: Asked) {
+    async fn take(&mut self, asked: ReceivedQuery) {
         let next = &self.servers.scenario.steps[self.at].what;
         let looked_at = matches!(next, What::CheckOutQuery(entry) | What::Reply(entry) if is_asked(entry, &asked.query));
         match self.servers.answer(&asked.query, asked.address.as_deref()).filter(|_| !looked_at) {

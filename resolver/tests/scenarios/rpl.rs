@@ -1,5 +1,5 @@
-//! The format of unbound's `testbound` and of Stelline: a configuration, what servers answer in
-//! which steps, and the steps.
+//! The format of unbound's `testbound` and of Stelline: a configuration, ranges of steps with the
+//! servers' responses, and the steps.
 
 use super::message::{self, AA, AD, CD, Edns, Message, QR, Question, RA, RD, TC};
 
@@ -12,17 +12,17 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
-/// What servers answer in some steps.
+/// The responses of servers in a range of steps.
 #[derive(Debug, Default)]
 pub struct Range {
     pub first: u32,
     pub last: u32,
-    /// Which servers; none: all.
+    /// The servers; empty: all.
     pub addresses: Vec<String>,
     pub entries: Vec<Entry>,
 }
 
-/// A message with what it is to match, or how it is to answer.
+/// A message with the parts that have to match, or the adjustments of a response.
 #[derive(Debug, Default)]
 pub struct Entry {
     pub matches: Vec<String>,
@@ -37,22 +37,22 @@ pub struct Step {
     pub what: What,
 }
 
-/// What happens in a step.
+/// The action of a step.
 #[derive(Debug)]
 pub enum What {
     Nothing,
-    /// A client, maybe at another address than this machine's, asks.
+    /// A client, possibly at another address than this machine's, sends a query.
     Query(Entry, Option<String>),
     CheckAnswer(Entry),
     CheckOutQuery(Entry),
     Reply(Entry),
-    /// What was asked of a server is lost.
+    /// A query to a server is lost.
     Lost,
-    /// So many seconds pass.
+    /// This many seconds pass.
     TimePasses(f64),
-    /// What is under way comes to its end.
+    /// What is in progress ends.
     Traffic,
-    /// The answers for a name are forgotten.
+    /// The answers for a name are flushed.
     Flush(String),
 }
 
@@ -66,14 +66,14 @@ impl Entry {
     }
 }
 
-/// Lines, without comments.
+/// Lines without comments.
 struct Lines<'a> {
     rest: std::iter::Peekable<std::vec::IntoIter<(usize, &'a str)>>,
     origin: String,
     ttl: Option<u32>,
 }
 
-/// Reads a scenario.
+/// Parses a scenario.
 pub fn read(text: &str) -> Result<Scenario, String> {
     let (config, body) = text.split_once("CONFIG_END").ok_or("no CONFIG_END")?;
     let mut scenario =
@@ -101,7 +101,7 @@ pub fn read(text: &str) -> Result<Scenario, String> {
 }
 
 impl<'a> Lines<'a> {
-    /// The next line with something on it.
+    /// The next line that is not empty.
     fn next(&mut self) -> Option<(usize, &'a str)> {
         self.rest
             .by_ref()
@@ -166,7 +166,7 @@ impl<'a> Lines<'a> {
         Ok(Step { number, what })
     }
 
-    /// The entry behind the line of a step, and the address that may come before it.
+    /// The entry after a step's line, and the address that may come before it.
     fn begun(&mut self, address: &mut Option<String>) -> Result<Entry, String> {
         loop {
             let (_, line) = self.next().ok_or("no ENTRY_BEGIN")?;
@@ -216,7 +216,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// A record, which may go on until a parenthesis is closed.
+    /// A record, which continues until its parenthesis is closed.
     fn record(&mut self, line: &str) -> String {
         let open = |text: &str| text.matches('(').count() > text.matches(')').count();
         let mut text = self.ttl.map_or_else(String::new, |ttl| format!("$TTL {ttl}\n")) + line;

@@ -1,9 +1,9 @@
-//! The servers of a scenario: what they answer in a step, and the recursive server that asks them
+//! The servers of a scenario: their responses in a step, and the recursive server that queries them
 //! for us.
 //!
-//! Most scenarios were written for resolvers that ask the servers of the names themselves, from the
-//! root on. We ask a recursive server, so one stands between: it follows the referrals and aliases
-//! of the scenario and hands on what it found, unchanged.
+//! Most scenarios were written for resolvers that query authoritative servers from the root down.
+//! We query a recursive server, so there is one in between: it follows the referrals and aliases of
+//! the scenario and relays what it found, unchanged.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -21,10 +21,10 @@ const DS: u16 = 43;
 const NSEC: u16 = 47;
 const NSEC3: u16 = 50;
 const ANY: u16 = 255;
-/// How often the recursive server asks for one question.
+/// The most queries of the recursive server for one question.
 const MAX_QUERIES: u32 = 60;
 
-/// How the files of a collection are to be taken.
+/// How the files of a collection are interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Unbound's: each server answers at its address.
@@ -39,15 +39,15 @@ pub struct Servers<'a> {
     pub scenario: &'a Scenario,
     pub settings: &'a Settings,
     pub kind: Kind,
-    /// The step that comes next.
+    /// The next step.
     pub step: u32,
-    /// The cuts that the recursive server has been referred to, and their servers.
+    /// The zone cuts that the recursive server has been referred to, and their servers.
     pub cuts: RefCell<HashMap<Vec<u8>, Vec<String>>>,
 }
 
 impl Servers<'_> {
-    /// What is said to a query that came for the upstream at `address`, or, without one, to the
-    /// recursive server; `None` if nobody says anything.
+    /// The response to a query to the upstream at `address`, or, without one, to the recursive
+    /// server; `None` if there is none.
     pub fn answer(&self, query: &Message, address: Option<&str>) -> Option<Message> {
         if address.is_some() {
             return self.said(query, address);
@@ -126,15 +126,15 @@ impl Servers<'_> {
         Some(found)
     }
 
-    /// Asks from the configured servers down until there is an answer for this name.
+    /// Queries the configured servers and down until there is an answer for this name.
     fn top_down(&self, query: &Message, asked: &Question, left: &mut u32) -> Option<Message> {
         let mut tops: Vec<(Vec<u8>, Vec<String>)> = self.tops(asked);
         tops.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.len()));
         tops.into_iter().find_map(|(at, servers)| self.descend(query, asked, at, servers, left))
     }
 
-    /// Where one can begin: the configured zones and the cuts that are known, above the name. A DS
-    /// is its parent's.
+    /// The zones to start from: the configured ones and the known cuts above the name. A DS belongs
+    /// to the parent.
     fn tops(&self, asked: &Question) -> Vec<(Vec<u8>, Vec<String>)> {
         let zones = self.settings.stubs.iter().chain(&self.settings.forward);
         let mut tops: Vec<_> =
@@ -142,7 +142,7 @@ impl Servers<'_> {
         if tops.is_empty()
             && let Some(root) = self.scenario.ranges.first()
         {
-            // Root hints are built in; the servers of the root come first in such a file.
+            // Root hints are built in; the root servers come first in such a file.
             tops.push((vec![0], root.addresses.clone()));
         }
         tops.extend(
@@ -220,8 +220,8 @@ fn address(record: &Record) -> Option<String> {
     }
 }
 
-/// The cut that a message refers to: below `at`, above the name, with nothing else said. The DS of
-/// a cut is asked of those above it.
+/// The zone cut that a message refers to: below `at`, above the name, without an answer. The DS of
+/// a cut is queried at its parent.
 fn referral(said: &Message, asked: &Question, at: &[u8]) -> Option<Vec<u8>> {
     let authority = &said.sections[1];
     if !said.sections[0].is_empty()
@@ -240,7 +240,7 @@ fn referral(said: &Message, asked: &Question, at: &[u8]) -> Option<Vec<u8>> {
     authority.iter().find(below).map(|record| record.owner.clone())
 }
 
-/// Where the aliases in an answer lead, if it does not say what is there.
+/// The end of the aliases in an answer, if the answer has no records for it.
 fn end_of_aliases(answers: &[Record], asked: &Question) -> Option<Vec<u8>> {
     if matches!(asked.qtype, CNAME | ANY | DNAME) {
         return None;
@@ -270,7 +270,7 @@ pub fn is_below(name: &[u8], above: &[u8]) -> bool {
     name.get(at..).is_some_and(|rest| rest.eq_ignore_ascii_case(above))
 }
 
-/// Whether an entry is for a query.
+/// Whether an entry matches a query.
 pub fn is_asked(entry: &Entry, query: &Message) -> bool {
     let (Some(mine), Some(asked)) = (&entry.message.question, &query.question) else {
         return !entry.matches("qname") && !entry.matches("qtype");
@@ -289,7 +289,7 @@ pub fn is_asked(entry: &Entry, query: &Message) -> bool {
         && flag("RD", RD)
 }
 
-/// An entry as the answer to a query.
+/// An entry as the response to a query.
 pub fn adjusted(entry: &Entry, query: &Message) -> Message {
     let mut said = entry.message.clone();
     said.flags |= QR;
@@ -301,7 +301,7 @@ pub fn adjusted(entry: &Entry, query: &Message) -> Message {
     } else if let (Some(mine), Some(asked)) = (&mut said.question, &query.question)
         && mine.name.eq_ignore_ascii_case(&asked.name)
     {
-        // Real servers repeat the question as it came, upper case and all.
+        // Real servers copy the question from the query, including its case.
         mine.name.clone_from(&asked.name);
     }
     said

@@ -1,4 +1,4 @@
-//! The configuration of a scenario, as far as it is ours to follow.
+//! The configuration of a scenario, as far as it applies to us.
 
 use super::message;
 
@@ -9,29 +9,28 @@ pub struct Zone {
     pub servers: Vec<String>,
 }
 
-/// What is configured. What is not named here is how unbound works, not what it answers.
+/// The settings. Those that are not here configure how unbound works, not its answers.
 #[derive(Debug, Default)]
 pub struct Settings {
     /// Zones with upstreams.
     pub forward: Vec<Zone>,
-    /// Zones whose servers are asked without recursion: where the recursive server that we ask
-    /// begins.
+    /// Zones whose servers are queried without recursion: where the recursive server starts.
     pub stubs: Vec<Zone>,
     pub trust_anchors: Vec<String>,
-    /// What time it is, in seconds since 1970.
+    /// The time, in seconds since 1970.
     pub now: Option<u64>,
     pub max_ttl: Option<u64>,
     pub min_ttl: Option<u64>,
     pub serve_expired: bool,
-    /// For how long after its end an answer is given, in seconds.
+    /// For how long expired answers may be served, in seconds.
     pub serve_expired_ttl: Option<u64>,
-    /// What an answer that has run out gets for its TTLs.
+    /// The TTL of expired answers.
     pub expired_reply_ttl: u32,
-    /// Whether NS and addresses beside the answer are left out.
+    /// Whether NS records and addresses beside the answer are left out.
     pub minimal: bool,
 }
 
-/// Keys and values; of a key without a value the value is empty.
+/// Keys and values; a key without a value has an empty one.
 fn pairs(lines: &[String]) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for line in lines {
@@ -64,7 +63,7 @@ fn pairs(lines: &[String]) -> Vec<(String, String)> {
 }
 
 impl Settings {
-    /// Reads the lines of a configuration.
+    /// Parses the lines of a configuration.
     pub fn read(lines: &[String]) -> Result<Self, String> {
         let mut settings = Self { expired_reply_ttl: 30, minimal: true, ..Self::default() };
         let mut place = "server".to_owned();
@@ -96,7 +95,7 @@ impl Settings {
                 "forward-addr" => zones_of(&mut settings.forward).servers.push(address()),
                 "stub-addr" => zones_of(&mut settings.stubs).servers.push(address()),
                 "trust-anchor" => settings.trust_anchors.push(message::numbered(&value)),
-                // `-1`: dates are not looked at. In November 2012 those signatures were good.
+                // `-1`: dates are ignored. In November 2012 those signatures were valid.
                 "val-override-date" if value == "-1" => settings.now = Some(1_351_771_200),
                 "val-override-date" => settings.now = Some(seconds(&value)?),
                 "val-override-timestamp" => settings.now = Some(number()?),
@@ -113,7 +112,7 @@ impl Settings {
     }
 }
 
-/// The last zone; Stelline's files have comments where unbound's begin one, for the root.
+/// The last zone; Stelline's files have comments in place of unbound's first line, for the root.
 fn zones_of(zones: &mut Vec<Zone>) -> &mut Zone {
     if zones.is_empty() {
         zones.push(Zone { name: vec![0], servers: Vec::new() });
@@ -129,7 +128,7 @@ fn seconds(date: &str) -> Result<u64, String> {
         date.get(range).and_then(|text| text.parse::<u64>().ok()).ok_or_else(wrong)
     };
     let (year, month, day) = (part(0..4)?, part(4..6)?, part(6..8)?);
-    // Days since the first of March of the year 0, when leap days come last.
+    // Days since the first of March of the year 0, so that leap days come last.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
     Ok(((days - 719_468) * 24 + part(8..10)?) * 3_600 + part(10..12)? * 60 + part(12..14)?)

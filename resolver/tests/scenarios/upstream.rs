@@ -1,4 +1,4 @@
-//! Sockets at which the servers of a scenario are asked. What is said is for the player to say.
+//! Sockets for the servers of a scenario. The player decides on the responses.
 
 use std::{
     io,
@@ -14,13 +14,13 @@ use tokio::{
 
 use super::message::{Message, TC};
 
-/// What we tell servers that we take over UDP.
+/// The UDP payload size that we advertise to servers, in bytes.
 const UDP_PAYLOAD: usize = 1_232;
 
-/// A query that came.
-pub struct Asked {
+/// A received query.
+pub struct ReceivedQuery {
     pub query: Message,
-    /// Which server of the scenario was asked; none: the recursive one.
+    /// The server of the scenario; `None`: the recursive one.
     pub address: Option<String>,
     way: Way,
 }
@@ -30,7 +30,7 @@ enum Way {
     Tcp(oneshot::Sender<Vec<u8>>),
 }
 
-impl Asked {
+impl ReceivedQuery {
     /// Answers it.
     pub async fn answer(self, said: &Message) {
         let bytes = said.write();
@@ -43,7 +43,7 @@ impl Asked {
                     ..said.clone()
                 };
                 let bytes = if fits { bytes } else { short().write() };
-                // Whoever asked may be gone.
+                // The sender may be gone.
                 let _ = socket.send_to(&bytes, from).await;
             }
             Way::Tcp(way) => drop(way.send(bytes)),
@@ -54,11 +54,11 @@ impl Asked {
 /// Opens a server at a free port, over UDP and TCP.
 pub async fn open(
     address: Option<String>,
-    to: mpsc::UnboundedSender<Asked>,
+    to: mpsc::UnboundedSender<ReceivedQuery>,
 ) -> io::Result<SocketAddr> {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        // Somebody else may have the port of the other kind.
+        // Another program may have the port of the other protocol.
         if let Ok(tcp) = TcpListener::bind(udp.local_addr()?).await {
             break (Arc::new(udp), tcp);
         }
@@ -70,7 +70,7 @@ pub async fn open(
         while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
             let Ok(query) = Message::read(&buffer[..length]) else { continue };
             let way = Way::Udp(udp.clone(), from);
-            if to.send(Asked { query, address: address.clone(), way }).is_err() {
+            if to.send(ReceivedQuery { query, address: address.clone(), way }).is_err() {
                 break;
             }
         }
@@ -86,14 +86,14 @@ pub async fn open(
 async fn converse(
     mut stream: TcpStream,
     address: Option<String>,
-    to: mpsc::UnboundedSender<Asked>,
+    to: mpsc::UnboundedSender<ReceivedQuery>,
 ) -> io::Result<()> {
     loop {
         let mut bytes = vec![0; usize::from(stream.read_u16().await?)];
         stream.read_exact(&mut bytes).await?;
         let query = Message::read(&bytes).map_err(io::Error::other)?;
         let (sender, receiver) = oneshot::channel();
-        let asked = Asked { query, address: address.clone(), way: Way::Tcp(sender) };
+        let asked = ReceivedQuery { query, address: address.clone(), way: Way::Tcp(sender) };
         to.send(asked).map_err(io::Error::other)?;
         let reply = receiver.await.map_err(io::Error::other)?;
         stream.write_u16(reply.len() as u16).await?;

@@ -130,7 +130,8 @@ pub struct Manners {
 
 /// A hello that an honest node of `network` with nothing but the genesis block would say.
 pub fn hello(network: Network, genesis: Hash) -> Hello {
-    let work = network.params().genesis_target.work();
+    let params = network.params();
+    let work = header_work(params, &genesis_of(params).header);
     let time = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
     Hello {
         version: PROTOCOL_VERSION,

@@ -230,7 +230,7 @@ fn commit(
         let opens = Earliest { height: commit.opens_height, time: commit.opens_time };
         if !opens.is_reached(info.height, now) {
             let when = opens.describe(info.height, now);
-            return Ok(Poll::Pending(format!("{name} can be registered {when}")));
+            return Ok(Poll::Pending(format!("{name} can be registered from {when}")));
         }
         // A registration reveals the name. After a gap in the chain's time somebody could date a
         // whole registration of their own before it.

@@ -192,7 +192,7 @@ impl Walk {
                 f64::from(height.saturating_sub(from)) / f64::from((status.height - from).max(1));
             progress.show(
                 Some(fraction),
-                &format!("block {height} of {}, {names} names to look at", status.height),
+                &format!("block {height} of {}, {names} names found so far", status.height),
             );
             last = Some(block.header.id(status.network));
             let Some(next) = height.checked_add(1) else { break };

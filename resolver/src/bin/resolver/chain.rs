@@ -8,6 +8,7 @@ use resolver::{
     chain::{ChainSource, Embedded, Remote, Served},
     config::ChainConfig,
     control::{Control, extension},
+    os::clock,
 };
 
 use super::control_api::ControlApi;
@@ -38,7 +39,11 @@ pub async fn open_chain(from: &ChainConfig, control: &Control) -> anyhow::Result
             };
             let node = Node::start_with(config, extension(control)).await?;
             let handle = node.handle();
-            let served = move || Served { snapshot: handle.served(), synced: handle.synced() };
+            let served = move || Served {
+                snapshot: handle.served(),
+                synced: handle.synced(),
+                now: clock::unix_now(),
+            };
             let source = Arc::new(Embedded::new(*network, served));
             Ok(ChainBackend { source, node: Some(node), control_api: None })
         }

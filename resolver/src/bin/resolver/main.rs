@@ -5,6 +5,7 @@ mod chain;
 mod control_api;
 mod listeners;
 mod reload;
+mod setup;
 mod subcommand;
 mod watchdog;
 
@@ -19,16 +20,13 @@ use std::{
 use anyhow::Context;
 use banner::StartupReport;
 use clap::Parser as _;
-use namechain_node::node::{LOG_FILTER, LogOutput, Node, show_progress, stop_signal};
+use namechain_node::node::{LogOutput, Node, show_progress, stop_signal};
 use resolver::{
-    chain::{ChainSource, Remote},
-    config::{ChainConfig, Cli, Config, SignConfig},
+    config::{ChainConfig, Cli},
     control::Control,
     dns::query::Transport,
-    dnssec::sign::{SignError, Signer},
     os,
     os::{clock::Clock, systemd, systemd::Pair},
-    resolve::Pipeline,
     server::{
         Bound, Server, bind,
         handle::ResponderHandle,
@@ -37,16 +35,14 @@ use resolver::{
     upstream::{Upstream, Upstreams},
 };
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use chain::{ChainBackend, open_chain};
 use control_api::ControlApi;
 use listeners::EncryptedListeners;
 use reload::Reload;
-
-/// The default log filter. hickory logs two lines per query at info, and its recursive resolver one
-/// at warn for each name that fails.
-const DEFAULT_LOG_FILTER: &str = "warn,resolver=info,namechain=info,hickory_resolver=error";
+use setup::{
+    Startup, load_startup, new_pipeline, open_signer, read_upstreams, remove_own_addresses,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -80,33 +76,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the program starts with.
-struct Startup {
-    /// The command line, which a reload uses again.
-    cli: Cli,
-    config: Config,
-    filter: EnvFilter,
-}
-
-/// Loads flags, environment and file. Every error is a usage error.
-fn load_startup(cli: Cli) -> anyhow::Result<Startup> {
-    let config = load(&cli)?;
-    let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| DEFAULT_LOG_FILTER.into());
-    let filter = EnvFilter::try_new(format!("{LOG_FILTER},{filter}")).with_context(|| {
-        format!("NAMECHAIN_LOG: '{filter}' is not a log filter; use a level such as info or debug")
-    })?;
-    Ok(Startup { cli, config, filter })
-}
-
-/// Loads and validates the configuration.
-fn load(cli: &Cli) -> anyhow::Result<Config> {
-    let config = Config::load(cli.clone(), |key| std::env::var_os(key))?;
-    if let ChainConfig::Remote { url, .. } = &config.chain {
-        Remote::check_url(url)?;
-    }
-    Ok(config)
-}
-
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("resolver: {error:#}");
     ExitCode::FAILURE
@@ -115,7 +84,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
     let Startup { cli, config, .. } = startup;
     // First: once this resolver is the system's, resolv.conf names no other server.
-    let (upstreams, system_upstreams) = upstreams(&config);
+    let (upstreams, system_upstreams) = read_upstreams(&config);
     let bound = if passed.is_empty() {
         config.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<Bound>, _>>()?
     } else {
@@ -123,7 +92,7 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
     };
     let encrypted = EncryptedListeners::open(&config)?;
     let dns: Vec<SocketAddr> = bound.iter().map(Bound::address).collect();
-    let upstreams = without_own_addresses(upstreams, &dns);
+    let upstreams = remove_own_addresses(upstreams, &dns);
     let stop = stop_signal().context("signal handlers can't be installed")?;
     let mut hangup = signal(SignalKind::hangup()).context("signal handlers can't be installed")?;
     let names = upstreams.iter().map(Upstream::to_string).collect();
@@ -134,7 +103,7 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
     let ChainBackend { source: chain, node, control_api } =
         open_chain(&config.chain, &control).await?;
     // After the node: its lock on the data directory also protects the key.
-    let signer = config.sign.as_ref().map(signer).transpose()?.flatten();
+    let signer = config.sign.as_ref().map(open_signer).transpose()?.flatten();
     let started = StartupReport {
         dns: dns.clone(),
         dns_tls: encrypted.addresses(Transport::Tls),
@@ -164,7 +133,7 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
             "zonetool"
         },
     };
-    let pipeline = pipeline(&config, chain, legacy, signer);
+    let pipeline = new_pipeline(&config, chain, legacy, signer);
     let clients = Clients::local_and(config.allow.clone());
     let responder = Responder::new(pipeline, cache, clock, clients);
     responder.telemetry().set_query_log(config.query_log);
@@ -201,53 +170,6 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
         node.stop().await;
     }
     failure.map_or(Ok(()), Err)
-}
-
-/// The upstreams, and whether they are the system's.
-fn upstreams(config: &Config) -> (Vec<Upstream>, bool) {
-    if let Some(upstreams) = &config.upstreams {
-        return (upstreams.clone(), false);
-    }
-    let servers = os::system_dns().map(|dns| dns.servers).unwrap_or_else(|error| {
-        tracing::warn!("{error}");
-        Vec::new()
-    });
-    (servers.into_iter().map(Upstream::Plain).collect(), true)
-}
-
-fn pipeline(
-    config: &Config,
-    chain: Arc<dyn ChainSource>,
-    legacy: Upstreams,
-    signer: Option<Arc<Signer>>,
-) -> Pipeline {
-    Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation, signer }
-}
-
-/// The signer. If signing is not configured explicitly, a key that can't be written only turns it
-/// off.
-fn signer(sign: &SignConfig) -> anyhow::Result<Option<Arc<Signer>>> {
-    match Signer::open(&sign.key, sign.algorithm) {
-        Ok(signer) => Ok(Some(Arc::new(signer))),
-        Err(error @ SignError::Write(..)) if !sign.requested => {
-            tracing::warn!("answers are not signed: {error}");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Removes upstreams that are addresses of this resolver, which would loop. Longer loops are
-/// detected when the upstream does not answer.
-fn without_own_addresses(mut upstreams: Vec<Upstream>, dns: &[SocketAddr]) -> Vec<Upstream> {
-    upstreams.retain(|upstream| {
-        let ourselves = upstream.is_one_of(dns);
-        if ourselves {
-            tracing::warn!("the upstream {upstream} is this resolver itself and is not used");
-        }
-        !ourselves
-    });
-    upstreams
 }
 
 /// Prints the startup report as one line of JSON or as text. A closed pipe is not an error.

@@ -10,7 +10,7 @@ use resolver::{
     server::{encrypted::Identity, handle::ResponderHandle, responder::Clients},
 };
 
-use super::{load, pipeline, upstreams, without_own_addresses};
+use super::setup::{load_config, new_pipeline, read_upstreams, remove_own_addresses};
 
 /// What a reload needs.
 pub struct Reload {
@@ -38,7 +38,7 @@ impl Reload {
     }
 
     fn try_reload(&mut self) -> anyhow::Result<Changes> {
-        let config = load(&self.cli)?;
+        let config = load_config(&self.cli)?;
         let changes = Changes::between(&self.config, &config);
         // Settings that need a restart stay in force, and are reported again at the next reload.
         let config = Config {
@@ -52,8 +52,8 @@ impl Reload {
             json: self.config.json,
             ..config
         };
-        let (upstreams, _) = upstreams(&config);
-        let upstreams = without_own_addresses(upstreams, &self.dns);
+        let (upstreams, _) = read_upstreams(&config);
+        let upstreams = remove_own_addresses(upstreams, &self.dns);
         let before = self.current.get();
         let legacy = before.pipeline().legacy.reconfigured(config.legacy(upstreams));
         let legacy = legacy.context("the upstreams can't be used")?;
@@ -61,7 +61,7 @@ impl Reload {
             identity.reload().context("the certificate can't be reloaded")?;
         }
         let Pipeline { chain, signer, .. } = before.pipeline();
-        let pipeline = pipeline(&config, chain.clone(), legacy, signer.clone());
+        let pipeline = new_pipeline(&config, chain.clone(), legacy, signer.clone());
         before.telemetry().set_query_log(config.query_log);
         let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
         self.current.replace(responder.with_cookies(config.cookies));

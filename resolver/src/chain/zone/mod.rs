@@ -1,8 +1,9 @@
-//! The zone of a name, compiled once into an index: every question takes a few look-ups, and a name
+//! The zone of a name, compiled once into an index: every query takes a few lookups, and a name
 //! that does not exist costs no more than one that does.
 //!
-//! The search is that of RFC 1034 §4.3.2 with the wildcards of RFC 4592 and DNAME of RFC 6672 §3.2.
-//! Owners are relative to the name and in wire form: the ancestors of an owner are its own tails.
+//! The algorithm is that of RFC 1034 §4.3.2 with the wildcards of RFC 4592 and DNAME of RFC 6672
+//! §3.2. Owners are relative to the name and in wire form: the ancestors of an owner are its
+//! suffixes.
 
 mod view;
 
@@ -35,9 +36,9 @@ struct Node {
 /// The records of one owner and type.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RrSet {
-    /// The type's number.
+    /// The type.
     pub rtype: u16,
-    /// Seconds.
+    /// The TTL in seconds.
     pub ttl: u32,
     /// The data of each record, in wire form.
     pub data: Vec<Box<[u8]>>,
@@ -66,7 +67,7 @@ impl Node {
     }
 
     /// The answer at an owner that exists. An alias has no other data (RFC 1034 §3.6.2), so it is
-    /// looked for first; but for its own proof (RFC 4035 §2.5).
+    /// looked for first; except for its own NSEC (RFC 4035 §2.5).
     fn answer(&self, qtype: u16) -> ZoneLookup<'_> {
         if !matches!(qtype, CNAME | ANY | RRSIG | NSEC)
             && let Some(alias) = self.set(CNAME)
@@ -81,8 +82,8 @@ impl Node {
         )
     }
 
-    /// The answer at a wildcard, for a name that it stands for. The name is no cut, whatever the
-    /// wildcard has (RFC 4592 §4.2).
+    /// The answer at a wildcard, for a name that it matches. The name is not a zone cut, whatever
+    /// the wildcard has (RFC 4592 §4.2).
     fn answer_as_wildcard(&self, qtype: u16) -> ZoneLookup<'_> {
         match self.answer(qtype) {
             ZoneLookup::NoData(mut types) => {
@@ -93,8 +94,8 @@ impl Node {
         }
     }
 
-    /// The answer at a cut as its parent gives it, to a question for DS (RFC 4035 §3.1.4.1):
-    /// nothing else that stands there is the parent's.
+    /// The parent's answer at a zone cut to a query for DS (RFC 4035 §3.1.4.1): it is the only type
+    /// there for which the parent is authoritative.
     fn ds(&self) -> ZoneLookup<'_> {
         self.set(DS).map_or_else(|| ZoneLookup::NoData(vec![NS]), ZoneLookup::Records)
     }
@@ -103,12 +104,11 @@ impl Node {
 impl Zone {
     /// Compiles the records of an entry. The serial is the height of the last change.
     pub fn new(entry: &NameEntry) -> Self {
-        Self::of(entry.name.clone(), entry.updated, &entry.records)
+        Self::of(entry.name.clone(), entry.updated.height, &entry.records)
     }
 
-    /// Compiles records. Those whose data is not what their type says are left out: a client would
-    /// take the whole answer for garbage, or read a compression pointer in them as one into our
-    /// message.
+    /// Compiles records. Those whose RDATA does not match their type are left out: a client would
+    /// discard the whole answer, or take bytes in them for a compression pointer.
     pub fn of(name: Name, serial: u32, records: &RecordSet) -> Self {
         let mut nodes: HashMap<Box<[u8]>, Node> = HashMap::new();
         nodes.entry([0].into()).or_default();
@@ -142,7 +142,7 @@ impl Zone {
         self.serial
     }
 
-    /// The records at a relative owner, whatever lies above it: glue, for instance.
+    /// The records at a relative owner, even below a zone cut: glue, for instance.
     pub fn set(&self, owner: &[u8], rtype: u16) -> Option<&RrSet> {
         self.nodes.get(owner)?.set(rtype)
     }
@@ -205,7 +205,7 @@ mod tests {
         names::from_labels(dotted.split('.').filter(|label| !label.is_empty()).map(str::as_bytes))
     }
 
-    /// In the words of the tables below.
+    /// A lookup's result in the notation of the tables below.
     fn says(zone: &Zone, at: &str, qtype: u16) -> String {
         let shown =
             |set: &RrSet| format!("{}:{}", set.rtype, String::from_utf8_lossy(&set.data[0]));
@@ -312,8 +312,8 @@ mod tests {
         );
     }
 
-    /// What a denial lists: of a cut only what the parent has (RFC 4035 §2.3), of an empty
-    /// non-terminal nothing.
+    /// The types in a denial: at a zone cut only the parent's (RFC 4035 §2.3), at an empty
+    /// non-terminal none.
     #[test]
     fn the_types_beside_what_is_not_there() {
         let zone = zone(&[

@@ -1,10 +1,9 @@
 //! A zone at one of its mounts: the same records, with the names in the zone rewritten for the
 //! mount.
 //!
-//! In the records a name of the zone is always written as if mounted at the root
-//! (`www.alice.`). Asked for under `namechain.alt.`, owners and the names in the data are given
-//! there too (`www.alice.namechain.alt.`), so that an answer never sends a client to a mount that
-//! may be off.
+//! In the records, names of the zone are always written as if mounted at the root (`www.alice.`).
+//! In an answer under `namechain.alt.`, owners and names in RDATA are rewritten
+//! (`www.alice.namechain.alt.`), so that an answer never sends a client to a mount that may be off.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -23,7 +22,7 @@ use crate::{
 };
 
 /// The negative TTL in seconds (RFC 2308 §5): the next block may change a name.
-const NEGATIVE_TTL: u32 = 300;
+const NEGATIVE_TTL_SECS: u32 = 300;
 
 /// A zone at one of its mounts.
 #[derive(Clone, Debug)]
@@ -41,12 +40,11 @@ pub enum ZoneAnswer {
     Records(Vec<Record>),
     /// The name does not exist.
     NoName,
-    /// The name exists, and has data of these types only.
+    /// The name exists, and has these types only.
     NoData(Vec<u16>),
-    /// The DNAME, by which the name becomes too long for one (RFC 6672 §2.2).
+    /// The DNAME that makes the name too long (RFC 6672 §2.2).
     TooLong(Vec<Record>),
-    /// The records so far, and the name that the rest of the answer is for. The CNAME behind a
-    /// DNAME is not in the zone.
+    /// The records so far, and the name to continue with. The CNAME after a DNAME is synthesized.
     Follow(Vec<Record>, Name),
     /// The name is delegated to other servers.
     Delegated(DelegationPoint),
@@ -59,13 +57,13 @@ pub struct DelegationPoint {
     pub zone: Name,
     /// The cut, as a name at the mount.
     pub at: Name,
-    /// The DS records: the zone below is signed if there are some.
+    /// The DS records: the child zone is signed if there are some.
     pub ds: Vec<Record>,
     /// The NS records, for clients that ask without recursion.
     pub ns: Vec<Record>,
-    /// The servers' addresses in the zone, for the same clients.
+    /// The glue in the zone, for the same clients.
     pub glue: Vec<Record>,
-    /// The servers, with the addresses that the zone itself has for them.
+    /// The servers, with their glue.
     pub servers: Vec<NameServer>,
 }
 
@@ -74,7 +72,7 @@ pub struct DelegationPoint {
 pub struct NameServer {
     /// Its name, as at the root.
     pub name: Name,
-    /// Where it is, as far as the delegation says.
+    /// Its addresses, as far as the zone has glue.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -107,11 +105,11 @@ impl ZoneView {
         ZoneView { zone, mount, apex }
     }
 
-    /// The SOA of the zone that the name is in: at the root each name is one of its own,
-    /// `namechain.alt.` is one with all names in it.
+    /// The SOA of the zone that contains the name: at the root each name is a zone of its own;
+    /// `namechain.alt.` is one zone with all names.
     pub fn soa(&self) -> Record {
         match self.mount {
-            Mount::Root => soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL),
+            Mount::Root => soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL_SECS),
             Mount::Alt => alt_soa(),
         }
     }
@@ -142,7 +140,7 @@ impl ZoneView {
         }
     }
 
-    /// The answer below a DNAME: the record, and the CNAME that it stands for (RFC 6672 §3.1).
+    /// The answer below a DNAME: the DNAME, and the CNAME synthesized from it (RFC 6672 §3.1).
     fn alias_below(&self, name: &Name, owner: &[u8], start: usize, set: &RrSet) -> ZoneAnswer {
         let mut records = match names::below(&owner[start..], &self.apex) {
             Some(above) => self.records(&above, set),
@@ -164,14 +162,14 @@ impl ZoneView {
         ZoneAnswer::Follow(records, target)
     }
 
-    /// The name that an alias leads to, at this mount.
+    /// The target of an alias, at this mount.
     fn target(&self, alias: &RrSet) -> Option<Name> {
         names::to_name(&self.data(alias.rtype, alias.data.first()?))
     }
 
     fn cut(&self, owner: &[u8], ns: &RrSet) -> DelegationPoint {
         let zone = names::below(owner, &self.root_apex()).unwrap_or_else(|| self.root_apex());
-        // The client's name is as long at least.
+        // The client's name is at least as long.
         let at = names::below(owner, &self.apex).unwrap_or_else(|| self.apex.clone());
         let ds = self.zone.set(owner, DS).map_or_else(Vec::new, |set| self.records(&at, set));
         let ns_records = self.records(&at, ns);
@@ -212,7 +210,7 @@ impl ZoneView {
         set.data.iter().map(|data| record(data)).collect()
     }
 
-    /// Data with the names of the zone as they are at this mount.
+    /// RDATA with the names of the zone rewritten for this mount.
     fn data(&self, rtype: u16, data: &[u8]) -> Vec<u8> {
         match self.mount {
             Mount::Root => data.to_vec(),
@@ -221,8 +219,8 @@ impl ZoneView {
         }
     }
 
-    /// A name of the zone, written as at the root, in wire form, as it is below `namechain.alt.`;
-    /// `None` for other names and those that would be too long.
+    /// A name of the zone in wire form, rewritten from the root to `namechain.alt.`; `None` for
+    /// other names and those that would be too long.
     fn at_mount(&self, name: &[u8]) -> Option<Vec<u8>> {
         let [.., last, end] = names::label_starts(name)[..] else { return None };
         let label = &name[last + 1..end];
@@ -234,13 +232,13 @@ impl ZoneView {
         names::name_len(&out).map(|_| out)
     }
 
-    /// A name at this mount as it is at the root: what delegated servers are asked for.
+    /// A name at this mount as it is at the root, for queries to delegated servers.
     pub fn to_root(&self, name: &Name) -> Name {
         names::without_last(name, self.mount.labels())
     }
 
-    /// A record of a delegated server, in which names are as at the root, as it is at this mount.
-    /// `None` for what can't be moved: signatures are over the names.
+    /// A record of a delegated server, rewritten from the root to this mount. `None` for records
+    /// that can't be rewritten: signatures cover the names.
     pub fn from_root(&self, mut record: Record) -> Option<Record> {
         if self.mount == Mount::Root {
             return Some(record);
@@ -258,7 +256,7 @@ impl ZoneView {
         Some(record)
     }
 
-    /// A name that a delegated server gave, as it is at this mount.
+    /// A name from a delegated server, rewritten for this mount.
     pub fn name_from_root(&self, name: Name) -> Name {
         match self.mount {
             Mount::Root => name,

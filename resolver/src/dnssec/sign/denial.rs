@@ -1,8 +1,8 @@
 //! Compact denial of existence (RFC 9824).
 //!
-//! One NSEC record stands at the name that was asked for, and reaches to the very next name: it
-//! says what types are there and nothing of any other name. A name that does not exist has the type
-//! NXNAME.
+//! The NSEC record has the queried name as its owner and the very next name as its next name: it
+//! lists the types that exist there, and says nothing about any other name. A name that does not
+//! exist has the type NXNAME.
 
 use hickory_proto::rr::{Name, Record, RecordType};
 
@@ -11,23 +11,24 @@ use crate::dns::{
     rtype::{NS, NSEC, NXNAME, RRSIG, SOA},
 };
 
-/// What is not there.
+/// What does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
     /// The name.
     Name,
-    /// The type; these are there.
+    /// The type; the name has these types.
     Data(Vec<u16>),
 }
 
 impl Denial {
-    /// The NSEC record that says so of `name`.
+    /// The NSEC record for `name`.
     pub fn nsec(&self, name: &Name, ttl: u32) -> Record {
         let mut types = match self {
             Denial::Name => vec![NXNAME],
             Denial::Data(types) => types.clone(),
         };
-        // At a cut the names that follow are others' (RFC 9824 §3.2): none of them may be covered.
+        // At a zone cut the names that follow belong to the child zone (RFC 9824 §3.2): none of
+        // them may be covered.
         let cut = types.contains(&NS) && !types.contains(&SOA);
         types.extend([RRSIG, NSEC]);
         let mut data = successor(&names::from_labels(name.iter()), cut);
@@ -36,9 +37,9 @@ impl Denial {
     }
 }
 
-/// The name that follows in the canonical order (RFC 4034 §6.1), in wire form and lower case:
-/// `\000.name`, or, where nothing below the name may be covered or that would be too long, the next
-/// name that is not below it (RFC 4471 §3.1).
+/// The next name in canonical order (RFC 4034 §6.1), in wire form and lower case: `\000.name`; or
+/// the next name that is not below it, if names below may not be covered or would be too long (RFC
+/// 4471 §3.1).
 fn successor(name: &[u8], beside: bool) -> Vec<u8> {
     if !beside && name.len() + 2 <= MAX_NAME_BYTES {
         return [&[1, 0], name].concat();
@@ -50,7 +51,7 @@ fn successor(name: &[u8], beside: bool) -> Vec<u8> {
         }
         let kept = label.iter().rposition(|byte| *byte != 0xff).map_or(0, |at| at + 1);
         if let Some((last, before)) = label[..kept].split_last() {
-            // Upper case has no place in the order.
+            // Upper-case letters are skipped: canonical order is of lower-case names.
             let next = if *last == b'A' - 1 { b'Z' + 1 } else { last + 1 };
             return [&[kept as u8], before, &[next], after].concat();
         }
@@ -65,8 +66,8 @@ fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(length))
 }
 
-/// The types as NSEC writes them (RFC 4034 §4.1.2): for each window of 256 its number, a length,
-/// and a bit a type, without zeros at the end.
+/// The type bit map of NSEC (RFC 4034 §4.1.2): for each window of 256 types its number, a length,
+/// and one bit per type, without trailing zeros.
 fn bitmap(mut types: Vec<u16>) -> Vec<u8> {
     types.sort_unstable();
     types.dedup();
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(bitmap(vec![256, 255]), [&[0, 32][..], &[0; 31], &[1], &[1, 1, 0x80]].concat());
     }
 
-    /// What is below a cut is not ours to deny.
+    /// Names below a cut belong to the child zone.
     #[test]
     fn the_record_at_a_cut_covers_nothing_below_it() {
         assert!(
@@ -161,7 +162,7 @@ mod tests {
         let all = [vec![0xff; 63], vec![0xff; 63], vec![0xff; 63], vec![0xff; 61]];
         let last = [all.map(|label| [&[label.len() as u8][..], &label].concat()).concat(), vec![0]]
             .concat();
-        // A label of 61 bytes can grow, but for the name, which is as long as can be.
+        // The label of 61 bytes could grow, but the name has its full length.
         assert_eq!(successor(&last, false), successor(&last[64 * 3..], true));
     }
 }

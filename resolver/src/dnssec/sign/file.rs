@@ -16,20 +16,20 @@ use std::{
 use data_encoding::BASE64;
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 
-use super::{Algorithm, SignError, TrustAnchor, key::SigningKey};
+use super::{algorithm::Algorithm, anchor::TrustAnchor, error::SignError, key::SigningKey};
 
-/// The longest file that is read, in bytes: a key has some hundred.
-const MAX_FILE: u64 = 16 << 10;
+/// The longest file that is read, in bytes: a key has some hundreds.
+const MAX_FILE_BYTES: u64 = 16 << 10;
 /// Characters in a line of PEM (RFC 7468 §2).
-const PEM_LINE: usize = 64;
+const PEM_LINE_CHARS: usize = 64;
 const ABOUT: &str = "# The private key with which this resolver signs names of the chain. Who has it can forge answers for everyone\n\
                      # who trusts the public key below: keep it secret. If this file is lost, a new key is made and has to be trusted anew.\n";
 
 /// The key in the file at `path`; if there is no file, a new key and the file.
 ///
 /// # Errors
-/// [`SignError`], if the file can't be read or made, others may read it, or its key is not for
-/// `algorithm`, if that is given.
+/// [`SignError`], if the file can't be read or made, if other users can read it, or if its key is
+/// not for `algorithm`, if that is given.
 pub fn load_or_make(path: &Path, algorithm: Option<Algorithm>) -> Result<SigningKey, SignError> {
     if let Some(key) = load(path, algorithm)? {
         return Ok(key);
@@ -52,7 +52,7 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<SigningKey>,
         Err(error) => return Err(unreadable(error)),
     };
     let malformed = |why| SignError::Malformed(path.to_owned(), why);
-    // Of the file that is open, not of what has taken its place since.
+    // The metadata of the open file, not of one that has replaced it since.
     let about = file.metadata().map_err(unreadable)?;
     if !about.is_file() {
         return Err(malformed("it is not a regular file"));
@@ -62,8 +62,8 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<SigningKey>,
         return Err(SignError::Permissions(path.to_owned(), mode));
     }
     let mut text = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MAX_FILE {
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(malformed("it is too long"));
     }
     let document = PrivatePkcs8KeyDer::from_pem_slice(&text)
@@ -86,14 +86,14 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<SigningKey>,
     }
 }
 
-/// Makes a key and its file: whole, or not at all, and never over one that is there.
+/// Makes a key and its file: completely or not at all, and never over an existing file.
 fn make(path: &Path, algorithm: Algorithm) -> io::Result<()> {
     let document = SigningKey::generate(algorithm).map_err(io::Error::other)?;
     let key = SigningKey::from_pkcs8(&document)
         .ok_or_else(|| io::Error::other("the new key can't be read"))?;
     let mut text =
         format!("{ABOUT}{}\n-----BEGIN PRIVATE KEY-----\n", TrustAnchor::from_key(&key).dnskey);
-    for line in BASE64.encode(&document).as_bytes().chunks(PEM_LINE) {
+    for line in BASE64.encode(&document).as_bytes().chunks(PEM_LINE_CHARS) {
         text.extend(line.iter().map(|byte| char::from(*byte)));
         text.push('\n');
     }
@@ -102,7 +102,7 @@ fn make(path: &Path, algorithm: Algorithm) -> io::Result<()> {
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let temporary = path.with_extension(format!("new-{}", std::process::id()));
-    // Left by one that had our number and did not get to its end.
+    // Left over by a process with the same number that was stopped.
     let _ = fs::remove_file(&temporary);
     let placed = write_new(&temporary, text.as_bytes()).and_then(|()| place(&temporary, path));
     let _ = fs::remove_file(&temporary);
@@ -110,7 +110,7 @@ fn make(path: &Path, algorithm: Algorithm) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Gives the file its name, if nobody has it. Where files can't have two names, it is renamed.
+/// Moves the file to its name, if that is free. File systems without hard links get a rename.
 fn place(temporary: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(temporary, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(temporary, path),
@@ -120,7 +120,7 @@ fn place(temporary: &Path, path: &Path) -> io::Result<()> {
 
 fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // Whatever the umask took away.
+    // The umask may have removed permissions.
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text)?;
     file.sync_all()

@@ -8,56 +8,20 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
 
-use super::SignError;
+use super::{algorithm::Algorithm, error::SignError};
 use crate::dnssec::validate::key_tag;
 
-/// Zone key, and secure entry point: the one key of its zone (RFC 4034 §2.1.1).
+/// Zone Key and Secure Entry Point: the only key of its zone (RFC 4034 §2.1.1).
 const FLAGS: u16 = 257;
 /// The only protocol (RFC 4034 §2.1.2).
 const PROTOCOL: u8 = 3;
-
-/// A signing algorithm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Algorithm {
-    /// ECDSAP256SHA256, 13 (RFC 6605): what every validator must know (RFC 8624 §3.1).
-    #[default]
-    EcdsaP256,
-    /// ED25519, 15 (RFC 8080).
-    Ed25519,
-}
-
-impl Algorithm {
-    /// The DNSSEC algorithm number.
-    pub fn number(self) -> u8 {
-        match self {
-            Algorithm::EcdsaP256 => 13,
-            Algorithm::Ed25519 => 15,
-        }
-    }
-
-    /// The algorithm with this DNSSEC number, if it is supported.
-    pub fn from_number(number: u8) -> Option<Self> {
-        [Algorithm::EcdsaP256, Algorithm::Ed25519]
-            .into_iter()
-            .find(|known| known.number() == number)
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Algorithm::EcdsaP256 => "ECDSAP256SHA256",
-            Algorithm::Ed25519 => "ED25519",
-        })
-    }
-}
 
 enum RingKeyPair {
     EcdsaP256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
 
-/// A key.
+/// A signing key.
 pub struct SigningKey {
     pair: RingKeyPair,
     random: SystemRandom,
@@ -82,13 +46,13 @@ impl SigningKey {
         made.map(|document| document.as_ref().to_vec()).map_err(|_| SignError::Generate)
     }
 
-    /// The key in a PKCS#8 document; `None` if it is none of those that can sign here.
+    /// The key in a PKCS#8 document; `None` if its algorithm is not supported.
     pub fn from_pkcs8(document: &[u8]) -> Option<Self> {
         let random = SystemRandom::new();
         let ecdsa = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document, &random);
         let pair = match ecdsa {
             Ok(pair) => RingKeyPair::EcdsaP256(pair),
-            // Others write the key without its public half.
+            // Other programs write the key without its public half.
             Err(_) => {
                 RingKeyPair::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(document).ok()?)
             }
@@ -96,7 +60,7 @@ impl SigningKey {
         Some(SigningKey { pair, random })
     }
 
-    /// How it signs.
+    /// Its algorithm.
     pub fn algorithm(&self) -> Algorithm {
         match &self.pair {
             RingKeyPair::EcdsaP256(_) => Algorithm::EcdsaP256,
@@ -104,10 +68,10 @@ impl SigningKey {
         }
     }
 
-    /// The public key as DNSKEY has it: both coordinates (RFC 6605 §4), or the point (RFC 8080 §3).
+    /// The public key as in a DNSKEY: both coordinates (RFC 6605 §4), or the point (RFC 8080 §3).
     pub fn public(&self) -> &[u8] {
         match &self.pair {
-            // ring puts a byte in front that says that the point is not compressed.
+            // ring adds a byte in front that says that the point is not compressed.
             RingKeyPair::EcdsaP256(pair) => &pair.public_key().as_ref()[1..],
             RingKeyPair::Ed25519(pair) => pair.public_key().as_ref(),
         }
@@ -126,7 +90,7 @@ impl SigningKey {
         key_tag(&self.dnskey())
     }
 
-    /// The signature of some bytes, 64 bytes for either algorithm.
+    /// The signature over some bytes, 64 bytes for either algorithm.
     pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, SignError> {
         let signature = match &self.pair {
             RingKeyPair::EcdsaP256(pair) => {
@@ -144,12 +108,12 @@ pub fn ds_record_data(owner: &[u8], dnskey: &[u8]) -> Vec<u8> {
     const SHA256: u8 = 2;
     let mut data = key_tag(dnskey).to_be_bytes().to_vec();
     data.extend_from_slice(&[dnskey.get(3).copied().unwrap_or_default(), SHA256]);
-    data.extend_from_slice(&fingerprint(&[owner, dnskey].concat()));
+    data.extend_from_slice(&sha256(&[owner, dnskey].concat()));
     data
 }
 
 /// SHA-256.
-pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out
@@ -188,7 +152,7 @@ mod tests {
         );
     }
 
-    /// The keys of RFC 8080 §6.1 and RFC 6605 §6.1, with their tags and DS as they stand there.
+    /// The keys of RFC 8080 §6.1 and RFC 6605 §6.1, with the tags and DS records given there.
     #[test]
     fn tags_and_digests_are_those_of_the_standards() {
         for (owner, dnskey, tag, ds) in [

@@ -16,29 +16,29 @@ const EARLY_SECS: u64 = 6 * 3_600;
 /// How long after the start of its step a signature expires.
 const LIFETIME_SECS: u64 = 3 * 86_400;
 
-/// A step of the clock, in which signatures have the same times.
+/// A step of the clock. All signatures made in it have the same times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(u32);
 
 impl Period {
-    /// The step that a time is in, in seconds since 1970.
+    /// The step of a time in seconds since 1970.
     pub fn at(now: u64) -> Self {
-        // One more than the number of the step: 0 is kept for "not signed". The number fits until
-        // the year 2.9 million.
+        // One more than the number of the step: 0 means "not signed". The number fits until the
+        // year 2.9 million.
         Period(u32::try_from(now / STEP_SECS + 1).unwrap_or(u32::MAX))
     }
 
-    /// Its number, at least 1; another one for every other step.
+    /// Its number, at least 1; each step has its own.
     pub fn number(self) -> u32 {
         self.0
     }
 
-    /// When signatures begin to hold, in seconds since 1970 modulo 2^32 (RFC 4034 §3.1.5).
+    /// When signatures become valid, in seconds since 1970 modulo 2^32 (RFC 4034 §3.1.5).
     pub fn inception(self) -> u32 {
         self.start().saturating_sub(EARLY_SECS) as u32
     }
 
-    /// When signatures end, in the same count.
+    /// When signatures expire, in seconds since 1970 modulo 2^32.
     pub fn expiration(self) -> u32 {
         (self.start() + LIFETIME_SECS) as u32
     }
@@ -73,7 +73,7 @@ mod tests {
         );
     }
 
-    /// The times are counted modulo 2^32, which is in 2106.
+    /// The times wrap around at 2^32, in 2106.
     #[test]
     fn beyond_2106() {
         let late = Period::at((1 << 32) + 3 * STEP_SECS);

@@ -1,4 +1,4 @@
-//! What a signature is over: the canonical form of a set of records (RFC 4034 §6, RFC 6840 §5.1).
+//! The data that a signature covers: the canonical form of an RRset (RFC 4034 §6, RFC 6840 §5.1).
 
 use hickory_proto::rr::{Name, RData, Record};
 
@@ -15,18 +15,18 @@ use crate::dns::{names, rdata};
 pub struct RrsigFields<'a> {
     /// The algorithm's number.
     pub algorithm: u8,
-    /// When the signature ends.
+    /// When the signature expires.
     pub expiration: u32,
-    /// When it begins to hold.
+    /// When it becomes valid.
     pub inception: u32,
     /// The key's tag.
     pub key_tag: u16,
-    /// The zone, whose key it is.
+    /// The name of the signed zone.
     pub signer: &'a Name,
 }
 
 impl RrsigFields<'_> {
-    /// The data up to the signature of an RRSIG over a set whose first record this is.
+    /// The RDATA of an RRSIG before the signature, for an RRset whose first record is `first`.
     pub fn prefix(&self, first: &Record) -> Vec<u8> {
         let mut out = Vec::with_capacity(18 + self.signer.len());
         out.extend_from_slice(&u16::from(first.record_type()).to_be_bytes());
@@ -40,17 +40,17 @@ impl RrsigFields<'_> {
     }
 }
 
-/// The number of labels of an owner, as RRSIG counts them: without the root, and without a `*` in
-/// front (RFC 4034 §3.1.3).
+/// The number of labels of an owner as in an RRSIG: without the root, and without a leading `*`
+/// (RFC 4034 §3.1.3).
 fn labels(owner: &Name) -> u8 {
     let star = usize::from(owner.iter().next() == Some(b"*"));
     // A name has at most 127 labels.
     u8::try_from(owner.iter().count() - star).unwrap_or(u8::MAX)
 }
 
-/// What is signed: the RRSIG's data up to the signature, and the records of one owner and type in
-/// canonical form and order, none of them twice (RFC 4034 §3.1.8.1, §6.3). `None` if one's data
-/// can't be written, or there is none.
+/// The signed data: the RRSIG's RDATA before the signature, and the RRset in canonical form and
+/// order without duplicates (RFC 4034 §3.1.8.1, §6.3). `None` if the set is empty or a record can't
+/// be encoded.
 pub fn signed_data(prefix: &[u8], set: &[Record]) -> Option<Vec<u8>> {
     let first = set.first()?;
     let mut all =
@@ -70,11 +70,11 @@ pub fn signed_data(prefix: &[u8], set: &[Record]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Data without compression, names in lower case where the type asks for it.
+/// RDATA in canonical form: without compression, names in lower case where the type requires it.
 fn canonical_rdata(data: &RData) -> Option<Vec<u8>> {
     let mut plain = names::plain_rdata(data)?;
     let rtype = data.record_type().into();
-    // What is not what its type should be is signed as it is.
+    // RDATA that does not match its type is signed as it is.
     if rdata::names(rtype, &plain).is_some() {
         rdata::lower_names(rtype, &mut plain);
     }
@@ -95,7 +95,7 @@ mod tests {
         Record::from_rdata(name(owner), 300, names::opaque(RecordType::from(rtype), data.to_vec()))
     }
 
-    /// The data of the records in the order and form in which they are signed.
+    /// The RDATA of the records in the order and form in which they are signed.
     fn data(set: &[Record]) -> Vec<Vec<u8>> {
         let bytes = signed_data(&[], set).unwrap();
         let (mut rest, mut found) = (bytes.as_slice(), Vec::new());
@@ -110,7 +110,7 @@ mod tests {
         found
     }
 
-    /// RFC 4034 §6.3: by the data as bytes, the shorter first, nothing twice.
+    /// RFC 4034 §6.3: sorted as bytes, the shorter first, no duplicates.
     #[test]
     fn records_are_put_in_order() {
         let set = [&b"\x02b\0"[..], b"\x01", b"\x01\0", b"", b"\xff", b"\x01"]

@@ -1,7 +1,7 @@
 //! Signature and digest algorithms. The cryptography is ring's.
 //!
 //! SHA-1 (algorithms 5 and 7, digest 1) must not be used for new signatures, and is validated as
-//! long as zones have it (RFC 9905 §2, RFC 8624 §3.1): that is safer than no validation.
+//! long as zones use it (RFC 9905 §2, RFC 8624 §3.1): that is safer than no validation.
 
 use ring::digest::{self, digest};
 use ring::signature::{
@@ -26,7 +26,7 @@ pub fn verifies(algorithm: u8, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
         5 | 7 => rsa(&signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, key, data, bytes),
         8 => rsa(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, key, data, bytes),
         10 => rsa(&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, key, data, bytes),
-        // DNSSEC leaves out that the point is not compressed (RFC 6605 §4).
+        // DNSSEC leaves out the byte that says that the point is not compressed (RFC 6605 §4).
         13 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], key].concat())
             .verify(data, bytes)
             .is_ok(),
@@ -38,7 +38,7 @@ pub fn verifies(algorithm: u8, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
     }
 }
 
-/// A key of RSA (RFC 3110 §2): the exponent's length in one byte, or in two behind a zero;
+/// An RSA key (RFC 3110 §2): the exponent's length in one byte, or in two after a zero byte;
 /// exponent; modulus.
 fn rsa(parameters: &'static RsaParameters, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
     let split = || -> Option<(&[u8], &[u8])> {
@@ -60,7 +60,7 @@ fn without_zeros(number: &[u8]) -> &[u8] {
     &number[zeros..]
 }
 
-/// Whether a digest of this kind of `parts`, one behind the other, is `expected`.
+/// Whether the digest of the concatenated `parts` is `expected`.
 pub fn is_digest(kind: u8, parts: &[&[u8]], expected: &[u8]) -> bool {
     let algorithm = match kind {
         1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
@@ -71,8 +71,8 @@ pub fn is_digest(kind: u8, parts: &[&[u8]], expected: &[u8]) -> bool {
     digest(algorithm, &parts.concat()).as_ref() == expected
 }
 
-/// The hash of NSEC3 (RFC 5155 §5): SHA-1 of name and salt, `iterations` times more of what came
-/// out and salt.
+/// The NSEC3 hash (RFC 5155 §5): SHA-1 of name and salt, then `iterations` times SHA-1 of the
+/// result and salt.
 pub fn nsec3_hash(name: &[u8], salt: &[u8], iterations: u16) -> [u8; 20] {
     let once = |input: &[u8]| {
         let mut hash = [0; 20];

@@ -27,7 +27,7 @@ pub struct Anchor {
 /// Why a text has no valid trust anchors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnchorError {
-    /// The line is neither a DS nor a DNSKEY record.
+    /// A line is neither a DS nor a DNSKEY record.
     #[error("'{0}' is not a DS or DNSKEY record; write it like '. IN DS 20326 8 2 E06D44B8...'")]
     Line(String),
     /// There are more than [`MAX_ANCHORS`].
@@ -45,7 +45,7 @@ pub struct Anchors {
 impl Default for Anchors {
     /// The root's anchors.
     fn default() -> Self {
-        // A test reads the constant.
+        // A test parses the constant.
         Anchors { anchors: read(ROOT).unwrap_or_default(), insecure: Vec::new() }
     }
 }
@@ -125,7 +125,7 @@ impl Anchors {
     }
 }
 
-/// Reads records in master file format: owner, optional TTL and class, DS or DNSKEY, the value. `;`
+/// Parses records in master file format: owner, optional TTL and class, DS or DNSKEY, RDATA. `;`
 /// begins a comment.
 fn read(text: &str) -> Result<Vec<Anchor>, AnchorError> {
     let mut anchors: Vec<Anchor> = Vec::new();
@@ -155,7 +155,7 @@ enum Value {
 }
 
 fn read_line(line: &str) -> Option<(Name, Value)> {
-    // A record may go over several lines between parentheses (RFC 1035 §5.1); here it may not.
+    // RFC 1035 §5.1 lets a record span lines between parentheses; here it may not.
     if line.matches('(').count() != line.matches(')').count() {
         return None;
     }
@@ -164,7 +164,7 @@ fn read_line(line: &str) -> Option<(Name, Value)> {
     let at = fields.iter().position(|field| {
         field.eq_ignore_ascii_case("DS") || field.eq_ignore_ascii_case("DNSKEY")
     })?;
-    // Before the type stand the owner, and a TTL and a class in any order.
+    // The owner comes before the type, and a TTL and a class in any order between them.
     let between = fields.get(1..at)?;
     let fine = |field: &&str| {
         field.eq_ignore_ascii_case("IN") || field.bytes().all(|b| b.is_ascii_digit())

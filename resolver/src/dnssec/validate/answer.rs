@@ -21,7 +21,7 @@ pub struct Validated {
     pub verdict: Verdict,
     /// For how many seconds the verified RRsets may be cached, by owner and type.
     pub ttls: HashMap<(Name, u16), u32>,
-    /// Whether something is denied, if only that a name closer than a wildcard exists.
+    /// Whether the answer has a denial, if only of names closer than a wildcard.
     pub denies: bool,
 }
 
@@ -43,9 +43,9 @@ impl Validated {
 /// An answer to validate.
 #[derive(Debug, Clone, Copy)]
 pub struct AnswerCheck<'m> {
-    /// The name that was asked for.
+    /// The QNAME.
     pub name: &'m Name,
-    /// The type.
+    /// The QTYPE.
     pub rtype: u16,
     /// The message.
     pub message: &'m Message,
@@ -151,7 +151,7 @@ impl AnswerCheck<'_> {
         if matches!(self.rtype, rtype::CNAME | rtype::ANY | rtype::RRSIG) {
             return at;
         }
-        // Every set is an alias at most once.
+        // Every RRset is an alias at most once.
         for _ in 0..self.message.sets.len() {
             if self.message.answer(&at, self.rtype).is_some() {
                 break;
@@ -179,7 +179,7 @@ impl AnswerCheck<'_> {
         }
     }
 
-    /// Whether it is an alias without a statement on its target, which the client then asks for.
+    /// Whether it is an alias without any statement on its target, which the client then queries.
     fn is_bare_alias(&self, end: &Name) -> bool {
         let said = |set: &RrSet| matches!(set.rtype, rtype::SOA | rtype::NSEC | rtype::NSEC3);
         end != self.name

@@ -6,8 +6,8 @@
 //!                         -> DNSKEY of the zone: signed by a key of which there is a DS
 //! ```
 //!
-//! It is called again and again: each time it lists the records that it lacks and stops, and gets
-//! further once they are there. What it has established is cached.
+//! It is called repeatedly: each call lists the records that it lacks and stops, or proceeds once
+//! they are there. Results are cached.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -145,7 +145,7 @@ impl Chain<'_> {
     }
 
     fn cache_trust(&mut self, name: &Name, trust: Trust, ttl: u64) -> Trust {
-        // That this answer reached a limit says nothing about the zone where that happened.
+        // That this answer has reached a limit says nothing about the zone in question.
         if !matches!(&trust, Trust::Bogus(fault) if fault.exhausted) {
             self.known.insert(name, trust.clone(), ttl, self.now);
         }
@@ -158,7 +158,7 @@ impl Chain<'_> {
         Stop::NeedsRecords
     }
 
-    /// The reply to a query; one without a statement on the name counts as none.
+    /// The reply to a query; a reply without a statement on the name counts as none.
     fn reply_to(&mut self, name: &Name, rtype: u16) -> Result<Arc<Message>, Stop> {
         match self.replies.get(&(name.clone(), rtype)) {
             Some(Reply::Message(message))
@@ -223,7 +223,7 @@ impl Chain<'_> {
     /// signature, with an extended error if there is one.
     ///
     /// # Errors
-    /// [`Stop`], if it is no zone, or none that can be trusted.
+    /// [`Stop`], if it is not a zone, or not one that can be trusted.
     pub fn signing_zone(
         &mut self,
         set: &RrSet,

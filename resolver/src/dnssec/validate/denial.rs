@@ -1,4 +1,4 @@
-//! Denial of existence: the NSEC and NSEC3 records of an answer that the zone has signed.
+//! Denial of existence: the signed NSEC and NSEC3 records of an answer.
 
 use super::budget::Work;
 use super::keys;
@@ -15,7 +15,7 @@ use crate::dns::rtype;
 /// The most NSEC and NSEC3 RRsets of one answer that are read. A denial takes up to four.
 const MAX_PROOFS: usize = 16;
 
-/// A denial that holds.
+/// A valid denial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
     /// It is proven.

@@ -131,7 +131,7 @@ pub struct VerifiedSet {
     /// For how many seconds it may be cached: the least of its TTL, the original TTL, and the time
     /// left of the signature (RFC 4035 §5.3.3).
     pub ttl: u32,
-    /// If it was expanded from a wildcard: the number of labels below which that stands.
+    /// If it was expanded from a wildcard: the number of labels after the `*`.
     pub expanded: Option<usize>,
 }
 
@@ -180,7 +180,7 @@ pub fn verify_rrset(
     Err(worst)
 }
 
-/// Tries the keys that a signature may be made by.
+/// Tries the keys that may have made a signature.
 fn try_keys(
     set: &RrSet,
     signature: &Signature,
@@ -243,7 +243,7 @@ fn check_validity_period(set: &RrSet, signature: &Signature, now: u32) -> Result
     Ok(())
 }
 
-/// Verifies a zone's DNSKEY RRset: a key that a DS or a trust anchor names has to sign it.
+/// Verifies a zone's DNSKEY RRset: it must be signed by a key that a DS or a trust anchor names.
 ///
 /// # Errors
 /// [`Fault`]
@@ -305,7 +305,7 @@ impl TrustedKeys<'_> {
     }
 }
 
-/// An RRset in texts: owner and type.
+/// An RRset as text: owner and type.
 pub fn describe(set: &RrSet) -> String {
     format!("{} {}", set.owner, hickory_proto::rr::RecordType::from(set.rtype))
 }

@@ -1,5 +1,4 @@
-//! DNSSEC: whether an answer of legacy DNS is what its zone has signed (RFC 4033, 4034, 4035, 5155,
-//! 6840).
+//! DNSSEC validation of legacy DNS (RFC 4033, 4034, 4035, 5155, 6840).
 //!
 //! ```text
 //! message -> rrset -> answer -- each set ---------> chain -> trust: anchor | DS, DNSKEY | proof of none
@@ -7,9 +6,9 @@
 //!         -> Verdict -> rewrite: what the client gets
 //! ```
 //!
-//! The module does no IO. The time is an argument, and so are the records it needs: a
-//! [`ValidationSession`] says what it has to know, whoever runs it asks and tells it, until it is
-//! done. What an answer may cost is bounded ([`budget`]).
+//! The module does no IO. The time is an argument. A [`ValidationSession`] returns the queries that
+//! it needs; the caller sends them and adds the replies, until the session is done. The cost of an
+//! answer is bounded ([`budget`]).
 
 mod algorithm;
 mod anchors;

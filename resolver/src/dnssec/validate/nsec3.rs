@@ -8,11 +8,11 @@ use crate::dns::ede::Ede;
 use crate::dns::name::Name;
 use crate::dns::rtype;
 
-/// With more iterations nothing is hashed, and the answer counts as insecure (RFC 9276 §3.2).
+/// With more iterations no hash is computed, and the answer counts as insecure (RFC 9276 §3.2).
 pub const MAX_HASHED_ITERATIONS: u16 = 100;
-/// With more iterations the answer is bogus: no zone may have so many (RFC 5155 §10.3).
+/// With more iterations the answer is bogus: no zone may use as many (RFC 5155 §10.3).
 pub const MAX_VALID_ITERATIONS: u16 = 2_500;
-/// SHA-1, the only hash there is (RFC 5155 §11).
+/// SHA-1, the only hash algorithm (RFC 5155 §11).
 const SHA1: u8 = 1;
 const OPT_OUT: u8 = 1;
 
@@ -139,7 +139,7 @@ impl<'a> Nsec3s<'a> {
         Ok(self.all.iter().find(|nsec3| nsec3.covers(&hash)))
     }
 
-    /// The closest encloser proof (RFC 5155 §8.3) of a name that is not there.
+    /// The closest encloser proof (RFC 5155 §8.3) of a name that does not exist.
     fn closest_encloser(
         &self,
         name: &Name,

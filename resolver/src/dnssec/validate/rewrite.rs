@@ -1,5 +1,5 @@
-//! From a validated reply to the client's answer: without the records that it did not ask for, with
-//! TTLs that the signatures cover.
+//! Turns a validated reply into the client's answer: without records that the client did not ask
+//! for, with TTLs within the signatures' validity.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::answer::Validated;
 use super::verdict::Verdict;
 use crate::dns::ede::Ede;
 use crate::dns::message::{
-    HEADER, MAX_MESSAGE, Malformed, Packet, RecordAt, Section, rcode, u16_at,
+    HEADER_BYTES, MAX_MESSAGE_BYTES, Malformed, Packet, RecordAt, Section, rcode, u16_at,
 };
 use crate::dns::name::Name;
 use crate::dns::rtype;
@@ -17,14 +17,14 @@ const RA: u8 = 0x80;
 const RD: u8 = 0x01;
 const AD: u8 = 0x20;
 const RCODE: u8 = 0x0f;
-/// Behind this a name can't be pointed to (RFC 1035 §4.1.4).
+/// Compression pointers can't refer to later offsets (RFC 1035 §4.1.4).
 const MAX_POINTER: usize = 0x3fff;
 
-/// The message for a client, id 0. In an OPT at the end are the options that came with it, in wire
-/// form, and an extended error if validation has something to say.
+/// The message for a client, with id 0. An OPT at its end has the given options in wire form, and
+/// an extended error if validation has one.
 ///
 /// # Errors
-/// [`Malformed`], if it has grown too long.
+/// [`Malformed`], if the message has grown too long.
 pub fn answer(
     packet: &Packet<'_>,
     options: &[u8],
@@ -46,10 +46,10 @@ pub fn answer(
     writer.finish(&options)
 }
 
-/// A SERVFAIL that says why, as [`answer`] makes a message.
+/// A SERVFAIL with an extended error, in the form of [`answer`].
 ///
 /// # Errors
-/// [`Malformed`], never for a packet that was read.
+/// [`Malformed`], never for a packet that was parsed.
 pub fn failure(packet: &Packet<'_>, ede: &Ede) -> Result<Vec<u8>, Malformed> {
     let writer = Writer::new(packet, rcode::SERVFAIL);
     let mut options = Vec::new();
@@ -68,7 +68,7 @@ fn keep(packet: &Packet<'_>, record: &RecordAt, validated: &Validated, dnssec_ok
     if validated.verdict != Verdict::Secure {
         return true;
     }
-    // What AD covers was checked; the rest is left out (RFC 4035 §3.2.3).
+    // What AD covers was validated; the rest is removed (RFC 4035 §3.2.3).
     match record.section {
         Section::Answer => true,
         Section::Authority => validated.denies && is_checked(packet, record, validated),
@@ -76,7 +76,7 @@ fn keep(packet: &Packet<'_>, record: &RecordAt, validated: &Validated, dnssec_ok
     }
 }
 
-/// The owner and type of a record, of a signature those that it signs.
+/// The owner and type of a record; for a signature, those of the RRset that it covers.
 fn subject(packet: &Packet<'_>, record: &RecordAt) -> Option<(Name, u16)> {
     let mut owner = Vec::new();
     packet.owner(record, &mut owner).ok()?;
@@ -92,7 +92,7 @@ fn is_checked(packet: &Packet<'_>, record: &RecordAt, validated: &Validated) -> 
     subject(packet, record).is_some_and(|subject| validated.ttls.contains_key(&subject))
 }
 
-/// A message that is being written, its names compressed.
+/// A message being written, with compressed names.
 struct Writer {
     out: Vec<u8>,
     places: HashMap<Vec<u8>, u16>,
@@ -104,11 +104,11 @@ impl Writer {
         let mut out = vec![0, 0, QR | (packet.bytes()[2] & RD), RA | low, 0, 1, 0, 0, 0, 0, 0, 0];
         out.extend_from_slice(packet.question());
         let mut writer = Self { out, places: HashMap::new(), counts: [0; 3] };
-        writer.remember(&packet.question()[..packet.question().len() - 4], HEADER);
+        writer.remember(&packet.question()[..packet.question().len() - 4], HEADER_BYTES);
         writer
     }
 
-    /// Keeps in mind where a name and its ends stand that begins at `at`.
+    /// Remembers the offsets of the name at `at` and of its suffixes.
     fn remember(&mut self, name: &[u8], at: usize) {
         let mut done = 0;
         while let Some(&length) = name.get(done).filter(|length| **length > 0) {
@@ -133,7 +133,7 @@ impl Writer {
             self.out.extend_from_slice(&name[at..next]);
             at = next;
         }
-        // The labels written out are followed by the rest of the name, be it by a pointer.
+        // The labels are followed by the rest of the name, possibly as a pointer.
         self.remember_written(name, start, at);
     }
 
@@ -169,10 +169,10 @@ impl Writer {
         let length = u16::try_from(length).map_err(|_| TOO_LONG)?;
         self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
         self.counts[record.section as usize] += 1;
-        if self.out.len() > MAX_MESSAGE { Err(TOO_LONG) } else { Ok(()) }
+        if self.out.len() > MAX_MESSAGE_BYTES { Err(TOO_LONG) } else { Ok(()) }
     }
 
-    /// The value of a record. Only the types of RFC 1035 may have compressed names (RFC 3597 §4).
+    /// Writes RDATA. Only the types of RFC 1035 may have compressed names (RFC 3597 §4).
     fn value(&mut self, rtype: u16, value: &[u8]) {
         let (fixed, names) = match rtype {
             rtype::NS | rtype::CNAME | 12 => (0, 1), // PTR
@@ -201,7 +201,7 @@ impl Writer {
         for (at, count) in self.counts.iter().enumerate() {
             self.out[6 + 2 * at..8 + 2 * at].copy_from_slice(&count.to_be_bytes());
         }
-        if self.out.len() > MAX_MESSAGE { Err(TOO_LONG) } else { Ok(self.out) }
+        if self.out.len() > MAX_MESSAGE_BYTES { Err(TOO_LONG) } else { Ok(self.out) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A message as sets of records with their signatures.
+//! Parses a message into RRsets with their signatures.
 
 use std::collections::HashMap;
 
@@ -25,15 +25,15 @@ pub struct Signature {
     pub labels: u8,
     /// The TTL when it was signed, in seconds.
     pub original_ttl: u32,
-    /// Until when it holds (RFC 1982 arithmetic on Unix seconds).
+    /// When it expires (RFC 1982 arithmetic on Unix seconds).
     pub expiration: u32,
-    /// From when on it holds.
+    /// When it becomes valid.
     pub inception: u32,
     /// The tag of its key.
     pub tag: u16,
     /// The zone.
     pub signer: Name,
-    /// All of it before the signature itself, as it is signed.
+    /// Its RDATA before the signature, which is part of the signed data.
     pub head: Box<[u8]>,
     /// The signature itself.
     pub bytes: Box<[u8]>,
@@ -59,7 +59,7 @@ impl Signature {
     }
 }
 
-/// The records of one owner and type in one section, as they are signed.
+/// The records of one owner and type in one section, in the form in which they are signed.
 #[derive(Debug, Clone)]
 pub struct RrSet {
     /// The section.
@@ -93,20 +93,20 @@ impl RrSet {
     }
 }
 
-/// A message, read.
+/// A parsed message.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// The RCODE, without the bits that EDNS adds.
+    /// The RCODE in the header, without the bits in the OPT.
     pub rcode: u8,
-    /// The sets of the answer and the authority section.
+    /// The RRsets of the answer and the authority section.
     pub sets: Vec<RrSet>,
 }
 
 impl Message {
-    /// Reads the answer and the authority section.
+    /// Parses the answer and the authority section.
     ///
     /// # Errors
-    /// [`Malformed`] if it is no message, or if there are records of another class than IN.
+    /// [`Malformed`] if the message is invalid, or if it has records of a class other than IN.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
         let packet = Packet::parse(bytes)?;
         let mut places: HashMap<(Name, u16, Section), usize> = HashMap::new();
@@ -154,12 +154,12 @@ impl Message {
         Ok(Self { rcode: packet.rcode(), sets })
     }
 
-    /// The sets of one section.
+    /// The RRsets of one section.
     pub fn section(&self, section: Section) -> impl Iterator<Item = &RrSet> {
         self.sets.iter().filter(move |set| set.section == section)
     }
 
-    /// The set of this owner and type in the answer.
+    /// The RRset of this owner and type in the answer section.
     pub fn answer(&self, owner: &Name, rtype: u16) -> Option<&RrSet> {
         self.section(Section::Answer).find(|set| set.rtype == rtype && set.owner == *owner)
     }

@@ -57,11 +57,6 @@ impl Validator {
         Self { anchors, known: KeyCache::default(), stats: AtomicStats::default() }
     }
 
-    /// Its trust anchors.
-    pub fn anchors(&self) -> &Anchors {
-        &self.anchors
-    }
-
     /// The statistics so far.
     pub fn stats(&self) -> ValidatorStats {
         let [secure, insecure, bogus, indeterminate] =
@@ -90,13 +85,13 @@ impl Validator {
     /// The extended error that says why not.
     pub fn check_probe_reply(&self, message: &[u8], now: u64) -> Result<(), Ede> {
         // The cache is not used: its entries may come from another upstream.
-        let alone = Validator::new(self.anchors.clone());
+        let verdict_without_replies = Validator::new(self.anchors.clone());
         let other = |why: &str| Ede::new(Ede::OTHER, why);
         let mut session =
             ValidationSession::new(message).map_err(|malformed| other(malformed.0))?;
         let Some(probe) = self.probe_query() else { return Err(other("there is no trust anchor")) };
         session.add_reply(probe, Ok(message));
-        match session.step(&alone, now) {
+        match session.step(&verdict_without_replies, now) {
             Progress::Done(Validated { verdict: Verdict::Secure, .. }) => Ok(()),
             Progress::Done(Validated {
                 verdict: Verdict::Bogus(ede) | Verdict::Indeterminate(ede),
@@ -225,8 +220,8 @@ mod tests {
     use crate::dns::message::{Section, rcode};
     use crate::dns::testing::{Build, name, question};
 
-    /// The verdict where nobody says anything more.
-    fn alone(message: &[u8]) -> Verdict {
+    /// The verdict without any further replies.
+    fn verdict_without_replies(message: &[u8]) -> Verdict {
         let validator = Validator::new(Anchors::default());
         let mut session = ValidationSession::new(message).unwrap();
         loop {
@@ -241,8 +236,8 @@ mod tests {
         }
     }
 
-    /// Found by fuzzing: YXDOMAIN was believed without the DNAME that makes a name too long, and so
-    /// without a signature.
+    /// Found by fuzzing: YXDOMAIN was accepted without the DNAME that makes the name too long, and
+    /// so without a signature.
     #[test]
     fn nothing_is_secure_without_a_signature() {
         for code in [rcode::NOERROR, rcode::NXDOMAIN, rcode::YXDOMAIN] {
@@ -256,7 +251,7 @@ mod tests {
                     empty().record(Section::Answer, &dname, 39, 300, &target),
                 ] {
                     assert_ne!(
-                        alone(&message.done()),
+                        verdict_without_replies(&message.done()),
                         Verdict::Secure,
                         "rcode {code} type {qtype}"
                     );

@@ -2,8 +2,8 @@
 
 use super::rrset::{RrSet, Signature};
 
-/// What a signature of a set signs; `None` if the signature was made for a longer name, which can't
-/// be.
+/// The data that a signature covers for an RRset; `None` if the signature has more labels than the
+/// owner, which is invalid.
 pub fn signed(set: &RrSet, signature: &Signature) -> Option<Vec<u8>> {
     let labels = usize::from(signature.labels);
     let own = set.owner.count();
@@ -26,8 +26,8 @@ pub fn signed(set: &RrSet, signature: &Signature) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Whether a set was made from a wildcard, as its signature tells (RFC 4035 §5.3.4); `None` if the
-/// signature has more labels than the owner.
+/// Whether an RRset was expanded from a wildcard, by the label count of its signature (RFC 4035
+/// §5.3.4); `None` if the signature has more labels than the owner.
 pub fn expanded(set: &RrSet, signature: &Signature) -> Option<bool> {
     // The label of a wildcard itself does not count (RFC 4034 §3.1.3).
     let own = set.owner.count() - usize::from(set.owner.is_wildcard());

@@ -26,44 +26,45 @@ use tokio_rustls::server::TlsStream;
 
 use crate::{
     dns::{
-        message::{HEADER, MAX_MESSAGE, Packet, Section, rcode, u32_at},
+        message::{HEADER_BYTES, MAX_MESSAGE_BYTES, Packet, Section, rcode, u32_at},
         query::Client,
         rtype,
     },
     resolve::answer::STREAM_IDLE,
     server::{
         handle::ResponderHandle,
-        tcp::{ConnectionSlot, GRACE, MAX_PIPELINED, Work},
+        tcp::{ConnectionSlot, GRACE, MAX_PIPELINED, QueryInProgress},
     },
 };
 
-/// The one path (RFC 8484 §4.1.1 has it in its examples, and clients expect it).
+/// The only path (RFC 8484 §4.1.1 uses it in its examples, and clients expect it).
 const PATH: &str = "/dns-query";
-/// As much of a body that is refused is read, in bytes.
-const MAX_DRAINED: usize = 256 << 10;
-/// The type of both bodies (RFC 8484 §6).
+/// The most bytes of a refused body that are read.
+const MAX_DRAINED_BYTES: usize = 256 << 10;
+/// The media type of both bodies (RFC 8484 §6).
 const MESSAGE: &str = "application/dns-message";
-/// The most bytes of a request's headers: the longest question that a GET can carry is that long.
-const MAX_HEADERS: u32 = 16 << 10;
-/// How many streams a client may open and reset before it is told to go.
+/// The most bytes of a request's headers: enough for the longest query that a GET can carry.
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// How many streams a client may open and reset before the connection is closed.
 const MAX_RESETS: usize = 64;
-/// How many bytes of a question may be on their way in one stream, and of answers in a connection.
-const WINDOW: u32 = 64 << 10;
+/// The HTTP/2 flow-control window, in bytes: for the query of one stream, and for the answers of a
+/// connection.
+const WINDOW_BYTES: u32 = 64 << 10;
 
-/// What a connection does.
+/// The activity of a connection.
 #[derive(Default)]
 struct StreamCount {
     requests: AtomicUsize,
     changed: Notify,
 }
 
-/// A request in work.
+/// A request in progress.
 struct StreamGuard(Arc<StreamCount>);
 
 impl StreamGuard {
-    fn new(business: &Arc<StreamCount>) -> Self {
-        business.requests.fetch_add(1, Ordering::AcqRel);
-        StreamGuard(business.clone())
+    fn new(streams: &Arc<StreamCount>) -> Self {
+        streams.requests.fetch_add(1, Ordering::AcqRel);
+        StreamGuard(streams.clone())
     }
 }
 
@@ -75,11 +76,11 @@ impl Drop for StreamGuard {
 }
 
 impl StreamCount {
-    /// Waits until there was no request for so long.
-    async fn idle(&self, patience: impl Fn() -> Duration) {
+    /// Waits until the connection has been idle for this long.
+    async fn idle(&self, idle_timeout: impl Fn() -> Duration) {
         loop {
             let none = || self.requests.load(Ordering::Acquire) == 0;
-            match timeout(patience(), self.changed.notified()).await {
+            match timeout(idle_timeout(), self.changed.notified()).await {
                 Err(_) if none() => return,
                 _ => {}
             }
@@ -87,20 +88,20 @@ impl StreamCount {
     }
 }
 
-/// Serves the connection until the client ends it, asks nothing for too long, or `stop` changes;
-/// what is in work then is still answered.
+/// Serves the connection until the client ends it, it is idle for too long, or `stop` changes;
+/// requests in progress are still answered.
 pub async fn serve_connection(
     stream: TlsStream<TcpStream>,
     client: Client,
     current: ResponderHandle,
-    place: ConnectionSlot,
+    slot: ConnectionSlot,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (place, business) = (Arc::new(place), Arc::new(StreamCount::default()));
+    let (slot, streams) = (Arc::new(slot), Arc::new(StreamCount::default()));
     let service = service_fn(|request: Request<Incoming>| {
-        let (current, place, busy) = (current.clone(), place.clone(), StreamGuard::new(&business));
+        let (current, slot, busy) = (current.clone(), slot.clone(), StreamGuard::new(&streams));
         async move {
-            let response = respond(request, client, &current, &place).await;
+            let response = respond(request, client, &current, &slot).await;
             drop(busy);
             Ok::<_, Infallible>(response)
         }
@@ -110,17 +111,17 @@ pub async fn serve_connection(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(STREAM_IDLE)
-        .max_buf_size(MAX_HEADERS as usize);
+        .max_buf_size(MAX_HEADER_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
-        // As many as over TCP.
+        // The same limit as over TCP.
         .max_concurrent_streams(MAX_PIPELINED as u32)
         .max_pending_accept_reset_streams(MAX_RESETS)
-        .max_header_list_size(MAX_HEADERS)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .max_send_buf_size(WINDOW as usize);
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(WINDOW_BYTES as usize);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = connection.as_mut() => {
@@ -130,10 +131,10 @@ pub async fn serve_connection(
             return;
         }
         _ = stop.changed() => {}
-        () = business.idle(|| place.patience()) => {}
+        () = streams.idle(|| slot.idle_timeout()) => {}
     }
     connection.as_mut().graceful_shutdown();
-    // What can't be answered in time is not.
+    // A request that can't be answered in time is dropped.
     let _ = timeout(GRACE, connection).await;
 }
 
@@ -141,7 +142,7 @@ async fn respond(
     request: Request<Incoming>,
     client: Client,
     current: &ResponderHandle,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
 ) -> Response<Full<Bytes>> {
     let (head, mut body) = request.into_parts();
     let question = match read(&head, &mut body).await {
@@ -151,10 +152,10 @@ async fn respond(
             return refuse(status);
         }
     };
-    let work = Work::begin(place);
+    let work = QueryInProgress::new(slot);
     let answer = current.get().respond_to_bytes(&question, client).await;
     drop(work);
-    // What is no query gets no answer over DNS, and an error here.
+    // A body that is not a query gets an HTTP error instead of a DNS response.
     let Some(answer) = answer else { return refuse(StatusCode::BAD_REQUEST) };
     let mut response = Response::new(Full::new(Bytes::from(answer.clone())));
     let headers = response.headers_mut();
@@ -186,7 +187,7 @@ fn refuse(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-/// The question of a request, or the status that refuses it.
+/// The query in a request, or the status that refuses it.
 async fn read(head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, StatusCode> {
     if head.uri.path() != PATH {
         return Err(StatusCode::NOT_FOUND);
@@ -199,7 +200,7 @@ async fn read(head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, StatusCode> 
             if !kind.trim().eq_ignore_ascii_case(MESSAGE) {
                 return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             }
-            let body = Limited::new(body, MAX_MESSAGE).collect();
+            let body = Limited::new(body, MAX_MESSAGE_BYTES).collect();
             match timeout(STREAM_IDLE, body).await {
                 Ok(Ok(body)) => body.to_bytes().to_vec(),
                 Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -211,13 +212,13 @@ async fn read(head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, StatusCode> 
         }
         _ => return Err(StatusCode::METHOD_NOT_ALLOWED),
     };
-    if question.len() < HEADER { Err(StatusCode::BAD_REQUEST) } else { Ok(question) }
+    if question.len() < HEADER_BYTES { Err(StatusCode::BAD_REQUEST) } else { Ok(question) }
 }
 
-/// Reads on so far that who still sends comes to read the refusal.
+/// Reads the rest of a body, so that a client that is still sending receives the refusal.
 async fn drain(body: Incoming) {
-    // However that ends, the refusal is what follows.
-    let _ = timeout(STREAM_IDLE, Limited::new(body, MAX_DRAINED).collect()).await;
+    // The refusal is sent however this ends.
+    let _ = timeout(STREAM_IDLE, Limited::new(body, MAX_DRAINED_BYTES).collect()).await;
 }
 
 /// The parameter `dns`: base64url without padding (RFC 8484 §4.1).
@@ -229,8 +230,8 @@ fn from_query(query: &str) -> Result<Vec<u8>, StatusCode> {
     data_encoding::BASE64URL_NOPAD.decode(given.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-/// For how many seconds an answer may be kept by whoever is between: the smallest TTL of its
-/// answers, or for how long there is nothing (RFC 8484 §5.1); a failure not at all.
+/// The freshness lifetime of a response in seconds: the smallest TTL of its answers, or the
+/// negative TTL (RFC 8484 §5.1); 0 for a failure.
 fn freshness(answer: &[u8]) -> u32 {
     let Ok(packet) = Packet::parse(answer) else { return 0 };
     if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {

@@ -1,4 +1,4 @@
-//! By what clients know this server: a certificate, or a key alone.
+//! The identity of this server for clients: a certificate, or a raw public key.
 
 use std::{
     fs,
@@ -18,40 +18,40 @@ use thiserror::Error;
 
 use crate::upstream::sha256;
 
-/// By what clients know a server.
+/// Where the identity is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityFrom {
-    /// A certificate with those between it and its authority, and its key, each a PEM file.
+    /// A certificate with its intermediates, and its key, each a PEM file.
     Certificate {
         /// The certificates.
         certificate: PathBuf,
         /// The key.
         key: PathBuf,
     },
-    /// A key without a certificate (RFC 7250), which is made if there is none yet.
+    /// A raw public key (RFC 7250), made if the file does not exist.
     RawKey(PathBuf),
 }
 
-/// Why encrypted DNS can't be answered.
+/// Why encrypted DNS can't be served.
 #[derive(Debug, Error)]
 pub enum EncryptedError {
     /// A file can't be read or written.
     #[error("{0}: {1}")]
     File(PathBuf, String),
-    /// The key is not that of the certificate.
-    #[error("the key in {0} is not that of the certificate")]
+    /// The key does not match the certificate.
+    #[error("the key in {0} does not match the certificate")]
     OtherKey(PathBuf),
-    /// The settings of TLS can't be made.
+    /// TLS can't be configured.
     #[error("TLS can't be set up: {0}")]
     Tls(String),
 }
 
 /// The longest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
-/// What stands before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410 §7).
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// The PKCS#8 header before the 32 bytes of an Ed25519 key (RFC 8410 §7).
 const ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-/// The identity, which can be read anew while it is used.
+/// The identity, which can be reloaded while it is used.
 #[derive(Debug)]
 pub struct Identity {
     from: IdentityFrom,
@@ -59,7 +59,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads it; a raw key that is not there is made.
+    /// Loads it; makes a raw key that does not exist.
     ///
     /// # Errors
     /// What is wrong with the files.
@@ -67,18 +67,18 @@ impl Identity {
         Ok(Identity { from: from.clone(), key: RwLock::new(Arc::new(read(from)?)) })
     }
 
-    /// Reads it again: handshakes from now on have what is in the files now.
+    /// Reloads it: new handshakes use the new files.
     ///
     /// # Errors
-    /// What is wrong with the files; then it stays as it was.
+    /// What is wrong with the files; then the old identity stays.
     pub fn reload(&self) -> Result<(), EncryptedError> {
         let key = Arc::new(read(&self.from)?);
         *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
         Ok(())
     }
 
-    /// The SHA-256 of its public key (the SPKI), in hexadecimal: what `pin=` of a client takes (RFC
-    /// 7858 §4.2), and what a TLSA record `3 1 1` has (RFC 6698 §2.1).
+    /// The SHA-256 of the public key (SPKI) in hexadecimal: the value for a client's `pin=` (RFC
+    /// 7858 §4.2), and for a TLSA record `3 1 1` (RFC 6698 §2.1).
     pub fn pin(&self) -> Option<String> {
         let key = self.current();
         let spki = match self.from {
@@ -148,11 +148,11 @@ fn signing_key(
 fn read_file(file: &Path) -> Result<Vec<u8>, EncryptedError> {
     let mut bytes = Vec::new();
     let opened = fs::File::open(file).map_err(|error| wrong(file, &error))?;
-    opened.take(MAX_FILE).read_to_end(&mut bytes).map_err(|error| wrong(file, &error))?;
+    opened.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|error| wrong(file, &error))?;
     Ok(bytes)
 }
 
-/// Makes a key that only this user may read. Whoever made one in the meantime keeps it.
+/// Makes a key that only this user can read. A key that another process has made meanwhile is kept.
 fn make(file: &Path) -> Result<(), EncryptedError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| wrong(file, &error))?;

@@ -1,11 +1,11 @@
-//! DNS over TLS (RFC 7858), HTTPS (RFC 8484) and QUIC (RFC 9250), for clients elsewhere.
+//! DNS over TLS (RFC 7858), HTTPS (RFC 8484) and QUIC (RFC 9250) for clients.
 //!
 //! ```text
 //! listener -> TLS: identity -> tcp's conversation | https: a request, a question | quic: a stream, a question -> the current responder
 //! ```
 //!
-//! All connections have their places in one table with those of TCP: when everything is taken, who
-//! is idle for longest goes.
+//! All connections share one table with those over TCP: when it is full, the one that has been idle
+//! for the longest time is closed.
 
 mod https;
 mod identity;
@@ -33,10 +33,10 @@ use crate::{
 
 pub use identity::{EncryptedError, Identity, IdentityFrom};
 
-/// How long a client has for its part of a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// The time limit of a handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where encrypted DNS is answered, and who answers.
+/// The configuration of encrypted DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptedConfig {
     /// Addresses of DNS over TLS.
@@ -45,11 +45,11 @@ pub struct EncryptedConfig {
     pub https: Vec<SocketAddr>,
     /// Addresses of DNS over QUIC.
     pub quic: Vec<SocketAddr>,
-    /// By what the clients know it.
+    /// The identity of the server.
     pub identity: IdentityFrom,
 }
 
-/// One way in.
+/// A listener.
 #[derive(Debug)]
 pub enum EncryptedListener {
     /// DNS over TLS.
@@ -61,7 +61,7 @@ pub enum EncryptedListener {
 }
 
 impl EncryptedListener {
-    /// How questions come in by it.
+    /// The transport of its queries.
     pub fn transport(&self) -> Transport {
         match self {
             EncryptedListener::Tls(_) => Transport::Tls,
@@ -70,10 +70,10 @@ impl EncryptedListener {
         }
     }
 
-    /// Where it is.
+    /// Its address.
     ///
     /// # Errors
-    /// If the system does not say.
+    /// The error of the operating system.
     pub fn address(&self) -> io::Result<SocketAddr> {
         match self {
             EncryptedListener::Tls(listener) | EncryptedListener::Https(listener) => {
@@ -84,11 +84,10 @@ impl EncryptedListener {
     }
 }
 
-/// Answers what comes in by a door until `stop` changes or its sender is gone, as [`tcp::serve`]
-/// does.
+/// Serves a listener until `stop` changes or its sender is dropped, as [`tcp::serve`] does.
 ///
 /// # Errors
-/// If the socket can't be made asynchronous, or TLS not set up.
+/// If the socket can't be made asynchronous, or TLS can't be configured.
 pub async fn serve(
     door: EncryptedListener,
     identity: Arc<Identity>,
@@ -100,12 +99,12 @@ pub async fn serve(
     match door {
         EncryptedListener::Tls(listener) => {
             let acceptor = TlsAcceptor::from(Arc::new(settings(&[b"dot"])?));
-            let each = |stream, client, place, stop| {
+            let each = |stream, client, slot, stop| {
                 let (acceptor, current) = (acceptor.clone(), current.clone());
                 async move {
-                    if let Some(stream) = shake_hands(&acceptor, stream).await {
+                    if let Some(stream) = accept_tls(&acceptor, stream).await {
                         let (reader, writer) = tokio::io::split(stream);
-                        serve_connection(reader, writer, client, current, place, stop).await;
+                        serve_connection(reader, writer, client, current, slot, stop).await;
                     }
                 }
             };
@@ -113,11 +112,11 @@ pub async fn serve(
         }
         EncryptedListener::Https(listener) => {
             let acceptor = TlsAcceptor::from(Arc::new(settings(&[b"h2", b"http/1.1"])?));
-            let each = |stream, client, place, stop| {
+            let each = |stream, client, slot, stop| {
                 let (acceptor, current) = (acceptor.clone(), current.clone());
                 async move {
-                    if let Some(stream) = shake_hands(&acceptor, stream).await {
-                        https::serve_connection(stream, client, current, place, stop).await;
+                    if let Some(stream) = accept_tls(&acceptor, stream).await {
+                        https::serve_connection(stream, client, current, slot, stop).await;
                     }
                 }
             };
@@ -129,8 +128,8 @@ pub async fn serve(
     }
 }
 
-/// TLS 1.2 and 1.3, without early data: a question that is sent twice may be answered twice, but
-/// nothing is to be won.
+/// TLS 1.2 and 1.3 without early data: a replayed query would do no harm, but early data has little
+/// use here.
 fn settings(identity: Arc<Identity>, alpn: &[&[u8]]) -> Result<ServerConfig, EncryptedError> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -140,12 +139,12 @@ fn settings(identity: Arc<Identity>, alpn: &[&[u8]]) -> Result<ServerConfig, Enc
     Ok(settings)
 }
 
-/// The stream in TLS; `None` if the client does not do its part.
-async fn shake_hands(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-    match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+/// The TLS stream; `None` if the handshake fails.
+async fn accept_tls(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "a client's handshake failed");
+            tracing::debug!(%error, "a TLS handshake failed");
             None
         }
         Err(_) => None,

@@ -1,4 +1,4 @@
-//! DNS over QUIC (RFC 9250): a stream for each question, with an id of 0.
+//! DNS over QUIC (RFC 9250): one stream per query, with id 0.
 
 use std::{io, net::UdpSocket, sync::Arc};
 
@@ -8,37 +8,41 @@ use quinn::{
 };
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use super::HANDSHAKE;
+use super::HANDSHAKE_TIMEOUT;
 use crate::{
     dns::{
-        message::{HEADER, MAX_MESSAGE, Packet, u16_at},
+        message::{HEADER_BYTES, MAX_MESSAGE_BYTES, Packet, u16_at},
         query::{Client, Transport},
         rtype,
     },
     resolve::answer::STREAM_IDLE,
     server::{
         handle::ResponderHandle,
-        tcp::{ConnectionSlot, GRACE, MAX_CONNECTIONS, MAX_LEAVING, MAX_PIPELINED, Streams, Work},
+        tcp::{
+            ConnectionSlot, GRACE, MAX_CLOSING, MAX_CONNECTIONS, MAX_PIPELINED, QueryInProgress,
+            Streams,
+        },
     },
 };
 
-/// The codes of RFC 9250 §8.4.
+/// The error codes of RFC 9250 §8.4.
 const NO_ERROR: VarInt = VarInt::from_u32(0);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
-/// How many connections may be at their handshakes.
+/// The most handshakes in progress.
 const MAX_INCOMING: usize = 256;
-/// What may be on its way of one question, and of all answers of a connection, in bytes.
-const RECEIVE_WINDOW: u32 = 2 + MAX_MESSAGE as u32;
-const SEND_WINDOW: u64 = 256 << 10;
-/// The number of the EDNS option that no stream of QUIC may carry (RFC 9250 §5.5.2).
-const KEEPALIVE: u16 = 11;
+/// The QUIC flow-control windows, in bytes: for the query of one stream, and for all answers of a
+/// connection.
+const RECEIVE_WINDOW_BYTES: u32 = 2 + MAX_MESSAGE_BYTES as u32;
+const SEND_WINDOW_BYTES: u64 = 256 << 10;
+/// The EDNS option edns-tcp-keepalive, which is not allowed over QUIC (RFC 9250 §5.5.2).
+const KEEPALIVE_OPTION: u16 = 11;
 
-/// Answers what comes in at `socket` until `stop` changes or its sender is gone; then what is in
-/// work, for at most [`GRACE`].
+/// Serves `socket` until `stop` changes or its sender is dropped; then answers queries in progress,
+/// for at most [`GRACE`].
 ///
 /// # Errors
-/// If the settings of TLS are none for QUIC, or the socket can't be had.
+/// If the TLS configuration does not allow QUIC, or the socket can't be used.
 pub async fn serve(
     socket: UdpSocket,
     tls: rustls::ServerConfig,
@@ -56,8 +60,8 @@ pub async fn serve(
         let Some(incoming) = incoming else {
             return Err(io::Error::other("the socket of DNS over QUIC is gone"));
         };
-        // Anybody can write its address on a datagram: when there is little room, a client shows
-        // that it is where it says.
+        // Source addresses can be forged: when the table is crowded, a client has to prove its
+        // address.
         if streams.is_crowded() && !incoming.remote_address_validated() {
             if let Err(not_retried) = incoming.retry() {
                 not_retried.into_incoming().refuse();
@@ -67,11 +71,11 @@ pub async fn serve(
         let address = incoming.remote_address().ip().to_canonical();
         let client = Client { address, transport: Transport::Quic };
         let (current, stop) = (current.clone(), stop.clone());
-        streams.admit(client, |place| {
-            connections.spawn(serve_connection(incoming, client, current, place, stop))
+        streams.admit(client, |slot| {
+            connections.spawn(serve_connection(incoming, client, current, slot, stop))
         });
         while connections.try_join_next().is_some() {}
-        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING
+        while connections.len() > MAX_CONNECTIONS + MAX_CLOSING
             && connections.join_next().await.is_some()
         {}
     }
@@ -88,9 +92,9 @@ fn endpoint(socket: UdpSocket, tls: rustls::ServerConfig) -> io::Result<Endpoint
         .max_concurrent_bidi_streams(VarInt::from_u32(MAX_PIPELINED as u32))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .max_idle_timeout(Some(STREAM_IDLE.try_into().map_err(io::Error::other)?))
-        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
-        .receive_window(VarInt::from_u32(2 * RECEIVE_WINDOW))
-        .send_window(SEND_WINDOW)
+        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(2 * RECEIVE_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
         .datagram_receive_buffer_size(None);
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport)).max_incoming(MAX_INCOMING).migration(false);
@@ -101,26 +105,26 @@ async fn serve_connection(
     incoming: Incoming,
     client: Client,
     current: ResponderHandle,
-    place: ConnectionSlot,
+    slot: ConnectionSlot,
     mut stop: watch::Receiver<bool>,
 ) {
     let shaken = async { incoming.accept().ok()?.await.ok() };
-    let Ok(Some(connection)) = timeout(HANDSHAKE, shaken).await else { return };
+    let Ok(Some(connection)) = timeout(HANDSHAKE_TIMEOUT, shaken).await else { return };
     let _ended = Ended(connection.clone());
-    let place = Arc::new(place);
+    let slot = Arc::new(slot);
     let mut answers = JoinSet::new();
     loop {
         let stream = tokio::select! {
             _ = stop.changed() => break,
-            () = idle(&place, answers.is_empty()) => break,
+            () = idle(&slot, answers.is_empty()) => break,
             Some(_) = answers.join_next() => continue,
             stream = connection.accept_bi() => stream,
         };
         let Ok((send, recv)) = stream else { return };
-        // No more than the transport lets be open.
-        let (connection, current, place) = (connection.clone(), current.clone(), place.clone());
+        // No more than the transport allows to be open.
+        let (connection, current, slot) = (connection.clone(), current.clone(), slot.clone());
         answers.spawn(async move {
-            if let Err(code) = answer(send, recv, client, &current, &place).await {
+            if let Err(code) = answer(send, recv, client, &current, &slot).await {
                 connection.close(code, b"");
             }
         });
@@ -128,7 +132,7 @@ async fn serve_connection(
     let _ = timeout(GRACE, async { while answers.join_next().await.is_some() {} }).await;
 }
 
-/// Ends a connection that is dropped without anything wrong with it, also where its task is.
+/// Closes a connection without an error when it is dropped, also when its task is aborted.
 struct Ended(Connection);
 
 impl Drop for Ended {
@@ -137,40 +141,40 @@ impl Drop for Ended {
     }
 }
 
-/// The transport ends what is silent; while there is little room patience is shorter than its.
-async fn idle(place: &ConnectionSlot, nothing_in_work: bool) {
-    if !nothing_in_work {
+/// The transport closes idle connections; when the table is crowded, this limit is shorter.
+async fn idle(slot: &ConnectionSlot, is_idle: bool) {
+    if !is_idle {
         std::future::pending::<()>().await;
     }
-    tokio::time::sleep(place.patience()).await;
+    tokio::time::sleep(slot.idle_timeout()).await;
 }
 
-/// Answers the question of one stream, or says with which code the connection ends.
+/// Answers the query of one stream, or returns the error code that closes the connection.
 async fn answer(
     mut send: SendStream,
     mut recv: RecvStream,
     client: Client,
     current: &ResponderHandle,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
 ) -> Result<(), VarInt> {
-    let read = timeout(STREAM_IDLE, recv.read_to_end(2 + MAX_MESSAGE)).await;
+    let read = timeout(STREAM_IDLE, recv.read_to_end(2 + MAX_MESSAGE_BYTES)).await;
     let message = match read {
         Ok(Ok(message)) => message,
-        // It has been reset: the client does not want the answer any more.
+        // The stream was reset: the client does not want the answer any more.
         Ok(Err(ReadToEndError::Read(_))) => return Ok(()),
         Ok(Err(ReadToEndError::TooLong)) => return Err(PROTOCOL_ERROR),
         Err(_) => return Err(EXCESSIVE_LOAD),
     };
     let question = question(&message).ok_or(PROTOCOL_ERROR)?;
-    let work = Work::begin(place);
+    let work = QueryInProgress::new(slot);
     let answer = current.get().respond_to_bytes(question, client).await.ok_or(PROTOCOL_ERROR)?;
     drop(work);
     let length = u16::try_from(answer.len()).map_err(|_| PROTOCOL_ERROR)?.to_be_bytes();
     let whole = [&length[..], &answer].concat();
-    // A client that does not take its answer gets no more.
+    // A client that does not read its answer gets no more.
     match timeout(STREAM_IDLE, send.write_all(&whole)).await {
         Ok(_) => {
-            // It may have stopped the stream.
+            // The client may have stopped the stream.
             let _ = send.finish();
             Ok(())
         }
@@ -178,13 +182,13 @@ async fn answer(
     }
 }
 
-/// The one message of a stream behind its length, if it keeps to what RFC 9250 says: an id of 0
-/// (§4.2.1), no keep-alive (§5.5.2), and nothing behind it (§4.3.3).
+/// The message of a stream without its length prefix, if it follows RFC 9250: id 0 (§4.2.1), no
+/// edns-tcp-keepalive (§5.5.2), and nothing behind it (§4.3.3).
 fn question(stream: &[u8]) -> Option<&[u8]> {
     let (length, message) = stream.split_first_chunk::<2>()?;
     let whole = usize::from(u16::from_be_bytes(*length)) == message.len();
     let right =
-        whole && message.len() >= HEADER && message[..2] == [0, 0] && !has_keepalive(message);
+        whole && message.len() >= HEADER_BYTES && message[..2] == [0, 0] && !has_keepalive(message);
     right.then_some(message)
 }
 
@@ -195,7 +199,7 @@ fn has_keepalive(message: &[u8]) -> bool {
     };
     let mut options = &packet.bytes()[opt.data..opt.end];
     while let (Ok(code), Ok(length)) = (u16_at(options, 0), u16_at(options, 2)) {
-        if code == KEEPALIVE {
+        if code == KEEPALIVE_OPTION {
             return true;
         }
         options = options.get(4 + usize::from(length)..).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! A batch of queries: taken together, read together, and what they ask for brought in together.
+//! A batch of queries: received together, parsed together, and their cache entries prefetched
+//! together.
 
 use std::{
     io,
@@ -8,21 +9,21 @@ use std::{
 
 use super::{
     lookup::{FastQuery, probe},
-    query::{MAX_QUESTION, ParsedQuery},
+    query::{MAX_QUESTION_BYTES, ParsedQuery},
     socket::{BATCH, Inbox, Peer},
 };
 use crate::server::responder::Responder;
 
-/// From so many queries on it is worth while to bring all that they ask for in together.
-const WORTH_WARMING: usize = 3;
+/// The least number of queries for which the processor's cache is prefetched.
+const MIN_PREFETCHED: usize = 3;
 
 /// The batch.
 pub struct Batch {
     inbox: Inbox,
-    /// What is read of each; `None` is for the slow path.
+    /// The parsed queries; `None` is for the slow path.
     read: Vec<Option<Read>>,
     /// The questions in lower case.
-    lower: Box<[[u8; MAX_QUESTION]; BATCH]>,
+    lower: Box<[[u8; MAX_QUESTION_BYTES]; BATCH]>,
     hashes: Vec<u64>,
 }
 
@@ -33,17 +34,17 @@ struct Read {
 }
 
 impl Batch {
-    /// An empty one for a socket.
+    /// An empty batch for a socket.
     pub fn new(socket: &UdpSocket) -> io::Result<Self> {
         Ok(Self {
             inbox: Inbox::new(socket)?,
             read: Vec::with_capacity(BATCH),
-            lower: Box::new([[0; MAX_QUESTION]; BATCH]),
+            lower: Box::new([[0; MAX_QUESTION_BYTES]; BATCH]),
             hashes: Vec::with_capacity(BATCH),
         })
     }
 
-    /// Takes what is there, as [`Inbox::receive`]; whether there may be more.
+    /// Receives what has arrived, as [`Inbox::receive`]; whether there may be more.
     pub fn receive(
         &mut self,
         socket: &UdpSocket,
@@ -53,7 +54,7 @@ impl Batch {
         self.inbox.receive(socket, wait, stopped)
     }
 
-    /// Reads the queries, and has what they ask for brought into the processor's cache.
+    /// Parses the queries and prefetches their cache entries into the processor's cache.
     pub fn read(&mut self, responder: &Responder) {
         let cache = responder.cache();
         self.read.clear();
@@ -68,12 +69,12 @@ impl Batch {
             });
             self.read.push(read);
         }
-        if self.hashes.len() >= WORTH_WARMING {
+        if self.hashes.len() >= MIN_PREFETCHED {
             cache.cpu_prefetch(&self.hashes);
         }
     }
 
-    /// The datagrams, who sent them, and what they are; `None` for the slow path.
+    /// The datagrams, their senders, and the parsed queries; `None` is for the slow path.
     pub fn queries(&self) -> impl Iterator<Item = (&[u8], &Peer, Option<FastQuery<'_>>)> {
         let read = self.read.iter().zip(self.lower.iter());
         self.inbox.datagrams().zip(read).map(|((datagram, peer), (read, lower))| {

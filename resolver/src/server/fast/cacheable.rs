@@ -1,8 +1,8 @@
-//! Whether an answer of legacy DNS may be given as it is: the pipeline's judgement, made once for
-//! each answer that is kept.
+//! Whether a cached answer of legacy DNS may be served as it is. The pipeline decides once per
+//! cached answer.
 //!
-//! It depends on nothing but the answer and the mounts, so it is remembered beside the answer, once
-//! for each set of mounts.
+//! The result depends only on the answer and the mounts, so it is stored beside the answer, for
+//! each combination of mounts.
 
 use crate::{
     cache::Slot,
@@ -20,18 +20,18 @@ use crate::{
 use hickory_proto::rr::Name;
 use namechain_core::types::Name as ChainName;
 
-/// Whose a name is, as far as legacy DNS may speak of it.
+/// Which source is authoritative for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Legacy DNS, whatever the chain says.
+    /// Legacy DNS, whatever the state of the chain.
     Legacy,
-    /// Legacy DNS, as long as nobody has registered this name.
+    /// Legacy DNS, as long as this name is not registered.
     Unregistered(ChainName),
-    /// Somebody else.
+    /// Not legacy DNS.
     Other,
 }
 
-/// Whose the name at the front of a question is.
+/// The source for the name at the start of a question.
 pub fn owner(question: &[u8], mounts: Mounts) -> Owner {
     let name = question.get(..question.len().saturating_sub(4)).and_then(names::to_name);
     match name.map(|name: Name| route(&name, mounts)) {
@@ -41,19 +41,19 @@ pub fn owner(question: &[u8], mounts: Mounts) -> Owner {
     }
 }
 
-/// The judgement.
+/// Whether a cached answer is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Servable {
-    /// It is the whole answer.
+    /// It is complete.
     Whole = 1,
-    /// It is the whole answer as long as nobody has registered the last label of its name.
+    /// It is complete as long as the last label of its name is not registered.
     WholeIfUnregistered = 2,
-    /// It is for the pipeline to say.
+    /// The pipeline has to decide at each query.
     Unclear = 3,
 }
 
 impl Servable {
-    /// Judges the message that is kept under a question.
+    /// Classifies the message that is cached for a question.
     pub fn of(message: &[u8], pipeline: &Pipeline) -> Self {
         let mounts = pipeline.mounts;
         let Ok(packet) = Packet::parse(message) else { return Servable::Unclear };
@@ -71,7 +71,7 @@ impl Servable {
         }
     }
 
-    /// The judgement of what is in a slot: remembered, or made now.
+    /// The class of the answer in a slot: stored before, or computed now.
     pub fn in_slot(slot: &mut Slot, pipeline: &Pipeline) -> Self {
         let mounts = pipeline.mounts;
         let shift = 2 * (u8::from(mounts.root) | (u8::from(mounts.alt) << 1));

@@ -1,4 +1,4 @@
-//! What is known already: the reply out of the cache, or whose the question is.
+//! Looks a query up in the cache: the reply, or where the query has to go.
 
 use std::{cell::OnceCell, net::IpAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use namechain_core::types::Name;
 use super::{
     cacheable::{Owner, Servable, owner},
     query::ParsedQuery,
-    reply::{CachedReply, ROOM},
+    reply::{CachedReply, REPLY_BUFFER_BYTES},
 };
 use crate::{
     cache::{Answer, Cache, EntryKind, Probe, Slot},
@@ -18,53 +18,53 @@ use crate::{
     telemetry::Origin,
 };
 
-/// One query, read.
+/// A parsed query.
 #[derive(Clone, Copy, Debug)]
 pub struct FastQuery<'a> {
     /// The datagram.
     pub datagram: &'a [u8],
-    /// Its shape.
+    /// Its parts.
     pub parsed: ParsedQuery,
     /// The question with its name in lower case.
     pub lower: &'a [u8],
-    /// The hash of what the answer is kept under.
+    /// The hash of the cache key.
     pub hash: u64,
-    /// Who asks.
+    /// The client.
     pub client: IpAddr,
 }
 
-/// What is known of the world while a batch is worked on.
+/// The context of a batch of queries.
 pub struct BatchContext<'a> {
-    /// Everything that answers are made from.
+    /// The pipeline that answers are made by.
     pub pipeline: &'a Pipeline,
-    /// The answers that are kept.
+    /// The cache.
     pub cache: &'a Cache,
     /// The time by which answers age.
     pub now: Duration,
     epoch: OnceCell<Option<u32>>,
-    /// Where cookies are from, if they are given, and whether they have to be shown from elsewhere.
+    /// The secrets of DNS cookies, if cookies are on; and whether other machines have to send one.
     jar: Option<&'a Jar>,
     needs_cookie: bool,
-    /// Looked up once, when the first client sends one.
+    /// Computed at the first query with a cookie.
     secrets: OnceCell<(Secrets, u32)>,
     period: OnceCell<u32>,
 }
 
-/// What becomes of a query.
+/// The result of a lookup.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FastOutcome {
-    /// The reply is written, and has so many bytes.
+    /// The reply was written and has this many bytes.
     Reply(usize, Origin),
-    /// As `Reply`, and somebody should fetch the answer again.
+    /// As `Reply`; the answer has to be refreshed.
     ReplyAndFetch(usize, Origin),
-    /// Nothing is known, and it is for legacy DNS to say.
+    /// Not cached, and legacy DNS is authoritative.
     Forward,
-    /// The slow path.
+    /// For the slow path.
     Slow,
 }
 
 impl FastQuery<'_> {
-    /// Under what the answer is kept.
+    /// The cache key of the answer.
     pub fn probe(&self) -> Probe<'_> {
         probe(&self.parsed, self.lower)
     }
@@ -74,7 +74,7 @@ impl FastQuery<'_> {
         kept: &CachedReply<'_>,
         origin: Origin,
         context: &BatchContext<'_>,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> FastOutcome {
         let local = self.client.is_loopback();
         let cookie = context.cookie(self).map(|(given, _)| given);
@@ -82,12 +82,12 @@ impl FastQuery<'_> {
         written.map_or(FastOutcome::Slow, |length| FastOutcome::Reply(length, origin))
     }
 
-    /// The reply out of an answer of legacy DNS that has just come.
+    /// Writes the reply from an answer of legacy DNS that has just arrived.
     pub fn reply_from(
         &self,
         answer: &Answer,
         context: &BatchContext<'_>,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> FastOutcome {
         let whole = match Servable::of(answer.wire(), context.pipeline) {
             Servable::Whole => true,
@@ -108,13 +108,13 @@ impl FastQuery<'_> {
     }
 }
 
-/// Under what the answer to a question of this shape is kept; its name is in lower case.
+/// The cache key for a parsed query; its name is in lower case.
 pub fn probe<'a>(parsed: &ParsedQuery, lower: &'a [u8]) -> Probe<'a> {
     Probe::of_upstreams(lower, parsed.dnssec_ok, parsed.checking_disabled)
 }
 
 impl<'a> BatchContext<'a> {
-    /// This moment.
+    /// The context of this moment.
     pub fn new(responder: &'a Responder) -> Self {
         let pipeline = responder.pipeline();
         BatchContext {
@@ -129,8 +129,7 @@ impl<'a> BatchContext<'a> {
         }
     }
 
-    /// The cookies for a client that has sent one, and whether it has shown that it is where it
-    /// says it is.
+    /// The cookie for a client that has sent one, and whether the client's own was valid.
     fn cookie(&self, asked: &FastQuery<'_>) -> Option<(Given, bool)> {
         let sent = asked.parsed.cookie(asked.datagram)?;
         let jar = self.jar?;
@@ -141,21 +140,20 @@ impl<'a> BatchContext<'a> {
         Some(secrets.answer(&sent, asked.client, *stamp))
     }
 
-    /// The number of the chain's state; `None` if nothing may be said of the chain. Asked for once,
-    /// when it is needed.
+    /// The epoch of the chain source; `None` if it can't answer now. Computed once, when it is
+    /// needed.
     fn epoch(&self) -> Option<u32> {
         *self.epoch.get_or_init(|| self.pipeline.chain.epoch())
     }
 
-    /// The number of the period that signatures are made for; 0 if there is nobody who signs. Asked
-    /// for once, when it is needed.
+    /// The number of the signing period; 0 without a signer. Computed once, when it is needed.
     fn period(&self) -> u32 {
         let signer = self.pipeline.signer.as_ref();
         *self.period.get_or_init(|| signer.map_or(0, |signer| signer.period().number()))
     }
 
-    /// The reply to a query, if it is known.
-    pub fn answer(&self, asked: &FastQuery<'_>, out: &mut [u8; ROOM]) -> FastOutcome {
+    /// The reply to a query, if it is cached.
+    pub fn answer(&self, asked: &FastQuery<'_>, out: &mut [u8; REPLY_BUFFER_BYTES]) -> FastOutcome {
         if self.needs_cookie
             && !asked.client.is_loopback()
             && !self.cookie(asked).is_some_and(|(_, known)| known)
@@ -176,7 +174,7 @@ impl<'a> BatchContext<'a> {
         &self,
         asked: &FastQuery<'_>,
         slot: &mut Slot,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> Option<FastOutcome> {
         if !asked.parsed.recursion_desired || slot.is_failure() {
             return Some(FastOutcome::Slow);
@@ -186,7 +184,7 @@ impl<'a> BatchContext<'a> {
             Servable::WholeIfUnregistered => self.is_unregistered(asked.lower),
             Servable::Unclear => false,
         };
-        // If it is due and there is no plain upstream, the slow path is told so.
+        // If a refresh is due and there is no plain-DNS upstream, the slow path does it.
         if !whole || (slot.is_due(self.millis()) && !self.may_forward(asked)) {
             return Some(FastOutcome::Slow);
         }
@@ -197,7 +195,7 @@ impl<'a> BatchContext<'a> {
             options: slot.extra(),
             ours: false,
         };
-        let outcome = asked.write(&kept, Origin::LegacyKept, self, out);
+        let outcome = asked.write(&kept, Origin::LegacyCached, self, out);
         Some(match outcome {
             FastOutcome::Reply(length, origin) if slot.touch(self.millis()) => {
                 FastOutcome::ReplyAndFetch(length, origin)
@@ -206,13 +204,13 @@ impl<'a> BatchContext<'a> {
         })
     }
 
-    /// An answer of ours is true in the state in which it was last found true; in another one that
-    /// is found out anew.
+    /// Serves an answer made here if it was valid in the current epoch; in another epoch its
+    /// dependencies are checked again.
     fn ours(
         &self,
         asked: &FastQuery<'_>,
         slot: &mut Slot,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> Option<FastOutcome> {
         let validity = Validity::decode(slot.extra())?;
         if !validity.matches_mounts(self.pipeline.mounts)
@@ -236,7 +234,7 @@ impl<'a> BatchContext<'a> {
             ours: true,
         };
         let origin =
-            if checked_epoch == Validity::CONSTANT { Origin::Special } else { Origin::ChainKept };
+            if checked_epoch == Validity::CONSTANT { Origin::Special } else { Origin::ChainCached };
         let outcome = asked.write(&kept, origin, self, out);
         slot.set_checked_epoch(checked_epoch);
         slot.touch(self.millis());
@@ -247,7 +245,7 @@ impl<'a> BatchContext<'a> {
         let legacy = asked.parsed.recursion_desired
             && match owner(asked.lower, self.pipeline.mounts) {
                 Owner::Legacy => true,
-                Owner::Unregistered(label) => self.knows_nobody_has(label),
+                Owner::Unregistered(label) => self.is_known_unregistered(label),
                 Owner::Other => false,
             };
         if legacy && self.may_forward(asked) { FastOutcome::Forward } else { FastOutcome::Slow }
@@ -259,14 +257,14 @@ impl<'a> BatchContext<'a> {
 
     fn is_unregistered(&self, question: &[u8]) -> bool {
         match owner(question, self.pipeline.mounts) {
-            Owner::Unregistered(label) => self.knows_nobody_has(label),
+            Owner::Unregistered(label) => self.is_known_unregistered(label),
             _ => false,
         }
     }
 
-    /// Whether the chain knows at once that nobody has the name; that its entry was released is for
-    /// the slow path to see.
-    fn knows_nobody_has(&self, name: Name) -> bool {
+    /// Whether the chain source can tell at once that nobody has registered the name. An entry that
+    /// was released is left to the slow path.
+    fn is_known_unregistered(&self, name: Name) -> bool {
         let nothing = Dependency { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
         self.epoch().is_some() && self.pipeline.chain.still_holds(&nothing)
     }

@@ -1,11 +1,11 @@
-//! The fast path: queries over UDP answered from bytes, many at a time, with the slow path behind
-//! it for everything else.
+//! The fast path: queries over UDP are answered in batches from cached bytes; everything else goes
+//! to the slow path.
 //!
-//! One socket and one thread a core; the kernel spreads the clients over them. What is known is
-//! given out of the cache with the id, the question's case, the TTLs and the OPT patched in; what
-//! is not and belongs to legacy DNS is asked from here, if a plain-DNS upstream is the one to ask.
-//! What is odd in any way is [`Responder`]'s. Linux only; elsewhere, and where it is turned off,
-//! [`crate::server::udp`] answers.
+//! One socket and one thread per core; the kernel distributes the clients. A cached answer is sent
+//! with id, case of the question, TTLs and OPT patched in. A query for legacy DNS that is not
+//! cached is sent upstream from here, if a plain-DNS upstream is to be used. Anything unusual is
+//! left to [`Responder`]. Linux only; elsewhere, and where the fast path is turned off,
+//! [`crate::server::udp`] serves UDP.
 
 mod batch;
 mod cacheable;
@@ -41,19 +41,18 @@ use crate::{os::is_given_to_anybody, server::handle::ResponderHandle};
 pub use worker::WorkerSocket;
 use worker::{Stop, Worker};
 
-/// What the kernel may hold of queries that nobody has taken yet, in bytes, if it allows so much.
-const RECEIVE_BYTES: usize = 4 << 20;
-/// After so long without a query a worker looks whether it should stop.
+/// The kernel's receive buffer, in bytes, if it allows as much.
+const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+/// How long a worker waits for a query before it checks whether to stop.
 const WAIT: Duration = Duration::from_secs(10);
-/// How long to wait before a worker that ended by itself is started again.
+/// The delay before a worker that ended by itself is restarted.
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 
-/// Answers what comes in at `socket` with so many workers until `stop` changes or its sender is
-/// gone. A worker that ends by itself is started again on the same socket: the port is never free
-/// for others.
+/// Serves `socket` with this many workers until `stop` changes or its sender is dropped. A worker
+/// that ends by itself is restarted on the same socket, so that no other program can take the port.
 ///
 /// # Errors
-/// What the system says when the sockets can't be had or threads not be started.
+/// The operating system's error, if sockets or threads can't be made.
 pub async fn serve(
     socket: WorkerSocket,
     workers: usize,
@@ -79,7 +78,7 @@ pub async fn serve(
                     Ok(Ok(())) => "it was not told to".into(),
                     Err(_) => "it panicked".into(),
                 };
-                tracing::warn!(%why, "a thread that answers DNS over UDP ended by itself and is started again");
+                tracing::warn!(%why, "a UDP thread ended by itself and is restarted");
                 tokio::time::sleep(RESTART_DELAY).await;
                 start(at, &sockets, &current, &stopped, &mut running)?;
             }
@@ -101,18 +100,18 @@ fn start(
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name(format!("dns-{at}")).spawn(move || {
         let result = Worker::new(socket, current, runtime, stopped).and_then(Worker::run);
-        // Nobody listens any more only if the server is gone.
+        // The receiver is dropped only with the server.
         let _ = ended.send(result);
     })?;
     running.spawn(async move { (at, end.await) });
     Ok(())
 }
 
-/// The socket, and as many more on its address. It was bound alone, so no other program has the
-/// port; from now on only programs of this user that ask for it could share it, and get a part of
-/// the queries. Many do ask when they want any port, dig among them: of a port that the system
-/// gives to those there is one socket, which the workers share. So they do where no more sockets
-/// can be had.
+/// The socket, and more sockets on its address. It was bound exclusively, so no other program has
+/// the port; from now on only programs of this user that ask to share it could get a part of the
+/// queries. Many programs ask for that when they want any port, dig among them: so a port that the
+/// kernel chose gets one socket, which the workers share. They also share it if there can't be more
+/// sockets.
 fn sockets(first: WorkerSocket, count: usize) -> io::Result<Vec<WorkerSocket>> {
     let address = first.socket.local_addr()?;
     let spread = count > 1 && !is_given_to_anybody(address.port());
@@ -121,10 +120,10 @@ fn sockets(first: WorkerSocket, count: usize) -> io::Result<Vec<WorkerSocket>> {
     }
     let mut sockets = vec![first];
     while sockets.len() < count {
-        let socket = match spread.then(|| another(&sockets[0].socket, address)) {
+        let socket = match spread.then(|| bind_another(&sockets[0].socket, address)) {
             Some(Ok(socket)) => WorkerSocket { socket, is_inherited: false },
             Some(Err(error)) => {
-                tracing::debug!(%address, %error, "one socket is shared by several threads");
+                tracing::debug!(%address, %error, "several threads share one socket");
                 sockets[0].try_clone()?
             }
             None => sockets[0].try_clone()?,
@@ -133,8 +132,8 @@ fn sockets(first: WorkerSocket, count: usize) -> io::Result<Vec<WorkerSocket>> {
     }
     for WorkerSocket { socket, .. } in &sockets {
         // As much as the kernel allows is enough.
-        let _ = SockRef::from(socket).set_recv_buffer_size(RECEIVE_BYTES);
-        // A worker waits in the kernel for its queries. How long decides nothing: a stop wakes it.
+        let _ = SockRef::from(socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+        // A worker waits in the kernel for its queries. The time is not critical: a stop wakes it.
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(WAIT))?;
         socket::prepare(socket)?;
@@ -142,8 +141,8 @@ fn sockets(first: WorkerSocket, count: usize) -> io::Result<Vec<WorkerSocket>> {
     Ok(sockets)
 }
 
-/// One more socket on the address of the first.
-fn another(first: &UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+/// Another socket on the address of the first.
+fn bind_another(first: &UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), None)?;
     if address.is_ipv6() {
         socket.set_only_v6(SockRef::from(first).only_v6()?)?;

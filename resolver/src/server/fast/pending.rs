@@ -1,7 +1,7 @@
-//! Questions on their way to a plain-DNS upstream: one query for all who ask the same.
+//! Queries in flight to a plain-DNS upstream: one for all clients that ask the same.
 //!
-//! Only the first try is made here. Whatever does not bring a whole, good answer in time is handed
-//! over to the slow path, where the other upstreams, TCP and the later tries are.
+//! Only the first attempt is made here. If it brings no complete answer in time, the clients'
+//! queries go to the slow path, which retries with the other upstreams and over TCP.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +14,7 @@ use nix::sys::epoll::Epoll;
 
 use super::{
     lookup::FastQuery,
-    query::{MAX_QUESTION, ParsedQuery},
+    query::{MAX_QUESTION_BYTES, ParsedQuery},
     socket::Peer,
     upstream_sockets::UpstreamSockets,
 };
@@ -25,29 +25,30 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// How many questions may be on their way from one worker.
-const MAX_FLIGHTS: usize = 1024;
-/// How many may wait for one answer.
+/// The most queries of one worker in flight.
+const MAX_IN_FLIGHT: usize = 1024;
+/// The most clients that wait for one answer.
 const MAX_WAITING: usize = 64;
-/// How many replies are read from one socket at a time, so that no upstream keeps clients waiting.
+/// The most replies that are read from one socket at a time, so that no upstream delays the
+/// clients.
 const MAX_READ: usize = 64;
-/// Larger than any datagram that an upstream may send us.
-const REPLY_ROOM: usize = 4096;
+/// Larger than any datagram that an upstream may send, in bytes.
+const UPSTREAM_BUFFER_BYTES: usize = 4096;
 
-/// One who waits for an answer.
+/// A client that waits for an answer.
 #[derive(Debug)]
 pub struct Waiter {
     /// The query.
     pub datagram: Box<[u8]>,
-    /// Its shape.
+    /// Its parts.
     parsed: ParsedQuery,
-    /// Who asks.
+    /// The client's address, and the one it sent to.
     pub peer: Peer,
-    /// The hash of what the answer is kept under.
+    /// The hash of the cache key.
     hash: u64,
-    /// Where that is.
+    /// The client's IP address.
     client: IpAddr,
-    /// Since when.
+    /// When the query arrived.
     pub since: Duration,
 }
 
@@ -63,8 +64,8 @@ impl Waiter {
         }
     }
 
-    /// The query again. Its shape was read before, so it has one.
-    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION]) -> FastQuery<'a> {
+    /// The query again. It was parsed before, so it can be parsed.
+    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION_BYTES]) -> FastQuery<'a> {
         let _ = ParsedQuery::read(&self.datagram, lower);
         FastQuery {
             datagram: &self.datagram,
@@ -76,12 +77,12 @@ impl Waiter {
     }
 }
 
-/// What became of a question.
+/// The result of a query in flight.
 #[derive(Debug)]
 pub enum Completed {
-    /// There is an answer for these.
+    /// An answer for these clients.
     Answer(Arc<Answer>, Vec<Waiter>),
-    /// There is none yet: these go the slow way.
+    /// No answer: these queries go to the slow path.
     Slow(Vec<Waiter>),
 }
 
@@ -94,22 +95,22 @@ struct PendingQuery {
     number: u64,
 }
 
-/// All of them.
+/// The queries in flight.
 #[derive(Debug)]
 pub struct PendingQueries {
     ports: UpstreamSockets,
     flights: Vec<Option<PendingQuery>>,
     free: Vec<u32>,
     by_question: HashMap<Box<[u8]>, u32>,
-    /// When a flight is given up: the time, its place, its number.
+    /// When a query is given up: the time, its place, its number.
     deadlines: VecDeque<(Duration, u32, u64)>,
     random: Random,
     started: u64,
-    room: Box<[u8; REPLY_ROOM]>,
+    room: Box<[u8; UPSTREAM_BUFFER_BYTES]>,
 }
 
 impl PendingQueries {
-    /// None yet; the events of their sockets are counted from `first_event`.
+    /// None yet; the events of their sockets are numbered from `first_event`.
     pub fn new(first_event: u64) -> Self {
         Self {
             ports: UpstreamSockets::new(first_event),
@@ -119,11 +120,11 @@ impl PendingQueries {
             deadlines: VecDeque::new(),
             random: Random::default(),
             started: 0,
-            room: Box::new([0; REPLY_ROOM]),
+            room: Box::new([0; UPSTREAM_BUFFER_BYTES]),
         }
     }
 
-    /// Asks the upstream for who asks, if there is one; whether that was done.
+    /// Sends a query upstream for a client, if there is an upstream for it; whether that was done.
     pub fn start(
         &mut self,
         asked: &FastQuery<'_>,
@@ -133,7 +134,7 @@ impl PendingQueries {
         now: Duration,
     ) -> bool {
         let waiter = |peer| Waiter::new(asked, peer, now);
-        let mut key = [0; MAX_QUESTION + 1];
+        let mut key = [0; MAX_QUESTION_BYTES + 1];
         let key = key_of(asked, &mut key);
         if let Some(flight) =
             self.by_question.get(key).and_then(|at| self.flights[*at as usize].as_mut())
@@ -144,18 +145,18 @@ impl PendingQueries {
             }
             return room;
         }
-        if self.by_question.len() >= MAX_FLIGHTS {
+        if self.by_question.len() >= MAX_IN_FLIGHT {
             return false;
         }
         match self.send(asked, legacy, epoll, now) {
             Ok(Some((plain, port))) => {
                 let waiters = peer.map(waiter).into_iter().collect();
-                self.launch(key.into(), plain, port, waiters, legacy, now);
+                self.send_query(key.into(), plain, port, waiters, legacy, now);
                 true
             }
             Ok(None) => false,
             Err(error) => {
-                tracing::debug!(%error, "an upstream could not be asked");
+                tracing::debug!(%error, "a query could not be sent to an upstream");
                 false
             }
         }
@@ -182,7 +183,7 @@ impl PendingQueries {
         Ok(Some((plain, at)))
     }
 
-    fn launch(
+    fn send_query(
         &mut self,
         key: Box<[u8]>,
         plain: FirstTry,
@@ -202,7 +203,7 @@ impl PendingQueries {
             }
             None => {
                 self.flights.push(flight);
-                // MAX_FLIGHTS is far below.
+                // MAX_IN_FLIGHT is far below.
                 (self.flights.len() - 1) as u32
             }
         };
@@ -211,7 +212,7 @@ impl PendingQueries {
         self.deadlines.push_back((deadline, at, number));
     }
 
-    /// Takes what has come at the socket of an event.
+    /// Reads what has arrived at the socket of an event.
     pub fn readable(
         &mut self,
         event: u64,
@@ -223,7 +224,7 @@ impl PendingQueries {
         for _ in 0..MAX_READ {
             let Some(port) = self.ports.get(at) else { return };
             match port.socket.recv(self.room.as_mut_slice()) {
-                Ok(length) => self.heard(at, length, legacy, now, completed),
+                Ok(length) => self.on_datagram(at, length, legacy, now, completed),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -235,8 +236,8 @@ impl PendingQueries {
         }
     }
 
-    /// One datagram from the server of a port.
-    fn heard(
+    /// Handles one datagram from the server of a port.
+    fn on_datagram(
         &mut self,
         at: usize,
         length: usize,
@@ -256,18 +257,19 @@ impl PendingQueries {
         });
         match (reply, found) {
             (Some(FirstReply::Answer { answer, .. }), Some(flight)) => {
-                completed
-                    .extend(self.land(flight).map(|waiters| Completed::Answer(answer, waiters)));
+                completed.extend(
+                    self.complete(flight).map(|waiters| Completed::Answer(answer, waiters)),
+                );
             }
             (Some(FirstReply::Other), Some(flight)) => {
-                completed.extend(self.land(flight).map(Completed::Slow));
+                completed.extend(self.complete(flight).map(Completed::Slow));
             }
-            _ if port.is_under_attack() => self.give_up(at, completed),
+            _ if port.record_stray() => self.give_up(at, completed),
             _ => {}
         }
     }
 
-    /// Gives up what takes too long.
+    /// Gives up queries that take too long.
     pub fn expire(&mut self, legacy: &Upstreams, now: Duration, completed: &mut Vec<Completed>) {
         while let Some(&(deadline, at, number)) = self.deadlines.front() {
             let flight =
@@ -278,29 +280,29 @@ impl PendingQueries {
             self.deadlines.pop_front();
             if let Some(flight) = flight {
                 legacy.on_first_timeout(flight.plain.server(), now.saturating_sub(flight.sent));
-                completed.extend(self.land(at).map(Completed::Slow));
+                completed.extend(self.complete(at).map(Completed::Slow));
             }
         }
     }
 
-    /// Whether nothing is on its way.
+    /// Whether no query is in flight.
     pub fn is_idle(&self) -> bool {
         self.by_question.is_empty()
     }
 
-    /// When the next one is given up.
+    /// When the next query is given up.
     pub fn deadline(&self) -> Option<Duration> {
         self.deadlines.front().map(|(deadline, ..)| *deadline)
     }
 
     fn give_up(&mut self, port: usize, completed: &mut Vec<Completed>) {
         for flight in self.ports.close(port) {
-            completed.extend(self.land(flight).map(Completed::Slow));
+            completed.extend(self.complete(flight).map(Completed::Slow));
         }
     }
 
-    /// Ends a flight; those who waited for it.
-    fn land(&mut self, at: u32) -> Option<Vec<Waiter>> {
+    /// Ends a query in flight; returns its waiters.
+    fn complete(&mut self, at: u32) -> Option<Vec<Waiter>> {
         let flight = self.flights.get_mut(at as usize)?.take()?;
         self.free.push(at);
         self.ports.done(flight.port, flight.plain.id());
@@ -310,8 +312,8 @@ impl PendingQueries {
     }
 }
 
-/// A question's bytes as [`crate::cache::Key`] has them for the configured upstreams.
-fn key_of<'a>(asked: &FastQuery<'_>, room: &'a mut [u8; MAX_QUESTION + 1]) -> &'a [u8] {
+/// The key of a question as in [`crate::cache::Key`], for the configured upstreams.
+fn key_of<'a>(asked: &FastQuery<'_>, room: &'a mut [u8; MAX_QUESTION_BYTES + 1]) -> &'a [u8] {
     let probe = asked.probe();
     let length = probe.question.len();
     room[..length].copy_from_slice(probe.question);

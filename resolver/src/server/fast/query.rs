@@ -1,36 +1,36 @@
-//! The shape of a query that may be answered from bytes, found in one pass over the datagram.
+//! Parses a query that can be answered from cached bytes, in one pass over the datagram.
 //!
 //! ```text
 //!  id | QR 0, opcode 0, AA 0, TC 0, RD | RA 0, Z 0, AD, CD, RCODE 0 | 1 question | 0 | 0 | nothing or one OPT
 //! ```
 //!
-//! Whatever looks different is not refused here: it is for the slow path to say what it is.
+//! A query that is unusual in any way is not refused here: it goes to the slow path.
 
 use crate::{
-    dns::{cookie, cookie::Sent, message::HEADER, query::is_looked_up, rtype},
+    dns::{cookie, cookie::Sent, message::HEADER_BYTES, query::is_looked_up, rtype},
     resolve::answer::{MAX_UDP_BYTES, PLAIN_UDP_BYTES},
 };
 
-/// The longest question: a name, its type and class.
-pub const MAX_QUESTION: usize = 255 + 4;
+/// The longest question in bytes: name, type and class.
+pub const MAX_QUESTION_BYTES: usize = 255 + 4;
 const RD: u8 = 0x01;
 const AD: u8 = 0x20;
 const CD: u8 = 0x10;
-/// A root name, type, class, TTL, length.
-const OPT_FIXED: usize = 11;
-/// Options whose data are read: RFC 6975, RFC 5001, RFC 7871.
+/// The fixed part of an OPT: root name, type, class, TTL, length.
+const OPT_FIXED_BYTES: usize = 11;
+/// Options that the slow path parses: RFC 6975, RFC 5001, RFC 7871.
 const DAU: u16 = 5;
 const NSID: u16 = 3;
 const CLIENT_SUBNET: u16 = 8;
 /// DO in the third byte of the OPT's TTL.
 const DO: u8 = 0x80;
 
-/// What was asked, beside the question's bytes.
+/// The parts of a query, beside the bytes of its question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParsedQuery {
     /// The length of the question, which follows the header.
     pub question: usize,
-    /// RD: others may be asked.
+    /// RD: upstreams may be asked.
     pub recursion_desired: bool,
     /// CD.
     pub checking_disabled: bool,
@@ -40,19 +40,19 @@ pub struct ParsedQuery {
     pub dnssec_ok: bool,
     /// There is an OPT.
     pub edns: bool,
-    /// The most bytes that the answer may have.
+    /// The most bytes that the response may have.
     pub limit: usize,
-    /// Where the data of the first COOKIE option are in the datagram, and how many; none if there
-    /// is no option, as its data have 8 bytes at least.
+    /// Offset and length of the first COOKIE option's data in the datagram; 0 if there is none, as
+    /// the data have at least 8 bytes.
     cookie: (u16, u8),
 }
 
 impl ParsedQuery {
-    /// Reads a datagram, and writes the question with its name in lower case to the front of
-    /// `lower`. The name is lower-cased as flat bytes, which is right because the length of a label
-    /// is below `A`.
-    pub fn read(datagram: &[u8], lower: &mut [u8; MAX_QUESTION]) -> Option<Self> {
-        let (header, rest) = datagram.split_first_chunk::<HEADER>()?;
+    /// Parses a datagram and writes the question with its name in lower case to the start of
+    /// `lower`. All bytes of the name are lower-cased alike, which is right because the length of a
+    /// label is below `A`.
+    pub fn read(datagram: &[u8], lower: &mut [u8; MAX_QUESTION_BYTES]) -> Option<Self> {
+        let (header, rest) = datagram.split_first_chunk::<HEADER_BYTES>()?;
         let (high, low) = (header[2], header[3]);
         let &[_, _, _, _, 0, 1, 0, 0, 0, 0, 0, additional] = header else { return None };
         if high & !RD != 0 || low & !(AD | CD) != 0 || additional > 1 {
@@ -78,24 +78,24 @@ impl ParsedQuery {
             cookie: (0, 0),
         };
         if parsed.edns {
-            parsed.read_opt(rest, HEADER + question)?;
+            parsed.read_opt(rest, HEADER_BYTES + question)?;
         } else if !rest.is_empty() {
             return None;
         }
         Some(parsed)
     }
 
-    /// What the client sent of cookies, in its datagram.
+    /// The client's cookie in its datagram.
     pub fn cookie<'a>(&self, datagram: &'a [u8]) -> Option<Sent<'a>> {
         let (at, length) = (usize::from(self.cookie.0), usize::from(self.cookie.1));
         Sent::read(datagram.get(at..at + length)?)
     }
 
-    /// The OPT, which begins at `start`, has to be the last of the datagram (RFC 6891 §6.1.2). Of
-    /// its options only COOKIE counts: PADDING and keep-alive are nothing over UDP (RFC 7830 §6,
-    /// RFC 7828 §3.2.1), and what is not known is ignored.
+    /// The OPT at `start` has to be the last record of the datagram (RFC 6891 §6.1.2). Of its
+    /// options only COOKIE counts: PADDING and keepalive have no effect over UDP (RFC 7830 §6, RFC
+    /// 7828 §3.2.1), and unknown options are ignored.
     fn read_opt(&mut self, bytes: &[u8], start: usize) -> Option<()> {
-        let (fixed, mut options) = bytes.split_first_chunk::<OPT_FIXED>()?;
+        let (fixed, mut options) = bytes.split_first_chunk::<OPT_FIXED_BYTES>()?;
         let &[0, 0, OPT, size_high, size_low, 0, 0, flags, 0, length_high, length_low] = fixed
         else {
             return None;
@@ -110,12 +110,12 @@ impl ParsedQuery {
             let (data, after) = rest.split_at_checked(length)?;
             match u16::from_be_bytes([c0, c1]) {
                 cookie::OPTION if self.cookie.1 == 0 => {
-                    // One of a wrong length is not ours to refuse.
+                    // A cookie of the wrong length is left to the slow path.
                     Sent::read(data)?;
                     let at = start + bytes.len() - rest.len();
                     self.cookie = (u16::try_from(at).ok()?, u8::try_from(length).ok()?);
                 }
-                // These have a form, and the slow path says when it is broken.
+                // The slow path checks the form of these.
                 DAU | NSID | CLIENT_SUBNET => return None,
                 _ => {}
             }
@@ -131,14 +131,14 @@ impl ParsedQuery {
 
 const OPT: u8 = rtype::OPT as u8;
 
-/// Class IN, and a type that is data or ANY: what [`crate::dns::query::read`] lets through.
+/// Class IN, and a type that is data or ANY: what [`crate::dns::query::read`] accepts.
 fn is_answerable(rest: &[u8]) -> bool {
     let &[high, low, 0, 1] = rest else { return false };
     let qtype = u16::from_be_bytes([high, low]);
     is_looked_up(qtype)
 }
 
-/// The length of a name without compression, its closing zero included.
+/// The length of an uncompressed name, including the root label.
 fn name_len(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Option<(ParsedQuery, Vec<u8>)> {
-        let mut lower = [0; MAX_QUESTION];
+        let mut lower = [0; MAX_QUESTION_BYTES];
         let parsed = ParsedQuery::read(bytes, &mut lower)?;
         Some((parsed, lower[..parsed.question].to_vec()))
     }

@@ -1,15 +1,15 @@
-//! A reply out of a message that is kept: copied, and patched where it is this client's.
+//! Writes a reply from a cached message: a copy with the client's fields patched in.
 
 use super::query::ParsedQuery;
 use crate::{
-    dns::{cookie, cookie::Given, message::HEADER, rtype},
+    dns::{cookie, cookie::Given, message::HEADER_BYTES, rtype},
     resolve::answer::MAX_UDP_BYTES,
 };
 
-/// Room for a reply: the most bytes over UDP, and an odd number of lines of the processor's cache,
-/// so that the replies of a batch don't compete for the same ones.
-pub const ROOM: usize = 21 * 64;
-const _: () = assert!(ROOM >= MAX_UDP_BYTES as usize);
+/// The size of a reply buffer: the most bytes over UDP, rounded up to an odd number of processor
+/// cache lines, so that the replies of a batch don't compete for the same ones.
+pub const REPLY_BUFFER_BYTES: usize = 21 * 64;
+const _: () = assert!(REPLY_BUFFER_BYTES >= MAX_UDP_BYTES as usize);
 const QR: u8 = 0x80;
 const AA: u8 = 0x04;
 const RD: u8 = 0x01;
@@ -18,39 +18,39 @@ const AD: u8 = 0x20;
 const CD: u8 = 0x10;
 const RCODE: u8 = 0x0f;
 
-/// A message that is kept.
+/// A cached message.
 #[derive(Clone, Copy, Debug)]
 pub struct CachedReply<'a> {
     /// The message, without an OPT.
     pub wire: &'a [u8],
-    /// Where its TTLs are, two bytes each, the low one first.
+    /// The offsets of its TTLs, two bytes each, low byte first.
     pub ttl_places: &'a [u8],
-    /// Its age in seconds, by which the TTLs go down.
+    /// Its age in seconds, by which the TTLs are decreased.
     pub age: u32,
-    /// The EDNS options that go with it.
+    /// The EDNS options of the reply.
     pub options: &'a [u8],
-    /// Whether its AA is ours to give.
+    /// Whether the answer was made here, so that AA may be set.
     pub ours: bool,
 }
 
 impl CachedReply<'_> {
-    /// Writes the reply to a query of this shape; `None` if it is too long for the client. AD is
-    /// given on to clients on this machine that understand it.
+    /// Writes the reply to a query; `None` if it is too long for the client. AD is set only for
+    /// clients on this machine that understand it.
     pub fn write(
         &self,
         query: &[u8],
         parsed: &ParsedQuery,
         local: bool,
         cookie: Option<&Given>,
-        out: &mut [u8; ROOM],
+        out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> Option<usize> {
         let body = self.wire.len();
         let options = self.options.len() + cookie.map_or(0, |given| 4 + given.len());
         let opt = if parsed.edns { 11 + options } else { 0 };
         let length = body + opt;
         if length > parsed.limit
-            || query.len() < HEADER + parsed.question
-            || body < HEADER + parsed.question
+            || query.len() < HEADER_BYTES + parsed.question
+            || body < HEADER_BYTES + parsed.question
         {
             return None;
         }
@@ -61,9 +61,9 @@ impl CachedReply<'_> {
         out[2] = QR | (query[2] & RD) | if self.ours { high & AA } else { 0 };
         let authentic = if local && parsed.wants_ad { low & AD } else { 0 };
         out[3] = RA | authentic | (query[3] & CD) | (low & RCODE);
-        // The name in the client's spelling; type and class are the same.
-        out[HEADER..HEADER + parsed.question]
-            .copy_from_slice(&query[HEADER..HEADER + parsed.question]);
+        // The name as the client spelled it; type and class are the same.
+        out[HEADER_BYTES..HEADER_BYTES + parsed.question]
+            .copy_from_slice(&query[HEADER_BYTES..HEADER_BYTES + parsed.question]);
         for at in self.ttl_places.chunks_exact(2) {
             let at = usize::from(u16::from_le_bytes([at[0], at[1]]));
             if let Some(place) = out.get_mut(at..at + 4) {

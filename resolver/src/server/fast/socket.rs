@@ -1,5 +1,5 @@
-//! Many datagrams with one call into the kernel, and replies that leave from the address they were
-//! asked at.
+//! Receives and sends many datagrams per system call. Replies leave from the address that the query
+//! was sent to.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -24,18 +24,19 @@ use rustix::net::{
     },
 };
 
-use super::reply::ROOM;
+use super::reply::REPLY_BUFFER_BYTES;
 
-/// How many datagrams are taken and sent at a time: more is no faster, and what comes first waits
-/// for what comes last.
+/// How many datagrams are received and sent at a time. More is not faster, and the first would wait
+/// for the last.
 pub const BATCH: usize = 32;
-/// How many are made room for while they come one by one.
-const FEW: usize = 4;
-/// Room for a query. One that is longer is cut and no query then. An odd number of lines of the
-/// processor's cache.
-const QUERY_ROOM: usize = 23 * 64;
+/// The number of receive buffers while queries arrive one by one.
+const FEW_BUFFERS: usize = 4;
+/// The size of a receive buffer. A longer query is truncated and refused. An odd number of
+/// processor cache lines.
+const QUERY_BUFFER_BYTES: usize = 23 * 64;
 
-/// The address of this machine that a datagram was sent to, if the socket is bound to all of them.
+/// The address of this machine that a datagram was sent to, if the socket is bound to the
+/// unspecified address.
 #[derive(Clone, Copy, Debug)]
 pub enum Local {
     /// The socket's own.
@@ -56,12 +57,12 @@ impl Local {
     }
 }
 
-/// Where a datagram came from, and to where.
+/// The source and the destination of a datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// The other side.
+    /// The remote address.
     pub address: SocketAddr,
-    /// Our side.
+    /// The local address.
     pub local: Local,
 }
 
@@ -77,24 +78,24 @@ impl Peer {
         Peer { address: address.unwrap_or(SocketAddr::new([0, 0, 0, 0].into(), 0)), local }
     }
 
-    /// The other side's address; IPv4 addresses in their own form. `None` where no reply can go.
+    /// The remote IP address; IPv4-mapped addresses as IPv4. `None` if no reply can be sent.
     pub fn ip(&self) -> Option<IpAddr> {
         let ip = self.address.ip().to_canonical();
         (self.address.port() != 0 && !ip.is_unspecified()).then_some(ip)
     }
 }
 
-/// Asks the kernel to say where datagrams are sent to, if the socket is bound to all addresses, and
-/// never to let a reply be cut into fragments, which others can put theirs among (RFC 9715 §3.1):
-/// replies are short enough for any path. It also spares the kernel to look for an identification
-/// that fragments would need.
+/// Asks the kernel for destination addresses if the socket is bound to the unspecified address, and
+/// forbids fragmentation of replies, which would allow others to inject fragments (RFC 9715 §3.1):
+/// replies are short enough for any path. It also saves the kernel from choosing a fragment
+/// identification.
 pub fn prepare(socket: &UdpSocket) -> io::Result<()> {
     let whole = match socket.local_addr()? {
         SocketAddr::V4(_) => set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE),
         SocketAddr::V6(_) => set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::PROBE),
     };
     if let Err(error) = whole {
-        tracing::debug!(%error, "answers may be cut into fragments on their way");
+        tracing::debug!(%error, "responses may be fragmented");
     }
     match socket.local_addr()? {
         SocketAddr::V4(address) if address.ip().is_unspecified() => {
@@ -108,7 +109,7 @@ pub fn prepare(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
-/// Room for control messages; `None` for a socket that is bound to one address.
+/// A buffer for control messages; `None` for a socket that is bound to one address.
 fn control(socket: &UdpSocket) -> io::Result<Option<Vec<u8>>> {
     let address = socket.local_addr()?;
     Ok(match address {
@@ -118,30 +119,30 @@ fn control(socket: &UdpSocket) -> io::Result<Option<Vec<u8>>> {
     })
 }
 
-/// A batch of datagrams that came.
+/// A batch of received datagrams.
 pub struct Inbox {
-    room: Box<[[u8; QUERY_ROOM]; BATCH]>,
+    room: Box<[[u8; QUERY_BUFFER_BYTES]; BATCH]>,
     headers: MultiHeaders<SockaddrStorage>,
     came: Vec<(usize, Peer)>,
     many: bool,
     /// Whether there ever was a datagram.
-    heard: bool,
+    has_received: bool,
 }
 
 impl Inbox {
-    /// An empty one for a socket.
+    /// An empty batch for a socket.
     pub fn new(socket: &UdpSocket) -> io::Result<Self> {
         Ok(Self {
-            room: Box::new([[0; QUERY_ROOM]; BATCH]),
+            room: Box::new([[0; QUERY_BUFFER_BYTES]; BATCH]),
             headers: MultiHeaders::preallocate(BATCH, control(socket)?),
             came: Vec::with_capacity(BATCH),
             many: false,
-            heard: false,
+            has_received: false,
         })
     }
 
-    /// Takes what is there; whether there may be more. With `wait` it waits for the first, as long
-    /// as the socket's timeout allows. Nothing comes once `stopped` is true.
+    /// Receives what has arrived; whether there may be more. With `wait` it waits for the first
+    /// datagram, up to the socket's timeout. Returns nothing once `stopped` is true.
     pub fn receive(
         &mut self,
         socket: &UdpSocket,
@@ -150,9 +151,9 @@ impl Inbox {
     ) -> io::Result<bool> {
         self.came.clear();
         let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
-        // One query alone, after a while, finds nothing in the processor's cache: what is made
-        // ready for others costs it time.
-        let room = if self.many { BATCH } else { FEW };
+        // A single query after a pause finds the processor's cache cold: preparing buffers for more
+        // queries would delay it.
+        let room = if self.many { BATCH } else { FEW_BUFFERS };
         let result = if self.many {
             let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
             take(
@@ -161,11 +162,13 @@ impl Inbox {
                 &mut slices,
                 flags,
                 stopped,
-                &mut self.heard,
+                &mut self.has_received,
                 &mut self.came,
             )
         } else {
-            let Some((few, _)) = self.room.split_first_chunk_mut::<FEW>() else { return Ok(false) };
+            let Some((few, _)) = self.room.split_first_chunk_mut::<FEW_BUFFERS>() else {
+                return Ok(false);
+            };
             let mut slices = few.each_mut().map(|room| [IoSliceMut::new(room)]);
             take(
                 socket,
@@ -173,27 +176,27 @@ impl Inbox {
                 &mut slices,
                 flags,
                 stopped,
-                &mut self.heard,
+                &mut self.has_received,
                 &mut self.came,
             )
         };
         let full = self.came.len() == room;
-        self.many = full || self.came.len() >= FEW;
+        self.many = full || self.came.len() >= FEW_BUFFERS;
         match result {
             Ok(()) => Ok(full),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
-            // An ICMP error to an earlier reply: nothing that is known here.
+            // An ICMP error for an earlier reply: not of interest.
             Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What came.
+    /// The received datagrams.
     pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], &Peer)> {
         self.came
             .iter()
             .zip(self.room.iter())
-            .map(|((length, peer), room)| (&room[..(*length).min(QUERY_ROOM)], peer))
+            .map(|((length, peer), room)| (&room[..(*length).min(QUERY_BUFFER_BYTES)], peer))
     }
 }
 
@@ -203,17 +206,16 @@ fn take<'a>(
     slices: &'a mut [[IoSliceMut<'a>; 1]],
     flags: MsgFlags,
     stopped: &AtomicBool,
-    heard: &mut bool,
+    has_received: &mut bool,
     came: &mut Vec<(usize, Peer)>,
 ) -> nix::Result<()> {
     let results = recvmmsg(socket.as_raw_fd(), headers, slices, flags, None)?;
-    // Whoever waits at a socket that is shut down gets an empty datagram without an address, which
-    // is then the last one's.
+    // A receive on a socket that was shut down returns an empty datagram without an address.
     let empty = stopped.load(Ordering::Acquire) && flags.contains(MsgFlags::MSG_WAITFORONE);
-    if empty && !*heard {
+    if empty && !*has_received {
         return Ok(());
     }
-    *heard = true;
+    *has_received = true;
     let datagrams = results.filter(|result| result.bytes > 0 || !empty);
     came.extend(
         datagrams.map(|result| (result.bytes, Peer::new(result.address, local_of(result.cmsgs())))),
@@ -226,7 +228,7 @@ fn local_of(messages: nix::Result<nix::sys::socket::CmsgIterator<'_>>) -> Local 
     for message in messages {
         match message {
             ControlMessageOwned::Ipv4PacketInfo(info) => {
-                // The reply leaves from there, on whatever interface leads to the client.
+                // The reply leaves from this address, by whatever interface leads to the client.
                 return Local::V4(in_pktinfo {
                     ipi_ifindex: 0,
                     ipi_spec_dst: info.ipi_spec_dst,
@@ -245,41 +247,44 @@ fn local_of(messages: nix::Result<nix::sys::socket::CmsgIterator<'_>>) -> Local 
     Local::Socket
 }
 
-/// A batch of replies on their way.
+/// A batch of replies to send.
 pub struct Outbox {
-    room: Box<[[u8; ROOM]; BATCH]>,
+    room: Box<[[u8; REPLY_BUFFER_BYTES]; BATCH]>,
     waiting: Vec<(usize, Peer)>,
 }
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { room: Box::new([[0; ROOM]; BATCH]), waiting: Vec::with_capacity(BATCH) }
+        Self {
+            room: Box::new([[0; REPLY_BUFFER_BYTES]; BATCH]),
+            waiting: Vec::with_capacity(BATCH),
+        }
     }
 }
 
 impl Outbox {
-    /// Room for the next reply; it is part of the batch once it is [`Outbox::push`]ed. What is
-    /// there is sent if there is none left.
-    pub fn next(&mut self, socket: &UdpSocket) -> &mut [u8; ROOM] {
+    /// The buffer for the next reply, which joins the batch by [`Outbox::push`]. The batch is sent
+    /// first if it is full.
+    pub fn next(&mut self, socket: &UdpSocket) -> &mut [u8; REPLY_BUFFER_BYTES] {
         if self.waiting.len() == BATCH {
             self.send(socket);
         }
         &mut self.room[self.waiting.len()]
     }
 
-    /// Takes the reply that was written to [`Outbox::next`]'s room.
+    /// Adds the reply that was written to the buffer from [`Outbox::next`].
     pub fn push(&mut self, length: usize, to: &Peer) {
         self.waiting.push((length, *to));
     }
 
-    /// Sends what is there. What the kernel doesn't take is lost, as any datagram may be.
+    /// Sends the batch. What the kernel does not accept is lost, as any datagram may be.
     pub fn send(&mut self, socket: &UdpSocket) {
         let mut replies = self
             .waiting
             .iter()
             .zip(self.room.iter())
             .map(|((length, to), room)| (&room[..*length], to));
-        // Which of our addresses a reply leaves from can be said for one at a time.
+        // The source address can be set for one datagram at a time.
         if self.waiting.len() < 2
             || self.waiting.iter().any(|(_, to)| !matches!(to.local, Local::Socket))
         {
@@ -302,9 +307,8 @@ fn send_many<'a>(socket: &UdpSocket, replies: &mut dyn Iterator<Item = (&'a [u8]
     let mut left = messages.as_mut_slice();
     while !left.is_empty() {
         let sent = sendmmsg(socket, left, SendFlags::DONTWAIT).unwrap_or_else(|error| {
-            tracing::debug!(%error, "an answer could not be sent");
-            // The first that is not taken is left out: its address may be one that can't be
-            // reached.
+            tracing::debug!(%error, "a response could not be sent");
+            // Skips the first one that the kernel refuses: its destination may be unreachable.
             1
         });
         left = &mut left[sent.max(1)..];
@@ -323,6 +327,6 @@ pub fn send_one(socket: &UdpSocket, reply: &[u8], to: &Peer) {
         }
     };
     if let Err(error) = sent {
-        tracing::debug!(%error, "an answer could not be sent");
+        tracing::debug!(%error, "a response could not be sent");
     }
 }

@@ -1,5 +1,5 @@
-//! Both paths over one cache and one chain, with all that either can say: for the tests of this
-//! room, and for the fuzz target that gives them packets.
+//! Both paths over one cache and one chain, with every kind of answer: for the tests of this module
+//! and the fuzz target of queries.
 
 use std::{
     collections::HashMap,
@@ -19,18 +19,24 @@ use hickory_proto::{
         rdata::opt::{EdnsCode, EdnsOption},
     },
 };
-use namechain_core::types::{Hash, Name as ChainName, Network, Record as ChainRecord, RecordSet};
+use namechain_core::types::{
+    BlockTime, Hash, Name as ChainName, Network, Record as ChainRecord, RecordSet,
+};
 
 use super::{
     lookup::{BatchContext, FastOutcome, FastQuery, probe},
-    query::{MAX_QUESTION, ParsedQuery},
-    reply::ROOM,
+    query::{MAX_QUESTION_BYTES, ParsedQuery},
+    reply::REPLY_BUFFER_BYTES,
 };
 use crate::{
     cache,
     cache::{AnswerKind, Key, Scope},
     chain::{
-        ChainError, ChainSource, Lapse, NameState, mount::Mounts, validity::Dependency, zone::Zone,
+        ChainError, ChainSource, Inactive, NameState,
+        marks::ChainMarks,
+        mount::Mounts,
+        validity::{BlockRange, Dependency},
+        zone::Zone,
     },
     dns::{
         message::{Packet, Section, rcode},
@@ -50,17 +56,33 @@ pub const BOTH: Mounts = Mounts { root: true, alt: true };
 pub const LOCAL: Client =
     Client { address: std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
 
-/// A chain that the test moves on.
+/// The block of the first state, and the range of every name's status.
+const NOW: BlockTime = BlockTime { height: 1, time: 1 };
+const RANGE: BlockRange = BlockRange { from: NOW, until: BlockTime { height: 9, time: 9 } };
+
+/// A chain whose state the test changes.
 #[derive(Clone, Default)]
 pub struct Chain(Arc<Mutex<State>>);
 
-#[derive(Default)]
 pub struct State {
     epoch: Option<u32>,
+    now: BlockTime,
     names: HashMap<String, (Hash, NameState)>,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        State { epoch: None, now: NOW, names: HashMap::new() }
+    }
+}
+
 impl Chain {
+    /// Goes on to the block with this time.
+    pub fn go_to(&self, epoch: u32, time: u64) {
+        let mut state = self.0.lock().unwrap();
+        (state.epoch, state.now) = (Some(epoch), BlockTime { time, ..NOW });
+    }
+
     pub fn set(&self, name: &str, version: u8, records: &[(&str, u16, &[u8])]) {
         let zone = zone(name, version, records);
         self.0
@@ -71,8 +93,8 @@ impl Chain {
     }
 
     pub fn lapse(&self, name: &str) {
-        let why = Lapse::Grace { ended: 3, released: 9 };
-        let standing = NameState::Lapsed(zone(name, 1, &[]), why);
+        let why = Inactive::Grace { ended: 3, released: 9 };
+        let standing = NameState::Inactive(zone(name, 1, &[]), why);
         self.0.lock().unwrap().names.insert(name.into(), (Hash([9; 32]), standing));
     }
 
@@ -111,7 +133,16 @@ impl ChainSource for Chain {
             Some((value, standing)) => (Some(*value), standing.clone()),
             None => (None, NameState::Unregistered),
         };
-        Ok((standing, Some(Dependency { name: name.clone(), value, from: 0, until: 9, epoch })))
+        Ok((
+            standing,
+            Some(Dependency {
+                name: name.clone(),
+                value,
+                range: RANGE,
+                marks: ChainMarks::default(),
+                epoch,
+            }),
+        ))
     }
 
     fn epoch(&self) -> Option<u32> {
@@ -120,7 +151,11 @@ impl ChainSource for Chain {
 
     fn still_holds(&self, dependency: &Dependency) -> bool {
         let state = self.0.lock().unwrap();
-        dependency.holds_at(state.names.get(dependency.name.as_str()).map(|(value, _)| value), 1)
+        dependency.holds_at(
+            state.names.get(dependency.name.as_str()).map(|(value, _)| value),
+            state.now,
+            ChainMarks::default(),
+        )
     }
 
     fn is_trusted(&self) -> bool {
@@ -135,7 +170,7 @@ impl ChainSource for Chain {
 /// Both paths over one cache and one chain.
 pub struct Paths {
     pub responder: Responder,
-    /// Seconds since 1970, by which signatures are dated.
+    /// Seconds since 1970, for the times of signatures.
     pub wall: Arc<AtomicU64>,
     pub chain: Chain,
     pub runtime: tokio::runtime::Runtime,
@@ -145,8 +180,7 @@ impl Paths {
     pub fn new(mounts: Mounts) -> Self {
         let chain = Chain::default();
         chain.at(Some(1));
-        // Nobody is there: whatever is not in the cache fails, and that is no answer of the fast
-        // path.
+        // There is no upstream: what is not cached fails, and the fast path never answers that.
         let upstreams = vec!["127.0.0.1:1".parse().unwrap()];
         let legacy = UpstreamsConfig {
             upstreams,
@@ -174,7 +208,7 @@ impl Paths {
         }
     }
 
-    /// Puts what an upstream said in the cache.
+    /// Puts an upstream's answer into the cache.
     pub fn said(&self, question: &[u8], message: Vec<u8>) {
         let packet = Packet::parse(&message).unwrap();
         let answer = Arc::new(cache::Answer::new(&packet, question, true).unwrap());
@@ -205,11 +239,15 @@ impl Paths {
         }
     }
 
-    /// What the fast path makes of a query so much later.
-    pub fn outcome(&self, query: &[u8], later: Duration) -> (FastOutcome, [u8; ROOM]) {
-        let mut out = [0; ROOM];
+    /// The fast path's result for a query, `later` than now.
+    pub fn outcome(
+        &self,
+        query: &[u8],
+        later: Duration,
+    ) -> (FastOutcome, [u8; REPLY_BUFFER_BYTES]) {
+        let mut out = [0; REPLY_BUFFER_BYTES];
         let _entered = self.runtime.enter();
-        let mut lower = [0; MAX_QUESTION];
+        let mut lower = [0; MAX_QUESTION_BYTES];
         let Some(parsed) = ParsedQuery::read(query, &mut lower) else {
             return (FastOutcome::Slow, out);
         };
@@ -238,8 +276,8 @@ pub fn query(flags: [u8; 2], name: &str, qtype: u16, opt: Option<(u16, bool, boo
     bytes
 }
 
-/// The same message: header, question byte for byte, records in their order, EDNS. A second may
-/// have passed.
+/// The messages must be equal: header, question bytes, records in order, EDNS. TTLs may differ by
+/// one second.
 pub fn assert_same(fast: &[u8], slow: &[u8]) {
     let (a, b) = (Message::from_vec(fast).unwrap(), Message::from_vec(slow).unwrap());
     assert_eq!(a.metadata, b.metadata);
@@ -271,7 +309,7 @@ pub fn assert_same(fast: &[u8], slow: &[u8]) {
     assert_eq!(flags(&a), flags(&b));
 }
 
-/// An option's data, of a cookie without the time stamp and what is made from it.
+/// An option's data; of a cookie only the part that does not depend on the time.
 fn stable(option: EdnsOption) -> Vec<u8> {
     let mut data = Vec::try_from(&option).unwrap();
     if EdnsCode::from(&option) == EdnsCode::Cookie {
@@ -281,7 +319,7 @@ fn stable(option: EdnsOption) -> Vec<u8> {
     data
 }
 
-/// Paths with all that legacy DNS can say, and a chain with all that it can.
+/// Paths with every kind of legacy answer, and a chain with every kind of name.
 pub fn furnished(mounts: Mounts) -> Paths {
     let paths = Paths::new(mounts);
     let reply = |text: &str, qtype| (question(text, qtype), Build::answer(&question(text, qtype)));
@@ -341,18 +379,18 @@ pub fn furnished(mounts: Mounts) -> Paths {
 }
 
 thread_local! {
-    /// The world of the fuzz target, and how many packets it has seen.
+    /// The paths of the fuzz target, and how many packets they have seen.
     static WORLD: std::cell::RefCell<Option<(Paths, u32)>> = const { std::cell::RefCell::new(None) };
 }
-/// After so many packets the world is made anew, so that what it holds has not run out.
-const WORLD_LASTS: u32 = 8_192;
+/// After this many packets the paths are made anew, so that cached answers have not expired.
+const PACKETS_PER_WORLD: u32 = 8_192;
 
-/// Any bytes as a packet: the first says over what they came. Whatever is answered has the query's
-/// id and can be read; over UDP it fits; what the fast path says is what the slow path says.
+/// Any bytes as a packet; the first one selects the transport. Every response has the query's id
+/// and is a valid message; over UDP it fits; and the fast path's response equals the slow path's.
 pub fn packet(data: &[u8]) {
     let Some((&how, datagram)) = data.split_first() else { return };
     WORLD.with_borrow_mut(|world| {
-        if world.as_ref().is_some_and(|(_, seen)| *seen >= WORLD_LASTS) {
+        if world.as_ref().is_some_and(|(_, seen)| *seen >= PACKETS_PER_WORLD) {
             *world = None;
         }
         let (paths, seen) = world.get_or_insert_with(|| (furnished(BOTH), 0));
@@ -364,7 +402,7 @@ pub fn packet(data: &[u8]) {
 
 fn check(paths: &Paths, datagram: &[u8], client: Client) {
     let slow = paths.runtime.block_on(paths.responder.respond_to_bytes(datagram, client));
-    let parsed = ParsedQuery::read(datagram, &mut [0; MAX_QUESTION]);
+    let parsed = ParsedQuery::read(datagram, &mut [0; MAX_QUESTION_BYTES]);
     let Some(slow) = slow else {
         assert!(parsed.is_none(), "what the fast path could answer gets an answer");
         assert!(

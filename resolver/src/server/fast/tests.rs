@@ -1,4 +1,4 @@
-//! What the fast path says is what the slow path says.
+//! The fast path's responses equal the slow path's.
 
 use std::{net::Ipv4Addr, sync::atomic::Ordering, time::Duration};
 
@@ -138,6 +138,19 @@ fn an_answer_of_the_chain_is_given_exactly_as_long_as_it_is_true() {
     }
 }
 
+/// A status ends with the time of a block, without a change of the entry or of the height.
+#[test]
+fn an_answer_of_the_chain_ends_with_its_time() {
+    let paths = furnished(BOTH);
+    let ask = query([1, 0], "www.alice", 1, None);
+    paths.slow(&ask);
+    assert!(paths.fast(&ask).is_ok());
+    paths.chain.go_to(2, 8);
+    assert!(paths.fast(&ask).is_ok(), "the last second of its range");
+    paths.chain.go_to(3, 9);
+    assert_eq!(paths.fast(&ask), Err(FastOutcome::Slow), "the status may be another");
+}
+
 #[test]
 fn what_is_popular_is_fetched_again_before_it_ends_and_ages_until_then() {
     let paths = furnished(BOTH);
@@ -149,7 +162,7 @@ fn what_is_popular_is_fetched_again_before_it_ends_and_ages_until_then() {
     assert!(!fetches(281), "somebody does it");
     let (_, out) = paths.outcome(&ask, Duration::from_secs(150));
     let packet = Packet::parse(&out).unwrap();
-    // Kept for 300 seconds; an OPT would stand behind them.
+    // Cached for 300 seconds; an OPT would follow them.
     let ttls: Vec<u32> = packet.records().iter().map(|record| record.ttl).collect();
     assert!(ttls[..2].iter().all(|ttl| (149..=150).contains(ttl)) && ttls[2] == 0, "{ttls:?}");
     assert_eq!(at(301), FastOutcome::Forward, "it has run out");
@@ -179,8 +192,8 @@ fn a_client_hears_ad_if_it_may() {
     }
 }
 
-/// A signature that has been kept is given out in its own period and in no other: neither later,
-/// nor when the clock is put back.
+/// A cached signature is served in its own period only: neither later, nor when the clock is set
+/// back.
 #[test]
 fn a_signed_answer_is_given_only_in_the_period_that_it_was_signed_in() {
     let paths = furnished(BOTH);
@@ -207,7 +220,7 @@ fn a_signed_answer_is_given_only_in_the_period_that_it_was_signed_in() {
     }
 }
 
-/// AD of the chain's answers goes to those on this machine who understand it.
+/// AD of the chain's answers is set for clients on this machine that understand it.
 #[test]
 fn what_the_chain_says_is_authentic() {
     let paths = furnished(BOTH);
@@ -242,7 +255,7 @@ proptest! {
             let flags = [flags & 1, (flags & 6) << 3];
             let query = query(flags, &mixed(NAMES[name], case), TYPES[qtype], opt);
             if known {
-                // Whoever asked before leaves the answer behind.
+                // A first query puts the answer into the cache.
                 paths.slow(&query);
             }
             if let Ok(fast) = paths.fast(&query) {
@@ -252,8 +265,8 @@ proptest! {
     }
 }
 
-/// Whether a program that asks to share the port, as dig does of any port that it gets, has it
-/// then.
+/// Whether a program that asks to share the port, as dig does for any port that it gets, can bind
+/// it.
 fn may_join(address: std::net::SocketAddr) -> bool {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
     socket.set_reuse_port(true).unwrap();
@@ -284,7 +297,7 @@ fn any_other_port_has_a_socket_for_each_worker() {
     let address = first.local_addr().unwrap();
     let sockets = super::sockets(own(first), 2).unwrap();
     assert!(sockets.iter().all(|socket| socket.socket.local_addr().unwrap() == address));
-    // Each has its own queue: what comes from many clients is spread over both.
+    // Each has its own queue: the queries of many clients are distributed over both.
     let clients: Vec<_> =
         (0..64).map(|_| std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
     clients.iter().for_each(|client| assert_eq!(client.send_to(b"?", address).unwrap(), 1));

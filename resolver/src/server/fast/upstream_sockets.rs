@@ -1,6 +1,6 @@
-//! The sockets from which upstreams are asked: connected, each on a random port, and given up after
-//! some tens of queries, so that a port is hardly easier to guess than if every query had its own
-//! (RFC 5452 §9.2).
+//! The sockets for queries to upstreams: connected, each on a random port, and closed after some
+//! tens of queries, so that a port is hardly easier to guess than if every query had its own (RFC
+//! 5452 §9.2).
 
 use std::{
     io::{self, ErrorKind},
@@ -12,28 +12,28 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use crate::os::random::Random;
 
-/// After so many queries a socket is given up.
+/// How many queries use one socket.
 const QUERIES: usize = 32;
-/// After so long a socket is given up.
+/// For how long a socket is used.
 const LIFETIME: Duration = Duration::from_secs(10);
 /// The most sockets of one worker.
 pub const MAX_PORTS: usize = 128;
-/// Random ports that are tried before the kernel chooses.
+/// Random ports that are tried before the kernel chooses one.
 const PORT_TRIES: usize = 4;
-/// The lowest port that is chosen. Below are the ports of services.
+/// The lowest random port. Services use the ports below.
 const FIRST_PORT: u16 = 10_000;
-/// After so many datagrams that belong to no query somebody is guessing, and the socket is given
-/// up.
+/// After this many datagrams that match no query, somebody may be guessing ids, and the socket is
+/// closed.
 const MAX_STRAYS: usize = 16;
 
-/// A socket, and the queries that wait for a reply at it.
+/// A socket, and the queries that wait for replies at it.
 #[derive(Debug)]
 pub struct UpstreamSocket {
     /// Connected to `server`.
     pub socket: UdpSocket,
-    /// Whom it asks.
+    /// The upstream.
     pub server: SocketAddr,
-    /// Ids, and the flights that they belong to.
+    /// Message ids, and the queries in flight that they belong to.
     pub waiting: Vec<(u16, u32)>,
     opened: Duration,
     used: usize,
@@ -41,8 +41,8 @@ pub struct UpstreamSocket {
 }
 
 impl UpstreamSocket {
-    /// Whether somebody is guessing, now that one more datagram came that belongs to no query.
-    pub fn is_under_attack(&mut self) -> bool {
+    /// Counts a datagram that matches no query; whether there are too many of them.
+    pub fn record_stray(&mut self) -> bool {
         self.strays += 1;
         self.strays >= MAX_STRAYS
     }
@@ -55,12 +55,11 @@ impl UpstreamSocket {
     }
 }
 
-/// All of them. The number of each is its event's in the worker's epoll, counted from
-/// `first_event`.
+/// The sockets. Each has an event number in the worker's epoll, counted from `first_event`.
 #[derive(Debug)]
 pub struct UpstreamSockets {
     ports: Vec<Option<UpstreamSocket>>,
-    /// Those that take queries, one for each upstream.
+    /// Those that accept queries, one per upstream.
     open: Vec<usize>,
     first_event: u64,
 }
@@ -71,20 +70,20 @@ impl UpstreamSockets {
         Self { ports: Vec::new(), open: Vec::new(), first_event }
     }
 
-    /// The number of the port that an event is for.
+    /// The socket that an event is for.
     pub fn of_event(&self, event: u64) -> Option<usize> {
         usize::try_from(event.checked_sub(self.first_event)?).ok()
     }
 
-    /// The port of this number.
+    /// The socket with this number.
     pub fn get(&mut self, at: usize) -> Option<&mut UpstreamSocket> {
         self.ports.get_mut(at)?.as_mut()
     }
 
-    /// A port for one more query; `None` if there are too many.
+    /// A socket for one more query; `None` if there are too many.
     ///
     /// # Errors
-    /// What the system says when it gives no socket.
+    /// The operating system's error, if it gives no socket.
     pub fn for_query(
         &mut self,
         server: SocketAddr,
@@ -110,7 +109,7 @@ impl UpstreamSockets {
         Ok(Some(at))
     }
 
-    /// One more query waits at a port.
+    /// Adds a query that waits at a socket.
     pub fn wait(&mut self, at: usize, id: u16, flight: u32) {
         if let Some(port) = self.get(at) {
             port.used += 1;
@@ -118,7 +117,7 @@ impl UpstreamSockets {
         }
     }
 
-    /// A query does not wait any more. A port that takes no more goes with its last one.
+    /// Removes a query. A socket that accepts no more is closed with its last one.
     pub fn done(&mut self, at: usize, id: u16) {
         let Some(port) = self.get(at) else { return };
         port.waiting.retain(|(other, _)| *other != id);
@@ -127,17 +126,17 @@ impl UpstreamSockets {
         }
     }
 
-    /// Gives a port up; the flights that waited at it.
+    /// Closes a socket; returns the queries that waited at it.
     pub fn close(&mut self, at: usize) -> Vec<u32> {
         self.open.retain(|open| *open != at);
-        // Closing the socket takes it out of the epoll.
+        // Closing the socket removes it from the epoll.
         let port = self.ports.get_mut(at).and_then(Option::take);
         port.map_or_else(Vec::new, |port| {
             port.waiting.into_iter().map(|(_, flight)| flight).collect()
         })
     }
 
-    /// No more queries for those that ask this server; those that nobody waits at are given up.
+    /// Stops using the sockets to this server; closes those without queries.
     fn close_for(&mut self, server: SocketAddr) {
         let of_server =
             |port: &Option<UpstreamSocket>| port.as_ref().is_some_and(|port| port.server == server);
@@ -160,7 +159,7 @@ impl UpstreamSockets {
     }
 }
 
-/// A socket on a port that can't be guessed (RFC 5452 §9.2, RFC 6056).
+/// A socket on an unpredictable port (RFC 5452 §9.2, RFC 6056).
 fn open(server: SocketAddr, random: &mut Random) -> io::Result<UdpSocket> {
     let any = |port| match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),

@@ -1,11 +1,11 @@
-//! One thread, one socket: the loop that answers.
+//! A worker: one thread with one socket, and its loop.
 //!
 //! ```text
 //! wait for a batch -> each: shape -> cache -> reply | upstream | slow path -> send the batch -> take the next, if it was full
 //! ```
 //!
-//! It waits only when nothing is there, and a batch is what is there: one query alone is answered
-//! at once.
+//! It waits only when nothing has arrived, and a batch is whatever has arrived: a single query is
+//! answered at once.
 
 use std::{
     future::Future,
@@ -34,7 +34,7 @@ use super::{
     batch::Batch,
     lookup::{BatchContext, FastOutcome, FastQuery},
     pending::{Completed, PendingQueries},
-    query::MAX_QUESTION,
+    query::MAX_QUESTION_BYTES,
     socket::{Outbox, Peer, send_one},
 };
 use crate::{
@@ -46,30 +46,30 @@ use crate::{
 const STOP: u64 = 0;
 const QUERIES: u64 = 1;
 const FIRST_PORT: u64 = 2;
-/// How many events are taken at a time.
+/// The most events that are taken at a time.
 const EVENTS: usize = 32;
-/// How many full batches are taken before the upstreams' replies have their turn.
+/// How many full batches are served before the upstreams' replies are read.
 const MAX_BATCHES: usize = 8;
-/// How long what has come in has to be answered when the end is near.
+/// How long received queries may still be answered after a stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How workers are told to end.
+/// The signal for workers to stop.
 pub struct Stop {
     flag: AtomicBool,
     event: EventFd,
 }
 
 impl Stop {
-    /// Not yet.
+    /// Not stopped yet.
     pub fn new() -> io::Result<Self> {
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         Ok(Self { flag: AtomicBool::new(false), event })
     }
 
-    /// Tells the workers on these sockets to end. A worker that waits in the kernel for a query
-    /// wakes up when its socket is shut down; the kernel calls that an error on a socket without a
-    /// peer, and does it all the same. A socket that others have too is left as it is: it would
-    /// stay shut down for them, and its worker waits where the event wakes it.
+    /// Tells the workers on these sockets to stop. Shutting its socket down wakes a worker that
+    /// waits for a query in the kernel; the kernel reports an error for a socket without a peer,
+    /// but does it. A socket that another process has too is left alone, because it would stay shut
+    /// down there; its worker waits where the event wakes it.
     pub fn stop(&self, sockets: &[WorkerSocket]) -> io::Result<()> {
         self.flag.store(true, Ordering::Release);
         self.event.write(1)?;
@@ -80,13 +80,13 @@ impl Stop {
     }
 }
 
-/// The socket of a worker, which blocks.
+/// The socket of a worker, in blocking mode.
 #[derive(Debug)]
 pub struct WorkerSocket {
     /// The socket.
     pub socket: UdpSocket,
-    /// Whether another process, the service manager, has it open too and passes it on to the next
-    /// one that runs here.
+    /// Whether another process (the service manager) has the socket open too, for the next process
+    /// here.
     pub is_inherited: bool,
 }
 
@@ -94,22 +94,22 @@ impl WorkerSocket {
     /// The same socket for another worker.
     ///
     /// # Errors
-    /// If the system has no descriptor left.
+    /// If there is no file descriptor left.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { socket: self.socket.try_clone()?, is_inherited: self.is_inherited })
     }
 }
 
-/// What a worker needs.
+/// The state of a worker.
 pub struct Worker {
     socket: Arc<UdpSocket>,
-    /// Whether it may wait for queries in the call that brings them.
+    /// Whether it may wait for queries in the receive call itself.
     may_block: bool,
     current: ResponderHandle,
-    /// The responder that was current when [`ResponderHandle::version`] was this.
+    /// The responder, and the [`ResponderHandle::version`] at which it was read.
     responder: Arc<Responder>,
     version: u64,
-    /// Held by every slow answer on its way.
+    /// Cloned into every slow answer in progress.
     working: mpsc::Sender<()>,
     done: mpsc::Receiver<()>,
     runtime: Handle,
@@ -131,7 +131,7 @@ impl Worker {
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&stop.event, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
-        // Of several workers that share it one is enough for a query.
+        // Of several workers that share a socket, one has to wake up for a query.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
         epoll.add(&socket, EpollEvent::new(flags, QUERIES))?;
         let (working, done) = mpsc::channel(1);
@@ -155,18 +155,18 @@ impl Worker {
         })
     }
 
-    /// Answers until it is told to stop; then what has come in is answered, for at most [`GRACE`].
+    /// Serves until it is told to stop; then answers what has been received, for at most [`GRACE`].
     ///
     /// # Errors
-    /// What the system says when it can't be waited or received any more.
+    /// The operating system's error, if it can't wait or receive any more.
     pub fn run(mut self) -> io::Result<()> {
-        // The slow path's timers and tasks are the runtime's.
+        // The slow path uses the runtime's timers and tasks.
         let runtime = self.runtime.clone();
         let _entered = runtime.enter();
         let mut batch = Batch::new(&self.socket)?;
         while !self.stop.flag.load(Ordering::Acquire) {
-            // With nobody else to wait for it waits in the call that brings the query, which is one
-            // call less.
+            // With nothing else to wait for, it waits in the receive call, which saves one system
+            // call.
             let wait = self.may_block && self.pending.is_idle();
             if wait || self.events(None)? {
                 self.queries(&mut batch, wait)?;
@@ -181,12 +181,12 @@ impl Worker {
         }
         let left = end.saturating_sub(self.now());
         drop(self.working);
-        // Nobody sends: it is over when the last sender is gone.
+        // Nothing is ever sent: the channel closes when the last sender is dropped.
         let _ = runtime.block_on(async { timeout(left, self.done.recv()).await });
         Ok(())
     }
 
-    /// Takes the responder that is current.
+    /// Takes the current responder.
     fn refresh_responder(&mut self) {
         let version = self.current.version();
         if version != self.version {
@@ -194,11 +194,11 @@ impl Worker {
         }
     }
 
-    /// Waits until there is something to do, at most until `end`, and does what upstreams have left
-    /// to do; whether there are queries.
+    /// Waits for events, at most until `end`, and handles those of upstreams; whether there are
+    /// queries.
     fn events(&mut self, end: Option<Duration>) -> io::Result<bool> {
         let mut events = [EpollEvent::empty(); EVENTS];
-        let count = match self.epoll.wait(&mut events, self.patience(end)) {
+        let count = match self.epoll.wait(&mut events, self.wait_time(end)) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
@@ -219,8 +219,8 @@ impl Worker {
         Ok(queries)
     }
 
-    /// How long there is nothing to do by itself.
-    fn patience(&self, end: Option<Duration>) -> EpollTimeout {
+    /// How long it may wait for events.
+    fn wait_time(&self, end: Option<Duration>) -> EpollTimeout {
         let Some(deadline) = self.pending.deadline().into_iter().chain(end).min() else {
             return EpollTimeout::NONE;
         };
@@ -232,8 +232,7 @@ impl Worker {
         self.responder.now()
     }
 
-    /// Takes queries and answers them; whether there may be more. With `wait` it waits for the
-    /// first.
+    /// Receives and answers queries; whether there may be more. With `wait` it waits for the first.
     fn queries(&mut self, batch: &mut Batch, wait: bool) -> io::Result<bool> {
         for at in 0..MAX_BATCHES {
             let full = batch.receive(&self.socket, wait && at == 0, &self.stop.flag)?;
@@ -275,7 +274,7 @@ impl Worker {
         }
     }
 
-    /// Sends the reply that is in the outbox's next place, and counts it.
+    /// Sends the reply in the outbox's buffer, and counts it.
     fn push(
         &mut self,
         asked: &FastQuery<'_>,
@@ -310,13 +309,13 @@ impl Worker {
         started
     }
 
-    /// Gives those who waited what there is for them.
+    /// Sends the answers to clients that waited for upstreams.
     fn send_completed(&mut self, responder: &Responder) {
         if self.completed.is_empty() {
             return;
         }
         let context = BatchContext::new(responder);
-        let mut lower = [0; MAX_QUESTION];
+        let mut lower = [0; MAX_QUESTION_BYTES];
         for completed in std::mem::take(&mut self.completed) {
             let (answer, waiters) = match completed {
                 Completed::Answer(answer, waiters) => (Some(answer), waiters),
@@ -339,7 +338,7 @@ impl Worker {
         self.outbox.send(&self.socket);
     }
 
-    /// The slow path: here and now as far as it goes without waiting, and in a task of its own from
+    /// The slow path: run here as far as it goes without waiting, and in a task of its own from
     /// there.
     fn slow(&mut self, datagram: &[u8], peer: &Peer) {
         let Some(address) = peer.ip() else { return };
@@ -350,7 +349,7 @@ impl Worker {
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(reply)) => send_one(&self.socket, &reply, peer),
             Poll::Ready(None) => {}
-            // How many there are at a time is the responder's to say: above that it does not wait.
+            // The responder bounds how many there are: above its limit it does not wait.
             Poll::Pending => {
                 let (socket, peer, working) = (self.socket.clone(), *peer, self.working.clone());
                 self.runtime.spawn(async move {

@@ -1,53 +1,62 @@
-//! Who is connected, and who goes when there is no room: a plain table, without sockets or a clock.
-//! What came first is told by numbers that only grow.
+//! The table of connections, and which one is closed when it is full. It has no sockets and no
+//! clock: order is kept by a counter.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
 };
 
-/// The connections of one server. `H` is what a connection is ended with.
+/// The connections of one server. `H` is the handle that closes a connection.
 pub(super) struct ConnectionTable<H> {
-    entries: HashMap<u64, Entry<H>>,
+    entries: HashMap<u64, ConnectionEntry<H>>,
     next: u64,
-    held: usize,
-    most: usize,
-    most_held: usize,
+    buffered_bytes: usize,
+    max_connections: usize,
+    max_buffered_bytes: usize,
 }
 
-struct Entry<H> {
-    from: From,
-    /// When it came, or last had a whole question.
-    heard: u64,
-    /// Questions in work.
-    working: usize,
-    /// Bytes that are kept for it.
-    held: usize,
+struct ConnectionEntry<H> {
+    group: ClientGroup,
+    /// When it was accepted, or last sent a whole query (a value of the counter).
+    last_active: u64,
+    /// Queries in progress.
+    in_progress: usize,
+    /// Bytes buffered for it.
+    buffered_bytes: usize,
     handle: Option<H>,
 }
 
-/// Where clients come from that can't be told apart: this machine, an IPv4 address, an IPv6 network
-/// of 64 bits.
+/// A group of clients that is limited together: this machine, an IPv4 address, an IPv6 network of
+/// 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
-    Here,
-    There(IpAddr),
+enum ClientGroup {
+    Local,
+    Remote(IpAddr),
 }
 
-impl From {
+impl ClientGroup {
     fn of(address: IpAddr) -> Self {
         match address {
-            address if address.is_loopback() => From::Here,
-            IpAddr::V6(ip) => From::There(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into()),
-            address => From::There(address),
+            address if address.is_loopback() => ClientGroup::Local,
+            IpAddr::V6(ip) => {
+                ClientGroup::Remote(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into())
+            }
+            address => ClientGroup::Remote(address),
         }
     }
 }
 
 impl<H> ConnectionTable<H> {
-    /// A table for at most `most` connections, for which at most `most_held` bytes are kept.
-    pub fn new(most: usize, most_held: usize) -> Self {
-        ConnectionTable { entries: HashMap::new(), next: 0, held: 0, most, most_held }
+    /// A table for at most `max_connections` connections with at most `max_buffered_bytes` buffered
+    /// bytes.
+    pub fn new(max_connections: usize, max_buffered_bytes: usize) -> Self {
+        ConnectionTable {
+            entries: HashMap::new(),
+            next: 0,
+            buffered_bytes: 0,
+            max_connections,
+            max_buffered_bytes,
+        }
     }
 
     fn count(&mut self) -> u64 {
@@ -55,93 +64,106 @@ impl<H> ConnectionTable<H> {
         self.next
     }
 
-    /// Lets a connection in. Its number, and the connection that has to go for it.
+    /// Adds a connection. Returns its number, and the connection to close for it.
     ///
-    /// A client elsewhere has at most a quarter of the room: beyond that, its own oldest connection
-    /// goes.
+    /// A client on another machine may have at most a quarter of the table: beyond that its own
+    /// oldest connection is closed.
     pub fn admit(&mut self, address: IpAddr) -> (u64, Option<H>) {
-        let from = From::of(address);
-        let its_own = self.entries.values().filter(|entry| entry.from == from).count();
-        let evict = if from != From::Here && its_own >= self.most.div_ceil(4) {
-            self.evict(|entry| entry.from == from)
-        } else if self.entries.len() >= self.most {
+        let group = ClientGroup::of(address);
+        let its_own = self.entries.values().filter(|entry| entry.group == group).count();
+        let evict = if group != ClientGroup::Local && its_own >= self.max_connections.div_ceil(4) {
+            self.evict(|entry| entry.group == group)
+        } else if self.entries.len() >= self.max_connections {
             self.evict(|_| true)
         } else {
             None
         };
         let id = self.count();
-        self.entries.insert(id, Entry { from, heard: id, working: 0, held: 0, handle: None });
+        self.entries.insert(
+            id,
+            ConnectionEntry {
+                group,
+                last_active: id,
+                in_progress: 0,
+                buffered_bytes: 0,
+                handle: None,
+            },
+        );
         (id, evict)
     }
 
-    /// Ends the one of `among` that has waited for the longest time; one with questions in work
-    /// only if all have some.
-    fn evict(&mut self, among: impl Fn(&Entry<H>) -> bool) -> Option<H> {
+    /// Removes the connection of `among` that has been idle for the longest time; one with queries
+    /// in progress only if all have some.
+    fn evict(&mut self, among: impl Fn(&ConnectionEntry<H>) -> bool) -> Option<H> {
         let those = self.entries.iter().filter(|(_, entry)| among(entry));
-        let (id, _) = those.min_by_key(|(_, entry)| (entry.working > 0, entry.heard))?;
+        let (id, _) = those.min_by_key(|(_, entry)| (entry.in_progress > 0, entry.last_active))?;
         self.remove(*id)
     }
 
-    /// Ends the one that has waited for the longest time.
+    /// Removes the connection that has been idle for the longest time.
     pub fn evict_oldest(&mut self) -> Option<H> {
         self.evict(|_| true)
     }
 
-    /// Says what the connection is ended with.
+    /// Sets the handle that closes the connection.
     pub fn attach(&mut self, id: u64, handle: H) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.handle = Some(handle);
         }
     }
 
-    /// The connection has ended.
+    /// Removes a connection that has ended.
     pub fn remove(&mut self, id: u64) -> Option<H> {
         let entry = self.entries.remove(&id)?;
-        self.held -= entry.held;
+        self.buffered_bytes -= entry.buffered_bytes;
         entry.handle
     }
 
-    /// A whole question has come.
+    /// Records that a whole query has arrived.
     pub fn on_query(&mut self, id: u64) {
-        let heard = self.count();
+        let last_active = self.count();
         if let Some(entry) = self.entries.get_mut(&id) {
-            (entry.heard, entry.working) = (heard, entry.working + 1);
+            (entry.last_active, entry.in_progress) = (last_active, entry.in_progress + 1);
         }
     }
 
-    /// A question is done with, answered or not.
+    /// Records that a query is done, answered or not.
     pub fn on_answered(&mut self, id: u64) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.working = entry.working.saturating_sub(1);
+            entry.in_progress = entry.in_progress.saturating_sub(1);
         }
     }
 
-    /// Bytes are kept for the connection. Those that have to go for them, which may be this one.
-    pub fn hold(&mut self, id: u64, bytes: usize) -> Vec<H> {
-        let mut leaving = Vec::new();
-        let Some(entry) = self.entries.get_mut(&id) else { return leaving };
-        entry.held += bytes;
-        self.held += bytes;
-        while self.held > self.most_held {
-            let most = self.entries.iter().max_by_key(|(_, entry)| entry.held).map(|(id, _)| *id);
+    /// Adds buffered bytes. Returns the connections to close for them, which may include this one.
+    pub fn add_buffered(&mut self, id: u64, bytes: usize) -> Vec<H> {
+        let mut closing = Vec::new();
+        let Some(entry) = self.entries.get_mut(&id) else { return closing };
+        entry.buffered_bytes += bytes;
+        self.buffered_bytes += bytes;
+        while self.buffered_bytes > self.max_buffered_bytes {
+            let most = self
+                .entries
+                .iter()
+                .max_by_key(|(_, entry)| entry.buffered_bytes)
+                .map(|(id, _)| *id);
             let Some(most) = most else { break };
-            leaving.extend(self.remove(most));
+            closing.extend(self.remove(most));
         }
-        leaving
+        closing
     }
 
-    /// Bytes are not kept any more.
-    pub fn release(&mut self, id: u64, bytes: usize) {
+    /// Subtracts buffered bytes.
+    pub fn remove_buffered(&mut self, id: u64, bytes: usize) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            let bytes = bytes.min(entry.held);
-            entry.held -= bytes;
-            self.held -= bytes;
+            let bytes = bytes.min(entry.buffered_bytes);
+            entry.buffered_bytes -= bytes;
+            self.buffered_bytes -= bytes;
         }
     }
 
-    /// Whether more than half of the room is taken: patience is short then.
+    /// Whether more than half of the table is in use: idle times are shorter then.
     pub fn is_crowded(&self) -> bool {
-        self.entries.len() > self.most / 2
+        self.entries.len() > self.max_connections / 2
     }
 }
 
@@ -157,9 +179,9 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    /// A table for `most` connections; each is ended with its own number.
-    fn table(most: usize) -> ConnectionTable<u64> {
-        ConnectionTable::new(most, 1_000)
+    /// A table for `max_connections` connections; the handle of each is its number.
+    fn table(max_connections: usize) -> ConnectionTable<u64> {
+        ConnectionTable::new(max_connections, 1_000)
     }
 
     fn admit(table: &mut ConnectionTable<u64>, address: IpAddr) -> (u64, Option<u64>) {
@@ -203,7 +225,7 @@ mod tests {
         assert_eq!(admit(&mut table, there(2)).1, None);
         table.remove(b);
         assert_eq!(admit(&mut table, there(1)).1, None);
-        // One network of IPv6 is one client; the same address written as another is not.
+        // An IPv6 network of 64 bits is one client; an IPv4-mapped address is the IPv4 client.
         let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
         let (c, _) = admit(&mut table, v6("2001:db8::1"));
         admit(&mut table, v6("2001:db8::2"));
@@ -217,15 +239,18 @@ mod tests {
     fn bytes_are_bounded_and_whoever_holds_most_goes() {
         let mut table = table(8);
         let [a, b, c] = [(); 3].map(|()| admit(&mut table, here()).0);
-        assert!(table.hold(a, 600).is_empty());
-        assert!(table.hold(b, 300).is_empty());
-        assert_eq!(table.hold(c, 200), [a]);
-        table.release(a, 600);
-        assert!(table.hold(c, 500).is_empty(), "what a held was given back once, not twice");
-        table.release(b, 300);
-        assert!(table.hold(b, 300).is_empty());
-        assert_eq!(table.hold(c, 900), [c], "it may be the one that asks for more");
-        assert_eq!(table.held, 300);
+        assert!(table.add_buffered(a, 600).is_empty());
+        assert!(table.add_buffered(b, 300).is_empty());
+        assert_eq!(table.add_buffered(c, 200), [a]);
+        table.remove_buffered(a, 600);
+        assert!(
+            table.add_buffered(c, 500).is_empty(),
+            "what a buffered_bytes was given back once, not twice"
+        );
+        table.remove_buffered(b, 300);
+        assert!(table.add_buffered(b, 300).is_empty());
+        assert_eq!(table.add_buffered(c, 900), [c], "it may be the one that asks for more");
+        assert_eq!(table.buffered_bytes, 300);
     }
 
     #[test]

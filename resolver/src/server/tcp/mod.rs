@@ -1,13 +1,12 @@
-//! DNS over TCP (RFC 7766): messages behind their lengths, several at a time on one connection,
-//! answers as they come.
+//! DNS over TCP (RFC 7766): messages with a length prefix, several in progress per connection,
+//! responses as they are ready.
 //!
 //! ```text
 //! listener -> serve -> table: is there room? who goes? -> connection -> the current responder
 //! ```
 //!
-//! Whoever comes is let in. When everything is taken, the connection goes that has been without a
-//! whole question for the longest time (RFC 7766 §6.2.3): a thousand clients that say nothing keep
-//! nobody out.
+//! Every connection is accepted. When the table is full, the connection without a whole query for
+//! the longest time is closed (RFC 7766 §6.2.3): a thousand silent clients keep nobody out.
 
 mod connection;
 mod connections;
@@ -28,15 +27,15 @@ use crate::{
 };
 
 pub use connection::{GRACE, MAX_PIPELINED, serve_connection};
-pub use streams::{ConnectionSlot, MAX_CONNECTIONS, Streams, Work};
+pub use streams::{ConnectionSlot, MAX_CONNECTIONS, QueryInProgress, Streams};
 
-/// How many connections may be on their way out while new ones come in.
-pub const MAX_LEAVING: usize = 64;
-/// How long to wait when no connection can be taken, as when there are no file descriptors left.
+/// The most connections being closed while new ones are accepted.
+pub const MAX_CLOSING: usize = 64;
+/// The delay after a failed accept, as when there are no file descriptors left.
 const ACCEPT_DELAY: Duration = Duration::from_millis(20);
 
-/// Answers what comes in at `listener` until `stop` changes or its sender is gone; then answers
-/// what is in work, for at most [`GRACE`]. No error ends it.
+/// Serves `listener` until `stop` changes or its sender is dropped; then answers queries in
+/// progress, for at most [`GRACE`]. No error ends it.
 ///
 /// # Errors
 /// If the listener can't be made asynchronous.
@@ -46,15 +45,15 @@ pub async fn serve(
     streams: Streams,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let each = |stream: TcpStream, client, place, stop| {
+    let each = |stream: TcpStream, client, slot, stop| {
         let (reader, writer) = stream.into_split();
-        serve_connection(reader, writer, client, current.clone(), place, stop)
+        serve_connection(reader, writer, client, current.clone(), slot, stop)
     };
     accept(listener, Transport::Tcp, streams, stop, each).await
 }
 
-/// Takes the connections that come in at `listener`, each served by what `each` makes of it, as
-/// [`serve`] does.
+/// Accepts connections at `listener`, each served by the future that `each` makes, as [`serve`]
+/// does.
 ///
 /// # Errors
 /// If the listener can't be made asynchronous.
@@ -78,30 +77,30 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                // Answers are whole messages: nothing is won by waiting for more.
+                // Responses are written as whole messages: waiting for more has no use.
                 let _ = stream.set_nodelay(true);
                 let client = Client { address: peer.ip().to_canonical(), transport };
-                streams.admit(client, |place| {
-                    connections.spawn(each(stream, client, place, stop.clone()))
+                streams.admit(client, |slot| {
+                    connections.spawn(each(stream, client, slot, stop.clone()))
                 });
             }
-            // The client went away before it was its turn: that concerns nobody else.
+            // The client aborted the connection before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::debug!(%error, "a connection could not be taken");
-                // There may be no file descriptors left: one is given back.
+                tracing::debug!(%error, "a connection could not be accepted");
+                // There may be no file descriptors left: one connection is closed.
                 let oldest = streams.table().evict_oldest();
                 oldest.inspect(AbortHandle::abort);
                 tokio::time::sleep(ACCEPT_DELAY).await;
             }
         }
         while connections.try_join_next().is_some() {}
-        while connections.len() > MAX_CONNECTIONS + MAX_LEAVING
+        while connections.len() > MAX_CONNECTIONS + MAX_CLOSING
             && connections.join_next().await.is_some()
         {}
     }
     drop(listener);
-    // A connection that is not done by then ends with the set.
+    // A connection that has not ended by then is dropped with the set.
     let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The connections of a server, over all listeners: how many, and whose turn it is to go.
+//! The connections of a server over all listeners: their number, and which one to close.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,28 +10,28 @@ use tokio::task::AbortHandle;
 use super::connections::ConnectionTable;
 use crate::{dns::query::Client, resolve::answer::STREAM_IDLE};
 
-/// How many connections are open at a time, over all listening addresses.
+/// The most open connections, over all listening addresses.
 pub const MAX_CONNECTIONS: usize = 1_024;
-/// How many bytes may be kept for all connections: long questions that have not come in whole, and
-/// answers that have not been taken. When there are more, the connection goes that holds the most.
-pub const MAX_HELD_BYTES: usize = 16 << 20;
-/// How long a connection may be without a question while more than half of the room is taken.
+/// The most buffered bytes over all connections: long queries that have arrived in part, and
+/// responses that were not read. Above it, the connection with the most is closed.
+pub const MAX_BUFFERED_BYTES: usize = 16 << 20;
+/// The idle time of a connection while more than half of the table is in use.
 const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(2);
 
-/// All connections of a server, whichever listener they came by.
+/// All connections of a server, over all listeners.
 #[derive(Clone)]
 pub struct Streams(Arc<Mutex<ConnectionTable<AbortHandle>>>);
 
 impl Streams {
-    /// Room for [`MAX_CONNECTIONS`], and for no more than half of the file descriptors that there
-    /// are: upstreams, the store and the node's peers need some too.
+    /// A table for [`MAX_CONNECTIONS`], but at most half of the file descriptors: upstreams, the
+    /// store and the node's peers need some too.
     pub fn new(descriptors: u64) -> Self {
         let room =
             MAX_CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX)).max(1);
-        Streams(Arc::new(Mutex::new(ConnectionTable::new(room, MAX_HELD_BYTES))))
+        Streams(Arc::new(Mutex::new(ConnectionTable::new(room, MAX_BUFFERED_BYTES))))
     }
 
-    /// Lets a connection in, which `spawn` begins to serve; another one may have to go for it.
+    /// Adds a connection and lets `spawn` serve it; another one may be closed for it.
     pub fn admit(&self, client: Client, spawn: impl FnOnce(ConnectionSlot) -> AbortHandle) {
         let mut table = self.table();
         let (id, evict) = table.admit(client.address);
@@ -40,7 +40,7 @@ impl Streams {
         evict.inspect(AbortHandle::abort);
     }
 
-    /// Whether more than half of the room is taken.
+    /// Whether more than half of the table is in use.
     pub fn is_crowded(&self) -> bool {
         self.table().is_crowded()
     }
@@ -50,7 +50,7 @@ impl Streams {
     }
 }
 
-/// A connection's place in the table, given back when it ends however it ends.
+/// A connection's place in the table, which is freed when it is dropped.
 pub struct ConnectionSlot {
     pub(super) streams: Streams,
     pub(super) id: u64,
@@ -63,27 +63,27 @@ impl Drop for ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    /// How long the connection may be without a question.
-    pub fn patience(&self) -> Duration {
+    /// How long the connection may be idle.
+    pub fn idle_timeout(&self) -> Duration {
         if self.streams.table().is_crowded() { IDLE_WHEN_CROWDED } else { STREAM_IDLE }
     }
 }
 
-/// A question in work.
-pub struct Work {
+/// A query in progress.
+pub struct QueryInProgress {
     pub(super) streams: Streams,
     pub(super) id: u64,
 }
 
-impl Work {
-    /// A whole question has come over the connection.
-    pub fn begin(place: &ConnectionSlot) -> Self {
-        place.streams.table().on_query(place.id);
-        Work { streams: place.streams.clone(), id: place.id }
+impl QueryInProgress {
+    /// Records that a whole query has arrived over the connection.
+    pub fn new(slot: &ConnectionSlot) -> Self {
+        slot.streams.table().on_query(slot.id);
+        QueryInProgress { streams: slot.streams.clone(), id: slot.id }
     }
 }
 
-impl Drop for Work {
+impl Drop for QueryInProgress {
     fn drop(&mut self) {
         self.streams.table().on_answered(self.id);
     }

@@ -73,7 +73,7 @@ async fn when_nobody_says_anything_it_ends_in_time() {
         config.first_retry = SOON;
     });
     let error = legacy.resolve(&a("a.example.")).await.unwrap_err();
-    let last = ExchangeError::Silent(silent.address.into());
+    let last = ExchangeError::TimedOut(silent.address.into());
     assert_eq!(
         error,
         ForwardError::AllFailed { servers: vec![silent.address.into()], timeout: 12 * SOON, last }

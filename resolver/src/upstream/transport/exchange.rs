@@ -1,5 +1,5 @@
-//! Asking one server: over UDP, and over TCP where UDP is not enough; or over the connection that
-//! is kept to it.
+//! Exchanges a query and its reply with one server: over UDP, with TCP as the fallback, or over a
+//! persistent connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,41 +12,41 @@ use super::query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps
 use super::udp::Sockets;
 use super::{BOGUS, Channel};
 use crate::cache::Answer;
-use crate::dns::message::{HEADER, Malformed, Packet};
+use crate::dns::message::{HEADER_BYTES, Malformed, Packet};
 use crate::os::clock::Clock;
 use crate::os::random::Random;
 use crate::upstream::error::ExchangeError;
 use crate::upstream::target::Target;
 
-/// Larger than any datagram that a server may send us; one that fills it was cut by the kernel and
-/// is asked for over TCP.
-const UDP_BUFFER: usize = 4096;
-/// After so many datagrams that do not match somebody is guessing, and the query goes over TCP,
-/// where guessing is harder.
+/// Larger than any datagram that a server may send. One that fills the buffer was cut by the
+/// kernel, and the query is repeated over TCP.
+const UDP_BUFFER_BYTES: usize = 4096;
+/// After this many datagrams that do not match, somebody may be guessing ids: the query is repeated
+/// over TCP, where that is harder.
 const MAX_STRAYS: usize = 16;
-/// UDP, then without EDNS, then TCP, then without mixed case: no server makes us ask it more often.
+/// The most queries to one server per attempt: over UDP, without EDNS, over TCP, without mixed
+/// case.
 const MAX_STEPS: usize = 4;
-/// How much is allocated for a TCP reply before its bytes are there.
-const TCP_CHUNK: u64 = 4096;
+/// How much is allocated for a TCP reply before its bytes have arrived.
+const TCP_CHUNK_BYTES: u64 = 4096;
 
-/// A reply that may be believed.
+/// A reply that passed all checks.
 #[derive(Debug)]
 pub struct CheckedReply {
-    /// The message, checked by [`Packet::parse`].
+    /// The message, accepted by [`Packet::parse`].
     pub message: Vec<u8>,
     /// The question as it was sent.
     pub sent: Vec<u8>,
-    /// What the server turned out to take.
+    /// The capabilities that the server showed.
     pub caps: ServerCaps,
 }
 
 impl CheckedReply {
-    /// The reply's records and what is kept of it: all of it if it is `whole`, else what answers
-    /// the question.
+    /// The reply's records, and the answer to cache: the whole reply if `whole`, else only what
+    /// answers the question.
     ///
     /// # Errors
-    /// [`Malformed`], which the check of the exchange has ruled out but for messages that are too
-    /// long to rewrite.
+    /// [`Malformed`], only if the message is too long to rewrite.
     pub fn read(&self, keep_ad: bool, whole: bool) -> Result<(Packet<'_>, Answer), Malformed> {
         let packet = Packet::parse(&self.message)?;
         let make = if whole { Answer::new } else { Answer::minimal };
@@ -55,16 +55,16 @@ impl CheckedReply {
     }
 }
 
-/// What came of one query over one transport.
+/// The result of one query over one transport.
 enum ExchangeStep {
     Reply(Vec<u8>),
-    /// Over TCP there is more, or it is safer.
+    /// The reply is truncated, or UDP is not safe enough.
     TryTcp,
     OtherCase,
     NoEdns,
 }
 
-/// How servers are asked.
+/// Exchanges queries with servers.
 #[derive(Debug)]
 pub struct Exchange {
     clock: Arc<Clock>,
@@ -73,15 +73,15 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Nobody was asked yet.
+    /// With no sockets open yet.
     pub fn new(clock: Arc<Clock>) -> Self {
         Self { clock, sockets: Sockets::default(), random: Mutex::default() }
     }
 
-    /// Asks one server until it gives a reply that may be believed, or can't.
+    /// Queries one server until it gives an acceptable reply, or fails.
     ///
     /// # Errors
-    /// [`ExchangeError`]; never [`ExchangeError::Silent`]: how long to wait is the caller's to say.
+    /// [`ExchangeError`]; never [`ExchangeError::Silent`]: the caller sets the time limit.
     pub async fn ask(
         &self,
         target: &Target,
@@ -97,7 +97,7 @@ impl Exchange {
         }
     }
 
-    /// Forgets what is open to a server: it may be open to nowhere.
+    /// Closes the sockets to a server: the route may have changed.
     pub fn forget(&self, target: &Target) {
         if let Target::Plain(server) = target {
             self.sockets.forget(*server);
@@ -105,8 +105,8 @@ impl Exchange {
     }
 
     fn random(&self) -> Result<[u8; QUERY_RANDOM_BYTES], ExchangeError> {
-        // Its bytes are taken after they are counted: a panic under this lock would give none
-        // twice.
+        // Bytes are counted as used before they are handed out, so a panic under this lock can't
+        // make them appear twice.
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         random.take().map_err(|error| ExchangeError::Random(error.to_string()))
     }
@@ -130,24 +130,24 @@ impl Exchange {
             match step {
                 Ok(ExchangeStep::Reply(message)) => {
                     let sent = query.question().to_vec();
-                    // A server that changes the case over TCP too is one that does so, not a
+                    // A server that changes the case over TCP as well just does so; it is not a
                     // forger.
-                    let kept = message.get(HEADER..HEADER + sent.len()) == Some(&sent);
+                    let kept = message.get(HEADER_BYTES..HEADER_BYTES + sent.len()) == Some(&sent);
                     caps.mixed_case &= kept;
                     return Ok(CheckedReply { message, sent, caps });
                 }
                 Ok(ExchangeStep::TryTcp) => tcp = true,
                 Ok(ExchangeStep::OtherCase) => (tcp, case_in_doubt) = (true, true),
                 Ok(ExchangeStep::NoEdns) => caps.edns = false,
-                // It has no TCP and changes the case: what is left is a fresh id and port without
-                // it.
+                // It has no TCP and changes the case: retry over UDP from a new port with a new id,
+                // without mixed case.
                 Err(ExchangeError::Network { .. }) if tcp && case_in_doubt => {
                     (tcp, case_in_doubt, caps.mixed_case) = (false, false, false);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(ExchangeError::Malformed { server: server.into(), what: "no two replies of one kind" })
+        Err(ExchangeError::Malformed { server: server.into(), what: "inconsistent replies" })
     }
 
     async fn over_udp(
@@ -158,10 +158,10 @@ impl Exchange {
         let network = |error: io::Error| network(server, &error);
         let connected = self.sockets.take(server, self.clock.now()).await.map_err(network)?;
         connected.socket.send(query.bytes()).await.map_err(network)?;
-        let mut buffer = [0; UDP_BUFFER];
+        let mut buffer = [0; UDP_BUFFER_BYTES];
         for _ in 0..MAX_STRAYS {
             let length = connected.socket.recv(&mut buffer).await.map_err(network)?;
-            if let Some(step) = step_of(&server.into(), query, &buffer[..length], true)? {
+            if let Some(step) = next_step(&server.into(), query, &buffer[..length], true)? {
                 if matches!(step, ExchangeStep::Reply(_)) {
                     self.sockets.release(connected, self.clock.now());
                 }
@@ -187,13 +187,14 @@ impl Exchange {
             })?;
             return Ok(CheckedReply { message, sent: question.to_vec(), caps });
         }
-        // Nobody can forge a reply in there: nothing is won by mixing the case.
+        // Replies can't be forged here, so mixed case is not needed.
         for _ in 0..MAX_STEPS {
             let caps_now = ServerCaps { mixed_case: false, ..caps };
-            let query = Query::new(question, flags, caps_now, target.is_near(), &self.random()?);
+            let query =
+                Query::new(question, flags, caps_now, target.is_path_secure(), &self.random()?);
             let query = if channel.is_encrypted() { query.padded() } else { query };
             let message = channel.ask(query.bytes()).await.map_err(failed)?;
-            match step_of(target, &query, &message, false)? {
+            match next_step(target, &query, &message, false)? {
                 Some(ExchangeStep::Reply(message)) => {
                     return Ok(CheckedReply { message, sent: query.question().to_vec(), caps });
                 }
@@ -204,7 +205,7 @@ impl Exchange {
                 }
             }
         }
-        Err(ExchangeError::Malformed { server: target.clone(), what: "no two replies of one kind" })
+        Err(ExchangeError::Malformed { server: target.clone(), what: "inconsistent replies" })
     }
 }
 
@@ -215,7 +216,7 @@ async fn over_tcp(server: SocketAddr, query: &Query) -> Result<ExchangeStep, Exc
         server: server.into(),
         what: "a reply to another query over TCP",
     };
-    step_of(&server.into(), query, &message, false)?.ok_or(stray)
+    next_step(&server.into(), query, &message, false)?.ok_or(stray)
 }
 
 async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
@@ -225,7 +226,7 @@ async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     framed.extend_from_slice(query);
     stream.write_all(&framed).await?;
     let length = stream.read_u16().await?;
-    let mut message = Vec::with_capacity(usize::from(length).min(TCP_CHUNK as usize));
+    let mut message = Vec::with_capacity(usize::from(length).min(TCP_CHUNK_BYTES as usize));
     (&mut stream).take(u64::from(length)).read_to_end(&mut message).await?;
     if message.len() < usize::from(length) {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -233,22 +234,24 @@ async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// What a message means for the exchange; `None` if it is to be ignored.
-fn step_of(
+/// What a message means for the exchange; `None` if it has to be ignored.
+fn next_step(
     target: &Target,
     query: &Query,
     message: &[u8],
     udp: bool,
 ) -> Result<Option<ExchangeStep>, ExchangeError> {
     let malformed = |what| ExchangeError::Malformed { server: target.clone(), what };
-    Ok(Some(match query.judge(message, udp) {
+    Ok(Some(match query.check(message, udp) {
         ReplyCheck::Stray => return Ok(None),
         ReplyCheck::OtherCase => ExchangeStep::OtherCase,
         ReplyCheck::Truncated => ExchangeStep::TryTcp,
-        ReplyCheck::Malformed(_) if message.len() == UDP_BUFFER && udp => ExchangeStep::TryTcp,
+        ReplyCheck::Malformed(_) if message.len() == UDP_BUFFER_BYTES && udp => {
+            ExchangeStep::TryTcp
+        }
         ReplyCheck::NoEdns => ExchangeStep::NoEdns,
         ReplyCheck::Answer => ExchangeStep::Reply(message.to_vec()),
-        ReplyCheck::Bare(_) => return Err(malformed("a refusal without a question")),
+        ReplyCheck::Bare(_) => return Err(malformed("an error code without a question")),
         ReplyCheck::OddRcode => return Err(malformed("an extended RCODE that was not asked for")),
         ReplyCheck::Malformed(Malformed(what)) => return Err(malformed(what)),
     }))

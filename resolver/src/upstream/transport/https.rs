@@ -1,4 +1,4 @@
-//! DNS over HTTPS (RFC 8484): a POST a query, over one connection of HTTP/2.
+//! DNS over HTTPS (RFC 8484): one POST per query, over one HTTP/2 connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::pool::{ConnectionFailure, Transport};
+use super::pool::{ConnectionFailure, Connector};
 use super::tls;
 use crate::upstream::server::Secure;
 
 const ALPN: &[u8] = b"h2";
-/// RFC 8484 §6.
+/// The media type of DNS messages (RFC 8484 §6).
 const MEDIA_TYPE: &str = "application/dns-message";
 /// The longest DNS message.
-const MAX_MESSAGE: usize = u16::MAX as usize;
-/// What a server may send of headers, in bytes.
-const MAX_HEADERS: u32 = 16 * 1024;
+const MAX_MESSAGE_BYTES: usize = u16::MAX as usize;
+/// The most bytes of headers that a server may send.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
 
-/// How to connect, and where to post.
+/// Connects to one upstream over HTTPS.
 pub struct Https {
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -34,7 +34,7 @@ impl Https {
     /// For an upstream.
     ///
     /// # Errors
-    /// What is wrong with the certificates to trust, or with the path.
+    /// A text if the certificates or the path can't be used.
     pub fn new(secure: &Secure) -> Result<Self, String> {
         let config = tls::client_config(&secure.trust, &[ALPN])?;
         let port = secure.addresses.first().map_or(443, SocketAddr::port);
@@ -55,8 +55,7 @@ impl Https {
         })
     }
 
-    /// Nothing of the client goes with it: no name of a program, no language, no cookie (RFC 8484
-    /// §8.2).
+    /// It identifies the client by nothing: no user agent, language or cookie (RFC 8484 §8.2).
     fn request(&self, length: usize) -> Result<Request<()>, ConnectionFailure> {
         Request::builder()
             .method(Method::POST)
@@ -69,14 +68,14 @@ impl Https {
     }
 }
 
-/// A connection of HTTP/2, and whether it has ended.
+/// An HTTP/2 connection, and whether it has ended.
 #[derive(Clone)]
 pub struct Session {
     sender: SendRequest<Bytes>,
     ended: Arc<AtomicBool>,
 }
 
-impl Transport for Https {
+impl Connector for Https {
     type Connection = Session;
 
     async fn connect(&self, address: SocketAddr) -> Result<Session, String> {
@@ -85,16 +84,16 @@ impl Transport for Https {
         let stream = self.connector.connect(self.name.clone(), stream).await;
         let stream = stream.map_err(|error| tls::why(&error))?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
-            return Err("it does not speak HTTP/2".into());
+            return Err("it does not support HTTP/2".into());
         }
         let mut builder = h2::client::Builder::new();
-        builder.enable_push(false).max_header_list_size(MAX_HEADERS);
+        builder.enable_push(false).max_header_list_size(MAX_HEADER_BYTES);
         let (sender, connection) =
             builder.handshake(stream).await.map_err(|error| error.to_string())?;
         let ended = Arc::new(AtomicBool::new(false));
         let flag = ended.clone();
         tokio::spawn(async move {
-            // Whoever waits for a reply hears of the end by itself.
+            // Each waiter notices the end of the connection by itself.
             let _ = connection.await;
             flag.store(true, Ordering::Relaxed);
         });
@@ -108,7 +107,7 @@ impl Transport for Https {
     async fn ask(&self, session: &Session, query: &[u8]) -> Result<Vec<u8>, ConnectionFailure> {
         let lost = |error: h2::Error| ConnectionFailure::Lost(format!("HTTP/2: {error}"));
         let request = self.request(query.len())?;
-        // The same query makes the same request, whatever its id (RFC 8484 §4.1).
+        // An id of 0 makes equal queries equal requests (RFC 8484 §4.1).
         let body = Bytes::from([&[0, 0], &query[2..]].concat());
         let mut sender = session.sender.clone().ready().await.map_err(lost)?;
         let (response, mut stream) = sender.send_request(request, false).map_err(lost)?;
@@ -127,7 +126,7 @@ impl Transport for Https {
         let mut reply = Vec::new();
         while let Some(chunk) = body.data().await {
             let chunk = chunk.map_err(lost)?;
-            if reply.len() + chunk.len() > MAX_MESSAGE {
+            if reply.len() + chunk.len() > MAX_MESSAGE_BYTES {
                 return Err(ConnectionFailure::Refused("a reply longer than 65535 bytes".into()));
             }
             reply.extend_from_slice(&chunk);
@@ -137,7 +136,7 @@ impl Transport for Https {
     }
 }
 
-/// Gives a reply the query's id. The one that was sent is 0, and so is the reply's.
+/// Sets the query's id in a reply: the query was sent with id 0.
 pub fn with_id(mut reply: Vec<u8>, query: &[u8]) -> Result<Vec<u8>, ConnectionFailure> {
     match reply.get_mut(..2) {
         Some(id) if *id == [0, 0] => {

@@ -1,5 +1,5 @@
-//! Upstreams that are asked over a connection which is kept: TCP, TLS, HTTPS, QUIC; and the
-//! recursive resolver of our own.
+//! Upstreams over persistent connections: TCP, TLS, HTTPS, QUIC; and the built-in recursive
+//! resolver.
 
 pub(crate) mod exchange;
 mod https;
@@ -24,23 +24,23 @@ use stream::Stream;
 pub use recursor::{BOGUS, Recursive, RecursiveConfig};
 pub use tls::sha256;
 
-/// An upstream that is not asked by datagrams.
+/// An upstream that is not asked over UDP.
 #[derive(Debug)]
 pub struct Channel {
     label: String,
     encrypted: bool,
-    transport: Transport,
+    kind: ChannelKind,
 }
 
 #[derive(Debug)]
-enum Transport {
+enum ChannelKind {
     Stream(PersistentConnection<Stream>),
     Https(PersistentConnection<Https>),
     Quic(PersistentConnection<Quic>),
     Recursive(Box<Recursive>),
 }
 
-/// An upstream that can't be set up: its certificates can't be read, or the system's can't.
+/// An upstream can't be set up, because certificates can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the upstream {upstream} can't be used: {why}")]
 pub struct ChannelError {
@@ -49,8 +49,7 @@ pub struct ChannelError {
 }
 
 impl Channel {
-    /// The channel of an upstream, or its address if it is asked by datagrams. Connects to nobody
-    /// yet.
+    /// The channel of an upstream, or its address if it is asked over UDP. Does not connect yet.
     ///
     /// # Errors
     /// [`ChannelError`]
@@ -61,11 +60,11 @@ impl Channel {
     ) -> Result<Result<Self, SocketAddr>, ChannelError> {
         let failed = |why: String| ChannelError { upstream: upstream.to_string(), why };
         let clock = clock.clone();
-        let (encrypted, transport) = match upstream {
+        let (encrypted, kind) = match upstream {
             Upstream::Plain(address) => return Ok(Err(*address)),
             Upstream::Tcp(address) => (
                 false,
-                Transport::Stream(PersistentConnection::new(
+                ChannelKind::Stream(PersistentConnection::new(
                     Stream::plain(),
                     vec![*address],
                     clock,
@@ -74,61 +73,63 @@ impl Channel {
             Upstream::Recursive => {
                 let recursive =
                     Recursive::new(recursive, clock).map_err(|error| failed(error.to_string()))?;
-                (false, Transport::Recursive(Box::new(recursive)))
+                (false, ChannelKind::Recursive(Box::new(recursive)))
             }
             Upstream::Secure(secure) => {
                 let addresses = secure.addresses.clone();
-                let transport = match secure.protocol {
+                let kind = match secure.protocol {
                     Protocol::Tls => {
                         let stream = Stream::encrypted(secure).map_err(failed)?;
-                        Transport::Stream(PersistentConnection::new(stream, addresses, clock))
+                        ChannelKind::Stream(PersistentConnection::new(stream, addresses, clock))
                     }
-                    Protocol::Https => Transport::Https(PersistentConnection::new(
+                    Protocol::Https => ChannelKind::Https(PersistentConnection::new(
                         Https::new(secure).map_err(failed)?,
                         addresses,
                         clock,
                     )),
-                    Protocol::Quic => Transport::Quic(PersistentConnection::new(
+                    Protocol::Quic => ChannelKind::Quic(PersistentConnection::new(
                         Quic::new(secure).map_err(failed)?,
                         addresses,
                         clock,
                     )),
                 };
-                (true, transport)
+                (true, kind)
             }
         };
-        Ok(Ok(Self { label: upstream.to_string(), encrypted, transport }))
+        Ok(Ok(Self { label: upstream.to_string(), encrypted, kind }))
     }
 
-    /// How the upstream is called.
+    /// The upstream's address or URL.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// Whether nobody on the way can read the question or change the answer.
+    /// Whether the connection is encrypted and authenticated.
     pub fn is_encrypted(&self) -> bool {
         self.encrypted
     }
 
-    /// The recursive resolver, if it is one.
+    /// The built-in recursive resolver, if it is one.
     pub fn recursive(&self) -> Option<&Recursive> {
-        match &self.transport {
-            Transport::Recursive(recursive) => Some(recursive),
+        match &self.kind {
+            ChannelKind::Recursive(recursive) => Some(recursive),
             _ => None,
         }
     }
 
-    /// Sends a query and waits for the reply, which has the query's id. How long to wait is the
-    /// caller's to say.
+    /// Sends a query and waits for the reply, which has the query's id. The caller sets the time
+    /// limit.
     ///
     /// # Errors
-    /// What went wrong, in one line.
+    /// The cause as one line of text.
     pub async fn ask(&self, query: &[u8]) -> Result<Vec<u8>, String> {
-        match &self.transport {
-            Transport::Stream(kept) => kept.ask(query).await,
-            Transport::Https(kept) => kept.ask(query).await,
-            Transport::Quic(kept) => kept.ask(query).await,
-            Transport::Recursive(_) => Err("it is not asked with queries".into()),
+        match &self.kind {
+            ChannelKind::Stream(kept) => kept.ask(query).await,
+            ChannelKind::Https(kept) => kept.ask(query).await,
+            ChannelKind::Quic(kept) => kept.ask(query).await,
+            ChannelKind::Recursive(_) => {
+                Err("the recursive resolver takes no encoded queries".into())
+            }
         }
     }
 }

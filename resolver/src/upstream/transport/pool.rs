@@ -1,5 +1,5 @@
-//! A connection that is made when it is needed, kept for all who ask, and made anew when it is
-//! gone.
+//! A persistent connection: made when needed, shared by all queries, and made again when it is
+//! lost.
 
 use std::fmt;
 use std::future::Future;
@@ -14,26 +14,26 @@ use tokio::time::timeout;
 
 use crate::os::clock::Clock;
 
-/// How long a connection may take to be made, handshakes included.
+/// The time limit of a connection attempt, including handshakes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// After a failure nobody tries to connect for so long; who asks meanwhile gets the same error.
+/// The pause after a failed attempt, in which queries get the same error.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// A connection that was kept and on which nothing comes for so long after a query is given up for
-/// a fresh one: the network may have changed under it, and then nobody tells.
-const SILENCE: Duration = Duration::from_millis(1_500);
+/// A connection used before is replaced if nothing arrives on it for this long after a query: the
+/// network may have changed without notice.
+const SILENCE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Why an exchange over a connection failed.
 #[derive(Debug)]
 pub enum ConnectionFailure {
-    /// The connection is gone.
+    /// The connection is lost.
     Lost(String),
-    /// The server does not want this query.
+    /// The server refused this query.
     Refused(String),
 }
 
-/// How to connect, and how to ask over a connection.
-pub trait Transport: Send + Sync {
-    /// A connection, shared by all who use it.
+/// Connects to an upstream over one protocol.
+pub trait Connector: Send + Sync {
+    /// A connection, shared by all users.
     type Connection: Clone + Send + Sync;
 
     /// Connects to one address.
@@ -42,10 +42,10 @@ pub trait Transport: Send + Sync {
         address: SocketAddr,
     ) -> impl Future<Output = Result<Self::Connection, String>> + Send;
 
-    /// Whether a connection can still be used, as far as is known.
+    /// Whether a connection is usable, as far as known.
     fn is_open(&self, connection: &Self::Connection) -> bool;
 
-    /// Sends a query, waits for its reply, and gives that the query's id.
+    /// Sends a query and waits for its reply, in which the query's id is set.
     fn ask(
         &self,
         connection: &Self::Connection,
@@ -53,9 +53,9 @@ pub trait Transport: Send + Sync {
     ) -> impl Future<Output = Result<Vec<u8>, ConnectionFailure>> + Send;
 }
 
-/// The connection to one upstream.
-pub struct PersistentConnection<T: Transport> {
-    transport: T,
+/// The persistent connection to one upstream.
+pub struct PersistentConnection<T: Connector> {
+    connector: T,
     addresses: Vec<SocketAddr>,
     clock: Arc<Clock>,
     state: Mutex<State<T::Connection>>,
@@ -75,41 +75,43 @@ struct Open<C> {
     health: Arc<Health>,
 }
 
-/// What is known of a connection, in milliseconds of the clock.
+/// The health of a connection, in milliseconds of the clock.
 #[derive(Default)]
 struct Health {
     mark_alive: AtomicU64,
     given_up: AtomicBool,
 }
 
-impl<T: Transport> fmt::Debug for PersistentConnection<T> {
+impl<T: Connector> fmt::Debug for PersistentConnection<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("PersistentConnection")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
-impl<T: Transport> PersistentConnection<T> {
-    /// No connection yet.
-    pub fn new(transport: T, addresses: Vec<SocketAddr>, clock: Arc<Clock>) -> Self {
+impl<T: Connector> PersistentConnection<T> {
+    /// Not connected yet.
+    pub fn new(connector: T, addresses: Vec<SocketAddr>, clock: Arc<Clock>) -> Self {
         let state = Mutex::new(State { open: None, failed: None, first: 0 });
-        Self { transport, addresses, clock, state }
+        Self { connector, addresses, clock, state }
     }
 
-    /// Sends a query over the connection. If a connection that was kept turns out to be gone, a
-    /// fresh one is tried once.
+    /// Sends a query over the connection. If a connection used before turns out to be lost, a new
+    /// one is tried once.
     ///
     /// # Errors
-    /// What went wrong, in one line.
+    /// The cause as one line of text.
     pub async fn ask(&self, query: &[u8]) -> Result<Vec<u8>, String> {
         loop {
             let (open, fresh) = self.connection().await?;
             let waiting = PendingUse::new(&open.health, &self.clock);
-            let mut asked = pin!(self.transport.ask(&open.connection, query));
-            let result = match timeout(SILENCE, &mut asked).await {
+            let mut asked = pin!(self.connector.ask(&open.connection, query));
+            let result = match timeout(SILENCE_TIMEOUT, &mut asked).await {
                 Ok(result) => result,
-                Err(_) if !fresh && !waiting.was_alive() => {
-                    Err(ConnectionFailure::Lost(format!("nothing came within {SILENCE:?}")))
-                }
+                Err(_) if !fresh && !waiting.was_alive() => Err(ConnectionFailure::Lost(format!(
+                    "nothing arrived within {SILENCE_TIMEOUT:?}"
+                ))),
                 Err(_) => asked.await,
             };
             match result {
@@ -131,12 +133,12 @@ impl<T: Transport> PersistentConnection<T> {
         }
     }
 
-    /// The connection, and whether it was made just now.
+    /// The connection, and whether it is new.
     async fn connection(&self) -> Result<(Open<T::Connection>, bool), String> {
         let mut state = self.state.lock().await;
         if let Some(open) = &state.open
             && !open.health.given_up.load(Ordering::Relaxed)
-            && self.transport.is_open(&open.connection)
+            && self.connector.is_open(&open.connection)
         {
             return Ok((open.clone(), false));
         }
@@ -160,12 +162,12 @@ impl<T: Transport> PersistentConnection<T> {
         }
     }
 
-    /// Tries the addresses one after another, from the one that worked last.
+    /// Tries the addresses in turn, starting with the one that worked last.
     async fn connect(&self, first: &mut usize) -> Result<T::Connection, String> {
         let mut last = "it has no address".to_owned();
         for turn in 0..self.addresses.len() {
             let at = (*first + turn) % self.addresses.len();
-            match timeout(CONNECT_TIMEOUT, self.transport.connect(self.addresses[at])).await {
+            match timeout(CONNECT_TIMEOUT, self.connector.connect(self.addresses[at])).await {
                 Ok(Ok(connection)) => {
                     *first = at;
                     return Ok(connection);
@@ -174,13 +176,14 @@ impl<T: Transport> PersistentConnection<T> {
                 Err(_) => last = format!("no connection within {CONNECT_TIMEOUT:?}"),
             }
         }
-        // Whoever is cut off while one address is silent begins with the next.
+        // If the caller's time ends while one address is silent, the next attempt starts with
+        // another.
         *first = (*first + 1) % self.addresses.len().max(1);
         Err(last)
     }
 }
 
-/// Somebody who waits for a reply. Who gives up after a long silence gives up the connection.
+/// A query that waits for its reply. If it is given up after a long silence, so is the connection.
 struct PendingUse<'a> {
     health: &'a Health,
     clock: &'a Clock,
@@ -192,7 +195,7 @@ impl<'a> PendingUse<'a> {
         Self { health, clock, since: clock.now() }
     }
 
-    /// Whether anything came for anybody since.
+    /// Whether anything arrived for any query since.
     fn was_alive(&self) -> bool {
         self.health.mark_alive.load(Ordering::Relaxed) > millis(self.since)
     }
@@ -204,7 +207,7 @@ impl<'a> PendingUse<'a> {
 
 impl Drop for PendingUse<'_> {
     fn drop(&mut self) {
-        if !self.was_alive() && self.clock.now().saturating_sub(self.since) >= SILENCE {
+        if !self.was_alive() && self.clock.now().saturating_sub(self.since) >= SILENCE_TIMEOUT {
             self.health.given_up.store(true, Ordering::Relaxed);
         }
     }

@@ -1,41 +1,41 @@
-//! A query as it goes out, and the judgement on what comes back (RFC 5452 §9).
+//! Encodes queries, and checks whether a message is the reply (RFC 5452 §9).
 
-use crate::dns::message::{HEADER, Malformed, Packet, rcode, u16_at};
+use crate::dns::message::{HEADER_BYTES, Malformed, Packet, rcode, u16_at};
 use crate::dns::rtype;
 
-/// What a server may send over UDP, in bytes (DNS flag day 2020).
-const UDP_PAYLOAD: u16 = 1232;
+/// The UDP payload size that is advertised, in bytes (DNS flag day 2020).
+const UDP_PAYLOAD_BYTES: u16 = 1232;
 const RD: u8 = 0x01;
 const AD: u8 = 0x20;
 const CD: u8 = 0x10;
 const DO: u16 = 0x8000;
 /// The number of the EDNS option Padding (RFC 7830 §3).
-const PADDING: u16 = 12;
-/// Encrypted queries are multiples of so many bytes long (RFC 8467 §4.1).
-const PADDING_BLOCK: usize = 128;
-/// An EDNS option's number and length, in bytes.
-const OPTION_HEADER: usize = 4;
+const PADDING_OPTION: u16 = 12;
+/// Encrypted queries are padded to a multiple of this many bytes (RFC 8467 §4.1).
+const PADDING_BLOCK_BYTES: usize = 128;
+/// The length of an EDNS option's code and length fields, in bytes.
+const OPTION_HEADER_BYTES: usize = 4;
 const QR_AND_OPCODE: u8 = 0xf8;
 const QR: u8 = 0x80;
 const TC: u8 = 0x02;
 
-/// What a query carries beside its question.
+/// The flags of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryFlags {
-    /// RD: a recursive server is asked.
+    /// RD: the server is a recursive resolver.
     pub recursive: bool,
-    /// DO, if there is EDNS to carry it.
+    /// DO, if EDNS is used.
     pub dnssec_ok: bool,
     /// CD.
     pub checking_disabled: bool,
 }
 
-/// What a server can take.
+/// The capabilities of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerCaps {
     /// EDNS (RFC 6891).
     pub edns: bool,
-    /// A question in mixed case comes back unchanged (draft-vixie-dnsext-dns0x20).
+    /// It preserves the case of the question (draft-vixie-dnsext-dns0x20).
     pub mixed_case: bool,
 }
 
@@ -47,75 +47,72 @@ pub struct Query {
     edns: bool,
 }
 
-/// Random bytes that one query takes: two for the id, a bit for each byte of the name.
+/// Random bytes per query: two for the id, and a bit for each byte of the QNAME.
 pub const QUERY_RANDOM_BYTES: usize = 2 + 32;
 
-/// What a message that came back is.
+/// What a received message is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReplyCheck {
-    /// Nothing to do with the query: a forgery, or late.
+    /// Not a reply to the query: forged or late.
     Stray,
-    /// The answer but for the case of its question: from a server that does not preserve it, or a
-    /// forgery.
+    /// The answer, with the case of the question changed: by the server, or by a forger.
     OtherCase,
-    /// The beginning of the answer; the whole is to be had over TCP.
+    /// A truncated answer.
     Truncated,
-    /// The server does not understand EDNS.
+    /// The server does not support EDNS.
     NoEdns,
-    /// A refusal without a question.
+    /// An error code without a question.
     Bare(u8),
-    /// The answer has an RCODE that only EDNS can carry, and which no query of ours asks for.
+    /// The answer has an extended RCODE that no query of ours can cause.
     OddRcode,
-    /// To the query, but broken.
+    /// A reply to the query that is not a valid message.
     Malformed(Malformed),
     /// The answer.
     Answer,
 }
 
 impl Query {
-    /// Builds a query. `question` is QNAME without compression, QTYPE and QCLASS. `near`: nobody on
-    /// the way could change what the server says of itself.
+    /// Encodes a query. `question` is uncompressed QNAME, QTYPE and QCLASS. `path_secure`: nobody
+    /// on the way could change the AD bit of the reply.
     pub fn new(
         question: &[u8],
         flags: QueryFlags,
         caps: ServerCaps,
-        near: bool,
+        path_secure: bool,
         random: &[u8; QUERY_RANDOM_BYTES],
     ) -> Self {
-        let mut bytes = Vec::with_capacity(HEADER + question.len() + 11);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + question.len() + 11);
         bytes.extend_from_slice(&random[..2]);
         bytes.push(if flags.recursive { RD } else { 0 });
-        // AD asks for AD (RFC 6840 §5.7), which is believed only where nobody is between.
-        let ad = if flags.recursive && near { AD } else { 0 };
+        // AD asks for AD (RFC 6840 §5.7), which is trusted only where nobody could change it.
+        let ad = if flags.recursive && path_secure { AD } else { 0 };
         bytes.push(ad | if flags.checking_disabled { CD } else { 0 });
         bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(caps.edns)]);
         bytes.extend_from_slice(question);
         let question_end = bytes.len();
         if caps.mixed_case {
-            mix_case(&mut bytes[HEADER..question_end - 4], &random[2..]);
+            mix_case(&mut bytes[HEADER_BYTES..question_end - 4], &random[2..]);
         }
         if caps.edns {
             let flags = if flags.dnssec_ok { DO } else { 0 };
             bytes.push(0);
-            for field in [rtype::OPT, UDP_PAYLOAD, 0, flags, 0] {
+            for field in [rtype::OPT, UDP_PAYLOAD_BYTES, 0, flags, 0] {
                 bytes.extend_from_slice(&field.to_be_bytes());
             }
         }
         Self { bytes, question_end, edns: caps.edns }
     }
 
-    /// Pads the query, so that its length says little of its name once it is encrypted (RFC 8467
-    /// §4.1).
+    /// Pads the query, so that its encrypted length reveals little about the name (RFC 8467 §4.1).
     pub fn padded(mut self) -> Self {
         if self.edns {
-            let over = (self.bytes.len() + OPTION_HEADER) % PADDING_BLOCK;
-            let padding = if over == 0 { 0 } else { PADDING_BLOCK - over };
-            // The OPT record is the last, and has no options yet. Both numbers are far below
-            // 65,536.
+            let over = (self.bytes.len() + OPTION_HEADER_BYTES) % PADDING_BLOCK_BYTES;
+            let padding = if over == 0 { 0 } else { PADDING_BLOCK_BYTES - over };
+            // The OPT record is the last and has no options yet. Both numbers are far below 65,536.
             let length_at = self.bytes.len() - 2;
             self.bytes[length_at..]
-                .copy_from_slice(&((OPTION_HEADER + padding) as u16).to_be_bytes());
-            self.bytes.extend_from_slice(&PADDING.to_be_bytes());
+                .copy_from_slice(&((OPTION_HEADER_BYTES + padding) as u16).to_be_bytes());
+            self.bytes.extend_from_slice(&PADDING_OPTION.to_be_bytes());
             self.bytes.extend_from_slice(&(padding as u16).to_be_bytes());
             self.bytes.resize(self.bytes.len() + padding, 0);
         }
@@ -127,27 +124,31 @@ impl Query {
         &self.bytes
     }
 
-    /// The id.
+    /// The message id.
     pub fn id(&self) -> u16 {
         u16::from_be_bytes([self.bytes[0], self.bytes[1]])
     }
 
     /// The question in the case in which it is sent.
     pub fn question(&self) -> &[u8] {
-        &self.bytes[HEADER..self.question_end]
+        &self.bytes[HEADER_BYTES..self.question_end]
     }
 
-    /// Judges a message that came from the server, over UDP or TCP.
-    pub fn judge(&self, reply: &[u8], udp: bool) -> ReplyCheck {
-        if reply.len() < HEADER || reply[..2] != self.bytes[..2] || reply[2] & QR_AND_OPCODE != QR {
+    /// Checks a message received from the server over UDP or TCP.
+    pub fn check(&self, reply: &[u8], udp: bool) -> ReplyCheck {
+        if reply.len() < HEADER_BYTES
+            || reply[..2] != self.bytes[..2]
+            || reply[2] & QR_AND_OPCODE != QR
+        {
             return ReplyCheck::Stray;
         }
         let code = reply[3] & 0x0f;
         if u16_at(reply, 4) == Ok(0) {
-            return self.judge_bare(code);
+            return self.check_bare(code);
         }
         let end = self.question_end;
-        let Some(question) = reply.get(HEADER..end).filter(|_| u16_at(reply, 4) == Ok(1)) else {
+        let Some(question) = reply.get(HEADER_BYTES..end).filter(|_| u16_at(reply, 4) == Ok(1))
+        else {
             return ReplyCheck::Stray;
         };
         let (name, rest) = question.split_at(question.len() - 4);
@@ -161,11 +162,11 @@ impl Query {
         if udp && reply[2] & TC != 0 {
             return ReplyCheck::Truncated;
         }
-        self.judge_body(reply, code)
+        self.check_body(reply, code)
     }
 
-    /// Old servers give nothing but a header back to what they can't read.
-    fn judge_bare(&self, code: u8) -> ReplyCheck {
+    /// Old servers reply to what they can't parse with nothing but a header.
+    fn check_bare(&self, code: u8) -> ReplyCheck {
         match code {
             rcode::FORMERR | rcode::NOTIMP if self.edns => ReplyCheck::NoEdns,
             rcode::FORMERR | rcode::SERVFAIL | rcode::NOTIMP | rcode::REFUSED => {
@@ -175,7 +176,7 @@ impl Query {
         }
     }
 
-    fn judge_body(&self, reply: &[u8], code: u8) -> ReplyCheck {
+    fn check_body(&self, reply: &[u8], code: u8) -> ReplyCheck {
         let packet = match Packet::parse(reply) {
             Ok(packet) => packet,
             Err(malformed) => return ReplyCheck::Malformed(malformed),
@@ -199,7 +200,8 @@ impl Query {
     }
 }
 
-/// Gives every letter the case that its bit says. Label lengths are below `A` and stay as they are.
+/// Sets the case of each letter by one random bit. Label lengths are below `A` and stay as they
+/// are.
 fn mix_case(name: &mut [u8], random: &[u8]) {
     for (at, byte) in name.iter_mut().enumerate() {
         let upper = random[(at / 8) % random.len()] >> (at % 8) & 1 == 1;
@@ -244,23 +246,23 @@ mod tests {
         }
         assert_eq!(
             query(false).padded().bytes().len(),
-            HEADER + question("www.example.com", 1).len()
+            HEADER_BYTES + question("www.example.com", 1).len()
         );
     }
 
     #[test]
     fn a_bare_refusal_is_none_of_edns_when_none_was_sent() {
-        let mut reply = query(false).bytes()[..HEADER].to_vec();
+        let mut reply = query(false).bytes()[..HEADER_BYTES].to_vec();
         reply[2..].copy_from_slice(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(query(false).judge(&reply, true), ReplyCheck::Bare(1));
-        assert_eq!(query(true).judge(&reply, true), ReplyCheck::NoEdns);
+        assert_eq!(query(false).check(&reply, true), ReplyCheck::Bare(1));
+        assert_eq!(query(true).check(&reply, true), ReplyCheck::NoEdns);
         reply[3] = 0;
-        assert_eq!(query(true).judge(&reply, true), ReplyCheck::Stray, "no refusal either");
+        assert_eq!(query(true).check(&reply, true), ReplyCheck::Stray, "no refusal either");
     }
 
     proptest! {
-        /// Whatever is changed in a right answer: no panic, and what passes has the query's id,
-        /// question and case.
+        /// Whatever is changed in a valid reply: no panic, and an accepted message has the query's
+        /// id, question and case.
         #[test]
         fn what_passes_matches(
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
@@ -269,7 +271,7 @@ mod tests {
         ) {
             let query = query(true);
             let mut reply = Build::reply(query.bytes()).a(60, [192, 0, 2, 1]).opt().done();
-            prop_assert_eq!(query.judge(&reply, udp), ReplyCheck::Answer);
+            prop_assert_eq!(query.check(&reply, udp), ReplyCheck::Answer);
             for (at, byte) in &flips {
                 let at = at.index(reply.len());
                 reply[at] = *byte;
@@ -277,9 +279,9 @@ mod tests {
             if flips.len() == 3 {
                 reply.truncate(cut.index(reply.len()));
             }
-            if query.judge(&reply, udp) == ReplyCheck::Answer {
+            if query.check(&reply, udp) == ReplyCheck::Answer {
                 prop_assert_eq!(&reply[..2], &query.bytes()[..2]);
-                let question = &reply[HEADER..HEADER + query.question().len()];
+                let question = &reply[HEADER_BYTES..HEADER_BYTES + query.question().len()];
                 prop_assert!(question.eq_ignore_ascii_case(query.question()));
                 prop_assert!(!udp || question == query.question());
                 prop_assert!(Packet::parse(&reply).is_ok());

@@ -1,4 +1,4 @@
-//! DNS over QUIC (RFC 9250): a stream a query.
+//! DNS over QUIC (RFC 9250): one stream per query.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,21 +8,20 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, TransportConfig, VarInt};
 
 use super::https::with_id;
-use super::pool::{ConnectionFailure, Transport};
+use super::pool::{ConnectionFailure, Connector};
 use super::tls;
 use crate::upstream::server::Secure;
 
-/// RFC 9250 §4.1.1.
+/// The ALPN token (RFC 9250 §4.1.1).
 const ALPN: &[u8] = b"doq";
-/// The longest message, with its length before it.
-const MAX_FRAME: usize = 2 + u16::MAX as usize;
-/// A connection ends when nothing was heard for so long, be it that nobody asked or that the path
-/// is gone.
+/// The longest message with its length prefix, in bytes.
+const MAX_FRAME_BYTES: usize = 2 + u16::MAX as usize;
+/// A connection ends after this long without traffic.
 const IDLE: Duration = Duration::from_secs(20);
-/// RFC 9250 §8.4, DOQ_NO_ERROR.
+/// DOQ_NO_ERROR (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
 
-/// How to connect.
+/// Connects to one upstream over QUIC.
 pub struct Quic {
     config: ClientConfig,
     name: String,
@@ -32,7 +31,7 @@ impl Quic {
     /// For an upstream.
     ///
     /// # Errors
-    /// What is wrong with the certificates to trust.
+    /// A text if the certificates can't be used.
     pub fn new(secure: &Secure) -> Result<Self, String> {
         let crypto = tls::client_config(&secure.trust, &[ALPN])?;
         let crypto = QuicClientConfig::try_from(crypto).map_err(|error| error.to_string())?;
@@ -50,7 +49,7 @@ impl Quic {
     }
 }
 
-impl Transport for Quic {
+impl Connector for Quic {
     type Connection = Session;
 
     async fn connect(&self, address: SocketAddr) -> Result<Session, String> {
@@ -80,25 +79,25 @@ impl Transport for Quic {
         let written = send.write_all(&framed).await;
         written.map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
         send.finish().map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
-        let reply = receive.read_to_end(MAX_FRAME).await;
+        let reply = receive.read_to_end(MAX_FRAME_BYTES).await;
         let reply = reply.map_err(|error| ConnectionFailure::Lost(format!("QUIC: {error}")))?;
         match reply.split_first_chunk::<2>() {
             Some((length, reply)) if usize::from(u16::from_be_bytes(*length)) == reply.len() => {
                 with_id(reply.to_vec(), query)
             }
-            _ => Err(ConnectionFailure::Refused("a reply that is not as long as it says".into())),
+            _ => Err(ConnectionFailure::Refused("a reply with a wrong length prefix".into())),
         }
     }
 }
 
-/// A connection, and the socket under it.
+/// A connection and its endpoint.
 #[derive(Clone)]
 pub struct Session {
     connection: Connection,
     _end: Arc<End>,
 }
 
-/// Tells the server when nobody uses the connection any more.
+/// Closes the connection when its last user drops it.
 struct End(Endpoint);
 
 impl Drop for End {

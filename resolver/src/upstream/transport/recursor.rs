@@ -1,6 +1,6 @@
-//! The recursive resolver of our own, hickory's: it asks the servers of the names themselves, from
-//! the root on, and checks signatures. What is kept of its answers is kept by our cache; its own
-//! holds what it needs on its way.
+//! The built-in recursive resolver (hickory's): it resolves names from the root servers down and
+//! validates signatures. Its answers are cached in the resolver's cache; its own cache holds what
+//! it needs on the way.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -26,29 +26,30 @@ use crate::upstream::transport::query::QueryFlags;
 /// IANA's root hints of 2024-04-18 (https://www.internic.net/domain/named.root).
 const ROOT_HINTS: &str = include_str!("root.hints");
 /// The longest file of root hints or trust anchors that is read, in bytes.
-const MAX_FILE: u64 = 1 << 16;
-/// How many questions may be under way. One of them can make some tens of queries.
-const MAX_UNDER_WAY: usize = 256;
-/// Answers that it keeps for itself. Most are small; our own cache is the one that counts.
-const KEPT_ANSWERS: u64 = 4_096;
-/// Zones of which it keeps the servers.
-const KEPT_ZONES: usize = 1_024;
+const MAX_FILE_BYTES: u64 = 1 << 16;
+/// The most queries in progress. Each can send some tens of queries.
+const MAX_IN_PROGRESS: usize = 256;
+/// Entries in its own cache. Most are small; the resolver's cache matters more.
+const CACHED_ANSWERS: u64 = 4_096;
+/// The most zones whose name servers are cached.
+const CACHED_ZONES: usize = 1_024;
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
 
-/// How the servers of names are found and asked.
+/// The configuration of the built-in recursive resolver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecursiveConfig {
-    /// The addresses of the root servers, as IANA's named.root has them; the built-in ones if there
-    /// is no file.
+    /// A file with the addresses of the root servers, in the form of IANA's named.root; `None`: the
+    /// built-in ones.
     pub root_hints: Option<PathBuf>,
-    /// The keys of the root, DNSKEY records; the built-in ones if there is no file.
+    /// A file with the root's trust anchors as DNSKEY records; `None`: the built-in ones.
     pub trust_anchor: Option<PathBuf>,
-    /// Whether signatures are checked.
+    /// Whether signatures are validated.
     pub validate: bool,
     /// The port of all servers.
     pub port: u16,
-    /// Whether servers on this machine may be asked: anybody can write any address into a zone.
+    /// Whether servers at loopback addresses may be asked: anybody can put such an address into a
+    /// zone.
     pub loopback: bool,
 }
 
@@ -64,18 +65,18 @@ impl Default for RecursiveConfig {
     }
 }
 
-/// The recursive resolver can't be set up.
+/// Why the recursive resolver can't be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecursiveError {
     /// A file can't be used.
     #[error("{0}: {1}")]
     File(PathBuf, String),
-    /// hickory refuses.
+    /// hickory refuses the configuration.
     #[error("{0}")]
     Setup(String),
 }
 
-/// The resolver.
+/// The recursive resolver.
 pub struct Recursive {
     recursor: Recursor<OnPort>,
     validates: bool,
@@ -90,7 +91,7 @@ impl std::fmt::Debug for Recursive {
 }
 
 impl Recursive {
-    /// Sets it up. Asks nobody yet.
+    /// Sets it up. Sends nothing yet.
     ///
     /// # Errors
     /// [`RecursiveError`]
@@ -114,8 +115,8 @@ impl Recursive {
             DnssecPolicy::ValidationDisabled
         };
         let mut options = RecursorOptions {
-            ns_cache_size: KEPT_ZONES,
-            response_cache_size: KEPT_ANSWERS,
+            ns_cache_size: CACHED_ZONES,
+            response_cache_size: CACHED_ANSWERS,
             case_randomization: true,
             ..RecursorOptions::default()
         };
@@ -131,26 +132,24 @@ impl Recursive {
         Ok(Self {
             recursor: recursor.map_err(|error| RecursiveError::Setup(error.to_string()))?,
             validates: config.validate,
-            room: Semaphore::new(MAX_UNDER_WAY),
+            room: Semaphore::new(MAX_IN_PROGRESS),
             clock,
         })
     }
 
-    /// Whether it checks signatures. What it gives out can't be checked anew: where it follows
-    /// aliases it leaves out the proofs of their targets, and of one that leads to nothing it does
-    /// not tell.
+    /// Whether it validates signatures. Its answers can't be validated again: they lack the proofs
+    /// for the targets of aliases, and the alias itself if its target has no data.
     pub fn validates(&self) -> bool {
         self.validates
     }
 
-    /// Answers a question (in wire form) with a message that looks like that of a recursive server,
-    /// id 0.
+    /// Answers a question (in wire form) with a message like a recursive server's, with id 0.
     ///
     /// # Errors
-    /// What went wrong, in one line.
+    /// The cause as one line of text.
     pub async fn answer(&self, question: &[u8], flags: QueryFlags) -> Result<Vec<u8>, String> {
         let Ok(_permit) = self.room.try_acquire() else {
-            return Err(format!("{MAX_UNDER_WAY} questions are under way from the root on"));
+            return Err(format!("{MAX_IN_PROGRESS} recursive queries are already in progress"));
         };
         let query =
             Query::read(&mut BinDecoder::new(question)).map_err(|error| error.to_string())?;
@@ -194,7 +193,7 @@ impl Recursive {
         reply.to_vec().map_err(|error| error.to_string())
     }
 
-    /// The alias that stands at the name, without what it leads to.
+    /// The CNAME at the name, without its target.
     async fn alias(&self, query: &Query, flags: QueryFlags) -> Option<(ResponseCode, Message)> {
         let query = Query::query(query.name().clone(), RecordType::CNAME);
         let found =
@@ -203,10 +202,9 @@ impl Recursive {
     }
 }
 
-/// Whether "there is nothing" may be the word on what an alias leads to: its SOA is not that of a
-/// zone in which the name could be, or the proof of it is not one for the name. hickory follows
-/// aliases by itself and does not tell of them if there is nothing at their end; but there a name
-/// of the chain may stand.
+/// Whether a negative answer may be about the target of an alias: its SOA is of a zone that the
+/// QNAME can't be in, or its proof is not for the QNAME. hickory follows aliases and omits them if
+/// the target has no data; but the target may be a name of the chain.
 fn may_be_of_an_alias(none: &Result<(ResponseCode, Message), String>, query: &Query) -> bool {
     let elsewhere = |record: &Record| {
         record.record_type() == RecordType::SOA
@@ -219,10 +217,10 @@ fn may_be_of_an_alias(none: &Result<(ResponseCode, Message), String>, query: &Qu
         }
 }
 
-/// What is said of an answer whose signatures do not hold.
-pub const BOGUS: &str = "DNSSEC: the signatures do not hold";
+/// The text of the error for an answer that does not validate.
+pub const BOGUS: &str = "DNSSEC: the answer is bogus";
 
-/// What hickory says by an error is an answer, where it says that there is nothing.
+/// Turns hickory's error for a negative answer into a message.
 fn negative(error: RecursorError) -> Result<(ResponseCode, Message), String> {
     let none = match error {
         RecursorError::Negative(data) => NoRecords::from(data),
@@ -242,8 +240,8 @@ fn negative(error: RecursorError) -> Result<(ResponseCode, Message), String> {
 fn read(path: &Path) -> Result<String, RecursiveError> {
     let failed = |why: String| RecursiveError::File(path.to_owned(), why);
     let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-    if length > MAX_FILE {
-        return Err(failed(format!("has more than {MAX_FILE} bytes")));
+    if length > MAX_FILE_BYTES {
+        return Err(failed(format!("has more than {MAX_FILE_BYTES} bytes")));
     }
     std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
 }
@@ -257,7 +255,7 @@ fn anchors(path: &Path) -> Result<Arc<TrustAnchors>, RecursiveError> {
     Ok(Arc::new(anchors))
 }
 
-/// The addresses in root hints: of each line what follows A or AAAA.
+/// The addresses in root hints: the field after A or AAAA in each line.
 fn hints(text: &str) -> Vec<IpAddr> {
     let lines = text.lines().map(|line| line.split(';').next().unwrap_or_default());
     lines
@@ -271,7 +269,7 @@ fn hints(text: &str) -> Vec<IpAddr> {
         .collect()
 }
 
-/// Connections as hickory makes them, but all to one port.
+/// Connects as hickory does, but always to one port.
 #[derive(Clone)]
 struct OnPort {
     port: u16,

@@ -1,4 +1,4 @@
-//! DNS over TCP (RFC 7766) and over TLS (RFC 7858): many queries on one connection, replies in any
+//! DNS over TCP (RFC 7766) and TLS (RFC 7858): many queries on one connection, replies in any
 //! order.
 
 use std::collections::HashMap;
@@ -14,23 +14,22 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::pool::{ConnectionFailure, Transport};
+use super::pool::{ConnectionFailure, Connector};
 use super::tls;
 use crate::upstream::server::Secure;
 
-/// How many queries may wait for their replies on one connection.
+/// The most queries that wait for replies on one connection.
 const MAX_PIPELINED: usize = 512;
-/// Queries that wait to be written.
+/// The most queries that wait to be written.
 const MAX_UNSENT: usize = 64;
-/// A connection is closed when nothing was asked or answered for so long (RFC 7766 §6.2.3: on the
-/// order of seconds).
+/// An idle connection is closed after this time (RFC 7766 §6.2.3: on the order of seconds).
 const IDLE: Duration = Duration::from_secs(30);
-/// After so many replies in a row that nobody waits for the connection is given up.
+/// The connection is closed after this many unexpected replies in a row.
 const MAX_STRAYS: usize = 64;
-/// How many ids are drawn to find one that is not in use.
+/// How many ids are drawn to find an unused one.
 const ID_TRIES: usize = 64;
 
-/// How to connect: with TLS or without.
+/// Connects with or without TLS.
 pub struct Stream {
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -41,11 +40,11 @@ impl Stream {
         Self { tls: None }
     }
 
-    /// With TLS. No ALPN: "dot" would be right (RFC 7858 leaves it open), and some servers refuse
-    /// what they don't know.
+    /// With TLS. No ALPN: "dot" would be right (RFC 7858 leaves it open), but some servers refuse
+    /// ALPN tokens that they don't know.
     ///
     /// # Errors
-    /// What is wrong with the certificates to trust.
+    /// A text if the certificates can't be used.
     pub fn encrypted(secure: &Secure) -> Result<Self, String> {
         let config = tls::client_config(&secure.trust, &[])?;
         let name = tls::server_name(&secure.name)?;
@@ -53,7 +52,7 @@ impl Stream {
     }
 }
 
-/// A connection: its other end is a task that writes and reads.
+/// A connection: a task at its other end writes and reads.
 #[derive(Clone)]
 pub struct StreamConnection {
     unsent: mpsc::Sender<Vec<u8>>,
@@ -63,16 +62,16 @@ pub struct StreamConnection {
 #[derive(Default)]
 struct PendingReplies {
     by_id: HashMap<u16, oneshot::Sender<Vec<u8>>>,
-    /// Why there is no connection any more.
+    /// Why the connection has ended.
     ended: Option<String>,
 }
 
-impl Transport for Stream {
+impl Connector for Stream {
     type Connection = StreamConnection;
 
     async fn connect(&self, address: SocketAddr) -> Result<StreamConnection, String> {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        // Queries are whole messages: nothing is won by waiting for more.
+        // Queries are written as whole messages: waiting for more has no use.
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         match &self.tls {
             None => Ok(StreamConnection::start(stream)),
@@ -108,7 +107,7 @@ impl Transport for Stream {
     }
 }
 
-/// A place among those who wait, given back when it is dropped.
+/// The place of a waiting query, freed when it is dropped.
 struct ReplySlot<'a> {
     id: u16,
     waiting: &'a Mutex<PendingReplies>,
@@ -133,7 +132,7 @@ impl StreamConnection {
             };
             let mut waiting = lock(&waiting);
             waiting.ended = Some(why);
-            // Whoever waits hears that by its sender being dropped.
+            // The waiters notice that their senders are dropped.
             waiting.by_id.clear();
         });
         line
@@ -146,7 +145,7 @@ impl StreamConnection {
         }
         if waiting.by_id.len() >= MAX_PIPELINED {
             return Err(ConnectionFailure::Refused(format!(
-                "{MAX_PIPELINED} questions wait on the connection"
+                "{MAX_PIPELINED} queries already wait on the connection"
             )));
         }
         for _ in 0..ID_TRIES {
@@ -159,7 +158,7 @@ impl StreamConnection {
                 return Ok(ReplySlot { id, waiting: &self.waiting });
             }
         }
-        Err(ConnectionFailure::Refused("no id is free".into()))
+        Err(ConnectionFailure::Refused("no free message id".into()))
     }
 
     fn ended(&self) -> ConnectionFailure {
@@ -173,8 +172,8 @@ fn lock(waiting: &Mutex<PendingReplies>) -> MutexGuard<'_, PendingReplies> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes what there is to write, several queries at once where several are there, until nobody
-/// asks for long.
+/// Writes queries, several at once if there are several, until the connection has been idle for
+/// long enough.
 async fn write_all(
     mut writer: impl AsyncWrite + Unpin,
     mut queue: mpsc::Receiver<Vec<u8>>,
@@ -183,9 +182,9 @@ async fn write_all(
     loop {
         match timeout(IDLE, queue.recv()).await {
             Ok(Some(query)) => batch.extend_from_slice(&query),
-            Ok(None) => return "nobody uses the connection".into(),
+            Ok(None) => return "the connection is not used any more".into(),
             Err(_) => {
-                // The other side hears that it is over (TLS says so by itself).
+                // Tells the other side that the connection ends (TLS does so by itself).
                 let _ = writer.shutdown().await;
                 return "the connection was idle".into();
             }
@@ -202,7 +201,7 @@ async fn write_all(
         match timeout(IDLE, written).await {
             Ok(Ok(())) => batch.clear(),
             Ok(Err(error)) => return tls::why(&error),
-            Err(_) => return "it takes no queries".into(),
+            Err(_) => return "the connection can't be written to".into(),
         }
     }
 }
@@ -219,19 +218,19 @@ async fn read_all(mut reader: impl AsyncRead + Unpin, waiting: &Mutex<PendingRep
         };
         let id = reply.get(..2).map(|id| u16::from_be_bytes([id[0], id[1]]));
         match id.and_then(|id| lock(waiting).by_id.remove(&id)) {
-            // Whoever asked may have been answered elsewhere by now.
+            // The client may have been answered by another upstream by now.
             Some(sender) => strays = usize::from(sender.send(reply).is_err()),
             None => strays += 1,
         }
     }
-    "it sent replies that nobody asked for".into()
+    "it sent replies to no query".into()
 }
 
-/// Reads a message behind its length. Memory is taken as bytes come, not as they are announced.
+/// Reads a message and its length prefix. Memory is allocated as bytes arrive, not as announced.
 async fn read_one(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    const CHUNK: u16 = 4_096;
+    const CHUNK_BYTES: u16 = 4_096;
     let length = reader.read_u16().await?;
-    let mut message = Vec::with_capacity(usize::from(length.min(CHUNK)));
+    let mut message = Vec::with_capacity(usize::from(length.min(CHUNK_BYTES)));
     (&mut *reader).take(u64::from(length)).read_to_end(&mut message).await?;
     if message.len() < usize::from(length) {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,4 +1,4 @@
-//! Whom an encrypted upstream must show itself to be.
+//! Verification of the certificates of encrypted upstreams.
 
 use std::io;
 use std::path::Path;
@@ -15,14 +15,13 @@ use rustls::{
 
 use crate::upstream::server::Trust;
 
-/// The settings of TLS for an upstream that must show itself as `trust` says.
+/// The TLS configuration for an upstream that is verified by `trust`.
 ///
 /// # Errors
-/// What is wrong with the authorities, in one line.
+/// A text if the authorities can't be read.
 pub fn client_config(trust: &Trust, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
     let mut config = match trust {
-        // The system's own judgement: its authorities, and what its owner added to or took from
-        // them.
+        // The system's verifier: its authorities, with the changes that its owner made.
         Trust::System => hickory_resolver::net::tls::client_config().map_err(|error| {
             format!("the system's certificate authorities can't be used: {error}")
         })?,
@@ -41,15 +40,15 @@ pub fn client_config(trust: &Trust, alpn: &[&[u8]]) -> Result<ClientConfig, Stri
     Ok(config)
 }
 
-/// The name that a certificate must be for.
+/// The name that the certificate must be for.
 ///
 /// # Errors
-/// If it is no name.
+/// A text if it is not a name.
 pub fn server_name(name: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(name.to_owned()).map_err(|_| format!("'{name}' is no name"))
+    ServerName::try_from(name.to_owned()).map_err(|_| format!("'{name}' is not a name"))
 }
 
-/// An error of TLS in one line, without what wraps it.
+/// The innermost cause of a TLS error, in one line.
 pub fn why(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(why)) => format!("its certificate is not accepted: {why}"),
@@ -84,8 +83,8 @@ fn authorities(file: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Believes a server whose key is one of those that were written down (RFC 7858 §4.2), and looks at
-/// nothing else of its certificate.
+/// Accepts a server whose public key is one of the pinned ones (RFC 7858 §4.2), and ignores the
+/// rest of its certificate.
 #[derive(Debug)]
 struct Pinned {
     pins: Vec<[u8; 32]>,
@@ -131,7 +130,7 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// SHA-256, which the provider of TLS has anyway.
+/// SHA-256, from the TLS provider.
 pub fn sha256(bytes: &[u8]) -> Option<Vec<u8>> {
     let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13()?;
     Some(suite.common.hash_provider.hash(bytes).as_ref().to_vec())

@@ -1,6 +1,6 @@
-//! Sockets for questions over UDP. Each is on a random port and connected to one server; it is used
-//! for some questions, one at a time, and then closed. Whoever wants to forge a reply has to guess
-//! port, id and case as with a socket a question, and three of four system calls are saved.
+//! UDP sockets. Each is on a random port, connected to one server, used for several queries one
+//! after another, and then closed. A forger has to guess port, id and case, as with one socket per
+//! query; three of four system calls are saved.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,23 +10,23 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
-/// How many questions go through one socket.
+/// How many queries use one socket.
 const MAX_USES: u8 = 32;
-/// Sockets that are kept, for all servers.
-const MAX_KEPT: usize = 128;
-/// Servers for which sockets are kept.
+/// The most idle sockets, over all servers.
+const MAX_IDLE_SOCKETS: usize = 128;
+/// The most servers with idle sockets.
 const MAX_SERVERS: usize = 32;
-/// How long a socket is kept without being used. The network may have changed since.
-const KEPT_FOR: Duration = Duration::from_secs(5);
-/// Random ports that are tried before the kernel chooses.
+/// How long an idle socket stays open. The network may have changed since.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(5);
+/// Random ports that are tried before the kernel chooses one.
 const PORT_TRIES: usize = 4;
-/// The lowest port that is chosen. Below are the ports of services.
+/// The lowest random port. Services use the ports below.
 const FIRST_PORT: u16 = 10_000;
 
-/// A socket, and how often it was used.
+/// A connected socket, and how often it was used.
 #[derive(Debug)]
 pub struct ConnectedSocket {
-    /// It receives from its server only.
+    /// It receives datagrams of its server only.
     pub socket: UdpSocket,
     server: SocketAddr,
     uses: u8,
@@ -38,15 +38,15 @@ struct IdleSockets {
     count: usize,
 }
 
-/// The sockets that are kept.
+/// The idle sockets.
 #[derive(Debug, Default)]
 pub struct Sockets(Mutex<IdleSockets>);
 
 impl Sockets {
-    /// A socket for a server: one that is kept, or a new one.
+    /// A socket for a server: an idle one, or a new one.
     ///
     /// # Errors
-    /// The system's.
+    /// The error of the operating system.
     pub async fn take(&self, server: SocketAddr, now: Duration) -> io::Result<ConnectedSocket> {
         if let Some(socket) = self.kept(server, now) {
             return Ok(socket);
@@ -56,15 +56,15 @@ impl Sockets {
         Ok(ConnectedSocket { socket, server, uses: 0 })
     }
 
-    /// Gives a socket back after a question that was answered well.
+    /// Gives a socket back after a query that was answered.
     pub fn release(&self, mut used: ConnectedSocket, now: Duration) {
         used.uses += 1;
         let mut kept = self.lock();
-        if used.uses >= MAX_USES || kept.count >= MAX_KEPT {
+        if used.uses >= MAX_USES || kept.count >= MAX_IDLE_SOCKETS {
             return;
         }
         if !kept.by_server.contains_key(&used.server) && kept.by_server.len() >= MAX_SERVERS {
-            // None is in use for long: all are as good to lose.
+            // None is idle for long, so it does not matter which one is closed.
             kept.by_server.clear();
             kept.count = 0;
         }
@@ -72,7 +72,7 @@ impl Sockets {
         kept.by_server.entry(used.server).or_default().push((used, now));
     }
 
-    /// Closes what is kept for a server: it failed, or the way to it has changed.
+    /// Closes the idle sockets to a server: it failed, or the route to it has changed.
     pub fn forget(&self, server: SocketAddr) {
         let mut kept = self.lock();
         let gone = kept.by_server.remove(&server).map_or(0, |sockets| sockets.len());
@@ -83,7 +83,7 @@ impl Sockets {
         let mut kept = self.lock();
         let sockets = kept.by_server.get_mut(&server)?;
         let before = sockets.len();
-        sockets.retain(|(_, since)| now < *since + KEPT_FOR);
+        sockets.retain(|(_, since)| now < *since + MAX_IDLE_TIME);
         let taken = sockets.pop().map(|(socket, _)| socket);
         let gone = before - sockets.len();
         if sockets.is_empty() {
@@ -98,7 +98,7 @@ impl Sockets {
     }
 }
 
-/// A socket on a port that can't be guessed (RFC 5452 §9.2, RFC 6056).
+/// A socket on an unpredictable port (RFC 5452 §9.2, RFC 6056).
 async fn random_socket(server: SocketAddr) -> io::Result<UdpSocket> {
     let any = |port| match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
@@ -148,11 +148,11 @@ mod tests {
             let one = sockets.take(server(1_000 + n), Duration::ZERO).await.unwrap();
             sockets.release(one, Duration::ZERO);
             let kept = sockets.lock();
-            assert!(kept.by_server.len() <= MAX_SERVERS && kept.count <= MAX_KEPT);
+            assert!(kept.by_server.len() <= MAX_SERVERS && kept.count <= MAX_IDLE_SOCKETS);
             assert_eq!(kept.count, kept.by_server.values().map(Vec::len).sum::<usize>());
         }
         let last = server(1_000 + 2 * MAX_SERVERS as u16 - 1);
-        assert!(sockets.kept(last, KEPT_FOR).is_none(), "too old");
+        assert!(sockets.kept(last, MAX_IDLE_TIME).is_none(), "too old");
         assert!(sockets.kept(server(1_000), Duration::ZERO).is_none(), "others took its place");
         let one = sockets.take(last, Duration::ZERO).await.unwrap();
         sockets.release(one, Duration::ZERO);

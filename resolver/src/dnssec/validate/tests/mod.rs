@@ -1,5 +1,4 @@
-//! Answers and what is to be said of them: those of the RFCs, and those that only somebody makes
-//! who means ill.
+//! Answers and their verdicts: the examples of the RFCs, and answers that only an attacker makes.
 
 mod rfc;
 mod signer;

@@ -1,4 +1,4 @@
-//! The examples of RFC 4035 Appendix B and RFC 5155 Appendix B, one case a file in
+//! The examples of RFC 4035 Appendix B and RFC 5155 Appendix B, one file per case in
 //! `testdata/dnssec/`.
 
 use std::fs;
@@ -28,7 +28,7 @@ struct Record {
     value: Vec<u8>,
 }
 
-/// A case as its file has it.
+/// A case as in its file.
 struct Case {
     key: Vec<u8>,
     now: u64,
@@ -100,7 +100,7 @@ impl Case {
         records.iter().fold(build, add).done()
     }
 
-    /// With the zone's key known, and one of the root's, which signs nothing.
+    /// Validates with the zone's key known, and one of the root's, which signs nothing.
     fn judge(&self, records: &[Record]) -> Verdict {
         let validator = Validator::default();
         let zone = |name: &str, key: &[u8]| {
@@ -120,7 +120,8 @@ impl Case {
         };
         match session.step(&validator, self.now) {
             Progress::Done(validated) => validated.verdict,
-            // What is said in the zone's name has to hold by itself: a name below it is no zone.
+            // A name below the zone's is not a zone, so answers in the zone's name have to validate
+            // alone.
             Progress::Query(asks) => {
                 for ask in asks {
                     let none =
@@ -163,13 +164,13 @@ impl Case {
                 .collect();
             let verdict = self.judge(&rest);
             let unproven = matches!(verdict, Verdict::Bogus(_) | Verdict::Indeterminate(_));
-            // Where names may be left out of the proof, less is proven than that nothing is there.
+            // Where names may be left out of the proof (opt-out), less is proven than a denial.
             let left_out = self.verdict == "insecure" && verdict == Verdict::Insecure(None);
             assert!(unproven || left_out, "{verdict:?}");
         }
     }
 
-    /// Nothing that is signed can be changed, but for what AD does not cover in an answer.
+    /// No signed bit can be changed, except what AD does not cover.
     fn with_a_bit_changed(&self) {
         let denial = !self.records.iter().any(|r| r.section == Section::Answer);
         for (at, changed) in self.records.iter().enumerate() {
@@ -182,7 +183,7 @@ impl Case {
                 records[at].value[byte] ^= 1;
                 let verdict = self.judge(&records);
                 let spoilt = matches!(verdict, Verdict::Bogus(_) | Verdict::Indeterminate(_));
-                // A signature of something else is as good as none; see above.
+                // A signature over something else is as good as none; see above.
                 let left_out = changed.rtype == rtype::RRSIG
                     && self.verdict == "insecure"
                     && verdict == Verdict::Insecure(None);

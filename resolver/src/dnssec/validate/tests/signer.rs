@@ -1,4 +1,4 @@
-//! Zones that a test signs itself, with Ed25519.
+//! Zones that the tests sign with Ed25519.
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
@@ -13,10 +13,10 @@ use crate::dnssec::validate::session::{Progress, ValidationSession, Validator};
 use crate::dnssec::validate::signed_data;
 use crate::dnssec::validate::verdict::Verdict;
 
-/// The time in these worlds.
+/// The time in these tests.
 pub const NOW: u64 = 1_700_000_000;
 
-/// What a signature says of itself.
+/// The fields of a signature.
 #[derive(Clone)]
 pub struct Claims {
     pub signer: &'static str,
@@ -42,7 +42,7 @@ impl Claims {
 /// A key pair.
 pub struct Pair {
     pair: Ed25519KeyPair,
-    /// The value of its DNSKEY record.
+    /// The RDATA of its DNSKEY record.
     pub dnskey: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ impl Pair {
         Dnskey::read(&self.dnskey).unwrap().tag()
     }
 
-    /// The RRSIG of a set.
+    /// The RRSIG of an RRset.
     pub fn sign(
         &self,
         owner: &str,
@@ -75,7 +75,7 @@ impl Pair {
         }
         head.extend(self.tag().to_be_bytes());
         head.extend(name(claims.signer));
-        // What is signed is made by what checks it, of a message with an empty signature.
+        // The validator's own code makes the signed data, from a message with an empty signature.
         let build = Build::answer(&question(owner, rtype));
         let build = values
             .iter()
@@ -86,7 +86,7 @@ impl Pair {
         [head.as_slice(), self.pair.sign(&bytes).as_ref()].concat()
     }
 
-    /// `build` with a set and its signature.
+    /// Adds an RRset and its signature to `build`.
     pub fn add(
         &self,
         build: Build,
@@ -102,22 +102,22 @@ impl Pair {
         build.record(section, &name(owner), rtype::RRSIG, 300, &signature)
     }
 
-    /// The line of a trust anchor.
+    /// The key as the line of a trust anchor.
     pub fn anchor(&self, zone: &str) -> String {
         let flags = u16::from_be_bytes([self.dnskey[0], self.dnskey[1]]);
         format!("{zone} IN DNSKEY {flags} 3 15 {}", data_encoding::BASE64.encode(&self.dnskey[4..]))
     }
 }
 
-/// What is answered to a question: the name in wire form and the type.
+/// Answers the queries of a session: the name in wire form and the type.
 pub type World<'a> = &'a dyn Fn(&str, u16) -> Option<Vec<u8>>;
 
-/// Judges a message in a world.
+/// Validates a message with the replies of a world.
 pub fn judge(anchors: &str, message: &[u8], world: World<'_>) -> Verdict {
     judge_at(anchors, message, world, NOW)
 }
 
-/// Judges a message in a world at a time.
+/// Validates a message with the replies of a world at a time.
 pub fn judge_at(anchors: &str, message: &[u8], world: World<'_>, now: u64) -> Verdict {
     let validator = Validator::new(Anchors::from_text(anchors).unwrap());
     let mut session = ValidationSession::new(message).unwrap();

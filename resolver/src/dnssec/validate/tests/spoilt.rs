@@ -1,4 +1,4 @@
-//! Answers in which one thing is wrong.
+//! Answers with a single defect.
 
 use super::signer::{Claims, NOW, Pair, judge, judge_at};
 use crate::dns::message::Section;
@@ -8,7 +8,7 @@ use crate::dnssec::validate::verdict::Verdict;
 
 const ADDRESS: &[u8] = &[192, 0, 2, 1];
 
-/// The answer to `www.example. A` with these keys in the zone, signed like this.
+/// The verdict on `www.example. A` with these keys in the zone, signed by this key.
 fn verdict(keys: &[&Pair], by: &Pair, claims: &Claims) -> Verdict {
     let anchor = keys[0].anchor("example.");
     let build = Build::answer(&question("www.example", 1));
@@ -77,7 +77,7 @@ fn a_signature_that_is_not_as_it_should_be_is_bogus_and_says_why() {
 
 #[test]
 fn time_is_counted_modulo_two_to_the_thirty_two() {
-    // RFC 1982: a signature from before the end of the count to behind it.
+    // RFC 1982: the signature's validity wraps around 2^32.
     let key = Pair::new(1, 257);
     let claims = Claims { inception: u32::MAX - 10, expiration: 10, ..Claims::of("example") };
     let build = Build::answer(&question("example", rtype::DNSKEY));
@@ -205,7 +205,7 @@ fn a_delegation_is_followed_only_with_its_proof() {
     };
     assert_eq!(why(&validated(&unsigned, &ds(250, 15))), Some(2), "an unknown digest");
     assert_eq!(why(&validated(&unsigned, &ds(2, 250))), Some(1), "an unknown algorithm");
-    // NS and no DS; as the child's own apex with SOA; a name that is no delegation at all.
+    // NS and no DS; the child's own apex with SOA; a name that is not a delegation.
     assert_eq!(why(&validated(&unsigned, &nsec(&[0x20], &parent, "example"))), None);
     assert_eq!(
         code(&validated(&unsigned, &nsec(&[0x22], &parent, "example"))),
