@@ -82,12 +82,12 @@ struct LedgerBlock {
 fn ledger_blocks() -> impl Strategy<Value = LedgerBlock> {
     let rush = prop_oneof![9 => Just(0u32), 1 => 15u32..41];
     let price = || prop_oneof![1_024u32..4_096, 1_024u32..=1 << 31, Just(1_024), Just(1 << 31)];
-    let prices = proptest::option::weighted(0.1, (price(), price()));
+    let prices = proptest::option::weighted(0.3, (price(), price()));
     let large = prop_oneof![9 => Just(0u32), 1 => 10u32..60];
     // Beside those of every network, steps and gaps as long as the delays of this one.
     let seconds = prop::sample::select(vec![120, 599, 600, 3_599, 3_600, 86_399, 86_400]);
     let step = proptest::option::weighted(0.5, seconds.prop_map(Step::Seconds));
-    let gap = prop::sample::select(vec![0u32, 9, 29, 30, 719]);
+    let gap = prop::sample::select(vec![0u32, 9, 29, 30, 58, 59, 719]);
     let gap = proptest::option::weighted(0.5, gap);
     (plan::blocks(), step, gap, rush, large, prices).prop_map(
         |(mut plan, step, gap, rush, large, prices)| {

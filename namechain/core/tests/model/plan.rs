@@ -260,6 +260,7 @@ fn twists() -> impl Strategy<Value = Twist> {
         2 => (0u8..2).prop_map(Twist::Nonce),
         1 => Just(Twist::StaleTitle),
         2 => prop::sample::select(vec![-1, 0, day, day + 1]).prop_map(Twist::ValidTo),
+        2 => Just(Twist::AnchorBack(1)),
         2 => (1u32..5).prop_map(Twist::AnchorBack),
         1 => Just(Twist::AnchorElsewhere),
         2 => prop::sample::select(vec![-1i64, 1, 40]).prop_map(Twist::Work),
