@@ -6,9 +6,9 @@
 
 use namechain_core::{
     api_types::{NameInfo, TransferInfo},
-    consensus::{RuleViolation, context::BlockContext},
+    consensus::RuleViolation,
     params::{Delay, Params},
-    types::{Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey, SignedOperation},
+    types::{Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey},
 };
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use super::{
     dry_run,
     input::{Keystore, parse_name},
     mnemonic,
-    preflight::{entry_of, preflight},
+    preflight::{check, entry_of},
     show::ShownMessaging,
     submit::{Draft, Submitter},
 };
@@ -287,31 +287,6 @@ fn run(
     Ok(())
 }
 
-/// An operation that the next block would record, without its signature and the stamp's nonce.
-pub struct Checked {
-    /// The operation; its stamp claims exactly the price.
-    pub named: SignedOperation,
-    /// The name's entry after it.
-    pub after: NameEntry,
-    /// The next block.
-    pub context: BlockContext,
-}
-
-/// Checks an operation by the rules of the next block, before any work.
-pub fn check(
-    submitter: &Submitter,
-    draft: &Draft,
-    before: &NameEntry,
-    signer: PublicKey,
-) -> Result<Checked, CommandError> {
-    let (_, context) = submitter.next_block()?;
-    let named = submitter.unsigned(signer, draft, context);
-    match preflight(submitter.params(), context, before, &named) {
-        Ok(after) => Ok(Checked { named, after, context }),
-        Err(violation) => Err(explain_violation(violation, before, signer)),
-    }
-}
-
 /// The name at the tip; with `wait`, once no operation on it is pending.
 fn look_up(submitter: &mut Submitter, name: &Name, wait: bool) -> Result<NameInfo, CommandError> {
     if wait {
@@ -339,20 +314,6 @@ fn unlock(
     match key.public() {
         found if found == needed => Ok(key),
         found => Err(CommandError::OtherWords { name: name.clone(), needed, found }),
-    }
-}
-
-/// The error of a broken rule; where another key is needed, it says which.
-fn explain_violation(violation: RuleViolation, entry: &NameEntry, ours: PublicKey) -> CommandError {
-    let (name, rule) = (entry.name.clone(), violation.id());
-    match (&violation, entry.transfer) {
-        (RuleViolation::NotOwner(_) | RuleViolation::NotKeyholder(_), _) => {
-            CommandError::NotOwner { name, owner: entry.owner, ours, rule }
-        }
-        (RuleViolation::NotRecipient(_), Some(transfer)) => {
-            CommandError::NotRecipient { name, to: transfer.to, ours }
-        }
-        _ => CommandError::Rule { name, violation: Box::new(violation) },
     }
 }
 
