@@ -138,7 +138,7 @@ fn each_way_ends_by_itself() {
 fn a_name_is_called_where_its_record_says() {
     let world = World::new();
     let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
-    failed(&bob.dial("alice", &[]).end(), 3, "no locator that says where");
+    failed(&bob.dial("alice", &[]).end(), 3, "has no address to call");
     let mut listener = alice.listen(&[]);
     let port = listener.address().port();
     let locator = format!("/ip4/127.0.0.1/udp/{port}/quic-v1");
