@@ -27,7 +27,7 @@ fn a_key_is_published_rotated_and_withdrawn() {
     refused(
         user.zonetool(&["peer", "rotate", "alice", "--words-file", &words]),
         3,
-        "no key speaks",
+        "has no identity key",
     );
 
     let published = ["peer", "publish", "alice", "--words-file", &words];
@@ -106,7 +106,7 @@ fn only_the_owner_publishes_and_a_buyer_inherits_nothing() {
     refused(
         user.zonetool(&["peer", "publish", "alice", "--words-file", &other_words]),
         4,
-        "the words make",
+        "the words give",
     );
     refused(user.zonetool(&["peer", "publish", "alice", "--locator", "a b"]), 2, "printable ASCII");
     let published =
