@@ -5,8 +5,16 @@ and rules.py have it.
     python3 testdata/verifier/verify.py --story FILE
 
 With --first it ends at the first failure. A story is a chain of the dev network as it grew, a JSON object a line:
-{"operation": hex, "time": seconds, "refused": false, true or the id of the one rule that it breaks} for what a next block
-of that time could or could not record, {"block": hex} for that block.
+
+    {"operation": hex, "time": seconds, "refused": false or a rule's id}
+
+for what the next block, of that time, can or cannot record after those before it that it can; then the block itself, or
+others in its place that break a rule:
+
+    {"block": hex, "accepted": true}, or "refused": the rule's id, or "upgrade_needed": true
+
+Where an operation breaks several rules, the one that section 6 comes to first is named: times, what it is by itself, what
+it does.
 
 It needs Python 3.10 and argon2-cffi (Debian: python3-argon2), prints what fails and `N passed, N failed`, and ends with 1
 if anything failed."""
@@ -309,28 +317,31 @@ def all_vectors(testdata):
 
 def story(path):
     chain = rules.Chain(p.NETWORKS["dev"])
-    net, recorded = chain.net, None
+    net, state, index = chain.net, None, 0
     for number, line in enumerate(path.read_text().splitlines(), 1):
         x = json.loads(line)
         if "block" in x:
-            check(f"line {number}", refusal(chain.connect, unhex(x["block"])), None)
-            recorded = None
+            raw = unhex(x.pop("block"))
+            check(f"line {number}", verdict(chain, raw), x)
+            if "accepted" in x:
+                chain.connect(raw)
+                state, index = None, 0
             continue
         parent = chain.headers[-1]
-        if recorded is None:
-            recorded = dict(chain.state)
-            rules.remove_ended(net, recorded, x["time"])
+        if state is None:
+            state = dict(chain.state)
+            rules.remove_ended(net, state, x["time"])
         context = rules.Context(parent.height + 1, x["time"], parent.names, parent.bytes, chain.places.get)
 
-        def judge(context=context, x=x):
+        def judge(context=context, x=x, state=state, index=index):
             op = p.decode_operation(unhex(x["operation"]))
             rules.check_times(op, context)
             rules.check_alone(net, op, p.branch_at(x["time"]))
-            rules.apply(net, dict(recorded), op, 0, context)
+            rules.apply(net, state, op, index, context)
 
         found = refusal(judge)
-        wanted = x["refused"]
-        check(f"line {number}: {found}", found if isinstance(wanted, str) else found is not None, wanted)
+        check(f"line {number}", found or False, x["refused"])
+        index += found is None
 
 
 def main(arguments):

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use namechain_core::{
     codec::Encode,
-    consensus::work::PowHasher,
+    consensus::{header::signing_context, work::PowHasher},
     types::{Action, Hash, Name, Network, Operation, RecordSet, SecretKey, SignedOperation, Stamp},
 };
 use serde_json::json;
@@ -131,13 +131,17 @@ fn the_node_names_the_rule_that_an_operation_breaks() {
     // Updates of alice by a key that does not have her.
     let prices = http::get(api, "/v1/price").json();
     let price = |what: &str| prices[what].as_u64().expect("a price");
-    let update = |sequence, change: fn(&mut SignedOperation)| {
+    let alice = http::get(api, "/v1/names/alice").json();
+    let title: Hash = alice["entry"]["title"].as_str().expect("a title").parse().expect("a hash");
+    let now = alice["time"].as_u64().expect("a time");
+    let update = |reference: Hash, valid_until, change: fn(&mut SignedOperation)| {
         let (key, name) = (SecretKey::from_seed(&[7; 32]), Name::parse("alice").expect("a name"));
-        let action = Action::Update { records: RecordSet::default() };
+        let action = Action::Update { sequence: 1, records: RecordSet::default() };
         let mut named = SignedOperation::sign(
-            Network::Dev,
+            &signing_context(Network::Dev.params(), 2),
             name,
-            sequence,
+            reference,
+            valid_until,
             action,
             &key,
             stamp(api, price("update")),
@@ -145,10 +149,12 @@ fn the_node_names_the_rule_that_an_operation_breaks() {
         change(&mut named);
         worked(Operation::Named(named))
     };
-    refuse(update(1, |_| ()), "not-owner");
-    refuse(update(0, |_| ()), "sequence");
-    refuse(update(2, |_| ()), "sequence");
-    refuse(update(1, |named| named.signature.0[0] ^= 1), "signature");
+    let soon = now + 600;
+    refuse(update(title, soon, |_| ()), "not-owner");
+    refuse(update(Hash([6; 32]), soon, |_| ()), "title");
+    refuse(update(title, now - 1, |_| ()), "validity");
+    refuse(update(title, now + 10 * 86_400, |_| ()), "validity");
+    refuse(update(title, soon, |named| named.signature.0[0] ^= 1), "signature");
     // Commitments, which anybody can make: with too little work, with less than they claim, with
     // work for another chain.
     let commit = |stamp| Operation::Commit { commitment: Hash([8; 32]), stamp };

@@ -116,6 +116,11 @@ impl Client {
         self.get(&format!("v1/names/{name}"))
     }
 
+    /// `GET /v1/names/{name}?height=`: the name at a height.
+    pub fn name_at(&self, name: &Name, height: u32) -> Result<NameInfo, ClientError> {
+        self.get(&format!("v1/names/{name}?height={height}"))
+    }
+
     /// `GET /v1/commitments/{commitment}`.
     pub fn commitment(&self, commitment: &Hash) -> Result<CommitmentInfo, ClientError> {
         self.get(&format!("v1/commitments/{commitment}"))

@@ -1,73 +1,72 @@
-//! Heights as dates: what a person reads beside a height. A date ahead is an estimate, by the
-//! network's schedule of blocks.
+//! Unix times as dates, for people.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
-use namechain_core::types::Network;
+use crate::ui::{duration, utc};
 
-use crate::{
-    clock,
-    ui::{duration, utc},
-};
+/// Beyond this distance from now, a date is shown without the time of day.
+const DAYS_ONLY_FROM_S: u64 = 2 * 86_400;
 
-/// A height that is to come, with the time at which it is expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected {
-    height: u32,
-    /// Seconds of Unix time, and how far ahead; none on a network without a schedule.
-    time: Option<(u64, Duration)>,
+/// A time of Unix time beside the time now, both in seconds: `2027-11-30 (in 364 days)`, or with
+/// the time of day within two days: `2026-11-30 17:05 UTC (in 10 min)`.
+pub fn describe_time(time: u64, now: u64) -> String {
+    let distance = time.abs_diff(now);
+    let text = utc(time);
+    let shown = match text.split_once('T') {
+        Some((day, _)) if distance >= DAYS_ONLY_FROM_S => day.to_owned(),
+        Some((day, clock)) => format!("{day} {} UTC", clock.get(..5).unwrap_or(clock)),
+        None => text,
+    };
+    let span = span(Duration::from_secs(distance));
+    match time.cmp(&now) {
+        Ordering::Greater => format!("{shown} (in {span})"),
+        Ordering::Equal => format!("{shown} (now)"),
+        Ordering::Less => format!("{shown} ({span} ago)"),
+    }
 }
 
-/// When `height` is expected on `network`, whose chain is at `now`.
-pub fn expected(network: Network, now: u32, height: u32) -> Expected {
-    expected_at(network, now, height, clock::unix())
+/// The day of a time as an iCalendar file writes it; `None` after the year 9999.
+pub fn calendar_day(time: u64) -> Option<String> {
+    utc(time).split_once('T').map(|(day, _)| day.replace('-', ""))
 }
 
-fn expected_at(network: Network, now: u32, height: u32, unix: u64) -> Expected {
-    let interval = network.params().block_interval;
-    let ahead = u64::from(height.saturating_sub(now)).saturating_mul(interval);
-    let time = (interval > 0 && height > now)
-        .then(|| (unix.saturating_add(ahead), Duration::from_secs(ahead)));
-    Expected { height, time }
+/// The block and the time that something must wait for: both must have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earliest {
+    /// The first height.
+    pub height: u32,
+    /// The first time of a block, in seconds of Unix time.
+    pub time: u64,
 }
 
-impl Expected {
-    /// For people: `2027-11-30 (in 364 days), height 262802`; the height alone where there is no
-    /// date.
-    pub fn describe(&self) -> String {
-        match self.time {
-            Some((time, ahead)) => {
-                format!("{} (in {}), height {}", date(time), span(ahead), self.height)
-            }
-            None => format!("height {}", self.height),
+impl Earliest {
+    /// Whether the block after the one at `tip` can do it at `now`.
+    pub fn is_reached(self, tip: u32, now: u64) -> bool {
+        self.blocks_left(tip) == 0 && now >= self.time
+    }
+
+    /// How many blocks must come before the one that can do it.
+    fn blocks_left(self, tip: u32) -> u32 {
+        self.height.saturating_sub(tip.saturating_add(1))
+    }
+
+    /// When it is, at a tip of height `tip`: `2026-11-30 17:05 UTC (in 10 min), after 3 more
+    /// blocks`.
+    pub fn describe(self, tip: u32, now: u64) -> String {
+        let when = describe_time(self.time, now);
+        match self.blocks_left(tip) {
+            0 => when,
+            1 => format!("{when}, after 1 more block"),
+            blocks => format!("{when}, after {blocks} more blocks"),
         }
     }
-
-    /// For scripts: RFC 3339.
-    pub fn rfc3339(&self) -> Option<String> {
-        self.time.map(|(time, _)| utc(time))
-    }
-
-    /// The day, as a calendar file writes it.
-    pub fn day(&self) -> Option<String> {
-        self.time.map(|(time, _)| date(time).replace('-', ""))
-    }
-
-    /// Whether it comes within a time; `None` where there is no date.
-    pub fn is_within(&self, time: Duration) -> Option<bool> {
-        self.time.map(|(_, ahead)| ahead <= time)
-    }
-}
-
-fn date(time: u64) -> String {
-    let text = utc(time);
-    text.split_once('T').map_or_else(|| text.clone(), |(day, _)| day.to_owned())
 }
 
 fn span(time: Duration) -> String {
-    match time.as_secs() / 86_400 {
-        0 | 1 => duration(time),
-        days => format!("{days} days"),
+    match time.as_secs() {
+        seconds if seconds < DAYS_ONLY_FROM_S => duration(time),
+        // To the nearest day.
+        seconds => format!("{} days", (seconds / 43_200).div_ceil(2)),
     }
 }
 
@@ -75,19 +74,42 @@ fn span(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    const NOW: u64 = 1_795_046_400;
+
     #[test]
-    fn a_height_has_a_date_where_blocks_have_a_schedule() {
-        let lease = expected_at(Network::Main, 10, 10 + 262_800, 1_795_046_400);
-        assert_eq!(lease.describe(), "2027-11-19 (in 365 days), height 262810");
-        assert_eq!(lease.rfc3339().as_deref(), Some("2027-11-19T00:00:00Z"));
-        assert_eq!(lease.day().as_deref(), Some("20271119"));
-        assert_eq!(lease.is_within(Duration::from_secs(365 * 86_400)), Some(true));
-        assert_eq!(lease.is_within(Duration::from_secs(364 * 86_400)), Some(false));
-        let soon = expected_at(Network::Main, 10, 40, 1_795_046_400);
-        assert_eq!(soon.describe(), "2026-11-19 (in 60 min), height 40");
-        for (network, now) in [(Network::Dev, 10), (Network::Main, 262_810)] {
-            let none = expected_at(network, now, 262_810, 1_795_046_400);
-            assert_eq!((none.describe().as_str(), none.rfc3339()), ("height 262810", None));
+    fn a_time_is_a_date_and_its_distance() {
+        for (time, shown) in [
+            (NOW + 31_536_000, "2027-11-19 (in 365 days)"),
+            (NOW + 3_600, "2026-11-19 01:00 UTC (in 60 min)"),
+            (NOW, "2026-11-19 00:00 UTC (now)"),
+            (NOW + 31_536_000 - 5, "2027-11-18 (in 365 days)"),
+            (NOW - 90, "2026-11-18 23:58 UTC (90 s ago)"),
+            (NOW - 10 * 86_400, "2026-11-09 (10 days ago)"),
+            (u64::MAX, "second 18446744073709551615 (in 213503982314825 days)"),
+        ] {
+            let found = describe_time(time, NOW);
+            match time {
+                u64::MAX => {
+                    assert!(found.starts_with("second 18446744073709551615 (in "), "{found}")
+                }
+                _ => assert_eq!(found, shown),
+            }
         }
+        assert_eq!(calendar_day(NOW).as_deref(), Some("20261119"));
+        assert_eq!(calendar_day(u64::MAX), None);
+    }
+
+    /// The block after the tip can do it, or one after more blocks.
+    #[test]
+    fn a_minimum_is_of_blocks_and_of_time() {
+        let opens = Earliest { height: 110, time: NOW + 600 };
+        assert!(!opens.is_reached(108, NOW + 600) && !opens.is_reached(109, NOW + 599));
+        assert!(opens.is_reached(109, NOW + 600));
+        assert_eq!(opens.describe(109, NOW), "2026-11-19 00:10 UTC (in 10 min)");
+        assert_eq!(
+            opens.describe(108, NOW),
+            "2026-11-19 00:10 UTC (in 10 min), after 1 more block"
+        );
+        assert!(opens.describe(99, NOW).ends_with(", after 10 more blocks"));
     }
 }

@@ -5,11 +5,11 @@
 //!   "version": 1,
 //!   "network": "main",
 //!   "name": "alice",
-//!   "header": "<160 bytes in hex>",            the block whose state root the proof leads to
+//!   "header": "<168 bytes in hex>",            the block whose state root the proof leads to
 //!   "proof": "<the proof in hex>",             docs/protocol.md, section 5
 //!   "entry": "<the name's entry in hex>",      or null, if the proof is of absence
 //!   "place": {                                 only if asked for
-//!     "against": "<160 bytes in hex>",         a later header
+//!     "against": "<168 bytes in hex>",         a later header
 //!     "proof": "<the proof in hex>"            that its block was built on the first: section 4
 //!   }
 //! }
@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use messaging::NameProof;
+use messaging::{NameProof, verify::MAX_HISTORY_PROOF_BYTES};
 use namechain_core::{
     api_types::{PlaceInfo, ProofInfo},
     codec::{Decode, DecodeError},
@@ -38,8 +38,6 @@ const VERSION: u32 = 1;
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// The largest entry that is read. One with 4,096 bytes of records is smaller.
 const MAX_ENTRY_BYTES: usize = 8 * 1024;
-/// The longest proof of a header's place: two numbers, and fewer than 128 nodes of 48 bytes.
-const MAX_HISTORY_PROOF_BYTES: usize = 16 + 128 * 48;
 
 /// A proof file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +119,7 @@ impl ProofError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             ProofError::File { .. } => return None,
-            ProofError::GivenHeader(_) => "give the block's 160 bytes in hexadecimal",
+            ProofError::GivenHeader(_) => "give the header's 168 bytes in hexadecimal",
             ProofError::Tree(tree::ProofError::Root) => {
                 "the proof or entry was changed, or is for another header; get a new one: zonetool prove NAME > FILE"
             }
@@ -201,13 +199,7 @@ impl ProofFile {
         let proof = unhex(&place.proof, MAX_HISTORY_PROOF_BYTES).map_err(field)?;
         let proof = HistoryProof::from_bytes(&proof).map_err(|error| field(error.to_string()))?;
         let id = header.id(self.network);
-        Ok(proof.verify(
-            self.network,
-            &against.history_root,
-            &id,
-            header.height,
-            header.target.work(),
-        )?)
+        Ok(proof.verify(self.network.params(), &against.history_root, &id, header)?)
     }
 
     /// What the file proves of its name in the state after `header`: its entry, or `None` if
@@ -234,12 +226,9 @@ impl ProofFile {
     }
 }
 
-/// Whether the header has the work that its target asks for, and no easier target than the network
-/// ever has. The genesis header needs none.
+/// Whether the header has the work that its target demands. The genesis header needs none.
 pub fn check_work(network: Network, header: &Header) -> Result<(), ProofError> {
-    let easiest = network.params().easiest_target.value();
-    let worked =
-        header.target.value() <= easiest && PowHasher::new(network).has_header_work(header);
+    let worked = PowHasher::new(network).has_header_work(header);
     if worked || *header == genesis(network).header { Ok(()) } else { Err(ProofError::Work) }
 }
 
@@ -270,9 +259,9 @@ mod tests {
 
     use namechain_core::{
         codec::Encode,
-        consensus::History,
+        consensus::{History, HistoryNode, difficulty::next_due},
         tree::Tree,
-        types::{Hash, PublicKey, RecordSet},
+        types::{BlockTime, CommitPosition, Hash, PublicKey, RecordSet, Rescued},
     };
 
     use super::*;
@@ -284,11 +273,14 @@ mod tests {
             name: name.parse().unwrap(),
             owner: PublicKey([7; 32]),
             recovery: None,
+            title: Hash([8; 32]),
             sequence: 3,
-            registered: 1,
-            updated: 2,
+            registered: BlockTime { height: 1, time: 1 },
+            commit: CommitPosition::default(),
+            updated: BlockTime { height: 2, time: 2 },
             expires: 900,
             revoked: false,
+            rescued: Rescued::default(),
             transfer: None,
             records: RecordSet::default(),
             messaging: None,
@@ -385,13 +377,18 @@ mod tests {
     fn a_later_header_is_built_on_this_one() {
         let (file, header) = proof_of("alice");
         let (mut history, mut nodes) = (History::default(), HashMap::new());
-        let headers: Vec<Header> =
-            (0..5).map(|height| Header { height, ..header.clone() }).collect();
+        let params = NETWORK.params();
+        let mut headers = vec![header.clone()];
+        for height in 1..5 {
+            let due = next_due(params, headers.last().unwrap());
+            headers.push(Header { height, due, time: due, ..header.clone() });
+        }
         for header in &headers {
-            nodes.extend(history.push(NETWORK, &header.id(NETWORK), header.target.work()));
+            let leaf = HistoryNode::of_header(params, &header.id(NETWORK), header);
+            nodes.extend(history.push(NETWORK, leaf));
         }
         let against = Header { height: 5, history_root: history.root(NETWORK), ..header.clone() };
-        let node = |at| nodes.get(&at).copied();
+        let node = |at| nodes.get(&at).cloned();
         let proof = hex::encode(HistoryProof::make(3, 5, node).unwrap().to_bytes());
         let place = Place { against: hex::encode(against.to_bytes()), proof };
         let file = ProofFile { place: Some(place.clone()), ..file };
@@ -441,8 +438,5 @@ mod tests {
             other.nonce += 1;
         }
         assert!(check_work(NETWORK, &other).is_ok());
-        // An easier target than the network has is no work at all.
-        other.target = namechain_core::types::Target::EASIEST;
-        assert!(matches!(check_work(NETWORK, &other), Err(ProofError::Work)));
     }
 }

@@ -3,17 +3,18 @@
 
 mod node;
 
-use std::{path::Path, process::Command};
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use namechain_core::{
     api_types::Refusal,
     codec::Decode,
+    consensus::header::signing_context,
     types::{
         Action, Hash, Name, Operation, PublicKey, Record, RecordSet, SecretKey, SignedOperation,
         Stamp, commitment,
     },
 };
-use node::{NETWORK, Node, State, entry_of};
+use node::{Commit, Fate, NETWORK, Node, State, entry_of};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -65,6 +66,8 @@ fn run(home: &Path, node: &str, args: &[&str]) -> Outcome {
         .args(["--node", node, "--keys", "keys", "--json"])
         .args(args)
         .current_dir(home)
+        .env("HOME", home)
+        .env_remove("XDG_DATA_HOME")
         .output()
         .unwrap();
     Outcome {
@@ -83,6 +86,13 @@ fn records() -> RecordSet {
         .unwrap()
 }
 
+/// An operation of `key` under the title of [`entry_of`], or with this reference.
+fn signed(key: &SecretKey, reference: Hash, action: Action) -> SignedOperation {
+    let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+    let context = signing_context(NETWORK.params(), 2);
+    SignedOperation::sign(&context, alice(), reference, u64::MAX, action, key, stamp)
+}
+
 fn blocks() -> State {
     State { height: 100, blocks_a_look: 3, version: "0.1.0".into(), ..State::default() }
 }
@@ -98,9 +108,10 @@ fn registering_commits_waits_and_registers() {
     let state = node.state();
     assert_eq!(state.submitted, ["commit", "register"]);
     let (_, entry) = state.entry.as_ref().unwrap();
-    assert_eq!(result["recorded"], entry.registered);
-    assert!(state.height - 6 >= entry.registered, "it waited until the name is served");
-    for words in ["commit: worked", "register: worked", "names are served 6 blocks deep"] {
+    assert_eq!(result["recorded"], entry.registered_height);
+    assert_eq!(result["expires"], entry.expires);
+    assert!(state.height - 6 >= entry.settles_height, "it waited until the name is served");
+    for words in ["commit: worked", "register: worked", "settles until"] {
         assert!(done.stderr.contains(words), "'{words}' in {}", done.stderr);
     }
 }
@@ -127,7 +138,7 @@ fn it_waits_until_it_is_as_deep_as_it_should_be() {
     assert!(result["depth"].as_u64().unwrap() >= 20, "{result}");
     // Progress has a line at once, and then one every ten seconds: of what the last waiting was for
     // there is the first.
-    assert!(done.stderr.contains("alice is recorded at height"), "{}", done.stderr);
+    assert!(done.stderr.contains("alice: recorded at height"), "{}", done.stderr);
     let without_wait = user.register(&node, &["--depth", "20"]);
     assert_eq!(without_wait.code, 2, "{}", without_wait.stderr);
 }
@@ -137,10 +148,12 @@ fn it_waits_until_it_is_as_deep_as_it_should_be() {
 fn what_a_reorganisation_undoes_is_told() {
     let user = User::new();
     let other = PublicKey([5; 32]);
-    for (undone, words) in
-        [(Some(other), "alice is taken: it belongs to 0505"), (None, "a reorganisation has undone")]
-    {
-        let node = Node::start(State { undone: Some(undone), ..blocks() });
+    for (fate, words) in [
+        (Fate::LostTo(other), "alice is taken: it belongs to 0505"),
+        (Fate::Undone, "a reorganisation has undone"),
+        (Fate::DisplacedBy(other), "an older commitment has displaced your registration"),
+    ] {
+        let node = Node::start(State { fate: Some(fate), ..blocks() });
         let done = user.register(&node, &["--wait", "--depth", "20"]);
         assert_eq!(done.code, 7, "{}{}", done.stdout, done.stderr);
         let error = done.json()["error"].clone();
@@ -201,31 +214,58 @@ fn an_interrupted_registration_goes_on() {
     assert_eq!(node.state().submitted, ["commit", "register"]);
 }
 
-/// An operation that waits at the start is waited for: here it is the registration of an earlier
-/// run.
+/// A commitment with too little work, perhaps a stranger's copy of ours, is of no use and does no
+/// harm.
 #[test]
-fn a_registration_that_waits_is_waited_for() {
+fn a_commitment_that_is_worth_too_little_is_not_used() {
     let user = User::new();
-    let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-    let action = Action::Register { recovery: None, salt: [0; 32], records: records() };
-    let waits = |key: &SecretKey| {
-        let named = SignedOperation::sign(NETWORK, alice(), 0, action.clone(), key, stamp);
-        Node::start(State { pending: Some(named), ..blocks() })
-    };
-    let node = waits(&user.key);
+    let poor = commitment(NETWORK, &alice(), &user.key.public(), &user.key.salt(NETWORK, &alice()));
+    let copy = Commit { id: Hash([3; 32]), work: 1, recorded: Some(50), spent: false };
+    let node = Node::start(State { commitments: [(poor, vec![copy])].into(), ..blocks() });
+    let done = user.register(&node, &["--wait"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(node.state().submitted, ["commit", "register"]);
+    assert_ne!(done.json()["commit"], copy.id.to_string());
+}
+
+/// The worked Commit is kept: a node that forgot it gets it again, and nothing is worked twice.
+#[test]
+fn a_forgotten_commitment_is_submitted_again() {
+    let (node, user) = (Node::start(State { forgetful: true, ..blocks() }), User::new());
+    let lost = user.register(&node, &["--wait"]);
+    assert_eq!(lost.code, 7, "{}", lost.stderr);
+    assert!(lost.json()["error"]["message"].as_str().unwrap().contains("dropped the commitment"));
+    let journal = user.home.path().join(".local/share/namechain/registrations/dev");
+    let file = std::fs::read_dir(journal).unwrap().next().unwrap().unwrap();
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    node.state().forgetful = false;
+    let done = user.register(&node, &["--wait"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("submitted the commitment worked earlier"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("commit: worked").count(), 0, "{}", done.stderr);
+    assert!(!file.path().exists(), "the registration is done");
+}
+
+/// A registration that an earlier run submitted settles: it is waited for, not paid again.
+#[test]
+fn a_registration_of_an_earlier_run_is_waited_for() {
+    let (node, user) = (Node::start(blocks()), User::new());
+    let first = user.register(&node, &[]);
+    assert_eq!((first.code, first.json()["state"].as_str()), (0, Some("submitted")));
     let done = user.register(&node, &["--wait"]);
     assert_eq!((done.code, done.json()["state"].as_str()), (0, Some("active")), "{}", done.stderr);
-    assert!(node.state().submitted.is_empty());
-    // Somebody else's.
-    let done = user.register(&waits(&SecretKey::from_seed(&[1; 32])), &["--wait"]);
-    assert_eq!(done.code, 7, "{}", done.stderr);
+    assert_eq!(done.json()["operation"], first.json()["operation"]);
+    assert_eq!(node.state().history.len(), 1);
+    // Once it has settled there is nothing to go on with.
+    let again = user.register(&node, &["--wait"]);
+    assert_eq!(again.code, 7, "{}", again.stderr);
+    assert_eq!(again.json()["error"]["code"], "already-yours");
 }
 
 #[test]
 fn what_is_refused_before_any_work() {
     let user = User::new();
     let stranger = PublicKey([5; 32]);
-    let poor = commitment(NETWORK, &alice(), &user.key.public(), &user.key.salt(NETWORK, &alice()));
     let with_entry = |owner| State { entry: Some((alice(), entry_of(owner, &[]))), ..blocks() };
     for (state, command, code, words) in [
         (State { syncing: true, ..blocks() }, "register", 8, "not synced"),
@@ -233,12 +273,6 @@ fn what_is_refused_before_any_work() {
         (with_entry(user.key.public()), "register", 7, "you own alice already"),
         (with_entry(stranger), "update", 4, "alice belongs to 0505"),
         (blocks(), "update", 3, "alice is not registered"),
-        (
-            State { commitments: [(poor, (1, Some(50)))].into(), ..blocks() },
-            "register",
-            7,
-            "carries 1 hashes",
-        ),
     ] {
         let node = Node::start(state);
         let done = user.run(&node, &[command, "alice", "--zone", "alice.zone", "--wait"]);
@@ -351,7 +385,7 @@ fn a_dry_run_shows_what_is_signed_and_sends_nothing() {
     assert_eq!((&shown["action"], &shown["signed_as"]), (&"transfer".into(), &"owner".into()));
     assert_eq!(
         (&shown["sequence"], &shown["price"], &shown["work"]),
-        (&1.into(), &4.into(), &5.into())
+        (&1.into(), &2.into(), &3.into())
     );
     assert_eq!(shown["fields"], serde_json::json!([{ "field": "to", "value": to }]));
     // Exactly this is signed then.
@@ -359,7 +393,12 @@ fn a_dry_run_shows_what_is_signed_and_sends_nothing() {
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
     let bytes = hex::decode(&node.state().history[0].operation).unwrap();
     let Operation::Named(named) = Operation::from_bytes(&bytes).unwrap() else { panic!("no name") };
-    assert_eq!(shown["message"], hex::encode(named.signing_message(NETWORK)));
+    // The time of validity may be a second later.
+    let context = signing_context(NETWORK.params(), 2);
+    let until = shown["valid_until"].as_u64().unwrap();
+    assert!((until..until + 60).contains(&named.valid_until));
+    let shown_then = SignedOperation { valid_until: until, ..named };
+    assert_eq!(shown["message"], hex::encode(shown_then.signing_message(&context)));
     assert_eq!(done.json()["recorded"], node.state().history[0].height);
 }
 
@@ -367,15 +406,8 @@ fn a_dry_run_shows_what_is_signed_and_sends_nothing() {
 #[test]
 fn an_operation_that_was_overtaken_is_told() {
     let user = User::new();
-    let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
-    let other = SignedOperation::sign(
-        NETWORK,
-        alice(),
-        1,
-        Action::Update { records: records() },
-        &user.key,
-        stamp,
-    );
+    let update = Action::Update { sequence: 1, records: records() };
+    let other = signed(&user.key, Hash([7; 32]), update);
     let node = Node::start(State { overtaken_by: Some(other), ..owned_by(&user) });
     let to = PublicKey([5; 32]).to_string();
     let done = user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]);

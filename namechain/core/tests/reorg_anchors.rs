@@ -9,12 +9,12 @@ use common::{LATE, Miner, NETWORK, unworked};
 use namechain_core::{
     chain::{Chain, ChainError, MemoryStorage, Storage},
     consensus::{difficulty::next_due, work::PowHasher},
-    params::{MAX_ANCHOR_AGE, MAX_REORG_DEPTH},
+    params::{MAX_ANCHOR_AGE, STATES_KEPT},
     types::{Block, Hash, Operation},
 };
 
 /// The tip before each reorganisation: high enough for the deepest one with the oldest anchor.
-const TIP: u32 = 2 * MAX_REORG_DEPTH + 20;
+const TIP: u32 = 2 * STATES_KEPT + 20;
 
 fn commit_anchored_at(miner: &mut Miner, anchor: Hash, number: u32) -> Operation {
     let mut commitment = [7; 32];
@@ -41,7 +41,7 @@ fn anchors_reach_as_far_back_on_a_branch_as_without_a_reorganisation() {
     let trunk: Vec<Block> = (0..TIP).map(|_| trunk_miner.mine(&[])).collect();
     let id_at = |height: u32| trunk[height as usize - 1].header.id(NETWORK);
     let mut follower = Miner::new();
-    for depth in [720, 719, 359, 3, 2, 1] {
+    for depth in [721, 720, 719, 359, 3, 2, 1] {
         let fork = TIP - depth;
         follower.take(&trunk[follower.chain.tip_header().height as usize..fork as usize]);
         let mut branch_miner = Miner::copy(&follower);

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use common::{Miner, NETWORK, key, name};
 use namechain_core::{
-    chain::{Chain, ChainError, Change, NameLookup, Storage, StoredHeader},
+    chain::{Chain, Change, NameLookup, Storage, StoredHeader},
     codec::Encode,
-    consensus::History,
+    consensus::{
+        History, HistoryNode,
+        difficulty::{header_work, next_due},
+    },
     tree::Tree,
-    types::{Action, Block, Entry, Header, NameEntry},
+    types::{Action, Block, BlockTime, CommitPosition, Entry, Hash, Header, NameEntry, Rescued},
 };
 use namechain_node::{
     api::Backend,
@@ -46,7 +49,7 @@ fn competing_reveals_are_decided_by_work() {
     assert_eq!(a.owner(&alice), Some(key(2).public()));
     // Whoever lost can't register any more, though the commitment is still open.
     let again = a.register(&alice, &key(1), 1);
-    assert!(a.chain.try_operation(&[], &again).is_err());
+    assert_eq!(a.refusal(&again), "name-taken");
     assert!(b.take(&[mine]).is_none(), "the shorter branch changes nothing");
 }
 
@@ -60,17 +63,18 @@ fn an_update_on_both_branches() {
     let (mut a, mut b) = two();
     let (alice, owner) = (name("alice"), key(1));
     b.take(&a.claim(&alice, &owner, 1));
-    let update = a.update(&alice, 1, &owner, 11);
+    let update = a.update(&alice, &owner, 11);
     a.mine(&[update]);
-    let update = b.update(&alice, 1, &owner, 21);
+    let update = b.update(&alice, &owner, 21);
     let third = b.mine(&[update]);
-    let update = b.update(&alice, 2, &owner, 22);
+    let update = b.update(&alice, &owner, 22);
     let fourth = b.mine(&[update]);
     assert_eq!(a.entry(&alice).unwrap().records, common::records(11));
     let change = a.take(&[third, fourth]).unwrap();
     assert_eq!((change.undone.len(), change.connected.len()), (1, 2));
     let entry = a.entry(&alice).unwrap();
-    assert_eq!((entry.records, entry.sequence, entry.updated), (common::records(22), 2, 4));
+    assert_eq!((entry.records, entry.sequence), (common::records(22), 2));
+    assert_eq!(entry.updated.height, 4);
     assert_eq!(a.state_root(), b.state_root());
 }
 
@@ -85,10 +89,13 @@ fn a_transfer_across_a_reorganisation() {
     let (alice, owner) = (name("alice"), key(1));
     b.take(&a.claim(&alice, &owner, 1));
     let transfer = |miner: &mut Miner, to: u8| {
-        miner.act(&alice, 1, Action::Transfer { to: key(to).public() }, &owner)
+        let to = key(to).public();
+        miner.act(&alice, Action::Transfer { sequence: 1, to }, &owner)
     };
     let accept = |miner: &mut Miner, by: u8| {
-        miner.act(&alice, 2, Action::Accept { recovery: None }, &key(by))
+        let offered = miner.entry(&alice).unwrap().transfer.unwrap();
+        let action = Action::Accept { transfer: offered.subject, recovery: None };
+        miner.act(&alice, action, &key(by))
     };
     let offered = transfer(&mut a, 2);
     a.mine(&[offered]);
@@ -99,8 +106,9 @@ fn a_transfer_across_a_reorganisation() {
 
     let offered = transfer(&mut b, 3);
     let mut branch = vec![b.mine(&[offered])];
+    b.now -= common::STEP_S;
     let early = accept(&mut b, 3);
-    assert!(b.chain.try_operation(&[], &early).is_err(), "dev waits two blocks");
+    assert_eq!(b.refusal(&early), "transfer-young", "dev waits two seconds");
     branch.extend([b.mine(&[]), b.mine(&[])]);
     let accepted = accept(&mut b, 3);
     branch.push(b.mine(&[accepted]));
@@ -143,66 +151,28 @@ fn a_hundred_blocks_are_undone_and_a_hundred_and_one_connected() {
 }
 
 /// ```text
-///    /- 1 - ... - 720 (- 721)
+///    /- 1 - ... - 200          followed live, for 33 hours
 /// 0 +
-///    \- 1' - ... - 721' (- 722')
+///    \- 1' - ... - 201'
 /// ```
-/// 720 blocks are undone by themselves. When 721 would be, the tip stays, and the error says what
-/// to do.
+/// A heavier chain that is held back is on the disk, and a node that starts says so.
 #[test]
-fn no_more_than_720_blocks_are_undone() {
-    let (mut shorter, mut longer) = two();
-    let trunk: Vec<Block> = (0..720).map(|_| shorter.mine(&[])).collect();
-    // Another first block, and so another branch.
-    let commit = longer.commit(&name("alice"), &key(1));
-    let mut branch = vec![longer.mine(&[commit])];
-    branch.extend((1..721).map(|_| longer.mine(&[])));
-
-    let mut witness = Miner::new();
-    witness.take(&trunk);
-    let change = witness.take(&branch).unwrap();
-    assert_eq!(change.undone.len(), 720);
-    assert_eq!(witness.chain.tip_id(), longer.chain.tip_id());
-
-    let mut settled = Miner::new();
-    settled.take(&trunk);
-    let last = shorter.mine(&[]);
-    settled.take(&[last]);
-    assert!(settled.take(&branch).is_none(), "of equal work, the first seen stays");
-    let deeper = longer.mine(&[]);
-    let error = settled.refuses(&deeper);
-    assert!(matches!(error, ChainError::TooDeep { depth: 721, .. }), "{error}");
-    assert!(error.to_string().contains("find out which chain others are on"));
-    assert_eq!(settled.chain.tip_id(), shorter.chain.tip_id());
-    assert_eq!(settled.chain.parked_tip(), Some(longer.chain.tip_id()));
-    let again = Chain::open(NETWORK, settled.storage.clone()).unwrap();
-    assert_eq!(again.parked_tip(), Some(longer.chain.tip_id()), "a restart does not forget it");
-    // It goes on by itself, and with two more blocks ours is the one of more work.
-    let next = [shorter.mine(&[]), shorter.mine(&[])];
-    assert!(settled.take(&next).is_some());
-    assert_eq!(settled.chain.parked_tip(), None);
-
-    a_node_says_so(&trunk, &branch, deeper);
-}
-
-/// The same on disk: the node starts, stays where it is, and tells the other chain's tip.
-fn a_node_says_so(trunk: &[Block], branch: &[Block], deeper: Block) {
+fn a_node_says_that_it_holds_a_chain_back() {
     let dir = tempfile::tempdir().unwrap();
-    let other = deeper.header.id(NETWORK);
+    let (mut ours, mut other) = two();
+    (ours.step_s, other.step_s) = (600, 600);
+    let commit = other.commit(&name("another-branch"), &key(9));
+    let mut branch = vec![other.mine(&[commit])];
+    branch.extend(other.mine_empty(200));
     {
         let store = Arc::new(Store::open(dir.path(), NETWORK).unwrap().store);
         let mut chain = Chain::open(NETWORK, store).unwrap();
-        // One more of ours, as above: the branch is then too deep.
-        let mut ours = Miner::new();
-        ours.take(trunk);
-        let last = ours.mine(&[]);
-        for block in trunk.iter().chain([&last]).chain(branch) {
-            chain.accept(block, common::NOW, false).unwrap();
+        for block in ours.mine_empty(200) {
+            chain.accept(&block, block.header.time, false).unwrap();
         }
-        assert!(matches!(
-            chain.accept(&deeper, common::NOW, true),
-            Err(ChainError::TooDeep { .. })
-        ));
+        for block in &branch {
+            chain.accept(block, other.now, false).unwrap();
+        }
     }
     let config = NodeConfig {
         network: NETWORK,
@@ -218,58 +188,73 @@ fn a_node_says_so(trunk: &[Block], branch: &[Block], deeper: Block) {
     runtime.block_on(async {
         let node = Node::start(config).await.unwrap();
         let status = node.handle().status();
-        assert_eq!((status.height, status.parked_tip), (721, Some(other)));
+        let hold = status.hold.expect("the hold survives a restart");
+        assert_eq!((status.height, hold.tip, hold.fork_height), (200, other.chain.tip_id(), 0));
+        assert_eq!((hold.seconds, hold.seconds_left), (199 * 600, 199 * 600));
         node.stop().await;
     });
 }
 
-/// Two who begin at height 1 with `alice` owned by key 1 and a lease that is over at height 6:
-/// written straight to the store, for nobody can mine the 262,800 blocks of a lease.
+/// When the lease ends that two begin with below, in seconds of Unix time: while the chain is at
+/// height 6.
+const LEASE_END: u64 = common::NOW + 9;
+const LEASE_S: u64 = 31_536_000;
+
+/// Two who begin at height 1 with `alice` owned by key 1 and a lease that is nearly over: written
+/// straight to the store, as a lease takes a year.
 fn two_near_the_end_of_a_lease() -> (Miner, Miner) {
-    let alice = Entry::Name(NameEntry {
-        name: name("alice"),
-        owner: key(1).public(),
-        recovery: None,
-        sequence: 0,
-        registered: 1,
-        updated: 1,
-        expires: 6,
-        revoked: false,
-        transfer: None,
-        records: common::records(1),
-        messaging: None,
-        messaging_sequence: 0,
-    });
     let begun = || {
         let mut miner = Miner::new();
         let genesis = miner.chain.tip_header().clone();
+        let at = BlockTime { height: 1, time: genesis.time + 1 };
+        let alice = Entry::Name(NameEntry {
+            name: name("alice"),
+            owner: key(1).public(),
+            recovery: None,
+            title: Hash([5; 32]),
+            sequence: 0,
+            registered: at,
+            commit: CommitPosition { height: 0, index: 0 },
+            updated: at,
+            expires: LEASE_END,
+            revoked: false,
+            rescued: Rescued::default(),
+            transfer: None,
+            records: common::records(1),
+            messaging: None,
+            messaging_sequence: 0,
+        });
+        let params = NETWORK.params();
         let mut tree = Tree::new(NETWORK);
         let (entry_key, bytes) = (alice.key(NETWORK), alice.to_bytes());
         tree.insert(entry_key, Entry::value_hash(NETWORK, &bytes));
         let mut history = History::default();
-        history.push(NETWORK, &genesis.id(NETWORK), genesis.target.work());
-        let history_root = history.root(NETWORK);
-        let (previous, state_root) = (genesis.id(NETWORK), tree.root());
+        let push = |history: &mut History, header: &Header| {
+            let id = header.id(NETWORK);
+            history.push(NETWORK, HistoryNode::of_header(params, &id, header))
+        };
+        push(&mut history, &genesis);
         let header = Header {
             height: 1,
-            previous,
-            state_root,
-            history_root,
-            time: genesis.time + 1,
+            previous: genesis.id(NETWORK),
+            state_root: tree.root(),
+            history_root: history.root(NETWORK),
+            time: at.time,
+            due: next_due(params, &genesis),
             ..genesis
         };
         let id = header.id(NETWORK);
-        let nodes = history.push(NETWORK, &id, header.target.work());
+        let nodes = push(&mut history, &header);
         let block = Block { header: header.clone(), operations: Vec::new() };
-        let at = miner.storage.append(&block.to_bytes()).unwrap();
+        let location = miner.storage.append(&block.to_bytes()).unwrap();
         let mut changes: Vec<Change> =
             nodes.into_iter().map(|(at, node)| Change::History(at, node)).collect();
         changes.extend([
             Change::Header(StoredHeader {
                 id,
-                work: miner.chain.work() + header.target.work(),
+                work: miner.chain.work() + header_work(params, &header),
                 header,
-                at,
+                at: location,
                 failed: false,
             }),
             Change::Active(1, Some(id)),
@@ -286,7 +271,7 @@ fn two_near_the_end_of_a_lease() -> (Miner, Miner) {
 
 /// ```text
 ///         /- 2 renew(alice) - 3 - ... - 7
-/// 0 - 1 -+                                       the lease ends at 6
+/// 0 - 1 -+                                       the lease ends between 6 and 7
 ///         \- 2' - 3' - ... - 8' - 9' renew(alice)
 /// ```
 #[test]
@@ -296,12 +281,13 @@ fn a_lease_across_a_reorganisation() {
     let status = |miner: &Miner| {
         miner.chain.snapshot_at(miner.chain.tip_header().height).unwrap().lookup(&alice).unwrap()
     };
-    let renew = a.act(&alice, 1, Action::Renew, &owner);
+    let renew = a.act(&alice, Action::Renew { expires: LEASE_END }, &owner);
     a.mine(&[renew]);
     while a.chain.tip_header().height < 7 {
         a.mine(&[]);
     }
-    assert!(matches!(status(&a), NameLookup::Active(entry) if entry.expires == 6 + 262_800));
+    let renewed = LEASE_END + LEASE_S;
+    assert!(matches!(status(&a), NameLookup::Active(entry) if entry.expires == renewed));
 
     let mut branch = Vec::new();
     while b.chain.tip_header().height < 8 {
@@ -309,16 +295,15 @@ fn a_lease_across_a_reorganisation() {
     }
     a.take(&branch);
     assert!(
-        matches!(status(&a), NameLookup::Grace(entry) if entry.expires == 6),
+        matches!(status(&a), NameLookup::Grace(entry) if entry.expires == LEASE_END),
         "on this branch nobody renewed"
     );
-    let late = a.update(&alice, 1, &owner, 2);
-    assert!(a.chain.try_operation(&[], &late).is_err(), "in the grace there is no update");
-    let renew = b.act(&alice, 1, Action::Renew, &owner);
-    let renewed = b.mine(&[renew]);
-    a.take(&[renewed]);
-    assert!(
-        matches!(status(&a), NameLookup::Active(entry) if entry.expires == 6 + 262_800 && entry.updated == 9)
-    );
+    let late = a.update(&alice, &owner, 2);
+    assert_eq!(a.refusal(&late), "name-in-grace", "in the grace there is no update");
+    let renew = b.act(&alice, Action::Renew { expires: LEASE_END }, &owner);
+    let ninth = b.mine(&[renew]);
+    a.take(&[ninth]);
+    let NameLookup::Active(entry) = status(&a) else { panic!("{:?}", status(&a)) };
+    assert_eq!((entry.expires, entry.updated.height), (renewed, 9));
     assert_eq!(a.state_root(), b.state_root());
 }

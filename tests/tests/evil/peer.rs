@@ -22,6 +22,7 @@ use libp2p::{
 };
 use namechain_core::{
     codec::{Decode, Encode},
+    consensus::{difficulty::header_work, header::genesis_of},
     sync::message::{Hello, PROTOCOL_VERSION, Request, Response},
     types::{Hash, Network},
 };
@@ -130,7 +131,8 @@ pub struct Manners {
 
 /// A hello that an honest node of `network` with nothing but the genesis block would say.
 pub fn hello(network: Network, genesis: Hash) -> Hello {
-    let work = network.params().genesis_target.work();
+    let params = network.params();
+    let work = header_work(params, &genesis_of(params).header);
     let time = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
     Hello {
         version: PROTOCOL_VERSION,

@@ -27,19 +27,37 @@ pub struct ZoneArgs {
     /// Show what would be signed and what it costs; sign and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// How long the signature is valid.
+    #[command(flatten)]
+    pub validity: ValidityArgs,
     /// How to wait.
     #[command(flatten)]
     pub waiting: WaitArgs,
 }
 
+/// How long a signature is valid.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ValidityArgs {
+    /// How many hours a block may record the operation after it is signed
+    #[arg(long, value_name = "HOURS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=23))]
+    pub valid_for: u32,
+}
+
+impl ValidityArgs {
+    /// The time for which the signature is valid.
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(u64::from(self.valid_for) * 3_600)
+    }
+}
+
 /// Whether to wait for blocks, and how long.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct WaitArgs {
-    /// Wait until the operation is recorded and the node serves the result
+    /// Wait until the operation is recorded, a registered name has settled, and the node serves it
     #[arg(long)]
     pub wait: bool,
     /// How long to wait for blocks in all, in seconds; proof of work is not counted
-    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "14400", value_parser = seconds)]
     pub timeout: Duration,
     /// Wait until this many blocks follow the one that recorded it
     #[arg(long, value_name = "BLOCKS", requires = "wait")]

@@ -26,7 +26,7 @@ pub struct Lookup {
     /// Read the proof from this file, written by --save or prove, and ask no node
     #[arg(long, value_name = "FILE")]
     pub offline: Option<PathBuf>,
-    /// A header that you trust, 320 hexadecimal digits [default: the header of the node's tip]
+    /// A header that you trust, 336 hexadecimal digits [default: the header of the node's tip]
     #[arg(long, value_name = "HEX")]
     pub header: Option<String>,
     /// Trust the header in the file of --offline, because you wrote the file

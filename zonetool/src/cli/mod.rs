@@ -17,7 +17,7 @@ use crate::error::exit_codes_help;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 
 use args::seconds;
-pub use args::{NameArgs, Recovery, ZoneArgs};
+pub use args::{NameArgs, Recovery, WaitArgs, ZoneArgs};
 pub use cache::{CacheCommand, Flush};
 pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
@@ -121,7 +121,10 @@ pub enum Command {
     ///
     /// The commitment hides the name until nobody can register it before you. It carries the price
     /// in proof of work; a name of six letters or more takes about a minute of one core on the main
-    /// network. If the command is interrupted, run it again: it continues, and no work is lost.
+    /// network. The registration follows when the commitment is old enough: on the main network
+    /// after ten minutes and ten blocks. Then the name settles for an hour and thirty blocks, in
+    /// which an older commitment can still displace it. If the command is interrupted, run it
+    /// again: it continues, and no work is lost.
     Register(Register),
     /// Check a zone file for errors, and for records that have no effect
     Check(Check),
@@ -131,8 +134,8 @@ pub enum Command {
     Renew(KeyholderArgs),
     /// Offer a name to another key, which can accept it after a delay
     ///
-    /// The key becomes the owner when it accepts: on the main network that is possible 720 blocks,
-    /// a day, after the offer is recorded. Until it has, you are the owner and can cancel.
+    /// The key becomes the owner when it accepts: on the main network that is possible a day after
+    /// the offer is recorded. Until then you are the owner and can cancel.
     Transfer(Transfer),
     /// Accept a name that is offered to your key; its records are removed
     Accept(Accept),
@@ -144,7 +147,7 @@ pub enum Command {
     /// standard input or --words-file, and not stored. Recovering also cancels a pending transfer.
     /// After a theft, make a new key first: zonetool key new --keys DIR.
     Recover(Recover),
-    /// End a name: it stops resolving, and is nobody's until its lease would have ended
+    /// Revoke a name: it stops resolving, and nobody can register it until lease and grace are over
     Revoke(KeyholderArgs),
     /// Messaging keys of names: publish and verify them, send letters, open channels
     #[command(subcommand)]

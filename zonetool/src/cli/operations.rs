@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::Args;
 use namechain_core::types::PublicKey;
 
-use super::args::{Recovery, WaitArgs};
+use super::args::{Recovery, ValidityArgs, WaitArgs};
 
 /// What all operations share.
 #[derive(Debug, Args)]
@@ -18,6 +18,9 @@ pub struct OperationArgs {
     /// Confirm in advance; transfer, accept, recover and revoke ask otherwise
     #[arg(long)]
     pub yes: bool,
+    /// How long the signature is valid.
+    #[command(flatten)]
+    pub validity: ValidityArgs,
     /// How to wait.
     #[command(flatten)]
     pub waiting: WaitArgs,

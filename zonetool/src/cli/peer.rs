@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use namechain_core::types::Hash;
 
 use super::{
-    args::{NameArgs, WaitArgs},
+    args::{NameArgs, ValidityArgs, WaitArgs},
     channel::{PeerDialArgs, PeerListenArgs},
     dane::DaneCommand,
     letters::{BundleCommand, Open, Resolve, Seal},
@@ -87,6 +87,9 @@ pub struct PeerOperationArgs {
     /// Show what would be signed; sign and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// How long the signature is valid.
+    #[command(flatten)]
+    pub validity: ValidityArgs,
     /// How to wait.
     #[command(flatten)]
     pub waiting: WaitArgs,
@@ -162,6 +165,7 @@ impl PeerOperationArgs {
             name: self.name.clone(),
             dry_run: self.dry_run,
             yes: true,
+            validity: self.validity,
             waiting: self.waiting,
         }
     }

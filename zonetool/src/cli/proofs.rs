@@ -27,7 +27,7 @@ pub struct Verify {
     /// The expected name [default: the one in the file]
     #[arg(long)]
     pub name: Option<String>,
-    /// A header that you trust, 320 hexadecimal digits: of the proven block, or of the later one of
+    /// A header that you trust, 336 hexadecimal digits: of the proven block, or of the later one of
     /// prove --against
     #[arg(long, value_name = "HEX", conflicts_with = "trust_file_header")]
     pub header: Option<String>,

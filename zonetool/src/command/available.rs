@@ -35,10 +35,8 @@ fn check(info: &NameInfo) -> Result<(), CommandError> {
     match (info.standing, &info.entry, info.reserved) {
         (Standing::Available, ..) => Ok(()),
         (_, _, Some(why)) => Err(CommandError::Reserved(name(), why)),
-        (Standing::Revoked, ..) => Err(CommandError::Revoked(name())),
-        (Standing::Grace, ..) => Err(CommandError::Grace(name())),
         (_, Some(entry), _) => Err(CommandError::Taken(name(), entry.owner)),
-        // Reserved, and the node does not say why.
+        // Reserved for a reason that this program does not know.
         _ => Err(CommandError::NotRegistered(name())),
     }
 }

@@ -1,20 +1,24 @@
-//! What would be signed, and what it would do.
+//! `--dry-run`: what would be signed, and what it would do.
 
 use std::fmt::Write as _;
 
 use namechain_core::types::{Action, Name, NameEntry, Network, PublicKey, SignedOperation};
 use serde::Serialize;
 
-use crate::{error::CommandError, pow, ui::Ui};
+use super::{ops::Checked, submit::Submitter};
+use crate::{clock, dates::describe_time, error::CommandError, pow};
 
-/// What `--json` prints.
+/// What `--json` prints. Times are in seconds of Unix time.
 #[derive(Debug, Serialize)]
 struct ShownOperation<'a> {
     dry_run: bool,
     name: &'a Name,
     network: Network,
     action: &'static str,
-    sequence: u32,
+    /// The sequence number, if the action carries one.
+    sequence: Option<u32>,
+    /// The last time at which a block may record it.
+    valid_until: u64,
     signer: PublicKey,
     /// `owner`, `recovery` or `recipient`.
     signed_as: &'static str,
@@ -26,8 +30,8 @@ struct ShownOperation<'a> {
     work: u64,
     /// The height of the next block.
     height: u32,
-    /// The height at which the lease is over after it.
-    expires: u32,
+    /// The end of the lease after it.
+    expires: u64,
     /// The message to sign, in hexadecimal.
     message: String,
 }
@@ -38,31 +42,31 @@ struct Field {
     value: Option<PublicKey>,
 }
 
-/// Shows `named`, of which only signature and stamp are missing: the stamp's work is the price.
+/// Shows a checked operation, of which only signature and nonce are missing.
 pub fn show(
-    ui: Ui,
-    network: Network,
-    named: &SignedOperation,
+    submitter: &Submitter,
+    checked: &Checked,
     before: &NameEntry,
-    after: &NameEntry,
-    height: u32,
 ) -> Result<(), CommandError> {
+    let (named, context) = (&checked.named, checked.context);
     let shown = ShownOperation {
         dry_run: true,
         name: &named.name,
-        network,
+        network: submitter.network,
         action: named.action.label(),
-        sequence: named.sequence,
+        sequence: named.action.sequence(),
+        valid_until: named.valid_until,
         signer: named.signer,
         signed_as: role(named, before),
         fields: fields(&named.action),
         price: named.stamp.work,
         work: pow::with_margin(named.stamp.work),
-        height,
-        expires: after.expires,
-        message: hex::encode(named.signing_message(network)),
+        height: context.now.height,
+        expires: checked.after.expires,
+        message: hex::encode(named.signing_message(&submitter.signing_context(context))),
     };
-    Ok(ui.print_result(&describe(&shown), &shown)?)
+    let rate = pow::measure_rate(submitter.network);
+    Ok(submitter.ui.print_result(&describe(&shown, rate, clock::unix()), &shown)?)
 }
 
 fn role(named: &SignedOperation, before: &NameEntry) -> &'static str {
@@ -76,12 +80,12 @@ fn role(named: &SignedOperation, before: &NameEntry) -> &'static str {
 fn fields(action: &Action) -> Vec<Field> {
     let field = |field, value| Field { field, value };
     match action {
-        Action::Transfer { to } => vec![field("to", Some(*to))],
-        Action::Accept { recovery } => vec![field("recovery", *recovery)],
+        Action::Transfer { to, .. } => vec![field("to", Some(*to))],
+        Action::Accept { recovery, .. } => vec![field("recovery", *recovery)],
         Action::Recover { owner, recovery } => {
             vec![field("owner", Some(*owner)), field("recovery", *recovery)]
         }
-        Action::Publish { record } => {
+        Action::Publish { record, .. } => {
             let signed = record.as_deref();
             let link = signed.and_then(|signed| signed.link);
             vec![
@@ -93,21 +97,25 @@ fn fields(action: &Action) -> Vec<Field> {
     }
 }
 
-fn describe(shown: &ShownOperation<'_>) -> String {
+fn describe(shown: &ShownOperation<'_>, rate: f64, now: u64) -> String {
     let mut rows = vec![
         ("action", shown.action.to_owned()),
         ("name", shown.name.to_string()),
         ("network", shown.network.to_string()),
-        ("sequence", shown.sequence.to_string()),
         ("signer", format!("{} ({})", shown.signer, shown.signed_as)),
     ];
+    rows.extend(shown.sequence.map(|sequence| ("sequence", sequence.to_string())));
     for field in &shown.fields {
         rows.push((field.field, field.value.map_or("none".to_owned(), |key| key.to_string())));
     }
-    rows.push(("price", format!("{} expected hashes at height {}", shown.price, shown.height)));
-    rows.push(("work", format!("{} expected hashes, a quarter more", shown.work)));
-    rows.push(("lease", format!("until height {}", shown.expires)));
-    rows.push(("message", shown.message.clone()));
+    let estimate = pow::describe_estimate(shown.work, rate);
+    rows.extend([
+        ("valid", format!("until {}", describe_time(shown.valid_until, now))),
+        ("price", format!("{} expected hashes at height {}", shown.price, shown.height)),
+        ("work", format!("{} expected hashes, a quarter more: {estimate}", shown.work)),
+        ("lease", format!("until {}", describe_time(shown.expires, now))),
+        ("message", shown.message.clone()),
+    ]);
     let mut text = String::new();
     for (label, value) in rows {
         // Writing to a String never fails.

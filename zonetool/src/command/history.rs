@@ -35,7 +35,8 @@ struct Past {
     /// The time that the block's header states, in seconds of Unix time.
     time: u64,
     kind: &'static str,
-    sequence: u32,
+    /// The sequence number of an Update, Transfer or Publish.
+    sequence: Option<u32>,
     signer: PublicKey,
     id: Hash,
     /// Transfer: the key that it is offered to. Recover: the new owner.
@@ -119,7 +120,7 @@ fn read(
 }
 
 fn past_of(height: u32, time: u64, id: Hash, named: &SignedOperation) -> Past {
-    let (kind, sequence, signer) = (named.action.label(), named.sequence, named.signer);
+    let (kind, sequence, signer) = (named.action.label(), named.action.sequence(), named.signer);
     let (to, recovery, records, identity, linked_by) = (None, None, None, None, None);
     let past = Past {
         height,
@@ -138,18 +139,21 @@ fn past_of(height: u32, time: u64, id: Hash, named: &SignedOperation) -> Past {
         Action::Register { recovery, records, .. } => {
             Past { recovery: *recovery, records: Some(records.records().len()), ..past }
         }
-        Action::Update { records } => Past { records: Some(records.records().len()), ..past },
-        Action::Transfer { to } => Past { to: Some(*to), ..past },
-        Action::Accept { recovery } => Past { recovery: *recovery, ..past },
+        Action::Update { records, .. } => Past { records: Some(records.records().len()), ..past },
+        Action::Transfer { to, .. } => Past { to: Some(*to), ..past },
+        Action::Accept { recovery, .. } => Past { recovery: *recovery, ..past },
         Action::Recover { owner, recovery } => {
             Past { to: Some(*owner), recovery: *recovery, ..past }
         }
-        Action::Publish { record: Some(signed) } => Past {
+        Action::Publish { record: Some(signed), .. } => Past {
             identity: Some(signed.record.identity),
             linked_by: signed.link.map(|link| link.identity),
             ..past
         },
-        Action::Publish { record: None } | Action::Renew | Action::Cancel | Action::Revoke => past,
+        Action::Publish { record: None, .. }
+        | Action::Renew { .. }
+        | Action::Cancel { .. }
+        | Action::Revoke => past,
     }
 }
 
@@ -171,8 +175,8 @@ fn describe(history: &History) -> String {
             _ if past.kind == "publish" => write!(details, ", withdrawn"),
             _ => Ok(()),
         };
-        let (height, time, sequence, kind) =
-            (past.height, utc(past.time), past.sequence, past.kind);
+        let (height, time, kind) = (past.height, utc(past.time), past.kind);
+        let sequence = past.sequence.map_or_else(String::new, |sequence| sequence.to_string());
         let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>4}  {kind:<9} {details}");
     }
     text

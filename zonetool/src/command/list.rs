@@ -1,13 +1,13 @@
 //! `list`: the names of your key, and when their leases end.
 //!
-//! The chain is read once; what was found is kept for the next time, with the block that was read
-//! last, so that only later blocks are read then.
+//! The first run reads all blocks. The result is cached with the last block that was read, so that
+//! later runs read only later blocks.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use namechain_core::{
     api_types::Standing,
-    params::MAX_REORG_DEPTH,
+    params::STATES_KEPT,
     types::{Hash, Name, Network, PublicKey},
 };
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,8 @@ use super::{
 use crate::{
     cli::List,
     client::Client,
-    dates::expected,
+    clock,
+    dates::{calendar_day, describe_time},
     error::CommandError,
     keys::{self, data_directory},
     ui::Ui,
@@ -29,7 +30,7 @@ use crate::{
 /// The most bytes of the file that are read: some 100,000 names.
 const MAX_FILE_BYTES: u64 = 8 << 20;
 
-/// What was found by earlier runs. It only saves time: a damaged one is made anew.
+/// What earlier runs found. It only saves time: a damaged file is ignored.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cache {
     owner: PublicKey,
@@ -53,15 +54,9 @@ struct Listed {
 struct ListedName {
     #[serde(flatten)]
     found: FoundName,
-    /// When the lease is expected to end (RFC 3339); none on a network without a schedule.
-    expires_time: Option<String>,
-    #[serde(skip)]
-    lease: String,
-    #[serde(skip)]
-    day: Option<String>,
 }
 
-/// Runs the command. The key stays locked: its public half tells.
+/// Runs the command. It needs only the public key, so the key stays locked.
 pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<(), CommandError> {
     if args.ics && ui.is_json() {
         return Err(CommandError::Usage("give either --ics or --json"));
@@ -74,7 +69,7 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
             && client.block(cache.height).is_ok_and(|block| block.id == cache.block)
     });
     let (from, known) = cache.map_or((0, BTreeSet::new()), |cache| {
-        (cache.height.saturating_sub(MAX_REORG_DEPTH), cache.names)
+        (cache.height.saturating_sub(STATES_KEPT), cache.names)
     });
     let keys = (file.owner, file.recovery);
     let found = find_names(ui, client, &status, keys, from, known)?;
@@ -88,24 +83,18 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
             names: found.iter().map(|found| found.name.clone()).collect(),
         },
     );
-    let names = found.into_iter().filter_map(|found| {
-        let lease = expected(status.network, status.height, found.expires);
-        // Without a date nothing can be said of it, so nothing is left out.
-        let wanted = args.expiring.is_none_or(|time| lease.is_within(time).unwrap_or(true));
-        wanted.then(|| ListedName {
-            found,
-            expires_time: lease.rfc3339(),
-            lease: lease.describe(),
-            day: lease.day(),
-        })
-    });
+    let now = clock::unix();
+    let is_wanted = |found: &FoundName| {
+        args.expiring.is_none_or(|time| found.expires <= now.saturating_add(time.as_secs()))
+    };
+    let names = found.into_iter().filter(is_wanted).map(|found| ListedName { found });
     let listed = Listed {
         owner: file.owner,
         network: status.network,
         height: status.height,
         names: names.collect(),
     };
-    let text = if args.ics { calendar(&listed) } else { describe(&listed) };
+    let text = if args.ics { calendar(&listed) } else { describe(&listed, now) };
     Ok(ui.print_result(&text, &listed)?)
 }
 
@@ -115,7 +104,7 @@ fn read(path: &PathBuf) -> Option<Cache> {
     serde_json::from_slice(&text).ok()
 }
 
-/// Keeps what was found. If that fails, the next run reads the chain again.
+/// Writes the cache. If that fails, the next run reads all blocks again.
 fn write(path: &PathBuf, cache: &Cache) {
     let temporary = path.with_extension(format!("new-{}", std::process::id()));
     if let Some(directory) = path.parent()
@@ -127,11 +116,14 @@ fn write(path: &PathBuf, cache: &Cache) {
     }
 }
 
-fn describe(listed: &Listed) -> String {
+fn describe(listed: &Listed, now: u64) -> String {
     let mut text = String::new();
-    for ListedName { found, lease, .. } in &listed.names {
+    for ListedName { found } in &listed.names {
+        let lease = describe_time(found.expires, now);
         let what = match (found.key_is, found.standing) {
             ("owner", Standing::Active) => format!("until {lease}"),
+            ("owner", Standing::Settling) => format!("settling, until {lease}"),
+            ("owner", Standing::Contested) => format!("contested, until {lease}"),
             ("owner", Standing::Revoked) => format!("revoked, until {lease}"),
             ("owner", _) => format!("lease is over: zonetool renew {}", found.name),
             ("recipient", _) => format!("offered to you: zonetool accept {}", found.name),
@@ -150,8 +142,8 @@ fn describe(listed: &Listed) -> String {
 fn calendar(listed: &Listed) -> String {
     let mut text =
         String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//namechain//zonetool//EN\r\n");
-    for ListedName { found, day, .. } in &listed.names {
-        let Some(day) = day.as_ref().filter(|_| found.key_is == "owner") else { continue };
+    for ListedName { found } in listed.names.iter().filter(|it| it.found.key_is == "owner") {
+        let Some(day) = calendar_day(found.expires) else { continue };
         let (name, network) = (&found.name, listed.network);
         // Writing to a String never fails.
         let _ = write!(

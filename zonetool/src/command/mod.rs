@@ -6,6 +6,7 @@ mod check;
 mod dry_run;
 mod history;
 mod input;
+mod journal;
 mod key;
 mod list;
 mod mnemonic;
@@ -15,6 +16,7 @@ mod peers;
 mod preflight;
 mod prove;
 mod query;
+mod recorded;
 mod register;
 mod scan;
 mod show;
@@ -27,8 +29,6 @@ mod verify;
 mod wait;
 mod whoami;
 mod zone;
-
-use namechain_core::types::Action;
 
 use self::input::Keystore;
 use crate::{
@@ -59,12 +59,12 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Register(args) => register::run(ui, client()?, &keys()?, &args),
         Command::Check(args) => check::run(ui, &args),
         Command::Update(args) => update::run(ui, client()?, &keys()?, &args),
-        Command::Renew(args) => ops::keyholder(ui, client()?, &keys()?, &args, Action::Renew),
+        Command::Renew(args) => ops::renew(ui, client()?, &keys()?, &args),
         Command::Transfer(args) => ops::transfer(ui, client()?, &keys()?, &args),
         Command::Accept(args) => ops::accept(ui, client()?, &keys()?, &args),
-        Command::Cancel(args) => ops::keyholder(ui, client()?, &keys()?, &args, Action::Cancel),
+        Command::Cancel(args) => ops::cancel(ui, client()?, &keys()?, &args),
         Command::Recover(args) => ops::recover(ui, client()?, &keys()?, &args),
-        Command::Revoke(args) => ops::keyholder(ui, client()?, &keys()?, &args, Action::Revoke),
+        Command::Revoke(args) => ops::revoke(ui, client()?, &keys()?, &args),
         Command::Peer(command) => peer::run(ui, client()?, &keys()?, &command),
         Command::History(args) => history::run(ui, &client()?, &args),
         Command::Prove(args) => prove::run(ui, &client()?, &args),

@@ -1,16 +1,14 @@
-//! `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`: one signed operation on a name
-//! that is somebody's.
+//! `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke`: one signed operation on a
+//! registered name.
 //!
-//! Look at the name, check what the next block would say, ask, only then open the key, work and
-//! submit.
+//! The name is looked up, the operation is checked by the rules of the next block, the user
+//! confirms; only then the key is unlocked, and the operation signed, worked and submitted.
 
 use namechain_core::{
     api_types::{NameInfo, TransferInfo},
-    consensus::{RuleViolation, state::BlockContext},
-    types::{
-        Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey, Signature, SignedOperation,
-        Stamp,
-    },
+    consensus::{RuleViolation, context::BlockContext},
+    params::{Delay, Params},
+    types::{Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey, SignedOperation},
 };
 use serde::Serialize;
 
@@ -20,24 +18,29 @@ use super::{
     mnemonic,
     preflight::{entry_of, preflight},
     show::ShownMessaging,
-    submit::{Submitter, UNWORKED, cost_of},
+    submit::{Draft, Submitter},
 };
 use crate::{
     cli::{
         Accept, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Recovery, Transfer,
     },
     client::Client,
+    clock,
+    dates::{Earliest, describe_time},
     error::CommandError,
     keys::{self, KeyError, KeyFile},
-    ui::Ui,
+    ui::{Ui, duration},
 };
 
 /// What is to be done with which key.
 struct Request<'a> {
     args: &'a OperationArgs,
     signer: Signer<'a>,
-    /// Whether it takes an agreement: what it does can't be undone.
+    /// Whether the user must confirm: what it does can't be undone.
     asks: bool,
+    /// Whether it carries a sequence number, so that a pending operation comes first. The others
+    /// don't wait: nothing that somebody else signs keeps them out.
+    is_numbered: bool,
     action: Decide<'a>,
 }
 
@@ -49,12 +52,12 @@ enum Signer<'a> {
     Mnemonic(&'a MnemonicArgs),
 }
 
-/// The result.
+/// What `--json` prints. Times are in seconds of Unix time.
 #[derive(Debug, Serialize)]
 struct Operated {
     name: Name,
     network: Network,
-    /// `renew`, `transfer`, `accept`, `cancel`, `recover` or `revoke`.
+    /// `renew`, `transfer`, `accept`, `cancel`, `recover`, `revoke` or `publish`.
     action: &'static str,
     /// `submitted` or `recorded`.
     state: &'static str,
@@ -63,35 +66,70 @@ struct Operated {
     owner: PublicKey,
     /// The operation's id.
     operation: Hash,
-    sequence: u32,
-    /// The height that recorded it, once known.
+    /// The sequence number, if the action carries one.
+    sequence: Option<u32>,
+    /// The last time at which a block may record it.
+    valid_until: u64,
+    /// The height that recorded it and the time of that block, once known.
     recorded: Option<u32>,
-    /// How many blocks had been built on that when the command ended.
+    recorded_time: Option<u64>,
+    /// How many blocks had followed when the command ended.
     depth: Option<u32>,
-    /// The height at which the lease is over after it.
-    expires: u32,
-    /// The offer that waits after it, once recorded.
+    /// The end of the lease after it.
+    expires: u64,
+    /// The pending transfer after it, once recorded.
     transfer: Option<TransferInfo>,
-    /// The messaging record that stands after it.
+    /// The messaging record after it.
     messaging: Option<ShownMessaging>,
 }
 
-/// `renew`, `cancel` and `revoke`.
-pub fn keyholder(
+/// `renew`.
+pub fn renew(
     ui: Ui,
     client: Client,
     keystore: &Keystore,
     args: &KeyholderArgs,
-    action: Action,
 ) -> Result<(), CommandError> {
-    let asks = action == Action::Revoke;
+    let action = |_, before: &NameEntry| Ok(Action::Renew { expires: before.expires });
+    keyholder(ui, client, keystore, args, false, Box::new(action))
+}
+
+/// `cancel`.
+pub fn cancel(
+    ui: Ui,
+    client: Client,
+    keystore: &Keystore,
+    args: &KeyholderArgs,
+) -> Result<(), CommandError> {
+    let action = |_, before: &NameEntry| Ok(Action::Cancel { transfer: pending_transfer(before)? });
+    keyholder(ui, client, keystore, args, false, Box::new(action))
+}
+
+/// `revoke`.
+pub fn revoke(
+    ui: Ui,
+    client: Client,
+    keystore: &Keystore,
+    args: &KeyholderArgs,
+) -> Result<(), CommandError> {
+    keyholder(ui, client, keystore, args, true, Box::new(|_, _| Ok(Action::Revoke)))
+}
+
+/// What the owner key or the recovery key signs.
+fn keyholder(
+    ui: Ui,
+    client: Client,
+    keystore: &Keystore,
+    args: &KeyholderArgs,
+    asks: bool,
+    action: Decide<'_>,
+) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, asks)?;
     let signer = match args.recovery_words() {
         Some(words) => Signer::Mnemonic(words),
         None => Signer::File(keys::load(&keystore.directory)?),
     };
-    let request =
-        Request { args: &args.operate, signer, asks, action: Box::new(|_, _| Ok(action)) };
+    let request = Request { args: &args.operate, signer, asks, is_numbered: false, action };
     run(ui, client, keystore, request)
 }
 
@@ -104,8 +142,12 @@ pub fn transfer(
 ) -> Result<(), CommandError> {
     check_can_ask(ui, &args.operate, true)?;
     let signer = Signer::File(keys::load(&keystore.directory)?);
-    let action = Box::new(|_, _: &NameEntry| Ok(Action::Transfer { to: args.to }));
-    run(ui, client, keystore, Request { args: &args.operate, signer, asks: true, action })
+    let action = |_, before: &NameEntry| {
+        Ok(Action::Transfer { sequence: next_sequence(before), to: args.to })
+    };
+    let action = Box::new(action);
+    let request = Request { args: &args.operate, signer, asks: true, is_numbered: true, action };
+    run(ui, client, keystore, request)
 }
 
 /// `accept`.
@@ -118,13 +160,12 @@ pub fn accept(
     check_can_ask(ui, &args.operate, true)?;
     let file = keys::load(&keystore.directory)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
-    let action = Box::new(move |_, _: &NameEntry| Ok(Action::Accept { recovery }));
-    run(
-        ui,
-        client,
-        keystore,
-        Request { args: &args.operate, signer: Signer::File(file), asks: true, action },
-    )
+    let action = Box::new(move |_, before: &NameEntry| {
+        Ok(Action::Accept { transfer: pending_transfer(before)?, recovery })
+    });
+    let signer = Signer::File(file);
+    let request = Request { args: &args.operate, signer, asks: true, is_numbered: false, action };
+    run(ui, client, keystore, request)
 }
 
 /// `recover`.
@@ -143,11 +184,12 @@ pub fn recover(
         Ok(Action::Recover { owner, recovery: Recovery::key_or(args.recovery, before.recovery) })
     });
     let signer = Signer::Mnemonic(&args.words);
-    run(ui, client, keystore, Request { args: &args.operate, signer, asks: true, action })
+    let request = Request { args: &args.operate, signer, asks: true, is_numbered: false, action };
+    run(ui, client, keystore, request)
 }
 
-/// What the owner does without being asked: `peer publish`, `rotate` and `revoke`.
-pub fn owner(
+/// `peer publish`, `rotate` and `revoke`: signed by the owner without a question.
+pub fn publish(
     ui: Ui,
     client: Client,
     keystore: &Keystore,
@@ -155,10 +197,26 @@ pub fn owner(
     file: KeyFile,
     action: Decide<'_>,
 ) -> Result<(), CommandError> {
-    run(ui, client, keystore, Request { args, signer: Signer::File(file), asks: false, action })
+    let signer = Signer::File(file);
+    run(ui, client, keystore, Request { args, signer, asks: false, is_numbered: true, action })
 }
 
-/// Before anything else: a script that can't answer learns at once that it must say so.
+/// The sequence number of the next Update, Transfer or Publish.
+pub fn next_sequence(before: &NameEntry) -> u32 {
+    before.sequence.saturating_add(1)
+}
+
+/// The subject of the pending transfer.
+fn pending_transfer(before: &NameEntry) -> Result<Hash, CommandError> {
+    let missing = || CommandError::Rule {
+        name: before.name.clone(),
+        violation: Box::new(RuleViolation::TransferMissing(before.name.clone())),
+    };
+    before.transfer.map(|transfer| transfer.subject).ok_or_else(missing)
+}
+
+/// Before anything else: a script that can't answer a question learns at once that it needs
+/// `--yes`.
 fn check_can_ask(ui: Ui, args: &OperationArgs, asks: bool) -> Result<(), CommandError> {
     if asks && !args.yes && !args.dry_run && !ui.is_interactive() {
         return Err(CommandError::NoTerminal);
@@ -174,8 +232,9 @@ fn run(
 ) -> Result<(), CommandError> {
     let args = request.args;
     let name = parse_name(&args.name)?;
-    let mut submitter = Submitter::connect(ui, client, args.waiting.timeout)?;
-    let info = look(&mut submitter, &name, args.dry_run)?;
+    let validity = args.validity.duration();
+    let mut submitter = Submitter::connect(ui, client, args.waiting.timeout, validity)?;
+    let info = look_up(&mut submitter, &name, request.is_numbered && !args.dry_run)?;
     let before = entry_of(&info)?;
     let signer = match &request.signer {
         Signer::File(file) => file.owner,
@@ -184,26 +243,30 @@ fn run(
         }
     };
     let action = (request.action)(submitter.network, &before)?;
-    let Checked { named, after, height } = check(&submitter, &info, &before, signer, action)?;
-    let sequence = named.sequence;
+    let draft =
+        Draft { name: name.clone(), reference: before.title, action, entry: Some(before.clone()) };
+    let checked = check(&submitter, &draft, &before, signer)?;
     if args.dry_run {
-        return dry_run::show(ui, submitter.network, &named, &before, &after, height);
+        return dry_run::show(&submitter, &checked, &before);
     }
     if request.asks && !args.yes {
-        ask(ui, submitter.params().transfer_delay, &named, &before)?;
+        ask(ui, submitter.params(), &draft.action, &before)?;
     }
-    let key = open(ui, keystore, &request.signer, &name, signer)?;
-    let submitted = submitter.submit_named(&key, &name, sequence, named.action.clone())?;
+    let key = unlock(ui, keystore, &request.signer, &name, signer)?;
+    let submission = submitter.submit_named(&key, &draft, |_| Ok(()))?;
     drop(key);
+    let after = checked.after;
     let mut result = Operated {
-        action: named.action.label(),
+        action: draft.action.label(),
         state: "submitted",
         network: submitter.network,
         signer,
         owner: after.owner,
-        operation: submitted.id,
-        sequence,
+        operation: submission.id,
+        sequence: draft.action.sequence(),
+        valid_until: submission.valid_until().unwrap_or_default(),
         recorded: None,
+        recorded_time: None,
         depth: None,
         expires: after.expires,
         transfer: None,
@@ -211,87 +274,58 @@ fn run(
         name,
     };
     if args.waiting.wait {
-        let recorded = submitter.wait_for_operation(
-            &result.name,
-            &submitted,
-            sequence,
-            args.waiting.depth(),
-        )?;
+        let recorded = submitter.wait_until_recorded(&submission, args.waiting.depth())?;
         result.state = "recorded";
-        (result.recorded, result.depth) = (Some(recorded.height), Some(recorded.depth));
-        let entry = recorded.entry;
-        (result.owner, result.expires, result.transfer) =
-            (entry.owner, entry.expires, entry.transfer);
+        (result.recorded, result.recorded_time) = (Some(recorded.height), Some(recorded.time));
+        result.depth = Some(recorded.depth);
+        if let Some(entry) = recorded.info.entry {
+            (result.owner, result.expires, result.transfer) =
+                (entry.owner, entry.expires, entry.transfer);
+        }
     }
-    ui.print_result(&describe(&result), &result)?;
+    ui.print_result(&describe(&result, clock::unix()), &result)?;
     Ok(())
 }
 
-/// An operation that the next block would take, without its signature and stamp.
-struct Checked {
-    named: SignedOperation,
+/// An operation that the next block would record, without its signature and the stamp's nonce.
+pub struct Checked {
+    /// The operation; its stamp claims exactly the price.
+    pub named: SignedOperation,
     /// The name's entry after it.
-    after: NameEntry,
-    /// The height of the next block.
-    height: u32,
+    pub after: NameEntry,
+    /// The next block.
+    pub context: BlockContext,
 }
 
-/// Checks an operation by the chain's rules, before any work.
-fn check(
+/// Checks an operation by the rules of the next block, before any work.
+pub fn check(
     submitter: &Submitter,
-    info: &NameInfo,
+    draft: &Draft,
     before: &NameEntry,
     signer: PublicKey,
-    action: Action,
 ) -> Result<Checked, CommandError> {
-    let price = submitter.client.price()?;
-    let height = price.height.max(info.height).saturating_add(1);
-    let context = BlockContext { height, price: price.multiplier };
-    let work = cost_of(submitter.params(), &info.name, &action, context.price);
-    let named = SignedOperation {
-        name: info.name.clone(),
-        sequence: info.next_sequence,
-        signer,
-        action,
-        signature: Signature([0; 64]),
-        stamp: Stamp { work, ..UNWORKED },
-    };
+    let (_, context) = submitter.next_block()?;
+    let named = submitter.unsigned(signer, draft, context);
     match preflight(submitter.params(), context, before, &named) {
-        Ok(after) => Ok(Checked { named, after, height }),
-        Err(violation) => Err(explain_violation(violation, before, signer, height)),
+        Ok(after) => Ok(Checked { named, after, context }),
+        Err(violation) => Err(explain_violation(violation, before, signer)),
     }
 }
 
-/// Shows what an operation of `signer` would be.
-pub fn dry_run(
-    ui: Ui,
-    submitter: &Submitter,
-    info: &NameInfo,
-    signer: PublicKey,
-    action: Action,
-) -> Result<(), CommandError> {
-    let before = entry_of(info)?;
-    let Checked { named, after, height } = check(submitter, info, &before, signer, action)?;
-    dry_run::show(ui, submitter.network, &named, &before, &after, height)
-}
-
-/// Where the name stands; an operation that waits comes first, unless nothing is going to be
-/// signed.
-fn look(submitter: &mut Submitter, name: &Name, dry_run: bool) -> Result<NameInfo, CommandError> {
-    if !dry_run {
+/// The name at the tip; with `wait`, once no operation on it is pending.
+fn look_up(submitter: &mut Submitter, name: &Name, wait: bool) -> Result<NameInfo, CommandError> {
+    if wait {
         return submitter.wait_no_pending(name);
     }
     let info = submitter.client.name(name)?;
     if info.pending {
-        submitter.ui.print_note(&format!(
-            "an operation on {name} waits to be recorded: after it, the sequence number is another"
-        ));
+        submitter.ui.print_note(&format!("note: another operation on {name} is pending"));
     }
     Ok(info)
 }
 
-/// The key that signs: the one that the name asks for, or none.
-fn open(
+/// The key that signs, which must be the `needed` one.
+fn unlock(
     ui: Ui,
     keystore: &Keystore,
     signer: &Signer<'_>,
@@ -308,13 +342,8 @@ fn open(
     }
 }
 
-/// A broken rule, with whose key it is that would be needed.
-fn explain_violation(
-    violation: RuleViolation,
-    entry: &NameEntry,
-    ours: PublicKey,
-    next: u32,
-) -> CommandError {
+/// The error of a broken rule; where another key is needed, it says which.
+fn explain_violation(violation: RuleViolation, entry: &NameEntry, ours: PublicKey) -> CommandError {
     let (name, rule) = (entry.name.clone(), violation.id());
     match (&violation, entry.transfer) {
         (RuleViolation::NotOwner(_) | RuleViolation::NotKeyholder(_), _) => {
@@ -323,76 +352,90 @@ fn explain_violation(
         (RuleViolation::NotRecipient(_), Some(transfer)) => {
             CommandError::NotRecipient { name, to: transfer.to, ours }
         }
-        _ => CommandError::Rule { name, violation, next },
+        _ => CommandError::Rule { name, violation: Box::new(violation) },
     }
 }
 
-fn ask(
-    ui: Ui,
-    delay: u32,
-    named: &SignedOperation,
-    before: &NameEntry,
-) -> Result<(), CommandError> {
-    let name = &named.name;
-    let question = match &named.action {
-        Action::Transfer { to } => format!(
-            "Offer {name} to {to}? From {delay} blocks on it can take the name, unless you cancel before."
-        ),
-        Action::Accept { .. } => format!(
-            "Take {name} from {}? Its records ({}) are gone then.",
-            before.owner,
-            before.records.records().len()
-        ),
-        Action::Recover { owner, recovery } => format!(
-            "Give {name} to {owner}, with the recovery key {}?",
-            recovery.map_or("none".to_owned(), |key| key.to_string())
-        ),
-        Action::Revoke => format!(
-            "Revoke {name}? It stops resolving, and nobody can have it before height {}. Nothing undoes it.",
-            before.expires
-        ),
-        other => format!("{} {name}?", other.label()),
-    };
+fn ask(ui: Ui, params: &Params, action: &Action, before: &NameEntry) -> Result<(), CommandError> {
     let agreed = ui
-        .confirm(&question)
+        .confirm(&question(params, action, before, clock::unix()))
         .map_err(|source| KeyError::File { path: "the terminal".into(), source });
     if agreed? { Ok(()) } else { Err(CommandError::NotConfirmed) }
 }
 
-fn describe(result: &Operated) -> String {
-    let (name, expires) = (&result.name, result.expires);
+/// What the user has to confirm.
+fn question(params: &Params, action: &Action, before: &NameEntry, now: u64) -> String {
+    let name = &before.name;
+    match action {
+        Action::Transfer { to, .. } => {
+            let Delay { blocks, seconds } = params.transfer_delay;
+            let delay = duration(std::time::Duration::from_secs(seconds));
+            format!(
+                "Offer {name} to {to}? It can accept the name once {delay} and {blocks} blocks \
+                 have passed, unless you cancel the offer first."
+            )
+        }
+        Action::Accept { .. } => format!(
+            "Accept {name} from {}? Its records ({}) and its messaging key are removed.",
+            before.owner,
+            before.records.records().len()
+        ),
+        Action::Recover { owner, recovery } => format!(
+            "Give {name} to {owner}, with the recovery key {}? Its messaging key is removed.",
+            recovery.map_or("none".to_owned(), |key| key.to_string())
+        ),
+        Action::Revoke => {
+            let end = before.expires.saturating_add(params.grace);
+            let undo = match before.recovery {
+                Some(_) => "Only the recovery key can undo it.",
+                None => "Nothing can undo it.",
+            };
+            format!(
+                "Revoke {name}? It stops resolving, its records are removed, and nobody can \
+                 register it before {}. {undo}",
+                describe_time(end, now)
+            )
+        }
+        other => format!("{} {name}?", other.label()),
+    }
+}
+
+fn describe(result: &Operated, now: u64) -> String {
+    let (name, lease) = (&result.name, describe_time(result.expires, now));
     let Some(height) = result.recorded else {
         return format!(
-            "{name}: the {} waits for the next block; see: zonetool show {name}",
-            result.action
+            "{name}: the {} is submitted, valid until {}; see: zonetool show {name}",
+            result.action,
+            describe_time(result.valid_until, now)
         );
     };
     match result.action {
         "publish" => match &result.messaging {
             Some(messaging) => format!(
-                "{} speaks for {name}: record {} at height {height}",
+                "{name} has the identity key {}: record {} at height {height}",
                 messaging.identity, messaging.sequence
             ),
-            None => format!("nobody speaks for {name} any more: recorded at height {height}"),
+            None => format!("{name} has no identity key any more: recorded at height {height}"),
         },
-        "renew" => {
-            format!(
-                "{name} is renewed: recorded at height {height}, its lease ends at height {expires}"
-            )
-        }
-        "transfer" => {
-            let offered = result.transfer.as_ref().map_or_else(String::new, |transfer| {
-                format!(" to {}, which can accept it from height {}", transfer.to, transfer.opens)
-            });
-            format!("{name} is offered{offered}; until it has: zonetool cancel {name}")
-        }
+        "renew" => format!("{name} is renewed: recorded at height {height}, lease until {lease}"),
+        "transfer" => match &result.transfer {
+            Some(transfer) => {
+                let opens = Earliest { height: transfer.opens_height, time: transfer.opens_time };
+                format!(
+                    "{name} is offered to {}, which can accept it from {}; to cancel: zonetool cancel \
+                     {name}",
+                    transfer.to,
+                    opens.describe(height, now)
+                )
+            }
+            None => format!("{name} was offered: recorded at height {height}"),
+        },
         "accept" => format!(
-            "{name} is yours: recorded at height {height}; it has no records: zonetool update {name} --zone FILE"
+            "{name} is yours: recorded at height {height}; it has no records, to add some: \
+             zonetool update {name} --zone FILE"
         ),
         "cancel" => format!("{name} is no longer offered: recorded at height {height}"),
         "recover" => format!("{name} belongs to {}: recorded at height {height}", result.owner),
-        _ => format!(
-            "{name} is revoked: recorded at height {height}, it is nobody's until height {expires}"
-        ),
+        _ => format!("{name} is revoked: recorded at height {height}"),
     }
 }

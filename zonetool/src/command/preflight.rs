@@ -1,5 +1,5 @@
-//! What the next block would say to an operation: the core's own rules, applied to what the node
-//! says of the name. So no work is spent on what would be refused.
+//! What the next block would say to an operation: the core's own rules, applied to the name as the
+//! node gives it. So no work is spent on what would be refused.
 
 use std::convert::Infallible;
 
@@ -7,10 +7,16 @@ use namechain_core::{
     api_types::{NameInfo, Standing},
     consensus::{
         RuleViolation,
-        state::{self, ApplyError, BlockContext},
+        block::Anchor,
+        context::BlockContext,
+        state::{self, ApplyError, Tally},
+        status::EntryKind,
     },
     params::Params,
-    types::{Entry, Hash, NameEntry, Operation, PendingTransfer, SignedOperation},
+    types::{
+        BlockTime, CommitPosition, Entry, Hash, NameEntry, Operation, PendingTransfer, Rescued,
+        SignedOperation,
+    },
 };
 
 use super::query::{messaging_of, records_of};
@@ -34,19 +40,28 @@ impl state::State for OneName {
             self.entry = entry;
         }
     }
+
+    /// Nothing ends here: an entry that is over counts as released all the same.
+    fn ended(&self, _: EntryKind, _: u64, _: usize) -> Result<Vec<Hash>, Infallible> {
+        Ok(Vec::new())
+    }
 }
 
-/// The name's entry after `named` at `place`, or the rule that refuses it. Signature and stamp are
-/// not looked at, but for the work that the stamp claims.
+/// The name's entry after `named` in the block of `context`, or the rule that refuses it.
+/// Signature, anchor and nonce are not checked; the work that the stamp claims is.
 pub fn preflight(
     params: &Params,
-    place: BlockContext,
+    context: BlockContext,
     before: &NameEntry,
     named: &SignedOperation,
 ) -> Result<NameEntry, RuleViolation> {
     let key = before.name.key(params.network);
     let mut state = OneName { key, entry: Some(Entry::Name(before.clone())) };
-    match state::apply_operation(params, place, &Operation::Named(named.clone()), &mut state) {
+    let parent =
+        BlockTime { height: context.now.height.saturating_sub(1), time: context.parent_time };
+    let anchor = Anchor { at: parent, name_price: context.price.names };
+    let operation = Operation::Named(named.clone());
+    match Tally::default().apply(params, context, &operation, 0, anchor, &mut state) {
         Ok(()) => {}
         Err(ApplyError::Rule(violation)) => return Err(violation),
         Err(ApplyError::State(never)) => match never {},
@@ -58,28 +73,33 @@ pub fn preflight(
     }
 }
 
-/// The entry that a node tells of a name that is somebody's.
+/// The entry of a registered name, as the node gives it.
 pub fn entry_of(info: &NameInfo) -> Result<NameEntry, CommandError> {
     let name = info.name.clone();
     let Some(entry) = &info.entry else { return Err(CommandError::NotRegistered(name)) };
     match (info.standing, info.reserved) {
-        (Standing::Active | Standing::Grace | Standing::Revoked, _) => {}
+        (Standing::Available, _) => return Err(CommandError::NotRegistered(name)),
         (Standing::Reserved, Some(why)) => return Err(CommandError::Reserved(name, why)),
-        _ => return Err(CommandError::NotRegistered(name)),
+        (Standing::Reserved, None) => return Err(CommandError::NotRegistered(name)),
+        _ => {}
     }
     Ok(NameEntry {
         name,
         owner: entry.owner,
         recovery: entry.recovery,
+        title: entry.title,
         sequence: entry.sequence,
-        registered: entry.registered,
-        updated: entry.updated,
+        registered: BlockTime { height: entry.registered_height, time: entry.registered_time },
+        commit: CommitPosition { height: entry.commit_height, index: entry.commit_index },
+        updated: BlockTime { height: entry.updated_height, time: entry.updated_time },
         expires: entry.expires,
-        revoked: info.standing == Standing::Revoked,
-        transfer: entry
-            .transfer
-            .as_ref()
-            .map(|transfer| PendingTransfer { to: transfer.to, height: transfer.height }),
+        revoked: entry.revoked,
+        rescued: Rescued { owner: entry.rescued_owner, recovery: entry.rescued_recovery },
+        transfer: entry.transfer.as_ref().map(|transfer| PendingTransfer {
+            to: transfer.to,
+            subject: transfer.subject,
+            offered: BlockTime { height: transfer.height, time: transfer.time },
+        }),
         records: records_of(info)?,
         messaging: messaging_of(entry)?.map(Box::new),
         messaging_sequence: entry.messaging_sequence,
@@ -89,27 +109,36 @@ pub fn entry_of(info: &NameInfo) -> Result<NameEntry, CommandError> {
 #[cfg(test)]
 mod tests {
     use namechain_core::{
+        consensus::{context::Multipliers, operation_price::operation_price},
         params::PRICE_UNIT,
-        types::{Action, Name, Network, PublicKey, RecordSet, Signature},
+        types::{Action, Name, Network, PublicKey, RecordSet, Signature, Stamp},
     };
 
     use super::*;
-    use crate::command::submit::{UNWORKED, cost_of};
+    use crate::command::submit::UNWORKED;
 
     const OWNER: PublicKey = PublicKey([1; 32]);
     const RECOVERY: PublicKey = PublicKey([2; 32]);
     const BUYER: PublicKey = PublicKey([3; 32]);
+    const TRANSFER: Hash = Hash([5; 32]);
+    const DAY_SECONDS: u64 = 86_400;
+    /// When it was registered.
+    const START: u64 = 1_800_000_000;
+    const EXPIRES: u64 = START + 365 * DAY_SECONDS;
 
     fn entry() -> NameEntry {
         NameEntry {
             name: Name::parse("alice").unwrap(),
             owner: OWNER,
             recovery: Some(RECOVERY),
+            title: Hash([4; 32]),
             sequence: 4,
-            registered: 10,
-            updated: 20,
-            expires: 300_000,
+            registered: BlockTime { height: 10, time: START },
+            commit: CommitPosition { height: 0, index: 0 },
+            updated: BlockTime { height: 20, time: START },
+            expires: EXPIRES,
             revoked: false,
+            rescued: Rescued::default(),
             transfer: None,
             records: RecordSet::default(),
             messaging: None,
@@ -118,83 +147,123 @@ mod tests {
     }
 
     fn offered() -> NameEntry {
-        NameEntry { transfer: Some(PendingTransfer { to: BUYER, height: 100 }), ..entry() }
+        let offered = BlockTime { height: 100, time: START + 7_200 };
+        let transfer = PendingTransfer { to: BUYER, subject: TRANSFER, offered };
+        NameEntry { transfer: Some(transfer), ..entry() }
     }
 
+    /// `action` in a block some seconds after the registration.
     fn next(
         before: &NameEntry,
-        height: u32,
+        seconds: u64,
         signer: PublicKey,
         action: Action,
     ) -> Result<NameEntry, &'static str> {
         let params = Network::Main.params();
-        let work = cost_of(params, &before.name, &action, PRICE_UNIT);
-        let named = SignedOperation {
+        let now = BlockTime { height: 1_000, time: START + seconds };
+        let price = Multipliers { names: PRICE_UNIT, bytes: PRICE_UNIT };
+        let context = BlockContext { now, parent_time: now.time, price };
+        let named = |work| SignedOperation {
             name: before.name.clone(),
-            sequence: before.sequence + 1,
+            reference: before.title,
+            valid_until: now.time,
             signer,
-            action,
+            action: action.clone(),
             signature: Signature([0; 64]),
-            stamp: namechain_core::types::Stamp { work, ..UNWORKED },
+            stamp: Stamp { work, ..UNWORKED },
         };
-        let at = BlockContext { height, price: PRICE_UNIT };
-        // What it costs is what it is taken for, and no less.
-        let short = SignedOperation {
-            stamp: namechain_core::types::Stamp { work: work - 1, ..UNWORKED },
-            ..named.clone()
-        };
-        let result = preflight(params, at, before, &named).map_err(|violation| violation.id());
+        let price = operation_price(params, context, &Operation::Named(named(1)), Some(before));
+        let found = |work| preflight(params, context, before, &named(work));
+        let result = found(price).map_err(|violation| violation.id());
         if result.is_ok() {
-            let violation = preflight(params, at, before, &short).unwrap_err();
-            assert_eq!(violation.id(), "underpaid", "{:?}", named.action);
+            // What it costs is what it is taken for, and no less.
+            assert_eq!(found(price - 1).unwrap_err().id(), "underpaid", "{action:?}");
         }
         result
     }
 
     #[test]
     fn what_the_next_block_takes() {
-        let accept = || Action::Accept { recovery: None };
+        let accept = || Action::Accept { transfer: TRANSFER, recovery: None };
         let recover = || Action::Recover { owner: BUYER, recovery: None };
-        let taken = next(&entry(), 200, OWNER, Action::Transfer { to: BUYER }).unwrap();
-        assert_eq!(taken.transfer, Some(PendingTransfer { to: BUYER, height: 200 }));
-        assert_eq!(next(&offered(), 820, BUYER, accept()).unwrap().owner, BUYER);
+        let day = 2 * DAY_SECONDS;
+        let taken =
+            next(&entry(), day, OWNER, Action::Transfer { sequence: 5, to: BUYER }).unwrap();
+        assert_eq!(taken.transfer.map(|transfer| transfer.to), Some(BUYER));
+        let accepted = next(&offered(), 7_200 + DAY_SECONDS, BUYER, accept()).unwrap();
+        assert_eq!(accepted.owner, BUYER);
         for signer in [OWNER, RECOVERY] {
-            assert_eq!(next(&offered(), 200, signer, Action::Cancel).unwrap().transfer, None);
-            assert!(next(&entry(), 200, signer, Action::Revoke).unwrap().revoked);
-            assert_eq!(next(&entry(), 234_300, signer, Action::Renew).unwrap().expires, 562_800);
+            let cancel = Action::Cancel { transfer: TRANSFER };
+            assert_eq!(next(&offered(), day, signer, cancel).unwrap().transfer, None);
+            assert!(next(&entry(), day, signer, Action::Revoke).unwrap().revoked);
+            let renew = Action::Renew { expires: EXPIRES };
+            let renewed = next(&entry(), 300 * DAY_SECONDS, signer, renew).unwrap();
+            assert_eq!(renewed.expires, EXPIRES + 365 * DAY_SECONDS);
         }
-        let after = next(&offered(), 200, RECOVERY, recover()).unwrap();
+        let after = next(&offered(), day, RECOVERY, recover()).unwrap();
         assert_eq!((after.owner, after.recovery, after.transfer), (BUYER, None, None));
+        let revoked = NameEntry { revoked: true, ..entry() };
+        assert!(!next(&revoked, day, RECOVERY, recover()).unwrap().revoked);
     }
 
     #[test]
     fn what_the_next_block_refuses() {
-        let accept = || Action::Accept { recovery: None };
+        let accept = || Action::Accept { transfer: TRANSFER, recovery: None };
+        let cancel = |transfer| Action::Cancel { transfer };
         let recover = || Action::Recover { owner: BUYER, recovery: None };
-        let transfer = || Action::Transfer { to: BUYER };
+        let transfer = |sequence| Action::Transfer { sequence, to: BUYER };
+        let renew = |expires| Action::Renew { expires };
         let revoked = NameEntry { revoked: true, ..entry() };
-        for (before, height, signer, action, rule) in [
-            (entry(), 234_299, OWNER, Action::Renew, "renew-early"),
-            (entry(), 234_300, BUYER, Action::Renew, "not-keyholder"),
-            (entry(), 200, RECOVERY, transfer(), "not-owner"),
-            (offered(), 200, OWNER, transfer(), "transfer-pending"),
-            (offered(), 819, BUYER, accept(), "transfer-young"),
-            (offered(), 820, OWNER, accept(), "not-recipient"),
-            (entry(), 820, BUYER, accept(), "transfer-missing"),
-            (entry(), 200, OWNER, Action::Cancel, "transfer-missing"),
-            (entry(), 200, OWNER, recover(), "not-recovery"),
-            (entry(), 300_000, OWNER, transfer(), "name-in-grace"),
-            (revoked.clone(), 200, OWNER, Action::Revoke, "name-revoked"),
-            // Its lease ends with this block: nobody's from there on.
-            (revoked, 300_000, OWNER, Action::Renew, "name-unregistered"),
-            (entry(), 321_600, OWNER, Action::Renew, "name-unregistered"),
+        let (day, late) = (2 * DAY_SECONDS, 300 * DAY_SECONDS);
+        let grace = 365 * DAY_SECONDS;
+        for (before, seconds, signer, action, rule) in [
+            (entry(), 3_599, OWNER, transfer(5), "name-settling"),
+            (entry(), 273 * DAY_SECONDS, OWNER, renew(EXPIRES), "renew-early"),
+            (entry(), late, OWNER, renew(EXPIRES + 1), "renew-expires"),
+            (entry(), late, BUYER, renew(EXPIRES), "not-keyholder"),
+            (entry(), day, RECOVERY, transfer(5), "not-owner"),
+            (entry(), day, OWNER, transfer(6), "sequence"),
+            (offered(), day, OWNER, transfer(5), "transfer-pending"),
+            (offered(), 7_199 + DAY_SECONDS, BUYER, accept(), "transfer-young"),
+            (offered(), day, OWNER, accept(), "not-recipient"),
+            (offered(), day, OWNER, cancel(Hash([6; 32])), "transfer-other"),
+            (entry(), day, BUYER, accept(), "transfer-missing"),
+            (entry(), day, OWNER, cancel(TRANSFER), "transfer-missing"),
+            (entry(), day, OWNER, recover(), "not-recovery"),
+            (entry(), grace, OWNER, transfer(5), "name-in-grace"),
+            (revoked.clone(), day, OWNER, Action::Revoke, "name-revoked"),
+            (revoked, grace + 30 * DAY_SECONDS, RECOVERY, recover(), "name-unregistered"),
+            (entry(), grace + 30 * DAY_SECONDS, OWNER, renew(EXPIRES), "name-unregistered"),
         ] {
             let label = action.label();
-            assert_eq!(
-                next(&before, height, signer, action).err(),
-                Some(rule),
-                "{label} at {height}"
-            );
+            let found = next(&before, seconds, signer, action).err();
+            assert_eq!(found, Some(rule), "{label} after {seconds} s");
         }
+    }
+
+    /// Once a day a rescue has a fixed price; further ones pay by their bytes.
+    #[test]
+    fn the_price_of_a_rescue_follows_from_when_it_was_used() {
+        let params = Network::Main.params();
+        let now = BlockTime { height: 1_000, time: START + 10 * DAY_SECONDS };
+        let price = Multipliers { names: PRICE_UNIT, bytes: 8 * PRICE_UNIT };
+        let context = BlockContext { now, parent_time: now.time, price };
+        let named = SignedOperation {
+            name: entry().name,
+            reference: entry().title,
+            valid_until: now.time,
+            signer: OWNER,
+            action: Action::Revoke,
+            signature: Signature([0; 64]),
+            stamp: UNWORKED,
+        };
+        let operation = Operation::Named(named);
+        let used = |time| {
+            let rescued = Rescued { owner: time, recovery: 0 };
+            operation_price(params, context, &operation, Some(&NameEntry { rescued, ..entry() }))
+        };
+        assert_eq!(used(0), params.base_price / 64);
+        assert_eq!(used(now.time - DAY_SECONDS), params.base_price / 64);
+        assert_eq!(used(now.time - DAY_SECONDS + 1), params.base_price / 32 * 8);
     }
 }

@@ -1,4 +1,4 @@
-//! What a node says of names, read and checked as far as it can be.
+//! Asking the node for names, with its answers decoded.
 
 use namechain_core::{
     api_types::{MessagingInfo, NameEntryInfo, NameInfo, Standing, Status},
@@ -8,7 +8,7 @@ use namechain_core::{
 use super::input::parse_name;
 use crate::{client::Client, error::CommandError};
 
-/// The state of a node that is synced: what another says of names may be old.
+/// The status of the node, which must be synced: otherwise its names may be out of date.
 pub fn synced_status(client: &Client) -> Result<Status, CommandError> {
     let status = client.status()?;
     match status.synced {
@@ -23,15 +23,15 @@ pub fn registered(client: &Client, text: &str) -> Result<(NameInfo, RecordSet), 
     synced_status(client)?;
     let info = client.name(&name)?;
     match (info.standing, &info.entry) {
-        (Standing::Active | Standing::Grace | Standing::Revoked, Some(_)) => {
-            let records = records_of(&info)?;
-            Ok((info, records))
-        }
         (Standing::Reserved, _) => Err(match info.reserved {
             Some(why) => CommandError::Reserved(name, why),
             None => CommandError::NotRegistered(name),
         }),
-        _ => Err(CommandError::NotRegistered(name)),
+        (Standing::Available, _) | (_, None) => Err(CommandError::NotRegistered(name)),
+        _ => {
+            let records = records_of(&info)?;
+            Ok((info, records))
+        }
     }
 }
 

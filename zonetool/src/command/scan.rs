@@ -1,5 +1,5 @@
-//! Finding every name of a key: all blocks of the best chain are read once, what they name is asked
-//! for as it stands.
+//! Finding every name of a key: reads all blocks of the best chain, then looks up the names that
+//! they mention.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -9,7 +9,7 @@ use std::{
 
 use namechain_core::{
     api_types::{NameInfo, Standing, Status},
-    params::MAX_REORG_DEPTH,
+    params::{COMMIT_LIFETIME_S, STATES_KEPT},
     types::{
         Action, Block, Hash, Name, Network, Operation, PublicKey, SecretKey, SignedOperation,
         commitment,
@@ -21,18 +21,25 @@ use super::{
     input::parse_name,
     wait::{Poll, Waiter},
 };
-use crate::{cli::Scan, client::Client, error::CommandError, ui::Ui};
+use crate::{
+    cli::Scan,
+    client::Client,
+    clock,
+    dates::{Earliest, describe_time},
+    error::CommandError,
+    ui::Ui,
+};
 
-/// How long blocks may take in all that the node does not give at once.
+/// How long the scan waits in all for a node that does not answer.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(120);
-/// How many names are remembered to look for commitments to them: about 100 MB.
+/// How many names are kept to look for commitments to them: about 100 MB.
 const MAX_NAMES_SEEN: usize = 1_000_000;
-/// How often the chain may be reorganised under the walk.
+/// How many reorganisations the scan follows.
 const MAX_REORGS: u32 = 8;
 
-/// Whose names are looked for.
+/// The keys whose names are looked for.
 pub struct Keys<'a> {
-    /// The owner's key: its commitments take the secret.
+    /// The owner key; finding its commitments needs the secret.
     pub owner: &'a SecretKey,
     /// The recovery key.
     pub recovery: PublicKey,
@@ -59,32 +66,34 @@ pub struct FoundName {
     /// Where it stands.
     pub standing: Standing,
     owner: PublicKey,
-    /// The height at which its lease ends.
-    pub expires: u32,
-    /// The height from which it can be accepted, if it is offered to the key.
-    opens: Option<u32>,
+    /// The end of its lease, in seconds of Unix time.
+    pub expires: u64,
+    /// The height and the time from which it can be accepted, if it is offered to the key.
+    opens_height: Option<u32>,
+    opens_time: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
 struct FoundCommitment {
     name: Name,
     commitment: Hash,
-    /// The height that recorded it; none while it waits.
+    /// The height that recorded it; none while it is pending.
     recorded: Option<u32>,
-    /// The heights between which the name can be registered.
-    opens: Option<u32>,
-    lapses: Option<u32>,
+    /// The height and the time from which the name can be registered, and the last time.
+    opens_height: Option<u32>,
+    opens_time: Option<u64>,
+    lapses: Option<u64>,
 }
 
-/// What the walk gathers.
+/// What the scan has found in blocks.
 struct Walk {
     ours: PublicKey,
     recovery: PublicKey,
-    /// Names that an operation gave or offered to the key, or that it signed for.
+    /// Names that an operation gave or offered to one of the keys, or that one of them signed for.
     candidates: BTreeSet<Name>,
     /// Every name that was seen, up to a bound.
     seen: HashSet<Name>,
-    /// Commitments that were recorded recently enough to be open.
+    /// Commitments that have not lapsed.
     commitments: HashSet<Hash>,
 }
 
@@ -123,8 +132,8 @@ pub fn scan(ui: Ui, client: &Client, keys: &Keys<'_>, args: &Scan) -> Result<Fou
     Ok(found)
 }
 
-/// The names that a pair of keys, owner's and recovery, has now: those that are known and those in
-/// blocks from `from` on.
+/// The names of an owner key and a recovery key: of the `known` ones and those in blocks from `from`
+/// on.
 pub fn find_names(
     ui: Ui,
     client: &Client,
@@ -147,8 +156,8 @@ pub fn find_names(
 }
 
 impl Walk {
-    /// Reads the blocks from `from` to the tip that `status` has. An error says on standard error
-    /// where to go on.
+    /// Reads the blocks from `from` to the tip of `status`. On an error, a note says where to
+    /// continue.
     fn blocks(
         &mut self,
         ui: Ui,
@@ -158,34 +167,32 @@ impl Walk {
     ) -> Result<(), CommandError> {
         let mut waiter = Waiter::new(ui, BLOCK_TIMEOUT);
         let mut progress = ui.progress();
-        let oldest_open = status.height.saturating_sub(status.network.params().commit_max_age);
+        let oldest_open = status.tip_time.saturating_sub(COMMIT_LIFETIME_S);
         let (mut height, mut last, mut reorganisations) = (from, None::<Hash>, 0);
         while height <= status.height {
             let block =
                 match waiter.until("the block", || block_at(client, height).map(Poll::Ready)) {
                     Ok(block) => block,
                     Err(error) => {
-                        ui.print_note(&self.go_on(height));
+                        ui.print_note(&self.resume_command(height));
                         return Err(error);
                     }
                 };
             if last.is_some_and(|last| last != block.header.previous) {
                 reorganisations += 1;
                 if reorganisations > MAX_REORGS {
-                    return Err(client
-                        .bad_answer("its best chain is another one all the time")
-                        .into());
+                    return Err(client.bad_answer("its best chain keeps changing").into());
                 }
-                (height, last) = (height.saturating_sub(MAX_REORG_DEPTH), None);
+                (height, last) = (height.saturating_sub(STATES_KEPT), None);
                 continue;
             }
-            self.operations(&block.operations, height >= oldest_open);
+            self.operations(&block.operations, block.header.time >= oldest_open);
             let names = self.candidates.len();
             let fraction =
                 f64::from(height.saturating_sub(from)) / f64::from((status.height - from).max(1));
             progress.show(
                 Some(fraction),
-                &format!("block {height} of {}, {names} names to look at", status.height),
+                &format!("block {height} of {}, {names} names found so far", status.height),
             );
             last = Some(block.header.id(status.network));
             let Some(next) = height.checked_add(1) else { break };
@@ -193,7 +200,7 @@ impl Walk {
         }
         progress.done(&format!("read the blocks from {from} to {}", status.height));
         if self.seen.len() >= MAX_NAMES_SEEN {
-            ui.print_note("there are more names than are remembered: give those that you may have committed to with --name");
+            ui.print_note("the chain has more names than are kept: give those that you may have committed to with --name");
         }
         Ok(())
     }
@@ -217,15 +224,17 @@ impl Walk {
         }
     }
 
-    /// Whether the name may be one of the keys' after this.
+    /// Whether the operation may make the name one of ours.
     fn concerns(&self, named: &SignedOperation) -> bool {
         let given_to = match &named.action {
-            Action::Register { recovery, .. } | Action::Accept { recovery } => [None, *recovery],
-            Action::Transfer { to } => [Some(*to), None],
+            Action::Register { recovery, .. } | Action::Accept { recovery, .. } => {
+                [None, *recovery]
+            }
+            Action::Transfer { to, .. } => [Some(*to), None],
             Action::Recover { owner, recovery } => [Some(*owner), *recovery],
             Action::Update { .. }
-            | Action::Renew
-            | Action::Cancel
+            | Action::Renew { .. }
+            | Action::Cancel { .. }
             | Action::Revoke
             | Action::Publish { .. } => [None, None],
         };
@@ -233,11 +242,10 @@ impl Walk {
         is_ours(&named.signer) || given_to.iter().flatten().any(is_ours)
     }
 
-    /// The command that goes on at `height` without losing what was found.
-    fn go_on(&self, height: u32) -> String {
-        let mut text = format!(
-            "read up to height {height}; to go on there: zonetool key scan --from {height}"
-        );
+    /// The command that continues at `height` with what was found so far.
+    fn resume_command(&self, height: u32) -> String {
+        let mut text =
+            format!("stopped at height {height}; to continue: zonetool key scan --from {height}");
         for name in &self.candidates {
             // Writing to a String never fails.
             let _ = write!(text, " --name {name}");
@@ -252,9 +260,7 @@ fn block_at(client: &Client, height: u32) -> Result<Block, CommandError> {
     let block = hex::decode(&info.bytes).ok().and_then(|bytes| Block::parse(&bytes).ok());
     match block {
         Some(block) if block.header.height == height => Ok(block),
-        _ => Err(client
-            .bad_answer(format!("what it gives at height {height} is not the block there"))
-            .into()),
+        _ => Err(client.bad_answer(format!("its block at height {height} is not valid")).into()),
     }
 }
 
@@ -262,7 +268,7 @@ fn commitment_of(network: Network, owner: &SecretKey, name: &Name) -> Hash {
     commitment(network, name, &owner.public(), &owner.salt(network, name))
 }
 
-/// What one of the keys is to a name now; none if it is nothing to it.
+/// The name, if it belongs or is offered to one of the keys now.
 fn found_name(info: NameInfo, ours: PublicKey, recovery: PublicKey) -> Option<FoundName> {
     let entry = info.entry?;
     if matches!(info.standing, Standing::Available | Standing::Reserved) {
@@ -281,46 +287,48 @@ fn found_name(info: NameInfo, ours: PublicKey, recovery: PublicKey) -> Option<Fo
         standing: info.standing,
         owner: entry.owner,
         expires: entry.expires,
-        opens: offered.map(|transfer| transfer.opens),
+        opens_height: offered.as_ref().map(|transfer| transfer.opens_height),
+        opens_time: offered.as_ref().map(|transfer| transfer.opens_time),
     })
 }
 
-/// A commitment that is open or waits to be recorded.
+/// A commitment that is open or pending.
 fn found_commitment(
     client: &Client,
     name: &Name,
     commitment: Hash,
 ) -> Result<Option<FoundCommitment>, CommandError> {
     let info = client.commitment(&commitment)?;
-    let there = info.recorded.is_some() || info.pending;
-    Ok(there.then(|| FoundCommitment {
+    let commit = info.recorded.filter(|commit| !commit.spent && commit.lapses >= info.time);
+    Ok((commit.is_some() || info.pending).then(|| FoundCommitment {
         name: name.clone(),
         commitment,
-        recorded: info.recorded,
-        opens: info.opens,
-        lapses: info.lapses,
+        recorded: commit.as_ref().map(|commit| commit.height),
+        opens_height: commit.as_ref().map(|commit| commit.opens_height),
+        opens_time: commit.as_ref().map(|commit| commit.opens_time),
+        lapses: commit.as_ref().map(|commit| commit.lapses),
     }))
 }
 
 impl Found {
     /// For people.
     pub fn describe(&self) -> String {
-        let mut text = format!("looked at the blocks from {} to {}\n", self.from, self.to);
+        let now = clock::unix();
+        let date = |time: u64| describe_time(time, now);
+        let mut text = format!("read the blocks from {} to {}\n", self.from, self.to);
         for name in &self.names {
             let standing = match (name.key_is, name.standing) {
-                ("owner", Standing::Active) => format!("yours until height {}", name.expires),
-                ("owner", Standing::Revoked) => {
-                    format!("yours, revoked until height {}", name.expires)
-                }
+                ("owner", Standing::Active) => format!("yours until {}", date(name.expires)),
+                ("owner", Standing::Settling) => "yours, settling".to_owned(),
+                ("owner", Standing::Contested) => "yours, contested".to_owned(),
+                ("owner", Standing::Revoked) => "yours, revoked".to_owned(),
                 ("owner", _) => format!("yours, its lease is over: zonetool renew {}", name.name),
-                ("recipient", _) => match name.opens {
-                    Some(opens) => {
-                        format!(
-                            "offered to you, from height {opens} on: zonetool accept {}",
-                            name.name
-                        )
+                ("recipient", _) => match (name.opens_height, name.opens_time) {
+                    (Some(height), Some(time)) => {
+                        let opens = Earliest { height, time }.describe(self.to, now);
+                        format!("offered to you, from {opens}: zonetool accept {}", name.name)
                     }
-                    None => "offered to you".to_owned(),
+                    _ => "offered to you".to_owned(),
                 },
                 _ => format!("of {}; your recovery key can recover it", name.owner),
             };
@@ -329,24 +337,25 @@ impl Found {
         }
         for commitment in &self.commitments {
             let name = &commitment.name;
-            let _ = match (commitment.opens, commitment.lapses) {
-                (Some(opens), Some(lapses)) => writeln!(
+            let _ = match commitment.lapses {
+                Some(lapses) => writeln!(
                     text,
-                    "{name}: committed, to be registered from height {opens} to {lapses}: zonetool register {name} --zone FILE"
+                    "{name}: committed; register it before {}: zonetool register {name} --zone FILE",
+                    date(lapses)
                 ),
-                _ => writeln!(text, "{name}: a commitment waits to be recorded"),
+                None => writeln!(text, "{name}: a commitment is pending"),
             };
         }
         if self.names.is_empty() && self.commitments.is_empty() {
-            text.push_str("no name of this key was found\n");
+            text.push_str("no names of this key were found\n");
         }
-        text + "A commitment to a name that is not on the chain is found only if the name is given: --name NAME"
+        text + "A commitment to a name that is not on the chain is found only with --name NAME"
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use namechain_core::types::Stamp;
+    use namechain_core::{consensus::header::signing_context, types::Stamp};
 
     use super::*;
 
@@ -368,23 +377,27 @@ mod tests {
         let records = namechain_core::types::RecordSet::default();
         let register =
             |recovery| Action::Register { recovery, salt: [0; 32], records: records.clone() };
+        let renew = || Action::Renew { expires: 0 };
+        let transfer = |to| Action::Transfer { sequence: 1, to };
+        let accept = |recovery| Action::Accept { transfer: Hash::ZERO, recovery };
         for (signer, action, concerns) in [
             (&ours, register(None), true),
             (&other, register(None), false),
             (&other, register(Some(PublicKey([8; 32]))), true),
-            (&ours, Action::Renew, true),
-            (&other, Action::Renew, false),
-            (&other, Action::Transfer { to: key }, true),
-            (&other, Action::Transfer { to: stranger }, false),
-            (&ours, Action::Accept { recovery: None }, true),
-            (&other, Action::Accept { recovery: Some(stranger) }, false),
+            (&ours, renew(), true),
+            (&other, renew(), false),
+            (&other, transfer(key), true),
+            (&other, transfer(stranger), false),
+            (&ours, accept(None), true),
+            (&other, accept(Some(stranger)), false),
             (&other, Action::Recover { owner: key, recovery: None }, true),
             (&other, Action::Recover { owner: stranger, recovery: None }, false),
         ] {
             let mut walk = walk(&ours);
             let named = SignedOperation::sign(
-                Network::Dev,
+                &signing_context(Network::Dev.params(), 2),
                 "alice".parse().unwrap(),
+                Hash::ZERO,
                 0,
                 action.clone(),
                 signer,
@@ -393,7 +406,7 @@ mod tests {
             walk.operations(&[Operation::Named(named)], true);
             assert_eq!(walk.candidates.len(), usize::from(concerns), "{action:?}");
             assert_eq!(walk.seen.len(), 1);
-            assert_eq!(walk.go_on(7).ends_with("--from 7 --name alice"), concerns);
+            assert_eq!(walk.resume_command(7).ends_with("--from 7 --name alice"), concerns);
         }
     }
 

@@ -1,4 +1,4 @@
-//! `show NAME`: who owns it, since when and until when, and its records.
+//! `show NAME`: the owner, lease and records of a name.
 
 use std::fmt::Write as _;
 
@@ -12,32 +12,37 @@ use super::query::{messaging_of, registered};
 use crate::{
     cli::NameArgs,
     client::Client,
-    dates::expected,
+    clock,
+    dates::{Earliest, describe_time},
     error::CommandError,
     idn,
     ui::Ui,
     zone::{master_file, record_texts},
 };
 
-/// What `--json` prints.
+/// What `--json` prints. Times are in seconds of Unix time.
 #[derive(Debug, Serialize)]
 struct ShownName<'a> {
     name: &'a Name,
-    /// What an `xn--` name stands for, where that can be mistaken for nothing else.
+    /// What an `xn--` name stands for, where that can be shown safely.
     #[serde(skip_serializing_if = "Option::is_none")]
     unicode: Option<String>,
     standing: Standing,
+    /// The tip that the answer is for, and its time.
     height: u32,
+    time: u64,
     owner: PublicKey,
     recovery: Option<PublicKey>,
+    title: Hash,
     sequence: u32,
-    registered: u32,
-    updated: u32,
-    expires: u32,
-    /// When the lease is expected to end (RFC 3339); none on a network without a schedule.
-    expires_time: Option<String>,
-    #[serde(skip)]
-    lease: String,
+    registered_height: u32,
+    registered_time: u64,
+    settles_height: u32,
+    settles_time: u64,
+    updated_height: u32,
+    updated_time: u64,
+    expires: u64,
+    grace_ends: u64,
     transfer: Option<&'a TransferInfo>,
     pending: bool,
     records: Vec<ShownRecord>,
@@ -66,6 +71,8 @@ pub struct ShownMessaging {
     pub linked: bool,
     /// The height that recorded it.
     pub height: u32,
+    /// The time of that block, in seconds of Unix time.
+    pub time: u64,
 }
 
 impl From<&MessagingEntry> for ShownMessaging {
@@ -82,6 +89,7 @@ impl From<&MessagingEntry> for ShownMessaging {
             x25519_alone: record.policy.x25519_alone,
             linked: entry.linked,
             height: entry.height,
+            time: entry.time,
         }
     }
 }
@@ -107,20 +115,24 @@ struct ShownRecord {
 pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError> {
     let (info, records) = registered(client, &args.name)?;
     let Some(entry) = &info.entry else { return Err(CommandError::NotRegistered(info.name)) };
-    let lease = expected(client.status()?.network, info.height, entry.expires);
     let shown = ShownName {
         name: &info.name,
         unicode: idn::decode_label(info.name.as_str()),
         standing: info.standing,
         height: info.height,
+        time: info.time,
         owner: entry.owner,
         recovery: entry.recovery,
+        title: entry.title,
         sequence: entry.sequence,
-        registered: entry.registered,
-        updated: entry.updated,
+        registered_height: entry.registered_height,
+        registered_time: entry.registered_time,
+        settles_height: entry.settles_height,
+        settles_time: entry.settles_time,
+        updated_height: entry.updated_height,
+        updated_time: entry.updated_time,
         expires: entry.expires,
-        expires_time: lease.rfc3339(),
-        lease: lease.describe(),
+        grace_ends: entry.grace_ends,
         transfer: entry.transfer.as_ref(),
         pending: info.pending,
         records: record_texts(&info.name, &records)
@@ -135,42 +147,63 @@ pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError>
         messaging: messaging_of(entry)?.as_ref().map(ShownMessaging::from),
         messaging_sequence: entry.messaging_sequence,
     };
-    ui.print_result(&describe(&shown, &records), &shown)?;
+    ui.print_result(&describe(&shown, &records, clock::unix()), &shown)?;
     Ok(())
 }
 
-fn describe(shown: &ShownName<'_>, records: &RecordSet) -> String {
-    let standing = match shown.standing {
-        Standing::Active => "active".to_owned(),
-        Standing::Revoked => {
-            "revoked: it does not resolve, and is nobody's until its lease ends".to_owned()
+/// The standing of a name in words.
+pub fn describe_standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Settling => {
+            "settling: it does not resolve yet, and an older commitment can displace it"
         }
-        _ => "its lease is over: it does not resolve until its owner or recovery key renews it"
-            .to_owned(),
-    };
+        Standing::Revoked => "revoked: it does not resolve; only the recovery key can undo that",
+        Standing::Grace => {
+            "in grace: the lease is over, and it does not resolve until a key of it renews it"
+        }
+        Standing::Contested => {
+            "contested: it was changed after the fork from a heavier chain that the node holds \
+             back, and does not resolve until that is decided"
+        }
+        Standing::Available => "available",
+        Standing::Reserved => "reserved",
+    }
+}
+
+fn describe(shown: &ShownName<'_>, records: &RecordSet, now: u64) -> String {
     let recovery = shown.recovery.map_or("none".to_owned(), |key| key.to_string());
     let transfer = shown.transfer.map_or("none".to_owned(), |transfer| {
-        format!(
-            "offered to {} at height {}, which can accept it from height {}",
-            transfer.to, transfer.height, transfer.opens
-        )
+        let opens = Earliest { height: transfer.opens_height, time: transfer.opens_time };
+        let when = opens.describe(shown.height, now);
+        format!("offered to {}, which can accept it from {when}", transfer.to)
     });
-    let mut text = String::new();
-    for (label, value) in [
+    let at = |height: u32, time: u64| format!("{}, height {height}", describe_time(time, now));
+    let mut rows = vec![
         ("name", idn::with_unicode(shown.name.as_str())),
-        ("standing", standing),
+        ("standing", describe_standing(shown.standing).to_owned()),
+    ];
+    if shown.standing == Standing::Settling {
+        let settles = Earliest { height: shown.settles_height, time: shown.settles_time };
+        rows.push(("settles", settles.describe(shown.height, now)));
+    }
+    rows.extend([
         ("owner", shown.owner.to_string()),
         ("recovery", recovery),
-        ("registered", format!("at height {}", shown.registered)),
-        ("updated", format!("at height {}, sequence number {}", shown.updated, shown.sequence)),
-        ("lease", format!("until {}, now at height {}", shown.lease, shown.height)),
+        ("registered", at(shown.registered_height, shown.registered_time)),
+        ("updated", at(shown.updated_height, shown.updated_time)),
+        ("lease", format!("until {}", describe_time(shown.expires, now))),
+    ]);
+    if matches!(shown.standing, Standing::Grace | Standing::Revoked) {
+        rows.push(("grace", format!("until {}", describe_time(shown.grace_ends, now))));
+    }
+    rows.extend([
         ("transfer", transfer),
         ("identity", describe_messaging(shown.messaging.as_ref())),
-        (
-            "pending",
-            if shown.pending { "an operation waits to be recorded" } else { "nothing" }.to_owned(),
-        ),
-    ] {
+        ("pending", if shown.pending { "an operation" } else { "nothing" }.to_owned()),
+    ]);
+    let mut text = String::new();
+    for (label, value) in rows {
         // Writing to a String never fails.
         let _ = writeln!(text, "{label:<11} {value}");
     }

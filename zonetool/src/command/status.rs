@@ -113,6 +113,17 @@ fn describe(status: &Status) -> String {
         // Writing to a String never fails.
         let _ = writeln!(text, "{label:<8} {value}");
     }
+    if let Some(hold) = &status.hold {
+        let _ = writeln!(
+            text,
+            "warning  the node holds back a chain with more work, tip {}: it undoes more than a \
+             day, and is followed if it still leads in {}; names changed above height {} do not \
+             resolve until then",
+            hold.tip,
+            duration(Duration::from_secs(hold.seconds_left)),
+            hold.fork_height
+        );
+    }
     if let Some(other) = status.parked_tip {
         let _ = writeln!(
             text,

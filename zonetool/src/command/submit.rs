@@ -1,68 +1,109 @@
-//! What everything shares that is put on the chain: a node that is synced, a stamp at the price of
-//! the moment, and waiting until what was submitted is recorded and served.
+//! What everything shares that is put on the chain: a synced node, the price of the moment,
+//! signing, working and submitting.
 
 use std::time::Duration;
 
 use namechain_core::{
-    api_types::{NameEntryInfo, NameInfo, PeerCounts, Submitted},
-    consensus::price,
-    params::{MAX_REORG_DEPTH, Params},
-    types::{Action, Hash, Name, Network, Operation, PublicKey, SecretKey, SignedOperation, Stamp},
+    api_types::{Price, Refusal},
+    consensus::{
+        context::{BlockContext, Multipliers},
+        header::signing_context,
+        operation_price::operation_price,
+    },
+    params::{MAX_ANCHOR_AGE_S, MAX_VALIDITY_S, Params},
+    types::{
+        Action, BlockTime, Hash, Name, NameEntry, Network, Operation, PublicKey, SecretKey,
+        Signature, SignedOperation, SigningContext, Stamp,
+    },
 };
-use serde::Serialize;
 
-use super::wait::{Poll, Waiter};
-use crate::{client::Client, error::CommandError, pow, ui::Ui};
+use super::wait::Waiter;
+use crate::{
+    client::{Client, ClientError},
+    clock,
+    error::CommandError,
+    pow::{self, Task},
+    ui::Ui,
+};
 
 /// A stamp that is still to be worked.
 pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 
-/// From this depth on nobody is told that a reorganisation may undo what was recorded: names are
-/// served from there on main.
-const SAFE_DEPTH_BLOCKS: u32 = 6;
+/// How far below the tip stamps are anchored, so that a short reorganisation does not undo them.
+const ANCHOR_DEPTH_BLOCKS: u32 = 10;
+/// How often an operation is worked in all, if the block or price that it was worked for is
+/// outdated when it is submitted.
+const MAX_WORK_TRIES: u32 = 3;
+/// How often submitting is tried while the node does not answer: it may be starting again.
+const MAX_SUBMIT_TRIES: u32 = 10;
+/// The pause between two tries.
+const SUBMIT_PAUSE: Duration = Duration::from_secs(3);
 
-/// The node, on the network that it says it is on.
+/// The node, on the network that it is on.
 pub struct Submitter {
+    /// Where notes and progress go.
     pub ui: Ui,
+    /// The node.
     pub client: Client,
+    /// Its network.
     pub network: Network,
+    /// Waits for blocks, within the time that the user gave.
     pub waiter: Waiter,
+    /// How long signatures are valid.
+    validity: Duration,
 }
 
-/// The result of registering or updating.
-#[derive(Debug, Serialize)]
-pub struct Published {
+/// What is to be signed about a name.
+#[derive(Clone, Debug)]
+pub struct Draft {
     /// The name.
     pub name: Name,
-    /// The network.
-    pub network: Network,
-    /// `submitted`, `active` (it resolves) or `unchanged`.
-    pub state: &'static str,
-    /// The owner.
-    pub owner: PublicKey,
-    /// The operation's id; absent if it was not submitted now.
-    pub operation: Option<Hash>,
-    /// The sequence number of the operation.
-    pub sequence: u32,
-    /// The height that recorded it, once known.
-    pub recorded: Option<u32>,
-    /// How many blocks had been built on that when the command ended: what a reorganisation would
-    /// have to undo.
-    pub depth: Option<u32>,
-    /// The height at which the lease is over, once known.
-    pub expires: Option<u32>,
-    /// When that is expected (RFC 3339); none on a network without a schedule.
-    pub expires_time: Option<String>,
+    /// Of a Register the id of its Commit, of all others the title of the name's entry.
+    pub reference: Hash,
+    /// What is done.
+    pub action: Action,
+    /// The name's entry; none for a Register.
+    pub entry: Option<NameEntry>,
+}
+
+/// An operation that the node has taken.
+#[derive(Debug)]
+pub struct Submission {
+    /// The operation.
+    pub operation: Operation,
+    /// Its id.
+    pub id: Hash,
+    /// The height of the tip when it was taken.
+    pub height: u32,
+}
+
+impl Submission {
+    /// The last time at which a block may record it, in seconds of Unix time; `None` for a Commit.
+    pub fn valid_until(&self) -> Option<u64> {
+        match &self.operation {
+            Operation::Commit { .. } => None,
+            Operation::Named(named) => Some(named.valid_until),
+        }
+    }
 }
 
 impl Submitter {
     /// Asks the node which network it is on, and whether it is synced.
-    pub fn connect(ui: Ui, client: Client, timeout: Duration) -> Result<Self, CommandError> {
+    ///
+    /// # Errors
+    /// If it does not answer, or is not synced.
+    pub fn connect(
+        ui: Ui,
+        client: Client,
+        timeout: Duration,
+        validity: Duration,
+    ) -> Result<Self, CommandError> {
         let status = client.status()?;
         if !status.synced {
             return Err(CommandError::NotSynced(status.height));
         }
-        Ok(Submitter { ui, client, network: status.network, waiter: Waiter::new(ui, timeout) })
+        let waiter = Waiter::new(ui, timeout);
+        Ok(Submitter { ui, client, network: status.network, waiter, validity })
     }
 
     /// The network's parameters.
@@ -70,198 +111,185 @@ impl Submitter {
         self.network.params()
     }
 
-    /// Where the name stands once no operation on it waits any more.
-    pub fn wait_no_pending(&mut self, name: &Name) -> Result<NameInfo, CommandError> {
-        let client = &self.client;
-        self.waiter.until("the operation that waits", || {
-            let info = client.name(name)?;
-            Ok(match info.pending {
-                true => Poll::Pending(format!("another operation on {name} waits to be recorded")),
-                false => Poll::Ready(info),
-            })
-        })
+    /// The last time at which a block may record what is signed at `time`, in seconds of Unix time.
+    fn valid_until(&self, time: u64) -> u64 {
+        time.saturating_add(self.validity.as_secs().min(MAX_VALIDITY_S))
     }
 
-    /// Works the stamp for the price that `of` makes of the multiplier, and submits.
-    pub fn submit(
-        &self,
-        mut operation: Operation,
-        of: impl Fn(u32) -> u64,
-    ) -> Result<Submitted, CommandError> {
+    /// The block that could record an operation now, with the prices in force.
+    ///
+    /// # Errors
+    /// If the node does not answer.
+    pub fn next_block(&self) -> Result<(Price, BlockContext), CommandError> {
         let price = self.client.price()?;
-        let work = pow::with_margin(of(price.multiplier));
-        pow::solve_stamp(self.ui, self.network, &mut operation, price.anchor, work);
-        Ok(self.client.submit(&operation)?)
+        let context = context_after(&price);
+        Ok((price, context))
+    }
+
+    /// The block to anchor a stamp to, and the multiplier of names in its header: some blocks below
+    /// the tip, unless that one is so old that the stamp would soon be worth nothing.
+    fn anchor(&self, price: &Price) -> Result<(Hash, u32), CommandError> {
+        let tip = (price.anchor, price.name_multiplier);
+        let Some(height) = price.height.checked_sub(ANCHOR_DEPTH_BLOCKS) else { return Ok(tip) };
+        let block = match self.client.block(height) {
+            Err(ClientError::Refused(_)) => return Ok(tip),
+            block => block?,
+        };
+        let age = context_after(price).now.time.saturating_sub(block.time);
+        match block.active && age <= MAX_ANCHOR_AGE_S / 2 {
+            true => Ok((block.id, block.name_multiplier)),
+            false => Ok(tip),
+        }
+    }
+
+    /// What signatures are bound to in a block at the time of `context`.
+    pub fn signing_context(&self, context: BlockContext) -> SigningContext {
+        let params = self.params();
+        signing_context(params, params.branch_at(context.now.time).number)
+    }
+
+    /// The operation that `draft` makes in the block of `context`, not signed and not worked: its
+    /// stamp claims exactly the price.
+    pub fn unsigned(
+        &self,
+        signer: PublicKey,
+        draft: &Draft,
+        context: BlockContext,
+    ) -> SignedOperation {
+        let named = SignedOperation {
+            name: draft.name.clone(),
+            reference: draft.reference,
+            valid_until: self.valid_until(context.now.time),
+            signer,
+            action: draft.action.clone(),
+            signature: Signature([0; 64]),
+            stamp: UNWORKED,
+        };
+        let (operation, entry) = (Operation::Named(named.clone()), draft.entry.as_ref());
+        let work = operation_price(self.params(), context, &operation, entry);
+        SignedOperation { stamp: Stamp { work, ..UNWORKED }, ..named }
     }
 
     /// Signs, works and submits an operation on a name.
+    ///
+    /// # Errors
+    /// If the node does not answer, or refuses it.
     pub fn submit_named(
         &self,
         key: &SecretKey,
-        name: &Name,
-        sequence: u32,
-        action: Action,
-    ) -> Result<Submitted, CommandError> {
-        let named = SignedOperation::sign(
-            self.network,
-            name.clone(),
-            sequence,
-            action.clone(),
-            key,
-            UNWORKED,
-        );
-        let submitted = self.submit(Operation::Named(named), |multiplier| {
-            cost_of(self.params(), name, &action, multiplier)
-        })?;
-        self.ui.print_note(&format!("submitted: operation {}", submitted.id));
-        Ok(submitted)
+        draft: &Draft,
+        on_worked: impl FnMut(&Operation) -> Result<(), CommandError>,
+    ) -> Result<Submission, CommandError> {
+        let task = || {
+            let (price, context) = self.next_block()?;
+            let mut named = self.unsigned(key.public(), draft, context);
+            named.signature = key.sign(&named.signing_message(&self.signing_context(context)));
+            let (anchor, _) = self.anchor(&price)?;
+            let price = named.stamp.work;
+            Ok(Task { operation: Operation::Named(named), anchor, price })
+        };
+        self.work_and_submit(task, on_worked)
     }
 
-    /// Waits until an operation of `owner` with this sequence number is recorded, and stays: see
-    /// [`Submitter::wait_until_recorded`].
-    pub fn wait_until_owned(
-        &mut self,
-        name: &Name,
-        owner: PublicKey,
-        sequence: u32,
-        depth: u32,
-    ) -> Result<Recorded, CommandError> {
-        self.wait_until_recorded(name, sequence, depth, |_, entry| match entry.owner {
-            found if found == owner => Ok(entry.updated),
-            other => Err(CommandError::Taken(name.clone(), other)),
-        })
+    /// Works and submits a Commit of `commitment` that carries what `cost` makes of the multiplier
+    /// of names. `check` is asked before the work, and every few minutes, whether to go on.
+    ///
+    /// # Errors
+    /// Those of `check`; if the node does not answer, or refuses it.
+    pub fn submit_commit(
+        &self,
+        commitment: Hash,
+        cost: impl Fn(u32) -> u64,
+        check: impl Fn() -> Result<(), CommandError>,
+        on_worked: impl FnMut(&Operation) -> Result<(), CommandError>,
+    ) -> Result<Submission, CommandError> {
+        let task = || {
+            check()?;
+            let price = self.client.price()?;
+            let (anchor, then) = self.anchor(&price)?;
+            let operation = Operation::Commit { commitment, stamp: UNWORKED };
+            // It pays the price at its anchor, and at least that of any Commit when it is recorded.
+            let price = cost(then.max(price.name_multiplier));
+            Ok(Task { operation, anchor, price })
+        };
+        self.work_and_submit(task, on_worked)
     }
 
-    /// Waits until what was submitted with this sequence number is recorded, and stays: see
-    /// [`Submitter::wait_until_recorded`].
-    pub fn wait_for_operation(
-        &mut self,
-        name: &Name,
-        submitted: &Submitted,
-        sequence: u32,
-        depth: u32,
-    ) -> Result<Recorded, CommandError> {
-        // A reorganisation may record it lower than where the tip was when it was submitted.
-        let from = submitted.height.saturating_sub(MAX_REORG_DEPTH);
-        self.wait_until_recorded(name, sequence, depth, |client, entry| {
-            let mut from = Some(from);
-            while let Some(height) = from {
-                let history = client.history(name, height)?;
-                if let Some(past) = history.operations.iter().find(|past| past.sequence == sequence)
-                {
-                    let overtaken =
-                        || CommandError::Overtaken { name: name.clone(), kind: past.kind.clone() };
-                    return if past.id == submitted.id {
-                        Ok(past.height)
-                    } else {
-                        Err(overtaken())
-                    };
-                }
-                from = history.next.filter(|next| *next > height);
-            }
-            Ok(entry.updated)
-        })
-    }
-
-    /// Waits until an operation with this sequence number is recorded, the name served from there
-    /// on, and `depth` blocks built on it. All the while a reorganisation may undo it, and record
-    /// another in its place: `place` says at which height ours is, or whose it is that is there
-    /// instead.
-    fn wait_until_recorded(
-        &mut self,
-        name: &Name,
-        sequence: u32,
-        depth: u32,
-        place: impl Fn(&Client, &NameEntryInfo) -> Result<u32, CommandError>,
-    ) -> Result<Recorded, CommandError> {
-        let client = &self.client;
-        let mut was_at = None;
-        let waited = self.waiter.until("the operation", || {
-            let info = client.name(name)?;
-            let entry = match info.entry {
-                Some(entry) if entry.sequence >= sequence => entry,
-                _ if info.pending => {
-                    let again = was_at.map_or("", |_| "undone by a reorganisation, it waits again: ");
-                    return Ok(Poll::Pending(format!("{again}waiting for the block after {}", info.height)));
-                }
-                _ => return Ok(Poll::Gone),
+    /// Works what `task` gives, and submits it; what is outdated by then is worked again.
+    /// `on_worked` may keep the operation before it is submitted.
+    fn work_and_submit(
+        &self,
+        task: impl Fn() -> Result<Task, CommandError>,
+        mut on_worked: impl FnMut(&Operation) -> Result<(), CommandError>,
+    ) -> Result<Submission, CommandError> {
+        let mut tries = 1;
+        loop {
+            let refresh = || match task() {
+                Err(CommandError::Client(ClientError::Unreachable { .. })) => Ok(None),
+                task => task.map(Some),
             };
-            let height = place(client, &entry)?;
-            let here = if was_at.replace(height) == Some(height) { Poll::Pending } else { Poll::Progress };
-            let status = client.status()?;
-            let deep = status.height.saturating_sub(height);
-            if status.served_height < height {
-                return Ok(here(format!(
-                    "{name} is recorded at height {height}; names are served {} blocks deep, {} to go",
-                    status.serve_depth,
-                    height - status.served_height
-                )));
-            }
-            if deep < depth {
-                let to_go = depth - deep;
-                return Ok(here(format!(
-                    "{name} is recorded at height {height}, {deep} blocks deep, {to_go} to go"
-                )));
-            }
-            Ok(Poll::Ready(Recorded {
-                height,
-                depth: deep,
-                has_peers: status.peers != PeerCounts::default(),
-                entry,
-            }))
-        });
-        match (waited, was_at) {
-            (Err(CommandError::Dropped(_)), Some(height)) => {
-                Err(CommandError::Undone { name: name.clone(), height })
-            }
-            (Ok(recorded), _) => {
-                if recorded.has_peers && depth == 0 && recorded.depth < SAFE_DEPTH_BLOCKS {
-                    self.ui.print_note(&format!(
-                        "{} deep: a reorganisation can still undo it; --depth {SAFE_DEPTH_BLOCKS} waits until that is unlikely",
-                        blocks(recorded.depth)
-                    ));
+            let first = task()?;
+            self.ui.print_note(&format!(
+                "{}: the price is {} expected hashes; working {}, a quarter more",
+                first.operation.label(),
+                first.price,
+                first.work()
+            ));
+            let operation = pow::solve_stamp(self.ui, self.network, first, refresh)?;
+            on_worked(&operation)?;
+            match self.submit(operation) {
+                Err(CommandError::Client(ClientError::Refused(refusal)))
+                    if tries < MAX_WORK_TRIES && is_outdated(&refusal) =>
+                {
+                    let why = refusal.message;
+                    self.ui.print_note(&format!("the work is outdated, working again: {why}"));
+                    tries += 1;
                 }
-                Ok(recorded)
+                submitted => return submitted,
             }
-            (error, _) => error,
+        }
+    }
+
+    /// Submits a worked operation. A node that does not answer is asked again for a while: the work
+    /// is dear.
+    ///
+    /// # Errors
+    /// If the node still does not answer, or refuses it.
+    pub fn submit(&self, operation: Operation) -> Result<Submission, CommandError> {
+        let mut tries = 1;
+        loop {
+            match self.client.submit(&operation) {
+                Ok(taken) => {
+                    self.ui.print_note(&format!(
+                        "{}: submitted, operation {}",
+                        operation.label(),
+                        taken.id
+                    ));
+                    return Ok(Submission { operation, id: taken.id, height: taken.height });
+                }
+                Err(ClientError::Unreachable { .. }) if tries < MAX_SUBMIT_TRIES => {
+                    tries += 1;
+                    clock::sleep(SUBMIT_PAUSE);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }
 
-/// Where an operation was recorded.
-#[derive(Debug)]
-pub struct Recorded {
-    /// The height that recorded it.
-    pub height: u32,
-    /// How many blocks have been built on that.
-    pub depth: u32,
-    /// The name's entry at the tip.
-    pub entry: NameEntryInfo,
-    /// Whether there are others who may have another chain.
-    has_peers: bool,
-}
-
-/// A number of blocks, in words.
-fn blocks(count: u32) -> String {
-    if count == 1 { "1 block".into() } else { format!("{count} blocks") }
-}
-
-/// What an operation on `name` costs under a multiplier (`docs/protocol.md`, section 6), in
-/// expected hashes.
-pub fn cost_of(params: &Params, name: &Name, action: &Action, multiplier: u32) -> u64 {
-    match action {
-        Action::Register { records, .. } | Action::Update { records } => {
-            price::records(params, records.byte_len(), multiplier)
-        }
-        Action::Publish { record } => price::records(
-            params,
-            record.as_ref().map_or(0, |record| record.byte_len()),
-            multiplier,
-        ),
-        Action::Renew => price::renewal(params, name, multiplier),
-        Action::Transfer { .. } | Action::Accept { .. } => price::transfer(params, multiplier),
-        Action::Cancel | Action::Recover { .. } | Action::Revoke => {
-            price::rescue(params, multiplier)
-        }
+/// The block after the tip that `price` is of, if it were made now.
+fn context_after(price: &Price) -> BlockContext {
+    BlockContext {
+        now: BlockTime {
+            height: price.height.saturating_add(1),
+            time: clock::unix().max(price.time),
+        },
+        parent_time: price.time,
+        price: Multipliers { names: price.name_multiplier, bytes: price.byte_multiplier },
     }
+}
+
+/// Whether the operation would be taken with a fresh signature and stamp.
+pub fn is_outdated(refusal: &Refusal) -> bool {
+    matches!(refusal.rule.as_deref(), Some("stamp-anchor" | "underpaid" | "validity"))
 }

@@ -5,8 +5,8 @@ use std::{fmt::Write as _, path::Path};
 use namechain_core::{
     api_types::Refusal,
     codec::Encode,
-    consensus::{NameStatus, name_status},
-    types::{Domain, Hash, Header, Name, NameEntry, Network, PublicKey, hash},
+    consensus::{NameStatus, difficulty::header_work, name_status},
+    types::{BlockTime, Domain, Hash, Header, Name, NameEntry, Network, PublicKey, hash},
 };
 use serde::Serialize;
 
@@ -54,14 +54,16 @@ struct Later {
 
 #[derive(Debug, Serialize)]
 struct ProvenEntry {
-    /// `active`, `grace`, `revoked` or `released`, at that height.
+    /// `settling`, `active`, `grace`, `revoked` or `released`, at that height.
     standing: &'static str,
     owner: PublicKey,
     recovery: Option<PublicKey>,
     sequence: u32,
-    registered: u32,
-    updated: u32,
-    expires: u32,
+    registered_height: u32,
+    registered_time: u64,
+    updated_height: u32,
+    updated_time: u64,
+    expires: u64,
     /// Who can accept it, if it is offered.
     offered_to: Option<PublicKey>,
     /// How many records it has.
@@ -111,9 +113,9 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
         block: header.id(network),
         time: header.time,
         proven: if entry.is_some() { "present" } else { "absent" },
-        entry: entry.map(|entry| proven(network, header.height, &entry)),
+        entry: entry.map(|entry| proven(network, &header, &entry)),
         header: known,
-        header_work: header.target.work().to_string(),
+        header_work: header_work(network.params(), &header).to_string(),
         depth,
         built_on_by: against
             .map(|against| Later { height: against.height, block: against.id(network) }),
@@ -179,9 +181,11 @@ fn compare_zone(name: &Name, entry: Option<&NameEntry>, path: &Path) -> Result<(
     }
 }
 
-fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
+fn proven(network: Network, header: &Header, entry: &NameEntry) -> ProvenEntry {
+    let at = BlockTime { height: header.height, time: header.time };
     ProvenEntry {
-        standing: match name_status(network.params(), entry, height) {
+        standing: match name_status(network.params(), entry, at) {
+            NameStatus::Settling => "settling",
             NameStatus::Active => "active",
             NameStatus::Grace => "grace",
             NameStatus::Revoked => "revoked",
@@ -190,8 +194,10 @@ fn proven(network: Network, height: u32, entry: &NameEntry) -> ProvenEntry {
         owner: entry.owner,
         recovery: entry.recovery,
         sequence: entry.sequence,
-        registered: entry.registered,
-        updated: entry.updated,
+        registered_height: entry.registered.height,
+        registered_time: entry.registered.time,
+        updated_height: entry.updated.height,
+        updated_time: entry.updated.time,
         expires: entry.expires,
         offered_to: entry.transfer.map(|transfer| transfer.to),
         records: entry.records.records().len(),
@@ -225,9 +231,12 @@ fn describe(verified: &Verified<'_>) -> String {
             ("standing", entry.standing.to_owned()),
             ("owner", entry.owner.to_string()),
             ("recovery", key(entry.recovery)),
-            ("registered", format!("at height {}", entry.registered)),
-            ("updated", format!("at height {}, sequence number {}", entry.updated, entry.sequence)),
-            ("lease", format!("until height {}", entry.expires)),
+            (
+                "registered",
+                format!("{}, height {}", utc(entry.registered_time), entry.registered_height),
+            ),
+            ("updated", format!("{}, height {}", utc(entry.updated_time), entry.updated_height)),
+            ("lease", format!("until {}", utc(entry.expires))),
             ("offered to", key(entry.offered_to)),
             ("identity", describe_messaging(entry.messaging.as_ref())),
             ("records", format!("{}, digest {}", entry.records, entry.records_digest)),

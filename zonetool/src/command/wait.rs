@@ -1,4 +1,4 @@
-//! Waiting for blocks: asking the node again and again, within a bound.
+//! Polling the node, within a time limit.
 
 use std::time::Duration;
 
@@ -9,29 +9,28 @@ use crate::{
     ui::{Ui, duration},
 };
 
-/// The first pause between two looks; each is twice the one before.
+/// The first pause between two polls; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(3);
-/// How many looks in a row may find no node: it may be starting again.
+/// How many polls in a row may get no answer: the node may be restarting.
 const MAX_UNREACHABLE_POLLS: u32 = 10;
-/// How many looks in a row may find nothing of what was submitted: a block may be on its way into
-/// the state.
+/// How many polls in a row may find no trace of what was submitted: a block may just be connected.
 const MAX_GONE_POLLS: u32 = 4;
 
-/// What a look says.
+/// The result of one poll.
 pub enum Poll<T> {
-    /// It has come.
+    /// Done.
     Ready(T),
-    /// It has not; where it stands, in words.
+    /// Not yet; the state in words.
     Pending(String),
-    /// It has not, but it has come nearer; where it stands, in words that are told at once.
+    /// Not yet, but in a new phase; the state in words, which are shown at once.
     Progress(String),
-    /// Nothing is there to wait for.
+    /// There is nothing to wait for.
     Gone,
 }
 
-/// Waits, as long as the user said in all.
+/// Polls, for the time in all that the user gave.
 #[derive(Debug)]
 pub struct Waiter {
     ui: Ui,
@@ -45,29 +44,29 @@ impl Waiter {
         Waiter { ui, timeout, waited: Duration::ZERO }
     }
 
-    /// Looks until it has come. `what` is waited for.
+    /// Polls until it is done. `what` names it in messages.
     pub fn until<T>(
         &mut self,
         what: &str,
-        mut look: impl FnMut() -> Result<Poll<T>, CommandError>,
+        mut poll: impl FnMut() -> Result<Poll<T>, CommandError>,
     ) -> Result<T, CommandError> {
         let mut pause = FIRST_PAUSE;
         let (mut away, mut missing) = (0, 0);
         let mut progress = None;
         loop {
-            let stands = match look() {
+            let state = match poll() {
                 Ok(Poll::Ready(value)) => return Ok(value),
-                Ok(Poll::Pending(stands)) => {
+                Ok(Poll::Pending(state)) => {
                     (away, missing) = (0, 0);
-                    stands
+                    state
                 }
-                Ok(Poll::Progress(stands)) => {
+                Ok(Poll::Progress(state)) => {
                     (away, missing, progress) = (0, 0, None);
-                    stands
+                    state
                 }
                 Ok(Poll::Gone) if missing < MAX_GONE_POLLS => {
                     missing += 1;
-                    format!("{what} is not with the node")
+                    format!("the node does not have {what}")
                 }
                 Ok(Poll::Gone) => return Err(CommandError::Dropped(what.into())),
                 Err(CommandError::Client(ClientError::Unreachable { why, .. }))
@@ -79,9 +78,9 @@ impl Waiter {
                 Err(error) => return Err(error),
             };
             if self.waited >= self.timeout {
-                return Err(CommandError::Timeout(duration(self.timeout), stands));
+                return Err(CommandError::Timeout(duration(self.timeout), state));
             }
-            progress.get_or_insert_with(|| self.ui.progress()).show(None, &stands);
+            progress.get_or_insert_with(|| self.ui.progress()).show(None, &state);
             let pausing = pause.min(self.timeout - self.waited);
             clock::sleep(pausing);
             self.waited += pausing;
@@ -114,7 +113,7 @@ mod tests {
         for _ in 0..2 {
             let ended = waiter.until::<()>("it", || Ok(Poll::Pending("block 3 of 10".into())));
             assert!(
-                matches!(ended, Err(CommandError::Timeout(_, stands)) if stands == "block 3 of 10")
+                matches!(ended, Err(CommandError::Timeout(_, state)) if state == "block 3 of 10")
             );
         }
     }

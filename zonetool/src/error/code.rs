@@ -192,6 +192,10 @@ error_codes! {
     InGrace "in-grace" Refused;
     /// The name was revoked.
     Revoked "revoked" Refused;
+    /// The name was registered a short time ago and has not settled.
+    Settling "settling" Refused;
+    /// An older commitment has displaced the registration.
+    Displaced "displaced" Refused;
     /// Nothing would change.
     Unchanged "unchanged" Refused;
     /// The commitment has less work than the name costs.

@@ -19,6 +19,8 @@ pub use self::{
 };
 use crate::{
     client::ClientError,
+    clock,
+    dates::describe_time,
     keys::KeyError,
     proof::ProofError,
     ui::{ErrorReport, OutputError},
@@ -79,7 +81,7 @@ pub enum CommandError {
     #[error("the lease of {0} is over: it does not resolve and can't be updated")]
     Grace(Name),
     /// The name was revoked.
-    #[error("{0} was revoked: it is nobody's until its lease ends")]
+    #[error("{0} is revoked: it does not resolve and can't be changed")]
     Revoked(Name),
     /// The name has another owner.
     #[error("{name} belongs to {owner}, and your key is {ours} [rule {rule}]")]
@@ -119,14 +121,12 @@ pub enum CommandError {
         found: PublicKey,
     },
     /// The next block would refuse it.
-    #[error("{violation}{} [rule {}]", next_block(.violation, *.next), .violation.id())]
+    #[error("{} [rule {}]", describe_violation(.violation), .violation.id())]
     Rule {
         /// The name.
         name: Name,
         /// The rule that it would break.
-        violation: RuleViolation,
-        /// The height of the next block.
-        next: u32,
+        violation: Box<RuleViolation>,
     },
     /// A confirmation is needed, and there is no terminal to ask on.
     #[error("this needs a confirmation, and there is no terminal to ask on")]
@@ -179,19 +179,13 @@ pub enum CommandError {
     /// A proof whose block is not on the best chain.
     #[error("the header is not on the node's best chain: {0}")]
     NotOnChain(String),
-    /// A commitment of ours that is worth less than the name costs.
-    #[error(
-        "your commitment to {name} carries {paid} hashes of work, the name costs {price}; it lapses at height {lapses}"
-    )]
-    CommitmentUnderpaid {
+    /// An older commitment has displaced ours.
+    #[error("{name} belongs to {owner}: an older commitment has displaced your registration")]
+    Displaced {
         /// The name.
         name: Name,
-        /// The commitment's work.
-        paid: u64,
-        /// What the registration costs.
-        price: u64,
-        /// When it lapses.
-        lapses: u32,
+        /// Its owner.
+        owner: PublicKey,
     },
     /// What was submitted is neither waiting nor recorded.
     #[error(
@@ -263,7 +257,7 @@ impl CommandError {
             CommandError::Grace(_) => ErrorCode::InGrace,
             CommandError::Revoked(_) => ErrorCode::Revoked,
             CommandError::Unchanged(_) => ErrorCode::Unchanged,
-            CommandError::CommitmentUnderpaid { .. } => ErrorCode::CommitmentUnderpaid,
+            CommandError::Displaced { .. } => ErrorCode::Displaced,
             CommandError::Overtaken { .. } => ErrorCode::Overtaken,
             CommandError::Undone { .. } => ErrorCode::Undone,
             CommandError::Dropped(_) => ErrorCode::Dropped,
@@ -303,8 +297,11 @@ impl CommandError {
             CommandError::NotRegistered(name) => {
                 format!("to register it: zonetool register {name} --zone FILE")
             }
-            CommandError::Reserved(..) | CommandError::Taken(..) | CommandError::Revoked(_) => {
-                "choose another name".into()
+            CommandError::Reserved(..)
+            | CommandError::Taken(..)
+            | CommandError::Displaced { .. } => "choose another name".into(),
+            CommandError::Revoked(name) => {
+                format!("its recovery key can undo that: zonetool recover {name} --owner mine")
             }
             CommandError::Ours(name) => {
                 format!("to change its zone: zonetool update {name} --zone FILE")
@@ -342,9 +339,6 @@ impl CommandError {
             }
             CommandError::Proof(error) => return error.hint().map(str::to_owned),
             CommandError::NotOnChain(_) => "get another proof: zonetool prove NAME".into(),
-            CommandError::CommitmentUnderpaid { .. } => {
-                "run the same command again after that height".into()
-            }
             CommandError::Dropped(_) | CommandError::Undone { .. } | CommandError::Timeout(..) => {
                 "run the same command again: it continues where it stopped".into()
             }
@@ -413,33 +407,46 @@ fn rule_code(rule: &str) -> ErrorCode {
         "name-reserved" => ErrorCode::Reserved,
         "name-in-grace" => ErrorCode::InGrace,
         "name-revoked" => ErrorCode::Revoked,
+        "name-settling" => ErrorCode::Settling,
         "commitment-underpaid" => ErrorCode::CommitmentUnderpaid,
         _ => ErrorCode::Rule,
     }
 }
 
-/// The height of the next block, for rules that state a first height.
-fn next_block(violation: &RuleViolation, next: u32) -> String {
+/// What a rule refuses, with dates in place of Unix times.
+fn describe_violation(violation: &RuleViolation) -> String {
+    let date = |time: u64| describe_time(time, clock::unix());
     match violation {
-        RuleViolation::RenewEarly(_) | RuleViolation::TransferYoung(_) => {
-            format!(", the next block is {next}")
+        RuleViolation::RenewEarly(from) => {
+            format!("the name can be renewed from {} on", date(*from))
         }
-        _ => String::new(),
+        RuleViolation::RenewExpires(expires) => {
+            format!("the renewal is not of the lease that ends {}", date(*expires))
+        }
+        RuleViolation::TransferYoung(from) => format!(
+            "the transfer can be accepted from {} on, at height {} at the earliest",
+            date(from.time),
+            from.height
+        ),
+        other => other.to_string(),
     }
 }
 
 fn hint_to_rule(name: &Name, violation: &RuleViolation) -> Option<String> {
     Some(match violation {
-        RuleViolation::RenewEarly(from) => {
-            format!("run the same command again when height {from} is next")
-        }
-        RuleViolation::TransferYoung(from) => {
-            format!("run the same command again when height {from} is next")
+        RuleViolation::RenewEarly(_) | RuleViolation::TransferYoung(_) => {
+            "run the same command again then".into()
         }
         RuleViolation::TransferPending(_) => {
-            format!("withdraw that offer first: zonetool cancel {name}")
+            format!("cancel that offer first: zonetool cancel {name}")
         }
-        RuleViolation::TransferMissing(_) => format!("see where it stands: zonetool show {name}"),
+        RuleViolation::TransferMissing(_) => format!("to see its state: zonetool show {name}"),
+        RuleViolation::NameSettling(_) => {
+            format!("wait until it has settled; to see when: zonetool show {name}")
+        }
+        RuleViolation::NameRevoked(_) => {
+            format!("its recovery key can undo that: zonetool recover {name} --owner mine")
+        }
         RuleViolation::NameInGrace(_) => format!("renew it first: zonetool renew {name}"),
         other => return other.hint().map(str::to_owned),
     })

@@ -31,7 +31,7 @@ pub use passphrase::Passphrases;
 pub use prekeys::{
     BundleKeys, Prekeys, load_bundle, lock as lock_prekeys, names as prekey_names, store_bundle,
 };
-pub use sealed::Protection;
+pub use sealed::{Protection, create_directory, write_durably};
 
 /// How many identity keys of the same words are used, at most.
 pub const MAX_IDENTITIES: u32 = 256;

@@ -93,8 +93,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> 
     Ok(Some(text))
 }
 
-/// Makes the directory of keys, or refuses one that others can write into.
-pub(super) fn create_directory(directory: &Path) -> Result<(), KeyError> {
+/// Creates a directory that only the user can read, or refuses one that others can write to.
+pub fn create_directory(directory: &Path) -> Result<(), KeyError> {
     let file_error = |source| KeyError::File { path: directory.to_owned(), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(file_error)?;
     let mode = directory.metadata().map_err(file_error)?.mode() & 0o7777;
@@ -106,7 +106,7 @@ pub(super) fn create_directory(directory: &Path) -> Result<(), KeyError> {
 
 /// Writes a file for its owner alone: created beside it, synced, renamed over it, the directory
 /// synced.
-pub(super) fn write_durably(path: &Path, text: &[u8]) -> io::Result<()> {
+pub fn write_durably(path: &Path, text: &[u8]) -> io::Result<()> {
     PreparedFile::write(path, text)?.commit()
 }
 

@@ -8,16 +8,18 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
     thread,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use namechain_core::{
     api_types::{
-        CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts, PeerInfo,
-        Peers, Price, RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo,
+        CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts,
+        PeerInfo, Peers, Price, RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo,
         TransferInfo,
     },
     codec::{Decode, Encode},
-    consensus::{price, work::PowHasher},
+    consensus::{header::signing_context, price, work::PowHasher},
+    params::{COMMIT_LIFETIME_S, PRICE_UNIT},
     types::{
         Action, Hash, Name, Network, Operation, PublicKey, Record, SignedOperation, commitment,
     },
@@ -26,10 +28,36 @@ use serde_json::{Value, json};
 
 /// The network whose work is quick.
 pub const NETWORK: Network = Network::Dev;
-/// Blocks that a commitment waits.
+/// The blocks that a commitment must wait.
 const COMMIT_AGE_BLOCKS: u32 = 10;
-/// Blocks that names are served below the tip.
+/// The blocks for which a name settles.
+const SETTLE_BLOCKS: u32 = 8;
+/// The depth below the tip from which names are served.
 const SERVE_DEPTH_BLOCKS: u32 = 6;
+
+/// A Commit that the node has.
+#[derive(Clone, Copy)]
+pub struct Commit {
+    /// Its operation id.
+    pub id: Hash,
+    /// The work of its stamp.
+    pub work: u64,
+    /// The height that recorded it; none while it is pending.
+    pub recorded: Option<u32>,
+    /// Whether a name was registered by it.
+    pub spent: bool,
+}
+
+/// What happens to a registration once it is recorded.
+#[derive(Clone, Copy)]
+pub enum Fate {
+    /// A reorganisation undoes it, and nobody has the name.
+    Undone,
+    /// A reorganisation undoes it, and this key has the name.
+    LostTo(PublicKey),
+    /// The older commitment of this key displaces it.
+    DisplacedBy(PublicKey),
+}
 
 /// What the node knows, and how it behaves.
 #[derive(Default)]
@@ -38,8 +66,8 @@ pub struct State {
     pub height: u32,
     /// Blocks that pass whenever it is asked where something stands.
     pub blocks_a_look: u32,
-    /// The work of each commitment and the height that recorded it; none while it waits.
-    pub commitments: HashMap<Hash, (u64, Option<u32>)>,
+    /// The Commits by their commitments, the oldest first.
+    pub commitments: HashMap<Hash, Vec<Commit>>,
     /// The name that is registered.
     pub entry: Option<(Name, NameEntryInfo)>,
     /// The operation on a name that waits.
@@ -54,9 +82,8 @@ pub struct State {
     pub next: Option<u32>,
     /// It is not synced.
     pub syncing: bool,
-    /// At the second look at a name that is recorded, a reorganisation has undone that: it is this
-    /// one's then, or nobody's.
-    pub undone: Option<Option<PublicKey>>,
+    /// What happens at the second look at a name that is recorded.
+    pub fate: Option<Fate>,
     /// Looks at a name that is recorded.
     pub looks: u32,
     /// How many looks at its status it is still catching up.
@@ -97,15 +124,35 @@ impl Node {
     }
 }
 
+/// Seconds of Unix time: the node's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a node has a clock; the program compares with its own"
+)]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
 /// An entry that `owner` registered at height 1, with these records.
 pub fn entry_of(owner: PublicKey, records: &[Record]) -> NameEntryInfo {
     NameEntryInfo {
         owner,
         recovery: None,
+        title: Hash([7; 32]),
         sequence: 0,
-        registered: 1,
-        updated: 1,
-        expires: 1_000,
+        registered_height: 1,
+        registered_time: now() - 100_000,
+        commit_height: 0,
+        commit_index: 0,
+        settles_height: 1 + SETTLE_BLOCKS,
+        settles_time: now() - 100_000,
+        updated_height: 1,
+        updated_time: now() - 100_000,
+        expires: now() + 10_000_000,
+        grace_ends: now() + 20_000_000,
+        revoked: false,
+        rescued_owner: 0,
+        rescued_recovery: 0,
         transfer: None,
         records: records.iter().map(RecordInfo::from).collect(),
         messaging: None,
@@ -171,9 +218,13 @@ impl State {
             }
             ["peers"] => Ok(json!(peers())),
             ["price"] => Ok(json!(self.price())),
+            ["names", query] if query.contains("?height=") => {
+                let (name, height) = query.split_once("?height=").unwrap();
+                Ok(json!(self.name(name.parse().unwrap(), height.parse().unwrap())))
+            }
             ["names", name] => {
                 self.look();
-                let info = self.name(name.parse().unwrap());
+                let info = self.name(name.parse().unwrap(), self.height);
                 self.pass();
                 Ok(json!(info))
             }
@@ -204,15 +255,27 @@ impl State {
 
     fn look(&mut self) {
         self.looks += u32::from(self.entry.is_some());
-        if self.looks == 2
-            && let Some(owner) = self.undone.take()
-        {
-            self.entry = self
-                .entry
-                .take()
-                .zip(owner)
-                .map(|((name, entry), owner)| (name, NameEntryInfo { owner, ..entry }));
+        if self.looks != 2 {
+            return;
         }
+        let Some(fate) = self.fate.take() else { return };
+        let (name, entry) = self.entry.take().unwrap();
+        let given_to = |owner| NameEntryInfo { owner, title: Hash([8; 32]), ..entry };
+        self.entry = match fate {
+            Fate::Undone | Fate::LostTo(_) => {
+                self.history.clear();
+                match fate {
+                    Fate::LostTo(owner) => Some((name, given_to(owner))),
+                    _ => None,
+                }
+            }
+            Fate::DisplacedBy(owner) => {
+                let ours = self.history[0].clone();
+                let id = Hash([6; 32]);
+                self.history.push(PastOperation { id, signer: owner, height: self.height, ..ours });
+                Some((name, given_to(owner)))
+            }
+        };
     }
 
     /// Some blocks, which record what waits.
@@ -220,8 +283,8 @@ impl State {
         if self.blocks_a_look == 0 {
             return;
         }
-        for (_, recorded) in self.commitments.values_mut() {
-            recorded.get_or_insert(self.height + 1);
+        for commit in self.commitments.values_mut().flatten() {
+            commit.recorded.get_or_insert(self.height + 1);
         }
         if let Some(named) = self.pending.take() {
             self.record(self.overtaken_by.clone().unwrap_or(named));
@@ -238,25 +301,40 @@ impl State {
         match &named.action {
             Action::Register { records, .. } => {
                 entry = entry_of(named.signer, records.records());
-                entry.registered = height;
+                entry.title = named.subject(NETWORK);
+                (entry.registered_height, entry.registered_time) = (height, now());
+                (entry.settles_height, entry.settles_time) = (height + SETTLE_BLOCKS, now());
+                let commits = self.commitments.values_mut().flatten();
+                commits
+                    .filter(|commit| commit.id == named.reference)
+                    .for_each(|commit| commit.spent = true);
             }
-            Action::Update { records } => {
+            Action::Update { records, .. } => {
                 entry.records = entry_of(named.signer, records.records()).records
             }
-            Action::Transfer { to } => {
-                entry.transfer = Some(TransferInfo { to: *to, height, opens: height + 720 });
+            Action::Transfer { to, .. } => {
+                entry.transfer = Some(TransferInfo {
+                    to: *to,
+                    subject: named.subject(NETWORK),
+                    height,
+                    time: now(),
+                    opens_height: height + 10,
+                    opens_time: now() + 86_400,
+                });
             }
-            Action::Cancel => entry.transfer = None,
+            Action::Cancel { .. } => entry.transfer = None,
             other => panic!("{other:?}"),
         }
-        (entry.sequence, entry.updated) = (named.sequence, height);
+        entry.sequence = named.action.sequence().unwrap_or(entry.sequence);
+        (entry.updated_height, entry.updated_time) = (height, now());
         let operation = Operation::Named(named.clone());
         self.history.push(PastOperation {
             height,
-            time: 1_795_046_400,
+            time: now(),
             id: operation.id(NETWORK),
             kind: operation.label().into(),
-            sequence: named.sequence,
+            sequence: named.action.sequence(),
+            reference: named.reference,
             signer: named.signer,
             operation: hex::encode(operation.to_bytes()),
         });
@@ -269,7 +347,7 @@ impl State {
             network: NETWORK,
             height: self.height,
             tip: Hash::ZERO,
-            tip_time: 0,
+            tip_time: now(),
             work: "1".into(),
             serve_depth: SERVE_DEPTH_BLOCKS,
             served_height: self.height.saturating_sub(SERVE_DEPTH_BLOCKS),
@@ -278,6 +356,7 @@ impl State {
             mempool_bytes: 0,
             mining: "off".into(),
             mining_hashes: 0,
+            hold: None,
             parked_tip: None,
             tip_age: 0,
             mining_rate: 0,
@@ -300,22 +379,31 @@ impl State {
             network: NETWORK,
             anchor: Hash([9; 32]),
             height: self.height,
-            multiplier: 1_024,
+            time: now(),
+            name_multiplier: PRICE_UNIT,
+            byte_multiplier: PRICE_UNIT,
             register: 0,
             register_5: 0,
             register_4: 0,
             register_3: 0,
             update: 0,
+            renew: 0,
+            rescue: 0,
         }
     }
 
-    fn name(&self, name: Name) -> NameInfo {
+    fn name(&self, name: Name, height: u32) -> NameInfo {
         let entry =
             self.entry.as_ref().filter(|(there, _)| *there == name).map(|(_, entry)| entry.clone());
         NameInfo {
-            standing: if entry.is_some() { Standing::Active } else { Standing::Available },
+            standing: match &entry {
+                Some(entry) if height < entry.settles_height => Standing::Settling,
+                Some(_) => Standing::Active,
+                None => Standing::Available,
+            },
             reserved: None,
-            height: self.height,
+            height,
+            time: now(),
             next_sequence: entry.as_ref().map_or(0, |entry| entry.sequence + 1),
             pending: self.pending.as_ref().is_some_and(|named| named.name == name),
             entry,
@@ -324,17 +412,29 @@ impl State {
     }
 
     fn commitment(&self, commitment: Hash) -> CommitmentInfo {
-        let there = self.commitments.get(&commitment);
-        let recorded = there.and_then(|(_, recorded)| *recorded);
+        let commits = self.commitments.get(&commitment).map(Vec::as_slice).unwrap_or_default();
+        let shown = |commit: &Commit| {
+            commit.recorded.map(|height| CommitInfo {
+                id: commit.id,
+                height,
+                index: 0,
+                time: now(),
+                opens_height: height + COMMIT_AGE_BLOCKS,
+                opens_time: now(),
+                lapses: now() + COMMIT_LIFETIME_S,
+                work: commit.work,
+                price: PRICE_UNIT,
+                spent: commit.spent,
+            })
+        };
+        let all: Vec<CommitInfo> = commits.iter().filter_map(shown).collect();
         CommitmentInfo {
             commitment,
             height: self.height,
-            recorded,
-            opens: recorded.map(|height| height + COMMIT_AGE_BLOCKS),
-            lapses: recorded.map(|height| height + 720),
-            work: recorded.and(there).map(|(work, _)| *work),
-            price: recorded.map(|_| 1_024),
-            pending: there.is_some() && recorded.is_none(),
+            time: now(),
+            recorded: all.first().cloned(),
+            all,
+            pending: commits.iter().any(|commit| commit.recorded.is_none()),
         }
     }
 
@@ -346,38 +446,52 @@ impl State {
         let params = NETWORK.params();
         assert!(PowHasher::new(NETWORK).has_stamp_work(&operation), "the stamp has its work");
         assert_eq!(operation.stamp().anchor, Hash([9; 32]));
-        self.submitted.push(operation.label());
+        let label = operation.label();
         let (id, paid) = (operation.id(NETWORK), operation.stamp().work);
         match operation {
             Operation::Commit { commitment, .. } => {
-                let expected = price::registration(params, &"alice".parse().unwrap(), 1_024);
+                let expected = price::registration(params, &"alice".parse().unwrap(), PRICE_UNIT);
                 assert_eq!(paid, expected + expected / 4, "a quarter more than the price");
                 if !self.forgetful {
-                    self.commitments.insert(commitment, (paid, None));
+                    let commit = Commit { id, work: paid, recorded: None, spent: false };
+                    self.commitments.entry(commitment).or_default().push(commit);
                 }
             }
             Operation::Named(named) => {
-                assert!(named.signer.verify(&named.signing_message(NETWORK), &named.signature));
+                let context = signing_context(params, 2);
+                assert!(named.signer.verify(&named.signing_message(&context), &named.signature));
+                assert!((now()..=now() + 86_400).contains(&named.valid_until));
                 if let Action::Register { salt, .. } = &named.action {
                     let opened = commitment(NETWORK, &named.name, &named.signer, salt);
-                    let recorded = self.commitments[&opened].1.unwrap();
+                    let commits = self.commitments.get(&opened).into_iter().flatten();
+                    let mut commits = commits.filter(|commit| commit.id == named.reference);
+                    let Some(commit) = commits.next().filter(|commit| !commit.spent) else {
+                        return Err(Refusal {
+                            code: "rule".into(),
+                            rule: Some("commitment-unknown".into()),
+                            message: "there is no such commitment".into(),
+                            hint: None,
+                        });
+                    };
+                    let recorded = commit.recorded.unwrap();
                     assert!(
                         self.height + 1 >= recorded + COMMIT_AGE_BLOCKS,
                         "the commitment can be opened"
                     );
                 }
                 let price = match &named.action {
-                    Action::Register { records, .. } | Action::Update { records } => {
-                        price::records(params, records.byte_len(), 1_024)
+                    Action::Register { records, .. } | Action::Update { records, .. } => {
+                        price::records(params, records.byte_len(), PRICE_UNIT)
                     }
-                    Action::Transfer { .. } => price::transfer(params, 1_024),
-                    Action::Cancel => price::rescue(params, 1_024),
+                    Action::Transfer { .. } => price::transfer(params, PRICE_UNIT),
+                    Action::Cancel { .. } => price::rescue(params),
                     other => panic!("{other:?}"),
                 };
                 assert_eq!(paid, price + price.div_ceil(4), "a quarter more than the price");
                 self.pending = Some(named).filter(|_| !self.forgetful);
             }
         }
+        self.submitted.push(label);
         Ok(json!(Submitted { id, height: self.height }))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use namechain_core::{
     chain::Storage,
+    consensus::state::ApplyError,
     types::{Action, Name, Operation},
 };
 
@@ -149,13 +150,27 @@ fn sane(at: usize, node: &Node, evil: bool) {
     let now = node.tip().time + 1;
     let candidates = node.mempool.by_work_rate(now).into_iter();
     let block = node.chain.assemble_block(candidates, now).unwrap();
+    // A name that settled when a registration by an older Commit came may have settled since.
+    let registers = node.mempool.all().filter_map(|(_, op)| Some((op, registered(op)?)));
+    let (late, timely): (Vec<_>, Vec<_>) =
+        registers.partition(|(op, _)| is_late(node, op, node.tip().time, now));
     // Of several registrations of a name the one with the oldest Commit is recorded.
-    let names: Vec<&Name> = node.mempool.all().filter_map(|(_, op)| registered(op)).collect();
-    let rivals = names.len() - names.iter().collect::<HashSet<_>>().len();
-    let recorded = block.operations.len() + rivals;
+    let names: HashSet<&Name> = timely.iter().map(|(_, name)| *name).collect();
+    let rivals = timely.len() - names.len();
+    let recorded = block.operations.len() + rivals + late.len();
     assert_eq!(recorded, waiting.len(), "{at}: what waits can't all be recorded");
     let stored = node.storage.pending().unwrap().len();
     assert!(stored >= waiting.len(), "{at}: {stored} of {} operations are kept", waiting.len());
+}
+
+/// Whether a registration could be recorded at one time, and finds the name taken at a later one.
+fn is_late(node: &Node, operation: &Operation, before: u64, now: u64) -> bool {
+    let refusal = |time| match node.chain.try_operation(&[], operation, time) {
+        Ok(()) => None,
+        Err(ApplyError::Rule(violation)) => Some(violation.id()),
+        Err(ApplyError::State(error)) => panic!("{error}"),
+    };
+    refusal(before).is_none() && refusal(now) == Some("name-taken")
 }
 
 /// The name that an operation registers.

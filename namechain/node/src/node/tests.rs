@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use super::*;
 use crate::api::Backend;
 use namechain_core::{
+    codec::Encode,
     consensus::{header::signing_context, price, work::PowHasher},
     params::{FIRST_BRANCH, MAX_VALIDITY_S},
     types::{
@@ -65,10 +66,25 @@ fn register(handle: &NodeHandle, key: &SecretKey, commit: Hash) -> Operation {
         salt: key.salt(NETWORK, &name()),
         records: RecordSet::default(),
     };
+    signed(handle, key, commit, action)
+}
+
+fn signed(handle: &NodeHandle, key: &SecretKey, reference: Hash, action: Action) -> Operation {
     let context = signing_context(NETWORK.params(), FIRST_BRANCH.number);
     let until = clock::now() + MAX_VALIDITY_S / 2;
-    let named = SignedOperation::sign(&context, name(), commit, until, action, key, blank());
+    let named = SignedOperation::sign(&context, name(), reference, until, action, key, blank());
     stamped(handle, Operation::Named(named))
+}
+
+/// Registers the name as soon as a second has passed since the Commit's block.
+async fn register_once_open(handle: &NodeHandle, key: &SecretKey, commit: Hash) {
+    let opened = async {
+        while let Err(refused) = submit(handle, register(handle, key, commit)) {
+            assert_eq!(refused.rule.as_deref(), Some("commitment-young"));
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.expect("it opens");
 }
 
 /// Waits for the tip to reach a height.
@@ -105,17 +121,18 @@ async fn what_is_acknowledged_is_recorded_and_survives() {
     let node = start(dir.path(), MineMode::OnDemand, false).await;
     let handle = node.handle();
     reach(&handle, 1).await;
-    // The commit ripens: a block is mined for it, though no operation waits.
-    reach(&handle, 2).await;
     let commit = waiting.id(NETWORK);
-    submit(&handle, register(&handle, &key, commit)).unwrap();
+    register_once_open(&handle, &key, commit).await;
     let recorded = registered(&handle).await;
     // And the name settles.
     reach(&handle, recorded + 1).await;
     let entry = handle.served().entry(&name()).unwrap().unwrap();
     assert_eq!(entry.owner, key.public());
     let spent = submit(&handle, register(&handle, &key, commit)).unwrap_err();
-    assert_eq!((spent.code.as_str(), spent.rule.as_deref()), ("rule", Some("commitment-spent")));
+    assert_eq!(
+        (spent.code.as_str(), spent.rule.as_deref()),
+        ("conflict", Some("commitment-spent"))
+    );
     assert_eq!(handle.status().mempool_operations, 0);
     let (tip, root) = (handle.snapshot().id, handle.snapshot().state_root());
     drop(handle);
@@ -136,13 +153,25 @@ async fn what_is_acknowledged_is_recorded_and_survives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_row_of_a_replaced_operation_goes_at_once() {
     let dir = tempfile::tempdir().unwrap();
+    let key = SecretKey::from_seed(&[1; 32]);
+    let node = start(dir.path(), MineMode::OnDemand, false).await;
+    let handle = node.handle();
+    let committed = commit(&handle, &key);
+    submit(&handle, committed.clone()).unwrap();
+    reach(&handle, 1).await;
+    register_once_open(&handle, &key, committed.id(NETWORK)).await;
+    let recorded = registered(&handle).await;
+    reach(&handle, recorded + 1).await;
+    drop(handle);
+    node.stop().await;
+
     let node = start(dir.path(), MineMode::Off, false).await;
     let handle = node.handle();
-    let first = commit(&handle, &SecretKey::from_seed(&[1; 32]));
+    let title = handle.snapshot().entry(&name()).unwrap().unwrap().title;
+    let first = signed(&handle, &key, title, Action::Revoke);
     submit(&handle, first.clone()).unwrap();
     let mut second = first.clone();
-    let work = first.stamp().work * 5 / 4 + 1;
-    let stamp = Stamp { work, nonce: 0, ..*first.stamp() };
+    let stamp = Stamp { work: first.stamp().work * 5 / 4 + 1, nonce: 0, ..*first.stamp() };
     let subject = second.stamp_subject(NETWORK);
     *second.stamp_mut() = PowHasher::new(NETWORK).search_stamp(&subject, stamp, u64::MAX).unwrap();
     submit(&handle, second.clone()).unwrap();

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use namechain_core::{
     consensus::messaging::{check_signatures, published},
-    types::{Action, Hash, Name, NameEntry, Network, PublicKey, RecordSet, SignedOperation},
+    types::{
+        Action, BlockTime, CommitPosition, Hash, Name, NameEntry, Network, PublicKey, RecordSet,
+        Rescued, SignedOperation,
+    },
 };
 use serde::Serialize;
 
@@ -85,7 +88,8 @@ fn steps(client: &Client, name: &Name) -> Result<(Vec<Step>, Option<u32>), Comma
     let mut entry = blank(name);
     let mut steps = Vec::new();
     for (past, named) in &operations {
-        let judged = step(network, past.height, named, &mut entry);
+        let at = BlockTime { height: past.height, time: past.time };
+        let judged = step(network, at, named, &mut entry);
         let how = judged.map_err(|rule| {
             let why = format!("its history has a messaging record that breaks rule {rule}");
             CommandError::from(client.bad_answer(why))
@@ -113,11 +117,14 @@ fn blank(name: &Name) -> NameEntry {
         name: name.clone(),
         owner: PublicKey([0; 32]),
         recovery: None,
+        title: Hash::ZERO,
         sequence: 0,
-        registered: 0,
-        updated: 0,
+        registered: BlockTime::default(),
+        commit: CommitPosition::default(),
+        updated: BlockTime::default(),
         expires: 0,
         revoked: false,
+        rescued: Rescued::default(),
         transfer: None,
         records: RecordSet::default(),
         messaging: None,
@@ -128,14 +135,14 @@ fn blank(name: &Name) -> NameEntry {
 /// What an operation does to the messaging record, if anything; or the rule that it breaks.
 fn step(
     network: Network,
-    height: u32,
+    at: BlockTime,
     named: &SignedOperation,
     entry: &mut NameEntry,
 ) -> Result<Option<&'static str>, &'static str> {
     let ends = match &named.action {
-        Action::Publish { record: Some(signed) } => {
-            let new = check_signatures(network, &entry.name, signed)
-                .and_then(|()| published(network, height, entry, signed))
+        Action::Publish { record: Some(signed), .. } => {
+            let new = check_signatures(network, &entry.name, &named.reference, signed)
+                .and_then(|()| published(network, at, entry, signed))
                 .map_err(|violation| violation.id())?;
             let how = match &entry.messaging {
                 None => "first",
@@ -147,15 +154,20 @@ fn step(
             entry.messaging = Some(Box::new(new));
             return Ok(Some(how));
         }
-        Action::Publish { record: None } => "withdrawn",
+        Action::Publish { record: None, .. } => "withdrawn",
         Action::Accept { .. } => "transferred",
         Action::Recover { .. } => "recovered",
         Action::Revoke => "revoked",
         Action::Register { .. } => "released",
-        Action::Update { .. } | Action::Renew | Action::Transfer { .. } | Action::Cancel => {
-            return Ok(None);
-        }
+        Action::Update { .. }
+        | Action::Renew { .. }
+        | Action::Transfer { .. }
+        | Action::Cancel { .. } => return Ok(None),
     };
+    // Under another title the numbers of records begin again.
+    if matches!(ends, "transferred" | "recovered" | "released") {
+        entry.messaging_sequence = 0;
+    }
     Ok(entry.messaging.take().map(|_| ends))
 }
 
@@ -183,6 +195,7 @@ mod tests {
     use super::*;
 
     const NETWORK: Network = Network::Dev;
+    const AT: BlockTime = BlockTime { height: 5, time: 50 };
 
     fn key(number: u8) -> SecretKey {
         SecretKey::from_seed(&[number; 32])
@@ -191,7 +204,8 @@ mod tests {
     fn named(action: Action) -> SignedOperation {
         SignedOperation {
             name: "alice".parse().unwrap(),
-            sequence: 0,
+            reference: Hash::ZERO,
+            valid_until: 0,
             signer: key(1).public(),
             action,
             signature: Signature([0; 64]),
@@ -219,11 +233,12 @@ mod tests {
         let signed = SignedMessagingRecord::sign(
             NETWORK,
             &entry.name,
+            &Hash::ZERO,
             record,
             &key(identity),
             link.as_ref(),
         );
-        named(Action::Publish { record: Some(Box::new(signed)) })
+        named(Action::Publish { sequence: 1, record: Some(Box::new(signed)) })
     }
 
     #[test]
@@ -231,18 +246,18 @@ mod tests {
         let mut entry = blank(&"alice".parse().unwrap());
         let mut told = Vec::new();
         let mut take = |entry: &mut NameEntry, named: &SignedOperation| {
-            let how = step(NETWORK, 5, named, entry).unwrap();
+            let how = step(NETWORK, AT, named, entry).unwrap();
             told.push(how.unwrap_or("nothing"));
         };
-        take(&mut entry, &named(Action::Renew));
+        take(&mut entry, &named(Action::Renew { expires: 0 }));
         take(&mut entry, &named(Action::Revoke));
         for (identity, link) in [(10, None), (10, None), (11, Some(10)), (20, None)] {
             let next = publish(&entry, identity, link);
             take(&mut entry, &next);
         }
-        take(&mut entry, &named(Action::Accept { recovery: None }));
+        take(&mut entry, &named(Action::Accept { transfer: Hash::ZERO, recovery: None }));
         for ends in [
-            Action::Publish { record: None },
+            Action::Publish { sequence: 1, record: None },
             Action::Recover { owner: key(1).public(), recovery: None },
             Action::Register { recovery: None, salt: [0; 32], records: RecordSet::default() },
         ] {
@@ -300,12 +315,12 @@ mod tests {
     fn a_node_that_makes_one_up_is_found_out() {
         let mut entry = blank(&"alice".parse().unwrap());
         let first = publish(&entry, 10, None);
-        assert_eq!(step(NETWORK, 5, &first, &mut entry), Ok(Some("first")));
-        assert_eq!(step(NETWORK, 6, &first, &mut entry), Err("messaging-sequence"));
+        assert_eq!(step(NETWORK, AT, &first, &mut entry), Ok(Some("first")));
+        assert_eq!(step(NETWORK, AT, &first, &mut entry), Err("messaging-sequence"));
         let mut forged = publish(&entry, 11, Some(10));
-        if let Action::Publish { record: Some(signed) } = &mut forged.action {
+        if let Action::Publish { record: Some(signed), .. } = &mut forged.action {
             signed.link.as_mut().unwrap().signature.0[3] ^= 1;
         }
-        assert_eq!(step(NETWORK, 6, &forged, &mut entry), Err("link-signature"));
+        assert_eq!(step(NETWORK, AT, &forged, &mut entry), Err("link-signature"));
     }
 }

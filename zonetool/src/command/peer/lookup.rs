@@ -205,9 +205,9 @@ fn fetch_steps(
     if !skipped || peer.identity() == pin.known.identity {
         return Ok(Vec::new());
     }
-    let (recorded, _) = operations(client, name, pin.registered)?;
+    let (recorded, _) = operations(client, name, pin.recorded)?;
     let published = recorded.into_iter().filter_map(|(_, named)| match named.action {
-        Action::Publish { record: Some(signed) } => Some(*signed),
+        Action::Publish { record: Some(signed), .. } => Some(*signed),
         _ => None,
     });
     let wanted = pin.sequence.saturating_add(1)..=peer.sequence();

@@ -21,7 +21,7 @@ use crate::{
     command::{
         input::Keystore,
         query::{messaging_of, registered},
-        show::ShownMessaging,
+        show::{ShownMessaging, describe_standing},
     },
     error::CommandError,
     keys,
@@ -86,11 +86,7 @@ fn describe(shown: &ShownIdentity) -> String {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
     let linked = if it.linked { "linked to the previous key" } else { "not linked" };
     let alone = if it.x25519_alone { "allowed" } else { "not allowed" };
-    let standing = match shown.standing {
-        Standing::Active => "active",
-        Standing::Revoked => "revoked: it does not resolve",
-        _ => "its lease is over: it does not resolve",
-    };
+    let standing = describe_standing(shown.standing);
     let mut rows = vec![
         ("name", shown.name.to_string()),
         ("standing", standing.to_owned()),

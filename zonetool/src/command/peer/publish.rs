@@ -114,7 +114,7 @@ pub fn publish(
         }
         Ok(signed(network, before, record, &key, None))
     };
-    ops::owner(ui, client, keystore, &args.operate.to_operation_args(), file, Box::new(decide))?;
+    ops::publish(ui, client, keystore, &args.operate.to_operation_args(), file, Box::new(decide))?;
     upload(ui, &again, keystore, &args.operate, made)
 }
 
@@ -183,7 +183,7 @@ pub fn rotate(
         }
         Ok(signed(network, before, record, &key, Some(&branch.key(index))))
     };
-    ops::owner(ui, client, keystore, &args.operate.to_operation_args(), file, Box::new(decide))?;
+    ops::publish(ui, client, keystore, &args.operate.to_operation_args(), file, Box::new(decide))?;
     upload(ui, &again, keystore, &args.operate, made)
 }
 
@@ -204,10 +204,10 @@ pub fn withdraw(
 ) -> Result<(), CommandError> {
     let file = keys::load(&keystore.directory)?;
     let decide = |_: Network, before: &NameEntry| match before.messaging {
-        Some(_) => Ok(Action::Publish { record: None }),
+        Some(_) => Ok(Action::Publish { sequence: ops::next_sequence(before), record: None }),
         None => Err(CommandError::NoMessaging(before.name.clone())),
     };
-    ops::owner(ui, client, keystore, &args.to_operation_args(), file, Box::new(decide))
+    ops::publish(ui, client, keystore, &args.to_operation_args(), file, Box::new(decide))
 }
 
 /// Refuses a name of somebody else, before words or passphrases are asked for.
@@ -267,6 +267,8 @@ fn signed(
     identity: &SecretKey,
     link: Option<&SecretKey>,
 ) -> Action {
-    let signed = SignedMessagingRecord::sign(network, &before.name, record, identity, link);
-    Action::Publish { record: Some(Box::new(signed)) }
+    let (name, title) = (&before.name, &before.title);
+    let signed = SignedMessagingRecord::sign(network, name, title, record, identity, link);
+    let sequence = ops::next_sequence(before);
+    Action::Publish { sequence, record: Some(Box::new(signed)) }
 }

@@ -1,7 +1,7 @@
 //! What the index answers, and its bytes.
 
 use super::*;
-use namechain_core::consensus::history::Timing;
+use namechain_core::{chain::Hold, consensus::history::Timing};
 
 /// Every key and value, byte for byte: a change here is a new format.
 #[test]
@@ -11,13 +11,14 @@ fn the_bytes_of_every_row() {
     let stored = StoredHeader { id, header: header(7, 6), work: 8, at, failed: true };
     let hash = "ab".repeat(32);
     let (first, last) = (Timing { time: 5, due: 8 }, Timing { time: 15, due: 13 });
+    let hold = Hold { fork_height: 7, first: id, tip: id, seconds: 86_400, led: 5 };
     let rows = [
         (
             "the format",
             layout::FORMAT_KEY.to_vec(),
             layout::Format::of(NETWORK).to_bytes(),
             "66",
-            "000000024e436431".into(),
+            "000000034e436431".into(),
         ),
         ("the tip", layout::TIP_KEY.to_vec(), id.to_bytes(), "74", hash.clone()),
         (
@@ -74,6 +75,13 @@ fn the_bytes_of_every_row() {
             "6e0000000000000009",
             format!("{hash}ac02050a0603"),
         ),
+        (
+            "following",
+            layout::FOLLOWING_KEY.into(),
+            Following { live_from: 9, hold: Some(hold) }.to_bytes(),
+            "6c",
+            format!("000000090100000007{hash}{hash}00000000000151800000000000000005"),
+        ),
         ("pending", layout::pending_key(&id), vec![1], &format!("70{hash}"), "01".into()),
     ];
     for (what, key, value, expected_key, expected_value) in rows {
@@ -88,7 +96,7 @@ fn the_bytes_of_every_row() {
 /// header.
 #[test]
 fn rows_that_were_not_written_are_damage() {
-    let stored = stored(7, BlockLocation { file: 0, offset: 36, len: 160 });
+    let stored = stored(7, BlockLocation { file: 0, offset: 36, len: 168 });
     let key = layout::header_key(7, &stored.id);
     let value = layout::header_value(&stored);
     let longer = [&value[..], &[0]].concat();
