@@ -31,8 +31,8 @@ pub enum PinStatus {
     Rotated,
     /// The identity key is another one, and nothing links it to the old one.
     Unlinked,
-    /// The name has another title: it was transferred, recovered or registered anew, and whoever has
-    /// it now may be somebody else.
+    /// The name has another title: it was transferred, recovered or registered anew, and whoever
+    /// has it now may be somebody else.
     Transferred,
     /// Another record stands under the same sequence number than the one seen: the chain was
     /// reorganised, or somebody shows another chain.

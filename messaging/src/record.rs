@@ -29,9 +29,9 @@ impl KnownRecord {
     }
 }
 
-/// Whether `steps`, the records of `name` under `title` after `from` in their order, lead to the record with the
-/// hash `to`, and every change of the identity key on the way is linked. At most [`MAX_STEPS`]
-/// steps, of two signatures each, are checked.
+/// Whether `steps`, the records of `name` under `title` after `from` in their order, lead to the
+/// record with the hash `to`, and every change of the identity key on the way is linked. At most
+/// [`MAX_STEPS`] steps, of two signatures each, are checked.
 pub fn leads_to(
     network: Network,
     name: &Name,

@@ -131,7 +131,8 @@ async fn a_held_chain_contests_what_changed_above_the_fork() {
     let epoch = chain.epoch();
     assert!(chain.still_holds(&alice) && chain.marks() == ChainMarks::default());
 
-    let held = Snapshot { contested_above: Some(fork), ..(*bench.snapshot()).clone() };
+    let mut held = Snapshot::clone(&bench.snapshot());
+    held.contested_above = Some(fork);
     *served.lock().unwrap() = Arc::new(held);
     assert!(chain.epoch() != epoch && chain.marks().fork == Some(fork));
     assert!(!chain.still_holds(&alice) && !chain.still_holds(&bobby));

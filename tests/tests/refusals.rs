@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use namechain_core::{
     codec::Encode,
-    consensus::work::PowHasher,
+    consensus::{header::signing_context, work::PowHasher},
     types::{Action, Hash, Name, Network, Operation, RecordSet, SecretKey, SignedOperation, Stamp},
 };
 use serde_json::json;

@@ -41,8 +41,15 @@ pub struct Task {
     pub operation: Operation,
     /// The block that the stamp is anchored to.
     pub anchor: Hash,
-    /// The work to prove, in expected hashes.
-    pub work: u64,
+    /// The price that the work pays for, in expected hashes.
+    pub price: u64,
+}
+
+impl Task {
+    /// The work to prove, in expected hashes: the price with a margin.
+    pub fn work(&self) -> u64 {
+        with_margin(self.price)
+    }
 }
 
 /// What to pay for `price`: a quarter more, so that a rising price does not refuse it.
@@ -101,9 +108,9 @@ fn solve_in_rounds<E>(
     let mut progress = ui.progress();
     loop {
         let subject = task.operation.stamp_subject(network);
-        let stamp = Stamp { anchor: task.anchor, work: task.work, nonce: 0 };
-        let what = task.operation.label();
-        let show = |tried| show_progress(&mut progress, what, tried, task.work, start);
+        let (what, work) = (task.operation.label(), task.work());
+        let stamp = Stamp { anchor: task.anchor, work, nonce: 0 };
+        let show = |tried| show_progress(&mut progress, what, tried, work, start);
         if let Some(stamp) = search.run(&subject, stamp, round, show) {
             *task.operation.stamp_mut() = stamp;
             let took = duration(start.elapsed());
@@ -221,16 +228,16 @@ mod tests {
 
     use super::*;
 
-    fn task(anchor: u8, work: u64) -> Task {
+    fn task(anchor: u8, price: u64) -> Task {
         let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
         let operation = Operation::Commit { commitment: Hash([3; 32]), stamp };
-        Task { operation, anchor: Hash([anchor; 32]), work }
+        Task { operation, anchor: Hash([anchor; 32]), price }
     }
 
     #[test]
     fn a_worked_stamp_has_the_work() {
         let never = || -> Result<Option<Task>, Infallible> { Ok(None) };
-        let found = solve_stamp(Ui::new(true), Network::Dev, task(7, 50), never).unwrap();
+        let found = solve_stamp(Ui::new(true), Network::Dev, task(7, 40), never).unwrap();
         assert_eq!((found.stamp().anchor, found.stamp().work), (Hash([7; 32]), 50));
         assert!(PowHasher::new(Network::Dev).has_stamp_work(&found));
     }

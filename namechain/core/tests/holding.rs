@@ -27,16 +27,16 @@ fn other_miner() -> (Miner, Vec<Block>) {
     (other, vec![first])
 }
 
-/// A node, and its clock.
-struct Node {
+/// Somebody who follows chains, and a clock.
+struct Follower {
     chain: Chain,
     now: u64,
 }
 
-impl Node {
+impl Follower {
     fn new() -> Self {
         let miner = Miner::new();
-        Node { chain: Chain::open(NETWORK, miner.storage).unwrap(), now: 0 }
+        Follower { chain: Chain::open(NETWORK, miner.storage).unwrap(), now: 0 }
     }
 
     /// Takes blocks as they are made.
@@ -84,7 +84,7 @@ fn a_chain_that_undoes_more_than_a_day_is_held_back_for_as_long() {
     let trunk = ours.mine_empty(200);
     let (mut other, mut branch) = other_miner();
     branch.extend(other.mine_empty(200));
-    let mut node = Node::new();
+    let mut node = Follower::new();
     node.follow(&trunk);
     assert!(node.chain.is_live());
     assert!(!node.learn(&branch));
@@ -113,7 +113,7 @@ fn less_than_a_day_is_undone_at_once() {
     let trunk = miner().mine_empty(100);
     let (mut other, mut branch) = other_miner();
     branch.extend(other.mine_empty(100));
-    let mut node = Node::new();
+    let mut node = Follower::new();
     node.follow(&trunk);
     assert!(node.learn(&branch));
 }
@@ -130,7 +130,7 @@ fn a_day_exactly_is_undone_at_once() {
         );
         let (mut other, mut branch) = other_miner();
         branch.extend(other.mine_empty(blocks));
-        let mut node = Node::new();
+        let mut node = Follower::new();
         node.follow(&trunk);
         assert_eq!(!node.learn(&branch), held, "{blocks}");
         assert_eq!(node.chain.hold().is_some(), held);
@@ -196,7 +196,7 @@ fn who_was_away_follows_at_once() {
     let trunk = ours.mine_empty(200);
     let (mut other, mut branch) = other_miner();
     branch.extend(other.mine_empty(202));
-    let mut node = Node::new();
+    let mut node = Follower::new();
     node.follow(&trunk);
     node.now += 3 * DAY_S;
     let late = ours.mine(&[]);
@@ -212,7 +212,7 @@ fn a_restart_forgets_nothing() {
     let (mut other, mut branch) = other_miner();
     branch.extend(other.mine_empty(210));
     let storage = Miner::new().storage;
-    let mut node = Node { chain: Chain::open(NETWORK, storage.clone()).unwrap(), now: 0 };
+    let mut node = Follower { chain: Chain::open(NETWORK, storage.clone()).unwrap(), now: 0 };
     node.follow(&trunk);
     let reopen = || Chain::open(NETWORK, storage.clone()).unwrap();
     node.chain = reopen();
@@ -237,7 +237,7 @@ fn the_timer_runs_backwards_and_the_hold_ends() {
     let trunk = ours.mine_empty(200);
     let (mut other, mut branch) = other_miner();
     branch.extend(other.mine_empty(206));
-    let mut node = Node::new();
+    let mut node = Follower::new();
     node.follow(&trunk);
     assert!(!node.learn(&branch));
     assert_eq!(node.wait(3_000), None);
@@ -262,7 +262,7 @@ fn a_clock_that_jumps_ends_no_hold() {
     let trunk = miner().mine_empty(200);
     let (mut other, mut branch) = other_miner();
     branch.extend(other.mine_empty(220));
-    let mut node = Node::new();
+    let mut node = Follower::new();
     node.follow(&trunk);
     assert!(!node.learn(&branch));
     for now in [node.now, u64::MAX / 2, 0, u64::MAX] {
@@ -285,9 +285,9 @@ fn names_that_were_changed_since_the_fork_are_contested() {
     let commit = other.commit(&name("another-branch"), &key(9));
     let mut branch = vec![other.mine(&[commit])];
     branch.extend(other.mine_empty(210));
-    let mut node = Node::new();
+    let mut node = Follower::new();
     node.follow(&trunk);
-    let lookup = |node: &Node, name| {
+    let lookup = |node: &Follower, name| {
         let height = node.chain.tip_header().height;
         node.chain.snapshot_at(height).unwrap().lookup(name).unwrap()
     };
@@ -334,7 +334,7 @@ fn a_held_branch_that_breaks_a_rule_is_dropped() {
     let mut trunk = Miner { step_s: STEP_S, ..trunk };
     let blocks = trunk.mine_empty(200);
     let branch = false_branch(&start, 210);
-    let mut node = Node::new();
+    let mut node = Follower::new();
     node.follow(&blocks);
     assert!(!node.learn(&branch));
     let seconds = node.chain.hold().unwrap().seconds;

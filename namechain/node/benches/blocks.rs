@@ -14,9 +14,9 @@ use common::{
 };
 use namechain_core::{
     chain::{Accepted, BlockLocation, Chain, MemoryStorage, Storage, StorageError},
-    consensus::{block::check_operation_alone, price, work::PowHasher},
+    consensus::{block::check_operation_alone, header::signing_context, price, work::PowHasher},
     miner::search_nonce,
-    types::{Action, Block, Name, Operation, SignedOperation, Stamp, commitment},
+    types::{Action, Block, Hash, Name, Operation, SignedOperation, Stamp, commitment},
 };
 use namechain_node::{
     node::ParallelVerifier,
@@ -112,10 +112,13 @@ fn next_block(chain: &Chain, operations: &[Operation]) -> Block {
 /// thread.
 fn bound(block: &Block) -> Took {
     let mut worker = PowHasher::new(NETWORK);
+    let params = NETWORK.params();
+    let context = signing_context(params, block.header.version);
     timed(|| {
         assert!(worker.has_header_work(&block.header));
         for operation in &block.operations {
-            check_operation_alone(NETWORK, operation, &mut worker).expect("a good operation");
+            check_operation_alone(params, &context, operation, &mut worker)
+                .expect("a good operation");
         }
     })
     .1
@@ -266,34 +269,47 @@ fn worked_chain(dir: &Path) -> Vec<Block> {
     let mut chain = open(store(dir));
     let mut blocks = Vec::new();
     let names: Vec<Name> = (0..REBUILT_NAMES).map(name).collect();
-    let stamp = |chain: &Chain, work| Stamp { anchor: chain.tip_id(), work, nonce: 0 };
+    let params = NETWORK.params();
+    let context = signing_context(params, params.branches[0].number);
+    let mut commits: Vec<Hash> = Vec::new();
+    // A Commit opens a second later, and a name settles in as much.
+    let first = NOW - 2 * u64::from(REBUILT_BLOCKS + 2);
     for round in 0..REBUILT_BLOCKS + 2 {
-        let price = chain.tip_header().price;
+        let (tip, now) = (chain.tip_header(), first + 2 * u64::from(round));
+        let stamp = |work| Stamp { anchor: chain.tip_id(), work, nonce: 0 };
         let operation = |(number, name): (u32, &Name)| {
             let (key, records) = (owner(number), records(number + round));
             let salt = key.salt(NETWORK, name);
             if round == 0 {
-                let stamp = stamp(&chain, price::registration(NETWORK.params(), name, price));
+                let stamp = stamp(price::registration(params, name, tip.name_price));
                 let commitment = commitment(NETWORK, name, &key.public(), &salt);
                 return Operation::Commit { commitment, stamp };
             }
-            let stamp = stamp(&chain, price::records(NETWORK.params(), records.byte_len(), price));
-            let action = match round {
-                1 => Action::Register { recovery: None, salt, records },
-                _ => Action::Update { records },
+            let stamp = stamp(price::records(params, records.byte_len(), tip.byte_price));
+            let entry = chain.snapshot_at(tip.height).and_then(|state| state.entry(name).ok()?);
+            let (reference, action) = match entry {
+                None => {
+                    let action = Action::Register { recovery: None, salt, records };
+                    (commits[number as usize], action)
+                }
+                Some(entry) => {
+                    (entry.title, Action::Update { sequence: entry.sequence + 1, records })
+                }
             };
+            let name = name.clone();
+            let until = now + 3_600;
             Operation::Named(SignedOperation::sign(
-                NETWORK,
-                name.clone(),
-                round - 1,
-                action,
-                &key,
-                stamp,
+                &context, name, reference, until, action, &key, stamp,
             ))
         };
         let mut operations: Vec<Operation> = (0..).zip(&names).map(operation).collect();
         stamp_all(&mut operations);
-        let block = next_block(&chain, &operations);
+        if round == 0 {
+            commits = operations.iter().map(|commit| commit.id(NETWORK)).collect();
+        }
+        let block = chain.assemble_block(operations.iter(), now).expect("a block");
+        assert_eq!(block.operations.len(), operations.len(), "not everything could be recorded");
+        let block = work(block);
         assert!(matches!(chain.accept(&block, NOW, false), Ok(Accepted::Tip(_))));
         blocks.push(block);
     }

@@ -15,7 +15,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Arc,
     thread::sleep,
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use common::{
@@ -24,7 +24,7 @@ use common::{
     state::{NETWORK, name, owner, records, stamp_all},
 };
 use namechain_core::{
-    consensus::price,
+    consensus::{header::signing_context, price},
     types::{Action, Name, Operation, SignedOperation, Stamp, commitment},
 };
 use namechain_node::{
@@ -274,34 +274,40 @@ fn wait(mut done: impl FnMut() -> bool) {
     }
 }
 
+fn unix_now() -> u64 {
+    UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs())
+}
+
 /// Registers a name at one node. How long after that has it in a block the other has it.
 fn time_of(from: &NodeHandle, to: &NodeHandle, number: u32) -> Duration {
     let (name, key, records): (Name, _, _) = (name(number), owner(number), records(number));
     let there = |node: &NodeHandle| node.served().value_hash(&name.key(NETWORK)).is_some();
-    let submit = |operation: Operation| {
-        let mut operations = vec![operation];
-        stamp_all(&mut operations);
-        let height = from.snapshot().height();
-        from.submit(operations.remove(0)).expect("it is taken");
-        height
-    };
     let tip = from.snapshot();
-    let (params, multiplier) = (NETWORK.params(), tip.header.price);
+    let params = NETWORK.params();
     let stamp = |work| Stamp { anchor: tip.id, work, nonce: 0 };
     let hidden = commitment(NETWORK, &name, &key.public(), &key.salt(NETWORK, &name));
-    let work = price::registration(params, &name, multiplier);
-    let height = submit(Operation::Commit { commitment: hidden, stamp: stamp(work) });
+    let work = price::registration(params, &name, tip.header.name_price);
+    let mut commit = vec![Operation::Commit { commitment: hidden, stamp: stamp(work) }];
+    stamp_all(&mut commit);
+    let commit_id = commit[0].id(NETWORK);
+    let height = from.snapshot().height();
+    from.submit(commit.remove(0)).expect("it is taken");
     wait(|| from.snapshot().height() > height && to.snapshot().id == from.snapshot().id);
-    let work = price::records(params, records.byte_len(), multiplier);
+    let opens = from.snapshot().header.time + params.commit_delay.seconds;
+    wait(|| unix_now() >= opens);
+    let work = price::records(params, records.byte_len(), tip.header.byte_price);
     let action = Action::Register { recovery: None, salt: key.salt(NETWORK, &name), records };
-    submit(Operation::Named(SignedOperation::sign(
-        NETWORK,
+    let mut register = vec![Operation::Named(SignedOperation::sign(
+        &signing_context(params, params.branches[0].number),
         name.clone(),
-        0,
+        commit_id,
+        unix_now() + 3_600,
         action,
         &key,
         stamp(work),
-    )));
+    ))];
+    stamp_all(&mut register);
+    from.submit(register.remove(0)).expect("it is taken");
     wait(|| there(from));
     let mined = now();
     wait(|| there(to));

@@ -42,7 +42,7 @@ use answer_builder::AnswerBuilder;
 use chain_answer::ChainAnswers;
 use delegate::{MAX_LOOKUPS, MAX_REFERRALS, MAX_SERVERS};
 use route::{Route, route};
-use step::{Step, failed, follow, not_ready};
+use step::{Step, contested, failed, follow, not_ready};
 
 pub use delegate::Delegation;
 pub use step::is_whole;

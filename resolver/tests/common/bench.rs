@@ -60,7 +60,7 @@ impl Bench {
     }
 
     fn stamped(&mut self, mut operation: Operation, work: u64) -> Operation {
-        let stamp = Stamp { anchor: self.chain.tip_id(), ..UNWORKED };
+        let stamp = Stamp { anchor: self.chain.tip_id(), work, nonce: 0 };
         let subject = operation.stamp_subject(NETWORK);
         *operation.stamp_mut() = self.worker.search_stamp(&subject, stamp, u64::MAX).unwrap();
         operation

@@ -22,6 +22,7 @@ use libp2p::{
 };
 use namechain_core::{
     codec::{Decode, Encode},
+    consensus::{difficulty::header_work, header::genesis_of},
     sync::message::{Hello, PROTOCOL_VERSION, Request, Response},
     types::{Hash, Network},
 };

@@ -1,5 +1,5 @@
-//! The journal of a registration: the worked Commit, so that neither a crash nor a node that forgets
-//! it loses the work, and the Register that opened it.
+//! The journal of a registration: the worked Commit, so that neither a crash nor a node that
+//! forgets it loses the work, and the Register that opened it.
 //!
 //! One file for each network, owner and name in the user's data directory, readable by the user
 //! alone: before the name is registered it tells what the commitment hides.

@@ -215,7 +215,8 @@ fn pending_transfer(before: &NameEntry) -> Result<Hash, CommandError> {
     before.transfer.map(|transfer| transfer.subject).ok_or_else(missing)
 }
 
-/// Before anything else: a script that can't answer a question learns at once that it needs `--yes`.
+/// Before anything else: a script that can't answer a question learns at once that it needs
+/// `--yes`.
 fn check_can_ask(ui: Ui, args: &OperationArgs, asks: bool) -> Result<(), CommandError> {
     if asks && !args.yes && !args.dry_run && !ui.is_interactive() {
         return Err(CommandError::NoTerminal);

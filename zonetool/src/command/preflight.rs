@@ -47,8 +47,8 @@ impl state::State for OneName {
     }
 }
 
-/// The name's entry after `named` in the block of `context`, or the rule that refuses it. Signature,
-/// anchor and nonce are not checked; the work that the stamp claims is.
+/// The name's entry after `named` in the block of `context`, or the rule that refuses it.
+/// Signature, anchor and nonce are not checked; the work that the stamp claims is.
 pub fn preflight(
     params: &Params,
     context: BlockContext,

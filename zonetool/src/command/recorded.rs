@@ -32,7 +32,7 @@ pub struct Recorded {
 
 /// What one poll found of an operation.
 enum Found {
-    Recorded(Recorded, Status),
+    Recorded(Box<(Recorded, Status)>),
     /// It waits in the node; the height of the tip.
     Pending(u32),
     Nowhere,
@@ -71,7 +71,7 @@ impl Submitter {
         let (mut was_at, mut phase) = (None, "");
         let waited = self.waiter.until("the operation", || {
             let (recorded, status) = match find(client, named, submission)? {
-                Found::Recorded(recorded, status) => (recorded, status),
+                Found::Recorded(found) => *found,
                 Found::Pending(tip) => {
                     let again =
                         was_at.map_or("", |_| "undone by a reorganisation, pending again: ");
@@ -133,7 +133,7 @@ fn find(
     let status = client.status()?;
     let depth = status.height.saturating_sub(place.height);
     let recorded = Recorded { height: place.height, time: place.time, depth, info };
-    Ok(Found::Recorded(recorded, status))
+    Ok(Found::Recorded(Box::new((recorded, status))))
 }
 
 /// The operations on a name from a height on.

@@ -245,7 +245,8 @@ fn commit(
     })
 }
 
-/// Submits the Commit of an earlier run again, if the journal has one that is still worth something.
+/// Submits the Commit of an earlier run again, if the journal has one that is still worth
+/// something.
 fn resubmit(submitter: &Submitter, journal: &Journal) -> Result<bool, CommandError> {
     let Some(commit) = &journal.commit else { return Ok(false) };
     match submitter.client.submit(commit) {

@@ -1,5 +1,5 @@
-//! Finding every name of a key: all blocks of the best chain are read once, what they name is asked
-//! for as it stands.
+//! Finding every name of a key: reads all blocks of the best chain, then looks up the names that
+//! they mention.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -30,16 +30,16 @@ use crate::{
     ui::Ui,
 };
 
-/// How long blocks may take in all that the node does not give at once.
+/// How long the scan waits in all for a node that does not answer.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(120);
-/// How many names are remembered to look for commitments to them: about 100 MB.
+/// How many names are kept to look for commitments to them: about 100 MB.
 const MAX_NAMES_SEEN: usize = 1_000_000;
-/// How often the chain may be reorganised under the walk.
+/// How many reorganisations the scan follows.
 const MAX_REORGS: u32 = 8;
 
-/// Whose names are looked for.
+/// The keys whose names are looked for.
 pub struct Keys<'a> {
-    /// The owner's key: its commitments take the secret.
+    /// The owner key; finding its commitments needs the secret.
     pub owner: &'a SecretKey,
     /// The recovery key.
     pub recovery: PublicKey,
@@ -85,15 +85,15 @@ struct FoundCommitment {
     lapses: Option<u64>,
 }
 
-/// What the walk gathers.
+/// What the scan has found in blocks.
 struct Walk {
     ours: PublicKey,
     recovery: PublicKey,
-    /// Names that an operation gave or offered to the key, or that it signed for.
+    /// Names that an operation gave or offered to one of the keys, or that one of them signed for.
     candidates: BTreeSet<Name>,
     /// Every name that was seen, up to a bound.
     seen: HashSet<Name>,
-    /// Commitments that were recorded recently enough to be open.
+    /// Commitments that have not lapsed.
     commitments: HashSet<Hash>,
 }
 
@@ -132,8 +132,8 @@ pub fn scan(ui: Ui, client: &Client, keys: &Keys<'_>, args: &Scan) -> Result<Fou
     Ok(found)
 }
 
-/// The names that a pair of keys, owner's and recovery, has now: those that are known and those in
-/// blocks from `from` on.
+/// The names of an owner key and a recovery key: of the `known` ones and those in blocks from `from`
+/// on.
 pub fn find_names(
     ui: Ui,
     client: &Client,
@@ -156,8 +156,8 @@ pub fn find_names(
 }
 
 impl Walk {
-    /// Reads the blocks from `from` to the tip that `status` has. An error says on standard error
-    /// where to go on.
+    /// Reads the blocks from `from` to the tip of `status`. On an error, a note says where to
+    /// continue.
     fn blocks(
         &mut self,
         ui: Ui,
@@ -174,7 +174,7 @@ impl Walk {
                 match waiter.until("the block", || block_at(client, height).map(Poll::Ready)) {
                     Ok(block) => block,
                     Err(error) => {
-                        ui.print_note(&self.go_on(height));
+                        ui.print_note(&self.resume_command(height));
                         return Err(error);
                     }
                 };
@@ -224,7 +224,7 @@ impl Walk {
         }
     }
 
-    /// Whether the name may be one of the keys' after this.
+    /// Whether the operation may make the name one of ours.
     fn concerns(&self, named: &SignedOperation) -> bool {
         let given_to = match &named.action {
             Action::Register { recovery, .. } | Action::Accept { recovery, .. } => {
@@ -242,8 +242,8 @@ impl Walk {
         is_ours(&named.signer) || given_to.iter().flatten().any(is_ours)
     }
 
-    /// The command that goes on at `height` without losing what was found.
-    fn go_on(&self, height: u32) -> String {
+    /// The command that continues at `height` with what was found so far.
+    fn resume_command(&self, height: u32) -> String {
         let mut text =
             format!("stopped at height {height}; to continue: zonetool key scan --from {height}");
         for name in &self.candidates {
@@ -260,9 +260,7 @@ fn block_at(client: &Client, height: u32) -> Result<Block, CommandError> {
     let block = hex::decode(&info.bytes).ok().and_then(|bytes| Block::parse(&bytes).ok());
     match block {
         Some(block) if block.header.height == height => Ok(block),
-        _ => Err(client
-            .bad_answer(format!("what it gives at height {height} is not the block there"))
-            .into()),
+        _ => Err(client.bad_answer(format!("its block at height {height} is not valid")).into()),
     }
 }
 
@@ -270,7 +268,7 @@ fn commitment_of(network: Network, owner: &SecretKey, name: &Name) -> Hash {
     commitment(network, name, &owner.public(), &owner.salt(network, name))
 }
 
-/// What one of the keys is to a name now; none if it is nothing to it.
+/// The name, if it belongs or is offered to one of the keys now.
 fn found_name(info: NameInfo, ours: PublicKey, recovery: PublicKey) -> Option<FoundName> {
     let entry = info.entry?;
     if matches!(info.standing, Standing::Available | Standing::Reserved) {
@@ -294,7 +292,7 @@ fn found_name(info: NameInfo, ours: PublicKey, recovery: PublicKey) -> Option<Fo
     })
 }
 
-/// A commitment that is open or waits to be recorded.
+/// A commitment that is open or pending.
 fn found_commitment(
     client: &Client,
     name: &Name,
@@ -408,7 +406,7 @@ mod tests {
             walk.operations(&[Operation::Named(named)], true);
             assert_eq!(walk.candidates.len(), usize::from(concerns), "{action:?}");
             assert_eq!(walk.seen.len(), 1);
-            assert_eq!(walk.go_on(7).ends_with("--from 7 --name alice"), concerns);
+            assert_eq!(walk.resume_command(7).ends_with("--from 7 --name alice"), concerns);
         }
     }
 

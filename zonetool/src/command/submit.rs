@@ -1,5 +1,5 @@
-//! What everything shares that is put on the chain: a synced node, the price of the moment, signing,
-//! working and submitting.
+//! What everything shares that is put on the chain: a synced node, the price of the moment,
+//! signing, working and submitting.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 
 /// How far below the tip stamps are anchored, so that a short reorganisation does not undo them.
 const ANCHOR_DEPTH_BLOCKS: u32 = 10;
-/// How often an operation is worked in all, if the block or price that it was worked for is outdated
-/// when it is submitted.
+/// How often an operation is worked in all, if the block or price that it was worked for is
+/// outdated when it is submitted.
 const MAX_WORK_TRIES: u32 = 3;
 /// How often submitting is tried while the node does not answer: it may be starting again.
 const MAX_SUBMIT_TRIES: u32 = 10;
@@ -184,9 +184,9 @@ impl Submitter {
             let (price, context) = self.next_block()?;
             let mut named = self.unsigned(key.public(), draft, context);
             named.signature = key.sign(&named.signing_message(&self.signing_context(context)));
-            let work = pow::with_margin(named.stamp.work);
             let (anchor, _) = self.anchor(&price)?;
-            Ok(Task { operation: Operation::Named(named), anchor, work })
+            let price = named.stamp.work;
+            Ok(Task { operation: Operation::Named(named), anchor, price })
         };
         self.work_and_submit(task, on_worked)
     }
@@ -209,8 +209,8 @@ impl Submitter {
             let (anchor, then) = self.anchor(&price)?;
             let operation = Operation::Commit { commitment, stamp: UNWORKED };
             // It pays the price at its anchor, and at least that of any Commit when it is recorded.
-            let cost = cost(then.max(price.name_multiplier));
-            Ok(Task { operation, anchor, work: pow::with_margin(cost) })
+            let price = cost(then.max(price.name_multiplier));
+            Ok(Task { operation, anchor, price })
         };
         self.work_and_submit(task, on_worked)
     }
@@ -228,7 +228,14 @@ impl Submitter {
                 Err(CommandError::Client(ClientError::Unreachable { .. })) => Ok(None),
                 task => task.map(Some),
             };
-            let operation = pow::solve_stamp(self.ui, self.network, task()?, refresh)?;
+            let first = task()?;
+            self.ui.print_note(&format!(
+                "{}: the price is {} expected hashes; working {}, a quarter more",
+                first.operation.label(),
+                first.price,
+                first.work()
+            ));
+            let operation = pow::solve_stamp(self.ui, self.network, first, refresh)?;
             on_worked(&operation)?;
             match self.submit(operation) {
                 Err(CommandError::Client(ClientError::Refused(refusal)))

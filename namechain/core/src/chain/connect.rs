@@ -2,9 +2,9 @@
 
 use super::{
     Chain, ChainError, Refused, TipChange, TipState,
+    activity::Activity,
     ancestry::best_header,
     headers::HEADERS_KEPT,
-    idle::Activity,
     storage::{Before, Change, StorageError, StoredHeader, read_block},
     view::{BlockView, Changed, Overlay, OverlayChange},
 };

@@ -4,30 +4,8 @@
 use super::Chain;
 use crate::{
     params::{Delay, LIVENESS_S},
-    types::{Action, Block, BlockTime, Operation},
+    types::BlockTime,
 };
-
-/// What a block recorded that waits for more blocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Activity {
-    /// A Commit, which must wait before it is opened.
-    commits: bool,
-    /// A Register, whose name settles.
-    registers: bool,
-    /// Anything: it is served some blocks later.
-    operations: bool,
-}
-
-impl Activity {
-    pub fn of(block: &Block) -> Self {
-        let registers = |operation: &Operation| matches!(operation, Operation::Named(named) if matches!(named.action, Action::Register { .. }));
-        Activity {
-            commits: block.operations.iter().any(|op| matches!(op, Operation::Commit { .. })),
-            registers: block.operations.iter().any(registers),
-            operations: !block.operations.is_empty(),
-        }
-    }
-}
 
 impl Chain {
     /// Whether a synced node that may mine should make a block at `now` though no operation waits:

@@ -4,6 +4,7 @@
 //! [`Storage`]. A move of the tip, however many blocks it undoes and connects, is worked out first
 //! and then written in one commit.
 
+mod activity;
 mod ancestry;
 mod checked;
 mod choice;
@@ -49,9 +50,9 @@ use crate::{
     tree::Tree,
     types::{Block, CommitPosition, CommitmentEntry, Entry, Hash, Header, Network},
 };
+use activity::Activity;
 use expiry::ExpiryQueue;
 use headers::{BlockIndexEntry, Headers};
-use idle::Activity;
 use view::{BlockView, Overlay};
 
 /// The chain of one network.

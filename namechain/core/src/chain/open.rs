@@ -4,11 +4,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Chain, TipState,
+    activity::Activity,
     ancestry::best_history,
     connect::undo,
     expiry::{ExpiryQueue, encoded_end},
     headers::{BlockIndexEntry, HEADERS_KEPT, Headers},
-    idle::Activity,
     storage::{BlockLocation, Change, Storage, StorageError, StoredHeader},
     verifier::SerialVerifier,
 };

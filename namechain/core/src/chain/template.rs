@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl Chain {
-    /// The time of a block that is made at `now`, and what its operations are applied in: not before
-    /// its parent.
+    /// The time of a block that is made at `now`, and what its operations are applied in: not
+    /// before its parent.
     fn next_context(&self, now: u64) -> BlockContext {
         let parent = self.tip_header();
         BlockContext::after(parent, now.max(parent.time))
@@ -42,8 +42,8 @@ impl Chain {
     }
 
     /// What can be said of an operation without reading state, signature or work: its stamp is
-    /// recent and claims no less than it costs at least, and it can be recorded now. To be looked at
-    /// before the stamp's work, which costs a thousand times more.
+    /// recent and claims no less than it costs at least, and it can be recorded now. To be looked
+    /// at before the stamp's work, which costs a thousand times more.
     ///
     /// # Errors
     /// The rule that it breaks.

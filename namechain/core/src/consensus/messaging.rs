@@ -5,8 +5,8 @@ use crate::types::{
     BlockTime, Hash, MessagingEntry, Name, NameEntry, Network, SignedMessagingRecord, next_key_hash,
 };
 
-/// What a messaging record of `name` under `title` must be by itself: its identity key has signed it, and so has
-/// the key of its link.
+/// What a messaging record of `name` under `title` must be by itself: its identity key has signed
+/// it, and so has the key of its link.
 pub fn check_signatures(
     network: Network,
     name: &Name,
@@ -26,10 +26,10 @@ pub fn check_signatures(
     Ok(())
 }
 
-/// What stands under a name with this entry after `signed` is recorded in the block `at`. A record must
-/// follow the one that stands. A new identity key may come without a link, and is told apart by
-/// that for as long as it stands: an owner who has lost the identity key must be able to go on, and
-/// nobody must be deceived.
+/// What stands under a name with this entry after `signed` is recorded in the block `at`. A record
+/// must follow the one that stands. A new identity key may come without a link, and is told apart
+/// by that for as long as it stands: an owner who has lost the identity key must be able to go on,
+/// and nobody must be deceived.
 pub fn published(
     network: Network,
     at: BlockTime,

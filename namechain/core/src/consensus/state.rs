@@ -28,8 +28,8 @@ pub trait State {
     fn get(&self, key: &Hash) -> Result<Option<Entry>, Self::Error>;
     /// Sets or removes the entry under `key`.
     fn set(&mut self, key: Hash, entry: Option<Entry>);
-    /// The keys of at most `limit` entries of `kind` whose [`end`](super::status::end) is at or before `time`, those
-    /// with the smallest (end, key).
+    /// The keys of at most `limit` entries of `kind` whose [`end`](super::status::end) is at or
+    /// before `time`, those with the smallest (end, key).
     fn ended(&self, kind: EntryKind, time: u64, limit: usize) -> Result<Vec<Hash>, Self::Error>;
 }
 

@@ -77,8 +77,8 @@ pub struct Branch {
 /// The branch of the genesis blocks.
 pub const FIRST_BRANCH: Branch = Branch { number: 2, from: 0, reserved: &[] };
 
-/// How many blocks deep the states are kept in memory, a day at the interval: a reorganisation of as
-/// many is worked out from memory.
+/// How many blocks deep the states are kept in memory, a day at the interval: a reorganisation of
+/// as many is worked out from memory.
 pub const STATES_KEPT: u32 = 720;
 /// The most blocks that are undone: thirty days at the interval. What the blocks found before they
 /// changed it is kept on the disk that long.

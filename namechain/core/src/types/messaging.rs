@@ -152,9 +152,9 @@ impl MessagingRecord {
 }
 
 impl SignedMessagingRecord {
-    /// Signs a record for `name` under `title` with its identity key and, where a new identity key is to be
-    /// linked, with the one that stands. That `identity` is the key that the record names is the
-    /// caller's matter; the chain refuses it otherwise.
+    /// Signs a record for `name` under `title` with its identity key and, where a new identity key
+    /// is to be linked, with the one that stands. That `identity` is the key that the record names
+    /// is the caller's matter; the chain refuses it otherwise.
     pub fn sign(
         network: Network,
         name: &Name,

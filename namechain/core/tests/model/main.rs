@@ -36,7 +36,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
-use plan::History;
+use plan::RandomHistory;
 use player::{Judged, Player};
 
 /// The rules of operations that depend on the state, and what is counted besides.
@@ -125,7 +125,7 @@ fn the_chain_behaves_as_its_model() {
     println!("blocks undone: {}", judged.get("a block undone").unwrap_or(&0));
 }
 
-fn live(history: &History, judged: &mut Judged) {
+fn live(history: &RandomHistory, judged: &mut Judged) {
     let mut players = [Player::new(history.is_worked), Player::new(history.is_worked)];
     for round in &history.rounds {
         for (player, plans) in players.iter_mut().zip(&round.blocks) {

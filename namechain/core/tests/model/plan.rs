@@ -137,16 +137,16 @@ pub struct Round {
 }
 
 #[derive(Clone, Debug)]
-pub struct History {
+pub struct RandomHistory {
     /// Whether signatures are made, stamps worked, and both checked. It takes ten times longer.
     pub is_worked: bool,
     pub rounds: Vec<Round>,
 }
 
-pub fn histories() -> impl Strategy<Value = History> {
+pub fn histories() -> impl Strategy<Value = RandomHistory> {
     let rounds = vec(rounds(), 1..4);
     (proptest::bool::weighted(0.005), rounds)
-        .prop_map(|(is_worked, rounds)| History { is_worked, rounds })
+        .prop_map(|(is_worked, rounds)| RandomHistory { is_worked, rounds })
 }
 
 fn rounds() -> impl Strategy<Value = Round> {

@@ -62,7 +62,7 @@ impl Maker {
     /// As [`Maker::head`], with so many bytes of rescues that pay for them.
     pub fn head_with(&self, time: u64, ops: &[Vec<u8>], state: &State, paid: usize) -> Head {
         let (parent, net) = (self.tip(), NET);
-        let leaves: Vec<Node> = self.heads.iter().map(|head| head.leaf(net)).collect();
+        let leaves: Vec<RangeNode> = self.heads.iter().map(|head| head.leaf(net)).collect();
         let hashes: Vec<(H32, H32)> =
             state.iter().map(|(key, e)| (*key, hash(net, "value", &[&e.encode()]))).collect();
         let commits = ops.iter().filter(|op| op[0] == COMMIT).count() as u64;

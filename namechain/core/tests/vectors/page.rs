@@ -308,9 +308,9 @@ impl Head {
         with(search(&what, |nonce| with(nonce).has_work(net) == holds))
     }
 
-    pub fn leaf(&self, net: Net) -> Node {
+    pub fn leaf(&self, net: Net) -> RangeNode {
         let work = target_work(target(net, self.time, self.due));
-        Node::leaf(net, &self.id(net), work, self.time, self.due)
+        RangeNode::leaf(net, &self.id(net), work, self.time, self.due)
     }
 }
 
@@ -351,18 +351,18 @@ pub fn ops_root(net: Net, ops: &[Vec<u8>]) -> H32 {
 
 /// A node of the history range (section 4.3).
 #[derive(Clone)]
-pub struct Node {
+pub struct RangeNode {
     pub hash: H32,
     pub work: u128,
     pub first: (u64, u64),
     pub last: (u64, u64),
 }
 
-impl Node {
-    pub fn leaf(net: Net, id: &H32, work: u128, time: u64, due: u64) -> Node {
+impl RangeNode {
+    pub fn leaf(net: Net, id: &H32, work: u128, time: u64, due: u64) -> RangeNode {
         let parts = [varint(work), varint(time.into()), lead(due, time)].concat();
         let hash = hash(net, "hist-leaf", &[id, &parts]);
-        Node { hash, work, first: (time, due), last: (time, due) }
+        RangeNode { hash, work, first: (time, due), last: (time, due) }
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -373,8 +373,8 @@ impl Node {
         out
     }
 
-    pub fn join(net: Net, left: &Node, right: &Node) -> Node {
-        Node {
+    pub fn join(net: Net, left: &RangeNode, right: &RangeNode) -> RangeNode {
+        RangeNode {
             hash: hash(net, "hist-node", &[&left.encode(), &right.encode()]),
             work: left.work.saturating_add(right.work),
             first: left.first,
@@ -383,12 +383,12 @@ impl Node {
     }
 
     /// The node over these leaves, as many as a power of two.
-    pub fn over(net: Net, leaves: &[Node]) -> Node {
+    pub fn over(net: Net, leaves: &[RangeNode]) -> RangeNode {
         match leaves {
             [leaf] => leaf.clone(),
             more => {
                 let (left, right) = more.split_at(more.len() / 2);
-                Node::join(net, &Node::over(net, left), &Node::over(net, right))
+                RangeNode::join(net, &RangeNode::over(net, left), &RangeNode::over(net, right))
             }
         }
     }
@@ -399,24 +399,24 @@ pub fn peak_sizes(count: usize) -> Vec<usize> {
     (0..usize::BITS).rev().map(|bit| 1 << bit).filter(|size| count & size != 0).collect()
 }
 
-pub fn peaks(net: Net, mut leaves: &[Node]) -> Vec<Node> {
+pub fn peaks(net: Net, mut leaves: &[RangeNode]) -> Vec<RangeNode> {
     let mut peaks = Vec::new();
     for size in peak_sizes(leaves.len()) {
-        peaks.push(Node::over(net, &leaves[..size]));
+        peaks.push(RangeNode::over(net, &leaves[..size]));
         leaves = &leaves[size..];
     }
     peaks
 }
 
-pub fn history_root(net: Net, leaves: &[Node]) -> H32 {
+pub fn history_root(net: Net, leaves: &[RangeNode]) -> H32 {
     let count = (leaves.len() as u64).to_be_bytes();
-    let joined = peaks(net, leaves).into_iter().rev().reduce(|r, l| Node::join(net, &l, &r));
+    let joined = peaks(net, leaves).into_iter().rev().reduce(|r, l| RangeNode::join(net, &l, &r));
     let bytes = joined.map(|node| node.encode()).unwrap_or_default();
     hash(net, "hist-root", &[&count, &bytes])
 }
 
 /// The bytes of a place proof (section 10).
-pub fn place_proof(net: Net, leaves: &[Node], index: usize) -> Vec<u8> {
+pub fn place_proof(net: Net, leaves: &[RangeNode], index: usize) -> Vec<u8> {
     let (mut first, mut place) = (0, 0);
     let sizes = peak_sizes(leaves.len());
     while index - first >= sizes[place] {
@@ -429,7 +429,7 @@ pub fn place_proof(net: Net, leaves: &[Node], index: usize) -> Vec<u8> {
     let mut size = 1;
     while size < sizes[place] {
         let sibling = first + (((index - first) / size) ^ 1) * size;
-        out.extend(Node::over(net, &leaves[sibling..sibling + size]).encode());
+        out.extend(RangeNode::over(net, &leaves[sibling..sibling + size]).encode());
         size *= 2;
     }
     for (other, peak) in peaks(net, leaves).iter().enumerate() {

@@ -7,7 +7,7 @@ use super::page::*;
 const NET: Net = MAIN;
 
 /// Leaves as a chain of `main` has them that comes at these gaps.
-fn range(count: usize, gaps: &[u64]) -> Vec<Node> {
+fn range(count: usize, gaps: &[u64]) -> Vec<RangeNode> {
     let (mut time, mut due) = (GENESIS_TIME, GENESIS_TIME);
     let mut leaves = Vec::new();
     for number in 0..count {
@@ -19,8 +19,8 @@ fn range(count: usize, gaps: &[u64]) -> Vec<Node> {
     leaves
 }
 
-fn leaf(number: usize, work: u128, time: u64, due: u64) -> Node {
-    Node::leaf(NET, &[number as u8; 32], work, time, due)
+fn leaf(number: usize, work: u128, time: u64, due: u64) -> RangeNode {
+    RangeNode::leaf(NET, &[number as u8; 32], work, time, due)
 }
 
 /// What is claimed of a header, and by what proof.
@@ -35,7 +35,7 @@ struct Claim {
 }
 
 impl Claim {
-    fn of(leaves: &[Node], index: usize) -> Claim {
+    fn of(leaves: &[RangeNode], index: usize) -> Claim {
         Claim {
             root: history_root(NET, leaves),
             height: index,
@@ -71,7 +71,7 @@ impl Claims {
 }
 
 /// A proof and what is near it.
-fn around(claims: &mut Claims, leaves: &[Node], index: usize) {
+fn around(claims: &mut Claims, leaves: &[RangeNode], index: usize) {
     let good = Claim::of(leaves, index);
     claims.add("a header's place", &good, true);
     claims.fails("another root", &good, |claim| claim.root = [7; 32]);
@@ -122,7 +122,7 @@ fn changed(
     claims: &mut Claims,
     about: &str,
     index: usize,
-    change: impl FnOnce(&mut [Node], &dyn Fn(usize, u128, u64, u64) -> Node),
+    change: impl FnOnce(&mut [RangeNode], &dyn Fn(usize, u128, u64, u64) -> RangeNode),
 ) {
     let mut leaves = range(8, &GAPS);
     change(&mut leaves, &leaf);
@@ -130,7 +130,7 @@ fn changed(
 }
 
 fn unsound(claims: &mut Claims) {
-    let of = |all: &[Node], at: usize| (all[at].work, all[at].first.0, all[at].first.1);
+    let of = |all: &[RangeNode], at: usize| (all[at].work, all[at].first.0, all[at].first.1);
     let at_easiest = |time, due| target_work(target(NET, time, due));
     changed(claims, "a sibling of less work than its lateness allows", 0, |all, leaf| {
         let (work, time, due) = of(all, 1);
@@ -187,7 +187,7 @@ fn ramps(claims: &mut Claims) {
     }
 }
 
-fn ramp(claims: &mut Claims, honest: &[Node], about: &str) {
+fn ramp(claims: &mut Claims, honest: &[RangeNode], about: &str) {
     let (first, last) = (&honest[32], &honest[63]);
     let least = least_work(32, i128::from(last.last.1) - i128::from(last.last.0));
     let most = 32 * late_work(i128::from(first.first.0) - i128::from(last.last.1));
@@ -253,8 +253,8 @@ fn far(claims: &mut Claims) {
     let leaves = range(2, &GAPS);
     let (time, due) = leaves[1].last;
     for last in [(time + 1, due), (time, due + 1)] {
-        let right = Node { last, ..leaves[1].clone() };
-        let root = Node::join(NET, &leaves[0], &right);
+        let right = RangeNode { last, ..leaves[1].clone() };
+        let root = RangeNode::join(NET, &leaves[0], &right);
         let mut claim = Claim::of(&leaves, 0);
         claim.proof.truncate(claim.proof.len() - leaves[1].encode().len());
         claim.proof.extend(right.encode());

@@ -225,7 +225,8 @@ pub(super) async fn commitment(
                 let lapses = |entry: &CommitmentEntry| entry.time.saturating_add(COMMIT_LIFETIME_S);
                 let open = entries.iter().find(|entry| !entry.spent && lapses(entry) >= now.time);
                 let shown = open.or(entries.last());
-                let told = |entry: &CommitmentEntry| CommitInfo::of(snapshot.network.params(), entry);
+                let told =
+                    |entry: &CommitmentEntry| CommitInfo::of(snapshot.network.params(), entry);
                 let live = entries.iter().filter(|entry| lapses(entry) >= now.time);
                 Ok(CommitmentInfo {
                     commitment,

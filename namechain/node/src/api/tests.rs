@@ -143,10 +143,13 @@ async fn a_commitment_is_told_while_it_is_open() {
     assert_eq!((found.lapses, found.spent), (open.time + 86_400, false));
     assert_eq!(found.work, commit.stamp().work);
 
-    // A younger one of the same commitment: the older one is told.
-    bench.node.record(bench.node.commit(&bob));
+    // A younger one of the same commitment: the older one is told, and both are listed.
+    let younger = bench.node.commit(&bob);
+    bench.node.record(younger.clone());
     let open: api_types::CommitmentInfo = bench.get(&path).await.json();
     assert_eq!((open.height, open.recorded.expect("two are").id), (5, commit.id(NETWORK)));
+    let all: Vec<Hash> = open.all.iter().map(|commit| commit.id).collect();
+    assert_eq!(all, [commit.id(NETWORK), younger.id(NETWORK)]);
 
     let path = format!("/v1/commitments/{}", commitment_of(&name("waiting")));
     assert!(bench.get(&path).await.json::<api_types::CommitmentInfo>().pending);

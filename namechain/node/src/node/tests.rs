@@ -76,6 +76,17 @@ fn signed(handle: &NodeHandle, key: &SecretKey, reference: Hash, action: Action)
     stamped(handle, Operation::Named(named))
 }
 
+/// Registers the name as soon as a second has passed since the Commit's block.
+async fn register_once_open(handle: &NodeHandle, key: &SecretKey, commit: Hash) {
+    let opened = async {
+        while let Err(refused) = submit(handle, register(handle, key, commit)) {
+            assert_eq!(refused.rule.as_deref(), Some("commitment-young"));
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.expect("it opens");
+}
+
 /// Waits for the tip to reach a height.
 async fn reach(handle: &NodeHandle, height: u32) {
     let mut published = handle.published();
@@ -110,10 +121,8 @@ async fn what_is_acknowledged_is_recorded_and_survives() {
     let node = start(dir.path(), MineMode::OnDemand, false).await;
     let handle = node.handle();
     reach(&handle, 1).await;
-    // The commit ripens: a block is mined for it, though no operation waits.
-    reach(&handle, 2).await;
     let commit = waiting.id(NETWORK);
-    submit(&handle, register(&handle, &key, commit)).unwrap();
+    register_once_open(&handle, &key, commit).await;
     let recorded = registered(&handle).await;
     // And the name settles.
     reach(&handle, recorded + 1).await;
@@ -146,8 +155,8 @@ async fn the_row_of_a_replaced_operation_goes_at_once() {
     let handle = node.handle();
     let committed = commit(&handle, &key);
     submit(&handle, committed.clone()).unwrap();
-    reach(&handle, 2).await;
-    submit(&handle, register(&handle, &key, committed.id(NETWORK))).unwrap();
+    reach(&handle, 1).await;
+    register_once_open(&handle, &key, committed.id(NETWORK)).await;
     let recorded = registered(&handle).await;
     reach(&handle, recorded + 1).await;
     drop(handle);

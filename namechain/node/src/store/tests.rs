@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use namechain_core::{
     codec::{Decode, Encode},
-    types::Header,
+    types::{HEADER_BYTES, Header},
 };
 
 mod crash;
@@ -91,7 +91,7 @@ pub(super) fn open(dir: &Path) -> Opened {
 pub(super) fn replay(store: &Store) -> (Vec<u32>, u64) {
     let mut heights = Vec::new();
     let replayed = store.replay(|at, bytes| {
-        let header = Header::from_bytes(&bytes[..160]).unwrap();
+        let header = Header::from_bytes(&bytes[..HEADER_BYTES]).unwrap();
         assert_eq!(bytes, block(header.height), "a block is handed out as it was appended");
         assert_eq!(store.block(at)?, bytes);
         heights.push(header.height);

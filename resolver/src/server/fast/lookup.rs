@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     cache::{Answer, Cache, EntryKind, Probe, Slot},
-    chain::validity::{Dependency, Validity},
+    chain::{
+        marks::ChainMarks,
+        validity::{BlockRange, Dependency, Validity},
+    },
     dns::cookie::{Given, Jar, Secrets},
     resolve::Pipeline,
     server::responder::Responder,
@@ -42,6 +45,7 @@ pub struct BatchContext<'a> {
     /// The time by which answers age.
     pub now: Duration,
     epoch: OnceCell<Option<u32>>,
+    marks: OnceCell<ChainMarks>,
     /// The secrets of DNS cookies, if cookies are on; and whether other machines have to send one.
     jar: Option<&'a Jar>,
     needs_cookie: bool,
@@ -122,6 +126,7 @@ impl<'a> BatchContext<'a> {
             cache: responder.cache(),
             now: responder.now(),
             epoch: OnceCell::new(),
+            marks: OnceCell::new(),
             jar: responder.cookies(),
             needs_cookie: responder.requires_cookies(),
             secrets: OnceCell::new(),
@@ -265,7 +270,8 @@ impl<'a> BatchContext<'a> {
     /// Whether the chain source can tell at once that nobody has registered the name. An entry that
     /// was released is left to the slow path.
     fn is_known_unregistered(&self, name: Name) -> bool {
-        let nothing = Dependency { name, value: None, from: 0, until: u32::MAX, epoch: 0 };
+        let marks = *self.marks.get_or_init(|| self.pipeline.chain.marks());
+        let nothing = Dependency { name, value: None, range: BlockRange::ALL, marks, epoch: 0 };
         self.epoch().is_some() && self.pipeline.chain.still_holds(&nothing)
     }
 

@@ -115,7 +115,8 @@ impl HistoryProof {
     }
 
     /// Whether `header`, whose id is `id`, is in the range with this root, after headers of
-    /// [`HistoryProof::work_before`]: a pure function of at most 128 hashes. Every node that is seen
+    /// [`HistoryProof::work_before`]: a pure function of at most 128 hashes. Every node that is
+    /// seen
     /// on the way has work that a valid chain can have. If so, everybody who built on the root has
     /// believed in the header.
     ///

@@ -16,7 +16,7 @@ use crate::{
 
 /// Where a block of the window stands.
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum BlockStage {
     /// To be asked for.
     Wanted,
     /// Asked for, of this peer.
@@ -34,7 +34,7 @@ pub(super) enum State {
 #[derive(Debug)]
 struct Slot {
     id: PowChecked,
-    state: State,
+    state: BlockStage,
     /// The length of its body, once that is here.
     bytes: usize,
     /// When it was asked for last, and how often.
@@ -120,7 +120,7 @@ impl Window {
 
     fn forget(&mut self, height: u32, slot: &Slot) {
         self.bytes -= slot.bytes;
-        self.checking -= usize::from(matches!(slot.state, State::Checking));
+        self.checking -= usize::from(matches!(slot.state, BlockStage::Checking));
         self.wanted.remove(&height);
         self.bodies.remove(&height);
     }
@@ -145,7 +145,7 @@ impl Window {
     pub fn is_connecting(&self, id: &Hash) -> bool {
         self.slots
             .front()
-            .is_some_and(|slot| slot.id.id() == *id && matches!(slot.state, State::Connecting))
+            .is_some_and(|slot| slot.id.id() == *id && matches!(slot.state, BlockStage::Connecting))
     }
 
     fn slot(&mut self, height: u32) -> Option<&mut Slot> {
@@ -190,7 +190,7 @@ impl Window {
             if height == self.above() {
                 self.slots.push_back(Slot {
                     id: *id,
-                    state: State::Wanted,
+                    state: BlockStage::Wanted,
                     bytes: 0,
                     asked_at: now,
                     asks: 0,
@@ -198,7 +198,7 @@ impl Window {
             }
             self.wanted.remove(&height);
             if let Some(slot) = self.slot(height).filter(|slot| slot.id == *id) {
-                (slot.state, slot.asked_at) = (State::Asked(request, peer), now);
+                (slot.state, slot.asked_at) = (BlockStage::Asked(request, peer), now);
                 slot.asks += 1;
             }
         }
@@ -207,9 +207,9 @@ impl Window {
     /// A request for a block will bring nothing.
     pub fn request_over(&mut self, height: u32, request: RequestId) {
         if let Some(slot) = self.slot(height)
-            && matches!(slot.state, State::Asked(asked, _) if asked == request)
+            && matches!(slot.state, BlockStage::Asked(asked, _) if asked == request)
         {
-            slot.state = State::Wanted;
+            slot.state = BlockStage::Wanted;
             self.wanted.insert(height);
         }
     }
@@ -218,10 +218,10 @@ impl Window {
     pub fn insert_body(&mut self, height: u32, id: &Hash, bytes: Vec<u8>, from: Peer) -> bool {
         let len = bytes.len();
         let Some(slot) = self.slot(height).filter(|slot| slot.id.id() == *id) else { return false };
-        if !matches!(slot.state, State::Asked(..) | State::Wanted) {
+        if !matches!(slot.state, BlockStage::Asked(..) | BlockStage::Wanted) {
             return false;
         }
-        (slot.state, slot.bytes) = (State::Body(bytes, from), len);
+        (slot.state, slot.bytes) = (BlockStage::Body(bytes, from), len);
         self.bytes += len;
         self.average = if self.average == 0 { len } else { (self.average * 7 + len) / 8 };
         self.wanted.remove(&height);
@@ -233,7 +233,9 @@ impl Window {
     pub fn next_body(&mut self) -> Option<(u32, PowChecked, Vec<u8>, Peer)> {
         let height = self.bodies.pop_first()?;
         let slot = self.slot(height)?;
-        let State::Body(bytes, from) = std::mem::replace(&mut slot.state, State::Checking) else {
+        let BlockStage::Body(bytes, from) =
+            std::mem::replace(&mut slot.state, BlockStage::Checking)
+        else {
             return None;
         };
         let id = slot.id;
@@ -245,7 +247,8 @@ impl Window {
     pub fn is_wanted(&self, height: u32, id: &Hash) -> bool {
         let at = height.checked_sub(self.first).and_then(|at| self.slots.get(at as usize));
         at.is_some_and(|slot| {
-            slot.id.id() == *id && !matches!(slot.state, State::Ready(_) | State::Connecting)
+            slot.id.id() == *id
+                && !matches!(slot.state, BlockStage::Ready(_) | BlockStage::Connecting)
         })
     }
 
@@ -253,11 +256,11 @@ impl Window {
     pub fn set_ready(&mut self, height: u32, block: Box<CheckedBlock>) {
         let id = block.id();
         let Some(slot) = self.slot(height).filter(|slot| slot.id.id() == id) else { return };
-        if matches!(slot.state, State::Ready(_) | State::Connecting) {
+        if matches!(slot.state, BlockStage::Ready(_) | BlockStage::Connecting) {
             return;
         }
-        let before = std::mem::replace(&mut slot.state, State::Ready(block));
-        self.checking -= usize::from(matches!(before, State::Checking));
+        let before = std::mem::replace(&mut slot.state, BlockStage::Ready(block));
+        self.checking -= usize::from(matches!(before, BlockStage::Checking));
         self.wanted.remove(&height);
         self.bodies.remove(&height);
     }
@@ -265,9 +268,9 @@ impl Window {
     /// What came was not the block: it is to be asked for again.
     pub fn reject_body(&mut self, height: u32, id: &Hash) {
         let Some(slot) = self.slot(height).filter(|slot| slot.id.id() == *id) else { return };
-        if matches!(slot.state, State::Checking) {
+        if matches!(slot.state, BlockStage::Checking) {
             let bytes = std::mem::take(&mut slot.bytes);
-            slot.state = State::Wanted;
+            slot.state = BlockStage::Wanted;
             self.checking -= 1;
             self.bytes -= bytes;
             self.wanted.insert(height);
@@ -277,11 +280,11 @@ impl Window {
     /// Takes the first block, if it is ready to be connected.
     pub fn next_ready(&mut self) -> Option<Box<CheckedBlock>> {
         let slot = self.slots.front_mut()?;
-        if !matches!(slot.state, State::Ready(_)) {
+        if !matches!(slot.state, BlockStage::Ready(_)) {
             return None;
         }
-        match std::mem::replace(&mut slot.state, State::Connecting) {
-            State::Ready(block) => Some(block),
+        match std::mem::replace(&mut slot.state, BlockStage::Connecting) {
+            BlockStage::Ready(block) => Some(block),
             _ => None,
         }
     }
@@ -290,8 +293,9 @@ impl Window {
     /// request was for.
     pub fn stalled(&self) -> Option<(Peer, u64, u32, usize)> {
         let slot = self.slots.front()?;
-        let State::Asked(request, peer) = slot.state else { return None };
-        let same = |slot: &&Slot| matches!(slot.state, State::Asked(other, _) if other == request);
+        let BlockStage::Asked(request, peer) = slot.state else { return None };
+        let same =
+            |slot: &&Slot| matches!(slot.state, BlockStage::Asked(other, _) if other == request);
         Some((peer, slot.asked_at, slot.asks, self.slots.iter().take_while(same).count()))
     }
 }

@@ -41,18 +41,18 @@ pub fn network(value: &Value) -> Network {
 
 /// The state in a plain map.
 #[derive(Clone)]
-pub struct Maps {
+pub struct JudgedState {
     pub params: &'static Params,
     pub entries: BTreeMap<Hash, Entry>,
 }
 
-impl Maps {
-    pub fn read(params: &'static Params, entries: &Value) -> Maps {
+impl JudgedState {
+    pub fn read(params: &'static Params, entries: &Value) -> JudgedState {
         let entries = entries.as_array().expect("entries").iter().map(|entry| {
             let entry = Entry::from_bytes(&bytes(entry)).expect("an entry");
             (entry.key(params.network), entry)
         });
-        Maps { params, entries: entries.collect() }
+        JudgedState { params, entries: entries.collect() }
     }
 
     /// The entries in the order of their keys, in hexadecimal.
@@ -61,7 +61,7 @@ impl Maps {
     }
 }
 
-impl State for Maps {
+impl State for JudgedState {
     type Error = std::convert::Infallible;
 
     fn get(&self, key: &Hash) -> Result<Option<Entry>, Self::Error> {

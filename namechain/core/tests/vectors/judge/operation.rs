@@ -14,7 +14,7 @@ use namechain_core::{
 };
 use serde_json::Value;
 
-use super::{Maps, bytes, network, number};
+use super::{JudgedState, bytes, network, number};
 
 /// The entries after, or the rule that is broken.
 pub fn judge_operation(case: &Value) -> Result<Vec<String>, &'static str> {
@@ -36,7 +36,7 @@ fn judge(case: &Value) -> Result<Vec<String>, RuleViolation> {
     let price =
         Multipliers { names: number(&case["name_price"]), bytes: number(&case["byte_price"]) };
     let context = BlockContext { now, parent_time: now.time, price };
-    let mut state = Maps::read(params, &case["state"]);
+    let mut state = JudgedState::read(params, &case["state"]);
     let (before, index) = (state.encoded(), number(&case["index"]));
     let applied = Tally::default().apply(params, context, &operation, index, anchor, &mut state);
     match applied {

@@ -18,7 +18,7 @@ use namechain_core::{
 };
 use serde_json::Value;
 
-use super::{Maps, bytes, hash, network, number};
+use super::{JudgedState, bytes, hash, network, number};
 
 /// Checks a file of `wire/`. Returns how many things it checked.
 ///
@@ -159,7 +159,7 @@ fn tree(value: &Value) -> usize {
 fn removal(value: &Value) -> usize {
     let params = network(value).params();
     for case in list(value, "cases") {
-        let mut state = Maps::read(params, &case["state"]);
+        let mut state = JudgedState::read(params, &case["state"]);
         let now = BlockTime { height: 1, time: number(&case["time"]) };
         let Ok(()) = remove_ended(now, &mut state);
         let keys: Vec<Hash> = list(case, "keys_after").iter().map(hash).collect();

@@ -29,8 +29,9 @@ use namechain_core::{
 pub(super) const NETWORK: Network = Network::Dev;
 const NOW: u64 = 1_800_000_000;
 
-/// A dev chain of three blocks, on which `alice` is registered and has settled, with answers that a test can set.
-pub(super) struct Node {
+/// A dev chain of three blocks, on which `alice` is registered and has settled, with answers that a
+/// test can set.
+pub(super) struct MemoryNode {
     pub(super) chain: Mutex<Chain>,
     storage: Arc<MemoryStorage>,
     worker: Mutex<PowHasher>,
@@ -61,10 +62,10 @@ pub(super) fn commitment_of(name: &Name) -> Hash {
     commitment(NETWORK, name, &owner().public(), &owner().salt(NETWORK, name))
 }
 
-impl Node {
+impl MemoryNode {
     pub(super) fn new() -> Arc<Self> {
         let storage = Arc::new(MemoryStorage::default());
-        let node = Node {
+        let node = MemoryNode {
             chain: Mutex::new(Chain::open(NETWORK, storage.clone()).unwrap()),
             storage,
             worker: Mutex::new(PowHasher::new(NETWORK)),
@@ -132,7 +133,7 @@ impl Node {
     }
 }
 
-impl Backend for Node {
+impl Backend for MemoryNode {
     fn status(&self) -> api_types::Status {
         assert!(
             !self.panics.load(Ordering::Relaxed),
@@ -264,7 +265,7 @@ impl Backend for Node {
 
 /// A server on a free port of loopback, with a node behind it.
 pub(super) struct Bench {
-    pub(super) node: Arc<Node>,
+    pub(super) node: Arc<MemoryNode>,
     pub(super) addr: SocketAddr,
     pub(super) stop: oneshot::Sender<()>,
     pub(super) server: JoinHandle<std::io::Result<()>>,
@@ -301,7 +302,7 @@ impl Bench {
     }
 
     pub(super) async fn start_with(extension: Extension) -> Self {
-        let node = Node::new();
+        let node = MemoryNode::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -223,7 +223,7 @@ async fn a_reorganisation_under_a_reader() {
             },
         )
     };
-    assert_eq!(gone_until(3).unwrap(), 2);
+    assert_eq!(gone_until(3).unwrap(), 3);
     let refused = gone_until(usize::MAX).unwrap_err();
     assert_eq!((refused.0.as_u16(), asked.get()), (503, 3));
 }

@@ -237,7 +237,7 @@ fn the_index_of_another_log_is_made_again() {
     // As long as the others, so that a record ends where the index expects it.
     for height in 0..3 {
         let mut bytes = block(height);
-        bytes[..160].copy_from_slice(&header(height, 99).to_bytes());
+        bytes[..HEADER_BYTES].copy_from_slice(&header(height, 99).to_bytes());
         store.append(&bytes).unwrap();
     }
     drop(store);

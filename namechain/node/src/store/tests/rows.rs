@@ -88,7 +88,7 @@ fn the_bytes_of_every_row() {
 /// header.
 #[test]
 fn rows_that_were_not_written_are_damage() {
-    let stored = stored(7, BlockLocation { file: 0, offset: 36, len: 160 });
+    let stored = stored(7, BlockLocation { file: 0, offset: 36, len: 168 });
     let key = layout::header_key(7, &stored.id);
     let value = layout::header_value(&stored);
     let longer = [&value[..], &[0]].concat();
