@@ -249,9 +249,9 @@ def operation_case(rule, x):
         check(f"{what}: after", [entries[key].encode().hex() for key in sorted(entries)], x["after"])
 
 
-def verdict(chain, raw):
+def verdict(judge, raw):
     try:
-        return {"refused": refused} if (refused := refusal(chain.check, raw)) else {"accepted": True}
+        return {"refused": refused} if (refused := refusal(judge, raw)) else {"accepted": True}
     except rules.UpgradeNeeded:
         return {"upgrade_needed": True}
 
@@ -268,7 +268,7 @@ def block_cases(folder):
             if x["before"] == height:
                 wanted = {key: x[key] for key in ("refused", "accepted", "upgrade_needed") if key in x}
                 raw_case = unhex(x["block"]) + bytes(x.get("padding", 0))
-                check(f"{rule}: {x['about']}", verdict(chain, raw_case), wanted)
+                check(f"{rule}: {x['about']}", verdict(chain.check, raw_case), wanted)
         if raw:
             check(f"block {height + 1} of the chain", refusal(chain.connect, unhex(raw)), None)
 
@@ -322,9 +322,8 @@ def story(path):
         x = json.loads(line)
         if "block" in x:
             raw = unhex(x.pop("block"))
-            check(f"line {number}", verdict(chain, raw), x)
+            check(f"line {number}", verdict(chain.connect if "accepted" in x else chain.check, raw), x)
             if "accepted" in x:
-                chain.connect(raw)
                 state, index = None, 0
             continue
         parent = chain.headers[-1]

@@ -354,7 +354,7 @@ impl User {
         let mut child = command
             .args(args)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn()
             .expect("zonetool runs");
         let ended = wait::until("an end of zonetool", || {

@@ -4,6 +4,7 @@
 //! `vectors`.)
 //!
 //! What is tried comes from the plain-map model's tests, whose model has its say too.
+//! `NAMECHAIN_BLOCKS` sets how many random blocks there are (default 120), `NAMECHAIN_SEED` the seed.
 
 #[allow(dead_code, reason = "the model is used in part")]
 #[path = "model/acts.rs"]
@@ -386,7 +387,8 @@ impl Teller {
 #[test]
 fn random_chains_are_judged_alike() {
     let Some(python) = python::python() else { return };
-    let mut teller = Teller::new(common::number_from_env("NAMECHAIN_SEED", 1));
+    let seed = common::number_from_env("NAMECHAIN_SEED", 1);
+    let mut teller = Teller::new(seed);
     for _ in 0..common::number_from_env("NAMECHAIN_BLOCKS", BLOCKS) {
         teller.tell_block();
     }
@@ -400,7 +402,8 @@ fn random_chains_are_judged_alike() {
     assert_eq!(passed as usize, teller.story.lines().count());
     let met = |rule: &&&str| !teller.verdicts.contains_key(**rule);
     let missed: Vec<_> = RuleViolation::IDS.iter().filter(met).collect();
-    assert!(missed.is_empty(), "not met: {missed:?}");
+    // Another seed may miss one.
+    assert!(missed.is_empty() || seed != 1, "not met: {missed:?}");
 }
 
 /// What the verifier says of a story.

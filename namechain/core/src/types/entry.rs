@@ -10,6 +10,7 @@ const COMMITMENT: u8 = 2;
 
 /// An entry of the state, under [`Entry::key`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most entries are names")]
 pub enum Entry {
     /// A name that was registered.
     Name(NameEntry),

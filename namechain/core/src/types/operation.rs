@@ -28,6 +28,7 @@ const PUBLISH: u8 = 10;
 ///            | signature 64 | stamp 48 |
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and most are on names")]
 pub enum Operation {
     /// Binds a key to a name without telling which. Anyone can make it; it carries the price of the
     /// registration.
