@@ -143,7 +143,7 @@ fn a_name_is_called_where_its_record_says() {
     let port = listener.address().port();
     let locator = format!("/ip4/127.0.0.1/udp/{port}/quic-v1");
     alice.publish(&["--locator", "https://alice.example/", "--locator", &locator]);
-    failed(&bob.dial("alice", &["--tcp"]).end(), 3, "has no address to call to call it over TCP");
+    failed(&bob.dial("alice", &["--tcp"]).end(), 3, "has no address to call over TCP");
     let mut dialler = bob.dial("alice", &[]);
     dialler.say_all(b"found".to_vec());
     assert_eq!(dialler.event("connected")["sequence"], 2);
