@@ -138,16 +138,12 @@ fn each_way_ends_by_itself() {
 fn a_name_is_called_where_its_record_says() {
     let world = World::new();
     let (alice, bob) = (Citizen::of(&world, "alice"), Citizen::of(&world, "bobby"));
-    failed(&bob.dial("alice", &[]).end(), 3, "no locator that says where");
+    failed(&bob.dial("alice", &[]).end(), 3, "has no address to call");
     let mut listener = alice.listen(&[]);
     let port = listener.address().port();
     let locator = format!("/ip4/127.0.0.1/udp/{port}/quic-v1");
     alice.publish(&["--locator", "https://alice.example/", "--locator", &locator]);
-    failed(
-        &bob.dial("alice", &["--tcp"]).end(),
-        3,
-        "no locator that says where to call it over TCP",
-    );
+    failed(&bob.dial("alice", &["--tcp"]).end(), 3, "has no address to call over TCP");
     let mut dialler = bob.dial("alice", &[]);
     dialler.say_all(b"found".to_vec());
     assert_eq!(dialler.event("connected")["sequence"], 2);
@@ -207,7 +203,7 @@ fn who_answers_with_another_key_is_not_spoken_with() {
     let addresses = listeners.each_mut().map(|listener| listener.address());
     alice.rotate();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {
-        failed(&call(&bob, "alice", address, flags).end(), 9, "which spoke for alice until height");
+        failed(&call(&bob, "alice", address, flags).end(), 9, "which alice replaced at height");
     }
     alice.withdraw();
     for ((_, flags), address) in CARRIERS.iter().zip(addresses) {

@@ -415,7 +415,7 @@ fn a_restored_key_finds_its_names() {
     // By itself, from later on, and for people: what is further back is not found.
     let tip = restored.zonetool(&["status"]).ok().json()["height"].to_string();
     let later = restored.zonetool_text(&["key", "scan", "--from", &tip]).ok();
-    assert!(later.stdout.contains("no name of this key was found"), "{later:?}");
+    assert!(later.stdout.contains("no names of this key were found"), "{later:?}");
     let given = restored.zonetool_text(&["key", "scan", "--from", &tip, "--name", "alice"]).ok();
     assert!(given.stdout.contains("alice: yours until height"), "{given:?}");
 

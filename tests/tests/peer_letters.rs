@@ -74,7 +74,7 @@ fn a_letter_arrives_once() {
     // Whoever it is not for learns nothing, and nothing that was changed is opened.
     let (envelope, _) = seal(&alice, &[], &[b'x'; 3_000]);
     assert_eq!(envelope.len(), 16_384);
-    refused_bytes(&open(&alice, &envelope), 9, "none of your names");
+    refused_bytes(&open(&alice, &envelope), 9, "not for any of your names");
     refused_bytes(
         &alice.fed(&[], &["peer", "open", "--to", "alice"], &envelope),
         9,
@@ -117,7 +117,7 @@ fn only_letters_of_the_present_key_are_believed() {
         .zonetool(&["peer", "publish", "alice", "--index", "9", "--words-file", &words, "--wait"])
         .ok();
     let (unlinked, _) = seal(&alice, &[], b"unlinked");
-    refused_bytes(&open(&bob, &unlinked), 9, "nothing links it");
+    refused_bytes(&open(&bob, &unlinked), 9, "the old key did not sign for it");
     let accepted = bob.fed(&[], &["peer", "open", "--accept", "unlinked"], &unlinked);
     assert_eq!(accepted.stdout, b"unlinked");
     // Nobody speaks for the sender.
@@ -143,7 +143,7 @@ fn without_a_bundle_only_who_allows_it_gets_letters() {
     bob.zonetool(&["peer", "publish", "bob", "--x25519-alone", "yes", "--wait"]).ok();
     let (envelope, told) = seal(&alice, &[], b"plain");
     assert_eq!((&told["kem"], &told["key"]), (&"X25519".into(), &"x25519".into()));
-    refused_bytes(&open(&bob, &envelope), 9, "none of your names that have a bundle");
+    refused_bytes(&open(&bob, &envelope), 9, "not for any of your names that have a bundle");
     let letter = bob.fed(&[], &["peer", "open", "--to", "bob"], &envelope);
     assert_eq!(letter.stdout, b"plain", "{letter:?}");
     // Who takes the permission back does not open them either.

@@ -58,18 +58,18 @@ fn what_was_seen_before_decides() {
     assert_eq!(pin_status(&bob, &[]), "same");
     // The file of the first look is a good proof of what stood then, and that is over.
     let offline = ["--offline", text(&saved), "--trust-file-header"];
-    refused(resolve(&bob, &offline), 9, "older than what was seen");
+    refused(resolve(&bob, &offline), 9, "older than those seen before");
     refused(
         resolve(&bob, &[&offline[..], &["--accept", "forked"]].concat()),
         9,
-        "older than what was seen",
+        "older than those seen before",
     );
 
     alice
         .zonetool(&["peer", "publish", "alice", "--index", "7", "--words-file", &words, "--wait"])
         .ok();
-    refused(resolve(&bob, &[]), 9, "nothing links it");
-    refused(resolve(&bob, &["--accept", "transferred"]), 9, "nothing links it");
+    refused(resolve(&bob, &[]), 9, "the old key did not sign for it");
+    refused(resolve(&bob, &["--accept", "transferred"]), 9, "the old key did not sign for it");
     assert_eq!(pin_status(&bob, &["--accept", "unlinked"]), "unlinked");
     assert_eq!(pin_status(&bob, &[]), "same");
 
@@ -131,7 +131,7 @@ fn a_stored_proof_needs_no_node_and_proves_nothing_else() {
     let closed = User::without_key("127.0.0.1:1".parse().expect("an address"));
     let offline =
         |more: &[&str]| resolve(&closed, &[&["--offline", text(&of_alice)], more].concat());
-    refused(offline(&[]), 9, "was not checked against anything");
+    refused(offline(&[]), 9, "is not known to be on the chain");
     let given = offline(&["--header", &header]).ok().json();
     assert_eq!((&given["pin_status"], &given["header"]), (&"first".into(), &"given".into()));
     assert_eq!(offline(&["--trust-file-header"]).ok().json()["pin_status"], "same");
@@ -212,6 +212,6 @@ fn what_a_reorganisation_has_undone_is_not_believed_silently() {
     }
     assert_eq!(pin_status(&bob, &[]), "first");
     bob.move_to(other.addr("api"));
-    refused(resolve(&bob, &[]), 9, "another record of the same number");
+    refused(resolve(&bob, &[]), 9, "another record with the same number");
     assert_eq!(pin_status(&bob, &["--accept", "forked"]), "forked");
 }

@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use common::{Miner, NETWORK, NOW, Random, key, name, number_from_env};
+use common::{LATE, Miner, NETWORK, Random, key, name, number_from_env};
 use namechain_core::{
     chain::{BlockLocation, Chain, ChainError, MemoryStorage},
     codec::Encode,
@@ -79,7 +79,7 @@ impl Story {
                 .map(|(player, count)| (0..count).map(|_| player.mine()).collect())
                 .collect();
             for block in alone.iter().flatten() {
-                witness.accept(block, NOW, true).unwrap();
+                witness.accept(block, LATE, true).unwrap();
                 story.blocks.push(block.to_bytes());
                 story.tips.push(witness.tip_id());
             }
@@ -137,7 +137,7 @@ fn child() {
     let Some(dir) = std::env::var_os("NAMECHAIN_CRASH_DIR").map(PathBuf::from) else { return };
     let (_store, mut chain) = open(&dir.join("data"));
     for (index, block) in Story::read(&dir.join("story")).iter().enumerate() {
-        chain.accept(block, NOW, true).unwrap();
+        chain.accept(block, LATE, true).unwrap();
         println!("taken {index}");
     }
 }
@@ -243,7 +243,7 @@ fn damaged_files_are_noticed() {
     {
         let (_store, mut chain) = open(&sound);
         for block in &story.blocks {
-            chain.accept(&Block::parse(block).unwrap(), NOW, true).unwrap();
+            chain.accept(&Block::parse(block).unwrap(), LATE, true).unwrap();
         }
     }
     let runtime = runtime();

@@ -77,7 +77,8 @@ mod tests {
             (950, &signed, None, Severity::Bad, "50 s behind"),
             (90_000, &signed, None, Severity::Bad, "24 hours ahead"),
             (1_200, &signed, Some(9_000), Severity::Bad, "2 hours behind: the chain"),
-            (1_200, &[], Some(1_700), Severity::Ok, "not behind"),
+            (1_200, &[], Some(1_200 + MAX_FUTURE_TIME), Severity::Ok, "not behind"),
+            (1_200, &[], Some(1_201 + MAX_FUTURE_TIME), Severity::Bad, "1 s behind: the chain"),
             (1_200, &[], None, Severity::Warn, "nothing to compare"),
         ] {
             let finding = assess(now, signed, tip);

@@ -201,13 +201,13 @@ impl Pipeline {
                 return not_ready(&label, &error).into();
             }
         };
-        let mut step = self.from_zone(query, &zone, mount, steps, builder).await;
+        let mut step = self.zone_step(query, &zone, mount, steps, builder).await;
         step.answer.ede.extend(marks.extended_errors());
         step
     }
 
     /// The part of the answer that the zone of a name gives.
-    async fn from_zone(
+    async fn zone_step(
         &self,
         query: &ChainQuery<'_>,
         zone: &ZoneView,

@@ -138,6 +138,9 @@ pub enum Command {
     /// the offer is recorded. Until then you are the owner and can cancel.
     Transfer(Transfer),
     /// Accept a name that is offered to your key; its records are removed
+    ///
+    /// An offer can be accepted after a delay, a day on the main network. With --wait the command
+    /// waits for that, if it is within --timeout.
     Accept(Accept),
     /// Withdraw the offer of a name
     Cancel(KeyholderArgs),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use namechain_core::types::{Action, Name, NameEntry, Network, PublicKey, SignedOperation};
 use serde::Serialize;
 
-use super::{ops::Checked, submit::Submitter};
+use super::{preflight::Checked, submit::Submitter};
 use crate::{clock, dates::describe_time, error::CommandError, pow};
 
 /// What `--json` prints. Times are in seconds of Unix time.

@@ -4,11 +4,13 @@
 //! The name is looked up, the operation is checked by the rules of the next block, the user
 //! confirms; only then the key is unlocked, and the operation signed, worked and submitted.
 
+use std::time::Duration;
+
 use namechain_core::{
     api_types::{NameInfo, TransferInfo},
-    consensus::{RuleViolation, context::BlockContext},
+    consensus::RuleViolation,
     params::{Delay, Params},
-    types::{Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey, SignedOperation},
+    types::{Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey},
 };
 use serde::Serialize;
 
@@ -16,9 +18,10 @@ use super::{
     dry_run,
     input::{Keystore, parse_name},
     mnemonic,
-    preflight::{entry_of, preflight},
+    preflight::{check, entry_of},
     show::ShownMessaging,
     submit::{Draft, Submitter},
+    wait::Poll,
 };
 use crate::{
     cli::{
@@ -38,10 +41,19 @@ struct Request<'a> {
     signer: Signer<'a>,
     /// Whether the user must confirm: what it does can't be undone.
     asks: bool,
-    /// Whether it carries a sequence number, so that a pending operation comes first. The others
-    /// don't wait: nothing that somebody else signs keeps them out.
-    is_numbered: bool,
+    first: First,
     action: Decide<'a>,
+}
+
+/// What an operation has to wait for before it is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// For pending operations: it carries a sequence number.
+    PendingOperations,
+    /// With `--wait`, until the offer can be accepted.
+    Offer,
+    /// For nothing: nothing that somebody else signs keeps it out.
+    Nothing,
 }
 
 /// What to do with a name on a network, from its entry.
@@ -129,7 +141,7 @@ fn keyholder(
         Some(words) => Signer::Mnemonic(words),
         None => Signer::File(keys::load(&keystore.directory)?),
     };
-    let request = Request { args: &args.operate, signer, asks, is_numbered: false, action };
+    let request = Request { args: &args.operate, signer, asks, first: First::Nothing, action };
     run(ui, client, keystore, request)
 }
 
@@ -146,7 +158,13 @@ pub fn transfer(
         Ok(Action::Transfer { sequence: next_sequence(before), to: args.to })
     };
     let action = Box::new(action);
-    let request = Request { args: &args.operate, signer, asks: true, is_numbered: true, action };
+    let request = Request {
+        args: &args.operate,
+        signer,
+        asks: true,
+        first: First::PendingOperations,
+        action,
+    };
     run(ui, client, keystore, request)
 }
 
@@ -164,7 +182,7 @@ pub fn accept(
         Ok(Action::Accept { transfer: pending_transfer(before)?, recovery })
     });
     let signer = Signer::File(file);
-    let request = Request { args: &args.operate, signer, asks: true, is_numbered: false, action };
+    let request = Request { args: &args.operate, signer, asks: true, first: First::Offer, action };
     run(ui, client, keystore, request)
 }
 
@@ -184,7 +202,8 @@ pub fn recover(
         Ok(Action::Recover { owner, recovery: Recovery::key_or(args.recovery, before.recovery) })
     });
     let signer = Signer::Mnemonic(&args.words);
-    let request = Request { args: &args.operate, signer, asks: true, is_numbered: false, action };
+    let request =
+        Request { args: &args.operate, signer, asks: true, first: First::Nothing, action };
     run(ui, client, keystore, request)
 }
 
@@ -198,7 +217,12 @@ pub fn publish(
     action: Decide<'_>,
 ) -> Result<(), CommandError> {
     let signer = Signer::File(file);
-    run(ui, client, keystore, Request { args, signer, asks: false, is_numbered: true, action })
+    run(
+        ui,
+        client,
+        keystore,
+        Request { args, signer, asks: false, first: First::PendingOperations, action },
+    )
 }
 
 /// The sequence number of the next Update, Transfer or Publish.
@@ -234,7 +258,7 @@ fn run(
     let name = parse_name(&args.name)?;
     let validity = args.validity.duration();
     let mut submitter = Submitter::connect(ui, client, args.waiting.timeout, validity)?;
-    let info = look_up(&mut submitter, &name, request.is_numbered && !args.dry_run)?;
+    let info = look_up(&mut submitter, &name, request.first, args)?;
     let before = entry_of(&info)?;
     let signer = match &request.signer {
         Signer::File(file) => file.owner,
@@ -287,41 +311,51 @@ fn run(
     Ok(())
 }
 
-/// An operation that the next block would record, without its signature and the stamp's nonce.
-pub struct Checked {
-    /// The operation; its stamp claims exactly the price.
-    pub named: SignedOperation,
-    /// The name's entry after it.
-    pub after: NameEntry,
-    /// The next block.
-    pub context: BlockContext,
-}
-
-/// Checks an operation by the rules of the next block, before any work.
-pub fn check(
-    submitter: &Submitter,
-    draft: &Draft,
-    before: &NameEntry,
-    signer: PublicKey,
-) -> Result<Checked, CommandError> {
-    let (_, context) = submitter.next_block()?;
-    let named = submitter.unsigned(signer, draft, context);
-    match preflight(submitter.params(), context, before, &named) {
-        Ok(after) => Ok(Checked { named, after, context }),
-        Err(violation) => Err(explain_violation(violation, before, signer)),
-    }
-}
-
-/// The name at the tip; with `wait`, once no operation on it is pending.
-fn look_up(submitter: &mut Submitter, name: &Name, wait: bool) -> Result<NameInfo, CommandError> {
-    if wait {
-        return submitter.wait_no_pending(name);
+/// The name at the tip, once what comes first has come. A dry run waits for nothing.
+fn look_up(
+    submitter: &mut Submitter,
+    name: &Name,
+    first: First,
+    args: &OperationArgs,
+) -> Result<NameInfo, CommandError> {
+    match first {
+        First::PendingOperations if !args.dry_run => return submitter.wait_no_pending(name),
+        First::Offer if args.waiting.wait && !args.dry_run => {
+            return wait_for_offer(submitter, name, args.waiting.timeout);
+        }
+        _ => {}
     }
     let info = submitter.client.name(name)?;
     if info.pending {
-        submitter.ui.print_note(&format!("note: another operation on {name} is pending"));
+        submitter.ui.print_note(&format!("another operation on {name} is pending"));
     }
     Ok(info)
+}
+
+/// Waits until the pending transfer can be accepted, if that can be within `timeout`.
+fn wait_for_offer(
+    submitter: &mut Submitter,
+    name: &Name,
+    timeout: Duration,
+) -> Result<NameInfo, CommandError> {
+    let client = &submitter.client;
+    submitter.waiter.until("the offer", || {
+        let info = client.name(name)?;
+        let now = clock::unix().max(info.time);
+        let transfer = info.entry.as_ref().and_then(|entry| entry.transfer.as_ref());
+        let opens = transfer.map(|it| Earliest { height: it.opens_height, time: it.opens_time });
+        // Too early by far, or not offered: the check that follows says so.
+        Ok(match opens {
+            Some(opens)
+                if !opens.is_reached(info.height, now)
+                    && opens.time <= now.saturating_add(timeout.as_secs()) =>
+            {
+                let when = opens.describe(info.height, now);
+                Poll::Pending(format!("{name} can be accepted from {when}"))
+            }
+            _ => Poll::Ready(info),
+        })
+    })
 }
 
 /// The key that signs, which must be the `needed` one.
@@ -342,20 +376,6 @@ fn unlock(
     }
 }
 
-/// The error of a broken rule; where another key is needed, it says which.
-fn explain_violation(violation: RuleViolation, entry: &NameEntry, ours: PublicKey) -> CommandError {
-    let (name, rule) = (entry.name.clone(), violation.id());
-    match (&violation, entry.transfer) {
-        (RuleViolation::NotOwner(_) | RuleViolation::NotKeyholder(_), _) => {
-            CommandError::NotOwner { name, owner: entry.owner, ours, rule }
-        }
-        (RuleViolation::NotRecipient(_), Some(transfer)) => {
-            CommandError::NotRecipient { name, to: transfer.to, ours }
-        }
-        _ => CommandError::Rule { name, violation: Box::new(violation) },
-    }
-}
-
 fn ask(ui: Ui, params: &Params, action: &Action, before: &NameEntry) -> Result<(), CommandError> {
     let agreed = ui
         .confirm(&question(params, action, before, clock::unix()))
@@ -369,7 +389,7 @@ fn question(params: &Params, action: &Action, before: &NameEntry, now: u64) -> S
     match action {
         Action::Transfer { to, .. } => {
             let Delay { blocks, seconds } = params.transfer_delay;
-            let delay = duration(std::time::Duration::from_secs(seconds));
+            let delay = duration(Duration::from_secs(seconds));
             format!(
                 "Offer {name} to {to}? It can accept the name once {delay} and {blocks} blocks \
                  have passed, unless you cancel the offer first."

@@ -14,12 +14,15 @@ use namechain_core::{
     },
     params::Params,
     types::{
-        BlockTime, CommitPosition, Entry, Hash, NameEntry, Operation, PendingTransfer, Rescued,
-        SignedOperation,
+        BlockTime, CommitPosition, Entry, Hash, NameEntry, Operation, PendingTransfer, PublicKey,
+        Rescued, SignedOperation,
     },
 };
 
-use super::query::{messaging_of, records_of};
+use super::{
+    query::{messaging_of, records_of},
+    submit::{Draft, Submitter},
+};
 use crate::error::CommandError;
 
 /// A state of one name.
@@ -47,9 +50,48 @@ impl state::State for OneName {
     }
 }
 
+/// An operation that the next block would record, without its signature and the stamp's nonce.
+pub struct Checked {
+    /// The operation; its stamp claims exactly the price.
+    pub named: SignedOperation,
+    /// The name's entry after it.
+    pub after: NameEntry,
+    /// The next block.
+    pub context: BlockContext,
+}
+
+/// Checks an operation by the rules of the next block, before any work.
+pub fn check(
+    submitter: &Submitter,
+    draft: &Draft,
+    before: &NameEntry,
+    signer: PublicKey,
+) -> Result<Checked, CommandError> {
+    let (_, context) = submitter.next_block()?;
+    let named = submitter.unsigned(signer, draft, context);
+    match preflight(submitter.params(), context, before, &named) {
+        Ok(after) => Ok(Checked { named, after, context }),
+        Err(violation) => Err(explain_violation(violation, before, signer)),
+    }
+}
+
+/// The error of a broken rule; where another key is needed, it says which.
+fn explain_violation(violation: RuleViolation, entry: &NameEntry, ours: PublicKey) -> CommandError {
+    let (name, rule) = (entry.name.clone(), violation.id());
+    match (&violation, entry.transfer) {
+        (RuleViolation::NotOwner(_) | RuleViolation::NotKeyholder(_), _) => {
+            CommandError::NotOwner { name, owner: entry.owner, ours, rule }
+        }
+        (RuleViolation::NotRecipient(_), Some(transfer)) => {
+            CommandError::NotRecipient { name, to: transfer.to, ours }
+        }
+        _ => CommandError::Rule { name, violation: Box::new(violation) },
+    }
+}
+
 /// The name's entry after `named` in the block of `context`, or the rule that refuses it.
 /// Signature, anchor and nonce are not checked; the work that the stamp claims is.
-pub fn preflight(
+fn preflight(
     params: &Params,
     context: BlockContext,
     before: &NameEntry,
@@ -111,7 +153,7 @@ mod tests {
     use namechain_core::{
         consensus::{context::Multipliers, operation_price::operation_price},
         params::PRICE_UNIT,
-        types::{Action, Name, Network, PublicKey, RecordSet, Signature, Stamp},
+        types::{Action, Name, Network, RecordSet, Signature, Stamp},
     };
 
     use super::*;

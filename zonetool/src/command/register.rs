@@ -179,9 +179,32 @@ fn recorded_register(
     }))
 }
 
-/// A recorded commitment of ours that the next block can open. One that is there, or was worked by
-/// an earlier run, is used: its work is not lost.
+/// How often a commitment is worked again that the node has dropped.
+const MAX_COMMITS_AGAIN: u32 = 3;
+
+/// A recorded commitment of ours that the next block can open. One that the node drops is worked
+/// again: its stamp was anchored to a tip of more than a day ago, say, and another block came
+/// first.
 fn commit(
+    submitter: &mut Submitter,
+    name: &Name,
+    key: &SecretKey,
+    journal: &mut Journal,
+) -> Result<CommitInfo, CommandError> {
+    for _ in 0..MAX_COMMITS_AGAIN {
+        match commit_once(submitter, name, key, journal) {
+            Err(CommandError::Dropped(_)) => submitter
+                .ui
+                .print_note("the node has dropped the commitment: working it again on the new tip"),
+            done => return done,
+        }
+    }
+    commit_once(submitter, name, key, journal)
+}
+
+/// As [`commit`], once. A commitment that is there, or was worked by an earlier run, is used: its
+/// work is not lost.
+fn commit_once(
     submitter: &mut Submitter,
     name: &Name,
     key: &SecretKey,

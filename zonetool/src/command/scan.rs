@@ -132,8 +132,8 @@ pub fn scan(ui: Ui, client: &Client, keys: &Keys<'_>, args: &Scan) -> Result<Fou
     Ok(found)
 }
 
-/// The names of an owner key and a recovery key: of the `known` ones and those in blocks from `from`
-/// on.
+/// The names of an owner key and a recovery key: of the `known` ones and those in blocks from
+/// `from` on.
 pub fn find_names(
     ui: Ui,
     client: &Client,

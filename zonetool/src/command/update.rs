@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::{
     dry_run,
     input::{Keystore, load_zone, parse_name},
-    ops::{check, next_sequence},
-    preflight::entry_of,
+    ops::next_sequence,
+    preflight::{check, entry_of},
     submit::{Draft, Submitter},
 };
 use crate::{cli::Update, client::Client, error::CommandError, keys, ui::Ui, zone};

@@ -37,7 +37,7 @@ pub const CANDIDATE_KEPT_MS: u64 = 600_000;
 /// asked for.
 pub const BATCHES: usize = 2;
 /// Before many blocks are fetched, for so long at most, whoever claims a chain of even more work is
-/// heard out: what would be connected meanwhile can't be undone beyond 720 blocks.
+/// heard out: what is connected meanwhile may have to be undone.
 pub const HEAR_OUT_MS: u64 = 30_000;
 /// When a peer takes longer than this to send headers, another one is asked for them too.
 pub const HEADERS_SLOW_MS: u64 = 3_000;

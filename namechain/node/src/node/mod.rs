@@ -11,6 +11,7 @@
 
 mod bundles;
 mod chain_thread;
+mod choice;
 mod clock;
 mod command;
 mod config;
@@ -39,6 +40,7 @@ use tokio::{
 use tracing::warn;
 
 pub use crate::net::{LOG_FILTER, Multiaddr};
+pub use choice::{Choice, choose};
 pub use config::{
     DEFAULT_INBOUND, MULTIADDR, MineMode, NodeConfig, P2P_PORT, P2p, UnknownMineMode,
     default_data_dir,

@@ -43,7 +43,8 @@ pub(super) fn open(
     Ok((store, chain, mempool))
 }
 
-fn open_chain(
+/// Opens the store and the chain in it, and takes up the blocks that its index does not have.
+pub(super) fn open_chain(
     network: Network,
     dir: &Path,
     reindex: bool,

@@ -129,7 +129,10 @@ async fn what_is_acknowledged_is_recorded_and_survives() {
     let entry = handle.served().entry(&name()).unwrap().unwrap();
     assert_eq!(entry.owner, key.public());
     let spent = submit(&handle, register(&handle, &key, commit)).unwrap_err();
-    assert_eq!((spent.code.as_str(), spent.rule.as_deref()), ("rule", Some("commitment-spent")));
+    assert_eq!(
+        (spent.code.as_str(), spent.rule.as_deref()),
+        ("conflict", Some("commitment-spent"))
+    );
     assert_eq!(handle.status().mempool_operations, 0);
     let (tip, root) = (handle.snapshot().id, handle.snapshot().state_root());
     drop(handle);

@@ -22,7 +22,7 @@
 //!  sender banned                        cut back to what is checked, sender banned                |
 //!                                                                                                 |
 //!  dropped <-- no more work than ours, a block breaks a rule, no peer has it for ten minutes -----+
-//!  parked  <-- forks more than 720 blocks below our tip ------------------------------------------+
+//!  parked  <-- forks more than 21,600 blocks below our tip ---------------------------------------+
 //!  target  <-- the most checked work of all, and a peer is there to give its blocks --------------'
 //! ```
 

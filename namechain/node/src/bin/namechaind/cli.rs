@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{ArgAction, Parser, ValueEnum};
-use namechain_core::types::Network;
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use namechain_core::types::{Hash, Network};
 use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
 
 const MORE: &str = "\
@@ -16,6 +16,8 @@ Examples:
       a node that knows a first peer
   namechaind --network dev --api 127.0.0.1:0 --json
       on a free port; the line printed at the start says which
+  namechaind --network test invalidate BLOCK
+      with the node stopped: leave the chain that this block is on
 
 A flag takes precedence over its environment variable, that over the file.
 NAMECHAIN_LOG sets the log level: error, warn, info (default), debug, trace.
@@ -29,11 +31,11 @@ Exit codes: 0 stopped as requested, 1 the node failed, 2 wrong usage or configur
 #[command(version, max_term_width = 100, after_help = MORE)]
 pub struct Cli {
     /// Read this TOML file; its keys are the names of the flags.
-    #[arg(long, env = "NAMECHAIN_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "NAMECHAIN_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// The network: main, test or dev. Default: main.
-    #[arg(long, env = "NAMECHAIN_NETWORK", value_name = "NETWORK")]
+    #[arg(long, global = true, env = "NAMECHAIN_NETWORK", value_name = "NETWORK")]
     pub network: Option<Network>,
 
     /// Serve the HTTP API here; port 0 means any free port. Default: 127.0.0.1:7380.
@@ -66,7 +68,7 @@ pub struct Cli {
     pub max_peers: Option<u16>,
 
     /// Keep the chain here. Default: namechain/NETWORK in the user's data directory.
-    #[arg(long, env = "NAMECHAIN_DATA_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "NAMECHAIN_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
     /// When to mine. Default: on-demand on dev, off elsewhere.
@@ -83,8 +85,27 @@ pub struct Cli {
     pub reindex: bool,
 
     /// Print the line at the start as JSON: {"api", "p2p", "network", "data_dir"}.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
+
+    /// What to do instead of running a node.
+    #[command(subcommand)]
+    pub command: Option<OfflineCommand>,
+}
+
+/// What there is to do while no node runs on the data directory.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum OfflineCommand {
+    /// Never follow this block nor any block after it, and switch to the best other chain.
+    Invalidate {
+        /// The block's id.
+        block: Hash,
+    },
+    /// Take back 'invalidate': follow the block again if its chain has the most work.
+    Reconsider {
+        /// The block's id.
+        block: Hash,
+    },
 }
 
 /// When the node mines, as a flag.

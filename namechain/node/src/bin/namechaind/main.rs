@@ -6,18 +6,18 @@ mod config;
 use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
-use namechain_node::node::{LOG_FILTER, LogOutput, Node, NodeConfig, show_progress};
+use namechain_node::node::{LOG_FILTER, LogOutput, Node, NodeConfig, choose, show_progress};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, OfflineCommand};
 
 /// The exit code for wrong usage and for a wrong configuration, as clap has it.
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let json = cli.json;
+    let (json, command) = (cli.json, cli.command);
     let config = match config::load(cli) {
         Ok(config) => config,
         Err(error) => {
@@ -35,6 +35,12 @@ fn main() -> ExitCode {
         .with_ansi(colour)
         .with_target(false)
         .init();
+    if let Some(command) = command {
+        return match give_word(&config, command, json) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime can't be started: {error}")),
@@ -48,6 +54,30 @@ fn main() -> ExitCode {
 fn fail(error: &str) -> ExitCode {
     eprintln!("namechaind: {error}");
     ExitCode::FAILURE
+}
+
+/// Puts a block out of the choice between chains, or back into it.
+fn give_word(config: &NodeConfig, command: OfflineCommand, json: bool) -> Result<(), String> {
+    let (block, reconsider) = match command {
+        OfflineCommand::Invalidate { block } => (block, false),
+        OfflineCommand::Reconsider { block } => (block, true),
+    };
+    let done = choose(config.network, &config.data_dir, &block, reconsider)
+        .map_err(|error| error.to_string())?;
+    if json {
+        let (height, tip) = (done.height, done.tip);
+        let (undone, connected) = (done.undone, done.connected);
+        let line = json!({
+            "height": height, "tip": tip, "undone": undone, "connected": connected
+        });
+        println!("{line}");
+    } else {
+        println!(
+            "{} blocks undone, {} connected: the tip is {} at height {}",
+            done.undone, done.connected, done.tip, done.height
+        );
+    }
+    Ok(())
 }
 
 async fn run(config: NodeConfig, json: bool) -> Result<(), String> {

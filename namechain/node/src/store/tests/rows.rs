@@ -1,7 +1,7 @@
 //! What the index answers, and its bytes.
 
 use super::*;
-use namechain_core::consensus::history::Timing;
+use namechain_core::{chain::Hold, consensus::history::Timing};
 
 /// Every key and value, byte for byte: a change here is a new format.
 #[test]
@@ -11,13 +11,14 @@ fn the_bytes_of_every_row() {
     let stored = StoredHeader { id, header: header(7, 6), work: 8, at, failed: true };
     let hash = "ab".repeat(32);
     let (first, last) = (Timing { time: 5, due: 8 }, Timing { time: 15, due: 13 });
+    let hold = Hold { fork_height: 7, first: id, tip: id, seconds: 86_400, led: 5 };
     let rows = [
         (
             "the format",
             layout::FORMAT_KEY.to_vec(),
             layout::Format::of(NETWORK).to_bytes(),
             "66",
-            "000000024e436431".into(),
+            "000000034e436431".into(),
         ),
         ("the tip", layout::TIP_KEY.to_vec(), id.to_bytes(), "74", hash.clone()),
         (
@@ -73,6 +74,13 @@ fn the_bytes_of_every_row() {
             HistoryNode { hash: id, work: 300, first, last }.to_bytes(),
             "6e0000000000000009",
             format!("{hash}ac02050a0603"),
+        ),
+        (
+            "following",
+            layout::FOLLOWING_KEY.into(),
+            Following { live_from: 9, hold: Some(hold) }.to_bytes(),
+            "6c",
+            format!("000000090100000007{hash}{hash}00000000000151800000000000000005"),
         ),
         ("pending", layout::pending_key(&id), vec![1], &format!("70{hash}"), "01".into()),
     ];
