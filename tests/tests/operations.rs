@@ -103,7 +103,8 @@ fn commit(world: &World, user: &User, name: &str) {
 fn kinds(user: &User, name: &str) -> Vec<String> {
     let history = user.zonetool(&["history", name]).ok().json();
     let operations = history["operations"].as_array().expect("operations").clone();
-    // Under each title the numbers begin again; what makes a title, and what is done once, has none.
+    // Under each title the numbers begin again; what makes a title, and what is done once, has
+    // none.
     let mut sequence = 0;
     for operation in &operations {
         match operation["kind"].as_str() {

@@ -183,7 +183,8 @@ fn recorded_register(
 const MAX_COMMITS_AGAIN: u32 = 3;
 
 /// A recorded commitment of ours that the next block can open. One that the node drops is worked
-/// again: its stamp was anchored to a tip of more than a day ago, say, and another block came first.
+/// again: its stamp was anchored to a tip of more than a day ago, say, and another block came
+/// first.
 fn commit(
     submitter: &mut Submitter,
     name: &Name,
