@@ -90,7 +90,7 @@ impl Host {
             None => http::look(api, &format!("/v1/names/{name}"))?["entry"].take(),
             Some(_) => self.ask(api, &["show", name]).json(),
         };
-        Some((entry["owner"].as_str()?.to_owned(), entry["registered"].as_u64()?))
+        Some((entry["owner"].as_str()?.to_owned(), entry["registered_height"].as_u64()?))
     }
 
     /// Waits until the node has as many peers.

@@ -354,7 +354,7 @@ impl User {
         let mut child = command
             .args(args)
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("zonetool runs");
         let ended = wait::until("an end of zonetool", || {
@@ -367,6 +367,11 @@ impl User {
         if ended.is_none() {
             child.kill().expect("it ran");
             child.wait().expect("it can be waited for");
+        }
+        if ended.is_some_and(|status| !status.success()) {
+            // What little it says fits into the pipe.
+            let said = child.wait_with_output().expect("its output");
+            eprintln!("{args:?}: {}", String::from_utf8_lossy(&said.stderr));
         }
         ended.is_some_and(|status| status.success())
     }

@@ -4,7 +4,8 @@
 //! `vectors`.)
 //!
 //! What is tried comes from the plain-map model's tests, whose model has its say too.
-//! `NAMECHAIN_BLOCKS` sets how many random blocks there are (default 120), `NAMECHAIN_SEED` the seed.
+//! `NAMECHAIN_BLOCKS` sets how many random blocks there are (default 120), `NAMECHAIN_SEED` the
+//! seed.
 
 #[allow(dead_code, reason = "the model is used in part")]
 #[path = "model/acts.rs"]

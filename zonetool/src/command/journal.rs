@@ -4,7 +4,11 @@
 //! One file for each network, owner and name in the user's data directory, readable by the user
 //! alone: before the name is registered it tells what the commitment hides.
 
-use std::{fs, io::Read, path::PathBuf};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use namechain_core::{
     codec::{Decode, Encode},
@@ -48,12 +52,11 @@ struct File {
 
 impl Journal {
     /// The journal of registering `name` for `owner`; empty if there is no file, or a damaged one:
-    /// it only saves work.
-    ///
-    /// # Errors
-    /// If the user's data directory is not known.
-    pub fn load(network: Network, name: &Name, owner: PublicKey) -> Result<Self, KeyError> {
-        let directory = keys::data_directory()?.join("registrations").join(network.as_str());
+    /// it only saves work. It is in the user's data directory, or beside the keys if that is not
+    /// known.
+    pub fn load(network: Network, name: &Name, owner: PublicKey, keys: &Path) -> Self {
+        let directory = keys::data_directory().unwrap_or_else(|_| keys.to_owned());
+        let directory = directory.join("registrations").join(network.as_str());
         let short: String = owner.to_string().chars().take(16).collect();
         let path = directory.join(format!("{name}-{short}.json"));
         let mut journal =
@@ -62,7 +65,7 @@ impl Journal {
             journal.commit = file.commit.as_deref().and_then(operation);
             journal.register = file.register.as_deref().and_then(operation);
         }
-        Ok(journal)
+        journal
     }
 
     fn read(&self) -> Option<File> {

@@ -65,7 +65,7 @@ pub fn run(
     let file = keys::load(&keystore.directory)?;
     let validity = args.publish.validity.duration();
     let mut submitter = Submitter::connect(ui, client, waiting.timeout, validity)?;
-    let mut journal = Journal::load(submitter.network, &name, file.owner)?;
+    let mut journal = Journal::load(submitter.network, &name, file.owner, &keystore.directory);
     let info = submitter.client.name(&name)?;
     if let Some(earlier) = earlier_register(&submitter, &journal, &info, &records)? {
         return finish(&mut submitter, &journal, &earlier, waiting);

@@ -28,6 +28,7 @@ mod plain_map;
 mod plan;
 mod player;
 mod prices;
+mod rivals;
 
 use std::cell::RefCell;
 

@@ -17,8 +17,8 @@ impl HeaderSync {
     /// Chooses the candidate of most checked work that sums more than our chain and whose blocks
     /// somebody is there to give, as `gives_blocks` tells.
     ///
-    /// Nothing is chosen while a better one is still growing: what is connected meanwhile would have
-    /// to be undone.
+    /// Nothing is chosen while a better one is still growing: what is connected meanwhile would
+    /// have to be undone.
     pub fn choose_target(
         &mut self,
         ctx: &mut Context<'_>,

@@ -90,12 +90,12 @@ pub struct Cli {
 
     /// What to do instead of running a node.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<OfflineCommand>,
 }
 
 /// What there is to do while no node runs on the data directory.
 #[derive(Clone, Copy, Debug, Subcommand)]
-pub enum Command {
+pub enum OfflineCommand {
     /// Never follow this block nor any block after it, and switch to the best other chain.
     Invalidate {
         /// The block's id.

@@ -10,7 +10,7 @@ use namechain_node::node::{LOG_FILTER, LogOutput, Node, NodeConfig, choose, show
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, OfflineCommand};
 
 /// The exit code for wrong usage and for a wrong configuration, as clap has it.
 const WRONG_USAGE: u8 = 2;
@@ -57,10 +57,10 @@ fn fail(error: &str) -> ExitCode {
 }
 
 /// Puts a block out of the choice between chains, or back into it.
-fn give_word(config: &NodeConfig, command: Command, json: bool) -> Result<(), String> {
+fn give_word(config: &NodeConfig, command: OfflineCommand, json: bool) -> Result<(), String> {
     let (block, reconsider) = match command {
-        Command::Invalidate { block } => (block, false),
-        Command::Reconsider { block } => (block, true),
+        OfflineCommand::Invalidate { block } => (block, false),
+        OfflineCommand::Reconsider { block } => (block, true),
     };
     let done = choose(config.network, &config.data_dir, &block, reconsider)
         .map_err(|error| error.to_string())?;
