@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use namechain_core::{
     api_types::{NameInfo, TransferInfo},
-    consensus::RuleViolation,
     params::{Delay, Params},
     types::{Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey},
 };
@@ -113,7 +112,7 @@ pub fn cancel(
     keystore: &Keystore,
     args: &KeyholderArgs,
 ) -> Result<(), CommandError> {
-    let action = |_, before: &NameEntry| Ok(Action::Cancel { transfer: pending_transfer(before)? });
+    let action = |_, before: &NameEntry| Ok(Action::Cancel { transfer: pending_transfer(before) });
     keyholder(ui, client, keystore, args, false, Box::new(action))
 }
 
@@ -179,7 +178,7 @@ pub fn accept(
     let file = keys::load(&keystore.directory)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
     let action = Box::new(move |_, before: &NameEntry| {
-        Ok(Action::Accept { transfer: pending_transfer(before)?, recovery })
+        Ok(Action::Accept { transfer: pending_transfer(before), recovery })
     });
     let signer = Signer::File(file);
     let request = Request { args: &args.operate, signer, asks: true, first: First::Offer, action };
@@ -230,13 +229,10 @@ pub fn next_sequence(before: &NameEntry) -> u32 {
     before.sequence.saturating_add(1)
 }
 
-/// The subject of the pending transfer.
-fn pending_transfer(before: &NameEntry) -> Result<Hash, CommandError> {
-    let missing = || CommandError::Rule {
-        name: before.name.clone(),
-        violation: Box::new(RuleViolation::TransferMissing(before.name.clone())),
-    };
-    before.transfer.map(|transfer| transfer.subject).ok_or_else(missing)
+/// The subject of the pending transfer. Without one it is zeros, which the check by the rules
+/// refuses.
+fn pending_transfer(before: &NameEntry) -> Hash {
+    before.transfer.map_or(Hash::ZERO, |transfer| transfer.subject)
 }
 
 /// Before anything else: a script that can't answer a question learns at once that it needs
