@@ -3,7 +3,7 @@
 use tests::{
     dig, http,
     machine::Machine,
-    program::{Daemon, User},
+    program::{Daemon, User, command},
     tools,
     upstream::Counting,
     wait, zones,
@@ -85,4 +85,76 @@ fn one_store_has_one_node() {
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.contains(&data), "it says which: {said}");
     assert_eq!(http::get(resolver.addr("api"), "/healthz").status, 200);
+}
+
+/// A network without a genesis block that everybody knows is not run.
+#[test]
+fn main_has_not_been_launched() {
+    let home = tempfile::tempdir().expect("a home");
+    let run = |program, args: &[&str]| {
+        let ended = command(program, home.path()).args(args).output().expect("it runs");
+        (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let local = ["--listen", "127.0.0.1:0", "--api", "127.0.0.1:0", "--upstream", "127.0.0.1:9"];
+    for (program, args) in [("namechaind", &["--api", "127.0.0.1:0"][..]), ("resolver", &local)] {
+        let (code, said) = run(program, args);
+        assert_eq!(code, Some(1), "{program}: {said}");
+        for words in ["network main has not been launched", "--network test", "--dev"] {
+            assert!(said.contains(words), "{program}: '{words}' in {said}");
+        }
+    }
+    let announced = ["genesis", "--time", "2027-01-31T12:00:00Z", "--entropy", "00ff"];
+    let made = command("namechaind", home.path())
+        .args(announced)
+        .args(["--network", "main", "--json"])
+        .output()
+        .expect("it runs");
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("a line of JSON");
+    assert_eq!((&made["network"], &made["time"]), (&"main".into(), &1_801_396_800_u64.into()));
+    assert_eq!(made["id"].as_str().map(str::len), Some(64));
+}
+
+/// With the node stopped, the operator leaves the chain that a block is on, and comes back to it.
+#[test]
+fn the_operator_puts_a_block_out_of_the_choice_and_back() {
+    let home = tempfile::tempdir().expect("a home");
+    let data = home.path().join("node");
+    let mut args = NODE;
+    args[5] = data.to_str().expect("UTF-8");
+    let node = Daemon::start("namechaind", &args, home.path());
+    let user = User::new(node.addr("api"));
+    user.register("alice", &zones::path("minimal"));
+    let alice = http::get(node.addr("api"), "/v1/names/alice").json();
+    let height = alice["entry"]["registered_height"].as_u64().expect("a height");
+    let block = http::get(node.addr("api"), &format!("/v1/blocks/{height}")).json();
+    let id = block["id"].as_str().expect("an id");
+    let offline = |word| {
+        let words = [word, id, "--network", "dev", "--data-dir", args[5], "--json"];
+        command("namechaind", home.path()).args(words).output().expect("it runs")
+    };
+    // A node runs on the directory.
+    let busy = offline("invalidate");
+    assert_eq!(busy.status.code(), Some(1), "{busy:?}");
+    assert_eq!(node.interrupt().code(), Some(0));
+
+    let left = offline("invalidate");
+    let left: serde_json::Value = serde_json::from_slice(&left.stdout).expect("a line of JSON");
+    assert_eq!(left["height"], height - 1, "{left}");
+    assert_eq!(left["tip"], block["previous"], "{left}");
+    let node = Daemon::start("namechaind", &[&args[..], &["--mine", "off"]].concat(), home.path());
+    assert_eq!(http::get(node.addr("api"), "/v1/names/alice").json()["standing"], "available");
+    assert_eq!(node.interrupt().code(), Some(0));
+
+    let back = offline("reconsider");
+    let back: serde_json::Value = serde_json::from_slice(&back.stdout).expect("a line of JSON");
+    assert!(back["height"].as_u64() >= Some(height), "{back}");
+    let node = Daemon::start("namechaind", &[&args[..], &["--mine", "off"]].concat(), home.path());
+    assert_eq!(http::get(node.addr("api"), "/v1/names/alice").json()["standing"], "active");
+    assert_eq!(node.interrupt().code(), Some(0));
+    let unknown = "0".repeat(64);
+    let words = ["invalidate", &unknown, "--network", "dev", "--data-dir", args[5]];
+    let refused = command("namechaind", home.path()).args(words).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains(&unknown), "{said}");
 }

@@ -5,11 +5,16 @@ use std::{io, net::SocketAddr};
 use thiserror::Error;
 
 use crate::net::NetError;
-use namechain_core::chain::StorageError;
+use namechain_core::{chain::StorageError, types::Network};
 
 /// Why a node did not start.
 #[derive(Debug, Error)]
 pub enum NodeError {
+    /// The network has no genesis block yet.
+    #[error(
+        "network {0} has not been launched: there is no chain to follow yet. Use --network test, or --network dev for a private chain (resolver: --dev)"
+    )]
+    NotLaunched(Network),
     /// The store.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -89,6 +89,9 @@ impl Node {
 
     /// As [`Node::start`], for a program that serves routes of its own beside the node's.
     pub async fn start_with(config: NodeConfig, extension: Extension) -> Result<Node, NodeError> {
+        if !config.network.params().launched {
+            return Err(NodeError::NotLaunched(config.network));
+        }
         if config.api.is_some() && api::install_metrics() {
             describe_metrics();
         }

@@ -6,6 +6,8 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use namechain_core::types::{Hash, Network};
 use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
 
+use crate::genesis;
+
 const MORE: &str = "\
 Examples:
   namechaind --network dev
@@ -93,13 +95,24 @@ pub struct Cli {
     pub command: Option<OfflineCommand>,
 }
 
-/// What there is to do while no node runs on the data directory.
-#[derive(Clone, Copy, Debug, Subcommand)]
+/// What there is to do beside running a node. The node on the data directory must be stopped.
+#[derive(Clone, Debug, Subcommand)]
 pub enum OfflineCommand {
     /// Never follow this block nor any block after it, and switch to the best other chain.
     Invalidate {
         /// The block's id.
         block: Hash,
+    },
+    /// Make the genesis block of a public network from an announced time and announced values, and
+    /// print its id and the lines for the parameters.
+    Genesis {
+        /// The announced time: seconds of Unix time, or as in 2027-01-31T12:00:00Z.
+        #[arg(long, value_name = "TIME", value_parser = genesis::parse_time)]
+        time: u64,
+        /// A value that nobody could know before that time, in hexadecimal; repeatable, in the
+        /// announced order.
+        #[arg(long, required = true, value_name = "HEX", value_parser = genesis::parse_value)]
+        entropy: Vec<genesis::Value>,
     },
     /// Take back 'invalidate': follow the block again if its chain has the most work.
     Reconsider {

@@ -2,10 +2,12 @@
 
 mod cli;
 mod config;
+mod genesis;
 
 use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
+use namechain_core::types::{Hash, Network};
 use namechain_node::node::{LOG_FILTER, LogOutput, Node, NodeConfig, choose, show_progress};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -16,8 +18,8 @@ use crate::cli::{Cli, OfflineCommand};
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let (json, command) = (cli.json, cli.command);
+    let mut cli = Cli::parse();
+    let (json, command) = (cli.json, cli.command.take());
     let config = match config::load(cli) {
         Ok(config) => config,
         Err(error) => {
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
         .with_target(false)
         .init();
     if let Some(command) = command {
-        return match give_word(&config, command, json) {
+        return match run_command(&config, command, json) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         };
@@ -56,25 +58,49 @@ fn fail(error: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Puts a block out of the choice between chains, or back into it.
-fn give_word(config: &NodeConfig, command: OfflineCommand, json: bool) -> Result<(), String> {
-    let (block, reconsider) = match command {
-        OfflineCommand::Invalidate { block } => (block, false),
-        OfflineCommand::Reconsider { block } => (block, true),
-    };
-    let done = choose(config.network, &config.data_dir, &block, reconsider)
-        .map_err(|error| error.to_string())?;
+/// Does what there is to do beside running a node.
+fn run_command(config: &NodeConfig, command: OfflineCommand, json: bool) -> Result<(), String> {
+    match command {
+        OfflineCommand::Invalidate { block } => print_choice(config, &block, false, json),
+        OfflineCommand::Reconsider { block } => print_choice(config, &block, true, json),
+        OfflineCommand::Genesis { time, entropy } => {
+            print_genesis(config.network, &genesis::make(config.network, time, &entropy), json);
+            Ok(())
+        }
+    }
+}
+
+fn print_genesis(network: Network, made: &genesis::Genesis, json: bool) {
+    let genesis::Genesis { id, time, entropy } = made;
     if json {
-        let (height, tip) = (done.height, done.tip);
-        let (undone, connected) = (done.undone, done.connected);
+        println!("{}", json!({ "network": network, "id": id, "time": time, "entropy": entropy }));
+        return;
+    }
+    println!("The genesis block of network {network} is {id}. Its parameters are:");
+    println!("    launched: true,");
+    println!("    genesis_time: {time},");
+    println!("    entropy: Hash({:?}),", entropy.0);
+}
+
+/// Puts a block out of the choice between chains, or back into it.
+fn print_choice(
+    config: &NodeConfig,
+    block: &Hash,
+    reconsider: bool,
+    json: bool,
+) -> Result<(), String> {
+    let done = choose(config.network, &config.data_dir, block, reconsider)
+        .map_err(|error| error.to_string())?;
+    let (height, tip) = (done.height, done.tip);
+    let (undone, connected) = (done.undone, done.connected);
+    if json {
         let line = json!({
             "height": height, "tip": tip, "undone": undone, "connected": connected
         });
         println!("{line}");
     } else {
         println!(
-            "{} blocks undone, {} connected: the tip is {} at height {}",
-            done.undone, done.connected, done.tip, done.height
+            "{undone} blocks undone, {connected} connected: the tip is {tip} at height {height}"
         );
     }
     Ok(())
