@@ -256,6 +256,29 @@ fn the_timer_runs_backwards_and_the_hold_ends() {
     assert_eq!(node.chain.tip_id(), ours.chain.tip_id());
 }
 
+/// A third chain that sums less than the held one does not set its timer back; one that sums more
+/// is held in its place.
+#[test]
+fn a_lighter_rival_does_not_set_the_timer_back() {
+    let trunk = miner().mine_empty(200);
+    let (mut other, mut branch) = other_miner();
+    branch.extend(other.mine_empty(212));
+    let mut rival = miner();
+    let commit = rival.commit(&name("a-third-branch"), &key(8));
+    let mut third = vec![rival.mine(&[commit])];
+    third.extend(rival.mine_empty(209));
+    let mut node = Follower::new();
+    node.follow(&trunk);
+    assert!(!node.learn(&branch));
+    assert_eq!(node.wait(3_000), None);
+    assert!(!node.learn(&third));
+    let hold = node.chain.hold().unwrap();
+    assert_eq!((hold.tip, hold.led), (other.chain.tip_id(), 3_000));
+    assert!(!node.learn(&rival.mine_empty(5)));
+    let hold = node.chain.hold().unwrap();
+    assert_eq!((hold.tip, hold.led), (rival.chain.tip_id(), 0));
+}
+
 /// A clock that jumps brings nothing forward.
 #[test]
 fn a_clock_that_jumps_ends_no_hold() {

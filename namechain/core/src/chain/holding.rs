@@ -40,6 +40,14 @@ impl Chain {
     /// undo more than a day of what was followed live.
     pub(super) fn hold_against(&self, target: &Hash) -> Result<Option<Hold>, StorageError> {
         let Some(fork_height) = self.fork_height(target)? else { return Ok(None) };
+        let Some(seconds) = self.hold_seconds(fork_height)? else { return Ok(None) };
+        let first = self.ancestor_at(target, fork_height + 1).unwrap_or(*target);
+        Ok(Some(Hold { fork_height, first, tip: *target, seconds, led: 0 }))
+    }
+
+    /// For how long a chain that departs at `fork_height` is held back, in seconds; `None` if what
+    /// it would undo was not followed live for more than a day.
+    fn hold_seconds(&self, fork_height: u32) -> Result<Option<u64>, StorageError> {
         let tip = self.tip_header();
         let first_live = self.following.live_from.max(fork_height.saturating_add(1));
         if first_live > tip.height {
@@ -47,17 +55,15 @@ impl Chain {
         }
         let first = best_header(&*self.storage, first_live)?.header;
         let undone = tip.time.saturating_sub(first.time);
-        if undone <= HOLD_AFTER_S {
-            return Ok(None);
-        }
-        let seconds = undone.clamp(MIN_HOLD_S, MAX_HOLD_S);
-        let first = self.ancestor_at(target, fork_height + 1).unwrap_or(*target);
-        Ok(Some(Hold { fork_height, first, tip: *target, seconds, led: 0 }))
+        Ok((undone > HOLD_AFTER_S).then_some(undone.clamp(MIN_HOLD_S, MAX_HOLD_S)))
     }
 
-    /// Holds a chain back from now on, or goes on with it if its branch is held already.
+    /// Holds a chain back from now on, or goes on with it if its branch is held already. One that
+    /// sums no more than the held one changes nothing: else it would set the timer back.
     pub(super) fn begin_hold(&mut self, hold: Hold) -> Change {
+        let work = |tip: &Hash| self.headers.get(tip).map_or(0, |known| known.work);
         match &mut self.following.hold {
+            Some(held) if work(&held.tip) >= work(&hold.tip) => {}
             Some(held) if held.first == hold.first => held.tip = hold.tip,
             held => *held = Some(hold),
         }
@@ -105,10 +111,14 @@ impl Chain {
         if !is_preferred && lead == 0 && hold.led == 0 {
             return self.end_hold().map(|()| None);
         }
-        let target = hold.tip;
-        let is_over = hold.led >= hold.seconds || self.hold_against(&target)?.is_none();
+        let is_over = hold.led >= hold.seconds || self.hold_seconds(hold.fork_height)?.is_none();
         if is_preferred && is_over {
-            return self.follow_held(target, now);
+            let stored = other.stored(hold.tip);
+            // The hold ends with the move, in the same commit.
+            return match self.move_tip(hold.tip, stored, now, true) {
+                Err(error @ ChainError::Rule { .. }) => self.end_hold().and(Err(error)),
+                moved => moved.map(Some),
+            };
         }
         let saved = self.following.hold.replace(hold).map_or(0, |hold| hold.led);
         let led = self.following.hold.as_ref().map_or(0, |hold| hold.led);
@@ -141,14 +151,6 @@ impl Chain {
                 moved => return moved.map(Some),
             }
         }
-    }
-
-    /// Follows the chain that was held back.
-    fn follow_held(&mut self, target: Hash, now: u64) -> Result<Option<TipChange>, ChainError> {
-        let stored = self.headers.get(&target).map(|known| known.stored(target));
-        self.end_hold()?;
-        let Some(stored) = stored else { return Ok(None) };
-        self.move_tip(target, stored, now, true).map(Some)
     }
 
     fn end_hold(&mut self) -> Result<(), ChainError> {

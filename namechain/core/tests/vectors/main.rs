@@ -13,6 +13,9 @@ mod judge;
 mod numbers;
 mod operation;
 mod page;
+#[allow(dead_code, reason = "stories are told elsewhere")]
+#[path = "../common/python.rs"]
+mod python;
 mod ranges;
 mod trees;
 mod wire;
@@ -178,26 +181,8 @@ fn every_rule_has_vectors() {
     assert!(missing.is_empty(), "rules without a vector that keeps them: {missing:?}");
 }
 
-/// A Python that can run the verifier. `None`, said in a line, where there is none and none is
-/// demanded.
-fn python() -> Option<&'static str> {
-    let can = |python: &&str| {
-        let mut command = Command::new(python);
-        command.args(["-c", "import argon2.low_level"]);
-        command.output().is_ok_and(|output| output.status.success())
-    };
-    // The system's comes with Debian's python3-argon2, whichever other is found first.
-    let found = ["python3", "/usr/bin/python3"].into_iter().find(can);
-    if found.is_none() {
-        let missing = "no python3 with argon2-cffi (Debian: python3-argon2)";
-        assert!(env::var_os("NAMECHAIN_REQUIRE_TOOLS").is_none_or(|v| v != "1"), "{missing}");
-        println!("skipped: {missing}");
-    }
-    found
-}
-
 fn run_python(program: &str, arguments: &[&str]) -> Option<String> {
-    let mut command = Command::new(python()?);
+    let mut command = Command::new(python::python()?);
     command.arg(dir().join("../verifier").join(program)).args(arguments);
     let output = command.output().unwrap();
     let [said, errors] =
