@@ -14,11 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dnssec_support::FirstTryMode;
+use super::judge::Judge;
 use super::loop_detect;
 use super::select::UpstreamAnswer;
 use super::shared::Shared;
 use super::transport::query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps};
-use super::validate::{Validation, apply_verdict, validation_flags};
+use super::validate::{apply_verdict, validation_flags};
 use crate::cache::{Answer, Key, Scope, lifetime};
 use crate::dns::message::{Packet, Section, rcode, u16_at};
 use crate::dns::rtype;
@@ -37,6 +38,8 @@ pub struct FirstTry {
     /// Whether the answer is validated, here or by a client that set CD; and the client's flags.
     validates: bool,
     flags: QueryFlags,
+    /// The settings by which it was sent.
+    generation: u64,
 }
 
 impl FirstTry {
@@ -129,6 +132,7 @@ impl FirstTries<'_> {
             query: Query::new(question, asked, caps, server.ip().is_loopback(), random),
             key: Key::new(question, dnssec_ok, checking_disabled, Scope::Upstreams),
             caps,
+            generation: self.0.generation,
         })
     }
 
@@ -150,6 +154,10 @@ impl FirstTries<'_> {
             _ => return FirstReply::Other,
         }
         let Ok(packet) = Packet::parse(datagram) else { return FirstReply::Other };
+        // After a reload the upstreams may be others: the slow path asks again.
+        if asked.generation != self.0.generation {
+            return FirstReply::Other;
+        }
         if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {
             return FirstReply::Other;
         }
@@ -174,7 +182,7 @@ impl FirstTries<'_> {
         FirstReply::Answer { answer, alias }
     }
 
-    /// The answer after validation; `None` if validation needs further queries.
+    /// The answer after validation; `None` if that needs further queries.
     fn validate(
         &self,
         asked: &FirstTry,
@@ -190,7 +198,7 @@ impl FirstTries<'_> {
             bogus: false,
         };
         if asked.validates && !asked.flags.checking_disabled {
-            let validated = Validation::validate_without_queries(self.0, received.answer.wire())?;
+            let validated = Judge::judge_without_queries(self.0, received.answer.wire())?;
             return apply_verdict(selector, asked.flags.dnssec_ok, &received, &validated);
         }
         received.keep = lifetime(packet, false)

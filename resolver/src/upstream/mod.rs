@@ -15,6 +15,7 @@ mod error;
 mod first_try;
 mod inflight;
 mod infra;
+mod judge;
 mod loop_detect;
 mod policy;
 mod rebind;
@@ -34,6 +35,7 @@ mod zones;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
@@ -84,6 +86,15 @@ impl Upstreams {
         cache: Arc<Cache>,
         clock: Arc<Clock>,
     ) -> Result<Self, ForwardError> {
+        Self::with_generation(config, cache, clock, 0)
+    }
+
+    fn with_generation(
+        config: UpstreamsConfig,
+        cache: Arc<Cache>,
+        clock: Arc<Clock>,
+        generation: u64,
+    ) -> Result<Self, ForwardError> {
         config.check()?;
         let mut targets = Targets::new(&config.recursive, &clock);
         let rest = targets.of(&config.upstreams)?;
@@ -101,6 +112,8 @@ impl Upstreams {
             cache,
             selector: Arc::new(selector),
             dnssec: DnssecSupport::new(anchors, config.max_in_flight),
+            generation,
+            retired: AtomicBool::new(false),
         });
         let resolver = CachingResolver {
             shared: shared.clone(),
@@ -120,28 +133,40 @@ impl Upstreams {
     }
 
     /// A copy with another configuration and the same cache, whose size and stale time do not
-    /// change. Cached answers for names that now have other upstreams are removed.
+    /// change. Once it is in force, call [`Upstreams::take_over`].
     ///
     /// # Errors
-    /// As [`Upstreams::new`]; the cache is unchanged then.
+    /// As [`Upstreams::new`].
     pub fn reconfigured(&self, config: UpstreamsConfig) -> Result<Self, ForwardError> {
         let (cache, clock) = (self.shared.cache.clone(), self.shared.selector.clock.clone());
-        let new = Self::new(config, cache, clock)?;
-        for zone in new
-            .shared
-            .zones
-            .different_from(&self.shared.zones)
-            .chain(self.shared.zones.different_from(&new.shared.zones))
+        Self::with_generation(config, cache, clock, self.shared.generation + 1)
+    }
+
+    /// Removes from the cache what `before` put there and these settings would not: answers for
+    /// names that now have other upstreams, all answers if they were validated or filtered in
+    /// another way, and all failures. Queries of `before` in flight still get their answers, which
+    /// are not cached.
+    pub fn take_over(&self, before: &Self) {
+        let (old, new, cache) = (&before.shared, &self.shared, &self.shared.cache);
+        old.retire();
+        if self.validate != before.validate
+            || new.selector.rebind != old.selector.rebind
+            || new.zones.has_other_rest(&old.zones)
         {
-            self.shared.cache.flush_zone(zone.name());
+            cache.flush();
+            return;
         }
-        // Cached answers were validated and filtered by the old settings.
-        if new.validate != self.validate
-            || new.shared.selector.rebind != self.shared.selector.rebind
-        {
-            self.shared.cache.flush();
+        let changed =
+            new.zones.different_from(&old.zones).chain(old.zones.different_from(&new.zones));
+        for zone in changed {
+            cache.flush_zone(zone.name());
         }
-        Ok(new)
+        cache.flush_failures();
+    }
+
+    /// Removes all zones' keys, and which zones are bogus.
+    pub fn flush_keys(&self) {
+        self.shared.dnssec.validator.flush();
     }
 
     /// Whether a name is in a zone with upstreams of its own.

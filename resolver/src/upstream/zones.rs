@@ -102,16 +102,24 @@ impl Zones {
         self.0.iter()
     }
 
+    /// Whether the upstreams for all names outside the zones differ from those of `others`.
+    pub fn has_other_rest(&self, others: &Self) -> bool {
+        let rest = |zones: &Self| zones.0.last().map(shown_targets);
+        rest(self) != rest(others)
+    }
+
     /// The zones whose upstreams differ from those of `others`, or that are not in it.
     pub fn different_from<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a ZoneTargets> {
-        let shown =
-            |zone: &ZoneTargets| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
         let same = move |one: &ZoneTargets, other: &ZoneTargets| {
-            one.name == other.name && shown(one) == shown(other)
+            one.name == other.name && shown_targets(one) == shown_targets(other)
         };
         let own = self.0.iter().filter(|zone| !zone.is_rest());
         own.filter(move |zone| !others.0.iter().any(|other| same(zone, other)))
     }
+}
+
+fn shown_targets(zone: &ZoneTargets) -> Vec<String> {
+    zone.targets.iter().map(Target::to_string).collect()
 }
 
 #[cfg(test)]

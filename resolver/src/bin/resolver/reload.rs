@@ -65,6 +65,7 @@ impl Reload {
         before.telemetry().set_query_log(config.query_log);
         let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
         self.current.replace(responder.with_cookies(config.cookies));
+        self.current.get().pipeline().legacy.take_over(&before.pipeline().legacy);
         self.config = config;
         Ok(changes)
     }

@@ -55,6 +55,8 @@ pub struct Chain<'a> {
     pub needs: Vec<RecordQuery>,
     /// The work spent.
     pub work: &'a mut Work,
+    /// Whether a zone was found in the cache as bogus.
+    pub recalled_bogus: bool,
     /// Unix seconds.
     pub now: u64,
 }
@@ -140,6 +142,7 @@ impl Chain<'_> {
             return Some(trust.clone());
         }
         let trust = self.known.get(name, self.now)?;
+        self.recalled_bogus |= matches!(trust, Trust::Bogus(_));
         self.own.insert(name.clone(), trust.clone());
         Some(trust)
     }

@@ -7,6 +7,7 @@ mod plain;
 mod secure;
 mod secure_fake;
 mod stale;
+mod validating;
 mod zones;
 
 use std::collections::HashSet;
