@@ -123,7 +123,7 @@ impl FirstTries<'_> {
         }
         let (server, validates) = self.target(question)?;
         let caps = self.0.selector.caps(&server.into());
-        let flags = QueryFlags { recursive: true, dnssec_ok, checking_disabled };
+        let flags = QueryFlags { dnssec_ok, checking_disabled, ..QueryFlags::plain() };
         let asked = if validates { validation_flags(flags) } else { flags };
         Some(FirstTry {
             server,
@@ -149,7 +149,7 @@ impl FirstTries<'_> {
             return FirstReply::Stray;
         }
         match asked.query.check(datagram, true) {
-            ReplyCheck::Stray => return FirstReply::Stray,
+            ReplyCheck::Stray | ReplyCheck::Bare(_) => return FirstReply::Stray,
             ReplyCheck::Answer => {}
             _ => return FirstReply::Other,
         }

@@ -106,7 +106,12 @@ impl Judge {
     pub fn query(&self, name: &Name, rtype: u16, servers: Vec<Target>) -> UpstreamQuery {
         let question = [name.wire(), &rtype.to_be_bytes(), &1u16.to_be_bytes()].concat();
         UpstreamQuery {
-            flags: QueryFlags { recursive: true, dnssec_ok: true, checking_disabled: true },
+            flags: QueryFlags {
+                recursive: true,
+                dnssec_ok: true,
+                checking_disabled: true,
+                edns_required: true,
+            },
             zone: self.0.zones.of(&question).name().into(),
             question: question.into(),
             servers,

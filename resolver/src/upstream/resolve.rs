@@ -220,6 +220,7 @@ fn flags_of(question: &Question, recursive: bool) -> QueryFlags {
         recursive,
         dnssec_ok: question.dnssec_ok,
         checking_disabled: question.checking_disabled,
+        edns_required: false,
     }
 }
 

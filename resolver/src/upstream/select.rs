@@ -249,12 +249,12 @@ impl Selector {
             let now = self.clock.now();
             match received.answer.rcode() {
                 rcode::REFUSED | rcode::NOTIMP => self.servers().record_failure(&server, now),
-                _ => self.servers().record_reply(
-                    &server,
-                    now.saturating_sub(started),
-                    replied.caps,
-                    now,
-                ),
+                code => {
+                    // That it lacks something is known only if the query without it succeeded.
+                    let shown = if is_final(code) { replied.caps } else { caps };
+                    let latency = now.saturating_sub(started);
+                    self.servers().record_reply(&server, latency, shown, now);
+                }
             }
             Ok(received)
         });
@@ -388,7 +388,7 @@ impl Selector {
             return;
         }
         let question = loop_detect::question(&token, &zone);
-        let flags = QueryFlags { recursive: true, dnssec_ok: false, checking_disabled: false };
+        let flags = QueryFlags::plain();
         let caps = self.caps(&server);
         let asked = self.exchange.ask(&server, &question, flags, caps);
         // The reply does not matter.

@@ -208,3 +208,29 @@ async fn an_answer_to_the_settings_before_a_reload_is_not_cached() {
     let reply = after.on_first_reply(&asked, old.address, &one_a(&seen), SHORT);
     assert!(matches!(reply, crate::upstream::FirstReply::Other), "{reply:?}");
 }
+
+/// One FORMERR turned EDNS off for 15 minutes, and with it every signed name.
+#[tokio::test]
+async fn an_upstream_that_supports_dnssec_is_never_asked_without_edns() {
+    let fails = flag(false);
+    let formerr = fails.clone();
+    let fake = Fake::answering(move |seen| {
+        if formerr.load(Ordering::SeqCst) {
+            return Build::reply(&seen.bytes).rcode(1).done();
+        }
+        answer(seen, seen.has_edns())
+    })
+    .await;
+    let mut config = config(&[fake.address]);
+    config.validate.mode = ValidateMode::Auto;
+    let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::at(NOW)));
+    let legacy = Upstreams::new(config, cache, clock).unwrap();
+    assert_eq!(rcode(&legacy).await, ResponseCode::NoError, "it has passed the probe");
+    legacy.shared.cache.flush();
+    fails.store(true, Ordering::SeqCst);
+    assert_ne!(rcode(&legacy).await, ResponseCode::NoError);
+    fails.store(false, Ordering::SeqCst);
+    legacy.shared.cache.flush();
+    assert_eq!(rcode(&legacy).await, ResponseCode::NoError);
+    assert!(fake.seen().iter().all(Seen::has_edns));
+}
