@@ -103,6 +103,38 @@ async fn a_zone_that_was_written_down_counts_more_than_what_its_name_is() {
     resolver.server.stop().await;
 }
 
+/// The DS of a zone is its parent's data (RFC 4035 §3.1.4.1): the child's servers, and the rules of
+/// a special-use name, have none. Names below a special-use zone still never leave the machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ds_of_a_zone_is_asked_of_its_parent() {
+    const DS: u16 = 43;
+    let (rest, corp) = (saying(1), saying(2));
+    let zones = [("corp.example.", &corp), ("lab.corp.example.", &rest), ("x.home.arpa.", &corp)];
+    let resolver = start(Names::default(), &rest, &zones);
+    for (name, expected) in [
+        ("corp.example.", Some(1)),
+        ("www.corp.example.", Some(2)),
+        ("lab.corp.example.", Some(2)),
+        ("www.lab.corp.example.", Some(1)),
+        ("home.arpa.", Some(1)),
+        ("10.in-addr.arpa.", Some(1)),
+        ("64.100.in-addr.arpa.", Some(1)),
+        ("nas.home.arpa.", None),
+        ("x.home.arpa.", None),
+        ("www.x.home.arpa.", Some(2)),
+        ("1.10.in-addr.arpa.", None),
+        ("resolver.arpa.", None),
+        ("test.", None),
+    ] {
+        for _ in 0..2 {
+            let expected: Vec<String> =
+                expected.map(|last| format!("{name} A 192.0.2.{last}")).into_iter().collect();
+            assert_eq!(shown(&resolver.ask(name, DS)), expected, "{name}");
+        }
+    }
+    resolver.server.stop().await;
+}
+
 /// What one upstream says of the other's names is not accepted: those names are resolved by their
 /// own upstreams.
 #[tokio::test(flavor = "multi_thread")]

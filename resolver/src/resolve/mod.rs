@@ -85,7 +85,7 @@ impl Pipeline {
         let mut name = question.name.clone();
         while *steps > 0 {
             *steps -= 1;
-            let route = self.route(&name);
+            let route = self.route_question(&name, question.qtype);
             event("route", || route.describe(&name, self.legacy.has_zone(&name)));
             let by_route = origin_of(&route);
             let query = ChainQuery { question, name: &name, chain_answers: &chain_answers };
@@ -152,6 +152,22 @@ impl Pipeline {
     /// names, because it was configured on purpose.
     fn route(&self, name: &Name) -> Route {
         if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
+    }
+
+    /// The source for a question. The DS of a zone is its parent's data (RFC 4035 §3.1.4.1): that
+    /// of a special-use zone below `arpa.` is in legacy DNS, and proves that the zone is unsigned
+    /// (RFC 8375 §4).
+    fn route_question(&self, name: &Name, qtype: RecordType) -> Route {
+        if qtype != RecordType::DS {
+            return self.route(name);
+        }
+        if self.legacy.has_zone_for(name, qtype) {
+            return Route::Legacy;
+        }
+        match route(name, self.mounts) {
+            Route::Special(special) if special.has_legacy_parent(name) => Route::Legacy,
+            route => route,
+        }
     }
 
     /// Looks the name up on the chain, and in legacy DNS only if the label is known to be

@@ -32,6 +32,20 @@ pub struct Special {
     rule: Rule,
 }
 
+impl Special {
+    fn label_count(&self) -> usize {
+        self.zone.split('.').count() + usize::from(std::ptr::eq(self, &SHARED))
+    }
+
+    /// Whether `name` is the zone itself and its parent is a zone of legacy DNS, which says whether
+    /// it is signed. Of `resolver.arpa` nothing is sent upstream (RFC 9462 §6.4).
+    pub fn has_legacy_parent(&self, name: &Name) -> bool {
+        self.zone.ends_with(".arpa")
+            && self.rule != Rule::NoData
+            && name.iter().count() == self.label_count()
+    }
+}
+
 /// What is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
@@ -155,7 +169,7 @@ pub fn find(name: &Name) -> Option<&'static Special> {
 
 /// Answers a question for a name found by [`find`].
 pub fn answer(special: &Special, question: &Question, name: &Name) -> Answer {
-    let labels = special.zone.split('.').count() + usize::from(std::ptr::eq(special, &SHARED));
+    let labels = special.label_count();
     let zone = name.trim_to(labels).to_lowercase();
     let at_zone = name.iter().count() == labels;
     let at_loopback = special.rule == Rule::LoopbackReverse

@@ -15,7 +15,6 @@ use super::target::Target;
 use super::transport::query::QueryFlags;
 use crate::cache::{Answer, Hit, Key};
 use crate::dns::ede::Ede;
-use crate::dns::rtype::DS;
 use crate::telemetry::trace::{event, in_scope};
 use crate::{
     dns::name::Name,
@@ -104,7 +103,7 @@ impl Judge {
     /// A query of the validator. It goes to upstreams in a forwarding loop only if there are no
     /// others.
     pub fn query(&self, name: &Name, rtype: u16, servers: Vec<Target>) -> UpstreamQuery {
-        let question = [name.wire(), &rtype.to_be_bytes(), &1u16.to_be_bytes()].concat();
+        let question = question(name, rtype);
         UpstreamQuery {
             flags: QueryFlags {
                 recursive: true,
@@ -112,7 +111,7 @@ impl Judge {
                 checking_disabled: true,
                 edns_required: true,
             },
-            zone: self.0.zones.of(&question).name().into(),
+            zone: self.0.zones.of_question(&question).name().into(),
             question: question.into(),
             servers,
             is_loop_probe: false,
@@ -150,11 +149,9 @@ impl Judge {
         }
     }
 
-    /// The query for records that a session needs, and the cache key of its reply. The parent side
-    /// of a zone cut is asked of the parent's upstreams.
+    /// The query for records that a session needs, and the cache key of its reply.
     fn fetch_query(&self, (name, rtype): &RecordQuery) -> (UpstreamQuery, Key) {
-        let parent = if *rtype == DS { name.parent() } else { None };
-        let zone = self.0.zones.of(parent.as_ref().unwrap_or(name).wire());
+        let zone = self.0.zones.of_question(&question(name, *rtype));
         let query = self.query(name, *rtype, zone.targets().to_vec());
         let key = Key::new(&query.question, true, true, zone.scope());
         (query, key)
@@ -224,6 +221,11 @@ impl Judge {
             Err(error) => (Err(error), None),
         }
     }
+}
+
+/// Uncompressed QNAME, QTYPE and QCLASS.
+fn question(name: &Name, rtype: u16) -> Vec<u8> {
+    [name.wire(), &rtype.to_be_bytes(), &1u16.to_be_bytes()].concat()
 }
 
 fn describe_ask((name, rtype): &RecordQuery) -> String {

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use hickory_proto::rr::Name;
+use hickory_proto::rr::{Name, RecordType};
 
 use crate::cache::Cache;
 use crate::dns::names;
@@ -172,6 +172,15 @@ impl Upstreams {
     /// Whether a name is in a zone with upstreams of its own.
     pub fn has_zone(&self, name: &Name) -> bool {
         !self.shared.zones.of(&names::to_wire(name)).is_rest()
+    }
+
+    /// Whether a question is for a zone with upstreams of its own: for DS that is the zone of the
+    /// name's parent.
+    pub fn has_zone_for(&self, name: &Name, qtype: RecordType) -> bool {
+        let mut question = names::to_wire(name);
+        question.extend_from_slice(&u16::from(qtype).to_be_bytes());
+        question.extend_from_slice(&[0, 1]);
+        !self.shared.zones.of_question(&question).is_rest()
     }
 
     /// Whether both names have the same upstreams: only then may an answer for one contain records

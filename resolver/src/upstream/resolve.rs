@@ -45,7 +45,7 @@ impl CachingResolver {
     /// [`ForwardError`], if there is no answer.
     pub async fn resolve(&self, question: &Question) -> Result<Reply, ForwardError> {
         let wire: Arc<[u8]> = question.wire().into();
-        let zone = self.shared.zones.of(&wire);
+        let zone = self.shared.zones.of_question(&wire);
         let token = loop_detect::token(&wire);
         if let Some(server) = token.and_then(|token| self.shared.selector.on_probe(&token)) {
             return Err(ForwardError::LoopProbe(server));
@@ -147,7 +147,7 @@ impl CachingResolver {
     /// to expire.
     pub fn refresh(&self, question: &Question) {
         let wire: Arc<[u8]> = question.wire().into();
-        let zone = self.shared.zones.of(&wire);
+        let zone = self.shared.zones.of_question(&wire);
         if zone.targets().is_empty() || rtype::is_pseudo(question.qtype.into()) {
             return;
         }

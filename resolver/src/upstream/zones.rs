@@ -3,6 +3,7 @@
 use super::policy::ValidationPolicy;
 use super::target::Target;
 use crate::cache::Scope;
+use crate::dns::rtype::DS;
 
 /// The most zones with upstreams of their own.
 pub const MAX_ZONES: usize = 256;
@@ -86,6 +87,19 @@ impl Zones {
         self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
     }
 
+    /// The zone of a question: uncompressed QNAME, QTYPE and QCLASS. The DS of a zone is its
+    /// parent's data (RFC 4035 §3.1.4.1).
+    pub fn of_question(&self, question: &[u8]) -> &ZoneTargets {
+        let (name, rest) = question.split_at(question.len().saturating_sub(4));
+        let parent = name.first().map_or(0, |length| 1 + usize::from(*length));
+        match name.get(parent..) {
+            Some(parent) if !parent.is_empty() && rest.starts_with(&DS.to_be_bytes()) => {
+                self.of(parent)
+            }
+            _ => self.of(name),
+        }
+    }
+
     /// All upstreams, without duplicates.
     pub fn targets(&self) -> Vec<&Target> {
         let mut all: Vec<&Target> = Vec::new();
@@ -148,6 +162,15 @@ mod tests {
             ("x\u{3}lab", ""),
         ] {
             assert_eq!(zones.of(&question(asked, 1)).name(), name(expected), "{asked}");
+            assert_eq!(zones.of_question(&question(asked, 1)).name(), name(expected), "{asked}");
+        }
+        for (asked, expected) in [
+            ("www.corp.example", "corp.example"),
+            ("CORP.Example", "example"),
+            ("example", ""),
+            ("", ""),
+        ] {
+            assert_eq!(zones.of_question(&question(asked, DS)).name(), name(expected), "{asked}");
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::anchors::{Anchor, Anchors, ClosestAnchor};
 use super::budget::Work;
-use super::denial::DenialProofs;
+use super::denial::{DenialProofs, Denied};
 use super::keys::{self, Ds, TrustedKeys};
 use super::nsec::DsDenial;
 use super::rrset::{Message, RrSet};
@@ -259,6 +259,10 @@ impl Chain<'_> {
             Err(ede) => return Ok((Trust::Insecure(ede), u64::from(set.ttl))),
         };
         let signed = keys::verify_rrset(set, &parent.name, &parent.keys, self.now, self.work)?;
+        if signed.expanded.is_some() {
+            let text = format!("the DS of {name} is expanded from a wildcard");
+            return Err(Fault::bogus(text).into());
+        }
         let all: Vec<Ds> = set.values.iter().filter_map(|value| Ds::read(value)).collect();
         match keys::usable_ds(&all) {
             Ok(digests) => self.trust_from_keys(
@@ -287,7 +291,19 @@ impl Chain<'_> {
             Err(ede) => return Ok(Some((Trust::Insecure(ede), set.ttl.into()))),
         };
         let signed = keys::verify_rrset(set, &zone.name, &zone.keys, self.now, self.work)?;
-        Ok(Some((Trust::WithinZone(zone), signed.ttl.into())))
+        let mut ttl = signed.ttl;
+        if let Some(labels) = signed.expanded {
+            // A wildcard says nothing about a name that exists, which may be a cut (RFC 4035
+            // §5.3.4).
+            let proofs = DenialProofs::collect(&zone, message, self.now, self.work)?;
+            ttl = ttl.min(proofs.ttl);
+            if let Denied::Insecure(ede) =
+                proofs.no_closer_match(&set.owner, labels, self.work)?
+            {
+                return Ok(Some((Trust::Insecure(ede), ttl.into())));
+            }
+        }
+        Ok(Some((Trust::WithinZone(zone), ttl.into())))
     }
 
     fn trust_from_denial(&mut self, name: &Name, message: &Message) -> Result<(Trust, u64), Stop> {

@@ -261,3 +261,45 @@ fn a_proof_that_is_made_from_a_wildcard_proves_nothing() {
     assert_eq!(validated(&message(&Claims::of("example"))), Verdict::Secure);
     assert!(matches!(validated(&message(&claims)), Verdict::Bogus(_) | Verdict::Indeterminate(_)));
 }
+
+/// RFC 4035 §5.3.4: a wildcard's alias in place of a DS proves that there is no cut only with the
+/// proof that the name does not exist.
+#[test]
+fn an_alias_of_a_wildcard_does_not_hide_a_cut() {
+    let key = Pair::new(1, 257);
+    let claims = Claims::of("example");
+    let expanded = Claims { labels: Some(1), ..claims.clone() };
+    let unsigned = Build::answer(&question("www.sub.example", 1)).a(300, [192, 0, 2, 1]).done();
+    let dnskey = || {
+        let build = Build::answer(&question("example", rtype::DNSKEY));
+        key.add(build, Section::Answer, "example", rtype::DNSKEY, &[&key.dnskey], &claims).done()
+    };
+    // From the name before to the name behind: an NSEC record with A.
+    let ds = |kind: u16, proof: Option<(&str, &str)>| {
+        let value = if kind == rtype::DS { [0; 36].to_vec() } else { name("www.example") };
+        let build = Build::answer(&question("sub.example", rtype::DS));
+        let build = key.add(build, Section::Answer, "sub.example", kind, &[&value], &expanded);
+        let Some((before, behind)) = proof else { return build.done() };
+        let value = [name(behind).as_slice(), &[0, 1, 0x40]].concat();
+        key.add(build, Section::Authority, before, rtype::NSEC, &[&value], &claims).done()
+    };
+    let denied = |name: &str| {
+        let build = Build::answer(&question(name, rtype::DS));
+        let value = [crate::dns::testing::name("t.example").as_slice(), &[0, 1, 0x40]].concat();
+        key.add(build, Section::Authority, "s.example", rtype::NSEC, &[&value], &claims).done()
+    };
+    let validated = |ds: &[u8]| {
+        judge(&key.anchor("example."), &unsigned, &|zone, kind| match (zone, kind) {
+            ("example.", rtype::DNSKEY) => Some(dnskey()),
+            ("sub.example.", rtype::DS) => Some(ds.to_vec()),
+            ("www.sub.example.", rtype::DS) => Some(denied("www.sub.example")),
+            _ => None,
+        })
+    };
+    assert_eq!(code(&validated(&ds(rtype::CNAME, None))), Some(12), "no proof");
+    let other = Some(("a.example", "b.example"));
+    assert_eq!(code(&validated(&ds(rtype::CNAME, other))), Some(12), "of another name");
+    let proof = Some(("s.example", "t.example"));
+    assert_eq!(code(&validated(&ds(rtype::CNAME, proof))), Some(10), "unsigned in a signed zone");
+    assert_eq!(code(&validated(&ds(rtype::DS, proof))), Some(6), "a DS of a wildcard");
+}
