@@ -71,6 +71,9 @@ pub fn route(name: &DnsName, mounts: Mounts) -> Route {
             Some(Some(name)) => Route::Chain(name, Mount::Alt),
         };
     }
+    if mounts.root && special::is_canary(&labels) {
+        return Route::Special(&special::CANARY);
+    }
     if let Some(special) = special::find(name) {
         return Route::Special(special);
     }
@@ -136,6 +139,12 @@ mod tests {
             ("namechain.", "legacy"),
             ("localhost.", "special localhost"),
             ("a.b.localhost.", "special localhost"),
+            ("internal.", "legacy"),
+            ("metadata.google.internal.", "legacy"),
+            ("ipv4only.arpa.", "legacy"),
+            ("use-application-dns.net.", "special use-application-dns.net"),
+            ("www.Use-Application-DNS.NET.", "special use-application-dns.net"),
+            ("xuse-application-dns.net.", "legacy"),
             ("printer.local.", "special local"),
             ("1.0.168.192.in-addr.arpa.", "special 168.192.in-addr.arpa"),
             ("1.0.0.9.in-addr.arpa.", "legacy"),
@@ -149,6 +158,7 @@ mod tests {
     fn a_mount_that_is_off() {
         let only_alt = Mounts { root: false, alt: true };
         assert_eq!(routed("alice.", only_alt), "legacy");
+        assert_eq!(routed("use-application-dns.net.", only_alt), "legacy");
         assert_eq!(routed("alice.namechain.alt.", only_alt), "alice at Alt");
         let only_root = Mounts { root: true, alt: false };
         assert_eq!(routed("alice.", only_root), "alice at Root");

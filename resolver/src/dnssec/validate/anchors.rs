@@ -10,6 +10,9 @@ const ROOT: &str = "\
 . IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
 . IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
 ";
+/// Top-level domains for private use, which are unsigned by nature: the root proves that they do not
+/// exist (ICANN resolution 2024.07.29.06).
+const PRIVATE: [&str; 1] = ["internal"];
 /// The most trust anchors, and the most negative ones.
 pub const MAX_ANCHORS: usize = 256;
 
@@ -46,7 +49,8 @@ impl Default for Anchors {
     /// The root's anchors.
     fn default() -> Self {
         // A test parses the constant.
-        Anchors { anchors: read(ROOT).unwrap_or_default(), insecure: Vec::new() }
+        let anchors = read(ROOT).unwrap_or_default();
+        Anchors { insecure: private_zones(&anchors), anchors }
     }
 }
 
@@ -61,7 +65,7 @@ pub enum ClosestAnchor<'a> {
 
 impl Anchors {
     /// The anchors in the lines of `text`, DS and DNSKEY records in master file format, and those
-    /// of the root unless `text` names the root.
+    /// of the root unless `text` names the root. `internal.` is insecure unless `text` names it.
     ///
     /// # Errors
     /// [`AnchorError`]
@@ -71,7 +75,7 @@ impl Anchors {
         let rest: Vec<Anchor> =
             Self::default().anchors.into_iter().filter(|anchor| !named(anchor)).collect();
         given.extend(rest);
-        Ok(Self { anchors: given, insecure: Vec::new() })
+        Ok(Self { insecure: private_zones(&given), anchors: given })
     }
 
     /// The anchors in `text` only, without the root's.
@@ -123,6 +127,12 @@ impl Anchors {
     pub fn topmost(&self) -> Option<&Name> {
         self.anchors.iter().map(|anchor| &anchor.zone).min_by_key(|zone| zone.count())
     }
+}
+
+/// The negative trust anchors of private top-level domains, except those that have an anchor.
+fn private_zones(anchors: &[Anchor]) -> Vec<Name> {
+    let names = PRIVATE.iter().filter_map(|label| Name::from_text(label));
+    names.filter(|name| anchors.iter().all(|anchor| anchor.zone != *name)).collect()
 }
 
 /// Parses records in master file format: owner, optional TTL and class, DS or DNSKEY, RDATA. `;`
@@ -231,6 +241,18 @@ mod tests {
         assert_eq!(anchors.closest(&name("www.corp.example")), ClosestAnchor::None);
         assert!(matches!(anchors.closest(&name("a.lab.corp.example")), ClosestAnchor::Anchor(_)));
         assert!(matches!(anchors.closest(&name("example")), ClosestAnchor::Anchor(_)));
+    }
+
+    /// The root denies `internal`, and the network's own server answers for it.
+    #[test]
+    fn internal_names_are_insecure_unless_they_have_an_anchor() {
+        for anchors in [Anchors::default(), Anchors::with_root("example. IN DS 1 13 2 00").unwrap()]
+        {
+            assert_eq!(anchors.closest(&name("metadata.google.internal")), ClosestAnchor::None);
+            assert!(matches!(anchors.closest(&name("internal.com")), ClosestAnchor::Anchor(_)));
+        }
+        let anchors = Anchors::with_root("internal. IN DS 1 13 2 00ff").unwrap();
+        assert!(matches!(anchors.closest(&name("a.internal")), ClosestAnchor::Anchor(_)));
     }
 
     #[test]
