@@ -23,7 +23,8 @@ pub enum AnswerKind {
     Negative,
 }
 
-/// The kind and lifetime of an answer; `None` if it may not be cached. `iterative`: it was asked
+/// The kind and lifetime of an answer; `None` if it may not be cached. The lifetime may be zero: then
+/// it may be cached only if a configured bound makes it longer. `iterative`: the answer was asked
 /// for with RD=0, where an alias without its target and a referral are complete answers.
 pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(AnswerKind, Duration)> {
     const TC: u8 = 0x02;
@@ -39,15 +40,14 @@ pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(AnswerKind, Dur
         packet.records().iter().filter(|record| !matches!(record.rtype, rtype::OPT | rtype::TSIG))
     };
     let smallest = Duration::from_secs(u64::from(kept().map(|record| record.ttl).min()?));
-    let (kind, lifetime) = if packet.rcode() == rcode::NOERROR && is_positive(packet, iterative) {
-        (AnswerKind::Positive, smallest.min(MAX_POSITIVE_TTL))
+    if packet.rcode() == rcode::NOERROR && is_positive(packet, iterative) {
+        Some((AnswerKind::Positive, smallest.min(MAX_POSITIVE_TTL)))
     } else {
         // Without an SOA there is nothing to say how long the absence holds (RFC 2308 §5).
         let soa = packet.section(Section::Authority).find(|record| record.rtype == rtype::SOA)?;
         let minimum = Duration::from_secs(u64::from(soa_minimum(packet, soa)?));
-        (AnswerKind::Negative, smallest.min(minimum).min(MAX_NEGATIVE_TTL))
-    };
-    (!lifetime.is_zero()).then_some((kind, lifetime))
+        Some((AnswerKind::Negative, smallest.min(minimum).min(MAX_NEGATIVE_TTL)))
+    }
 }
 
 fn is_positive(packet: &Packet<'_>, iterative: bool) -> bool {

@@ -9,6 +9,7 @@ use namechain_core::types::{Name, Reserved};
 
 use crate::{
     chain::mount::{ALT_LABELS, Mount, Mounts},
+    dns::names,
     resolve::{special, special::Special},
 };
 
@@ -81,6 +82,14 @@ pub fn route(name: &DnsName, mounts: Mounts) -> Route {
         Some(name) if mounts.root => Route::Chain(name, Mount::Root),
         _ => Route::Legacy,
     }
+}
+
+/// Whether the name of a question (uncompressed QNAME, QTYPE, QCLASS) may be registered on the chain,
+/// or is below one that may, at the root.
+pub fn is_registrable(question: &[u8]) -> bool {
+    let name = question.get(..question.len().saturating_sub(4)).and_then(names::to_name);
+    let route = name.map(|name| route(&name, Mounts { root: true, alt: true }));
+    matches!(route, Some(Route::Chain(_, Mount::Root)))
 }
 
 /// The label as a name that may be registered on the chain.
@@ -168,6 +177,17 @@ mod tests {
             "it never leaves the machine all the same"
         );
         assert_eq!(routed("namechain.alt.", only_root), "special alt");
+    }
+
+    #[test]
+    fn what_can_be_registered() {
+        let question = |name| crate::dns::testing::question(name, 1);
+        for name in ["alice", "www.Alice", "mycompany"] {
+            assert!(is_registrable(&question(name)), "{name}");
+        }
+        for name in ["com", "www.example.com", "", "localhost", "alice.namechain.alt", "internal"] {
+            assert!(!is_registrable(&question(name)), "{name}");
+        }
     }
 
     #[test]

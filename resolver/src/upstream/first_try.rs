@@ -191,18 +191,18 @@ impl FirstTries<'_> {
         answer: Answer,
     ) -> Option<UpstreamAnswer> {
         let selector = &self.0.selector;
-        let mut received = UpstreamAnswer {
+        let mut answer = answer;
+        let keep = selector.bound_ttls(&mut answer, lifetime(packet, false), Duration::MAX);
+        let received = UpstreamAnswer {
             answer: Arc::new(answer),
             server: from.into(),
-            keep: None,
+            keep,
             bogus: false,
         };
         if asked.validates && !asked.flags.checking_disabled {
             let validated = Judge::judge_without_queries(self.0, received.answer.wire())?;
             return apply_verdict(selector, asked.flags.dnssec_ok, &received, &validated);
         }
-        received.keep = lifetime(packet, false)
-            .map(|(kind, life)| (kind, selector.clamp_ttl(&received.answer, life)));
         Some(received)
     }
 }

@@ -106,7 +106,14 @@ impl Upstreams {
             zones.push(ZoneTargets::new(name, targets.of(&zone.upstreams)?, policy));
         }
         let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
-        let selector = Selector::new(clock, config.timeout, config.first_retry, ttl, config.rebind);
+        let selector = Selector::new(
+            clock,
+            config.timeout,
+            config.first_retry,
+            ttl,
+            config.short_nxdomain,
+            config.rebind,
+        );
         let shared = Arc::new(Shared {
             zones: Zones::new(zones, rest, config.validate.policy()),
             cache,
@@ -143,14 +150,16 @@ impl Upstreams {
     }
 
     /// Removes from the cache what `before` put there and these settings would not: answers for
-    /// names that now have other upstreams, all answers if they were validated or filtered in
-    /// another way, and all failures. Queries of `before` in flight still get their answers, which
+    /// names that now have other upstreams, all answers if they were validated, filtered or bounded
+    /// in another way, and all failures. Queries of `before` in flight still get their answers, which
     /// are not cached.
     pub fn take_over(&self, before: &Self) {
         let (old, new, cache) = (&before.shared, &self.shared, &self.shared.cache);
         old.retire();
         if self.validate != before.validate
             || new.selector.rebind != old.selector.rebind
+            || new.selector.ttl != old.selector.ttl
+            || new.selector.short_nxdomain.is_some() != old.selector.short_nxdomain.is_some()
             || new.zones.has_other_rest(&old.zones)
         {
             cache.flush();

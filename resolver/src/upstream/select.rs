@@ -34,6 +34,9 @@ const MAX_TRIES: usize = 6;
 const MAX_ROUNDS: usize = 3;
 /// The most servers of a list that are used.
 pub const MAX_SERVERS: usize = 16;
+/// The longest time for which NXDOMAIN is cached, here and by clients, for a name that may be
+/// registered on the chain at the next block.
+const SHORT_NXDOMAIN_TTL: Duration = Duration::from_secs(30);
 /// The time limit of a loop test.
 const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -89,8 +92,11 @@ pub struct Selector {
     pub loops: LoopDetector,
     pub timeout: Duration,
     pub first_retry: Duration,
-    /// The least and the longest time for which an answer is cached.
+    /// The least and the greatest TTL of answers.
     pub ttl: (Duration, Duration),
+    /// Names (questions in wire form) that may exist a moment later, so that NXDOMAIN is cached for
+    /// [`SHORT_NXDOMAIN_TTL`] at most.
+    pub short_nxdomain: Option<fn(&[u8]) -> bool>,
     /// Rebinding protection.
     pub rebind: Rebind,
     servers: Mutex<InfraCache>,
@@ -115,6 +121,7 @@ impl Selector {
         timeout: Duration,
         first_retry: Duration,
         ttl: (Duration, Duration),
+        short_nxdomain: Option<fn(&[u8]) -> bool>,
         rebind: Rebind,
     ) -> Self {
         Self {
@@ -124,6 +131,7 @@ impl Selector {
             timeout,
             first_retry,
             ttl,
+            short_nxdomain,
             rebind,
             servers: Mutex::default(),
             loop_found: watch::Sender::new(()),
@@ -284,10 +292,10 @@ impl Selector {
         let keep_ad = recursive && query.trust_ad && server.is_path_secure();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
         // A referral is useless without its glue.
-        let (packet, answer) =
+        let (packet, mut answer) =
             replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
-        let keep =
-            lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.clamp_ttl(&answer, life)));
+        let found = lifetime(&packet, !recursive);
+        let keep = self.bound_ttls(&mut answer, found, Duration::MAX);
         Ok(UpstreamAnswer { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
     }
 
@@ -314,15 +322,32 @@ impl Selector {
         nothing.map_or(answer, Arc::new)
     }
 
-    /// For how long an answer is cached: its TTL within the configured bounds. Error codes are not
-    /// subject to the bounds.
-    pub fn clamp_ttl(&self, answer: &Answer, life: Duration) -> Duration {
-        let (least, most) = self.ttl;
+    /// Brings the TTLs of an answer within the configured bounds, and returns for how long it is
+    /// cached; `None` if it may not be. `found`: its kind and lifetime; `most`: the longest time
+    /// that signatures permit. A negative answer's TTLs are its lifetime: the least of the SOA's TTL
+    /// and its MINIMUM (RFC 2308 §5). Error codes are not subject to the bounds.
+    pub fn bound_ttls(
+        &self,
+        answer: &mut Answer,
+        found: Option<(AnswerKind, Duration)>,
+        most: Duration,
+    ) -> Option<(AnswerKind, Duration)> {
+        let (kind, life) = found?;
         if matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED) {
-            life
-        } else {
-            life.max(least).min(most)
+            return found;
         }
+        let mut most = most.min(self.ttl.1);
+        if answer.rcode() == rcode::NXDOMAIN
+            && self.short_nxdomain.is_some_and(|is_short| is_short(answer.question()))
+        {
+            most = most.min(SHORT_NXDOMAIN_TTL);
+        }
+        let least = self.ttl.0.min(most);
+        let life = life.max(least).min(most);
+        let longest = if kind == AnswerKind::Negative { life } else { most };
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        answer.bound_ttls(seconds(least), seconds(longest));
+        (!life.is_zero()).then_some((kind, life))
     }
 
     /// How long to wait for a server before the next one is asked in parallel.

@@ -83,7 +83,7 @@ pub fn upstream(data: &[u8]) {
     kept_as_it_was(&packet, &answer, path_secure);
     given_out(&packet, &answer, &asked);
     if let Some((kind, life)) = lifetime(&packet, !flags.recursive) {
-        assert!(!life.is_zero() && life <= MAX_POSITIVE_TTL);
+        assert!(life <= MAX_POSITIVE_TTL);
         let key = Key::new(&asked, flags.dnssec_ok, flags.checking_disabled, Scope::Upstreams);
         let cache = Cache::new(1 << 18);
         cache.insert(&key, Arc::new(answer), kind, life, Duration::ZERO);

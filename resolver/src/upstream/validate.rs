@@ -255,19 +255,17 @@ pub fn apply_verdict(
     };
     let bytes = bytes.ok()?;
     let packet = Packet::parse(&bytes).ok()?;
-    let answer = Arc::new(Answer::new(&packet, packet.question(), true).ok()?);
+    let mut answer = Answer::new(&packet, packet.question(), true).ok()?;
     let keep = match &validated.verdict {
         Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS_TTL)),
         Verdict::Indeterminate(_) => Some((AnswerKind::Negative, NO_REPLY_TTL)),
-        Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
-            let most = validated
-                .ttls
-                .values()
-                .min()
-                .map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
-            (kind, selector.clamp_ttl(&answer, life).min(most.max(Duration::from_secs(1))))
-        }),
+        Verdict::Secure | Verdict::Insecure(_) => {
+            let signed = validated.ttls.values().min();
+            let most = signed.map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
+            selector.bound_ttls(&mut answer, lifetime(&packet, false), most)
+        }
     };
     let bogus = matches!(validated.verdict, Verdict::Bogus(_));
+    let answer = Arc::new(answer);
     Some(UpstreamAnswer { answer, server: received.server.clone(), keep, bogus })
 }

@@ -7,6 +7,7 @@ mod plain;
 mod secure;
 mod secure_fake;
 mod stale;
+mod ttl;
 mod validating;
 mod zones;
 
