@@ -74,7 +74,7 @@ struct ChainQuery<'a> {
 impl Pipeline {
     /// Answers a question. Errors become answers with a response code and an extended error.
     pub async fn answer(&self, question: &Question) -> Answer {
-        self.resolve(question, &mut { MAX_STEPS }).await
+        upstream::bounded(self.resolve(question, &mut { MAX_STEPS })).await
     }
 
     /// Answers a question in at most `steps` steps, which it counts down.

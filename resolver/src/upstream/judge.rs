@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hickory_proto::rr::RecordType;
 use tokio::task::JoinSet;
 
+use super::budget::in_budget;
 use super::error::ForwardError;
 use super::inflight::wait_outcome;
 use super::policy::ValidationPolicy;
@@ -134,7 +135,8 @@ impl Judge {
                     // As many as the session may send, which is bounded.
                     let mut under_way = JoinSet::new();
                     for ask in asks {
-                        under_way.spawn(in_scope(self.clone().fetch(ask, only.cloned())));
+                        let fetch = self.clone().fetch(ask, only.cloned());
+                        under_way.spawn(in_budget(in_scope(fetch)));
                     }
                     while let Some(fetched) = under_way.join_next().await {
                         let Ok(Fetched { ask, reply, server }) = fetched else { continue };
@@ -200,17 +202,21 @@ impl Judge {
             Some(Hit::NoReply) => return (Err(ForwardError::FailedRecently), None),
             None => {}
         }
-        let outcome = match self.0.dnssec.fetches.join(key) {
+        let outcome = match self.0.dnssec.fetches.join(key, self.0.selector.clock.now()) {
             Ok((receiver, leader)) => {
-                if let Some(leader) = leader {
+                if let Some(mut leader) = leader {
                     let shared = self.0.clone();
-                    tokio::spawn(in_scope(async move {
+                    tokio::spawn(in_budget(in_scope(async move {
                         let (passing, others, _) = shared.dnssec.partition(&query.servers);
                         let servers = if passing.is_empty() { others } else { passing };
                         let query = UpstreamQuery { servers, ..query };
-                        let received = shared.selector.run(&query).await;
-                        shared.complete(leader, received);
-                    }));
+                        tokio::select! {
+                            received = shared.selector.run(&query) => {
+                                shared.complete(leader, received);
+                            }
+                            () = leader.displaced() => {}
+                        }
+                    })));
                 }
                 wait_outcome(receiver).await
             }

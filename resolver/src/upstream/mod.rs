@@ -6,6 +6,7 @@
 //! transport: UDP, TCP | kept connections: TCP, TLS, HTTPS, QUIC | a recursive resolver of our own
 //! ```
 
+mod budget;
 mod config;
 mod decode;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod first_try;
 mod inflight;
 mod infra;
 mod judge;
+mod load;
 mod loop_detect;
 mod policy;
 mod rebind;
@@ -55,6 +57,7 @@ use target::Targets;
 use zones::{ZoneTargets, Zones};
 
 pub use crate::cache::CacheStats;
+pub use budget::{MAX_MESSAGES_PER_QUESTION, bounded};
 pub use config::{ForwardZone, UpstreamsConfig, ValidateConfig, ValidateMode};
 pub use decode::decode;
 pub use dnssec_support::UpstreamDnssec;

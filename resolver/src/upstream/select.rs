@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::error::{ExchangeError, ForwardError};
 use super::infra::{InfraCache, LOOP_TEST_INTERVAL};
+use super::load::ServerLoad;
 use super::policy::ValidationPolicy;
 use super::rebind::Rebind;
 use super::target::Target;
@@ -99,6 +100,8 @@ pub struct Selector {
     pub short_nxdomain: Option<fn(&[u8]) -> bool>,
     /// Rebinding protection.
     pub rebind: Rebind,
+    /// The queries in flight to servers of delegations.
+    load: Arc<ServerLoad>,
     servers: Mutex<InfraCache>,
     /// Notified whenever a server is found to be in a forwarding loop.
     loop_found: watch::Sender<()>,
@@ -133,6 +136,7 @@ impl Selector {
             ttl,
             short_nxdomain,
             rebind,
+            load: Arc::default(),
             servers: Mutex::default(),
             loop_found: watch::Sender::new(()),
         }
@@ -158,6 +162,7 @@ impl Selector {
         if order.is_empty() && !query.servers.is_empty() {
             return Err(ForwardError::Loop { servers: query.servers.clone() });
         }
+        let order = self.load.without_busy(order, query.flags.recursive)?;
         let mut progress = Progress::default();
         let selector = self.run_attempts(&order, query, &mut progress);
         let received = tokio::time::timeout(self.timeout, selector).await.ok().flatten();
@@ -244,6 +249,7 @@ impl Selector {
     ) -> Result<UpstreamAnswer, ExchangeError> {
         let started = self.clock.now();
         let caps = self.servers().caps(&server, started);
+        let _counted = (!query.flags.recursive).then(|| self.load.count(&server));
         event("upstream", || {
             format!(
                 "query to {server}: {}{}",
@@ -275,7 +281,7 @@ impl Selector {
                 Err(error) => format!("{error}, after {took} us"),
             }
         });
-        if result.is_err() {
+        if result.as_ref().is_err_and(|error| *error != ExchangeError::OverBudget) {
             self.servers().record_failure(&server, self.clock.now());
             self.exchange.forget(&server);
         }

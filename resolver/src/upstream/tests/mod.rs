@@ -4,6 +4,7 @@ mod failing;
 mod fake;
 mod matching;
 mod plain;
+mod quotas;
 mod secure;
 mod secure_fake;
 mod stale;

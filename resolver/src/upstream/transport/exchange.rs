@@ -16,6 +16,7 @@ use crate::cache::Answer;
 use crate::dns::message::{HEADER_BYTES, Malformed, Packet};
 use crate::os::clock::Clock;
 use crate::os::random::Random;
+use crate::upstream::budget;
 use crate::upstream::error::ExchangeError;
 use crate::upstream::target::Target;
 
@@ -124,6 +125,7 @@ impl Exchange {
     ) -> Result<CheckedReply, ExchangeError> {
         let (mut tcp, mut case_in_doubt) = (false, false);
         for _ in 0..MAX_STEPS {
+            take_message()?;
             let random = self.random()?;
             let query = Query::new(question, flags, caps, server.ip().is_loopback(), &random);
             let step = if tcp {
@@ -196,6 +198,7 @@ impl Exchange {
         mut caps: ServerCaps,
     ) -> Result<CheckedReply, ExchangeError> {
         let failed = |what: String| ExchangeError::Network { server: target.clone(), what };
+        take_message()?;
         if let Some(recursive) = channel.recursive() {
             let message = recursive.answer(question, flags).await.map_err(|what| match what {
                 what if what == BOGUS => ExchangeError::Bogus { server: target.clone() },
@@ -214,7 +217,10 @@ impl Exchange {
                 Some(ExchangeStep::Reply(message)) => {
                     return Ok(CheckedReply { message, sent: query.question().to_vec(), caps });
                 }
-                Some(ExchangeStep::NoEdns) => caps.edns = false,
+                Some(ExchangeStep::NoEdns) => {
+                    take_message()?;
+                    caps.edns = false;
+                }
                 _ => {
                     let what = "a reply to another query";
                     return Err(ExchangeError::Malformed { server: target.clone(), what });
@@ -223,6 +229,12 @@ impl Exchange {
         }
         Err(ExchangeError::Malformed { server: target.clone(), what: "inconsistent replies" })
     }
+}
+
+/// # Errors
+/// [`ExchangeError::OverBudget`], if the question has used up its messages.
+fn take_message() -> Result<(), ExchangeError> {
+    budget::take_message().then_some(()).ok_or(ExchangeError::OverBudget)
 }
 
 async fn over_tcp(server: SocketAddr, query: &Query) -> Result<ExchangeStep, ExchangeError> {
