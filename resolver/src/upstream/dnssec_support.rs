@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::inflight::InFlight;
 use super::policy::ValidationPolicy;
 use super::target::Target;
+use super::unvalidated::Unvalidated;
 use super::zones::ZoneTargets;
 use crate::dnssec::validate::{Anchors, Validator};
 
@@ -55,6 +56,8 @@ struct ProbeState {
 pub struct DnssecSupport {
     pub validator: Validator,
     pub fetches: Arc<InFlight>,
+    /// Answers that were taken without validation.
+    pub unvalidated: Unvalidated,
     seen: Mutex<HashMap<Target, ProbeState>>,
     /// Notified whenever the support of an upstream becomes known.
     pub news: watch::Sender<()>,
@@ -66,6 +69,7 @@ impl DnssecSupport {
         Self {
             validator: Validator::new(anchors),
             fetches: InFlight::new(limit),
+            unvalidated: Unvalidated::default(),
             seen: Mutex::default(),
             news: watch::Sender::new(()),
         }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::dnssec_support::FirstTryMode;
 use super::judge::Judge;
 use super::loop_detect;
+use super::policy::ValidationPolicy;
 use super::select::UpstreamAnswer;
 use super::shared::Shared;
 use super::transport::query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps};
@@ -37,6 +38,8 @@ pub struct FirstTry {
     caps: ServerCaps,
     /// Whether the answer is validated, here or by a client that set CD; and the client's flags.
     validates: bool,
+    /// Whether it would be, if its upstream supported DNSSEC.
+    unvalidated: bool,
     flags: QueryFlags,
     /// The settings by which it was sent.
     generation: u64,
@@ -122,12 +125,15 @@ impl FirstTries<'_> {
             return None;
         }
         let (server, validates) = self.target(question)?;
+        // It is the zone of all names outside of those with upstreams of their own.
+        let policy = self.0.zones.of(question).policy();
         let caps = self.0.selector.caps(&server.into());
         let flags = QueryFlags { dnssec_ok, checking_disabled, ..QueryFlags::plain() };
         let asked = if validates { validation_flags(flags) } else { flags };
         Some(FirstTry {
             server,
             validates,
+            unvalidated: !validates && policy == ValidationPolicy::IfSupported,
             flags,
             query: Query::new(question, asked, caps, server.ip().is_loopback(), random),
             key: Key::new(question, dnssec_ok, checking_disabled, Scope::Upstreams),
@@ -166,6 +172,9 @@ impl FirstTries<'_> {
             return FirstReply::Other;
         };
         self.0.selector.record_reply(&from.into(), rtt, asked.caps);
+        if asked.validates {
+            self.0.remove_unvalidated();
+        }
         let Some(received) = self.validate(asked, from, &packet, answer) else {
             return FirstReply::Other;
         };
@@ -198,6 +207,7 @@ impl FirstTries<'_> {
             server: from.into(),
             keep,
             bogus: false,
+            unvalidated: asked.unvalidated,
         };
         if asked.validates && !asked.flags.checking_disabled {
             let validated = Judge::judge_without_queries(self.0, received.answer.wire())?;

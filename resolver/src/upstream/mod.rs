@@ -32,6 +32,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod unvalidated;
 mod validate;
 mod zones;
 
@@ -168,6 +169,7 @@ impl Upstreams {
             cache.flush();
             return;
         }
+        new.dnssec.unvalidated.inherit(&old.dnssec.unvalidated);
         let changed =
             new.zones.different_from(&old.zones).chain(old.zones.different_from(&new.zones));
         for zone in changed {

@@ -49,6 +49,8 @@ pub struct UpstreamAnswer {
     pub keep: Option<(AnswerKind, Duration)>,
     /// It is a SERVFAIL made here, because the upstream's answer was bogus.
     pub bogus: bool,
+    /// It was taken without validation, and other upstreams may be validated again later.
+    pub unvalidated: bool,
 }
 
 /// A query to be sent to one of several servers.
@@ -302,7 +304,7 @@ impl Selector {
             replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
         let found = lifetime(&packet, !recursive);
         let keep = self.bound_ttls(&mut answer, found, Duration::MAX);
-        Ok(UpstreamAnswer { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
+        Ok(UpstreamAnswer { keep, answer: Arc::new(answer), server: server.clone(), bogus: false, unvalidated: false })
     }
 
     /// Applies rebinding protection to an answer. It does not apply to zones with upstreams of

@@ -30,6 +30,12 @@ impl Shared {
         self.retired.store(true, Ordering::SeqCst);
     }
 
+    /// An upstream that supports DNSSEC has replied: what was taken without validation leaves the
+    /// cache.
+    pub fn remove_unvalidated(&self) {
+        self.dnssec.unvalidated.remove_from(&self.cache);
+    }
+
     fn is_retired(&self) -> bool {
         self.retired.load(Ordering::SeqCst)
     }
@@ -47,6 +53,9 @@ impl Shared {
             }
             Some((kind, life)) => self.cache.insert(key, received.answer.clone(), kind, life, now),
             None => {}
+        }
+        if received.unvalidated {
+            self.dnssec.unvalidated.record(key);
         }
         // The cache is flushed after `retire`, so what was inserted before is gone.
         if self.is_retired() {

@@ -29,7 +29,8 @@ const PROBE_WAIT: Duration = Duration::from_millis(600);
 /// After the first upstream has answered its probe, the others get this much more time, plus the
 /// time the first one took.
 const PROBE_GRACE: Duration = Duration::from_millis(50);
-/// For how long an answer is cached that was not validated only because the probes had not ended.
+/// The longest TTL of an answer that was not validated because the probes had not ended, or because
+/// no upstream that supports DNSSEC replied.
 const UNSURE_TTL: Duration = Duration::from_secs(30);
 /// The most other upstreams that are asked after a bogus answer.
 const MAX_BOGUS_RETRIES: usize = 2;
@@ -121,10 +122,8 @@ impl Validation {
             }
             Err(_) => (UpstreamDnssec::Unknown, false),
         };
-        let before = self.0.dnssec.state(&target);
-        if state == UpstreamDnssec::Supported && before != UpstreamDnssec::Unknown {
-            // Its earlier answers were not validated.
-            self.0.cache.flush();
+        if state == UpstreamDnssec::Supported {
+            self.0.remove_unvalidated();
         }
         self.0.dnssec.record_support(&target, state, sure, self.0.selector.clock.now());
     }
@@ -139,19 +138,23 @@ impl Validation {
         query: &UpstreamQuery,
     ) -> Result<UpstreamAnswer, ForwardError> {
         let (passing, others) = self.dnssec_upstreams(query).await;
+        let is_fallback = !passing.is_empty();
         if passing.is_empty() {
             event("dnssec", || "no upstream supports DNSSEC: the answer is not validated".into());
-        }
-        if !passing.is_empty() {
+        } else {
             let flags = validation_flags(query.flags);
             let asked = UpstreamQuery { servers: passing, flags, trust_ad: false, ..query.clone() };
             match self.0.selector.run(&asked).await {
-                Ok(received)
-                    if query.flags.checking_disabled || !is_final(received.answer.rcode()) =>
-                {
-                    return Ok(received);
+                Ok(received) => {
+                    self.0.remove_unvalidated();
+                    let as_it_is =
+                        query.flags.checking_disabled || !is_final(received.answer.rcode());
+                    return Ok(if as_it_is {
+                        received
+                    } else {
+                        self.validate(query, &asked, received).await
+                    });
                 }
-                Ok(received) => return Ok(self.validate(query, &asked, received).await),
                 Err(error) if others.is_empty() => return Err(error),
                 Err(_) => {
                     tracing::warn!(
@@ -163,8 +166,10 @@ impl Validation {
         let unsure = others.iter().any(|target| !self.0.dnssec.is_sure(target));
         let mut received =
             self.0.selector.run(&UpstreamQuery { servers: others, ..query.clone() }).await?;
-        if unsure && let Some((_, life)) = &mut received.keep {
-            *life = (*life).min(UNSURE_TTL);
+        // The built-in recursive resolver validates by itself.
+        received.unvalidated = !received.server.is_recursive();
+        if received.unvalidated && (is_fallback || unsure) {
+            shorten(&mut received, UNSURE_TTL);
         }
         Ok(received)
     }
@@ -235,6 +240,17 @@ impl Validation {
     }
 }
 
+/// Limits the TTL of an answer, here and for clients.
+fn shorten(received: &mut UpstreamAnswer, most: Duration) {
+    if let Some((_, life)) = &mut received.keep {
+        *life = (*life).min(most);
+    }
+    // It was just made, and nobody else has it.
+    if let Some(answer) = Arc::get_mut(&mut received.answer) {
+        answer.bound_ttls(0, u32::try_from(most.as_secs()).unwrap_or(u32::MAX));
+    }
+}
+
 /// The answer for the client, and for how long it is cached, by the verdict; `None` if the message
 /// can't be encoded, which can't happen for one that was decoded.
 pub fn apply_verdict(
@@ -267,5 +283,6 @@ pub fn apply_verdict(
     };
     let bogus = matches!(validated.verdict, Verdict::Bogus(_));
     let answer = Arc::new(answer);
-    Some(UpstreamAnswer { answer, server: received.server.clone(), keep, bogus })
+    let server = received.server.clone();
+    Some(UpstreamAnswer { answer, server, keep, bogus, unvalidated: false })
 }

@@ -34,11 +34,12 @@ fn answer(seen: &Seen, is_signed: bool) -> Vec<u8> {
     let question = seen.question().to_ascii_lowercase();
     let qtype = u16::from_be_bytes([question[question.len() - 4], question[question.len() - 3]]);
     let is_child = question.starts_with(&name(CHILD));
+    let asked = crate::dns::name::Name::of(&question[..question.len() - 4]).to_string();
     let (pair, signer, owner, value): (Pair, &'static str, &str, Vec<u8>) = match qtype {
         rtype::DNSKEY if is_child => (child(), CHILD, CHILD, child().dnskey),
         rtype::DNSKEY => (parent(), PARENT, PARENT, parent().dnskey),
         rtype::DS => (parent(), PARENT, CHILD, child_ds()),
-        _ => (child(), CHILD, "www.child.example", vec![192, 0, 2, 1]),
+        _ => (child(), CHILD, &asked, vec![192, 0, 2, 1]),
     };
     let build = Build::reply(&seen.bytes);
     if is_signed {
@@ -233,4 +234,42 @@ async fn an_upstream_that_supports_dnssec_is_never_asked_without_edns() {
     legacy.shared.cache.flush();
     assert_eq!(rcode(&legacy).await, ResponseCode::NoError);
     assert!(fake.seen().iter().all(Seen::has_edns));
+}
+
+/// In mode `auto`, an answer that was taken without validation while the upstream that supports
+/// DNSSEC did not reply was cached for its whole TTL, also after that was back.
+#[tokio::test]
+async fn an_unvalidated_answer_leaves_when_an_upstream_that_validates_is_back() {
+    let silent = flag(false);
+    let is_silent = silent.clone();
+    let good = Fake::start(move |seen| {
+        let query = seen.last().unwrap();
+        let quiet = is_silent.load(Ordering::SeqCst);
+        (!quiet).then(|| (answer(query, true), query.from)).into_iter().collect()
+    })
+    .await;
+    let other = stripping(&flag(true), None).await;
+    let mut config = config(&[good.address, other.address]);
+    config.validate.mode = ValidateMode::Auto;
+    (config.timeout, config.first_retry) = (400 * SHORT, 100 * SHORT);
+    let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::at(NOW)));
+    let legacy = Upstreams::new(config.clone(), cache, clock).unwrap();
+    let source = async |legacy: &Upstreams, name: &str| {
+        let reply = legacy.resolve(&a(name)).await.unwrap();
+        (reply.source, reply.message.answers[0].ttl)
+    };
+    let (validated, _) = source(&legacy, "www.child.example.").await;
+    assert_eq!(validated, ReplySource::Server(good.address.into()));
+    silent.store(true, Ordering::SeqCst);
+    legacy.shared.cache.flush();
+    let (unvalidated, ttl) = source(&legacy, "www.child.example.").await;
+    assert_eq!((unvalidated, ttl), (ReplySource::Server(other.address.into()), 30));
+    assert_eq!(source(&legacy, "www.child.example.").await.0, ReplySource::Cache);
+    silent.store(false, Ordering::SeqCst);
+    // Also across a reload.
+    let after = legacy.reconfigured(config).unwrap();
+    after.take_over(&legacy);
+    assert_eq!(source(&after, "new.child.example.").await.0, ReplySource::Server(good.address.into()));
+    let (again, _) = source(&after, "www.child.example.").await;
+    assert_eq!(again, ReplySource::Server(good.address.into()));
 }
