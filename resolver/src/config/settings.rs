@@ -74,6 +74,15 @@ pub struct SignConfig {
     pub requested: bool,
 }
 
+/// Which names at the root are left to the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeverChain {
+    /// Last labels, in lower case.
+    pub labels: Vec<Vec<u8>>,
+    /// Whether known suffixes and labels that this machine uses are left to the network too.
+    pub automatic: bool,
+}
+
 /// The configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -91,6 +100,10 @@ pub struct Config {
     pub validate: ValidateConfig,
     /// Where names of the chain are mounted.
     pub mounts: Mounts,
+    /// Which names at the root are left to the network.
+    pub never_chain: NeverChain,
+    /// Whether names of the chain at the root have addresses as a single label.
+    pub dotless_addresses: bool,
     /// Networks that may send queries, beside this machine.
     pub allow: Vec<IpNet>,
     /// The size of the cache of legacy answers, in bytes.

@@ -9,6 +9,7 @@ pub mod answer;
 mod answer_builder;
 mod chain_answer;
 mod delegate;
+mod root_policy;
 pub mod route;
 pub mod special;
 mod step;
@@ -45,6 +46,7 @@ use route::{Route, route};
 use step::{Step, contested, failed, follow, not_ready};
 
 pub use delegate::Delegation;
+pub use root_policy::{KNOWN_SUFFIXES, RootPolicy};
 pub use step::is_whole;
 
 /// The most steps that one query may take: aliases, and addresses of delegated servers.
@@ -54,6 +56,8 @@ pub const MAX_STEPS: u8 = 24;
 pub struct Pipeline {
     /// Where names of the chain are mounted.
     pub mounts: Mounts,
+    /// Which names at the root are the network's.
+    pub root_policy: RootPolicy,
     /// The chain.
     pub chain: Arc<dyn ChainSource>,
     /// Legacy DNS.
@@ -151,7 +155,14 @@ impl Pipeline {
     /// The source for a name. A zone with upstreams of its own comes first, even for special-use
     /// names, because it was configured on purpose.
     fn route(&self, name: &Name) -> Route {
-        if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
+        if self.legacy.has_zone(name) { Route::Legacy } else { self.route_without_zones(name) }
+    }
+
+    fn route_without_zones(&self, name: &Name) -> Route {
+        match route(name, self.mounts) {
+            Route::Chain(_, Mount::Root) if self.root_policy.is_never_chain(name) => Route::Legacy,
+            route => route,
+        }
     }
 
     /// The source for a question. The DS of a zone is its parent's data (RFC 4035 §3.1.4.1): that
@@ -164,7 +175,7 @@ impl Pipeline {
         if self.legacy.has_zone_for(name, qtype) {
             return Route::Legacy;
         }
-        match route(name, self.mounts) {
+        match self.route_without_zones(name) {
             Route::Special(special) if special.has_legacy_parent(name) => Route::Legacy,
             route => route,
         }
@@ -234,6 +245,10 @@ impl Pipeline {
         let ChainQuery { question, name, chain_answers } = *query;
         let nothing =
             |denial| chain_answers.negative(mount, question, name, denial, zone.soa()).into();
+        if mount == Mount::Root && self.root_policy.withholds(name, question.qtype) {
+            event("zone", || "a name of one label has no addresses here".into());
+            return nothing(Denial::Data(Vec::new()));
+        }
         let said = zone.answer(name, question.qtype);
         event("zone", || said.describe(question.qtype));
         match said {

@@ -119,6 +119,7 @@ async fn responder(
     let clock = Arc::new(settings.now.map_or_else(Clock::start, Clock::at));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
+        root_policy: Default::default(),
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(legacy, cache.clone(), clock.clone())
             .map_err(|error| error.to_string())?,

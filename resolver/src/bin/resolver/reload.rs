@@ -63,9 +63,14 @@ impl Reload {
         let Pipeline { chain, signer, .. } = before.pipeline();
         let pipeline = new_pipeline(&config, chain.clone(), legacy, signer.clone());
         before.telemetry().set_query_log(config.query_log);
+        let flush = pipeline.root_policy != before.pipeline().root_policy;
         let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
         self.current.replace(responder.with_cookies(config.cookies));
         self.current.get().pipeline().legacy.take_over(&before.pipeline().legacy);
+        if flush {
+            // Cached answers came from the source that was right before.
+            before.cache().flush();
+        }
         self.config = config;
         Ok(changes)
     }
