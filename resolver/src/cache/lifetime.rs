@@ -9,7 +9,8 @@ use crate::dns::rtype;
 pub const MAX_POSITIVE_TTL: Duration = Duration::from_secs(86_400);
 /// The longest time that a negative answer stays fresh (RFC 2308 §5: one to three hours).
 pub const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(3 * 3600);
-/// How long a SERVFAIL or REFUSED is cached (RFC 9520 §3.2: one second to five minutes).
+/// How long a SERVFAIL, REFUSED, FORMERR or NOTIMP is cached (RFC 9520 §2, §3.2: one second to five
+/// minutes).
 pub const SERVFAIL_TTL: Duration = Duration::from_secs(5);
 /// How long it is cached that no upstream replied. Shorter: a network comes back.
 pub const NO_REPLY_TTL: Duration = Duration::from_secs(2);
@@ -32,7 +33,7 @@ pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(AnswerKind, Dur
         return None;
     }
     match packet.rcode() {
-        rcode::SERVFAIL | rcode::REFUSED => return Some((AnswerKind::Negative, SERVFAIL_TTL)),
+        code if rcode::is_failure(code) => return Some((AnswerKind::Negative, SERVFAIL_TTL)),
         rcode::NOERROR | rcode::NXDOMAIN => {}
         _ => return None,
     }

@@ -206,8 +206,7 @@ impl Cache {
         lifetime: Duration,
         now: Duration,
     ) {
-        let failure = matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED);
-        if failure && self.mark_failed(key, lifetime, now) {
+        if rcode::is_failure(answer.rcode()) && self.mark_failed(key, lifetime, now) {
             return;
         }
         self.store(&key.probe(), EntryKind::Upstream, Some(&answer), kind, lifetime, now);

@@ -1,6 +1,7 @@
 //! Which upstreams pass on the DNSSEC records that validation needs.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct DnssecSupport {
     pub fetches: Arc<InFlight>,
     /// Answers that were taken without validation.
     pub unvalidated: Unvalidated,
+    /// Whether the upstreams that support DNSSEC do not reply, which was logged.
+    pub is_falling_back: AtomicBool,
     seen: Mutex<HashMap<Target, ProbeState>>,
     /// Notified whenever the support of an upstream becomes known.
     pub news: watch::Sender<()>,
@@ -70,6 +73,7 @@ impl DnssecSupport {
             validator: Validator::new(anchors),
             fetches: InFlight::new(limit),
             unvalidated: Unvalidated::default(),
+            is_falling_back: AtomicBool::new(false),
             seen: Mutex::default(),
             news: watch::Sender::new(()),
         }

@@ -264,7 +264,8 @@ impl Selector {
             let received = self.read_reply(&server, &query, &replied)?;
             let now = self.clock.now();
             match received.answer.rcode() {
-                rcode::REFUSED | rcode::NOTIMP => self.servers().record_failure(&server, now),
+                // NOTIMP may be about this one type.
+                rcode::REFUSED => self.servers().record_failure(&server, now),
                 code => {
                     // That it lacks something is known only if the query without it succeeded.
                     let shown = if is_final(code) { replied.caps } else { caps };
@@ -341,7 +342,7 @@ impl Selector {
         most: Duration,
     ) -> Option<(AnswerKind, Duration)> {
         let (kind, life) = found?;
-        if matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED) {
+        if rcode::is_failure(answer.rcode()) {
             return found;
         }
         let mut most = most.min(self.ttl.1);

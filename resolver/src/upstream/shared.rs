@@ -30,9 +30,23 @@ impl Shared {
         self.retired.store(true, Ordering::SeqCst);
     }
 
+    /// The upstreams that support DNSSEC do not reply, and others are used: logged once.
+    pub fn on_fallback(&self) {
+        if !self.dnssec.is_falling_back.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the upstreams that support DNSSEC do not reply: others are used, without validation"
+            );
+        }
+    }
+
     /// An upstream that supports DNSSEC has replied: what was taken without validation leaves the
     /// cache.
     pub fn remove_unvalidated(&self) {
+        let is_falling_back = &self.dnssec.is_falling_back;
+        if is_falling_back.load(Ordering::Relaxed) && is_falling_back.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!("an upstream that supports DNSSEC replies again: answers are validated");
+        }
         self.dnssec.unvalidated.remove_from(&self.cache);
     }
 

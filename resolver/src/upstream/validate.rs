@@ -156,11 +156,7 @@ impl Validation {
                     });
                 }
                 Err(error) if others.is_empty() => return Err(error),
-                Err(_) => {
-                    tracing::warn!(
-                        "the upstreams that support DNSSEC do not reply: using another one, without validation"
-                    );
-                }
+                Err(_) => self.0.on_fallback(),
             }
         }
         let unsure = others.iter().any(|target| !self.0.dnssec.is_sure(target));

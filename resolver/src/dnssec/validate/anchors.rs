@@ -188,14 +188,39 @@ fn read_line(line: &str) -> Option<(Name, Value)> {
     if fields[at].eq_ignore_ascii_case("DS") {
         let digest = hex::decode(rest).ok().filter(|digest| !digest.is_empty())?;
         let (tag, algorithm, kind) =
-            (first.parse().ok()?, second.parse().ok()?, third.parse().ok()?);
+            (first.parse().ok()?, algorithm_number(second)?, third.parse().ok()?);
         return Some((zone, Value::Ds(Ds { tag, algorithm, kind, digest: digest.into() })));
     }
     let mut rdata = first.parse::<u16>().ok()?.to_be_bytes().to_vec();
     rdata.push(second.parse().ok()?);
-    rdata.push(third.parse().ok()?);
+    rdata.push(algorithm_number(third)?);
     rdata.extend(data_encoding::BASE64.decode(rest.as_bytes()).ok()?);
     Some((zone, Value::Key(Dnskey::read(&rdata)?)))
+}
+
+/// An algorithm as a number or a mnemonic (RFC 4034 §2.2, §5.3; IANA's list of DNS security
+/// algorithms).
+fn algorithm_number(text: &str) -> Option<u8> {
+    const MNEMONICS: [(&str, u8); 16] = [
+        ("RSAMD5", 1),
+        ("DH", 2),
+        ("DSA", 3),
+        ("RSASHA1", 5),
+        ("DSA-NSEC3-SHA1", 6),
+        ("RSASHA1-NSEC3-SHA1", 7),
+        ("RSASHA256", 8),
+        ("RSASHA512", 10),
+        ("ECC-GOST", 12),
+        ("ECDSAP256SHA256", 13),
+        ("ECDSAP384SHA384", 14),
+        ("ED25519", 15),
+        ("ED448", 16),
+        ("INDIRECT", 252),
+        ("PRIVATEDNS", 253),
+        ("PRIVATEOID", 254),
+    ];
+    let known = MNEMONICS.iter().find(|(mnemonic, _)| mnemonic.eq_ignore_ascii_case(text));
+    known.map(|(_, number)| *number).or_else(|| text.parse().ok())
 }
 
 #[cfg(test)]
@@ -253,6 +278,22 @@ mod tests {
         }
         let anchors = Anchors::with_root("internal. IN DS 1 13 2 00ff").unwrap();
         assert!(matches!(anchors.closest(&name("a.internal")), ClosestAnchor::Anchor(_)));
+    }
+
+    /// RFC 4034 §2.2, §5.3: dig and dnssec-keygen print numbers, other tools mnemonics.
+    #[test]
+    fn an_algorithm_may_be_a_mnemonic() {
+        let key = |algorithm| {
+            let text = format!(
+                "example. DNSKEY 257 3 {algorithm} l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4="
+            );
+            Anchors::from_text(&text)
+        };
+        assert_eq!(key("ed25519"), key("15"));
+        let ds = |algorithm| Anchors::from_text(&format!("example. IN DS 1 {algorithm} 2 00ff"));
+        assert_eq!(ds("RSASHA256"), ds("8"));
+        assert_eq!(ds("ECDSAP256SHA256"), ds("13"));
+        assert!(ds("RSASHA257").is_err() && ds("256").is_err());
     }
 
     #[test]
