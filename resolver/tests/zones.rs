@@ -210,7 +210,8 @@ async fn a_label_that_is_left_to_the_network_is_never_the_chains() {
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_of_names_without_a_dot_can_be_turned_off() {
     let rest = saying(1);
-    let owner = [("", 1, vec![192, 0, 2, 9]), ("", 16, vec![1, 65]), ("www", 1, vec![192, 0, 2, 9])];
+    let owner =
+        [("", 1, vec![192, 0, 2, 9]), ("", 16, vec![1, 65]), ("www", 1, vec![192, 0, 2, 9])];
     for (on, count) in [(true, 1), (false, 0)] {
         let policy = RootPolicy::new([], on);
         let resolver = start_with(Names::default().with("alice", &owner), &rest, &[], policy);

@@ -24,9 +24,9 @@ pub enum AnswerKind {
     Negative,
 }
 
-/// The kind and lifetime of an answer; `None` if it may not be cached. The lifetime may be zero: then
-/// it may be cached only if a configured bound makes it longer. `iterative`: the answer was asked
-/// for with RD=0, where an alias without its target and a referral are complete answers.
+/// The kind and lifetime of an answer; `None` if it may not be cached. The lifetime may be zero:
+/// then it may be cached only if a configured bound makes it longer. `iterative`: the answer was
+/// asked for with RD=0, where an alias without its target and a referral are complete answers.
 pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(AnswerKind, Duration)> {
     const TC: u8 = 0x02;
     if packet.bytes()[2] & TC != 0 {

@@ -1,5 +1,5 @@
-//! Which names at the root are the network's, and not the chain's: what software on this machine and
-//! in this network already uses.
+//! Which names at the root are the network's, and not the chain's: what software on this machine
+//! and in this network already uses.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,38 @@ pub const MAX_LABELS: usize = 1024;
 /// delegated and consensus does not reserve: whoever registered one would receive what is meant for
 /// containers, virtual machines or the office.
 pub const KNOWN_SUFFIXES: [&str; 24] = [
-    "containers", "crc", "ddev", "devbox", "incus", "k3s", "k8s", "libvirt", "lima", "lxc", "lxd",
-    "minikube", "multipass", "nomad", "openshift", "podman", "qemu", "staging", "swarm", "vagrant",
-    "virt", "vmnet", "vpn", "wsl",
+    "containers",
+    "crc",
+    "ddev",
+    "devbox",
+    "incus",
+    "k3s",
+    "k8s",
+    "libvirt",
+    "lima",
+    "lxc",
+    "lxd",
+    "minikube",
+    "multipass",
+    "nomad",
+    "openshift",
+    "podman",
+    "qemu",
+    "staging",
+    "swarm",
+    "vagrant",
+    "virt",
+    "vmnet",
+    "vpn",
+    "wsl",
 ];
 
 /// How names at the root are treated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootPolicy {
     never_chain: BTreeSet<Box<[u8]>>,
-    /// Whether names of the chain have addresses as a single label (`http://alice/`). SAC053 advises
-    /// against it.
+    /// Whether names of the chain have addresses as a single label (`http://alice/`). SAC053
+    /// advises against it.
     pub dotless_addresses: bool,
 }
 
@@ -34,7 +55,8 @@ impl Default for RootPolicy {
 }
 
 impl RootPolicy {
-    /// With labels that are left to the network, in any case; more than [`MAX_LABELS`] are not taken.
+    /// With labels that are left to the network, in any case; more than [`MAX_LABELS`] are not
+    /// taken.
     pub fn new<'a>(labels: impl IntoIterator<Item = &'a [u8]>, dotless_addresses: bool) -> Self {
         let labels = labels.into_iter().map(|label| label.to_ascii_lowercase().into());
         Self { never_chain: labels.take(MAX_LABELS).collect(), dotless_addresses }

@@ -84,8 +84,8 @@ pub fn route(name: &DnsName, mounts: Mounts) -> Route {
     }
 }
 
-/// Whether the name of a question (uncompressed QNAME, QTYPE, QCLASS) may be registered on the chain,
-/// or is below one that may, at the root.
+/// Whether the name of a question (uncompressed QNAME, QTYPE, QCLASS) may be registered on the
+/// chain, or is below one that may, at the root.
 pub fn is_registrable(question: &[u8]) -> bool {
     let name = question.get(..question.len().saturating_sub(4)).and_then(names::to_name);
     let route = name.map(|name| route(&name, Mounts { root: true, alt: true }));

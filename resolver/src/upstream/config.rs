@@ -30,8 +30,8 @@ pub struct UpstreamsConfig {
     pub min_ttl: Duration,
     /// The greatest TTL of answers, here and for clients.
     pub max_ttl: Duration,
-    /// Whether a name (a question in wire form) may exist a moment later: then NXDOMAIN has a TTL of
-    /// 30 seconds at most.
+    /// Whether a name (a question in wire form) may exist a moment later: then NXDOMAIN has a TTL
+    /// of 30 seconds at most.
     pub short_nxdomain: Option<fn(&[u8]) -> bool>,
     /// For how long an expired answer may be served when no upstream gives a newer one (RFC 8767);
     /// zero: never.

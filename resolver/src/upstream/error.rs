@@ -49,7 +49,9 @@ pub enum ForwardError {
         limit: usize,
     },
     /// The queries for one zone take up their share: its servers do not reply in time.
-    #[error("{limit} queries for names in {zone} are already in flight, and get no replies in time")]
+    #[error(
+        "{limit} queries for names in {zone} are already in flight, and get no replies in time"
+    )]
     ZoneBusy {
         /// The share.
         limit: usize,

@@ -290,7 +290,11 @@ mod tests {
         let zone = b"\x04corp\0";
         for (scope, names, other) in [
             (Scope::Upstreams, ["a.dead.example", "b.c.DEAD.example", "dead.example"], "x.example"),
-            (Scope::Upstreams, ["1.9.in-addr.arpa", "2.9.in-addr.arpa", "3.1.9.in-addr.arpa"], "arpa"),
+            (
+                Scope::Upstreams,
+                ["1.9.in-addr.arpa", "2.9.in-addr.arpa", "3.1.9.in-addr.arpa"],
+                "arpa",
+            ),
             (Scope::Zone(zone), ["a.corp", "b.c.corp", "corp"], ""),
             (Scope::Servers(&servers), ["a.alice", "b.alice", "www.bobby"], ""),
         ] {

@@ -81,7 +81,9 @@ impl Judge {
         Judgement {
             validated,
             may_retry: is_bogus && session.may_differ_elsewhere(),
-            has_other_sources: sources.iter().any(|source| *source != Some(received.server.clone())),
+            has_other_sources: sources
+                .iter()
+                .any(|source| *source != Some(received.server.clone())),
             bogus_zones: session.bogus_zones(),
         }
     }

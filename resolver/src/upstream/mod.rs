@@ -155,8 +155,8 @@ impl Upstreams {
 
     /// Removes from the cache what `before` put there and these settings would not: answers for
     /// names that now have other upstreams, all answers if they were validated, filtered or bounded
-    /// in another way, and all failures. Queries of `before` in flight still get their answers, which
-    /// are not cached.
+    /// in another way, and all failures. Queries of `before` in flight still get their answers,
+    /// which are not cached.
     pub fn take_over(&self, before: &Self) {
         let (old, new, cache) = (&before.shared, &self.shared, &self.shared.cache);
         old.retire();

@@ -305,7 +305,13 @@ impl Selector {
             replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
         let found = lifetime(&packet, !recursive);
         let keep = self.bound_ttls(&mut answer, found, Duration::MAX);
-        Ok(UpstreamAnswer { keep, answer: Arc::new(answer), server: server.clone(), bogus: false, unvalidated: false })
+        Ok(UpstreamAnswer {
+            keep,
+            answer: Arc::new(answer),
+            server: server.clone(),
+            bogus: false,
+            unvalidated: false,
+        })
     }
 
     /// Applies rebinding protection to an answer. It does not apply to zones with upstreams of
@@ -333,8 +339,8 @@ impl Selector {
 
     /// Brings the TTLs of an answer within the configured bounds, and returns for how long it is
     /// cached; `None` if it may not be. `found`: its kind and lifetime; `most`: the longest time
-    /// that signatures permit. A negative answer's TTLs are its lifetime: the least of the SOA's TTL
-    /// and its MINIMUM (RFC 2308 §5). Error codes are not subject to the bounds.
+    /// that signatures permit. A negative answer's TTLs are its lifetime: the least of the SOA's
+    /// TTL and its MINIMUM (RFC 2308 §5). Error codes are not subject to the bounds.
     pub fn bound_ttls(
         &self,
         answer: &mut Answer,

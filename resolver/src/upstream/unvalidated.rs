@@ -1,5 +1,5 @@
-//! Which cached answers were taken without validation in mode `auto`. They leave the cache as soon as
-//! an upstream that supports DNSSEC replies.
+//! Which cached answers were taken without validation in mode `auto`. They leave the cache as soon
+//! as an upstream that supports DNSSEC replies.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -38,8 +38,8 @@ const MAX_BOGUS_RETRIES: usize = 2;
 const BOGUS_TTL: Duration = Duration::from_secs(30);
 
 /// The flags for upstreams that support DNSSEC: DO, and CD so that validation is left to us (RFC
-/// 6840 §5.9). A client that set CD gets the records it asked for. They have shown that they support
-/// EDNS, without which there are no signatures.
+/// 6840 §5.9). A client that set CD gets the records it asked for. They have shown that they
+/// support EDNS, without which there are no signatures.
 pub fn validation_flags(flags: QueryFlags) -> QueryFlags {
     QueryFlags {
         dnssec_ok: flags.dnssec_ok || !flags.checking_disabled,

@@ -87,7 +87,8 @@ fn root_policy(config: &Config) -> RootPolicy {
         // Of the others nothing is looked up on the chain anyway.
         local.retain(|label| std::str::from_utf8(label).is_ok_and(can_be_registered));
         if !local.is_empty() {
-            let shown: Vec<_> = local.iter().map(|label| label.escape_ascii().to_string()).collect();
+            let shown: Vec<_> =
+                local.iter().map(|label| label.escape_ascii().to_string()).collect();
             tracing::info!(
                 "left to the network, because this machine uses them: names below {}",
                 shown.join(", ")

@@ -10,8 +10,8 @@ const ROOT: &str = "\
 . IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
 . IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
 ";
-/// Top-level domains for private use, which are unsigned by nature: the root proves that they do not
-/// exist (ICANN resolution 2024.07.29.06).
+/// Top-level domains for private use, which are unsigned by nature: the root proves that they do
+/// not exist (ICANN resolution 2024.07.29.06).
 const PRIVATE: [&str; 1] = ["internal"];
 /// The most trust anchors, and the most negative ones.
 pub const MAX_ANCHORS: usize = 256;

@@ -297,9 +297,7 @@ impl Chain<'_> {
             // §5.3.4).
             let proofs = DenialProofs::collect(&zone, message, self.now, self.work)?;
             ttl = ttl.min(proofs.ttl);
-            if let Denied::Insecure(ede) =
-                proofs.no_closer_match(&set.owner, labels, self.work)?
-            {
+            if let Denied::Insecure(ede) = proofs.no_closer_match(&set.owner, labels, self.work)? {
                 return Ok(Some((Trust::Insecure(ede), ttl.into())));
             }
         }

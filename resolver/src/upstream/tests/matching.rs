@@ -157,10 +157,9 @@ fn bare_formerr(seen: &Seen) -> Vec<u8> {
 /// An old server is believed over TCP.
 #[tokio::test]
 async fn a_server_that_refuses_edns_with_a_header_only_is_asked_over_tcp() {
-    let fake = Fake::answering(
-        |seen| if seen.has_edns() { bare_formerr(seen) } else { one_a(seen) },
-    )
-    .await;
+    let fake =
+        Fake::answering(|seen| if seen.has_edns() { bare_formerr(seen) } else { one_a(seen) })
+            .await;
     let legacy = legacy(&[fake.address]);
     assert_eq!(addresses(&legacy.resolve(&a("a.example.")).await.unwrap()), ["192.0.2.1"]);
     assert_eq!(fake.counts(), (1, 2));

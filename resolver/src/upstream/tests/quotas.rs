@@ -19,7 +19,10 @@ async fn half_dead() -> Fake {
     .await
 }
 
-fn started(legacy: &Arc<Upstreams>, name: String) -> tokio::task::JoinHandle<Result<Reply, ForwardError>> {
+fn started(
+    legacy: &Arc<Upstreams>,
+    name: String,
+) -> tokio::task::JoinHandle<Result<Reply, ForwardError>> {
     let legacy = legacy.clone();
     tokio::spawn(async move { legacy.resolve(&a(&name)).await })
 }

@@ -80,7 +80,8 @@ async fn a_negative_answer_has_the_ttl_of_its_soa() {
 #[tokio::test]
 async fn nxdomain_for_a_name_that_may_be_registered_is_short() {
     let fake = Fake::answering(move |seen| {
-        let code = if seen.question().to_ascii_lowercase().starts_with(b"\x04data") { 0 } else { 3 };
+        let code =
+            if seen.question().to_ascii_lowercase().starts_with(b"\x04data") { 0 } else { 3 };
         Build::reply(&seen.bytes).rcode(code).soa("", 86_400, 86_400).done()
     })
     .await;

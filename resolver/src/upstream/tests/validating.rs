@@ -54,7 +54,8 @@ async fn stripping(strips: &Arc<AtomicBool>, only: Option<u16>) -> Fake {
     let strips = strips.clone();
     Fake::answering(move |seen| {
         let question = seen.question();
-        let qtype = u16::from_be_bytes([question[question.len() - 4], question[question.len() - 3]]);
+        let qtype =
+            u16::from_be_bytes([question[question.len() - 4], question[question.len() - 3]]);
         let meant = only.is_none_or(|only| only == qtype);
         answer(seen, !(meant && strips.load(Ordering::SeqCst)))
     })
@@ -122,8 +123,7 @@ async fn another_upstream_is_asked_before_an_answer_is_bogus() {
 /// other names below it are not retried.
 #[tokio::test]
 async fn a_zone_that_is_broken_everywhere_is_not_asked_for_again_and_again() {
-    let (one, two) =
-        (stripping(&flag(true), None).await, stripping(&flag(true), None).await);
+    let (one, two) = (stripping(&flag(true), None).await, stripping(&flag(true), None).await);
     let (legacy, _) = validating(&[one.address, two.address]);
     assert_eq!(rcode(&legacy).await, ResponseCode::ServFail);
     let count = || one.seen().len() + two.seen().len();
@@ -138,7 +138,8 @@ async fn a_zone_that_is_broken_everywhere_is_not_asked_for_again_and_again() {
 #[tokio::test]
 async fn the_fast_path_does_not_settle_that_an_answer_is_bogus() {
     let strips = flag(false);
-    let (one, two) = (stripping(&strips, Some(rtype::A)).await, stripping(&flag(false), None).await);
+    let (one, two) =
+        (stripping(&strips, Some(rtype::A)).await, stripping(&flag(false), None).await);
     let (legacy, _) = validating(&[one.address, two.address]);
     // The keys are cached now.
     assert_eq!(rcode(&legacy).await, ResponseCode::NoError);
@@ -199,7 +200,8 @@ async fn an_answer_to_the_settings_before_a_reload_is_not_cached() {
         std::task::Poll::Ready(in_flight.as_mut().poll(context).is_pending())
     });
     assert!(started.await);
-    let config = UpstreamsConfig { upstreams: vec![new.address.into()], ..UpstreamsConfig::default() };
+    let config =
+        UpstreamsConfig { upstreams: vec![new.address.into()], ..UpstreamsConfig::default() };
     let after = before.reconfigured(config).unwrap();
     after.take_over(&before);
     assert_eq!(in_flight.await.unwrap().source, ReplySource::Server(old.address.into()));
@@ -269,7 +271,10 @@ async fn an_unvalidated_answer_leaves_when_an_upstream_that_validates_is_back() 
     // Also across a reload.
     let after = legacy.reconfigured(config).unwrap();
     after.take_over(&legacy);
-    assert_eq!(source(&after, "new.child.example.").await.0, ReplySource::Server(good.address.into()));
+    assert_eq!(
+        source(&after, "new.child.example.").await.0,
+        ReplySource::Server(good.address.into())
+    );
     let (again, _) = source(&after, "www.child.example.").await;
     assert_eq!(again, ReplySource::Server(good.address.into()));
 }

@@ -26,8 +26,8 @@ const UDP_BUFFER_BYTES: usize = 4096;
 /// After this many datagrams that do not match, somebody may be guessing ids: the query is repeated
 /// over TCP, where that is harder.
 const MAX_STRAYS: usize = 16;
-/// How long a reply is still awaited after an error code without a question, which comes from an old
-/// server or a forger. Then the query is repeated over TCP, where nobody forges it.
+/// How long a reply is still awaited after an error code without a question, which comes from an
+/// old server or a forger. Then the query is repeated over TCP, where nobody forges it.
 const BARE_WAIT: Duration = Duration::from_millis(500);
 /// The most queries to one server per attempt: over UDP, without EDNS, over TCP, without mixed
 /// case.

@@ -36,12 +36,7 @@ pub struct QueryFlags {
 impl QueryFlags {
     /// RD only.
     pub fn plain() -> Self {
-        Self {
-            recursive: true,
-            dnssec_ok: false,
-            checking_disabled: false,
-            edns_required: false,
-        }
+        Self { recursive: true, dnssec_ok: false, checking_disabled: false, edns_required: false }
     }
 }
 
