@@ -69,6 +69,7 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
         root_policy: Default::default(),
         chain: Arc::new(Alice(zone)),
         legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).expect("nobody to ask"),
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: false },
         signer,
     };

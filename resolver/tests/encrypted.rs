@@ -164,6 +164,7 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
         root_policy: Default::default(),
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
+        designated: Default::default(),
         delegation: resolver::resolve::Delegation { port: 53, loopback: true },
         signer: None,
     };

@@ -32,6 +32,7 @@ fn start((address, udp, tcp): &(SocketAddr, UdpSocket, TcpListener)) -> Resolver
         root_policy: Default::default(),
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };

@@ -69,6 +69,7 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
         root_policy: Default::default(),
         chain: Arc::new(names),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };

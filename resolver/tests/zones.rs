@@ -52,6 +52,7 @@ fn start_with(
         root_policy,
         chain: Arc::new(names),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };

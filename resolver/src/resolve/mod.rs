@@ -9,6 +9,7 @@ pub mod answer;
 mod answer_builder;
 mod chain_answer;
 mod delegate;
+mod designated;
 mod root_policy;
 pub mod route;
 pub mod special;
@@ -46,6 +47,7 @@ use route::{Route, route};
 use step::{Step, contested, failed, follow, not_ready};
 
 pub use delegate::Delegation;
+pub use designated::Designated;
 pub use root_policy::{KNOWN_SUFFIXES, RootPolicy};
 pub use step::is_whole;
 
@@ -66,6 +68,8 @@ pub struct Pipeline {
     pub delegation: Delegation,
     /// The signer of the chain's answers.
     pub signer: Option<Arc<Signer>>,
+    /// The encrypted transports of this server.
+    pub designated: Designated,
 }
 
 /// A name of the chain to be looked up in the course of a query.
@@ -126,7 +130,10 @@ impl Pipeline {
     ) -> Step {
         let ChainQuery { question, name, chain_answers } = *query;
         match route {
-            Route::Special(special) => special::answer(special, question, name).into(),
+            Route::Special(special) => {
+                let designated = self.designated.answer(question, name);
+                designated.unwrap_or_else(|| special::answer(special, question, name)).into()
+            }
             Route::MountPoint => chain_answers.mount_point(question, name).into(),
             Route::NoSuchName => {
                 chain_answers.negative(Mount::Alt, question, name, Denial::Name, alt_soa()).into()

@@ -157,6 +157,7 @@ impl Setup {
             root_policy: Default::default(),
             chain: Arc::new(chain),
             legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).unwrap(),
+            designated: Default::default(),
             delegation: Delegation { port: self.delegation_port, loopback: true },
             signer: self.signer.map(Arc::new),
         };

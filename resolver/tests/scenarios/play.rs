@@ -123,6 +123,7 @@ async fn responder(
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(legacy, cache.clone(), clock.clone())
             .map_err(|error| error.to_string())?,
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: false },
         signer: None,
     };

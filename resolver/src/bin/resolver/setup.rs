@@ -10,7 +10,7 @@ use resolver::{
     config::{self, ChainConfig, Cli, Config, SignConfig},
     dnssec::sign::{SignError, Signer},
     os,
-    resolve::{KNOWN_SUFFIXES, Pipeline, RootPolicy},
+    resolve::{Designated, KNOWN_SUFFIXES, Pipeline, RootPolicy},
     upstream::{Upstream, Upstreams},
 };
 use tracing_subscriber::filter::Targets;
@@ -64,6 +64,7 @@ pub fn new_pipeline(
     chain: Arc<dyn ChainSource>,
     legacy: Upstreams,
     signer: Option<Arc<Signer>>,
+    designated: Designated,
 ) -> Pipeline {
     Pipeline {
         mounts: config.mounts,
@@ -72,6 +73,7 @@ pub fn new_pipeline(
         legacy,
         delegation: config.delegation,
         signer,
+        designated,
     }
 }
 
