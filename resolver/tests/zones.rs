@@ -120,7 +120,7 @@ async fn a_zone_that_was_written_down_counts_more_than_what_its_name_is() {
 async fn the_ds_of_a_zone_is_asked_of_its_parent() {
     const DS: u16 = 43;
     let (rest, corp) = (saying(1), saying(2));
-    let zones = [("corp.example.", &corp), ("lab.corp.example.", &rest), ("x.home.arpa.", &corp)];
+    let zones = [("corp.example.", &corp), ("lab.corp.example.", &rest), ("x.home.arpa.", &corp), ("invalid.", &corp)];
     let resolver = start(Names::default(), &rest, &zones);
     for (name, expected) in [
         ("corp.example.", Some(1)),
@@ -136,6 +136,7 @@ async fn the_ds_of_a_zone_is_asked_of_its_parent() {
         ("1.10.in-addr.arpa.", None),
         ("resolver.arpa.", None),
         ("test.", None),
+        ("invalid.", Some(1)),
     ] {
         for _ in 0..2 {
             let expected: Vec<String> =

@@ -174,7 +174,7 @@ impl Pipeline {
 
     /// The source for a question. The DS of a zone is its parent's data (RFC 4035 §3.1.4.1): that
     /// of a special-use zone below `arpa.` is in legacy DNS, and proves that the zone is unsigned
-    /// (RFC 8375 §4).
+    /// (RFC 8375 §4). So is that of a special-use zone that has upstreams of its own.
     fn route_question(&self, name: &Name, qtype: RecordType) -> Route {
         if qtype != RecordType::DS {
             return self.route(name);
@@ -183,7 +183,12 @@ impl Pipeline {
             return Route::Legacy;
         }
         match self.route_without_zones(name) {
-            Route::Special(special) if special.has_legacy_parent(name) => Route::Legacy,
+            Route::Special(special)
+                if special.has_legacy_parent(name)
+                    || (special.is_apex(name) && self.legacy.has_zone(name)) =>
+            {
+                Route::Legacy
+            }
             route => route,
         }
     }

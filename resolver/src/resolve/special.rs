@@ -42,9 +42,12 @@ impl Special {
     /// Whether `name` is the zone itself and its parent is a zone of legacy DNS, which says whether
     /// it is signed. Of `resolver.arpa` nothing is sent upstream (RFC 9462 §6.4).
     pub fn has_legacy_parent(&self, name: &Name) -> bool {
-        self.zone.ends_with(".arpa")
-            && self.rule != Rule::NoData
-            && name.iter().count() == self.label_count()
+        self.zone.ends_with(".arpa") && self.rule != Rule::NoData && self.is_apex(name)
+    }
+
+    /// Whether a name that is in the zone is the zone itself.
+    pub fn is_apex(&self, name: &Name) -> bool {
+        name.iter().count() == self.label_count()
     }
 }
 
