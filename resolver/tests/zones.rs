@@ -120,7 +120,12 @@ async fn a_zone_that_was_written_down_counts_more_than_what_its_name_is() {
 async fn the_ds_of_a_zone_is_asked_of_its_parent() {
     const DS: u16 = 43;
     let (rest, corp) = (saying(1), saying(2));
-    let zones = [("corp.example.", &corp), ("lab.corp.example.", &rest), ("x.home.arpa.", &corp), ("invalid.", &corp)];
+    let zones = [
+        ("corp.example.", &corp),
+        ("lab.corp.example.", &rest),
+        ("x.home.arpa.", &corp),
+        ("invalid.", &corp),
+    ];
     let resolver = start(Names::default(), &rest, &zones);
     for (name, expected) in [
         ("corp.example.", Some(1)),

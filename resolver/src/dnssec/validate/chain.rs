@@ -203,6 +203,9 @@ impl Chain<'_> {
         let Some(set) = message.answer(zone, rtype::DNSKEY) else {
             return Err(Fault::new(Ede::DNSKEY_MISSING, format!("{zone} has no DNSKEY")).into());
         };
+        if let Some(ede) = keys::unsupported_keys(set, zone, known, self.work)? {
+            return Ok((Trust::Insecure(Some(ede)), ttl.min(u64::from(set.ttl))));
+        }
         let (keys, own) = keys::verify_dnskeys(set, zone, known, self.now, self.work)?;
         Ok((
             Trust::Secure(Arc::new(SignedZone { name: zone.clone(), keys })),

@@ -303,3 +303,61 @@ fn an_alias_of_a_wildcard_does_not_hide_a_cut() {
     assert_eq!(code(&validated(&ds(rtype::CNAME, proof))), Some(10), "unsigned in a signed zone");
     assert_eq!(code(&validated(&ds(rtype::DS, proof))), Some(6), "a DS of a wildcard");
 }
+
+/// As the operations page says: such a zone is insecure, not bogus. A longer key that a DS names
+/// can't be left out to get there.
+#[test]
+fn a_zone_whose_keys_are_short_rsa_keys_is_insecure() {
+    let (parent, good) = (Pair::new(1, 257), Pair::new(2, 257));
+    let short = |bits: usize| [&[1, 1, 3, 8, 3, 1, 0, 1][..], &vec![0xc5; bits / 8]].concat();
+    let tag = |key: &[u8]| crate::dnssec::validate::key_tag(key).to_be_bytes();
+    let ds = |key: &[u8]| {
+        let digest = ring::digest::digest(
+            &ring::digest::SHA256,
+            &[name("sub.example"), key.to_vec()].concat(),
+        );
+        [&tag(key)[..], &[key[3], 2], digest.as_ref()].concat()
+    };
+    let unsigned = Build::answer(&question("www.sub.example", 1)).a(300, [192, 0, 2, 1]).done();
+    let validated = |named: &[&[u8]], shown: &[&[u8]]| {
+        let signed = |owner: &'static str, kind: u16, values: &[&[u8]]| {
+            let build = Build::answer(&question(owner, kind));
+            parent.add(build, Section::Answer, owner, kind, values, &Claims::of("example")).done()
+        };
+        let digests: Vec<Vec<u8>> = named.iter().map(|key| ds(key)).collect();
+        let digests: Vec<&[u8]> = digests.iter().map(Vec::as_slice).collect();
+        let apex = signed("example", rtype::DNSKEY, &[&parent.dnskey]);
+        let ds = signed("sub.example", rtype::DS, &digests);
+        let keys = shown.iter().fold(
+            Build::answer(&question("sub.example", rtype::DNSKEY)),
+            |build, key| {
+                build.record(Section::Answer, &name("sub.example"), rtype::DNSKEY, 300, key)
+            },
+        );
+        let keys = keys.done();
+        judge(&parent.anchor("example."), &unsigned, &|zone, kind| match (zone, kind) {
+            ("example.", rtype::DNSKEY) => Some(apex.clone()),
+            ("sub.example.", rtype::DS) => Some(ds.clone()),
+            ("sub.example.", rtype::DNSKEY) => Some(keys.clone()),
+            _ => None,
+        })
+    };
+    let (one, two, long) = (short(512), short(1016), short(1024));
+    let is_insecure =
+        |verdict: &Verdict| matches!(verdict, Verdict::Insecure(Some(ede)) if ede.code == 1);
+    assert!(is_insecure(&validated(&[&one], &[&one])));
+    assert!(is_insecure(&validated(&[&one, &two], &[&two, &one, &long])));
+    for (named, shown) in [
+        (vec![&one, &long], vec![&one]),
+        (vec![&one, &good.dnskey], vec![&one]),
+        (vec![&one], vec![&two]),
+        (vec![&long], vec![&long]),
+    ] {
+        let slices = |keys: &[&Vec<u8>]| keys.iter().map(|key| key.to_vec()).collect::<Vec<_>>();
+        let (named, shown) = (slices(&named), slices(&shown));
+        let named: Vec<&[u8]> = named.iter().map(Vec::as_slice).collect();
+        let shown: Vec<&[u8]> = shown.iter().map(Vec::as_slice).collect();
+        let verdict = validated(&named, &shown);
+        assert!(code(&verdict).is_some(), "{verdict:?}");
+    }
+}
