@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod genesis;
+mod rehearsal;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,8 @@ const WRONG_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let mut cli = Cli::parse();
     let (json, command) = (cli.json, cli.command.take());
-    let config = match config::load(cli) {
+    let rehearsed = cli.rehearse_upgrade.take().map_or(Ok(()), rehearsal::begin);
+    let config = match rehearsed.and_then(|()| config::load(cli)) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("namechaind: {error}");
