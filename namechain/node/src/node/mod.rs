@@ -171,6 +171,10 @@ fn describe_metrics() {
         "What was refused for breaking a rule, by what it was and the rule."
     );
     describe_counter!(
+        chain_thread::STALE_BLOCKS,
+        "Blocks mined here or through a template that did not become the tip."
+    );
+    describe_counter!(
         chain_thread::REORGANISATIONS,
         "Reorganisations, by how many blocks they have undone."
     );
