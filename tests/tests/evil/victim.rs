@@ -33,7 +33,6 @@ impl Victim {
             "--api",
             "127.0.0.1:0",
             "--json",
-            "--no-mdns",
             "--mine",
             "off",
         ];
