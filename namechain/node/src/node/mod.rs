@@ -18,6 +18,7 @@ mod config;
 mod error;
 mod handle;
 mod local_ops;
+mod log;
 mod mining;
 mod node_state;
 mod open;
@@ -46,7 +47,7 @@ use tokio::{
 };
 use tracing::warn;
 
-pub use crate::net::{Ban, BanError, BanTarget, LOG_FILTER, Multiaddr, UnknownBanTarget};
+pub use crate::net::{Ban, BanError, BanTarget, Multiaddr, UnknownBanTarget};
 pub use choice::{Choice, choose};
 pub use config::{
     DEFAULT_INBOUND, MULTIADDR, MineMode, NodeConfig, P2P_PORT, P2p, UnknownMineMode,
@@ -54,9 +55,10 @@ pub use config::{
 };
 pub use error::NodeError;
 pub use handle::{FatalError, NodeHandle};
+pub use log::{init_log, log_filter};
 pub use parallel_verifier::ParallelVerifier;
 pub use progress::Progress;
-pub use progress_line::{LogOutput, show_progress};
+pub use progress_line::show_progress;
 pub use signal::stop_signal;
 
 use panic_guard::PanicGuard;

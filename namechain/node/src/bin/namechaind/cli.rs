@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use namechain_core::types::{Hash, Network};
+use namechain_core::{
+    params::Branch,
+    types::{Hash, Network},
+};
 use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
 
-use crate::genesis;
+use crate::{genesis, rehearsal};
 
 const MORE: &str = "\
 Examples:
@@ -82,6 +85,11 @@ pub struct Cli {
     #[arg(long, env = "NAMECHAIN_MINE_THREADS", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub mine_threads: Option<u16>,
+
+    /// On dev: rehearse an upgrade. From TIME on the branch NUMBER of the protocol is in force, and
+    /// reserves these names too. As in 3@2027-01-31T12:00:00Z/newtld,othertld.
+    #[arg(long, value_name = "NUMBER@TIME[/LABEL,...]", value_parser = rehearsal::parse_branch)]
+    pub rehearse_upgrade: Option<Branch>,
 
     /// Rebuild the index from the block log.
     #[arg(long)]
