@@ -1,6 +1,7 @@
 //! The chain thread: one loop that owns the chain and the mempool.
 
 mod network;
+mod outside;
 
 use std::{
     sync::Arc,
@@ -12,6 +13,8 @@ use metrics::counter;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use outside::Templates;
+
 use super::{
     clock::{self, Since},
     command::Command,
@@ -21,6 +24,7 @@ use super::{
     local_ops::LocalOps,
     mining::{self, HashRate, MiningBackoff, MiningQueue},
     node_state::NodeState,
+    panic_guard::PanicGuard,
     sync_driver::SyncDriver,
 };
 use namechain_core::{
@@ -33,6 +37,8 @@ use namechain_core::{
 
 /// Reorganisations, by how many blocks were undone.
 pub(super) const REORGANISATIONS: &str = "namechain_reorganisations_total";
+/// Blocks mined here or through a template that did not become the tip.
+pub(super) const STALE_BLOCKS: &str = "namechain_mined_stale_blocks_total";
 /// How long a block in the making may miss operations that came since.
 const STALE_WORK: Duration = Duration::from_secs(5);
 /// How old a block in the making may get: its time is fixed, as its state root depends on it, and
@@ -78,6 +84,7 @@ pub(super) struct ChainThread {
     looked_since: Since,
     hash_rate: HashRate,
     mining_backoff: MiningBackoff,
+    templates: Templates,
     /// The first block of the chain that the log says is held back.
     reported_hold: Option<Hash>,
 }
@@ -114,6 +121,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
                 config.mine_threads,
                 mining_queue.clone(),
                 commands.clone(),
+                PanicGuard::new("the miner", handle.panics()),
             )
             .map_err(NodeError::Thread)?,
         ),
@@ -133,6 +141,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
         looked_since: Since::now(),
         hash_rate: HashRate::default(),
         mining_backoff: MiningBackoff::default(),
+        templates: Templates::default(),
     };
     let chain = thread::Builder::new()
         .name("chain".into())
@@ -165,6 +174,10 @@ impl ChainThread {
                 Command::NamePending(name, reply) => _ = reply.send(self.mempool.has_name(&name)),
                 Command::CommitmentPending(hash, reply) => {
                     _ = reply.send(self.mempool.has_commitment(&hash))
+                }
+                Command::Template(reply) => _ = reply.send(self.template()?),
+                Command::MinedOutside(header, reply) => {
+                    _ = reply.send(self.on_mined_outside(&header)?);
                 }
                 Command::OnEvent(event) => self.on_event(*event)?,
                 Command::Tick => self.on_tick()?,
@@ -215,7 +228,7 @@ impl ChainThread {
                 self.on_event(Event::BlockMined { block })?;
             }
             // Somebody else's block came first.
-            Ok(Accepted::Known | Accepted::Side) => {}
+            Ok(Accepted::Known | Accepted::Side) => counter!(STALE_BLOCKS).increment(1),
             Err(ChainError::Storage(error)) => return Err(error),
             Err(error @ ChainError::TooDeep { .. }) => {
                 error!("{error}");

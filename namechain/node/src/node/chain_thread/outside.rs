@@ -1,0 +1,125 @@
+//! Blocks that are mined outside of the node: templates are given away, and what comes back is
+//! taken.
+
+use std::{collections::VecDeque, time::Duration};
+
+use metrics::counter;
+use namechain_core::{
+    api_types::{MinedBlock, MiningTemplate, Refusal},
+    chain::{Accepted, ChainError, StorageError},
+    codec::Encode,
+    consensus::difficulty::header_work,
+    sync::Event,
+    types::{Block, Hash, Header},
+};
+
+use super::{ChainThread, STALE_BLOCKS};
+use crate::node::clock::{self, Since};
+
+/// How many templates are remembered. A miner that works on an older one has missed a tip.
+const KEPT: usize = 8;
+/// For how long the same template is given away while the tip stays: making one reads the state.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// The templates that were given away, the newest last.
+#[derive(Default)]
+pub struct Templates {
+    kept: VecDeque<Block>,
+    made: Option<Since>,
+}
+
+impl Templates {
+    /// The newest, if it is on this tip and fresh.
+    fn fresh(&self, tip: &Hash) -> Option<&Block> {
+        let fresh = self.made.as_ref().is_some_and(|made| made.elapsed() < FRESH);
+        self.kept.back().filter(|block| fresh && block.header.previous == *tip)
+    }
+
+    fn insert(&mut self, block: &Block) {
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(block.clone());
+        self.made = Some(Since::now());
+    }
+
+    /// The block that `header` is the header of, but for the nonce.
+    fn take(&self, header: &Header) -> Option<Block> {
+        let template = Header { nonce: 0, ..header.clone() };
+        let block = self.kept.iter().find(|block| block.header == template)?;
+        Some(Block { header: header.clone(), operations: block.operations.clone() })
+    }
+}
+
+impl ChainThread {
+    /// The block to mine now.
+    pub(super) fn template(&mut self) -> Result<Result<MiningTemplate, Refusal>, StorageError> {
+        if !self.driver.may_mine() {
+            return Ok(Err(Refusal {
+                code: "unavailable".into(),
+                rule: None,
+                message: "the node is not synced: what is mined below the tip is for nothing"
+                    .into(),
+                hint: Some("wait until it is; /v1/status says how far it is".into()),
+            }));
+        }
+        let (tip, now) = (self.chain.tip_id(), clock::now());
+        let block = match self.templates.fresh(&tip) {
+            Some(fresh) => fresh.clone(),
+            None => {
+                let candidates = self.mempool.by_work_rate(now);
+                let block = self.chain.assemble_block(candidates.into_iter(), now)?;
+                self.templates.insert(&block);
+                block
+            }
+        };
+        let (network, header) = (self.chain.network(), &block.header);
+        Ok(Ok(MiningTemplate {
+            template: header.id(network),
+            header: hex::encode(header.to_bytes()),
+            height: header.height,
+            time: header.time,
+            work: header_work(network.params(), header).to_string(),
+            operations: block.operations.len(),
+            wanted: !block.operations.is_empty() || self.chain.is_empty_block_due(now),
+        }))
+    }
+
+    /// Takes a header that somebody has found the nonce of.
+    pub(super) fn on_mined_outside(
+        &mut self,
+        header: &Header,
+    ) -> Result<Result<MinedBlock, Refusal>, StorageError> {
+        let Some(block) = self.templates.take(header) else {
+            return Ok(Err(Refusal {
+                code: "not-found".into(),
+                rule: None,
+                message: "this is no header of a template that was given away lately".into(),
+                hint: Some("get a new template; change nothing in it but the nonce".into()),
+            }));
+        };
+        let (id, height) = (header.id(self.chain.network()), header.height);
+        match self.chain.accept(&block, clock::now(), true) {
+            Ok(Accepted::Tip(change)) => {
+                self.on_tip_change(&change)?;
+                self.on_event(Event::BlockMined { block })?;
+                self.update_mining(true)?;
+                Ok(Ok(MinedBlock { id, height, tip: true }))
+            }
+            Ok(Accepted::Known | Accepted::Side) => {
+                counter!(STALE_BLOCKS).increment(1);
+                Ok(Ok(MinedBlock { id, height, tip: self.chain.tip_id() == id }))
+            }
+            Err(ChainError::Storage(error)) => Err(error),
+            Err(error) => Ok(Err(Refusal {
+                code: "rule".into(),
+                rule: match &error {
+                    ChainError::Rule { violation, .. } => Some(violation.id().into()),
+                    _ => None,
+                },
+                message: error.to_string(),
+                hint: None,
+            })),
+        }
+    }
+}
