@@ -468,6 +468,10 @@ pub struct History {
     pub operations: Vec<PastOperation>,
     /// The height to go on with as `?from=`, if there is more.
     pub next: Option<u32>,
+    /// The height below which operations are missing here, because this node has deleted their
+    /// blocks; absent if none is missing.
+    #[serde(default)]
+    pub pruned_below: Option<u32>,
 }
 
 /// An operation on a name that was recorded.

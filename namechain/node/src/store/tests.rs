@@ -15,11 +15,18 @@ use namechain_core::{
 
 mod crash;
 mod damage;
+mod pruning;
 mod rows;
 
 const NETWORK: Network = Network::Dev;
 /// Small enough that a few blocks fill a file.
-const SMALL: Options = Options { reindex: false, log_file_bytes: 4_000 };
+const SMALL: Options = Options {
+    reindex: false,
+    log_file_bytes: 4_000,
+    prune_bytes: None,
+    blocks_kept: 10,
+    archive_depth: 1_000,
+};
 
 pub(super) fn header(height: u32, nonce: u64) -> Header {
     Header {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use namechain_core::types::{Hash, Network};
-use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
+use namechain_node::node::{MULTIADDR, MineMode, Multiaddr, PRUNE, prune_bytes};
 
 use crate::genesis;
 
@@ -82,6 +82,11 @@ pub struct Cli {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub mine_threads: Option<u16>,
 
+    /// Delete old blocks while the block log is larger than this many MiB, at least 550; 0 keeps all.
+    /// The last 22,320 blocks are always kept. Names are served as before. Default: 0.
+    #[arg(long, env = "NAMECHAIN_PRUNE", value_name = "MIB", value_parser = prune)]
+    pub prune: Option<u32>,
+
     /// Rebuild the index from the block log.
     #[arg(long)]
     pub reindex: bool,
@@ -140,6 +145,11 @@ impl From<Mine> for MineMode {
             Mine::Always => MineMode::Always,
         }
     }
+}
+
+fn prune(text: &str) -> Result<u32, &'static str> {
+    let mib = text.parse().map_err(|_| PRUNE)?;
+    prune_bytes(mib).map(|_| mib)
 }
 
 fn multiaddr(text: &str) -> Result<Multiaddr, &'static str> {
