@@ -274,8 +274,8 @@ impl Chain {
         Ok(outcome)
     }
 
-    /// Has the header of a kept block in memory, which is the best chain's or follows one that is in
-    /// memory.
+    /// Has the header of a kept block in memory, which is the best chain's or follows one that is
+    /// in memory.
     pub(super) fn keep_header(&mut self, id: &Hash) -> Result<(), StorageError> {
         if self.headers.get(id).is_some() {
             return Ok(());

@@ -1,5 +1,6 @@
 //! The states of the last blocks. Those a reader asks for most have a tree each; of the others is
-//! kept what their blocks found before they changed it, which says as much in a tenth of the memory.
+//! kept what their blocks found before they changed it, which says as much in a tenth of the
+//! memory.
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -1,8 +1,9 @@
 //! What a tree said some changes ago: its values, hashes and proofs, without its nodes.
 //!
 //! A state costs as many nodes as its block changed, a dozen for each key. What the block found
-//! under each key costs 65 bytes, and says as much: [`PastTree`] is a later tree and what the blocks
-//! up to it found. Values are looked up in that, and a proof hashes what has changed since anew.
+//! under each key costs 65 bytes, and says as much: [`PastTree`] is a later tree and what the
+//! blocks up to it found. Values are looked up in that, and a proof hashes what has changed since
+//! anew.
 
 use std::sync::Arc;
 
@@ -55,7 +56,8 @@ impl PastTree {
         root.hash(self.later.network).unwrap_or(Hash::ZERO)
     }
 
-    /// Proves what the tree said of `key`. Costs a hash or more for each key that has changed since.
+    /// Proves what the tree said of `key`. Costs a hash or more for each key that has changed
+    /// since.
     pub fn prove(&self, key: &Hash) -> Proof {
         let changes = self.changes();
         let root = Part { node: self.later.root.as_deref(), changes: &changes };

@@ -1,6 +1,6 @@
 //! The best chain's older headers, and the older nodes of the history range: flat files beside the
-//! index, with a record of one size for each height and each position. They don't grow the database,
-//! so that opening a store takes as long after a million blocks as after ten thousand.
+//! index, with a record of one size for each height and each position. They don't grow the
+//! database, so that opening a store takes as long after a million blocks as after ten thousand.
 //!
 //! ```text
 //! index/archive-headers  height * 248   | header 168 | id 32 | work u128 | file u32, offset u64, len u32 | digest 16 |
@@ -92,8 +92,8 @@ impl Archive {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Writes records of the heights from [`Archive::len`] on, and of the nodes that belong to them.
-    /// They count after [`Archive::set_len`].
+    /// Writes records of the heights from [`Archive::len`] on, and of the nodes that belong to
+    /// them. They count after [`Archive::set_len`].
     pub(super) fn append(
         &self,
         headers: &[StoredHeader],

@@ -188,8 +188,8 @@ impl Index {
         Ok(())
     }
 
-    /// Before the best chain changes from `height` on: has the index say again what the archive said
-    /// from there on.
+    /// Before the best chain changes from `height` on: has the index say again what the archive
+    /// said from there on.
     fn take_out_of_archive(
         &self,
         height: Option<u32>,

@@ -17,9 +17,9 @@
 //! | archived | `d`                     | height u32: lower ones of the best chain are in the `archive`   |
 //! | pruned  | `g`                      | file u32, height u32: the first that are left of the log        |
 //!
-//! Of what is archived there are no active, header, height and history rows, but of headers of other
-//! branches. Integers are big-endian, so that heights sort. Any change here, or of an entry's encoding, is a
-//! new [`FORMAT`]: an index of an older one is made again from the log.
+//! Of what is archived there are no active, header, height and history rows, but of headers of
+//! other branches. Integers are big-endian, so that heights sort. Any change here, or of an entry's
+//! encoding, is a new [`FORMAT`]: an index of an older one is made again from the log.
 
 use namechain_core::{
     chain::{BlockLocation, StorageError, StoredHeader},

@@ -61,8 +61,8 @@ pub struct Options {
     pub reindex: bool,
     /// The size at which the block log goes on in a new file, in bytes.
     pub log_file_bytes: u64,
-    /// How many bytes the block log may have: more than that is pruned, the oldest first, down to the
-    /// blocks that a reorganisation may need. `None`: nothing is pruned.
+    /// How many bytes the block log may have: more than that is pruned, the oldest first, down to
+    /// the blocks that a reorganisation may need. `None`: nothing is pruned.
     pub prune_bytes: Option<u64>,
     /// How many of the last blocks are never pruned.
     pub blocks_kept: u32,

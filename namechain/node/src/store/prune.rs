@@ -1,8 +1,8 @@
 //! What is done now and then after a durable commit: headers that are deep enough are archived, and
 //! the oldest files of the block log are deleted if it is larger than it may be.
 //!
-//! Pruning is durable before it begins: the index says which files are left, and only then the others
-//! are deleted. A crash in between leaves files that the next opening deletes.
+//! Pruning is durable before it begins: the index says which files are left, and only then the
+//! others are deleted. A crash in between leaves files that the next opening deletes.
 
 use std::sync::{PoisonError, atomic::Ordering};
 

@@ -11,24 +11,10 @@ fn open_pruning(dir: &Path) -> Opened {
     Store::open_with(dir, NETWORK, PRUNING).unwrap()
 }
 
-fn node(position: u64) -> HistoryNode {
-    let timing = namechain_core::consensus::history::Timing { time: position, due: position + 1 };
-    HistoryNode { hash: Hash([position as u8; 32]), work: 7, first: timing, last: timing }
-}
-
-/// As the chain does it: with the history nodes.
-fn add_whole(store: &Store, height: u32) {
-    let at = store.append(&block(height)).unwrap();
-    let mut changes = changes(height, at);
-    let nodes = archive::node_count(height)..archive::node_count(height + 1);
-    changes.extend(nodes.map(|at| Change::History(at, node(at))));
-    store.commit(changes, true).unwrap();
-}
-
 fn filled_whole(count: u32, options: Options) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open_with(dir.path(), NETWORK, options).unwrap().store;
-    (0..count).for_each(|height| add_whole(&store, height));
+    (0..count).for_each(|height| _ = add(&store, height));
     dir
 }
 
@@ -118,14 +104,14 @@ fn a_reorganisation_reaches_into_the_archive() {
     }
 }
 
-/// As [`add_whole`], on another branch: with nodes for what it replaces.
+/// As [`add`], on another branch: with nodes for what it replaces.
 fn add_whole_on(store: &Store, height: u32) {
     for at in archive::node_count(40)..archive::node_count(height) {
         if store.history(at).unwrap().is_none() {
             store.commit(vec![Change::History(at, node(at))], false).unwrap();
         }
     }
-    add_whole(store, height);
+    add(store, height);
 }
 
 /// An archive that ends too early, or was changed, is damage of the index: it is made again.
@@ -185,13 +171,13 @@ fn old_blocks_are_pruned_and_nothing_else() {
     assert!(left[0] > 10 && left.len() < 8, "{left:?}");
     let first = assert_pruned(dir.path(), 300);
     let store = open_pruning(dir.path()).store;
-    (300..600).for_each(|height| add_whole(&store, height));
+    (300..600).for_each(|height| _ = add(&store, height));
     drop(store);
     assert!(assert_pruned(dir.path(), 600) > first);
     // Without the option nothing more is deleted, and what is gone is gone.
     let store = Store::open_with(dir.path(), NETWORK, ARCHIVING).unwrap().store;
     let first = store.first_block().unwrap();
-    (600..900).for_each(|height| add_whole(&store, height));
+    (600..900).for_each(|height| _ = add(&store, height));
     assert_eq!(store.first_block().unwrap(), first);
 }
 
@@ -204,9 +190,9 @@ fn blocks_of_other_branches_are_kept_as_long() {
     let at = store.append(&other.to_bytes()).unwrap();
     let side = StoredHeader { id: other.id(NETWORK), header: other, work: 1, at, failed: false };
     store.commit(vec![Change::Header(side)], true).unwrap();
-    (0..300).for_each(|height| add_whole(&store, height));
+    (0..300).for_each(|height| _ = add(&store, height));
     assert_eq!((store.first_block().unwrap(), files(dir.path())[0]), (0, 0));
-    (300..600).for_each(|height| add_whole(&store, height));
+    (300..600).for_each(|height| _ = add(&store, height));
     assert!(store.first_block().unwrap() > 300, "now it is too deep");
     assert!(matches!(store.block(at), Err(StorageError::Pruned(_))));
 }
@@ -218,7 +204,7 @@ fn a_crash_while_pruning_loses_nothing() {
     let unpruned = filled_whole(300, ARCHIVING);
     // The first durable commit with the option prunes.
     let dir = super::damage::copy_dir(unpruned.path());
-    drop(open_pruning(dir.path()).store.commit(Vec::new(), true).unwrap());
+    open_pruning(dir.path()).store.commit(Vec::new(), true).unwrap();
     let gone = files(dir.path())[0];
     assert!(gone > 10);
     let before: Vec<(u32, Vec<u8>)> =

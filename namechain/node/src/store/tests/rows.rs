@@ -1,7 +1,7 @@
 //! What the index answers, and its bytes.
 
 use super::*;
-use namechain_core::{chain::Hold, consensus::history::Timing};
+use namechain_core::chain::Hold;
 
 /// Every key and value, byte for byte: a change here is a new format.
 #[test]
